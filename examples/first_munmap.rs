@@ -13,7 +13,7 @@ use tlbc_runtime::{
 
 /// The runtime, and what it keeps for each CPU.
 static MMU: Mmu<Kernel> = Mmu::new(Kernel);
-static CPUS: [CpuTlb<Kernel>; 1] = [const { CpuTlb::new() }; 1];
+static CPUS: [CpuTlb<CpuSet<1>>; 1] = [const { CpuTlb::new() }; 1];
 /// The backend, for the features that every CPU of the machine has.
 static TLB: Tlb = Tlb {
     config: Config::NONE,
@@ -35,7 +35,7 @@ impl Platform for Kernel {
     type Page = Frame;
     type Table = Frame;
     type BatchBox<T> = Box<T>;
-    type Handle = Arc<AddressSpace<Kernel>>;
+    type Handle = Arc<AddressSpace<CpuSet<1>>>;
 
     fn backend(&self) -> impl Deref<Target = Tlb> {
         &TLB
@@ -49,7 +49,7 @@ impl Platform for Kernel {
         CPUS.len()
     }
 
-    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self::CpuSet> {
         &CPUS[cpu.index()]
     }
 
@@ -87,7 +87,7 @@ impl Drop for Frame {
 
 /// A page table of the lowest level, for addresses from 0. The lock is the one for its entries.
 struct Table {
-    space: Arc<AddressSpace<Kernel>>,
+    space: Arc<AddressSpace<CpuSet<1>>>,
     entries: [AtomicU64; 512],
     lock: Mutex<()>,
 }
@@ -111,7 +111,7 @@ const DIRTY: u64 = 1 << 6;
 const FRAME: u64 = 0x000f_ffff_ffff_f000;
 
 impl Pte<Kernel> for TableEntry<'_> {
-    fn belongs_to(&self, space: &AddressSpace<Kernel>) -> bool {
+    fn belongs_to(&self, space: &AddressSpace<CpuSet<1>>) -> bool {
         self.table.space.id() == space.id()
     }
 

@@ -3,7 +3,7 @@
 //! In: a [`Model`]. Out: queries for [`trace()`](crate::trace::trace()), and summaries of their answers. Holds: every
 //! query fits the definition: a space can have its addresses, levels and tag.
 
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::request::{Extent, Space, Tag};
 
 use crate::Analysis;

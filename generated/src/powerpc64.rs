@@ -5,18 +5,19 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Answer, Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Outcome,
-    Pending, Root, Shootdown, Started, TagSource, TagValues, Tags,
+    Answer, Backend, Ceiling, Facts, Finished, IpiTargets, Issue, Outcome, Root,
+    Shootdown, Started, TagSource, TagValues, Tags,
 };
 
+use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
-use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
 use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::request::{
     LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
 
-use tlbc_runtime::runs::{Runs, Units};
+use tlbc_runtime::request::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::request::runs::{Runs, Units};
 /// What a machine has: features, errata and page size, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]

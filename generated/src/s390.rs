@@ -4,12 +4,12 @@
 #[cfg(target_arch = "s390x")]
 use core::arch::asm;
 use tlbc_runtime::backend::{
-    Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Outcome, Pending,
-    Root, Shootdown, Started, TagSource, TagValues, Tags,
+    Backend, Ceiling, Facts, Finished, IpiTargets, Issue, Outcome, Root, Shootdown,
+    Started, TagSource, TagValues, Tags,
 };
 
+use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
-use tlbc_runtime::passes::Pass;
 use tlbc_runtime::pte::{
     Change, ChangeFacts, Changed, Kind, Marks, Owner, Slot, Stricter,
 };
@@ -18,7 +18,8 @@ use tlbc_runtime::request::{
     LevelFacts, LevelTable, Reach, Request, Scope, Space, SpaceFlags,
 };
 
-use tlbc_runtime::runs::{Runs, Units};
+use tlbc_runtime::request::passes::Pass;
+use tlbc_runtime::request::runs::{Runs, Units};
 /// The values of the registers that tell the features and limits of a CPU.
 ///
 /// A register that the CPU does not have is 0. One of fewer than 64 bits has zeros above.

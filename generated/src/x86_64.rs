@@ -5,18 +5,19 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Outcome, Pending,
-    Root, Shootdown, Started, TagSource, TagValues, Tags,
+    Backend, Ceiling, Facts, Finished, IpiTargets, Issue, Outcome, Root, Shootdown,
+    Started, TagSource, TagValues, Tags,
 };
 
+use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
-use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
 use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
 use tlbc_runtime::request::{
     LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
 
-use tlbc_runtime::runs::{Runs, Units};
+use tlbc_runtime::request::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::request::runs::{Runs, Units};
 /// The values of the registers that tell the features and limits of a CPU.
 ///
 /// A register that the CPU does not have is 0. One of fewer than 64 bits has zeros above.

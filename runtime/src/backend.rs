@@ -9,6 +9,7 @@ use core::marker::PhantomData;
 use core::ops::{BitOr, BitOrAssign};
 
 use crate::agents::Agents;
+use crate::deferred::{Deferred, Pending};
 use crate::level::{LEVELS, Level, Levels};
 use crate::pte::{Change, ChangeFacts, Changed, Entry, Owner, Slot, Was};
 use crate::request::{LevelTable, Reach, Request, Space, SpaceFlags, Tag};
@@ -55,56 +56,6 @@ impl<Op, F: FnMut(Op)> Issue<Op> for Record<F> {
     #[inline]
     fn issue(&mut self, op: Op) {
         (self.0)(op);
-    }
-}
-
-/// Flushes that are put off to a moment before which their entries cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[must_use = "what is deferred and forgotten stays stale"]
-pub struct Deferred(u8);
-
-impl Deferred {
-    /// Nothing.
-    pub const NOTHING: Self = Self(0);
-    /// On this CPU, everything under any tag but the loaded one, before that tag is loaded again.
-    pub const OTHERS_UNTIL_LOAD: Self = Self(1);
-    /// On this CPU, everything under the tag of the user view, before the return to user code.
-    pub const VIEW_UNTIL_RETURN: Self = Self(1 << 1);
-    /// On lazy CPUs, what was asked for, before they use the space again.
-    pub const LAZY_UNTIL_LOAD: Self = Self(1 << 2);
-    /// On parked CPUs, what was asked for, before they load the space again.
-    pub const INACTIVE_UNTIL_LOAD: Self = Self(1 << 3);
-    /// On every CPU, everything of the space, before one attaches it or anything of it gets a new owner.
-    pub const SPACE_UNTIL_ATTACH: Self = Self(1 << 4);
-
-    /// Whether all of `other` is owed.
-    #[must_use]
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Whether nothing is owed.
-    #[must_use]
-    pub const fn is_nothing(self) -> bool {
-        self.0 == 0
-    }
-
-    /// Both.
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
-impl BitOr for Deferred {
-    type Output = Self;
-    fn bitor(self, other: Self) -> Self {
-        self.and(other)
-    }
-}
-
-impl BitOrAssign for Deferred {
-    fn bitor_assign(&mut self, other: Self) {
-        *self = self.and(other);
     }
 }
 
@@ -230,7 +181,7 @@ impl Started {
         }
     }
 
-    /// Joins another flush to this one, of the same space kind, reach, kind of tag and conditions: one completion serves both.
+    /// Joins another flush to this one, of the same space kind, reach, kind of tag and flags: one completion serves both.
     pub fn join(&mut self, other: &Self) {
         self.outcome |= other.outcome;
     }
@@ -274,18 +225,6 @@ impl Root {
             flags: SpaceFlags::NONE,
         }
     }
-}
-
-/// What a CPU owes before it uses a tag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Pending {
-    /// Nothing.
-    None,
-    /// Everything under the tag.
-    Tag,
-    /// Everything under every tag: a new generation of tags was given out. No other tags are given out anew
-    /// all at once, and a machine without generations may not be able to pay it.
-    All,
 }
 
 /// What a platform answers that was called to invalidate.
@@ -436,7 +375,7 @@ pub trait Backend {
     /// When the current configuration gives up flushing one by one.
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling;
 
-    /// What a change of an entry of a space with these conditions leaves behind in the caches.
+    /// What a change of an entry of a space with these flags leaves behind in the caches.
     fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts;
 
     /// Changes table entries, and says what must be flushed for it.

@@ -7,23 +7,7 @@ use core::convert::Infallible;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 
-use crate::platform::Platform;
-
-/// How many pages or tables fit in one batch: with the two words beside them they fill 4 KiB.
-pub const BATCH: usize = 510;
-
-/// A list of up to [`BATCH`] pages or tables of a gather, and the batches that were filled before it.
-pub struct Batch<T, P: Platform> {
-    pub(crate) next: Option<P::BatchBox<Self>>,
-    pub(crate) used: usize,
-    pub(crate) slots: [Option<T>; BATCH],
-}
-
-/// A batch of pages.
-pub type PageBatch<P> = Batch<<P as Platform>::Page, P>;
-
-/// A batch of tables.
-pub type TableBatch<P> = Batch<<P as Platform>::Table, P>;
+use crate::platform::{BATCH, Batch, Platform};
 
 impl<T, P: Platform> Default for Batch<T, P> {
     fn default() -> Self {

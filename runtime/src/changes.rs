@@ -9,18 +9,19 @@
 //! | say "switching", be a holder | say "a change is under way" |
 //! | [`Barrier::AttachWaits`] | [`Barrier::Change`] |
 //! | wait until no change is under way | read who has the space loaded, who holds it; choose; change |
-//! | look what is owed, load the root | say that it is over |
+//! | look what is deferred, load the root | say that it is over |
 //!
 //! A change under way never waits for anybody.
 //!
 //! Source: Linux ba8a9229ab9e, for machines on which a valid entry that is attached must not change by a store.
 
-use crate::Mmu;
-use crate::backend::{Backend, Deferred};
+use crate::backend::Backend;
 use crate::cpus::{CpuId, CpuMask, SharedCpuMask};
+use crate::deferred::Deferred;
 use crate::fault::{Fault, is_back};
 use crate::level::Level;
 use crate::mmu::Misuse;
+use crate::mmu::Mmu;
 use crate::platform::Platform;
 use crate::pte::{Change, ChangeFacts, Changed, Deadline, Entry, Owner, Slot, Stricter, Was};
 use crate::request::{Extent, Ranges, Reach, Request, Space, SpaceFlags};
@@ -33,7 +34,7 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     pub(crate) fn change(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         slot: &Slot<'_>,
         change: &Change,
         may_defer: bool,
@@ -52,7 +53,7 @@ impl<P: Platform> Mmu<P> {
     /// The same, if what was `seen` still stands there; otherwise the change is to be computed again.
     pub(crate) fn change_from(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         slot: &Slot<'_>,
         seen: Was,
         change: &Change,
@@ -72,7 +73,7 @@ impl<P: Platform> Mmu<P> {
 
     /// For a plain store, which no CPU in particular makes.
     #[inline]
-    fn owner_of_store(space: &AddressSpace<P>) -> Owner {
+    fn owner_of_store(space: &AddressSpace<P::CpuSet>) -> Owner {
         Owner {
             space: space.kind,
             tag: crate::Tag::default(),
@@ -88,7 +89,7 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     fn look_again(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         before: SpaceFlags,
         change: &Change,
         changed: &mut Changed,
@@ -110,7 +111,7 @@ impl<P: Platform> Mmu<P> {
     #[inline(never)]
     fn change_by_instruction(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         slot: &Slot<'_>,
         change: &Change,
         may_defer: bool,
@@ -125,7 +126,7 @@ impl<P: Platform> Mmu<P> {
                 backend.change(&mut sink, slot, change, &owner)
             });
             if Self::defers(&changed) {
-                space.ledger.attach.owe(); // before anybody attaches
+                space.pending.attach.defer(); // before anybody attaches
                 self.platform.cpu(cpu).counters.owed.count(1);
             }
             Self::end_change(space);
@@ -140,22 +141,22 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// From here on a CPU that attaches the space waits.
-    pub(crate) fn begin_change(space: &AddressSpace<P>) {
+    pub(crate) fn begin_change(space: &AddressSpace<P::CpuSet>) {
         if Self::FACTS.attach_waits_for_changes {
-            space.changes.add(1, Barrier::Owe);
+            space.changes.add(1, Barrier::Defer);
             full_barrier(Barrier::Change);
         }
     }
 
     /// A CPU that attaches the space may go on.
-    pub(crate) fn end_change(space: &AddressSpace<P>) {
+    pub(crate) fn end_change(space: &AddressSpace<P::CpuSet>) {
         if Self::FACTS.attach_waits_for_changes {
-            space.changes.sub(1, Barrier::Pay);
+            space.changes.sub(1, Barrier::Complete);
         }
     }
 
     /// Who may have cached an entry of the space, while a change is under way.
-    fn owner(&self, cpu: CpuId, space: &AddressSpace<P>) -> Owner {
+    fn owner(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) -> Owner {
         let mut only_holder = Self::FACTS.attach_waits_for_changes && space.kind == Space::User;
         let mut only_loaded = only_holder && Self::FACTS.changes_deferrable;
         if only_holder {
@@ -183,7 +184,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Returns whether the machine requires the entry to be invalid and flushed before a change of a valid entry is stored
     /// (break before make).
-    pub(crate) fn must_break(&self, space: &AddressSpace<P>, change: &Change) -> bool {
+    pub(crate) fn must_break(&self, space: &AddressSpace<P::CpuSet>, change: &Change) -> bool {
         // An instruction that replaces an entry leaves nothing between.
         if !Self::FACTS.changes_plainly {
             return false;
@@ -203,7 +204,7 @@ impl<P: Platform> Mmu<P> {
     /// When entries of this level map no pages here.
     pub fn fix_spurious(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         va: u64,
         level: Level,
     ) -> Result<bool, Misuse> {
@@ -247,7 +248,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// What a change of an entry of this space leaves behind now.
-    pub(crate) fn change_facts(&self, space: &AddressSpace<P>) -> ChangeFacts {
+    pub(crate) fn change_facts(&self, space: &AddressSpace<P::CpuSet>) -> ChangeFacts {
         self.platform.backend().change_facts(space.flags())
     }
 

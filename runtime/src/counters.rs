@@ -4,13 +4,14 @@
 //! while CPUs go on is of no one moment.
 
 use crate::backend::Backend;
+use crate::cpus::CpuId;
 use crate::level::Level;
 use crate::local::CpuTlb;
+use crate::mmu::Mmu;
 use crate::platform::Platform;
-use crate::ranges::Kept;
+use crate::request::Kept;
 use crate::request::{Extent, Ranges, Request, Scope};
 use crate::sync::Own;
-use crate::{CpuId, Mmu};
 
 /// How many size classes [`Stats::pages`] has.
 pub const SIZES: usize = 12;
@@ -105,7 +106,7 @@ impl Counters {
 impl<P: Platform> Mmu<P> {
     /// Stats how much a flush names.
     #[inline(always)]
-    pub(crate) fn count_size(&self, here: &CpuTlb<P>, request: &Request<'_>) {
+    pub(crate) fn count_size(&self, here: &CpuTlb<P::CpuSet>, request: &Request<'_>) {
         match request.scope {
             Scope::Page { .. } => here.counters.flushed(1),
             Scope::Ranges(ranges) => self.count_entries(here, ranges),
@@ -114,7 +115,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     #[inline]
-    fn count_entries(&self, here: &CpuTlb<P>, ranges: &Ranges) {
+    fn count_entries(&self, here: &CpuTlb<P::CpuSet>, ranges: &Ranges) {
         let backend = self.platform.backend();
         let levels = backend.levels();
         let entries = |level: Level, leaf: Extent| {

@@ -8,12 +8,12 @@
 //! Source: Linux `include/linux/mmu_notifier.h` (`arch_invalidate_secondary_tlbs`); CVE-2022-0330 for pages that went
 //! before the device was told.
 
-use crate::Mmu;
 use crate::fault::{Fault, is_back};
+use crate::mmu::Mmu;
 use crate::platform::Platform;
-use crate::request::{Request, Scope, Space, SpaceFlags};
+use crate::request::{Request, Scope, Space, SpaceFlags, SpaceId};
 use crate::shootdown::Why;
-use crate::space::{AddressSpace, SpaceId};
+use crate::space::AddressSpace;
 use crate::sync::{Barrier, Own, full_barrier, stands};
 
 /// How many devices want a flag of a space, for each flag: sixteen bits each.
@@ -81,7 +81,7 @@ impl<P: Platform> Mmu<P> {
     /// When the space has too many devices to count.
     pub fn attach_device(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         wants: SpaceFlags,
     ) -> Result<Attached, TooManyDevices> {
         self.with_devices(|| {
@@ -92,8 +92,8 @@ impl<P: Platform> Mmu<P> {
             for bit in bits(wants) {
                 space.wanted.set(bit, space.wanted.count(bit) + 1);
             }
-            space.flags.or(u64::from(wants.0), Barrier::Owe);
-            space.devices.add(1, Barrier::Owe);
+            space.flags.or(u64::from(wants.0), Barrier::Defer);
+            space.devices.add(1, Barrier::Defer);
             Ok(())
         })?;
         full_barrier(Barrier::Attach);
@@ -112,13 +112,19 @@ impl<P: Platform> Mmu<P> {
     ///
     /// # Errors
     /// When the device is attached to another space: it stays attached there.
-    pub fn detach_device(&self, space: &AddressSpace<P>, device: Attached) -> Result<(), Attached> {
+    pub fn detach_device(
+        &self,
+        space: &AddressSpace<P::CpuSet>,
+        device: Attached,
+    ) -> Result<(), Attached> {
         if device.space != space.id {
             return Err(device);
         }
         self.flush_whole(space, Scope::Everything { tables: true }, Why::Asked);
         if is_back(Fault::ClearsFlagsOfOthers) {
-            space.flags.and(!u64::from(device.wants.0), Barrier::Pay);
+            space
+                .flags
+                .and(!u64::from(device.wants.0), Barrier::Complete);
         }
         self.with_devices(|| {
             let mut no_longer = SpaceFlags::NONE;
@@ -134,8 +140,8 @@ impl<P: Platform> Mmu<P> {
                 Space::Kernel => self.platform.kernel_root().flags,
             };
             let no_longer = no_longer.without(always);
-            space.devices.sub(1, Barrier::Pay);
-            space.flags.and(!u64::from(no_longer.0), Barrier::Pay);
+            space.devices.sub(1, Barrier::Complete);
+            space.flags.and(!u64::from(no_longer.0), Barrier::Complete);
         });
         Ok(())
     }
@@ -147,7 +153,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Tells devices of a flush, if there are any.
     #[inline]
-    pub(crate) fn tell_devices(&self, space: &AddressSpace<P>, request: &Request<'_>) {
+    pub(crate) fn tell_devices(&self, space: &AddressSpace<P::CpuSet>, request: &Request<'_>) {
         if space.has_devices() {
             self.platform.invalidate_secondary(space, request);
         }

@@ -1,15 +1,6 @@
 //! What comes out of a gather: pages, with the proof that a flush covers them.
 
-use crate::batch::PageBatch;
-use crate::platform::Platform;
-
-/// Pages that no CPU and no device can reach any more: they may have a new owner. Only a finished flush makes one.
-///
-/// It is an iterator over the pages. Pages that are not taken out are dropped with it.
-pub struct Flushed<'r, P: Platform> {
-    pub(crate) bundle: &'r mut [Option<P::Page>],
-    pub(crate) batch: &'r mut Option<P::BatchBox<PageBatch<P>>>,
-}
+use crate::platform::{Flushed, Platform};
 
 impl<P: Platform> Iterator for Flushed<'_, P> {
     type Item = P::Page;

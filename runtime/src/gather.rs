@@ -5,7 +5,7 @@
 //! /// Unmaps some pages, whose entries `lock` protects.
 //! fn unmap<P: Platform, L, E: Pte<P>>(
 //!     mmu: &Mmu<P>,
-//!     space: &AddressSpace<P>,
+//!     space: &AddressSpace<P::CpuSet>,
 //!     lock: L,
 //!     entries: impl Iterator<Item = E>,
 //! ) -> Result<(), Refused<E>> {
@@ -26,14 +26,13 @@
 
 use core::mem::ManuallyDrop;
 
-use crate::Mmu;
-use crate::batch::{BATCH, PageBatch, TableBatch};
-use crate::debts::Due;
-use crate::flushed::Flushed;
+use crate::deferred::PendingFlush;
 use crate::level::Level;
+use crate::mmu::Mmu;
 use crate::platform::Platform;
+use crate::platform::{BATCH, Flushed, PageBatch, TableBatch};
 use crate::pte::RequiredFlush;
-use crate::ranges::Touched;
+use crate::request::Touched;
 use crate::request::{Extent, Ranges, Scope};
 use crate::shootdown::Why;
 use crate::space::AddressSpace;
@@ -52,7 +51,7 @@ pub(crate) const NEW: u8 = 1 << 1;
 /// A gather in progress: what [`Mmu::gather`] lends to its closure.
 pub struct Gather<'m, P: Platform> {
     pub(crate) mmu: &'m Mmu<P>,
-    pub(crate) space: &'m AddressSpace<P>,
+    pub(crate) space: &'m AddressSpace<P::CpuSet>,
     changed: Ranges,
     /// How many pages the bundle holds.
     used: usize,
@@ -84,7 +83,7 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     pub fn gather<R>(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         body: impl FnOnce(&mut Gather<'_, P>) -> R,
     ) -> R {
         self.gathering(space, false, body)
@@ -115,7 +114,7 @@ impl<P: Platform> Mmu<P> {
     /// ```
     pub fn teardown<R>(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         body: impl FnOnce(&mut Gather<'_, P>) -> R,
     ) -> R {
         if !Self::FACTS.lazy_refcounted {
@@ -127,7 +126,7 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     fn gathering<R>(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         whole: bool,
         body: impl FnOnce(&mut Gather<'_, P>) -> R,
     ) -> R {
@@ -158,9 +157,9 @@ impl<P: Platform> Drop for Gather<'_, P> {
     /// Runs after a panic alone. Pages and tables are lost, because nothing says that they were flushed; the next flush of the
     /// space is one of everything.
     fn drop(&mut self) {
-        self.space.ledger.abandoned.owe(); // before it no longer counts as under way
+        self.space.pending.abandoned.defer(); // before it no longer counts as under way
         if self.counts {
-            self.space.gathers.sub(1, Barrier::Pay);
+            self.space.gathers.sub(1, Barrier::Complete);
         }
         let counters = |cpu| &self.mmu.platform.cpu(cpu).counters;
         self.mmu
@@ -235,7 +234,7 @@ impl<P: Platform> Gather<'_, P> {
     fn count(&mut self) {
         if !self.counts {
             self.counts = true;
-            self.space.gathers.add(1, Barrier::Owe);
+            self.space.gathers.add(1, Barrier::Defer);
         }
     }
 
@@ -323,7 +322,7 @@ impl<P: Platform> Gather<'_, P> {
 
     #[inline]
     fn attach_is_due(&self) -> bool {
-        Mmu::<P>::FACTS.changes_deferrable && self.space.ledger.attach.due().is_some()
+        Mmu::<P>::FACTS.changes_deferrable && self.space.pending.attach.pending().is_some()
     }
 
     /// Flushes everything of the space, if anything was changed or a deferred flush is due.
@@ -364,8 +363,8 @@ impl<P: Platform> Gather<'_, P> {
 
     /// Completes a deferred flush if it is due, by a flush of everything of the space.
     #[inline]
-    pub(crate) fn complete(&self, due: &Due) {
-        if due.due().is_some() {
+    pub(crate) fn complete(&self, flush: &PendingFlush) {
+        if flush.pending().is_some() {
             let everything = Scope::Everything { tables: true };
             self.mmu.flush_whole(self.space, everything, Why::Pending);
         }
@@ -395,17 +394,17 @@ impl<P: Platform> Gather<'_, P> {
         // Others may have made entries invalid that this one found invalid, and have flushed nothing yet. Where a change
         // flushes at once only devices can be left.
         let waits = Mmu::<P>::FACTS.pages_batched || self.space.has_devices();
-        let nested = waits && self.space.gathers.acquire(Barrier::Due) > u64::from(self.counts);
+        let nested = waits && self.space.gathers.acquire(Barrier::Pending) > u64::from(self.counts);
         if self.whole || nested {
             self.finish_whole();
         } else {
-            self.complete(&self.space.ledger.abandoned);
+            self.complete(&self.space.pending.abandoned);
         }
         self.flush_entries();
         if self.counts {
             // Not after the pages are released: faults on other CPUs need not flush any more.
             self.counts = false;
-            self.space.gathers.sub(1, Barrier::Pay);
+            self.space.gathers.sub(1, Barrier::Complete);
         }
         self.hand_out();
         if self.batch.is_some() {

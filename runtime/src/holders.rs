@@ -17,13 +17,13 @@
 //! | `shoot_lazies`, `is_loaded` | at the end of the space | loads the space: is excluded by their contract |
 //! | a CPU itself, in a switch | after the new root is loaded | is this CPU |
 
-use crate::Mmu;
 use crate::agents::Agents;
 use crate::cpus::{CpuId, CpuMask, SharedCpuMask};
 use crate::fault::{Fault, is_back};
+use crate::mmu::Mmu;
 use crate::platform::Platform;
-use crate::request::{Reach, Request, Scope, Space};
-use crate::space::{AddressSpace, SpaceId};
+use crate::request::{Reach, Request, Scope, Space, SpaceId};
+use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier};
 
 /// Who has to be told of a flush.
@@ -40,7 +40,7 @@ impl<P: Platform> Mmu<P> {
     pub(crate) fn told(
         &self,
         cpu: CpuId,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         classes: Agents,
     ) -> Told<P::CpuSet> {
         if space.kind == Space::Kernel {
@@ -63,7 +63,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Keeps of the holders of a space those who are of these classes, and on line.
     #[inline(never)]
-    fn keep_only(&self, others: &mut P::CpuSet, space: &AddressSpace<P>, classes: Agents) {
+    fn keep_only(&self, others: &mut P::CpuSet, space: &AddressSpace<P::CpuSet>, classes: Agents) {
         for holder in others.clone().iter() {
             let local = self.platform.cpu(holder);
             let loaded = local.loaded();
@@ -82,7 +82,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// The CPUs of the sets that the kernel keeps.
-    pub(crate) fn kept(&self, space: &AddressSpace<P>, sets: u8) -> P::CpuSet {
+    pub(crate) fn kept(&self, space: &AddressSpace<P::CpuSet>, sets: u8) -> P::CpuSet {
         let mut all = P::CpuSet::NONE;
         for set in (0..8).filter(|set| sets & 1 << set != 0) {
             all.extend(&self.platform.erratum_set(set, space));
@@ -92,7 +92,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Whether this CPU, which has the space loaded, is its only holder. Whoever attaches it from now on sees what
     /// was changed before.
-    pub(crate) fn is_only_holder(&self, cpu: CpuId, space: &AddressSpace<P>) -> bool {
+    pub(crate) fn is_only_holder(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) -> bool {
         full_barrier(Barrier::Change);
         space.kind == Space::User
             && self.platform.cpu(cpu).loaded.mine() == space.id.0
@@ -112,7 +112,7 @@ impl<P: Platform> Mmu<P> {
     /// mask before it flushes, too.
     pub(crate) fn begin_trimming(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         request: &Request<'_>,
     ) -> Option<P::CpuSet> {
         let everything = matches!(request.scope, Scope::Everything { .. } | Scope::Teardown);
@@ -127,7 +127,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Everything of a space is flushed on every CPU: those that did not have it loaded leave its cpumask.
-    pub(crate) fn end_trimming(&self, space: &AddressSpace<P>, mut leave: P::CpuSet) {
+    pub(crate) fn end_trimming(&self, space: &AddressSpace<P::CpuSet>, mut leave: P::CpuSet) {
         if is_back(Fault::TrimsAfterFlush) {
             leave = self.not_loaded(space);
         }
@@ -143,7 +143,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// The CPUs of a space's cpumask that do not have it loaded, and are not on the way to it, at this moment.
-    fn not_loaded(&self, space: &AddressSpace<P>) -> P::CpuSet {
+    fn not_loaded(&self, space: &AddressSpace<P::CpuSet>) -> P::CpuSet {
         let mut cpus = space.holders.now(Barrier::Unloaded);
         for cpu in cpus.clone().iter() {
             if self.platform.cpu(cpu).may_have_loaded(space.id) {

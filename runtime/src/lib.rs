@@ -107,8 +107,8 @@
 //! * [`level`], [`agents`]: levels of tables; who may cache their entries.
 //! * [`pte`]: from a changed page-table entry to the flush that it requires.
 //! * [`request`]: what a flush is asked for.
-//! * [`passes`]: the passes over addresses that it takes.
-//! * [`runs`]: those passes cut into what one instruction can name.
+//! * [`request::passes`]: the passes over addresses that it takes.
+//! * [`request::runs`]: those passes cut into what one instruction can name.
 //! * [`backend`]: the traits that a generated backend and its instruction sink meet in.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -123,7 +123,7 @@ pub mod agents;
 mod changes;
 pub mod counters;
 pub mod cpus;
-pub mod debts;
+pub mod deferred;
 mod devices;
 pub mod level;
 pub mod pte;
@@ -139,15 +139,12 @@ pub mod local;
 mod mail;
 mod message;
 pub mod mmu;
-pub mod passes;
 pub mod platform;
 pub mod prelude;
 mod publish;
-mod ranges;
 pub mod reclaim;
 pub mod request;
 pub mod responsibilities;
-pub mod runs;
 pub mod section;
 pub mod shootdown;
 pub mod space;
@@ -160,25 +157,26 @@ pub mod views;
 pub mod watched;
 
 pub use backend::{
-    Answer, Backend, Ceiling, Deferred, Facts, FinishSteps, Finished, IpiTargets, Issue, Outcome,
-    Pending, Record, Root, Shootdown, Started, TagSource, TagValues, Tags,
+    Answer, Backend, Ceiling, Facts, FinishSteps, Finished, IpiTargets, Issue, Outcome, Record,
+    Root, Shootdown, Started, TagSource, TagValues, Tags,
 };
-pub use batch::{Batch, NoBatch, PageBatch, TableBatch};
+pub use batch::NoBatch;
 pub use counters::Stats;
 pub use cpus::{CpuId, CpuMask, CpuSet};
+pub use deferred::{Deferred, Pending};
 pub use devices::{Attached, TooManyDevices};
-pub use flushed::Flushed;
 pub use gather::Gather;
 pub use level::Level;
 pub use local::{CpuTlb, Loaded};
 pub use mmu::{Misuse, Mmu, NewSpace, Unusable};
-pub use platform::{LockEvent, Platform, Pte, Value};
+pub use platform::{
+    Batch, Flushed, LockEvent, PageBatch, Platform, Pte, TableBatch, Unlinked, Value,
+};
 pub use pte::{Entry, Slot};
 pub use reclaim::{UnmapBatch, Unmapped, Waited};
-pub use request::{SpaceFlags, Tag};
+pub use request::{SpaceFlags, SpaceId, Tag};
 pub use section::{Refused, Section};
-pub use space::{AddressSpace, SpaceId};
+pub use space::AddressSpace;
 pub use switch::{Current, StillLoaded};
-pub use tables::Unlinked;
 pub use tags::{NoTag, NotPinned, Tagging};
 pub use views::Views;

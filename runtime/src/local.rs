@@ -2,22 +2,21 @@
 
 use crate::counters::Counters;
 use crate::cpus::{CpuMask, no_cpus};
-use crate::debts::{Book, LoadedTag, REMEMBERED};
+use crate::deferred::{AsidSlots, LoadedTag, SLOTS};
 use crate::message::Outbox;
-use crate::platform::Platform;
-use crate::space::SpaceId;
+use crate::request::SpaceId;
 use crate::sync::{Barrier, Own, Word, const_fn};
 
 /// What the runtime keeps for a CPU: the platform holds one for each.
-pub struct CpuTlb<P: Platform> {
+pub struct CpuTlb<S: CpuMask> {
     /// The space whose root is loaded, by its id. Others read it to see whom to tell.
     pub(crate) loaded: Word,
     /// Whether it is loaded without being used. Others read it as well.
     pub(crate) lazy: Word,
     /// The tag that is loaded, if it means the same space on every CPU; otherwise 0.
     pub(crate) tag: Own,
-    /// What this CPU owes.
-    pub(crate) book: Book,
+    /// The spaces that this CPU remembers, and what it has deferred.
+    pub(crate) slots: AsidSlots,
     /// The tag that runs here, from the machine's generations; 0 from a rollover to the next load.
     pub(crate) running_tag: Word,
     /// The tag that ran here at the last rollover.
@@ -25,14 +24,14 @@ pub struct CpuTlb<P: Platform> {
     /// During a switch the tag that may still be loaded; otherwise 0.
     pub(crate) leaving_tag: Word,
     /// Whose outboxes are meant for this CPU.
-    pub(crate) inbox: <P::CpuSet as CpuMask>::Shared,
+    pub(crate) inbox: S::Shared,
     /// What this CPU asks of others.
     pub(crate) outbox: Outbox,
     /// What happened here.
     pub(crate) counters: Counters,
 }
 
-impl<P: Platform> CpuTlb<P> {
+impl<S: CpuMask> CpuTlb<S> {
     const_fn! {
         /// Returns the data of a CPU that is not on line.
         #[must_use]
@@ -41,7 +40,7 @@ impl<P: Platform> CpuTlb<P> {
                 loaded: Word::new(SpaceId::NONE.0),
                 lazy: Word::new(0),
                 tag: Own::new(0),
-                book: Book::new(),
+                slots: AsidSlots::new(),
                 running_tag: Word::new(0),
                 reserved_tag: Word::new(0),
                 leaving_tag: Word::new(0),
@@ -66,7 +65,7 @@ pub enum Loaded {
     Switching,
 }
 
-impl<P: Platform> CpuTlb<P> {
+impl<S: CpuMask> CpuTlb<S> {
     /// What this CPU has loaded, as others see it; what it did through another one before is done.
     pub(crate) fn loaded(&self) -> SpaceId {
         SpaceId(self.loaded.acquire(Barrier::Unloaded))
@@ -76,7 +75,7 @@ impl<P: Platform> CpuTlb<P> {
     pub(crate) fn loaded_tag(&self) -> LoadedTag {
         match SpaceId(self.loaded.mine()) {
             SpaceId::KERNEL => LoadedTag::KernelRoot,
-            space => LoadedTag::Line(self.book.line(space, REMEMBERED)),
+            space => LoadedTag::Slot(self.slots.find(space, SLOTS)),
         }
     }
 
@@ -87,7 +86,7 @@ impl<P: Platform> CpuTlb<P> {
     }
 }
 
-impl<P: Platform> Default for CpuTlb<P> {
+impl<S: CpuMask> Default for CpuTlb<S> {
     fn default() -> Self {
         Self::new()
     }

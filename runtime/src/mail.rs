@@ -5,15 +5,16 @@
 //! clears the bit. Interrupts are off on both sides; so an outbox is never written while somebody may read it, and
 //! two CPUs that ask each other both get their answer.
 
-use crate::Mmu;
-use crate::backend::{Backend, Deferred};
+use crate::backend::Backend;
 use crate::cpus::{CpuId, CpuMask, SharedCpuMask};
-use crate::debts::{Line, REMEMBERED};
+use crate::deferred::Deferred;
+use crate::deferred::{AsidSlot, SLOTS};
 use crate::local::CpuTlb;
 use crate::message::Message;
+use crate::mmu::Mmu;
 use crate::platform::Platform;
+use crate::request::SpaceId;
 use crate::request::{Ranges, Reach, Request, Scope, Space, SpaceFlags, Tag};
-use crate::space::SpaceId;
 use crate::sync::{Barrier, full_barrier, wait_until};
 
 impl<P: Platform> Mmu<P> {
@@ -92,7 +93,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Does what a message says. Whether there was anything to do.
-    pub(crate) fn obey(&self, cpu: CpuId, here: &CpuTlb<P>, message: &Message<'_>) -> bool {
+    pub(crate) fn obey(&self, cpu: CpuId, here: &CpuTlb<P::CpuSet>, message: &Message<'_>) -> bool {
         let loaded = SpaceId(here.loaded.mine());
         let lazy = here.lazy.mine() != 0;
         match *message {
@@ -125,7 +126,7 @@ impl<P: Platform> Mmu<P> {
     fn obey_drop(
         &self,
         cpu: CpuId,
-        here: &CpuTlb<P>,
+        here: &CpuTlb<P::CpuSet>,
         (space, generation): (SpaceId, u64),
         request: &Request<'_>,
     ) -> bool {
@@ -145,12 +146,12 @@ impl<P: Platform> Mmu<P> {
         } else if loaded != space && !ends {
             return false;
         }
-        let Some(line) = here.book.line(space, REMEMBERED) else {
+        let Some(line) = here.slots.find(space, SLOTS) else {
             // Only a space that ends is told to those who have nothing loaded of it.
             self.deliver(cpu, here, request);
             return true;
         };
-        let followed = here.book.followed(line);
+        let followed = here.slots.seen_gen(line);
         if followed.wrapping_sub(generation) < u64::MAX / 2 && !ends {
             return false; // dropped with a later one
         }
@@ -167,12 +168,12 @@ impl<P: Platform> Mmu<P> {
                 },
             );
         }
-        here.book.follow(line, generation);
+        here.slots.set_seen_gen(line, generation);
         true
     }
 
     /// A request of another CPU, with the tag that the space has here.
-    fn with_own_tag<'r>(&self, request: &Request<'r>, line: Line) -> Request<'r> {
+    fn with_own_tag<'r>(&self, request: &Request<'r>, line: AsidSlot) -> Request<'r> {
         if request.tag.global {
             return *request;
         }
@@ -187,7 +188,7 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    fn deliver(&self, cpu: CpuId, here: &CpuTlb<P>, request: &Request<'_>) {
+    fn deliver(&self, cpu: CpuId, here: &CpuTlb<P::CpuSet>, request: &Request<'_>) {
         let deferred = self
             .platform
             .backend()
@@ -196,8 +197,8 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Drops everything under the tag that is loaded.
-    pub(crate) fn drop_loaded(&self, cpu: CpuId, here: &CpuTlb<P>, loaded: SpaceId) {
-        let line = here.book.line(loaded, REMEMBERED);
+    pub(crate) fn drop_loaded(&self, cpu: CpuId, here: &CpuTlb<P::CpuSet>, loaded: SpaceId) {
+        let line = here.slots.find(loaded, SLOTS);
         let tag = Tag {
             value: here.tag.get(),
             global: true,
@@ -217,8 +218,8 @@ impl<P: Platform> Mmu<P> {
         self.deliver(cpu, here, &request);
     }
 
-    /// Puts what a backend owes for this CPU alone on its book.
-    pub(crate) fn record_here(&self, here: &CpuTlb<P>, deferred: Deferred) {
+    /// Puts what a backend owes for this CPU alone on its slots.
+    pub(crate) fn record_here(&self, here: &CpuTlb<P::CpuSet>, deferred: Deferred) {
         self.record(here, self.kernel(), deferred);
     }
 

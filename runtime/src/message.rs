@@ -6,9 +6,9 @@
 //! everybody has read it.
 
 use crate::level::{LEVELS, Level};
-use crate::ranges::Kept;
+use crate::request::Kept;
+use crate::request::SpaceId;
 use crate::request::{Extent, Ranges, Request, Scope, Space, SpaceFlags, Tag};
-use crate::space::SpaceId;
 use crate::sync::{Handed, const_fn};
 
 /// What is asked of a CPU.

@@ -1,15 +1,15 @@
 //! The runtime of a machine.
 
-use crate::TagSource;
+use crate::backend::TagSource;
 use crate::backend::{Backend, Root};
 use crate::cpus::{CpuId, CpuMask, no_cpus};
-use crate::debts::Line;
+use crate::deferred::AsidSlot;
 use crate::level::Level;
 use crate::local::CpuTlb;
 use crate::platform::Platform;
-use crate::request::{Extent, Ranges, Reach, Request, Scope, Space, SpaceFlags, Tag};
+use crate::request::{Extent, Ranges, Reach, Request, Scope, Space, SpaceFlags, SpaceId, Tag};
 use crate::shootdown::Why;
-use crate::space::{AddressSpace, SpaceId};
+use crate::space::AddressSpace;
 use crate::sync::{Barrier, Lock, Word, const_fn};
 use crate::tags::{NoTag, Pool, Tagging};
 
@@ -29,7 +29,7 @@ pub struct Mmu<P: Platform> {
     ids: Word,
     /// Rounds of deferred unmapping, each its own.
     pub(crate) rounds: Word,
-    kernel: AddressSpace<P>,
+    kernel: AddressSpace<P::CpuSet>,
 }
 
 /// Why a CPU cannot [arrive](Mmu::cpu_online): what the platform says of the machine is contradictory or not enough.
@@ -187,7 +187,7 @@ impl<P: Platform> Mmu<P> {
 
     /// The kernel's space: every CPU on line has it loaded.
     #[must_use]
-    pub fn kernel(&self) -> &AddressSpace<P> {
+    pub fn kernel(&self) -> &AddressSpace<P::CpuSet> {
         &self.kernel
     }
 
@@ -195,7 +195,7 @@ impl<P: Platform> Mmu<P> {
     ///
     /// # Errors
     /// Where each space has a tag for life and none is left.
-    pub fn address_space(&self, new: NewSpace) -> Result<AddressSpace<P>, NoTag> {
+    pub fn address_space(&self, new: NewSpace) -> Result<AddressSpace<P::CpuSet>, NoTag> {
         let backend = self.platform.backend();
         let tags = backend.tags();
         let tagging = match (tags.per_cpu, tags.global) {
@@ -216,7 +216,7 @@ impl<P: Platform> Mmu<P> {
             Tagging::Cpu => {
                 let values = tags.per_cpu;
                 let has = |nth: &u64| values.is_some_and(|values| values.nth(*nth).is_some());
-                (0..crate::debts::REMEMBERED as u64).take_while(has).count()
+                (0..crate::deferred::SLOTS as u64).take_while(has).count()
             }
             // Where others are interrupted, whatever devices come to the space, a CPU has to know how far it has
             // followed.
@@ -236,14 +236,14 @@ impl<P: Platform> Mmu<P> {
                 };
                 let all = SpaceFlags(u32::MAX);
                 if interrupts(new.flags) || interrupts(all) {
-                    crate::debts::REMEMBERED
+                    crate::deferred::SLOTS
                 } else {
                     0
                 }
             }
         };
         let mut space = AddressSpace::new(
-            SpaceId(self.ids.add(1, Barrier::Owe)),
+            SpaceId(self.ids.add(1, Barrier::Defer)),
             Space::User,
             (new.table, new.user_table),
             tagging,
@@ -256,12 +256,12 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// What the runtime keeps for each CPU.
-    pub(crate) fn locals(&self) -> impl Iterator<Item = &CpuTlb<P>> {
+    pub(crate) fn locals(&self) -> impl Iterator<Item = &CpuTlb<P::CpuSet>> {
         (0..self.platform.cpus()).map(|cpu| self.platform.cpu(CpuId(cpu as u32)))
     }
 
-    /// The root that a CPU loads for a space, in the view that the kernel runs on; `line` is the space's of the CPU's book.
-    pub(crate) fn root(&self, line: Option<Line>, space: &AddressSpace<P>) -> Root {
+    /// The root that a CPU loads for a space, in the view that the kernel runs on; `line` is the space's of the CPU's slots.
+    pub(crate) fn root(&self, line: Option<AsidSlot>, space: &AddressSpace<P::CpuSet>) -> Root {
         let kernel = self.platform.kernel_root();
         if space.kind == Space::Kernel {
             return kernel;
@@ -284,7 +284,7 @@ impl<P: Platform> Mmu<P> {
     /// level map no pages here.
     pub fn flush_range(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         extent: Extent,
         level: Level,
     ) -> Result<(), Misuse> {
@@ -310,7 +310,7 @@ impl<P: Platform> Mmu<P> {
     /// Flushes everything of a space, tables included, and returns when it is done.
     ///
     /// Contexts: as [`flush_range`](Self::flush_range).
-    pub fn flush_everything(&self, space: &AddressSpace<P>) {
+    pub fn flush_everything(&self, space: &AddressSpace<P::CpuSet>) {
         self.flush_whole(space, Scope::Everything { tables: true }, Why::Asked);
     }
 }

@@ -6,16 +6,13 @@
 use core::ops::{Deref, DerefMut};
 
 use crate::backend::{Backend, Issue, Root};
-use crate::batch::{PageBatch, TableBatch};
 use crate::cpus::{CpuId, CpuMask};
-use crate::flushed::Flushed;
 use crate::level::Level;
 use crate::local::CpuTlb;
 use crate::pte::{Entry, Slot};
 use crate::request::Request;
 use crate::space::AddressSpace;
 use crate::sync::Word;
-use crate::tables::Unlinked;
 
 /// A value where a reference is expected.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +46,7 @@ pub enum LockEvent {
 /// mean to the machine. They depend on nothing but their arguments.
 pub trait Pte<P: Platform>: Sized {
     /// Returns whether the entry is in the tables of this space.
-    fn belongs_to(&self, space: &AddressSpace<P>) -> bool;
+    fn belongs_to(&self, space: &AddressSpace<P::CpuSet>) -> bool;
 
     /// Returns the level of the entry.
     fn level(&self) -> Level;
@@ -105,7 +102,7 @@ pub trait Platform: Sized {
     /// [`table_batch`](Self::table_batch).
     type BatchBox<T>: DerefMut<Target = T>;
     /// A counted reference to an address space, as the scheduler holds it.
-    type Handle: Deref<Target = AddressSpace<Self>>;
+    type Handle: Deref<Target = AddressSpace<Self::CpuSet>>;
 
     /// Returns the backend, for the configuration that all CPUs have: a reference, or a [`Value`] that is made anew each time,
     /// such as from features that were found at boot and are kept in an atomic word. The answer does not change once a CPU
@@ -124,7 +121,7 @@ pub trait Platform: Sized {
 
     /// Returns the runtime's own data of a CPU. It exists for every number below [`cpus`](Self::cpus), online or not, and is
     /// best alone in its cache lines.
-    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self>;
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self::CpuSet>;
 
     /// Returns memory to keep track of tags that mean the same space on every CPU: two bits a tag, and more than two tags for
     /// each CPU. With less memory than the machine has tags, fewer of them are used. The answer is always the same.
@@ -169,7 +166,7 @@ pub trait Platform: Sized {
 
     /// Returns the CPUs of a set that the kernel keeps for an erratum, by its index in the definition: those that are in
     /// it for this space now, and those that might be. Every CPU is a correct answer.
-    fn erratum_set(&self, set: u32, space: &AddressSpace<Self>) -> Self::CpuSet {
+    fn erratum_set(&self, set: u32, space: &AddressSpace<Self::CpuSet>) -> Self::CpuSet {
         let _ = (set, space);
         let mut all = Self::CpuSet::NONE;
         (0..self.cpus()).for_each(|cpu| all.insert(CpuId(cpu as u32)));
@@ -249,7 +246,35 @@ pub trait Platform: Sized {
     /// # Context
     ///
     /// That of the flush; must not sleep or flush.
-    fn invalidate_secondary(&self, space: &AddressSpace<Self>, request: &Request<'_>) {
+    fn invalidate_secondary(&self, space: &AddressSpace<Self::CpuSet>, request: &Request<'_>) {
         let _ = (space, request);
     }
 }
+
+/// How many pages or tables fit in one batch: with the two words beside them they fill 4 KiB.
+pub const BATCH: usize = 510;
+
+/// A list of up to [`BATCH`] pages or tables of a gather, and the batches that were filled before it.
+pub struct Batch<T, P: Platform> {
+    pub(crate) next: Option<P::BatchBox<Self>>,
+    pub(crate) used: usize,
+    pub(crate) slots: [Option<T>; BATCH],
+}
+
+/// A batch of pages.
+pub type PageBatch<P> = Batch<<P as Platform>::Page, P>;
+
+/// A batch of tables.
+pub type TableBatch<P> = Batch<<P as Platform>::Table, P>;
+
+/// Pages that no CPU and no device can reach any more: they may have a new owner. Only a finished flush makes one.
+///
+/// It is an iterator over the pages. Pages that are not taken out are dropped with it.
+pub struct Flushed<'r, P: Platform> {
+    pub(crate) bundle: &'r mut [Option<P::Page>],
+    pub(crate) batch: &'r mut Option<P::BatchBox<PageBatch<P>>>,
+}
+
+/// Tables that no CPU and no device walks any more, but that walkers in software without locks may.
+#[must_use = "tables that are dropped are lost"]
+pub struct Unlinked<P: Platform>(pub(crate) P::BatchBox<TableBatch<P>>);

@@ -1,7 +1,7 @@
 //! New entries become visible to walkers.
 
-use crate::Mmu;
 use crate::backend::Backend;
+use crate::mmu::Mmu;
 use crate::platform::Platform;
 use crate::space::AddressSpace;
 
@@ -19,7 +19,7 @@ impl<P: Platform> Mmu<P> {
     /// # Context
     ///
     /// Any, on the CPU that stored the entries, after the stores. Neither waits nor sends an IPI.
-    pub fn publish(&self, space: &AddressSpace<P>) {
+    pub fn publish(&self, space: &AddressSpace<P::CpuSet>) {
         self.platform.pin_cpu(false, |cpu| {
             let mut sink = self.platform.sink(cpu);
             self.platform.backend().publish(&mut sink, space.kind());

@@ -10,12 +10,12 @@
 //!
 //! Source: Linux `mm/rmap.c` (`flush_tlb_batched_pending`) for what a concurrent change of the space has to see.
 
-use crate::Mmu;
 use crate::agents::Agents;
 use crate::backend::{Backend, Started};
 use crate::cpus::{CpuId, CpuMask};
 use crate::fault::{Fault, is_back};
 use crate::message::Message;
+use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte};
 use crate::pte::Change;
 use crate::request::{Ranges, Reach, Space, SpaceFlags};
@@ -121,7 +121,7 @@ impl<P: Platform> Mmu<P> {
 
     fn next_round(&self) -> u64 {
         loop {
-            let round = self.rounds.add(1, Barrier::Owe).wrapping_add(1);
+            let round = self.rounds.add(1, Barrier::Defer).wrapping_add(1);
             if round != AT_ONCE {
                 return round;
             }
@@ -139,7 +139,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
     /// is not changed, and given back.
     pub fn unmap<E: Pte<P>>(
         &mut self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         pte: E,
     ) -> Result<Option<Unmapped<P::Page>>, Refused<E>> {
         let mmu = self.mmu;
@@ -163,7 +163,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
             if of_user && facts.clean_to_dirty_walks && !Mmu::<P>::FACTS.one_at_a_time {
                 self.with_interrupts_off(|this| this.put_off(space, &ranges));
                 self.dirty |= E::is_dirty(level, changed.was.any);
-                space.ledger.unmaps.owe();
+                space.pending.unmaps.defer();
                 mmu.platform.cpu(self.cpu).counters.owed.count(1);
             } else {
                 mmu.flush(space, &ranges);
@@ -182,12 +182,12 @@ impl<P: Platform> UnmapBatch<'_, P> {
     }
 
     /// Starts a flush, or notes which CPUs to send an IPI for it.
-    fn put_off(&mut self, space: &AddressSpace<P>, changed: &Ranges) {
+    fn put_off(&mut self, space: &AddressSpace<P::CpuSet>, changed: &Ranges) {
         let mmu = self.mmu;
         let scope = changed.scope(mmu.platform.backend().levels());
         let here = mmu.platform.cpu(self.cpu);
         Mmu::<P>::raise(space);
-        let line = here.book.line(space.id, space.lines);
+        let line = here.slots.find(space.id, space.slots);
         let mut request = mmu.request(line, space, scope);
         let backend = mmu.platform.backend();
         if backend.ipi_targets(&request).agents.is_empty() {

@@ -87,7 +87,7 @@
 //! /// Maps a page where none is mapped. `lock` is the lock of the table, which the handler holds.
 //! fn map_at_fault<P: Platform, L>(
 //!     mmu: &Mmu<P>,
-//!     space: &AddressSpace<P>,
+//!     space: &AddressSpace<P::CpuSet>,
 //!     lock: L,
 //!     pte: &impl Pte<P>,
 //!     bits: u64,

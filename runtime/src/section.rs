@@ -6,10 +6,10 @@
 
 use core::fmt;
 
-use crate::Mmu;
 use crate::gather::{Gather, NEW};
 use crate::level::Level;
 use crate::mmu::Misuse;
+use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte};
 use crate::pte::{Change, Changed, Entry, Marks, Slot, Was};
 use crate::request::{Extent, Space};
@@ -94,8 +94,8 @@ impl<'m, P: Platform> Gather<'m, P> {
         mut guard: G,
         body: impl FnOnce(&mut Section<'_, 'm, P>, &mut G) -> R,
     ) -> R {
-        self.complete(&self.space.ledger.unmaps);
-        self.complete(&self.space.ledger.abandoned);
+        self.complete(&self.space.pending.unmaps);
+        self.complete(&self.space.pending.abandoned);
         let result = body(&mut Section { gather: self }, &mut guard);
         if self.at_end != 0 {
             self.end_section();
@@ -464,7 +464,7 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     pub(crate) fn check_leaf<E: Pte<P>>(
         &self,
-        space: &AddressSpace<P>,
+        space: &AddressSpace<P::CpuSet>,
         pte: &E,
         slot: &Slot<'_>,
         known: &mut Option<(Level, u32)>,

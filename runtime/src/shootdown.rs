@@ -2,7 +2,7 @@
 //!
 //! Two sets matter. The *holders* of a space may have entries of it; the CPUs that have it *loaded* can use and make
 //! them. What a holder has that does not have it loaded it can only use after loading it: that is a debt, which
-//! its [`Book`](crate::debts::Book) knows. The protocols are a pair:
+//! its [`AsidSlots`](crate::deferred::AsidSlots) knows. The protocols are a pair:
 //!
 //! | switch side ([`switch`](crate::Mmu::switch)) | flush side |
 //! |---|---|
@@ -25,15 +25,16 @@
 //! Source: Linux 71b3c126e611, where a CPU was in the set before it had loaded the root, but not ordered so; OpenBSD
 //! 9f1181d59de3, where it left the set before it had left the root.
 
-use crate::Mmu;
-use crate::backend::{Backend, Deferred, IpiTargets, Shootdown, Started};
+use crate::backend::{Backend, IpiTargets, Shootdown, Started};
 use crate::cpus::{CpuId, CpuMask};
-use crate::debts::{Line, LoadedTag};
+use crate::deferred::Deferred;
+use crate::deferred::{AsidSlot, LoadedTag};
 use crate::fault::{Fault, is_back};
 use crate::holders::Told;
 use crate::level::Level;
 use crate::local::CpuTlb;
 use crate::message::Message;
+use crate::mmu::Mmu;
 use crate::platform::{LockEvent, Platform};
 use crate::request::{Ranges, Reach, Request, Scope, SpaceFlags};
 use crate::space::AddressSpace;
@@ -57,7 +58,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Flushes what was changed of a space, everywhere, and returns when nobody can use it any more.
     #[inline]
-    pub(crate) fn flush(&self, space: &AddressSpace<P>, changed: &Ranges) {
+    pub(crate) fn flush(&self, space: &AddressSpace<P::CpuSet>, changed: &Ranges) {
         match changed.page(self.platform.backend().levels()) {
             Some((va, level, table)) => self.flush_page(space, va, level, table),
             None => self.flush_ranges(space, changed),
@@ -66,20 +67,25 @@ impl<P: Platform> Mmu<P> {
 
     /// One entry. Each shape of a scope has a function of its own, in which nothing of it is left to be decided.
     #[inline(never)]
-    fn flush_page(&self, space: &AddressSpace<P>, va: u64, level: Level, table: bool) {
+    fn flush_page(&self, space: &AddressSpace<P::CpuSet>, va: u64, level: Level, table: bool) {
         self.flush_what(space, |_| Scope::Page { va, level, table });
     }
 
     /// More than one entry.
     #[inline(never)]
-    fn flush_ranges(&self, space: &AddressSpace<P>, ranges: &Ranges) {
+    fn flush_ranges(&self, space: &AddressSpace<P::CpuSet>, ranges: &Ranges) {
         self.flush_what(space, |_| Scope::Ranges(ranges));
     }
 
     /// Everything of a space, everywhere. With that whatever is owed for the space is paid.
     #[inline(never)]
-    pub(crate) fn flush_whole(&self, space: &AddressSpace<P>, everything: Scope<'_>, why: Why) {
-        let dues = space.ledger.dues();
+    pub(crate) fn flush_whole(
+        &self,
+        space: &AddressSpace<P::CpuSet>,
+        everything: Scope<'_>,
+        why: Why,
+    ) {
+        let dues = space.pending.pending();
         self.flush_what(space, |here| {
             here.counters.paid.count(dues.count() as u64);
             match why {
@@ -89,12 +95,16 @@ impl<P: Platform> Mmu<P> {
             }
             everything
         });
-        space.ledger.pay(dues);
+        space.pending.complete(dues);
     }
 
     /// `scope` is a closure, so that what runs pinned is another function for each.
     #[inline(always)]
-    fn flush_what<'s>(&self, space: &AddressSpace<P>, scope: impl Fn(&CpuTlb<P>) -> Scope<'s>) {
+    fn flush_what<'s>(
+        &self,
+        space: &AddressSpace<P::CpuSet>,
+        scope: impl Fn(&CpuTlb<P::CpuSet>) -> Scope<'s>,
+    ) {
         self.platform.pin_cpu(Self::INTERRUPTS_OFF, |cpu| {
             let here = self.platform.cpu(cpu);
             self.alone(|| self.flush_here(cpu, here, space, scope(here)));
@@ -136,9 +146,15 @@ impl<P: Platform> Mmu<P> {
     }
 
     #[inline(always)]
-    fn flush_here(&self, cpu: CpuId, here: &CpuTlb<P>, space: &AddressSpace<P>, scope: Scope<'_>) {
+    fn flush_here(
+        &self,
+        cpu: CpuId,
+        here: &CpuTlb<P::CpuSet>,
+        space: &AddressSpace<P::CpuSet>,
+        scope: Scope<'_>,
+    ) {
         let generation = Self::raise(space);
-        let line = here.book.line(space.id, space.lines);
+        let line = here.slots.find(space.id, space.slots);
         let mut request = self.request(line, space, scope);
         let targets = self.platform.backend().ipi_targets(&request);
         let told = if targets.agents.is_empty() {
@@ -182,7 +198,7 @@ impl<P: Platform> Mmu<P> {
         if told.here
             && let Some(line) = line
         {
-            here.book.follow_next(line, generation);
+            here.slots.see_next_gen(line, generation);
         }
         self.record(here, space, deferred);
         if let Some(leave) = leave {
@@ -196,11 +212,11 @@ impl<P: Platform> Mmu<P> {
     fn flush_asking(
         &self,
         cpu: CpuId,
-        (space, generation): (&AddressSpace<P>, u64),
+        (space, generation): (&AddressSpace<P::CpuSet>, u64),
         request: &mut Request<'_>,
         others: P::CpuSet,
     ) -> Deferred {
-        let line = self.platform.cpu(cpu).book.line(space.id, space.lines);
+        let line = self.platform.cpu(cpu).slots.find(space.id, space.slots);
         let started = self.start(cpu, (space, line), request);
         let whom = (others, started.flush_ipis.sets);
         let sent = self.ask(cpu, (space, generation), request, whom);
@@ -211,7 +227,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Ends what was started, with whoever is still to be interrupted; what is owed.
     #[inline(always)]
-    fn finish(&self, cpu: CpuId, space: &AddressSpace<P>, started: Started) -> Deferred {
+    fn finish(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>, started: Started) -> Deferred {
         let mut sink = self.platform.sink(cpu);
         let finished = self.platform.backend().finish(&mut sink, started);
         if !finished.sync_ipis.is_empty() {
@@ -223,12 +239,12 @@ impl<P: Platform> Mmu<P> {
     /// Entries have changed: raises the generation, by which CPUs know how far they have followed that are not all
     /// interrupted. Behind this it is read whom to tell.
     #[inline(always)]
-    pub(crate) fn raise(space: &AddressSpace<P>) -> u64 {
-        if space.lines == 0 {
+    pub(crate) fn raise(space: &AddressSpace<P::CpuSet>) -> u64 {
+        if space.slots == 0 {
             Self::before_looking();
             return 0;
         }
-        let generation = space.ledger.raise();
+        let generation = space.tlb_gen.raise();
         if !Self::FACTS.atomics_order_everything {
             full_barrier(Barrier::Flush);
         }
@@ -249,7 +265,7 @@ impl<P: Platform> Mmu<P> {
     fn flush_elsewhere(
         &self,
         cpu: CpuId,
-        (space, generation): (&AddressSpace<P>, u64),
+        (space, generation): (&AddressSpace<P::CpuSet>, u64),
         request: &Request<'_>,
         (others, sets): (P::CpuSet, u8),
     ) {
@@ -270,7 +286,7 @@ impl<P: Platform> Mmu<P> {
     /// Interrupts those whom the instructions do not serve to the end.
     #[cold]
     #[inline(never)]
-    fn call_left_over(&self, cpu: CpuId, space: &AddressSpace<P>, whom: IpiTargets) {
+    fn call_left_over(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>, whom: IpiTargets) {
         // Until here no CPU was looked for.
         if Self::LOOKS_FOR_DEVICES_ALONE {
             full_barrier(Barrier::Flush);
@@ -288,7 +304,7 @@ impl<P: Platform> Mmu<P> {
     fn ask(
         &self,
         cpu: CpuId,
-        (space, generation): (&AddressSpace<P>, u64),
+        (space, generation): (&AddressSpace<P::CpuSet>, u64),
         request: &Request<'_>,
         (mut sent, sets): (P::CpuSet, u8),
     ) -> P::CpuSet {
@@ -309,8 +325,8 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     pub(crate) fn request<'s>(
         &self,
-        line: Option<Line>,
-        space: &AddressSpace<P>,
+        line: Option<AsidSlot>,
+        space: &AddressSpace<P::CpuSet>,
         scope: Scope<'s>,
     ) -> Request<'s> {
         Request {
@@ -327,7 +343,7 @@ impl<P: Platform> Mmu<P> {
     pub(crate) fn start(
         &self,
         cpu: CpuId,
-        (space, line): (&AddressSpace<P>, Option<Line>),
+        (space, line): (&AddressSpace<P::CpuSet>, Option<AsidSlot>),
         request: &mut Request<'_>,
     ) -> Started {
         let backend = self.platform.backend();
@@ -352,42 +368,52 @@ impl<P: Platform> Mmu<P> {
 
     /// Puts what a backend owes on the books. What lazy and parked CPUs owe is there: the generation.
     #[inline]
-    pub(crate) fn record(&self, here: &CpuTlb<P>, space: &AddressSpace<P>, deferred: Deferred) {
+    pub(crate) fn record(
+        &self,
+        here: &CpuTlb<P::CpuSet>,
+        space: &AddressSpace<P::CpuSet>,
+        deferred: Deferred,
+    ) {
         if !deferred.is_nothing() {
             self.record_some(here, space, deferred);
         }
     }
 
     #[inline(never)]
-    fn record_some(&self, here: &CpuTlb<P>, space: &AddressSpace<P>, deferred: Deferred) {
+    fn record_some(
+        &self,
+        here: &CpuTlb<P::CpuSet>,
+        space: &AddressSpace<P::CpuSet>,
+        deferred: Deferred,
+    ) {
         self.put_on_books(here, space, deferred, here.loaded_tag());
     }
 
     /// The same, where it is known which tag is loaded.
     pub(crate) fn put_on_books(
         &self,
-        here: &CpuTlb<P>,
-        space: &AddressSpace<P>,
+        here: &CpuTlb<P::CpuSet>,
+        space: &AddressSpace<P::CpuSet>,
         deferred: Deferred,
         loaded: LoadedTag,
     ) {
         if deferred.contains(Deferred::SPACE_UNTIL_ATTACH) {
-            space.ledger.attach.owe();
+            space.pending.attach.defer();
             here.counters.owed.count(1);
         }
         if deferred.contains(Deferred::OTHERS_UNTIL_LOAD) {
             here.counters.owed.count(1);
-            here.book.owe_others(loaded);
+            here.slots.invalidate_others(loaded);
             if self.platform.backend().tags().global.is_some() {
-                here.book.owe_everything();
+                here.slots.defer_everything();
             }
         }
         if deferred.contains(Deferred::VIEW_UNTIL_RETURN) {
             match loaded {
                 // No user code runs under the tag of the kernel's root.
                 LoadedTag::KernelRoot => return,
-                LoadedTag::Line(Some(line)) => here.book.owe_view(line),
-                LoadedTag::Line(None) => here.book.owe_everything(),
+                LoadedTag::Slot(Some(line)) => here.slots.defer_view(line),
+                LoadedTag::Slot(None) => here.slots.defer_everything(),
             }
             here.counters.owed.count(1);
         }

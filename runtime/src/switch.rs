@@ -14,18 +14,20 @@
 //!
 //! Source: Linux `Documentation/mm/active_mm.rst`; Linux 2655421ae69f for lazy spaces that nobody counts.
 
-use crate::backend::{Backend, Pending, Root};
+use crate::backend::{Backend, Root};
 use crate::cpus::{CpuId, CpuMask, SharedCpuMask};
-use crate::debts::LoadedTag;
+use crate::deferred::LoadedTag;
+use crate::deferred::Pending;
 use crate::fault::{Fault, is_back};
 use crate::local::{CpuTlb, Loaded};
+use crate::mmu::Mmu;
+use crate::mmu::Unusable;
 use crate::platform::Platform;
-use crate::request::{Scope, SpaceFlags};
+use crate::request::{Scope, SpaceFlags, SpaceId};
 use crate::shootdown::Why;
-use crate::space::{AddressSpace, SpaceId};
+use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier, wait_until};
 use crate::tags::Tagging;
-use crate::{Mmu, Unusable};
 
 /// What a CPU runs in: kept by the scheduler.
 #[derive(Debug)]
@@ -90,34 +92,36 @@ impl<P: Platform> Mmu<P> {
 
     /// A space is not loaded here any more. If it is flushed meanwhile this CPU is not to be looked at each time: it
     /// is no holder where its book alone guards what it has parked.
-    fn trim(cpu: CpuId, here: &CpuTlb<P>, left: &AddressSpace<P>) {
+    fn trim(cpu: CpuId, here: &CpuTlb<P::CpuSet>, left: &AddressSpace<P::CpuSet>) {
         let guarded = matches!(left.tagging, Tagging::Cpu | Tagging::None);
         if !guarded || here.loaded.mine() == left.id.0 {
             return;
         }
-        let line = here.book.line(left.id, left.lines);
-        let current = line.is_some_and(|line| here.book.followed(line) == left.ledger.generation());
+        let line = here.slots.find(left.id, left.slots);
+        let current = line.is_some_and(|line| here.slots.seen_gen(line) == left.tlb_gen.now());
         if !current {
             left.holders.remove(cpu, Barrier::Unload);
         }
     }
 
     /// Uses the space again that is loaded.
-    fn leave_lazy(&self, cpu: CpuId, here: &CpuTlb<P>, space: &AddressSpace<P>) {
+    fn leave_lazy(&self, cpu: CpuId, here: &CpuTlb<P::CpuSet>, space: &AddressSpace<P::CpuSet>) {
         here.lazy.put(0);
         full_barrier(Barrier::LeaveLazy);
-        if space.lines == 0 {
+        if space.slots == 0 {
             return;
         }
-        let generation = space.ledger.generation();
-        let (line, debt) = here.book.open(space.id, space.lines, generation, space.id);
+        let generation = space.tlb_gen.now();
+        let (line, debt) = here
+            .slots
+            .find_or_assign(space.id, space.slots, generation, space.id);
         if debt != Pending::None {
             let root = self.root(Some(line), space);
             here.counters.paid.count(1);
             here.counters.full_debt.count(1);
             let mut sink = self.platform.sink(cpu);
             let deferred = self.platform.backend().switch(&mut sink, &root, debt);
-            here.book.follow(line, generation);
+            here.slots.set_seen_gen(line, generation);
             self.record(here, space, deferred);
         }
     }
@@ -125,9 +129,15 @@ impl<P: Platform> Mmu<P> {
     /// Loads a space in place of the one that is loaded.
     ///
     /// What the CPU may still use until its root is replaced stays reserved until then: the tag from generations that it leaves
-    /// ([`renew_tag`](Self::renew_tag)), and the slot ([`Book::open`](crate::debts::Book::open)). So what is flushed here and
+    /// ([`renew_tag`](Self::renew_tag)), and the slot ([`AsidSlots::find_or_assign`](crate::deferred::AsidSlots::find_or_assign)). So what is flushed here and
     /// filled again from the old root stands under a tag that is still the old space's.
-    fn load(&self, cpu: CpuId, here: &CpuTlb<P>, left: SpaceId, space: &AddressSpace<P>) {
+    fn load(
+        &self,
+        cpu: CpuId,
+        here: &CpuTlb<P::CpuSet>,
+        left: SpaceId,
+        space: &AddressSpace<P::CpuSet>,
+    ) {
         here.loaded.put(SpaceId::SWITCHING.0);
         here.lazy.put(0);
         if Self::FACTS.attach_waits_for_changes {
@@ -149,20 +159,20 @@ impl<P: Platform> Mmu<P> {
         full_barrier(Barrier::SwitchIn);
         self.pay_attach(cpu, space);
         let mut generation = 0;
-        let (line, mut debt) = match space.lines {
+        let (line, mut debt) = match space.slots {
             0 => (None, Pending::None),
             lines => {
-                generation = space.ledger.generation();
-                let (line, debt) = here.book.open(space.id, lines, generation, left);
+                generation = space.tlb_gen.now();
+                let (line, debt) = here.slots.find_or_assign(space.id, lines, generation, left);
                 if lines == 1 && space.tagging == Tagging::Cpu && debt != Pending::None {
                     self.leave_root(cpu); // the tag of the only slot may still be the other space's
                 }
                 (Some(line), debt)
             }
         };
-        let late = is_back(Fault::FlushesUnderOldRoot) && here.book.take_rollover();
-        if here.book.take_everything() || late {
-            here.book.forget_lines(line);
+        let late = is_back(Fault::FlushesUnderOldRoot) && here.slots.take_rollover();
+        if here.slots.take_everything() || late {
+            here.slots.forget_all_but(line);
             debt = Pending::All;
         }
         if debt != Pending::None {
@@ -178,14 +188,14 @@ impl<P: Platform> Mmu<P> {
         here.loaded.release(space.id.0, Barrier::Unload);
         Self::left_tag(here);
         if let Some(line) = line {
-            here.book.follow(line, generation);
+            here.slots.set_seen_gen(line, generation);
         }
         self.record(here, space, deferred);
     }
 
     /// Pays what is owed before another CPU attaches a space: everything of it.
-    fn pay_attach(&self, cpu: CpuId, space: &AddressSpace<P>) {
-        if Self::FACTS.changes_deferrable && space.ledger.attach.due().is_some() {
+    fn pay_attach(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
+        if Self::FACTS.changes_deferrable && space.pending.attach.pending().is_some() {
             self.leave_root(cpu);
             self.flush_whole(space, Scope::Everything { tables: true }, Why::Pending);
         }
@@ -205,7 +215,7 @@ impl<P: Platform> Mmu<P> {
     pub(crate) fn leave_root(&self, cpu: CpuId) {
         let here = self.platform.cpu(cpu);
         let root = self.platform.kernel_root();
-        let debt = if here.book.take_kernel_root() {
+        let debt = if here.slots.take_kernel_root() {
             Pending::Tag
         } else {
             Pending::None
@@ -224,10 +234,10 @@ impl<P: Platform> Mmu<P> {
     /// user space does not by itself.
     ///
     /// Contexts: on that CPU, with interrupts off until user code runs; the CPU runs in the space.
-    pub fn return_to_user(&self, cpu: CpuId, space: &AddressSpace<P>) {
+    pub fn return_to_user(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
         let here = self.platform.cpu(cpu);
-        let line = here.book.line(space.id, space.lines);
-        let deferred = line.is_some_and(|line| here.book.take_view(line));
+        let line = here.slots.find(space.id, space.slots);
+        let deferred = line.is_some_and(|line| here.slots.take_view(line));
         here.counters.paid.count(u64::from(deferred));
         let root = Root {
             table: space.user_table,
@@ -254,16 +264,16 @@ impl<P: Platform> Mmu<P> {
         let here = self.platform.cpu(cpu);
         let holds = self.platform.kernel_root().flags;
         if holds != SpaceFlags::NONE {
-            self.kernel().flags.or(u64::from(holds.0), Barrier::Owe);
+            self.kernel().flags.or(u64::from(holds.0), Barrier::Defer);
         }
         self.online.insert(cpu, Barrier::Unload);
         full_barrier(Barrier::SwitchIn);
         // What the CPU had cached when it went offline, of the kernel's tables among others, may be freed since.
         if !is_back(Fault::KeepsStaleRoot) {
-            here.book.owe_kernel_root();
+            here.slots.defer_kernel_root();
         }
         let forget = || {
-            here.book.take_everything();
+            here.slots.take_everything();
             let deferred = self
                 .platform
                 .backend()
@@ -308,7 +318,7 @@ impl<P: Platform> Mmu<P> {
     ///
     /// # Errors
     /// When some CPU still has it loaded: whoever holds references counts wrongly. Nothing is given back.
-    pub fn release(&self, space: &AddressSpace<P>) -> Result<(), StillLoaded> {
+    pub fn release(&self, space: &AddressSpace<P::CpuSet>) -> Result<(), StillLoaded> {
         if self.is_loaded(space) {
             return Err(StillLoaded);
         }
@@ -324,7 +334,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Makes every CPU leave a space that uses it lazily, and waits until they have.
-    pub(crate) fn shoot_lazies(&self, space: &AddressSpace<P>) {
+    pub(crate) fn shoot_lazies(&self, space: &AddressSpace<P::CpuSet>) {
         self.platform.pin_cpu(true, |cpu| {
             full_barrier(Barrier::Flush);
             let here = self.platform.cpu(cpu);
@@ -362,7 +372,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Whether a CPU has a space loaded. One that is switching is waited for.
-    fn is_loaded(&self, space: &AddressSpace<P>) -> bool {
+    fn is_loaded(&self, space: &AddressSpace<P::CpuSet>) -> bool {
         self.platform.pin_cpu(true, |cpu| {
             full_barrier(Barrier::Flush);
             let holders = space.holders.now(Barrier::Unloaded);

@@ -71,13 +71,14 @@ pub enum Barrier {
     Unload,
     /// Acquire: what that CPU did through the space is done.
     Unloaded,
-    /// Release: a debt is on the books. Pairs with [`Due`](Self::Due).
-    Owe,
-    /// Acquire: whoever sees a debt sees the changes behind it.
-    Due,
-    /// Release: a debt is paid, a gather or a change is over, a device counts no longer. Pairs with [`Due`](Self::Due),
+    /// Release: a flush is deferred. Pairs with [`Pending`](Self::Pending).
+    Defer,
+    /// Acquire: a CPU that sees a pending flush sees the changes that it is about.
+    Pending,
+    /// Release: a deferred flush is completed, a gather or a change is over, a device counts no longer. Pairs with
+    /// [`Pending`](Self::Pending),
     /// and for a change with [`SwitchIn`](Self::SwitchIn), behind the read that none is under way.
-    Pay,
+    Complete,
     /// Release, where a CPU says which tag it runs, having noted the one that it leaves; acquire, where a rollover reads
     /// both. Pairs with itself: of the two tags that a CPU may use in a switch a rollover sees each.
     RunTag,

@@ -12,17 +12,11 @@
 //! Source: Linux `tlb_remove_table`; Linux 2ba99c5e0881 and 1013af4f585f, where a walker without locks was still in a table
 //! that was used for something else.
 
-use crate::Mmu;
-use crate::batch::TableBatch;
 use crate::gather::Gather;
-use crate::mmu::Misuse;
-use crate::platform::{Platform, Pte};
+use crate::mmu::{Misuse, Mmu};
+use crate::platform::{Platform, Pte, Unlinked};
 use crate::pte::{Below, Change, Entry, Was};
 use crate::section::{Refused, Section, change_of};
-
-/// Tables that no CPU and no device walks any more, but that walkers in software without locks may.
-#[must_use = "tables that are dropped are lost"]
-pub struct Unlinked<P: Platform>(P::BatchBox<TableBatch<P>>);
 
 impl<P: Platform> Unlinked<P> {
     /// Returns the tables, which may be used for something else.

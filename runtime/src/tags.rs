@@ -2,7 +2,7 @@
 //!
 //! A value is never used for another space before everything under it is gone from every CPU that will load it:
 //!
-//! * slots of a CPU: the CPU flushes the tag before it loads another space under it ([`Book`](crate::debts::Book));
+//! * slots of a CPU: the CPU flushes the tag before it loads another space under it ([`AsidSlots`](crate::deferred::AsidSlots));
 //! * generations: when no value is left a new generation begins, and each CPU flushes everything before its next load. Values
 //!   that a CPU may still use stay reserved: of the space that it runs, and during a switch also of the space that it leaves.
 //!   So a space never has two values that some CPU can use;
@@ -17,14 +17,15 @@
 
 use crate::backend::{Backend, TagSource, TagValues};
 use crate::cpus::CpuId;
-use crate::debts::Line;
+use crate::deferred::AsidSlot;
 use crate::fault::{Fault, is_back};
 use crate::local::CpuTlb;
+use crate::mmu::Mmu;
+use crate::mmu::Unusable;
 use crate::platform::Platform;
 use crate::request::Tag;
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, Lock, Own, Word, const_fn, first_count};
-use crate::{Mmu, Unusable};
 
 /// Where a space has its tag from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -157,13 +158,13 @@ impl TagValues {
 impl<P: Platform> Mmu<P> {
     /// The tag of a space on a CPU that has it loaded, or may have parked entries of it; 0 where it has none.
     #[inline]
-    pub(crate) fn tag_of(&self, here: &CpuTlb<P>, space: &AddressSpace<P>) -> Tag {
-        self.tag_in(here.book.line(space.id, space.lines), space)
+    pub(crate) fn tag_of(&self, here: &CpuTlb<P::CpuSet>, space: &AddressSpace<P::CpuSet>) -> Tag {
+        self.tag_in(here.slots.find(space.id, space.slots), space)
     }
 
     /// The same, from the line of the CPU's book that is the space's.
     #[inline]
-    pub(crate) fn tag_in(&self, line: Option<Line>, space: &AddressSpace<P>) -> Tag {
+    pub(crate) fn tag_in(&self, line: Option<AsidSlot>, space: &AddressSpace<P::CpuSet>) -> Tag {
         let global = |value| Tag {
             value,
             global: true,
@@ -280,7 +281,7 @@ impl<P: Platform> Mmu<P> {
     /// generation began after the CPU's last load, its book then says that everything is flushed before this one.
     ///
     /// The tag that the CPU leaves stays reserved until [`left_tag`](Self::left_tag).
-    pub(crate) fn renew_tag(&self, cpu: CpuId, space: &AddressSpace<P>) {
+    pub(crate) fn renew_tag(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
         let here = self.platform.cpu(cpu);
         let (tag, running) = (space.tag.get(), here.running_tag.get());
         if running != 0 && is_of(tag, self.tags.generation.get()) {
@@ -310,26 +311,26 @@ impl<P: Platform> Mmu<P> {
             here.running_tag.put(space.tag.get());
             // Under the lock: a rollover that comes later sets it again, for the load after this one. Then the tag that
             // is loaded is the one that was reserved here.
-            if !is_back(Fault::FlushesUnderOldRoot) && here.book.take_rollover() {
-                here.book.owe_everything();
+            if !is_back(Fault::FlushesUnderOldRoot) && here.slots.take_rollover() {
+                here.slots.defer_everything();
             }
         });
     }
 
     /// From here on a rollover keeps this tag, too: it is loaded until the switch is over.
-    fn leave_tag(here: &CpuTlb<P>, running: u64) {
+    fn leave_tag(here: &CpuTlb<P::CpuSet>, running: u64) {
         if !is_back(Fault::FlushesUnderOldRoot) {
             here.leaving_tag.put(running);
         }
     }
 
     /// The tag that a CPU had loaded is not loaded any more.
-    pub(crate) fn left_tag(here: &CpuTlb<P>) {
+    pub(crate) fn left_tag(here: &CpuTlb<P::CpuSet>) {
         here.leaving_tag.release(0, Barrier::Unload);
     }
 
     /// The tag of a space in the present generation, or in the next. Called with the lock held.
-    fn next_tag(&self, space: &AddressSpace<P>) -> u64 {
+    fn next_tag(&self, space: &AddressSpace<P::CpuSet>) -> u64 {
         let generation = || self.tags.generation.get() << VALUE_BITS;
         let old = space.tag.get();
         if old != 0 {
@@ -382,13 +383,13 @@ impl<P: Platform> Mmu<P> {
                 }
             }
             local.reserved_tag.put(running);
-            local.book.rolled_over();
+            local.slots.roll_over();
         }
         self.tags.rollovers.count(1);
     }
 
     /// What ran on a CPU that goes offline is not reserved for it any more.
-    pub(crate) fn forget_tags_of(&self, here: &CpuTlb<P>) {
+    pub(crate) fn forget_tags_of(&self, here: &CpuTlb<P::CpuSet>) {
         self.with_tags(|_| {
             here.running_tag.put(0);
             here.reserved_tag.put(0);
@@ -404,7 +405,7 @@ impl<P: Platform> Mmu<P> {
     /// # Errors
     /// When as many spaces are pinned as can be, since every CPU needs two tags that are not; and where the tag of the space
     /// is not from generations.
-    pub fn pin_tag(&self, space: &AddressSpace<P>) -> Result<Tag, NoTag> {
+    pub fn pin_tag(&self, space: &AddressSpace<P::CpuSet>) -> Result<Tag, NoTag> {
         if space.tagging != Tagging::Generations {
             return Err(NoTag);
         }
@@ -436,7 +437,7 @@ impl<P: Platform> Mmu<P> {
     ///
     /// # Errors
     /// When the space has no pin.
-    pub fn unpin_tag(&self, space: &AddressSpace<P>) -> Result<(), NotPinned> {
+    pub fn unpin_tag(&self, space: &AddressSpace<P::CpuSet>) -> Result<(), NotPinned> {
         self.with_tags(|_| match space.pins.get() {
             0 => Err(NotPinned),
             more if more > 1 && !is_back(Fault::PinsOnce) => {
@@ -451,7 +452,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// The space ends, and its pins with it.
-    pub(crate) fn release_pins(&self, space: &AddressSpace<P>) {
+    pub(crate) fn release_pins(&self, space: &AddressSpace<P::CpuSet>) {
         if space.tagging == Tagging::Generations {
             self.with_tags(|_| {
                 if space.pins.get() != 0 {
@@ -462,7 +463,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// The value of a pinned space may be given out after the next rollover. Called with the lock held.
-    fn end_pins(&self, space: &AddressSpace<P>) {
+    fn end_pins(&self, space: &AddressSpace<P::CpuSet>) {
         space.pins.put(0);
         self.unmark(value(space.tag.get()), true);
         self.tags.pinned.put(self.tags.pinned.get() - 1);

@@ -3,10 +3,10 @@
 //! In: a space, on a CPU that runs in it. Out: the kernel's view, loaded; or both views as data. Where user code runs on the
 //! view that the kernel runs on both are the same, and nothing is loaded.
 
-use crate::Mmu;
 use crate::backend::{Backend, Root};
 use crate::cpus::CpuId;
-use crate::debts::Line;
+use crate::deferred::AsidSlot;
+use crate::mmu::Mmu;
 use crate::platform::Platform;
 use crate::request::Tag;
 use crate::space::AddressSpace;
@@ -46,7 +46,7 @@ impl<P: Platform> Mmu<P> {
     /// # Context
     ///
     /// On that CPU, which runs in the space, with interrupts off since user code was left.
-    pub fn enter_from_user(&self, cpu: CpuId, space: &AddressSpace<P>) {
+    pub fn enter_from_user(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
         let root = self.root(self.line_of(cpu, space), space);
         let mut sink = self.platform.sink(cpu);
         self.platform.backend().enter_from_user(&mut sink, &root);
@@ -64,7 +64,7 @@ impl<P: Platform> Mmu<P> {
     ///
     /// On that CPU, which has the space loaded, with interrupts off.
     #[must_use]
-    pub fn views(&self, cpu: CpuId, space: &AddressSpace<P>) -> Views {
+    pub fn views(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) -> Views {
         let kernel = self.root(self.line_of(cpu, space), space);
         let tags = self.platform.backend().tags();
         let values = if kernel.tag.global {
@@ -84,8 +84,8 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// The line of a CPU's book that is the space's.
-    fn line_of(&self, cpu: CpuId, space: &AddressSpace<P>) -> Option<Line> {
+    fn line_of(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) -> Option<AsidSlot> {
         let here = self.platform.cpu(cpu);
-        here.book.line(space.id, space.lines)
+        here.slots.find(space.id, space.slots)
     }
 }

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
 
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    AddressSpace, Backend, CpuId, CpuTlb, Current, Mmu, NewSpace, NoTag, Tag, Unusable,
+    AddressSpace, Backend, CpuId, CpuSet, CpuTlb, Current, Mmu, NewSpace, NoTag, Platform, Tag,
+    Unusable,
 };
 
 use crate::checked::Checked;
@@ -51,8 +52,8 @@ pub enum Event<Op> {
 }
 
 /// A CPU of the host.
-pub(crate) struct Cpu<B: HostBackend> {
-    pub(crate) local: CpuTlb<Hosted<B>>,
+pub(crate) struct Cpu {
+    pub(crate) local: CpuTlb<Cpus>,
     /// Held by the thread that runs on it and may not be replaced by another.
     pub(crate) running: Mutex<()>,
     /// Held while interrupts are off.
@@ -64,7 +65,7 @@ pub(crate) struct Cpu<B: HostBackend> {
 /// A kernel of threads.
 pub struct Hosted<B: HostBackend> {
     pub(crate) backend: Checked<B>,
-    pub(crate) cpus: Vec<Cpu<B>>,
+    pub(crate) cpus: Vec<Cpu>,
     pub(crate) words: Vec<Word>,
     pub(crate) hooks: Hooks<B::Op>,
     events: Mutex<Vec<Event<B::Op>>>,
@@ -90,6 +91,9 @@ pub struct Hosted<B: HostBackend> {
 
 /// How many CPUs a set of the host holds.
 pub const MOST_CPUS: usize = 128;
+
+/// A set of the CPUs of a hosted machine.
+pub type Cpus = CpuSet<{ MOST_CPUS / 64 }>;
 
 impl<B: HostBackend> Hosted<B> {
     /// A machine of so many CPUs, all of which have arrived.
@@ -242,4 +246,4 @@ impl<B: HostBackend> Drop for Hosted<B> {
 }
 
 /// A reference to a space.
-pub type Handle<B> = Arc<AddressSpace<Hosted<B>>>;
+pub type Handle<B> = Arc<AddressSpace<<Hosted<B> as Platform>::CpuSet>>;

@@ -8,14 +8,14 @@ use tlbc_runtime::platform::LockEvent;
 use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    AddressSpace, Backend, CpuId, CpuMask, CpuSet, CpuTlb, Flushed, Issue, PageBatch, Platform,
-    Record, Root, TableBatch, TagSource, Unlinked,
+    AddressSpace, Backend, CpuId, CpuMask, CpuTlb, Flushed, Issue, PageBatch, Platform, Record,
+    Root, TableBatch, TagSource, Unlinked,
 };
 
 use crate::checked::Checked;
 use crate::context::{self, Interrupts, Within};
 use crate::counted::{Memory, Page, Table};
-use crate::hosted::{Event, Handle, HostBackend, Hosted, MOST_CPUS};
+use crate::hosted::{Cpus, Event, Handle, HostBackend, Hosted};
 use crate::rules::Rule;
 
 /// Locks, also after a panic with the lock held: tests go on after one that they expect.
@@ -96,7 +96,7 @@ impl<B: HostBackend> Hosted<B> {
 
 impl<B: HostBackend> Platform for Hosted<B> {
     type Backend = Checked<B>;
-    type CpuSet = CpuSet<{ MOST_CPUS / 64 }>;
+    type CpuSet = Cpus;
     type Page = Page;
     type Table = Table;
     type BatchBox<T> = Memory<T>;
@@ -120,7 +120,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
         self.cpus.len()
     }
 
-    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self::CpuSet> {
         // Whatever this CPU waits for, it would wait for ever.
         if !std::thread::panicking() {
             self.shared.check();
@@ -228,7 +228,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
         self.happened(Event::Freed(number));
     }
 
-    fn invalidate_secondary(&self, _: &AddressSpace<Self>, request: &Request<'_>) {
+    fn invalidate_secondary(&self, _: &AddressSpace<Self::CpuSet>, request: &Request<'_>) {
         let _within = context::within(Within::Secondary);
         self.hooks.devices.get().inspect(|tell| tell());
         self.happened(Event::Devices(format!("{:?}", request.scope)));

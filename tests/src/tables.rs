@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tlbc_runtime::pte::{Entry, Slot};
 use tlbc_runtime::{AddressSpace, Level, Pte, SpaceId};
 
-use crate::hosted::{HostBackend, Hosted, Page, Table};
+use crate::hosted::{Cpus, HostBackend, Hosted, Page, Table};
 
 /// A valid entry; the rest of the bits is a number and these flags.
 const VALID: u64 = 1;
@@ -42,7 +42,7 @@ impl Entries {
     /// A table of so many entries of a level, for addresses from `va`.
     pub fn new<B: HostBackend>(
         backend: &B,
-        space: &AddressSpace<Hosted<B>>,
+        space: &AddressSpace<Cpus>,
         level: Level,
         va: u64,
         count: usize,
@@ -184,7 +184,7 @@ pub struct EntryAt<'t> {
 }
 
 impl<B: HostBackend> Pte<Hosted<B>> for EntryAt<'_> {
-    fn belongs_to(&self, space: &AddressSpace<Hosted<B>>) -> bool {
+    fn belongs_to(&self, space: &AddressSpace<Cpus>) -> bool {
         space.id() == self.table.space
     }
 

@@ -7,7 +7,7 @@ use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 use tlbc_runtime::pte::{Below, Change, Deadline, Marks};
 use tlbc_runtime::request::Space;
 use tlbc_runtime::{AddressSpace, Current, Level, Misuse, NewSpace, SpaceFlags};
-use tlbc_tests::hosted::{Event, Host, HostBackend, Hosted};
+use tlbc_tests::hosted::{Cpus, Event, Host, HostBackend, Hosted};
 use tlbc_tests::tables::{DIRTY, Entries, FILE, WRITE, leaf_bits, says, table_bits};
 
 const PTE: Level = Level(0);
@@ -38,7 +38,7 @@ fn change(level: Level, old: u64, new: u64) -> Change {
 fn machine<B: HostBackend>(
     backend: B,
     flags: SpaceFlags,
-) -> (Arc<Host<B>>, Arc<AddressSpace<Hosted<B>>>) {
+) -> (Arc<Host<B>>, Arc<AddressSpace<Cpus>>) {
     let mmu = Hosted::machine(backend, 2);
     let new = NewSpace {
         table: 0x1000,

@@ -9,7 +9,7 @@ use tlbc_tests::tables::{Entries, leaf_bits};
 
 const PTE: Level = Level(0);
 
-fn needs_invalid_first<P: Platform>(mmu: &Mmu<P>, space: &AddressSpace<P>) -> bool {
+fn needs_invalid_first<P: Platform>(mmu: &Mmu<P>, space: &AddressSpace<P::CpuSet>) -> bool {
     let facts = mmu.platform().backend().change_facts(space.flags());
     facts.output_through_invalid || facts.size_through_invalid || facts.attributes_through_invalid
 }
@@ -17,7 +17,7 @@ fn needs_invalid_first<P: Platform>(mmu: &Mmu<P>, space: &AddressSpace<P>) -> bo
 /// The handler that the documentation of the kernel's responsibilities shows.
 fn map_at_fault<P: Platform, L>(
     mmu: &Mmu<P>,
-    space: &AddressSpace<P>,
+    space: &AddressSpace<P::CpuSet>,
     lock: L,
     pte: &impl Pte<P>,
     bits: u64,

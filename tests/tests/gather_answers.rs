@@ -13,7 +13,7 @@ use tlbc_runtime::{
     AddressSpace, Backend, CpuId, Current, Level, Misuse, NewSpace, Pte, Record, Refused, Tag,
     TagSource, Unusable,
 };
-use tlbc_tests::hosted::{Event, Handle, HostBackend, Hosted, MOST_CPUS, Page, Table};
+use tlbc_tests::hosted::{Cpus, Event, Handle, HostBackend, Hosted, MOST_CPUS, Page, Table};
 use tlbc_tests::model::{Machine, machine};
 use tlbc_tests::tables::{Entries, EntryAt, leaf_bits, table_bits};
 use tlbc_tests::watched::{Asked, Flush, Seen, Stale, Watched};
@@ -36,7 +36,7 @@ fn prepared<B: Backend + Send + Sync + 'static>(
 fn another<B: Backend + Send + Sync + 'static>(
     mmu: &Machine<B>,
     new: NewSpace,
-) -> AddressSpace<Hosted<Watched<B>>> {
+) -> AddressSpace<Cpus> {
     let new = NewSpace {
         table: new.table + 0x10_0000,
         ..new
@@ -168,8 +168,8 @@ fn is_refused<T, E: Debug>(result: Result<T, Refused<E>>, why: Misuse) -> E {
 struct AtLevel<'t>(EntryAt<'t>, Level);
 
 impl<'t, B: HostBackend> Pte<Hosted<B>> for AtLevel<'t> {
-    fn belongs_to(&self, space: &AddressSpace<Hosted<B>>) -> bool {
-        self.0.belongs_to(space)
+    fn belongs_to(&self, space: &AddressSpace<Cpus>) -> bool {
+        Pte::<Hosted<B>>::belongs_to(&self.0, space)
     }
 
     fn level(&self) -> Level {

@@ -7,8 +7,8 @@ mod configurations;
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use tlbc_runtime::batch::BATCH;
 use tlbc_runtime::gather::{BATCHES, BUNDLE};
+use tlbc_runtime::platform::BATCH;
 use tlbc_runtime::{Backend, Current, Level, NewSpace};
 use tlbc_tests::hosted::{Event, Handle, Hosted};
 use tlbc_tests::model::{Machine, Model, Out, machine};

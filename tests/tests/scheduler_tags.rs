@@ -266,7 +266,7 @@ fn a_tag_of_a_cpu_and_tags_of_the_machine_are_different_ones() {
 fn pins_leave_a_tag_for_every_cpu() {
     let mut cpus = few_tags(machines::arm64(Arm::NONE), 2);
     let processes: Vec<_> = (0..64).map(|_| cpus.process()).collect();
-    let pin = |process: &Handle<_>| cpus.on(0, |mmu| mmu.pin_tag(process));
+    let pin = |process: &Handle<arm64::Tlb>| cpus.on(0, |mmu| mmu.pin_tag(process));
     let pins: Vec<_> = processes.iter().map(pin).collect();
     let pinned = pins.iter().filter(|pin| pin.is_ok()).count();
     assert!(pins[..pinned].iter().all(Result::is_ok) && pinned < 64);

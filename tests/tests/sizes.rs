@@ -10,7 +10,7 @@ use std::mem::size_of;
 use machine::{Arm64, Bare, Bench};
 
 use tlbc_backends::{arm64, x86_64};
-use tlbc_runtime::batch::BATCH;
+use tlbc_runtime::platform::BATCH;
 use tlbc_runtime::request::{Extent, Ranges};
 use tlbc_runtime::{Gather, PageBatch};
 use tlbc_tests::hosted::{self, Hosted};

@@ -128,15 +128,15 @@ pub fn emit(analysis: &Analysis, files: &Files) -> String {
 }
 
 /// What a module may need of the runtime.
-const RUNTIME: [(&str, &str); 7] = [
+const RUNTIME: [(&str, &str); 8] = [
     ("agents", "Agents"),
     (
         "backend",
-        "Answer Backend Ceiling Deferred Facts FinishSteps Finished IpiTargets Issue Outcome Pending Root Shootdown \
-         Started TagSource TagValues Tags",
+        "Answer Backend Ceiling Facts FinishSteps Finished IpiTargets Issue Outcome Root Shootdown Started TagSource \
+         TagValues Tags",
     ),
+    ("deferred", "Deferred Pending"),
     ("level", "Level Levels"),
-    ("passes", "Folding Pass Passes Walks"),
     (
         "pte",
         "Change ChangeFacts Changed Kind Marks Owner RequiredFlush Slot Stricter",
@@ -145,16 +145,19 @@ const RUNTIME: [(&str, &str); 7] = [
         "request",
         "LevelFacts LevelTable Ranges Reach Request Scope Space SpaceFlags",
     ),
-    ("runs", "Runs Units"),
+    ("request::passes", "Folding Pass Passes Walks"),
+    ("request::runs", "Runs Units"),
 ];
 
 /// The imports that a body needs.
 fn imports(target: &str, body: &Body) -> TokenStream {
     let lines = RUNTIME.iter().map(|(module, names)| {
-        let module = quote::format_ident!("{module}");
+        let module = module
+            .split("::")
+            .map(|part| quote::format_ident!("{part}"));
         let names = names.split(' ').filter(|name| body.takes(name));
         let names: Vec<_> = names.map(|name| quote::format_ident!("{name}")).collect();
-        (!names.is_empty()).then(|| quote!(use tlbc_runtime::#module::{#(#names),*};))
+        (!names.is_empty()).then(|| quote!(use tlbc_runtime::#(#module)::*::{#(#names),*};))
     });
     quote! {
         #[cfg(target_arch = #target)]

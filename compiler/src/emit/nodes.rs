@@ -4,9 +4,10 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::{Deferred, FinishSteps, IpiTargets, Pending};
-use tlbc_runtime::passes::Walks;
+use tlbc_runtime::backend::{FinishSteps, IpiTargets};
+use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::request::Space;
+use tlbc_runtime::request::passes::Walks;
 
 use super::config::hex;
 use super::names::local;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use tlbc_facts::clause::Most;
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::Deferred;
+use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::pte::Kind as Change;
 use tlbc_runtime::request::{Reach, Space};

@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use tlbc_runtime::backend::{Deferred, Pending};
+use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::model::View;

@@ -7,10 +7,11 @@
 
 use tlbc_facts::clause::{Clause, Most};
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::{Deferred, FinishSteps, IpiTargets, Pending};
+use tlbc_runtime::backend::{FinishSteps, IpiTargets};
+use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::Levels;
-use tlbc_runtime::passes::Folding;
 use tlbc_runtime::pte::Kind;
+use tlbc_runtime::request::passes::Folding;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::model::Need;

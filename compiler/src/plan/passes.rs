@@ -8,7 +8,7 @@ use std::rc::Rc;
 use tlbc_facts::cells::Cells;
 use tlbc_facts::clause::{Most, Stores, Stride};
 use tlbc_runtime::level::Levels;
-use tlbc_runtime::passes::{Folding, Walks};
+use tlbc_runtime::request::passes::{Folding, Walks};
 
 use super::choose::{Choice, Need, Of, wanted};
 use super::factor::seq;

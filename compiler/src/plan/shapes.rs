@@ -7,7 +7,7 @@
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::Deferred;
+use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 

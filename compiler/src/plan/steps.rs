@@ -1,6 +1,6 @@
 //! The steps that carry out means: instructions, loops over sets, debts, and what errata want beside them.
 
-use tlbc_runtime::backend::Deferred;
+use tlbc_runtime::deferred::Deferred;
 
 use super::choose::Choice;
 use super::ir::{Issue, Node, Over};

@@ -3,7 +3,8 @@
 //! In: a [`Query`]. Out: the ranges that a flush is asked for, and the environment in which plans are interpreted; or why
 //! no machine of that configuration has such a request.
 
-use tlbc_runtime::backend::{FinishSteps, Pending, Root};
+use tlbc_runtime::backend::{FinishSteps, Root};
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::{Below, Change, Entry};
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, SpaceFlags};

@@ -6,7 +6,7 @@
 //! `runtime/src/gather.rs`): where the machine requires it an entry becomes invalid and is flushed before it says something
 //! else, new entries of the kernel are published next, and what is left is flushed once, at the end.
 
-use tlbc_runtime::backend;
+use tlbc_runtime::deferred;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::{Change, ChangeFacts, Deadline, Entry, Kind, RequiredFlush, Stricter};
 use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
@@ -314,7 +314,9 @@ impl Run<'_> {
         self.issue(&effects, &env, Some(store));
         // A gather flushes at its end what its changes deferred.
         if matches!(self.query.event, Event::Cleared(_)) {
-            self.whole |= effects.owed.contains(backend::Deferred::SPACE_UNTIL_ATTACH);
+            self.whole |= effects
+                .owed
+                .contains(deferred::Deferred::SPACE_UNTIL_ATTACH);
         } else {
             self.defer(DeferredBy::ThisCpu, &effects, &[]);
         }

@@ -3,7 +3,7 @@
 //! In: what a backend leaves for later ([`Deferred`]). Out: by which CPUs it is done, what it invalidates, and its latest moment,
 //! as `runtime/src/debts.rs` keeps it.
 
-use tlbc_runtime::backend;
+use tlbc_runtime::deferred;
 
 use super::answer::{Deferred, DeferredBy, EntryKind, Stale, StaleOf, Until};
 use super::query::{Event, Query};
@@ -13,27 +13,27 @@ use crate::model::Model;
 pub(super) fn deferred(
     model: &Model,
     query: &Query,
-    owed: backend::Deferred,
+    owed: deferred::Deferred,
     cpus: DeferredBy,
     asked: &[EntryKind],
 ) -> Vec<Deferred> {
     let mut views = model.user.views.iter();
     let has_user_view = views.any(|view| !view.loaded && view.when.holds(query.config))
         && !matches!(query.event, Event::CpuOnline); // no user space is loaded then
-    let others = owed.contains(backend::Deferred::OTHERS_UNTIL_LOAD);
+    let others = owed.contains(deferred::Deferred::OTHERS_UNTIL_LOAD);
     // One of the tags that are not loaded belongs to the user view of the loaded space.
-    let view = owed.contains(backend::Deferred::VIEW_UNTIL_RETURN) || others && has_user_view;
-    let space = owed.contains(backend::Deferred::SPACE_UNTIL_ATTACH);
+    let view = owed.contains(deferred::Deferred::VIEW_UNTIL_RETURN) || others && has_user_view;
+    let space = owed.contains(deferred::Deferred::SPACE_UNTIL_ATTACH);
     let asked_of = |cpus| (cpus, StaleOf::Request, Until::Load);
     let table = [
         (others, (cpus, StaleOf::OtherTags, Until::Load)),
         (view, (cpus, StaleOf::UserView, Until::ReturnToUser)),
         (
-            owed.contains(backend::Deferred::LAZY_UNTIL_LOAD),
+            owed.contains(deferred::Deferred::LAZY_UNTIL_LOAD),
             asked_of(DeferredBy::LazyCpus),
         ),
         (
-            owed.contains(backend::Deferred::INACTIVE_UNTIL_LOAD),
+            owed.contains(deferred::Deferred::INACTIVE_UNTIL_LOAD),
             asked_of(DeferredBy::InactiveCpus),
         ),
         (space, (cpus, StaleOf::Space, Until::Reuse)),

@@ -1,6 +1,7 @@
 //! What a plan is asked with, and what comes of it.
 
-use tlbc_runtime::backend::{Deferred, FinishSteps, IpiTargets, Pending, Root};
+use tlbc_runtime::backend::{FinishSteps, IpiTargets, Root};
+use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::{Ranges, Reach, Space, Tag};

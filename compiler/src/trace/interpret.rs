@@ -4,11 +4,12 @@
 //! interrupted. The generated Rust, given the same request and a recording sink, issues the same.
 
 use tlbc_facts::clause::Most;
-use tlbc_runtime::backend::{Deferred, FinishSteps, IpiTargets};
+use tlbc_runtime::backend::{FinishSteps, IpiTargets};
+use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::level::Level;
-use tlbc_runtime::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::request::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::request::runs::{Runs, Units};
 use tlbc_runtime::request::{Reach, Space};
-use tlbc_runtime::runs::{Runs, Units};
 
 use super::encode::{Sources, encode};
 use super::env::SourcesEq;

@@ -3,7 +3,7 @@
 //! In: nothing; these are the words of a request. Out: a [`Query`]. Every request of `tlbc trace` is one, and so are the
 //! samples of `tlbc matrix` and `tlbc doc`.
 
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::{self, Below, Entry, Marks};
 use tlbc_runtime::request::{Extent, Space, Tag};

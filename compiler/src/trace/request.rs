@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::request::Space;
 
 use super::answer::Hex;

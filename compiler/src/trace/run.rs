@@ -6,7 +6,7 @@
 
 use tlbc_runtime::backend::IpiTargets;
 use tlbc_runtime::level::Level;
-use tlbc_runtime::passes::{Folding, Passes, Walks};
+use tlbc_runtime::request::passes::{Folding, Passes, Walks};
 use tlbc_runtime::request::{LevelTable, Ranges, Reach, Scope, Space};
 
 use super::answer::{DeferredBy, EntryKind, Ipi, Step, Store, Trace, VERSION};

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::{Run, command, names_in, shipped, tlbc};
 
-const NOBODY: &str = "65534";
+const NONE: &str = "65534";
 
 /// A directory that every user can enter, with a definition in `archdefs` and generated files in `out`.
 fn generated() -> TempDir {
@@ -38,7 +38,7 @@ fn as_user(directory: &Path, arguments: &[&str]) -> Option<Run> {
     if !is_root {
         return Some(tlbc(directory, arguments));
     }
-    let ids = ["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"];
+    let ids = ["--reuid", NONE, "--regid", NONE, "--clear-groups"];
     let run = |arguments: &[&str]| {
         let mut command = Command::new("setpriv");
         command.args(ids).arg(env!("CARGO_BIN_EXE_tlbc"));

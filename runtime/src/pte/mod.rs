@@ -11,7 +11,7 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
-use crate::backend::Deferred;
+use crate::deferred::Deferred;
 use crate::fault::{Fault, is_back};
 use crate::level::Level;
 use crate::request::{Reach, Space, SpaceFlags, Tag};

@@ -7,7 +7,7 @@
 use super::{Below, Change, ChangeFacts, Entry, Kind, Stricter};
 use crate::fault::{Fault, is_back};
 use crate::level::Levels;
-use crate::request::Space;
+use crate::request::{Extent, Ranges, Space};
 
 /// The latest moment of a required flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +34,24 @@ pub struct RequiredFlush {
     pub subtree: bool,
     /// The latest moment.
     pub deadline: Deadline,
+}
+
+impl Ranges {
+    /// Adds the flush that a change of the entries in an extent requires.
+    pub fn require(&mut self, required: &RequiredFlush, extent: Extent) {
+        for level in required.leaf.iter() {
+            self.leaf(level, extent);
+        }
+        for level in required.walk.iter() {
+            self.walk(level, extent);
+        }
+        for level in required.negative.iter() {
+            self.appeared(level, extent);
+        }
+        if required.subtree && !required.is_nothing() {
+            self.below_live();
+        }
+    }
 }
 
 impl RequiredFlush {

@@ -105,7 +105,7 @@ impl<T> DerefMut for Pooled<T> {
 /// The platform.
 pub struct Bare<M: Machine> {
     machine: std::marker::PhantomData<M>,
-    locals: [CpuTlb<Self>; 2],
+    locals: [CpuTlb<CpuSet<1>>; 2],
     words: [Word; 16],
     /// The CPU that this is, as a register of it would say.
     cpu: AtomicU64,
@@ -119,7 +119,7 @@ impl<M: Machine> Platform for Bare<M> {
     type Page = Page;
     type Table = Page;
     type BatchBox<T> = Pooled<T>;
-    type Handle = &'static AddressSpace<Self>;
+    type Handle = &'static AddressSpace<Self::CpuSet>;
 
     #[inline]
     fn backend(&self) -> impl Deref<Target = M::Backend> {
@@ -139,7 +139,7 @@ impl<M: Machine> Platform for Bare<M> {
     }
 
     #[inline]
-    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self::CpuSet> {
         &self.locals[cpu.index() & 1]
     }
 
@@ -230,7 +230,7 @@ struct Valid<'a> {
 
 impl<M: Machine> Pte<Bare<M>> for Valid<'_> {
     #[inline]
-    fn belongs_to(&self, space: &AddressSpace<Bare<M>>) -> bool {
+    fn belongs_to(&self, space: &AddressSpace<CpuSet<1>>) -> bool {
         space.id() == self.space
     }
 
@@ -286,13 +286,13 @@ impl<M: Machine> Pte<Bare<M>> for Valid<'_> {
     }
 }
 
-type Space<M> = &'static AddressSpace<Bare<M>>;
+type Space = &'static AddressSpace<CpuSet<1>>;
 
 /// A machine, two spaces of it, and what it runs.
 pub struct Bench<M: Machine> {
     mmu: Mmu<Bare<M>>,
-    spaces: [Space<M>; 2],
-    current: Cell<Current<Space<M>>>,
+    spaces: [Space; 2],
+    current: Cell<Current<Space>>,
 }
 
 const CPU: CpuId = CpuId(0);
@@ -310,7 +310,7 @@ impl<M: Machine> Bench<M> {
             cpu: AtomicU64::new(u64::from(CPU.0)),
             sum: AtomicU64::new(0),
         });
-        let spaces = [0x10_0000, 0x20_0000].map(|table| -> Space<M> {
+        let spaces = [0x10_0000, 0x20_0000].map(|table| -> Space {
             let space = mmu.address_space(NewSpace {
                 table,
                 user_table: table,
@@ -398,7 +398,7 @@ impl<M: Machine> Bench<M> {
         assert_eq!(flushed, Ok(()));
     }
 
-    fn switch(&self, to: Option<Space<M>>) {
+    fn switch(&self, to: Option<Space>) {
         let from = self.current.replace(Current::Kernel);
         self.current.set(self.mmu.switch(CPU, from, to));
     }

@@ -13,7 +13,8 @@ use tlbc::trace::{
     trace,
 };
 use tlbc::{Analysis, analyse};
-use tlbc_runtime::backend::{Deferred, FinishSteps, Pending, Root};
+use tlbc_runtime::backend::{FinishSteps, Root};
+use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::{Extent, Ranges, Reach, Space, SpaceFlags, Tag};

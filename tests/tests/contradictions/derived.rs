@@ -4,7 +4,7 @@ use tlbc::Analysis;
 use tlbc::model::Config;
 use tlbc::trace::interpret::Changing;
 use tlbc::trace::{Event, Step};
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::pte::Kind as Change;
 use tlbc_runtime::request::Reach;
 

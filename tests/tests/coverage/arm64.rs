@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use tlbc::model::Config;
-use tlbc_runtime::backend::Deferred;
+use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::case::{Asked, Case};

@@ -2,7 +2,7 @@
 //@ E0521
 use tlbc_runtime::{AddressSpace, Gather, Mmu, Platform};
 
-pub fn gather<P: Platform + 'static>(mmu: &Mmu<P>, space: &AddressSpace<P>) -> bool {
+pub fn gather<P: Platform + 'static>(mmu: &Mmu<P>, space: &AddressSpace<P::CpuSet>) -> bool {
     let mut kept: Option<&mut Gather<'_, P>> = None;
     mmu.gather(space, |gather| {
         gather.flush();

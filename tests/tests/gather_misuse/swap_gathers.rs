@@ -2,7 +2,7 @@
 //@ E0521
 use tlbc_runtime::{AddressSpace, Mmu, Platform};
 
-pub fn gather<P: Platform>(mmu: &Mmu<P>, one: &AddressSpace<P>, other: &AddressSpace<P>) {
+pub fn gather<P: Platform>(mmu: &Mmu<P>, one: &AddressSpace<P::CpuSet>, other: &AddressSpace<P::CpuSet>) {
     mmu.gather(one, |outer| {
         mmu.gather(other, |inner| {
             #[cfg(misuse)]

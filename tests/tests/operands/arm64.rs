@@ -1,7 +1,7 @@
 //! Operands of arm64, by DDI 0487 and DDI 0601.
 
 use tlbc::trace::Event;
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 
 use crate::common::{Ask, arm64, lines};
 use crate::row::{Field, is};

@@ -5,7 +5,7 @@
 //! 64 KiB, 1 for 2 MiB and 2 for 1 GiB.
 
 use tlbc::trace::{Event, Trace};
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 
 use crate::common::{Ask, powerpc};
 use crate::row::{Fields, is, operands};

@@ -3,7 +3,7 @@
 
 use tlbc::trace::Event;
 use tlbc::trace::interpret::Changing;
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::Reach;
 

@@ -2,7 +2,7 @@
 
 use tlbc::Analysis;
 use tlbc::trace::{Event, Trace};
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 
 use crate::common::{Ask, X86_64, edited, good, x86};
 use crate::row::is;

@@ -2,7 +2,7 @@
 
 use tlbc::Analysis;
 use tlbc::trace::Event;
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::request::{Extent, Ranges};
 
 use super::common::{Ask, Steps, flush_on, good, level, lines, read};

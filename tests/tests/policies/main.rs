@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 use tlbc_runtime::{AddressSpace, Backend, Current, Level, NewSpace, Shootdown, TagSource, Tags};
-use tlbc_tests::hosted::{Host, HostBackend, Hosted};
+use tlbc_tests::hosted::{Cpus, Host, HostBackend, Hosted};
 use tlbc_tests::tables::Entries;
 
 const PTE: Level = Level(0);
@@ -43,9 +43,9 @@ fn s390() -> s390::Tlb {
     }
 }
 
-type Shared<B> = Arc<AddressSpace<Hosted<B>>>;
+type Shared = Arc<AddressSpace<Cpus>>;
 
-type Machine<B> = (Arc<Host<B>>, Shared<B>, [Current<Shared<B>>; 2]);
+type Machine<B> = (Arc<Host<B>>, Shared, [Current<Shared>; 2]);
 
 /// Three CPUs: the first and the second run in the space, the third in none.
 fn machine<B: HostBackend>(backend: B) -> Machine<B> {
@@ -65,7 +65,7 @@ fn machine<B: HostBackend>(backend: B) -> Machine<B> {
     (mmu, space, current)
 }
 
-fn ptes<B: HostBackend>(mmu: &Host<B>, space: &Shared<B>, va: u64) -> Entries {
+fn ptes<B: HostBackend>(mmu: &Host<B>, space: &Shared, va: u64) -> Entries {
     let ptes = Entries::new(mmu.platform().backend(), space, PTE, va, 4);
     (0..4).for_each(|at| ptes.map(at, 100 + at as u64, 0));
     ptes

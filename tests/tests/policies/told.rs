@@ -1,6 +1,7 @@
 //! A backend that is told another policy.
 
-use tlbc_runtime::backend::{Deferred, Finished, IpiTargets, Pending, Root, Started};
+use tlbc_runtime::backend::{Finished, IpiTargets, Root, Started};
+use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Space};
 use tlbc_runtime::{Backend, Ceiling, Facts, Issue, SpaceFlags, Tags};

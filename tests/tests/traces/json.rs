@@ -11,7 +11,7 @@ use tlbc::model::Config;
 use tlbc::trace::{
     Change, Cleared, Event, Memory, Query, Stretch, Tables, To, Trace, VERSION, show, trace,
 };
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Extent, Space};
 

@@ -1,7 +1,7 @@
 //! powerpc64: broadcasts, interrupts or calls of the hypervisor; devices, and the errata of POWER9.
 
 use tlbc::trace::Event;
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 
 use crate::common::{Ask, powerpc};
 use crate::{GIB, KIB, MIB, PAGE, themes};

@@ -16,7 +16,7 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::Entry;
 use tlbc_runtime::request::{Extent, Space, SpaceFlags, Tag};
 use tlbc_runtime::{AddressSpace, Current, NewSpace, Platform};
-use tlbc_tests::hosted::{self, Host, Hosted};
+use tlbc_tests::hosted::{self, Cpus, Host, Hosted};
 use tlbc_tests::show::{Machine, line};
 use tlbc_tests::tables::{ACCESSED, DIRTY, Entries, FILE, WRITE, leaf_bits, table_bits};
 
@@ -47,7 +47,7 @@ struct On<B> {
 struct Made<'a, B: Machine> {
     on: &'a On<B>,
     mmu: Arc<Host<B>>,
-    space: Arc<AddressSpace<Hosted<B>>>,
+    space: Arc<AddressSpace<Cpus>>,
     kernel: bool,
     others: bool,
 }
@@ -110,7 +110,7 @@ impl<B: Machine> Made<'_, B> {
         &self.on.analysis.model
     }
 
-    fn space(&self) -> &AddressSpace<Hosted<B>> {
+    fn space(&self) -> &AddressSpace<Cpus> {
         if self.kernel {
             self.mmu.kernel()
         } else {

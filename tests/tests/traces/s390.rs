@@ -1,7 +1,7 @@
 //! s390: what is left to be flushed, and every change of an entry, since there the change itself flushes.
 
 use tlbc::trace::{Change, Event, Memory, To};
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::request::{Extent, Space};
 
 use crate::common::{Ask, level, s390};

@@ -1,6 +1,6 @@
 //! From options to what happened.
 
-use tlbc_runtime::backend::Pending;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::level::Level;
 
 use super::{ChangeName, EventName, PendingName, Trace};

@@ -16,7 +16,7 @@ use tlbc_runtime::{
 const CPUS: usize = 128;
 
 static MMU: Mmu<Kernel> = Mmu::new(Kernel);
-static LOCALS: [CpuTlb<Kernel>; CPUS] = [const { CpuTlb::new() }; CPUS];
+static LOCALS: [CpuTlb<CpuSet<{ CPUS / 64 }>>; CPUS] = [const { CpuTlb::new() }; CPUS];
 static TAGS: [Word; 64] = [const { Word::new(0) }; 64];
 /// The configuration is found out when the machine starts.
 static TLB: AtomicPtr<Tlb> = AtomicPtr::new(core::ptr::null_mut());
@@ -27,7 +27,7 @@ static FREE_PAGES: AtomicPtr<PageBatch<Kernel>> = AtomicPtr::new(core::ptr::null
 static FREE_TABLES: AtomicPtr<TableBatch<Kernel>> = AtomicPtr::new(core::ptr::null_mut());
 
 struct Kernel;
-type Space = &'static AddressSpace<Kernel>;
+type Space = &'static AddressSpace<CpuSet<{ CPUS / 64 }>>;
 
 /// Stops the CPU.
 fn halt() -> ! {
@@ -62,7 +62,7 @@ impl Platform for Kernel {
         CPUS
     }
 
-    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self::CpuSet> {
         LOCALS.get(cpu.index()).unwrap_or_else(|| halt())
     }
 
@@ -120,7 +120,7 @@ impl Platform for Kernel {
         SENT.store(table.0, Relaxed);
     }
 
-    fn invalidate_secondary(&self, space: &AddressSpace<Self>, request: &Request<'_>) {
+    fn invalidate_secondary(&self, space: &AddressSpace<Self::CpuSet>, request: &Request<'_>) {
         SENT.store(request.tag.value + u64::from(space.flush_pending()), Relaxed);
     }
 }
@@ -205,7 +205,7 @@ pub fn kernel_start(
 }
 
 #[unsafe(no_mangle)]
-pub fn kernel_space(new: NewSpace) -> Result<AddressSpace<Kernel>, NoTag> {
+pub fn kernel_space(new: NewSpace) -> Result<AddressSpace<CpuSet<{ CPUS / 64 }>>, NoTag> {
     MMU.address_space(new)
 }
 

@@ -16,33 +16,33 @@ use crate::check::{Depth::Full, finds, holds};
 use crate::kernel::{Handle, World};
 
 /// What a thread does in a space, while other threads run on the same CPU.
-type Does<K> = fn(&World<K>, &Handle<K>);
+type Does<K> = fn(&World<K>, &Handle);
 
-fn unmaps<K: Kind>(world: &World<K>, space: &Handle<K>) {
+fn unmaps<K: Kind>(world: &World<K>, space: &Handle) {
     world.unmap(space, 0, 0);
 }
 
-fn frees_table<K: Kind>(world: &World<K>, space: &Handle<K>) {
+fn frees_table<K: Kind>(world: &World<K>, space: &Handle) {
     world.unlink(space, 0);
 }
 
-fn reclaims<K: Kind>(world: &World<K>, space: &Handle<K>) {
+fn reclaims<K: Kind>(world: &World<K>, space: &Handle) {
     world.reclaim(space, &Mutex::new(false));
 }
 
-fn pins<K: Kind>(world: &World<K>, space: &Handle<K>) {
+fn pins<K: Kind>(world: &World<K>, space: &Handle) {
     assert!(world.mmu.pin_tag(space).is_ok());
     assert!(world.mmu.unpin_tag(space).is_ok());
 }
 
-fn attaches_device<K: Kind>(world: &World<K>, space: &Handle<K>) {
+fn attaches_device<K: Kind>(world: &World<K>, space: &Handle) {
     let device = world.machine().add_device(Told::ByDriver);
     let attached = world.attach(device, space, 0, SpaceFlags::NONE);
     world.unmap(space, 0, 0);
     world.detach(device, space, attached);
 }
 
-fn makes_and_ends_space<K: Kind>(world: &World<K>, _: &Handle<K>) {
+fn makes_and_ends_space<K: Kind>(world: &World<K>, _: &Handle) {
     let space = world.space(2);
     world.end(&space, 2);
 }

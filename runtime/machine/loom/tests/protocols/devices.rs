@@ -20,20 +20,14 @@ pub const fn told(holds: SpaceFlags) -> Told {
 
 impl<K: Kind> World<K> {
     /// A device comes to a space, and needs flags of it.
-    pub fn attach(
-        &self,
-        device: usize,
-        space: &Handle<K>,
-        nth: usize,
-        flags: SpaceFlags,
-    ) -> Attached {
+    pub fn attach(&self, device: usize, space: &Handle, nth: usize, flags: SpaceFlags) -> Attached {
         let attached = self.mmu.attach_device(space, flags).expect("few devices");
         self.machine().attach_device(device, root(nth), 0);
         attached
     }
 
     /// A device goes from a space.
-    pub fn detach(&self, device: usize, space: &Handle<K>, attached: Attached) {
+    pub fn detach(&self, device: usize, space: &Handle, attached: Attached) {
         self.machine().detach_device(device);
         let detached = self.mmu.detach_device(space, attached);
         assert!(detached.is_ok(), "a device of the space");
@@ -149,7 +143,7 @@ fn a_page_is_unmapped_while_a_device_goes() {
 fn without_pay() {
     for holds_then in [SpaceFlags::NONE, DEVICE] {
         let test = move || unmap_and_detach::<Slots>(holds_then);
-        fails(Full, Barrier::Pay, RACE, test);
+        fails(Full, Barrier::Complete, RACE, test);
     }
 }
 
@@ -157,7 +151,7 @@ fn without_pay() {
 fn without_due() {
     for holds_then in [SpaceFlags::NONE, DEVICE] {
         let test = move || unmap_and_detach::<Slots>(holds_then);
-        fails(Full, Barrier::Due, RACE, test);
+        fails(Full, Barrier::Pending, RACE, test);
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Owned {
 }
 
 /// The leaf entry of a page of a space.
-pub fn leaf<K: Kind>(space: &Space<K>, nth: usize, page: usize) -> Owned {
+pub fn leaf(space: &Space, nth: usize, page: usize) -> Owned {
     Owned {
         space: space.id(),
         word: [AtomicU64::new(Bits::page(2 * nth + page).bits())],
@@ -34,7 +34,7 @@ pub fn leaf<K: Kind>(space: &Space<K>, nth: usize, page: usize) -> Owned {
 }
 
 /// The entry that points at the table of a space.
-pub fn link<K: Kind>(space: &Space<K>, nth: usize) -> Owned {
+pub fn link(space: &Space, nth: usize) -> Owned {
     Owned {
         space: space.id(),
         word: [AtomicU64::new(Bits::Table(table(nth)).bits())],
@@ -83,7 +83,7 @@ fn said(bits: Bits) -> Entry {
 }
 
 impl<K: Kind> Pte<Kernel<K>> for Owned {
-    fn belongs_to(&self, space: &Space<K>) -> bool {
+    fn belongs_to(&self, space: &Space) -> bool {
         space.id() == self.space
     }
 
@@ -127,7 +127,7 @@ impl<K: Kind> Pte<Kernel<K>> for Owned {
 
 impl<K: Kind> World<K> {
     /// Unmaps a page of a space and gives it to somebody else.
-    pub fn unmap(&self, space: &Handle<K>, nth: usize, page: usize) {
+    pub fn unmap(&self, space: &Handle, nth: usize, page: usize) {
         self.mmu.gather(space, |g| {
             g.locked((), |section, ()| {
                 let cleared = section.unmap(leaf(space, nth, page));
@@ -137,7 +137,7 @@ impl<K: Kind> World<K> {
     }
 
     /// Changes what an entry says of its page in a gather, through an invalid one where that has to be.
-    pub fn protect(&self, space: &Space<K>, entry: &Owned, old: Bits, new: Bits) {
+    pub fn protect(&self, space: &Space, entry: &Owned, old: Bits, new: Bits) {
         entry.word[0].store(old.bits(), Relaxed);
         self.mmu.gather(space, |g| {
             g.locked((), |section, ()| {
@@ -148,7 +148,7 @@ impl<K: Kind> World<K> {
     }
 
     /// Unmaps a page without a gather, which knows nothing of others.
-    pub fn clear(&self, space: &Space<K>, nth: usize, page: usize) {
+    pub fn clear(&self, space: &Space, nth: usize, page: usize) {
         self.machine().store(table(nth), page, Bits::Invalid.bits());
         let extent = Extent::new((page as u64) << PAGE_SHIFT, 1 << PAGE_SHIFT);
         let flushed = self.mmu.flush_range(space, extent, Level(0));
@@ -157,12 +157,12 @@ impl<K: Kind> World<K> {
     }
 
     /// Unmaps all pages of a space, and frees their table.
-    pub fn unlink(&self, space: &Handle<K>, nth: usize) {
+    pub fn unlink(&self, space: &Handle, nth: usize) {
         self.mmu.gather(space, |g| unlink_in(g, space, nth));
     }
 
     /// Unlinks the table of a space with its entries, and gives the pages to another owner.
-    pub fn unlink_subtree(&self, space: &Handle<K>, nth: usize) {
+    pub fn unlink_subtree(&self, space: &Handle, nth: usize) {
         self.mmu.gather(space, |g| {
             g.locked((), |section, ()| {
                 let unlinked = section.unlink_subtree(link(space, nth));
@@ -206,7 +206,7 @@ impl<K: Kind> World<K> {
 /// Clears all entries of a space in a gather, and unlinks their table.
 pub fn unlink_in<K: Kind>(
     gather: &mut tlbc_runtime::Gather<'_, Kernel<K>>,
-    space: &Handle<K>,
+    space: &Handle,
     nth: usize,
 ) {
     gather.locked((), |section, ()| {

@@ -53,7 +53,7 @@ fn a_gather_finds_what_another_one_cleared() {
 
 #[test]
 fn without_pay() {
-    fails(Full, Barrier::Pay, RACE, find_cleared::<Slots>);
+    fails(Full, Barrier::Complete, RACE, find_cleared::<Slots>);
 }
 
 /// CPU 0 unmaps a page without waiting, and waits; CPU 1, which still has it, finds it cleared in a gather.
@@ -81,7 +81,7 @@ pub fn find_unmapped<K: Kind>() {
 
 impl<K: Kind> World<K> {
     /// Unmaps page 0 of space 0, waits, and gives it to somebody else.
-    pub fn reclaim(&self, space: &crate::kernel::Handle<K>, cleared: &Mutex<bool>) {
+    pub fn reclaim(&self, space: &crate::kernel::Handle, cleared: &Mutex<bool>) {
         self.mmu.reclaim(|r| {
             let unmapped = {
                 let mut cleared = cleared.lock().unwrap();

@@ -37,10 +37,10 @@ pub struct Page(pub usize);
 /// A table: its number.
 pub struct Table(pub TableId);
 
-pub type Space<K> = AddressSpace<Kernel<K>>;
-pub type Handle<K> = Arc<Space<K>>;
+pub type Space = AddressSpace<CpuSet<1>>;
+pub type Handle = Arc<Space>;
 /// What a CPU runs in.
-pub type Runs<K> = Current<Handle<K>>;
+pub type Runs = Current<Handle>;
 
 /// A thread that is no CPU.
 const NO_CPU: u32 = u32::MAX;
@@ -50,17 +50,17 @@ loom::thread_local! {
     static CPU: Cell<u32> = Cell::new(NO_CPU);
 }
 
-struct Cpu<K: Kind> {
-    local: CpuTlb<Kernel<K>>,
+struct Cpu {
+    local: CpuTlb<CpuSet<1>>,
     interrupts: Interrupts,
     /// The space that user code runs in, on a view of its own.
-    user: RefCell<Option<Handle<K>>>,
+    user: RefCell<Option<Handle>>,
 }
 
 pub struct Kernel<K: Kind> {
     backend: Toy<K>,
     pub machine: Shared,
-    cpus: Vec<Cpu<K>>,
+    cpus: Vec<Cpu>,
     words: Vec<Word>,
     mmu: OnceCell<Weak<Mmu<Self>>>,
     /// The root that the kernel runs on: one without entries, or one with the kernel's alone.
@@ -74,7 +74,7 @@ pub struct Kernel<K: Kind> {
 
 impl<K: Kind> Kernel<K> {
     /// From user code on a view of its own to the kernel: the space that it ran in.
-    fn enter(&self, cpu: usize) -> Option<Handle<K>> {
+    fn enter(&self, cpu: usize) -> Option<Handle> {
         let user = self.cpus[cpu].user.take();
         if user.is_some() {
             self.machine.stop_user(cpu);
@@ -90,7 +90,7 @@ impl<K: Kind> Kernel<K> {
     }
 
     /// And back.
-    fn return_to_user(&self, mmu: &Mmu<Self>, cpu: usize, space: Handle<K>) {
+    fn return_to_user(&self, mmu: &Mmu<Self>, cpu: usize, space: Handle) {
         mmu.return_to_user(CpuId(cpu as u32), &space);
         self.cpus[cpu].user.replace(Some(space));
         self.machine.run_user(cpu);
@@ -103,7 +103,7 @@ impl<K: Kind> Platform for Kernel<K> {
     type Page = Page;
     type Table = Table;
     type BatchBox<T> = Box<T>;
-    type Handle = Handle<K>;
+    type Handle = Handle;
 
     fn backend(&self) -> impl Deref<Target = Toy<K>> {
         self.point();
@@ -136,7 +136,7 @@ impl<K: Kind> Platform for Kernel<K> {
         self.cpus.len()
     }
 
-    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self::CpuSet> {
         self.point();
         &self.cpus[cpu.index()].local
     }
@@ -193,7 +193,7 @@ impl<K: Kind> Platform for Kernel<K> {
         self.owned.free_table(&self.machine, table.0);
     }
 
-    fn invalidate_secondary(&self, _: &Space<K>, _: &Request<'_>) {
+    fn invalidate_secondary(&self, _: &Space, _: &Request<'_>) {
         self.tell_devices(Told::ByDriver, || self.machine.drop_devices());
     }
 }

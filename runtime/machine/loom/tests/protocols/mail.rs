@@ -9,8 +9,8 @@ use crate::kernel::{Handle, World};
 
 /// Two CPUs run in a space; this is what CPU 0 does meanwhile, and what CPU 1 does.
 fn both_run<K: Kind>(
-    here: impl FnOnce(&World<K>, &Handle<K>),
-    there: impl FnOnce(&World<K>, &Handle<K>) + 'static,
+    here: impl FnOnce(&World<K>, &Handle),
+    there: impl FnOnce(&World<K>, &Handle) + 'static,
 ) {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);

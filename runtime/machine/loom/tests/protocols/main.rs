@@ -17,7 +17,7 @@ mod boot;
 mod changes;
 mod contexts;
 mod counters;
-mod debts;
+mod deferred;
 mod devices;
 mod gathers;
 mod hotplug;

@@ -6,7 +6,7 @@ use crate::check::goes_wrong;
 use crate::kernel::{Handle, Page, Table, World, root, table};
 use tlbc_runtime::Platform;
 
-fn with_space(does: impl FnOnce(&World<Untagged>, &Handle<Untagged>)) {
+fn with_space(does: impl FnOnce(&World<Untagged>, &Handle)) {
     let world = World::<Untagged>::new(1, 1);
     let space = world.space(0);
     world.on(0, || does(&world, &space));

@@ -12,14 +12,14 @@ use crate::kernel::{Handle, Runs, World, root};
 
 impl<K: Kind> World<K> {
     /// Pins the tag of a space for a device, which walks the space under it.
-    fn pin_for(&self, device: usize, space: &Handle<K>, nth: usize) -> u64 {
+    fn pin_for(&self, device: usize, space: &Handle, nth: usize) -> u64 {
         let tag = self.mmu.pin_tag(space).expect("tags that are not pinned");
         self.machine().attach_device(device, root(nth), tag.value);
         tag.value
     }
 
     /// A device walks no more, and its pin is undone.
-    fn unpin_for(&self, device: usize, space: &Handle<K>) {
+    fn unpin_for(&self, device: usize, space: &Handle) {
         self.machine().detach_device(device);
         self.mmu.flush_everything(space);
         self.mmu.unpin_tag(space).expect("a pin");
@@ -27,7 +27,7 @@ impl<K: Kind> World<K> {
 }
 
 /// Makes this CPU run in one space after the other.
-fn run_in_all<K: Kind>(world: &World<K>, now: Runs<K>, spaces: &[Handle<K>]) -> Runs<K> {
+fn run_in_all<K: Kind>(world: &World<K>, now: Runs, spaces: &[Handle]) -> Runs {
     spaces
         .iter()
         .fold(now, |now, space| world.switch(now, Some(space)))
@@ -113,8 +113,8 @@ fn a_generation_begins_while_a_space_is_pinned() {
 /// Spaces, what runs where, and how often each space is pinned with which tag.
 struct Model {
     world: World<Crowd<Broadcast>>,
-    spaces: Vec<Handle<Crowd<Broadcast>>>,
-    now: [Runs<Crowd<Broadcast>>; 2],
+    spaces: Vec<Handle>,
+    now: [Runs; 2],
     pins: Vec<(usize, u64)>,
 }
 

@@ -10,7 +10,7 @@ use crate::kernel::{Handle, Runs, World, root};
 
 /// Six spaces, of which the first five have all the tags: CPU 1 has loaded these of them, the last one now, and CPU 0
 /// the others.
-fn all_tags_taken<K: Kind>(world: &World<K>, by_cpu_1: &[usize]) -> (Vec<Handle<K>>, [Runs<K>; 2]) {
+fn all_tags_taken<K: Kind>(world: &World<K>, by_cpu_1: &[usize]) -> (Vec<Handle>, [Runs; 2]) {
     let spaces: Vec<_> = (0..6).map(|nth| world.space(nth)).collect();
     let mut now = [Current::Kernel, Current::Kernel];
     for (nth, space) in spaces[..5].iter().enumerate() {

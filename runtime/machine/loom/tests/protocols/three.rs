@@ -17,9 +17,9 @@ use crate::kernel::{Handle, Layout, Runs, World, root};
 /// These CPUs run in a space.
 fn all_run<K: Kind, const N: usize>(
     world: &World<K>,
-    space: &Handle<K>,
+    space: &Handle,
     cpus: [usize; N],
-) -> [Runs<K>; N] {
+) -> [Runs; N] {
     cpus.map(|cpu| world.on(cpu, || world.switch(Current::Kernel, Some(space))))
 }
 
@@ -196,7 +196,7 @@ fn roll_over() {
         now[nth % 3] = world.on(nth % 3, || world.switch(runs, Some(space)));
     }
     let [first, second, third] = now;
-    let to = |cpu, runs, space: &Handle<_>| {
+    let to = |cpu, runs, space: &Handle| {
         world.spawn_in(cpu, space, move |world, space| {
             world.switch(runs, Some(&space))
         })

@@ -143,7 +143,7 @@ impl<K: Kind> World<K> {
     }
 
     /// A space, its tables and pages.
-    pub fn space(&self, nth: usize) -> Handle<K> {
+    pub fn space(&self, nth: usize) -> Handle {
         self.make_tables(nth);
         let new = NewSpace {
             table: root(nth) as u64,
@@ -185,15 +185,15 @@ impl<K: Kind> World<K> {
     pub fn spawn_in<R: 'static>(
         &self,
         cpu: usize,
-        space: &Handle<K>,
-        run: impl FnOnce(Self, Handle<K>) -> R + 'static,
+        space: &Handle,
+        run: impl FnOnce(Self, Handle) -> R + 'static,
     ) -> loom::thread::JoinHandle<R> {
         let space = space.clone();
         self.spawn(cpu, move |world| run(world, space))
     }
 
     /// This CPU comes on line.
-    pub fn cpu_online(&self) -> Runs<K> {
+    pub fn cpu_online(&self) -> Runs {
         let cpu = CPU.with(Cell::get);
         let kernel = self.mmu.platform();
         let now = kernel.come(cpu as usize, || self.mmu.cpu_online(CpuId(cpu)));
@@ -202,7 +202,7 @@ impl<K: Kind> World<K> {
     }
 
     /// This CPU starts on boot tables that are loaded under a tag, and comes on line.
-    pub fn arrive_from(&self, nth: usize, tag: u64) -> Runs<K> {
+    pub fn arrive_from(&self, nth: usize, tag: u64) -> Runs {
         let cpu = CPU.with(Cell::get);
         self.machine().boot(cpu as usize, root(nth), tag);
         self.cpu_online()
@@ -251,7 +251,7 @@ impl<K: Kind> World<K> {
     }
 
     /// Makes this CPU run in a space, or in the kernel.
-    pub fn switch(&self, from: Runs<K>, to: Option<&Handle<K>>) -> Runs<K> {
+    pub fn switch(&self, from: Runs, to: Option<&Handle>) -> Runs {
         let mmu = &self.mmu;
         mmu.platform().pin_cpu(true, |cpu| {
             self.machine().stop_user(cpu.index());
@@ -264,7 +264,7 @@ impl<K: Kind> World<K> {
     }
 
     /// User code runs on the view of a space.
-    pub fn return_to_user(&self, space: &Handle<K>) {
+    pub fn return_to_user(&self, space: &Handle) {
         let kernel = self.mmu.platform();
         kernel.pin_cpu(true, |cpu| {
             kernel.return_to_user(&self.mmu, cpu.index(), space.clone());
@@ -310,7 +310,7 @@ impl<K: Kind> World<K> {
     }
 
     /// This CPU goes, and takes no interrupt any more.
-    pub fn cpu_offline(&self, runs: Runs<K>) {
+    pub fn cpu_offline(&self, runs: Runs) {
         let kernel = self.mmu.platform();
         let cpu = CPU.with(Cell::get) as usize;
         kernel.go(cpu);
@@ -322,7 +322,7 @@ impl<K: Kind> World<K> {
     }
 
     /// Ends a space that no CPU uses, and gives its tables to somebody else.
-    pub fn end(&self, space: &Handle<K>, nth: usize) {
+    pub fn end(&self, space: &Handle, nth: usize) {
         self.mmu.teardown(space, |g| unlink_in(g, space, nth));
         assert!(self.mmu.release(space).is_ok(), "nobody has it loaded");
         self.mmu.platform().free_table(Table(root(nth)));

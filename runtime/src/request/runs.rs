@@ -4,7 +4,7 @@
 //! Out: the runs, largest first, in the order of their addresses, and what is left that no run can
 //! name. Holds: the runs and the rest are the pass, each entry once.
 
-use crate::passes::Pass;
+use crate::request::pass::Pass;
 
 /// What one instruction of a kind can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,9 +6,12 @@
 //! or a pass over leaves names an address in its reach and drops walk entries as well.
 
 use crate::level::{LEVELS, Level, Levels};
-use crate::ranges::{Kept, Sorted};
-use crate::request::{Extent, LevelFacts, LevelTable, Ranges, below};
-use crate::runs::Units;
+use crate::request::extent::Extent;
+use crate::request::levels::{LevelFacts, LevelTable, below};
+use crate::request::ranges::{Kept, Ranges, Sorted};
+use crate::request::runs::Units;
+
+pub use crate::request::pass::Pass;
 
 /// How far one by-address instruction of the pass reaches beyond its own level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,28 +37,6 @@ pub enum Walks {
     All,
     /// By an instruction of its own that names no address, before the passes: cuts take none.
     Apart,
-}
-
-/// Consecutive entries of one level that one loop serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Pass {
-    /// The first address.
-    pub start: u64,
-    /// How many entries.
-    pub entries: u64,
-    /// Their level.
-    pub stride: Level,
-    /// log2 of the bytes by which the loop steps: what one of them reaches, or the neighbours that one
-    /// cached translation covers with it.
-    pub shift: u32,
-    /// The one level that leaves can have here, where there is just one.
-    pub hint: Option<Level>,
-    /// Whether leaf entries are owed.
-    pub leaf: bool,
-    /// Whether walk entries are owed.
-    pub walk: bool,
-    /// Whether remembered absences are owed.
-    pub absent: bool,
 }
 
 /// The passes of a request: cuts first, which are done before leaves can be made again through them.
@@ -128,15 +109,6 @@ impl Passes {
             live: sorted.live,
             apart,
         }
-    }
-}
-
-impl Pass {
-    /// How many base pages it names.
-    #[inline]
-    const fn pages(&self, levels: &LevelTable) -> u64 {
-        self.entries
-            .wrapping_shl(self.shift.wrapping_sub(levels[0].shift))
     }
 }
 

@@ -5,8 +5,8 @@
 //! flushes, nothing is kept by level, and nothing is to be looked through.
 
 use crate::level::{LEVELS, Level, Levels};
-use crate::pte::RequiredFlush;
-use crate::request::{Extent, LevelTable, Scope, below};
+use crate::request::extent::Extent;
+use crate::request::levels::{LevelTable, below};
 
 /// What was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -132,22 +132,6 @@ impl Ranges {
         self.sorted.as_ref().is_some_and(cut)
     }
 
-    /// Adds the flush that a change of the entries in an extent requires.
-    pub fn require(&mut self, required: &RequiredFlush, extent: Extent) {
-        for level in required.leaf.iter() {
-            self.leaf(level, extent);
-        }
-        for level in required.walk.iter() {
-            self.walk(level, extent);
-        }
-        for level in required.negative.iter() {
-            self.appeared(level, extent);
-        }
-        if required.subtree && !required.is_nothing() {
-            self.below_live();
-        }
-    }
-
     /// What was changed in an extent, as seen from a level. What was put in far apart counts as one stretch.
     pub(crate) fn touched(&self, level: Level, extent: Extent) -> Touched {
         let mut touched = Touched::default();
@@ -203,16 +187,6 @@ impl Ranges {
             sorted.widen(|sorted| &mut sorted.leaf, self.level, run);
             sorted
         })
-    }
-
-    /// What a flush is asked for.
-    #[must_use]
-    #[inline]
-    pub fn scope(&self, levels: &LevelTable) -> Scope<'_> {
-        match self.page(levels) {
-            Some((va, level, table)) => Scope::Page { va, level, table },
-            None => Scope::Ranges(self),
-        }
     }
 
     /// The address and the level of one entry, and whether its table went with it, if that is all that changed: the
@@ -291,7 +265,7 @@ impl Sorted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::LevelFacts;
+    use crate::request::levels::LevelFacts;
 
     const PAGE: Level = Level(0);
     const LARGE: Level = Level(1);

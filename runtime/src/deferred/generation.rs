@@ -1,0 +1,184 @@
+//! How far the tables of a space have changed, and which flushes of all of it are pending.
+//!
+//! Read under the page-table lock, or after the barriers of a switch.
+
+use crate::sync::{Barrier, Word, const_fn};
+
+/// A flush of everything of a space that was deferred: how often, and up to where it is completed.
+///
+/// Only whether the two counts differ matters, so that they may wrap; a completion that comes late leaves a flush that is done
+/// twice, never one that is forgotten.
+#[derive(Debug)]
+pub struct PendingFlush {
+    deferred: Word,
+    completed: Word,
+}
+
+impl Default for PendingFlush {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PendingFlush {
+    const_fn! {
+        /// Returns one of which nothing is deferred.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                deferred: Word::counter(),
+                completed: Word::counter(),
+            }
+        }
+    }
+
+    /// Defers a flush, of entries that were changed before.
+    #[inline]
+    pub fn defer(&self) {
+        self.deferred.add(1, Barrier::Defer);
+    }
+
+    /// Returns what is pending, if anything is: to be handed to [`complete`](Self::complete) when it is flushed.
+    #[inline]
+    pub fn pending(&self) -> Option<u64> {
+        let deferred = self.deferred.acquire(Barrier::Pending);
+        (self.completed.acquire(Barrier::Pending) != deferred).then_some(deferred)
+    }
+
+    /// Records that what was [pending](Self::pending) is flushed.
+    #[inline]
+    pub fn complete(&self, deferred: u64) {
+        self.completed.release(deferred, Barrier::Complete);
+    }
+}
+
+/// The flushes of everything of a space that were deferred, by the moment at which they are due.
+#[derive(Debug, Default)]
+pub struct PendingFlushes {
+    /// Before another CPU attaches the space.
+    pub attach: PendingFlush,
+    /// Before somebody relies on what was unmapped without waiting.
+    pub unmaps: PendingFlush,
+    /// Before somebody relies on what an abandoned gather unmapped.
+    pub abandoned: PendingFlush,
+}
+
+/// What of [`PendingFlushes`] was pending at a moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PendingThen([Option<u64>; 3]);
+
+impl PendingThen {
+    /// Returns how many kinds of flushes were pending.
+    pub fn count(&self) -> usize {
+        self.0.iter().flatten().count()
+    }
+}
+
+impl PendingFlushes {
+    const_fn! {
+        /// Returns those of a space of which nothing is deferred.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                attach: PendingFlush::new(),
+                unmaps: PendingFlush::new(),
+                abandoned: PendingFlush::new(),
+            }
+        }
+    }
+
+    fn all(&self) -> [&PendingFlush; 3] {
+        [&self.attach, &self.unmaps, &self.abandoned]
+    }
+
+    /// Returns what is pending: to be handed to [`complete`](Self::complete) when everything of the space is flushed.
+    pub(crate) fn pending(&self) -> PendingThen {
+        PendingThen(self.all().map(PendingFlush::pending))
+    }
+
+    /// Records that what was [pending](Self::pending) is flushed.
+    pub(crate) fn complete(&self, then: PendingThen) {
+        for (flush, deferred) in self.all().into_iter().zip(then.0) {
+            if let Some(deferred) = deferred {
+                flush.complete(deferred);
+            }
+        }
+    }
+}
+
+/// The TLB generation of a space: how often its tables have changed in a way that some CPU may have to follow when it loads the
+/// space.
+///
+/// 64 bits: it may wrap, but a CPU must not be exactly 2^64 changes behind.
+#[derive(Debug)]
+pub struct TlbGen(Word);
+
+impl Default for TlbGen {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TlbGen {
+    const_fn! {
+        /// Returns the generation of a space that never changed.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self(Word::counter())
+        }
+    }
+
+    /// Raises the generation after entries have changed, and returns the new one: from here on a CPU that loads the space has
+    /// to follow.
+    #[inline]
+    pub fn raise(&self) -> u64 {
+        self.0.add(1, Barrier::Defer).wrapping_add(1)
+    }
+
+    /// Returns the generation.
+    #[inline]
+    pub fn now(&self) -> u64 {
+        self.0.acquire(Barrier::Pending)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flush_is_pending_until_all_that_was_deferred_is_completed() {
+        let flush = PendingFlush {
+            deferred: Word::new(u64::MAX - 1),
+            completed: Word::new(u64::MAX - 1),
+        };
+        assert_eq!(flush.pending(), None);
+        flush.defer();
+        let first = flush.pending().unwrap();
+        flush.defer(); // the count wraps
+        flush.defer();
+        flush.complete(first);
+        let all = flush.pending().unwrap();
+        flush.complete(all);
+        assert_eq!(flush.pending(), None);
+    }
+
+    #[test]
+    fn what_is_deferred_while_everything_is_flushed_stays_pending() {
+        let flushes = PendingFlushes::new();
+        flushes.unmaps.defer();
+        let then = flushes.pending();
+        flushes.unmaps.defer();
+        flushes.abandoned.defer();
+        assert_eq!(then.count(), 1);
+        flushes.complete(then);
+        assert_eq!(flushes.pending().count(), 2);
+    }
+
+    #[test]
+    fn a_generation_wraps() {
+        let generation = TlbGen(Word::new(u64::MAX));
+        assert_eq!(generation.raise(), 0);
+        assert_eq!(generation.now(), 0);
+    }
+}

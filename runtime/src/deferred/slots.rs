@@ -1,0 +1,314 @@
+//! The spaces that a CPU remembers: how far it has followed each, and what it has deferred for itself.
+
+use crate::deferred::flags::Pending;
+use crate::fault::{Fault, is_back};
+use crate::request::SpaceId;
+use crate::sync::{Own, Word, const_fn};
+
+/// How many spaces a CPU remembers.
+pub const SLOTS: usize = 8;
+
+/// A space that a CPU remembers: all that this CPU has cached of it is as new as the generation.
+#[derive(Debug)]
+struct Remembered {
+    space: Own,
+    generation: Own,
+    /// Whether the user view's entries are older, and are flushed before the return to user code.
+    view: Own,
+}
+
+impl Remembered {
+    const fn new() -> Self {
+        Self {
+            space: Own::new(SpaceId::NONE.0),
+            generation: Own::new(0),
+            view: Own::new(0),
+        }
+    }
+}
+
+/// The ASID slots of a CPU: the spaces that it remembers, one a slot, and the flushes that it has deferred. Only that CPU reads
+/// and writes them, with interrupts off; except for [`roll_over`](Self::roll_over).
+#[derive(Debug)]
+pub struct AsidSlots {
+    spaces: [Remembered; SLOTS],
+    /// The slot that was assigned last.
+    last: Own,
+    /// Whether the tag of the kernel's root is flushed before that root is loaded.
+    kernel_root: Own,
+    /// Whether everything under every tag is flushed before one is loaded.
+    everything: Own,
+    /// The same, because a generation of tags began.
+    rolled_over: Word,
+}
+
+/// An ASID slot of a CPU: below [`SLOTS`], since only [`AsidSlots`] makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AsidSlot(usize);
+
+impl AsidSlot {
+    /// Returns the index of the slot, which chooses the tag of the space on that CPU.
+    #[must_use]
+    #[inline]
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
+impl Default for AsidSlots {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl AsidSlots {
+    const_fn! {
+        /// Returns the slots of a CPU that remembers no space.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                spaces: [const { Remembered::new() }; SLOTS],
+                last: Own::new(0),
+                kernel_root: Own::new(0),
+                everything: Own::new(0),
+                rolled_over: Word::new(0),
+            }
+        }
+    }
+
+    /// Returns what a slot remembers.
+    #[inline]
+    fn at(&self, slot: AsidSlot) -> &Remembered {
+        &self.spaces[slot.0 % SLOTS] // the remainder is the slot: no panic is left
+    }
+
+    /// Returns the slot of a space, if one of the first `slots` is its.
+    #[inline]
+    pub fn find(&self, space: SpaceId, slots: usize) -> Option<AsidSlot> {
+        let mut spaces = self.spaces.iter().take(slots);
+        spaces
+            .position(|slot| slot.space.get() == space.0)
+            .map(AsidSlot)
+    }
+
+    /// Returns the slot of a space, of the first `slots`, and what has to be flushed before the space is loaded at this
+    /// generation. A space that has none is assigned the next in turn; if there is another one, not that of the space that is
+    /// `loaded`: what is flushed of its tag could be filled again before the new root is loaded.
+    #[inline]
+    pub fn find_or_assign(
+        &self,
+        space: SpaceId,
+        slots: usize,
+        generation: u64,
+        loaded: SpaceId,
+    ) -> (AsidSlot, Pending) {
+        if let Some(slot) = self.find(space, slots) {
+            let behind = self.seen_gen(slot) != generation;
+            return (slot, if behind { Pending::Tag } else { Pending::None });
+        }
+        (self.assign(space, slots, loaded), Pending::Tag)
+    }
+
+    /// Assigns a slot to a space that has none.
+    #[inline(never)]
+    fn assign(&self, space: SpaceId, slots: usize, loaded: SpaceId) -> AsidSlot {
+        let next = |slot: usize| slot.wrapping_add(1) % slots.clamp(1, SLOTS);
+        let mut slot = next(self.last.get() as usize);
+        if loaded != SpaceId::NONE && self.at(AsidSlot(slot)).space.get() == loaded.0 {
+            slot = next(slot);
+        }
+        self.last.put(slot as u64);
+        let slot = AsidSlot(slot);
+        let remembered = self.at(slot);
+        remembered.space.put(space.0);
+        remembered.view.put(0);
+        slot
+    }
+
+    /// Records that this CPU has nothing cached of the space that is older than this generation.
+    #[inline]
+    pub fn set_seen_gen(&self, slot: AsidSlot, generation: u64) {
+        self.at(slot).generation.put(generation);
+    }
+
+    /// Records that this CPU has flushed what changed with one generation: if it had followed all before, it has followed
+    /// this one as well.
+    #[inline]
+    pub fn see_next_gen(&self, slot: AsidSlot, generation: u64) {
+        if self.seen_gen(slot).wrapping_add(1) == generation {
+            self.set_seen_gen(slot, generation);
+        }
+    }
+
+    /// Returns the generation that this CPU has followed.
+    #[inline]
+    pub fn seen_gen(&self, slot: AsidSlot) -> u64 {
+        self.at(slot).generation.get()
+    }
+
+    /// Defers the flush of the user view's entries to the return to user code.
+    pub fn defer_view(&self, slot: AsidSlot) {
+        self.at(slot).view.put(1);
+    }
+
+    /// Returns and clears the pending flush of the user view.
+    pub fn take_view(&self, slot: AsidSlot) -> bool {
+        take(&self.at(slot).view)
+    }
+
+    /// Invalidates tags lazily: everything under any tag but the loaded one is flushed before that tag is loaded, and the
+    /// user view of the loaded one before it is used.
+    pub fn invalidate_others(&self, loaded: LoadedTag) {
+        let (loaded, kernel_root) = match loaded {
+            LoadedTag::Slot(slot) => (slot, false),
+            LoadedTag::KernelRoot => (None, true),
+        };
+        if !kernel_root {
+            self.defer_kernel_root();
+        }
+        self.forget_all_but(loaded);
+    }
+
+    /// Forgets every space but the loaded one, after everything under every tag was flushed or because it will be.
+    pub fn forget_all_but(&self, loaded: Option<AsidSlot>) {
+        for (index, slot) in self.spaces.iter().enumerate() {
+            if loaded == Some(AsidSlot(index)) {
+                slot.view.put(1);
+            } else {
+                slot.space.put(SpaceId::NONE.0);
+            }
+        }
+    }
+
+    /// Defers the flush of the tag of the kernel's root to the next load of that root.
+    pub fn defer_kernel_root(&self) {
+        if !is_back(Fault::ForgetsKernelRoot) {
+            self.kernel_root.put(1);
+        }
+    }
+
+    /// Returns and clears the pending flush of the tag of the kernel's root.
+    pub fn take_kernel_root(&self) -> bool {
+        take(&self.kernel_root)
+    }
+
+    /// Defers a flush of everything under every tag to the next load.
+    pub fn defer_everything(&self) {
+        self.everything.put(1);
+    }
+
+    /// Returns and clears the pending flush of everything.
+    pub fn take_everything(&self) -> bool {
+        take(&self.everything)
+    }
+
+    /// Records that a generation of tags begins: everything is flushed before this CPU loads one of its tags.
+    ///
+    /// # Context
+    /// On any CPU, with the lock of the tags held.
+    pub fn roll_over(&self) {
+        self.rolled_over.put(1);
+    }
+
+    /// Returns whether a generation has begun since this was last called.
+    ///
+    /// # Context
+    /// On the CPU itself, with the lock of the tags held.
+    pub fn take_rollover(&self) -> bool {
+        let rolled_over = self.rolled_over.get() != 0;
+        self.rolled_over.put(0);
+        rolled_over
+    }
+}
+
+/// Clears a flag, and returns whether it was set.
+#[inline]
+fn take(flag: &Own) -> bool {
+    let was_set = flag.get() != 0;
+    if was_set {
+        flag.put(0);
+    }
+    was_set
+}
+
+/// The tag that a CPU has loaded, as far as its flushes are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadedTag {
+    /// That of the space in this slot; of a space that is not remembered.
+    Slot(Option<AsidSlot>),
+    /// That of the kernel's root.
+    KernelRoot,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: SpaceId = SpaceId(10);
+    const B: SpaceId = SpaceId(11);
+    const C: SpaceId = SpaceId(12);
+
+    #[test]
+    fn what_is_not_remembered_is_flushed() {
+        let slots = AsidSlots::default();
+        let (slot, pending) = slots.find_or_assign(A, 2, 5, SpaceId::NONE);
+        assert_eq!(pending, Pending::Tag);
+        slots.set_seen_gen(slot, 5);
+        assert_eq!(
+            slots.find_or_assign(A, 2, 5, SpaceId::NONE),
+            (slot, Pending::None)
+        );
+        assert_eq!(
+            slots.find_or_assign(A, 2, 6, SpaceId::NONE),
+            (slot, Pending::Tag)
+        );
+        let (other, _) = slots.find_or_assign(B, 2, 0, SpaceId::NONE);
+        assert_ne!(other, slot);
+        // A third one takes the older slot.
+        assert_eq!(
+            slots.find_or_assign(C, 2, 0, SpaceId::NONE),
+            (slot, Pending::Tag)
+        );
+        assert_eq!(slots.find(A, 2), None);
+    }
+
+    #[test]
+    fn others_are_invalidated_lazily_and_the_loaded_ones_user_view() {
+        let slots = AsidSlots::default();
+        let (a, _) = slots.find_or_assign(A, 8, 1, SpaceId::NONE);
+        slots.set_seen_gen(a, 1);
+        let (b, _) = slots.find_or_assign(B, 8, 1, SpaceId::NONE);
+        slots.set_seen_gen(b, 1);
+        slots.invalidate_others(LoadedTag::Slot(Some(b)));
+        assert_eq!(slots.find(A, 8), None);
+        assert_eq!(
+            slots.find_or_assign(B, 8, 1, SpaceId::NONE).1,
+            Pending::None
+        );
+        assert!(slots.take_view(b) && !slots.take_view(b));
+    }
+
+    #[test]
+    fn the_line_that_is_loaded_is_not_given_away() {
+        let slots = AsidSlots::default();
+        let (a, _) = slots.find_or_assign(A, 2, 0, SpaceId::NONE);
+        let (b, _) = slots.find_or_assign(B, 2, 0, A);
+        // It would be the turn of A's, whose tag is loaded.
+        assert_eq!(slots.find_or_assign(C, 2, 0, A), (b, Pending::Tag));
+        assert_eq!(slots.find(A, 2), Some(a));
+        // With one slot there is no other.
+        let slots = AsidSlots::default();
+        let (a, _) = slots.find_or_assign(A, 1, 0, SpaceId::NONE);
+        assert_eq!(slots.find_or_assign(B, 1, 0, A), (a, Pending::Tag));
+    }
+
+    #[test]
+    fn the_kernel_roots_tag_is_flushed_as_others_are() {
+        let slots = AsidSlots::default();
+        let (a, _) = slots.find_or_assign(A, 2, 0, SpaceId::NONE);
+        slots.invalidate_others(LoadedTag::KernelRoot);
+        assert!(!slots.take_kernel_root() && slots.find(A, 2).is_none());
+        slots.invalidate_others(LoadedTag::Slot(Some(a)));
+        assert!(slots.take_kernel_root() && !slots.take_kernel_root());
+    }
+}
