@@ -161,10 +161,10 @@ impl<P: Platform> Drop for Gather<'_, P> {
         if self.counts {
             self.space.gathers.sub(1, Barrier::Complete);
         }
-        let counters = |cpu| &self.mmu.platform.cpu(cpu).counters;
+        let stats = |cpu| &self.mmu.platform.cpu(cpu).stats;
         self.mmu
             .platform
-            .pin_cpu(false, |cpu| counters(cpu).abandoned.count(1));
+            .pin_cpu(false, |cpu| stats(cpu).abandoned.count(1));
     }
 }
 

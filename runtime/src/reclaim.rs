@@ -12,9 +12,9 @@
 
 use crate::agents::Agents;
 use crate::backend::{Backend, Started};
-use crate::cpus::{CpuId, CpuMask};
+use crate::cpu::Message;
 use crate::fault::{Fault, is_back};
-use crate::message::Message;
+use crate::mask::{CpuId, CpuMask};
 use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte};
 use crate::pte::Change;
@@ -164,7 +164,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
                 self.with_interrupts_off(|this| this.put_off(space, &ranges));
                 self.dirty |= E::is_dirty(level, changed.was.any);
                 space.pending.unmaps.defer();
-                mmu.platform.cpu(self.cpu).counters.owed.count(1);
+                mmu.platform.cpu(self.cpu).stats.owed.count(1);
             } else {
                 mmu.flush(space, &ranges);
                 round = AT_ONCE;

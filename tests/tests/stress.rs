@@ -140,7 +140,7 @@ impl<B: HostBackend> Cpu<'_, B> {
                     user_table: table + 0x1000,
                     ..NewSpace::default()
                 };
-                if let Ok(other) = mmu.address_space(new).map(Arc::new) {
+                if let Ok(other) = mmu.address_space(new).map(Handle::<B>::new) {
                     self.switch(Some(&other));
                     let idle = self.idle.clone();
                     self.switch(Some(&idle));
