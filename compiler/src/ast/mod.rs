@@ -91,7 +91,7 @@ pub enum Item {
     /// `erratum NAME "..." { ... }`
     Erratum(Erratum),
     /// `cpu_set sme "...";`
-    Cpus(CpuSet),
+    CpuSet(CpuSet),
     /// `policy { ... }`
     Policy(Policy),
     /// `unconfirmed rdp, rdp_local "...";`
@@ -135,7 +135,7 @@ impl Item {
             Self::Load(it) => it.span,
             Self::Event(it) => it.span,
             Self::Erratum(it) => it.span,
-            Self::Cpus(it) => it.span,
+            Self::CpuSet(it) => it.span,
             Self::Policy(it) => it.span,
             Self::Unconfirmed(it) => it.span,
             Self::For(it) => it.span,

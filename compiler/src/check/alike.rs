@@ -68,8 +68,8 @@ fn same_loads(loads: &[Seen], found: &mut Vec<Diagnostic>) {
             )
             .label("the same text and operands")
             .because(other.span, "as here")
-            .note("what one of them is meant to load keeps what the space before had there")
-            .help("write the instruction that the manual has for each, or keep one"),
+            .note("one of them leaves the value of the previous space in place")
+            .help("write the instruction that the manual gives for each, or remove one"),
         );
     }
 }
@@ -97,8 +97,8 @@ fn alike(it: &Seen, other: &Seen) -> Diagnostic {
         diagnostic = diagnostic.note(format!("`{}` {its}; `{}` {mine}", other.name, it.name));
     }
     diagnostic
-        .note("the machine does the same for both: what one of them promises more does not happen")
-        .help("write the instruction that the manual has for each, or state one effect")
+        .note("the machine does the same for both, so an effect that only one of them states does not happen")
+        .help("write the instruction that the manual gives for each, or state the same effect")
 }
 
 /// The text with the contents of each operand in place of its name.
@@ -239,7 +239,7 @@ fn of_invalidate<'m>(model: &'m Model, it: &'m Invalidate) -> Seen<'m> {
             "drops entries".to_owned(),
             format!("acts on {reach}"),
             format!("drops {}", forms.join("; ")),
-            format!("is done {done}"),
+            format!("is finished {done}"),
             writes,
         ],
     }
@@ -296,7 +296,7 @@ pub fn forms(model: &Model, found: &mut Vec<Diagnostic>) {
                 )
                 .label("again here")
                 .because(first.span, "first here")
-                .note("the machine does the same for both: what one of them promises more does not happen")
+                .note("the machine does the same for both, so an effect that only one of them states does not happen")
                 .help("give each form the number that the manual gives it"),
             );
         }

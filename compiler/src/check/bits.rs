@@ -11,11 +11,11 @@ use super::{all_drops, compares_tag, tags_in};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    Cases, Cond, Config, Drops, Field, Invalidate, Model, Source, Space, Value, Which,
+    AddressSelector, Cases, Cond, Config, Drops, Field, Invalidate, Model, Source, Space, Value,
 };
 use crate::source::Span;
 use crate::trace::encode::source_name;
-use tlbc_facts::clause::Stride;
+use tlbc_facts::clause::RunUnit;
 use tlbc_runtime::level::Level;
 
 /// The log2 of the bytes of a table entry.
@@ -187,12 +187,14 @@ fn left_out(name: &str, field: &Field, wanted: &Wanted, when: &str) -> Diagnosti
     Diagnostic::new(
         Code::E0306,
         field.span,
-        format!("`{name}` is not told {what}{when}"),
+        format!("`{name}` is not given {what}{when}"),
     )
     .label("zero then")
     .because(wanted.fact, "needs it")
-    .note("a field whose condition does not hold is zero, and the machine would act on something else")
-    .help("let the field be there whenever the instruction may be used, or let the instruction require the same")
+    .note(
+        "a field whose condition does not hold is zero, so the machine would act on another value",
+    )
+    .help("give the field no condition, or let the instruction require the condition of the field")
 }
 
 fn cut(name: &str, field: &Field, wanted: &Wanted, missing: u64, carried: u64) -> Diagnostic {
@@ -207,7 +209,7 @@ fn cut(name: &str, field: &Field, wanted: &Wanted, missing: u64, carried: u64) -
     };
     let at_low_end = bit < carried.trailing_zeros();
     let message = if at_low_end {
-        format!("{what} differs in bit {bit}, which `{name}` is not told")
+        format!("{what} differs in bit {bit}, which no field of `{name}` carries")
     } else {
         let (needs, gets) = (
             64 - wanted.all.leading_zeros(),
@@ -216,19 +218,19 @@ fn cut(name: &str, field: &Field, wanted: &Wanted, missing: u64, carried: u64) -
         if gets < needs {
             format!("{what} needs {needs} bits and gets {gets}")
         } else {
-            format!("{what} has a bit {bit}, and `{name}` is not told it")
+            format!("{what} has a bit {bit}, which no field of `{name}` carries")
         }
     };
     Diagnostic::new(Code::E0303, field.span, message)
         .label(format!("without bit {bit} of `{word}`"))
-        .because(wanted.fact, "has to be told apart")
-        .note("two that differ in these bits have the same operand: what is done to one is meant for the other")
+        .because(wanted.fact, "must be distinguished")
+        .note("two values that differ in these bits have the same operand, so the instruction may act on the wrong one")
         .help(format!(
             "let a field carry the bits from {} to {top}{}",
             wanted.all.trailing_zeros(),
             match field.value.source() {
                 Some(Source::Root | Source::Table | Source::Entry) if !at_low_end =>
-                    format!(", or say that tables lie lower: `tables within {bit} bits;`"),
+                    format!(", or state a narrower address for tables: `tables within {bit} bits;`"),
                 _ => String::new(),
             }
         ))
@@ -246,15 +248,19 @@ fn half(field: &Field, wanted: &Wanted) -> Diagnostic {
         ),
     )
     .label(format!("without bit {bit} of the address"))
-    .because(wanted.fact, "has to be told apart")
-    .note("addresses of the kernel and of user spaces differ in the bits above alone: without them a page of one has the operand of the other")
-    .help(format!("let the field go up to bit {bit} of the address, or higher"))
+    .because(wanted.fact, "must be distinguished")
+    .note("addresses of the kernel and of user spaces differ only in higher bits; without them a page of one has the same operand as a page of the other")
+    .help(format!("extend the field to bit {bit} of the address, or higher"))
 }
 
 /// The bits of an address that tell two entries apart that an instruction serves.
 fn address(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
-    let by_address = active(it, config)
-        .find(|drops| !matches!(drops.which.value, Which::Everything | Which::OneSet));
+    let by_address = active(it, config).find(|drops| {
+        !matches!(
+            drops.which.value,
+            AddressSelector::Everything | AddressSelector::OneSet
+        )
+    });
     // What writes an entry is told its address, too.
     if by_address.is_none() && it.writes_entry.is_none() {
         return None;
@@ -287,8 +293,8 @@ fn least_step(model: &Model, it: &Invalidate, config: Config) -> Option<(u32, us
     let served = |level: usize| {
         let level = Level(level as u8);
         let run = |drops: &Drops| match drops.which.value {
-            Which::Run {
-                stride: Stride::Entries(levels),
+            AddressSelector::Run {
+                stride: RunUnit::Entries(levels),
                 ..
             } => levels.contains(level),
             _ => true,
@@ -314,12 +320,19 @@ fn least_step(model: &Model, it: &Invalidate, config: Config) -> Option<(u32, us
 /// need not be told apart. A run begins at one entry and counts from there.
 fn joins(it: &Invalidate, level: usize) -> bool {
     let leaf_alone = |drops: &Drops| {
-        let one_by_one = !matches!(drops.which.value, Which::Run { .. } | Which::Subtree);
+        let one_by_one = !matches!(
+            drops.which.value,
+            AddressSelector::Run { .. } | AddressSelector::Subtree
+        );
         // Entries of the lowest level point at no table.
         one_by_one && drops.negative.is_none() && (level == 0 || drops.walk.is_none())
     };
-    let by_address =
-        |drops: &&Drops| !matches!(drops.which.value, Which::Everything | Which::OneSet);
+    let by_address = |drops: &&Drops| {
+        !matches!(
+            drops.which.value,
+            AddressSelector::Everything | AddressSelector::OneSet
+        )
+    };
     it.writes_entry.is_none() && all_drops(it).filter(by_address).all(leaf_alone)
 }
 
@@ -337,7 +350,7 @@ fn tag(model: &Model, compared: Option<&Drops>, config: Config) -> Option<Wanted
 
 /// Which set of a cache.
 fn set(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
-    let one = active(it, config).find(|drops| drops.which.value == Which::OneSet)?;
+    let one = active(it, config).find(|drops| drops.which.value == AddressSelector::OneSet)?;
     let count = super::sets::most(model, one, |sets| sets.get(config).copied())?;
     Some(Wanted {
         all: low(u64::BITS - (count - 1).leading_zeros()),
@@ -364,7 +377,8 @@ fn form(it: &Invalidate, config: Config) -> Option<Wanted> {
 
 /// How many a run takes.
 fn run(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
-    let run = active(it, config).find(|drops| matches!(drops.which.value, Which::Run { .. }))?;
+    let run = active(it, config)
+        .find(|drops| matches!(drops.which.value, AddressSelector::Run { .. }))?;
     let ends = super::field_of(model, &it.template.operands, Source::End);
     Some(Wanted {
         all: 1,

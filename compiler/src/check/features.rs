@@ -62,13 +62,13 @@ fn of_one_cpu(
         Diagnostic::new(
             Code::E0405,
             drops.whose.span,
-            format!("`{name}` takes the tag `{}` of one CPU to others", tag.named.name),
+            format!("`{name}` compares the tag `{}` on other CPUs, and the tag is `of cpu`", tag.named.name),
         )
         .label("compared on every CPU that it reaches")
         .because(invalidate.holders.span, "reaches these")
         .because(tag.of_cpu.span, "means another space on each CPU")
-        .note("elsewhere the number belongs to another space, whose entries would go in place of these")
-        .help("write `of machine;` if the tag means the same everywhere, or give the instruction a tag that does"),
+        .note("on another CPU the value belongs to another space, whose entries would be dropped instead")
+        .help("write `of machine;` if a value means the same space everywhere, or give the instruction such a tag"),
     )
 }
 
@@ -83,13 +83,13 @@ pub fn tags_in_shared_caches(model: &Model, found: &mut Vec<Diagnostic>) {
                 Code::E0405,
                 tag.of_cpu.span,
                 format!(
-                    "CPUs share a TLB, and the tag `{}` means another space on each",
+                    "CPUs share a TLB, and a value of the tag `{}` means another space on each",
                     tag.named.name
                 ),
             )
-            .label("handed out by each CPU for itself")
+            .label("given out by each CPU for itself")
             .because(shared, "entries of one CPU are used by its siblings")
-            .note("a sibling with the same number for another space would use its entries")
+            .note("a sibling that uses the same value for another space would use these entries")
             .help("write `of machine;` if the tag means the same everywhere, or `one per cpu;` if CPUs share nothing"),
         );
     }
@@ -131,13 +131,13 @@ fn tag_may_be_missing(
     )
     .label(label);
     diagnostic = match user_tags(model).first().map(|&tag| &model.tags[tag]) {
-        Some(tag) => diagnostic.because(tag.named.span, "not there then"),
+        Some(tag) => diagnostic.because(tag.named.span, "does not exist then"),
         None => diagnostic.because(model.user.leaf.span, "entries are cached under no tag"),
     };
     Some(
         diagnostic
-            .note("on such a machine it would be given a number that nobody set")
-            .help("let it require the feature that brings the tag, or correct when there is one"),
+            .note("on such a machine it would be given an undefined value")
+            .help("let it require the feature that provides the tag, or correct the condition of the tag"),
     )
 }
 
@@ -152,8 +152,8 @@ pub fn barriers_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) 
     }
     for (name, resync) in [
         ("switch", &model.switch.resync),
-        ("resume", &model.resume.resync),
-        ("arrive", &model.arrive.resync),
+        ("return_to_user", &model.return_to_user.resync),
+        ("cpu_online", &model.cpu_online.resync),
         ("space user", &model.user.resync),
         ("space kernel", &model.kernel.resync),
     ] {
@@ -207,15 +207,15 @@ fn may_be_missing(
             Code::E0406,
             span,
             format!(
-                "`{name}` relies on `{needed}`, which is not there{}",
+                "`{name}` relies on `{needed}`, which does not exist{}",
                 configs.when(config)
             ),
         )
-        .label("may not be there")
+        .label("may not exist")
         .because(fact, format!("`{needed}` requires this"))
         .note("on such a machine the instruction is undefined, or does nothing")
         .help(format!(
-            "let `{name}` require the same, or name an instruction that is always there"
+            "let `{name}` require the same, or name an instruction that always exists"
         )),
     );
 }
@@ -232,7 +232,7 @@ pub fn known_too_late(model: &Model, found: &mut Vec<Diagnostic>) {
         }
     }
     for tag in &model.tags {
-        early(&tag.when, "whether there is a tag is", found);
+        early(&tag.when, "the existence of a tag is", found);
     }
     for space in [&model.user, &model.kernel] {
         for cond in space.addresses.conds() {
@@ -240,7 +240,7 @@ pub fn known_too_late(model: &Model, found: &mut Vec<Diagnostic>) {
         }
     }
     for cond in model.table_bits.iter().flat_map(Cases::conds) {
-        early(cond, "where tables lie is", found);
+        early(cond, "the width of table addresses is", found);
     }
     for field in model.operands.iter().flat_map(|operand| &operand.fields) {
         // What holds of a space is known whenever one is flushed.
@@ -294,9 +294,9 @@ fn later_than(model: &Model, cond: &Cond, by: Known, what: &str, found: &mut Vec
                 feature.named.span,
                 format!("known {}", moment(feature.known)),
             )
-            .note("the kernel would have to ask before there is an answer")
+            .note("the kernel would use the condition before it is known")
             .help(
-                "let it depend on what is known by then, or say when the feature is really known",
+                "use only conditions that are known by then, or correct when the feature is known",
             ),
         );
     }

@@ -48,7 +48,7 @@ pub fn registers(model: &Model, found: &mut Vec<Diagnostic>) {
                 )
             } else {
                 format!(
-                    "`{it}` and `{again}` are one register, and `{}` takes `{a}` and `{b}` in them",
+                    "`{it}` and `{again}` are the same register, and `{}` takes `{a}` and `{b}` in them",
                     named.name
                 )
             };

@@ -8,8 +8,10 @@ use super::all_drops;
 use super::configs::Configs;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cond, Drops, Invalidate, LevelNumbers, LevelSel, Model, Source, Value, Which};
-use tlbc_facts::clause::Stride;
+use crate::model::{
+    AddressSelector, Cond, Drops, Invalidate, LevelNumbers, LevelSel, Model, Source, Value,
+};
+use tlbc_facts::clause::RunUnit;
 use tlbc_runtime::level::{Level, Levels};
 
 /// The numbers of levels in the operands of an instruction, each with when they are there.
@@ -71,9 +73,9 @@ fn unnumbered(
                         configs.when(config)
                     ),
                 )
-                .label(format!("nothing stands for `{name}`"))
-                .because(level.span, "may have to be named")
-                .note("the machine would be told another size, and drop nothing or something else")
+                .label(format!("no number for `{name}`"))
+                .because(level.span, "may be given to the instruction")
+                .note("the machine would be given another size, and would not drop these entries")
                 .help(format!(
                     "add the number that the manual gives it: `level as {name} ...`"
                 )),
@@ -89,8 +91,8 @@ fn told_apart(model: &Model, invalidate: &Invalidate) -> Levels {
         return writes.levels;
     }
     let of = |drops: &Drops| match drops.which.value {
-        Which::Run {
-            stride: Stride::Entries(levels),
+        AddressSelector::Run {
+            stride: RunUnit::Entries(levels),
             ..
         } => levels,
         _ if [drops.leaf, drops.walk, drops.negative].contains(&Some(LevelSel::Given)) => {
@@ -160,7 +162,7 @@ fn same_number(
                 .label(format!("`{}` tells them apart by this", invalidate.named.name))
                 .because(span(*lower), "one of the two")
                 .because(span(*upper), "the other")
-                .note("the machine would take entries of one level for those of the other, and step over pages")
+                .note("the machine would treat entries of one level as those of the other, and skip pages")
                 .help("give each level the number that the manual gives it"),
             );
         }
@@ -196,8 +198,8 @@ pub fn granules(model: &Model, found: &mut Vec<Diagnostic>) {
             )
             .label("again here")
             .because(first.span, "first here")
-            .because(field.span, "the machine is told the page size by this")
-            .note("a flush that names another page size drops nothing, or something else")
+            .because(field.span, "the machine is given the page size here")
+            .note("a flush that names another page size does not drop these entries")
             .help("give each page size the number that the manual gives it"),
         );
     }
@@ -230,7 +232,7 @@ pub fn given(model: &Model, found: &mut Vec<Diagnostic>) {
             Diagnostic::new(
                 Code::E0306,
                 invalidate.template.span,
-                format!("`{name}` has no operand that says the level{when}"),
+                format!("`{name}` has no operand for the level{when}"),
             )
             .label("no operand here has a field with `level as ...`")
             .because(fact, "needs the level")

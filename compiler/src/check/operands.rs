@@ -34,7 +34,7 @@ pub fn overlaps(model: &Model, found: &mut Vec<Diagnostic>) {
             found.push(if setting.is_empty() {
                 diagnostic.help("correct one of the positions")
             } else {
-                diagnostic.help("correct one of the positions, or give the fields conditions of which never both hold: `when a` and `unless a`, two geometries, or features of which one `needs not` the other")
+                diagnostic.help("correct one of the positions, or give the fields conditions of which never both hold: `when a` and `unless a`, two geometries, or features where one `needs not` the other")
             });
         }
     }
@@ -64,12 +64,12 @@ pub fn undefined_bits(model: &Model, found: &mut Vec<Diagnostic>) {
                     operand.named.name
                 ),
             )
-            .label("no field says what stands there")
+            .label("no field covers them")
             .because(
                 operand.bits.span,
                 format!("bits {} to 0 need a meaning", operand.bits.value - 1),
             )
-            .note("what a reserved bit does when it is set is for the next processor to decide")
+            .note("the effect of a reserved bit may change with the next processor")
             .help(format!(
                 "give each a field; if they must be zero, write `{first} 0;`"
             )),
@@ -115,8 +115,8 @@ pub fn unaligned_runs(model: &Model, found: &mut Vec<Diagnostic>) {
                 )
                 .label("takes a hint")
                 .because(names.span, "names a run")
-                .note("a hinted run that starts inside a large page is unpredictable: entries may survive it")
-                .help("add `start aligned to hint;`, or take the hint out of the run"),
+                .note("a hinted run that starts inside a large page is unpredictable: entries may be left")
+                .help("add `start aligned to hint;`, or remove the hint from the run"),
             );
         }
     }

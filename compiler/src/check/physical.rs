@@ -56,7 +56,7 @@ pub fn beyond(model: &Model, found: &mut Vec<Diagnostic>) {
                 Code::E0303,
                 field.span,
                 format!(
-                    "`{}` takes bit {} of `{word}`, and tables lie within {} bits",
+                    "`{}` carries bit {} of `{word}`, and addresses of tables have {} bits",
                     operand.named.name,
                     top(config),
                     table.bits
@@ -69,7 +69,7 @@ pub fn beyond(model: &Model, found: &mut Vec<Diagnostic>) {
             }
             found.push(
                 diagnostic
-                    .note("the manual has another width of addresses, or something else in these bits")
+                    .note("the manual gives another width of addresses, or another value for these bits")
                     .help(format!("end the field at bit {} of the address and write `0` above it, or correct the width", table.bits - 1)),
             );
         }

@@ -35,7 +35,7 @@ pub fn published(model: &Model, found: &mut Vec<Diagnostic>) {
             Code::E0411,
             span,
             format!(
-                "nothing publishes changes to the walkers of {}{}",
+                "no barrier publishes changes to the walkers of {}{}",
                 listed(&left),
                 configs.when(config)
             ),
@@ -50,7 +50,7 @@ pub fn published(model: &Model, found: &mut Vec<Diagnostic>) {
         }
         found.push(
             diagnostic
-                .note("a walk that does not see the change yet fills the old entry again, behind the flush")
+                .note("a walk that does not see the change yet fills the old entry again after the flush")
                 .help("add a barrier that `publishes on` all of them, or say why none is needed: `publishes assumed \"...\";`"),
         );
         return;

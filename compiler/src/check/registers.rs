@@ -81,7 +81,7 @@ fn unfit(bits: Option<&Bits>, comparison: Comparison, value: At<u64>) -> Option<
     if comparison == Comparison::AtLeast && value.value == 0 {
         return Some(
             finding("every value is at least 0".to_owned())
-                .label("holds on every machine")
+                .label("true on every machine")
                 .help("write the least value that the manual gives, or `= 0`"),
         );
     }
@@ -93,7 +93,7 @@ fn unfit(bits: Option<&Bits>, comparison: Comparison, value: At<u64>) -> Option<
             bits_of(bits)
         ))
         .label("does not fit")
-        .because(bits.span, format!("hold {} at most", bits.most()))
+        .because(bits.span, format!("at most {}", bits.most()))
         .note("no register has this value, so it would never hold")
         .help("correct the value, or the bits"),
     )
@@ -110,8 +110,8 @@ fn beyond(limit: &Limit) -> Option<Diagnostic> {
     let message = format!("`{name}` is {range}, and its bits give {least} to {most}");
     Some(
         Diagnostic::new(Code::E0701, from.span, message)
-            .label(format!("{least} to {most}, with what is added"))
-            .because(limit.named.span, format!("{range}, it is said"))
+            .label(format!("{least} to {most} after the addition"))
+            .because(limit.named.span, format!("the range is {range}"))
             .note("a kernel that reads this register would have a limit for which there is no plan")
             .help("correct the bits, the number that is added, or the range"),
     )
@@ -158,7 +158,7 @@ fn overlap(message: String, bits: &Bits, first: &Bits) -> Diagnostic {
     Diagnostic::new(Code::E0702, bits.span, message)
         .label(bits_of(bits))
         .because(first.span, bits_of(first))
-        .note("a bit belongs to one field: one of the two is not where the manual has it")
+        .note("a bit belongs to one field, so the bits of one of the two differ from the manual")
         .help("correct the bits of one of them")
 }
 
@@ -265,7 +265,7 @@ pub fn features_as_set(model: &Model, found: &mut Vec<Diagnostic>) {
                 continue;
             };
             let message = format!(
-                "`{}` must be {}{}, and tells otherwise of `{}`",
+                "`{}` must be {}{}, which contradicts the value that reports `{}`",
                 set.path(),
                 value.value,
                 configs.when(config),
@@ -278,9 +278,9 @@ pub fn features_as_set(model: &Model, found: &mut Vec<Diagnostic>) {
 
 fn contradiction(span: Span, message: String, first: Span) -> Diagnostic {
     Diagnostic::new(Code::E0704, span, message)
-        .label("demanded here")
+        .label("required here")
         .because(first, "contradicts this")
-        .note("no kernel can set the machine up so")
+        .note("no kernel can configure a machine so")
         .help("correct one of the two, or give each a condition: `= 0, 1 when feature`")
 }
 
@@ -299,7 +299,7 @@ pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
                 Diagnostic::new(
                     Code::E0208,
                     value.span,
-                    format!("`{}` never has to be {}", set.path(), value.value),
+                    format!("`{}` is never required to be {}", set.path(), value.value),
                 )
                 .label("never counts")
                 .note("the last alternative whose condition holds is the one that counts")

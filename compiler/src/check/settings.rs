@@ -89,23 +89,18 @@ fn misplaced(model: &Model, workaround: &Workaround, issued: &Issued) -> Option<
         return None;
     }
     let message = format!(
-        "`{name}` cannot be told the level `{}`",
+        "`{name}` has no number for the level `{}`",
         model.levels[level].name
     );
-    Some(finding(
-        workaround,
-        message,
-        template.span,
-        "no operand has a number for it",
-    ))
+    Some(finding(workaround, message, template.span, "in no operand"))
 }
 
 fn finding(workaround: &Workaround, message: String, fact: Span, label: &str) -> Diagnostic {
     Diagnostic::new(Code::E0517, workaround.span, message)
         .label("set here")
         .because(fact, label)
-        .note("the instruction would be issued with something else")
-        .help("set what the instruction takes, or name another instruction")
+        .note("the instruction would be issued with another value")
+        .help("set a value that the instruction takes, or name another instruction")
 }
 
 /// E0517: an instruction with forms is told which, unless it is the one that it stands beside.
@@ -122,7 +117,7 @@ pub fn forms(model: &Model, found: &mut Vec<Diagnostic>) {
             }
             let message = match form(issued) {
                 Some(number) => format!("`{}` has no form {number}", it.named.name),
-                None => format!("which form of `{}` is meant is not said", it.named.name),
+                None => format!("the form of `{}` is not stated", it.named.name),
             };
             found.push(
                 Diagnostic::new(Code::E0517, workaround.span, message)

@@ -9,7 +9,7 @@ use super::{fields_of, tags_in, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    At, Cond, Config, Kind, LevelSel, Load, Loads, Model, Source, Tag, Under, Which,
+    AddressSelector, At, Cond, Config, Kind, LevelSel, Load, Loads, Model, Source, Tag, Under,
 };
 
 /// What a switch loads in a configuration.
@@ -80,7 +80,7 @@ fn shared(
             return Some(Shared {
                 why: format!("keeps {entries} that every space uses"),
                 fact: under.span,
-                label: "match whatever tag is loaded",
+                label: "match under any loaded tag",
             });
         }
         Under::Fixed(..) => {
@@ -95,7 +95,7 @@ fn shared(
             if let Some(tag) = tags_in(model, config).find(|tag| !is_named(tag)) {
                 return Some(Shared {
                     why: format!(
-                        "keeps {entries} of a space whose tag is `{}`, and under which tag they are is not said",
+                        "keeps {entries} of a space whose tag is `{}`, under which they are not cached",
                         tag.named.name
                     ),
                     fact: under.span,
@@ -124,7 +124,7 @@ fn shared(
         (None, _) => (
             "has no tag to load",
             model.user.leaf.span,
-            "entries of spaces are not told apart",
+            "entries of spaces are not distinguished",
         ),
     };
     let why = format!("{why} and drops nothing");
@@ -135,10 +135,10 @@ fn open_memory(model: &Model, shared: &Shared, when: &str) -> Diagnostic {
     let first = model.switch.loads.first();
     let span = first.map_or(model.switch.span, |loads| loads.span);
     Diagnostic::new(Code::E0503, span, format!("a switch {}{when}", shared.why))
-        .label("nothing here keeps two spaces apart")
+        .label("no tag or flush separates two spaces here")
         .because(shared.fact, shared.label)
-        .note("the new space would use translations of the old one: its memory is open to whoever runs next")
-        .help("load a tag of the space's own that its entries are under, or say what loading drops: `drops leaf, walk of everything, this tag;`")
+        .note("the new space would use translations of the old one, and access its memory")
+        .help("load a tag of the space under which its entries are cached, or state what loading drops: `drops leaf, walk of everything, this tag;`")
 }
 
 /// Everything on which a switch can depend.
@@ -193,7 +193,7 @@ fn drops(model: &Model, load: &Load, kind: Kind, under: &Under, config: Config) 
             Under::Global => whose.global,
         };
         levels == Some(LevelSel::Any)
-            && drops.which.value == Which::Everything
+            && drops.which.value == AddressSelector::Everything
             && reaches
             && drops
                 .stores
@@ -223,14 +223,14 @@ pub fn roots(model: &Model, found: &mut Vec<Diagnostic>) {
         first.map_or(model.switch.span, |loads| loads.span),
         format!("a switch loads no root{}", configs.when(config)),
     )
-    .label("the CPU keeps walking the tables of the space before");
+    .label("the CPU continues to walk the tables of the previous space");
     if let Some(load) = loaded(model, config).first() {
         diagnostic = diagnostic.because(load.template.span, "no operand here has bits of `root`");
     }
     found.push(
         diagnostic
-            .note("whatever space it is told to enter, a CPU would translate by the tables that it has")
-            .help("give a load an operand with a field `root[...]`, or say in `caches` that something `holds root` if the machine finds the table by the tag"),
+            .note("a CPU would translate by the tables of the previous space")
+            .help("give a load an operand with a field `root[...]`, or state in `caches` which cache `holds root`, if the machine finds the table by the tag"),
     );
 }
 
@@ -261,7 +261,7 @@ pub fn values(model: &Model, found: &mut Vec<Diagnostic>) {
                 )
                 .label(format!("{c} to {d}"))
                 .because(span(first), format!("{a} to {b}"))
-                .note("both stand in the same field: two spaces with one value would use each other's entries")
+                .note("both are in the same field: two spaces with one value would use each other's entries")
                 .help("give each its own values: `values 1..6;` and `values 7..4094;`"),
             );
         }
@@ -299,8 +299,8 @@ pub fn tags_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
                 first.map_or(model.switch.span, |loads| loads.span),
                 "loads no tag then",
             )
-            .note("entries are made under the tag that is loaded: an instruction that compares another drops none of them")
-            .help("let the field of the load be there whenever the tag is, or the tag only where it is loaded"),
+            .note("entries are made under the loaded tag, so an instruction that compares another tag drops none of them")
+            .help("give the field of the load the condition of the tag, or the tag that of the load"),
         );
         return;
     }
@@ -309,7 +309,7 @@ pub fn tags_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
 /// E0516: a switch loads the view with which the kernel runs, and a return to user code every other.
 pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
     let views = &model.user.views;
-    let of_resume = model.resume.loads.iter().map(|loads| &loads.when);
+    let of_resume = model.return_to_user.loads.iter().map(|loads| &loads.when);
     let whens = views.iter().map(|view| &view.when).chain(of_resume);
     let configs = Configs::of(model, conds(model).chain(whens));
     let finding = |span, message: String| Diagnostic::new(Code::E0516, span, message);
@@ -333,7 +333,7 @@ pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
             let loads = event.loads.iter();
             loads.filter(|it| it.when.holds(config)).cloned().collect()
         };
-        let (switch, resume) = (of(&model.switch), of(&model.resume));
+        let (switch, resume) = (of(&model.switch), of(&model.return_to_user));
         let negative = (switch.iter().chain(&resume)).find(|it| !views[it.view].when.holds(config));
         if let Some(loads) = negative {
             let view = &views[loads.view].named;
@@ -341,13 +341,13 @@ pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
                 finding(
                     loads.span,
                     format!(
-                        "the view `{}` is loaded, and there is none{when}",
+                        "the view `{}` is loaded where it does not exist{when}",
                         view.name
                     ),
                 )
                 .label("loaded here")
-                .because(view.span, "not there then")
-                .note("a CPU would run under a tag that no flush knows of")
+                .because(view.span, "does not exist then")
+                .note("a CPU would run under a tag that no flush covers")
                 .help("give the load the condition of the view"),
             );
             return;
@@ -364,8 +364,8 @@ pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
                 )
                 .label("loaded here")
                 .because(view.span, "not the one that is `loaded`")
-                .note("what an instruction drops of the loaded tag would be counted for a view that is not loaded")
-                .help("load the view that is `loaded` in `switch`, and the other in `resume`"),
+                .note("an instruction on the loaded tag would be chosen to cover a view that is not loaded")
+                .help("load the view that is `loaded` in `switch`, and the other in `return_to_user`"),
             );
             return;
         }
@@ -385,9 +385,9 @@ pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
                     ),
                 )
                 .label("never loaded")
-                .because(model.resume.span, "loads no tag of it")
-                .note("user code would run with the view of the kernel, and what is put off until this one is loaded would never be done")
-                .help(format!("let `resume` load it: `loads ... in {};`", view.named.name)),
+                .because(model.return_to_user.span, "loads no tag of it")
+                .note("user code would run with the view of the kernel, and flushes that are deferred until this view is loaded would never be done")
+                .help(format!("let `return_to_user` load it: `loads ... in {};`", view.named.name)),
             );
             return;
         }

@@ -51,7 +51,7 @@ pub fn ascending(model: &Model, found: &mut Vec<Diagnostic>) {
                         Diagnostic::new(
                             Code::E0307,
                             level.span,
-                            format!("`{name}` stands above `{lower}` and does not reach further{when}"),
+                            format!("`{name}` is above `{lower}` and does not reach further{when}"),
                         )
                         .label(format!("reaches 2^{shift} bytes"))
                         .because(fact.span, format!("reaches 2^{reach} bytes"))
@@ -103,7 +103,7 @@ pub fn lowest(model: &Model, found: &mut Vec<Diagnostic>) {
                 )
                 .label("without `leaf`")
                 .because(model.geometries[g].named.span, "no level maps single pages")
-                .help(format!("write `leaf` behind the number of `{name}`")),
+                .help(format!("write `leaf` after the number of `{name}`")),
             );
             break;
         }
@@ -163,7 +163,7 @@ pub fn hints(model: &Model, found: &mut Vec<Diagnostic>) {
                     )
                     .label("again here")
                     .because(first.span, "first here")
-                    .note("a hint tells the machine which level to look at: entries of the other would survive")
+                    .note("a hint selects the level: entries of the other one would be left")
                     .help("give each level the number that the manual gives it"),
                 );
             }
@@ -199,7 +199,7 @@ pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
                         Diagnostic::new(
                             Code::E0307,
                             space.addresses.span,
-                            format!("addresses of {bits} bits lie beyond the top table{}", configs.when(config)),
+                            format!("the top table does not reach addresses of {bits} bits{}", configs.when(config)),
                         )
                         .label(format!("{bits} bits"))
                         .because(level.span, format!("an entry of `{name}` reaches 2^{shift} bytes"))

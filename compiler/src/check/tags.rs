@@ -21,9 +21,9 @@ pub fn values(model: &Model, found: &mut Vec<Diagnostic>) {
             Diagnostic::new(
                 Code::E0207,
                 values.span,
-                format!("there are no values from {first} to {last}"),
+                format!("the range of values {first} to {last} is empty"),
             )
-            .label("the first is the larger")
+            .label("the first is larger")
             .help("write the least value that a space gets, then the largest"),
         );
     }
@@ -37,11 +37,11 @@ pub fn sources(model: &Model, found: &mut Vec<Diagnostic>) {
         };
         let (message, help) = match (tag.of_cpu.value, source.value) {
             (true, TagSource::Generations | TagSource::Life) => (
-                "each CPU gives out its own tags from slots, and from nowhere else",
+                "each CPU gives out its own tags from slots only",
                 "write `from slots;`, or `of machine;` if a value means the same space on every CPU",
             ),
             (false, TagSource::Slots) => (
-                "a tag of the machine is not given out by a CPU from its slots",
+                "a tag `of machine` is not given out from the slots of a CPU",
                 "write `from generations;` or `from life;`, or `of cpu;` if each CPU gives out its own",
             ),
             _ => continue,
@@ -49,7 +49,7 @@ pub fn sources(model: &Model, found: &mut Vec<Diagnostic>) {
         found.push(
             Diagnostic::new(Code::E0207, source.span, message)
                 .label("not such a tag")
-                .because(tag.of_cpu.span, "says who gives it out")
+                .because(tag.of_cpu.span, "stated here")
                 .help(help),
         );
     }
@@ -81,9 +81,7 @@ pub fn of_machine(model: &Model, found: &mut Vec<Diagnostic>) {
                     .label("a second one")
                     .because(first.of_cpu.span, "the first")
                     .note("one of the two would never be given out")
-                    .help(
-                        "make them one tag, or let a condition say on which machine there is which",
-                    ),
+                    .help("make them one tag, or give them conditions that exclude each other"),
                 );
             }
         }

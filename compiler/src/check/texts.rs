@@ -49,7 +49,7 @@ fn template(model: &Model, template: &Template, lines: &[String], found: &mut Ve
         let Place::Fixed(register) = &it.place else {
             if !is_named {
                 found.push(
-                    misplaced(template.span, name, "the assembler is not told where it is")
+                    misplaced(template.span, name, "the text does not use it")
                         .because(it.named.span, "in a register that the compiler selects")
                         .help(format!(
                             "write `{{{name}}}` into the text, or name a register: `operand {name} ... in REGISTER`"
@@ -62,7 +62,7 @@ fn template(model: &Model, template: &Template, lines: &[String], found: &mut Ve
             found.push(
                 misplaced(template.span, name, &format!("it is in `{register}`"))
                     .because(it.named.span, "in a register of its own")
-                    .help("write the register as the assembler has it, and give the operand by `with`"),
+                    .help("write the register as the assembler names it, and give the operand by `with`"),
             );
         }
     }

@@ -8,9 +8,11 @@ use super::tables::counts;
 use super::user_tags;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cases, Ceiling, Cond, Drops, LevelSel, Model, Named, Resync, Under, Which};
+use crate::model::{
+    AddressSelector, Cases, Ceiling, Cond, Drops, LevelSel, Model, Named, Resync, Under,
+};
 use crate::source::Span;
-use tlbc_facts::clause::Most;
+use tlbc_facts::clause::MaxCount;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
 
@@ -20,9 +22,9 @@ pub fn names(model: &Model, found: &mut Vec<Diagnostic>) {
     let features = model.features.iter().map(|it| &it.named);
     let limits = model.limits.iter().map(|it| &it.named);
     let tags = model.tags.iter().map(|it| &it.named);
-    let of_feature = "name it in a condition or a `requires` of what depends on it; if nothing in the definition does, remove it";
+    let of_feature = "name it in a condition or a `requires` of a statement that depends on it; if none does, remove it";
     let of_limit = "name it in a run, `run of 1..limit(...)`, or remove it";
-    let of_tag = "say which entries are cached under it: `leaf under ...;` in a space";
+    let of_tag = "state which entries are cached under it: `leaf under ...;` in a space";
     let unused = |what, all: Vec<&Named>, used: &[usize], help| {
         never_used(Code::E0208, what, &all, used, help)
     };
@@ -115,11 +117,11 @@ fn conds(model: &Model) -> Vec<&Cond> {
     conds.extend(devices.into_iter().flatten().map(|at| &at.value));
     conds.extend(resyncs(model).flat_map(Cases::conds));
     conds.extend(model.table_bits.iter().flat_map(Cases::conds));
-    conds.extend(model.arrive.contents_unknown.iter().map(|at| &at.value));
+    conds.extend(model.cpu_online.contents_unknown.iter().map(|at| &at.value));
     let in_place = model.change.in_place.iter();
     conds.extend(in_place.flat_map(|(_, cases)| cases.conds()));
     conds.extend(all_drops(model).map(|drops| &drops.when));
-    for event in [&model.switch, &model.resume, &model.arrive] {
+    for event in [&model.switch, &model.return_to_user, &model.cpu_online] {
         conds.extend(event.loads.iter().map(|loads| &loads.when));
     }
     conds.extend(model.errata.iter().map(|erratum| &erratum.needs));
@@ -154,7 +156,7 @@ pub fn conditions(model: &Model, found: &mut Vec<Diagnostic>) {
             Diagnostic::new(Code::E0208, last, "a condition never holds")
                 .label("contradicts another term, or what a feature needs")
                 .because(first.span, "begins here")
-                .note("what depends on it is there on no machine")
+                .note("what depends on it exists on no machine")
                 .help("correct the condition, or remove what depends on it"),
         );
     }
@@ -192,9 +194,9 @@ pub fn kinds(model: &Model, found: &mut Vec<Diagnostic>) {
             Diagnostic::new(Code::E0208, drops.span, format!("no cache holds {what}"))
                 .label("dropped here")
                 .because(caches.span, format!("does not say {fact}"))
-                .note("if the machine does keep them, flushes that are needed are not issued")
+                .note("if the machine does cache them, required flushes are not issued")
                 .help(format!(
-                    "say {fact} in `caches`, or leave the kind out of what is dropped"
+                    "state {fact} in `caches`, or remove the kind from what is dropped"
                 )),
         );
     }
@@ -210,11 +212,11 @@ pub fn levels(model: &Model, found: &mut Vec<Diagnostic>) {
         levels
             .take(1)
             .fold(
-                Diagnostic::new(Code::E0208, span, message).label("said of them here"),
+                Diagnostic::new(Code::E0208, span, message).label("stated here"),
                 |diagnostic, level| diagnostic.because(level, because),
             )
             .note(note)
-            .help("correct the level, here or where the levels are listed")
+            .help("correct the level, here or in `levels`")
     };
     let maps = model.leaf_levels();
     let points = |level: usize| {
@@ -233,7 +235,8 @@ pub fn levels(model: &Model, found: &mut Vec<Diagnostic>) {
         }
     }
     for drops in all_drops(model) {
-        let note = "an instruction that is said to drop what cannot be there was likely meant for other entries";
+        let note =
+            "the machine has no such entries, so the statement was probably meant for others";
         if let Some(LevelSel::Only(only)) = drops.leaf {
             let wrong = only.iter().find(|level| !maps.contains(*level));
             found.extend(wrong.map(|level| leaf(drops.span, level.index(), note)));
@@ -270,15 +273,16 @@ fn used_tags(model: &Model) -> Vec<usize> {
 
 /// What follows for a CPU to fetch anew.
 pub(crate) fn resyncs(model: &Model) -> impl Iterator<Item = &Resync> {
-    let events = [&model.switch, &model.resume, &model.arrive].map(|event| &event.resync);
+    let events =
+        [&model.switch, &model.return_to_user, &model.cpu_online].map(|event| &event.resync);
     let spaces = [&model.user, &model.kernel].map(|space| &space.resync);
     events.into_iter().chain(spaces).flatten()
 }
 
 fn used_limits(model: &Model) -> Vec<usize> {
     let limit = |drops: &Drops| match drops.which.value {
-        Which::Run {
-            most: Most::Limit(limit),
+        AddressSelector::Run {
+            most: MaxCount::Limit(limit),
             ..
         } => Some(usize::from(limit)),
         _ => None,

@@ -8,7 +8,9 @@ use super::configs::admits;
 use super::{all_drops, counted, field_of, sets, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Addresses, Cases, Drops, Field, Model, Operand, Source, Value, Which};
+use crate::model::{
+    AddressSelector, Addresses, Cases, Drops, Field, Model, Operand, Source, Value,
+};
 use crate::source::Span;
 use crate::trace::encode::source_name;
 
@@ -73,8 +75,8 @@ pub fn wider(model: &Model, found: &mut Vec<Diagnostic>) {
             }
             found.push(
                 diagnostic
-                    .note(format!("`{what}` would stand in the lowest bits of the field, and the machine may look for it in others"))
-                    .help(format!("give `{what}` the bits where the manual has it, and the others a `0`")),
+                    .note(format!("`{what}` would be in the lowest bits of the field, and the machine may expect it in others"))
+                    .help(format!("give `{what}` the bits that it has in the manual, and the others a `0`")),
             );
         }
     }
@@ -92,10 +94,10 @@ fn lost(field: &Field, demand: &Demand) -> Diagnostic {
     .note("the bits that do not fit are lost, and the instruction is given another value")
     .help(match field.value {
         Value::Source(Source::Va) => {
-            "say which bits go in: `va[55:12]`, or `va >> page` for the number of the page"
+            "state which bits the field carries: `va[55:12]`, or `va >> page` for the number of the page"
         }
         Value::Source(Source::Root | Source::Table | Source::Entry) => {
-            "say which bits go in, for instance `root[47:12]`"
+            "state which bits the field carries, for instance `root[47:12]`"
         }
         _ => "widen the field, or correct the value",
     });
@@ -113,7 +115,7 @@ fn beyond(operand: &Operand, field: &Field) -> Option<Diagnostic> {
             Code::E0303,
             field.span,
             format!(
-                "a field of the operand `{}` lies beyond its {}",
+                "a field of the operand `{}` is outside of its {}",
                 operand.named.name,
                 counted(width, "bit")
             ),
@@ -138,7 +140,7 @@ fn slice(field: &Field) -> Option<Diagnostic> {
             Code::E0303,
             field.span,
             format!(
-                "{} go into a field of {has}",
+                "{} are assigned to a field of {has}",
                 counted(u64::from(wants), "bit")
             ),
         )
@@ -146,7 +148,7 @@ fn slice(field: &Field) -> Option<Diagnostic> {
             "[{high}:{low}] is {}",
             counted(u64::from(wants), "bit")
         ))
-        .help("count again: both ends belong to a range of bits")
+        .help("correct the bits: a range includes both ends")
     })
 }
 
@@ -190,7 +192,7 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
         Value::Source(Source::Set) => {
             let users = model.invalidates.iter();
             let users = users.filter(|i| i.template.operands.contains(&operand));
-            let one = |drops: &&Drops| drops.which.value == Which::OneSet;
+            let one = |drops: &&Drops| drops.which.value == AddressSelector::OneSet;
             let drops = users.flat_map(all_drops).filter(one);
             let most = |drops: &Drops| {
                 let counts = |sets: &Cases<u64>| sets.cases.iter().map(|(n, _)| *n).max();
@@ -276,8 +278,8 @@ fn units(model: &Model, operand: usize) -> Option<Diagnostic> {
             ),
         )
         .label(counted(u64::from(num.width()), "bit"))
-        .because(names.span, "each scale is this much larger")
-        .note("a range is cut into the largest units first; what lies between two scales could not be named")
+        .because(names.span, "the factor between two scales")
+        .note("a range is divided into the largest units first; counts between two scales could not be named")
         .help("widen `num`, or correct the formula"),
     )
 }
@@ -353,7 +355,7 @@ pub fn unnumbered(model: &Model, found: &mut Vec<Diagnostic>) {
                         geometry.named.span,
                         format!("the geometry `{name}` has no {what}"),
                     )
-                    .label("not stated in here")
+                    .label("missing from this block")
                     .because(
                         field.span,
                         format!("the operand `{}` needs it", operand.named.name),

@@ -81,7 +81,7 @@ impl Lower {
             self.misplaced(
                 span,
                 format!("there are more than {most} {what}"),
-                "leave out what no instruction depends on, or split the definition",
+                "remove those on which no instruction depends, or split the definition",
             );
         }
         beyond.is_some()
@@ -211,7 +211,7 @@ impl Lower {
             if !out.plain_store.value {
                 self.misplaced(
                     aspects.span,
-                    "an instruction that writes an entry leaves nothing between the old one and the new one".to_owned(),
+                    "an instruction writes an entry and invalidates in one step, so there is nothing to state".to_owned(),
                     "remove it, or state `plain store;`",
                 );
                 continue;
@@ -250,7 +250,7 @@ impl Lower {
             "merge" => {
                 self.misplaced(
                     name.span,
-                    "whether an entry is one of a contiguous run is an attribute of it".to_owned(),
+                    "contiguity is one of the attributes of an entry".to_owned(),
                     "write `attributes`",
                 );
                 None
@@ -272,12 +272,12 @@ impl Lower {
         let (what, help) = match kind {
             EventKind::Switch => (
                 "`switch`",
-                "say what a CPU loads to enter another space: `switch { loads ...; }`",
+                "state what a CPU loads to switch to another space: `switch { loads ...; }`",
             ),
-            EventKind::ReturnToUser => ("`resume`", ""),
+            EventKind::ReturnToUser => ("`return_to_user`", ""),
             EventKind::CpuOnline => (
-                "`arrive`",
-                "say what is known of a CPU's caches when it comes up: `cpu_online { contents unknown; }`",
+                "`cpu_online`",
+                "state what is known of the caches of a CPU that comes online: `cpu_online { contents unknown; }`",
             ),
         };
         let events = of_kind!(items, Event).filter(|e| e.kind.node == kind);
@@ -298,7 +298,7 @@ impl Lower {
             if let Some(of) = misplaced(kind, &fact.node) {
                 self.misplaced(
                     fact.span,
-                    format!("this is said of {of}"),
+                    format!("this statement belongs to {of}"),
                     "move it there, or remove it",
                 );
                 continue;
@@ -428,13 +428,13 @@ impl Lower {
 fn misplaced(kind: EventKind, fact: &EventFact) -> Option<&'static str> {
     match (fact, kind) {
         (EventFact::ContentsUnknown(_), EventKind::Switch | EventKind::ReturnToUser) => {
-            Some("`arrive`")
+            Some("`cpu_online`")
         }
         (EventFact::WaitsForChanges, EventKind::ReturnToUser | EventKind::CpuOnline) => {
             Some("`switch`")
         }
         (EventFact::Loads { .. } | EventFact::HalfLoadedUnsafe, EventKind::CpuOnline) => {
-            Some("`switch` and `resume`")
+            Some("`switch` and `return_to_user`")
         }
         _ => None,
     }

@@ -116,7 +116,7 @@ fn bad_name(
 ) -> Option<Diagnostic> {
     let name = &ident.node;
     if let Some(variable) = variable(name) {
-        let message = format!("there is no variable `{variable}` in this `for`");
+        let message = format!("this `for` has no variable `{variable}`");
         let known = variables.iter().map(|variable| variable.node.as_str());
         let help = match nearest(variable, known.clone()) {
             Some(near) => format!("did you mean `{near}`?"),

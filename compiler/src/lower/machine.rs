@@ -33,10 +33,10 @@ impl Lower {
             self.misplaced(
                 order[LEVELS].span,
                 format!(
-                    "there are {} levels; at most {LEVELS} can be told apart",
+                    "there are {} levels; at most {LEVELS} can be described",
                     order.len()
                 ),
-                "name the same level alike in every geometry",
+                "give the same level the same name in every geometry",
             );
             order.truncate(LEVELS);
         }
@@ -103,7 +103,7 @@ impl Lower {
                 arch.name.span,
                 &format!("the definition `{}`", arch.name.node),
                 "`geometry`",
-                "say how large a page is and which levels of tables there are: `geometry g4k { page 4 KiB; levels { ... } }`",
+                "state the page size and the levels of tables: `geometry g4k { page 4 KiB; levels { ... } }`",
             );
         }
         out
@@ -130,7 +130,7 @@ impl Lower {
         if !page.value.is_power_of_two() {
             self.misplaced(
                 page.span,
-                format!("a page of {} bytes is no power of two", page.value),
+                format!("a page of {} bytes is not a power of two", page.value),
                 "page sizes are powers of two",
             );
             return None;
@@ -227,7 +227,7 @@ impl Lower {
                 format!("the feature `{}` needs itself", named.name),
             )
             .label("part of a circle")
-            .help("take one `needs` of the circle away");
+            .help("remove one `needs` of the circle");
             for (feature, span) in circle {
                 reported[feature] = true;
                 let name = &features[feature].named.name;
@@ -244,8 +244,8 @@ impl Lower {
             if least == 0 || least > most || most > u64::from(u32::MAX) {
                 self.misplaced(
                     it.range.0.span.to(it.range.1.span),
-                    format!("a limit from {least} to {most} cannot be"),
-                    "a limit is at least 1 and fits 32 bits, and the first number is not the larger",
+                    format!("a limit from {least} to {most} is not possible"),
+                    "a limit is at least 1 and fits 32 bits, and the first number is the least",
                 );
             }
             let from = it.from.as_ref().and_then(|from| self.limit_from(from));

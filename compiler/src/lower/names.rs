@@ -90,8 +90,8 @@ impl Lower {
                 let row = self.origins.get(&(ident.span, ident.node.clone()));
                 self.report(match row {
                     Some(&row) if first.span == ident.span => twice(row)
-                        .label("the value of another row, too")
-                        .because(ident.span, "made here by both")
+                        .label("the same value as in another row")
+                        .because(ident.span, "both rows make it here")
                         .help("give the rows different values"),
                     None if first.span == ident.span => twice(ident.span)
                         .label("defined again by each row of the `for`")
@@ -127,7 +127,7 @@ impl Lower {
         self.loads = self.names("load", of_kind!(items, Load).map(|l| (&l.name, "")));
         self.cpu_sets = self.names(
             "set of CPUs",
-            of_kind!(items, Cpus).map(|s| (&s.name, s.text.node.as_str())),
+            of_kind!(items, CpuSet).map(|s| (&s.name, s.text.node.as_str())),
         );
         self.barriers = self.names("barrier", of_kind!(items, Barrier).map(|b| (&b.name, "")));
         self.invalidates = self.names(
@@ -237,9 +237,9 @@ impl Lower {
             if unknown.len() < 2 || made.count() > unknown.len() || unknown.iter().any(of_unread) {
                 continue;
             }
-            let message = format!("there is no {} of this name in any row", unknown[0].what);
+            let message = format!("in no row this is the name of a {}", unknown[0].what);
             let joined = Diagnostic::new(Code::E0202, place, message)
-                .label("not defined, whatever the row")
+                .label("not defined in any row")
                 .help("use the variable that has such names, or correct every row");
             let joined = unknown.iter().fold(joined, |joined, it| {
                 joined.because(it.row, format!("makes `{}`", it.name.node))
@@ -310,8 +310,8 @@ impl Lower {
             if of_geometry {
                 self.misplaced(
                     term.span,
-                    "this cannot depend on the page size".to_owned(),
-                    "plans serve every geometry alike: only levels, operand fields, addresses and ceilings may differ",
+                    "this statement cannot depend on the geometry".to_owned(),
+                    "one plan serves every geometry: only levels, operand fields, addresses and ceilings may depend on it",
                 );
             }
             !of_geometry
@@ -440,7 +440,7 @@ impl Lower {
         let message = format!("{whole} does not say {what}");
         self.report(
             Diagnostic::new(Code::E0203, span, message)
-                .label("not stated in here")
+                .label("missing from this block")
                 .help(help),
         );
     }
@@ -450,7 +450,7 @@ impl Lower {
         let message = format!("{whole} has no {part}");
         self.report(
             Diagnostic::new(Code::E0203, span, message)
-                .label("not stated in here")
+                .label("missing from this block")
                 .help(help),
         );
     }

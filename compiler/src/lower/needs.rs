@@ -56,7 +56,7 @@ impl Lower {
         if let (Some(at), true) = (&stated.interrupted, parts == 1) {
             self.misplaced(
                 at.span,
-                "there are no two instructions that an interrupt could come between".to_owned(),
+                "this is a single instruction, which no interrupt can divide".to_owned(),
                 "remove it",
             );
         }

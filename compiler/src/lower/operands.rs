@@ -53,7 +53,7 @@ impl Lower {
                 self.misplaced(
                     by.span,
                     "only an operand in memory has an address".to_owned(),
-                    "write `in memory by` a class of registers, or the class itself behind `in`",
+                    "write `in memory by` a class of registers, or the class itself after `in`",
                 );
             }
             let most = if in_memory { 128 } else { 64 };
@@ -204,10 +204,10 @@ impl Lower {
                 Diagnostic::new(
                     Code::E0304,
                     formula.span,
-                    "a run must name `num + 1` units, each a power of two",
+                    "the count of a run is `num + 1` units, each a power of two",
                 )
-                .label("this formula does not")
-                .note("ranges are cut into the largest units first, which needs units that divide each other")
+                .label("another formula")
+                .note("ranges are divided into the largest units first, so each unit must divide the next larger one")
                 .help(help),
             );
             // Any count, so that nothing else is said about it.

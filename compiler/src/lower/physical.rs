@@ -15,7 +15,7 @@ impl Lower {
                 if !(1..=64).contains(&number.node) {
                     cx.misplaced(
                         number.span,
-                        format!("there are no addresses of {} bits", number.node),
+                        format!("addresses of {} bits are not possible", number.node),
                         "physical addresses have 1 to 64 bits",
                     );
                     return None;
@@ -40,7 +40,7 @@ pub(super) fn demands(widths: &Cases<At<u64>>) -> Vec<Setup> {
         }
         demands.push(Setup {
             what: Demand::Text(unless(when, &widths.cases[index + 1..])),
-            text: format!("tables lie below 2^{}", bits.value),
+            text: format!("tables are below 2^{}", bits.value),
             span: bits.span,
         });
     }

@@ -65,14 +65,11 @@ impl Lower {
             Diagnostic::new(
                 Code::E0203,
                 first,
-                format!(
-                    "{} {verb} not say what follows for this CPU to fetch anew",
-                    listed(&names)
-                ),
+                format!("{} {verb} not state `resync`", listed(&names)),
             )
-            .label("not stated in here")
-            .note("no barrier `resyncs`: where one does, it follows by default")
-            .help("add `resync` with a barrier, or `resync nothing;` if nothing has to follow"),
+            .label("missing from this block")
+            .note("no barrier `resyncs`; where one does, it is the default")
+            .help("add `resync` with a barrier, or `resync nothing;` if no barrier is necessary"),
         );
     }
 }

@@ -23,7 +23,10 @@ impl Lower {
                         if low.node > high.node {
                             self.misplaced(
                                 fact.span,
-                                format!("there are no values from {} to {}", low.node, high.node),
+                                format!(
+                                    "the range of values {} to {} is empty",
+                                    low.node, high.node
+                                ),
                                 "write the least value first, then the largest",
                             );
                         }
@@ -47,7 +50,7 @@ impl Lower {
                 self.missing(
                     it.name.span,
                     &format!("the tag `{}`", it.name.node),
-                    "how wide it is",
+                    "how many bits it has",
                     "add, for instance, `16 bits;`",
                 );
                 values = None;
@@ -57,7 +60,7 @@ impl Lower {
                     it.name.span,
                     &format!("the tag `{}`", it.name.node),
                     "whether it means the same space on every CPU",
-                    "add `of machine;` if it does, `of cpu;` if each CPU hands out its own",
+                    "add `of machine;` if it does, `of cpu;` if each CPU gives out its own",
                 );
             }
             // Tags go by their index, so one with a fact missing keeps its place.
@@ -122,8 +125,8 @@ impl Lower {
         {
             self.misplaced(
                 at.span,
-                format!("{} is not the least value that the tag has", at.value),
-                "reserve the least values, or give the others with `values`",
+                format!("{} is not the lowest value that the tag can have", at.value),
+                "reserve the lowest values, or state the others with `values`",
             );
         }
         for at in reserved.iter().filter(|at| at.value > most) {
@@ -152,7 +155,7 @@ impl Lower {
                 let Some(bits) = bits.filter(|bits| (1..=64).contains(bits)) else {
                     cx.misplaced(
                         half.bits.span,
-                        format!("addresses of {} bits cannot be", half.bits.node),
+                        format!("addresses of {} bits are not possible", half.bits.node),
                         "addresses have 1 to 64 bits",
                     );
                     return None;

@@ -33,7 +33,7 @@ impl Lower {
                 target.name.span,
                 "`target_arch`",
                 "which architecture",
-                "write Rust's name of it, or any other followed by `intended`",
+                "write Rust's name of the architecture, or another name followed by `intended`",
             );
             return;
         }
@@ -55,9 +55,9 @@ impl Lower {
                 format!("Rust has no architecture `{name}`"),
             )
             .label("compared with `target_arch`")
-            .note("on the machine itself the part that executes instructions would be left out of every build")
+            .note("`Hardware`, which executes instructions, would be left out of every build")
             .help(format!(
-                "did you mean `{meant}`? If it is meant as it is, write `target_arch \"{name}\" intended;`"
+                "did you mean `{meant}`? If the name is correct, write `target_arch \"{name}\" intended;`"
             )),
         );
     }

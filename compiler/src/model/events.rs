@@ -1,6 +1,6 @@
 //! Changes of entries, events, errata and policy.
 
-use tlbc_facts::clause::Stores;
+use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::pte::{self, ChangeFacts};
@@ -35,7 +35,7 @@ pub struct Weakens {
     /// What it no longer does.
     pub lost: At<Lost>,
     /// In these caches alone.
-    pub stores: Option<Stores>,
+    pub stores: Option<CacheSet>,
     /// On these CPUs alone: index of the set.
     pub on: Option<usize>,
     /// When.
@@ -212,8 +212,8 @@ impl Model {
 
     /// Whether a CPU comes online with nothing cached.
     #[must_use]
-    pub fn arrives_clean(&self, machine: impl Machine) -> bool {
-        let unknown = self.arrive.contents_unknown.as_ref();
+    pub fn online_clean(&self, machine: impl Machine) -> bool {
+        let unknown = self.cpu_online.contents_unknown.as_ref();
         unknown.is_some_and(|when| !when.value.holds(machine))
     }
 
@@ -230,7 +230,7 @@ impl Model {
     /// does, unless tags are given out anew all at once.
     #[must_use]
     pub fn switch_flushes_every_tag(&self, machine: impl Machine) -> bool {
-        !self.arrives_clean(machine) || self.has_generations(machine)
+        !self.online_clean(machine) || self.has_generations(machine)
     }
 
     /// Whether an event loads root and tag one after the other: a walk in between would fill entries of one

@@ -233,12 +233,12 @@ pub struct Model {
     pub loads: Vec<Load>,
     /// How an entry may be changed.
     pub change: Change,
-    /// Switch, resume and arrive.
+    /// `switch`, `return_to_user` and `cpu_online`.
     pub switch: Event,
     /// Return to user code.
-    pub resume: Event,
+    pub return_to_user: Event,
     /// CPU bring-up.
-    pub arrive: Event,
+    pub cpu_online: Event,
     /// Sets of CPUs that the kernel keeps.
     pub cpu_sets: Vec<Named>,
     /// What the definition states of what follows from it.

@@ -109,9 +109,9 @@ fn finding(file: FileId, text: &str, blank: &Blank) -> Diagnostic {
     let statement = blank.words.join(" ");
     let message = match (block.as_str(), statement.as_str()) {
         ("", "") => "a blank is left".to_owned(),
-        ("", behind) => format!("a blank is left behind `{behind}`"),
+        ("", behind) => format!("a blank is left after `{behind}`"),
         (within, "") => format!("a blank is left in `{within}`"),
-        (within, behind) => format!("a blank is left in `{within}`, behind `{behind}`"),
+        (within, behind) => format!("a blank is left in `{within}`, after `{behind}`"),
     };
     let label = match question(text, &blank.at) {
         Some(question) => question.to_owned(),
@@ -125,7 +125,9 @@ fn finding(file: FileId, text: &str, blank: &Blank) -> Diagnostic {
     };
     Diagnostic::new(Code::E0107, Span::new(file, blank.at.clone()), message)
         .label(label)
-        .help(format!("{help}; what the machine does not have is deleted"))
+        .help(format!(
+            "{help}; delete statements that do not apply to the machine"
+        ))
 }
 
 /// The text without the comments that ask for something, in which every other place stays where it is. They are left

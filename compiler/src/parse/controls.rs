@@ -33,13 +33,13 @@ fn finding(c: char, span: Span) -> Diagnostic {
     if c == '\r' {
         return Diagnostic::new(Code::E0108, span, "a carriage return without a line feed")
             .label("here")
-            .note("to the compiler this is one line, and a terminal overwrites its beginning")
+            .note("the compiler reads this as one line, and a terminal overwrites its beginning")
             .help("save the file with line feeds, or with both, as line ends");
     }
     let what = if c.is_control() {
         "is a control character"
     } else {
-        "changes how the text is shown"
+        "changes how the text is displayed"
     };
     let code = u32::from(c);
     Diagnostic::new(
@@ -48,6 +48,6 @@ fn finding(c: char, span: Span) -> Diagnostic {
         format!("the character U+{code:04X} {what}"),
     )
     .label("here")
-    .note("what people read in this file would not be what the compiler reads")
+    .note("readers of this file would not see what the compiler reads")
     .help("remove it; texts and comments may hold any letter, and line breaks and tabs are fine")
 }

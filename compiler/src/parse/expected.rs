@@ -167,7 +167,7 @@ impl Expected {
         let kinds = self.kinds.iter().map(|&kind| kind.to_owned());
         let all: Vec<String> = quoted.chain(kinds).collect();
         if all.len() > MAX_LISTED {
-            let note = format!("one of these may stand here: {}", all.join(", "));
+            let note = format!("possible here: {}", all.join(", "));
             let sentence = context.map_or_else(
                 || format!("{found} does not fit here"),
                 |context| format!("expected {context}, found {found}"),

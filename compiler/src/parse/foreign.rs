@@ -35,7 +35,7 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
     (&["for", "under", "and", "&", "then"], ","),
     (&["leaves", "translation", "translations", "tlb"], "leaf"),
     (&["walks", "tables", "table", "pwc"], "walk"),
-    (&["absent", "invalid", "absence", "absences"], "negative"),
+    (&["absent", "invalid", "missing"], "negative"),
     (
         &["flushes", "flush", "invalidates", "clears", "purges"],
         "drops",
@@ -55,7 +55,7 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
     (&["a", "an", "1", "single"], "one"),
     (&["its", "the", "same"], "this"),
     (&["context_switch"], "switch"),
-    (&["online", "arrive", "hotplug"], "cpu_online"),
+    (&["online", "hotplug"], "cpu_online"),
     (&["threshold", "max", "limit", "most"], "ceiling"),
     (&["do", "run", "execute", "emit"], "issue"),
     (&["breaks", "loses"], "weakens"),
@@ -67,7 +67,7 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
     (&["flush", "instruction", "insn", "inst"], "invalidate"),
     (&["foreach", "loop", "repeat"], "for"),
     (&["bug", "quirk"], "erratum"),
-    (&["remedy", "fix"], "workaround"),
+    (&["mitigation", "fix"], "workaround"),
     (&["policies", "strategy"], "policy"),
     (&["target", "target-arch"], "target_arch"),
     (&["architecture", "machine", "cpu"], "arch"),
@@ -104,7 +104,7 @@ pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Op
     }
     if let Some(mark) = word.chars().next().and_then(plain) {
         return help(match mark {
-            ' ' => "this is no plain space: write one, or a tab".to_owned(),
+            ' ' => "this is not a plain space: write one, or a tab".to_owned(),
             mark => format!("did you mean `{mark}`, as on plain keyboards?"),
         });
     }
@@ -125,16 +125,16 @@ pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Op
         return help(format!("did you mean `{ours}`?"));
     }
     if word.starts_with(['\'', '`', '“', '”', '„', '«', '‘', '’']) && expected.text() {
-        return help("a text stands between double quotes: `\"...\"`".to_owned());
+        return help("a text is written between double quotes: `\"...\"`".to_owned());
     }
     if ["b", "byte", "bytes"].contains(&word.to_ascii_lowercase().as_str()) && expected.has("KiB") {
         return help("a number without a unit counts bytes".to_owned());
     }
     if let Some(unit) = joined_unit(word).filter(|_| expected.number()) {
-        return help(format!("write the unit apart: `{unit}`"));
+        return help(format!("write the unit as a word of its own: `{unit}`"));
     }
     if is_superfluous(expected, text, found) {
-        return help(format!("leave out the `{word}`"));
+        return help(format!("remove the `{word}`"));
     }
     if [",", "and", "&"].contains(&word)
         && expected.semicolon()
@@ -142,7 +142,9 @@ pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Op
         && !expected.has("and")
         && !ends_line(&text[found.end..])
     {
-        return help("one statement ends here: write `;`, and what follows as another".to_owned());
+        return help(
+            "the statement ends here: write `;`, and what follows as another statement".to_owned(),
+        );
     }
     if ENDS.contains(&word) && expected.semicolon() && ends_line(&text[found.end..]) {
         return Some(Meant {
@@ -173,27 +175,24 @@ fn own_form(expected: &Expected, text: &str, found: &Range<usize>) -> Option<Str
     let at_item = expected.has("barrier") && expected.has("operand");
     let after_number = expected.has("KiB") && text[..found.start].trim_end().ends_with(is_digit);
     let own = if at_item && is(&["include", "import", "use", "require"]) {
-        "a definition is one file: write here what it is about".to_owned()
+        "a definition is one file and includes no other".to_owned()
     } else if at_item && is(&["let", "const", "var", "define", "set", "enum", "struct"]) {
-        "there are no constants and types: write each value where it is used".to_owned()
+        "the language has no constants and no types: write each value where it is used".to_owned()
     } else if at_item && is(&["if", "when", "ifdef"]) {
         "write `requires` and what it depends on in the head of an item, or `when` at the end of a statement".to_owned()
     } else if is(&["==", "=", "!="]) && expected.has("and") {
-        format!(
-            "a condition is the name of what holds, or `not` and the name: leave out the `{word}` and what follows"
-        )
+        format!("a condition is a name, or `not` and a name: remove the `{word}` and what follows")
     } else if word == "$" && rest.starts_with('{') {
-        "leave out the `$`".to_owned()
+        "remove the `$`".to_owned()
     } else if ["%", "<", "$", "@"].contains(&word) && text[..found.start].ends_with(is_part_of_name)
     {
-        "a variable of a `for` stands in braces: `{x}`".to_owned()
+        "a variable of a `for` is written in braces: `{x}`".to_owned()
     } else if expected.is_alone("(") && is_name(word) {
         "write the names in parentheses: `for (x, y) in`".to_owned()
     } else if word == "everything" && expected.has("leaf") {
         "write the kinds of entries first: `leaf, walk of everything`".to_owned()
     } else if expected.number() && is_foreign_number(word, rest) {
-        "a number is decimal, `0x...` or `0b...`, with `_` between digits where that reads better"
-            .to_owned()
+        "a number is decimal, `0x...` or `0b...`, with `_` between digits".to_owned()
     } else if expected.number() && is_type(word) {
         format!("write the width as `{} bits`", &word[1..])
     } else if after_number && "'^*<.,".contains(word) && !ends_line(rest) {
@@ -206,7 +205,7 @@ fn own_form(expected: &Expected, text: &str, found: &Range<usize>) -> Option<Str
         && !expected.name()
         && word.starts_with(|c: char| c.is_ascii_alphabetic())
     {
-        "a text stands between double quotes: `\"...\"`".to_owned()
+        "a text is written between double quotes: `\"...\"`".to_owned()
     } else if expected.name() && word.starts_with('"') && is_name(word.trim_matches('"')) {
         format!("a name has no quotes: `{}`", word.trim_matches('"'))
     } else {

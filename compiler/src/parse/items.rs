@@ -49,7 +49,7 @@ impl Builder<'_> {
             Rule::load => Item::Load(self.load(node)),
             Rule::event => Item::Event(self.event(node)),
             Rule::erratum => Item::Erratum(self.erratum(node)),
-            Rule::cpu_set => Item::Cpus(CpuSet {
+            Rule::cpu_set => Item::CpuSet(CpuSet {
                 name: self.name(node),
                 text: self.text(node),
                 span: self.span(node),

@@ -78,7 +78,7 @@ pub fn decode(
     let file = files.add(name, String::from_utf8_lossy(bytes));
     let span = Span::new(file, at..at + char::REPLACEMENT_CHARACTER.len_utf8());
     Err(Box::new(Diagnostic::new(Code::E0104, span, message).help(
-        "save the file in UTF-8; everything but texts and comments is ASCII",
+        "save the file as UTF-8; everything except texts and comments is ASCII",
     )))
 }
 
@@ -148,7 +148,7 @@ impl Pass {
             .and_then(|mut p| p.next())
         else {
             let span = Span::new(file, 0..0);
-            let message = "the file is nested too deep";
+            let message = "the file is nested too deeply";
             return Self {
                 arch: None,
                 syntax: Findings::default(),

@@ -93,7 +93,7 @@ pub(super) fn body_of(keyword: &str) -> Option<Rule> {
         "form" => Rule::form_body,
         "change" => Rule::change_body,
         "load" => Rule::load_body,
-        "switch" | "resume" | "arrive" => Rule::event_body,
+        "switch" | "return_to_user" | "cpu_online" => Rule::event_body,
         "erratum" => Rule::erratum_body,
         "policy" => Rule::policy_body,
         _ => return None,
@@ -108,7 +108,7 @@ pub(super) fn is_item_only(word: &str) -> bool {
         "limit",
         "domain",
         "atomics",
-        "cpus",
+        "cpu_set",
         "unconfirmed",
     ];
     let is_within = ["arch", "levels", "form"];
@@ -167,7 +167,7 @@ impl Recovery<'_> {
                         && strange > 1
                     {
                         let note =
-                            format!("none of the {strange} statements can stand in this block");
+                            format!("none of the {strange} statements is possible in this block");
                         finding.diagnostic.notes.push(note);
                     }
                     explained = true;
@@ -257,7 +257,7 @@ impl Recovery<'_> {
         let (found, range) = self.found(at);
         let span = |range| Span::new(self.file, range);
         if context.statement == Rule::plain_item && start == range.start && found == "for" {
-            let message = "a `for` cannot stand within a `for`";
+            let message = "a `for` cannot be inside another `for`";
             return Finding {
                 diagnostic: Diagnostic::new(Code::E0101, span(range), message)
                     .help("write one `for` with a row for each combination"),

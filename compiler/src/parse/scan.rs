@@ -28,10 +28,7 @@ pub(super) struct Scanned {
 /// Checks and mends `text`.
 pub(super) fn scan(file: FileId, text: &str) -> Result<Scanned, Box<Diagnostic>> {
     if text.len() > MAX_SIZE {
-        let message = format!(
-            "the file has {} bytes, and {MAX_SIZE} is the most",
-            text.len()
-        );
+        let message = format!("the file has {} bytes; the most is {MAX_SIZE}", text.len());
         return Err(Box::new(Diagnostic::new(
             Code::E0105,
             Span::new(file, 0..0),
@@ -62,23 +59,23 @@ pub(super) fn scan(file: FileId, text: &str) -> Result<Scanned, Box<Diagnostic>>
             }
             Mismatch::TooMany(at) => {
                 findings.push(
-                    Diagnostic::new(Code::E0101, place(at), "this `}` is one too many")
-                        .help("remove it, or add the `{` that it was to close"),
+                    Diagnostic::new(Code::E0101, place(at), "this `}` closes no block")
+                        .help("remove it, or add the `{` that it should close"),
                 );
                 text.replace_range(at..=at, " ");
             }
             Mismatch::Doubled(at) => {
                 findings.push(
-                    Diagnostic::new(Code::E0101, place(at), "this `{` is one too many")
+                    Diagnostic::new(Code::E0101, place(at), "this `{` opens the block again")
                         .label("the block is open already"),
                 );
                 text.replace_range(at..=at, " ");
             }
             Mismatch::Unclosed(block) => {
                 let why = if block.by_indentation {
-                    "by its indentation this stands outside of it"
+                    "by its indentation this is outside of the block"
                 } else {
-                    "this cannot stand inside of it"
+                    "this is not possible inside of the block"
                 };
                 findings
                     .push(unclosed_brace(file, block.opener).because(place(block.outside), why));
@@ -119,7 +116,7 @@ fn unclosed_text(file: FileId, start: usize, end: usize) -> Diagnostic {
     )
     .because(
         Span::new(file, end..end),
-        "a text ends on its line, and this line ends here",
+        "a text ends on the line on which it begins, and the line ends here",
     )
 }
 

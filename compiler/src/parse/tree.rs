@@ -196,7 +196,7 @@ impl Builder<'_> {
     /// Reports what may stand once in a block and stands twice; the first counts.
     pub(super) fn twice(&mut self, again: Span, first: Span) {
         self.diagnostics.push(
-            Diagnostic::new(Code::E0204, again, "this block says so already")
+            Diagnostic::new(Code::E0204, again, "this block states it already")
                 .because(first, "the first time")
                 .help("remove one of them"),
         );

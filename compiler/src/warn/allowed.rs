@@ -80,13 +80,13 @@ fn wrong(allow: &Allow) -> Option<Diagnostic> {
         )
     } else if !allow.used {
         (
-            format!("this allows `{code}`, and there is none here"),
+            format!("this allows `{code}`, and there is no such warning here"),
             "remove the comment, or move it to the line of the warning or right above it",
         )
     } else if !allow.has_reason {
         (
             format!("this allows `{code}` without a reason"),
-            "say after a colon why it is no mistake",
+            "state the reason after a colon",
         )
     } else {
         return None;

@@ -31,7 +31,7 @@ const FACTS: &[Fact] = &[
         },
     },
     Fact {
-        name: "when it is done",
+        name: "when it is finished",
         least: 1,
         words: |model, it| match &it.after {
             None => "at once".to_owned(),
@@ -103,7 +103,7 @@ pub(super) fn of_loops(arch: &Arch, model: &Model, found: &mut Vec<Diagnostic>) 
         let groups = grouped(within, |a, b| act_alike(model, a, b));
         for group in groups {
             for fact in FACTS {
-                let odd = odd(model, &group, fact, LEAST, "stands in the same `for`");
+                let odd = odd(model, &group, fact, LEAST, "is in the same `for`");
                 let known = |d: &Diagnostic| {
                     found.iter().any(|other| {
                         other.primary.span == d.primary.span && other.primary.text == d.primary.text
@@ -168,7 +168,7 @@ fn odd(
         Diagnostic::new(Code::W0401, place, message)
             .label(said[index].clone())
             .because(sibling.named.span, said[other].clone())
-            .note("instructions that are alike in the rest are most often alike in this, too")
-            .help("correct one of them; if both are right, write `// allow W0401: ` and why right above it"),
+            .note("instructions that agree in everything else usually agree in this, too")
+            .help("correct one of them; if both are right, write `// allow W0401: ` and the reason right above it"),
     )
 }

@@ -73,10 +73,10 @@ pub(super) fn ceilings(model: &Model, found: &mut Vec<Diagnostic>) {
             .any(|(of, _)| of.count == 0 && is_for_all(of))
         {
             found.push(
-                Diagnostic::new(Code::W0302, cases.span, "a ceiling of 0 flushes everything, always")
+                Diagnostic::new(Code::W0302, cases.span, "with a ceiling of 0 every flush is a flush of everything")
                     .label("no flush by address")
                     .note("a flush of one page flushes all of its space")
-                    .help("give the number from which on flushing everything is cheaper; without a ceiling, leave the statement out"),
+                    .help("write the number of operations above which a flush of everything is cheaper, or remove the statement for no ceiling"),
             );
         }
     }

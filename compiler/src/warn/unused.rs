@@ -25,7 +25,7 @@ pub(super) fn names(model: &Model, found: &mut Vec<Diagnostic>) {
     let of_domain = "name it after a `where` or in the role of a barrier, or remove it";
     let of_barrier = "name it after an `after` or a `resync`, or remove it";
     let of_operand = "name it in the template of an instruction, or remove it";
-    let of_load = "name it in `switch` or `resume`, or remove it";
+    let of_load = "name it in `switch` or `return_to_user`, or remove it";
     let of_set = "name it after the `on` of an erratum, or remove it";
     let all = [
         ("domain", domains, used_domains.collect(), of_domain),
@@ -61,8 +61,8 @@ pub(super) fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
             )
             .label("never used for these")
             .because(writes.span, "writes them")
-            .note("what serves a change drops all that was made through the old entry, wherever it may be cached")
-            .help("correct what it drops and where, or leave out the levels for which it does not do so"),
+            .note("an instruction serves a change if it drops everything that was made through the old entry, on every agent that may have cached it")
+            .help("correct what it drops and where, or remove the levels that it cannot serve"),
         );
     }
 }
@@ -107,7 +107,7 @@ fn used_operands(model: &Model) -> Vec<usize> {
 }
 
 fn used_loads(model: &Model) -> Vec<usize> {
-    let events = [&model.switch, &model.resume, &model.arrive];
+    let events = [&model.switch, &model.return_to_user, &model.cpu_online];
     let loads = events.into_iter().flat_map(|event| &event.loads);
     loads.flat_map(|loads| loads.loads.clone()).collect()
 }

@@ -43,7 +43,7 @@ fn missing_parts() {
                 .as_str(),
             "change { }",
             "invalidate drop_two \"drop.two\" { }",
-            "load spare \"load.spare {root}\" { }\nresume { loads spare; }",
+            "load spare \"load.spare {root}\" { }\nreturn_to_user { loads spare; }",
             "operand page 64 bits { [63:56] tag; [55:50] granule; [49:48] hint when hinted; [47:0] va[59:12]; }",
             "geometry g4k { page 4 KiB; levels { pte 12 leaf; pmd 21 leaf; pgd 30; } }",
         ],
@@ -134,8 +134,8 @@ fn what_is_not_confirmed_is_there() {
         "caches",
         "change",
         "switch",
-        "resume",
-        "arrive",
+        "return_to_user",
+        "cpu_online",
         "atomics",
     ] {
         assert_eq!(found(about), [""; 0], "{about}");

@@ -303,8 +303,8 @@ fn words_too_many_and_too_few() {
         ),
         (
             "shootdown broadcast",
-            "shootdown ipi",
-            "did you mean `interrupts`?",
+            "shootdown interrupts",
+            "did you mean `ipi`?",
         ),
         (
             "completes on self; gone;",
