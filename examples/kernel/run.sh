@@ -71,7 +71,9 @@ if [ -d "$library/vendor" ]; then
     offline=(--offline --config 'source.crates-io.replace-with="library"' --config "source.library.directory=\"$library/vendor\"")
 fi
 target_dir=${CARGO_TARGET_DIR:-$PWD/target}
-PATH=$bin:$PATH RUSTC_BOOTSTRAP=1 RUSTC=$bin/rustc CARGO_TARGET_DIR=$target_dir \
+# What a surrounding `cargo` has set for its own compiler is not for this one.
+env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS -u LD_LIBRARY_PATH \
+    PATH="$bin:$PATH" RUSTC_BOOTSTRAP=1 RUSTC="$bin/rustc" CARGO_TARGET_DIR="$target_dir" \
     "$bin/cargo" build --quiet --release --target "$target" "${offline[@]}" \
     --config "target.$target.linker=\"$linker\"" \
     -Zbuild-std=core -Zbuild-std-features=compiler-builtins-mem >&2

@@ -12,11 +12,11 @@
 //! Source: Linux `tlb_remove_table`; Linux 2ba99c5e0881 and 1013af4f585f, where a walker without locks was still in a table
 //! that was used for something else.
 
-use crate::gather::Gather;
+use crate::gather::{Gather, Section};
 use crate::mmu::{Misuse, Mmu};
 use crate::platform::{Platform, Pte, Unlinked};
 use crate::pte::{Below, Change, Entry, Was};
-use crate::section::{Refused, Section, change_of};
+use crate::section::{Refused, change_of};
 
 impl<P: Platform> Unlinked<P> {
     /// Returns the tables, which may be used for something else.

@@ -4,9 +4,6 @@
 #[path = "support/configurations.rs"]
 mod configurations;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-
 use tlbc_runtime::{Backend, Current, Level, NewSpace};
 use tlbc_tests::hosted::{Handle, Hosted};
 use tlbc_tests::model::{Machine, machine};
@@ -94,39 +91,4 @@ fn one_that_maps_flushes_for_one_that_unmapped<B: Backend + Send + Sync + 'stati
 
 mod maps_and_unmaps {
     on_every_configuration!(super::one_that_maps_flushes_for_one_that_unmapped);
-}
-
-/// What is released after the flush keeps no page fault waiting.
-fn nothing_is_pending_when_pages_are_released<B: Backend + Send + Sync + 'static>(
-    backend: B,
-    new: NewSpace,
-) {
-    let (mmu, space, entries) = world(backend, new);
-    let upper = Entries::new(mmu.platform().backend(), &space, Level(1), 1 << 46, 1);
-    upper.link(0, 77);
-    let seen = Arc::new(AtomicUsize::new(0));
-    mmu.platform().on_tables_out(Box::new({
-        let (space, seen) = (space.clone(), seen.clone());
-        move |_, _| {
-            assert!(!space.flush_pending());
-            seen.fetch_add(1, SeqCst);
-        }
-    }));
-    Hosted::on(&mmu, 0, || {
-        mmu.gather(&space, |gather| {
-            gather.locked((), |section, ()| {
-                section
-                    .unmap_all(entries.leaves())
-                    .expect("entries of this space");
-                let link = upper.pointer(0).expect("a linked table");
-                section.unlink(link).expect("an entry of this space");
-            });
-        });
-    });
-    assert_eq!(seen.load(SeqCst), 1);
-    mmu.platform().events();
-}
-
-mod released {
-    on_every_configuration!(super::nothing_is_pending_when_pages_are_released);
 }

@@ -255,9 +255,9 @@ pub struct Drops {
     /// Kinds, each with its levels.
     pub what: Vec<(Spanned<Kind>, Levels)>,
     /// Which of them.
-    pub which: Spanned<Which>,
+    pub which: Spanned<AddressSelector>,
     /// Of whom.
-    pub whose: Spanned<Whose>,
+    pub whose: Spanned<TagSelector>,
     /// `this`, `other`: the words that say so.
     pub whose_words: Vec<Ident>,
     /// In these caches; without any, in all that hold the kind.
@@ -283,7 +283,7 @@ pub enum Levels {
 
 /// Which entries go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Which {
+pub enum AddressSelector {
     /// `one page`: those that contain the address.
     OnePage,
     /// `run of 2..2097152 pages`, `run of 1..limit(x) entries at pte, pmd`
@@ -291,7 +291,7 @@ pub enum Which {
         /// Least count.
         least: Number,
         /// Largest count.
-        most: Most,
+        most: MaxCount,
         /// `pages`, or `entries at ...` of the levels named.
         entries_at: Option<Vec<Ident>>,
     },
@@ -305,7 +305,7 @@ pub enum Which {
 
 /// The largest count of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Most {
+pub enum MaxCount {
     /// A number.
     Const(Number),
     /// `limit(name)`
@@ -316,7 +316,7 @@ pub enum Most {
 
 /// Of whom entries go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Whose {
+pub struct TagSelector {
     /// `this tag`: the tag given as operand.
     pub this: bool,
     /// `loaded tag`: whatever is loaded.

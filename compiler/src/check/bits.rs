@@ -11,11 +11,11 @@ use super::{all_drops, compares_tag, tags_in};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    Cases, Cond, Config, Drops, Field, Invalidate, Model, Source, Space, Value, Which,
+    AddressSelector, Cases, Cond, Config, Drops, Field, Invalidate, Model, Source, Space, Value,
 };
 use crate::source::Span;
 use crate::trace::encode::source_name;
-use tlbc_facts::clause::Stride;
+use tlbc_facts::clause::RunUnit;
 use tlbc_runtime::level::Level;
 
 /// The log2 of the bytes of a table entry.
@@ -253,8 +253,12 @@ fn half(field: &Field, wanted: &Wanted) -> Diagnostic {
 
 /// The bits of an address that tell two entries apart that an instruction serves.
 fn address(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
-    let by_address = active(it, config)
-        .find(|drops| !matches!(drops.which.value, Which::Everything | Which::OneSet));
+    let by_address = active(it, config).find(|drops| {
+        !matches!(
+            drops.which.value,
+            AddressSelector::Everything | AddressSelector::OneSet
+        )
+    });
     // What writes an entry is told its address, too.
     if by_address.is_none() && it.writes_entry.is_none() {
         return None;
@@ -287,8 +291,8 @@ fn least_step(model: &Model, it: &Invalidate, config: Config) -> Option<(u32, us
     let served = |level: usize| {
         let level = Level(level as u8);
         let run = |drops: &Drops| match drops.which.value {
-            Which::Run {
-                stride: Stride::Entries(levels),
+            AddressSelector::Run {
+                stride: RunUnit::Entries(levels),
                 ..
             } => levels.contains(level),
             _ => true,
@@ -314,12 +318,19 @@ fn least_step(model: &Model, it: &Invalidate, config: Config) -> Option<(u32, us
 /// need not be told apart. A run begins at one entry and counts from there.
 fn joins(it: &Invalidate, level: usize) -> bool {
     let leaf_alone = |drops: &Drops| {
-        let one_by_one = !matches!(drops.which.value, Which::Run { .. } | Which::Subtree);
+        let one_by_one = !matches!(
+            drops.which.value,
+            AddressSelector::Run { .. } | AddressSelector::Subtree
+        );
         // Entries of the lowest level point at no table.
         one_by_one && drops.negative.is_none() && (level == 0 || drops.walk.is_none())
     };
-    let by_address =
-        |drops: &&Drops| !matches!(drops.which.value, Which::Everything | Which::OneSet);
+    let by_address = |drops: &&Drops| {
+        !matches!(
+            drops.which.value,
+            AddressSelector::Everything | AddressSelector::OneSet
+        )
+    };
     it.writes_entry.is_none() && all_drops(it).filter(by_address).all(leaf_alone)
 }
 
@@ -337,7 +348,7 @@ fn tag(model: &Model, compared: Option<&Drops>, config: Config) -> Option<Wanted
 
 /// Which set of a cache.
 fn set(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
-    let one = active(it, config).find(|drops| drops.which.value == Which::OneSet)?;
+    let one = active(it, config).find(|drops| drops.which.value == AddressSelector::OneSet)?;
     let count = super::sets::most(model, one, |sets| sets.get(config).copied())?;
     Some(Wanted {
         all: low(u64::BITS - (count - 1).leading_zeros()),
@@ -364,7 +375,8 @@ fn form(it: &Invalidate, config: Config) -> Option<Wanted> {
 
 /// How many a run takes.
 fn run(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
-    let run = active(it, config).find(|drops| matches!(drops.which.value, Which::Run { .. }))?;
+    let run = active(it, config)
+        .find(|drops| matches!(drops.which.value, AddressSelector::Run { .. }))?;
     let ends = super::field_of(model, &it.template.operands, Source::End);
     Some(Wanted {
         all: 1,

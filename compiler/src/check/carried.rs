@@ -9,7 +9,8 @@ use super::{all_drops, compares_tag, field_of, hinted};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    Drops, Field, Invalidate, LevelSel, Model, Named, Source, Template, Value, Var, Which, Written,
+    AddressSelector, Drops, Field, Invalidate, LevelSel, Model, Named, Source, Template, Value,
+    Var, Written,
 };
 use crate::trace::encode::source_name;
 
@@ -97,7 +98,7 @@ pub fn entry_at_hand(model: &Model, found: &mut Vec<Diagnostic>) {
     let dropped = flushes.flat_map(|it| all_drops(it).map(|drops| (&it.named, drops)));
     let loaded = (model.loads.iter()).flat_map(|it| it.drops.iter().map(|d| (&it.named, d)));
     let below = dropped.chain(loaded);
-    for (named, drops) in below.filter(|(_, drops)| drops.which.value == Which::Subtree) {
+    for (named, drops) in below.filter(|(_, drops)| drops.which.value == AddressSelector::Subtree) {
         found.push(
             Diagnostic::new(
                 Code::E0409,
@@ -274,19 +275,25 @@ fn carried(it: &Invalidate, field: &Field) -> Option<(&'static str, &'static str
     let any = |of: &dyn Fn(&Drops) -> bool| all_drops(it).any(of);
     let writes = it.writes_entry.is_some();
     let given = any(&|d| [d.leaf, d.walk, d.negative].contains(&Some(LevelSel::Given)));
-    let run = any(&|d| matches!(d.which.value, Which::Run { .. }));
+    let run = any(&|d| matches!(d.which.value, AddressSelector::Run { .. }));
     let table = any(&|d| d.whose.value.table);
     let (decides, what) = match field.value {
         Value::LevelAs(_) => return (!(writes || given || run)).then_some(("level", "a level")),
         value => match value.source()? {
             Source::Va => (
-                writes || any(&|d| !matches!(d.which.value, Which::Everything | Which::OneSet)),
+                writes
+                    || any(&|d| {
+                        !matches!(
+                            d.which.value,
+                            AddressSelector::Everything | AddressSelector::OneSet
+                        )
+                    }),
                 "an address",
             ),
             Source::Tag => (writes || table || any(&compares_tag), "a tag"),
             Source::Hint => (any(&hinted), "a level hint"),
             Source::Num | Source::Scale | Source::End => (run, "a count"),
-            Source::Set => (any(&|d| d.which.value == Which::OneSet), "a set"),
+            Source::Set => (any(&|d| d.which.value == AddressSelector::OneSet), "a set"),
             Source::Form => (it.forms.iter().any(|form| form.named.is_some()), "a form"),
             Source::Table
             | Source::Root

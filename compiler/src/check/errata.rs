@@ -9,11 +9,11 @@ use super::settings::is_form;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    At, Cases, Cond, Drops, Erratum, Instr, Invalidate, Issued, Kind, LevelSel, Lost, Model,
-    Weakens, Which, Workaround,
+    AddressSelector, At, Cases, Cond, Drops, Erratum, Instr, Invalidate, Issued, Kind, LevelSel,
+    Lost, Model, Weakens, Workaround,
 };
 use crate::plan::names_address;
-use tlbc_facts::clause::Stores;
+use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
 
 fn word(lost: Lost) -> &'static str {
@@ -87,7 +87,7 @@ pub fn subjects(model: &Model, found: &mut Vec<Diagnostic>) {
 }
 
 /// Whether an invalidation does what an erratum takes away, in these caches.
-fn does(model: &Model, index: usize, lost: Lost, stores: Option<Stores>) -> bool {
+fn does(model: &Model, index: usize, lost: Lost, stores: Option<CacheSet>) -> bool {
     let it = &model.invalidates[index];
     match lost {
         Lost::Gone | Lost::Drained => true,
@@ -102,7 +102,7 @@ fn does(model: &Model, index: usize, lost: Lost, stores: Option<Stores>) -> bool
 }
 
 /// Whether a clause speaks of the entries that are left behind.
-fn drops_lost(model: &Model, drops: &Drops, lost: Lost, stores: Option<Stores>) -> bool {
+fn drops_lost(model: &Model, drops: &Drops, lost: Lost, stores: Option<CacheSet>) -> bool {
     let (there, kind) = match lost {
         Lost::Leaf => (drops.leaf.is_some(), Kind::Leaf),
         Lost::Walk => (drops.walk.is_some(), Kind::Walk),
@@ -324,7 +324,7 @@ pub fn gone(model: &Model, found: &mut Vec<Diagnostic>) {
             let forms = it.forms.iter().filter(|form| is_form(issued, form));
             forms.flat_map(|form| &form.drops).any(|drops| {
                 let whose = drops.whose.value;
-                drops.which.value == Which::Everything
+                drops.which.value == AddressSelector::Everything
                     && (whose.this || whose.loaded)
                     && whose.other
                     && whose.global
@@ -471,7 +471,12 @@ pub fn in_loops(model: &Model, found: &mut Vec<Diagnostic>) {
         };
         let invalidate = &model.invalidates[index];
         let mut drops = all_drops(invalidate);
-        let repeats = |d: &Drops| matches!(d.which.value, Which::OnePage | Which::Run { .. });
+        let repeats = |d: &Drops| {
+            matches!(
+                d.which.value,
+                AddressSelector::OnePage | AddressSelector::Run { .. }
+            )
+        };
         if invalidate.writes_entry.is_none() && !drops.any(repeats) {
             continue;
         }

@@ -10,7 +10,7 @@ use super::configs::Configs;
 use super::{all_drops, compares_tag, field_of, hinted, listed};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Drops, Invalidate, Model, Resync, Source, Var, Which};
+use crate::model::{AddressSelector, Drops, Invalidate, Model, Resync, Source, Var};
 use crate::source::Span;
 
 /// E0306: an invalidation has a field for the address, the tag, the count, the hint and the form.
@@ -26,17 +26,20 @@ pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
         };
         for drops in all_drops(invalidate) {
             let which = &drops.which;
-            if !matches!(which.value, Which::Everything | Which::OneSet) {
+            if !matches!(
+                which.value,
+                AddressSelector::Everything | AddressSelector::OneSet
+            ) {
                 lacks(Source::Va, "va", which.span, "the address");
             }
             if compares_tag(drops) {
                 lacks(Source::Tag, "tag", drops.whose.span, "the tag");
             }
             let ends = field_of(model, operands, Source::End).is_some();
-            if matches!(which.value, Which::Run { .. }) && !ends {
+            if matches!(which.value, AddressSelector::Run { .. }) && !ends {
                 lacks(Source::Num, "num", which.span, "how many");
             }
-            if which.value == Which::OneSet && counted_sets(model, drops) {
+            if which.value == AddressSelector::OneSet && counted_sets(model, drops) {
                 lacks(Source::Set, "set", which.span, "which set");
             }
             if drops.whose.value.table {
@@ -51,7 +54,8 @@ pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
             lacks(Source::Form, "form", form.span, "which form is meant");
         }
         let counting = |&operand: &usize| model.operands[operand].names.is_some();
-        let run = all_drops(invalidate).find(|d| matches!(d.which.value, Which::Run { .. }));
+        let run =
+            all_drops(invalidate).find(|d| matches!(d.which.value, AddressSelector::Run { .. }));
         let num = field_of(model, operands, Source::Num)
             .or_else(|| field_of(model, operands, Source::End));
         if let (Some(run), Some(num), false) = (run, num, operands.iter().any(counting)) {

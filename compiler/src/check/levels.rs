@@ -8,8 +8,10 @@ use super::all_drops;
 use super::configs::Configs;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cond, Drops, Invalidate, LevelNumbers, LevelSel, Model, Source, Value, Which};
-use tlbc_facts::clause::Stride;
+use crate::model::{
+    AddressSelector, Cond, Drops, Invalidate, LevelNumbers, LevelSel, Model, Source, Value,
+};
+use tlbc_facts::clause::RunUnit;
 use tlbc_runtime::level::{Level, Levels};
 
 /// The numbers of levels in the operands of an instruction, each with when they are there.
@@ -89,8 +91,8 @@ fn told_apart(model: &Model, invalidate: &Invalidate) -> Levels {
         return writes.levels;
     }
     let of = |drops: &Drops| match drops.which.value {
-        Which::Run {
-            stride: Stride::Entries(levels),
+        AddressSelector::Run {
+            stride: RunUnit::Entries(levels),
             ..
         } => levels,
         _ if [drops.leaf, drops.walk, drops.negative].contains(&Some(LevelSel::Given)) => {

@@ -4,21 +4,22 @@
 //! range can be cut into runs, no smaller leaf lies between the addresses that a run names, and what writes a run of
 //! entries drops what was made through them.
 
-use tlbc_facts::clause::{Most, Stride};
+use tlbc_facts::clause::{MaxCount, RunUnit};
 use tlbc_runtime::level::{Level, Levels};
 
 use super::all_drops;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::lower::UNLIMITED;
-use crate::model::{Drops, Invalidate, Model, Names, Source, Value, Which};
+use crate::model::{AddressSelector, Drops, Invalidate, Model, Names, Source, Value};
 
 /// The runs that instructions drop, each with the formula of its operand.
 fn runs(model: &Model) -> impl Iterator<Item = (&Invalidate, &Drops, &Names)> {
     model.invalidates.iter().flat_map(|invalidate| {
         let mut operands = invalidate.template.operands.iter();
         let names = operands.find_map(|&o| model.operands[o].names.as_ref());
-        let drops = all_drops(invalidate).filter(|d| matches!(d.which.value, Which::Run { .. }));
+        let drops =
+            all_drops(invalidate).filter(|d| matches!(d.which.value, AddressSelector::Run { .. }));
         drops.filter_map(move |drops| Some((invalidate, drops, names?)))
     })
 }
@@ -26,7 +27,7 @@ fn runs(model: &Model) -> impl Iterator<Item = (&Invalidate, &Drops, &Names)> {
 /// E0308: the operand can say every count that the instruction takes.
 pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
     for (invalidate, drops, names) in runs(model) {
-        let Which::Run {
+        let AddressSelector::Run {
             least,
             most,
             stride,
@@ -35,21 +36,21 @@ pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
             continue;
         };
         let limit = match most {
-            Most::Count(_) => None,
-            Most::Limit(index) => Some(&model.limits[usize::from(index)]),
+            MaxCount::Count(_) => None,
+            MaxCount::Limit(index) => Some(&model.limits[usize::from(index)]),
         };
         let (smallest, largest) = match (most, limit) {
-            (Most::Count(most), _) => (u64::from(most), u64::from(most)),
+            (MaxCount::Count(most), _) => (u64::from(most), u64::from(most)),
             (_, limit) => limit.map_or((1, 1), |limit| (limit.least, limit.most)),
         };
-        if most == Most::Count(UNLIMITED) && !names.any {
+        if most == MaxCount::Count(UNLIMITED) && !names.any {
             continue;
         }
         let name = &invalidate.named.name;
         let unit = if names.pages { "pages" } else { "entries" };
         let capacity = (names.most_num + 1) << (names.base + names.step * (names.scales - 1));
         let finding = |message: String| Diagnostic::new(Code::E0308, drops.which.span, message);
-        let diagnostic = if names.pages != (stride == Stride::Pages) {
+        let diagnostic = if names.pages != (stride == RunUnit::Pages) {
             finding(format!("`{name}` and its operand count different things"))
                 .label("counts something else")
                 .because(names.span, format!("counts {unit}"))
@@ -100,8 +101,8 @@ fn is_by_end(model: &Model, invalidate: &Invalidate) -> bool {
 /// E0408: a run that counts entries is told of which level, and the level maps pages.
 pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
     for (invalidate, drops, _) in runs(model) {
-        let Which::Run {
-            stride: Stride::Entries(levels),
+        let AddressSelector::Run {
+            stride: RunUnit::Entries(levels),
             ..
         } = drops.which.value
         else {
@@ -153,14 +154,14 @@ pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
 /// E0408: a run of an instruction that writes entries counts the entries that it writes.
 pub fn written(model: &Model, found: &mut Vec<Diagnostic>) {
     for (invalidate, drops, _) in runs(model) {
-        let (Which::Run { stride, .. }, Some(writes)) =
+        let (AddressSelector::Run { stride, .. }, Some(writes)) =
             (&drops.which.value, &invalidate.writes_entry)
         else {
             continue;
         };
         let counted = match stride {
-            Stride::Pages => Levels::NONE,
-            Stride::Entries(levels) => *levels,
+            RunUnit::Pages => Levels::NONE,
+            RunUnit::Entries(levels) => *levels,
         };
         let Some(level) = writes.levels.iter().find(|&level| !counted.contains(level)) else {
             continue;
@@ -197,9 +198,9 @@ fn tells(model: &Model, invalidate: &Invalidate, level: Level) -> bool {
 /// E0311: a run says how long it can be, unless its operand names any number.
 pub fn limited(model: &Model, found: &mut Vec<Diagnostic>) {
     for (invalidate, drops, names) in runs(model) {
-        let Which::Run {
+        let AddressSelector::Run {
             least,
-            most: Most::Count(UNLIMITED),
+            most: MaxCount::Count(UNLIMITED),
             ..
         } = drops.which.value
         else {

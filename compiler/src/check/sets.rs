@@ -6,7 +6,7 @@
 use super::all_drops;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cases, Cond, Drops, Kind, Model, Which};
+use crate::model::{AddressSelector, Cases, Cond, Drops, Kind, Model};
 
 /// The most sets that a cache has of those that a clause drops one set of, by some count of each cache.
 pub fn most(
@@ -26,7 +26,7 @@ pub fn most(
 /// E0310: what is dropped one set at a time is in a cache that says how many it has.
 pub fn counted(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
-        for drops in all_drops(invalidate).filter(|d| d.which.value == Which::OneSet) {
+        for drops in all_drops(invalidate).filter(|d| d.which.value == AddressSelector::OneSet) {
             let stores = drops
                 .stores
                 .unwrap_or_else(|| model.caches.holding(Kind::Leaf));

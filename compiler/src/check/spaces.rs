@@ -9,7 +9,7 @@ use super::{fields_of, tags_in, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    At, Cond, Config, Kind, LevelSel, Load, Loads, Model, Source, Tag, Under, Which,
+    AddressSelector, At, Cond, Config, Kind, LevelSel, Load, Loads, Model, Source, Tag, Under,
 };
 
 /// What a switch loads in a configuration.
@@ -193,7 +193,7 @@ fn drops(model: &Model, load: &Load, kind: Kind, under: &Under, config: Config) 
             Under::Global => whose.global,
         };
         levels == Some(LevelSel::Any)
-            && drops.which.value == Which::Everything
+            && drops.which.value == AddressSelector::Everything
             && reaches
             && drops
                 .stores

@@ -8,9 +8,11 @@ use super::tables::counts;
 use super::user_tags;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cases, Ceiling, Cond, Drops, LevelSel, Model, Named, Resync, Under, Which};
+use crate::model::{
+    AddressSelector, Cases, Ceiling, Cond, Drops, LevelSel, Model, Named, Resync, Under,
+};
 use crate::source::Span;
-use tlbc_facts::clause::Most;
+use tlbc_facts::clause::MaxCount;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
 
@@ -277,8 +279,8 @@ pub(crate) fn resyncs(model: &Model) -> impl Iterator<Item = &Resync> {
 
 fn used_limits(model: &Model) -> Vec<usize> {
     let limit = |drops: &Drops| match drops.which.value {
-        Which::Run {
-            most: Most::Limit(limit),
+        AddressSelector::Run {
+            most: MaxCount::Limit(limit),
             ..
         } => Some(usize::from(limit)),
         _ => None,

@@ -8,7 +8,9 @@ use super::configs::admits;
 use super::{all_drops, counted, field_of, sets, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Addresses, Cases, Drops, Field, Model, Operand, Source, Value, Which};
+use crate::model::{
+    AddressSelector, Addresses, Cases, Drops, Field, Model, Operand, Source, Value,
+};
 use crate::source::Span;
 use crate::trace::encode::source_name;
 
@@ -190,7 +192,7 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
         Value::Source(Source::Set) => {
             let users = model.invalidates.iter();
             let users = users.filter(|i| i.template.operands.contains(&operand));
-            let one = |drops: &&Drops| drops.which.value == Which::OneSet;
+            let one = |drops: &&Drops| drops.which.value == AddressSelector::OneSet;
             let drops = users.flat_map(all_drops).filter(one);
             let most = |drops: &Drops| {
                 let counts = |sets: &Cases<u64>| sets.cases.iter().map(|(n, _)| *n).max();

@@ -9,9 +9,9 @@ use tlbc_runtime::agents::Agents;
 use super::blocks::{Block, Clause, bare, blocks};
 use super::levels;
 use super::svg::{Face, Svg, width};
-use crate::ast::Whose;
+use crate::ast::TagSelector;
 use crate::describe;
-use crate::model::{Barrier, Invalidate, Kind, Model, Which};
+use crate::model::{AddressSelector, Barrier, Invalidate, Kind, Model};
 
 const MARGIN: u32 = 28;
 const LINE: u32 = 20;
@@ -260,7 +260,7 @@ fn draw_clause(svg: &mut Svg, at: &Columns, clause: &Clause, y: u32) {
     svg.text(at.levels, y + 14, 12, Face::Mono, INK, &clause.levels);
     bar(svg, at.bar, y + 5, &drops.which.value, colour);
     svg.text(at.addresses, y + 14, 12, Face::Mono, INK, &clause.addresses);
-    let Whose {
+    let TagSelector {
         this,
         loaded,
         other,
@@ -283,14 +283,14 @@ fn draw_clause(svg: &mut Svg, at: &Columns, clause: &Clause, y: u32) {
 }
 
 /// Draws a bar that shows how much of the addresses a clause covers.
-fn bar(svg: &mut Svg, x: u32, y: u32, which: &Which, colour: &str) {
+fn bar(svg: &mut Svg, x: u32, y: u32, which: &AddressSelector, colour: &str) {
     svg.rect(x, y, BAR, 10, "#ffffff", "#b0b0b0");
     let parts: &[(u32, u32)] = match which {
-        Which::OnePage => &[(22, 5)],
-        Which::Run { .. } => &[(14, 22)],
-        Which::OneSet => &[(4, 3), (14, 3), (24, 3), (34, 3), (44, 3)],
-        Which::Subtree => &[(28, 28)],
-        Which::Everything => &[(0, BAR)],
+        AddressSelector::OnePage => &[(22, 5)],
+        AddressSelector::Run { .. } => &[(14, 22)],
+        AddressSelector::OneSet => &[(4, 3), (14, 3), (24, 3), (34, 3), (44, 3)],
+        AddressSelector::Subtree => &[(28, 28)],
+        AddressSelector::Everything => &[(0, BAR)],
     };
     for (from, wide) in parts {
         svg.rect(x + from, y, *wide, 10, colour, "none");

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
-use tlbc_facts::clause::Most;
+use tlbc_facts::clause::MaxCount;
 use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::pte::Kind;
 
@@ -183,13 +183,13 @@ impl Emit<'_> {
         }
     }
 
-    pub(super) fn most(&self, most: Most) -> TokenStream {
+    pub(super) fn most(&self, most: MaxCount) -> TokenStream {
         match most {
-            Most::Count(count) => {
+            MaxCount::Count(count) => {
                 let count = Literal::u32_unsuffixed(count);
                 quote!(#count)
             }
-            Most::Limit(limit) => {
+            MaxCount::Limit(limit) => {
                 let name = self.names.limit(limit as usize);
                 quote!(self.#name)
             }

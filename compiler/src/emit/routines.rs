@@ -371,16 +371,16 @@ impl Emit<'_> {
             Shape::IpiTargets(_) => String::new(),
         };
         for (clause, holders) in &plan.required {
-            let kind = match (clause.what.root, clause.what.leaf.is_empty()) {
+            let kind = match (clause.kinds.root, clause.kinds.leaf.is_empty()) {
                 (true, _) => "root",
                 (false, true) => "walk",
                 (false, false) => "leaf",
             };
             let mut classes = Vec::new();
             let names = [
-                (clause.whose.this, "under the space's tag"),
-                (clause.whose.other, "under other tags"),
-                (clause.whose.global, "that are global"),
+                (clause.tags.this, "under the space's tag"),
+                (clause.tags.other, "under other tags"),
+                (clause.tags.global, "that are global"),
             ];
             classes.extend(names.iter().filter(|(is, _)| *is).map(|(_, name)| *name));
             let holders: Vec<&str> = holders.iter().map(Agents::name).collect();

@@ -1,6 +1,6 @@
 //! What the machine may remember.
 
-use tlbc_facts::clause::Stores;
+use tlbc_facts::clause::CacheSet;
 
 use super::{Lower, of_kind};
 use crate::ast::{self, CacheFact, Ident, Item};
@@ -26,28 +26,28 @@ impl Lower {
                 });
             }
         }
-        if stores.len() > Stores::MOST {
+        if stores.len() > CacheSet::MAX {
             self.misplaced(
-                stores[Stores::MOST].span,
+                stores[CacheSet::MAX].span,
                 format!(
                     "there are {} caches; at most {} can be told apart",
                     stores.len(),
-                    Stores::MOST
+                    CacheSet::MAX
                 ),
                 "join those that every instruction drops alike",
             );
-            stores.truncate(Stores::MOST);
+            stores.truncate(CacheSet::MAX);
         }
         self.stores = stores;
     }
 
     /// The caches of these names; none where no name is given.
-    pub(super) fn stores(&mut self, names: &[Ident]) -> Option<Stores> {
+    pub(super) fn stores(&mut self, names: &[Ident]) -> Option<CacheSet> {
         self.repeated_names(names);
         let mut stores = None;
         for name in names {
             let found = self.with(|s| &mut s.stores, |s, l| s.find("cache", l, name));
-            stores = found.map(|store| Stores(stores.map_or(0, |s: Stores| s.0) | 1 << store));
+            stores = found.map(|store| CacheSet(stores.map_or(0, |s: CacheSet| s.0) | 1 << store));
         }
         stores
     }

@@ -5,7 +5,7 @@ use tlbc_runtime::agents::Agents;
 use super::{Ask, brief, long};
 use crate::Analysis;
 use crate::describe::{self, code, when};
-use crate::model::{Barrier, Cond, Form, Invalidate, Model, Which};
+use crate::model::{AddressSelector, Barrier, Cond, Form, Invalidate, Model};
 
 pub(super) const ALL: &[Ask] = &[
     long("One page, on this CPU", |it| listed(it, Least::Page, true)),
@@ -69,11 +69,11 @@ enum Least {
 
 fn least(form: &Form) -> Least {
     let all = form.drops.iter().map(|drops| match drops.which.value {
-        Which::OnePage => Least::Page,
-        Which::Run { .. } => Least::Run,
-        Which::OneSet => Least::Set,
-        Which::Subtree => Least::Subtree,
-        Which::Everything => Least::Everything,
+        AddressSelector::OnePage => Least::Page,
+        AddressSelector::Run { .. } => Least::Run,
+        AddressSelector::OneSet => Least::Set,
+        AddressSelector::Subtree => Least::Subtree,
+        AddressSelector::Everything => Least::Everything,
     });
     all.min().unwrap_or(Least::Nothing)
 }

@@ -1,6 +1,6 @@
 //! Changes of entries, events, errata and policy.
 
-use tlbc_facts::clause::Stores;
+use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::pte::{self, ChangeFacts};
@@ -35,7 +35,7 @@ pub struct Weakens {
     /// What it no longer does.
     pub lost: At<Lost>,
     /// In these caches alone.
-    pub stores: Option<Stores>,
+    pub stores: Option<CacheSet>,
     /// On these CPUs alone: index of the set.
     pub on: Option<usize>,
     /// When.

@@ -1,6 +1,6 @@
 //! Barriers, operands, invalidations and loads.
 
-use tlbc_facts::clause::{Most, Stores, Stride};
+use tlbc_facts::clause::{CacheSet, MaxCount, RunUnit};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 
@@ -334,7 +334,7 @@ pub enum LevelSel {
 
 /// Which entries a clause speaks of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Which {
+pub enum AddressSelector {
     /// Those that contain the address.
     OnePage,
     /// Those that contain an address of a run.
@@ -342,9 +342,9 @@ pub enum Which {
         /// The least count.
         least: u64,
         /// The largest.
-        most: Most,
+        most: MaxCount,
         /// What is counted.
-        stride: Stride,
+        stride: RunUnit,
     },
     /// Those in one set of the cache.
     OneSet,
@@ -366,11 +366,11 @@ pub struct Drops {
     /// Bindings of tags to top tables.
     pub root: bool,
     /// In these caches; without any, in all that hold the kind.
-    pub stores: Option<Stores>,
+    pub stores: Option<CacheSet>,
     /// Which.
-    pub which: At<Which>,
+    pub which: At<AddressSelector>,
     /// Whose: `this` or `loaded`, `other`, `global`.
-    pub whose: At<crate::ast::Whose>,
+    pub whose: At<crate::ast::TagSelector>,
     /// When.
     pub when: Cond,
     /// All of it.

@@ -1,6 +1,6 @@
 //! Tables, caches, features, tags and spaces.
 
-use tlbc_facts::clause::Stores;
+use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
 
 use super::{
@@ -116,7 +116,7 @@ impl Caches {
 impl Caches {
     /// The caches that hold entries of a kind.
     #[must_use]
-    pub fn holding(&self, kind: Kind) -> Stores {
+    pub fn holding(&self, kind: Kind) -> CacheSet {
         let kind = if kind == Kind::Negative {
             Kind::Leaf
         } else {
@@ -124,7 +124,7 @@ impl Caches {
         };
         let stores = self.stores.iter().enumerate();
         let holding = stores.filter(|(_, store)| store.holds.contains(&kind));
-        Stores(holding.fold(0, |set, (index, _)| set | 1 << index))
+        CacheSet(holding.fold(0, |set, (index, _)| set | 1 << index))
     }
 
     /// How many caches are in a row before this one, each made from the one before: 0 for one that is made from the
@@ -134,7 +134,7 @@ impl Caches {
         let from = |store: usize| self.stores.get(store)?.from.map(|at| at.value);
         let sources = std::iter::successors(from(store), |&store| from(store));
         // Caches made from each other in a circle are reported elsewhere.
-        sources.take(Stores::MOST).count() as u8
+        sources.take(CacheSet::MAX).count() as u8
     }
 }
 

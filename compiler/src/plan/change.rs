@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use tlbc_facts::clause::Most;
+use tlbc_facts::clause::MaxCount;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::level::{Level, Levels};
@@ -19,7 +19,7 @@ use super::ir::{Issue, Node, Over, Test};
 use super::pool::{Primitive, Setting};
 use super::shapes::Shaper;
 use super::workarounds;
-use crate::model::{Instr, Stricter, Which, Written};
+use crate::model::{AddressSelector, Instr, Stricter, Written};
 
 /// What has to be written by an instruction, and for whom nothing does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -223,7 +223,7 @@ impl Shaper<'_, '_> {
             let whole = self.model.invalidates[primitive.invalidate].forms[primitive.form]
                 .drops
                 .iter()
-                .any(|d| d.which.value == Which::Everything && d.leaf.is_some());
+                .any(|d| d.which.value == AddressSelector::Everything && d.leaf.is_some());
             let lost = leaves.iter().filter(|l| whole && cells.covers(l)).count();
             if wish == (Wish::Optional { dear: false }) && lost > 0 {
                 continue;
@@ -262,7 +262,7 @@ impl Shaper<'_, '_> {
         &self,
         setting: &Setting<'_>,
         level: Level,
-    ) -> Option<(Primitive, (usize, Most))> {
+    ) -> Option<(Primitive, (usize, MaxCount))> {
         let local = setting.reach == Reach::Here && self.has_local(level);
         let writers = self.writers(setting, level, Written::Invalid, true);
         writers.into_iter().find_map(|(_, primitive, _)| {
@@ -271,7 +271,7 @@ impl Shaper<'_, '_> {
             let operand = *operands.find(|o| self.model.operands[**o].names.is_some())?;
             let drops = &it.forms[primitive.form].drops;
             let most = drops.iter().find_map(|d| match d.which.value {
-                Which::Run { most, .. } => Some(most),
+                AddressSelector::Run { most, .. } => Some(most),
                 _ => None,
             })?;
             (local == self.is_local(primitive)).then_some((primitive, (operand, most)))

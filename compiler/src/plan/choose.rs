@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 use tlbc_facts::cells::Cells;
-use tlbc_facts::clause::{Stride, Whose};
+use tlbc_facts::clause::{RunUnit, TagSelector};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{Reach, Space};
 
@@ -134,7 +134,7 @@ impl Chooser {
     /// The least set of means that drops everything a CPU may hold, whoever's it is.
     pub fn choose_any(&mut self, setting: &Setting<'_>) -> Option<Rc<Choice>> {
         let mark = setting.machine.mark();
-        let whose = Whose {
+        let whose = TagSelector {
             this: true,
             other: setting.has_tag(true) || setting.has_tag(false),
             global: setting.may_hold_globals(),
@@ -230,7 +230,7 @@ fn fits(model: &Model, means: &Means, of: Of) -> bool {
         // Passes step by all the entries that one cached translation covers, and these runs by one.
         (
             Names::Run {
-                stride: Stride::Entries(levels),
+                stride: RunUnit::Entries(levels),
                 ..
             },
             Of::Runs,

@@ -4,14 +4,14 @@
 //! go. Holds: conditions are evaluated, and what errata take away without giving it back is left out.
 
 use tlbc_facts::cells::Cells;
-use tlbc_facts::clause::Whose;
+use tlbc_facts::clause::TagSelector;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::Space;
 
 use super::pool::Primitive;
 use super::setting::Setting;
-use crate::model::{Drops, Instr, Kind, LevelSel, Lost, Weakens, Which};
+use crate::model::{AddressSelector, Drops, Instr, Kind, LevelSel, Lost, Weakens};
 
 /// What of a clause's cells is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,8 +43,8 @@ impl Setting<'_> {
         let views = &self.model.space(self.space).views;
         let wanted = |d: &&Drops| match part {
             Part::Whole => true,
-            Part::Everywhere => d.which.value == Which::Everything,
-            Part::OfSet => d.which.value == Which::OneSet,
+            Part::Everywhere => d.which.value == AddressSelector::Everything,
+            Part::OfSet => d.which.value == AddressSelector::OneSet,
         };
         let one = |view: usize| {
             let clauses = drops.iter().filter(wanted);
@@ -73,7 +73,7 @@ impl Setting<'_> {
             lost.iter()
                 .any(|w| w.lost.value == what && w.stores.is_none())
         };
-        let whose = Whose {
+        let whose = TagSelector {
             this: this || d.whose.value.table,
             other: d.whose.value.other || d.whose.value.table || d.whose.value.user,
             global: (d.whose.value.global || d.whose.value.table) && !takes(Lost::Global),
@@ -98,7 +98,7 @@ impl Setting<'_> {
                     stores.0 &= weakens.stores.map_or(0, |named| !named.0);
                 }
                 let cells = self.cells(kind, levels, whose, holders);
-                all.union(&cells.in_stores(stores))
+                all.union(&cells.in_caches(stores))
             })
     }
 

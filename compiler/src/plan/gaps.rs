@@ -92,7 +92,7 @@ fn gap_at(
         };
         diagnostic = diagnostic.because(invalidate.named.span, short);
     }
-    let store = &model.caches.stores[usize::from(cell.store)];
+    let store = &model.caches.stores[usize::from(cell.cache)];
     if let Some(from) = store.from {
         diagnostic = diagnostic.note(format!(
             "`{}` makes its entries from those of `{}`: what drops them before those are gone does not count",
@@ -230,7 +230,7 @@ fn owner(space: Space) -> &'static str {
 }
 
 fn place(cell: Cell, reach: Reach) -> &'static str {
-    if Agents::DEVICE.0 == 1 << cell.holder {
+    if Agents::DEVICE.0 == 1 << cell.agent {
         return "devices that share the tables";
     }
     match reach {

@@ -34,7 +34,7 @@ mod writers;
 
 use std::collections::BTreeMap;
 
-use tlbc_facts::clause::{Clause, Stores, What, Which};
+use tlbc_facts::clause::{AddressSelector, CacheSet, Clause, EntryKinds};
 use tlbc_facts::required;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::Shootdown;
@@ -170,7 +170,7 @@ fn shapes() -> impl Iterator<Item = Shape> {
     of(Shape::Page)
         .chain(of(Shape::Ranges))
         .chain(of(Shape::Folding))
-        .chain((0..Stores::MOST as u8).flat_map(move |stage| {
+        .chain((0..CacheSet::MAX as u8).flat_map(move |stage| {
             spaces.into_iter().flat_map(move |space| {
                 [Reach::Here, Reach::Wide].map(|reach| Shape::Pass(space, reach, stage))
             })
@@ -199,14 +199,14 @@ pub fn takes(model: &Model, operand: usize, source: Source) -> bool {
 
 /// Returns what a shape has to invalidate, and where, if tables were unlinked.
 fn required(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Agents)> {
-    let (space, reach, which) = match shape {
+    let (space, reach, addresses) = match shape {
         Shape::Page(space, reach) | Shape::Ranges(space, reach) | Shape::Pass(space, reach, _) => {
-            (space, reach, Which::Containing)
+            (space, reach, AddressSelector::Containing)
         }
         Shape::Everything(space, reach) | Shape::Teardown(space, reach) => {
-            (space, reach, Which::Everything)
+            (space, reach, AddressSelector::Everything)
         }
-        Shape::CpuOnline => (Space::Kernel, Reach::Here, Which::Everything),
+        Shape::CpuOnline => (Space::Kernel, Reach::Here, AddressSelector::Everything),
         _ => return Vec::new(),
     };
     let features = model.features.iter().enumerate();
@@ -223,10 +223,10 @@ fn required(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Agents)>
     };
     let devices = setting.holders().and(Agents::DEVICE);
     let there = Agents::SELF.union(others).union(devices);
-    let clause = |kind, what| Clause {
-        what,
-        which,
-        whose: setting.classes(kind),
+    let clause = |kind, kinds| Clause {
+        kinds,
+        addresses,
+        tags: setting.classes(kind),
     };
     let entries = RequiredFlush {
         leaf: Levels::ALL,
@@ -239,20 +239,20 @@ fn required(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Agents)>
     };
     let mut out: Vec<_> = required::clauses(&entries)
         .map(|(of_entries, agents)| {
-            let what = of_entries.what;
-            let kind = if what.leaf.is_empty() {
+            let kinds = of_entries.kinds;
+            let kind = if kinds.leaf.is_empty() {
                 Kind::Walk
             } else {
                 Kind::Leaf
             };
-            (clause(kind, what), agents.and(there))
+            (clause(kind, kinds), agents.and(there))
         })
         .collect();
     out.reverse(); // leaf entries first
     if let Shape::Teardown(..) = shape {
-        let root = What {
+        let root = EntryKinds {
             root: true,
-            ..What::NOTHING
+            ..EntryKinds::NOTHING
         };
         out.push((clause(Kind::Root, root), required::WALKERS.and(there)));
     }

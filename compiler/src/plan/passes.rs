@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use tlbc_facts::cells::Cells;
-use tlbc_facts::clause::{Most, Stores, Stride};
+use tlbc_facts::clause::{CacheSet, MaxCount, RunUnit};
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::passes::{Folding, Walks};
 
@@ -19,7 +19,7 @@ use super::stages::may_refill;
 use super::steps::issues;
 
 /// A run: the operand that counts, the most that it counts, and what.
-type Run = (usize, Most, Stride);
+type Run = (usize, MaxCount, RunUnit);
 
 impl<'m> Shaper<'m, '_> {
     /// Consecutive entries of one level, at one stage; nothing where they are never flushed one by one.
@@ -82,11 +82,11 @@ impl<'m> Shaper<'m, '_> {
         };
         let body = seq(issues(setting, many.addressed(stage), many.hint, false));
         // Pages come in units, which may leave one over; entries one by one.
-        let rest = matches!(stride, Stride::Pages).then_some(single);
+        let rest = matches!(stride, RunUnit::Pages).then_some(single);
         let by_run = each(Over::Runs { operand, most }, body, rest);
         Some(match stride {
-            Stride::Pages => Node::select(Test::FitsRun(operand), by_run, by_entry),
-            Stride::Entries(levels) => Node::select(Test::Stride(levels), by_run, by_entry),
+            RunUnit::Pages => Node::select(Test::FitsRun(operand), by_run, by_entry),
+            RunUnit::Entries(levels) => Node::select(Test::Stride(levels), by_run, by_entry),
         })
     }
 
@@ -99,7 +99,7 @@ impl<'m> Shaper<'m, '_> {
             ..need
         };
         let many = self.chooser.choose(setting, runs)?;
-        let serves = (0..Stores::MOST as u8).all(|stage| {
+        let serves = (0..CacheSet::MAX as u8).all(|stage| {
             let named = one.addressed(stage).next().is_some();
             let mut whole = many.whole(stage);
             named == run_at(&many, stage).is_some()
@@ -182,8 +182,8 @@ impl<'m> Shaper<'m, '_> {
                 let mut run = |need| run_at(&*self.runs(setting, need)?, stage);
                 let walks = tables && run(WALK).is_some() && run(LEAF_AND_WALK).is_some();
                 let count = match run(*need) {
-                    Some((operand, _, Stride::Pages)) => Count::PageRuns(operand, walks),
-                    Some((_, most, Stride::Entries(levels))) => {
+                    Some((operand, _, RunUnit::Pages)) => Count::PageRuns(operand, walks),
+                    Some((_, most, RunUnit::Entries(levels))) => {
                         Count::EntryRuns(most, levels, walks)
                     }
                     None => Count::Entries,

@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use tlbc_facts::cells::Cells;
-use tlbc_facts::clause::{Most, Stride, What, Whose};
+use tlbc_facts::clause::{EntryKinds, MaxCount, RunUnit, TagSelector};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
@@ -16,7 +16,7 @@ use super::answers::Answers;
 use super::asked::outcomes;
 use super::drops::Part;
 pub use super::setting::Setting;
-use crate::model::{Drops, Instr, Kind, LevelSel, Machine, Model, Source, Value, Which};
+use crate::model::{AddressSelector, Drops, Instr, Kind, LevelSel, Machine, Model, Source, Value};
 
 /// How a means is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,9 +69,9 @@ pub enum Names {
         /// The least count.
         least: u64,
         /// The largest.
-        most: Most,
+        most: MaxCount,
         /// What is counted.
-        stride: Stride,
+        stride: RunUnit,
         /// The operand that counts.
         operand: usize,
     },
@@ -179,12 +179,12 @@ impl Setting<'_> {
         });
         let by_set = |primitive: &Primitive| {
             let mut drops = self.clauses(*primitive).iter();
-            drops.any(|d| d.which.value == Which::OneSet)
+            drops.any(|d| d.which.value == AddressSelector::OneSet)
         };
         let (of_sets, whole): (Vec<Primitive>, Vec<Primitive>) = primitives.partition(by_set);
         let only_sets = |primitive: Primitive| {
             let mut drops = self.clauses(primitive).iter();
-            drops.all(|d| d.which.value == Which::OneSet)
+            drops.all(|d| d.which.value == AddressSelector::OneSet)
         };
         let loops = of_sets.iter().flat_map(|&first| {
             let rest = of_sets.iter().copied();
@@ -316,7 +316,9 @@ impl Setting<'_> {
 
     /// Of how many sets the caches consist that the clauses drop one set of.
     fn sets(&self, drops: &[Drops]) -> u64 {
-        let of_set = drops.iter().filter(|d| d.which.value == Which::OneSet);
+        let of_set = drops
+            .iter()
+            .filter(|d| d.which.value == AddressSelector::OneSet);
         let counts = of_set.flat_map(|d| {
             let stores = d
                 .stores
@@ -348,8 +350,8 @@ impl Setting<'_> {
         let mut names = Names::Everything;
         for d in drops.iter().filter(|d| d.when.holds(self.machine)) {
             match d.which.value {
-                Which::OnePage => names = Names::One,
-                Which::Run {
+                AddressSelector::OnePage => names = Names::One,
+                AddressSelector::Run {
                     least,
                     most,
                     stride,
@@ -361,7 +363,9 @@ impl Setting<'_> {
                         operand: counting?,
                     };
                 }
-                Which::Everything | Which::OneSet | Which::Subtree => {}
+                AddressSelector::Everything
+                | AddressSelector::OneSet
+                | AddressSelector::Subtree => {}
             }
         }
         Some(names)
@@ -371,7 +375,7 @@ impl Setting<'_> {
     pub fn debts(&self) -> Vec<Means> {
         let mut debts = Vec::new();
         let views = self.views();
-        let owe = |how, view: Option<usize>, whose: Whose| Means {
+        let owe = |how, view: Option<usize>, whose: TagSelector| Means {
             how,
             space: self.space,
             view,
@@ -381,11 +385,11 @@ impl Setting<'_> {
             stage: 0,
             cells: (views.iter())
                 .map(|&v| {
-                    let whose = Whose {
+                    let whose = TagSelector {
                         this: whose.this && view == Some(v),
                         ..whose
                     };
-                    Cells::of(What::LEAF_AND_WALK, whose, Agents::SELF)
+                    Cells::of(EntryKinds::LEAF_AND_WALK, whose, Agents::SELF)
                 })
                 .collect(),
             hinted: Rc::default(),
@@ -398,7 +402,7 @@ impl Setting<'_> {
         // Among the other tags are those of every kind.
         let mut tags = self.tags().peekable();
         if tags.peek().is_some() && tags.all(|tag| tag.invalidated_lazily.is_some()) {
-            let others = Whose {
+            let others = TagSelector {
                 this: false,
                 other: true,
                 global: false,
@@ -408,7 +412,7 @@ impl Setting<'_> {
         if self.space == Space::User {
             for &view in &views {
                 if !self.model.user.views[view].loaded && self.resume_drops(view) {
-                    debts.push(owe(How::DeferView, Some(view), Whose::THIS));
+                    debts.push(owe(How::DeferView, Some(view), TagSelector::THIS));
                 }
             }
         }
@@ -442,7 +446,7 @@ pub fn load_drops(model: &Model, load: usize, machine: impl Machine, keep: bool)
         d.leaf == Some(LevelSel::Any)
             && d.walk == Some(LevelSel::Any)
             && (d.negative == Some(LevelSel::Any) || !model.caches.invalid_cached)
-            && d.which.value == Which::Everything
+            && d.which.value == AddressSelector::Everything
             && d.whose.value.this
             && d.when.holds_with(machine, false, keep)
     })

@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use tlbc_facts::clause::Stores;
+use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::level::Levels;
 
 use super::choose::{Choice, Need};
@@ -213,7 +213,7 @@ impl<'m> Shaper<'m, '_> {
         let [.., walk] = tables;
         let mut steps = Vec::new();
         let mut open: Vec<usize> = Vec::new();
-        for stage in 0..Stores::MOST as u8 {
+        for stage in 0..CacheSet::MAX as u8 {
             let means: Vec<&Means> = walk.of_stage(stage).collect();
             if means.is_empty() {
                 continue;

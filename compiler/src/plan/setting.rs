@@ -1,7 +1,7 @@
 //! One machine and one kind of request: what there is to drop, and on whom.
 
 use tlbc_facts::cells::Cells;
-use tlbc_facts::clause::{What, Whose};
+use tlbc_facts::clause::{EntryKinds, TagSelector};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
@@ -107,7 +107,7 @@ impl<'m> Setting<'m> {
     }
 
     /// The tag classes that entries of the space have.
-    pub fn classes(&self, kind: Kind) -> Whose {
+    pub fn classes(&self, kind: Kind) -> TagSelector {
         let space = self.model.space(self.space);
         let cases = match kind {
             Kind::Leaf | Kind::Negative => &space.leaf,
@@ -115,13 +115,13 @@ impl<'m> Setting<'m> {
         };
         let tagged = self.tags().next().is_some();
         match cases.get(self.machine).map(|at| &at.value) {
-            Some(Under::Global) => Whose::GLOBAL,
-            Some(Under::EveryTag) => Whose {
+            Some(Under::Global) => TagSelector::GLOBAL,
+            Some(Under::EveryTag) => TagSelector {
                 other: tagged,
                 global: false,
-                ..Whose::ANY
+                ..TagSelector::ANY
             },
-            _ => Whose::THIS,
+            _ => TagSelector::THIS,
         }
     }
 
@@ -139,26 +139,26 @@ impl<'m> Setting<'m> {
     }
 
     /// The cells of a kind of entry, in the caches that hold it.
-    pub fn cells(&self, kind: Kind, levels: Levels, whose: Whose, holders: Agents) -> Cells {
-        let stores = self.model.caches.holding(kind);
-        let what = match kind {
-            Kind::Leaf => What::leaf(levels),
-            Kind::Walk => What::walk(levels),
-            Kind::Root => What {
+    pub fn cells(&self, kind: Kind, levels: Levels, whose: TagSelector, holders: Agents) -> Cells {
+        let caches = self.model.caches.holding(kind);
+        let kinds = match kind {
+            Kind::Leaf => EntryKinds::leaf(levels),
+            Kind::Walk => EntryKinds::walk(levels),
+            Kind::Root => EntryKinds {
                 root: true,
-                ..What::NOTHING
+                ..EntryKinds::NOTHING
             },
-            Kind::Negative => What {
+            Kind::Negative => EntryKinds {
                 negative: levels,
-                ..What::NOTHING
+                ..EntryKinds::NOTHING
             },
         };
-        Cells::of(What { stores, ..what }, whose, holders)
+        Cells::of(EntryKinds { caches, ..kinds }, whose, holders)
     }
 
     /// The leaf cells of each tag class, for whoever asks whether one loses all of them.
     pub fn leaves_of_classes(&self) -> [Cells; 3] {
-        let class = |this, other, global| Whose {
+        let class = |this, other, global| TagSelector {
             this,
             other,
             global,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use tlbc_facts::cells::Cells;
-use tlbc_facts::clause::Stores;
+use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 
@@ -60,7 +60,7 @@ impl Setting<'_> {
         let mut stores: Vec<usize> = (0..caches.stores.len()).collect();
         stores.sort_by_key(|&store| caches.depth(store));
         stores.into_iter().fold(Cells::NONE, |counted, store| {
-            let own = cells.in_stores(Stores(1 << store));
+            let own = cells.in_caches(CacheSet(1 << store));
             let depth = caches.depth(store);
             let from = caches.stores[store].from.map(|at| at.value);
             let own = match from {

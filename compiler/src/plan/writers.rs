@@ -4,7 +4,7 @@
 //! that was made through the old entry, at whatever address below it, on every CPU that may have cached it.
 
 use tlbc_facts::cells::Cells;
-use tlbc_facts::clause::{Stride, Whose};
+use tlbc_facts::clause::{RunUnit, TagSelector};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{Reach, Space};
 
@@ -13,7 +13,7 @@ use super::asked::outcomes;
 use super::choose::{self, Chooser};
 use super::pool::{Primitive, Setting};
 use super::shapes::Shaper;
-use crate::model::{Drops, Instr, Invalidate, Kind, Model, Which, Written};
+use crate::model::{AddressSelector, Drops, Instr, Invalidate, Kind, Model, Written};
 
 /// The instructions that write entries and serve no change of some level that they write, with these levels.
 pub fn unserved(model: &Model) -> Vec<(usize, Levels)> {
@@ -93,7 +93,7 @@ impl Shaper<'_, '_> {
             }
             let lost: Vec<_> = setting.lost(Instr::Invalidate(index)).collect();
             for (form, of) in it.forms.iter().enumerate() {
-                let run = |d: &Drops| matches!(d.which.value, Which::Run { .. });
+                let run = |d: &Drops| matches!(d.which.value, AddressSelector::Run { .. });
                 if !of.requires.holds(self.machine) || of.drops.iter().any(run) != runs {
                     continue;
                 }
@@ -126,17 +126,17 @@ impl Shaper<'_, '_> {
 fn certainly(setting: &Setting<'_>, drops: &Drops, level: Level) -> Cells {
     let from = Levels::only(level).union(Levels::above(level));
     let levels = match drops.which.value {
-        Which::Subtree | Which::Everything => Levels::ALL,
-        Which::OnePage => from,
+        AddressSelector::Subtree | AddressSelector::Everything => Levels::ALL,
+        AddressSelector::OnePage => from,
         // What is left of a change may be one entry.
-        Which::Run {
+        AddressSelector::Run {
             least: 1,
-            stride: Stride::Entries(counted),
+            stride: RunUnit::Entries(counted),
             ..
         } if counted.contains(level) => from,
-        Which::Run { .. } | Which::OneSet => Levels::NONE,
+        AddressSelector::Run { .. } | AddressSelector::OneSet => Levels::NONE,
     };
-    let cells = |kind| setting.cells(kind, levels, Whose::ANY, setting.holders());
+    let cells = |kind| setting.cells(kind, levels, TagSelector::ANY, setting.holders());
     cells(Kind::Leaf).union(&cells(Kind::Walk))
 }
 

@@ -3,7 +3,7 @@
 //! In: the plans and an [`Env`]. Out: the [`Effects`]: instructions in order, what is owed, who is
 //! interrupted. The generated Rust, given the same request and a recording sink, issues the same.
 
-use tlbc_facts::clause::Most;
+use tlbc_facts::clause::MaxCount;
 use tlbc_runtime::backend::{FinishSteps, IpiTargets};
 use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::level::Level;
@@ -241,10 +241,10 @@ impl Run<'_> {
         needed > operations || passes.pages() > pages
     }
 
-    fn most(&self, most: Most) -> u32 {
+    fn most(&self, most: MaxCount) -> u32 {
         match most {
-            Most::Count(count) => count,
-            Most::Limit(limit) => self.env.limits[limit as usize] as u32,
+            MaxCount::Count(count) => count,
+            MaxCount::Limit(limit) => self.env.limits[limit as usize] as u32,
         }
     }
 
@@ -306,7 +306,7 @@ impl Run<'_> {
         self.model.level_table(self.env.config)[level.index()].shift
     }
 
-    fn runs(&mut self, operand: usize, most: Most, body: &Node, rest: Option<&Node>) {
+    fn runs(&mut self, operand: usize, most: MaxCount, body: &Node, rest: Option<&Node>) {
         let model = self.model;
         let (Some(pass), Some(names)) = (self.pass, model.operands[operand].names.as_ref()) else {
             return;
