@@ -15,16 +15,16 @@
 //!
 //! Source: Linux ba8a9229ab9e, for machines on which a valid entry that is attached must not change by a store.
 
-use crate::backend::Backend;
-use crate::cpus::{CpuId, CpuMask, SharedCpuMask};
+use crate::backend::{Backend, Record};
 use crate::deferred::Deferred;
 use crate::fault::{Fault, is_back};
 use crate::level::Level;
+use crate::mask::{CpuId, CpuMask, SharedCpuMask};
 use crate::mmu::Misuse;
 use crate::mmu::Mmu;
 use crate::platform::Platform;
 use crate::pte::{Change, ChangeFacts, Changed, Deadline, Entry, Owner, Slot, Stricter, Was};
-use crate::request::{Extent, Ranges, Reach, Request, Space, SpaceFlags};
+use crate::request::{Extent, Ranges, Reach, Request, Space, SpaceFlags, Tag};
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier};
 
@@ -42,7 +42,7 @@ impl<P: Platform> Mmu<P> {
         if Self::FACTS.changes_plainly {
             let owner = Self::owner_of_store(space);
             // A store goes to no sink.
-            let sink = &mut crate::Record(|_| ());
+            let sink = &mut Record(|_| ());
             let mut changed = self.platform.backend().change(sink, slot, change, &owner);
             self.look_again(space, owner.flags, change, &mut changed);
             return changed;
@@ -64,7 +64,7 @@ impl<P: Platform> Mmu<P> {
                 .then(|| self.change_by_instruction(space, slot, change, true));
         }
         let owner = Self::owner_of_store(space);
-        let sink = &mut crate::Record(|_| ());
+        let sink = &mut Record(|_| ());
         let backend = self.platform.backend();
         let mut changed = backend.change_from(sink, slot, seen, change, &owner)?;
         self.look_again(space, owner.flags, change, &mut changed);
@@ -76,7 +76,7 @@ impl<P: Platform> Mmu<P> {
     fn owner_of_store(space: &AddressSpace<P::CpuSet>) -> Owner {
         Owner {
             space: space.kind,
-            tag: crate::Tag::default(),
+            tag: Tag::default(),
             reach: Reach::Wide,
             flags: space.flags(),
             may_defer: false,
@@ -127,7 +127,7 @@ impl<P: Platform> Mmu<P> {
             });
             if Self::defers(&changed) {
                 space.pending.attach.defer(); // before anybody attaches
-                self.platform.cpu(cpu).counters.owed.count(1);
+                self.platform.cpu(cpu).stats.owed.count(1);
             }
             Self::end_change(space);
             Self::before_looking();

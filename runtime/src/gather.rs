@@ -110,6 +110,22 @@ impl<P: Platform> Mmu<P> {
     ///
     /// As [`gather`](Self::gather). No CPU runs in the space, and none loads it again. CPUs that have it loaded lazily are made
     /// to leave it where they hold no reference.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("../doc/kernel.md")]
+    /// let space = a_space();
+    /// let table = Table::new(&space, Level(0));
+    /// table.set(3, frame(7));
+    /// let current = Current::User(space.clone());
+    /// let _ = MMU.switch(CpuId(0), current, None); // no CPU runs in it
+    /// MMU.teardown(&space, |gather| {
+    ///     gather.locked((), |section, ()| section.unmap(table.entry(3)))
+    /// })
+    /// .expect("a mapped page");
+    /// assert_eq!(log_lines().last().unwrap(), "frame 7 is free");
+    /// ```
     pub fn teardown<R>(
         &self,
         space: &AddressSpace<P::CpuSet>,
@@ -159,10 +175,10 @@ impl<P: Platform> Drop for Gather<'_, P> {
         if self.counts {
             self.space.gathers.sub(1, Barrier::Complete);
         }
-        let counters = |cpu| &self.mmu.platform.cpu(cpu).counters;
+        let stats = |cpu| &self.mmu.platform.cpu(cpu).stats;
         self.mmu
             .platform
-            .pin_cpu(false, |cpu| counters(cpu).abandoned.count(1));
+            .pin_cpu(false, |cpu| stats(cpu).abandoned.count(1));
     }
 }
 
@@ -182,6 +198,26 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// # Context
     ///
     /// As [`Mmu::gather`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("../doc/kernel.md")]
+    /// let space = a_space();
+    /// let [parent, child] = [0, 1].map(|_| Table::new(&space, Level(0)));
+    /// parent.set(0, frame(7) | WRITABLE);
+    /// // Fork: a pair of guards keeps two tables locked.
+    /// MMU.gather(&space, |gather| {
+    ///     let guards = (parent.lock.lock().unwrap(), child.lock.lock().unwrap());
+    ///     gather.locked(guards, |section, _| {
+    ///         let old = section.protect(&parent.entry(0), |bits| bits & !WRITABLE)?;
+    ///         child.set(0, old & !WRITABLE);
+    ///         Ok::<(), Misuse>(())
+    ///     })
+    /// })?;
+    /// assert_eq!(parent.bits(0), child.bits(0));
+    /// # Ok::<(), Misuse>(())
+    /// ```
     #[inline]
     pub fn locked<G, R>(
         &mut self,
@@ -204,6 +240,27 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// # Context
     ///
     /// As [`Mmu::gather`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("../doc/kernel.md")]
+    /// let space = a_space();
+    /// let table = Table::new(&space, Level(0));
+    /// (0..8).for_each(|index| table.set(index, frame(10 + index as u64)));
+    /// MMU.gather(&space, |gather| {
+    ///     for half in [0..4, 4..8] {
+    ///         gather.locked(table.lock.lock().unwrap(), |section, _| {
+    ///             section.unmap_all(half.map(|index| table.entry(index)))
+    ///         })
+    ///         .expect("mapped pages");
+    ///         if gather.is_full() {
+    ///             gather.flush(); // no lock is held here
+    ///         }
+    ///     }
+    /// });
+    /// assert_eq!(table.bits(7), 0);
+    /// ```
     pub fn flush(&mut self) {
         self.flush_entries();
         self.hand_out();
@@ -345,7 +402,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// Does what has to be done before the lock of a section is released.
     #[cold]
     #[inline(never)]
-    fn end_section(&mut self) {
+    pub(crate) fn end_section(&mut self) {
         if self.at_end & RMAPS != 0 {
             self.flush_entries();
         }
@@ -369,7 +426,7 @@ impl<'m, P: Platform> Gather<'m, P> {
 
     /// Completes a deferred flush if it is due, by a flush of everything of the space.
     #[inline]
-    fn complete(&self, flush: &PendingFlush) {
+    pub(crate) fn complete(&self, flush: &PendingFlush) {
         if flush.pending().is_some() {
             let everything = Scope::Everything { tables: true };
             self.mmu.flush_whole(self.space, everything, Why::Pending);

@@ -15,19 +15,19 @@
 //! Source: Linux `Documentation/mm/active_mm.rst`; Linux 2655421ae69f for lazy spaces that nobody counts.
 
 use crate::backend::{Backend, Root};
-use crate::cpus::{CpuId, CpuMask, SharedCpuMask};
+use crate::cpu::{CpuTlb, Loaded};
 use crate::deferred::LoadedTag;
 use crate::deferred::Pending;
 use crate::fault::{Fault, is_back};
-use crate::local::{CpuTlb, Loaded};
+use crate::mask::{CpuId, CpuMask, SharedCpuMask};
 use crate::mmu::Mmu;
 use crate::mmu::Unusable;
 use crate::platform::Platform;
 use crate::request::{Scope, SpaceFlags, SpaceId};
 use crate::shootdown::Why;
 use crate::space::AddressSpace;
+use crate::space::Tagging;
 use crate::sync::{Barrier, full_barrier, wait_until};
-use crate::tags::Tagging;
 
 /// What a CPU runs in: kept by the scheduler.
 #[derive(Debug)]
@@ -117,8 +117,8 @@ impl<P: Platform> Mmu<P> {
             .find_or_assign(space.id, space.slots, generation, space.id);
         if debt != Pending::None {
             let root = self.root(Some(line), space);
-            here.counters.paid.count(1);
-            here.counters.full_debt.count(1);
+            here.stats.paid.count(1);
+            here.stats.full_debt.count(1);
             let mut sink = self.platform.sink(cpu);
             let deferred = self.platform.backend().switch(&mut sink, &root, debt);
             here.slots.set_seen_gen(line, generation);
@@ -176,7 +176,7 @@ impl<P: Platform> Mmu<P> {
             debt = Pending::All;
         }
         if debt != Pending::None {
-            here.counters.paid.count(1);
+            here.stats.paid.count(1);
         }
         let root = self.root(line, space);
         let deferred = self
@@ -238,7 +238,7 @@ impl<P: Platform> Mmu<P> {
         let here = self.platform.cpu(cpu);
         let line = here.slots.find(space.id, space.slots);
         let deferred = line.is_some_and(|line| here.slots.take_view(line));
-        here.counters.paid.count(u64::from(deferred));
+        here.stats.paid.count(u64::from(deferred));
         let root = Root {
             table: space.user_table,
             ..self.root(line, space)
@@ -347,7 +347,7 @@ impl<P: Platform> Mmu<P> {
                     lazies.remove(holder);
                 }
             }
-            self.call(cpu, lazies, &crate::message::Message::Leave(space.id));
+            self.call(cpu, lazies, &crate::cpu::Message::Leave(space.id));
         });
     }
 

@@ -107,7 +107,7 @@ pub(super) fn is_item_only(word: &str) -> bool {
         "limit",
         "domain",
         "atomics",
-        "cpus",
+        "cpu_set",
         "unconfirmed",
     ];
     let is_within = ["arch", "levels", "form"];

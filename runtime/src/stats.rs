@@ -3,24 +3,16 @@
 //! Each CPU counts for itself, in words that it alone writes; reading takes no lock and stops nobody. A sum read
 //! while CPUs go on is of no one moment.
 
-use crate::backend::Backend;
-use crate::cpus::CpuId;
-use crate::level::Level;
-use crate::local::CpuTlb;
-use crate::mmu::Mmu;
-use crate::platform::Platform;
-use crate::request::Kept;
-use crate::request::{Extent, Ranges, Request, Scope};
 use crate::sync::Own;
 
 /// How many size classes [`Stats::pages`] has.
 pub const SIZES: usize = 12;
 
-macro_rules! counters {
+macro_rules! stats {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// The counters of a CPU.
+        /// The stats of a CPU.
         #[derive(Debug)]
-        pub(crate) struct Counters {
+        pub(crate) struct CpuStats {
             $(pub $name: Own,)*
             /// By size class.
             pub pages: [Own; SIZES],
@@ -35,8 +27,8 @@ macro_rules! counters {
             pub pages: [u64; SIZES],
         }
 
-        impl Counters {
-            /// Returns counters that are all 0.
+        impl CpuStats {
+            /// Returns stats that are all 0.
             pub const fn new() -> Self {
                 Self {
                     $($name: Own::new(0),)*
@@ -44,7 +36,7 @@ macro_rules! counters {
                 }
             }
 
-            fn add_to(&self, sum: &mut Stats) {
+            pub fn add_to(&self, sum: &mut Stats) {
                 $(sum.$name = sum.$name.wrapping_add(self.$name.get());)*
                 for (sum, word) in sum.pages.iter_mut().zip(&self.pages) {
                     *sum = sum.wrapping_add(word.get());
@@ -54,7 +46,7 @@ macro_rules! counters {
     };
 }
 
-counters! {
+stats! {
     /// Flushes that needed nobody, for no CPU had the space loaded.
     nobody,
     /// Flushes of the CPU that asked, alone.
@@ -87,7 +79,7 @@ counters! {
     abandoned,
 }
 
-impl Counters {
+impl CpuStats {
     /// A flush of so many pages.
     #[inline]
     pub fn flushed(&self, pages: u64) {
@@ -101,68 +93,18 @@ impl Counters {
     }
 }
 
-// What is known of a scope where it is made is to be known where it is matched.
-#[allow(clippy::inline_always)]
-impl<P: Platform> Mmu<P> {
-    /// Stats how much a flush names.
-    #[inline(always)]
-    pub(crate) fn count_size(&self, here: &CpuTlb<P::CpuSet>, request: &Request<'_>) {
-        match request.scope {
-            Scope::Page { .. } => here.counters.flushed(1),
-            Scope::Ranges(ranges) => self.count_entries(here, ranges),
-            Scope::Everything { .. } | Scope::Teardown => {}
-        }
-    }
-
-    #[inline]
-    fn count_entries(&self, here: &CpuTlb<P::CpuSet>, ranges: &Ranges) {
-        let backend = self.platform.backend();
-        let levels = backend.levels();
-        let entries = |level: Level, leaf: Extent| {
-            let shift = levels.get(level.index()).map_or(0, |facts| facts.shift);
-            if shift == 0 { 0 } else { leaf.entries(shift) }
-        };
-        here.counters.flushed(match ranges.kept() {
-            Kept::Run(level, extent) => entries(level, extent),
-            Kept::Sorted(sorted) => Level::all()
-                .zip(sorted.leaf)
-                .fold(0, |sum: u64, (level, leaf)| {
-                    sum.saturating_add(entries(level, leaf))
-                }),
-        });
-    }
-
-    /// What all CPUs counted.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        let mut sum = Stats::default();
-        self.locals()
-            .for_each(|local| local.counters.add_to(&mut sum));
-        sum.rollovers = self.tags.rollovers.get();
-        sum
-    }
-
-    /// What one CPU counted.
-    #[must_use]
-    pub fn stats_of(&self, cpu: CpuId) -> Stats {
-        let mut sum = Stats::default();
-        self.platform.cpu(cpu).counters.add_to(&mut sum);
-        sum
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn sizes_have_classes() {
-        let counters = Counters::new();
+        let stats = CpuStats::new();
         for pages in [0, 1, 2, 3, 4, 5, 512, 1025, u64::MAX] {
-            counters.flushed(pages);
+            stats.flushed(pages);
         }
         let mut counts = Stats::default();
-        counters.add_to(&mut counts);
+        stats.add_to(&mut counts);
         assert_eq!(counts.pages, [1, 1, 1, 2, 1, 0, 0, 0, 0, 0, 1, 2]);
     }
 }
