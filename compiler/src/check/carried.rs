@@ -1,8 +1,8 @@
-//! Sources: an operand carries what is at hand, and what the effect depends on.
+//! Sources: an operand carries only values that are known and that the effect depends on.
 //!
-//! In: the fields of operands, and what instructions drop, write and load. Out: E0306, E0313, E0409. Holds: whatever an
-//! operand carries is known where the instruction is issued, and decides what the instruction does; what writes an
-//! entry is told which. That it is told what it drops is `instructions`' and `bits`' business.
+//! In: the fields of operands, and what instructions drop, write and load. Out: E0306, E0313, E0409. Holds: every value
+//! that an operand carries is known where the instruction is issued and has an influence on its effect; an instruction
+//! that writes an entry is given that entry. `instructions` and `bits` check that it is given what it drops.
 
 use super::configs::both_hold;
 use super::{all_drops, compares_tag, field_of, hinted};
@@ -19,7 +19,7 @@ fn fields<'m>(model: &'m Model, template: &'m Template) -> impl Iterator<Item = 
     operands.flat_map(|&operand| &model.operands[operand].fields)
 }
 
-/// E0409: each instruction is told what is known where it is issued.
+/// Checks E0409: each instruction is given only what is known where it is issued.
 pub fn at_hand(model: &Model, found: &mut Vec<Diagnostic>) {
     for it in &model.invalidates {
         let writes = it.writes_entry.is_some();
@@ -90,7 +90,7 @@ fn unknown(
     )
 }
 
-/// E0409: what was made through one table entry is dropped by what changes that entry, since nothing else is told which.
+/// Checks E0409: only an instruction that changes a table entry drops what was made through it, because no other is given the entry.
 pub fn entry_at_hand(model: &Model, found: &mut Vec<Diagnostic>) {
     let flushes = (model.invalidates.iter()).filter(|it| it.writes_entry.is_none());
     let dropped = flushes.flat_map(|it| all_drops(it).map(|drops| (&it.named, drops)));
@@ -111,10 +111,10 @@ pub fn entry_at_hand(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0313: what an operand carries decides what the instruction does.
+/// Checks E0313: what an operand carries has an influence on what the instruction does.
 pub fn needless(model: &Model, found: &mut Vec<Diagnostic>) {
     for it in &model.invalidates {
-        // What drops nothing is issued for something else than its effect.
+        // An instruction that drops nothing is issued for another reason.
         let Some(first) = all_drops(it).next() else {
             continue;
         };
@@ -140,13 +140,13 @@ pub fn needless(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0313: a load that is told to keep entries keeps some, and what an operand says about a count is about one.
+/// Checks E0313: a load with `keep` keeps entries, and an operand that describes a count carries one.
 pub fn needless_facts(model: &Model, found: &mut Vec<Diagnostic>) {
     for it in &model.loads {
         let Some(field) = field_of(model, &it.template.operands, Source::Keep) else {
             continue;
         };
-        // That nothing is said to be dropped then is the weaker fact.
+        // A load that drops nothing then is the weaker fact.
         let keeps = |drops: &Drops| drops.when.terms.iter().any(|t| t.value.0 == Var::Keep);
         let kept = |drops: &&Drops| both_hold(model, &drops.when, &field.when).is_some();
         let Some(first) = it.drops.iter().find(|drops| kept(drops) && !keeps(drops)) else {
@@ -201,7 +201,7 @@ pub fn needless_facts(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0306: what writes an entry is told which, and what it becomes.
+/// Checks E0306: an instruction that writes an entry is given the entry, and its new value.
 pub fn entries_written(model: &Model, found: &mut Vec<Diagnostic>) {
     for it in &model.invalidates {
         let Some(writes) = &it.writes_entry else {
@@ -209,7 +209,7 @@ pub fn entries_written(model: &Model, found: &mut Vec<Diagnostic>) {
         };
         let takes = |source| field_of(model, &it.template.operands, source).is_some();
         let level = fields(model, &it.template).any(|f| matches!(f.value, Value::LevelAs(_)));
-        // The address of the entry says all; otherwise the table and the address do, and the level if there are several.
+        // The address of the entry is sufficient; otherwise table and address are, with the level if there are several.
         let by_table = takes(Source::Table) && takes(Source::Va);
         let lacks = if !takes(Source::Entry) && !by_table {
             Some((
@@ -242,7 +242,7 @@ pub fn entries_written(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0313: what writes an entry is given the old one only if it compares them.
+/// Checks E0313: an instruction that writes an entry is given the old one only if it compares them.
 pub fn compared(model: &Model, found: &mut Vec<Diagnostic>) {
     for it in &model.invalidates {
         let Some(writes) = it.writes_entry.as_ref().filter(|writes| !writes.if_old) else {
@@ -265,7 +265,7 @@ pub fn compared(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// What a field carries, if the effect depends on nothing of the kind.
+/// Returns what a field carries, if the effect depends on nothing of the kind.
 fn carried(it: &Invalidate, field: &Field) -> Option<(&'static str, &'static str)> {
     let any = |of: &dyn Fn(&Drops) -> bool| all_drops(it).any(of);
     let writes = it.writes_entry.is_some();

@@ -1,7 +1,7 @@
-//! Errata: what they take away is there to be taken, and what mends them mends them.
+//! Errata: they remove facts that exist, and their workarounds restore them.
 //!
 //! In: the errata, and the instructions that they weaken. Out: E0207, E0504, E0506. Holds: a
-//! workaround restores what its erratum takes, in an order in which it can.
+//! workaround restores what its erratum removes, in an order in which it can.
 
 use super::all_drops;
 use super::configs::Configs;
@@ -28,7 +28,7 @@ fn word(lost: Lost) -> &'static str {
     }
 }
 
-/// Every weakening, with its erratum.
+/// Returns every weakening, with its erratum.
 fn weakenings(model: &Model) -> impl Iterator<Item = (&Erratum, &Weakens)> {
     let errata = model.errata.iter();
     errata.flat_map(|erratum| {
@@ -39,13 +39,13 @@ fn weakenings(model: &Model) -> impl Iterator<Item = (&Erratum, &Weakens)> {
     })
 }
 
-/// The first workaround of an erratum on one side of an instruction.
+/// Returns the first workaround of an erratum on one side of an instruction.
 fn workaround(erratum: &Erratum, target: Instr, after: bool) -> Option<&Workaround> {
     let mut workarounds = erratum.workarounds.iter();
     workarounds.find(|workaround| workaround.target.value == target && workaround.after == after)
 }
 
-/// E0207: an erratum takes from an instruction what that does.
+/// Checks E0207: an erratum removes a fact that the instruction has.
 pub fn subjects(model: &Model, found: &mut Vec<Diagnostic>) {
     for (_, weakens) in weakenings(model) {
         let lost = weakens.lost.value;
@@ -89,7 +89,7 @@ pub fn subjects(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Whether an invalidation does what an erratum takes away, in these caches.
+/// Returns whether an invalidation has the fact that an erratum removes, in these caches.
 fn does(model: &Model, index: usize, lost: Lost, stores: Option<CacheSet>) -> bool {
     let it = &model.invalidates[index];
     match lost {
@@ -104,7 +104,7 @@ fn does(model: &Model, index: usize, lost: Lost, stores: Option<CacheSet>) -> bo
     }
 }
 
-/// Whether a clause speaks of the entries that are left behind.
+/// Returns whether a clause drops the entries that the erratum leaves.
 fn drops_lost(model: &Model, drops: &Drops, lost: Lost, stores: Option<CacheSet>) -> bool {
     let (there, kind) = match lost {
         Lost::Leaf => (drops.leaf.is_some(), Kind::Leaf),
@@ -117,7 +117,7 @@ fn drops_lost(model: &Model, drops: &Drops, lost: Lost, stores: Option<CacheSet>
     there && stores.is_none_or(|stores| stores.0 & held.0 != 0)
 }
 
-/// E0504: walk entries that an erratum leaves go before leaf entries do.
+/// Checks E0504: walk entries that an erratum leaves are dropped before leaf entries.
 pub fn leaves_before_walks(model: &Model, found: &mut Vec<Diagnostic>) {
     for (erratum, weakens) in weakenings(model) {
         let Instr::Invalidate(index) = weakens.target.value else {
@@ -148,7 +148,7 @@ pub fn leaves_before_walks(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0506: a completion that an erratum takes away is restored.
+/// Checks E0506: a completion that an erratum removes is restored.
 pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
     for (erratum, weakens) in weakenings(model) {
         let Instr::Barrier(index) = weakens.target.value else {
@@ -167,7 +167,7 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
             ) => {
                 found.extend(incomplete(model, index, workaround));
             }
-            // An interrupt drains the CPU that takes it, so the set can be interrupted.
+            // An IPI drains the CPU that handles it, so it can be sent to the set.
             (
                 None,
                 At {
@@ -213,7 +213,7 @@ fn unmended(model: &Model, barrier: usize, weakens: &Weakens) -> Diagnostic {
     ))
 }
 
-/// A workaround that does not end with a barrier as wide as the one that it mends.
+/// Reports a workaround that does not end with a barrier as wide as the one that it mends.
 fn incomplete(model: &Model, barrier: usize, workaround: &Workaround) -> Option<Diagnostic> {
     let weakened = &model.barriers[barrier];
     let needed = weakened.completes?;
@@ -241,7 +241,7 @@ fn incomplete(model: &Model, barrier: usize, workaround: &Workaround) -> Option<
     )
 }
 
-/// E0506: a workaround acts wherever what it mends does.
+/// Checks E0506: a workaround acts wherever the weakened instruction does.
 pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
     for (erratum, weakens) in weakenings(model) {
         let target = weakens.target.value;
@@ -255,7 +255,7 @@ pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// A workaround with an invalidation that acts on fewer than what it mends.
+/// Reports a workaround with an invalidation that acts on fewer agents than the weakened instruction.
 fn short(model: &Model, workaround: &Workaround, target: Instr) -> Option<Diagnostic> {
     let always = Cond::default();
     let requires = match target {
@@ -304,7 +304,7 @@ fn short(model: &Model, workaround: &Workaround, target: Instr) -> Option<Diagno
     })
 }
 
-/// E0506: entries that a barrier leaves behind are dropped by its workaround.
+/// Checks E0506: entries that a barrier leaves are dropped by its workaround.
 pub fn gone(model: &Model, found: &mut Vec<Diagnostic>) {
     for (erratum, weakens) in weakenings(model) {
         let Instr::Barrier(barrier) = weakens.target.value else {
@@ -355,7 +355,7 @@ pub fn gone(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0506: entries that an invalidation leaves behind are of a kind that its workaround drops.
+/// Checks E0506: entries that an invalidation leaves are of a kind that its workaround drops.
 pub fn left(model: &Model, found: &mut Vec<Diagnostic>) {
     for (erratum, weakens) in weakenings(model) {
         let Instr::Invalidate(index) = weakens.target.value else {
@@ -388,7 +388,7 @@ pub fn left(model: &Model, found: &mut Vec<Diagnostic>) {
             let restores =
                 |drops: &Drops| drops_lost(model, drops, lost, weakens.stores) && of_tags(drops);
             let mut dropped = invalidates.iter().flat_map(|it| all_drops(it));
-            // A barrier in front may be what the instruction needs to work.
+            // A barrier before it may be what the instruction needs to work.
             if dropped.any(restores) || !workaround.after && invalidates.is_empty() {
                 continue;
             }
@@ -411,7 +411,7 @@ pub fn left(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0507: a workaround stands beside something that its erratum weakens.
+/// Checks E0507: a workaround belongs to an instruction that its erratum weakens.
 pub fn needless(model: &Model, found: &mut Vec<Diagnostic>) {
     for erratum in &model.errata {
         for workaround in &erratum.workarounds {
@@ -437,7 +437,7 @@ pub fn needless(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0508: a workaround changes no table entry.
+/// Checks E0508: a workaround changes no table entry.
 pub fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
     for workaround in model.errata.iter().flat_map(|erratum| &erratum.workarounds) {
         for issued in &workaround.issue {
@@ -466,7 +466,7 @@ pub fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0506: behind a loop over addresses there is a workaround that needs none.
+/// Checks E0506: after a loop over addresses there is a workaround that needs none.
 pub fn in_loops(model: &Model, found: &mut Vec<Diagnostic>) {
     for (erratum, weakens) in weakenings(model) {
         let Instr::Invalidate(index) = weakens.target.value else {

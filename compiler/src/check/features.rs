@@ -1,8 +1,8 @@
-//! Features: nothing is used on a machine that does not have it, and nothing asked too early.
+//! Features: nothing is used on a machine that lacks it, and no condition is evaluated too early.
 //!
 //! In: every condition of the definition. Out: E0405, E0406, E0407. Holds: in each possible
-//! configuration in which an instruction may be used there is a tag for it and its barrier, and
-//! what is decided at boot depends on what is known at boot.
+//! configuration in which an instruction may be used its tag and its barrier exist, and
+//! decisions at boot depend on what is known at boot.
 
 use tlbc_runtime::agents::Agents;
 
@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::source::Span;
 
-/// The clauses that compare a tag, each with the conditions under which it comes to that.
+/// Returns the clauses that compare a tag, each with its conditions.
 fn compared(invalidate: &Invalidate) -> impl Iterator<Item = (&Drops, [&Cond; 3])> {
     invalidate.forms.iter().flat_map(|form| {
         let drops = form.drops.iter().filter(|drops| compares_tag(drops));
@@ -29,7 +29,7 @@ fn tag_conds(model: &Model) -> impl Iterator<Item = &Cond> {
         .map(|tag| &model.tags[tag].when)
 }
 
-/// E0405: an instruction that reaches other CPUs is given a tag that means the same space there.
+/// Checks E0405: an instruction that reaches other CPUs is given a tag that means the same space there.
 pub fn tags_of_one_cpu(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         let mut cases = invalidate.holders.cases.iter();
@@ -72,7 +72,7 @@ fn of_one_cpu(
     )
 }
 
-/// E0405: where CPUs share a TLB a tag means the same on all of them.
+/// Checks E0405: where CPUs share a TLB, a value of a tag means the same space on all of them.
 pub fn tags_in_shared_caches(model: &Model, found: &mut Vec<Diagnostic>) {
     let Some(shared) = model.caches.shared_by_core else {
         return;
@@ -95,7 +95,7 @@ pub fn tags_in_shared_caches(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0406: wherever an instruction that compares a tag may be used there is a tag.
+/// Checks E0406: wherever an instruction that compares a tag may be used there is a tag.
 pub fn tags_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         let name = invalidate.named.name.as_str();
@@ -141,7 +141,7 @@ fn tag_may_be_missing(
     )
 }
 
-/// E0406: wherever an instruction may be used there is the barrier that ends it, and what mends it.
+/// Checks E0406: wherever an instruction may be used, its barrier and its workarounds exist.
 pub fn barriers_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         for (after, when) in invalidate.after.iter().flat_map(|after| &after.cases) {
@@ -220,7 +220,7 @@ fn may_be_missing(
     );
 }
 
-/// E0407: what is decided at boot depends on nothing that is known later.
+/// Checks E0407: decisions at boot do not depend on what is known later.
 pub fn known_too_late(model: &Model, found: &mut Vec<Diagnostic>) {
     let early = |cond: &Cond, what: &str, found: &mut Vec<Diagnostic>| {
         later_than(model, cond, Known::Boot, what, found);
@@ -243,7 +243,7 @@ pub fn known_too_late(model: &Model, found: &mut Vec<Diagnostic>) {
         early(cond, "the width of table addresses is", found);
     }
     for field in model.operands.iter().flat_map(|operand| &operand.fields) {
-        // What holds of a space is known whenever one is flushed.
+        // Features of a space are known whenever it is flushed.
         let of_cpu = |cond: &Cond| Cond {
             terms: (cond.terms.iter())
                 .filter(|term| match term.value.0 {

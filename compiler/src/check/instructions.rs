@@ -1,8 +1,8 @@
-//! Instructions: a place for what they need, and a completion that keeps its promise.
+//! Instructions: fields for what they need, and barriers that complete them.
 //!
-//! In: invalidations, loads and barriers. Out: E0306, E0402, E0403, E0404. Holds: what an
-//! instruction drops can be named in its operands, and is gone and drained wherever it acts once
-//! its barrier is past.
+//! In: invalidations, loads and barriers. Out: E0306, E0402, E0403, E0404. Holds: the operands of an
+//! instruction can name what it drops, and its barrier makes this gone and drained wherever the
+//! instruction acts.
 
 use tlbc_runtime::agents::Agents;
 
@@ -13,7 +13,7 @@ use crate::diagnostic::Diagnostic;
 use crate::model::{AddressSelector, Drops, Invalidate, Model, Resync, Source, Var};
 use crate::source::Span;
 
-/// E0306: an invalidation has a field for the address, the tag, the count, the hint and the form.
+/// Checks E0306: an invalidation has a field for the address, the tag, the count, the hint and the form.
 pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         let operands = &invalidate.template.operands;
@@ -76,7 +76,7 @@ pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Whether a clause speaks of a cache that is said to have more than one set.
+/// Returns whether a clause drops entries of a cache with more than one set.
 fn counted_sets(model: &Model, drops: &Drops) -> bool {
     let stores = model.caches.stores.iter().enumerate();
     let mut named = stores.filter(|(i, _)| drops.stores.is_none_or(|s| s.0 & (1 << i) != 0));
@@ -86,7 +86,7 @@ fn counted_sets(model: &Model, drops: &Drops) -> bool {
     })
 }
 
-/// E0207: a function of the platform takes the same operands and answers alike wherever it is called.
+/// Checks E0207: a function of the platform has the same operands and answers in all calls.
 pub fn calls(model: &Model, found: &mut Vec<Diagnostic>) {
     let calls: Vec<_> = (model.invalidates.iter())
         .filter_map(|it| Some((it, it.call.as_ref()?)))
@@ -129,7 +129,7 @@ fn no_place(name: &str, template: Span, because: Span, word: &str, what: &str) -
     ))
 }
 
-/// E0306: a load loads something, and keeps only what it can be told to keep.
+/// Checks E0306: a load loads a root or a tag, and has a field for `keep` if it can keep entries.
 pub fn places_of_loads(model: &Model, found: &mut Vec<Diagnostic>) {
     for load in &model.loads {
         let operands = &load.template.operands;
@@ -161,7 +161,7 @@ pub fn places_of_loads(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0402: the barrier that ends an invalidation ends it wherever it acts.
+/// Checks E0402: the barrier after an invalidation completes it wherever it acts.
 pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         let Some(cases) = &invalidate.after else {
@@ -216,7 +216,7 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0402: the barrier that a `resync` names resyncs.
+/// Checks E0402: the barrier that a `resync` names resyncs.
 pub fn resyncs(model: &Model, found: &mut Vec<Diagnostic>) {
     for (at, _) in super::unused::resyncs(model).flat_map(Resync::barriers) {
         let barrier = &model.barriers[at.value];
@@ -234,7 +234,7 @@ pub fn resyncs(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0403: a barrier that completes says that entries are gone and accesses drained.
+/// Checks E0403: a barrier that completes makes entries gone and accesses drained.
 pub fn promises(model: &Model, found: &mut Vec<Diagnostic>) {
     for barrier in &model.barriers {
         let Some(completes) = barrier.completes else {
@@ -275,7 +275,7 @@ pub fn promises(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0404: what drops entries of the loaded tag acts where that tag is loaded.
+/// Checks E0404: an instruction on the loaded tag acts where that tag is loaded.
 pub fn loaded_elsewhere(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         let loaded = all_drops(invalidate).find(|drops| drops.whose.value.loaded);

@@ -1,7 +1,7 @@
-//! The kernel's space beside the others: its tag, its views and its addresses.
+//! The kernel's space: its tag, its views and its addresses.
 //!
-//! In: the two spaces, their tags and views. Out: E0303, E0307, E0512 to E0515. Holds: entries of the kernel are told from
-//! those of user spaces by their addresses or their tag, its tag is known, and one view runs with the kernel.
+//! In: the two spaces, their tags and views. Out: E0303, E0307, E0512 to E0515. Holds: entries of the kernel differ from
+//! those of user spaces in their addresses or their tag, its tag is known, and one view runs with the kernel.
 
 use super::configs::Configs;
 use super::tags_in;
@@ -9,7 +9,7 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Addresses, At, Config, Model, Space, Tag, Under};
 
-/// E0512: where entries of the kernel are under a tag, it is known which value it has.
+/// Checks E0512: where entries of the kernel are under a tag, its value is stated.
 pub fn tags_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
     for cases in [&model.kernel.leaf, &model.kernel.walk] {
         for (under, _) in &cases.cases {
@@ -39,8 +39,8 @@ pub fn tags_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0303, E0512: the value that entries of the kernel are under is one that the tag can have, one for both kinds, and
-/// no user space's.
+/// Checks E0303, E0512: entries of the kernel are under a value that the tag can have, the same for both kinds, and that
+/// no user space has.
 pub fn values_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
     let (leaf, walk) = (&model.kernel.leaf, &model.kernel.walk);
     for (under, _) in leaf.cases.iter().chain(&walk.cases) {
@@ -123,7 +123,7 @@ pub fn values_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Whether some view of a user space can have that value of a tag.
+/// Returns whether some view of a user space can have that value of a tag.
 fn gives_out(model: &Model, tag: &Tag, value: u64, config: Config) -> bool {
     let views = model
         .user
@@ -140,7 +140,7 @@ fn gives_out(model: &Model, tag: &Tag, value: u64, config: Config) -> bool {
     tag.is_root.is_none() && bits.iter().any(given)
 }
 
-/// E0513: on every machine one view of a space is loaded while the kernel runs.
+/// Checks E0513: on every machine one view of a space is loaded while the kernel runs.
 pub fn views(model: &Model, found: &mut Vec<Diagnostic>) {
     for space in [&model.user, &model.kernel] {
         let configs = Configs::of(model, space.views.iter().map(|view| &view.when));
@@ -177,7 +177,7 @@ pub fn views(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0307: a space has addresses on every machine; a stretch of them has at least one page, and begins where it can.
+/// Checks E0307: a space has addresses on every machine; they are at least one page, and begin at a multiple of their number.
 pub fn stretches(model: &Model, found: &mut Vec<Diagnostic>) {
     let least = model
         .geometries
@@ -225,7 +225,7 @@ pub fn stretches(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0514: the same address is not the kernel's and a user space's under the same tag.
+/// Checks E0514: no address belongs to the kernel and to a user space under the same tag.
 pub fn addresses(model: &Model, found: &mut Vec<Diagnostic>) {
     let (user, kernel) = (&model.user, &model.kernel);
     let conds = |space: &Space| -> Vec<_> {
@@ -261,7 +261,7 @@ pub fn addresses(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Under what entries of the kernel are, if entries of user spaces can be under the same.
+/// Returns under what entries of the kernel are cached, if entries of user spaces can be under the same.
 fn shared(model: &Model, config: Config) -> Option<&At<Under>> {
     let kernel = &model.kernel;
     let cases = [&kernel.leaf, &kernel.walk];
@@ -281,7 +281,7 @@ fn overlap(a: Addresses, b: Addresses) -> bool {
     a.base <= last(b) && b.base <= last(a)
 }
 
-/// E0515: a value of the tag is left for the kernel's own root.
+/// Checks E0515: a value of the tag is left for the kernel's own root.
 pub fn value_left(model: &Model, found: &mut Vec<Diagnostic>) {
     let configs = Configs::of(model, model.tags.iter().map(|tag| &tag.when));
     for config in configs.iter() {

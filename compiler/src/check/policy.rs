@@ -1,4 +1,4 @@
-//! Policy: what is stated follows from the facts.
+//! Policy: the facts permit what it states.
 //!
 //! In: the policy, and how entries change. Out: E0505, E0602, E0603, E0604. Holds: nothing is
 //! freed earlier than a flush allows, and entries can be changed as stated.
@@ -13,7 +13,7 @@ fn has_writer(model: &Model) -> bool {
     model.invalidates.iter().any(|i| i.writes_entry.is_some())
 }
 
-/// E0505: where plain stores are not allowed an instruction writes entries.
+/// Checks E0505: where plain stores are not allowed, an instruction writes entries.
 pub fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
     let plain = model.change.plain_store;
     if plain.value || has_writer(model) {
@@ -31,7 +31,7 @@ pub fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
     );
 }
 
-/// E0602: tables are freed after a flush only where the flush interrupts every CPU.
+/// Checks E0602: tables are freed after a flush only where the flush interrupts every CPU.
 pub fn tables_after_flush(model: &Model, found: &mut Vec<Diagnostic>) {
     let Some(stated) = model.policy.tables_deferred.filter(|at| !at.value) else {
         return;
@@ -71,7 +71,7 @@ pub fn tables_after_flush(model: &Model, found: &mut Vec<Diagnostic>) {
     );
 }
 
-/// E0603: pages are freed at the change only where the change itself flushes.
+/// Checks E0603: pages are freed at the change only where the change itself flushes.
 pub fn pages_at_change(model: &Model, found: &mut Vec<Diagnostic>) {
     let Some(stated) = model.policy.pages_batched.filter(|at| !at.value) else {
         return;
@@ -97,7 +97,7 @@ pub fn pages_at_change(model: &Model, found: &mut Vec<Diagnostic>) {
     );
 }
 
-/// E0604: strides are of levels that map pages.
+/// Checks E0604: strides are of levels that map pages.
 pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
     let Some(stated) = model.policy.strides else {
         return;

@@ -1,7 +1,7 @@
-//! Registers: what is read from them and what they must be set to can be true together.
+//! Registers: the fields that are read and the required values do not contradict each other.
 //!
-//! In: the features and limits that a register tells, and the setup of the machine. Out: E0204, E0208 and E0701 to E0704. Holds: each field has one place and a value that fits it, no two features are read alike,
-//! and in every configuration there are register values that agree with all that is said.
+//! In: the features and limits that registers report, and the setup of the machine. Out: E0204, E0208 and E0701 to E0704. Holds: each field has one place and a value that fits it, no two features are read in the same way,
+//! and in every configuration there are register values that agree with all statements.
 
 use super::configs::Configs;
 use super::tables::counts;
@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::source::Span;
 
-/// A field that the setup of the machine gives a value.
+/// A register field that the setup requires to have a value.
 struct Set<'m> {
     register: &'m str,
     field: &'m str,
@@ -60,7 +60,7 @@ fn read(model: &Model) -> impl Iterator<Item = (&Feature, &ReadFrom)> {
     features.filter_map(|feature| Some((feature, feature.from.as_ref()?)))
 }
 
-/// E0701: a value fits the bits that are to have it, and not every value is as large. A limit can have each value that its
+/// Checks E0701: a value fits its bits, and is not one that every register value reaches. A limit can have each value that its
 /// bits give.
 pub fn values(model: &Model, found: &mut Vec<Diagnostic>) {
     for (_, from) in read(model) {
@@ -117,7 +117,7 @@ fn beyond(limit: &Limit) -> Option<Diagnostic> {
     )
 }
 
-/// E0702: a field of a register has one place, and shares its bits with no other.
+/// Checks E0702: a field of a register has one place, and shares its bits with no other.
 pub fn fields(model: &Model, found: &mut Vec<Diagnostic>) {
     let sets = sets(model);
     for (index, set) in sets.iter().enumerate() {
@@ -162,7 +162,7 @@ fn overlap(message: String, bits: &Bits, first: &Bits) -> Diagnostic {
         .help("correct the bits of one of them")
 }
 
-/// E0703: two features are not read from the same bits by the same comparison.
+/// Checks E0703: two features are not read from the same bits by the same comparison.
 pub fn features(model: &Model, found: &mut Vec<Diagnostic>) {
     let all: Vec<(&Feature, &ReadFrom)> = read(model).collect();
     for (index, (feature, from)) in all.iter().enumerate() {
@@ -187,12 +187,12 @@ pub fn features(model: &Model, found: &mut Vec<Diagnostic>) {
 
 fn is_same(a: &ReadFrom, b: &ReadFrom) -> bool {
     let (first, second) = (a.value.value, b.value.value);
-    // At least the largest value is the largest.
+    // `>=` the largest value is `=` that value.
     let alike = a.comparison == b.comparison || first == a.bits.most();
     a.register == b.register && a.bits.are(&b.bits) && first == second && alike
 }
 
-/// Whether a value passes a comparison.
+/// Returns whether a value passes a comparison.
 fn holds(comparison: Comparison, value: u64, with: u64) -> bool {
     match comparison {
         Comparison::Equal => value == with,
@@ -200,7 +200,7 @@ fn holds(comparison: Comparison, value: u64, with: u64) -> bool {
     }
 }
 
-/// E0704, E0204: two statements about a field agree, and do not say the same twice.
+/// Checks E0704, E0204: two statements about a field agree, and are not the same.
 pub fn settings(model: &Model, found: &mut Vec<Diagnostic>) {
     let sets = sets(model);
     for (index, set) in sets.iter().enumerate() {
@@ -240,7 +240,7 @@ pub fn settings(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0704: what the setup demands of the bits that tell a feature agrees with the feature.
+/// Checks E0704: the value that the setup requires of the bits that report a feature agrees with the feature.
 pub fn features_as_set(model: &Model, found: &mut Vec<Diagnostic>) {
     for (index, feature) in model.features.iter().enumerate() {
         let Some(from) = &feature.from else { continue };
@@ -284,7 +284,7 @@ fn contradiction(span: Span, message: String, first: Span) -> Diagnostic {
         .help("correct one of the two, or give each a condition: `= 0, 1 when feature`")
 }
 
-/// E0208: each value of a field counts in some configuration.
+/// Checks E0208: each value of a field counts in some configuration.
 pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
     for set in sets(model) {
         let configs = Configs::of(model, set.values.conds());

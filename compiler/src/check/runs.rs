@@ -1,7 +1,7 @@
-//! Runs: an instruction names as many entries as it says, of a size that it can tell.
+//! Runs: the operand can name every count that the instruction takes, of the right entries.
 //!
 //! In: invalidations of runs and the operands that count them. Out: E0308 and E0408. Holds: a
-//! range can be cut into runs, no smaller leaf lies between the addresses that a run names, and what writes a run of
+//! range can be divided into runs, no smaller leaf lies between the addresses that a run names, and an instruction that writes a run of
 //! entries drops what was made through them.
 
 use tlbc_facts::clause::{MaxCount, RunUnit};
@@ -13,7 +13,7 @@ use crate::diagnostic::Diagnostic;
 use crate::lower::UNLIMITED;
 use crate::model::{AddressSelector, Drops, Invalidate, Model, Names, Source, Value};
 
-/// The runs that instructions drop, each with the formula of its operand.
+/// Returns the runs that instructions drop, each with the formula of its operand.
 fn runs(model: &Model) -> impl Iterator<Item = (&Invalidate, &Drops, &Names)> {
     model.invalidates.iter().flat_map(|invalidate| {
         let mut operands = invalidate.template.operands.iter();
@@ -24,7 +24,7 @@ fn runs(model: &Model) -> impl Iterator<Item = (&Invalidate, &Drops, &Names)> {
     })
 }
 
-/// E0308: the operand can say every count that the instruction takes.
+/// Checks E0308: the operand can name every count that the instruction takes.
 pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
     for (invalidate, drops, names) in runs(model) {
         let AddressSelector::Run {
@@ -93,12 +93,12 @@ pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Whether the operands say where a run ends, and not how many it has.
+/// Returns whether the operands give the end of a run, and not its count.
 fn is_by_end(model: &Model, invalidate: &Invalidate) -> bool {
     super::field_of(model, &invalidate.template.operands, Source::End).is_some()
 }
 
-/// E0408: a run that counts entries is told of which level, and the level maps pages.
+/// Checks E0408: a run that counts entries is given their level, and the level maps pages.
 pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
     for (invalidate, drops, _) in runs(model) {
         let AddressSelector::Run {
@@ -151,7 +151,7 @@ pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0408: a run of an instruction that writes entries counts the entries that it writes.
+/// Checks E0408: a run of an instruction that writes entries counts the entries that it writes.
 pub fn written(model: &Model, found: &mut Vec<Diagnostic>) {
     for (invalidate, drops, _) in runs(model) {
         let (AddressSelector::Run { stride, .. }, Some(writes)) =
@@ -197,7 +197,7 @@ fn tells(model: &Model, invalidate: &Invalidate, level: Level) -> bool {
     })
 }
 
-/// E0311: a run says how long it can be, unless its operand names any number.
+/// Checks E0311: a run states its largest count, unless its operand names any number.
 pub fn limited(model: &Model, found: &mut Vec<Diagnostic>) {
     for (invalidate, drops, names) in runs(model) {
         let AddressSelector::Run {

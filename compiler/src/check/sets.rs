@@ -1,14 +1,14 @@
 //! Sets: caches that are dropped one set at a time.
 //!
-//! In: the caches and what instructions drop. Out: E0310. Holds: a loop over the sets of a cache knows how
-//! many there are.
+//! In: the caches and what instructions drop. Out: E0310. Holds: the number of sets is stated for each cache over
+//! whose sets a flush loops.
 
 use super::all_drops;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{AddressSelector, Cases, Cond, Drops, Kind, Model};
 
-/// The most sets that a cache has of those that a clause drops one set of, by some count of each cache.
+/// Returns the largest number of sets of the caches of which a clause drops one set.
 pub fn most(
     model: &Model,
     drops: &Drops,
@@ -23,7 +23,7 @@ pub fn most(
     counts.max()
 }
 
-/// E0310: what is dropped one set at a time is in a cache that says how many it has.
+/// Checks E0310: a cache that is dropped one set at a time states the number of its sets.
 pub fn counted(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         for drops in all_drops(invalidate).filter(|d| d.which.value == AddressSelector::OneSet) {

@@ -1,8 +1,8 @@
-//! Spaces: a CPU that enters one leaves the entries of the other behind.
+//! Spaces: after a switch a CPU does not use entries of the previous space.
 //!
 //! In: the tags, and what a switch and a return to user code load. Out: E0503, E0509, E0510, E0511, E0516. Holds: in
-//! every configuration a switch loads the root of the space, and for each kind of entry a tag of the space's own, which
-//! is no other tag's, or it drops what the space before it left; and every view is loaded when it has to be.
+//! every configuration a switch loads the root of the space, and for each kind of entry a tag of the space, or it
+//! drops what the previous space left; tags have no values in common; and every view is loaded when it must be.
 
 use super::configs::Configs;
 use super::{fields_of, tags_in, user_tags};
@@ -12,7 +12,7 @@ use crate::model::{
     AddressSelector, At, Cond, Config, Kind, LevelSel, Load, Loads, Model, Source, Tag, Under,
 };
 
-/// What a switch loads in a configuration.
+/// Returns what a switch loads in a configuration.
 fn loaded(model: &Model, config: Config) -> Vec<&Load> {
     let loads = model.switch.loads.iter();
     let here = loads.filter(|loads: &&Loads| loads.when.holds(config));
@@ -20,7 +20,7 @@ fn loaded(model: &Model, config: Config) -> Vec<&Load> {
         .collect()
 }
 
-/// The kinds of entries that a CPU may keep of a space, with the tag that they are under.
+/// Returns the kinds of entries that a CPU may keep of a space, with the tag that they are under.
 fn kept(model: &Model, config: Config) -> Vec<(Kind, &At<Under>)> {
     let kinds = [
         (Kind::Leaf, &model.user.leaf, true),
@@ -37,7 +37,7 @@ fn kept(model: &Model, config: Config) -> Vec<(Kind, &At<Under>)> {
         .collect()
 }
 
-/// E0503: a switch changes the tag that entries are under, or drops them.
+/// Checks E0503: a switch changes the tag that entries are under, or drops them.
 pub fn switches(model: &Model, found: &mut Vec<Diagnostic>) {
     let configs = Configs::of(model, conds(model));
     for config in configs.iter() {
@@ -55,14 +55,14 @@ pub fn switches(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Entries that the next space can use.
+/// Entries of the previous space that the next one can use.
 struct Shared {
     why: String,
     fact: crate::source::Span,
     label: &'static str,
 }
 
-/// What keeps entries that a switch does not drop from being told apart, if anything does.
+/// Returns why entries that a switch does not drop cannot be distinguished, if they cannot.
 fn shared(
     model: &Model,
     loads: &[&Load],
@@ -141,7 +141,7 @@ fn open_memory(model: &Model, shared: &Shared, when: &str) -> Diagnostic {
         .help("load a tag of the space under which its entries are cached, or state what loading drops: `drops leaf, walk of everything, this tag;`")
 }
 
-/// Everything on which a switch can depend.
+/// Returns the conditions on which a switch can depend.
 fn conds(model: &Model) -> impl Iterator<Item = &Cond> {
     let tags = user_tags(model)
         .into_iter()
@@ -159,13 +159,13 @@ fn conds(model: &Model) -> impl Iterator<Item = &Cond> {
         .chain(model.switch.loads.iter().map(|loads| &loads.when))
 }
 
-/// Whether the load is given something from a source in this configuration.
+/// Returns whether the load is given a value of this source in this configuration.
 fn takes(model: &Model, load: &Load, source: Source, config: Config) -> bool {
     let mut fields = fields_of(model, &load.template.operands, source);
     fields.any(|field| field.when.holds(config))
 }
 
-/// Whether one of them carries the tag; where the tag is the root, the root does.
+/// Returns whether one of them carries the tag; where the tag is the root, the root does.
 fn carry_tag(model: &Model, loads: &[&Load], config: Config) -> bool {
     let is_root = tags_in(model, config).any(|tag| tag.is_root.is_some());
     loads.iter().any(|load| {
@@ -174,8 +174,8 @@ fn carry_tag(model: &Model, loads: &[&Load], config: Config) -> bool {
     })
 }
 
-/// Whether loading drops what the space before it left of a kind, even where it is asked to keep
-/// entries: without tags nothing else would ever ask it to drop them.
+/// Returns whether loading drops the entries of a kind that the previous space left, even with `keep`:
+/// without tags no other statement requires that they are dropped.
 fn drops(model: &Model, load: &Load, kind: Kind, under: &Under, config: Config) -> bool {
     let keep = takes(model, load, Source::Keep, config);
     load.drops.iter().any(|drops| {
@@ -202,9 +202,9 @@ fn drops(model: &Model, load: &Load, kind: Kind, under: &Under, config: Config) 
     })
 }
 
-/// E0509: a switch loads the root of the space.
+/// Checks E0509: a switch loads the root of the space.
 pub fn roots(model: &Model, found: &mut Vec<Diagnostic>) {
-    // Where the machine finds the top table by the tag, there is no root to load.
+    // Where the machine finds the top table by the tag, no root is loaded.
     if model.caches.root.is_some() {
         return;
     }
@@ -234,7 +234,7 @@ pub fn roots(model: &Model, found: &mut Vec<Diagnostic>) {
     );
 }
 
-/// E0510: tags of one machine have no value in common.
+/// Checks E0510: tags of one machine have no value in common.
 pub fn values(model: &Model, found: &mut Vec<Diagnostic>) {
     let tags: Vec<&Tag> = user_tags(model)
         .into_iter()
@@ -268,7 +268,7 @@ pub fn values(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0511: where there is a tag, a switch loads it.
+/// Checks E0511: where there is a tag, a switch loads it.
 pub fn tags_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
     let configs = Configs::of(model, conds(model));
     for config in configs.iter() {
@@ -276,7 +276,7 @@ pub fn tags_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
         let Some(tag) = tags_in(model, config).next() else {
             continue;
         };
-        // A switch that loads no tag and drops nothing has been reported for that.
+        // A switch that loads no tag and drops nothing has been reported by E0503.
         let dropped = kept(model, config).iter().all(|(kind, under)| {
             (loads.iter()).any(|load| drops(model, load, *kind, &under.value, config))
         });
@@ -306,14 +306,14 @@ pub fn tags_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0516: a switch loads the view with which the kernel runs, and a return to user code every other.
+/// Checks E0516: a switch loads the view with which the kernel runs, and a return to user code every other.
 pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
     let views = &model.user.views;
     let of_resume = model.return_to_user.loads.iter().map(|loads| &loads.when);
     let whens = views.iter().map(|view| &view.when).chain(of_resume);
     let configs = Configs::of(model, conds(model).chain(whens));
     let finding = |span, message: String| Diagnostic::new(Code::E0516, span, message);
-    // Where none or two are loaded while the kernel runs, that has been reported.
+    // Not exactly one view that is loaded while the kernel runs has been reported by E0513.
     let one = |config: Config| {
         let loaded = views
             .iter()
@@ -324,7 +324,7 @@ pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
         return;
     }
     for config in configs.iter() {
-        // Without a tag, a view is a root alone: whatever is loaded drops the entries of the one before.
+        // Without a tag, a view is a root alone, and a load drops the entries of the previous one.
         if tags_in(model, config).next().is_none() {
             continue;
         }

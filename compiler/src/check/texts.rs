@@ -1,4 +1,4 @@
-//! Texts of instructions: each operand is where the text and the assembler can take it.
+//! Texts of instructions: each operand is in a place where the text and the assembler can use it.
 //!
 //! In: barriers, invalidations and loads. Out: E0321. Holds: every operand of an instruction is either in a register of
 //! its own, or named in the text that is assembled.
@@ -9,10 +9,10 @@ use crate::model::{Invalidate, Model, Operand, Place, Template};
 use crate::source::Span;
 use crate::template::{self, mentions, names};
 
-/// E0321: an operand is named in the text, unless it is in a register of its own.
+/// Checks E0321: an operand is named in the text, unless it is in a register of its own.
 pub fn operands(model: &Model, found: &mut Vec<Diagnostic>) {
     for barrier in &model.barriers {
-        // E0409 is about those that depend on a request.
+        // E0409 reports operands that depend on a request.
         let is_constant =
             |it: &Operand| it.fields.iter().all(|field| field.value.source().is_none());
         let operands = barrier
@@ -68,7 +68,7 @@ fn template(model: &Model, template: &Template, lines: &[String], found: &mut Ve
     }
 }
 
-/// What is assembled takes no operand that the instruction has not.
+/// Reports an operand in the assembled text that the instruction does not have.
 fn encoded(model: &Model, it: &Invalidate, found: &mut Vec<Diagnostic>) {
     let Some(encoded) = &it.encoded else { return };
     for line in &encoded.value {

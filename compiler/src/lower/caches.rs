@@ -1,4 +1,4 @@
-//! What the machine may remember.
+//! What the machine may cache.
 
 use tlbc_facts::clause::CacheSet;
 
@@ -10,7 +10,7 @@ use crate::model::{At, Caches, Named, Store, Stricter};
 use crate::source::Span;
 
 impl Lower {
-    /// The caches, in the order in which they are said to hold something.
+    /// Declares the caches, in the order of their `holds` statements.
     pub(super) fn declare_stores(&mut self, items: &[Item]) {
         let mut stores: Vec<Named> = Vec::new();
         let facts = of_kind!(items, Caches).flat_map(|caches| &caches.facts);
@@ -41,7 +41,7 @@ impl Lower {
         self.stores = stores;
     }
 
-    /// The caches of these names; none where no name is given.
+    /// Returns the caches of these names; none where no name is given.
     pub(super) fn stores(&mut self, names: &[Ident]) -> Option<CacheSet> {
         self.repeated_names(names);
         let mut stores = None;
@@ -52,7 +52,7 @@ impl Lower {
         stores
     }
 
-    /// How many neighbouring entries of a level one translation serves.
+    /// Returns the number of neighbouring entries of a level that one translation serves.
     fn joined(
         &mut self,
         level: Option<&Ident>,
@@ -233,7 +233,7 @@ impl Lower {
         (out.clean_to_dirty_walks, out.accessed_may_stay) = (clean.is_some(), accessed.is_some());
         out.shared_by_core = shared.filter(|at| at.value).map(|at| at.span);
         out.joined = joined;
-        // Plans rest on these four; a machine that is otherwise cannot be described yet.
+        // All plans rely on these; a machine for which they are not true cannot be described yet.
         let rests = [
             (
                 shared.is_some(),
@@ -268,7 +268,7 @@ impl Lower {
         out
     }
 
-    /// Caches that make their entries from their own, by way of others: each circle once.
+    /// Reports caches that make their entries from their own through others: each circle once.
     fn caches_in_circles(&mut self, stores: &mut [Store]) {
         for start in 0..stores.len() {
             let from = |store: usize| stores[store].from;
@@ -287,7 +287,7 @@ impl Lower {
             .note("entries are made from page tables, directly or through another cache")
             .help("remove one `from` of the circle");
             let mut next = start;
-            // What is left is no circle any more.
+            // The rest is not a circle any more.
             while let Some(at) = stores[next].from.take() {
                 let name = &stores[next].named.name;
                 diagnostic = diagnostic.because(at.span, format!("of `{name}`"));

@@ -43,7 +43,7 @@ impl Lower {
         out
     }
 
-    /// Features, errata and geometries become bits of one word, so their names are of one kind.
+    /// Reports names that two of features, errata and geometries share: all of them become flags of a configuration.
     fn flags_share_a_name(&mut self, errata: &[Named]) {
         let kinds = [
             self.features.clone(),
@@ -60,8 +60,8 @@ impl Lower {
         }
     }
 
-    /// Whether there are more than fit one word of configuration, or than every set of can be gone
-    /// through.
+    /// Reports more features, errata, geometries or sets of CPUs than a configuration can have, and returns whether
+    /// there are.
     pub(super) fn too_many_flags(&mut self, errata: &[Erratum]) -> bool {
         const MOST: [(usize, &str); 4] = [
             (16, "features"),
@@ -87,7 +87,7 @@ impl Lower {
         beyond.is_some()
     }
 
-    /// A barrier or an invalidation, where it is named.
+    /// Returns the barrier or invalidation of a name.
     fn target(&mut self, name: &Ident) -> Option<At<Instr>> {
         Some(At {
             value: self.instruction(name)?,
@@ -95,7 +95,7 @@ impl Lower {
         })
     }
 
-    /// `user` or `kernel`
+    /// Returns the space of a word: `user` or `kernel`.
     fn of_space(&mut self, name: &Ident) -> Option<Space> {
         match name.node.as_str() {
             "user" => Some(Space::User),
@@ -107,7 +107,7 @@ impl Lower {
         }
     }
 
-    /// One for each target.
+    /// Returns one for each target.
     fn weakens(&mut self, it: &ast::Weakens) -> Vec<Weakens> {
         let space = it.space.as_ref().map(|name| self.of_space(name));
         let on = it
@@ -137,7 +137,7 @@ impl Lower {
         weakens.collect()
     }
 
-    /// One for each target.
+    /// Returns one for each target.
     fn workaround(&mut self, it: &ast::Workaround) -> Vec<Workaround> {
         self.repeated_names(&it.targets);
         let issue: Vec<Issued> = it.issue.iter().filter_map(|i| self.issued(i)).collect();
@@ -424,7 +424,7 @@ impl Lower {
     }
 }
 
-/// Of what a fact is said, if not of this event.
+/// Returns the blocks to which a fact belongs, if not to this one.
 fn misplaced(kind: EventKind, fact: &EventFact) -> Option<&'static str> {
     match (fact, kind) {
         (EventFact::ContentsUnknown(_), EventKind::Switch | EventKind::ReturnToUser) => {

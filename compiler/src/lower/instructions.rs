@@ -27,7 +27,7 @@ pub(super) fn named(ident: &Ident) -> Named {
 }
 
 impl Lower {
-    /// The instructions of a text; none, and a finding, where it is malformed.
+    /// Returns the instructions of a text; none, with a diagnostic, where it is malformed.
     fn lines(&mut self, text: &ast::Text) -> Vec<String> {
         template::parse(&text.node).unwrap_or_else(|malformed| {
             let span = within(text, malformed.range);
@@ -37,7 +37,7 @@ impl Lower {
         })
     }
 
-    /// The lines of a template, and the operands in the order in which it names them.
+    /// Returns the lines of a template, and the operands in the order in which it names them.
     fn template(&mut self, text: &ast::Text, with: &[Ident]) -> Template {
         let lines = self.lines(text);
         let mut operands = Vec::new();
@@ -130,7 +130,7 @@ impl Lower {
         all.into_iter().map(|it| self.invalidate(it)).collect()
     }
 
-    /// What a call of the platform looks like in a trace.
+    /// Returns the text of a call of the platform in a trace.
     fn call(&mut self, name: &Ident, with: &[Ident]) -> Template {
         let mut operands = Vec::new();
         for ident in with {
@@ -251,7 +251,7 @@ impl Lower {
                 }
             }
         }
-        self.silences(it, per.is_some(), holders.is_some(), after.is_some());
+        self.missing_facts(it, per.is_some(), holders.is_some(), after.is_some());
         let assembled = encoded.as_ref().map(|at: &At<Vec<String>>| &at.value);
         let lines = assembled.unwrap_or(&template.lines).iter();
         let parts = match it.call {
@@ -317,8 +317,8 @@ impl Lower {
         }
     }
 
-    /// A primitive that is silent on a question is an error.
-    fn silences(&mut self, it: &ast::Invalidate, per: bool, holders: bool, after: bool) {
+    /// Reports the required facts that an instruction does not state.
+    fn missing_facts(&mut self, it: &ast::Invalidate, per: bool, holders: bool, after: bool) {
         let drops = (it.facts.iter()).any(|f| {
             matches!(
                 f.node,
@@ -354,7 +354,7 @@ impl Lower {
         }
     }
 
-    /// E0401: an instruction or a form leaves a question open; one that a row of a `for` made names the row.
+    /// Reports E0401: an instruction or a form does not state a required fact. One that a row of a `for` made names the row.
     fn silent(&mut self, name: &Ident, what: &str, help: &str) {
         let message = format!("`{}` does not say {what}", name.node);
         let silent = Diagnostic::new(Code::E0401, name.span, message)
@@ -426,7 +426,7 @@ impl Lower {
     }
 }
 
-/// A part of a text. Where a `for` made another text of it, all of what is in the definition.
+/// Returns the place of a part of a text. Where a `for` made another text of it, the place of the whole text.
 fn within(text: &ast::Text, range: Range<usize>) -> Span {
     let Span { file, start, end } = text.span;
     if (end - start) as usize != text.node.len() + 2 {

@@ -13,7 +13,7 @@ use crate::spelling::nearest;
 
 impl Lower {
     /// Orders the level names of all geometries from the leaf up: each geometry lists them so, and
-    /// one that lacks a level takes no part in placing it.
+    /// one without a level does not determine its place.
     pub(super) fn declare_levels(&mut self, items: &[Item]) {
         let mut order: Vec<Named> = Vec::new();
         for geometry in of_kind!(items, Geometry) {
@@ -67,7 +67,7 @@ impl Lower {
         }
     }
 
-    /// `self`, `core`, `cpus`, `devices` or a domain.
+    /// Returns the agents of `self`, `core`, `cpus`, `devices` or a domain.
     pub(super) fn holders(&mut self, ident: &Ident) -> Option<Agents> {
         let mut known = vec![
             ("self".to_owned(), Agents::SELF),
@@ -209,7 +209,7 @@ impl Lower {
         out
     }
 
-    /// Features that need themselves, by way of others: each circle once.
+    /// Reports features that need themselves through others: each circle once.
     fn circles(&mut self, features: &[Feature]) {
         let mut reported = vec![false; features.len()];
         for start in 0..features.len() {
@@ -260,7 +260,7 @@ impl Lower {
     }
 }
 
-/// The features from one to another, each with the words in which it needs the next.
+/// Returns the features from one to another, each with the words by which it needs the next.
 fn way(
     features: &[Feature],
     from: usize,

@@ -1,7 +1,7 @@
 //! From the AST to the model.
 //!
-//! In: an [`ast::Arch`]. Out: a [`Model`], and a diagnostic for every name that is not known, is
-//! used twice or does not belong where it stands, and for every part that is missing. Holds
+//! In: an [`ast::Arch`]. Out: a [`Model`], and a diagnostic for every name that is unknown, is
+//! used twice or is not possible in its place, and for every part that is missing. Holds
 //! afterwards: what [`Model`] promises. A statement that cannot be resolved is left out, so that
 //! one run reports as much as it can; without its essential parts there is no model.
 
@@ -32,7 +32,7 @@ use expand::Origins;
 use names::{UnknownOfRow, Unread};
 use std::collections::BTreeSet;
 
-/// What spaces there are.
+/// The words for the two spaces.
 const SPACES: [&str; 2] = ["user", "kernel"];
 
 /// Resolves a definition.
@@ -49,7 +49,7 @@ pub fn lower(arch: &ast::Arch) -> (Option<Model>, Vec<Diagnostic>) {
     (model, cx.diagnostics)
 }
 
-/// What is known while a definition is resolved.
+/// The state while a definition is resolved.
 #[derive(Default)]
 struct Lower {
     diagnostics: Vec<Diagnostic>,
@@ -57,7 +57,7 @@ struct Lower {
     origins: Origins,
     /// The unknown names that rows of a `for` made.
     unknown_of_rows: Vec<UnknownOfRow>,
-    /// What stands between braces in a name of a `for` and is none of its variables.
+    /// The texts between braces in names of a `for` that are none of its variables.
     unknown_variables: BTreeSet<String>,
     features: Vec<Named>,
     geometries: Vec<Named>,
@@ -75,7 +75,7 @@ struct Lower {
     views: Vec<Named>,
 }
 
-/// What is wrong with `[high:low]` of what has bits `most` to 0, and what to write.
+/// Returns the fault of `[high:low]` among bits `most` to 0, and its fix.
 fn no_bits(high: u64, low: u64, most: u64) -> (String, String) {
     if low > high {
         let message = format!("the bits [{high}:{low}] are in the wrong order");
@@ -247,7 +247,7 @@ impl Lower {
             let near = nearest(other, SPACES);
             !SPACES.contains(&other) && near.is_none_or(|near| near == name)
         };
-        // Reported as a name that is not known.
+        // Reported as an unknown name.
         if !spaces.clone().any(|other| other == name) && spaces.any(is_meant) {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Registers: where a feature or a limit is read, and what the machine must be set to.
+//! Registers: the fields that report features and limits, and the required configuration.
 
 use super::{Lower, no_bits, of_kind};
 use crate::ast::{self, Item};

@@ -63,7 +63,7 @@ impl Lower {
                     "add `of machine;` if it does, `of cpu;` if each CPU gives out its own",
                 );
             }
-            // Tags go by their index, so one with a fact missing keeps its place.
+            // Tags are referred to by index, so a tag with a missing fact keeps its place.
             let nothing = it.name.span;
             let bits = bits.unwrap_or(At {
                 value: 1,
@@ -103,7 +103,7 @@ impl Lower {
         out
     }
 
-    /// The values of a tag without those that are reserved, which are the least.
+    /// Returns the values of a tag without the reserved ones, which are the lowest.
     fn given_out(
         &mut self,
         values: Option<At<(u64, u64)>>,
@@ -113,7 +113,7 @@ impl Lower {
         let most = 1u64
             .checked_shl(bits.value as u32)
             .map_or(u64::MAX, |n| n - 1);
-        // Where nothing is said, the kernel's own root has 0.
+        // By default the kernel's own root has 0.
         let least = u64::from(values.is_none() && reserved.is_empty() && most > 0);
         let (mut low, high) = values.map_or((least, most), |at| at.value);
         while reserved.iter().any(|at| at.value == low) && low < high {
@@ -144,7 +144,7 @@ impl Lower {
         At { value, span }
     }
 
-    /// A space, on a machine that caches walk entries or not.
+    /// Lowers a space, of a machine with walk entries or without.
     pub(super) fn lower_space(&mut self, it: &ast::Space, walks: bool) -> Space {
         if let [first, second, ..] = it.addresses.as_slice() {
             self.said_twice("`addresses`", second.span, first.span);

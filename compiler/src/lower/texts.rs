@@ -1,6 +1,6 @@
-//! Texts that say something to the reader: they say it.
+//! Texts for the reader, which must not be blank.
 //!
-//! In: items. Out: E0203 for a text that is blank. Templates are the business of [`template`](crate::template).
+//! In: items. Out: E0203 for a text that is blank. [`template`](crate::template) checks templates.
 
 use super::Lower;
 use crate::ast::{InvalidateFact, Item, Text};

@@ -1,7 +1,7 @@
-//! Characters that show another text than there is.
+//! Characters that make the text look different from what it is.
 //!
-//! In: a text. Out: a finding for each such character, with its other places. A file with one is not looked at any
-//! further: what its reader sees may not be what it says.
+//! In: a text. Out: a finding for each such character, with its other places. Nothing else is reported about a file
+//! with one, because its reader may not see what it says.
 
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -9,11 +9,11 @@ use crate::hidden::is_hidden;
 use crate::source::{FileId, Span};
 use std::collections::BTreeMap;
 
-/// The findings.
+/// Returns the findings.
 pub(super) fn find(file: FileId, text: &str) -> Vec<Diagnostic> {
     let bytes = text.as_bytes();
     let ends_line = |at: usize| bytes.get(at + 1) == Some(&b'\n');
-    // A mark of the byte order may begin a file.
+    // A file may begin with a byte-order mark.
     let is_mark = |at: usize, c: char| at == 0 && c == '\u{feff}';
     let hidden = text
         .char_indices()

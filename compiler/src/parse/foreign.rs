@@ -1,14 +1,14 @@
-//! What other languages write: words, operators, units, marks.
+//! The syntax of other languages: words, operators, units, marks.
 //!
-//! In: a text, or a place in it where something else was expected. Out: how this language writes what was most
-//! likely meant; nothing where that is not known.
+//! In: a text, or a place in it where something else was expected. Out: the syntax of this language for what
+//! was probably meant, if that is known.
 
 use super::expected::Expected;
 use super::grammar::Rule;
 use super::lex::{self, Kind};
 use std::ops::Range;
 
-/// Words and operators with their counterparts, which are only meant where they may stand.
+/// Words and operators with their counterparts, which apply only where the counterpart is possible.
 const COUNTERPARTS: &[(&[&str], &str)] = &[
     (&["&&", "&", "with"], "and"),
     (&["!", "~", "no"], "not"),
@@ -80,15 +80,14 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
 /// Marks that end a statement elsewhere.
 const ENDS: &[&str] = &[",", ":", "."];
 
-/// What was most likely meant.
+/// What was probably meant.
 pub(super) struct Meant {
-    /// What to do.
     pub(super) help: String,
     /// A mark to take in place of the one byte that was found.
     pub(super) mark: Option<char>,
 }
 
-/// What was meant by the token in `found`, where something else was `expected`.
+/// Returns what was meant by the token in `found`, where something else was `expected`.
 pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Option<Meant> {
     let word = &text[found.clone()];
     let help = |help: String| Some(Meant { help, mark: None });
@@ -154,10 +153,10 @@ pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Op
     }
     let lower = word.to_ascii_lowercase();
     // Of parentheses and brackets the other would have to be replaced as well.
-    let mends = |ours: &str| word.len() == 1 && [":", "=", "{"].contains(&ours);
+    let replaces = |ours: &str| word.len() == 1 && [":", "=", "{"].contains(&ours);
     let after = |(_, ours): &(&[&str], &'static str)| Meant {
         help: format!("did you mean `{ours}`?"),
-        mark: ours.chars().next().filter(|_| mends(ours)),
+        mark: ours.chars().next().filter(|_| replaces(ours)),
     };
     let counterpart = COUNTERPARTS.iter().find(|(foreign, ours)| {
         expected.has(ours) && (foreign.contains(&word) || foreign.contains(&lower.as_str()))
@@ -168,7 +167,7 @@ pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Op
     })
 }
 
-/// How this language does what a construct of another is for.
+/// Returns the way of this language to express a construct of another one.
 fn own_form(expected: &Expected, text: &str, found: &Range<usize>) -> Option<String> {
     let (word, rest) = (&text[found.clone()], &text[found.end..]);
     let is = |words: &[&str]| words.contains(&word.to_ascii_lowercase().as_str());
@@ -218,7 +217,7 @@ fn is_part_of_name(c: char) -> bool {
     c.is_ascii_lowercase() || is_digit(c) || c == '_'
 }
 
-/// The plain form of a mark or a blank of another keyboard.
+/// Returns the ASCII form of a mark or a blank.
 fn plain(c: char) -> Option<char> {
     let wide = u32::from(c)
         .checked_sub(0xfee0)
@@ -238,7 +237,7 @@ fn is_name(word: &str) -> bool {
         && word.chars().all(is_part_of_name)
 }
 
-/// `1000h`, `0X1000`, `0o777`, `$1000`
+/// Returns whether a word is a number of another language: `1000h`, `0X1000`, `0o777`, `$1000`.
 fn is_foreign_number(word: &str, rest: &str) -> bool {
     let is_prefix =
         ["$", "#", "&"].contains(&word) && rest.starts_with(|c: char| c.is_ascii_hexdigit());
@@ -246,13 +245,13 @@ fn is_foreign_number(word: &str, rest: &str) -> bool {
     is_prefix || is_suffixed
 }
 
-/// `u64`
+/// Returns whether a word is a type of Rust or C, such as `u64`.
 fn is_type(word: &str) -> bool {
     let digits = word.strip_prefix(['u', 'i']).unwrap_or_default();
     !digits.is_empty() && digits.chars().all(is_digit)
 }
 
-/// Whether what follows a mark or a word that needs none could have stood in its place.
+/// Returns whether the text after a mark or word that can be removed was possible in its place.
 fn is_superfluous(expected: &Expected, text: &str, found: &Range<usize>) -> bool {
     let (before, rest) = (text[..found.start].trim_end(), &text[found.end..]);
     match &text[found.clone()] {
@@ -270,7 +269,7 @@ fn is_superfluous(expected: &Expected, text: &str, found: &Range<usize>) -> bool
     }
 }
 
-/// The mark or the word that is missing before one that cannot follow without.
+/// Returns the mark or word that is missing before another one.
 fn missing(expected: &Expected, text: &str, found: &Range<usize>) -> Option<&'static str> {
     let word = &text[found.clone()];
     let names_what = ["one", "everything", "subtree", "run"].contains(&word);
@@ -296,7 +295,7 @@ fn missing(expected: &Expected, text: &str, found: &Range<usize>) -> Option<&'st
     (is_next && expected.has(",")).then_some(",")
 }
 
-/// The operator that the mark at `range` is part of: `&&`, `==`, `..=`.
+/// Returns the operator that the mark at `range` is part of: `&&`, `==`, `..=`.
 pub(super) fn operator(text: &str, range: Range<usize>) -> Range<usize> {
     let is_operator = |c: char| "&|=!<>-:.~?".contains(c);
     if !text[range.clone()].starts_with(is_operator) {
@@ -318,7 +317,7 @@ fn is_known(operator: &str) -> bool {
             .any(|(foreign, _)| foreign.contains(&operator))
 }
 
-/// Whether a `-` joins a name with what follows.
+/// Returns whether a `-` joins a name with what follows.
 fn follows_name(text: &str, found: &Range<usize>) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     let before = &text[..found.start];
@@ -327,7 +326,7 @@ fn follows_name(text: &str, found: &Range<usize>) -> bool {
     is_name && !is_keyword(word) && text[found.end..].starts_with(is_part)
 }
 
-/// The words around a `-` that it joins.
+/// Returns the words around a `-` that it joins.
 pub(super) fn hyphenated(text: &str, at: usize) -> &str {
     let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     let start = text[..at].trim_end_matches(is_part).len();
@@ -349,7 +348,7 @@ fn joined_unit(word: &str) -> Option<String> {
     is_number.then(|| format!("{digits} {unit}"))
 }
 
-/// Whether the next token could have stood in place of the one before it.
+/// Returns whether the next token could have stood in place of the one before it.
 fn may_follow(expected: &Expected, rest: &str) -> bool {
     let Some((kind, range)) = lex::tokens(rest, 0).next() else {
         return false;
@@ -370,7 +369,7 @@ fn ends_line(rest: &str) -> bool {
     line.is_empty() || line.starts_with("//") || line.starts_with('}')
 }
 
-/// Whether a word is one of the language.
+/// Returns whether a word is one of the language.
 pub(super) fn is_keyword(word: &str) -> bool {
     let mut rules = Rule::all_rules().iter();
     rules.any(|rule| format!("{rule:?}").strip_prefix("k_") == Some(word))

@@ -1,4 +1,4 @@
-//! Facts that a machine can have, and hardly any has.
+//! Facts that a machine can have, and that hardly any machine has.
 //!
 //! In: tables, ceilings. Out: W0301, W0302.
 
@@ -7,7 +7,7 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Ceiling, Geometry, Level, Model};
 
-/// W0301: tables above the lowest, which is often of another size, have equally many entries. The size of the top
+/// Checks W0301: tables above the lowest, which is often of another size, have equally many entries. The size of the top
 /// table follows from the addresses.
 pub(super) fn tables(model: &Model, found: &mut Vec<Diagnostic>) {
     for (index, geometry) in model.geometries.iter().enumerate() {
@@ -59,7 +59,7 @@ fn unlike(model: &Model, index: usize, geometry: &Geometry) -> Option<Diagnostic
     })
 }
 
-/// W0302: a ceiling lets something be flushed by address.
+/// Checks W0302: a ceiling permits some flush by address.
 pub(super) fn ceilings(model: &Model, found: &mut Vec<Diagnostic>) {
     let policy = &model.policy;
     for cases in [&policy.ceiling_operations, &policy.ceiling_pages]

@@ -1,6 +1,6 @@
-//! What is defined and never used, and nothing is unsafe for it.
+//! Definitions that are never used, which does no harm.
 //!
-//! In: everything with a name, and what instructions write. Out: W0201.
+//! In: all names, and what instructions write. Out: W0201.
 
 use crate::check::listed;
 use crate::check::unused::{never_used, resyncs};
@@ -9,7 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::model::{Instr, Model, Named};
 use crate::plan;
 
-/// W0201: domains, barriers, operands, loads and sets of CPUs are used.
+/// Checks W0201: domains, barriers, operands, loads and sets of CPUs are used.
 pub(super) fn names(model: &Model, found: &mut Vec<Diagnostic>) {
     let weakens = model.errata.iter().flat_map(|erratum| &erratum.weakens);
     let sets: Vec<usize> = weakens.filter_map(|weakens| weakens.on).collect();
@@ -39,7 +39,7 @@ pub(super) fn names(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// W0201: an instruction that writes entries serves changes of each level that it writes.
+/// Checks W0201: an instruction that writes entries serves changes of each level that it writes.
 pub(super) fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
     for (index, levels) in plan::unserved(model) {
         let it = &model.invalidates[index];
@@ -67,7 +67,7 @@ pub(super) fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Barriers that an instruction, an event or a workaround names; those that publish go by their role.
+/// Returns the barriers that an instruction, an event or a workaround names, and those that publish.
 fn used_barriers(model: &Model) -> Vec<usize> {
     let publishing = model.barriers.iter().enumerate();
     let publishing = publishing.filter(|(_, barrier)| barrier.publishes.is_some());
