@@ -175,9 +175,10 @@ impl Emit<'_> {
             Test::Deferred => quote!(owed_view),
             Test::Required(required) => {
                 let required = finish_steps(required);
-                match shape {
-                    Shape::Finish(..) => quote!(steps.requires(#required)),
-                    _ => quote!(outcome.steps.requires(#required)),
+                if let Shape::Finish(..) = shape {
+                    quote!(steps.requires(#required))
+                } else {
+                    quote!(outcome.steps.requires(#required))
                 }
             }
         }
