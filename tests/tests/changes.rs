@@ -81,7 +81,7 @@ fn wants<B: HostBackend, const N: usize>(
     flags: SpaceFlags,
     changes: [Change; N],
 ) -> [Wants; N] {
-    changes.map(|change| wants_of(&backend, flags, Space::User, &change))
+    changes.map(|change| wants_of(backend, flags, Space::User, &change))
 }
 
 const ARM64: arm64::Tlb = arm64::Tlb {
