@@ -126,7 +126,7 @@ impl<'m> Shaper<'m, '_> {
                     Walks::Named
                 },
                 joint: apart || !may_refill(setting, &both),
-                absences: self.absences_go_together(setting),
+                negative: self.absences_go_together(setting),
             })
         })
     }
