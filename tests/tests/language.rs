@@ -276,7 +276,7 @@ fn conditional(rules: &[(String, String)]) -> BTreeSet<(String, String)> {
         };
         let blocks = match block {
             "arch" => vec!["definition"],
-            "event" => vec!["switch", "resume", "arrive"],
+            "event" => vec!["switch", "return_to_user", "cpu_online"],
             block => vec![block],
         };
         for statement in statements(rules, name) {
@@ -349,7 +349,7 @@ struct Row {
 fn silence() -> Vec<Row> {
     let reference = reference();
     let (_, section) = reference
-        .split_once("\n## What silence means\n")
+        .split_once("\n## Statements that are left out\n")
         .expect("the section");
     let section = section.split("\n## ").next().unwrap_or_default();
     let rows = section.lines().filter(|line| line.starts_with("| `"));
@@ -397,12 +397,12 @@ fn every_statement_says_what_its_absence_means() {
         ("change_fact", "change"),
         ("load_fact", "load"),
         ("event_fact", "switch"),
-        ("event_fact", "resume"),
-        ("event_fact", "arrive"),
+        ("event_fact", "return_to_user"),
+        ("event_fact", "cpu_online"),
         ("erratum_fact", "erratum"),
         ("policy_fact", "policy"),
     ];
-    let events = ["switch", "resume", "arrive"];
+    let events = ["switch", "return_to_user", "cpu_online"];
     let of_some_events = ["half_loaded", "contents", "waits", "loads"];
     let mut missing = Vec::new();
     let mut seen = 0;

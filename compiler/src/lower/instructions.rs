@@ -15,8 +15,8 @@ use crate::model::{
 use crate::source::Span;
 use crate::template;
 
-const FLAGS: &str = "what becomes of the flags";
-const OPERANDS: &str = "what becomes of the operands";
+const FLAGS: &str = "whether flags change";
+const OPERANDS: &str = "whether operands change";
 
 pub(super) fn named(ident: &Ident) -> Named {
     Named {
@@ -27,7 +27,7 @@ pub(super) fn named(ident: &Ident) -> Named {
 }
 
 impl Lower {
-    /// The instructions of a text; none, and a finding, where it is malformed.
+    /// Returns the instructions of a text; none, with a diagnostic, where it is malformed.
     fn lines(&mut self, text: &ast::Text) -> Vec<String> {
         template::parse(&text.node).unwrap_or_else(|malformed| {
             let span = within(text, malformed.range);
@@ -37,7 +37,7 @@ impl Lower {
         })
     }
 
-    /// The lines of a template, and the operands in the order in which it names them.
+    /// Returns the lines of a template, and the operands in the order in which it names them.
     fn template(&mut self, text: &ast::Text, with: &[Ident]) -> Template {
         let lines = self.lines(text);
         let mut operands = Vec::new();
@@ -103,7 +103,7 @@ impl Lower {
                         if holders.is_some_and(|on| !on.covers(Agents::SELF)) {
                             self.misplaced(
                                 on.span,
-                                "a barrier resyncs the CPU that issues it".to_owned(),
+                                "a barrier resyncs only the CPU that issues it".to_owned(),
                                 "write `resyncs on self;`",
                             );
                         }
@@ -130,7 +130,7 @@ impl Lower {
         all.into_iter().map(|it| self.invalidate(it)).collect()
     }
 
-    /// What a call of the platform looks like in a trace.
+    /// Returns the text of a call of the platform in a trace.
     fn call(&mut self, name: &Ident, with: &[Ident]) -> Template {
         let mut operands = Vec::new();
         for ident in with {
@@ -179,7 +179,9 @@ impl Lower {
                         self.once(&mut holders, "`where`", found, names.span);
                     }
                 }
-                InvalidateFact::AtOnce => self.once(&mut after, "when it is done", None, fact.span),
+                InvalidateFact::AtOnce => {
+                    self.once(&mut after, "when it is finished", None, fact.span)
+                }
                 InvalidateFact::After(names) => {
                     let found = self.cases(names, false, |cx, name| {
                         Some(At {
@@ -188,7 +190,7 @@ impl Lower {
                         })
                     });
                     if !found.cases.is_empty() {
-                        self.once(&mut after, "when it is done", Some(found), names.span);
+                        self.once(&mut after, "when it is finished", Some(found), names.span);
                     }
                 }
                 InvalidateFact::Needs(need) => stated.needs.push(At {
@@ -236,8 +238,8 @@ impl Lower {
                     if n.node == 0 {
                         self.misplaced(
                             n.span,
-                            "an instruction that costs nothing would always win".to_owned(),
-                            "costs begin at 1, which needs not be said",
+                            "an instruction of cost 0 would always be preferred".to_owned(),
+                            "the lowest cost is 1, which is the default",
                         );
                     }
                     self.once(&mut cost, "`cost`", n.node, fact.span);
@@ -249,7 +251,7 @@ impl Lower {
                 }
             }
         }
-        self.silences(it, per.is_some(), holders.is_some(), after.is_some());
+        self.missing_facts(it, per.is_some(), holders.is_some(), after.is_some());
         let assembled = encoded.as_ref().map(|at: &At<Vec<String>>| &at.value);
         let lines = assembled.unwrap_or(&template.lines).iter();
         let parts = match it.call {
@@ -268,7 +270,7 @@ impl Lower {
             self.misplaced(
                 at.span,
                 "an instruction does not answer that it is busy".to_owned(),
-                "remove it, or `call` a function that may answer so",
+                "remove it, or `call` a function that may answer that it is busy",
             );
         }
         if let (Some(nothing), false) = (&nothing, drops.is_empty() && forms.is_empty()) {
@@ -315,8 +317,8 @@ impl Lower {
         }
     }
 
-    /// A primitive that is silent on a question is an error.
-    fn silences(&mut self, it: &ast::Invalidate, per: bool, holders: bool, after: bool) {
+    /// Reports the required facts that an instruction does not state.
+    fn missing_facts(&mut self, it: &ast::Invalidate, per: bool, holders: bool, after: bool) {
         let drops = (it.facts.iter()).any(|f| {
             matches!(
                 f.node,
@@ -336,12 +338,12 @@ impl Lower {
             ),
             (
                 after,
-                "when it is done",
+                "when it is finished",
                 "add `at once;` or `after` a barrier",
             ),
             (
                 per,
-                "where that is documented",
+                "where it is documented",
                 "add `per \"manual, section\";`",
             ),
         ];
@@ -352,12 +354,12 @@ impl Lower {
         }
     }
 
-    /// E0401: an instruction or a form leaves a question open; one that a row of a `for` made names the row.
+    /// Reports E0401: an instruction or a form does not state a required fact. One that a row of a `for` made names the row.
     fn silent(&mut self, name: &Ident, what: &str, help: &str) {
         let message = format!("`{}` does not say {what}", name.node);
         let silent = Diagnostic::new(Code::E0401, name.span, message)
-            .label("silent on it")
-            .note("a flush rests on every one of these answers; none has a default")
+            .label("missing from this block")
+            .note("every flush relies on these statements; none has a default")
             .help(help);
         let row = self.origins.get(&(name.span, name.node.clone()));
         let silent = match row {
@@ -404,7 +406,7 @@ impl Lower {
             self.repeated_drops(&drops);
             if it.per.is_empty() {
                 let help = "add `per \"manual, section\";`";
-                self.silent(&it.name, "where that is documented", help);
+                self.silent(&it.name, "where it is documented", help);
             }
             let mut template = template;
             for (index, keeps) in it.keeps.iter().enumerate() {
@@ -424,7 +426,7 @@ impl Lower {
     }
 }
 
-/// A part of a text. Where a `for` made another text of it, all of what is in the definition.
+/// Returns the place of a part of a text. Where a `for` made another text of it, the place of the whole text.
 fn within(text: &ast::Text, range: Range<usize>) -> Span {
     let Span { file, start, end } = text.span;
     if (end - start) as usize != text.node.len() + 2 {

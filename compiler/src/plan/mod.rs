@@ -5,27 +5,27 @@
 //! afterwards: each path of each tree covers what it has to invalidate, in the least way that the selection
 //! rule knows. `prove` checks that again with code of its own.
 
-mod answers;
-mod asked;
+mod builder;
+pub mod candidates;
 mod change;
 pub mod choose;
+mod context;
 mod drops;
 mod errata;
 mod events;
 mod factor;
 mod finish;
+mod flags;
 mod gaps;
 pub mod ir;
 mod passes;
-pub mod pool;
 mod ranges;
 #[cfg(test)]
 mod scaling;
 mod search;
-mod setting;
-mod shapes;
 mod stages;
 mod steps;
+mod symbolic;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -44,11 +44,11 @@ use tlbc_runtime::request::{Reach, Space};
 
 use crate::diagnostic::Diagnostic;
 use crate::model::{self, Config, Instr, Kind, Model, Source};
-use answers::{Answers, Needs};
-use asked::{Asked, outcomes};
-use choose::{Chooser, Need};
+use builder::PlanBuilder;
+use choose::{Chooser, Demand};
+use flags::{KnownFlags, Needs};
 use ir::{Node, Plan, Shape};
-use shapes::Shaper;
+use symbolic::{SymbolicMachine, outcomes};
 pub use workarounds::{issued, names_address};
 pub(crate) use writers::unserved;
 
@@ -84,9 +84,10 @@ impl Plans {
     /// either.
     #[must_use]
     pub fn shootdown(&self, model: &Model) -> Shootdown {
-        let told = [Space::User, Space::Kernel].map(|space| self.get(Shape::IpiTargets(space)));
+        let ipi_targets =
+            [Space::User, Space::Kernel].map(|space| self.get(Shape::IpiTargets(space)));
         let mut interrupts = false;
-        for plan in told.into_iter().flatten() {
+        for plan in ipi_targets.into_iter().flatten() {
             plan.body.walk(&mut |node| {
                 interrupts |= matches!(node, Node::SendIpi { .. } | Node::Defer(_));
             });
@@ -107,7 +108,7 @@ impl Plans {
 pub(crate) struct Gap {
     space: Space,
     reach: Reach,
-    need: Need,
+    demand: Demand,
     config: Config,
 }
 
@@ -120,19 +121,19 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
     let mut plans = BTreeMap::new();
     for shape in shapes() {
         let found = outcomes(needs, |machine| {
-            let mut shaper = Shaper::new(model, machine, &mut chooser);
-            let node = shaper.node(shape);
+            let mut builder = PlanBuilder::new(model, machine, &mut chooser);
+            let node = builder.node(shape);
             let config = machine.known().config();
-            unwritten.extend(shaper.unwritten.iter().map(|gap| (*gap, config)));
-            gaps.extend(shaper.gaps.iter().map(|&(space, reach, need)| Gap {
+            unwritten.extend(builder.unwritten.iter().map(|gap| (*gap, config)));
+            gaps.extend(builder.gaps.iter().map(|&(space, reach, demand)| Gap {
                 space,
                 reach,
-                need,
+                demand,
                 config,
             }));
             node
         });
-        let leaves: Vec<(Answers, Node)> = (found.into_iter())
+        let leaves: Vec<(KnownFlags, Node)> = (found.into_iter())
             .filter_map(|(when, node)| Some((when, tree::given(needs, &node?, when))))
             .collect();
         if leaves.is_empty() {
@@ -215,18 +216,18 @@ fn required(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Agents)>
         features: free.fold(0, |bits, (i, _)| bits | 1 << i),
         ..Config::default()
     };
-    let machine = Asked::decided(needs, config);
-    let setting = pool::Setting::new(model, &machine, space, reach);
+    let machine = SymbolicMachine::decided(needs, config);
+    let context = context::PlanContext::new(model, &machine, space, reach);
     let others = match reach {
         Reach::Here => Agents::NONE,
         Reach::Wide => Agents::ACTIVE.union(Agents::LAZY),
     };
-    let devices = setting.holders().and(Agents::DEVICE);
+    let devices = context.agents().and(Agents::DEVICE);
     let there = Agents::SELF.union(others).union(devices);
     let clause = |kind, kinds| Clause {
         kinds,
         addresses,
-        tags: setting.classes(kind),
+        tags: context.classes(kind),
     };
     let entries = RequiredFlush {
         leaf: Levels::ALL,

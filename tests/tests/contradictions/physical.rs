@@ -86,18 +86,18 @@ fn tables_and_entries_that_change() {
 }
 
 #[test]
-fn what_the_kernel_is_told() {
+fn requirements_on_the_kernel() {
     let demands = |text: &str| -> Vec<String> {
         let analysis = good(text);
         let all = analysis.model.setup.iter().map(|setup| setup.text.clone());
-        all.filter(|text| text.contains("tables lie")).collect()
+        all.filter(|text| text.contains("tables are")).collect()
     };
-    assert_eq!(demands(slate()), ["tables lie below 2^48"]);
+    assert_eq!(demands(slate()), ["tables are below 2^48"]);
     assert_eq!(demands(S390), [""; 0]);
     let both = ("within 52 bits", "within 48 bits, 52 bits when la57");
     assert_eq!(
         demands(&with(X86_64, &[both])),
-        ["tables lie below 2^48", "tables lie below 2^52"]
+        ["tables are below 2^48", "tables lie below 2^52"]
     );
 }
 

@@ -50,7 +50,7 @@ fn without_a_barrier_that_resyncs_each_block_says_so() {
     assert_eq!(
         findings(&X86_64.replace("        resync nothing;\n", "")),
         [
-            "E0203 `space user`, `space kernel`, `switch`, `resume` and `arrive` do not say what follows for this CPU to fetch anew"
+            "E0203 `space user`, `space kernel`, `switch`, `return_to_user` and `cpu_online` do not state `resync`"
         ]
     );
 }

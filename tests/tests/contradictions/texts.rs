@@ -177,7 +177,7 @@ fn texts_for_the_reader_say_something() {
         (X86_64, "publishes assumed"),
         (X86_64, "feature pcid"),
         (X86_64, "limit "),
-        (ARM64, "\n    cpus "),
+        (ARM64, "\n    cpu_set "),
         (ARM64, "\n    erratum "),
         (POWERPC64, "\n    needs "),
         (S390, "\n    unconfirmed "),

@@ -149,8 +149,8 @@ fn writers_that_compare_the_tag_of_one_of_two_views() {
         "resync nothing; view kernel tag, loaded; view user tag | 1 << 15; }",
     );
     let resume = (
-        "    arrive",
-        "    return_to_user { loads root in user; }\n    arrive",
+        "    cpu_online",
+        "    return_to_user { loads root in user; }\n    cpu_online",
     );
     let values = ("values 1..65535", "values 1..32767");
     // All that the kernel has is global.

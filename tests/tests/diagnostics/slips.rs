@@ -205,8 +205,8 @@ fn values_of_another_variable() {
     assert_eq!(
         found,
         [
-            "E0202 there is no barrier of this name in any row",
-            "E0202 there is no reach or domain of this name in any row"
+            "E0202 this is not the name of a barrier in any row",
+            "E0202 this is not the name of a reach or domain in any row"
         ]
     );
     let text = looped().replacen("after {done}", "after {reach}", 1);
@@ -253,7 +253,7 @@ fn words_of_other_languages() {
         (
             "target_arch \"toy\"",
             "target_arch 'toy'",
-            "a text stands between double quotes: `\"...\"`",
+            "a text is written between double quotes: `\"...\"`",
         ),
         (
             "of machine; from",
@@ -288,28 +288,36 @@ fn words_of_other_languages() {
 #[test]
 fn words_too_many_and_too_few() {
     check_helps(&[
-        ("page 4 KiB;", "page 4K;", "write the unit apart: `4 KiB`"),
-        ("page 4 KiB;", "page 4kb;", "write the unit apart: `4 KiB`"),
-        ("page 4 KiB;", "page = 4 KiB;", "leave out the `=`"),
+        (
+            "page 4 KiB;",
+            "page 4K;",
+            "write the unit as a word of its own: `4 KiB`",
+        ),
+        (
+            "page 4 KiB;",
+            "page 4kb;",
+            "write the unit as a word of its own: `4 KiB`",
+        ),
+        ("page 4 KiB;", "page = 4 KiB;", "remove the `=`"),
         (
             "target_arch \"toy\"",
             "target_arch: \"toy\"",
-            "leave out the `:`",
+            "remove the `:`",
         ),
         (
             "target_arch \"toy\"",
             "target_arch “toy”",
-            "a text stands between double quotes: `\"...\"`",
+            "a text is written between double quotes: `\"...\"`",
         ),
         (
             "shootdown broadcast",
-            "shootdown ipi",
-            "did you mean `interrupts`?",
+            "shootdown interrupts",
+            "did you mean `ipi`?",
         ),
         (
             "completes on self; gone;",
             "completes on self; gone,",
-            "one statement ends here: write `;`, and what follows as another",
+            "the statement ends here: write `;`, and what follows as another statement",
         ),
         (
             "one per cpu;",

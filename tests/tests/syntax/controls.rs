@@ -63,7 +63,10 @@ fn each_is_reported_once_with_its_other_places() {
         places,
         [
             ("the character U+001B is a control character", 0),
-            ("the character U+202E changes how the text is shown", 999),
+            (
+                "the character U+202E changes how the text is displayed",
+                999
+            ),
         ]
     );
     // A file with the line ends of old Macs.
