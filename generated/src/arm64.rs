@@ -1260,7 +1260,7 @@ impl Tlb {
             leaves: true,
             walks: Walks::Named,
             joint: true,
-            absences: false,
+            negative: false,
         }
     }
 
@@ -1272,7 +1272,7 @@ impl Tlb {
             leaves: true,
             walks: Walks::Named,
             joint: true,
-            absences: false,
+            negative: false,
         }
     }
 
@@ -1283,7 +1283,7 @@ impl Tlb {
             leaves: true,
             walks: Walks::Named,
             joint: true,
-            absences: false,
+            negative: false,
         }
     }
 
@@ -1295,7 +1295,7 @@ impl Tlb {
             leaves: true,
             walks: Walks::Named,
             joint: true,
-            absences: false,
+            negative: false,
         }
     }
 

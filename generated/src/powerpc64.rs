@@ -1711,21 +1711,21 @@ impl Tlb {
                 leaves: false,
                 walks: Walks::Apart,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         } else if c.has(Config::COPROCESSORS) {
             Folding {
                 leaves: false,
                 walks: Walks::Named,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         } else {
             Folding {
                 leaves: false,
                 walks: Walks::Apart,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         }
     }
@@ -1740,14 +1740,14 @@ impl Tlb {
                 leaves: false,
                 walks: Walks::Apart,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         } else {
             Folding {
                 leaves: false,
                 walks: Walks::Named,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         }
     }
@@ -1759,7 +1759,7 @@ impl Tlb {
             leaves: false,
             walks: Walks::Apart,
             joint: true,
-            absences: false,
+            negative: false,
         }
     }
 
@@ -1773,14 +1773,14 @@ impl Tlb {
                 leaves: false,
                 walks: Walks::Apart,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         } else {
             Folding {
                 leaves: false,
                 walks: Walks::Named,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         }
     }

@@ -939,14 +939,14 @@ impl Tlb {
                 leaves: true,
                 walks: Walks::Named,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         } else {
             Folding {
                 leaves: true,
                 walks: Walks::All,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         }
     }
@@ -959,7 +959,7 @@ impl Tlb {
             leaves: true,
             walks: Walks::Named,
             joint: true,
-            absences: false,
+            negative: false,
         }
     }
 
@@ -972,21 +972,21 @@ impl Tlb {
                 leaves: true,
                 walks: Walks::Apart,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         } else if c.has(Config::TCE) {
             Folding {
                 leaves: true,
                 walks: Walks::Named,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         } else {
             Folding {
                 leaves: true,
                 walks: Walks::All,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         }
     }
@@ -999,7 +999,7 @@ impl Tlb {
             leaves: true,
             walks: Walks::Apart,
             joint: true,
-            absences: false,
+            negative: false,
         }
     }
 
