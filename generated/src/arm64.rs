@@ -5,8 +5,8 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Backend, Ceiling, Facts, Finished, IpiTargets, Issue, Outcome, Root, Shootdown,
-    Started, TagSource, TagValues, Tags,
+    Backend, Ceiling, Facts, Finished, IpiTargets, Issue, LazyMm, Outcome, PteUpdate,
+    Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 
 use tlbc_runtime::deferred::{Deferred, Pending};
@@ -2033,14 +2033,12 @@ impl Backend for Tlb {
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         shootdown: Shootdown::Broadcast,
         strides: Levels(7),
-        pages_batched: true,
-        tables_deferred: true,
-        lazy_refcounted: true,
+        pte_update: PteUpdate::Store,
+        table_free: TableFree::GracePeriod,
+        lazy_mm: LazyMm::Refcounted,
         interrupts_off: false,
         tag_after_publish: true,
         one_at_a_time: false,
-        changes_plainly: true,
-        changes_deferrable: false,
         attach_waits_for_changes: false,
         atomics_order_everything: false,
     };

@@ -5,8 +5,8 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Answer, Backend, Ceiling, Facts, Finished, IpiTargets, Issue, Outcome, Root,
-    Shootdown, Started, TagSource, TagValues, Tags,
+    Answer, Backend, Ceiling, Facts, Finished, IpiTargets, Issue, LazyMm, Outcome,
+    PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 
 use tlbc_runtime::deferred::{Deferred, Pending};
@@ -3393,14 +3393,12 @@ impl Backend for Tlb {
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         shootdown: Shootdown::Either,
         strides: Levels(7),
-        pages_batched: true,
-        tables_deferred: true,
-        lazy_refcounted: false,
+        pte_update: PteUpdate::Store,
+        table_free: TableFree::GracePeriod,
+        lazy_mm: LazyMm::Shootdown,
         interrupts_off: false,
         tag_after_publish: false,
         one_at_a_time: false,
-        changes_plainly: true,
-        changes_deferrable: false,
         attach_waits_for_changes: false,
         atomics_order_everything: false,
     };

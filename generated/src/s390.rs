@@ -4,8 +4,8 @@
 #[cfg(target_arch = "s390x")]
 use core::arch::asm;
 use tlbc_runtime::backend::{
-    Backend, Ceiling, Facts, Finished, IpiTargets, Issue, Outcome, Root, Shootdown,
-    Started, TagSource, TagValues, Tags,
+    Backend, Ceiling, Facts, Finished, IpiTargets, Issue, LazyMm, Outcome, PteUpdate,
+    Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 
 use tlbc_runtime::deferred::{Deferred, Pending};
@@ -1533,14 +1533,15 @@ impl Backend for Tlb {
         level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
         shootdown: Shootdown::Broadcast,
         strides: Levels(7),
-        pages_batched: false,
-        tables_deferred: true,
-        lazy_refcounted: true,
+        pte_update: PteUpdate::Instruction {
+            pages_batched: false,
+            deferrable: true,
+        },
+        table_free: TableFree::GracePeriod,
+        lazy_mm: LazyMm::Refcounted,
         interrupts_off: false,
         tag_after_publish: false,
         one_at_a_time: false,
-        changes_plainly: false,
-        changes_deferrable: true,
         attach_waits_for_changes: true,
         atomics_order_everything: false,
     };

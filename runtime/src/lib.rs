@@ -158,8 +158,8 @@ pub mod watched;
 
 pub use asid::{NoTag, NotPinned};
 pub use backend::{
-    Answer, Backend, Ceiling, Facts, FinishSteps, Finished, IpiTargets, Issue, Outcome, Record,
-    Root, Shootdown, Started, TagSource, TagValues, Tags,
+    Answer, Backend, Ceiling, Facts, FinishSteps, Finished, IpiTargets, Issue, LazyMm, Outcome,
+    PteUpdate, Record, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 pub use batch::NoBatch;
 pub use cpu::{CpuTlb, Loaded};

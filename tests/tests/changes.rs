@@ -72,7 +72,7 @@ fn wants_of<B: HostBackend>(
 ) -> Wants {
     let required = change.required_flush(&backend.change_facts(flags));
     let before = required.deadline == Deadline::Store && !required.is_nothing();
-    let at_once = !before || !B::FACTS.changes_plainly;
+    let at_once = !before || !B::FACTS.pte_update.is_store();
     (required.is_required_now(space), at_once)
 }
 
@@ -237,7 +237,7 @@ fn issued<B: HostBackend>(
             });
         });
     });
-    if B::FACTS.changes_plainly {
+    if B::FACTS.pte_update.is_store() {
         assert_eq!(entries.bits(0), new); // elsewhere an instruction stores, which is not executed here
     }
     let events = mmu.platform().events().into_iter();
@@ -364,7 +364,7 @@ fn an_entry_is_replaced_through_an_invalid_one_where_it_must_be() {
                 });
             });
         });
-        if B::FACTS.changes_plainly {
+        if B::FACTS.pte_update.is_store() {
             assert_eq!(ptes.bits(0), OTHER); // elsewhere an instruction stores, which is not executed here
         }
         let events = mmu.platform().events().into_iter();

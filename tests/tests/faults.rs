@@ -86,7 +86,7 @@ fn maps_while_another_cpu_unmaps<B: Machine + Clone>(case: &Case<B>) {
         case.name
     );
     // Where a change itself does not flush, the gather of the handler does at its end: the other one is under way.
-    let left = B::FACTS.pages_batched;
+    let left = B::FACTS.pte_update.batches_pages();
     assert_eq!(flushes(stored, returned), left, "{}: at the end", case.name);
     let free = events
         .iter()

@@ -197,7 +197,7 @@ impl<B: Machine> Made<'_, B> {
             ..Memory::default()
         };
         // With no other CPU in the space the runtime defers where it may, to the end of the gather.
-        let deferrable = B::FACTS.changes_deferrable && !self.others && !self.kernel;
+        let deferrable = B::FACTS.pte_update.is_deferrable() && !self.others && !self.kernel;
         let asked = Change {
             to,
             level,
@@ -255,7 +255,7 @@ impl<B: Machine> Made<'_, B> {
         });
         let context = format!("{}: {to:?} of level {level:?}", trace.request.title);
         assert_eq!(self.flush_lines(), lines, "{context}");
-        if B::FACTS.changes_plainly {
+        if B::FACTS.pte_update.is_store() {
             assert_eq!(*seen.lock().expect("a lock"), stands, "{context}");
         }
         true
@@ -318,7 +318,7 @@ impl<B: Machine> Made<'_, B> {
         // Instructions that write entries take the address of the table, which the trace cannot know.
         let compared = |lines: Vec<String>| -> Vec<String> {
             let name = |line: &String| line.split(' ').take(3).collect::<Vec<_>>().join(" ");
-            if B::FACTS.changes_plainly {
+            if B::FACTS.pte_update.is_store() {
                 lines
             } else {
                 lines.iter().map(name).collect()
