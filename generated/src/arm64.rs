@@ -515,7 +515,7 @@ impl Hardware {
     /// - a leaf entry of user space has nG = 1.
     /// - a leaf entry of the kernel has nG = 0 when not `kpti`.
     /// - all CPUs are in one inner shareable domain.
-    /// - tables lie below 2^48.
+    /// - tables are below 2^48.
     ///
     /// # Safety
     /// The CPU is in the mode that the definition describes and set up as stated above, and

@@ -355,7 +355,7 @@ impl Hardware {
     /// - a leaf entry of the kernel has G = 1 when `pge` and not `pti`.
     /// - a leaf entry of the kernel has G = 0 when `pge` and `pti`.
     /// - every top table maps the kernel alike.
-    /// - tables lie below 2^52.
+    /// - tables are below 2^52.
     ///
     /// # Safety
     /// The CPU is in the mode that the definition describes and set up as stated above, and

@@ -165,7 +165,7 @@ pub use batch::NoBatch;
 pub use cpu::{CpuTlb, Loaded};
 pub use deferred::{Deferred, Pending};
 pub use devices::{Attached, TooManyDevices};
-pub use gather::{Gather, Section};
+pub use gather::Gather;
 pub use level::Level;
 pub use mask::{CpuId, CpuMask, CpuSet};
 pub use mmu::{Misuse, Mmu, NewSpace, Unusable};
@@ -175,7 +175,7 @@ pub use platform::{
 pub use pte::{Entry, Slot};
 pub use reclaim::{UnmapBatch, Unmapped, Waited};
 pub use request::{SpaceFlags, SpaceId, Tag};
-pub use section::Refused;
+pub use section::{Refused, Section};
 pub use space::{AddressSpace, Tagging};
 pub use stats::Stats;
 pub use switch::{Current, StillLoaded};
