@@ -108,6 +108,7 @@ pub(super) fn is_item_only(word: &str) -> bool {
         "domain",
         "atomics",
         "cpu_set",
+        "tables",
         "unconfirmed",
     ];
     let is_within = ["arch", "levels", "form"];
