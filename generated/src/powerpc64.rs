@@ -860,10 +860,10 @@ const fn encode_pidr(tag: u64) -> u64 {
 
 /// 64-bit Power, Book III-S: radix translation, process-scoped entries of one partition.
 ///
-/// The text of the Power ISA could not be read for this file. Citations name its sections
+/// The text of the Power ISA was not available for this file. Citations name its sections
 /// where Linux or QEMU name them, and otherwise the Linux sources in which the behaviour is
 /// relied on (`radix_tlb.c` and `ppc-opcode.h` under `arch/powerpc`). Where these leave
-/// something open the weaker fact stands, and says so.
+/// something open, the weaker fact is stated, with a comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tlb {
     /// What the machine has. It must be [possible](Config::is_possible).

@@ -733,10 +733,11 @@ const fn encode_control(tag: u64) -> u64 {
 /// z/Architecture: dynamic address translation of a primary space, without guests of its
 /// own.
 ///
-/// The Principles of Operation could not be read for this file. Citations are to the
+/// The Principles of Operation were not available for this file. Citations are to the
 /// System/370 edition (GA22-7000) where that says it, to IBM patents that reproduce the
 /// later text, and otherwise to the Linux sources in which the behaviour is relied on
-/// (`arch/s390`). Where these leave something open the weaker fact stands, and says so.
+/// (`arch/s390`). Where these leave something open, the weaker fact is stated, with a
+/// comment.
 ///
 /// Changes of entries are published by the order in which walkers see stores, and the
 /// serialisation that every one of these instructions performs.
