@@ -109,7 +109,7 @@ impl<'a> Run<'a> {
                 self.event(Shape::Switch, |env| env.debt = *debt);
             }
             Event::ReturnToUser(pending) => {
-                self.event(Shape::ReturnToUser, |env| env.owed = *pending)
+                self.event(Shape::ReturnToUser, |env| env.owed = *pending);
             }
             Event::EnterFromUser => self.event(Shape::EnterFromUser, |_| {}),
             Event::CpuOnline => self.event(Shape::CpuOnline, |_| {}),
