@@ -178,7 +178,7 @@ fn nothing_else_is_reported_while_a_blank_is_left() {
     let run = check(&text, "short");
     assert_eq!(
         run.stderr,
-        "<stdin>:8:14: error[E0107]: a blank is left in `geometry g4k`, behind `page`\n"
+        "<stdin>:8:14: error[E0107]: a blank is left in `geometry g4k`, after `page`\n"
     );
 }
 
