@@ -328,9 +328,9 @@ impl PlanContext<'_> {
             .filter(|d| d.which.value == AddressSelector::OneSet);
         let counts = of_set.flat_map(|d| {
             let stores = d
-                .stores
+                .caches
                 .unwrap_or_else(|| self.model.caches.holding(Kind::Leaf));
-            let named = self.model.caches.stores.iter().enumerate();
+            let named = self.model.caches.all.iter().enumerate();
             named
                 .filter(move |(index, _)| stores.0 & (1 << index) != 0)
                 .filter_map(|(_, store)| store.sets.as_ref()?.get(self.machine).copied())

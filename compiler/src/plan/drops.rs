@@ -71,7 +71,7 @@ impl PlanContext<'_> {
     ) -> Cells {
         let takes = |what| {
             lost.iter()
-                .any(|w| w.lost.value == what && w.stores.is_none())
+                .any(|w| w.lost.value == what && w.caches.is_none())
         };
         let whose = TagSelector {
             this: this || d.whose.value.table,
@@ -95,11 +95,11 @@ impl PlanContext<'_> {
                     return all;
                 }
                 let mut stores = self.model.caches.holding(kind);
-                if let Some(named) = d.stores {
+                if let Some(named) = d.caches {
                     stores.0 &= named.0;
                 }
                 for weakens in lost.iter().filter(|w| w.lost.value == loss) {
-                    stores.0 &= weakens.stores.map_or(0, |named| !named.0);
+                    stores.0 &= weakens.caches.map_or(0, |named| !named.0);
                 }
                 let cells = self.cells(kind, levels, whose, agents);
                 all.union(&cells.in_caches(stores))

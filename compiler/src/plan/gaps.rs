@@ -93,11 +93,11 @@ fn gap_at(
         };
         diagnostic = diagnostic.because(invalidate.named.span, short);
     }
-    let store = &model.caches.stores[usize::from(cell.cache)];
+    let store = &model.caches.all[usize::from(cell.cache)];
     if let Some(from) = store.from {
         diagnostic = diagnostic.note(format!(
             "`{}` makes its entries from those of `{}`: what drops them before those are gone does not count",
-            store.named.name, model.caches.stores[from.value].named.name
+            store.named.name, model.caches.all[from.value].named.name
         ));
     }
     diagnostic

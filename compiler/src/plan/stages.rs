@@ -24,7 +24,7 @@ impl PlanContext<'_> {
     /// A means at each stage at which it drops what it does not drop before.
     pub fn at_stages(&self, candidate: Candidate) -> Vec<Candidate> {
         let caches = &self.model.caches;
-        let deepest = (0..caches.stores.len()).map(|store| caches.depth(store));
+        let deepest = (0..caches.all.len()).map(|store| caches.depth(store));
         let deepest = deepest.max().unwrap_or(0);
         if deepest == 0 {
             return vec![candidate];
@@ -58,12 +58,12 @@ impl PlanContext<'_> {
     /// of deeper ones those that are made from cells which count.
     fn counted(&self, cells: &Cells, stage: u8) -> Cells {
         let caches = &self.model.caches;
-        let mut stores: Vec<usize> = (0..caches.stores.len()).collect();
+        let mut stores: Vec<usize> = (0..caches.all.len()).collect();
         stores.sort_by_key(|&store| caches.depth(store));
         stores.into_iter().fold(Cells::NONE, |counted, store| {
             let own = cells.in_caches(CacheSet(1 << store));
             let depth = caches.depth(store);
-            let from = caches.stores[store].from.map(|at| at.value);
+            let from = caches.all[store].from.map(|at| at.value);
             let own = match from {
                 _ if depth == stage => own,
                 Some(from) if depth > stage => own.and(&counted.moved(from as u8, store as u8)),
