@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use loom::sync::Mutex;
-use tlbc_machine_loom::Told;
+use tlbc_machine_loom::DeviceFlush;
 use tlbc_machine_loom::toys::{Broadcast, Called, Crowd, ForLife, Kind, Masked, Slots, Writer};
 use tlbc_runtime::fault::Fault;
 use tlbc_runtime::{Current, SpaceFlags};
@@ -36,7 +36,7 @@ fn pins<K: Kind>(world: &World<K>, space: &Handle) {
 }
 
 fn attaches_device<K: Kind>(world: &World<K>, space: &Handle) {
-    let device = world.machine().add_device(Told::ByDriver);
+    let device = world.machine().add_device(DeviceFlush::ByDriver);
     let attached = world.attach(device, space, 0, SpaceFlags::NONE);
     world.unmap(space, 0, 0);
     world.detach(device, space, attached);

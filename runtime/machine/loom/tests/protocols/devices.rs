@@ -1,6 +1,6 @@
 //! Devices that share a space's tables are counted in before they fill.
 
-use tlbc_machine_loom::Told;
+use tlbc_machine_loom::DeviceFlush;
 use tlbc_machine_loom::toys::{Broadcast, DEVICE, Kind, Slots, Untagged, Writer};
 use tlbc_runtime::fault::Fault;
 use tlbc_runtime::sync::Barrier;
@@ -10,11 +10,11 @@ use crate::check::{Depth::Full, Depth::Preemptions, RACE, fails, finds, holds};
 use crate::kernel::{Handle, Layout, World, root};
 
 /// How a device is told of flushes of a space of which this holds.
-pub const fn told(holds: SpaceFlags) -> Told {
+pub const fn device_flush(holds: SpaceFlags) -> DeviceFlush {
     if holds.0 == DEVICE.0 {
-        Told::ByInstructions
+        DeviceFlush::ByInstructions
     } else {
-        Told::ByDriver
+        DeviceFlush::ByDriver
     }
 }
 
@@ -37,7 +37,7 @@ impl<K: Kind> World<K> {
 /// A device comes to a space on CPU 1, while CPU 0 unmaps a page.
 fn unmap_and_attach<K: Kind>(holds: SpaceFlags) {
     let world = World::<K>::new(2, 1);
-    let device = world.machine().add_device(told(holds));
+    let device = world.machine().add_device(device_flush(holds));
     let space = world.space(0);
     let there = world.spawn_in(1, &space, move |world, space| {
         world.attach(device, &space, 0, holds)
@@ -89,7 +89,7 @@ fn come_and_attach<K: Kind>() {
         online: 1,
         ..Layout::of(2, 1)
     });
-    let device = world.machine().add_device(Told::ByDriver);
+    let device = world.machine().add_device(DeviceFlush::ByDriver);
     let space = world.space(0);
     let there = world.spawn_in(1, &space, move |world, space| {
         let now = world.cpu_online();
@@ -120,7 +120,7 @@ fn without_attach_where_a_cpu_comes() {
 /// A device goes that had a space, on CPU 1, while CPU 0 unmaps a page.
 fn unmap_and_detach<K: Kind>(holds: SpaceFlags) {
     let world = World::<K>::new(2, 1);
-    let device = world.machine().add_device(told(holds));
+    let device = world.machine().add_device(device_flush(holds));
     let space = world.space(0);
     let attached = world.on(0, || world.attach(device, &space, 0, holds));
     let there = world.spawn_in(1, &space, move |world, space| {
@@ -159,7 +159,7 @@ fn without_due() {
 /// flag of the space.
 fn detach_and_attach<K: Kind>() {
     let world = World::<K>::new(2, 1);
-    let [goes, comes] = [0, 1].map(|_| world.machine().add_device(Told::ByInstructions));
+    let [goes, comes] = [0, 1].map(|_| world.machine().add_device(DeviceFlush::ByInstructions));
     let space = world.space(0);
     let attached = world.on(0, || world.attach(goes, &space, 0, DEVICE));
     let there = world.spawn_in(1, &space, move |world, space| {

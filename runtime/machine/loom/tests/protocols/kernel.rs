@@ -15,7 +15,7 @@ use std::sync::Arc;
 use loom::sync::atomic::Ordering::SeqCst;
 use loom::sync::atomic::fence;
 use tlbc_machine_loom::toys::{Kind, Toy, VIEW};
-use tlbc_machine_loom::{Kept, Op, Shared, TableId, Told};
+use tlbc_machine_loom::{Kept, Op, Shared, TableId, DeviceFlush};
 use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::{Lock, Word};
 use tlbc_runtime::{
@@ -120,8 +120,8 @@ impl<K: Kind> Platform for Kernel<K> {
                 }
             }
             let issue = || self.machine.issue(cpu.index(), &op);
-            if op == Op::DropDevices {
-                self.tell_devices(Told::ByInstructions, issue);
+            if op == Op::InvalidateDevices {
+                self.tell_devices(DeviceFlush::ByInstructions, issue);
             } else {
                 issue();
             }
@@ -194,19 +194,19 @@ impl<K: Kind> Platform for Kernel<K> {
     }
 
     fn invalidate_secondary(&self, _: &Space, _: &Request<'_>) {
-        self.tell_devices(Told::ByDriver, || self.machine.drop_devices());
+        self.tell_devices(DeviceFlush::ByDriver, || self.machine.invalidate_devices());
     }
 }
 
 impl<K: Kind> Kernel<K> {
     /// Makes devices drop all that they have, after what they did with it; later callers are ordered after that.
-    fn tell_devices(&self, told: Told, tell: impl FnOnce()) {
-        if !self.machine.has_devices(told) {
+    fn tell_devices(&self, by: DeviceFlush, tell: impl FnOnce()) {
+        if !self.machine.has_devices(by) {
             return;
         }
         let wait = || ();
         self.device.with(wait, || {
-            for frame in self.machine.devices_use(told) {
+            for frame in self.machine.devices_use(by) {
                 self.owned.use_page(frame);
             }
             tell();

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use tlbc_machine_loom::Told;
+use tlbc_machine_loom::DeviceFlush;
 use tlbc_machine_loom::toys::{Broadcast, Crowd, Kind};
 use tlbc_runtime::fault::Fault;
 use tlbc_runtime::{Current, NotPinned};
@@ -36,7 +36,7 @@ fn run_in_all<K: Kind>(world: &World<K>, now: Runs, spaces: &[Handle]) -> Runs {
 /// Two devices have pinned one space. One lets go, the tags are given out anew, and a page is unmapped that the other uses.
 fn two_devices_pin() {
     let world = World::<Broadcast>::new(1, 8);
-    let devices = [0, 1].map(|_| world.machine().add_device(Told::ByBroadcasts));
+    let devices = [0, 1].map(|_| world.machine().add_device(DeviceFlush::ByBroadcasts));
     let spaces: Vec<_> = (0..8).map(|nth| world.space(nth)).collect();
     world.on(0, || {
         for device in devices {
@@ -89,7 +89,7 @@ fn pins_by_value_are_found() {
 /// CPU 1 pins a space for a device, while on CPU 0 the tags are given out anew; then a page of the space is unmapped.
 fn pin_and_roll_over() {
     let world = World::<Crowd<Broadcast>>::new(2, 8);
-    let device = world.machine().add_device(Told::ByBroadcasts);
+    let device = world.machine().add_device(DeviceFlush::ByBroadcasts);
     let spaces: Vec<_> = (0..8).map(|nth| world.space(nth)).collect();
     let here = world.on(0, || run_in_all(&world, Current::Kernel, &spaces[..7]));
     let there = world.spawn_in(1, &spaces[0], move |world, space| {

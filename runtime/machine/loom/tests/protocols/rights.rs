@@ -1,7 +1,7 @@
 //! Changes of an entry that stays valid: other attributes, and more rights for code that cannot repeat an access.
 
 use tlbc_machine_loom::toys::{Broadcast, DEVICE, Kind, Slots, Untagged};
-use tlbc_machine_loom::{Dropped, Entry, Op, Told, Where};
+use tlbc_machine_loom::{Target, Entry, Op, DeviceFlush, Where};
 use tlbc_runtime::Current;
 use tlbc_runtime::fault::Fault;
 
@@ -72,7 +72,7 @@ fn give_kernel_rights<K: Kind>() {
     for cpu in 0..2 {
         world
             .machine()
-            .issue(cpu, &Op::Drop(Dropped::ALL, Where::Here));
+            .issue(cpu, &Op::Invalidate(Target::ALL, Where::Here));
     }
     let space = world.space(0);
     let there = world.spawn_in(1, &space, |world, space| {
@@ -104,7 +104,7 @@ fn faults_of_the_kernel_are_found() {
 /// CPU 0 makes a page writable, while CPU 1 attaches a device that keeps stricter entries. Then the device writes the page.
 fn give_rights_and_attach<K: Kind>() {
     let world = World::<K>::new(2, 1);
-    let device = world.machine().add_device(Told::ByInstructions);
+    let device = world.machine().add_device(DeviceFlush::ByInstructions);
     let space = world.space(0);
     world.machine().store(table(0), 0, read_only(0).bits());
     let there = world.spawn_in(1, &space, move |world, space| {

@@ -10,7 +10,7 @@ use tlbc_runtime::sync::Barrier;
 use tlbc_runtime::{Current, SpaceFlags};
 
 use crate::check::{Depth::Preemptions, RACE, fails, holds};
-use crate::devices::told;
+use crate::devices::device_flush;
 use crate::entries::leaf;
 use crate::kernel::{Handle, Layout, Runs, World, root};
 
@@ -248,7 +248,7 @@ fn a_page_is_unmapped_while_two_cpus_attach() {
 /// A device comes to a space on CPU 1 and CPU 2 loads it, while CPU 0 unmaps a page.
 fn unmap_and_attach_device<K: Kind>(holds: SpaceFlags) {
     let world = World::<K>::new(3, 1);
-    let device = world.machine().add_device(told(holds));
+    let device = world.machine().add_device(device_flush(holds));
     let space = world.space(0);
     let attaches = world.spawn_in(1, &space, move |world, space| {
         world.attach(device, &space, 0, holds)
