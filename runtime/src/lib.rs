@@ -153,8 +153,6 @@ pub mod sync;
 pub mod tables;
 mod tags;
 pub mod views;
-#[cfg(loom)]
-pub mod watched;
 
 pub use asid::{NoTag, NotPinned};
 pub use backend::{

@@ -315,8 +315,8 @@ fn least_step(model: &Model, it: &Invalidate, config: Config) -> Option<(u32, us
     steps.min()
 }
 
-/// Returns whether an instruction drops translations one by one at a level, and nothing else: neighbouring entries that share one
-/// need not be distinguished. A run begins at one entry and counts from there.
+/// Returns whether an instruction drops translations one by one at a level, and nothing else: neighbouring entries
+/// that share one need not be distinguished. A run begins at one entry and counts from there.
 fn joins(it: &Invalidate, level: usize) -> bool {
     let leaf_alone = |drops: &Drops| {
         let one_by_one = !matches!(

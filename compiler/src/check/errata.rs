@@ -95,7 +95,7 @@ fn does(model: &Model, index: usize, lost: Lost, stores: Option<CacheSet>) -> bo
     match lost {
         Lost::Gone | Lost::Drained => true,
         Lost::Devices => {
-            let mut cases = it.holders.cases.iter();
+            let mut cases = it.agents.cases.iter();
             cases.any(|(at, _)| at.value.covers(Agents::DEVICE))
         }
         Lost::Leaf | Lost::Walk | Lost::Root | Lost::Global => {
@@ -213,7 +213,7 @@ fn unmended(model: &Model, barrier: usize, weakens: &Weakens) -> Diagnostic {
     ))
 }
 
-/// Reports a workaround that does not end with a barrier as wide as the one that it mends.
+/// Reports a workaround that does not end with a barrier as wide as the weakened one.
 fn incomplete(model: &Model, barrier: usize, workaround: &Workaround) -> Option<Diagnostic> {
     let weakened = &model.barriers[barrier];
     let needed = weakened.completes?;
@@ -264,7 +264,7 @@ fn short(model: &Model, workaround: &Workaround, target: Instr) -> Option<Diagno
     };
     let cases = match target {
         Instr::Barrier(_) => None,
-        Instr::Invalidate(index) => Some(&model.invalidates[index].holders),
+        Instr::Invalidate(index) => Some(&model.invalidates[index].agents),
     };
     workaround.issue.iter().find_map(|issued| {
         let Instr::Invalidate(index) = issued.instr else {
@@ -272,7 +272,7 @@ fn short(model: &Model, workaround: &Workaround, target: Instr) -> Option<Diagno
         };
         let issued = &model.invalidates[index];
         let conds = issued
-            .holders
+            .agents
             .conds()
             .chain(cases.into_iter().flat_map(Cases::conds));
         let configs = Configs::of(model, conds.chain([requires, &always]));
@@ -282,7 +282,7 @@ fn short(model: &Model, workaround: &Workaround, target: Instr) -> Option<Diagno
                 Instr::Barrier(barrier) => model.barriers[barrier].completes?,
                 Instr::Invalidate(_) => *cases?.get(config)?,
             };
-            let acts = issued.holders.get(config)?;
+            let acts = issued.agents.get(config)?;
             (!acts.value.covers(needed.value)).then_some((config, needed, acts))
         })?;
         Some(

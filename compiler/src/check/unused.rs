@@ -94,7 +94,7 @@ fn conds(model: &Model) -> Vec<&Cond> {
     for invalidate in &model.invalidates {
         conds.push(&invalidate.requires);
         conds.extend(invalidate.forms.iter().map(|form| &form.requires));
-        conds.extend(invalidate.holders.conds());
+        conds.extend(invalidate.agents.conds());
         conds.extend(invalidate.after.iter().flat_map(Cases::conds));
     }
     let levels = model

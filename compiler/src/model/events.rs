@@ -157,7 +157,7 @@ impl Model {
     #[must_use]
     pub fn attach_waits(&self) -> bool {
         let local = self.invalidates.iter().any(|it| {
-            let mut cases = it.holders.cases.iter();
+            let mut cases = it.agents.cases.iter();
             let narrow = cases.any(|(at, _)| !at.value.covers(Agents::CPUS));
             it.writes_entry.is_some() && narrow
         });

@@ -13,7 +13,7 @@ use crate::source::Span;
 #[derive(Debug, Clone)]
 pub struct Domain {
     pub named: Named,
-    pub holders: Agents,
+    pub agents: Agents,
     /// Whether a statement names it.
     pub used: bool,
 }

@@ -325,7 +325,7 @@ pub fn shootdown(model: &Model, needs: &Needs, chooser: &mut Chooser) -> Vec<Dia
     )
     .label("stated here");
     if let Some(local) = local {
-        diagnostic = diagnostic.because(local.holders.span, "acts on the CPU that issues it alone");
+        diagnostic = diagnostic.because(local.agents.span, "acts on the CPU that issues it alone");
     }
     vec![
         diagnostic
