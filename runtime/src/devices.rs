@@ -14,32 +14,7 @@ use crate::platform::Platform;
 use crate::request::{Request, Scope, Space, SpaceFlags, SpaceId};
 use crate::shootdown::Why;
 use crate::space::AddressSpace;
-use crate::sync::{Barrier, Own, full_barrier, stands};
-
-/// How many devices want a flag of a space, for each flag: sixteen bits each.
-#[derive(Debug)]
-pub(crate) struct Wanted([Own; 8]);
-
-impl Wanted {
-    /// Returns counts of 0.
-    pub(crate) const fn none() -> Self {
-        Self([const { Own::new(0) }; 8])
-    }
-
-    /// The count of a flag, by its bit.
-    fn count(&self, bit: u32) -> u64 {
-        let word = self.0.get(bit as usize / 4).map_or(0, Own::get);
-        word >> (16 * (bit % 4)) & 0xffff
-    }
-
-    /// Sets the count of a flag.
-    fn set(&self, bit: u32, count: u64) {
-        if let Some(word) = self.0.get(bit as usize / 4) {
-            let shift = 16 * (bit % 4);
-            word.put(word.get() & !(0xffff << shift) | count << shift);
-        }
-    }
-}
+use crate::sync::{Barrier, full_barrier, stands};
 
 /// The bits of flags.
 fn bits(flags: SpaceFlags) -> impl Iterator<Item = u32> {

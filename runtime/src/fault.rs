@@ -44,7 +44,7 @@ mod put_back {
     extern crate std;
     use core::cell::Cell;
 
-    use super::Fault;
+    use crate::fault::Fault;
 
     std::thread_local! {
         /// The fault that is there. The model checker runs all threads of a test on one of the host's.

@@ -26,6 +26,7 @@
 
 use core::mem::ManuallyDrop;
 
+use crate::backend::LazyMm;
 use crate::deferred::PendingFlush;
 use crate::level::Level;
 use crate::mmu::Mmu;
@@ -68,20 +69,6 @@ pub struct Gather<'m, P: Platform> {
     pub(crate) at_end: u8,
 }
 
-/// A stretch of code in which tables are locked: what [`Gather::locked`] lends to its closure.
-///
-/// Its methods change entries of the gather's space. Where the machine requires it, an entry becomes invalid and is flushed
-/// before it says something else (break before make): a CPU that faults in that moment has to wait for the lock of the section.
-/// The kernel must not change in this way what any CPU accesses in that moment
-/// (see [responsibilities](crate::responsibilities#splitting-a-large-page)).
-///
-/// # Context
-///
-/// Of every method: the lock of the entry's table is held, and the context permits a flush.
-pub struct Section<'g, 'm, P: Platform> {
-    pub(crate) gather: &'g mut Gather<'m, P>,
-}
-
 impl<P: Platform> Mmu<P> {
     /// Runs a closure that changes entries of a space, flushes once what that requires, and gives pages and tables to the
     /// platform. When this returns no CPU and no device can use what was unmapped. Returns what the closure returned.
@@ -110,12 +97,28 @@ impl<P: Platform> Mmu<P> {
     ///
     /// As [`gather`](Self::gather). No CPU runs in the space, and none loads it again. CPUs that have it loaded lazily are made
     /// to leave it where they hold no reference.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("../doc/kernel.md")]
+    /// let space = a_space();
+    /// let table = Table::new(&space, Level(0));
+    /// table.set(3, frame(7));
+    /// let current = Current::User(space.clone());
+    /// let _ = MMU.switch(CpuId(0), current, None); // no CPU runs in it
+    /// MMU.teardown(&space, |gather| {
+    ///     gather.locked((), |section, ()| section.unmap(table.entry(3)))
+    /// })
+    /// .expect("a mapped page");
+    /// assert_eq!(log_lines().last().unwrap(), "frame 7 is free");
+    /// ```
     pub fn teardown<R>(
         &self,
         space: &AddressSpace<P::CpuSet>,
         body: impl FnOnce(&mut Gather<'_, P>) -> R,
     ) -> R {
-        if !Self::FACTS.lazy_refcounted {
+        if Self::FACTS.lazy_mm == LazyMm::Shootdown {
             self.shoot_lazies(space);
         }
         self.gathering(space, true, body)
@@ -159,51 +162,43 @@ impl<P: Platform> Drop for Gather<'_, P> {
         if self.counts {
             self.space.gathers.sub(1, Barrier::Complete);
         }
-        let counters = |cpu| &self.mmu.platform.cpu(cpu).counters;
+        let stats = |cpu| &self.mmu.platform.cpu(cpu).stats;
         self.mmu
             .platform
-            .pin_cpu(false, |cpu| counters(cpu).abandoned.count(1));
+            .pin_cpu(false, |cpu| stats(cpu).abandoned.count(1));
     }
 }
 
 // One function at the end of a gather does all that most gathers need.
 #[allow(clippy::inline_always)]
-impl<'m, P: Platform> Gather<'m, P> {
-    /// Runs a closure with the lock of a table, in which entries may change. The guard is given by value. It is dropped when the
-    /// closure is done, after a flush if the removal of a page's reverse mapping
-    /// [is delayed](Platform::delays_rmap_removal) until then. Returns what the closure returned.
-    ///
-    /// Any value is a guard: a lock guard, a page-table cursor that keeps its tables locked, a pair of them, or `()` where no
-    /// other code can change the tables.
-    ///
-    /// Where entries of the space were unmapped in an [`UnmapBatch`](crate::UnmapBatch) that has not waited, or a gather was
-    /// abandoned, this flushes first: with the lock held, no CPU can use an entry that is not valid.
-    ///
-    /// # Context
-    ///
-    /// As [`Mmu::gather`].
-    #[inline]
-    pub fn locked<G, R>(
-        &mut self,
-        mut guard: G,
-        body: impl FnOnce(&mut Section<'_, 'm, P>, &mut G) -> R,
-    ) -> R {
-        self.complete(&self.space.pending.unmaps);
-        self.complete(&self.space.pending.abandoned);
-        let result = body(&mut Section { gather: self }, &mut guard);
-        if self.at_end != 0 {
-            self.end_section();
-        }
-        drop(guard);
-        result
-    }
-
+impl<P: Platform> Gather<'_, P> {
     /// Flushes what was changed so far, and releases pages and tables. Never necessary; a kernel calls it at a good moment, such
     /// as when no lock is held and [`is_full`](Self::is_full).
     ///
     /// # Context
     ///
     /// As [`Mmu::gather`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("../doc/kernel.md")]
+    /// let space = a_space();
+    /// let table = Table::new(&space, Level(0));
+    /// (0..8).for_each(|index| table.set(index, frame(10 + index as u64)));
+    /// MMU.gather(&space, |gather| {
+    ///     for half in [0..4, 4..8] {
+    ///         gather.locked(table.lock.lock().unwrap(), |section, _| {
+    ///             section.unmap_all(half.map(|index| table.entry(index)))
+    ///         })
+    ///         .expect("mapped pages");
+    ///         if gather.is_full() {
+    ///             gather.flush(); // no lock is held here
+    ///         }
+    ///     }
+    /// });
+    /// assert_eq!(table.bits(7), 0);
+    /// ```
     pub fn flush(&mut self) {
         self.flush_entries();
         self.hand_out();
@@ -328,7 +323,7 @@ impl<'m, P: Platform> Gather<'m, P> {
 
     #[inline]
     fn attach_is_due(&self) -> bool {
-        Mmu::<P>::FACTS.changes_deferrable && self.space.pending.attach.pending().is_some()
+        Mmu::<P>::FACTS.pte_update.is_deferrable() && self.space.pending.attach.pending().is_some()
     }
 
     /// Flushes everything of the space, if anything was changed or a deferred flush is due.
@@ -345,7 +340,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// Does what has to be done before the lock of a section is released.
     #[cold]
     #[inline(never)]
-    fn end_section(&mut self) {
+    pub(crate) fn end_section(&mut self) {
         if self.at_end & RMAPS != 0 {
             self.flush_entries();
         }
@@ -369,7 +364,7 @@ impl<'m, P: Platform> Gather<'m, P> {
 
     /// Completes a deferred flush if it is due, by a flush of everything of the space.
     #[inline]
-    fn complete(&self, flush: &PendingFlush) {
+    pub(crate) fn complete(&self, flush: &PendingFlush) {
         if flush.pending().is_some() {
             let everything = Scope::Everything { tables: true };
             self.mmu.flush_whole(self.space, everything, Why::Pending);
@@ -399,7 +394,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     fn finish(&mut self) {
         // Others may have made entries invalid that this one found invalid, and have flushed nothing yet. Where a change
         // flushes at once only devices can be left.
-        let waits = Mmu::<P>::FACTS.pages_batched || self.space.has_devices();
+        let waits = Mmu::<P>::FACTS.pte_update.batches_pages() || self.space.has_devices();
         let nested = waits && self.space.gathers.acquire(Barrier::Pending) > u64::from(self.counts);
         if self.whole || nested {
             self.finish_whole();

@@ -18,8 +18,8 @@
 //! | a CPU itself, in a switch | after the new root is loaded | is this CPU |
 
 use crate::agents::Agents;
-use crate::cpus::{CpuId, CpuMask, SharedCpuMask};
 use crate::fault::{Fault, is_back};
+use crate::mask::{CpuId, CpuMask, SharedCpuMask};
 use crate::mmu::Mmu;
 use crate::platform::Platform;
 use crate::request::{Reach, Request, Scope, Space, SpaceId};

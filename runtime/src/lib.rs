@@ -98,7 +98,7 @@
 //! # The protocols
 //!
 //! * [`shootdown`] and [`switch`]: which CPUs flush for a change, and how a CPU catches up that did not.
-//! * [`debts`], [`tags`]: which flushes are deferred, until when; and which tags may be used again.
+//! * [`debts`], [`asid`]: which flushes are deferred, until when; and which tags may be used again.
 //! * [`gather`], [`section`], [`tables`], [`reclaim`]: when pages and tables are released.
 //! * [`sync`]: every barrier, and what it pairs with.
 //!
@@ -121,13 +121,15 @@ pub mod batch;
 
 pub mod agents;
 mod changes;
-pub mod counters;
-pub mod cpus;
 pub mod deferred;
 mod devices;
 pub mod level;
+pub mod mask;
 pub mod pte;
+pub mod stats;
 
+pub mod asid;
+pub mod cpu;
 #[cfg(not(loom))]
 mod fault;
 #[cfg(loom)]
@@ -135,9 +137,7 @@ pub mod fault;
 pub mod flushed;
 pub mod gather;
 mod holders;
-pub mod local;
-mod mail;
-mod message;
+mod ipi;
 pub mod mmu;
 pub mod platform;
 pub mod prelude;
@@ -151,23 +151,21 @@ pub mod space;
 pub mod switch;
 pub mod sync;
 pub mod tables;
-pub mod tags;
+mod tags;
 pub mod views;
-#[cfg(loom)]
-pub mod watched;
 
+pub use asid::{NoTag, NotPinned};
 pub use backend::{
-    Answer, Backend, Ceiling, Facts, FinishSteps, Finished, IpiTargets, Issue, Outcome, Record,
-    Root, Shootdown, Started, TagSource, TagValues, Tags,
+    Answer, Backend, Ceiling, Facts, FinishSteps, Finished, IpiTargets, Issue, LazyMm, Outcome,
+    PteUpdate, Record, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 pub use batch::NoBatch;
-pub use counters::Stats;
-pub use cpus::{CpuId, CpuMask, CpuSet};
+pub use cpu::{CpuTlb, Loaded};
 pub use deferred::{Deferred, Pending};
 pub use devices::{Attached, TooManyDevices};
-pub use gather::{Gather, Section};
+pub use gather::Gather;
 pub use level::Level;
-pub use local::{CpuTlb, Loaded};
+pub use mask::{CpuId, CpuMask, CpuSet};
 pub use mmu::{Misuse, Mmu, NewSpace, Unusable};
 pub use platform::{
     Batch, Flushed, LockEvent, PageBatch, Platform, Pte, TableBatch, Unlinked, Value,
@@ -175,8 +173,8 @@ pub use platform::{
 pub use pte::{Entry, Slot};
 pub use reclaim::{UnmapBatch, Unmapped, Waited};
 pub use request::{SpaceFlags, SpaceId, Tag};
-pub use section::Refused;
-pub use space::AddressSpace;
+pub use section::{Refused, Section};
+pub use space::{AddressSpace, Tagging};
+pub use stats::Stats;
 pub use switch::{Current, StillLoaded};
-pub use tags::{NoTag, NotPinned, Tagging};
 pub use views::Views;

@@ -1,17 +1,16 @@
 //! The runtime of a machine.
 
+use crate::asid::{AsidAllocator, NoTag};
 use crate::backend::TagSource;
 use crate::backend::{Backend, Root};
-use crate::cpus::{CpuId, CpuMask, no_cpus};
+use crate::cpu::CpuTlb;
 use crate::deferred::AsidSlot;
-use crate::level::Level;
-use crate::local::CpuTlb;
+use crate::mask::{CpuId, CpuMask, no_cpus};
 use crate::platform::Platform;
-use crate::request::{Extent, Ranges, Reach, Request, Scope, Space, SpaceFlags, SpaceId, Tag};
-use crate::shootdown::Why;
-use crate::space::AddressSpace;
+use crate::request::{Reach, Request, Scope, Space, SpaceFlags, SpaceId, Tag};
+use crate::space::{AddressSpace, Tagging};
+use crate::stats::Stats;
 use crate::sync::{Barrier, Lock, Word, const_fn};
-use crate::tags::{NoTag, Pool, Tagging};
 
 /// The runtime of a machine: one for all CPUs and all spaces.
 ///
@@ -21,7 +20,7 @@ pub struct Mmu<P: Platform> {
     pub(crate) platform: P,
     /// CPUs that take interrupts and have loaded a root.
     pub(crate) online: <P::CpuSet as CpuMask>::Shared,
-    pub(crate) tags: Pool,
+    pub(crate) asids: AsidAllocator,
     /// Held from the start to the finish of a flush, where the machine bears one at a time.
     pub(crate) one_at_a_time: Lock,
     /// Held while devices of a space are counted.
@@ -151,7 +150,7 @@ impl<P: Platform> Mmu<P> {
             Self {
                 platform,
                 online: no_cpus(),
-                tags: Pool::new(),
+                asids: AsidAllocator::new(),
                 one_at_a_time: Lock::new(),
                 devices: Lock::new(),
                 ids: Word::new(SpaceId::FIRST),
@@ -256,7 +255,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// What the runtime keeps for each CPU.
-    pub(crate) fn locals(&self) -> impl Iterator<Item = &CpuTlb<P::CpuSet>> {
+    pub(crate) fn cpu_tlbs(&self) -> impl Iterator<Item = &CpuTlb<P::CpuSet>> {
         (0..self.platform.cpus()).map(|cpu| self.platform.cpu(CpuId(cpu as u32)))
     }
 
@@ -274,43 +273,21 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// Flushes a stretch of a space whose leaf entries changed at one level, and returns when it is done: for
-    /// changes that no gather made.
-    ///
-    /// Contexts: those of the platform's flushes, with whatever keeps others from relying on the entries.
-    ///
-    /// # Errors
-    /// When the range is empty, goes beyond the last address or is no whole number of entries, or when entries of this
-    /// level map no pages here.
-    pub fn flush_range(
-        &self,
-        space: &AddressSpace<P::CpuSet>,
-        extent: Extent,
-        level: Level,
-    ) -> Result<(), Misuse> {
-        let levels = self.platform.backend().levels();
-        let facts = levels.get(level.index()).filter(|facts| facts.leaf);
-        let facts = facts.ok_or(Misuse::NoSuchLevel)?;
-        if extent.is_empty() {
-            return Err(Misuse::Empty);
-        }
-        if extent.last() < extent.start {
-            return Err(Misuse::Wraps);
-        }
-        let within = 1u64.wrapping_shl(facts.shift).wrapping_sub(1);
-        if (extent.start | extent.bytes) & within != 0 {
-            return Err(Misuse::Misaligned);
-        }
-        let mut ranges = Ranges::new();
-        ranges.leaf(level, extent);
-        self.flush(space, &ranges);
-        Ok(())
+    /// What all CPUs counted.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
+        self.cpu_tlbs()
+            .for_each(|local| local.stats.add_to(&mut sum));
+        sum.rollovers = self.asids.rollovers.get();
+        sum
     }
 
-    /// Flushes everything of a space, tables included, and returns when it is done.
-    ///
-    /// Contexts: as [`flush_range`](Self::flush_range).
-    pub fn flush_everything(&self, space: &AddressSpace<P::CpuSet>) {
-        self.flush_whole(space, Scope::Everything { tables: true }, Why::Asked);
+    /// What one CPU counted.
+    #[must_use]
+    pub fn stats_of(&self, cpu: CpuId) -> Stats {
+        let mut sum = Stats::default();
+        self.platform.cpu(cpu).stats.add_to(&mut sum);
+        sum
     }
 }

@@ -6,9 +6,9 @@
 use core::ops::{Deref, DerefMut};
 
 use crate::backend::{Backend, Issue, Root};
-use crate::cpus::{CpuId, CpuMask};
+use crate::cpu::CpuTlb;
 use crate::level::Level;
-use crate::local::CpuTlb;
+use crate::mask::{CpuId, CpuMask};
 use crate::pte::{Entry, Slot};
 use crate::request::Request;
 use crate::space::AddressSpace;

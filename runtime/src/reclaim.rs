@@ -12,9 +12,9 @@
 
 use crate::agents::Agents;
 use crate::backend::{Backend, Started};
-use crate::cpus::{CpuId, CpuMask};
+use crate::cpu::Message;
 use crate::fault::{Fault, is_back};
-use crate::message::Message;
+use crate::mask::{CpuId, CpuMask};
 use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte};
 use crate::pte::Change;
@@ -85,6 +85,24 @@ impl<P: Platform> Mmu<P> {
     ///
     /// As [`gather`](Self::gather). The closure runs on one CPU from beginning to end, since a flush is finished on the CPU that
     /// started it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("../doc/kernel.md")]
+    /// let space = a_space();
+    /// let table = Table::new(&space, Level(0));
+    /// (0..2).for_each(|index| table.set(index, frame(10 + index as u64)));
+    /// let frames: Vec<Frame> = MMU.reclaim(|batch| {
+    ///     let unmapped: Vec<_> = (0..2)
+    ///         .map(|index| batch.unmap(&space, table.entry(index)).expect("a mapped page"))
+    ///         .collect();
+    ///     let waited = batch.wait();
+    ///     let redeem = |page| waited.redeem(page).expect("unmapped before the wait");
+    ///     unmapped.into_iter().flatten().map(redeem).collect()
+    /// });
+    /// assert_eq!(frames, [Frame(10), Frame(11)]);
+    /// ```
     pub fn reclaim<R>(&self, body: impl FnOnce(&mut UnmapBatch<'_, P>) -> R) -> R {
         self.platform.pin_cpu(false, |cpu| {
             let mut batch = UnmapBatch {
@@ -146,7 +164,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
                 self.with_interrupts_off(|this| this.put_off(space, &ranges));
                 self.dirty |= E::is_dirty(level, changed.was.any);
                 space.pending.unmaps.defer();
-                mmu.platform.cpu(self.cpu).counters.owed.count(1);
+                mmu.platform.cpu(self.cpu).stats.deferred.count(1);
             } else {
                 mmu.flush(space, &ranges);
                 round = AT_ONCE;

@@ -1,17 +1,17 @@
-//! What may be done to entries while their table is locked.
+//! What may be done to entries while their table is locked. Tables are unlinked in [`tables`](crate::tables).
 //!
-//! In: entries, as the kernel's [`Pte`]. Out: pages and tables that the gather keeps until they are flushed, or an error that
+//! In: a lock guard, and entries as the kernel's [`Pte`]. Out: pages and tables that the gather keeps until they are flushed, or an error that
 //! gives the entry back. Holds: an entry that changes is recorded in the gather before the lock is released, with what its
 //! change requires to be flushed; nothing is changed where an error is returned.
 
 use core::fmt;
 
-use crate::gather::{NEW, Section};
+use crate::gather::{Gather, NEW};
 use crate::level::Level;
 use crate::mmu::Misuse;
 use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte};
-use crate::pte::{Below, Change, Changed, Entry, Marks, Slot, Was};
+use crate::pte::{Change, Changed, Entry, Marks, Slot, Was};
 use crate::request::{Extent, Space};
 use crate::space::AddressSpace;
 
@@ -40,6 +40,71 @@ impl<E> fmt::Debug for Refused<E> {
 
 impl<E> core::error::Error for Refused<E> {}
 
+/// A stretch of code in which tables are locked: what [`Gather::locked`] lends to its closure.
+///
+/// Its methods change entries of the gather's space. Where the machine requires it, an entry becomes invalid and is flushed
+/// before it says something else (break before make): a CPU that faults in that moment has to wait for the lock of the section.
+/// The kernel must not change in this way what any CPU accesses in that moment
+/// (see [responsibilities](crate::responsibilities#splitting-a-large-page)).
+///
+/// # Context
+///
+/// Of every method: the lock of the entry's table is held, and the context permits a flush.
+pub struct Section<'g, 'm, P: Platform> {
+    pub(crate) gather: &'g mut Gather<'m, P>,
+}
+
+impl<'m, P: Platform> Gather<'m, P> {
+    /// Runs a closure with the lock of a table, in which entries may change. The guard is given by value. It is dropped when the
+    /// closure is done, after a flush if the removal of a page's reverse mapping
+    /// [is delayed](Platform::delays_rmap_removal) until then. Returns what the closure returned.
+    ///
+    /// Any value is a guard: a lock guard, a page-table cursor that keeps its tables locked, a pair of them, or `()` where no
+    /// other code can change the tables.
+    ///
+    /// Where entries of the space were unmapped in an [`UnmapBatch`](crate::UnmapBatch) that has not waited, or a gather was
+    /// abandoned, this flushes first: with the lock held, no CPU can use an entry that is not valid.
+    ///
+    /// # Context
+    ///
+    /// As [`Mmu::gather`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("../doc/kernel.md")]
+    /// let space = a_space();
+    /// let [parent, child] = [0, 1].map(|_| Table::new(&space, Level(0)));
+    /// parent.set(0, frame(7) | WRITABLE);
+    /// // Fork: a pair of guards keeps two tables locked.
+    /// MMU.gather(&space, |gather| {
+    ///     let guards = (parent.lock.lock().unwrap(), child.lock.lock().unwrap());
+    ///     gather.locked(guards, |section, _| {
+    ///         let old = section.protect(&parent.entry(0), |bits| bits & !WRITABLE)?;
+    ///         child.set(0, old & !WRITABLE);
+    ///         Ok::<(), Misuse>(())
+    ///     })
+    /// })?;
+    /// assert_eq!(parent.bits(0), child.bits(0));
+    /// # Ok::<(), Misuse>(())
+    /// ```
+    #[inline]
+    pub fn locked<G, R>(
+        &mut self,
+        mut guard: G,
+        body: impl FnOnce(&mut Section<'_, 'm, P>, &mut G) -> R,
+    ) -> R {
+        self.complete(&self.space.pending.unmaps);
+        self.complete(&self.space.pending.abandoned);
+        let result = body(&mut Section { gather: self }, &mut guard);
+        if self.at_end != 0 {
+            self.end_section();
+        }
+        drop(guard);
+        result
+    }
+}
+
 impl<P: Platform> Section<'_, '_, P> {
     /// Stores a valid entry where none was: a leaf entry or one that points at a table.
     ///
@@ -51,6 +116,20 @@ impl<P: Platform> Section<'_, '_, P> {
     ///
     /// When the entry is in another space or valid already, when the bits are no valid entry, and when the machine has no such
     /// entry at its level.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("../doc/kernel.md")]
+    /// let space = a_space();
+    /// let table = Table::new(&space, Level(0));
+    /// MMU.gather(&space, |gather| {
+    ///     gather.locked(table.lock.lock().unwrap(), |section, _| section.map(&table.entry(3), frame(7)))
+    /// })?;
+    /// assert_eq!(table.bits(3), frame(7));
+    /// assert_eq!(log_lines(), [""; 0]); // a new entry requires no flush on this machine
+    /// # Ok::<(), Misuse>(())
+    /// ```
     pub fn map<E: Pte<P>>(&mut self, pte: &E, bits: u64) -> Result<(), Misuse> {
         self.check_space(pte)?;
         let (level, slot) = (pte.level(), pte.slot());
@@ -74,6 +153,24 @@ impl<P: Platform> Section<'_, '_, P> {
     ///
     /// When the entry is in another space or is no leaf entry, and when the machine has no leaf entries at its level. The entry
     /// is not changed, and given back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("../doc/kernel.md")]
+    /// let space = a_space();
+    /// let table = Table::new(&space, Level(0));
+    /// table.set(3, frame(7));
+    /// MMU.gather(&space, |gather| {
+    ///     gather.locked(table.lock.lock().unwrap(), |section, _| {
+    ///         let refused = section.unmap(table.entry(4)).unwrap_err();
+    ///         assert_eq!(refused.why, Misuse::NotALeaf);
+    ///         section.unmap(table.entry(3))
+    ///     })
+    /// })
+    /// .expect("a mapped page");
+    /// assert_eq!(log_lines(), ["invlpg { va: 3000 }", "frame 7 is free"]);
+    /// ```
     #[inline]
     pub fn unmap<E: Pte<P>>(&mut self, pte: E) -> Result<(), Refused<E>> {
         self.unmap_all(core::iter::once(pte))
@@ -121,6 +218,24 @@ impl<P: Platform> Section<'_, '_, P> {
     ///
     /// When the entry is in another space or is not valid, when the new bits map another page or point at another table, and
     /// when the machine has no such entry at its level.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("../doc/kernel.md")]
+    /// let space = a_space();
+    /// let table = Table::new(&space, Level(0));
+    /// table.set(3, frame(7) | WRITABLE | DIRTY);
+    /// let old = MMU.gather(&space, |gather| {
+    ///     gather.locked(table.lock.lock().unwrap(), |section, _| {
+    ///         section.protect(&table.entry(3), |bits| bits & !WRITABLE)
+    ///     })
+    /// })?;
+    /// assert_eq!(old & DIRTY, DIRTY);
+    /// assert_eq!(table.bits(3), frame(7) | DIRTY);
+    /// assert_eq!(log_lines(), ["invlpg { va: 3000 }"]);
+    /// # Ok::<(), Misuse>(())
+    /// ```
     pub fn protect<E: Pte<P>>(
         &mut self,
         pte: &E,
@@ -130,8 +245,8 @@ impl<P: Platform> Section<'_, '_, P> {
         let (level, slot) = (pte.level(), pte.slot());
         let mut lost = 0; // marks that were set after the entry was read, and not stored again
         loop {
-            let stands = slot.was();
-            let old = stands.with(lost);
+            let seen = slot.was();
+            let old = seen.with(lost);
             let change = change_of::<P, E>(level, old, compute(old.any));
             let shift = self.check_same_page(&change)?;
             let (mmu, space) = (self.gather.mmu, self.gather.space);
@@ -146,7 +261,7 @@ impl<P: Platform> Section<'_, '_, P> {
                 self.make_valid(&slot, shift, &made);
                 return checked.map(|_| was.any);
             }
-            let Some(changed) = mmu.change_from(space, &slot, stands, &change) else {
+            let Some(changed) = mmu.change_from(space, &slot, seen, &change) else {
                 if slot.entries.len() > 1 {
                     // Some of them may have changed.
                     let facts = mmu.change_facts(space);
@@ -157,7 +272,7 @@ impl<P: Platform> Section<'_, '_, P> {
                 continue;
             };
             self.record(slot.extent(shift), &change, &changed);
-            let more = changed.was.any & !stands.any;
+            let more = changed.was.any & !seen.any;
             if more == 0 {
                 return Ok(old.any);
             }
@@ -172,6 +287,23 @@ impl<P: Platform> Section<'_, '_, P> {
     /// # Errors
     ///
     /// As [`unmap`](Self::unmap); and when the bits are no valid entry, or the machine has no such entry at this level.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("../doc/kernel.md")]
+    /// let space = a_space();
+    /// let table = Table::new(&space, Level(0));
+    /// table.set(3, frame(7));
+    /// // A process writes to a page that it shares with its parent: it gets a copy, in frame 8.
+    /// MMU.gather(&space, |gather| {
+    ///     gather.locked(table.lock.lock().unwrap(), |section, _| {
+    ///         section.replace(table.entry(3), frame(8) | WRITABLE)
+    ///     })
+    /// })
+    /// .expect("a mapped page");
+    /// assert_eq!(log_lines(), ["invlpg { va: 3000 }", "frame 7 is free"]);
+    /// ```
     pub fn replace<E: Pte<P>>(&mut self, pte: E, bits: u64) -> Result<(), Refused<E>> {
         let (mmu, space) = (self.gather.mmu, self.gather.space);
         let (level, slot) = (pte.level(), pte.slot());
@@ -189,90 +321,6 @@ impl<P: Platform> Section<'_, '_, P> {
         let was = self.exchange(&slot, shift, &change);
         self.gather.keep_page(pte.into_page(was.any));
         Ok(())
-    }
-
-    /// Unlinks a table whose entries are all invalid, here or before. It is freed after the flush, when nothing walks it any
-    /// more, neither hardware nor software.
-    ///
-    /// # Errors
-    ///
-    /// When the entry is in another space or points at no table, and when the machine has no such entry at its level. The entry
-    /// is not changed, and given back.
-    pub fn unlink<E: Pte<P>>(&mut self, pte: E) -> Result<(), Refused<E>> {
-        let (pte, was) = self.cut(pte, Below::Cleared)?;
-        self.gather.keep_table(pte.into_table(was.any));
-        Ok(())
-    }
-
-    /// Unlinks a table with everything below it, whose entries are still valid, by one store. The table is freed as by
-    /// [`unlink`](Self::unlink), after one flush of all of it, and what is below it with it, as the kernel defines its
-    /// [`Platform::Table`]: until then neither its tables nor its pages are free.
-    ///
-    /// # Errors
-    ///
-    /// As [`unlink`](Self::unlink).
-    pub fn unlink_subtree<E: Pte<P>>(&mut self, pte: E) -> Result<(), Refused<E>> {
-        let (pte, was) = self.cut(pte, Below::Live)?;
-        self.gather.keep_table(pte.into_table(was.any));
-        Ok(())
-    }
-
-    /// Takes a table out of the space with everything below it, to be linked elsewhere or because others keep it. When
-    /// this returns no CPU and no device reaches anything through the entry.
-    ///
-    /// Walkers without locks may still be in it: before it is used for another space's tables,
-    /// [`wait_for_walkers`](crate::Mmu::wait_for_walkers).
-    ///
-    /// # Errors
-    ///
-    /// As [`unlink`](Self::unlink).
-    pub fn detach<E: Pte<P>>(&mut self, pte: E) -> Result<P::Table, Refused<E>> {
-        let (pte, was) = self.cut(pte, Below::Live)?;
-        self.gather.flush_entries();
-        Ok(pte.into_table(was.any))
-    }
-
-    /// Replaces a table, whose entries may still be valid, by one large page. The table is freed as by [`unlink`](Self::unlink),
-    /// after a flush of everything below it. The pages that its entries mapped belong to the caller, who copied them.
-    ///
-    /// # Errors
-    ///
-    /// As [`unlink`](Self::unlink); and when the bits are no leaf entry, or entries of this level map no pages.
-    pub fn collapse<E: Pte<P>>(&mut self, pte: E, bits: u64) -> Result<(), Refused<E>> {
-        let (level, slot) = (pte.level(), pte.slot());
-        let change = Change {
-            below: Below::Live,
-            ..change_of::<P, E>(level, slot.was(), bits)
-        };
-        let checked = self
-            .check_table(&pte, change.old)
-            .and_then(|_| match change.new {
-                Entry::Leaf { .. } => self.gather.mmu.check_entry(level, change.new),
-                Entry::Table { .. } | Entry::Invalid => Err(Misuse::NotALeaf),
-            });
-        let shift = match checked {
-            Ok(shift) => shift,
-            Err(why) => return Err(Refused { why, entry: pte }),
-        };
-        let was = self.exchange(&slot, shift, &change);
-        self.gather.keep_table(pte.into_table(was.any));
-        Ok(())
-    }
-
-    /// Makes an entry invalid that points at a table, and records it. Returns what was in it.
-    fn cut<E: Pte<P>>(&mut self, pte: E, below: Below) -> Result<(E, Was), Refused<E>> {
-        let (level, slot) = (pte.level(), pte.slot());
-        let old = E::decode(level, slot.first());
-        let shift = match self.check_table(&pte, old) {
-            Ok(shift) => shift,
-            Err(why) => return Err(Refused { why, entry: pte }),
-        };
-        let change = Change {
-            below,
-            ..Change::vanishing(level, old)
-        };
-        let was = self.store(&slot, shift, &change);
-        Ok((pte, was))
     }
 
     /// Checks that a change keeps the page or the table of a valid entry. Returns log2 of the bytes that the entry translates.
@@ -300,16 +348,8 @@ impl<P: Platform> Section<'_, '_, P> {
         }
     }
 
-    /// Checks that an entry of the gather's space points at a table. Returns log2 of the bytes that it translates.
-    fn check_table<E: Pte<P>>(&self, pte: &E, entry: Entry) -> Result<u32, Misuse> {
-        self.check_space(pte)?;
-        match entry {
-            Entry::Table { .. } => self.gather.mmu.check_entry(pte.level(), entry),
-            Entry::Leaf { .. } | Entry::Invalid => Err(Misuse::NotATable),
-        }
-    }
-
-    fn check_space<E: Pte<P>>(&self, pte: &E) -> Result<(), Misuse> {
+    /// Checks that an entry is in the gather's space.
+    pub(crate) fn check_space<E: Pte<P>>(&self, pte: &E) -> Result<(), Misuse> {
         if pte.belongs_to(self.gather.space) {
             Ok(())
         } else {
@@ -319,7 +359,7 @@ impl<P: Platform> Section<'_, '_, P> {
 
     /// Makes a change of a valid entry into another valid one, through an invalid one where the machine requires that. Returns
     /// what was in it.
-    fn exchange(&mut self, slot: &Slot<'_>, shift: u32, change: &Change) -> Was {
+    pub(crate) fn exchange(&mut self, slot: &Slot<'_>, shift: u32, change: &Change) -> Was {
         if self.gather.mmu.must_break(self.gather.space, change) {
             let was = self.make_invalid(slot, shift, change);
             self.make_valid(slot, shift, change);
@@ -353,7 +393,7 @@ impl<P: Platform> Section<'_, '_, P> {
     }
 
     /// Makes a change that was checked, and records it. Returns what was in the entry.
-    fn store(&mut self, slot: &Slot<'_>, shift: u32, change: &Change) -> Was {
+    pub(crate) fn store(&mut self, slot: &Slot<'_>, shift: u32, change: &Change) -> Was {
         let (mmu, space) = (self.gather.mmu, self.gather.space);
         let extent = slot.extent(shift);
         if change.is_new() {
@@ -392,7 +432,7 @@ impl<P: Platform> Section<'_, '_, P> {
 }
 
 /// Returns the change of a valid entry to other bits.
-fn change_of<P: Platform, E: Pte<P>>(level: Level, old: Was, bits: u64) -> Change {
+pub(crate) fn change_of<P: Platform, E: Pte<P>>(level: Level, old: Was, bits: u64) -> Change {
     let new = E::decode(level, bits);
     let clears = match new {
         Entry::Invalid => Marks::NONE,

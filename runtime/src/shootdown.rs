@@ -25,18 +25,18 @@
 //! Source: Linux 71b3c126e611, where a CPU was in the set before it had loaded the root, but not ordered so; OpenBSD
 //! 9f1181d59de3, where it left the set before it had left the root.
 
-use crate::backend::{Backend, IpiTargets, Shootdown, Started};
-use crate::cpus::{CpuId, CpuMask};
+use crate::backend::{Backend, Facts, IpiTargets, Shootdown, Started};
+use crate::cpu::CpuTlb;
+use crate::cpu::Message;
 use crate::deferred::Deferred;
 use crate::deferred::{AsidSlot, LoadedTag};
 use crate::fault::{Fault, is_back};
 use crate::holders::Told;
 use crate::level::Level;
-use crate::local::CpuTlb;
-use crate::message::Message;
-use crate::mmu::Mmu;
+use crate::mask::{CpuId, CpuMask};
+use crate::mmu::{Misuse, Mmu};
 use crate::platform::{LockEvent, Platform};
-use crate::request::{Ranges, Reach, Request, Scope, SpaceFlags};
+use crate::request::{Extent, Kept, Ranges, Reach, Request, Scope, SpaceFlags};
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, Lock, full_barrier};
 
@@ -44,7 +44,7 @@ use crate::sync::{Barrier, Lock, full_barrier};
 #[allow(clippy::inline_always)]
 impl<P: Platform> Mmu<P> {
     /// The facts of the backend.
-    pub(crate) const FACTS: crate::Facts = <P::Backend as Backend>::FACTS;
+    pub(crate) const FACTS: Facts = <P::Backend as Backend>::FACTS;
 
     /// Whether interrupts are off where others are flushed: the backend wants it, or others may ask something of
     /// this CPU meanwhile.
@@ -87,11 +87,11 @@ impl<P: Platform> Mmu<P> {
     ) {
         let dues = space.pending.pending();
         self.flush_what(space, |here| {
-            here.counters.paid.count(dues.count() as u64);
+            here.stats.completed.count(dues.count() as u64);
             match why {
-                Why::Asked => here.counters.full_asked.count(1),
-                Why::Nested => here.counters.full_nested.count(1),
-                Why::Pending => here.counters.full_debt.count(1),
+                Why::Asked => here.stats.full_asked.count(1),
+                Why::Nested => here.stats.full_nested.count(1),
+                Why::Pending => here.stats.full_deferred.count(1),
             }
             everything
         });
@@ -163,7 +163,7 @@ impl<P: Platform> Mmu<P> {
             if Self::FACTS.attach_waits_for_changes && self.is_only_holder(cpu, space) {
                 request.reach = Reach::Here;
             }
-            here.counters.broadcast.count(1);
+            here.stats.broadcast.count(1);
             Told {
                 others: P::CpuSet::NONE,
                 here: false,
@@ -179,9 +179,9 @@ impl<P: Platform> Mmu<P> {
             }
             if told.others.is_empty() {
                 request.reach = Reach::Here;
-                here.counters.here.count(1);
+                here.stats.here.count(1);
             } else {
-                here.counters.interrupting.count(1);
+                here.stats.by_ipi.count(1);
             }
             told
         };
@@ -269,13 +269,13 @@ impl<P: Platform> Mmu<P> {
         request: &Request<'_>,
         (others, sets): (P::CpuSet, u8),
     ) {
-        let counters = &self.platform.cpu(cpu).counters;
+        let stats = &self.platform.cpu(cpu).stats;
         let nobody = others.is_empty() && sets == 0;
         let sent = if nobody {
-            counters.nobody.count(1);
+            stats.unneeded.count(1);
             others
         } else {
-            counters.interrupting.count(1);
+            stats.by_ipi.count(1);
             self.count_size(self.platform.cpu(cpu), request);
             self.ask(cpu, (space, generation), request, (others, sets))
         };
@@ -351,7 +351,7 @@ impl<P: Platform> Mmu<P> {
         loop {
             let started = backend.start(&mut sink, request);
             if started.outcome.exceeded_ceiling {
-                self.platform.cpu(cpu).counters.full_ceiling.count(1);
+                self.platform.cpu(cpu).stats.full_ceiling.count(1);
             }
             if !Self::FACTS.tag_after_publish {
                 return started;
@@ -399,10 +399,10 @@ impl<P: Platform> Mmu<P> {
     ) {
         if deferred.contains(Deferred::SPACE_UNTIL_ATTACH) {
             space.pending.attach.defer();
-            here.counters.owed.count(1);
+            here.stats.deferred.count(1);
         }
         if deferred.contains(Deferred::OTHERS_UNTIL_LOAD) {
-            here.counters.owed.count(1);
+            here.stats.deferred.count(1);
             here.slots.invalidate_others(loaded);
             if self.platform.backend().tags().global.is_some() {
                 here.slots.defer_everything();
@@ -415,8 +415,76 @@ impl<P: Platform> Mmu<P> {
                 LoadedTag::Slot(Some(line)) => here.slots.defer_view(line),
                 LoadedTag::Slot(None) => here.slots.defer_everything(),
             }
-            here.counters.owed.count(1);
+            here.stats.deferred.count(1);
         }
+    }
+
+    /// Counts how much a flush names.
+    #[inline(always)]
+    pub(crate) fn count_size(&self, here: &CpuTlb<P::CpuSet>, request: &Request<'_>) {
+        match request.scope {
+            Scope::Page { .. } => here.stats.flushed(1),
+            Scope::Ranges(ranges) => self.count_entries(here, ranges),
+            Scope::Everything { .. } | Scope::Teardown => {}
+        }
+    }
+
+    #[inline]
+    fn count_entries(&self, here: &CpuTlb<P::CpuSet>, ranges: &Ranges) {
+        let backend = self.platform.backend();
+        let levels = backend.levels();
+        let entries = |level: Level, leaf: Extent| {
+            let shift = levels.get(level.index()).map_or(0, |facts| facts.shift);
+            if shift == 0 { 0 } else { leaf.entries(shift) }
+        };
+        here.stats.flushed(match ranges.kept() {
+            Kept::Run(level, extent) => entries(level, extent),
+            Kept::Sorted(sorted) => Level::all()
+                .zip(sorted.leaf)
+                .fold(0, |sum: u64, (level, leaf)| {
+                    sum.saturating_add(entries(level, leaf))
+                }),
+        });
+    }
+
+    /// Flushes a stretch of a space whose leaf entries changed at one level, and returns when it is done: for
+    /// changes that no gather made.
+    ///
+    /// Contexts: those of the platform's flushes, with whatever keeps others from relying on the entries.
+    ///
+    /// # Errors
+    /// When the range is empty, goes beyond the last address or is no whole number of entries, or when entries of this
+    /// level map no pages here.
+    pub fn flush_range(
+        &self,
+        space: &AddressSpace<P::CpuSet>,
+        extent: Extent,
+        level: Level,
+    ) -> Result<(), Misuse> {
+        let levels = self.platform.backend().levels();
+        let facts = levels.get(level.index()).filter(|facts| facts.leaf);
+        let facts = facts.ok_or(Misuse::NoSuchLevel)?;
+        if extent.is_empty() {
+            return Err(Misuse::Empty);
+        }
+        if extent.last() < extent.start {
+            return Err(Misuse::Wraps);
+        }
+        let within = 1u64.wrapping_shl(facts.shift).wrapping_sub(1);
+        if (extent.start | extent.bytes) & within != 0 {
+            return Err(Misuse::Misaligned);
+        }
+        let mut ranges = Ranges::new();
+        ranges.leaf(level, extent);
+        self.flush(space, &ranges);
+        Ok(())
+    }
+
+    /// Flushes everything of a space, tables included, and returns when it is done.
+    ///
+    /// Contexts: as [`flush_range`](Self::flush_range).
+    pub fn flush_everything(&self, space: &AddressSpace<P::CpuSet>) {
+        self.flush_whole(space, Scope::Everything { tables: true }, Why::Asked);
     }
 }
 

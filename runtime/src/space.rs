@@ -1,11 +1,9 @@
 //! Address spaces, as the runtime knows them.
 
-use crate::cpus::{CpuMask, no_cpus};
 use crate::deferred::{PendingFlushes, TlbGen};
-use crate::devices::Wanted;
+use crate::mask::{CpuMask, no_cpus};
 use crate::request::{Space, SpaceFlags, SpaceId};
-use crate::sync::{Barrier, Word, const_fn};
-use crate::tags::Tagging;
+use crate::sync::{Barrier, Own, Word, const_fn};
 
 /// An address space: who may have cached something of it, and what is owed for it.
 ///
@@ -107,5 +105,47 @@ impl<S: CpuMask> AddressSpace<S> {
     #[must_use]
     pub fn flush_pending(&self) -> bool {
         self.gathers.get() != 0 || self.pending.pending().count() != 0
+    }
+}
+
+/// Where a space has its tag from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tagging {
+    /// It has none: loading a root drops everything.
+    None,
+    /// Each CPU gives it one of its own.
+    Cpu,
+    /// From the machine's generations.
+    Generations,
+    /// One for life.
+    Life,
+    /// The address of its top table.
+    Root,
+    /// That of [`Platform::kernel_root`]: the kernel's space alone.
+    Kernel,
+}
+
+/// How many devices want a flag of a space, for each flag: sixteen bits each.
+#[derive(Debug)]
+pub(crate) struct Wanted([Own; 8]);
+
+impl Wanted {
+    /// Returns counts of 0.
+    pub(crate) const fn none() -> Self {
+        Self([const { Own::new(0) }; 8])
+    }
+
+    /// The count of a flag, by its bit.
+    pub(crate) fn count(&self, bit: u32) -> u64 {
+        let word = self.0.get(bit as usize / 4).map_or(0, Own::get);
+        word >> (16 * (bit % 4)) & 0xffff
+    }
+
+    /// Sets the count of a flag.
+    pub(crate) fn set(&self, bit: u32, count: u64) {
+        if let Some(word) = self.0.get(bit as usize / 4) {
+            let shift = 16 * (bit % 4);
+            word.put(word.get() & !(0xffff << shift) | count << shift);
+        }
     }
 }

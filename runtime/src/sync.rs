@@ -6,7 +6,11 @@
 //! that its absence is found.
 
 #[cfg(loom)]
-use crate::watched::AtomicU64;
+#[path = "../loom/watched.rs"]
+pub mod watched;
+
+#[cfg(loom)]
+use self::watched::AtomicU64;
 #[cfg(not(loom))]
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 #[cfg(loom)]
@@ -97,11 +101,11 @@ mod mutant {
         /// Where counters begin.
         static FIRST_COUNT: Cell<u64> = const { Cell::new(0) };
         /// The barrier that is left out. The model checker runs all threads of a test on one of the host's.
-        static LEFT_OUT: Cell<Option<super::Barrier>> = const { Cell::new(None) };
+        static LEFT_OUT: Cell<Option<crate::sync::Barrier>> = const { Cell::new(None) };
     }
 
     /// Leaves a barrier out, on this host thread, until told otherwise.
-    pub fn leave_out(barrier: Option<super::Barrier>) {
+    pub fn leave_out(barrier: Option<crate::sync::Barrier>) {
         LEFT_OUT.with(|cell| cell.set(barrier));
     }
 
@@ -114,7 +118,7 @@ mod mutant {
         FIRST_COUNT.with(Cell::get)
     }
 
-    pub(crate) fn stands(barrier: super::Barrier) -> bool {
+    pub(crate) fn stands(barrier: crate::sync::Barrier) -> bool {
         LEFT_OUT.with(|cell| cell.get() != Some(barrier))
     }
 }
@@ -166,7 +170,7 @@ pub fn wait_until(mut done: impl FnMut() -> bool, mut meanwhile: impl FnMut()) {
 }
 
 #[cfg(loom)]
-pub use crate::watched::wait_until;
+pub use self::watched::wait_until;
 
 /// A number that CPUs share.
 #[derive(Debug)]

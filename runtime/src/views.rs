@@ -4,8 +4,8 @@
 //! view that the kernel runs on both are the same, and nothing is loaded.
 
 use crate::backend::{Backend, Root};
-use crate::cpus::CpuId;
 use crate::deferred::AsidSlot;
+use crate::mask::CpuId;
 use crate::mmu::Mmu;
 use crate::platform::Platform;
 use crate::request::Tag;

@@ -28,14 +28,15 @@ struct Run {
 /// Boots the kernel; otherwise says what is missing for that. One boot at a time, which takes all CPUs of this machine.
 fn boot(arch: &str, options: &[&str]) -> Result<Run, String> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = ONE_AT_A_TIME
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let kernel = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/kernel");
     let run = Command::new(kernel.join("run.sh"))
         .arg(arch)
         .args(options)
-        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernel"))
+        .env(
+            "CARGO_TARGET_DIR",
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernel"),
+        )
         .output()
         .map_err(|error| format!("run.sh: {error}"))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -5,7 +5,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tlbc::Analysis;
-use tlbc::model::{Config, Drops, Kind, Model, Which};
+use tlbc::model::{AddressSelector, Config, Drops, Kind, Model};
 
 const TABLE: &str = include_str!("../../archdefs/effects.txt");
 
@@ -115,11 +115,11 @@ fn promised(model: &Model, drops: &[Drops], config: Config, hinted: bool) -> Eff
         .filter(|d| d.when.holds_with(config, hinted, false))
     {
         let which = match clause.which.value {
-            Which::OnePage => "page",
-            Which::Run { .. } => "run",
-            Which::OneSet => "set",
-            Which::Subtree => "subtree",
-            Which::Everything => "all",
+            AddressSelector::OnePage => "page",
+            AddressSelector::Run { .. } => "run",
+            AddressSelector::OneSet => "set",
+            AddressSelector::Subtree => "subtree",
+            AddressSelector::Everything => "all",
         };
         let whose = clause.whose.value;
         let classes = [

@@ -1,16 +1,16 @@
-//! Cells: the smallest pieces of an required.
+//! Cells: the smallest pieces of a required flush and of what an instruction invalidates.
 //!
-//! A cell is one kind and level of entry, in one cache, of one tag class, at one class of holder.
-//! Addresses are not in it: a planner compares those beside it. An required is met when each of
-//! its cells is in *one single* instruction's cells, which makes `covers` a superset test and
-//! nothing weaker: the union of what several instructions drop, question by question, proves nothing.
+//! A cell is one kind and level of entry, in one cache, of one tag class, on one class of agents. It has no addresses: the
+//! planner compares those separately. A required flush is covered if each of its cells is among the cells of *one*
+//! instruction. Comparing kinds, tags and agents one by one would not be enough: an instruction for leaf entries of one tag
+//! and an instruction for walk entries of another do not invalidate the leaf entries of the other.
 
 use core::fmt;
 
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::{LEVELS, Level};
 
-use crate::clause::{Stores, What, Whose};
+use crate::clause::{CacheSet, EntryKinds, TagSelector};
 
 /// Tag classes: this, other, global.
 const CLASSES: usize = 3;
@@ -26,9 +26,9 @@ pub enum Kind {
     Leaf(Level),
     /// A pointer to a table, made from an entry of this level.
     Walk(Level),
-    /// A remembered absence at this level.
+    /// A negative entry of this level.
     Negative(Level),
-    /// A binding of a tag to its top table.
+    /// A root entry.
     Root,
 }
 
@@ -47,13 +47,13 @@ pub enum Class {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cell {
     /// The cache, by its index.
-    pub store: u8,
+    pub cache: u8,
     /// The kind and level.
     pub kind: Kind,
     /// The tag class.
     pub class: Class,
-    /// The class of holder, by its index in [`Agents`].
-    pub holder: u8,
+    /// The class of agents, by its index in [`Agents`].
+    pub agent: u8,
 }
 
 impl fmt::Display for Cell {
@@ -61,38 +61,38 @@ impl fmt::Display for Cell {
         match self.kind {
             Kind::Leaf(level) => write!(f, "leaf entries of level {}", level.0)?,
             Kind::Walk(level) => write!(f, "walk entries of level {}", level.0)?,
-            Kind::Negative(level) => write!(f, "cached absences of level {}", level.0)?,
-            Kind::Root => f.write_str("root bindings")?,
+            Kind::Negative(level) => write!(f, "negative entries of level {}", level.0)?,
+            Kind::Root => f.write_str("root entries")?,
         }
         f.write_str(match self.class {
             Class::This => " under the space's tag",
             Class::Other => " under other tags",
             Class::Global => " that are global",
         })?;
-        write!(f, " on {}", Agents::name(self.holder as usize))
+        write!(f, " on {}", Agents::name(self.agent as usize))
     }
 }
 
 /// A set of cells.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Cells {
-    stores: [[u64; WORDS]; Stores::MOST],
+    caches: [[u64; WORDS]; CacheSet::MAX],
 }
 
 impl Cells {
     /// No cell.
     pub const NONE: Self = Self {
-        stores: [[0; WORDS]; Stores::MOST],
+        caches: [[0; WORDS]; CacheSet::MAX],
     };
 
-    /// The cells of these kinds, classes and holders.
+    /// Returns the cells of these kinds, tag classes and agents.
     #[must_use]
-    pub fn of(what: What, whose: Whose, holders: Agents) -> Self {
-        // A row holds the classes of one kind, each with its holders, side by side.
+    pub fn of(kinds: EntryKinds, tags: TagSelector, agents: Agents) -> Self {
+        // A row has one bit for each agent, for each tag class of one kind.
         let row = (0..CLASSES)
-            .filter(|class| whose.bits() & (1 << class) != 0)
+            .filter(|class| tags.bits() & (1 << class) != 0)
             .fold(0u64, |row, class| {
-                row | u64::from(holders.0) << (class * Agents::CLASSES)
+                row | u64::from(agents.0) << (class * Agents::CLASSES)
             });
         let mut words = [0; WORDS];
         let mut set = |kind: usize| {
@@ -102,28 +102,28 @@ impl Cells {
                 words[bit / 64 + 1] |= row >> (64 - bit % 64);
             }
         };
-        let kinds = [
-            (what.leaf, 0),
-            (what.walk, LEVELS),
-            (what.negative, 2 * LEVELS),
+        let by_level = [
+            (kinds.leaf, 0),
+            (kinds.walk, LEVELS),
+            (kinds.negative, 2 * LEVELS),
         ];
-        for (levels, first) in kinds {
+        for (levels, first) in by_level {
             for level in levels.iter() {
                 set(first + level.index());
             }
         }
-        if what.root {
+        if kinds.root {
             set(3 * LEVELS);
         }
         let mut cells = Self::NONE;
-        for store in (0..Stores::MOST).filter(|store| what.stores.0 & (1 << store) != 0) {
-            cells.stores[store] = words;
+        for cache in (0..CacheSet::MAX).filter(|cache| kinds.caches.0 & (1 << cache) != 0) {
+            cells.caches[cache] = words;
         }
         cells
     }
 
     fn zip(mut self, other: &Self, f: impl Fn(u64, u64) -> u64) -> Self {
-        for (mine, theirs) in self.stores.iter_mut().zip(&other.stores) {
+        for (mine, theirs) in self.caches.iter_mut().zip(&other.caches) {
             for (a, b) in mine.iter_mut().zip(theirs) {
                 *a = f(*a, *b);
             }
@@ -131,80 +131,80 @@ impl Cells {
         self
     }
 
-    /// Those of these caches.
+    /// Returns the cells that are in these caches.
     #[must_use]
-    pub fn in_stores(mut self, stores: Stores) -> Self {
-        for (index, words) in self.stores.iter_mut().enumerate() {
-            if stores.0 & (1 << index) == 0 {
+    pub fn in_caches(mut self, caches: CacheSet) -> Self {
+        for (index, words) in self.caches.iter_mut().enumerate() {
+            if caches.0 & (1 << index) == 0 {
                 *words = [0; WORDS];
             }
         }
         self
     }
 
-    /// The cells of one cache, as cells of another.
+    /// Returns the cells of one cache as cells of another.
     #[must_use]
     pub fn moved(&self, from: u8, to: u8) -> Self {
         let mut cells = Self::NONE;
-        let words = self.stores.get(usize::from(from));
-        if let (Some(words), Some(place)) = (words, cells.stores.get_mut(usize::from(to))) {
+        let words = self.caches.get(usize::from(from));
+        if let (Some(words), Some(place)) = (words, cells.caches.get_mut(usize::from(to))) {
             *place = *words;
         }
         cells
     }
 
-    /// In either.
+    /// Returns the cells that are in either set.
     #[must_use]
     pub fn union(self, other: &Self) -> Self {
         self.zip(other, |a, b| a | b)
     }
 
-    /// In both.
+    /// Returns the cells that are in both sets.
     #[must_use]
     pub fn and(self, other: &Self) -> Self {
         self.zip(other, |a, b| a & b)
     }
 
-    /// In this and not in the other.
+    /// Returns the cells that are in this set and not in the other.
     #[must_use]
     pub fn without(self, other: &Self) -> Self {
         self.zip(other, |a, b| a & !b)
     }
 
-    /// Whether every cell of `other` is in this.
+    /// Returns whether every cell of `other` is in this set.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         other.without(self).is_empty()
     }
 
-    /// Whether there is none.
+    /// Returns whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.stores.iter().flatten().all(|&word| word == 0)
+        self.caches.iter().flatten().all(|&word| word == 0)
     }
 
-    /// How many there are.
+    /// Returns the number of cells.
     #[must_use]
     pub fn count(&self) -> u32 {
-        self.stores.iter().flatten().map(|w| w.count_ones()).sum()
+        self.caches.iter().flatten().map(|w| w.count_ones()).sum()
     }
 
-    /// The cells, in a fixed order.
+    /// Returns the cells in a fixed order.
     pub fn iter(&self) -> impl Iterator<Item = Cell> + '_ {
-        (0..Stores::MOST).flat_map(move |store| {
+        (0..CacheSet::MAX).flat_map(move |cache| {
             (0..BITS)
-                .filter(move |bit| self.stores[store][bit / 64] & (1 << (bit % 64)) != 0)
-                .map(move |bit| Self::cell(store, bit))
+                .filter(move |bit| self.caches[cache][bit / 64] & (1 << (bit % 64)) != 0)
+                .map(move |bit| Self::cell(cache, bit))
         })
     }
 
-    fn cell(store: usize, bit: usize) -> Cell {
-        let holder = bit % Agents::CLASSES;
+    fn cell(cache: usize, bit: usize) -> Cell {
+        let agent = bit % Agents::CLASSES;
         let class = bit / Agents::CLASSES % CLASSES;
         let kind = bit / Agents::CLASSES / CLASSES;
         let level = Level((kind % LEVELS) as u8);
         Cell {
-            store: store as u8,
+            cache: cache as u8,
             kind: match kind / LEVELS {
                 0 => Kind::Leaf(level),
                 1 => Kind::Walk(level),
@@ -212,7 +212,7 @@ impl Cells {
                 _ => Kind::Root,
             },
             class: [Class::This, Class::Other, Class::Global][class],
-            holder: holder as u8,
+            agent: agent as u8,
         }
     }
 }
@@ -228,20 +228,20 @@ mod tests {
     use super::*;
     use tlbc_runtime::level::Levels;
 
-    fn leaf_here(whose: Whose) -> Cells {
-        Cells::of(What::leaf(Levels::ALL), whose, Agents::SELF)
+    fn leaf_here(tags: TagSelector) -> Cells {
+        Cells::of(EntryKinds::leaf(Levels::ALL), tags, Agents::SELF)
     }
 
     #[test]
-    fn every_cell_is_its_own() {
-        let everything = What {
+    fn cells_are_distinct() {
+        let everything = EntryKinds {
             root: true,
             negative: Levels::ALL,
-            ..What::LEAF_AND_WALK
+            ..EntryKinds::LEAF_AND_WALK
         };
-        let all = Cells::of(everything, Whose::ANY, Agents(0x7f));
-        assert_eq!(all.count() as usize, BITS * Stores::MOST);
-        assert_eq!(all.iter().count(), BITS * Stores::MOST);
+        let all = Cells::of(everything, TagSelector::ANY, Agents(0x7f));
+        assert_eq!(all.count() as usize, BITS * CacheSet::MAX);
+        assert_eq!(all.iter().count(), BITS * CacheSet::MAX);
         let mut last = None;
         for cell in all.iter() {
             assert_ne!(Some(cell), last);
@@ -251,21 +251,29 @@ mod tests {
 
     #[test]
     fn this_or_other_does_not_cover_global() {
-        let not_global = Whose {
+        let not_global = TagSelector {
             global: false,
-            ..Whose::ANY
+            ..TagSelector::ANY
         };
-        assert!(!leaf_here(not_global).covers(&leaf_here(Whose::ANY)));
-        assert!(leaf_here(Whose::ANY).covers(&leaf_here(not_global)));
+        assert!(!leaf_here(not_global).covers(&leaf_here(TagSelector::ANY)));
+        assert!(leaf_here(TagSelector::ANY).covers(&leaf_here(not_global)));
     }
 
-    /// A page dropped here and walk entries dropped everywhere do not make a leaf dropped
-    /// everywhere, though every question on its own is answered widely enough by one of the two.
+    /// A local invalidation of leaf entries and a broadcast of walk entries do not invalidate leaf entries on other CPUs,
+    /// although one of the two has the kind of entry and the other has the agents.
     #[test]
     fn the_union_of_two_instructions_covers_cell_by_cell_only() {
-        let here = Cells::of(What::leaf(Levels::ALL), Whose::THIS, Agents::SELF);
-        let wide = Cells::of(What::walk(Levels::ALL), Whose::THIS, Agents::CPUS);
-        let asked = Cells::of(What::LEAF_AND_WALK, Whose::THIS, Agents::CPUS);
+        let here = Cells::of(
+            EntryKinds::leaf(Levels::ALL),
+            TagSelector::THIS,
+            Agents::SELF,
+        );
+        let wide = Cells::of(
+            EntryKinds::walk(Levels::ALL),
+            TagSelector::THIS,
+            Agents::CPUS,
+        );
+        let asked = Cells::of(EntryKinds::LEAF_AND_WALK, TagSelector::THIS, Agents::CPUS);
         let left = asked.without(&here.union(&wide));
         assert!(left.iter().all(|cell| matches!(cell.kind, Kind::Leaf(_))));
         assert!(!left.is_empty());
@@ -273,8 +281,12 @@ mod tests {
 
     #[test]
     fn every_cpu_does_not_contain_devices() {
-        let cpus = Cells::of(What::LEAF_AND_WALK, Whose::ANY, Agents::CPUS);
-        let device = Cells::of(What::leaf(Levels::ALL), Whose::THIS, Agents::DEVICE);
+        let cpus = Cells::of(EntryKinds::LEAF_AND_WALK, TagSelector::ANY, Agents::CPUS);
+        let device = Cells::of(
+            EntryKinds::leaf(Levels::ALL),
+            TagSelector::THIS,
+            Agents::DEVICE,
+        );
         assert!(!cpus.covers(&device));
     }
 }

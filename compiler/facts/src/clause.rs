@@ -1,4 +1,4 @@
-//! Clauses: what is invalidated, which entries, and of which tag.
+//! Clauses: which kinds of entries are invalidated, at which addresses, and under which tags.
 //!
 //! The *effect* of an instruction is a list of [`Clause`]s, and so is a *required flush*. Which agents an effect reaches, and
 //! which agents may use the entries of a required flush, is said beside the clauses
@@ -8,18 +8,18 @@ use tlbc_runtime::level::Levels;
 
 /// A set of named caches, by their index in a definition; index 0 is the TLB itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Stores(pub u8);
+pub struct CacheSet(pub u8);
 
-impl Stores {
-    /// The most caches that can be told apart.
-    pub const MOST: usize = 4;
+impl CacheSet {
+    /// The largest number of caches of a definition.
+    pub const MAX: usize = 4;
     /// Every cache.
-    pub const ALL: Self = Self((1 << Self::MOST) - 1);
+    pub const ALL: Self = Self((1 << Self::MAX) - 1);
 }
 
-/// What is invalidated.
+/// Kinds of entries, with their levels and caches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct What {
+pub struct EntryKinds {
     /// Leaf entries, by the level of the page-table entry that they were made from.
     pub leaf: Levels,
     /// Walk entries, by the level of the page-table entry that points at the table.
@@ -29,17 +29,17 @@ pub struct What {
     /// Negative entries, by their level, where a machine caches those.
     pub negative: Levels,
     /// The caches that the entries are in.
-    pub stores: Stores,
+    pub caches: CacheSet,
 }
 
-impl What {
+impl EntryKinds {
     /// No entry.
     pub const NOTHING: Self = Self {
         leaf: Levels::NONE,
         walk: Levels::NONE,
         root: false,
         negative: Levels::NONE,
-        stores: Stores::ALL,
+        caches: CacheSet::ALL,
     };
 
     /// Leaf and walk entries of every level.
@@ -78,7 +78,7 @@ impl What {
 
 /// The largest count of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Most {
+pub enum MaxCount {
     /// A number that the instruction fixes.
     Count(u32),
     /// A number that the kernel reads from the machine: index of the limit in the definition.
@@ -87,27 +87,27 @@ pub enum Most {
 
 /// What a run counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stride {
+pub enum RunUnit {
     /// Base pages, without a gap, whatever the requested level.
     Pages,
     /// Entries of one of these levels: smaller leaves between the addresses named survive.
     Entries(Levels),
 }
 
-/// Which entries a required flush names.
+/// The addresses whose entries a required flush invalidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Which {
-    /// Those that contain an address.
+pub enum AddressSelector {
+    /// The entries that translate an address.
     Containing,
-    /// All below one page-table entry.
+    /// All entries made through one page-table entry.
     Subtree,
-    /// All.
+    /// All entries.
     Everything,
 }
 
 /// Tag classes, as seen from the space that is flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Whose {
+pub struct TagSelector {
     /// Entries under the space's tag.
     pub this: bool,
     /// Entries under any other tag.
@@ -116,7 +116,7 @@ pub struct Whose {
     pub global: bool,
 }
 
-impl Whose {
+impl TagSelector {
     /// The space's tag alone.
     pub const THIS: Self = Self {
         this: true,
@@ -136,6 +136,16 @@ impl Whose {
         global: true,
     };
 
+    /// Returns the classes of either.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self {
+            this: self.this || other.this,
+            other: self.other || other.other,
+            global: self.global || other.global,
+        }
+    }
+
     /// Returns the classes as bits: this, other, global.
     #[must_use]
     pub const fn bits(self) -> u8 {
@@ -146,10 +156,10 @@ impl Whose {
 /// One clause of an effect or of a required flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Clause {
-    /// What is invalidated.
-    pub what: What,
-    /// Which entries.
-    pub which: Which,
-    /// Of which tags.
-    pub whose: Whose,
+    /// The kinds of entries.
+    pub kinds: EntryKinds,
+    /// The addresses.
+    pub addresses: AddressSelector,
+    /// The tags.
+    pub tags: TagSelector,
 }

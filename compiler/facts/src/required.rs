@@ -6,7 +6,7 @@
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::pte::{Deadline, RequiredFlush};
 
-use crate::clause::{Clause, What, Which, Whose};
+use crate::clause::{AddressSelector, Clause, EntryKinds, TagSelector};
 
 /// The agents that use translations.
 pub const USERS: Agents = Agents::CORE.union(Agents::ACTIVE).union(Agents::DEVICE);
@@ -19,10 +19,10 @@ pub const WALKERS: Agents = USERS.union(Agents::LAZY);
 ///
 /// What is due at a fault is due on the CPU that faults, alone.
 pub fn clauses(required: &RequiredFlush) -> impl Iterator<Item = (Clause, Agents)> {
-    let which = if required.subtree {
-        Which::Subtree
+    let addresses = if required.subtree {
+        AddressSelector::Subtree
     } else {
-        Which::Containing
+        AddressSelector::Containing
     };
     let agents = |agents: Agents| match required.deadline {
         Deadline::Fault => agents.and(Agents::SELF),
@@ -31,16 +31,18 @@ pub fn clauses(required: &RequiredFlush) -> impl Iterator<Item = (Clause, Agents
     // A leaf entry below a table that is unlinked live can be made again by every walker.
     let users = if required.subtree { WALKERS } else { USERS };
     let all = [
-        (What::walk(required.walk), WALKERS),
-        (What::leaf(required.leaf), users),
-        (What::negative(required.negative), WALKERS),
+        (EntryKinds::walk(required.walk), WALKERS),
+        (EntryKinds::leaf(required.leaf), users),
+        (EntryKinds::negative(required.negative), WALKERS),
     ];
-    let some = all.into_iter().filter(|(what, _)| *what != What::NOTHING);
-    some.map(move |(what, whom)| {
+    let some = all
+        .into_iter()
+        .filter(|(kinds, _)| *kinds != EntryKinds::NOTHING);
+    some.map(move |(kinds, whom)| {
         let clause = Clause {
-            what,
-            which,
-            whose: Whose::THIS,
+            kinds,
+            addresses,
+            tags: TagSelector::THIS,
         };
         (clause, agents(whom))
     })
@@ -54,10 +56,10 @@ mod tests {
     use super::*;
     use tlbc_runtime::level::{Level, Levels};
 
-    fn expanded(required: &RequiredFlush) -> Vec<(What, Which, Agents)> {
+    fn expanded(required: &RequiredFlush) -> Vec<(EntryKinds, AddressSelector, Agents)> {
         let clauses = clauses(required);
         clauses
-            .map(|(clause, agents)| (clause.what, clause.which, agents))
+            .map(|(clause, agents)| (clause.kinds, clause.addresses, agents))
             .collect()
     }
 
@@ -67,15 +69,18 @@ mod tests {
             leaf: Levels::only(Level(0)),
             ..RequiredFlush::NOTHING
         };
-        let leaf = What::leaf(Levels::only(Level(0)));
-        assert_eq!(expanded(&page), [(leaf, Which::Containing, USERS)]);
+        let leaf = EntryKinds::leaf(Levels::only(Level(0)));
+        assert_eq!(
+            expanded(&page),
+            [(leaf, AddressSelector::Containing, USERS)]
+        );
         let at_fault = RequiredFlush {
             deadline: Deadline::Fault,
             ..page
         };
         assert_eq!(
             expanded(&at_fault),
-            [(leaf, Which::Containing, Agents::SELF)]
+            [(leaf, AddressSelector::Containing, Agents::SELF)]
         );
         assert!(expanded(&RequiredFlush::NOTHING).is_empty());
     }
@@ -86,8 +91,11 @@ mod tests {
             walk: Levels::only(Level(1)),
             ..RequiredFlush::NOTHING
         };
-        let walk = What::walk(Levels::only(Level(1)));
-        assert_eq!(expanded(&table), [(walk, Which::Containing, WALKERS)]);
+        let walk = EntryKinds::walk(Levels::only(Level(1)));
+        assert_eq!(
+            expanded(&table),
+            [(walk, AddressSelector::Containing, WALKERS)]
+        );
         assert!(WALKERS.covers(Agents::LAZY) && !USERS.covers(Agents::LAZY));
     }
 
@@ -99,12 +107,15 @@ mod tests {
             subtree: true,
             ..RequiredFlush::NOTHING
         };
-        let (walk, leaf) = (What::walk(Levels(0b111)), What::leaf(Levels(0b11)));
+        let (walk, leaf) = (
+            EntryKinds::walk(Levels(0b111)),
+            EntryKinds::leaf(Levels(0b11)),
+        );
         assert_eq!(
             expanded(&live),
             [
-                (walk, Which::Subtree, WALKERS),
-                (leaf, Which::Subtree, WALKERS)
+                (walk, AddressSelector::Subtree, WALKERS),
+                (leaf, AddressSelector::Subtree, WALKERS)
             ]
         );
     }
@@ -115,7 +126,10 @@ mod tests {
             negative: Levels::only(Level(0)),
             ..RequiredFlush::NOTHING
         };
-        let negative = What::negative(Levels::only(Level(0)));
-        assert_eq!(expanded(&new), [(negative, Which::Containing, WALKERS)]);
+        let negative = EntryKinds::negative(Levels::only(Level(0)));
+        assert_eq!(
+            expanded(&new),
+            [(negative, AddressSelector::Containing, WALKERS)]
+        );
     }
 }

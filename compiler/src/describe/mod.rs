@@ -9,14 +9,14 @@ pub mod registers;
 
 pub use events::{aspect, ceiling, weakens, workaround};
 
-use tlbc_facts::clause::{Most, Stores, Stride};
+use tlbc_facts::clause::{CacheSet, MaxCount, RunUnit};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 
 use crate::lower::UNLIMITED;
 use crate::model::{
-    Addresses, Cases, Cond, Drops, Instr, Known, LevelSel, Model, Need, Space, Subject, Tag,
-    TagSource, Under, Var, Which, Writes, Written,
+    AddressSelector, Addresses, Cases, Cond, Drops, Instr, Known, LevelSel, Model, Need, Space,
+    Subject, Tag, TagSource, Under, Var, Writes, Written,
 };
 
 /// Encloses a name or an instruction in backticks.
@@ -122,7 +122,7 @@ pub fn levels(model: &Model, levels: Levels) -> String {
 
 /// Lists the names of caches.
 #[must_use]
-pub fn stores(model: &Model, stores: Stores) -> String {
+pub fn stores(model: &Model, stores: CacheSet) -> String {
     let named = model.caches.stores.iter().enumerate();
     let named = named.filter(|(index, _)| stores.0 & (1 << index) != 0);
     let named: Vec<String> = named.map(|(_, store)| code(&store.named.name)).collect();
@@ -131,9 +131,9 @@ pub fn stores(model: &Model, stores: Stores) -> String {
 
 /// Describes on which CPUs and devices an instruction acts.
 #[must_use]
-pub fn holders(holders: Agents) -> String {
-    let cpus = holders.without(Agents::DEVICE);
-    let devices = !holders.and(Agents::DEVICE).is_empty();
+pub fn agents(agents: Agents) -> String {
+    let cpus = agents.without(Agents::DEVICE);
+    let devices = !agents.and(Agents::DEVICE).is_empty();
     let cpus = match cpus {
         Agents::NONE => return if devices { "devices" } else { "no CPU" }.to_owned(),
         Agents::SELF => "this CPU",
@@ -145,11 +145,11 @@ pub fn holders(holders: Agents) -> String {
 }
 
 /// Describes how many pages or entries a run can have.
-fn count(model: &Model, least: impl std::fmt::Display, most: Most) -> String {
+fn count(model: &Model, least: impl std::fmt::Display, most: MaxCount) -> String {
     match most {
-        Most::Count(UNLIMITED) => format!("{least} or more"),
-        Most::Count(count) => format!("{least} to {}", number(u64::from(count))),
-        Most::Limit(limit) => {
+        MaxCount::Count(UNLIMITED) => format!("{least} or more"),
+        MaxCount::Count(count) => format!("{least} to {}", number(u64::from(count))),
+        MaxCount::Limit(limit) => {
             let name = &model.limits[usize::from(limit)].named.name;
             format!("{least} to {}", code(name))
         }
@@ -158,23 +158,23 @@ fn count(model: &Model, least: impl std::fmt::Display, most: Most) -> String {
 
 /// Describes the addresses that a clause covers.
 #[must_use]
-pub fn which(model: &Model, which: &Which) -> String {
+pub fn which(model: &Model, which: &AddressSelector) -> String {
     match which {
-        Which::OnePage => "one page".to_owned(),
-        Which::Run {
+        AddressSelector::OnePage => "one page".to_owned(),
+        AddressSelector::Run {
             least,
             most,
             stride,
         } => {
             let unit = match stride {
-                Stride::Pages => "pages".to_owned(),
-                Stride::Entries(of) => format!("entries at {}", levels(model, *of)),
+                RunUnit::Pages => "pages".to_owned(),
+                RunUnit::Entries(of) => format!("entries at {}", levels(model, *of)),
             };
             format!("{} {unit}", count(model, least, *most))
         }
-        Which::OneSet => "one set".to_owned(),
-        Which::Subtree => "all below one table entry".to_owned(),
-        Which::Everything => "everything".to_owned(),
+        AddressSelector::OneSet => "one set".to_owned(),
+        AddressSelector::Subtree => "all below one table entry".to_owned(),
+        AddressSelector::Everything => "everything".to_owned(),
     }
 }
 
@@ -205,8 +205,8 @@ pub fn kinds(model: &Model, drops: &Drops) -> Vec<String> {
 
 /// Describes under which tags a clause drops entries.
 #[must_use]
-pub fn whose(of: crate::ast::Whose) -> String {
-    let crate::ast::Whose {
+pub fn whose(of: crate::ast::TagSelector) -> String {
+    let crate::ast::TagSelector {
         this,
         loaded,
         other,

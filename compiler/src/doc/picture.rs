@@ -9,9 +9,9 @@ use tlbc_runtime::agents::Agents;
 use super::blocks::{Block, Clause, bare, blocks};
 use super::levels;
 use super::svg::{Face, Svg, width};
-use crate::ast::Whose;
+use crate::ast::TagSelector;
 use crate::describe;
-use crate::model::{Barrier, Invalidate, Kind, Model, Which};
+use crate::model::{AddressSelector, Barrier, Invalidate, Kind, Model};
 
 const MARGIN: u32 = 28;
 const LINE: u32 = 20;
@@ -198,7 +198,7 @@ fn draw(svg: &mut Svg, at: &Columns, block: &Block, y: u32, shade: bool) -> u32 
             text,
         );
     }
-    holders(svg, at.held, line(0), block.invalidate);
+    agents(svg, at.held, line(0), block.invalidate);
     for (index, clause) in block.clauses.iter().enumerate() {
         draw_clause(svg, at, clause, line(index));
     }
@@ -217,8 +217,8 @@ fn draw(svg: &mut Svg, at: &Columns, block: &Block, y: u32, shade: bool) -> u32 
 }
 
 /// Draws the marks of the agents: filled if always, hollow if only under a condition.
-fn holders(svg: &mut Svg, x: u32, y: u32, invalidate: &Invalidate) {
-    let cases = || invalidate.holders.cases.iter().map(|(at, _)| at.value);
+fn agents(svg: &mut Svg, x: u32, y: u32, invalidate: &Invalidate) {
+    let cases = || invalidate.agents.cases.iter().map(|(at, _)| at.value);
     for (index, (_, class)) in WHERE.into_iter().enumerate() {
         let fill = match (
             cases().all(|of| of.covers(class)),
@@ -260,7 +260,7 @@ fn draw_clause(svg: &mut Svg, at: &Columns, clause: &Clause, y: u32) {
     svg.text(at.levels, y + 14, 12, Face::Mono, INK, &clause.levels);
     bar(svg, at.bar, y + 5, &drops.which.value, colour);
     svg.text(at.addresses, y + 14, 12, Face::Mono, INK, &clause.addresses);
-    let Whose {
+    let TagSelector {
         this,
         loaded,
         other,
@@ -283,14 +283,14 @@ fn draw_clause(svg: &mut Svg, at: &Columns, clause: &Clause, y: u32) {
 }
 
 /// Draws a bar that shows how much of the addresses a clause covers.
-fn bar(svg: &mut Svg, x: u32, y: u32, which: &Which, colour: &str) {
+fn bar(svg: &mut Svg, x: u32, y: u32, which: &AddressSelector, colour: &str) {
     svg.rect(x, y, BAR, 10, "#ffffff", "#b0b0b0");
     let parts: &[(u32, u32)] = match which {
-        Which::OnePage => &[(22, 5)],
-        Which::Run { .. } => &[(14, 22)],
-        Which::OneSet => &[(4, 3), (14, 3), (24, 3), (34, 3), (44, 3)],
-        Which::Subtree => &[(28, 28)],
-        Which::Everything => &[(0, BAR)],
+        AddressSelector::OnePage => &[(22, 5)],
+        AddressSelector::Run { .. } => &[(14, 22)],
+        AddressSelector::OneSet => &[(4, 3), (14, 3), (24, 3), (34, 3), (44, 3)],
+        AddressSelector::Subtree => &[(28, 28)],
+        AddressSelector::Everything => &[(0, BAR)],
     };
     for (from, wide) in parts {
         svg.rect(x + from, y, *wide, 10, colour, "none");
@@ -318,10 +318,10 @@ fn legend(svg: &mut Svg, model: &Model, y: u32) -> (u32, u32) {
 fn barrier(model: &Model, barrier: &Barrier) -> String {
     let publishes = barrier
         .publishes
-        .map(|at| format!("publishes stores to {}", describe::holders(at.value)));
+        .map(|at| format!("publishes stores to {}", describe::agents(at.value)));
     let completes = barrier
         .completes
-        .map(|at| format!("waits for invalidations on {}", describe::holders(at.value)));
+        .map(|at| format!("waits for invalidations on {}", describe::agents(at.value)));
     let resyncs = barrier
         .resyncs
         .map(|_| "resynchronizes this CPU".to_owned());

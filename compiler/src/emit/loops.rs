@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use tlbc_facts::clause::Most;
+use tlbc_facts::clause::MaxCount;
 
 use super::Emit;
 use super::config::unsuffixed;
@@ -128,7 +128,7 @@ impl Emit<'_> {
     pub(super) fn runs(
         &self,
         operand: usize,
-        most: Most,
+        most: MaxCount,
         body: &Node,
         rest: Option<&Node>,
         shape: Shape,

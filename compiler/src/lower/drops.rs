@@ -1,14 +1,14 @@
 //! What instructions drop.
 
-use tlbc_facts::clause::{Most, Stride};
+use tlbc_facts::clause::{MaxCount, RunUnit};
 use tlbc_runtime::level::{Level, Levels};
 
 use super::Lower;
 use crate::ast::{self, Ident};
-use crate::model::{At, Drops, LevelSel, Var, Which};
+use crate::model::{AddressSelector, At, Drops, LevelSel, Var};
 use crate::source::Span;
 
-/// The largest count of a run that says none: as many as there can be.
+/// The largest count of a run that states none: as many as possible.
 pub const UNLIMITED: u32 = u32::MAX;
 
 impl Lower {
@@ -38,11 +38,11 @@ impl Lower {
             }
         }
         let which = match &it.which.node {
-            ast::Which::OnePage => Which::OnePage,
-            ast::Which::Everything => Which::Everything,
-            ast::Which::OneSet => Which::OneSet,
-            ast::Which::Subtree => Which::Subtree,
-            ast::Which::Run {
+            ast::AddressSelector::OnePage => AddressSelector::OnePage,
+            ast::AddressSelector::Everything => AddressSelector::Everything,
+            ast::AddressSelector::OneSet => AddressSelector::OneSet,
+            ast::AddressSelector::Subtree => AddressSelector::Subtree,
+            ast::AddressSelector::Run {
                 least,
                 most,
                 entries_at,
@@ -67,7 +67,7 @@ impl Lower {
         })
     }
 
-    /// Reports what is dropped by a statement before.
+    /// Reports entries that an earlier statement drops already.
     pub(super) fn repeated_drops(&mut self, drops: &[Drops]) {
         let facts = drops.iter().map(|it| {
             let when: Vec<_> = it.when.terms.iter().map(|term| term.value).collect();
@@ -78,25 +78,32 @@ impl Lower {
         self.repeated(facts, |_| "what is dropped".to_owned());
     }
 
-    fn run(&mut self, least: u64, most: &ast::Most, at: Option<&[Ident]>) -> Option<Which> {
+    fn run(
+        &mut self,
+        least: u64,
+        most: &ast::MaxCount,
+        at: Option<&[Ident]>,
+    ) -> Option<AddressSelector> {
         let most = match most {
-            ast::Most::Unsaid => Most::Count(UNLIMITED),
-            ast::Most::Const(n) => Most::Count(u32::try_from(n.node).unwrap_or(u32::MAX - 1)),
-            ast::Most::Limit(name) => {
-                Most::Limit(self.with(|s| &mut s.limits, |s, l| s.find("limit", l, name))? as u8)
+            ast::MaxCount::Unsaid => MaxCount::Count(UNLIMITED),
+            ast::MaxCount::Const(n) => {
+                MaxCount::Count(u32::try_from(n.node).unwrap_or(u32::MAX - 1))
             }
+            ast::MaxCount::Limit(name) => MaxCount::Limit(
+                self.with(|s| &mut s.limits, |s, l| s.find("limit", l, name))? as u8,
+            ),
         };
         let stride = match at {
-            None => Stride::Pages,
+            None => RunUnit::Pages,
             Some(levels) => {
                 let set = self.level_set(levels);
                 if set == Levels::NONE {
                     return None;
                 }
-                Stride::Entries(set)
+                RunUnit::Entries(set)
             }
         };
-        Some(Which::Run {
+        Some(AddressSelector::Run {
             least,
             most,
             stride,

@@ -4,9 +4,9 @@ use super::facts::keeps;
 use super::tree::{Builder, all, first, has, one};
 use super::{Node, Rule};
 use crate::ast::{
-    Aspects, Cases, CeilingOf, Change, Drops, Erratum, Event, EventFact, EventKind, Form, Ident,
-    Invalidate, InvalidateFact, Issued, Levels, Load, Lost, Most, Need, Policy, PolicyFact,
-    Setting, Shootdown, Spanned, Weakens, Which, Whose, Workaround, Written,
+    AddressSelector, Aspects, Cases, CeilingOf, Change, Drops, Erratum, Event, EventFact,
+    EventKind, Form, Ident, Invalidate, InvalidateFact, Issued, Levels, Load, Lost, MaxCount, Need,
+    Policy, PolicyFact, Setting, Shootdown, Spanned, TagSelector, Weakens, Workaround, Written,
 };
 
 impl Builder<'_> {
@@ -125,12 +125,12 @@ impl Builder<'_> {
         }
     }
 
-    fn which(&mut self, node: &Node) -> Option<Spanned<Which>> {
+    fn which(&mut self, node: &Node) -> Option<Spanned<AddressSelector>> {
         let which = match node.as_rule() {
-            Rule::one_page => Which::OnePage,
-            Rule::everything => Which::Everything,
-            Rule::one_set => Which::OneSet,
-            Rule::subtree => Which::Subtree,
+            Rule::one_page => AddressSelector::OnePage,
+            Rule::everything => AddressSelector::Everything,
+            Rule::one_set => AddressSelector::OneSet,
+            Rule::subtree => AddressSelector::Subtree,
             Rule::run => {
                 let numbers: Vec<_> = all(node, Rule::number)
                     .map(|number| self.number(&number))
@@ -138,11 +138,11 @@ impl Builder<'_> {
                 let limit = first(node, Rule::most_limit);
                 let levels = first(node, Rule::run_levels);
                 let (least, most) = (numbers.first().cloned(), numbers.get(1).cloned());
-                Which::Run {
+                AddressSelector::Run {
                     least: least.expect("the grammar demands a number"),
                     most: match limit {
-                        Some(limit) => Most::Limit(self.name(&limit)),
-                        None => most.map_or(Most::Unsaid, Most::Const),
+                        Some(limit) => MaxCount::Limit(self.name(&limit)),
+                        None => most.map_or(MaxCount::Unsaid, MaxCount::Const),
                     },
                     entries_at: levels.map(|levels| self.idents(&levels)),
                 }
@@ -162,12 +162,12 @@ impl Builder<'_> {
         words.map(|word| self.ident(&word)).collect()
     }
 
-    fn whose(&self, node: &Node) -> Spanned<Whose> {
+    fn whose(&self, node: &Node) -> Spanned<TagSelector> {
         let any = has(node, Rule::any_tag);
         let table = has(node, Rule::this_table);
         let user = has(node, Rule::user_tags);
         Spanned {
-            node: Whose {
+            node: TagSelector {
                 this: any || has(node, Rule::k_this),
                 loaded: has(node, Rule::k_loaded),
                 other: any || has(node, Rule::k_other),
@@ -384,7 +384,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Whether the keyword is in a node.
+    /// Returns whether a node contains the keyword.
     fn flag(&self, node: &Node, keyword: Rule) -> Spanned<bool> {
         Spanned {
             node: has(node, keyword),

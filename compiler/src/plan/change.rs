@@ -7,19 +7,20 @@
 
 use std::collections::BTreeMap;
 
-use tlbc_facts::clause::Most;
+use tlbc_facts::clause::MaxCount;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::pte::Kind as Change;
 use tlbc_runtime::request::{Reach, Space};
 
+use super::builder::PlanBuilder;
+use super::candidates::Primitive;
+use super::context::PlanContext;
 use super::factor::seq;
 use super::ir::{Issue, Node, Over, Test};
-use super::pool::{Primitive, Setting};
-use super::shapes::Shaper;
 use super::workarounds;
-use crate::model::{Instr, Stricter, Which, Written};
+use crate::model::{AddressSelector, Instr, Stricter, Written};
 
 /// What has to be written by an instruction, and for whom nothing does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,21 +37,36 @@ pub struct Unwritten {
 
 /// How much an instruction is wanted that writes an entry.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Wish {
+enum Necessity {
     /// There has to be one.
     Needed,
-    /// Something else does as well; unless it is `dear`, better than one that drops every leaf of a tag.
-    Optional { dear: bool },
+    /// Something else does as well; unless it is `may_drop_tag`, better than one that drops every leaf of a tag.
+    Optional { may_drop_tag: bool },
 }
 
-impl Shaper<'_, '_> {
+/// The order in which instructions that write an entry are preferred: the least is chosen, as by the selection rule.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct WriterRank {
+    /// Whether other CPUs are reached without need.
+    broadcasts: bool,
+    /// The number of tag classes that lose all their leaf entries.
+    lost_classes: usize,
+    /// The cost that the definition states.
+    cost: u64,
+    /// The number of cells that are invalidated.
+    cells: u32,
+    /// The position in the definition.
+    index: usize,
+}
+
+impl PlanBuilder<'_, '_> {
     pub(super) fn change(&mut self) -> Node {
         let change = &self.model.change;
         if change.plain_store.value {
             return Node::Store;
         }
         // The instruction leaves the entry invalid and otherwise as it was; what an invalid one says is free.
-        let written = self.by_space(Self::cleared);
+        let written = self.by_space(Self::unmap);
         let replaced = self.by_space(Self::replace);
         let relaxed = self.by_space(Self::relax);
         let by_kind = Node::select(
@@ -80,19 +96,23 @@ impl Shaper<'_, '_> {
         Node::select(Test::Kind(Change::Map), Node::Store, valid)
     }
 
-    fn by_space(&mut self, node: fn(&mut Self, &Setting<'_>, Level) -> Node) -> Node {
+    fn by_space(&mut self, node: fn(&mut Self, &PlanContext<'_>, Level) -> Node) -> Node {
         let kernel = self.by_level(Space::Kernel, node);
         Node::select(Test::OfKernel, kernel, self.by_level(Space::User, node))
     }
 
     /// What is done for each level, on this CPU alone and for others: levels that are served alike
     /// together.
-    fn by_level(&mut self, space: Space, node: fn(&mut Self, &Setting<'_>, Level) -> Node) -> Node {
-        let of_reach = |cx: &mut Self, reach| {
-            let setting = cx.setting(space, reach, true);
+    fn by_level(
+        &mut self,
+        space: Space,
+        node: fn(&mut Self, &PlanContext<'_>, Level) -> Node,
+    ) -> Node {
+        let of_reach = |builder: &mut Self, reach| {
+            let context = builder.context(space, reach, true);
             let mut groups: Vec<(Levels, Node)> = Vec::new();
-            for level in cx.levels() {
-                let node = node(cx, &setting, level);
+            for level in builder.levels() {
+                let node = node(builder, &context, level);
                 match groups.iter_mut().find(|(_, same)| *same == node) {
                     Some((levels, _)) => *levels = levels.union(Levels::only(level)),
                     None => groups.push((Levels::only(level), node)),
@@ -117,31 +137,31 @@ impl Shaper<'_, '_> {
     }
 
     /// Nothing is mapped any more.
-    fn cleared(&mut self, setting: &Setting<'_>, level: Level) -> Node {
-        let clear = self.vanish(setting, level);
+    fn unmap(&mut self, context: &PlanContext<'_>, level: Level) -> Node {
+        let clear = self.invalidate(context, level);
         // No flush follows that would do it.
-        let resync = self.resync(self.model.space(setting.space).resync.as_ref());
+        let resync = self.resync(self.model.space(context.space).resync.as_ref());
         seq([clear, Node::Store].into_iter().chain(resync))
     }
 
     /// Entries become invalid: one by one, or in runs where an instruction can.
-    fn vanish(&mut self, setting: &Setting<'_>, level: Level) -> Node {
-        let Some(one) = self.writer(setting, level, Written::Invalid, Wish::Needed) else {
+    fn invalidate(&mut self, context: &PlanContext<'_>, level: Level) -> Node {
+        let Some(one) = self.writer(context, level, Written::Invalid, Necessity::Needed) else {
             return Node::Seq(Vec::new());
         };
-        let Some(many) = self.writer_of_runs(setting, level) else {
-            return self.each(setting, Over::Entries, one);
+        let Some(many) = self.writer_of_runs(context, level) else {
+            return self.each(context, Over::Entries, one);
         };
         let (operand, most) = many.1;
-        let runs = self.each(setting, Over::Runs { operand, most }, many.0);
+        let runs = self.each(context, Over::Runs { operand, most }, many.0);
         // Most changes are of one entry, for which no count is needed.
-        let one = self.writing(setting, one, |once| once);
+        let one = self.writing(context, one, |once| once);
         Node::select(Test::OneEntry, one, runs)
     }
 
     /// Issues an instruction for each entry.
-    fn each(&self, setting: &Setting<'_>, over: Over, primitive: Primitive) -> Node {
-        self.writing(setting, primitive, |body| Node::Each {
+    fn each(&self, context: &PlanContext<'_>, over: Over, primitive: Primitive) -> Node {
+        self.writing(context, primitive, |body| Node::Each {
             over,
             body: Box::new(body),
             rest: None,
@@ -152,12 +172,12 @@ impl Shaper<'_, '_> {
     /// done.
     fn writing(
         &self,
-        setting: &Setting<'_>,
+        context: &PlanContext<'_>,
         primitive: Primitive,
         times: impl FnOnce(Node) -> Node,
     ) -> Node {
         let issue = issue(primitive);
-        let workarounds = setting.workarounds(Instr::Invalidate(primitive.invalidate));
+        let workarounds = context.workarounds(Instr::Invalidate(primitive.invalidate));
         let before = workarounds::beside(self.model, &workarounds, issue, false);
         let written = times(seq(before.into_iter().chain([Node::Issue(issue)])));
         let issue = Issue {
@@ -165,14 +185,14 @@ impl Shaper<'_, '_> {
             ..issue
         };
         let after = workarounds::beside(self.model, &workarounds, issue, true);
-        let barriers = setting.done_after(primitive.invalidate).into_iter();
-        let complete = barriers.map(|barrier| self.complete(setting, barrier));
+        let barriers = context.done_after(primitive.invalidate).into_iter();
+        let complete = barriers.map(|barrier| self.complete(context, barrier));
         seq([written].into_iter().chain(after).chain(complete))
     }
 
     /// The new entry is stored where an invalid one is. The kernel's own code may use it at once.
-    fn store_valid(&self, setting: &Setting<'_>) -> Node {
-        let kernel = setting.space == Space::Kernel;
+    fn store_valid(&self, context: &PlanContext<'_>) -> Node {
+        let kernel = context.space == Space::Kernel;
         let publish = kernel.then(|| self.publish_new(Space::Kernel));
         seq([Node::Store].into_iter().chain(publish))
     }
@@ -180,72 +200,80 @@ impl Shaper<'_, '_> {
     /// Something else is mapped: at once, or through an invalid entry. The kernel may run on what it maps
     /// anew, so there the entry is never invalid if an instruction can help it, whatever else that drops.
     /// Of a user space that only this CPU runs nobody meets the invalid entry: what is local does.
-    fn replace(&mut self, setting: &Setting<'_>, level: Level) -> Node {
-        let dear = setting.space == Space::Kernel;
-        let at_once = self.writer(setting, level, Written::Replaced, Wish::Optional { dear });
-        let here = setting.reach == Reach::Here && self.has_local(level);
-        match at_once.filter(|it| dear || !here || self.is_local(*it)) {
+    fn replace(&mut self, context: &PlanContext<'_>, level: Level) -> Node {
+        let may_drop_tag = context.space == Space::Kernel;
+        let at_once = self.writer(
+            context,
+            level,
+            Written::Replaced,
+            Necessity::Optional { may_drop_tag },
+        );
+        let here = context.reach == Reach::Here && self.has_local(level);
+        match at_once.filter(|it| may_drop_tag || !here || self.is_local(*it)) {
             Some(primitive) => {
-                let written = self.each(setting, Over::Entries, primitive);
-                let resync = self.resync(self.model.space(setting.space).resync.as_ref());
+                let written = self.each(context, Over::Entries, primitive);
+                let resync = self.resync(self.model.space(context.space).resync.as_ref());
                 seq([written].into_iter().chain(resync))
             }
-            None => seq([self.vanish(setting, level), self.store_valid(setting)]),
+            None => seq([self.invalidate(context, level), self.store_valid(context)]),
         }
     }
 
     /// More is allowed. What the instruction does not write, a store may change in a valid entry as well.
     /// Where a CPU may fault on an entry that allows less than the table, the kernel is not given one: its own code
     /// must not fault.
-    fn relax(&mut self, setting: &Setting<'_>, level: Level) -> Node {
+    fn relax(&mut self, context: &PlanContext<'_>, level: Level) -> Node {
         let faults = self.model.caches.stricter != Stricter::Refetched;
-        if setting.space == Space::Kernel && faults {
-            return self.replace(setting, level);
+        if context.space == Space::Kernel && faults {
+            return self.replace(context, level);
         }
-        let wish = Wish::Optional { dear: true };
-        match self.writer(setting, level, Written::MoreRights, wish) {
-            Some(primitive) => seq([self.each(setting, Over::Entries, primitive), Node::Store]),
-            None => self.replace(setting, level),
+        let necessity = Necessity::Optional { may_drop_tag: true };
+        match self.writer(context, level, Written::MoreRights, necessity) {
+            Some(primitive) => seq([self.each(context, Over::Entries, primitive), Node::Store]),
+            None => self.replace(context, level),
         }
     }
 
     /// The instruction that writes one entry, the least by the selection rule.
     fn writer(
         &mut self,
-        setting: &Setting<'_>,
+        context: &PlanContext<'_>,
         level: Level,
         to: Written,
-        wish: Wish,
+        necessity: Necessity,
     ) -> Option<Primitive> {
-        let leaves = setting.leaves_of_classes();
+        let leaves = context.leaves_of_classes();
         let mut candidates = BTreeMap::new();
-        for (index, primitive, cells) in self.writers(setting, level, to, false) {
+        for (index, primitive, cells) in self.writers(context, level, to, false) {
             let whole = self.model.invalidates[primitive.invalidate].forms[primitive.form]
                 .drops
                 .iter()
-                .any(|d| d.which.value == Which::Everything && d.leaf.is_some());
+                .any(|d| d.which.value == AddressSelector::Everything && d.leaf.is_some());
             let lost = leaves.iter().filter(|l| whole && cells.covers(l)).count();
-            if wish == (Wish::Optional { dear: false }) && lost > 0 {
+            if necessity
+                == (Necessity::Optional {
+                    may_drop_tag: false,
+                })
+                && lost > 0
+            {
                 continue;
             }
             let wide = !self.is_local(primitive);
             let cost = self.model.invalidates[primitive.invalidate].cost;
-            candidates.insert(
-                (
-                    wide && setting.reach == Reach::Here,
-                    lost,
-                    cost,
-                    cells.count(),
-                    index,
-                ),
-                primitive,
-            );
+            let rank = WriterRank {
+                broadcasts: wide && context.reach == Reach::Here,
+                lost_classes: lost,
+                cost,
+                cells: cells.count(),
+                index,
+            };
+            candidates.insert(rank, primitive);
         }
         let least = candidates.into_values().next();
-        if least.is_none() && wish == Wish::Needed {
+        if least.is_none() && necessity == Necessity::Needed {
             let unwritten = Unwritten {
-                space: setting.space,
-                reach: setting.reach,
+                space: context.space,
+                reach: context.reach,
                 level,
                 to,
             };
@@ -260,18 +288,18 @@ impl Shaper<'_, '_> {
     /// where the one for a single entry is.
     fn writer_of_runs(
         &self,
-        setting: &Setting<'_>,
+        context: &PlanContext<'_>,
         level: Level,
-    ) -> Option<(Primitive, (usize, Most))> {
-        let local = setting.reach == Reach::Here && self.has_local(level);
-        let writers = self.writers(setting, level, Written::Invalid, true);
+    ) -> Option<(Primitive, (usize, MaxCount))> {
+        let local = context.reach == Reach::Here && self.has_local(level);
+        let writers = self.writers(context, level, Written::Invalid, true);
         writers.into_iter().find_map(|(_, primitive, _)| {
             let it = &self.model.invalidates[primitive.invalidate];
             let mut operands = it.template.operands.iter();
             let operand = *operands.find(|o| self.model.operands[**o].names.is_some())?;
             let drops = &it.forms[primitive.form].drops;
             let most = drops.iter().find_map(|d| match d.which.value {
-                Which::Run { most, .. } => Some(most),
+                AddressSelector::Run { most, .. } => Some(most),
                 _ => None,
             })?;
             (local == self.is_local(primitive)).then_some((primitive, (operand, most)))
@@ -280,7 +308,7 @@ impl Shaper<'_, '_> {
 
     /// Whether an instruction of this CPU alone makes entries of the level invalid.
     fn has_local(&self, level: Level) -> bool {
-        let here = Setting::new(self.model, self.machine, Space::User, Reach::Here);
+        let here = PlanContext::new(self.model, self.machine, Space::User, Reach::Here);
         let writers = self.writers(&here, level, Written::Invalid, false);
         let mut writers = writers.into_iter();
         writers.any(|(_, primitive, _)| self.is_local(primitive))

@@ -1,6 +1,6 @@
 //! The selection rule: of the sets of means that cover a required flush, the least.
 //!
-//! In: a pool and a [`Need`]. Out: a [`Choice`], or nothing when no set covers. Holds: each cell of the need is dropped by
+//! In: a pool and a [`Demand`]. Out: a [`Choice`], or nothing when no set covers. Holds: each cell of the need is dropped by
 //! one single means of the choice; the machine is asked only for flags on which the choice depends.
 
 use std::cmp::Reverse;
@@ -8,18 +8,19 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 use tlbc_facts::cells::Cells;
-use tlbc_facts::clause::{Stride, Whose};
+use tlbc_facts::clause::RunUnit;
 use tlbc_runtime::level::{Level, Levels};
-use tlbc_runtime::request::{Reach, Space};
+use tlbc_runtime::request::Reach;
 
-use super::asked::Known;
-use super::pool::{Means, Names, Setting, Variant};
+use super::candidates::{Addressing, Candidate, Variant};
+use super::context::{ContextKey, PlanContext};
 use super::search;
+use super::symbolic::Known;
 use crate::model::{Kind, Model};
 
 /// What has to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Need {
+pub struct Demand {
     /// Leaf entries.
     pub leaf: bool,
     /// Walk entries.
@@ -29,12 +30,12 @@ pub struct Need {
     /// What binds the tag to its top table.
     pub root: bool,
     /// Of which addresses.
-    pub of: Of,
+    pub extent: Extent,
 }
 
 /// Of which addresses entries have to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Of {
+pub enum Extent {
     /// Of one.
     One,
     /// Of many in a row, a run at a time.
@@ -47,7 +48,7 @@ pub enum Of {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Choice {
     /// The means, in the order of the file.
-    pub means: Vec<Means>,
+    pub candidates: Vec<Candidate>,
     /// Whether it still covers when the level is hinted.
     pub hint: bool,
 }
@@ -55,100 +56,115 @@ pub struct Choice {
 impl Choice {
     /// Whether leaf and walk entries go by address, so that a loop over a range makes sense.
     pub fn by_address(&self) -> bool {
-        self.means.iter().any(|m| m.names != Names::Everything)
+        self.candidates
+            .iter()
+            .any(|m| m.addressing != Addressing::Everything)
     }
 
     /// Whether leaf entries of one level alone go with each instruction.
     pub fn exact(&self) -> bool {
-        self.means.iter().any(|m| m.exact)
+        self.candidates.iter().any(|m| m.exact)
     }
 
     /// The means of a stage.
-    pub fn of_stage(&self, stage: u8) -> impl Iterator<Item = &Means> {
-        self.means.iter().filter(move |m| m.stage == stage)
+    pub fn of_stage(&self, stage: u8) -> impl Iterator<Item = &Candidate> {
+        self.candidates.iter().filter(move |m| m.stage == stage)
     }
 
     /// Those that name addresses.
-    pub fn addressed(&self, stage: u8) -> impl Iterator<Item = &Means> {
-        let means = self.of_stage(stage);
-        means.filter(|m| m.names != Names::Everything)
+    pub fn addressed(&self, stage: u8) -> impl Iterator<Item = &Candidate> {
+        let candidates = self.of_stage(stage);
+        candidates.filter(|m| m.addressing != Addressing::Everything)
     }
 
     /// Those that do not, which a loop needs only once.
-    pub fn whole(&self, stage: u8) -> impl Iterator<Item = &Means> {
-        let means = self.of_stage(stage);
-        means.filter(|m| m.names == Names::Everything)
+    pub fn whole(&self, stage: u8) -> impl Iterator<Item = &Candidate> {
+        let candidates = self.of_stage(stage);
+        candidates.filter(|m| m.addressing == Addressing::Everything)
     }
 }
 
 /// Remembers choices.
 #[derive(Default)]
 pub struct Chooser {
-    pools: FxHashMap<Pool, Rc<[Variant]>>,
-    known: FxHashMap<(Pool, Need), Known<Option<Rc<Choice>>>>,
+    pools: FxHashMap<PoolKey, Rc<[Variant]>>,
+    known: FxHashMap<(PoolKey, Demand), Known<Option<Rc<Choice>>>>,
 }
 
-/// What a pool is for, and whether it is widened.
-type Pool = (Space, Reach, bool, bool, bool);
+/// The candidates of a kind of request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct PoolKey {
+    context: ContextKey,
+    /// Whether a local flush may use instructions that reach other CPUs.
+    widened: bool,
+}
 
 impl Chooser {
     /// The least set of means that covers.
-    pub fn choose(&mut self, setting: &Setting<'_>, need: Need) -> Option<Rc<Choice>> {
-        let local = self.least_of(setting, need, false);
-        match need.of {
+    pub fn choose(&mut self, context: &PlanContext<'_>, demand: Demand) -> Option<Rc<Choice>> {
+        let local = self.least_of(context, demand, false);
+        match demand.extent {
             // Runs are cut from what serves one entry, and never reach further than that does.
-            Of::Runs if setting.reach == Reach::Here => {
-                let one = Need {
-                    of: Of::One,
-                    ..need
+            Extent::Runs if context.reach == Reach::Here => {
+                let one = Demand {
+                    extent: Extent::One,
+                    ..demand
                 };
-                match self.least_of(setting, one, false) {
+                match self.least_of(context, one, false) {
                     Some(_) => local,
-                    None => self.least_of(setting, need, true),
+                    None => self.least_of(context, demand, true),
                 }
             }
-            _ if setting.reach == Reach::Wide => local,
-            _ => local.or_else(|| self.least_of(setting, need, true)),
+            _ if context.reach == Reach::Wide => local,
+            _ => local.or_else(|| self.least_of(context, demand, true)),
         }
     }
 
-    fn least_of(&mut self, setting: &Setting<'_>, need: Need, widened: bool) -> Option<Rc<Choice>> {
-        let key = (pool_of(setting, widened), need);
+    fn least_of(
+        &mut self,
+        context: &PlanContext<'_>,
+        demand: Demand,
+        widened: bool,
+    ) -> Option<Rc<Choice>> {
+        let pool = PoolKey {
+            context: context.key(),
+            widened,
+        };
+        let key = (pool, demand);
         let known = self.known.get(&key);
-        if let Some(choice) = known.and_then(|known| known.get(setting.machine)) {
+        if let Some(choice) = known.and_then(|known| known.get(context.machine)) {
             return choice;
         }
-        let mark = setting.machine.mark();
-        let cells = wanted(setting, need, Levels::ALL, Levels::ALL);
+        let mark = context.machine.mark();
+        let cells = wanted(context, demand, Levels::ALL, Levels::ALL);
         let choice = self
-            .least(setting, &cells, need.of, widened, mark)
-            .map(|means| {
-                let hint = hint_covers(setting, &means, need);
-                Rc::new(Choice { means, hint })
+            .least(context, &cells, demand.extent, widened, mark)
+            .map(|candidates| {
+                let hint = hint_covers(context, &candidates, demand);
+                Rc::new(Choice { candidates, hint })
             });
         let known = self.known.entry(key).or_insert(Known::Unknown);
-        known.insert(&setting.machine.since(mark), choice.clone());
+        known.insert(&context.machine.since(mark), choice.clone());
         choice
     }
 
     /// The least set of means that drops everything a CPU may hold, whoever's it is.
-    pub fn choose_any(&mut self, setting: &Setting<'_>) -> Option<Rc<Choice>> {
-        let mark = setting.machine.mark();
-        let whose = Whose {
-            this: true,
-            other: setting.has_tag(true) || setting.has_tag(false),
-            global: setting.may_hold_globals(),
-        };
+    pub fn choose_any(&mut self, context: &PlanContext<'_>) -> Option<Rc<Choice>> {
+        let mark = context.machine.mark();
+        let tags = context.every_class();
         let kinds = [Kind::Leaf, Kind::Walk, Kind::Root, Kind::Negative].into_iter();
         let cells = kinds
-            .filter(|kind| held(setting, *kind))
+            .filter(|kind| held(context, *kind))
             .fold(Cells::NONE, |all, kind| {
-                all.union(&setting.cells(kind, Levels::ALL, whose, setting.holders()))
+                all.union(&context.cells(kind, Levels::ALL, tags, context.agents()))
             });
-        let cells = vec![cells; setting.views().len()];
+        let cells = vec![cells; context.views().len()];
         [false, true].into_iter().find_map(|widened| {
-            let means = self.least(setting, &cells, Of::Everything, widened, mark)?;
-            Some(Rc::new(Choice { means, hint: false }))
+            let candidates = self.least(context, &cells, Extent::Everything, widened, mark)?;
+            Some(Rc::new(Choice {
+                candidates,
+                hint: false,
+            }))
         })
     }
 
@@ -158,65 +174,58 @@ impl Chooser {
     /// it is there, so only that is asked.
     fn least(
         &mut self,
-        setting: &Setting<'_>,
+        context: &PlanContext<'_>,
         cells: &[Cells],
-        of: Of,
+        extent: Extent,
         widened: bool,
         mark: usize,
-    ) -> Option<Vec<Means>> {
-        let key = pool_of(setting, widened);
+    ) -> Option<Vec<Candidate>> {
+        let key = PoolKey {
+            context: context.key(),
+            widened,
+        };
         let pool = self.pools.entry(key);
-        let pool = Rc::clone(pool.or_insert_with(|| setting.pool(widened).into()));
-        let leaves = setting.leaves_of_classes();
+        let pool = Rc::clone(pool.or_insert_with(|| context.pool(widened).into()));
+        let leaves = context.leaves_of_classes();
         loop {
-            let known = setting.machine.known_since(mark);
+            let known = context.machine.known_since(mark);
             let there = pool.iter().filter(|variant| {
                 known.and(variant.when).is_some()
-                    && useful(setting.model, &variant.means, cells, of)
+                    && useful(context.model, &variant.candidate, cells, extent)
             });
             let there: Vec<&Variant> = there.collect();
-            let set = search::least(&there, cells, &leaves, of)?;
+            let set = search::least(&there, cells, &leaves, extent)?;
             let mut flags = set.iter().flat_map(|variant| variant.when.flags());
             let Some(open) = flags.find(|flag| known.get(*flag).is_none()) else {
-                return Some(set.into_iter().map(|it| it.means.clone()).collect());
+                return Some(set.into_iter().map(|it| it.candidate.clone()).collect());
             };
-            setting.machine.ask(open);
+            context.machine.ask(open);
         }
     }
 }
 
-fn pool_of(setting: &Setting<'_>, widened: bool) -> Pool {
-    (
-        setting.space,
-        setting.reach,
-        setting.of_machine,
-        setting.entering,
-        widened,
-    )
-}
-
 /// The cells of a need, for each view of the space.
-pub fn wanted(setting: &Setting<'_>, need: Need, leaf: Levels, walk: Levels) -> Vec<Cells> {
+pub fn wanted(context: &PlanContext<'_>, demand: Demand, leaf: Levels, walk: Levels) -> Vec<Cells> {
     let kinds = [
-        (need.leaf, Kind::Leaf, leaf),
-        (need.walk, Kind::Walk, walk),
-        (true, Kind::Negative, need.negative.and(leaf)),
-        (need.root, Kind::Root, Levels::ALL),
+        (demand.leaf, Kind::Leaf, leaf),
+        (demand.walk, Kind::Walk, walk),
+        (true, Kind::Negative, demand.negative.and(leaf)),
+        (demand.root, Kind::Root, Levels::ALL),
     ];
     let cells = kinds
         .into_iter()
         .fold(Cells::NONE, |all, (asked, kind, levels)| {
-            if !asked || !held(setting, kind) {
+            if !asked || !held(context, kind) {
                 return all;
             }
-            all.union(&setting.cells(kind, levels, setting.classes(kind), setting.holders()))
+            all.union(&context.cells(kind, levels, context.classes(kind), context.agents()))
         });
-    vec![cells; setting.views().len()]
+    vec![cells; context.views().len()]
 }
 
 /// Whether a kind of entry is cached at all.
-pub fn held(setting: &Setting<'_>, kind: Kind) -> bool {
-    let caches = &setting.model.caches;
+pub fn held(context: &PlanContext<'_>, kind: Kind) -> bool {
+    let caches = &context.model.caches;
     match kind {
         Kind::Leaf => caches.leaf.is_some(),
         Kind::Walk => caches.walk.is_some(),
@@ -225,45 +234,47 @@ pub fn held(setting: &Setting<'_>, kind: Kind) -> bool {
     }
 }
 
-fn fits(model: &Model, means: &Means, of: Of) -> bool {
-    match (means.names, of) {
+fn fits(model: &Model, candidate: &Candidate, extent: Extent) -> bool {
+    match (candidate.addressing, extent) {
         // Passes step by all the entries that one cached translation covers, and these runs by one.
         (
-            Names::Run {
-                stride: Stride::Entries(levels),
+            Addressing::Run {
+                stride: RunUnit::Entries(levels),
                 ..
             },
-            Of::Runs,
+            Extent::Runs,
         ) => levels
             .iter()
             .all(|level| model.caches.covered(level.index()) == 0),
-        (Names::Everything, _) | (Names::One, Of::One) | (Names::Run { .. }, Of::Runs) => true,
-        (Names::Run { least, .. }, Of::One) => least == 1,
-        (Names::One, Of::Runs) | (_, Of::Everything) => false,
+        (Addressing::Everything, _)
+        | (Addressing::One, Extent::One)
+        | (Addressing::Run { .. }, Extent::Runs) => true,
+        (Addressing::Run { least, .. }, Extent::One) => least == 1,
+        (Addressing::One, Extent::Runs) | (_, Extent::Everything) => false,
     }
 }
 
 /// Whether a means serves a request, and drops any of the cells: without it a set that covers them still does.
-pub fn useful(model: &Model, means: &Means, cells: &[Cells], of: Of) -> bool {
-    let mut views = means.cells.iter().zip(cells);
-    fits(model, means, of) && views.any(|(dropped, wanted)| !dropped.and(wanted).is_empty())
+pub fn useful(model: &Model, candidate: &Candidate, cells: &[Cells], extent: Extent) -> bool {
+    let mut views = candidate.cells.iter().zip(cells);
+    fits(model, candidate, extent) && views.any(|(dropped, wanted)| !dropped.and(wanted).is_empty())
 }
 
 /// Whether the choice covers just as well when each instruction is told the level.
-fn hint_covers(setting: &Setting<'_>, means: &[Means], need: Need) -> bool {
-    let hinted = |m: &Means, level: Level| {
+fn hint_covers(context: &PlanContext<'_>, candidates: &[Candidate], demand: Demand) -> bool {
+    let hinted = |m: &Candidate, level: Level| {
         let found = m.hinted.iter().find(|(l, _)| *l == level);
         found.map_or(&m.cells, |(_, cells)| cells).clone()
     };
-    let levels: Vec<Level> = means
+    let levels: Vec<Level> = candidates
         .iter()
         .flat_map(|m| m.hinted.iter().map(|(l, _)| *l))
         .collect();
     !levels.is_empty()
         && levels.iter().all(|&level| {
-            let wanted = wanted(setting, need, Levels::only(level), Levels::above(level));
+            let wanted = wanted(context, demand, Levels::only(level), Levels::above(level));
             wanted.iter().enumerate().all(|(view, wanted)| {
-                let all = means
+                let all = candidates
                     .iter()
                     .fold(Cells::NONE, |all, m| all.union(&hinted(m, level)[view]));
                 all.covers(wanted)
@@ -272,24 +283,26 @@ fn hint_covers(setting: &Setting<'_>, means: &[Means], need: Need) -> bool {
 }
 
 /// What the best single means leaves over: named when nothing covers.
-pub fn left_over(setting: &Setting<'_>, need: Need) -> (Cells, Option<Means>) {
-    let cells = wanted(setting, need, Levels::ALL, Levels::ALL);
-    let mut pool = setting.means(true);
-    pool.retain(|means| fits(setting.model, means, need.of) || matches!(need.of, Of::Everything));
-    let left = |means: &Means| {
-        let views = cells.iter().zip(means.cells.iter());
+pub fn uncovered(context: &PlanContext<'_>, demand: Demand) -> (Cells, Option<Candidate>) {
+    let cells = wanted(context, demand, Levels::ALL, Levels::ALL);
+    let mut pool = context.candidates(true);
+    pool.retain(|candidate| {
+        fits(context.model, candidate, demand.extent) || matches!(demand.extent, Extent::Everything)
+    });
+    let left = |candidate: &Candidate| {
+        let views = cells.iter().zip(candidate.cells.iter());
         views.fold(Cells::NONE, |all, (wanted, dropped)| {
             all.union(&wanted.without(dropped))
         })
     };
-    let dropped = |means: &Means| Reverse(left(means).count());
-    let nearest = pool.iter().max_by_key(|means| dropped(means));
+    let dropped = |candidate: &Candidate| Reverse(left(candidate).count());
+    let nearest = pool.iter().max_by_key(|candidate| dropped(candidate));
     let all = cells
         .iter()
         .fold(Cells::NONE, tlbc_facts::cells::Cells::union);
-    let together = pool.iter().fold(all, |rest, means| {
+    let together = pool.iter().fold(all, |rest, candidate| {
         // What no means at all drops, in any view.
-        let here = (cells.iter().zip(means.cells.iter()))
+        let here = (cells.iter().zip(candidate.cells.iter()))
             .fold(Cells::NONE, |sum, (wanted, dropped)| {
                 sum.union(&wanted.and(dropped))
             });

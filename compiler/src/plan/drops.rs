@@ -4,14 +4,14 @@
 //! go. Holds: conditions are evaluated, and what errata take away without giving it back is left out.
 
 use tlbc_facts::cells::Cells;
-use tlbc_facts::clause::Whose;
+use tlbc_facts::clause::TagSelector;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::Space;
 
-use super::pool::Primitive;
-use super::setting::Setting;
-use crate::model::{Drops, Instr, Kind, LevelSel, Lost, Weakens, Which};
+use super::candidates::Primitive;
+use super::context::PlanContext;
+use crate::model::{AddressSelector, Drops, Instr, Kind, LevelSel, Lost, Weakens};
 
 /// What of a clause's cells is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Part {
     OfSet,
 }
 
-impl Setting<'_> {
+impl PlanContext<'_> {
     /// For each view of the space, the cells that an instruction drops, as far as they are asked for.
     pub fn drops(
         &self,
@@ -36,15 +36,15 @@ impl Setting<'_> {
     ) -> Vec<Cells> {
         let it = &self.model.invalidates[primitive.invalidate];
         let lost: Vec<&Weakens> = self.lost(Instr::Invalidate(primitive.invalidate)).collect();
-        let mut holders = it.reach(self.machine).and(self.holders());
+        let mut agents = it.reach(self.machine).and(self.agents());
         if lost.iter().any(|w| w.lost.value == Lost::Devices) {
-            holders = holders.without(Agents::DEVICE);
+            agents = agents.without(Agents::DEVICE);
         }
         let views = &self.model.space(self.space).views;
         let wanted = |d: &&Drops| match part {
             Part::Whole => true,
-            Part::Everywhere => d.which.value == Which::Everything,
-            Part::OfSet => d.which.value == Which::OneSet,
+            Part::Everywhere => d.which.value == AddressSelector::Everything,
+            Part::OfSet => d.which.value == AddressSelector::OneSet,
         };
         let one = |view: usize| {
             let clauses = drops.iter().filter(wanted);
@@ -54,7 +54,7 @@ impl Setting<'_> {
                 let this = d.whose.value.user && self.space == Space::User
                     || d.whose.value.this && (given.is_none() || given == Some(view))
                     || d.whose.value.loaded && views[view].loaded && self.has_loaded_tag();
-                cells.union(&self.clause(d, this, hint, &lost, holders))
+                cells.union(&self.clause(d, this, hint, &lost, agents))
             })
         };
         self.views().into_iter().map(one).collect()
@@ -67,13 +67,13 @@ impl Setting<'_> {
         this: bool,
         hint: Option<Level>,
         lost: &[&Weakens],
-        holders: Agents,
+        agents: Agents,
     ) -> Cells {
         let takes = |what| {
             lost.iter()
                 .any(|w| w.lost.value == what && w.stores.is_none())
         };
-        let whose = Whose {
+        let whose = TagSelector {
             this: this || d.whose.value.table,
             other: d.whose.value.other || d.whose.value.table || d.whose.value.user,
             global: (d.whose.value.global || d.whose.value.table) && !takes(Lost::Global),
@@ -81,7 +81,11 @@ impl Setting<'_> {
         let kinds = [
             (Kind::Leaf, levels(d.leaf, hint), Lost::Leaf),
             (Kind::Walk, levels(d.walk, hint), Lost::Walk),
-            (Kind::Negative, self.absences(d.negative, hint), Lost::Leaf),
+            (
+                Kind::Negative,
+                self.negative_levels(d.negative, hint),
+                Lost::Leaf,
+            ),
             (Kind::Root, Levels(u8::from(d.root)), Lost::Root),
         ];
         kinds
@@ -97,14 +101,14 @@ impl Setting<'_> {
                 for weakens in lost.iter().filter(|w| w.lost.value == loss) {
                     stores.0 &= weakens.stores.map_or(0, |named| !named.0);
                 }
-                let cells = self.cells(kind, levels, whose, holders);
-                all.union(&cells.in_stores(stores))
+                let cells = self.cells(kind, levels, whose, agents);
+                all.union(&cells.in_caches(stores))
             })
     }
 
     /// The levels of the negative entries that are dropped. One that must be given a level has a number of those alone that
     /// map pages.
-    fn absences(&self, selected: Option<LevelSel>, hint: Option<Level>) -> Levels {
+    fn negative_levels(&self, selected: Option<LevelSel>, hint: Option<Level>) -> Levels {
         match selected {
             Some(LevelSel::Given) => self.model.leaf_levels(),
             selected => levels(selected, hint),

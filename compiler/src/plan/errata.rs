@@ -1,9 +1,9 @@
 //! What errata take away, and what they want issued for it.
 
-use super::pool::Setting;
+use super::context::PlanContext;
 use crate::model::{Instr, Lost, Machine, Weakens, Workaround};
 
-impl<'m> Setting<'m> {
+impl<'m> PlanContext<'m> {
     /// The workarounds that errata want beside an instruction where the machine has them.
     pub fn workarounds(&self, target: Instr) -> Vec<(usize, usize)> {
         let mut out = Vec::new();
@@ -47,14 +47,15 @@ impl<'m> Setting<'m> {
 
     /// What errata take away from an instruction and no workaround gives back.
     pub fn lost(&self, target: Instr) -> impl Iterator<Item = &'m Weakens> + use<'m> {
-        let setting = *self;
+        let context = *self;
         let errata = self.model.errata.iter().enumerate();
-        let mended = move |r: &Workaround| r.target.value == target;
-        let lasting = errata.filter(move |(_, erratum)| !erratum.workarounds.iter().any(mended));
+        let worked_around = move |r: &Workaround| r.target.value == target;
+        let lasting =
+            errata.filter(move |(_, erratum)| !erratum.workarounds.iter().any(worked_around));
         lasting.flat_map(move |(index, erratum)| {
             let weakens = erratum.weakens.iter();
             weakens.filter(move |w| {
-                w.target.value == target && setting.meets(w) && setting.machine.suffers(index)
+                w.target.value == target && context.meets(w) && context.machine.suffers(index)
             })
         })
     }

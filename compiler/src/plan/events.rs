@@ -11,31 +11,32 @@ use tlbc_runtime::request::{Reach, Space};
 
 use crate::model::View;
 
-use super::choose::{Choice, Need, Of};
+use super::builder::{LEAF_AND_WALK, PlanBuilder};
+use super::candidates::{How, can_keep, load_drops};
+use super::choose::{Choice, Demand, Extent};
+use super::context::PlanContext;
 use super::factor::seq;
 use super::ir::{Node, Reason, Shape, Test};
-use super::pool::{How, Setting, can_keep, load_drops};
-use super::shapes::{LEAF_AND_WALK, Shaper};
 use super::stages::Staged;
 use super::steps::{guarded, issues};
 
-impl Shaper<'_, '_> {
+impl PlanBuilder<'_, '_> {
     /// What was asked of this CPU, now done for a whole tag or for every tag, and then the loads.
     pub(super) fn switch(&mut self) -> Node {
-        let pays = self.switch_drops();
-        let owe_views = self.views_to_resume();
+        let load_completes = self.switch_drops();
+        let deferred_views_ = self.deferred_views();
         let flush = self.flush_before_load();
-        let drop = |cx: &Self| {
+        let drop = |builder: &Self| {
             let mut steps = vec![Node::CompletePending(Pending::Tag)];
-            if !pays {
+            if !load_completes {
                 steps.push(flush.clone());
             }
-            steps.push(cx.loads(false));
-            steps.extend(owe_views.clone());
+            steps.push(builder.loads(false));
+            steps.extend(deferred_views_.clone());
             seq(steps)
         };
         let all = if self.model.switch_flushes_every_tag(self.machine) {
-            let everything = if self.model.arrives_clean(self.machine) {
+            let everything = if self.model.online_clean(self.machine) {
                 self.drop_all()
             } else {
                 Node::Call(Shape::CpuOnline)
@@ -45,7 +46,7 @@ impl Shaper<'_, '_> {
                 everything,
                 self.loads(false),
             ];
-            seq(steps.into_iter().chain(owe_views.clone()))
+            seq(steps.into_iter().chain(deferred_views_.clone()))
         } else {
             // Tags are not given out anew all at once: no instruction needs to be able to drop everything.
             drop(self)
@@ -62,19 +63,21 @@ impl Shaper<'_, '_> {
     fn flush_before_load(&mut self) -> Node {
         let user = Shape::Everything(Space::User, Reach::Here);
         let finish = Shape::Finish(Space::User, Reach::Here);
-        let need = Need {
-            of: Of::Everything,
+        let demand = Demand {
+            extent: Extent::Everything,
             ..LEAF_AND_WALK
         };
-        let loaded = self.setting(Space::User, Reach::Here, true);
-        let entering = Setting {
+        let loaded = self.context(Space::User, Reach::Here, true);
+        let entering = PlanContext {
             entering: true,
             ..loaded
         };
-        let usual = self.choose(&loaded, need);
-        let choice = self.chooser.choose(&entering, need);
+        let usual = self.choose(&loaded, demand);
+        let choice = self.chooser.choose(&entering, demand);
         match choice {
-            Some(choice) if choice.means != usual.means || !self.completes_alike(&loaded) => {
+            Some(choice)
+                if choice.candidates != usual.candidates || !self.completes_alike(&loaded) =>
+            {
                 let steps = self.complete_steps(&entering, &choice);
                 let steps = [self.publish(&entering)].into_iter().chain(steps);
                 guarded(self.model, &choice, seq(steps))
@@ -84,20 +87,25 @@ impl Shaper<'_, '_> {
     }
 
     /// The instructions of a choice, complete: what is made from other entries is dropped when those are gone.
-    pub(super) fn complete_steps(&self, setting: &Setting<'_>, choice: &Rc<Choice>) -> Vec<Node> {
+    pub(super) fn complete_steps(
+        &self,
+        context: &PlanContext<'_>,
+        choice: &Rc<Choice>,
+    ) -> Vec<Node> {
         let staged = Staged::of([choice]);
         let parts = staged.now.iter().chain(staged.late.values());
-        let issued = parts.map(|means| (means, issues(setting, means.iter(), false, true)));
-        let (mut steps, open) = self.in_turn(setting, issued.map(|(m, s)| (m.as_slice(), seq(s))));
-        steps.extend(open.into_iter().map(|b| self.complete(setting, b)));
+        let issued =
+            parts.map(|candidates| (candidates, issues(context, candidates.iter(), false, true)));
+        let (mut steps, open) = self.in_turn(context, issued.map(|(m, s)| (m.as_slice(), seq(s))));
+        steps.extend(open.into_iter().map(|b| self.complete(context, b)));
         steps
     }
 
     /// The views whose flush is put off to the return to user code when their tag is dropped whole.
-    fn views_to_resume(&self) -> Option<Node> {
-        let setting = self.setting(Space::User, Reach::Here, false);
-        let owed = setting.debts().iter().any(|m| m.how == How::DeferView);
-        owed.then_some(Node::Defer(Deferred::VIEW_UNTIL_RETURN))
+    fn deferred_views(&self) -> Option<Node> {
+        let context = self.context(Space::User, Reach::Here, false);
+        let deferred = context.deferrals().iter().any(|m| m.how == How::DeferView);
+        deferred.then_some(Node::Defer(Deferred::VIEW_UNTIL_RETURN))
     }
 
     /// Whether what a switch loads drops everything under the tag, so that loading pays.
@@ -144,7 +152,7 @@ impl Shaper<'_, '_> {
     }
 
     pub(super) fn resume(&self) -> Node {
-        let event = &self.model.resume;
+        let event = &self.model.return_to_user;
         let loads = |keep: bool| {
             let mut steps = Vec::new();
             for loads in event.loads.iter().filter(|l| l.when.holds(self.machine)) {
@@ -173,7 +181,7 @@ impl Shaper<'_, '_> {
         let views = &self.model.user.views;
         let of_kernel = |view: &View| view.loaded && view.when.holds(self.machine);
         let kernel = views.iter().position(of_kernel).unwrap_or(0);
-        let loads = self.model.resume.loads.iter();
+        let loads = self.model.return_to_user.loads.iter();
         let there = loads.filter(|l| l.when.holds(self.machine) && l.view != kernel);
         let loads = there.flat_map(|loads| &loads.loads);
         let mut steps: Vec<Node> = loads
@@ -193,7 +201,7 @@ impl Shaper<'_, '_> {
 
     /// Everything of both spaces, under any tag.
     pub(super) fn arrive(&mut self) -> Node {
-        if self.model.arrives_clean(self.machine) {
+        if self.model.online_clean(self.machine) {
             Node::Nothing(Reason::Clean)
         } else {
             self.drop_all()
@@ -202,18 +210,18 @@ impl Shaper<'_, '_> {
 
     /// Everything under every tag, of both spaces.
     fn drop_all(&mut self) -> Node {
-        let kernel = self.setting(Space::Kernel, Reach::Here, true);
-        let need = Need {
-            of: Of::Everything,
+        let kernel = self.context(Space::Kernel, Reach::Here, true);
+        let demand = Demand {
+            extent: Extent::Everything,
             ..LEAF_AND_WALK
         };
         let mut steps = vec![self.publish(&kernel)];
         let Some(choice) = self.chooser.choose_any(&kernel) else {
-            self.gaps.push((Space::Kernel, Reach::Here, need));
+            self.gaps.push((Space::Kernel, Reach::Here, demand));
             return Node::Seq(Vec::new());
         };
         steps.extend(self.complete_steps(&kernel, &choice));
-        steps.extend(self.resync(self.model.arrive.resync.as_ref()));
+        steps.extend(self.resync(self.model.cpu_online.resync.as_ref()));
         guarded(self.model, &choice, seq(steps))
     }
 }

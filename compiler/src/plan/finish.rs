@@ -12,11 +12,12 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{FinishSteps, IpiTargets};
 use tlbc_runtime::request::{Reach, Space};
 
-use super::choose::{Need, Of};
+use super::builder::{LEAF, LEAF_AND_WALK, PlanBuilder, TEARDOWN, either, negative_too};
+use super::candidates::Candidate;
+use super::choose::{Demand, Extent};
+use super::context::PlanContext;
 use super::factor::seq;
 use super::ir::{Node, Reason, Test};
-use super::pool::{Means, Setting};
-use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, TEARDOWN, either, negative_too};
 use super::stages::{Staged, barriers};
 use super::steps::issues;
 use super::workarounds;
@@ -57,7 +58,7 @@ enum What {
     /// A completing barrier.
     Complete(usize),
     /// An instruction for which nothing has to be known.
-    Issue(Box<Means>),
+    Issue(Box<Candidate>),
     /// An interrupt of these sets of CPUs.
     Interrupt(u8),
 }
@@ -66,41 +67,38 @@ enum What {
 pub struct Completion {
     steps: Vec<Step>,
     /// The parts that differ, each set of parts a bit of [`FinishSteps`].
-    told_apart: Vec<u16>,
+    distinct: Vec<u16>,
 }
 
 impl Completion {
     /// The bit of a step; none of one that every part requires.
     fn bit(&self, step: &Step) -> FinishSteps {
-        let position = self
-            .told_apart
-            .iter()
-            .position(|parts| *parts == step.parts);
+        let position = self.distinct.iter().position(|parts| *parts == step.parts);
         position.map_or(FinishSteps::NONE, |bit| FinishSteps(1 << bit))
     }
 }
 
-impl<'m> Shaper<'m, '_> {
+impl<'m> PlanBuilder<'m, '_> {
     /// What a part issues, by stage; nothing where no request gets there.
-    fn staged(&mut self, setting: &Setting<'m>, part: Part) -> Option<Staged> {
-        let need = |walk| if walk { LEAF_AND_WALK } else { LEAF };
+    fn staged(&mut self, context: &PlanContext<'m>, part: Part) -> Option<Staged> {
+        let demand = |walk| if walk { LEAF_AND_WALK } else { LEAF };
         match part {
-            Part::Page { walk } => Some(Staged::of([&self.choose(setting, need(walk))])),
-            Part::Ranges { walk } => self.ranges_staged(setting, walk),
-            Part::Appeared => self.appeared_staged(setting),
+            Part::Page { walk } => Some(Staged::of([&self.choose(context, demand(walk))])),
+            Part::Ranges { walk } => self.ranges_staged(context, walk),
+            Part::Appeared => self.negative_staged(context),
             Part::Everything { walk } => {
-                let all = Need {
-                    of: Of::Everything,
-                    ..negative_too(need(walk))
+                let all = Demand {
+                    extent: Extent::Everything,
+                    ..negative_too(demand(walk))
                 };
-                let choice = self.choose(setting, all);
-                Some(Staged::everything(setting, &choice, all))
+                let choice = self.choose(context, all);
+                Some(Staged::everything(context, &choice, all))
             }
             Part::Teardown => {
                 self.model.caches.root?;
-                let left = Setting {
+                let left = PlanContext {
                     entering: true,
-                    ..*setting
+                    ..*context
                 };
                 let choice = self.choose(&left, TEARDOWN);
                 Some(Staged::everything(&left, &choice, TEARDOWN))
@@ -109,25 +107,20 @@ impl<'m> Shaper<'m, '_> {
     }
 
     /// The steps that complete all parts. Each routine of a setting asks for them.
-    fn completion_steps(&mut self, setting: &Setting<'m>) -> Rc<Completion> {
-        let key = (
-            setting.space,
-            setting.reach,
-            setting.of_machine,
-            setting.entering,
-        );
+    fn completion_steps(&mut self, context: &PlanContext<'m>) -> Rc<Completion> {
+        let key = context.key();
         if let Some(known) = self.completions.get(&key) {
             return Rc::clone(known);
         }
-        let completion = Rc::new(self.completion_of(setting));
+        let completion = Rc::new(self.completion_of(context));
         self.completions.insert(key, Rc::clone(&completion));
         completion
     }
 
-    fn completion_of(&mut self, setting: &Setting<'m>) -> Completion {
+    fn completion_of(&mut self, context: &PlanContext<'m>) -> Completion {
         let numbered = Part::ALL.into_iter().enumerate();
         let parts: Vec<(u16, Staged)> = numbered
-            .filter_map(|(number, part)| Some((1 << number, self.staged(setting, part)?)))
+            .filter_map(|(number, part)| Some((1 << number, self.staged(context, part)?)))
             .collect();
         let mut steps = Vec::new();
         for (part, staged) in &parts {
@@ -139,9 +132,9 @@ impl<'m> Shaper<'m, '_> {
         for stage in stages.collect::<BTreeSet<_>>() {
             let (mut issued, mut completed) = (Vec::new(), Vec::new());
             for (part, staged) in &parts {
-                for means in staged.late.get(stage).into_iter().flatten() {
-                    require(&mut issued, What::Issue(Box::new(means.clone())), *part);
-                    for &barrier in &means.after {
+                for candidate in staged.late.get(stage).into_iter().flatten() {
+                    require(&mut issued, What::Issue(Box::new(candidate.clone())), *part);
+                    for &barrier in &candidate.after {
                         require(&mut completed, What::Complete(barrier), *part);
                     }
                 }
@@ -151,9 +144,9 @@ impl<'m> Shaper<'m, '_> {
         }
         let mut interrupts = (0, 0);
         for (part, staged) in &parts {
-            let means = staged.now.iter().chain(staged.late.values()).flatten();
-            let sets = barriers(means).into_iter();
-            let sets = sets.fold(0, |sets, barrier| sets | self.undrained(setting, barrier));
+            let candidates = staged.now.iter().chain(staged.late.values()).flatten();
+            let sets = barriers(candidates).into_iter();
+            let sets = sets.fold(0, |sets, barrier| sets | self.undrained(context, barrier));
             if sets != 0 {
                 interrupts = (interrupts.0 | sets, interrupts.1 | part);
             }
@@ -162,27 +155,27 @@ impl<'m> Shaper<'m, '_> {
             require(&mut steps, What::Interrupt(interrupts.0), interrupts.1);
         }
         let all = parts.iter().fold(0, |all, (part, _)| all | part);
-        let mut told_apart: Vec<u16> = Vec::new();
+        let mut distinct: Vec<u16> = Vec::new();
         for step in &steps {
-            if step.parts != all && !told_apart.contains(&step.parts) {
-                told_apart.push(step.parts);
+            if step.parts != all && !distinct.contains(&step.parts) {
+                distinct.push(step.parts);
             }
         }
         // More cannot be told apart: then each part gets all steps.
-        if told_apart.len() > FinishSteps::MOST {
-            told_apart.clear();
+        if distinct.len() > FinishSteps::MOST {
+            distinct.clear();
         }
-        Completion { steps, told_apart }
+        Completion { steps, distinct }
     }
 
     /// Whether every part requires the same of completion.
-    pub(super) fn completes_alike(&mut self, setting: &Setting<'m>) -> bool {
-        self.completion_steps(setting).told_apart.is_empty()
+    pub(super) fn completes_alike(&mut self, context: &PlanContext<'m>) -> bool {
+        self.completion_steps(context).distinct.is_empty()
     }
 
     /// What a part requires of completion beyond what all parts do.
-    pub(super) fn requires(&mut self, setting: &Setting<'m>, part: Part) -> Option<Node> {
-        let completion = self.completion_steps(setting);
+    pub(super) fn requires(&mut self, context: &PlanContext<'m>, part: Part) -> Option<Node> {
+        let completion = self.completion_steps(context);
         let number = Part::ALL.iter().position(|other| *other == part)?;
         let own = completion
             .steps
@@ -193,12 +186,12 @@ impl<'m> Shaper<'m, '_> {
     }
 
     /// Completion: what is made from other entries is dropped when those are gone.
-    pub(super) fn completion(&mut self, setting: &Setting<'m>) -> Node {
-        let completion = self.completion_steps(setting);
+    pub(super) fn completion(&mut self, context: &PlanContext<'m>) -> Node {
+        let completion = self.completion_steps(context);
         let mut groups: Vec<(FinishSteps, Vec<Node>)> = Vec::new();
         for step in &completion.steps {
             let bit = completion.bit(step);
-            let nodes = self.completing(setting, &step.what);
+            let nodes = self.completing(context, &step.what);
             match groups.last_mut() {
                 Some((same, group)) if *same == bit => group.extend(nodes),
                 _ => groups.push((bit, nodes)),
@@ -208,7 +201,7 @@ impl<'m> Shaper<'m, '_> {
         if groups.is_empty() {
             steps.push(Node::Nothing(Reason::AtOnce));
         }
-        let mut resync = self.resync(self.model.space(setting.space).resync.as_ref());
+        let mut resync = self.resync(self.model.space(context.space).resync.as_ref());
         let last = groups.len();
         for (number, (bit, nodes)) in groups.into_iter().enumerate() {
             // Where its barrier has completed the flush already it is not issued again.
@@ -230,10 +223,10 @@ impl<'m> Shaper<'m, '_> {
         seq(steps)
     }
 
-    fn completing(&self, setting: &Setting<'_>, what: &What) -> Vec<Node> {
+    fn completing(&self, context: &PlanContext<'_>, what: &What) -> Vec<Node> {
         match what {
-            What::Complete(barrier) => vec![self.complete(setting, *barrier)],
-            What::Issue(means) => issues(setting, [&**means].into_iter(), false, true),
+            What::Complete(barrier) => vec![self.complete(context, *barrier)],
+            What::Issue(candidate) => issues(context, [&**candidate].into_iter(), false, true),
             What::Interrupt(sets) => vec![Node::SendIpi {
                 to: IpiTargets {
                     agents: Agents::NONE,
@@ -251,19 +244,19 @@ impl<'m> Shaper<'m, '_> {
     }
 
     /// A completing barrier with the workarounds of its errata.
-    pub(super) fn complete(&self, setting: &Setting<'_>, barrier: usize) -> Node {
-        self.with(&setting.workarounds(Instr::Barrier(barrier)), barrier)
+    pub(super) fn complete(&self, context: &PlanContext<'_>, barrier: usize) -> Node {
+        self.with(&context.workarounds(Instr::Barrier(barrier)), barrier)
     }
 
     /// A completing barrier after which entries are gone, drained or not: all that has to hold before
     /// leaves go that a walk entry could make again.
-    pub(super) fn gone(&self, setting: &Setting<'_>, barrier: usize) -> Node {
+    pub(super) fn gone(&self, context: &PlanContext<'_>, barrier: usize) -> Node {
         let target = Instr::Barrier(barrier);
         let loses = |erratum: usize| {
             let mut weakens = self.model.errata[erratum].weakens.iter();
             weakens.any(|w| w.target.value == target && w.lost.value == Lost::Gone)
         };
-        let mut wanted = setting.workarounds(target);
+        let mut wanted = context.workarounds(target);
         wanted.retain(|(erratum, _)| loses(*erratum));
         self.with(&wanted, barrier)
     }
@@ -278,7 +271,7 @@ impl<'m> Shaper<'m, '_> {
     }
 
     /// The sets of CPUs that a completing barrier leaves undrained, one bit each.
-    pub(super) fn undrained(&self, setting: &Setting<'_>, barrier: usize) -> u8 {
+    pub(super) fn undrained(&self, context: &PlanContext<'_>, barrier: usize) -> u8 {
         let target = Instr::Barrier(barrier);
         let errata = self.model.errata.iter().enumerate();
         let weakens =
@@ -286,37 +279,34 @@ impl<'m> Shaper<'m, '_> {
         let drains =
             weakens.filter(|(_, w)| w.target.value == target && w.lost.value == Lost::Drained);
         let of_sets = drains.filter_map(|(index, w)| Some((index, w, w.on?)));
-        let here = of_sets.filter(|(index, w, _)| setting.meets(w) && self.machine.suffers(*index));
+        let here = of_sets.filter(|(index, w, _)| context.meets(w) && self.machine.suffers(*index));
         here.fold(0, |sets, (.., set)| sets | 1 << set)
     }
 
-    pub(super) fn told(&mut self, space: Space) -> Node {
+    pub(super) fn ipi_targets(&mut self, space: Space) -> Node {
         let mut nodes = Vec::new();
-        for setting in self.settings(space, Reach::Wide) {
-            if self.direct(&setting) {
+        for context in self.contexts(space, Reach::Wide) {
+            if self.direct(&context) {
                 nodes.push(Node::Nothing(Reason::NobodyElse));
                 continue;
             }
-            let to = |holders| Node::SendIpi {
-                to: IpiTargets {
-                    agents: holders,
-                    sets: 0,
-                },
+            let to = |agents| Node::SendIpi {
+                to: IpiTargets { agents, sets: 0 },
                 flush: true,
             };
             let loaded = Agents::ACTIVE.union(Agents::LAZY);
             let walkers = to(loaded);
-            let told = match space {
+            let ipi_targets = match space {
                 Space::Kernel => walkers,
                 Space::User => Node::select(Test::Walk, walkers, to(Agents::ACTIVE)),
             };
             // The tag of a space that ends may go to another, under which nobody would look for what
             // parked CPUs still owe.
-            let ends = self.model.caches.root.is_some() && setting.of_machine;
+            let ends = self.model.caches.root.is_some() && context.global_tag;
             nodes.push(if ends && space == Space::User {
-                Node::select(Test::Ends, to(loaded.union(Agents::INACTIVE)), told)
+                Node::select(Test::Ends, to(loaded.union(Agents::INACTIVE)), ipi_targets)
             } else {
-                told
+                ipi_targets
             });
         }
         either(nodes).unwrap_or(Node::Nothing(Reason::NobodyElse))

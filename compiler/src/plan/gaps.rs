@@ -9,12 +9,13 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::Gap;
-use super::answers::Needs;
-use super::asked::{Asked, outcomes};
+use super::builder::{LEAF_AND_WALK, negative_too};
+use super::candidates::{Candidate, How};
 use super::change::Unwritten;
-use super::choose::{Chooser, Need, Of, left_over};
-use super::pool::{How, Means, Setting};
-use super::shapes::{LEAF_AND_WALK, negative_too};
+use super::choose::{Chooser, Demand, Extent, uncovered};
+use super::context::PlanContext;
+use super::flags::Needs;
+use super::symbolic::{SymbolicMachine, outcomes};
 use crate::check::listed;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -34,43 +35,43 @@ pub fn diagnose(model: &Model, needs: &Needs, gaps: &[Gap]) -> Vec<Diagnostic> {
     let mut seen: Vec<GapKind> = Vec::new();
     let mut out = Vec::new();
     for gap in gaps {
-        let machine = Asked::decided(needs, gap.config);
-        let setting = Setting::new(model, &machine, gap.space, gap.reach);
-        let (cells, nearest) = left_over(&setting, gap.need);
+        let machine = SymbolicMachine::decided(needs, gap.config);
+        let context = PlanContext::new(model, &machine, gap.space, gap.reach);
+        let (cells, nearest) = uncovered(&context, gap.demand);
         let first = cells.iter().next();
         let kind = first.map(|cell| (matches!(cell.kind, Kind::Leaf(_)), cell.class));
         if seen.contains(&(gap.space, gap.reach, kind)) {
             continue;
         }
         seen.push((gap.space, gap.reach, kind));
-        out.push(gap_at(&setting, gap, first, nearest.as_ref()));
+        out.push(gap_at(&context, gap, first, nearest.as_ref()));
     }
     out
 }
 
 fn gap_at(
-    setting: &Setting<'_>,
+    context: &PlanContext<'_>,
     gap: &Gap,
     cell: Option<Cell>,
-    nearest: Option<&Means>,
+    nearest: Option<&Candidate>,
 ) -> Diagnostic {
-    let model = setting.model;
+    let model = context.model;
     let Some(cell) = cell else {
         return nothing_drops_all(model, gap.config);
     };
     let space = model.space(gap.space);
-    let (owner, request) = (owner(gap.space), request(gap.need));
+    let (owner, request) = (owner(gap.space), request(gap.demand));
     let what = named(cell, owner);
     let with = configuration(model, gap.config);
-    let nearest = nearest.and_then(|means| match means.how {
+    let nearest = nearest.and_then(|candidate| match candidate.how {
         How::InvalidateOtherTags | How::DeferView => None,
         how => how
             .primitives()
             .next()
             .map(|primitive| &model.invalidates[primitive.invalidate]),
     });
-    if let Some(writer) = writer_of(setting, cell) {
-        return only_writers(setting, gap, cell, writer);
+    if let Some(writer) = writer_of(context, cell) {
+        return only_writers(context, gap, cell, writer);
     }
     let compares = nearest.is_some_and(|it| {
         let mut drops = it.forms.iter().flat_map(|form| &form.drops);
@@ -92,7 +93,7 @@ fn gap_at(
         };
         diagnostic = diagnostic.because(invalidate.named.span, short);
     }
-    let store = &model.caches.stores[usize::from(cell.store)];
+    let store = &model.caches.stores[usize::from(cell.cache)];
     if let Some(from) = store.from {
         diagnostic = diagnostic.note(format!(
             "`{}` makes its entries from those of `{}`: what drops them before those are gone does not count",
@@ -109,38 +110,43 @@ fn gap_at(
 }
 
 /// An instruction that drops a cell and writes the entry as well.
-fn writer_of<'m>(setting: &Setting<'m>, cell: Cell) -> Option<&'m Invalidate> {
-    let mut writers = setting
+fn writer_of<'m>(context: &PlanContext<'m>, cell: Cell) -> Option<&'m Invalidate> {
+    let mut writers = context
         .model
         .invalidates
         .iter()
-        .filter(|it| it.writes_entry.is_some() && it.requires.holds(setting.machine));
+        .filter(|it| it.writes_entry.is_some() && it.requires.holds(context.machine));
     writers.find(|it| {
         let drops = it.forms.iter().flat_map(|form| &form.drops);
-        let holders = it.reach(setting.machine).and(setting.holders());
+        let agents = it.reach(context.machine).and(context.agents());
         let cells = drops.fold(Cells::NONE, |all, d| {
             let this = d.whose.value.this || d.whose.value.loaded;
-            all.union(&setting.clause(d, this, None, &[], holders))
+            all.union(&context.clause(d, this, None, &[], agents))
         });
         cells.iter().any(|dropped| dropped == cell)
     })
 }
 
 /// What only an instruction drops that serves a change and nothing else.
-fn only_writers(setting: &Setting<'_>, gap: &Gap, cell: Cell, writer: &Invalidate) -> Diagnostic {
-    let (owner, request) = (owner(gap.space), request(gap.need));
+fn only_writers(
+    context: &PlanContext<'_>,
+    gap: &Gap,
+    cell: Cell,
+    writer: &Invalidate,
+) -> Diagnostic {
+    let (owner, request) = (owner(gap.space), request(gap.demand));
     let name = &writer.named.name;
     let span = writer
         .writes_entry
         .map_or(writer.span, |writes| writes.span);
-    let space = setting.model.space(gap.space);
+    let space = context.model.space(gap.space);
     Diagnostic::new(
         Code::E0508,
         span,
         format!(
             "only `{name}`, which writes a table entry, drops {}{}",
             named(cell, owner),
-            configuration(setting.model, gap.config)
+            configuration(context.model, gap.config)
         ),
     )
     .label("changes the entry as well")
@@ -190,7 +196,7 @@ pub fn unwritten(model: &Model, gaps: &[(Unwritten, Config)]) -> Vec<Diagnostic>
 /// Each space has what it needs, and still something may be left of whoever ran before: before the CPU came
 /// up, or before tags were given out anew.
 fn nothing_drops_all(model: &Model, config: Config) -> Diagnostic {
-    let unknown = &model.arrive.contents_unknown;
+    let unknown = &model.cpu_online.contents_unknown;
     let clean = unknown.as_ref().is_some_and(|at| !at.value.holds(config));
     let generations = model.tags.iter().find_map(|tag| {
         let source = tag.source.filter(|_| tag.when.holds(config));
@@ -211,7 +217,7 @@ fn nothing_drops_all(model: &Model, config: Config) -> Diagnostic {
     }
     Diagnostic::new(
         Code::E0501,
-        unknown.as_ref().map_or(model.arrive.span, |at| at.span),
+        unknown.as_ref().map_or(model.cpu_online.span, |at| at.span),
         format!(
             "nothing drops everything that a CPU may hold when it comes up{}",
             configuration(model, config)
@@ -230,7 +236,7 @@ fn owner(space: Space) -> &'static str {
 }
 
 fn place(cell: Cell, reach: Reach) -> &'static str {
-    if Agents::DEVICE.0 == 1 << cell.holder {
+    if Agents::DEVICE.0 == 1 << cell.agent {
         return "devices that share the tables";
     }
     match reach {
@@ -239,14 +245,14 @@ fn place(cell: Cell, reach: Reach) -> &'static str {
     }
 }
 
-fn request(need: Need) -> &'static str {
-    match (need.of, need.leaf, need.walk) {
-        _ if need.root => "giving up a space and its tag",
-        (Of::Everything, _, true) => "giving up a whole space with its tables",
-        (Of::Everything, ..) => "a change of a whole space",
+fn request(demand: Demand) -> &'static str {
+    match (demand.extent, demand.leaf, demand.walk) {
+        _ if demand.root => "giving up a space and its tag",
+        (Extent::Everything, _, true) => "giving up a whole space with its tables",
+        (Extent::Everything, ..) => "a change of a whole space",
         (_, true, true) => "freeing a table with the pages below it",
         (_, false, _) => "freeing a table",
-        _ if !need.negative.is_empty() => "mapping a page where none was",
+        _ if !demand.negative.is_empty() => "mapping a page where none was",
         _ => "unmapping a page",
     }
 }
@@ -288,17 +294,17 @@ pub fn shootdown(model: &Model, needs: &Needs, chooser: &mut Chooser) -> Vec<Dia
     let Some(stated) = &model.policy.shootdown else {
         return Vec::new();
     };
-    let need = Need {
-        of: Of::Everything,
+    let demand = Demand {
+        extent: Extent::Everything,
         ..negative_too(LEAF_AND_WALK)
     };
     let mut found: Vec<(Config, Space, At<Shootdown>)> = Vec::new();
     for space in [Space::User, Space::Kernel] {
         let missing = outcomes(needs, |machine| {
             let at = stated.get(machine)?;
-            let setting = Setting::new(model, machine, space, Reach::Wide);
+            let context = PlanContext::new(model, machine, space, Reach::Wide);
             let missing =
-                at.value == Shootdown::Broadcast && chooser.choose(&setting, need).is_none();
+                at.value == Shootdown::Broadcast && chooser.choose(&context, demand).is_none();
             missing.then_some((machine.known().config(), space, *at))
         });
         found.extend(missing.into_iter().filter_map(|(_, missing)| missing));
@@ -319,7 +325,7 @@ pub fn shootdown(model: &Model, needs: &Needs, chooser: &mut Chooser) -> Vec<Dia
     )
     .label("stated here");
     if let Some(local) = local {
-        diagnostic = diagnostic.because(local.holders.span, "acts on the CPU that issues it alone");
+        diagnostic = diagnostic.because(local.agents.span, "acts on the CPU that issues it alone");
     }
     vec![
         diagnostic

@@ -5,7 +5,7 @@
 //! model, weakened by the errata of the path. The interpreter behind `trace`, the emitter and every
 //! later reader are folds over the same nodes.
 
-use tlbc_facts::clause::{Clause, Most};
+use tlbc_facts::clause::{Clause, MaxCount};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{FinishSteps, IpiTargets};
 use tlbc_runtime::deferred::{Deferred, Pending};
@@ -15,7 +15,6 @@ use tlbc_runtime::request::passes::Folding;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::model::Need;
-use crate::source::Span;
 
 /// What a plan serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,8 +101,6 @@ pub struct Plan {
     pub required: Vec<(Clause, Agents)>,
     /// What it does.
     pub body: Node,
-    /// The primitives it names, in the order of the definition.
-    pub cites: Vec<Span>,
 }
 
 /// A step.
@@ -275,7 +272,7 @@ pub enum Count {
     /// One an entry.
     Entries,
     /// One a run of at most so many entries of these levels, also where walk entries go if the last says so.
-    EntryRuns(Most, Levels, bool),
+    EntryRuns(MaxCount, Levels, bool),
     /// One a run of pages that this operand can name, also where walk entries go if the last says so.
     PageRuns(usize, bool),
 }
@@ -294,7 +291,7 @@ pub enum Over {
         /// The operand that counts.
         operand: usize,
         /// The most that one instruction may be asked for.
-        most: Most,
+        most: MaxCount,
     },
     /// The sets of a cache, from the first given to the last.
     Sets {

@@ -5,27 +5,27 @@
 //! afterwards: each path of each tree covers what it has to invalidate, in the least way that the selection
 //! rule knows. `prove` checks that again with code of its own.
 
-mod answers;
-mod asked;
+mod builder;
+pub mod candidates;
 mod change;
 pub mod choose;
+mod context;
 mod drops;
 mod errata;
 mod events;
 mod factor;
 mod finish;
+mod flags;
 mod gaps;
 pub mod ir;
 mod passes;
-pub mod pool;
 mod ranges;
 #[cfg(test)]
 mod scaling;
 mod search;
-mod setting;
-mod shapes;
 mod stages;
 mod steps;
+mod symbolic;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -34,7 +34,7 @@ mod writers;
 
 use std::collections::BTreeMap;
 
-use tlbc_facts::clause::{Clause, Stores, What, Which};
+use tlbc_facts::clause::{AddressSelector, CacheSet, Clause, EntryKinds};
 use tlbc_facts::required;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::Shootdown;
@@ -43,12 +43,13 @@ use tlbc_runtime::pte::RequiredFlush;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{self, Config, Instr, Kind, Model, Source};
-use answers::{Answers, Needs};
-use asked::{Asked, outcomes};
-use choose::{Chooser, Need};
+use crate::model::{self, Config, Kind, Model, Source};
+use builder::PlanBuilder;
+use choose::{Chooser, Demand};
+use context::PlanContext;
+use flags::{KnownFlags, Needs};
 use ir::{Node, Plan, Shape};
-use shapes::Shaper;
+use symbolic::{SymbolicMachine, outcomes};
 pub use workarounds::{issued, names_address};
 pub(crate) use writers::unserved;
 
@@ -84,9 +85,10 @@ impl Plans {
     /// either.
     #[must_use]
     pub fn shootdown(&self, model: &Model) -> Shootdown {
-        let told = [Space::User, Space::Kernel].map(|space| self.get(Shape::IpiTargets(space)));
+        let ipi_targets =
+            [Space::User, Space::Kernel].map(|space| self.get(Shape::IpiTargets(space)));
         let mut interrupts = false;
-        for plan in told.into_iter().flatten() {
+        for plan in ipi_targets.into_iter().flatten() {
             plan.body.walk(&mut |node| {
                 interrupts |= matches!(node, Node::SendIpi { .. } | Node::Defer(_));
             });
@@ -107,7 +109,7 @@ impl Plans {
 pub(crate) struct Gap {
     space: Space,
     reach: Reach,
-    need: Need,
+    demand: Demand,
     config: Config,
 }
 
@@ -120,19 +122,19 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
     let mut plans = BTreeMap::new();
     for shape in shapes() {
         let found = outcomes(needs, |machine| {
-            let mut shaper = Shaper::new(model, machine, &mut chooser);
-            let node = shaper.node(shape);
+            let mut builder = PlanBuilder::new(model, machine, &mut chooser);
+            let node = builder.node(shape);
             let config = machine.known().config();
-            unwritten.extend(shaper.unwritten.iter().map(|gap| (*gap, config)));
-            gaps.extend(shaper.gaps.iter().map(|&(space, reach, need)| Gap {
+            unwritten.extend(builder.unwritten.iter().map(|gap| (*gap, config)));
+            gaps.extend(builder.gaps.iter().map(|&(space, reach, demand)| Gap {
                 space,
                 reach,
-                need,
+                demand,
                 config,
             }));
             node
         });
-        let leaves: Vec<(Answers, Node)> = (found.into_iter())
+        let leaves: Vec<(KnownFlags, Node)> = (found.into_iter())
             .filter_map(|(when, node)| Some((when, tree::given(needs, &node?, when))))
             .collect();
         if leaves.is_empty() {
@@ -142,7 +144,6 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
         let plan = Plan {
             shape,
             required: required(model, needs, shape),
-            cites: cites(model, &body),
             body,
         };
         plans.insert(shape, plan);
@@ -170,7 +171,7 @@ fn shapes() -> impl Iterator<Item = Shape> {
     of(Shape::Page)
         .chain(of(Shape::Ranges))
         .chain(of(Shape::Folding))
-        .chain((0..Stores::MOST as u8).flat_map(move |stage| {
+        .chain((0..CacheSet::MAX as u8).flat_map(move |stage| {
             spaces.into_iter().flat_map(move |space| {
                 [Reach::Here, Reach::Wide].map(|reach| Shape::Pass(space, reach, stage))
             })
@@ -197,36 +198,53 @@ pub fn takes(model: &Model, operand: usize, source: Source) -> bool {
         .any(|field| field.value.source() == Some(source))
 }
 
-/// Returns what a shape has to invalidate, and where, if tables were unlinked.
+/// Returns what a shape has to invalidate, and on which agents, if tables were unlinked: on some machine each.
 fn required(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Agents)> {
-    let (space, reach, which) = match shape {
+    let of_machines = outcomes(needs, |machine| required_on(model, machine, shape));
+    let mut all: Vec<(Clause, Agents)> = Vec::new();
+    for (clause, agents) in of_machines.into_iter().flat_map(|(_, required)| required) {
+        let same = |(other, _): &&mut (Clause, Agents)| other.kinds == clause.kinds;
+        match all.iter_mut().find(same) {
+            Some((other, of)) => {
+                other.tags = other.tags.union(clause.tags);
+                *of = of.union(agents);
+            }
+            None => all.push((clause, agents)),
+        }
+    }
+    all
+}
+
+/// Returns what a shape has to invalidate on one machine.
+fn required_on(
+    model: &Model,
+    machine: &SymbolicMachine<'_>,
+    shape: Shape,
+) -> Vec<(Clause, Agents)> {
+    let (space, reach, addresses) = match shape {
         Shape::Page(space, reach) | Shape::Ranges(space, reach) | Shape::Pass(space, reach, _) => {
-            (space, reach, Which::Containing)
+            (space, reach, AddressSelector::Containing)
         }
         Shape::Everything(space, reach) | Shape::Teardown(space, reach) => {
-            (space, reach, Which::Everything)
+            (space, reach, AddressSelector::Everything)
         }
-        Shape::CpuOnline => (Space::Kernel, Reach::Here, Which::Everything),
+        Shape::CpuOnline => (Space::Kernel, Reach::Here, AddressSelector::Everything),
         _ => return Vec::new(),
     };
-    let features = model.features.iter().enumerate();
-    let free = features.filter(|(_, feature)| feature.needs.terms.is_empty());
-    let config = Config {
-        features: free.fold(0, |bits, (i, _)| bits | 1 << i),
-        ..Config::default()
-    };
-    let machine = Asked::decided(needs, config);
-    let setting = pool::Setting::new(model, &machine, space, reach);
+    let context = PlanContext::new(model, machine, space, reach);
     let others = match reach {
         Reach::Here => Agents::NONE,
         Reach::Wide => Agents::ACTIVE.union(Agents::LAZY),
     };
-    let devices = setting.holders().and(Agents::DEVICE);
+    let devices = context.agents().and(Agents::DEVICE);
     let there = Agents::SELF.union(others).union(devices);
-    let clause = |kind, what| Clause {
-        what,
-        which,
-        whose: setting.classes(kind),
+    let clause = |kind, kinds| Clause {
+        kinds,
+        addresses,
+        tags: match shape {
+            Shape::CpuOnline => context.every_class(),
+            _ => context.classes(kind),
+        },
     };
     let entries = RequiredFlush {
         leaf: Levels::ALL,
@@ -239,49 +257,22 @@ fn required(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Agents)>
     };
     let mut out: Vec<_> = required::clauses(&entries)
         .map(|(of_entries, agents)| {
-            let what = of_entries.what;
-            let kind = if what.leaf.is_empty() {
+            let kinds = of_entries.kinds;
+            let kind = if kinds.leaf.is_empty() {
                 Kind::Walk
             } else {
                 Kind::Leaf
             };
-            (clause(kind, what), agents.and(there))
+            (clause(kind, kinds), agents.and(there))
         })
         .collect();
     out.reverse(); // leaf entries first
     if let Shape::Teardown(..) = shape {
-        let root = What {
+        let root = EntryKinds {
             root: true,
-            ..What::NOTHING
+            ..EntryKinds::NOTHING
         };
         out.push((clause(Kind::Root, root), required::WALKERS.and(there)));
     }
     out
-}
-
-/// The places of the primitives that a node names.
-fn cites(model: &Model, body: &Node) -> Vec<crate::source::Span> {
-    let mut spans = Vec::new();
-    body.walk(&mut |node| {
-        spans.extend(match node {
-            Node::Issue(issue) => Some(model.invalidates[issue.invalidate].span),
-            Node::Workaround {
-                erratum, number, ..
-            } => match workarounds::issued(model, *erratum, *number).instr {
-                Instr::Invalidate(invalidate) => Some(model.invalidates[invalidate].span),
-                Instr::Barrier(_) => None,
-            },
-            Node::Complete { barrier, .. } | Node::Resync { barrier } => {
-                Some(model.barriers[*barrier].span)
-            }
-            Node::Publish {
-                barrier: Some(barrier),
-            } => Some(model.barriers[*barrier].span),
-            Node::Load { load, .. } => Some(model.loads[*load].span),
-            _ => None,
-        });
-    });
-    spans.sort();
-    spans.dedup();
-    spans
 }

@@ -6,35 +6,36 @@
 use std::rc::Rc;
 
 use tlbc_facts::cells::Cells;
-use tlbc_facts::clause::{Most, Stores, Stride};
+use tlbc_facts::clause::{CacheSet, MaxCount, RunUnit};
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::passes::{Folding, Walks};
 
-use super::choose::{Choice, Need, Of, wanted};
+use super::builder::{LEAF, LEAF_AND_WALK, PlanBuilder, WALK};
+use super::candidates::{Addressing, Candidate};
+use super::choose::{Choice, Demand, Extent, wanted};
+use super::context::PlanContext;
 use super::factor::seq;
 use super::ir::{Count, Node, Over, Test};
-use super::pool::{Means, Names, Setting};
-use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, WALK};
 use super::stages::may_refill;
 use super::steps::issues;
 
 /// A run: the operand that counts, the most that it counts, and what.
-type Run = (usize, Most, Stride);
+type Run = (usize, MaxCount, RunUnit);
 
-impl<'m> Shaper<'m, '_> {
+impl<'m> PlanBuilder<'m, '_> {
     /// Consecutive entries of one level, at one stage; nothing where they are never flushed one by one.
-    pub(super) fn pass(&mut self, setting: &Setting<'m>, stage: u8) -> Option<Node> {
-        let leaf = self.entries(setting, LEAF, stage)?;
-        let both = self.entries(setting, LEAF_AND_WALK, stage);
-        let walk = self.entries(setting, WALK, stage);
-        let apart = !self.choose(setting, WALK).by_address();
+    pub(super) fn pass(&mut self, context: &PlanContext<'m>, stage: u8) -> Option<Node> {
+        let leaf = self.entries(context, LEAF, stage)?;
+        let both = self.entries(context, LEAF_AND_WALK, stage);
+        let walk = self.entries(context, WALK, stage);
+        let apart = !self.choose(context, WALK).by_address();
         let node = match (both, walk) {
             (Some(both), Some(walk)) if !apart => {
                 Node::select(Test::Walk, Node::select(Test::Leaf, both, walk), leaf)
             }
             _ => leaf,
         };
-        let negative = self.appeared(setting, stage);
+        let negative = self.appeared(context, stage);
         let node = match negative {
             Some(negative) => Node::select(Test::Negative, negative, node),
             None => node,
@@ -44,13 +45,13 @@ impl<'m> Shaper<'m, '_> {
 
     /// The same for entries that appeared. Where negative entries of a level do not go by address, everything goes, and no
     /// pass asks for them.
-    fn appeared(&mut self, setting: &Setting<'m>, stage: u8) -> Option<Node> {
+    fn appeared(&mut self, context: &PlanContext<'m>, stage: u8) -> Option<Node> {
         let mut groups: Vec<(Levels, Node)> = Vec::new();
-        for need in self.absences_by_address(setting) {
-            let node = self.entries(setting, need, stage)?;
+        for demand in self.negative_by_address(context) {
+            let node = self.entries(context, demand, stage)?;
             match groups.iter_mut().find(|(_, same)| *same == node) {
-                Some((levels, _)) => *levels = levels.union(need.negative),
-                None => groups.push((need.negative, node)),
+                Some((levels, _)) => *levels = levels.union(demand.negative),
+                None => groups.push((demand.negative, node)),
             }
         }
         let (_, last) = groups.pop()?;
@@ -59,12 +60,12 @@ impl<'m> Shaper<'m, '_> {
         }))
     }
 
-    fn entries(&mut self, setting: &Setting<'m>, need: Need, stage: u8) -> Option<Node> {
-        let one = self.choose(setting, need);
+    fn entries(&mut self, context: &PlanContext<'m>, demand: Demand, stage: u8) -> Option<Node> {
+        let one = self.choose(context, demand);
         if !one.by_address() {
             return None;
         }
-        let single = seq(issues(setting, one.addressed(stage), one.hint, false));
+        let single = seq(issues(context, one.addressed(stage), one.hint, false));
         if one.addressed(stage).next().is_none() {
             return Some(single);
         }
@@ -74,87 +75,90 @@ impl<'m> Shaper<'m, '_> {
             rest: rest.map(Box::new),
         };
         let by_entry = each(Over::Entries, single.clone(), None);
-        let Some(many) = self.runs(setting, need) else {
+        let Some(many) = self.runs(context, demand) else {
             return Some(by_entry);
         };
         let Some((operand, most, stride)) = run_at(&many, stage) else {
             return Some(by_entry);
         };
-        let body = seq(issues(setting, many.addressed(stage), many.hint, false));
+        let body = seq(issues(context, many.addressed(stage), many.hint, false));
         // Pages come in units, which may leave one over; entries one by one.
-        let rest = matches!(stride, Stride::Pages).then_some(single);
+        let rest = matches!(stride, RunUnit::Pages).then_some(single);
         let by_run = each(Over::Runs { operand, most }, body, rest);
         Some(match stride {
-            Stride::Pages => Node::select(Test::FitsRun(operand), by_run, by_entry),
-            Stride::Entries(levels) => Node::select(Test::Stride(levels), by_run, by_entry),
+            RunUnit::Pages => Node::select(Test::FitsRun(operand), by_run, by_entry),
+            RunUnit::Entries(levels) => Node::select(Test::Stride(levels), by_run, by_entry),
         })
     }
 
     /// The choice for runs, where a pass can take it instead of the one for its entries: each stage has runs of one kind
     /// where the other names addresses, and issues nothing else once.
-    fn runs(&mut self, setting: &Setting<'m>, need: Need) -> Option<Rc<Choice>> {
-        let one = self.choose(setting, need);
-        let runs = Need {
-            of: Of::Runs,
-            ..need
+    fn runs(&mut self, context: &PlanContext<'m>, demand: Demand) -> Option<Rc<Choice>> {
+        let one = self.choose(context, demand);
+        let runs = Demand {
+            extent: Extent::Runs,
+            ..demand
         };
-        let many = self.chooser.choose(setting, runs)?;
-        let serves = (0..Stores::MOST as u8).all(|stage| {
+        let many = self.chooser.choose(context, runs)?;
+        let serves = (0..CacheSet::MAX as u8).all(|stage| {
             let named = one.addressed(stage).next().is_some();
             let mut whole = many.whole(stage);
             named == run_at(&many, stage).is_some()
                 && named == many.addressed(stage).next().is_some()
-                && whole.all(|means| one.means.contains(means))
+                && whole.all(|candidate| one.candidates.contains(candidate))
         });
         serves.then_some(many)
     }
 
     /// How far one instruction of a pass reaches: without a hint, to leaves of every level.
-    pub(super) fn folding(&mut self, setting: &Setting<'m>) -> Option<Node> {
-        let leaf = self.choose(setting, LEAF);
-        let walk = self.choose(setting, WALK);
-        let both = self.choose(setting, LEAF_AND_WALK);
+    pub(super) fn folding(&mut self, context: &PlanContext<'m>) -> Option<Node> {
+        let leaf = self.choose(context, LEAF);
+        let walk = self.choose(context, WALK);
+        let both = self.choose(context, LEAF_AND_WALK);
         let apart = !walk.by_address();
         leaf.by_address().then(|| {
             Node::Fold(Folding {
                 leaves: !leaf.exact(),
                 walks: if apart {
                     Walks::Apart
-                } else if self.walks_go_everywhere(setting) {
+                } else if self.walks_of_everything(context) {
                     Walks::All
                 } else {
                     Walks::Named
                 },
-                joint: apart || !may_refill(setting, &both),
-                absences: self.absences_go_together(setting),
+                joint: apart || !may_refill(context, &both),
+                negative: self.negative_go_together(context),
             })
         })
     }
 
     /// Whether what drops negative entries of one level by address drops those of every level there.
-    fn absences_go_together(&mut self, setting: &Setting<'m>) -> bool {
-        let all = Need {
+    fn negative_go_together(&mut self, context: &PlanContext<'m>) -> bool {
+        let all = Demand {
             negative: Levels::ALL,
             ..LEAF
         };
         let levels = self.levels();
-        let by_address = self.absences_by_address(setting);
+        let by_address = self.negative_by_address(context);
         by_address.len() == levels.len()
-            && self.chooser.choose(setting, all).is_some_and(|all| {
+            && self.chooser.choose(context, all).is_some_and(|all| {
                 let mut each = by_address.into_iter();
-                each.all(|need| self.chooser.choose(setting, need).as_ref() == Some(&all))
+                each.all(|demand| self.chooser.choose(context, demand).as_ref() == Some(&all))
             })
     }
 
     /// Whether every instruction of a pass drops the walk entries of everything.
-    fn walks_go_everywhere(&mut self, setting: &Setting<'_>) -> bool {
-        let choice = self.choose(setting, WALK);
-        let all = wanted(setting, WALK, Levels::ALL, Levels::ALL);
+    fn walks_of_everything(&mut self, context: &PlanContext<'_>) -> bool {
+        let choice = self.choose(context, WALK);
+        let all = wanted(context, WALK, Levels::ALL, Levels::ALL);
         all.iter().enumerate().all(|(view, wanted)| {
-            let dropped = choice.means.iter().map(|means| match means.names {
-                Names::Everything => &means.cells[view],
-                _ => &means.everywhere[view],
-            });
+            let dropped = choice
+                .candidates
+                .iter()
+                .map(|candidate| match candidate.addressing {
+                    Addressing::Everything => &candidate.cells[view],
+                    _ => &candidate.everywhere[view],
+                });
             let dropped = dropped.fold(Cells::NONE, Cells::union);
             dropped.covers(wanted)
         })
@@ -163,27 +167,27 @@ impl<'m> Shaper<'m, '_> {
     /// How the instructions of loops are counted, at each stage that names addresses.
     pub(super) fn counts(
         &mut self,
-        setting: &Setting<'m>,
-        needs: &[Need],
+        context: &PlanContext<'m>,
+        needs: &[Demand],
         tables: bool,
         stages: u8,
     ) -> Vec<Count> {
         let mut counts = Vec::new();
         for stage in 0..stages {
-            for need in needs {
+            for demand in needs {
                 if self
-                    .choose(setting, *need)
+                    .choose(context, *demand)
                     .addressed(stage)
                     .next()
                     .is_none()
                 {
                     continue;
                 }
-                let mut run = |need| run_at(&*self.runs(setting, need)?, stage);
+                let mut run = |demand| run_at(&*self.runs(context, demand)?, stage);
                 let walks = tables && run(WALK).is_some() && run(LEAF_AND_WALK).is_some();
-                let count = match run(*need) {
-                    Some((operand, _, Stride::Pages)) => Count::PageRuns(operand, walks),
-                    Some((_, most, Stride::Entries(levels))) => {
+                let count = match run(*demand) {
+                    Some((operand, _, RunUnit::Pages)) => Count::PageRuns(operand, walks),
+                    Some((_, most, RunUnit::Entries(levels))) => {
                         Count::EntryRuns(most, levels, walks)
                     }
                     None => Count::Entries,
@@ -204,9 +208,9 @@ fn run_at(choice: &Choice, stage: u8) -> Option<Run> {
     runs.all(|run| run == Some(first)).then_some(first)
 }
 
-fn run_of(means: &Means) -> Option<Run> {
-    match means.names {
-        Names::Run {
+fn run_of(candidate: &Candidate) -> Option<Run> {
+    match candidate.addressing {
+        Addressing::Run {
             most,
             stride,
             operand,

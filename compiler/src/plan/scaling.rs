@@ -1,11 +1,11 @@
 //! How plans grow with features, errata and instructions: counted, not timed.
 
-use super::answers::Needs;
-use super::asked::outcomes;
+use super::builder::PlanBuilder;
 use super::choose::Chooser;
+use super::flags::Needs;
 use super::ir::Shape;
 use super::plan;
-use super::shapes::Shaper;
+use super::symbolic::outcomes;
 use super::tests::model;
 use crate::model::Model;
 use tlbc_runtime::request::{Reach, Space};
@@ -56,7 +56,7 @@ fn size(model: &Model, shape: Shape) -> (usize, usize) {
     let needs = Needs::of(model);
     let mut chooser = Chooser::default();
     let found = outcomes(&needs, |machine| {
-        Shaper::new(model, machine, &mut chooser).node(shape)
+        PlanBuilder::new(model, machine, &mut chooser).node(shape)
     });
     let (plans, findings) = plan(model);
     assert!(findings.is_empty());

@@ -9,9 +9,9 @@
 
 use tlbc_facts::cells::Cells;
 
-use super::answers::Answers;
-use super::choose::Of;
-use super::pool::{Names, Variant};
+use super::candidates::{Addressing, Variant};
+use super::choose::Extent;
+use super::flags::KnownFlags;
 
 /// How much a set of means loses and costs: in this order, and it grows with the set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,9 +28,9 @@ struct Cost {
 #[derive(Clone)]
 struct Set {
     /// Those in it, by index.
-    means: Vec<usize>,
+    candidates: Vec<usize>,
     /// On which machines all of them are there.
-    when: Answers,
+    when: KnownFlags,
     /// What is left to be dropped, for each view.
     rest: Vec<Cells>,
     /// What goes for every address, for each view.
@@ -48,7 +48,7 @@ struct Search<'a> {
     singles: Vec<Cost>,
     cells: &'a [Cells],
     leaves: &'a [Cells; 3],
-    of: Of,
+    extent: Extent,
     most: usize,
     best: Option<(Cost, Vec<usize>)>,
 }
@@ -58,10 +58,10 @@ pub fn least<'a>(
     pool: &[&'a Variant],
     cells: &[Cells],
     leaves: &[Cells; 3],
-    of: Of,
+    extent: Extent,
 ) -> Option<Vec<&'a Variant>> {
-    let staged = pool.iter().any(|it| it.means.stage > 0);
-    let singles: Vec<Cost> = pool.iter().map(|it| single(it, cells, of)).collect();
+    let staged = pool.iter().any(|it| it.candidate.stage > 0);
+    let singles: Vec<Cost> = pool.iter().map(|it| single(it, cells, extent)).collect();
     let mut order: Vec<usize> = (0..pool.len()).collect();
     order.sort_by_key(|&index| singles[index]);
     let mut search = Search {
@@ -70,13 +70,13 @@ pub fn least<'a>(
         singles,
         cells,
         leaves,
-        of,
+        extent,
         most: if staged { 4 } else { 3 },
         best: None,
     };
     search.extend(&Set {
-        means: Vec::new(),
-        when: Answers::default(),
+        candidates: Vec::new(),
+        when: KnownFlags::default(),
         rest: cells.to_vec(),
         everywhere: vec![Cells::NONE; cells.len()],
         cost: Cost {
@@ -94,17 +94,17 @@ pub fn least<'a>(
 }
 
 /// What one means costs, but for the tag classes that lose their leaves.
-fn single(variant: &Variant, cells: &[Cells], of: Of) -> Cost {
-    let means = &variant.means;
-    let views = means.cells.iter().zip(cells);
+fn single(variant: &Variant, cells: &[Cells], extent: Extent) -> Cost {
+    let candidate = &variant.candidate;
+    let views = candidate.cells.iter().zip(cells);
     Cost {
-        classes: means.puts_off.count_ones(),
-        loses: means.puts_off,
-        instructions: means.cost,
+        classes: candidate.deferred_classes.count_ones(),
+        loses: candidate.deferred_classes,
+        instructions: candidate.cost,
         stages: 1,
-        addresses: match of {
-            Of::Everything => 0,
-            Of::One | Of::Runs => means.everywhere.iter().map(Cells::count).sum(),
+        addresses: match extent {
+            Extent::Everything => 0,
+            Extent::One | Extent::Runs => candidate.everywhere.iter().map(Cells::count).sum(),
         },
         beyond: views.map(|(all, wanted)| all.without(wanted).count()).sum(),
     }
@@ -132,15 +132,15 @@ impl Search<'_> {
             self.found(set);
             return;
         };
-        if set.means.len() == self.most {
+        if set.candidates.len() == self.most {
             return;
         }
         for place in 0..self.order.len() {
             let index = self.order[place];
-            let Variant { when, means } = self.pool[index];
-            let stages = set.stages | 1 << means.stage;
+            let Variant { when, candidate } = self.pool[index];
+            let stages = set.stages | 1 << candidate.stage;
             let cost = set.cost.and(self.singles[index], stages);
-            if self.is_too_much(cost) || means.cells[view].and(&pivot).is_empty() {
+            if self.is_too_much(cost) || candidate.cells[view].and(&pivot).is_empty() {
                 continue;
             }
             let Some(when) = set.when.and(*when) else {
@@ -152,11 +152,11 @@ impl Search<'_> {
                 stages,
                 ..set.clone()
             };
-            wider.means.push(index);
-            for (rest, dropped) in wider.rest.iter_mut().zip(means.cells.iter()) {
+            wider.candidates.push(index);
+            for (rest, dropped) in wider.rest.iter_mut().zip(candidate.cells.iter()) {
                 *rest = rest.without(dropped);
             }
-            for (all, dropped) in wider.everywhere.iter_mut().zip(means.everywhere.iter()) {
+            for (all, dropped) in wider.everywhere.iter_mut().zip(candidate.everywhere.iter()) {
                 *all = all.union(dropped);
             }
             for (class, leaves) in self.leaves.iter().enumerate() {
@@ -179,7 +179,7 @@ impl Search<'_> {
     fn pivot(&self, rest: &[Cells]) -> Option<(usize, Cells)> {
         let view = rest.iter().position(|rest| !rest.is_empty())?;
         let few = self.pool.iter().fold(rest[view], |few, it| {
-            let others = few.without(&it.means.cells[view]);
+            let others = few.without(&it.candidate.cells[view]);
             if others.is_empty() { few } else { others }
         });
         Some((view, few))
@@ -188,25 +188,26 @@ impl Search<'_> {
     /// Keeps a set that covers, where it is less than the best and none of its means is too much.
     fn found(&mut self, set: &Set) {
         let pool = self.pool;
-        let runs = |&index: &usize| matches!(pool[index].means.names, Names::Run { .. });
-        if self.of == Of::Runs && !set.means.iter().any(runs) {
+        let runs =
+            |&index: &usize| matches!(pool[index].candidate.addressing, Addressing::Run { .. });
+        if self.extent == Extent::Runs && !set.candidates.iter().any(runs) {
             return;
         }
         let needless = |without: &usize| {
-            let others = || set.means.iter().filter(|index| *index != without);
+            let others = || set.candidates.iter().filter(|index| *index != without);
             self.cells.iter().enumerate().all(|(view, wanted)| {
                 let dropped = others().fold(Cells::NONE, |all, &index| {
-                    all.union(&pool[index].means.cells[view])
+                    all.union(&pool[index].candidate.cells[view])
                 });
                 dropped.covers(wanted)
             })
         };
-        if set.means.iter().any(needless) {
+        if set.candidates.iter().any(needless) {
             return;
         }
-        let mut means = set.means.clone();
-        means.sort_unstable();
-        let found = (set.cost, means);
+        let mut candidates = set.candidates.clone();
+        candidates.sort_unstable();
+        let found = (set.cost, candidates);
         if self.best.as_ref().is_none_or(|best| found < *best) {
             self.best = Some(found);
         }

@@ -9,32 +9,33 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use tlbc_facts::cells::Cells;
-use tlbc_facts::clause::Stores;
+use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 
-use super::choose::{Choice, Need, held, wanted};
+use super::builder::{LEAF, PlanBuilder, WALK};
+use super::candidates::{Addressing, Candidate, How};
+use super::choose::{Choice, Demand, held, wanted};
+use super::context::PlanContext;
 use super::ir::Node;
-use super::pool::{How, Means, Names, Setting};
-use super::shapes::{LEAF, Shaper, WALK};
 use crate::model::Kind;
 
-impl Setting<'_> {
+impl PlanContext<'_> {
     /// A means at each stage at which it drops what it does not drop before.
-    pub fn at_stages(&self, means: Means) -> Vec<Means> {
+    pub fn at_stages(&self, candidate: Candidate) -> Vec<Candidate> {
         let caches = &self.model.caches;
         let deepest = (0..caches.stores.len()).map(|store| caches.depth(store));
         let deepest = deepest.max().unwrap_or(0);
         if deepest == 0 {
-            return vec![means];
+            return vec![candidate];
         }
-        let mut before = vec![Cells::NONE; means.cells.len()];
+        let mut before = vec![Cells::NONE; candidate.cells.len()];
         let mut out = Vec::new();
         for stage in 0..=deepest {
             let counted = |cells: &Rc<[Cells]>| -> Rc<[Cells]> {
                 cells.iter().map(|c| self.counted(c, stage)).collect()
             };
-            let cells = counted(&means.cells);
+            let cells = counted(&candidate.cells);
             let mut views = cells.iter().zip(&before);
             if views.all(|(cells, before)| before.covers(cells)) {
                 continue;
@@ -42,12 +43,12 @@ impl Setting<'_> {
             before = (before.into_iter().zip(cells.iter()))
                 .map(|(all, cells)| all.union(cells))
                 .collect();
-            let hinted = means.hinted.iter();
-            out.push(Means {
+            let hinted = candidate.hinted.iter();
+            out.push(Candidate {
                 stage,
                 hinted: hinted.map(|(l, cells)| (*l, counted(cells))).collect(),
                 cells,
-                ..means.clone()
+                ..candidate.clone()
             });
         }
         out
@@ -60,7 +61,7 @@ impl Setting<'_> {
         let mut stores: Vec<usize> = (0..caches.stores.len()).collect();
         stores.sort_by_key(|&store| caches.depth(store));
         stores.into_iter().fold(Cells::NONE, |counted, store| {
-            let own = cells.in_stores(Stores(1 << store));
+            let own = cells.in_caches(CacheSet(1 << store));
             let depth = caches.depth(store);
             let from = caches.stores[store].from.map(|at| at.value);
             let own = match from {
@@ -73,7 +74,7 @@ impl Setting<'_> {
     }
 }
 
-impl Means {
+impl Candidate {
     /// Whether nothing is dropped now.
     pub fn is_deferred(&self) -> bool {
         matches!(self.how, How::InvalidateOtherTags | How::DeferView)
@@ -81,7 +82,7 @@ impl Means {
 
     /// Whether it can be issued where neither an address nor the tag of a space is known.
     fn needs_nothing(&self) -> bool {
-        self.names == Names::Everything && (self.view.is_none() || self.tag.is_some())
+        self.addressing == Addressing::Everything && (self.view.is_none() || self.tag.is_some())
     }
 }
 
@@ -89,23 +90,23 @@ impl Means {
 #[derive(Debug, Clone, Default)]
 pub struct Staged {
     /// Those that the routine issues itself: each part when the one before is complete.
-    pub now: Vec<Vec<Means>>,
+    pub now: Vec<Vec<Candidate>>,
     /// Those that are left to completion, by stage: all that come last and for which nothing has to be known.
-    pub late: BTreeMap<u8, Vec<Means>>,
+    pub late: BTreeMap<u8, Vec<Candidate>>,
 }
 
 impl Staged {
     /// The means of some choices.
     pub fn of<'a>(choices: impl IntoIterator<Item = &'a Rc<Choice>>) -> Self {
-        let mut by_stage: BTreeMap<u8, Vec<Means>> = BTreeMap::new();
-        for means in choices.into_iter().flat_map(|choice| &choice.means) {
-            let stage = by_stage.entry(means.stage).or_default();
-            if !stage.contains(means) {
-                stage.push(means.clone());
+        let mut by_stage: BTreeMap<u8, Vec<Candidate>> = BTreeMap::new();
+        for candidate in choices.into_iter().flat_map(|choice| &choice.candidates) {
+            let stage = by_stage.entry(candidate.stage).or_default();
+            if !stage.contains(candidate) {
+                stage.push(candidate.clone());
             }
         }
-        let known = |(&stage, means): (&u8, &Vec<Means>)| {
-            (!means.iter().all(Means::needs_nothing)).then_some(stage)
+        let known = |(&stage, candidates): (&u8, &Vec<Candidate>)| {
+            (!candidates.iter().all(Candidate::needs_nothing)).then_some(stage)
         };
         let last = by_stage.iter().filter_map(known).max().unwrap_or(0);
         let late = by_stage.split_off(&(last + 1));
@@ -118,29 +119,29 @@ impl Staged {
 
     /// The means for everything of a space, whose tables may still be live: where one instruction drops leaf entries and
     /// another one walk entries that could make them again, all that drop walk entries come first.
-    pub fn everything(setting: &Setting<'_>, choice: &Rc<Choice>, need: Need) -> Self {
+    pub fn everything(context: &PlanContext<'_>, choice: &Rc<Choice>, demand: Demand) -> Self {
         let staged = Self::of([choice]);
-        if !need.walk || !may_refill(setting, choice) {
+        if !demand.walk || !may_refill(context, choice) {
             return staged;
         }
-        let drops = |means: &Means, need: Need| {
-            let wanted = wanted(setting, need, Levels::ALL, Levels::ALL);
-            let mut views = means.cells.iter().zip(&wanted);
-            !means.is_deferred() && views.any(|(cells, wanted)| !cells.and(wanted).is_empty())
+        let drops = |candidate: &Candidate, demand: Demand| {
+            let wanted = wanted(context, demand, Levels::ALL, Levels::ALL);
+            let mut views = candidate.cells.iter().zip(&wanted);
+            !candidate.is_deferred() && views.any(|(cells, wanted)| !cells.and(wanted).is_empty())
         };
-        let first = |means: &&Means| drops(means, WALK);
-        let then = |means: &&Means| !drops(means, WALK) || drops(means, LEAF);
-        let parts: Vec<Vec<Means>> = staged
+        let first = |candidate: &&Candidate| drops(candidate, WALK);
+        let then = |candidate: &&Candidate| !drops(candidate, WALK) || drops(candidate, LEAF);
+        let parts: Vec<Vec<Candidate>> = staged
             .now
             .into_iter()
             .chain(staged.late.into_values())
             .collect();
         let walks = parts
             .iter()
-            .map(|means| means.iter().filter(first).cloned().collect());
+            .map(|candidates| candidates.iter().filter(first).cloned().collect());
         let rest = parts
             .iter()
-            .map(|means| means.iter().filter(then).cloned().collect());
+            .map(|candidates| candidates.iter().filter(then).cloned().collect());
         Self {
             now: walks.chain(rest).collect(),
             late: BTreeMap::new(),
@@ -149,8 +150,12 @@ impl Staged {
 
     /// Leaves out the means that are not of these choices.
     pub fn retain(&mut self, choices: &[Rc<Choice>]) {
-        for means in self.now.iter_mut().chain(self.late.values_mut()) {
-            means.retain(|means| choices.iter().any(|choice| choice.means.contains(means)));
+        for candidates in self.now.iter_mut().chain(self.late.values_mut()) {
+            candidates.retain(|candidate| {
+                choices
+                    .iter()
+                    .any(|choice| choice.candidates.contains(candidate))
+            });
         }
     }
 
@@ -161,15 +166,18 @@ impl Staged {
 
     /// The barriers after which what the routine has issued is done.
     pub fn open(&self) -> Vec<usize> {
-        let issued = self.now.iter().rfind(|means| !means.is_empty());
+        let issued = self.now.iter().rfind(|candidates| !candidates.is_empty());
         issued.map_or_else(Vec::new, barriers)
     }
 }
 
 /// The barriers after which means are done.
-pub fn barriers<'a>(means: impl IntoIterator<Item = &'a Means>) -> Vec<usize> {
+pub fn barriers<'a>(candidates: impl IntoIterator<Item = &'a Candidate>) -> Vec<usize> {
     let mut barriers = Vec::new();
-    for &barrier in means.into_iter().flat_map(|means| &means.after) {
+    for &barrier in candidates
+        .into_iter()
+        .flat_map(|candidate| &candidate.after)
+    {
         if !barriers.contains(&barrier) {
             barriers.push(barrier);
         }
@@ -177,21 +185,21 @@ pub fn barriers<'a>(means: impl IntoIterator<Item = &'a Means>) -> Vec<usize> {
     barriers
 }
 
-impl Shaper<'_, '_> {
+impl PlanBuilder<'_, '_> {
     /// Parts one after the other: means, and the steps that issue them. Each begins when the one before is complete.
     /// What is left to be completed are the barriers of the last.
     pub(super) fn in_turn<'a>(
         &self,
-        setting: &Setting<'_>,
-        parts: impl IntoIterator<Item = (&'a [Means], Node)>,
+        context: &PlanContext<'_>,
+        parts: impl IntoIterator<Item = (&'a [Candidate], Node)>,
     ) -> (Vec<Node>, Vec<usize>) {
         let (mut steps, mut open) = (Vec::new(), Vec::new());
-        for (means, issued) in parts {
-            if means.is_empty() {
+        for (candidates, issued) in parts {
+            if candidates.is_empty() {
                 continue;
             }
-            let complete = std::mem::replace(&mut open, barriers(means));
-            steps.extend(complete.into_iter().map(|b| self.complete(setting, b)));
+            let complete = std::mem::replace(&mut open, barriers(candidates));
+            steps.extend(complete.into_iter().map(|b| self.complete(context, b)));
             steps.push(issued);
         }
         (steps, open)
@@ -200,24 +208,24 @@ impl Shaper<'_, '_> {
 
 /// Whether leaf entries that a choice drops could be made again from walk entries that it does not drop before, or by the
 /// same instruction. What is deferred cannot be used meanwhile, and makes nothing.
-pub fn may_refill(setting: &Setting<'_>, choice: &Choice) -> bool {
-    if !held(setting, Kind::Walk) {
+pub fn may_refill(context: &PlanContext<'_>, choice: &Choice) -> bool {
+    if !held(context, Kind::Walk) {
         return false;
     }
-    let of = |kind, holder: usize| {
-        let holder = Agents(1 << holder);
-        setting.cells(kind, Levels::ALL, setting.classes(kind), holder)
+    let of = |kind, agent: usize| {
+        let agent = Agents(1 << agent);
+        context.cells(kind, Levels::ALL, context.classes(kind), agent)
     };
     // Each holder makes its entries from its own.
-    setting.holders().iter().any(|holder| {
-        let (leaves, walks) = (of(Kind::Leaf, holder), of(Kind::Walk, holder));
-        choice.means.iter().any(|means| {
-            let mut views = means.cells.iter().enumerate();
+    context.agents().iter().any(|agent| {
+        let (leaves, walks) = (of(Kind::Leaf, agent), of(Kind::Walk, agent));
+        choice.candidates.iter().any(|candidate| {
+            let mut views = candidate.cells.iter().enumerate();
             views.any(|(view, cells)| {
-                let earlier = |m: &&Means| m.is_deferred() || m.stage < means.stage;
-                let earlier = choice.means.iter().filter(earlier);
+                let earlier = |m: &&Candidate| m.is_deferred() || m.stage < candidate.stage;
+                let earlier = choice.candidates.iter().filter(earlier);
                 let gone = earlier.fold(*cells, |gone, m| gone.union(&m.cells[view]));
-                !means.is_deferred() && !cells.and(&leaves).is_empty() && !gone.covers(&walks)
+                !candidate.is_deferred() && !cells.and(&leaves).is_empty() && !gone.covers(&walks)
             })
         })
     })

@@ -2,23 +2,24 @@
 
 use tlbc_runtime::deferred::Deferred;
 
+use super::candidates::{Addressing, Candidate, How, Primitive};
 use super::choose::Choice;
+use super::context::PlanContext;
 use super::ir::{Issue, Node, Over};
-use super::pool::{How, Means, Names, Primitive, Setting};
 use super::workarounds;
 use crate::model::{Model, Need};
 
 /// The nodes of means, debts last. With `beside`, what errata want behind them follows each.
 pub fn issues<'a>(
-    setting: &Setting<'_>,
-    means: impl Iterator<Item = &'a Means>,
+    context: &PlanContext<'_>,
+    candidates: impl Iterator<Item = &'a Candidate>,
     hint: bool,
     beside: bool,
 ) -> Vec<Node> {
-    let model = setting.model;
-    let mut means: Vec<&Means> = means.collect();
-    means.sort_by_key(|m| m.is_deferred());
-    let node = move |m: &Means| {
+    let model = context.model;
+    let mut candidates: Vec<&Candidate> = candidates.collect();
+    candidates.sort_by_key(|m| m.is_deferred());
+    let node = move |m: &Candidate| {
         let issue = |primitive| issue_of(m, primitive, hint);
         let with_workarounds = |issue: Issue, nodes: Vec<Node>| {
             let mut steps = workarounds::beside(model, &m.workarounds, issue, false);
@@ -49,29 +50,29 @@ pub fn issues<'a>(
             How::DeferView => vec![Node::Defer(Deferred::VIEW_UNTIL_RETURN)],
         }
     };
-    means.into_iter().flat_map(node).collect()
+    candidates.into_iter().flat_map(node).collect()
 }
 
 /// One instruction of a means.
-pub fn issue_of(means: &Means, primitive: Primitive, hint: bool) -> Issue {
+pub fn issue_of(candidate: &Candidate, primitive: Primitive, hint: bool) -> Issue {
     Issue {
         invalidate: primitive.invalidate,
         form: primitive.form,
-        space: means.space,
-        view: means.view,
-        tag: means.view.and(means.tag),
-        address: means.names != Names::Everything,
-        hint: hint && !means.hinted.is_empty(),
+        space: candidate.space,
+        view: candidate.view,
+        tag: candidate.view.and(candidate.tag),
+        address: candidate.addressing != Addressing::Everything,
+        hint: hint && !candidate.hinted.is_empty(),
     }
 }
 
 /// Wrapped in what its instructions need of the caller.
 pub fn guarded(model: &Model, choice: &Choice, node: Node) -> Node {
     let mut scopes: Vec<Need> = Vec::new();
-    for means in &choice.means {
-        let primitives = means.how.primitives();
+    for candidate in &choice.candidates {
+        let primitives = candidate.how.primitives();
         let stated = primitives.flat_map(|p| &model.invalidates[p.invalidate].needs);
-        let same = means
+        let same = candidate
             .after
             .iter()
             .any(|&barrier| model.barriers[barrier].same_cpu);

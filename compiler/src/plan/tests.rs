@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 
 use rustc_hash::FxHashSet;
 
-use super::answers::Needs;
-use super::asked::Asked;
-use super::choose::{Chooser, Need, Of, useful, wanted};
+use super::builder::{LEAF, LEAF_AND_WALK, PlanBuilder, WALK, negative_too};
+use super::candidates::{Addressing, Candidate};
+use super::choose::{Chooser, Demand, Extent, useful, wanted};
+use super::context::PlanContext;
+use super::flags::Needs;
 use super::ir::{Node, Test};
-use super::pool::{Means, Names, Setting};
-use super::shapes::{LEAF, LEAF_AND_WALK, Shaper, WALK, negative_too};
+use super::symbolic::SymbolicMachine;
 use super::{plan, shapes};
 use crate::lower::lower;
 use crate::model::{Config, Model};
@@ -116,10 +117,10 @@ fn trees_do_what_was_planned_for_each_configuration() {
         let (mut compared, mut all) = (0, 0);
         for config in machines(&model) {
             all += 1;
-            let machine = Asked::decided(&needs, config);
-            let mut shaper = Shaper::new(&model, &machine, &mut chooser);
+            let machine = SymbolicMachine::decided(&needs, config);
+            let mut builder = PlanBuilder::new(&model, &machine, &mut chooser);
             for shape in shapes() {
-                let Some(node) = shaper.node(shape) else {
+                let Some(node) = builder.node(shape) else {
                     continue;
                 };
                 let tree = &plans.get(shape).unwrap().body;
@@ -157,10 +158,14 @@ fn subsets(n: usize, size: usize) -> Vec<Vec<usize>> {
 }
 
 /// The least set of those that a machine has, as `LANGUAGE.md` says it, by trying them all.
-fn least_of_all(setting: &Setting<'_>, pool: &[Means], need: Need) -> Option<Vec<Means>> {
-    let cells = wanted(setting, need, Levels::ALL, Levels::ALL);
-    let leaves = setting.leaves_of_classes();
-    let union = |set: &[usize], of: &dyn Fn(&Means, usize) -> Cells, view: usize| {
+fn least_of_all(
+    context: &PlanContext<'_>,
+    pool: &[Candidate],
+    demand: Demand,
+) -> Option<Vec<Candidate>> {
+    let cells = wanted(context, demand, Levels::ALL, Levels::ALL);
+    let leaves = context.leaves_of_classes();
+    let union = |set: &[usize], of: &dyn Fn(&Candidate, usize) -> Cells, view: usize| {
         (set.iter()).fold(Cells::NONE, |all, &i| all.union(&of(&pool[i], view)))
     };
     let covers = |set: &[usize]| {
@@ -168,7 +173,7 @@ fn least_of_all(setting: &Setting<'_>, pool: &[Means], need: Need) -> Option<Vec
         views.all(|(view, wanted)| union(set, &|m, view| m.cells[view], view).covers(wanted))
     };
     let rank = |set: &[usize]| {
-        let means = || set.iter().map(|&i| &pool[i]);
+        let candidates = || set.iter().map(|&i| &pool[i]);
         let lost = |leaves: &Cells| {
             let mut views = 0..cells.len();
             views.any(|view| union(set, &|m, view| m.everywhere[view], view).covers(leaves))
@@ -176,20 +181,23 @@ fn least_of_all(setting: &Setting<'_>, pool: &[Means], need: Need) -> Option<Vec
         let lost = (0..3).fold(0, |all, class| {
             all | u8::from(lost(&leaves[class])) << class
         });
-        let loses = means().fold(lost, |all, m| all | m.puts_off);
-        let addresses: u32 = means()
+        let loses = candidates().fold(lost, |all, m| all | m.deferred_classes);
+        let addresses: u32 = candidates()
             .flat_map(|m| m.everywhere.iter().map(Cells::count))
             .sum();
-        let beyond: u32 = means()
+        let beyond: u32 = candidates()
             .flat_map(|m| m.cells.iter().zip(&cells))
             .map(|(all, wanted)| all.without(wanted).count())
             .sum();
         (
             loses.count_ones(),
             loses,
-            means().map(|m| m.cost).sum::<u64>(),
-            means().map(|m| m.stage).collect::<BTreeSet<u8>>().len(),
-            if need.of == Of::Everything {
+            candidates().map(|m| m.cost).sum::<u64>(),
+            candidates()
+                .map(|m| m.stage)
+                .collect::<BTreeSet<u8>>()
+                .len(),
+            if demand.extent == Extent::Everything {
                 0
             } else {
                 addresses
@@ -210,19 +218,20 @@ fn least_of_all(setting: &Setting<'_>, pool: &[Means], need: Need) -> Option<Vec
             covering.push(set);
         }
     }
-    let is_run = |&i: &usize| matches!(pool[i].names, Names::Run { .. });
-    covering.retain(|set| need.of != Of::Runs || set.iter().any(is_run));
+    let is_run = |&i: &usize| matches!(pool[i].addressing, Addressing::Run { .. });
+    covering.retain(|set| demand.extent != Extent::Runs || set.iter().any(is_run));
     let least = covering.into_iter().min_by_key(|set| rank(set))?;
     Some(least.into_iter().map(|i| pool[i].clone()).collect())
 }
 
 #[test]
 fn what_is_chosen_is_the_least_of_all_that_a_machine_has() {
-    let needs_of =
-        |of| [LEAF, WALK, LEAF_AND_WALK, negative_too(LEAF)].map(|need| Need { of, ..need });
-    let needs_of: Vec<Need> = [Of::One, Of::Runs, Of::Everything]
+    let demands = |extent| {
+        [LEAF, WALK, LEAF_AND_WALK, negative_too(LEAF)].map(|demand| Demand { extent, ..demand })
+    };
+    let demands: Vec<Demand> = [Extent::One, Extent::Runs, Extent::Everything]
         .into_iter()
-        .flat_map(needs_of)
+        .flat_map(demands)
         .collect();
     let mut compared = 0;
     for model in shipped() {
@@ -232,24 +241,25 @@ fn what_is_chosen_is_the_least_of_all_that_a_machine_has() {
         for (config, space) in machines(&model)
             .flat_map(|config| [Space::User, Space::Kernel].map(|space| (config, space)))
         {
-            let machine = Asked::decided(&needs, config);
-            let setting = Setting::new(&model, &machine, space, Reach::Wide);
-            let pool = setting.means(false);
-            for &need in &needs_of {
-                let cells = wanted(&setting, need, Levels::ALL, Levels::ALL);
-                let means = pool.iter();
-                let useful = means.filter(|means| useful(&model, means, &cells, need.of));
-                let useful: Vec<Means> = useful.cloned().collect();
+            let machine = SymbolicMachine::decided(&needs, config);
+            let context = PlanContext::new(&model, &machine, space, Reach::Wide);
+            let pool = context.candidates(false);
+            for &demand in &demands {
+                let cells = wanted(&context, demand, Levels::ALL, Levels::ALL);
+                let candidates = pool.iter();
+                let useful =
+                    candidates.filter(|candidate| useful(&model, candidate, &cells, demand.extent));
+                let useful: Vec<Candidate> = useful.cloned().collect();
                 // Most machines have the same.
-                if !tried.insert((cells, useful.clone(), need)) {
+                if !tried.insert((cells, useful.clone(), demand)) {
                     continue;
                 }
-                let chosen = chooser.choose(&setting, need);
-                let least = least_of_all(&setting, &useful, need);
+                let chosen = chooser.choose(&context, demand);
+                let least = least_of_all(&context, &useful, demand);
                 assert_eq!(
-                    chosen.map(|chosen| chosen.means.clone()),
+                    chosen.map(|chosen| chosen.candidates.clone()),
                     least,
-                    "{config:?} {space:?} {need:?}"
+                    "{config:?} {space:?} {demand:?}"
                 );
                 compared += 1;
             }

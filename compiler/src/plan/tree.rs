@@ -3,20 +3,20 @@
 //! In: the outcomes of a shape, each with the answers under which it is one. Out: a tree that asks for a flag only where
 //! the answer matters. Holds: following the answers of a machine leads to what was planned for it.
 
-use super::answers::{Answers, Flag, Needs};
 use super::factor::seq;
+use super::flags::{Flag, KnownFlags, Needs};
 use super::ir::Node;
 
 /// An outcome.
-type Leaf = (Answers, Node);
+type Leaf = (KnownFlags, Node);
 
 /// The tree.
 pub fn tree(needs: &Needs, leaves: &[Leaf]) -> Node {
     let leaves: Vec<&Leaf> = leaves.iter().collect();
-    grow(needs, Answers::default(), &leaves)
+    grow(needs, KnownFlags::default(), &leaves)
 }
 
-fn grow(needs: &Needs, at: Answers, leaves: &[&Leaf]) -> Node {
+fn grow(needs: &Needs, at: KnownFlags, leaves: &[&Leaf]) -> Node {
     let of_all = |(_, node): &&&Leaf| {
         let mut leaves = leaves.iter();
         leaves.all(|leaf| serves(needs, node, at, leaf))
@@ -38,15 +38,17 @@ fn grow(needs: &Needs, at: Answers, leaves: &[&Leaf]) -> Node {
         (!here.is_empty()).then(|| (at, grow(needs, at, &here), here))
     };
     // Machines that cannot be are free: where one branch serves the other's as well, the question need not be asked.
-    let stands_for = |node: &Node, others: &[&Leaf], at: Answers| {
+    let serves_also = |node: &Node, others: &[&Leaf], at: KnownFlags| {
         let mut others = others.iter();
         others.all(|leaf| serves(needs, node, at, leaf))
     };
     match (side(true), side(false)) {
         (None, None) => Node::Seq(Vec::new()),
         (Some((_, node, _)), None) | (None, Some((_, node, _))) => node,
-        (Some((_, then, _)), Some((off, _, others))) if stands_for(&then, &others, off) => then,
-        (Some((on, _, others)), Some((_, otherwise, _))) if stands_for(&otherwise, &others, on) => {
+        (Some((_, then, _)), Some((off, _, others))) if serves_also(&then, &others, off) => then,
+        (Some((on, _, others)), Some((_, otherwise, _)))
+            if serves_also(&otherwise, &others, on) =>
+        {
             otherwise
         }
         (Some((_, then, _)), Some((_, otherwise, _))) => Node::select(flag.test(), then, otherwise),
@@ -54,7 +56,7 @@ fn grow(needs: &Needs, at: Answers, leaves: &[&Leaf]) -> Node {
 }
 
 /// Whether a node does the same as an outcome wherever that is one, on machines that agree with some answers.
-fn serves(needs: &Needs, node: &Node, at: Answers, leaf: &Leaf) -> bool {
+fn serves(needs: &Needs, node: &Node, at: KnownFlags, leaf: &Leaf) -> bool {
     let (when, planned) = leaf;
     if node == planned {
         return true;
@@ -95,7 +97,7 @@ fn asks(node: &Node) -> bool {
 }
 
 /// A node without the questions that some answers decide.
-pub fn given(needs: &Needs, node: &Node, at: Answers) -> Node {
+pub fn given(needs: &Needs, node: &Node, at: KnownFlags) -> Node {
     if !asks(node) {
         return node.clone();
     }
@@ -149,7 +151,7 @@ mod tests {
 
     fn leaf(answers: &[(usize, bool)], shape: Shape) -> Leaf {
         let answers = answers.iter();
-        let when = answers.fold(Answers::default(), |all, (feature, on)| {
+        let when = answers.fold(KnownFlags::default(), |all, (feature, on)| {
             all.with(Flag::feature(*feature), *on)
         });
         (when, Node::Call(shape))
@@ -193,7 +195,7 @@ mod tests {
             Node::Call(Shape::Switch),
             Node::Call(Shape::ReturnToUser),
         );
-        let on = Answers::default().with(Flag::feature(0), true);
+        let on = KnownFlags::default().with(Flag::feature(0), true);
         let steps = Node::Seq(vec![Node::InvalidateSecondary, question.clone()]);
         assert_eq!(
             given(&Needs::default(), &steps, on),
@@ -201,7 +203,10 @@ mod tests {
         );
         let leaves = [
             (on, Node::Call(Shape::Switch)),
-            (Answers::default().with(Flag::feature(0), false), question),
+            (
+                KnownFlags::default().with(Flag::feature(0), false),
+                question,
+            ),
         ];
         let grown = tree(&Needs::default(), &leaves);
         assert_eq!(

@@ -4,9 +4,9 @@
 //! decision for the erratum. Holds: an instruction is followed by one workaround of each erratum that weakens it, the first
 //! of those given whose operands are known there; behind a loop no address is.
 
+use super::candidates::{Candidate, How};
 use super::factor::seq;
 use super::ir::{Issue, Node, Test};
-use super::pool::{How, Means};
 use super::steps::issue_of;
 use crate::model::{Instr, Issued, Model, Source, Value};
 
@@ -26,17 +26,17 @@ pub fn beside_barrier(model: &Model, wanted: &[(usize, usize)], after: bool) -> 
 }
 
 /// The steps of workarounds that follow once after a loop that issues these means.
-pub fn behind_loop<'a>(model: &Model, means: impl Iterator<Item = &'a Means>) -> Vec<Node> {
+pub fn after_loop<'a>(model: &Model, candidates: impl Iterator<Item = &'a Candidate>) -> Vec<Node> {
     let mut steps: Vec<Node> = Vec::new();
-    for means in means {
-        let How::Issue(primitive) = means.how else {
+    for candidate in candidates {
+        let How::Issue(primitive) = candidate.how else {
             continue;
         };
         let issue = Issue {
             address: false,
-            ..issue_of(means, primitive, false)
+            ..issue_of(candidate, primitive, false)
         };
-        for workaround in beside(model, &means.workarounds, issue, true) {
+        for workaround in beside(model, &candidate.workarounds, issue, true) {
             if !steps.contains(&workaround) {
                 steps.push(workaround);
             }
@@ -53,18 +53,18 @@ pub fn beside(
     after: bool,
 ) -> Vec<Node> {
     let mut out = Vec::new();
-    let mut mended: Vec<usize> = Vec::new();
+    let mut worked_around: Vec<usize> = Vec::new();
     for &(erratum, number) in workarounds {
         let workaround = &model.errata[erratum].workarounds[number];
         let known = |issued: &Issued| issue.address || !names_address(model, issued);
         if workaround.after != after
-            || mended.contains(&erratum)
+            || worked_around.contains(&erratum)
             || workaround.target.value != Instr::Invalidate(issue.invalidate)
             || !workaround.issue.iter().all(known)
         {
             continue;
         }
-        mended.push(erratum);
+        worked_around.push(erratum);
         out.push(steps(model, (erratum, number), Some(issue)));
     }
     out

@@ -4,16 +4,17 @@
 //! that was made through the old entry, at whatever address below it, on every CPU that may have cached it.
 
 use tlbc_facts::cells::Cells;
-use tlbc_facts::clause::{Stride, Whose};
+use tlbc_facts::clause::{RunUnit, TagSelector};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{Reach, Space};
 
-use super::answers::Needs;
-use super::asked::outcomes;
+use super::builder::PlanBuilder;
+use super::candidates::Primitive;
 use super::choose::{self, Chooser};
-use super::pool::{Primitive, Setting};
-use super::shapes::Shaper;
-use crate::model::{Drops, Instr, Invalidate, Kind, Model, Which, Written};
+use super::context::PlanContext;
+use super::flags::Needs;
+use super::symbolic::outcomes;
+use crate::model::{AddressSelector, Drops, Instr, Invalidate, Kind, Model, Written};
 
 /// The instructions that write entries and serve no change of some level that they write, with these levels.
 pub fn unserved(model: &Model) -> Vec<(usize, Levels)> {
@@ -30,9 +31,9 @@ pub fn unserved(model: &Model) -> Vec<(usize, Levels)> {
     for (space, reach) in spaces.flat_map(|s| [(s, Reach::Here), (s, Reach::Wide)]) {
         for (index, levels) in &mut unserved {
             let served = outcomes(&needs, |machine| {
-                let shaper = Shaper::new(model, machine, &mut chooser);
-                let setting = shaper.setting(space, reach, true);
-                shaper.served(&setting, *index, *levels)
+                let builder = PlanBuilder::new(model, machine, &mut chooser);
+                let context = builder.context(space, reach, true);
+                builder.served(&context, *index, *levels)
             });
             let served = served.into_iter();
             let served = served.fold(Levels::NONE, |all, (_, served)| all.union(served));
@@ -43,15 +44,15 @@ pub fn unserved(model: &Model) -> Vec<(usize, Levels)> {
     unserved
 }
 
-impl Shaper<'_, '_> {
+impl PlanBuilder<'_, '_> {
     /// Those of these levels of which an instruction serves changes.
-    fn served(&self, setting: &Setting<'_>, index: usize, levels: Levels) -> Levels {
+    fn served(&self, context: &PlanContext<'_>, index: usize, levels: Levels) -> Levels {
         let Some(writes) = self.model.invalidates[index].writes_entry else {
             return Levels::NONE;
         };
         let serves = |level: &Level| {
             [false, true].into_iter().any(|runs| {
-                let mut writers = self.writers(setting, *level, writes.to, runs).into_iter();
+                let mut writers = self.writers(context, *level, writes.to, runs).into_iter();
                 writers.any(|(of, ..)| of == index)
             })
         };
@@ -61,18 +62,18 @@ impl Shaper<'_, '_> {
 
     fn usable(
         &self,
-        setting: &Setting<'_>,
+        context: &PlanContext<'_>,
         index: usize,
         it: &Invalidate,
         level: Level,
         to: Written,
     ) -> bool {
         it.requires.holds(self.machine)
-            && it.reach(self.machine).covers(setting.holders())
-            && !setting.never_done(Instr::Invalidate(index))
+            && it.reach(self.machine).covers(context.agents())
+            && !context.never_done(Instr::Invalidate(index))
             // Nothing interrupts CPUs that a change leaves undrained.
-            && (setting.done_after(index).into_iter())
-                .all(|after| self.undrained(setting, after) == 0)
+            && (context.done_after(index).into_iter())
+                .all(|after| self.undrained(context, after) == 0)
             && (it.writes_entry).is_some_and(|w| w.to == to && w.levels.contains(level))
     }
 
@@ -80,20 +81,20 @@ impl Shaper<'_, '_> {
     /// through them.
     pub(super) fn writers(
         &self,
-        setting: &Setting<'_>,
+        context: &PlanContext<'_>,
         level: Level,
         to: Written,
         runs: bool,
     ) -> Vec<(usize, Primitive, Cells)> {
-        let wanted = wanted(setting, level, to);
+        let wanted = wanted(context, level, to);
         let mut out = Vec::new();
         for (index, it) in self.model.invalidates.iter().enumerate() {
-            if !self.usable(setting, index, it, level, to) {
+            if !self.usable(context, index, it, level, to) {
                 continue;
             }
-            let lost: Vec<_> = setting.lost(Instr::Invalidate(index)).collect();
+            let lost: Vec<_> = context.lost(Instr::Invalidate(index)).collect();
             for (form, of) in it.forms.iter().enumerate() {
-                let run = |d: &Drops| matches!(d.which.value, Which::Run { .. });
+                let run = |d: &Drops| matches!(d.which.value, AddressSelector::Run { .. });
                 if !of.requires.holds(self.machine) || of.drops.iter().any(run) != runs {
                     continue;
                 }
@@ -102,11 +103,11 @@ impl Shaper<'_, '_> {
                 let mut certain = Cells::NONE;
                 for d in drops {
                     // An entry is written once, so that of several views one would be served.
-                    let of_each_view = d.whose.value.other || setting.views().len() == 1;
+                    let of_each_view = d.whose.value.other || context.views().len() == 1;
                     let this = of_each_view && (d.whose.value.this || d.whose.value.loaded);
-                    let clause = setting.clause(d, this, None, &lost, setting.holders());
+                    let clause = context.clause(d, this, None, &lost, context.agents());
                     cells = cells.union(&clause);
-                    certain = certain.union(&clause.and(&certainly(setting, d, level)));
+                    certain = certain.union(&clause.and(&certainly(context, d, level)));
                 }
                 if certain.covers(&wanted) {
                     let primitive = Primitive {
@@ -123,36 +124,36 @@ impl Shaper<'_, '_> {
 
 /// The cells of the levels of which a clause drops all that was made through an entry of a level. The address that an
 /// instruction names is one of those below the entry: of the levels below, what was made for the others stays.
-fn certainly(setting: &Setting<'_>, drops: &Drops, level: Level) -> Cells {
+fn certainly(context: &PlanContext<'_>, drops: &Drops, level: Level) -> Cells {
     let from = Levels::only(level).union(Levels::above(level));
     let levels = match drops.which.value {
-        Which::Subtree | Which::Everything => Levels::ALL,
-        Which::OnePage => from,
+        AddressSelector::Subtree | AddressSelector::Everything => Levels::ALL,
+        AddressSelector::OnePage => from,
         // What is left of a change may be one entry.
-        Which::Run {
+        AddressSelector::Run {
             least: 1,
-            stride: Stride::Entries(counted),
+            stride: RunUnit::Entries(counted),
             ..
         } if counted.contains(level) => from,
-        Which::Run { .. } | Which::OneSet => Levels::NONE,
+        AddressSelector::Run { .. } | AddressSelector::OneSet => Levels::NONE,
     };
-    let cells = |kind| setting.cells(kind, levels, Whose::ANY, setting.holders());
+    let cells = |kind| context.cells(kind, levels, TagSelector::ANY, context.agents());
     cells(Kind::Leaf).union(&cells(Kind::Walk))
 }
 
 /// What was made through an entry: of the lowest level translations, of another also pointers to the tables below it and
 /// all that was made through those, under whichever tags. Where an entry gains rights, one that allows less than the table may stay.
-fn wanted(setting: &Setting<'_>, level: Level, to: Written) -> Cells {
+fn wanted(context: &PlanContext<'_>, level: Level, to: Written) -> Cells {
     if to == Written::MoreRights {
         return Cells::NONE;
     }
     let upto = Levels::only(level).union(Levels::below(level));
-    let leaf = setting.model.leaf_levels().contains(level);
+    let leaf = context.model.leaf_levels().contains(level);
     let lowest = level == Level(0);
     let cells = |kind, levels| {
-        let held = choose::held(setting, kind);
+        let held = choose::held(context, kind);
         if held {
-            setting.cells(kind, levels, setting.classes(kind), setting.holders())
+            context.cells(kind, levels, context.classes(kind), context.agents())
         } else {
             Cells::NONE
         }

@@ -382,25 +382,3 @@ fn the_schema_is_shipped() {
         tlbc::trace::VERSION
     );
 }
-
-/// The README shows what its command prints.
-#[test]
-fn the_readme_tells_the_truth() {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let command = readme
-        .lines()
-        .find(|line| line.contains("-- trace"))
-        .unwrap();
-    let (_, arguments) = command.split_once("-- trace").unwrap();
-    let arguments: Vec<&str> = std::iter::once("trace")
-        .chain(arguments.split_whitespace())
-        .collect();
-    let (_, shown) = readme.split_once("```console\n").unwrap();
-    let (shown, _) = shown.split_once("```").unwrap();
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_tlbc"))
-        .args(arguments)
-        .current_dir(root())
-        .output()
-        .unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), shown);
-}

@@ -19,7 +19,7 @@ use crate::sink::Sink;
 /// The kernel, as the runtime sees it. It has no state of its own: everything is in statics.
 pub struct Kernel;
 
-/// A set of CPUs: room for 64.
+/// A set of its CPUs: one word, for up to 64.
 pub type Cpus = CpuSet<1>;
 
 /// The runtime of the machine.

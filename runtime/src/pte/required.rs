@@ -4,9 +4,9 @@
 //! every entry that the change made stale, for all agents that may use it: users of translations for a leaf entry, walkers,
 //! lazy CPUs among them, for a walk entry.
 
-use super::{Below, Change, ChangeFacts, Entry, Kind, Stricter};
 use crate::fault::{Fault, is_back};
 use crate::level::Levels;
+use crate::pte::change::{Below, Change, ChangeFacts, Entry, Kind, Stricter};
 use crate::request::{Extent, Ranges, Space};
 
 /// The latest moment of a required flush.

@@ -61,7 +61,7 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// Stats base pages of `1 << page` bytes. A pass of one entry is left whole: one instruction for one
+    /// Counts base pages of `1 << page` bytes. A pass of one entry is left whole: one instruction for one
     /// entry serves as well.
     #[must_use]
     #[inline]
@@ -75,7 +75,7 @@ impl Runs {
         }
     }
 
-    /// Stats entries, at most `limit` at a time.
+    /// Counts entries, at most `limit` at a time.
     #[must_use]
     #[inline]
     pub const fn of_entries(pass: &Pass, limit: u32, units: Units) -> Self {

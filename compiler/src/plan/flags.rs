@@ -1,6 +1,6 @@
 //! What is known of a machine: which features and errata it has, and which it has not.
 //!
-//! In: a definition, and answers to questions about single flags. Out: [`Answers`] with all that follows from them. Holds:
+//! In: a definition, and answers to questions about single flags. Out: [`KnownFlags`] with all that follows from them. Holds:
 //! some machine agrees with them, since each feature and erratum that is on has what it needs.
 
 use super::ir::Test;
@@ -48,12 +48,12 @@ impl Flag {
 
 /// Flags that are on, and flags that are off. Of the others nothing is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Answers {
+pub struct KnownFlags {
     on: u64,
     off: u64,
 }
 
-impl Answers {
+impl KnownFlags {
     /// All that is to know of a machine.
     pub fn of(config: Config) -> Self {
         let on = u64::from(config.errata) << Flag::EACH | u64::from(config.features);
@@ -114,7 +114,7 @@ impl Answers {
 
 /// What the flags of a definition need of each other.
 #[derive(Debug, Default)]
-pub struct Needs(Vec<(Flag, Answers)>);
+pub struct Needs(Vec<(Flag, KnownFlags)>);
 
 impl Needs {
     /// Those of a definition.
@@ -131,13 +131,13 @@ impl Needs {
             .chain(errata)
             .map(|(flag, needs)| (flag, wanted(needs)));
         Self(
-            all.filter(|(_, needs)| *needs != Answers::default())
+            all.filter(|(_, needs)| *needs != KnownFlags::default())
                 .collect(),
         )
     }
 
     /// Answers with all that follows from them; nothing where no machine agrees with them.
-    pub fn follow(&self, mut answers: Answers) -> Option<Answers> {
+    pub fn follow(&self, mut answers: KnownFlags) -> Option<KnownFlags> {
         loop {
             let before = answers;
             for (flag, needs) in &self.0 {
@@ -156,9 +156,9 @@ impl Needs {
 }
 
 /// The flags that a condition wants on and off.
-fn wanted(cond: &Cond) -> Answers {
+fn wanted(cond: &Cond) -> KnownFlags {
     let terms = cond.terms.iter().map(|term| term.value);
-    terms.fold(Answers::default(), |all, (var, on)| match var {
+    terms.fold(KnownFlags::default(), |all, (var, on)| match var {
         Var::Feature(feature) => all.with(Flag::feature(feature), on),
         Var::Geometry(_) | Var::Hinted | Var::Keep => all,
     })
@@ -174,16 +174,18 @@ mod tests {
 
     /// `b` needs `a`, and `c` needs `b` to be off.
     fn needs() -> Needs {
-        let nothing = Answers::default();
+        let nothing = KnownFlags::default();
         Needs(vec![
             (B, nothing.with(A, true)),
             (C, nothing.with(B, false)),
         ])
     }
 
-    fn follow(answers: &[(Flag, bool)]) -> Option<Answers> {
+    fn follow(answers: &[(Flag, bool)]) -> Option<KnownFlags> {
         let all = answers.iter();
-        let answers = all.fold(Answers::default(), |all, (flag, on)| all.with(*flag, *on));
+        let answers = all.fold(KnownFlags::default(), |all, (flag, on)| {
+            all.with(*flag, *on)
+        });
         needs().follow(answers)
     }
 

@@ -1,40 +1,64 @@
 //! One machine and one kind of request: what there is to drop, and on whom.
 
 use tlbc_facts::cells::Cells;
-use tlbc_facts::clause::{What, Whose};
+use tlbc_facts::clause::{EntryKinds, TagSelector};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
-use super::asked::Asked;
+use super::symbolic::SymbolicMachine;
 use crate::model::{Kind, Machine, Model, Shootdown, Tag, Under};
 
 /// One machine and one kind of request, for which means are chosen.
 #[derive(Clone, Copy)]
-pub struct Setting<'m> {
+pub struct PlanContext<'m> {
     /// The definition.
     pub model: &'m Model,
     /// The machine.
-    pub machine: &'m Asked<'m>,
+    pub machine: &'m SymbolicMachine<'m>,
     /// Whose mappings.
     pub space: Space,
     /// Who may have cached them.
     pub reach: Reach,
     /// Whether the tag means the same space on every CPU.
-    pub of_machine: bool,
+    pub global_tag: bool,
     /// Whether the space is only about to be loaded, so that what is loaded is another's.
     pub entering: bool,
 }
 
-impl<'m> Setting<'m> {
+/// What tells apart the contexts of one model, apart from the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ContextKey {
+    space: Space,
+    reach: Reach,
+    global_tag: bool,
+    entering: bool,
+}
+
+impl<'m> PlanContext<'m> {
+    /// Returns the part of the context that does not depend on the machine.
+    pub fn key(&self) -> ContextKey {
+        ContextKey {
+            space: self.space,
+            reach: self.reach,
+            global_tag: self.global_tag,
+            entering: self.entering,
+        }
+    }
+
     /// Of a space that is loaded, with a tag that means the same space on every CPU.
-    pub fn new(model: &'m Model, machine: &'m Asked<'m>, space: Space, reach: Reach) -> Self {
+    pub fn new(
+        model: &'m Model,
+        machine: &'m SymbolicMachine<'m>,
+        space: Space,
+        reach: Reach,
+    ) -> Self {
         Self {
             model,
             machine,
             space,
             reach,
-            of_machine: true,
+            global_tag: true,
             entering: false,
         }
     }
@@ -58,7 +82,7 @@ impl<'m> Setting<'m> {
     /// Whether instructions of this CPU may reach others: not for a space whose tags mean something
     /// else there, since what hits it would have to hit every tag.
     pub fn may_broadcast(&self) -> bool {
-        let named = self.space == Space::Kernel || self.of_machine || self.tags().next().is_none();
+        let named = self.space == Space::Kernel || self.global_tag || self.tags().next().is_none();
         named && self.shootdown() != Some(Shootdown::Ipi)
     }
 
@@ -69,8 +93,8 @@ impl<'m> Setting<'m> {
     }
 
     /// Whether the user space may have a tag of that reach.
-    pub fn has_tag(&self, of_machine: bool) -> bool {
-        self.tags().any(|tag| tag.of_cpu.value != of_machine)
+    pub fn has_tag(&self, global_tag: bool) -> bool {
+        self.tags().any(|tag| tag.of_cpu.value != global_tag)
     }
 
     /// Whether there is one tag that all entries of the space are under, and it is known.
@@ -81,7 +105,7 @@ impl<'m> Setting<'m> {
         }
         match self.reach {
             Reach::Here => self.tags().next().is_some(),
-            Reach::Wide => self.of_machine && self.has_tag(true),
+            Reach::Wide => self.global_tag && self.has_tag(true),
         }
     }
 
@@ -106,8 +130,17 @@ impl<'m> Setting<'m> {
         })
     }
 
+    /// Returns the tag classes of all entries that this CPU may hold.
+    pub fn every_class(&self) -> TagSelector {
+        TagSelector {
+            this: true,
+            other: self.has_tag(true) || self.has_tag(false),
+            global: self.may_hold_globals(),
+        }
+    }
+
     /// The tag classes that entries of the space have.
-    pub fn classes(&self, kind: Kind) -> Whose {
+    pub fn classes(&self, kind: Kind) -> TagSelector {
         let space = self.model.space(self.space);
         let cases = match kind {
             Kind::Leaf | Kind::Negative => &space.leaf,
@@ -115,18 +148,18 @@ impl<'m> Setting<'m> {
         };
         let tagged = self.tags().next().is_some();
         match cases.get(self.machine).map(|at| &at.value) {
-            Some(Under::Global) => Whose::GLOBAL,
-            Some(Under::EveryTag) => Whose {
+            Some(Under::Global) => TagSelector::GLOBAL,
+            Some(Under::EveryTag) => TagSelector {
                 other: tagged,
                 global: false,
-                ..Whose::ANY
+                ..TagSelector::ANY
             },
-            _ => Whose::THIS,
+            _ => TagSelector::THIS,
         }
     }
 
     /// Who may hold what is to be dropped.
-    pub fn holders(&self) -> Agents {
+    pub fn agents(&self) -> Agents {
         let cpus = match self.reach {
             Reach::Here => Agents::SELF,
             Reach::Wide => Agents::CPUS,
@@ -139,26 +172,26 @@ impl<'m> Setting<'m> {
     }
 
     /// The cells of a kind of entry, in the caches that hold it.
-    pub fn cells(&self, kind: Kind, levels: Levels, whose: Whose, holders: Agents) -> Cells {
-        let stores = self.model.caches.holding(kind);
-        let what = match kind {
-            Kind::Leaf => What::leaf(levels),
-            Kind::Walk => What::walk(levels),
-            Kind::Root => What {
+    pub fn cells(&self, kind: Kind, levels: Levels, whose: TagSelector, agents: Agents) -> Cells {
+        let caches = self.model.caches.holding(kind);
+        let kinds = match kind {
+            Kind::Leaf => EntryKinds::leaf(levels),
+            Kind::Walk => EntryKinds::walk(levels),
+            Kind::Root => EntryKinds {
                 root: true,
-                ..What::NOTHING
+                ..EntryKinds::NOTHING
             },
-            Kind::Negative => What {
+            Kind::Negative => EntryKinds {
                 negative: levels,
-                ..What::NOTHING
+                ..EntryKinds::NOTHING
             },
         };
-        Cells::of(What { stores, ..what }, whose, holders)
+        Cells::of(EntryKinds { caches, ..kinds }, whose, agents)
     }
 
     /// The leaf cells of each tag class, for whoever asks whether one loses all of them.
     pub fn leaves_of_classes(&self) -> [Cells; 3] {
-        let class = |this, other, global| Whose {
+        let class = |this, other, global| TagSelector {
             this,
             other,
             global,
@@ -168,6 +201,6 @@ impl<'m> Setting<'m> {
             class(false, true, false),
             class(false, false, true),
         ]
-        .map(|whose| self.cells(Kind::Leaf, Levels::ALL, whose, self.holders()))
+        .map(|whose| self.cells(Kind::Leaf, Levels::ALL, whose, self.agents()))
     }
 }

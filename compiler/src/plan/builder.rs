@@ -1,6 +1,6 @@
 //! What is done for each shape of request on one machine.
 //!
-//! In: a [`Setting`] and the choices for it. Out: a [`Node`] that asks for no flag but for the errata of workarounds.
+//! In: a [`PlanContext`] and the choices for it. Out: a [`Node`] that asks for no flag but for the errata of workarounds.
 //! Holds: publish comes first, walk entries of a live subtree go and are complete before its
 //! leaves, and completion is left to the `Finish` shape.
 
@@ -11,45 +11,50 @@ use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
-use super::asked::Asked;
+use super::candidates::Candidate;
 use super::change::Unwritten;
-use super::choose::{Choice, Chooser, Need, Of};
+use super::choose::{Choice, Chooser, Demand, Extent};
+use super::context::{ContextKey, PlanContext};
 use super::factor::seq;
 use super::finish::{Completion, Part};
 use super::ir::{Node, Reason, Shape, Test};
-use super::pool::{Means, Setting};
 use super::stages::Staged;
 use super::steps::{guarded, issues};
+use super::symbolic::SymbolicMachine;
 use crate::model::Model;
 
 /// Makes nodes for one machine.
-pub struct Shaper<'m, 'c> {
+pub struct PlanBuilder<'m, 'c> {
     pub model: &'m Model,
-    pub machine: &'m Asked<'m>,
+    pub machine: &'m SymbolicMachine<'m>,
     pub chooser: &'c mut Chooser,
     /// Needs that nothing covers.
-    pub gaps: Vec<(Space, Reach, Need)>,
+    pub gaps: Vec<(Space, Reach, Demand)>,
     /// Changes that no instruction makes.
     pub unwritten: Vec<Unwritten>,
     /// How the flushes of a setting are completed.
-    pub completions: FxHashMap<(Space, Reach, bool, bool), Rc<Completion>>,
+    pub completions: FxHashMap<ContextKey, Rc<Completion>>,
 }
 
-pub const LEAF: Need = Need {
+pub const LEAF: Demand = Demand {
     leaf: true,
     walk: false,
     negative: Levels::NONE,
     root: false,
-    of: Of::One,
+    extent: Extent::One,
 };
-pub const LEAF_AND_WALK: Need = Need { walk: true, ..LEAF };
-pub const WALK: Need = Need {
+pub const LEAF_AND_WALK: Demand = Demand { walk: true, ..LEAF };
+pub const WALK: Demand = Demand {
     leaf: false,
     ..LEAF_AND_WALK
 };
 
-impl<'m, 'c> Shaper<'m, 'c> {
-    pub fn new(model: &'m Model, machine: &'m Asked<'m>, chooser: &'c mut Chooser) -> Self {
+impl<'m, 'c> PlanBuilder<'m, 'c> {
+    pub fn new(
+        model: &'m Model,
+        machine: &'m SymbolicMachine<'m>,
+        chooser: &'c mut Chooser,
+    ) -> Self {
         Self {
             model,
             machine,
@@ -63,32 +68,38 @@ impl<'m, 'c> Shaper<'m, 'c> {
     /// The node of a shape; none where no request gets there in this configuration.
     pub fn node(&mut self, shape: Shape) -> Option<Node> {
         Some(match shape {
-            Shape::Page(space, reach) => {
-                self.flush(space, reach, Shape::Page, |cx, s| Some(cx.page(s)))?
-            }
+            Shape::Page(space, reach) => self.flush(space, reach, Shape::Page, |builder, s| {
+                Some(builder.page(s))
+            })?,
             Shape::Pass(space, reach, stage) => {
                 let shape = |space, reach| Shape::Pass(space, reach, stage);
-                self.flush(space, reach, shape, |cx, s| cx.pass(s, stage))?
+                self.flush(space, reach, shape, |builder, s| builder.pass(s, stage))?
             }
             Shape::Ranges(space, reach) => {
-                self.flush(space, reach, Shape::Ranges, |cx, s| Some(cx.ranges(s)))?
+                self.flush(space, reach, Shape::Ranges, |builder, s| {
+                    Some(builder.ranges(s))
+                })?
             }
             Shape::Folding(space, reach) => {
                 self.flush(space, reach, Shape::Folding, Self::folding)?
             }
             Shape::Everything(space, reach) => {
-                self.flush(space, reach, Shape::Everything, |cx, s| {
-                    Some(cx.everything(s))
+                self.flush(space, reach, Shape::Everything, |builder, s| {
+                    Some(builder.everything(s))
                 })?
             }
             Shape::Finish(space, reach) => {
-                self.flush(space, reach, Shape::Finish, |cx, s| Some(cx.completion(s)))?
+                self.flush(space, reach, Shape::Finish, |builder, s| {
+                    Some(builder.completion(s))
+                })?
             }
             Shape::Teardown(space, reach) => {
                 self.model.caches.root?;
-                self.flush(space, reach, Shape::Teardown, |cx, s| Some(cx.teardown(s)))?
+                self.flush(space, reach, Shape::Teardown, |builder, s| {
+                    Some(builder.teardown(s))
+                })?
             }
-            Shape::IpiTargets(space) => self.told(space),
+            Shape::IpiTargets(space) => self.ipi_targets(space),
             Shape::Change => self.change(),
             Shape::Publish(space) => self.publish_new(space),
             Shape::Switch => self.switch(),
@@ -98,41 +109,41 @@ impl<'m, 'c> Shaper<'m, 'c> {
         })
     }
 
-    pub(super) fn setting(&self, space: Space, reach: Reach, of_machine: bool) -> Setting<'m> {
-        Setting {
+    pub(super) fn context(&self, space: Space, reach: Reach, global_tag: bool) -> PlanContext<'m> {
+        PlanContext {
             model: self.model,
             machine: self.machine,
             space,
             reach,
-            of_machine,
+            global_tag,
             entering: false,
         }
     }
 
     /// The settings that a flush of this reach can find itself in, by the tag's reach.
-    pub(super) fn settings(&self, space: Space, reach: Reach) -> Vec<Setting<'m>> {
-        let any = self.setting(space, reach, true);
+    pub(super) fn contexts(&self, space: Space, reach: Reach) -> Vec<PlanContext<'m>> {
+        let any = self.context(space, reach, true);
         if space == Space::Kernel || reach == Reach::Here {
             return vec![any];
         }
         if !any.has_tag(true) {
             // Without any tag there is nothing that could mean another space elsewhere.
-            return vec![self.setting(space, reach, !any.has_tag(false))];
+            return vec![self.context(space, reach, !any.has_tag(false))];
         }
         if any.has_tag(false) {
-            vec![any, self.setting(space, reach, false)]
+            vec![any, self.context(space, reach, false)]
         } else {
             vec![any]
         }
     }
 
     /// Whether one instruction of this CPU reaches the others.
-    pub(super) fn direct(&mut self, setting: &Setting<'_>) -> bool {
-        let all = Need {
-            of: Of::Everything,
+    pub(super) fn direct(&mut self, context: &PlanContext<'_>) -> bool {
+        let all = Demand {
+            extent: Extent::Everything,
             ..negative_too(LEAF_AND_WALK)
         };
-        setting.reach == Reach::Here || self.chooser.choose(setting, all).is_some()
+        context.reach == Reach::Here || self.chooser.choose(context, all).is_some()
     }
 
     /// A flush: by instructions of this CPU where they reach, else here and then by interrupts.
@@ -141,12 +152,12 @@ impl<'m, 'c> Shaper<'m, 'c> {
         space: Space,
         reach: Reach,
         shape: impl Fn(Space, Reach) -> Shape,
-        node: impl Fn(&mut Self, &Setting<'m>) -> Option<Node>,
+        node: impl Fn(&mut Self, &PlanContext<'m>) -> Option<Node>,
     ) -> Option<Node> {
         let mut nodes = Vec::new();
-        for setting in self.settings(space, reach) {
-            if self.direct(&setting) {
-                nodes.extend(node(self, &setting));
+        for context in self.contexts(space, reach) {
+            if self.direct(&context) {
+                nodes.extend(node(self, &context));
                 continue;
             }
             let here = Node::Call(shape(space, Reach::Here));
@@ -154,16 +165,18 @@ impl<'m, 'c> Shaper<'m, 'c> {
                 Shape::Pass(..) | Shape::Folding(..) => {}
                 Shape::Finish(..) => nodes.push(here),
                 // Parked CPUs are told as well.
-                Shape::Teardown(..) if setting.of_machine => nodes.push(here),
-                _ => nodes.push(seq([Some(here), others_owe(space)].into_iter().flatten())),
+                Shape::Teardown(..) if context.global_tag => nodes.push(here),
+                _ => nodes.push(seq([Some(here), deferred_on_others(space)]
+                    .into_iter()
+                    .flatten())),
             }
         }
         either(nodes)
     }
 
-    pub(super) fn choose(&mut self, setting: &Setting<'_>, need: Need) -> Rc<Choice> {
-        self.chooser.choose(setting, need).unwrap_or_else(|| {
-            let gap = (setting.space, setting.reach, need);
+    pub(super) fn choose(&mut self, context: &PlanContext<'_>, demand: Demand) -> Rc<Choice> {
+        self.chooser.choose(context, demand).unwrap_or_else(|| {
+            let gap = (context.space, context.reach, demand);
             if !self.gaps.contains(&gap) {
                 self.gaps.push(gap);
             }
@@ -171,9 +184,9 @@ impl<'m, 'c> Shaper<'m, 'c> {
         })
     }
 
-    pub(super) fn publish(&self, setting: &Setting<'_>) -> Node {
+    pub(super) fn publish(&self, context: &PlanContext<'_>) -> Node {
         Node::Publish {
-            barrier: self.publisher(setting.holders()),
+            barrier: self.publisher(context.agents()),
         }
     }
 
@@ -208,12 +221,12 @@ impl<'m, 'c> Shaper<'m, 'c> {
     }
 
     /// One entry: a straight line.
-    fn page(&mut self, setting: &Setting<'m>) -> Node {
-        let with = |cx: &mut Self, need| {
-            let choice = cx.choose(setting, need);
+    fn page(&mut self, context: &PlanContext<'m>) -> Node {
+        let with = |builder: &mut Self, demand| {
+            let choice = builder.choose(context, demand);
             let staged = Staged::of([&choice]);
-            let part = Part::Page { walk: need.walk };
-            cx.at_once(setting, (&choice, &staged), choice.hint, part)
+            let part = Part::Page { walk: demand.walk };
+            builder.at_once(context, (&choice, &staged), choice.hint, part)
         };
         let both = with(self, LEAF_AND_WALK);
         Node::select(Test::Walk, both, with(self, LEAF))
@@ -222,36 +235,37 @@ impl<'m, 'c> Shaper<'m, 'c> {
     /// The instructions of a choice, each stage when the one before is complete.
     fn at_once(
         &mut self,
-        setting: &Setting<'m>,
+        context: &PlanContext<'m>,
         (choice, staged): (&Choice, &Staged),
         hint: bool,
         part: Part,
     ) -> Node {
-        let issued = |means: &Vec<Means>| seq(issues(setting, means.iter(), hint, true));
+        let issued =
+            |candidates: &Vec<Candidate>| seq(issues(context, candidates.iter(), hint, true));
         let parts = staged
             .now
             .iter()
-            .map(|means| (means.as_slice(), issued(means)));
-        let (steps, _) = self.in_turn(setting, parts);
+            .map(|candidates| (candidates.as_slice(), issued(candidates)));
+        let (steps, _) = self.in_turn(context, parts);
         let steps = guarded(self.model, choice, seq(steps));
-        seq([self.publish(setting), steps]
+        seq([self.publish(context), steps]
             .into_iter()
-            .chain(self.requires(setting, part)))
+            .chain(self.requires(context, part)))
     }
 
     /// Everything of the space.
-    fn everything(&mut self, setting: &Setting<'m>) -> Node {
-        let with = |cx: &mut Self, need: Need| {
-            let choice = cx.choose(
-                setting,
-                Need {
-                    of: Of::Everything,
-                    ..need
+    fn everything(&mut self, context: &PlanContext<'m>) -> Node {
+        let with = |builder: &mut Self, demand: Demand| {
+            let choice = builder.choose(
+                context,
+                Demand {
+                    extent: Extent::Everything,
+                    ..demand
                 },
             );
-            let staged = Staged::everything(setting, &choice, need);
-            let part = Part::Everything { walk: need.walk };
-            cx.at_once(setting, (&choice, &staged), false, part)
+            let staged = Staged::everything(context, &choice, demand);
+            let part = Part::Everything { walk: demand.walk };
+            builder.at_once(context, (&choice, &staged), false, part)
         };
         let both = with(self, negative_too(LEAF_AND_WALK));
         Node::select(Test::Walk, both, with(self, negative_too(LEAF)))
@@ -259,36 +273,36 @@ impl<'m, 'c> Shaper<'m, 'c> {
 
     /// Everything of the space, and what binds its tag. The CPUs that flush may have left the space long ago, so nothing
     /// depends on what is loaded.
-    fn teardown(&mut self, loaded: &Setting<'m>) -> Node {
-        let setting = &Setting {
+    fn teardown(&mut self, loaded: &PlanContext<'m>) -> Node {
+        let context = &PlanContext {
             entering: true,
             ..*loaded
         };
-        let choice = self.choose(setting, TEARDOWN);
-        let staged = Staged::everything(setting, &choice, TEARDOWN);
+        let choice = self.choose(context, TEARDOWN);
+        let staged = Staged::everything(context, &choice, TEARDOWN);
         self.at_once(loaded, (&choice, &staged), false, Part::Teardown)
     }
 }
 
 /// Everything that a space can have left.
-pub const TEARDOWN: Need = Need {
+pub const TEARDOWN: Demand = Demand {
     leaf: true,
     walk: true,
     negative: Levels::ALL,
     root: true,
-    of: Of::Everything,
+    extent: Extent::Everything,
 };
 
 /// The same, with negative entries.
-pub fn negative_too(need: Need) -> Need {
-    Need {
+pub fn negative_too(demand: Demand) -> Demand {
+    Demand {
         negative: Levels::ALL,
-        ..need
+        ..demand
     }
 }
 
 /// What lazy and parked CPUs owe when active ones are interrupted.
-fn others_owe(space: Space) -> Option<Node> {
+fn deferred_on_others(space: Space) -> Option<Node> {
     let parked = Deferred::INACTIVE_UNTIL_LOAD;
     (space == Space::User).then(|| {
         Node::select(

@@ -1,10 +1,10 @@
 //! What the runtime keeps for each CPU.
 
-use crate::counters::Counters;
-use crate::cpus::{CpuMask, no_cpus};
+use crate::cpu::message::Outbox;
 use crate::deferred::{AsidSlots, LoadedTag, SLOTS};
-use crate::message::Outbox;
+use crate::mask::{CpuMask, no_cpus};
 use crate::request::SpaceId;
+use crate::stats::CpuStats;
 use crate::sync::{Barrier, Own, Word, const_fn};
 
 /// What the runtime keeps for a CPU: the platform holds one for each.
@@ -28,7 +28,7 @@ pub struct CpuTlb<S: CpuMask> {
     /// What this CPU asks of others.
     pub(crate) outbox: Outbox,
     /// What happened here.
-    pub(crate) counters: Counters,
+    pub(crate) stats: CpuStats,
 }
 
 impl<S: CpuMask> CpuTlb<S> {
@@ -46,7 +46,7 @@ impl<S: CpuMask> CpuTlb<S> {
                 leaving_tag: Word::new(0),
                 inbox: no_cpus(),
                 outbox: Outbox::new(),
-                counters: Counters::new(),
+                stats: CpuStats::new(),
             }
         }
     }

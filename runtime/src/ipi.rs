@@ -6,11 +6,11 @@
 //! two CPUs that ask each other both get their answer.
 
 use crate::backend::Backend;
-use crate::cpus::{CpuId, CpuMask, SharedCpuMask};
+use crate::cpu::CpuTlb;
+use crate::cpu::Message;
 use crate::deferred::Deferred;
 use crate::deferred::{AsidSlot, SLOTS};
-use crate::local::CpuTlb;
-use crate::message::Message;
+use crate::mask::{CpuId, CpuMask, SharedCpuMask};
 use crate::mmu::Mmu;
 use crate::platform::Platform;
 use crate::request::SpaceId;
@@ -50,7 +50,7 @@ impl<P: Platform> Mmu<P> {
                 sent.remove(other);
             }
         }
-        here.counters.sent.count(sent.count() as u64);
+        here.stats.sent.count(sent.count() as u64);
         if !sent.is_empty() {
             self.platform.send_ipi(&sent);
         }
@@ -85,9 +85,9 @@ impl<P: Platform> Mmu<P> {
         for sender in from.iter() {
             let mut place = Ranges::new();
             let message = self.platform.cpu(sender).outbox.read(&mut place);
-            here.counters.received.count(1);
+            here.stats.received.count(1);
             let in_vain = !self.obey(cpu, here, &message);
-            here.counters.vain.count(u64::from(in_vain));
+            here.stats.spurious.count(u64::from(in_vain));
             here.inbox.remove(sender, Barrier::Acknowledge);
         }
     }
@@ -158,7 +158,7 @@ impl<P: Platform> Mmu<P> {
         if followed.wrapping_add(1) == generation || ends {
             self.deliver(cpu, here, &self.with_own_tag(request, line));
         } else {
-            here.counters.full_debt.count(1);
+            here.stats.full_deferred.count(1);
             self.deliver(
                 cpu,
                 here,

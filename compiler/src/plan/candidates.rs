@@ -1,22 +1,22 @@
 //! What can be done: every primitive with its effect, cut into cells.
 //!
-//! In: a [`Setting`]. Out: the [`Means`], in the order of the definition, each with the machines that have it. Holds:
+//! In: a [`PlanContext`]. Out: the [`Candidate`], in the order of the definition, each with the machines that have it. Holds:
 //! `when` is evaluated, and an erratum has taken away what it weakens, unless its own workaround follows, which is then
 //! recorded with the means whether the machine has the erratum or not. A means that drops one set of a cache at a time is there as the loop over all sets.
 
 use std::rc::Rc;
 
 use tlbc_facts::cells::Cells;
-use tlbc_facts::clause::{Most, Stride, What, Whose};
+use tlbc_facts::clause::{EntryKinds, MaxCount, RunUnit, TagSelector};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
 
-use super::answers::Answers;
-use super::asked::outcomes;
+use super::context::PlanContext;
 use super::drops::Part;
-pub use super::setting::Setting;
-use crate::model::{Drops, Instr, Kind, LevelSel, Machine, Model, Source, Value, Which};
+use super::flags::KnownFlags;
+use super::symbolic::outcomes;
+use crate::model::{AddressSelector, Drops, Instr, Kind, LevelSel, Machine, Model, Source, Value};
 
 /// How a means is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,7 +61,7 @@ impl How {
 
 /// Which entries a means names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Names {
+pub enum Addressing {
     /// Those that contain one address.
     One,
     /// Those that contain an address of a run.
@@ -69,9 +69,9 @@ pub enum Names {
         /// The least count.
         least: u64,
         /// The largest.
-        most: Most,
+        most: MaxCount,
         /// What is counted.
-        stride: Stride,
+        stride: RunUnit,
         /// The operand that counts.
         operand: usize,
     },
@@ -81,7 +81,7 @@ pub enum Names {
 
 /// One way to drop entries.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Means {
+pub struct Candidate {
     /// How.
     pub how: How,
     /// Whose mappings it is for.
@@ -91,7 +91,7 @@ pub struct Means {
     /// That tag, where it is always the same.
     pub tag: Option<u64>,
     /// What it names.
-    pub names: Names,
+    pub addressing: Addressing,
     /// Whether it drops leaf entries of the level that it is given alone.
     pub exact: bool,
     /// When it is issued: 0 at the start, `n` when what is issued at the stages before is complete.
@@ -103,7 +103,7 @@ pub struct Means {
     /// What of `cells` goes for every address.
     pub everywhere: Rc<[Cells]>,
     /// Tag classes whose leaves are all put off: this, other, global.
-    pub puts_off: u8,
+    pub deferred_classes: u8,
     /// What it costs.
     pub cost: u64,
     /// The barriers after which it is done.
@@ -116,14 +116,14 @@ pub struct Means {
 #[derive(Debug)]
 pub struct Variant {
     /// The answers under which it is as it is.
-    pub when: Answers,
+    pub when: KnownFlags,
     /// The means.
-    pub means: Means,
+    pub candidate: Candidate,
 }
 
 /// What a means is made of.
 #[derive(Clone, Copy)]
-enum Way {
+enum Origin {
     /// An instruction.
     Issue(Primitive),
     /// An instruction for the first set, and one for the rest.
@@ -132,45 +132,49 @@ enum Way {
     Debts,
 }
 
-impl Setting<'_> {
+impl PlanContext<'_> {
     /// Every means that some machine has. On this CPU: local forms and debts, and wider forms if `widened`.
     /// On others: wide forms, where the policy has not ruled them out. Asks nothing of this setting's machine.
     pub fn pool(&self, widened: bool) -> Vec<Variant> {
-        let of_reach = |local: bool| self.ways().into_iter().map(move |way| (way, local));
-        let mut ways: Vec<(Way, bool)> = Vec::new();
+        let of_reach = |local: bool| self.origins().into_iter().map(move |way| (way, local));
+        let mut origins: Vec<(Origin, bool)> = Vec::new();
         match self.reach {
             Reach::Here => {
-                ways.extend(of_reach(true));
+                origins.extend(of_reach(true));
                 if widened {
-                    ways.extend(of_reach(false));
+                    origins.extend(of_reach(false));
                 }
-                ways.push((Way::Debts, true));
+                origins.push((Origin::Debts, true));
             }
-            Reach::Wide => ways.extend(of_reach(false)),
+            Reach::Wide => origins.extend(of_reach(false)),
         }
         let mut pool = Vec::new();
-        for (way, local) in ways {
+        for (way, local) in origins {
             let outcomes = outcomes(self.machine.needs(), |machine| {
-                let setting = Setting { machine, ..*self };
-                setting.means_of(way, local)
+                let context = PlanContext { machine, ..*self };
+                context.means_of(way, local)
             });
-            for (when, means) in outcomes {
-                pool.extend(means.into_iter().map(|means| Variant { when, means }));
+            for (when, candidates) in outcomes {
+                pool.extend(
+                    candidates
+                        .into_iter()
+                        .map(|candidate| Variant { when, candidate }),
+                );
             }
         }
         pool
     }
 
     /// The means of a pool on a machine of which all is decided.
-    pub fn means(&self, widened: bool) -> Vec<Means> {
+    pub fn candidates(&self, widened: bool) -> Vec<Candidate> {
         let known = self.machine.known();
         let mut pool = self.pool(widened);
         pool.retain(|variant| known.and(variant.when).is_some());
-        pool.into_iter().map(|variant| variant.means).collect()
+        pool.into_iter().map(|variant| variant.candidate).collect()
     }
 
     /// What instructions there are that a flush can use, and loops over sets, in the order of the file.
-    fn ways(&self) -> Vec<Way> {
+    fn origins(&self) -> Vec<Origin> {
         let flushing = self.model.invalidates.iter().enumerate();
         let flushing = flushing.filter(|(_, it)| it.writes_entry.is_none());
         let primitives = flushing.flat_map(|(invalidate, it)| {
@@ -179,19 +183,19 @@ impl Setting<'_> {
         });
         let by_set = |primitive: &Primitive| {
             let mut drops = self.clauses(*primitive).iter();
-            drops.any(|d| d.which.value == Which::OneSet)
+            drops.any(|d| d.which.value == AddressSelector::OneSet)
         };
         let (of_sets, whole): (Vec<Primitive>, Vec<Primitive>) = primitives.partition(by_set);
         let only_sets = |primitive: Primitive| {
             let mut drops = self.clauses(primitive).iter();
-            drops.all(|d| d.which.value == Which::OneSet)
+            drops.all(|d| d.which.value == AddressSelector::OneSet)
         };
         let loops = of_sets.iter().flat_map(|&first| {
             let rest = of_sets.iter().copied();
             let rest = rest.filter(move |&rest| first == rest || only_sets(rest));
-            rest.map(move |rest| Way::Sets(first, rest))
+            rest.map(move |rest| Origin::Sets(first, rest))
         });
-        whole.into_iter().map(Way::Issue).chain(loops).collect()
+        whole.into_iter().map(Origin::Issue).chain(loops).collect()
     }
 
     fn clauses(&self, primitive: Primitive) -> &[Drops] {
@@ -199,24 +203,27 @@ impl Setting<'_> {
     }
 
     /// The means of a way on this setting's machine, at each stage.
-    fn means_of(&self, way: Way, local: bool) -> Vec<Means> {
-        let means = match way {
-            Way::Issue(primitive) => {
+    fn means_of(&self, way: Origin, local: bool) -> Vec<Candidate> {
+        let candidates = match way {
+            Origin::Issue(primitive) => {
                 let views = self.views_given(primitive, local).into_iter();
                 views
                     .filter_map(|view| self.issue(primitive, view))
                     .collect()
             }
-            Way::Sets(first, rest) => {
+            Origin::Sets(first, rest) => {
                 let rest_views = self.views_given(rest, local);
                 let views = self.views_given(first, local).into_iter();
                 let both = views.filter(|view| rest_views.contains(view));
                 both.filter_map(|view| self.loop_over_sets(first, rest, view))
                     .collect()
             }
-            Way::Debts => self.debts(),
+            Origin::Debts => self.deferrals(),
         };
-        means.into_iter().flat_map(|m| self.at_stages(m)).collect()
+        candidates
+            .into_iter()
+            .flat_map(|m| self.at_stages(m))
+            .collect()
     }
 
     /// The views for which an instruction is a means of that reach: none where it is not one, and `None` where it
@@ -228,9 +235,9 @@ impl Setting<'_> {
         {
             return Vec::new();
         }
-        let holders = it.reach(self.machine);
-        if Agents::CORE.covers(holders) != local
-            || holders.and(self.holders()).is_empty()
+        let agents = it.reach(self.machine);
+        if Agents::CORE.covers(agents) != local
+            || agents.and(self.agents()).is_empty()
             || self.reach == Reach::Wide && !self.may_broadcast()
             || self.never_done(Instr::Invalidate(primitive.invalidate))
         {
@@ -245,7 +252,7 @@ impl Setting<'_> {
         }
     }
 
-    fn issue(&self, primitive: Primitive, view: Option<usize>) -> Option<Means> {
+    fn issue(&self, primitive: Primitive, view: Option<usize>) -> Option<Candidate> {
         let it = &self.model.invalidates[primitive.invalidate];
         let drops = self.clauses(primitive);
         let cells = |hint, part| self.drops(primitive, drops, view, hint, part);
@@ -255,13 +262,13 @@ impl Setting<'_> {
                 .iter()
                 .any(|f| f.value == Value::Source(Source::Hint))
         });
-        let names = self.names(it.template.operands.as_slice(), drops)?;
-        Some(Means {
+        let addressing = self.addressing(it.template.operands.as_slice(), drops)?;
+        Some(Candidate {
             how: How::Issue(primitive),
             space: self.space,
             view,
             tag: self.fixed_tag(),
-            names,
+            addressing,
             exact: drops.iter().any(|d| d.leaf == Some(LevelSel::Given)),
             stage: 0,
             cells: cells(None, Part::Whole).into(),
@@ -274,7 +281,7 @@ impl Setting<'_> {
                 Rc::default()
             },
             everywhere: cells(None, Part::Everywhere).into(),
-            puts_off: 0,
+            deferred_classes: 0,
             cost: it.cost,
             after: self.done_after(primitive.invalidate),
             workarounds: self.workarounds(Instr::Invalidate(primitive.invalidate)),
@@ -288,7 +295,7 @@ impl Setting<'_> {
         first: Primitive,
         rest: Primitive,
         view: Option<usize>,
-    ) -> Option<Means> {
+    ) -> Option<Candidate> {
         let count = self.sets(self.clauses(first));
         let (head, tail) = (self.issue(first, view)?, self.issue(rest, view)?);
         if count == 1 && first != rest || head.after != tail.after {
@@ -302,9 +309,9 @@ impl Setting<'_> {
         let cells: Rc<[Cells]> = (head.cells.iter().zip(&a).zip(both))
             .map(|((all, of_set), both)| all.without(of_set).union(&both))
             .collect();
-        Some(Means {
+        Some(Candidate {
             how: How::Sets { first, rest, count },
-            names: Names::Everything,
+            addressing: Addressing::Everything,
             everywhere: Rc::clone(&cells),
             cells,
             cost: head
@@ -316,7 +323,9 @@ impl Setting<'_> {
 
     /// Of how many sets the caches consist that the clauses drop one set of.
     fn sets(&self, drops: &[Drops]) -> u64 {
-        let of_set = drops.iter().filter(|d| d.which.value == Which::OneSet);
+        let of_set = drops
+            .iter()
+            .filter(|d| d.which.value == AddressSelector::OneSet);
         let counts = of_set.flat_map(|d| {
             let stores = d
                 .stores
@@ -340,57 +349,59 @@ impl Setting<'_> {
         Level::all().filter(hinted).collect()
     }
 
-    fn names(&self, operands: &[usize], drops: &[Drops]) -> Option<Names> {
+    fn addressing(&self, operands: &[usize], drops: &[Drops]) -> Option<Addressing> {
         let counting = operands
             .iter()
             .copied()
             .find(|&operand| self.model.operands[operand].names.is_some());
-        let mut names = Names::Everything;
+        let mut addressing = Addressing::Everything;
         for d in drops.iter().filter(|d| d.when.holds(self.machine)) {
             match d.which.value {
-                Which::OnePage => names = Names::One,
-                Which::Run {
+                AddressSelector::OnePage => addressing = Addressing::One,
+                AddressSelector::Run {
                     least,
                     most,
                     stride,
                 } => {
-                    names = Names::Run {
+                    addressing = Addressing::Run {
                         least,
                         most,
                         stride,
                         operand: counting?,
                     };
                 }
-                Which::Everything | Which::OneSet | Which::Subtree => {}
+                AddressSelector::Everything
+                | AddressSelector::OneSet
+                | AddressSelector::Subtree => {}
             }
         }
-        Some(names)
+        Some(addressing)
     }
 
     /// What can be put off instead of being dropped now.
-    pub fn debts(&self) -> Vec<Means> {
-        let mut debts = Vec::new();
+    pub fn deferrals(&self) -> Vec<Candidate> {
+        let mut deferrals = Vec::new();
         let views = self.views();
-        let owe = |how, view: Option<usize>, whose: Whose| Means {
+        let defer = |how, view: Option<usize>, whose: TagSelector| Candidate {
             how,
             space: self.space,
             view,
             tag: None,
-            names: Names::Everything,
+            addressing: Addressing::Everything,
             exact: false,
             stage: 0,
             cells: (views.iter())
                 .map(|&v| {
-                    let whose = Whose {
+                    let whose = TagSelector {
                         this: whose.this && view == Some(v),
                         ..whose
                     };
-                    Cells::of(What::LEAF_AND_WALK, whose, Agents::SELF)
+                    Cells::of(EntryKinds::LEAF_AND_WALK, whose, Agents::SELF)
                 })
                 .collect(),
             hinted: Rc::default(),
             everywhere: vec![Cells::NONE; views.len()].into(),
-            puts_off: whose.bits(),
+            deferred_classes: whose.bits(),
             cost: 0,
             after: Vec::new(),
             workarounds: Vec::new(),
@@ -398,26 +409,26 @@ impl Setting<'_> {
         // Among the other tags are those of every kind.
         let mut tags = self.tags().peekable();
         if tags.peek().is_some() && tags.all(|tag| tag.invalidated_lazily.is_some()) {
-            let others = Whose {
+            let others = TagSelector {
                 this: false,
                 other: true,
                 global: false,
             };
-            debts.push(owe(How::InvalidateOtherTags, None, others));
+            deferrals.push(defer(How::InvalidateOtherTags, None, others));
         }
         if self.space == Space::User {
             for &view in &views {
-                if !self.model.user.views[view].loaded && self.resume_drops(view) {
-                    debts.push(owe(How::DeferView, Some(view), Whose::THIS));
+                if !self.model.user.views[view].loaded && self.return_drops(view) {
+                    deferrals.push(defer(How::DeferView, Some(view), TagSelector::THIS));
                 }
             }
         }
-        debts
+        deferrals
     }
 
     /// Whether the return to user code loads this view and can drop everything under its tag.
-    fn resume_drops(&self, view: usize) -> bool {
-        let mut loads = self.model.resume.loads.iter();
+    fn return_drops(&self, view: usize) -> bool {
+        let mut loads = self.model.return_to_user.loads.iter();
         loads.any(|l| {
             l.view == view
                 && l.when.holds(self.machine)
@@ -442,7 +453,7 @@ pub fn load_drops(model: &Model, load: usize, machine: impl Machine, keep: bool)
         d.leaf == Some(LevelSel::Any)
             && d.walk == Some(LevelSel::Any)
             && (d.negative == Some(LevelSel::Any) || !model.caches.invalid_cached)
-            && d.which.value == Which::Everything
+            && d.which.value == AddressSelector::Everything
             && d.whose.value.this
             && d.when.holds_with(machine, false, keep)
     })

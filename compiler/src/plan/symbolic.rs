@@ -6,22 +6,22 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::answers::{Answers, Flag, Needs};
+use super::flags::{Flag, KnownFlags, Needs};
 use crate::model::{Config, Machine};
 
 /// A machine of which only that is decided what was asked. A flag that can be either is off at first.
 #[derive(Debug)]
-pub struct Asked<'m> {
+pub struct SymbolicMachine<'m> {
     needs: &'m Needs,
-    known: Cell<Answers>,
+    known: Cell<KnownFlags>,
     /// Each question with its answer, also those that were asked before.
     log: RefCell<Vec<(Flag, bool)>>,
     /// What was known before a free answer, with the other answer.
-    others: RefCell<Vec<Answers>>,
+    others: RefCell<Vec<KnownFlags>>,
 }
 
-impl<'m> Asked<'m> {
-    fn new(needs: &'m Needs, known: Answers) -> Self {
+impl<'m> SymbolicMachine<'m> {
+    fn new(needs: &'m Needs, known: KnownFlags) -> Self {
         Self {
             needs,
             known: Cell::new(known),
@@ -32,7 +32,7 @@ impl<'m> Asked<'m> {
 
     /// A machine of which all is decided.
     pub fn decided(needs: &'m Needs, config: Config) -> Self {
-        Self::new(needs, Answers::of(config))
+        Self::new(needs, KnownFlags::of(config))
     }
 
     /// What flags need of each other.
@@ -41,7 +41,7 @@ impl<'m> Asked<'m> {
     }
 
     /// What is decided.
-    pub fn known(&self) -> Answers {
+    pub fn known(&self) -> KnownFlags {
         self.known.get()
     }
 
@@ -73,15 +73,17 @@ impl<'m> Asked<'m> {
     }
 
     /// What is known from the questions after a mark alone.
-    pub fn known_since(&self, mark: usize) -> Answers {
+    pub fn known_since(&self, mark: usize) -> KnownFlags {
         let log = self.log.borrow();
         let asked = log[mark..].iter();
-        let answers = asked.fold(Answers::default(), |all, (flag, on)| all.with(*flag, *on));
+        let answers = asked.fold(KnownFlags::default(), |all, (flag, on)| {
+            all.with(*flag, *on)
+        });
         self.needs.follow(answers).unwrap_or(answers)
     }
 }
 
-impl Machine for &Asked<'_> {
+impl Machine for &SymbolicMachine<'_> {
     fn has(self, feature: usize) -> bool {
         self.ask(Flag::feature(feature))
     }
@@ -96,11 +98,14 @@ impl Machine for &Asked<'_> {
 }
 
 /// All that a computation can come to, each with the answers under which it does.
-pub fn outcomes<R>(needs: &Needs, mut compute: impl FnMut(&Asked<'_>) -> R) -> Vec<(Answers, R)> {
-    let mut open = vec![Answers::default()];
+pub fn outcomes<R>(
+    needs: &Needs,
+    mut compute: impl FnMut(&SymbolicMachine<'_>) -> R,
+) -> Vec<(KnownFlags, R)> {
+    let mut open = vec![KnownFlags::default()];
     let mut all = Vec::new();
     while let Some(known) = open.pop() {
-        let asked = Asked::new(needs, known);
+        let asked = SymbolicMachine::new(needs, known);
         let result = compute(&asked);
         all.push((asked.known(), result));
         open.append(&mut asked.others.into_inner());
@@ -121,7 +126,7 @@ pub enum Known<R> {
 
 impl<R: Clone> Known<R> {
     /// What it comes to for a machine, where that is known.
-    pub fn get(&self, asked: &Asked<'_>) -> Option<R> {
+    pub fn get(&self, asked: &SymbolicMachine<'_>) -> Option<R> {
         match self {
             Known::Unknown => None,
             Known::Is(result) => Some(result.clone()),
@@ -132,7 +137,7 @@ impl<R: Clone> Known<R> {
     /// Remembers what it came to.
     pub fn insert(&mut self, path: &[(Flag, bool)], result: R) {
         let mut at = self;
-        let mut seen = Answers::default();
+        let mut seen = KnownFlags::default();
         for &(flag, answer) in path {
             if seen.get(flag).is_some() {
                 continue;
@@ -156,7 +161,7 @@ mod tests {
     #[test]
     fn a_flag_counts_only_where_it_is_asked_for() {
         // The first of many that is on decides.
-        let first = |machine: &Asked<'_>| (0..20).find(|&feature| machine.has(feature));
+        let first = |machine: &SymbolicMachine<'_>| (0..20).find(|&feature| machine.has(feature));
         let all = outcomes(&Needs::default(), first);
         assert_eq!(all.len(), 21);
         for (when, found) in all {
@@ -169,7 +174,7 @@ mod tests {
     fn what_is_known_is_not_computed_again() {
         let mut known = Known::Unknown;
         let mut computed = 0;
-        let mut of_two = |machine: &Asked<'_>| {
+        let mut of_two = |machine: &SymbolicMachine<'_>| {
             known.get(machine).unwrap_or_else(|| {
                 computed += 1;
                 let mark = machine.mark();

@@ -1,0 +1,501 @@
+//! ASIDs: which tag a space has on a CPU, and when a tag may be given to another space.
+//!
+//! A tag is never used for another space before everything under it is gone from every CPU that will load it:
+//!
+//! * slots of a CPU: the CPU flushes the tag before it loads another space under it
+//!   ([`AsidSlots`](crate::deferred::AsidSlots));
+//! * generations: when no tag is left a new generation begins, and each CPU flushes everything before its next load. Tags that a
+//!   CPU may still use stay reserved: of the space that it runs, and during a switch also of the space that it leaves. So a
+//!   space never has two tags that some CPU can use;
+//! * one for life: given back at the end of the space, after the flush of its end;
+//! * the root: the address of the top table, which no other space has while the space lives.
+//!
+//! A pin keeps a tag across generations for devices that were given it. Pins belong to a space and are counted; they end with
+//! the space.
+//!
+//! Source: Linux 0ebea8088095, where two threads of a space ran under different tags after a second rollover; the comments
+//! in the same file (`mm/context.c`) on pinned tags, and on the flush after a rollover, which is claimed under the lock.
+
+use crate::backend::{TagSource, TagValues, Tags};
+use crate::cpu::CpuTlb;
+use crate::fault::{Fault, is_back};
+use crate::mask::CpuMask;
+use crate::request::Tag;
+use crate::space::AddressSpace;
+use crate::sync::{Barrier, Lock, Own, Word, const_fn, first_count};
+
+/// No tag is left, and none will be before a space ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoTag;
+
+/// The space has no pin that could be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotPinned;
+
+impl core::fmt::Display for NoTag {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("no tag is left")
+    }
+}
+
+impl core::error::Error for NoTag {}
+
+impl core::fmt::Display for NotPinned {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the tag of the space is not pinned")
+    }
+}
+
+impl core::error::Error for NotPinned {}
+
+/// A global tag is kept in one word with its generation, the tag in the low bits. Of wider tags only those of this width are
+/// given out.
+const VALUE_BITS: u32 = 16;
+/// The rest of the word.
+const GENERATION_BITS: u32 = 64 - VALUE_BITS;
+
+/// Returns the tag without its generation.
+pub(crate) const fn value(tag: u64) -> u64 {
+    tag & ((1 << VALUE_BITS) - 1)
+}
+
+/// Returns whether a tag is of this generation.
+fn is_of(tag: u64, generation: u64) -> bool {
+    let of = tag >> VALUE_BITS;
+    if is_back(Fault::ComparesHalfGenerations) {
+        return of & u64::from(u32::MAX) == generation;
+    }
+    of == generation
+}
+
+/// Returns the generation of a count.
+const fn present(count: u64) -> u64 {
+    match count % (1 << GENERATION_BITS) {
+        0 => 1,
+        generation => generation,
+    }
+}
+
+impl TagValues {
+    /// Returns the `nth` of the values.
+    #[must_use]
+    #[inline]
+    pub fn nth(&self, nth: u64) -> Option<u64> {
+        let mut left = nth;
+        let mut value = self.first;
+        if self.views == 0 {
+            let value = self.first.checked_add(nth)?;
+            return (value <= self.last).then_some(value);
+        }
+        while value <= self.last {
+            if value & self.views == 0 {
+                if left == 0 {
+                    return Some(value);
+                }
+                left -= 1;
+            }
+            value = value.checked_add(1)?;
+        }
+        None
+    }
+
+    /// Returns whether a value may be given out.
+    const fn is_whole(&self, value: u64) -> bool {
+        value & self.views == 0
+    }
+}
+
+/// Which global tags there are, and the memory in which it is noted which are taken and which are pinned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AsidMap<'m> {
+    /// First the bits of those that are taken, then as many of those that are pinned.
+    words: &'m [Word],
+    values: Option<TagValues>,
+    /// The tags that CPUs may use at once: each the one that it runs, and in a switch the one that it leaves.
+    most_used: u64,
+}
+
+impl<'m> AsidMap<'m> {
+    /// Returns the map of a machine with so many CPUs. With too little memory fewer tags are used.
+    pub fn new(tags: &Tags, words: &'m [Word], cpus: usize) -> Self {
+        let values = tags.global.and_then(|(values, source)| {
+            let kept = (words.len() / 2) as u64 * 64;
+            let end = values.first.saturating_add(kept);
+            let mut last = values.last.min(end.checked_sub(1)?);
+            if source == TagSource::Generations {
+                last = last.min((1 << VALUE_BITS) - 1);
+            }
+            Some(TagValues { last, ..values })
+        });
+        Self {
+            words,
+            values,
+            most_used: 2 * cpus as u64,
+        }
+    }
+
+    /// Returns whether there are more tags than CPUs may use at once and `more`, so that a rollover leaves one to give away.
+    pub fn has_more_than_used(&self, more: u64) -> bool {
+        let values = self.values;
+        values.is_some_and(|values| values.nth(self.most_used + more).is_some()) // counted from 0
+    }
+
+    fn word(&self, value: u64, pins: bool) -> Option<(&Word, u64)> {
+        let at = value.checked_sub(self.values?.first)?;
+        let half = self.words.len() / 2;
+        let word = self
+            .words
+            .get(at as usize / 64 + if pins { half } else { 0 })?;
+        Some((word, 1 << (at % 64)))
+    }
+
+    /// Marks a value, and returns whether it was free.
+    fn mark(&self, value: u64, pins: bool) -> bool {
+        let Some((word, bit)) = self.word(value, pins) else {
+            return false;
+        };
+        let free = word.get() & bit == 0;
+        word.put(word.get() | bit);
+        free
+    }
+
+    fn unmark(&self, value: u64, pins: bool) {
+        if let Some((word, bit)) = self.word(value, pins) {
+            word.put(word.get() & !bit);
+        }
+    }
+
+    fn is_marked(&self, value: u64, pins: bool) -> bool {
+        let word = self.word(value, pins);
+        word.is_some_and(|(word, bit)| word.get() & bit != 0)
+    }
+
+    /// Leaves only the pinned values taken.
+    fn free_all_but_pinned(&self) {
+        let (taken, pinned) = self.words.split_at(self.words.len() / 2);
+        for (taken, pinned) in taken.iter().zip(pinned) {
+            taken.put(pinned.get());
+        }
+    }
+}
+
+/// Gives out global tags: by generations, or one for the life of a space.
+///
+/// # Context
+///
+/// Every function but [`renew_running`](Self::renew_running) is called with the [lock](Self::lock) held.
+#[derive(Debug)]
+pub(crate) struct AsidAllocator {
+    pub(crate) lock: Lock,
+    /// Counts rollovers, in the [bits](GENERATION_BITS) that a value leaves of a word; never 0. It wraps after nine years of
+    /// a rollover every microsecond, each of which costs every CPU a flush of everything. Then a space that was not loaded
+    /// for 2^48 rollovers would be taken for one of the present generation.
+    generation: Word,
+    /// Where the last free value was found.
+    hint: Own,
+    /// How many spaces are pinned.
+    pinned: Own,
+    /// How often a new generation began.
+    pub(crate) rollovers: Own,
+}
+
+impl AsidAllocator {
+    const_fn! {
+        /// Returns the allocator of a machine on which no tag is taken.
+        pub const fn new() -> Self {
+            Self {
+                lock: Lock::new(),
+                generation: Word::new(present(first_count())),
+                hint: Own::new(0),
+                pinned: Own::new(0),
+                rollovers: Own::new(0),
+            }
+        }
+    }
+
+    fn is_present(&self, tag: u64) -> bool {
+        is_of(tag, self.generation.get())
+    }
+
+    /// Takes a free value.
+    pub fn find(&self, map: &AsidMap<'_>) -> Option<u64> {
+        let values = map.values?;
+        let hint = self.hint.get().max(values.first);
+        let mut candidates = (hint..=values.last).chain(values.first..hint);
+        let found = candidates.find(|&v| values.is_whole(v) && map.mark(v, false))?;
+        self.hint.put(found + 1);
+        Some(found)
+    }
+
+    /// Gives back what [`find`](Self::find) took.
+    pub fn give_back(map: &AsidMap<'_>, value: u64) {
+        map.unmark(value, false);
+    }
+
+    /// Has a CPU run a space whose tag is of the present generation, without the lock. Returns whether that was so.
+    pub fn renew_running<S: CpuMask>(&self, here: &CpuTlb<S>, space: &AddressSpace<S>) -> bool {
+        let (tag, running) = (space.tag.get(), here.running_tag.get());
+        if running == 0 || !self.is_present(tag) {
+            return false;
+        }
+        Self::leave_tag(here, running);
+        // A rollover sets what runs to 0, so that this fails when one comes in between.
+        here.running_tag.replace(running, tag, Barrier::RunTag)
+    }
+
+    /// Gives a space that is about to be loaded on a CPU a tag of the present generation, and reserves it. Where a generation
+    /// began after the CPU's last load, everything is flushed before this one.
+    pub fn renew<'c, S: CpuMask + 'c, I: Iterator<Item = &'c CpuTlb<S>>>(
+        &self,
+        map: &AsidMap<'_>,
+        here: &CpuTlb<S>,
+        space: &AddressSpace<S>,
+        cpus: impl Fn() -> I,
+    ) {
+        let running = match here.running_tag.get() {
+            0 => here.reserved_tag.get(),
+            running => running,
+        };
+        Self::leave_tag(here, running);
+        if !self.is_present(space.tag.get()) {
+            space.tag.put(self.next_tag(map, space, cpus));
+        }
+        here.running_tag.put(space.tag.get());
+        // Under the lock: a rollover that comes later sets it again, for the load after this one. Then the tag that is loaded
+        // is the one that was reserved here.
+        if !is_back(Fault::FlushesUnderOldRoot) && here.slots.take_rollover() {
+            here.slots.defer_everything();
+        }
+    }
+
+    /// From here on a rollover keeps this tag, too: it is loaded until the switch is over.
+    fn leave_tag<S: CpuMask>(here: &CpuTlb<S>, running: u64) {
+        if !is_back(Fault::FlushesUnderOldRoot) {
+            here.leaving_tag.put(running);
+        }
+    }
+
+    /// Returns the tag of a space in the present generation, or in the next.
+    fn next_tag<'c, S: CpuMask + 'c, I: Iterator<Item = &'c CpuTlb<S>>>(
+        &self,
+        map: &AsidMap<'_>,
+        space: &AddressSpace<S>,
+        cpus: impl Fn() -> I,
+    ) -> u64 {
+        let generation = || self.generation.get() << VALUE_BITS;
+        let old = space.tag.get();
+        if old != 0 {
+            let same = generation() | value(old);
+            let mut reserved = false;
+            // All that reserve it have to follow, or a later rollover keeps the older one.
+            for cpu in cpus() {
+                if cpu.reserved_tag.get() == old {
+                    cpu.reserved_tag.put(same);
+                    reserved = true;
+                }
+                reserved |= cpu.leaving_tag.replace(old, same, Barrier::RunTag);
+            }
+            let pinned = if is_back(Fault::PinsByValue) {
+                map.is_marked(value(old), true)
+            } else {
+                space.pins.get() != 0
+            };
+            if reserved || pinned || map.mark(value(old), false) {
+                return same;
+            }
+        }
+        loop {
+            if let Some(found) = self.find(map) {
+                return generation() | found;
+            }
+            self.roll_over(map, cpus());
+        }
+    }
+
+    /// Begins a new generation: only values that some CPU may use, and pinned ones, stay reserved.
+    fn roll_over<'c, S: CpuMask + 'c>(
+        &self,
+        map: &AsidMap<'_>,
+        cpus: impl Iterator<Item = &'c CpuTlb<S>>,
+    ) {
+        map.free_all_but_pinned();
+        self.generation.put(present(self.generation.get() + 1));
+        for cpu in cpus {
+            // A CPU that has loaded nothing since the last rollover still runs what was reserved then.
+            let running = match cpu.running_tag.swap(0, Barrier::RunTag) {
+                0 => cpu.reserved_tag.get(),
+                running => running,
+            };
+            for used in [running, cpu.leaving_tag.get()] {
+                if used != 0 {
+                    map.mark(value(used), false);
+                }
+            }
+            cpu.reserved_tag.put(running);
+            cpu.slots.roll_over();
+        }
+        self.rollovers.count(1);
+    }
+
+    /// Pins the tag of a space once more, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// When as many spaces are pinned as can be, since every CPU needs two tags that are not.
+    pub fn pin<'c, S: CpuMask + 'c, I: Iterator<Item = &'c CpuTlb<S>>>(
+        &self,
+        map: &AsidMap<'_>,
+        space: &AddressSpace<S>,
+        cpus: impl Fn() -> I,
+    ) -> Result<Tag, NoTag> {
+        if !self.is_present(space.tag.get()) {
+            space.tag.put(self.next_tag(map, space, cpus));
+        }
+        let tag = value(space.tag.get());
+        if space.pins.get() == 0 {
+            if !map.has_more_than_used(self.pinned.get() + 1) {
+                return Err(NoTag);
+            }
+            map.mark(tag, true);
+            self.pinned.count(1);
+        }
+        space.pins.put(space.pins.get() + 1);
+        Ok(Tag {
+            value: tag,
+            global: true,
+        })
+    }
+
+    /// Undoes one pin.
+    ///
+    /// # Errors
+    ///
+    /// When the space has none.
+    pub fn unpin<S: CpuMask>(
+        &self,
+        map: &AsidMap<'_>,
+        space: &AddressSpace<S>,
+    ) -> Result<(), NotPinned> {
+        match space.pins.get() {
+            0 => Err(NotPinned),
+            more if more > 1 && !is_back(Fault::PinsOnce) => {
+                space.pins.put(more - 1);
+                Ok(())
+            }
+            _ => {
+                self.end_pins(map, space);
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends all pins of a space: its tag may be given out after the next rollover.
+    pub fn end_pins<S: CpuMask>(&self, map: &AsidMap<'_>, space: &AddressSpace<S>) {
+        if space.pins.get() != 0 {
+            space.pins.put(0);
+            map.unmark(value(space.tag.get()), true);
+            self.pinned.put(self.pinned.get() - 1);
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::mask::CpuSet;
+    use crate::request::{Space, SpaceId};
+    use crate::space::Tagging;
+
+    type Cpu = CpuTlb<CpuSet<1>>;
+
+    fn space(id: u64) -> AddressSpace<CpuSet<1>> {
+        let tagging = Tagging::Generations;
+        AddressSpace::new(SpaceId(id), Space::User, (0, 0), tagging, 0)
+    }
+
+    fn tags(last: u64) -> Tags {
+        let values = TagValues {
+            first: 1,
+            last,
+            views: 0,
+        };
+        Tags {
+            per_cpu: None,
+            global: Some((values, TagSource::Generations)),
+        }
+    }
+
+    #[test]
+    fn a_rollover_keeps_the_tag_that_a_cpu_runs() {
+        let (asids, words) = (AsidAllocator::new(), [const { Word::new(0) }; 2]);
+        let (cpu, cpus) = (Cpu::new(), 1);
+        let map = AsidMap::new(&tags(3), &words, cpus);
+        assert!(map.has_more_than_used(0) && !map.has_more_than_used(1));
+        let all = || core::iter::once(&cpu);
+        let spaces = [2, 3, 4, 5].map(space);
+        for space in &spaces[..3] {
+            asids.renew(&map, &cpu, space, all);
+            cpu.leaving_tag.put(0);
+        }
+        assert_eq!(asids.rollovers.get(), 0);
+        // No tag is left; the third space's is loaded while the fourth gets one.
+        asids.renew(&map, &cpu, &spaces[3], all);
+        assert_eq!(asids.rollovers.get(), 1);
+        assert_ne!(value(spaces[3].tag.get()), value(spaces[2].tag.get()));
+        assert!(cpu.slots.take_everything() && !cpu.slots.take_everything());
+        assert!(!asids.is_present(spaces[2].tag.get()) && asids.is_present(spaces[3].tag.get()));
+        // What runs is of the present generation, so that no lock is taken.
+        assert!(asids.renew_running(&cpu, &spaces[3]));
+        assert!(!asids.renew_running(&cpu, &spaces[0]));
+    }
+
+    #[test]
+    fn no_space_gets_the_tag_that_another_cpu_runs() {
+        let (asids, words) = (AsidAllocator::new(), [const { Word::new(0) }; 2]);
+        let cpus = [Cpu::new(), Cpu::new()];
+        let map = AsidMap::new(&tags(5), &words, cpus.len());
+        let runs = space(2);
+        asids.renew(&map, &cpus[0], &runs, || cpus.iter());
+        for id in 3..20 {
+            let other = space(id);
+            asids.renew(&map, &cpus[1], &other, || cpus.iter());
+            assert_ne!(value(other.tag.get()), value(runs.tag.get()));
+        }
+        assert!(asids.rollovers.get() > 1);
+    }
+
+    #[test]
+    fn a_pinned_tag_survives_rollovers_until_its_last_pin_ends() {
+        let (asids, words) = (AsidAllocator::new(), [const { Word::new(0) }; 2]);
+        let cpu = Cpu::new();
+        let map = AsidMap::new(&tags(4), &words, 1);
+        let all = || core::iter::once(&cpu);
+        let device = space(2);
+        let pinned = asids.pin(&map, &device, all).unwrap();
+        assert_eq!(asids.pin(&map, &device, all), Ok(pinned));
+        // Every CPU needs two that are not pinned.
+        assert_eq!(asids.pin(&map, &space(3), all), Err(NoTag));
+        for id in 4..20 {
+            let other = space(id);
+            asids.renew(&map, &cpu, &other, all);
+            assert_ne!(value(other.tag.get()), pinned.value);
+        }
+        assert_eq!(asids.pin(&map, &device, all), Ok(pinned));
+        for _ in 0..3 {
+            assert_eq!(asids.unpin(&map, &device), Ok(()));
+        }
+        assert_eq!(asids.unpin(&map, &device), Err(NotPinned));
+    }
+
+    #[test]
+    fn memory_bounds_the_tags() {
+        let words = [const { Word::new(0) }; 2];
+        let values = AsidMap::new(&tags(1000), &words, 1).values.unwrap();
+        assert_eq!((values.first, values.last), (1, 64));
+        assert!(
+            AsidMap::new(&tags(1000), &[], 1)
+                .values
+                .is_none_or(|v| v.last < v.first)
+        );
+    }
+}
