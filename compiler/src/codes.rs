@@ -85,7 +85,7 @@ codes! {
     E0410 "one instruction with two effects";
     E0411 "a change is not published to all walkers that its flush reaches";
 
-    // What follows for flushes and switches.
+    // Flushes and switches.
     E0501 "no instruction drops entries that a request requires to drop";
     E0502 "an instruction that compares the tag leaves entries under no tag or under others";
     E0503 "a switch keeps entries that both spaces use";

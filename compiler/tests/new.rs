@@ -16,7 +16,7 @@ const BROADCAST: &str = "foo64 | 4 | 12 | 21 | 30 | 56 | core | never | refetche
 const INTERRUPTS: &str = "foo64 | 16 | 14 | 25 | 36 | 48 | cpu | never | dropped by the fault | 16 | cpu | \
     65535 | slots | 46 | 45 | under every tag | order stores | wait | self | refetch | 16 | \
     15 | flush.page | 4.1 | leaf | this tag | self | flush.tag | 4.2 | leaf, walk | \
-    self | flush.all | 4.3 | leaf, walk | self | 48 | 47 | 47 | load.root | 3.1 | interrupts | 33";
+    self | flush.all | 4.3 | leaf, walk | self | 48 | 47 | 47 | load.root | 3.1 | ipi | 33";
 
 /// Fills the answers into the blanks of a definition in order. Comments keep their question marks.
 fn filled(definition: &str, answers: &str) -> String {
@@ -76,7 +76,7 @@ fn a_new_definition_that_is_filled_in_has_no_errors() {
 const SHARED_TAGS: &str = "foo64 | 16 | 14 | 25 | 36 | 48 | cpu | never | dropped by the fault | 16 | machine | \
     65535 | generations | 46 | 45 | under every tag | order stores | wait | self | refetch | 16 | \
     15 | flush.page | 4.1 | leaf | this tag | self | flush.tag | 4.2 | leaf, walk | \
-    self | flush.all | 4.3 | leaf, walk | self | 48 | 47 | 47 | load.root | 3.1 | interrupts | 33";
+    self | flush.all | 4.3 | leaf, walk | self | 48 | 47 | 47 | load.root | 3.1 | ipi | 33";
 
 /// What a new definition has in comments is right once it is none.
 #[test]
@@ -125,7 +125,7 @@ fn new_writes_one_file_and_overwrites_none() {
     assert_eq!(again.code, Some(2));
     assert_eq!(
         again.stderr,
-        "error: foo.arch is there already, and nothing is overwritten\n"
+        "error: foo.arch exists already and is not overwritten\n"
     );
     assert_eq!(fs::read_to_string(&mine).expect("a file"), "mine");
 

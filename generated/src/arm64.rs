@@ -8,8 +8,8 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Backend, Ceiling, Facts, Finished, IpiTargets, Issue, Outcome, Root, Shootdown,
-    Started, TagSource, TagValues, Tags,
+    Backend, Ceiling, Facts, Finished, IpiTargets, Issue, LazyMm, Outcome, PteUpdate,
+    Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
@@ -517,7 +517,7 @@ impl Hardware {
     /// - a leaf entry of user space has nG = 1.
     /// - a leaf entry of the kernel has nG = 0 when not `kpti`.
     /// - all CPUs are in one inner shareable domain.
-    /// - tables lie below 2^48.
+    /// - tables are below 2^48.
     ///
     /// # Safety
     /// The CPU is in the mode that the definition describes and set up as stated above. The
@@ -1243,7 +1243,7 @@ impl Tlb {
             leaves: true,
             walks: Walks::Named,
             joint: true,
-            absences: false,
+            negative: false,
         }
     }
 
@@ -1255,7 +1255,7 @@ impl Tlb {
             leaves: true,
             walks: Walks::Named,
             joint: true,
-            absences: false,
+            negative: false,
         }
     }
 
@@ -1267,7 +1267,7 @@ impl Tlb {
             leaves: true,
             walks: Walks::Named,
             joint: true,
-            absences: false,
+            negative: false,
         }
     }
 
@@ -1279,7 +1279,7 @@ impl Tlb {
             leaves: true,
             walks: Walks::Named,
             joint: true,
-            absences: false,
+            negative: false,
         }
     }
 
@@ -1957,14 +1957,12 @@ impl Backend for Tlb {
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         shootdown: Shootdown::Broadcast,
         strides: Levels(7),
-        pages_batched: true,
-        tables_deferred: true,
-        lazy_refcounted: true,
+        pte_update: PteUpdate::Store,
+        table_free: TableFree::GracePeriod,
+        lazy_mm: LazyMm::Refcounted,
         interrupts_off: false,
         tag_after_publish: true,
         one_at_a_time: false,
-        changes_plainly: true,
-        changes_deferrable: false,
         attach_waits_for_changes: false,
         atomics_order_everything: false,
     };

@@ -8,8 +8,8 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Answer, Backend, Ceiling, Facts, Finished, IpiTargets, Issue, Outcome, Root,
-    Shootdown, Started, TagSource, TagValues, Tags,
+    Answer, Backend, Ceiling, Facts, Finished, IpiTargets, Issue, LazyMm, Outcome,
+    PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
@@ -860,10 +860,10 @@ const fn encode_pidr(tag: u64) -> u64 {
 
 /// 64-bit Power, Book III-S: radix translation, process-scoped entries of one partition.
 ///
-/// The text of the Power ISA could not be read for this file. Citations name its sections
+/// The text of the Power ISA was not available for this file. Citations name its sections
 /// where Linux or QEMU name them, and otherwise the Linux sources in which the behaviour is
 /// relied on (`radix_tlb.c` and `ppc-opcode.h` under `arch/powerpc`). Where these leave
-/// something open the weaker fact stands, and says so.
+/// something open, the weaker fact is stated, with a comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tlb {
     /// The features, errata and page size. They must be [possible](Config::is_possible).
@@ -1670,21 +1670,21 @@ impl Tlb {
                 leaves: false,
                 walks: Walks::Apart,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         } else if c.has(Config::COPROCESSORS) {
             Folding {
                 leaves: false,
                 walks: Walks::Named,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         } else {
             Folding {
                 leaves: false,
                 walks: Walks::Apart,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         }
     }
@@ -1699,14 +1699,14 @@ impl Tlb {
                 leaves: false,
                 walks: Walks::Apart,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         } else {
             Folding {
                 leaves: false,
                 walks: Walks::Named,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         }
     }
@@ -1719,7 +1719,7 @@ impl Tlb {
             leaves: false,
             walks: Walks::Apart,
             joint: true,
-            absences: false,
+            negative: false,
         }
     }
 
@@ -1733,14 +1733,14 @@ impl Tlb {
                 leaves: false,
                 walks: Walks::Apart,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         } else {
             Folding {
                 leaves: false,
                 walks: Walks::Named,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         }
     }
@@ -3258,14 +3258,12 @@ impl Backend for Tlb {
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         shootdown: Shootdown::Either,
         strides: Levels(7),
-        pages_batched: true,
-        tables_deferred: true,
-        lazy_refcounted: false,
+        pte_update: PteUpdate::Store,
+        table_free: TableFree::GracePeriod,
+        lazy_mm: LazyMm::Shootdown,
         interrupts_off: false,
         tag_after_publish: false,
         one_at_a_time: false,
-        changes_plainly: true,
-        changes_deferrable: false,
         attach_waits_for_changes: false,
         atomics_order_everything: false,
     };

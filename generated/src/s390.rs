@@ -6,8 +6,8 @@
 #[cfg(target_arch = "s390x")]
 use core::arch::asm;
 use tlbc_runtime::backend::{
-    Backend, Ceiling, Facts, Finished, IpiTargets, Issue, Outcome, Root, Shootdown,
-    Started, TagSource, TagValues, Tags,
+    Backend, Ceiling, Facts, Finished, IpiTargets, Issue, LazyMm, Outcome, PteUpdate,
+    Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
@@ -733,10 +733,11 @@ const fn encode_control(tag: u64) -> u64 {
 /// z/Architecture: dynamic address translation of a primary space, without guests of its
 /// own.
 ///
-/// The Principles of Operation could not be read for this file. Citations are to the
+/// The Principles of Operation were not available for this file. Citations are to the
 /// System/370 edition (GA22-7000) where that says it, to IBM patents that reproduce the
 /// later text, and otherwise to the Linux sources in which the behaviour is relied on
-/// (`arch/s390`). Where these leave something open the weaker fact stands, and says so.
+/// (`arch/s390`). Where these leave something open, the weaker fact is stated, with a
+/// comment.
 ///
 /// Changed entries are published by the order in which walkers see stores, and the
 /// serialisation that every one of these instructions performs.
@@ -1460,14 +1461,15 @@ impl Backend for Tlb {
         level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
         shootdown: Shootdown::Broadcast,
         strides: Levels(7),
-        pages_batched: false,
-        tables_deferred: true,
-        lazy_refcounted: true,
+        pte_update: PteUpdate::Instruction {
+            pages_batched: false,
+            deferrable: true,
+        },
+        table_free: TableFree::GracePeriod,
+        lazy_mm: LazyMm::Refcounted,
         interrupts_off: false,
         tag_after_publish: false,
         one_at_a_time: false,
-        changes_plainly: false,
-        changes_deferrable: true,
         attach_waits_for_changes: true,
         atomics_order_everything: false,
     };

@@ -8,8 +8,8 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Backend, Ceiling, Facts, Finished, IpiTargets, Issue, Outcome, Root, Shootdown,
-    Started, TagSource, TagValues, Tags,
+    Backend, Ceiling, Facts, Finished, IpiTargets, Issue, LazyMm, Outcome, PteUpdate,
+    Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
@@ -358,7 +358,7 @@ impl Hardware {
     /// - a leaf entry of the kernel has G = 1 when `pge` and not `pti`.
     /// - a leaf entry of the kernel has G = 0 when `pge` and `pti`.
     /// - every top table maps the kernel alike.
-    /// - tables lie below 2^52.
+    /// - tables are below 2^52.
     ///
     /// # Safety
     /// The CPU is in the mode that the definition describes and set up as stated above. The
@@ -951,14 +951,14 @@ impl Tlb {
                 leaves: true,
                 walks: Walks::Named,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         } else {
             Folding {
                 leaves: true,
                 walks: Walks::All,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         }
     }
@@ -971,7 +971,7 @@ impl Tlb {
             leaves: true,
             walks: Walks::Named,
             joint: true,
-            absences: false,
+            negative: false,
         }
     }
 
@@ -985,21 +985,21 @@ impl Tlb {
                 leaves: true,
                 walks: Walks::Apart,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         } else if c.has(Config::TCE) {
             Folding {
                 leaves: true,
                 walks: Walks::Named,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         } else {
             Folding {
                 leaves: true,
                 walks: Walks::All,
                 joint: true,
-                absences: false,
+                negative: false,
             }
         }
     }
@@ -1012,7 +1012,7 @@ impl Tlb {
             leaves: true,
             walks: Walks::Apart,
             joint: true,
-            absences: false,
+            negative: false,
         }
     }
 
@@ -1468,14 +1468,12 @@ impl Backend for Tlb {
         level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
         shootdown: Shootdown::Either,
         strides: Levels(7),
-        pages_batched: true,
-        tables_deferred: true,
-        lazy_refcounted: true,
+        pte_update: PteUpdate::Store,
+        table_free: TableFree::GracePeriod,
+        lazy_mm: LazyMm::Refcounted,
         interrupts_off: true,
         tag_after_publish: false,
         one_at_a_time: false,
-        changes_plainly: true,
-        changes_deferrable: false,
         attach_waits_for_changes: false,
         atomics_order_everything: cfg!(target_arch = "x86_64"),
     };

@@ -300,6 +300,71 @@ pub enum TagSource {
     Root,
 }
 
+/// How page-table entries change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PteUpdate {
+    /// By a plain store, for which a gather flushes later.
+    Store,
+    /// By instructions of [`Backend::change`], which invalidate what was made through a valid entry.
+    Instruction {
+        /// Whether pages are gathered all the same, and released after one flush; otherwise the change itself flushes.
+        pages_batched: bool,
+        /// Whether the change of an entry may be a plain store, with a flush of the whole space before another CPU attaches it,
+        /// while no other CPU has it attached.
+        deferrable: bool,
+    },
+}
+
+impl PteUpdate {
+    /// Returns whether entries change by plain stores.
+    #[must_use]
+    #[inline]
+    pub const fn is_store(self) -> bool {
+        matches!(self, Self::Store)
+    }
+
+    /// Returns whether the flush of a change may be deferred until another CPU attaches the space.
+    #[must_use]
+    #[inline]
+    pub const fn is_deferrable(self) -> bool {
+        matches!(
+            self,
+            Self::Instruction {
+                deferrable: true,
+                ..
+            }
+        )
+    }
+
+    /// Returns whether pages are gathered and released after one flush.
+    #[must_use]
+    #[inline]
+    pub const fn batches_pages(self) -> bool {
+        match self {
+            Self::Store => true,
+            Self::Instruction { pages_batched, .. } => pages_batched,
+        }
+    }
+}
+
+/// When the memory of a page table is free that was unlinked and flushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableFree {
+    /// After a grace period, which waits for walkers in software without locks.
+    GracePeriod,
+    /// At once: the flush sent an IPI to every CPU that may run such a walker.
+    AfterFlush,
+}
+
+/// What keeps a space alive that a CPU uses lazily.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LazyMm {
+    /// A reference that the CPU holds.
+    Refcounted,
+    /// Nothing: at the end of the space an IPI makes lazy CPUs leave it.
+    Shootdown,
+}
+
 /// What the definition says of the machine, for the shared runtime.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts {
@@ -311,12 +376,12 @@ pub struct Facts {
     pub shootdown: Shootdown,
     /// Levels whose leaves are worth a stride of their own.
     pub strides: Levels,
-    /// Whether pages are gathered and freed behind one flush; otherwise the change itself flushes.
-    pub pages_batched: bool,
-    /// Whether tables wait for lockless walkers; otherwise every flush interrupts every CPU.
-    pub tables_deferred: bool,
-    /// Whether a lazy CPU holds a reference to its space; otherwise it is shot down at the last drop.
-    pub lazy_refcounted: bool,
+    /// How page-table entries change.
+    pub pte_update: PteUpdate,
+    /// When the memory of a page table is free.
+    pub table_free: TableFree,
+    /// What keeps a space alive that a CPU uses lazily.
+    pub lazy_mm: LazyMm,
     /// Whether [`Backend::start`], [`Backend::finish`] and [`Backend::deliver`] want interrupts off while they run. Between a
     /// start and its finish they may be on.
     pub interrupts_off: bool,
@@ -325,10 +390,6 @@ pub struct Facts {
     /// Whether the machine bears one flush at a time: the kernel holds a lock from
     /// [`Backend::start`] to [`Backend::finish`].
     pub one_at_a_time: bool,
-    /// Whether table entries change by plain stores; otherwise by instructions of [`Backend::change`].
-    pub changes_plainly: bool,
-    /// Whether a change may be put off to a flush of the whole space while no other CPU is attached.
-    pub changes_deferrable: bool,
     /// Whether a CPU waits for changes under way before it attaches a space.
     pub attach_waits_for_changes: bool,
     /// Whether an atomic read-modify-write, of whatever ordering, is a full barrier where this is compiled for.

@@ -39,7 +39,7 @@ impl<P: Platform> Mmu<P> {
         change: &Change,
         may_defer: bool,
     ) -> Changed {
-        if Self::FACTS.changes_plainly {
+        if Self::FACTS.pte_update.is_store() {
             let owner = Self::owner_of_store(space);
             // A store goes to no sink.
             let sink = &mut Record(|_| ());
@@ -58,7 +58,7 @@ impl<P: Platform> Mmu<P> {
         seen: Was,
         change: &Change,
     ) -> Option<Changed> {
-        if !Self::FACTS.changes_plainly {
+        if !Self::FACTS.pte_update.is_store() {
             // Nothing but the machine changes it until the instruction does, which returns what stood there.
             return (slot.was() == seen)
                 .then(|| self.change_by_instruction(space, slot, change, true));
@@ -127,7 +127,7 @@ impl<P: Platform> Mmu<P> {
             });
             if Self::defers(&changed) {
                 space.pending.attach.defer(); // before anybody attaches
-                self.platform.cpu(cpu).stats.owed.count(1);
+                self.platform.cpu(cpu).stats.deferred.count(1);
             }
             Self::end_change(space);
             Self::before_looking();
@@ -158,7 +158,7 @@ impl<P: Platform> Mmu<P> {
     /// Who may have cached an entry of the space, while a change is under way.
     fn owner(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) -> Owner {
         let mut only_holder = Self::FACTS.attach_waits_for_changes && space.kind == Space::User;
-        let mut only_loaded = only_holder && Self::FACTS.changes_deferrable;
+        let mut only_loaded = only_holder && Self::FACTS.pte_update.is_deferrable();
         if only_holder {
             for holder in space.holders.now(Barrier::Unloaded).iter() {
                 if holder != cpu {
@@ -186,7 +186,7 @@ impl<P: Platform> Mmu<P> {
     /// (break before make).
     pub(crate) fn must_break(&self, space: &AddressSpace<P::CpuSet>, change: &Change) -> bool {
         // An instruction that replaces an entry leaves nothing between.
-        if !Self::FACTS.changes_plainly {
+        if !Self::FACTS.pte_update.is_store() {
             return false;
         }
         let required = change.required_flush(&self.change_facts(space));

@@ -26,6 +26,7 @@
 
 use core::mem::ManuallyDrop;
 
+use crate::backend::LazyMm;
 use crate::deferred::PendingFlush;
 use crate::level::Level;
 use crate::mmu::Mmu;
@@ -66,20 +67,6 @@ pub struct Gather<'m, P: Platform> {
     counts: bool,
     /// What is done before the lock of the section is released: of [`RMAPS`] and [`NEW`].
     pub(crate) at_end: u8,
-}
-
-/// A stretch of code in which tables are locked: what [`Gather::locked`] lends to its closure.
-///
-/// Its methods change entries of the gather's space. Where the machine requires it, an entry becomes invalid and is flushed
-/// before it says something else (break before make): a CPU that faults in that moment has to wait for the lock of the section.
-/// The kernel must not change in this way what any CPU accesses in that moment
-/// (see [responsibilities](crate::responsibilities#splitting-a-large-page)).
-///
-/// # Context
-///
-/// Of every method: the lock of the entry's table is held, and the context permits a flush.
-pub struct Section<'g, 'm, P: Platform> {
-    pub(crate) gather: &'g mut Gather<'m, P>,
 }
 
 impl<P: Platform> Mmu<P> {
@@ -131,7 +118,7 @@ impl<P: Platform> Mmu<P> {
         space: &AddressSpace<P::CpuSet>,
         body: impl FnOnce(&mut Gather<'_, P>) -> R,
     ) -> R {
-        if !Self::FACTS.lazy_refcounted {
+        if Self::FACTS.lazy_mm == LazyMm::Shootdown {
             self.shoot_lazies(space);
         }
         self.gathering(space, true, body)
@@ -184,56 +171,7 @@ impl<P: Platform> Drop for Gather<'_, P> {
 
 // One function at the end of a gather does all that most gathers need.
 #[allow(clippy::inline_always)]
-impl<'m, P: Platform> Gather<'m, P> {
-    /// Runs a closure with the lock of a table, in which entries may change. The guard is given by value. It is dropped when the
-    /// closure is done, after a flush if the removal of a page's reverse mapping
-    /// [is delayed](Platform::delays_rmap_removal) until then. Returns what the closure returned.
-    ///
-    /// Any value is a guard: a lock guard, a page-table cursor that keeps its tables locked, a pair of them, or `()` where no
-    /// other code can change the tables.
-    ///
-    /// Where entries of the space were unmapped in an [`UnmapBatch`](crate::UnmapBatch) that has not waited, or a gather was
-    /// abandoned, this flushes first: with the lock held, no CPU can use an entry that is not valid.
-    ///
-    /// # Context
-    ///
-    /// As [`Mmu::gather`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    #[doc = include_str!("../doc/kernel.md")]
-    /// let space = a_space();
-    /// let [parent, child] = [0, 1].map(|_| Table::new(&space, Level(0)));
-    /// parent.set(0, frame(7) | WRITABLE);
-    /// // Fork: a pair of guards keeps two tables locked.
-    /// MMU.gather(&space, |gather| {
-    ///     let guards = (parent.lock.lock().unwrap(), child.lock.lock().unwrap());
-    ///     gather.locked(guards, |section, _| {
-    ///         let old = section.protect(&parent.entry(0), |bits| bits & !WRITABLE)?;
-    ///         child.set(0, old & !WRITABLE);
-    ///         Ok::<(), Misuse>(())
-    ///     })
-    /// })?;
-    /// assert_eq!(parent.bits(0), child.bits(0));
-    /// # Ok::<(), Misuse>(())
-    /// ```
-    #[inline]
-    pub fn locked<G, R>(
-        &mut self,
-        mut guard: G,
-        body: impl FnOnce(&mut Section<'_, 'm, P>, &mut G) -> R,
-    ) -> R {
-        self.complete(&self.space.pending.unmaps);
-        self.complete(&self.space.pending.abandoned);
-        let result = body(&mut Section { gather: self }, &mut guard);
-        if self.at_end != 0 {
-            self.end_section();
-        }
-        drop(guard);
-        result
-    }
-
+impl<P: Platform> Gather<'_, P> {
     /// Flushes what was changed so far, and releases pages and tables. Never necessary; a kernel calls it at a good moment, such
     /// as when no lock is held and [`is_full`](Self::is_full).
     ///
@@ -385,7 +323,7 @@ impl<'m, P: Platform> Gather<'m, P> {
 
     #[inline]
     fn attach_is_due(&self) -> bool {
-        Mmu::<P>::FACTS.changes_deferrable && self.space.pending.attach.pending().is_some()
+        Mmu::<P>::FACTS.pte_update.is_deferrable() && self.space.pending.attach.pending().is_some()
     }
 
     /// Flushes everything of the space, if anything was changed or a deferred flush is due.
@@ -456,7 +394,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     fn finish(&mut self) {
         // Others may have made entries invalid that this one found invalid, and have flushed nothing yet. Where a change
         // flushes at once only devices can be left.
-        let waits = Mmu::<P>::FACTS.pages_batched || self.space.has_devices();
+        let waits = Mmu::<P>::FACTS.pte_update.batches_pages() || self.space.has_devices();
         let nested = waits && self.space.gathers.acquire(Barrier::Pending) > u64::from(self.counts);
         if self.whole || nested {
             self.finish_whole();

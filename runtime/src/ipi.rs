@@ -87,7 +87,7 @@ impl<P: Platform> Mmu<P> {
             let message = self.platform.cpu(sender).outbox.read(&mut place);
             here.stats.received.count(1);
             let in_vain = !self.obey(cpu, here, &message);
-            here.stats.vain.count(u64::from(in_vain));
+            here.stats.spurious.count(u64::from(in_vain));
             here.inbox.remove(sender, Barrier::Acknowledge);
         }
     }
@@ -158,7 +158,7 @@ impl<P: Platform> Mmu<P> {
         if followed.wrapping_add(1) == generation || ends {
             self.deliver(cpu, here, &self.with_own_tag(request, line));
         } else {
-            here.stats.full_debt.count(1);
+            here.stats.full_deferred.count(1);
             self.deliver(
                 cpu,
                 here,

@@ -153,19 +153,17 @@ pub mod sync;
 pub mod tables;
 mod tags;
 pub mod views;
-#[cfg(loom)]
-pub mod watched;
 
 pub use asid::{NoTag, NotPinned};
 pub use backend::{
-    Answer, Backend, Ceiling, Facts, FinishSteps, Finished, IpiTargets, Issue, Outcome, Record,
-    Root, Shootdown, Started, TagSource, TagValues, Tags,
+    Answer, Backend, Ceiling, Facts, FinishSteps, Finished, IpiTargets, Issue, LazyMm, Outcome,
+    PteUpdate, Record, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 pub use batch::NoBatch;
 pub use cpu::{CpuTlb, Loaded};
 pub use deferred::{Deferred, Pending};
 pub use devices::{Attached, TooManyDevices};
-pub use gather::{Gather, Section};
+pub use gather::Gather;
 pub use level::Level;
 pub use mask::{CpuId, CpuMask, CpuSet};
 pub use mmu::{Misuse, Mmu, NewSpace, Unusable};
@@ -175,7 +173,7 @@ pub use platform::{
 pub use pte::{Entry, Slot};
 pub use reclaim::{UnmapBatch, Unmapped, Waited};
 pub use request::{SpaceFlags, SpaceId, Tag};
-pub use section::Refused;
+pub use section::{Refused, Section};
 pub use space::{AddressSpace, Tagging};
 pub use stats::Stats;
 pub use switch::{Current, StillLoaded};

@@ -164,7 +164,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
                 self.with_interrupts_off(|this| this.put_off(space, &ranges));
                 self.dirty |= E::is_dirty(level, changed.was.any);
                 space.pending.unmaps.defer();
-                mmu.platform.cpu(self.cpu).stats.owed.count(1);
+                mmu.platform.cpu(self.cpu).stats.deferred.count(1);
             } else {
                 mmu.flush(space, &ranges);
                 round = AT_ONCE;

@@ -6,7 +6,7 @@
 
 use core::fmt;
 
-use crate::gather::{NEW, Section};
+use crate::gather::{Gather, NEW};
 use crate::level::Level;
 use crate::mmu::Misuse;
 use crate::mmu::Mmu;
@@ -39,6 +39,71 @@ impl<E> fmt::Debug for Refused<E> {
 }
 
 impl<E> core::error::Error for Refused<E> {}
+
+/// A stretch of code in which tables are locked: what [`Gather::locked`] lends to its closure.
+///
+/// Its methods change entries of the gather's space. Where the machine requires it, an entry becomes invalid and is flushed
+/// before it says something else (break before make): a CPU that faults in that moment has to wait for the lock of the section.
+/// The kernel must not change in this way what any CPU accesses in that moment
+/// (see [responsibilities](crate::responsibilities#splitting-a-large-page)).
+///
+/// # Context
+///
+/// Of every method: the lock of the entry's table is held, and the context permits a flush.
+pub struct Section<'g, 'm, P: Platform> {
+    pub(crate) gather: &'g mut Gather<'m, P>,
+}
+
+impl<'m, P: Platform> Gather<'m, P> {
+    /// Runs a closure with the lock of a table, in which entries may change. The guard is given by value. It is dropped when the
+    /// closure is done, after a flush if the removal of a page's reverse mapping
+    /// [is delayed](Platform::delays_rmap_removal) until then. Returns what the closure returned.
+    ///
+    /// Any value is a guard: a lock guard, a page-table cursor that keeps its tables locked, a pair of them, or `()` where no
+    /// other code can change the tables.
+    ///
+    /// Where entries of the space were unmapped in an [`UnmapBatch`](crate::UnmapBatch) that has not waited, or a gather was
+    /// abandoned, this flushes first: with the lock held, no CPU can use an entry that is not valid.
+    ///
+    /// # Context
+    ///
+    /// As [`Mmu::gather`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("../doc/kernel.md")]
+    /// let space = a_space();
+    /// let [parent, child] = [0, 1].map(|_| Table::new(&space, Level(0)));
+    /// parent.set(0, frame(7) | WRITABLE);
+    /// // Fork: a pair of guards keeps two tables locked.
+    /// MMU.gather(&space, |gather| {
+    ///     let guards = (parent.lock.lock().unwrap(), child.lock.lock().unwrap());
+    ///     gather.locked(guards, |section, _| {
+    ///         let old = section.protect(&parent.entry(0), |bits| bits & !WRITABLE)?;
+    ///         child.set(0, old & !WRITABLE);
+    ///         Ok::<(), Misuse>(())
+    ///     })
+    /// })?;
+    /// assert_eq!(parent.bits(0), child.bits(0));
+    /// # Ok::<(), Misuse>(())
+    /// ```
+    #[inline]
+    pub fn locked<G, R>(
+        &mut self,
+        mut guard: G,
+        body: impl FnOnce(&mut Section<'_, 'm, P>, &mut G) -> R,
+    ) -> R {
+        self.complete(&self.space.pending.unmaps);
+        self.complete(&self.space.pending.abandoned);
+        let result = body(&mut Section { gather: self }, &mut guard);
+        if self.at_end != 0 {
+            self.end_section();
+        }
+        drop(guard);
+        result
+    }
+}
 
 impl<P: Platform> Section<'_, '_, P> {
     /// Stores a valid entry where none was: a leaf entry or one that points at a table.
@@ -180,8 +245,8 @@ impl<P: Platform> Section<'_, '_, P> {
         let (level, slot) = (pte.level(), pte.slot());
         let mut lost = 0; // marks that were set after the entry was read, and not stored again
         loop {
-            let stands = slot.was();
-            let old = stands.with(lost);
+            let seen = slot.was();
+            let old = seen.with(lost);
             let change = change_of::<P, E>(level, old, compute(old.any));
             let shift = self.check_same_page(&change)?;
             let (mmu, space) = (self.gather.mmu, self.gather.space);
@@ -196,7 +261,7 @@ impl<P: Platform> Section<'_, '_, P> {
                 self.make_valid(&slot, shift, &made);
                 return checked.map(|_| was.any);
             }
-            let Some(changed) = mmu.change_from(space, &slot, stands, &change) else {
+            let Some(changed) = mmu.change_from(space, &slot, seen, &change) else {
                 if slot.entries.len() > 1 {
                     // Some of them may have changed.
                     let facts = mmu.change_facts(space);
@@ -207,7 +272,7 @@ impl<P: Platform> Section<'_, '_, P> {
                 continue;
             };
             self.record(slot.extent(shift), &change, &changed);
-            let more = changed.was.any & !stands.any;
+            let more = changed.was.any & !seen.any;
             if more == 0 {
                 return Ok(old.any);
             }

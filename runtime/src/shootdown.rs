@@ -87,11 +87,11 @@ impl<P: Platform> Mmu<P> {
     ) {
         let dues = space.pending.pending();
         self.flush_what(space, |here| {
-            here.stats.paid.count(dues.count() as u64);
+            here.stats.completed.count(dues.count() as u64);
             match why {
                 Why::Asked => here.stats.full_asked.count(1),
                 Why::Nested => here.stats.full_nested.count(1),
-                Why::Pending => here.stats.full_debt.count(1),
+                Why::Pending => here.stats.full_deferred.count(1),
             }
             everything
         });
@@ -181,7 +181,7 @@ impl<P: Platform> Mmu<P> {
                 request.reach = Reach::Here;
                 here.stats.here.count(1);
             } else {
-                here.stats.interrupting.count(1);
+                here.stats.by_ipi.count(1);
             }
             told
         };
@@ -272,10 +272,10 @@ impl<P: Platform> Mmu<P> {
         let stats = &self.platform.cpu(cpu).stats;
         let nobody = others.is_empty() && sets == 0;
         let sent = if nobody {
-            stats.nobody.count(1);
+            stats.unneeded.count(1);
             others
         } else {
-            stats.interrupting.count(1);
+            stats.by_ipi.count(1);
             self.count_size(self.platform.cpu(cpu), request);
             self.ask(cpu, (space, generation), request, (others, sets))
         };
@@ -399,10 +399,10 @@ impl<P: Platform> Mmu<P> {
     ) {
         if deferred.contains(Deferred::SPACE_UNTIL_ATTACH) {
             space.pending.attach.defer();
-            here.stats.owed.count(1);
+            here.stats.deferred.count(1);
         }
         if deferred.contains(Deferred::OTHERS_UNTIL_LOAD) {
-            here.stats.owed.count(1);
+            here.stats.deferred.count(1);
             here.slots.invalidate_others(loaded);
             if self.platform.backend().tags().global.is_some() {
                 here.slots.defer_everything();
@@ -415,7 +415,7 @@ impl<P: Platform> Mmu<P> {
                 LoadedTag::Slot(Some(line)) => here.slots.defer_view(line),
                 LoadedTag::Slot(None) => here.slots.defer_everything(),
             }
-            here.stats.owed.count(1);
+            here.stats.deferred.count(1);
         }
     }
 

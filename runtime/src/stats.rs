@@ -47,35 +47,35 @@ macro_rules! stats {
 }
 
 stats! {
-    /// Flushes that needed nobody, for no CPU had the space loaded.
-    nobody,
+    /// Flushes that needed no CPU, because none had the space loaded.
+    unneeded,
     /// Flushes of the CPU that asked, alone.
     here,
     /// Flushes by instructions that reach other CPUs.
     broadcast,
-    /// Flushes for which CPUs were interrupted.
-    interrupting,
+    /// Flushes for which CPUs were sent an IPI.
+    by_ipi,
     /// Of these flushes, how many were of everything because the space ends or was asked for whole.
     full_asked,
     /// Because another gather of the space was under way.
     full_nested,
     /// Because more entries were named than the ceiling allows one by one; where the CPU that asked takes part.
     full_ceiling,
-    /// Because a debt was not exactly one request.
-    full_debt,
-    /// CPUs interrupted.
+    /// Because what was deferred was not exactly one request.
+    full_deferred,
+    /// CPUs that were sent an IPI.
     sent,
-    /// Messages of other CPUs.
+    /// Requests of other CPUs.
     received,
-    /// Of these, messages about a space that is not loaded here any more, or what this CPU had dropped already.
-    vain,
-    /// Debts put on the books: of a space, of another tag, of the user view.
-    owed,
-    /// Debts paid: on the way to a space, to user code, or before a change of a table.
-    paid,
+    /// Of these, requests about a space that is not loaded here any more, or about what this CPU had flushed already.
+    spurious,
+    /// Flushes that were deferred: of a space, of another tag, of the user view.
+    deferred,
+    /// Deferred flushes that were completed: on the way to a space, to user code, or before a change of a table.
+    completed,
     /// Rollovers of tags; in the sum of all CPUs alone.
     rollovers,
-    /// Gathers that never ended, for what ran in them panicked: their pages are lost.
+    /// Gathers that never ended, because what ran in them panicked: their pages are lost.
     abandoned,
 }
 

@@ -14,7 +14,7 @@
 //!
 //! Source: Linux `Documentation/mm/active_mm.rst`; Linux 2655421ae69f for lazy spaces that nobody counts.
 
-use crate::backend::{Backend, Root};
+use crate::backend::{Backend, LazyMm, Root};
 use crate::cpu::{CpuTlb, Loaded};
 use crate::deferred::LoadedTag;
 use crate::deferred::Pending;
@@ -70,7 +70,8 @@ impl<P: Platform> Mmu<P> {
             (Current::User(from), None) => {
                 // Who skips this CPU from here on relies on what user code did being done.
                 here.lazy.release(1, Barrier::Unload);
-                Current::Lazy(Self::FACTS.lazy_refcounted.then_some(from))
+                let counted = Self::FACTS.lazy_mm == LazyMm::Refcounted;
+                Current::Lazy(counted.then_some(from))
             }
             (from, None) => from,
             (Current::User(from), Some(to)) if from.id == to.id => Current::User(to),
@@ -117,8 +118,8 @@ impl<P: Platform> Mmu<P> {
             .find_or_assign(space.id, space.slots, generation, space.id);
         if debt != Pending::None {
             let root = self.root(Some(line), space);
-            here.stats.paid.count(1);
-            here.stats.full_debt.count(1);
+            here.stats.completed.count(1);
+            here.stats.full_deferred.count(1);
             let mut sink = self.platform.sink(cpu);
             let deferred = self.platform.backend().switch(&mut sink, &root, debt);
             here.slots.set_seen_gen(line, generation);
@@ -176,7 +177,7 @@ impl<P: Platform> Mmu<P> {
             debt = Pending::All;
         }
         if debt != Pending::None {
-            here.stats.paid.count(1);
+            here.stats.completed.count(1);
         }
         let root = self.root(line, space);
         let deferred = self
@@ -195,7 +196,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Pays what is owed before another CPU attaches a space: everything of it.
     fn pay_attach(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
-        if Self::FACTS.changes_deferrable && space.pending.attach.pending().is_some() {
+        if Self::FACTS.pte_update.is_deferrable() && space.pending.attach.pending().is_some() {
             self.leave_root(cpu);
             self.flush_whole(space, Scope::Everything { tables: true }, Why::Pending);
         }
@@ -238,7 +239,7 @@ impl<P: Platform> Mmu<P> {
         let here = self.platform.cpu(cpu);
         let line = here.slots.find(space.id, space.slots);
         let deferred = line.is_some_and(|line| here.slots.take_view(line));
-        here.stats.paid.count(u64::from(deferred));
+        here.stats.completed.count(u64::from(deferred));
         let root = Root {
             table: space.user_table,
             ..self.root(line, space)
@@ -323,11 +324,11 @@ impl<P: Platform> Mmu<P> {
             return Err(StillLoaded);
         }
         if space.tagging == Tagging::Life {
-            if Self::FACTS.lazy_refcounted {
+            if Self::FACTS.lazy_mm == LazyMm::Refcounted {
                 // A CPU that was lazy until now may have bound the tag to the empty top table again.
                 self.flush_whole(space, Scope::Teardown, Why::Asked);
             }
-            self.return_tag(self.tag_of(self.platform.cpu(CpuId(0)), space).value);
+            self.return_tag(space.tag.get());
         }
         self.release_pins(space);
         Ok(())

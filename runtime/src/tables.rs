@@ -12,11 +12,12 @@
 //! Source: Linux `tlb_remove_table`; Linux 2ba99c5e0881 and 1013af4f585f, where a walker without locks was still in a table
 //! that was used for something else.
 
-use crate::gather::{Gather, Section};
+use crate::backend::TableFree;
+use crate::gather::Gather;
 use crate::mmu::{Misuse, Mmu};
 use crate::platform::{Platform, Pte, Unlinked};
 use crate::pte::{Below, Change, Entry, Was};
-use crate::section::{Refused, change_of};
+use crate::section::{Refused, Section, change_of};
 
 impl<P: Platform> Unlinked<P> {
     /// Returns the tables, which may be used for something else.
@@ -197,7 +198,7 @@ impl<P: Platform> Gather<'_, P> {
             }
         } else {
             self.flush_entries();
-            if Mmu::<P>::FACTS.tables_deferred {
+            if Mmu::<P>::FACTS.table_free == TableFree::GracePeriod {
                 self.mmu.wait_for_walkers();
             }
             self.mmu.platform.free_table(table);
@@ -213,7 +214,7 @@ impl<P: Platform> Gather<'_, P> {
             return;
         };
         let mut unlinked = Unlinked::<P>(batch);
-        if Mmu::<P>::FACTS.tables_deferred {
+        if Mmu::<P>::FACTS.table_free == TableFree::GracePeriod {
             match self.mmu.platform.free_tables_deferred(unlinked) {
                 Ok(()) => return,
                 Err(back) => unlinked = back,

@@ -66,7 +66,7 @@ impl<B: Backend> Checked<B> {
     }
 
     fn changes(&self) {
-        if !B::FACTS.changes_plainly {
+        if !B::FACTS.pte_update.is_store() {
             Self::flushes(Rule::FlushInterruptsOff);
         }
         let hook = self.changing.get().zip(context::cpu());
@@ -124,7 +124,7 @@ impl<B: Backend> Backend for Checked<B> {
     ) -> Changed {
         self.changes();
         let changed = self.inner.change(cpu, slot, change, owner);
-        if !B::FACTS.changes_plainly {
+        if !B::FACTS.pte_update.is_store() {
             slot.store(change.new_bits); // as the instruction does, which nothing executes here
         }
         changed

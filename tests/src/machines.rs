@@ -6,6 +6,7 @@ use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 use crate::hosted::Handle;
 use crate::scheduler::Scheduler;
 use crate::show::Machine;
+use tlbc_runtime::LazyMm;
 use tlbc_runtime::NewSpace;
 
 /// How the CPUs of a machine learn of a flush of a user space, and what its spaces are told apart by.
@@ -58,7 +59,7 @@ impl<B: Machine> Case<B> {
 
     /// Whether a lazy CPU holds a reference.
     pub fn refcounted(&self) -> bool {
-        B::FACTS.lazy_refcounted
+        B::FACTS.lazy_mm == LazyMm::Refcounted
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tlbc_runtime::pte::Entry;
 use tlbc_runtime::request::{Reach, Request, Scope, Space};
-use tlbc_runtime::{Backend, Deferred, Level, NewSpace, Platform, Tag};
+use tlbc_runtime::{Backend, Deferred, Level, NewSpace, Platform, TableFree, Tag};
 
 use crate::hosted::{Event, Host, Hosted};
 use crate::tables::Entries;
@@ -113,7 +113,7 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
 
     /// What a change leaves to be dropped where `plainly` is what a plain store would.
     fn stale(made: &Made, plainly: Vec<Stale>) -> Vec<Stale> {
-        if B::FACTS.changes_plainly {
+        if B::FACTS.pte_update.is_store() {
             return plainly;
         }
         // The instruction that changes the entry drops it, or puts off all of it.
@@ -214,7 +214,7 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
                 }
             }
             Event::Freed(table) => {
-                let finished = if !B::FACTS.tables_deferred || self.cpus() == 1 {
+                let finished = if B::FACTS.table_free == TableFree::AfterFlush || self.cpus() == 1 {
                     self.finished
                 } else {
                     self.walkers_gone

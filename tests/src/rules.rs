@@ -78,16 +78,16 @@ impl Rule {
                 "executes the instructions of a CPU. # Context On that CPU.",
             ),
             Self::FlushStaysOnCpu => (
-                "request.rs",
+                "request/mod.rs",
                 "It does not move to another CPU between start and finish",
             ),
             Self::FlushInterruptsOff => (
-                "request.rs",
+                "request/mod.rs",
                 "interrupts are off during each of them where [`Facts::interrupts_off`](crate::Facts) says so",
             ),
             Self::OneFlushAtATime => ("backend.rs", "the machine bears one flush at a time"),
             Self::DeliverInterruptsOff => (
-                "mail.rs",
+                "ipi.rs",
                 "Does what others ask of this CPU. Interrupts are off.",
             ),
             Self::DeliverWhereLoaded => (
@@ -134,8 +134,8 @@ impl Rule {
                 ("platform.rs", "That of the flush; must not sleep or flush.")
             }
             Self::TagsAreNotShared => (
-                "tags.rs",
-                "A value is never used for another space before everything under it is gone",
+                "asid.rs",
+                "A tag is never used for another space before everything under it is gone",
             ),
         }
     }

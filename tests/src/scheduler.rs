@@ -202,8 +202,8 @@ impl<B: HostBackend> Scheduler<B> {
         macro_rules! named {
             ($($name:ident)*) => { [$((stringify!($name), now.$name - before.$name)),*] };
         }
-        let named = named!(nobody here broadcast interrupting full_asked full_nested full_ceiling full_debt
-            sent received vain owed paid rollovers abandoned);
+        let named = named!(unneeded here broadcast by_ipi full_asked full_nested full_ceiling full_deferred
+            sent received spurious deferred completed rollovers abandoned);
         let counted = named.iter().filter(|(_, count)| *count != 0);
         let texts: Vec<String> = counted.map(|(name, n)| format!("{name} {n}")).collect();
         texts.join(", ")

@@ -137,7 +137,7 @@ fn the_last_page_comes_out<B: Backend + Send + Sync + 'static>(backend: B, new: 
             _ => None,
         });
         // Where the change flushes, or puts off all of it, nobody asks for these pages.
-        if B::FACTS.changes_plainly {
+        if B::FACTS.pte_update.is_store() {
             let asked = asked.next().expect("a flush");
             for index in 0..count {
                 let va = table.slot(index).va;

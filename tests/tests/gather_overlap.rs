@@ -81,8 +81,8 @@ fn one_that_maps_flushes_for_one_that_unmapped<B: Backend + Send + Sync + 'stati
             })
             .expect("an entry that is not valid");
             let is_flushed = mmu.stats().full_nested == 1;
-            assert_eq!(is_flushed, pending && B::FACTS.pages_batched);
-            assert_eq!(pending, B::FACTS.pages_batched);
+            assert_eq!(is_flushed, pending && B::FACTS.pte_update.batches_pages());
+            assert_eq!(pending, B::FACTS.pte_update.batches_pages());
         });
         assert!(!space.flush_pending());
     });

@@ -202,7 +202,7 @@ fn every_refusal_is_borne<B: Backend + Copy + Send + Sync + 'static>(backend: B,
         let (asked, flushed, most_dirty) = run(backend, new, shape, Refusal::Never);
         let (pages, tables, flushes) = shape.takes;
         // Where the change itself flushes no page has to wait.
-        if B::FACTS.pages_batched {
+        if B::FACTS.pte_update.batches_pages() {
             assert_eq!((asked, flushed), (pages + tables, flushes), "{shape:?}");
             assert!(most_dirty <= BUNDLE + BATCH + 1);
         } else {

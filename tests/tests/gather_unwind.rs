@@ -172,7 +172,14 @@ fn a_panic_loses_everything_and_flushes_nothing<B: Backend + Copy + Send + Sync 
     use Panics::{BetweenSections, InNested, InSection, InTeardown};
     for panics in [InSection, BetweenSections, InTeardown, InNested] {
         // Few enough that the gather holds them all.
-        for pages in [3, if B::FACTS.pages_batched { 300 } else { 8 }] {
+        for pages in [
+            3,
+            if B::FACTS.pte_update.batches_pages() {
+                300
+            } else {
+                8
+            },
+        ] {
             let world = World::new(backend, new);
             world.pages.map(1, 1, DIRTY | FILE);
             Hosted::on(&world.mmu, 0, || panic_in(&world, panics, pages));
@@ -301,13 +308,13 @@ fn what_is_not_taken_is_dropped<B: Backend + Send + Sync + 'static>(backend: B, 
                     let leaves = cleared.filter_map(|index| world.pages.leaf(index));
                     section.unmap_all(leaves).expect("entries of this space");
                 });
-                assert!(!B::FACTS.pages_batched || pages_dropped() == dropped);
+                assert!(!B::FACTS.pte_update.batches_pages() || pages_dropped() == dropped);
             });
         });
         assert_eq!(pages_dropped(), dropped + count);
         let released = |event: &Event<_>| matches!(event, Event::Released(_));
         let out = platform.events().into_iter().filter(released).count();
-        if B::FACTS.pages_batched {
+        if B::FACTS.pte_update.batches_pages() {
             assert_eq!(out, takes);
         } else {
             assert!(out <= count); // in several receipts

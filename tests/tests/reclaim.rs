@@ -159,7 +159,7 @@ fn one_wait_serves_all<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
         let pending = world.spaces.each_ref().map(|space| space.flush_pending());
         let waited = reclaim.wait();
         let after = world.events();
-        if B::FACTS.changes_plainly {
+        if B::FACTS.pte_update.is_store() {
             assert_eq!(pending, [true, true]);
             assert_eq!((world.waits(&before), world.waits(&after)), (0, 1));
             let events = [before, after].concat();
@@ -189,7 +189,7 @@ mod one_wait {
 fn the_end_waits<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let world = World::new(backend, new);
     let _token = world.reclaim(|reclaim| world.unmap(reclaim, 1, 0));
-    if B::FACTS.changes_plainly {
+    if B::FACTS.pte_update.is_store() {
         let events = world.events();
         assert_eq!(world.waits(&events), 1);
         assert!(world.is_dropped(&events, 1, 0));
@@ -203,7 +203,7 @@ mod end {
 /// A page that was unmapped behind the wait, or in another reclaim, is given back.
 fn rounds_are_not_mixed<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let world = World::new(backend, new);
-    let plain = B::FACTS.changes_plainly;
+    let plain = B::FACTS.pte_update.is_store();
     let redeem = |waited: &Waited, token: Token, own: bool| match waited.redeem(token) {
         Ok(page) => {
             // Where the change has dropped it any wait will do.
@@ -244,7 +244,7 @@ mod rounds {
 fn io_waits_for_dirty_pages<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let world = World::new(backend, new);
     world.tables[1].map(1, number(1, 1), DIRTY);
-    let waits = usize::from(B::FACTS.changes_plainly);
+    let waits = usize::from(B::FACTS.pte_update.is_store());
     world.reclaim(|reclaim| {
         let clean = world.unmap(reclaim, 1, 0);
         world.events();
@@ -295,7 +295,10 @@ fn the_next_section_makes_up<B: Backend + Send + Sync + 'static>(backend: B, new
     let before = world.mmu.stats_of(CpuId(0));
     world.reclaim(|reclaim| {
         let token = world.unmap(reclaim, 0, 0);
-        assert_eq!(world.spaces[0].flush_pending(), B::FACTS.changes_plainly);
+        assert_eq!(
+            world.spaces[0].flush_pending(),
+            B::FACTS.pte_update.is_store()
+        );
         assert!(!world.spaces[1].flush_pending());
         assert_eq!(
             begins_with(&world, 1),
@@ -303,7 +306,7 @@ fn the_next_section_makes_up<B: Backend + Send + Sync + 'static>(backend: B, new
             "nothing of this space is pending"
         );
         let flushes = begins_with(&world, 0);
-        assert_eq!(flushes.len(), usize::from(B::FACTS.changes_plainly));
+        assert_eq!(flushes.len(), usize::from(B::FACTS.pte_update.is_store()));
         let everything = Asked::Everything { tables: true };
         assert!(flushes.iter().all(|flush| flush.asked == everything));
         assert!(!world.spaces[0].flush_pending());
@@ -316,10 +319,10 @@ fn the_next_section_makes_up<B: Backend + Send + Sync + 'static>(backend: B, new
     });
     assert_eq!(begins_with_on_cpu(&world, 0), []);
     let counts = world.mmu.stats_of(CpuId(0));
-    let debts = 2 * u64::from(B::FACTS.changes_plainly);
-    assert_eq!(counts.full_debt, debts);
-    assert_eq!(counts.paid - before.paid, debts);
-    assert!(counts.owed - before.owed >= debts);
+    let debts = 2 * u64::from(B::FACTS.pte_update.is_store());
+    assert_eq!(counts.full_deferred, debts);
+    assert_eq!(counts.completed - before.completed, debts);
+    assert!(counts.deferred - before.deferred >= debts);
 }
 
 fn begins_with_on_cpu<B: Backend + Send + Sync + 'static>(
@@ -364,7 +367,7 @@ fn a_panic_leaves_the_debt<B: Backend + Send + Sync + 'static>(backend: B, new: 
             });
         }));
         assert!(result.is_err());
-        let pending = B::FACTS.changes_plainly;
+        let pending = B::FACTS.pte_update.is_store();
         assert_eq!(world.spaces[0].flush_pending(), pending);
         let waited = world.mmu.reclaim(|reclaim| {
             world.events();

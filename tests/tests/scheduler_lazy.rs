@@ -64,12 +64,15 @@ fn a_lazy_cpu_is_not_told_of_pages_and_catches_up() {
         // Where a user view cannot be flushed by its tag that is put off to the return to it.
         let expected = match (case.kind, case.name) {
             (Kind::Broadcast, _) => ("broadcast 1", ""),
-            (_, "x86 pcid pti") => ("here 1, deferred 1", "full_debt 1, deferred 1, paid 1"),
-            (_, "x86 pcid invpcid pti") => ("here 1", "full_debt 1, deferred 1, paid 1"),
-            _ => ("here 1", "full_debt 1, paid 1"),
+            (_, "x86 pcid pti") => (
+                "here 1, deferred 1",
+                "full_deferred 1, deferred 1, completed 1",
+            ),
+            (_, "x86 pcid invpcid pti") => ("here 1", "full_deferred 1, deferred 1, completed 1"),
+            _ => ("here 1", "full_deferred 1, completed 1"),
         };
         // There the change itself has dropped the page.
-        let counted = if B::FACTS.pages_batched {
+        let counted = if B::FACTS.pte_update.batches_pages() {
             &*counted
         } else {
             "broadcast 1"
@@ -99,7 +102,7 @@ fn a_lazy_cpu_is_told_of_tables() {
             } else {
                 ""
             };
-            let told = format!("interrupting 1, sent 1, received 1{view}");
+            let told = format!("by_ipi 1, sent 1, received 1{view}");
             assert_eq!(counted, told, "{}", case.name);
         } else {
             assert_eq!(interrupted(&lines), [""; 0], "{}", case.name);
@@ -111,7 +114,12 @@ fn a_lazy_cpu_is_told_of_tables() {
         cpus.forget();
         cpus.run(1, &process);
         let paid = cpus.counted();
-        assert_eq!(paid.contains("paid 1"), case.interrupts(), "{}", case.name);
+        assert_eq!(
+            paid.contains("completed 1"),
+            case.interrupts(),
+            "{}",
+            case.name
+        );
     }
     on_every_machine!(scenario);
 }

@@ -63,7 +63,12 @@ fn a_cpu_goes_off_line_and_arrives_again() {
             );
             cpus.run(1, &process);
             let paid = cpus.counted();
-            assert_eq!(paid.contains("paid 1"), case.interrupts(), "{}", case.name);
+            assert_eq!(
+                paid.contains("completed 1"),
+                case.interrupts(),
+                "{}",
+                case.name
+            );
         }
     }
     on_every_machine!(scenario);
@@ -96,7 +101,7 @@ fn a_cpu_goes_off_line_that_somebody_waits_for() {
         });
     });
     // CPU 0 went on without an answer: the interrupt that came too late finds nothing to do.
-    assert_eq!(cpus.counted(), "interrupting 1, full_asked 1, sent 1");
+    assert_eq!(cpus.counted(), "by_ipi 1, full_asked 1, sent 1");
     let root = "cpu 1: cr3 cr3=0x800000000000f000";
     assert_eq!(cpus.lines(), ["cpu 0: mov_cr3", "interrupted: cpu 1", root]);
 }
@@ -120,7 +125,7 @@ fn the_last_cpu_that_has_a_space_loaded_goes_off_line() {
         let expected = match case.kind {
             Kind::Broadcast => "broadcast 1, full_asked 1",
             // What CPU 1 has parked it drops when it arrives.
-            Kind::LifeTags | Kind::NoTags | Kind::CpuTags => "nobody 1, full_asked 1",
+            Kind::LifeTags | Kind::NoTags | Kind::CpuTags => "unneeded 1, full_asked 1",
         };
         assert_eq!(counted, expected, "{}", case.name);
         assert_eq!(release(&cpus), Ok(()), "{}", case.name);
@@ -178,9 +183,9 @@ fn flushes_of_the_kernel_reach_all_cpus_on_line_and_its_devices() {
         assert!(position("page 101").unwrap() < lines.len() - 1);
         let counts = cpus.mmu.stats_of(CpuId(0));
         assert_eq!(counts.sent, if interrupts { 2 } else { 0 }, "{}", case.name);
-        assert_eq!(counts.interrupting, u64::from(interrupts), "{}", case.name);
+        assert_eq!(counts.by_ipi, u64::from(interrupts), "{}", case.name);
         // Where the change itself drops the entries nothing is left to be flushed.
-        let broadcast = !interrupts && B::FACTS.pages_batched;
+        let broadcast = !interrupts && B::FACTS.pte_update.batches_pages();
         assert_eq!(counts.broadcast, u64::from(broadcast), "{}", case.name);
 
         // The same with a device: it is told before anything comes out, once.

@@ -61,7 +61,7 @@ fn tags_of_a_cpu_are_reused_behind_a_drop() {
         } else {
             ""
         };
-        assert_eq!(cpus.counted(), format!("{view}paid 1"));
+        assert_eq!(cpus.counted(), format!("{view}completed 1"));
         assert_eq!(load(&mut cpus, &processes[0]), (tags[1], false));
         assert_eq!(load(&mut cpus, &processes[2]), (tags[2], true));
     }
@@ -88,7 +88,7 @@ fn a_parked_space_that_changed_is_dropped_when_it_is_loaded() {
         assert!(!told, "nobody else has it loaded");
         // One change or many: it is not told of any by itself, so the whole tag goes.
         assert_eq!(load(&mut cpus, &process), (tag, false));
-        assert_eq!(cpus.counted(), "paid 1");
+        assert_eq!(cpus.counted(), "completed 1");
     }
 }
 
@@ -108,7 +108,7 @@ fn a_cpu_that_is_one_change_behind_drops_just_that_and_otherwise_everything() {
         "cpu 1: invlpg va=0x1000",
     ];
     assert_eq!(cpus.lines()[..3], page);
-    assert_eq!(cpus.counted(), "interrupting 1, sent 1, received 1");
+    assert_eq!(cpus.counted(), "by_ipi 1, sent 1, received 1");
     // A page is unmapped without a wait: CPU 1 is told of the next one only, and is then two changes behind.
     cpus.on(0, |mmu| {
         mmu.reclaim(|reclaim| {
@@ -184,7 +184,7 @@ fn generations_roll_over() {
         let lines = cpus.lines();
         let everything = ["dsb_nshst", "vmalle1", "dsb_nsh"].map(|op| format!("cpu 0: {op}"));
         assert_eq!(lines[..3], everything, "{lines:?}");
-        assert_eq!(cpus.counted(), "paid 1, rollovers 1");
+        assert_eq!(cpus.counted(), "completed 1, rollovers 1");
         // What CPU 1 and 2 have loaded is not another's, nor is the pinned one.
         let mut taken = vec![asid(&lines)];
         for process in &processes[..tags - 6] {
@@ -215,7 +215,7 @@ fn generations_roll_over() {
             !lines.iter().any(|line| line.contains("vmalle1")),
             "{lines:?}"
         );
-        assert_eq!(cpus.counted(), "paid 1");
+        assert_eq!(cpus.counted(), "completed 1");
         cpus.run(1, &pinned);
         let lines = cpus.lines();
         assert_eq!((asid(&lines), &*lines[1]), (pin.value, "cpu 1: vmalle1"));
@@ -244,7 +244,7 @@ fn tags_of_invlpgb_roll_over_as_well() {
     assert!(lines[0].starts_with("cpu 0: invpcid kind=0x2"), "{lines:?}");
     let (tag, _) = cr3(lines.last().unwrap());
     assert_ne!(tag, 7 + 63, "that one is loaded");
-    assert_eq!(cpus.counted(), "paid 1, rollovers 1");
+    assert_eq!(cpus.counted(), "completed 1, rollovers 1");
 }
 
 #[test]

@@ -63,13 +63,10 @@ fn a_flush_of_the_user_view_is_put_off_until_the_return_to_it() {
         page,
         "the user view of neither can be used now"
     );
-    assert_eq!(
-        cpus.counted(),
-        "interrupting 1, sent 1, received 1, deferred 2"
-    );
+    assert_eq!(cpus.counted(), "by_ipi 1, sent 1, received 1, deferred 2");
     for cpu in 0..2 {
         assert_eq!(resumed(&mut cpus, cpu), DROPPED);
-        assert_eq!(cpus.counted(), "paid 1");
+        assert_eq!(cpus.counted(), "completed 1");
         assert_eq!(resumed(&mut cpus, cpu), KEPT, "once");
         assert_eq!(cpus.counted(), "");
     }
@@ -94,7 +91,7 @@ fn where_a_tag_can_be_named_pages_of_the_user_view_are_dropped_at_once() {
     for cpu in 0..2 {
         assert!(lines.contains(&view(cpu)), "{lines:?}");
     }
-    assert_eq!(cpus.counted(), "interrupting 1, sent 1, received 1");
+    assert_eq!(cpus.counted(), "by_ipi 1, sent 1, received 1");
     assert_eq!(resumed(&mut cpus, 0), KEPT);
     assert_eq!(resumed(&mut cpus, 1), KEPT);
 }
@@ -142,7 +139,7 @@ fn a_flush_of_the_kernel_retires_other_tags_and_this_ones_user_view() {
     let there = format!("cpu 1: {invlpg}");
     assert_eq!(cpus.lines(), [&*here, "interrupted: cpu 1", &*there]);
     let counted = cpus.counted();
-    assert_eq!(counted, "interrupting 1, sent 1, received 1, deferred 2");
+    assert_eq!(counted, "by_ipi 1, sent 1, received 1, deferred 2");
     // The kernel's view was flushed; the user view of the same space is another tag, and so is each other space.
     assert_eq!(resumed(&mut cpus, 0), DROPPED);
     assert_eq!(resumed(&mut cpus, 0), KEPT);
@@ -162,7 +159,7 @@ fn a_flush_of_the_kernel_retires_other_tags_and_this_ones_user_view() {
 fn without_tags_the_user_view_is_loaded_and_nothing_is_owed() {
     let (mut cpus, process, table) = in_user_code(X86::PTI);
     cpus.unmap(0, &process, &table, 1);
-    assert_eq!(cpus.counted(), "interrupting 1, sent 1, received 1");
+    assert_eq!(cpus.counted(), "by_ipi 1, sent 1, received 1");
     cpus.forget();
     cpus.return_to_user(0);
     let loads = cpus.lines();

@@ -99,7 +99,7 @@ fn a_replaced_page_comes_out_once<B: Backend + Send + Sync + 'static>(backend: B
             let leaf = world.pages.leaf(index).expect("a page");
             section.replace(leaf, bits).expect("of this space");
             assert_eq!(world.pages.bits(index), bits);
-            let breaks = world.facts().output_through_invalid && B::FACTS.changes_plainly;
+            let breaks = world.facts().output_through_invalid && B::FACTS.pte_update.is_store();
             let steps = if breaks { 2 } else { 1 };
             let made = world.model.made(&vec![world.place(index); steps]);
             let stale = world.leaf(index);
@@ -146,16 +146,16 @@ fn what_was_unmapped_is_flushed_before_it_is_mapped<B: Backend + Send + Sync + '
         world.pages.map(3, 0, 0);
         let (there, here) = (first, map(section, world, 0));
         world.model.see();
-        let wants = world.facts().output_through_invalid && B::FACTS.changes_plainly;
+        let wants = world.facts().output_through_invalid && B::FACTS.pte_update.is_store();
         let flushed = world.model.is_dropped(0, &[there, here], world.leaf(0));
-        assert_eq!(flushed, wants || !B::FACTS.changes_plainly);
+        assert_eq!(flushed, wants || !B::FACTS.pte_update.is_store());
         let flushes = world.mmu.platform().backend().flushes();
         // All of the gather is flushed at once: the second is not flushed again.
         let again = map(section, world, 1);
         world.model.see();
         assert_eq!(world.mmu.platform().backend().flushes(), flushes);
         let flushed = world.model.is_dropped(0, &[second, again], world.leaf(1));
-        assert_eq!(flushed, wants || !B::FACTS.changes_plainly);
+        assert_eq!(flushed, wants || !B::FACTS.pte_update.is_store());
     });
 }
 
@@ -198,7 +198,7 @@ fn what_was_there_is_flushed_before_another_size<B: Backend + Send + Sync + 'sta
             let page = index == 1 && facts.output_through_invalid;
             let wants = facts.size_through_invalid || page;
             let flushed = world.model.is_dropped(0, &[before, after], vec![stale]);
-            assert_eq!(flushed, wants || !B::FACTS.changes_plainly);
+            assert_eq!(flushed, wants || !B::FACTS.pte_update.is_store());
         }
     });
 }
@@ -228,7 +228,7 @@ fn a_live_table_comes_out_after_one_flush<B: Backend + Copy + Send + Sync + 'sta
                 let out = Some(Out::Table(200 + index as u64));
                 world.model.owes(0, &made[0], stale, out);
                 let events = world.model.see();
-                let flushed = B::FACTS.changes_plainly && batches == 0;
+                let flushed = B::FACTS.pte_update.is_store() && batches == 0;
                 let started =
                     |event: &Event<_>| matches!(event, Event::Issued(_, Seen::Started(_)));
                 assert_eq!(events.iter().any(started), flushed, "{events:?}");
@@ -283,7 +283,7 @@ fn protect_breaks_and_makes<B: Backend + Copy + Send + Sync + 'static>(backend: 
     for is_refused in [false, true] {
         let mut world = World::new(backend, new);
         let before = world.pages.bits(0);
-        let breaks = world.facts().attributes_through_invalid && B::FACTS.changes_plainly;
+        let breaks = world.facts().attributes_through_invalid && B::FACTS.pte_update.is_store();
         let mut computed = 0;
         let was = world.section(|section, world| {
             let was = section.protect(&world.pages.at(0), |bits| {

@@ -3,7 +3,7 @@
 
 use tlbc::model::Config;
 use tlbc::source::Files;
-use tlbc::trace::{Cleared, Event, Query, Stretch, Tables, trace};
+use tlbc::trace::{AddressRange, Event, Query, Tables, Unmapped, trace};
 use tlbc::{Analysis, analyse, render};
 use tlbc_runtime::request::{Extent, Space, Tag};
 
@@ -37,8 +37,8 @@ fn kernel_page(analysis: &Analysis, features: &[&str], errata: &[&str]) -> Vec<S
         },
         limits: model.limits.iter().map(|limit| limit.least).collect(),
         space: Space::Kernel,
-        event: Event::Cleared(Cleared {
-            stretches: vec![Stretch {
+        event: Event::Unmapped(Unmapped {
+            ranges: vec![AddressRange {
                 extent: Extent::new(0xffff_8000_0000_0000, 0x1000),
                 levels: vec![0],
             }],

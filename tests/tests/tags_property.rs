@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use tlbc_backends::{arm64, powerpc64, x86_64};
 use tlbc_runtime::{
-    Backend, CpuId, Loaded, NewSpace, NoTag, NotPinned, Platform, TagSource, TagValues,
+    Backend, CpuId, LazyMm, Loaded, NewSpace, NoTag, NotPinned, Platform, TagSource, TagValues,
 };
 use tlbc_tests::churn::Churn;
 use tlbc_tests::hosted::Handle;
@@ -228,7 +228,7 @@ impl<B: Machine> World<B> {
     fn leave(&mut self, nth: usize) {
         for cpu in 0..CPUS {
             let runs = self.runs[cpu as usize];
-            let lazily = runs == Runs::Lazy(nth) && B::FACTS.lazy_refcounted;
+            let lazily = runs == Runs::Lazy(nth) && (B::FACTS.lazy_mm == LazyMm::Refcounted);
             if runs == Runs::User(nth) || lazily {
                 self.cpus.run(cpu, &self.idle[cpu as usize]);
                 self.cpus.kernel_thread(cpu);

@@ -14,42 +14,35 @@ pub struct Change {
     pub software_bits: Vec<Spanned<Vec<Ident>>>,
     /// `output, size, attributes of a valid entry through invalid;`
     pub aspects: Vec<Aspects>,
-    /// All of it.
     pub span: Span,
 }
 
 /// `rights of a valid entry in place when pcid;`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aspects {
-    /// What of an entry changes.
+    /// The aspects that change.
     pub names: Vec<Ident>,
     /// `in place` (true) or `through invalid`.
     pub in_place: bool,
-    /// When.
     pub when: Option<Cond>,
-    /// All of it.
     pub span: Span,
 }
 
 /// `switch { ... }`, `return_to_user { ... }`, `cpu_online { ... }`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Which.
     pub kind: Spanned<EventKind>,
-    /// The facts.
     pub facts: Vec<Spanned<EventFact>>,
-    /// All of it.
     pub span: Span,
 }
 
-/// A moment at which a CPU's translations change as a whole.
+/// An event that changes all translations of a CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
-    /// Another address space.
     Switch,
-    /// Return to user code.
+    /// The return to user code.
     ReturnToUser,
-    /// A CPU comes up.
+    /// A CPU comes online.
     CpuOnline,
 }
 
@@ -58,11 +51,9 @@ pub enum EventKind {
 pub enum EventFact {
     /// `loads ttbr1, ttbr0;`, `loads cr3 in user when pti;`
     Loads {
-        /// The loads, in the order in which they must stand.
+        /// The loads, in the order in which they are issued.
         loads: Vec<Ident>,
-        /// The view.
         view: Option<Ident>,
-        /// When.
         when: Option<Cond>,
     },
     /// `half loaded is unsafe;`
@@ -78,40 +69,33 @@ pub enum EventFact {
 /// `erratum NAME "..." { ... }`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Erratum {
-    /// Its name.
     pub name: Ident,
-    /// Its number, or what it is.
+    /// Its number at the vendor, or a description.
     pub text: Text,
-    /// On which machines it occurs: `needs not isa31`.
+    /// The machines on which it occurs: `needs not isa31`.
     pub needs: Option<Cond>,
-    /// What it weakens.
     pub weakens: Vec<Weakens>,
-    /// What mends it.
     pub workarounds: Vec<Workaround>,
-    /// All of it.
     pub span: Span,
 }
 
 /// `weakens wait for user: not drained on sme;`, `weakens drop_page: not global when tagged;`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weakens {
-    /// The barriers or invalidations.
     pub targets: Vec<Ident>,
-    /// Only for this space.
+    /// The space for which the fact is lost; without it, both.
     pub space: Option<Ident>,
-    /// What it no longer does.
+    /// The fact that is lost.
     pub lost: Spanned<Lost>,
-    /// In these caches only.
+    /// The caches in which the fact is lost; without any, all.
     pub caches: Vec<Ident>,
-    /// On these CPUs only.
+    /// The set of CPUs on which the fact is lost; without it, all.
     pub on: Option<Ident>,
-    /// When.
     pub when: Option<Cond>,
-    /// All of it.
     pub span: Span,
 }
 
-/// What an erratum takes away.
+/// A fact that an erratum removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lost {
     /// `not gone`
@@ -135,49 +119,39 @@ pub enum Lost {
 pub struct Workaround {
     /// `after` (true) or `before`.
     pub after: bool,
-    /// The barriers or invalidations that it stands beside.
+    /// The barriers or invalidations with which it is issued.
     pub targets: Vec<Ident>,
-    /// What is issued.
     pub issue: Vec<Issued>,
-    /// All of it.
     pub span: Span,
 }
 
 /// `drop_page with tag 0 and level pte`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issued {
-    /// The barrier or invalidation.
     pub name: Ident,
-    /// Sources of its operands that are set: a number, or the name of a level.
+    /// Values of its operands that are set, each to a number or to a level.
     pub with: Vec<(Ident, Setting)>,
 }
 
-/// What a source is set to.
+/// The value to which a source is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setting {
-    /// A number.
     Number(Number),
-    /// A level.
     Level(Ident),
 }
 
-/// `cpu_set sme "...";`: a set of CPUs that the kernel knows, per space.
+/// `cpu_set sme "...";`: a set of CPUs that the kernel maintains for each space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuSet {
-    /// Its name.
     pub name: Ident,
-    /// Who they are.
     pub text: Text,
-    /// All of it.
     pub span: Span,
 }
 
-/// `policy { ... }`: what the facts imply, stated for the reader and checked.
+/// `policy { ... }`: what the kernel does with the facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// The statements.
     pub facts: Vec<Spanned<PolicyFact>>,
-    /// All of it.
     pub span: Span,
 }
 
@@ -199,14 +173,14 @@ pub enum PolicyFact {
     LazyRefcounted(Spanned<bool>),
     /// `ceiling 511 operations, 2047 operations when g16k;`, `ceiling 2097152 pages;`
     Ceiling {
-        /// The numbers, each with `here`, `for user` or `for kernel` if it is for that only.
+        /// The numbers, each with `here`, `for user` or `for kernel` if it is restricted to that.
         count: Cases<(Number, Option<CeilingOf>)>,
         /// `pages` (true) or `operations`.
         pages: bool,
     },
 }
 
-/// What a ceiling is for.
+/// The flushes to which a ceiling is restricted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CeilingOf {
     /// `here`: flushes of this CPU alone.
@@ -215,24 +189,20 @@ pub enum CeilingOf {
     Space(Ident),
 }
 
-/// How other CPUs are reached.
+/// How other CPUs are flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shootdown {
-    /// An instruction of this CPU reaches them.
+    /// An instruction reaches them.
     Broadcast,
-    /// Each is interrupted and flushes for itself.
+    /// Each receives an IPI and flushes itself.
     Ipi,
 }
 
 /// `for (is, reach) in ("is", inner), ("", self) { ... }`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct For {
-    /// The variables.
     pub variables: Vec<Ident>,
-    /// The rows of values.
     pub rows: Vec<Spanned<Vec<Text>>>,
-    /// The body.
     pub items: Vec<Item>,
-    /// All of it.
     pub span: Span,
 }

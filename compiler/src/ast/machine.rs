@@ -6,7 +6,6 @@ use crate::source::Span;
 /// A geometry: one page size with its tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Geometry {
-    /// Its name.
     pub name: Ident,
     /// `page 4 KiB;` in bytes.
     pub page: Vec<Number>,
@@ -16,22 +15,19 @@ pub struct Geometry {
     pub levels: Vec<Level>,
     /// `top pud, p4d, pgd;`: a space has its top table at one of these.
     pub tops: Vec<Spanned<Vec<Ident>>>,
-    /// All of it.
     pub span: Span,
 }
 
 /// `pmd 21 leaf hint 2;`, `p4d 39 when la57;`, `pgd 39, 48 when la57;`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Level {
-    /// Its name.
     pub name: Ident,
-    /// log2 of the bytes an entry reaches. A level with a condition on its only case exists under it alone.
+    /// log2 of the reach of an entry. A level whose only case has a condition exists under that condition alone.
     pub shift: Cases<Number>,
     /// `leaf`, `leaf when edat1`
     pub leaf: Option<Spanned<Option<Cond>>>,
     /// `hint 2`
     pub hint: Option<Number>,
-    /// All of it.
     pub span: Span,
 }
 
@@ -40,27 +36,23 @@ pub struct Level {
 pub struct TargetArch {
     /// Rust's name of the architecture.
     pub name: Text,
-    /// It is meant as it is, although Rust does not know it.
+    /// Whether the name is correct although Rust does not know it.
     pub intended: bool,
-    /// All of it.
     pub span: Span,
 }
 
 /// `caches { ... }`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caches {
-    /// The facts.
     pub facts: Vec<Spanned<CacheFact>>,
-    /// All of it.
     pub span: Span,
 }
 
-/// What the machine may remember.
+/// What the machine may cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CacheFact {
     /// `tlb holds leaf, walk;`, `erat holds leaf from tlb;`
     Holds {
-        /// The cache.
         cache: Ident,
         /// The kinds of entries.
         kinds: Vec<Spanned<Kind>>,
@@ -68,41 +60,32 @@ pub enum CacheFact {
         from: Option<Ident>,
     },
     /// `tlb has 128 sets, 1 set when isa31;`
-    Sets {
-        /// The cache.
-        cache: Ident,
-        /// How many.
-        count: Cases<Number>,
-    },
+    Sets { cache: Ident, count: Cases<Number> },
     /// `one per core;` (true) or `one per cpu;`
-    OnePer {
-        /// Whether the CPUs of a core share it.
-        core: bool,
-    },
+    OnePer { core: bool },
     /// `leaf at pte covers 2 entries;`: one cached translation serves neighbouring table entries of a level.
     Joined {
-        /// The level; one has to be named.
+        /// The level, which is required.
         level: Option<Ident>,
-        /// How many.
         count: Number,
     },
-    /// `walk spans its reach;`: one address drops a walk entry wherever in its reach it lies.
+    /// `walk spans its reach;`: an invalidation of any address in its reach drops a walk entry.
     WalkSpansReach,
-    /// `large leaf may split, dropped together;`: one address drops all pieces; `large leaf kept whole;`
+    /// `large leaf may split, dropped together;`: an invalidation of one address drops all pieces; or `large leaf kept
+    /// whole;`
     LargeLeaf {
         /// `dropped together` or `kept whole`
         together: bool,
     },
     /// `invalid never;` or `invalid cached;`
     Invalid {
-        /// Whether entries for invalid table entries are kept.
+        /// Whether there are negative entries.
         cached: bool,
     },
     /// `fills while loaded;`: a CPU with a root loaded walks by speculation.
     FillsWhileLoaded,
-    /// `stricter ...;`: what becomes of an entry that allows less than the table.
+    /// `stricter ...;`: what happens when an entry allows less than the table.
     Stricter {
-        /// On CPUs.
         how: Stricter,
         /// `refetched by cpus`: devices keep it.
         cpus_only: bool,
@@ -118,34 +101,28 @@ pub use tlbc_runtime::pte::Stricter;
 /// A kind of entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A translation.
     Leaf,
     /// A pointer to a table.
     Walk,
     /// A binding of a tag to its top table.
     Root,
-    /// A remembered absence.
     Negative,
 }
 
 /// `feature pcid "..." from CR4[17] = 1 needs a and not b;`, `feature x "..." of space;`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Feature {
-    /// Its name.
     pub name: Ident,
-    /// What it is.
     pub text: Text,
-    /// When it is known: at boot unless it says so.
+    /// When it is known; at boot unless stated.
     pub known: Option<Spanned<Known>>,
-    /// Where it is read.
+    /// The register that reports it.
     pub from: Option<ReadFrom>,
-    /// What it needs.
     pub needs: Option<Cond>,
-    /// All of it.
     pub span: Span,
 }
 
-/// When a condition is known.
+/// The moment from which a condition is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Known {
     /// Once, before any flush.
@@ -156,42 +133,34 @@ pub enum Known {
     Space,
 }
 
-/// `limit invlpgb_pages "..." 1..65536 from CPUID.80000008H.EDX[15:0] + 1;`: a number the kernel reads at boot.
+/// `limit invlpgb_pages "..." 1..65536 from CPUID.80000008H.EDX[15:0] + 1;`: a number that the kernel reads at boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
-    /// Its name.
     pub name: Ident,
-    /// What it is.
     pub text: Text,
-    /// The least and the largest value it may have.
+    /// The least and the largest value.
     pub range: (Number, Number),
-    /// The register that tells it.
+    /// The register that reports it.
     pub from: Option<LimitFrom>,
-    /// All of it.
     pub span: Span,
 }
 
 /// `domain inner is cpus;`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Domain {
-    /// Its name.
     pub name: Ident,
     /// `self`, `core`, `cpus`, `devices`.
     pub members: Vec<Ident>,
-    /// All of it.
     pub span: Span,
 }
 
 /// `tag asid when pcid { ... }`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
-    /// Its name.
     pub name: Ident,
-    /// When there is such a tag.
+    /// The machines on which the tag exists.
     pub when: Option<Cond>,
-    /// The facts.
     pub facts: Vec<Spanned<TagFact>>,
-    /// All of it.
     pub span: Span,
 }
 
@@ -216,14 +185,14 @@ pub enum TagFact {
     IsRoot,
 }
 
-/// Where the values of a tag come from.
+/// How the values of a tag are given out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TagSource {
     /// `generations`: given out anew at each rollover.
     Generations,
-    /// `slots`: a few of each CPU's own, given out anew one by one.
+    /// `slots`: each CPU has a few, and gives them out again one by one.
     Slots,
-    /// `life`: one for as long as a space lives.
+    /// `life`: a space keeps its value until teardown.
     Life,
 }
 
@@ -244,31 +213,26 @@ pub struct Space {
     pub resync: Option<Cases<Option<Ident>>>,
     /// `devices when attached;`: devices walk its tables as well.
     pub devices: Vec<Spanned<Option<Cond>>>,
-    /// All of it.
     pub span: Span,
 }
 
 /// `low 48 bits`, `high 47 bits`, `from 0xc000_0000_0000_0000, 52 bits`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Half {
-    /// Where they begin.
     pub base: Base,
-    /// How many bits.
     pub bits: Number,
 }
 
 /// Where the addresses of a space begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Base {
-    /// At 0.
     Low,
-    /// So that they end with the last one.
+    /// The addresses end with the last one.
     High,
-    /// There.
     At(Number),
 }
 
-/// Which tag class entries of a space have.
+/// The tags under which entries of a space are cached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Under {
     /// `under slot or shared`
@@ -284,14 +248,12 @@ pub enum Under {
 /// `view user tag | 1 << 11 when pti and pcid;`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
-    /// Its name.
     pub name: Ident,
-    /// What is or-ed to the tag; nothing for `tag` alone.
+    /// The bits that are or-ed to the tag; none for `tag` alone.
     pub or: Option<Number>,
     /// `loaded`: the view that is loaded while the kernel runs.
     pub loaded: Option<Span>,
-    /// When there is such a view.
+    /// The machines on which the view exists.
     pub when: Option<Cond>,
-    /// All of it.
     pub span: Span,
 }

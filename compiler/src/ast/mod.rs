@@ -19,9 +19,7 @@ use std::collections::BTreeSet;
 /// A node with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spanned<T> {
-    /// The node.
     pub node: T,
-    /// Its words.
     pub span: Span,
 }
 
@@ -39,11 +37,10 @@ pub type Number = Spanned<u64>;
 pub struct Arch {
     /// Lines of the `///` comment before it.
     pub doc: Vec<String>,
-    /// Its name.
     pub name: Ident,
-    /// What stands between the braces.
     pub items: Vec<Item>,
-    /// The words of what could not be read: names that may be defined there. In a `for` they may hold variables.
+    /// The words of statements that could not be read, in which names may be defined. In a `for` they may contain
+    /// variables.
     pub unread: BTreeSet<String>,
     /// From `arch` to the closing brace.
     pub span: Span,
@@ -91,7 +88,7 @@ pub enum Item {
     /// `erratum NAME "..." { ... }`
     Erratum(Erratum),
     /// `cpu_set sme "...";`
-    Cpus(CpuSet),
+    CpuSet(CpuSet),
     /// `policy { ... }`
     Policy(Policy),
     /// `unconfirmed rdp, rdp_local "...";`
@@ -100,19 +97,18 @@ pub enum Item {
     For(For),
 }
 
-/// `unconfirmed rdp, rdp_local "...";`: the manual does not confirm what is said of these.
+/// `unconfirmed rdp, rdp_local "...";`: facts that no manual confirms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unconfirmed {
     /// Instructions, loads, errata and parts of the definition.
     pub about: Vec<Ident>,
-    /// Which fact, and what it rests on.
+    /// Which fact it is, and what it relies on.
     pub text: Text,
-    /// All of it.
     pub span: Span,
 }
 
 impl Item {
-    /// All of it.
+    /// Returns all of it.
     #[must_use]
     pub fn span(&self) -> Span {
         match self {
@@ -135,7 +131,7 @@ impl Item {
             Self::Load(it) => it.span,
             Self::Event(it) => it.span,
             Self::Erratum(it) => it.span,
-            Self::Cpus(it) => it.span,
+            Self::CpuSet(it) => it.span,
             Self::Policy(it) => it.span,
             Self::Unconfirmed(it) => it.span,
             Self::For(it) => it.span,
@@ -146,7 +142,6 @@ impl Item {
 /// `a and not b`: every term holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cond {
-    /// The terms.
     pub terms: Vec<Term>,
     /// Its words, without `when`.
     pub span: Span,
@@ -155,17 +150,14 @@ pub struct Cond {
 /// `pcid`, `not pti`; in operands also `hinted` and `keep`; elsewhere also a geometry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
-    /// Whether `not` (or an `unless`) stands before it.
+    /// Whether it is negated, by `not` or `unless`.
     pub negated: bool,
-    /// The name.
     pub name: Ident,
 }
 
 /// `47 bits, 56 bits when la57`: the last alternative whose condition holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cases<T> {
-    /// The alternatives in order.
     pub cases: Vec<(T, Option<Cond>)>,
-    /// All of it.
     pub span: Span,
 }

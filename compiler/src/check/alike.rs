@@ -1,4 +1,4 @@
-//! Instructions that look alike: what is issued decides what it does.
+//! Instructions with the same text: they have the same effect.
 //!
 //! In: the texts, operands, numbers and effects of instructions. Out: E0410. Holds: of two that may be used on one
 //! machine, those with the same text and operands have the same effect, and so have forms with the same number; two
@@ -12,7 +12,7 @@ use crate::diagnostic::Diagnostic;
 use crate::model::{Barrier, Cond, Form, Invalidate, Load, Model, Template, Value};
 use crate::source::Span;
 
-/// An instruction: what the assembler is given, and what that is said to do.
+/// An instruction: what the assembler is given, and its stated effect.
 struct Seen<'m> {
     name: &'m str,
     span: Span,
@@ -29,7 +29,7 @@ impl Seen<'_> {
     }
 }
 
-/// E0410: two instructions of one text have one effect.
+/// Checks E0410: two instructions of one text have one effect.
 pub fn instructions(model: &Model, found: &mut Vec<Diagnostic>) {
     let barriers = model.barriers.iter().map(|it| of_barrier(model, it));
     let invalidates = model.invalidates.iter().map(|it| of_invalidate(model, it));
@@ -53,7 +53,7 @@ pub fn instructions(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Two loads that are one instruction: what the second was meant for is not loaded.
+/// Reports two loads that are the same instruction, of which one cannot load what was meant.
 fn same_loads(loads: &[Seen], found: &mut Vec<Diagnostic>) {
     for (index, it) in loads.iter().enumerate() {
         let mut before = loads[..index].iter();
@@ -68,8 +68,8 @@ fn same_loads(loads: &[Seen], found: &mut Vec<Diagnostic>) {
             )
             .label("the same text and operands")
             .because(other.span, "as here")
-            .note("what one of them is meant to load keeps what the space before had there")
-            .help("write the instruction that the manual has for each, or keep one"),
+            .note("one of them leaves the value of the previous space in place")
+            .help("write the instruction that the manual gives for each, or remove one"),
         );
     }
 }
@@ -97,11 +97,11 @@ fn alike(it: &Seen, other: &Seen) -> Diagnostic {
         diagnostic = diagnostic.note(format!("`{}` {its}; `{}` {mine}", other.name, it.name));
     }
     diagnostic
-        .note("the machine does the same for both: what one of them promises more does not happen")
-        .help("write the instruction that the manual has for each, or state one effect")
+        .note("the machine does the same for both, so an effect that only one of them states does not happen")
+        .help("write the instruction that the manual gives for each, or state the same effect")
 }
 
-/// The text with the contents of each operand in place of its name.
+/// Returns the text with the contents of each operand in place of its name.
 fn text(model: &Model, template: &Template, lines: &[String]) -> Vec<String> {
     let operands = template.operands.iter();
     let contents: Vec<(String, String)> = operands
@@ -120,7 +120,7 @@ fn text(model: &Model, template: &Template, lines: &[String]) -> Vec<String> {
     lines.map(filled).chain(given).collect()
 }
 
-/// A line as an assembler reads it; none where it is a directive that emits nothing.
+/// Returns a line as an assembler reads it; none where it is a directive that emits nothing.
 fn written(line: &str) -> Option<String> {
     const DATA: &[&str] = &[".long", ".int", ".4byte", ".inst"];
     const MORE_DATA: &[&str] = &[
@@ -130,7 +130,7 @@ fn written(line: &str) -> Option<String> {
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let word = word.to_lowercase();
     if DATA.contains(&word.as_str()) {
-        // The terms of an encoding may stand in any order.
+        // The terms of an encoding may be in any order.
         let mut terms: Vec<String> = rest.split('|').map(tokens).collect();
         terms.sort();
         return Some(format!("data {}", terms.join(" | ")));
@@ -139,7 +139,7 @@ fn written(line: &str) -> Option<String> {
     emits.then(|| tokens(line))
 }
 
-/// The words, numbers and signs of a text, with one blank in between.
+/// Returns the words, numbers and signs of a text, with one blank in between.
 fn tokens(text: &str) -> String {
     let mut out: Vec<String> = Vec::new();
     let mut rest = text.trim_start();
@@ -197,7 +197,7 @@ fn of_barrier<'m>(model: &'m Model, it: &'m Barrier) -> Seen<'m> {
     let same = if it.same_cpu { " by the same CPU" } else { "" };
     let completes = it
         .completes
-        .map(|at| format!("{}{same}", describe::holders(at.value)));
+        .map(|at| format!("{}{same}", describe::agents(at.value)));
     Seen {
         name: &it.named.name,
         span: it.template.span,
@@ -207,7 +207,7 @@ fn of_barrier<'m>(model: &'m Model, it: &'m Barrier) -> Seen<'m> {
             "is a barrier".to_owned(),
             role(
                 "publishes to",
-                it.publishes.map(|at| describe::holders(at.value)),
+                it.publishes.map(|at| describe::agents(at.value)),
             ),
             role("completes on", completes),
             role("resyncs", it.resyncs.map(|_| "this CPU".to_owned())),
@@ -217,7 +217,7 @@ fn of_barrier<'m>(model: &'m Model, it: &'m Barrier) -> Seen<'m> {
 
 fn of_invalidate<'m>(model: &'m Model, it: &'m Invalidate) -> Seen<'m> {
     let lines = it.assembled();
-    let reach = describe::cases(model, &it.holders, |at| describe::holders(at.value));
+    let reach = describe::cases(model, &it.agents, |at| describe::agents(at.value));
     let done = it.after.as_ref().map_or("at once".to_owned(), |after| {
         let barriers = describe::cases(model, after, |at| {
             describe::code(&model.barriers[at.value].named.name)
@@ -239,7 +239,7 @@ fn of_invalidate<'m>(model: &'m Model, it: &'m Invalidate) -> Seen<'m> {
             "drops entries".to_owned(),
             format!("acts on {reach}"),
             format!("drops {}", forms.join("; ")),
-            format!("is done {done}"),
+            format!("is finished {done}"),
             writes,
         ],
     }
@@ -272,7 +272,7 @@ fn drops(model: &Model, form: &Form) -> String {
     format!("{}{clauses}", name.unwrap_or_default())
 }
 
-/// E0410: forms of an instruction have numbers of their own.
+/// Checks E0410: forms of an instruction have numbers of their own.
 pub fn forms(model: &Model, found: &mut Vec<Diagnostic>) {
     for it in &model.invalidates {
         for (index, form) in it.forms.iter().enumerate() {
@@ -296,7 +296,7 @@ pub fn forms(model: &Model, found: &mut Vec<Diagnostic>) {
                 )
                 .label("again here")
                 .because(first.span, "first here")
-                .note("the machine does the same for both: what one of them promises more does not happen")
+                .note("the machine does the same for both, so an effect that only one of them states does not happen")
                 .help("give each form the number that the manual gives it"),
             );
         }

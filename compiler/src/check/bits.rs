@@ -1,9 +1,9 @@
-//! Bits: what tells two things apart gets to the machine.
+//! Bits: operands carry every bit in which two values differ.
 //!
-//! In: the operands of instructions, and the addresses, tags, sets, forms and tables that these tell apart. Out: E0303
-//! where bits of it are in no field, E0306 where a condition leaves all of them out. Holds: on every machine on which
-//! an instruction may be used, no two things that it serves have the same operands. What a single field holds is
-//! `widths`'s business.
+//! In: the operands of instructions, and the addresses, tags, sets, forms and tables that these distinguish. Out: E0303
+//! where such a bit is in no field, E0306 where a condition leaves all of them out. Holds: on every machine on which
+//! an instruction may be used, no two of them have the same operands. The width of a single field is checked in
+//! `widths`.
 
 use super::configs::Configs;
 use super::physical::table_bits;
@@ -18,31 +18,30 @@ use crate::trace::encode::source_name;
 use tlbc_facts::clause::RunUnit;
 use tlbc_runtime::level::Level;
 
-/// The log2 of the bytes of a table entry.
+/// Returns the log2 of the bytes of a table entry.
 fn entry_shift(model: &Model) -> u32 {
     super::widths::entry_bits(model).ilog2() - 3
 }
 
-/// What an instruction has to be told on one machine.
+/// What an instruction must be given on one machine.
 struct Wanted {
     /// The bits of the source that differ.
     all: u64,
-    /// Bits of which one has to be there, unless there are none.
+    /// Bits of which one must be carried, unless there are none.
     any: u64,
-    /// Of what.
     what: String,
     /// Where that is said.
     fact: Span,
-    /// Whether the effect cannot do without.
+    /// Whether the effect depends on it.
     needed: bool,
 }
 
-/// The lowest `count` bits.
+/// Returns the lowest `count` bits.
 fn low(count: u32) -> u64 {
     1u64.checked_shl(count).map_or(u64::MAX, |bit| bit - 1)
 }
 
-/// E0303, E0306: an invalidation is given whatever tells apart what it drops and writes.
+/// Checks E0303, E0306: an invalidation is given every bit in which entries that it drops or writes differ.
 pub fn of_invalidations(model: &Model, found: &mut Vec<Diagnostic>) {
     for it in &model.invalidates {
         let template = (it.named.name.as_str(), it.template.operands.as_slice());
@@ -80,7 +79,7 @@ pub fn of_invalidations(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0303: a load is given all of the tag, and of the top table whatever is not zero.
+/// Checks E0303: a load is given all of the tag, and every bit of the top table's address that can be set.
 pub fn of_loads(model: &Model, found: &mut Vec<Diagnostic>) {
     for it in &model.loads {
         let template = (it.named.name.as_str(), it.template.operands.as_slice());
@@ -101,7 +100,7 @@ pub fn of_loads(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// The clauses that count in a configuration, with a hint or without.
+/// Returns the clauses that count in a configuration, with a hint or without.
 fn active(it: &Invalidate, config: Config) -> impl Iterator<Item = &Drops> {
     let forms = it.forms.iter();
     let usable = forms.filter(move |form| form.requires.holds(config));
@@ -109,7 +108,7 @@ fn active(it: &Invalidate, config: Config) -> impl Iterator<Item = &Drops> {
     drops.filter(move |drops| super::configs::can_hold(&drops.when, config))
 }
 
-/// The finding about a source, on the first machine on which bits of it do not get through.
+/// Returns the finding about a source, on the first machine on which bits of it are not carried.
 fn lost<'m>(
     model: &'m Model,
     (name, operands): (&str, &'m [usize]),
@@ -118,7 +117,7 @@ fn lost<'m>(
     wanted: impl Fn(Config) -> Option<Wanted>,
 ) -> Option<Diagnostic> {
     let fields: Vec<&Field> = super::fields_of(model, operands, source).collect();
-    // Where no operand has a place for it, that has been reported.
+    // An operand without a field for it has been reported.
     let first = *fields.first()?;
     let own = fields.iter().map(|field| &field.when);
     let tags = model.tags.iter().map(|tag| &tag.when);
@@ -141,7 +140,7 @@ fn lost<'m>(
     configs.iter().find_map(|config| {
         let wanted = wanted(config)?;
         let geometry = &model.geometries[config.geometry];
-        // What is only there with a hint, or where entries are kept, is not there otherwise.
+        // A field with the condition `hinted` or `keep` does not exist otherwise.
         [false, true].into_iter().find_map(|hinted| {
             let there = fields
                 .iter()
@@ -172,7 +171,7 @@ fn lost<'m>(
     })
 }
 
-/// The bits of its source that a field carries.
+/// Returns the bits of its source that a field carries.
 fn bits(field: &Field, page_shift: u32) -> u64 {
     match field.value {
         Value::Source(_) => low(field.width()),
@@ -187,12 +186,14 @@ fn left_out(name: &str, field: &Field, wanted: &Wanted, when: &str) -> Diagnosti
     Diagnostic::new(
         Code::E0306,
         field.span,
-        format!("`{name}` is not told {what}{when}"),
+        format!("`{name}` is not given {what}{when}"),
     )
     .label("zero then")
     .because(wanted.fact, "needs it")
-    .note("a field whose condition does not hold is zero, and the machine would act on something else")
-    .help("let the field be there whenever the instruction may be used, or let the instruction require the same")
+    .note(
+        "a field whose condition does not hold is zero, so the machine would act on another value",
+    )
+    .help("give the field no condition, or let the instruction require the condition of the field")
 }
 
 fn cut(name: &str, field: &Field, wanted: &Wanted, missing: u64, carried: u64) -> Diagnostic {
@@ -207,7 +208,7 @@ fn cut(name: &str, field: &Field, wanted: &Wanted, missing: u64, carried: u64) -
     };
     let at_low_end = bit < carried.trailing_zeros();
     let message = if at_low_end {
-        format!("{what} differs in bit {bit}, which `{name}` is not told")
+        format!("{what} differs in bit {bit}, which no field of `{name}` carries")
     } else {
         let (needs, gets) = (
             64 - wanted.all.leading_zeros(),
@@ -216,19 +217,19 @@ fn cut(name: &str, field: &Field, wanted: &Wanted, missing: u64, carried: u64) -
         if gets < needs {
             format!("{what} needs {needs} bits and gets {gets}")
         } else {
-            format!("{what} has a bit {bit}, and `{name}` is not told it")
+            format!("{what} has a bit {bit}, which no field of `{name}` carries")
         }
     };
     Diagnostic::new(Code::E0303, field.span, message)
         .label(format!("without bit {bit} of `{word}`"))
-        .because(wanted.fact, "has to be told apart")
-        .note("two that differ in these bits have the same operand: what is done to one is meant for the other")
+        .because(wanted.fact, "must be distinguished")
+        .note("two values that differ in these bits have the same operand, so the instruction may act on the wrong one")
         .help(format!(
             "let a field carry the bits from {} to {top}{}",
             wanted.all.trailing_zeros(),
             match field.value.source() {
                 Some(Source::Root | Source::Table | Source::Entry) if !at_low_end =>
-                    format!(", or say that tables lie lower: `tables within {bit} bits;`"),
+                    format!(", or state a narrower address for tables: `tables within {bit} bits;`"),
                 _ => String::new(),
             }
         ))
@@ -246,12 +247,12 @@ fn half(field: &Field, wanted: &Wanted) -> Diagnostic {
         ),
     )
     .label(format!("without bit {bit} of the address"))
-    .because(wanted.fact, "has to be told apart")
-    .note("addresses of the kernel and of user spaces differ in the bits above alone: without them a page of one has the operand of the other")
-    .help(format!("let the field go up to bit {bit} of the address, or higher"))
+    .because(wanted.fact, "must be distinguished")
+    .note("addresses of the kernel and of user spaces differ only in higher bits; without them a page of one has the same operand as a page of the other")
+    .help(format!("extend the field to bit {bit} of the address, or higher"))
 }
 
-/// The bits of an address that tell two entries apart that an instruction serves.
+/// Returns the bits of an address in which two entries that an instruction serves differ.
 fn address(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     let by_address = active(it, config).find(|drops| {
         !matches!(
@@ -259,7 +260,7 @@ fn address(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
             AddressSelector::Everything | AddressSelector::OneSet
         )
     });
-    // What writes an entry is told its address, too.
+    // An instruction that writes an entry is given its address, too.
     if by_address.is_none() && it.writes_entry.is_none() {
         return None;
     }
@@ -286,7 +287,7 @@ fn address(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     })
 }
 
-/// The least log2 of the distance of two entries that an instruction serves, and their level.
+/// Returns the least log2 of the distance of two entries that an instruction serves, and their level.
 fn least_step(model: &Model, it: &Invalidate, config: Config) -> Option<(u32, usize)> {
     let served = |level: usize| {
         let level = Level(level as u8);
@@ -314,8 +315,8 @@ fn least_step(model: &Model, it: &Invalidate, config: Config) -> Option<(u32, us
     steps.min()
 }
 
-/// Whether all that an instruction drops at a level is translations, one by one: neighbouring entries that share one
-/// need not be told apart. A run begins at one entry and counts from there.
+/// Returns whether an instruction drops translations one by one at a level, and nothing else: neighbouring entries
+/// that share one need not be distinguished. A run begins at one entry and counts from there.
 fn joins(it: &Invalidate, level: usize) -> bool {
     let leaf_alone = |drops: &Drops| {
         let one_by_one = !matches!(
@@ -334,7 +335,7 @@ fn joins(it: &Invalidate, level: usize) -> bool {
     it.writes_entry.is_none() && all_drops(it).filter(by_address).all(leaf_alone)
 }
 
-/// The tag, if there is one.
+/// Returns the tag, if there is one.
 fn tag(model: &Model, compared: Option<&Drops>, config: Config) -> Option<Wanted> {
     let widest = tags_in(model, config).max_by_key(|tag| tag.bits.value)?;
     Some(Wanted {
@@ -346,7 +347,7 @@ fn tag(model: &Model, compared: Option<&Drops>, config: Config) -> Option<Wanted
     })
 }
 
-/// Which set of a cache.
+/// Returns which set of a cache.
 fn set(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     let one = active(it, config).find(|drops| drops.which.value == AddressSelector::OneSet)?;
     let count = super::sets::most(model, one, |sets| sets.get(config).copied())?;
@@ -359,7 +360,7 @@ fn set(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     })
 }
 
-/// Which form.
+/// Returns which form.
 fn form(it: &Invalidate, config: Config) -> Option<Wanted> {
     let usable = it.forms.iter().filter(|form| form.requires.holds(config));
     let forms = usable.filter_map(|form| form.named.as_ref());
@@ -373,7 +374,7 @@ fn form(it: &Invalidate, config: Config) -> Option<Wanted> {
     })
 }
 
-/// How many a run takes.
+/// Returns how many a run takes.
 fn run(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     let run = active(it, config)
         .find(|drops| matches!(drops.which.value, AddressSelector::Run { .. }))?;
@@ -387,7 +388,7 @@ fn run(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     })
 }
 
-/// The table of the entry that changes. A table is aligned to its own size.
+/// Returns the table of the entry that changes. A table is aligned to its own size.
 fn table(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     let writes = it.writes_entry?;
     let present = (0..model.levels.len())
@@ -410,7 +411,7 @@ fn table(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     })
 }
 
-/// The entry that changes.
+/// Returns the entry that changes.
 fn entry(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     let writes = it.writes_entry?;
     let above = table_bits(model, config);
@@ -423,7 +424,7 @@ fn entry(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     })
 }
 
-/// What stands in the entry.
+/// Returns the value of the entry.
 fn written(model: &Model, it: &Invalidate, source: Source) -> Option<Wanted> {
     let writes = it.writes_entry?;
     Some(Wanted {

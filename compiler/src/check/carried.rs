@@ -1,8 +1,8 @@
-//! Sources: an operand carries what is at hand, and what the effect depends on.
+//! Sources: an operand carries only values that are known and that the effect depends on.
 //!
-//! In: the fields of operands, and what instructions drop, write and load. Out: E0306, E0313, E0409. Holds: whatever an
-//! operand carries is known where the instruction is issued, and decides what the instruction does; what writes an
-//! entry is told which. That it is told what it drops is `instructions`' and `bits`' business.
+//! In: the fields of operands, and what instructions drop, write and load. Out: E0306, E0313, E0409. Holds: every value
+//! that an operand carries is known where the instruction is issued and has an influence on its effect; an instruction
+//! that writes an entry is given that entry. `instructions` and `bits` check that it is given what it drops.
 
 use super::configs::both_hold;
 use super::{all_drops, compares_tag, field_of, hinted};
@@ -19,7 +19,7 @@ fn fields<'m>(model: &'m Model, template: &'m Template) -> impl Iterator<Item = 
     operands.flat_map(|&operand| &model.operands[operand].fields)
 }
 
-/// E0409: each instruction is told what is known where it is issued.
+/// Checks E0409: each instruction is given only what is known where it is issued.
 pub fn at_hand(model: &Model, found: &mut Vec<Diagnostic>) {
     for it in &model.invalidates {
         let writes = it.writes_entry.is_some();
@@ -35,7 +35,7 @@ pub fn at_hand(model: &Model, found: &mut Vec<Diagnostic>) {
         } else {
             (
                 "what flushes",
-                "a flush names addresses and tags; no table is at hand when it is asked for",
+                "a flush is given addresses and tags; the table is not known",
             )
         };
         found.extend(unknown(
@@ -86,13 +86,12 @@ fn unknown(
         .label("not known there")
         .because(template.span, "issued where it is not known")
         .note(note)
-        .help(
-            "take the field out; if the instruction changes an entry, add `writes entry at ...;`",
-        ),
+        .help("remove the field; if the instruction changes an entry, add `writes entry at ...;`"),
     )
 }
 
-/// E0409: what was made through one table entry is dropped by what changes that entry, since nothing else is told which.
+/// Checks E0409: only an instruction that changes a table entry drops what was made through it, because no other is
+/// given the entry.
 pub fn entry_at_hand(model: &Model, found: &mut Vec<Diagnostic>) {
     let flushes = (model.invalidates.iter()).filter(|it| it.writes_entry.is_none());
     let dropped = flushes.flat_map(|it| all_drops(it).map(|drops| (&it.named, drops)));
@@ -103,20 +102,20 @@ pub fn entry_at_hand(model: &Model, found: &mut Vec<Diagnostic>) {
             Diagnostic::new(
                 Code::E0409,
                 drops.which.span,
-                format!("`{}` drops what is below a table entry, and is not told which", named.name),
+                format!("`{}` drops what is below a table entry, and is not given that entry", named.name),
             )
             .label("of which entry")
             .because(named.span, "changes no entry")
-            .note("a flush names addresses and tags, and a load a root; no entry is at hand")
+            .note("a flush is given addresses and tags, and a load a root; the entry is not known")
             .help("write `one page` or `everything`, whichever the manual says; if the instruction changes an entry, add `writes entry at ...;`"),
         );
     }
 }
 
-/// E0313: what an operand carries decides what the instruction does.
+/// Checks E0313: what an operand carries has an influence on what the instruction does.
 pub fn needless(model: &Model, found: &mut Vec<Diagnostic>) {
     for it in &model.invalidates {
-        // What drops nothing is issued for something else than its effect.
+        // An instruction that drops nothing is issued for another reason.
         let Some(first) = all_drops(it).next() else {
             continue;
         };
@@ -132,23 +131,23 @@ pub fn needless(model: &Model, found: &mut Vec<Diagnostic>) {
             Diagnostic::new(
                 Code::E0313,
                 field.span,
-                format!("`{name}` is given {what}, and what it drops does not depend on it"),
+                format!("`{name}` is given {what}, and its effect does not depend on it"),
             )
             .label(format!("carries `{word}`"))
-            .because(first.span, "is the same whatever that is")
-            .note("if the machine looks at it, the instruction drops less than stated: entries would survive")
+            .because(first.span, "does not depend on it")
+            .note("if the machine uses the value, the instruction drops less than stated, and entries are left")
             .help("correct what it drops, or put a constant into the field"),
         );
     }
 }
 
-/// E0313: a load that is told to keep entries keeps some, and what an operand says about a count is about one.
+/// Checks E0313: a load with `keep` keeps entries, and an operand that describes a count carries one.
 pub fn needless_facts(model: &Model, found: &mut Vec<Diagnostic>) {
     for it in &model.loads {
         let Some(field) = field_of(model, &it.template.operands, Source::Keep) else {
             continue;
         };
-        // That nothing is said to be dropped then is the weaker fact.
+        // A load that drops nothing then is the weaker fact.
         let keeps = |drops: &Drops| drops.when.terms.iter().any(|t| t.value.0 == Var::Keep);
         let kept = |drops: &&Drops| both_hold(model, &drops.when, &field.when).is_some();
         let Some(first) = it.drops.iter().find(|drops| kept(drops) && !keeps(drops)) else {
@@ -160,11 +159,11 @@ pub fn needless_facts(model: &Model, found: &mut Vec<Diagnostic>) {
             Diagnostic::new(
                 Code::E0313,
                 field.span,
-                format!("`{name}` is told whether to keep entries, and what it drops does not depend on it"),
+                format!("`{name}` is given `keep`, and what it drops does not depend on it"),
             )
             .label("carries `keep`")
-            .because(fact, "is the same whatever that is")
-            .note("a load that is told to keep entries and is said to drop them leaves entries that a flush relies on being gone")
+            .because(fact, "does not depend on it")
+            .note("with `keep` the machine keeps entries that the load is said to drop, and a deferred flush relies on that")
             .help("add `unless keep` to what it drops, or put a constant into the field"),
         );
     }
@@ -175,13 +174,13 @@ pub fn needless_facts(model: &Model, found: &mut Vec<Diagnostic>) {
             (
                 operand.names.as_ref().map(|names| names.span),
                 counts,
-                "says what is counted, and carries no count",
+                "says what a run counts, and carries no count",
                 "a field for `num` or `end`",
             ),
             (
                 operand.aligned,
                 takes(Source::Hint),
-                "says how a start is aligned to a hint, and carries none",
+                "says how a start is aligned to a hint, and carries no hint",
                 "a field for `hint`",
             ),
         ];
@@ -195,15 +194,15 @@ pub fn needless_facts(model: &Model, found: &mut Vec<Diagnostic>) {
                     span,
                     format!("the operand `{}` {what}", operand.named.name),
                 )
-                .label("about nothing")
-                .because(operand.named.span, "has no such field")
+                .label("no such field")
+                .because(operand.named.span, "fields of the operand")
                 .help(format!("give the operand {help}, or remove the statement")),
             );
         }
     }
 }
 
-/// E0306: what writes an entry is told which, and what it becomes.
+/// Checks E0306: an instruction that writes an entry is given the entry, and its new value.
 pub fn entries_written(model: &Model, found: &mut Vec<Diagnostic>) {
     for it in &model.invalidates {
         let Some(writes) = &it.writes_entry else {
@@ -211,7 +210,7 @@ pub fn entries_written(model: &Model, found: &mut Vec<Diagnostic>) {
         };
         let takes = |source| field_of(model, &it.template.operands, source).is_some();
         let level = fields(model, &it.template).any(|f| matches!(f.value, Value::LevelAs(_)));
-        // The address of the entry says all; otherwise the table and the address do, and the level if there are several.
+        // The address of the entry is sufficient; otherwise table and address are, with the level if there are several.
         let by_table = takes(Source::Table) && takes(Source::Va);
         let lacks = if !takes(Source::Entry) && !by_table {
             Some((
@@ -219,10 +218,7 @@ pub fn entries_written(model: &Model, found: &mut Vec<Diagnostic>) {
                 "`entry`, or fields with `table` and `va`",
             ))
         } else if !takes(Source::Entry) && !level && writes.levels.iter().count() > 1 {
-            Some((
-                "of which level the entry is that it writes",
-                "`level as ...`",
-            ))
+            Some(("the level of the entry that it writes", "`level as ...`"))
         } else if writes.to == Written::Replaced && !takes(Source::New) {
             Some(("what the entry becomes", "`new`"))
         } else if writes.if_old && !takes(Source::Old) {
@@ -235,19 +231,19 @@ pub fn entries_written(model: &Model, found: &mut Vec<Diagnostic>) {
             Diagnostic::new(
                 Code::E0306,
                 it.template.span,
-                format!("`{}` is not told {what}", it.named.name),
+                format!("`{}` is not given {what}", it.named.name),
             )
-            .label(format!("no operand here has a field with {word}"))
+            .label(format!("no operand here has a field for {word}"))
             .because(writes.span, "writes an entry")
-            .note("the machine would change another entry, or into something else")
+            .note("the machine would change another entry, or write another value")
             .help(format!(
-                "give it an operand with a field with {word}, or correct what it writes"
+                "add an operand with a field for {word}, or correct what it writes"
             )),
         );
     }
 }
 
-/// E0313: what writes an entry is given the old one only if it compares them.
+/// Checks E0313: an instruction that writes an entry is given the old one only if it compares them.
 pub fn compared(model: &Model, found: &mut Vec<Diagnostic>) {
     for it in &model.invalidates {
         let Some(writes) = it.writes_entry.as_ref().filter(|writes| !writes.if_old) else {
@@ -257,20 +253,20 @@ pub fn compared(model: &Model, found: &mut Vec<Diagnostic>) {
             continue;
         };
         let message = format!(
-            "`{}` is given the entry as it was, and writes whatever that is",
+            "`{}` is given the old entry, and does not compare it",
             it.named.name
         );
         found.push(
             Diagnostic::new(Code::E0313, field.span, message)
                 .label("carries `old`")
                 .because(writes.span, "does not depend on it")
-                .note("an instruction that compares them leaves another entry as it is, and drops nothing")
-                .help("write `if old` behind what the entry becomes, or put a constant into the field"),
+                .note("if the instruction compares them, it changes and drops nothing when the entry differs")
+                .help("write `if old` after what the entry becomes, or put a constant into the field"),
         );
     }
 }
 
-/// What a field carries, if the effect depends on nothing of the kind.
+/// Returns what a field carries, if the effect depends on nothing of the kind.
 fn carried(it: &Invalidate, field: &Field) -> Option<(&'static str, &'static str)> {
     let any = |of: &dyn Fn(&Drops) -> bool| all_drops(it).any(of);
     let writes = it.writes_entry.is_some();

@@ -1,14 +1,14 @@
-//! Configurations: on which machines something would happen.
+//! Configurations: the machines on which a rule is evaluated.
 //!
 //! In: the model and the conditions that a rule asks about. Out: every possible configuration that
-//! can tell those conditions apart, few features first. Holds: no feature is on without what it
+//! makes a difference to those conditions, few features first. Holds: no feature is on without what it
 //! needs, and a feature that no condition depends on is off.
 
 use std::cmp::Reverse;
 
 use crate::model::{Cond, Config, Model, Var};
 
-/// The configurations that matter to some conditions.
+/// The configurations that make a difference to some conditions.
 pub struct Configs<'m> {
     model: &'m Model,
     features: Vec<usize>,
@@ -17,7 +17,7 @@ pub struct Configs<'m> {
 }
 
 impl<'m> Configs<'m> {
-    /// Those that differ in what the conditions speak of.
+    /// Returns those that differ in what the conditions name.
     pub fn of<'c>(model: &'m Model, conds: impl IntoIterator<Item = &'c Cond>) -> Self {
         let conds: Vec<&Cond> = conds.into_iter().collect();
         let features = closed(
@@ -41,7 +41,7 @@ impl<'m> Configs<'m> {
                 }
             }
         }
-        // Among equally many the one with features of the end of the file off.
+        // Among equally many, the one in which features of the end of the file are off.
         all.sort_by_key(|c| (c.features.count_ones(), Reverse(c.features.reverse_bits())));
         Self {
             model,
@@ -51,12 +51,12 @@ impl<'m> Configs<'m> {
         }
     }
 
-    /// All of them.
+    /// Returns all of them.
     pub fn iter(&self) -> impl Iterator<Item = Config> + '_ {
         self.all.iter().copied()
     }
 
-    /// ` when a is on and b is off`: to be put behind a sentence; nothing where it is always so.
+    /// Returns the end of a sentence, such as ` when a is on and b is off`; empty for every configuration.
     pub fn when(&self, config: Config) -> String {
         let name = |feature: &usize| &self.model.features[*feature].named.name;
         let (on, off): (Vec<usize>, Vec<usize>) = self
@@ -78,7 +78,7 @@ impl<'m> Configs<'m> {
     }
 }
 
-/// The features, with those that they need.
+/// Returns the features, with those that they need.
 fn closed(model: &Model, mut features: Vec<usize>) -> Vec<usize> {
     let mut seen = vec![false; model.features.len()];
     while let Some(feature) = features.pop() {
@@ -89,7 +89,7 @@ fn closed(model: &Model, mut features: Vec<usize>) -> Vec<usize> {
     (0..seen.len()).filter(|&feature| seen[feature]).collect()
 }
 
-/// Whether a condition can hold with that geometry.
+/// Returns whether a condition can hold with that geometry.
 pub fn admits(cond: &Cond, geometry: usize) -> bool {
     cond.terms.iter().all(|term| match term.value {
         (Var::Geometry(other), wanted) => (other == geometry) == wanted,
@@ -97,15 +97,15 @@ pub fn admits(cond: &Cond, geometry: usize) -> bool {
     })
 }
 
-/// Whether a condition can hold in a configuration, with a hint or without, keeping or not.
+/// Returns whether a condition can hold in a configuration, with a hint or without, keeping or not.
 pub fn can_hold(cond: &Cond, config: Config) -> bool {
     let cases = [(false, false), (true, false), (false, true), (true, true)];
     let mut cases = cases.into_iter();
     cases.any(|(hinted, keep)| cond.holds_with(config, hinted, keep))
 }
 
-/// Where two conditions both hold, as [`Configs::when`] says it: on one machine, which has one geometry and no
-/// feature without what that needs, and in one use of an instruction. Nothing if they exclude each other.
+/// Returns where two conditions both hold, in the form of [`Configs::when`]: on one machine, which has one geometry
+/// and no feature without what that needs, and in one use of an instruction. Nothing if they exclude each other.
 pub fn both_hold(model: &Model, a: &Cond, b: &Cond) -> Option<String> {
     let both = a.and(b);
     let configs = Configs::of(model, [&both]);

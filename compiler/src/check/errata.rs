@@ -1,7 +1,7 @@
-//! Errata: what they take away is there to be taken, and what mends them mends them.
+//! Errata: they remove facts that exist, and their workarounds restore them.
 //!
 //! In: the errata, and the instructions that they weaken. Out: E0207, E0504, E0506. Holds: a
-//! workaround restores what its erratum takes, in an order in which it can.
+//! workaround restores what its erratum removes, in an order in which it can.
 
 use super::all_drops;
 use super::configs::Configs;
@@ -28,7 +28,7 @@ fn word(lost: Lost) -> &'static str {
     }
 }
 
-/// Every weakening, with its erratum.
+/// Returns every weakening, with its erratum.
 fn weakenings(model: &Model) -> impl Iterator<Item = (&Erratum, &Weakens)> {
     let errata = model.errata.iter();
     errata.flat_map(|erratum| {
@@ -39,13 +39,13 @@ fn weakenings(model: &Model) -> impl Iterator<Item = (&Erratum, &Weakens)> {
     })
 }
 
-/// The first workaround of an erratum on one side of an instruction.
+/// Returns the first workaround of an erratum on one side of an instruction.
 fn workaround(erratum: &Erratum, target: Instr, after: bool) -> Option<&Workaround> {
     let mut workarounds = erratum.workarounds.iter();
     workarounds.find(|workaround| workaround.target.value == target && workaround.after == after)
 }
 
-/// E0207: an erratum takes from an instruction what that does.
+/// Checks E0207: an erratum removes a fact that the instruction has.
 pub fn subjects(model: &Model, found: &mut Vec<Diagnostic>) {
     for (_, weakens) in weakenings(model) {
         let lost = weakens.lost.value;
@@ -64,8 +64,8 @@ pub fn subjects(model: &Model, found: &mut Vec<Diagnostic>) {
                 ),
             },
             Instr::Invalidate(index) if !does(model, index, lost, weakens.stores) => (
-                "the instruction does not do that",
-                "correct what the erratum takes, or what the instruction drops",
+                "the instruction does not have that effect",
+                "correct the fact that the erratum removes, or what the instruction drops",
             ),
             Instr::Invalidate(_) => continue,
         };
@@ -77,22 +77,25 @@ pub fn subjects(model: &Model, found: &mut Vec<Diagnostic>) {
             Diagnostic::new(
                 Code::E0207,
                 weakens.lost.span,
-                format!("{what}, so there is no `{}` to take from it", word(lost)),
+                format!(
+                    "{what}, so it has no fact `{}` that an erratum could remove",
+                    word(lost)
+                ),
             )
             .label("not possible here")
-            .because(named.span, "taken from this")
+            .because(named.span, "weakened here")
             .help(help),
         );
     }
 }
 
-/// Whether an invalidation does what an erratum takes away, in these caches.
+/// Returns whether an invalidation has the fact that an erratum removes, in these caches.
 fn does(model: &Model, index: usize, lost: Lost, stores: Option<CacheSet>) -> bool {
     let it = &model.invalidates[index];
     match lost {
         Lost::Gone | Lost::Drained => true,
         Lost::Devices => {
-            let mut cases = it.holders.cases.iter();
+            let mut cases = it.agents.cases.iter();
             cases.any(|(at, _)| at.value.covers(Agents::DEVICE))
         }
         Lost::Leaf | Lost::Walk | Lost::Root | Lost::Global => {
@@ -101,7 +104,7 @@ fn does(model: &Model, index: usize, lost: Lost, stores: Option<CacheSet>) -> bo
     }
 }
 
-/// Whether a clause speaks of the entries that are left behind.
+/// Returns whether a clause drops the entries that the erratum leaves.
 fn drops_lost(model: &Model, drops: &Drops, lost: Lost, stores: Option<CacheSet>) -> bool {
     let (there, kind) = match lost {
         Lost::Leaf => (drops.leaf.is_some(), Kind::Leaf),
@@ -114,7 +117,7 @@ fn drops_lost(model: &Model, drops: &Drops, lost: Lost, stores: Option<CacheSet>
     there && stores.is_none_or(|stores| stores.0 & held.0 != 0)
 }
 
-/// E0504: walk entries that an erratum leaves go before leaf entries do.
+/// Checks E0504: walk entries that an erratum leaves are dropped before leaf entries.
 pub fn leaves_before_walks(model: &Model, found: &mut Vec<Diagnostic>) {
     for (erratum, weakens) in weakenings(model) {
         let Instr::Invalidate(index) = weakens.target.value else {
@@ -134,18 +137,18 @@ pub fn leaves_before_walks(model: &Model, found: &mut Vec<Diagnostic>) {
             Diagnostic::new(
                 Code::E0504,
                 late.span,
-                format!("with `{}`, `{}` drops leaf entries before the walk entries above them go", erratum.named.name, invalidate.named.name),
+                format!("with `{}`, `{}` drops leaf entries before the walk entries above them", erratum.named.name, invalidate.named.name),
             )
-            .label("walk entries go here, too late")
-            .because(weakens.lost.span, "left behind by the instruction")
-            .because(leaf.span, "leaf entries go with it")
-            .note("while a table is still live, a walk that starts from the entry left behind makes the leaf entries again")
+            .label("walk entries are dropped here, too late")
+            .because(weakens.lost.span, "left by the instruction")
+            .because(leaf.span, "leaf entries are dropped here")
+            .note("while the entries of a table are still valid, a walk that starts from the remaining entry fills the leaf entries again")
             .help(format!("put the workaround first: `workaround before {} issue ...;`", invalidate.named.name)),
         );
     }
 }
 
-/// E0506: a completion that an erratum takes away is restored.
+/// Checks E0506: a completion that an erratum removes is restored.
 pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
     for (erratum, weakens) in weakenings(model) {
         let Instr::Barrier(index) = weakens.target.value else {
@@ -164,7 +167,7 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
             ) => {
                 found.extend(incomplete(model, index, workaround));
             }
-            // An interrupt drains the CPU that takes it, so the set can be interrupted.
+            // An IPI drains the CPU that handles it, so it can be sent to the set.
             (
                 None,
                 At {
@@ -189,19 +192,19 @@ fn unmended(model: &Model, barrier: usize, weakens: &Weakens) -> Diagnostic {
     let barrier = &model.barriers[barrier];
     let what = word(weakens.lost.value);
     let note = match (weakens.lost.value, weakens.on) {
-        (Lost::Gone, Some(_)) => "an interrupt drains the CPUs of the set; it drops no entries",
+        (Lost::Gone, Some(_)) => "an IPI drains the CPUs of the set; it drops no entries",
         (Lost::Gone, None) => "nothing else makes the flush wait until entries are gone",
-        _ => "nothing else makes the flush wait for accesses already translated",
+        _ => "nothing else makes the flush wait for accesses that were translated before",
     };
     Diagnostic::new(
         Code::E0506,
         weakens.lost.span,
         format!(
-            "an erratum takes `{what}` from `{}`, and nothing restores it",
+            "an erratum removes `{what}` from `{}`, and no workaround restores it",
             barrier.named.name
         ),
     )
-    .label("taken away")
+    .label("removed here")
     .because(barrier.named.span, "completes flushes")
     .note(note)
     .help(format!(
@@ -210,7 +213,7 @@ fn unmended(model: &Model, barrier: usize, weakens: &Weakens) -> Diagnostic {
     ))
 }
 
-/// A workaround that does not end with a barrier as wide as the one that it mends.
+/// Reports a workaround that does not end with a barrier as wide as the weakened one.
 fn incomplete(model: &Model, barrier: usize, workaround: &Workaround) -> Option<Diagnostic> {
     let weakened = &model.barriers[barrier];
     let needed = weakened.completes?;
@@ -222,15 +225,15 @@ fn incomplete(model: &Model, barrier: usize, workaround: &Workaround) -> Option<
         return None;
     }
     let message = if done.is_some() {
-        "a workaround ends with a barrier that completes on fewer holders than the one it mends"
+        "a workaround ends with a barrier that completes on fewer agents than the weakened one"
     } else {
-        "a workaround does not end with a barrier that completes it"
+        "a workaround does not end with a barrier that completes"
     };
     Some(
         Diagnostic::new(Code::E0506, workaround.span, message)
             .label("not complete at its end")
-            .because(needed.span, "has to be restored here")
-            .note("the workaround itself would still be under way when the flush returns")
+            .because(needed.span, "must be restored here")
+            .note("the instructions of the workaround would not be finished when the flush returns")
             .help(format!(
                 "end it with a completing barrier, for instance `{}`",
                 weakened.named.name
@@ -238,7 +241,7 @@ fn incomplete(model: &Model, barrier: usize, workaround: &Workaround) -> Option<
     )
 }
 
-/// E0506: a workaround acts wherever what it mends does.
+/// Checks E0506: a workaround acts wherever the weakened instruction does.
 pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
     for (erratum, weakens) in weakenings(model) {
         let target = weakens.target.value;
@@ -252,7 +255,7 @@ pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// A workaround with an invalidation that acts on fewer than what it mends.
+/// Reports a workaround with an invalidation that acts on fewer agents than the weakened instruction.
 fn short(model: &Model, workaround: &Workaround, target: Instr) -> Option<Diagnostic> {
     let always = Cond::default();
     let requires = match target {
@@ -261,7 +264,7 @@ fn short(model: &Model, workaround: &Workaround, target: Instr) -> Option<Diagno
     };
     let cases = match target {
         Instr::Barrier(_) => None,
-        Instr::Invalidate(index) => Some(&model.invalidates[index].holders),
+        Instr::Invalidate(index) => Some(&model.invalidates[index].agents),
     };
     workaround.issue.iter().find_map(|issued| {
         let Instr::Invalidate(index) = issued.instr else {
@@ -269,7 +272,7 @@ fn short(model: &Model, workaround: &Workaround, target: Instr) -> Option<Diagno
         };
         let issued = &model.invalidates[index];
         let conds = issued
-            .holders
+            .agents
             .conds()
             .chain(cases.into_iter().flat_map(Cases::conds));
         let configs = Configs::of(model, conds.chain([requires, &always]));
@@ -279,7 +282,7 @@ fn short(model: &Model, workaround: &Workaround, target: Instr) -> Option<Diagno
                 Instr::Barrier(barrier) => model.barriers[barrier].completes?,
                 Instr::Invalidate(_) => *cases?.get(config)?,
             };
-            let acts = issued.holders.get(config)?;
+            let acts = issued.agents.get(config)?;
             (!acts.value.covers(needed.value)).then_some((config, needed, acts))
         })?;
         Some(
@@ -287,21 +290,21 @@ fn short(model: &Model, workaround: &Workaround, target: Instr) -> Option<Diagno
                 Code::E0506,
                 workaround.span,
                 format!(
-                    "`{}` acts on fewer holders than what it mends{}",
+                    "`{}` acts on fewer agents than the instruction that the erratum weakens{}",
                     issued.named.name,
                     configs.when(config)
                 ),
             )
             .label("does not reach all of them")
-            .because(needed.span, "has to be mended here")
+            .because(needed.span, "must be restored here")
             .because(acts.span, "acts here")
-            .note("on the others nothing is mended")
-            .help("name an instruction that reaches as far"),
+            .note("on the other agents the workaround has no effect")
+            .help("name an instruction that reaches all of them"),
         )
     })
 }
 
-/// E0506: entries that a barrier leaves behind are dropped by its workaround.
+/// Checks E0506: entries that a barrier leaves are dropped by its workaround.
 pub fn gone(model: &Model, found: &mut Vec<Diagnostic>) {
     for (erratum, weakens) in weakenings(model) {
         let Instr::Barrier(barrier) = weakens.target.value else {
@@ -340,19 +343,19 @@ pub fn gone(model: &Model, found: &mut Vec<Diagnostic>) {
                 Code::E0506,
                 workaround.span,
                 format!(
-                    "a workaround of `{}` drops other entries than those left behind",
+                    "a workaround of `{}` drops other entries than those that the erratum leaves",
                     model.barriers[barrier].named.name
                 ),
             )
             .label("its operands are zero")
             .because(weakens.lost.span, "entries of any flush may be left")
-            .note("beside a barrier it is not known what was flushed, so the entries of another address or tag would go")
-            .help("put the workaround beside the invalidations, or name one that drops everything under any tag"),
+            .note("after a barrier it is not known what was flushed, so entries of another address or tag would be dropped")
+            .help("state the workaround for the invalidations, or name one that drops everything under any tag"),
         );
     }
 }
 
-/// E0506: entries that an invalidation leaves behind are of a kind that its workaround drops.
+/// Checks E0506: entries that an invalidation leaves are of a kind that its workaround drops.
 pub fn left(model: &Model, found: &mut Vec<Diagnostic>) {
     for (erratum, weakens) in weakenings(model) {
         let Instr::Invalidate(index) = weakens.target.value else {
@@ -385,7 +388,7 @@ pub fn left(model: &Model, found: &mut Vec<Diagnostic>) {
             let restores =
                 |drops: &Drops| drops_lost(model, drops, lost, weakens.stores) && of_tags(drops);
             let mut dropped = invalidates.iter().flat_map(|it| all_drops(it));
-            // A barrier in front may be what the instruction needs to work.
+            // A barrier before it may be what the instruction needs to work.
             if dropped.any(restores) || !workaround.after && invalidates.is_empty() {
                 continue;
             }
@@ -394,21 +397,21 @@ pub fn left(model: &Model, found: &mut Vec<Diagnostic>) {
                     Code::E0506,
                     workaround.span,
                     format!(
-                        "a workaround of `{}` leaves what the erratum leaves",
+                        "a workaround of `{}` does not drop the entries that the erratum leaves",
                         target.named.name
                     ),
                 )
                 .label("drops no such entries")
-                .because(weakens.lost.span, "left behind")
-                .because(clause.span, "of these")
-                .note("the entries that survive the instruction would survive its workaround")
-                .help("name an instruction that drops them, or leave the workaround out: others are chosen then"),
+                .because(weakens.lost.span, "left here")
+                .because(clause.span, "these are dropped")
+                .note("entries that the instruction leaves would be left by its workaround, too")
+                .help("name an instruction that drops them, or remove the workaround: other instructions are chosen then"),
             );
         }
     }
 }
 
-/// E0507: a workaround stands beside something that its erratum weakens.
+/// Checks E0507: a workaround belongs to an instruction that its erratum weakens.
 pub fn needless(model: &Model, found: &mut Vec<Diagnostic>) {
     for erratum in &model.errata {
         for workaround in &erratum.workarounds {
@@ -421,20 +424,20 @@ pub fn needless(model: &Model, found: &mut Vec<Diagnostic>) {
                     Code::E0507,
                     workaround.target.span,
                     format!(
-                        "`{}` mends what it does not weaken",
+                        "`{}` has a workaround for an instruction that it does not weaken",
                         erratum.named.name
                     ),
                 )
-                .label("nothing is taken from this")
-                .because(erratum.named.span, "weakens other things")
-                .note("a workaround is issued where its erratum takes a fact away, and nowhere else")
-                .help("say what the erratum takes from it: `weakens ...: not ...;`, or leave the workaround out"),
+                .label("not weakened")
+                .because(erratum.named.span, "weakens other instructions")
+                .note("a workaround is issued only with an instruction that its erratum weakens")
+                .help("state what the erratum removes: `weakens ...: not ...;`, or remove the workaround"),
             );
         }
     }
 }
 
-/// E0508: a workaround changes no table entry.
+/// Checks E0508: a workaround changes no table entry.
 pub fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
     for workaround in model.errata.iter().flat_map(|erratum| &erratum.workarounds) {
         for issued in &workaround.issue {
@@ -454,16 +457,16 @@ pub fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
                         invalidate.named.name
                     ),
                 )
-                .label("issued beside a flush")
+                .label("issued with a flush")
                 .because(writes.span, "writes the entry")
-                .note("the entry that it would write is not the flush's to change")
+                .note("a flush must not write table entries")
                 .help("name an instruction that drops entries and writes none"),
             );
         }
     }
 }
 
-/// E0506: behind a loop over addresses there is a workaround that needs none.
+/// Checks E0506: after a loop over addresses there is a workaround that needs none.
 pub fn in_loops(model: &Model, found: &mut Vec<Diagnostic>) {
     for (erratum, weakens) in weakenings(model) {
         let Instr::Invalidate(index) = weakens.target.value else {
@@ -496,15 +499,15 @@ pub fn in_loops(model: &Model, found: &mut Vec<Diagnostic>) {
                     Code::E0506,
                     first.span,
                     format!(
-                        "behind a loop of `{}` there is no address for this workaround",
+                        "after a loop of `{}` there is no address for this workaround",
                         invalidate.named.name
                     ),
                 )
                 .label("needs an address or a level")
-                .because(weakens.lost.span, "has to be restored there too")
-                .note("a flush of a range issues the workaround once, and names no address by then")
+                .because(weakens.lost.span, "must be restored there too")
+                .note("a flush of a range issues the workaround once, after its addresses")
                 .help(
-                    "add another that needs none, or set them: `issue ... with va 0 and level pte`",
+                    "add a workaround that needs none, or set them: `issue ... with va 0 and level pte`",
                 ),
             );
         }

@@ -1,8 +1,8 @@
-//! Features: nothing is used on a machine that does not have it, and nothing asked too early.
+//! Features: nothing is used on a machine that lacks it, and no condition is evaluated too early.
 //!
 //! In: every condition of the definition. Out: E0405, E0406, E0407. Holds: in each possible
-//! configuration in which an instruction may be used there is a tag for it and its barrier, and
-//! what is decided at boot depends on what is known at boot.
+//! configuration in which an instruction may be used its tag and its barrier exist, and
+//! decisions at boot depend on what is known at boot.
 
 use tlbc_runtime::agents::Agents;
 
@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::source::Span;
 
-/// The clauses that compare a tag, each with the conditions under which it comes to that.
+/// Returns the clauses that compare a tag, each with its conditions.
 fn compared(invalidate: &Invalidate) -> impl Iterator<Item = (&Drops, [&Cond; 3])> {
     invalidate.forms.iter().flat_map(|form| {
         let drops = form.drops.iter().filter(|drops| compares_tag(drops));
@@ -29,10 +29,10 @@ fn tag_conds(model: &Model) -> impl Iterator<Item = &Cond> {
         .map(|tag| &model.tags[tag].when)
 }
 
-/// E0405: an instruction that reaches other CPUs is given a tag that means the same space there.
+/// Checks E0405: an instruction that reaches other CPUs is given a tag that means the same space there.
 pub fn tags_of_one_cpu(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
-        let mut cases = invalidate.holders.cases.iter();
+        let mut cases = invalidate.agents.cases.iter();
         if cases.any(|(at, _)| !Agents::CORE.covers(at.value)) {
             let mut compared = compared(invalidate);
             found.extend(
@@ -62,17 +62,17 @@ fn of_one_cpu(
         Diagnostic::new(
             Code::E0405,
             drops.whose.span,
-            format!("`{name}` takes the tag `{}` of one CPU to others", tag.named.name),
+            format!("`{name}` compares the tag `{}` on other CPUs, and the tag is `of cpu`", tag.named.name),
         )
         .label("compared on every CPU that it reaches")
-        .because(invalidate.holders.span, "reaches these")
+        .because(invalidate.agents.span, "reaches these")
         .because(tag.of_cpu.span, "means another space on each CPU")
-        .note("elsewhere the number belongs to another space, whose entries would go in place of these")
-        .help("write `of machine;` if the tag means the same everywhere, or give the instruction a tag that does"),
+        .note("on another CPU the value belongs to another space, whose entries would be dropped instead")
+        .help("write `of machine;` if a value means the same space everywhere, or give the instruction such a tag"),
     )
 }
 
-/// E0405: where CPUs share a TLB a tag means the same on all of them.
+/// Checks E0405: where CPUs share a TLB, a value of a tag means the same space on all of them.
 pub fn tags_in_shared_caches(model: &Model, found: &mut Vec<Diagnostic>) {
     let Some(shared) = model.caches.shared_by_core else {
         return;
@@ -83,19 +83,19 @@ pub fn tags_in_shared_caches(model: &Model, found: &mut Vec<Diagnostic>) {
                 Code::E0405,
                 tag.of_cpu.span,
                 format!(
-                    "CPUs share a TLB, and the tag `{}` means another space on each",
+                    "CPUs share a TLB, and a value of the tag `{}` means another space on each",
                     tag.named.name
                 ),
             )
-            .label("handed out by each CPU for itself")
+            .label("given out by each CPU for itself")
             .because(shared, "entries of one CPU are used by its siblings")
-            .note("a sibling with the same number for another space would use its entries")
+            .note("a sibling that uses the same value for another space would use these entries")
             .help("write `of machine;` if the tag means the same everywhere, or `one per cpu;` if CPUs share nothing"),
         );
     }
 }
 
-/// E0406: wherever an instruction that compares a tag may be used there is a tag.
+/// Checks E0406: wherever an instruction that compares a tag may be used there is a tag.
 pub fn tags_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         let name = invalidate.named.name.as_str();
@@ -131,17 +131,17 @@ fn tag_may_be_missing(
     )
     .label(label);
     diagnostic = match user_tags(model).first().map(|&tag| &model.tags[tag]) {
-        Some(tag) => diagnostic.because(tag.named.span, "not there then"),
+        Some(tag) => diagnostic.because(tag.named.span, "does not exist then"),
         None => diagnostic.because(model.user.leaf.span, "entries are cached under no tag"),
     };
     Some(
         diagnostic
-            .note("on such a machine it would be given a number that nobody set")
-            .help("let it require the feature that brings the tag, or correct when there is one"),
+            .note("on such a machine it would be given an undefined value")
+            .help("let it require the feature that provides the tag, or correct the condition of the tag"),
     )
 }
 
-/// E0406: wherever an instruction may be used there is the barrier that ends it, and what mends it.
+/// Checks E0406: wherever an instruction may be used, its barrier and its workarounds exist.
 pub fn barriers_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         for (after, when) in invalidate.after.iter().flat_map(|after| &after.cases) {
@@ -152,8 +152,8 @@ pub fn barriers_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) 
     }
     for (name, resync) in [
         ("switch", &model.switch.resync),
-        ("resume", &model.resume.resync),
-        ("arrive", &model.arrive.resync),
+        ("return_to_user", &model.return_to_user.resync),
+        ("cpu_online", &model.cpu_online.resync),
         ("space user", &model.user.resync),
         ("space kernel", &model.kernel.resync),
     ] {
@@ -207,20 +207,20 @@ fn may_be_missing(
             Code::E0406,
             span,
             format!(
-                "`{name}` relies on `{needed}`, which is not there{}",
+                "`{name}` relies on `{needed}`, which does not exist{}",
                 configs.when(config)
             ),
         )
-        .label("may not be there")
+        .label("may not exist")
         .because(fact, format!("`{needed}` requires this"))
         .note("on such a machine the instruction is undefined, or does nothing")
         .help(format!(
-            "let `{name}` require the same, or name an instruction that is always there"
+            "let `{name}` require the same, or name an instruction that always exists"
         )),
     );
 }
 
-/// E0407: what is decided at boot depends on nothing that is known later.
+/// Checks E0407: decisions at boot do not depend on what is known later.
 pub fn known_too_late(model: &Model, found: &mut Vec<Diagnostic>) {
     let early = |cond: &Cond, what: &str, found: &mut Vec<Diagnostic>| {
         later_than(model, cond, Known::Boot, what, found);
@@ -232,7 +232,7 @@ pub fn known_too_late(model: &Model, found: &mut Vec<Diagnostic>) {
         }
     }
     for tag in &model.tags {
-        early(&tag.when, "whether there is a tag is", found);
+        early(&tag.when, "the existence of a tag is", found);
     }
     for space in [&model.user, &model.kernel] {
         for cond in space.addresses.conds() {
@@ -240,10 +240,10 @@ pub fn known_too_late(model: &Model, found: &mut Vec<Diagnostic>) {
         }
     }
     for cond in model.table_bits.iter().flat_map(Cases::conds) {
-        early(cond, "where tables lie is", found);
+        early(cond, "the width of table addresses is", found);
     }
     for field in model.operands.iter().flat_map(|operand| &operand.fields) {
-        // What holds of a space is known whenever one is flushed.
+        // Features of a space are known whenever it is flushed.
         let of_cpu = |cond: &Cond| Cond {
             terms: (cond.terms.iter())
                 .filter(|term| match term.value.0 {
@@ -294,9 +294,9 @@ fn later_than(model: &Model, cond: &Cond, by: Known, what: &str, found: &mut Vec
                 feature.named.span,
                 format!("known {}", moment(feature.known)),
             )
-            .note("the kernel would have to ask before there is an answer")
+            .note("the kernel would use the condition before it is known")
             .help(
-                "let it depend on what is known by then, or say when the feature is really known",
+                "use only conditions that are known by then, or correct when the feature is known",
             ),
         );
     }

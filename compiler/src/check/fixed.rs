@@ -1,7 +1,7 @@
 //! Fixed registers: two operands of an instruction are in registers of their own.
 //!
-//! In: the operands that say in which register they stand. Out: E0410. Holds: no register is given two values, under
-//! whatever names. Which names are of one register is Rust's knowledge, in a table beside the sources.
+//! In: the operands in a named register. Out: E0410. Holds: no register is given two values, under
+//! any of its names. A table next to the sources lists the names that Rust has for a register.
 
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -10,7 +10,7 @@ use crate::model::{Model, Place};
 /// Architectures, and the names of one register.
 const REGISTERS: &str = include_str!("../../registers.txt");
 
-/// Whether two names are of one register.
+/// Returns whether two names mean the same register.
 fn is_same(target_arch: &str, a: &str, b: &str) -> bool {
     let lines = REGISTERS.lines().filter(|line| !line.starts_with('#'));
     let one_register = |line: &str| {
@@ -22,7 +22,7 @@ fn is_same(target_arch: &str, a: &str, b: &str) -> bool {
     a == b || lines.into_iter().any(one_register)
 }
 
-/// E0410: two operands of an instruction are in registers of their own.
+/// Checks E0410: two operands of an instruction are in registers of their own.
 pub fn registers(model: &Model, found: &mut Vec<Diagnostic>) {
     let invalidates = model.invalidates.iter().map(|it| (&it.named, &it.template));
     let loads = model.loads.iter().map(|it| (&it.named, &it.template));
@@ -48,7 +48,7 @@ pub fn registers(model: &Model, found: &mut Vec<Diagnostic>) {
                 )
             } else {
                 format!(
-                    "`{it}` and `{again}` are one register, and `{}` takes `{a}` and `{b}` in them",
+                    "`{it}` and `{again}` are the same register, and `{}` takes `{a}` and `{b}` in them",
                     named.name
                 )
             };

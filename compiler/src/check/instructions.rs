@@ -1,8 +1,8 @@
-//! Instructions: a place for what they need, and a completion that keeps its promise.
+//! Instructions: fields for what they need, and barriers that complete them.
 //!
-//! In: invalidations, loads and barriers. Out: E0306, E0402, E0403, E0404. Holds: what an
-//! instruction drops can be named in its operands, and is gone and drained wherever it acts once
-//! its barrier is past.
+//! In: invalidations, loads and barriers. Out: E0306, E0402, E0403, E0404. Holds: the operands of an
+//! instruction can name what it drops, and its barrier makes this gone and drained wherever the
+//! instruction acts.
 
 use tlbc_runtime::agents::Agents;
 
@@ -13,7 +13,7 @@ use crate::diagnostic::Diagnostic;
 use crate::model::{AddressSelector, Drops, Invalidate, Model, Resync, Source, Var};
 use crate::source::Span;
 
-/// E0306: an invalidation has a field for the address, the tag, the count, the hint and the form.
+/// Checks E0306: an invalidation has a field for the address, the tag, the count, the hint and the form.
 pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         let operands = &invalidate.template.operands;
@@ -37,10 +37,10 @@ pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
             }
             let ends = field_of(model, operands, Source::End).is_some();
             if matches!(which.value, AddressSelector::Run { .. }) && !ends {
-                lacks(Source::Num, "num", which.span, "how many");
+                lacks(Source::Num, "num", which.span, "the count");
             }
             if which.value == AddressSelector::OneSet && counted_sets(model, drops) {
-                lacks(Source::Set, "set", which.span, "which set");
+                lacks(Source::Set, "set", which.span, "the set");
             }
             if drops.whose.value.table {
                 lacks(Source::Table, "table", drops.whose.span, "the table");
@@ -51,7 +51,7 @@ pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
         }
         let forms = invalidate.forms.iter();
         for (form, _) in forms.filter_map(|form| form.named.as_ref()) {
-            lacks(Source::Form, "form", form.span, "which form is meant");
+            lacks(Source::Form, "form", form.span, "the form");
         }
         let counting = |&operand: &usize| model.operands[operand].names.is_some();
         let run =
@@ -64,11 +64,11 @@ pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
                     Code::E0306,
                     num.span,
                     format!(
-                        "`{}` drops a run, and no operand says what `num` counts",
+                        "`{}` drops a run, and its operands do not say what `num` counts",
                         invalidate.named.name
                     ),
                 )
-                .label("counts, but what?")
+                .label("counts pages or entries?")
                 .because(run.which.span, "a run")
                 .help("add, for instance, `names num + 1 pages;` to the operand, or `names any entries;`"),
             );
@@ -76,7 +76,7 @@ pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Whether a clause speaks of a cache that is said to have more than one set.
+/// Returns whether a clause drops entries of a cache with more than one set.
 fn counted_sets(model: &Model, drops: &Drops) -> bool {
     let stores = model.caches.stores.iter().enumerate();
     let mut named = stores.filter(|(i, _)| drops.stores.is_none_or(|s| s.0 & (1 << i) != 0));
@@ -86,7 +86,7 @@ fn counted_sets(model: &Model, drops: &Drops) -> bool {
     })
 }
 
-/// E0207: a function of the platform takes the same operands and answers alike wherever it is called.
+/// Checks E0207: a function of the platform has the same operands and answers in all calls.
 pub fn calls(model: &Model, found: &mut Vec<Diagnostic>) {
     let calls: Vec<_> = (model.invalidates.iter())
         .filter_map(|it| Some((it, it.call.as_ref()?)))
@@ -110,7 +110,7 @@ pub fn calls(model: &Model, found: &mut Vec<Diagnostic>) {
             )
             .label("here")
             .because(first.span, "called first here")
-            .note("the platform brings one function of that name: as many operands, as wide, busy or not")
+            .note("the platform provides one function of that name, with the same operands and the same `retry while busy`")
             .help("give both calls the same operands, or two names"),
         );
     }
@@ -120,7 +120,7 @@ fn no_place(name: &str, template: Span, because: Span, word: &str, what: &str) -
     Diagnostic::new(
         Code::E0306,
         template,
-        format!("`{name}` has no operand that says {what}"),
+        format!("`{name}` has no operand for {what}"),
     )
     .label(format!("no operand here has a field with `{word}`"))
     .because(because, format!("needs `{word}`"))
@@ -129,7 +129,7 @@ fn no_place(name: &str, template: Span, because: Span, word: &str, what: &str) -
     ))
 }
 
-/// E0306: a load loads something, and keeps only what it can be told to keep.
+/// Checks E0306: a load loads a root or a tag, and has a field for `keep` if it can keep entries.
 pub fn places_of_loads(model: &Model, found: &mut Vec<Diagnostic>) {
     for load in &model.loads {
         let operands = &load.template.operands;
@@ -142,7 +142,7 @@ pub fn places_of_loads(model: &Model, found: &mut Vec<Diagnostic>) {
                     format!("`{}` loads neither a root nor a tag", load.named.name),
                 )
                 .label("no operand here has a field with `root` or `tag`")
-                .note("whatever space it is told to enter, the CPU stays in the one it has")
+                .note("the CPU would stay in the space that it has")
                 .help("give it an operand with a field `root[...]` or `tag`"),
             );
         }
@@ -161,7 +161,7 @@ pub fn places_of_loads(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0402: the barrier that ends an invalidation ends it wherever it acts.
+/// Checks E0402: the barrier after an invalidation completes it wherever it acts.
 pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         let Some(cases) = &invalidate.after else {
@@ -178,20 +178,20 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
                 Diagnostic::new(
                     Code::E0402,
                     after.span,
-                    format!("`{name}` is done after `{ends}`, which completes nothing"),
+                    format!("`{name}` is finished after `{ends}`, which completes nothing"),
                 )
                 .label("not a completing barrier")
-                .because(barrier.named.span, "orders other things")
+                .because(barrier.named.span, "does not say `completes on`")
                 .note("the flush would return while entries are still in use")
                 .help("name the barrier that waits for invalidations, or add `completes on ...;` to this one"),
             );
             continue;
         }
-        let conds = cases.conds().chain(invalidate.holders.conds());
+        let conds = cases.conds().chain(invalidate.agents.conds());
         let configs = Configs::of(model, conds.chain([&invalidate.requires]));
         let mut used = configs.iter().filter(|&c| invalidate.requires.holds(c));
         let short = used.find_map(|config| {
-            let (after, acts) = (cases.get(config)?, invalidate.holders.get(config)?);
+            let (after, acts) = (cases.get(config)?, invalidate.agents.get(config)?);
             let barrier = &model.barriers[after.value];
             let left = acts.value.without(barrier.completes?.value);
             (!left.is_empty()).then_some((after, acts, barrier, left))
@@ -204,19 +204,19 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
                 Diagnostic::new(
                     Code::E0402,
                     after.span,
-                    format!("`{name}` acts on more holders than `{ends}` waits for"),
+                    format!("`{name}` acts on more agents than `{ends}` waits for"),
                 )
                 .label("waits for fewer")
                 .because(completes, "completes here")
                 .because(acts.span, "acts here")
-                .note(format!("nobody waits for {}", listed(&who)))
+                .note(format!("no barrier waits for {}", listed(&who)))
                 .help("name a barrier that completes wherever the instruction acts"),
             );
         }
     }
 }
 
-/// E0402: the barrier that a `resync` names resyncs.
+/// Checks E0402: the barrier that a `resync` names resyncs.
 pub fn resyncs(model: &Model, found: &mut Vec<Diagnostic>) {
     for (at, _) in super::unused::resyncs(model).flat_map(Resync::barriers) {
         let barrier = &model.barriers[at.value];
@@ -228,13 +228,13 @@ pub fn resyncs(model: &Model, found: &mut Vec<Diagnostic>) {
             Diagnostic::new(Code::E0402, at.span, format!("`{name}` does not resync"))
                 .label("not a barrier that resyncs")
                 .because(barrier.named.span, "does not say `resyncs on self`")
-                .note("this CPU would go on with what it has fetched through the old tables")
+                .note("this CPU would continue with what it fetched through the old tables")
                 .help("name the barrier that resyncs, add `resyncs on self;` to this one if the manual says so, or write `resync nothing`"),
         );
     }
 }
 
-/// E0403: a barrier that completes says that entries are gone and accesses drained.
+/// Checks E0403: a barrier that completes makes entries gone and accesses drained.
 pub fn promises(model: &Model, found: &mut Vec<Diagnostic>) {
     for barrier in &model.barriers {
         let Some(completes) = barrier.completes else {
@@ -243,28 +243,31 @@ pub fn promises(model: &Model, found: &mut Vec<Diagnostic>) {
         let (what, note, help) = match (barrier.gone, barrier.drained) {
             (Some(_), Some(_)) => continue,
             (None, Some(_)) => (
-                "that entries are gone",
+                "`gone`",
                 "an entry may still be used for a page that has a new owner",
-                "add `gone;` if the manual promises it",
+                "add `gone;` if the manual says so",
             ),
             (Some(_), None) => (
-                "that accesses are drained",
-                "a store translated before the flush may still land in a page that has a new owner",
-                "add `drained;` if the manual promises it",
+                "`drained`",
+                "a store that was translated before the flush may still reach a page that has a new owner",
+                "add `drained;` if the manual says so",
             ),
             (None, None) => (
-                "that entries are gone, nor that accesses are drained",
+                "`gone` or `drained`",
                 "a page would get a new owner while the old one can still reach it",
-                "add `gone;` and `drained;` if the manual promises them",
+                "add `gone;` and `drained;` if the manual says so",
             ),
         };
         found.push(
             Diagnostic::new(
                 Code::E0403,
                 barrier.named.span,
-                format!("`{}` does not promise {what}", barrier.named.name),
+                format!(
+                    "`{}` completes, and does not say {what}",
+                    barrier.named.name
+                ),
             )
-            .label("silent on it")
+            .label("not stated here")
             .because(completes.span, "completes invalidations")
             .note(note)
             .help(help),
@@ -272,22 +275,22 @@ pub fn promises(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0404: what drops entries of the loaded tag acts where that tag is loaded.
+/// Checks E0404: an instruction on the loaded tag acts where that tag is loaded.
 pub fn loaded_elsewhere(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         let loaded = all_drops(invalidate).find(|drops| drops.whose.value.loaded);
-        let mut cases = invalidate.holders.cases.iter();
+        let mut cases = invalidate.agents.cases.iter();
         let wide = cases.any(|(at, _)| !Agents::CORE.covers(at.value));
         if let (Some(drops), true) = (loaded, wide) {
             found.push(
                 Diagnostic::new(
                     Code::E0404,
                     drops.whose.span,
-                    format!("`{}` drops entries of the loaded tag on CPUs that may have another loaded", invalidate.named.name),
+                    format!("`{}` drops entries of the loaded tag on CPUs that may have another tag loaded", invalidate.named.name),
                 )
-                .label("whatever is loaded")
-                .because(invalidate.holders.span, "on all of these")
-                .note("each CPU runs a space of its own; the one that is flushed need not be loaded there")
+                .label("the tag that is loaded there")
+                .because(invalidate.agents.span, "on all of these")
+                .note("each CPU runs a space of its own, which need not be the one that is flushed")
                 .help("write `this tag` if the instruction compares a tag given to it, or `where self;` if it acts here alone"),
             );
         }

@@ -1,7 +1,7 @@
-//! The kernel's space beside the others: its tag, its views and its addresses.
+//! The kernel's space: its tag, its views and its addresses.
 //!
-//! In: the two spaces, their tags and views. Out: E0303, E0307, E0512 to E0515. Holds: entries of the kernel are told from
-//! those of user spaces by their addresses or their tag, its tag is known, and one view runs with the kernel.
+//! In: the two spaces, their tags and views. Out: E0303, E0307, E0512 to E0515. Holds: entries of the kernel differ
+//! from those of user spaces in their addresses or their tag, its tag is known, and one view runs with the kernel.
 
 use super::configs::Configs;
 use super::tags_in;
@@ -9,7 +9,7 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Addresses, At, Config, Model, Space, Tag, Under};
 
-/// E0512: where entries of the kernel are under a tag, it is known which value it has.
+/// Checks E0512: where entries of the kernel are under a tag, its value is stated.
 pub fn tags_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
     for cases in [&model.kernel.leaf, &model.kernel.walk] {
         for (under, _) in &cases.cases {
@@ -26,21 +26,21 @@ pub fn tags_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
                     Code::E0512,
                     under.span,
                     format!(
-                        "entries of the kernel are under a value of `{}` that nothing gives it",
+                        "entries of the kernel are under a value of `{}` that is not stated",
                         tag.named.name
                     ),
                 )
-                .label("which value?")
+                .label("no value")
                 .because(tag.named.span, "values are given to user spaces")
-                .note("a flush would compare one value, and entries made while user spaces were loaded have theirs")
+                .note("a flush compares one value, and entries that were made while user spaces were loaded have the values of those")
                 .help("write `under every tag` if they have the tag that was loaded, `global` if they have none, or the value: `under pid 0`"),
             );
         }
     }
 }
 
-/// E0303, E0512: the value that entries of the kernel are under is one that the tag can have, one for both kinds, and
-/// no user space's.
+/// Checks E0303, E0512: entries of the kernel are under a value that the tag can have, the same for both kinds, and
+/// that no user space has.
 pub fn values_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
     let (leaf, walk) = (&model.kernel.leaf, &model.kernel.walk);
     for (under, _) in leaf.cases.iter().chain(&walk.cases) {
@@ -80,7 +80,7 @@ pub fn values_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
                     walk.span,
                     format!("walk entries of the kernel are under {other}, and leaf entries under {one}{when}"),
                 )
-                .note("a flush of the kernel compares one value: entries under the other would survive it")
+                .note("a flush of the kernel compares one value, so it would leave entries under the other")
                 .help("state the value under which both are"),
                 (leaf.span, "another value"),
             ),
@@ -95,7 +95,7 @@ pub fn values_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
                         other.span,
                         format!("entries of one kind are under {value} alone, and these of the kernel are not{when}"),
                     )
-                    .note("if the tag that is loaded decides, both kinds have it: entries under the others would survive a flush of one value")
+                    .note("if entries have the tag that is loaded, both kinds do, and a flush of one value would leave the others")
                     .help("state the value for both kinds, or that both are `under every tag`"),
                     (fixed.span, "one value alone"),
                 )
@@ -111,8 +111,8 @@ pub fn values_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
                         span,
                         format!("{value} is a value of `{}` that user spaces get as well{when}", tag.named.name),
                     )
-                    .note("a flush of one would drop entries of the other, and what drops the tags of users would leave a user's behind")
-                    .help("keep the value back: `values` without it, or `reserved`"),
+                    .note("a flush of one would drop entries of the other, and an instruction that drops `user tags` would leave entries of a user space")
+                    .help("reserve the value: `values` without it, or `reserved`"),
                     (tag.values.map_or(tag.named.span, |at| at.span), "what user spaces get"),
                 )
             }
@@ -123,7 +123,7 @@ pub fn values_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Whether some view of a user space can have that value of a tag.
+/// Returns whether some view of a user space can have that value of a tag.
 fn gives_out(model: &Model, tag: &Tag, value: u64, config: Config) -> bool {
     let views = model
         .user
@@ -140,7 +140,7 @@ fn gives_out(model: &Model, tag: &Tag, value: u64, config: Config) -> bool {
     tag.is_root.is_none() && bits.iter().any(given)
 }
 
-/// E0513: on every machine one view of a space is loaded while the kernel runs.
+/// Checks E0513: on every machine one view of a space is loaded while the kernel runs.
 pub fn views(model: &Model, found: &mut Vec<Diagnostic>) {
     for space in [&model.user, &model.kernel] {
         let configs = Configs::of(model, space.views.iter().map(|view| &view.when));
@@ -158,18 +158,18 @@ pub fn views(model: &Model, found: &mut Vec<Diagnostic>) {
                     space.views.first().map_or(space.span, |view| view.named.span),
                     format!("no view of the space is loaded while the kernel runs{when}"),
                 )
-                .label("not marked as `loaded`, or not there")
+                .label("not marked as `loaded`, or does not exist")
                 .because(space.span, "a CPU in the kernel has a root and a tag loaded")
-                .note("instructions on the loaded tag would serve no view, and what they drop would not count")
-                .help("write `loaded` behind the view with which the kernel runs"),
+                .note("instructions on the loaded tag would cover no view")
+                .help("write `loaded` after the view with which the kernel runs"),
                 [first, second, ..] => finding(
                     second.named.span,
                     format!("two views of the space are loaded at once{when}"),
                 )
                 .label("loaded as well")
                 .because(first.named.span, "loaded")
-                .note("a CPU has one root and one tag loaded: what an instruction drops of that tag would count for both")
-                .help("write `loaded` behind the view with which the kernel runs, and behind no other"),
+                .note("a CPU has one root and one tag loaded, so an instruction on the loaded tag covers one view only")
+                .help("write `loaded` after the view with which the kernel runs, and after no other"),
             };
             found.push(diagnostic);
             break;
@@ -177,7 +177,8 @@ pub fn views(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0307: a space has addresses on every machine; a stretch of them has at least one page, and begins where it can.
+/// Checks E0307: a space has addresses on every machine; they are at least one page, and begin at a multiple of their
+/// number.
 pub fn stretches(model: &Model, found: &mut Vec<Diagnostic>) {
     let least = model
         .geometries
@@ -202,7 +203,7 @@ pub fn stretches(model: &Model, found: &mut Vec<Diagnostic>) {
             let (message, help) = if least.is_some_and(|page| addresses.bits < page) {
                 (
                     format!("addresses of {} bits are less than a page", addresses.bits),
-                    "write how many bits of an address tell its bytes apart",
+                    "write the number of bits of an address that differ within the space",
                 )
             } else if beyond {
                 (
@@ -218,14 +219,14 @@ pub fn stretches(model: &Model, found: &mut Vec<Diagnostic>) {
             let span = space.addresses.span;
             found.push(
                 Diagnostic::new(Code::E0307, span, message)
-                    .label("cannot be")
+                    .label("not possible")
                     .help(help),
             );
         }
     }
 }
 
-/// E0514: the same address is not the kernel's and a user space's under the same tag.
+/// Checks E0514: no address belongs to the kernel and to a user space under the same tag.
 pub fn addresses(model: &Model, found: &mut Vec<Diagnostic>) {
     let (user, kernel) = (&model.user, &model.kernel);
     let conds = |space: &Space| -> Vec<_> {
@@ -261,7 +262,7 @@ pub fn addresses(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Under what entries of the kernel are, if entries of user spaces can be under the same.
+/// Returns under what entries of the kernel are cached, if entries of user spaces can be under the same.
 fn shared(model: &Model, config: Config) -> Option<&At<Under>> {
     let kernel = &model.kernel;
     let cases = [&kernel.leaf, &kernel.walk];
@@ -281,7 +282,7 @@ fn overlap(a: Addresses, b: Addresses) -> bool {
     a.base <= last(b) && b.base <= last(a)
 }
 
-/// E0515: a value of the tag is left for the kernel's own root.
+/// Checks E0515: a value of the tag is left for the kernel's own root.
 pub fn value_left(model: &Model, found: &mut Vec<Diagnostic>) {
     let configs = Configs::of(model, model.tags.iter().map(|tag| &tag.when));
     for config in configs.iter() {
@@ -313,8 +314,8 @@ pub fn value_left(model: &Model, found: &mut Vec<Diagnostic>) {
             )
             .label("none is left")
             .because(first.bits.span, format!("0 to {most}"))
-            .note("a CPU that runs no user space has the kernel's root loaded, under some value: entries made then would be a space's")
-            .help("keep one back: `reserved 0;`, or `values 1..` the largest"),
+            .note("a CPU that runs no user space has the kernel's root loaded under a value of the tag; a space with that value would use entries made then")
+            .help("reserve one: `reserved 0;`, or `values 1..` the largest"),
         );
         return;
     }

@@ -1,8 +1,8 @@
-//! Levels in operands: an instruction that must be told the level can be.
+//! Levels in operands: an instruction that must be given the level has a number for it.
 //!
 //! In: instructions that drop leaf entries of the level they are given, and the numbers of levels in
 //! operands. Out: E0306, E0309, E0312. Holds: every page size of every configuration has a number wherever an
-//! instruction that may be used there wants one, and no two that it tells apart have the same.
+//! instruction that may be used there takes one, and no two that it distinguishes have the same.
 
 use super::all_drops;
 use super::configs::Configs;
@@ -14,7 +14,7 @@ use crate::model::{
 use tlbc_facts::clause::RunUnit;
 use tlbc_runtime::level::{Level, Levels};
 
-/// The numbers of levels in the operands of an instruction, each with when they are there.
+/// Returns the numbers of levels in the operands of an instruction, each with its condition.
 fn numbers_of<'m>(
     model: &'m Model,
     invalidate: &'m Invalidate,
@@ -27,7 +27,7 @@ fn numbers_of<'m>(
     })
 }
 
-/// E0309: each level that may be named has a number.
+/// Checks E0309: each level that the instruction may be given has a number.
 pub fn numbers(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         for (numbers, there) in numbers_of(model, invalidate) {
@@ -73,9 +73,9 @@ fn unnumbered(
                         configs.when(config)
                     ),
                 )
-                .label(format!("nothing stands for `{name}`"))
-                .because(level.span, "may have to be named")
-                .note("the machine would be told another size, and drop nothing or something else")
+                .label(format!("no number for `{name}`"))
+                .because(level.span, "may be given to the instruction")
+                .note("the machine would be given another size, and would not drop these entries")
                 .help(format!(
                     "add the number that the manual gives it: `level as {name} ...`"
                 )),
@@ -85,8 +85,8 @@ fn unnumbered(
     None
 }
 
-/// The levels that an instruction tells apart by their numbers.
-fn told_apart(model: &Model, invalidate: &Invalidate) -> Levels {
+/// Returns the levels that an instruction distinguishes by their numbers.
+fn distinguished(model: &Model, invalidate: &Invalidate) -> Levels {
     if let Some(writes) = invalidate.writes_entry {
         return writes.levels;
     }
@@ -103,10 +103,10 @@ fn told_apart(model: &Model, invalidate: &Invalidate) -> Levels {
     all_drops(invalidate).fold(Levels::NONE, |all, drops| all.union(of(drops)))
 }
 
-/// E0312: levels that an instruction serves have numbers of their own.
+/// Checks E0312: levels that an instruction serves have numbers of their own.
 pub fn distinct(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
-        let levels = told_apart(model, invalidate);
+        let levels = distinguished(model, invalidate);
         for (numbers, there) in numbers_of(model, invalidate) {
             found.extend(same_number(model, invalidate, (numbers, there), levels));
         }
@@ -162,7 +162,7 @@ fn same_number(
                 .label(format!("`{}` tells them apart by this", invalidate.named.name))
                 .because(span(*lower), "one of the two")
                 .because(span(*upper), "the other")
-                .note("the machine would take entries of one level for those of the other, and step over pages")
+                .note("the machine would treat entries of one level as those of the other, and skip pages")
                 .help("give each level the number that the manual gives it"),
             );
         }
@@ -170,7 +170,7 @@ fn same_number(
     None
 }
 
-/// E0312: page sizes that an operand names have numbers of their own.
+/// Checks E0312: page sizes in an operand have numbers of their own.
 pub fn granules(model: &Model, found: &mut Vec<Diagnostic>) {
     let mut fields = model.operands.iter().flat_map(|operand| &operand.fields);
     let Some(field) = fields.find(|field| field.value == Value::Source(Source::Granule)) else {
@@ -198,19 +198,19 @@ pub fn granules(model: &Model, found: &mut Vec<Diagnostic>) {
             )
             .label("again here")
             .because(first.span, "first here")
-            .because(field.span, "the machine is told the page size by this")
-            .note("a flush that names another page size drops nothing, or something else")
+            .because(field.span, "the machine is given the page size here")
+            .note("a flush that names another page size does not drop these entries")
             .help("give each page size the number that the manual gives it"),
         );
     }
 }
 
-/// E0306: an instruction that acts on entries of the level that it is given has a field for the level.
+/// Checks E0306: an instruction that acts on entries of the level that it is given has a field for the level.
 pub fn given(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         let mut drops = all_drops(invalidate);
         let given = drops.find(|d| [d.leaf, d.walk, d.negative].contains(&Some(LevelSel::Given)));
-        let several = told_apart(model, invalidate).iter().count() > 1;
+        let several = distinguished(model, invalidate).iter().count() > 1;
         let fields: Vec<_> = numbers_of(model, invalidate).collect();
         let fact = match (given, invalidate.writes_entry, fields.first()) {
             (Some(drops), ..) => drops.span,
@@ -221,18 +221,18 @@ pub fn given(model: &Model, found: &mut Vec<Diagnostic>) {
         };
         let conds = fields.iter().map(|(_, there)| *there);
         let configs = Configs::of(model, conds.chain([&invalidate.requires]));
-        let untold = configs.iter().find(|&config| {
-            let told = fields.iter().any(|(_, there)| there.holds(config));
-            invalidate.requires.holds(config) && !told
+        let without = configs.iter().find(|&config| {
+            let given = fields.iter().any(|(_, there)| there.holds(config));
+            invalidate.requires.holds(config) && !given
         });
-        let Some(config) = untold else { continue };
+        let Some(config) = without else { continue };
         let name = &invalidate.named.name;
         let when = configs.when(config);
         found.push(
             Diagnostic::new(
                 Code::E0306,
                 invalidate.template.span,
-                format!("`{name}` has no operand that says the level{when}"),
+                format!("`{name}` has no operand for the level{when}"),
             )
             .label("no operand here has a field with `level as ...`")
             .because(fact, "needs the level")

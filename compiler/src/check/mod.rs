@@ -1,10 +1,10 @@
-//! Is this a possible machine?
+//! Checks that the facts describe a possible machine.
 //!
-//! In: a [`Model`], whose names are resolved and whose parts are all there. Out: a diagnostic for
+//! In: a [`Model`], whose names are resolved and whose parts are complete. Out: a diagnostic for
 //! each fact that contradicts another, or that no machine can have. Holds afterwards, when there
-//! is none: every operand has a value for each of its bits, every instruction a place for what it
-//! needs, and every completion, switch and workaround does what is asked of it. Whether the instructions
-//! are enough is `plan`'s business.
+//! is none: every operand has a value for each of its bits, every instruction has fields for what it
+//! needs, and every completion, switch and workaround is sufficient for its purpose. `plan` determines
+//! whether the instructions cover every flush.
 //!
 //! One rule is one function, and has one code.
 
@@ -36,7 +36,7 @@ mod widths;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Config, Drops, Field, Invalidate, LevelSel, Model, Source, Tag, Under, Var};
 
-/// A rule: what it finds goes into the list.
+/// A rule: it adds what it finds to the list.
 type Rule = fn(&Model, &mut Vec<Diagnostic>);
 
 const RULES: &[Rule] = &[
@@ -131,7 +131,7 @@ const RULES: &[Rule] = &[
 
 /// Checks every rule.
 ///
-/// A `for` repeats its items, and what is wrong with them: each place is named once for a rule.
+/// A `for` repeats its items and their faults, so each place is reported once for a rule.
 #[must_use]
 pub fn check(model: &Model) -> Vec<Diagnostic> {
     let mut found = Vec::new();
@@ -148,7 +148,7 @@ pub fn check(model: &Model) -> Vec<Diagnostic> {
     found
 }
 
-/// The fields of these operands that take something from a source.
+/// Returns the fields of these operands that take their value from a source.
 fn fields_of<'m>(
     model: &'m Model,
     operands: &'m [usize],
@@ -158,13 +158,13 @@ fn fields_of<'m>(
     fields.filter(move |field| field.value.source() == Some(wanted))
 }
 
-/// The first field of these operands that takes something from a source.
+/// Returns the first field of these operands that takes its value from a source.
 fn field_of<'m>(model: &'m Model, operands: &[usize], wanted: Source) -> Option<&'m Field> {
     let mut fields = operands.iter().flat_map(|&o| &model.operands[o].fields);
     fields.find(|field| field.value.source() == Some(wanted))
 }
 
-/// The tags that entries of the user space may have, by index.
+/// Returns the tags that entries of the user space may have, by index.
 fn user_tags(model: &Model) -> Vec<usize> {
     let cases = (model.user.leaf.cases.iter()).chain(&model.user.walk.cases);
     let mut tags: Vec<usize> = cases
@@ -180,23 +180,23 @@ fn user_tags(model: &Model) -> Vec<usize> {
     tags
 }
 
-/// The tags that a user space may have in a configuration.
+/// Returns the tags that a user space may have in a configuration.
 fn tags_in(model: &Model, config: Config) -> impl Iterator<Item = &Tag> {
     let tags = user_tags(model).into_iter().map(|tag| &model.tags[tag]);
     tags.filter(move |tag| tag.when.holds(config))
 }
 
-/// What an invalidation drops, over all its forms.
+/// Returns what an invalidation drops, over all its forms.
 fn all_drops(invalidate: &Invalidate) -> impl Iterator<Item = &Drops> {
     invalidate.forms.iter().flat_map(|form| &form.drops)
 }
 
-/// Whether it compares the tag that is given to it.
+/// Returns whether a clause compares the tag that an operand gives.
 fn compares_tag(drops: &Drops) -> bool {
     drops.whose.value.this && !drops.whose.value.other
 }
 
-/// Whether it depends on a level given with the instruction.
+/// Returns whether a clause depends on the level that is given to the instruction.
 fn hinted(drops: &Drops) -> bool {
     let by_level = |levels| matches!(levels, Some(LevelSel::Hint | LevelSel::AboveHint));
     by_level(drops.leaf)
@@ -208,12 +208,12 @@ fn hinted(drops: &Drops) -> bool {
             .any(|term| term.value.0 == Var::Hinted)
 }
 
-/// `1 bit`, `5 bits`
+/// Returns a number with its unit: `1 bit`, `5 bits`.
 fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// `a`, `b` and `c`
+/// Returns the words as a list: a, b and c.
 pub(crate) fn listed(words: &[String]) -> String {
     match words {
         [] => String::new(),

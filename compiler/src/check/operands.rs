@@ -1,7 +1,7 @@
 //! Operands: every bit has one meaning.
 //!
-//! In: the operands. Out: E0301 where two fields claim a bit, E0302 where none does, E0305 where a
-//! hinted run may start anywhere. Holds: an operand can be put together by or-ing its fields.
+//! In: the operands. Out: E0301 where two fields have a bit, E0302 where none has it, E0305 where a
+//! hinted run may start anywhere. Holds: or-ing its fields gives the value of an operand.
 
 use super::configs::both_hold;
 use super::{field_of, listed};
@@ -9,7 +9,7 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Field, Model, Operand, Source};
 
-/// E0301: no two fields of an operand that can be there together have a bit in common.
+/// Checks E0301: no two fields of an operand whose conditions can both hold have a bit in common.
 pub fn overlaps(model: &Model, found: &mut Vec<Diagnostic>) {
     for operand in &model.operands {
         for (index, field) in operand.fields.iter().enumerate() {
@@ -34,13 +34,13 @@ pub fn overlaps(model: &Model, found: &mut Vec<Diagnostic>) {
             found.push(if setting.is_empty() {
                 diagnostic.help("correct one of the positions")
             } else {
-                diagnostic.help("correct one of the positions, or give the fields conditions of which never both hold: `when a` and `unless a`, two geometries, or features of which one `needs not` the other")
+                diagnostic.help("correct one of the positions, or give the fields conditions of which never both hold: `when a` and `unless a`, two geometries, or features where one `needs not` the other")
             });
         }
     }
 }
 
-/// E0302: every bit of an operand has a field.
+/// Checks E0302: every bit of an operand has a field.
 pub fn undefined_bits(model: &Model, found: &mut Vec<Diagnostic>) {
     for operand in &model.operands {
         let gaps = gaps(operand);
@@ -64,12 +64,12 @@ pub fn undefined_bits(model: &Model, found: &mut Vec<Diagnostic>) {
                     operand.named.name
                 ),
             )
-            .label("no field says what stands there")
+            .label("no field covers them")
             .because(
                 operand.bits.span,
                 format!("bits {} to 0 need a meaning", operand.bits.value - 1),
             )
-            .note("what a reserved bit does when it is set is for the next processor to decide")
+            .note("the effect of a reserved bit may change with the next processor")
             .help(format!(
                 "give each a field; if they must be zero, write `{first} 0;`"
             )),
@@ -77,10 +77,10 @@ pub fn undefined_bits(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// The bits without a field, from the top: (highest, lowest) of each stretch.
+/// Returns the bits without a field, from the top: (highest, lowest) of each gap.
 fn gaps(operand: &Operand) -> Vec<(u32, u32)> {
     let mut gaps: Vec<(u32, u32)> = Vec::new();
-    // `lower` has reported a width that cannot be.
+    // `lower` has reported an impossible width.
     let width = operand.bits.value.min(128) as u32;
     for bit in (0..width).rev() {
         if (operand.fields.iter()).any(|field| (field.low..=field.high).contains(&bit)) {
@@ -102,7 +102,7 @@ fn bits(high: u32, low: u32) -> String {
     }
 }
 
-/// E0305: a run that takes a level hint says that its start is aligned to that level.
+/// Checks E0305: a run that takes a level hint says that its start is aligned to that level.
 pub fn unaligned_runs(model: &Model, found: &mut Vec<Diagnostic>) {
     for (index, operand) in model.operands.iter().enumerate() {
         let hint = field_of(model, &[index], Source::Hint);
@@ -115,8 +115,8 @@ pub fn unaligned_runs(model: &Model, found: &mut Vec<Diagnostic>) {
                 )
                 .label("takes a hint")
                 .because(names.span, "names a run")
-                .note("a hinted run that starts inside a large page is unpredictable: entries may survive it")
-                .help("add `start aligned to hint;`, or take the hint out of the run"),
+                .note("a hinted run that starts inside a large page is unpredictable: entries may be left")
+                .help("add `start aligned to hint;`, or remove the hint from the run"),
             );
         }
     }

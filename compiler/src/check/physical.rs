@@ -1,7 +1,7 @@
-//! Physical addresses: operands point at tables wherever those may lie, and no further.
+//! Physical addresses: operands carry the bits that addresses of tables can have, and no others.
 //!
-//! In: where tables lie, and the fields that take the address of one. Out: E0303. Holds: a field has no bit of such an
-//! address that is never set. That no bit is left out is `bits`' business.
+//! In: `tables within`, and the fields that take the address of a table. Out: E0303. Holds: a field has no bit of such
+//! an address that is never set. `bits` checks that no bit is left out.
 
 use super::configs::{Configs, can_hold};
 use crate::codes::Code;
@@ -13,7 +13,7 @@ use crate::trace::encode::source_name;
 /// How many bits the physical address of a table has.
 pub struct TableBits {
     pub bits: u32,
-    /// Where that is said; all 64 bits where nothing is.
+    /// Where it is stated; 64 bits if it is not.
     pub said: Option<Span>,
 }
 
@@ -26,7 +26,7 @@ pub fn table_bits(model: &Model, config: Config) -> TableBits {
     }
 }
 
-/// E0303: no field takes bits of a table's address that are above where tables lie.
+/// Checks E0303: no field takes bits of a table's address that are never set.
 pub fn beyond(model: &Model, found: &mut Vec<Diagnostic>) {
     let Some(widths) = &model.table_bits else {
         return;
@@ -56,7 +56,7 @@ pub fn beyond(model: &Model, found: &mut Vec<Diagnostic>) {
                 Code::E0303,
                 field.span,
                 format!(
-                    "`{}` takes bit {} of `{word}`, and tables lie within {} bits",
+                    "`{}` carries bit {} of `{word}`, and addresses of tables have {} bits",
                     operand.named.name,
                     top(config),
                     table.bits
@@ -69,7 +69,7 @@ pub fn beyond(model: &Model, found: &mut Vec<Diagnostic>) {
             }
             found.push(
                 diagnostic
-                    .note("the manual has another width of addresses, or something else in these bits")
+                    .note("the manual gives another width of addresses, or another value for these bits")
                     .help(format!("end the field at bit {} of the address and write `0` above it, or correct the width", table.bits - 1)),
             );
         }

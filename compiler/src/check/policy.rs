@@ -1,4 +1,4 @@
-//! Policy: what is stated follows from the facts.
+//! Policy: the facts permit what it states.
 //!
 //! In: the policy, and how entries change. Out: E0505, E0602, E0603, E0604. Holds: nothing is
 //! freed earlier than a flush allows, and entries can be changed as stated.
@@ -13,7 +13,7 @@ fn has_writer(model: &Model) -> bool {
     model.invalidates.iter().any(|i| i.writes_entry.is_some())
 }
 
-/// E0505: where plain stores are not allowed an instruction writes entries.
+/// Checks E0505: where plain stores are not allowed, an instruction writes entries.
 pub fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
     let plain = model.change.plain_store;
     if plain.value || has_writer(model) {
@@ -26,12 +26,12 @@ pub fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
             "entries are changed by instructions, and none writes entries",
         )
         .label("rules plain stores out")
-        .note("what remains is a plain store under a walker that must not see one")
+        .note("a walker could see the entry while it changes by a plain store")
         .help("add `writes entry at ...: invalid;` to the instruction that changes them, or state `plain store;`"),
     );
 }
 
-/// E0602: tables are freed after a flush only where the flush interrupts every CPU.
+/// Checks E0602: tables are freed after a flush only where the flush interrupts every CPU.
 pub fn tables_after_flush(model: &Model, found: &mut Vec<Diagnostic>) {
     let Some(stated) = model.policy.tables_deferred.filter(|at| !at.value) else {
         return;
@@ -40,38 +40,38 @@ pub fn tables_after_flush(model: &Model, found: &mut Vec<Diagnostic>) {
     let mut cases = shootdown.into_iter().flat_map(|shootdown| &shootdown.cases);
     let broadcast = cases.find(|(by, _)| by.value == Shootdown::Broadcast);
     let wide = |i: &&Invalidate| {
-        let mut cases = i.holders.cases.iter();
+        let mut cases = i.agents.cases.iter();
         cases.any(|(at, _)| !Agents::CORE.covers(at.value))
     };
     let wide = model.invalidates.iter().find(wide);
     let (message, fact, label) = match (broadcast, wide) {
         (Some((by, _)), _) => (
-            "tables are freed after a flush that interrupts nobody",
+            "tables are freed after a flush that sends no IPI",
             by.span,
             "a broadcast leaves the other CPUs running",
         ),
         (None, Some(wide)) if shootdown.is_none() => (
-            "tables are freed after a flush that may interrupt nobody",
-            wide.holders.span,
+            "tables are freed after a flush that may send no IPI",
+            wide.agents.span,
             "flushes other CPUs and leaves them running",
         ),
         _ if model.caches.walk.is_none() => (
-            "tables are freed after a flush that is not owed",
+            "tables are freed after a flush, and freeing one requires no flush",
             model.caches.span,
-            "no walk entries, so freeing a table flushes nothing",
+            "no cache holds walk entries",
         ),
         _ => return,
     };
     found.push(
         Diagnostic::new(Code::E0602, stated.span, message)
-            .label("as soon as it is done")
+            .label("freed after the flush")
             .because(fact, label)
-            .note("code that reads tables without a lock, its interrupts off, is kept out by the interrupt and by nothing else")
-            .help("state `tables deferred`: they wait until such readers are gone"),
+            .note("only the IPI excludes lockless walkers, which run with interrupts off")
+            .help("state `tables deferred`: tables are freed after a grace period"),
     );
 }
 
-/// E0603: pages are freed at the change only where the change itself flushes.
+/// Checks E0603: pages are freed at the change only where the change itself flushes.
 pub fn pages_at_change(model: &Model, found: &mut Vec<Diagnostic>) {
     let Some(stated) = model.policy.pages_batched.filter(|at| !at.value) else {
         return;
@@ -93,11 +93,11 @@ pub fn pages_at_change(model: &Model, found: &mut Vec<Diagnostic>) {
         .note(
             "a CPU that still caches the translation would write into a page that has a new owner",
         )
-        .help("state `pages batched`: they are freed behind one flush"),
+        .help("state `pages batched`: pages are freed after one flush"),
     );
 }
 
-/// E0604: strides are of levels that map pages.
+/// Checks E0604: strides are of levels that map pages.
 pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
     let Some(stated) = model.policy.strides else {
         return;
@@ -113,8 +113,8 @@ pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
             )
             .label("stated here")
             .because(named.span, "without `leaf`")
-            .note("no request ever steps by such entries")
-            .help("leave the level out, or mark it `leaf`"),
+            .note("no request flushes leaf entries of this level")
+            .help("remove the level, or mark it `leaf`"),
         );
     }
 }

@@ -1,7 +1,7 @@
-//! Publishing: the walkers that a flush is for see the change first.
+//! Publishing: a change is visible to walkers before its flush.
 //!
-//! In: the barriers, which devices walk, and what is assumed to publish. Out: E0411. Holds: in every configuration
-//! something publishes a change, and a new entry, to every walker of the tables.
+//! In: the barriers, the devices that walk, and what is assumed to publish. Out: E0411. Holds: in every configuration
+//! a change, and a new entry, is published to every walker of the tables.
 
 use tlbc_runtime::agents::Agents;
 
@@ -12,7 +12,7 @@ use crate::diagnostic::Diagnostic;
 use crate::model::{Cond, Config, Model};
 use crate::source::Span;
 
-/// E0411: a barrier publishes to all that walk the tables, or something else is assumed to.
+/// Checks E0411: a barrier publishes to all that walk the tables, or publishing is assumed.
 pub fn published(model: &Model, found: &mut Vec<Diagnostic>) {
     if model.assumed.is_some() {
         return;
@@ -35,7 +35,7 @@ pub fn published(model: &Model, found: &mut Vec<Diagnostic>) {
             Code::E0411,
             span,
             format!(
-                "nothing publishes changes to the walkers of {}{}",
+                "no barrier publishes changes to the walkers of {}{}",
                 listed(&left),
                 configs.when(config)
             ),
@@ -50,15 +50,15 @@ pub fn published(model: &Model, found: &mut Vec<Diagnostic>) {
         }
         found.push(
             diagnostic
-                .note("a walk that does not see the change yet fills the old entry again, behind the flush")
+                .note("a walk that does not see the change yet fills the old entry again after the flush")
                 .help("add a barrier that `publishes on` all of them, or say why none is needed: `publishes assumed \"...\";`"),
         );
         return;
     }
 }
 
-/// Which walkers see the tables in a configuration, and where that is said. All CPUs do: other CPUs walk the new entries
-/// of a space, whether they are interrupted for a flush or not.
+/// Returns the walkers of the tables in a configuration, and where they are stated. All CPUs are: other CPUs walk the
+/// new entries of a space, whether they receive an IPI for a flush or not.
 fn reached(model: &Model, config: Config) -> (Agents, Span) {
     let spaces = [&model.user, &model.kernel];
     let devices = spaces.into_iter().find(|space| space.has_devices(config));

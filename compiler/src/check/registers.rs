@@ -1,7 +1,8 @@
-//! Registers: what is read from them and what they must be set to can be true together.
+//! Registers: the fields that are read and the required values do not contradict each other.
 //!
-//! In: the features and limits that a register tells, and the setup of the machine. Out: E0204, E0208 and E0701 to E0704. Holds: each field has one place and a value that fits it, no two features are read alike,
-//! and in every configuration there are register values that agree with all that is said.
+//! In: the features and limits that registers report, and the setup of the machine. Out: E0204, E0208 and E0701 to
+//! E0704. Holds: each field has one place and a value that fits it, no two features are read in the same way, and in
+//! every configuration there are register values that agree with all statements.
 
 use super::configs::Configs;
 use super::tables::counts;
@@ -13,7 +14,7 @@ use crate::model::{
 };
 use crate::source::Span;
 
-/// A field that the setup of the machine gives a value.
+/// A register field that the setup requires to have a value.
 struct Set<'m> {
     register: &'m str,
     field: &'m str,
@@ -60,8 +61,8 @@ fn read(model: &Model) -> impl Iterator<Item = (&Feature, &ReadFrom)> {
     features.filter_map(|feature| Some((feature, feature.from.as_ref()?)))
 }
 
-/// E0701: a value fits the bits that are to have it, and not every value is as large. A limit can have each value that its
-/// bits give.
+/// Checks E0701: a value fits its bits, and is not one that every register value reaches. A limit can have each value
+/// that its bits give.
 pub fn values(model: &Model, found: &mut Vec<Diagnostic>) {
     for (_, from) in read(model) {
         found.extend(unfit(Some(&from.bits), from.comparison, from.value));
@@ -81,7 +82,7 @@ fn unfit(bits: Option<&Bits>, comparison: Comparison, value: At<u64>) -> Option<
     if comparison == Comparison::AtLeast && value.value == 0 {
         return Some(
             finding("every value is at least 0".to_owned())
-                .label("holds on every machine")
+                .label("true on every machine")
                 .help("write the least value that the manual gives, or `= 0`"),
         );
     }
@@ -93,7 +94,7 @@ fn unfit(bits: Option<&Bits>, comparison: Comparison, value: At<u64>) -> Option<
             bits_of(bits)
         ))
         .label("does not fit")
-        .because(bits.span, format!("hold {} at most", bits.most()))
+        .because(bits.span, format!("at most {}", bits.most()))
         .note("no register has this value, so it would never hold")
         .help("correct the value, or the bits"),
     )
@@ -110,14 +111,14 @@ fn beyond(limit: &Limit) -> Option<Diagnostic> {
     let message = format!("`{name}` is {range}, and its bits give {least} to {most}");
     Some(
         Diagnostic::new(Code::E0701, from.span, message)
-            .label(format!("{least} to {most}, with what is added"))
-            .because(limit.named.span, format!("{range}, it is said"))
+            .label(format!("{least} to {most} after the addition"))
+            .because(limit.named.span, format!("the range is {range}"))
             .note("a kernel that reads this register would have a limit for which there is no plan")
             .help("correct the bits, the number that is added, or the range"),
     )
 }
 
-/// E0702: a field of a register has one place, and shares its bits with no other.
+/// Checks E0702: a field of a register has one place, and shares its bits with no other.
 pub fn fields(model: &Model, found: &mut Vec<Diagnostic>) {
     let sets = sets(model);
     for (index, set) in sets.iter().enumerate() {
@@ -158,11 +159,11 @@ fn overlap(message: String, bits: &Bits, first: &Bits) -> Diagnostic {
     Diagnostic::new(Code::E0702, bits.span, message)
         .label(bits_of(bits))
         .because(first.span, bits_of(first))
-        .note("a bit belongs to one field: one of the two is not where the manual has it")
+        .note("a bit belongs to one field, so the bits of one of the two differ from the manual")
         .help("correct the bits of one of them")
 }
 
-/// E0703: two features are not read from the same bits by the same comparison.
+/// Checks E0703: two features are not read from the same bits by the same comparison.
 pub fn features(model: &Model, found: &mut Vec<Diagnostic>) {
     let all: Vec<(&Feature, &ReadFrom)> = read(model).collect();
     for (index, (feature, from)) in all.iter().enumerate() {
@@ -187,12 +188,12 @@ pub fn features(model: &Model, found: &mut Vec<Diagnostic>) {
 
 fn is_same(a: &ReadFrom, b: &ReadFrom) -> bool {
     let (first, second) = (a.value.value, b.value.value);
-    // At least the largest value is the largest.
+    // `>=` the largest value is `=` that value.
     let alike = a.comparison == b.comparison || first == a.bits.most();
     a.register == b.register && a.bits.are(&b.bits) && first == second && alike
 }
 
-/// Whether a value passes a comparison.
+/// Returns whether a value passes a comparison.
 fn holds(comparison: Comparison, value: u64, with: u64) -> bool {
     match comparison {
         Comparison::Equal => value == with,
@@ -200,7 +201,7 @@ fn holds(comparison: Comparison, value: u64, with: u64) -> bool {
     }
 }
 
-/// E0704, E0204: two statements about a field agree, and do not say the same twice.
+/// Checks E0704, E0204: two statements about a field agree, and are not the same.
 pub fn settings(model: &Model, found: &mut Vec<Diagnostic>) {
     let sets = sets(model);
     for (index, set) in sets.iter().enumerate() {
@@ -240,7 +241,7 @@ pub fn settings(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0704: what the setup demands of the bits that tell a feature agrees with the feature.
+/// Checks E0704: the value that the setup requires of the bits that report a feature agrees with the feature.
 pub fn features_as_set(model: &Model, found: &mut Vec<Diagnostic>) {
     for (index, feature) in model.features.iter().enumerate() {
         let Some(from) = &feature.from else { continue };
@@ -265,7 +266,7 @@ pub fn features_as_set(model: &Model, found: &mut Vec<Diagnostic>) {
                 continue;
             };
             let message = format!(
-                "`{}` must be {}{}, and tells otherwise of `{}`",
+                "`{}` must be {}{}, which contradicts the value that reports `{}`",
                 set.path(),
                 value.value,
                 configs.when(config),
@@ -278,13 +279,13 @@ pub fn features_as_set(model: &Model, found: &mut Vec<Diagnostic>) {
 
 fn contradiction(span: Span, message: String, first: Span) -> Diagnostic {
     Diagnostic::new(Code::E0704, span, message)
-        .label("demanded here")
+        .label("required here")
         .because(first, "contradicts this")
-        .note("no kernel can set the machine up so")
+        .note("no kernel can configure a machine so")
         .help("correct one of the two, or give each a condition: `= 0, 1 when feature`")
 }
 
-/// E0208: each value of a field counts in some configuration.
+/// Checks E0208: each value of a field counts in some configuration.
 pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
     for set in sets(model) {
         let configs = Configs::of(model, set.values.conds());
@@ -299,7 +300,7 @@ pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
                 Diagnostic::new(
                     Code::E0208,
                     value.span,
-                    format!("`{}` never has to be {}", set.path(), value.value),
+                    format!("`{}` is never required to be {}", set.path(), value.value),
                 )
                 .label("never counts")
                 .note("the last alternative whose condition holds is the one that counts")

@@ -1,7 +1,7 @@
-//! Runs: an instruction names as many entries as it says, of a size that it can tell.
+//! Runs: the operand can name every count that the instruction takes, of the right entries.
 //!
-//! In: invalidations of runs and the operands that count them. Out: E0308 and E0408. Holds: a
-//! range can be cut into runs, no smaller leaf lies between the addresses that a run names, and what writes a run of
+//! In: invalidations of runs and the operands that count them. Out: E0308 and E0408. Holds: a range can be divided
+//! into runs, no smaller leaf lies between the addresses that a run names, and an instruction that writes a run of
 //! entries drops what was made through them.
 
 use tlbc_facts::clause::{MaxCount, RunUnit};
@@ -13,7 +13,7 @@ use crate::diagnostic::Diagnostic;
 use crate::lower::UNLIMITED;
 use crate::model::{AddressSelector, Drops, Invalidate, Model, Names, Source, Value};
 
-/// The runs that instructions drop, each with the formula of its operand.
+/// Returns the runs that instructions drop, each with the formula of its operand.
 fn runs(model: &Model) -> impl Iterator<Item = (&Invalidate, &Drops, &Names)> {
     model.invalidates.iter().flat_map(|invalidate| {
         let mut operands = invalidate.template.operands.iter();
@@ -24,7 +24,7 @@ fn runs(model: &Model) -> impl Iterator<Item = (&Invalidate, &Drops, &Names)> {
     })
 }
 
-/// E0308: the operand can say every count that the instruction takes.
+/// Checks E0308: the operand can name every count that the instruction takes.
 pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
     for (invalidate, drops, names) in runs(model) {
         let AddressSelector::Run {
@@ -54,14 +54,14 @@ pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
             finding(format!("`{name}` and its operand count different things"))
                 .label("counts something else")
                 .because(names.span, format!("counts {unit}"))
-                .note("of a large page one counts many pages, the other one entry")
+                .note("for a large page one counts many pages, and the other one entry")
                 .help(if is_by_end(model, invalidate) {
                     "let the run count `entries`, too: an operand with `end` names entries"
                 } else {
                     "write `pages` in both, or `entries` in both"
                 })
         } else if least == 0 || least > smallest {
-            finding(format!("there is no run from {least} to {smallest} {unit}"))
+            finding(format!("a run cannot have {least} to {smallest} {unit}"))
                 .label(format!("from {least}"))
                 .help("write the least count that the manual allows, then the largest; both at least 1")
         } else if least < 1 << names.base {
@@ -93,12 +93,12 @@ pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Whether the operands say where a run ends, and not how many it has.
+/// Returns whether the operands give the end of a run, and not its count.
 fn is_by_end(model: &Model, invalidate: &Invalidate) -> bool {
     super::field_of(model, &invalidate.template.operands, Source::End).is_some()
 }
 
-/// E0408: a run that counts entries is told of which level, and the level maps pages.
+/// Checks E0408: a run that counts entries is given their level, and the level maps pages.
 pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
     for (invalidate, drops, _) in runs(model) {
         let AddressSelector::Run {
@@ -122,8 +122,8 @@ pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
                     )
                     .label(format!("no leaf at `{}`", named.name))
                     .because(named.span, "without `leaf`")
-                    .note("smaller leaves between the addresses of the run would survive it")
-                    .help("leave the level out, or mark it `leaf`"),
+                    .note("smaller leaves between the addresses of the run would be left")
+                    .help("remove the level, or mark it `leaf`"),
                 );
             } else if position > 0 && !tells(model, invalidate, level) {
                 found.push(
@@ -131,7 +131,7 @@ pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
                         Code::E0408,
                         drops.which.span,
                         format!(
-                            "`{}` cannot be told to step by entries of `{}`",
+                            "`{}` has no number for the level `{}`, by which it steps",
                             invalidate.named.name, named.name
                         ),
                     )
@@ -140,9 +140,9 @@ pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
                         invalidate.template.span,
                         format!("no operand here has a number for `{}`", named.name),
                     )
-                    .note("it would step by the wrong size, and leaves in between would survive it")
+                    .note("it would step by the wrong size, and leaves in between would be left")
                     .help(format!(
-                        "add a field `level as {} ...` to the operand, or leave the level out",
+                        "add a field `level as {} ...` to the operand, or remove the level",
                         named.name
                     )),
                 );
@@ -151,7 +151,7 @@ pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0408: a run of an instruction that writes entries counts the entries that it writes.
+/// Checks E0408: a run of an instruction that writes entries counts the entries that it writes.
 pub fn written(model: &Model, found: &mut Vec<Diagnostic>) {
     for (invalidate, drops, _) in runs(model) {
         let (AddressSelector::Run { stride, .. }, Some(writes)) =
@@ -175,7 +175,9 @@ pub fn written(model: &Model, found: &mut Vec<Diagnostic>) {
             )
             .label("counts other entries")
             .because(writes.span, "writes these")
-            .note("it would write as many entries as it is told, and drop what was made through others")
+            .note(
+                "it would write the given number of entries, and drop what was made through others",
+            )
             .help(format!(
                 "let the run count `entries at {level}`, or correct which entries it writes"
             )),
@@ -195,7 +197,7 @@ fn tells(model: &Model, invalidate: &Invalidate, level: Level) -> bool {
     })
 }
 
-/// E0311: a run says how long it can be, unless its operand names any number.
+/// Checks E0311: a run states its largest count, unless its operand names any number.
 pub fn limited(model: &Model, found: &mut Vec<Diagnostic>) {
     for (invalidate, drops, names) in runs(model) {
         let AddressSelector::Run {

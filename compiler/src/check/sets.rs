@@ -1,14 +1,14 @@
 //! Sets: caches that are dropped one set at a time.
 //!
-//! In: the caches and what instructions drop. Out: E0310. Holds: a loop over the sets of a cache knows how
-//! many there are.
+//! In: the caches and what instructions drop. Out: E0310. Holds: the number of sets is stated for each cache over
+//! whose sets a flush loops.
 
 use super::all_drops;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{AddressSelector, Cases, Cond, Drops, Kind, Model};
 
-/// The most sets that a cache has of those that a clause drops one set of, by some count of each cache.
+/// Returns the largest number of sets of the caches of which a clause drops one set.
 pub fn most(
     model: &Model,
     drops: &Drops,
@@ -23,7 +23,7 @@ pub fn most(
     counts.max()
 }
 
-/// E0310: what is dropped one set at a time is in a cache that says how many it has.
+/// Checks E0310: a cache that is dropped one set at a time states the number of its sets.
 pub fn counted(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         for drops in all_drops(invalidate).filter(|d| d.which.value == AddressSelector::OneSet) {
@@ -45,13 +45,13 @@ pub fn counted(model: &Model, found: &mut Vec<Diagnostic>) {
                     Code::E0310,
                     drops.which.span,
                     format!(
-                        "`{}` drops one set of `{}`, and nothing says how many there are",
+                        "`{}` drops one set of `{}`, and the number of its sets is not stated",
                         invalidate.named.name, store.named.name
                     ),
                 )
-                .label("one of how many?")
-                .because(store.named.span, "no count of sets that always holds")
-                .note("a flush goes through all sets; those beyond the last that it knows would survive")
+                .label("one set")
+                .because(store.named.span, "no number of sets that holds on every machine")
+                .note("a flush goes through all sets; with a number that is too small, sets would be left")
                 .help(format!(
                     "add, for instance, `{} has 128 sets;` to `caches`",
                     store.named.name

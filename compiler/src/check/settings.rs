@@ -1,7 +1,8 @@
-//! Settings: an instruction of a workaround is told what it needs.
+//! Settings: an instruction of a workaround is given what it needs.
 //!
-//! In: the workarounds of errata, and the operands of what they issue. Out: E0517. Holds: what a workaround sets is in an
-//! operand of the instruction and fits there, and an instruction with forms is told an existing one.
+//! In: the workarounds of errata, and the operands of the instructions that they issue. Out: E0517. Holds: what a
+//! workaround sets is in an operand of the instruction and fits there, and an instruction with forms is given an
+//! existing one.
 
 use super::field_of;
 use crate::codes::Code;
@@ -10,19 +11,19 @@ use crate::model::{Form, Instr, Issued, Model, Source, Value, Workaround};
 use crate::source::Span;
 use crate::trace::encode::source_name;
 
-/// The number of the form that is set, if one is.
+/// Returns the number of the form that is set, if one is.
 fn form(issued: &Issued) -> Option<u64> {
     let mut with = issued.with.iter();
     with.find_map(|(source, number)| (*source == Source::Form).then_some(*number))
 }
 
-/// Whether that form is issued: the one that is set, and 0 where none is.
+/// Returns whether that form is issued: the one that is set, or form 0.
 pub fn is_form(issued: &Issued, of: &Form) -> bool {
     let number = form(issued).unwrap_or(0);
     of.named.as_ref().is_none_or(|(_, its)| *its == number)
 }
 
-/// E0517: what is set has a place, and fits it.
+/// Checks E0517: what is set has a field, and fits it.
 pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
     for workaround in model.errata.iter().flat_map(|erratum| &erratum.workarounds) {
         for issued in &workaround.issue {
@@ -57,7 +58,7 @@ fn misplaced(model: &Model, workaround: &Workaround, issued: &Issued) -> Option<
         };
         let bits = match field.value {
             Value::Slice(_, high, _) => high + 1,
-            // The lowest page that is named by its number.
+            // The lowest page, whose number is then 1.
             Value::PageNumber(_) => 64,
             _ => field.width(),
         };
@@ -70,7 +71,7 @@ fn misplaced(model: &Model, workaround: &Workaround, issued: &Issued) -> Option<
     let fields = operands
         .iter()
         .flat_map(|&operand| &model.operands[operand].fields);
-    let mut told = fields.filter_map(|field| match field.value {
+    let mut given = fields.filter_map(|field| match field.value {
         Value::LevelAs(table) => {
             let numbers = &model.level_numbers[table];
             let named = numbers.cases.iter().any(|(of, ..)| *of == level);
@@ -85,30 +86,25 @@ fn misplaced(model: &Model, workaround: &Workaround, issued: &Issued) -> Option<
         }
         _ => None,
     });
-    if told.any(|has| has) {
+    if given.any(|has| has) {
         return None;
     }
     let message = format!(
-        "`{name}` cannot be told the level `{}`",
+        "`{name}` has no number for the level `{}`",
         model.levels[level].name
     );
-    Some(finding(
-        workaround,
-        message,
-        template.span,
-        "no operand has a number for it",
-    ))
+    Some(finding(workaround, message, template.span, "in no operand"))
 }
 
 fn finding(workaround: &Workaround, message: String, fact: Span, label: &str) -> Diagnostic {
     Diagnostic::new(Code::E0517, workaround.span, message)
         .label("set here")
         .because(fact, label)
-        .note("the instruction would be issued with something else")
-        .help("set what the instruction takes, or name another instruction")
+        .note("the instruction would be issued with another value")
+        .help("set a value that the instruction takes, or name another instruction")
 }
 
-/// E0517: an instruction with forms is told which, unless it is the one that it stands beside.
+/// Checks E0517: an instruction with forms is given one, unless the workaround belongs to the same instruction.
 pub fn forms(model: &Model, found: &mut Vec<Diagnostic>) {
     for workaround in model.errata.iter().flat_map(|erratum| &erratum.workarounds) {
         for issued in &workaround.issue {
@@ -122,7 +118,7 @@ pub fn forms(model: &Model, found: &mut Vec<Diagnostic>) {
             }
             let message = match form(issued) {
                 Some(number) => format!("`{}` has no form {number}", it.named.name),
-                None => format!("which form of `{}` is meant is not said", it.named.name),
+                None => format!("the form of `{}` is not stated", it.named.name),
             };
             found.push(
                 Diagnostic::new(Code::E0517, workaround.span, message)

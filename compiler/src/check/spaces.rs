@@ -1,8 +1,8 @@
-//! Spaces: a CPU that enters one leaves the entries of the other behind.
+//! Spaces: after a switch a CPU does not use entries of the previous space.
 //!
 //! In: the tags, and what a switch and a return to user code load. Out: E0503, E0509, E0510, E0511, E0516. Holds: in
-//! every configuration a switch loads the root of the space, and for each kind of entry a tag of the space's own, which
-//! is no other tag's, or it drops what the space before it left; and every view is loaded when it has to be.
+//! every configuration a switch loads the root of the space, and for each kind of entry a tag of the space, or it
+//! drops what the previous space left; tags have no values in common; and every view is loaded when it must be.
 
 use super::configs::Configs;
 use super::{fields_of, tags_in, user_tags};
@@ -12,7 +12,7 @@ use crate::model::{
     AddressSelector, At, Cond, Config, Kind, LevelSel, Load, Loads, Model, Source, Tag, Under,
 };
 
-/// What a switch loads in a configuration.
+/// Returns what a switch loads in a configuration.
 fn loaded(model: &Model, config: Config) -> Vec<&Load> {
     let loads = model.switch.loads.iter();
     let here = loads.filter(|loads: &&Loads| loads.when.holds(config));
@@ -20,7 +20,7 @@ fn loaded(model: &Model, config: Config) -> Vec<&Load> {
         .collect()
 }
 
-/// The kinds of entries that a CPU may keep of a space, with the tag that they are under.
+/// Returns the kinds of entries that a CPU may keep of a space, with the tag that they are under.
 fn kept(model: &Model, config: Config) -> Vec<(Kind, &At<Under>)> {
     let kinds = [
         (Kind::Leaf, &model.user.leaf, true),
@@ -37,7 +37,7 @@ fn kept(model: &Model, config: Config) -> Vec<(Kind, &At<Under>)> {
         .collect()
 }
 
-/// E0503: a switch changes the tag that entries are under, or drops them.
+/// Checks E0503: a switch changes the tag that entries are under, or drops them.
 pub fn switches(model: &Model, found: &mut Vec<Diagnostic>) {
     let configs = Configs::of(model, conds(model));
     for config in configs.iter() {
@@ -55,14 +55,14 @@ pub fn switches(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Entries that the next space can use.
+/// Entries of the previous space that the next one can use.
 struct Shared {
     why: String,
     fact: crate::source::Span,
     label: &'static str,
 }
 
-/// What keeps entries that a switch does not drop from being told apart, if anything does.
+/// Returns why entries that a switch does not drop cannot be distinguished, if they cannot.
 fn shared(
     model: &Model,
     loads: &[&Load],
@@ -80,7 +80,7 @@ fn shared(
             return Some(Shared {
                 why: format!("keeps {entries} that every space uses"),
                 fact: under.span,
-                label: "match whatever tag is loaded",
+                label: "match under any loaded tag",
             });
         }
         Under::Fixed(..) => {
@@ -95,7 +95,7 @@ fn shared(
             if let Some(tag) = tags_in(model, config).find(|tag| !is_named(tag)) {
                 return Some(Shared {
                     why: format!(
-                        "keeps {entries} of a space whose tag is `{}`, and under which tag they are is not said",
+                        "keeps {entries} of a space whose tag is `{}`, under which they are not cached",
                         tag.named.name
                     ),
                     fact: under.span,
@@ -124,7 +124,7 @@ fn shared(
         (None, _) => (
             "has no tag to load",
             model.user.leaf.span,
-            "entries of spaces are not told apart",
+            "entries of spaces are not distinguished",
         ),
     };
     let why = format!("{why} and drops nothing");
@@ -135,13 +135,13 @@ fn open_memory(model: &Model, shared: &Shared, when: &str) -> Diagnostic {
     let first = model.switch.loads.first();
     let span = first.map_or(model.switch.span, |loads| loads.span);
     Diagnostic::new(Code::E0503, span, format!("a switch {}{when}", shared.why))
-        .label("nothing here keeps two spaces apart")
+        .label("no tag or flush separates two spaces here")
         .because(shared.fact, shared.label)
-        .note("the new space would use translations of the old one: its memory is open to whoever runs next")
-        .help("load a tag of the space's own that its entries are under, or say what loading drops: `drops leaf, walk of everything, this tag;`")
+        .note("the new space would use translations of the old one, and access its memory")
+        .help("load a tag of the space under which its entries are cached, or state what loading drops: `drops leaf, walk of everything, this tag;`")
 }
 
-/// Everything on which a switch can depend.
+/// Returns the conditions on which a switch can depend.
 fn conds(model: &Model) -> impl Iterator<Item = &Cond> {
     let tags = user_tags(model)
         .into_iter()
@@ -159,13 +159,13 @@ fn conds(model: &Model) -> impl Iterator<Item = &Cond> {
         .chain(model.switch.loads.iter().map(|loads| &loads.when))
 }
 
-/// Whether the load is given something from a source in this configuration.
+/// Returns whether the load is given a value of this source in this configuration.
 fn takes(model: &Model, load: &Load, source: Source, config: Config) -> bool {
     let mut fields = fields_of(model, &load.template.operands, source);
     fields.any(|field| field.when.holds(config))
 }
 
-/// Whether one of them carries the tag; where the tag is the root, the root does.
+/// Returns whether one of them carries the tag; where the tag is the root, the root does.
 fn carry_tag(model: &Model, loads: &[&Load], config: Config) -> bool {
     let is_root = tags_in(model, config).any(|tag| tag.is_root.is_some());
     loads.iter().any(|load| {
@@ -174,8 +174,8 @@ fn carry_tag(model: &Model, loads: &[&Load], config: Config) -> bool {
     })
 }
 
-/// Whether loading drops what the space before it left of a kind, even where it is asked to keep
-/// entries: without tags nothing else would ever ask it to drop them.
+/// Returns whether loading drops the entries of a kind that the previous space left, even with `keep`:
+/// without tags no other statement requires that they are dropped.
 fn drops(model: &Model, load: &Load, kind: Kind, under: &Under, config: Config) -> bool {
     let keep = takes(model, load, Source::Keep, config);
     load.drops.iter().any(|drops| {
@@ -202,9 +202,9 @@ fn drops(model: &Model, load: &Load, kind: Kind, under: &Under, config: Config) 
     })
 }
 
-/// E0509: a switch loads the root of the space.
+/// Checks E0509: a switch loads the root of the space.
 pub fn roots(model: &Model, found: &mut Vec<Diagnostic>) {
-    // Where the machine finds the top table by the tag, there is no root to load.
+    // Where the machine finds the top table by the tag, no root is loaded.
     if model.caches.root.is_some() {
         return;
     }
@@ -223,18 +223,18 @@ pub fn roots(model: &Model, found: &mut Vec<Diagnostic>) {
         first.map_or(model.switch.span, |loads| loads.span),
         format!("a switch loads no root{}", configs.when(config)),
     )
-    .label("the CPU keeps walking the tables of the space before");
+    .label("the CPU continues to walk the tables of the previous space");
     if let Some(load) = loaded(model, config).first() {
         diagnostic = diagnostic.because(load.template.span, "no operand here has bits of `root`");
     }
     found.push(
         diagnostic
-            .note("whatever space it is told to enter, a CPU would translate by the tables that it has")
-            .help("give a load an operand with a field `root[...]`, or say in `caches` that something `holds root` if the machine finds the table by the tag"),
+            .note("a CPU would translate by the tables of the previous space")
+            .help("give a load an operand with a field `root[...]`, or state in `caches` which cache `holds root`, if the machine finds the table by the tag"),
     );
 }
 
-/// E0510: tags of one machine have no value in common.
+/// Checks E0510: tags of one machine have no value in common.
 pub fn values(model: &Model, found: &mut Vec<Diagnostic>) {
     let tags: Vec<&Tag> = user_tags(model)
         .into_iter()
@@ -261,14 +261,14 @@ pub fn values(model: &Model, found: &mut Vec<Diagnostic>) {
                 )
                 .label(format!("{c} to {d}"))
                 .because(span(first), format!("{a} to {b}"))
-                .note("both stand in the same field: two spaces with one value would use each other's entries")
+                .note("both are in the same field: two spaces with one value would use each other's entries")
                 .help("give each its own values: `values 1..6;` and `values 7..4094;`"),
             );
         }
     }
 }
 
-/// E0511: where there is a tag, a switch loads it.
+/// Checks E0511: where there is a tag, a switch loads it.
 pub fn tags_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
     let configs = Configs::of(model, conds(model));
     for config in configs.iter() {
@@ -276,7 +276,7 @@ pub fn tags_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
         let Some(tag) = tags_in(model, config).next() else {
             continue;
         };
-        // A switch that loads no tag and drops nothing has been reported for that.
+        // A switch that loads no tag and drops nothing has been reported by E0503.
         let dropped = kept(model, config).iter().all(|(kind, under)| {
             (loads.iter()).any(|load| drops(model, load, *kind, &under.value, config))
         });
@@ -299,21 +299,21 @@ pub fn tags_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
                 first.map_or(model.switch.span, |loads| loads.span),
                 "loads no tag then",
             )
-            .note("entries are made under the tag that is loaded: an instruction that compares another drops none of them")
-            .help("let the field of the load be there whenever the tag is, or the tag only where it is loaded"),
+            .note("entries are made under the loaded tag, so an instruction that compares another tag drops none of them")
+            .help("give the field of the load the condition of the tag, or the tag that of the load"),
         );
         return;
     }
 }
 
-/// E0516: a switch loads the view with which the kernel runs, and a return to user code every other.
+/// Checks E0516: a switch loads the view with which the kernel runs, and a return to user code every other.
 pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
     let views = &model.user.views;
-    let of_resume = model.resume.loads.iter().map(|loads| &loads.when);
+    let of_resume = model.return_to_user.loads.iter().map(|loads| &loads.when);
     let whens = views.iter().map(|view| &view.when).chain(of_resume);
     let configs = Configs::of(model, conds(model).chain(whens));
     let finding = |span, message: String| Diagnostic::new(Code::E0516, span, message);
-    // Where none or two are loaded while the kernel runs, that has been reported.
+    // Not exactly one view that is loaded while the kernel runs has been reported by E0513.
     let one = |config: Config| {
         let loaded = views
             .iter()
@@ -324,7 +324,7 @@ pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
         return;
     }
     for config in configs.iter() {
-        // Without a tag, a view is a root alone: whatever is loaded drops the entries of the one before.
+        // Without a tag, a view is a root alone, and a load drops the entries of the previous one.
         if tags_in(model, config).next().is_none() {
             continue;
         }
@@ -333,7 +333,7 @@ pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
             let loads = event.loads.iter();
             loads.filter(|it| it.when.holds(config)).cloned().collect()
         };
-        let (switch, resume) = (of(&model.switch), of(&model.resume));
+        let (switch, resume) = (of(&model.switch), of(&model.return_to_user));
         let negative = (switch.iter().chain(&resume)).find(|it| !views[it.view].when.holds(config));
         if let Some(loads) = negative {
             let view = &views[loads.view].named;
@@ -341,13 +341,13 @@ pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
                 finding(
                     loads.span,
                     format!(
-                        "the view `{}` is loaded, and there is none{when}",
+                        "the view `{}` is loaded where it does not exist{when}",
                         view.name
                     ),
                 )
                 .label("loaded here")
-                .because(view.span, "not there then")
-                .note("a CPU would run under a tag that no flush knows of")
+                .because(view.span, "does not exist then")
+                .note("a CPU would run under a tag that no flush covers")
                 .help("give the load the condition of the view"),
             );
             return;
@@ -364,8 +364,8 @@ pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
                 )
                 .label("loaded here")
                 .because(view.span, "not the one that is `loaded`")
-                .note("what an instruction drops of the loaded tag would be counted for a view that is not loaded")
-                .help("load the view that is `loaded` in `switch`, and the other in `resume`"),
+                .note("an instruction on the loaded tag would be chosen to cover a view that is not loaded")
+                .help("load the view that is `loaded` in `switch`, and the other in `return_to_user`"),
             );
             return;
         }
@@ -385,9 +385,9 @@ pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
                     ),
                 )
                 .label("never loaded")
-                .because(model.resume.span, "loads no tag of it")
-                .note("user code would run with the view of the kernel, and what is put off until this one is loaded would never be done")
-                .help(format!("let `resume` load it: `loads ... in {};`", view.named.name)),
+                .because(model.return_to_user.span, "loads no tag of it")
+                .note("user code would run with the view of the kernel, and flushes that are deferred until this view is loaded would never be done")
+                .help(format!("let `return_to_user` load it: `loads ... in {};`", view.named.name)),
             );
             return;
         }

@@ -8,7 +8,7 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Addresses, Cases, Cond, Level, Model};
 
-/// The levels that a geometry has, with their names, from the leaf up.
+/// Returns the levels that a geometry has, with their names, from the leaf up.
 fn levels(
     model: &Model,
     geometry: usize,
@@ -24,7 +24,7 @@ fn conds(model: &Model, geometry: usize) -> impl Iterator<Item = &Cond> {
     levels(model, geometry).flat_map(|(.., level)| level.shift.conds())
 }
 
-/// E0307: in every configuration levels ascend, and the lowest maps one page.
+/// Checks E0307: in every configuration levels ascend, and the lowest maps one page.
 pub fn ascending(model: &Model, found: &mut Vec<Diagnostic>) {
     for (g, geometry) in model.geometries.iter().enumerate() {
         let configs = Configs::of(model, conds(model, g));
@@ -51,7 +51,7 @@ pub fn ascending(model: &Model, found: &mut Vec<Diagnostic>) {
                         Diagnostic::new(
                             Code::E0307,
                             level.span,
-                            format!("`{name}` stands above `{lower}` and does not reach further{when}"),
+                            format!("`{name}` is above `{lower}` and does not reach further{when}"),
                         )
                         .label(format!("reaches 2^{shift} bytes"))
                         .because(fact.span, format!("reaches 2^{reach} bytes"))
@@ -78,7 +78,7 @@ pub fn ascending(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0307: in every configuration entries of the lowest level map pages.
+/// Checks E0307: in every configuration entries of the lowest level map pages.
 pub fn lowest(model: &Model, found: &mut Vec<Diagnostic>) {
     for g in 0..model.geometries.len() {
         let leaves = levels(model, g).filter_map(|(.., level)| level.leaf.as_ref());
@@ -103,14 +103,14 @@ pub fn lowest(model: &Model, found: &mut Vec<Diagnostic>) {
                 )
                 .label("without `leaf`")
                 .because(model.geometries[g].named.span, "no level maps single pages")
-                .help(format!("write `leaf` behind the number of `{name}`")),
+                .help(format!("write `leaf` after the number of `{name}`")),
             );
             break;
         }
     }
 }
 
-/// E0307: each number given for a level is its number somewhere.
+/// Checks E0307: each number that is stated for a level counts in some configuration.
 pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
     for g in 0..model.geometries.len() {
         for (_, name, level) in levels(model, g) {
@@ -138,13 +138,13 @@ pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Whether that case is the one that counts.
+/// Returns whether that case is the one that counts.
 pub fn counts<T>(cases: &Cases<T>, case: usize, config: crate::model::Config) -> bool {
     let last = cases.cases.iter().rposition(|(_, cond)| cond.holds(config));
     last == Some(case)
 }
 
-/// E0307: no two levels of a geometry have the same hint.
+/// Checks E0307: no two levels of a geometry have the same hint.
 pub fn hints(model: &Model, found: &mut Vec<Diagnostic>) {
     for g in 0..model.geometries.len() {
         let hinted: Vec<_> = levels(model, g)
@@ -163,7 +163,7 @@ pub fn hints(model: &Model, found: &mut Vec<Diagnostic>) {
                     )
                     .label("again here")
                     .because(first.span, "first here")
-                    .note("a hint tells the machine which level to look at: entries of the other would survive")
+                    .note("a hint selects the level: entries of the other one would be left")
                     .help("give each level the number that the manual gives it"),
                 );
             }
@@ -171,15 +171,15 @@ pub fn hints(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// log2 of the most entries of a table. The language does not say how large one is: eight bytes an entry, and up to sixteen
-/// pages, hold for every machine known.
+/// Returns log2 of the most entries of a table. The language does not state the size of one: no known machine has more
+/// than sixteen pages, with eight bytes an entry.
 fn most_entries(page_shift: u32) -> u32 {
     const ENTRY: u32 = 3;
     const PAGES: u32 = 4;
     page_shift.saturating_sub(ENTRY) + PAGES
 }
 
-/// E0307: the top table reaches all addresses of the spaces.
+/// Checks E0307: the top table reaches all addresses of the spaces.
 pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
     for space in [&model.user, &model.kernel] {
         for (g, geometry) in model.geometries.iter().enumerate() {
@@ -199,7 +199,7 @@ pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
                         Diagnostic::new(
                             Code::E0307,
                             space.addresses.span,
-                            format!("addresses of {bits} bits lie beyond the top table{}", configs.when(config)),
+                            format!("the top table does not reach addresses of {bits} bits{}", configs.when(config)),
                         )
                         .label(format!("{bits} bits"))
                         .because(level.span, format!("an entry of `{name}` reaches 2^{shift} bytes"))

@@ -1,8 +1,8 @@
 //! Tags: their values can be given out.
 //!
-//! In: the tags, and the views that set bits in them. Out: E0207, E0510. Holds: a tag has values, which come from where
-//! the runtime takes them for such a tag; on one machine one tag of the machine is given out; and no two views of a
-//! space have the same tag.
+//! In: the tags, and the views that set bits in them. Out: E0207, E0510. Holds: a tag has values, which the runtime
+//! can give out in the stated way; on one machine there is at most one tag `of machine` and one `of cpu`; and no two
+//! views of a space have the same tag.
 
 use super::configs::Configs;
 use super::user_tags;
@@ -10,7 +10,7 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Cond, Config, Model, Tag, TagSource};
 
-/// E0207: the first of the values of a tag is not the larger.
+/// Checks E0207: the first of the values of a tag is not larger than the last.
 pub fn values(model: &Model, found: &mut Vec<Diagnostic>) {
     for tag in &model.tags {
         let Some(values) = tag.values.filter(|at| at.value.0 > at.value.1) else {
@@ -21,15 +21,15 @@ pub fn values(model: &Model, found: &mut Vec<Diagnostic>) {
             Diagnostic::new(
                 Code::E0207,
                 values.span,
-                format!("there are no values from {first} to {last}"),
+                format!("the range of values {first} to {last} is empty"),
             )
-            .label("the first is the larger")
+            .label("the first is larger")
             .help("write the least value that a space gets, then the largest"),
         );
     }
 }
 
-/// E0207: values come from where they can come from.
+/// Checks E0207: values are given out in a way that suits the tag.
 pub fn sources(model: &Model, found: &mut Vec<Diagnostic>) {
     for tag in &model.tags {
         let Some(source) = tag.source.filter(|_| tag.is_root.is_none()) else {
@@ -37,11 +37,11 @@ pub fn sources(model: &Model, found: &mut Vec<Diagnostic>) {
         };
         let (message, help) = match (tag.of_cpu.value, source.value) {
             (true, TagSource::Generations | TagSource::Life) => (
-                "each CPU gives out its own tags from slots, and from nowhere else",
+                "each CPU gives out its own tags from slots only",
                 "write `from slots;`, or `of machine;` if a value means the same space on every CPU",
             ),
             (false, TagSource::Slots) => (
-                "a tag of the machine is not given out by a CPU from its slots",
+                "a tag `of machine` is not given out from the slots of a CPU",
                 "write `from generations;` or `from life;`, or `of cpu;` if each CPU gives out its own",
             ),
             _ => continue,
@@ -49,13 +49,13 @@ pub fn sources(model: &Model, found: &mut Vec<Diagnostic>) {
         found.push(
             Diagnostic::new(Code::E0207, source.span, message)
                 .label("not such a tag")
-                .because(tag.of_cpu.span, "says who gives it out")
+                .because(tag.of_cpu.span, "stated here")
                 .help(help),
         );
     }
 }
 
-/// E0207: where there is a tag of the machine, there is one.
+/// Checks E0207: no machine has two tags `of machine`, or two `of cpu`.
 pub fn of_machine(model: &Model, found: &mut Vec<Diagnostic>) {
     for of_cpu in [true, false] {
         let tags = user_tags(model).into_iter().map(|tag| &model.tags[tag]);
@@ -81,16 +81,14 @@ pub fn of_machine(model: &Model, found: &mut Vec<Diagnostic>) {
                     .label("a second one")
                     .because(first.of_cpu.span, "the first")
                     .note("one of the two would never be given out")
-                    .help(
-                        "make them one tag, or let a condition say on which machine there is which",
-                    ),
+                    .help("make them one tag, or give them conditions that exclude each other"),
                 );
             }
         }
     }
 }
 
-/// E0510: no two views of a space have the same tag.
+/// Checks E0510: no two views of a space have the same tag.
 pub fn views(model: &Model, found: &mut Vec<Diagnostic>) {
     let views = &model.user.views;
     for (index, view) in views.iter().enumerate() {

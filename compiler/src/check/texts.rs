@@ -1,4 +1,4 @@
-//! Texts of instructions: each operand is where the text and the assembler can take it.
+//! Texts of instructions: each operand is in a place where the text and the assembler can use it.
 //!
 //! In: barriers, invalidations and loads. Out: E0321. Holds: every operand of an instruction is either in a register of
 //! its own, or named in the text that is assembled.
@@ -9,10 +9,10 @@ use crate::model::{Invalidate, Model, Operand, Place, Template};
 use crate::source::Span;
 use crate::template::{self, mentions, names};
 
-/// E0321: an operand is named in the text, unless it is in a register of its own.
+/// Checks E0321: an operand is named in the text, unless it is in a register of its own.
 pub fn operands(model: &Model, found: &mut Vec<Diagnostic>) {
     for barrier in &model.barriers {
-        // E0409 is about those that depend on a request.
+        // E0409 reports operands that depend on a request.
         let is_constant =
             |it: &Operand| it.fields.iter().all(|field| field.value.source().is_none());
         let operands = barrier
@@ -49,7 +49,7 @@ fn template(model: &Model, template: &Template, lines: &[String], found: &mut Ve
         let Place::Fixed(register) = &it.place else {
             if !is_named {
                 found.push(
-                    misplaced(template.span, name, "the assembler is not told where it is")
+                    misplaced(template.span, name, "the text does not use it")
                         .because(it.named.span, "in a register that the compiler selects")
                         .help(format!(
                             "write `{{{name}}}` into the text, or name a register: `operand {name} ... in REGISTER`"
@@ -62,13 +62,13 @@ fn template(model: &Model, template: &Template, lines: &[String], found: &mut Ve
             found.push(
                 misplaced(template.span, name, &format!("it is in `{register}`"))
                     .because(it.named.span, "in a register of its own")
-                    .help("write the register as the assembler has it, and give the operand by `with`"),
+                    .help("write the register as the assembler names it, and give the operand by `with`"),
             );
         }
     }
 }
 
-/// What is assembled takes no operand that the instruction has not.
+/// Reports an operand in the assembled text that the instruction does not have.
 fn encoded(model: &Model, it: &Invalidate, found: &mut Vec<Diagnostic>) {
     let Some(encoded) = &it.encoded else { return };
     for line in &encoded.value {

@@ -1,6 +1,6 @@
-//! What is written down and never counts.
+//! Statements that never count.
 //!
-//! In: everything with a name, and everything with alternatives. Out: E0208. Holds: each name is
+//! In: all names, alternatives and conditions. Out: E0208. Holds: each name is
 //! used, and each alternative is the one that counts somewhere.
 
 use super::configs::{Configs, can_hold};
@@ -16,15 +16,15 @@ use tlbc_facts::clause::MaxCount;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
 
-/// E0208: what tells machines apart, tags apart or bounds a run is used. What else is defined and never used is a
-/// warning: the other rules say what is missing then.
+/// Checks E0208: features, limits and tags are used. Any other unused definition is a
+/// warning, because other rules report what is missing then.
 pub fn names(model: &Model, found: &mut Vec<Diagnostic>) {
     let features = model.features.iter().map(|it| &it.named);
     let limits = model.limits.iter().map(|it| &it.named);
     let tags = model.tags.iter().map(|it| &it.named);
-    let of_feature = "name it in a condition or a `requires` of what depends on it; if nothing in the definition does, remove it";
+    let of_feature = "name it in a condition or a `requires` of a statement that depends on it; if none does, remove it";
     let of_limit = "name it in a run, `run of 1..limit(...)`, or remove it";
-    let of_tag = "say which entries are cached under it: `leaf under ...;` in a space";
+    let of_tag = "state which entries are cached under it: `leaf under ...;` in a space";
     let unused = |what, all: Vec<&Named>, used: &[usize], help| {
         never_used(Code::E0208, what, &all, used, help)
     };
@@ -43,8 +43,8 @@ pub fn names(model: &Model, found: &mut Vec<Diagnostic>) {
     found.extend(unused("tag", tags.collect(), &used_tags(model), of_tag));
 }
 
-/// The names whose index is not in `used`. The second of a name that is defined twice has been
-/// reported for that.
+/// Reports the names whose index is not in `used`. The second definition of a name has been
+/// reported already.
 pub(crate) fn never_used(
     code: Code,
     what: &str,
@@ -73,7 +73,7 @@ fn all_drops(model: &Model) -> impl Iterator<Item = &Drops> {
         .chain(loads)
 }
 
-/// Every condition there is.
+/// Returns all conditions of the definition.
 fn conds(model: &Model) -> Vec<&Cond> {
     let mut conds: Vec<&Cond> = Vec::new();
     let levels = model
@@ -94,7 +94,7 @@ fn conds(model: &Model) -> Vec<&Cond> {
     for invalidate in &model.invalidates {
         conds.push(&invalidate.requires);
         conds.extend(invalidate.forms.iter().map(|form| &form.requires));
-        conds.extend(invalidate.holders.conds());
+        conds.extend(invalidate.agents.conds());
         conds.extend(invalidate.after.iter().flat_map(Cases::conds));
     }
     let levels = model
@@ -117,11 +117,11 @@ fn conds(model: &Model) -> Vec<&Cond> {
     conds.extend(devices.into_iter().flatten().map(|at| &at.value));
     conds.extend(resyncs(model).flat_map(Cases::conds));
     conds.extend(model.table_bits.iter().flat_map(Cases::conds));
-    conds.extend(model.arrive.contents_unknown.iter().map(|at| &at.value));
+    conds.extend(model.cpu_online.contents_unknown.iter().map(|at| &at.value));
     let in_place = model.change.in_place.iter();
     conds.extend(in_place.flat_map(|(_, cases)| cases.conds()));
     conds.extend(all_drops(model).map(|drops| &drops.when));
-    for event in [&model.switch, &model.resume, &model.arrive] {
+    for event in [&model.switch, &model.return_to_user, &model.cpu_online] {
         conds.extend(event.loads.iter().map(|loads| &loads.when));
     }
     conds.extend(model.errata.iter().map(|erratum| &erratum.needs));
@@ -134,7 +134,7 @@ fn conds(model: &Model) -> Vec<&Cond> {
     conds
 }
 
-/// E0208: each condition can hold.
+/// Checks E0208: each condition can hold.
 pub fn conditions(model: &Model, found: &mut Vec<Diagnostic>) {
     let forms = model.invalidates.iter();
     let forms = forms.flat_map(|it| {
@@ -156,13 +156,13 @@ pub fn conditions(model: &Model, found: &mut Vec<Diagnostic>) {
             Diagnostic::new(Code::E0208, last, "a condition never holds")
                 .label("contradicts another term, or what a feature needs")
                 .because(first.span, "begins here")
-                .note("what depends on it is there on no machine")
+                .note("what depends on it exists on no machine")
                 .help("correct the condition, or remove what depends on it"),
         );
     }
 }
 
-/// E0208: what an instruction drops is something that a cache holds.
+/// Checks E0208: some cache holds what an instruction drops.
 pub fn kinds(model: &Model, found: &mut Vec<Diagnostic>) {
     type Dropped = fn(&Drops) -> bool;
     let caches = &model.caches;
@@ -194,15 +194,15 @@ pub fn kinds(model: &Model, found: &mut Vec<Diagnostic>) {
             Diagnostic::new(Code::E0208, drops.span, format!("no cache holds {what}"))
                 .label("dropped here")
                 .because(caches.span, format!("does not say {fact}"))
-                .note("if the machine does keep them, flushes that are needed are not issued")
+                .note("if the machine does cache them, required flushes are not issued")
                 .help(format!(
-                    "say {fact} in `caches`, or leave the kind out of what is dropped"
+                    "state {fact} in `caches`, or remove the kind from what is dropped"
                 )),
         );
     }
 }
 
-/// E0208: what is said of entries of one level is said of entries that can be there.
+/// Checks E0208: a statement about entries of a level is about entries that the level can have.
 pub fn levels(model: &Model, found: &mut Vec<Diagnostic>) {
     let none = |span, level: usize, what: &str, because: &str, note: &str| {
         let name = &model.levels[level].name;
@@ -212,11 +212,11 @@ pub fn levels(model: &Model, found: &mut Vec<Diagnostic>) {
         levels
             .take(1)
             .fold(
-                Diagnostic::new(Code::E0208, span, message).label("said of them here"),
+                Diagnostic::new(Code::E0208, span, message).label("stated here"),
                 |diagnostic, level| diagnostic.because(level, because),
             )
             .note(note)
-            .help("correct the level, here or where the levels are listed")
+            .help("correct the level, here or in `levels`")
     };
     let maps = model.leaf_levels();
     let points = |level: usize| {
@@ -235,7 +235,8 @@ pub fn levels(model: &Model, found: &mut Vec<Diagnostic>) {
         }
     }
     for drops in all_drops(model) {
-        let note = "an instruction that is said to drop what cannot be there was likely meant for other entries";
+        let note =
+            "the machine has no such entries, so the statement was probably meant for others";
         if let Some(LevelSel::Only(only)) = drops.leaf {
             let wrong = only.iter().find(|level| !maps.contains(*level));
             found.extend(wrong.map(|level| leaf(drops.span, level.index(), note)));
@@ -259,7 +260,7 @@ fn used_features(model: &Model) -> Vec<usize> {
     conds(model).into_iter().flat_map(Cond::features).collect()
 }
 
-/// Tags that entries of the user space may have, and those that the kernel's are said to have.
+/// Returns the tags under which entries of the user space or of the kernel are stated to be.
 fn used_tags(model: &Model) -> Vec<usize> {
     let cases = (model.kernel.leaf.cases.iter()).chain(&model.kernel.walk.cases);
     let named = cases.flat_map(|(under, _)| match &under.value {
@@ -270,9 +271,10 @@ fn used_tags(model: &Model) -> Vec<usize> {
     named.chain(user_tags(model)).collect()
 }
 
-/// What follows for a CPU to fetch anew.
+/// Returns the `resync` statements.
 pub(crate) fn resyncs(model: &Model) -> impl Iterator<Item = &Resync> {
-    let events = [&model.switch, &model.resume, &model.arrive].map(|event| &event.resync);
+    let events =
+        [&model.switch, &model.return_to_user, &model.cpu_online].map(|event| &event.resync);
     let spaces = [&model.user, &model.kernel].map(|space| &space.resync);
     events.into_iter().chain(spaces).flatten()
 }
@@ -288,7 +290,7 @@ fn used_limits(model: &Model) -> Vec<usize> {
     all_drops(model).filter_map(limit).collect()
 }
 
-/// E0208: each alternative is the last whose condition holds in some configuration.
+/// Checks E0208: each alternative is the last whose condition holds in some configuration.
 pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
     if let Some(widths) = &model.table_bits {
         shadowed(model, widths, found);
@@ -320,7 +322,7 @@ pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// The same for ceilings: one counts if it is the last for some space and reach.
+/// Checks E0208 for ceilings: one counts if it is the last for some space and reach.
 fn shadowed_ceilings(model: &Model, cases: &Cases<Ceiling>, found: &mut Vec<Diagnostic>) {
     let of_all = [Space::User, Space::Kernel]
         .into_iter()

@@ -1,8 +1,8 @@
-//! Widths: every field holds whatever can be put there.
+//! Widths: every field is wide enough for its values.
 //!
-//! In: the operands, and the tags, levels, forms, sets and counts whose values go into them. Out:
-//! E0303 where bits would be lost, E0203 where a value was never given. Holds: putting a value
-//! into its field loses nothing of it. That an instruction has a field for every bit is `bits`'s business.
+//! In: the operands, and the tags, levels, forms, sets and counts whose values they contain. Out:
+//! E0303 where bits would be lost, E0203 where a value is not stated. Holds: no field loses bits of
+//! its value. `bits` checks that an instruction has a field for every bit.
 
 use super::configs::admits;
 use super::{all_drops, counted, field_of, sets, user_tags};
@@ -14,14 +14,14 @@ use crate::model::{
 use crate::source::Span;
 use crate::trace::encode::source_name;
 
-/// What a field has to hold: how many bits, of what, where that is said.
+/// The value of a field: its number of bits, its name, and where it is stated.
 struct Demand {
     bits: u32,
     what: String,
     fact: Option<Span>,
 }
 
-/// E0303: no field, tag or view is narrower than what goes into it.
+/// Checks E0303: no field, tag or view is narrower than its value.
 pub fn too_narrow(model: &Model, found: &mut Vec<Diagnostic>) {
     for (index, operand) in model.operands.iter().enumerate() {
         for field in &operand.fields {
@@ -35,9 +35,9 @@ pub fn too_narrow(model: &Model, found: &mut Vec<Diagnostic>) {
     tags(model, found);
 }
 
-/// E0303: a field is no wider than what comes from a source.
+/// Checks E0303: a field is no wider than the value of its source.
 ///
-/// Numbers that the definition gives (levels, page sizes, forms, how many sets there are) may have zeros in front.
+/// Numbers that the definition states (levels, page sizes, forms, sets) may have leading zeros.
 pub fn wider(model: &Model, found: &mut Vec<Diagnostic>) {
     for (index, operand) in model.operands.iter().enumerate() {
         for field in &operand.fields {
@@ -75,8 +75,8 @@ pub fn wider(model: &Model, found: &mut Vec<Diagnostic>) {
             }
             found.push(
                 diagnostic
-                    .note(format!("`{what}` would stand in the lowest bits of the field, and the machine may look for it in others"))
-                    .help(format!("give `{what}` the bits where the manual has it, and the others a `0`")),
+                    .note(format!("`{what}` would be in the lowest bits of the field, and the machine may expect it in others"))
+                    .help(format!("give `{what}` the bits that it has in the manual, and the others a `0`")),
             );
         }
     }
@@ -94,10 +94,10 @@ fn lost(field: &Field, demand: &Demand) -> Diagnostic {
     .note("the bits that do not fit are lost, and the instruction is given another value")
     .help(match field.value {
         Value::Source(Source::Va) => {
-            "say which bits go in: `va[55:12]`, or `va >> page` for the number of the page"
+            "state which bits the field carries: `va[55:12]`, or `va >> page` for the number of the page"
         }
         Value::Source(Source::Root | Source::Table | Source::Entry) => {
-            "say which bits go in, for instance `root[47:12]`"
+            "state which bits the field carries, for instance `root[47:12]`"
         }
         _ => "widen the field, or correct the value",
     });
@@ -107,7 +107,7 @@ fn lost(field: &Field, demand: &Demand) -> Diagnostic {
     }
 }
 
-/// A field above the top of its operand.
+/// Returns a field above the top of its operand.
 fn beyond(operand: &Operand, field: &Field) -> Option<Diagnostic> {
     let width = operand.bits.value;
     (u64::from(field.high) >= width).then(|| {
@@ -115,7 +115,7 @@ fn beyond(operand: &Operand, field: &Field) -> Option<Diagnostic> {
             Code::E0303,
             field.span,
             format!(
-                "a field of the operand `{}` lies beyond its {}",
+                "a field of the operand `{}` is outside of its {}",
                 operand.named.name,
                 counted(width, "bit")
             ),
@@ -129,7 +129,7 @@ fn beyond(operand: &Operand, field: &Field) -> Option<Diagnostic> {
     })
 }
 
-/// A slice of another width than its field.
+/// Returns a slice of another width than its field.
 fn slice(field: &Field) -> Option<Diagnostic> {
     let Value::Slice(_, high, low) = field.value else {
         return None;
@@ -140,7 +140,7 @@ fn slice(field: &Field) -> Option<Diagnostic> {
             Code::E0303,
             field.span,
             format!(
-                "{} go into a field of {has}",
+                "{} are assigned to a field of {has}",
                 counted(u64::from(wants), "bit")
             ),
         )
@@ -148,7 +148,7 @@ fn slice(field: &Field) -> Option<Diagnostic> {
             "[{high}:{low}] is {}",
             counted(u64::from(wants), "bit")
         ))
-        .help("count again: both ends belong to a range of bits")
+        .help("correct the bits: a range includes both ends")
     })
 }
 
@@ -250,7 +250,7 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
     }
 }
 
-/// How many bits a table entry has: the language does not say, so 64 unless no address needs more than 32.
+/// Returns the number of bits of a table entry. The language does not state it: 64, or 32 if no address needs more.
 pub fn entry_bits(model: &Model) -> u32 {
     let spaces = [&model.user, &model.kernel].into_iter();
     let mut all = spaces.flat_map(|space| &space.addresses.cases);
@@ -262,7 +262,7 @@ pub fn entry_bits(model: &Model) -> u32 {
     }
 }
 
-/// A run whose count ends before the next larger unit begins.
+/// Returns a run whose count ends before the next larger unit begins.
 fn units(model: &Model, operand: usize) -> Option<Diagnostic> {
     let names = model.operands[operand].names.as_ref()?;
     let short = names.scales > 1 && u128::from(names.most_num) + 1 < 1u128 << names.step;
@@ -278,13 +278,13 @@ fn units(model: &Model, operand: usize) -> Option<Diagnostic> {
             ),
         )
         .label(counted(u64::from(num.width()), "bit"))
-        .because(names.span, "each scale is this much larger")
-        .note("a range is cut into the largest units first; what lies between two scales could not be named")
+        .because(names.span, "the factor between two scales")
+        .note("a range is divided into the largest units first; counts between two scales could not be named")
         .help("widen `num`, or correct the formula"),
     )
 }
 
-/// Tags that do not hold their own values, or the bits that a view sets in them.
+/// Returns tags that do not hold their own values, or the bits that a view sets in them.
 fn tags(model: &Model, found: &mut Vec<Diagnostic>) {
     let fits = |value: u64, bits: u64| value >> bits.min(63) == 0;
     for tag in &model.tags {
@@ -325,7 +325,7 @@ fn tags(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// E0203: a field that takes the granule or the level hint finds one in every geometry.
+/// Checks E0203: a field that takes the granule or the level hint finds one in every geometry.
 pub fn unnumbered(model: &Model, found: &mut Vec<Diagnostic>) {
     for (index, operand) in model.operands.iter().enumerate() {
         for (g, geometry) in model.geometries.iter().enumerate() {
@@ -355,7 +355,7 @@ pub fn unnumbered(model: &Model, found: &mut Vec<Diagnostic>) {
                         geometry.named.span,
                         format!("the geometry `{name}` has no {what}"),
                     )
-                    .label("not stated in here")
+                    .label("missing from this block")
                     .because(
                         field.span,
                         format!("the operand `{}` needs it", operand.named.name),

@@ -131,9 +131,9 @@ pub fn stores(model: &Model, stores: CacheSet) -> String {
 
 /// Describes on which CPUs and devices an instruction acts.
 #[must_use]
-pub fn holders(holders: Agents) -> String {
-    let cpus = holders.without(Agents::DEVICE);
-    let devices = !holders.and(Agents::DEVICE).is_empty();
+pub fn agents(agents: Agents) -> String {
+    let cpus = agents.without(Agents::DEVICE);
+    let devices = !agents.and(Agents::DEVICE).is_empty();
     let cpus = match cpus {
         Agents::NONE => return if devices { "devices" } else { "no CPU" }.to_owned(),
         Agents::SELF => "this CPU",

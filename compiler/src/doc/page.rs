@@ -293,7 +293,7 @@ fn issued(out: &mut String, analysis: &Analysis) {
 
 /// Returns the samples to show. Those of the entry code are omitted if the machine loads nothing there, as most do.
 fn samples(model: &Model) -> impl Iterator<Item = Sample> {
-    let loads = !model.resume.loads.is_empty();
+    let loads = !model.return_to_user.loads.is_empty();
     Sample::ALL.into_iter().filter(move |sample| match sample {
         Sample::ReturnToUser | Sample::ReturnPending | Sample::EnterFromUser => loads,
         _ => true,

@@ -207,14 +207,26 @@ impl Emit<'_> {
             Shootdown::Either => quote!(Either),
         };
         let strides = Literal::u8_unsuffixed(model.strides().0);
-        let pages = model.policy.pages_batched.is_none_or(|at| at.value);
-        let tables = model.policy.tables_deferred.is_none_or(|at| at.value);
-        let lazy = model.policy.lazy_refcounted.is_none_or(|at| at.value);
+        let pte_update = if model.change.plain_store.value {
+            quote!(Store)
+        } else {
+            let pages = model.policy.pages_batched.is_none_or(|at| at.value);
+            let deferrable = model.change.deferred.is_some();
+            quote!(Instruction { pages_batched: #pages, deferrable: #deferrable })
+        };
+        let table_free = if model.policy.tables_deferred.is_none_or(|at| at.value) {
+            quote!(GracePeriod)
+        } else {
+            quote!(AfterFlush)
+        };
+        let lazy_mm = if model.policy.lazy_refcounted.is_none_or(|at| at.value) {
+            quote!(Refcounted)
+        } else {
+            quote!(Shootdown)
+        };
         let interrupts_off = self.plans.needs(Need::InterruptsOff);
         let after_publish = model.reads_tag_after_publish();
         let one_at_a_time = self.plans.needs(Need::Lock);
-        let plainly = model.change.plain_store.value;
-        let deferrable = model.change.deferred.is_some();
         let waits = model.attach_waits();
         // The target may be another machine than the host.
         let target = &model.target_arch.value;
@@ -229,14 +241,12 @@ impl Emit<'_> {
                 level_names: [#(#level_names),*],
                 shootdown: Shootdown::#shootdown,
                 strides: Levels(#strides),
-                pages_batched: #pages,
-                tables_deferred: #tables,
-                lazy_refcounted: #lazy,
+                pte_update: PteUpdate::#pte_update,
+                table_free: TableFree::#table_free,
+                lazy_mm: LazyMm::#lazy_mm,
                 interrupts_off: #interrupts_off,
                 tag_after_publish: #after_publish,
                 one_at_a_time: #one_at_a_time,
-                changes_plainly: #plainly,
-                changes_deferrable: #deferrable,
                 attach_waits_for_changes: #waits,
                 atomics_order_everything: #atomics,
             }

@@ -132,8 +132,8 @@ const RUNTIME: [(&str, &str); 8] = [
     ("agents", "Agents"),
     (
         "backend",
-        "Answer Backend Ceiling Facts FinishSteps Finished IpiTargets Issue Outcome Root Shootdown Started TagSource \
-         TagValues Tags",
+        "Answer Backend Ceiling Facts FinishSteps Finished IpiTargets Issue LazyMm Outcome PteUpdate Root Shootdown \
+         Started TableFree TagSource TagValues Tags",
     ),
     ("deferred", "Deferred Pending"),
     ("level", "Level Levels"),

@@ -77,9 +77,9 @@ impl Emit<'_> {
                     Walks::All => quote!(All),
                     Walks::Apart => quote!(Apart),
                 };
-                let (joint, absences) = (folding.joint, folding.absences);
+                let (joint, negative) = (folding.joint, folding.negative);
                 quote!(Folding {
-                    leaves: #leaves, walks: Walks::#walks, joint: #joint, absences: #absences
+                    leaves: #leaves, walks: Walks::#walks, joint: #joint, negative: #negative
                 })
             }
             Node::Each { over, body, rest } => self.each(*over, body, rest.as_deref(), shape),

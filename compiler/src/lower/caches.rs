@@ -1,4 +1,4 @@
-//! What the machine may remember.
+//! What the machine may cache.
 
 use tlbc_facts::clause::CacheSet;
 
@@ -10,7 +10,7 @@ use crate::model::{At, Caches, Named, Store, Stricter};
 use crate::source::Span;
 
 impl Lower {
-    /// The caches, in the order in which they are said to hold something.
+    /// Declares the caches, in the order of their `holds` statements.
     pub(super) fn declare_stores(&mut self, items: &[Item]) {
         let mut stores: Vec<Named> = Vec::new();
         let facts = of_kind!(items, Caches).flat_map(|caches| &caches.facts);
@@ -30,18 +30,18 @@ impl Lower {
             self.misplaced(
                 stores[CacheSet::MAX].span,
                 format!(
-                    "there are {} caches; at most {} can be told apart",
+                    "there are {} caches; at most {} can be described",
                     stores.len(),
                     CacheSet::MAX
                 ),
-                "join those that every instruction drops alike",
+                "join caches from which every instruction drops the same entries",
             );
             stores.truncate(CacheSet::MAX);
         }
         self.stores = stores;
     }
 
-    /// The caches of these names; none where no name is given.
+    /// Returns the caches of these names; none where no name is given.
     pub(super) fn stores(&mut self, names: &[Ident]) -> Option<CacheSet> {
         self.repeated_names(names);
         let mut stores = None;
@@ -52,7 +52,7 @@ impl Lower {
         stores
     }
 
-    /// How many neighbouring entries of a level one translation serves.
+    /// Returns the number of neighbouring entries of a level that one translation serves.
     fn joined(
         &mut self,
         level: Option<&Ident>,
@@ -65,7 +65,7 @@ impl Lower {
                 span,
                 "`leaf covers`",
                 "of which level the entries are",
-                "name it: `leaf at pte covers 2 entries;`. An entry of a level that is not named is covered alone",
+                "name it: `leaf at pte covers 2 entries;`. At a level that is not named each entry has a translation of its own",
             );
             return;
         };
@@ -141,8 +141,8 @@ impl Lower {
                             ast::Kind::Root => out.root = Some(kind.span),
                             ast::Kind::Negative => self.misplaced(
                                 kind.span,
-                                "absences are not held apart".to_owned(),
-                                "write `invalid cached;`: they are where leaf entries are",
+                                "negative entries have no cache of their own".to_owned(),
+                                "write `invalid cached;`: they are in every cache that holds leaf entries",
                             ),
                         }
                     }
@@ -177,13 +177,13 @@ impl Lower {
                     self.joined(level.as_ref(), count, fact.span, &mut joined);
                 }
                 CacheFact::LargeLeaf { together: true } => {
-                    self.once(&mut together, "what becomes of a large leaf", (), fact.span);
+                    self.once(&mut together, "how a large leaf is cached", (), fact.span);
                 }
                 CacheFact::LargeLeaf { together: false } => self.misplaced(
                     fact.span,
                     "large leaves whose pieces are dropped one by one cannot be described yet"
                         .to_owned(),
-                    "write `large leaf may split, dropped together;` or `large leaf kept whole;` if that is how the machine is",
+                    "write `large leaf may split, dropped together;` or `large leaf kept whole;` if that is true for the machine",
                 ),
                 CacheFact::WalkSpansReach => {
                     self.once(&mut spans, "`walk spans its reach`", (), fact.span);
@@ -191,7 +191,7 @@ impl Lower {
                 CacheFact::Invalid { cached } => {
                     self.once(
                         &mut invalid,
-                        "whether absences are cached",
+                        "whether there are negative entries",
                         *cached,
                         fact.span,
                     );
@@ -216,7 +216,7 @@ impl Lower {
             None => self.missing(
                 it.span,
                 "`caches`",
-                "whether it is cached that there is no mapping",
+                "whether there are negative entries",
                 "add `invalid never;` or `invalid cached;`",
             ),
         }
@@ -225,7 +225,7 @@ impl Lower {
             None => self.missing(
                 it.span,
                 "`caches`",
-                "what becomes of entries that allow less than the table",
+                "what happens when an entry allows less than the table",
                 "add `stricter refetched;`, `stricter dropped by the fault;` or `stricter faults until dropped on self;`",
             ),
         }
@@ -233,7 +233,7 @@ impl Lower {
         (out.clean_to_dirty_walks, out.accessed_may_stay) = (clean.is_some(), accessed.is_some());
         out.shared_by_core = shared.filter(|at| at.value).map(|at| at.span);
         out.joined = joined;
-        // Plans rest on these four; a machine that is otherwise cannot be described yet.
+        // All plans rely on these; a machine for which they are not true cannot be described yet.
         let rests = [
             (
                 shared.is_some(),
@@ -242,13 +242,13 @@ impl Lower {
             ),
             (
                 together.is_some(),
-                "what becomes of a large leaf",
+                "how a large leaf is cached",
                 "add `large leaf may split, dropped together;` or `large leaf kept whole;`",
             ),
             (
                 out.walk_spans_reach || out.walk.is_none(),
-                "which address drops a walk entry",
-                "add `walk spans its reach;` if any address in its reach does",
+                "which addresses drop a walk entry",
+                "add `walk spans its reach;` if every address in its reach does",
             ),
             (
                 out.fills_while_loaded,
@@ -263,12 +263,12 @@ impl Lower {
         }
         if out.leaf.is_none() {
             let help = "add `tlb holds leaf, walk;`";
-            self.missing(it.span, "`caches`", "what the TLB holds", help);
+            self.missing(it.span, "`caches`", "which cache holds leaf entries", help);
         }
         out
     }
 
-    /// Caches that make their entries from their own, by way of others: each circle once.
+    /// Reports caches that make their entries from their own through others: each circle once.
     fn caches_in_circles(&mut self, stores: &mut [Store]) {
         for start in 0..stores.len() {
             let from = |store: usize| stores[store].from;
@@ -284,10 +284,10 @@ impl Lower {
                 format!("the cache `{}` makes its entries from its own", name.name),
             )
             .label("part of a circle")
-            .note("entries come from page tables, directly or from those of another cache")
-            .help("take one `from` of the circle away");
+            .note("entries are made from page tables, directly or through another cache")
+            .help("remove one `from` of the circle");
             let mut next = start;
-            // What is left is no circle any more.
+            // The rest is not a circle any more.
             while let Some(at) = stores[next].from.take() {
                 let name = &stores[next].named.name;
                 diagnostic = diagnostic.because(at.span, format!("of `{name}`"));

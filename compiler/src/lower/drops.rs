@@ -8,7 +8,7 @@ use crate::ast::{self, Ident};
 use crate::model::{AddressSelector, At, Drops, LevelSel, Var};
 use crate::source::Span;
 
-/// The largest count of a run that says none: as many as there can be.
+/// The largest count of a run that states none: as many as possible.
 pub const UNLIMITED: u32 = u32::MAX;
 
 impl Lower {
@@ -67,7 +67,7 @@ impl Lower {
         })
     }
 
-    /// Reports what is dropped by a statement before.
+    /// Reports entries that an earlier statement drops already.
     pub(super) fn repeated_drops(&mut self, drops: &[Drops]) {
         let facts = drops.iter().map(|it| {
             let when: Vec<_> = it.when.terms.iter().map(|term| term.value).collect();

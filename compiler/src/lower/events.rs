@@ -43,7 +43,7 @@ impl Lower {
         out
     }
 
-    /// Features, errata and geometries become bits of one word, so their names are of one kind.
+    /// Reports names that two of features, errata and geometries share: all of them become flags of a configuration.
     fn flags_share_a_name(&mut self, errata: &[Named]) {
         let kinds = [
             self.features.clone(),
@@ -60,8 +60,8 @@ impl Lower {
         }
     }
 
-    /// Whether there are more than fit one word of configuration, or than every set of can be gone
-    /// through.
+    /// Reports more features, errata, geometries or sets of CPUs than a configuration can have, and returns whether
+    /// there are.
     pub(super) fn too_many_flags(&mut self, errata: &[Erratum]) -> bool {
         const MOST: [(usize, &str); 4] = [
             (16, "features"),
@@ -81,13 +81,13 @@ impl Lower {
             self.misplaced(
                 span,
                 format!("there are more than {most} {what}"),
-                "leave out what no instruction depends on, or split the definition",
+                "remove those on which no instruction depends, or split the definition",
             );
         }
         beyond.is_some()
     }
 
-    /// A barrier or an invalidation, where it is named.
+    /// Returns the barrier or invalidation of a name.
     fn target(&mut self, name: &Ident) -> Option<At<Instr>> {
         Some(At {
             value: self.instruction(name)?,
@@ -95,7 +95,7 @@ impl Lower {
         })
     }
 
-    /// `user` or `kernel`
+    /// Returns the space of a word: `user` or `kernel`.
     fn of_space(&mut self, name: &Ident) -> Option<Space> {
         match name.node.as_str() {
             "user" => Some(Space::User),
@@ -107,7 +107,7 @@ impl Lower {
         }
     }
 
-    /// One for each target.
+    /// Returns one for each target.
     fn weakens(&mut self, it: &ast::Weakens) -> Vec<Weakens> {
         let space = it.space.as_ref().map(|name| self.of_space(name));
         let on = it
@@ -137,7 +137,7 @@ impl Lower {
         weakens.collect()
     }
 
-    /// One for each target.
+    /// Returns one for each target.
     fn workaround(&mut self, it: &ast::Workaround) -> Vec<Workaround> {
         self.repeated_names(&it.targets);
         let issue: Vec<Issued> = it.issue.iter().filter_map(|i| self.issued(i)).collect();
@@ -211,7 +211,7 @@ impl Lower {
             if !out.plain_store.value {
                 self.misplaced(
                     aspects.span,
-                    "an instruction that writes an entry leaves nothing between the old one and the new one".to_owned(),
+                    "an instruction writes an entry and invalidates in one step, so there is nothing to state".to_owned(),
                     "remove it, or state `plain store;`",
                 );
                 continue;
@@ -250,7 +250,7 @@ impl Lower {
             "merge" => {
                 self.misplaced(
                     name.span,
-                    "whether an entry is one of a contiguous run is an attribute of it".to_owned(),
+                    "contiguity is one of the attributes of an entry".to_owned(),
                     "write `attributes`",
                 );
                 None
@@ -272,12 +272,12 @@ impl Lower {
         let (what, help) = match kind {
             EventKind::Switch => (
                 "`switch`",
-                "say what a CPU loads to enter another space: `switch { loads ...; }`",
+                "state what a CPU loads to switch to another space: `switch { loads ...; }`",
             ),
-            EventKind::ReturnToUser => ("`resume`", ""),
+            EventKind::ReturnToUser => ("`return_to_user`", ""),
             EventKind::CpuOnline => (
-                "`arrive`",
-                "say what is known of a CPU's caches when it comes up: `cpu_online { contents unknown; }`",
+                "`cpu_online`",
+                "state what is known of the caches of a CPU that comes online: `cpu_online { contents unknown; }`",
             ),
         };
         let events = of_kind!(items, Event).filter(|e| e.kind.node == kind);
@@ -298,7 +298,7 @@ impl Lower {
             if let Some(of) = misplaced(kind, &fact.node) {
                 self.misplaced(
                     fact.span,
-                    format!("this is said of {of}"),
+                    format!("this statement belongs to {of}"),
                     "move it there, or remove it",
                 );
                 continue;
@@ -424,17 +424,17 @@ impl Lower {
     }
 }
 
-/// Of what a fact is said, if not of this event.
+/// Returns the blocks to which a fact belongs, if not to this one.
 fn misplaced(kind: EventKind, fact: &EventFact) -> Option<&'static str> {
     match (fact, kind) {
         (EventFact::ContentsUnknown(_), EventKind::Switch | EventKind::ReturnToUser) => {
-            Some("`arrive`")
+            Some("`cpu_online`")
         }
         (EventFact::WaitsForChanges, EventKind::ReturnToUser | EventKind::CpuOnline) => {
             Some("`switch`")
         }
         (EventFact::Loads { .. } | EventFact::HalfLoadedUnsafe, EventKind::CpuOnline) => {
-            Some("`switch` and `resume`")
+            Some("`switch` and `return_to_user`")
         }
         _ => None,
     }

@@ -1,7 +1,7 @@
 //! `for`: the same items once for each row of values.
 //!
 //! In: items. Out: items without a `for`, and for each name that a row made the place in the row that it comes
-//! from. Holds: every name that is made is one.
+//! from. Holds: every such text is a name.
 
 use super::Lower;
 use crate::ast::{self, Cond, Ident, InvalidateFact, Item, Text};
@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) type Origins = BTreeMap<(Span, String), Span>;
 
 impl Lower {
-    /// The items with every `for` written out.
+    /// Returns the items with every `for` written out.
     pub(super) fn expand(&mut self, items: &[Item]) -> Vec<Item> {
         let mut out = Vec::new();
         for item in items {
@@ -96,18 +96,18 @@ impl Lower {
     }
 }
 
-/// `1 value`, `2 values`
+/// Returns a number with its unit: `1 value`, `2 values`.
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// The first variable in a name.
+/// Returns the first variable in a name.
 fn variable(name: &str) -> Option<&str> {
     let (_, variable) = name.split_once('{')?;
     variable.split('}').next()
 }
 
-/// What is wrong with a name that the values of a row were written into.
+/// Returns the fault of a name into which the values of a row were written.
 fn bad_name(
     variables: &[Ident],
     template: &str,
@@ -116,7 +116,7 @@ fn bad_name(
 ) -> Option<Diagnostic> {
     let name = &ident.node;
     if let Some(variable) = variable(name) {
-        let message = format!("there is no variable `{variable}` in this `for`");
+        let message = format!("this `for` has no variable `{variable}`");
         let known = variables.iter().map(|variable| variable.node.as_str());
         let help = match nearest(variable, known.clone()) {
             Some(near) => format!("did you mean `{near}`?"),
@@ -146,12 +146,12 @@ struct Values<'a> {
     row: &'a ast::Spanned<Vec<Text>>,
     origins: &'a mut Origins,
     unknown: &'a mut BTreeSet<String>,
-    /// What the row makes of names that is none.
+    /// The texts that the row makes of names, and that are no names.
     bad: Vec<Diagnostic>,
 }
 
 impl Values<'_> {
-    /// Writes the values into a text; the places of those that it took.
+    /// Writes the values into a text, and returns the places of those that it used.
     fn text(&self, text: &mut String) -> Vec<Span> {
         let mut taken = Vec::new();
         for (variable, value) in self.variables.iter().zip(&self.row.node) {
@@ -179,7 +179,7 @@ impl Values<'_> {
         if let Some(variable) = variable(&ident.node) {
             self.unknown.insert(variable.to_owned());
         }
-        // A value that fits no name fits none of those that it is written into.
+        // A value that fits no name fits none of the names into which it is written.
         if let Some(bad) = bad_name(self.variables, &template, ident, origin)
             && !self.bad.iter().any(|known| known.primary.span == origin)
         {
@@ -193,7 +193,7 @@ impl Values<'_> {
         }
     }
 
-    /// Whether the item may be repeated.
+    /// Returns whether the item may be repeated.
     fn item(&mut self, item: &mut Item) -> bool {
         match item {
             Item::Invalidate(it) => self.invalidate(it),

@@ -15,8 +15,8 @@ use crate::model::{
 use crate::source::Span;
 use crate::template;
 
-const FLAGS: &str = "what becomes of the flags";
-const OPERANDS: &str = "what becomes of the operands";
+const FLAGS: &str = "whether flags change";
+const OPERANDS: &str = "whether operands change";
 
 pub(super) fn named(ident: &Ident) -> Named {
     Named {
@@ -27,7 +27,7 @@ pub(super) fn named(ident: &Ident) -> Named {
 }
 
 impl Lower {
-    /// The instructions of a text; none, and a finding, where it is malformed.
+    /// Returns the instructions of a text; none, with a diagnostic, where it is malformed.
     fn lines(&mut self, text: &ast::Text) -> Vec<String> {
         template::parse(&text.node).unwrap_or_else(|malformed| {
             let span = within(text, malformed.range);
@@ -37,7 +37,7 @@ impl Lower {
         })
     }
 
-    /// The lines of a template, and the operands in the order in which it names them.
+    /// Returns the lines of a template, and the operands in the order in which it names them.
     fn template(&mut self, text: &ast::Text, with: &[Ident]) -> Template {
         let lines = self.lines(text);
         let mut operands = Vec::new();
@@ -88,22 +88,22 @@ impl Lower {
             for fact in &it.facts {
                 match &fact.node {
                     BarrierFact::Publishes(on) => {
-                        if let Some(holders) = self.holders(on) {
-                            self.once(&mut barrier.publishes, "`publishes`", holders, on.span);
+                        if let Some(agents) = self.agents(on) {
+                            self.once(&mut barrier.publishes, "`publishes`", agents, on.span);
                         }
                     }
                     BarrierFact::Completes { on, same_cpu } => {
-                        if let Some(holders) = self.holders(on) {
-                            self.once(&mut barrier.completes, "`completes`", holders, on.span);
+                        if let Some(agents) = self.agents(on) {
+                            self.once(&mut barrier.completes, "`completes`", agents, on.span);
                             barrier.same_cpu = *same_cpu;
                         }
                     }
                     BarrierFact::Resyncs(on) => {
-                        let holders = self.holders(on);
-                        if holders.is_some_and(|on| !on.covers(Agents::SELF)) {
+                        let agents = self.agents(on);
+                        if agents.is_some_and(|on| !on.covers(Agents::SELF)) {
                             self.misplaced(
                                 on.span,
-                                "a barrier resyncs the CPU that issues it".to_owned(),
+                                "a barrier resyncs only the CPU that issues it".to_owned(),
                                 "write `resyncs on self;`",
                             );
                         }
@@ -130,7 +130,7 @@ impl Lower {
         all.into_iter().map(|it| self.invalidate(it)).collect()
     }
 
-    /// What a call of the platform looks like in a trace.
+    /// Returns the text of a call of the platform in a trace.
     fn call(&mut self, name: &Ident, with: &[Ident]) -> Template {
         let mut operands = Vec::new();
         for ident in with {
@@ -153,7 +153,7 @@ impl Lower {
             (None, None) => unreachable!("the grammar demands one of them"),
         };
         let requires = self.cond(it.requires.as_ref(), &[]);
-        let (mut per, mut holders, mut after) = (None, None, None);
+        let (mut per, mut agents, mut after) = (None, None, None);
         let (mut stated, mut cost) = (Stated::default(), None);
         let (mut flags, mut registers, mut retry) = (None, None, None);
         let (mut encoded, mut writes, mut nothing) = (None, None, None);
@@ -171,15 +171,17 @@ impl Lower {
                 InvalidateFact::Where(names) => {
                     let found = self.cases(names, false, |cx, name| {
                         Some(At {
-                            value: cx.holders(name)?,
+                            value: cx.agents(name)?,
                             span: name.span,
                         })
                     });
                     if !found.cases.is_empty() {
-                        self.once(&mut holders, "`where`", found, names.span);
+                        self.once(&mut agents, "`where`", found, names.span);
                     }
                 }
-                InvalidateFact::AtOnce => self.once(&mut after, "when it is done", None, fact.span),
+                InvalidateFact::AtOnce => {
+                    self.once(&mut after, "when it is finished", None, fact.span)
+                }
                 InvalidateFact::After(names) => {
                     let found = self.cases(names, false, |cx, name| {
                         Some(At {
@@ -188,7 +190,7 @@ impl Lower {
                         })
                     });
                     if !found.cases.is_empty() {
-                        self.once(&mut after, "when it is done", Some(found), names.span);
+                        self.once(&mut after, "when it is finished", Some(found), names.span);
                     }
                 }
                 InvalidateFact::Needs(need) => stated.needs.push(At {
@@ -236,8 +238,8 @@ impl Lower {
                     if n.node == 0 {
                         self.misplaced(
                             n.span,
-                            "an instruction that costs nothing would always win".to_owned(),
-                            "costs begin at 1, which needs not be said",
+                            "an instruction of cost 0 would always be preferred".to_owned(),
+                            "the lowest cost is 1, which is the default",
                         );
                     }
                     self.once(&mut cost, "`cost`", n.node, fact.span);
@@ -249,26 +251,26 @@ impl Lower {
                 }
             }
         }
-        self.silences(it, per.is_some(), holders.is_some(), after.is_some());
+        self.missing_facts(it, per.is_some(), agents.is_some(), after.is_some());
         let assembled = encoded.as_ref().map(|at: &At<Vec<String>>| &at.value);
         let lines = assembled.unwrap_or(&template.lines).iter();
         let parts = match it.call {
             Some(_) => 1,
             None => lines.filter(|line| template::is_instruction(line)).count(),
         };
-        let holders = holders.map_or_else(
+        let agents = agents.map_or_else(
             || Cases {
                 cases: Vec::new(),
                 span: it.name.span,
             },
             |at| at.value,
         );
-        let needs = self.needs(stated, (parts, template.span), &holders);
+        let needs = self.needs(stated, (parts, template.span), &agents);
         if let (Some(at), None) = (&retry, &it.call) {
             self.misplaced(
                 at.span,
                 "an instruction does not answer that it is busy".to_owned(),
-                "remove it, or `call` a function that may answer so",
+                "remove it, or `call` a function that may answer that it is busy",
             );
         }
         if let (Some(nothing), false) = (&nothing, drops.is_empty() && forms.is_empty()) {
@@ -304,7 +306,7 @@ impl Lower {
                 span: call.span,
             }),
             encoded,
-            holders,
+            agents,
             after: after.and_then(|at| at.value),
             needs,
             retry_while_busy: retry.is_some(),
@@ -315,8 +317,8 @@ impl Lower {
         }
     }
 
-    /// A primitive that is silent on a question is an error.
-    fn silences(&mut self, it: &ast::Invalidate, per: bool, holders: bool, after: bool) {
+    /// Reports the required facts that an instruction does not state.
+    fn missing_facts(&mut self, it: &ast::Invalidate, per: bool, agents: bool, after: bool) {
         let drops = (it.facts.iter()).any(|f| {
             matches!(
                 f.node,
@@ -330,18 +332,18 @@ impl Lower {
                 "add, for instance, `drops leaf of one page, this tag;`",
             ),
             (
-                holders,
+                agents,
                 "where it acts",
                 "add `where self;`, `where cpus;` or `where` a domain",
             ),
             (
                 after,
-                "when it is done",
+                "when it is finished",
                 "add `at once;` or `after` a barrier",
             ),
             (
                 per,
-                "where that is documented",
+                "where it is documented",
                 "add `per \"manual, section\";`",
             ),
         ];
@@ -352,12 +354,13 @@ impl Lower {
         }
     }
 
-    /// E0401: an instruction or a form leaves a question open; one that a row of a `for` made names the row.
+    /// Reports E0401: an instruction or a form does not state a required fact. One that a row of a `for` made names
+    /// the row.
     fn silent(&mut self, name: &Ident, what: &str, help: &str) {
         let message = format!("`{}` does not say {what}", name.node);
         let silent = Diagnostic::new(Code::E0401, name.span, message)
-            .label("silent on it")
-            .note("a flush rests on every one of these answers; none has a default")
+            .label("missing from this block")
+            .note("every flush relies on these statements; none has a default")
             .help(help);
         let row = self.origins.get(&(name.span, name.node.clone()));
         let silent = match row {
@@ -404,7 +407,7 @@ impl Lower {
             self.repeated_drops(&drops);
             if it.per.is_empty() {
                 let help = "add `per \"manual, section\";`";
-                self.silent(&it.name, "where that is documented", help);
+                self.silent(&it.name, "where it is documented", help);
             }
             let mut template = template;
             for (index, keeps) in it.keeps.iter().enumerate() {
@@ -424,7 +427,7 @@ impl Lower {
     }
 }
 
-/// A part of a text. Where a `for` made another text of it, all of what is in the definition.
+/// Returns the place of a part of a text. Where a `for` made another text of it, the place of the whole text.
 fn within(text: &ast::Text, range: Range<usize>) -> Span {
     let Span { file, start, end } = text.span;
     if (end - start) as usize != text.node.len() + 2 {

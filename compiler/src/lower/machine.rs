@@ -13,7 +13,7 @@ use crate::spelling::nearest;
 
 impl Lower {
     /// Orders the level names of all geometries from the leaf up: each geometry lists them so, and
-    /// one that lacks a level takes no part in placing it.
+    /// one without a level does not determine its place.
     pub(super) fn declare_levels(&mut self, items: &[Item]) {
         let mut order: Vec<Named> = Vec::new();
         for geometry in of_kind!(items, Geometry) {
@@ -33,10 +33,10 @@ impl Lower {
             self.misplaced(
                 order[LEVELS].span,
                 format!(
-                    "there are {} levels; at most {LEVELS} can be told apart",
+                    "there are {} levels; at most {LEVELS} can be described",
                     order.len()
                 ),
-                "name the same level alike in every geometry",
+                "give the same level the same name in every geometry",
             );
             order.truncate(LEVELS);
         }
@@ -48,10 +48,10 @@ impl Lower {
         self.names("domain", domains.iter().map(|d| (&d.name, "")));
         for domain in domains {
             self.repeated_names(&domain.members);
-            let mut holders = Agents::NONE;
+            let mut agents = Agents::NONE;
             for member in &domain.members {
-                if let Some(more) = self.holders(member) {
-                    holders = holders.union(more);
+                if let Some(more) = self.agents(member) {
+                    agents = agents.union(more);
                 }
             }
             let named = Named {
@@ -61,14 +61,14 @@ impl Lower {
             };
             self.domains.push(Domain {
                 named,
-                holders,
+                agents,
                 used: false,
             });
         }
     }
 
-    /// `self`, `core`, `cpus`, `devices` or a domain.
-    pub(super) fn holders(&mut self, ident: &Ident) -> Option<Agents> {
+    /// Returns the agents of `self`, `core`, `cpus`, `devices` or a domain.
+    pub(super) fn agents(&mut self, ident: &Ident) -> Option<Agents> {
         let mut known = vec![
             ("self".to_owned(), Agents::SELF),
             ("core".to_owned(), Agents::CORE),
@@ -76,7 +76,7 @@ impl Lower {
             ("devices".to_owned(), Agents::DEVICE),
         ];
         let domains = self.domains.iter();
-        known.extend(domains.map(|domain| (domain.named.name.clone(), domain.holders)));
+        known.extend(domains.map(|domain| (domain.named.name.clone(), domain.agents)));
         let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
         let mut name = ident.node.as_str();
         if !names.contains(&name) {
@@ -88,7 +88,7 @@ impl Lower {
             domain.used = true;
         }
         let found = known.iter().find(|(known, _)| known == name);
-        found.map(|(_, holders)| *holders)
+        found.map(|(_, agents)| *agents)
     }
 
     pub(super) fn lower_geometries(&mut self, arch: &ast::Arch, items: &[Item]) -> Vec<Geometry> {
@@ -103,7 +103,7 @@ impl Lower {
                 arch.name.span,
                 &format!("the definition `{}`", arch.name.node),
                 "`geometry`",
-                "say how large a page is and which levels of tables there are: `geometry g4k { page 4 KiB; levels { ... } }`",
+                "state the page size and the levels of tables: `geometry g4k { page 4 KiB; levels { ... } }`",
             );
         }
         out
@@ -130,7 +130,7 @@ impl Lower {
         if !page.value.is_power_of_two() {
             self.misplaced(
                 page.span,
-                format!("a page of {} bytes is no power of two", page.value),
+                format!("a page of {} bytes is not a power of two", page.value),
                 "page sizes are powers of two",
             );
             return None;
@@ -209,7 +209,7 @@ impl Lower {
         out
     }
 
-    /// Features that need themselves, by way of others: each circle once.
+    /// Reports features that need themselves through others: each circle once.
     fn circles(&mut self, features: &[Feature]) {
         let mut reported = vec![false; features.len()];
         for start in 0..features.len() {
@@ -227,7 +227,7 @@ impl Lower {
                 format!("the feature `{}` needs itself", named.name),
             )
             .label("part of a circle")
-            .help("take one `needs` of the circle away");
+            .help("remove one `needs` of the circle");
             for (feature, span) in circle {
                 reported[feature] = true;
                 let name = &features[feature].named.name;
@@ -244,8 +244,8 @@ impl Lower {
             if least == 0 || least > most || most > u64::from(u32::MAX) {
                 self.misplaced(
                     it.range.0.span.to(it.range.1.span),
-                    format!("a limit from {least} to {most} cannot be"),
-                    "a limit is at least 1 and fits 32 bits, and the first number is not the larger",
+                    format!("a limit from {least} to {most} is not possible"),
+                    "a limit is at least 1 and fits 32 bits, and the first number is the least",
                 );
             }
             let from = it.from.as_ref().and_then(|from| self.limit_from(from));
@@ -260,7 +260,7 @@ impl Lower {
     }
 }
 
-/// The features from one to another, each with the words in which it needs the next.
+/// Returns the features from one to another, each with the words by which it needs the next.
 fn way(
     features: &[Feature],
     from: usize,

@@ -1,7 +1,7 @@
 //! From the AST to the model.
 //!
-//! In: an [`ast::Arch`]. Out: a [`Model`], and a diagnostic for every name that is not known, is
-//! used twice or does not belong where it stands, and for every part that is missing. Holds
+//! In: an [`ast::Arch`]. Out: a [`Model`], and a diagnostic for every name that is unknown, is
+//! used twice or is not possible in its place, and for every part that is missing. Holds
 //! afterwards: what [`Model`] promises. A statement that cannot be resolved is left out, so that
 //! one run reports as much as it can; without its essential parts there is no model.
 
@@ -32,7 +32,7 @@ use expand::Origins;
 use names::{UnknownOfRow, Unread};
 use std::collections::BTreeSet;
 
-/// What spaces there are.
+/// The words for the two spaces.
 const SPACES: [&str; 2] = ["user", "kernel"];
 
 /// Resolves a definition.
@@ -49,7 +49,7 @@ pub fn lower(arch: &ast::Arch) -> (Option<Model>, Vec<Diagnostic>) {
     (model, cx.diagnostics)
 }
 
-/// What is known while a definition is resolved.
+/// The state while a definition is resolved.
 #[derive(Default)]
 struct Lower {
     diagnostics: Vec<Diagnostic>,
@@ -57,7 +57,7 @@ struct Lower {
     origins: Origins,
     /// The unknown names that rows of a `for` made.
     unknown_of_rows: Vec<UnknownOfRow>,
-    /// What stands between braces in a name of a `for` and is none of its variables.
+    /// The texts between braces in names of a `for` that are none of its variables.
     unknown_variables: BTreeSet<String>,
     features: Vec<Named>,
     geometries: Vec<Named>,
@@ -75,19 +75,19 @@ struct Lower {
     views: Vec<Named>,
 }
 
-/// What is wrong with `[high:low]` of what has bits `most` to 0, and what to write.
+/// Returns the fault of `[high:low]` among bits `most` to 0, and its fix.
 fn no_bits(high: u64, low: u64, most: u64) -> (String, String) {
     if low > high {
-        let message = format!("the bits [{high}:{low}] begin with the lowest");
+        let message = format!("the bits [{high}:{low}] are in the wrong order");
         return (
             message,
             format!("write the highest first: `[{low}:{high}]`"),
         );
     }
-    let message = format!("there are no bits [{high}:{low}]");
+    let message = format!("the bits [{high}:{low}] do not exist");
     (
         message,
-        format!("there are bits {most} to 0, of which 0 is the least significant"),
+        format!("the bits are {most} to 0; 0 is the least significant"),
     )
 }
 
@@ -117,21 +117,21 @@ impl Lower {
         let caches = self.single(
             arch,
             "`caches`",
-            "say what the machine may remember: `caches { tlb holds leaf, walk; ... }`",
+            "state what the machine may cache: `caches { tlb holds leaf, walk; ... }`",
             of_kind!(items, Caches),
             |c: &ast::Caches| c.span,
         );
         let policy = self.single(
             arch,
             "`policy`",
-            "state how others are told and when entries are no longer flushed one by one: `policy { ... }`",
+            "state how other CPUs are flushed, and the ceiling: `policy { ... }`",
             of_kind!(items, Policy),
             |p: &ast::Policy| p.span,
         );
         let change = self.single(
             arch,
             "`change`",
-            "say how an entry may be changed: `change { plain store; }`",
+            "state how an entry may be changed: `change { plain store; }`",
             of_kind!(items, Change),
             |c: &ast::Change| c.span,
         );
@@ -156,8 +156,8 @@ impl Lower {
         let errata = self.lower_errata(items);
         let unconfirmed = self.lower_unconfirmed(items, &errata);
         let mut switch = self.event(arch, items, ast::EventKind::Switch);
-        let mut resume = self.event(arch, items, ast::EventKind::ReturnToUser);
-        let mut arrive = self.event(arch, items, ast::EventKind::CpuOnline);
+        let mut return_to_user = self.event(arch, items, ast::EventKind::ReturnToUser);
+        let mut cpu_online = self.event(arch, items, ast::EventKind::CpuOnline);
         let mut assumed = None;
         for text in of_kind!(items, Assumed) {
             self.once(
@@ -181,8 +181,8 @@ impl Lower {
             [("`space user`", &mut user), ("`space kernel`", &mut kernel)],
             [
                 ("`switch`", &mut switch),
-                ("`resume`", &mut resume),
-                ("`arrive`", &mut arrive),
+                ("`return_to_user`", &mut return_to_user),
+                ("`cpu_online`", &mut cpu_online),
             ],
             &barriers,
         );
@@ -221,7 +221,7 @@ impl Lower {
             loads,
             change: change?,
             switch: switch?,
-            resume: resume.unwrap_or(Event {
+            return_to_user: return_to_user.unwrap_or(Event {
                 loads: Vec::new(),
                 half_loaded_unsafe: None,
                 resync: None,
@@ -229,7 +229,7 @@ impl Lower {
                 waits_for_changes: None,
                 span: arch.name.span,
             }),
-            arrive: arrive?,
+            cpu_online: cpu_online?,
             cpu_sets: self.cpu_sets.clone(),
             policy: policy?,
             unconfirmed,
@@ -247,14 +247,14 @@ impl Lower {
             let near = nearest(other, SPACES);
             !SPACES.contains(&other) && near.is_none_or(|near| near == name)
         };
-        // Reported as a name that is not known.
+        // Reported as an unknown name.
         if !spaces.clone().any(|other| other == name) && spaces.any(is_meant) {
             return None;
         }
         self.single(
             arch,
             &format!("`space {name}`"),
-            "say under which tags its entries are cached: `space ... { addresses ...; leaf ...; walk ...; }`",
+            "state its addresses and the tags of its entries: `space ... { addresses ...; leaf ...; walk ...; }`",
             of_kind!(items, Space).filter(|s| s.name.node == name),
             |s: &ast::Space| s.span,
         )

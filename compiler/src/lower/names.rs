@@ -1,4 +1,4 @@
-//! Names, and what is said of those that are not known, stand twice or do not belong.
+//! Names, and the diagnostics for unknown, repeated and misplaced ones.
 
 use super::{Lower, of_kind};
 use crate::ast::{self, Ident, Item};
@@ -14,7 +14,7 @@ use tlbc_runtime::level::{Level, Levels};
 #[derive(Default)]
 pub(super) struct Unread {
     names: BTreeSet<String>,
-    /// Names with variables, as the texts between them.
+    /// Names with variables, as the texts between the variables.
     patterns: Vec<Vec<String>>,
 }
 
@@ -50,11 +50,11 @@ pub(super) struct UnknownOfRow {
     what: String,
     name: Ident,
     row: Span,
-    /// Which of the diagnostics says so.
+    /// The index of its diagnostic.
     reported: usize,
 }
 
-/// Whether a name consists of these texts with others between them.
+/// Returns whether a name consists of these texts with others between them.
 fn fits(parts: &[String], name: &str) -> bool {
     let [first, middle @ .., last] = parts else {
         return false;
@@ -72,7 +72,7 @@ impl Lower {
         self.diagnostics.push(diagnostic);
     }
 
-    /// Makes a list of names, reporting those that stand twice.
+    /// Makes a list of names, and reports repeated ones.
     pub(super) fn names<'a>(
         &mut self,
         what: &str,
@@ -90,8 +90,8 @@ impl Lower {
                 let row = self.origins.get(&(ident.span, ident.node.clone()));
                 self.report(match row {
                     Some(&row) if first.span == ident.span => twice(row)
-                        .label("the value of another row, too")
-                        .because(ident.span, "made here by both")
+                        .label("the same value as in another row")
+                        .because(ident.span, "both rows make it here")
                         .help("give the rows different values"),
                     None if first.span == ident.span => twice(ident.span)
                         .label("defined again by each row of the `for`")
@@ -111,7 +111,7 @@ impl Lower {
         list
     }
 
-    /// Enters every name, so that order does not matter.
+    /// Enters every name, so that their order does not matter.
     pub(super) fn declare(&mut self, items: &[Item]) {
         self.features = self.names(
             "feature",
@@ -127,7 +127,7 @@ impl Lower {
         self.loads = self.names("load", of_kind!(items, Load).map(|l| (&l.name, "")));
         self.cpu_sets = self.names(
             "set of CPUs",
-            of_kind!(items, Cpus).map(|s| (&s.name, s.text.node.as_str())),
+            of_kind!(items, CpuSet).map(|s| (&s.name, s.text.node.as_str())),
         );
         self.barriers = self.names("barrier", of_kind!(items, Barrier).map(|b| (&b.name, "")));
         self.invalidates = self.names(
@@ -167,8 +167,8 @@ impl Lower {
         self.views = self.names("view", views.map(|view| (&view.name, "")));
     }
 
-    /// The index of a name. One that is not known is reported, and taken for the nearest, so that
-    /// nothing else is said about what was likely meant.
+    /// Returns the index of a name. An unknown one is reported, and replaced by the nearest, so that
+    /// no other diagnostic follows from it.
     pub(super) fn find(&mut self, what: &str, list: &[Named], ident: &Ident) -> Option<usize> {
         let position = |name: &str| list.iter().position(|named| named.name == name);
         position(&ident.node).or_else(|| {
@@ -181,15 +181,15 @@ impl Lower {
         })
     }
 
-    /// Reports a name that nothing defines; it follows from the text if it may be defined where that could not be read.
-    /// One that the row of a `for` made is reported at the row.
+    /// Reports an unknown name. The diagnostic follows from a syntax error if the name may be defined in text that
+    /// could not be read. A name that the row of a `for` made is reported at the row.
     pub(super) fn unknown<'a>(
         &mut self,
         what: &str,
         ident: &Ident,
         known: impl Iterator<Item = &'a str>,
     ) {
-        // A variable that the `for` does not have is reported there, and looks like an operand in a template.
+        // A variable that the `for` does not have is reported there; in a template it looks like an operand.
         if ident.node.contains('{') || self.unknown_variables.contains(&ident.node) {
             return;
         }
@@ -221,8 +221,8 @@ impl Lower {
         self.report(diagnostic);
     }
 
-    /// Where every row of a `for` makes a name that is not known, of at least two, the place that uses it is wrong, and
-    /// not the rows: one finding there takes the place of those at the rows.
+    /// Replaces the diagnostics at the rows by one at the place of use where each of at least two rows of a `for`
+    /// makes an unknown name: then the place is wrong, and not the rows.
     pub(super) fn join_unknown_of_rows(&mut self) {
         let mut of_use: BTreeMap<Span, Vec<UnknownOfRow>> = BTreeMap::new();
         for unknown in std::mem::take(&mut self.unknown_of_rows) {
@@ -237,21 +237,21 @@ impl Lower {
             if unknown.len() < 2 || made.count() > unknown.len() || unknown.iter().any(of_unread) {
                 continue;
             }
-            let message = format!("there is no {} of this name in any row", unknown[0].what);
+            let message = format!("this is not the name of a {} in any row", unknown[0].what);
             let joined = Diagnostic::new(Code::E0202, place, message)
-                .label("not defined, whatever the row")
+                .label("not defined in any row")
                 .help("use the variable that has such names, or correct every row");
             let joined = unknown.iter().fold(joined, |joined, it| {
                 joined.because(it.row, format!("makes `{}`", it.name.node))
             });
-            // The same finding several times is shown once.
+            // Equal diagnostics are shown once.
             for it in &unknown {
                 self.diagnostics[it.reported] = joined.clone();
             }
         }
     }
 
-    /// A list lent out while `self` reports.
+    /// Calls `f` with a list of names taken out of `self`, which can report at the same time.
     pub(super) fn with<T>(
         &mut self,
         list: impl Fn(&mut Self) -> &mut Vec<Named>,
@@ -301,8 +301,8 @@ impl Lower {
         None
     }
 
-    /// A condition. `extra` are the words beside features and geometries that it may use.
-    /// A geometry may shape tables and operands, but what is flushed is planned for all of them at once.
+    /// Returns a condition. `extra` are the words that it may use besides features and geometries.
+    /// A condition may name a geometry only in tables and operands, because one plan serves all geometries.
     pub(super) fn cond(&mut self, cond: Option<&ast::Cond>, extra: &[(&str, Var)]) -> Cond {
         let mut cond = self.cond_with_geometry(cond, extra);
         cond.terms.retain(|term| {
@@ -310,8 +310,8 @@ impl Lower {
             if of_geometry {
                 self.misplaced(
                     term.span,
-                    "this cannot depend on the page size".to_owned(),
-                    "plans serve every geometry alike: only levels, operand fields, addresses and ceilings may differ",
+                    "this statement cannot depend on the geometry".to_owned(),
+                    "one plan serves every geometry: only levels, operand fields, addresses and ceilings may depend on it",
                 );
             }
             !of_geometry
@@ -369,7 +369,7 @@ impl Lower {
         }
     }
 
-    /// The one fact of a kind: reports the second and keeps the first.
+    /// Returns Keeps the first fact of a kind and reports the second.
     pub(super) fn once<T>(&mut self, slot: &mut Option<At<T>>, what: &str, value: T, span: Span) {
         if let Some(first) = slot {
             let first = first.span;
@@ -388,7 +388,7 @@ impl Lower {
         );
     }
 
-    /// Reports the members of a list that are in it before.
+    /// Reports the members of a list that it contains already.
     pub(super) fn repeated<T: PartialEq>(
         &mut self,
         list: impl IntoIterator<Item = (T, Span)>,
@@ -403,13 +403,13 @@ impl Lower {
         }
     }
 
-    /// The same for names.
+    /// Reports repeated names.
     pub(super) fn repeated_names(&mut self, names: &[Ident]) {
         let names = names.iter().map(|name| (&name.node, name.span));
         self.repeated(names, |name| format!("`{name}`"));
     }
 
-    /// The same for kinds of entries.
+    /// Reports repeated kinds of entries.
     pub(super) fn repeated_kinds<'a>(
         &mut self,
         kinds: impl Iterator<Item = &'a ast::Spanned<ast::Kind>>,
@@ -426,7 +426,7 @@ impl Lower {
         });
     }
 
-    /// The levels of these names.
+    /// Returns the levels of these names.
     pub(super) fn level_set(&mut self, names: &[Ident]) -> Levels {
         self.repeated_names(names);
         let levels = names.iter().filter_map(|name| self.level(name));
@@ -440,7 +440,7 @@ impl Lower {
         let message = format!("{whole} does not say {what}");
         self.report(
             Diagnostic::new(Code::E0203, span, message)
-                .label("not stated in here")
+                .label("missing from this block")
                 .help(help),
         );
     }
@@ -450,7 +450,7 @@ impl Lower {
         let message = format!("{whole} has no {part}");
         self.report(
             Diagnostic::new(Code::E0203, span, message)
-                .label("not stated in here")
+                .label("missing from this block")
                 .help(help),
         );
     }
@@ -463,7 +463,7 @@ impl Lower {
         );
     }
 
-    /// The one item of a kind.
+    /// Returns the one item of a kind.
     pub(super) fn single<'a, T>(
         &mut self,
         arch: &ast::Arch,
@@ -487,7 +487,7 @@ impl Lower {
     }
 }
 
-/// `a`, `b` and `c`
+/// Returns the names as a list: `a`, `b` and `c`.
 fn listed(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     match quoted.as_slice() {

@@ -1,7 +1,7 @@
-//! What has to hold while an instruction is issued.
+//! What the kernel must ensure while an instruction is issued.
 //!
-//! In: the `needs` of an instruction, how many instructions it consists of, and whom it reaches. Out: its needs. Holds:
-//! what the definition does not rule out is needed.
+//! In: the `needs` of an instruction, the number of its parts, and the agents that it reaches. Out: its needs. Holds:
+//! a need that the definition does not exclude is kept.
 
 use tlbc_runtime::agents::Agents;
 
@@ -9,7 +9,7 @@ use super::Lower;
 use crate::model::{At, Cases, Need};
 use crate::source::Span;
 
-/// What a definition says about it.
+/// What a definition states about the needs of an instruction.
 #[derive(Default)]
 pub(super) struct Stated {
     /// `needs lock;` and the like.
@@ -28,14 +28,14 @@ impl Stated {
 }
 
 impl Lower {
-    /// Returns the needs of an instruction: those that are stated, and those that nothing rules out.
+    /// Returns the needs of an instruction: those that are stated, and those that no statement excludes.
     ///
     /// `parts` is the number of instructions that are issued together, 1 for a call.
     pub(super) fn needs(
         &mut self,
         stated: Stated,
         (parts, template): (usize, Span),
-        holders: &Cases<At<Agents>>,
+        agents: &Cases<At<Agents>>,
     ) -> Vec<At<Need>> {
         let all = stated.needs.iter().map(|need| (need.value, need.span));
         self.repeated(all, |need| {
@@ -56,7 +56,7 @@ impl Lower {
         if let (Some(at), true) = (&stated.interrupted, parts == 1) {
             self.misplaced(
                 at.span,
-                "there are no two instructions that an interrupt could come between".to_owned(),
+                "this is a single instruction, which no interrupt can divide".to_owned(),
                 "remove it",
             );
         }
@@ -68,7 +68,7 @@ impl Lower {
                 span: template,
             });
         }
-        let mut reach = holders.cases.iter().map(|(at, _)| at);
+        let mut reach = agents.cases.iter().map(|(at, _)| at);
         let broadcast = reach.find(|at| !Agents::CORE.covers(at.value));
         if let (Some(at), None, None) = (broadcast, stated.says(Need::Lock), stated.concurrent) {
             derived.push(At {

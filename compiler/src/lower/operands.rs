@@ -36,7 +36,7 @@ impl Lower {
                 Some(place) if place.node == "memory" => {
                     Place::Memory(it.by.as_ref().map(|class| class.node.clone()))
                 }
-                // Rust names classes of registers so, and no register.
+                // In Rust such a name is a class of registers, and never a register.
                 Some(place) if place.node.starts_with("reg") => Place::Class(place.node.clone()),
                 Some(place) => Place::Fixed(place.node.clone()),
             };
@@ -53,7 +53,7 @@ impl Lower {
                 self.misplaced(
                     by.span,
                     "only an operand in memory has an address".to_owned(),
-                    "write `in memory by` a class of registers, or the class itself behind `in`",
+                    "write `in memory by` a class of registers, or the class itself after `in`",
                 );
             }
             let most = if in_memory { 128 } else { 64 };
@@ -93,7 +93,7 @@ impl Lower {
             let (message, help) = no_bits(high, low, 127);
             self.misplaced(it.high.span.to(it.low.span), message, &help);
         }
-        // What was meant, so that nothing else is said about the bits or what should stand there.
+        // The value that was meant, so that no other diagnostic about these bits follows.
         let (high, low) = (high.max(low).min(127), low.min(high).min(127));
         let value = match &it.value.node {
             FieldValue::Const(number) => Value::Const(*number),
@@ -139,7 +139,7 @@ impl Lower {
         })
     }
 
-    /// The source of that name; for a name that is not known, the one that was likely meant.
+    /// Returns the source of that name; for an unknown name, the one that was probably meant.
     pub(super) fn source(&mut self, ident: &Ident) -> Option<Source> {
         let names = SOURCES.map(|(name, _)| name);
         let mut name = ident.node.as_str();
@@ -194,7 +194,7 @@ impl Lower {
             .and_then(|s| s.get(1)?.checked_sub(*s.first()?));
         let even = |s: &[u32]| s.windows(2).all(|w| w[1].checked_sub(w[0]) == step);
         let (Some(base), true) = (base, shifts.as_deref().is_some_and(even)) else {
-            // Where the end is given, nothing is counted.
+            // With `end`, nothing is counted.
             let help = if bits("end").is_some() {
                 "write `names any entries;`: with `end`, an operand names any number of them"
             } else {
@@ -204,13 +204,13 @@ impl Lower {
                 Diagnostic::new(
                     Code::E0304,
                     formula.span,
-                    "a run must name `num + 1` units, each a power of two",
+                    "the count of a run is `num + 1` units, each a power of two",
                 )
-                .label("this formula does not")
-                .note("ranges are cut into the largest units first, which needs units that divide each other")
+                .label("not such a formula")
+                .note("ranges are divided into the largest units first, so each unit must divide the next larger one")
                 .help(help),
             );
-            // Any count, so that nothing else is said about it.
+            // Any count, so that no other diagnostic about it follows.
             let pages = it.pages && bits("end").is_none();
             return Names {
                 pages,
@@ -229,7 +229,7 @@ impl Lower {
     }
 }
 
-/// The value of a run's formula; `None` where it does not fit 64 bits or uses another source.
+/// Returns the value of a run's formula; `None` where it does not fit 64 bits or uses another source.
 fn evaluate(expr: &ast::Expr, num: u64, scale: u64) -> Option<u64> {
     match expr {
         ast::Expr::Const(n) => Some(*n),

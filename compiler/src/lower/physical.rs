@@ -1,7 +1,7 @@
-//! Where in physical memory tables may lie.
+//! The physical addresses that tables may have.
 //!
-//! In: `tables within`. Out: how many bits their addresses have, and what that demands of the kernel. Holds: a width is 1
-//! to 64 bits.
+//! In: `tables within`. Out: the number of bits of their addresses, and the requirement on the kernel. Holds: a width
+//! is 1 to 64 bits.
 
 use super::{Lower, of_kind};
 use crate::ast::Item;
@@ -15,7 +15,7 @@ impl Lower {
                 if !(1..=64).contains(&number.node) {
                     cx.misplaced(
                         number.span,
-                        format!("there are no addresses of {} bits", number.node),
+                        format!("addresses of {} bits are not possible", number.node),
                         "physical addresses have 1 to 64 bits",
                     );
                     return None;
@@ -31,7 +31,7 @@ impl Lower {
     }
 }
 
-/// What the kernel has to see to: no table lies above the addresses that instructions can be given.
+/// Returns the requirement on the kernel that no table is above the addresses that instructions can be given.
 pub(super) fn demands(widths: &Cases<At<u64>>) -> Vec<Setup> {
     let mut demands = Vec::new();
     for (index, (bits, when)) in widths.cases.iter().enumerate() {
@@ -40,14 +40,15 @@ pub(super) fn demands(widths: &Cases<At<u64>>) -> Vec<Setup> {
         }
         demands.push(Setup {
             what: Demand::Text(unless(when, &widths.cases[index + 1..])),
-            text: format!("tables lie below 2^{}", bits.value),
+            text: format!("tables are below 2^{}", bits.value),
             span: bits.span,
         });
     }
     demands
 }
 
-/// A condition without those of later cases. Those of several terms have no opposite: where they hold both are demanded.
+/// Returns a condition without those of later cases. A condition of several terms has no opposite: where it holds,
+/// both cases are required.
 fn unless(when: &Cond, later: &[(At<u64>, Cond)]) -> Cond {
     let mut when = when.clone();
     for (_, other) in later {

@@ -1,4 +1,4 @@
-//! Registers: where a feature or a limit is read, and what the machine must be set to.
+//! Registers: the fields that report features and limits, and the required configuration.
 
 use super::{Lower, no_bits, of_kind};
 use crate::ast::{self, Item};
@@ -15,10 +15,10 @@ impl Lower {
             self.misplaced(
                 it.span,
                 format!(
-                    "`{}` holds of a space, and no register knows of spaces",
+                    "`{}` is a feature of a space, which no register reports",
                     feature.name.node
                 ),
-                "leave out where it is read, or `of space`",
+                "remove the register, or `of space`",
             );
             return None;
         }
@@ -60,8 +60,8 @@ impl Lower {
                 let Some((register, field)) = path.node.rsplit_once('.') else {
                     self.misplaced(
                         path.span,
-                        format!("`{}` names a register and no field of it", path.node),
-                        "name the field behind a dot: `needs REGISTER.FIELD[7] = 1 \"...\";`",
+                        format!("`{}` is a register without a field", path.node),
+                        "name the field after a dot: `needs REGISTER.FIELD[7] = 1 \"...\";`",
                     );
                     return None;
                 };

@@ -1,7 +1,7 @@
-//! What follows for a CPU to fetch anew.
+//! The barriers after which a CPU fetches anew.
 //!
-//! In: the spaces and events, and the barriers. Out: E0203 where one of them does not say it and nothing follows from the
-//! barriers. Holds: each has a barrier, or says that none is needed.
+//! In: the spaces and events, and the barriers. Out: E0203 where a block has no `resync` and no barrier
+//! resyncs. Holds: each block has a barrier, or states that none is necessary.
 
 use super::Lower;
 use crate::check::listed;
@@ -14,7 +14,7 @@ use crate::source::Span;
 type Block<'m, T> = (&'static str, &'m mut Option<T>);
 
 impl Lower {
-    /// Gives each block that does not say it the barrier that resyncs.
+    /// Gives each block without a `resync` the barrier that resyncs.
     pub(super) fn resynced(
         &mut self,
         spaces: [Block<Space>; 2],
@@ -31,7 +31,7 @@ impl Lower {
         });
         let derived = resyncing(barriers);
         let mut silent: Vec<(String, Span)> = Vec::new();
-        // A barrier that is named and does not resync is reported by `check`.
+        // `check` reports a named barrier that does not resync.
         let mut wrong = false;
         for (what, span, resync) in spaces.chain(events) {
             match resync {
@@ -65,19 +65,17 @@ impl Lower {
             Diagnostic::new(
                 Code::E0203,
                 first,
-                format!(
-                    "{} {verb} not say what follows for this CPU to fetch anew",
-                    listed(&names)
-                ),
+                format!("{} {verb} not state `resync`", listed(&names)),
             )
-            .label("not stated in here")
-            .note("no barrier `resyncs`: where one does, it follows by default")
-            .help("add `resync` with a barrier, or `resync nothing;` if nothing has to follow"),
+            .label("missing from this block")
+            .note("no barrier `resyncs`; where one does, it is the default")
+            .help("add `resync` with a barrier, or `resync nothing;` if no barrier is necessary"),
         );
     }
 }
 
-/// The barrier after which this CPU fetches anew: the first that there is on every machine, or else the first.
+/// Returns the barrier after which this CPU fetches anew: the first one that exists on every machine, or else the
+/// first.
 fn resyncing(barriers: &[Barrier]) -> Option<usize> {
     let all = barriers.iter().enumerate();
     let resyncing = all.filter(|(_, barrier)| barrier.resyncs.is_some());

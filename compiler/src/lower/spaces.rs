@@ -23,7 +23,10 @@ impl Lower {
                         if low.node > high.node {
                             self.misplaced(
                                 fact.span,
-                                format!("there are no values from {} to {}", low.node, high.node),
+                                format!(
+                                    "the range of values {} to {} is empty",
+                                    low.node, high.node
+                                ),
                                 "write the least value first, then the largest",
                             );
                         }
@@ -47,7 +50,7 @@ impl Lower {
                 self.missing(
                     it.name.span,
                     &format!("the tag `{}`", it.name.node),
-                    "how wide it is",
+                    "how many bits it has",
                     "add, for instance, `16 bits;`",
                 );
                 values = None;
@@ -57,10 +60,10 @@ impl Lower {
                     it.name.span,
                     &format!("the tag `{}`", it.name.node),
                     "whether it means the same space on every CPU",
-                    "add `of machine;` if it does, `of cpu;` if each CPU hands out its own",
+                    "add `of machine;` if it does, `of cpu;` if each CPU gives out its own",
                 );
             }
-            // Tags go by their index, so one with a fact missing keeps its place.
+            // Tags are referred to by index, so a tag with a missing fact keeps its place.
             let nothing = it.name.span;
             let bits = bits.unwrap_or(At {
                 value: 1,
@@ -100,7 +103,7 @@ impl Lower {
         out
     }
 
-    /// The values of a tag without those that are reserved, which are the least.
+    /// Returns the values of a tag without the reserved ones, which are the lowest.
     fn given_out(
         &mut self,
         values: Option<At<(u64, u64)>>,
@@ -110,7 +113,7 @@ impl Lower {
         let most = 1u64
             .checked_shl(bits.value as u32)
             .map_or(u64::MAX, |n| n - 1);
-        // Where nothing is said, the kernel's own root has 0.
+        // By default the kernel's own root has 0.
         let least = u64::from(values.is_none() && reserved.is_empty() && most > 0);
         let (mut low, high) = values.map_or((least, most), |at| at.value);
         while reserved.iter().any(|at| at.value == low) && low < high {
@@ -122,8 +125,8 @@ impl Lower {
         {
             self.misplaced(
                 at.span,
-                format!("{} is not the least value that the tag has", at.value),
-                "reserve the least values, or give the others with `values`",
+                format!("{} is not the lowest value that the tag can have", at.value),
+                "reserve the lowest values, or state the others with `values`",
             );
         }
         for at in reserved.iter().filter(|at| at.value > most) {
@@ -141,7 +144,7 @@ impl Lower {
         At { value, span }
     }
 
-    /// A space, on a machine that caches walk entries or not.
+    /// Lowers a space, of a machine with walk entries or without.
     pub(super) fn lower_space(&mut self, it: &ast::Space, walks: bool) -> Space {
         if let [first, second, ..] = it.addresses.as_slice() {
             self.said_twice("`addresses`", second.span, first.span);
@@ -152,7 +155,7 @@ impl Lower {
                 let Some(bits) = bits.filter(|bits| (1..=64).contains(bits)) else {
                     cx.misplaced(
                         half.bits.span,
-                        format!("addresses of {} bits cannot be", half.bits.node),
+                        format!("addresses of {} bits are not possible", half.bits.node),
                         "addresses have 1 to 64 bits",
                     );
                     return None;

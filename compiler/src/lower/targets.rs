@@ -1,4 +1,4 @@
-//! What Rust calls architectures.
+//! Rust's names of architectures.
 
 use super::Lower;
 use crate::ast::TargetArch;
@@ -6,7 +6,7 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::spelling::nearest;
 
-/// A line for each of Rust's names, with what others call the architecture.
+/// A line for each of Rust's names, with the names that others use.
 const TARGETS: &str = include_str!("../../targets.txt");
 
 /// Rust's names, each with the others.
@@ -18,14 +18,14 @@ fn targets() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
     })
 }
 
-/// A name without what people write in different ways.
+/// Returns a name without the characters that are often written in different ways.
 fn bare(name: &str) -> String {
     let letters = name.chars().filter(|c| c.is_alphanumeric());
     letters.flat_map(char::to_lowercase).collect()
 }
 
 impl Lower {
-    /// Reports a name that Rust does not know, if it is likely that another was meant.
+    /// Reports a name that Rust does not know, if another was probably meant.
     pub(super) fn known_target(&mut self, target: &TargetArch) {
         let name = target.name.node.as_str();
         if name.trim().is_empty() {
@@ -33,7 +33,7 @@ impl Lower {
                 target.name.span,
                 "`target_arch`",
                 "which architecture",
-                "write Rust's name of it, or any other followed by `intended`",
+                "write Rust's name of the architecture, or another name followed by `intended`",
             );
             return;
         }
@@ -55,9 +55,9 @@ impl Lower {
                 format!("Rust has no architecture `{name}`"),
             )
             .label("compared with `target_arch`")
-            .note("on the machine itself the part that executes instructions would be left out of every build")
+            .note("`Hardware`, which executes instructions, would be left out of every build")
             .help(format!(
-                "did you mean `{meant}`? If it is meant as it is, write `target_arch \"{name}\" intended;`"
+                "did you mean `{meant}`? If the name is correct, write `target_arch \"{name}\" intended;`"
             )),
         );
     }

@@ -1,11 +1,11 @@
-//! Texts that say something to the reader: they say it.
+//! Texts for the reader, which must not be blank.
 //!
-//! In: items. Out: E0203 for a text that is blank. Templates are the business of [`template`](crate::template).
+//! In: items. Out: E0203 for a text that is blank. [`template`](crate::template) checks templates.
 
 use super::Lower;
 use crate::ast::{InvalidateFact, Item, Text};
 
-const PER: (&str, &str) = ("`per`", "where that is documented");
+const PER: (&str, &str) = ("`per`", "where it is documented");
 
 impl Lower {
     pub(super) fn texts(&mut self, items: &[Item]) {
@@ -21,7 +21,7 @@ impl Lower {
                 Item::Erratum(it) => {
                     self.filled(&it.text, &of("erratum", &it.name.node), "what it is");
                 }
-                Item::Cpus(it) => {
+                Item::CpuSet(it) => {
                     let set = of("set of CPUs", &it.name.node);
                     self.filled(&it.text, &set, "which CPUs they are");
                 }
@@ -31,7 +31,7 @@ impl Lower {
                     self.filled(&it.node, "`publishes assumed`", what);
                 }
                 Item::Unconfirmed(it) => {
-                    let what = "which fact it is, and what it rests on";
+                    let what = "which fact it is, and what it relies on";
                     self.filled(&it.text, "`unconfirmed`", what);
                 }
                 Item::Invalidate(it) => {
@@ -53,7 +53,7 @@ impl Lower {
 
     fn filled(&mut self, text: &Text, whole: &str, what: &str) {
         if text.node.trim().is_empty() {
-            self.missing(text.span, whole, what, "write it into the quotes");
+            self.missing(text.span, whole, what, "write it between the quotes");
         }
     }
 }

@@ -5,7 +5,14 @@ use crate::ast::{Ident, Item};
 use crate::model::{Erratum, Instr, Subject, Unconfirmed};
 
 /// The parts of a definition that have no name.
-const PARTS: [&str; 6] = ["caches", "change", "switch", "resume", "arrive", "atomics"];
+const PARTS: [&str; 6] = [
+    "caches",
+    "change",
+    "switch",
+    "return_to_user",
+    "cpu_online",
+    "atomics",
+];
 
 impl Lower {
     pub(super) fn lower_unconfirmed(

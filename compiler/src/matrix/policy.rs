@@ -56,8 +56,10 @@ pub(super) const ISSUED: &[Ask] = &[
 
 pub(super) const EVENTS: &[Ask] = &[
     long("Switch to another space", switch),
-    long("Return to user code", |it| event(it, &it.model.resume)),
-    long("A CPU comes online", |it| event(it, &it.model.arrive)),
+    long("Return to user code", |it| {
+        event(it, &it.model.return_to_user)
+    }),
+    long("A CPU comes online", |it| event(it, &it.model.cpu_online)),
 ];
 
 pub(super) const VARIANTS: &[Ask] = &[

@@ -15,92 +15,83 @@ use crate::source::Span;
 /// An erratum.
 #[derive(Debug, Clone)]
 pub struct Erratum {
-    /// Its name.
     pub named: Named,
-    /// On which machines it occurs.
+    /// The machines on which it occurs.
     pub needs: Cond,
-    /// What it weakens.
     pub weakens: Vec<Weakens>,
-    /// What mends it.
     pub workarounds: Vec<Workaround>,
 }
 
-/// A fact that no longer holds.
+/// A fact that an erratum removes from an instruction.
 #[derive(Debug, Clone)]
 pub struct Weakens {
-    /// Of what.
     pub target: At<Instr>,
-    /// For this space alone.
+    /// The space for which the fact is lost; without it, both.
     pub space: Option<Space>,
-    /// What it no longer does.
+    /// The fact that is lost.
     pub lost: At<Lost>,
-    /// In these caches alone.
+    /// The caches in which the fact is lost; without any, all.
     pub stores: Option<CacheSet>,
-    /// On these CPUs alone: index of the set.
+    /// The index of the set of CPUs on which the fact is lost; without it, all.
     pub on: Option<usize>,
-    /// When.
     pub when: Cond,
 }
 
-/// What mends an erratum.
+/// A workaround of an erratum.
 #[derive(Debug, Clone)]
 pub struct Workaround {
-    /// Behind (true) or before.
+    /// Issued after (true) or before the target.
     pub after: bool,
-    /// What it stands beside.
+    /// The instruction with which it is issued.
     pub target: At<Instr>,
-    /// What is issued.
     pub issue: Vec<Issued>,
-    /// All of it.
     pub span: Span,
 }
 
-/// An instruction of a workaround. Behind or before an invalidation it has the operands of that, beside a
-/// barrier all are zero; save for the sources that are set.
+/// An instruction of a workaround. It has the operands of the invalidation with which it is issued, or zeros
+/// for a barrier, except for the sources that are set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Issued {
-    /// Which.
     pub instr: Instr,
-    /// Sources that are set to a number.
+    /// The sources that are set to a number.
     pub with: Vec<(Source, u64)>,
-    /// The level that is given, by its index.
+    /// The index of the level that is set.
     pub level: Option<usize>,
 }
 
 /// How an entry may be changed.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// By a plain store.
+    /// By a plain store (true) or by instructions.
     pub plain_store: At<bool>,
-    /// Where an instruction changes entries, a plain store may do while no other CPU is attached.
+    /// Where instructions change entries: whether a plain store is sufficient while no other CPU is attached.
     pub deferred: Option<Span>,
-    /// Where an instruction changes entries, the levels at which a plain store may change bits that software alone reads.
+    /// Where instructions change entries: the levels at which a plain store may change bits that only software reads.
     pub software_bits: Option<At<Levels>>,
-    /// What of a valid entry may change in place, and when. What is not said goes through an invalid entry.
+    /// The aspects of a valid entry that may change in place, and when. Others change through an invalid entry.
     pub in_place: Vec<(Aspect, Cases<bool>)>,
 }
 
-/// What of a table entry may change.
+/// An aspect of a table entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aspect {
-    /// The page that it maps.
+    /// The output address.
     Output,
     /// Its size: a page instead of a table, or a table instead of a page.
     Size,
-    /// What else of a leaf is cached with the translation.
+    /// The other attributes of a leaf that are cached with the translation.
     Attributes,
-    /// More is allowed.
     Rights,
 }
 
 impl Aspect {
-    /// All of them, in the order in which they are shown.
+    /// All aspects, in the order in which they are shown.
     pub const ALL: [Self; 4] = [Self::Output, Self::Size, Self::Attributes, Self::Rights];
 }
 
 impl Change {
-    /// When an aspect changes in place (true) and when through an invalid entry: nothing of it where an instruction
-    /// writes entries, which leaves nothing between the old one and the new one.
+    /// Returns when an aspect changes in place (true) and when through an invalid entry. Nothing is stated where
+    /// instructions write entries, because such an instruction writes and invalidates in one step.
     #[must_use]
     pub fn in_place(&self, aspect: Aspect) -> &[(bool, Cond)] {
         let said = self.in_place.iter().find(|(of, _)| *of == aspect);
@@ -112,13 +103,13 @@ impl Change {
 pub type Resync = Cases<At<Option<usize>>>;
 
 impl Resync {
-    /// The barrier in a configuration.
+    /// Returns the barrier in a configuration.
     #[must_use]
     pub fn barrier(&self, machine: impl Machine) -> Option<usize> {
         self.get(machine)?.value
     }
 
-    /// The barriers, each with where it is named and when.
+    /// Returns the barriers, each with where it is named and when.
     pub fn barriers(&self) -> impl Iterator<Item = (At<usize>, &Cond)> {
         self.cases.iter().filter_map(|(at, when)| {
             let span = at.span;
@@ -133,43 +124,40 @@ impl Resync {
     }
 }
 
-/// A moment at which a CPU's translations change as a whole.
+/// An event that changes all translations of a CPU.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// What is loaded, in order.
+    /// The loads, in order.
     pub loads: Vec<Loads>,
-    /// Root and tag must not stand half loaded.
+    /// Whether a walk between two of the loads would do harm.
     pub half_loaded_unsafe: Option<Span>,
-    /// The barrier behind it.
+    /// The barrier that follows the loads.
     pub resync: Option<Resync>,
-    /// When nothing is known of the caches, if that is ever so.
+    /// The machines on which the content of the caches is unknown.
     pub contents_unknown: Option<At<Cond>>,
-    /// It waits for changes of entries that are under way.
+    /// Whether a CPU waits for changes of entries that are not finished.
     pub waits_for_changes: Option<Span>,
-    /// Where it is said.
     pub span: Span,
 }
 
 /// Loads of one event.
 #[derive(Debug, Clone)]
 pub struct Loads {
-    /// The loads, by index, in order.
+    /// The indices of the loads, in order.
     pub loads: Vec<usize>,
-    /// The view, by index into the user space's.
+    /// The index of the view of the user space.
     pub view: usize,
-    /// When.
     pub when: Cond,
-    /// Where it is said.
     pub span: Span,
 }
 
 impl Model {
-    /// Whether a CPU that attaches a space waits for changes of entries that are under way: it says so, or how an entry is
-    /// changed depends on which CPUs have the space attached.
+    /// Returns whether a CPU that attaches a space waits for changes of entries that are not finished: this is
+    /// stated, or the way in which an entry is changed depends on which CPUs have the space attached.
     #[must_use]
     pub fn attach_waits(&self) -> bool {
         let local = self.invalidates.iter().any(|it| {
-            let mut cases = it.holders.cases.iter();
+            let mut cases = it.agents.cases.iter();
             let narrow = cases.any(|(at, _)| !at.value.covers(Agents::CPUS));
             it.writes_entry.is_some() && narrow
         });
@@ -177,11 +165,11 @@ impl Model {
         self.switch.waits_for_changes.is_some() || !self.change.plain_store.value && depends
     }
 
-    /// What changes of entries leave behind in the caches.
+    /// Returns the facts about changes of table entries that the runtime uses.
     #[must_use]
     pub fn change_facts(&self, config: Config) -> ChangeFacts {
         let caches = &self.caches;
-        // Where instructions write entries nothing stands between the old one and the new one.
+        // Where instructions write entries there is no invalid entry between the old one and the new one.
         let through_invalid = |aspect| {
             let mut said = self.change.in_place(aspect).iter().rev();
             let said = said.find(|(_, when)| when.holds(config));
@@ -210,14 +198,14 @@ impl Model {
         }
     }
 
-    /// Whether a CPU comes online with nothing cached.
+    /// Returns whether a CPU comes online with nothing cached.
     #[must_use]
-    pub fn arrives_clean(&self, machine: impl Machine) -> bool {
-        let unknown = self.arrive.contents_unknown.as_ref();
+    pub fn online_clean(&self, machine: impl Machine) -> bool {
+        let unknown = self.cpu_online.contents_unknown.as_ref();
         unknown.is_some_and(|when| !when.value.holds(machine))
     }
 
-    /// Whether tags are given out anew all at once, so that none keeps its meaning.
+    /// Returns whether all tags are given out anew at once, at a rollover.
     #[must_use]
     pub fn has_generations(&self, machine: impl Machine) -> bool {
         self.tags.iter().any(|tag| {
@@ -226,15 +214,15 @@ impl Model {
         })
     }
 
-    /// Whether a switch can flush everything under every tag: a CPU whose caches start empty needs no instruction that
-    /// does, unless tags are given out anew all at once.
+    /// Returns whether a switch may need a flush of everything under every tag: a CPU whose caches start empty needs
+    /// none, unless all tags are given out anew at once.
     #[must_use]
     pub fn switch_flushes_every_tag(&self, machine: impl Machine) -> bool {
-        !self.arrives_clean(machine) || self.has_generations(machine)
+        !self.online_clean(machine) || self.has_generations(machine)
     }
 
-    /// Whether an event loads root and tag one after the other: a walk in between would fill entries of one
-    /// space under the tag of another, so that an empty root is loaded first.
+    /// Returns whether an event loads root and tag one after the other: a walk in between would fill entries of one
+    /// space under the tag of another, so an empty root is loaded first.
     #[must_use]
     pub fn is_half_loaded(&self, event: &Event, machine: impl Machine) -> bool {
         let here = event.loads.iter().filter(|loads| loads.when.holds(machine));
@@ -250,9 +238,9 @@ impl Model {
         stated || has(Source::Root) && has(Source::Tag) && !loads.iter().any(whole)
     }
 
-    /// Whether the tag of a space is read again when the change is visible: it says so, or the tag may become another at any
-    /// time. The second does not count where the change is visible before the first read: where it is published by an
-    /// atomic that orders everything.
+    /// Returns whether the tag of a space is read again after the change is visible: this is stated, or the tag may
+    /// change at any time. The latter does not count where an atomic that orders everything publishes the change,
+    /// because it is then visible before the first read.
     #[must_use]
     pub fn reads_tag_after_publish(&self) -> bool {
         let visible_before = self.assumed.is_some() && self.atomics_order.is_some();
@@ -266,40 +254,38 @@ impl Model {
     }
 }
 
-/// What the definition states of what follows from it.
+/// What the kernel does with the facts.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// How others are reached.
+    /// How other CPUs are flushed.
     pub shootdown: Option<Cases<At<Shootdown>>>,
-    /// Levels whose leaves are worth a stride of their own.
+    /// The levels at which ranges are gathered separately.
     pub strides: Option<At<Levels>>,
-    /// Pages are gathered behind one flush.
+    /// Whether pages are freed after one flush for all of them.
     pub pages_batched: Option<At<bool>>,
-    /// Tables wait for lockless walkers.
+    /// Whether tables are freed after a grace period.
     pub tables_deferred: Option<At<bool>>,
-    /// A lazy CPU holds a reference.
+    /// Whether a lazy CPU holds a reference to its space.
     pub lazy_refcounted: Option<At<bool>>,
-    /// The most instructions of one view.
+    /// Ceilings in instructions of one view.
     pub ceiling_operations: Option<Cases<Ceiling>>,
-    /// The most base pages.
+    /// Ceilings in base pages.
     pub ceiling_pages: Option<Cases<Ceiling>>,
-    /// Where it is said.
     pub span: Span,
 }
 
-/// A ceiling, and what it is for.
+/// A ceiling, and the flushes to which it applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ceiling {
-    /// The most.
     pub count: u64,
-    /// For flushes of this reach alone.
+    /// The reach of the flushes to which it applies; without it, both.
     pub reach: Option<Reach>,
-    /// For this space alone.
+    /// The space for which the fact is lost; without it, both.
     pub space: Option<Space>,
 }
 
 impl Ceiling {
-    /// Whether it is for flushes of this space and reach.
+    /// Returns whether it applies to flushes of this space and reach.
     #[must_use]
     pub fn is_for(self, space: Space, reach: Reach) -> bool {
         self.space.is_none_or(|of| of == space) && self.reach.is_none_or(|of| of == reach)
@@ -307,7 +293,7 @@ impl Ceiling {
 }
 
 impl Cases<Ceiling> {
-    /// The ceiling of a space and a reach: the last that is for them.
+    /// Returns the ceiling of a space and a reach: the last one that applies.
     #[must_use]
     pub fn of(&self, config: Config, space: Space, reach: Reach) -> Option<u64> {
         let mut cases = self.cases.iter().rev();

@@ -11,111 +11,93 @@ use crate::template::is_instruction;
 /// A barrier or an invalidation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Instr {
-    /// By its index.
     Barrier(usize),
-    /// By its index.
     Invalidate(usize),
 }
 
-/// What an instruction looks like.
+/// The text of an instruction and its operands.
 #[derive(Debug, Clone)]
 pub struct Template {
-    /// The lines, with `{operand}` and `{scratch}` in them.
+    /// The lines, which contain `{operand}` and `{scratch}`.
     pub lines: Vec<String>,
-    /// What it leaves as it was.
+    /// What the instruction does not change.
     pub keeps: Keeps,
-    /// The operands: those the lines name in the order of first mention, then those given `with`.
+    /// The operands: those that the lines name, in the order of first mention, then those given by `with`.
     pub operands: Vec<usize>,
-    /// The text in the definition.
+    /// The place of the text in the definition.
     pub span: Span,
 }
 
 /// A barrier.
 #[derive(Debug, Clone)]
 pub struct Barrier {
-    /// Its name.
     pub named: Named,
-    /// The instruction.
     pub template: Template,
-    /// When it may be used.
+    /// The condition under which it may be used.
     pub requires: Cond,
-    /// Stores before it are visible to the walkers of these holders.
+    /// The agents to whose walkers earlier stores become visible.
     pub publishes: Option<At<Agents>>,
-    /// Invalidations before it are complete at these holders.
+    /// The agents on which earlier invalidations are complete.
     pub completes: Option<At<Agents>>,
-    /// Only those of the same CPU.
+    /// Whether it waits only for invalidations of the CPU that issues it.
     pub same_cpu: bool,
-    /// This CPU fetches anew.
+    /// Whether this CPU fetches anew.
     pub resyncs: Option<Span>,
-    /// Entries are gone.
     pub gone: Option<Span>,
-    /// Accesses already translated are performed.
+    /// Whether earlier accesses are complete.
     pub drained: Option<Span>,
-    /// All of it.
     pub span: Span,
 }
 
-/// Where an operand stands.
+/// The place of an operand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// Any general register.
     Register,
-    /// This register.
     Fixed(String),
     /// Any register of this class.
     Class(String),
-    /// In memory, its address in a register, of this class if one is named.
+    /// A buffer in memory, whose address is in a register, of this class if one is named.
     Memory(Option<String>),
 }
 
 /// An operand.
 #[derive(Debug, Clone)]
 pub struct Operand {
-    /// Its name.
     pub named: Named,
-    /// Its width.
     pub bits: At<u64>,
-    /// Where it stands.
     pub place: Place,
-    /// Its fields.
     pub fields: Vec<Field>,
-    /// How many pages or entries it names.
+    /// The number of pages or entries that it names.
     pub names: Option<Names>,
-    /// The start must be aligned to the hinted level.
+    /// Whether the start is aligned to the hinted level.
     pub aligned: Option<Span>,
-    /// All of it.
     pub span: Span,
 }
 
 /// A field of an operand.
 #[derive(Debug, Clone)]
 pub struct Field {
-    /// The highest bit.
     pub high: u32,
-    /// The lowest bit.
     pub low: u32,
-    /// What stands there.
     pub value: Value,
-    /// Zero when it does not hold.
+    /// The field is zero where this does not hold.
     pub when: Cond,
-    /// All of it.
     pub span: Span,
 }
 
 impl Field {
-    /// How many bits it has.
+    /// Returns the number of its bits.
     #[must_use]
     pub fn width(&self) -> u32 {
         (self.high + 1).saturating_sub(self.low)
     }
 }
 
-/// Where the value of a field comes from.
+/// A source of the value of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
-    /// The tag, in the view at hand.
+    /// The tag, with the bits of the view.
     Tag,
-    /// The address.
     Va,
     /// The physical address of the top table.
     Root,
@@ -129,24 +111,24 @@ pub enum Source {
     Granule,
     /// The value of the form.
     Form,
-    /// Whether what is cached under the tag is kept.
+    /// 1 if what is cached under the tag is kept.
     Keep,
     /// The number of the set.
     Set,
-    /// The first address behind what is named.
+    /// The first address after the range.
     End,
     /// The physical address of the table whose entry changes.
     Table,
     /// The physical address of the entry that changes.
     Entry,
-    /// The entry as it was.
+    /// The entry before the change.
     Old,
-    /// The entry as it becomes.
+    /// The entry after the change.
     New,
 }
 
 impl Source {
-    /// Whether it is there only where a table entry is changed.
+    /// Returns whether the source is known only where a table entry is changed.
     #[must_use]
     pub fn is_of_change(self) -> bool {
         matches!(
@@ -159,20 +141,19 @@ impl Source {
 /// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value {
-    /// A constant.
     Const(u64),
-    /// A source as it is.
+    /// The whole value of a source.
     Source(Source),
     /// Bits of a source.
     Slice(Source, u32, u32),
     /// A source divided by the page size.
     PageNumber(Source),
-    /// The number of the entry's level: index of the table in [`Model`](super::Model).
+    /// The number of the level of the entry: the index of the table of numbers in [`Model`](super::Model).
     LevelAs(usize),
 }
 
 impl Value {
-    /// Where it comes from, if that is a source.
+    /// Returns the source, if the value comes from one.
     #[must_use]
     pub fn source(self) -> Option<Source> {
         match self {
@@ -187,16 +168,15 @@ impl Value {
 /// The numbers of levels in an operand.
 #[derive(Debug, Clone)]
 pub struct LevelNumbers {
-    /// Level, number, and when it has that number; the last that holds counts.
+    /// Level, number and condition; the last whose condition holds counts.
     pub cases: Vec<(usize, u64, Cond)>,
-    /// The number of every other level; without it there is no other.
+    /// The number of every other level, if they have one.
     pub otherwise: Option<u64>,
-    /// Where it is said.
     pub span: Span,
 }
 
 impl LevelNumbers {
-    /// The number of a level.
+    /// Returns the number of a level.
     #[must_use]
     pub fn get(&self, level: usize, config: Config) -> Option<u64> {
         let mut cases = self.cases.iter().rev();
@@ -205,67 +185,63 @@ impl LevelNumbers {
     }
 }
 
-/// What a run names: `(num + 1) << (step * scale + base)`.
+/// The count of a run: `(num + 1) << (step * scale + base)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     /// log2 of the smallest unit.
     pub base: u32,
-    /// How much that grows with each scale.
+    /// The increase of that with each scale.
     pub step: u32,
-    /// How many scales there are; 1 where there is no such field.
+    /// The number of scales; 1 without such a field.
     pub scales: u32,
     /// The largest `num`.
     pub most_num: u64,
-    /// It counts nothing, and names as many as its end says.
+    /// Whether the run ends where the source `end` says, and nothing is counted.
     pub any: bool,
-    /// Base pages, whatever the level; otherwise entries of the level.
+    /// Whether base pages are counted, at any level; otherwise entries of the level.
     pub pages: bool,
-    /// Where it is said.
     pub span: Span,
 }
 
 /// An instruction that invalidates.
 #[derive(Debug, Clone)]
 pub struct Invalidate {
-    /// Its name.
     pub named: Named,
     /// What it looks like.
     pub template: Template,
-    /// When it may be used.
+    /// The condition under which it may be used.
     pub requires: Cond,
-    /// Where its behaviour is documented.
+    /// The document that describes it.
     pub per: Option<At<String>>,
-    /// The function of the platform that does it; otherwise instructions do.
+    /// The function of the platform that takes the place of instructions.
     pub call: Option<At<String>>,
-    /// Lines for the assembler, where it does not know the instruction.
+    /// The lines for the assembler, where it does not know the instruction.
     pub encoded: Option<At<Vec<String>>>,
-    /// Whose caches.
-    pub holders: Cases<At<Agents>>,
-    /// The barrier after which it is done; `None` for at once.
+    pub agents: Cases<At<Agents>>,
+    /// The barrier after which it is finished; `None` for at once.
     pub after: Option<Cases<At<usize>>>,
-    /// What must hold while it is issued.
+    /// What the kernel must ensure while the instruction is issued.
     pub needs: Vec<At<Need>>,
-    /// Whether it is called again as long as it answers that it is busy.
+    /// Whether it is called again while it answers that it is busy.
     pub retry_while_busy: bool,
-    /// How it changes the table entry, if it does.
+    /// The change of a table entry, if it makes one.
     pub writes_entry: Option<Writes>,
-    /// What it costs, beside others.
+    /// The cost relative to other instructions.
     pub cost: u64,
-    /// Its forms: one without a name where it has just one.
+    /// The forms; a single effect is a form without a name.
     pub forms: Vec<Form>,
-    /// All of it.
     pub span: Span,
 }
 
 impl Invalidate {
-    /// The lines for the assembler.
+    /// Returns the lines for the assembler.
     #[must_use]
     pub fn assembled(&self) -> &[String] {
         let encoded = self.encoded.as_ref().map(|at| &at.value);
         encoded.unwrap_or(&self.template.lines)
     }
 
-    /// The lines for people: the text, unless what is assembled for it has more instructions, as a loop has.
+    /// Returns the lines to show: the text, unless the lines for the assembler have more instructions, as a loop has.
     #[must_use]
     pub fn shown(&self) -> &[String] {
         let instructions =
@@ -278,15 +254,13 @@ impl Invalidate {
         }
     }
 
-    /// Whose caches, in a configuration.
+    /// Returns the agents on which entries are invalidated in a configuration.
     #[must_use]
     pub fn reach(&self, machine: impl Machine) -> Agents {
-        self.holders
-            .get(machine)
-            .map_or(Agents::NONE, |at| at.value)
+        self.agents.get(machine).map_or(Agents::NONE, |at| at.value)
     }
 
-    /// The barrier after which it is done in a configuration.
+    /// Returns the barrier after which it is finished in a configuration.
     #[must_use]
     pub fn done_after(&self, machine: impl Machine) -> Option<usize> {
         Some(self.after.as_ref()?.get(machine)?.value)
@@ -296,96 +270,78 @@ impl Invalidate {
 /// How an instruction changes a table entry.
 #[derive(Debug, Clone, Copy)]
 pub struct Writes {
-    /// Entries of which levels.
+    /// The levels of the entries.
     pub levels: Levels,
-    /// What they become.
     pub to: Written,
-    /// Whether an entry stays, and all that is cached of it, unless it is what it is compared with.
+    /// Whether an entry that differs from `old` is not changed, and nothing is invalidated.
     pub if_old: bool,
-    /// Where it is said.
     pub span: Span,
 }
 
 /// One effect of an instruction.
 #[derive(Debug, Clone)]
 pub struct Form {
-    /// Its name, and the value of the `form` field.
+    /// The name and number of a form.
     pub named: Option<(Named, u64)>,
-    /// When it may be used, beside what the instruction requires.
+    /// The condition under which it may be used, in addition to that of the instruction.
     pub requires: Cond,
-    /// What it drops.
     pub drops: Vec<Drops>,
 }
 
-/// Levels of a clause.
+/// The levels of a clause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LevelSel {
-    /// Every level.
     Any,
     /// The hinted level; every level without a hint.
     Hint,
     /// Levels above the hinted one; every level without a hint.
     AboveHint,
-    /// The level that it must be given.
+    /// The level that the instruction must be given.
     Given,
-    /// This set.
     Only(Levels),
 }
 
-/// Which entries a clause speaks of.
+/// The addresses of a clause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AddressSelector {
-    /// Those that contain the address.
+    /// The entries that contain the address.
     OnePage,
-    /// Those that contain an address of a run.
+    /// The entries that contain an address of a run.
     Run {
-        /// The least count.
         least: u64,
-        /// The largest.
         most: MaxCount,
-        /// What is counted.
         stride: RunUnit,
     },
-    /// Those in one set of the cache.
+    /// The entries in one set of the cache.
     OneSet,
-    /// Those made through the table entry, and all below it.
+    /// What was made through the table entry, and everything below it.
     Subtree,
-    /// All.
     Everything,
 }
 
 /// A clause of an effect, with its condition.
 #[derive(Debug, Clone)]
 pub struct Drops {
-    /// Translations.
     pub leaf: Option<LevelSel>,
-    /// Pointers to tables.
     pub walk: Option<LevelSel>,
-    /// Remembered absences.
     pub negative: Option<LevelSel>,
     /// Bindings of tags to top tables.
     pub root: bool,
-    /// In these caches; without any, in all that hold the kind.
+    /// The caches; without any, all that hold the kind.
     pub stores: Option<CacheSet>,
-    /// Which.
     pub which: At<AddressSelector>,
-    /// Whose: `this` or `loaded`, `other`, `global`.
+    /// The tags: `this` or `loaded`, `other`, `global`.
     pub whose: At<crate::ast::TagSelector>,
-    /// When.
     pub when: Cond,
-    /// All of it.
     pub span: Span,
 }
 
 /// An instruction that loads a root or a tag.
 #[derive(Debug, Clone)]
 pub struct Load {
-    /// Its name.
     pub named: Named,
     /// What it looks like.
     pub template: Template,
-    /// What loading drops.
     pub drops: Vec<Drops>,
-    /// All of it.
     pub span: Span,
 }

@@ -1,8 +1,8 @@
 //! A definition with its names resolved: what `check`, `plan`, `emit` and `trace` work on.
 //!
-//! In: nothing but what `lower` puts here. Holds: every index is in range, `for` is expanded,
-//! every condition speaks of features and geometries that exist, and each fact keeps its span.
-//! Whether the facts make a possible machine is `check`'s business.
+//! In: what `lower` puts here. Holds: every index is in range, `for` is expanded,
+//! every condition names features and geometries that exist, and each fact keeps its span.
+//! `check` determines whether the facts describe a possible machine.
 
 mod events;
 mod instructions;
@@ -22,49 +22,47 @@ pub use crate::ast::{
 };
 use crate::source::Span;
 
-/// A value and the words that it comes from.
+/// A value and the place of the words that state it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct At<T> {
-    /// The value.
     pub value: T,
-    /// The words.
     pub span: Span,
 }
 
-/// A configuration: which features and errata a machine has, and its page size.
+/// A configuration: the features and errata of a machine, and its geometry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Config {
-    /// One bit a feature.
+    /// A bit for each feature.
     pub features: u32,
-    /// One bit an erratum.
+    /// A bit for each erratum.
     pub errata: u32,
-    /// The geometry, by its index.
+    /// The index of the geometry.
     pub geometry: usize,
 }
 
 impl Config {
-    /// Whether a feature is on.
+    /// Returns whether a feature is on.
     #[must_use]
     pub fn has(self, feature: usize) -> bool {
         self.features & (1 << feature) != 0
     }
 
-    /// Whether an erratum is present.
+    /// Returns whether an erratum is present.
     #[must_use]
     pub fn suffers(self, erratum: usize) -> bool {
         self.errata & (1 << erratum) != 0
     }
 }
 
-/// A machine that conditions are evaluated for: a configuration, or what planning has found out of one.
+/// A machine for which conditions are evaluated: a configuration, or a partly known one during planning.
 pub trait Machine: Copy {
-    /// Whether a feature is on.
+    /// Returns whether a feature is on.
     fn has(self, feature: usize) -> bool;
 
-    /// Whether an erratum is present.
+    /// Returns whether an erratum is present.
     fn suffers(self, erratum: usize) -> bool;
 
-    /// The geometry, by its index.
+    /// Returns the index of the geometry.
     fn geometry(self) -> usize;
 }
 
@@ -82,28 +80,26 @@ impl Machine for Config {
     }
 }
 
-/// What a condition can speak of.
+/// What a term of a condition names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Var {
-    /// A feature.
     Feature(usize),
-    /// A geometry.
     Geometry(usize),
-    /// The instruction is given a level hint.
+    /// `hinted`: the instruction is given a level.
     Hinted,
-    /// Loading keeps what is cached under the tag.
+    /// `keep`: the load keeps what is cached under the tag.
     Keep,
 }
 
 /// Terms that must all hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cond {
-    /// What must hold, or (false) must not.
+    /// The terms, each with whether it must hold or must not.
     pub terms: Vec<At<(Var, bool)>>,
 }
 
 impl Cond {
-    /// Whether it holds for a machine, with hint and keep as given.
+    /// Returns whether the condition holds for a machine, with the given values of `hinted` and `keep`.
     #[must_use]
     pub fn holds_with(&self, machine: impl Machine, hinted: bool, keep: bool) -> bool {
         self.terms.iter().all(|term| {
@@ -118,13 +114,13 @@ impl Cond {
         })
     }
 
-    /// Whether it holds for a machine, without a hint and keeping nothing.
+    /// Returns whether the condition holds for a machine, without a hint and keeping nothing.
     #[must_use]
     pub fn holds(&self, machine: impl Machine) -> bool {
         self.holds_with(machine, false, false)
     }
 
-    /// This and another.
+    /// Returns the condition that holds where this one and another do.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
         Self {
@@ -132,7 +128,7 @@ impl Cond {
         }
     }
 
-    /// The features that have to be on.
+    /// Returns the features that must be on.
     pub fn features_wanted(&self) -> impl Iterator<Item = usize> + '_ {
         let wanted = self.terms.iter().filter(|term| term.value.1);
         wanted.filter_map(|term| match term.value.0 {
@@ -141,7 +137,7 @@ impl Cond {
         })
     }
 
-    /// The features that it speaks of.
+    /// Returns the features that it names.
     pub fn features(&self) -> impl Iterator<Item = usize> + '_ {
         self.terms.iter().filter_map(|term| match term.value.0 {
             Var::Feature(feature) => Some(feature),
@@ -150,46 +146,42 @@ impl Cond {
     }
 }
 
-/// Alternatives; the last whose condition holds counts.
+/// Alternatives, of which the last whose condition holds counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cases<T> {
-    /// The alternatives in order.
     pub cases: Vec<(T, Cond)>,
-    /// All of it.
     pub span: Span,
 }
 
 impl<T> Cases<T> {
-    /// The alternative that counts.
+    /// Returns the alternative that counts.
     #[must_use]
     pub fn get(&self, machine: impl Machine) -> Option<&T> {
         let holding = self.cases.iter().rev().find(|(_, c)| c.holds(machine));
         holding.map(|(value, _)| value)
     }
 
-    /// Its conditions.
+    /// Returns the conditions.
     pub fn conds(&self) -> impl Iterator<Item = &Cond> {
         self.cases.iter().map(|(_, cond)| cond)
     }
 }
 
-/// A named thing.
+/// The name of a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
-    /// The name.
     pub name: String,
-    /// Where it is named.
+    /// The place of the name.
     pub span: Span,
-    /// What it is, in the words of the definition; may be empty.
+    /// The text that describes it; may be empty.
     pub text: String,
 }
 
 /// A definition.
 #[derive(Debug, Clone)]
 pub struct Model {
-    /// The architecture.
     pub arch: Named,
-    /// The comment before it.
+    /// The `///` comment before it.
     pub doc: Vec<String>,
     /// Rust's `target_arch`.
     pub target_arch: At<String>,
@@ -197,51 +189,42 @@ pub struct Model {
     pub geometries: Vec<Geometry>,
     /// Names of levels, from the leaf up, over all geometries.
     pub levels: Vec<Named>,
-    /// What the machine may remember.
+    /// What the machine may cache.
     pub caches: Caches,
-    /// Features.
     pub features: Vec<Feature>,
-    /// Errata.
     pub errata: Vec<Erratum>,
     /// Numbers read at boot.
     pub limits: Vec<Limit>,
-    /// How many bits the physical address of a table has; without it, 64.
+    /// The number of bits of a table's physical address; 64 if it is not stated.
     pub table_bits: Option<Cases<At<u64>>>,
-    /// What the machine must be set to.
+    /// A requirement on the configuration of the machine.
     pub setup: Vec<Setup>,
-    /// Other names for holders.
+    /// Other names for sets of agents.
     pub domains: Vec<Domain>,
-    /// Kinds of tags.
     pub tags: Vec<Tag>,
-    /// The user space.
     pub user: Space,
-    /// The kernel's.
     pub kernel: Space,
-    /// What publishes changes without an instruction.
+    /// What publishes changes where no barrier does.
     pub assumed: Option<At<String>>,
     /// Whether an atomic read-modify-write is a full barrier.
     pub atomics_order: Option<At<()>>,
-    /// Barriers.
     pub barriers: Vec<Barrier>,
-    /// Operands.
     pub operands: Vec<Operand>,
     /// The numbers of levels in their fields.
     pub level_numbers: Vec<LevelNumbers>,
-    /// Instructions that invalidate.
     pub invalidates: Vec<Invalidate>,
     /// Instructions that load a root or a tag.
     pub loads: Vec<Load>,
     /// How an entry may be changed.
     pub change: Change,
-    /// Switch, resume and arrive.
+    /// `switch`, `return_to_user` and `cpu_online`.
     pub switch: Event,
-    /// Return to user code.
-    pub resume: Event,
-    /// CPU bring-up.
-    pub arrive: Event,
-    /// Sets of CPUs that the kernel keeps.
+    /// The return to user code.
+    pub return_to_user: Event,
+    pub cpu_online: Event,
+    /// Sets of CPUs that the kernel maintains.
     pub cpu_sets: Vec<Named>,
-    /// What the definition states of what follows from it.
+    /// What the kernel does with the facts.
     pub policy: Policy,
     /// The facts that no manual confirms.
     pub unconfirmed: Vec<Unconfirmed>,
@@ -250,15 +233,14 @@ pub struct Model {
 /// A fact that no manual confirms.
 #[derive(Debug, Clone)]
 pub struct Unconfirmed {
-    /// What it is a fact of.
+    /// What the fact is about.
     pub about: Vec<Subject>,
-    /// Which fact, and what it rests on.
+    /// Which fact it is, and what it relies on.
     pub text: String,
-    /// Where it is said.
     pub span: Span,
 }
 
-/// What a fact is about.
+/// A subject of a fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     /// An invalidation or a barrier.
@@ -272,7 +254,7 @@ pub enum Subject {
 }
 
 impl Model {
-    /// The space of that kind.
+    /// Returns the space of that kind.
     #[must_use]
     pub fn space(&self, space: tlbc_runtime::request::Space) -> &Space {
         match space {
@@ -281,7 +263,7 @@ impl Model {
         }
     }
 
-    /// Whether a configuration can be: every feature and erratum has what it needs.
+    /// Returns whether a configuration is possible: every feature and erratum has what it needs.
     #[must_use]
     pub fn possible(&self, config: Config) -> bool {
         let mut features = self.features.iter().enumerate();
@@ -290,7 +272,7 @@ impl Model {
             && errata.all(|(i, erratum)| !config.suffers(i) || erratum.needs.holds(config))
     }
 
-    /// The levels whose entries map pages in some configuration.
+    /// Returns the levels whose entries map pages in some configuration.
     #[must_use]
     pub fn leaf_levels(&self) -> Levels {
         let levels = self
@@ -303,14 +285,14 @@ impl Model {
         })
     }
 
-    /// The strides that gathers keep apart: as the policy states them, or every level that maps pages.
+    /// Returns the levels at which ranges are gathered separately: those of the policy, or every level that maps pages.
     #[must_use]
     pub fn strides(&self) -> Levels {
         let stated = self.policy.strides;
         stated.map_or_else(|| self.leaf_levels(), |at| at.value)
     }
 
-    /// The levels of a configuration.
+    /// Returns the levels of a configuration.
     #[must_use]
     pub fn level_table(&self, config: Config) -> LevelTable {
         let mut table = LevelTable::default();
@@ -327,13 +309,13 @@ impl Model {
         table
     }
 
-    /// The index of a level of that name.
+    /// Returns the index of the level of that name.
     #[must_use]
     pub fn level(&self, name: &str) -> Option<usize> {
         self.levels.iter().position(|level| level.name == name)
     }
 
-    /// A level as it is in a configuration.
+    /// Returns a level of a configuration.
     #[must_use]
     pub fn level_shift(&self, level: usize, config: Config) -> Option<u32> {
         self.geometries[config.geometry].levels[level]

@@ -1,10 +1,10 @@
-//! Blanks: the `???` that a new definition has wherever its author still has to say something.
+//! Blanks: the `???` that a new definition has wherever a fact is still missing.
 //!
-//! In: a text. Out: a finding for each blank outside of comments, with what is asked there. While one
-//! is left nothing else is worth saying about the file: most of it would follow from the blanks.
+//! In: a text. Out: a finding for each blank outside of comments, with its question. While one
+//! is left nothing else is reported about the file, because most of it would follow from the blanks.
 //!
-//! What is asked stands in a comment that begins with `?`: behind the blank on its line, or else the
-//! last such comment directly above it. Without one it is the statement that the blank stands in.
+//! The question is in a comment that begins with `?`: after the blank on its line, or else the
+//! last such comment directly above it. Without one, the message names the statement of the blank.
 
 use super::lex::{self, Kind};
 use super::recover::MAX_FINDINGS;
@@ -16,9 +16,9 @@ use std::ops::Range;
 
 /// How a blank is written; more question marks are the same one.
 const BLANK: &str = "???";
-/// How a comment begins that asks for something.
+/// The beginning of a comment with a question.
 const QUESTION: &str = "// ?";
-/// How many words of a statement name it, and how long they may be.
+/// The number of words that name a statement, and their length.
 const MAX_WORDS: usize = 4;
 const MAX_WORD: usize = 40;
 
@@ -27,7 +27,7 @@ const MAX_WORD: usize = 40;
 pub(super) struct Blanks {
     /// A finding for each of the first.
     pub(super) listed: Vec<Diagnostic>,
-    /// How many more there are.
+    /// The number of further ones.
     pub(super) more: usize,
 }
 
@@ -35,9 +35,9 @@ pub(super) struct Blanks {
 struct Blank<'t> {
     at: Range<usize>,
     quoted: bool,
-    /// The first words of the block that it stands in.
+    /// The first words of its block.
     block: &'t [&'t str],
-    /// The first words of its statement, if they stand before it.
+    /// The first words of its statement, if they precede it.
     words: &'t [&'t str],
 }
 
@@ -48,7 +48,7 @@ pub(super) fn find(file: FileId, text: &str) -> Blanks {
         return blanks;
     }
     let (mut blocks, mut words) = (Vec::new(), Vec::new());
-    let mut behind = 0;
+    let mut last = 0;
     for (kind, token) in lex::tokens(text, 0) {
         match kind {
             Kind::Word if words.len() < MAX_WORDS && token.len() <= MAX_WORD => {
@@ -66,7 +66,7 @@ pub(super) fn find(file: FileId, text: &str) -> Blanks {
             _ => {}
         }
         let quoted = matches!(kind, Kind::Text | Kind::Unclosed);
-        if token.start < behind || !(quoted || kind == Kind::Mark('?')) {
+        if token.start < last || !(quoted || kind == Kind::Mark('?')) {
             continue;
         }
         // A text may have several; outside of one, marks are tokens of their own.
@@ -74,7 +74,7 @@ pub(super) fn find(file: FileId, text: &str) -> Blanks {
         let mut at = token.start;
         while let Some(found) = run(text, at..end, quoted) {
             at = found.end;
-            behind = at;
+            last = at;
             if blanks.listed.len() == MAX_FINDINGS {
                 blanks.more += 1;
                 continue;
@@ -94,7 +94,7 @@ pub(super) fn find(file: FileId, text: &str) -> Blanks {
     blanks
 }
 
-/// The next blank of a text between quotes, or the one that begins right here.
+/// Returns the next blank of a text between quotes, or the one that begins right here.
 fn run(text: &str, within: Range<usize>, quoted: bool) -> Option<Range<usize>> {
     let rest = &text[within.clone()];
     let start = rest.find(BLANK).filter(|&start| quoted || start == 0)?;
@@ -109,9 +109,9 @@ fn finding(file: FileId, text: &str, blank: &Blank) -> Diagnostic {
     let statement = blank.words.join(" ");
     let message = match (block.as_str(), statement.as_str()) {
         ("", "") => "a blank is left".to_owned(),
-        ("", behind) => format!("a blank is left behind `{behind}`"),
+        ("", before) => format!("a blank is left after `{before}`"),
         (within, "") => format!("a blank is left in `{within}`"),
-        (within, behind) => format!("a blank is left in `{within}`, behind `{behind}`"),
+        (within, before) => format!("a blank is left in `{within}`, after `{before}`"),
     };
     let label = match question(text, &blank.at) {
         Some(question) => question.to_owned(),
@@ -125,11 +125,13 @@ fn finding(file: FileId, text: &str, blank: &Blank) -> Diagnostic {
     };
     Diagnostic::new(Code::E0107, Span::new(file, blank.at.clone()), message)
         .label(label)
-        .help(format!("{help}; what the machine does not have is deleted"))
+        .help(format!(
+            "{help}; delete statements that do not apply to the machine"
+        ))
 }
 
-/// The text without the comments that ask for something, in which every other place stays where it is. They are left
-/// when the blanks are filled in, and say nothing in a message.
+/// Returns the text with blanks in place of the comments that contain questions. These comments remain in a finished
+/// definition, and messages should not quote them.
 pub fn without_questions(text: &str) -> Cow<'_, str> {
     if !text.contains(QUESTION) {
         return Cow::Borrowed(text);
@@ -157,7 +159,7 @@ pub fn without_questions(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// What the comments ask for at a place.
+/// Returns the question at a place.
 fn question<'t>(text: &'t str, at: &Range<usize>) -> Option<&'t str> {
     let line_start = text[..at.start]
         .rfind('\n')
@@ -165,27 +167,27 @@ fn question<'t>(text: &'t str, at: &Range<usize>) -> Option<&'t str> {
     let line_end = text[at.end..]
         .find('\n')
         .map_or(text.len(), |to| at.end + to);
-    let behind = comment_of(text, at.end..line_end).and_then(asked);
-    behind.or_else(|| {
+    let after = comment_of(text, at.end..line_end).and_then(asked);
+    after.or_else(|| {
         let above = text[..line_start].lines().rev();
         let mut comments = above.map_while(|line| line.trim().strip_prefix("//"));
         comments.find_map(asked)
     })
 }
 
-/// The comment at the end of a line, of which this is the rest.
+/// Returns the comment at the end of a line; `rest` is the rest of the line.
 fn comment_of(text: &str, rest: Range<usize>) -> Option<&str> {
-    // From the start of the line, so that `//` in a text is no comment.
+    // From the start of the line, so that `//` in a text is not a comment.
     let line = text[..rest.start]
         .rfind('\n')
         .map_or(0, |newline| newline + 1);
     let tokens = lex::tokens(&text[line..rest.end], 0);
-    let behind = tokens.map(|(_, token)| line + token.end).last()?;
-    let tail = text[behind.max(rest.start)..rest.end].trim();
+    let end = tokens.map(|(_, token)| line + token.end).last()?;
+    let tail = text[end.max(rest.start)..rest.end].trim();
     tail.strip_prefix("//")
 }
 
-/// The question of a comment that is one.
+/// Returns the question in a comment, if it contains one.
 fn asked(comment: &str) -> Option<&str> {
     let question = comment.trim().strip_prefix('?')?.trim();
     (!question.is_empty()).then_some(question)

@@ -1,9 +1,9 @@
 //! Braces that do not match.
 //!
-//! In: a text in which they may not. Out: the place and kind of the mistake that explains most, found by indentation and by
-//! the words that begin statements; or how many braces are left open where nothing tells. Offsets count bytes.
+//! In: a text whose braces may not match. Out: the place and kind of the most probable mistake, found by indentation
+//! and by the words that begin statements; or the braces that are left open where neither helps. Offsets count bytes.
 //!
-//! Both are only looked at when braces do not match: no layout is asked of a text that is right.
+//! Both are used only when braces do not match: a correct text may have any layout.
 
 use super::lex::{self, Kind};
 use super::recover::{body_of, is_item_only};
@@ -11,29 +11,28 @@ use super::recover::{body_of, is_item_only};
 /// The deepest nesting of braces and parentheses.
 pub(super) const MAX_DEPTH: usize = 200;
 
-/// What is wrong with the braces of a text.
+/// A fault in the braces of a text.
 pub(super) enum Mismatch {
-    /// `{` stands twice in a row; this is the second.
+    /// `{` twice in a row; this is the second.
     Doubled(usize),
     /// A brace that must be closed before some place.
     Unclosed(Unclosed),
-    /// A `}` that does not close the block that its place says.
+    /// A `}` that does not close the block to which its place belongs.
     TooMany(usize),
-    /// Braces that are left open, outermost first, and nothing tells where they were to end.
+    /// Braces that are left open, outermost first, without a place where they should end.
     Open(Vec<usize>),
     /// More than [`MAX_DEPTH`], from here on.
     TooDeep(usize),
 }
 
-/// A block that is not closed where something stands outside of it.
+/// A block that is not closed before something outside of it.
 pub(super) struct Unclosed {
-    /// Its brace.
     pub(super) opener: usize,
-    /// What stands outside of it.
+    /// The place of what is outside of it.
     pub(super) outside: usize,
-    /// Whether that is known by indentation; otherwise no block can hold it.
+    /// Whether that is known by indentation; otherwise because no block can contain it.
     pub(super) by_indentation: bool,
-    /// Behind the last word before that.
+    /// The end of the last word before that.
     pub(super) end: usize,
 }
 
@@ -41,9 +40,9 @@ pub(super) struct Unclosed {
 struct Opener {
     at: usize,
     brace: bool,
-    /// Whether items stand within it.
+    /// Whether it contains items.
     holds_items: bool,
-    /// The line that it stands on, and the columns before that.
+    /// Its line, and the columns before the first word of that line.
     line: usize,
     indent: usize,
     /// Columns before the first line inside.
@@ -60,7 +59,7 @@ struct Walk {
     doubled: Option<usize>,
     unclosed: Option<Unclosed>,
     too_many: Option<usize>,
-    /// The first `}` of this line that something follows on it.
+    /// The first `}` of this line after which something follows on the line.
     early: Option<usize>,
     /// The last `}`, with its line.
     last_close: Option<(usize, usize)>,
@@ -70,7 +69,7 @@ struct Walk {
     unopened: bool,
 }
 
-/// The mistake in the braces of `text`, if there is one. Without guesses it is no more than the braces left open.
+/// Returns the mistake in the braces of `text`, if there is one. Without guesses it is the braces left open.
 pub(super) fn mismatch(text: &str, guess: bool) -> Option<Mismatch> {
     let mut walk = Walk {
         stack: Vec::new(),
@@ -85,7 +84,7 @@ pub(super) fn mismatch(text: &str, guess: bool) -> Option<Mismatch> {
         unopened: false,
     };
     let mut previous: Option<(Kind, usize)> = None;
-    // The first word of the statement at hand.
+    // The first word of the current statement.
     let mut keyword: Option<&str> = None;
     let mut was_closed = false;
     for (kind, range) in lex::tokens(text, 0) {
@@ -135,7 +134,7 @@ pub(super) fn mismatch(text: &str, guess: bool) -> Option<Mismatch> {
             Kind::Mark(')') => {
                 walk.stack.pop_if(|opener| !opener.brace);
             }
-            // A statement or a block ends: a parenthesis still open is the grammar's to report.
+            // A statement or a block ends: the grammar reports a parenthesis that is still open.
             Kind::Mark(';') => {
                 walk.close_parentheses();
                 walk.unopened |= has_block(keyword);
@@ -157,7 +156,7 @@ fn has_block(keyword: Option<&str>) -> bool {
 }
 
 impl Walk {
-    /// What the place of the first token of a line tells.
+    /// Returns the fault that the place of the first token of a line shows.
     fn begin_line(&mut self, kind: Kind, at: usize, end: usize) {
         let indent = self.indent;
         let Some(opener) = self.stack.last_mut().filter(|opener| opener.brace) else {
@@ -176,7 +175,7 @@ impl Walk {
         }
     }
 
-    /// What a word tells that begins items, and nothing else.
+    /// Returns the fault that a word shows that begins only items.
     fn begin_item(&mut self, at: usize, end: usize) {
         let innermost = self.stack.iter().rev().find(|opener| opener.brace);
         if let Some(opener) = innermost.filter(|opener| !opener.holds_items)
@@ -227,9 +226,9 @@ impl Walk {
 
     fn verdict(self, guess: bool) -> Option<Mismatch> {
         if self.stack.is_empty() {
-            // A missing `{` is the grammar's to find.
-            let told = guess && self.closes_too_much && !self.unopened;
-            return self.too_many.filter(|_| told).map(Mismatch::TooMany);
+            // The grammar finds a missing `{`.
+            let known = guess && self.closes_too_much && !self.unopened;
+            return self.too_many.filter(|_| known).map(Mismatch::TooMany);
         }
         let doubled = self.doubled.map(Mismatch::Doubled);
         let guessed = doubled.or(self.unclosed.map(Mismatch::Unclosed));

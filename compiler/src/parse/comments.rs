@@ -1,7 +1,8 @@
-//! Comments as other languages write them.
+//! Comments in the syntax of other languages.
 //!
-//! In: a text. Out: the text with blanks in place of such comments, and a finding for each. Holds: what is within one is not
-//! read, so it causes no other finding; a mark that may stand in a definition begins a comment only where it may not.
+//! In: a text. Out: the text with blanks in place of such comments, and a finding for each. Holds: the content of such
+//! a comment causes no other finding; a mark that is possible in a definition begins a comment only where it is not
+//! possible.
 
 use super::lex::{self, Kind};
 use crate::codes::Code;
@@ -21,7 +22,7 @@ const BLOCKS: &[(&str, &str)] = &[
 /// Marks that begin a comment up to the end of the line, where a statement may begin.
 const LINES: &[&str] = &["#", "--", "%", "'"];
 
-/// Overwrites comments as other languages write them with blanks; a finding for each.
+/// Overwrites comments of other languages with blanks, and returns a finding for each.
 pub(super) fn comments(file: FileId, text: &str, bytes: &mut [u8]) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     let mut from = 0;
@@ -39,14 +40,14 @@ pub(super) fn comments(file: FileId, text: &str, bytes: &mut [u8]) -> Vec<Diagno
     findings
 }
 
-/// The first comment of another language from a place on, and the mark that it begins with.
+/// Returns the first comment of another language from a place on, and the mark that it begins with.
 fn comment(text: &str, from: usize) -> Option<(&'static str, Range<usize>)> {
     let line_end = |at: usize| {
         text[at..]
             .find('\n')
             .map_or(text.len(), |length| at + length)
     };
-    // Where a comment begins, a statement could as well.
+    // A comment begins where a statement could begin.
     let mut may_begin = true;
     let mut ended = true;
     let mut end = from;
@@ -65,7 +66,7 @@ fn comment(text: &str, from: usize) -> Option<(&'static str, Range<usize>)> {
         if let Some(mark) = line.filter(|_| may_begin || breaks) {
             return Some((mark, range.start..line_end(range.start)));
         }
-        // One that ends a statement may stand on the next line, or alone.
+        // One that ends a statement may be on the next line, or alone.
         if kind == Kind::Mark(';') && breaks && ended && !is_alone(&rest[1..]) {
             return Some((";", range.start..line_end(range.start)));
         }
@@ -76,7 +77,7 @@ fn comment(text: &str, from: usize) -> Option<(&'static str, Range<usize>)> {
     None
 }
 
-/// Whether nothing follows on the line, or another comment.
+/// Returns whether nothing follows on the line, or another comment.
 fn is_alone(rest: &str) -> bool {
     let line = rest.lines().next().unwrap_or_default().trim();
     line.is_empty() || line.starts_with("//")

@@ -1,7 +1,7 @@
-//! Characters that show another text than there is.
+//! Characters that make the text look different from what it is.
 //!
-//! In: a text. Out: a finding for each such character, with its other places. A file with one is not looked at any
-//! further: what its reader sees may not be what it says.
+//! In: a text. Out: a finding for each such character, with its other places. Nothing else is reported about a file
+//! with one, because its reader may not see what it says.
 
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -9,11 +9,11 @@ use crate::hidden::is_hidden;
 use crate::source::{FileId, Span};
 use std::collections::BTreeMap;
 
-/// The findings.
+/// Returns the findings.
 pub(super) fn find(file: FileId, text: &str) -> Vec<Diagnostic> {
     let bytes = text.as_bytes();
     let ends_line = |at: usize| bytes.get(at + 1) == Some(&b'\n');
-    // A mark of the byte order may begin a file.
+    // A file may begin with a byte-order mark.
     let is_mark = |at: usize, c: char| at == 0 && c == '\u{feff}';
     let hidden = text
         .char_indices()
@@ -33,13 +33,13 @@ fn finding(c: char, span: Span) -> Diagnostic {
     if c == '\r' {
         return Diagnostic::new(Code::E0108, span, "a carriage return without a line feed")
             .label("here")
-            .note("to the compiler this is one line, and a terminal overwrites its beginning")
+            .note("the compiler reads this as one line, and a terminal overwrites its beginning")
             .help("save the file with line feeds, or with both, as line ends");
     }
     let what = if c.is_control() {
         "is a control character"
     } else {
-        "changes how the text is shown"
+        "changes how the text is displayed"
     };
     let code = u32::from(c);
     Diagnostic::new(
@@ -48,6 +48,6 @@ fn finding(c: char, span: Span) -> Diagnostic {
         format!("the character U+{code:04X} {what}"),
     )
     .label("here")
-    .note("what people read in this file would not be what the compiler reads")
+    .note("readers of this file would not see what the compiler reads")
     .help("remove it; texts and comments may hold any letter, and line breaks and tabs are fine")
 }

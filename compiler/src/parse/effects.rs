@@ -384,7 +384,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Whether the keyword is in a node.
+    /// Returns whether a node contains the keyword.
     fn flag(&self, node: &Node, keyword: Rule) -> Spanned<bool> {
         Spanned {
             node: has(node, keyword),

@@ -1,7 +1,7 @@
 //! What the grammar expected, in the user's words.
 //!
 //! In: the rules that pest tried at the furthest place it reached. Out: a sentence such as "expected
-//! one of `leaf`, `walk` or a name", and a keyword that was probably meant. Rule names never show.
+//! one of `leaf`, `walk` or a name", and a keyword that was probably meant. Rule names are never shown.
 
 use super::Rule;
 use crate::spelling::nearest;
@@ -9,16 +9,15 @@ use crate::spelling::nearest;
 /// The most expectations that a message lists.
 const MAX_LISTED: usize = 5;
 
-/// What could have stood at a place.
+/// What was possible at a place.
 pub(super) struct Expected {
     /// Keywords and marks, without quotes around them.
     literals: Vec<String>,
-    /// Names, numbers, texts.
     kinds: Vec<&'static str>,
 }
 
 impl Expected {
-    /// What `rules` stand for.
+    /// Returns what `rules` mean.
     pub(super) fn new(rules: &[Rule]) -> Self {
         let mut expected = Self {
             literals: Vec::new(),
@@ -120,37 +119,37 @@ impl Expected {
         }
     }
 
-    /// Whether a keyword or mark could have stood here.
+    /// Returns whether a keyword or mark was possible here.
     pub(super) fn has(&self, literal: &str) -> bool {
         self.literals.iter().any(|own| own == literal)
     }
 
-    /// Whether a statement could have ended here.
+    /// Returns whether a statement could end here.
     pub(super) fn semicolon(&self) -> bool {
         self.has(";")
     }
 
-    /// Whether a text could have stood here.
+    /// Returns whether a text was possible here.
     pub(super) fn text(&self) -> bool {
         self.kinds.contains(&"a text in quotes")
     }
 
-    /// Whether nothing but this mark or keyword could have stood here.
+    /// Returns whether nothing but this mark or keyword was possible here.
     pub(super) fn is_alone(&self, literal: &str) -> bool {
         self.kinds.is_empty() && self.literals == [literal]
     }
 
-    /// Whether a number could have stood here.
+    /// Returns whether a number was possible here.
     pub(super) fn number(&self) -> bool {
         self.kinds.contains(&"a number")
     }
 
-    /// Whether a name could have stood here.
+    /// Returns whether a name was possible here.
     pub(super) fn name(&self) -> bool {
         self.kinds.contains(&"a name")
     }
 
-    /// The keyword that `found` misspells.
+    /// Returns the keyword that `found` misspells.
     pub(super) fn meant(&self, found: &str) -> Option<&str> {
         let keywords = self.literals.iter().filter(|literal| literal.len() > 1);
         let mut same = keywords.clone().filter(|it| it.eq_ignore_ascii_case(found));
@@ -160,14 +159,14 @@ impl Expected {
         nearest(found, keywords.map(String::as_str))
     }
 
-    /// "expected ..., found ...", with a note of all that is possible when that is too much for a
-    /// sentence. `context` says what was to begin here, if anything was.
+    /// Returns "expected ..., found ...", with a note of all that is possible when that is too long for a
+    /// sentence. `context` names what should begin here, if anything.
     pub(super) fn sentence(&self, context: Option<&str>, found: &str) -> (String, Option<String>) {
         let quoted = self.literals.iter().map(|literal| format!("`{literal}`"));
         let kinds = self.kinds.iter().map(|&kind| kind.to_owned());
         let all: Vec<String> = quoted.chain(kinds).collect();
         if all.len() > MAX_LISTED {
-            let note = format!("one of these may stand here: {}", all.join(", "));
+            let note = format!("possible here: {}", all.join(", "));
             let sentence = context.map_or_else(
                 || format!("{found} does not fit here"),
                 |context| format!("expected {context}, found {found}"),

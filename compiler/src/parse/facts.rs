@@ -7,7 +7,7 @@ use crate::ast::{
     Kind, Names, Operand, Space, Spanned, Stricter, TagFact, TagSource, Under, View,
 };
 
-/// The most operators of an expression. The stages behind walk it by recursion.
+/// The most operators of an expression. Later stages walk it by recursion.
 const MAX_OPERATORS: usize = 64;
 
 impl Builder<'_> {
@@ -53,7 +53,7 @@ impl Builder<'_> {
         })
     }
 
-    /// A node of the rule `kind`.
+    /// Returns a node of the rule `kind`.
     pub(super) fn kind(&self, node: &Node) -> Spanned<Kind> {
         let kind = if has(node, Rule::k_leaf) {
             Kind::Leaf
@@ -164,7 +164,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The barriers of a `resync`; nothing where it says so.
+    /// Returns the barriers of a `resync`; none for `resync nothing`.
     pub(super) fn resync(&mut self, node: &Node) -> Cases<Option<Ident>> {
         self.cases(node, Rule::resync_case, |builder, case| {
             first(case, Rule::name).map(|name| builder.ident(&name))
@@ -303,7 +303,7 @@ impl Builder<'_> {
     }
 }
 
-/// An operator and how strongly it binds.
+/// Returns an operator and how strongly it binds.
 fn operator(rule: Rule) -> Option<(BinaryOp, u8)> {
     match rule {
         Rule::shift_left => Some((BinaryOp::Shl, 0)),
@@ -320,7 +320,7 @@ fn combine(operands: &mut Vec<Expr>, op: BinaryOp) {
     }
 }
 
-/// What an instruction leaves as it was.
+/// Returns what an instruction does not change.
 pub(super) fn keeps(node: &Node) -> Keeps {
     Keeps {
         flags: has(node, Rule::k_flags),

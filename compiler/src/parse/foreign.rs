@@ -1,14 +1,14 @@
-//! What other languages write: words, operators, units, marks.
+//! The syntax of other languages: words, operators, units, marks.
 //!
-//! In: a text, or a place in it where something else was expected. Out: how this language writes what was most
-//! likely meant; nothing where that is not known.
+//! In: a text, or a place in it where something else was expected. Out: the syntax of this language for what
+//! was probably meant, if that is known.
 
 use super::expected::Expected;
 use super::grammar::Rule;
 use super::lex::{self, Kind};
 use std::ops::Range;
 
-/// Words and operators with their counterparts, which are only meant where they may stand.
+/// Words and operators with their counterparts, which apply only where the counterpart is possible.
 const COUNTERPARTS: &[(&[&str], &str)] = &[
     (&["&&", "&", "with"], "and"),
     (&["!", "~", "no"], "not"),
@@ -35,7 +35,7 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
     (&["for", "under", "and", "&", "then"], ","),
     (&["leaves", "translation", "translations", "tlb"], "leaf"),
     (&["walks", "tables", "table", "pwc"], "walk"),
-    (&["absent", "invalid", "absence", "absences"], "negative"),
+    (&["absent", "invalid", "missing"], "negative"),
     (
         &["flushes", "flush", "invalidates", "clears", "purges"],
         "drops",
@@ -55,7 +55,7 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
     (&["a", "an", "1", "single"], "one"),
     (&["its", "the", "same"], "this"),
     (&["context_switch"], "switch"),
-    (&["online", "arrive", "hotplug"], "cpu_online"),
+    (&["online", "hotplug"], "cpu_online"),
     (&["threshold", "max", "limit", "most"], "ceiling"),
     (&["do", "run", "execute", "emit"], "issue"),
     (&["breaks", "loses"], "weakens"),
@@ -67,7 +67,7 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
     (&["flush", "instruction", "insn", "inst"], "invalidate"),
     (&["foreach", "loop", "repeat"], "for"),
     (&["bug", "quirk"], "erratum"),
-    (&["remedy", "fix"], "workaround"),
+    (&["mitigation", "fix"], "workaround"),
     (&["policies", "strategy"], "policy"),
     (&["target", "target-arch"], "target_arch"),
     (&["architecture", "machine", "cpu"], "arch"),
@@ -80,15 +80,14 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
 /// Marks that end a statement elsewhere.
 const ENDS: &[&str] = &[",", ":", "."];
 
-/// What was most likely meant.
+/// What was probably meant.
 pub(super) struct Meant {
-    /// What to do.
     pub(super) help: String,
     /// A mark to take in place of the one byte that was found.
     pub(super) mark: Option<char>,
 }
 
-/// What was meant by the token in `found`, where something else was `expected`.
+/// Returns what was meant by the token in `found`, where something else was `expected`.
 pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Option<Meant> {
     let word = &text[found.clone()];
     let help = |help: String| Some(Meant { help, mark: None });
@@ -104,7 +103,7 @@ pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Op
     }
     if let Some(mark) = word.chars().next().and_then(plain) {
         return help(match mark {
-            ' ' => "this is no plain space: write one, or a tab".to_owned(),
+            ' ' => "this is not a plain space: write one, or a tab".to_owned(),
             mark => format!("did you mean `{mark}`, as on plain keyboards?"),
         });
     }
@@ -125,16 +124,16 @@ pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Op
         return help(format!("did you mean `{ours}`?"));
     }
     if word.starts_with(['\'', '`', '“', '”', '„', '«', '‘', '’']) && expected.text() {
-        return help("a text stands between double quotes: `\"...\"`".to_owned());
+        return help("a text is written between double quotes: `\"...\"`".to_owned());
     }
     if ["b", "byte", "bytes"].contains(&word.to_ascii_lowercase().as_str()) && expected.has("KiB") {
         return help("a number without a unit counts bytes".to_owned());
     }
     if let Some(unit) = joined_unit(word).filter(|_| expected.number()) {
-        return help(format!("write the unit apart: `{unit}`"));
+        return help(format!("write the unit as a word of its own: `{unit}`"));
     }
     if is_superfluous(expected, text, found) {
-        return help(format!("leave out the `{word}`"));
+        return help(format!("remove the `{word}`"));
     }
     if [",", "and", "&"].contains(&word)
         && expected.semicolon()
@@ -142,7 +141,9 @@ pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Op
         && !expected.has("and")
         && !ends_line(&text[found.end..])
     {
-        return help("one statement ends here: write `;`, and what follows as another".to_owned());
+        return help(
+            "the statement ends here: write `;`, and what follows as another statement".to_owned(),
+        );
     }
     if ENDS.contains(&word) && expected.semicolon() && ends_line(&text[found.end..]) {
         return Some(Meant {
@@ -152,10 +153,10 @@ pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Op
     }
     let lower = word.to_ascii_lowercase();
     // Of parentheses and brackets the other would have to be replaced as well.
-    let mends = |ours: &str| word.len() == 1 && [":", "=", "{"].contains(&ours);
+    let replaces = |ours: &str| word.len() == 1 && [":", "=", "{"].contains(&ours);
     let after = |(_, ours): &(&[&str], &'static str)| Meant {
         help: format!("did you mean `{ours}`?"),
-        mark: ours.chars().next().filter(|_| mends(ours)),
+        mark: ours.chars().next().filter(|_| replaces(ours)),
     };
     let counterpart = COUNTERPARTS.iter().find(|(foreign, ours)| {
         expected.has(ours) && (foreign.contains(&word) || foreign.contains(&lower.as_str()))
@@ -166,34 +167,31 @@ pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Op
     })
 }
 
-/// How this language does what a construct of another is for.
+/// Returns the way of this language to express a construct of another one.
 fn own_form(expected: &Expected, text: &str, found: &Range<usize>) -> Option<String> {
     let (word, rest) = (&text[found.clone()], &text[found.end..]);
     let is = |words: &[&str]| words.contains(&word.to_ascii_lowercase().as_str());
     let at_item = expected.has("barrier") && expected.has("operand");
     let after_number = expected.has("KiB") && text[..found.start].trim_end().ends_with(is_digit);
     let own = if at_item && is(&["include", "import", "use", "require"]) {
-        "a definition is one file: write here what it is about".to_owned()
+        "a definition is one file and includes no other".to_owned()
     } else if at_item && is(&["let", "const", "var", "define", "set", "enum", "struct"]) {
-        "there are no constants and types: write each value where it is used".to_owned()
+        "the language has no constants and no types: write each value where it is used".to_owned()
     } else if at_item && is(&["if", "when", "ifdef"]) {
         "write `requires` and what it depends on in the head of an item, or `when` at the end of a statement".to_owned()
     } else if is(&["==", "=", "!="]) && expected.has("and") {
-        format!(
-            "a condition is the name of what holds, or `not` and the name: leave out the `{word}` and what follows"
-        )
+        format!("a condition is a name, or `not` and a name: remove the `{word}` and what follows")
     } else if word == "$" && rest.starts_with('{') {
-        "leave out the `$`".to_owned()
+        "remove the `$`".to_owned()
     } else if ["%", "<", "$", "@"].contains(&word) && text[..found.start].ends_with(is_part_of_name)
     {
-        "a variable of a `for` stands in braces: `{x}`".to_owned()
+        "a variable of a `for` is written in braces: `{x}`".to_owned()
     } else if expected.is_alone("(") && is_name(word) {
         "write the names in parentheses: `for (x, y) in`".to_owned()
     } else if word == "everything" && expected.has("leaf") {
         "write the kinds of entries first: `leaf, walk of everything`".to_owned()
     } else if expected.number() && is_foreign_number(word, rest) {
-        "a number is decimal, `0x...` or `0b...`, with `_` between digits where that reads better"
-            .to_owned()
+        "a number is decimal, `0x...` or `0b...`, with `_` between digits".to_owned()
     } else if expected.number() && is_type(word) {
         format!("write the width as `{} bits`", &word[1..])
     } else if after_number && "'^*<.,".contains(word) && !ends_line(rest) {
@@ -206,7 +204,7 @@ fn own_form(expected: &Expected, text: &str, found: &Range<usize>) -> Option<Str
         && !expected.name()
         && word.starts_with(|c: char| c.is_ascii_alphabetic())
     {
-        "a text stands between double quotes: `\"...\"`".to_owned()
+        "a text is written between double quotes: `\"...\"`".to_owned()
     } else if expected.name() && word.starts_with('"') && is_name(word.trim_matches('"')) {
         format!("a name has no quotes: `{}`", word.trim_matches('"'))
     } else {
@@ -219,7 +217,7 @@ fn is_part_of_name(c: char) -> bool {
     c.is_ascii_lowercase() || is_digit(c) || c == '_'
 }
 
-/// The plain form of a mark or a blank of another keyboard.
+/// Returns the ASCII form of a mark or a blank.
 fn plain(c: char) -> Option<char> {
     let wide = u32::from(c)
         .checked_sub(0xfee0)
@@ -239,7 +237,7 @@ fn is_name(word: &str) -> bool {
         && word.chars().all(is_part_of_name)
 }
 
-/// `1000h`, `0X1000`, `0o777`, `$1000`
+/// Returns whether a word is a number of another language: `1000h`, `0X1000`, `0o777`, `$1000`.
 fn is_foreign_number(word: &str, rest: &str) -> bool {
     let is_prefix =
         ["$", "#", "&"].contains(&word) && rest.starts_with(|c: char| c.is_ascii_hexdigit());
@@ -247,13 +245,13 @@ fn is_foreign_number(word: &str, rest: &str) -> bool {
     is_prefix || is_suffixed
 }
 
-/// `u64`
+/// Returns whether a word is a type of Rust or C, such as `u64`.
 fn is_type(word: &str) -> bool {
     let digits = word.strip_prefix(['u', 'i']).unwrap_or_default();
     !digits.is_empty() && digits.chars().all(is_digit)
 }
 
-/// Whether what follows a mark or a word that needs none could have stood in its place.
+/// Returns whether the text after a mark or word that can be removed was possible in its place.
 fn is_superfluous(expected: &Expected, text: &str, found: &Range<usize>) -> bool {
     let (before, rest) = (text[..found.start].trim_end(), &text[found.end..]);
     match &text[found.clone()] {
@@ -271,7 +269,7 @@ fn is_superfluous(expected: &Expected, text: &str, found: &Range<usize>) -> bool
     }
 }
 
-/// The mark or the word that is missing before one that cannot follow without.
+/// Returns the mark or word that is missing before another one.
 fn missing(expected: &Expected, text: &str, found: &Range<usize>) -> Option<&'static str> {
     let word = &text[found.clone()];
     let names_what = ["one", "everything", "subtree", "run"].contains(&word);
@@ -297,7 +295,7 @@ fn missing(expected: &Expected, text: &str, found: &Range<usize>) -> Option<&'st
     (is_next && expected.has(",")).then_some(",")
 }
 
-/// The operator that the mark at `range` is part of: `&&`, `==`, `..=`.
+/// Returns the operator that the mark at `range` is part of: `&&`, `==`, `..=`.
 pub(super) fn operator(text: &str, range: Range<usize>) -> Range<usize> {
     let is_operator = |c: char| "&|=!<>-:.~?".contains(c);
     if !text[range.clone()].starts_with(is_operator) {
@@ -319,7 +317,7 @@ fn is_known(operator: &str) -> bool {
             .any(|(foreign, _)| foreign.contains(&operator))
 }
 
-/// Whether a `-` joins a name with what follows.
+/// Returns whether a `-` joins a name with what follows.
 fn follows_name(text: &str, found: &Range<usize>) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     let before = &text[..found.start];
@@ -328,7 +326,7 @@ fn follows_name(text: &str, found: &Range<usize>) -> bool {
     is_name && !is_keyword(word) && text[found.end..].starts_with(is_part)
 }
 
-/// The words around a `-` that it joins.
+/// Returns the words around a `-` that it joins.
 pub(super) fn hyphenated(text: &str, at: usize) -> &str {
     let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     let start = text[..at].trim_end_matches(is_part).len();
@@ -350,7 +348,7 @@ fn joined_unit(word: &str) -> Option<String> {
     is_number.then(|| format!("{digits} {unit}"))
 }
 
-/// Whether the next token could have stood in place of the one before it.
+/// Returns whether the next token could have stood in place of the one before it.
 fn may_follow(expected: &Expected, rest: &str) -> bool {
     let Some((kind, range)) = lex::tokens(rest, 0).next() else {
         return false;
@@ -371,7 +369,7 @@ fn ends_line(rest: &str) -> bool {
     line.is_empty() || line.starts_with("//") || line.starts_with('}')
 }
 
-/// Whether a word is one of the language.
+/// Returns whether a word is one of the language.
 pub(super) fn is_keyword(word: &str) -> bool {
     let mut rules = Rule::all_rules().iter();
     rules.any(|rule| format!("{rule:?}").strip_prefix("k_") == Some(word))

@@ -1,4 +1,4 @@
-//! The items of a definition: heads and blocks. What stands in the blocks is in `facts` and
+//! The items of a definition: heads and blocks. The contents of the blocks are in `facts` and
 //! `effects`.
 
 use super::tree::{Builder, all, first, has, one};
@@ -9,7 +9,7 @@ use crate::ast::{
 };
 
 impl Builder<'_> {
-    /// The items of a body.
+    /// Returns the items of a body.
     pub(super) fn items(&mut self, body: &Node) -> Vec<Item> {
         body.clone()
             .into_inner()
@@ -49,7 +49,7 @@ impl Builder<'_> {
             Rule::load => Item::Load(self.load(node)),
             Rule::event => Item::Event(self.event(node)),
             Rule::erratum => Item::Erratum(self.erratum(node)),
-            Rule::cpu_set => Item::Cpus(CpuSet {
+            Rule::cpu_set => Item::CpuSet(CpuSet {
                 name: self.name(node),
                 text: self.text(node),
                 span: self.span(node),
@@ -65,7 +65,7 @@ impl Builder<'_> {
         })
     }
 
-    /// A statement that says a text; its own span and the text's.
+    /// Returns a statement with a text, with its own span and that of the text.
     fn statement_text(&mut self, node: &Node) -> Spanned<Text> {
         Spanned {
             node: self.text(node),

@@ -1,11 +1,11 @@
-//! Words of a text, for what has to be known before or beside the grammar.
+//! Words of a text, for what must be known before the grammar or in addition to it.
 //!
 //! In: any text. Out: its tokens in order, with white space and comments left out. Every character
 //! belongs to a token, to white space or to a comment, so no text is an error here.
 
 use std::ops::Range;
 
-/// What a token is, as far as its first character tells.
+/// The kind of a token, by its first character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Letters, digits and `_`, and variables between them: `vale1{is}`.
@@ -14,14 +14,13 @@ pub(super) enum Kind {
     Text,
     /// A text that its line ends.
     Unclosed,
-    /// Any other character.
     Mark(char),
 }
 
 /// A token and its bytes.
 pub(super) type Token = (Kind, Range<usize>);
 
-/// The tokens of `text` from byte `at` on, which must not lie within a token.
+/// Returns the tokens of `text` from byte `at` on, which must not lie within a token.
 pub(super) fn tokens(text: &str, mut at: usize) -> impl Iterator<Item = Token> {
     std::iter::from_fn(move || {
         loop {
@@ -44,7 +43,7 @@ pub(super) fn tokens(text: &str, mut at: usize) -> impl Iterator<Item = Token> {
     })
 }
 
-/// The token at the start of `rest` and its length.
+/// Returns the token at the start of `rest` and its length.
 fn token(rest: &str) -> Option<(Kind, usize)> {
     let first = rest.chars().next()?;
     if first == '"' {
@@ -76,13 +75,13 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// The length of the letters, digits and `_` at the start of `rest`.
+/// Returns the length of the letters, digits and `_` at the start of `rest`.
 fn word(rest: &str) -> usize {
     rest.find(|c| !is_word(c)).unwrap_or(rest.len())
 }
 
-/// The length of the `{variable}` at the start of `rest`, or 0. A block of one word looks the same, unless it has
-/// blanks within its braces.
+/// Returns the length of the `{variable}` at the start of `rest`, or 0. A block of one word looks the same, unless it
+/// has blanks within its braces.
 fn variable(rest: &str) -> usize {
     let Some(inside) = rest.strip_prefix('{') else {
         return 0;

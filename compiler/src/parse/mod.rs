@@ -1,14 +1,14 @@
 //! From a text to its tree.
 //!
-//! In: a file of [`Files`]. Out: the [`Arch`] that stands in it, and a diagnostic for each thing that
-//! is wrong with the text. The tree holds every statement that can be read and leaves the others
-//! out, so the stages behind can go on; it is whole if there is no diagnostic. There is no tree only
-//! if there is no definition whose first words can be read, or if a blank is left. Spans are bytes of the file as it is,
-//! with byte-order mark and carriage returns.
+//! In: a file of [`Files`]. Out: the [`Arch`] in it, and a diagnostic for each fault of the text. The tree holds every
+//! statement that can be read and leaves the others out, so later stages can continue; it is complete if there is no
+//! diagnostic. There is no tree if the first words of the definition cannot be read, or if a blank is left. Spans are
+//! bytes of the file as it is, with byte-order mark and carriage returns.
 //!
-//! Six steps: `controls` refuses characters that show another text; `blanks` names what is not filled in yet, and then that is all; `scan` refuses what is
-//! too large and closes what is left open; `Grammar` parses; `recover` explains what did not fit,
-//! after which the parse is repeated with the marks that were missing; `tree` builds the tree.
+//! Six steps: `controls` rejects characters that make the text look different; `blanks` reports blanks, and then
+//! nothing else is reported; `scan` rejects what is too large and closes what is left open; `Grammar` parses;
+//! `recover` explains what did not fit, after which the parse is repeated with the missing marks; `tree` builds the
+//! tree.
 
 mod blanks;
 mod braces;
@@ -48,15 +48,15 @@ mod grammar {
 /// A node of the parse.
 type Node<'t> = pest::iterators::Pair<'t, Rule>;
 
-/// How often a file is parsed with more marks; it bounds the work on noise.
+/// The number of times that a file is parsed with more marks; it bounds the work on noise.
 const MAX_PASSES: usize = 10;
 
 /// Adds a source from its bytes.
 ///
 /// # Errors
 ///
-/// The finding that the bytes are not text. The source is added all the same, with the rest of it
-/// replaced, so that the finding can be shown.
+/// Returns a diagnostic if the bytes are not UTF-8. The source is still added, with the rest of it
+/// replaced, so that the diagnostic can be shown.
 pub fn decode(
     files: &mut Files,
     name: impl Into<String>,
@@ -74,11 +74,11 @@ pub fn decode(
     } else {
         format!("byte {:#04x} is not part of a UTF-8 text", bytes[at])
     };
-    // Up to the byte the replacement leaves offsets as they are; there stands one U+FFFD.
+    // The replacement does not change offsets before this byte, which becomes one U+FFFD.
     let file = files.add(name, String::from_utf8_lossy(bytes));
     let span = Span::new(file, at..at + char::REPLACEMENT_CHARACTER.len_utf8());
     Err(Box::new(Diagnostic::new(Code::E0104, span, message).help(
-        "save the file in UTF-8; everything but texts and comments is ASCII",
+        "save the file as UTF-8; everything except texts and comments is ASCII",
     )))
 }
 
@@ -101,7 +101,7 @@ pub fn parse(files: &Files, file: FileId) -> (Option<Arch>, Vec<Diagnostic>) {
         Err(refused) => return (None, vec![*refused]),
     };
     let unclosed = findings;
-    let mut mended = Vec::new();
+    let mut repaired = Vec::new();
     let mut passes = MAX_PASSES;
     let last = loop {
         let mut pass = Pass::new(file, &text, original.len());
@@ -117,11 +117,11 @@ pub fn parse(files: &Files, file: FileId) -> (Option<Arch>, Vec<Diagnostic>) {
             if let Some((at, mark)) = finding.mend {
                 text.replace_range(at..=at, mark.encode_utf8(&mut [0; 4]));
             }
-            mended.push(finding.diagnostic);
+            repaired.push(finding.diagnostic);
         }
     };
     let listed = last.syntax.listed.into_iter().map(|f| f.diagnostic);
-    let syntax = mended.into_iter().chain(listed).collect();
+    let syntax = repaired.into_iter().chain(listed).collect();
     let mut diagnostics = without_echoes(files, syntax, &unclosed);
     diagnostics.extend(unclosed);
     diagnostics.extend(last.diagnostics);
@@ -135,12 +135,12 @@ struct Pass {
     arch: Option<Arch>,
     /// What did not fit the grammar.
     syntax: Findings,
-    /// What fits the grammar and is wrong.
+    /// Faults of what fits the grammar.
     diagnostics: Vec<Diagnostic>,
 }
 
 impl Pass {
-    /// Parses `text`; what stands behind byte `length` was appended, and no span reaches there.
+    /// Parses `text`; what is after byte `length` was appended, and no span reaches there.
     fn new(file: FileId, text: &str, length: usize) -> Self {
         // Every text fits the rule `file`; only pest's guard of the stack can stop it.
         let Some(root) = Grammar::parse(Rule::file, text)
@@ -148,7 +148,7 @@ impl Pass {
             .and_then(|mut p| p.next())
         else {
             let span = Span::new(file, 0..0);
-            let message = "the file is nested too deep";
+            let message = "the file is nested too deeply";
             return Self {
                 arch: None,
                 syntax: Findings::default(),
@@ -164,7 +164,7 @@ impl Pass {
     }
 }
 
-/// Leaves out what an unclosed text made of the rest of its line, and a second message about the same
+/// Removes messages about the rest of a line after an unclosed text, and second messages about the same
 /// place.
 fn without_echoes(
     files: &Files,
@@ -184,7 +184,7 @@ fn without_echoes(
     syntax
 }
 
-/// Leaves out what no one would read, and says how much that is; `more` were left out before.
+/// Limits the number of messages, and states how many were removed; `more` were removed before.
 fn cap(diagnostics: &mut Vec<Diagnostic>, more: usize) {
     let more = more + diagnostics.len().saturating_sub(MAX_FINDINGS);
     diagnostics.truncate(MAX_FINDINGS);

@@ -1,8 +1,8 @@
-//! What is wrong with the words that the grammar could not place.
+//! Explains the words that do not fit the grammar.
 //!
 //! In: the parse of a whole file, with `bad` nodes where nothing fitted. Out: a [`Finding`] for each,
-//! from a second parse of these words alone by the rule that was to fit. A missing semicolon comes
-//! with the place to put it, so that the caller can parse again and see what follows.
+//! from a second parse of these words alone by the rule that should fit. A missing semicolon comes
+//! with its place, so that the caller can parse again and see what follows.
 
 use super::expected::Expected;
 use super::foreign;
@@ -20,7 +20,6 @@ pub(super) const MAX_FINDINGS: usize = 50;
 
 /// A syntax error.
 pub(super) struct Finding {
-    /// The message.
     pub(super) diagnostic: Diagnostic,
     /// A mark with which the text can be parsed further, and the byte that it replaces: white space, or
     /// another mark.
@@ -32,7 +31,7 @@ pub(super) struct Finding {
 pub(super) struct Findings {
     /// The first of them.
     pub(super) listed: Vec<Finding>,
-    /// How many more there are.
+    /// The number of further ones.
     pub(super) more: usize,
 }
 
@@ -47,13 +46,13 @@ impl Findings {
     }
 }
 
-/// What a body holds: its statements' rule and words for it.
+/// The contents of a body: the rule of its statements and words for it.
 struct Context {
     statement: Rule,
     words: &'static str,
 }
 
-/// The context of a body; for any other node the file.
+/// Returns the context of a body; for any other node the file.
 fn context(body: Rule) -> Context {
     let (statement, words) = match body {
         Rule::arch_body => (Rule::item, "an item of a definition"),
@@ -77,7 +76,7 @@ fn context(body: Rule) -> Context {
     Context { statement, words }
 }
 
-/// The body that belongs to the first word of an item.
+/// Returns the body that belongs to the first word of an item.
 pub(super) fn body_of(keyword: &str) -> Option<Rule> {
     Some(match keyword {
         "arch" => Rule::arch_body,
@@ -93,14 +92,14 @@ pub(super) fn body_of(keyword: &str) -> Option<Rule> {
         "form" => Rule::form_body,
         "change" => Rule::change_body,
         "load" => Rule::load_body,
-        "switch" | "resume" | "arrive" => Rule::event_body,
+        "switch" | "return_to_user" | "cpu_online" => Rule::event_body,
         "erratum" => Rule::erratum_body,
         "policy" => Rule::policy_body,
         _ => return None,
     })
 }
 
-/// Whether a word begins items, and no statement within one.
+/// Returns whether a word begins items only, and no statement within one.
 pub(super) fn is_item_only(word: &str) -> bool {
     let has_no_block = [
         "target_arch",
@@ -108,14 +107,15 @@ pub(super) fn is_item_only(word: &str) -> bool {
         "limit",
         "domain",
         "atomics",
-        "cpus",
+        "cpu_set",
+        "tables",
         "unconfirmed",
     ];
     let is_within = ["arch", "levels", "form"];
     has_no_block.contains(&word) || body_of(word).is_some() && !is_within.contains(&word)
 }
 
-/// What the statements of a body begin with.
+/// Returns what the statements of a body begin with.
 fn beginnings(context: &Context) -> Expected {
     match Grammar::parse(context.statement, "").map_err(|error| error.variant) {
         Err(ErrorVariant::ParsingError { positives, .. }) => Expected::new(&positives),
@@ -123,7 +123,7 @@ fn beginnings(context: &Context) -> Expected {
     }
 }
 
-/// The syntax errors of a file.
+/// Returns the syntax errors of a file.
 pub(super) fn explain(file: FileId, text: &str, length: usize, root: &Node) -> Findings {
     let mut parts = root.clone().into_inner().map(|node| node.as_rule());
     let mut recovery = Recovery {
@@ -143,7 +143,7 @@ struct Recovery<'t> {
     text: &'t str,
     /// Whether the definition ends before the file does.
     closes_too_much: bool,
-    /// Where the file ends; closing braces that it lacks stand behind.
+    /// The end of the file, after which missing closing braces are appended.
     length: usize,
     findings: Findings,
 }
@@ -167,7 +167,7 @@ impl Recovery<'_> {
                         && strange > 1
                     {
                         let note =
-                            format!("none of the {strange} statements can stand in this block");
+                            format!("none of the {strange} statements is possible in this block");
                         finding.diagnostic.notes.push(note);
                     }
                     explained = true;
@@ -180,7 +180,8 @@ impl Recovery<'_> {
         }
     }
 
-    /// How many statements a block has, if none of them begins like one of its own: most likely another block was meant.
+    /// Returns the number of statements of a block, if none of them begins like one of its own: probably another block
+    /// was meant.
     fn statements_of_another(&self, block: &Node, base: usize) -> usize {
         let rule = block.as_rule();
         let statements = block.clone().into_inner();
@@ -218,7 +219,7 @@ impl Recovery<'_> {
         });
     }
 
-    /// Adds what is wrong with the bytes `bad` in a body.
+    /// Adds the faults of the bytes `bad` in a body.
     fn explain(&mut self, body: Rule, bad: Range<usize>) {
         if self.findings.listed.len() == MAX_FINDINGS {
             // Not worth a second parse.
@@ -243,7 +244,7 @@ impl Recovery<'_> {
         self.descend(bad, at, meant);
     }
 
-    /// The token at `at`, and its bytes; nothing at the end of the file.
+    /// Returns the token at `at`, and its bytes; nothing at the end of the file.
     fn found(&self, at: usize) -> (&str, Range<usize>) {
         let range = lex::tokens(self.text, at)
             .next()
@@ -257,7 +258,7 @@ impl Recovery<'_> {
         let (found, range) = self.found(at);
         let span = |range| Span::new(self.file, range);
         if context.statement == Rule::plain_item && start == range.start && found == "for" {
-            let message = "a `for` cannot stand within a `for`";
+            let message = "a `for` cannot be inside another `for`";
             return Finding {
                 diagnostic: Diagnostic::new(Code::E0101, span(range), message)
                     .help("write one `for` with a row for each combination"),
@@ -304,8 +305,8 @@ impl Recovery<'_> {
         Finding { diagnostic, mend }
     }
 
-    /// The finding that the first word is a misspelt keyword, where it was taken for a name and the statement fits with
-    /// the keyword.
+    /// Returns the finding that the first word is a misspelt keyword, where it was taken for a name and the statement
+    /// fits with the keyword.
     fn misspelt_beginning(&self, context: &Context, start: usize, at: usize) -> Option<Finding> {
         let (first, range) = self.found(start);
         if self.found(range.end).1.start != at {
@@ -326,7 +327,8 @@ impl Recovery<'_> {
         })
     }
 
-    /// The finding that a mark is missing before `at`, where the statement that begins at `start` does not go on.
+    /// Returns the finding that a mark is missing before `at`, where the statement that begins at `start` does not
+    /// continue.
     fn missing_mark(
         &self,
         context: &Context,
@@ -343,7 +345,7 @@ impl Recovery<'_> {
         if expected.meant(found).is_some() {
             return None;
         }
-        // A block is closed that was not opened.
+        // A block that was not opened is closed.
         if expected.has("{") && self.closes_too_much && found != "{" {
             let message = format!("expected `{{`, found {}", describe(found));
             let mut diagnostic = Diagnostic::new(Code::E0101, span(range.clone()), message);
@@ -355,7 +357,7 @@ impl Recovery<'_> {
                 mend: mend('{'),
             });
         }
-        // A statement that could end, before another or in front of another line, lacks its semicolon.
+        // A statement that could end before another one, or at the end of a line, lacks its semicolon.
         let breaks = found == "}"
             || found.is_empty()
             || self.text[end..at].contains('\n')
@@ -391,7 +393,7 @@ impl Recovery<'_> {
     }
 }
 
-/// A token as a message shows it.
+/// Returns the form of a token in a message.
 fn describe(found: &str) -> String {
     const MAX_SHOWN: usize = 24;
     if found.is_empty() {
@@ -417,7 +419,7 @@ fn describe(found: &str) -> String {
 mod tests {
     use super::*;
 
-    /// The words that items of the grammar begin with are known here, but for those that facts begin with, too.
+    /// Compares the words that begin items with those of the grammar, except those that begin facts, too.
     #[test]
     fn items_begin_with_words_of_their_own() {
         let grammar = include_str!("grammar.pest");
@@ -450,7 +452,7 @@ mod tests {
                 keywords(&rule(item))
             };
             let word = begins.first().expect("a keyword");
-            let of_facts = ["needs", "publishes"].contains(&word.as_str());
+            let of_facts = ["needs", "publishes", "tables"].contains(&word.as_str());
             assert_eq!(is_item_only(word), !of_facts, "{word}");
         }
     }

@@ -1,4 +1,4 @@
-//! Registers: where a feature or a limit is read, and what the machine must be set to.
+//! Registers: the fields that report features and limits, and the required configuration.
 
 use super::tree::{Builder, first, has, one};
 use super::{Node, Rule};

@@ -1,9 +1,9 @@
-//! What is checked before the grammar: size, nesting, and whether all that is opened is closed.
+//! Checks before the grammar: size, nesting, and whether braces and quotes are closed.
 //!
 //! In: a text. Out: a text of the same words in which every brace and quote is closed, so that the
-//! grammar can go on, with a finding for each that was mended. Offsets stay: a mend overwrites white
+//! grammar can continue, with a finding for each repair. Offsets do not change: a repair overwrites white
 //! space, or the end of a text that lacks its quote, or is appended. A text that is too large or
-//! nested too deep is refused, so what follows may recurse.
+//! nested too deeply is rejected, so later stages may recurse.
 
 use super::braces::{self, MAX_DEPTH, Mismatch};
 use super::comments::comments;
@@ -14,24 +14,19 @@ use crate::source::{FileId, Span};
 
 /// The largest text in bytes.
 const MAX_SIZE: usize = 4 << 20;
-/// Braces that are mended; it bounds the work on noise.
+/// The most braces that are repaired; it bounds the work on noise.
 const MAX_ROUNDS: usize = 8;
 
 /// A text that the grammar can take.
 pub(super) struct Scanned {
-    /// The mended text.
     pub(super) text: String,
-    /// What was mended.
     pub(super) findings: Vec<Diagnostic>,
 }
 
-/// Checks and mends `text`.
+/// Checks and repairs `text`.
 pub(super) fn scan(file: FileId, text: &str) -> Result<Scanned, Box<Diagnostic>> {
     if text.len() > MAX_SIZE {
-        let message = format!(
-            "the file has {} bytes, and {MAX_SIZE} is the most",
-            text.len()
-        );
+        let message = format!("the file has {} bytes; the most is {MAX_SIZE}", text.len());
         return Err(Box::new(Diagnostic::new(
             Code::E0105,
             Span::new(file, 0..0),
@@ -49,7 +44,7 @@ pub(super) fn scan(file: FileId, text: &str) -> Result<Scanned, Box<Diagnostic>>
         }
     }
     let mut text = into_text(bytes);
-    // Each round mends one brace; the last closes what is left.
+    // Each round repairs one brace; the last closes what is left.
     for round in 0..=MAX_ROUNDS {
         let Some(mismatch) = braces::mismatch(&text, round < MAX_ROUNDS) else {
             break;
@@ -62,23 +57,23 @@ pub(super) fn scan(file: FileId, text: &str) -> Result<Scanned, Box<Diagnostic>>
             }
             Mismatch::TooMany(at) => {
                 findings.push(
-                    Diagnostic::new(Code::E0101, place(at), "this `}` is one too many")
-                        .help("remove it, or add the `{` that it was to close"),
+                    Diagnostic::new(Code::E0101, place(at), "this `}` closes no block")
+                        .help("remove it, or add the `{` that it should close"),
                 );
                 text.replace_range(at..=at, " ");
             }
             Mismatch::Doubled(at) => {
                 findings.push(
-                    Diagnostic::new(Code::E0101, place(at), "this `{` is one too many")
+                    Diagnostic::new(Code::E0101, place(at), "this `{` opens the block again")
                         .label("the block is open already"),
                 );
                 text.replace_range(at..=at, " ");
             }
             Mismatch::Unclosed(block) => {
                 let why = if block.by_indentation {
-                    "by its indentation this stands outside of it"
+                    "by its indentation this is outside of the block"
                 } else {
-                    "this cannot stand inside of it"
+                    "this is not possible inside of the block"
                 };
                 findings
                     .push(unclosed_brace(file, block.opener).because(place(block.outside), why));
@@ -119,7 +114,7 @@ fn unclosed_text(file: FileId, start: usize, end: usize) -> Diagnostic {
     )
     .because(
         Span::new(file, end..end),
-        "a text ends on its line, and this line ends here",
+        "a text ends on the line on which it begins, and the line ends here",
     )
 }
 
@@ -131,7 +126,7 @@ fn unclosed_brace(file: FileId, at: usize) -> Diagnostic {
     )
 }
 
-/// Puts the missing quote where the text most likely was to end: before ` {`, or before the last
+/// Puts the missing quote where the text should probably end: before ` {`, or before the last
 /// mark of the line. The text of the line changes, its length does not.
 fn close_text(bytes: &mut [u8], text: &str, start: usize, end: usize) {
     let line = &text[start..end];

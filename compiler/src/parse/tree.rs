@@ -1,10 +1,10 @@
 //! From the nodes of the parse to the tree.
 //!
-//! In: the node of a file. Out: the first definition in it, and diagnostics for what the grammar
-//! lets pass: numbers that do not fit, facts that stand twice, variables outside of a `for`, no
+//! In: the node of a file. Out: the first definition in it, and diagnostics for faults that the grammar
+//! accepts: numbers that do not fit, repeated facts, variables outside of a `for`, no
 //! definition or a second one. A statement with such a diagnostic is left out.
 //!
-//! Children are looked up by their rule, so keywords and punctuation need no mention.
+//! Children are looked up by their rule, so keywords and punctuation are not mentioned.
 
 use super::foreign;
 use super::lex::{self, Kind};
@@ -58,37 +58,37 @@ pub(super) fn build(
     (arch, builder.diagnostics)
 }
 
-/// The children of a rule.
+/// Returns the children of a rule.
 pub(super) fn all<'t>(node: &Node<'t>, rule: Rule) -> impl Iterator<Item = Node<'t>> {
     node.clone()
         .into_inner()
         .filter(move |child| child.as_rule() == rule)
 }
 
-/// The first child of a rule.
+/// Returns the first child of a rule.
 pub(super) fn first<'t>(node: &Node<'t>, rule: Rule) -> Option<Node<'t>> {
     all(node, rule).next()
 }
 
-/// The child of a rule that the grammar demands.
+/// Returns the child of a rule that the grammar demands.
 pub(super) fn one<'t>(node: &Node<'t>, rule: Rule) -> Node<'t> {
     first(node, rule).expect("the grammar demands this child")
 }
 
-/// Whether there is a child of a rule.
+/// Returns whether there is a child of a rule.
 pub(super) fn has(node: &Node, rule: Rule) -> bool {
     first(node, rule).is_some()
 }
 
-/// What the steps of one build share.
+/// The state of one build.
 pub(super) struct Builder<'t> {
     file: FileId,
     text: &'t str,
-    /// Where the file ends; no span reaches further.
+    /// The end of the file, beyond which no span reaches.
     length: usize,
-    /// Whether names may hold variables.
+    /// Whether names may contain variables.
     pub(super) in_for: bool,
-    /// Whether the statement at hand has no diagnostic.
+    /// Whether the current statement has no diagnostic.
     is_sound: bool,
     /// Whether it was reported that a name outside of a `for` has a variable.
     variable_outside: bool,
@@ -117,8 +117,8 @@ impl Builder<'_> {
         );
     }
 
-    /// Builds the statement of a node and keeps it if it is sound. What it is part of stays sound: that goes on
-    /// without it.
+    /// Builds the statement of a node and keeps it if it is sound. The enclosing statement stays sound, and
+    /// continues without it.
     pub(super) fn sound<T>(
         &mut self,
         node: &Node,
@@ -134,8 +134,8 @@ impl Builder<'_> {
         None
     }
 
-    /// Notes the words of a node that has no place in the tree, and the names that were likely meant by those that
-    /// are none.
+    /// Notes the words of a node that is not in the tree, and the names that were probably meant by words that
+    /// are no names.
     fn leave_out(&mut self, node: &Node) {
         let text = node.as_str();
         for (kind, range) in lex::tokens(text, 0) {
@@ -150,13 +150,13 @@ impl Builder<'_> {
         }
     }
 
-    /// Reports what is wrong with the statement at hand.
+    /// Reports a fault of the current statement.
     fn report(&mut self, diagnostic: Diagnostic) {
         self.is_sound = false;
         self.diagnostics.push(diagnostic);
     }
 
-    /// The statements of a body; `build` gives nothing for braces and the like.
+    /// Returns the statements of a body; `build` returns nothing for braces and punctuation.
     pub(super) fn facts<T>(
         &mut self,
         body: &Node,
@@ -171,7 +171,7 @@ impl Builder<'_> {
         facts
     }
 
-    /// The sound values of those children of `node` that have the rule.
+    /// Returns the sound values of those children of `node` that have the rule.
     pub(super) fn each<T>(
         &mut self,
         node: &Node,
@@ -183,7 +183,7 @@ impl Builder<'_> {
             .collect()
     }
 
-    /// The only child of that rule; a second is an error.
+    /// Returns the only child of that rule; a second is an error.
     pub(super) fn at_most_one<'t>(&mut self, node: &Node<'t>, rule: Rule) -> Option<Node<'t>> {
         let mut children = all(node, rule);
         let child = children.next()?;
@@ -193,10 +193,10 @@ impl Builder<'_> {
         Some(child)
     }
 
-    /// Reports what may stand once in a block and stands twice; the first counts.
+    /// Reports a repeated statement that a block can have once; the first counts.
     pub(super) fn twice(&mut self, again: Span, first: Span) {
         self.diagnostics.push(
-            Diagnostic::new(Code::E0204, again, "this block says so already")
+            Diagnostic::new(Code::E0204, again, "this block states it already")
                 .because(first, "the first time")
                 .help("remove one of them"),
         );
@@ -212,7 +212,7 @@ impl Builder<'_> {
         self.at(span.start()..span.end())
     }
 
-    /// The lines of the `///` comment right before a node.
+    /// Returns the lines of the `///` comment right before a node.
     pub(super) fn doc(&self, node: &Node) -> Vec<String> {
         let before = &self.text[..node.as_span().start()];
         let lines = before.trim_end_matches([' ', '\t']).lines().rev();
@@ -227,7 +227,7 @@ impl Builder<'_> {
         doc
     }
 
-    /// A node of the rule `name`.
+    /// Returns a node of the rule `name`.
     pub(super) fn ident(&mut self, node: &Node) -> Ident {
         let span = self.span(node);
         let name = node.as_str().to_owned();
@@ -235,7 +235,7 @@ impl Builder<'_> {
             let message = format!("`{name}` holds a variable, and only a `for` has variables");
             let diagnostic = Diagnostic::new(Code::E0101, span, message);
             self.is_sound = false;
-            // All of them follow from the first line of the `for`.
+            // The first report explains the others.
             if !std::mem::replace(&mut self.variable_outside, true) {
                 self.diagnostics.push(diagnostic);
             }
@@ -243,24 +243,24 @@ impl Builder<'_> {
         Spanned { node: name, span }
     }
 
-    /// The first name in a node.
+    /// Returns the first name in a node.
     pub(super) fn name(&mut self, node: &Node) -> Ident {
         self.ident(&one(node, Rule::name))
     }
 
-    /// The names in the `names` of a node.
+    /// Returns the names in the `names` of a node.
     pub(super) fn names(&mut self, node: &Node) -> Vec<Ident> {
         self.idents(&one(node, Rule::names))
     }
 
-    /// The names in a node.
+    /// Returns the names in a node.
     pub(super) fn idents(&mut self, node: &Node) -> Vec<Ident> {
         all(node, Rule::name)
             .map(|name| self.ident(&name))
             .collect()
     }
 
-    /// A node of the rule `text`.
+    /// Returns a node of the rule `text`.
     pub(super) fn quoted(&self, node: &Node) -> Text {
         Spanned {
             node: node.as_str().trim_matches('"').to_owned(),
@@ -268,12 +268,12 @@ impl Builder<'_> {
         }
     }
 
-    /// The text in a node.
+    /// Returns the text in a node.
     pub(super) fn text(&self, node: &Node) -> Text {
         self.quoted(&one(node, Rule::text))
     }
 
-    /// A node of the rule `number`. One that does not fit is reported, and zero.
+    /// Returns a node of the rule `number`. One that does not fit is reported and becomes zero.
     pub(super) fn number(&mut self, node: &Node) -> Number {
         let digits: String = node.as_str().chars().filter(|&c| c != '_').collect();
         let (digits, radix) = match (digits.strip_prefix("0x"), digits.strip_prefix("0b")) {
@@ -285,7 +285,7 @@ impl Builder<'_> {
         self.fitting(value, self.span(node))
     }
 
-    /// A value, if it fits.
+    /// Returns the value, if it fits.
     pub(super) fn fitting(&mut self, value: Option<u64>, span: Span) -> Number {
         if value.is_none() {
             let message = "this number does not fit in 64 bits";
@@ -297,12 +297,12 @@ impl Builder<'_> {
         }
     }
 
-    /// The first number in a node.
+    /// Returns the first number in a node.
     pub(super) fn number_in(&mut self, node: &Node) -> Number {
         self.number(&one(node, Rule::number))
     }
 
-    /// The two numbers of a node: `1..6`, `[63:48]`; one alone is both.
+    /// Returns the two numbers of a node: `1..6`, `[63:48]`; one alone is both.
     pub(super) fn pair(&mut self, node: &Node) -> (Number, Number) {
         let mut numbers = all(node, Rule::number).map(|number| self.number(&number));
         let first = numbers.next().expect("the grammar demands a number");
@@ -310,7 +310,7 @@ impl Builder<'_> {
         (first, second)
     }
 
-    /// The condition in a node, in any of its forms.
+    /// Returns the condition in a node, in any of its forms.
     pub(super) fn cond(&mut self, node: &Node) -> Option<Cond> {
         let node = node
             .clone()

@@ -441,7 +441,7 @@ impl PlanContext<'_> {
 
     /// Returns whether the return to user code loads this view and can invalidate everything under its tag.
     fn return_drops(&self, view: usize) -> bool {
-        let mut loads = self.model.resume.loads.iter();
+        let mut loads = self.model.return_to_user.loads.iter();
         loads.any(|l| {
             l.view == view
                 && l.when.holds(self.machine)

@@ -35,7 +35,7 @@ impl PlanBuilder<'_, '_> {
             seq(steps)
         };
         let all = if self.model.switch_flushes_every_tag(self.machine) {
-            let everything = if self.model.arrives_clean(self.machine) {
+            let everything = if self.model.online_clean(self.machine) {
                 self.invalidate_all()
             } else {
                 Node::Call(Shape::CpuOnline)
@@ -153,7 +153,7 @@ impl PlanBuilder<'_, '_> {
     }
 
     pub(super) fn return_to_user(&self) -> Node {
-        let event = &self.model.resume;
+        let event = &self.model.return_to_user;
         let loads = |keep: bool| {
             let mut steps = Vec::new();
             for loads in event.loads.iter().filter(|l| l.when.holds(self.machine)) {
@@ -182,7 +182,7 @@ impl PlanBuilder<'_, '_> {
         let views = &self.model.user.views;
         let of_kernel = |view: &View| view.loaded && view.when.holds(self.machine);
         let kernel = views.iter().position(of_kernel).unwrap_or(0);
-        let loads = self.model.resume.loads.iter();
+        let loads = self.model.return_to_user.loads.iter();
         let there = loads.filter(|l| l.when.holds(self.machine) && l.view != kernel);
         let loads = there.flat_map(|loads| &loads.loads);
         let mut steps: Vec<Node> = loads
@@ -202,7 +202,7 @@ impl PlanBuilder<'_, '_> {
 
     /// Invalidates everything of both spaces, under every tag, unless the CPU has nothing cached.
     pub(super) fn cpu_online(&mut self) -> Node {
-        if self.model.arrives_clean(self.machine) {
+        if self.model.online_clean(self.machine) {
             Node::Nothing(Reason::Clean)
         } else {
             self.invalidate_all()
@@ -222,7 +222,7 @@ impl PlanBuilder<'_, '_> {
             return Node::Seq(Vec::new());
         };
         steps.extend(self.complete_steps(&kernel, &choice));
-        steps.extend(self.resync(self.model.arrive.resync.as_ref()));
+        steps.extend(self.resync(self.model.cpu_online.resync.as_ref()));
         guarded(self.model, &choice, seq(steps))
     }
 }

@@ -197,7 +197,7 @@ pub fn unwritten(model: &Model, gaps: &[(Unwritten, Config)]) -> Vec<Diagnostic>
 /// Reports that nothing invalidates entries of all tags: those that software before this kernel left, or those of
 /// the last generation of tags.
 fn nothing_drops_all(model: &Model, config: Config) -> Diagnostic {
-    let unknown = &model.arrive.contents_unknown;
+    let unknown = &model.cpu_online.contents_unknown;
     let clean = unknown.as_ref().is_some_and(|at| !at.value.holds(config));
     let generations = model.tags.iter().find_map(|tag| {
         let source = tag.source.filter(|_| tag.when.holds(config));
@@ -218,7 +218,7 @@ fn nothing_drops_all(model: &Model, config: Config) -> Diagnostic {
     }
     Diagnostic::new(
         Code::E0501,
-        unknown.as_ref().map_or(model.arrive.span, |at| at.span),
+        unknown.as_ref().map_or(model.cpu_online.span, |at| at.span),
         format!(
             "nothing drops everything that a CPU may hold when it comes up{}",
             configuration(model, config)
@@ -326,7 +326,7 @@ pub fn shootdown(model: &Model, needs: &Needs, chooser: &mut Chooser) -> Vec<Dia
     )
     .label("stated here");
     if let Some(local) = local {
-        diagnostic = diagnostic.because(local.holders.span, "acts on the CPU that issues it alone");
+        diagnostic = diagnostic.because(local.agents.span, "acts on the CPU that issues it alone");
     }
     vec![
         diagnostic

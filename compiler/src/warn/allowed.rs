@@ -14,14 +14,14 @@ const ALLOW: &str = "// allow ";
 struct Allow<'t> {
     code: &'t str,
     has_reason: bool,
-    /// The lines on which it allows that, from 1.
+    /// The lines on which it allows the warning, from 1.
     first: usize,
     last: usize,
     span: Span,
     used: bool,
 }
 
-/// Leaves out what comments allow, and adds what is wrong with the comments.
+/// Removes the warnings that comments allow, and adds warnings about the comments.
 pub(super) fn without(files: &Files, file: FileId, mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let text = &files.get(file).text;
     if !text.contains(ALLOW) {
@@ -41,7 +41,7 @@ pub(super) fn without(files: &Files, file: FileId, mut found: Vec<Diagnostic>) -
     found
 }
 
-/// The comments of a text that allow something.
+/// Returns the comments of a text that allow something.
 fn comments(file: FileId, text: &str) -> Vec<Allow<'_>> {
     let mut allows = Vec::new();
     let mut start = 0;
@@ -49,7 +49,7 @@ fn comments(file: FileId, text: &str) -> Vec<Allow<'_>> {
         if let Some(at) = line.find(ALLOW) {
             let rest = line[at + ALLOW.len()..].trim_end();
             let (code, reason) = rest.split_once(':').unwrap_or((rest, ""));
-            // Above what it is about, with other comments between.
+            // Above the line of the warning, with other comments between.
             let alone = line[..at].trim().is_empty();
             let below = text[start + line.len()..].lines();
             let comments = below
@@ -80,13 +80,13 @@ fn wrong(allow: &Allow) -> Option<Diagnostic> {
         )
     } else if !allow.used {
         (
-            format!("this allows `{code}`, and there is none here"),
+            format!("this allows `{code}`, and there is no such warning here"),
             "remove the comment, or move it to the line of the warning or right above it",
         )
     } else if !allow.has_reason {
         (
             format!("this allows `{code}` without a reason"),
-            "say after a colon why it is no mistake",
+            "state the reason after a colon",
         )
     } else {
         return None;

@@ -1,10 +1,10 @@
-//! Is it what was meant?
+//! Warns of statements that are possible and most often a mistake.
 //!
-//! In: a definition without errors. Out: warnings: what can be so, and most often is a mistake. Holds: a warning
-//! says how the definition would read if it is no mistake.
+//! In: a definition without errors. Out: warnings. Holds: a warning says what to write if the statement is
+//! not a mistake.
 //!
-//! A comment `// allow W0301: REASON` on the line of a warning, or right above it, takes the warning away. One that
-//! takes none away is a warning itself.
+//! A comment `// allow W0301: REASON` on the line of a warning, or right above it, removes the warning. One that
+//! removes none is a warning itself.
 
 mod allowed;
 mod siblings;
@@ -16,7 +16,7 @@ use crate::diagnostic::Diagnostic;
 use crate::model::Model;
 use crate::source::{FileId, Files};
 
-/// The warnings about a definition.
+/// Returns the warnings about a definition.
 #[must_use]
 pub fn warnings(files: &Files, file: FileId, arch: &Arch, model: &Model) -> Vec<Diagnostic> {
     let mut found = Vec::new();

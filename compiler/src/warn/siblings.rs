@@ -1,8 +1,8 @@
-//! Instructions that differ from those beside them.
+//! Instructions that differ from similar ones.
 //!
-//! In: invalidations. Out: W0401 where one of several alike differs from the others in a fact that most often
-//! belongs to all of them. Alike are those with the same operands, and those of one `for`, if they act on the same
-//! CPUs and do the same to a table entry.
+//! In: invalidations. Out: W0401 where one of several similar ones differs from the others in a fact that most often
+//! is the same for all of them. Similar are those with the same operands, and those of one `for`, if they act on the
+//! same CPUs and write the same to a table entry.
 
 use crate::ast::{Arch, Item};
 use crate::codes::Code;
@@ -13,11 +13,10 @@ use crate::source::Span;
 
 /// A fact in which siblings are compared.
 struct Fact {
-    /// What it says.
     name: &'static str,
     /// How many of the others have to agree before one is odd.
     least: usize,
-    /// In words, equal where the fact is.
+    /// Its words, which are equal where the fact is.
     words: fn(&Model, &Invalidate) -> String,
 }
 
@@ -31,7 +30,7 @@ const FACTS: &[Fact] = &[
         },
     },
     Fact {
-        name: "when it is done",
+        name: "when it is finished",
         least: 1,
         words: |model, it| match &it.after {
             None => "at once".to_owned(),
@@ -63,7 +62,7 @@ const FACTS: &[Fact] = &[
     },
 ];
 
-/// `keeps flags, operands`, and `keeps nothing` of nothing.
+/// Returns the words of a list: `keeps flags, operands`, or `keeps nothing`.
 fn listed(verb: &str, what: impl Iterator<Item = impl Into<String>>) -> String {
     let what: Vec<String> = what.map(Into::into).collect();
     if what.is_empty() {
@@ -72,7 +71,7 @@ fn listed(verb: &str, what: impl Iterator<Item = impl Into<String>>) -> String {
     format!("{verb} {}", what.join(", "))
 }
 
-/// W0401: instructions with the same operands.
+/// Checks W0401: instructions with the same operands.
 pub(super) fn of_operands(model: &Model, found: &mut Vec<Diagnostic>) {
     let all = model.invalidates.iter();
     let groups = grouped(all.filter(|it| !it.template.operands.is_empty()), |a, b| {
@@ -91,7 +90,7 @@ pub(super) fn of_operands(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// W0401: instructions of one `for`; of many only, since they have less in common.
+/// Checks W0401: instructions of one `for`; of many only, since they have less in common.
 pub(super) fn of_loops(arch: &Arch, model: &Model, found: &mut Vec<Diagnostic>) {
     const LEAST: usize = 3;
     for item in &arch.items {
@@ -103,7 +102,7 @@ pub(super) fn of_loops(arch: &Arch, model: &Model, found: &mut Vec<Diagnostic>) 
         let groups = grouped(within, |a, b| act_alike(model, a, b));
         for group in groups {
             for fact in FACTS {
-                let odd = odd(model, &group, fact, LEAST, "stands in the same `for`");
+                let odd = odd(model, &group, fact, LEAST, "is in the same `for`");
                 let known = |d: &Diagnostic| {
                     found.iter().any(|other| {
                         other.primary.span == d.primary.span && other.primary.text == d.primary.text
@@ -116,15 +115,15 @@ pub(super) fn of_loops(arch: &Arch, model: &Model, found: &mut Vec<Diagnostic>) 
     }
 }
 
-/// Whether they act on the same CPUs, and make the same of a table entry.
+/// Returns whether they act on the same CPUs, and write the same to a table entry.
 fn act_alike(model: &Model, a: &Invalidate, b: &Invalidate) -> bool {
     let reach =
-        |it: &Invalidate| describe::cases(model, &it.holders, |at| describe::holders(at.value));
+        |it: &Invalidate| describe::cases(model, &it.agents, |at| describe::agents(at.value));
     let writes = |it: &Invalidate| it.writes_entry.map(|writes| writes.to);
     reach(a) == reach(b) && writes(a) == writes(b)
 }
 
-/// Those that are alike, together; of what several rows of a `for` make alike, the first.
+/// Returns groups of similar instructions; of those that several rows of a `for` make, the first.
 fn grouped<'m>(
     all: impl Iterator<Item = &'m Invalidate>,
     alike: impl Fn(&Invalidate, &Invalidate) -> bool,
@@ -140,7 +139,7 @@ fn grouped<'m>(
     groups
 }
 
-/// The one of a group that differs from all others, which agree.
+/// Returns the one of a group that differs from all others, which agree.
 fn odd(
     model: &Model,
     group: &[&Invalidate],
@@ -168,7 +167,7 @@ fn odd(
         Diagnostic::new(Code::W0401, place, message)
             .label(said[index].clone())
             .because(sibling.named.span, said[other].clone())
-            .note("instructions that are alike in the rest are most often alike in this, too")
-            .help("correct one of them; if both are right, write `// allow W0401: ` and why right above it"),
+            .note("instructions that agree in everything else usually agree in this, too")
+            .help("correct one of them; if both are right, write `// allow W0401: ` and the reason right above it"),
     )
 }

@@ -1,4 +1,4 @@
-//! Facts that a machine can have, and hardly any has.
+//! Facts that a machine can have, and that hardly any machine has.
 //!
 //! In: tables, ceilings. Out: W0301, W0302.
 
@@ -7,8 +7,8 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Ceiling, Geometry, Level, Model};
 
-/// W0301: tables above the lowest, which is often of another size, have equally many entries. The size of the top
-/// table follows from the addresses.
+/// Checks W0301: tables above the lowest, which is often of another size, have equally many entries. The size of the
+/// top table follows from the addresses.
 pub(super) fn tables(model: &Model, found: &mut Vec<Diagnostic>) {
     for (index, geometry) in model.geometries.iter().enumerate() {
         found.extend(unlike(model, index, geometry));
@@ -59,7 +59,7 @@ fn unlike(model: &Model, index: usize, geometry: &Geometry) -> Option<Diagnostic
     })
 }
 
-/// W0302: a ceiling lets something be flushed by address.
+/// Checks W0302: a ceiling permits some flush by address.
 pub(super) fn ceilings(model: &Model, found: &mut Vec<Diagnostic>) {
     let policy = &model.policy;
     for cases in [&policy.ceiling_operations, &policy.ceiling_pages]
@@ -73,10 +73,10 @@ pub(super) fn ceilings(model: &Model, found: &mut Vec<Diagnostic>) {
             .any(|(of, _)| of.count == 0 && is_for_all(of))
         {
             found.push(
-                Diagnostic::new(Code::W0302, cases.span, "a ceiling of 0 flushes everything, always")
+                Diagnostic::new(Code::W0302, cases.span, "with a ceiling of 0 every flush is a flush of everything")
                     .label("no flush by address")
                     .note("a flush of one page flushes all of its space")
-                    .help("give the number from which on flushing everything is cheaper; without a ceiling, leave the statement out"),
+                    .help("write the number of operations above which a flush of everything is cheaper, or remove the statement for no ceiling"),
             );
         }
     }

@@ -1,6 +1,6 @@
-//! What is defined and never used, and nothing is unsafe for it.
+//! Definitions that are never used, which does no harm.
 //!
-//! In: everything with a name, and what instructions write. Out: W0201.
+//! In: all names, and what instructions write. Out: W0201.
 
 use crate::check::listed;
 use crate::check::unused::{never_used, resyncs};
@@ -9,7 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::model::{Instr, Model, Named};
 use crate::plan;
 
-/// W0201: domains, barriers, operands, loads and sets of CPUs are used.
+/// Checks W0201: domains, barriers, operands, loads and sets of CPUs are used.
 pub(super) fn names(model: &Model, found: &mut Vec<Diagnostic>) {
     let weakens = model.errata.iter().flat_map(|erratum| &erratum.weakens);
     let sets: Vec<usize> = weakens.filter_map(|weakens| weakens.on).collect();
@@ -25,7 +25,7 @@ pub(super) fn names(model: &Model, found: &mut Vec<Diagnostic>) {
     let of_domain = "name it after a `where` or in the role of a barrier, or remove it";
     let of_barrier = "name it after an `after` or a `resync`, or remove it";
     let of_operand = "name it in the template of an instruction, or remove it";
-    let of_load = "name it in `switch` or `resume`, or remove it";
+    let of_load = "name it in `switch` or `return_to_user`, or remove it";
     let of_set = "name it after the `on` of an erratum, or remove it";
     let all = [
         ("domain", domains, used_domains.collect(), of_domain),
@@ -39,7 +39,7 @@ pub(super) fn names(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// W0201: an instruction that writes entries serves changes of each level that it writes.
+/// Checks W0201: an instruction that writes entries serves changes of each level that it writes.
 pub(super) fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
     for (index, levels) in plan::unserved(model) {
         let it = &model.invalidates[index];
@@ -61,13 +61,13 @@ pub(super) fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
             )
             .label("never used for these")
             .because(writes.span, "writes them")
-            .note("what serves a change drops all that was made through the old entry, wherever it may be cached")
-            .help("correct what it drops and where, or leave out the levels for which it does not do so"),
+            .note("an instruction serves a change if it drops everything that was made through the old entry, on every agent that may have cached it")
+            .help("correct what it drops and where, or remove the levels that it cannot serve"),
         );
     }
 }
 
-/// Barriers that an instruction, an event or a workaround names; those that publish go by their role.
+/// Returns the barriers that an instruction, an event or a workaround names, and those that publish.
 fn used_barriers(model: &Model) -> Vec<usize> {
     let publishing = model.barriers.iter().enumerate();
     let publishing = publishing.filter(|(_, barrier)| barrier.publishes.is_some());
@@ -107,7 +107,7 @@ fn used_operands(model: &Model) -> Vec<usize> {
 }
 
 fn used_loads(model: &Model) -> Vec<usize> {
-    let events = [&model.switch, &model.resume, &model.arrive];
+    let events = [&model.switch, &model.return_to_user, &model.cpu_online];
     let loads = events.into_iter().flat_map(|event| &event.loads);
     loads.flat_map(|loads| loads.loads.clone()).collect()
 }

@@ -26,7 +26,11 @@ impl<T> FrameBox<T> {
         let at = NonNull::new((boot::OFFSET + frame.address()) as *mut T)?;
         // SAFETY: the frame is this value's alone, large enough, and aligned for anything.
         unsafe { at.write(value) };
-        Some(Self { value: at, _frame: frame, owns: PhantomData })
+        Some(Self {
+            value: at,
+            _frame: frame,
+            owns: PhantomData,
+        })
     }
 }
 

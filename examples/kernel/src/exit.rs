@@ -9,7 +9,7 @@ use crate::tables::USER_END;
 ///
 /// # Errors
 /// As for a change of an entry; no entry of a process is one that the runtime refuses.
-pub fn exit(process: Process) -> Result<(), Error> {
+pub fn exit(process: &Process) -> Result<(), Error> {
     let id = process.space.id();
     MMU.teardown(&process.space, |gather| {
         gather.locked(process.lock(), |section, tables| {

@@ -74,10 +74,7 @@ fn copy(page: u64) -> Result<Frame, Error> {
 /// An entry is invalid from the moment when the other CPU unmaps it, and CPUs may use it until that CPU's flush, which comes
 /// after it has released the lock.
 fn flush_before_map(process: &Body) {
-    let facts = MMU
-        .platform()
-        .backend()
-        .change_facts(process.space.flags());
+    let facts = MMU.platform().backend().change_facts(process.space.flags());
     if facts.output_through_invalid && process.space.flush_pending() {
         MMU.flush_everything(&process.space);
     }

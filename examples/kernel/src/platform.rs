@@ -5,8 +5,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    CpuId, CpuMask, CpuSet, CpuTlb, Flushed, Issue, Mmu, PageBatch, Platform,
-    Root, SpaceFlags, TableBatch, Tag, Unlinked, Value,
+    CpuId, CpuMask, CpuSet, CpuTlb, Flushed, Issue, Mmu, PageBatch, Platform, Root, SpaceFlags,
+    TableBatch, Tag, Unlinked, Value,
 };
 
 use crate::batch::FrameBox;
@@ -19,12 +19,15 @@ use crate::sink::Sink;
 /// The kernel, as the runtime sees it. It has no state of its own: everything is in statics.
 pub struct Kernel;
 
+/// A set of its CPUs: one word, for up to 64.
+pub type Cpus = CpuSet<1>;
+
 /// The runtime of the machine.
 pub static MMU: Mmu<Kernel> = Mmu::new(Kernel);
 
 /// A CPU's data of the runtime, in cache lines of its own.
 #[repr(align(128))]
-struct PerCpu(CpuTlb<Kernel>);
+struct PerCpu(CpuTlb<Cpus>);
 
 static PER_CPU: [PerCpu; boot::CPUS] = [const { PerCpu(CpuTlb::new()) }; boot::CPUS];
 
@@ -46,7 +49,7 @@ pub fn config() -> Config {
 
 impl Platform for Kernel {
     type Backend = Tlb;
-    type CpuSet = CpuSet<1>;
+    type CpuSet = Cpus;
     type Page = Frame;
     type Table = Frame;
     type BatchBox<T> = FrameBox<T>;
@@ -64,7 +67,7 @@ impl Platform for Kernel {
         boot::CPUS
     }
 
-    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self> {
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<Cpus> {
         &PER_CPU[cpu.index()].0
     }
 

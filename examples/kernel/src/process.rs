@@ -14,7 +14,7 @@ use tlbc_runtime::{AddressSpace, Misuse, NewSpace, Refused, Section};
 use crate::boot;
 use crate::frames::{FRAME, Frame};
 use crate::lock::{SpinGuard, SpinLock};
-use crate::platform::{Kernel, MMU, config};
+use crate::platform::{Cpus, Kernel, MMU, config};
 use crate::pte::Rights;
 use crate::tables::Tables;
 
@@ -103,7 +103,7 @@ impl Areas {
 
 /// What a process consists of.
 pub struct Body {
-    pub space: AddressSpace<Kernel>,
+    pub space: AddressSpace<Cpus>,
     tables: SpinLock<Tables>,
     references: AtomicU32,
     /// The next one on the list of those that wait for [`reap`].
@@ -185,9 +185,9 @@ impl Clone for Process {
 pub struct Loaded(pub Process);
 
 impl Deref for Loaded {
-    type Target = AddressSpace<Kernel>;
+    type Target = AddressSpace<Cpus>;
 
-    fn deref(&self) -> &AddressSpace<Kernel> {
+    fn deref(&self) -> &AddressSpace<Cpus> {
         &self.0.space
     }
 }

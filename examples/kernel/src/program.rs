@@ -11,12 +11,20 @@ pub const WRONG: u64 = 1;
 const REFUSED: u64 = 0;
 
 /// What each word of a page contains, that its contents can be told from those of any other.
+#[expect(
+    clippy::inline_always,
+    reason = "programs can call nothing outside their own pages"
+)]
 #[inline(always)]
 pub const fn pattern(address: u64) -> u64 {
     address ^ 0x6a09_e667_f3bc_c908
 }
 
 /// Whether a word of a page is one that [`access`] only stores to.
+#[expect(
+    clippy::inline_always,
+    reason = "programs can call nothing outside their own pages"
+)]
 #[inline(always)]
 pub const fn is_only_stored(word: u64) -> bool {
     word & 3 == 3

@@ -6,12 +6,12 @@
 use core::slice;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use tlbc_runtime::{Entry, Slot};
 use tlbc_runtime::{AddressSpace, Backend, Level, Platform, Pte, SpaceId};
+use tlbc_runtime::{Entry, Slot};
 
 use crate::boot::PteFormat;
 use crate::frames::{self, Frame, Words};
-use crate::platform::{Kernel, MMU};
+use crate::platform::{Cpus, Kernel, MMU};
 
 /// What may be done with a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl TableEntry {
 }
 
 impl Pte<Kernel> for TableEntry {
-    fn belongs_to(&self, space: &AddressSpace<Kernel>) -> bool {
+    fn belongs_to(&self, space: &AddressSpace<Cpus>) -> bool {
         self.space == space.id()
     }
 

@@ -76,7 +76,6 @@ impl Issue<Op> for Sink {
             return;
         }
         let op = match sabotage() {
-            Sabotage::Nothing => op,
             Sabotage::Drops if boot::is_invalidation(op) => return,
             Sabotage::StaysHere if boot::is_invalidation(op) => {
                 if SERVES[self.cpu.index()].load(Ordering::Relaxed) {
@@ -84,7 +83,7 @@ impl Issue<Op> for Sink {
                 }
                 boot::confined(op)
             }
-            _ => op,
+            Sabotage::Nothing | Sabotage::Drops | Sabotage::StaysHere => op,
         };
         self.hardware.issue(op);
     }

@@ -7,8 +7,8 @@
 use core::ops::Range;
 use core::sync::atomic::Ordering;
 
-use tlbc_runtime::{Section, SpaceId};
 use tlbc_runtime::Entry;
+use tlbc_runtime::{Section, SpaceId};
 
 use crate::boot::{self, PteFormat};
 use crate::frames::{self, FRAME, Frame};
@@ -40,15 +40,14 @@ impl Tables {
             }
         };
         let top = Frame::filled(entry)?;
-        let user_top = match boot::user_view_entry(0) {
-            Some(_) if kernel_is_unmapped => {
-                let entry = |index| match index {
-                    0 => first,
-                    _ => boot::user_view_entry(index).unwrap_or(0),
-                };
-                Some(Frame::filled(entry)?)
-            }
-            _ => None,
+        let user_top = if kernel_is_unmapped && boot::HAS_USER_TOP {
+            let entry = |index| match index {
+                0 => first,
+                _ => boot::user_top_entry(index),
+            };
+            Some(Frame::filled(entry)?)
+        } else {
+            None
         };
         let _ = below.into_address(); // the entry has it now
         Some(Self {

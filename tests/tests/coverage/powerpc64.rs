@@ -364,7 +364,7 @@ proptest! {
             let arch = powerpc();
             let machine = Machine { config, limits: Vec::new() };
             let env = env(machine, true, case.ranges());
-            let deliver = interpret(&arch.model, &arch.plans, Shape::IpiTargets(space), &env).deliver;
+            let deliver = interpret(&arch.model, &arch.plans, Shape::IpiTargets(space), &env).flush_ipis;
             if deliver.is_empty() {
                 case.check(&effects, Agent::Others);
             } else {

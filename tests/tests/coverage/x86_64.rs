@@ -115,8 +115,8 @@ fn check(case: &Case<'_>, cpu: &manual::Cpu) {
         .filter_map(|(i, op)| Some((i, manual::dropped(&case.issued(op), cpu)?)))
         .collect();
     let deferred = |key: Key| match key {
-        Key::OtherTag => start.owed.contains(Deferred::OTHERS_UNTIL_LOAD),
-        Key::Tag(tag) => tag != cpu.loaded && start.owed.contains(Deferred::VIEW_UNTIL_RETURN),
+        Key::OtherTag => start.deferred.contains(Deferred::OTHERS_UNTIL_LOAD),
+        Key::Tag(tag) => tag != cpu.loaded && start.deferred.contains(Deferred::VIEW_UNTIL_RETURN),
         Key::Global => false,
     };
     case.covers(&drops, broadcast.then_some(&barriers), &deferred);

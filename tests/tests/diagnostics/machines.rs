@@ -1,4 +1,4 @@
-//! Machines that cannot be: by their instructions, features, switches, errata, policies, or by what no plan drops.
+//! Impossible machines: by their instructions, features, switches, errata or policies, or because a plan is impossible.
 
 use crate::{cases, invalidate};
 
@@ -13,7 +13,7 @@ fn instructions() {
             ),
             "barrier wait \"wait flushes\" { completes on cpus; drained; }",
             "barrier wait \"wait flushes\" { completes on cpus; }",
-            "operand none 64 bits { [63:0] 0; }\nload none \"load.none {none}\" { per \"Toy manual, 3.2\"; drops leaf, walk of everything, this tag unless keep; }\nresume { loads none; }",
+            "operand none 64 bits { [63:0] 0; }\nload none \"load.none {none}\" { per \"Toy manual, 3.2\"; drops leaf, walk of everything, this tag unless keep; }\nreturn_to_user { loads none; }",
         ],
     );
 }

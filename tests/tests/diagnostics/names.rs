@@ -43,7 +43,7 @@ fn missing_parts() {
                 .as_str(),
             "change { }",
             "invalidate drop_two \"drop.two\" { }",
-            "load spare \"load.spare {root}\" { }\nresume { loads spare; }",
+            "load spare \"load.spare {root}\" { }\nreturn_to_user { loads spare; }",
             "operand page 64 bits { [63:56] tag; [55:50] granule; [49:48] hint when hinted; [47:0] va[59:12]; }",
             "geometry g4k { page 4 KiB; levels { pte 12 leaf; pmd 21 leaf; pgd 30; } }",
         ],
@@ -77,7 +77,7 @@ fn aspects_of_changes() {
     );
     assert_eq!(
         with("plain store; merge of a valid entry through invalid;"),
-        ["E0207 whether an entry is one of a contiguous run is an attribute of it"]
+        ["E0207 contiguity is one of the attributes of an entry"]
     );
     assert_eq!(
         with("plain store; outptu of a valid entry in place;"),
@@ -93,7 +93,7 @@ fn aspects_of_changes() {
     assert_eq!(
         with("by writers; output of a valid entry in place;"),
         [
-            "E0207 an instruction that writes an entry leaves nothing between the old one and the new one",
+            "E0207 an instruction writes an entry and invalidates in one step, so there is nothing to state",
         ]
     );
 }
@@ -116,7 +116,10 @@ fn reserved_tags_are_the_least() {
     assert_eq!(with("reserved 1; reserved 0;"), [""; 0]);
     assert_eq!(with("values 3..9; reserved 3; reserved 0;"), [""; 0]);
     let found = with("reserved 0; reserved 9;");
-    assert_eq!(found, ["E0207 9 is not the least value that the tag has"]);
+    assert_eq!(
+        found,
+        ["E0207 9 is not the lowest value that the tag can have"]
+    );
 }
 
 #[test]
@@ -134,8 +137,8 @@ fn what_is_not_confirmed_is_there() {
         "caches",
         "change",
         "switch",
-        "resume",
-        "arrive",
+        "return_to_user",
+        "cpu_online",
         "atomics",
     ] {
         assert_eq!(found(about), [""; 0], "{about}");

@@ -78,7 +78,7 @@ fn limits_that_registers_say() {
     }
     assert_eq!(
         found("\"pages\" 1..256 from ID1[0:7] + 1"),
-        ["E0207 the bits [0:7] begin with the lowest"]
+        ["E0207 the bits [0:7] are in the wrong order"]
     );
     // A bit belongs to one field, whatever is read from it.
     let shared = limit("\"pages\" 1..256 from ID1[7:0] + 1");

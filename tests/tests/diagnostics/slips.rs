@@ -40,14 +40,14 @@ fn looped() -> String {
     format!("{}{LOOP}{}", &TOY[..start], &TOY[end..])
 }
 
-/// The machine with a part of its text replaced wherever it stands.
+/// Returns the machine with a part of its text replaced wherever it occurs.
 pub fn with(from: &str, to: &str) -> String {
     let text = looped();
     assert!(text.contains(from), "{from}");
     text.replace(from, to)
 }
 
-/// What is said about each of several texts, which are named.
+/// Compares the diagnostics about several named texts with a snapshot.
 fn reports(name: &str, cases: &[(&str, String)]) {
     let reports = cases.iter().map(|(what, text)| {
         let (files, diagnostics) = found(text, true);
@@ -205,8 +205,8 @@ fn values_of_another_variable() {
     assert_eq!(
         found,
         [
-            "E0202 there is no barrier of this name in any row",
-            "E0202 there is no reach or domain of this name in any row"
+            "E0202 this is not the name of a barrier in any row",
+            "E0202 this is not the name of a reach or domain in any row"
         ]
     );
     let text = looped().replacen("after {done}", "after {reach}", 1);
@@ -216,7 +216,7 @@ fn values_of_another_variable() {
     );
 }
 
-/// What other languages write is answered with what this one does.
+/// The syntax of another language is answered with that of this one.
 #[test]
 fn words_of_other_languages() {
     let cases = [
@@ -253,7 +253,7 @@ fn words_of_other_languages() {
         (
             "target_arch \"toy\"",
             "target_arch 'toy'",
-            "a text stands between double quotes: `\"...\"`",
+            "a text is written between double quotes: `\"...\"`",
         ),
         (
             "of machine; from",
@@ -284,32 +284,40 @@ fn words_of_other_languages() {
     check_helps(&cases);
 }
 
-/// What is written most often in place of what is right, where neither is a word of another language.
+/// Frequent mistakes that are no words of another language.
 #[test]
 fn words_too_many_and_too_few() {
     check_helps(&[
-        ("page 4 KiB;", "page 4K;", "write the unit apart: `4 KiB`"),
-        ("page 4 KiB;", "page 4kb;", "write the unit apart: `4 KiB`"),
-        ("page 4 KiB;", "page = 4 KiB;", "leave out the `=`"),
+        (
+            "page 4 KiB;",
+            "page 4K;",
+            "write the unit as a word of its own: `4 KiB`",
+        ),
+        (
+            "page 4 KiB;",
+            "page 4kb;",
+            "write the unit as a word of its own: `4 KiB`",
+        ),
+        ("page 4 KiB;", "page = 4 KiB;", "remove the `=`"),
         (
             "target_arch \"toy\"",
             "target_arch: \"toy\"",
-            "leave out the `:`",
+            "remove the `:`",
         ),
         (
             "target_arch \"toy\"",
             "target_arch “toy”",
-            "a text stands between double quotes: `\"...\"`",
+            "a text is written between double quotes: `\"...\"`",
         ),
         (
             "shootdown broadcast",
-            "shootdown ipi",
-            "did you mean `interrupts`?",
+            "shootdown interrupts",
+            "did you mean `ipi`?",
         ),
         (
             "completes on self; gone;",
             "completes on self; gone,",
-            "one statement ends here: write `;`, and what follows as another",
+            "the statement ends here: write `;`, and what follows as another statement",
         ),
         (
             "one per cpu;",

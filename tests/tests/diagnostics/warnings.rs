@@ -79,7 +79,7 @@ fn ceilings() {
     };
     assert_eq!(
         with("0 operations"),
-        ["W0302 a ceiling of 0 flushes everything, always"]
+        ["W0302 with a ceiling of 0 every flush is a flush of everything"]
     );
     assert_eq!(
         with("33 operations, 256 operations here, 0 operations for kernel"),
@@ -92,7 +92,7 @@ fn siblings() {
     let in_what = |last: &str| messages(&toy_with(&looped(last)));
     let differ = |what: &str| {
         ["1", "2"].map(|x| {
-            format!("W0401 `d{x}` differs from `a{x}`, which stands in the same `for`, in {what}")
+            format!("W0401 `d{x}` differs from `a{x}`, which is in the same `for`, in {what}")
         })
     };
     assert_eq!(in_what("after wait; keeps flags, operands;"), [""; 0]);
@@ -104,17 +104,16 @@ fn siblings() {
     assert_eq!(diagnostics[0].primary.text, "keeps nothing");
     assert_eq!(
         in_what("at once; keeps flags, operands;"),
-        differ("when it is done")[..1]
+        differ("when it is finished")[..1]
     );
 }
 
-/// A comment takes a warning away on its line, or below it with other comments between.
+/// A comment removes a warning on its line, or below it with other comments between.
 #[test]
 fn allowed() {
-    let with = |before: &str, behind: &str| {
-        let spare = format!(
-            "    {before}\n    operand spare 64 bits {{ [63:0] va; }} {behind}\n    change"
-        );
+    let with = |before: &str, after: &str| {
+        let spare =
+            format!("    {before}\n    operand spare 64 bits {{ [63:0] va; }} {after}\n    change");
         TOY.replace("    change", &spare)
     };
     assert_eq!(messages(&with("// allow W0201: later", "")), [""; 0]);
@@ -126,7 +125,10 @@ fn allowed() {
     let unused = "W0201 the operand `spare` is never used";
     assert_eq!(
         messages(&with("// allow W0201: later\n", "")),
-        [unused, "W0101 this allows `W0201`, and there is none here"]
+        [
+            unused,
+            "W0101 this allows `W0201`, and there is no such warning here"
+        ]
     );
     assert_eq!(
         messages(&with("", "// allow W0201")),
@@ -144,7 +146,7 @@ fn allowed() {
     }
 }
 
-/// A definition with warnings has an analysis, and says nothing of them beside errors.
+/// A definition with warnings has an analysis; besides errors, warnings are not shown.
 #[test]
 fn warnings_are_no_errors() {
     let spare = "operand spare 64 bits { [63:0] va; }";

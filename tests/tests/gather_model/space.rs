@@ -177,7 +177,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         assert_eq!(table.bits(index), bits);
         let facts = self.mmu.platform().backend();
         let facts = facts.change_facts(self.handle.flags());
-        let through_invalid = facts.output_through_invalid && B::FACTS.changes_plainly;
+        let through_invalid = facts.output_through_invalid && B::FACTS.pte_update.is_store();
         let place = (table.level, table.slot(index).va);
         let steps = if through_invalid { 2 } else { 1 };
         let made = model.made(&vec![place; steps]);
@@ -293,7 +293,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 assert_eq!(self.middle.bits(nth), bits);
                 let facts = self.mmu.platform().backend();
                 let facts = facts.change_facts(self.handle.flags());
-                let breaks = facts.size_through_invalid && B::FACTS.changes_plainly;
+                let breaks = facts.size_through_invalid && B::FACTS.pte_update.is_store();
                 let made = model.made(&vec![at; if breaks { 2 } else { 1 }]);
                 model.owes(subject, &made[0], stale.clone(), Some(Out::Table(number)));
                 model.see();

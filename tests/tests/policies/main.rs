@@ -9,7 +9,9 @@ mod told;
 use std::sync::Arc;
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
-use tlbc_runtime::{AddressSpace, Backend, Current, Level, NewSpace, Shootdown, TagSource, Tags};
+use tlbc_runtime::{
+    AddressSpace, Backend, Current, LazyMm, Level, NewSpace, Shootdown, TagSource, Tags,
+};
 use tlbc_tests::hosted::{Cpus, Host, HostBackend, Hosted};
 use tlbc_tests::tables::Entries;
 
@@ -78,9 +80,9 @@ fn shipped_backends_choose() {
         let facts = B::FACTS;
         (
             facts.shootdown,
-            facts.pages_batched,
-            facts.changes_plainly,
-            facts.lazy_refcounted,
+            facts.pte_update.batches_pages(),
+            facts.pte_update.is_store(),
+            facts.lazy_mm == LazyMm::Refcounted,
         )
     }
     assert_eq!(facts(x86(&[])), (Shootdown::Either, true, true, true));

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use tlbc_backends::{powerpc64, x86_64};
+use tlbc_runtime::TableFree;
 use tlbc_tests::hosted::{Event, HostBackend, Hosted};
 use tlbc_tests::tables::Entries;
 
@@ -50,7 +51,7 @@ fn comes_out_last<Op: PartialEq + std::fmt::Debug>(events: &[Event<Op>], out: &E
 #[test]
 fn tables_wait_for_walkers_in_batches_by_interrupts_or_not_at_all() {
     fn each<B: HostBackend<Op: PartialEq>>(backend: fn() -> B) {
-        assert!(B::FACTS.tables_deferred);
+        assert!(B::FACTS.table_free == TableFree::GracePeriod);
         let events = table_goes(backend(), usize::MAX, true);
         comes_out_last(&events, &Event::Deferred(vec![7]));
         assert_eq!(position(&events, &Event::Freed(7)), None);

@@ -4,7 +4,7 @@ use tlbc_runtime::backend::{Finished, IpiTargets, Root, Started};
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Space};
-use tlbc_runtime::{Backend, Ceiling, Facts, Issue, SpaceFlags, Tags};
+use tlbc_runtime::{Backend, Ceiling, Facts, Issue, SpaceFlags, TableFree, Tags};
 
 /// A backend whose definition would say something else in its policy.
 pub struct Told<B, const DIRECTLY: bool, const ONE: bool>(pub B);
@@ -12,7 +12,11 @@ pub struct Told<B, const DIRECTLY: bool, const ONE: bool>(pub B);
 impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Told<B, DIRECTLY, ONE> {
     type Op = B::Op;
     const FACTS: Facts = Facts {
-        tables_deferred: !DIRECTLY && B::FACTS.tables_deferred,
+        table_free: if DIRECTLY {
+            TableFree::AfterFlush
+        } else {
+            B::FACTS.table_free
+        },
         one_at_a_time: ONE || B::FACTS.one_at_a_time,
         ..B::FACTS
     };

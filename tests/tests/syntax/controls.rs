@@ -1,4 +1,4 @@
-//! Characters that show another text than there is: refused, and never written to a terminal as they are.
+//! Characters that make the text look different from what it is: rejected, and never written to a terminal unescaped.
 
 use tlbc::hidden::{is_hidden, spelt};
 use tlbc::render::{Format, render};
@@ -63,7 +63,10 @@ fn each_is_reported_once_with_its_other_places() {
         places,
         [
             ("the character U+001B is a control character", 0),
-            ("the character U+202E changes how the text is shown", 999),
+            (
+                "the character U+202E changes how the text is displayed",
+                999
+            ),
         ]
     );
     // A file with the line ends of old Macs.

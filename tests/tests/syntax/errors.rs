@@ -1,4 +1,4 @@
-//! Syntax errors within a definition: each is found, and told apart from the next.
+//! Syntax errors within a definition: each is found, and separated from the next.
 
 use crate::{snapshot, within};
 
@@ -34,7 +34,7 @@ fn facts() {
         &[
             "    geometry g { page 4 KB; granul 1; levels { pte 12 leef; pmd; } }",
             "    caches { tlb holds leaf, wlak; one per core; invalid sometimes; stricter dropped by fault; }",
-            "    tag asid { 12; of mashine; values 1-6; from; may be retierd; }",
+            "    tag asid { 12; of mashine; values 1-6; from; may be invalidatd lazily; }",
             "    space user { addresses 48 bits; leaf under; view user tag + 1; walk under any tag; }",
             r#"    barrier isb "isb" { resync on self; completes cpus; gone, drained; }"#,
             "    operand o 64 bits { [63:48 tag; [47:0] va[55-12]; names (num + 1 << 3 pages; start aligned hint; [1:0] level pmd; }",
@@ -42,7 +42,7 @@ fn facts() {
             r#"    load cr3 "mov cr3" { per SDM; drop leaf; }"#,
             "    switch { load cr3; half loaded unsafe; }",
             r#"    erratum e "e" { weakens isb: drained; weakens isb for user not drained; workaround after isb vale1; }"#,
-            "    policy { shootdown ipi; gather pages batched; lazy never; ceiling 5; ceiling 5 operations, 4 pages; }",
+            "    policy { shootdown ipis; gather pages batched; lazy never; ceiling 5; ceiling 5 operations, 4 pages; }",
         ],
     );
 }

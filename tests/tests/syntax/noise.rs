@@ -1,4 +1,4 @@
-//! What nobody wrote by hand: large, deep, cut, changed. It is read in time, and little is said about it.
+//! Random input: large, deep, cut, changed. It is read in time, with few diagnostics.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tlbc::source::Files;
 
 use crate::{parsed, shipped, within};
 
-/// Parses what nobody wrote by hand, in time, and shows what is said about it.
+/// Parses random input in time, and shows the diagnostics about it.
 fn endure(text: &str) -> Vec<String> {
     let start = Instant::now();
     let (files, _, diagnostics) = parsed(text);
@@ -34,7 +34,7 @@ fn large_and_deep_texts_are_refused() {
     let noise = noise(10 << 20);
     assert_eq!(
         endure(&noise),
-        ["E0105 the file has 10485760 bytes, and 4194304 is the most"]
+        ["E0105 the file has 10485760 bytes; the most is 4194304"]
     );
     let too_deep = ["E0105 more than 200 nested braces and parentheses"];
     assert_eq!(endure(&within(&"{".repeat(100_000))), too_deep);

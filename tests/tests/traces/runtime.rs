@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use tlbc::Analysis;
 use tlbc::model::{Config, Known, Model};
 use tlbc::trace::{
-    Becomes, Change, Cleared, DeferredBy, Event, Instruction, Memory, Query, Step, Stretch, Tables,
-    To, Trace, trace,
+    AddressRange, Becomes, Change, DeferredBy, Event, Instruction, Memory, Query, Step, Tables, To,
+    Trace, Unmapped, trace,
 };
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::Entry;
@@ -93,7 +93,10 @@ fn bits_of(to: To, change: &tlbc_runtime::pte::Change) -> (u64, u64) {
             page,
             rights,
             attributes,
-        } => leaf_bits(page, u64::from(rights & 2) * WRITE / 2 | attributes << 6),
+        } => leaf_bits(
+            page,
+            (u64::from(rights & 2) * WRITE / 2) | (attributes << 6),
+        ),
         Entry::Table { table, attributes } => table_bits(table, attributes << 6),
     };
     let (old, new) = (bits(change.old), bits(change.new));
@@ -197,7 +200,7 @@ impl<B: Machine> Made<'_, B> {
             ..Memory::default()
         };
         // With no other CPU in the space the runtime defers where it may, to the end of the gather.
-        let deferrable = B::FACTS.changes_deferrable && !self.others && !self.kernel;
+        let deferrable = B::FACTS.pte_update.is_deferrable() && !self.others && !self.kernel;
         let asked = Change {
             to,
             level,
@@ -255,7 +258,7 @@ impl<B: Machine> Made<'_, B> {
         });
         let context = format!("{}: {to:?} of level {level:?}", trace.request.title);
         assert_eq!(self.flush_lines(), lines, "{context}");
-        if B::FACTS.changes_plainly {
+        if B::FACTS.pte_update.is_store() {
             assert_eq!(*seen.lock().expect("a lock"), stands, "{context}");
         }
         true
@@ -275,7 +278,7 @@ impl<B: Machine> Made<'_, B> {
         addresses.get(self.on.config).map_or(0, |it| it.base)
     }
 
-    /// Neighbouring entries are cleared, and their table is unlinked or not, both ways.
+    /// Neighbouring entries are unmapped, and their table is unlinked or not, both ways.
     fn clear(&self, level: Level, count: u64, tables: Tables) {
         let levels = self.mmu.platform().backend().levels();
         let shift = levels[level.index()].shift;
@@ -285,8 +288,8 @@ impl<B: Machine> Made<'_, B> {
         let whole = tables == Tables::UnlinkedLive;
         let start = self.base() + (3 << reach);
         let bytes = if whole { 1 << reach } else { count << shift };
-        let event = Event::Cleared(Cleared {
-            stretches: vec![Stretch {
+        let event = Event::Unmapped(Unmapped {
+            ranges: vec![AddressRange {
                 extent: Extent::new(start, bytes),
                 levels: vec![level.index()],
             }],
@@ -318,7 +321,7 @@ impl<B: Machine> Made<'_, B> {
         // Instructions that write entries take the address of the table, which the trace cannot know.
         let compared = |lines: Vec<String>| -> Vec<String> {
             let name = |line: &String| line.split(' ').take(3).collect::<Vec<_>>().join(" ");
-            if B::FACTS.changes_plainly {
+            if B::FACTS.pte_update.is_store() {
                 lines
             } else {
                 lines.iter().map(name).collect()
@@ -335,12 +338,12 @@ impl<B: Machine> Made<'_, B> {
     /// A fault that the table does not justify, both ways.
     fn fault(&self, level: Level, shift: u32) {
         let base = self.base();
-        let stretch = Stretch {
+        let range = AddressRange {
             extent: Extent::new(base + (5 << shift), 1 << shift),
             levels: vec![level.index()],
         };
-        let va = stretch.extent.start;
-        let trace = self.trace(Event::Fault(stretch));
+        let va = range.extent.start;
+        let trace = self.trace(Event::Fault(range));
         let fixed = Hosted::on(&self.mmu, 0, || {
             self.mmu.fix_spurious(self.space(), va, level)
         });

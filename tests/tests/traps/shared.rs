@@ -60,9 +60,9 @@ fn trap_17_who_is_interrupted_flushes_first() {
         Shape::Finish(Space::User, Reach::Wide),
         true,
     );
-    assert!(start.interrupt.is_empty() && start.deliver.is_empty());
+    assert!(start.sync_ipis.is_empty() && start.flush_ipis.is_empty());
     assert_eq!(
-        (finish.interrupt.sets, finish.ops.len()),
+        (finish.sync_ipis.sets, finish.ops.len()),
         (1, 1),
         "the set `sme`, after one DSB"
     );
@@ -79,7 +79,7 @@ fn trap_17_who_is_interrupted_flushes_first() {
         Shape::Finish(Space::User, Reach::Here),
         true,
     );
-    assert!(kernel.interrupt.is_empty() && here.interrupt.is_empty());
+    assert!(kernel.sync_ipis.is_empty() && here.sync_ipis.is_empty());
 }
 
 /// Trap 22: the last page of the addresses ends at 2^64, and an address that is not canonical makes

@@ -46,7 +46,8 @@ fn trap_8_a_tag_of_one_cpu_is_not_broadcast() {
     };
     assert!(page(true));
     assert!(!page(false));
-    let told = |global| page_effects(x86(), words, Shape::IpiTargets(Space::User), global).deliver;
+    let told =
+        |global| page_effects(x86(), words, Shape::IpiTargets(Space::User), global).flush_ipis;
     assert!(told(true).is_empty());
     assert_eq!(told(false).agents, Agents::ACTIVE);
 }

@@ -254,9 +254,12 @@ pub fn kernel_entry(_index: usize) -> u64 {
     0
 }
 
-/// The entries of the top table that user code runs on, where that is another one than the kernel's: never here.
-pub fn user_view_entry(_index: usize) -> Option<u64> {
-    None
+/// Whether user code that runs on a view of its own has another top table than the kernel.
+pub const HAS_USER_TOP: bool = false;
+
+/// The entries of that table which do not depend on the space.
+pub fn user_top_entry(_index: usize) -> u64 {
+    0
 }
 
 /// Sends the interrupt of shootdowns.
@@ -363,26 +366,38 @@ pub fn run_user(state: &mut UserState) -> Cause {
 }
 
 /// Calls the kernel, from user code.
+#[expect(
+    clippy::inline_always,
+    reason = "user code can call nothing outside its own pages"
+)]
 #[inline(always)]
 pub fn call(number: u64, values: [u64; 2]) {
     // SAFETY: the kernel changes no register.
     unsafe {
-        asm!("svc #0", in("x0") number, in("x1") values[0], in("x2") values[1], options(nostack))
+        asm!("svc #0", in("x0") number, in("x1") values[0], in("x2") values[1], options(nostack));
     };
 }
 
 /// Loads a word, from user code; where the kernel refuses the access the answer is `refused`.
+#[expect(
+    clippy::inline_always,
+    reason = "user code can call nothing outside its own pages"
+)]
 #[inline(always)]
 pub fn load(address: u64, refused: u64) -> u64 {
     let value;
     // SAFETY: the kernel decides what may be loaded.
     unsafe {
-        asm!("ldr {0}, [{1}]", inout(reg) refused => value, in(reg) address, options(nostack, readonly))
+        asm!("ldr {0}, [{1}]", inout(reg) refused => value, in(reg) address, options(nostack, readonly));
     };
     value
 }
 
 /// Stores a word, from user code, unless the kernel refuses the access.
+#[expect(
+    clippy::inline_always,
+    reason = "user code can call nothing outside its own pages"
+)]
 #[inline(always)]
 pub fn store(address: u64, value: u64) {
     // SAFETY: the kernel decides what may be stored.

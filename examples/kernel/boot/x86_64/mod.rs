@@ -28,7 +28,7 @@ pub const OFFSET: u64 = 0xffff_ffff_8000_0000;
 /// The word that the boot options are in.
 pub const OPTIONS: u64 = 0x0300_0000;
 /// The address from which on the kernel maps what it changes: an entry of every top table, all with the same table below.
-pub const KERNEL_WINDOW: u64 = WINDOW_INDEX as u64 * (1 << 39) | 0xffff_0000_0000_0000;
+pub const KERNEL_WINDOW: u64 = ((WINDOW_INDEX as u64) << 39) | 0xffff_0000_0000_0000;
 
 /// The feature by which user code runs on a view of its own.
 pub const SEPARATE_VIEWS: Config = Config::PTI;
@@ -227,7 +227,7 @@ pub fn exit(code: u32) -> ! {
     loop {
         // SAFETY: the emulator stops.
         unsafe {
-            asm!("out dx, eax", in("dx") 0xf4, in("eax") code, options(nostack, preserves_flags))
+            asm!("out dx, eax", in("dx") 0xf4, in("eax") code, options(nostack, preserves_flags));
         };
     }
 }
@@ -420,13 +420,16 @@ pub fn kernel_entry(index: usize) -> u64 {
     unsafe { (*addr_of!(KERNEL_TOP)).0[index] }
 }
 
-/// The entries of the top table that user code runs on, where that is another one than the kernel's.
-pub fn user_view_entry(index: usize) -> Option<u64> {
-    Some(if index == KERNEL_INDEX {
+/// Whether user code that runs on a view of its own has another top table than the kernel.
+pub const HAS_USER_TOP: bool = true;
+
+/// The entries of that table which do not depend on the space.
+pub fn user_top_entry(index: usize) -> u64 {
+    if index == KERNEL_INDEX {
         physical(addr_of!(USER_VIEW)) | pte::TABLE
     } else {
         0
-    })
+    }
 }
 
 /// Sends the interrupt of shootdowns.
@@ -558,26 +561,38 @@ pub fn run_user(state: &mut UserState) -> Cause {
 }
 
 /// Calls the kernel, from user code.
+#[expect(
+    clippy::inline_always,
+    reason = "user code can call nothing outside its own pages"
+)]
 #[inline(always)]
 pub fn call(number: u64, values: [u64; 2]) {
     // SAFETY: the kernel changes no register.
     unsafe {
-        asm!("int 0x80", in("rdi") number, in("rsi") values[0], in("rdx") values[1], options(nostack))
+        asm!("int 0x80", in("rdi") number, in("rsi") values[0], in("rdx") values[1], options(nostack));
     };
 }
 
 /// Loads a word, from user code; where the kernel refuses the access the answer is `refused`.
+#[expect(
+    clippy::inline_always,
+    reason = "user code can call nothing outside its own pages"
+)]
 #[inline(always)]
 pub fn load(address: u64, refused: u64) -> u64 {
     let value;
     // SAFETY: the kernel decides what may be loaded.
     unsafe {
-        asm!("mov rax, [rdx]", inout("rax") refused => value, in("rdx") address, options(nostack, readonly))
+        asm!("mov rax, [rdx]", inout("rax") refused => value, in("rdx") address, options(nostack, readonly));
     };
     value
 }
 
 /// Stores a word, from user code, unless the kernel refuses the access.
+#[expect(
+    clippy::inline_always,
+    reason = "user code can call nothing outside its own pages"
+)]
 #[inline(always)]
 pub fn store(address: u64, value: u64) {
     // SAFETY: the kernel decides what may be stored.

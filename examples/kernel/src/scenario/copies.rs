@@ -14,11 +14,12 @@ use crate::user::Cpu;
 /// Fewer than there are, so that a round is short.
 const COPIED: u64 = 4;
 
+/// The CPU that runs the children, one after the other.
+const WATCHER: usize = boot::CPUS - 1;
+
 pub fn run(cpu: &mut Cpu, pages: usize) -> Result<(), Error> {
     let children = pages / 1000;
     let parent = process(Contents::Zeros)?;
-    // The last CPU runs the children, one after the other.
-    const WATCHER: usize = boot::CPUS - 1;
     for worker in 1..WATCHER {
         let state = thread(worker, count_up, [WINDOW, COPIED, worker as u64, 100]);
         sched::start(worker, Job::User(parent.clone(), state));
@@ -35,10 +36,11 @@ pub fn run(cpu: &mut Cpu, pages: usize) -> Result<(), Error> {
         sched::start(WATCHER, Job::User(child.clone(), watcher));
         sched::run_once(&parent, &mut state);
         sched::stop(WATCHER);
-        exit(child)?;
+        exit(&child)?;
+        drop(child);
         process::reap();
     }
     (1..WATCHER).for_each(sched::stop);
     cpu.switch(None);
-    exit(parent)
+    exit(&parent)
 }

@@ -48,5 +48,5 @@ pub fn run(cpu: &mut Cpu, pages: usize) -> Result<(), Error> {
     }
     (1..boot::CPUS).for_each(sched::stop);
     cpu.switch(None);
-    exit::exit(process)
+    exit::exit(&process)
 }

@@ -45,7 +45,7 @@ pub fn run(cpu: &mut Cpu, pages: usize) -> Result<(), Error> {
     }
     (1..boot::CPUS).for_each(sched::stop);
     cpu.switch(None);
-    exit::exit(process)
+    exit::exit(&process)
 }
 
 /// Calls a function for each word that programs only store to, of each page that is mapped.

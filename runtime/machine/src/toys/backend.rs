@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use tlbc_runtime::agents::Agents;
+use tlbc_runtime::backend::{LazyMm, PteUpdate, TableFree};
 use tlbc_runtime::level::{LEVELS, Levels};
 use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Entry, Marks, Owner, Slot, Stricter, Was};
 use tlbc_runtime::request::{LevelFacts, LevelTable, Reach, Request, Scope, Space};
@@ -99,14 +100,23 @@ impl<K: Kind> Backend for Toy<K> {
             Shootdown::Broadcast
         },
         strides: Levels::only(Level(0)),
-        pages_batched: !K::WRITES,
-        tables_deferred: true,
-        lazy_refcounted: K::LAZY_REFCOUNTED,
+        pte_update: if K::WRITES {
+            PteUpdate::Instruction {
+                pages_batched: false,
+                deferrable: K::DEFERS,
+            }
+        } else {
+            PteUpdate::Store
+        },
+        table_free: TableFree::GracePeriod,
+        lazy_mm: if K::LAZY_REFCOUNTED {
+            LazyMm::Refcounted
+        } else {
+            LazyMm::Shootdown
+        },
         interrupts_off: K::INTERRUPTS_OFF,
         tag_after_publish: matches!(K::TAGS.global, Some((_, TagSource::Generations))),
         one_at_a_time: false,
-        changes_plainly: !K::WRITES,
-        changes_deferrable: K::DEFERS,
         attach_waits_for_changes: K::WRITES,
         atomics_order_everything: false,
     };
