@@ -141,6 +141,20 @@ fn a_header_names_versions_and_the_flags_that_are_consulted() {
     assert_eq!(header(with), header(toy.to_owned()));
 }
 
+/// Kernel entries are global on some machines only, and what a CPU holds that comes online may be of any tag.
+#[test]
+fn routines_name_what_any_machine_must_invalidate() {
+    let text = &checked_in()["x86_64.rs"];
+    for routine in ["kernel_here_page", "invalidate_all"] {
+        let (before, _) = text.split_once(&format!("fn {routine}<")).unwrap();
+        let (_, required) = before.rsplit_once("/// Must invalidate: ").unwrap();
+        let required = required.replace("\n    /// ", " ");
+        let leaves =
+            "leaf entries under the space's tag, other tags or no tag (global), on this CPU; ";
+        assert!(required.starts_with(leaves), "{routine}: {required}");
+    }
+}
+
 #[test]
 fn branches_of_backends_are_not_empty() {
     for (name, text) in checked_in() {
