@@ -141,6 +141,29 @@ fn a_header_names_versions_and_the_flags_that_are_consulted() {
     assert_eq!(header(with), header(toy.to_owned()));
 }
 
+/// Kernel entries are global on some machines only, and what a CPU holds that comes online may be of any tag.
+#[test]
+fn routines_name_what_any_machine_must_invalidate() {
+    let text = &checked_in()["x86_64.rs"];
+    let required = |routine: &str| {
+        let (before, _) = text.split_once(&format!("fn {routine}<")).unwrap();
+        let (_, required) = before.rsplit_once("/// Must invalidate: ").unwrap();
+        required.replace("\n    /// ", " ")
+    };
+    let any = |kind| {
+        format!("{kind} entries under the space's tag, other tags or no tag (global), on this CPU")
+    };
+    let (page, online) = (required("kernel_here_page"), required("invalidate_all"));
+    assert!(
+        page.contains(&any("leaf")) && !page.contains(&any("walk")),
+        "{page}"
+    );
+    assert!(
+        online.contains(&any("leaf")) && online.contains(&any("walk")),
+        "{online}"
+    );
+}
+
 #[test]
 fn branches_of_backends_are_not_empty() {
     for (name, text) in checked_in() {
