@@ -1,7 +1,7 @@
-//! A device shares the page tables of a process: it is attached before it fills, told of each flush, and detached when it
-//! fills no more.
+//! A device shares the page tables of a process. It is attached before it fills its TLB, invalidated at each flush, and
+//! detached when it fills no more.
 //!
-//! Both CPUs run the process. Only the device's driver can drop what the device keeps.
+//! Both CPUs run the process. Only the device's driver can invalidate what the device keeps.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
-//! exit: the last thread of a process is gone, everything of it is flushed once and comes out; its tag is free when
-//! nobody has its root loaded any more.
+//! exit: the last thread of a process has ended. Everything of it is flushed once and released; its tag is free when no CPU
+//! has its root loaded any more.
 //!
 //! CPU 0 runs the last thread. CPU 1 has the process loaded without using it, for a thread of the kernel.
 

@@ -1,5 +1,5 @@
-//! munmap: entries are cleared under the lock of their table, one flush covers them all, and only behind it pages and
-//! tables come out.
+//! munmap: pages are unmapped with the lock of their table held, one flush covers them all, and pages and tables are released
+//! after it.
 //!
 //! CPUs 0 and 1 run the process. CPU 2 has it loaded without using it, for a thread of the kernel. CPU 3 runs another one.
 

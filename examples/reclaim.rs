@@ -1,5 +1,5 @@
-//! reclaim: pages of several processes lose their entries one by one; the wait for all of them is one, and a page
-//! is free only against that wait.
+//! reclaim: pages of several processes are unmapped one by one; one wait serves them all, and a page is free only against
+//! that wait.
 //!
 //! CPU 0 reclaims, and runs the first process; CPU 1 runs the second.
 

@@ -1,8 +1,8 @@
-//! Diagnostics as text: for people, for editors, for scripts.
+//! The text of diagnostics, for people, editors and scripts.
 //!
-//! In: the sources and what the stages found. Out: a text that ends with a line break, or nothing if
-//! there is nothing to say. Findings come by file and place, each once. A place past the end of its
-//! file is moved to the end.
+//! In: the sources and the diagnostics. Out: a text that ends with a line break; empty without diagnostics.
+//! Holds: findings are sorted by file and place, and each is shown once. A place past the end of its file
+//! is moved to the end.
 
 use crate::diagnostic::{Diagnostic, Label, Severity};
 use crate::hidden::{is_hidden, one_line, spelt};
@@ -20,19 +20,19 @@ use std::fmt::Write;
 /// The longest line in bytes that is shown.
 const MAX_LINE: usize = 400;
 
-/// A form of output.
+/// A format of diagnostics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// The lines of the source with marks, notes and a summary.
     #[default]
     Human,
-    /// One line a finding: `file:line:column: error[E0101]: message`.
+    /// One line for each finding: `file:line:column: error[E0101]: message`.
     Short,
-    /// One JSON object a finding and line.
+    /// One JSON object on a line for each finding.
     Json,
 }
 
-/// Shows `diagnostics`.
+/// Returns the text of `diagnostics`.
 #[must_use]
 pub fn render(files: &Files, diagnostics: &[Diagnostic], format: Format, color: bool) -> String {
     let diagnostics = sorted(diagnostics);
@@ -43,7 +43,7 @@ pub fn render(files: &Files, diagnostics: &[Diagnostic], format: Format, color: 
     }
 }
 
-/// By place, and each once.
+/// Sorts by place and removes duplicates.
 fn sorted(diagnostics: &[Diagnostic]) -> Vec<&Diagnostic> {
     let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
     sorted.sort_by(|a, b| {
@@ -92,7 +92,7 @@ struct Finding<'a> {
     help: Option<&'a str>,
 }
 
-/// Where something stands, and what is said of it.
+/// A place, and the label for it.
 #[derive(Serialize)]
 struct Place<'a> {
     file: &'a str,
@@ -150,7 +150,7 @@ fn human(files: &Files, diagnostics: &[&Diagnostic], color: bool) -> String {
         .iter()
         .map(|(_, file)| without_questions(&file.text))
         .collect();
-    // Where questions stood.
+    // Whether blanks with questions were replaced by spaces.
     let has_blanks = texts.iter().any(|text| matches!(text, Cow::Owned(_)));
     for (name, text) in names.iter().zip(&texts) {
         sources.add(name.as_str(), text.as_ref());
@@ -181,7 +181,7 @@ fn human(files: &Files, diagnostics: &[&Diagnostic], color: bool) -> String {
     out
 }
 
-/// `2 errors, 1 warning`, of what there is.
+/// Returns the counts that are not zero: `2 errors, 1 warning`.
 fn tally(diagnostics: &[&Diagnostic]) -> String {
     let of = |severity: Severity| {
         let count = diagnostics.iter().filter(|d| d.severity() == severity);
@@ -194,7 +194,7 @@ fn tally(diagnostics: &[&Diagnostic]) -> String {
     counts.filter_map(of).collect::<Vec<_>>().join(", ")
 }
 
-/// `1 file`, `2 files`
+/// Returns a count with its noun: `1 file`, `2 files`.
 pub(crate) fn counted(count: usize, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
@@ -247,7 +247,7 @@ fn label(files: &Files, style: codespan::LabelStyle, label: &Label) -> codespan:
     codespan::Label::new(style, file.0 as usize, start..end).with_message(spelt(&label.text))
 }
 
-/// The notes, with the other places first and the help last.
+/// Returns the notes, with the other places first and the help last.
 fn notes(files: &Files, diagnostic: &Diagnostic) -> impl Iterator<Item = String> {
     let help = diagnostic.help.iter().map(|help| format!("help: {help}"));
     let also = also(files, &diagnostic.also).into_iter();
@@ -256,7 +256,7 @@ fn notes(files: &Files, diagnostic: &Diagnostic) -> impl Iterator<Item = String>
         .map(|note| spelt(&note))
 }
 
-/// The lines of other places with the same finding.
+/// Returns a note with the lines of other places with the same finding.
 fn also(files: &Files, places: &[Span]) -> Option<String> {
     const LISTED: usize = 6;
     let mut lines: Vec<usize> = places.iter().map(|&span| files.lines(span).0).collect();
@@ -270,7 +270,7 @@ fn also(files: &Files, places: &[Span]) -> Option<String> {
     (count > 0).then(|| format!("and {count} more, in line{s} {}{rest}", listed.join(", ")))
 }
 
-/// Whether the lines of all labels are short and hold nothing that a terminal obeys.
+/// Returns whether the lines of all labels are short and contain no control characters.
 fn is_showable(files: &Files, diagnostic: &Diagnostic) -> bool {
     diagnostic.labels().all(|label| {
         let text = &files.get(label.span.file).text;
@@ -287,7 +287,7 @@ fn is_showable(files: &Files, diagnostic: &Diagnostic) -> bool {
     })
 }
 
-/// The same facts without the source.
+/// Returns a diagnostic without the lines of the source.
 fn without_snippet(files: &Files, diagnostic: &Diagnostic) -> String {
     let mut out = short(files, diagnostic) + "\n";
     for note in notes(files, diagnostic) {

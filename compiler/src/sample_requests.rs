@@ -8,7 +8,7 @@ use tlbc_runtime::request::{Extent, Space, Tag};
 
 use crate::Analysis;
 use crate::model::{self, Config, Model, Named};
-use crate::trace::{Cleared, Event, Query, Step, Stretch, Tables, Target, Trace, trace};
+use crate::trace::{AddressRange, Event, Query, Step, Tables, Target, Trace, Unmapped, trace};
 
 /// A typical flush request or event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,8 +110,8 @@ impl Sample {
 
     fn event(self, model: &Model, config: Config) -> Event {
         let cleared = |space, tables| {
-            Event::Cleared(Cleared {
-                stretches: vec![Stretch {
+            Event::Unmapped(Unmapped {
+                ranges: vec![AddressRange {
                     extent: page(model, config, space),
                     levels: lowest(model, config).into_iter().collect(),
                 }],

@@ -125,7 +125,7 @@ fn new_writes_one_file_and_overwrites_none() {
     assert_eq!(again.code, Some(2));
     assert_eq!(
         again.stderr,
-        "error: foo.arch is there already, and nothing is overwritten\n"
+        "error: foo.arch exists already and is not overwritten\n"
     );
     assert_eq!(fs::read_to_string(&mine).expect("a file"), "mine");
 

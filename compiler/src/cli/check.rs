@@ -3,13 +3,13 @@
 use super::{Definitions, Denied, Outcome, Trouble};
 use crate::render::counted;
 
-/// Checks definitions and says what is wrong with them
+/// Checks definitions and reports errors and warnings
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   tlbc check                                all definitions in archdefs
   tlbc check foo.arch                       one definition
-  tlbc check --message-format short         one line a finding, for editors
+  tlbc check --message-format short         one line for each finding, for editors
   tlbc check --deny warnings                fails on warnings too, for CI
   generate-foo | tlbc check -               a definition from standard input")]
 pub(super) struct Check {

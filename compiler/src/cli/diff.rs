@@ -6,12 +6,12 @@ use crate::hidden::spelt;
 use similar::TextDiff;
 use std::path::{Path, PathBuf};
 
-/// Shows what `tlbc gen` would change, as a patch that `git apply` takes
+/// Shows what `tlbc gen` would change, as a patch for `git apply`
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exits with 0 if nothing would change, with 1 if something would. The patch names files as git does: from
-the top of the repository, or from here if this is not in one. `git apply` ignores files outside of the
-directory that it runs in, so DIR has to be in the directory that this runs in.
+Exits with 0 if nothing would change, with 1 otherwise. The patch names files relative to the top of the
+repository, or to the current directory if there is no repository. `git apply` ignores files outside of
+the directory that it runs in, so DIR has to be in the current directory.
 
 Examples:
   tlbc diff                                 archdefs against generated/src
@@ -27,7 +27,7 @@ pub(super) struct Diff {
 }
 
 impl Diff {
-    /// `color` is for messages, `in_color` for the patch.
+    /// `color` applies to messages, `in_color` to the patch.
     pub(super) fn run(&self, color: bool, in_color: bool) -> Result<Outcome, Trouble> {
         if !self.out.is_dir() {
             let directory = self.out.display();
@@ -50,7 +50,7 @@ impl Diff {
     }
 }
 
-/// A change as `git apply` takes it; its file is in `directory`.
+/// Returns a change as a patch for `git apply`; its file is in `directory`.
 fn patch(change: &Change, directory: &str) -> String {
     let old = change.old.as_deref().map(String::from_utf8_lossy);
     let file = change.path.file_name().unwrap_or_default();
@@ -77,8 +77,11 @@ fn patch(change: &Change, directory: &str) -> String {
     format!("diff --git a/{path} b/{path}\n{kind}{hunks}")
 }
 
-/// A directory as patches name it: from the top of the repository, or from here if there is none, with a `/` after
-/// each part. One that is not in the directory that the command runs in is refused: `git apply` would do nothing there.
+/// Returns a directory as patches name it: relative to the top of the repository, or to the current directory if there is
+/// none, with a `/` after each part.
+///
+/// # Errors
+/// If it is outside of the current directory: `git apply` would ignore the patch.
 fn in_repository(directory: &Path) -> Result<String, Trouble> {
     let whole = |path: &Path| {
         let refused = |error| Trouble(format!("cannot read {}: {error}", path.display()));
@@ -103,13 +106,13 @@ fn in_repository(directory: &Path) -> Result<String, Trouble> {
         .collect())
 }
 
-/// Whether a directory is the top of a repository, or of a work tree of one.
+/// Returns whether a directory is the top of a repository or of a work tree.
 fn is_top(directory: &Path) -> bool {
     let git = directory.join(".git");
     git.is_file() || git.join("HEAD").exists()
 }
 
-/// A patch with the colours that `git diff` has.
+/// Returns a patch in the colours of `git diff`.
 fn painted(patch: &str) -> String {
     const RESET: &str = "\u{1b}[m";
     let line = |line: &str| {

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 /// Writes a page about an architecture, with a picture
 #[derive(clap::Args)]
 #[command(after_help = "\
-DIR/NAME.md has the facts of the architecture, what follows from them and whether that is stated or
-derived, features, errata with their workarounds, every instruction with its source, and what is issued
-for each kind of request on which machine. DIR/NAME.svg shows the levels of its tables and what each
-instruction reaches. If the definition has an error, nothing is written. Files that would not change
+DIR/NAME.md contains the facts of the architecture, the policies and whether they are stated or derived,
+features, errata with their workarounds, every instruction with its source, and what is issued for each
+kind of request on each machine. DIR/NAME.svg shows the levels of its tables and what each
+instruction invalidates. If the definition has an error, nothing is written. Files that would not change
 are left alone.
 
 Examples:
@@ -24,7 +24,7 @@ pub(super) struct Doc {
     /// The definition, or - for standard input
     file: PathBuf,
 
-    /// Where the files go; made if there is no such directory
+    /// The directory of the files; it is created if necessary
     #[arg(long, value_name = "DIR", default_value = "doc")]
     out: PathBuf,
 

@@ -6,12 +6,12 @@ use crate::codes::{Code, TOY};
 /// What `tlbc trace --format json` prints.
 const TRACE_SCHEMA: &str = include_str!("../../schema/trace.schema.json");
 
-/// Says more about the code of an error or a warning
+/// Explains the code of an error or a warning
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  tlbc explain E0502                        what the rule is, why, and how to mend a definition
-  tlbc explain toy                          the definition that the examples are cut from
+  tlbc explain E0502                        what the rule is, why, and how to correct a definition
+  tlbc explain toy                          the definition that the examples are taken from
   tlbc explain trace-schema                 what `tlbc trace --format json` prints, as a JSON schema
   tlbc explain                              all codes")]
 pub(super) struct Explain {

@@ -5,14 +5,15 @@ use crate::compile::{Compiled, LIB};
 use crate::fs::{self, Change};
 use std::path::{Path, PathBuf};
 
-const HINT: &str = "the same without --check mends this; `tlbc diff` shows it\n";
+const HINT: &str =
+    "`tlbc gen` without --check writes these files; `tlbc diff` shows the differences\n";
 
 /// Generates Rust backends from definitions
 #[derive(clap::Args)]
 #[command(after_help = "\
-If every PATH is a directory, DIR is made to hold what they define and no more: a module for each
-definition, lib.rs with all modules, and files that tlbc generated for definitions that are no more
-are deleted. If a PATH is a file or -, only the modules of the definitions are written.
+If every PATH is a directory, DIR gets a module for each definition and lib.rs with all modules, and
+generated files whose definition no longer exists are deleted. If a PATH is a file or -, only the
+modules of the definitions are written.
 
 If any definition has an error, nothing is written. Files that would not change are left alone.
 
@@ -24,7 +25,7 @@ pub(super) struct Generate {
     #[command(flatten)]
     definitions: Definitions,
 
-    /// Where the files go; made if there is no such directory
+    /// The directory of the generated files; it is created if necessary
     #[arg(long, value_name = "DIR", default_value = "generated/src")]
     out: PathBuf,
 
@@ -65,7 +66,7 @@ impl Generate {
     }
 }
 
-/// What must change in `directory`.
+/// Returns the changes that `directory` needs.
 pub(super) fn changes(
     definitions: &Definitions,
     compiled: Compiled,

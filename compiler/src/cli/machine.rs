@@ -5,32 +5,32 @@ use super::{Trouble, unknown};
 use crate::model::{Config, Model, Named, Var};
 use crate::sample_requests::with_all_features;
 
-/// The word for everything that can be on.
+/// The word for all features, or all errata.
 const ALL: &str = "all";
 
 /// The machine
 #[derive(clap::Args)]
 #[command(next_help_heading = "The machine")]
 pub(super) struct Machine {
-    /// Features that it has, such as a,b; none if empty; `all` turns on all others that can be on as well
+    /// Its features, such as a,b; none if empty; `all` adds all others that can be on together with them
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     features: Vec<String>,
 
-    /// Errata that it has, such as a,b; or `all`
+    /// Its errata, such as a,b; or `all`
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     errata: Vec<String>,
 
-    /// Its page size, by the name of the geometry; the first of the definition unless given
+    /// Its page size, by the name of the geometry [default: the first of the definition]
     #[arg(long, value_name = "NAME")]
     geometry: Option<String>,
 
-    /// A limit that it reads at boot, such as pages=8; the least possible unless given
+    /// A limit that it reads at boot, such as pages=8 [default: the least possible]
     #[arg(long, value_name = "NAME=N", value_delimiter = ',')]
     limit: Vec<String>,
 }
 
 impl Machine {
-    /// The configuration that the options describe.
+    /// Returns the configuration that the options describe.
     pub(super) fn config(&self, model: &Model) -> Result<Config, Trouble> {
         let mut config = Config::default();
         if let Some(name) = &self.geometry {
@@ -57,7 +57,7 @@ impl Machine {
         Ok(config)
     }
 
-    /// The limits, by index.
+    /// Returns the limits, by index.
     pub(super) fn limits(&self, model: &Model) -> Result<Vec<u64>, Trouble> {
         let mut limits: Vec<u64> = model.limits.iter().map(|limit| limit.least).collect();
         for given in self.limit.iter().filter(|given| !given.is_empty()) {
@@ -79,12 +79,12 @@ impl Machine {
     }
 }
 
-/// The names of a list, which may be empty.
+/// Returns the names of a list, which may be empty.
 fn named(list: &[String]) -> impl Iterator<Item = &String> {
     list.iter().filter(|name| !name.is_empty() && *name != ALL)
 }
 
-/// The index of a name.
+/// Returns the index of a name.
 pub(super) fn find<'a>(
     what: &str,
     name: &str,
@@ -95,7 +95,7 @@ pub(super) fn find<'a>(
     found.ok_or_else(|| unknown(what, name, &known))
 }
 
-/// Which features lack what.
+/// Returns the error for features whose conditions do not hold.
 fn impossible(model: &Model, config: Config) -> Trouble {
     let mut lines = vec!["no machine has this set of features:".to_owned()];
     for (index, feature) in model.features.iter().enumerate() {

@@ -7,14 +7,14 @@ use clap::ValueEnum;
 /// Compares architectures side by side
 #[derive(clap::Args)]
 #[command(after_help = "\
-One column an architecture, one row a question: what may be cached, what each instruction drops,
-where, and when that is done, how other CPUs are reached, what is issued for a few requests, features
-and errata. Policies say whether the definition states them or they are derived. Where a cell has
-several alternatives, each with a condition, the last whose condition holds counts. What is issued is
-shown for a machine without a feature and for one with most: with each that goes with those before it,
-as `tlbc trace --features all` has it; `tlbc doc` has all machines.
+There is a column for each architecture, and a row for each question: what may be cached, what each
+instruction drops, where, and when that is complete, how other CPUs are reached, what is issued for
+sample requests, features and errata. Policies are marked as stated or derived. If a cell has several
+alternatives with conditions, the last one whose condition holds applies. What is issued is shown for a
+machine without features and for one with as many as `tlbc trace --features all` turns on; `tlbc doc`
+shows all machines.
 
---brief keeps the rows that a newcomer asks for first, as one table.
+--brief shows only the most important rows, as one table.
 
 Examples:
   tlbc matrix                               all definitions in archdefs, for a terminal
@@ -30,7 +30,7 @@ pub(super) struct Matrix {
     #[arg(long, value_enum, default_value_t = MatrixFormat::Text)]
     format: MatrixFormat,
 
-    /// Only what a newcomer asks first
+    /// Only the most important rows
     #[arg(long)]
     brief: bool,
 

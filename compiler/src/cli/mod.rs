@@ -1,8 +1,8 @@
 //! The command line.
 //!
-//! In: arguments. Out: results on stdout, findings on stderr, and an exit code: 0 all is good,
-//! 1 findings or differences, 2 trouble. Commands print nothing themselves; they return an
-//! `Outcome` or a `Trouble`, and [`main`] shows it.
+//! In: arguments. Out: results on stdout, findings on stderr, and an exit code: 0 success, 1 findings
+//! or differences, 2 trouble. Commands print nothing themselves; they return an `Outcome` or a
+//! `Trouble`, and [`main`] prints it.
 
 mod check;
 mod diff;
@@ -31,13 +31,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Where definitions are unless a path is given.
+/// The default directory of definitions.
 const DEFAULT: &str = "archdefs";
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  all is good
-  1  the definitions have errors, or warnings that are denied, or files differ from what they should be
+  0  success
+  1  the definitions have errors, or warnings that are denied, or generated files are not up to date
   2  trouble: wrong usage, a file that cannot be read or written, a bug in tlbc
 
 Results go to stdout, findings and trouble to stderr. With --message-format json each line on stderr is one JSON
@@ -47,7 +47,7 @@ object; trouble, which has no place in a definition, has the code null.";
 #[derive(Parser)]
 #[command(name = "tlbc", version, after_help = EXIT_CODES, arg_required_else_help = true)]
 struct Cli {
-    /// Colour in messages and patches; `auto` looks at the terminal and at `NO_COLOR`
+    /// Colour in messages and patches; `auto`: on a terminal, unless `NO_COLOR` is set
     #[arg(long, value_enum, default_value_t = Color::Auto, global = true, value_name = "WHEN")]
     color: Color,
 
@@ -85,7 +85,7 @@ impl Color {
     }
 }
 
-/// How findings are shown.
+/// The format of findings.
 #[derive(Args)]
 struct Messages {
     /// Findings for people, as `file:line:column: ...` lines for editors, or as JSON lines
@@ -111,7 +111,7 @@ impl Messages {
     }
 }
 
-/// Definitions to compile, and how to say what is wrong with them.
+/// Definitions to compile, and the format of findings.
 #[derive(Args)]
 struct Definitions {
     /// Definitions: files, directories (all *.arch files in them), or - for standard input
@@ -143,12 +143,12 @@ impl Definitions {
         Ok(compile::planned(self.read()?))
     }
 
-    /// Whether only directories are named, so that what they define is all there should be.
+    /// Returns whether all paths are directories, so that generated files without a definition are stale.
     fn are_whole(&self) -> bool {
         self.paths.iter().all(|path| path.is_dir())
     }
 
-    /// Why definitions are refused.
+    /// Returns the findings because of which definitions are refused.
     fn findings(&self, compiled: &Compiled, color: bool) -> Outcome {
         let mut shown = self.shown(compiled, color);
         let for_people = matches!(self.messages.message_format, Format::Human);
@@ -164,7 +164,7 @@ impl Definitions {
     }
 }
 
-/// What is an error besides errors.
+/// Which findings besides errors make a command fail.
 #[derive(Args)]
 struct Denied {
     /// Exit with 1 if there are warnings, and write nothing
@@ -178,7 +178,7 @@ enum Deny {
 }
 
 impl Denied {
-    /// Whether these definitions are refused.
+    /// Returns whether these definitions are refused.
     fn refuses(&self, compiled: &Compiled) -> bool {
         let denied = self.deny.is_some() && !compiled.diagnostics.is_empty();
         denied || compiled.has_errors()
@@ -186,7 +186,7 @@ impl Denied {
 }
 
 impl Outcome {
-    /// The same, and warnings if there are any.
+    /// Adds warnings, if there are any.
     fn warned(self, warnings: String) -> Self {
         if warnings.is_empty() {
             return self;
@@ -195,21 +195,21 @@ impl Outcome {
     }
 }
 
-/// What a command has to say if nothing stood in its way.
+/// The result of a command that could be carried out.
 enum Outcome {
     /// Results.
     Good(String),
-    /// What differs, which is also a result, and what to do about it.
+    /// Differences, and a hint what to do about them.
     Different(String, &'static str),
-    /// The same in colour, with nothing else in it that a terminal obeys.
+    /// Differences in colour, without other control characters.
     Painted(String),
-    /// Warnings, beside the rest.
+    /// Warnings, and the rest.
     Warned(String, Box<Outcome>),
-    /// What is wrong with the definitions.
+    /// Findings because of which the definitions are refused.
     Findings(String),
 }
 
-/// What stood in the way: a sentence, and perhaps lines that help.
+/// Why a command could not be carried out: a sentence, and lines of details.
 struct Trouble(String);
 
 impl From<FileError> for Trouble {
@@ -218,7 +218,7 @@ impl From<FileError> for Trouble {
     }
 }
 
-/// A name that is none of the `known` ones.
+/// Returns the error for a name that is not among the `known` ones.
 fn unknown(what: &str, name: &str, known: &[&str]) -> Trouble {
     let meant = nearest(name, known.iter().copied())
         .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
@@ -237,7 +237,7 @@ pub fn main() -> ExitCode {
     caught(|| {
         let cli = match Cli::try_parse() {
             Ok(cli) => cli,
-            // What was asked for, as `--help` is.
+            // `--help` or `--version`.
             Err(answer) if !answer.use_stderr() => {
                 let printed = answer.print().and_then(|()| io::stdout().flush());
                 return written(printed, 0, said);
@@ -262,13 +262,13 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// Prints, and says what to exit with.
+/// Prints the result of a command and returns the exit code.
 fn show(mut result: Result<Outcome, Trouble>, said: Said) -> ExitCode {
     if let Ok(Outcome::Warned(warnings, rest)) = result {
         said::complain(warnings);
         result = Ok(*rest);
     }
-    // Names of files, and of what the arguments name, may hold anything.
+    // Names of files and names in arguments may contain control characters.
     let (results, code) = match result {
         Ok(Outcome::Good(results)) => (spelt(&results), 0),
         Ok(Outcome::Different(results, hint)) => {
@@ -290,10 +290,10 @@ fn show(mut result: Result<Outcome, Trouble>, said: Said) -> ExitCode {
     written(printed.and_then(|()| stdout.flush()), code, said)
 }
 
-/// What to exit with after results were printed.
+/// Returns the exit code after results were printed.
 fn written(printed: io::Result<()>, code: u8, said: Said) -> ExitCode {
     match printed {
-        // A reader that has seen enough, such as `head`, is no trouble.
+        // A reader such as `head` may close the pipe early.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             said.trouble(&format!("cannot write to stdout: {error}"));
             ExitCode::from(2)
@@ -302,13 +302,13 @@ fn written(printed: io::Result<()>, code: u8, said: Said) -> ExitCode {
     }
 }
 
-/// Turns a panic, whose own message has been printed by then, into an exit code and a request.
+/// Turns a panic, whose own message has been printed already, into an exit code and a request for a report.
 fn caught(run: impl FnOnce() -> ExitCode) -> ExitCode {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
         let version = env!("CARGO_PKG_VERSION");
         let arguments: Vec<_> = std::env::args_os().skip(1).collect();
         said::complain(format_args!(
-            "\nerror: this is a bug in tlbc, not in what you gave it\n  \
+            "\nerror: this is a bug in tlbc, not in its input\n  \
              please report it, with the lines above, the definitions, and this:\n  \
              tlbc {version}, arguments {arguments:?}\n"
         ));

@@ -6,24 +6,23 @@ use crate::fs::{self, FileError};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-/// A definition whose every answer is a blank, the first of them its name.
+/// A definition with blanks instead of facts; the first blank is its name.
 const TEMPLATE: &str = include_str!("../../explain/new.arch");
 
-/// Writes a definition to fill in: every question of the language, and blanks for the answers
+/// Writes a definition to fill in: a blank for every fact, with the question beside it
 #[derive(clap::Args)]
 #[command(after_help = "\
-A blank is written ???, and what is asked stands beside it. `tlbc check` lists the blanks that are left.
-Nothing is overwritten.
+A blank is written ???. `tlbc check` lists the blanks that are left. No file is overwritten.
 
 Examples:
   tlbc new foo                              foo.arch
   tlbc new foo --out archdefs               archdefs/foo.arch, if there is such a directory
   tlbc new foo --out -                      to standard output")]
 pub(super) struct New {
-    /// The name of the architecture, which is also that of the module that will be generated
+    /// The name of the architecture and of its generated module
     name: String,
 
-    /// The file, or a directory for NAME.arch, or - for standard output; NAME.arch unless given
+    /// The file, or a directory for NAME.arch, or - for standard output [default: NAME.arch]
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
 }
@@ -42,9 +41,7 @@ impl New {
         fs::create(&path, &text).map_err(|refused| match refused {
             FileError::Io { error, .. } if error.kind() == ErrorKind::AlreadyExists => {
                 let path = path.display();
-                Trouble(format!(
-                    "{path} is there already, and nothing is overwritten"
-                ))
+                Trouble(format!("{path} exists already and is not overwritten"))
             }
             refused => refused.into(),
         })?;
@@ -55,12 +52,12 @@ impl New {
     }
 }
 
-/// The definition to fill in.
+/// Returns the definition to fill in.
 fn definition(name: &str) -> String {
     TEMPLATE.replacen("arch ??? {", &format!("arch {name} {{"), 1)
 }
 
-/// Refuses what no architecture can be called.
+/// Checks that an architecture can have this name.
 fn check_name(name: &str) -> Result<(), Trouble> {
     let is_start = |c: char| c.is_ascii_lowercase() || c == '_';
     let is_part = |c: char| is_start(c) || c.is_ascii_digit();

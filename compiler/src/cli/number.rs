@@ -2,7 +2,7 @@
 
 use tlbc_runtime::request::Extent;
 
-/// A number, decimal or behind `0x` or `0b`, with `_` between digits.
+/// Parses a number: decimal, or with the prefix `0x` or `0b`, with `_` between digits.
 pub(super) fn number(text: &str) -> Result<u128, String> {
     let (digits, radix) = match text.get(..2) {
         Some("0x" | "0X") => (&text[2..], 16),
@@ -19,21 +19,21 @@ pub(super) fn number(text: &str) -> Result<u128, String> {
     u128::from_str_radix(&plain, radix).map_err(|_| format!("{text} is far too large"))
 }
 
-/// A tag.
+/// Parses a tag.
 pub(super) fn tag(text: &str) -> Result<u64, String> {
     u64::try_from(number(text)?).map_err(|_| "a tag has at most 64 bits".to_owned())
 }
 
-/// Addresses, and perhaps the level of their entries.
+/// Addresses, with the level of their entries if one is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     /// The addresses.
     pub extent: Extent,
-    /// The level, if it is named.
+    /// The name of the level.
     pub level: Option<String>,
 }
 
-/// `START..END` or `START..END@LEVEL`.
+/// Parses `START..END` or `START..END@LEVEL`.
 pub(super) fn place(text: &str) -> Result<Place, String> {
     let (addresses, level) = match text.split_once('@') {
         Some((_, "")) => return Err("the level is missing after the @".to_owned()),
@@ -46,15 +46,13 @@ pub(super) fn place(text: &str) -> Result<Place, String> {
     })
 }
 
-/// `START..END`, the end not included.
+/// Parses `START..END`; the end is not included.
 fn range(text: &str) -> Result<Extent, String> {
     let Some((start, end)) = text.split_once("..") else {
         return Err("write START..END, such as 0x1000..0x3000".to_owned());
     };
     if end.starts_with('=') {
-        return Err(
-            "the end of a range is the first address behind it; leave out the =".to_owned(),
-        );
+        return Err("the end of a range is the first address after it; leave out the =".to_owned());
     }
     let (start, end) = (number(start)?, number(end)?);
     if end > 1 << 64 {
@@ -63,7 +61,7 @@ fn range(text: &str) -> Result<Extent, String> {
         ));
     }
     if start == end {
-        return Err("the range is empty: its end is the first address behind it".to_owned());
+        return Err("the range is empty: its end is the first address after it".to_owned());
     }
     if start > end {
         return Err(format!(

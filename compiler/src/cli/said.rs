@@ -1,8 +1,8 @@
-//! What is written to stderr besides findings.
+//! Messages on stderr besides findings.
 //!
 //! In: trouble, hints and errors of usage. Out: text for people, or one JSON object on a line where `--message-format json` is
-//! among the arguments. Holds: with it, every line on stderr is an object, whichever way a command ends; only a bug in
-//! tlbc is reported otherwise.
+//! among the arguments. Holds: with it, every line on stderr is an object, however a command ends, except for the
+//! report of a bug in tlbc.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::hidden::{is_hidden, spelt};
 use crate::json;
 
-/// The form in which it is written.
+/// The format of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Said {
     /// Text.
@@ -22,7 +22,7 @@ pub(super) enum Said {
     Json,
 }
 
-/// A message that has no place in a definition, with the members of a finding that it has.
+/// A message without a place in a definition: those members of a finding that apply.
 #[derive(Serialize)]
 struct Object<'a> {
     code: Option<&'static str>,
@@ -32,7 +32,7 @@ struct Object<'a> {
 }
 
 impl Said {
-    /// The form that arguments ask for, which may be wrong otherwise.
+    /// Returns the format that the arguments ask for, even if other arguments are wrong.
     pub(super) fn of(arguments: impl Iterator<Item = OsString>) -> Self {
         let mut arguments = arguments.take_while(|argument| argument != "--");
         while let Some(argument) = arguments.next() {
@@ -51,7 +51,7 @@ impl Said {
         Self::Text
     }
 
-    /// Says what stood in the way: a sentence, and perhaps lines that help.
+    /// Writes an error: a sentence, and lines of details.
     pub(super) fn trouble(self, text: &str) {
         match self {
             Self::Text => complain(format_args!("error: {}\n", spelt(text))),
@@ -59,7 +59,7 @@ impl Said {
         }
     }
 
-    /// Says what to do next.
+    /// Writes a hint.
     pub(super) fn hint(self, text: &str) {
         match self {
             Self::Text => complain(text),
@@ -67,13 +67,13 @@ impl Said {
         }
     }
 
-    /// Says what is wrong with the arguments.
+    /// Writes an error of usage.
     pub(super) fn usage(self, error: &clap::Error) {
         let text = error.render().to_string();
         match self {
             Self::Json => object("error", text.strip_prefix("error: ").unwrap_or(&text)),
             Self::Text if text.contains(is_hidden) => complain(spelt(&text)),
-            // In colour, where the terminal shows it.
+            // In colour on a terminal.
             Self::Text => {
                 let _ = error.print();
             }
@@ -81,7 +81,7 @@ impl Said {
     }
 }
 
-/// Writes a message as an object, its first line apart from the others.
+/// Writes a message as an object: its first line as the message, the others as notes.
 fn object(severity: &'static str, text: &str) {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let object = Object {
@@ -93,7 +93,7 @@ fn object(severity: &'static str, text: &str) {
     complain(format_args!("{}\n", json::text(&object)));
 }
 
-/// Writes to stderr. If that fails there is nowhere to say so.
+/// Writes to stderr. A failure cannot be reported and is ignored.
 pub(super) fn complain(message: impl Display) {
     let _ = write!(io::stderr(), "{message}");
 }

@@ -177,16 +177,16 @@ impl Emit<'_> {
         let of_space = self.of_space().map(|mask| {
             let mask = hex(u64::from(mask));
             quote! {
-                /// The flags that hold of a space and not of the machine.
+                /// The flags that each space has for itself.
                 pub const OF_SPACE: SpaceFlags = SpaceFlags(#mask);
 
-                /// Those of its flags that hold of a space and not of the machine.
+                /// Returns the flags that each space has for itself.
                 #[must_use]
                 pub const fn space_flags(self) -> SpaceFlags {
                     SpaceFlags(self.0).and(Self::OF_SPACE)
                 }
 
-                /// The configuration in which a space with these flags is flushed.
+                /// Returns the configuration for flushes of a space with these flags.
                 #[must_use]
                 #[inline(always)]
                 pub const fn of_space(self, flags: SpaceFlags) -> Self {
@@ -197,31 +197,31 @@ impl Emit<'_> {
         quote! {
             #registers
 
-            /// What a machine has: features, errata and page size, in one word.
+            /// The features, errata and page size of a machine, in one word.
             #[derive(Debug, Clone, Copy, PartialEq, Eq)]
             #[repr(transparent)]
             pub struct Config(u32);
 
             impl Config {
-                /// No feature, no erratum, the first page size of the definition.
+                /// No feature, no erratum, and the first page size of the definition.
                 pub const NONE: Self = Self(0);
                 #(#consts)*
                 /// Every flag by its name in the definition.
                 pub const NAMES: [(&'static str, Self); #count] = [#(#names),*];
 
-                /// With another flag.
+                /// Returns the configuration with another flag set.
                 #[must_use]
                 pub const fn with(self, flag: Self) -> Self {
                     Self(self.0 | flag.0)
                 }
 
-                /// The flags, to be kept in a word.
+                /// Returns the flags as a word.
                 #[must_use]
                 pub const fn bits(self) -> u32 {
                     self.0
                 }
 
-                /// The flags that were kept in a word. Bits that are no flag are left out.
+                /// Returns the configuration of a word of flags. Unknown bits are ignored.
                 #[must_use]
                 #[inline(always)]
                 pub const fn from_bits(bits: u32) -> Self {
@@ -230,7 +230,7 @@ impl Emit<'_> {
 
                 #found
 
-                /// Whether a flag is set.
+                /// Returns whether a flag is set.
                 #[must_use]
                 #[inline(always)]
                 pub const fn has(self, flag: Self) -> bool {
@@ -239,7 +239,7 @@ impl Emit<'_> {
 
                 #of_space
 
-                /// Whether a machine can be like this: every feature and erratum has what it needs.
+                /// Returns whether such a machine exists: every feature and erratum has what it needs.
                 #[must_use]
                 pub const fn is_possible(self) -> bool {
                     #needs
@@ -264,7 +264,7 @@ impl Emit<'_> {
             let note = if (0..index).all(always) {
                 ""
             } else {
-                " Its number does not depend on which of the levels below it exist."
+                " It has the same number where levels below it do not exist."
             };
             let index = Literal::usize_unsuffixed(index);
             let text = doc(&format!("The level `{}`.{note}", level.name));
@@ -281,7 +281,7 @@ impl Emit<'_> {
         );
         let shift = rest.mentions("shift_of").then(|| {
             quote! {
-                /// log2 of the bytes that an entry of a level reaches; 0 where there is no such level.
+                /// Returns log2 of the bytes that an entry of a level maps; 0 if the level does not exist.
                 #[inline(always)]
                 const fn shift_of(c: Config, level: Level) -> u32 { #shift }
             }
@@ -297,7 +297,7 @@ impl Emit<'_> {
                 &quote!(None),
             );
             quote! {
-                /// The number that stands for a level in operands, where it has one.
+                /// Returns the number of a level in operands, if it has one.
                 #[inline(always)]
                 const fn hint_of(c: Config, level: Level) -> Option<u64> { #body }
             }
@@ -305,7 +305,7 @@ impl Emit<'_> {
         let granule = rest.mentions("granule").then(|| {
             let body = self.by_geometry(|g| unsuffixed(g.granule.map_or(0, |at| at.value)));
             quote! {
-                /// The number that stands for the page size in operands.
+                /// Returns the number of the page size in operands.
                 #[inline(always)]
                 const fn granule(c: Config) -> u64 { #body }
             }
@@ -313,7 +313,7 @@ impl Emit<'_> {
         let page = rest.mentions("page_shift").then(|| {
             let body = self.by_geometry(|g| unsuffixed(u64::from(g.page_shift)));
             quote! {
-                /// log2 of the page size.
+                /// Returns log2 of the page size.
                 #[inline(always)]
                 const fn page_shift(c: Config) -> u32 { #body }
             }
@@ -322,7 +322,7 @@ impl Emit<'_> {
         quote! {
             #(#names)*
 
-            /// The levels of a configuration.
+            /// Returns the levels of a configuration.
             #[inline]
             const fn level_table(c: Config) -> &'static LevelTable { #table }
 

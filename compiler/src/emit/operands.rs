@@ -80,11 +80,7 @@ impl Emit<'_> {
                 let of: TokenStream = of.parse().unwrap_or_default();
                 quote!(#name: #of)
             });
-            let text = doc(&format!(
-                "Operand `{}`: {}.",
-                it.named.name,
-                self.place(it.span)
-            ));
+            let text = doc(&format!("Encodes operand `{}`.", it.named.name));
             let units = it.names.as_ref().filter(|_| is_used(&self.names.units(operand)));
             let units = units.map(|names| {
                 let (base, step, scales) = (
@@ -93,8 +89,8 @@ impl Emit<'_> {
                     Literal::u32_unsuffixed(names.scales),
                 );
                 let most = Literal::u64_unsuffixed(names.most_num + 1);
-                let (name, place) = (self.names.units(operand), self.place(names.span));
-                let text = doc(&format!("What operand `{}` can name: {place}.", it.named.name));
+                let name = self.names.units(operand);
+                let text = doc(&format!("The lengths of runs that operand `{}` encodes.", it.named.name));
                 quote! {
                     #text
                     const #name: Units = Units { base: #base, step: #step, scales: #scales, most: #most };

@@ -21,7 +21,7 @@ impl Emit<'_> {
         let feature = &self.model.features[index];
         let from = match &feature.from {
             Some(from) => format!("Read from {}.", read_from(from)),
-            None => "Read from no register: the kernel sets it.".to_owned(),
+            None => "Not read from a register: the kernel sets it.".to_owned(),
         };
         let concerns = |setup: &&Setup| {
             let conds = setup.conds();
@@ -54,7 +54,7 @@ impl Emit<'_> {
         let mut registers: Vec<(&str, Vec<&str>)> = Vec::new();
         for (register, named) in features.chain(limits) {
             match registers.iter_mut().find(|(of, _)| of == register) {
-                Some((_, told)) => told.push(&named.name),
+                Some((_, names)) => names.push(&named.name),
                 None => registers.push((register, vec![&named.name])),
             }
         }
@@ -67,17 +67,17 @@ impl Emit<'_> {
         if registers.is_empty() {
             return quote!();
         }
-        let fields = registers.iter().map(|(register, told)| {
-            let told: Vec<String> = told.iter().map(|it| format!("`{it}`")).collect();
-            let text = format!("`{register}`, which tells {}.", joined(&told, "and"));
+        let fields = registers.iter().map(|(register, names)| {
+            let names: Vec<String> = names.iter().map(|it| format!("`{it}`")).collect();
+            let text = format!("`{register}`, which has {}.", joined(&names, "and"));
             let (text, name) = (doc(&text), self.names.register(register));
             quote!(#text pub #name: u64)
         });
         let limits = self.found_limits();
         quote! {
-            /// The values of the registers that tell the features and limits of a CPU.
+            /// The values of the registers from which the features and limits of a CPU are read.
             ///
-            /// A register that the CPU does not have is 0. One of fewer than 64 bits has zeros above.
+            /// A register that the CPU does not have is 0. A register of fewer than 64 bits is zero-extended.
             #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
             pub struct Registers { #(#fields),* }
 
@@ -100,9 +100,9 @@ impl Emit<'_> {
         let functions = self.read_limits().map(|(index, from)| {
             let name = self.names.limit(index);
             let text = doc(&format!(
-                "{}, from {}.\n\nThe limit of a machine is the least of its CPUs.",
-                self.model.limits[index].named.text,
-                limit_from(from)
+                "Returns the limit from {}: {}.\n\nThe limit of a machine is the smallest of its CPUs.",
+                limit_from(from),
+                self.model.limits[index].named.text
             ));
             let (word, mask) = (
                 self.bits_of(&quote!(self), &from.register, &from.bits),
@@ -136,13 +136,13 @@ impl Emit<'_> {
             quote!(self.0 & other.0 | (self.0 | other.0) & !#features)
         };
         quote! {
-            /// Without a flag.
+            /// Returns the configuration with a flag cleared.
             #[must_use]
             pub const fn without(self, flag: Self) -> Self {
                 Self(self.0 & !flag.0)
             }
 
-            /// What holds of two CPUs together: the features of both, the errata of either.
+            /// Returns the configuration for two CPUs together: the features of both, the errata of either.
             #[must_use]
             pub const fn least(self, other: Self) -> Self {
                 Self(#least)
@@ -187,17 +187,17 @@ impl Emit<'_> {
             quote!()
         } else {
             let text = format!(
-                "No register tells {}: the kernel adds these with [`with`](Self::with).",
+                "No register has {}: the kernel adds these with [`with`](Self::with).",
                 joined(&left, "or")
             );
             let lines = wrap(&text).into_iter().map(|line| format!(" {line}"));
             quote!(#[doc = ""] #(#[doc = #lines])*)
         };
         quote! {
-            /// The features that the registers of one CPU tell.
+            /// Returns the features of one CPU, read from its registers.
             ///
-            /// A machine has the features that all its CPUs have: see [`least`](Self::least). Once all
-            /// flags are known, [`settled`](Self::settled) takes out what cannot be used.
+            /// A machine has the features that all its CPUs have: see [`least`](Self::least). When all
+            /// flags are set, [`settled`](Self::settled) clears those that cannot be used.
             #left
             #[must_use]
             pub const fn from_registers(registers: &Registers) -> Self {
@@ -234,7 +234,7 @@ impl Emit<'_> {
             quote!(let mut config = self; #(#steps)* config)
         };
         quote! {
-            /// Without the features that need another which is not set, or exclude one which is.
+            /// Returns the configuration without features whose needs are not met.
             #[must_use]
             pub const fn settled(self) -> Self { #body }
         }
@@ -274,7 +274,7 @@ impl Emit<'_> {
         }
         quote! {
             /// # Setup
-            /// Every CPU is set up as follows before the first flush and for as long as it runs:
+            /// Every CPU is set up as follows before its first flush and while it runs:
             #[doc = ""]
             #(#[doc = #lines])*
             #[doc = ""]

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 use tlbc_facts::cells::Cells;
-use tlbc_facts::clause::{RunUnit, TagSelector};
+use tlbc_facts::clause::RunUnit;
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::Reach;
 
@@ -151,16 +151,12 @@ impl Chooser {
     /// The least set of means that drops everything a CPU may hold, whoever's it is.
     pub fn choose_any(&mut self, context: &PlanContext<'_>) -> Option<Rc<Choice>> {
         let mark = context.machine.mark();
-        let whose = TagSelector {
-            this: true,
-            other: context.has_tag(true) || context.has_tag(false),
-            global: context.may_hold_globals(),
-        };
+        let tags = context.every_class();
         let kinds = [Kind::Leaf, Kind::Walk, Kind::Root, Kind::Negative].into_iter();
         let cells = kinds
             .filter(|kind| held(context, *kind))
             .fold(Cells::NONE, |all, kind| {
-                all.union(&context.cells(kind, Levels::ALL, whose, context.agents()))
+                all.union(&context.cells(kind, Levels::ALL, tags, context.agents()))
             });
         let cells = vec![cells; context.views().len()];
         [false, true].into_iter().find_map(|widened| {

@@ -130,6 +130,15 @@ impl<'m> PlanContext<'m> {
         })
     }
 
+    /// Returns the tag classes of all entries that this CPU may hold.
+    pub fn every_class(&self) -> TagSelector {
+        TagSelector {
+            this: true,
+            other: self.has_tag(true) || self.has_tag(false),
+            global: self.may_hold_globals(),
+        }
+    }
+
     /// The tag classes that entries of the space have.
     pub fn classes(&self, kind: Kind) -> TagSelector {
         let space = self.model.space(self.space);

@@ -291,10 +291,7 @@ impl<'m> PlanBuilder<'m, '_> {
                 continue;
             }
             let to = |agents| Node::SendIpi {
-                to: IpiTargets {
-                    agents: agents,
-                    sets: 0,
-                },
+                to: IpiTargets { agents, sets: 0 },
                 flush: true,
             };
             let loaded = Agents::ACTIVE.union(Agents::LAZY);

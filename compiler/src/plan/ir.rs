@@ -15,7 +15,6 @@ use tlbc_runtime::request::passes::Folding;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::model::Need;
-use crate::source::Span;
 
 /// What a plan serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,8 +101,6 @@ pub struct Plan {
     pub required: Vec<(Clause, Agents)>,
     /// What it does.
     pub body: Node,
-    /// The primitives it names, in the order of the definition.
-    pub cites: Vec<Span>,
 }
 
 /// A step.

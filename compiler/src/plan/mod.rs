@@ -43,9 +43,10 @@ use tlbc_runtime::pte::RequiredFlush;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{self, Config, Instr, Kind, Model, Source};
+use crate::model::{self, Config, Kind, Model, Source};
 use builder::PlanBuilder;
 use choose::{Chooser, Demand};
+use context::PlanContext;
 use flags::{KnownFlags, Needs};
 use ir::{Node, Plan, Shape};
 use symbolic::{SymbolicMachine, outcomes};
@@ -143,7 +144,6 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
         let plan = Plan {
             shape,
             required: required(model, needs, shape),
-            cites: cites(model, &body),
             body,
         };
         plans.insert(shape, plan);
@@ -198,8 +198,29 @@ pub fn takes(model: &Model, operand: usize, source: Source) -> bool {
         .any(|field| field.value.source() == Some(source))
 }
 
-/// Returns what a shape has to invalidate, and where, if tables were unlinked.
+/// Returns what a shape has to invalidate, and on which agents, if tables were unlinked: on some machine each.
 fn required(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Agents)> {
+    let of_machines = outcomes(needs, |machine| required_on(model, machine, shape));
+    let mut all: Vec<(Clause, Agents)> = Vec::new();
+    for (clause, agents) in of_machines.into_iter().flat_map(|(_, required)| required) {
+        let same = |(other, _): &&mut (Clause, Agents)| other.kinds == clause.kinds;
+        match all.iter_mut().find(same) {
+            Some((other, of)) => {
+                other.tags = other.tags.union(clause.tags);
+                *of = of.union(agents);
+            }
+            None => all.push((clause, agents)),
+        }
+    }
+    all
+}
+
+/// Returns what a shape has to invalidate on one machine.
+fn required_on(
+    model: &Model,
+    machine: &SymbolicMachine<'_>,
+    shape: Shape,
+) -> Vec<(Clause, Agents)> {
     let (space, reach, addresses) = match shape {
         Shape::Page(space, reach) | Shape::Ranges(space, reach) | Shape::Pass(space, reach, _) => {
             (space, reach, AddressSelector::Containing)
@@ -210,14 +231,7 @@ fn required(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Agents)>
         Shape::CpuOnline => (Space::Kernel, Reach::Here, AddressSelector::Everything),
         _ => return Vec::new(),
     };
-    let features = model.features.iter().enumerate();
-    let free = features.filter(|(_, feature)| feature.needs.terms.is_empty());
-    let config = Config {
-        features: free.fold(0, |bits, (i, _)| bits | 1 << i),
-        ..Config::default()
-    };
-    let machine = SymbolicMachine::decided(needs, config);
-    let context = context::PlanContext::new(model, &machine, space, reach);
+    let context = PlanContext::new(model, machine, space, reach);
     let others = match reach {
         Reach::Here => Agents::NONE,
         Reach::Wide => Agents::ACTIVE.union(Agents::LAZY),
@@ -227,7 +241,10 @@ fn required(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Agents)>
     let clause = |kind, kinds| Clause {
         kinds,
         addresses,
-        tags: context.classes(kind),
+        tags: match shape {
+            Shape::CpuOnline => context.every_class(),
+            _ => context.classes(kind),
+        },
     };
     let entries = RequiredFlush {
         leaf: Levels::ALL,
@@ -258,31 +275,4 @@ fn required(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Agents)>
         out.push((clause(Kind::Root, root), required::WALKERS.and(there)));
     }
     out
-}
-
-/// The places of the primitives that a node names.
-fn cites(model: &Model, body: &Node) -> Vec<crate::source::Span> {
-    let mut spans = Vec::new();
-    body.walk(&mut |node| {
-        spans.extend(match node {
-            Node::Issue(issue) => Some(model.invalidates[issue.invalidate].span),
-            Node::Workaround {
-                erratum, number, ..
-            } => match workarounds::issued(model, *erratum, *number).instr {
-                Instr::Invalidate(invalidate) => Some(model.invalidates[invalidate].span),
-                Instr::Barrier(_) => None,
-            },
-            Node::Complete { barrier, .. } | Node::Resync { barrier } => {
-                Some(model.barriers[*barrier].span)
-            }
-            Node::Publish {
-                barrier: Some(barrier),
-            } => Some(model.barriers[*barrier].span),
-            Node::Load { load, .. } => Some(model.loads[*load].span),
-            _ => None,
-        });
-    });
-    spans.sort();
-    spans.dedup();
-    spans
 }

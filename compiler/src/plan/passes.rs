@@ -127,7 +127,7 @@ impl<'m> PlanBuilder<'m, '_> {
                     Walks::Named
                 },
                 joint: apart || !may_refill(context, &both),
-                absences: self.negative_go_together(context),
+                negative: self.negative_go_together(context),
             })
         })
     }

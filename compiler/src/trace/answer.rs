@@ -1,7 +1,7 @@
-//! What is issued for a request: the one value from which the text and the JSON are made.
+//! The result of a trace, from which both the text and the JSON are made.
 //!
-//! Everything here is serialised as it stands; `compiler/schema/trace.schema.json` describes the result, and [`VERSION`] is
-//! raised when a reader of the former form would misread the new one.
+//! All types are serialised as they are; `compiler/schema/trace.schema.json` describes the JSON. [`VERSION`] is raised when
+//! a reader of the previous form would misread the new one.
 
 use std::fmt;
 
@@ -9,86 +9,86 @@ use serde::{Serialize, Serializer};
 
 use super::request::{Range, Request};
 
-/// The version of the form in which a [`Trace`] is serialised.
-pub const VERSION: u32 = 2;
+/// The version of the JSON form of a [`Trace`].
+pub const VERSION: u32 = 3;
 
-/// What is issued and deferred.
+/// Everything that is issued and deferred for a request.
 #[derive(Debug, Clone, Serialize)]
 pub struct Trace {
     /// [`VERSION`].
     pub version: u32,
-    /// What was asked.
+    /// The request.
     pub request: Request,
-    /// What a reader should know besides, such as why no flush is required.
+    /// Remarks, such as why no flush is required.
     pub notes: Vec<String>,
-    /// What this CPU does, in order.
+    /// The steps of this CPU, in order.
     pub here: Vec<Step>,
-    /// Which CPUs are interrupted, and what they do. A step of [`here`](Self::here) says when.
+    /// The IPIs, each with its targets and their steps. A step of [`here`](Self::here) says when it is sent.
     pub ipis: Vec<Ipi>,
-    /// Which flushes are not done now.
+    /// The deferred flushes.
     pub deferred: Vec<Deferred>,
 }
 
 impl Trace {
-    /// The instructions that this CPU issues.
+    /// Returns the instructions that this CPU issues.
     pub fn issued(&self) -> impl Iterator<Item = &Instruction> {
         self.here.iter().filter_map(Step::instruction)
     }
 
-    /// The instructions that the interrupted CPUs issue.
+    /// Returns the instructions that the interrupted CPUs issue.
     pub fn issued_elsewhere(&self) -> impl Iterator<Item = &Instruction> {
         let steps = self.ipis.iter().flat_map(|ipi| &ipi.steps);
         steps.filter_map(Step::instruction)
     }
 
-    /// The CPUs that are interrupted, in words.
+    /// Returns the CPUs that are interrupted, in words.
     pub fn targets(&self) -> impl Iterator<Item = String> {
         let targets = self.ipis.iter().flat_map(|ipi| &ipi.targets);
         targets.map(Target::words)
     }
 }
 
-/// Something that a CPU does.
+/// One step of a CPU.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Step {
     /// It issues a barrier.
     Barrier {
-        /// What for.
+        /// What it is issued for.
         role: BarrierRole,
         /// The erratum whose workaround it belongs to.
         workaround: Option<String>,
-        /// Which.
+        /// The instruction.
         #[serde(flatten)]
         instruction: Instruction,
     },
     /// It issues an instruction that invalidates.
     Invalidate {
-        /// The erratum that it is a workaround of.
+        /// The erratum whose workaround it is.
         workaround: Option<String>,
-        /// Which.
+        /// The instruction.
         #[serde(flatten)]
         instruction: Instruction,
     },
     /// It loads a register.
     Load {
-        /// Which root.
+        /// The root that it loads.
         root: LoadedRoot,
-        /// Which instruction.
+        /// The instruction.
         #[serde(flatten)]
         instruction: Instruction,
     },
     /// It stores entries.
     Store(Store),
-    /// It interrupts other CPUs, and waits for them before the next step.
+    /// It sends an IPI, and waits for its targets before the next step.
     Ipi {
-        /// Which, by index.
+        /// The index of the IPI in [`Trace::ipis`].
         ipi: usize,
     },
 }
 
 impl Step {
-    /// The instruction, where it is one.
+    /// Returns the instruction, if the step is one.
     #[must_use]
     pub fn instruction(&self) -> Option<&Instruction> {
         match self {
@@ -100,7 +100,7 @@ impl Step {
     }
 }
 
-/// What a barrier is issued for.
+/// The role of a barrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BarrierRole {
@@ -108,17 +108,17 @@ pub enum BarrierRole {
     Publish,
     /// It waits until invalidations are complete.
     Complete,
-    /// It makes this CPU translate and fetch anew.
+    /// It synchronizes the context: this CPU translates and fetches again.
     Resync,
 }
 
-/// The root that a load is of.
+/// The root that a load loads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoadedRoot {
-    /// That of the space.
+    /// The root of the space.
     Space,
-    /// One that maps nothing.
+    /// A root that maps nothing.
     Empty,
 }
 
@@ -146,7 +146,7 @@ pub struct Operand {
     pub name: String,
     /// Its value.
     pub value: Hex,
-    /// Its fields whose condition holds, from the highest.
+    /// Its fields whose condition holds, from the highest bit.
     pub fields: Vec<Field>,
 }
 
@@ -157,7 +157,7 @@ pub struct Field {
     pub high: u32,
     /// Its lowest bit.
     pub low: u32,
-    /// What the definition says stands there; none for a number.
+    /// The source that the definition names; `None` for a number.
     pub source: Option<String>,
     /// Its value.
     pub value: Hex,
@@ -170,39 +170,39 @@ pub struct Store {
     pub level: String,
     /// The first address that they translate.
     pub start: Hex,
-    /// How many they are.
+    /// How many entries.
     pub entries: u64,
-    /// What they become.
+    /// Their new state.
     pub becomes: Becomes,
 }
 
-/// What a stored entry becomes.
+/// The new state of a stored entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Becomes {
     /// Invalid.
     Invalid,
-    /// What was asked for, which is valid.
+    /// The value that was requested, which is valid.
     New,
 }
 
-/// CPUs that are interrupted.
+/// An IPI.
 #[derive(Debug, Clone, Serialize)]
 pub struct Ipi {
-    /// Which, and why.
+    /// Which CPUs it is sent to, and why.
     pub targets: Vec<Target>,
-    /// What each of them does. If nothing, taking the interrupt is enough.
+    /// The steps of each target. If there are none, taking the interrupt is enough.
     pub steps: Vec<Step>,
-    /// The kind of tag of which each of them uses its own value for the space, in place of the one that is shown.
+    /// The kind of tag, if each target uses its own value for the space instead of the one that is shown.
     pub own_tag: Option<String>,
 }
 
 /// CPUs of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Target {
-    /// Which.
+    /// The kind of CPUs.
     pub cpus: TargetCpus,
-    /// The set of CPUs that the kernel keeps, where it is one.
+    /// The name of the set that the kernel keeps, if they are one.
     pub set: Option<String>,
     /// Why they are interrupted.
     pub reason: String,
@@ -211,7 +211,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Which CPUs, in words.
+    /// Returns the CPUs in words.
     #[must_use]
     pub fn words(&self) -> String {
         match (self.cpus, &self.set) {
@@ -237,19 +237,19 @@ pub enum TargetCpus {
     Set,
 }
 
-/// A barrier that does not drain accesses.
+/// A barrier that does not drain accesses, because of an erratum.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Undrained {
-    /// Its name.
+    /// The name of the barrier.
     pub barrier: String,
     /// The erratum that says so.
     pub erratum: String,
 }
 
-/// A flush that is not done now.
+/// A deferred flush.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Deferred {
-    /// By which CPUs it is done.
+    /// The CPUs that do it.
     pub cpus: DeferredBy,
     /// What it invalidates.
     pub entries: Stale,
@@ -263,20 +263,20 @@ pub struct Deferred {
 pub enum DeferredBy {
     /// This CPU.
     ThisCpu,
-    /// Each of those that are interrupted.
+    /// Each interrupted CPU.
     InterruptedCpus,
-    /// Those that have the root of the space loaded without using it.
+    /// CPUs that have the root of the space loaded without using it.
     LazyCpus,
-    /// Those that may hold entries of the space and have another root loaded.
+    /// CPUs that may hold entries of the space and have another root loaded.
     InactiveCpus,
-    /// Another than this.
+    /// Any other CPU.
     AnotherCpu,
-    /// One that takes a fault at the addresses.
+    /// A CPU that takes a fault at the addresses.
     FaultingCpu,
 }
 
 impl DeferredBy {
-    /// In words.
+    /// Returns it in words.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -297,12 +297,12 @@ pub struct Stale {
     pub kinds: Vec<EntryKind>,
     /// Where they are.
     pub of: StaleOf,
-    /// Whether only those of them are meant that allow less than the tables.
+    /// Whether only entries that allow less than the tables are meant.
     pub stricter: bool,
 }
 
 impl Stale {
-    /// In words.
+    /// Returns it in words.
     #[must_use]
     pub fn words(&self) -> String {
         let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.word()).collect();
@@ -387,7 +387,7 @@ pub enum Until {
 }
 
 impl Until {
-    /// In words.
+    /// Returns it in words.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
-//! From a query to what the runtime and a backend are asked.
+//! The input of the runtime for a query.
 //!
-//! In: a [`Query`]. Out: the ranges that a flush is asked for, and the environment in which plans are interpreted; or why
-//! no machine of that configuration has such a request.
+//! In: a [`Query`]. Out: the ranges to flush and the environment in which plans are interpreted, or why no machine of
+//! that configuration has such a request.
 
 use tlbc_runtime::backend::{FinishSteps, Root};
 use tlbc_runtime::deferred::Pending;
@@ -10,11 +10,11 @@ use tlbc_runtime::pte::{Below, Change, Entry};
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, SpaceFlags};
 
 use super::interpret::{Changing, Env};
-use super::query::{Cleared, EMPTY, Query, ROOT, Stretch, Tables};
+use super::query::{AddressRange, EMPTY, Query, ROOT, Tables, Unmapped};
 use crate::describe::bytes;
 use crate::model::{Config, Known, Model};
 
-/// What plans are interpreted with, for a query without ranges.
+/// Returns the environment in which plans are interpreted, for a query without ranges.
 pub(super) fn env(query: &Query) -> Env {
     Env {
         config: query.config,
@@ -31,14 +31,14 @@ pub(super) fn env(query: &Query) -> Env {
             empty: EMPTY,
             flags: SpaceFlags::NONE,
         },
-        debt: Pending::None,
-        owed: false,
+        pending: Pending::None,
+        view_pending: false,
         steps: FinishSteps::NONE,
     }
 }
 
-/// The configuration as a CPU has it that is interrupted, or to which something happens: the sender of a flush tells the
-/// devices.
+/// Returns the configuration without devices, for interrupted CPUs and for events: only the sender of a flush invalidates
+/// on devices.
 pub(super) fn without_devices(model: &Model, config: Config) -> Config {
     let devices = model.user.devices.iter().chain(&model.kernel.devices);
     let features = devices.flat_map(|when| when.value.features_wanted());
@@ -49,7 +49,7 @@ pub(super) fn without_devices(model: &Model, config: Config) -> Config {
     }
 }
 
-/// The entries of a request: where, of which level, whether they are leaf entries; and what is unlinked above them.
+/// The entries of a request: their addresses and levels, whether they are leaf entries, and the tables that are unlinked.
 pub(super) struct Entries<'a> {
     model: &'a Model,
     config: Config,
@@ -57,11 +57,11 @@ pub(super) struct Entries<'a> {
     query: &'a Query,
 }
 
-/// A table entry that no longer points at a table.
+/// Entries that no longer point at tables.
 pub(super) struct Cut {
-    /// Its change.
+    /// The change of each.
     pub change: Change,
-    /// The addresses of all such entries.
+    /// The addresses that they translate.
     pub extent: Extent,
 }
 
@@ -79,7 +79,7 @@ impl<'a> Entries<'a> {
         &self.model.levels[level].name
     }
 
-    /// Log2 of the bytes that an entry of a level translates.
+    /// Returns log2 of the bytes that an entry of a level translates.
     pub fn shift(&self, level: usize) -> Result<u32, String> {
         match self.table[level].shift {
             0 => Err(format!(
@@ -90,22 +90,22 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// Whether entries of a level may map pages.
+    /// Returns whether entries of a level may map pages.
     pub fn maps_pages(&self, level: usize) -> bool {
         self.table[level].leaf
     }
 
-    /// The next level above that there is.
+    /// Returns the next level above that exists in this configuration.
     pub fn above(&self, level: usize) -> Option<usize> {
         (level + 1..self.table.len()).find(|&above| self.table[above].shift != 0)
     }
 
-    /// The lowest level that there is.
+    /// Returns whether a level is the lowest of this configuration.
     pub fn is_lowest(&self, level: usize) -> bool {
         self.table[..level].iter().all(|facts| facts.shift == 0)
     }
 
-    /// Refuses addresses that the space does not have.
+    /// Checks that the space has these addresses.
     pub fn check_within(&self, extent: Extent) -> Result<(), String> {
         let space = self.model.space(self.query.space);
         let Some(addresses) = space.addresses.get(self.config) else {
@@ -123,34 +123,34 @@ impl<'a> Entries<'a> {
         ))
     }
 
-    /// The leaf entries of a stretch, level by level. It consists of whole entries of the lowest of its levels; of those of
-    /// higher levels, one of which a part is named counts whole.
-    pub fn leaves(&self, stretch: &Stretch) -> Result<Vec<(Level, Extent)>, String> {
-        self.check_within(stretch.extent)?;
-        if let Some(&lowest) = stretch.levels.iter().min() {
-            self.check_whole(stretch.extent, lowest)?;
+    /// Returns the leaf entries of a range, level by level. The range must consist of whole entries of its lowest level;
+    /// an entry of a higher level that it covers in part counts as a whole.
+    pub fn leaves(&self, range: &AddressRange) -> Result<Vec<(Level, Extent)>, String> {
+        self.check_within(range.extent)?;
+        if let Some(&lowest) = range.levels.iter().min() {
+            self.check_whole(range.extent, lowest)?;
         }
         let of = |&level: &usize| {
             self.shift(level)?;
             Ok(self
                 .maps_pages(level)
-                .then_some((Level(level as u8), stretch.extent)))
+                .then_some((Level(level as u8), range.extent)))
         };
-        let found: Result<Vec<_>, String> = stretch.levels.iter().map(of).collect();
+        let found: Result<Vec<_>, String> = range.levels.iter().map(of).collect();
         Ok(found?.into_iter().flatten().collect())
     }
 
-    /// The entries of a stretch that pointed at the tables which were unlinked.
-    pub fn cuts(&self, stretch: &Stretch, live: bool) -> Result<Vec<Cut>, String> {
-        let (Some(&low), Some(&high)) = (stretch.levels.iter().min(), stretch.levels.iter().max())
+    /// Returns the entries that pointed at the unlinked tables of a range.
+    pub fn cuts(&self, range: &AddressRange, live: bool) -> Result<Vec<Cut>, String> {
+        let (Some(&low), Some(&high)) = (range.levels.iter().min(), range.levels.iter().max())
         else {
             return Ok(Vec::new());
         };
         let below = if live { Below::Live } else { Below::Cleared };
-        // With the table of the highest level goes all that hangs below it.
+        // A table that is unlinked live takes all tables below it along.
         let levels = if live { high..=high } else { low..=high };
         let mut cuts = Vec::new();
-        // The tables of a level hang on the entries of the next one above.
+        // The tables of a level are pointed at by entries of the next level above.
         for level in levels.filter(|&level| self.table[level].shift != 0) {
             let Some(above) = self.above(level) else {
                 return Err(format!(
@@ -159,7 +159,7 @@ impl<'a> Entries<'a> {
                 ));
             };
             if live {
-                self.check_whole_tables(stretch.extent, level, above)?;
+                self.check_whole_tables(range.extent, level, above)?;
             }
             let change = Change {
                 below,
@@ -173,7 +173,7 @@ impl<'a> Entries<'a> {
             };
             cuts.push(Cut {
                 change,
-                extent: stretch.extent,
+                extent: range.extent,
             });
         }
         Ok(cuts)
@@ -195,22 +195,22 @@ impl<'a> Entries<'a> {
         ))
     }
 
-    /// The ranges of a flush of entries that were cleared.
-    pub fn cleared(&self, cleared: &Cleared) -> Result<Ranges, String> {
-        let live = cleared.tables == Tables::UnlinkedLive;
+    /// Returns the ranges to flush after entries were unmapped.
+    pub fn unmapped(&self, unmapped: &Unmapped) -> Result<Ranges, String> {
+        let live = unmapped.tables == Tables::UnlinkedLive;
         let mut ranges = Ranges::new();
         let facts = self.model.change_facts(self.config);
-        for stretch in &cleared.stretches {
-            let leaves = self.leaves(stretch)?;
-            if cleared.tables == Tables::Kept {
-                self.check_leaves(stretch)?;
+        for range in &unmapped.ranges {
+            let leaves = self.leaves(range)?;
+            if unmapped.tables == Tables::Kept {
+                self.check_leaves(range)?;
             }
-            // What is below a table that is still linked to it was not cleared: the change of the table's entry requires to invalidate it.
+            // Entries below a table that is unlinked live stay valid; the required flush of the table's entry covers them.
             for (level, extent) in leaves.into_iter().filter(|_| !live) {
                 ranges.leaf(level, extent);
             }
-            if cleared.tables != Tables::Kept {
-                for cut in self.cuts(stretch, live)? {
+            if unmapped.tables != Tables::Kept {
+                for cut in self.cuts(range, live)? {
                     ranges.require(&cut.change.required_flush(&facts), cut.extent);
                 }
             }
@@ -218,9 +218,9 @@ impl<'a> Entries<'a> {
         Ok(ranges)
     }
 
-    /// Refuses levels whose entries map no pages.
-    pub fn check_leaves(&self, stretch: &Stretch) -> Result<(), String> {
-        let mut levels = stretch.levels.iter();
+    /// Checks that entries of all levels of a range may map pages.
+    pub fn check_leaves(&self, range: &AddressRange) -> Result<(), String> {
+        let mut levels = range.levels.iter();
         match levels.find(|&&level| !self.maps_pages(level)) {
             Some(&level) => Err(format!(
                 "entries of level {} map no pages",
@@ -230,7 +230,7 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// Refuses a range that ends within an entry.
+    /// Checks that a range consists of whole entries of a level.
     pub fn check_whole(&self, extent: Extent, level: usize) -> Result<(), String> {
         let shift = self.shift(level)?;
         let whole = extent.rounded(shift);
@@ -246,7 +246,7 @@ impl<'a> Entries<'a> {
         ))
     }
 
-    /// The parts of a range of entries that each stand in one table, with the index of their first entry in it.
+    /// Splits a range at the ends of tables; returns each part with the index of its first entry in its table.
     pub fn tables(&self, extent: Extent, level: usize) -> Result<Vec<(Extent, u64)>, String> {
         let shift = self.shift(level)?;
         let Some(above) = self.above(level) else {

@@ -1,10 +1,9 @@
-//! Changes of entries, as the runtime makes them.
+//! Changes of page-table entries, in the order of the runtime.
 //!
-//! In: entries, and what becomes of them. Out: the stores or the instructions that write them, the flush that follows, and
-//! what need not be flushed now. Holds: what has to be flushed for a change, and when, is the runtime's own answer
-//! ([`Change::required_flush`]); the order is that of its sections and gathers (`runtime/src/section.rs`,
-//! `runtime/src/gather.rs`): where the machine requires it an entry becomes invalid and is flushed before it says something
-//! else, new entries of the kernel are published next, and what is left is flushed once, at the end.
+//! In: entries and their change. Out: the stores or the instructions that write them, the flush, and the flushes that are
+//! deferred. Holds: the runtime decides which flush a change requires, and when ([`Change::required_flush`]). The order is
+//! that of locked sections and gathers: where the machine requires it, an entry becomes invalid and is flushed before it
+//! gets its new value; new entries of the kernel are published; the rest is flushed once, at the end.
 
 use tlbc_runtime::deferred;
 use tlbc_runtime::level::Level;
@@ -14,8 +13,8 @@ use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
 use super::answer::{Becomes, Deferred, DeferredBy, EntryKind, Stale, StaleOf, Store, Until};
 use super::asked::env;
 use super::interpret::{Changing, Which, interpret};
-use super::query::{self, Cleared, Event, Memory, Stretch, Tables, To};
-use super::request::range;
+use super::query::{self, AddressRange, Event, Memory, Tables, To, Unmapped};
+use super::request::named_range;
 use super::run::{Flush, Run};
 use crate::model::Written;
 use crate::plan::ir::Shape;
@@ -23,11 +22,11 @@ use crate::plan::ir::Shape;
 /// The most entries that are changed by instructions in one trace: each may take one.
 const MOST_ENTRIES: u64 = 1 << 16;
 
-/// The bytes from one table to the next, of those that stand for a kernel's.
+/// The distance in bytes between the sample addresses of tables.
 const TABLE: u64 = 1 << 16;
 
 impl Run<'_> {
-    /// Entries of one level change.
+    /// Changes entries of one level.
     pub(super) fn change(&mut self, asked: &query::Change) -> Result<(), String> {
         let level = asked.level.index();
         self.entries.check_within(asked.extent)?;
@@ -44,9 +43,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Entries become invalid on a machine where instructions write them, and then those that pointed at their tables.
-    pub(super) fn clear(&mut self, cleared: &Cleared) -> Result<(), String> {
-        let live = cleared.tables == Tables::UnlinkedLive;
+    /// Unmaps entries, on a machine whose instructions write entries, and then unlinks their tables.
+    pub(super) fn unmapped(&mut self, unmapped: &Unmapped) -> Result<(), String> {
+        let live = unmapped.tables == Tables::UnlinkedLive;
         // No other CPU has the space loaded.
         let alone = !self.query.others && self.query.space == Space::User;
         let may_defer = alone && self.model.change.deferred.is_some();
@@ -57,17 +56,17 @@ impl Run<'_> {
             memory: Memory::default(),
             may_defer,
         };
-        for stretch in &cleared.stretches {
-            let leaves = self.entries.leaves(stretch)?;
-            if cleared.tables == Tables::Kept {
-                self.entries.check_leaves(stretch)?;
+        for range in &unmapped.ranges {
+            let leaves = self.entries.leaves(range)?;
+            if unmapped.tables == Tables::Kept {
+                self.entries.check_leaves(range)?;
             }
             let leaves = leaves.into_iter().filter(|_| !live);
             let leaves = leaves.map(|(level, extent)| (To::Unmap.change(level, true, 0), extent));
-            let cuts = if cleared.tables == Tables::Kept {
+            let cuts = if unmapped.tables == Tables::Kept {
                 Vec::new()
             } else {
-                self.entries.cuts(stretch, live)?
+                self.entries.cuts(range, live)?
             };
             let cuts = cuts.into_iter().map(|cut| (cut.change, cut.extent));
             for (change, extent) in leaves.chain(cuts) {
@@ -79,12 +78,12 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Entries became valid where none were.
-    pub(super) fn mapped(&mut self, stretches: &[Stretch]) -> Result<(), String> {
+    /// Maps entries where there were none.
+    pub(super) fn mapped(&mut self, ranges: &[AddressRange]) -> Result<(), String> {
         let facts = self.model.change_facts(self.query.config);
-        for stretch in stretches {
-            self.entries.check_leaves(stretch)?;
-            for (level, extent) in self.entries.leaves(stretch)? {
+        for range in ranges {
+            self.entries.check_leaves(range)?;
+            for (level, extent) in self.entries.leaves(range)? {
                 let change = To::Map.change(level, true, 0);
                 self.record(&change, &change.required_flush(&facts), extent);
             }
@@ -97,15 +96,15 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A CPU has taken a fault that the table does not justify: `Mmu::fix_spurious`.
-    pub(super) fn fault(&mut self, stretch: &Stretch) -> Result<(), String> {
-        self.entries.check_leaves(stretch)?;
+    /// Handles a fault that the table does not justify, as `Mmu::fix_spurious` does.
+    pub(super) fn fault(&mut self, range: &AddressRange) -> Result<(), String> {
+        self.entries.check_leaves(range)?;
         let facts = self.model.change_facts(self.query.config);
         let mut ranges = Ranges::new();
-        for (level, extent) in self.entries.leaves(stretch)? {
+        for (level, extent) in self.entries.leaves(range)? {
             let page = Extent { bytes: 1, ..extent }.rounded(self.entries.shift(level.index())?);
             if facts.invalid_cached {
-                // There may have been no table, either.
+                // The table that contains the entry may have been new as well.
                 for (above, there) in Level::all().zip(&self.levels) {
                     if above >= level && there.shift != 0 {
                         ranges.appeared(above, page);
@@ -131,7 +130,7 @@ impl Run<'_> {
         let name = &self.model.levels[level].name;
         if !self.entries.maps_pages(level) && !asked.to.suits_tables() {
             return Err(format!(
-                "entries of level {name} map no pages: they can become invalid, replaced, new, or get other attributes"
+                "entries of level {name} map no pages: `--change` can be `unmap`, `replace`, `map`, `attributes` or `software-bits`"
             ));
         }
         if matches!(asked.to, To::Split | To::Collapse) && self.entries.is_lowest(level) {
@@ -163,7 +162,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// `Section::break_before_make`.
+    /// Makes a change in one step, or through an invalid entry where the machine requires that.
     fn break_before_make(&mut self, change: &Change, asked: &query::Change) -> Result<(), String> {
         let required = change.required_flush(&self.model.change_facts(self.query.config));
         let through_invalid = required.deadline == Deadline::Store && !required.is_nothing();
@@ -184,7 +183,7 @@ impl Run<'_> {
         self.changed(&made, asked)
     }
 
-    /// `Mmu::change`, and what is recorded of it.
+    /// Makes a change in one step and records the flush that it requires.
     fn changed(&mut self, change: &Change, asked: &query::Change) -> Result<(), String> {
         let facts = self.model.change_facts(self.query.config);
         let extent = asked.extent;
@@ -193,7 +192,7 @@ impl Run<'_> {
             change.required_flush(&facts)
         } else {
             let dropped = self.write(change, asked)?;
-            // The instruction has reached CPUs. Devices are told of a flush.
+            // The instruction has invalidated on CPUs. Devices need a flush.
             if self
                 .model
                 .space(self.query.space)
@@ -216,7 +215,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Plain stores, of all entries.
+    /// Makes a change by plain stores.
     fn store(
         &mut self,
         change: &Change,
@@ -227,15 +226,15 @@ impl Run<'_> {
         self.make(change, asked, (extent, 0), &store)
     }
 
-    /// Instructions, table by table; and whether they dropped all that was made from the entries. A gather clears entry by
-    /// entry.
+    /// Makes a change by instructions, table by table; an unmap, entry by entry. Returns whether the instructions invalidate
+    /// everything that was cached of the entries.
     fn write(&mut self, change: &Change, asked: &query::Change) -> Result<bool, String> {
         if asked.may_defer {
             return self.store(change, asked.extent, asked);
         }
         let level = change.level.index();
         let shift = self.entries.shift(level)?;
-        let one_by_one = matches!(self.query.event, Event::Cleared(_));
+        let one_by_one = matches!(self.query.event, Event::Unmapped(_));
         let entries = asked.extent.entries(shift);
         if entries > MOST_ENTRIES {
             return Err(format!(
@@ -263,7 +262,7 @@ impl Run<'_> {
         Ok(dropped)
     }
 
-    /// What stores are of.
+    /// Returns the description of a store.
     fn stored(&self, change: &Change, extent: Extent) -> Result<Store, String> {
         let level = change.level.index();
         Ok(Store {
@@ -277,8 +276,8 @@ impl Run<'_> {
         })
     }
 
-    /// `Backend::change`; and whether instructions dropped all that was made from the entries. One that gives more rights
-    /// may leave entries that allow less.
+    /// Executes the plan of a change. Returns whether its instructions invalidate everything that was cached of the entries;
+    /// an instruction that gives more rights may leave stricter entries.
     fn make(
         &mut self,
         change: &Change,
@@ -303,7 +302,7 @@ impl Run<'_> {
                 _ => memory.new,
             },
             space,
-            // Every CPU has the kernel's tables loaded.
+            // Every CPU has the tables of the kernel loaded.
             reach: match space {
                 Space::User => self.reach(),
                 Space::Kernel => Reach::Wide,
@@ -312,10 +311,10 @@ impl Run<'_> {
         };
         let effects = interpret(self.model, self.plans, Shape::Change, &env);
         self.issue(&effects, &env, Some(store));
-        // A gather flushes at its end what its changes deferred.
-        if matches!(self.query.event, Event::Cleared(_)) {
+        // A gather completes at its end the flushes that its changes deferred.
+        if matches!(self.query.event, Event::Unmapped(_)) {
             self.whole |= effects
-                .owed
+                .deferred
                 .contains(deferred::Deferred::SPACE_UNTIL_ATTACH);
         } else {
             self.defer(DeferredBy::ThisCpu, &effects, &[]);
@@ -327,7 +326,7 @@ impl Run<'_> {
         Ok(written.any(|entry| entry.to != Written::MoreRights))
     }
 
-    /// `Gather::record`; what is due at a fault is deferred to it.
+    /// Records the flush that a change requires: for the end of the gather, or as deferred until a fault.
     fn record(&mut self, change: &Change, required: &RequiredFlush, extent: Extent) {
         let facts = self.model.change_facts(self.query.config);
         if required.is_required_now(self.query.space) {
@@ -339,7 +338,7 @@ impl Run<'_> {
             } else {
                 EntryKind::Leaf
             };
-            let stretch = Stretch {
+            let range = AddressRange {
                 extent,
                 levels: vec![change.level.index()],
             };
@@ -347,7 +346,7 @@ impl Run<'_> {
                 cpus: DeferredBy::FaultingCpu,
                 entries: Stale {
                     kinds: vec![kind],
-                    of: StaleOf::Range(range(self.model, &stretch)),
+                    of: StaleOf::Range(named_range(self.model, &range)),
                     stricter: !appears,
                 },
                 until: Until::Fault,
@@ -358,7 +357,7 @@ impl Run<'_> {
         }
     }
 
-    /// Says why nothing has to be flushed for a change, now or later, where that is so.
+    /// Adds a note with the reason if a change requires no flush, now or later.
     fn explain(&mut self, change: &Change) {
         let facts = self.model.change_facts(self.query.config);
         let required = change.required_flush(&facts);
@@ -386,7 +385,7 @@ impl Run<'_> {
         self.note(&format!("no flush is required: {why}{but}"));
     }
 
-    /// Whether an instruction makes the change of a valid entry, and a store does not.
+    /// Returns whether instructions make the change, and plain stores do not.
     fn is_written(&self, change: &Change, facts: &ChangeFacts) -> bool {
         let rules = &self.model.change;
         let by_store = match change.kind(facts) {
@@ -399,7 +398,7 @@ impl Run<'_> {
         !rules.plain_store.value && !by_store
     }
 
-    /// The end of the section, and of the gather.
+    /// Ends the locked section and the gather.
     fn end(&mut self) {
         if std::mem::take(&mut self.new) {
             self.event(Shape::Publish(Space::Kernel), |_| {});
@@ -407,7 +406,7 @@ impl Run<'_> {
         self.flush_changed();
     }
 
-    /// `Gather::flush_changed`.
+    /// Flushes the changed entries.
     fn flush_changed(&mut self) {
         let changed = std::mem::take(&mut self.changed);
         if std::mem::take(&mut self.whole) {
@@ -418,7 +417,7 @@ impl Run<'_> {
     }
 }
 
-/// Whether a fault on an entry that a change has left behind drops the entry.
+/// Returns whether a fault on an old entry that a change leaves in caches invalidates it.
 fn is_done_by_fault(change: &Change, facts: &ChangeFacts) -> bool {
     let at_fault = change.required_flush(facts).deadline == Deadline::Fault;
     at_fault

@@ -1,7 +1,7 @@
 //! Deferred flushes.
 //!
-//! In: what a backend leaves for later ([`Deferred`]). Out: by which CPUs it is done, what it invalidates, and its latest moment,
-//! as `runtime/src/debts.rs` keeps it.
+//! In: the flushes that a plan defers (`deferred::Deferred` of the runtime). Out: for each, the CPUs that do it, what it
+//! invalidates, and its latest moment ([`Deferred`]).
 
 use tlbc_runtime::deferred;
 
@@ -9,31 +9,31 @@ use super::answer::{Deferred, DeferredBy, EntryKind, Stale, StaleOf, Until};
 use super::query::{Event, Query};
 use crate::model::Model;
 
-/// What is left for later by `cpus`, where entries of the kinds `asked` are flushed.
+/// Returns the flushes that `cpus` defer when entries of the kinds `asked` are flushed.
 pub(super) fn deferred(
     model: &Model,
     query: &Query,
-    owed: deferred::Deferred,
+    flags: deferred::Deferred,
     cpus: DeferredBy,
     asked: &[EntryKind],
 ) -> Vec<Deferred> {
     let mut views = model.user.views.iter();
     let has_user_view = views.any(|view| !view.loaded && view.when.holds(query.config))
         && !matches!(query.event, Event::CpuOnline); // no user space is loaded then
-    let others = owed.contains(deferred::Deferred::OTHERS_UNTIL_LOAD);
+    let others = flags.contains(deferred::Deferred::OTHERS_UNTIL_LOAD);
     // One of the tags that are not loaded belongs to the user view of the loaded space.
-    let view = owed.contains(deferred::Deferred::VIEW_UNTIL_RETURN) || others && has_user_view;
-    let space = owed.contains(deferred::Deferred::SPACE_UNTIL_ATTACH);
+    let view = flags.contains(deferred::Deferred::VIEW_UNTIL_RETURN) || others && has_user_view;
+    let space = flags.contains(deferred::Deferred::SPACE_UNTIL_ATTACH);
     let asked_of = |cpus| (cpus, StaleOf::Request, Until::Load);
     let table = [
         (others, (cpus, StaleOf::OtherTags, Until::Load)),
         (view, (cpus, StaleOf::UserView, Until::ReturnToUser)),
         (
-            owed.contains(deferred::Deferred::LAZY_UNTIL_LOAD),
+            flags.contains(deferred::Deferred::LAZY_UNTIL_LOAD),
             asked_of(DeferredBy::LazyCpus),
         ),
         (
-            owed.contains(deferred::Deferred::INACTIVE_UNTIL_LOAD),
+            flags.contains(deferred::Deferred::INACTIVE_UNTIL_LOAD),
             asked_of(DeferredBy::InactiveCpus),
         ),
         (space, (cpus, StaleOf::Space, Until::Reuse)),
@@ -59,7 +59,7 @@ pub(super) fn deferred(
     table.collect()
 }
 
-/// Every kind of entry that the machine caches.
+/// Returns every kind of entry that the machine caches.
 pub(super) fn kinds(model: &Model) -> Vec<EntryKind> {
     let caches = &model.caches;
     let table = [

@@ -1,17 +1,16 @@
-//! Operands, bit by bit.
+//! The encoding of operands.
 //!
-//! In: an operand of the model and the values of its sources. Out: its bits. The generated encoders
-//! are a fold over the same fields; a differential test holds the two together, and tables worked
-//! out by hand hold both to the manuals.
+//! In: an operand of the model and the values of its sources. Out: its bits. Holds: the generated encoders produce the
+//! same bits; the differential test compares the two, and tables made by hand compare both with the manuals.
 
 use tlbc_runtime::level::Level;
 
 use crate::model::{Config, Model, Operand, Source, Value};
 
-/// The values of sources; what an instruction does not use is zero.
+/// The values of the sources of fields. A source that an instruction does not use is zero.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sources {
-    /// The tag, in the view at hand.
+    /// The tag, in the view that is flushed.
     pub tag: u64,
     /// The address.
     pub va: u64,
@@ -21,25 +20,25 @@ pub struct Sources {
     pub num: u64,
     /// The scale field.
     pub scale: u64,
-    /// The level that is hinted.
+    /// The level of the hint.
     pub hint: Option<Level>,
-    /// The level at hand.
+    /// The level of the entries.
     pub stride: Option<Level>,
     /// The value of the form.
     pub form: u64,
-    /// Whether what is cached under the tag is kept.
+    /// Whether a load keeps the entries of the tag.
     pub keep: bool,
     /// The number of the set.
     pub set: u64,
-    /// The first address behind what is named.
+    /// The first address after the entries.
     pub end: u64,
     /// The physical address of the table whose entry changes.
     pub table: u64,
     /// The physical address of the entry that changes.
     pub entry: u64,
-    /// The entry as it was.
+    /// The old value of the entry.
     pub old: u64,
-    /// The entry as it becomes.
+    /// The new value of the entry.
     pub new: u64,
 }
 
@@ -51,11 +50,11 @@ pub struct FieldBits {
     pub low: u32,
     /// The value, in its own bits.
     pub bits: u64,
-    /// What the definition says stands there; none for a number.
+    /// The source that the definition names; `None` for a number.
     pub name: Option<String>,
 }
 
-/// The fields of an operand whose condition holds with their values, from the highest.
+/// Returns the fields of an operand whose condition holds, with their values, from the highest bit.
 pub fn fields(model: &Model, operand: &Operand, config: Config, from: &Sources) -> Vec<FieldBits> {
     let hint = from.hint.and_then(|level| hint(model, config, level));
     let is_there = |field: &&crate::model::Field| {
@@ -79,7 +78,7 @@ pub fn fields(model: &Model, operand: &Operand, config: Config, from: &Sources) 
     fields
 }
 
-/// The bits of an operand.
+/// Returns the bits of an operand.
 pub fn encode(model: &Model, operand: &Operand, config: Config, from: &Sources) -> u128 {
     let fields = fields(model, operand, config, from);
     fields
@@ -87,7 +86,7 @@ pub fn encode(model: &Model, operand: &Operand, config: Config, from: &Sources) 
         .fold(0, |bits, field| bits | u128::from(field.bits) << field.low)
 }
 
-/// The number that stands for a level, where it has one.
+/// Returns the number that encodes a level in a hint, if the level has one.
 pub fn hint(model: &Model, config: Config, level: Level) -> Option<u64> {
     let level = model.geometries[config.geometry].levels[level.index()].as_ref()?;
     level.hint.map(|at| at.value)
@@ -132,7 +131,7 @@ fn value(model: &Model, config: Config, value: Value, from: &Sources, hint: Opti
     }
 }
 
-/// How a definition writes a source.
+/// Returns the word for a source in the definition language.
 pub fn source_name(source: Source) -> &'static str {
     match source {
         Source::Tag => "tag",
@@ -153,7 +152,7 @@ pub fn source_name(source: Source) -> &'static str {
     }
 }
 
-/// How a definition writes what a field holds; a level stands for its table of numbers.
+/// Returns the text for the value of a field in the definition language; `level` stands for any table of level numbers.
 pub fn value_name(value: Value) -> String {
     match value {
         Value::Const(bits) => format!("{bits:#x}"),

@@ -1,4 +1,4 @@
-//! What a plan is asked with, and what comes of it.
+//! The input of the interpreter ([`Env`]) and its result ([`Effects`]).
 
 use tlbc_runtime::backend::{FinishSteps, IpiTargets, Root};
 use tlbc_runtime::deferred::{Deferred, Pending};
@@ -9,7 +9,7 @@ use tlbc_runtime::request::{Ranges, Reach, Space, Tag};
 use super::encode::Sources;
 use crate::model::{Cases, Ceiling, Config, Model};
 
-/// Which instruction.
+/// An instruction of the model, or a plain store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Which {
     /// A barrier, by its index.
@@ -25,7 +25,7 @@ pub enum Which {
 /// Why an instruction is issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// It does what was asked for: it invalidates, loads or stores.
+    /// It is part of the request itself: it invalidates, loads or stores.
     Main,
     /// It makes stores visible to walkers.
     Publish,
@@ -42,9 +42,9 @@ pub enum Role {
 /// One instruction with its operands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Op {
-    /// Which.
+    /// The instruction.
     pub which: Which,
-    /// Why.
+    /// Why it is issued.
     pub role: Role,
     /// The operands, by index, with their bits.
     pub operands: Vec<(usize, u128)>,
@@ -52,7 +52,7 @@ pub struct Op {
     pub sources: SourcesEq,
 }
 
-/// [`Sources`], not compared: two instructions are the same when their bits are.
+/// [`Sources`] that always compare equal: instructions are equal if their bits are.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SourcesEq(pub Sources);
 
@@ -64,24 +64,24 @@ impl PartialEq for SourcesEq {
 
 impl Eq for SourcesEq {}
 
-/// What came of it.
+/// What a plan does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effects {
     /// Instructions, in order.
     pub ops: Vec<Op>,
-    /// What is put off.
-    pub owed: Deferred,
-    /// What is required of completion.
+    /// The flushes that are deferred.
+    pub deferred: Deferred,
+    /// The steps that completion still requires.
     pub steps: FinishSteps,
     /// Whether everything is invalidated because the request exceeds the ceiling.
     pub exceeded_ceiling: bool,
-    /// Who flushes for themselves.
-    pub deliver: IpiTargets,
-    /// Who is interrupted with nothing to do.
-    pub interrupt: IpiTargets,
+    /// The CPUs that are interrupted to flush for themselves.
+    pub flush_ipis: IpiTargets,
+    /// The CPUs that are interrupted although they issue nothing: taking the interrupt is enough.
+    pub sync_ipis: IpiTargets,
 }
 
-/// A request, as the nodes ask for it.
+/// A request, with everything that nodes of a plan test.
 #[derive(Debug, Clone)]
 pub struct Env {
     /// The configuration.
@@ -90,7 +90,7 @@ pub struct Env {
     pub limits: Vec<u64>,
     /// The tag of the space.
     pub tag: Tag,
-    /// Whether walk entries are owed.
+    /// Whether walk entries are flushed as well.
     pub walk: bool,
     /// Whether the space ends.
     pub ends: bool,
@@ -100,20 +100,20 @@ pub struct Env {
     pub page: (u64, Level),
     /// What changed, for `Ranges`.
     pub ranges: Ranges,
-    /// What is loaded, for events.
+    /// The root that is loaded, for events.
     pub root: Root,
-    /// What is owed, for `Switch`.
-    pub debt: Pending,
-    /// Whether the view's flush was put off, for `ReturnToUser`.
-    pub owed: bool,
-    /// What is required of completion, for `Finish`.
+    /// The pending flush, for `Switch`.
+    pub pending: Pending,
+    /// Whether a flush of the user view is pending, for `ReturnToUser`.
+    pub view_pending: bool,
+    /// The steps that completion requires, for `Finish`.
     pub steps: FinishSteps,
 }
 
-/// A change of table entries, as the nodes ask for it.
+/// A change of page-table entries, with everything that nodes of a plan test.
 #[derive(Debug, Clone, Copy)]
 pub struct Changing {
-    /// What kind of change.
+    /// The kind of the change.
     pub kind: Kind,
     /// The level of the entries.
     pub level: Level,
@@ -129,11 +129,11 @@ pub struct Changing {
     pub old: u64,
     /// The entry as it becomes.
     pub new: u64,
-    /// Whose it is.
+    /// The space that the entries belong to.
     pub space: Space,
-    /// Who may have cached it.
+    /// Which CPUs may have cached the entries.
     pub reach: Reach,
-    /// Whether the flush may be put off.
+    /// Whether the flush may be deferred.
     pub may_defer: bool,
 }
 
@@ -155,7 +155,7 @@ impl Default for Changing {
     }
 }
 
-/// The ceilings of a space and a reach in a configuration: instructions, base pages.
+/// Returns the ceilings of a space and a reach in a configuration: operations, base pages.
 pub fn ceiling(model: &Model, config: Config, space: Space, reach: Reach) -> (u64, u64) {
     let of = |cases: &Option<Cases<Ceiling>>| {
         let stated = cases.as_ref().and_then(|c| c.of(config, space, reach));

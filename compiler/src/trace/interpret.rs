@@ -1,7 +1,7 @@
-//! What a plan does for one request: the plan IR, interpreted.
+//! The interpreter of the plan IR.
 //!
-//! In: the plans and an [`Env`]. Out: the [`Effects`]: instructions in order, what is owed, who is
-//! interrupted. The generated Rust, given the same request and a recording sink, issues the same.
+//! In: the plans and an [`Env`]. Out: the [`Effects`]: instructions in order, deferred flushes and IPI
+//! targets. Holds: the generated Rust issues the same for the same request; the differential test compares the two.
 
 use tlbc_facts::clause::MaxCount;
 use tlbc_runtime::backend::{FinishSteps, IpiTargets};
@@ -18,7 +18,7 @@ use crate::model::{Instr, Model, Source};
 use crate::plan::Plans;
 use crate::plan::ir::{Count, Issue, Node, Over, Shape, Test};
 
-/// Runs the plan of a flush, and completes it.
+/// Interprets the plan of a flush, and then the plan that completes it.
 pub fn flush(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> [Effects; 2] {
     let start = interpret(model, plans, shape, env);
     let env = Env {
@@ -30,7 +30,7 @@ pub fn flush(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> [Effects;
     [start, finish]
 }
 
-/// Runs the plan of a shape.
+/// Interprets the plan of a shape.
 pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effects {
     let mut run = Run {
         model,
@@ -40,7 +40,7 @@ pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effec
             leaves: false,
             walks: Walks::Named,
             joint: true,
-            absences: false,
+            negative: false,
         },
         walk: env.walk,
         ranges: (Space::User, Reach::Here),
@@ -48,11 +48,11 @@ pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effec
         pass: None,
         effects: Effects {
             ops: Vec::new(),
-            owed: Deferred::NOTHING,
+            deferred: Deferred::NOTHING,
             steps: FinishSteps::NONE,
             exceeded_ceiling: false,
-            deliver: IpiTargets::NONE,
-            interrupt: IpiTargets::NONE,
+            flush_ipis: IpiTargets::NONE,
+            sync_ipis: IpiTargets::NONE,
         },
     };
     run.shape(shape);
@@ -64,16 +64,16 @@ struct Run<'a> {
     plans: &'a Plans,
     env: &'a Env,
     folding: Folding,
-    /// Whether walk entries are owed.
+    /// Whether walk entries are flushed as well.
     walk: bool,
-    /// Whose ranges are sorted into passes, for whom.
+    /// The space and the reach of the ranges that are sorted into passes.
     ranges: (Space, Reach),
     passes: Option<Passes>,
     pass: Option<Pass>,
     effects: Effects,
 }
 
-/// What one run is asked for.
+/// The operands of one iteration of a loop.
 #[derive(Clone, Copy, Default)]
 struct Piece {
     va: u64,
@@ -95,7 +95,7 @@ impl Run<'_> {
                 hint: Some(level),
                 leaf: true,
                 walk: self.env.walk,
-                absent: false,
+                negative: false,
             };
             match shape {
                 Shape::Page(..) => {
@@ -109,18 +109,18 @@ impl Run<'_> {
                     self.pass = Some(alone(va, entries, level));
                 }
                 Shape::Ranges(space, reach) => self.ranges = (space, reach),
-                // What is owed for a tag or a CPU is owed for all kinds of entries.
+                // A pending flush of a tag or a CPU is one of all kinds of entries.
                 Shape::Switch | Shape::ReturnToUser | Shape::CpuOnline => self.walk = true,
                 _ => {}
             }
             self.node(&plan.body, None);
             self.pass = before;
-            // An event flushes what this CPU itself will use: no other CPU has to drain for it.
+            // An event flushes entries that only this CPU uses, so no other CPU has to drain.
             if matches!(
                 shape,
                 Shape::Switch | Shape::ReturnToUser | Shape::EnterFromUser | Shape::CpuOnline
             ) {
-                self.effects.interrupt = IpiTargets::NONE;
+                self.effects.sync_ipis = IpiTargets::NONE;
             }
         }
     }
@@ -170,13 +170,13 @@ impl Run<'_> {
             }),
             Node::SendIpi { to, flush } => {
                 if *flush {
-                    self.effects.deliver = *to;
+                    self.effects.flush_ipis = *to;
                 } else {
-                    self.effects.interrupt = *to;
+                    self.effects.sync_ipis = *to;
                 }
             }
-            Node::Defer(owed) => self.effects.owed |= *owed,
-            Node::InvalidateOtherTags => self.effects.owed |= Deferred::OTHERS_UNTIL_LOAD,
+            Node::Defer(deferred) => self.effects.deferred |= *deferred,
+            Node::InvalidateOtherTags => self.effects.deferred |= Deferred::OTHERS_UNTIL_LOAD,
             Node::Load {
                 load,
                 view,
@@ -198,7 +198,7 @@ impl Run<'_> {
             Test::Leaf => self.pass.is_some_and(|pass| pass.leaf),
             Test::Negative => {
                 let appeared = env.ranges.have_appeared();
-                self.pass.map_or(appeared, |pass| pass.absent)
+                self.pass.map_or(appeared, |pass| pass.negative)
             }
             Test::AppearedAt(levels) => env.ranges.appeared_at(levels),
             Test::Ends => env.ends,
@@ -215,8 +215,8 @@ impl Run<'_> {
                 self.units(operand).is_some_and(|units| units.hold(entry))
             }),
             Test::OverCeiling(count) => self.over_ceiling(count),
-            Test::Pending(debt) => env.debt == debt,
-            Test::Deferred => env.owed,
+            Test::Pending(pending) => env.pending == pending,
+            Test::Deferred => env.view_pending,
             Test::Required(steps) => env.steps.requires(steps),
         }
     }
@@ -291,7 +291,7 @@ impl Run<'_> {
         }
     }
 
-    /// What an operand that counts can name.
+    /// The unit in which an operand with a count names pages or entries.
     fn units(&self, operand: usize) -> Option<Units> {
         let names = self.model.operands[operand].names.as_ref()?;
         Some(Units {
@@ -357,7 +357,7 @@ impl Run<'_> {
         );
     }
 
-    /// Where the operands of an instruction come from.
+    /// Returns the values from which the operands of an instruction are encoded.
     fn sources(&self, issue: &Issue, piece: Option<Piece>) -> Sources {
         let form = &self.model.invalidates[issue.invalidate].forms[issue.form];
         let views = &self.model.space(issue.space).views;

@@ -1,8 +1,8 @@
-//! Everything that is issued for one request, from the plan IR.
+//! Traces: everything that is issued for one request.
 //!
-//! In: a [`Query`]: these entries were cleared, these CPUs may have cached them. Out: a [`Trace`]: what is issued here,
+//! In: a [`Query`]: entries were unmapped, certain CPUs may have cached them. Out: a [`Trace`]: what is issued here,
 //! which CPUs are interrupted and what each of them issues, and which flushes are deferred until when. [`show`] prints it,
-//! as text or as JSON. Holds: it is what the runtime does for the request with the generated backend.
+//! as text or as JSON. Holds: the runtime with the generated backend does the same.
 
 mod answer;
 mod asked;
@@ -22,7 +22,7 @@ pub use answer::{
     LoadedRoot, Operand, Stale, StaleOf, Step, Store, Target, TargetCpus, Trace, Undrained, Until,
     VERSION,
 };
-pub use query::{Change, Cleared, EMPTY, Event, Memory, Query, ROOT, Stretch, Tables, To};
+pub use query::{AddressRange, Change, EMPTY, Event, Memory, Query, ROOT, Tables, To, Unmapped};
 pub use request::{Asked, Limit, Machine, Range, Request, TagValue, name};
 pub use run::is_ever_local;
 pub use steps::step;

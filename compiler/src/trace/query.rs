@@ -1,7 +1,7 @@
-//! What a trace is asked for.
+//! Requests.
 //!
-//! In: nothing; these are the words of a request. Out: a [`Query`]. Every request of `tlbc trace` is one, and so are the
-//! samples of `tlbc matrix` and `tlbc doc`.
+//! Data types alone. `tlbc trace` makes a [`Query`] from its options; the samples of `tlbc matrix` and `tlbc doc` are
+//! queries as well.
 
 use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::level::Level;
@@ -30,17 +30,17 @@ pub struct Query {
 /// What happened.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// Entries were cleared.
-    Cleared(Cleared),
-    /// Entries of these ranges became valid where none were.
-    Mapped(Vec<Stretch>),
-    /// Entries are changed now.
+    /// Entries were unmapped.
+    Unmapped(Unmapped),
+    /// Entries of these ranges became valid where there were none.
+    Mapped(Vec<AddressRange>),
+    /// Entries change.
     Change(Change),
-    /// A CPU took a fault there that the table does not justify.
-    Fault(Stretch),
+    /// A CPU took a fault in this range that the table does not justify.
+    Fault(AddressRange),
     /// The whole space is unmapped, with its tables.
     Everything,
-    /// The space ends: everything of it is flushed, and its tag may be given to another.
+    /// The space is torn down: all its entries are flushed, and its tag may be given to another space.
     Teardown,
     /// The space is loaded, with this flush pending for it.
     Switch(Pending),
@@ -55,12 +55,12 @@ pub enum Event {
 }
 
 impl Event {
-    /// Whether it matters which CPUs may have cached the entries.
+    /// Returns whether it matters which CPUs may have cached the entries.
     #[must_use]
     pub fn concerns_others(&self) -> bool {
         matches!(
             self,
-            Self::Cleared(_)
+            Self::Unmapped(_)
                 | Self::Mapped(_)
                 | Self::Change(_)
                 | Self::Everything
@@ -71,31 +71,31 @@ impl Event {
 
 /// Addresses, and the levels of their entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stretch {
+pub struct AddressRange {
     /// The addresses.
     pub extent: Extent,
     /// The levels, by index.
     pub levels: Vec<usize>,
 }
 
-/// Entries that were cleared.
+/// Entries that were unmapped.
 #[derive(Debug, Clone)]
-pub struct Cleared {
+pub struct Unmapped {
     /// Which.
-    pub stretches: Vec<Stretch>,
-    /// What happened to the tables in which they stood.
+    pub ranges: Vec<AddressRange>,
+    /// What happened to the tables that contained them.
     pub tables: Tables,
     /// Whether the entries were stored already, and the flush alone is asked for. It makes no difference where entries
     /// change by plain stores.
     pub stored: bool,
 }
 
-/// What happened to the tables in which entries stood.
+/// What happened to the tables that contained unmapped entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tables {
     /// They stay linked.
     Kept,
-    /// They were unlinked; all below was cleared.
+    /// They were unlinked; all entries below were unmapped.
     Unlinked,
     /// They were unlinked with everything below them, which is still valid.
     UnlinkedLive,
@@ -104,19 +104,19 @@ pub enum Tables {
 /// A change of entries of one level.
 #[derive(Debug, Clone, Copy)]
 pub struct Change {
-    /// What becomes of each.
+    /// The change of each.
     pub to: To,
     /// Their level.
     pub level: Level,
     /// The addresses that they translate.
     pub extent: Extent,
-    /// Where they stand, and what they say.
+    /// Their place in memory, and their values.
     pub memory: Memory,
     /// Whether the flush may be deferred: no other CPU has the space loaded.
     pub may_defer: bool,
 }
 
-/// What becomes of an entry.
+/// The change of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum To {
     /// It becomes invalid.
@@ -137,14 +137,14 @@ pub enum To {
     SoftwareBits,
     /// It becomes valid.
     Map,
-    /// Its accessed mark is cleared.
+    /// Its accessed mark is unmapped.
     Accessed,
-    /// Its dirty mark is cleared.
+    /// Its dirty mark is unmapped.
     Dirty,
 }
 
 impl To {
-    /// Whether it can be done to an entry of a level whose entries map no pages.
+    /// Returns whether an entry of a level whose entries map no pages can change like this.
     #[must_use]
     pub fn suits_tables(self) -> bool {
         matches!(
@@ -153,7 +153,7 @@ impl To {
         )
     }
 
-    /// The change of one entry as the runtime takes it, at a level whose entries may map pages or not.
+    /// Returns the change of one entry for the runtime. `maps_pages`: whether entries of the level may map pages.
     #[must_use]
     pub fn change(self, level: Level, maps_pages: bool, new_bits: u64) -> pte::Change {
         const READ: u8 = 1;
@@ -200,21 +200,21 @@ impl To {
     }
 }
 
-/// Where entries stand that change, and what they say, where instructions are given that.
+/// The place of changed entries in memory, and their values, for instructions that take them as operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
     /// The physical address of their table.
     pub table: u64,
     /// The index of the first in it.
     pub index: u64,
-    /// What they say before.
+    /// The old value of each.
     pub old: u64,
-    /// What they say after, where they are valid then.
+    /// The new value of each, if it is valid.
     pub new: u64,
 }
 
 impl Default for Memory {
-    /// Numbers that stand for those of a kernel.
+    /// Returns sample values.
     fn default() -> Self {
         Self {
             table: 0x2000_0000,
@@ -225,8 +225,8 @@ impl Default for Memory {
     }
 }
 
-/// A physical address that stands for that of the space's top table.
+/// The sample physical address of the top table of a space.
 pub const ROOT: u64 = 0x4000_0000;
 
-/// A physical address that stands for that of an empty top table.
+/// The sample physical address of an empty top table.
 pub const EMPTY: u64 = 0x1000;

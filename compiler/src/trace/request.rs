@@ -8,7 +8,7 @@ use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::request::Space;
 
 use super::answer::Hex;
-use super::query::{Change, Event, Query, Stretch, Tables, To};
+use super::query::{AddressRange, Change, Event, Query, Tables, To};
 use crate::model::{Config, Model, Named, Tag, Under};
 use crate::sample_requests::{described, tags};
 
@@ -21,9 +21,9 @@ pub struct Request {
     pub machine: Machine,
     /// Whose mappings.
     pub space: &'static str,
-    /// The tag of the space; none where its entries have none of its own.
+    /// The tag of the space; `None` if its entries have no tag of their own.
     pub tag: Option<TagValue>,
-    /// Which CPUs may have cached the entries; none for what happens on one CPU alone.
+    /// Which CPUs may have cached the entries; `None` for an event of one CPU.
     pub cpus: Option<&'static str>,
     /// What happened.
     pub event: Asked,
@@ -36,9 +36,9 @@ pub struct Machine {
     pub arch: String,
     /// The page size with its tables.
     pub geometry: String,
-    /// Every feature that it has, also those that were not named.
+    /// All its features, with those that `all` turned on.
     pub features: Vec<String>,
-    /// Every erratum that it has.
+    /// All its errata.
     pub errata: Vec<String>,
     /// Its limits.
     pub limits: Vec<Limit>,
@@ -68,23 +68,23 @@ pub struct TagValue {
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Asked {
-    /// Entries were cleared.
-    Cleared {
+    /// Entries were unmapped.
+    Unmapped {
         /// Which.
         ranges: Vec<Range>,
         /// `kept`, `freed` or `freed_below_live`.
         tables: &'static str,
-        /// Whether they were stored before.
+        /// Whether the entries were stored before the request.
         stored: bool,
     },
-    /// Entries became valid where none were.
-    Appeared {
+    /// Entries became valid where there were none.
+    Mapped {
         /// Which.
         ranges: Vec<Range>,
     },
     /// Entries change.
     Change {
-        /// What becomes of them.
+        /// The change of each.
         to: &'static str,
         /// Which.
         range: Range,
@@ -100,7 +100,7 @@ pub enum Asked {
     },
     /// The whole space is unmapped.
     Everything,
-    /// The space ends.
+    /// The space is torn down.
     Teardown,
     /// The space is loaded.
     Switch {
@@ -131,7 +131,7 @@ pub struct Range {
     pub levels: Vec<String>,
 }
 
-/// The request of a query.
+/// Returns the description of a query.
 pub(super) fn request(model: &Model, query: &Query) -> Request {
     let config = query.config;
     Request {
@@ -181,7 +181,7 @@ fn machine(model: &Model, query: &Query) -> Machine {
     }
 }
 
-/// The kind of tag under which the entries of the space are cached.
+/// Returns the kind of tag under which the entries of the space are cached.
 pub(super) fn kind_of_tag<'m>(model: &'m Model, query: &Query) -> Option<&'m Tag> {
     let config = query.config;
     let under = &model.space(query.space).leaf.get(config)?.value;
@@ -196,22 +196,22 @@ pub(super) fn kind_of_tag<'m>(model: &'m Model, query: &Query) -> Option<&'m Tag
     }
 }
 
-/// Addresses with the levels of their entries, in names.
-pub(super) fn range(model: &Model, stretch: &Stretch) -> Range {
+/// Returns a range with the names of its levels.
+pub(super) fn named_range(model: &Model, range: &AddressRange) -> Range {
     let name = |&level: &usize| model.levels[level].name.clone();
     Range {
-        start: stretch.extent.start.into(),
-        end: end(stretch),
-        levels: stretch.levels.iter().map(name).collect(),
+        start: range.extent.start.into(),
+        end: end(range),
+        levels: range.levels.iter().map(name).collect(),
     }
 }
 
-fn end(stretch: &Stretch) -> Hex {
-    Hex(u128::from(stretch.extent.start) + u128::from(stretch.extent.bytes))
+fn end(range: &AddressRange) -> Hex {
+    Hex(u128::from(range.extent.start) + u128::from(range.extent.bytes))
 }
 
-fn of_change(change: &Change) -> Stretch {
-    Stretch {
+fn of_change(change: &Change) -> AddressRange {
+    AddressRange {
         extent: change.extent,
         levels: vec![change.level.index()],
     }
@@ -223,28 +223,28 @@ fn entries(model: &Model, config: Config, change: &Change) -> u64 {
 }
 
 fn asked(model: &Model, query: &Query) -> Asked {
-    let ranges = |stretches: &[Stretch]| stretches.iter().map(|it| range(model, it)).collect();
+    let named = |ranges: &[AddressRange]| ranges.iter().map(|it| named_range(model, it)).collect();
     match &query.event {
-        Event::Cleared(cleared) => Asked::Cleared {
-            ranges: ranges(&cleared.stretches),
-            tables: match cleared.tables {
+        Event::Unmapped(unmapped) => Asked::Unmapped {
+            ranges: named(&unmapped.ranges),
+            tables: match unmapped.tables {
                 Tables::Kept => "kept",
                 Tables::Unlinked => "freed",
                 Tables::UnlinkedLive => "freed_below_live",
             },
-            stored: cleared.stored || model.change.plain_store.value,
+            stored: unmapped.stored || model.change.plain_store.value,
         },
-        Event::Mapped(stretches) => Asked::Appeared {
-            ranges: ranges(stretches),
+        Event::Mapped(ranges) => Asked::Mapped {
+            ranges: named(ranges),
         },
         Event::Change(change) => Asked::Change {
             to: name(change.to),
-            range: range(model, &of_change(change)),
+            range: named_range(model, &of_change(change)),
             entries: entries(model, query.config, change),
             may_defer: change.may_defer,
         },
-        Event::Fault(stretch) => Asked::Fault {
-            range: range(model, stretch),
+        Event::Fault(range) => Asked::Fault {
+            range: named_range(model, range),
         },
         Event::Everything => Asked::Everything,
         Event::Teardown => Asked::Teardown,
@@ -264,7 +264,7 @@ fn asked(model: &Model, query: &Query) -> Asked {
     }
 }
 
-/// The name of a change on the command line.
+/// Returns the name of a change on the command line.
 #[must_use]
 pub fn name(to: To) -> &'static str {
     match to {
@@ -282,10 +282,10 @@ pub fn name(to: To) -> &'static str {
     }
 }
 
-/// What becomes of one entry, or of several.
+/// Returns words for a change of one entry, or of several.
 fn becomes(to: To, one: bool) -> &'static str {
     match to {
-        To::Unmap => "made invalid",
+        To::Unmap => "unmapped",
         To::Replace => "replaced",
         To::FewerRights => "given fewer rights",
         To::MoreRights => "given more rights",
@@ -295,7 +295,7 @@ fn becomes(to: To, one: bool) -> &'static str {
         To::Split => "made to point at tables, each in place of a page",
         To::Collapse if one => "made to map a page in place of a table",
         To::Collapse => "made to map pages, each in place of a table",
-        To::Map => "made valid",
+        To::Map => "mapped",
         To::Accessed if one => "cleared of its accessed mark",
         To::Accessed => "cleared of their accessed marks",
         To::Dirty if one => "cleared of its dirty mark",
@@ -305,15 +305,15 @@ fn becomes(to: To, one: bool) -> &'static str {
 
 fn title(model: &Model, query: &Query) -> String {
     let of = whose(model, query);
-    let ranges = |stretches: &[Stretch]| {
-        let one = |stretch: &Stretch| {
-            let names: Vec<&str> = (stretch.levels.iter())
+    let shown = |ranges: &[AddressRange]| {
+        let one = |range: &AddressRange| {
+            let names: Vec<&str> = (range.levels.iter())
                 .map(|&level| model.levels[level].name.as_str())
                 .collect();
-            let (start, end) = (stretch.extent.start, end(stretch));
+            let (start, end) = (range.extent.start, end(range));
             (names.join(", "), format!("{start:#x}..{end}"))
         };
-        let all: Vec<(String, String)> = stretches.iter().map(one).collect();
+        let all: Vec<(String, String)> = ranges.iter().map(one).collect();
         match all.as_slice() {
             [(names, range)] => (format!("{names} entries"), range.clone()),
             several => {
@@ -326,23 +326,23 @@ fn title(model: &Model, query: &Query) -> String {
         }
     };
     let what = match &query.event {
-        Event::Cleared(cleared) => {
-            let (entries, range) = ranges(&cleared.stretches);
-            let tables = match cleared.tables {
+        Event::Unmapped(unmapped) => {
+            let (entries, range) = shown(&unmapped.ranges);
+            let tables = match unmapped.tables {
                 Tables::Kept => "",
                 Tables::Unlinked => " and their tables",
                 Tables::UnlinkedLive => " and their tables, valid below,",
             };
-            let by_instructions = match (model.change.plain_store.value, cleared.stored) {
+            let by_instructions = match (model.change.plain_store.value, unmapped.stored) {
                 (true, _) => "",
                 (false, true) => ", stored before",
-                (false, false) => ", made invalid",
+                (false, false) => ", unmapped now",
             };
             format!("{entries}{tables} at {range} of {of}{by_instructions}")
         }
-        Event::Mapped(stretches) => {
-            let (entries, range) = ranges(stretches);
-            format!("{entries} that appeared at {range} of {of}")
+        Event::Mapped(ranges) => {
+            let (entries, range) = shown(ranges);
+            format!("{entries} mapped at {range} of {of}")
         }
         Event::Change(change) => {
             let level = &model.levels[change.level.index()].name;
@@ -360,12 +360,12 @@ fn title(model: &Model, query: &Query) -> String {
             let start = change.extent.start;
             format!("{count} from {start:#x} of {of}, {becomes}{deferred}")
         }
-        Event::Fault(stretch) => {
-            let (_, range) = ranges(std::slice::from_ref(stretch));
+        Event::Fault(range) => {
+            let (_, range) = shown(std::slice::from_ref(range));
             format!("a fault at {range} of {of} that the table does not justify")
         }
         Event::Everything => format!("everything of {of}"),
-        Event::Teardown => format!("the end of {of}"),
+        Event::Teardown => format!("teardown of {of}"),
         Event::Switch(pending) => {
             let pending = match pending {
                 Pending::None => "nothing",
@@ -395,7 +395,7 @@ fn title(model: &Model, query: &Query) -> String {
     format!("{}: {what}{others} ({machine})", model.arch.name)
 }
 
-/// Whose mappings, with the tag.
+/// Returns words for the space, with its tag.
 fn whose(model: &Model, query: &Query) -> String {
     if query.space == Space::Kernel {
         return "the kernel".to_owned();

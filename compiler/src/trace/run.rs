@@ -1,8 +1,8 @@
-//! A request, as the runtime serves it: flushes with their IPIs, events, and the ends of a gather.
+//! The execution of a request in the order of the runtime: flushes with their IPIs, events, and ends of a gather.
 //!
-//! In: a [`Query`]. Out: a [`Trace`]. Holds: the order is the runtime's. A flush issues what the backend starts with, interrupts
-//! the CPUs that flush for themselves and waits for them, issues what it ends with, and interrupts those that only have to
-//! be interrupted (`runtime/src/shootdown.rs`).
+//! In: a [`Query`]. Out: a [`Trace`]. Holds: a flush issues the instructions of its start, interrupts the CPUs
+//! that flush for themselves and waits for them, issues the instructions of its end, and interrupts the CPUs for which
+//! taking the interrupt is enough (`runtime/src/shootdown.rs`).
 
 use tlbc_runtime::backend::IpiTargets;
 use tlbc_runtime::level::Level;
@@ -31,7 +31,7 @@ pub(super) enum Flush<'r> {
     Teardown,
 }
 
-/// A request that is being served.
+/// The execution of one request.
 pub(super) struct Run<'a> {
     pub model: &'a Model,
     pub plans: &'a Plans,
@@ -39,7 +39,7 @@ pub(super) struct Run<'a> {
     pub entries: Entries<'a>,
     pub levels: LevelTable,
     pub trace: Trace,
-    /// What was changed, and is not flushed yet.
+    /// The changed entries that are not flushed yet.
     pub changed: Ranges,
     /// Whether everything of the space is flushed instead.
     pub whole: bool,
@@ -47,17 +47,17 @@ pub(super) struct Run<'a> {
     pub new: bool,
 }
 
-/// Whether the runtime ever flushes for this CPU alone. Where no CPU would be interrupted it does not know which CPUs hold
-/// entries, unless one that attaches the space waits for it.
+/// Returns whether the runtime ever flushes for this CPU alone. If no CPU is ever interrupted, the runtime does not track
+/// which CPUs may hold entries, unless a CPU that attaches the space waits for changes.
 #[must_use]
 pub fn is_ever_local(model: &Model, plans: &Plans, query: &Query) -> bool {
     let waits = model.switch.waits_for_changes.is_some() && query.space == Space::User;
-    waits || !told(model, plans, query.space, &env(query)).is_empty()
+    waits || !flush_ipis(model, plans, query.space, &env(query)).is_empty()
 }
 
-/// The CPUs that are interrupted to flush for themselves.
-fn told(model: &Model, plans: &Plans, space: Space, env: &Env) -> IpiTargets {
-    interpret(model, plans, Shape::IpiTargets(space), env).deliver
+/// Returns the CPUs that are interrupted to flush for themselves.
+fn flush_ipis(model: &Model, plans: &Plans, space: Space, env: &Env) -> IpiTargets {
+    interpret(model, plans, Shape::IpiTargets(space), env).flush_ipis
 }
 
 impl<'a> Run<'a> {
@@ -82,22 +82,22 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Serves it.
+    /// Executes the request.
     pub fn trace(mut self) -> Result<Trace, String> {
         let space = self.query.space;
         match &self.query.event {
-            Event::Cleared(cleared) if cleared.stored || self.model.change.plain_store.value => {
-                let ranges = self.entries.cleared(cleared)?;
+            Event::Unmapped(unmapped) if unmapped.stored || self.model.change.plain_store.value => {
+                let ranges = self.entries.unmapped(unmapped)?;
                 self.flush(Flush::Ranges(&ranges));
             }
-            Event::Cleared(cleared) => self.clear(cleared)?,
-            Event::Mapped(stretches) => self.mapped(stretches)?,
+            Event::Unmapped(unmapped) => self.unmapped(unmapped)?,
+            Event::Mapped(ranges) => self.mapped(ranges)?,
             Event::Change(change) => self.change(change)?,
-            Event::Fault(stretch) => self.fault(stretch)?,
+            Event::Fault(range) => self.fault(range)?,
             Event::Everything => self.flush(Flush::Everything),
             Event::Teardown => self.flush(Flush::Teardown),
-            Event::Switch(debt) => {
-                if *debt == tlbc_runtime::Pending::All
+            Event::Switch(pending) => {
+                if *pending == tlbc_runtime::Pending::All
                     && !self.model.switch_flushes_every_tag(self.query.config)
                 {
                     return Err(
@@ -106,10 +106,10 @@ impl<'a> Run<'a> {
                             .to_owned(),
                     );
                 }
-                self.event(Shape::Switch, |env| env.debt = *debt);
+                self.event(Shape::Switch, |env| env.pending = *pending);
             }
             Event::ReturnToUser(pending) => {
-                self.event(Shape::ReturnToUser, |env| env.owed = *pending)
+                self.event(Shape::ReturnToUser, |env| env.view_pending = *pending);
             }
             Event::EnterFromUser => self.event(Shape::EnterFromUser, |_| {}),
             Event::CpuOnline => self.event(Shape::CpuOnline, |_| {}),
@@ -127,7 +127,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Something else than a flush, on this CPU. Devices are not switched, nor do they come online.
+    /// Executes an event on this CPU. Events do not concern devices.
     pub fn event(&mut self, shape: Shape, set: impl FnOnce(&mut Env)) {
         let mut env = env(self.query);
         env.config = without_devices(self.model, env.config);
@@ -136,14 +136,14 @@ impl<'a> Run<'a> {
         self.did(&effects, &env, &[]);
     }
 
-    /// A flush, of all that may have cached the entries.
+    /// Flushes on all agents that may have cached the entries.
     pub fn flush(&mut self, what: Flush<'_>) {
         let reach = self.reach();
         let (shape, mut env) = self.flush_of(what, env(self.query));
         let kinds = self.kinds(what);
         let [start, finish] = self.issued(shape, reach, &env);
         let deliver = match reach {
-            Reach::Wide => told(self.model, self.plans, self.query.space, &env),
+            Reach::Wide => flush_ipis(self.model, self.plans, self.query.space, &env),
             Reach::Here => {
                 self.note_reach();
                 IpiTargets::NONE
@@ -159,14 +159,14 @@ impl<'a> Run<'a> {
             (env.tag, env.config) = (self.query.tag, sender);
         }
         self.did(&finish, &env, &kinds);
-        for left in [start.interrupt, finish.interrupt] {
+        for left in [start.sync_ipis, finish.sync_ipis] {
             if !left.is_empty() {
                 self.interrupt(left, &[], &env, &kinds);
             }
         }
     }
 
-    /// Says where the runtime never makes a flush local.
+    /// Adds a note if the runtime never flushes for one CPU alone.
     fn note_reach(&mut self) {
         if !is_ever_local(self.model, self.plans, self.query) {
             self.note(
@@ -176,14 +176,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Adds a remark, once.
+    /// Adds a note, once.
     pub fn note(&mut self, text: &str) {
         if !self.trace.notes.iter().any(|note| note == text) {
             self.trace.notes.push(text.to_owned());
         }
     }
 
-    /// A flush on this CPU alone, which leaves devices to others.
+    /// Flushes on this CPU alone, without devices.
     pub fn flush_here(&mut self, ranges: &Ranges) {
         let what = Flush::Ranges(ranges);
         let (shape, mut env) = self.flush_of(what, env(self.query));
@@ -194,7 +194,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The shape of a flush for a reach, and what its plan is interpreted with.
+    /// Returns the shape of a flush for each reach, and the environment of its plan.
     fn flush_of(&self, what: Flush<'_>, mut env: Env) -> (fn(Space, Reach) -> Shape, Env) {
         let shape: fn(Space, Reach) -> Shape = match what {
             Flush::Ranges(ranges) => {
@@ -227,12 +227,12 @@ impl<'a> Run<'a> {
         (shape, env)
     }
 
-    /// What is issued for a flush: to start it, and to finish it.
+    /// Interprets the start and the end of a flush.
     fn issued(&self, shape: fn(Space, Reach) -> Shape, reach: Reach, env: &Env) -> [Effects; 2] {
         flush(self.model, self.plans, shape(self.query.space, reach), env)
     }
 
-    /// The kinds of entries that a flush invalidates, of those that the machine caches.
+    /// Returns the kinds of entries that a flush invalidates, of those that the machine caches.
     fn kinds(&self, what: Flush<'_>) -> Vec<EntryKind> {
         let mut kinds = kinds(self.model);
         if let Flush::Ranges(ranges) = what {
@@ -240,7 +240,7 @@ impl<'a> Run<'a> {
                 leaves: false,
                 walks: Walks::Named,
                 joint: false,
-                absences: false,
+                negative: false,
             };
             let passes = Passes::new(ranges, &self.levels, folding);
             let leaves = passes.leaves().iter().any(|pass| pass.leaf);
@@ -254,29 +254,29 @@ impl<'a> Run<'a> {
         kinds
     }
 
-    /// What came of a plan on this CPU, which stores nothing, for a flush of entries of these kinds.
+    /// Records the effects on this CPU of a plan without stores, for a flush of entries of these kinds.
     fn did(&mut self, effects: &Effects, env: &Env, kinds: &[EntryKind]) {
         self.issue(effects, env, None);
         self.defer(DeferredBy::ThisCpu, effects, kinds);
     }
 
-    /// What this CPU issues. Stores are of the entries of `store`.
+    /// Records the instructions that this CPU issues. Plain stores are those of `store`.
     pub fn issue(&mut self, effects: &Effects, env: &Env, store: Option<&Store>) {
         let steps = effects.ops.iter();
         let steps = steps.filter_map(|op| step(self.model, env.config, op, store));
         self.trace.here.extend(steps);
     }
 
-    /// What is left for later of a flush of entries of these kinds.
+    /// Records the flushes that are deferred of a flush of entries of these kinds.
     pub fn defer(&mut self, cpus: DeferredBy, effects: &Effects, kinds: &[EntryKind]) {
-        for more in deferred(self.model, self.query, effects.owed, cpus, kinds) {
+        for more in deferred(self.model, self.query, effects.deferred, cpus, kinds) {
             if !self.trace.deferred.contains(&more) {
                 self.trace.deferred.push(more);
             }
         }
     }
 
-    /// Interrupts CPUs, each of which does the same for a flush of entries of these kinds.
+    /// Records an IPI. Each target has the same effects, for a flush of entries of these kinds.
     fn interrupt(&mut self, to: IpiTargets, effects: &[Effects], env: &Env, kinds: &[EntryKind]) {
         let ops = || effects.iter().flat_map(|effects| &effects.ops);
         let tag = kind_of_tag(self.model, self.query).filter(|tag| tag.of_cpu.value);

@@ -1,6 +1,6 @@
-//! A trace as text, for people, and as JSON, for scripts.
+//! The text and the JSON of a trace.
 //!
-//! In: a [`Trace`]. Out: its text, without the title; or one line of JSON. Both say what the value says and nothing else.
+//! In: a [`Trace`]. Out: its text, without the title, or one line of JSON. Holds: both contain the same information.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use super::answer::{
 };
 use crate::json;
 
-/// For people: an instruction of the machine on each line, with the fields of its operands beside it.
+/// Returns the text: one line for each instruction of the machine, with the fields of its operands.
 #[must_use]
 pub fn text(trace: &Trace) -> String {
     let mut out = String::new();
@@ -48,13 +48,13 @@ pub fn text(trace: &Trace) -> String {
     out
 }
 
-/// For scripts: one object, as `compiler/schema/trace.schema.json` describes it.
+/// Returns one JSON object, which `compiler/schema/trace.schema.json` describes.
 #[must_use]
 pub fn json(trace: &Trace) -> String {
     json::text(trace)
 }
 
-/// A line, and what is written beside it.
+/// A line, and the remark beside it.
 type Line = (String, String);
 
 fn section(out: &mut String, trace: &Trace, steps: &[Step], none: &str) {
@@ -84,7 +84,7 @@ fn lines(trace: &Trace, step: &Step) -> Vec<Line> {
     };
     let mut beside = vec![Vec::new(); instruction.asm.len()];
     for it in &instruction.operands {
-        // On the line that it stands in; one that the text does not name is of the first.
+        // An operand is shown on the line that contains it; on the first if none does.
         let value = it.value.to_string();
         let names = |line: &String| {
             line.split([' ', ',', '[', ']', '(', ')'])
@@ -101,7 +101,7 @@ fn lines(trace: &Trace, step: &Step) -> Vec<Line> {
     lines.zip(beside).collect()
 }
 
-/// The names of those who are interrupted.
+/// Returns the targets of an IPI in words.
 fn named(ipi: &Ipi) -> String {
     let names: Vec<String> = ipi.targets.iter().map(Target::words).collect();
     names.join(", ")
@@ -125,7 +125,7 @@ fn stored(store: &Store) -> String {
     format!("(store of {entries} from {start}: {becomes})")
 }
 
-/// What an instruction is for, where it does not invalidate because that was asked for.
+/// Returns the purpose of an instruction, if it is not the requested invalidation or load.
 fn role(step: &Step) -> Option<String> {
     match step {
         Step::Barrier {
@@ -153,7 +153,7 @@ fn role(step: &Step) -> Option<String> {
     }
 }
 
-/// `page=0x6700000000003 ([63:48] tag 0x6, [43:0] va[55:12] 0x3)`
+/// Returns the text of an operand: `page=0x6700000000003 ([63:48] tag 0x6, [43:0] va[55:12] 0x3)`
 fn operand(operand: &Operand) -> String {
     let Operand {
         name,

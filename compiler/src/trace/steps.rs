@@ -1,6 +1,6 @@
-//! From what a plan does to the steps that are shown.
+//! The steps of a trace.
 //!
-//! In: instructions of the interpreter, and CPUs to interrupt. Out: [`Step`]s with operands filled in and taken apart, and
+//! In: instructions of the interpreter, and IPI targets. Out: [`Step`]s with operands filled in and split into fields, and
 //! [`Target`]s with the reason why each is interrupted.
 
 use tlbc_runtime::agents::Agents;
@@ -17,7 +17,7 @@ use super::query::Query;
 use crate::model::{Config, Instr, Lost, Model, Source};
 use crate::template::shown;
 
-/// A step; none for plain stores unless it is said of which entries they are.
+/// Returns a step; `None` for a plain store unless `store` describes it.
 pub fn step(model: &Model, config: Config, op: &Op, store: Option<&Store>) -> Option<Step> {
     let instruction = |name: &str, lines| instruction(model, config, op, (name, lines));
     Some(match op.which {
@@ -54,7 +54,7 @@ pub fn step(model: &Model, config: Config, op: &Op, store: Option<&Store>) -> Op
     })
 }
 
-/// The erratum whose workaround an instruction belongs to.
+/// Returns the erratum whose workaround an instruction belongs to.
 fn workaround(model: &Model, role: Role) -> Option<String> {
     match role {
         Role::Workaround(erratum) => Some(model.errata[erratum].named.name.clone()),
@@ -99,7 +99,7 @@ fn instruction(
     }
 }
 
-/// Whether an instruction is given the tag of the space.
+/// Returns whether an operand of an instruction contains the tag of the space.
 pub(super) fn takes_tag(model: &Model, op: &Op) -> bool {
     let mut operands = op.operands.iter();
     operands.any(|&(operand, _)| {
@@ -108,7 +108,7 @@ pub(super) fn takes_tag(model: &Model, op: &Op) -> bool {
     })
 }
 
-/// The CPUs of an audience.
+/// Returns the targets of an IPI.
 pub(super) fn targets(model: &Model, query: &Query, to: IpiTargets) -> Vec<Target> {
     let kinds = [
         (Agents::ACTIVE, TargetCpus::Active),
@@ -147,7 +147,7 @@ fn reason(cpus: TargetCpus, space: Space) -> &'static str {
     }
 }
 
-/// Which barriers do not drain the accesses of a set of CPUs.
+/// Returns the barriers that do not drain the accesses of a set of CPUs.
 fn undrained(model: &Model, config: Config, set: usize) -> Vec<Undrained> {
     let errata = model.errata.iter().enumerate();
     let present = errata.filter(|(index, _)| config.suffers(*index));

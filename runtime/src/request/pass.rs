@@ -17,12 +17,12 @@ pub struct Pass {
     pub shift: u32,
     /// The one level that leaves can have here, where there is just one.
     pub hint: Option<Level>,
-    /// Whether leaf entries are owed.
+    /// Whether leaf entries are flushed.
     pub leaf: bool,
-    /// Whether walk entries are owed.
+    /// Whether walk entries are flushed.
     pub walk: bool,
-    /// Whether remembered absences are owed.
-    pub absent: bool,
+    /// Whether negative entries are flushed as well.
+    pub negative: bool,
 }
 
 impl Pass {

@@ -25,7 +25,7 @@ pub struct Folding {
     /// cuts above it along.
     pub joint: bool,
     /// Whether an instruction for negative entries drops those of every level at its address.
-    pub absences: bool,
+    pub negative: bool,
 }
 
 /// How the walk entries of cut entries go.
@@ -128,7 +128,7 @@ fn leaves_of(level: Level, extent: Extent, facts: &LevelFacts) -> Option<(Pass, 
         hint: Some(level),
         leaf: true,
         walk: false,
-        absent: false,
+        negative: false,
     };
     Some((pass, extent))
 }
@@ -148,7 +148,7 @@ impl Many {
                 leaf: facts.leaf || sorted.appeared && facts.shift != 0,
                 ..*facts
             };
-            if sorted.appeared && folding.absences && self.absorb(&named, extent) {
+            if sorted.appeared && folding.negative && self.absorb(&named, extent) {
                 continue;
             }
             let Some((pass, extent)) = leaves_of(level, extent, &appeared) else {
@@ -162,8 +162,8 @@ impl Many {
             else {
                 break;
             };
-            let absent = sorted.appeared;
-            *place = Pass { absent, ..pass };
+            let negative = sorted.appeared;
+            *place = Pass { negative, ..pass };
             *slot = extent;
             self.leaf = self.leaf.wrapping_add(1);
         }
@@ -201,7 +201,7 @@ impl Many {
                 hint: below(levels, level),
                 leaf: false,
                 walk: true,
-                absent: false,
+                negative: false,
             };
             self.cut = self.cut.wrapping_add(1);
         }
@@ -353,7 +353,7 @@ mod tests {
             leaves: false,
             walks,
             joint: true,
-            absences: false,
+            negative: false,
         }
     }
 
@@ -426,9 +426,9 @@ mod tests {
 
     #[test]
     fn entries_that_appear_have_a_pass_at_every_level() {
-        let passes = |ranges: &Ranges, absences| {
+        let passes = |ranges: &Ranges, negative| {
             let folding = Folding {
-                absences,
+                negative,
                 ..folding(Walks::Named)
             };
             let passes = Passes::new(ranges, &PAIRED, folding);
@@ -463,7 +463,7 @@ mod tests {
             leaves: true,
             walks: Walks::Named,
             joint: true,
-            absences: false,
+            negative: false,
         };
         let folded = Passes::new(&ranges, &PAIRED, both);
         assert_eq!(levels(&folded), (Some(Level(0)), None));

@@ -1,4 +1,4 @@
-//! What one machine is asked for, answered by its plans and by its backend.
+//! One request, executed by the plans of a machine and by its generated backend.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -15,13 +15,13 @@ use tlbc_runtime::{Deferred, FinishSteps, IpiTargets, Pending, Root};
 use super::Issued;
 use super::machines::{Machine, SPACES, space_flags};
 
-/// A machine, as both sides have it, and what they are asked for.
+/// A machine with its plans and its backend, and the request.
 pub struct Asked<'a> {
     pub model: &'a Model,
     pub plans: &'a Plans,
     pub tlb: &'a dyn Machine,
     pub env: Env,
-    /// The names of the instructions that were issued so far, in this case or another.
+    /// The names of the instructions that were issued so far, in all cases.
     pub seen: &'a RefCell<BTreeSet<String>>,
 }
 
@@ -31,8 +31,8 @@ pub struct Did {
     pub issued: Vec<Issued>,
     pub deferred: Deferred,
     pub exceeded_ceiling: bool,
-    pub deliver: IpiTargets,
-    pub interrupt: IpiTargets,
+    pub flush_ipis: IpiTargets,
+    pub sync_ipis: IpiTargets,
 }
 
 impl Did {
@@ -41,14 +41,14 @@ impl Did {
             issued: Vec::new(),
             deferred: Deferred::NOTHING,
             exceeded_ceiling: false,
-            deliver: IpiTargets::NONE,
-            interrupt: IpiTargets::NONE,
+            flush_ipis: IpiTargets::NONE,
+            sync_ipis: IpiTargets::NONE,
         }
     }
 }
 
 impl Asked<'_> {
-    /// What the plan of a shape does.
+    /// Interprets the plan of a shape.
     pub fn plan(&self, shape: Shape) -> Did {
         self.did(interpret(self.model, self.plans, shape, &self.env))
     }
@@ -56,10 +56,10 @@ impl Asked<'_> {
     fn did(&self, effects: Effects) -> Did {
         let Effects {
             ops,
-            owed: deferred,
+            deferred,
             exceeded_ceiling,
-            deliver,
-            interrupt,
+            flush_ipis,
+            sync_ipis,
             ..
         } = effects;
         let operand = |&(operand, bits): &(usize, u128)| {
@@ -71,7 +71,7 @@ impl Asked<'_> {
                 Which::Barrier(index) => &self.model.barriers[index].named,
                 Which::Invalidate(index) => &self.model.invalidates[index].named,
                 Which::Load(index) => &self.model.loads[index].named,
-                // Not by the sink.
+                // The sink does not see plain stores.
                 Which::Store => return None,
             };
             let operands = op.operands.iter().map(operand).collect();
@@ -81,12 +81,12 @@ impl Asked<'_> {
             issued: ops.into_iter().filter_map(op).collect(),
             deferred,
             exceeded_ceiling,
-            deliver,
-            interrupt,
+            flush_ipis,
+            sync_ipis,
         }
     }
 
-    /// What the generated code does, as told to a recording sink.
+    /// Runs the generated code with a recording sink.
     pub fn backend<T>(
         &self,
         run: impl FnOnce(&dyn Machine, &mut Vec<Issued>) -> T,
@@ -98,7 +98,7 @@ impl Asked<'_> {
         (issued, result)
     }
 
-    /// A flush of ranges that exceeds the ceiling issues what one of everything issues.
+    /// Checks that a flush of ranges that exceeds the ceiling issues the same as a flush of everything.
     fn exceeds_ceiling(&self, request: &Request<'_>) {
         let everything = Request {
             scope: Scope::Everything {
@@ -118,7 +118,7 @@ impl Asked<'_> {
         }
     }
 
-    /// Flushes both ways: start, finish, and what an interrupted CPU does.
+    /// Compares a flush: its start, its end, and what an interrupted CPU does.
     pub fn flush(&mut self, space: Space, reach: Reach, scope: Scope<'_>) {
         let request = Request {
             space,
@@ -139,9 +139,13 @@ impl Asked<'_> {
         let flushed = flush(self.model, self.plans, shape(reach), &self.env);
         let [mut start, mut finish] = flushed.map(|effects| self.did(effects));
         if reach == Reach::Wide {
-            let told = self.plan(Shape::IpiTargets(space));
-            start.deliver = told.deliver;
-            assert_eq!(told.issued, [], "nothing is issued to learn whom to tell");
+            let targets = self.plan(Shape::IpiTargets(space));
+            start.flush_ipis = targets.flush_ipis;
+            assert_eq!(
+                targets.issued,
+                [],
+                "the choice of IPI targets issues nothing"
+            );
         }
         finish.deferred |= start.deferred;
 
@@ -151,34 +155,34 @@ impl Asked<'_> {
             issued,
             deferred: started.outcome.deferred,
             exceeded_ceiling: started.outcome.exceeded_ceiling,
-            deliver: started.flush_ipis,
+            flush_ipis: started.flush_ipis,
             ..Did::nothing()
         };
         assert_eq!(here, start, "start of {request:?}");
         let (
             issued,
             Finished {
-                sync_ipis: interrupt,
+                sync_ipis,
                 deferred,
             },
         ) = self.backend(|tlb, sink| tlb.finish(sink, started));
         let here = Did {
             issued,
             deferred,
-            interrupt,
+            sync_ipis,
             ..Did::nothing()
         };
         assert_eq!(here, finish, "finish of {request:?}");
 
-        // One that is told flushes for itself alone, by whichever tag it has.
+        // An interrupted CPU flushes for itself alone, under its own tag.
         self.env.tag.global = false;
         let config = self.env.config;
         self.env.config.features &= !self.tlb.sender_only().0;
         let flushed = flush(self.model, self.plans, shape(Reach::Here), &self.env);
-        let [mut told, finish] = flushed.map(|effects| self.did(effects));
-        told.exceeded_ceiling = false;
-        told.issued.extend(finish.issued);
-        told.deferred |= finish.deferred;
+        let [mut wanted, finish] = flushed.map(|effects| self.did(effects));
+        wanted.exceeded_ceiling = false;
+        wanted.issued.extend(finish.issued);
+        wanted.deferred |= finish.deferred;
         self.env.tag = request.tag;
         self.env.config = config;
         let (issued, deferred) = self.backend(|tlb, sink| tlb.deliver(sink, &request));
@@ -187,12 +191,12 @@ impl Asked<'_> {
             deferred,
             ..Did::nothing()
         };
-        assert_eq!(there, told, "deliver of {request:?}");
+        assert_eq!(there, wanted, "deliver of {request:?}");
     }
 
-    /// Loads a space, returns to user code and brings up a CPU, both ways.
+    /// Compares loading a space, the return to user code, entry from it, publishing, and a CPU that comes online.
     pub fn events(&mut self) {
-        // Devices are not switched, nor do they come up.
+        // Events concern this CPU alone, and no devices.
         let config = self.env.config;
         self.env.root.flags = space_flags(self.model, config);
         self.env.config.features &= !self.tlb.sender_only().0;
@@ -201,28 +205,28 @@ impl Asked<'_> {
     }
 
     fn events_of_cpu(&mut self) {
-        for debt in [Pending::None, Pending::Tag, Pending::All] {
-            self.env.debt = debt;
+        for pending in [Pending::None, Pending::Tag, Pending::All] {
+            self.env.pending = pending;
             let to = self.env.root;
             let plan = self.plan(Shape::Switch);
-            let (issued, deferred) = self.backend(|tlb, sink| tlb.switch(sink, &to, debt));
+            let (issued, deferred) = self.backend(|tlb, sink| tlb.switch(sink, &to, pending));
             let did = Did {
                 issued,
                 deferred,
                 ..Did::nothing()
             };
-            assert_eq!(did, plan, "switch owing {debt:?}");
+            assert_eq!(did, plan, "switch, pending: {pending:?}");
         }
-        for put_off in [false, true] {
-            self.env.owed = put_off;
+        for pending in [false, true] {
+            self.env.view_pending = pending;
             let to = self.env.root;
             let plan = self.plan(Shape::ReturnToUser);
-            let (issued, ()) = self.backend(|tlb, sink| tlb.return_to_user(sink, &to, put_off));
+            let (issued, ()) = self.backend(|tlb, sink| tlb.return_to_user(sink, &to, pending));
             let did = Did {
                 issued,
                 ..Did::nothing()
             };
-            assert_eq!(did, plan, "resume, view's flush put off: {put_off}");
+            assert_eq!(did, plan, "return to user code, pending: {pending}");
         }
         let to = self.env.root;
         let plan = self.plan(Shape::EnterFromUser);
@@ -248,7 +252,7 @@ impl Asked<'_> {
             deferred,
             ..Did::nothing()
         };
-        assert_eq!(did, plan, "arrive");
+        assert_eq!(did, plan, "CPU online");
     }
 }
 
@@ -268,8 +272,8 @@ pub fn env(config: Config, limits: &[u64], tag: Tag) -> Env {
             empty: 0x1234_5678_9abc_d000,
             flags: SpaceFlags::NONE,
         },
-        debt: Pending::None,
-        owed: false,
+        pending: Pending::None,
+        view_pending: false,
         steps: FinishSteps::NONE,
     }
 }

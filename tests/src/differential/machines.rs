@@ -38,7 +38,7 @@ pub trait Machine {
     /// [`Backend::deliver`].
     fn deliver(&self, to: &mut Vec<Issued>, request: &Request<'_>) -> Deferred;
     /// [`Backend::switch`].
-    fn switch(&self, to: &mut Vec<Issued>, root: &Root, debt: Pending) -> Deferred;
+    fn switch(&self, to: &mut Vec<Issued>, root: &Root, pending: Pending) -> Deferred;
     /// [`Backend::resume`].
     fn return_to_user(&self, to: &mut Vec<Issued>, root: &Root, deferred: bool);
     /// [`Backend::enter_from_user`].
@@ -104,8 +104,8 @@ impl<B: Backend> Machine for Generated<B> {
         self.tlb.deliver(&mut self.sink(to), request)
     }
 
-    fn switch(&self, to: &mut Vec<Issued>, root: &Root, debt: Pending) -> Deferred {
-        self.tlb.switch(&mut self.sink(to), root, debt)
+    fn switch(&self, to: &mut Vec<Issued>, root: &Root, pending: Pending) -> Deferred {
+        self.tlb.switch(&mut self.sink(to), root, pending)
     }
 
     fn return_to_user(&self, to: &mut Vec<Issued>, root: &Root, deferred: bool) {

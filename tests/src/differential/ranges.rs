@@ -17,7 +17,7 @@ use super::machines::{Module, REACHES, SPACES, addresses, configs, machine_of};
 
 /// An extent, before it is known which machine it is for.
 #[derive(Debug, Clone, Copy)]
-struct Stretch {
+struct AddressRange {
     /// Where it begins, as a fraction of the space.
     place: u64,
     /// From which of its two ends that counts.
@@ -27,7 +27,7 @@ struct Stretch {
     pages: u64,
 }
 
-fn stretch() -> impl Strategy<Value = Stretch> {
+fn stretch() -> impl Strategy<Value = AddressRange> {
     let entries = prop_oneof![
         6 => 0..8u64,
         3 => 0..70u64,
@@ -38,15 +38,17 @@ fn stretch() -> impl Strategy<Value = Stretch> {
     let pages = prop_oneof![3 => Just(0), 1 => 0..600u64];
     // Close together, so that one level's extent often lies in another's; or anywhere.
     let place = prop_oneof![4 => 0..1u64 << 24, 1 => any::<u64>()];
-    (place, any::<bool>(), entries, pages).prop_map(|(place, from_top, entries, pages)| Stretch {
-        place,
-        from_top,
-        entries,
-        pages,
+    (place, any::<bool>(), entries, pages).prop_map(|(place, from_top, entries, pages)| {
+        AddressRange {
+            place,
+            from_top,
+            entries,
+            pages,
+        }
     })
 }
 
-impl Stretch {
+impl AddressRange {
     /// The extent, for entries of `1 << shift` bytes: within the space, in whole base pages.
     fn extent(self, (start, bits): (u64, u32), shift: u32, page: u32) -> Extent {
         let size = 1u128 << bits;
@@ -71,8 +73,8 @@ struct Case {
     space: Space,
     reach: Reach,
     tag: Tag,
-    leaf: [Option<Stretch>; LEVELS],
-    walk: [Option<Stretch>; LEVELS],
+    leaf: [Option<AddressRange>; LEVELS],
+    walk: [Option<AddressRange>; LEVELS],
     live: bool,
     /// Whether leaf entries appeared, and were not cleared.
     appeared: bool,
@@ -126,7 +128,7 @@ impl Case {
     fn ranges(&self, addresses: (u64, u32), table: &LevelTable) -> Ranges {
         let mut ranges = Ranges::new();
         let page = table[0].shift;
-        let extent = |stretch: &Stretch, shift| stretch.extent(addresses, shift, page);
+        let extent = |stretch: &AddressRange, shift| stretch.extent(addresses, shift, page);
         for level in Level::all() {
             let facts = table[level.index()];
             if facts.shift == 0 {

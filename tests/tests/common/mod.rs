@@ -1,4 +1,4 @@
-//! The shipped definitions, machines by the words of a line, and requests by what was cleared.
+//! The shipped definitions, machines by the words of a line, and requests by what was unmapped.
 #![allow(dead_code, reason = "each test target uses its part")]
 
 use std::fmt::Write as _;
@@ -9,8 +9,8 @@ use tlbc::plan::ir::Shape;
 use tlbc::source::Files;
 use tlbc::trace::interpret::{Changing, Effects, Env, Which, flush, interpret};
 use tlbc::trace::{
-    Becomes, Cleared, Event, Instruction, Query, Step, Store, Stretch, Tables, Trace, show, step,
-    trace,
+    AddressRange, Becomes, Event, Instruction, Query, Step, Store, Tables, Trace, Unmapped, show,
+    step, trace,
 };
 use tlbc::{Analysis, analyse};
 use tlbc_runtime::backend::{FinishSteps, Root};
@@ -133,8 +133,8 @@ pub struct Ask {
 /// What happened, with levels by name.
 #[derive(Debug, Clone)]
 pub enum What {
-    /// Entries of these levels were cleared.
-    Cleared(Extent, &'static [&'static str], Tables),
+    /// Entries of these levels were unmapped.
+    Unmapped(Extent, &'static [&'static str], Tables),
     /// Anything else.
     Event(Event),
 }
@@ -144,18 +144,18 @@ pub enum What {
 pub const TAG: u64 = 0x42;
 
 impl Ask {
-    /// Leaf entries of user space were cleared.
+    /// Leaf entries of user space were unmapped.
     pub fn user(start: u64, bytes: u64, levels: &'static [&'static str]) -> Self {
         let extent = Extent::new(start, bytes);
         Self {
             space: Space::User,
-            event: What::Cleared(extent, levels, Tables::Kept),
+            event: What::Unmapped(extent, levels, Tables::Kept),
             tag: TAG,
             others: false,
         }
     }
 
-    /// Leaf entries of the kernel were cleared.
+    /// Leaf entries of the kernel were unmapped.
     pub fn kernel(start: u64, bytes: u64, levels: &'static [&'static str]) -> Self {
         Self {
             space: Space::Kernel,
@@ -175,7 +175,7 @@ impl Ask {
 
     /// The tables in which the entries stood were unlinked.
     pub fn tables(mut self) -> Self {
-        if let What::Cleared(.., tables) = &mut self.event {
+        if let What::Unmapped(.., tables) = &mut self.event {
             *tables = Tables::Unlinked;
         }
         self
@@ -183,7 +183,7 @@ impl Ask {
 
     /// The tables were unlinked whole with all below them, which is still valid.
     pub fn live(mut self) -> Self {
-        if let What::Cleared(.., tables) = &mut self.event {
+        if let What::Unmapped(.., tables) = &mut self.event {
             *tables = Tables::UnlinkedLive;
         }
         self
@@ -218,8 +218,8 @@ impl Ask {
         let Machine { config, limits } = machine(&arch.model, words);
         let level = |name: &&str| arch.model.level(name).expect("a level");
         let event = match &self.event {
-            What::Cleared(extent, levels, tables) => Event::Cleared(Cleared {
-                stretches: vec![Stretch {
+            What::Unmapped(extent, levels, tables) => Event::Unmapped(Unmapped {
+                ranges: vec![AddressRange {
                     extent: *extent,
                     levels: levels.iter().map(level).collect(),
                 }],
@@ -272,8 +272,8 @@ pub fn env(machine: Machine, global: bool, ranges: Ranges) -> Env {
             empty: 0,
             flags: SpaceFlags::NONE,
         },
-        debt: Pending::None,
-        owed: false,
+        pending: Pending::None,
+        view_pending: false,
         steps: FinishSteps::NONE,
     }
 }
@@ -368,7 +368,7 @@ pub fn change_on(arch: &Analysis, config: Config, tag: u64, change: Changing) ->
     let step = |op| step(model, env.config, op, Some(&store));
     Made {
         here: effects.ops.iter().filter_map(step).collect(),
-        deferred: effects.owed,
+        deferred: effects.deferred,
     }
 }
 
@@ -384,7 +384,7 @@ pub fn flush_on(arch: &Analysis, words: &str, others: bool, ranges: Ranges) -> M
         here: ops
             .filter_map(|op| step(model, env.config, op, None))
             .collect(),
-        deferred: start.owed | finish.owed,
+        deferred: start.deferred | finish.deferred,
     }
 }
 

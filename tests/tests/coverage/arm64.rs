@@ -13,8 +13,8 @@ use crate::random::{addresses, asked, raw, reaches, spaces};
 fn check(case: &Case<'_>, granule: u64) {
     let [start, finish] = case.run();
     assert_eq!(
-        (start.owed, start.deliver),
-        (Deferred::NOTHING, finish.deliver),
+        (start.deferred, start.flush_ipis),
+        (Deferred::NOTHING, finish.flush_ipis),
         "a broadcast is all"
     );
     let ops: Vec<Issued> = (start.ops.iter().chain(&finish.ops))

@@ -1,7 +1,7 @@
 //! Negative entries: dropped by address where an instruction for their level does so.
 
 use tlbc::Analysis;
-use tlbc::trace::{Event, Stretch};
+use tlbc::trace::{AddressRange, Event};
 use tlbc_runtime::request::{Extent, Ranges};
 
 use super::common::{Ask, Steps, flush_on, good, level, lines};
@@ -87,7 +87,7 @@ fn a_fault_flushes_the_levels_above() {
                 ranges.appeared(level, Extent::new(0x20_0000, bytes));
             }
             let wanted = flush_on(arch, "", false, ranges);
-            let fault = Ask::event(Event::Fault(Stretch {
+            let fault = Ask::event(Event::Fault(AddressRange {
                 extent: Extent::new(0x20_0000, bytes),
                 levels: vec![nth],
             }));

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tlbc::Analysis;
 use tlbc::model::Config;
 use tlbc::trace::{
-    Change, Cleared, Event, Memory, Query, Stretch, Tables, To, Trace, VERSION, show, trace,
+    AddressRange, Change, Event, Memory, Query, Tables, To, Trace, Unmapped, VERSION, show, trace,
 };
 use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::level::Level;
@@ -138,20 +138,20 @@ impl Case {
             Space::User
         };
         let base = { model.space(space).addresses.get(config) }.map_or(0, |it| it.base);
-        let stretch = |&(level, place, entries): &(usize, u64, u64)| {
+        let range = |&(level, place, entries): &(usize, u64, u64)| {
             let level = level % model.levels.len();
             let shift = model.level_shift(level, config).unwrap_or(12).min(40);
             let start = base + ((place << 12) >> shift << shift);
-            Stretch {
+            AddressRange {
                 extent: Extent::new(start, entries << shift),
                 levels: vec![level],
             }
         };
-        let stretches: Vec<Stretch> = self.levels.iter().map(stretch).collect();
-        let first = stretches[0].clone();
+        let ranges: Vec<AddressRange> = self.levels.iter().map(range).collect();
+        let first = ranges[0].clone();
         let event = match self.what {
-            0..=2 => Event::Cleared(Cleared {
-                stretches,
+            0..=2 => Event::Unmapped(Unmapped {
+                ranges,
                 tables: [Tables::Kept, Tables::Unlinked, Tables::UnlinkedLive][self.tables],
                 stored: self.flags.0,
             }),
@@ -162,7 +162,7 @@ impl Case {
                 memory: Memory::default(),
                 may_defer: self.flags.1 && self.flags.0,
             }),
-            6 => Event::Mapped(stretches),
+            6 => Event::Mapped(ranges),
             7 => Event::Fault(first),
             8 => [Event::Everything, Event::Teardown][usize::from(self.flags.0)].clone(),
             9 => Event::Switch([Pending::None, Pending::Tag, Pending::All][self.tables]),
@@ -239,17 +239,17 @@ fn every_part_of_the_schema_is_met() {
         "by \"interrupted_cpus\"",
         "by \"lazy_cpus\"",
         "by \"this_cpu\"",
-        "event \"appeared\"",
-        "event \"arrive\"",
         "event \"change\"",
-        "event \"cleared\"",
+        "event \"cpu_online\"",
         "event \"enter_from_user\"",
         "event \"everything\"",
         "event \"fault\"",
+        "event \"mapped\"",
         "event \"publish\"",
-        "event \"resume\"",
+        "event \"return_to_user\"",
         "event \"switch\"",
         "event \"teardown\"",
+        "event \"unmapped\"",
         "of other_tags",
         "of range",
         "of request",

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use tlbc::Analysis;
 use tlbc::model::{Config, Known, Model};
 use tlbc::trace::{
-    Becomes, Change, Cleared, DeferredBy, Event, Instruction, Memory, Query, Step, Stretch, Tables,
-    To, Trace, trace,
+    AddressRange, Becomes, Change, DeferredBy, Event, Instruction, Memory, Query, Step, Tables, To,
+    Trace, Unmapped, trace,
 };
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::Entry;
@@ -93,7 +93,10 @@ fn bits_of(to: To, change: &tlbc_runtime::pte::Change) -> (u64, u64) {
             page,
             rights,
             attributes,
-        } => leaf_bits(page, u64::from(rights & 2) * WRITE / 2 | attributes << 6),
+        } => leaf_bits(
+            page,
+            (u64::from(rights & 2) * WRITE / 2) | (attributes << 6),
+        ),
         Entry::Table { table, attributes } => table_bits(table, attributes << 6),
     };
     let (old, new) = (bits(change.old), bits(change.new));
@@ -275,7 +278,7 @@ impl<B: Machine> Made<'_, B> {
         addresses.get(self.on.config).map_or(0, |it| it.base)
     }
 
-    /// Neighbouring entries are cleared, and their table is unlinked or not, both ways.
+    /// Neighbouring entries are unmapped, and their table is unlinked or not, both ways.
     fn clear(&self, level: Level, count: u64, tables: Tables) {
         let levels = self.mmu.platform().backend().levels();
         let shift = levels[level.index()].shift;
@@ -285,8 +288,8 @@ impl<B: Machine> Made<'_, B> {
         let whole = tables == Tables::UnlinkedLive;
         let start = self.base() + (3 << reach);
         let bytes = if whole { 1 << reach } else { count << shift };
-        let event = Event::Cleared(Cleared {
-            stretches: vec![Stretch {
+        let event = Event::Unmapped(Unmapped {
+            ranges: vec![AddressRange {
                 extent: Extent::new(start, bytes),
                 levels: vec![level.index()],
             }],
@@ -335,12 +338,12 @@ impl<B: Machine> Made<'_, B> {
     /// A fault that the table does not justify, both ways.
     fn fault(&self, level: Level, shift: u32) {
         let base = self.base();
-        let stretch = Stretch {
+        let range = AddressRange {
             extent: Extent::new(base + (5 << shift), 1 << shift),
             levels: vec![level.index()],
         };
-        let va = stretch.extent.start;
-        let trace = self.trace(Event::Fault(stretch));
+        let va = range.extent.start;
+        let trace = self.trace(Event::Fault(range));
         let fixed = Hosted::on(&self.mmu, 0, || {
             self.mmu.fix_spurious(self.space(), va, level)
         });

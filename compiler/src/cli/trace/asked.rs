@@ -1,4 +1,4 @@
-//! From options to what happened.
+//! The event that the options describe.
 
 use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::level::Level;
@@ -7,10 +7,10 @@ use super::{ChangeName, EventName, PendingName, Trace};
 use crate::cli::Trouble;
 use crate::cli::machine::find;
 use crate::model::{Config, Model};
-use crate::trace::{Change, Cleared, Event, Memory, Stretch, Tables, To};
+use crate::trace::{AddressRange, Change, Event, Memory, Tables, To, Unmapped};
 
 impl Trace {
-    /// What happened.
+    /// Returns the event.
     pub(super) fn asked(&self, model: &Model, config: Config) -> Result<Event, Trouble> {
         match self.event {
             Some(EventName::Fault) => self.fault(model, config),
@@ -21,17 +21,17 @@ impl Trace {
         }
     }
 
-    /// What happens to entries.
+    /// Returns what happens to entries.
     fn entries(&self, model: &Model, config: Config) -> Result<Event, Trouble> {
-        let stretches = self.stretches(model, config)?;
+        let ranges = self.ranges(model, config)?;
         if let Some(to) = self.change {
-            return self.changed(&stretches, to);
+            return self.changed(&ranges, to);
         }
         Ok(if self.mapped {
-            Event::Mapped(stretches)
+            Event::Mapped(ranges)
         } else {
-            Event::Cleared(Cleared {
-                stretches,
+            Event::Unmapped(Unmapped {
+                ranges,
                 tables: match (self.tables_freed, self.below_live) {
                     (false, _) => Tables::Kept,
                     (true, false) => Tables::Unlinked,
@@ -42,8 +42,8 @@ impl Trace {
         })
     }
 
-    fn changed(&self, stretches: &[Stretch], to: ChangeName) -> Result<Event, Trouble> {
-        let ([Stretch { extent, levels }], true) = (stretches, self.range.len() == 1) else {
+    fn changed(&self, ranges: &[AddressRange], to: ChangeName) -> Result<Event, Trouble> {
+        let ([AddressRange { extent, levels }], true) = (ranges, self.range.len() == 1) else {
             return Err(Trouble(
                 "--change: one range changes at a time; name one `--range`".into(),
             ));
@@ -80,8 +80,8 @@ impl Trace {
                 "--event fault: no pending flush can be named for a fault".into(),
             ));
         }
-        match &self.stretches(model, config)?[..] {
-            [stretch] if stretch.levels.len() == 1 => Ok(Event::Fault(stretch.clone())),
+        match &self.ranges(model, config)?[..] {
+            [range] if range.levels.len() == 1 => Ok(Event::Fault(range.clone())),
             _ => Err(Trouble(
                 "--event fault: a fault is at one address; name one `--range` of one level".into(),
             )),
@@ -91,12 +91,12 @@ impl Trace {
     fn event(&self, event: EventName) -> Result<Event, Trouble> {
         if !self.range.is_empty() {
             return Err(Trouble(
-                "--range: of the events only `--event fault` has addresses".into(),
+                "--range: only `--event fault` has addresses".into(),
             ));
         }
         if self.kernel && event != EventName::Publish {
             return Err(Trouble(
-                "--kernel: of the events only `--event publish` and `--event fault` can be the kernel's"
+                "--kernel: only `--event publish` and `--event fault` can concern the kernel"
                     .into(),
             ));
         }
@@ -131,10 +131,12 @@ impl Trace {
         }
     }
 
-    /// The ranges, each with its levels.
-    fn stretches(&self, model: &Model, config: Config) -> Result<Vec<Stretch>, Trouble> {
+    /// Returns the ranges, each with its levels.
+    fn ranges(&self, model: &Model, config: Config) -> Result<Vec<AddressRange>, Trouble> {
         if self.range.is_empty() {
-            return Err(Trouble("--event fault: where? name a `--range`".into()));
+            return Err(Trouble(
+                "--event fault: name the `--range` of the fault".into(),
+            ));
         }
         if !self.level.is_empty() && self.range.iter().all(|place| place.level.is_some()) {
             return Err(Trouble(
@@ -156,7 +158,7 @@ impl Trace {
                     None if self.level.is_empty() => lowest(model, config),
                     None => self.level.iter().map(level).collect::<Result<_, _>>()?,
                 };
-                Ok(Stretch {
+                Ok(AddressRange {
                     extent: place.extent,
                     levels,
                 })
@@ -165,7 +167,7 @@ impl Trace {
     }
 }
 
-/// The lowest level that there is.
+/// Returns the lowest level of the configuration.
 fn lowest(model: &Model, config: Config) -> Vec<usize> {
     let mut levels = 0..model.levels.len();
     let lowest = levels.find(|&level| model.level_shift(level, config).is_some());

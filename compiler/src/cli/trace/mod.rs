@@ -18,7 +18,7 @@ use crate::source::Files;
 use crate::trace::{Query, is_ever_local, show, trace};
 use crate::{analyse, parse};
 
-/// The options that say something of a `--range`.
+/// The options that describe a `--range`.
 const OF_ENTRIES: [&str; 8] = [
     "range",
     "level",
@@ -30,7 +30,7 @@ const OF_ENTRIES: [&str; 8] = [
     "defer",
 ];
 
-/// Those of them that no event has.
+/// Those of them that events do not have.
 const OF_REQUESTS: [&str; 6] = [
     "tables_freed",
     "below_live",
@@ -47,14 +47,13 @@ const OF_REQUESTS: [&str; 6] = [
     after_help = "\
 Numbers are decimal, or 0x... or 0b..., with _ between digits: 4096, 0x1000, 0xffff_8000_0000_0000.
 
-With --format json the answer is one object, which compiler/schema/trace.schema.json describes;
-`tlbc explain trace-schema` prints that file.
+With --format json the result is one object; `tlbc explain trace-schema` prints its schema.
 
 Examples:
   tlbc trace foo.arch --range 0x1000..0x3000
       two pages of a user space
   tlbc trace foo.arch --range 0x40000000..0x40200000 --tables-freed --cpus others
-      512 pages and the table they stood in, while other CPUs run the space
+      512 pages and the table that contained them, while other CPUs run the space
   tlbc trace foo.arch --range 0x1000..0x5000@pte --range 0x200000..0x400000@pmd
       four pages and a large page, with one flush
   tlbc trace foo.arch --range 0x1000..0x2000 --change attributes --cpus others
@@ -62,7 +61,7 @@ Examples:
   tlbc trace foo.arch --kernel --range 0xffff800000000000..0xffff800000001000 --format json
       a page of the kernel, for scripts
   tlbc trace foo.arch --everything --cpus others --errata all
-      a whole space that goes away
+      everything of a space
   tlbc trace foo.arch --event switch --pending tag
       loading a space whose tag still has stale entries
   tlbc trace foo.arch --event fault --range 0x1000..0x2000
@@ -74,19 +73,19 @@ pub(super) struct Trace {
     /// The definition, or - for standard input
     file: PathBuf,
 
-    /// The addresses whose entries were cleared; END is the first address after them; repeatable
+    /// The addresses whose entries were unmapped; END is the first address after them; repeatable
     #[arg(long, value_name = "START..END[@LEVEL]", value_parser = place)]
     range: Vec<Place>,
 
-    /// The level of the entries, such as pmd, where `--range` does not say; the lowest unless given; repeatable
+    /// The level of the entries, such as pmd, if `--range` does not name one; repeatable [default: the lowest]
     #[arg(long, value_name = "NAME", requires = "range")]
     level: Vec<String>,
 
-    /// The tables in which the entries stood were unlinked as well, and will be freed
+    /// The tables that contained the entries were unlinked as well, and will be freed
     #[arg(long, requires = "range")]
     tables_freed: bool,
 
-    /// The tables were unlinked whole with all that hangs below them, which is still valid: they were moved, or are shared
+    /// The tables were unlinked while all entries below them are still valid: they were moved, or are shared
     #[arg(long, requires = "tables_freed")]
     below_live: bool,
 
@@ -94,11 +93,11 @@ pub(super) struct Trace {
     #[arg(long, requires = "range", conflicts_with = "tables_freed")]
     mapped: bool,
 
-    /// The entries were stored before: shows the flush alone, on machines whose entries change by instructions that flush
+    /// The entries were stored before: shows the flush alone, on machines whose instructions write entries and flush
     #[arg(long, requires = "range", conflicts_with_all = ["mapped", "change"])]
     stored: bool,
 
-    /// The change of the entries itself, with the flush that it requires
+    /// Shows the change of the entries itself, with the flush that it requires
     #[arg(long, value_enum, value_name = "TO", requires = "range", conflicts_with_all = ["tables_freed", "mapped"])]
     change: Option<ChangeName>,
 
@@ -106,33 +105,32 @@ pub(super) struct Trace {
     #[arg(long, requires = "change")]
     defer: bool,
 
-    /// The whole space goes, with its tables
+    /// The whole space is unmapped, with its tables
     #[arg(long, conflicts_with_all = ["teardown", "event"], conflicts_with_all = OF_ENTRIES)]
     everything: bool,
 
-    /// The space ends: everything of it goes, and its tag may be given to another
+    /// The space is torn down: everything of it is unmapped, and its tag may be given to another space
     #[arg(long, conflicts_with_all = ["kernel", "event"], conflicts_with_all = OF_ENTRIES)]
     teardown: bool,
 
-    /// What happens on this CPU instead; `fault` needs a `--range`
+    /// An event on this CPU instead of a flush; `fault` needs a `--range`
     #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "cpus", conflicts_with_all = OF_REQUESTS)]
     event: Option<EventName>,
 
-    /// The flush that was deferred until this switch or resume
+    /// The flush that was deferred until this switch or return to user code
     #[arg(long, value_enum, value_name = "WHAT", requires = "event", conflicts_with_all = ["everything", "teardown"], conflicts_with_all = OF_REQUESTS, default_value_t = PendingName::None)]
     pending: PendingName,
 
-    /// The entries are the kernel's and not a user space's
+    /// The entries belong to the kernel instead of a user space
     #[arg(long)]
     kernel: bool,
 
-    /// The tag of the space, such as 0x17, or slot:0x17 where there are several kinds; the least that a space can have
-    /// unless given
+    /// The tag of the space, such as 0x17, or slot:0x17 if there are several kinds [default: the least that a space can have]
     #[arg(long, value_name = "[KIND:]N")]
     tag: Option<String>,
 
-    /// Which CPUs may have cached the entries: this one alone, or others as well, one of them lazy. Unless given: others with
-    /// --kernel, and where the runtime never flushes for this CPU alone; self otherwise
+    /// Which CPUs may have cached the entries: this one alone, or others as well, one of them lazy [default: `others` with
+    /// --kernel and if the runtime never flushes for this CPU alone, else `self`]
     #[arg(long, value_enum, value_name = "WHICH")]
     cpus: Option<Cpus>,
 
@@ -169,9 +167,9 @@ enum ChangeName {
     Unmap,
     /// Another page, or another table whose entries are valid
     Replace,
-    /// Less is allowed
+    /// Fewer rights
     FewerRights,
-    /// More is allowed, and nothing else changes
+    /// More rights, and no other change
     MoreRights,
     /// The same page or table with other attributes, such as the memory type
     Attributes,
@@ -233,7 +231,7 @@ impl Trace {
         }))
     }
 
-    /// The request, and what to know of it.
+    /// Returns the request, and a remark on its tag.
     fn query(&self, model: &Model, plans: &Plans) -> Result<(Query, Option<String>), Trouble> {
         let config = self.machine.config(model)?;
         let tag = |others| tag::tag(model, config, self.tag.as_deref(), others);

@@ -7,7 +7,8 @@ use crate::cli::{Trouble, unknown};
 use crate::model::{self, Config, Model};
 use crate::sample_requests::{least_tag, tags, view_bits};
 
-/// The tag that was given as `N` or `KIND:N`, or the least that a space can have; and a remark on one that no space has.
+/// Returns the tag that was given as `N` or `KIND:N`, or else the least that a space can have, and a remark if no space has
+/// it.
 pub(super) fn tag(
     model: &Model,
     config: Config,
@@ -43,7 +44,7 @@ pub(super) fn tag(
     Ok((tag, remark(kind, value, view_bits(model, config))))
 }
 
-/// The kind of that name.
+/// Returns the kind of that name.
 fn named<'m>(all: &[&'m model::Tag], name: &str) -> Result<&'m model::Tag, Trouble> {
     let names: Vec<&str> = all.iter().map(|tag| tag.named.name.as_str()).collect();
     let found = all.iter().find(|tag| tag.named.name == name);
@@ -52,7 +53,7 @@ fn named<'m>(all: &[&'m model::Tag], name: &str) -> Result<&'m model::Tag, Troub
         .ok_or_else(|| unknown("kind of tag", name, &names))
 }
 
-/// The kind that has a value. Of one kind alone it may also be a value that no space gets.
+/// Returns the kind that has a value. If there is only one kind, the value may also be one that no space gets.
 fn of_value<'m>(all: &[&'m model::Tag], value: u64) -> Result<&'m model::Tag, Trouble> {
     if let [only] = all {
         return Ok(only);
@@ -68,7 +69,7 @@ fn of_value<'m>(all: &[&'m model::Tag], value: u64) -> Result<&'m model::Tag, Tr
     })
 }
 
-/// Refuses a value that does not fit its kind, or is one of another kind.
+/// Checks that a value fits its kind and is not one of another kind.
 fn check(all: &[&model::Tag], kind: &model::Tag, value: u64) -> Result<(), Trouble> {
     let (name, bits) = (&kind.named.name, kind.bits.value);
     if bits < 64 && value >> bits != 0 {
@@ -87,7 +88,7 @@ fn check(all: &[&model::Tag], kind: &model::Tag, value: u64) -> Result<(), Troub
     Ok(())
 }
 
-/// What to know of a value that no space has.
+/// Returns a remark on a value that no space has.
 fn remark(kind: &model::Tag, value: u64, view_bits: u64) -> Option<String> {
     let shared = value & view_bits;
     if shared != 0 {
@@ -99,13 +100,13 @@ fn remark(kind: &model::Tag, value: u64, view_bits: u64) -> Option<String> {
     (!has(kind, value)).then(|| format!("no space has tag {value:#x}: {}", values(kind)))
 }
 
-/// Whether spaces get a value, as far as the definition says.
+/// Returns whether the definition allows spaces to get a value.
 fn has(tag: &model::Tag, value: u64) -> bool {
     let (first, last) = tag.range();
     (first..=last).contains(&value)
 }
 
-/// `slot` (1 to 6)
+/// Returns the name of a kind with its values: `slot` (0x1 to 0x6)
 fn values(tag: &model::Tag) -> String {
     let (first, last) = tag.range();
     format!("`{}` ({first:#x} to {last:#x})", tag.named.name)

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Once};
 
 use tlbc_runtime::fault::{Fault, put_back};
+use tlbc_runtime::sync::watched::block;
 use tlbc_runtime::sync::{Barrier, begin_counters_at, leave_out};
-use tlbc_runtime::watched::block;
 
 /// How far threads are interleaved.
 #[derive(Clone, Copy)]

@@ -14,7 +14,7 @@ use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use tlbc_machine_loom::Op;
 use tlbc_machine_loom::toys::{Kind, Toy};
 use tlbc_runtime::sync::wait_until;
-use tlbc_runtime::watched::AtomicU64;
+use tlbc_runtime::sync::watched::AtomicU64;
 use tlbc_runtime::{Backend, CpuId, CpuMask, CpuSet, LockEvent};
 
 use super::{CPU, Kernel};
