@@ -217,7 +217,7 @@ fn one_definition_is_read_from_a_file() {
     }
 }
 
-/// Every command stops without a word when its reader has gone, and has written its files.
+/// If the reader of stdout ends, every command stops without a message and has written its files.
 #[test]
 fn readers_that_leave() {
     let directory = generated();
