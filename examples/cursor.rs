@@ -1,9 +1,10 @@
 //! A page-table cursor as the guard of a section, and two of them at once: fork with copy on write.
 //!
-//! Many kernels hand out a cursor over a range of a page table, which keeps the tables of that range locked as long as it
-//! lives. [`Gather::locked`] takes any value as its guard and drops it at the end of the section, so the cursor is the guard;
-//! and a pair of cursors is the guard of a section that copies from one space to another. The gather is the one of the space
-//! whose entries change. The entries of the other are new, in tables that no CPU has loaded yet: they need no flush.
+//! Many kernels hand out a cursor over a range of a page table, which keeps the tables of that range locked while it
+//! exists. [`Gather::locked`] takes any value as its guard and drops it at the end of the section, so the cursor is the
+//! guard. A pair of cursors is the guard of a section that copies from one space to another. The gather belongs to the
+//! space whose entries change. The entries of the other space are new, in tables that no CPU has loaded yet, so they
+//! need no flush.
 //!
 //! CPUs 0 and 1 run the parent. The child runs on CPU 2 when it has been copied.
 //!
@@ -23,7 +24,7 @@ const PTE: Level = Level(0);
 const VA: u64 = 0x1000;
 const PAGES: usize = 2;
 
-/// A fork and what follows, as it happens on any machine.
+/// A fork and the faults after it, on any machine.
 pub struct Fork;
 
 /// A process: its address space, its table, and the lock for the table's entries.
@@ -43,7 +44,7 @@ impl<B: Machine> Process<B> {
         }
     }
 
-    /// Locks the tables of a range, and points at the first of its entries.
+    /// Locks the tables of a range, and returns a cursor at its first entry.
     fn cursor(&self, range: Range<usize>) -> Cursor<'_> {
         Cursor {
             table: &self.table,
@@ -53,16 +54,16 @@ impl<B: Machine> Process<B> {
     }
 }
 
-/// A position in a range of entries, whose tables are locked until this is dropped.
+/// A position in a range of entries, whose tables are locked until the cursor is dropped.
 struct Cursor<'t> {
     table: &'t Entries,
-    /// The entry that it points at, and the end of its range.
+    /// The current entry, and the end of the range.
     range: Range<usize>,
     _lock: MutexGuard<'t, ()>,
 }
 
 impl<'t> Cursor<'t> {
-    /// Moves to the next entry that maps a page, from where it stands.
+    /// Moves to the next entry that maps a page, starting with the current one.
     fn find(&mut self) -> Option<EntryAt<'t>> {
         let table = self.table;
         let at = self.range.clone().find(|at| table.leaf(*at).is_some());
@@ -70,27 +71,27 @@ impl<'t> Cursor<'t> {
         at.and_then(|at| table.leaf(at))
     }
 
-    /// Moves to an entry of its range.
+    /// Moves to an entry of the range.
     fn jump(&mut self, index: usize) {
         self.range.start = index;
     }
 
-    /// Moves one entry on.
+    /// Moves to the next entry.
     fn advance(&mut self) {
         self.range.start += 1;
     }
 }
 
-/// Lets a child share the pages of its parent. Neither may write to them from then on.
+/// Lets a child share the pages of its parent. Neither can write to them afterwards.
 fn fork<B: Machine>(mmu: &Host<B>, parent: &Process<B>, child: &Process<B>) -> Result<(), Misuse> {
     mmu.gather(&parent.space, |gather| {
-        // Always the parent's locks first.
+        // The parent's locks are always taken first.
         let cursors = (parent.cursor(0..PAGES), child.cursor(0..PAGES));
         gather.locked(cursors, |section, (from, to)| {
             while let Some(entry) = from.find() {
-                // Marks that the machine sets meanwhile are in `was`, and in the new entry.
+                // Accessed and dirty bits that the machine sets at the same time are in `was`, and in the new entry.
                 let was = section.protect(&entry, |bits| bits & !WRITE)?;
-                // The page has one more reference. What was dirty is dirty in the child as well.
+                // The page has one more reference. A page that is dirty in the parent is dirty in the child as well.
                 to.jump(from.range.start);
                 to.table.set(to.range.start, was & !WRITE);
                 from.advance();
@@ -98,10 +99,10 @@ fn fork<B: Machine>(mmu: &Host<B>, parent: &Process<B>, child: &Process<B>) -> R
             Ok(())
         })
     })
-    // Here no CPU can write to the pages any more.
+    // From here on no CPU can write to the pages.
 }
 
-/// Handles a write to a page that copy on write protects: if other processes share it, the writer gets its `copy`.
+/// Handles a write to a page that is protected for copy on write: if others share it, the writer gets its `copy`.
 fn write_fault<B: Machine>(
     mmu: &Host<B>,
     process: &Process<B>,
@@ -145,7 +146,7 @@ impl Example for Fork {
         }
         assert_ne!(child.table.bits(0) & DIRTY, 0);
 
-        cpus.note("the child writes to the first page: it gets a copy, and gives up its reference to page 100");
+        cpus.note("the child writes to the first page: it gets a copy, and drops its reference to page 100");
         cpus.run(2, &child.space);
         let handled = cpus.on(2, |mmu| write_fault(mmu, &child, 0, Some(200)));
         handled.expect("a leaf entry of the child");

@@ -1,7 +1,7 @@
-//! A device shares the page tables of a process: it is attached before it fills, told of each flush, and detached when it
-//! fills no more.
+//! A device shares the page tables of a process: it is attached before it fills, invalidated with each flush, and
+//! detached when it has stopped filling.
 //!
-//! Both CPUs run the process. Only the device's driver can drop what the device keeps.
+//! Both CPUs run the process. Only the device's driver can invalidate what the device has cached.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::{self, Example, Machine};
 use tlbc_tests::tables::Entries;
 
-/// A process with a device, as it happens on any machine.
+/// A process with a device, on any machine.
 pub struct Device;
 
 impl Example for Device {
@@ -39,9 +39,9 @@ impl Example for Device {
         cpus.note("attach");
         let device = cpus.on(0, |mmu| mmu.attach_device(&process, SpaceFlags::NONE));
         let device = device.expect("a space with room for a device");
-        cpus.note("unmap: the device is told before the page is free");
+        cpus.note("unmap: the device is invalidated before the page is free");
         unmap(1);
-        cpus.note("detach: what the device still has is dropped");
+        cpus.note("detach: entries that the device still has are invalidated");
         let detached = cpus.on(0, |mmu| mmu.detach_device(&process, device));
         detached.expect("the space that it is attached to");
         cpus.note("unmap, without a device");

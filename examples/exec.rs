@@ -1,6 +1,7 @@
-//! exec: a thread goes over to a new address space and ends its old one, which another CPU still has loaded lazily.
+//! exec: a thread switches to a new address space and tears down its old one, which another CPU still has loaded
+//! lazily.
 //!
-//! CPU 0 runs the process. CPU 1 ran it too, and now runs a thread of the kernel with the same root loaded.
+//! CPU 0 runs the process. CPU 1 ran it too, and now runs a kernel thread with the same root loaded.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,10 +11,10 @@ use tlbc_tests::hosted::{Handle, Host, Hosted};
 use tlbc_tests::show::{self, Example, Machine, line};
 use tlbc_tests::tables::Entries;
 
-/// An exec, as it happens on any machine.
+/// An exec, on any machine.
 pub struct Exec;
 
-/// What the scheduler does between two threads: it keeps what the runtime returns for the next time.
+/// Switches between two threads, as a scheduler does: it keeps what the runtime returns for the next switch.
 fn context_switch<B: Machine>(
     mmu: &Host<B>,
     current: &mut Current<Handle<B>>,

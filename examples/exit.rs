@@ -1,7 +1,7 @@
-//! exit: the last thread of a process is gone, everything of it is flushed once and comes out; its tag is free when
-//! nobody has its root loaded any more.
+//! exit: after the last thread of a process, all its entries are flushed once and its pages and tables are released.
+//! Its tag is free when no CPU has its root loaded.
 //!
-//! CPU 0 runs the last thread. CPU 1 has the process loaded without using it, for a thread of the kernel.
+//! CPU 0 runs the last thread. CPU 1 is lazy in the process: it runs a kernel thread.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::{self, Example, Machine};
 use tlbc_tests::tables::Entries;
 
-/// An exit, as it happens on any machine.
+/// An exit, on any machine.
 pub struct Exit;
 
 impl Example for Exit {
@@ -29,12 +29,12 @@ impl Example for Exit {
         (0..4).for_each(|page| table.map(page as usize, 100 + page, 0));
         let _ = cpus.lines();
 
-        cpus.note("the last thread gives the process up, and goes on in the kernel");
+        cpus.note("the last thread leaves the process, and runs in the kernel");
         cpus.kernel_thread(0);
         cpus.note("teardown");
         cpus.on(0, |mmu| {
             mmu.teardown(&process, |gather| {
-                // Nobody else changes these tables any more.
+                // No other CPU changes these tables any more.
                 gather.locked((), |section, ()| {
                     section
                         .unmap_all(table.leaves())
@@ -45,7 +45,7 @@ impl Example for Exit {
             });
         });
 
-        cpus.note("both CPUs go on with other processes");
+        cpus.note("both CPUs switch to other processes");
         let next = [cpus.process(), cpus.process()];
         cpus.run(0, &next[0]);
         cpus.run(1, &next[1]);

@@ -1,6 +1,6 @@
-//! A whole kernel, as far as the runtime asks for one, and its first munmap.
+//! The smallest kernel that the runtime can run in, and its first munmap.
 //!
-//! It has one CPU, and tables of one level in memory of the host. What a real kernel does instead is in comments.
+//! It has one CPU, and tables of one level in memory of the host. Comments say what a real kernel does instead.
 
 use std::ops::{Deref, Range};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,22 +11,22 @@ use tlbc_runtime::{
     AddressSpace, CpuId, CpuSet, CpuTlb, Entry, Issue, Level, Mmu, Platform, Pte, Root, Slot,
 };
 
-/// The runtime, and what it keeps for each CPU.
+/// The runtime, and its state for each CPU.
 static MMU: Mmu<Kernel> = Mmu::new(Kernel);
 static CPUS: [CpuTlb<CpuSet<1>>; 1] = [const { CpuTlb::new() }; 1];
-/// The backend, for the features that every CPU of the machine has.
+/// The backend, with the features that every CPU of the machine has.
 static TLB: Tlb = Tlb {
     config: Config::NONE,
     invlpgb_pages: 1,
 };
-/// What happened, for the checks below.
+/// The events, for the checks below.
 static LOG: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn log(line: String) {
     LOG.lock().unwrap().push(line);
 }
 
-/// The kernel. Everything that has a default is left out.
+/// The kernel. It leaves out every method that has a default.
 struct Kernel;
 
 impl Platform for Kernel {
@@ -42,7 +42,7 @@ impl Platform for Kernel {
     }
 
     fn sink(&self, _: CpuId) -> impl Issue<Op> {
-        Sink // a kernel has `Hardware::new()` of the backend's module
+        Sink // a real kernel uses `Hardware::new()` of the backend's module
     }
 
     fn cpus(&self) -> usize {
@@ -58,7 +58,7 @@ impl Platform for Kernel {
     }
 
     fn pin_cpu<R>(&self, _interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
-        run(CpuId(0)) // a kernel turns preemption off, and interrupts if asked
+        run(CpuId(0)) // a real kernel disables preemption, and interrupts if `_interrupts_off`
     }
 
     fn send_ipi(&self, cpus: &CpuSet<1>) {
@@ -67,7 +67,7 @@ impl Platform for Kernel {
     }
 }
 
-/// Writes down the instructions.
+/// Logs the instructions.
 struct Sink;
 
 impl Issue<Op> for Sink {
@@ -76,7 +76,7 @@ impl Issue<Op> for Sink {
     }
 }
 
-/// A frame of memory. Dropped, it is free: the runtime drops the frame of a page after the flush.
+/// A frame of memory. It is free when this is dropped: the runtime drops the frame of a page after the flush.
 struct Frame(u64);
 
 impl Drop for Frame {
@@ -85,14 +85,14 @@ impl Drop for Frame {
     }
 }
 
-/// A page table of the lowest level, for addresses from 0. The lock is the one for its entries.
+/// A page table of the lowest level, for addresses from 0, with the lock for its entries.
 struct Table {
     space: Arc<AddressSpace<CpuSet<1>>>,
     entries: [AtomicU64; 512],
     lock: Mutex<()>,
 }
 
-/// One of its entries.
+/// An entry of the table.
 struct TableEntry<'t> {
     table: &'t Table,
     index: usize,
@@ -156,7 +156,7 @@ impl Pte<Kernel> for TableEntry<'_> {
     }
 }
 
-/// Unmaps some pages. When this returns no CPU can use them any more, and their frames are free.
+/// Unmaps some pages. When it returns, no CPU can use the pages any more, and their frames are free.
 fn munmap(table: &Table, pages: Range<usize>) {
     MMU.gather(&table.space, |gather| {
         gather.locked(table.lock.lock().unwrap(), |section, _| {

@@ -1,7 +1,7 @@
-//! munmap: entries are cleared under the lock of their table, one flush covers them all, and only behind it pages and
-//! tables come out.
+//! munmap: entries are cleared under the lock of their table, one flush covers them all, and pages and tables are
+//! released after it.
 //!
-//! CPUs 0 and 1 run the process. CPU 2 has it loaded without using it, for a thread of the kernel. CPU 3 runs another one.
+//! CPUs 0 and 1 run the process. CPU 2 is lazy in it: it runs a kernel thread. CPU 3 runs another process.
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -11,7 +11,7 @@ use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::{self, Example, Machine};
 use tlbc_tests::tables::Entries;
 
-/// An munmap, as it happens on any machine.
+/// An munmap, on any machine.
 pub struct Munmap;
 
 impl Example for Munmap {
@@ -42,7 +42,9 @@ impl Example for Munmap {
             });
         });
 
-        cpus.note("the rest, and the table: lazy CPUs walk, so none is left out");
+        cpus.note(
+            "the rest, and the table: lazy CPUs walk tables, so they are interrupted as well",
+        );
         cpus.on(0, |mmu| {
             mmu.gather(&process, |gather| {
                 gather.locked(lock.lock().unwrap(), |section, _| {
@@ -55,7 +57,7 @@ impl Example for Munmap {
             });
         });
 
-        cpus.note("CPU 2 goes back to the process");
+        cpus.note("CPU 2 switches back to the process");
         cpus.run(2, &process);
         cpus.lines()
     }

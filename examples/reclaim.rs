@@ -1,5 +1,5 @@
-//! reclaim: pages of several processes lose their entries one by one; the wait for all of them is one, and a page
-//! is free only against that wait.
+//! Reclaim: pages of several processes are unmapped one by one, with one wait for all of them. A page is free only
+//! after that wait.
 //!
 //! CPU 0 reclaims, and runs the first process; CPU 1 runs the second.
 
@@ -10,7 +10,7 @@ use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::{self, Example, Machine};
 use tlbc_tests::tables::{DIRTY, Entries, WRITE};
 
-/// Deferred unmapping, as it happens on any machine.
+/// A batched unmap, on any machine.
 pub struct Reclaim;
 
 impl Example for Reclaim {
@@ -42,7 +42,7 @@ impl Example for Reclaim {
                         unmapped.extend(page.expect("an entry of this space"));
                     }
                 }
-                say("CPU 1 locks a table: an entry that is not valid shall be one that nobody can use");
+                say("CPU 1 locks a table: no CPU may still use an entry that is not valid");
                 cpus.on(1, |mmu| {
                     mmu.gather(&processes[1], |gather| gather.locked((), |_, ()| ()));
                 });

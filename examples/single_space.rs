@@ -1,24 +1,26 @@
-//! A kernel with a single address space (a unikernel, say): kernel and application run from one table, which all CPUs have
-//! loaded.
+//! A kernel with a single address space (a unikernel, for example): kernel and application run from one table, which
+//! all CPUs have loaded.
 //!
-//! It needs little of the runtime: each CPU calls [`Mmu::cpu_online`], entries change in [`Mmu::gather`] of [`Mmu::kernel`], and
-//! the handler of the platform's interrupt calls [`Mmu::handle_ipi`]. There is no address space to make, to switch to or to
-//! release, and no tag to give out.
+//! It needs little of the runtime: each CPU calls [`Mmu::cpu_online`], entries change in [`Mmu::gather`] of
+//! [`Mmu::kernel`], and the handler of the platform's IPI calls [`Mmu::handle_ipi`]. It creates no address space,
+//! switches to none and releases none, and it allocates no tag.
 //!
-//! [`Platform::kernel_root`] names the one table twice: its [`Root`] has `table` and `empty` alike. (The platform of the examples
-//! takes `empty` from its caller.)
+//! The [`Root`] that [`Platform::kernel_root`] returns has the one table both as `table` and as `empty`. (The platform
+//! of the examples takes `empty` from its caller.)
 //!
-//! `empty` is what a machine has loaded for a moment that loads table and tag one after the other. An empty table there would
-//! unmap a kernel that runs from `table`. The kernel's own is right instead, since there is no second space whose entries
-//! could be cached under the wrong tag. What each machine loads when a CPU comes online:
+//! `empty` is what a machine loads for a moment if it loads table and tag one after the other. An empty table there
+//! would unmap a kernel that runs from `table`. The kernel's own table is correct instead, because there is no second
+//! space whose entries could be cached under the wrong tag. What each machine loads in `cpu_online`:
 //!
-//! * arm64: TTBR0 (`empty`), the ASID in TTBR1, TTBR0 (`table`). A kernel in the lower half has to have `empty == table`;
-//!   for one in the upper half, whose table TTBR1 holds, `empty` may be any table. Entries are global (nG = 0).
-//! * x86-64: CR3, once, with `table` and, where PCIDs are on, the tag. `empty` is not read. Either half will do.
-//! * powerpc64: PIDR, with the tag; tables are found by the process table. The definition has the kernel's entries in quadrant
-//!   3 under PID 0, so the kernel runs there, and the tag is another PID, which has no tables. A kernel in quadrant 0 is not
-//!   described.
-//! * s390: CR1 and CR7, with the tag, which is the ASCE of `table`. `empty` is not read. Any address will do.
+//! * arm64: TTBR0 (`empty`), the ASID in TTBR1, TTBR0 (`table`). A kernel in the lower half must have `empty == table`.
+//!   For a kernel in the upper half, whose table is in TTBR1, `empty` may be any table. Entries are global (nG = 0).
+//! * x86-64: CR3, once, with `table` and, if PCIDs are enabled, the tag. `empty` is not read. The kernel may be in
+//!   either half.
+//! * powerpc64: PIDR, with the tag; tables are found through the process table. The definition has the kernel's entries
+//!   in quadrant 3 under PID 0, so the kernel runs there, and the tag is another PID, which has no tables. A kernel in
+//!   quadrant 0 is not described.
+//! * s390: CR1 and CR7, with the tag, which is the ASCE of `table`. `empty` is not read. The kernel may be at any
+//!   address.
 //!
 //! [`Mmu::cpu_online`]: tlbc_runtime::Mmu::cpu_online
 //! [`Mmu::gather`]: tlbc_runtime::Mmu::gather
@@ -36,10 +38,10 @@ use tlbc_tests::hosted::{Host, Hosted};
 use tlbc_tests::show::{self, Example, Machine, line};
 use tlbc_tests::tables::{Entries, WRITE, leaf_bits};
 
-/// A kernel with a single space, as it comes up and changes its mappings on any machine.
+/// A kernel with a single space, which starts and changes its mappings, on any machine.
 pub struct SingleSpace;
 
-/// The kernel, and the tables that it changes here with the lock for them.
+/// The kernel, the tables that it changes here, and their lock.
 struct Kernel<B: Machine> {
     mmu: Arc<Host<B>>,
     upper: Entries,
@@ -58,7 +60,7 @@ impl<B: Machine> Kernel<B> {
         });
     }
 
-    /// Changes the rights of a page that is mapped.
+    /// Changes the rights of a mapped page.
     fn protect(&self, index: usize, rights: impl Fn(u64) -> u64) {
         self.mmu.gather(self.mmu.kernel(), |gather| {
             gather.locked(self.lock.lock().unwrap(), |section, _| {
@@ -83,7 +85,7 @@ impl<B: Machine> Kernel<B> {
 
 impl Example for SingleSpace {
     fn run<B: Machine>(backend: B) -> Vec<String> {
-        let mmu = Hosted::machine_off_line(backend, 2);
+        let mmu = Hosted::machine_offline(backend, 2);
         let hosted = mmu.platform();
         hosted.empty.store(hosted.kernel_root().table, SeqCst);
         let va = match B::FACTS.name {

@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn one_contradicted_fact_is_one_cause() {
         let of = |place, name| {
-            let message = format!("`{name}` acts on more holders than `wait` waits for");
+            let message = format!("`{name}` acts on more agents than `wait` waits for");
             finding(Code::E0402, place, &message).because(at(1), "completes here")
         };
         let groups = grouped(vec![of(10, "a"), of(20, "b"), of(30, "c")]);

@@ -76,7 +76,7 @@ impl Agents {
             "CPUs that share its TLB",
             "active CPUs",
             "lazy CPUs",
-            "parked CPUs",
+            "inactive CPUs",
             "CPUs outside the domain",
             "devices",
         ];

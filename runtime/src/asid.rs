@@ -450,6 +450,21 @@ mod tests {
     }
 
     #[test]
+    fn no_space_gets_the_tag_that_another_cpu_runs() {
+        let (asids, words) = (AsidAllocator::new(), [const { Word::new(0) }; 2]);
+        let cpus = [Cpu::new(), Cpu::new()];
+        let map = AsidMap::new(&tags(5), &words, cpus.len());
+        let runs = space(2);
+        asids.renew(&map, &cpus[0], &runs, || cpus.iter());
+        for id in 3..20 {
+            let other = space(id);
+            asids.renew(&map, &cpus[1], &other, || cpus.iter());
+            assert_ne!(value(other.tag.get()), value(runs.tag.get()));
+        }
+        assert!(asids.rollovers.get() > 1);
+    }
+
+    #[test]
     fn a_pinned_tag_survives_rollovers_until_its_last_pin_ends() {
         let (asids, words) = (AsidAllocator::new(), [const { Word::new(0) }; 2]);
         let cpu = Cpu::new();

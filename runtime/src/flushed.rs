@@ -1,4 +1,4 @@
-//! What comes out of a gather: pages, with the proof that a flush covers them.
+//! Pages that a gather releases: an iterator, and the proof that a flush covers them.
 
 use crate::platform::{Flushed, Platform};
 

@@ -182,7 +182,7 @@
 //!
 //! ## Why a shootdown waits
 //!
-//! A page comes out as [`Flushed`], and that is made by a finished flush alone: it proves to the code that frees the
+//! A page is released as [`Flushed`], which only a finished flush makes: it proves to the code that frees the
 //! page that no CPU reaches it. A flush that only sends its requests would have to keep every page until the last CPU
 //! has served its request, which takes memory that may be refused at that moment, one reference a page and CPU. It has
 //! interrupts off while it waits because each CPU has one place for a request that it sends, and a context switch or

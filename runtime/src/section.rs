@@ -245,8 +245,8 @@ impl<P: Platform> Section<'_, '_, P> {
         let (level, slot) = (pte.level(), pte.slot());
         let mut lost = 0; // marks that were set after the entry was read, and not stored again
         loop {
-            let stands = slot.was();
-            let old = stands.with(lost);
+            let seen = slot.was();
+            let old = seen.with(lost);
             let change = change_of::<P, E>(level, old, compute(old.any));
             let shift = self.check_same_page(&change)?;
             let (mmu, space) = (self.gather.mmu, self.gather.space);
@@ -261,7 +261,7 @@ impl<P: Platform> Section<'_, '_, P> {
                 self.make_valid(&slot, shift, &made);
                 return checked.map(|_| was.any);
             }
-            let Some(changed) = mmu.change_from(space, &slot, stands, &change) else {
+            let Some(changed) = mmu.change_from(space, &slot, seen, &change) else {
                 if slot.entries.len() > 1 {
                     // Some of them may have changed.
                     let facts = mmu.change_facts(space);
@@ -272,7 +272,7 @@ impl<P: Platform> Section<'_, '_, P> {
                 continue;
             };
             self.record(slot.extent(shift), &change, &changed);
-            let more = changed.was.any & !stands.any;
+            let more = changed.was.any & !seen.any;
             if more == 0 {
                 return Ok(old.any);
             }

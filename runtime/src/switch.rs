@@ -328,7 +328,7 @@ impl<P: Platform> Mmu<P> {
                 // A CPU that was lazy until now may have bound the tag to the empty top table again.
                 self.flush_whole(space, Scope::Teardown, Why::Asked);
             }
-            self.return_tag(self.tag_of(self.platform.cpu(CpuId(0)), space).value);
+            self.return_tag(space.tag.get());
         }
         self.release_pins(space);
         Ok(())

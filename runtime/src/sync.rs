@@ -6,7 +6,11 @@
 //! that its absence is found.
 
 #[cfg(loom)]
-use crate::watched::AtomicU64;
+#[path = "../loom/watched.rs"]
+pub mod watched;
+
+#[cfg(loom)]
+use self::watched::AtomicU64;
 #[cfg(not(loom))]
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 #[cfg(loom)]
@@ -166,7 +170,7 @@ pub fn wait_until(mut done: impl FnMut() -> bool, mut meanwhile: impl FnMut()) {
 }
 
 #[cfg(loom)]
-pub use crate::watched::wait_until;
+pub use self::watched::wait_until;
 
 /// A number that CPUs share.
 #[derive(Debug)]

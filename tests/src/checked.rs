@@ -1,4 +1,4 @@
-//! A backend that checks the contexts in which the runtime calls it, and that no tag is two spaces'.
+//! A backend that checks the contexts in which the runtime calls it, and that no two spaces use one tag.
 
 use std::ops::Deref;
 use std::sync::Mutex;
@@ -17,15 +17,15 @@ use crate::platform::lock;
 use crate::rules::Rule;
 use crate::tlbs::Tlbs;
 
-/// A backend, checked.
+/// A backend whose calls are checked.
 pub struct Checked<B> {
     inner: B,
     tlbs: Mutex<Tlbs>,
     /// What a test does before an entry changes.
     pub(crate) changing: Hook<OfCpu>,
-    /// How many values there are at most of tags that mean the same space everywhere.
+    /// The maximum number of global tags.
     most_tags: u64,
-    /// Flushes of other CPUs as well that are started and not finished, where the machine bears one.
+    /// The number of flushes that reach other CPUs and are started but not finished, if the machine allows only one.
     wide: AtomicUsize,
 }
 
@@ -42,7 +42,7 @@ impl<B> Checked<B> {
 }
 
 impl<B> Checked<B> {
-    /// The tag that a CPU has loaded.
+    /// Returns the tag that a CPU has loaded.
     pub fn loaded(&self, cpu: u32) -> Option<Tag> {
         lock(&self.tlbs).loaded(cpu)
     }
@@ -73,7 +73,7 @@ impl<B: Backend> Checked<B> {
         hook.inspect(|(hook, cpu)| hook(*cpu));
     }
 
-    /// No lock is held but the one for a machine that bears one flush at a time.
+    /// Requires that no lock is held except the one for a machine that allows one flush at a time.
     pub(crate) fn unlocked() {
         if !B::FACTS.one_at_a_time {
             context::require_unlocked();
@@ -86,7 +86,7 @@ impl<B: Backend> Checked<B> {
         ends || request.space == Space::Kernel || here == Some(request.tag)
     }
 
-    /// What is flushed whole of a user space is dropped: everywhere, if instructions reach every CPU.
+    /// Records a flush of everything of a user space: on every CPU, if instructions reach every CPU.
     fn drops(&self, request: &Request<'_>, reach: Reach) {
         let whole = matches!(request.scope, Scope::Everything { .. } | Scope::Teardown);
         if whole && request.space == Space::User {
@@ -125,7 +125,7 @@ impl<B: Backend> Backend for Checked<B> {
         self.changes();
         let changed = self.inner.change(cpu, slot, change, owner);
         if !B::FACTS.pte_update.is_store() {
-            slot.store(change.new_bits); // as the instruction does, which nothing executes here
+            slot.store(change.new_bits); // in place of the instruction, which is not executed here
         }
         changed
     }
@@ -194,20 +194,20 @@ impl<B: Backend> Backend for Checked<B> {
         self.inner.deliver(cpu, request)
     }
 
-    fn switch(&self, cpu: &mut impl Issue<B::Op>, to: &Root, debt: Pending) -> Deferred {
+    fn switch(&self, cpu: &mut impl Issue<B::Op>, to: &Root, pending: Pending) -> Deferred {
         context::require_off(Rule::SwitchInterruptsOff);
         Self::unlocked();
         if let Some(cpu) = context::cpu() {
             let tags = self.inner.tags();
             let has_tags = tags.per_cpu.is_some() || tags.global.is_some();
-            let alone = lock(&self.tlbs).load(cpu, to, debt, has_tags);
+            let alone = lock(&self.tlbs).load(cpu, to, pending, has_tags);
             context::require(alone, Rule::TagsAreNotShared);
         }
-        self.inner.switch(cpu, to, debt)
+        self.inner.switch(cpu, to, pending)
     }
 
     fn return_to_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root, deferred: bool) {
-        context::require_off(Rule::ResumeInterruptsOff);
+        context::require_off(Rule::ReturnToUserInterruptsOff);
         self.inner.return_to_user(cpu, to, deferred);
     }
 
@@ -217,7 +217,7 @@ impl<B: Backend> Backend for Checked<B> {
     }
 
     fn cpu_online(&self, cpu: &mut impl Issue<B::Op>) -> Deferred {
-        context::require_off(Rule::ArriveInterruptsOff);
+        context::require_off(Rule::OnlineInterruptsOff);
         let deferred = self.inner.cpu_online(cpu);
         if let Some(cpu) = context::cpu() {
             let mut tlbs = lock(&self.tlbs);

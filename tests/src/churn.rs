@@ -1,4 +1,4 @@
-//! A CPU on which new processes run until the tags of a machine have other owners.
+//! A CPU that runs new processes until the tags of a machine have other owners.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,20 +7,20 @@ use tlbc_runtime::{NewSpace, TagSource};
 use crate::hosted::{Handle, Host, HostBackend, Hosted};
 use crate::scheduler::Apart;
 
-/// The first top table of what runs there: no other process has it.
+/// The first top table of these processes: no other process has it.
 const TABLES: u64 = 1 << 40;
 
-/// The CPU, which is used for nothing else.
+/// A CPU that is used for nothing else.
 pub struct Churn<B: HostBackend> {
     cpu: Apart<B>,
-    /// Processes that ran there and have not ended.
+    /// Processes that ran on it and have not been torn down.
     ran: Mutex<Vec<Handle<B>>>,
-    /// How many ran.
+    /// The number of processes that ran.
     count: Mutex<u64>,
 }
 
 impl<B: HostBackend> Churn<B> {
-    /// On a CPU that was set apart.
+    /// Creates it on a CPU that was set apart.
     pub fn new(cpu: Apart<B>) -> Self {
         Self {
             cpu,
@@ -29,8 +29,8 @@ impl<B: HostBackend> Churn<B> {
         }
     }
 
-    /// Runs new processes: where tags are given out in generations, until one begins, and then so many; elsewhere so many, or as
-    /// many as there are tags for.
+    /// Runs new processes. If tags have generations it runs processes until a generation begins, and then this many;
+    /// otherwise this many, or as many as there are tags for.
     pub fn roll_over(&self, mmu: &Arc<Host<B>>, processes: u64) {
         let tags = mmu.platform().backend().tags();
         let generations = matches!(tags.global, Some((_, TagSource::Generations)));
@@ -60,7 +60,7 @@ impl<B: HostBackend> Churn<B> {
         Hosted::space(mmu, new).ok()
     }
 
-    /// The processes that ran here since this was last asked, none of which runs any more: another one does.
+    /// Returns the processes that ran here since the last call, none of which still runs: `to` does.
     pub fn leave(&self, to: &Handle<B>) -> Vec<Handle<B>> {
         self.cpu.run(Some(to));
         std::mem::take(&mut self.ran.lock().expect("one at a time"))

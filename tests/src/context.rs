@@ -1,8 +1,8 @@
-//! What a thread is to a hosted machine: a CPU, with interrupts on or off, within some call of the runtime.
+//! The context of a thread on a hosted machine: a CPU, with interrupts on or off, within some call of the runtime.
 //!
-//! Each thread has a stack of contexts, for an interrupt is handled on the thread that sends it, and a test may act as
-//! another CPU within a hook. A check that fails panics with the [`Rule`] that was violated, and makes every other CPU of
-//! the machine panic that waits for this one.
+//! Each thread has a stack of contexts, because an interrupt is handled on the thread that sends it, and a test may act
+//! as another CPU within a hook. A check that fails panics with the [`Rule`] that was violated, and makes every other
+//! CPU of the machine that waits for this one panic.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -10,30 +10,30 @@ use std::sync::{Arc, OnceLock};
 
 use tlbc_runtime::platform::LockEvent;
 
-use crate::counted::Ledger;
+use crate::counted::Outstanding;
 use crate::rules::Rule;
 
-/// What the CPUs of one machine share beside the runtime.
+/// State that the CPUs of one machine share, besides the runtime.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
-    /// Pages, tables and memory that were given to the runtime.
-    pub ledger: Arc<Ledger>,
-    /// What went wrong, if anything did.
+    /// Pages, tables and memory that the runtime holds.
+    pub outstanding: Arc<Outstanding>,
+    /// The first failure, if there was one.
     failed: OnceLock<String>,
 }
 
 impl Shared {
-    /// Notes what went wrong; only the first counts.
+    /// Records a failure. Only the first is kept.
     pub fn fail(&self, why: String) {
         let _ = self.failed.set(why);
     }
 
-    /// Whether something went wrong.
+    /// Returns whether there was a failure.
     pub fn has_failed(&self) -> bool {
         self.failed.get().is_some()
     }
 
-    /// Panics if something went wrong on any CPU.
+    /// Panics if there was a failure on any CPU.
     pub fn check(&self) {
         if let Some(why) = self.failed.get() {
             panic!("the machine has failed: {why}");
@@ -41,37 +41,37 @@ impl Shared {
     }
 }
 
-/// Who turned interrupts off.
+/// Who disabled interrupts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interrupts {
     On,
-    /// They were off before the runtime was called.
+    /// The caller, before it called the runtime.
     OffByKernel,
-    /// The runtime asked for it.
+    /// The runtime.
     OffByRuntime,
 }
 
-/// A method of the platform that is called.
+/// The method of the platform that is being called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Within {
     Defer,
     Secondary,
 }
 
-/// A thread as a CPU.
+/// A thread's context as a CPU.
 #[derive(Debug, Clone)]
 struct Context {
     machine: Arc<Shared>,
     cpu: u32,
     interrupts: Interrupts,
-    /// Which outermost `pinned` runs, by a number that no other has; 0 for none.
+    /// The outermost `pin_cpu` that is running, by a unique number; 0 if there is none.
     pinned: u64,
-    /// In which `pinned` a flush was started last.
+    /// The `pin_cpu` in which the last flush was started.
     started: u64,
     within: Option<Within>,
     /// Whether a lock of the runtime is held.
     locked: bool,
-    /// Whether one was, and is not since.
+    /// Whether a lock was released since the last look.
     unlocked: bool,
 }
 
@@ -85,14 +85,14 @@ fn top<R>(run: impl FnOnce(&mut Context) -> R) -> R {
     STACK.with_borrow_mut(|stack| run(stack.last_mut().expect("a thread that is a CPU")))
 }
 
-/// What [`change`] did is undone when this is dropped.
+/// Restores the context that [`change`] changed, when it is dropped.
 #[must_use]
 pub(crate) struct Undo(Option<Context>);
 
 impl Drop for Undo {
     fn drop(&mut self) {
         STACK.with_borrow_mut(|stack| match self.0.take() {
-            // What was started is started.
+            // A flush that was started stays started.
             Some(before) => {
                 if let Some(top) = stack.last_mut() {
                     let started = top.started;
@@ -104,7 +104,7 @@ impl Drop for Undo {
     }
 }
 
-/// Makes this thread a CPU; the same as it is already, further down on this thread, if it is.
+/// Makes this thread a CPU. If the thread is this CPU already, the new context continues that one.
 pub(crate) fn enter(machine: &Arc<Shared>, cpu: u32) -> Undo {
     STACK.with_borrow_mut(|stack| {
         let same =
@@ -149,42 +149,42 @@ fn change(change: impl FnOnce(&mut Context)) -> Undo {
     })
 }
 
-/// From here on nothing else runs on this CPU, but for interrupts.
+/// Disables preemption on this CPU; interrupts are still taken.
 pub(crate) fn pin() -> Undo {
     change(|context| context.pinned = PINS.fetch_add(1, SeqCst))
 }
 
-/// From here on interrupts are off.
+/// Disables interrupts.
 pub(crate) fn turn_off(by: Interrupts) -> Undo {
     change(|context| context.interrupts = by)
 }
 
-/// From here on a method of the platform is called.
+/// Enters a method of the platform.
 pub(crate) fn within(method: Within) -> Undo {
     change(|context| context.within = Some(method))
 }
 
-/// Which CPU this thread is, if it is one.
+/// Returns the CPU that this thread is, if it is one.
 pub(crate) fn cpu() -> Option<u32> {
     STACK.with_borrow(|stack| stack.last().map(|context| context.cpu))
 }
 
-/// Whether something is pinned to this CPU.
+/// Returns whether this CPU is pinned.
 pub(crate) fn is_pinned() -> bool {
     top(|context| context.pinned != 0)
 }
 
-/// Whether its interrupts are off.
+/// Returns whether interrupts are off on this CPU.
 pub(crate) fn interrupts_off() -> bool {
     top(|context| context.interrupts != Interrupts::On)
 }
 
-/// The ledger of the machine of which this thread is a CPU.
-pub(crate) fn ledger() -> Arc<Ledger> {
-    top(|context| context.machine.ledger.clone())
+/// Returns the pages and tables that the runtime of this CPU's machine holds.
+pub(crate) fn outstanding() -> Arc<Outstanding> {
+    top(|context| context.machine.outstanding.clone())
 }
 
-/// A lock of the runtime is taken here, or about to be released.
+/// Records that a lock of the runtime is taken here, or about to be released.
 #[track_caller]
 pub(crate) fn lock_event(number: u32, event: LockEvent) {
     require_cpu(number, Rule::LockInterruptsOff);
@@ -197,18 +197,18 @@ pub(crate) fn lock_event(number: u32, event: LockEvent) {
     require(before != acquired, Rule::OneLockAtATime);
 }
 
-/// Whether a lock of the runtime was released here since this was last asked.
+/// Returns whether a lock of the runtime was released here since the last call.
 pub(crate) fn was_unlocked() -> bool {
     top(|context| std::mem::take(&mut context.unlocked))
 }
 
-/// No lock of the runtime is held.
+/// Requires that no lock of the runtime is held.
 #[track_caller]
 pub(crate) fn require_unlocked() {
     require(!top(|context| context.locked), Rule::LocksAreShort);
 }
 
-/// Panics with a rule that does not hold.
+/// Panics with a rule if it is violated.
 #[track_caller]
 pub(crate) fn require(holds: bool, rule: Rule) {
     if !holds {
@@ -222,19 +222,19 @@ pub(crate) fn require(holds: bool, rule: Rule) {
     }
 }
 
-/// Interrupts are off.
+/// Requires that interrupts are off.
 #[track_caller]
 pub(crate) fn require_off(rule: Rule) {
     require(cpu().is_some() && interrupts_off(), rule);
 }
 
-/// This thread is that CPU.
+/// Requires that this thread is this CPU.
 #[track_caller]
 pub(crate) fn require_cpu(number: u32, rule: Rule) {
     require(cpu() == Some(number), rule);
 }
 
-/// Interrupts are as the caller of the runtime left them.
+/// Requires that interrupts are as the caller of the runtime left them.
 #[track_caller]
 pub(crate) fn require_callers_interrupts(rule: Rule) {
     require(
@@ -243,20 +243,20 @@ pub(crate) fn require_callers_interrupts(rule: Rule) {
     );
 }
 
-/// No method of the platform is called that may not flush or wait.
+/// Requires that no method of the platform is being called that must not flush or wait.
 #[track_caller]
 pub(crate) fn require_outside(within: Within, rule: Rule) {
     require(top(|context| context.within) != Some(within), rule);
 }
 
-/// A flush starts here.
+/// Records the start of a flush.
 #[track_caller]
 pub(crate) fn start_flush() {
     require(is_pinned(), Rule::FlushStaysOnCpu);
     top(|context| context.started = context.pinned);
 }
 
-/// A flush that was started here is finished.
+/// Records the end of a flush that was started here.
 #[track_caller]
 pub(crate) fn finish_flush() {
     let same = top(|context| context.pinned != 0 && context.started == context.pinned);

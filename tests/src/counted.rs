@@ -1,7 +1,7 @@
-//! What a host hands out and gets back, and counts: pages, tables, memory for batches.
+//! Pages, tables and memory for batches that a host hands out and counts.
 //!
-//! A page or a table that an entry gave up stands in the [`Ledger`] of its machine until the kernel has it again. What
-//! stands there when the machine is dropped was lost.
+//! A page or a table that was removed from an entry is [`Outstanding`] until the kernel has it again. What is still
+//! outstanding when the machine is dropped was lost.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::context;
 
 thread_local! {
-    /// How many pages this thread has dropped.
+    /// The number of pages that this thread has dropped.
     static DROPPED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// What the runtime holds.
+/// Something that the runtime holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Held {
     /// A page, by its number.
@@ -25,35 +25,42 @@ pub enum Held {
     Table(u64),
 }
 
-/// Pages and tables that were given to the runtime of a machine and have not come out.
+/// The pages and tables that the runtime of a machine holds.
 #[derive(Debug, Default)]
-pub struct Ledger(Mutex<BTreeMap<Held, usize>>);
+pub struct Outstanding(Mutex<BTreeMap<Held, usize>>);
 
-impl Ledger {
+impl Outstanding {
     fn enter(self: Arc<Self>, held: Held) -> Entry {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *all.entry(held).or_default() += 1;
         drop(all);
-        Entry { ledger: self, held }
+        Entry {
+            outstanding: self,
+            held,
+        }
     }
 
-    /// What has not come out.
+    /// Returns the pages and tables that the runtime holds.
     pub(crate) fn held(&self) -> Vec<Held> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.keys().copied().collect()
     }
 }
 
-/// One thing in a ledger; dropped, it is in it no longer.
+/// One outstanding page or table. Dropping it ends that.
 #[derive(Debug)]
 struct Entry {
-    ledger: Arc<Ledger>,
+    outstanding: Arc<Outstanding>,
     held: Held,
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let mut all = self.ledger.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self
+            .outstanding
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match all.get_mut(&self.held) {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(all.remove(&self.held)),
@@ -61,28 +68,28 @@ impl Drop for Entry {
     }
 }
 
-/// A page: its number.
+/// A page.
 #[derive(Debug)]
 pub struct Page {
-    /// Which.
+    /// The number of the page.
     pub number: u64,
-    /// Whether it is a file's, and was written through an entry that is not flushed yet.
+    /// Whether it is a file's page that was written to through an entry which is not flushed yet.
     pub dirty_file: bool,
     _entry: Entry,
 }
 
 impl Page {
-    /// A page that an entry gives up, on a CPU of the machine.
-    pub(crate) fn given_up(number: u64, dirty_file: bool) -> Self {
+    /// Creates the page that was removed from an entry, on a CPU of the machine.
+    pub(crate) fn removed(number: u64, dirty_file: bool) -> Self {
         Self {
             number,
             dirty_file,
-            _entry: context::ledger().enter(Held::Page(number)),
+            _entry: context::outstanding().enter(Held::Page(number)),
         }
     }
 }
 
-/// How many pages this thread has dropped: those that came out, and those that the platform did not take.
+/// Returns the number of pages that this thread has dropped, including those that the platform did not take.
 pub fn pages_dropped() -> usize {
     DROPPED.get()
 }
@@ -93,23 +100,23 @@ impl Drop for Page {
     }
 }
 
-/// A table: its number.
+/// A table.
 #[derive(Debug)]
 pub struct Table {
     number: u64,
-    /// Until the kernel has it again.
+    /// Present until the kernel has the table again.
     entry: Option<Entry>,
 }
 
 impl Table {
-    /// A table that an entry gives up, on a CPU of the machine.
-    pub fn given_up(number: u64) -> Self {
-        let entry = Some(context::ledger().enter(Held::Table(number)));
+    /// Creates the table that was removed from an entry, on a CPU of the machine.
+    pub fn removed(number: u64) -> Self {
+        let entry = Some(context::outstanding().enter(Held::Table(number)));
         Self { number, entry }
     }
 
-    /// The kernel has it again. Its number.
-    pub fn came_out(mut self) -> u64 {
+    /// Returns the table to the kernel, and its number to the caller.
+    pub fn returned(mut self) -> u64 {
         self.entry = None;
         self.number
     }
@@ -118,18 +125,22 @@ impl Table {
 impl Drop for Table {
     fn drop(&mut self) {
         let lost = self.entry.is_some() && !std::thread::panicking();
-        assert!(!lost, "table {} is dropped and never came out", self.number);
+        assert!(
+            !lost,
+            "table {} is dropped and was never returned",
+            self.number
+        );
     }
 }
 
-/// Memory for a batch, which counts itself.
+/// Memory for a batch, which is counted.
 pub struct Memory<T> {
     batch: Box<T>,
     out: Arc<AtomicUsize>,
 }
 
 impl<T: Default> Memory<T> {
-    /// Memory, one more in the count.
+    /// Creates the memory, and increments the count.
     pub(crate) fn new(out: &Arc<AtomicUsize>) -> Self {
         out.fetch_add(1, SeqCst);
         Self {

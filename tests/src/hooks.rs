@@ -6,7 +6,7 @@ use tlbc_runtime::LockEvent;
 
 use crate::hosted::{HostBackend, Hosted};
 
-/// Something that a test does at a certain moment, if it does anything.
+/// A function that a test runs at a certain moment, if there is one.
 pub(crate) struct Hook<F: ?Sized>(OnceLock<Box<F>>);
 
 impl<F: ?Sized> Default for Hook<F> {
@@ -21,22 +21,22 @@ impl<F: ?Sized> Hook<F> {
     }
 
     fn set(&self, run: Box<F>) {
-        assert!(self.0.set(run).is_ok(), "a test does it already");
+        assert!(self.0.set(run).is_ok(), "the hook is already set");
     }
 }
 
-/// Of a CPU.
+/// Called with a CPU.
 pub type OfCpu = dyn Fn(u32) + Send + Sync;
-/// After an instruction of a CPU.
+/// Called after an instruction of a CPU.
 pub type Issued<Op> = dyn Fn(u32, &Op) + Send + Sync;
-/// When a CPU takes a lock of the runtime, or is about to release it.
+/// Called when a CPU takes a lock of the runtime, or is about to release it.
 pub type Locking = dyn Fn(u32, LockEvent) + Send + Sync;
-/// With tables that come out: their numbers, and whether they have no walkers in software any more.
+/// Called with released tables: their numbers, and whether their software walkers are done.
 pub type TablesOut = dyn Fn(&[u64], bool) + Send + Sync;
-/// When devices drop what a flush names.
+/// Called when a flush invalidates devices.
 pub type Devices = dyn Fn() + Send + Sync;
 
-/// All that a test does.
+/// All hooks of a machine.
 pub(crate) struct Hooks<Op> {
     pub issuing: Hook<OfCpu>,
     pub issued: Hook<Issued<Op>>,
@@ -60,37 +60,37 @@ impl<Op> Default for Hooks<Op> {
 }
 
 impl<B: HostBackend> Hosted<B> {
-    /// Does something before every change of an entry, after the runtime has decided how to make it.
+    /// Sets what runs before every change of an entry, after the runtime has decided how to make it.
     pub fn on_change(&self, run: Box<OfCpu>) {
         self.backend.changing.set(run);
     }
 
-    /// Does something before every instruction.
+    /// Sets what runs before every instruction.
     pub fn on_issue(&self, run: Box<OfCpu>) {
         self.hooks.issuing.set(run);
     }
 
-    /// Does something after every instruction.
+    /// Sets what runs after every instruction.
     pub fn on_issued(&self, run: Box<Issued<B::Op>>) {
         self.hooks.issued.set(run);
     }
 
-    /// Does something whenever a lock of the runtime is taken, or about to be released.
+    /// Sets what runs whenever a lock of the runtime is taken, or about to be released.
     pub fn on_lock(&self, run: Box<Locking>) {
         self.hooks.locking.set(run);
     }
 
-    /// Does something when a CPU has released a lock of the runtime, before it does anything else.
+    /// Sets what runs when a CPU has released a lock of the runtime, before it does anything else.
     pub fn on_unlocked(&self, run: Box<OfCpu>) {
         self.hooks.unlocked.set(run);
     }
 
-    /// Does something with every table that comes out, at the moment when it does.
+    /// Sets what runs with every table when it is released.
     pub fn on_tables_out(&self, run: Box<TablesOut>) {
         self.hooks.tables_out.set(run);
     }
 
-    /// Does something whenever devices drop what a flush names.
+    /// Sets what runs whenever a flush invalidates devices.
     pub fn on_devices(&self, run: Box<Devices>) {
         self.hooks.devices.set(run);
     }

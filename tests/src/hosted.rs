@@ -1,11 +1,12 @@
-//! A platform on a host: CPUs are threads, and what they do is written down.
+//! A platform on a host: CPUs are threads, and their actions are recorded.
 //!
-//! A thread becomes a CPU by [`Hosted::on`]. An interrupt runs the handler at once where the CPU takes interrupts, on
-//! whichever thread sent it, and otherwise when its thread turns them on again. Everything that the runtime
-//! issues or asks for is an [`Event`], in one order for the whole machine.
+//! A thread becomes a CPU by [`Hosted::on`]. If the target CPU takes interrupts, an interrupt runs the handler at once
+//! on the thread that sent it; otherwise when the target's thread enables interrupts. Everything that the runtime
+//! issues or calls for is an [`Event`], in one order for the whole machine.
 //!
-//! The host checks every call of the runtime: the contexts that the documentation promises ([`Rule`](crate::rules::Rule)),
-//! and that every page, every table and all memory for batches has come out when the machine is dropped.
+//! The host checks every call of the runtime: the contexts that the documentation promises
+//! ([`Rule`](crate::rules::Rule)), and that every page, every table and all memory for batches has been returned when
+//! the machine is dropped.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
@@ -22,7 +23,7 @@ pub use crate::counted::{Memory, Page, Table, pages_dropped};
 use crate::hooks::Hooks;
 use crate::platform::lock;
 
-/// A backend that threads may share: all are.
+/// A backend that threads may share, as all can.
 pub trait HostBackend: Backend<Op: Send + std::fmt::Debug> + Send + Sync + 'static {}
 
 impl<B: Backend<Op: Send + std::fmt::Debug> + Send + Sync + 'static> HostBackend for B {}
@@ -30,39 +31,39 @@ impl<B: Backend<Op: Send + std::fmt::Debug> + Send + Sync + 'static> HostBackend
 /// The runtime on a host.
 pub type Host<B> = Mmu<Hosted<B>>;
 
-/// What happened, in order.
+/// An action on the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<Op> {
     /// A CPU issued an instruction.
     Issued(u32, Op),
     /// A CPU interrupted others.
     Interrupted(Vec<u32>),
-    /// A page came out, by its number.
+    /// A page was released, by its number.
     Released(u64),
-    /// Tables came out, to be freed when walkers are gone.
+    /// Tables were released, to be freed after a grace period.
     Deferred(Vec<u64>),
-    /// A table came out that nobody walks.
+    /// A table was released that has no walkers.
     Freed(u64),
     /// A page's reverse mapping was removed.
     RmapRemoved(u64),
-    /// Devices were told, of this scope.
+    /// A flush of this scope invalidated devices.
     Devices(String),
-    /// Something that a test or an example says.
+    /// A note of a test or an example.
     Note(&'static str),
 }
 
 /// A CPU of the host.
 pub(crate) struct Cpu {
     pub(crate) local: CpuTlb<Cpus>,
-    /// Held by the thread that runs on it and may not be replaced by another.
+    /// Held by the thread that is this CPU while it is pinned.
     pub(crate) running: Mutex<()>,
     /// Held while interrupts are off.
     pub(crate) interrupts: Mutex<()>,
-    /// An interrupt waits.
+    /// Whether an interrupt is pending.
     pub(crate) pending: AtomicBool,
 }
 
-/// A kernel of threads.
+/// A kernel whose CPUs are threads.
 pub struct Hosted<B: HostBackend> {
     pub(crate) backend: Checked<B>,
     pub(crate) cpus: Vec<Cpu>,
@@ -71,34 +72,34 @@ pub struct Hosted<B: HostBackend> {
     events: Mutex<Vec<Event<B::Op>>>,
     pub(crate) mmu: OnceLock<Weak<Host<B>>>,
     pub(crate) shared: Arc<Shared>,
-    /// Whether pages and tables may be lost: a test abandons a gather.
+    /// Whether pages and tables may be lost, as in a test that abandons a gather.
     pub loses: AtomicBool,
-    /// The table that [`Root::empty`](tlbc_runtime::Root::empty) of the kernel's root names.
+    /// The `empty` table of the kernel's root ([`Root::empty`](tlbc_runtime::Root::empty)).
     pub empty: AtomicU64,
-    /// Whether there are grace periods: tables may be freed after one.
+    /// Whether there are grace periods after which tables may be freed.
     pub grace_periods: AtomicBool,
-    /// How many more batches the platform has to give.
+    /// The number of further batches that the platform can allocate.
     pub batches: AtomicUsize,
-    /// How many batches it has given that did not come back.
+    /// The number of batches that are allocated.
     pub memory_out: Arc<AtomicUsize>,
-    /// How often it was asked for one.
+    /// The number of requests for a batch.
     pub asked: AtomicUsize,
-    /// Which of these requests it refuses, whatever it has to give.
+    /// The request that the platform refuses even if it can allocate.
     pub refused: AtomicUsize,
-    /// How many pages it takes at most when some come out.
+    /// The maximum number of pages that it takes from each release.
     pub takes: AtomicUsize,
 }
 
-/// How many CPUs a set of the host holds.
+/// The number of CPUs in a set of the host.
 pub const MOST_CPUS: usize = 128;
 
 /// A set of the CPUs of a hosted machine.
 pub type Cpus = CpuSet<{ MOST_CPUS / 64 }>;
 
 impl<B: HostBackend> Hosted<B> {
-    /// A machine of so many CPUs, all of which have arrived.
+    /// Creates a machine with this many CPUs, all of which are online.
     pub fn machine(backend: B, cpus: usize) -> Arc<Host<B>> {
-        let mmu = Self::machine_off_line(backend, cpus);
+        let mmu = Self::machine_offline(backend, cpus);
         for cpu in 0..cpus {
             let _ = Self::cpu_online(&mmu, cpu as u32).expect("a usable machine");
         }
@@ -106,17 +107,17 @@ impl<B: HostBackend> Hosted<B> {
         mmu
     }
 
-    /// A machine none of whose CPUs has arrived.
-    pub fn machine_off_line(backend: B, cpus: usize) -> Arc<Host<B>> {
+    /// Creates a machine whose CPUs are all offline.
+    pub fn machine_offline(backend: B, cpus: usize) -> Arc<Host<B>> {
         Self::with_tag_words(backend, cpus, 2048)
     }
 
-    /// The same, with so many [words](Platform::tag_words) to keep track of tags: 32 tags each.
+    /// Creates such a machine with this many [words](Platform::tag_words) for the allocation of tags: 32 tags each.
     pub fn with_tag_words(backend: B, cpus: usize, words: usize) -> Arc<Host<B>> {
         Self::with_tags(backend, cpus, words, u64::MAX)
     }
 
-    /// The same, of which the machine has at most so many.
+    /// Creates such a machine with at most this many tags.
     pub fn with_tags(backend: B, cpus: usize, words: usize, most: u64) -> Arc<Host<B>> {
         let cpu = |_| Cpu {
             local: CpuTlb::new(),
@@ -146,10 +147,10 @@ impl<B: HostBackend> Hosted<B> {
         mmu
     }
 
-    /// A CPU comes online.
+    /// Brings a CPU online.
     ///
     /// # Errors
-    /// When it cannot, on this machine.
+    /// If the CPU cannot be used with this backend.
     pub fn cpu_online(mmu: &Arc<Host<B>>, cpu: u32) -> Result<Current<Handle<B>>, Unusable> {
         Self::on(mmu, cpu, || {
             mmu.platform().interrupts_off(|| mmu.cpu_online(CpuId(cpu)))
@@ -162,7 +163,7 @@ impl<B: HostBackend> Hosted<B> {
         run()
     }
 
-    /// Runs with interrupts off, as a kernel's scheduler and its hotplug do.
+    /// Runs with interrupts off, as a kernel's scheduler and its hotplug code do.
     pub fn interrupts_off<R>(&self, run: impl FnOnce() -> R) -> R {
         self.pinned_by(Interrupts::OffByKernel, |_| run())
     }
@@ -172,15 +173,15 @@ impl<B: HostBackend> Hosted<B> {
         &self.backend
     }
 
-    /// A new space, which CPU 0 makes.
+    /// Creates a space, on CPU 0.
     ///
     /// # Errors
-    /// When the machine has no tag for it.
+    /// If there is no tag for it.
     pub fn space(mmu: &Arc<Host<B>>, new: NewSpace) -> Result<Handle<B>, NoTag> {
         Self::on(mmu, 0, || mmu.address_space(new)).map(Arc::new)
     }
 
-    /// Makes a CPU run in a space, or in the kernel.
+    /// Switches a CPU to a space, or to the kernel.
     pub fn switch(
         mmu: &Arc<Host<B>>,
         from: Current<Handle<B>>,
@@ -191,33 +192,33 @@ impl<B: HostBackend> Hosted<B> {
             .pinned_by(Interrupts::OffByKernel, |cpu| mmu.switch(cpu, from, to))
     }
 
-    /// The tag that a CPU has loaded, in the view that the kernel runs on.
+    /// Returns the tag that a CPU has loaded, in the view that the kernel runs on.
     pub fn loaded_tag(&self, cpu: u32) -> Option<Tag> {
         self.backend.loaded(cpu)
     }
 
-    /// What happened since this was last asked.
+    /// Returns the events since the last call.
     pub fn events(&self) -> Vec<Event<B::Op>> {
         std::mem::take(&mut lock(&self.events))
     }
 
-    /// Says something among the events.
+    /// Adds a note to the events.
     pub fn note(&self, what: &'static str) {
         self.happened(Event::Note(what));
     }
 
-    /// Whether an interrupt waits for a CPU, whose interrupts are off.
+    /// Returns whether an interrupt is pending on a CPU whose interrupts are off.
     pub fn is_interrupted(&self, cpu: u32) -> bool {
         self.cpus[cpu as usize].pending.load(SeqCst)
     }
 
-    /// Whether the interrupts of a CPU are off at this moment.
+    /// Returns whether the interrupts of a CPU are off.
     pub fn are_interrupts_off(&self, cpu: u32) -> bool {
         let off = &self.cpus[cpu as usize].interrupts;
         matches!(off.try_lock(), Err(TryLockError::WouldBlock))
     }
 
-    /// Waits until every other CPU has had interrupts on: walkers that take no lock are gone.
+    /// Waits until every other CPU has had interrupts on: lockless walkers are then done.
     pub fn wait_for_interrupts_on(&self) {
         let here = context::cpu();
         for cpu in (0..self.cpus.len() as u32).filter(|cpu| Some(*cpu) != here) {
@@ -232,16 +233,16 @@ impl<B: HostBackend> Hosted<B> {
 }
 
 impl<B: HostBackend> Drop for Hosted<B> {
-    /// Everything that the runtime was given has come out.
+    /// Checks that the runtime has returned everything.
     fn drop(&mut self) {
         let failed = std::thread::panicking() || self.shared.has_failed();
         if failed || self.loses.load(SeqCst) {
             return;
         }
-        let lost = self.shared.ledger.held();
-        assert!(lost.is_empty(), "{lost:?} never came out");
+        let lost = self.shared.outstanding.held();
+        assert!(lost.is_empty(), "{lost:?} was never returned");
         let memory = self.memory_out.load(SeqCst);
-        assert_eq!(memory, 0, "memory for batches never came back");
+        assert_eq!(memory, 0, "memory for batches was never returned");
     }
 }
 

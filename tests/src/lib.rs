@@ -1,4 +1,4 @@
-//! What tests, benchmarks and examples share.
+//! Code that tests, benchmarks and examples share.
 
 // Tests panic where something is not as it should be.
 #![allow(clippy::missing_panics_doc)]
@@ -22,5 +22,5 @@ pub mod tables;
 mod tlbs;
 pub mod watched;
 
-/// For generated modules that are compiled beside this crate: the runtime that it is linked with.
+/// For generated modules that are compiled with this crate: the runtime that this crate uses.
 pub use tlbc_runtime;

@@ -1,5 +1,5 @@
-//! The machines on which scenarios are played: each architecture in the configurations that differ in how CPUs learn of
-//! a flush, in what spaces are told apart by, and in what may be put off.
+//! The machines on which scenarios run: each architecture in the configurations that differ in how a flush reaches
+//! other CPUs, in their tags, and in which flushes may be deferred.
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 
@@ -9,14 +9,14 @@ use crate::show::Machine;
 use tlbc_runtime::LazyMm;
 use tlbc_runtime::NewSpace;
 
-/// How the CPUs of a machine learn of a flush of a user space, and what its spaces are told apart by.
+/// How a flush of a user space reaches the CPUs of a machine, and which tags its spaces have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// By interrupts; loading a root drops everything.
+    /// By IPIs; loading a root invalidates everything.
     NoTags,
-    /// By interrupts; each CPU has tags of its own.
+    /// By IPIs; per-CPU tags.
     CpuTags,
-    /// By interrupts; a tag for life.
+    /// By IPIs; a tag for the lifetime of each space.
     LifeTags,
     /// By instructions.
     Broadcast,
@@ -25,18 +25,18 @@ pub enum Kind {
 /// A machine with its name.
 #[derive(Clone)]
 pub struct Case<B> {
-    /// What it is, in words.
+    /// The name of the configuration.
     pub name: &'static str,
-    /// Its backend.
+    /// The backend.
     pub backend: B,
-    /// Of what kind it is.
+    /// The kind of machine.
     pub kind: Kind,
-    /// Whether spaces ask for tags of each CPU where there are tags of the machine as well.
+    /// Whether spaces use per-CPU tags where the machine has global tags as well.
     pub tag_of_cpu: bool,
 }
 
 impl<B: Machine> Case<B> {
-    /// A machine of so many CPUs, all of which have arrived.
+    /// Creates a machine with this many CPUs, all of which are online.
     pub fn scheduler(&self, cpus: usize) -> Scheduler<B>
     where
         B: Clone,
@@ -44,7 +44,7 @@ impl<B: Machine> Case<B> {
         Scheduler::new(self.backend.clone(), cpus)
     }
 
-    /// A new process.
+    /// Creates a process.
     pub fn process(&self, cpus: &Scheduler<B>) -> Handle<B> {
         cpus.process_with(NewSpace {
             tag_of_cpu: self.tag_of_cpu,
@@ -52,18 +52,18 @@ impl<B: Machine> Case<B> {
         })
     }
 
-    /// Whether CPUs are interrupted for a flush of a user space.
+    /// Returns whether CPUs are interrupted for a flush of a user space.
     pub fn interrupts(&self) -> bool {
         self.kind != Kind::Broadcast
     }
 
-    /// Whether a lazy CPU holds a reference.
+    /// Returns whether a lazy CPU holds a reference.
     pub fn refcounted(&self) -> bool {
         B::FACTS.lazy_mm == LazyMm::Refcounted
     }
 }
 
-/// An x86-64 machine.
+/// Creates the backend of an x86-64 machine.
 pub fn x86(config: x86_64::Config) -> x86_64::Tlb {
     assert!(config.is_possible());
     x86_64::Tlb {
@@ -72,22 +72,22 @@ pub fn x86(config: x86_64::Config) -> x86_64::Tlb {
     }
 }
 
-/// An arm64 machine.
+/// Creates the backend of an arm64 machine.
 pub fn arm64(config: arm64::Config) -> arm64::Tlb {
     arm64::Tlb { config }
 }
 
-/// A powerpc64 machine.
+/// Creates the backend of a powerpc64 machine.
 pub fn powerpc64(config: powerpc64::Config) -> powerpc64::Tlb {
     powerpc64::Tlb { config }
 }
 
-/// An s390 machine.
+/// Creates the backend of an s390 machine.
 pub fn s390(config: s390::Config) -> s390::Tlb {
     s390::Tlb { config }
 }
 
-/// Plays a generic scenario, `fn(&Case<B>)`, on every machine.
+/// Runs a generic scenario, `fn(&Case<B>)`, on every machine.
 #[macro_export]
 macro_rules! on_every_machine {
     ($scenario:path) => {{
@@ -114,7 +114,7 @@ macro_rules! on_every_machine {
         let invlpgb = invpcid.with(X86::INVLPGB);
         play("x86 pcid invlpgb", invlpgb, Kind::Broadcast, false);
         play(
-            "x86 pcid invlpgb, tags of CPUs",
+            "x86 pcid invlpgb, per-CPU tags",
             invlpgb,
             Kind::CpuTags,
             true,

@@ -1,9 +1,9 @@
-//! A naive model of a gather: what has to be dropped before what comes out.
+//! A simple model of a gather: which invalidations are required before a page or a table is released.
 //!
-//! It keeps a list where the runtime keeps ranges, and looks at every flush that there ever was. Whoever drives the
-//! machine says what it did ([`Model::owes`] and what follows it), and shows the events that came of it
-//! ([`Model::see`]): each page and each table comes out once, when some flush that was started after its entry had changed,
-//! and finished before it came out, names every entry that may be cached.
+//! The model keeps a list where the runtime keeps ranges, and checks every flush of the machine. A test calls
+//! [`Model::requires`] with each change of an entry, and [`Model::see`] with the events that follow. The model checks
+//! that each page and each table is released once, after a flush that was started after its entry had changed, that
+//! names every entry which may be cached, and that was finished before the release.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::watched::{Flush, Made, Seen, Stale, Watched};
 /// The machine that is watched.
 pub type Machine<B> = Arc<Host<Watched<B>>>;
 
-/// Something that comes out.
+/// Something that is released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Out {
     /// A page.
@@ -28,33 +28,34 @@ pub enum Out {
     Table(u64),
 }
 
-/// What has to be dropped, of changes made when so many flushes had been started.
+/// The invalidations that a change requires, and the number of flushes that were started before it.
 #[derive(Debug, Clone)]
-struct Owes {
+struct Required {
     subject: u64,
     since: u64,
     stale: Vec<Stale>,
 }
 
-/// What the model knows.
+/// The state of the model.
 pub struct Model<B: Backend + Send + Sync + 'static> {
     mmu: Machine<B>,
     flushes: Vec<Flush>,
     finished: u64,
-    /// What was finished when every other CPU was interrupted, if that was since [`begin`](Self::begin).
+    /// The number of flushes that were finished when every other CPU was interrupted, if that was since
+    /// [`begin`](Self::begin).
     walkers_gone: Option<u64>,
-    waiting: HashMap<Out, Owes>,
+    waiting: HashMap<Out, Required>,
     /// Pages that keep their reverse mapping.
     rmaps: HashSet<u64>,
-    open: Vec<Owes>,
-    /// What each CPU has loaded.
+    open: Vec<Required>,
+    /// The space that each CPU has loaded.
     loaded: HashMap<u32, u64>,
-    /// The top tables of spaces whose flushes interrupt the CPUs that have them loaded, and nobody else.
+    /// The top tables of spaces whose flushes interrupt only the CPUs that have them loaded.
     roots: HashMap<u64, u64>,
 }
 
 impl<B: Backend + Send + Sync + 'static> Model<B> {
-    /// Of a machine on which nothing has happened.
+    /// Creates a model of a machine without events.
     pub fn new(mmu: &Machine<B>) -> Self {
         Self {
             mmu: mmu.clone(),
@@ -73,7 +74,7 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
         self.mmu.platform().backend()
     }
 
-    /// There is a space, of which nothing was changed yet.
+    /// Adds a space of which no entry has changed yet.
     pub fn has_space(&mut self, subject: u64, new: &NewSpace) {
         let tags = self.backend().tags();
         let per_cpu = tags.per_cpu.is_some() && (new.tag_of_cpu || tags.global.is_none());
@@ -92,7 +93,7 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
         }
     }
 
-    /// Something is about to be done, to this space.
+    /// Begins an operation on this space.
     pub fn begin(&mut self, subject: u64) {
         self.backend()
             .subject
@@ -100,7 +101,8 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
         self.walkers_gone = None;
     }
 
-    /// What the backend was told to change since this was last asked: as many entries as these, in this order.
+    /// Returns the changes that the backend was called for since the last call, and checks that they are of these
+    /// entries, in this order.
     pub fn made(&self, entries: &[(Level, u64)]) -> Vec<Made> {
         let made = self.backend().made();
         let changed: Vec<_> = made
@@ -111,12 +113,12 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
         made
     }
 
-    /// What a change leaves to be dropped where `plainly` is what a plain store would.
+    /// Returns the required invalidations after a change, where `plainly` are those after a plain store.
     fn stale(made: &Made, plainly: Vec<Stale>) -> Vec<Stale> {
         if B::FACTS.pte_update.is_store() {
             return plainly;
         }
-        // The instruction that changes the entry drops it, or puts off all of it.
+        // The instruction that changes the entry invalidates it, or defers all of that.
         if matches!(made.change.new, Entry::Invalid) {
             assert!(made.required.is_nothing(), "{made:?}");
         }
@@ -127,34 +129,34 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
         }
     }
 
-    /// An entry has changed, which leaves this where a store changed it; and behind that something comes out.
-    pub fn owes(&mut self, subject: u64, made: &Made, plainly: Vec<Stale>, out: Option<Out>) {
-        let owes = Owes {
+    /// Adds a change of an entry which requires `plainly` if a store made it, and what is released after that.
+    pub fn requires(&mut self, subject: u64, made: &Made, plainly: Vec<Stale>, out: Option<Out>) {
+        let required = Required {
             subject,
             since: made.started,
             stale: Self::stale(made, plainly),
         };
         if let Some(out) = out {
-            let before = self.waiting.insert(out, owes.clone());
-            assert!(before.is_none(), "{out:?} is given away twice");
+            let before = self.waiting.insert(out, required.clone());
+            assert!(before.is_none(), "{out:?} is removed twice");
         }
-        self.open.push(owes);
+        self.open.push(required);
     }
 
-    /// A page keeps its reverse mapping.
+    /// Adds a page that keeps its reverse mapping.
     pub fn keeps_rmap(&mut self, page: u64) {
         self.rmaps.insert(page);
     }
 
-    /// Whether no page keeps its reverse mapping.
+    /// Returns whether no page keeps its reverse mapping.
     pub fn has_no_rmaps(&self) -> bool {
         self.rmaps.is_empty()
     }
 
-    /// Whether a flush among these has dropped all of it: started after the change, and one of the first so many.
-    fn is_met(&self, owes: &Owes, finished: u64) -> bool {
-        // Whoever loads the space drops what is behind.
-        let root = self.roots.get(&owes.subject);
+    /// Returns whether one flush covers all of it: started after the change, and one of the first `finished`.
+    fn is_met(&self, required: &Required, finished: u64) -> bool {
+        // A CPU that loads the space completes deferred flushes.
+        let root = self.roots.get(&required.subject);
         if root.is_some_and(|root| self.loaded.values().all(|loaded| loaded != root)) {
             return true;
         }
@@ -162,14 +164,14 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
         let in_time = || {
             let flushes = self.flushes[..finished as usize].iter();
             flushes
-                .skip(owes.since as usize)
-                .filter(|flush| flush.subject == owes.subject)
+                .skip(required.since as usize)
+                .filter(|flush| flush.subject == required.subject)
         };
-        let mut stale = owes.stale.iter();
+        let mut stale = required.stale.iter();
         stale.all(|stale| in_time().any(|flush| flush.asked.covers(levels, stale)))
     }
 
-    /// Looks at what has happened meanwhile, and says what it was.
+    /// Checks the events since the last call, and returns them.
     pub fn see(&mut self) -> Vec<Event<Seen>> {
         let events = self.mmu.platform().events();
         for event in &events {
@@ -188,29 +190,29 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
                 self.loaded.insert(cpu, table);
             }
             Event::Issued(_, Seen::Finished(finished)) => self.finished = finished,
-            Event::Interrupted(ref whom) => {
-                if whom.len() + 1 == self.cpus() {
+            Event::Interrupted(ref targets) => {
+                if targets.len() + 1 == self.cpus() {
                     self.walkers_gone = Some(self.finished);
                 }
             }
             Event::RmapRemoved(page) => {
                 assert!(self.rmaps.remove(&page), "page {page} keeps no rmap");
-                let owes = self
+                let required = self
                     .waiting
                     .get(&Out::Page(page))
                     .expect("it is still held");
                 assert!(
-                    self.is_met(owes, self.finished),
-                    "rmap of {page} goes before {owes:?}"
+                    self.is_met(required, self.finished),
+                    "rmap of {page} is removed before {required:?}"
                 );
             }
             Event::Released(page) => {
                 assert!(!self.rmaps.contains(&page), "page {page} has its rmap");
-                self.comes_out(Out::Page(page), self.finished);
+                self.released(Out::Page(page), self.finished);
             }
             Event::Deferred(ref tables) => {
                 for table in tables {
-                    self.comes_out(Out::Table(*table), self.finished);
+                    self.released(Out::Table(*table), self.finished);
                 }
             }
             Event::Freed(table) => {
@@ -220,7 +222,7 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
                     self.walkers_gone
                         .expect("every other CPU has left its walk")
                 };
-                self.comes_out(Out::Table(table), finished);
+                self.released(Out::Table(table), finished);
             }
             Event::Issued(_, Seen::Delivered(_)) | Event::Devices(_) | Event::Note(_) => {}
         }
@@ -230,43 +232,52 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
         self.mmu.platform().cpus()
     }
 
-    fn comes_out(&mut self, out: Out, finished: u64) {
-        let owes = self.waiting.remove(&out);
-        let owes = owes.unwrap_or_else(|| panic!("{out:?} comes out, and nobody gave it up"));
+    fn released(&mut self, out: Out, finished: u64) {
+        let required = self.waiting.remove(&out);
+        let required =
+            required.unwrap_or_else(|| panic!("{out:?} is released, but was never removed"));
         assert!(
-            self.is_met(&owes, finished),
-            "{out:?} comes out before {owes:?}"
+            self.is_met(&required, finished),
+            "{out:?} is released before {required:?}"
         );
     }
 
-    /// Whether what a change left is dropped; before a second change of the entry, if there is one.
+    /// Returns whether what a change requires is done, before a second change of the entry if there is one.
     pub fn is_dropped(&self, subject: u64, made: &[Made], plainly: Vec<Stale>) -> bool {
-        let owes = Owes {
+        let required = Required {
             subject,
             since: made[0].started,
             stale: Self::stale(&made[0], plainly),
         };
         let finished = made.get(1).map_or(self.finished, |again| again.finished);
-        self.is_met(&owes, finished)
+        self.is_met(&required, finished)
     }
 
-    /// Nothing of a space may be cached that was changed: who gathered last is done.
+    /// Checks that no changed entry of a space may still be cached: the last gather of the space is done.
     pub fn all_is_met(&mut self, subject: u64) {
         let open = std::mem::take(&mut self.open);
-        let (of_it, others): (Vec<_>, _) =
-            open.into_iter().partition(|owes| owes.subject == subject);
+        let (of_it, others): (Vec<_>, _) = open
+            .into_iter()
+            .partition(|required| required.subject == subject);
         self.open = others;
-        for owes in of_it {
-            assert!(self.is_met(&owes, self.finished), "{owes:?} is left");
+        for required in of_it {
+            assert!(
+                self.is_met(&required, self.finished),
+                "{required:?} is left"
+            );
         }
     }
 
-    /// Everything has come out.
+    /// Checks that everything was released.
     pub fn nothing_waits(&self) {
-        assert!(self.waiting.is_empty(), "{:?} never came out", self.waiting);
+        assert!(
+            self.waiting.is_empty(),
+            "{:?} was never released",
+            self.waiting
+        );
     }
 
-    /// Spaces with tags of their own were flushed under them.
+    /// Checks that spaces with separate tags were flushed under them.
     pub fn tags_stay_apart(&self) {
         for (one, other) in self.flushes.iter().zip(self.flushes.iter().skip(1)) {
             let tagged = one.tag.value != 0 && other.tag.value != 0;
@@ -277,7 +288,8 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
     }
 }
 
-/// All that may be cached of an entry that points at a table, and of what is below it: of levels that there are.
+/// Returns all that may be cached of an entry that points at a table, and of the entries below it, for the levels that
+/// the machine has.
 pub fn subtree<B: Backend + Send + Sync + 'static>(
     mmu: &Machine<B>,
     table: &Entries,
@@ -290,7 +302,7 @@ pub fn subtree<B: Backend + Send + Sync + 'static>(
     let below = Level::all().filter(|level| *level < table.level);
     for level in below.filter(|level| levels[level.index()].shift != 0) {
         let facts = levels[level.index()];
-        // Corners say as much as all: what is named is one stretch.
+        // The corners are as good as every entry: a flush names one range.
         let last = end - (1 << facts.shift);
         for va in [first, last] {
             if facts.leaf {
@@ -304,7 +316,7 @@ pub fn subtree<B: Backend + Send + Sync + 'static>(
     stale
 }
 
-/// A machine of so many CPUs.
+/// Creates a machine with this many CPUs.
 pub fn machine<B: Backend + Send + Sync + 'static>(backend: B, cpus: usize) -> Machine<B> {
     Hosted::machine(Watched::new(backend), cpus)
 }

@@ -1,37 +1,38 @@
-//! Something that happens at a certain moment of what a CPU does.
+//! An action at a certain moment of what a CPU does.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
 
 use crate::hosted::{Host, HostBackend};
 
-/// What happens.
+/// The action.
 type Act<B> = Box<dyn Fn(&Arc<Host<B>>) + Send + Sync>;
 
-/// Something that happens at the nth moment of a CPU from when this is [armed](Self::arm), once each time.
+/// An action at the nth moment of a CPU after it is [armed](Self::arm), once each time.
 ///
 /// There is a moment before and after each instruction, before each change of an entry, and after each release of a lock of
 /// the runtime.
 pub struct Moment<B: HostBackend> {
     mmu: Weak<Host<B>>,
     armed: AtomicBool,
-    /// Of which CPU.
+    /// The CPU.
     cpu: AtomicU32,
-    /// How many moments come before.
+    /// The number of moments that come before.
     left: AtomicUsize,
     act: Act<B>,
 }
 
-/// Does something for the first moment, the second and so on, until one does not happen. How many there are.
+/// Runs a test for the first moment, the second and so on, until the action does not happen. Returns the number of
+/// moments.
 pub fn each(happens: impl FnMut(&usize) -> bool) -> usize {
     const MOST: usize = 1000;
     let moments = (0..MOST).take_while(happens).count();
-    assert!(moments < MOST, "it comes to an end");
+    assert!(moments < MOST, "a finite number of moments");
     moments
 }
 
 impl<B: HostBackend> Moment<B> {
-    /// Lets something happen on a machine. A machine has one such.
+    /// Sets the action of a machine. A machine has at most one.
     pub fn new(mmu: &Arc<Host<B>>, act: Act<B>) -> Arc<Self> {
         let this = Arc::new(Self {
             mmu: Arc::downgrade(mmu),
@@ -49,14 +50,14 @@ impl<B: HostBackend> Moment<B> {
         this
     }
 
-    /// From here on moments of a CPU are counted: so many come before it happens.
+    /// Starts to count the moments of a CPU: the action happens after this many.
     pub fn arm(&self, cpu: u32, nth: usize) {
         self.cpu.store(cpu, SeqCst);
         self.left.store(nth, SeqCst);
         self.armed.store(true, SeqCst);
     }
 
-    /// From here on they are not. Whether it happened.
+    /// Stops counting. Returns whether the action happened.
     pub fn happened(&self) -> bool {
         !self.armed.swap(false, SeqCst)
     }

@@ -1,4 +1,4 @@
-//! What a hosted kernel brings to the runtime, and in which contexts it is called.
+//! What a hosted kernel provides to the runtime, and the contexts in which it is called.
 
 use std::ops::Deref;
 use std::sync::atomic::Ordering::SeqCst;
@@ -18,7 +18,7 @@ use crate::counted::{Memory, Page, Table};
 use crate::hosted::{Cpus, Event, Handle, HostBackend, Hosted};
 use crate::rules::Rule;
 
-/// Locks, also after a panic with the lock held: tests go on after one that they expect.
+/// Locks a mutex, even if it is poisoned: tests continue after a panic that they expect.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -32,7 +32,7 @@ fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
 }
 
 impl<B: HostBackend> Hosted<B> {
-    /// Runs on one CPU, and no other thread runs on it meanwhile.
+    /// Runs on one CPU, on which no other thread runs at that time.
     pub(crate) fn pinned_by<R>(&self, wanted: Interrupts, run: impl FnOnce(CpuId) -> R) -> R {
         let cpu = context::cpu().expect("a thread that is a CPU");
         let this = &self.cpus[cpu as usize];
@@ -51,14 +51,14 @@ impl<B: HostBackend> Hosted<B> {
         result
     }
 
-    /// The end of what was pinned, perhaps for a lock.
+    /// Handles the end of a pinned section, perhaps one with a lock.
     fn after_unlock(&self, cpu: u32) {
         if context::was_unlocked() {
             self.hooks.unlocked.get().inspect(|tell| tell(cpu));
         }
     }
 
-    /// Takes the interrupts that wait for a CPU, whose interrupts are on again.
+    /// Handles the interrupts pending on a CPU, whose interrupts are on again.
     pub(crate) fn take_pending<'c>(&'c self, cpu: u32, mut off: MutexGuard<'c, ()>) {
         let this = &self.cpus[cpu as usize];
         loop {
@@ -66,18 +66,18 @@ impl<B: HostBackend> Hosted<B> {
                 self.handle(cpu);
             }
             drop(off);
-            // One may have come between the last look and the moment when interrupts were on.
+            // An interrupt may have been sent between the last check and the moment when interrupts were on.
             if !this.pending.load(SeqCst) {
                 return;
             }
             match try_lock(&this.interrupts) {
                 Some(again) => off = again,
-                None => return, // the thread that has turned them off looks again
+                None => return, // the thread that has disabled them checks again
             }
         }
     }
 
-    /// Runs the handler of a CPU whose interrupts are off.
+    /// Runs the interrupt handler of a CPU whose interrupts are off.
     fn handle(&self, cpu: u32) {
         let mmu = self.mmu.get().and_then(Weak::upgrade);
         let _handler = context::enter_handler(&self.shared, cpu);
@@ -121,7 +121,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
     }
 
     fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self::CpuSet> {
-        // Whatever this CPU waits for, it would wait for ever.
+        // If another CPU has failed, this CPU would wait forever.
         if !std::thread::panicking() {
             self.shared.check();
         }
@@ -138,7 +138,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
             tag: tlbc_runtime::Tag {
                 value: match self.backend.tags().global {
                     Some((_, TagSource::Root)) => 0xf000,
-                    // Neither a space's nor the one that the kernel's own entries are under.
+                    // Neither the tag of a space nor the one under which the kernel's own entries are cached.
                     Some((_, TagSource::Life)) => 1,
                     _ => 0,
                 },
@@ -208,7 +208,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
             return Err(tables);
         }
         let _within = context::within(Within::Defer);
-        let tables: Vec<u64> = tables.after_walkers().map(Table::came_out).collect();
+        let tables: Vec<u64> = tables.after_walkers().map(Table::returned).collect();
         self.hooks
             .tables_out
             .get()
@@ -220,7 +220,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
     fn free_table(&self, table: Table) {
         context::require_callers_interrupts(Rule::ReleaseAsTheFlush);
         context::require_unlocked();
-        let number = table.came_out();
+        let number = table.returned();
         self.hooks
             .tables_out
             .get()

@@ -1,11 +1,12 @@
-//! The sentences of the runtime's documentation, most of them about contexts, that a hosted machine checks on every call.
+//! The sentences of the runtime's documentation, most of them about contexts, that a hosted machine checks on every
+//! call.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::hosted::{Host, HostBackend, Hosted};
 
-/// A rule of the runtime, or of what it calls.
+/// A rule that the runtime or its caller must follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     /// Of [`Platform::sink`](tlbc_runtime::Platform::sink).
@@ -23,11 +24,11 @@ pub enum Rule {
     /// Of [`Mmu::switch`](tlbc_runtime::Mmu::switch) and [`Mmu::cpu_offline`](tlbc_runtime::Mmu::cpu_offline).
     SwitchInterruptsOff,
     /// Of [`Mmu::return_to_user`](tlbc_runtime::Mmu::return_to_user).
-    ResumeInterruptsOff,
+    ReturnToUserInterruptsOff,
     /// Of [`Mmu::enter_from_user`](tlbc_runtime::Mmu::enter_from_user).
     EnterInterruptsOff,
     /// Of [`Mmu::cpu_online`](tlbc_runtime::Mmu::cpu_online).
-    ArriveInterruptsOff,
+    OnlineInterruptsOff,
     /// Of [`Platform::send_ipi`](tlbc_runtime::Platform::send_ipi).
     InterruptInterruptsOff,
     /// Of [`Platform::lock_event`](tlbc_runtime::Platform::lock_event).
@@ -47,7 +48,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// All rules.
+    /// Every rule.
     pub const ALL: [Self; 18] = [
         Self::SinkOfThisCpu,
         Self::FlushStaysOnCpu,
@@ -56,9 +57,9 @@ impl Rule {
         Self::DeliverInterruptsOff,
         Self::DeliverWhereLoaded,
         Self::SwitchInterruptsOff,
-        Self::ResumeInterruptsOff,
+        Self::ReturnToUserInterruptsOff,
         Self::EnterInterruptsOff,
-        Self::ArriveInterruptsOff,
+        Self::OnlineInterruptsOff,
         Self::InterruptInterruptsOff,
         Self::LockInterruptsOff,
         Self::OneLockAtATime,
@@ -69,7 +70,7 @@ impl Rule {
         Self::TagsAreNotShared,
     ];
 
-    /// The file of the runtime whose documentation states it, and its words there.
+    /// Returns the file of the runtime whose documentation contains the rule, and the wording there.
     #[must_use]
     pub const fn stated(self) -> (&'static str, &'static str) {
         match self {
@@ -97,7 +98,7 @@ impl Rule {
             Self::SwitchInterruptsOff => {
                 ("switch.rs", "Contexts: on that CPU, with interrupts off.")
             }
-            Self::ResumeInterruptsOff => (
+            Self::ReturnToUserInterruptsOff => (
                 "switch.rs",
                 "Contexts: on that CPU, with interrupts off until user code runs",
             ),
@@ -105,7 +106,7 @@ impl Rule {
                 "views.rs",
                 "On that CPU, which runs in the space, with interrupts off since user code was left.",
             ),
-            Self::ArriveInterruptsOff => (
+            Self::OnlineInterruptsOff => (
                 "switch.rs",
                 "Contexts: on that CPU, with interrupts off, before anything",
             ),
@@ -140,7 +141,7 @@ impl Rule {
         }
     }
 
-    /// What happens on CPU 0 violates this rule, whose words are in the panic's message.
+    /// Checks that running this on CPU 0 violates the rule, and that the panic's message contains its wording.
     pub fn is_violated_by<B: HostBackend>(self, mmu: &Arc<Host<B>>, run: impl FnOnce()) {
         let result = Hosted::on(mmu, 0, || catch_unwind(AssertUnwindSafe(run)));
         let panic = result.expect_err("a violation");
@@ -150,7 +151,7 @@ impl Rule {
             message.contains(sentence) && message.contains(file),
             "{message}"
         );
-        // Every CPU of the machine panics now: none waits for the one that did.
+        // Every CPU of the machine panics now, so that none waits for the CPU that did.
         let other = Hosted::on(mmu, 1, || {
             catch_unwind(AssertUnwindSafe(|| mmu.wait_for_walkers()))
         });

@@ -1,4 +1,4 @@
-//! The scheduler of a hosted kernel: it keeps for each CPU what the runtime gave it, and hands that in again.
+//! The scheduler of a hosted kernel: it keeps for each CPU what the runtime returned, and passes that in again.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
@@ -13,14 +13,14 @@ use crate::tables::Entries;
 pub struct Scheduler<B: HostBackend> {
     /// The runtime.
     pub mmu: Arc<Host<B>>,
-    /// Of each CPU that is on line.
+    /// What each CPU that is online runs.
     running: Vec<Option<Current<Handle<B>>>>,
     processes: AtomicU64,
-    /// What was counted when this was last asked.
+    /// The counters at the last look.
     counts: Stats,
 }
 
-/// A CPU with a scheduler of its own: a hook makes it run something at a certain moment.
+/// A CPU with a separate scheduler: a hook makes it run something at a certain moment.
 pub struct Apart<B: HostBackend> {
     mmu: Weak<Host<B>>,
     cpu: u32,
@@ -28,11 +28,11 @@ pub struct Apart<B: HostBackend> {
 }
 
 impl<B: HostBackend> Apart<B> {
-    /// Goes on with a thread of a process, or of the kernel.
+    /// Switches to a thread of a process, or of the kernel.
     pub fn run(&self, process: Option<&Handle<B>>) {
         let mmu = self.mmu.upgrade().expect("a machine");
         let mut running = self.running.lock().expect("no switch within a switch");
-        let from = running.take().expect("a CPU on line");
+        let from = running.take().expect("a CPU that is online");
         *running = Some(Hosted::on(&mmu, self.cpu, || {
             Hosted::switch(&mmu, from, process)
         }));
@@ -40,25 +40,25 @@ impl<B: HostBackend> Apart<B> {
 }
 
 impl<B: HostBackend> Scheduler<B> {
-    /// For a machine of so many CPUs, all of which have arrived.
+    /// Creates a machine with this many CPUs, all of which are online.
     pub fn new(backend: B, cpus: usize) -> Self {
-        let mut this = Self::off_line(Hosted::machine_off_line(backend, cpus));
+        let mut this = Self::offline(Hosted::machine_offline(backend, cpus));
         (0..cpus).for_each(|cpu| this.cpu_online(cpu as u32));
         this.forget();
         this
     }
 
-    /// For a machine of so many CPUs, all of which have arrived, with at most so many tags.
+    /// Creates a machine with this many CPUs, all of which are online, and at most this many tags.
     pub fn with_tags(backend: B, cpus: usize, most: u64) -> Self {
         let words = 2 * most.div_ceil(64) as usize;
-        let mut this = Self::off_line(Hosted::with_tags(backend, cpus, words, most));
+        let mut this = Self::offline(Hosted::with_tags(backend, cpus, words, most));
         (0..cpus).for_each(|cpu| this.cpu_online(cpu as u32));
         this.forget();
         this
     }
 
-    /// For a machine none of whose CPUs has arrived.
-    pub fn off_line(mmu: Arc<Host<B>>) -> Self {
+    /// Creates the scheduler of a machine whose CPUs are all offline.
+    pub fn offline(mmu: Arc<Host<B>>) -> Self {
         let running = (0..mmu.platform().cpus()).map(|_| None).collect();
         Self {
             mmu,
@@ -68,12 +68,12 @@ impl<B: HostBackend> Scheduler<B> {
         }
     }
 
-    /// A new process, which runs nowhere.
+    /// Creates a process, which runs nowhere.
     pub fn process(&self) -> Handle<B> {
         self.process_with(NewSpace::default())
     }
 
-    /// The same, with more said of it than where its tables are.
+    /// Creates a process that differs from the default in more than its tables.
     pub fn process_with(&self, new: NewSpace) -> Handle<B> {
         let table = (self.processes.fetch_add(1, Relaxed) + 1) << 16;
         let new = NewSpace {
@@ -84,19 +84,21 @@ impl<B: HostBackend> Scheduler<B> {
         Hosted::space(&self.mmu, new).expect("a tag")
     }
 
-    /// A CPU comes on line.
+    /// Brings a CPU online.
     pub fn cpu_online(&mut self, cpu: u32) {
         let current = Hosted::cpu_online(&self.mmu, cpu);
         self.running[cpu as usize] = Some(current.expect("a usable machine"));
     }
 
-    /// A CPU goes off line.
+    /// Takes a CPU offline.
     pub fn cpu_offline(&mut self, cpu: u32) {
-        let current = self.running[cpu as usize].take().expect("a CPU on line");
+        let current = self.running[cpu as usize]
+            .take()
+            .expect("a CPU that is online");
         self.off(cpu, |mmu| mmu.cpu_offline(CpuId(cpu), current));
     }
 
-    /// Lets a CPU run apart from the others.
+    /// Lets a CPU run with a separate scheduler.
     pub fn set_apart(&mut self, cpu: u32) -> Apart<B> {
         Apart {
             mmu: Arc::downgrade(&self.mmu),
@@ -105,23 +107,25 @@ impl<B: HostBackend> Scheduler<B> {
         }
     }
 
-    /// A CPU goes on with a thread of a process; up to the return to user code.
+    /// Switches a CPU to a thread of a process, up to the return to user code.
     pub fn run(&mut self, cpu: u32, process: &Handle<B>) {
         self.switch(cpu, Some(process.clone()));
     }
 
-    /// A CPU goes on with a thread of the kernel.
+    /// Switches a CPU to a kernel thread.
     pub fn kernel_thread(&mut self, cpu: u32) {
         self.switch(cpu, None);
     }
 
     fn switch(&mut self, cpu: u32, to: Option<Handle<B>>) {
-        let from = self.running[cpu as usize].take().expect("a CPU on line");
+        let from = self.running[cpu as usize]
+            .take()
+            .expect("a CPU that is online");
         let current = self.off(cpu, |mmu| mmu.switch(CpuId(cpu), from, to));
         self.running[cpu as usize] = Some(current);
     }
 
-    /// A CPU returns to user code.
+    /// Returns to user code on a CPU.
     pub fn return_to_user(&self, cpu: u32) {
         let Some(Current::User(space)) = self.current(cpu) else {
             panic!("CPU {cpu} runs no process");
@@ -129,7 +133,7 @@ impl<B: HostBackend> Scheduler<B> {
         self.off(cpu, |mmu| mmu.return_to_user(CpuId(cpu), space));
     }
 
-    /// A CPU enters the kernel from user code.
+    /// Enters the kernel from user code on a CPU.
     pub fn enter_from_user(&self, cpu: u32) {
         let Some(Current::User(space)) = self.current(cpu) else {
             panic!("CPU {cpu} runs no process");
@@ -137,7 +141,7 @@ impl<B: HostBackend> Scheduler<B> {
         self.off(cpu, |mmu| mmu.enter_from_user(CpuId(cpu), space));
     }
 
-    /// The views of what a CPU runs.
+    /// Returns the views of what a CPU runs.
     pub fn views(&self, cpu: u32) -> Views {
         let Some(Current::User(space)) = self.current(cpu) else {
             panic!("CPU {cpu} runs no process");
@@ -145,17 +149,17 @@ impl<B: HostBackend> Scheduler<B> {
         self.off(cpu, |mmu| mmu.views(CpuId(cpu), space))
     }
 
-    /// What a CPU runs, if it is on line.
+    /// Returns what a CPU runs, if it is online.
     pub fn current(&self, cpu: u32) -> Option<&Current<Handle<B>>> {
         self.running[cpu as usize].as_ref()
     }
 
-    /// Does something on a CPU.
+    /// Runs a function on a CPU.
     pub fn on<R>(&self, cpu: u32, run: impl FnOnce(&Host<B>) -> R) -> R {
         Hosted::on(&self.mmu, cpu, || run(&self.mmu))
     }
 
-    /// Does something on a CPU, with interrupts off.
+    /// Runs a function on a CPU, with interrupts off.
     fn off<R>(&self, cpu: u32, run: impl FnOnce(&Host<B>) -> R) -> R {
         self.on(cpu, |mmu| mmu.platform().interrupts_off(|| run(mmu)))
     }
@@ -172,7 +176,7 @@ impl<B: HostBackend> Scheduler<B> {
         });
     }
 
-    /// Takes an empty table out of a process, on a CPU.
+    /// Unlinks an empty table of a process, on a CPU.
     pub fn unlink(&self, cpu: u32, process: &Handle<B>, upper: &Entries, index: usize) {
         self.on(cpu, |mmu| {
             mmu.gather(process, |gather| {
@@ -184,18 +188,18 @@ impl<B: HostBackend> Scheduler<B> {
         });
     }
 
-    /// Ends a process none of whose entries is left, on a CPU.
+    /// Tears down a process that has no entries left, on a CPU.
     pub fn teardown(&self, cpu: u32, process: &Handle<B>) {
         self.on(cpu, |mmu| mmu.teardown(process, |_| ()));
     }
 
-    /// Forgets what happened, and what was counted.
+    /// Discards the events and resets the counters.
     pub fn forget(&mut self) {
         let _ = self.mmu.platform().events();
         self.counts = self.mmu.stats();
     }
 
-    /// What was counted since this was last asked: what is not 0, with its name.
+    /// Returns the counters that have changed since the last call, with their names.
     pub fn counted(&mut self) -> String {
         let (before, now) = (self.counts, self.mmu.stats());
         self.counts = now;
@@ -209,12 +213,12 @@ impl<B: HostBackend> Scheduler<B> {
         texts.join(", ")
     }
 
-    /// Says something among the events.
+    /// Adds a note to the events.
     pub fn note(&self, what: &'static str) {
         self.mmu.platform().note(what);
     }
 
-    /// What happened since this was last asked, a line each.
+    /// Returns the events since the last call, one line each.
     pub fn lines(&self) -> Vec<String>
     where
         B::Op: Shown,

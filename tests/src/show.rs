@@ -1,4 +1,4 @@
-//! Events as lines, and examples on the machine of each architecture.
+//! Events as lines, and examples on a machine of each architecture.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use crate::hosted::{Event, HostBackend};
 
 /// An instruction that has a name and operands: every generated one.
 pub trait Shown {
-    /// Its name, and what each operand is.
+    /// Returns its name and its operands.
     fn shown(&self) -> String;
 }
 
@@ -31,20 +31,23 @@ pub trait Machine: HostBackend<Op: Shown> {}
 
 impl<B: HostBackend<Op: Shown>> Machine for B {}
 
-/// An event as a line.
+/// Formats an event as a line.
 pub fn line<Op: Shown>(event: &Event<Op>) -> String {
     match event {
         Event::Issued(cpu, op) => format!("cpu {cpu}: {}", op.shown()),
         Event::Interrupted(cpus) => format!("interrupted: cpu {}", list(cpus)),
         Event::Released(page) => format!("page {page} is free"),
         Event::Deferred(tables) => {
-            format!("table {} is free behind walkers", list(tables))
+            format!("table {} is free after a grace period", list(tables))
         }
         Event::Freed(table) => format!("table {table} is free"),
         Event::RmapRemoved(page) => format!("page {page}: reverse mapping removed"),
         Event::Devices(scope) => {
             let ranges = scope.starts_with("Ranges");
-            format!("devices told: {}", if ranges { "ranges" } else { scope })
+            format!(
+                "devices invalidated: {}",
+                if ranges { "ranges" } else { scope }
+            )
         }
         Event::Note(what) => format!("-- {what}"),
     }
@@ -55,16 +58,16 @@ fn list<T: ToString>(things: &[T]) -> String {
     texts.join(", ")
 }
 
-/// An example: something that a kernel does, on any machine.
+/// An example: an operation of a kernel, on any machine.
 pub trait Example {
-    /// Does it, and says what happened.
+    /// Runs it, and returns the events.
     fn run<B: Machine>(backend: B) -> Vec<String>;
 }
 
 /// The architectures.
 pub const NAMES: [&str; 4] = ["x86_64", "arm64", "powerpc64", "s390"];
 
-/// An example on a machine as they are sold: a recent Intel, an Armv8.4, a POWER10 without a hypervisor, a z16.
+/// Runs an example on a common machine: a recent Intel CPU, an Armv8.4 CPU, a POWER10 without a hypervisor, a z16.
 fn run<E: Example>(name: &str) -> Option<Vec<String>> {
     Some(match name {
         "x86_64" => {
@@ -95,10 +98,10 @@ fn run<E: Example>(name: &str) -> Option<Vec<String>> {
     })
 }
 
-/// An example on the architectures that are named, or on all.
+/// Runs an example on the architecture that is named, or on all.
 ///
 /// # Errors
-/// When there is no such architecture, or more than one is named.
+/// If there is no such architecture, or more than one is named.
 pub fn report<E: Example>(mut arguments: impl Iterator<Item = String>) -> Result<String, String> {
     let usage = format!("usage: EXAMPLE [{}]", NAMES.join("|"));
     let name = arguments.next();
@@ -116,7 +119,7 @@ pub fn report<E: Example>(mut arguments: impl Iterator<Item = String>) -> Result
     names.into_iter().map(report).collect()
 }
 
-/// The example's program: it prints what happened, and says so if it was called wrongly.
+/// Runs the example as a program: it prints the events, or how it is called.
 pub fn main<E: Example>() -> ExitCode {
     match report::<E>(std::env::args().skip(1)) {
         Ok(report) => {

@@ -1,4 +1,4 @@
-//! Tables of a hosted machine, in a form of its own: what the runtime needs of entries is what they say.
+//! Tables of a hosted machine, in a format of the tests: the runtime only depends on decoded entries.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -8,23 +8,23 @@ use tlbc_runtime::{AddressSpace, Level, Pte, SpaceId};
 
 use crate::hosted::{Cpus, HostBackend, Hosted, Page, Table};
 
-/// A valid entry; the rest of the bits is a number and these flags.
+/// The bit of a valid entry. The other bits are a number and these flags.
 const VALID: u64 = 1;
-/// Points at a table.
+/// The entry points at a table.
 const TABLE: u64 = 2;
-/// May be written.
+/// The page may be written.
 pub const WRITE: u64 = 4;
-/// Was written.
+/// The page was written.
 pub const DIRTY: u64 = 8;
-/// Maps a file's page.
+/// The page belongs to a file.
 pub const FILE: u64 = 16;
-/// Was used.
+/// The entry was used.
 pub const ACCESSED: u64 = 32;
-/// What the machine caches besides the page and the rights.
+/// Attributes that the machine caches besides the page and the rights.
 pub const ATTRIBUTES: u64 = 0x1c0;
 const SHIFT: u32 = 12;
 
-/// One table, or a stretch of it.
+/// A table, or a part of it.
 #[derive(Debug)]
 pub struct Entries {
     space: SpaceId,
@@ -39,7 +39,7 @@ pub struct Entries {
 }
 
 impl Entries {
-    /// A table of so many entries of a level, for addresses from `va`.
+    /// Creates a table with this many entries of a level, for addresses from `va`.
     pub fn new<B: HostBackend>(
         backend: &B,
         space: &AddressSpace<Cpus>,
@@ -69,22 +69,22 @@ impl Entries {
         self.words[index].store(bits, Relaxed);
     }
 
-    /// Points at a table by its number.
+    /// Makes an entry point at a table, by its number.
     pub fn link(&self, index: usize, table: u64) {
         self.set(index, table_bits(table, 0));
     }
 
-    /// What stands in an entry.
+    /// Returns the bits of an entry.
     pub fn bits(&self, index: usize) -> u64 {
         self.words[index].load(Relaxed)
     }
 
-    /// What an entry says.
+    /// Returns a decoded entry.
     pub fn entry(&self, index: usize) -> Entry {
         says(self.bits(index))
     }
 
-    /// Where an entry stands.
+    /// Returns the location of an entry.
     pub fn slot(&self, index: usize) -> Slot<'_> {
         Slot {
             entries: &self.words[index..=index],
@@ -94,12 +94,12 @@ impl Entries {
         }
     }
 
-    /// Sets bits in an entry, as the machine does when it is used.
+    /// Sets bits in an entry, as the machine does when the entry is used.
     pub fn mark(&self, index: usize, bits: u64) {
         self.words[index].fetch_or(bits, Relaxed);
     }
 
-    /// Where some neighbouring entries stand that map one page together.
+    /// Returns the location of neighbouring entries that together map one page.
     pub fn slots(&self, indices: Range<usize>) -> Slot<'_> {
         Slot {
             entries: &self.words[indices.clone()],
@@ -107,12 +107,12 @@ impl Entries {
         }
     }
 
-    /// Returns an entry, whatever is in it.
+    /// Returns an entry, whatever its content.
     pub fn at(&self, index: usize) -> EntryAt<'_> {
         self.group(index..index + 1)
     }
 
-    /// Returns neighbouring entries that map one page together.
+    /// Returns neighbouring entries that together map one page.
     pub fn group(&self, indices: Range<usize>) -> EntryAt<'_> {
         EntryAt {
             table: self,
@@ -135,7 +135,7 @@ impl Entries {
         self.linked(index).map(|_| self.at(index))
     }
 
-    /// The table that an entry points at, as a walker sees it: by one read.
+    /// Returns the table that an entry points at, as a walker sees it: by one read.
     pub fn linked(&self, index: usize) -> Option<u64> {
         match says(self.bits(index)) {
             Entry::Table { table, .. } => Some(table),
@@ -144,13 +144,13 @@ impl Entries {
     }
 }
 
-/// The bits of an entry that maps a page by its number.
+/// Returns the bits of an entry that maps a page by its number.
 #[must_use]
 pub const fn leaf_bits(page: u64, flags: u64) -> u64 {
     page << SHIFT | VALID | flags
 }
 
-/// The bits of an entry that points at a table by its number.
+/// Returns the bits of an entry that points at a table by its number.
 #[must_use]
 pub const fn table_bits(table: u64, flags: u64) -> u64 {
     table << SHIFT | VALID | TABLE | flags
@@ -176,7 +176,7 @@ pub fn says(bits: u64) -> Entry {
     }
 }
 
-/// An entry of a table, or several that map one page together.
+/// An entry of a table, or several that together map one page.
 #[derive(Debug)]
 pub struct EntryAt<'t> {
     table: &'t Entries,
@@ -209,13 +209,13 @@ impl<B: HostBackend> Pte<Hosted<B>> for EntryAt<'_> {
     }
 
     fn into_page(self, old: u64) -> Option<Page> {
-        assert_ne!(old & VALID, 0, "a page of an entry that mapped none");
+        assert_ne!(old & VALID, 0, "a page from an entry that mapped none");
         let dirty_file = old & (DIRTY | FILE) == DIRTY | FILE;
-        Some(Page::given_up(old >> SHIFT, dirty_file))
+        Some(Page::removed(old >> SHIFT, dirty_file))
     }
 
     fn into_table(self, old: u64) -> Table {
-        assert_ne!(old & TABLE, 0, "a table of an entry that pointed at none");
-        Table::given_up(old >> SHIFT)
+        assert_ne!(old & TABLE, 0, "a table from an entry that pointed at none");
+        Table::removed(old >> SHIFT)
     }
 }

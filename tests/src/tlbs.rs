@@ -1,6 +1,7 @@
-//! Under which tags the TLBs of a machine may hold entries, and of which space: enough to see two spaces under one tag.
+//! Which TLBs of a machine may hold entries, under which tags and of which space: enough to detect two spaces under one
+//! tag.
 //!
-//! A CPU fills whatever it can at every moment: after each flush it holds entries of the root that it has loaded again. A flush
+//! A CPU fills whatever it can at every moment: after each flush it holds entries of the loaded root again. A flush
 //! before a load therefore does not empty the tag that is loaded during it.
 
 use std::collections::{BTreeSet, HashMap};
@@ -15,7 +16,7 @@ pub(crate) struct Tlbs(HashMap<u32, Tlb>);
 #[derive(Debug, Default)]
 struct Tlb {
     loaded: Option<(Tag, u64)>,
-    /// Tags, and the top tables of spaces of which there are entries under them.
+    /// The tags, each with the top tables of the spaces that have entries under it.
     held: BTreeSet<(u64, u64)>,
 }
 
@@ -38,13 +39,13 @@ impl Tlb {
 }
 
 impl Tlbs {
-    /// The tag that a CPU has loaded.
+    /// Returns the tag that a CPU has loaded.
     pub fn loaded(&self, cpu: u32) -> Option<Tag> {
         let (tag, _) = self.0.get(&cpu)?.loaded?;
         Some(tag)
     }
 
-    /// Drops what is under a tag on a CPU, or on all.
+    /// Invalidates the entries under a tag on one CPU, or on all.
     pub fn drop_tag(&mut self, cpu: Option<u32>, tag: u64) {
         for (of, tlb) in &mut self.0 {
             if cpu.is_none_or(|cpu| cpu == *of) {
@@ -53,16 +54,16 @@ impl Tlbs {
         }
     }
 
-    /// Drops everything on a CPU.
+    /// Invalidates everything on a CPU.
     pub fn drop_all(&mut self, cpu: u32) {
         self.0.entry(cpu).or_default().drop_all();
     }
 
-    /// Loads a root, after what is flushed before. Returns whether the tag is that space's alone: this CPU holds no entry of
-    /// another space under it, and where it means the same space everywhere no other CPU has it loaded for another.
-    pub fn load(&mut self, cpu: u32, to: &Root, debt: Pending, has_tags: bool) -> bool {
+    /// Loads a root, after the flushes that come before. Returns whether only that space uses the tag: this CPU holds
+    /// no entry of another space under it, and if the tag is global no other CPU has it loaded for another space.
+    pub fn load(&mut self, cpu: u32, to: &Root, pending: Pending, has_tags: bool) -> bool {
         let tlb = self.0.entry(cpu).or_default();
-        match debt {
+        match pending {
             Pending::None => {}
             Pending::Tag => tlb.drop_tag(to.tag.value),
             Pending::All => tlb.drop_all(),

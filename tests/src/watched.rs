@@ -1,7 +1,7 @@
-//! A backend that says what it is asked for, in place of the instructions that it would issue.
+//! A backend that records which flushes it is called for, instead of issuing instructions.
 //!
-//! What a backend's instructions drop is tested elsewhere. Tests of the runtime ask which flush was started and
-//! finished, and which entries had changed before; that is the same question on every architecture.
+//! Other tests check what a backend's instructions invalidate. Tests of the runtime check which flush was started and
+//! finished, and which entries had changed before; that does not depend on the architecture.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::SeqCst};
@@ -13,104 +13,105 @@ use tlbc_runtime::{
     Record, Root, SpaceFlags, Started, Tag, Tags,
 };
 
-/// A backend, watched.
+/// A backend whose calls are recorded.
 pub struct Watched<B> {
     inner: B,
-    /// What whoever drives the machine works on: every flush notes it.
+    /// The subject that the test works on, which every flush records.
     pub subject: AtomicU64,
     started: AtomicU64,
     finished: AtomicU64,
-    /// Steps of completion that a flush was started with and that were not done since.
+    /// The steps of completion that a flush was started with and that were not done since.
     steps: AtomicU8,
     made: Mutex<Vec<Made>>,
 }
 
-/// What stands among the events of the machine where instructions would.
+/// What the events of the machine contain in place of instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
     /// A flush was started.
     Started(Flush),
     /// Every flush with a smaller number is finished.
     Finished(u64),
-    /// A CPU that was interrupted dropped what it was asked to.
+    /// A CPU that was interrupted did the flush that it was sent.
     Delivered(Asked),
     /// A CPU loaded the root with this top table.
     Loaded(u64),
 }
 
-/// A flush that was asked for.
+/// A flush that the runtime started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flush {
-    /// How many were started before.
+    /// The number of flushes that were started before.
     pub number: u64,
-    /// What it was about, as whoever drives the machine said.
+    /// The subject, as set by the test.
     pub subject: u64,
-    /// Whose mappings.
+    /// The space.
     pub space: Space,
-    /// Their tag.
+    /// The tag of the space.
     pub tag: Tag,
-    /// Who may have cached them.
+    /// The agents that may have the entries cached.
     pub reach: Reach,
-    /// Which.
+    /// The entries.
     pub asked: Asked,
 }
 
-/// A [`Scope`], owned.
+/// An owned [`Scope`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant)] // few, and copied like what they are of
 pub enum Asked {
     /// One entry.
     Page {
-        /// An address of it.
+        /// An address that it translates.
         va: u64,
-        /// Its level.
+        /// The level of the entry.
         level: Level,
         /// Whether its table was unlinked.
         table: bool,
     },
-    /// Entries of several levels, or many of one.
+    /// Entries of several levels, or many of one level.
     Ranges(Ranges),
     /// Every entry.
     Everything {
         /// Whether tables were unlinked.
         tables: bool,
     },
-    /// The space ends.
+    /// The teardown of the space.
     Teardown,
 }
 
-/// A change that was made.
+/// A change of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Made {
     /// The first address of the entry.
     pub va: u64,
-    /// What it was.
+    /// The kind of change.
     pub change: Change,
-    /// How many flushes were started before.
+    /// The number of flushes that were started before.
     pub started: u64,
-    /// How many were finished before.
+    /// The number of flushes that were finished before.
     pub finished: u64,
-    /// What the backend left to be flushed.
+    /// The flush that the change requires.
     pub required: RequiredFlush,
-    /// What it put off.
+    /// The flush that the change defers.
     pub deferred: Deferred,
 }
 
 /// What a CPU may have cached of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stale {
-    /// A translation.
+    /// A leaf entry.
     Leaf(Level, u64),
-    /// A pointer to a table.
+    /// A walk entry.
     Walk(Level, u64),
-    /// A pointer to a table whose entries are still valid: it has to go before what it can make anew.
+    /// A walk entry for a table whose entries are still valid: it must be invalidated before the leaf entries that can
+    /// be filled through it.
     Live,
-    /// Anything.
+    /// Entries of any kind.
     Everything,
 }
 
 impl<B: Backend> Watched<B> {
-    /// Watches a backend.
+    /// Creates a recorder around a backend.
     pub fn new(inner: B) -> Self {
         Self {
             inner,
@@ -122,12 +123,12 @@ impl<B: Backend> Watched<B> {
         }
     }
 
-    /// How many flushes were started, and how many of them are finished.
+    /// Returns how many flushes were started, and how many of them are finished.
     pub fn flushes(&self) -> (u64, u64) {
         (self.started.load(SeqCst), self.finished.load(SeqCst))
     }
 
-    /// Steps of completion that are missing. Each flush requires another, up to eight.
+    /// Returns the steps of completion that are missing. Each flush requires another one, up to eight.
     pub fn steps_left(&self) -> FinishSteps {
         FinishSteps(self.steps.load(SeqCst))
     }
@@ -144,7 +145,7 @@ impl<B: Backend> Watched<B> {
         });
     }
 
-    /// The changes that were made since this was last asked.
+    /// Returns the changes since the last call.
     pub fn made(&self) -> Vec<Made> {
         std::mem::take(&mut self.made.lock().unwrap())
     }
@@ -160,7 +161,7 @@ impl Asked {
         }
     }
 
-    /// Whether it names what may be cached.
+    /// Returns whether it names what may be cached.
     pub fn covers(&self, levels: &LevelTable, stale: &Stale) -> bool {
         let shift = |level: Level| levels[level.index()].shift;
         let entry = |level, va| Extent::new(va, 1).rounded(shift(level));
@@ -178,7 +179,7 @@ impl Asked {
                 let above = Level::all().find(|above| *above > level && shift(*above) != 0);
                 table && above == Some(of) && entry(of, at) == entry(of, va)
             }
-            // What is named already changes nothing when it is named once more.
+            // Naming an entry again has no effect.
             (Self::Ranges(ranges), Stale::Leaf(of, at)) => {
                 let mut more = ranges;
                 more.leaf(of, entry(of, at));
@@ -193,7 +194,7 @@ impl Asked {
     }
 }
 
-/// Takes instructions, and forgets them.
+/// Returns a sink that discards instructions.
 fn nowhere<Op>() -> impl Issue<Op> {
     Record(|_| ())
 }
@@ -286,9 +287,9 @@ impl<B: Backend> Backend for Watched<B> {
         self.inner.deliver(&mut nowhere(), request)
     }
 
-    fn switch(&self, cpu: &mut impl Issue<Seen>, to: &Root, debt: Pending) -> Deferred {
+    fn switch(&self, cpu: &mut impl Issue<Seen>, to: &Root, pending: Pending) -> Deferred {
         cpu.issue(Seen::Loaded(to.table));
-        self.inner.switch(&mut nowhere(), to, debt)
+        self.inner.switch(&mut nowhere(), to, pending)
     }
 
     fn return_to_user(&self, _: &mut impl Issue<Seen>, to: &Root, deferred: bool) {

@@ -77,11 +77,11 @@ fn wants_of<B: HostBackend>(
 }
 
 fn wants<B: HostBackend, const N: usize>(
-    backend: B,
+    backend: &B,
     flags: SpaceFlags,
     changes: [Change; N],
 ) -> [Wants; N] {
-    changes.map(|change| wants_of(&backend, flags, Space::User, &change))
+    changes.map(|change| wants_of(backend, flags, Space::User, &change))
 }
 
 const ARM64: arm64::Tlb = arm64::Tlb {
@@ -110,19 +110,19 @@ fn what_a_change_wants_follows_from_the_facts() {
     let none = SpaceFlags::NONE;
     // A fault drops the stricter entry.
     assert_eq!(
-        wants(X86_64, none, changes),
+        wants(&X86_64, none, changes),
         [NOTHING, NOTHING, FLUSH, FLUSH, BROKEN],
         "x86-64"
     );
     // A stricter entry faults, and is dropped then; another page goes in through an invalid entry.
     assert_eq!(
-        wants(ARM64, none, changes),
+        wants(&ARM64, none, changes),
         [NOTHING, NOTHING, FLUSH, BROKEN, BROKEN],
         "arm64"
     );
     // CPUs look again before they fault; devices do not, and want the entry invalid in between.
     assert_eq!(
-        wants(POWERPC64, none, changes),
+        wants(&POWERPC64, none, changes),
         [NOTHING, NOTHING, FLUSH, BROKEN, BROKEN],
         "powerpc64"
     );
@@ -130,13 +130,13 @@ fn what_a_change_wants_follows_from_the_facts() {
         .with(powerpc64::Config::COPROCESSORS)
         .space_flags();
     assert_eq!(
-        wants(POWERPC64, devices, changes),
+        wants(&POWERPC64, devices, changes),
         [NOTHING, BROKEN, FLUSH, BROKEN, BROKEN],
         "powerpc64 with a coprocessor"
     );
     // Instructions replace valid entries.
     assert_eq!(
-        wants(S390, none, changes),
+        wants(&S390, none, changes),
         [NOTHING, NOTHING, FLUSH, FLUSH, FLUSH],
         "s390"
     );
@@ -160,10 +160,10 @@ fn other_attributes_require_a_flush() {
     let none = SpaceFlags::NONE;
     let in_place = [FLUSH; 7];
     let broken = [BROKEN, BROKEN, BROKEN, BROKEN, BROKEN, FLUSH, FLUSH];
-    assert_eq!(wants(X86_64, none, changes), in_place, "x86-64");
-    assert_eq!(wants(ARM64, none, changes), broken, "arm64");
-    assert_eq!(wants(POWERPC64, none, changes), broken, "powerpc64");
-    assert_eq!(wants(S390, none, changes), in_place, "s390");
+    assert_eq!(wants(&X86_64, none, changes), in_place, "x86-64");
+    assert_eq!(wants(&ARM64, none, changes), broken, "arm64");
+    assert_eq!(wants(&POWERPC64, none, changes), broken, "powerpc64");
+    assert_eq!(wants(&S390, none, changes), in_place, "s390");
 }
 
 /// A page in place of a table, and a table in place of a page.
@@ -171,10 +171,10 @@ fn other_attributes_require_a_flush() {
 fn another_size_goes_through_invalid_unless_an_instruction_replaces_it() {
     let changes = [change(PMD, READ, TABLE), change(PMD, TABLE, READ)];
     let none = SpaceFlags::NONE;
-    assert_eq!(wants(X86_64, none, changes), [BROKEN; 2], "x86-64");
-    assert_eq!(wants(ARM64, none, changes), [BROKEN; 2], "arm64");
-    assert_eq!(wants(POWERPC64, none, changes), [BROKEN; 2], "powerpc64");
-    assert_eq!(wants(S390, none, changes), [FLUSH; 2], "s390");
+    assert_eq!(wants(&X86_64, none, changes), [BROKEN; 2], "x86-64");
+    assert_eq!(wants(&ARM64, none, changes), [BROKEN; 2], "arm64");
+    assert_eq!(wants(&POWERPC64, none, changes), [BROKEN; 2], "powerpc64");
+    assert_eq!(wants(&S390, none, changes), [FLUSH; 2], "s390");
 }
 
 #[test]
@@ -192,29 +192,29 @@ fn a_cleared_mark_requires_a_flush() {
     let none = SpaceFlags::NONE;
     let all = [FLUSH, FLUSH, FLUSH, NOTHING];
     let accessed_may_stay = [NOTHING, FLUSH, FLUSH, NOTHING];
-    assert_eq!(wants(X86_64, none, changes), accessed_may_stay, "x86-64");
-    assert_eq!(wants(ARM64, none, changes), all, "arm64");
+    assert_eq!(wants(&X86_64, none, changes), accessed_may_stay, "x86-64");
+    assert_eq!(wants(&ARM64, none, changes), all, "arm64");
     assert_eq!(
-        wants(POWERPC64, none, changes),
+        wants(&POWERPC64, none, changes),
         accessed_may_stay,
         "powerpc64"
     );
-    assert_eq!(wants(S390, none, changes), all, "s390");
+    assert_eq!(wants(&S390, none, changes), all, "s390");
 }
 
 /// The kernel's own code must not run into an entry that allows less than the table, even where the fault drops it.
 #[test]
 fn more_rights_of_the_kernel_are_flushed_where_a_cpu_could_fault() {
-    fn flushes<B: HostBackend>(backend: B) -> bool {
+    fn flushes<B: HostBackend>(backend: &B) -> bool {
         let more = change(PTE, READ, READ_WRITE);
-        let (flushes, at_once) = wants_of(&backend, SpaceFlags::NONE, Space::Kernel, &more);
+        let (flushes, at_once) = wants_of(backend, SpaceFlags::NONE, Space::Kernel, &more);
         assert!(at_once);
         flushes
     }
-    assert!(flushes(X86_64));
-    assert!(flushes(ARM64));
-    assert!(flushes(S390));
-    assert!(!flushes(POWERPC64)); // CPUs look again
+    assert!(flushes(&X86_64));
+    assert!(flushes(&ARM64));
+    assert!(flushes(&S390));
+    assert!(!flushes(&POWERPC64)); // CPUs look again
 }
 
 /// The instructions of one change in a gather, by name; interrupts among them, and when the entry has changed.

@@ -196,7 +196,7 @@ fn roots_are_loaded_with_interrupts_off() {
     });
     let mmu = machine();
     let process = running(&mmu);
-    Rule::ResumeInterruptsOff.is_violated_by(&mmu, || {
+    Rule::ReturnToUserInterruptsOff.is_violated_by(&mmu, || {
         mmu.return_to_user(CpuId(0), &process);
     });
     let mmu = machine();
@@ -205,7 +205,7 @@ fn roots_are_loaded_with_interrupts_off() {
         mmu.enter_from_user(CpuId(0), &process);
     });
     let mmu = machine();
-    Rule::ArriveInterruptsOff.is_violated_by(&mmu, || {
+    Rule::OnlineInterruptsOff.is_violated_by(&mmu, || {
         let _ = backend(&mmu).cpu_online(&mut nowhere());
     });
 }

@@ -23,7 +23,7 @@ fn the_root_is_loaded_before_everything_is_flushed() {
             if back {
                 cpus.cpu_offline(1);
             } else {
-                cpus = Scheduler::off_line(Hosted::machine_off_line(case.backend.clone(), 2));
+                cpus = Scheduler::offline(Hosted::machine_offline(case.backend.clone(), 2));
             }
             cpus.forget();
             cpus.cpu_online(1);

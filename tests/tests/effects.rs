@@ -64,9 +64,9 @@ fn analysis(arch: &str) -> &'static Analysis {
 
 /// Returns the caches that hold a kind of entry.
 fn caches(model: &Model, kind: Kind) -> Vec<String> {
-    let stores = model.caches.stores.iter();
-    let holding = stores.filter(|store| store.holds.contains(&kind));
-    holding.map(|store| store.named.name.clone()).collect()
+    let caches = model.caches.all.iter();
+    let holding = caches.filter(|cache| cache.holds.contains(&kind));
+    holding.map(|cache| cache.named.name.clone()).collect()
 }
 
 fn kind_of(word: &str) -> Kind {
@@ -134,9 +134,9 @@ fn promised(model: &Model, drops: &[Drops], config: Config, hinted: bool) -> Eff
             (clause.root, "root"),
         ];
         for (_, kind) in kinds.into_iter().filter(|(is, _)| *is) {
-            for (index, store) in model.caches.stores.iter().enumerate() {
-                let named = clause.stores.is_none_or(|of| of.0 & (1 << index) != 0);
-                if !named || !store.holds.contains(&kind_of(kind)) {
+            for (index, cache) in model.caches.all.iter().enumerate() {
+                let named = clause.caches.is_none_or(|of| of.0 & (1 << index) != 0);
+                if !named || !cache.holds.contains(&kind_of(kind)) {
                     continue;
                 }
                 for (_, class) in classes.into_iter().filter(|(is, _)| *is) {

@@ -154,7 +154,7 @@ fn run<B: Backend + Send + Sync + 'static>(
                     for (index, made) in leaves.clone().zip(&made) {
                         let page = index as u64 + 1;
                         let stale = vec![Stale::Leaf(low, made.va)];
-                        model.owes(0, made, stale, Some(Out::Page(page)));
+                        model.requires(0, made, stale, Some(Out::Page(page)));
                         if shape.is_dirty(index) {
                             model.keeps_rmap(page);
                         }
@@ -171,7 +171,7 @@ fn run<B: Backend + Send + Sync + 'static>(
                         let va = tables.slot(index).va;
                         let made = model.made(&[(high, va)]);
                         let out = Some(Out::Table(index as u64 + 1));
-                        model.owes(0, &made[0], vec![Stale::Walk(high, va)], out);
+                        model.requires(0, &made[0], vec![Stale::Walk(high, va)], out);
                         model.see();
                     }
                 });

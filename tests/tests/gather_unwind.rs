@@ -91,7 +91,7 @@ fn is_flush_of_everything(events: &[Event<Seen>]) -> bool {
 }
 
 /// Whether something came out.
-fn came_out(event: &Event<Seen>) -> bool {
+fn returned(event: &Event<Seen>) -> bool {
     matches!(
         event,
         Event::Released(_) | Event::Deferred(_) | Event::Freed(_) | Event::RmapRemoved(_)
@@ -127,11 +127,11 @@ fn early_ways_out_flush<B: Backend + Send + Sync + 'static>(backend: B, new: New
                         let made = model.made(&places);
                         for (made, page) in made.iter().zip(pages) {
                             let out = Some(Out::Page(page as u64));
-                            model.owes(0, made, vec![Stale::Leaf(Level(0), made.va)], out);
+                            model.requires(0, made, vec![Stale::Leaf(Level(0), made.va)], out);
                         }
                         let stale = vec![Stale::Walk(table.0, table.1)];
                         let out = Some(Out::Table(way as u64));
-                        model.owes(0, made.last().unwrap(), stale, out);
+                        model.requires(0, made.last().unwrap(), stale, out);
                         if way == 0 { Err("it fails") } else { Ok(1) }
                     });
                     let number = fails?;
@@ -208,7 +208,7 @@ fn panic_in<B: Backend + Send + Sync + 'static>(world: &World<B>, panics: Panics
             gather.locked(Guard(mmu.clone()), |section, _| {
                 world.clear(section, 2..pages, 0); // none of a file
             });
-            assert!(!platform.events().iter().any(came_out));
+            assert!(!platform.events().iter().any(returned));
             platform.note("unlocked");
             panic!("between sections");
         }),
@@ -224,14 +224,14 @@ fn panic_in<B: Backend + Send + Sync + 'static>(world: &World<B>, panics: Panics
             });
             mmu.gather(space, |inner| {
                 inner.locked((), |section, ()| world.clear(section, 398..400, 1));
-                assert!(!platform.events().iter().any(came_out));
+                assert!(!platform.events().iter().any(returned));
                 platform.note("unlocked");
                 panic!("in the inner one, and through the outer one");
             });
         }),
     });
     let events = platform.events();
-    assert!(!events.iter().any(came_out), "{panics:?}: {events:?}");
+    assert!(!events.iter().any(returned), "{panics:?}: {events:?}");
     assert!(events.contains(&Event::Note("unlocked")));
     assert_eq!(pages_dropped(), dropped, "what is lost is not dropped");
     let abandoned = if panics == Panics::InNested { 2 } else { 1 };
@@ -244,7 +244,7 @@ fn panic_in<B: Backend + Send + Sync + 'static>(world: &World<B>, panics: Panics
         gather.locked((), |section, ()| world.clear(section, 400..402, 2));
     });
     let mut out: Vec<_> = platform.events();
-    out.retain(came_out);
+    out.retain(returned);
     let pages = [Event::Released(400), Event::Released(401)];
     assert_eq!(out[..2], pages);
     assert_eq!(out[2..], [Event::Deferred(vec![2])]);

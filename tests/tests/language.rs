@@ -1,4 +1,4 @@
-//! The reference of the language: its examples are what is shipped, and nothing is left out.
+//! The reference of the language: its examples are excerpts of the shipped definitions, and it is complete.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -150,7 +150,7 @@ fn keywords(rules: &[(String, String)]) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// The keywords that stand one behind the other in a rule: `["large", "leaf", "may", "split"]`.
+/// Returns the keywords that follow each other in a rule: `["large", "leaf", "may", "split"]`.
 fn phrases(rules: &[(String, String)]) -> BTreeSet<Vec<&str>> {
     let keywords = keywords(rules);
     let mut phrases = BTreeSet::new();
@@ -339,14 +339,14 @@ fn the_statements_that_take_conditions_are_those_of_the_grammar() {
     assert_eq!(said, conditional(&rules()));
 }
 
-/// A row of the table of what is left out: the blocks, the statements, and what follows.
+/// A row of the table of defaults: the blocks, the statements, and the meaning of leaving them out.
 struct Row {
     blocks: Vec<String>,
     statements: Vec<String>,
-    absence: String,
+    default: String,
 }
 
-fn silence() -> Vec<Row> {
+fn defaults() -> Vec<Row> {
     let reference = reference();
     let (_, section) = reference
         .split_once("\n## Statements that are left out\n")
@@ -355,27 +355,27 @@ fn silence() -> Vec<Row> {
     let rows = section.lines().filter(|line| line.starts_with("| `"));
     let row = |line: &str| {
         let columns: Vec<&str> = line.trim_matches('|').split(" | ").collect();
-        let [blocks, statements, absence] = columns.as_slice() else {
+        let [blocks, statements, default] = columns.as_slice() else {
             panic!("three columns: {line}");
         };
         Row {
             blocks: code(blocks).spans,
             statements: code(statements).spans,
-            absence: absence.trim().to_owned(),
+            default: default.trim().to_owned(),
         }
     };
     rows.map(row).collect()
 }
 
 #[test]
-fn every_statement_says_what_its_absence_means() {
+fn every_statement_has_a_row_of_defaults() {
     let rules = rules();
     let keywords = keywords(&rules);
     let body = |wanted: &str| {
         let rule = rules.iter().find(|(name, _)| name == wanted);
         rule.map_or("", |(_, body)| body.as_str())
     };
-    // The keywords with which a statement begins, behind its name if it has one.
+    // The keywords with which a statement begins, after its name if it has one.
     let begins = |rule: &str| -> Vec<&str> {
         let tokens = body(rule)
             .split(['~', ' '])
@@ -384,7 +384,7 @@ fn every_statement_says_what_its_absence_means() {
         let from = tokens.skip_while(|token| word(token).is_none());
         from.map_while(|token| Some(word(token)?.1)).collect()
     };
-    let rows = silence();
+    let rows = defaults();
     let lists = [
         ("plain_item", "arch"),
         ("geometry_fact", "geometry"),
@@ -456,13 +456,13 @@ fn without(text: &str, block: &str, statement: &[String]) -> Option<String> {
 }
 
 #[test]
-fn what_must_be_said_is_missed() {
+fn a_required_statement_is_missed() {
     const GUIDE: &str = include_str!("../../archdefs/README.md");
     let (_, slate) = GUIDE.split_once("```arch slate.arch\n").expect("a block");
     let slate = slate.split("```").next().expect("its end");
     let mut deleted = 0;
-    for row in silence() {
-        let (code, block) = (row.absence.as_str(), &row.blocks[0]);
+    for row in defaults() {
+        let (code, block) = (row.default.as_str(), &row.blocks[0]);
         if !["E0203", "E0401"].contains(&code) || block == "arch" {
             continue;
         }

@@ -136,7 +136,7 @@ fn a_cpu_that_is_one_change_behind_drops_just_that_and_otherwise_everything() {
 
 /// A machine with tags for few spaces: 64, without those that are another view's.
 fn few_tags<B: Machine>(backend: B, cpus: usize) -> Scheduler<B> {
-    let mut scheduler = Scheduler::off_line(Hosted::with_tag_words(backend, cpus, 2));
+    let mut scheduler = Scheduler::offline(Hosted::with_tag_words(backend, cpus, 2));
     (0..cpus).for_each(|cpu| scheduler.cpu_online(cpu as u32));
     scheduler.forget();
     scheduler

@@ -104,7 +104,7 @@ fn a_replaced_page_comes_out_once<B: Backend + Send + Sync + 'static>(backend: B
             let made = world.model.made(&vec![world.place(index); steps]);
             let stale = world.leaf(index);
             let out = Some(Out::Page(100 + index as u64));
-            world.model.owes(0, &made[0], stale.clone(), out);
+            world.model.requires(0, &made[0], stale.clone(), out);
             world.model.see();
             assert!(steps == 1 || world.model.is_dropped(0, &made, stale));
         }
@@ -132,7 +132,7 @@ fn what_was_unmapped_is_flushed_before_it_is_mapped<B: Backend + Send + Sync + '
             section.unmap(leaf).expect("of this space");
             let made = world.model.made(&[world.place(index)]);
             let out = Some(Out::Page(100 + index as u64));
-            world.model.owes(0, &made[0], world.leaf(index), out);
+            world.model.requires(0, &made[0], world.leaf(index), out);
             made[0]
         };
         let map = |section: In<'_, '_, '_, B>, world: &mut World<B>, index| -> Made {
@@ -189,7 +189,7 @@ fn what_was_there_is_flushed_before_another_size<B: Backend + Send + Sync + 'sta
                 (Stale::Leaf(at.0, at.1), Out::Page(500), other)
             };
             let before = world.model.made(&[at])[0];
-            world.model.owes(0, &before, vec![stale], Some(out));
+            world.model.requires(0, &before, vec![stale], Some(out));
             let mapped = section.map(&world.tables.at(index), bits);
             mapped.expect("an invalid entry");
             let after = world.model.made(&[at])[0];
@@ -226,7 +226,7 @@ fn a_live_table_comes_out_after_one_flush<B: Backend + Copy + Send + Sync + 'sta
                 assert_eq!(world.tables.linked(index), None);
                 let made = world.model.made(&[at]);
                 let out = Some(Out::Table(200 + index as u64));
-                world.model.owes(0, &made[0], stale, out);
+                world.model.requires(0, &made[0], stale, out);
                 let events = world.model.see();
                 let flushed = B::FACTS.pte_update.is_store() && batches == 0;
                 let started =
@@ -259,7 +259,7 @@ fn protect_loses_no_mark<B: Backend + Copy + Send + Sync + 'static>(backend: B, 
                 let places: Vec<_> = world.mmu.platform().backend().made();
                 assert!(!places.is_empty());
                 let stale = world.leaf(0);
-                world.model.owes(0, &places[0], stale, None);
+                world.model.requires(0, &places[0], stale, None);
                 was
             });
             let was = was.expect("fewer rights");
@@ -300,7 +300,7 @@ fn protect_breaks_and_makes<B: Backend + Copy + Send + Sync + 'static>(backend: 
                 if breaks { 2 } else { places_of(&was) }
             ]);
             if let Some(first) = places.first() {
-                world.model.owes(0, first, world.leaf(0), None);
+                world.model.requires(0, first, world.leaf(0), None);
                 world.model.see();
                 assert!(!breaks || world.model.is_dropped(0, &places, world.leaf(0)));
             }
@@ -339,7 +339,7 @@ fn an_invalid_entry_keeps_its_page<B: Backend + Copy + Send + Sync + 'static>(
         assert_eq!(section.protect(&world.pages.at(0), |_| kept), Ok(before));
         assert_eq!(world.pages.bits(0), kept);
         let made = world.model.made(&[world.place(0)]);
-        world.model.owes(0, &made[0], world.leaf(0), None);
+        world.model.requires(0, &made[0], world.leaf(0), None);
     });
     let events = world.mmu.platform().events();
     let released = |event: &Event<Seen>| matches!(event, Event::Released(_));

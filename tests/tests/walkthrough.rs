@@ -1,8 +1,8 @@
-//! The walk-through of a new architecture: what its page shows is what happens.
+//! The page on adding an architecture: its commands print what it shows.
 //!
 //! In: `archdefs/README.md`. Blocks whose info string ends with a file's name are written to that file;
-//! in `console` blocks each line behind `$ ` is run by a shell, and its output is compared with the lines
-//! below it, of which `...` stands for any number. All of it in order, in a directory of its own beside
+//! in `console` blocks each line after `$ ` is run by a shell, and its output is compared with the lines
+//! below it, of which `...` stands for any number. The steps run in order, in a directory of their own next to
 //! a link to the checkout.
 
 #[path = "support/tlbc.rs"]
@@ -14,11 +14,11 @@ use std::process::Command;
 use support::{root, run, tlbc};
 use tempfile::TempDir;
 
-/// What the page has its reader do.
+/// A step of the page.
 enum Step {
-    /// A file, and what stands in it.
+    /// A file and its content.
     Write(String, String),
-    /// A command, and what it prints.
+    /// A command and its output.
     Run(String, String),
 }
 
@@ -45,7 +45,7 @@ fn steps(page: &str) -> Vec<Step> {
     steps
 }
 
-/// Whether `shown` is `output`, with lines left out where `...` stands.
+/// Returns whether `shown` is `output`, with lines left out where `...` stands.
 fn is_shown(shown: &str, output: &str) -> bool {
     let Some((before, after)) = shown.split_once("...\n") else {
         return shown == output;
@@ -59,7 +59,7 @@ fn is_shown(shown: &str, output: &str) -> bool {
         .any(|at| is_shown(after, &rest[at..]))
 }
 
-/// What a command of the page prints: results, and then findings, with which it fails.
+/// Runs a command of the page and returns its output; it fails if and only if it prints errors.
 fn output(command: &str, directory: &Path, path: &str) -> String {
     let done = run(Command::new("sh")
         .args(["-c", command])
@@ -79,7 +79,7 @@ fn output(command: &str, directory: &Path, path: &str) -> String {
 
 #[test]
 #[cfg(unix)]
-fn the_walk_through_tells_the_truth() {
+fn the_page_shows_what_its_commands_print() {
     let page = fs::read_to_string(root().join("archdefs/README.md")).expect("the page");
     let steps = steps(&page);
     assert!(steps.len() > 8, "the page was not understood");

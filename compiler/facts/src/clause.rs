@@ -136,6 +136,16 @@ impl TagSelector {
         global: true,
     };
 
+    /// Returns the classes of either.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self {
+            this: self.this || other.this,
+            other: self.other || other.other,
+            global: self.global || other.global,
+        }
+    }
+
     /// Returns the classes as bits: this, other, global.
     #[must_use]
     pub const fn bits(self) -> u8 {

@@ -71,7 +71,8 @@ pub enum CacheFact {
     },
     /// `walk spans its reach;`: an invalidation of any address in its reach drops a walk entry.
     WalkSpansReach,
-    /// `large leaf may split, dropped together;`: an invalidation of one address drops all pieces; or `large leaf kept whole;`
+    /// `large leaf may split, dropped together;`: an invalidation of one address drops all pieces; or `large leaf kept
+    /// whole;`
     LargeLeaf {
         /// `dropped together` or `kept whole`
         together: bool,

@@ -39,7 +39,8 @@ pub struct Arch {
     pub doc: Vec<String>,
     pub name: Ident,
     pub items: Vec<Item>,
-    /// The words of statements that could not be read, in which names may be defined. In a `for` they may contain variables.
+    /// The words of statements that could not be read, in which names may be defined. In a `for` they may contain
+    /// variables.
     pub unread: BTreeSet<String>,
     /// From `arch` to the closing brace.
     pub span: Span,

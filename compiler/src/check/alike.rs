@@ -197,7 +197,7 @@ fn of_barrier<'m>(model: &'m Model, it: &'m Barrier) -> Seen<'m> {
     let same = if it.same_cpu { " by the same CPU" } else { "" };
     let completes = it
         .completes
-        .map(|at| format!("{}{same}", describe::holders(at.value)));
+        .map(|at| format!("{}{same}", describe::agents(at.value)));
     Seen {
         name: &it.named.name,
         span: it.template.span,
@@ -207,7 +207,7 @@ fn of_barrier<'m>(model: &'m Model, it: &'m Barrier) -> Seen<'m> {
             "is a barrier".to_owned(),
             role(
                 "publishes to",
-                it.publishes.map(|at| describe::holders(at.value)),
+                it.publishes.map(|at| describe::agents(at.value)),
             ),
             role("completes on", completes),
             role("resyncs", it.resyncs.map(|_| "this CPU".to_owned())),
@@ -217,7 +217,7 @@ fn of_barrier<'m>(model: &'m Model, it: &'m Barrier) -> Seen<'m> {
 
 fn of_invalidate<'m>(model: &'m Model, it: &'m Invalidate) -> Seen<'m> {
     let lines = it.assembled();
-    let reach = describe::cases(model, &it.holders, |at| describe::holders(at.value));
+    let reach = describe::cases(model, &it.agents, |at| describe::agents(at.value));
     let done = it.after.as_ref().map_or("at once".to_owned(), |after| {
         let barriers = describe::cases(model, after, |at| {
             describe::code(&model.barriers[at.value].named.name)

@@ -125,7 +125,7 @@ fn lost<'m>(
     let addresses = spaces.flat_map(|space| space.addresses.conds());
     let levels = model.geometries.iter().flat_map(|it| &it.levels).flatten();
     let shifts = levels.flat_map(|level| level.shift.conds().chain(&level.leaf));
-    let counts = model.caches.stores.iter().filter_map(|it| it.sets.as_ref());
+    let counts = model.caches.all.iter().filter_map(|it| it.sets.as_ref());
     let tables = model.table_bits.iter().flat_map(Cases::conds);
     let all = own.chain(conds.iter().copied());
     let all: Vec<&Cond> = match source {
@@ -315,8 +315,8 @@ fn least_step(model: &Model, it: &Invalidate, config: Config) -> Option<(u32, us
     steps.min()
 }
 
-/// Returns whether an instruction drops translations one by one at a level, and nothing else: neighbouring entries that share one
-/// need not be distinguished. A run begins at one entry and counts from there.
+/// Returns whether an instruction drops translations one by one at a level, and nothing else: neighbouring entries
+/// that share one need not be distinguished. A run begins at one entry and counts from there.
 fn joins(it: &Invalidate, level: usize) -> bool {
     let leaf_alone = |drops: &Drops| {
         let one_by_one = !matches!(

@@ -90,7 +90,8 @@ fn unknown(
     )
 }
 
-/// Checks E0409: only an instruction that changes a table entry drops what was made through it, because no other is given the entry.
+/// Checks E0409: only an instruction that changes a table entry drops what was made through it, because no other is
+/// given the entry.
 pub fn entry_at_hand(model: &Model, found: &mut Vec<Diagnostic>) {
     let flushes = (model.invalidates.iter()).filter(|it| it.writes_entry.is_none());
     let dropped = flushes.flat_map(|it| all_drops(it).map(|drops| (&it.named, drops)));

@@ -104,8 +104,8 @@ pub fn can_hold(cond: &Cond, config: Config) -> bool {
     cases.any(|(hinted, keep)| cond.holds_with(config, hinted, keep))
 }
 
-/// Returns where two conditions both hold, in the form of [`Configs::when`]: on one machine, which has one geometry and no
-/// feature without what that needs, and in one use of an instruction. Nothing if they exclude each other.
+/// Returns where two conditions both hold, in the form of [`Configs::when`]: on one machine, which has one geometry
+/// and no feature without what that needs, and in one use of an instruction. Nothing if they exclude each other.
 pub fn both_hold(model: &Model, a: &Cond, b: &Cond) -> Option<String> {
     let both = a.and(b);
     let configs = Configs::of(model, [&both]);

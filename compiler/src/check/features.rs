@@ -32,7 +32,7 @@ fn tag_conds(model: &Model) -> impl Iterator<Item = &Cond> {
 /// Checks E0405: an instruction that reaches other CPUs is given a tag that means the same space there.
 pub fn tags_of_one_cpu(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
-        let mut cases = invalidate.holders.cases.iter();
+        let mut cases = invalidate.agents.cases.iter();
         if cases.any(|(at, _)| !Agents::CORE.covers(at.value)) {
             let mut compared = compared(invalidate);
             found.extend(
@@ -65,7 +65,7 @@ fn of_one_cpu(
             format!("`{name}` compares the tag `{}` on other CPUs, and the tag is `of cpu`", tag.named.name),
         )
         .label("compared on every CPU that it reaches")
-        .because(invalidate.holders.span, "reaches these")
+        .because(invalidate.agents.span, "reaches these")
         .because(tag.of_cpu.span, "means another space on each CPU")
         .note("on another CPU the value belongs to another space, whose entries would be dropped instead")
         .help("write `of machine;` if a value means the same space everywhere, or give the instruction such a tag"),

@@ -78,10 +78,10 @@ pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
 
 /// Returns whether a clause drops entries of a cache with more than one set.
 fn counted_sets(model: &Model, drops: &Drops) -> bool {
-    let stores = model.caches.stores.iter().enumerate();
-    let mut named = stores.filter(|(i, _)| drops.stores.is_none_or(|s| s.0 & (1 << i) != 0));
-    named.any(|(_, store)| {
-        let mut counts = store.sets.iter().flat_map(|sets| &sets.cases);
+    let caches = model.caches.all.iter().enumerate();
+    let mut named = caches.filter(|(i, _)| drops.caches.is_none_or(|s| s.0 & (1 << i) != 0));
+    named.any(|(_, cache)| {
+        let mut counts = cache.sets.iter().flat_map(|sets| &sets.cases);
         counts.any(|(count, _)| *count > 1)
     })
 }
@@ -187,11 +187,11 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
             );
             continue;
         }
-        let conds = cases.conds().chain(invalidate.holders.conds());
+        let conds = cases.conds().chain(invalidate.agents.conds());
         let configs = Configs::of(model, conds.chain([&invalidate.requires]));
         let mut used = configs.iter().filter(|&c| invalidate.requires.holds(c));
         let short = used.find_map(|config| {
-            let (after, acts) = (cases.get(config)?, invalidate.holders.get(config)?);
+            let (after, acts) = (cases.get(config)?, invalidate.agents.get(config)?);
             let barrier = &model.barriers[after.value];
             let left = acts.value.without(barrier.completes?.value);
             (!left.is_empty()).then_some((after, acts, barrier, left))
@@ -253,7 +253,7 @@ pub fn promises(model: &Model, found: &mut Vec<Diagnostic>) {
                 "add `drained;` if the manual says so",
             ),
             (None, None) => (
-                "`gone` and `drained`",
+                "`gone` or `drained`",
                 "a page would get a new owner while the old one can still reach it",
                 "add `gone;` and `drained;` if the manual says so",
             ),
@@ -279,7 +279,7 @@ pub fn promises(model: &Model, found: &mut Vec<Diagnostic>) {
 pub fn loaded_elsewhere(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         let loaded = all_drops(invalidate).find(|drops| drops.whose.value.loaded);
-        let mut cases = invalidate.holders.cases.iter();
+        let mut cases = invalidate.agents.cases.iter();
         let wide = cases.any(|(at, _)| !Agents::CORE.covers(at.value));
         if let (Some(drops), true) = (loaded, wide) {
             found.push(
@@ -289,7 +289,7 @@ pub fn loaded_elsewhere(model: &Model, found: &mut Vec<Diagnostic>) {
                     format!("`{}` drops entries of the loaded tag on CPUs that may have another tag loaded", invalidate.named.name),
                 )
                 .label("the tag that is loaded there")
-                .because(invalidate.holders.span, "on all of these")
+                .because(invalidate.agents.span, "on all of these")
                 .note("each CPU runs a space of its own, which need not be the one that is flushed")
                 .help("write `this tag` if the instruction compares a tag given to it, or `where self;` if it acts here alone"),
             );

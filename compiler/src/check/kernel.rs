@@ -1,7 +1,7 @@
 //! The kernel's space: its tag, its views and its addresses.
 //!
-//! In: the two spaces, their tags and views. Out: E0303, E0307, E0512 to E0515. Holds: entries of the kernel differ from
-//! those of user spaces in their addresses or their tag, its tag is known, and one view runs with the kernel.
+//! In: the two spaces, their tags and views. Out: E0303, E0307, E0512 to E0515. Holds: entries of the kernel differ
+//! from those of user spaces in their addresses or their tag, its tag is known, and one view runs with the kernel.
 
 use super::configs::Configs;
 use super::tags_in;
@@ -39,8 +39,8 @@ pub fn tags_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Checks E0303, E0512: entries of the kernel are under a value that the tag can have, the same for both kinds, and that
-/// no user space has.
+/// Checks E0303, E0512: entries of the kernel are under a value that the tag can have, the same for both kinds, and
+/// that no user space has.
 pub fn values_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
     let (leaf, walk) = (&model.kernel.leaf, &model.kernel.walk);
     for (under, _) in leaf.cases.iter().chain(&walk.cases) {
@@ -177,7 +177,8 @@ pub fn views(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Checks E0307: a space has addresses on every machine; they are at least one page, and begin at a multiple of their number.
+/// Checks E0307: a space has addresses on every machine; they are at least one page, and begin at a multiple of their
+/// number.
 pub fn stretches(model: &Model, found: &mut Vec<Diagnostic>) {
     let least = model
         .geometries

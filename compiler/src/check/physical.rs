@@ -1,7 +1,7 @@
 //! Physical addresses: operands carry the bits that addresses of tables can have, and no others.
 //!
-//! In: `tables within`, and the fields that take the address of a table. Out: E0303. Holds: a field has no bit of such an
-//! address that is never set. `bits` checks that no bit is left out.
+//! In: `tables within`, and the fields that take the address of a table. Out: E0303. Holds: a field has no bit of such
+//! an address that is never set. `bits` checks that no bit is left out.
 
 use super::configs::{Configs, can_hold};
 use crate::codes::Code;

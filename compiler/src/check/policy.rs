@@ -40,7 +40,7 @@ pub fn tables_after_flush(model: &Model, found: &mut Vec<Diagnostic>) {
     let mut cases = shootdown.into_iter().flat_map(|shootdown| &shootdown.cases);
     let broadcast = cases.find(|(by, _)| by.value == Shootdown::Broadcast);
     let wide = |i: &&Invalidate| {
-        let mut cases = i.holders.cases.iter();
+        let mut cases = i.agents.cases.iter();
         cases.any(|(at, _)| !Agents::CORE.covers(at.value))
     };
     let wide = model.invalidates.iter().find(wide);
@@ -52,7 +52,7 @@ pub fn tables_after_flush(model: &Model, found: &mut Vec<Diagnostic>) {
         ),
         (None, Some(wide)) if shootdown.is_none() => (
             "tables are freed after a flush that may send no IPI",
-            wide.holders.span,
+            wide.agents.span,
             "flushes other CPUs and leaves them running",
         ),
         _ if model.caches.walk.is_none() => (

@@ -57,8 +57,8 @@ pub fn published(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Returns the walkers of the tables in a configuration, and where they are stated. All CPUs are: other CPUs walk the new
-/// entries of a space, whether they receive an IPI for a flush or not.
+/// Returns the walkers of the tables in a configuration, and where they are stated. All CPUs are: other CPUs walk the
+/// new entries of a space, whether they receive an IPI for a flush or not.
 fn reached(model: &Model, config: Config) -> (Agents, Span) {
     let spaces = [&model.user, &model.kernel];
     let devices = spaces.into_iter().find(|space| space.has_devices(config));

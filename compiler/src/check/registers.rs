@@ -1,7 +1,8 @@
 //! Registers: the fields that are read and the required values do not contradict each other.
 //!
-//! In: the features and limits that registers report, and the setup of the machine. Out: E0204, E0208 and E0701 to E0704. Holds: each field has one place and a value that fits it, no two features are read in the same way,
-//! and in every configuration there are register values that agree with all statements.
+//! In: the features and limits that registers report, and the setup of the machine. Out: E0204, E0208 and E0701 to
+//! E0704. Holds: each field has one place and a value that fits it, no two features are read in the same way, and in
+//! every configuration there are register values that agree with all statements.
 
 use super::configs::Configs;
 use super::tables::counts;
@@ -60,8 +61,8 @@ fn read(model: &Model) -> impl Iterator<Item = (&Feature, &ReadFrom)> {
     features.filter_map(|feature| Some((feature, feature.from.as_ref()?)))
 }
 
-/// Checks E0701: a value fits its bits, and is not one that every register value reaches. A limit can have each value that its
-/// bits give.
+/// Checks E0701: a value fits its bits, and is not one that every register value reaches. A limit can have each value
+/// that its bits give.
 pub fn values(model: &Model, found: &mut Vec<Diagnostic>) {
     for (_, from) in read(model) {
         found.extend(unfit(Some(&from.bits), from.comparison, from.value));

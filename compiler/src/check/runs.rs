@@ -1,7 +1,7 @@
 //! Runs: the operand can name every count that the instruction takes, of the right entries.
 //!
-//! In: invalidations of runs and the operands that count them. Out: E0308 and E0408. Holds: a
-//! range can be divided into runs, no smaller leaf lies between the addresses that a run names, and an instruction that writes a run of
+//! In: invalidations of runs and the operands that count them. Out: E0308 and E0408. Holds: a range can be divided
+//! into runs, no smaller leaf lies between the addresses that a run names, and an instruction that writes a run of
 //! entries drops what was made through them.
 
 use tlbc_facts::clause::{MaxCount, RunUnit};

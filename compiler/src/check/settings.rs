@@ -1,7 +1,8 @@
 //! Settings: an instruction of a workaround is given what it needs.
 //!
-//! In: the workarounds of errata, and the operands of the instructions that they issue. Out: E0517. Holds: what a workaround sets is in an
-//! operand of the instruction and fits there, and an instruction with forms is given an existing one.
+//! In: the workarounds of errata, and the operands of the instructions that they issue. Out: E0517. Holds: what a
+//! workaround sets is in an operand of the instruction and fits there, and an instruction with forms is given an
+//! existing one.
 
 use super::field_of;
 use crate::codes::Code;

@@ -171,8 +171,8 @@ pub fn hints(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Returns log2 of the most entries of a table. The language does not state the size of one: no known machine has more than
-/// sixteen pages, with eight bytes an entry.
+/// Returns log2 of the most entries of a table. The language does not state the size of one: no known machine has more
+/// than sixteen pages, with eight bytes an entry.
 fn most_entries(page_shift: u32) -> u32 {
     const ENTRY: u32 = 3;
     const PAGES: u32 = 4;

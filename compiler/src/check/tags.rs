@@ -1,8 +1,8 @@
 //! Tags: their values can be given out.
 //!
-//! In: the tags, and the views that set bits in them. Out: E0207, E0510. Holds: a tag has values, which the
-//! runtime can give out in the stated way; on one machine there is at most one tag `of machine` and one `of cpu`; and no
-//! two views of a space have the same tag.
+//! In: the tags, and the views that set bits in them. Out: E0207, E0510. Holds: a tag has values, which the runtime
+//! can give out in the stated way; on one machine there is at most one tag `of machine` and one `of cpu`; and no two
+//! views of a space have the same tag.
 
 use super::configs::Configs;
 use super::user_tags;

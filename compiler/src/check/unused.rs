@@ -94,7 +94,7 @@ fn conds(model: &Model) -> Vec<&Cond> {
     for invalidate in &model.invalidates {
         conds.push(&invalidate.requires);
         conds.extend(invalidate.forms.iter().map(|form| &form.requires));
-        conds.extend(invalidate.holders.conds());
+        conds.extend(invalidate.agents.conds());
         conds.extend(invalidate.after.iter().flat_map(Cases::conds));
     }
     let levels = model
@@ -109,9 +109,9 @@ fn conds(model: &Model) -> Vec<&Cond> {
     conds.extend(numbers.map(|(.., when)| when));
     let sets = model
         .caches
-        .stores
+        .all
         .iter()
-        .filter_map(|store| store.sets.as_ref());
+        .filter_map(|cache| cache.sets.as_ref());
     conds.extend(sets.flat_map(Cases::conds));
     let devices = [&model.user, &model.kernel].map(|space| space.devices.as_ref());
     conds.extend(devices.into_iter().flatten().map(|at| &at.value));

@@ -56,11 +56,11 @@ fn block<'m>(model: &'m Model, invalidate: &'m Invalidate, form: &'m Form) -> Bl
         name.extend(wrapped(&bare(&describe::writes(model, writes)), 36));
     }
     let when = wrapped(&bare(&done(model, invalidate)), 18);
-    let reach = invalidate.holders.cases.iter();
+    let reach = invalidate.agents.cases.iter();
     let reach = reach.filter(|(_, cond)| !cond.terms.is_empty());
     let reach = reach.flat_map(|(at, cond)| {
         let when = describe::when(model, cond);
-        wrapped(&bare(&format!("{}{when}", describe::holders(at.value))), 24)
+        wrapped(&bare(&format!("{}{when}", describe::agents(at.value))), 24)
     });
     let reach = reach.collect();
     let clauses = form.drops.iter().map(|drops| Clause {
@@ -123,8 +123,8 @@ fn levels_of(model: &Model, drops: &Drops) -> String {
 
 fn note(model: &Model, drops: &Drops) -> String {
     let caches = drops
-        .stores
-        .map(|of| format!("in {}", bare(&describe::stores(model, of))));
+        .caches
+        .map(|of| format!("in {}", bare(&describe::caches(model, of))));
     let when = describe::cond(model, &drops.when);
     let when = (!when.is_empty()).then(|| format!("when {}", bare(&when)));
     caches

@@ -164,7 +164,7 @@ fn barriers(out: &mut String, model: &Model) {
     let rows = model.barriers.iter().map(|barrier| {
         let publishes = barrier
             .publishes
-            .map(|at| describe::holders(at.value))
+            .map(|at| describe::agents(at.value))
             .unwrap_or_default();
         let completes = barrier.completes.map(|at| {
             let facts = [
@@ -180,7 +180,7 @@ fn barriers(out: &mut String, model: &Model) {
             };
             format!(
                 "{}: {}{same}",
-                describe::holders(at.value),
+                describe::agents(at.value),
                 facts.join(" and ")
             )
         });

@@ -198,7 +198,7 @@ fn draw(svg: &mut Svg, at: &Columns, block: &Block, y: u32, shade: bool) -> u32 
             text,
         );
     }
-    holders(svg, at.held, line(0), block.invalidate);
+    agents(svg, at.held, line(0), block.invalidate);
     for (index, clause) in block.clauses.iter().enumerate() {
         draw_clause(svg, at, clause, line(index));
     }
@@ -217,8 +217,8 @@ fn draw(svg: &mut Svg, at: &Columns, block: &Block, y: u32, shade: bool) -> u32 
 }
 
 /// Draws the marks of the agents: filled if always, hollow if only under a condition.
-fn holders(svg: &mut Svg, x: u32, y: u32, invalidate: &Invalidate) {
-    let cases = || invalidate.holders.cases.iter().map(|(at, _)| at.value);
+fn agents(svg: &mut Svg, x: u32, y: u32, invalidate: &Invalidate) {
+    let cases = || invalidate.agents.cases.iter().map(|(at, _)| at.value);
     for (index, (_, class)) in WHERE.into_iter().enumerate() {
         let fill = match (
             cases().all(|of| of.covers(class)),
@@ -318,10 +318,10 @@ fn legend(svg: &mut Svg, model: &Model, y: u32) -> (u32, u32) {
 fn barrier(model: &Model, barrier: &Barrier) -> String {
     let publishes = barrier
         .publishes
-        .map(|at| format!("publishes stores to {}", describe::holders(at.value)));
+        .map(|at| format!("publishes stores to {}", describe::agents(at.value)));
     let completes = barrier
         .completes
-        .map(|at| format!("waits for invalidations on {}", describe::holders(at.value)));
+        .map(|at| format!("waits for invalidations on {}", describe::agents(at.value)));
     let resyncs = barrier
         .resyncs
         .map(|_| "resynchronizes this CPU".to_owned());

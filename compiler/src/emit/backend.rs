@@ -17,14 +17,14 @@ impl Emit<'_> {
             quote!(#text pub #name: u32,)
         });
         let published = self.model.assumed.as_ref().map_or(String::new(), |by| {
-            format!("\n\nChanges of entries are published by {}.", by.value)
+            format!("\n\nChanged entries are published by {}.", by.value)
         });
         let text = doc(&(self.model.doc.join("\n") + &published));
         quote! {
             #text
             #[derive(Debug, Clone, Copy, PartialEq, Eq)]
             pub struct Tlb {
-                /// What the machine has. It must be [possible](Config::is_possible).
+                /// The features, errata and page size. They must be [possible](Config::is_possible).
                 pub config: Config,
                 #(#limits)*
             }
@@ -50,7 +50,7 @@ impl Emit<'_> {
             (true, Shape::CpuOnline) => self.call(shape, argument),
             (true, _) => self.call_on(&self.receiver(), shape, argument),
         };
-        // Devices are not switched.
+        // Devices do not depend on the loaded space.
         let tlb = self.for_space(&if sender_only.is_empty() {
             quote!(to.flags)
         } else {
@@ -60,16 +60,16 @@ impl Emit<'_> {
             let name = format_ident!("{name}");
             quote!(#name)
         };
-        let owing = |shape: Shape, call: TokenStream| {
-            if self.owes(shape) {
+        let deferring = |shape: Shape, call: TokenStream| {
+            if self.defers(shape) {
                 call
             } else {
                 quote!(#call; Deferred::NOTHING)
             }
         };
-        let switch = owing(Shape::Switch, event(Shape::Switch, &same));
-        let arrive = owing(Shape::CpuOnline, event(Shape::CpuOnline, &same));
-        let resume = if self.acts(Shape::ReturnToUser) {
+        let switch = deferring(Shape::Switch, event(Shape::Switch, &same));
+        let online = deferring(Shape::CpuOnline, event(Shape::CpuOnline, &same));
+        let user = if self.acts(Shape::ReturnToUser) {
             let call = self.call_on(&self.receiver(), Shape::ReturnToUser, &same);
             quote!(#call;)
         } else {
@@ -92,8 +92,8 @@ impl Emit<'_> {
         let enter_tlb = self.acts(Shape::EnterFromUser).then_some(&tlb);
         let enter_unused = unused(&enter, &["cpu", "to"]);
         let switch_unused = unused(&switch, &["cpu", "to", "pending"]);
-        let resume_tlb = self.acts(Shape::ReturnToUser).then_some(&tlb);
-        let resume_unused = unused(&resume, &["cpu", "to", "owed_view"]);
+        let user_tlb = self.acts(Shape::ReturnToUser).then_some(&tlb);
+        let user_unused = unused(&user, &["cpu", "to", "view_deferred"]);
         let finish_unused = unused(&finish, &["cpu"]);
         quote! {
             impl Backend for Tlb {
@@ -135,8 +135,8 @@ impl Emit<'_> {
                 }
 
                 #[inline]
-                fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, owed_view: bool) {
-                    #resume_unused #resume_tlb #resume
+                fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, view_deferred: bool) {
+                    #user_unused #user_tlb #user
                 }
 
                 #[inline]
@@ -145,12 +145,12 @@ impl Emit<'_> {
                 }
 
                 #[inline]
-                fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Deferred { #arrive }
+                fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Deferred { #online }
             }
         }
     }
 
-    /// Changes of entries by instructions that write them.
+    /// Returns the function that changes entries with the instructions that write them.
     fn change(&self) -> TokenStream {
         if self.model.change.plain_store.value {
             return quote!();
@@ -164,7 +164,7 @@ impl Emit<'_> {
         };
         let call = self.call_on(&self.receiver(), Shape::Change, &argument);
         let tlb = self.for_space(&quote!(owner.flags));
-        let deferred = if self.owes(Shape::Change) {
+        let deferred = if self.defers(Shape::Change) {
             quote!(let deferred = #call;)
         } else {
             quote!(#call; let deferred = Deferred::NOTHING;)
@@ -182,7 +182,7 @@ impl Emit<'_> {
         }
     }
 
-    /// New entries become visible; where that takes no instruction, the reason is said.
+    /// Returns the function that makes new entries visible. If it issues nothing, its documentation says why.
     fn publish(&self) -> TokenStream {
         let spaces = [Space::User, Space::Kernel];
         if !spaces.iter().any(|&space| self.acts(Shape::Publish(space))) {
@@ -213,7 +213,7 @@ impl Emit<'_> {
         }
     }
 
-    /// The conditions that only the sender of an interrupt looks at.
+    /// Returns the flags that only the sender of an IPI tests.
     fn sender_only(&self) -> TokenStream {
         let model = self.model;
         let devices = model.user.devices.iter().chain(&model.kernel.devices);
@@ -226,7 +226,7 @@ impl Emit<'_> {
         quote!(const SENDER_ONLY: SpaceFlags = Config::NONE #(.with(Config::#names))* .space_flags();)
     }
 
-    /// The backend of the space at hand, where spaces differ.
+    /// Returns the backend for a space, if spaces differ.
     pub(super) fn for_space(&self, conditions: &TokenStream) -> TokenStream {
         if self.of_space().is_none() {
             return quote!();
@@ -235,7 +235,7 @@ impl Emit<'_> {
         quote!(let tlb = Self { config: self.config.of_space(#conditions) #rest };)
     }
 
-    /// What routines are called on.
+    /// Returns the receiver of calls of routines.
     pub(super) fn receiver(&self) -> TokenStream {
         if self.of_space().is_some() {
             quote!(tlb)
@@ -244,7 +244,7 @@ impl Emit<'_> {
         }
     }
 
-    /// A flush by its space, its reach and its scope.
+    /// Returns the start of a flush, by its space, reach and scope.
     fn start(&self) -> TokenStream {
         let argument = |name: &str| match name {
             "tag" => quote!(request.tag.value),
@@ -258,7 +258,7 @@ impl Emit<'_> {
         let tlb = self.for_space(&quote!(request.flags));
         let call = |shape: Shape, argument: &dyn Fn(&str) -> TokenStream| {
             let call = self.call_on(&receiver, shape, argument);
-            if self.leaves(shape) {
+            if self.returns_outcome(shape) {
                 quote!(#call)
             } else if self.acts(shape) {
                 quote!({ #call; Outcome::NOTHING })
@@ -277,7 +277,7 @@ impl Emit<'_> {
                     call(Shape::Teardown(space, reach), &argument)
                 } else {
                     let with_tables = |name: &str| match name {
-                        "walk" => quote!(true),
+                        "tables" => quote!(true),
                         name => argument(name),
                     };
                     call(Shape::Everything(space, reach), &with_tables)
@@ -289,14 +289,14 @@ impl Emit<'_> {
                     used(&page, name).then(|| quote!(#ident,))
                 };
                 let (va, level) = (field("va"), field("level"));
-                let table = used(&page, "walk").then(|| quote!(table: walk,));
+                let table = used(&page, "tables").then(|| quote!(table: tables,));
                 let ranges_pattern = if used(&ranges, "ranges") {
                     quote!(ranges)
                 } else {
                     quote!(_)
                 };
-                let tables = if used(&all, "walk") {
-                    quote!({ tables: walk })
+                let tables = if used(&all, "tables") {
+                    quote!({ tables })
                 } else {
                     quote!({ .. })
                 };
@@ -317,15 +317,15 @@ impl Emit<'_> {
         }
     }
 
-    /// Whom a flush interrupts.
+    /// Returns the choice of the CPUs to send an IPI.
     fn ipi_targets(&self) -> TokenStream {
         let receiver = self.receiver();
         let tlb = self.for_space(&quote!(request.flags));
-        let told = |space: Space| {
-            let arguments = self.told_arguments(space)?;
+        let targets = |space: Space| {
+            let arguments = self.ipi_target_arguments(space)?;
             let arguments = arguments.into_iter().map(|name| match name {
-                "walk" => quote!(request.tables()),
-                "ends" => quote!(matches!(request.scope, Scope::Teardown)),
+                "tables" => quote!(request.tables()),
+                "teardown" => quote!(matches!(request.scope, Scope::Teardown)),
                 _ => quote!(request.tag.global),
             });
             let (name, space) = (
@@ -334,19 +334,19 @@ impl Emit<'_> {
             );
             Some(quote!((Space::#space, Reach::Wide) => #receiver.#name(#(#arguments),*),))
         };
-        let told: Vec<TokenStream> = [Space::User, Space::Kernel]
+        let targets: Vec<TokenStream> = [Space::User, Space::Kernel]
             .into_iter()
-            .filter_map(told)
+            .filter_map(targets)
             .collect();
-        let body = if told.is_empty() {
+        let body = if targets.is_empty() {
             quote!(IpiTargets::NONE)
         } else {
-            let nobody = if told.len() == 2 {
+            let others = if targets.len() == 2 {
                 quote!((_, Reach::Here) => IpiTargets::NONE,)
             } else {
                 quote!(_ => IpiTargets::NONE,)
             };
-            quote!(match (request.space, request.reach) { #(#told)* #nobody })
+            quote!(match (request.space, request.reach) { #(#targets)* #others })
         };
         if super::operands::mentions(&body, "tlb") {
             quote!(#tlb #body)
@@ -373,7 +373,7 @@ impl Emit<'_> {
                 let (space, reach) = (space_name(space), reach_name(reach));
                 let body = if !self.acts(shape) {
                     quote!(IpiTargets::NONE)
-                } else if self.interrupts(shape) {
+                } else if self.returns_ipis(shape) {
                     self.call_on(&receiver, shape, &argument)
                 } else {
                     let call = self.call_on(&receiver, shape, &argument);

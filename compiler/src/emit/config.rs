@@ -18,7 +18,7 @@ struct Flag<'m> {
 }
 
 impl Emit<'_> {
-    /// The flags that a configuration word has: features, errata, and all geometries but the first.
+    /// Returns the flags of a configuration word: features, errata, and all geometries except the first.
     fn flags(&self) -> Vec<Flag<'_>> {
         let model = self.model;
         let features = (model.features.iter().enumerate())
@@ -44,17 +44,17 @@ impl Emit<'_> {
         flags.collect()
     }
 
-    /// The constant of a feature.
+    /// Returns the constant of a feature.
     pub(super) fn feature(&self, feature: usize) -> Ident {
         self.names.flag(feature)
     }
 
-    /// The constant of an erratum.
+    /// Returns the constant of an erratum.
     pub(super) fn erratum(&self, erratum: usize) -> Ident {
         self.names.flag(self.model.features.len() + erratum)
     }
 
-    /// The constant of a geometry other than the first.
+    /// Returns the constant of a geometry other than the first.
     fn geometry(&self, geometry: usize) -> Ident {
         self.names.flag(self.geometry_bit(geometry))
     }
@@ -63,7 +63,7 @@ impl Emit<'_> {
         self.model.features.len() + self.model.errata.len() + geometry - 1
     }
 
-    /// The flags that are known for each space, if there are any.
+    /// Returns the flags that each space has for itself, if there are any.
     pub(super) fn of_space(&self) -> Option<u32> {
         let features = self.model.features.iter().enumerate();
         let of_space = features.filter(|(_, feature)| feature.known == Known::Space);
@@ -71,7 +71,7 @@ impl Emit<'_> {
         (mask != 0).then_some(mask)
     }
 
-    /// A condition over the configuration `c`; `None` when it always holds.
+    /// Returns a condition over the configuration `c`; `None` if it always holds.
     pub(super) fn cond(&self, cond: &Cond) -> Option<TokenStream> {
         let mut all: Option<TokenStream> = None;
         for term in &cond.terms {
@@ -81,7 +81,7 @@ impl Emit<'_> {
                     let name = self.feature(feature);
                     quote!(c.has(Config::#name))
                 }
-                // The first page size is that of no flag.
+                // The first page size has no flag.
                 Var::Geometry(0) => {
                     let others = 1..self.model.geometries.len();
                     let mut others = others.map(|geometry| self.geometry(geometry));
@@ -110,7 +110,7 @@ impl Emit<'_> {
         all
     }
 
-    /// The alternative that counts, as an expression; `otherwise` where none does.
+    /// Returns the value of the case that holds, as an expression; `otherwise` if none does.
     pub(super) fn cases<T>(
         &self,
         cases: &Cases<T>,
@@ -177,16 +177,16 @@ impl Emit<'_> {
         let of_space = self.of_space().map(|mask| {
             let mask = hex(u64::from(mask));
             quote! {
-                /// The flags that hold of a space and not of the machine.
+                /// The flags that each space has for itself.
                 pub const OF_SPACE: SpaceFlags = SpaceFlags(#mask);
 
-                /// Those of its flags that hold of a space and not of the machine.
+                /// Returns the flags that each space has for itself.
                 #[must_use]
                 pub const fn space_flags(self) -> SpaceFlags {
                     SpaceFlags(self.0).and(Self::OF_SPACE)
                 }
 
-                /// The configuration in which a space with these flags is flushed.
+                /// Returns the configuration for flushes of a space with these flags.
                 #[must_use]
                 #[inline(always)]
                 pub const fn of_space(self, flags: SpaceFlags) -> Self {
@@ -197,31 +197,31 @@ impl Emit<'_> {
         quote! {
             #registers
 
-            /// What a machine has: features, errata and page size, in one word.
+            /// The features, errata and page size of a machine, in one word.
             #[derive(Debug, Clone, Copy, PartialEq, Eq)]
             #[repr(transparent)]
             pub struct Config(u32);
 
             impl Config {
-                /// No feature, no erratum, the first page size of the definition.
+                /// No feature, no erratum, and the first page size of the definition.
                 pub const NONE: Self = Self(0);
                 #(#consts)*
                 /// Every flag by its name in the definition.
                 pub const NAMES: [(&'static str, Self); #count] = [#(#names),*];
 
-                /// With another flag.
+                /// Returns the configuration with another flag set.
                 #[must_use]
                 pub const fn with(self, flag: Self) -> Self {
                     Self(self.0 | flag.0)
                 }
 
-                /// The flags, to be kept in a word.
+                /// Returns the flags as a word.
                 #[must_use]
                 pub const fn bits(self) -> u32 {
                     self.0
                 }
 
-                /// The flags that were kept in a word. Bits that are no flag are left out.
+                /// Returns the configuration of a word of flags. Unknown bits are ignored.
                 #[must_use]
                 #[inline(always)]
                 pub const fn from_bits(bits: u32) -> Self {
@@ -230,7 +230,7 @@ impl Emit<'_> {
 
                 #found
 
-                /// Whether a flag is set.
+                /// Returns whether a flag is set.
                 #[must_use]
                 #[inline(always)]
                 pub const fn has(self, flag: Self) -> bool {
@@ -239,7 +239,7 @@ impl Emit<'_> {
 
                 #of_space
 
-                /// Whether a machine can be like this: every feature and erratum has what it needs.
+                /// Returns whether such a machine exists: every feature and erratum has what it needs.
                 #[must_use]
                 pub const fn is_possible(self) -> bool {
                     #needs
@@ -250,7 +250,7 @@ impl Emit<'_> {
         }
     }
 
-    /// Levels: names, shifts, leaves and hints.
+    /// Returns the levels: names, shifts, leaves and hints.
     pub(super) fn levels(&self, rest: &super::Body) -> TokenStream {
         let always = |index: usize| {
             let mut geometries = self.model.geometries.iter();
@@ -264,7 +264,7 @@ impl Emit<'_> {
             let note = if (0..index).all(always) {
                 ""
             } else {
-                " Its number does not depend on which of the levels below it exist."
+                " It has the same number where levels below it do not exist."
             };
             let index = Literal::usize_unsuffixed(index);
             let text = doc(&format!("The level `{}`.{note}", level.name));
@@ -281,7 +281,7 @@ impl Emit<'_> {
         );
         let shift = rest.mentions("shift_of").then(|| {
             quote! {
-                /// log2 of the bytes that an entry of a level reaches; 0 where there is no such level.
+                /// Returns log2 of the bytes that an entry of a level maps; 0 if the level does not exist.
                 #[inline(always)]
                 const fn shift_of(c: Config, level: Level) -> u32 { #shift }
             }
@@ -297,7 +297,7 @@ impl Emit<'_> {
                 &quote!(None),
             );
             quote! {
-                /// The number that stands for a level in operands, where it has one.
+                /// Returns the number of a level in operands, if it has one.
                 #[inline(always)]
                 const fn hint_of(c: Config, level: Level) -> Option<u64> { #body }
             }
@@ -305,7 +305,7 @@ impl Emit<'_> {
         let granule = rest.mentions("granule").then(|| {
             let body = self.by_geometry(|g| unsuffixed(g.granule.map_or(0, |at| at.value)));
             quote! {
-                /// The number that stands for the page size in operands.
+                /// Returns the number of the page size in operands.
                 #[inline(always)]
                 const fn granule(c: Config) -> u64 { #body }
             }
@@ -313,7 +313,7 @@ impl Emit<'_> {
         let page = rest.mentions("page_shift").then(|| {
             let body = self.by_geometry(|g| unsuffixed(u64::from(g.page_shift)));
             quote! {
-                /// log2 of the page size.
+                /// Returns log2 of the page size.
                 #[inline(always)]
                 const fn page_shift(c: Config) -> u32 { #body }
             }
@@ -322,7 +322,7 @@ impl Emit<'_> {
         quote! {
             #(#names)*
 
-            /// The levels of a configuration.
+            /// Returns the levels of a configuration.
             #[inline]
             const fn level_table(c: Config) -> &'static LevelTable { #table }
 
@@ -334,7 +334,8 @@ impl Emit<'_> {
         }
     }
 
-    /// The tables of a geometry, each a constant: one built on the stack is an invitation to vectors.
+    /// Returns the tables of a geometry. Each is a constant, because the compiler uses vector registers for a table
+    /// on the stack.
     fn level_table(&self, geometry: usize) -> TokenStream {
         let levels = self.model.geometries[geometry].levels.iter().flatten();
         let conds = levels.flat_map(|level| {
@@ -357,7 +358,7 @@ impl Emit<'_> {
         self.level_table_with(&features, config)
     }
 
-    /// The tables of a configuration and those that have some of `features` as well.
+    /// Returns the tables of a configuration, and of those that have some of `features` as well.
     fn level_table_with(&self, features: &[usize], config: Config) -> TokenStream {
         let Some((&feature, others)) = features.split_first() else {
             let table = self.model.level_table(config);
@@ -387,7 +388,7 @@ impl Emit<'_> {
         quote!(if c.has(Config::#name) { #having } else #lacking)
     }
 
-    /// A match over levels in each geometry: arms for what is not the default.
+    /// Returns a match over levels in each geometry, with arms for values that are not the default.
     fn level_fn(
         &self,
         arms: impl Fn(&crate::model::Level) -> Vec<(Option<TokenStream>, TokenStream)>,
@@ -410,7 +411,7 @@ impl Emit<'_> {
         using_c(self.nth_geometry(|geometry| value(&self.model.geometries[geometry])))
     }
 
-    /// What each geometry has, asked for as seldom as can be.
+    /// Returns the value of each geometry, with as few tests as possible.
     fn nth_geometry(&self, value: impl Fn(usize) -> TokenStream) -> TokenStream {
         let first = value(0);
         let mut branches: Vec<(TokenStream, TokenStream)> = Vec::new();
@@ -439,7 +440,7 @@ impl Emit<'_> {
     }
 }
 
-/// What was there, and this as well.
+/// Adds a condition to a conjunction.
 fn and_also(all: &mut Option<TokenStream>, is: &TokenStream) {
     *all = Some(match all.take() {
         None => is.clone(),
@@ -447,7 +448,7 @@ fn and_also(all: &mut Option<TokenStream>, is: &TokenStream) {
     });
 }
 
-/// An expression that leaves the parameter `c` no warning where it does not depend on it.
+/// Returns an expression that uses the parameter `c`, to avoid a warning.
 fn using_c(expression: TokenStream) -> TokenStream {
     if super::operands::mentions(&expression, "c") {
         expression
@@ -456,13 +457,13 @@ fn using_c(expression: TokenStream) -> TokenStream {
     }
 }
 
-/// A decimal without a suffix.
+/// Returns a decimal literal without a suffix.
 pub fn unsuffixed(number: u64) -> TokenStream {
     let literal = Literal::u64_unsuffixed(number);
     quote!(#literal)
 }
 
-/// A hexadecimal number, in groups of four.
+/// Returns a hexadecimal literal, in groups of four digits.
 pub fn hex(number: u64) -> TokenStream {
     let digits = format!("{number:x}");
     let mut out = String::from("0x");

@@ -1,4 +1,4 @@
-//! Decisions: tests, and what follows when they hold or do not.
+//! Decisions: tests, and the code of their branches.
 
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
@@ -14,8 +14,8 @@ use super::parameters::At;
 use crate::plan::ir::{Count, Node, Shape, Test};
 
 impl Emit<'_> {
-    /// A decision. Tests that lead to the same are joined: by `||` where one is asked when the other
-    /// fails, by `&&` where both failures come to the same.
+    /// Returns a decision. Tests that lead to the same code are joined: with `||` if one is asked when the other
+    /// fails, with `&&` if both failures lead to the same.
     pub(super) fn select(
         &self,
         on: Test,
@@ -27,13 +27,45 @@ impl Emit<'_> {
         if let Test::OverCeiling(_) = on {
             return self.select_ceiling(on, (then, otherwise), at, shape);
         }
-        let is_ceiling = |on: Test| matches!(on, Test::OverCeiling(_));
-        let same = |a: &Node, b: &Node| a == b || is_silent(a) && is_silent(b);
-        let (mut test, mut then, mut otherwise) = if is_silent(then) {
+        // Tests of one value exclude each other, so the first test is redundant if its branch equals the
+        // rest.
+        if let Node::Select {
+            on: next,
+            then: other,
+            otherwise: rest,
+        } = otherwise
+            && exclude_each_other(on, *next)
+            && same(then, rest)
+        {
+            return self.select(*next, other, rest, at, shape);
+        }
+        let (test, then, otherwise) = if is_silent(then) {
             (self.negated(on, shape), otherwise, then)
         } else {
             (self.test(on, shape), then, otherwise)
         };
+        let (test, then, otherwise) = self.joined(test, then, otherwise, shape, &same);
+        let chained = matches!(otherwise, Node::Select { .. });
+        let (then, otherwise) = (self.node(then, at, shape), self.node(otherwise, at, shape));
+        match (then.is_empty(), otherwise.is_empty()) {
+            (true, true) => quote!(),
+            (true, false) => quote!(if !(#test) { #otherwise }),
+            (false, true) => quote!(if #test { #then }),
+            (false, false) if chained => quote!(if #test { #then } else #otherwise),
+            (false, false) => quote!(if #test { #then } else { #otherwise }),
+        }
+    }
+
+    /// Joins a test with tests in its branches that lead to the same. Returns the whole test and the branches.
+    pub(super) fn joined<'n>(
+        &self,
+        mut test: TokenStream,
+        mut then: &'n Node,
+        mut otherwise: &'n Node,
+        shape: Shape,
+        same: &dyn Fn(&Node, &Node) -> bool,
+    ) -> (TokenStream, &'n Node, &'n Node) {
+        let is_ceiling = |on: Test| matches!(on, Test::OverCeiling(_));
         let mut alternatives = false;
         loop {
             if let Node::Select {
@@ -75,18 +107,10 @@ impl Emit<'_> {
             };
             then = inner;
         }
-        let chained = matches!(otherwise, Node::Select { .. });
-        let (then, otherwise) = (self.node(then, at, shape), self.node(otherwise, at, shape));
-        match (then.is_empty(), otherwise.is_empty()) {
-            (true, true) => quote!(),
-            (true, false) => quote!(if !(#test) { #otherwise }),
-            (false, true) => quote!(if #test { #then }),
-            (false, false) if chained => quote!(if #test { #then } else #otherwise),
-            (false, false) => quote!(if #test { #then } else { #otherwise }),
-        }
+        (test, then, otherwise)
     }
 
-    /// A decision by the ceiling, which says that it was exceeded: joined to no other.
+    /// Returns a decision by the ceiling, which records that it was exceeded. It is not joined.
     fn select_ceiling(
         &self,
         on: Test,
@@ -127,15 +151,15 @@ impl Emit<'_> {
                 let name = self.erratum(erratum);
                 quote!(c.has(Config::#name))
             }
-            Test::OfMachine => quote!(global),
-            Test::Walk => quote!(walk),
-            Test::Leaf => quote!(leaf),
-            Test::Negative => quote!(negative),
-            Test::AppearedAt(levels) => {
+            Test::GlobalTag => quote!(global),
+            Test::WalkEntries => quote!(tables),
+            Test::LeafEntries => quote!(leaf),
+            Test::NegativeEntries => quote!(negative),
+            Test::NegativeAt(levels) => {
                 let levels = Literal::u8_unsuffixed(levels.0);
                 quote!(ranges.appeared_at(Levels(#levels)))
             }
-            Test::Ends => quote!(ends),
+            Test::Teardown => quote!(teardown),
             Test::Kind(kind) => {
                 let kind = kind_name(kind);
                 quote!(kind == Kind::#kind)
@@ -172,12 +196,13 @@ impl Emit<'_> {
             Test::Pending(Pending::None) => quote!(pending == Pending::None),
             Test::Pending(Pending::Tag) => quote!(pending == Pending::Tag),
             Test::Pending(Pending::All) => quote!(pending == Pending::All),
-            Test::Deferred => quote!(owed_view),
+            Test::ViewDeferred => quote!(view_deferred),
             Test::Required(required) => {
                 let required = finish_steps(required);
-                match shape {
-                    Shape::Finish(..) => quote!(steps.requires(#required)),
-                    _ => quote!(outcome.steps.requires(#required)),
+                if let Shape::Finish(..) = shape {
+                    quote!(steps.requires(#required))
+                } else {
+                    quote!(outcome.steps.requires(#required))
                 }
             }
         }
@@ -197,7 +222,7 @@ impl Emit<'_> {
     }
 }
 
-/// The name of a kind of change.
+/// Returns the name of a kind of change.
 fn kind_name(kind: Kind) -> Ident {
     format_ident!(
         "{}",
@@ -211,7 +236,21 @@ fn kind_name(kind: Kind) -> Ident {
     )
 }
 
-/// Whether a node stands for no words at all.
+/// Returns whether at most one of two tests holds.
+fn exclude_each_other(a: Test, b: Test) -> bool {
+    a != b
+        && matches!(
+            (a, b),
+            (Test::Pending(_), Test::Pending(_)) | (Test::Kind(_), Test::Kind(_))
+        )
+}
+
+/// Returns whether two nodes are the same, or no code is written for either.
+fn same(a: &Node, b: &Node) -> bool {
+    a == b || is_silent(a) && is_silent(b)
+}
+
+/// Returns whether no code is written for a node.
 fn is_silent(node: &Node) -> bool {
     match node {
         Node::Seq(steps) => steps.iter().all(is_silent),
@@ -219,7 +258,7 @@ fn is_silent(node: &Node) -> bool {
             then, otherwise, ..
         } => is_silent(then) && is_silent(otherwise),
         Node::Publish { barrier } => barrier.is_none(),
-        Node::Nothing(_) => true,
+        Node::Nothing(_) | Node::CompletePending(_) | Node::InvalidateSecondary => true,
         _ => false,
     }
 }

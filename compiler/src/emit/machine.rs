@@ -10,22 +10,22 @@ use crate::model::{Invalidate, Named, Place, Template};
 use crate::template;
 use crate::trace::interpret::Which;
 
-/// An instruction, whatever it is for.
+/// An instruction of any kind.
 pub struct Instruction<'a> {
-    /// Which.
+    /// Its index.
     pub which: Which,
     /// Its name.
     pub named: &'a Named,
-    /// What it looks like.
+    /// Its assembly.
     pub template: &'a Template,
-    /// What it is, in words.
+    /// Its description.
     pub text: String,
-    /// The invalidation that it is, if it is one.
+    /// The invalidation, if it is one.
     pub invalidate: Option<&'a Invalidate>,
 }
 
 impl Emit<'_> {
-    /// Every instruction that some plan issues, in the order of the definition.
+    /// Returns every instruction that some plan issues, in the order of the definition.
     pub(super) fn instructions(&self) -> Vec<Instruction<'_>> {
         let model = self.model;
         let barriers = model
@@ -37,9 +37,9 @@ impl Emit<'_> {
                 named: &it.named,
                 template: &it.template,
                 text: format!(
-                    "`{}`: {}.",
-                    it.template.lines.join("; "),
-                    self.place(it.span)
+                    "Barrier `{}`: `{}`.",
+                    it.named.name,
+                    it.template.lines.join("; ")
                 ),
                 invalidate: None,
             });
@@ -49,7 +49,7 @@ impl Emit<'_> {
                 which: Which::Invalidate(index),
                 named: &it.named,
                 template: &it.template,
-                text: format!("{per}. {}.", self.place(it.span)),
+                text: format!("`{}`: {per}.", it.named.name),
                 invalidate: Some(it),
             }
         });
@@ -61,7 +61,7 @@ impl Emit<'_> {
                 which: Which::Load(index),
                 named: &it.named,
                 template: &it.template,
-                text: format!("Loads `{}`. {}.", it.named.name, self.place(it.span)),
+                text: format!("Loads `{}`.", it.named.name),
                 invalidate: None,
             });
         let all = barriers.chain(invalidates).chain(loads);
@@ -69,7 +69,7 @@ impl Emit<'_> {
             .collect()
     }
 
-    /// The type of an operand.
+    /// Returns the type of an operand.
     pub(super) fn operand_type(&self, operand: usize) -> TokenStream {
         match self.model.operands[operand].bits.value {
             0..=32 => quote!(u32),
@@ -78,7 +78,7 @@ impl Emit<'_> {
         }
     }
 
-    /// A pattern for an instruction, which gives its operands to variables.
+    /// Returns a pattern for an instruction that binds its operands to variables.
     fn pattern(&self, instruction: &Instruction<'_>, variables: &[Ident]) -> TokenStream {
         let variant = self.names.variant(instruction.which);
         let operands = &instruction.template.operands;
@@ -89,7 +89,7 @@ impl Emit<'_> {
         quote!(Op::#variant { #(#fields: #variables),* })
     }
 
-    /// A variable for each operand, in a scope of its own.
+    /// Returns a variable for each operand, in a scope.
     fn variables(&self, operands: &[usize], scope: &mut Scope) -> Vec<Ident> {
         let names = operands
             .iter()
@@ -146,7 +146,7 @@ impl Emit<'_> {
             quote!(#pattern => { #(#each)* })
         });
         let operands = settled(quote! {
-            /// Its operands, by their names in the definition.
+            /// Passes each operand to `each`, with its name in the definition.
             pub fn operands(self, mut each: impl FnMut(&'static str, u128)) {
                 match self { #(#values)* #none }
             }
@@ -157,7 +157,7 @@ impl Emit<'_> {
             pub enum Op { #(#variants)* }
 
             impl Op {
-                /// The name of the instruction in the definition.
+                /// Returns the name of the instruction in the definition.
                 #[must_use]
                 pub const fn name(self) -> &'static str {
                     match self { #(#names)* }
@@ -202,8 +202,8 @@ impl Emit<'_> {
             "The CPU is in the mode that the definition describes and set up as stated above"
         };
         let mode = doc(&format!(
-            "{mode}, and every root that is loaded through the sink is that of tables which stay valid \
-             while a CPU can walk them."
+            "{mode}. The tables of every root that is loaded through the sink stay valid while a CPU \
+             can walk them."
         ));
         let (fields, made_of, new, parameter, bound, of) = if calls.is_empty() {
             (
@@ -226,8 +226,8 @@ impl Emit<'_> {
         };
         let safety = super::comment(
             "SAFETY: invalidating cached translations and ordering accesses has no effect that Rust \
-             can observe, and whoever made this sink vouches for the mode and for what is loaded. \
-             Memory operands point at a live local.",
+             can observe. The caller of `new` guarantees the mode and the loaded roots. Memory \
+             operands point at a live local.",
         );
         let issue = settled(quote! {
             #[inline(always)]
@@ -241,14 +241,14 @@ impl Emit<'_> {
         quote! {
             #platform
 
-            /// Executes every instruction on the CPU that it runs on.
+            /// Executes every instruction on the current CPU.
             #[cfg(target_arch = #target)]
             #[derive(Debug, Clone, Copy)]
             pub struct Hardware #parameter (#fields);
 
             #[cfg(target_arch = #target)]
             impl #parameter Hardware #of {
-                /// A sink that executes.
+                /// Returns a sink that executes instructions.
                 ///
                 #setup
                 /// # Safety
@@ -263,7 +263,7 @@ impl Emit<'_> {
         }
     }
 
-    /// What the platform has to bring, for instructions that are calls of it.
+    /// Returns the trait for instructions that the platform performs.
     fn calls(&self, calls: &[&Invalidate]) -> TokenStream {
         let mut names: Vec<&str> = Vec::new();
         let mut functions = Vec::new();
@@ -291,13 +291,13 @@ impl Emit<'_> {
             return quote!();
         }
         quote! {
-            /// What the platform does where no instruction may.
+            /// Invalidations that the platform performs because no instruction can.
             ///
-            /// Contexts: those of [`Backend::start`]. A call returns when
-            /// the entries are gone and drained.
+            /// A call returns when the entries are gone and drained. It cannot fail: an implementation that
+            /// cannot invalidate the given entries invalidates more of the space, or does not return.
             ///
-            /// No answer stands for a failure. What cannot drop the entries that it is
-            /// given drops more, in the end all of the space, or it does not return.
+            /// # Context
+            /// That of [`Backend::start`].
             pub trait Calls { #(#functions)* }
         }
     }
@@ -315,7 +315,7 @@ impl Emit<'_> {
         }
     }
 
-    /// The assembly of an instruction, whose operands are in these variables.
+    /// Returns the assembly of an instruction with its operands in these variables.
     fn asm(&self, instruction: &Instruction<'_>, variables: &[Ident], scope: &mut Scope) -> Asm {
         let template = instruction.template;
         let (way, back) = if template.keeps.operands {
@@ -329,7 +329,7 @@ impl Emit<'_> {
             .clone()
             .map(|(&operand, name)| {
                 let it = &self.model.operands[operand];
-                // The bits of a register above a narrower value would be undefined.
+                // Otherwise the upper bits of the register would be undefined.
                 let value = match it.bits.value {
                     0..=32 => format!("{name} as usize"),
                     _ => name.to_string(),

@@ -1,11 +1,11 @@
-//! Nodes: what each step of a plan is in Rust.
+//! Nodes: the Rust code of each step of a plan.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{FinishSteps, IpiTargets};
-use tlbc_runtime::deferred::{Deferred, Pending};
+use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::request::Space;
 use tlbc_runtime::request::passes::Walks;
 
@@ -40,7 +40,12 @@ impl Emit<'_> {
                 let body = self.node(body, at, shape);
                 quote!(#note #body)
             }
-            Node::Publish { barrier: None } | Node::Nothing(_) => quote!(),
+            Node::Publish { barrier: None }
+            | Node::Nothing(_)
+            | Node::CompletePending(_)
+            | Node::InvalidateSecondary => {
+                quote!()
+            }
             Node::Store => quote!(slot.store(change.new_bits);),
             Node::Publish { barrier: Some(b) } => self.barrier(*b),
             Node::Complete { barrier, .. } | Node::Resync { barrier } => self.barrier(*barrier),
@@ -90,27 +95,22 @@ impl Emit<'_> {
                 quote!(#note cpu.issue(#op);)
             }
             Node::SendIpi { to, .. } => {
-                let note = comment("Taking an interrupt is what these CPUs need.");
+                let note = comment(
+                    "The barrier does not drain accesses of these CPUs; handling an IPI does.",
+                );
                 let targets = ipi_targets(*to);
                 quote!(#note sync_ipis = #targets;)
             }
-            Node::InvalidateSecondary => {
-                comment("Devices that share the tables have been told by now.")
-            }
-            Node::Defer(deferred) => owe(*deferred),
+            Node::Defer(deferred) => defer(*deferred),
             Node::Requires(steps) => {
                 let steps = finish_steps(*steps);
                 quote!(outcome.steps |= #steps;)
             }
             Node::InvalidateOtherTags => {
-                let note = comment("Every other tag of this CPU is disowned, not flushed.");
-                let owe = owe(Deferred::OTHERS_UNTIL_LOAD);
-                quote!(#note #owe)
+                let note = comment("Other tags of this CPU are invalidated lazily.");
+                let defer = defer(Deferred::OTHERS_UNTIL_LOAD);
+                quote!(#note #defer)
             }
-            Node::CompletePending(Pending::None | Pending::Tag) => {
-                comment("Everything under the tag goes.")
-            }
-            Node::CompletePending(Pending::All) => comment("Everything under every tag goes."),
             Node::Load {
                 load,
                 view,
@@ -121,12 +121,12 @@ impl Emit<'_> {
         }
     }
 
-    /// The variable that holds an operand.
+    /// Returns the variable of an operand.
     pub(super) fn local(&self, operand: usize) -> Ident {
         self.nth_local(operand, 0, &self.model.operands[operand].named.name)
     }
 
-    /// The variable of the nth instruction in a loop that takes the operand.
+    /// Returns the variable of an operand in the nth instruction of a loop that has it.
     pub(super) fn nth_local(&self, operand: usize, nth: usize, natural: &str) -> Ident {
         local(operand + nth * self.model.operands.len(), natural)
     }
@@ -151,14 +151,13 @@ impl Emit<'_> {
                 .name
                 .as_str()
         });
-        let mut text = format!("{}: {}", self.place(it.span), it.named.name);
-        if let Some(form) = form {
-            text.push_str(&format!(", form {form}"));
+        let form = form.map(|form| format!("form {form}"));
+        let view = view.map(|view| format!("view {view}"));
+        let parts: Vec<String> = form.into_iter().chain(view).collect();
+        if parts.is_empty() {
+            return quote!();
         }
-        if let Some(view) = view {
-            text.push_str(&format!(", view {view}"));
-        }
-        comment(&text)
+        comment(&format!("{}, {}", it.named.name, parts.join(", ")))
     }
 
     pub(super) fn instruction(
@@ -178,8 +177,8 @@ impl Emit<'_> {
         quote!(Op::#variant { #(#fields),* })
     }
 
-    /// The instruction of a workaround: with zeros, or with the operands of what it mends save for what is
-    /// set.
+    /// Returns the instruction of a workaround: with zeros, or with the operands of the instruction that needs it,
+    /// except for those that the workaround states.
     fn workaround(&self, issued: &Issued, of: Option<&Issue>, at: At) -> TokenStream {
         let Instr::Invalidate(invalidate) = issued.instr else {
             return quote!();
@@ -229,11 +228,10 @@ impl Emit<'_> {
             let arguments = self.encoder_parameters(operand).into_iter().map(value);
             quote!(#name: #encoder(#(#arguments),*))
         });
-        let note = comment(&format!("{}: {}", self.place(it.span), it.named.name));
-        quote!(#note cpu.issue(Op::#variant { #(#fields),* });)
+        quote!(cpu.issue(Op::#variant { #(#fields),* });)
     }
 
-    /// A call of another shape from within one.
+    /// Returns a call of another shape.
     pub(super) fn call_from(&self, other: Shape, shape: Shape) -> TokenStream {
         if !self.acts(other) {
             return quote!();
@@ -244,7 +242,7 @@ impl Emit<'_> {
         );
         let argument = |parameter: &str| match parameter {
             "tag" if event => quote!(to.tag.value),
-            "walk" if event => quote!(true),
+            "tables" if event => quote!(true),
             "global" if event => quote!(to.tag.global),
             name => {
                 let name = format_ident!("{name}");
@@ -252,15 +250,15 @@ impl Emit<'_> {
             }
         };
         let call = self.call(other, &argument);
-        if self.interrupts(other) {
-            if self.interrupts(shape) {
+        if self.returns_ipis(other) {
+            if self.returns_ipis(shape) {
                 quote!(sync_ipis = #call;)
             } else {
                 quote!(let _ = #call;)
             }
-        } else if self.leaves(other) {
+        } else if self.returns_outcome(other) {
             quote!(outcome |= #call;)
-        } else if self.owes(other) {
+        } else if self.defers(other) {
             quote!(outcome.deferred |= #call;)
         } else {
             quote!(#call;)
@@ -273,7 +271,7 @@ pub(super) fn finish_steps(steps: FinishSteps) -> TokenStream {
     quote!(FinishSteps(#bits))
 }
 
-fn owe(deferred: Deferred) -> TokenStream {
+fn defer(deferred: Deferred) -> TokenStream {
     let names = [
         (Deferred::OTHERS_UNTIL_LOAD, "OTHERS_UNTIL_LOAD"),
         (Deferred::VIEW_UNTIL_RETURN, "VIEW_UNTIL_RETURN"),

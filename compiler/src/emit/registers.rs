@@ -1,4 +1,4 @@
-//! What registers say, and what they must be set to.
+//! Registers: what is read from them, and how they are set up.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -10,18 +10,18 @@ use crate::describe::registers::{demand, limit_from, read_from, reason};
 use crate::model::{Bits, Comparison, Feature, LimitFrom, ReadFrom, Setup, Var};
 
 impl Emit<'_> {
-    /// The features that a register tells, each with where.
+    /// Returns the features that are read from a register, and where.
     fn read(&self) -> impl Iterator<Item = (usize, &ReadFrom)> {
         let features = self.model.features.iter().enumerate();
         features.filter_map(|(index, feature)| Some((index, feature.from.as_ref()?)))
     }
 
-    /// The description of a feature's flag: where it is read, and what it demands of the machine.
+    /// Returns the description of a feature's flag: where it is read, and the setup that depends on it.
     pub(super) fn feature_text(&self, index: usize) -> String {
         let feature = &self.model.features[index];
         let from = match &feature.from {
             Some(from) => format!("Read from {}.", read_from(from)),
-            None => "Read from no register: the kernel sets it.".to_owned(),
+            None => "Not read from a register: the kernel sets it.".to_owned(),
         };
         let concerns = |setup: &&Setup| {
             let conds = setup.conds();
@@ -38,13 +38,13 @@ impl Emit<'_> {
         format!("Feature: {}.\n\n{from}{demands}", feature.named.text)
     }
 
-    /// The limits that a register tells, each with where.
+    /// Returns the limits that are read from a register, and where.
     fn read_limits(&self) -> impl Iterator<Item = (usize, &LimitFrom)> {
         let limits = self.model.limits.iter().enumerate();
         limits.filter_map(|(index, limit)| Some((index, limit.from.as_ref()?)))
     }
 
-    /// The registers that tell features and limits, each once, with the names of these.
+    /// Returns the registers from which features and limits are read, with the names of these.
     fn registers(&self) -> Vec<(&str, Vec<&str>)> {
         let features = self
             .read()
@@ -54,30 +54,30 @@ impl Emit<'_> {
         let mut registers: Vec<(&str, Vec<&str>)> = Vec::new();
         for (register, named) in features.chain(limits) {
             match registers.iter_mut().find(|(of, _)| of == register) {
-                Some((_, told)) => told.push(&named.name),
+                Some((_, names)) => names.push(&named.name),
                 None => registers.push((register, vec![&named.name])),
             }
         }
         registers
     }
 
-    /// The structure of register values, where a register tells a feature.
+    /// Returns the structure of register values, if a feature or limit is read from one.
     pub(super) fn register_values(&self) -> TokenStream {
         let registers = self.registers();
         if registers.is_empty() {
             return quote!();
         }
-        let fields = registers.iter().map(|(register, told)| {
-            let told: Vec<String> = told.iter().map(|it| format!("`{it}`")).collect();
-            let text = format!("`{register}`, which tells {}.", joined(&told, "and"));
+        let fields = registers.iter().map(|(register, names)| {
+            let names: Vec<String> = names.iter().map(|it| format!("`{it}`")).collect();
+            let text = format!("`{register}`, which has {}.", joined(&names, "and"));
             let (text, name) = (doc(&text), self.names.register(register));
             quote!(#text pub #name: u64)
         });
         let limits = self.found_limits();
         quote! {
-            /// The values of the registers that tell the features and limits of a CPU.
+            /// The values of the registers from which the features and limits of a CPU are read.
             ///
-            /// A register that the CPU does not have is 0. One of fewer than 64 bits has zeros above.
+            /// A register that the CPU does not have is 0. A register of fewer than 64 bits is zero-extended.
             #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
             pub struct Registers { #(#fields),* }
 
@@ -85,7 +85,7 @@ impl Emit<'_> {
         }
     }
 
-    /// A register of a `Registers`, so that some bits of it are the least significant.
+    /// Returns the value of a register, shifted so that some bits are the least significant ones.
     fn bits_of(&self, registers: &TokenStream, register: &str, bits: &Bits) -> TokenStream {
         let register = self.names.register(register);
         if bits.low == 0 {
@@ -95,14 +95,14 @@ impl Emit<'_> {
         quote!((#registers.#register >> #low))
     }
 
-    /// The functions by which a kernel finds the limits of its machine.
+    /// Returns the functions that read the limits of a machine.
     fn found_limits(&self) -> TokenStream {
         let functions = self.read_limits().map(|(index, from)| {
             let name = self.names.limit(index);
             let text = doc(&format!(
-                "{}, from {}.\n\nThe limit of a machine is the least of its CPUs.",
-                self.model.limits[index].named.text,
-                limit_from(from)
+                "Returns the limit from {}: {}.\n\nThe limit of a machine is the smallest of its CPUs.",
+                limit_from(from),
+                self.model.limits[index].named.text
             ));
             let (word, mask) = (
                 self.bits_of(&quote!(self), &from.register, &from.bits),
@@ -125,7 +125,7 @@ impl Emit<'_> {
         quote!(impl Registers { #(#functions)* })
     }
 
-    /// The functions by which a kernel finds the configuration of its machine.
+    /// Returns the functions that determine the configuration of a machine.
     pub(super) fn found_config(&self) -> TokenStream {
         let read = self.read_config();
         let settled = self.settled();
@@ -136,13 +136,13 @@ impl Emit<'_> {
             quote!(self.0 & other.0 | (self.0 | other.0) & !#features)
         };
         quote! {
-            /// Without a flag.
+            /// Returns the configuration with a flag cleared.
             #[must_use]
             pub const fn without(self, flag: Self) -> Self {
                 Self(self.0 & !flag.0)
             }
 
-            /// What holds of two CPUs together: the features of both, the errata of either.
+            /// Returns the configuration for two CPUs together: the features of both, the errata of either.
             #[must_use]
             pub const fn least(self, other: Self) -> Self {
                 Self(#least)
@@ -154,7 +154,7 @@ impl Emit<'_> {
         }
     }
 
-    /// The constructor of a configuration from register values.
+    /// Returns the constructor of a configuration from register values.
     fn read_config(&self) -> TokenStream {
         if self.read().next().is_none() {
             return quote!();
@@ -187,17 +187,17 @@ impl Emit<'_> {
             quote!()
         } else {
             let text = format!(
-                "No register tells {}: the kernel adds these with [`with`](Self::with).",
+                "No register has {}: the kernel adds these with [`with`](Self::with).",
                 joined(&left, "or")
             );
             let lines = wrap(&text).into_iter().map(|line| format!(" {line}"));
             quote!(#[doc = ""] #(#[doc = #lines])*)
         };
         quote! {
-            /// The features that the registers of one CPU tell.
+            /// Returns the features of one CPU, read from its registers.
             ///
-            /// A machine has the features that all its CPUs have: see [`least`](Self::least). Once all
-            /// flags are known, [`settled`](Self::settled) takes out what cannot be used.
+            /// A machine has the features that all its CPUs have: see [`least`](Self::least). When all
+            /// flags are set, [`settled`](Self::settled) clears those that cannot be used.
             #left
             #[must_use]
             pub const fn from_registers(registers: &Registers) -> Self {
@@ -208,7 +208,7 @@ impl Emit<'_> {
         }
     }
 
-    /// The features without those whose needs are not met.
+    /// Returns the function that clears features whose needs are not met.
     fn settled(&self) -> TokenStream {
         let steps = self.in_order_of_needs().into_iter().filter_map(|index| {
             let feature = &self.model.features[index];
@@ -234,13 +234,13 @@ impl Emit<'_> {
             quote!(let mut config = self; #(#steps)* config)
         };
         quote! {
-            /// Without the features that need another which is not set, or exclude one which is.
+            /// Returns the configuration without features whose needs are not met.
             #[must_use]
             pub const fn settled(self) -> Self { #body }
         }
     }
 
-    /// The features, each behind those that it needs; `lower` has seen to it that there is no circle.
+    /// Returns the features, each after those that it needs. `lower` rejects circular needs.
     fn in_order_of_needs(&self) -> Vec<usize> {
         let features = &self.model.features;
         let mut order: Vec<usize> = Vec::new();
@@ -255,7 +255,7 @@ impl Emit<'_> {
         order
     }
 
-    /// What the machine must be set to, as a section of a description.
+    /// Returns the setup of the machine as a section of documentation.
     pub(super) fn setup_text(&self) -> TokenStream {
         let mut lines: Vec<String> = Vec::new();
         for setup in &self.model.setup {
@@ -274,7 +274,7 @@ impl Emit<'_> {
         }
         quote! {
             /// # Setup
-            /// Every CPU is set up as follows before the first flush and for as long as it runs:
+            /// Every CPU is set up as follows before its first flush and while it runs:
             #[doc = ""]
             #(#[doc = #lines])*
             #[doc = ""]

@@ -1,15 +1,18 @@
-//! Routines: one method a plan, its body a fold over the plan's nodes.
+//! Routines: one method for each plan; its body is a fold over the plan's nodes.
 //!
-//! A method takes the parameters that its body mentions, and answers with what it owes if any of
-//! its branches owes something.
+//! A method has the parameters that its body mentions, and returns what it defers if any of its branches defers
+//! something.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
+use tlbc_facts::clause::Clause;
 use tlbc_runtime::agents::Agents;
+use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::names::settled;
@@ -17,24 +20,25 @@ use super::nodes::ipi_targets;
 use super::operands::mentions;
 use super::parameters::At;
 use super::{Body, Emit, doc};
+use crate::describe::joined;
 use crate::model::{Instr, Model};
 use crate::plan::ir::{Issue, Node, Plan, Shape, Test};
 use crate::plan::{Plans, issued};
 use crate::trace::interpret::Which;
 
-/// What a routine may be given, in the order of its parameters.
+/// The parameters of routines, in order.
 const PARAMETERS: [(&str, &str); 16] = [
     ("tag", "u64"),
     ("global", "bool"),
     ("va", "u64"),
     ("level", "Level"),
-    ("walk", "bool"),
-    ("ends", "bool"),
+    ("tables", "bool"),
+    ("teardown", "bool"),
     ("pass", "&Pass"),
     ("ranges", "&Ranges"),
     ("to", "&Root"),
     ("pending", "Pending"),
-    ("owed_view", "bool"),
+    ("view_deferred", "bool"),
     ("slot", "&Slot<'_>"),
     ("change", "&Change"),
     ("kind", "Kind"),
@@ -42,24 +46,24 @@ const PARAMETERS: [(&str, &str); 16] = [
     ("steps", "FinishSteps"),
 ];
 
-/// Those of a shape.
+/// Returns the parameters that a routine of a shape may have.
 fn may_take(shape: Shape) -> &'static [&'static str] {
     match shape {
-        Shape::Page(..) => &["tag", "global", "va", "level", "walk"],
+        Shape::Page(..) => &["tag", "global", "va", "level", "tables"],
         Shape::Pass(..) => &["tag", "global", "pass"],
         Shape::Ranges(..) => &["tag", "global", "ranges"],
-        Shape::Everything(..) | Shape::Teardown(..) => &["tag", "global", "walk"],
-        Shape::IpiTargets(_) => &["global", "walk", "ends"],
+        Shape::Everything(..) | Shape::Teardown(..) => &["tag", "global", "tables"],
+        Shape::IpiTargets(_) => &["global", "tables", "teardown"],
         Shape::Change => &["tag", "slot", "change", "kind", "owner"],
         Shape::Finish(..) => &["global", "steps"],
         Shape::Switch => &["to", "pending"],
-        Shape::ReturnToUser => &["to", "owed_view"],
+        Shape::ReturnToUser => &["to", "view_deferred"],
         Shape::EnterFromUser => &["to"],
         Shape::Publish(_) | Shape::Folding(..) | Shape::CpuOnline => &[],
     }
 }
 
-/// A routine's name.
+/// Returns the name of a routine.
 pub fn name(shape: Shape) -> Ident {
     let of = |what: &str, space: Space, reach: Reach| {
         let space = match space {
@@ -90,39 +94,41 @@ pub fn name(shape: Shape) -> Ident {
         Shape::Publish(Space::User) => format_ident!("user_publish"),
         Shape::Publish(Space::Kernel) => format_ident!("kernel_publish"),
         Shape::Switch => format_ident!("switch_to"),
-        Shape::ReturnToUser => format_ident!("resume_user"),
-        Shape::EnterFromUser => format_ident!("enter_kernel"),
-        Shape::CpuOnline => format_ident!("forget_all"),
+        Shape::ReturnToUser => format_ident!("load_user_view"),
+        Shape::EnterFromUser => format_ident!("load_kernel_view"),
+        Shape::CpuOnline => format_ident!("invalidate_all"),
     }
 }
 
-/// The instructions that some plan issues.
+/// Returns the instruction that a node issues.
+fn instruction_of(model: &Model, node: &Node) -> Option<Which> {
+    match node {
+        Node::Publish { barrier } => barrier.map(Which::Barrier),
+        Node::Complete { barrier, .. } | Node::Resync { barrier } => Some(Which::Barrier(*barrier)),
+        Node::Issue(issue) => Some(Which::Invalidate(issue.invalidate)),
+        Node::Workaround {
+            erratum, number, ..
+        } => match issued(model, *erratum, *number).instr {
+            Instr::Invalidate(invalidate) => Some(Which::Invalidate(invalidate)),
+            Instr::Barrier(_) => None,
+        },
+        Node::Load { load, .. } => Some(Which::Load(*load)),
+        _ => None,
+    }
+}
+
+/// Returns the instructions that some plan issues.
 pub fn used(model: &Model, plans: &Plans) -> BTreeSet<Which> {
     let mut used = BTreeSet::new();
     for plan in plans.iter() {
-        plan.body.walk(&mut |node| {
-            used.extend(match node {
-                Node::Publish { barrier: Some(b) } => Some(Which::Barrier(*b)),
-                Node::Complete { barrier, .. } | Node::Resync { barrier } => {
-                    Some(Which::Barrier(*barrier))
-                }
-                Node::Issue(issue) => Some(Which::Invalidate(issue.invalidate)),
-                Node::Workaround {
-                    erratum, number, ..
-                } => match issued(model, *erratum, *number).instr {
-                    Instr::Invalidate(invalidate) => Some(Which::Invalidate(invalidate)),
-                    Instr::Barrier(_) => None,
-                },
-                Node::Load { load, .. } => Some(Which::Load(*load)),
-                _ => None,
-            });
-        });
+        plan.body
+            .walk(&mut |node| used.extend(instruction_of(model, node)));
     }
     used
 }
 
 impl Emit<'_> {
-    /// Whether any node satisfies a predicate, in a shape or in those that it calls.
+    /// Returns whether a predicate holds for any node of a shape, or of the shapes that it calls.
     pub(super) fn any(&self, shape: Shape, is: &dyn Fn(&Node) -> bool) -> bool {
         let mut found = false;
         if let Some(plan) = self.plans.get(shape) {
@@ -134,7 +140,7 @@ impl Emit<'_> {
         found
     }
 
-    /// Whether a shape does anything.
+    /// Returns whether a shape has any effect.
     pub(super) fn acts(&self, shape: Shape) -> bool {
         self.any(shape, &|node| {
             matches!(
@@ -152,15 +158,15 @@ impl Emit<'_> {
         })
     }
 
-    /// Whether a shape may owe something.
-    pub(super) fn owes(&self, shape: Shape) -> bool {
+    /// Returns whether a shape may defer something.
+    pub(super) fn defers(&self, shape: Shape) -> bool {
         self.any(shape, &|node| {
             matches!(node, Node::Defer(_) | Node::InvalidateOtherTags)
         })
     }
 
-    /// Whether a routine notes what it leaves to be done.
-    fn notes(&self, shape: Shape) -> bool {
+    /// Returns whether a routine has an outcome to record.
+    fn has_outcome(&self, shape: Shape) -> bool {
         self.any(shape, &|node| {
             matches!(
                 node,
@@ -175,31 +181,31 @@ impl Emit<'_> {
         })
     }
 
-    /// Whether a routine returns all that it leaves to be done: those of a flush do, events complete what they issue.
-    pub(super) fn leaves(&self, shape: Shape) -> bool {
+    /// Returns whether a routine returns an outcome. Those that start a flush do; events complete what they issue.
+    pub(super) fn returns_outcome(&self, shape: Shape) -> bool {
         let started = matches!(
             shape,
             Shape::Page(..) | Shape::Ranges(..) | Shape::Everything(..) | Shape::Teardown(..)
         );
-        started && self.notes(shape)
+        started && self.has_outcome(shape)
     }
 
-    /// Whether a shape answers with CPUs to interrupt with nothing to do.
-    pub(super) fn interrupts(&self, shape: Shape) -> bool {
+    /// Returns whether a shape returns CPUs that get an IPI without a flush.
+    pub(super) fn returns_ipis(&self, shape: Shape) -> bool {
         matches!(shape, Shape::Finish(..))
             && self.any(shape, &|node| matches!(node, Node::SendIpi { .. }))
     }
 
-    /// The parameters that a shape takes.
+    /// Returns the parameters of a shape.
     pub(super) fn parameters(&self, shape: Shape) -> Vec<&'static str> {
         let Some(plan) = self.plans.get(shape) else {
             return Vec::new();
         };
         let body = self.body(plan);
-        // A pass is taken apart, and what is owed for tables follows from the ranges.
+        // The fields of a pass are variables, and those of ranges say whether tables were unlinked.
         let parts = |name: &str| match (plan.shape, name) {
             (Shape::Pass(..), "pass") | (Shape::Change, "slot" | "change") => true,
-            (Shape::Ranges(..), "ranges") => ["ranges", "walk", "negative"]
+            (Shape::Ranges(..), "ranges") => ["ranges", "tables", "negative"]
                 .iter()
                 .any(|name| body.mentions(name)),
             _ => body.mentions(name),
@@ -208,12 +214,12 @@ impl Emit<'_> {
         may.filter(|name| parts(name)).collect()
     }
 
-    /// A call of a shape; `argument` says where a parameter comes from.
+    /// Returns a call of a shape; `argument` returns the value of a parameter.
     pub(super) fn call(&self, shape: Shape, argument: &dyn Fn(&str) -> TokenStream) -> TokenStream {
         self.call_on(&quote!(self), shape, argument)
     }
 
-    /// The same, on this backend.
+    /// Returns a call of a shape on a backend.
     pub(super) fn call_on(
         &self,
         receiver: &TokenStream,
@@ -232,9 +238,9 @@ impl Emit<'_> {
             self.acts(plan.shape) && flush || matches!(plan.shape, Shape::Folding(..))
         });
         let methods: Vec<TokenStream> = methods.map(|plan| self.routine(plan)).collect();
-        let told = [Space::User, Space::Kernel].map(|space| self.told(space));
+        let targets = [Space::User, Space::Kernel].map(|space| self.ipi_targets_of(space));
         quote! {
-            impl Tlb { #(#methods)* #(#told)* }
+            impl Tlb { #(#methods)* #(#targets)* }
         }
     }
 
@@ -251,8 +257,8 @@ impl Emit<'_> {
                 quote!(#name: #of)
             });
         let tokens = &body.tokens;
-        let walk = matches!(plan.shape, Shape::Ranges(..)) && body.mentions("walk");
-        let walk = walk.then(|| quote!(let walk = ranges.tables();));
+        let tables = matches!(plan.shape, Shape::Ranges(..)) && body.mentions("tables");
+        let tables = tables.then(|| quote!(let tables = ranges.tables();));
         let negative = matches!(plan.shape, Shape::Ranges(..)) && body.mentions("negative");
         let negative = negative.then(|| quote!(let negative = ranges.have_appeared();));
         let pass = (plan.shape == Shape::Change).then(|| {
@@ -269,10 +275,18 @@ impl Emit<'_> {
         let tag = (plan.shape == Shape::Switch && names_tag(&plan.body))
             .then(|| quote!(let tag = to.tag.value;));
         let parts = matches!(plan.shape, Shape::Pass(..) | Shape::Change).then(|| {
-            let parts = ["start", "entries", "stride", "leaf", "walk", "negative"];
-            let parts = parts.iter().filter(|part| body.mentions(part)).map(|part| {
-                let name = format_ident!("{part}");
-                quote!(let #name = pass.#name;)
+            let parts = [
+                ("start", "start"),
+                ("entries", "entries"),
+                ("stride", "stride"),
+                ("leaf", "leaf"),
+                ("tables", "walk"),
+                ("negative", "negative"),
+            ];
+            let parts = parts.iter().filter(|(name, _)| body.mentions(name));
+            let parts = parts.map(|(name, field)| {
+                let (name, field) = (format_ident!("{name}"), format_ident!("{field}"));
+                quote!(let #name = pass.#field;)
             });
             let hint = body.mentions("hinted").then(hint_of_pass);
             let parts: TokenStream = parts.collect();
@@ -293,19 +307,19 @@ impl Emit<'_> {
             Shape::Pass(..) | Shape::Ranges(..) | Shape::Everything(..) | Shape::Teardown(..) => {
                 quote!(#[inline(never)])
             }
-            // The one-page flush is a straight line wherever it is called.
+            // The flush of one page has no loops.
             Shape::Page(..) | Shape::Finish(..) => quote!(#[inline(always)]),
             _ => quote!(#[inline]),
         };
-        let interrupts = self.interrupts(plan.shape);
-        let interrupt = interrupts.then(|| quote!(let mut sync_ipis = IpiTargets::NONE;));
-        let outcome = (self.notes(plan.shape) && !interrupts)
+        let returns_ipis = self.returns_ipis(plan.shape);
+        let sync_ipis = returns_ipis.then(|| quote!(let mut sync_ipis = IpiTargets::NONE;));
+        let outcome = (self.has_outcome(plan.shape) && !returns_ipis)
             .then(|| quote!(let mut outcome = Outcome::NOTHING;));
-        let (end, answer) = if interrupts {
+        let (end, answer) = if returns_ipis {
             (quote!(sync_ipis), quote!(-> IpiTargets))
-        } else if self.leaves(plan.shape) {
+        } else if self.returns_outcome(plan.shape) {
             (quote!(outcome), quote!(-> Outcome))
-        } else if self.owes(plan.shape) {
+        } else if self.defers(plan.shape) {
             (quote!(outcome.deferred), quote!(-> Deferred))
         } else {
             (quote!(), quote!())
@@ -314,92 +328,131 @@ impl Emit<'_> {
             #text
             #inline
             fn #name<C: Issue<Op>>(&self, cpu: &mut C, #(#parameters),*) #answer {
-                #c #tag #walk #negative #pass #parts #interrupt #outcome
+                #c #tag #tables #negative #pass #parts #sync_ipis #outcome
                 #tokens
                 #end
             }
         })
     }
 
-    /// What a routine is for, what it has to drop, and where it comes from.
+    /// Returns the description of a routine: what it is for, what it must invalidate, what it may defer, and the
+    /// instructions that it issues.
     pub(super) fn introduction(&self, plan: &Plan) -> String {
         let of = |space| match space {
             Space::User => "a user space",
             Space::Kernel => "the kernel",
         };
         let by = |reach| match reach {
-            Reach::Here => "that only this CPU may hold",
-            Reach::Wide => "that other CPUs may hold as well",
+            Reach::Here => "that only this CPU may have cached",
+            Reach::Wide => "that other CPUs may have cached as well",
         };
+        let has_tables = self.parameters(plan.shape).contains(&"tables");
         let mut text = match plan.shape {
             Shape::Page(s, r) => format!(
-                "One leaf entry of {} {}, and with `walk` the table it stood in.",
+                "Invalidates one leaf entry of {} {}{}.",
                 of(s),
-                by(r)
+                by(r),
+                if has_tables {
+                    "; with `tables` also the walk entries of the table that held it"
+                } else {
+                    ""
+                }
             ),
-            Shape::Ranges(s, r) => format!("Ranges of entries of {} {}.", of(s), by(r)),
+            Shape::Ranges(s, r) => format!("Invalidates ranges of {} {}.", of(s), by(r)),
             Shape::Pass(s, r, stage) => format!(
-                "Consecutive entries of one level of {} {}: `entries` from `start`{}.",
+                "Invalidates consecutive entries of one level of {} {}{}.",
                 of(s),
                 by(r),
                 if stage == 0 {
                     ""
                 } else {
-                    ", in caches that make theirs from entries that are gone"
+                    ", in caches that are filled from caches whose entries are gone"
                 }
             ),
             Shape::Folding(s, r) => format!(
-                "How far one instruction reaches, for ranges of {} {}.",
+                "Returns which entries one instruction invalidates together, for ranges of {} {}.",
                 of(s),
                 by(r)
             ),
-            Shape::Everything(s, r) => format!("Every entry of {} {}.", of(s), by(r)),
+            Shape::Everything(s, r) => format!("Invalidates all entries of {} {}.", of(s), by(r)),
             Shape::Teardown(s, r) => format!(
-                "Every entry of {} {}, and what binds its tag to its top table.",
+                "Invalidates all entries of {} {}, and the root entry of its tag.",
                 of(s),
                 by(r)
             ),
             Shape::Change => {
-                "Changes table entries by the instructions that write them.".to_owned()
+                "Changes table entries with the instructions that write them.".to_owned()
             }
             Shape::Publish(s) => format!("Makes new entries of {} visible to walkers.", of(s)),
-            Shape::Finish(s, r) => format!("Completion, for entries of {} {}.", of(s), by(r)),
+            Shape::Finish(s, r) => {
+                let secondary = if self.model.space(s).devices.is_some() {
+                    " Secondary TLBs that share the tables have been invalidated before."
+                } else {
+                    ""
+                };
+                format!("Completes a flush of {} {}.{secondary}", of(s), by(r))
+            }
             Shape::Switch => "Loads another address space.".to_owned(),
-            Shape::ReturnToUser => "Loads what user code runs on.".to_owned(),
-            Shape::EnterFromUser => "Loads what the kernel runs on after user code ran.".to_owned(),
-            Shape::CpuOnline => "Drops everything, whoever's it is.".to_owned(),
+            Shape::ReturnToUser => "Loads the view that user code runs on.".to_owned(),
+            Shape::EnterFromUser => {
+                "Loads the view that the kernel runs on, after user code ran.".to_owned()
+            }
+            Shape::CpuOnline => "Invalidates all entries under every tag on this CPU.".to_owned(),
             Shape::IpiTargets(_) => String::new(),
         };
-        for (clause, holders) in &plan.required {
-            let kind = match (clause.kinds.root, clause.kinds.leaf.is_empty()) {
-                (true, _) => "root",
-                (false, true) => "walk",
-                (false, false) => "leaf",
-            };
-            let mut classes = Vec::new();
-            let names = [
-                (clause.tags.this, "under the space's tag"),
-                (clause.tags.other, "under other tags"),
-                (clause.tags.global, "that are global"),
-            ];
-            classes.extend(names.iter().filter(|(is, _)| *is).map(|(_, name)| *name));
-            let holders: Vec<&str> = holders.iter().map(Agents::name).collect();
-            text.push_str(&format!(
-                "\n\nOwes: {kind} entries {}, on {}.",
-                classes.join(" and "),
-                holders.join(", ")
-            ));
-        }
-        if !plan.cites.is_empty() {
-            let places: Vec<String> = plan.cites.iter().map(|&span| self.place(span)).collect();
-            let mut places: Vec<&str> = places.iter().map(String::as_str).collect();
-            places.dedup();
-            text.push_str(&format!("\n\nFrom: {}.", places.join(", ")));
+        let required: Vec<String> = plan.required.iter().map(required_text).collect();
+        let deferred = deferred_texts(self.deferred(plan.shape));
+        let instructions = self.instructions_of(plan);
+        for (heading, items) in [
+            ("Must invalidate", required),
+            ("Deferred", deferred),
+            ("Instructions", instructions),
+        ] {
+            if !items.is_empty() {
+                text.push_str(&format!("\n\n{heading}: {}.", items.join("; ")));
+            }
         }
         text
     }
 
-    /// The body of a plan's routine; made once, since callers ask what it mentions.
+    /// Returns the flushes that a shape or one that it calls may defer.
+    fn deferred(&self, shape: Shape) -> Deferred {
+        let deferred = Cell::new(Deferred::NOTHING);
+        self.any(shape, &|node| {
+            deferred.set(deferred.get().and(match node {
+                Node::Defer(deferred) => *deferred,
+                Node::InvalidateOtherTags => Deferred::OTHERS_UNTIL_LOAD,
+                _ => Deferred::NOTHING,
+            }));
+            false
+        });
+        deferred.get()
+    }
+
+    /// Returns the names of the instructions that a plan issues itself, in the order of the definition.
+    fn instructions_of(&self, plan: &Plan) -> Vec<String> {
+        let mut issued = BTreeSet::new();
+        plan.body
+            .walk(&mut |node| issued.extend(instruction_of(self.model, node)));
+        let name = |which| {
+            Some(match which {
+                Which::Barrier(index) => &self.model.barriers[index].named.name,
+                Which::Invalidate(index) => &self.model.invalidates[index].named.name,
+                Which::Load(index) => &self.model.loads[index].named.name,
+                Which::Store => return None,
+            })
+        };
+        let names = issued.into_iter().filter_map(name);
+        let names = names.map(|name| format!("`{name}`"));
+        let names: Vec<String> = names.collect();
+        if names.is_empty() {
+            names
+        } else {
+            vec![names.join(", ")]
+        }
+    }
+
+    /// Returns the body of a plan's routine. It is made once, because callers ask for the names in it.
     pub(super) fn body(&self, plan: &Plan) -> Rc<Body> {
         if let Some(body) = self.bodies.borrow().get(&plan.shape) {
             return Rc::clone(body);
@@ -416,14 +469,14 @@ impl Emit<'_> {
         body
     }
 
-    /// Who is interrupted: an expression a branch.
-    pub(super) fn told(&self, space: Space) -> TokenStream {
+    /// Returns the function that chooses the CPUs to send an IPI.
+    pub(super) fn ipi_targets_of(&self, space: Space) -> TokenStream {
         let shape = Shape::IpiTargets(space);
         let Some(plan) = self.plans.get(shape).filter(|_| self.acts(shape)) else {
             return quote!();
         };
         let name = name(shape);
-        let body = Body::new(self.told_by(&plan.body, shape));
+        let body = Body::new(self.ipi_target(&plan.body, shape));
         let c = body.mentions("c").then(|| quote!(let c = self.config;));
         let parameters = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
         let parameters = parameters.map(|(name, _)| {
@@ -432,7 +485,7 @@ impl Emit<'_> {
         });
         let tokens = &body.tokens;
         let text = doc(
-            "The CPUs to send an IPI for a request that other CPUs may have cached entries of.",
+            "Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.",
         );
         quote! {
             #text
@@ -441,33 +494,97 @@ impl Emit<'_> {
         }
     }
 
-    pub(super) fn told_by(&self, node: &Node, shape: Shape) -> TokenStream {
+    /// Returns the expression for the CPUs to send an IPI.
+    fn ipi_target(&self, node: &Node, shape: Shape) -> TokenStream {
         match node {
             Node::Select {
                 on,
                 then,
                 otherwise,
             } => {
-                let test = self.test(*on, shape);
-                let (then, otherwise) = (self.told_by(then, shape), self.told_by(otherwise, shape));
-                quote!(if #test { #then } else { #otherwise })
+                let (test, then, otherwise) =
+                    self.joined(self.test(*on, shape), then, otherwise, shape, &|a, b| {
+                        a == b
+                    });
+                let is_select = matches!(otherwise, Node::Select { .. });
+                let then = self.ipi_target(then, shape);
+                let otherwise = self.ipi_target(otherwise, shape);
+                if is_select {
+                    quote!(if #test { #then } else #otherwise)
+                } else {
+                    quote!(if #test { #then } else { #otherwise })
+                }
             }
             Node::SendIpi { to, .. } => ipi_targets(*to),
             _ => quote!(IpiTargets::NONE),
         }
     }
 
-    /// Arguments of a `Told` shape, in order.
-    pub(super) fn told_arguments(&self, space: Space) -> Option<Vec<&'static str>> {
+    /// Returns the arguments of the function that chooses the CPUs to send an IPI, in order.
+    pub(super) fn ipi_target_arguments(&self, space: Space) -> Option<Vec<&'static str>> {
         let shape = Shape::IpiTargets(space);
         let plan = self.plans.get(shape).filter(|_| self.acts(shape))?;
-        let body = Body::new(self.told_by(&plan.body, shape));
+        let body = Body::new(self.ipi_target(&plan.body, shape));
         let taken = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
         Some(taken.map(|(name, _)| *name).collect())
     }
 }
 
-/// Whether an instruction is given the tag of the space at hand.
+/// Returns a clause of what a routine must invalidate, in words.
+fn required_text((clause, agents): &(Clause, Agents)) -> String {
+    let kind = match (clause.kinds.root, clause.kinds.leaf.is_empty()) {
+        (true, _) => "root",
+        (false, true) => "walk",
+        (false, false) => "leaf",
+    };
+    let tags = [
+        (clause.tags.this, "the space's tag"),
+        (clause.tags.other, "other tags"),
+        (clause.tags.global, "no tag (global)"),
+    ];
+    let tags: Vec<String> = (tags.iter().filter(|(is, _)| *is))
+        .map(|(_, name)| (*name).to_owned())
+        .collect();
+    let agents: Vec<String> = agents
+        .iter()
+        .map(|it| Agents::name(it).to_owned())
+        .collect();
+    format!(
+        "{kind} entries under {}, on {}",
+        joined(&tags, "or"),
+        joined(&agents, "and")
+    )
+}
+
+/// Returns the flushes of a set, in words.
+fn deferred_texts(deferred: Deferred) -> Vec<String> {
+    let texts = [
+        (
+            Deferred::OTHERS_UNTIL_LOAD,
+            "entries under other tags of this CPU, each until its tag is loaded",
+        ),
+        (
+            Deferred::VIEW_UNTIL_RETURN,
+            "entries of the user view on this CPU, until the return to user code",
+        ),
+        (
+            Deferred::LAZY_UNTIL_LOAD,
+            "entries on lazy CPUs, until they use the space again",
+        ),
+        (
+            Deferred::INACTIVE_UNTIL_LOAD,
+            "entries on inactive CPUs, until they load the space again",
+        ),
+        (
+            Deferred::SPACE_UNTIL_ATTACH,
+            "all entries of the space, until a CPU attaches it",
+        ),
+    ];
+    let bits = texts.iter().filter(|(bit, _)| deferred.contains(*bit));
+    bits.map(|(_, text)| (*text).to_owned()).collect()
+}
+
+/// Returns whether an instruction has the tag of the space as an operand.
 fn names_tag(body: &Node) -> bool {
     let mut found = false;
     body.walk(&mut |node| {

@@ -88,19 +88,19 @@ impl Lower {
             for fact in &it.facts {
                 match &fact.node {
                     BarrierFact::Publishes(on) => {
-                        if let Some(holders) = self.holders(on) {
-                            self.once(&mut barrier.publishes, "`publishes`", holders, on.span);
+                        if let Some(agents) = self.agents(on) {
+                            self.once(&mut barrier.publishes, "`publishes`", agents, on.span);
                         }
                     }
                     BarrierFact::Completes { on, same_cpu } => {
-                        if let Some(holders) = self.holders(on) {
-                            self.once(&mut barrier.completes, "`completes`", holders, on.span);
+                        if let Some(agents) = self.agents(on) {
+                            self.once(&mut barrier.completes, "`completes`", agents, on.span);
                             barrier.same_cpu = *same_cpu;
                         }
                     }
                     BarrierFact::Resyncs(on) => {
-                        let holders = self.holders(on);
-                        if holders.is_some_and(|on| !on.covers(Agents::SELF)) {
+                        let agents = self.agents(on);
+                        if agents.is_some_and(|on| !on.covers(Agents::SELF)) {
                             self.misplaced(
                                 on.span,
                                 "a barrier resyncs only the CPU that issues it".to_owned(),
@@ -153,7 +153,7 @@ impl Lower {
             (None, None) => unreachable!("the grammar demands one of them"),
         };
         let requires = self.cond(it.requires.as_ref(), &[]);
-        let (mut per, mut holders, mut after) = (None, None, None);
+        let (mut per, mut agents, mut after) = (None, None, None);
         let (mut stated, mut cost) = (Stated::default(), None);
         let (mut flags, mut registers, mut retry) = (None, None, None);
         let (mut encoded, mut writes, mut nothing) = (None, None, None);
@@ -171,16 +171,16 @@ impl Lower {
                 InvalidateFact::Where(names) => {
                     let found = self.cases(names, false, |cx, name| {
                         Some(At {
-                            value: cx.holders(name)?,
+                            value: cx.agents(name)?,
                             span: name.span,
                         })
                     });
                     if !found.cases.is_empty() {
-                        self.once(&mut holders, "`where`", found, names.span);
+                        self.once(&mut agents, "`where`", found, names.span);
                     }
                 }
                 InvalidateFact::AtOnce => {
-                    self.once(&mut after, "when it is finished", None, fact.span)
+                    self.once(&mut after, "when it is finished", None, fact.span);
                 }
                 InvalidateFact::After(names) => {
                     let found = self.cases(names, false, |cx, name| {
@@ -251,21 +251,21 @@ impl Lower {
                 }
             }
         }
-        self.missing_facts(it, per.is_some(), holders.is_some(), after.is_some());
+        self.missing_facts(it, per.is_some(), agents.is_some(), after.is_some());
         let assembled = encoded.as_ref().map(|at: &At<Vec<String>>| &at.value);
         let lines = assembled.unwrap_or(&template.lines).iter();
         let parts = match it.call {
             Some(_) => 1,
             None => lines.filter(|line| template::is_instruction(line)).count(),
         };
-        let holders = holders.map_or_else(
+        let agents = agents.map_or_else(
             || Cases {
                 cases: Vec::new(),
                 span: it.name.span,
             },
             |at| at.value,
         );
-        let needs = self.needs(stated, (parts, template.span), &holders);
+        let needs = self.needs(stated, (parts, template.span), &agents);
         if let (Some(at), None) = (&retry, &it.call) {
             self.misplaced(
                 at.span,
@@ -306,7 +306,7 @@ impl Lower {
                 span: call.span,
             }),
             encoded,
-            holders,
+            agents,
             after: after.and_then(|at| at.value),
             needs,
             retry_while_busy: retry.is_some(),
@@ -318,7 +318,7 @@ impl Lower {
     }
 
     /// Reports the required facts that an instruction does not state.
-    fn missing_facts(&mut self, it: &ast::Invalidate, per: bool, holders: bool, after: bool) {
+    fn missing_facts(&mut self, it: &ast::Invalidate, per: bool, agents: bool, after: bool) {
         let drops = (it.facts.iter()).any(|f| {
             matches!(
                 f.node,
@@ -332,7 +332,7 @@ impl Lower {
                 "add, for instance, `drops leaf of one page, this tag;`",
             ),
             (
-                holders,
+                agents,
                 "where it acts",
                 "add `where self;`, `where cpus;` or `where` a domain",
             ),
@@ -354,7 +354,8 @@ impl Lower {
         }
     }
 
-    /// Reports E0401: an instruction or a form does not state a required fact. One that a row of a `for` made names the row.
+    /// Reports E0401: an instruction or a form does not state a required fact. One that a row of a `for` made names
+    /// the row.
     fn silent(&mut self, name: &Ident, what: &str, help: &str) {
         let message = format!("`{}` does not say {what}", name.node);
         let silent = Diagnostic::new(Code::E0401, name.span, message)

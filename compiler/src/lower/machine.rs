@@ -48,10 +48,10 @@ impl Lower {
         self.names("domain", domains.iter().map(|d| (&d.name, "")));
         for domain in domains {
             self.repeated_names(&domain.members);
-            let mut holders = Agents::NONE;
+            let mut agents = Agents::NONE;
             for member in &domain.members {
-                if let Some(more) = self.holders(member) {
-                    holders = holders.union(more);
+                if let Some(more) = self.agents(member) {
+                    agents = agents.union(more);
                 }
             }
             let named = Named {
@@ -61,14 +61,14 @@ impl Lower {
             };
             self.domains.push(Domain {
                 named,
-                holders,
+                agents,
                 used: false,
             });
         }
     }
 
     /// Returns the agents of `self`, `core`, `cpus`, `devices` or a domain.
-    pub(super) fn holders(&mut self, ident: &Ident) -> Option<Agents> {
+    pub(super) fn agents(&mut self, ident: &Ident) -> Option<Agents> {
         let mut known = vec![
             ("self".to_owned(), Agents::SELF),
             ("core".to_owned(), Agents::CORE),
@@ -76,7 +76,7 @@ impl Lower {
             ("devices".to_owned(), Agents::DEVICE),
         ];
         let domains = self.domains.iter();
-        known.extend(domains.map(|domain| (domain.named.name.clone(), domain.holders)));
+        known.extend(domains.map(|domain| (domain.named.name.clone(), domain.agents)));
         let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
         let mut name = ident.node.as_str();
         if !names.contains(&name) {
@@ -88,7 +88,7 @@ impl Lower {
             domain.used = true;
         }
         let found = known.iter().find(|(known, _)| known == name);
-        found.map(|(_, holders)| *holders)
+        found.map(|(_, agents)| *agents)
     }
 
     pub(super) fn lower_geometries(&mut self, arch: &ast::Arch, items: &[Item]) -> Vec<Geometry> {

@@ -160,7 +160,7 @@ impl Lower {
         }
         self.declare_levels(items);
         self.declare_domains(items);
-        self.declare_stores(items);
+        self.declare_caches(items);
         // Also those of a space whose name is misspelt.
         let spaces = of_kind!(items, Space).filter(|space| space.name.node != "kernel");
         let views = spaces.flat_map(|space| &space.views);
@@ -181,8 +181,8 @@ impl Lower {
         })
     }
 
-    /// Reports an unknown name. The diagnostic follows from a syntax error if the name may be defined in text that could not
-    /// be read. A name that the row of a `for` made is reported at the row.
+    /// Reports an unknown name. The diagnostic follows from a syntax error if the name may be defined in text that
+    /// could not be read. A name that the row of a `for` made is reported at the row.
     pub(super) fn unknown<'a>(
         &mut self,
         what: &str,
@@ -221,8 +221,8 @@ impl Lower {
         self.report(diagnostic);
     }
 
-    /// Replaces the diagnostics at the rows by one at the place of use where each of at least two rows of a `for` makes an
-    /// unknown name: then the place is wrong, and not the rows.
+    /// Replaces the diagnostics at the rows by one at the place of use where each of at least two rows of a `for`
+    /// makes an unknown name: then the place is wrong, and not the rows.
     pub(super) fn join_unknown_of_rows(&mut self) {
         let mut of_use: BTreeMap<Span, Vec<UnknownOfRow>> = BTreeMap::new();
         for unknown in std::mem::take(&mut self.unknown_of_rows) {

@@ -35,7 +35,7 @@ impl Lower {
         &mut self,
         stated: Stated,
         (parts, template): (usize, Span),
-        holders: &Cases<At<Agents>>,
+        agents: &Cases<At<Agents>>,
     ) -> Vec<At<Need>> {
         let all = stated.needs.iter().map(|need| (need.value, need.span));
         self.repeated(all, |need| {
@@ -68,7 +68,7 @@ impl Lower {
                 span: template,
             });
         }
-        let mut reach = holders.cases.iter().map(|(at, _)| at);
+        let mut reach = agents.cases.iter().map(|(at, _)| at);
         let broadcast = reach.find(|at| !Agents::CORE.covers(at.value));
         if let (Some(at), None, None) = (broadcast, stated.says(Need::Lock), stated.concurrent) {
             derived.push(At {

@@ -206,7 +206,7 @@ impl Lower {
                     formula.span,
                     "the count of a run is `num + 1` units, each a power of two",
                 )
-                .label("another formula")
+                .label("not such a formula")
                 .note("ranges are divided into the largest units first, so each unit must divide the next larger one")
                 .help(help),
             );

@@ -1,7 +1,7 @@
 //! The physical addresses that tables may have.
 //!
-//! In: `tables within`. Out: the number of bits of their addresses, and the requirement on the kernel. Holds: a width is 1
-//! to 64 bits.
+//! In: `tables within`. Out: the number of bits of their addresses, and the requirement on the kernel. Holds: a width
+//! is 1 to 64 bits.
 
 use super::{Lower, of_kind};
 use crate::ast::Item;
@@ -47,7 +47,8 @@ pub(super) fn demands(widths: &Cases<At<u64>>) -> Vec<Setup> {
     demands
 }
 
-/// Returns a condition without those of later cases. A condition of several terms has no opposite: where it holds, both cases are required.
+/// Returns a condition without those of later cases. A condition of several terms has no opposite: where it holds,
+/// both cases are required.
 fn unless(when: &Cond, later: &[(At<u64>, Cond)]) -> Cond {
     let mut when = when.clone();
     for (_, other) in later {

@@ -74,7 +74,8 @@ impl Lower {
     }
 }
 
-/// Returns the barrier after which this CPU fetches anew: the first one that exists on every machine, or else the first.
+/// Returns the barrier after which this CPU fetches anew: the first one that exists on every machine, or else the
+/// first.
 fn resyncing(barriers: &[Barrier]) -> Option<usize> {
     let all = barriers.iter().enumerate();
     let resyncing = all.filter(|(_, barrier)| barrier.resyncs.is_some());

@@ -80,7 +80,7 @@ fn least(form: &Form) -> Least {
 
 /// Returns whether an instruction acts only on this CPU or its core, on every machine.
 fn is_local(invalidate: &Invalidate) -> bool {
-    let mut cases = invalidate.holders.cases.iter();
+    let mut cases = invalidate.agents.cases.iter();
     cases.all(|(at, _)| Agents::CORE.covers(at.value))
 }
 
@@ -123,7 +123,7 @@ fn line(model: &Model, invalidate: &Invalidate, form: &Form) -> String {
 
 /// Describes on which CPUs and devices an instruction acts.
 pub(crate) fn reach(model: &Model, invalidate: &Invalidate) -> String {
-    describe::cases(model, &invalidate.holders, |at| describe::holders(at.value))
+    describe::cases(model, &invalidate.agents, |at| describe::agents(at.value))
 }
 
 /// Describes when an instruction is complete.
@@ -175,7 +175,7 @@ fn barriers(it: &Analysis, role: impl Fn(&Barrier) -> Option<String>) -> Vec<Str
 
 fn published(it: &Analysis) -> Vec<String> {
     let mut lines = barriers(it, |barrier| {
-        Some(describe::holders(barrier.publishes?.value))
+        Some(describe::agents(barrier.publishes?.value))
     });
     if let Some(assumed) = &it.model.assumed {
         lines.push(format!("assumed: {}", describe::plain(&assumed.value)));
@@ -189,7 +189,7 @@ fn published(it: &Analysis) -> Vec<String> {
 
 fn completed(it: &Analysis) -> Vec<String> {
     let mut lines = barriers(it, |barrier| {
-        let at = describe::holders(barrier.completes?.value);
+        let at = describe::agents(barrier.completes?.value);
         let same = if barrier.same_cpu {
             ", only invalidations of the same CPU"
         } else {

@@ -31,7 +31,7 @@ pub struct Weakens {
     /// The fact that is lost.
     pub lost: At<Lost>,
     /// The caches in which the fact is lost; without any, all.
-    pub stores: Option<CacheSet>,
+    pub caches: Option<CacheSet>,
     /// The index of the set of CPUs on which the fact is lost; without it, all.
     pub on: Option<usize>,
     pub when: Cond,
@@ -157,7 +157,7 @@ impl Model {
     #[must_use]
     pub fn attach_waits(&self) -> bool {
         let local = self.invalidates.iter().any(|it| {
-            let mut cases = it.holders.cases.iter();
+            let mut cases = it.agents.cases.iter();
             let narrow = cases.any(|(at, _)| !at.value.covers(Agents::CPUS));
             it.writes_entry.is_some() && narrow
         });

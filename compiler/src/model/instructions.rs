@@ -217,7 +217,7 @@ pub struct Invalidate {
     pub call: Option<At<String>>,
     /// The lines for the assembler, where it does not know the instruction.
     pub encoded: Option<At<Vec<String>>>,
-    pub holders: Cases<At<Agents>>,
+    pub agents: Cases<At<Agents>>,
     /// The barrier after which it is finished; `None` for at once.
     pub after: Option<Cases<At<usize>>>,
     /// What the kernel must ensure while the instruction is issued.
@@ -257,9 +257,7 @@ impl Invalidate {
     /// Returns the agents on which entries are invalidated in a configuration.
     #[must_use]
     pub fn reach(&self, machine: impl Machine) -> Agents {
-        self.holders
-            .get(machine)
-            .map_or(Agents::NONE, |at| at.value)
+        self.agents.get(machine).map_or(Agents::NONE, |at| at.value)
     }
 
     /// Returns the barrier after which it is finished in a configuration.
@@ -330,7 +328,7 @@ pub struct Drops {
     /// Bindings of tags to top tables.
     pub root: bool,
     /// The caches; without any, all that hold the kind.
-    pub stores: Option<CacheSet>,
+    pub caches: Option<CacheSet>,
     pub which: At<AddressSelector>,
     /// The tags: `this` or `loaded`, `other`, `global`.
     pub whose: At<crate::ast::TagSelector>,

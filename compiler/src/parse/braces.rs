@@ -1,7 +1,7 @@
 //! Braces that do not match.
 //!
-//! In: a text whose braces may not match. Out: the place and kind of the most probable mistake, found by indentation and by
-//! the words that begin statements; or the braces that are left open where neither helps. Offsets count bytes.
+//! In: a text whose braces may not match. Out: the place and kind of the most probable mistake, found by indentation
+//! and by the words that begin statements; or the braces that are left open where neither helps. Offsets count bytes.
 //!
 //! Both are used only when braces do not match: a correct text may have any layout.
 

@@ -1,7 +1,8 @@
 //! Comments in the syntax of other languages.
 //!
-//! In: a text. Out: the text with blanks in place of such comments, and a finding for each. Holds: the content of such a
-//! comment causes no other finding; a mark that is possible in a definition begins a comment only where it is not possible.
+//! In: a text. Out: the text with blanks in place of such comments, and a finding for each. Holds: the content of such
+//! a comment causes no other finding; a mark that is possible in a definition begins a comment only where it is not
+//! possible.
 
 use super::lex::{self, Kind};
 use crate::codes::Code;

@@ -80,8 +80,8 @@ fn word(rest: &str) -> usize {
     rest.find(|c| !is_word(c)).unwrap_or(rest.len())
 }
 
-/// Returns the length of the `{variable}` at the start of `rest`, or 0. A block of one word looks the same, unless it has
-/// blanks within its braces.
+/// Returns the length of the `{variable}` at the start of `rest`, or 0. A block of one word looks the same, unless it
+/// has blanks within its braces.
 fn variable(rest: &str) -> usize {
     let Some(inside) = rest.strip_prefix('{') else {
         return 0;

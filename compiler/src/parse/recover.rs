@@ -108,6 +108,7 @@ pub(super) fn is_item_only(word: &str) -> bool {
         "domain",
         "atomics",
         "cpu_set",
+        "tables",
         "unconfirmed",
     ];
     let is_within = ["arch", "levels", "form"];
@@ -179,7 +180,8 @@ impl Recovery<'_> {
         }
     }
 
-    /// Returns the number of statements of a block, if none of them begins like one of its own: probably another block was meant.
+    /// Returns the number of statements of a block, if none of them begins like one of its own: probably another block
+    /// was meant.
     fn statements_of_another(&self, block: &Node, base: usize) -> usize {
         let rule = block.as_rule();
         let statements = block.clone().into_inner();
@@ -303,8 +305,8 @@ impl Recovery<'_> {
         Finding { diagnostic, mend }
     }
 
-    /// Returns the finding that the first word is a misspelt keyword, where it was taken for a name and the statement fits with
-    /// the keyword.
+    /// Returns the finding that the first word is a misspelt keyword, where it was taken for a name and the statement
+    /// fits with the keyword.
     fn misspelt_beginning(&self, context: &Context, start: usize, at: usize) -> Option<Finding> {
         let (first, range) = self.found(start);
         if self.found(range.end).1.start != at {
@@ -325,7 +327,8 @@ impl Recovery<'_> {
         })
     }
 
-    /// Returns the finding that a mark is missing before `at`, where the statement that begins at `start` does not continue.
+    /// Returns the finding that a mark is missing before `at`, where the statement that begins at `start` does not
+    /// continue.
     fn missing_mark(
         &self,
         context: &Context,

@@ -1,9 +1,8 @@
 //! From the model to the plan IR.
 //!
-//! In: a [`Model`] that `check` has passed. Out: a [`Plans`], one [`Plan`] for each shape of
-//! request, and a diagnostic for every required flush that nothing covers in some configuration. Holds
-//! afterwards: each path of each tree covers what it has to invalidate, in the least way that the selection
-//! rule knows. `prove` checks that again with code of its own.
+//! In: a [`Model`] that `check` has passed. Out: a [`Plans`], one [`Plan`] for each shape of request, and a
+//! diagnostic for every required flush that nothing covers in some configuration. Holds: each path of each tree
+//! covers what it has to invalidate, and is the least by the selection rule of the language reference.
 
 mod builder;
 pub mod candidates;
@@ -43,9 +42,10 @@ use tlbc_runtime::pte::RequiredFlush;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{self, Config, Instr, Kind, Model, Source};
+use crate::model::{self, Config, Kind, Model, Source};
 use builder::PlanBuilder;
 use choose::{Chooser, Demand};
+use context::PlanContext;
 use flags::{KnownFlags, Needs};
 use ir::{Node, Plan, Shape};
 use symbolic::{SymbolicMachine, outcomes};
@@ -57,18 +57,18 @@ pub(crate) use writers::unserved;
 pub struct Plans(BTreeMap<Shape, Plan>);
 
 impl Plans {
-    /// The plan of a shape; none where no request ever gets there.
+    /// Returns the plan of a shape; none if no request has that shape.
     #[must_use]
     pub fn get(&self, shape: Shape) -> Option<&Plan> {
         self.0.get(&shape)
     }
 
-    /// All plans.
+    /// Returns all plans.
     pub fn iter(&self) -> impl Iterator<Item = &Plan> {
         self.0.values()
     }
 
-    /// Whether some flush holds only where this is so.
+    /// Returns whether some flush needs this of its caller.
     #[must_use]
     pub fn needs(&self, need: model::Need) -> bool {
         let mut found = false;
@@ -80,8 +80,7 @@ impl Plans {
         found
     }
 
-    /// How others are reached over all configurations: by nobody's interrupt, or only by interrupts, or by
-    /// either.
+    /// Returns how other CPUs are reached over all configurations: by broadcasts, by IPIs, or by either.
     #[must_use]
     pub fn shootdown(&self, model: &Model) -> Shootdown {
         let ipi_targets =
@@ -104,7 +103,7 @@ impl Plans {
     }
 }
 
-/// A need that nothing covers, with the first machine on which that is so.
+/// A demand that nothing covers, with the first machine on which that is so.
 pub(crate) struct Gap {
     space: Space,
     reach: Reach,
@@ -143,7 +142,6 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
         let plan = Plan {
             shape,
             required: required(model, needs, shape),
-            cites: cites(model, &body),
             body,
         };
         plans.insert(shape, plan);
@@ -158,7 +156,7 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
     (Plans(plans), diagnostics)
 }
 
-/// Every shape, those that others call first.
+/// Returns every shape; a shape that others call comes before them.
 fn shapes() -> impl Iterator<Item = Shape> {
     let spaces = [Space::User, Space::Kernel];
     let of = move |shape: fn(Space, Reach) -> Shape| {
@@ -190,7 +188,7 @@ fn shapes() -> impl Iterator<Item = Shape> {
         ])
 }
 
-/// Whether an operand takes something from a source.
+/// Returns whether an operand has a field from a source.
 pub fn takes(model: &Model, operand: usize, source: Source) -> bool {
     model.operands[operand]
         .fields
@@ -198,8 +196,29 @@ pub fn takes(model: &Model, operand: usize, source: Source) -> bool {
         .any(|field| field.value.source() == Some(source))
 }
 
-/// Returns what a shape has to invalidate, and where, if tables were unlinked.
+/// Returns what a shape has to invalidate if tables were unlinked, as the union over all machines.
 fn required(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Agents)> {
+    let of_machines = outcomes(needs, |machine| required_on(model, machine, shape));
+    let mut all: Vec<(Clause, Agents)> = Vec::new();
+    for (clause, agents) in of_machines.into_iter().flat_map(|(_, required)| required) {
+        let same = |(other, _): &&mut (Clause, Agents)| other.kinds == clause.kinds;
+        match all.iter_mut().find(same) {
+            Some((other, of)) => {
+                other.tags = other.tags.union(clause.tags);
+                *of = of.union(agents);
+            }
+            None => all.push((clause, agents)),
+        }
+    }
+    all
+}
+
+/// Returns what a shape has to invalidate on one machine.
+fn required_on(
+    model: &Model,
+    machine: &SymbolicMachine<'_>,
+    shape: Shape,
+) -> Vec<(Clause, Agents)> {
     let (space, reach, addresses) = match shape {
         Shape::Page(space, reach) | Shape::Ranges(space, reach) | Shape::Pass(space, reach, _) => {
             (space, reach, AddressSelector::Containing)
@@ -210,14 +229,7 @@ fn required(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Agents)>
         Shape::CpuOnline => (Space::Kernel, Reach::Here, AddressSelector::Everything),
         _ => return Vec::new(),
     };
-    let features = model.features.iter().enumerate();
-    let free = features.filter(|(_, feature)| feature.needs.terms.is_empty());
-    let config = Config {
-        features: free.fold(0, |bits, (i, _)| bits | 1 << i),
-        ..Config::default()
-    };
-    let machine = SymbolicMachine::decided(needs, config);
-    let context = context::PlanContext::new(model, &machine, space, reach);
+    let context = PlanContext::new(model, machine, space, reach);
     let others = match reach {
         Reach::Here => Agents::NONE,
         Reach::Wide => Agents::ACTIVE.union(Agents::LAZY),
@@ -227,7 +239,10 @@ fn required(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Agents)>
     let clause = |kind, kinds| Clause {
         kinds,
         addresses,
-        tags: context.classes(kind),
+        tags: match shape {
+            Shape::CpuOnline => context.every_class(),
+            _ => context.classes(kind),
+        },
     };
     let entries = RequiredFlush {
         leaf: Levels::ALL,
@@ -258,31 +273,4 @@ fn required(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Agents)>
         out.push((clause(Kind::Root, root), required::WALKERS.and(there)));
     }
     out
-}
-
-/// The places of the primitives that a node names.
-fn cites(model: &Model, body: &Node) -> Vec<crate::source::Span> {
-    let mut spans = Vec::new();
-    body.walk(&mut |node| {
-        spans.extend(match node {
-            Node::Issue(issue) => Some(model.invalidates[issue.invalidate].span),
-            Node::Workaround {
-                erratum, number, ..
-            } => match workarounds::issued(model, *erratum, *number).instr {
-                Instr::Invalidate(invalidate) => Some(model.invalidates[invalidate].span),
-                Instr::Barrier(_) => None,
-            },
-            Node::Complete { barrier, .. } | Node::Resync { barrier } => {
-                Some(model.barriers[*barrier].span)
-            }
-            Node::Publish {
-                barrier: Some(barrier),
-            } => Some(model.barriers[*barrier].span),
-            Node::Load { load, .. } => Some(model.loads[*load].span),
-            _ => None,
-        });
-    });
-    spans.sort();
-    spans.dedup();
-    spans
 }

@@ -109,7 +109,7 @@ impl<'a> Run<'a> {
                 self.event(Shape::Switch, |env| env.pending = *pending);
             }
             Event::ReturnToUser(pending) => {
-                self.event(Shape::ReturnToUser, |env| env.view_pending = *pending)
+                self.event(Shape::ReturnToUser, |env| env.view_pending = *pending);
             }
             Event::EnterFromUser => self.event(Shape::EnterFromUser, |_| {}),
             Event::CpuOnline => self.event(Shape::CpuOnline, |_| {}),

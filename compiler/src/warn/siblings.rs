@@ -118,7 +118,7 @@ pub(super) fn of_loops(arch: &Arch, model: &Model, found: &mut Vec<Diagnostic>) 
 /// Returns whether they act on the same CPUs, and write the same to a table entry.
 fn act_alike(model: &Model, a: &Invalidate, b: &Invalidate) -> bool {
     let reach =
-        |it: &Invalidate| describe::cases(model, &it.holders, |at| describe::holders(at.value));
+        |it: &Invalidate| describe::cases(model, &it.agents, |at| describe::agents(at.value));
     let writes = |it: &Invalidate| it.writes_entry.map(|writes| writes.to);
     reach(a) == reach(b) && writes(a) == writes(b)
 }

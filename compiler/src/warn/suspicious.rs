@@ -7,8 +7,8 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Ceiling, Geometry, Level, Model};
 
-/// Checks W0301: tables above the lowest, which is often of another size, have equally many entries. The size of the top
-/// table follows from the addresses.
+/// Checks W0301: tables above the lowest, which is often of another size, have equally many entries. The size of the
+/// top table follows from the addresses.
 pub(super) fn tables(model: &Model, found: &mut Vec<Diagnostic>) {
     for (index, geometry) in model.geometries.iter().enumerate() {
         found.extend(unlike(model, index, geometry));

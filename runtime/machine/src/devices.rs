@@ -1,30 +1,31 @@
-//! Devices that walk the tables of spaces and keep translations of their own.
+//! Devices that walk the tables of spaces and have TLBs of their own.
 
 use crate::history::Event;
 use crate::machine::{MOST_DEVICES, Machine};
 use crate::memory::TableId;
-use crate::op::Told;
+use crate::op::DeviceFlush;
 use crate::state::State;
 
 impl Machine {
-    /// Adds a device that walks nothing yet. Returns its number. To be called before pages or tables get another owner.
+    /// Adds a device that walks no table yet, and returns its number. It must be called before pages or tables change
+    /// owner.
     ///
     /// # Panics
-    /// When the machine has as many devices as it can have.
-    pub fn add_device(&self, told: Told) -> usize {
+    /// If the machine already has its maximum of devices.
+    pub fn add_device(&self, by: DeviceFlush) -> usize {
         let device = self.devices.get();
         assert!(device < MOST_DEVICES, "too many devices");
         self.devices.set(device + 1);
         let walker = self.walker(device);
-        self.state.borrow_mut().walkers[walker].device = Some(told);
+        self.state.borrow_mut().walkers[walker].device = Some(by);
         device
     }
 
-    /// A device begins to walk a root, and to use what it finds. A tag is that of the space, where broadcasts reach the
-    /// device.
+    /// Makes a device walk a root, and use the pages that it finds. If broadcasts reach the device, `tag` is the tag of
+    /// the space.
     ///
     /// # Panics
-    /// When there is no such device.
+    /// If there is no such device.
     pub fn attach_device(&self, device: usize, root: TableId, tag: u64) {
         assert!(device < self.devices.get(), "no such device");
         self.note(Event::Walks { device, root, tag });
@@ -38,7 +39,7 @@ impl Machine {
         });
     }
 
-    /// A device walks no more, and uses what it has until it is made to drop that.
+    /// Makes a device stop walking. It still uses the entries that it has cached, until they are invalidated.
     pub fn detach_device(&self, device: usize) {
         self.note(Event::Rests { device });
         self.step(&[self.walker(device)], |state, device| {
@@ -46,21 +47,24 @@ impl Machine {
         });
     }
 
-    /// Their drivers make devices drop all that they have.
-    pub fn drop_devices(&self) {
-        self.step(&self.devices_told(Told::ByDriver), State::drop_device);
+    /// Invalidates everything in the devices whose drivers do that.
+    pub fn invalidate_devices(&self) {
+        self.step(
+            &self.devices_flushed(DeviceFlush::ByDriver),
+            State::invalidate_device,
+        );
     }
 
-    /// Whether there are devices that are told in a way.
+    /// Returns whether there are devices that are flushed in this way.
     #[must_use]
-    pub fn has_devices(&self, told: Told) -> bool {
-        !self.devices_told(told).is_empty()
+    pub fn has_devices(&self, by: DeviceFlush) -> bool {
+        !self.devices_flushed(by).is_empty()
     }
 
-    /// The pages that devices may be using which are told in a way.
+    /// Returns the pages that devices which are flushed in this way may be using.
     #[must_use]
-    pub fn devices_use(&self, told: Told) -> Vec<usize> {
-        let devices = self.devices_told(told);
+    pub fn devices_use(&self, by: DeviceFlush) -> Vec<usize> {
+        let devices = self.devices_flushed(by);
         let state = self.state.borrow();
         let leaves = devices
             .into_iter()
@@ -68,12 +72,12 @@ impl Machine {
         leaves.map(|leaf| leaf.frame).collect()
     }
 
-    /// The walkers that are devices and are told in a way.
-    pub(crate) fn devices_told(&self, told: Told) -> Vec<usize> {
+    /// Returns the walkers that are devices flushed in this way.
+    pub(crate) fn devices_flushed(&self, by: DeviceFlush) -> Vec<usize> {
         let state = self.state.borrow();
         (0..self.devices.get())
             .map(|device| self.walker(device))
-            .filter(|walker| state.walkers[*walker].device == Some(told))
+            .filter(|walker| state.walkers[*walker].device == Some(by))
             .collect()
     }
 

@@ -1,4 +1,4 @@
-//! What was done up to the first complaint.
+//! The history of a machine up to its first complaint.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::machine::Machine;
 use crate::memory::{Entry, TableId};
 use crate::op::Op;
 
-/// Something that was done.
+/// A step of the history.
 #[derive(Debug, Clone)]
 pub(crate) enum Event {
     Issued {
@@ -67,7 +67,7 @@ impl Machine {
         }
     }
 
-    /// Describes what is wrong, if anything is, and what was done before.
+    /// Describes the first complaint, if there is one, and the steps before it.
     #[must_use]
     pub fn report(&self) -> Option<String> {
         let state = self.state.borrow();

@@ -1,39 +1,42 @@
-//! An adversarial machine, in a first, small form: what the runtime's protocols are checked against.
+//! An adversarial machine: a small model against which the runtime's protocols are checked.
 //!
 //! # What it models
 //!
-//! * Tables of two levels in memory ([`Memory`]): a top table is a root, its entries point at tables, whose entries map pages
-//!   with a right to write and with attributes that are compared and nothing else. The last entry of a root translates the
+//! * Tables of two levels in memory ([`Memory`]). A top table is a root. Its entries point at tables, whose entries map
+//!   pages with a write permission and with attributes that are only compared. The last entry of a root translates the
 //!   kernel's addresses ([`KERNEL`]).
-//! * For each CPU the loaded root with its tag, whether user code and the kernel's code run, and a TLB: leaf entries and walk
-//!   entries under their tags, each a *set* of possible values. Entries of the kernel stand under whatever tag is loaded.
-//! * CPUs that stop, and start again on boot tables with the entries that they had ([`Machine::boot`]).
-//! * Devices that walk a root and keep a TLB of their own. They are told of a flush by their driver, by instructions, or by
-//!   the broadcasts that name the tag of the space ([`Told`]).
-//! * Instructions ([`Op`]): drops of a page, a tag, the loaded tag or everything, with walk entries or without, here or
-//!   everywhere; their completion; root loads that keep, drop a tag, or drop all; publishing; changes of an entry that drop it
-//!   at once.
+//! * For each CPU the loaded root and its tag, whether user code and kernel code run, and a TLB. The TLB holds leaf
+//!   entries and walk entries under their tags, each as a *set* of possible values. The kernel's entries are cached
+//!   under whichever tag is loaded.
+//! * CPUs that stop, and that start again on boot tables with the entries that they had cached ([`Machine::boot`]).
+//! * Devices that walk a root and have a TLB of their own. They are flushed by their driver, by instructions, or by the
+//!   broadcasts that name the tag of the space ([`DeviceFlush`]).
+//! * Instructions ([`Op`]): invalidation of a page, a tag, the loaded tag or everything, with or without walk entries,
+//!   locally or everywhere; completion of invalidations; root loads that keep all entries, invalidate a tag, or
+//!   invalidate all; publishing; and changes of an entry that invalidate it at once.
 //!
-//! It is hostile: nothing is evicted, and with every step of a CPU all is filled that could be. A CPU that has a root
-//! loaded, used or not, fills from every value that its walker may see, and goes on from a cached walk entry into a
-//! table that was unlinked. So what is flushed before a root is replaced is filled again from the old one. A broadcast acts at
-//! any time up to its completion. Stale entries only ever hurt, so there is no need to choose when something is filled.
+//! The machine is adversarial: it evicts nothing, and each step of a CPU fills everything that the CPU could fill. A
+//! CPU that has a root loaded, active or lazy, fills from every value that its walker may see, and continues from a
+//! cached walk entry into a table that was unlinked. Entries that are flushed before a root is replaced are therefore
+//! filled again from the old root. A broadcast takes effect at any time up to its completion. Stale entries can only
+//! cause complaints, so the model does not choose when an entry is filled.
 //!
-//! What a walker sees of a store is one of two things ([`Stores`]): what a load of its CPU would see, which is the model
-//! checker's question; or the old value beside the new until the store is published.
+//! There are two models of what a walker sees of a store ([`Stores`]): what a load by its CPU would see, which the
+//! model checker explores; or both the old and the new value until the store is published.
 //!
-//! **Safety is about owners.** A stale entry is harmless as long as its page keeps its owner. A [`Complaint`] is recorded
-//! when user code, a device or the kernel could use an entry although its page has another owner, its right or its attributes
-//! have changed; when a device or the kernel, which cannot repeat an access after a fault, could meet an entry that allows
-//! less than the table; and when a walker could read memory that is no longer a table. [`Machine::report`] says what was done
-//! before.
+//! **Safety is about owners.** A stale entry does no harm while its page keeps its owner. The machine records a
+//! [`Complaint`] in three cases: user code, a device or the kernel could use an entry although its page has another
+//! owner, or its rights or attributes have changed; a device or the kernel, which cannot repeat an access after a
+//! fault, could use an entry that allows less than the table does; a walker could read memory that is no longer a
+//! table. [`Machine::report`] returns the complaint with the steps before it.
 //!
 //! # What it does not model
 //!
-//! Levels beyond two, large pages, contiguous entries, global entries, negative entries, accessed and dirty marks, attributes
-//! of tables, siblings that share a TLB, accesses that were translated before an invalidation and are performed after it, fills
-//! under way during an invalidation of the same CPU, two translations of one address at once, and errata. A CPU that is offline
-//! goes on walking until it is [stopped](Machine::stop). [`Op::Publish`] publishes the stores of all CPUs.
+//! More than two levels, large pages, contiguous entries, global entries, negative entries, accessed and dirty bits,
+//! attributes of tables, sibling threads that share a TLB, accesses that were translated before an invalidation and are
+//! performed after it, fills in progress during an invalidation by the same CPU, two translations of one address at
+//! once, and errata. A CPU that is offline keeps walking until it is [stopped](Machine::stop). [`Op::Publish`]
+//! publishes the stores of all CPUs.
 
 #![forbid(unsafe_code)]
 
@@ -48,5 +51,5 @@ pub mod toys;
 
 pub use machine::{Machine, Shared};
 pub use memory::{ENTRIES, Entry, KERNEL, KERNEL_PAGE, Memory, Stores, TableId};
-pub use op::{Dropped, Kept, Op, Told, Where};
+pub use op::{DeviceFlush, Kept, Op, Target, Where};
 pub use state::Complaint;

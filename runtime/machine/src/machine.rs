@@ -1,4 +1,4 @@
-//! The machine: what its CPUs do, step by step, and what others rely on.
+//! The machine: the steps of its CPUs, and what owners of pages rely on.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -7,31 +7,31 @@ use tlbc_runtime::sync::Word;
 
 use crate::history::Event;
 use crate::memory::{ENTRIES, Entry, Memory, Seen, Stores, TableId, at};
-use crate::op::{Op, Told, Where};
+use crate::op::{DeviceFlush, Op, Where};
 use crate::state::{Complaint, Frame, Owner, State, Walker};
 
-/// A machine.
+/// A machine with CPUs, devices, tables and pages.
 #[derive(Debug)]
 pub struct Machine {
     pub(crate) memory: Memory,
-    /// One is stored to with each step of a walker, so that a model checker knows that steps depend on each other. They
-    /// are never read, so that no step is ordered by them for anybody. Where walkers see what is in memory without any load
-    /// all steps depend on each other, and there is one for all.
+    /// Words that are stored to with each step of a walker, so that a model checker knows which steps depend on each
+    /// other. They are never read, so they order nothing. Where walkers see memory without loads by their CPU, all
+    /// steps depend on each other, and there is one word for all.
     steps: Vec<Word>,
     pub(crate) cpus: usize,
-    /// How many devices there are: the others take no steps.
+    /// The number of devices. The other device walkers take no steps.
     pub(crate) devices: Cell<usize>,
     pub(crate) state: RefCell<State>,
 }
 
-/// The most devices that a machine has.
+/// The maximum number of devices.
 pub(crate) const MOST_DEVICES: usize = 2;
 
 /// A machine that the CPUs of one host thread share.
 pub type Shared = Rc<Machine>;
 
 impl Machine {
-    /// A machine of so many CPUs, tables and pages. Every CPU has table 0 loaded, which stays empty; nobody owns a page.
+    /// Creates a machine. Every CPU has table 0 loaded, which stays empty, and no page has an owner.
     #[must_use]
     pub fn new(stores: Stores, cpus: usize, tables: usize, frames: usize) -> Shared {
         let frame = Frame {
@@ -69,16 +69,16 @@ impl Machine {
         })
     }
 
-    /// What is wrong, if anything was at any time.
+    /// Returns the first complaint, if there is one.
     #[must_use]
     pub fn complaint(&self) -> Option<Complaint> {
         self.state.borrow().complaint
     }
 
-    /// A step of each of these walkers.
+    /// Runs a step of each of these walkers.
     pub(crate) fn step(&self, walkers: &[usize], mut step: impl FnMut(&mut State, usize)) {
         for (nth, walker) in walkers.iter().enumerate() {
-            // Only these are the model checker's; the step itself is one.
+            // Only these stores are visible to the model checker. The step itself is one.
             match self.steps.get(*walker) {
                 Some(word) if self.steps.len() > 1 => word.put(0),
                 _ if nth == 0 => self.steps[0].put(0),
@@ -97,29 +97,29 @@ impl Machine {
         (0..self.cpus + self.devices.get()).collect()
     }
 
-    /// A plain store into a table.
+    /// Stores into a table.
     pub fn store(&self, table: TableId, index: usize, bits: u64) {
         self.note(Event::Stored(table, index, Entry::of(bits)));
         self.memory.store(table, index, bits);
         if self.memory.stores == Stores::AsLoaded {
             self.state.borrow_mut().entries[at(table, index)] = vec![bits];
-            return; // found by the loads of others, who take their own steps
+            return; // other CPUs find it by their own loads
         }
         self.step(&[0], |state, _| {
             state.entries[at(table, index)].insert(0, bits);
         });
     }
 
-    /// What software loads from a table, where stores are seen [as loaded](Stores::AsLoaded).
+    /// Returns what software loads from a table, if stores are seen [as loaded](Stores::AsLoaded).
     #[must_use]
     pub fn load(&self, table: TableId, index: usize) -> Entry {
         Entry::of(self.memory.load(table, index))
     }
 
-    /// A CPU issues an instruction; in what its walker sees, with whatever it filled before and after.
+    /// Issues an instruction on a CPU. Its walker fills entries before and after the instruction.
     ///
-    /// Where stores are seen [as loaded](Stores::AsLoaded) this is called on the thread that is the CPU, or that
-    /// has stopped it.
+    /// Where stores are seen [as loaded](Stores::AsLoaded) this must be called on the thread that is the CPU, or that
+    /// has stopped the CPU.
     pub fn issue(&self, cpu: usize, op: &Op) {
         if let Op::Write {
             table, index, bits, ..
@@ -133,7 +133,7 @@ impl Machine {
         };
         let loaded = self.loaded_for(cpu, load);
         self.note(Event::Issued { cpu, op: *op });
-        if !matches!(op, Op::DropDevices | Op::Complete) {
+        if !matches!(op, Op::InvalidateDevices | Op::Complete) {
             self.step(&[cpu], |state, _| {
                 state.fill(cpu, loaded.as_ref());
                 state.act_here(cpu, op);
@@ -141,21 +141,21 @@ impl Machine {
             });
         }
         let others: Vec<_> = match op {
-            Op::Drop(_, Where::Here)
+            Op::Invalidate(_, Where::Here)
             | Op::Write {
                 at: Where::Here, ..
             }
-            | Op::DropLoaded { .. }
+            | Op::InvalidateLoaded { .. }
             | Op::Publish
             | Op::Load { .. } => return,
-            Op::DropDevices => self.devices_told(Told::ByInstructions),
-            Op::Drop(..) | Op::Write { .. } | Op::Complete => self.all(),
+            Op::InvalidateDevices => self.devices_flushed(DeviceFlush::ByInstructions),
+            Op::Invalidate(..) | Op::Write { .. } | Op::Complete => self.all(),
         };
         let others: Vec<_> = others.into_iter().filter(|other| *other != cpu).collect();
         self.step(&others, |state, other| state.act_there(other, cpu, op));
     }
 
-    /// What a walker sees of what it may walk, now and when it has loaded another root.
+    /// Returns what a walker sees of the tables that it may walk, now and after it has loaded another root.
     pub(crate) fn loaded_for(&self, walker: usize, load: Option<TableId>) -> Option<Seen> {
         let tables = {
             let walker = &self.state.borrow().walkers[walker];
@@ -165,16 +165,16 @@ impl Machine {
         self.memory.loaded(tables)
     }
 
-    /// A CPU begins to run user code.
+    /// Starts user code on a CPU.
     pub fn run_user(&self, cpu: usize) {
         self.note(Event::RunsUser { cpu });
-        // Found wrong or not in either order with whatever another CPU does: no step of its own.
+        // A complaint is found in either order with the steps of another CPU, so this needs no step of its own.
         let mut state = self.state.borrow_mut();
         state.walkers[cpu].uses = true;
         state.check();
     }
 
-    /// A CPU stops running user code.
+    /// Stops user code on a CPU.
     pub fn stop_user(&self, cpu: usize) {
         let runs = self.state.borrow().walkers[cpu].uses;
         if runs {
@@ -183,39 +183,39 @@ impl Machine {
         }
     }
 
-    /// A page belongs to the space of a root.
+    /// Makes a page belong to the space of a root.
     pub fn own(&self, frame: usize, root: TableId) {
         self.own_by(frame, Owner::Space(root));
     }
 
-    /// A page belongs to the kernel.
+    /// Makes a page belong to the kernel.
     pub fn own_by_kernel(&self, frame: usize) {
         self.own_by(frame, Owner::Kernel);
     }
 
     fn own_by(&self, frame: usize, owner: Owner) {
-        let everybody: Vec<_> = (0..self.cpus + MOST_DEVICES).collect(); // devices may be added later
-        self.step(&everybody, |state, walker| {
+        let walkers: Vec<_> = (0..self.cpus + MOST_DEVICES).collect(); // devices may be added later
+        self.step(&walkers, |state, walker| {
             state.walkers[walker].frames[frame].owner = owner;
         });
     }
 
-    /// Pages get another owner.
+    /// Gives pages another owner.
     pub fn reuse(&self, frames: &[usize]) {
         self.rely(frames, |frame| frame.owner = Owner::Other);
     }
 
-    /// From here on the page's owner relies on nobody writing it.
+    /// From here on the page's owner relies on no agent writing to it.
     pub fn rely_on_read_only(&self, frame: usize) {
         self.rely(&[frame], |frame| frame.write = false);
     }
 
-    /// From here on devices and the kernel's own code write a page without being able to repeat that after a fault.
+    /// From here on devices and the kernel write to a page, and cannot repeat a write after a fault.
     pub fn rely_on_writable(&self, frame: usize) {
         self.rely(&[frame], |frame| frame.needs_write = true);
     }
 
-    /// From here on the page's owner relies on these attributes of every access.
+    /// From here on the page's owner relies on every access having these attributes.
     pub fn rely_on_attributes(&self, frame: usize, attributes: u8) {
         self.rely(&[frame], |frame| frame.attributes = Some(attributes));
     }
@@ -229,25 +229,26 @@ impl Machine {
         });
     }
 
-    /// The kernel's code begins to run on a CPU, and may use the kernel's pages whatever root is loaded.
+    /// Starts kernel code on a CPU. It may use the kernel's pages, whichever root is loaded.
     pub fn run_kernel(&self, cpu: usize) {
-        // No step of its own, as of user code.
+        // As for user code, this needs no step of its own.
         let mut state = self.state.borrow_mut();
         state.walkers[cpu].runs_kernel = true;
         state.check();
     }
 
-    /// The kernel's code on a CPU uses no page any more that others may unmap.
+    /// Stops kernel code on a CPU that uses pages which others may unmap.
     pub fn stop_kernel(&self, cpu: usize) {
         self.step(&[cpu], |state, cpu| state.walkers[cpu].runs_kernel = false);
     }
 
-    /// A CPU stops: it walks nothing, and keeps what it has cached.
+    /// Stops a CPU: it walks no table, and keeps what it has cached.
     pub fn stop(&self, cpu: usize) {
         self.step(&[cpu], |state, cpu| state.walkers[cpu].rests = true);
     }
 
-    /// A CPU starts on boot tables: a root that is loaded under a tag, with whatever the CPU had cached when it stopped.
+    /// Starts a CPU on boot tables: a root that is loaded under a tag. The CPU still has what it had cached when it
+    /// stopped.
     pub fn boot(&self, cpu: usize, root: TableId, tag: u64) {
         let loaded = self.loaded_for(cpu, Some(root));
         self.note(Event::Boots { cpu, root, tag });
@@ -258,7 +259,7 @@ impl Machine {
         });
     }
 
-    /// A table becomes something else.
+    /// Frees a table: its memory is used for something else.
     pub fn free_table(&self, table: TableId) {
         self.note(Event::Freed(table));
         self.step(&self.all(), |state, walker| {
@@ -266,13 +267,13 @@ impl Machine {
         });
     }
 
-    /// Whether an entry in memory maps a page.
+    /// Returns whether an entry in memory maps a page.
     #[must_use]
     pub fn maps(&self, frame: usize) -> bool {
         self.has_entry(|entry| matches!(entry, Entry::Page { frame: maps, .. } if maps == frame))
     }
 
-    /// Whether an entry in memory points at a table.
+    /// Returns whether an entry in memory points at a table.
     #[must_use]
     pub fn points_at(&self, table: TableId) -> bool {
         self.has_entry(|entry| entry == Entry::Table(table))
@@ -284,7 +285,8 @@ impl Machine {
         entries.any(|bits| is(Entry::of(*bits)))
     }
 
-    /// The tables, beside table 0, that a CPU may be walking: its root, and those below it that it remembers.
+    /// Returns the tables other than table 0 that a CPU may be walking: its root, and those that its walk entries point
+    /// at.
     #[must_use]
     pub fn walks(&self, cpu: usize) -> Vec<TableId> {
         let walker = &self.state.borrow().walkers[cpu];
@@ -300,20 +302,20 @@ impl Machine {
             .collect()
     }
 
-    /// Whether a CPU runs user code.
+    /// Returns whether a CPU runs user code.
     #[must_use]
     pub fn runs_user(&self, cpu: usize) -> bool {
         self.state.borrow().walkers[cpu].uses
     }
 
-    /// The root and the tag that a CPU has loaded.
+    /// Returns the root and the tag that a CPU has loaded.
     #[must_use]
     pub fn loaded(&self, cpu: usize) -> (Option<TableId>, u64) {
         let walker = &self.state.borrow().walkers[cpu];
         (walker.root, walker.tag)
     }
 
-    /// The page that a CPU reaches with what it has cached under the loaded tag.
+    /// Returns the page that a CPU reaches by the entries cached under the loaded tag.
     #[must_use]
     pub fn reaches(&self, cpu: usize, page: u64) -> Option<usize> {
         let mut frame = None;

@@ -2,33 +2,33 @@
 
 use tlbc_runtime::sync::Word;
 
-/// How many entries a table has.
+/// The number of entries in a table.
 pub const ENTRIES: usize = 2;
 
-/// A table, by its number, which is its physical address as well. The first one has no valid entry, ever.
+/// A table, by its number, which is also its physical address. Table 0 never has a valid entry.
 pub type TableId = usize;
 
-/// The index in every root of the entry that translates the kernel's addresses; those of user code are below it.
+/// The index in every root of the entry that translates the kernel's addresses. Lower indices are for user addresses.
 pub const KERNEL: usize = ENTRIES - 1;
 
 /// The first page of the kernel's addresses.
 pub const KERNEL_PAGE: u64 = (KERNEL * ENTRIES) as u64;
 
-/// What an entry says.
+/// The content of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
-    /// Nothing.
+    /// An invalid entry.
     Invalid,
-    /// A page.
+    /// A leaf entry, which maps a page.
     Page {
-        /// Its number.
+        /// The number of the page.
         frame: usize,
-        /// Whether it may be written.
+        /// Whether the page may be written.
         write: bool,
-        /// How it is accessed otherwise, its memory type for example: compared, and nothing else.
+        /// Further attributes, the memory type for example. They are only compared.
         attributes: u8,
     },
-    /// A table.
+    /// A pointer to a table.
     Table(TableId),
 }
 
@@ -39,7 +39,7 @@ const ATTRIBUTES: u32 = 4;
 const SHIFT: u32 = 12;
 
 impl Entry {
-    /// A page that may be written.
+    /// Returns an entry for a page that may be written.
     #[must_use]
     pub const fn page(frame: usize) -> Self {
         Self::Page {
@@ -49,7 +49,7 @@ impl Entry {
         }
     }
 
-    /// As it stands in memory.
+    /// Encodes the entry as it is stored in memory.
     #[must_use]
     pub const fn bits(self) -> u64 {
         match self {
@@ -66,7 +66,7 @@ impl Entry {
         }
     }
 
-    /// What stands in memory.
+    /// Decodes an entry from memory.
     #[must_use]
     pub const fn of(bits: u64) -> Self {
         let number = (bits >> SHIFT) as usize;
@@ -87,24 +87,24 @@ impl Entry {
 /// What walkers see of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stores {
-    /// What a load of the walker's CPU would see.
+    /// What a load by the walker's CPU would see.
     AsLoaded,
-    /// The old value and the new, until it is published; then the new one.
+    /// Both the old and the new value until the store is published, then the new value.
     Published,
 }
 
-/// The memory that tables stand in.
+/// The memory that holds the tables.
 #[derive(Debug)]
 pub struct Memory {
     pub(crate) stores: Stores,
-    /// As loads see it.
+    /// The values that loads see.
     words: Vec<Word>,
 }
 
-/// The values that a walker may see, entry by entry.
+/// The values that a walker may see, for each entry.
 pub(crate) type Seen = Vec<Vec<u64>>;
 
-/// Where an entry stands among all.
+/// Returns the index of an entry among all entries.
 pub(crate) const fn at(table: TableId, index: usize) -> usize {
     table * ENTRIES + index
 }
@@ -127,8 +127,8 @@ impl Memory {
         self.words[at(table, index)].get()
     }
 
-    /// What the CPU that asks sees of these tables and of those that they point at; nothing where that is not the
-    /// question.
+    /// Returns what the calling CPU sees of these tables and of those that they point at, or `None` if walkers do not
+    /// see stores as loads do.
     pub(crate) fn loaded(&self, mut tables: Vec<TableId>) -> Option<Seen> {
         if self.stores != Stores::AsLoaded {
             return None;

@@ -2,19 +2,19 @@
 
 use crate::memory::TableId;
 
-/// Which entries a drop is about.
+/// The entries that an invalidation applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dropped {
-    /// The tag they stand under; `None` for every tag.
+pub struct Target {
+    /// The tag of the entries; `None` for every tag.
     pub tag: Option<u64>,
-    /// The page, by its number; `None` for every page.
+    /// The number of the page; `None` for every page.
     pub page: Option<u64>,
-    /// Whether walk entries go as well as leaf entries.
+    /// Whether walk entries are invalidated as well as leaf entries.
     pub walks: bool,
 }
 
-impl Dropped {
-    /// Everything.
+impl Target {
+    /// Every entry.
     pub const ALL: Self = Self {
         tag: None,
         page: None,
@@ -22,77 +22,77 @@ impl Dropped {
     };
 }
 
-/// Whose entries a drop is about.
+/// The CPUs and devices that an invalidation applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Where {
-    /// This CPU's, at once.
+    /// This CPU, at once.
     Here,
-    /// This CPU's at once; those of the others and of the device by the time of this CPU's [`Op::Complete`].
+    /// This CPU at once; the other CPUs and the devices at the latest when this CPU's [`Op::Complete`] is done.
     Everywhere,
-    /// Everybody's, at once.
+    /// All CPUs and devices, at once.
     EverywhereAtOnce,
 }
 
-/// How a device is made to drop what it has cached.
+/// How the entries that a device has cached are invalidated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
-    /// Its driver makes it drop all.
+pub enum DeviceFlush {
+    /// The device's driver invalidates all of them.
     ByDriver,
-    /// Instructions make it drop all: [`Op::DropDevices`].
+    /// An instruction invalidates all of them: [`Op::InvalidateDevices`].
     ByInstructions,
-    /// Broadcasts reach it as they reach CPUs: its entries stand under the tag of the space.
+    /// Broadcasts reach the device as they reach CPUs. The device's entries are cached under the tag of the space.
     ByBroadcasts,
 }
 
-/// What of its TLB a CPU keeps that loads a root.
+/// The entries that a CPU keeps when it loads a root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// Everything.
+    /// All entries.
     All,
-    /// Everything but what stands under the new tag.
+    /// All entries except those under the new tag.
     OtherTags,
-    /// Nothing.
+    /// No entries.
     Nothing,
 }
 
 /// An instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// Stores before it are seen by walkers after it.
+    /// Makes earlier stores visible to later walks.
     Publish,
-    /// Drops entries.
-    Drop(Dropped, Where),
-    /// Drops entries of this CPU under the tag that it has loaded.
-    DropLoaded {
-        /// The page, by its number; `None` for every page.
+    /// Invalidates entries.
+    Invalidate(Target, Where),
+    /// Invalidates entries of this CPU under the loaded tag.
+    InvalidateLoaded {
+        /// The number of the page; `None` for every page.
         page: Option<u64>,
-        /// Whether walk entries go as well as leaf entries.
+        /// Whether walk entries are invalidated as well as leaf entries.
         walks: bool,
     },
-    /// Waits until the drops of this CPU have acted everywhere.
+    /// Waits until the invalidations of this CPU have taken effect everywhere.
     Complete,
-    /// Makes those devices drop all that they have which [instructions](Told::ByInstructions) reach.
-    DropDevices,
+    /// Invalidates everything in the devices that [instructions](DeviceFlush::ByInstructions) reach.
+    InvalidateDevices,
     /// Loads a root and a tag.
     Load {
         /// The root.
         root: TableId,
         /// The tag.
         tag: u64,
-        /// What stays.
+        /// The entries that stay.
         kept: Kept,
     },
-    /// Changes an entry, published, and drops what it was about.
+    /// Changes and publishes an entry, and invalidates what was cached of it.
     Write {
-        /// The table that it stands in.
+        /// The table that contains the entry.
         table: TableId,
-        /// Its index there.
+        /// The index of the entry in the table.
         index: usize,
-        /// What it says from here on.
+        /// The new content.
         bits: u64,
-        /// What is dropped.
-        dropped: Dropped,
-        /// Where.
+        /// The entries that are invalidated.
+        target: Target,
+        /// The CPUs and devices that this applies to.
         at: Where,
     },
 }

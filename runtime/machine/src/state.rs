@@ -1,74 +1,74 @@
-//! The state of the machine: who translates what, who owns what, and what is wrong.
+//! The state of the machine: what each walker has cached, the owner of each page, and the first complaint.
 
 use crate::history::Event;
 use crate::memory::{KERNEL_PAGE, Seen, TableId, at};
-use crate::op::{Dropped, Kept, Op, Told, Where};
+use crate::op::{DeviceFlush, Kept, Op, Target, Where};
 use crate::tlb::{Leaf, Tlb};
 
-/// What is wrong.
+/// A violation of safety.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Complaint {
     /// User code, a device or the kernel could use an entry whose page does not belong to the space, or to the kernel.
     ForeignPage,
-    /// It could write through an entry although the right is gone.
+    /// User code, a device or the kernel could write through an entry although the right was removed.
     OldRight,
-    /// It could use a page with attributes that the page no longer has.
+    /// User code, a device or the kernel could use a page with attributes that the page no longer has.
     OldAttributes,
-    /// A device, or the kernel's own code, could meet an entry that allows less than the table although it relies on more:
-    /// neither can repeat the access after a fault.
+    /// A device or the kernel could use an entry that allows less than the table does, although it relies on the new
+    /// right: neither can repeat the access after a fault.
     StricterEntry,
     /// A walker could read memory that is no longer a table.
     FreedTable,
 }
 
-/// To whom a page belongs.
+/// The owner of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// Not to a space of which anybody has entries.
+    /// An owner other than the kernel and the spaces that agents have entries of.
     Other,
-    /// To the space of a root.
+    /// The space of a root.
     Space(TableId),
     /// To the kernel.
     Kernel,
 }
 
-/// A page, and what is relied on.
+/// A page, and what its owner and its users rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub owner: Owner,
     /// Whether it may be written.
     pub write: bool,
-    /// Whether devices and the kernel's code write it and cannot repeat that after a fault.
+    /// Whether devices and the kernel write to it and cannot repeat that after a fault.
     pub needs_write: bool,
-    /// The attributes that every access has.
+    /// The attributes that every access must have.
     pub attributes: Option<u8>,
 }
 
-/// Who translates: a CPU, or a device.
+/// A CPU or a device.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Walker {
-    /// How it is made to drop entries, if it is a device.
-    pub device: Option<Told>,
+    /// How it is flushed, if it is a device.
+    pub device: Option<DeviceFlush>,
     pub root: Option<TableId>,
     pub tag: u64,
-    /// Whether user code runs, or the device works: entries of user addresses are used, and not only walked.
+    /// Whether user code runs, or the device is in use: entries of user addresses are used, and not only filled.
     pub uses: bool,
-    /// Whether the kernel's code runs, and may use entries of the kernel's addresses.
+    /// Whether kernel code runs, and may use entries of the kernel's addresses.
     pub runs_kernel: bool,
-    /// Whether it does not walk any more, and only keeps what it has.
+    /// Whether it has stopped walking, and only keeps what it has cached.
     pub rests: bool,
-    /// Whether another walker has made it drop entries: it was told of the stores before that as well, and a walk that came
-    /// between begins anew.
-    pub told: bool,
+    /// Whether an invalidation by another walker has reached it. Stores before that invalidation are then visible to it
+    /// as well, and a walk that was in progress starts again.
+    pub flushed: bool,
     pub tlb: Tlb,
-    /// Who owns what, and which tables are freed. It changes for one walker after the other, as if it were late for
-    /// the others, so that a step is about one walker alone.
+    /// The owners of pages, and the freed tables, as this walker sees them. A change reaches one walker after the
+    /// other, so that a step concerns one walker only.
     pub frames: Vec<Frame>,
     pub gone: Vec<bool>,
 }
 
 impl Walker {
-    /// What is wrong with its use of an entry, if anything is.
+    /// Returns the complaint about its use of an entry, if there is one.
     fn misuses(&self, leaf: &Leaf) -> Option<Complaint> {
         let root = self.root?;
         let of_kernel = leaf.page >= KERNEL_PAGE && self.device.is_none();
@@ -100,7 +100,7 @@ impl Walker {
         }
     }
 
-    /// Whether it may read memory that is no longer a table.
+    /// Returns whether it may read memory that is no longer a table.
     fn walks_freed_table(&self) -> bool {
         let mut walks = self.tlb.walks.iter();
         let walks_table = walks.any(|walk| walk.tag == self.tag && self.gone[walk.table]);
@@ -110,39 +110,39 @@ impl Walker {
 
 #[derive(Debug)]
 pub(crate) struct State {
-    /// What stands in memory, and behind it what stood there and walkers may still see.
+    /// The current content of memory, and the older values that walkers may still see.
     pub entries: Seen,
     /// The CPUs, then the devices.
     pub walkers: Vec<Walker>,
     pub complaint: Option<Complaint>,
-    /// What was done until something went wrong.
+    /// The steps up to the first complaint.
     pub history: Vec<Event>,
 }
 
 impl State {
-    /// What an instruction does at its own CPU.
+    /// Applies an instruction at the CPU that issues it.
     pub fn act_here(&mut self, cpu: usize, op: &Op) {
         match *op {
             Op::Publish => self
                 .entries
                 .iter_mut()
                 .for_each(|values| values.truncate(1)),
-            Op::Drop(dropped, _) => self.walkers[cpu].tlb.drop_now(&dropped),
-            Op::DropLoaded { page, walks } => {
+            Op::Invalidate(target, _) => self.walkers[cpu].tlb.invalidate_now(&target),
+            Op::InvalidateLoaded { page, walks } => {
                 let this = &mut self.walkers[cpu];
                 let tag = Some(this.tag);
-                this.tlb.drop_now(&Dropped { tag, page, walks });
+                this.tlb.invalidate_now(&Target { tag, page, walks });
             }
-            Op::Complete | Op::DropDevices => {}
+            Op::Complete | Op::InvalidateDevices => {}
             Op::Load { root, tag, kept } => {
                 let this = &mut self.walkers[cpu];
                 match kept {
                     Kept::All => {}
-                    Kept::OtherTags => this.tlb.drop_now(&Dropped {
+                    Kept::OtherTags => this.tlb.invalidate_now(&Target {
                         tag: Some(tag),
-                        ..Dropped::ALL
+                        ..Target::ALL
                     }),
-                    Kept::Nothing => this.tlb.drop_now(&Dropped::ALL),
+                    Kept::Nothing => this.tlb.invalidate_now(&Target::ALL),
                 }
                 (this.root, this.tag) = (Some(root), tag);
             }
@@ -150,36 +150,36 @@ impl State {
                 table,
                 index,
                 bits,
-                dropped,
+                target,
                 ..
             } => {
                 self.entries[at(table, index)] = vec![bits];
-                self.walkers[cpu].tlb.drop_now(&dropped);
+                self.walkers[cpu].tlb.invalidate_now(&target);
             }
         }
     }
 
-    /// What it does at another walker.
+    /// Applies an instruction at another walker.
     pub fn act_there(&mut self, other: usize, cpu: usize, op: &Op) {
         let walker = &mut self.walkers[other];
         match *op {
-            Op::Drop(dropped, at) | Op::Write { dropped, at, .. } => {
-                walker.told = true;
+            Op::Invalidate(target, at) | Op::Write { target, at, .. } => {
+                walker.flushed = true;
                 match at {
                     Where::Here => {}
-                    Where::Everywhere => walker.tlb.doom(&dropped, cpu),
-                    Where::EverywhereAtOnce => walker.tlb.drop_now(&dropped),
+                    Where::Everywhere => walker.tlb.doom(&target, cpu),
+                    Where::EverywhereAtOnce => walker.tlb.invalidate_now(&target),
                 }
             }
             Op::Complete => walker.tlb.complete(cpu),
-            Op::DropDevices => self.drop_device(other),
-            Op::Publish | Op::DropLoaded { .. } | Op::Load { .. } => {}
+            Op::InvalidateDevices => self.invalidate_device(other),
+            Op::Publish | Op::InvalidateLoaded { .. } | Op::Load { .. } => {}
         }
     }
 
-    pub fn drop_device(&mut self, device: usize) {
-        self.walkers[device].tlb.drop_now(&Dropped::ALL);
-        self.walkers[device].told = true;
+    pub fn invalidate_device(&mut self, device: usize) {
+        self.walkers[device].tlb.invalidate_now(&Target::ALL);
+        self.walkers[device].flushed = true;
         self.fill(device, None);
     }
 
@@ -187,9 +187,9 @@ impl State {
         (0..self.walkers.len()).for_each(|walker| self.fill(walker, None));
     }
 
-    /// What a walker may see: what was loaded for it, or else every value that may be in memory.
+    /// Fills what a walker may see: what was loaded for it, or else every value that may be in memory.
     pub fn fill(&mut self, walker: usize, loaded: Option<&Seen>) {
-        let loaded = loaded.filter(|_| !self.walkers[walker].told);
+        let loaded = loaded.filter(|_| !self.walkers[walker].flushed);
         let seen = loaded.unwrap_or(&self.entries);
         let this = &mut self.walkers[walker];
         if let Some(root) = this.root

@@ -1,7 +1,7 @@
-//! What a CPU, or a device, has cached.
+//! What a CPU or a device has cached.
 
 use crate::memory::{ENTRIES, Entry, Seen, TableId, at};
-use crate::op::Dropped;
+use crate::op::Target;
 
 /// A leaf entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,11 +11,11 @@ pub(crate) struct Leaf {
     pub frame: usize,
     pub write: bool,
     pub attributes: u8,
-    /// The broadcasts under way that drop it, one bit each.
+    /// The broadcasts in progress that invalidate it, one bit each.
     doomed: u32,
 }
 
-/// An entry that remembers a table.
+/// A walk entry: a cached pointer to a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Walk {
     pub tag: u64,
@@ -24,16 +24,16 @@ pub(crate) struct Walk {
     doomed: u32,
 }
 
-/// Everything that may be cached.
+/// Everything that a CPU or a device may have cached.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tlb {
     pub leaves: Vec<Leaf>,
     pub walks: Vec<Walk>,
-    /// Broadcasts that are not complete, with the CPU that waits for each.
-    under_way: Vec<Option<(usize, Dropped)>>,
+    /// The broadcasts that are not complete, each with the CPU that issued it.
+    under_way: Vec<Option<(usize, Target)>>,
 }
 
-impl Dropped {
+impl Target {
     fn leaf(&self, leaf: &Leaf) -> bool {
         self.tag.is_none_or(|tag| tag == leaf.tag) && self.page.is_none_or(|page| page == leaf.page)
     }
@@ -45,30 +45,30 @@ impl Dropped {
 }
 
 impl Tlb {
-    /// Drops at once.
-    pub fn drop_now(&mut self, dropped: &Dropped) {
-        self.leaves.retain(|leaf| !dropped.leaf(leaf));
-        self.walks.retain(|walk| !dropped.walk(walk));
+    /// Invalidates entries at once.
+    pub fn invalidate_now(&mut self, target: &Target) {
+        self.leaves.retain(|leaf| !target.leaf(leaf));
+        self.walks.retain(|walk| !target.walk(walk));
     }
 
-    /// A broadcast is on its way.
-    pub fn doom(&mut self, dropped: &Dropped, by: usize) {
+    /// Starts a broadcast.
+    pub fn doom(&mut self, target: &Target, by: usize) {
         let free = self.under_way.iter().position(Option::is_none);
         let nth = free.unwrap_or_else(|| {
             self.under_way.push(None);
             self.under_way.len() - 1
         });
-        self.under_way[nth] = Some((by, *dropped));
-        let leaves = self.leaves.iter_mut().filter(|leaf| dropped.leaf(leaf));
+        self.under_way[nth] = Some((by, *target));
+        let leaves = self.leaves.iter_mut().filter(|leaf| target.leaf(leaf));
         leaves.for_each(|leaf| leaf.doomed |= 1 << nth);
-        let walks = self.walks.iter_mut().filter(|walk| dropped.walk(walk));
+        let walks = self.walks.iter_mut().filter(|walk| target.walk(walk));
         walks.for_each(|walk| walk.doomed |= 1 << nth);
     }
 
-    /// The broadcasts of a CPU have acted. What could be filled again meanwhile is doomed no longer.
+    /// Completes the broadcasts of a CPU. What could be filled again in between stays cached.
     pub fn complete(&mut self, by: usize) {
         let per_cpu =
-            |broadcast: &Option<(usize, Dropped)>| broadcast.is_some_and(|(cpu, _)| cpu == by);
+            |broadcast: &Option<(usize, Target)>| broadcast.is_some_and(|(cpu, _)| cpu == by);
         let complete = self.broadcasts(per_cpu);
         self.leaves.retain(|leaf| leaf.doomed & complete == 0);
         self.walks.retain(|walk| walk.doomed & complete == 0);
@@ -81,21 +81,21 @@ impl Tlb {
         }
     }
 
-    /// The broadcasts under way of a kind, one bit each.
-    fn broadcasts(&self, are: impl Fn(&Option<(usize, Dropped)>) -> bool) -> u32 {
+    /// Returns the broadcasts in progress that match, one bit each.
+    fn broadcasts(&self, are: impl Fn(&Option<(usize, Target)>) -> bool) -> u32 {
         let all = self.under_way.iter().enumerate();
         all.filter(|(_, broadcast)| are(broadcast))
             .fold(0, |bits, (nth, _)| bits | 1 << nth)
     }
 
-    /// The broadcasts that drop a leaf entry which is filled by way of a walk entry: those that drop both. They drop each
-    /// once and at one moment, after which the walk entry is not there to fill from.
+    /// Returns the broadcasts that invalidate a leaf entry which is filled through a walk entry: those that invalidate
+    /// both. Each acts once and on both at the same moment, and afterwards the walk entry is gone.
     fn doomed_with(&self, walk: &Walk, leaf: &Leaf) -> u32 {
         walk.doomed
-            & self.broadcasts(|broadcast| broadcast.is_some_and(|(_, dropped)| dropped.leaf(leaf)))
+            & self.broadcasts(|broadcast| broadcast.is_some_and(|(_, target)| target.leaf(leaf)))
     }
 
-    /// Caches all that a walker may see from a root. Says whether it went into a table that is none.
+    /// Fills everything that a walker may see from a root. Returns whether it read memory that is no longer a table.
     pub fn fill(&mut self, root: TableId, tag: u64, seen: &Seen, gone: &[bool]) -> bool {
         let mut lost = gone[root];
         for index in 0..ENTRIES {

@@ -1,5 +1,5 @@
-//! Toy backends: as small as the runtime's protocols allow, one for each way in which machines differ that the protocols
-//! know about.
+//! Toy backends: as small as the runtime's protocols allow, one for each difference between machines that the protocols
+//! depend on.
 //!
 //! Tables have two levels, a page is 4 KiB, and the physical address of a table is its number.
 
@@ -11,18 +11,18 @@ mod backend;
 
 pub use backend::{DEVICE, PAGE_SHIFT, Toy};
 
-/// What sets one toy apart from another.
+/// What distinguishes one toy from another.
 pub trait Kind: 'static {
-    /// Whether CPUs are interrupted to flush; otherwise instructions reach them.
+    /// Whether CPUs are interrupted to flush. Otherwise instructions reach them.
     const INTERRUPTS: bool;
-    /// Whether an instruction changes entries, chosen by who may have them cached; otherwise a store does.
+    /// Whether an instruction changes entries, selected by the CPUs that may have them cached. Otherwise a store does.
     const WRITES: bool = false;
-    /// Whether a change may be put off while nobody else has the space loaded.
+    /// Whether a change may be deferred while no other CPU has the space loaded.
     const DEFERS: bool = false;
-    /// Whether user code runs on a view of its own, whose flush is put off until it runs.
+    /// Whether user code runs on a separate view, whose flush is deferred until user code runs.
     const VIEWS: bool = false;
-    /// Whether the kernel's entries stand under whatever tag is loaded, and its flush reaches no other tag; otherwise it
-    /// reaches every tag.
+    /// Whether the kernel's entries are cached under whichever tag is loaded, and a kernel flush reaches no other tag.
+    /// Otherwise it reaches every tag.
     const KERNEL_UNDER_LOADED: bool = false;
     /// Whether a flush is started and finished with interrupts off.
     const INTERRUPTS_OFF: bool = Self::INTERRUPTS;
@@ -45,7 +45,7 @@ const NO_TAGS: Tags = Tags {
     global: None,
 };
 
-/// Interrupts, and two tags of each CPU's own; who uses a space lazily is made to leave.
+/// Shootdown IPIs, and two ASID slots for each CPU. Teardown makes lazy CPUs leave the space.
 #[derive(Debug)]
 pub struct Slots;
 
@@ -58,8 +58,8 @@ impl Kind for Slots {
     };
 }
 
-/// The same, and the kernel's entries stand under whatever tag is loaded: its flush leaves the other tags to the loads to
-/// come.
+/// As [`Slots`], with the kernel's entries cached under whichever tag is loaded: other tags are invalidated when they
+/// are next loaded.
 #[derive(Debug)]
 pub struct UnderLoaded;
 
@@ -70,7 +70,7 @@ impl Kind for UnderLoaded {
     const TAGS: Tags = Slots::TAGS;
 }
 
-/// As [`Slots`], and user code runs on a view of its own, under a tag of its own.
+/// As [`Slots`], with a separate view for user code, under a separate tag.
 #[derive(Debug)]
 pub struct Viewed;
 
@@ -81,10 +81,10 @@ impl Kind for Viewed {
     const TAGS: Tags = Slots::TAGS;
 }
 
-/// What the tag of a user's view has beside that of the kernel's.
+/// The bit by which the tag of a user view differs from that of the kernel's view.
 pub const VIEW: u64 = 8;
 
-/// Interrupts, and no tags: loading a root drops everything. Lazy CPUs are counted.
+/// Shootdown IPIs, and no tags: loading a root invalidates everything. Lazy CPUs hold a reference.
 #[derive(Debug)]
 pub struct Untagged;
 
@@ -94,7 +94,7 @@ impl Kind for Untagged {
     const TAGS: Tags = NO_TAGS;
 }
 
-/// Broadcasts, and as few tags from generations as two CPUs can do with.
+/// Broadcasts, and the minimum of global tags for two CPUs.
 #[derive(Debug)]
 pub struct Broadcast;
 
@@ -107,7 +107,7 @@ impl Kind for Broadcast {
     };
 }
 
-/// The same, where a flush is started and finished with interrupts off.
+/// As [`Broadcast`], with flushes started and finished with interrupts off.
 #[derive(Debug)]
 pub struct Masked;
 
@@ -118,7 +118,7 @@ impl Kind for Masked {
     const TAGS: Tags = Broadcast::TAGS;
 }
 
-/// The same as another one, with as few tags as three CPUs can do with.
+/// As `K`, with the minimum of tags for three CPUs.
 #[derive(Debug)]
 pub struct Crowd<K>(PhantomData<K>);
 
@@ -133,7 +133,7 @@ impl<K: Kind> Kind for Crowd<K> {
     };
 }
 
-/// Interrupts, and tags that mean the same everywhere, from generations.
+/// Shootdown IPIs, and global tags that are reused after a rollover.
 #[derive(Debug)]
 pub struct Called;
 
@@ -146,7 +146,7 @@ impl Kind for Called {
     };
 }
 
-/// Interrupts, and a tag for the life of each space.
+/// Shootdown IPIs, and a tag for the lifetime of each space.
 #[derive(Debug)]
 pub struct ForLife;
 
@@ -159,7 +159,7 @@ impl Kind for ForLife {
     };
 }
 
-/// Instructions change entries, in a local and a wide form; the root is the tag.
+/// Instructions change entries, in a local and a global form. The root is the tag.
 #[derive(Debug)]
 pub struct Writer;
 
@@ -170,7 +170,7 @@ impl Kind for Writer {
     const TAGS: Tags = Deferrer::TAGS;
 }
 
-/// The same, and a change is put off until the space is attached, where nobody else has it loaded.
+/// As [`Writer`], with changes deferred until the space is attached, while no other CPU has it loaded.
 #[derive(Debug)]
 pub struct Deferrer;
 

@@ -1,9 +1,10 @@
-//! The machine complains of what is wrong, and of nothing else.
+//! The machine complains about each fault of a plan, and about nothing else.
 //!
-//! One CPU clears a page, or a table with it, and gives it away, while another runs in the space.
+//! CPU 0 clears a page, or a table with it, and frees it, while CPU 1 runs in the space.
 
 use tlbc_machine::{
-    Complaint, Dropped, Entry, KERNEL, KERNEL_PAGE, Kept, Machine, Op, Shared, Stores, Told, Where,
+    Complaint, DeviceFlush, Entry, KERNEL, KERNEL_PAGE, Kept, Machine, Op, Shared, Stores, Target,
+    Where,
 };
 
 const TAG: u64 = 5;
@@ -33,29 +34,29 @@ fn machine(stores: Stores) -> Shared {
     machine
 }
 
-fn page(page: u64) -> Dropped {
-    Dropped {
+fn page(page: u64) -> Target {
+    Target {
         tag: Some(TAG),
         page: Some(page),
         walks: false,
     }
 }
 
-fn with_walks(dropped: Dropped) -> Dropped {
-    Dropped {
+fn with_walks(target: Target) -> Target {
+    Target {
         walks: true,
-        ..dropped
+        ..target
     }
 }
 
-/// CPU 0 issues them all.
+/// Issues these instructions on CPU 0.
 fn run(machine: &Machine, plan: &[Op]) {
     for op in plan {
         machine.issue(0, op);
     }
 }
 
-/// What comes of a page that is cleared, of these instructions, and of its new owner.
+/// Returns the complaint when a page is cleared, these instructions are issued, and the page has a new owner.
 fn unmap(plan: &[Op]) -> Option<Complaint> {
     let machine = machine(Stores::Published);
     machine.store(2, 0, 0);
@@ -64,28 +65,28 @@ fn unmap(plan: &[Op]) -> Option<Complaint> {
     machine.complaint()
 }
 
-fn everywhere(dropped: Dropped) -> Op {
-    Op::Drop(dropped, Where::Everywhere)
+fn everywhere(target: Target) -> Op {
+    Op::Invalidate(target, Where::Everywhere)
 }
 
 #[test]
-fn a_page_that_is_published_dropped_and_completed_may_go() {
-    let whole_tag = Dropped {
+fn a_page_may_be_freed_after_publish_invalidate_and_complete() {
+    let whole_tag = Target {
         page: None,
         ..with_walks(page(0))
     };
-    for dropped in [page(0), with_walks(page(0)), whole_tag, Dropped::ALL] {
-        let plan = [Op::Publish, everywhere(dropped), Op::Complete];
-        assert_eq!(unmap(&plan), None, "{dropped:?}");
+    for target in [page(0), with_walks(page(0)), whole_tag, Target::ALL] {
+        let plan = [Op::Publish, everywhere(target), Op::Complete];
+        assert_eq!(unmap(&plan), None, "{target:?}");
     }
-    let at_once = Op::Drop(page(0), Where::EverywhereAtOnce);
+    let at_once = Op::Invalidate(page(0), Where::EverywhereAtOnce);
     assert_eq!(unmap(&[Op::Publish, at_once]), None);
 }
 
 #[test]
-fn a_page_must_not_go_before() {
+fn a_page_must_not_be_freed_earlier() {
     let (publish, complete) = (Op::Publish, Op::Complete);
-    let other_tag = Dropped {
+    let other_tag = Target {
         tag: Some(TAG + 1),
         ..page(0)
     };
@@ -101,14 +102,14 @@ fn a_page_must_not_go_before() {
     for plan in wrong {
         assert_eq!(unmap(plan), Some(Complaint::ForeignPage), "{plan:?}");
     }
-    let here = Op::Drop(page(0), Where::Here);
+    let here = Op::Invalidate(page(0), Where::Here);
     assert_eq!(
         unmap(&[publish, here, complete]),
         Some(Complaint::ForeignPage)
     );
 }
 
-/// The same of the whole table.
+/// Returns the complaint for the same with the whole table.
 fn unlink(plan: &[Op]) -> Option<Complaint> {
     let machine = machine(Stores::Published);
     machine.store(2, 0, 0);
@@ -121,7 +122,7 @@ fn unlink(plan: &[Op]) -> Option<Complaint> {
 }
 
 #[test]
-fn a_table_goes_with_what_remembers_it() {
+fn walk_entries_are_invalidated_before_their_table_is_freed() {
     let both = [page(0), page(1)];
     let right = both.map(|page| everywhere(with_walks(page)));
     assert_eq!(
@@ -134,8 +135,8 @@ fn a_table_goes_with_what_remembers_it() {
 }
 
 #[test]
-fn a_page_comes_back_through_a_walk_entry_that_goes_later() {
-    // The entries of the table stay valid: it is taken out whole.
+fn a_page_is_filled_again_through_a_walk_entry_that_is_invalidated_later() {
+    // The entries of the table stay valid: the whole table is unlinked.
     let unlink = |plan: &[Op]| {
         let machine = machine(Stores::Published);
         machine.store(1, 0, 0);
@@ -144,7 +145,7 @@ fn a_page_comes_back_through_a_walk_entry_that_goes_later() {
         machine.complaint()
     };
     let (publish, complete) = (Op::Publish, Op::Complete);
-    // Drops the walk entry of both pages.
+    // Invalidates the walk entry of both pages.
     let walk = everywhere(with_walks(page(1)));
     let leaf = everywhere(page(0));
     let walk_first = [publish, walk, complete, leaf, complete];
@@ -153,19 +154,19 @@ fn a_page_comes_back_through_a_walk_entry_that_goes_later() {
     assert_eq!(unlink(&walk_first), None);
     assert_eq!(unlink(&not_complete), Some(Complaint::ForeignPage));
     assert_eq!(unlink(&leaf_first), Some(Complaint::ForeignPage));
-    // One instruction that drops both drops them at one moment.
-    for dropped in [with_walks(page(0)), Dropped::ALL] {
-        assert_eq!(unlink(&[publish, everywhere(dropped), complete]), None);
+    // One instruction invalidates both at the same moment.
+    for target in [with_walks(page(0)), Target::ALL] {
+        assert_eq!(unlink(&[publish, everywhere(target), complete]), None);
     }
 }
 
 #[test]
-fn who_only_walks_uses_no_page_but_reads_tables() {
+fn a_lazy_cpu_uses_no_page_but_reads_tables() {
     let machine = machine(Stores::Published);
     machine.stop_user(1);
     machine.store(2, 0, 0);
     machine.issue(0, &Op::Publish);
-    machine.issue(0, &Op::Drop(page(0), Where::Here));
+    machine.issue(0, &Op::Invalidate(page(0), Where::Here));
     machine.reuse(&[0]);
     assert_eq!(machine.complaint(), None);
     machine.free_table(2);
@@ -173,7 +174,7 @@ fn who_only_walks_uses_no_page_but_reads_tables() {
 }
 
 #[test]
-fn a_right_that_is_gone_is_not_used() {
+fn a_removed_right_is_not_used() {
     for (flushed, complaint) in [(true, None), (false, Some(Complaint::OldRight))] {
         let machine = machine(Stores::Published);
         let read_only = Entry::Page {
@@ -193,7 +194,7 @@ fn a_right_that_is_gone_is_not_used() {
 }
 
 #[test]
-fn a_tag_is_clean_before_another_space_has_it() {
+fn a_tag_is_flushed_before_another_space_has_it() {
     for (kept, complaint) in [
         (Kept::All, Some(Complaint::ForeignPage)),
         (Kept::OtherTags, None),
@@ -215,17 +216,17 @@ fn a_tag_is_clean_before_another_space_has_it() {
 }
 
 #[test]
-fn a_device_is_told_before_a_page_goes() {
-    for (told, complaint) in [(true, None), (false, Some(Complaint::ForeignPage))] {
+fn a_device_is_flushed_before_a_page_is_freed() {
+    for (flushed, complaint) in [(true, None), (false, Some(Complaint::ForeignPage))] {
         let machine = machine(Stores::AsLoaded);
-        let device = machine.add_device(Told::ByDriver);
+        let device = machine.add_device(DeviceFlush::ByDriver);
         machine.attach_device(device, 1, 0);
         machine.store(2, 0, 0);
         for cpu in 0..2 {
-            machine.issue(cpu, &Op::Drop(page(0), Where::Here));
+            machine.issue(cpu, &Op::Invalidate(page(0), Where::Here));
         }
-        if told {
-            machine.drop_devices();
+        if flushed {
+            machine.invalidate_devices();
         }
         machine.reuse(&[0]);
         assert_eq!(machine.complaint(), complaint);
@@ -233,7 +234,7 @@ fn a_device_is_told_before_a_page_goes() {
 }
 
 #[test]
-fn a_page_is_not_accessed_with_attributes_that_it_had() {
+fn a_page_is_not_accessed_with_old_attributes() {
     for (flushed, complaint) in [(true, None), (false, Some(Complaint::OldAttributes))] {
         let machine = machine(Stores::Published);
         let other = Entry::Page {
@@ -251,8 +252,9 @@ fn a_page_is_not_accessed_with_attributes_that_it_had() {
     }
 }
 
-/// The same space, whose page 0 could only be read until a moment ago; and the kernel's entries, which allow no more.
-fn more_rights(told: Option<Told>) -> (Shared, Entry) {
+/// Returns a machine where page 0 of the same space was read-only before, and CPUs and the device have the stricter
+/// entry.
+fn more_rights(device: Option<DeviceFlush>) -> (Shared, Entry) {
     let machine = machine(Stores::AsLoaded);
     let read_only = Entry::Page {
         frame: 0,
@@ -260,52 +262,55 @@ fn more_rights(told: Option<Told>) -> (Shared, Entry) {
         attributes: 0,
     };
     machine.store(2, 0, read_only.bits());
-    run(&machine, &[Op::Drop(page(0), Where::EverywhereAtOnce)]);
-    if let Some(told) = told {
-        let device = machine.add_device(told);
+    run(
+        &machine,
+        &[Op::Invalidate(page(0), Where::EverywhereAtOnce)],
+    );
+    if let Some(by) = device {
+        let device = machine.add_device(by);
         machine.attach_device(device, 1, TAG);
     }
     (machine, Entry::page(0))
 }
 
 #[test]
-fn a_stricter_entry_stops_those_who_cannot_fault() {
+fn a_stricter_entry_stops_agents_that_cannot_fault() {
     let (cpus, writable) = more_rights(None);
     cpus.store(2, 0, writable.bits());
     cpus.rely_on_writable(0);
     assert_eq!(cpus.complaint(), None, "user code faults and tries again");
 
-    let (device, writable) = more_rights(Some(Told::ByInstructions));
+    let (device, writable) = more_rights(Some(DeviceFlush::ByInstructions));
     device.store(2, 0, writable.bits());
     device.rely_on_writable(0);
     assert_eq!(device.complaint(), Some(Complaint::StricterEntry));
 
-    let (device, writable) = more_rights(Some(Told::ByInstructions));
+    let (device, writable) = more_rights(Some(DeviceFlush::ByInstructions));
     device.store(2, 0, writable.bits());
-    device.issue(0, &Op::DropDevices);
+    device.issue(0, &Op::InvalidateDevices);
     device.rely_on_writable(0);
     assert_eq!(device.complaint(), None);
 }
 
 #[test]
-fn a_device_that_broadcasts_reach_has_entries_under_the_tag() {
-    for (dropped, complaint) in [
+fn a_device_that_broadcasts_reach_caches_under_the_tag() {
+    for (target, complaint) in [
         (page(0), None),
         (
-            Dropped {
+            Target {
                 tag: Some(TAG + 1),
                 ..page(0)
             },
             Some(Complaint::ForeignPage),
         ),
     ] {
-        let (machine, _) = more_rights(Some(Told::ByBroadcasts));
+        let (machine, _) = more_rights(Some(DeviceFlush::ByBroadcasts));
         machine.stop_user(0);
         machine.stop_user(1);
         machine.store(2, 0, 0);
-        run(&machine, &[everywhere(dropped), Op::Complete]);
+        run(&machine, &[everywhere(target), Op::Complete]);
         machine.reuse(&[0]);
-        assert_eq!(machine.complaint(), complaint, "{dropped:?}");
+        assert_eq!(machine.complaint(), complaint, "{target:?}");
     }
 }
 
@@ -326,13 +331,13 @@ fn kernel_machine() -> Shared {
 }
 
 #[test]
-fn the_kernel_uses_its_pages_under_whatever_tag_is_loaded() {
+fn the_kernel_uses_its_pages_under_any_loaded_tag() {
     let kept = Kept::All;
     for (returns, complaint) in [(false, None), (true, Some(Complaint::ForeignPage))] {
         let machine = kernel_machine();
         machine.store(3, 0, 0);
         let (page, walks) = (Some(KERNEL_PAGE), true);
-        run(&machine, &[Op::DropLoaded { page, walks }]);
+        run(&machine, &[Op::InvalidateLoaded { page, walks }]);
         machine.reuse(&[0]);
         assert_eq!(machine.complaint(), None, "no user code runs");
         if returns {
@@ -344,8 +349,8 @@ fn the_kernel_uses_its_pages_under_whatever_tag_is_loaded() {
 }
 
 #[test]
-fn a_cpu_that_starts_has_what_it_had_and_fills_from_its_boot_tables() {
-    // Under the tag that it had, from which a page and the table have gone since.
+fn a_cpu_that_starts_keeps_its_entries_and_fills_from_its_boot_tables() {
+    // The CPU has the tag loaded again, from which a page and the table have been removed since.
     let machine = kernel_machine();
     machine.stop_kernel(0);
     machine.stop(0);

@@ -1,4 +1,4 @@
-//! What is left out and follows from other facts is derived: the answer is the same as with it.
+//! Statements that are left out and follow from other facts are derived: the plan is the same with them.
 
 use tlbc::Analysis;
 use tlbc::model::Config;
@@ -227,7 +227,7 @@ fn several_instructions_are_not_interrupted_unless_that_is_said_to_be_harmless()
         "per \"manual, 4.3\"; may be interrupted;",
     );
     assert!(!off(&harmless));
-    // A directive is no instruction; what is given to the assembler counts.
+    // A directive is not an instruction; the text for the assembler counts.
     let directive = slate().replace("\"flush.all\"", "\".option x; flush.all\"");
     assert!(!off(&directive));
     let encoded = slate().replace(
@@ -270,7 +270,7 @@ fn kernel_flushes_and_switches_end_with_what_fetches_anew() {
         let nothing = nothing.replace("    change {", "    erratum e \"x\" { weakens complete: not drained; workaround after complete issue refetch, complete; }\n    change {");
         assert!(!lines_of(&nothing, ask).contains(&"refetch".to_owned()));
     }
-    // A return from the kernel is behind a flush of user spaces; where it is not enough, that is said.
+    // A return from the kernel follows a flush of user spaces; where it is not sufficient, the definition states a barrier.
     let user = Ask::user(0x1000, 0x1000, &["pte"]);
     assert!(!lines_of(slate(), &user).contains(&"isb".to_owned()));
     let arm64 = good(ARM64);

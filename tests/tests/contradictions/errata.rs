@@ -1,4 +1,4 @@
-//! A workaround reaches every CPU that it is meant for, and drops what was left.
+//! A workaround reaches every CPU that needs it, and drops what the erratum left.
 
 use super::{ARM64, POWERPC64, accepted, refused};
 
@@ -21,7 +21,7 @@ fn workarounds_that_reach_too_few() {
         )],
         "E0506",
     );
-    // Where broadcasts are not wanted for CPUs, they still are for devices.
+    // Where broadcasts are not used for CPUs, they still are for devices.
     refused(
         POWERPC64,
         &[(

@@ -1,4 +1,4 @@
-//! Events: what is said of one, and what follows where nothing is said.
+//! Events: their statements, and the defaults.
 
 use tlbc::trace::Event;
 
@@ -30,7 +30,7 @@ fn facts_of_other_events() {
 
 #[test]
 fn facts_that_are_said_twice() {
-    // Otherwise the second would count, and CPUs without the feature come up clean.
+    // Otherwise the second would count, and CPUs without the feature would come online with empty caches.
     let contents = "contents unknown; contents unknown when pge;";
     refused(X86_64, &[("contents unknown;", contents)], "E0204");
     for fact in [

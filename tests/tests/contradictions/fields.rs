@@ -1,4 +1,4 @@
-//! Fields have the width of their source, and carry all that tells two things apart.
+//! Fields have the width of their source, and carry every bit in which two values differ.
 
 use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate};
 
@@ -12,7 +12,7 @@ fn counts() {
         &[],
         "E0303",
     );
-    // How many a run takes differs from one processor to the next.
+    // The count of a run differs between processors.
     accepted(X86_64, &[(num, "[30:0]  num;")]);
 }
 
@@ -24,7 +24,7 @@ fn sets() {
     };
     of_set("[63:18] 0; [17:12] set;", "E0303");
     of_set("[63:24] 0; [23:12] set when isa31;", "E0306");
-    // How many sets there are differs from one processor to the next.
+    // The number of sets differs between processors.
     accepted(&POWERPC64.replacen(set, "[63:19] 0; [18:12] set;", 1), &[]);
 }
 
@@ -32,7 +32,7 @@ fn sets() {
 fn numbers() {
     let form = "[63:2] 0;\n        [1:0]  form;";
     refused(X86_64, &[(form, "[63:1] 0; [0] form;")], "E0303");
-    // A number of the definition may have zeros in front.
+    // A number of the definition may have leading zeros.
     accepted(X86_64, &[(form, "[63:0] form;")]);
     let level = "[3:0]   level as pmd 0, pud 4, p4d 8, pgd 12;";
     refused(
@@ -90,7 +90,7 @@ fn addresses_in_parts() {
         &[(whole, "{ [63:26] va[63:26]; [25:20] 0; [19:0] va[19:0]; }")],
         "E0303",
     );
-    // The bit above those of a space tells users from the kernel.
+    // The bit above those of a space distinguishes users from the kernel.
     refused(
         slate(),
         &[(whole, "{ [63:38] 0; [37:0] va[37:0]; }")],
@@ -271,7 +271,7 @@ fn kinds_that_no_cache_holds() {
 }
 
 #[test]
-fn entries_that_share_a_translation_are_not_told_apart() {
+fn entries_that_share_a_translation_need_no_bits() {
     let pairs = ("one per cpu;", "one per cpu; leaf at pte covers 2 entries;");
     let entry = (
         "operand number  64 bits {",
@@ -281,7 +281,7 @@ fn entries_that_share_a_translation_are_not_told_apart() {
     let spare = ("operand address 64 bits { [63:0] va; }", "");
     let all = [pairs, entry, page, spare];
     accepted(slate(), &all);
-    // Without the pairs, with quadruples of which half would be meant, and where more than translations goes.
+    // Without the pairs, with quadruples of which half is named, and where more than translations is dropped.
     refused(slate(), &[entry, page, spare], "E0303");
     let quarter = entry.1.replace(
         "[63:13] va[63:13]; [12:8] 0;",

@@ -1,4 +1,4 @@
-//! What is issued decides what happens, and happens in an order that helps.
+//! Instructions with the same text have the same effect, and workarounds come in a useful order.
 
 use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate};
 
@@ -15,7 +15,7 @@ fn instructions_of_one_text() {
     );
     refused(ARM64, &[("\"dsb ish\"  ", "\"dsb ishst\"")], "E0410");
     refused(ARM64, &[("\"dsb nsh\"  ", "\"dsb ish\"")], "E0410");
-    // What the assembler is given counts, not what is shown.
+    // The text for the assembler counts, not the one that is shown.
     refused(
         POWERPC64,
         &[(
@@ -175,7 +175,7 @@ fn loads_of_one_text() {
 
 #[test]
 fn new_entries_that_other_walkers_do_not_see() {
-    // Whatever others are told by, they walk new entries.
+    // Other CPUs walk new entries, with or without an IPI.
     for shootdown in ["shootdown broadcast", "shootdown ipi"] {
         for on in ["self", "core"] {
             refused(

@@ -1,4 +1,4 @@
-//! The kernel beside the spaces of users, and the lowest level of the tables.
+//! The kernel's space and user spaces, and the lowest level of the tables.
 
 use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate};
 
@@ -63,7 +63,7 @@ fn views_of_which_not_one_is_loaded() {
         )],
         "E0513",
     );
-    // One view need not be said to be loaded where it is the only one that is said.
+    // A view need not be marked as loaded where it is the only one.
     accepted(
         X86_64,
         &[
@@ -95,7 +95,7 @@ fn addresses_of_the_kernel_and_of_users() {
         "E0514",
     );
     refused(slate(), &[("high 38 bits", "low 38 bits")], "E0514");
-    // Its own root tells them apart on s390; on Power the kernel's value is no space's.
+    // On s390 its own root distinguishes them; on Power no space has the kernel's value.
     accepted(S390, &[]);
     accepted(
         POWERPC64,
@@ -128,7 +128,7 @@ fn tags_without_a_value_for_the_kernel() {
         "E0515",
     );
     refused(slate(), &[("values 1..65535", "values 0..65535")], "E0515");
-    // Without a word, 0 is kept back.
+    // By default 0 is reserved.
     accepted(&ARM64.replace("        reserved 0;\n", ""), &[]);
     accepted(slate(), &[("values 1..65535; ", "")]);
     // Two tags in one field leave none between them.
@@ -171,12 +171,12 @@ fn a_value_of_the_kernel_is_the_tag_of_both_kinds() {
         let under = format!("leaf {leaf}; walk {walk};");
         refused(slate(), &[(kernel, &under)], expected);
     }
-    // What has no tag is beside either.
+    // Entries without a tag are possible with both.
     for (leaf, walk) in [("global", "under asid 0"), ("under asid 0", "under asid 0")] {
         let under = format!("leaf {leaf}; walk {walk};");
         accepted(slate(), &[(kernel, &under)]);
     }
-    // Where there are no walk entries, nothing is said of them.
+    // Without walk entries there is no statement about them.
     accepted(
         slate(),
         &[

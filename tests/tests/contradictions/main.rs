@@ -1,7 +1,7 @@
-//! Definitions that contradict themselves: one fact of a sound one is changed, and that is found.
+//! Definitions that contradict themselves: one fact of a sound definition is changed, and the change is reported.
 //!
-//! Each test has the change and the codes of what is said about it. Where the right answer can be derived
-//! instead, it says what is derived.
+//! Each test has the change and the expected codes. Where the right answer can be derived instead, the test
+//! compares what is derived.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -33,13 +33,13 @@ fn slate() -> &'static str {
     rest.split_once("```").expect("its end").0
 }
 
-/// A text with places changed, each of which is there once.
+/// Returns a text with some places replaced, each of which occurs once.
 fn with(text: &str, edits: &[(&str, &str)]) -> String {
     let all = edits.iter();
     all.fold(text.to_owned(), |text, (old, new)| edited(&text, old, new))
 }
 
-/// The codes of what is said about a text, each once, in order.
+/// Returns the codes of the diagnostics about a text, each once, in order.
 fn codes(text: &str) -> Vec<String> {
     let mut codes: Vec<String> = (findings(text).iter())
         .map(|finding| finding[..5].to_owned())
@@ -49,7 +49,7 @@ fn codes(text: &str) -> Vec<String> {
     codes
 }
 
-/// That a changed definition is refused for these reasons and no other.
+/// Asserts that a changed definition is rejected with these codes and no others.
 #[track_caller]
 fn refused(text: &str, edits: &[(&str, &str)], expected: &str) {
     let text = with(text, edits);
@@ -57,7 +57,7 @@ fn refused(text: &str, edits: &[(&str, &str)], expected: &str) {
     assert_eq!(codes(&text), expected, "{:#?}", findings(&text));
 }
 
-/// That a changed definition is accepted.
+/// Asserts that a changed definition is accepted.
 #[track_caller]
 fn accepted(text: &str, edits: &[(&str, &str)]) {
     assert_eq!(findings(&with(text, edits)), [""; 0]);

@@ -1,4 +1,4 @@
-//! An operand agrees with the effect, and tells apart what differs.
+//! An operand agrees with the effect, and carries every bit in which values differ.
 
 use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate, with};
 
@@ -35,7 +35,7 @@ fn levels_with_one_number() {
         &[("pmd 0, pud 4, p4d 8", "pmd 0, pud 4, p4d 4")],
         "E0312",
     );
-    // Levels that no instruction is told apart by it: INVLPGB does not serve `pud`.
+    // Levels that no instruction distinguishes by it: INVLPGB does not serve `pud`.
     accepted(
         X86_64,
         &[("level as pmd 1, else 0", "level as pmd 1, pud 1, else 0")],
@@ -130,7 +130,7 @@ fn operands_that_the_effect_ignores() {
         )],
         "E0313",
     );
-    // A tag that is given, beside the one that is loaded.
+    // A tag in an operand, in addition to the loaded one.
     refused(
         slate(),
         &[
@@ -232,7 +232,7 @@ fn what_is_written_into_an_entry_is_whole() {
     refused(S390, &[entry], "E0303");
 }
 
-/// Of two numbers without a condition the last counts, and the first says nothing.
+/// Of two numbers without a condition the last counts, and the first has no effect.
 #[test]
 fn a_level_with_two_numbers() {
     let two = (

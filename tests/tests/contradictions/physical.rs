@@ -1,4 +1,4 @@
-//! Operands point at tables wherever those may lie, and no further.
+//! Operands carry the bits that addresses of tables can have, and no others.
 
 use super::common::{findings, good};
 use super::{ARM64, S390, X86_64, accepted, refused, slate, with};
@@ -14,7 +14,7 @@ fn high_bits_of_a_root_that_no_operand_carries() {
     ] {
         refused(text, &[(width, wide)], "E0303");
     }
-    // Where nothing is said tables may lie anywhere.
+    // By default tables may be anywhere.
     let silent = with(slate(), &[("    tables within 48 bits;\n", "")]);
     assert_eq!(
         findings(&silent),
@@ -79,7 +79,7 @@ fn tables_and_entries_that_change() {
         "    // STFLE stores",
         "    tables within 52 bits;\n    // STFLE stores",
     );
-    // What is left takes all 64.
+    // The other operand carries all 64 bits.
     refused(S390, &[within, (origin, low), (entry, low_entry)], "E0303");
     let crdte = ("[63:11] table[63:11];", "[63:52] 0; [51:11] table[51:11];");
     accepted(S390, &[within, (origin, low), (entry, low_entry), crdte]);

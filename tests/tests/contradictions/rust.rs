@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::{edited, slate, with};
 
-/// The runtime that this test is linked with, and others of that name: the newest first.
+/// Returns the runtime that this test is linked with, and others of that name: the newest first.
 fn runtimes() -> Vec<PathBuf> {
     let deps = std::env::current_exe().expect("a path");
     let deps = deps.parent().expect("a directory");
@@ -24,7 +24,7 @@ fn runtimes() -> Vec<PathBuf> {
     found
 }
 
-/// Compiles the module of a definition, and says what rustc says.
+/// Compiles the module of a definition, and returns the output of rustc.
 fn compiled(text: &str) -> Result<(), String> {
     let compiled = tlbc::compile([("slate.arch", text)]);
     assert!(
@@ -62,7 +62,7 @@ fn compiled(text: &str) -> Result<(), String> {
             return Ok(());
         }
         last = String::from_utf8_lossy(&output.stderr).into_owned();
-        // One of another build of the compiler, or of other settings, is not meant.
+        // A runtime of another build of the compiler, or with other settings, is skipped.
         if !["E0514", "E0460", "E0463"]
             .iter()
             .any(|code| last.contains(code))
@@ -129,7 +129,7 @@ fn machines_without_tags() {
     compiled(&format!("{before}{after}")).unwrap_or_else(|errors| panic!("{errors}"));
 }
 
-/// A machine with several page sizes, and a register that is told which.
+/// A machine with several page sizes, and a register that takes their number.
 fn sizes(names: &[&str], fields: &str) -> String {
     let geometry = "geometry base {";
     let more = names.iter().map(|name| {

@@ -1,8 +1,8 @@
-//! Workarounds are told what they need, and drop what was left.
+//! Workarounds are given what they need, and drop what the erratum left.
 
 use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused};
 
-const REMEDY: &str = "workaround after dsb_ish issue vale1is, dsb_ish;";
+const WORKAROUND: &str = "workaround after dsb_ish issue vale1is, dsb_ish;";
 const WEAKENS: &str = "weakens dsb_ish: not drained;";
 const INVLPG: &str = "weakens invlpg: not global when pcid;";
 
@@ -18,14 +18,14 @@ fn settings_without_a_place() {
         "vale1is, dsb_ish with tag 0",
     ] {
         let workaround = format!("workaround after dsb_ish issue {issued};");
-        refused(ARM64, &[(REMEDY, &workaround)], "E0517");
+        refused(ARM64, &[(WORKAROUND, &workaround)], "E0517");
     }
     for issued in [
         "vale1is with tag 0xffff, dsb_ish",
         "vale1is with va 0x1000 and level pmd, dsb_ish",
     ] {
         let workaround = format!("workaround after dsb_ish issue {issued};");
-        accepted(ARM64, &[(REMEDY, &workaround)]);
+        accepted(ARM64, &[(WORKAROUND, &workaround)]);
     }
     let level = "workaround after tlbie_va issue ptesync, tlbie_va with level pgd;";
     refused(
@@ -58,7 +58,11 @@ fn forms_that_are_not_there() {
 fn workarounds_that_leave_what_was_left() {
     let left = |lost: &str, workaround: &str| {
         let weakens = format!("weakens vae1is: not {lost};");
-        refused(ARM64, &[(WEAKENS, &weakens), (REMEDY, workaround)], "E0506");
+        refused(
+            ARM64,
+            &[(WEAKENS, &weakens), (WORKAROUND, workaround)],
+            "E0506",
+        );
     };
     left("leaf", "workaround after vae1is issue dsb_ish;");
     left("leaf", "workaround after vae1is issue aside1is;");
@@ -67,13 +71,13 @@ fn workarounds_that_leave_what_was_left() {
         "walk",
         "workaround before vae1is issue vale1is with va 0 and level pte;",
     );
-    let mends = |lost: &str, workaround: &str| {
+    let restores = |lost: &str, workaround: &str| {
         let weakens = format!("weakens vae1is: not {lost};");
-        accepted(ARM64, &[(WEAKENS, &weakens), (REMEDY, workaround)]);
+        accepted(ARM64, &[(WEAKENS, &weakens), (WORKAROUND, workaround)]);
     };
-    mends("leaf", "workaround after vae1is issue vmalle1is;");
-    mends("walk", "workaround before vae1is issue aside1is;");
-    mends("leaf", "workaround before vae1is issue dsb_ish;");
+    restores("leaf", "workaround after vae1is issue vmalle1is;");
+    restores("walk", "workaround before vae1is issue aside1is;");
+    restores("leaf", "workaround before vae1is issue dsb_ish;");
     refused(
         X86_64,
         &[(
@@ -108,7 +112,7 @@ fn facts_that_are_not_there_to_be_taken() {
 #[test]
 fn workarounds_of_errata_that_do_not_occur_elsewhere() {
     let unused = "0, 1, 1\" requires gtse {\n        per \"Linux radix_tlb.c, fixup_tlbie_pid\"";
-    // The erratum does not occur with ISA 3.1, so its workaround need not be there.
+    // The erratum does not occur with ISA 3.1, so its workaround need not exist.
     let before = unused.replace("requires gtse", "requires gtse, not isa31");
     accepted(POWERPC64, &[(unused, &before)]);
     let after = unused.replace("requires gtse", "requires gtse, isa31");

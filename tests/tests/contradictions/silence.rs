@@ -1,4 +1,4 @@
-//! What is left out never means that the machine does more: whether a CPU fetches anew, and whether CPUs may issue an
+//! A statement that is left out never means that the machine does more: whether a CPU fetches anew, and whether CPUs may issue an
 //! instruction at once.
 
 use tlbc::model::Need;
@@ -6,7 +6,7 @@ use tlbc::model::Need;
 use super::common::{Ask, findings, good, lines};
 use super::{ARM64, POWERPC64, X86_64, accepted, refused, slate, with};
 
-/// What a flush of one page of a user space issues.
+/// Returns what a flush of one page of a user space issues.
 fn flush(text: &str) -> Vec<String> {
     let asked = Ask::user(0x1000, 0x1000, &["pte"]);
     lines(asked.on(&good(text), "").issued())
@@ -20,7 +20,7 @@ fn a_flush_of_user_space_is_followed_by_the_barrier_that_resyncs() {
     assert_eq!(flush(&with(slate(), &silent)), expected);
 }
 
-/// Without a barrier that not every machine has nothing would follow there.
+/// A barrier that some machines lack cannot be the default, because no barrier would follow there.
 #[test]
 fn a_barrier_that_resyncs_on_some_machines_is_named_with_them() {
     let some = [

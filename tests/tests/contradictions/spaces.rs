@@ -24,7 +24,7 @@ fn global_entries_of_user_space() {
         )],
         "E0503",
     );
-    // A load that drops them mends it.
+    // A load that drops them is a fix.
     let drops = (
         "{ per \"manual, 3.1\"; }",
         "{ per \"manual, 3.1\"; drops leaf, walk of everything, any tag; }",

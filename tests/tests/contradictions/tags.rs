@@ -1,4 +1,4 @@
-//! Tags are given out as they can be, and views are loaded when they have to be.
+//! Tags can be given out in the stated way, and views are loaded when they must be.
 
 use super::{ARM64, POWERPC64, X86_64, accepted, refused, slate};
 
@@ -80,7 +80,7 @@ fn values_that_cannot_be() {
     refused(X86_64, &[("from slots", "from life")], "E0207");
     refused(X86_64, &[("from slots", "from generations")], "E0207");
     refused(X86_64, &[("from generations", "from slots")], "E0207");
-    // Two tags of the machine at once: one would never be given out.
+    // Two tags `of machine` on one machine: one would never be given out.
     refused(
         X86_64,
         &[(

@@ -2,7 +2,7 @@
 
 use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate};
 
-/// What is wrong with a text, and the part of the definition that the finding points at.
+/// Returns the message about a text, and the part of the definition to which it points.
 #[track_caller]
 fn pointed_at(edit: (&str, &str), place: &str, message: &str) {
     let text = super::edited(slate(), edit.0, edit.1);

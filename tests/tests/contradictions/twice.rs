@@ -1,4 +1,4 @@
-//! A fact that can be said once is said once.
+//! A fact that can be stated once is stated once.
 
 use super::common::findings;
 use super::{ARM64, POWERPC64, S390, X86_64, refused, slate};

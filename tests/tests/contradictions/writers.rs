@@ -1,9 +1,9 @@
-//! What writes an entry is told which, and what it becomes.
+//! An instruction that writes an entry is given the entry and its new value.
 
 use super::{S390, X86_64, accepted, refused, slate, with};
 
 #[test]
-fn writers_that_are_not_told() {
+fn writers_that_are_not_given_the_entry() {
     for (field, instead) in [
         // Of which level the entry is.
         ("[3:0]   level as pmd 0, pud 4, p4d 8, pgd 12;", "[3:0] 0;"),
@@ -19,7 +19,7 @@ fn writers_that_are_not_told() {
     ] {
         refused(S390, &[(field, instead)], "E0306");
     }
-    // What drops nothing is told the table all the same.
+    // An instruction that drops nothing is given the table, too.
     let rdp = S390
         .replace(
             "\"rdp {table}, {page}, %r0, 0\"",
@@ -155,8 +155,8 @@ fn writers_that_compare_the_tag_of_one_of_two_views() {
     let values = ("values 1..65535", "values 1..32767");
     // All that the kernel has is global.
     let kernel = ("walk under every tag;", "walk global;");
-    let told = ("{at}, {address}\"", "{at}, {address}, {number}\"");
-    let one = |drops: &str| with(&cleared(drops), &[kernel, told]);
+    let numbered = ("{at}, {address}\"", "{at}, {address}, {number}\"");
+    let one = |drops: &str| with(&cleared(drops), &[kernel, numbered]);
     let two = |drops: &str| with(&one(drops), &[views, resume, values]);
     let by_tag = "leaf, walk of subtree, this tag or global";
     accepted(&one(by_tag), &[]);

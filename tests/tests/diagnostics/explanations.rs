@@ -1,4 +1,4 @@
-//! Every code is explained; its example fails, and is mended as the explanation says.
+//! Every code is explained; its example fails, and the corrected example does not.
 
 use tlbc::Diagnostic;
 use tlbc::codes::Code;
@@ -58,7 +58,7 @@ fn every_code_is_explained() {
 }
 
 #[test]
-fn every_example_fails_and_is_mended() {
+fn every_example_fails_and_is_corrected() {
     let mut failures: Vec<String> = Vec::new();
     for code in Code::all() {
         let Some(wrong) = block(code, "Wrong") else {
@@ -77,7 +77,7 @@ fn every_example_fails_and_is_mended() {
 }
 
 #[test]
-fn every_mended_example_is_right() {
+fn every_corrected_example_is_accepted() {
     let mut failures: Vec<String> = Vec::new();
     for code in Code::all() {
         if let Some(right) = block(code, "Right") {

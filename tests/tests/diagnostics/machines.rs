@@ -1,4 +1,4 @@
-//! Machines that cannot be: by their instructions, features, switches, errata, policies, or by what no plan drops.
+//! Impossible machines: by their instructions, features, switches, errata or policies, or because a plan is impossible.
 
 use crate::{cases, invalidate};
 

@@ -1,4 +1,4 @@
-//! Every rule: its explanation fails and is mended as it says, and its message reads well.
+//! Every rule: the examples of its explanation fail and are corrected, and snapshots of its messages.
 
 mod explanations;
 mod foreign;
@@ -19,7 +19,7 @@ use tlbc::render::{Format, render};
 use tlbc::source::Files;
 use toy::toy_with;
 
-/// What is said about a text: by the parser alone, or by all stages.
+/// Returns the diagnostics about a text: of the parser alone, or of all stages.
 fn found(text: &str, whole: bool) -> (Files, Vec<Diagnostic>) {
     let mut files = Files::default();
     let file = files.add("x.arch", text);
@@ -48,7 +48,7 @@ fn snapshot(name: &str, text: &str) {
     });
 }
 
-/// Items with what is said about them within the example machine.
+/// Compares items within the example machine, and the diagnostics about them, with a snapshot.
 fn cases(name: &str, all: &[&str]) {
     let reports = all.iter().map(|items| {
         let (files, diagnostics) = found(&toy_with(items), true);

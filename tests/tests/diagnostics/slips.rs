@@ -40,14 +40,14 @@ fn looped() -> String {
     format!("{}{LOOP}{}", &TOY[..start], &TOY[end..])
 }
 
-/// The machine with a part of its text replaced wherever it stands.
+/// Returns the machine with a part of its text replaced wherever it occurs.
 pub fn with(from: &str, to: &str) -> String {
     let text = looped();
     assert!(text.contains(from), "{from}");
     text.replace(from, to)
 }
 
-/// What is said about each of several texts, which are named.
+/// Compares the diagnostics about several named texts with a snapshot.
 fn reports(name: &str, cases: &[(&str, String)]) {
     let reports = cases.iter().map(|(what, text)| {
         let (files, diagnostics) = found(text, true);
@@ -216,7 +216,7 @@ fn values_of_another_variable() {
     );
 }
 
-/// What other languages write is answered with what this one does.
+/// The syntax of another language is answered with that of this one.
 #[test]
 fn words_of_other_languages() {
     let cases = [
@@ -284,7 +284,7 @@ fn words_of_other_languages() {
     check_helps(&cases);
 }
 
-/// What is written most often in place of what is right, where neither is a word of another language.
+/// Frequent mistakes that are no words of another language.
 #[test]
 fn words_too_many_and_too_few() {
     check_helps(&[

@@ -108,13 +108,12 @@ fn siblings() {
     );
 }
 
-/// A comment takes a warning away on its line, or below it with other comments between.
+/// A comment removes a warning on its line, or below it with other comments between.
 #[test]
 fn allowed() {
-    let with = |before: &str, behind: &str| {
-        let spare = format!(
-            "    {before}\n    operand spare 64 bits {{ [63:0] va; }} {behind}\n    change"
-        );
+    let with = |before: &str, after: &str| {
+        let spare =
+            format!("    {before}\n    operand spare 64 bits {{ [63:0] va; }} {after}\n    change");
         TOY.replace("    change", &spare)
     };
     assert_eq!(messages(&with("// allow W0201: later", "")), [""; 0]);
@@ -147,7 +146,7 @@ fn allowed() {
     }
 }
 
-/// A definition with warnings has an analysis, and says nothing of them beside errors.
+/// A definition with warnings has an analysis; besides errors, warnings are not shown.
 #[test]
 fn warnings_are_no_errors() {
     let spare = "operand spare 64 bits { [63:0] va; }";

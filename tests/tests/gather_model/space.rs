@@ -113,7 +113,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 model.keeps_rmap(page);
             }
             let stale = vec![Stale::Leaf(table.level, made.va)];
-            model.owes(self.subject, made, stale, Some(Out::Page(page)));
+            model.requires(self.subject, made, stale, Some(Out::Page(page)));
         }
     }
 
@@ -134,7 +134,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         section.unlink(link).expect("a table of this space");
         let made = model.made(&[at]);
         let stale = vec![Stale::Walk(at.0, at.1)];
-        model.owes(self.subject, &made[0], stale, Some(Out::Table(number)));
+        model.requires(self.subject, &made[0], stale, Some(Out::Table(number)));
     }
 
     /// Changes the rights of a leaf entry, and returns the change.
@@ -186,7 +186,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
             model.keeps_rmap(was >> 12);
         }
         let out = Some(Out::Page(was >> 12));
-        model.owes(self.subject, &made[0], stale.clone(), out);
+        model.requires(self.subject, &made[0], stale.clone(), out);
         model.see();
         if steps == 2 {
             assert!(model.is_dropped(self.subject, &made, stale));
@@ -252,7 +252,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 };
                 if let Entry::Leaf { rights: 3, .. } = made.change.old {
                     let stale = vec![Stale::Leaf(made.change.level, made.va)];
-                    model.owes(subject, &made, stale, None);
+                    model.requires(subject, &made, stale, None);
                 }
             }
             Op::Relax(nth, at) => {
@@ -272,9 +272,9 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 let at = (self.middle.level, self.middle.slot(nth).va);
                 let number = self.middle.bits(nth) >> 12;
                 let table = section.detach(link).expect("a table of this space");
-                assert_eq!(table.came_out(), number);
+                assert_eq!(table.returned(), number);
                 let made = model.made(&[at]);
-                model.owes(subject, &made[0], stale.clone(), None);
+                model.requires(subject, &made[0], stale.clone(), None);
                 model.see();
                 assert!(model.is_dropped(subject, &made, stale));
                 self.tables[nth] = None; // what is in it is kept
@@ -295,7 +295,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 let facts = facts.change_facts(self.handle.flags());
                 let breaks = facts.size_through_invalid && B::FACTS.pte_update.is_store();
                 let made = model.made(&vec![at; if breaks { 2 } else { 1 }]);
-                model.owes(subject, &made[0], stale.clone(), Some(Out::Table(number)));
+                model.requires(subject, &made[0], stale.clone(), Some(Out::Table(number)));
                 model.see();
                 assert!(!breaks || model.is_dropped(subject, &made, stale));
                 self.tables[nth] = None;
@@ -310,7 +310,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 section.unlink(link).expect("a table of this space");
                 let made = model.made(&[at]);
                 let stale = vec![Stale::Walk(at.0, at.1)];
-                model.owes(subject, &made[0], stale, Some(Out::Table(number)));
+                model.requires(subject, &made[0], stale, Some(Out::Table(number)));
                 self.renew();
             }
             Op::DetachAll => {
@@ -318,9 +318,9 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 let at = (self.top.level, self.top.slot(0).va);
                 let link = self.top.pointer(0).expect("it points at the table");
                 let table = section.detach(link).expect("a table of this space");
-                table.came_out();
+                table.returned();
                 let made = model.made(&[at]);
-                model.owes(subject, &made[0], stale.clone(), None);
+                model.requires(subject, &made[0], stale.clone(), None);
                 model.see();
                 assert!(model.is_dropped(subject, &made, stale));
                 self.tables = [const { None }; TABLES];

@@ -174,7 +174,7 @@ const CASES: &[Case] = &[
         &[],
         &[("[63:48] tag;", "[63:48] tag when not keep;")],
     ),
-    // SpaceFlags that always hold, and alternatives of which none may.
+    // Conditions that always hold, and alternatives of which none may.
     (
         "slate",
         &[],
@@ -188,7 +188,7 @@ const CASES: &[Case] = &[
             "ceiling 64 operations when other;",
         )],
     ),
-    // Interrupts for an erratum, where a switch flushes.
+    // IPIs for an erratum, where a switch flushes.
     (
         "hashed",
         &[],

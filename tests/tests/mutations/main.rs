@@ -36,7 +36,7 @@ struct Changed {
     changes: Vec<u64>,
 }
 
-/// What became of a changed definition.
+/// The outcome for a changed definition.
 enum Became {
     /// `check` refuses it, for this reason.
     Refused(String),

@@ -1,4 +1,4 @@
-//! Characters that show another text than there is: refused, and never written to a terminal as they are.
+//! Characters that make the text look different from what it is: rejected, and never written to a terminal unescaped.
 
 use tlbc::hidden::{is_hidden, spelt};
 use tlbc::render::{Format, render};

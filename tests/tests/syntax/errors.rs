@@ -1,4 +1,4 @@
-//! Syntax errors within a definition: each is found, and told apart from the next.
+//! Syntax errors within a definition: each is found, and separated from the next.
 
 use crate::{snapshot, within};
 

@@ -37,7 +37,7 @@ fn messages(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The source and what is said about it.
+/// Returns the source and the diagnostics about it.
 fn report(text: &str) -> String {
     let (files, arch, diagnostics) = parsed(text);
     let rendered = render(&files, &diagnostics, Format::Human, false);

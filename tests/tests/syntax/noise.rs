@@ -1,4 +1,4 @@
-//! What nobody wrote by hand: large, deep, cut, changed. It is read in time, and little is said about it.
+//! Random input: large, deep, cut, changed. It is read in time, with few diagnostics.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tlbc::source::Files;
 
 use crate::{parsed, shipped, within};
 
-/// Parses what nobody wrote by hand, in time, and shows what is said about it.
+/// Parses random input in time, and shows the diagnostics about it.
 fn endure(text: &str) -> Vec<String> {
     let start = Instant::now();
     let (files, _, diagnostics) = parsed(text);

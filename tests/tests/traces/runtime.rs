@@ -93,7 +93,10 @@ fn bits_of(to: To, change: &tlbc_runtime::pte::Change) -> (u64, u64) {
             page,
             rights,
             attributes,
-        } => leaf_bits(page, u64::from(rights & 2) * WRITE / 2 | attributes << 6),
+        } => leaf_bits(
+            page,
+            (u64::from(rights & 2) * WRITE / 2) | (attributes << 6),
+        ),
         Entry::Table { table, attributes } => table_bits(table, attributes << 6),
     };
     let (old, new) = (bits(change.old), bits(change.new));

@@ -15,9 +15,9 @@ use tlbc_runtime::{
 use super::{Kind, VIEW};
 use crate::machine::Shared;
 use crate::memory::Stores;
-use crate::op::{Dropped, Kept, Op, Where};
+use crate::op::{Kept, Op, Target, Where};
 
-/// A backend for the machine.
+/// A backend of the kind `K`.
 #[derive(Debug)]
 pub struct Toy<K> {
     machine: Shared,
@@ -31,14 +31,14 @@ const LEVEL_TABLE: LevelTable = {
     levels
 };
 
-/// Of a space: a device shares its tables that instructions reach.
+/// The space flag of a space whose tables are shared by a device that instructions reach.
 pub const DEVICE: SpaceFlags = SpaceFlags(1);
 
-/// log2 of the bytes of a page.
+/// log2 of the size of a page in bytes.
 pub const PAGE_SHIFT: u32 = 12;
 
 impl<K: Kind> Toy<K> {
-    /// For a machine.
+    /// Creates a backend for a machine.
     #[must_use]
     pub fn new(machine: &Shared) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl<K: Kind> Toy<K> {
         }
     }
 
-    /// What walkers see of stores on such a machine.
+    /// Returns what walkers see of stores on a machine of this kind.
     #[must_use]
     pub fn stores() -> Stores {
         if K::INTERRUPTS || K::WRITES {
@@ -57,8 +57,8 @@ impl<K: Kind> Toy<K> {
         }
     }
 
-    /// What is put off of a flush of the kernel's view.
-    const VIEW_OWED: Deferred = if K::VIEWS {
+    /// The part of a flush of the kernel's view that is deferred.
+    const VIEW_DEFERRED: Deferred = if K::VIEWS {
         Deferred::VIEW_UNTIL_RETURN
     } else {
         Deferred::NOTHING
@@ -72,15 +72,15 @@ impl<K: Kind> Toy<K> {
             let tag = tag.filter(|_| Self::TAGGED);
             cpu.issue(
                 if K::KERNEL_UNDER_LOADED && request.space == Space::Kernel {
-                    Op::DropLoaded { page, walks }
+                    Op::InvalidateLoaded { page, walks }
                 } else {
-                    Op::Drop(Dropped { tag, page, walks }, at)
+                    Op::Invalidate(Target { tag, page, walks }, at)
                 },
             );
         };
         match request.scope {
             Scope::Page { va, table, .. } => drop(Some(va >> PAGE_SHIFT), table),
-            // No pass over the pages: a toy drops the tag.
+            // There is no operation by page: a toy invalidates the tag.
             _ => drop(None, request.tables()),
         }
     }
@@ -167,7 +167,7 @@ impl<K: Kind> Backend for Toy<K> {
         })
     }
 
-    /// Tables stand in the machine's memory; what the runtime sees of them follows.
+    /// The tables are in the machine's memory. This also updates the entry that the runtime sees.
     fn change(
         &self,
         cpu: &mut impl Issue<Op>,
@@ -194,7 +194,7 @@ impl<K: Kind> Backend for Toy<K> {
                 table,
                 index,
                 bits: change.new_bits,
-                dropped: Dropped {
+                target: Target {
                     tag: Some(owner.tag.value),
                     page: Some(slot.va >> PAGE_SHIFT),
                     walks: change.level != Level(0),
@@ -247,7 +247,7 @@ impl<K: Kind> Backend for Toy<K> {
         }
         Self::drop_named(cpu, request, at);
         if K::INTERRUPTS && request.flags.and(DEVICE) != SpaceFlags::NONE {
-            cpu.issue(Op::DropDevices);
+            cpu.issue(Op::InvalidateDevices);
         }
         Started::new(request, self.ipi_targets(request), Outcome::NOTHING)
     }
@@ -261,33 +261,30 @@ impl<K: Kind> Backend for Toy<K> {
             deferred: if K::KERNEL_UNDER_LOADED && started.space == Space::Kernel {
                 Deferred::OTHERS_UNTIL_LOAD
             } else {
-                Self::VIEW_OWED
+                Self::VIEW_DEFERRED
             },
         }
     }
 
-    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, debt: Pending) -> Deferred {
+    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
         let tag = if Self::TAGGED { to.tag.value } else { 0 };
-        let mut drop = |dropped| cpu.issue(Op::Drop(dropped, Where::Here));
+        let mut drop = |target| cpu.issue(Op::Invalidate(target, Where::Here));
         let by_load = if Self::TAGGED {
             Kept::All
         } else {
             Kept::OtherTags
         };
-        let kept = match debt {
+        let kept = match pending {
             Pending::None => by_load,
-            // Flushed before the load: this CPU may still fill under the tag that is loaded.
+            // The flush comes before the load: this CPU may still fill under the tag that is loaded.
             Pending::Tag if Self::TAGGED => {
                 let tag = Some(tag);
-                drop(Dropped {
-                    tag,
-                    ..Dropped::ALL
-                });
+                drop(Target { tag, ..Target::ALL });
                 by_load
             }
             Pending::Tag => Kept::OtherTags,
             Pending::All => {
-                drop(Dropped::ALL);
+                drop(Target::ALL);
                 by_load
             }
         };
@@ -296,10 +293,10 @@ impl<K: Kind> Backend for Toy<K> {
             tag,
             kept,
         });
-        if debt == Pending::None {
+        if pending == Pending::None {
             Deferred::NOTHING
         } else {
-            Self::VIEW_OWED
+            Self::VIEW_DEFERRED
         }
     }
 
@@ -318,11 +315,8 @@ impl<K: Kind> Backend for Toy<K> {
             let tag = to.tag.value | VIEW;
             if deferred {
                 let tag = Some(tag);
-                let dropped = Dropped {
-                    tag,
-                    ..Dropped::ALL
-                };
-                cpu.issue(Op::Drop(dropped, Where::Here));
+                let target = Target { tag, ..Target::ALL };
+                cpu.issue(Op::Invalidate(target, Where::Here));
             }
             cpu.issue(Op::Load {
                 root: to.table as usize,
@@ -335,10 +329,10 @@ impl<K: Kind> Backend for Toy<K> {
     fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Deferred {
         if K::KERNEL_UNDER_LOADED {
             let (page, walks) = (None, true);
-            cpu.issue(Op::DropLoaded { page, walks });
+            cpu.issue(Op::InvalidateLoaded { page, walks });
             return Deferred::OTHERS_UNTIL_LOAD;
         }
-        cpu.issue(Op::Drop(Dropped::ALL, Where::Here));
+        cpu.issue(Op::Invalidate(Target::ALL, Where::Here));
         Deferred::NOTHING
     }
 }

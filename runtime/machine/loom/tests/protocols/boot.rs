@@ -1,4 +1,4 @@
-//! CPUs that come online on boot tables, which are freed afterwards, with whatever they had cached before.
+//! CPUs that come online on boot tables, which are freed afterwards, with entries that they had cached before.
 
 use tlbc_machine_loom::toys::{
     Broadcast, Called, ForLife, Kind, Slots, UnderLoaded, Untagged, Viewed, Writer,
@@ -9,7 +9,7 @@ use tlbc_runtime::fault::Fault;
 use crate::check::{Depth::Full, finds, holds};
 use crate::kernel::{Layout, World};
 
-/// A world with two CPUs, whose space 0 is there for boot tables.
+/// Returns a world with two CPUs, whose space 0 provides the memory for boot tables.
 fn world<K: Kind>(online: usize) -> World<K> {
     let world = World::with(Layout {
         online,
@@ -20,20 +20,20 @@ fn world<K: Kind>(online: usize) -> World<K> {
     world
 }
 
-/// CPU 1 comes online on boot tables that are loaded under a tag. They are freed, and it runs in the first space that is
-/// given a tag.
+/// CPU 1 comes online on boot tables that are loaded under a tag. The boot tables are freed, and CPU 1 runs in the
+/// first space that gets a tag.
 fn come_from_boot_tables<K: Kind>(tag: u64) {
     let world = world::<K>(1);
     let space = world.space(1);
     world.on(1, || {
-        let now = world.arrive_from(0, tag);
+        let now = world.online_from(0, tag);
         world.free_boot_tables(0);
         let _ = world.switch(now, Some(&space));
     });
     world.check();
 }
 
-/// The same for the tag of the kernel's root, for one that the space is given, and for another.
+/// Runs the same for the tag of the kernel's root, for a tag that the space gets, and for another one.
 fn tags() -> [u64; 3] {
     [0, 1, 7]
 }
@@ -62,14 +62,14 @@ fn a_flush_before_the_root_is_found() {
     finds(Full, fault, "ForeignPage", || {
         come_from_boot_tables::<Writer>(0);
     });
-    // Under another one that does the space that is given it; it walks them first.
+    // Under another tag the space that gets the tag does; it walks the boot tables first.
     finds(Full, fault, "FreedTable", || {
         come_from_boot_tables::<Broadcast>(1);
     });
 }
 
-/// CPU 1 goes offline, and comes back on boot tables with the entries that it had; meanwhile a page of the kernel is
-/// unmapped, or its table freed.
+/// CPU 1 goes offline, and comes back on boot tables with the entries that it had. Before it comes back a page of the
+/// kernel is unmapped, or the kernel's table is freed.
 fn go_and_come_back<K: Kind>(unmap: impl FnOnce(&World<K>)) {
     let world = world::<K>(2);
     let space = world.space(1);
@@ -80,7 +80,7 @@ fn go_and_come_back<K: Kind>(unmap: impl FnOnce(&World<K>)) {
     });
     world.on(0, || unmap(&world));
     world.on(1, || {
-        let now = world.arrive_from(0, 7);
+        let now = world.online_from(0, 7);
         let _ = world.switch(now, Some(&space));
     });
     world.check();

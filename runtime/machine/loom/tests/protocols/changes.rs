@@ -1,4 +1,5 @@
-//! Machines whose instructions change entries: chosen by who has them cached, or put off until somebody attaches.
+//! Machines whose instructions change entries: the instruction depends on which CPUs may have the entry cached, and a
+//! change may be deferred until a CPU attaches the space.
 
 use tlbc_machine_loom::toys::{Deferrer, Kind, Writer};
 use tlbc_runtime::Current;
@@ -8,8 +9,8 @@ use crate::check::{Depth::Full, Depth::Preemptions, fails, holds};
 use crate::entries::leaf;
 use crate::kernel::World;
 
-/// CPU 0 is the only one that has the space, and unmaps a page while CPU 1 attaches it: the change is of CPU 0
-/// alone, or put off, or of both.
+/// CPU 0 is the only CPU that has the space, and unmaps a page while CPU 1 attaches the space. The change is made
+/// locally, is deferred, or is made on both CPUs.
 fn change_and_attach<K: Kind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
@@ -22,8 +23,8 @@ fn change_and_attach<K: Kind>() {
     world.check();
 }
 
-/// CPU 0 clears an entry of a space that CPU 1 had, and loads again. Behind the change no user code uses the entry, for
-/// either it was changed by an instruction or nobody attaches before the debt is paid.
+/// CPU 0 clears an entry of a space that CPU 1 had, and loads it again. After the change no user code uses the entry:
+/// either an instruction changed it, or no CPU attaches the space before the deferred flush is complete.
 fn defer_and_attach() {
     let world = World::<Deferrer>::new(2, 2);
     let (space, other) = (world.space(0), world.space(1));
@@ -41,8 +42,11 @@ fn defer_and_attach() {
                 assert!(section.unmap(leaf(&space, 0, 0)).is_ok());
                 let reaches = world.machine().reaches(1, 0).is_some();
                 let attached = world.machine().runs_user(1);
-                assert!(!(reaches && attached), "attached before the debt was paid");
-                loom::skip_branch(); // what comes is no question here
+                assert!(
+                    !(reaches && attached),
+                    "attached before the deferred flush was complete"
+                );
+                loom::skip_branch(); // the rest is not checked here
             });
         });
     });
@@ -50,8 +54,8 @@ fn defer_and_attach() {
     world.check();
 }
 
-/// CPU 0 has put a change off, and pays for it while CPU 1 attaches the space.
-pub fn pay_and_attach() {
+/// CPU 0 has deferred a change, and completes its flush while CPU 1 attaches the space.
+pub fn complete_and_attach() {
     let world = World::<Deferrer>::new(2, 1);
     let space = world.space(0);
     let _ = world.on(0, || world.switch(Current::Kernel, Some(&space)));
@@ -72,25 +76,30 @@ pub fn pay_and_attach() {
 #[test]
 fn a_page_is_unmapped_while_another_cpu_attaches() {
     holds(Full, change_and_attach::<Writer>);
-    // In full there are too many ways; the two halves of it are.
+    // There are too many interleavings to explore all of them here; those of the two halves are explored below.
     holds(Preemptions(4), change_and_attach::<Deferrer>);
 }
 
 #[test]
-fn a_change_is_put_off_while_a_cpu_attaches() {
+fn a_change_is_deferred_while_a_cpu_attaches() {
     holds(Full, defer_and_attach);
 }
 
 #[test]
-fn a_change_that_was_put_off_is_paid_for_while_a_cpu_attaches() {
-    holds(Preemptions(4), pay_and_attach);
+fn a_deferred_flush_is_completed_while_a_cpu_attaches() {
+    holds(Preemptions(4), complete_and_attach);
 }
 
 #[test]
 fn without_change() {
     let test = change_and_attach::<Writer>;
     fails(Full, Barrier::Change, "ForeignPage", test);
-    fails(Full, Barrier::Change, "before the debt", defer_and_attach);
+    fails(
+        Full,
+        Barrier::Change,
+        "before the deferred flush",
+        defer_and_attach,
+    );
 }
 
 #[test]
@@ -100,7 +109,7 @@ fn without_attach_waits() {
     fails(
         Full,
         Barrier::AttachWaits,
-        "before the debt",
+        "before the deferred flush",
         defer_and_attach,
     );
 }

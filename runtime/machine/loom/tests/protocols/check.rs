@@ -1,4 +1,4 @@
-//! Runs the model checker: on the runtime as it is, with a barrier left out, and with a fault put back.
+//! Runs the model checker: on the runtime as it is, with a barrier left out, and with a fault that it once had.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Once};
 
 use tlbc_runtime::fault::{Fault, put_back};
+use tlbc_runtime::sync::watched::block;
 use tlbc_runtime::sync::{Barrier, begin_counters_at, leave_out};
-use tlbc_runtime::watched::block;
 
-/// How far threads are interleaved.
+/// How many interleavings are explored.
 #[derive(Clone, Copy)]
 pub enum Depth {
-    /// In every way.
+    /// All of them.
     Full,
-    /// With so many preemptions.
+    /// Those with at most this many preemptions.
     Preemptions(usize),
 }
 
@@ -39,19 +39,19 @@ fn explore(depth: Depth, test: impl Fn() + Send + Sync + 'static) {
     println!("{executions} executions in {took:.1?}");
 }
 
-/// In every interleaving nothing is wrong.
+/// Checks that a test passes in every interleaving.
 pub fn holds(depth: Depth, test: impl Fn() + Send + Sync + 'static) {
     explore(depth, test);
 }
 
-/// What the model checker says of two accesses that nothing orders.
+/// The model checker's message about two accesses that are not ordered.
 pub const RACE: &str = "Causality violation";
 
 thread_local! {
     static SILENT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Without a barrier some interleaving goes wrong, in the way that is said.
+/// Checks that without a barrier some interleaving fails, with this message.
 pub fn fails(depth: Depth, without: Barrier, how: &str, test: impl Fn() + Send + Sync + 'static) {
     leave_out(Some(without));
     let said = explore_silently(depth, test);
@@ -59,7 +59,7 @@ pub fn fails(depth: Depth, without: Barrier, how: &str, test: impl Fn() + Send +
     assert_went_wrong(said, how);
 }
 
-/// With a fault put back some interleaving goes wrong, in the way that is said.
+/// Checks that with a fault some interleaving fails, with this message.
 pub fn finds(depth: Depth, fault: Fault, how: &str, test: impl Fn() + Send + Sync + 'static) {
     put_back(Some(fault));
     let said = explore_silently(depth, test);
@@ -67,19 +67,19 @@ pub fn finds(depth: Depth, fault: Fault, how: &str, test: impl Fn() + Send + Syn
     assert_went_wrong(said, how);
 }
 
-/// A test that is wrong itself goes wrong, in the way that is said.
+/// Checks that a test which is wrong itself fails, with this message.
 pub fn goes_wrong(how: &str, test: impl Fn() + Send + Sync + 'static) {
     assert_went_wrong(explore_silently(Depth::Full, test), how);
 }
 
-/// Runs a check in which counters that may wrap begin at a value.
+/// Runs a check with counters that may wrap starting at a value.
 pub fn with_counters_at(count: u64, check: impl FnOnce()) {
     begin_counters_at(count);
     check();
     begin_counters_at(0);
 }
 
-/// Explores a test that is to panic, without printing the panic. Returns its message, if it did.
+/// Explores a test that is expected to panic, without printing the panic. Returns the message of the panic.
 fn explore_silently(depth: Depth, test: impl Fn() + Send + Sync + 'static) -> Option<String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -100,6 +100,6 @@ fn explore_silently(depth: Depth, test: impl Fn() + Send + Sync + 'static) -> Op
 }
 
 fn assert_went_wrong(said: Option<String>, how: &str) {
-    let said = said.expect("nothing goes wrong");
-    assert!(said.contains(how), "it went wrong in another way: {said}");
+    let said = said.expect("a failure");
+    assert!(said.contains(how), "it failed in another way: {said}");
 }

@@ -1,5 +1,5 @@
-//! Interrupts and preemption: the runtime takes its locks and issues instructions with interrupts off, and where they are on
-//! another thread may run on the same CPU.
+//! Interrupts and preemption: the runtime takes its locks and issues instructions with interrupts off. Where interrupts
+//! are on, another thread may run on the same CPU.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use loom::sync::Mutex;
-use tlbc_machine_loom::Told;
+use tlbc_machine_loom::DeviceFlush;
 use tlbc_machine_loom::toys::{Broadcast, Called, Crowd, ForLife, Kind, Masked, Slots, Writer};
 use tlbc_runtime::fault::Fault;
 use tlbc_runtime::{Current, SpaceFlags};
@@ -36,7 +36,7 @@ fn pins<K: Kind>(world: &World<K>, space: &Handle) {
 }
 
 fn attaches_device<K: Kind>(world: &World<K>, space: &Handle) {
-    let device = world.machine().add_device(Told::ByDriver);
+    let device = world.machine().add_device(DeviceFlush::ByDriver);
     let attached = world.attach(device, space, 0, SpaceFlags::NONE);
     world.unmap(space, 0, 0);
     world.detach(device, space, attached);
@@ -47,8 +47,8 @@ fn makes_and_ends_space<K: Kind>(world: &World<K>, _: &Handle) {
     world.end(&space, 2);
 }
 
-/// A thread does something in space 0. At its nth point another one runs, in space 1 and in new ones, and unmaps a page.
-/// Returns whether there was such a point.
+/// Runs a thread that does something in space 0. At its nth preemption point another thread runs, in space 1 and in new
+/// spaces, and unmaps a page. Returns whether there was such a point.
 fn preempted_at<K: Kind>(nth: usize, does: Does<K>) -> bool {
     let world = World::<K>::new(1, 8);
     let (space, other) = (world.space(0), world.space(1));
@@ -74,7 +74,7 @@ fn preempted_at<K: Kind>(nth: usize, does: Does<K>) -> bool {
     world.on(0, || world.was_preempted())
 }
 
-/// The same at every point at which the scheduler may run another thread.
+/// Runs the same for every point at which the scheduler may run another thread.
 fn preempted<K: Kind>(does: Does<K>) {
     for nth in 0.. {
         let was_preempted = Arc::new(AtomicBool::new(false));
@@ -103,7 +103,7 @@ fn another_thread_runs_at_any_point() {
     preempted_in_all::<Writer>();
 }
 
-/// Without another thread.
+/// Runs it without another thread.
 fn alone<K: Kind>(does: Does<K>) {
     let world = World::<K>::new(1, 3);
     let space = world.space(0);

@@ -1,22 +1,22 @@
-//! Counters that wrap: each begins one step, or two, before its end.
+//! Counters that wrap: each starts one step, or two steps, before its end.
 
 use tlbc_machine_loom::toys::{Broadcast, Called, Slots};
 use tlbc_runtime::fault::Fault;
 
-use crate::changes::pay_and_attach;
+use crate::changes::complete_and_attach;
 use crate::check::{Depth::Full, Depth::Preemptions, finds, holds, with_counters_at};
 use crate::gathers::{find_cleared, find_unmapped};
 use crate::shootdown::unmap_and_switch_in;
 use crate::tags::roll_over;
 
-/// The end of a counter of so many bits, and the step before.
+/// The last value of a counter of this many bits, and the value before.
 fn end(bits: u32) -> [u64; 2] {
     let last = u64::MAX >> (64 - bits);
     [last, last - 1]
 }
 
 #[test]
-fn a_cpu_follows_changes_whose_count_wraps() {
+fn a_cpu_catches_up_when_the_tlb_generation_wraps() {
     for count in end(64) {
         with_counters_at(count, || {
             holds(Full, unmap_and_switch_in::<Slots>);
@@ -26,10 +26,10 @@ fn a_cpu_follows_changes_whose_count_wraps() {
 }
 
 #[test]
-fn deferred_flushes_are_completed_whose_count_wraps() {
+fn deferred_flushes_are_completed_when_their_count_wraps() {
     for count in end(64) {
         with_counters_at(count, || {
-            holds(Preemptions(2), pay_and_attach);
+            holds(Preemptions(2), complete_and_attach);
             holds(Full, find_unmapped::<Slots>);
         });
     }
@@ -51,7 +51,7 @@ fn generations_of_tags_wrap() {
 }
 
 #[test]
-fn half_a_generation_that_is_compared_is_found() {
+fn comparing_half_a_generation_is_found() {
     let (fault, how) = (Fault::ComparesHalfGenerations, "a space has two tags");
     let [last, _] = end(32);
     with_counters_at(last, || {

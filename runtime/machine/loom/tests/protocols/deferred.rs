@@ -1,4 +1,5 @@
-//! What is on the books is seen with what it is about, and what is paid with what paid it.
+//! A CPU that sees a deferred flush sees the change that needs it, and a CPU that sees a completed flush is ordered
+//! after it.
 
 use std::rc::Rc;
 
@@ -9,67 +10,67 @@ use tlbc_runtime::sync::Barrier;
 
 use crate::check::{Depth::Full, RACE, fails, holds};
 
-/// One CPU changes something and owes a flush for it; the other pays.
-fn owe_and_pay() {
-    let due = Rc::new(PendingFlush::default());
+/// One CPU changes something and defers a flush; the other completes the flush.
+fn defer_and_complete() {
+    let pending = Rc::new(PendingFlush::default());
     let changed = Rc::new(UnsafeCell::new(()));
     let there = thread::spawn({
-        let (due, changed) = (due.clone(), changed.clone());
+        let (pending, changed) = (pending.clone(), changed.clone());
         move || {
             changed.with_mut(|_| ());
-            due.defer();
+            pending.defer();
         }
     });
-    if let Some(deferred) = due.pending() {
+    if let Some(deferred) = pending.pending() {
         changed.with(|_| ());
-        due.complete(deferred);
-        assert_eq!(due.pending(), None);
+        pending.complete(deferred);
+        assert_eq!(pending.pending(), None);
     }
     there.join().unwrap();
 }
 
-/// One CPU pays by a flush; the other finds that nothing is deferred, and relies on it.
-fn pay_and_rely() {
-    let due = Rc::new(PendingFlush::default());
+/// One CPU completes a flush; the other finds that no flush is pending, and relies on it.
+fn complete_and_rely() {
+    let pending = Rc::new(PendingFlush::default());
     let flushed = Rc::new(UnsafeCell::new(()));
-    due.defer();
-    // Looked at here, for the model checker knows only the last access of a word: behind a load of the thread that
-    // stores it would not see that other loads matter.
-    let deferred = due.pending().unwrap();
+    pending.defer();
+    // It is read here because the model checker knows only the last access of a word: after a load by the thread that
+    // stores it, the model checker would not see that other loads matter.
+    let deferred = pending.pending().unwrap();
     let there = thread::spawn({
-        let (due, flushed) = (due.clone(), flushed.clone());
+        let (pending, flushed) = (pending.clone(), flushed.clone());
         move || {
             flushed.with_mut(|_| ());
-            due.complete(deferred);
+            pending.complete(deferred);
         }
     });
-    if due.pending().is_none() {
+    if pending.pending().is_none() {
         flushed.with(|_| ());
     }
     there.join().unwrap();
 }
 
 #[test]
-fn a_debt_comes_with_what_it_is_about() {
-    holds(Full, owe_and_pay);
+fn a_deferred_flush_is_seen_with_its_change() {
+    holds(Full, defer_and_complete);
 }
 
 #[test]
-fn a_paid_debt_comes_with_what_paid_it() {
-    holds(Full, pay_and_rely);
+fn a_completed_flush_is_seen_with_its_completion() {
+    holds(Full, complete_and_rely);
 }
 
 #[test]
-fn without_owe() {
-    fails(Full, Barrier::Defer, RACE, owe_and_pay);
+fn without_defer() {
+    fails(Full, Barrier::Defer, RACE, defer_and_complete);
 }
 
 #[test]
-fn without_due() {
-    fails(Full, Barrier::Pending, RACE, owe_and_pay);
+fn without_pending() {
+    fails(Full, Barrier::Pending, RACE, defer_and_complete);
 }
 
 #[test]
-fn without_pay() {
-    fails(Full, Barrier::Complete, RACE, pay_and_rely);
+fn without_complete() {
+    fails(Full, Barrier::Complete, RACE, complete_and_rely);
 }

@@ -1,6 +1,6 @@
-//! Devices that share a space's tables are counted in before they fill.
+//! Devices that share the tables of a space are counted before they fill.
 
-use tlbc_machine_loom::Told;
+use tlbc_machine_loom::DeviceFlush;
 use tlbc_machine_loom::toys::{Broadcast, DEVICE, Kind, Slots, Untagged, Writer};
 use tlbc_runtime::fault::Fault;
 use tlbc_runtime::sync::Barrier;
@@ -9,24 +9,24 @@ use tlbc_runtime::{Attached, SpaceFlags};
 use crate::check::{Depth::Full, Depth::Preemptions, RACE, fails, finds, holds};
 use crate::kernel::{Handle, Layout, World, root};
 
-/// How a device is told of flushes of a space of which this holds.
-pub const fn told(holds: SpaceFlags) -> Told {
+/// Returns how a device is flushed whose space has these flags.
+pub const fn device_flush(holds: SpaceFlags) -> DeviceFlush {
     if holds.0 == DEVICE.0 {
-        Told::ByInstructions
+        DeviceFlush::ByInstructions
     } else {
-        Told::ByDriver
+        DeviceFlush::ByDriver
     }
 }
 
 impl<K: Kind> World<K> {
-    /// A device comes to a space, and needs flags of it.
+    /// Attaches a device, which needs these flags, to a space.
     pub fn attach(&self, device: usize, space: &Handle, nth: usize, flags: SpaceFlags) -> Attached {
         let attached = self.mmu.attach_device(space, flags).expect("few devices");
         self.machine().attach_device(device, root(nth), 0);
         attached
     }
 
-    /// A device goes from a space.
+    /// Detaches a device from a space.
     pub fn detach(&self, device: usize, space: &Handle, attached: Attached) {
         self.machine().detach_device(device);
         let detached = self.mmu.detach_device(space, attached);
@@ -34,10 +34,10 @@ impl<K: Kind> World<K> {
     }
 }
 
-/// A device comes to a space on CPU 1, while CPU 0 unmaps a page.
+/// Attaches a device to a space on CPU 1, while CPU 0 unmaps a page.
 fn unmap_and_attach<K: Kind>(holds: SpaceFlags) {
     let world = World::<K>::new(2, 1);
-    let device = world.machine().add_device(told(holds));
+    let device = world.machine().add_device(device_flush(holds));
     let space = world.space(0);
     let there = world.spawn_in(1, &space, move |world, space| {
         world.attach(device, &space, 0, holds)
@@ -48,12 +48,13 @@ fn unmap_and_attach<K: Kind>(holds: SpaceFlags) {
 }
 
 #[test]
-fn a_page_is_unmapped_while_a_device_comes() {
+fn a_page_is_unmapped_while_a_device_is_attached() {
     for holds_then in [SpaceFlags::NONE, DEVICE] {
         holds(Full, move || unmap_and_attach::<Slots>(holds_then));
         holds(Full, move || unmap_and_attach::<Untagged>(holds_then));
     }
-    // Instructions reach CPUs, and not this device. Every CPU takes an interrupt: too many ways for all of them.
+    // The instructions reach CPUs, but not this device. Every CPU takes an interrupt, so there are too many
+    // interleavings to explore all of them.
     holds(Preemptions(4), || {
         unmap_and_attach::<Broadcast>(SpaceFlags::NONE);
     });
@@ -62,7 +63,7 @@ fn a_page_is_unmapped_while_a_device_comes() {
     });
 }
 
-/// Where publishing is an instruction that waits, as of [`Broadcast`], it would do as well.
+/// Where publishing is an instruction that waits, as on [`Broadcast`], that instruction has the same effect.
 #[test]
 fn without_attach_everywhere() {
     let writer = || unmap_and_attach::<Writer>(SpaceFlags::NONE);
@@ -83,13 +84,14 @@ fn without_attach() {
     fails(Full, Barrier::Attach, "ForeignPage", test);
 }
 
-/// CPU 1 comes on line and unmaps a page, while CPU 0 attaches a device, for which those come who are on line.
-fn come_and_attach<K: Kind>() {
+/// CPU 1 comes online and unmaps a page, while CPU 0 attaches a device, for which the CPUs that are online take an
+/// interrupt.
+fn online_and_attach<K: Kind>() {
     let world = World::<K>::with(Layout {
         online: 1,
         ..Layout::of(2, 1)
     });
-    let device = world.machine().add_device(Told::ByDriver);
+    let device = world.machine().add_device(DeviceFlush::ByDriver);
     let space = world.space(0);
     let there = world.spawn_in(1, &space, move |world, space| {
         let now = world.cpu_online();
@@ -102,25 +104,25 @@ fn come_and_attach<K: Kind>() {
 }
 
 #[test]
-fn a_cpu_comes_and_unmaps_a_page_while_a_device_comes() {
-    holds(Preemptions(4), come_and_attach::<Writer>);
-    holds(Preemptions(4), come_and_attach::<Broadcast>);
+fn a_cpu_comes_online_and_unmaps_while_a_device_is_attached() {
+    holds(Preemptions(4), online_and_attach::<Writer>);
+    holds(Preemptions(4), online_and_attach::<Broadcast>);
 }
 
 #[test]
-fn without_attach_where_a_cpu_comes() {
+fn without_attach_when_a_cpu_comes_online() {
     fails(
         Full,
         Barrier::Attach,
         "ForeignPage",
-        come_and_attach::<Writer>,
+        online_and_attach::<Writer>,
     );
 }
 
-/// A device goes that had a space, on CPU 1, while CPU 0 unmaps a page.
+/// Detaches a device from a space on CPU 1, while CPU 0 unmaps a page.
 fn unmap_and_detach<K: Kind>(holds: SpaceFlags) {
     let world = World::<K>::new(2, 1);
-    let device = world.machine().add_device(told(holds));
+    let device = world.machine().add_device(device_flush(holds));
     let space = world.space(0);
     let attached = world.on(0, || world.attach(device, &space, 0, holds));
     let there = world.spawn_in(1, &space, move |world, space| {
@@ -132,7 +134,7 @@ fn unmap_and_detach<K: Kind>(holds: SpaceFlags) {
 }
 
 #[test]
-fn a_page_is_unmapped_while_a_device_goes() {
+fn a_page_is_unmapped_while_a_device_is_detached() {
     for holds_then in [SpaceFlags::NONE, DEVICE] {
         holds(Full, move || unmap_and_detach::<Slots>(holds_then));
         holds(Full, move || unmap_and_detach::<Untagged>(holds_then));
@@ -140,7 +142,7 @@ fn a_page_is_unmapped_while_a_device_goes() {
 }
 
 #[test]
-fn without_pay() {
+fn without_complete() {
     for holds_then in [SpaceFlags::NONE, DEVICE] {
         let test = move || unmap_and_detach::<Slots>(holds_then);
         fails(Full, Barrier::Complete, RACE, test);
@@ -148,18 +150,18 @@ fn without_pay() {
 }
 
 #[test]
-fn without_due() {
+fn without_pending() {
     for holds_then in [SpaceFlags::NONE, DEVICE] {
         let test = move || unmap_and_detach::<Slots>(holds_then);
         fails(Full, Barrier::Pending, RACE, test);
     }
 }
 
-/// A device goes from a space, on CPU 1, while another one comes on CPU 0 and a page is unmapped then. Both need the same
-/// flag of the space.
+/// Detaches a device from a space on CPU 1, while CPU 0 attaches another one and then unmaps a page. Both devices need
+/// the same flag of the space.
 fn detach_and_attach<K: Kind>() {
     let world = World::<K>::new(2, 1);
-    let [goes, comes] = [0, 1].map(|_| world.machine().add_device(Told::ByInstructions));
+    let [goes, comes] = [0, 1].map(|_| world.machine().add_device(DeviceFlush::ByInstructions));
     let space = world.space(0);
     let attached = world.on(0, || world.attach(goes, &space, 0, DEVICE));
     let there = world.spawn_in(1, &space, move |world, space| {
@@ -175,13 +177,13 @@ fn detach_and_attach<K: Kind>() {
 }
 
 #[test]
-fn a_device_comes_while_another_one_goes() {
+fn a_device_is_attached_while_another_is_detached() {
     holds(Preemptions(3), detach_and_attach::<Slots>);
     holds(Preemptions(3), detach_and_attach::<Untagged>);
 }
 
 #[test]
-fn flags_that_another_device_needs_are_found_cleared() {
+fn clearing_flags_of_another_device_is_found() {
     let fault = Fault::ClearsFlagsOfOthers;
     let test = detach_and_attach::<Slots>;
     finds(Preemptions(3), fault, "ForeignPage", test);

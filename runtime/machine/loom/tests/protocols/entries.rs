@@ -1,4 +1,4 @@
-//! Entries of the tables, as what owns them.
+//! Page-table entries, with their owner.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -10,18 +10,18 @@ use tlbc_runtime::{Level, Pte, SpaceId};
 
 use crate::kernel::{Handle, Kernel, Page, Space, Table, World, root, table};
 
-/// The entry for a page, or the one that points at its table.
+/// A leaf entry, or an entry that points at a table.
 pub struct Owned {
     space: SpaceId,
     word: [AtomicU64; 1],
     table: TableId,
     index: usize,
-    /// The first page that it translates.
+    /// The first page that the entry translates.
     page: u64,
     level: Level,
 }
 
-/// The leaf entry of a page of a space.
+/// Returns the leaf entry of a page of a space.
 pub fn leaf(space: &Space, nth: usize, page: usize) -> Owned {
     Owned {
         space: space.id(),
@@ -33,7 +33,7 @@ pub fn leaf(space: &Space, nth: usize, page: usize) -> Owned {
     }
 }
 
-/// The entry that points at the table of a space.
+/// Returns the entry that points at the table of a space.
 pub fn link(space: &Space, nth: usize) -> Owned {
     Owned {
         space: space.id(),
@@ -45,7 +45,7 @@ pub fn link(space: &Space, nth: usize) -> Owned {
     }
 }
 
-/// The leaf entry of a page of the kernel.
+/// Returns the leaf entry of a page of the kernel.
 pub fn kernel_leaf<K: Kind>(world: &World<K>, page: usize) -> Owned {
     Owned {
         page: KERNEL_PAGE + page as u64,
@@ -53,7 +53,7 @@ pub fn kernel_leaf<K: Kind>(world: &World<K>, page: usize) -> Owned {
     }
 }
 
-/// The entry of the kernel's own root that points at its table.
+/// Returns the entry of the kernel's own root that points at its table.
 fn kernel_link<K: Kind>(world: &World<K>) -> Owned {
     Owned {
         index: KERNEL,
@@ -62,8 +62,8 @@ fn kernel_link<K: Kind>(world: &World<K>) -> Owned {
     }
 }
 
-/// What an entry says, in the runtime's words.
-fn said(bits: Bits) -> Entry {
+/// Converts an entry to the runtime's form.
+fn decoded(bits: Bits) -> Entry {
     match bits {
         Bits::Invalid => Entry::Invalid,
         Bits::Page {
@@ -101,7 +101,7 @@ impl<K: Kind> Pte<Kernel<K>> for Owned {
     }
 
     fn decode(_: Level, bits: u64) -> Entry {
-        said(Bits::of(bits))
+        decoded(Bits::of(bits))
     }
 
     fn is_accessed(_: Level, _: u64) -> bool {
@@ -126,7 +126,7 @@ impl<K: Kind> Pte<Kernel<K>> for Owned {
 }
 
 impl<K: Kind> World<K> {
-    /// Unmaps a page of a space and gives it to somebody else.
+    /// Unmaps a page of a space and gives it another owner.
     pub fn unmap(&self, space: &Handle, nth: usize, page: usize) {
         self.mmu.gather(space, |g| {
             g.locked((), |section, ()| {
@@ -136,7 +136,7 @@ impl<K: Kind> World<K> {
         });
     }
 
-    /// Changes what an entry says of its page in a gather, through an invalid one where that has to be.
+    /// Changes an entry in a gather, through an invalid one where that is necessary.
     pub fn protect(&self, space: &Space, entry: &Owned, old: Bits, new: Bits) {
         entry.word[0].store(old.bits(), Relaxed);
         self.mmu.gather(space, |g| {
@@ -147,7 +147,7 @@ impl<K: Kind> World<K> {
         });
     }
 
-    /// Unmaps a page without a gather, which knows nothing of others.
+    /// Unmaps a page without a gather, which does not look for overlapping gathers.
     pub fn clear(&self, space: &Space, nth: usize, page: usize) {
         self.machine().store(table(nth), page, Bits::Invalid.bits());
         let extent = Extent::new((page as u64) << PAGE_SHIFT, 1 << PAGE_SHIFT);
@@ -174,7 +174,7 @@ impl<K: Kind> World<K> {
         }
     }
 
-    /// Unmaps a page of the kernel, which gives it to user code.
+    /// Unmaps a page of the kernel, and gives it to user code.
     pub fn unmap_kernel(&self, page: usize) {
         self.mmu.gather(self.mmu.kernel(), |g| {
             g.locked((), |section, ()| {

@@ -1,5 +1,5 @@
-//! Gathers that overlap, and unmapping without waiting: whoever finds an entry invalid under the table's lock may rely on nobody
-//! using it, when his own gather is done.
+//! Overlapping gathers, and unmapping without waiting. A gather that finds an entry invalid under the table's lock may
+//! rely on no agent using the entry once the gather is done.
 
 use std::rc::Rc;
 
@@ -12,7 +12,7 @@ use crate::check::{Depth::Full, RACE, fails, holds};
 use crate::entries::leaf;
 use crate::kernel::World;
 
-/// CPU 0 clears an entry in a gather; CPU 1, which still has it, finds it cleared in one of its own.
+/// CPU 0 clears an entry in a gather; CPU 1, which still has it cached, finds it cleared in a gather of its own.
 pub fn find_cleared<K: Kind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
@@ -28,7 +28,7 @@ pub fn find_cleared<K: Kind>() {
             match (found, flushed) {
                 (false, _) => {}
                 (true, true) => world.machine().reuse(&[0]),
-                // By the other gather, which is over: behind what came of its page.
+                // The other gather cleared it and is done: this is after the release of its page.
                 (true, false) => world.rely_on(0),
             }
         }
@@ -52,11 +52,11 @@ fn a_gather_finds_what_another_one_cleared() {
 }
 
 #[test]
-fn without_pay() {
+fn without_complete() {
     fails(Full, Barrier::Complete, RACE, find_cleared::<Slots>);
 }
 
-/// CPU 0 unmaps a page without waiting, and waits; CPU 1, which still has it, finds it cleared in a gather.
+/// CPU 0 unmaps a page without waiting, and waits; CPU 1, which still has it cached, finds it cleared in a gather.
 pub fn find_unmapped<K: Kind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
@@ -80,7 +80,7 @@ pub fn find_unmapped<K: Kind>() {
 }
 
 impl<K: Kind> World<K> {
-    /// Unmaps page 0 of space 0, waits, and gives it to somebody else.
+    /// Unmaps page 0 of space 0, waits, and gives the page another owner.
     pub fn reclaim(&self, space: &crate::kernel::Handle, cleared: &Mutex<bool>) {
         self.mmu.reclaim(|r| {
             let unmapped = {
@@ -120,6 +120,6 @@ fn unmap_and_come_back<K: Kind>() {
 }
 
 #[test]
-fn a_page_is_reclaimed_while_a_cpu_goes_and_comes() {
+fn a_page_is_reclaimed_while_a_cpu_leaves_and_comes_back() {
     holds(Full, unmap_and_come_back::<Slots>);
 }

@@ -1,4 +1,4 @@
-//! CPUs that come and go while others have something to tell them.
+//! CPUs that go offline or come online while other CPUs send them messages.
 
 use tlbc_machine_loom::toys::{Kind, Slots, Untagged};
 use tlbc_runtime::Current;
@@ -7,8 +7,8 @@ use tlbc_runtime::sync::Barrier;
 use crate::check::{Depth::Full, fails, holds};
 use crate::kernel::{Layout, World};
 
-/// CPU 1 goes, which runs in a space, while CPU 0 unmaps a page of it.
-fn unmap_and_go<K: Kind>() {
+/// CPU 1, which runs in a space, goes offline while CPU 0 unmaps a page of it.
+fn unmap_and_offline<K: Kind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
     let now = world.on(1, || world.switch(Current::Kernel, Some(&space)));
@@ -22,23 +22,28 @@ fn unmap_and_go<K: Kind>() {
 }
 
 #[test]
-fn a_cpu_goes_while_it_is_sent_something() {
-    holds(Full, unmap_and_go::<Slots>);
-    holds(Full, unmap_and_go::<Untagged>);
+fn a_cpu_goes_offline_while_it_is_sent_a_message() {
+    holds(Full, unmap_and_offline::<Slots>);
+    holds(Full, unmap_and_offline::<Untagged>);
 }
 
 #[test]
 fn without_offline() {
-    fails(Full, Barrier::Offline, "branches", unmap_and_go::<Slots>);
+    fails(
+        Full,
+        Barrier::Offline,
+        "branches",
+        unmap_and_offline::<Slots>,
+    );
 }
 
 #[test]
 fn without_send() {
-    fails(Full, Barrier::Send, "branches", unmap_and_go::<Slots>);
+    fails(Full, Barrier::Send, "branches", unmap_and_offline::<Slots>);
 }
 
-/// CPU 1 comes, while CPU 0 unmaps a page of the kernel's.
-fn unmap_and_come<K: Kind>() {
+/// CPU 1 comes online while CPU 0 unmaps a page of the kernel.
+fn unmap_and_online<K: Kind>() {
     let world = World::<K>::with(Layout {
         online: 1,
         kernel: true,
@@ -51,19 +56,19 @@ fn unmap_and_come<K: Kind>() {
 }
 
 #[test]
-fn a_kernel_page_is_unmapped_while_a_cpu_comes() {
-    holds(Full, unmap_and_come::<Slots>);
-    holds(Full, unmap_and_come::<Untagged>);
+fn a_kernel_page_is_unmapped_while_a_cpu_comes_online() {
+    holds(Full, unmap_and_online::<Slots>);
+    holds(Full, unmap_and_online::<Untagged>);
 }
 
 #[test]
 fn without_switch_in() {
-    let test = unmap_and_come::<Slots>;
+    let test = unmap_and_online::<Slots>;
     fails(Full, Barrier::SwitchIn, "ForeignPage", test);
 }
 
 #[test]
 fn without_flush() {
-    let test = unmap_and_come::<Slots>;
+    let test = unmap_and_online::<Slots>;
     fails(Full, Barrier::Flush, "ForeignPage", test);
 }

@@ -1,11 +1,11 @@
-//! A kernel of the model checker's threads, on the adversarial machine.
+//! A kernel on the adversarial machine, whose CPUs are threads of the model checker.
 //!
-//! A thread becomes a CPU by [`World::on`]. The words of the kernel are built so that they order nothing beyond what a
-//! platform promises: what a CPU did is seen by its own handler, and what was stored before an interrupt was sent is seen by
-//! the CPU that handles it.
+//! A thread becomes a CPU by [`World::on`]. The kernel's words order nothing beyond what a platform promises: a CPU's
+//! handler sees what that CPU did before, and a CPU that handles an interrupt sees what was stored before the interrupt
+//! was sent.
 //!
-//! The kernel checks what the runtime promises to a platform: the contexts of instructions ([`interrupts`]), and that no
-//! page or table is released twice, or while an entry still refers to it ([`owned`]).
+//! The kernel checks what the runtime promises to a platform: the contexts of instructions ([`interrupts`]), and that
+//! no page or table is released twice, or while an entry still refers to it ([`owned`]).
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::Deref;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use loom::sync::atomic::Ordering::SeqCst;
 use loom::sync::atomic::fence;
 use tlbc_machine_loom::toys::{Kind, Toy, VIEW};
-use tlbc_machine_loom::{Kept, Op, Shared, TableId, Told};
+use tlbc_machine_loom::{DeviceFlush, Kept, Op, Shared, TableId};
 use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::{Lock, Word};
 use tlbc_runtime::{
@@ -31,18 +31,18 @@ use interrupts::Interrupts;
 use owned::Owned;
 pub use world::{Layout, World, root, table};
 
-/// A page: its number.
+/// A page, by its number.
 pub struct Page(pub usize);
 
-/// A table: its number.
+/// A table, by its number.
 pub struct Table(pub TableId);
 
 pub type Space = AddressSpace<CpuSet<1>>;
 pub type Handle = Arc<Space>;
-/// What a CPU runs in.
+/// What a CPU runs.
 pub type Runs = Current<Handle>;
 
-/// A thread that is no CPU.
+/// The value of [`CPU`] on a thread that is not a CPU.
 const NO_CPU: u32 = u32::MAX;
 
 loom::thread_local! {
@@ -53,7 +53,7 @@ loom::thread_local! {
 struct Cpu {
     local: CpuTlb<CpuSet<1>>,
     interrupts: Interrupts,
-    /// The space that user code runs in, on a view of its own.
+    /// The space whose user code runs, if it has a separate view.
     user: RefCell<Option<Handle>>,
 }
 
@@ -63,17 +63,17 @@ pub struct Kernel<K: Kind> {
     cpus: Vec<Cpu>,
     words: Vec<Word>,
     mmu: OnceCell<Weak<Mmu<Self>>>,
-    /// The root that the kernel runs on: one without entries, or one with the kernel's alone.
+    /// The root that the kernel runs on: it has no entries, or only the kernel's.
     root: TableId,
-    /// Whether there is no memory for batches.
+    /// Whether the platform refuses memory for batches.
     refuses: Cell<bool>,
-    /// Held while devices are told something.
+    /// Held while devices are flushed.
     device: Lock,
     owned: Owned,
 }
 
 impl<K: Kind> Kernel<K> {
-    /// From user code on a view of its own to the kernel: the space that it ran in.
+    /// Enters the kernel from user code with a separate view, in the space that it ran in.
     fn enter(&self, cpu: usize) -> Option<Handle> {
         let user = self.cpus[cpu].user.take();
         if user.is_some() {
@@ -89,7 +89,7 @@ impl<K: Kind> Kernel<K> {
         user
     }
 
-    /// And back.
+    /// Returns to user code.
     fn return_to_user(&self, mmu: &Mmu<Self>, cpu: usize, space: Handle) {
         mmu.return_to_user(CpuId(cpu as u32), &space);
         self.cpus[cpu].user.replace(Some(space));
@@ -114,19 +114,20 @@ impl<K: Kind> Platform for Kernel<K> {
         Record(move |op| {
             Self::check_context(&op);
             if K::INTERRUPTS && matches!(op, Op::Load { .. }) {
-                // Until now this CPU may have walked what it had loaded. A broadcast is complete when such walks are.
+                // Until now this CPU may have walked the root that it had loaded. A broadcast is complete when such
+                // walks are.
                 for table in self.machine.walks(cpu.index()) {
                     self.owned.use_table(table);
                 }
             }
             let issue = || self.machine.issue(cpu.index(), &op);
-            if op == Op::DropDevices {
-                self.tell_devices(Told::ByInstructions, issue);
+            if op == Op::InvalidateDevices {
+                self.flush_devices(DeviceFlush::ByInstructions, issue);
             } else {
                 issue();
             }
             if op == Op::Publish {
-                // It waits until stores are seen; nothing behind it is done before.
+                // The instruction waits until stores are visible; later accesses are not performed before.
                 fence(SeqCst);
             }
         })
@@ -182,7 +183,7 @@ impl<K: Kind> Platform for Kernel<K> {
     }
 
     fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
-        // No walker in software runs.
+        // There are no software walkers.
         tables
             .after_walkers()
             .for_each(|table| self.free_table(table));
@@ -194,26 +195,26 @@ impl<K: Kind> Platform for Kernel<K> {
     }
 
     fn invalidate_secondary(&self, _: &Space, _: &Request<'_>) {
-        self.tell_devices(Told::ByDriver, || self.machine.drop_devices());
+        self.flush_devices(DeviceFlush::ByDriver, || self.machine.invalidate_devices());
     }
 }
 
 impl<K: Kind> Kernel<K> {
-    /// Makes devices drop all that they have, after what they did with it; later callers are ordered after that.
-    fn tell_devices(&self, told: Told, tell: impl FnOnce()) {
-        if !self.machine.has_devices(told) {
+    /// Flushes devices after their accesses. Later callers are ordered after the flush.
+    fn flush_devices(&self, by: DeviceFlush, flush: impl FnOnce()) {
+        if !self.machine.has_devices(by) {
             return;
         }
         let wait = || ();
         self.device.with(wait, || {
-            for frame in self.machine.devices_use(told) {
+            for frame in self.machine.devices_use(by) {
                 self.owned.use_page(frame);
             }
-            tell();
+            flush();
         });
     }
 
-    /// Releases pages that no entry maps any more, and gives them to another owner, who writes them.
+    /// Releases pages that no entry maps any more, and gives them another owner, which writes to them.
     pub fn free_pages(&self, pages: impl Iterator<Item = Page>) {
         let frames: Vec<_> = pages.map(|page| page.0).collect();
         for frame in &frames {
@@ -222,7 +223,7 @@ impl<K: Kind> Kernel<K> {
         self.reuse(&frames);
     }
 
-    /// Gives pages to another owner, who writes them.
+    /// Gives pages another owner, which writes to them.
     fn reuse(&self, frames: &[usize]) {
         self.machine.reuse(frames);
         for frame in frames {

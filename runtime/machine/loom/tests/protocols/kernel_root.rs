@@ -7,8 +7,8 @@ use tlbc_runtime::fault::Fault;
 use crate::check::{Depth::Full, finds, holds};
 use crate::kernel::{Layout, World};
 
-/// CPU 1, which has used the kernel's root before, runs in a space and uses it lazily. CPU 0 unmaps something of the
-/// kernel, and then a table of the space: CPU 1 goes back to the kernel's root.
+/// CPU 1, which has used the kernel's root before, is lazy in a space. CPU 0 unmaps a page of the kernel or frees a
+/// table of it, and then a table of the space: CPU 1 goes back to the kernel's root.
 fn unmap_and_go_back<K: Kind>(unmap: impl FnOnce(&World<K>)) {
     let world = World::<K>::with(Layout {
         kernel: true,

@@ -1,4 +1,5 @@
-//! Lazy CPUs: skipped by a flush of pages, told of tables, and made to leave a space that ends.
+//! Lazy CPUs: a flush of pages skips them, a flush of tables interrupts them, and teardown of a space makes them leave
+//! it.
 
 use tlbc_machine_loom::toys::{Kind, Slots, Untagged};
 use tlbc_runtime::Current;
@@ -7,7 +8,7 @@ use tlbc_runtime::sync::Barrier;
 use crate::check::{Depth::Full, Depth::Preemptions, RACE, fails, holds};
 use crate::kernel::World;
 
-/// CPU 1 uses a space again that it uses lazily, while CPU 0 unmaps a page of it.
+/// CPU 1 is lazy in a space and becomes active, while CPU 0 unmaps a page of it.
 fn unmap_and_leave_lazy<K: Kind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
@@ -24,7 +25,7 @@ fn unmap_and_leave_lazy<K: Kind>() {
 }
 
 #[test]
-fn a_page_is_unmapped_while_a_lazy_cpu_comes_back() {
+fn a_page_is_unmapped_while_a_lazy_cpu_becomes_active() {
     holds(Full, unmap_and_leave_lazy::<Slots>);
     holds(Full, unmap_and_leave_lazy::<Untagged>);
 }
@@ -35,7 +36,7 @@ fn without_leave_lazy() {
     fails(Full, Barrier::LeaveLazy, "ForeignPage", test);
 }
 
-/// CPU 1 uses a page and stops using the space, while CPU 0 unmaps the page.
+/// CPU 1 uses a page and becomes lazy, while CPU 0 unmaps the page.
 fn unmap_and_go_lazy<K: Kind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
@@ -50,12 +51,12 @@ fn unmap_and_go_lazy<K: Kind>() {
 }
 
 #[test]
-fn a_page_is_unmapped_while_a_cpu_goes_lazy() {
+fn a_page_is_unmapped_while_a_cpu_becomes_lazy() {
     holds(Full, unmap_and_go_lazy::<Slots>);
     holds(Full, unmap_and_go_lazy::<Untagged>);
 }
 
-/// CPU 1 loads another space than the one that it uses lazily, while CPU 0 frees a table of that.
+/// CPU 1 is lazy in a space and loads another one, while CPU 0 frees a table of the first.
 fn free_and_load_another<K: Kind>() {
     let world = World::<K>::new(2, 2);
     let (space, other) = (world.space(0), world.space(1));
@@ -70,7 +71,7 @@ fn free_and_load_another<K: Kind>() {
 }
 
 #[test]
-fn a_table_is_freed_while_a_lazy_cpu_goes_on() {
+fn a_table_is_freed_while_a_lazy_cpu_loads_another_space() {
     holds(Full, free_and_load_another::<Slots>);
     holds(Full, free_and_load_another::<Untagged>);
 }
@@ -95,7 +96,7 @@ fn without_unloaded() {
     );
 }
 
-/// A space ends that CPU 1 uses lazily, or has left for another one just now.
+/// A space is torn down in which CPU 1 is lazy, or which it has just left for another one.
 fn end_and_load_another<K: Kind>() {
     let world = World::<K>::new(2, 2);
     let (space, other) = (world.space(0), world.space(1));
@@ -110,9 +111,9 @@ fn end_and_load_another<K: Kind>() {
 }
 
 #[test]
-fn lazy_cpus_leave_a_space_that_ends() {
+fn lazy_cpus_leave_a_space_at_its_teardown() {
     use tlbc_machine_loom::toys::ForLife;
     holds(Full, end_and_load_another::<Slots>);
-    // The space is flushed twice: too many ways for all of them.
+    // The space is flushed twice, so there are too many interleavings to explore all of them.
     holds(Preemptions(4), end_and_load_another::<ForLife>);
 }

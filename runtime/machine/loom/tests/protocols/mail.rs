@@ -1,4 +1,4 @@
-//! Messages: acknowledgements are of what was asked, and an outbox is free when everybody has read it.
+//! Messages: a CPU acknowledges the message that it was sent, and an outbox is free when all targets have read it.
 
 use tlbc_machine_loom::toys::{Kind, Slots, Untagged};
 use tlbc_runtime::Current;
@@ -7,7 +7,7 @@ use tlbc_runtime::sync::Barrier;
 use crate::check::{Depth::Full, Depth::Preemptions, RACE, fails, holds};
 use crate::kernel::{Handle, World};
 
-/// Two CPUs run in a space; this is what CPU 0 does meanwhile, and what CPU 1 does.
+/// Runs these functions on CPU 0 and CPU 1, both of which run in a space.
 fn both_run<K: Kind>(
     here: impl FnOnce(&World<K>, &Handle),
     there: impl FnOnce(&World<K>, &Handle) + 'static,
@@ -23,8 +23,8 @@ fn both_run<K: Kind>(
     world.check();
 }
 
-/// CPU 0 unmaps a page that CPU 1 has used and gives it away; CPU 1 flushes everything.
-fn both_ask<K: Kind>() {
+/// CPU 0 unmaps a page that CPU 1 has used and frees it; CPU 1 flushes everything.
+fn both_send<K: Kind>() {
     both_run::<K>(
         |world, space| world.clear(space, 0, 0),
         |world, space| {
@@ -34,7 +34,7 @@ fn both_ask<K: Kind>() {
     );
 }
 
-/// The same in gathers, which find that they overlap, and both pages have a new owner.
+/// Does the same in gathers, which find that they overlap, and frees both pages.
 fn both_unmap<K: Kind>() {
     both_run::<K>(
         |world, space| world.unmap(space, 0, 0),
@@ -46,34 +46,34 @@ fn both_unmap<K: Kind>() {
 }
 
 #[test]
-fn two_cpus_ask_each_other() {
-    holds(Full, both_ask::<Slots>);
-    holds(Full, both_ask::<Untagged>);
+fn two_cpus_send_to_each_other() {
+    holds(Full, both_send::<Slots>);
+    holds(Full, both_send::<Untagged>);
     holds(Preemptions(4), both_unmap::<Slots>);
 }
 
 #[test]
 fn without_post() {
-    fails(Full, Barrier::Post, RACE, both_ask::<Slots>);
+    fails(Full, Barrier::Post, RACE, both_send::<Slots>);
 }
 
 #[test]
 fn without_receive() {
-    fails(Full, Barrier::Receive, RACE, both_ask::<Slots>);
+    fails(Full, Barrier::Receive, RACE, both_send::<Slots>);
 }
 
 #[test]
 fn without_acknowledge() {
-    fails(Full, Barrier::Acknowledge, RACE, both_ask::<Slots>);
+    fails(Full, Barrier::Acknowledge, RACE, both_send::<Slots>);
 }
 
 #[test]
 fn without_acknowledged() {
-    fails(Full, Barrier::Acknowledged, RACE, both_ask::<Slots>);
+    fails(Full, Barrier::Acknowledged, RACE, both_send::<Slots>);
 }
 
-/// The outbox of CPU 0 is used twice, while CPU 1 asks as well.
-fn ask_twice<K: Kind>() {
+/// Uses the outbox of CPU 0 twice, while CPU 1 sends as well.
+fn send_twice<K: Kind>() {
     both_run::<K>(
         |world, space| {
             world.mmu.wait_for_walkers();
@@ -83,7 +83,7 @@ fn ask_twice<K: Kind>() {
     );
 }
 
-/// The same in gathers.
+/// Does the same in gathers.
 fn unmap_twice<K: Kind>() {
     both_run::<K>(
         |world, space| {
@@ -96,11 +96,11 @@ fn unmap_twice<K: Kind>() {
 
 #[test]
 fn an_outbox_is_used_again() {
-    holds(Full, ask_twice::<Slots>);
+    holds(Full, send_twice::<Slots>);
     holds(Preemptions(4), unmap_twice::<Slots>);
 }
 
-/// CPU 1 looks for a page of a space in software, without a lock; CPU 0 frees the table, without memory to put it off.
+/// CPU 1 walks a space in software, without a lock. CPU 0 frees the table, without memory to defer that.
 fn walk_and_free<K: Kind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
@@ -115,16 +115,16 @@ fn walk_and_free<K: Kind>() {
 }
 
 #[test]
-fn a_table_is_freed_behind_walkers_without_locks() {
+fn a_table_is_freed_after_lockless_walkers() {
     holds(Full, walk_and_free::<Slots>);
 }
 
 #[test]
-fn without_acknowledge_a_walker_is_not_waited_for() {
+fn without_acknowledge_a_walker_uses_a_freed_table() {
     fails(Full, Barrier::Acknowledge, RACE, walk_and_free::<Slots>);
 }
 
 #[test]
-fn without_acknowledged_a_walker_is_not_waited_for() {
+fn without_acknowledged_a_walker_uses_a_freed_table() {
     fails(Full, Barrier::Acknowledged, RACE, walk_and_free::<Slots>);
 }

@@ -1,10 +1,11 @@
-//! Every protocol of the runtime that has an atomic in it, on the adversarial machine; each barrier left out; and each fault
-//! put back that the runtime once had.
+//! Every protocol of the runtime that uses an atomic, on the adversarial machine: as it is, with each barrier left out,
+//! and with each fault that the runtime once had.
 //!
-//! Two CPUs are interleaved in every way that the model checker knows. Where that would take minutes the protocol is
-//! cut into parts that are, and the whole of it has up to four preemptions: gathers of two CPUs that ask each other, a change
-//! that is put off while another CPU attaches, and what makes every CPU take an interrupt. Three CPUs ([`three`]) have up to
-//! three preemptions, and two where two ask the third, or two attach while a change is put off.
+//! Two CPUs are interleaved in every way that the model checker knows. Where that would take minutes the parts of the
+//! protocol are, and the whole protocol has up to four preemptions: gathers of two CPUs that send to each other, a
+//! change that is deferred while another CPU attaches, and changes that make every CPU take an interrupt. Three CPUs
+//! ([`three`]) have up to three preemptions, and two where two CPUs send to the third, or two attach while a change is
+//! deferred.
 //!
 //! The [kernel] checks in every test what the runtime promises to a platform: contexts, locks, and the ownership of
 //! pages and tables.

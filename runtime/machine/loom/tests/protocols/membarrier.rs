@@ -1,4 +1,4 @@
-//! What `membarrier` relies on: between the scheduler's note of what runs and user code lies a full barrier.
+//! What `membarrier` relies on: there is a full barrier between the scheduler's store of what runs and user code.
 
 use std::rc::Rc;
 
@@ -12,7 +12,8 @@ use tlbc_runtime::sync::Barrier;
 use crate::check::{Depth::Full, fails, holds};
 use crate::kernel::World;
 
-/// CPU 1 comes to a space, lazily loaded or not; CPU 0 asks for a barrier on every CPU that runs in it, and sees none.
+/// CPU 1 switches to a space, lazily loaded or not. CPU 0 requires a barrier on every CPU that runs in it, and finds
+/// none.
 fn barrier_and_switch(lazy: bool) {
     let world = World::<Slots>::new(2, 1);
     let space = world.space(0);
@@ -42,7 +43,7 @@ fn barrier_and_switch(lazy: bool) {
 }
 
 #[test]
-fn what_runs_is_seen_or_sees() {
+fn the_barrier_sees_the_cpu_or_the_cpu_sees_its_stores() {
     holds(Full, || barrier_and_switch(false));
     holds(Full, || barrier_and_switch(true));
 }

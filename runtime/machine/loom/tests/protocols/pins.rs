@@ -1,8 +1,8 @@
-//! Pins: the tag of a space is kept for every device that was given it, and for no other space.
+//! Pins: the tag of a space is kept for every device that uses it, and no other space gets it.
 
 use std::rc::Rc;
 
-use tlbc_machine_loom::Told;
+use tlbc_machine_loom::DeviceFlush;
 use tlbc_machine_loom::toys::{Broadcast, Crowd, Kind};
 use tlbc_runtime::fault::Fault;
 use tlbc_runtime::{Current, NotPinned};
@@ -18,7 +18,7 @@ impl<K: Kind> World<K> {
         tag.value
     }
 
-    /// A device walks no more, and its pin is undone.
+    /// Detaches a device and undoes its pin.
     fn unpin_for(&self, device: usize, space: &Handle) {
         self.machine().detach_device(device);
         self.mmu.flush_everything(space);
@@ -26,17 +26,18 @@ impl<K: Kind> World<K> {
     }
 }
 
-/// Makes this CPU run in one space after the other.
+/// Switches this CPU through these spaces.
 fn run_in_all<K: Kind>(world: &World<K>, now: Runs, spaces: &[Handle]) -> Runs {
     spaces
         .iter()
         .fold(now, |now, space| world.switch(now, Some(space)))
 }
 
-/// Two devices have pinned one space. One lets go, the tags are given out anew, and a page is unmapped that the other uses.
+/// Two devices have pinned one space. One is detached, the tags roll over, and a page that the other device uses is
+/// unmapped.
 fn two_devices_pin() {
     let world = World::<Broadcast>::new(1, 8);
-    let devices = [0, 1].map(|_| world.machine().add_device(Told::ByBroadcasts));
+    let devices = [0, 1].map(|_| world.machine().add_device(DeviceFlush::ByBroadcasts));
     let spaces: Vec<_> = (0..8).map(|nth| world.space(nth)).collect();
     world.on(0, || {
         for device in devices {
@@ -62,8 +63,8 @@ fn pins_that_are_not_counted_are_found() {
     finds(Full, Fault::PinsOnce, "ForeignPage", two_devices_pin);
 }
 
-/// A space had the tag in the last generation that another one has pinned in this.
-fn pin_a_tag_of_the_past() {
+/// A space had the tag in the last generation that another space has pinned in this one.
+fn pin_an_old_tag() {
     let world = World::<Broadcast>::new(1, 6);
     let spaces: Vec<_> = (0..6).map(|nth| world.space(nth)).collect();
     world.on(0, || {
@@ -76,20 +77,20 @@ fn pin_a_tag_of_the_past() {
 }
 
 #[test]
-fn a_pin_is_of_one_space() {
-    holds(Full, pin_a_tag_of_the_past);
+fn a_pin_belongs_to_one_space() {
+    holds(Full, pin_an_old_tag);
 }
 
 #[test]
 fn pins_by_value_are_found() {
     let fault = Fault::PinsByValue;
-    finds(Full, fault, "ForeignPage", pin_a_tag_of_the_past);
+    finds(Full, fault, "ForeignPage", pin_an_old_tag);
 }
 
-/// CPU 1 pins a space for a device, while on CPU 0 the tags are given out anew; then a page of the space is unmapped.
+/// CPU 1 pins a space for a device, while the tags roll over on CPU 0; then a page of the space is unmapped.
 fn pin_and_roll_over() {
     let world = World::<Crowd<Broadcast>>::new(2, 8);
-    let device = world.machine().add_device(Told::ByBroadcasts);
+    let device = world.machine().add_device(DeviceFlush::ByBroadcasts);
     let spaces: Vec<_> = (0..8).map(|nth| world.space(nth)).collect();
     let here = world.on(0, || run_in_all(&world, Current::Kernel, &spaces[..7]));
     let there = world.spawn_in(1, &spaces[0], move |world, space| {
@@ -110,7 +111,7 @@ fn a_generation_begins_while_a_space_is_pinned() {
     holds(Preemptions(3), pin_and_roll_over);
 }
 
-/// Spaces, what runs where, and how often each space is pinned with which tag.
+/// The spaces, what each CPU runs, and each space's pins with their tag.
 struct Model {
     world: World<Crowd<Broadcast>>,
     spaces: Vec<Handle>,
@@ -175,7 +176,7 @@ impl Model {
         *count = count.saturating_sub(1);
     }
 
-    /// A space ends that no CPU runs, and another one has its tables from then on.
+    /// Releases a space that no CPU runs. Another space has its tables from then on.
     fn exit(&mut self, nth: usize) {
         let world = &self.world;
         if (0..2).any(|cpu| world.machine().loaded(cpu).0 == Some(root(nth))) {
@@ -190,7 +191,7 @@ impl Model {
     }
 }
 
-/// Pins, loads and ends spaces in an order that follows from a seed.
+/// Pins, loads and releases spaces in an order that follows from a seed.
 fn any_order(seed: u64) {
     let mut model = Model::new();
     let mut state = seed;
@@ -211,11 +212,11 @@ fn any_order(seed: u64) {
     }
     model.world.check();
     let rollovers = model.world.mmu.stats().rollovers;
-    assert!(rollovers > 1, "the test gives tags out anew");
+    assert!(rollovers > 1, "the tags roll over");
 }
 
 #[test]
-fn spaces_have_their_tags_in_any_order_of_pins_loads_and_ends() {
+fn spaces_keep_their_tags_in_any_order_of_pins_loads_and_releases() {
     for seed in 0..200 {
         holds(Full, move || any_order(seed));
     }

@@ -1,7 +1,7 @@
-//! Changes of an entry that stays valid: other attributes, and more rights for code that cannot repeat an access.
+//! Changes of an entry that stays valid: other attributes, and more rights for agents that cannot repeat an access.
 
 use tlbc_machine_loom::toys::{Broadcast, DEVICE, Kind, Slots, Untagged};
-use tlbc_machine_loom::{Dropped, Entry, Op, Told, Where};
+use tlbc_machine_loom::{DeviceFlush, Entry, Op, Target, Where};
 use tlbc_runtime::Current;
 use tlbc_runtime::fault::Fault;
 
@@ -9,7 +9,7 @@ use crate::check::{Depth::Full, finds, holds};
 use crate::entries::{kernel_leaf, leaf};
 use crate::kernel::{Layout, World, table};
 
-/// The entry of a page that may only be read.
+/// Returns the entry of a page that may only be read.
 const fn read_only(frame: usize) -> Entry {
     Entry::Page {
         frame,
@@ -18,7 +18,7 @@ const fn read_only(frame: usize) -> Entry {
     }
 }
 
-/// The entry of a page that is accessed in another way.
+/// Returns the entry of a page that is accessed in another way.
 const fn other_attributes(frame: usize) -> Entry {
     Entry::Page {
         frame,
@@ -27,7 +27,7 @@ const fn other_attributes(frame: usize) -> Entry {
     }
 }
 
-/// CPU 0 gives a page other attributes and relies on them, while CPU 1 comes back to the space.
+/// CPU 0 changes the attributes of a page and relies on them, while CPU 1 comes back to the space.
 fn change_attributes<K: Kind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
@@ -55,13 +55,13 @@ fn attributes_change_while_a_cpu_comes_back() {
 }
 
 #[test]
-fn ignored_attributes_are_found() {
+fn ignoring_attributes_is_found() {
     let (fault, how) = (Fault::IgnoresAttributes, "OldAttributes");
     finds(Full, fault, how, change_attributes::<Slots>);
     finds(Full, fault, how, change_attributes::<Broadcast>);
 }
 
-/// CPU 0 makes a page of the kernel writable, which CPU 1 writes then.
+/// CPU 0 makes a page of the kernel writable, which CPU 1 then writes to.
 fn give_kernel_rights<K: Kind>() {
     let world = World::<K>::with(Layout {
         kernel: true,
@@ -72,7 +72,7 @@ fn give_kernel_rights<K: Kind>() {
     for cpu in 0..2 {
         world
             .machine()
-            .issue(cpu, &Op::Drop(Dropped::ALL, Where::Here));
+            .issue(cpu, &Op::Invalidate(Target::ALL, Where::Here));
     }
     let space = world.space(0);
     let there = world.spawn_in(1, &space, |world, space| {
@@ -101,10 +101,11 @@ fn faults_of_the_kernel_are_found() {
     finds(Full, fault, how, give_kernel_rights::<Broadcast>);
 }
 
-/// CPU 0 makes a page writable, while CPU 1 attaches a device that keeps stricter entries. Then the device writes the page.
+/// CPU 0 makes a page writable, while CPU 1 attaches a device that has stricter entries. Then the device writes to the
+/// page.
 fn give_rights_and_attach<K: Kind>() {
     let world = World::<K>::new(2, 1);
-    let device = world.machine().add_device(Told::ByInstructions);
+    let device = world.machine().add_device(DeviceFlush::ByInstructions);
     let space = world.space(0);
     world.machine().store(table(0), 0, read_only(0).bits());
     let there = world.spawn_in(1, &space, move |world, space| {
@@ -120,13 +121,13 @@ fn give_rights_and_attach<K: Kind>() {
 }
 
 #[test]
-fn a_page_becomes_writable_while_a_device_comes() {
+fn a_page_becomes_writable_while_a_device_is_attached() {
     holds(Full, give_rights_and_attach::<Slots>);
     holds(Full, give_rights_and_attach::<Untagged>);
 }
 
 #[test]
-fn flags_that_are_read_early_are_found() {
+fn reading_flags_early_is_found() {
     let (fault, how) = (Fault::ReadsFlagsEarly, "StricterEntry");
     finds(Full, fault, how, give_rights_and_attach::<Slots>);
     finds(Full, fault, how, give_rights_and_attach::<Untagged>);

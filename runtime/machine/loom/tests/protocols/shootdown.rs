@@ -7,8 +7,8 @@ use tlbc_runtime::sync::Barrier;
 use crate::check::{Depth::Full, fails, holds};
 use crate::kernel::World;
 
-/// CPU 1 had the space loaded, keeps its entries under a tag where it can, runs in another one, and comes back while CPU 0
-/// unmaps a page.
+/// CPU 1 had the space loaded, keeps its entries under a tag if there are tags, runs in another space, and comes back
+/// while CPU 0 unmaps a page.
 pub fn unmap_and_switch_in<K: Kind>() {
     let world = World::<K>::new(2, 2);
     let (space, other) = (world.space(0), world.space(1));
@@ -54,7 +54,7 @@ fn without_flush() {
 }
 
 #[test]
-fn without_due() {
+fn without_pending() {
     fails(
         Full,
         Barrier::Pending,
@@ -63,7 +63,7 @@ fn without_due() {
     );
 }
 
-/// The same, while CPU 0 unlinks the table of all pages with its entries.
+/// Does the same, while CPU 0 unlinks the table of all pages with its entries.
 fn unlink_and_switch_in<K: Kind>() {
     let world = World::<K>::new(2, 2);
     let (space, other) = (world.space(0), world.space(1));

@@ -1,4 +1,4 @@
-//! Tags: no two spaces have one at the same time, and one that is given out again is clean.
+//! Tags: no two spaces have the same tag at one time, and a reused tag has no stale entries.
 
 use tlbc_machine_loom::toys::{Broadcast, Called, Kind};
 use tlbc_runtime::Current;
@@ -8,8 +8,8 @@ use tlbc_runtime::sync::Barrier;
 use crate::check::{Depth, Depth::Full, Depth::Preemptions, fails, finds, holds};
 use crate::kernel::{Handle, Runs, World, root};
 
-/// Six spaces, of which the first five have all the tags: CPU 1 has loaded these of them, the last one now, and CPU 0
-/// the others.
+/// Creates six spaces, of which the first five have all the tags: CPU 1 has loaded these of them, the last one now, and
+/// CPU 0 the others.
 fn all_tags_taken<K: Kind>(world: &World<K>, by_cpu_1: &[usize]) -> (Vec<Handle>, [Runs; 2]) {
     let spaces: Vec<_> = (0..6).map(|nth| world.space(nth)).collect();
     let mut now = [Current::Kernel, Current::Kernel];
@@ -21,8 +21,8 @@ fn all_tags_taken<K: Kind>(world: &World<K>, by_cpu_1: &[usize]) -> (Vec<Handle>
     (spaces, now)
 }
 
-/// All tags are taken. CPU 0 loads a space that has none, so that a new generation begins, while CPU 1 goes to one that had
-/// one; then both go on.
+/// All tags are taken. CPU 0 loads a space that has no tag, so that the tags roll over, while CPU 1 switches to a space
+/// that had one; then both continue.
 pub fn roll_over<K: Kind>() {
     let world = World::<K>::new(2, 6);
     let (spaces, [here, there]) = all_tags_taken(&world, &[1, 3]);
@@ -44,7 +44,7 @@ pub fn roll_over<K: Kind>() {
 }
 
 #[test]
-fn a_generation_begins_while_a_space_is_loaded() {
+fn the_tags_roll_over_while_a_space_is_loaded() {
     holds(Full, roll_over::<Broadcast>);
     holds(Full, roll_over::<Called>);
 }
@@ -61,7 +61,7 @@ fn without_unlock() {
     fails(Full, Barrier::Unlock, how, roll_over::<Broadcast>);
 }
 
-/// The same, while CPU 0 unmaps a page of the space that CPU 1 loads: under whichever tag it has by then.
+/// Does the same, while CPU 0 unmaps a page of the space that CPU 1 loads, under whichever tag it has then.
 fn roll_over_and_unmap<K: Kind>() {
     let world = World::<K>::new(2, 6);
     let (spaces, [_, there]) = all_tags_taken(&world, &[0, 1, 2, 3, 4]);
@@ -81,7 +81,7 @@ fn a_page_is_unmapped_while_its_space_gets_another_tag() {
     holds(Full, roll_over_and_unmap::<Called>);
 }
 
-/// A generation begins at any point of a switch of CPU 1, which leaves space 0. The space that is given a tag then may have
+/// The tags roll over at any point of a switch of CPU 1, which leaves space 0. The space that gets a tag then may get
 /// that of space 0, and is loaded by CPU 1 next.
 fn roll_over_in_a_switch<K: Kind>() {
     let world = World::<K>::new(2, 6);
@@ -97,7 +97,7 @@ fn roll_over_in_a_switch<K: Kind>() {
 }
 
 #[test]
-fn a_generation_begins_in_a_switch() {
+fn the_tags_roll_over_in_a_switch() {
     holds(Full, roll_over_in_a_switch::<Broadcast>);
     holds(Full, roll_over_in_a_switch::<Called>);
 }
@@ -109,7 +109,8 @@ fn a_flush_under_the_old_root_is_found() {
     finds(Full, fault, "ForeignPage", test);
 }
 
-/// The same, and CPU 0 frees the table of space 0, under whichever tag that has by then: CPU 1 may still have it loaded.
+/// Does the same, and CPU 0 frees the table of space 0, under whichever tag it has then: CPU 1 may still have it
+/// loaded.
 fn roll_over_and_free<K: Kind>() {
     let world = World::<K>::new(2, 6);
     let (spaces, [here, there]) = all_tags_taken(&world, &[0]);
@@ -130,13 +131,13 @@ fn roll_over_and_free<K: Kind>() {
 const ROLLS_OVER_AND_FREES: Depth = Preemptions(3);
 
 #[test]
-fn a_tag_that_a_cpu_leaves_is_not_given_away() {
+fn a_tag_that_a_cpu_leaves_is_not_reused_early() {
     holds(ROLLS_OVER_AND_FREES, roll_over_and_free::<Broadcast>);
     holds(ROLLS_OVER_AND_FREES, roll_over_and_free::<Called>);
 }
 
 #[test]
-fn a_tag_that_is_given_away_in_a_switch_is_found() {
+fn a_tag_that_is_reused_in_a_switch_is_found() {
     let (fault, how) = (Fault::FlushesUnderOldRoot, "FreedTable");
     let test = roll_over_and_free::<Broadcast>;
     finds(ROLLS_OVER_AND_FREES, fault, how, test);

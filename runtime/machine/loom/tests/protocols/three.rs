@@ -1,4 +1,4 @@
-//! Three CPUs: each protocol with a third one that takes part.
+//! Three CPUs: each protocol with a third CPU that takes part.
 
 use std::rc::Rc;
 
@@ -10,11 +10,11 @@ use tlbc_runtime::sync::Barrier;
 use tlbc_runtime::{Current, SpaceFlags};
 
 use crate::check::{Depth::Preemptions, RACE, fails, holds};
-use crate::devices::told;
+use crate::devices::device_flush;
 use crate::entries::leaf;
 use crate::kernel::{Handle, Layout, Runs, World, root};
 
-/// These CPUs run in a space.
+/// Makes these CPUs run in a space.
 fn all_run<K: Kind, const N: usize>(
     world: &World<K>,
     space: &Handle,
@@ -23,7 +23,7 @@ fn all_run<K: Kind, const N: usize>(
     cpus.map(|cpu| world.on(cpu, || world.switch(Current::Kernel, Some(space))))
 }
 
-/// Two CPUs come back to a space of which CPU 0 unmaps a page, each by itself, with entries that they kept.
+/// Two CPUs come back, separately and with entries that they kept, to a space of which CPU 0 unmaps a page.
 fn unmap_and_two_switch_in<K: Kind>() {
     let world = World::<K>::new(3, 2);
     let (space, other) = (world.space(0), world.space(1));
@@ -50,8 +50,9 @@ fn a_page_is_unmapped_while_two_cpus_load_its_space() {
     holds(Preemptions(3), unmap_and_two_switch_in::<Untagged>);
 }
 
-/// Two CPUs unmap a page each, so that the third is told of both in either order; it goes and comes meanwhile.
-fn two_ask_one<K: Kind>(gathers: bool) {
+/// Two CPUs unmap a page each, so that the third is sent both flushes in either order, while it leaves the space and
+/// comes back.
+fn two_send_to_one<K: Kind>(gathers: bool) {
     let world = World::<K>::new(3, 1);
     let space = world.space(0);
     let [_, _, third] = all_run(&world, &space, [0, 1, 2]);
@@ -80,13 +81,13 @@ fn two_ask_one<K: Kind>(gathers: bool) {
 }
 
 #[test]
-fn a_cpu_is_told_of_two_changes_in_either_order() {
-    holds(Preemptions(2), || two_ask_one::<Slots>(false));
-    holds(Preemptions(2), || two_ask_one::<Slots>(true));
-    holds(Preemptions(2), || two_ask_one::<Untagged>(false));
+fn a_cpu_is_sent_two_flushes_in_either_order() {
+    holds(Preemptions(2), || two_send_to_one::<Slots>(false));
+    holds(Preemptions(2), || two_send_to_one::<Slots>(true));
+    holds(Preemptions(2), || two_send_to_one::<Untagged>(false));
 }
 
-/// One CPU uses a space again and one stops using it, while CPU 0 unmaps a page.
+/// One CPU becomes active and one lazy, while CPU 0 unmaps a page.
 fn unmap_and_come_and_go<K: Kind>() {
     let world = World::<K>::new(3, 1);
     let space = world.space(0);
@@ -104,7 +105,7 @@ fn unmap_and_come_and_go<K: Kind>() {
     world.check();
 }
 
-/// A space ends that one CPU uses lazily, and another one leaves.
+/// A space is torn down in which one CPU is lazy, and which another one leaves.
 fn end_and_leave<K: Kind>() {
     let world = World::<K>::new(3, 2);
     let (space, other) = (world.space(0), world.space(1));
@@ -122,19 +123,19 @@ fn end_and_leave<K: Kind>() {
 }
 
 #[test]
-fn lazy_cpus_come_and_go() {
+fn cpus_become_active_and_lazy() {
     holds(Preemptions(3), unmap_and_come_and_go::<Slots>);
     holds(Preemptions(3), unmap_and_come_and_go::<Untagged>);
 }
 
 #[test]
-fn a_space_ends_that_is_used_lazily() {
+fn a_space_is_torn_down_that_is_used_lazily() {
     holds(Preemptions(3), end_and_leave::<Slots>);
     holds(Preemptions(3), end_and_leave::<ForLife>);
 }
 
-/// CPU 0 clears an entry in a gather, or unmaps it without waiting; CPU 1 finds it cleared in a gather of its own; CPU 2 has
-/// used it and comes back to the space.
+/// CPU 0 clears an entry in a gather, or unmaps it without waiting; CPU 1 finds it cleared in a gather of its own; CPU
+/// 2 has used it and comes back to the space.
 fn find_cleared<K: Kind>(reclaims: bool) {
     let world = World::<K>::new(3, 1);
     let space = world.space(0);
@@ -186,7 +187,7 @@ fn a_gather_finds_what_was_unmapped_without_waiting() {
 
 type Broadcast3 = Crowd<Broadcast>;
 
-/// All tags are taken, and each CPU loads a space whose tag is another CPU's by then, or none.
+/// All tags are taken, and each CPU loads a space whose tag another CPU has by then, or that has none.
 fn roll_over() {
     let world = World::<Broadcast3>::new(3, 8);
     let spaces: Vec<_> = (0..8).map(|nth| world.space(nth)).collect();
@@ -218,11 +219,11 @@ fn roll_over() {
 }
 
 #[test]
-fn everybody_starts_anew() {
+fn all_cpus_roll_over() {
     holds(Preemptions(3), roll_over);
 }
 
-/// CPU 0 is the only one that has the space, and unmaps a page while two attach it.
+/// CPU 0 is the only CPU that has the space, and unmaps a page while two CPUs attach it.
 fn change_and_two_attach<K: Kind>() {
     let world = World::<K>::new(3, 1);
     let space = world.space(0);
@@ -245,10 +246,10 @@ fn a_page_is_unmapped_while_two_cpus_attach() {
     holds(Preemptions(2), change_and_two_attach::<Deferrer>);
 }
 
-/// A device comes to a space on CPU 1 and CPU 2 loads it, while CPU 0 unmaps a page.
+/// CPU 1 attaches a device to a space and CPU 2 loads the space, while CPU 0 unmaps a page.
 fn unmap_and_attach_device<K: Kind>(holds: SpaceFlags) {
     let world = World::<K>::new(3, 1);
-    let device = world.machine().add_device(told(holds));
+    let device = world.machine().add_device(device_flush(holds));
     let space = world.space(0);
     let attaches = world.spawn_in(1, &space, move |world, space| {
         world.attach(device, &space, 0, holds)
@@ -263,19 +264,19 @@ fn unmap_and_attach_device<K: Kind>(holds: SpaceFlags) {
 }
 
 #[test]
-fn a_page_is_unmapped_while_a_device_comes() {
+fn a_page_is_unmapped_while_a_device_is_attached() {
     for holds_then in [SpaceFlags::NONE, DEVICE] {
         holds(Preemptions(3), move || {
             unmap_and_attach_device::<Slots>(holds_then);
         });
     }
-    // Every CPU comes.
+    // Every CPU takes an interrupt.
     holds(Preemptions(3), || {
         unmap_and_attach_device::<Writer>(SpaceFlags::NONE);
     });
 }
 
-/// One CPU goes and one comes, while CPU 0 unmaps a page of the kernel's.
+/// One CPU goes offline and one comes online, while CPU 0 unmaps a page of the kernel.
 fn unmap_and_change_places<K: Kind>() {
     let world = World::<K>::with(Layout {
         online: 2,
@@ -291,7 +292,7 @@ fn unmap_and_change_places<K: Kind>() {
 }
 
 #[test]
-fn cpus_come_and_go() {
+fn a_cpu_goes_offline_while_another_comes_online() {
     holds(Preemptions(3), unmap_and_change_places::<Slots>);
 }
 
@@ -321,6 +322,6 @@ fn without_attach() {
 
 #[test]
 fn without_acknowledged() {
-    let test = || two_ask_one::<Slots>(false);
+    let test = || two_send_to_one::<Slots>(false);
     fails(Preemptions(2), Barrier::Acknowledged, RACE, test);
 }

@@ -1,4 +1,4 @@
-//! A flush of everything takes CPUs out of the cpumask of the space, and not those that fill entries after it.
+//! A flush of everything removes CPUs from the cpumask of the space, except those that fill entries after it.
 
 use tlbc_machine_loom::toys::{Deferrer, Kind, Writer};
 use tlbc_runtime::Current;
@@ -7,7 +7,8 @@ use tlbc_runtime::fault::Fault;
 use crate::check::{Depth::Preemptions, finds, holds};
 use crate::kernel::World;
 
-/// CPU 0 flushes everything of a space, then unmaps a page of it; CPU 1 runs in the space, leaves it meanwhile and comes back.
+/// CPU 0 flushes everything of a space, then unmaps a page of it; CPU 1 runs in the space, leaves it in between and
+/// comes back.
 fn flush_and_leave<K: Kind>() {
     let world = World::<K>::new(2, 2);
     let (space, other) = (world.space(0), world.space(1));
@@ -32,7 +33,7 @@ fn a_cpu_that_fills_after_a_flush_of_everything_stays_in_the_cpumask() {
 }
 
 #[test]
-fn a_cpumask_that_is_read_after_the_flush_or_loses_a_cpu_is_found() {
+fn reading_the_cpumask_after_the_flush_or_losing_a_cpu_is_found() {
     for fault in [Fault::TrimsAfterFlush, Fault::TrimsEntering] {
         finds(
             Preemptions(3),

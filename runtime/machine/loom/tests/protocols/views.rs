@@ -1,4 +1,4 @@
-//! Views of user code: their flush is put off, and made up for before user code runs.
+//! Views of user code: their flush is deferred, and completed before user code runs.
 
 use tlbc_machine_loom::toys::Viewed;
 use tlbc_runtime::Current;
@@ -28,8 +28,8 @@ fn unmap_and_come_back() {
     world.check();
 }
 
-/// CPU 1 runs user code, calls the kernel and goes on, while CPU 0 unmaps a page.
-fn unmap_and_resume() {
+/// CPU 1 runs user code, enters the kernel and returns, while CPU 0 unmaps a page.
+fn unmap_and_return() {
     let world = World::<Viewed>::new(2, 1);
     let space = world.space(0);
     let _ = world.on(1, || {
@@ -47,9 +47,9 @@ fn unmap_and_resume() {
 }
 
 #[test]
-fn a_page_is_unmapped_while_user_code_goes_on() {
+fn a_page_is_unmapped_before_user_code_continues() {
     holds(Full, unmap_and_come_back);
-    holds(Full, unmap_and_resume);
+    holds(Full, unmap_and_return);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Interrupts and preemption of the kernel's CPUs.
 //!
-//! A CPU holds a bit of its word while no other thread may act for it. Where the bit is free an interrupt is handled on the
-//! thread that sends it, as one step. Where the CPU holds it, its own thread handles the interrupt when it frees the bit,
-//! when it serves others while it waits, and at [points](Kernel::point) with interrupts on: on another thread the handler
-//! would not be ordered with what the CPU does meanwhile, as it is on a CPU.
+//! A CPU holds a bit of its word while no other thread may act for it. If the bit is free, an interrupt is handled as
+//! one step on the thread that sends it. If the CPU holds the bit, its own thread handles the interrupt when it frees
+//! the bit, when it handles messages while it waits, and at [points](Kernel::point) with interrupts on. On another
+//! thread the handler would not be ordered with what the CPU does in between, as it is on a CPU.
 //!
-//! The kernel checks here that locks are taken, and instructions issued, in the contexts that the runtime promises.
+//! The kernel also checks that locks are taken, and instructions issued, in the contexts that the runtime promises.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Weak;
@@ -14,24 +14,24 @@ use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use tlbc_machine_loom::Op;
 use tlbc_machine_loom::toys::{Kind, Toy};
 use tlbc_runtime::sync::wait_until;
-use tlbc_runtime::watched::AtomicU64;
+use tlbc_runtime::sync::watched::AtomicU64;
 use tlbc_runtime::{Backend, CpuId, CpuMask, CpuSet, LockEvent};
 
 use super::{CPU, Kernel};
 
 /// The bit is held, or an interrupt is being handled.
 const HELD: u64 = 1;
-/// An interrupt has come since then.
+/// An interrupt has arrived since then.
 const PENDING: u64 = 2;
 
-/// What interrupts a CPU may take, as its own thread knows.
+/// The interrupts that a CPU may take, as its own thread knows them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// All, at any time.
+    /// All interrupts, at any time.
     Free,
-    /// Its thread stays here; interrupts are on.
+    /// Interrupts are on, and no other thread may run.
     Pinned,
-    /// None.
+    /// No interrupts.
     Off,
 }
 
@@ -39,20 +39,20 @@ loom::thread_local! {
     static MODE: Cell<Mode> = Cell::new(Mode::Free);
 }
 
-/// What another thread does that the scheduler runs.
+/// What another thread does when the scheduler runs it.
 type Preempts = Box<dyn FnOnce()>;
 
 /// The interrupts of a CPU.
 pub(super) struct Interrupts {
     word: AtomicU64,
-    /// Another thread, and at how many points of this one it is not run yet.
+    /// Another thread, and the number of points of this one that come before it.
     preempts: RefCell<Option<(usize, Preempts)>>,
     /// Whether a lock of the runtime is held.
     locked: Cell<bool>,
 }
 
 impl Interrupts {
-    /// Of a CPU that is off line.
+    /// Creates the state of a CPU that is offline.
     pub fn new() -> Self {
         Self {
             word: AtomicU64::new(HELD),
@@ -63,8 +63,8 @@ impl Interrupts {
 }
 
 impl Interrupts {
-    /// The other thread, if it is to run at this point.
-    fn due(&self) -> Option<Preempts> {
+    /// Returns the other thread if it is to run at this point.
+    fn preempting(&self) -> Option<Preempts> {
         let mut preempts = self.preempts.borrow_mut();
         if let Some((points @ 1.., _)) = &mut *preempts {
             *points -= 1;
@@ -97,22 +97,22 @@ impl<K: Kind> Kernel<K> {
             Mode::Free => {
                 self.hold(cpu as usize);
                 let result = Self::in_mode(mode, run);
-                self.let_go(cpu as usize);
+                self.release(cpu as usize);
                 result
             }
         }
     }
 
-    /// Runs with interrupts off on a CPU that is not on line before, and takes them afterwards.
-    pub(super) fn come<R>(&self, cpu: usize, run: impl FnOnce() -> R) -> R {
+    /// Runs with interrupts off on a CPU that is not online, and turns its interrupts on afterwards.
+    pub(super) fn come_online<R>(&self, cpu: usize, run: impl FnOnce() -> R) -> R {
         let result = Self::in_mode(Mode::Off, run);
         MODE.with(|mode| mode.set(Mode::Free));
-        self.let_go(cpu);
+        self.release(cpu);
         result
     }
 
-    /// From here on this CPU takes no interrupt.
-    pub(super) fn go(&self, cpu: usize) {
+    /// Makes a CPU take no interrupts from here on.
+    pub(super) fn go_offline(&self, cpu: usize) {
         self.hold(cpu);
         MODE.with(|mode| mode.set(Mode::Off));
     }
@@ -124,15 +124,15 @@ impl<K: Kind> Kernel<K> {
         wait_until(take, || ());
     }
 
-    /// Lets go of the CPU, after handling what has come meanwhile.
-    fn let_go(&self, cpu: usize) {
+    /// Releases the CPU, after handling the interrupts that arrived in between.
+    fn release(&self, cpu: usize) {
         let word = &self.cpus[cpu].interrupts.word;
         while word.compare_exchange(HELD, 0, Release, Relaxed).is_err() {
             self.handle(cpu);
         }
     }
 
-    /// Handles what is pending.
+    /// Handles pending interrupts.
     fn handle(&self, cpu: usize) {
         let word = &self.cpus[cpu].interrupts.word;
         word.fetch_and(!PENDING, Acquire);
@@ -154,24 +154,24 @@ impl<K: Kind> Kernel<K> {
             let word = &self.cpus[cpu.index()].interrupts.word;
             if word.fetch_or(PENDING | HELD, Release) & HELD == 0 {
                 self.handle(cpu.index());
-                self.let_go(cpu.index());
+                self.release(cpu.index());
             }
         }
     }
 
-    /// Has another thread run on a CPU at the nth [point](Self::point) from here at which the scheduler may run it.
+    /// Runs another thread on a CPU at the nth [point](Self::point) from here at which the scheduler may do so.
     pub fn preempt(&self, cpu: usize, nth: usize, by: impl FnOnce() + 'static) {
         let preempts = &self.cpus[cpu].interrupts.preempts;
         preempts.replace(Some((nth, Box::new(by))));
     }
 
-    /// Whether the other thread has reached its point.
+    /// Returns whether the other thread was run.
     pub fn was_preempted(&self, cpu: usize) -> bool {
         self.cpus[cpu].interrupts.preempts.borrow().is_none()
     }
 
-    /// A point in the runtime's code: an interrupt is handled that has come, or the scheduler runs another thread, where they
-    /// may.
+    /// Marks a point in the runtime's code: a pending interrupt is handled, or the scheduler runs another thread, where
+    /// the context allows it.
     pub(super) fn point(&self) {
         let cpu = CPU.with(Cell::get) as usize;
         match MODE.with(Cell::get) {
@@ -184,14 +184,14 @@ impl<K: Kind> Kernel<K> {
             }
             Mode::Free => {
                 let this = self.cpus.get(cpu);
-                if let Some(preempts) = this.and_then(|this| this.interrupts.due()) {
+                if let Some(preempts) = this.and_then(|this| this.interrupts.preempting()) {
                     self.run_pinned(true, |_| preempts());
                 }
             }
         }
     }
 
-    /// Checks the one rule for all locks of the runtime: a CPU takes them with interrupts off, one at a time.
+    /// Checks the rule for all locks of the runtime: a CPU takes them with interrupts off, one at a time.
     pub(super) fn check_lock(&self, event: LockEvent) {
         let locked = &self.cpus[CPU.with(Cell::get) as usize].interrupts.locked;
         let acquires = event == LockEvent::Acquired;
@@ -201,8 +201,8 @@ impl<K: Kind> Kernel<K> {
         assert!(held != acquires, "two locks are held");
     }
 
-    /// Checks the context in which an instruction is issued: flushes are started and finished with interrupts off where the
-    /// facts say so, and roots are always loaded so.
+    /// Checks the context in which an instruction is issued: flushes are started and finished with interrupts off where
+    /// the facts require it, and roots are always loaded with interrupts off.
     pub(super) fn check_context(op: &Op) {
         let loads = matches!(op, Op::Load { .. });
         let wants = loads || <Toy<K> as Backend>::FACTS.interrupts_off;

@@ -1,14 +1,14 @@
-//! Pages and tables, and whether somebody still uses those that are released.
+//! Pages and tables, and checks that those that are released are no longer used.
 
 use std::cell::Cell;
 
 use loom::cell::UnsafeCell;
 use tlbc_machine_loom::{Machine, TableId};
 
-/// What a page or a table is used for.
+/// The memory of a page or a table.
 #[derive(Default)]
 struct Memory {
-    /// Accesses of the one who uses it and of the one who gets it next: where nothing orders them the model checker complains.
+    /// The accesses of its user and of its next owner. If they are not ordered, the model checker reports a race.
     content: UnsafeCell<()>,
     is_free: Cell<bool>,
 }
@@ -20,7 +20,7 @@ pub(super) struct Owned {
 }
 
 impl Owned {
-    /// So many of them, none free.
+    /// Creates this many of them, none of them free.
     pub fn new(pages: usize, tables: usize) -> Self {
         let some = |count| (0..count).map(|_| Memory::default()).collect();
         Self {
@@ -29,22 +29,22 @@ impl Owned {
         }
     }
 
-    /// A page is read or written through an entry.
+    /// Reads or writes a page through an entry.
     pub fn use_page(&self, page: usize) {
         self.pages[page].content.with(|_| ());
     }
 
-    /// A table is walked.
+    /// Walks a table.
     pub fn use_table(&self, table: TableId) {
         self.tables[table].content.with(|_| ());
     }
 
-    /// The next owner writes a page.
+    /// Writes to a page as its next owner.
     pub fn write_page(&self, page: usize) {
         self.pages[page].content.with_mut(|_| ());
     }
 
-    /// Frees a page, which no entry maps any more.
+    /// Frees a page, which no entry may map any more.
     pub fn free_page(&self, machine: &Machine, page: usize) {
         assert!(
             !self.pages[page].is_free.replace(true),
@@ -56,7 +56,7 @@ impl Owned {
         );
     }
 
-    /// Frees a table, to which no entry points any more, for something else.
+    /// Frees a table, which no entry may point at any more, for another use.
     pub fn free_table(&self, machine: &Machine, table: TableId) {
         assert!(
             !self.tables[table].is_free.replace(true),

@@ -28,21 +28,20 @@ impl<K: Kind> Clone for World<K> {
     }
 }
 
-/// What there is in a world.
+/// The size of a world.
 #[derive(Clone, Copy)]
 pub struct Layout {
     pub cpus: usize,
-    /// How many of the CPUs are on line from the start: the first ones.
+    /// The number of CPUs that are online from the start: the first ones.
     pub online: usize,
-    /// For how many spaces there is memory.
+    /// The number of spaces that there is memory for.
     pub spaces: usize,
-    /// Whether the kernel has pages: those of a table of its own, at which every root points. Otherwise its root has no
-    /// entry.
+    /// Whether the kernel has pages, in a table that every root points at. Otherwise the kernel's root has no entry.
     pub kernel: bool,
 }
 
 impl Layout {
-    /// So many CPUs, all on line, and memory for so many spaces.
+    /// Returns a layout with this many CPUs, all online, and memory for this many spaces.
     pub const fn of(cpus: usize, spaces: usize) -> Self {
         Self {
             cpus,
@@ -53,23 +52,23 @@ impl Layout {
     }
 }
 
-/// The root of a space.
+/// Returns the root of a space.
 pub const fn root(space: usize) -> TableId {
     2 * space + 1
 }
 
-/// The table of a space that maps its pages.
+/// Returns the table of a space that maps its pages.
 pub const fn table(space: usize) -> TableId {
     2 * space + 2
 }
 
 impl<K: Kind> World<K> {
-    /// A machine of so many CPUs, all on line, with memory for so many spaces.
+    /// Creates a machine with this many CPUs, all online, and memory for this many spaces.
     pub fn new(cpus: usize, spaces: usize) -> Self {
         Self::with(Layout::of(cpus, spaces))
     }
 
-    /// A machine that is laid out so.
+    /// Creates a machine with a layout.
     pub fn with(layout: Layout) -> Self {
         let spaces = layout.spaces + usize::from(layout.kernel);
         let (tables, pages) = (2 * spaces + 1, 2 * spaces);
@@ -110,7 +109,7 @@ impl<K: Kind> World<K> {
         &self.mmu.platform().machine
     }
 
-    /// The tables of the kernel, as of a space after all others.
+    /// Makes the tables of the kernel, as those of a space after all others.
     fn make_kernel_tables(&self) {
         let (machine, kernel) = (self.machine(), self.layout.spaces);
         for index in 0..2 {
@@ -127,7 +126,7 @@ impl<K: Kind> World<K> {
         self.machine().store(root(space), KERNEL, entry.bits());
     }
 
-    /// The tables of a space, with its pages and the kernel's.
+    /// Makes the tables of a space, with its pages and the kernel's.
     pub fn make_tables(&self, nth: usize) {
         let machine = self.machine();
         for index in 0..2 {
@@ -142,7 +141,7 @@ impl<K: Kind> World<K> {
         machine.issue(0, &Op::Publish);
     }
 
-    /// A space, its tables and pages.
+    /// Creates a space with its tables and pages.
     pub fn space(&self, nth: usize) -> Handle {
         self.make_tables(nth);
         let new = NewSpace {
@@ -171,7 +170,7 @@ impl<K: Kind> World<K> {
         }
     }
 
-    /// A thread that is a CPU.
+    /// Starts a thread that is a CPU.
     pub fn spawn<R: 'static>(
         &self,
         cpu: usize,
@@ -181,7 +180,7 @@ impl<K: Kind> World<K> {
         loom::thread::spawn(move || world.clone().on(cpu, || run(world)))
     }
 
-    /// A thread that is a CPU, and has a handle of a space.
+    /// Starts a thread that is a CPU, with a handle of a space.
     pub fn spawn_in<R: 'static>(
         &self,
         cpu: usize,
@@ -192,23 +191,23 @@ impl<K: Kind> World<K> {
         self.spawn(cpu, move |world| run(world, space))
     }
 
-    /// This CPU comes on line.
+    /// Brings this CPU online.
     pub fn cpu_online(&self) -> Runs {
         let cpu = CPU.with(Cell::get);
         let kernel = self.mmu.platform();
-        let now = kernel.come(cpu as usize, || self.mmu.cpu_online(CpuId(cpu)));
+        let now = kernel.come_online(cpu as usize, || self.mmu.cpu_online(CpuId(cpu)));
         self.machine().run_kernel(cpu as usize);
         now.expect("a usable machine")
     }
 
-    /// This CPU starts on boot tables that are loaded under a tag, and comes on line.
-    pub fn arrive_from(&self, nth: usize, tag: u64) -> Runs {
+    /// Starts this CPU on boot tables that are loaded under a tag, and brings it online.
+    pub fn online_from(&self, nth: usize, tag: u64) -> Runs {
         let cpu = CPU.with(Cell::get);
         self.machine().boot(cpu as usize, root(nth), tag);
         self.cpu_online()
     }
 
-    /// Boot tables, in the place of a space's: they map its pages at user addresses and at the kernel's.
+    /// Makes boot tables in the memory of a space: they map its pages at user addresses and at the kernel's.
     pub fn make_boot_tables(&self, nth: usize) {
         let machine = self.machine();
         for index in 0..2 {
@@ -222,7 +221,7 @@ impl<K: Kind> World<K> {
         machine.issue(0, &Op::Publish);
     }
 
-    /// Boot tables are freed with their pages.
+    /// Frees boot tables with their pages.
     pub fn free_boot_tables(&self, nth: usize) {
         let invalid = Entry::Invalid.bits();
         for index in 0..2 {
@@ -235,12 +234,12 @@ impl<K: Kind> World<K> {
         kernel.free_table(Table(root(nth)));
     }
 
-    /// From here on there is no memory for batches.
+    /// Refuses memory for batches from here on.
     pub fn refuse_batches(&self) {
         self.mmu.platform().refuses.set(true);
     }
 
-    /// This CPU walks the tables of a space in software, without a lock but with interrupts off.
+    /// Walks the tables of a space in software, without a lock but with interrupts off.
     pub fn walk(&self, space: usize) {
         let kernel = self.mmu.platform();
         kernel.pin_cpu(true, |_| {
@@ -250,7 +249,7 @@ impl<K: Kind> World<K> {
         });
     }
 
-    /// Makes this CPU run in a space, or in the kernel.
+    /// Switches this CPU to a space, or to the kernel.
     pub fn switch(&self, from: Runs, to: Option<&Handle>) -> Runs {
         let mmu = &self.mmu;
         mmu.platform().pin_cpu(true, |cpu| {
@@ -263,7 +262,7 @@ impl<K: Kind> World<K> {
         })
     }
 
-    /// User code runs on the view of a space.
+    /// Runs user code on the view of a space.
     pub fn return_to_user(&self, space: &Handle) {
         let kernel = self.mmu.platform();
         kernel.pin_cpu(true, |cpu| {
@@ -271,13 +270,13 @@ impl<K: Kind> World<K> {
         });
     }
 
-    /// User code on a view of its own calls the kernel.
+    /// Enters the kernel from user code with a separate view.
     pub fn enter(&self) {
         let kernel = self.mmu.platform();
         let _ = kernel.pin_cpu(true, |cpu| kernel.enter(cpu.index()));
     }
 
-    /// User code of this CPU uses a page, if it reaches it. An interrupt comes before or behind.
+    /// Makes user code of this CPU use a page, if the CPU reaches it. A pending interrupt is handled before or after.
     pub fn touch(&self, page: u64) {
         let kernel = self.mmu.platform();
         kernel.pin_cpu(true, |cpu| {
@@ -287,18 +286,18 @@ impl<K: Kind> World<K> {
         });
     }
 
-    /// Another owner relies on nobody using a page.
+    /// Relies on no agent using a page, as its next owner.
     pub fn rely_on(&self, frame: usize) {
         self.mmu.platform().reuse(&[frame]);
     }
 
-    /// Has another thread run on this CPU at the nth point from here at which the scheduler may run it.
+    /// Runs another thread on this CPU at the nth point from here at which the scheduler may do so.
     pub fn preempt(&self, nth: usize, by: impl FnOnce() + 'static) {
         let cpu = CPU.with(Cell::get) as usize;
         self.mmu.platform().preempt(cpu, nth, by);
     }
 
-    /// Whether that point was reached.
+    /// Returns whether that point was reached.
     pub fn was_preempted(&self) -> bool {
         let cpu = CPU.with(Cell::get) as usize;
         self.mmu.platform().was_preempted(cpu)
@@ -309,11 +308,11 @@ impl<K: Kind> World<K> {
         self.mmu.platform().free_pages(std::iter::once(page));
     }
 
-    /// This CPU goes, and takes no interrupt any more.
+    /// Takes this CPU offline.
     pub fn cpu_offline(&self, runs: Runs) {
         let kernel = self.mmu.platform();
         let cpu = CPU.with(Cell::get) as usize;
-        kernel.go(cpu);
+        kernel.go_offline(cpu);
         self.machine().stop_user(cpu);
         if self.layout.kernel {
             self.machine().stop_kernel(cpu);
@@ -321,14 +320,14 @@ impl<K: Kind> World<K> {
         self.mmu.cpu_offline(CpuId(cpu as u32), runs);
     }
 
-    /// Ends a space that no CPU uses, and gives its tables to somebody else.
+    /// Releases a space that no CPU uses, and gives its tables another owner.
     pub fn end(&self, space: &Handle, nth: usize) {
         self.mmu.teardown(space, |g| unlink_in(g, space, nth));
-        assert!(self.mmu.release(space).is_ok(), "nobody has it loaded");
+        assert!(self.mmu.release(space).is_ok(), "no CPU has it loaded");
         self.mmu.platform().free_table(Table(root(nth)));
     }
 
-    /// Nothing was wrong at any time.
+    /// Checks that nothing went wrong at any time.
     pub fn check(&self) {
         if let Some(report) = self.machine().report() {
             panic!("{report}");
