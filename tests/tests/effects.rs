@@ -140,7 +140,7 @@ fn promised(model: &Model, drops: &[Drops], config: Config, hinted: bool) -> Eff
                     continue;
                 }
                 for (_, class) in classes.into_iter().filter(|(is, _)| *is) {
-                    let key = (format!("{kind}@{}", store.named.name), class.to_owned());
+                    let key = (format!("{kind}@{}", cache.named.name), class.to_owned());
                     let before = effect.get(&key).copied();
                     if before != Some("all") {
                         effect.insert(key, which);
