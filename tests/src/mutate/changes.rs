@@ -87,7 +87,7 @@ const HOSTILE: [&str; 88] = [
     "pass",
     "run",
     "runs",
-    "owed",
+    "deferred",
     "interrupt",
     "store",
     "with",
