@@ -10,7 +10,6 @@
 //! too early. The [second](block) blocks the thread, which the model checker knows about, and orders it after the
 //! thread that stored, as a waiting CPU is ordered anyway if no barrier is missing. So only the first way checks
 //! barriers; the second is for more CPUs.
-//! anyway, where no barrier is missing. So only the first one says anything about barriers; the other is for more CPUs.
 
 extern crate std;
 
