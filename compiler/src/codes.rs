@@ -91,7 +91,7 @@ codes! {
     E0503 "a switch keeps entries that both spaces use";
     E0504 "leaf entries are dropped before walk entries from which they can be filled again";
     E0505 "plain stores are ruled out, and no instruction writes entries";
-    E0506 "an erratum takes completion away, and nothing restores it";
+    E0506 "an erratum removes completion, and no workaround restores it";
     E0507 "a workaround that no weakened fact needs";
     E0508 "an instruction that writes entries cannot serve a request that changes none";
     E0509 "a switch loads no root";

@@ -13,7 +13,7 @@ const BROADCAST: &str = "foo64 | 4 | 12 | 21 | 30 | 56 | core | never | refetche
     flush.all | 4.3 | leaf, walk | cpus | 56 | 55 | 55 | load.root | 3.1 | broadcast | 64";
 
 /// A machine on which each CPU only flushes its own TLB and has its own tags.
-const INTERRUPTS: &str = "foo64 | 16 | 14 | 25 | 36 | 48 | cpu | never | dropped by the fault | 16 | cpu | \
+const IPI: &str = "foo64 | 16 | 14 | 25 | 36 | 48 | cpu | never | dropped by the fault | 16 | cpu | \
     65535 | slots | 46 | 45 | under every tag | order stores | wait | self | refetch | 16 | \
     15 | flush.page | 4.1 | leaf | this tag | self | flush.tag | 4.2 | leaf, walk | \
     self | flush.all | 4.3 | leaf, walk | self | 48 | 47 | 47 | load.root | 3.1 | ipi | 33";
@@ -66,7 +66,7 @@ fn a_new_definition_has_a_question_for_each_blank() {
 #[test]
 fn a_new_definition_that_is_filled_in_has_no_errors() {
     let new = tlbc(&support::root(), &["new", "foo", "--out", "-"]).stdout;
-    for answers in [BROADCAST, INTERRUPTS] {
+    for answers in [BROADCAST, IPI] {
         let run = check(&filled(&new, answers), "human");
         assert_eq!(run.stdout, "1 definition, no errors\n", "{}", run.stderr);
     }
@@ -78,7 +78,7 @@ const SHARED_TAGS: &str = "foo64 | 16 | 14 | 25 | 36 | 48 | cpu | never | droppe
     15 | flush.page | 4.1 | leaf | this tag | self | flush.tag | 4.2 | leaf, walk | \
     self | flush.all | 4.3 | leaf, walk | self | 48 | 47 | 47 | load.root | 3.1 | ipi | 33";
 
-/// What a new definition has in comments is right once it is none.
+/// The statements in comments of a new definition are correct when they are no comments.
 #[test]
 fn commented_statements_are_right() {
     let new = tlbc(&support::root(), &["new", "foo", "--out", "-"]).stdout;
@@ -94,7 +94,7 @@ fn commented_statements_are_right() {
     };
     let shared = filled(&new, SHARED_TAGS);
     let called = stated(&filled(&new, BROADCAST), "invalidate ask_all call");
-    let loads = filled(&new, INTERRUPTS);
+    let loads = filled(&new, IPI);
     let loads = loads.replacen(
         "    // feature",
         "    feature tagged \"tags\";\n    // feature",
@@ -178,7 +178,7 @@ fn nothing_else_is_reported_while_a_blank_is_left() {
     let run = check(&text, "short");
     assert_eq!(
         run.stderr,
-        "<stdin>:8:14: error[E0107]: a blank is left in `geometry g4k`, behind `page`\n"
+        "<stdin>:8:14: error[E0107]: a blank is left in `geometry g4k`, after `page`\n"
     );
 }
 

@@ -17,7 +17,7 @@
 //! after a finished flush, as [`Flushed`], or not at all. Nothing allocates except through the platform, which may
 //! refuse at any time: then the gather flushes and goes on. Nothing is flushed in a destructor.
 //!
-//! In: entries, through [`Section`]. Out: [`Platform::release_pages`], [`Platform::free_tables_deferred`],
+//! In: entries, through [`Section`](crate::Section). Out: [`Platform::release_pages`], [`Platform::free_tables_deferred`],
 //! [`Platform::free_table`]. Holds: a page leaves the gather when everything was flushed that the entries changed so far may
 //! have left in TLBs. What a panic abandons stays owned, and the next flush of the space is one of everything.
 //!

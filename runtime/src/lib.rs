@@ -98,7 +98,7 @@
 //! # The protocols
 //!
 //! * [`shootdown`] and [`switch`]: which CPUs flush for a change, and how a CPU catches up that did not.
-//! * [`debts`], [`asid`]: which flushes are deferred, until when; and which tags may be used again.
+//! * [`deferred`], [`asid`]: which flushes are deferred, until when; and which tags may be used again.
 //! * [`gather`], [`section`], [`tables`], [`reclaim`]: when pages and tables are released.
 //! * [`sync`]: every barrier, and what it pairs with.
 //!

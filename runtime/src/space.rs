@@ -121,7 +121,7 @@ pub enum Tagging {
     Life,
     /// The address of its top table.
     Root,
-    /// That of [`Platform::kernel_root`]: the kernel's space alone.
+    /// That of [`Platform::kernel_root`](crate::Platform::kernel_root): the kernel's space alone.
     Kernel,
 }
 

@@ -1,4 +1,4 @@
-//! The command, from the start of its process: what somebody waits for who runs it.
+//! The time of the command from the start of its process to its end.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::path::{Path, PathBuf};

@@ -67,7 +67,7 @@ fn assemble(target: &str, functions: &str) -> Result<BTreeMap<String, Vec<u8>>, 
     let object = directory.path().join("ops.o");
     let mut command = rustc::with_unstable(rustc::rustc());
     command.args(["--edition", "2024", "--emit", "obj", "-Copt-level=3"]);
-    // Instructions with the same encoding are told apart by their operands alone.
+    // Instructions with the same encoding are distinguished by their operands alone.
     command.args(["-Zmerge-functions=disabled"]);
     command.args(["-Ccodegen-units=1", "--target", target, "-o"]);
     rustc::run(command.arg(&object).arg(source))?;

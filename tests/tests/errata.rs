@@ -1,5 +1,5 @@
-//! Every configuration that a machine can have: what an erratum weakens is mended behind it, or does not
-//! serve where the lost fact is needed.
+//! Errata in every possible configuration: an instruction that an erratum weakens is followed by the workaround, or is
+//! not used where the lost fact is needed.
 
 mod common;
 
@@ -9,7 +9,7 @@ use tlbc::model::{Config, Instr, Model};
 use tlbc::trace::{Event, Instruction, Trace};
 use tlbc_runtime::request::Space;
 
-/// The features and errata of each configuration, as words.
+/// Returns every possible configuration, with the names of its features and errata.
 fn machines(model: &Model) -> Vec<(Config, String)> {
     let features = 0u32..1 << model.features.len();
     let errata = 0u32..1 << model.errata.len();
@@ -38,7 +38,7 @@ fn machines(model: &Model) -> Vec<(Config, String)> {
     possible.map(|config| (config, words(config))).collect()
 }
 
-/// Requests of every shape, at addresses that all geometries align.
+/// Returns requests of every shape, at addresses that are aligned in all geometries.
 fn asks(arch: &Analysis, kernel: u64) -> Vec<Ask> {
     const PAGE: u64 = 1 << 16;
     const USER: u64 = 0x40_0000_0000;
@@ -58,7 +58,7 @@ fn asks(arch: &Analysis, kernel: u64) -> Vec<Ask> {
         .collect()
 }
 
-/// The bytes that whole tables of pages reach in every geometry.
+/// Returns the bytes that a whole table of pages maps in the largest geometry.
 fn whole_table(model: &Model) -> u64 {
     let geometries = 0..model.geometries.len();
     let shift = geometries.filter_map(|geometry| {
@@ -93,7 +93,7 @@ fn has(words: &str, word: &str) -> bool {
 }
 
 #[test]
-fn remedies_follow_what_they_mend() {
+fn workarounds_follow_the_instructions_that_need_them() {
     for (arch, kernel) in all() {
         let model = &arch.model;
         let asks = asks(arch, kernel);
@@ -123,25 +123,25 @@ fn remedies_follow_what_they_mend() {
                         if erratum.workarounds.is_empty() {
                             continue;
                         }
-                        // The last one may be the workaround's own.
-                        let mended = workarounds.any(|workaround| {
+                        // The last weak instruction may be part of the workaround itself.
+                        let followed = workarounds.any(|workaround| {
                             let mut all = names.windows(workaround.len()).enumerate();
                             all.any(|(at, window)| {
                                 at + workaround.len() > last && window == workaround
                             })
                         });
-                        assert!(mended, "{words}: {weak} in {names:?}");
+                        assert!(followed, "{words}: {weak} in {names:?}");
                         seen += 1;
                     }
                 }
             }
         }
-        let mends = model.errata.iter().any(|it| !it.workarounds.is_empty());
-        assert_eq!(seen > 0, mends, "{}", model.arch.name);
+        let has_workarounds = model.errata.iter().any(|it| !it.workarounds.is_empty());
+        assert_eq!(seen > 0, has_workarounds, "{}", model.arch.name);
     }
 }
 
-/// C1-Pro: who runs user code in streaming mode is interrupted behind every broadcast.
+/// C1-Pro: CPUs that run user code in streaming mode are interrupted after every broadcast.
 #[test]
 fn sets_of_cpus_are_interrupted() {
     let arch = arm64();
@@ -160,7 +160,7 @@ fn sets_of_cpus_are_interrupted() {
     }
 }
 
-/// Alder Lake: with PCIDs INVLPG does not serve where leaves are global, which is without PTI.
+/// Alder Lake: with PCIDs, INVLPG is not used for global leaves, which exist without PTI.
 #[test]
 fn invlpg_does_not_serve_global_leaves_that_it_may_leave() {
     let arch = x86();
@@ -197,7 +197,7 @@ fn machine_lines(trace: &Trace) -> impl Iterator<Item = (&Instruction, &str)> {
         .flat_map(|i| i.asm.iter().map(move |line| (i, line.as_str())))
 }
 
-/// Every `tlbie` that this CPU issues, and where it waits for them.
+/// Returns every `tlbie` that this CPU issues, and the positions of the `tlbsync`s.
 fn tlbies(trace: &Trace) -> (Vec<Tlbie<'_>>, Vec<usize>) {
     let mut issued = Vec::new();
     let mut syncs = Vec::new();
@@ -216,8 +216,8 @@ fn tlbies(trace: &Trace) -> (Vec<Tlbie<'_>>, Vec<usize>) {
     (issued, syncs)
 }
 
-/// POWER9: before the `tlbsync` that waits for a `tlbie` of leaves, and behind a `ptesync`, stands one of
-/// PID 0 for the ERAT and one of any address under the real PID for the stores, in that order.
+/// POWER9: between a `tlbie` of leaves and its `tlbsync` there is, after a `ptesync`, a `tlbie` of PID 0 for the ERAT and
+/// one of any address under the real PID for the stores, in that order.
 #[test]
 fn power9_repeats_tlbie_before_it_waits() {
     let arch = powerpc();
@@ -228,7 +228,7 @@ fn power9_repeats_tlbie_before_it_waits() {
             let trace = ask.on(arch, &words);
             let (issued, syncs) = tlbies(&trace);
             let lines: Vec<&str> = machine_lines(&trace).map(|(_, line)| line).collect();
-            let behind_ptesync = |at: usize| at > 0 && lines[at - 1] == "ptesync";
+            let after_ptesync = |at: usize| at > 0 && lines[at - 1] == "ptesync";
             let tag = u128::from(ask.tag) << 32;
             let mut from = 0;
             for sync in syncs {
@@ -242,7 +242,7 @@ fn power9_repeats_tlbie_before_it_waits() {
                 let workaround = |of: &dyn Fn(&Tlbie<'_>) -> bool| {
                     before
                         .iter()
-                        .rposition(|it| behind_ptesync(it.at) && it.at > 1 && of(it))
+                        .rposition(|it| after_ptesync(it.at) && it.at > 1 && of(it))
                 };
                 let cold = workaround(&|it| it.name != "tlbie_pid1" && it.rs == 0);
                 let again = workaround(&|it| {
@@ -262,15 +262,15 @@ fn power9_repeats_tlbie_before_it_waits() {
                 }
             }
             let others = trace.issued_elsewhere();
-            let told = others.filter(|i| i.name.starts_with("tlbie_")).count();
-            assert_eq!(told, 0, "{words}: who is told leaves the others alone");
+            let elsewhere = others.filter(|i| i.name.starts_with("tlbie_")).count();
+            assert_eq!(elsewhere, 0, "{words}: interrupted CPUs do not broadcast");
         }
     }
     assert!(seen.iter().all(|n| *n > 0), "{seen:?}");
 }
 
-/// POWER9's nest MMU: RIC = 0 with a PID is not enough for a space with a device, other than as a
-/// workaround, which is of PID 0.
+/// The nest MMU of POWER9: RIC = 0 with a PID is not enough for a space with a device. A workaround may use RIC = 0
+/// with PID 0.
 #[test]
 fn the_nest_mmu_gets_ric_2() {
     let arch = powerpc();
@@ -288,7 +288,7 @@ fn the_nest_mmu_gets_ric_2() {
             }
             assert!(
                 !issued.is_empty(),
-                "{words}: the device keeps {:?}",
+                "{words}: the device is not flushed: {:?}",
                 ask.event
             );
             let of_pid = issued
@@ -299,5 +299,5 @@ fn the_nest_mmu_gets_ric_2() {
             seen += count;
         }
     }
-    assert!(seen > 0, "without the erratum RIC = 0 serves");
+    assert!(seen > 0, "without the erratum RIC = 0 is enough");
 }

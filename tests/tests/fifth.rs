@@ -1,9 +1,8 @@
-//! One more architecture, made up, from its definition to the instructions that its backend issues:
-//! with the command alone, in a directory of its own.
+//! An invented architecture, from its definition to the instructions that its backend issues, with the
+//! command alone, in a directory of its own.
 //!
-//! The machine has what the shipped ones have not: cached entries that cover two pages, absences that
-//! are cached, a broadcast of which the machine bears one at a time, and tags that are each CPU's own
-//! while the broadcast compares none.
+//! The machine has properties that the shipped ones lack: cached entries that cover two pages, negative
+//! entries, a broadcast that only one CPU may issue at a time and that compares no tag, and per-CPU tags.
 
 #[path = "support/tlbc.rs"]
 mod support;
@@ -18,16 +17,16 @@ use tempfile::TempDir;
 const DEFINITION: &str = include_str!("fifth/quartz.arch");
 const ASKS: &str = include_str!("fifth/asks.rs");
 
-/// What is asked for: arguments of `trace`, the same in Rust, and what has to come of it: issued here,
-/// by each CPU that is told, and who owes something. `=` is the same as here.
+/// A request as arguments of `trace` and as Rust, and the expected result: the instructions of this CPU, those of
+/// each interrupted CPU (`=`: the same), and the CPUs that defer flushes.
 type Case = (&'static str, &'static str, [&'static str; 3]);
 
 const NONE: [&str; 2] = ["", ""];
-/// Those who are not told, as they cannot use what is stale before they load the space again.
+/// The CPUs that are not interrupted: they flush before they load the space again.
 const LATER: &str = "lazy CPUs; inactive CPUs";
 
 const CASES: &[Case] = &[
-    // Two neighbours stand in one entry, or in two.
+    // Two neighbouring pages share one entry, or are in two.
     (
         "--range 0x4000..0x8000",
         "flush(Space::User, Reach::Here, Scope::Ranges(&cleared(PTE, 0x4000, 0x4000)))",
@@ -56,7 +55,7 @@ const CASES: &[Case] = &[
             NONE[1],
         ],
     ),
-    // The broadcast would have to hit every tag: others are told, by the tag that each has.
+    // The broadcast would invalidate under every tag: other CPUs are interrupted and flush under their own tags.
     (
         "--range 0x4000..0x8000 --cpus others",
         "flush(Space::User, Reach::Wide, Scope::Ranges(&cleared(PTE, 0x4000, 0x4000)))",
@@ -79,19 +78,19 @@ const CASES: &[Case] = &[
         "flush(Space::User, Reach::Here, Scope::Ranges(&cleared(PTE, 0x8000, 0x22000)))",
         ["order; drop_slot number=0x5; settle", NONE[0], NONE[1]],
     ),
-    // Only one of the two instructions drops absences.
+    // Only one of the two instructions drops negative entries.
     (
         "--event fault --range 0x4000..0x6000",
         "flush(Space::User, Reach::Here, Scope::Ranges(&appeared(PTE, 0x4000, 0x2000)))",
         ["order; drop_entry entry=0x4005; settle", NONE[0], NONE[1]],
     ),
-    // Beside a table that goes, anywhere, that is not enough: as much as for everything.
+    // If a table is unlinked as well, that instruction is not enough: everything of the tag is flushed.
     (
         "--everything",
         "flush(Space::User, Reach::Here, Scope::Ranges(&both()))",
         ["order; drop_slot number=0x5; settle", NONE[0], NONE[1]],
     ),
-    // Lazy CPUs walk, and so are told of a table that goes.
+    // Lazy CPUs walk the tables, so they are interrupted when a table is unlinked.
     (
         "--range 0x400000..0x404000 --tables-freed --cpus others",
         "flush(Space::User, Reach::Wide, Scope::Ranges(&freed(0x400000, 0x4000)))",
@@ -106,7 +105,7 @@ const CASES: &[Case] = &[
         "flush(Space::User, Reach::Wide, Scope::Everything { tables: true })",
         ["order; drop_slot number=0x5; settle", "=", "inactive CPUs"],
     ),
-    // The kernel's entries stand under every tag, and the broadcast compares none.
+    // Entries of the kernel are under every tag, and the broadcast compares none.
     (
         "--kernel --range 0xffffff0000004000..0xffffff0000008000 --cpus others",
         "flush(Space::Kernel, Reach::Wide, Scope::Ranges(&cleared(PTE, 0xffff_ff00_0000_4000, 0x4000)))",
@@ -151,7 +150,7 @@ const CASES: &[Case] = &[
     ),
 ];
 
-/// A crate with nothing but the definition's backend, the runtime, and who asks.
+/// Creates a crate with the backend of the definition, the runtime, and a program with the requests.
 fn project() -> TempDir {
     let project = TempDir::new().expect("a directory");
     let write = |name: &str, text: &str| {
@@ -177,7 +176,7 @@ fn project() -> TempDir {
     project
 }
 
-/// Runs the command in the project.
+/// Runs `tlbc` in the project.
 fn tlbc_in(project: &Path, tlbc: &Path, arguments: &str) -> String {
     let mut command = Command::new(tlbc);
     let Run {
@@ -189,7 +188,7 @@ fn tlbc_in(project: &Path, tlbc: &Path, arguments: &str) -> String {
     stdout
 }
 
-/// Builds and runs the project, and gives what it prints.
+/// Builds and runs the project; returns its output.
 fn cargo_run(project: &Path) -> String {
     // The compiler knows the names of the architectures that there are.
     let flags = "-Dwarnings --check-cfg=cfg(target_arch,values(\"quartz\"))";
@@ -207,7 +206,7 @@ fn cargo_run(project: &Path) -> String {
     stdout
 }
 
-/// A trace in JSON, as the project prints what it did.
+/// Returns a JSON trace in the format of the project's output.
 fn shown(json: &str) -> String {
     let trace: Value = serde_json::from_str(json).expect("JSON");
     let list = |of: &Value, name: &str| of[name].as_array().expect("a list").clone();
@@ -338,9 +337,9 @@ fn a_translation_covers_several_entries_of_the_levels_that_say_so() {
     assert_eq!(dropped(&[("leaf at pte covers 2 entries;", "")], pages), 8);
 }
 
-/// What is put off until a space is loaded may be absences, too.
+/// A deferred flush may be one of negative entries: a load that does not drop them does not complete it.
 #[test]
-fn a_load_that_leaves_absences_pays_no_debt() {
+fn a_load_that_leaves_negative_entries_completes_no_deferred_flush() {
     let load = "load root \"load.root {root}\" { per \"Quartz manual, 3.2\"; ";
     let switch = |drops: &str| {
         let edit = (
@@ -354,9 +353,9 @@ fn a_load_that_leaves_absences_pays_no_debt() {
     assert_eq!(switch("leaf, walk"), flushed);
 }
 
-/// A broadcast that leaves absences is no broadcast for those who remember them.
+/// A broadcast that leaves negative entries is not enough on CPUs that cache them.
 #[test]
-fn what_no_broadcast_drops_is_told_by_interrupt() {
+fn entries_that_no_broadcast_drops_take_an_ipi() {
     let edits = [
         (
             "drops leaf, walk, negative of one page, any tag",

@@ -162,9 +162,9 @@ fn cycle(imports: &Imports) -> Option<Vec<String>> {
         .map(|(module, _)| module.clone())
     {
         left.remove(&done);
-        left.values_mut().for_each(|of| {
+        for of in left.values_mut() {
             of.remove(&done);
-        });
+        }
     }
     let mut way: Vec<Module> = vec![left.keys().next()?.clone()];
     loop {

@@ -52,10 +52,10 @@ fn kernel_page(analysis: &Analysis, features: &[&str], errata: &[&str]) -> Vec<S
     trace.issued().map(|i| i.name.clone()).collect()
 }
 
-/// An erratum of an instruction whose workaround gives the fact back: the instruction may serve, and the
-/// workaround is issued behind it.
+/// An instruction that an erratum weakens may be used if the workaround restores the lost fact; the workaround is issued
+/// after it.
 #[test]
-fn the_remedy_of_an_instruction_is_issued() {
+fn the_workaround_of_an_instruction_is_issued() {
     let text = shipped("x86_64.arch");
     let weakens = "weakens invlpg: not global when pcid;";
     let with = text.replace(
@@ -73,7 +73,7 @@ fn the_remedy_of_an_instruction_is_issued() {
     assert_eq!(without, ["invlpg"]);
 }
 
-/// Plans are made for all page sizes at once, so nothing that they rest on may depend on one.
+/// Plans are made for all page sizes at once, so their facts must not depend on the page size.
 #[test]
 fn what_is_dropped_does_not_depend_on_the_page_size() {
     let text = shipped("arm64.arch");
@@ -86,9 +86,9 @@ fn what_is_dropped_does_not_depend_on_the_page_size() {
     );
 }
 
-/// A space that can be flushed only under tags of one CPU is not flushed by hitting every tag there is.
+/// A space that can be flushed only under per-CPU tags is not flushed by a broadcast under every tag.
 #[test]
-fn tags_of_one_cpu_are_told_by_interrupt() {
+fn per_cpu_tags_take_ipis() {
     let text = shipped("x86_64.arch");
     let start = text.find("    tag shared when invlpgb {").unwrap();
     let end = start + text[start..].find("    }\n").unwrap() + "    }\n".len();
@@ -97,15 +97,15 @@ fn tags_of_one_cpu_are_told_by_interrupt() {
     let text = text.replace("shootdown ipi, broadcast when invlpgb;", "");
     match compiled(&text) {
         Ok(analysis) => {
-            let told = analysis
+            let targets = analysis
                 .plans
                 .get(tlbc::plan::ir::Shape::IpiTargets(Space::User))
                 .unwrap();
             let mut direct = false;
-            told.body.walk(&mut |node| {
+            targets.body.walk(&mut |node| {
                 direct |= matches!(node, tlbc::plan::ir::Node::Nothing(_));
             });
-            assert!(!direct, "{:?}", told.body);
+            assert!(!direct, "{:?}", targets.body);
         }
         // The form that compares a tag has none left to compare.
         Err(found) => assert!(found.contains("E0405"), "{found}"),

@@ -38,13 +38,13 @@ pub fn clauses(required: &RequiredFlush) -> impl Iterator<Item = (Clause, Agents
     let some = all
         .into_iter()
         .filter(|(kinds, _)| *kinds != EntryKinds::NOTHING);
-    some.map(move |(kinds, whom)| {
+    some.map(move |(kinds, may_use)| {
         let clause = Clause {
             kinds,
             addresses,
             tags: TagSelector::THIS,
         };
-        (clause, agents(whom))
+        (clause, agents(may_use))
     })
 }
 

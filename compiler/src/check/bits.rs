@@ -125,7 +125,7 @@ fn lost<'m>(
     let addresses = spaces.flat_map(|space| space.addresses.conds());
     let levels = model.geometries.iter().flat_map(|it| &it.levels).flatten();
     let shifts = levels.flat_map(|level| level.shift.conds().chain(&level.leaf));
-    let counts = model.caches.stores.iter().filter_map(|it| it.sets.as_ref());
+    let counts = model.caches.all.iter().filter_map(|it| it.sets.as_ref());
     let tables = model.table_bits.iter().flat_map(Cases::conds);
     let all = own.chain(conds.iter().copied());
     let all: Vec<&Cond> = match source {

@@ -63,7 +63,7 @@ pub fn subjects(model: &Model, found: &mut Vec<Diagnostic>) {
                     "name the invalidation that leaves them",
                 ),
             },
-            Instr::Invalidate(index) if !does(model, index, lost, weakens.stores) => (
+            Instr::Invalidate(index) if !does(model, index, lost, weakens.caches) => (
                 "the instruction does not have that effect",
                 "correct the fact that the erratum removes, or what the instruction drops",
             ),
@@ -90,7 +90,7 @@ pub fn subjects(model: &Model, found: &mut Vec<Diagnostic>) {
 }
 
 /// Returns whether an invalidation has the fact that an erratum removes, in these caches.
-fn does(model: &Model, index: usize, lost: Lost, stores: Option<CacheSet>) -> bool {
+fn does(model: &Model, index: usize, lost: Lost, caches: Option<CacheSet>) -> bool {
     let it = &model.invalidates[index];
     match lost {
         Lost::Gone | Lost::Drained => true,
@@ -99,13 +99,13 @@ fn does(model: &Model, index: usize, lost: Lost, stores: Option<CacheSet>) -> bo
             cases.any(|(at, _)| at.value.covers(Agents::DEVICE))
         }
         Lost::Leaf | Lost::Walk | Lost::Root | Lost::Global => {
-            all_drops(it).any(|drops| drops_lost(model, drops, lost, stores))
+            all_drops(it).any(|drops| drops_lost(model, drops, lost, caches))
         }
     }
 }
 
 /// Returns whether a clause drops the entries that the erratum leaves.
-fn drops_lost(model: &Model, drops: &Drops, lost: Lost, stores: Option<CacheSet>) -> bool {
+fn drops_lost(model: &Model, drops: &Drops, lost: Lost, caches: Option<CacheSet>) -> bool {
     let (there, kind) = match lost {
         Lost::Leaf => (drops.leaf.is_some(), Kind::Leaf),
         Lost::Walk => (drops.walk.is_some(), Kind::Walk),
@@ -113,8 +113,8 @@ fn drops_lost(model: &Model, drops: &Drops, lost: Lost, stores: Option<CacheSet>
         Lost::Global => (drops.whose.value.global, Kind::Leaf),
         Lost::Gone | Lost::Drained | Lost::Devices => return false,
     };
-    let held = drops.stores.unwrap_or_else(|| model.caches.holding(kind));
-    there && stores.is_none_or(|stores| stores.0 & held.0 != 0)
+    let held = drops.caches.unwrap_or_else(|| model.caches.holding(kind));
+    there && caches.is_none_or(|caches| caches.0 & held.0 != 0)
 }
 
 /// Checks E0504: walk entries that an erratum leaves are dropped before leaf entries.
@@ -364,7 +364,7 @@ pub fn left(model: &Model, found: &mut Vec<Diagnostic>) {
         let lost = weakens.lost.value;
         let target = &model.invalidates[index];
         let mut clauses = all_drops(target);
-        let Some(clause) = clauses.find(|drops| drops_lost(model, drops, lost, weakens.stores))
+        let Some(clause) = clauses.find(|drops| drops_lost(model, drops, lost, weakens.caches))
         else {
             continue;
         };
@@ -386,7 +386,7 @@ pub fn left(model: &Model, found: &mut Vec<Diagnostic>) {
                 (has.global || !wanted.global) && (has.other || !wanted.other)
             };
             let restores =
-                |drops: &Drops| drops_lost(model, drops, lost, weakens.stores) && of_tags(drops);
+                |drops: &Drops| drops_lost(model, drops, lost, weakens.caches) && of_tags(drops);
             let mut dropped = invalidates.iter().flat_map(|it| all_drops(it));
             // A barrier before it may be what the instruction needs to work.
             if dropped.any(restores) || !workaround.after && invalidates.is_empty() {

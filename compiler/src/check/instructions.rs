@@ -78,10 +78,10 @@ pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
 
 /// Returns whether a clause drops entries of a cache with more than one set.
 fn counted_sets(model: &Model, drops: &Drops) -> bool {
-    let stores = model.caches.stores.iter().enumerate();
-    let mut named = stores.filter(|(i, _)| drops.stores.is_none_or(|s| s.0 & (1 << i) != 0));
-    named.any(|(_, store)| {
-        let mut counts = store.sets.iter().flat_map(|sets| &sets.cases);
+    let caches = model.caches.all.iter().enumerate();
+    let mut named = caches.filter(|(i, _)| drops.caches.is_none_or(|s| s.0 & (1 << i) != 0));
+    named.any(|(_, cache)| {
+        let mut counts = cache.sets.iter().flat_map(|sets| &sets.cases);
         counts.any(|(count, _)| *count > 1)
     })
 }

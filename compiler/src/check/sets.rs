@@ -14,12 +14,12 @@ pub fn most(
     drops: &Drops,
     count: impl Fn(&Cases<u64>) -> Option<u64>,
 ) -> Option<u64> {
-    let stores = drops
-        .stores
+    let caches = drops
+        .caches
         .unwrap_or_else(|| model.caches.holding(Kind::Leaf));
-    let named = model.caches.stores.iter().enumerate();
-    let of = named.filter(|(index, _)| stores.0 & (1 << index) != 0);
-    let counts = of.filter_map(|(_, store)| count(store.sets.as_ref()?));
+    let named = model.caches.all.iter().enumerate();
+    let of = named.filter(|(index, _)| caches.0 & (1 << index) != 0);
+    let counts = of.filter_map(|(_, cache)| count(cache.sets.as_ref()?));
     counts.max()
 }
 
@@ -27,17 +27,17 @@ pub fn most(
 pub fn counted(model: &Model, found: &mut Vec<Diagnostic>) {
     for invalidate in &model.invalidates {
         for drops in all_drops(invalidate).filter(|d| d.which.value == AddressSelector::OneSet) {
-            let stores = drops
-                .stores
+            let caches = drops
+                .caches
                 .unwrap_or_else(|| model.caches.holding(Kind::Leaf));
-            let named = model.caches.stores.iter().enumerate();
-            let mut named = named.filter(|(index, _)| stores.0 & (1 << index) != 0);
+            let named = model.caches.all.iter().enumerate();
+            let mut named = named.filter(|(index, _)| caches.0 & (1 << index) != 0);
             let always = |cond: &Cond| cond.terms.is_empty();
-            let uncounted = named.find(|(_, store)| {
-                let mut counts = store.sets.iter().flat_map(Cases::conds);
+            let uncounted = named.find(|(_, cache)| {
+                let mut counts = cache.sets.iter().flat_map(Cases::conds);
                 !counts.any(always)
             });
-            let Some((_, store)) = uncounted else {
+            let Some((_, cache)) = uncounted else {
                 continue;
             };
             found.push(
@@ -46,15 +46,15 @@ pub fn counted(model: &Model, found: &mut Vec<Diagnostic>) {
                     drops.which.span,
                     format!(
                         "`{}` drops one set of `{}`, and the number of its sets is not stated",
-                        invalidate.named.name, store.named.name
+                        invalidate.named.name, cache.named.name
                     ),
                 )
                 .label("one set")
-                .because(store.named.span, "no number of sets that holds on every machine")
+                .because(cache.named.span, "no number of sets that holds on every machine")
                 .note("a flush goes through all sets; with a number that is too small, sets would be left")
                 .help(format!(
                     "add, for instance, `{} has 128 sets;` to `caches`",
-                    store.named.name
+                    cache.named.name
                 )),
             );
         }

@@ -196,7 +196,7 @@ fn drops(model: &Model, load: &Load, kind: Kind, under: &Under, config: Config) 
             && drops.which.value == AddressSelector::Everything
             && reaches
             && drops
-                .stores
+                .caches
                 .is_none_or(|in_| model.caches.holding(kind).0 & !in_.0 == 0)
             && drops.when.holds_with(config, false, keep)
     })

@@ -109,9 +109,9 @@ fn conds(model: &Model) -> Vec<&Cond> {
     conds.extend(numbers.map(|(.., when)| when));
     let sets = model
         .caches
-        .stores
+        .all
         .iter()
-        .filter_map(|store| store.sets.as_ref());
+        .filter_map(|cache| cache.sets.as_ref());
     conds.extend(sets.flat_map(Cases::conds));
     let devices = [&model.user, &model.kernel].map(|space| space.devices.as_ref());
     conds.extend(devices.into_iter().flatten().map(|at| &at.value));

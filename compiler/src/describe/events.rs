@@ -2,7 +2,7 @@
 
 use tlbc_runtime::request::{Reach, Space};
 
-use super::{code, instr, joined, number, stores, when};
+use super::{caches, code, instr, joined, number, when};
 use crate::model::{Aspect, Ceiling, Issued, Lost, Model, Source, Weakens, Workaround};
 
 /// Describes a change that may need an invalid entry first.
@@ -44,9 +44,9 @@ pub fn weakens(model: &Model, weakens: &Weakens) -> String {
         Lost::Root => "root bindings may stay",
         Lost::Devices => "entries of devices may stay",
     };
-    let stores = weakens
-        .stores
-        .map_or(String::new(), |of| format!(" in {}", stores(model, of)));
+    let caches = weakens
+        .caches
+        .map_or(String::new(), |of| format!(" in {}", caches(model, of)));
     let space = match weakens.space {
         None => "",
         Some(Space::User) => " for user spaces",
@@ -56,7 +56,7 @@ pub fn weakens(model: &Model, weakens: &Weakens) -> String {
         format!(" on the CPUs of {}", code(&model.cpu_sets[set].name))
     });
     format!(
-        "after {}{space}{}: {lost}{stores}{on}",
+        "after {}{space}{}: {lost}{caches}{on}",
         instr(model, weakens.target.value),
         when(model, &weakens.when)
     )

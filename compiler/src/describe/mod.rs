@@ -122,10 +122,10 @@ pub fn levels(model: &Model, levels: Levels) -> String {
 
 /// Lists the names of caches.
 #[must_use]
-pub fn stores(model: &Model, stores: CacheSet) -> String {
-    let named = model.caches.stores.iter().enumerate();
-    let named = named.filter(|(index, _)| stores.0 & (1 << index) != 0);
-    let named: Vec<String> = named.map(|(_, store)| code(&store.named.name)).collect();
+pub fn caches(model: &Model, caches: CacheSet) -> String {
+    let named = model.caches.all.iter().enumerate();
+    let named = named.filter(|(index, _)| caches.0 & (1 << index) != 0);
+    let named: Vec<String> = named.map(|(_, cache)| code(&cache.named.name)).collect();
     joined(&named, "and")
 }
 
@@ -233,11 +233,11 @@ pub fn whose(of: crate::ast::TagSelector) -> String {
 /// Describes a clause, as in `leaf, walk of one page, this tag when x`.
 #[must_use]
 pub fn drops(model: &Model, drops: &Drops) -> String {
-    let stores = drops
-        .stores
-        .map_or(String::new(), |of| format!(" in {}", stores(model, of)));
+    let caches = drops
+        .caches
+        .map_or(String::new(), |of| format!(" in {}", caches(model, of)));
     format!(
-        "{} of {}, {}{stores}{}",
+        "{} of {}, {}{caches}{}",
         kinds(model, drops).join(", "),
         which(model, &drops.which.value),
         whose(drops.whose.value),

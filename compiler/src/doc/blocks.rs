@@ -123,8 +123,8 @@ fn levels_of(model: &Model, drops: &Drops) -> String {
 
 fn note(model: &Model, drops: &Drops) -> String {
     let caches = drops
-        .stores
-        .map(|of| format!("in {}", bare(&describe::stores(model, of))));
+        .caches
+        .map(|of| format!("in {}", bare(&describe::caches(model, of))));
     let when = describe::cond(model, &drops.when);
     let when = (!when.is_empty()).then(|| format!("when {}", bare(&when)));
     caches

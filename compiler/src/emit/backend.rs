@@ -50,7 +50,7 @@ impl Emit<'_> {
             (true, Shape::CpuOnline) => self.call(shape, argument),
             (true, _) => self.call_on(&self.receiver(), shape, argument),
         };
-        // Devices are not switched.
+        // Devices do not depend on the loaded space.
         let tlb = self.for_space(&if sender_only.is_empty() {
             quote!(to.flags)
         } else {
@@ -150,7 +150,7 @@ impl Emit<'_> {
         }
     }
 
-    /// Changes of entries by instructions that write them.
+    /// Returns the function that changes entries with the instructions that write them.
     fn change(&self) -> TokenStream {
         if self.model.change.plain_store.value {
             return quote!();
@@ -182,7 +182,7 @@ impl Emit<'_> {
         }
     }
 
-    /// New entries become visible; where that takes no instruction, the reason is said.
+    /// Returns the function that makes new entries visible. If it issues nothing, its documentation says why.
     fn publish(&self) -> TokenStream {
         let spaces = [Space::User, Space::Kernel];
         if !spaces.iter().any(|&space| self.acts(Shape::Publish(space))) {
@@ -213,7 +213,7 @@ impl Emit<'_> {
         }
     }
 
-    /// The conditions that only the sender of an interrupt looks at.
+    /// Returns the flags that only the sender of an IPI tests.
     fn sender_only(&self) -> TokenStream {
         let model = self.model;
         let devices = model.user.devices.iter().chain(&model.kernel.devices);
@@ -226,7 +226,7 @@ impl Emit<'_> {
         quote!(const SENDER_ONLY: SpaceFlags = Config::NONE #(.with(Config::#names))* .space_flags();)
     }
 
-    /// The backend of the space at hand, where spaces differ.
+    /// Returns the backend for a space, if spaces differ.
     pub(super) fn for_space(&self, conditions: &TokenStream) -> TokenStream {
         if self.of_space().is_none() {
             return quote!();
@@ -235,7 +235,7 @@ impl Emit<'_> {
         quote!(let tlb = Self { config: self.config.of_space(#conditions) #rest };)
     }
 
-    /// What routines are called on.
+    /// Returns the receiver of calls of routines.
     pub(super) fn receiver(&self) -> TokenStream {
         if self.of_space().is_some() {
             quote!(tlb)
@@ -244,7 +244,7 @@ impl Emit<'_> {
         }
     }
 
-    /// A flush by its space, its reach and its scope.
+    /// Returns the start of a flush, by its space, reach and scope.
     fn start(&self) -> TokenStream {
         let argument = |name: &str| match name {
             "tag" => quote!(request.tag.value),
@@ -317,7 +317,7 @@ impl Emit<'_> {
         }
     }
 
-    /// Whom a flush interrupts.
+    /// Returns the choice of the CPUs to send an IPI.
     fn ipi_targets(&self) -> TokenStream {
         let receiver = self.receiver();
         let tlb = self.for_space(&quote!(request.flags));

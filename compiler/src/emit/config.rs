@@ -18,7 +18,7 @@ struct Flag<'m> {
 }
 
 impl Emit<'_> {
-    /// The flags that a configuration word has: features, errata, and all geometries but the first.
+    /// Returns the flags of a configuration word: features, errata, and all geometries except the first.
     fn flags(&self) -> Vec<Flag<'_>> {
         let model = self.model;
         let features = (model.features.iter().enumerate())
@@ -44,17 +44,17 @@ impl Emit<'_> {
         flags.collect()
     }
 
-    /// The constant of a feature.
+    /// Returns the constant of a feature.
     pub(super) fn feature(&self, feature: usize) -> Ident {
         self.names.flag(feature)
     }
 
-    /// The constant of an erratum.
+    /// Returns the constant of an erratum.
     pub(super) fn erratum(&self, erratum: usize) -> Ident {
         self.names.flag(self.model.features.len() + erratum)
     }
 
-    /// The constant of a geometry other than the first.
+    /// Returns the constant of a geometry other than the first.
     fn geometry(&self, geometry: usize) -> Ident {
         self.names.flag(self.geometry_bit(geometry))
     }
@@ -63,7 +63,7 @@ impl Emit<'_> {
         self.model.features.len() + self.model.errata.len() + geometry - 1
     }
 
-    /// The flags that are known for each space, if there are any.
+    /// Returns the flags that each space has for itself, if there are any.
     pub(super) fn of_space(&self) -> Option<u32> {
         let features = self.model.features.iter().enumerate();
         let of_space = features.filter(|(_, feature)| feature.known == Known::Space);
@@ -71,7 +71,7 @@ impl Emit<'_> {
         (mask != 0).then_some(mask)
     }
 
-    /// A condition over the configuration `c`; `None` when it always holds.
+    /// Returns a condition over the configuration `c`; `None` if it always holds.
     pub(super) fn cond(&self, cond: &Cond) -> Option<TokenStream> {
         let mut all: Option<TokenStream> = None;
         for term in &cond.terms {
@@ -81,7 +81,7 @@ impl Emit<'_> {
                     let name = self.feature(feature);
                     quote!(c.has(Config::#name))
                 }
-                // The first page size is that of no flag.
+                // The first page size has no flag.
                 Var::Geometry(0) => {
                     let others = 1..self.model.geometries.len();
                     let mut others = others.map(|geometry| self.geometry(geometry));
@@ -110,7 +110,7 @@ impl Emit<'_> {
         all
     }
 
-    /// The alternative that counts, as an expression; `otherwise` where none does.
+    /// Returns the value of the case that holds, as an expression; `otherwise` if none does.
     pub(super) fn cases<T>(
         &self,
         cases: &Cases<T>,
@@ -250,7 +250,7 @@ impl Emit<'_> {
         }
     }
 
-    /// Levels: names, shifts, leaves and hints.
+    /// Returns the levels: names, shifts, leaves and hints.
     pub(super) fn levels(&self, rest: &super::Body) -> TokenStream {
         let always = |index: usize| {
             let mut geometries = self.model.geometries.iter();
@@ -334,7 +334,8 @@ impl Emit<'_> {
         }
     }
 
-    /// The tables of a geometry, each a constant: one built on the stack is an invitation to vectors.
+    /// Returns the tables of a geometry. Each is a constant, because the compiler uses vector registers for a table
+    /// on the stack.
     fn level_table(&self, geometry: usize) -> TokenStream {
         let levels = self.model.geometries[geometry].levels.iter().flatten();
         let conds = levels.flat_map(|level| {
@@ -357,7 +358,7 @@ impl Emit<'_> {
         self.level_table_with(&features, config)
     }
 
-    /// The tables of a configuration and those that have some of `features` as well.
+    /// Returns the tables of a configuration, and of those that have some of `features` as well.
     fn level_table_with(&self, features: &[usize], config: Config) -> TokenStream {
         let Some((&feature, others)) = features.split_first() else {
             let table = self.model.level_table(config);
@@ -387,7 +388,7 @@ impl Emit<'_> {
         quote!(if c.has(Config::#name) { #having } else #lacking)
     }
 
-    /// A match over levels in each geometry: arms for what is not the default.
+    /// Returns a match over levels in each geometry, with arms for values that are not the default.
     fn level_fn(
         &self,
         arms: impl Fn(&crate::model::Level) -> Vec<(Option<TokenStream>, TokenStream)>,
@@ -410,7 +411,7 @@ impl Emit<'_> {
         using_c(self.nth_geometry(|geometry| value(&self.model.geometries[geometry])))
     }
 
-    /// What each geometry has, asked for as seldom as can be.
+    /// Returns the value of each geometry, with as few tests as possible.
     fn nth_geometry(&self, value: impl Fn(usize) -> TokenStream) -> TokenStream {
         let first = value(0);
         let mut branches: Vec<(TokenStream, TokenStream)> = Vec::new();
@@ -439,7 +440,7 @@ impl Emit<'_> {
     }
 }
 
-/// What was there, and this as well.
+/// Adds a condition to a conjunction.
 fn and_also(all: &mut Option<TokenStream>, is: &TokenStream) {
     *all = Some(match all.take() {
         None => is.clone(),
@@ -447,7 +448,7 @@ fn and_also(all: &mut Option<TokenStream>, is: &TokenStream) {
     });
 }
 
-/// An expression that leaves the parameter `c` no warning where it does not depend on it.
+/// Returns an expression that uses the parameter `c`, to avoid a warning.
 fn using_c(expression: TokenStream) -> TokenStream {
     if super::operands::mentions(&expression, "c") {
         expression
@@ -456,13 +457,13 @@ fn using_c(expression: TokenStream) -> TokenStream {
     }
 }
 
-/// A decimal without a suffix.
+/// Returns a decimal literal without a suffix.
 pub fn unsuffixed(number: u64) -> TokenStream {
     let literal = Literal::u64_unsuffixed(number);
     quote!(#literal)
 }
 
-/// A hexadecimal number, in groups of four.
+/// Returns a hexadecimal literal, in groups of four digits.
 pub fn hex(number: u64) -> TokenStream {
     let digits = format!("{number:x}");
     let mut out = String::from("0x");

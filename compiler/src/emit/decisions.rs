@@ -1,4 +1,4 @@
-//! Decisions: tests, and what follows when they hold or do not.
+//! Decisions: tests, and the code of their branches.
 
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
@@ -14,8 +14,8 @@ use super::parameters::At;
 use crate::plan::ir::{Count, Node, Shape, Test};
 
 impl Emit<'_> {
-    /// A decision. Tests that lead to the same are joined: by `||` where one is asked when the other
-    /// fails, by `&&` where both failures come to the same.
+    /// Returns a decision. Tests that lead to the same code are joined: with `||` if one is asked when the other
+    /// fails, with `&&` if both failures lead to the same.
     pub(super) fn select(
         &self,
         on: Test,
@@ -27,7 +27,8 @@ impl Emit<'_> {
         if let Test::OverCeiling(_) = on {
             return self.select_ceiling(on, (then, otherwise), at, shape);
         }
-        // Tests of one value exclude each other, so the first is not needed where it leads to the same as the rest.
+        // Tests of one value exclude each other, so the first test is redundant if its branch equals the
+        // rest.
         if let Node::Select {
             on: next,
             then: other,
@@ -55,7 +56,7 @@ impl Emit<'_> {
         }
     }
 
-    /// Joins a test with those in its branches that lead to the same. Returns the whole test and what follows.
+    /// Joins a test with tests in its branches that lead to the same. Returns the whole test and the branches.
     pub(super) fn joined<'n>(
         &self,
         mut test: TokenStream,
@@ -109,7 +110,7 @@ impl Emit<'_> {
         (test, then, otherwise)
     }
 
-    /// A decision by the ceiling, which says that it was exceeded: joined to no other.
+    /// Returns a decision by the ceiling, which records that it was exceeded. It is not joined.
     fn select_ceiling(
         &self,
         on: Test,
@@ -150,15 +151,15 @@ impl Emit<'_> {
                 let name = self.erratum(erratum);
                 quote!(c.has(Config::#name))
             }
-            Test::OfMachine => quote!(global),
-            Test::Walk => quote!(tables),
-            Test::Leaf => quote!(leaf),
-            Test::Negative => quote!(negative),
-            Test::AppearedAt(levels) => {
+            Test::GlobalTag => quote!(global),
+            Test::WalkEntries => quote!(tables),
+            Test::LeafEntries => quote!(leaf),
+            Test::NegativeEntries => quote!(negative),
+            Test::NegativeAt(levels) => {
                 let levels = Literal::u8_unsuffixed(levels.0);
                 quote!(ranges.appeared_at(Levels(#levels)))
             }
-            Test::Ends => quote!(teardown),
+            Test::Teardown => quote!(teardown),
             Test::Kind(kind) => {
                 let kind = kind_name(kind);
                 quote!(kind == Kind::#kind)
@@ -195,7 +196,7 @@ impl Emit<'_> {
             Test::Pending(Pending::None) => quote!(pending == Pending::None),
             Test::Pending(Pending::Tag) => quote!(pending == Pending::Tag),
             Test::Pending(Pending::All) => quote!(pending == Pending::All),
-            Test::Deferred => quote!(view_deferred),
+            Test::ViewDeferred => quote!(view_deferred),
             Test::Required(required) => {
                 let required = finish_steps(required);
                 if let Shape::Finish(..) = shape {
@@ -221,7 +222,7 @@ impl Emit<'_> {
     }
 }
 
-/// The name of a kind of change.
+/// Returns the name of a kind of change.
 fn kind_name(kind: Kind) -> Ident {
     format_ident!(
         "{}",

@@ -1,4 +1,4 @@
-//! The facts of a backend: constants, ceilings, and what changes leave behind.
+//! The facts of a backend: constants, ceilings, and what changes require.
 
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
@@ -63,7 +63,7 @@ impl Emit<'_> {
         }
     }
 
-    /// What a change leaves behind, as far as that depends on the configuration.
+    /// Returns the facts about changes that depend on the configuration.
     pub(super) fn change_facts(&self) -> TokenStream {
         let model = self.model;
         let stricter = match model.caches.stricter {
@@ -113,7 +113,8 @@ impl Emit<'_> {
         }
     }
 
-    /// Whether an aspect changes through an invalid entry: what is not said does, and what is said last counts.
+    /// Returns whether an aspect changes through an invalid entry. It does if nothing is stated, and the last
+    /// statement counts.
     fn through_invalid(&self, in_place: &[(bool, Cond)]) -> TokenStream {
         if !self.model.change.plain_store.value {
             return quote!(false);
@@ -134,7 +135,7 @@ impl Emit<'_> {
         through
     }
 
-    /// Whether any of these flags holds.
+    /// Returns whether any of these conditions holds.
     fn any_of<'c>(&self, conds: impl Iterator<Item = &'c Cond>) -> TokenStream {
         let mut any: Option<TokenStream> = None;
         for cond in conds {
@@ -149,7 +150,7 @@ impl Emit<'_> {
         any.unwrap_or(quote!(false))
     }
 
-    /// The tags of user spaces.
+    /// Returns the tags of user spaces.
     pub(super) fn tags(&self) -> TokenStream {
         let model = self.model;
         let views = model.user.views.iter().filter(|view| view.or != 0);
@@ -227,7 +228,7 @@ impl Emit<'_> {
         let after_publish = model.reads_tag_after_publish();
         let one_at_a_time = self.plans.needs(Need::Lock);
         let waits = model.attach_waits();
-        // Of the machine that this runs on, which a host need not be.
+        // The target may be another machine than the host.
         let target = &model.target_arch.value;
         let atomics = if model.atomics_order.is_some() {
             quote!(cfg!(target_arch = #target))

@@ -43,8 +43,8 @@ impl Emit<'_> {
         }
     }
 
-    /// One entry after the other, operands built once and stepped by adding; those that say which entry it
-    /// is, or what stands in it, or have the address by a condition, are built for each.
+    /// Returns a loop over entries. Operands are built once and stepped by additions, except those that depend on
+    /// the entry itself or have the address under a condition.
     pub(super) fn entries(&self, body: &Node, shape: Shape) -> TokenStream {
         let steps = match body {
             Node::Seq(steps) => steps.as_slice(),
@@ -54,7 +54,7 @@ impl Emit<'_> {
             Node::Issue(issue) => Some(issue),
             _ => None,
         });
-        // An operand that several instructions of the loop take needs a variable for each of them.
+        // An operand of several instructions in the loop needs a variable for each of them.
         let takers = |operand: usize| {
             let operands = |i: &Issue| &self.model.invalidates[i.invalidate].template.operands;
             issues

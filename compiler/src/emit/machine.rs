@@ -10,22 +10,22 @@ use crate::model::{Invalidate, Named, Place, Template};
 use crate::template;
 use crate::trace::interpret::Which;
 
-/// An instruction, whatever it is for.
+/// An instruction of any kind.
 pub struct Instruction<'a> {
-    /// Which.
+    /// Its index.
     pub which: Which,
     /// Its name.
     pub named: &'a Named,
-    /// What it looks like.
+    /// Its assembly.
     pub template: &'a Template,
-    /// What it is, in words.
+    /// Its description.
     pub text: String,
-    /// The invalidation that it is, if it is one.
+    /// The invalidation, if it is one.
     pub invalidate: Option<&'a Invalidate>,
 }
 
 impl Emit<'_> {
-    /// Every instruction that some plan issues, in the order of the definition.
+    /// Returns every instruction that some plan issues, in the order of the definition.
     pub(super) fn instructions(&self) -> Vec<Instruction<'_>> {
         let model = self.model;
         let barriers = model
@@ -69,7 +69,7 @@ impl Emit<'_> {
             .collect()
     }
 
-    /// The type of an operand.
+    /// Returns the type of an operand.
     pub(super) fn operand_type(&self, operand: usize) -> TokenStream {
         match self.model.operands[operand].bits.value {
             0..=32 => quote!(u32),
@@ -78,7 +78,7 @@ impl Emit<'_> {
         }
     }
 
-    /// A pattern for an instruction, which gives its operands to variables.
+    /// Returns a pattern for an instruction that binds its operands to variables.
     fn pattern(&self, instruction: &Instruction<'_>, variables: &[Ident]) -> TokenStream {
         let variant = self.names.variant(instruction.which);
         let operands = &instruction.template.operands;
@@ -89,7 +89,7 @@ impl Emit<'_> {
         quote!(Op::#variant { #(#fields: #variables),* })
     }
 
-    /// A variable for each operand, in a scope of its own.
+    /// Returns a variable for each operand, in a scope.
     fn variables(&self, operands: &[usize], scope: &mut Scope) -> Vec<Ident> {
         let names = operands
             .iter()
@@ -263,7 +263,7 @@ impl Emit<'_> {
         }
     }
 
-    /// What the platform has to bring, for instructions that are calls of it.
+    /// Returns the trait for instructions that the platform performs.
     fn calls(&self, calls: &[&Invalidate]) -> TokenStream {
         let mut names: Vec<&str> = Vec::new();
         let mut functions = Vec::new();
@@ -315,7 +315,7 @@ impl Emit<'_> {
         }
     }
 
-    /// The assembly of an instruction, whose operands are in these variables.
+    /// Returns the assembly of an instruction with its operands in these variables.
     fn asm(&self, instruction: &Instruction<'_>, variables: &[Ident], scope: &mut Scope) -> Asm {
         let template = instruction.template;
         let (way, back) = if template.keeps.operands {
@@ -329,7 +329,7 @@ impl Emit<'_> {
             .clone()
             .map(|(&operand, name)| {
                 let it = &self.model.operands[operand];
-                // The bits of a register above a narrower value would be undefined.
+                // Otherwise the upper bits of the register would be undefined.
                 let value = match it.bits.value {
                     0..=32 => format!("{name} as usize"),
                     _ => name.to_string(),

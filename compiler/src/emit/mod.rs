@@ -1,10 +1,9 @@
 //! From the plan IR to Rust.
 //!
-//! In: an [`Analysis`]. Out: the text of one module. Holds: the text is formatted, parses, has no
-//! inner attribute (so that it can be included), and issues what the interpreted plan does.
+//! In: an [`Analysis`]. Out: the text of one module. Holds: the text is formatted, parses, has no inner attribute
+//! (so that it can be included), and issues what the interpreted plan does.
 //!
-//! Every function here is a fold: what is issued, and when, the plan has decided. What is left is
-//! how Rust says it.
+//! Every function here is a fold over the plan, which has decided what is issued and when.
 
 mod backend;
 mod config;
@@ -46,11 +45,11 @@ pub(crate) struct Emit<'a> {
     used: BTreeSet<Which>,
     /// The body of each operand's encoder.
     encoders: Vec<Body>,
-    /// The bodies of routines, as they are asked for.
+    /// The bodies of routines, made when they are needed.
     bodies: RefCell<BTreeMap<Shape, Rc<Body>>>,
 }
 
-/// The body of a function, and the names that occur in it.
+/// The body of a function, and the names in it.
 #[derive(Default)]
 struct Body {
     tokens: TokenStream,
@@ -64,7 +63,7 @@ impl Body {
         Self { tokens, names }
     }
 
-    /// What follows some tokens, and they as well.
+    /// Returns these tokens followed by the body.
     fn after(self, tokens: TokenStream) -> Self {
         let Body {
             tokens: before,
@@ -79,14 +78,14 @@ impl Body {
         self.names.contains(name)
     }
 
-    /// Whether a name is used for what the runtime has by it, and not for a scope of that name.
+    /// Returns whether the body uses a name of the runtime. A scope has the same name as `Ranges`.
     fn takes(&self, name: &str) -> bool {
         let is_scope = name == "Ranges";
         self.mentions(name) && (!is_scope || self.mentions("ranges"))
     }
 }
 
-/// The names in tokens, and the words in rows of tables, which are literals until the text is written.
+/// Collects the names in tokens, and the words in rows of tables, which are literals until the text is written.
 fn collect_names(tokens: TokenStream, names: &mut FxHashSet<String>) {
     let mut is_row = false;
     for tree in tokens {
@@ -109,13 +108,13 @@ fn collect_names(tokens: TokenStream, names: &mut FxHashSet<String>) {
     }
 }
 
-/// The text of an architecture's module.
+/// Returns the text of an architecture's module.
 #[must_use]
 pub fn emit(analysis: &Analysis, files: &Files) -> String {
     let emit = Emit::new(analysis, files);
     let (op, hardware) = (emit.op(), emit.hardware());
     let parts = [emit.tlb(), emit.routines(), emit.backend()];
-    // What is private is there if what follows it mentions it.
+    // Private items are written if the rest mentions them.
     let rest = Body::new(parts.into_iter().collect());
     let operands = emit.operands(&rest);
     let rest = rest.after(quote!(#op #hardware #operands));
@@ -128,7 +127,7 @@ pub fn emit(analysis: &Analysis, files: &Files) -> String {
     text::file(&header, &quote!(#imports #body))
 }
 
-/// What a module may need of the runtime.
+/// The names of the runtime that a module may import.
 const RUNTIME: [(&str, &str); 8] = [
     ("agents", "Agents"),
     (
@@ -150,7 +149,7 @@ const RUNTIME: [(&str, &str); 8] = [
     ("request::runs", "Runs Units"),
 ];
 
-/// The imports that a body needs.
+/// Returns the imports that a body needs.
 fn imports(target: &str, body: &Body) -> TokenStream {
     let lines = RUNTIME.iter().map(|(module, names)| {
         let module = module
@@ -167,7 +166,7 @@ fn imports(target: &str, body: &Body) -> TokenStream {
     }
 }
 
-/// The text of the crate that holds the modules of these architectures.
+/// Returns the text of the crate with the modules of these architectures.
 #[must_use]
 pub fn lib(names: &[&str]) -> String {
     let mut text = String::from(
@@ -235,7 +234,7 @@ impl<'a> Emit<'a> {
         lines
     }
 
-    /// The name of a source without its directories, so that it does not depend on who compiles where.
+    /// Returns the name of a source without its directories, so that it does not depend on where it is compiled.
     fn source(&self, span: Span) -> String {
         let name = &self.files.get(span.file).name;
         let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
@@ -243,8 +242,7 @@ impl<'a> Emit<'a> {
     }
 }
 
-/// Doc comment lines, a paragraph of the text wrapped anew. Brackets in the words of a definition are bits
-/// and no links.
+/// Returns doc comment lines. Paragraphs are wrapped; brackets in the words of a definition are bits and no links.
 fn doc(text: &str) -> TokenStream {
     let mut lines: Vec<String> = Vec::new();
     for (index, paragraph) in text.split("\n\n").enumerate() {
@@ -264,7 +262,7 @@ fn doc(text: &str) -> TokenStream {
     lines.collect()
 }
 
-/// A text with its brackets escaped, save in code.
+/// Returns a text with escaped brackets outside of code.
 fn escaped(line: &str) -> String {
     let mut code = false;
     let mut out = String::new();
@@ -278,13 +276,13 @@ fn escaped(line: &str) -> String {
     out
 }
 
-/// A comment, once `text` has been through it.
+/// Returns the marker of a comment.
 fn comment(text: &str) -> TokenStream {
     let lines = wrap(text);
     quote!(__comment!(#(#lines),*);)
 }
 
-/// Lines that are not too wide for a comment inside an item.
+/// Returns the lines of a wrapped text.
 fn wrap(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {

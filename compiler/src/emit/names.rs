@@ -1,15 +1,14 @@
-//! Names: what the things of a definition are called in Rust.
+//! Names: Rust identifiers for the items of a definition.
 //!
-//! In: a model. Out: an identifier for each thing that has one, unique in its scope, and for the variables of
-//! functions. A name of the definition is taken over, in the case that Rust has for the kind and with one underscore
-//! in place of several. If that is a word of Rust, or taken, `_2` follows it (`2` in names in camel case), or the next
-//! number that makes it free. Taken are the names that generated code itself has in the scope, and those that were
-//! given before, in the order of the definition: which name a thing gets does not depend on what is issued. A variable of a
-//! function whose name is taken is called `name_bits`.
+//! In: a model. Out: an identifier for each item, unique in its scope, and for the variables of functions. An
+//! identifier is the name of the definition in the case that Rust has for the kind, with a single underscore
+//! instead of several. If that is a word of Rust or taken, `_2` is added (`2` in camel case), or the next number
+//! that makes it unique. Names are taken by generated code, and by earlier items of the definition, so that the
+//! identifier of an item does not depend on what is issued. A variable whose name is taken is called `name_bits`.
 //!
-//! Until a module is complete, identifiers that come from a definition are marked: so no name of a definition is
-//! mistaken for one of the generated code when the folds look at what a body mentions. [`settled`] gives the variables
-//! of a function their names, each different from every other name in it, and [`unmarked`] removes the marks.
+//! Until a module is complete, identifiers from a definition are marked, so that they are not mistaken for names of
+//! generated code in a body. [`settled`] gives the variables of a function names that differ from every other name
+//! in it, and [`unmarked`] removes the marks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +19,7 @@ use rustc_hash::FxHashMap;
 use crate::model::{Model, variable};
 use crate::trace::interpret::Which;
 
-/// Words that are no names, in any edition.
+/// Reserved words, in any edition.
 const WORDS: [&str; 53] = [
     "Self", "_", "abstract", "as", "async", "await", "become", "box", "break", "const", "continue",
     "crate", "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if",
@@ -29,19 +28,19 @@ const WORDS: [&str; 53] = [
     "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 ];
 
-/// Whether Rust has another use for a word, in any edition.
+/// Returns whether Rust reserves a word, in any edition.
 pub fn is_word(name: &str) -> bool {
     WORDS.contains(&name)
 }
 
-/// Names of which no two are the same.
+/// A set of unique names.
 pub struct Scope {
     taken: BTreeSet<String>,
     separator: &'static str,
 }
 
 impl Scope {
-    /// A scope in which generated code has these names.
+    /// Returns a scope in which generated code has these names.
     pub fn new<'a>(fixed: impl IntoIterator<Item = &'a str>) -> Self {
         Self {
             taken: fixed.into_iter().map(str::to_owned).collect(),
@@ -49,7 +48,7 @@ impl Scope {
         }
     }
 
-    /// The same, for names in camel case.
+    /// Returns a scope for names in camel case.
     fn camel() -> Self {
         Self {
             taken: BTreeSet::new(),
@@ -61,7 +60,7 @@ impl Scope {
         !is_word(name) && !self.taken.contains(name)
     }
 
-    /// A name: this one if it is free.
+    /// Returns an identifier for a name, with a number if it is taken.
     pub fn give(&mut self, natural: &str) -> Ident {
         let free = |name: &String| self.is_free(name);
         let numbered = (2..).map(|number| tidy(&format!("{natural}{}{number}", self.separator)));
@@ -73,7 +72,7 @@ impl Scope {
     }
 }
 
-/// A name without two underscores in a row, which Rust warns of.
+/// Returns a name without two underscores in a row, for which Rust has a warning.
 fn tidy(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for c in name.chars() {
@@ -84,7 +83,7 @@ fn tidy(name: &str) -> String {
     out
 }
 
-/// A name in camel case.
+/// Returns a name in camel case.
 fn camel(name: &str) -> String {
     let words = name.split('_').map(|word| {
         let mut chars = word.chars();
@@ -112,7 +111,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// The names for a model.
+    /// Returns the names of a model.
     pub fn new(model: &Model) -> Self {
         let all = |scope: &mut Scope, names: &mut dyn Iterator<Item = String>| -> Vec<Ident> {
             names.map(|name| scope.give(&name)).collect()
@@ -153,7 +152,7 @@ impl Names {
         let invalidates = invalidates
             .enumerate()
             .map(|(index, it)| (Which::Invalidate(index), it));
-        // A register may be named like an instruction.
+        // A register may have the name of an instruction.
         let loads = model
             .loads
             .iter()
@@ -198,84 +197,85 @@ impl Names {
         }
     }
 
-    /// The flags of the configuration in the order of their bits: features, errata, and all geometries but the first.
+    /// Returns the flags of the configuration in the order of their bits: features, errata, and all geometries
+    /// except the first.
     pub fn flags(&self) -> impl Iterator<Item = Ident> {
         self.flags.iter().map(named)
     }
 
-    /// The constant of a flag, by its bit.
+    /// Returns the constant of a flag, by its bit.
     pub fn flag(&self, bit: usize) -> Ident {
         named(&self.flags[bit])
     }
 
-    /// The same, as it is written in a description.
+    /// Returns the constant of a flag for documentation.
     pub fn flag_text(&self, bit: usize) -> String {
         self.flags[bit].to_string()
     }
 
-    /// The constant of a level.
+    /// Returns the constant of a level.
     pub fn level(&self, level: usize) -> Ident {
         named(&self.levels[level])
     }
 
-    /// The field of the backend for a limit.
+    /// Returns the field of the backend for a limit.
     pub fn limit(&self, limit: usize) -> Ident {
         field(&self.limits[limit])
     }
 
-    /// The field of instructions for an operand.
+    /// Returns the field of instructions for an operand.
     pub fn operand(&self, operand: usize) -> Ident {
         field(&self.operands[operand])
     }
 
-    /// The function that builds an operand.
+    /// Returns the function that encodes an operand.
     pub fn encoder(&self, operand: usize) -> Ident {
         named(&self.encoders[operand])
     }
 
-    /// The constant that says what an operand can name.
+    /// Returns the constant for the run lengths of an operand.
     pub fn units(&self, operand: usize) -> Ident {
         named(&self.units[operand])
     }
 
-    /// The variant of an instruction.
+    /// Returns the variant of an instruction.
     pub fn variant(&self, which: Which) -> Ident {
         named(&self.variants[&which])
     }
 
-    /// The field for the value of a register.
+    /// Returns the field for the value of a register.
     pub fn register(&self, register: &str) -> Ident {
         field(&self.registers[register])
     }
 
-    /// The function of the platform that a call stands for.
+    /// Returns the function of the platform for a call.
     pub fn call(&self, call: &str) -> Ident {
         field(&self.calls[call])
     }
 }
 
-/// The mark of a name that is in the scope of functions.
+/// The mark of a name in the scope of functions.
 const NAMED: &str = "TLBC_named_";
-/// The mark of a name that is found after a dot, or in a structure.
+/// The mark of a name after a dot, or in a structure.
 const FIELD: &str = "TLBC_field_";
-/// The mark of a variable that is still without a name.
+/// The mark of a variable without a name.
 const LOCAL: &str = "TLBC_local_";
 
 fn named(name: &Ident) -> Ident {
     format_ident!("{NAMED}{name}")
 }
 
-/// Marks a name that is found after a dot, in a structure, or by itself alone.
+/// Marks a name that is used after a dot, in a structure, or alone.
 pub fn field(name: &Ident) -> Ident {
     format_ident!("{FIELD}{name}")
 }
 
-/// A variable of a function, to be called like `natural`. Those with one key are one variable.
+/// Returns the marker of a variable with a preferred name. Equal keys are one variable.
 pub fn local(key: usize, natural: &str) -> Ident {
     format_ident!("{LOCAL}{key}_{natural}")
 }
 
-/// A function whose variables have names.
+/// Returns a function with names for its variables.
 pub fn settled(function: TokenStream) -> TokenStream {
     let mut locals = Vec::new();
     let mut taken = BTreeSet::new();
@@ -305,7 +305,7 @@ pub fn settled(function: TokenStream) -> TokenStream {
     replaced(function, &of_local, &shorten)
 }
 
-/// A module without marks.
+/// Returns a module without marks.
 pub fn unmarked(module: TokenStream) -> TokenStream {
     let bare = |ident: Ident| {
         let text = ident.to_string();
@@ -315,7 +315,7 @@ pub fn unmarked(module: TokenStream) -> TokenStream {
     replaced(module, &bare, &|_| {})
 }
 
-/// Each identifier that is not behind a dot.
+/// Visits each identifier that is not after a dot.
 fn visit(tokens: TokenStream, each: &mut impl FnMut(&Ident)) {
     let mut is_member = false;
     for tree in tokens {
@@ -329,7 +329,7 @@ fn visit(tokens: TokenStream, each: &mut impl FnMut(&Ident)) {
     }
 }
 
-/// Tokens with other identifiers, and what becomes of the last of a group with each one more.
+/// Replaces identifiers, and calls `last` for the tokens of a group after each one is added.
 fn replaced(
     tokens: TokenStream,
     by: &impl Fn(Ident) -> Ident,
@@ -349,7 +349,7 @@ fn replaced(
     out.into_iter().collect()
 }
 
-/// `Op::A { x: x }` as `Op::A { x }`.
+/// Replaces `Op::A { x: x }` by `Op::A { x }`.
 fn shorten(trees: &mut Vec<TokenTree>) {
     if let [
         ..,

@@ -1,4 +1,4 @@
-//! Nodes: what each step of a plan is in Rust.
+//! Nodes: the Rust code of each step of a plan.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
@@ -121,12 +121,12 @@ impl Emit<'_> {
         }
     }
 
-    /// The variable that holds an operand.
+    /// Returns the variable of an operand.
     pub(super) fn local(&self, operand: usize) -> Ident {
         self.nth_local(operand, 0, &self.model.operands[operand].named.name)
     }
 
-    /// The variable of the nth instruction in a loop that takes the operand.
+    /// Returns the variable of an operand in the nth instruction of a loop that has it.
     pub(super) fn nth_local(&self, operand: usize, nth: usize, natural: &str) -> Ident {
         local(operand + nth * self.model.operands.len(), natural)
     }
@@ -177,8 +177,8 @@ impl Emit<'_> {
         quote!(Op::#variant { #(#fields),* })
     }
 
-    /// The instruction of a workaround: with zeros, or with the operands of what it mends save for what is
-    /// set.
+    /// Returns the instruction of a workaround: with zeros, or with the operands of the instruction that needs it,
+    /// except for those that the workaround states.
     fn workaround(&self, issued: &Issued, of: Option<&Issue>, at: At) -> TokenStream {
         let Instr::Invalidate(invalidate) = issued.instr else {
             return quote!();
@@ -231,7 +231,7 @@ impl Emit<'_> {
         quote!(cpu.issue(Op::#variant { #(#fields),* });)
     }
 
-    /// A call of another shape from within one.
+    /// Returns a call of another shape.
     pub(super) fn call_from(&self, other: Shape, shape: Shape) -> TokenStream {
         if !self.acts(other) {
             return quote!();

@@ -1,4 +1,4 @@
-//! Encoders: one function an operand, one statement a field.
+//! Encoders: one function for each operand, one statement for each field.
 
 use proc_macro2::{Ident, Literal, TokenStream, TokenTree};
 use quote::{format_ident, quote};
@@ -8,7 +8,7 @@ use super::{Body, Emit, comment, doc};
 use crate::model::{Field, Source, Value, Var};
 use crate::trace::encode::source_name;
 
-/// What an encoder is given, in the order of its parameters.
+/// The parameters of encoders, in order.
 pub const PARAMETERS: [(&str, &str); 16] = [
     ("c", "Config"),
     ("tag", "u64"),
@@ -28,7 +28,8 @@ pub const PARAMETERS: [(&str, &str); 16] = [
     ("new", "u64"),
 ];
 
-/// The arms of a match over levels, each with its guard; of those of one level, none follows that which always holds.
+/// Returns the arms of a match over levels, each with its guard. Arms of a level after one without a guard are left
+/// out.
 pub fn arms_by_level(
     arms: impl Iterator<Item = (usize, Option<TokenStream>, TokenStream)>,
 ) -> TokenStream {
@@ -47,7 +48,7 @@ pub fn arms_by_level(
     arms.collect()
 }
 
-/// Whether a name occurs in tokens.
+/// Returns whether a name occurs in tokens.
 pub fn mentions(tokens: &TokenStream, name: &str) -> bool {
     tokens.clone().into_iter().any(|tree| match tree {
         TokenTree::Ident(ident) => ident == name,
@@ -57,14 +58,14 @@ pub fn mentions(tokens: &TokenStream, name: &str) -> bool {
 }
 
 impl Emit<'_> {
-    /// The parameters that an encoder takes.
+    /// Returns the parameters of an encoder.
     pub(super) fn encoder_parameters(&self, operand: usize) -> Vec<&'static str> {
         let body = &self.encoders[operand];
         let taken = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
         taken.map(|(name, _)| *name).collect()
     }
 
-    /// The encoders and units that the rest of the module mentions.
+    /// Returns the encoders and run lengths that the rest of the module mentions.
     pub(super) fn operands(&self, rest: &Body) -> TokenStream {
         let all = 0..self.model.operands.len();
         let encoders = all.map(|operand| {
@@ -206,7 +207,7 @@ impl Emit<'_> {
         })
     }
 
-    /// What stands in a field. What lies beyond the word needs no mask: it is shifted out.
+    /// Returns the value of a field. Bits beyond the word need no mask, because they are shifted out.
     fn value(&self, field: &Field, bits: u64) -> TokenStream {
         let width = field.width();
         let word = if bits <= 32 { bits as u32 } else { 64 };
@@ -271,7 +272,7 @@ impl Emit<'_> {
         }
     }
 
-    /// Whether an operand has bits of the address under a condition.
+    /// Returns whether an operand has bits of the address under a condition.
     pub(super) fn has_address_by_condition(&self, operand: usize) -> bool {
         let fields = &self.model.operands[operand].fields;
         fields.iter().any(|field| {
@@ -280,8 +281,8 @@ impl Emit<'_> {
         })
     }
 
-    /// How far an operand moves from one entry to the next: statements for each of its words that
-    /// holds the address, given `step` bytes.
+    /// Returns the statements that step an operand to the next entry, for each word with address bits, given `step`
+    /// bytes.
     pub(super) fn advance(&self, operand: usize, name: &Ident) -> TokenStream {
         let it = &self.model.operands[operand];
         let wide = it.bits.value > 64;

@@ -1,4 +1,4 @@
-//! Parameters: where the values come from that operands are built of, at each place of a routine.
+//! Parameters: the sources of operand values at each place of a routine.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -9,7 +9,7 @@ use super::Emit;
 use super::config::hex;
 use crate::plan::ir::Issue;
 
-/// What an encoder is given for a parameter that has no value.
+/// Returns the argument for a parameter without a value.
 pub fn nothing(parameter: &str) -> TokenStream {
     match parameter {
         "hint" => quote!(None),
@@ -19,27 +19,27 @@ pub fn nothing(parameter: &str) -> TokenStream {
     }
 }
 
-/// Where the values of an instruction's operands are found.
+/// Where the operand values of an instruction are found.
 #[derive(Clone, Copy)]
 pub enum At {
-    /// Nowhere: no address.
+    /// There is no address.
     Nothing,
     /// `va` and `level`.
     Page,
-    /// `start`, the first of the pass.
+    /// `start`, the first address of the pass.
     First,
-    /// The entry of the pass that a loop is at: `left` are still to come, itself included.
+    /// The current entry of a loop over a pass. `left` entries remain, including this one.
     Each,
     /// `va`, `num` and `scale`.
     Piece,
-    /// `va` alone.
+    /// `va`.
     Rest,
     /// `set`, and no address.
     Set,
 }
 
 impl Emit<'_> {
-    /// A call of an operand's encoder.
+    /// Returns a call of an operand's encoder.
     pub(super) fn encode(&self, issue: &Issue, operand: usize, at: At) -> TokenStream {
         let encoder = self.names.encoder(operand);
         let parameters = self.encoder_parameters(operand).into_iter();
@@ -47,7 +47,7 @@ impl Emit<'_> {
         quote!(#encoder(#(#arguments),*))
     }
 
-    /// Where a parameter of an encoder comes from.
+    /// Returns the argument for a parameter of an encoder.
     pub(super) fn parameter(&self, issue: &Issue, name: &str, at: At) -> TokenStream {
         let it = &self.model.invalidates[issue.invalidate];
         match name {
@@ -143,7 +143,7 @@ impl Emit<'_> {
         }
     }
 
-    /// A tag in a view.
+    /// Returns a tag for a view.
     pub(super) fn tag(&self, space: Space, view: usize, tag: &TokenStream) -> TokenStream {
         match self.model.space(space).views[view].or {
             0 => tag.clone(),

@@ -1,4 +1,4 @@
-//! What registers say, and what they must be set to.
+//! Registers: what is read from them, and how they are set up.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -10,13 +10,13 @@ use crate::describe::registers::{demand, limit_from, read_from, reason};
 use crate::model::{Bits, Comparison, Feature, LimitFrom, ReadFrom, Setup, Var};
 
 impl Emit<'_> {
-    /// The features that a register tells, each with where.
+    /// Returns the features that are read from a register, and where.
     fn read(&self) -> impl Iterator<Item = (usize, &ReadFrom)> {
         let features = self.model.features.iter().enumerate();
         features.filter_map(|(index, feature)| Some((index, feature.from.as_ref()?)))
     }
 
-    /// The description of a feature's flag: where it is read, and what it demands of the machine.
+    /// Returns the description of a feature's flag: where it is read, and the setup that depends on it.
     pub(super) fn feature_text(&self, index: usize) -> String {
         let feature = &self.model.features[index];
         let from = match &feature.from {
@@ -38,13 +38,13 @@ impl Emit<'_> {
         format!("Feature: {}.\n\n{from}{demands}", feature.named.text)
     }
 
-    /// The limits that a register tells, each with where.
+    /// Returns the limits that are read from a register, and where.
     fn read_limits(&self) -> impl Iterator<Item = (usize, &LimitFrom)> {
         let limits = self.model.limits.iter().enumerate();
         limits.filter_map(|(index, limit)| Some((index, limit.from.as_ref()?)))
     }
 
-    /// The registers that tell features and limits, each once, with the names of these.
+    /// Returns the registers from which features and limits are read, with the names of these.
     fn registers(&self) -> Vec<(&str, Vec<&str>)> {
         let features = self
             .read()
@@ -61,7 +61,7 @@ impl Emit<'_> {
         registers
     }
 
-    /// The structure of register values, where a register tells a feature.
+    /// Returns the structure of register values, if a feature or limit is read from one.
     pub(super) fn register_values(&self) -> TokenStream {
         let registers = self.registers();
         if registers.is_empty() {
@@ -85,7 +85,7 @@ impl Emit<'_> {
         }
     }
 
-    /// A register of a `Registers`, so that some bits of it are the least significant.
+    /// Returns the value of a register, shifted so that some bits are the least significant ones.
     fn bits_of(&self, registers: &TokenStream, register: &str, bits: &Bits) -> TokenStream {
         let register = self.names.register(register);
         if bits.low == 0 {
@@ -95,7 +95,7 @@ impl Emit<'_> {
         quote!((#registers.#register >> #low))
     }
 
-    /// The functions by which a kernel finds the limits of its machine.
+    /// Returns the functions that read the limits of a machine.
     fn found_limits(&self) -> TokenStream {
         let functions = self.read_limits().map(|(index, from)| {
             let name = self.names.limit(index);
@@ -125,7 +125,7 @@ impl Emit<'_> {
         quote!(impl Registers { #(#functions)* })
     }
 
-    /// The functions by which a kernel finds the configuration of its machine.
+    /// Returns the functions that determine the configuration of a machine.
     pub(super) fn found_config(&self) -> TokenStream {
         let read = self.read_config();
         let settled = self.settled();
@@ -154,7 +154,7 @@ impl Emit<'_> {
         }
     }
 
-    /// The constructor of a configuration from register values.
+    /// Returns the constructor of a configuration from register values.
     fn read_config(&self) -> TokenStream {
         if self.read().next().is_none() {
             return quote!();
@@ -208,7 +208,7 @@ impl Emit<'_> {
         }
     }
 
-    /// The features without those whose needs are not met.
+    /// Returns the function that clears features whose needs are not met.
     fn settled(&self) -> TokenStream {
         let steps = self.in_order_of_needs().into_iter().filter_map(|index| {
             let feature = &self.model.features[index];
@@ -240,7 +240,7 @@ impl Emit<'_> {
         }
     }
 
-    /// The features, each behind those that it needs; `lower` has seen to it that there is no circle.
+    /// Returns the features, each after those that it needs. `lower` rejects circular needs.
     fn in_order_of_needs(&self) -> Vec<usize> {
         let features = &self.model.features;
         let mut order: Vec<usize> = Vec::new();
@@ -255,7 +255,7 @@ impl Emit<'_> {
         order
     }
 
-    /// What the machine must be set to, as a section of a description.
+    /// Returns the setup of the machine as a section of documentation.
     pub(super) fn setup_text(&self) -> TokenStream {
         let mut lines: Vec<String> = Vec::new();
         for setup in &self.model.setup {

@@ -1,7 +1,7 @@
-//! Routines: one method a plan, its body a fold over the plan's nodes.
+//! Routines: one method for each plan; its body is a fold over the plan's nodes.
 //!
-//! A method takes the parameters that its body mentions, and answers with what it owes if any of
-//! its branches owes something.
+//! A method has the parameters that its body mentions, and returns what it defers if any of its branches defers
+//! something.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ use crate::plan::ir::{Issue, Node, Plan, Shape, Test};
 use crate::plan::{Plans, issued};
 use crate::trace::interpret::Which;
 
-/// What a routine may be given, in the order of its parameters.
+/// The parameters of routines, in order.
 const PARAMETERS: [(&str, &str); 16] = [
     ("tag", "u64"),
     ("global", "bool"),
@@ -46,7 +46,7 @@ const PARAMETERS: [(&str, &str); 16] = [
     ("steps", "FinishSteps"),
 ];
 
-/// Those of a shape.
+/// Returns the parameters that a routine of a shape may have.
 fn may_take(shape: Shape) -> &'static [&'static str] {
     match shape {
         Shape::Page(..) => &["tag", "global", "va", "level", "tables"],
@@ -63,7 +63,7 @@ fn may_take(shape: Shape) -> &'static [&'static str] {
     }
 }
 
-/// A routine's name.
+/// Returns the name of a routine.
 pub fn name(shape: Shape) -> Ident {
     let of = |what: &str, space: Space, reach: Reach| {
         let space = match space {
@@ -128,7 +128,7 @@ pub fn used(model: &Model, plans: &Plans) -> BTreeSet<Which> {
 }
 
 impl Emit<'_> {
-    /// Whether any node satisfies a predicate, in a shape or in those that it calls.
+    /// Returns whether a predicate holds for any node of a shape, or of the shapes that it calls.
     pub(super) fn any(&self, shape: Shape, is: &dyn Fn(&Node) -> bool) -> bool {
         let mut found = false;
         if let Some(plan) = self.plans.get(shape) {
@@ -140,7 +140,7 @@ impl Emit<'_> {
         found
     }
 
-    /// Whether a shape does anything.
+    /// Returns whether a shape has any effect.
     pub(super) fn acts(&self, shape: Shape) -> bool {
         self.any(shape, &|node| {
             matches!(
@@ -158,14 +158,14 @@ impl Emit<'_> {
         })
     }
 
-    /// Whether a shape may owe something.
+    /// Returns whether a shape may defer something.
     pub(super) fn defers(&self, shape: Shape) -> bool {
         self.any(shape, &|node| {
             matches!(node, Node::Defer(_) | Node::InvalidateOtherTags)
         })
     }
 
-    /// Whether a routine notes what it leaves to be done.
+    /// Returns whether a routine has an outcome to record.
     fn has_outcome(&self, shape: Shape) -> bool {
         self.any(shape, &|node| {
             matches!(
@@ -181,7 +181,7 @@ impl Emit<'_> {
         })
     }
 
-    /// Whether a routine returns all that it leaves to be done: those of a flush do, events complete what they issue.
+    /// Returns whether a routine returns an outcome. Those that start a flush do; events complete what they issue.
     pub(super) fn returns_outcome(&self, shape: Shape) -> bool {
         let started = matches!(
             shape,
@@ -190,19 +190,19 @@ impl Emit<'_> {
         started && self.has_outcome(shape)
     }
 
-    /// Whether a shape answers with CPUs to interrupt with nothing to do.
+    /// Returns whether a shape returns CPUs that get an IPI without a flush.
     pub(super) fn returns_ipis(&self, shape: Shape) -> bool {
         matches!(shape, Shape::Finish(..))
             && self.any(shape, &|node| matches!(node, Node::SendIpi { .. }))
     }
 
-    /// The parameters that a shape takes.
+    /// Returns the parameters of a shape.
     pub(super) fn parameters(&self, shape: Shape) -> Vec<&'static str> {
         let Some(plan) = self.plans.get(shape) else {
             return Vec::new();
         };
         let body = self.body(plan);
-        // A pass is taken apart, and what is owed for tables follows from the ranges.
+        // The fields of a pass are variables, and those of ranges say whether tables were unlinked.
         let parts = |name: &str| match (plan.shape, name) {
             (Shape::Pass(..), "pass") | (Shape::Change, "slot" | "change") => true,
             (Shape::Ranges(..), "ranges") => ["ranges", "tables", "negative"]
@@ -214,12 +214,12 @@ impl Emit<'_> {
         may.filter(|name| parts(name)).collect()
     }
 
-    /// A call of a shape; `argument` says where a parameter comes from.
+    /// Returns a call of a shape; `argument` returns the value of a parameter.
     pub(super) fn call(&self, shape: Shape, argument: &dyn Fn(&str) -> TokenStream) -> TokenStream {
         self.call_on(&quote!(self), shape, argument)
     }
 
-    /// The same, on this backend.
+    /// Returns a call of a shape on a backend.
     pub(super) fn call_on(
         &self,
         receiver: &TokenStream,
@@ -307,7 +307,7 @@ impl Emit<'_> {
             Shape::Pass(..) | Shape::Ranges(..) | Shape::Everything(..) | Shape::Teardown(..) => {
                 quote!(#[inline(never)])
             }
-            // The one-page flush is a straight line wherever it is called.
+            // The flush of one page has no loops.
             Shape::Page(..) | Shape::Finish(..) => quote!(#[inline(always)]),
             _ => quote!(#[inline]),
         };
@@ -452,7 +452,7 @@ impl Emit<'_> {
         }
     }
 
-    /// The body of a plan's routine; made once, since callers ask what it mentions.
+    /// Returns the body of a plan's routine. It is made once, because callers ask for the names in it.
     pub(super) fn body(&self, plan: &Plan) -> Rc<Body> {
         if let Some(body) = self.bodies.borrow().get(&plan.shape) {
             return Rc::clone(body);
@@ -584,7 +584,7 @@ fn deferred_texts(deferred: Deferred) -> Vec<String> {
     bits.map(|(_, text)| (*text).to_owned()).collect()
 }
 
-/// Whether an instruction is given the tag of the space at hand.
+/// Returns whether an instruction has the tag of the space as an operand.
 fn names_tag(body: &Node) -> bool {
     let mut found = false;
     body.walk(&mut |node| {

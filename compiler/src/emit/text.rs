@@ -1,27 +1,27 @@
 //! From tokens to the text of a file.
 //!
-//! The formatter knows neither comments nor `asm!` nor rows of a table that are best left on one line,
-//! so these go through it as markers and are written out afterwards. The result is parsed again: a marker that is left, or text that is not Rust, is a
-//! bug here and never reaches a file.
+//! The formatter does not support comments, `asm!`, or rows of tables on one line, so they are markers until the
+//! text is formatted. The result is parsed again: a remaining marker, or text that is not Rust, is a bug here and
+//! never reaches a file.
 
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
-/// The widest line.
+/// The maximum width of a line.
 const WIDTH: usize = 100;
 
 /// A statement of inline assembly.
 pub struct Asm {
     /// The lines of the template.
     pub lines: Vec<String>,
-    /// The operands, as they are written.
+    /// The operands, as text.
     pub operands: Vec<String>,
-    /// Whether the flags are kept.
+    /// Whether the flags are preserved.
     pub preserves_flags: bool,
 }
 
 impl Asm {
-    /// Stands for it until the text is formatted.
+    /// Returns its marker.
     pub fn marker(&self) -> TokenStream {
         let parts: Vec<Literal> = self
             .arguments()
@@ -34,8 +34,8 @@ impl Asm {
     fn arguments(&self) -> Vec<String> {
         let mut out: Vec<String> = self.lines.iter().map(|line| format!("{line:?}")).collect();
         out.extend(self.operands.iter().cloned());
-        // The default memory clobber stays: it keeps stores to tables before an invalidation, and
-        // accesses to freed pages behind it.
+        // The default memory clobber remains: it keeps stores to tables before an invalidation, and accesses
+        // to freed pages after it.
         out.push(if self.preserves_flags {
             "options(nostack, preserves_flags)".to_owned()
         } else {
@@ -57,7 +57,7 @@ pub fn file(header: &[String], items: &TokenStream) -> String {
     text
 }
 
-/// Writes comments and assembly out, and sets items apart.
+/// Replaces markers by comments and assembly, and separates items by empty lines.
 fn markers(text: &str) -> String {
     let mut out = String::new();
     let mut lines = text.lines().peekable();
@@ -117,7 +117,7 @@ fn markers(text: &str) -> String {
     out
 }
 
-/// What a marker holds, up to its closing parenthesis.
+/// Returns the arguments of a marker, up to its closing parenthesis.
 fn collect<'a>(first: &str, lines: &mut impl Iterator<Item = &'a str>) -> String {
     let mut text = first.to_owned();
     while !balanced(&text) {
@@ -129,7 +129,7 @@ fn collect<'a>(first: &str, lines: &mut impl Iterator<Item = &'a str>) -> String
     text
 }
 
-/// Whether the parenthesis that was open before the text is closed in it, strings apart.
+/// Returns whether the parenthesis that is open before the text is closed in it, outside of strings.
 fn balanced(text: &str) -> bool {
     let (mut depth, mut quoted, mut escaped) = (1i32, false, false);
     for c in text.chars() {
@@ -145,7 +145,7 @@ fn balanced(text: &str) -> bool {
     depth <= 0
 }
 
-/// The string literals of a text.
+/// Returns the string literals of a text.
 fn strings(text: &str) -> Vec<String> {
     let (mut out, mut current, mut quoted, mut escaped) = (Vec::new(), String::new(), false, false);
     for c in text.chars() {
@@ -166,7 +166,7 @@ fn strings(text: &str) -> Vec<String> {
     out
 }
 
-/// `asm!(...)` behind `before`, on one line if it fits.
+/// Returns `asm!(...)` after `before`, on one line if it fits.
 fn asm(before: &str, indent: usize, arguments: &[String], comma: &str) -> String {
     let one = format!("{before}asm!({}){comma}", arguments.join(", "));
     let templates = arguments.iter().filter(|a| a.starts_with('"')).count();

@@ -6,50 +6,50 @@ use super::{Lower, of_kind};
 use crate::ast::{self, CacheFact, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Caches, Named, Store, Stricter};
+use crate::model::{At, Cache, Caches, Named, Stricter};
 use crate::source::Span;
 
 impl Lower {
     /// Declares the caches, in the order of their `holds` statements.
-    pub(super) fn declare_stores(&mut self, items: &[Item]) {
-        let mut stores: Vec<Named> = Vec::new();
+    pub(super) fn declare_caches(&mut self, items: &[Item]) {
+        let mut caches: Vec<Named> = Vec::new();
         let facts = of_kind!(items, Caches).flat_map(|caches| &caches.facts);
         for fact in facts {
             let CacheFact::Holds { cache, .. } = &fact.node else {
                 continue;
             };
-            if stores.iter().all(|named| named.name != cache.node) {
-                stores.push(Named {
+            if caches.iter().all(|named| named.name != cache.node) {
+                caches.push(Named {
                     name: cache.node.clone(),
                     span: cache.span,
                     text: String::new(),
                 });
             }
         }
-        if stores.len() > CacheSet::MAX {
+        if caches.len() > CacheSet::MAX {
             self.misplaced(
-                stores[CacheSet::MAX].span,
+                caches[CacheSet::MAX].span,
                 format!(
                     "there are {} caches; at most {} can be described",
-                    stores.len(),
+                    caches.len(),
                     CacheSet::MAX
                 ),
                 "join caches from which every instruction drops the same entries",
             );
-            stores.truncate(CacheSet::MAX);
+            caches.truncate(CacheSet::MAX);
         }
-        self.stores = stores;
+        self.caches = caches;
     }
 
     /// Returns the caches of these names; none where no name is given.
-    pub(super) fn stores(&mut self, names: &[Ident]) -> Option<CacheSet> {
+    pub(super) fn caches(&mut self, names: &[Ident]) -> Option<CacheSet> {
         self.repeated_names(names);
-        let mut stores = None;
+        let mut caches = None;
         for name in names {
-            let found = self.with(|s| &mut s.stores, |s, l| s.find("cache", l, name));
-            stores = found.map(|store| CacheSet(stores.map_or(0, |s: CacheSet| s.0) | 1 << store));
+            let found = self.with(|s| &mut s.caches, |s, l| s.find("cache", l, name));
+            caches = found.map(|cache| CacheSet(caches.map_or(0, |s: CacheSet| s.0) | 1 << cache));
         }
-        stores
+        caches
     }
 
     /// Returns the number of neighbouring entries of a level that one translation serves.
@@ -92,7 +92,7 @@ impl Lower {
 
     pub(super) fn lower_caches(&mut self, it: &ast::Caches) -> Caches {
         let mut out = Caches {
-            stores: Vec::new(),
+            all: Vec::new(),
             leaf: None,
             walk: None,
             root: None,
@@ -113,9 +113,9 @@ impl Lower {
         let mut joined = vec![None; self.levels.len()];
         let (mut together, mut spans, mut fills) = (None, None, None);
         let (mut clean, mut accessed) = (None, None);
-        let mut held: Vec<Option<Span>> = vec![None; self.stores.len()];
-        let names = self.stores.clone();
-        out.stores.extend(names.into_iter().map(|named| Store {
+        let mut held: Vec<Option<Span>> = vec![None; self.caches.len()];
+        let names = self.caches.clone();
+        out.all.extend(names.into_iter().map(|named| Cache {
             named,
             holds: Vec::new(),
             from: None,
@@ -124,17 +124,17 @@ impl Lower {
         for fact in &it.facts {
             match &fact.node {
                 CacheFact::Holds { cache, kinds, from } => {
-                    let position = self.stores.iter().position(|s| s.name == cache.node);
-                    let Some(position) = position.filter(|&index| index < out.stores.len()) else {
+                    let position = self.caches.iter().position(|s| s.name == cache.node);
+                    let Some(position) = position.filter(|&index| index < out.all.len()) else {
                         continue;
                     };
                     if let Some(first) = held[position].replace(fact.span) {
                         self.said_twice("what the cache holds", fact.span, first);
                     }
                     self.repeated_kinds(kinds.iter());
-                    let store = &mut out.stores[position];
+                    let cache = &mut out.all[position];
                     for kind in kinds {
-                        store.holds.push(kind.node);
+                        cache.holds.push(kind.node);
                         match kind.node {
                             ast::Kind::Leaf => out.leaf = Some(kind.span),
                             ast::Kind::Walk => out.walk = Some(kind.span),
@@ -147,9 +147,9 @@ impl Lower {
                         }
                     }
                     if let Some(from) = from {
-                        let of = self.with(|s| &mut s.stores, |s, l| s.find("cache", l, from));
+                        let of = self.with(|s| &mut s.caches, |s, l| s.find("cache", l, from));
                         if let Some(of) = of {
-                            out.stores[position].from = Some(At {
+                            out.all[position].from = Some(At {
                                 value: of,
                                 span: from.span,
                             });
@@ -158,13 +158,13 @@ impl Lower {
                 }
                 CacheFact::Sets { cache, count } => {
                     let sets = self.cases(count, false, |_, number| Some(number.node));
-                    let found = self.with(|s| &mut s.stores, |s, l| s.find("cache", l, cache));
-                    let Some(store) = found.map(|index| &mut out.stores[index]) else {
+                    let found = self.with(|s| &mut s.caches, |s, l| s.find("cache", l, cache));
+                    let Some(cache) = found.map(|index| &mut out.all[index]) else {
                         continue;
                     };
-                    let first = store.sets.as_ref().map(|sets| sets.span);
+                    let first = cache.sets.as_ref().map(|sets| sets.span);
                     if first.is_none() {
-                        store.sets = Some(sets);
+                        cache.sets = Some(sets);
                     }
                     if let Some(first) = first {
                         self.said_twice("how many sets the cache has", fact.span, first);
@@ -210,7 +210,7 @@ impl Lower {
                 }
             }
         }
-        self.caches_in_circles(&mut out.stores);
+        self.caches_in_circles(&mut out.all);
         match invalid {
             Some(at) => out.invalid_cached = at.value,
             None => self.missing(
@@ -269,15 +269,15 @@ impl Lower {
     }
 
     /// Reports caches that make their entries from their own through others: each circle once.
-    fn caches_in_circles(&mut self, stores: &mut [Store]) {
-        for start in 0..stores.len() {
-            let from = |store: usize| stores[store].from;
+    fn caches_in_circles(&mut self, caches: &mut [Cache]) {
+        for start in 0..caches.len() {
+            let from = |cache: usize| caches[cache].from;
             let way = std::iter::successors(from(start), |at| from(at.value));
-            let mut way = way.take(stores.len());
+            let mut way = way.take(caches.len());
             if way.all(|at| at.value != start) {
                 continue;
             }
-            let name = &stores[start].named;
+            let name = &caches[start].named;
             let mut diagnostic = Diagnostic::new(
                 Code::E0206,
                 name.span,
@@ -288,8 +288,8 @@ impl Lower {
             .help("remove one `from` of the circle");
             let mut next = start;
             // The rest is not a circle any more.
-            while let Some(at) = stores[next].from.take() {
-                let name = &stores[next].named.name;
+            while let Some(at) = caches[next].from.take() {
+                let name = &caches[next].named.name;
                 diagnostic = diagnostic.because(at.span, format!("of `{name}`"));
                 next = at.value;
             }

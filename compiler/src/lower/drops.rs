@@ -53,7 +53,7 @@ impl Lower {
             walk,
             negative,
             root,
-            stores: self.stores(&it.caches),
+            caches: self.caches(&it.caches),
             which: At {
                 value: which,
                 span: it.which.span,
@@ -72,7 +72,7 @@ impl Lower {
         let facts = drops.iter().map(|it| {
             let when: Vec<_> = it.when.terms.iter().map(|term| term.value).collect();
             let kinds = (it.leaf, it.walk, it.negative, it.root);
-            let of = (it.stores, &it.which.value, it.whose.value);
+            let of = (it.caches, &it.which.value, it.whose.value);
             ((kinds, of, when), it.span)
         });
         self.repeated(facts, |_| "what is dropped".to_owned());

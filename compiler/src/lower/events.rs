@@ -115,7 +115,7 @@ impl Lower {
             .as_ref()
             .map(|name| self.with(|s| &mut s.cpu_sets, |s, l| s.find("set of CPUs", l, name)));
         self.repeated_names(&it.targets);
-        let (stores, when) = (self.stores(&it.caches), self.cond(it.when.as_ref(), &[]));
+        let (caches, when) = (self.caches(&it.caches), self.cond(it.when.as_ref(), &[]));
         let (Some(space), Some(on)) = (
             space.map_or(Some(None), |s| s.map(Some)),
             on.map_or(Some(None), |o| o.map(Some)),
@@ -130,7 +130,7 @@ impl Lower {
                 value: it.lost.node,
                 span: it.lost.span,
             },
-            stores,
+            caches,
             on,
             when: when.clone(),
         });

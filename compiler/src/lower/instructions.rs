@@ -180,7 +180,7 @@ impl Lower {
                     }
                 }
                 InvalidateFact::AtOnce => {
-                    self.once(&mut after, "when it is finished", None, fact.span)
+                    self.once(&mut after, "when it is finished", None, fact.span);
                 }
                 InvalidateFact::After(names) => {
                     let found = self.cases(names, false, |cx, name| {

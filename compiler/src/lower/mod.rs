@@ -68,7 +68,7 @@ struct Lower {
     barriers: Vec<Named>,
     operands: Vec<Named>,
     level_numbers: Vec<LevelNumbers>,
-    stores: Vec<Named>,
+    caches: Vec<Named>,
     invalidates: Vec<Named>,
     loads: Vec<Named>,
     cpu_sets: Vec<Named>,

@@ -160,7 +160,7 @@ impl Lower {
         }
         self.declare_levels(items);
         self.declare_domains(items);
-        self.declare_stores(items);
+        self.declare_caches(items);
         // Also those of a space whose name is misspelt.
         let spaces = of_kind!(items, Space).filter(|space| space.name.node != "kernel");
         let views = spaces.flat_map(|space| &space.views);

@@ -19,7 +19,7 @@ pub(super) const TABLES: &[Ask] = &[
 ];
 
 pub(super) const CACHES: &[Ask] = &[
-    brief("Caches", stores),
+    brief("Caches", caches),
     brief("One set of caches per", shared),
     long("One leaf entry covers", joined_entries),
     brief("Negative entries", negative),
@@ -142,17 +142,17 @@ fn kind(kind: Kind) -> String {
     .to_owned()
 }
 
-fn stores(it: &Analysis) -> Vec<String> {
+fn caches(it: &Analysis) -> Vec<String> {
     let model = &it.model;
-    let line = |store: &crate::model::Store| {
-        let holds: Vec<String> = store.holds.iter().map(|&of| kind(of)).collect();
-        let from = store.from.map_or(String::new(), |from| {
+    let line = |cache: &crate::model::Cache| {
+        let holds: Vec<String> = cache.holds.iter().map(|&of| kind(of)).collect();
+        let from = cache.from.map_or(String::new(), |from| {
             format!(
                 ", made from {}",
-                code(&model.caches.stores[from.value].named.name)
+                code(&model.caches.all[from.value].named.name)
             )
         });
-        let sets = store.sets.as_ref().map_or(String::new(), |sets| {
+        let sets = cache.sets.as_ref().map_or(String::new(), |sets| {
             let count = |count: &u64| match count {
                 1 => "1 set".to_owned(),
                 _ => format!("{count} sets"),
@@ -161,11 +161,11 @@ fn stores(it: &Analysis) -> Vec<String> {
         });
         format!(
             "{}: {}{from}{sets}",
-            code(&store.named.name),
+            code(&cache.named.name),
             joined(&holds, "and")
         )
     };
-    model.caches.stores.iter().map(line).collect()
+    model.caches.all.iter().map(line).collect()
 }
 
 fn shared(it: &Analysis) -> Vec<String> {

@@ -31,7 +31,7 @@ pub struct Weakens {
     /// The fact that is lost.
     pub lost: At<Lost>,
     /// The caches in which the fact is lost; without any, all.
-    pub stores: Option<CacheSet>,
+    pub caches: Option<CacheSet>,
     /// The index of the set of CPUs on which the fact is lost; without it, all.
     pub on: Option<usize>,
     pub when: Cond,

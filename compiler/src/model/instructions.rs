@@ -328,7 +328,7 @@ pub struct Drops {
     /// Bindings of tags to top tables.
     pub root: bool,
     /// The caches; without any, all that hold the kind.
-    pub stores: Option<CacheSet>,
+    pub caches: Option<CacheSet>,
     pub which: At<AddressSelector>,
     /// The tags: `this` or `loaded`, `other`, `global`.
     pub whose: At<crate::ast::TagSelector>,

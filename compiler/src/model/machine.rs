@@ -57,7 +57,7 @@ pub use crate::ast::Kind;
 
 /// A named cache.
 #[derive(Debug, Clone)]
-pub struct Store {
+pub struct Cache {
     pub named: Named,
     pub holds: Vec<Kind>,
     /// The cache from whose entries it makes its own.
@@ -70,7 +70,7 @@ pub struct Store {
 #[derive(Debug, Clone)]
 pub struct Caches {
     /// The caches, by name.
-    pub stores: Vec<Store>,
+    pub all: Vec<Cache>,
     pub leaf: Option<Span>,
     pub walk: Option<Span>,
     /// Bindings of tags to top tables.
@@ -112,17 +112,17 @@ impl Caches {
         } else {
             kind
         };
-        let stores = self.stores.iter().enumerate();
-        let holding = stores.filter(|(_, store)| store.holds.contains(&kind));
+        let caches = self.all.iter().enumerate();
+        let holding = caches.filter(|(_, cache)| cache.holds.contains(&kind));
         CacheSet(holding.fold(0, |set, (index, _)| set | 1 << index))
     }
 
     /// Returns the number of caches through which this one is made from the tables: 0 for one that is made from
     /// the tables directly.
     #[must_use]
-    pub fn depth(&self, store: usize) -> u8 {
-        let from = |store: usize| self.stores.get(store)?.from.map(|at| at.value);
-        let sources = std::iter::successors(from(store), |&store| from(store));
+    pub fn depth(&self, cache: usize) -> u8 {
+        let from = |cache: usize| self.all.get(cache)?.from.map(|at| at.value);
+        let sources = std::iter::successors(from(cache), |&cache| from(cache));
         // Caches made from each other in a circle are reported elsewhere.
         sources.take(CacheSet::MAX).count() as u8
     }

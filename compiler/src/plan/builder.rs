@@ -1,8 +1,8 @@
-//! What is done for each shape of request on one machine.
+//! The plan of each shape of request on one machine.
 //!
-//! In: a [`PlanContext`] and the choices for it. Out: a [`Node`] that asks for no flag but for the errata of workarounds.
-//! Holds: publish comes first, walk entries of a live subtree go and are complete before its
-//! leaves, and completion is left to the `Finish` shape.
+//! In: a [`PlanContext`] and the choices for it. Out: a [`Node`] that asks for no flags other than the errata of
+//! workarounds. Holds: publishing comes first; walk entries of a live subtree are invalidated and complete before
+//! its leaf entries; completion is left to the `Finish` shape.
 
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
@@ -16,23 +16,23 @@ use super::change::Unwritten;
 use super::choose::{Choice, Chooser, Demand, Extent};
 use super::context::{ContextKey, PlanContext};
 use super::factor::seq;
-use super::finish::{Completion, Part};
+use super::finish::{Completion, RoutinePart};
 use super::ir::{Node, Reason, Shape, Test};
 use super::stages::Staged;
 use super::steps::{guarded, issues};
 use super::symbolic::SymbolicMachine;
 use crate::model::Model;
 
-/// Makes nodes for one machine.
+/// Builds nodes for one machine.
 pub struct PlanBuilder<'m, 'c> {
     pub model: &'m Model,
     pub machine: &'m SymbolicMachine<'m>,
     pub chooser: &'c mut Chooser,
-    /// Needs that nothing covers.
+    /// Demands that nothing covers.
     pub gaps: Vec<(Space, Reach, Demand)>,
     /// Changes that no instruction makes.
     pub unwritten: Vec<Unwritten>,
-    /// How the flushes of a setting are completed.
+    /// How the flushes of a context are completed.
     pub completions: FxHashMap<ContextKey, Rc<Completion>>,
 }
 
@@ -65,7 +65,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
         }
     }
 
-    /// The node of a shape; none where no request gets there in this configuration.
+    /// Returns the node of a shape; none if no request has it in this configuration.
     pub fn node(&mut self, shape: Shape) -> Option<Node> {
         Some(match shape {
             Shape::Page(space, reach) => self.flush(space, reach, Shape::Page, |builder, s| {
@@ -103,9 +103,9 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
             Shape::Change => self.change(),
             Shape::Publish(space) => self.publish_new(space),
             Shape::Switch => self.switch(),
-            Shape::ReturnToUser => self.resume(),
-            Shape::EnterFromUser => self.enter(),
-            Shape::CpuOnline => self.arrive(),
+            Shape::ReturnToUser => self.return_to_user(),
+            Shape::EnterFromUser => self.enter_from_user(),
+            Shape::CpuOnline => self.cpu_online(),
         })
     }
 
@@ -120,14 +120,14 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
         }
     }
 
-    /// The settings that a flush of this reach can find itself in, by the tag's reach.
+    /// Returns the contexts that a flush of this reach may have, by the reach of the tag.
     pub(super) fn contexts(&self, space: Space, reach: Reach) -> Vec<PlanContext<'m>> {
         let any = self.context(space, reach, true);
         if space == Space::Kernel || reach == Reach::Here {
             return vec![any];
         }
         if !any.has_tag(true) {
-            // Without any tag there is nothing that could mean another space elsewhere.
+            // Without tags, none has another meaning on other CPUs.
             return vec![self.context(space, reach, !any.has_tag(false))];
         }
         if any.has_tag(false) {
@@ -137,8 +137,8 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
         }
     }
 
-    /// Whether one instruction of this CPU reaches the others.
-    pub(super) fn direct(&mut self, context: &PlanContext<'_>) -> bool {
+    /// Returns whether instructions of this CPU reach the other CPUs.
+    pub(super) fn reaches_others(&mut self, context: &PlanContext<'_>) -> bool {
         let all = Demand {
             extent: Extent::Everything,
             ..negative_too(LEAF_AND_WALK)
@@ -146,7 +146,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
         context.reach == Reach::Here || self.chooser.choose(context, all).is_some()
     }
 
-    /// A flush: by instructions of this CPU where they reach, else here and then by interrupts.
+    /// Returns a flush: by instructions of this CPU if they reach the others, else by local instructions and IPIs.
     fn flush(
         &mut self,
         space: Space,
@@ -156,7 +156,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
     ) -> Option<Node> {
         let mut nodes = Vec::new();
         for context in self.contexts(space, reach) {
-            if self.direct(&context) {
+            if self.reaches_others(&context) {
                 nodes.extend(node(self, &context));
                 continue;
             }
@@ -164,7 +164,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
             match shape(space, reach) {
                 Shape::Pass(..) | Shape::Folding(..) => {}
                 Shape::Finish(..) => nodes.push(here),
-                // Parked CPUs are told as well.
+                // Inactive CPUs get an IPI as well.
                 Shape::Teardown(..) if context.global_tag => nodes.push(here),
                 _ => nodes.push(seq([Some(here), deferred_on_others(space)]
                     .into_iter()
@@ -190,7 +190,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
         }
     }
 
-    /// The barrier of the least reach that makes stores visible to these walkers.
+    /// Returns the barrier of the smallest reach that makes stores visible to these walkers.
     fn publisher(&self, walkers: Agents) -> Option<usize> {
         let barriers = self.model.barriers.iter().enumerate();
         let barrier = barriers
@@ -201,8 +201,8 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
         barrier.map(|(index, _)| index)
     }
 
-    /// New entries become visible to every CPU, and to devices where they ever walk these tables: who publishes is not
-    /// told which are attached. Then this CPU translates anew, where it must.
+    /// Makes new entries visible to every CPU, and to devices if they ever walk these tables, because the caller
+    /// does not say which are attached. Then this CPU resynchronizes, if it must.
     pub(super) fn publish_new(&self, space: Space) -> Node {
         let of = self.model.space(space);
         let devices = of.devices.is_some().then_some(Agents::DEVICE);
@@ -220,25 +220,25 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
         seq(barrier.into_iter().chain(resync))
     }
 
-    /// One entry: a straight line.
+    /// Returns the flush of one entry, which has no loops.
     fn page(&mut self, context: &PlanContext<'m>) -> Node {
         let with = |builder: &mut Self, demand| {
             let choice = builder.choose(context, demand);
             let staged = Staged::of([&choice]);
-            let part = Part::Page { walk: demand.walk };
+            let part = RoutinePart::Page { walk: demand.walk };
             builder.at_once(context, (&choice, &staged), choice.hint, part)
         };
         let both = with(self, LEAF_AND_WALK);
-        Node::select(Test::Walk, both, with(self, LEAF))
+        Node::select(Test::WalkEntries, both, with(self, LEAF))
     }
 
-    /// The instructions of a choice, each stage when the one before is complete.
+    /// Returns the instructions of a choice; each stage starts when the one before is complete.
     fn at_once(
         &mut self,
         context: &PlanContext<'m>,
         (choice, staged): (&Choice, &Staged),
         hint: bool,
-        part: Part,
+        part: RoutinePart,
     ) -> Node {
         let issued =
             |candidates: &Vec<Candidate>| seq(issues(context, candidates.iter(), hint, true));
@@ -253,7 +253,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
             .chain(self.requires(context, part)))
     }
 
-    /// Everything of the space.
+    /// Returns the flush of all entries of the space.
     fn everything(&mut self, context: &PlanContext<'m>) -> Node {
         let with = |builder: &mut Self, demand: Demand| {
             let choice = builder.choose(
@@ -264,15 +264,15 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
                 },
             );
             let staged = Staged::everything(context, &choice, demand);
-            let part = Part::Everything { walk: demand.walk };
+            let part = RoutinePart::Everything { walk: demand.walk };
             builder.at_once(context, (&choice, &staged), false, part)
         };
         let both = with(self, negative_too(LEAF_AND_WALK));
-        Node::select(Test::Walk, both, with(self, negative_too(LEAF)))
+        Node::select(Test::WalkEntries, both, with(self, negative_too(LEAF)))
     }
 
-    /// Everything of the space, and what binds its tag. The CPUs that flush may have left the space long ago, so nothing
-    /// depends on what is loaded.
+    /// Returns the flush of all entries of the space and of its root entry. The CPUs that issue it may have loaded
+    /// another space, so nothing depends on what is loaded.
     fn teardown(&mut self, loaded: &PlanContext<'m>) -> Node {
         let context = &PlanContext {
             entering: true,
@@ -280,11 +280,11 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
         };
         let choice = self.choose(context, TEARDOWN);
         let staged = Staged::everything(context, &choice, TEARDOWN);
-        self.at_once(loaded, (&choice, &staged), false, Part::Teardown)
+        self.at_once(loaded, (&choice, &staged), false, RoutinePart::Teardown)
     }
 }
 
-/// Everything that a space can have left.
+/// All entries that a space may have.
 pub const TEARDOWN: Demand = Demand {
     leaf: true,
     walk: true,
@@ -293,7 +293,7 @@ pub const TEARDOWN: Demand = Demand {
     extent: Extent::Everything,
 };
 
-/// The same, with negative entries.
+/// Returns the demand with negative entries.
 pub fn negative_too(demand: Demand) -> Demand {
     Demand {
         negative: Levels::ALL,
@@ -301,24 +301,24 @@ pub fn negative_too(demand: Demand) -> Demand {
     }
 }
 
-/// What lazy and parked CPUs owe when active ones are interrupted.
+/// Returns what is deferred on lazy and inactive CPUs when active ones get an IPI.
 fn deferred_on_others(space: Space) -> Option<Node> {
-    let parked = Deferred::INACTIVE_UNTIL_LOAD;
+    let inactive = Deferred::INACTIVE_UNTIL_LOAD;
     (space == Space::User).then(|| {
         Node::select(
-            Test::Walk,
-            Node::Defer(parked),
-            Node::Defer(parked | Deferred::LAZY_UNTIL_LOAD),
+            Test::WalkEntries,
+            Node::Defer(inactive),
+            Node::Defer(inactive | Deferred::LAZY_UNTIL_LOAD),
         )
     })
 }
 
-/// One node, or two between which the tag decides: the machine's first.
+/// Returns the one node, or a selection by the reach of the tag: the first is for global tags.
 pub fn either(nodes: Vec<Node>) -> Option<Node> {
     let mut nodes = nodes.into_iter();
     let first = nodes.next()?;
     Some(match nodes.next() {
         None => first,
-        Some(second) => Node::select(Test::OfMachine, first, second),
+        Some(second) => Node::select(Test::GlobalTag, first, second),
     })
 }

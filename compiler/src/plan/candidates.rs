@@ -1,8 +1,9 @@
-//! What can be done: every primitive with its effect, cut into cells.
+//! Candidates: every instruction that a flush can use, with what it invalidates as cells.
 //!
-//! In: a [`PlanContext`]. Out: the [`Candidate`], in the order of the definition, each with the machines that have it. Holds:
-//! `when` is evaluated, and an erratum has taken away what it weakens, unless its own workaround follows, which is then
-//! recorded with the means whether the machine has the erratum or not. A means that drops one set of a cache at a time is there as the loop over all sets.
+//! In: a [`PlanContext`]. Out: the [`Candidate`]s in the order of the definition, each with the machines that have
+//! it. Holds: conditions are evaluated, and what errata weaken is left out, unless the erratum has a workaround,
+//! which the candidate then records whether the machine has the erratum or not. An instruction for one set of a
+//! cache is a candidate as a loop over all sets.
 
 use std::rc::Rc;
 
@@ -13,42 +14,42 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::context::PlanContext;
-use super::drops::Part;
+use super::drops::Portion;
 use super::flags::KnownFlags;
 use super::symbolic::outcomes;
 use crate::model::{AddressSelector, Drops, Instr, Kind, LevelSel, Machine, Model, Source, Value};
 
-/// How a means is carried out.
+/// How a candidate is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum How {
-    /// By an instruction.
+    /// An instruction.
     Issue(Primitive),
-    /// By one instruction for the first set of a cache, and another for each of the rest.
+    /// An instruction for the first set of a cache, and another for each other set.
     Sets {
         /// For set 0.
         first: Primitive,
         /// For the others.
         rest: Primitive,
-        /// How many sets there are.
+        /// The number of sets.
         count: u64,
     },
-    /// By disowning every other tag of this CPU.
+    /// All other tags of this CPU are invalidated lazily.
     InvalidateOtherTags,
-    /// By putting off a view's flush until it is loaded.
+    /// The flush of a view is deferred until the view is loaded.
     DeferView,
 }
 
 /// An instruction, or one of its forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Primitive {
-    /// The instruction.
+    /// The instruction, by index.
     pub invalidate: usize,
-    /// Its form.
+    /// Its form, by index.
     pub form: usize,
 }
 
 impl How {
-    /// The instructions.
+    /// Returns the instructions.
     pub fn primitives(self) -> impl Iterator<Item = Primitive> {
         let (first, second) = match self {
             How::Issue(one) => (Some(one), None),
@@ -59,84 +60,89 @@ impl How {
     }
 }
 
-/// Which entries a means names.
+/// The addresses of a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Addressing {
-    /// Those that contain one address.
+    /// One address.
     One,
-    /// Those that contain an address of a run.
+    /// A run of addresses.
     Run {
-        /// The least count.
+        /// The smallest count.
         least: u64,
-        /// The largest.
+        /// The largest count.
         most: MaxCount,
         /// What is counted.
         stride: RunUnit,
-        /// The operand that counts.
+        /// The operand that has the count.
         operand: usize,
     },
-    /// All.
+    /// All addresses.
     Everything,
 }
 
-/// One way to drop entries.
+/// One origin to invalidate entries.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Candidate {
-    /// How.
+    /// How it is carried out.
     pub how: How,
-    /// Whose mappings it is for.
+    /// The space whose mappings it is for.
     pub space: Space,
-    /// The view whose tag it is given.
+    /// The view whose tag is an operand.
     pub view: Option<usize>,
-    /// That tag, where it is always the same.
+    /// That tag, if it is a constant.
     pub tag: Option<u64>,
-    /// What it names.
+    /// The addresses.
     pub addressing: Addressing,
-    /// Whether it drops leaf entries of the level that it is given alone.
+    /// Whether it invalidates leaf entries of the given level only.
     pub exact: bool,
-    /// When it is issued: 0 at the start, `n` when what is issued at the stages before is complete.
+    /// When it is issued: 0 at the start, `n` after everything of the stages before is complete.
     pub stage: u8,
-    /// What counts of what it drops then, for each view of the space, without a hint.
+    /// The cells that it invalidates at that stage, for each view of the space, without a hint.
     pub cells: Rc<[Cells]>,
-    /// The same with a hint for each level that has one; empty where it takes none.
+    /// The same with a hint, for each level that has one; empty if it takes no hint.
     pub hinted: Rc<[(Level, Rc<[Cells]>)]>,
-    /// What of `cells` goes for every address.
+    /// The part of `cells` that is invalidated at all addresses.
     pub everywhere: Rc<[Cells]>,
-    /// Tag classes whose leaves are all put off: this, other, global.
+    /// The tag classes whose leaf entries are all deferred: this, other, global.
     pub deferred_classes: u8,
-    /// What it costs.
+    /// The cost that the definition states.
     pub cost: u64,
-    /// The barriers after which it is done.
+    /// The barriers after which it is complete.
     pub after: Vec<usize>,
-    /// What errata want issued beside it where the machine has them: (erratum, workaround), by index.
+    /// The workarounds that errata need beside it: (erratum, workaround), by index.
     pub workarounds: Vec<(usize, usize)>,
 }
 
-/// A means, and which machines have it.
+/// A candidate, and the machines that have it.
 #[derive(Debug)]
 pub struct Variant {
-    /// The answers under which it is as it is.
+    /// The flags under which it exists.
     pub when: KnownFlags,
-    /// The means.
+    /// The candidate.
     pub candidate: Candidate,
 }
 
-/// What a means is made of.
+/// What a candidate is made from.
 #[derive(Clone, Copy)]
 enum Origin {
     /// An instruction.
     Issue(Primitive),
-    /// An instruction for the first set, and one for the rest.
+    /// An instruction for the first set, and one for the others.
     Sets(Primitive, Primitive),
-    /// What can be put off.
-    Debts,
+    /// The flushes that can be deferred.
+    Deferrals,
 }
 
 impl PlanContext<'_> {
-    /// Every means that some machine has. On this CPU: local forms and debts, and wider forms if `widened`.
-    /// On others: wide forms, where the policy has not ruled them out. Asks nothing of this setting's machine.
+    /// Returns every candidate of some machine. For this CPU: local instructions, deferred flushes, and if
+    /// `widened` also instructions that reach other CPUs. For other CPUs: instructions that reach them, unless the
+    /// policy excludes those. Does not ask the machine of this context.
     pub fn pool(&self, widened: bool) -> Vec<Variant> {
-        let of_reach = |local: bool| self.origins().into_iter().map(move |way| (way, local));
+        let of_reach = |local: bool| {
+            self.origins()
+                .into_iter()
+                .map(move |origin| (origin, local))
+        };
         let mut origins: Vec<(Origin, bool)> = Vec::new();
         match self.reach {
             Reach::Here => {
@@ -144,15 +150,15 @@ impl PlanContext<'_> {
                 if widened {
                     origins.extend(of_reach(false));
                 }
-                origins.push((Origin::Debts, true));
+                origins.push((Origin::Deferrals, true));
             }
             Reach::Wide => origins.extend(of_reach(false)),
         }
         let mut pool = Vec::new();
-        for (way, local) in origins {
+        for (origin, local) in origins {
             let outcomes = outcomes(self.machine.needs(), |machine| {
                 let context = PlanContext { machine, ..*self };
-                context.means_of(way, local)
+                context.candidates_of(origin, local)
             });
             for (when, candidates) in outcomes {
                 pool.extend(
@@ -165,7 +171,7 @@ impl PlanContext<'_> {
         pool
     }
 
-    /// The means of a pool on a machine of which all is decided.
+    /// Returns the candidates of a pool that a fully decided machine has.
     pub fn candidates(&self, widened: bool) -> Vec<Candidate> {
         let known = self.machine.known();
         let mut pool = self.pool(widened);
@@ -173,7 +179,7 @@ impl PlanContext<'_> {
         pool.into_iter().map(|variant| variant.candidate).collect()
     }
 
-    /// What instructions there are that a flush can use, and loops over sets, in the order of the file.
+    /// Returns what candidates are made from, in the order of the definition.
     fn origins(&self) -> Vec<Origin> {
         let flushing = self.model.invalidates.iter().enumerate();
         let flushing = flushing.filter(|(_, it)| it.writes_entry.is_none());
@@ -202,9 +208,9 @@ impl PlanContext<'_> {
         &self.model.invalidates[primitive.invalidate].forms[primitive.form].drops
     }
 
-    /// The means of a way on this setting's machine, at each stage.
-    fn means_of(&self, way: Origin, local: bool) -> Vec<Candidate> {
-        let candidates = match way {
+    /// Returns the candidates from one origin on the machine of this context, at each stage.
+    fn candidates_of(&self, origin: Origin, local: bool) -> Vec<Candidate> {
+        let candidates = match origin {
             Origin::Issue(primitive) => {
                 let views = self.views_given(primitive, local).into_iter();
                 views
@@ -218,7 +224,7 @@ impl PlanContext<'_> {
                 both.filter_map(|view| self.loop_over_sets(first, rest, view))
                     .collect()
             }
-            Origin::Debts => self.deferrals(),
+            Origin::Deferrals => self.deferrals(),
         };
         candidates
             .into_iter()
@@ -226,8 +232,8 @@ impl PlanContext<'_> {
             .collect()
     }
 
-    /// The views for which an instruction is a means of that reach: none where it is not one, and `None` where it
-    /// compares no tag.
+    /// Returns the views for which an instruction of this reach is a candidate: none if it is not one, and `None`
+    /// if it compares no tag.
     fn views_given(&self, primitive: Primitive, local: bool) -> Vec<Option<usize>> {
         let it = &self.model.invalidates[primitive.invalidate];
         if !it.requires.holds(self.machine)
@@ -271,16 +277,16 @@ impl PlanContext<'_> {
             addressing,
             exact: drops.iter().any(|d| d.leaf == Some(LevelSel::Given)),
             stage: 0,
-            cells: cells(None, Part::Whole).into(),
+            cells: cells(None, Portion::Whole).into(),
             hinted: if takes_hint {
                 let hints = self.hints().into_iter();
                 hints
-                    .map(|l| (l, cells(Some(l), Part::Whole).into()))
+                    .map(|l| (l, cells(Some(l), Portion::Whole).into()))
                     .collect()
             } else {
                 Rc::default()
             },
-            everywhere: cells(None, Part::Everywhere).into(),
+            everywhere: cells(None, Portion::Everywhere).into(),
             deferred_classes: 0,
             cost: it.cost,
             after: self.done_after(primitive.invalidate),
@@ -288,8 +294,8 @@ impl PlanContext<'_> {
         })
     }
 
-    /// A loop over the sets of a cache: an instruction for the first set that may drop more than the set, and one for the
-    /// rest that drops nothing else, or the same.
+    /// Returns a loop over the sets of a cache: an instruction for the first set, which may invalidate more than
+    /// the set, and one for the others, which invalidates nothing else or is the same.
     fn loop_over_sets(
         &self,
         first: Primitive,
@@ -301,9 +307,16 @@ impl PlanContext<'_> {
         if count == 1 && first != rest || head.after != tail.after {
             return None;
         }
-        // What goes set by set has to go for the first and for the rest.
-        let by_set =
-            |primitive| self.drops(primitive, self.clauses(primitive), view, None, Part::OfSet);
+        // What is invalidated by sets has to be so for the first set and for the others.
+        let by_set = |primitive| {
+            self.drops(
+                primitive,
+                self.clauses(primitive),
+                view,
+                None,
+                Portion::OfSet,
+            )
+        };
         let (a, b) = (by_set(first), by_set(rest));
         let both = a.iter().zip(&b).map(|(a, b)| a.and(b));
         let cells: Rc<[Cells]> = (head.cells.iter().zip(&a).zip(both))
@@ -321,16 +334,16 @@ impl PlanContext<'_> {
         })
     }
 
-    /// Of how many sets the caches consist that the clauses drop one set of.
+    /// Returns the number of sets of the caches from which the clauses invalidate one set.
     fn sets(&self, drops: &[Drops]) -> u64 {
         let of_set = drops
             .iter()
             .filter(|d| d.which.value == AddressSelector::OneSet);
         let counts = of_set.flat_map(|d| {
             let stores = d
-                .stores
+                .caches
                 .unwrap_or_else(|| self.model.caches.holding(Kind::Leaf));
-            let named = self.model.caches.stores.iter().enumerate();
+            let named = self.model.caches.all.iter().enumerate();
             named
                 .filter(move |(index, _)| stores.0 & (1 << index) != 0)
                 .filter_map(|(_, store)| store.sets.as_ref()?.get(self.machine).copied())
@@ -338,7 +351,7 @@ impl PlanContext<'_> {
         counts.max().unwrap_or(1).max(1)
     }
 
-    /// The levels that have a hint in some geometry.
+    /// Returns the levels that have a hint in some geometry.
     fn hints(&self) -> Vec<Level> {
         let hinted = |level: &Level| {
             self.model.geometries.iter().any(|geometry| {
@@ -378,7 +391,7 @@ impl PlanContext<'_> {
         Some(addressing)
     }
 
-    /// What can be put off instead of being dropped now.
+    /// Returns the flushes that can be deferred.
     pub fn deferrals(&self) -> Vec<Candidate> {
         let mut deferrals = Vec::new();
         let views = self.views();
@@ -406,7 +419,7 @@ impl PlanContext<'_> {
             after: Vec::new(),
             workarounds: Vec::new(),
         };
-        // Among the other tags are those of every kind.
+        // Other tags include global and per-CPU tags.
         let mut tags = self.tags().peekable();
         if tags.peek().is_some() && tags.all(|tag| tag.invalidated_lazily.is_some()) {
             let others = TagSelector {
@@ -426,7 +439,7 @@ impl PlanContext<'_> {
         deferrals
     }
 
-    /// Whether the return to user code loads this view and can drop everything under its tag.
+    /// Returns whether the return to user code loads this view and can invalidate everything under its tag.
     fn return_drops(&self, view: usize) -> bool {
         let mut loads = self.model.return_to_user.loads.iter();
         loads.any(|l| {
@@ -439,14 +452,14 @@ impl PlanContext<'_> {
     }
 }
 
-/// Whether an instruction compares a tag given to it.
+/// Returns whether an instruction compares a tag operand.
 fn wants_tag(drops: &[Drops]) -> bool {
     drops
         .iter()
         .any(|d| d.whose.value.this && !d.whose.value.other)
 }
 
-/// Whether loading a register drops everything under the tag being loaded.
+/// Returns whether loading a register invalidates everything under the tag that is loaded.
 pub fn load_drops(model: &Model, load: usize, machine: impl Machine, keep: bool) -> bool {
     let keep = keep && can_keep(model, load, machine);
     model.loads[load].drops.iter().any(|d| {
@@ -459,7 +472,7 @@ pub fn load_drops(model: &Model, load: usize, machine: impl Machine, keep: bool)
     })
 }
 
-/// Whether a load can be told to keep what is cached under the tag.
+/// Returns whether a load can keep the entries under the tag.
 pub fn can_keep(model: &Model, load: usize, machine: impl Machine) -> bool {
     model.loads[load].template.operands.iter().any(|&operand| {
         let mut fields = model.operands[operand].fields.iter();

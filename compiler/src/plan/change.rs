@@ -1,9 +1,9 @@
 //! How table entries are changed.
 //!
-//! In: what the definition says of changes and of the instructions that write entries. Out: the node of
-//! `Change`. Holds: an entry that some CPU may use is changed by a plain store only where the machine
-//! bears it; an instruction that writes an entry serves a change of an entry of its level, to what it
-//! writes, and drops all that was made through the old one; what is put off is owed.
+//! In: what the definition says of changes and of the instructions that write entries. Out: the node of `Change`.
+//! Holds: an entry that some CPU may use is changed by a plain store only if the machine allows it; an instruction
+//! that writes an entry is used for entries of its levels and for what it writes, and invalidates everything that
+//! was made through the old entry; what is deferred is recorded.
 
 use std::collections::BTreeMap;
 
@@ -22,32 +22,34 @@ use super::ir::{Issue, Node, Over, Test};
 use super::workarounds;
 use crate::model::{AddressSelector, Instr, Stricter, Written};
 
-/// What has to be written by an instruction, and for whom nothing does.
+/// A change that needs an instruction, and has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unwritten {
-    /// Whose mappings.
+    /// The space whose mappings change.
     pub space: Space,
-    /// Who may have cached the entries.
+    /// The CPUs that may have cached the entries.
     pub reach: Reach,
-    /// Entries of which level.
+    /// The level of the entries.
     pub level: Level,
-    /// What they should become.
+    /// What the entries become.
     pub to: Written,
 }
 
-/// How much an instruction is wanted that writes an entry.
+/// Whether an instruction that writes an entry is needed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Necessity {
-    /// There has to be one.
+    /// There is no other way.
     Needed,
-    /// Something else does as well; unless it is `may_drop_tag`, better than one that drops every leaf of a tag.
+    /// There is another way. It is preferred to an instruction that invalidates every leaf entry of a tag, unless
+    /// that is allowed.
     Optional { may_drop_tag: bool },
 }
 
-/// The order in which instructions that write an entry are preferred: the least is chosen, as by the selection rule.
+/// The order in which instructions that write an entry are preferred, after the selection rule. The least is
+/// chosen.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct WriterRank {
-    /// Whether other CPUs are reached without need.
+    /// Whether it reaches other CPUs without need.
     broadcasts: bool,
     /// The number of tag classes that lose all their leaf entries.
     lost_classes: usize,
@@ -65,7 +67,8 @@ impl PlanBuilder<'_, '_> {
         if change.plain_store.value {
             return Node::Store;
         }
-        // The instruction leaves the entry invalid and otherwise as it was; what an invalid one says is free.
+        // The instruction leaves the entry invalid and otherwise unchanged. The other bits of an invalid
+        // entry are free.
         let written = self.by_space(Self::unmap);
         let replaced = self.by_space(Self::replace);
         let relaxed = self.by_space(Self::relax);
@@ -78,13 +81,13 @@ impl PlanBuilder<'_, '_> {
                 replaced.clone(),
             ),
         );
-        let put_off = seq([Node::Store, Node::Defer(Deferred::SPACE_UNTIL_ATTACH)]);
+        let deferring = seq([Node::Store, Node::Defer(Deferred::SPACE_UNTIL_ATTACH)]);
         let deferred = |node| match change.deferred {
-            Some(_) => Node::select(Test::MayDefer, put_off.clone(), node),
+            Some(_) => Node::select(Test::MayDefer, deferring.clone(), node),
             None => node,
         };
         let valid = deferred(by_kind);
-        // Without a level at which a store changes software bits, what replaces an entry serves.
+        // Without levels at which a store may change software bits, the steps for a replaced entry are used.
         let valid = match &change.software_bits {
             Some(levels) => {
                 let same =
@@ -101,8 +104,8 @@ impl PlanBuilder<'_, '_> {
         Node::select(Test::OfKernel, kernel, self.by_level(Space::User, node))
     }
 
-    /// What is done for each level, on this CPU alone and for others: levels that are served alike
-    /// together.
+    /// Returns the steps for each level, for this CPU alone and for all CPUs. Levels with the same steps share
+    /// them.
     fn by_level(
         &mut self,
         space: Space,
@@ -127,7 +130,7 @@ impl PlanBuilder<'_, '_> {
         Node::select(Test::OnlyHere, here, of_reach(self, Reach::Wide))
     }
 
-    /// The levels that there are in some geometry.
+    /// Returns the levels that exist in some geometry.
     pub(super) fn levels(&self) -> Vec<Level> {
         let there = |level: &Level| {
             let mut geometries = self.model.geometries.iter();
@@ -136,15 +139,15 @@ impl PlanBuilder<'_, '_> {
         Level::all().filter(there).collect()
     }
 
-    /// Nothing is mapped any more.
+    /// Unmaps entries.
     fn unmap(&mut self, context: &PlanContext<'_>, level: Level) -> Node {
         let clear = self.invalidate(context, level);
-        // No flush follows that would do it.
+        // No flush follows that would resynchronize.
         let resync = self.resync(self.model.space(context.space).resync.as_ref());
         seq([clear, Node::Store].into_iter().chain(resync))
     }
 
-    /// Entries become invalid: one by one, or in runs where an instruction can.
+    /// Makes entries invalid, one by one or in runs.
     fn invalidate(&mut self, context: &PlanContext<'_>, level: Level) -> Node {
         let Some(one) = self.writer(context, level, Written::Invalid, Necessity::Needed) else {
             return Node::Seq(Vec::new());
@@ -154,7 +157,7 @@ impl PlanBuilder<'_, '_> {
         };
         let (operand, most) = many.1;
         let runs = self.each(context, Over::Runs { operand, most }, many.0);
-        // Most changes are of one entry, for which no count is needed.
+        // Most changes are of one entry, which needs no count.
         let one = self.writing(context, one, |once| once);
         Node::select(Test::OneEntry, one, runs)
     }
@@ -168,8 +171,8 @@ impl PlanBuilder<'_, '_> {
         })
     }
 
-    /// Issues an instruction as often as `times` says, then once what its errata want and the barriers after which it is
-    /// done.
+    /// Issues an instruction in the loop `times`, then once the workarounds of its errata and the barriers after
+    /// which it is complete.
     fn writing(
         &self,
         context: &PlanContext<'_>,
@@ -190,16 +193,16 @@ impl PlanBuilder<'_, '_> {
         seq([written].into_iter().chain(after).chain(complete))
     }
 
-    /// The new entry is stored where an invalid one is. The kernel's own code may use it at once.
+    /// Stores the new entry over an invalid one. The kernel's own code may use it at once.
     fn store_valid(&self, context: &PlanContext<'_>) -> Node {
         let kernel = context.space == Space::Kernel;
         let publish = kernel.then(|| self.publish_new(Space::Kernel));
         seq([Node::Store].into_iter().chain(publish))
     }
 
-    /// Something else is mapped: at once, or through an invalid entry. The kernel may run on what it maps
-    /// anew, so there the entry is never invalid if an instruction can help it, whatever else that drops.
-    /// Of a user space that only this CPU runs nobody meets the invalid entry: what is local does.
+    /// Replaces entries, directly or through an invalid entry. The kernel may run on the mapping, so its entries
+    /// are invalid in between only if no instruction can avoid it, whatever else that invalidates. A user space
+    /// that runs on this CPU alone cannot meet the invalid entry, so local instructions are used.
     fn replace(&mut self, context: &PlanContext<'_>, level: Level) -> Node {
         let may_drop_tag = context.space == Space::Kernel;
         let at_once = self.writer(
@@ -219,8 +222,8 @@ impl PlanBuilder<'_, '_> {
         }
     }
 
-    /// More is allowed. What the instruction does not write, a store may change in a valid entry as well.
-    /// Where a CPU may fault on an entry that allows less than the table, the kernel is not given one: its own code
+    /// Relaxes permissions. What the instruction does not write may be stored into the valid entry as well. If a
+    /// CPU may fault on a cached entry with fewer rights, entries of the kernel are replaced, because its own code
     /// must not fault.
     fn relax(&mut self, context: &PlanContext<'_>, level: Level) -> Node {
         let faults = self.model.caches.stricter != Stricter::Refetched;
@@ -234,7 +237,7 @@ impl PlanBuilder<'_, '_> {
         }
     }
 
-    /// The instruction that writes one entry, the least by the selection rule.
+    /// Returns the instruction that writes one entry, the least by the selection rule.
     fn writer(
         &mut self,
         context: &PlanContext<'_>,
@@ -284,8 +287,8 @@ impl PlanBuilder<'_, '_> {
         least
     }
 
-    /// The instruction that makes several entries invalid at once, and what counts them: of this CPU alone
-    /// where the one for a single entry is.
+    /// Returns the instruction that makes several entries invalid at once, and the operand that counts them. It is
+    /// local if the one for a single entry is.
     fn writer_of_runs(
         &self,
         context: &PlanContext<'_>,
@@ -306,7 +309,7 @@ impl PlanBuilder<'_, '_> {
         })
     }
 
-    /// Whether an instruction of this CPU alone makes entries of the level invalid.
+    /// Returns whether a local instruction makes entries of the level invalid.
     fn has_local(&self, level: Level) -> bool {
         let here = PlanContext::new(self.model, self.machine, Space::User, Reach::Here);
         let writers = self.writers(&here, level, Written::Invalid, false);
@@ -314,14 +317,14 @@ impl PlanBuilder<'_, '_> {
         writers.any(|(_, primitive, _)| self.is_local(primitive))
     }
 
-    /// Whether an instruction leaves other CPUs alone.
+    /// Returns whether an instruction acts on this CPU alone.
     fn is_local(&self, primitive: Primitive) -> bool {
         let it = &self.model.invalidates[primitive.invalidate];
         Agents::CORE.covers(it.reach(self.machine))
     }
 }
 
-/// An instruction that writes an entry: its tag is the owner's, whose mappings they are.
+/// Returns the invalidation by an instruction that writes an entry. Its tag is that of the owner of the mappings.
 fn issue(primitive: Primitive) -> Issue {
     Issue {
         invalidate: primitive.invalidate,

@@ -1,7 +1,8 @@
-//! The selection rule: of the sets of means that cover a required flush, the least.
+//! The selection rule: of the sets of candidates that cover a demand, the least.
 //!
-//! In: a pool and a [`Demand`]. Out: a [`Choice`], or nothing when no set covers. Holds: each cell of the need is dropped by
-//! one single means of the choice; the machine is asked only for flags on which the choice depends.
+//! In: candidates and a [`Demand`]. Out: a [`Choice`], or nothing if no set covers the demand. Holds: each cell of
+//! the demand is invalidated by one candidate of the choice; the machine is asked only for flags on which the
+//! choice depends.
 
 use std::cmp::Reverse;
 use std::rc::Rc;
@@ -18,73 +19,73 @@ use super::search;
 use super::symbolic::Known;
 use crate::model::{Kind, Model};
 
-/// What has to go.
+/// What has to be invalidated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Demand {
     /// Leaf entries.
     pub leaf: bool,
     /// Walk entries.
     pub walk: bool,
-    /// Negative entries, of which levels.
+    /// Negative entries of these levels.
     pub negative: Levels,
-    /// What binds the tag to its top table.
+    /// Root entries.
     pub root: bool,
-    /// Of which addresses.
+    /// The addresses.
     pub extent: Extent,
 }
 
-/// Of which addresses entries have to go.
+/// The addresses of a demand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Extent {
-    /// Of one.
+    /// One address.
     One,
-    /// Of many in a row, a run at a time.
+    /// A run of addresses.
     Runs,
-    /// Of all.
+    /// All addresses.
     Everything,
 }
 
-/// A set of means that covers.
+/// A set of candidates that covers a demand.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Choice {
-    /// The means, in the order of the file.
+    /// The candidates, in the order of the definition.
     pub candidates: Vec<Candidate>,
-    /// Whether it still covers when the level is hinted.
+    /// Whether it also covers the demand with level hints.
     pub hint: bool,
 }
 
 impl Choice {
-    /// Whether leaf and walk entries go by address, so that a loop over a range makes sense.
+    /// Returns whether entries are invalidated by address, so that a loop over a range makes sense.
     pub fn by_address(&self) -> bool {
         self.candidates
             .iter()
             .any(|m| m.addressing != Addressing::Everything)
     }
 
-    /// Whether leaf entries of one level alone go with each instruction.
+    /// Returns whether an instruction invalidates leaf entries of the given level only.
     pub fn exact(&self) -> bool {
         self.candidates.iter().any(|m| m.exact)
     }
 
-    /// The means of a stage.
+    /// Returns the candidates of a stage.
     pub fn of_stage(&self, stage: u8) -> impl Iterator<Item = &Candidate> {
         self.candidates.iter().filter(move |m| m.stage == stage)
     }
 
-    /// Those that name addresses.
+    /// Returns the candidates of a stage that have addresses.
     pub fn addressed(&self, stage: u8) -> impl Iterator<Item = &Candidate> {
         let candidates = self.of_stage(stage);
         candidates.filter(|m| m.addressing != Addressing::Everything)
     }
 
-    /// Those that do not, which a loop needs only once.
+    /// Returns the candidates of a stage without addresses. A loop issues them once.
     pub fn whole(&self, stage: u8) -> impl Iterator<Item = &Candidate> {
         let candidates = self.of_stage(stage);
         candidates.filter(|m| m.addressing == Addressing::Everything)
     }
 }
 
-/// Remembers choices.
+/// Chooses candidates, and remembers what was chosen.
 #[derive(Default)]
 pub struct Chooser {
     pools: FxHashMap<PoolKey, Rc<[Variant]>>,
@@ -100,11 +101,11 @@ struct PoolKey {
 }
 
 impl Chooser {
-    /// The least set of means that covers.
+    /// Returns the least set of candidates that covers a demand.
     pub fn choose(&mut self, context: &PlanContext<'_>, demand: Demand) -> Option<Rc<Choice>> {
         let local = self.least_of(context, demand, false);
         match demand.extent {
-            // Runs are cut from what serves one entry, and never reach further than that does.
+            // Runs are made from what covers one entry, and reach the same agents.
             Extent::Runs if context.reach == Reach::Here => {
                 let one = Demand {
                     extent: Extent::One,
@@ -148,7 +149,7 @@ impl Chooser {
         choice
     }
 
-    /// The least set of means that drops everything a CPU may hold, whoever's it is.
+    /// Returns the least set of candidates that invalidates everything that a CPU may hold, under every tag.
     pub fn choose_any(&mut self, context: &PlanContext<'_>) -> Option<Rc<Choice>> {
         let mark = context.machine.mark();
         let tags = context.every_class();
@@ -168,10 +169,11 @@ impl Chooser {
         })
     }
 
-    /// The least set of means that drops these cells, for what was asked since a mark.
+    /// Returns the least set of candidates that covers these cells, given what was asked since a mark.
     ///
-    /// Chooses among all that some machine has which agrees with what was asked. What is chosen so is the least wherever
-    /// it is there, so only that is asked.
+    /// All candidates are tried that exist on some machine which agrees with the answers. A set chosen from these
+    /// is also the least among the candidates of one machine, if that machine has the whole set. So only the flags
+    /// of the chosen set are asked for.
     fn least(
         &mut self,
         context: &PlanContext<'_>,
@@ -204,7 +206,7 @@ impl Chooser {
     }
 }
 
-/// The cells of a need, for each view of the space.
+/// Returns the cells of a demand, for each view of the space.
 pub fn wanted(context: &PlanContext<'_>, demand: Demand, leaf: Levels, walk: Levels) -> Vec<Cells> {
     let kinds = [
         (demand.leaf, Kind::Leaf, leaf),
@@ -223,7 +225,7 @@ pub fn wanted(context: &PlanContext<'_>, demand: Demand, leaf: Levels, walk: Lev
     vec![cells; context.views().len()]
 }
 
-/// Whether a kind of entry is cached at all.
+/// Returns whether a kind of entry is cached.
 pub fn held(context: &PlanContext<'_>, kind: Kind) -> bool {
     let caches = &context.model.caches;
     match kind {
@@ -236,7 +238,7 @@ pub fn held(context: &PlanContext<'_>, kind: Kind) -> bool {
 
 fn fits(model: &Model, candidate: &Candidate, extent: Extent) -> bool {
     match (candidate.addressing, extent) {
-        // Passes step by all the entries that one cached translation covers, and these runs by one.
+        // A pass steps by as many entries as one cached translation covers; such a run steps by one.
         (
             Addressing::Run {
                 stride: RunUnit::Entries(levels),
@@ -254,13 +256,14 @@ fn fits(model: &Model, candidate: &Candidate, extent: Extent) -> bool {
     }
 }
 
-/// Whether a means serves a request, and drops any of the cells: without it a set that covers them still does.
+/// Returns whether a candidate fits the addresses and invalidates any of the cells. A set with another candidate
+/// would still cover without it.
 pub fn useful(model: &Model, candidate: &Candidate, cells: &[Cells], extent: Extent) -> bool {
     let mut views = candidate.cells.iter().zip(cells);
     fits(model, candidate, extent) && views.any(|(dropped, wanted)| !dropped.and(wanted).is_empty())
 }
 
-/// Whether the choice covers just as well when each instruction is told the level.
+/// Returns whether the choice also covers the demand if each instruction is given the level.
 fn hint_covers(context: &PlanContext<'_>, candidates: &[Candidate], demand: Demand) -> bool {
     let hinted = |m: &Candidate, level: Level| {
         let found = m.hinted.iter().find(|(l, _)| *l == level);
@@ -282,7 +285,7 @@ fn hint_covers(context: &PlanContext<'_>, candidates: &[Candidate], demand: Dema
         })
 }
 
-/// What the best single means leaves over: named when nothing covers.
+/// Returns what the candidates do not cover, and the candidate that covers most. For diagnostics.
 pub fn uncovered(context: &PlanContext<'_>, demand: Demand) -> (Cells, Option<Candidate>) {
     let cells = wanted(context, demand, Levels::ALL, Levels::ALL);
     let mut pool = context.candidates(true);
@@ -297,11 +300,9 @@ pub fn uncovered(context: &PlanContext<'_>, demand: Demand) -> (Cells, Option<Ca
     };
     let dropped = |candidate: &Candidate| Reverse(left(candidate).count());
     let nearest = pool.iter().max_by_key(|candidate| dropped(candidate));
-    let all = cells
-        .iter()
-        .fold(Cells::NONE, tlbc_facts::cells::Cells::union);
+    let all = cells.iter().fold(Cells::NONE, Cells::union);
     let together = pool.iter().fold(all, |rest, candidate| {
-        // What no means at all drops, in any view.
+        // Cells that no candidate invalidates, in any view.
         let here = (cells.iter().zip(candidate.cells.iter()))
             .fold(Cells::NONE, |sum, (wanted, dropped)| {
                 sum.union(&wanted.and(dropped))

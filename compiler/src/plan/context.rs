@@ -1,4 +1,4 @@
-//! One machine and one kind of request: what there is to drop, and on whom.
+//! One machine and one kind of request: which entries there are, and on which agents.
 
 use tlbc_facts::cells::Cells;
 use tlbc_facts::clause::{EntryKinds, TagSelector};
@@ -9,24 +9,24 @@ use tlbc_runtime::request::{Reach, Space};
 use super::symbolic::SymbolicMachine;
 use crate::model::{Kind, Machine, Model, Shootdown, Tag, Under};
 
-/// One machine and one kind of request, for which means are chosen.
+/// One machine and one kind of request, for which candidates are chosen.
 #[derive(Clone, Copy)]
 pub struct PlanContext<'m> {
     /// The definition.
     pub model: &'m Model,
     /// The machine.
     pub machine: &'m SymbolicMachine<'m>,
-    /// Whose mappings.
+    /// The space whose mappings are flushed.
     pub space: Space,
-    /// Who may have cached them.
+    /// The CPUs that may have cached them.
     pub reach: Reach,
-    /// Whether the tag means the same space on every CPU.
+    /// Whether the tag has the same meaning on every CPU.
     pub global_tag: bool,
-    /// Whether the space is only about to be loaded, so that what is loaded is another's.
+    /// Whether the space is about to be loaded, so that another one is loaded now.
     pub entering: bool,
 }
 
-/// What tells apart the contexts of one model, apart from the machine.
+/// The part of a context that does not depend on the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContextKey {
     space: Space,
@@ -46,7 +46,7 @@ impl<'m> PlanContext<'m> {
         }
     }
 
-    /// Of a space that is loaded, with a tag that means the same space on every CPU.
+    /// Returns the context of a space that is loaded and has a global tag.
     pub fn new(
         model: &'m Model,
         machine: &'m SymbolicMachine<'m>,
@@ -63,7 +63,7 @@ impl<'m> PlanContext<'m> {
         }
     }
 
-    /// The views of the space on this machine, by index.
+    /// Returns the views of the space on this machine, by index.
     pub fn views(&self) -> Vec<usize> {
         let views = self.model.space(self.space).views.iter().enumerate();
         views
@@ -72,32 +72,32 @@ impl<'m> PlanContext<'m> {
             .collect()
     }
 
-    /// The tags that there are.
+    /// Returns the tags of this machine.
     pub fn tags(&self) -> impl Iterator<Item = &'m Tag> + use<'m> {
         let machine = self.machine;
         let tags = self.model.tags.iter();
         tags.filter(move |tag| tag.when.holds(machine))
     }
 
-    /// Whether instructions of this CPU may reach others: not for a space whose tags mean something
-    /// else there, since what hits it would have to hit every tag.
+    /// Returns whether instructions of this CPU may reach other CPUs. They may not for a space with a per-CPU tag:
+    /// only an instruction for all tags would invalidate its entries elsewhere.
     pub fn may_broadcast(&self) -> bool {
         let named = self.space == Space::Kernel || self.global_tag || self.tags().next().is_none();
         named && self.shootdown() != Some(Shootdown::Ipi)
     }
 
-    /// How the policy has others told on this machine.
+    /// Returns the shootdown that the policy states for this machine.
     pub fn shootdown(&self) -> Option<Shootdown> {
         let stated = self.model.policy.shootdown.as_ref()?;
         stated.get(self.machine).map(|at| at.value)
     }
 
-    /// Whether the user space may have a tag of that reach.
+    /// Returns whether user spaces may have a global tag, or a per-CPU tag.
     pub fn has_tag(&self, global_tag: bool) -> bool {
         self.tags().any(|tag| tag.of_cpu.value != global_tag)
     }
 
-    /// Whether there is one tag that all entries of the space are under, and it is known.
+    /// Returns whether all entries of the space are under one known tag.
     pub fn gives_tag(&self) -> bool {
         if self.space == Space::Kernel {
             let under = self.model.kernel.leaf.get(self.machine);
@@ -109,18 +109,18 @@ impl<'m> PlanContext<'m> {
         }
     }
 
-    /// Whether what is dropped of the loaded tag is the space's: it has that tag, or there are none.
+    /// Returns whether the loaded tag is that of the space, or the machine has no tags.
     pub fn has_loaded_tag(&self) -> bool {
         self.fixed_tag().is_none() && !(self.entering && self.tags().next().is_some())
     }
 
-    /// The value of the space's tag, where that is always the same.
+    /// Returns the space's tag if it is a constant.
     pub fn fixed_tag(&self) -> Option<u64> {
         self.model.space(self.space).fixed_tag(self.machine)
     }
 
-    /// Whether this CPU may hold global entries, whoever made them: somebody before this kernel may have
-    /// run with fewer features, but not without what global entries take.
+    /// Returns whether this CPU may hold global entries. Software that ran before this kernel may have made them,
+    /// with fewer features than this kernel uses, but not without the features that global entries need.
     pub fn may_hold_globals(&self) -> bool {
         let spaces = [&self.model.user, &self.model.kernel];
         let mut cases = spaces.into_iter().flat_map(|space| &space.leaf.cases);
@@ -139,7 +139,7 @@ impl<'m> PlanContext<'m> {
         }
     }
 
-    /// The tag classes that entries of the space have.
+    /// Returns the tag classes of the space's entries of a kind.
     pub fn classes(&self, kind: Kind) -> TagSelector {
         let space = self.model.space(self.space);
         let cases = match kind {
@@ -158,7 +158,7 @@ impl<'m> PlanContext<'m> {
         }
     }
 
-    /// Who may hold what is to be dropped.
+    /// Returns the agents that may hold entries to invalidate.
     pub fn agents(&self) -> Agents {
         let cpus = match self.reach {
             Reach::Here => Agents::SELF,
@@ -171,7 +171,7 @@ impl<'m> PlanContext<'m> {
         }
     }
 
-    /// The cells of a kind of entry, in the caches that hold it.
+    /// Returns the cells of a kind of entry, in the caches that hold it.
     pub fn cells(&self, kind: Kind, levels: Levels, whose: TagSelector, agents: Agents) -> Cells {
         let caches = self.model.caches.holding(kind);
         let kinds = match kind {
@@ -189,7 +189,7 @@ impl<'m> PlanContext<'m> {
         Cells::of(EntryKinds { caches, ..kinds }, whose, agents)
     }
 
-    /// The leaf cells of each tag class, for whoever asks whether one loses all of them.
+    /// Returns the leaf cells of each tag class: this, other, global.
     pub fn leaves_of_classes(&self) -> [Cells; 3] {
         let class = |this, other, global| TagSelector {
             this,

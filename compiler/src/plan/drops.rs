@@ -1,7 +1,7 @@
-//! What an instruction drops in one setting, cut into cells.
+//! What an instruction invalidates in one context, as cells.
 //!
-//! In: the clauses of an instruction or of one of its forms. Out: for each view of the space the cells that
-//! go. Holds: conditions are evaluated, and what errata take away without giving it back is left out.
+//! In: the clauses of an instruction or of one of its forms. Out: the cells that are invalidated, for each view of
+//! the space. Holds: conditions are evaluated, and what errata weaken without a workaround is left out.
 
 use tlbc_facts::cells::Cells;
 use tlbc_facts::clause::TagSelector;
@@ -13,26 +13,26 @@ use super::candidates::Primitive;
 use super::context::PlanContext;
 use crate::model::{AddressSelector, Drops, Instr, Kind, LevelSel, Lost, Weakens};
 
-/// What of a clause's cells is asked for.
+/// Which cells of a clause are asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum Portion {
     /// All of them.
     Whole,
-    /// Those that go for every address.
+    /// Those that are invalidated at all addresses.
     Everywhere,
-    /// Those of one set at a time.
+    /// Those that are invalidated one set at a time.
     OfSet,
 }
 
 impl PlanContext<'_> {
-    /// For each view of the space, the cells that an instruction drops, as far as they are asked for.
+    /// Returns the cells that an instruction invalidates, for each view of the space, as far as they are asked for.
     pub fn drops(
         &self,
         primitive: Primitive,
         drops: &[Drops],
         given: Option<usize>,
         hint: Option<Level>,
-        part: Part,
+        part: Portion,
     ) -> Vec<Cells> {
         let it = &self.model.invalidates[primitive.invalidate];
         let lost: Vec<&Weakens> = self.lost(Instr::Invalidate(primitive.invalidate)).collect();
@@ -42,9 +42,9 @@ impl PlanContext<'_> {
         }
         let views = &self.model.space(self.space).views;
         let wanted = |d: &&Drops| match part {
-            Part::Whole => true,
-            Part::Everywhere => d.which.value == AddressSelector::Everything,
-            Part::OfSet => d.which.value == AddressSelector::OneSet,
+            Portion::Whole => true,
+            Portion::Everywhere => d.which.value == AddressSelector::Everything,
+            Portion::OfSet => d.which.value == AddressSelector::OneSet,
         };
         let one = |view: usize| {
             let clauses = drops.iter().filter(wanted);
@@ -60,7 +60,7 @@ impl PlanContext<'_> {
         self.views().into_iter().map(one).collect()
     }
 
-    /// The cells of a clause.
+    /// Returns the cells of a clause.
     pub fn clause(
         &self,
         d: &Drops,
@@ -71,7 +71,7 @@ impl PlanContext<'_> {
     ) -> Cells {
         let takes = |what| {
             lost.iter()
-                .any(|w| w.lost.value == what && w.stores.is_none())
+                .any(|w| w.lost.value == what && w.caches.is_none())
         };
         let whose = TagSelector {
             this: this || d.whose.value.table,
@@ -95,19 +95,19 @@ impl PlanContext<'_> {
                     return all;
                 }
                 let mut stores = self.model.caches.holding(kind);
-                if let Some(named) = d.stores {
+                if let Some(named) = d.caches {
                     stores.0 &= named.0;
                 }
                 for weakens in lost.iter().filter(|w| w.lost.value == loss) {
-                    stores.0 &= weakens.stores.map_or(0, |named| !named.0);
+                    stores.0 &= weakens.caches.map_or(0, |named| !named.0);
                 }
                 let cells = self.cells(kind, levels, whose, agents);
                 all.union(&cells.in_caches(stores))
             })
     }
 
-    /// The levels of the negative entries that are dropped. One that must be given a level has a number of those alone that
-    /// map pages.
+    /// Returns the levels of the negative entries that are invalidated. An instruction that needs a level has
+    /// numbers only for those that map pages.
     fn negative_levels(&self, selected: Option<LevelSel>, hint: Option<Level>) -> Levels {
         match selected {
             Some(LevelSel::Given) => self.model.leaf_levels(),
@@ -120,7 +120,7 @@ fn levels(selected: Option<LevelSel>, hint: Option<Level>) -> Levels {
     match (selected, hint) {
         (None, _) => Levels::NONE,
         (Some(LevelSel::Only(levels)), _) => levels,
-        // One that must be given a level is given each that is asked for, one pass a level.
+        // An instruction that needs a level is issued once for each level, in passes of their own.
         (Some(LevelSel::Any | LevelSel::Given), _) | (Some(_), None) => Levels::ALL,
         (Some(LevelSel::Hint), Some(level)) => Levels::only(level),
         (Some(LevelSel::AboveHint), Some(level)) => Levels::above(level),

@@ -1,10 +1,10 @@
-//! What errata take away, and what they want issued for it.
+//! What errata weaken, and the workarounds that instructions need.
 
 use super::context::PlanContext;
 use crate::model::{Instr, Lost, Machine, Weakens, Workaround};
 
 impl<'m> PlanContext<'m> {
-    /// The workarounds that errata want beside an instruction where the machine has them.
+    /// Returns the workarounds that an instruction needs on machines with the errata.
     pub fn workarounds(&self, target: Instr) -> Vec<(usize, usize)> {
         let mut out = Vec::new();
         for (index, erratum) in self.model.errata.iter().enumerate() {
@@ -19,7 +19,8 @@ impl<'m> PlanContext<'m> {
         out
     }
 
-    /// The barriers after which an invalidation is done, and what its workarounds issue after their own barriers.
+    /// Returns the barriers after which an invalidation is complete, together with the instructions that its
+    /// workarounds issue last.
     pub fn done_after(&self, invalidate: usize) -> Vec<usize> {
         let after = |it: usize| self.model.invalidates[it].done_after(self.machine);
         let mut barriers: Vec<usize> = after(invalidate).into_iter().collect();
@@ -31,7 +32,7 @@ impl<'m> PlanContext<'m> {
                 Instr::Barrier(_) => None,
             });
             for barrier in open.filter_map(after) {
-                // Whether the machine has the erratum matters only where it is another barrier.
+                // It matters only for another barrier whether the machine has the erratum.
                 if !barriers.contains(&barrier) && self.machine.suffers(erratum) {
                     barriers.push(barrier);
                 }
@@ -40,12 +41,12 @@ impl<'m> PlanContext<'m> {
         barriers
     }
 
-    /// Whether a weakening holds for this space on this machine.
+    /// Returns whether an erratum weakens a fact for this space on this machine.
     pub fn meets(&self, weakens: &Weakens) -> bool {
         weakens.space.is_none_or(|space| space == self.space) && weakens.when.holds(self.machine)
     }
 
-    /// What errata take away from an instruction and no workaround gives back.
+    /// Returns what errata weaken of an instruction without a workaround.
     pub fn lost(&self, target: Instr) -> impl Iterator<Item = &'m Weakens> + use<'m> {
         let context = *self;
         let errata = self.model.errata.iter().enumerate();
@@ -60,7 +61,7 @@ impl<'m> PlanContext<'m> {
         })
     }
 
-    /// Whether an erratum keeps an instruction from ever being done.
+    /// Returns whether an erratum keeps an instruction from ever being complete.
     pub fn never_done(&self, target: Instr) -> bool {
         self.lost(target)
             .any(|weakens| matches!(weakens.lost.value, Lost::Gone | Lost::Drained))

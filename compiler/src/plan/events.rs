@@ -1,8 +1,7 @@
-//! Switch, resume, entry from user code, arrive.
+//! Switches, return to user code, entry from user code, and CPUs that come online.
 //!
-//! In: what the definition says is loaded. Out: the nodes of the four events. Holds: what is owed
-//! for a tag is paid before its entries can be used, and no walker finds the root of one space beside
-//! the tag of another.
+//! In: what the definition says is loaded. Out: the nodes of the four events. Holds: the pending flush of a tag is
+//! completed before its entries can be used; no walker sees the root of one space together with the tag of another.
 
 use std::rc::Rc;
 
@@ -21,12 +20,12 @@ use super::stages::Staged;
 use super::steps::{guarded, issues};
 
 impl PlanBuilder<'_, '_> {
-    /// What was asked of this CPU, now done for a whole tag or for every tag, and then the loads.
+    /// Completes the pending flush of this CPU, for the tag or for every tag, and loads the space.
     pub(super) fn switch(&mut self) -> Node {
-        let load_completes = self.switch_drops();
+        let load_completes = self.switch_invalidates();
         let deferred_views_ = self.deferred_views();
         let flush = self.flush_before_load();
-        let drop = |builder: &Self| {
+        let of_tag = |builder: &Self| {
             let mut steps = vec![Node::CompletePending(Pending::Tag)];
             if !load_completes {
                 steps.push(flush.clone());
@@ -37,7 +36,7 @@ impl PlanBuilder<'_, '_> {
         };
         let all = if self.model.switch_flushes_every_tag(self.machine) {
             let everything = if self.model.online_clean(self.machine) {
-                self.drop_all()
+                self.invalidate_all()
             } else {
                 Node::Call(Shape::CpuOnline)
             };
@@ -48,18 +47,18 @@ impl PlanBuilder<'_, '_> {
             ];
             seq(steps.into_iter().chain(deferred_views_.clone()))
         } else {
-            // Tags are not given out anew all at once: no instruction needs to be able to drop everything.
-            drop(self)
+            // Tags are not given out anew all at once, so no instruction has to invalidate everything.
+            of_tag(self)
         };
         Node::select(
             Test::Pending(Pending::None),
             self.loads(true),
-            Node::select(Test::Pending(Pending::Tag), drop(self), all),
+            Node::select(Test::Pending(Pending::Tag), of_tag(self), all),
         )
     }
 
-    /// Everything of a space that is about to be loaded. Where an instruction on the loaded tag would be
-    /// among what a loaded space is flushed by, another takes its place.
+    /// Flushes everything of a space that is about to be loaded. Instructions for the loaded tag would act on
+    /// another space, so others are used.
     fn flush_before_load(&mut self) -> Node {
         let user = Shape::Everything(Space::User, Reach::Here);
         let finish = Shape::Finish(Space::User, Reach::Here);
@@ -86,7 +85,8 @@ impl PlanBuilder<'_, '_> {
         }
     }
 
-    /// The instructions of a choice, complete: what is made from other entries is dropped when those are gone.
+    /// Returns the instructions of a choice with their completion. Entries that a cache makes from others are
+    /// invalidated after those are gone.
     pub(super) fn complete_steps(
         &self,
         context: &PlanContext<'_>,
@@ -101,15 +101,16 @@ impl PlanBuilder<'_, '_> {
         steps
     }
 
-    /// The views whose flush is put off to the return to user code when their tag is dropped whole.
+    /// Returns the deferred flush of user views, if the flush of a whole tag leaves it to the return to user code.
     fn deferred_views(&self) -> Option<Node> {
         let context = self.context(Space::User, Reach::Here, false);
         let deferred = context.deferrals().iter().any(|m| m.how == How::DeferView);
         deferred.then_some(Node::Defer(Deferred::VIEW_UNTIL_RETURN))
     }
 
-    /// Whether what a switch loads drops everything under the tag, so that loading pays.
-    fn switch_drops(&self) -> bool {
+    /// Returns whether a load of the switch invalidates everything under the tag, and so completes the pending
+    /// flush.
+    fn switch_invalidates(&self) -> bool {
         let loads = self.model.switch.loads.iter();
         let here = loads.filter(|l| l.when.holds(self.machine));
         here.flat_map(|l| &l.loads)
@@ -120,8 +121,8 @@ impl PlanBuilder<'_, '_> {
         let event = &self.model.switch;
         let mut steps = Vec::new();
         let here = event.loads.iter().filter(|l| l.when.holds(self.machine));
-        // A tag loaded while another space's root stands, or the other way round, would let the walker
-        // fill entries of one under the tag of the other.
+        // A tag loaded before the root of its space, or after another root, would let the walker fill entries
+        // of one space under the tag of the other.
         if self.model.is_half_loaded(event, self.machine) {
             let each = here
                 .clone()
@@ -151,7 +152,7 @@ impl PlanBuilder<'_, '_> {
         seq(steps)
     }
 
-    pub(super) fn resume(&self) -> Node {
+    pub(super) fn return_to_user(&self) -> Node {
         let event = &self.model.return_to_user;
         let loads = |keep: bool| {
             let mut steps = Vec::new();
@@ -172,12 +173,12 @@ impl PlanBuilder<'_, '_> {
                 seq(steps)
             }
         };
-        Node::select(Test::Deferred, loads(false), loads(true))
+        Node::select(Test::ViewDeferred, loads(false), loads(true))
     }
 
-    /// The way back: what the return to user code loaded is loaded again in the view that the kernel runs on, and what
-    /// follows the loads of a switch follows these. Nothing is dropped that the load can keep.
-    pub(super) fn enter(&self) -> Node {
+    /// Loads again, for the view that the kernel runs on, what the return to user code loaded; what follows the
+    /// loads of a switch follows. Entries are kept if the load can keep them.
+    pub(super) fn enter_from_user(&self) -> Node {
         let views = &self.model.user.views;
         let of_kernel = |view: &View| view.loaded && view.when.holds(self.machine);
         let kernel = views.iter().position(of_kernel).unwrap_or(0);
@@ -199,17 +200,17 @@ impl PlanBuilder<'_, '_> {
         seq(steps)
     }
 
-    /// Everything of both spaces, under any tag.
-    pub(super) fn arrive(&mut self) -> Node {
+    /// Invalidates everything of both spaces, under every tag, unless the CPU has nothing cached.
+    pub(super) fn cpu_online(&mut self) -> Node {
         if self.model.online_clean(self.machine) {
             Node::Nothing(Reason::Clean)
         } else {
-            self.drop_all()
+            self.invalidate_all()
         }
     }
 
-    /// Everything under every tag, of both spaces.
-    fn drop_all(&mut self) -> Node {
+    /// Invalidates everything of both spaces, under every tag.
+    fn invalidate_all(&mut self) -> Node {
         let kernel = self.context(Space::Kernel, Reach::Here, true);
         let demand = Demand {
             extent: Extent::Everything,

@@ -1,12 +1,12 @@
-//! What two branches of a decision have in common, said once.
+//! Steps that two branches of a decision have in common are issued outside of it.
 //!
-//! In: a tree. Out: a tree that does the same steps in the same order on every path. A step that
-//! stands at the start or at the end of both branches moves out of the decision, and so does a
-//! frame (a guard, the sorting into passes, another decision) that both are in.
+//! In: a tree. Out: a tree with the same steps in the same order on every path. Common steps at the start or the
+//! end of both branches move out of the decision, and so do a guard, the sorting into passes, or another decision
+//! that contains both branches.
 
 use super::ir::{Node, Test};
 
-/// The same tree, said shorter.
+/// Returns the same tree, shorter.
 pub fn factor(node: Node) -> Node {
     match node {
         Node::Seq(steps) => seq(steps.into_iter().map(factor)),
@@ -67,7 +67,7 @@ fn merge(on: Test, then: Node, otherwise: Node) -> Node {
             if a == c || b == d || parts_loops(inner) {
                 return merge(inner, merge(on, *a, *c), merge(on, *b, *d));
             }
-            // Whichever of the two is asked first, each path stays what it was: the shorter text wins.
+            // The order of the two questions does not matter to any path: the shorter tree is used.
             let yes = merge(on, (*a).clone(), (*c).clone());
             let no = merge(on, (*b).clone(), (*d).clone());
             let turned = if is_select(&yes) && is_select(&no) {
@@ -91,20 +91,20 @@ fn is_select(node: &Node) -> bool {
     matches!(node, Node::Select { .. })
 }
 
-/// How many steps and decisions a node has.
+/// Returns the number of steps and decisions of a node.
 fn size(node: &Node) -> usize {
     let mut count = 0;
     node.walk(&mut |_| count += 1);
     count
 }
 
-/// Whether a test tells loops over runs from loops over entries: asked first, it leaves each kind of
-/// loop standing once.
+/// Returns whether a test separates loops over runs from loops over entries. If it is asked first, each kind of
+/// loop occurs once.
 fn parts_loops(test: Test) -> bool {
     matches!(test, Test::FitsRun(_) | Test::Stride(_))
 }
 
-/// Moves the steps out that both branches start or end with.
+/// Moves steps out of a decision that both branches start or end with.
 fn ends(on: Test, mut then: Vec<Node>, mut otherwise: Vec<Node>) -> Node {
     let same = then
         .iter()
@@ -134,7 +134,7 @@ fn steps(node: Node) -> Vec<Node> {
     }
 }
 
-/// A sequence without sequences in it, where a barrier that completes and resyncs is issued once; a single step is
+/// Returns a flat sequence. A barrier that completes and resynchronizes is issued once, and a single step is
 /// returned as it is.
 pub fn seq(nodes: impl IntoIterator<Item = Node>) -> Node {
     let mut flat: Vec<Node> = nodes.into_iter().flat_map(steps).collect();
@@ -173,11 +173,11 @@ mod tests {
     #[test]
     fn common_ends_move_out() {
         let tree = select(
-            Test::Walk,
+            Test::WalkEntries,
             seq([step(1), step(2), step(9)]),
             seq([step(1), step(9)]),
         );
-        let inner = select(Test::Walk, step(2), Node::Seq(Vec::new()));
+        let inner = select(Test::WalkEntries, step(2), Node::Seq(Vec::new()));
         assert_eq!(factor(tree), seq([step(1), inner, step(9)]));
     }
 
@@ -185,10 +185,10 @@ mod tests {
     fn a_shared_decision_is_asked_once() {
         let tree = select(
             Test::Feature(0),
-            select(Test::Walk, step(1), step(2)),
-            select(Test::Walk, step(1), step(3)),
+            select(Test::WalkEntries, step(1), step(2)),
+            select(Test::WalkEntries, step(1), step(3)),
         );
         let rest = select(Test::Feature(0), step(2), step(3));
-        assert_eq!(factor(tree), select(Test::Walk, step(1), rest));
+        assert_eq!(factor(tree), select(Test::WalkEntries, step(1), rest));
     }
 }

@@ -1,9 +1,9 @@
-//! Which CPUs are interrupted, and how a flush is completed.
+//! The CPUs that get an IPI, and how a flush is completed.
 //!
-//! In: the choices of a setting. Out: the nodes of `Finish` and `Told`, and what each routine says of its completion.
-//! Holds: every barrier after which an issued instruction is done follows it, each erratum's workaround follows the
-//! barrier that it mends, and CPUs that no instruction drains are interrupted. Where routines differ in what they require,
-//! each names its steps, and completion does no others.
+//! In: the choices of a context. Out: the nodes of `Finish` and `IpiTargets`, and what each routine requires of
+//! completion. Holds: every instruction is followed by the barriers after which it is complete, each barrier by the
+//! workarounds of its errata, and CPUs whose accesses no barrier drains get an IPI. If routines require different
+//! steps, each names its own, and completion executes no others.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -25,53 +25,53 @@ use crate::model::{Instr, Lost, Machine, Resync};
 
 /// A part of a routine whose completion may differ from that of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum RoutinePart {
     Page { walk: bool },
     Ranges { walk: bool },
-    Appeared,
+    Negative,
     Everything { walk: bool },
     Teardown,
 }
 
-impl Part {
-    const ALL: [Part; 8] = [
-        Part::Page { walk: false },
-        Part::Page { walk: true },
-        Part::Ranges { walk: false },
-        Part::Ranges { walk: true },
-        Part::Appeared,
-        Part::Everything { walk: false },
-        Part::Everything { walk: true },
-        Part::Teardown,
+impl RoutinePart {
+    const ALL: [RoutinePart; 8] = [
+        RoutinePart::Page { walk: false },
+        RoutinePart::Page { walk: true },
+        RoutinePart::Ranges { walk: false },
+        RoutinePart::Ranges { walk: true },
+        RoutinePart::Negative,
+        RoutinePart::Everything { walk: false },
+        RoutinePart::Everything { walk: true },
+        RoutinePart::Teardown,
     ];
 }
 
 /// A step of completion.
 struct Step {
-    what: What,
+    action: Action,
     /// The parts that require it, one bit each.
     parts: u16,
 }
 
 #[derive(PartialEq)]
-enum What {
+enum Action {
     /// A completing barrier.
     Complete(usize),
-    /// An instruction for which nothing has to be known.
+    /// An instruction whose operands are constants.
     Issue(Box<Candidate>),
-    /// An interrupt of these sets of CPUs.
-    Interrupt(u8),
+    /// An IPI to these sets of CPUs.
+    SendIpi(u8),
 }
 
 /// The steps of completion, and which of them depend on what was issued.
 pub struct Completion {
     steps: Vec<Step>,
-    /// The parts that differ, each set of parts a bit of [`FinishSteps`].
+    /// The sets of parts that require different steps. Each set has a bit of [`FinishSteps`].
     distinct: Vec<u16>,
 }
 
 impl Completion {
-    /// The bit of a step; none of one that every part requires.
+    /// Returns the bit of a step; none for a step that every part requires.
     fn bit(&self, step: &Step) -> FinishSteps {
         let position = self.distinct.iter().position(|parts| *parts == step.parts);
         position.map_or(FinishSteps::NONE, |bit| FinishSteps(1 << bit))
@@ -79,14 +79,14 @@ impl Completion {
 }
 
 impl<'m> PlanBuilder<'m, '_> {
-    /// What a part issues, by stage; nothing where no request gets there.
-    fn staged(&mut self, context: &PlanContext<'m>, part: Part) -> Option<Staged> {
+    /// Returns what a part issues, by stage; nothing if no request has the part.
+    fn staged(&mut self, context: &PlanContext<'m>, part: RoutinePart) -> Option<Staged> {
         let demand = |walk| if walk { LEAF_AND_WALK } else { LEAF };
         match part {
-            Part::Page { walk } => Some(Staged::of([&self.choose(context, demand(walk))])),
-            Part::Ranges { walk } => self.ranges_staged(context, walk),
-            Part::Appeared => self.negative_staged(context),
-            Part::Everything { walk } => {
+            RoutinePart::Page { walk } => Some(Staged::of([&self.choose(context, demand(walk))])),
+            RoutinePart::Ranges { walk } => self.ranges_staged(context, walk),
+            RoutinePart::Negative => self.negative_staged(context),
+            RoutinePart::Everything { walk } => {
                 let all = Demand {
                     extent: Extent::Everything,
                     ..negative_too(demand(walk))
@@ -94,7 +94,7 @@ impl<'m> PlanBuilder<'m, '_> {
                 let choice = self.choose(context, all);
                 Some(Staged::everything(context, &choice, all))
             }
-            Part::Teardown => {
+            RoutinePart::Teardown => {
                 self.model.caches.root?;
                 let left = PlanContext {
                     entering: true,
@@ -106,7 +106,7 @@ impl<'m> PlanBuilder<'m, '_> {
         }
     }
 
-    /// The steps that complete all parts. Each routine of a setting asks for them.
+    /// Returns the steps that complete all parts, which each routine of a context asks for.
     fn completion_steps(&mut self, context: &PlanContext<'m>) -> Rc<Completion> {
         let key = context.key();
         if let Some(known) = self.completions.get(&key) {
@@ -118,14 +118,14 @@ impl<'m> PlanBuilder<'m, '_> {
     }
 
     fn completion_of(&mut self, context: &PlanContext<'m>) -> Completion {
-        let numbered = Part::ALL.into_iter().enumerate();
+        let numbered = RoutinePart::ALL.into_iter().enumerate();
         let parts: Vec<(u16, Staged)> = numbered
             .filter_map(|(number, part)| Some((1 << number, self.staged(context, part)?)))
             .collect();
         let mut steps = Vec::new();
         for (part, staged) in &parts {
             for barrier in staged.open() {
-                require(&mut steps, What::Complete(barrier), *part);
+                require(&mut steps, Action::Complete(barrier), *part);
             }
         }
         let stages = parts.iter().flat_map(|(_, staged)| staged.late.keys());
@@ -133,26 +133,30 @@ impl<'m> PlanBuilder<'m, '_> {
             let (mut issued, mut completed) = (Vec::new(), Vec::new());
             for (part, staged) in &parts {
                 for candidate in staged.late.get(stage).into_iter().flatten() {
-                    require(&mut issued, What::Issue(Box::new(candidate.clone())), *part);
+                    require(
+                        &mut issued,
+                        Action::Issue(Box::new(candidate.clone())),
+                        *part,
+                    );
                     for &barrier in &candidate.after {
-                        require(&mut completed, What::Complete(barrier), *part);
+                        require(&mut completed, Action::Complete(barrier), *part);
                     }
                 }
             }
             steps.extend(issued);
             steps.extend(completed);
         }
-        let mut interrupts = (0, 0);
+        let mut ipis = (0, 0);
         for (part, staged) in &parts {
             let candidates = staged.now.iter().chain(staged.late.values()).flatten();
             let sets = barriers(candidates).into_iter();
             let sets = sets.fold(0, |sets, barrier| sets | self.undrained(context, barrier));
             if sets != 0 {
-                interrupts = (interrupts.0 | sets, interrupts.1 | part);
+                ipis = (ipis.0 | sets, ipis.1 | part);
             }
         }
-        if interrupts.0 != 0 {
-            require(&mut steps, What::Interrupt(interrupts.0), interrupts.1);
+        if ipis.0 != 0 {
+            require(&mut steps, Action::SendIpi(ipis.0), ipis.1);
         }
         let all = parts.iter().fold(0, |all, (part, _)| all | part);
         let mut distinct: Vec<u16> = Vec::new();
@@ -161,22 +165,26 @@ impl<'m> PlanBuilder<'m, '_> {
                 distinct.push(step.parts);
             }
         }
-        // More cannot be told apart: then each part gets all steps.
+        // There are no more bits, so each part gets all steps.
         if distinct.len() > FinishSteps::MOST {
             distinct.clear();
         }
         Completion { steps, distinct }
     }
 
-    /// Whether every part requires the same of completion.
+    /// Returns whether every part requires the same steps.
     pub(super) fn completes_alike(&mut self, context: &PlanContext<'m>) -> bool {
         self.completion_steps(context).distinct.is_empty()
     }
 
-    /// What a part requires of completion beyond what all parts do.
-    pub(super) fn requires(&mut self, context: &PlanContext<'m>, part: Part) -> Option<Node> {
+    /// Returns the steps that a part requires beyond those that all parts require.
+    pub(super) fn requires(
+        &mut self,
+        context: &PlanContext<'m>,
+        part: RoutinePart,
+    ) -> Option<Node> {
         let completion = self.completion_steps(context);
-        let number = Part::ALL.iter().position(|other| *other == part)?;
+        let number = RoutinePart::ALL.iter().position(|other| *other == part)?;
         let own = completion
             .steps
             .iter()
@@ -185,13 +193,13 @@ impl<'m> PlanBuilder<'m, '_> {
         (bits != FinishSteps::NONE).then_some(Node::Requires(bits))
     }
 
-    /// Completion: what is made from other entries is dropped when those are gone.
+    /// Returns the completion. Entries that a cache makes from others are invalidated after those are gone.
     pub(super) fn completion(&mut self, context: &PlanContext<'m>) -> Node {
         let completion = self.completion_steps(context);
         let mut groups: Vec<(FinishSteps, Vec<Node>)> = Vec::new();
         for step in &completion.steps {
             let bit = completion.bit(step);
-            let nodes = self.completing(context, &step.what);
+            let nodes = self.completing(context, &step.action);
             match groups.last_mut() {
                 Some((same, group)) if *same == bit => group.extend(nodes),
                 _ => groups.push((bit, nodes)),
@@ -204,7 +212,7 @@ impl<'m> PlanBuilder<'m, '_> {
         let mut resync = self.resync(self.model.space(context.space).resync.as_ref());
         let last = groups.len();
         for (number, (bit, nodes)) in groups.into_iter().enumerate() {
-            // Where its barrier has completed the flush already it is not issued again.
+            // A barrier that has completed the flush also resynchronizes.
             let done = number + 1 == last
                 && matches!(
                     (nodes.last(), &resync),
@@ -223,11 +231,11 @@ impl<'m> PlanBuilder<'m, '_> {
         seq(steps)
     }
 
-    fn completing(&self, context: &PlanContext<'_>, what: &What) -> Vec<Node> {
-        match what {
-            What::Complete(barrier) => vec![self.complete(context, *barrier)],
-            What::Issue(candidate) => issues(context, [&**candidate].into_iter(), false, true),
-            What::Interrupt(sets) => vec![Node::SendIpi {
+    fn completing(&self, context: &PlanContext<'_>, action: &Action) -> Vec<Node> {
+        match action {
+            Action::Complete(barrier) => vec![self.complete(context, *barrier)],
+            Action::Issue(candidate) => issues(context, [&**candidate].into_iter(), false, true),
+            Action::SendIpi(sets) => vec![Node::SendIpi {
                 to: IpiTargets {
                     agents: Agents::NONE,
                     sets: *sets,
@@ -237,19 +245,19 @@ impl<'m> PlanBuilder<'m, '_> {
         }
     }
 
-    /// What follows for this CPU to fetch anew, if anything has to.
+    /// Returns the context synchronization of this CPU, if it is needed.
     pub(super) fn resync(&self, resync: Option<&Resync>) -> Option<Node> {
         let barrier = resync?.barrier(self.machine)?;
         Some(Node::Resync { barrier })
     }
 
-    /// A completing barrier with the workarounds of its errata.
+    /// Returns a completing barrier with the workarounds of its errata.
     pub(super) fn complete(&self, context: &PlanContext<'_>, barrier: usize) -> Node {
         self.with(&context.workarounds(Instr::Barrier(barrier)), barrier)
     }
 
-    /// A completing barrier after which entries are gone, drained or not: all that has to hold before
-    /// leaves go that a walk entry could make again.
+    /// Returns a completing barrier after which entries are gone, drained or not. That is enough before leaf
+    /// entries are invalidated that a walk entry could make again.
     pub(super) fn gone(&self, context: &PlanContext<'_>, barrier: usize) -> Node {
         let target = Instr::Barrier(barrier);
         let loses = |erratum: usize| {
@@ -270,7 +278,7 @@ impl<'m> PlanBuilder<'m, '_> {
             .chain(after))
     }
 
-    /// The sets of CPUs that a completing barrier leaves undrained, one bit each.
+    /// Returns the sets of CPUs whose accesses a completing barrier does not drain, one bit each.
     pub(super) fn undrained(&self, context: &PlanContext<'_>, barrier: usize) -> u8 {
         let target = Instr::Barrier(barrier);
         let errata = self.model.errata.iter().enumerate();
@@ -283,11 +291,12 @@ impl<'m> PlanBuilder<'m, '_> {
         here.fold(0, |sets, (.., set)| sets | 1 << set)
     }
 
+    /// Returns the CPUs to send an IPI.
     pub(super) fn ipi_targets(&mut self, space: Space) -> Node {
         let mut nodes = Vec::new();
         for context in self.contexts(space, Reach::Wide) {
-            if self.direct(&context) {
-                nodes.push(Node::Nothing(Reason::NobodyElse));
+            if self.reaches_others(&context) {
+                nodes.push(Node::Nothing(Reason::NoIpi));
                 continue;
             }
             let to = |agents| Node::SendIpi {
@@ -296,27 +305,30 @@ impl<'m> PlanBuilder<'m, '_> {
             };
             let loaded = Agents::ACTIVE.union(Agents::LAZY);
             let walkers = to(loaded);
-            let ipi_targets = match space {
+            let of_flush = match space {
                 Space::Kernel => walkers,
-                Space::User => Node::select(Test::Walk, walkers, to(Agents::ACTIVE)),
+                Space::User => Node::select(Test::WalkEntries, walkers, to(Agents::ACTIVE)),
             };
-            // The tag of a space that ends may go to another, under which nobody would look for what
-            // parked CPUs still owe.
-            let ends = self.model.caches.root.is_some() && context.global_tag;
-            nodes.push(if ends && space == Space::User {
-                Node::select(Test::Ends, to(loaded.union(Agents::INACTIVE)), ipi_targets)
+            // The tag of a space that is torn down may be given to another space, for which inactive CPUs
+            // would not flush.
+            let has_root_entries = self.model.caches.root.is_some() && context.global_tag;
+            nodes.push(if has_root_entries && space == Space::User {
+                Node::select(Test::Teardown, to(loaded.union(Agents::INACTIVE)), of_flush)
             } else {
-                ipi_targets
+                of_flush
             });
         }
-        either(nodes).unwrap_or(Node::Nothing(Reason::NobodyElse))
+        either(nodes).unwrap_or(Node::Nothing(Reason::NoIpi))
     }
 }
 
 /// Adds a part to those that require a step.
-fn require(steps: &mut Vec<Step>, what: What, part: u16) {
-    match steps.iter_mut().find(|step| step.what == what) {
+fn require(steps: &mut Vec<Step>, action: Action, part: u16) {
+    match steps.iter_mut().find(|step| step.action == action) {
         Some(step) => step.parts |= part,
-        None => steps.push(Step { what, parts: part }),
+        None => steps.push(Step {
+            action,
+            parts: part,
+        }),
     }
 }

@@ -1,30 +1,31 @@
-//! What is known of a machine: which features and errata it has, and which it has not.
+//! Features and errata that are known to be on or off.
 //!
-//! In: a definition, and answers to questions about single flags. Out: [`KnownFlags`] with all that follows from them. Holds:
-//! some machine agrees with them, since each feature and erratum that is on has what it needs.
+//! In: a definition, and answers to questions about single flags. Out: [`KnownFlags`] with everything that follows
+//! from them. Holds: at least one machine agrees with them, because each feature and erratum that is on has what it
+//! needs.
 
 use super::ir::Test;
 use crate::model::{Cond, Config, Model, Var};
 
-/// A feature or an erratum. In order: features before errata, each as the definition has them.
+/// A feature or an erratum. Features come before errata, each in the order of the definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Flag(u8);
 
 impl Flag {
-    /// How many there can be of either kind: as many as a [`Config`] has bits for.
+    /// The maximum number of features, and of errata: the bits of a [`Config`].
     const EACH: u8 = u32::BITS as u8;
 
-    /// A feature, by its index.
+    /// Returns the flag of a feature, by index.
     pub fn feature(index: usize) -> Self {
         Self(index as u8)
     }
 
-    /// An erratum, by its index.
+    /// Returns the flag of an erratum, by index.
     pub fn erratum(index: usize) -> Self {
         Self(Self::EACH + index as u8)
     }
 
-    /// The flag that a node asks for; nothing where it asks for something else.
+    /// Returns the flag that a test asks for; nothing for other tests.
     pub fn of(test: Test) -> Option<Self> {
         match test {
             Test::Feature(index) => Some(Self::feature(index)),
@@ -33,7 +34,7 @@ impl Flag {
         }
     }
 
-    /// The question for it.
+    /// Returns the test that asks for the flag.
     pub fn test(self) -> Test {
         match self.0.checked_sub(Self::EACH) {
             None => Test::Feature(self.0.into()),
@@ -46,7 +47,7 @@ impl Flag {
     }
 }
 
-/// Flags that are on, and flags that are off. Of the others nothing is known.
+/// Flags that are on, and flags that are off. Other flags are unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct KnownFlags {
     on: u64,
@@ -54,13 +55,13 @@ pub struct KnownFlags {
 }
 
 impl KnownFlags {
-    /// All that is to know of a machine.
+    /// Returns all flags of a machine.
     pub fn of(config: Config) -> Self {
         let on = u64::from(config.errata) << Flag::EACH | u64::from(config.features);
         Self { on, off: !on }
     }
 
-    /// The machine that has what is known to be on, and nothing else.
+    /// Returns the machine that has the flags which are known to be on, and no others.
     pub fn config(self) -> Config {
         Config {
             features: self.on as u32,
@@ -69,12 +70,12 @@ impl KnownFlags {
         }
     }
 
-    /// Whether a flag is on, where that is known.
+    /// Returns whether a flag is on, if that is known.
     pub fn get(self, flag: Flag) -> Option<bool> {
         ((self.on | self.off) & flag.bit() != 0).then_some(self.on & flag.bit() != 0)
     }
 
-    /// With one answer more.
+    /// Returns the flags with one more known.
     pub fn with(self, flag: Flag, on: bool) -> Self {
         if on {
             Self {
@@ -89,7 +90,7 @@ impl KnownFlags {
         }
     }
 
-    /// What both know; nothing where they contradict each other.
+    /// Returns what either knows; nothing if they contradict each other.
     pub fn and(self, other: Self) -> Option<Self> {
         let both = Self {
             on: self.on | other.on,
@@ -98,7 +99,7 @@ impl KnownFlags {
         (both.on & both.off == 0).then_some(both)
     }
 
-    /// The flags of which something is known, in order.
+    /// Returns the known flags, in order.
     pub fn flags(self) -> impl Iterator<Item = Flag> {
         let known = self.on | self.off;
         (0..64)
@@ -106,18 +107,18 @@ impl KnownFlags {
             .filter(move |flag| known & flag.bit() != 0)
     }
 
-    /// How many flags are on.
+    /// Returns the number of flags that are on.
     pub fn count(self) -> u32 {
         self.on.count_ones()
     }
 }
 
-/// What the flags of a definition need of each other.
+/// What features and errata need of each other.
 #[derive(Debug, Default)]
 pub struct Needs(Vec<(Flag, KnownFlags)>);
 
 impl Needs {
-    /// Those of a definition.
+    /// Returns the needs of a definition.
     pub fn of(model: &Model) -> Self {
         let features = model.features.iter().map(|feature| &feature.needs);
         let errata = model.errata.iter().map(|erratum| &erratum.needs);
@@ -136,7 +137,7 @@ impl Needs {
         )
     }
 
-    /// Answers with all that follows from them; nothing where no machine agrees with them.
+    /// Returns the flags with everything that follows from them; nothing if no machine agrees with them.
     pub fn follow(&self, mut answers: KnownFlags) -> Option<KnownFlags> {
         loop {
             let before = answers;
@@ -147,7 +148,7 @@ impl Needs {
                     _ => answers,
                 };
             }
-            // What is left open can be off, which needs nothing.
+            // Unknown flags can be off, which needs nothing.
             if answers == before {
                 return (answers.on & answers.off == 0).then_some(answers);
             }
@@ -155,7 +156,7 @@ impl Needs {
     }
 }
 
-/// The flags that a condition wants on and off.
+/// Returns the flags that a condition needs on and off.
 fn wanted(cond: &Cond) -> KnownFlags {
     let terms = cond.terms.iter().map(|term| term.value);
     terms.fold(KnownFlags::default(), |all, (var, on)| match var {

@@ -1,7 +1,7 @@
-//! What to say when nothing covers.
+//! Diagnostics for demands that nothing covers.
 //!
-//! In: the gaps that planning met, fewest features first. Out: one diagnostic for each cell and kind
-//! of request, naming the first configuration in which it has no answer.
+//! In: the gaps that planning found. Out: one diagnostic for each cell and kind of request, which names the machine
+//! with the fewest features and errata that has the gap.
 
 use tlbc_facts::cells::{Cell, Cells, Class, Kind};
 use tlbc_runtime::agents::Agents;
@@ -21,16 +21,16 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{At, Config, Invalidate, Model, Shootdown, TagSource};
 
-/// What gaps are told apart by: whose and where, whether leaves are left, and of which tag class.
+/// What separates gaps: the space and reach, whether leaf entries are left, and their tag class.
 type GapKind = (Space, Reach, Option<(bool, Class)>);
 
-/// The order in which machines are named: those that have the fewest features and errata first.
+/// Returns the rank of a machine: machines with the fewest features and errata are named first.
 pub fn rank(config: Config) -> (u32, Config) {
     let count = config.features.count_ones() + config.errata.count_ones();
     (count, config)
 }
 
-/// One diagnostic for each kind of gap.
+/// Returns one diagnostic for each kind of gap.
 pub fn diagnose(model: &Model, needs: &Needs, gaps: &[Gap]) -> Vec<Diagnostic> {
     let mut seen: Vec<GapKind> = Vec::new();
     let mut out = Vec::new();
@@ -93,11 +93,11 @@ fn gap_at(
         };
         diagnostic = diagnostic.because(invalidate.named.span, short);
     }
-    let store = &model.caches.stores[usize::from(cell.cache)];
+    let store = &model.caches.all[usize::from(cell.cache)];
     if let Some(from) = store.from {
         diagnostic = diagnostic.note(format!(
             "`{}` makes its entries from those of `{}`: what drops them before those are gone does not count",
-            store.named.name, model.caches.stores[from.value].named.name
+            store.named.name, model.caches.all[from.value].named.name
         ));
     }
     diagnostic
@@ -109,7 +109,7 @@ fn gap_at(
         })
 }
 
-/// An instruction that drops a cell and writes the entry as well.
+/// Returns an instruction that invalidates a cell and writes the entry as well.
 fn writer_of<'m>(context: &PlanContext<'m>, cell: Cell) -> Option<&'m Invalidate> {
     let mut writers = context
         .model
@@ -127,7 +127,7 @@ fn writer_of<'m>(context: &PlanContext<'m>, cell: Cell) -> Option<&'m Invalidate
     })
 }
 
-/// What only an instruction drops that serves a change and nothing else.
+/// Reports that only an instruction which changes the entry invalidates a cell.
 fn only_writers(
     context: &PlanContext<'_>,
     gap: &Gap,
@@ -155,7 +155,8 @@ fn only_writers(
     .help("describe an instruction that drops them and writes nothing, such as one for everything of a tag")
 }
 
-/// Changes that no instruction makes, where plain stores are ruled out: levels that lack the same together.
+/// Reports changes that no instruction makes, where plain stores are excluded. Levels with the same gap share a
+/// diagnostic.
 pub fn unwritten(model: &Model, gaps: &[(Unwritten, Config)]) -> Vec<Diagnostic> {
     let mut levels: Vec<(Level, Config)> = Vec::new();
     for (gap, config) in gaps {
@@ -193,8 +194,8 @@ pub fn unwritten(model: &Model, gaps: &[(Unwritten, Config)]) -> Vec<Diagnostic>
     ]
 }
 
-/// Each space has what it needs, and still something may be left of whoever ran before: before the CPU came
-/// up, or before tags were given out anew.
+/// Reports that nothing invalidates entries of all tags: those that software before this kernel left, or those of
+/// the last generation of tags.
 fn nothing_drops_all(model: &Model, config: Config) -> Diagnostic {
     let unknown = &model.cpu_online.contents_unknown;
     let clean = unknown.as_ref().is_some_and(|at| !at.value.holds(config));
@@ -223,8 +224,8 @@ fn nothing_drops_all(model: &Model, config: Config) -> Diagnostic {
             configuration(model, config)
         ),
     )
-    .label("so everything has to go")
-    .note("entries of every tag, and global ones, may be left of whoever ran before")
+    .label("so everything has to be invalidated")
+    .note("entries of every tag, and global ones, may be left by software that ran before")
     .help("describe an instruction that drops everything, of any tag")
 }
 
@@ -247,8 +248,8 @@ fn place(cell: Cell, reach: Reach) -> &'static str {
 
 fn request(demand: Demand) -> &'static str {
     match (demand.extent, demand.leaf, demand.walk) {
-        _ if demand.root => "giving up a space and its tag",
-        (Extent::Everything, _, true) => "giving up a whole space with its tables",
+        _ if demand.root => "the teardown of a space",
+        (Extent::Everything, _, true) => "a change of a whole space with its tables",
         (Extent::Everything, ..) => "a change of a whole space",
         (_, true, true) => "freeing a table with the pages below it",
         (_, false, _) => "freeing a table",
@@ -261,8 +262,8 @@ fn named(cell: Cell, owner: &str) -> String {
     let kind = match cell.kind {
         Kind::Leaf(_) => "leaf entries",
         Kind::Walk(_) => "walk entries",
-        Kind::Negative(_) => "cached absences",
-        Kind::Root => "root bindings",
+        Kind::Negative(_) => "negative entries",
+        Kind::Root => "root entries",
     };
     match cell.class {
         Class::This => format!("{kind} of the {owner}"),
@@ -271,7 +272,7 @@ fn named(cell: Cell, owner: &str) -> String {
     }
 }
 
-/// ` when the machine has a, b`: to be put behind a sentence; nothing where machines do not differ.
+/// Returns ` when the machine has a, b`, the end of a sentence; nothing if machines do not differ.
 fn configuration(model: &Model, config: Config) -> String {
     let features = (0..model.features.len()).filter(|&f| config.has(f));
     let errata = (0..model.errata.len()).filter(|&e| config.suffers(e));
@@ -289,7 +290,7 @@ fn configuration(model: &Model, config: Config) -> String {
     }
 }
 
-/// Where the policy states a broadcast and no instruction reaches others.
+/// Reports that the policy states a broadcast and no instruction reaches other CPUs.
 pub fn shootdown(model: &Model, needs: &Needs, chooser: &mut Chooser) -> Vec<Diagnostic> {
     let Some(stated) = &model.policy.shootdown else {
         return Vec::new();
@@ -329,7 +330,7 @@ pub fn shootdown(model: &Model, needs: &Needs, chooser: &mut Chooser) -> Vec<Dia
     }
     vec![
         diagnostic
-            .note("what an instruction does not reach has to be told by interrupt")
+            .note("a CPU that no instruction reaches needs an IPI")
             .help("state `shootdown ipi`, or say under which features there is a broadcast"),
     ]
 }

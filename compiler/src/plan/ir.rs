@@ -1,9 +1,8 @@
 //! The plan IR: trees of decisions over sequences of instructions.
 //!
-//! A [`Plan`] serves one [`Shape`] of request under every configuration. Its nodes name primitives
-//! and where their operands come from, never what they drop: who wants to know looks that up in the
-//! model, weakened by the errata of the path. The interpreter behind `trace`, the emitter and every
-//! later reader are folds over the same nodes.
+//! A [`Plan`] serves one [`Shape`] of request under every configuration. Its nodes name instructions and the
+//! sources of their operands, but not what the instructions invalidate; that is in the model, weakened by the
+//! errata of the path. The interpreter of `trace` and the emitter are folds over these nodes.
 
 use tlbc_facts::clause::{Clause, MaxCount};
 use tlbc_runtime::agents::Agents;
@@ -16,41 +15,41 @@ use tlbc_runtime::request::{Reach, Space};
 
 use crate::model::Need;
 
-/// What a plan serves.
+/// The kind of request that a plan serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Shape {
-    /// One leaf entry, with its table or without.
+    /// One leaf entry, with the table that held it or without.
     Page(Space, Reach),
     /// Entries of several levels, or many of one.
     Ranges(Space, Reach),
-    /// How far one instruction of a pass reaches: part of `Ranges`.
+    /// Which entries one instruction of a pass invalidates together: part of `Ranges`.
     Folding(Space, Reach),
     /// Consecutive entries of one level: part of `Ranges`, at one of its stages.
     Pass(Space, Reach, u8),
-    /// Everything of the space.
+    /// All entries of the space.
     Everything(Space, Reach),
-    /// Everything of the space and what binds its tag to its top table, where that is cached.
+    /// All entries of the space, and the root entry of its tag.
     Teardown(Space, Reach),
-    /// Who is interrupted for a request that others are to be told of.
+    /// The CPUs to send an IPI.
     IpiTargets(Space),
-    /// Completion.
+    /// Completion of a flush.
     Finish(Space, Reach),
-    /// The change of an entry itself.
+    /// A change of table entries.
     Change,
-    /// New entries become visible.
+    /// New entries become visible to walkers.
     Publish(Space),
-    /// Another address space.
+    /// A switch to another address space.
     Switch,
     /// Return to user code.
     ReturnToUser,
     /// Entry from user code.
     EnterFromUser,
-    /// A CPU comes up.
+    /// A CPU comes online.
     CpuOnline,
 }
 
 impl Shape {
-    /// Whose mappings; a user space's where it does not say.
+    /// Returns the space whose mappings are flushed; a user space for shapes without one.
     #[must_use]
     pub const fn space(self) -> Space {
         match self {
@@ -71,7 +70,7 @@ impl Shape {
         }
     }
 
-    /// Who may have cached them; this CPU alone where it does not say.
+    /// Returns the CPUs that may have cached them; this CPU alone for shapes without a reach.
     #[must_use]
     pub const fn reach(self) -> Reach {
         match self {
@@ -95,154 +94,155 @@ impl Shape {
 /// The plan of a shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// What it serves.
+    /// The shape.
     pub shape: Shape,
-    /// What it has to drop, and where; empty where that is another plan's business.
+    /// What has to be invalidated, on which agents. Empty if other plans do that.
     pub required: Vec<(Clause, Agents)>,
-    /// What it does.
+    /// The steps.
     pub body: Node,
 }
 
 /// A step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
-    /// One after the other.
+    /// Steps in order.
     Seq(Vec<Node>),
-    /// Either of two. Both serve the request.
+    /// One of two alternatives.
     Select {
-        /// What decides.
+        /// The test that decides.
         on: Test,
-        /// When it holds.
+        /// The steps if it holds.
         then: Box<Node>,
-        /// When it does not.
+        /// The steps if it does not.
         otherwise: Box<Node>,
     },
-    /// The caller has arranged for this.
+    /// Steps that need something of the caller.
     Guard {
-        /// What must hold.
+        /// What the caller guarantees.
         scope: Need,
-        /// While this happens.
+        /// The steps.
         body: Box<Node>,
     },
     /// Stores become visible to walkers.
     Publish {
-        /// By a barrier; nothing is issued where it may be assumed.
+        /// The barrier; none if nothing has to be issued.
         barrier: Option<usize>,
     },
     /// One invalidation.
     Issue(Issue),
     /// Sorts the request into passes for the nodes below.
     Passes {
-        /// The shape that says how far one instruction of a pass reaches.
+        /// The shape that tells which entries one instruction invalidates together.
         folding: Shape,
-        /// What is done with them.
+        /// The steps for the passes.
         body: Box<Node>,
     },
-    /// How far one instruction of a pass reaches.
+    /// Which entries one instruction of a pass invalidates together.
     Fold(Folding),
-    /// Something for each of several.
+    /// A loop.
     Each {
-        /// Of what.
+        /// What the loop is over.
         over: Over,
-        /// What.
+        /// The steps of each iteration.
         body: Box<Node>,
-        /// For what no run can name.
+        /// The steps for an entry that no run includes.
         rest: Option<Box<Node>>,
     },
-    /// What was issued requires these steps of completion.
+    /// The instructions issued so far require these steps of completion.
     Requires(FinishSteps),
     /// Waits until invalidations are complete.
     Complete {
-        /// By a barrier.
+        /// The barrier.
         barrier: usize,
         /// The erratum whose workaround it belongs to.
         of: Option<usize>,
     },
-    /// An invalidation because of an erratum.
+    /// An invalidation of a workaround.
     Workaround {
         /// The erratum.
         erratum: usize,
         /// Which of its workarounds, and which instruction of that.
         number: (usize, usize),
-        /// The instruction that it mends, whose operands it has; without one all are zero.
+        /// The instruction that needs the workaround and whose operands this one has. Without it all operands are
+        /// zero.
         of: Option<Issue>,
     },
-    /// This CPU fetches anew.
+    /// Context synchronization of this CPU.
     Resync {
-        /// By a barrier.
+        /// The barrier.
         barrier: usize,
     },
-    /// Other CPUs are interrupted.
+    /// Sends an IPI to other CPUs.
     SendIpi {
-        /// Who.
+        /// The CPUs.
         to: IpiTargets,
-        /// Whether they have anything to do; otherwise the interrupt itself is what they need.
+        /// Whether they flush; otherwise taking the IPI is enough.
         flush: bool,
     },
-    /// Devices that share the tables are told here, between start and finish.
+    /// The runtime invalidates secondary TLBs here, between start and finish.
     InvalidateSecondary,
-    /// The entries that change are stored.
+    /// The changed entries are stored.
     Store,
-    /// Something is put off.
+    /// A flush is deferred.
     Defer(Deferred),
-    /// Every other tag of this CPU loses its owner: what it left is dropped when it is next loaded.
+    /// The other tags of this CPU are invalidated lazily: each is flushed when it is next loaded.
     InvalidateOtherTags,
-    /// A debt is paid: the steps that follow drop everything under the tag, or under every tag.
+    /// A pending flush is completed: the steps that follow invalidate everything under the tag, or under every tag.
     CompletePending(Pending),
-    /// A register is loaded.
+    /// Loads a register.
     Load {
-        /// Which, by its index.
+        /// The load, by index.
         load: usize,
-        /// With what view's tag.
+        /// The view whose tag it loads.
         view: usize,
-        /// With the empty root instead of the space's.
+        /// Whether the empty root is loaded instead of the space's.
         empty: bool,
-        /// Keeping what is cached under the tag.
+        /// Whether entries under the tag are kept.
         keep: bool,
     },
-    /// Another plan goes on.
+    /// Continues with another plan.
     Call(Shape),
-    /// Nothing needs to be done.
+    /// Nothing has to be done.
     Nothing(Reason),
 }
 
-/// Why nothing needs to be done.
+/// Why nothing has to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// Instructions are complete when they are done.
+    /// Instructions complete without a barrier.
     AtOnce,
-    /// Nobody else has to be told.
-    NobodyElse,
-    /// What the kernel runs on is what user code runs on.
+    /// No other CPU needs an IPI.
+    NoIpi,
+    /// User code runs on the view that the kernel runs on.
     SameView,
-    /// The CPU comes with nothing cached.
+    /// The CPU comes online with nothing cached.
     Clean,
     /// Walkers see new entries without an instruction.
     Visible,
 }
 
-/// What a [`Node::Select`] looks at.
+/// What a [`Node::Select`] tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Test {
     /// A feature, known at boot.
     Feature(usize),
     /// An erratum, known at boot.
     Erratum(usize),
-    /// The tag means the same space on every CPU.
-    OfMachine,
-    /// Walk entries are owed.
-    Walk,
-    /// Leaf entries are owed.
-    Leaf,
-    /// Negative entries have to be dropped.
-    Negative,
-    /// Negative entries of one of these levels have to be dropped.
-    AppearedAt(Levels),
-    /// The space ends.
-    Ends,
-    /// Table entries change like this.
+    /// The tag is global: it has the same meaning on every CPU.
+    GlobalTag,
+    /// Walk entries have to be invalidated.
+    WalkEntries,
+    /// Leaf entries have to be invalidated.
+    LeafEntries,
+    /// Negative entries have to be invalidated.
+    NegativeEntries,
+    /// Negative entries of one of these levels have to be invalidated.
+    NegativeAt(Levels),
+    /// The request is a teardown.
+    Teardown,
+    /// The kind of change of table entries.
     Kind(Kind),
-    /// The flush of a change may be put off.
+    /// The flush of a change may be deferred.
     MayDefer,
     /// Only this CPU may have cached the entries that change.
     OnlyHere,
@@ -250,79 +250,80 @@ pub enum Test {
     OfKernel,
     /// One entry changes.
     OneEntry,
-    /// Cuts have passes of their own, and what is below them is still valid.
+    /// Unlinked tables have passes of their own, and their entries are still valid.
     Live,
-    /// The level at hand is one of these.
+    /// The level is one of these.
     Stride(Levels),
-    /// One run of this operand can name an entry of the pass.
+    /// A run of this operand can start with an entry of the pass.
     FitsRun(usize),
-    /// Flushing one by one takes more than the ceiling.
+    /// More operations than the ceiling are needed.
     OverCeiling(Count),
-    /// This is owed.
+    /// The pending flush of the tag to be loaded.
     Pending(Pending),
-    /// The flush of the view that is to be loaded was put off.
-    Deferred,
+    /// The flush of the view to be loaded is deferred.
+    ViewDeferred,
     /// What was issued requires one of these steps of completion.
     Required(FinishSteps),
 }
 
-/// How instructions are counted against a ceiling.
+/// How operations are counted against a ceiling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Count {
-    /// One an entry.
+    /// One for each entry.
     Entries,
-    /// One a run of at most so many entries of these levels, also where walk entries go if the last says so.
+    /// One for each run of at most so many entries of these levels; if the last field is set, also for walk
+    /// entries.
     EntryRuns(MaxCount, Levels, bool),
-    /// One a run of pages that this operand can name, also where walk entries go if the last says so.
+    /// One for each run of pages that this operand encodes; if the last field is set, also for walk entries.
     PageRuns(usize, bool),
 }
 
-/// What a [`Node::Each`] goes through.
+/// What a [`Node::Each`] is a loop over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Over {
-    /// The passes over cut entries.
+    /// The passes over entries of unlinked tables.
     Cuts,
     /// The passes over leaf entries.
     Leaves,
     /// The entries of a pass, one by one.
     Entries,
-    /// The entries of a pass, as runs that this operand can name.
+    /// The entries of a pass, in runs that an operand encodes.
     Runs {
-        /// The operand that counts.
+        /// The operand that has the count.
         operand: usize,
-        /// The most that one instruction may be asked for.
+        /// The largest count of one instruction.
         most: MaxCount,
     },
-    /// The sets of a cache, from the first given to the last.
+    /// The sets of a cache.
     Sets {
-        /// The first.
+        /// The first set.
         first: u64,
-        /// How many the cache has.
+        /// The number of sets of the cache.
         count: u64,
     },
 }
 
-/// One invalidation, and where its operands come from.
+/// One invalidation, and the sources of its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Issue {
-    /// The primitive.
+    /// The instruction, by index.
     pub invalidate: usize,
-    /// Its form.
+    /// Its form, by index.
     pub form: usize,
-    /// Whose mappings.
+    /// The space whose mappings are flushed.
     pub space: Space,
-    /// The view whose tag is an operand; none where no tag is compared.
+    /// The view whose tag is an operand; none if no tag is compared.
     pub view: Option<usize>,
-    /// The tag, where it is always the same.
+    /// The tag, if it is a constant.
     pub tag: Option<u64>,
-    /// Whether an address is named.
+    /// Whether it has an address.
     pub address: bool,
-    /// Whether the level is hinted when it is known.
+    /// Whether it has a hint when the level is known.
     pub hint: bool,
 }
 
 impl Node {
-    /// Every node, itself included, from the top.
+    /// Visits every node, from the top, this one included.
     pub fn walk<'a>(&'a self, visit: &mut impl FnMut(&'a Node)) {
         visit(self);
         match self {
@@ -344,7 +345,7 @@ impl Node {
         }
     }
 
-    /// Either of two, or the one that both are.
+    /// Returns a selection, or the node itself if both alternatives are equal.
     #[must_use]
     pub fn select(on: Test, then: Node, otherwise: Node) -> Node {
         if then == otherwise {

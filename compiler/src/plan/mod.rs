@@ -1,9 +1,8 @@
 //! From the model to the plan IR.
 //!
-//! In: a [`Model`] that `check` has passed. Out: a [`Plans`], one [`Plan`] for each shape of
-//! request, and a diagnostic for every required flush that nothing covers in some configuration. Holds
-//! afterwards: each path of each tree covers what it has to invalidate, in the least way that the selection
-//! rule knows. `prove` checks that again with code of its own.
+//! In: a [`Model`] that `check` has passed. Out: a [`Plans`], one [`Plan`] for each shape of request, and a
+//! diagnostic for every required flush that nothing covers in some configuration. Holds: each path of each tree
+//! covers what it has to invalidate, and is the least by the selection rule of the language reference.
 
 mod builder;
 pub mod candidates;
@@ -58,18 +57,18 @@ pub(crate) use writers::unserved;
 pub struct Plans(BTreeMap<Shape, Plan>);
 
 impl Plans {
-    /// The plan of a shape; none where no request ever gets there.
+    /// Returns the plan of a shape; none if no request has that shape.
     #[must_use]
     pub fn get(&self, shape: Shape) -> Option<&Plan> {
         self.0.get(&shape)
     }
 
-    /// All plans.
+    /// Returns all plans.
     pub fn iter(&self) -> impl Iterator<Item = &Plan> {
         self.0.values()
     }
 
-    /// Whether some flush holds only where this is so.
+    /// Returns whether some flush needs this of its caller.
     #[must_use]
     pub fn needs(&self, need: model::Need) -> bool {
         let mut found = false;
@@ -81,8 +80,7 @@ impl Plans {
         found
     }
 
-    /// How others are reached over all configurations: by nobody's interrupt, or only by interrupts, or by
-    /// either.
+    /// Returns how other CPUs are reached over all configurations: by broadcasts, by IPIs, or by either.
     #[must_use]
     pub fn shootdown(&self, model: &Model) -> Shootdown {
         let ipi_targets =
@@ -105,7 +103,7 @@ impl Plans {
     }
 }
 
-/// A need that nothing covers, with the first machine on which that is so.
+/// A demand that nothing covers, with the first machine on which that is so.
 pub(crate) struct Gap {
     space: Space,
     reach: Reach,
@@ -158,7 +156,7 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
     (Plans(plans), diagnostics)
 }
 
-/// Every shape, those that others call first.
+/// Returns every shape; a shape that others call comes before them.
 fn shapes() -> impl Iterator<Item = Shape> {
     let spaces = [Space::User, Space::Kernel];
     let of = move |shape: fn(Space, Reach) -> Shape| {
@@ -190,7 +188,7 @@ fn shapes() -> impl Iterator<Item = Shape> {
         ])
 }
 
-/// Whether an operand takes something from a source.
+/// Returns whether an operand has a field from a source.
 pub fn takes(model: &Model, operand: usize, source: Source) -> bool {
     model.operands[operand]
         .fields
@@ -198,7 +196,7 @@ pub fn takes(model: &Model, operand: usize, source: Source) -> bool {
         .any(|field| field.value.source() == Some(source))
 }
 
-/// Returns what a shape has to invalidate, and on which agents, if tables were unlinked: on some machine each.
+/// Returns what a shape has to invalidate if tables were unlinked, as the union over all machines.
 fn required(model: &Model, needs: &Needs, shape: Shape) -> Vec<(Clause, Agents)> {
     let of_machines = outcomes(needs, |machine| required_on(model, machine, shape));
     let mut all: Vec<(Clause, Agents)> = Vec::new();

@@ -1,7 +1,7 @@
 //! Passes: consecutive entries of one level, one by one or in runs.
 //!
-//! In: the choices for one entry and for runs. Out: the nodes of `Pass` and of `Folding`, and how instructions are
-//! counted against a ceiling. Holds: what is issued for a run drops what is issued for its entries one by one.
+//! In: the choices for one entry and for runs. Out: the nodes of `Pass` and of `Folding`, and how operations are
+//! counted against a ceiling. Holds: the instructions for a run invalidate what those for its entries do.
 
 use std::rc::Rc;
 
@@ -19,33 +19,36 @@ use super::ir::{Count, Node, Over, Test};
 use super::stages::may_refill;
 use super::steps::issues;
 
-/// A run: the operand that counts, the most that it counts, and what.
+/// A run: the operand that has the count, the largest count, and what is counted.
 type Run = (usize, MaxCount, RunUnit);
 
 impl<'m> PlanBuilder<'m, '_> {
-    /// Consecutive entries of one level, at one stage; nothing where they are never flushed one by one.
+    /// Returns the flush of consecutive entries of one level, at one stage; nothing if they are never flushed one
+    /// by one.
     pub(super) fn pass(&mut self, context: &PlanContext<'m>, stage: u8) -> Option<Node> {
         let leaf = self.entries(context, LEAF, stage)?;
         let both = self.entries(context, LEAF_AND_WALK, stage);
         let walk = self.entries(context, WALK, stage);
         let apart = !self.choose(context, WALK).by_address();
         let node = match (both, walk) {
-            (Some(both), Some(walk)) if !apart => {
-                Node::select(Test::Walk, Node::select(Test::Leaf, both, walk), leaf)
-            }
+            (Some(both), Some(walk)) if !apart => Node::select(
+                Test::WalkEntries,
+                Node::select(Test::LeafEntries, both, walk),
+                leaf,
+            ),
             _ => leaf,
         };
-        let negative = self.appeared(context, stage);
+        let negative = self.negative(context, stage);
         let node = match negative {
-            Some(negative) => Node::select(Test::Negative, negative, node),
+            Some(negative) => Node::select(Test::NegativeEntries, negative, node),
             None => node,
         };
         (stage == 0 || node != Node::Seq(Vec::new())).then_some(node)
     }
 
-    /// The same for entries that appeared. Where negative entries of a level do not go by address, everything goes, and no
-    /// pass asks for them.
-    fn appeared(&mut self, context: &PlanContext<'m>, stage: u8) -> Option<Node> {
+    /// Returns the same for negative entries. Levels whose negative entries are not invalidated by address have no
+    /// passes.
+    fn negative(&mut self, context: &PlanContext<'m>, stage: u8) -> Option<Node> {
         let mut groups: Vec<(Levels, Node)> = Vec::new();
         for demand in self.negative_by_address(context) {
             let node = self.entries(context, demand, stage)?;
@@ -82,7 +85,7 @@ impl<'m> PlanBuilder<'m, '_> {
             return Some(by_entry);
         };
         let body = seq(issues(context, many.addressed(stage), many.hint, false));
-        // Pages come in units, which may leave one over; entries one by one.
+        // Pages come in units, which may leave one page; entries come one by one.
         let rest = matches!(stride, RunUnit::Pages).then_some(single);
         let by_run = each(Over::Runs { operand, most }, body, rest);
         Some(match stride {
@@ -91,8 +94,8 @@ impl<'m> PlanBuilder<'m, '_> {
         })
     }
 
-    /// The choice for runs, where a pass can take it instead of the one for its entries: each stage has runs of one kind
-    /// where the other names addresses, and issues nothing else once.
+    /// Returns the choice for runs, if a pass can use it instead of the one for single entries: each stage with
+    /// addresses has runs of one kind, and no stage issues anything more without addresses.
     fn runs(&mut self, context: &PlanContext<'m>, demand: Demand) -> Option<Rc<Choice>> {
         let one = self.choose(context, demand);
         let runs = Demand {
@@ -110,7 +113,8 @@ impl<'m> PlanBuilder<'m, '_> {
         serves.then_some(many)
     }
 
-    /// How far one instruction of a pass reaches: without a hint, to leaves of every level.
+    /// Returns which entries one instruction of a pass invalidates together. Without a hint, these are leaf entries
+    /// of every level.
     pub(super) fn folding(&mut self, context: &PlanContext<'m>) -> Option<Node> {
         let leaf = self.choose(context, LEAF);
         let walk = self.choose(context, WALK);
@@ -132,7 +136,8 @@ impl<'m> PlanBuilder<'m, '_> {
         })
     }
 
-    /// Whether what drops negative entries of one level by address drops those of every level there.
+    /// Returns whether the instructions for negative entries of one level invalidate those of every level at the
+    /// address.
     fn negative_go_together(&mut self, context: &PlanContext<'m>) -> bool {
         let all = Demand {
             negative: Levels::ALL,
@@ -147,7 +152,7 @@ impl<'m> PlanBuilder<'m, '_> {
             })
     }
 
-    /// Whether every instruction of a pass drops the walk entries of everything.
+    /// Returns whether every instruction of a pass invalidates the walk entries of all addresses.
     fn walks_of_everything(&mut self, context: &PlanContext<'_>) -> bool {
         let choice = self.choose(context, WALK);
         let all = wanted(context, WALK, Levels::ALL, Levels::ALL);
@@ -164,7 +169,7 @@ impl<'m> PlanBuilder<'m, '_> {
         })
     }
 
-    /// How the instructions of loops are counted, at each stage that names addresses.
+    /// Returns how the operations of loops are counted, at each stage with addresses.
     pub(super) fn counts(
         &mut self,
         context: &PlanContext<'m>,
@@ -201,7 +206,7 @@ impl<'m> PlanBuilder<'m, '_> {
     }
 }
 
-/// The run of a stage, where all that names addresses there counts in the same way.
+/// Returns the run of a stage, if all its candidates with addresses count in the same way.
 fn run_at(choice: &Choice, stage: u8) -> Option<Run> {
     let mut runs = choice.addressed(stage).map(run_of);
     let first = runs.next()??;

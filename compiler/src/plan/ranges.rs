@@ -1,8 +1,8 @@
-//! Ranges: what is done for many entries, a pass at a time.
+//! Ranges: the flush of many entries, in passes.
 //!
-//! In: the choices for one entry. Out: the node of `Ranges`. Holds: walk entries of a live subtree go and are complete
-//! before its leaves; each stage is issued for all passes when the one before is complete; a workaround follows the loops
-//! whose instructions it mends.
+//! In: the choices for one entry. Out: the node of `Ranges`. Holds: walk entries of a live subtree are invalidated
+//! and complete before its leaf entries; each stage is issued for all passes after the one before is complete;
+//! workarounds follow the loops whose instructions need them.
 
 use std::rc::Rc;
 
@@ -14,17 +14,17 @@ use super::candidates::Candidate;
 use super::choose::{Choice, Demand};
 use super::context::PlanContext;
 use super::factor::seq;
-use super::finish::Part;
+use super::finish::RoutinePart;
 use super::ir::{Node, Over, Shape, Test};
 use super::stages::{Staged, barriers};
 use super::steps::{guarded, issues};
 use super::workarounds;
 
-/// What is chosen for loops.
+/// The choices for loops.
 struct Chosen {
-    /// For what each pass drops.
+    /// For the entries of each pass.
     leaves: Vec<Rc<Choice>>,
-    /// For leaf and walk entries, leaf entries, walk entries; none where no tables are cut.
+    /// For leaf and walk entries, for leaf entries, for walk entries; none if tables are not flushed by address.
     tables: Option<[Rc<Choice>; 3]>,
 }
 
@@ -35,7 +35,7 @@ impl Chosen {
 }
 
 impl<'m> PlanBuilder<'m, '_> {
-    /// What is chosen for ranges; nothing where all of them are flushed as everything of the space.
+    /// Returns the choices for ranges; nothing if ranges are flushed with the whole space.
     fn chosen(&mut self, context: &PlanContext<'m>) -> Option<Chosen> {
         let leaf = self.choose(context, LEAF);
         let tables = [LEAF_AND_WALK, LEAF, WALK].map(|demand| self.choose(context, demand));
@@ -45,7 +45,7 @@ impl<'m> PlanBuilder<'m, '_> {
         })
     }
 
-    /// What is chosen for entries that appeared; nothing where no negative entry is dropped by address.
+    /// Returns the choices for negative entries; nothing if none are invalidated by address.
     fn chosen_for_negative(&mut self, context: &PlanContext<'m>) -> Option<Chosen> {
         let needs = self.negative_by_address(context);
         let leaves: Vec<Rc<Choice>> = needs.into_iter().map(|n| self.choose(context, n)).collect();
@@ -55,8 +55,8 @@ impl<'m> PlanBuilder<'m, '_> {
         })
     }
 
-    /// The levels whose negative entries are dropped by address, each with the leaf entries that a pass may ask for beside
-    /// them.
+    /// Returns a demand for each level whose negative entries are invalidated by address, with the leaf entries
+    /// that a pass may need as well.
     pub(super) fn negative_by_address(&mut self, context: &PlanContext<'m>) -> Vec<Demand> {
         if !self.model.caches.invalid_cached {
             return Vec::new();
@@ -73,7 +73,7 @@ impl<'m> PlanBuilder<'m, '_> {
         needs.filter(by_address).collect()
     }
 
-    /// What the loops over ranges issue, with tables or without.
+    /// Returns what the loops over ranges issue, with tables or without.
     pub(super) fn ranges_staged(
         &mut self,
         context: &PlanContext<'m>,
@@ -90,36 +90,36 @@ impl<'m> PlanBuilder<'m, '_> {
         Some(staged)
     }
 
-    /// What the loops over entries that appeared issue.
+    /// Returns what the loops over negative entries issue.
     pub(super) fn negative_staged(&mut self, context: &PlanContext<'m>) -> Option<Staged> {
         self.chosen(context)?;
         Some(Staged::of(self.chosen_for_negative(context)?.all()))
     }
 
-    /// Many entries: one by one or in runs up to the ceiling, everything beyond it.
+    /// Returns the flush of many entries: one by one or in runs up to the ceiling, of the whole space beyond it.
     pub(super) fn ranges(&mut self, context: &PlanContext<'m>) -> Node {
         let all = Node::Call(Shape::Everything(context.space, context.reach));
         let Some(chosen) = self.chosen(context) else {
             return all;
         };
-        let part = |walk| Part::Ranges { walk };
+        let part = |walk| RoutinePart::Ranges { walk };
         let leaves = seq(self.requires(context, part(false)));
         let node = if chosen.tables.is_some() {
             let tables = seq(self.requires(context, part(true)));
-            let required = Node::select(Test::Walk, tables, leaves);
+            let required = Node::select(Test::WalkEntries, tables, leaves);
             self.loops(context, &chosen, &[LEAF], required)
         } else {
             let loops = self.loops(context, &chosen, &[LEAF], leaves);
-            Node::select(Test::Walk, all.clone(), loops)
+            Node::select(Test::WalkEntries, all.clone(), loops)
         };
         if !self.model.caches.invalid_cached {
             return node;
         }
-        // Entries that appear while tables go are too rare for passes of their own.
-        let appeared = match self.chosen_for_negative(context) {
+        // New mappings together with unlinked tables are too rare for passes of their own.
+        let of_negative = match self.chosen_for_negative(context) {
             Some(negative) => {
                 let needs = self.negative_by_address(context);
-                let required = seq(self.requires(context, Part::Appeared));
+                let required = seq(self.requires(context, RoutinePart::Negative));
                 let loops = self.loops(context, &negative, &needs, required);
                 let by_address = |level| needs.iter().any(|n| n.negative.contains(level));
                 let others = self
@@ -130,16 +130,16 @@ impl<'m> PlanBuilder<'m, '_> {
                 let loops = if others.is_empty() {
                     loops
                 } else {
-                    Node::select(Test::AppearedAt(others), all.clone(), loops)
+                    Node::select(Test::NegativeAt(others), all.clone(), loops)
                 };
-                Node::select(Test::Walk, all, loops)
+                Node::select(Test::WalkEntries, all, loops)
             }
             None => all,
         };
-        Node::select(Test::Negative, appeared, node)
+        Node::select(Test::NegativeEntries, of_negative, node)
     }
 
-    /// The loops over the passes, counted as for these needs; what they require of completion follows.
+    /// Returns the loops over the passes, counted as for these demands, and what they require of completion.
     fn loops(
         &mut self,
         context: &PlanContext<'m>,
@@ -163,8 +163,12 @@ impl<'m> PlanBuilder<'m, '_> {
                 steps.extend(issued);
                 open = barriers(candidates);
             } else {
-                // Without tables the stage is not there, and what is open stays so.
-                steps.push(Node::select(Test::Walk, seq(issued), Node::Seq(Vec::new())));
+                // Without tables the stage is skipped, and the barriers before it remain open.
+                steps.push(Node::select(
+                    Test::WalkEntries,
+                    seq(issued),
+                    Node::Seq(Vec::new()),
+                ));
                 let more = barriers(candidates).into_iter();
                 let more: Vec<usize> = more.filter(|barrier| !open.contains(barrier)).collect();
                 open.extend(more);
@@ -184,7 +188,8 @@ impl<'m> PlanBuilder<'m, '_> {
         choices.fold(node, |node, choice| guarded(self.model, choice, node))
     }
 
-    /// One stage of the loops: cuts, leaves, what names no address, and workarounds.
+    /// Returns one stage of the loops: unlinked tables, leaf entries, instructions without addresses, and
+    /// workarounds.
     fn stage(&self, context: &PlanContext<'m>, chosen: &Chosen, stage: u8) -> Vec<Node> {
         let none = || Node::Seq(Vec::new());
         let mut steps = Vec::new();
@@ -199,11 +204,11 @@ impl<'m> PlanBuilder<'m, '_> {
                 steps.extend(over(context, Over::Cuts, tables.iter(), stage));
                 steps.push(live);
                 let tables = once(context, whole_of(tables.iter(), stage));
-                whole = Node::select(Test::Walk, tables, whole);
+                whole = Node::select(Test::WalkEntries, tables, whole);
             } else {
-                // Nothing drops walk entries by address: what does comes first, for all cuts at once.
+                // Walk entries are not invalidated by address: an instruction for all of them comes first.
                 let all = once(context, walk.of_stage(stage));
-                steps.push(Node::select(Test::Walk, seq([all, live]), none()));
+                steps.push(Node::select(Test::WalkEntries, seq([all, live]), none()));
             }
         }
         steps.extend(over(context, Over::Leaves, chosen.all(), stage));
@@ -213,8 +218,8 @@ impl<'m> PlanBuilder<'m, '_> {
         steps
     }
 
-    /// What follows the first stage of the cuts where what is below them is live: walk entries that no pass has dropped
-    /// yet, until all are gone. Leaf entries come after that.
+    /// Returns what follows the first stage of unlinked tables whose entries are live: the walk entries that no
+    /// pass has invalidated yet, until all are gone. Leaf entries come afterwards.
     fn live_cuts(&self, context: &PlanContext<'m>, tables: &[Rc<Choice>; 3]) -> Node {
         let [.., walk] = tables;
         let mut steps = Vec::new();
@@ -243,7 +248,7 @@ impl<'m> PlanBuilder<'m, '_> {
     }
 }
 
-/// A loop over passes, where an instruction of a stage names addresses.
+/// Returns a loop over passes, if an instruction of the stage has an address.
 fn over<'a>(
     context: &PlanContext<'_>,
     over: Over,
@@ -258,12 +263,12 @@ fn over<'a>(
     })
 }
 
-/// What names no address, with all that its errata want.
+/// Returns instructions without addresses, with their workarounds.
 fn once<'a>(context: &PlanContext<'_>, candidates: impl Iterator<Item = &'a Candidate>) -> Node {
     seq(issues(context, candidates, false, true))
 }
 
-/// The means of loops that name no address: each once.
+/// Returns the candidates of loops that have no addresses, each once.
 fn whole_of<'a>(
     choices: impl Iterator<Item = &'a Rc<Choice>>,
     stage: u8,

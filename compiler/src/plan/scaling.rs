@@ -1,4 +1,4 @@
-//! How plans grow with features, errata and instructions: counted, not timed.
+//! How plans grow with features, errata and instructions. Sizes are counted, not timed.
 
 use super::builder::PlanBuilder;
 use super::choose::Chooser;
@@ -10,7 +10,7 @@ use super::tests::model;
 use crate::model::Model;
 use tlbc_runtime::request::{Reach, Space};
 
-/// A machine that flushes a page with its tables, a tag, or everything, and what is added to it.
+/// Returns a machine that flushes a page with its tables, a tag, or everything, with additional items.
 fn with(items: impl IntoIterator<Item = String>) -> Model {
     let items: String = items.into_iter().collect();
     model(format!(
@@ -51,7 +51,7 @@ fn with(items: impl IntoIterator<Item = String>) -> Model {
     ))
 }
 
-/// For how many kinds of machines a plan is made, and how many steps and decisions it has.
+/// Returns the number of outcomes of a plan, and its number of steps and decisions.
 fn size(model: &Model, shape: Shape) -> (usize, usize) {
     let needs = Needs::of(model);
     let mut chooser = Chooser::default();
@@ -68,7 +68,7 @@ fn size(model: &Model, shape: Shape) -> (usize, usize) {
 const PAGE: Shape = Shape::Page(Space::User, Reach::Wide);
 const FINISH: Shape = Shape::Finish(Space::User, Reach::Wide);
 
-/// An instruction for one page, and the feature that it requires.
+/// Returns an instruction for one page, and the feature that it requires.
 fn feature(name: usize, drops: &str, cost: usize) -> String {
     format!(
         "feature f{name} \"one more\";
@@ -90,7 +90,7 @@ fn each_better_instruction_adds_the_same() {
     let [(kinds, none), (kinds_of_one, one), (kinds_of_all, all)] = [0, 1, 8].map(better);
     assert!(kinds_of_one > kinds);
     assert_eq!(kinds_of_all - kinds, 8 * (kinds_of_one - kinds));
-    // Each is a decision that has another branch, not one for each set of the others.
+    // Each is one decision with one more branch, not one for each set of the others.
     assert!(all - none <= 8 * (one - none), "{none}, {one}, {all}");
 }
 
@@ -108,7 +108,7 @@ fn each_erratum_with_a_workaround_adds_the_same() {
         size(&with((0..count).map(erratum)), FINISH)
     };
     let [(kinds, none), (_, one), (kinds_of_all, all)] = [0, 1, 8].map(errata);
-    // A decision, the instruction, the barrier, and what holds the two together.
+    // A decision, the instruction, the barrier, and the sequence of the two.
     assert_eq!(one - none, 5);
     assert_eq!(kinds_of_all, kinds);
     assert_eq!(all - none, 8 * (one - none));

@@ -1,11 +1,10 @@
-//! The selection rule: of the sets of means that cover some cells, the least.
+//! The search for the least set of candidates that covers some cells.
 //!
-//! In: means, and cells. Out: a set of at most three, four where a cache is made from another, or nothing where none
-//! covers. Holds: each cell is dropped by one single means of the set, and by no proper subset of it.
+//! In: candidates and cells. Out: a set of at most three, or four if a cache is filled from another; nothing if
+//! none covers the cells. Holds: each cell is invalidated by one candidate of the set, and no proper subset covers
+//! all.
 //!
-//! Least is, in this order: the tag classes that lose all their leaves; instructions weighted by
-//! their cost; stages, each of which is waited for; addresses named beyond the request; kinds of entries
-//! dropped beyond it; the order in the file.
+//! The fields of [`Cost`] are the selection rule. If all of them are equal, the order in the definition decides.
 
 use tlbc_facts::cells::Cells;
 
@@ -13,29 +12,36 @@ use super::candidates::{Addressing, Variant};
 use super::choose::Extent;
 use super::flags::KnownFlags;
 
-/// How much a set of means loses and costs: in this order, and it grows with the set.
+/// The selection rule of the language reference: sets are compared by these fields, in this order. No field
+/// decreases if a set grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Cost {
+    /// How many tag classes lose all their leaf entries, now or when a deferred flush is completed.
     classes: u32,
+    /// Those tag classes, one bit each: this, other, global.
     loses: u8,
+    /// Instructions, weighted by their cost.
     instructions: u64,
+    /// Stages, each of which waits for the one before.
     stages: u32,
+    /// Cells that are invalidated at all addresses, where one address was requested.
     addresses: u32,
+    /// Cells that are invalidated beyond those requested.
     beyond: u32,
 }
 
-/// A set of means that is being put together.
+/// A set of candidates that is being composed.
 #[derive(Clone)]
 struct Set {
-    /// Those in it, by index.
+    /// The candidates, by index.
     candidates: Vec<usize>,
-    /// On which machines all of them are there.
+    /// The machines that have all of them.
     when: KnownFlags,
-    /// What is left to be dropped, for each view.
+    /// The cells that are not covered yet, for each view.
     rest: Vec<Cells>,
-    /// What goes for every address, for each view.
+    /// The cells that are invalidated at all addresses, for each view.
     everywhere: Vec<Cells>,
-    /// What it costs.
+    /// Its cost.
     cost: Cost,
     /// The stages, one bit each.
     stages: u8,
@@ -43,7 +49,7 @@ struct Set {
 
 struct Search<'a> {
     pool: &'a [&'a Variant],
-    /// The pool by index, those first that cost least.
+    /// The candidates by index, the cheapest first.
     order: Vec<usize>,
     singles: Vec<Cost>,
     cells: &'a [Cells],
@@ -53,7 +59,7 @@ struct Search<'a> {
     best: Option<(Cost, Vec<usize>)>,
 }
 
-/// The least set that covers the cells.
+/// Returns the least set that covers the cells.
 pub fn least<'a>(
     pool: &[&'a Variant],
     cells: &[Cells],
@@ -93,7 +99,7 @@ pub fn least<'a>(
     Some(set.into_iter().map(|index| pool[index]).collect())
 }
 
-/// What one means costs, but for the tag classes that lose their leaves.
+/// Returns the cost of one candidate, without the tag classes that lose all leaf entries.
 fn single(variant: &Variant, cells: &[Cells], extent: Extent) -> Cost {
     let candidate = &variant.candidate;
     let views = candidate.cells.iter().zip(cells);
@@ -111,7 +117,7 @@ fn single(variant: &Variant, cells: &[Cells], extent: Extent) -> Cost {
 }
 
 impl Cost {
-    /// What a set costs with one means more, as far as that does not depend on what goes for every address.
+    /// Returns the cost of a set with one more candidate, without the tag classes that lose all leaf entries.
     fn and(self, other: Self, stages: u8) -> Self {
         let loses = self.loses | other.loses;
         Self {
@@ -126,7 +132,7 @@ impl Cost {
 }
 
 impl Search<'_> {
-    /// Tries all sets that this one is part of, unless they cost more than the best.
+    /// Tries all supersets of this set, unless they cost more than the best.
     fn extend(&mut self, set: &Set) {
         let Some((view, pivot)) = self.pivot(&set.rest) else {
             self.found(set);
@@ -170,12 +176,13 @@ impl Search<'_> {
         }
     }
 
-    /// Whether a set of this cost, which only grows, is no better than the best.
+    /// Returns whether a set of this cost is worse than the best. The cost of its supersets is not less.
     fn is_too_much(&self, cost: Cost) -> bool {
         self.best.as_ref().is_some_and(|(best, _)| cost > *best)
     }
 
-    /// Cells that are left and that each means drops all or none of, as few means as possible; nothing where none is left.
+    /// Returns uncovered cells of which each candidate invalidates all or none, chosen so that few candidates do;
+    /// nothing if all cells are covered.
     fn pivot(&self, rest: &[Cells]) -> Option<(usize, Cells)> {
         let view = rest.iter().position(|rest| !rest.is_empty())?;
         let few = self.pool.iter().fold(rest[view], |few, it| {
@@ -185,7 +192,8 @@ impl Search<'_> {
         Some((view, few))
     }
 
-    /// Keeps a set that covers, where it is less than the best and none of its means is too much.
+    /// Keeps a set that covers the cells, if it is less than the best and has no candidate without which it still
+    /// covers them.
     fn found(&mut self, set: &Set) {
         let pool = self.pool;
         let runs =

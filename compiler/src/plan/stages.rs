@@ -1,8 +1,8 @@
-//! Stages: entries that a cache makes from those of another are dropped when the others are gone.
+//! Stages: entries that a cache makes from entries of another cache are invalidated after those are gone.
 //!
-//! In: a means as the definition has it. Out: the same means at each stage at which it counts, and the choices for a
-//! routine, sorted by stage. Holds: entries of a cache that is `n` caches away from the tables are dropped at stage `n`
-//! at the earliest, unless the same instruction drops those that they are made from; a stage is issued when the one
+//! In: a candidate. Out: the same candidate at each stage at which it has an effect, and the candidates of a
+//! routine by stage. Holds: entries of a cache that is `n` caches away from the tables are invalidated at stage `n`
+//! or later, unless the same instruction invalidates those that they are made from; a stage starts when the one
 //! before is complete.
 
 use std::collections::BTreeMap;
@@ -21,10 +21,10 @@ use super::ir::Node;
 use crate::model::Kind;
 
 impl PlanContext<'_> {
-    /// A means at each stage at which it drops what it does not drop before.
+    /// Returns a candidate at each stage at which it invalidates cells that it does not invalidate before.
     pub fn at_stages(&self, candidate: Candidate) -> Vec<Candidate> {
         let caches = &self.model.caches;
-        let deepest = (0..caches.stores.len()).map(|store| caches.depth(store));
+        let deepest = (0..caches.all.len()).map(|store| caches.depth(store));
         let deepest = deepest.max().unwrap_or(0);
         if deepest == 0 {
             return vec![candidate];
@@ -54,16 +54,16 @@ impl PlanContext<'_> {
         out
     }
 
-    /// The cells of an instruction that are gone for good when it is issued at a stage: of the caches of that stage, and
-    /// of deeper ones those that are made from cells which count.
+    /// Returns the cells of an instruction that cannot be made again if it is issued at a stage: those in caches of
+    /// that stage, and in deeper caches those that are made from such cells.
     fn counted(&self, cells: &Cells, stage: u8) -> Cells {
         let caches = &self.model.caches;
-        let mut stores: Vec<usize> = (0..caches.stores.len()).collect();
+        let mut stores: Vec<usize> = (0..caches.all.len()).collect();
         stores.sort_by_key(|&store| caches.depth(store));
         stores.into_iter().fold(Cells::NONE, |counted, store| {
             let own = cells.in_caches(CacheSet(1 << store));
             let depth = caches.depth(store);
-            let from = caches.stores[store].from.map(|at| at.value);
+            let from = caches.all[store].from.map(|at| at.value);
             let own = match from {
                 _ if depth == stage => own,
                 Some(from) if depth > stage => own.and(&counted.moved(from as u8, store as u8)),
@@ -75,28 +75,28 @@ impl PlanContext<'_> {
 }
 
 impl Candidate {
-    /// Whether nothing is dropped now.
+    /// Returns whether nothing is invalidated now.
     pub fn is_deferred(&self) -> bool {
         matches!(self.how, How::InvalidateOtherTags | How::DeferView)
     }
 
-    /// Whether it can be issued where neither an address nor the tag of a space is known.
+    /// Returns whether all operands are constants.
     fn needs_nothing(&self) -> bool {
         self.addressing == Addressing::Everything && (self.view.is_none() || self.tag.is_some())
     }
 }
 
-/// The means that a routine issues, by stage.
+/// The candidates that a routine issues, by stage.
 #[derive(Debug, Clone, Default)]
 pub struct Staged {
-    /// Those that the routine issues itself: each part when the one before is complete.
+    /// Those that the routine issues itself. Each part starts when the one before is complete.
     pub now: Vec<Vec<Candidate>>,
-    /// Those that are left to completion, by stage: all that come last and for which nothing has to be known.
+    /// Those that completion issues, by stage: the last ones, whose operands are all constants.
     pub late: BTreeMap<u8, Vec<Candidate>>,
 }
 
 impl Staged {
-    /// The means of some choices.
+    /// Returns the candidates of some choices, by stage.
     pub fn of<'a>(choices: impl IntoIterator<Item = &'a Rc<Choice>>) -> Self {
         let mut by_stage: BTreeMap<u8, Vec<Candidate>> = BTreeMap::new();
         for candidate in choices.into_iter().flat_map(|choice| &choice.candidates) {
@@ -117,8 +117,8 @@ impl Staged {
         }
     }
 
-    /// The means for everything of a space, whose tables may still be live: where one instruction drops leaf entries and
-    /// another one walk entries that could make them again, all that drop walk entries come first.
+    /// Returns the candidates for all entries of a space whose tables may be live. If one instruction invalidates
+    /// leaf entries and another the walk entries that could make them again, those for walk entries come first.
     pub fn everything(context: &PlanContext<'_>, choice: &Rc<Choice>, demand: Demand) -> Self {
         let staged = Self::of([choice]);
         if !demand.walk || !may_refill(context, choice) {
@@ -148,7 +148,7 @@ impl Staged {
         }
     }
 
-    /// Leaves out the means that are not of these choices.
+    /// Removes the candidates that are in none of these choices.
     pub fn retain(&mut self, choices: &[Rc<Choice>]) {
         for candidates in self.now.iter_mut().chain(self.late.values_mut()) {
             candidates.retain(|candidate| {
@@ -159,19 +159,19 @@ impl Staged {
         }
     }
 
-    /// How many stages the routine issues itself.
+    /// Returns the number of stages that the routine issues itself.
     pub fn stages(&self) -> u8 {
         self.now.len() as u8
     }
 
-    /// The barriers after which what the routine has issued is done.
+    /// Returns the barriers after which the instructions of the routine are complete.
     pub fn open(&self) -> Vec<usize> {
         let issued = self.now.iter().rfind(|candidates| !candidates.is_empty());
         issued.map_or_else(Vec::new, barriers)
     }
 }
 
-/// The barriers after which means are done.
+/// Returns the barriers after which candidates are complete.
 pub fn barriers<'a>(candidates: impl IntoIterator<Item = &'a Candidate>) -> Vec<usize> {
     let mut barriers = Vec::new();
     for &barrier in candidates
@@ -186,8 +186,8 @@ pub fn barriers<'a>(candidates: impl IntoIterator<Item = &'a Candidate>) -> Vec<
 }
 
 impl PlanBuilder<'_, '_> {
-    /// Parts one after the other: means, and the steps that issue them. Each begins when the one before is complete.
-    /// What is left to be completed are the barriers of the last.
+    /// Returns the steps of parts in order; each starts when the one before is complete. Returns also the barriers
+    /// that complete the last part.
     pub(super) fn in_turn<'a>(
         &self,
         context: &PlanContext<'_>,
@@ -206,8 +206,8 @@ impl PlanBuilder<'_, '_> {
     }
 }
 
-/// Whether leaf entries that a choice drops could be made again from walk entries that it does not drop before, or by the
-/// same instruction. What is deferred cannot be used meanwhile, and makes nothing.
+/// Returns whether leaf entries that a choice invalidates could be made again, from walk entries that it does not
+/// invalidate earlier or with the same instruction. Entries of a deferred flush cannot be used and make nothing.
 pub fn may_refill(context: &PlanContext<'_>, choice: &Choice) -> bool {
     if !held(context, Kind::Walk) {
         return false;
@@ -216,7 +216,7 @@ pub fn may_refill(context: &PlanContext<'_>, choice: &Choice) -> bool {
         let agent = Agents(1 << agent);
         context.cells(kind, Levels::ALL, context.classes(kind), agent)
     };
-    // Each holder makes its entries from its own.
+    // Each agent makes its entries from its own.
     context.agents().iter().any(|agent| {
         let (leaves, walks) = (of(Kind::Leaf, agent), of(Kind::Walk, agent));
         choice.candidates.iter().any(|candidate| {

@@ -1,4 +1,4 @@
-//! The steps that carry out means: instructions, loops over sets, debts, and what errata want beside them.
+//! The steps that carry out candidates: instructions, loops over sets, deferred flushes, and workarounds.
 
 use tlbc_runtime::deferred::Deferred;
 
@@ -9,7 +9,7 @@ use super::ir::{Issue, Node, Over};
 use super::workarounds;
 use crate::model::{Model, Need};
 
-/// The nodes of means, debts last. With `beside`, what errata want behind them follows each.
+/// Returns the nodes of candidates, deferred flushes last. With `beside`, each is followed by its workarounds.
 pub fn issues<'a>(
     context: &PlanContext<'_>,
     candidates: impl Iterator<Item = &'a Candidate>,
@@ -53,7 +53,7 @@ pub fn issues<'a>(
     candidates.into_iter().flat_map(node).collect()
 }
 
-/// One instruction of a means.
+/// Returns one instruction of a candidate.
 pub fn issue_of(candidate: &Candidate, primitive: Primitive, hint: bool) -> Issue {
     Issue {
         invalidate: primitive.invalidate,
@@ -66,7 +66,7 @@ pub fn issue_of(candidate: &Candidate, primitive: Primitive, hint: bool) -> Issu
     }
 }
 
-/// Wrapped in what its instructions need of the caller.
+/// Returns a node with the guards that the instructions of a choice need.
 pub fn guarded(model: &Model, choice: &Choice, node: Node) -> Node {
     let mut scopes: Vec<Need> = Vec::new();
     for candidate in &choice.candidates {

@@ -1,20 +1,20 @@
-//! Plans by questions: a flag matters to a plan only where planning asks for it.
+//! Planning for all machines at once: a flag matters to a plan only if planning asks for it.
 //!
-//! In: a computation that asks for features and errata. Out: all that it can come to, each with the answers under which
-//! it does. Holds: the answers of two outcomes exclude each other, and each machine agrees with those of one. So the
-//! work grows with the outcomes that there are and not with the machines.
+//! In: a computation that asks for features and errata. Out: all its outcomes, each with the answers that lead to
+//! it. Holds: the answers of any two outcomes contradict each other, and each machine agrees with the answers of
+//! exactly one. So the work grows with the number of outcomes, not of machines.
 
 use std::cell::{Cell, RefCell};
 
 use super::flags::{Flag, KnownFlags, Needs};
 use crate::model::{Config, Machine};
 
-/// A machine of which only that is decided what was asked. A flag that can be either is off at first.
+/// A machine whose flags are decided when they are asked for. A flag that can be either is off at first.
 #[derive(Debug)]
 pub struct SymbolicMachine<'m> {
     needs: &'m Needs,
     known: Cell<KnownFlags>,
-    /// Each question with its answer, also those that were asked before.
+    /// Each question with its answer, including repeated questions.
     log: RefCell<Vec<(Flag, bool)>>,
     /// What was known before a free answer, with the other answer.
     others: RefCell<Vec<KnownFlags>>,
@@ -30,17 +30,17 @@ impl<'m> SymbolicMachine<'m> {
         }
     }
 
-    /// A machine of which all is decided.
+    /// Returns a machine whose flags are all decided.
     pub fn decided(needs: &'m Needs, config: Config) -> Self {
         Self::new(needs, KnownFlags::of(config))
     }
 
-    /// What flags need of each other.
+    /// Returns what flags need of each other.
     pub fn needs(&self) -> &'m Needs {
         self.needs
     }
 
-    /// What is decided.
+    /// Returns what is decided.
     pub fn known(&self) -> KnownFlags {
         self.known.get()
     }
@@ -54,7 +54,7 @@ impl<'m> SymbolicMachine<'m> {
             if let (Some(_), Some(on)) = (off, on) {
                 self.others.borrow_mut().push(on);
             }
-            // What is known leaves one of them.
+            // What is known allows at least one of them.
             self.known.set(off.or(on).unwrap_or(known));
             off.is_none()
         });
@@ -62,17 +62,17 @@ impl<'m> SymbolicMachine<'m> {
         answer
     }
 
-    /// How many questions there were.
+    /// Returns the number of questions so far.
     pub fn mark(&self) -> usize {
         self.log.borrow().len()
     }
 
-    /// The questions after a mark, and what was answered.
+    /// Returns the questions after a mark, with their answers.
     pub fn since(&self, mark: usize) -> Vec<(Flag, bool)> {
         self.log.borrow()[mark..].to_vec()
     }
 
-    /// What is known from the questions after a mark alone.
+    /// Returns what is known from the questions after a mark alone.
     pub fn known_since(&self, mark: usize) -> KnownFlags {
         let log = self.log.borrow();
         let asked = log[mark..].iter();
@@ -97,7 +97,7 @@ impl Machine for &SymbolicMachine<'_> {
     }
 }
 
-/// All that a computation can come to, each with the answers under which it does.
+/// Returns all outcomes of a computation, each with the answers that lead to it.
 pub fn outcomes<R>(
     needs: &Needs,
     mut compute: impl FnMut(&SymbolicMachine<'_>) -> R,
@@ -113,19 +113,19 @@ pub fn outcomes<R>(
     all
 }
 
-/// What a computation came to, by the questions that it asked.
+/// Outcomes of a computation, by the questions that it asked.
 #[derive(Debug)]
 pub enum Known<R> {
-    /// It has not been done under these answers.
+    /// It was not done with these answers.
     Unknown,
-    /// It came to this.
+    /// Its outcome.
     Is(R),
-    /// It asks for a flag next: how it goes on when that is off, and when it is on.
+    /// It asks for a flag next: what follows if that is off, and if it is on.
     Asks(Flag, Box<[Known<R>; 2]>),
 }
 
 impl<R: Clone> Known<R> {
-    /// What it comes to for a machine, where that is known.
+    /// Returns the outcome for a machine, if it is known.
     pub fn get(&self, asked: &SymbolicMachine<'_>) -> Option<R> {
         match self {
             Known::Unknown => None,
@@ -134,7 +134,7 @@ impl<R: Clone> Known<R> {
         }
     }
 
-    /// Remembers what it came to.
+    /// Records an outcome.
     pub fn insert(&mut self, path: &[(Flag, bool)], result: R) {
         let mut at = self;
         let mut seen = KnownFlags::default();
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_flag_counts_only_where_it_is_asked_for() {
-        // The first of many that is on decides.
+        // The first flag that is on decides.
         let first = |machine: &SymbolicMachine<'_>| (0..20).find(|&feature| machine.has(feature));
         let all = outcomes(&Needs::default(), first);
         assert_eq!(all.len(), 21);
@@ -188,7 +188,7 @@ mod tests {
             })
         };
         let all = outcomes(&Needs::default(), |machine| {
-            // Sixteen times as many machines, for all of which the same is known.
+            // Sixteen times as many machines, which share all outcomes.
             for feature in 10..14 {
                 machine.has(feature);
             }

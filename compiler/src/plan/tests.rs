@@ -1,5 +1,5 @@
-//! Decision trees against what they were made of: in every configuration, whatever is asked at run
-//! time, the tree of a shape does the steps that were planned for that configuration alone.
+//! Decision trees against their outcomes: in every configuration, whatever the tests at run time, the tree of a
+//! shape does the steps that were planned for that configuration alone.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ use tlbc_facts::cells::Cells;
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
-/// The model of a text.
+/// Returns the model of a text.
 pub(super) fn model(text: String) -> Model {
     let mut files = Files::default();
     let file = files.add("shipped", text);
@@ -39,7 +39,7 @@ fn shipped() -> Vec<Model> {
         .collect()
 }
 
-/// Every machine that can be.
+/// Returns every possible machine.
 fn machines(model: &Model) -> impl Iterator<Item = Config> {
     let features = 0..1u32 << model.features.len();
     let all = features.flat_map(|features| {
@@ -52,7 +52,7 @@ fn machines(model: &Model) -> impl Iterator<Item = Config> {
     all.filter(|config| model.possible(*config))
 }
 
-/// What is asked at run time, in a node or in one of the two.
+/// Returns the tests at run time in nodes.
 fn asked<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> Vec<Test> {
     let mut tests = BTreeSet::new();
     for node in nodes {
@@ -67,7 +67,7 @@ fn asked<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> Vec<Test> {
     tests.into_iter().collect()
 }
 
-/// The steps of a node when these tests hold; frames around steps become steps of their own.
+/// Collects the steps of a node for the tests that hold. A node that contains steps becomes a step of its own.
 fn steps(node: &Node, config: Config, holds: &BTreeSet<Test>, out: &mut Vec<Node>) {
     match node {
         Node::Seq(nodes) => nodes
@@ -143,7 +143,7 @@ fn trees_do_what_was_planned_for_each_configuration() {
     }
 }
 
-/// The sets of a size, in order.
+/// Returns the sets of a size, in order.
 fn subsets(n: usize, size: usize) -> Vec<Vec<usize>> {
     match size {
         0 => vec![Vec::new()],
@@ -157,7 +157,7 @@ fn subsets(n: usize, size: usize) -> Vec<Vec<usize>> {
     }
 }
 
-/// The least set of those that a machine has, as `LANGUAGE.md` says it, by trying them all.
+/// Returns the least set of candidates by the rule of `LANGUAGE.md`, found by trying all sets.
 fn least_of_all(
     context: &PlanContext<'_>,
     pool: &[Candidate],
@@ -250,7 +250,7 @@ fn what_is_chosen_is_the_least_of_all_that_a_machine_has() {
                 let useful =
                     candidates.filter(|candidate| useful(&model, candidate, &cells, demand.extent));
                 let useful: Vec<Candidate> = useful.cloned().collect();
-                // Most machines have the same.
+                // Most machines have the same candidates.
                 if !tried.insert((cells, useful.clone(), demand)) {
                     continue;
                 }

@@ -1,7 +1,7 @@
-//! From what planning comes to on all machines to one decision tree.
+//! One decision tree from the outcomes of planning on all machines.
 //!
-//! In: the outcomes of a shape, each with the answers under which it is one. Out: a tree that asks for a flag only where
-//! the answer matters. Holds: following the answers of a machine leads to what was planned for it.
+//! In: the outcomes of a shape, each with the flags that lead to it. Out: a tree that asks for a flag only if the
+//! answer matters. Holds: the answers of a machine lead to what was planned for it.
 
 use super::factor::seq;
 use super::flags::{Flag, KnownFlags, Needs};
@@ -10,7 +10,7 @@ use super::ir::Node;
 /// An outcome.
 type Leaf = (KnownFlags, Node);
 
-/// The tree.
+/// Returns the decision tree.
 pub fn tree(needs: &Needs, leaves: &[Leaf]) -> Node {
     let leaves: Vec<&Leaf> = leaves.iter().collect();
     grow(needs, KnownFlags::default(), &leaves)
@@ -37,7 +37,8 @@ fn grow(needs: &Needs, at: KnownFlags, leaves: &[&Leaf]) -> Node {
         let here: Vec<&Leaf> = leaves.iter().filter(here).copied().collect();
         (!here.is_empty()).then(|| (at, grow(needs, at, &here), here))
     };
-    // Machines that cannot be are free: where one branch serves the other's as well, the question need not be asked.
+    // Impossible machines do not matter: if one branch also serves the machines of the other, the flag is not
+    // asked for.
     let serves_also = |node: &Node, others: &[&Leaf], at: KnownFlags| {
         let mut others = others.iter();
         others.all(|leaf| serves(needs, node, at, leaf))
@@ -55,7 +56,7 @@ fn grow(needs: &Needs, at: KnownFlags, leaves: &[&Leaf]) -> Node {
     }
 }
 
-/// Whether a node does the same as an outcome wherever that is one, on machines that agree with some answers.
+/// Returns whether a node does the same as an outcome on all machines of the outcome that agree with some answers.
 fn serves(needs: &Needs, node: &Node, at: KnownFlags, leaf: &Leaf) -> bool {
     let (when, planned) = leaf;
     if node == planned {
@@ -87,7 +88,7 @@ fn serves(needs: &Needs, node: &Node, at: KnownFlags, leaf: &Leaf) -> bool {
     given(needs, node, at) == given(needs, planned, at)
 }
 
-/// Whether a node asks for a flag.
+/// Returns whether a node asks for a flag.
 fn asks(node: &Node) -> bool {
     let mut found = false;
     node.walk(&mut |node| {
@@ -96,7 +97,7 @@ fn asks(node: &Node) -> bool {
     found
 }
 
-/// A node without the questions that some answers decide.
+/// Returns a node without the decisions that some answers determine.
 pub fn given(needs: &Needs, node: &Node, at: KnownFlags) -> Node {
     if !asks(node) {
         return node.clone();

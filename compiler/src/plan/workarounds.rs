@@ -1,8 +1,8 @@
-//! What errata want issued: the steps of their workarounds.
+//! The steps of workarounds.
 //!
-//! In: the workarounds recorded with means and barriers. Out: the nodes that stand before or behind what is mended, each a
-//! decision for the erratum. Holds: an instruction is followed by one workaround of each erratum that weakens it, the first
-//! of those given whose operands are known there; behind a loop no address is.
+//! In: the workarounds recorded in candidates and barriers. Out: the nodes before or after an instruction or a
+//! barrier, each a decision for the erratum. Holds: an instruction has one workaround of each erratum that weakens
+//! it, the first whose operands are known there; after a loop no address is known.
 
 use super::candidates::{Candidate, How};
 use super::factor::seq;
@@ -10,12 +10,12 @@ use super::ir::{Issue, Node, Test};
 use super::steps::issue_of;
 use crate::model::{Instr, Issued, Model, Source, Value};
 
-/// What a [`Node::Workaround`] issues.
+/// Returns the instruction of a [`Node::Workaround`].
 pub fn issued(model: &Model, erratum: usize, (workaround, step): (usize, usize)) -> &Issued {
     &model.errata[erratum].workarounds[workaround].issue[step]
 }
 
-/// The steps of workarounds that stand behind (or before) a barrier: all operands are zero.
+/// Returns the workarounds after (or before) a barrier. All their operands are zero.
 pub fn beside_barrier(model: &Model, wanted: &[(usize, usize)], after: bool) -> Vec<Node> {
     let of_side = wanted
         .iter()
@@ -25,7 +25,7 @@ pub fn beside_barrier(model: &Model, wanted: &[(usize, usize)], after: bool) -> 
         .collect()
 }
 
-/// The steps of workarounds that follow once after a loop that issues these means.
+/// Returns the workarounds that follow once after a loop over these candidates.
 pub fn after_loop<'a>(model: &Model, candidates: impl Iterator<Item = &'a Candidate>) -> Vec<Node> {
     let mut steps: Vec<Node> = Vec::new();
     for candidate in candidates {
@@ -45,7 +45,7 @@ pub fn after_loop<'a>(model: &Model, candidates: impl Iterator<Item = &'a Candid
     steps
 }
 
-/// The steps of workarounds that stand before an instruction, or right behind it.
+/// Returns the workarounds before an instruction, or directly after it.
 pub fn beside(
     model: &Model,
     workarounds: &[(usize, usize)],
@@ -70,7 +70,7 @@ pub fn beside(
     out
 }
 
-/// The steps of a workaround, on machines that have its erratum.
+/// Returns the steps of a workaround, for machines that have its erratum.
 fn steps(model: &Model, (erratum, number): (usize, usize), of: Option<Issue>) -> Node {
     let issue = model.errata[erratum].workarounds[number].issue.iter();
     let nodes = issue.enumerate().map(|(step, issued)| match issued.instr {
@@ -87,7 +87,7 @@ fn steps(model: &Model, (erratum, number): (usize, usize), of: Option<Issue>) ->
     Node::select(Test::Erratum(erratum), seq(nodes), Node::Seq(Vec::new()))
 }
 
-/// Whether an instruction of a workaround needs an address or a level that it does not set itself.
+/// Returns whether an instruction of a workaround needs an address or a level that the workaround does not state.
 pub fn names_address(model: &Model, issued: &Issued) -> bool {
     let Instr::Invalidate(invalidate) = issued.instr else {
         return false;

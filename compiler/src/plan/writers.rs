@@ -1,7 +1,8 @@
-//! Which instructions that write entries serve a change.
+//! Instructions that write entries and can be used for a change.
 //!
-//! In: a level, and what its entries become. Out: the instructions, each with all that it drops. Holds: each drops all
-//! that was made through the old entry, at whatever address below it, on every CPU that may have cached it.
+//! In: a level, and what its entries become. Out: the instructions, each with all that it invalidates. Holds: each
+//! invalidates everything that was made through the old entry, at every address below it, on every CPU that may
+//! have cached it.
 
 use tlbc_facts::cells::Cells;
 use tlbc_facts::clause::{RunUnit, TagSelector};
@@ -16,7 +17,8 @@ use super::flags::Needs;
 use super::symbolic::outcomes;
 use crate::model::{AddressSelector, Drops, Instr, Invalidate, Kind, Model, Written};
 
-/// The instructions that write entries and serve no change of some level that they write, with these levels.
+/// Returns the instructions that write entries and cannot be used for some of the levels that they write, with
+/// these levels.
 pub fn unserved(model: &Model) -> Vec<(usize, Levels)> {
     let writers = model.invalidates.iter().enumerate();
     let mut unserved: Vec<(usize, Levels)> = writers
@@ -45,7 +47,7 @@ pub fn unserved(model: &Model) -> Vec<(usize, Levels)> {
 }
 
 impl PlanBuilder<'_, '_> {
-    /// Those of these levels of which an instruction serves changes.
+    /// Returns those of these levels for which an instruction can be used.
     fn served(&self, context: &PlanContext<'_>, index: usize, levels: Levels) -> Levels {
         let Some(writes) = self.model.invalidates[index].writes_entry else {
             return Levels::NONE;
@@ -71,14 +73,14 @@ impl PlanBuilder<'_, '_> {
         it.requires.holds(self.machine)
             && it.reach(self.machine).covers(context.agents())
             && !context.never_done(Instr::Invalidate(index))
-            // Nothing interrupts CPUs that a change leaves undrained.
+            // A change sends no IPI to CPUs whose accesses are not drained.
             && (context.done_after(index).into_iter())
                 .all(|after| self.undrained(context, after) == 0)
             && (it.writes_entry).is_some_and(|w| w.to == to && w.levels.contains(level))
     }
 
-    /// The instructions that write entries of a level, one or a run of them, and drop all that was made
-    /// through them.
+    /// Returns the instructions that write entries of a level, one or a run of them, and invalidate everything that
+    /// was made through them.
     pub(super) fn writers(
         &self,
         context: &PlanContext<'_>,
@@ -102,7 +104,7 @@ impl PlanBuilder<'_, '_> {
                 let mut cells = Cells::NONE;
                 let mut certain = Cells::NONE;
                 for d in drops {
-                    // An entry is written once, so that of several views one would be served.
+                    // An entry is written once, with the tag of one view only.
                     let of_each_view = d.whose.value.other || context.views().len() == 1;
                     let this = of_each_view && (d.whose.value.this || d.whose.value.loaded);
                     let clause = context.clause(d, this, None, &lost, context.agents());
@@ -122,14 +124,15 @@ impl PlanBuilder<'_, '_> {
     }
 }
 
-/// The cells of the levels of which a clause drops all that was made through an entry of a level. The address that an
-/// instruction names is one of those below the entry: of the levels below, what was made for the others stays.
+/// Returns the cells of the levels at which a clause invalidates everything that was made through an entry of a
+/// level. The instruction has the address of one entry below, so at lower levels entries for the other addresses
+/// remain.
 fn certainly(context: &PlanContext<'_>, drops: &Drops, level: Level) -> Cells {
     let from = Levels::only(level).union(Levels::above(level));
     let levels = match drops.which.value {
         AddressSelector::Subtree | AddressSelector::Everything => Levels::ALL,
         AddressSelector::OnePage => from,
-        // What is left of a change may be one entry.
+        // A run may be one entry long.
         AddressSelector::Run {
             least: 1,
             stride: RunUnit::Entries(counted),
@@ -141,8 +144,9 @@ fn certainly(context: &PlanContext<'_>, drops: &Drops, level: Level) -> Cells {
     cells(Kind::Leaf).union(&cells(Kind::Walk))
 }
 
-/// What was made through an entry: of the lowest level translations, of another also pointers to the tables below it and
-/// all that was made through those, under whichever tags. Where an entry gains rights, one that allows less than the table may stay.
+/// Returns the cells that were made through an entry: translations at the lowest level; at other levels also walk
+/// entries for the tables below it and everything made through those. An entry that gains rights may leave entries
+/// with fewer rights.
 fn wanted(context: &PlanContext<'_>, level: Level, to: Written) -> Cells {
     if to == Written::MoreRights {
         return Cells::NONE;

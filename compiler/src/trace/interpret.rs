@@ -193,15 +193,15 @@ impl Run<'_> {
         match test {
             Test::Feature(feature) => env.config.has(feature),
             Test::Erratum(erratum) => env.config.suffers(erratum),
-            Test::OfMachine => env.tag.global,
-            Test::Walk => self.pass.map_or(self.walk, |pass| pass.walk),
-            Test::Leaf => self.pass.is_some_and(|pass| pass.leaf),
-            Test::Negative => {
+            Test::GlobalTag => env.tag.global,
+            Test::WalkEntries => self.pass.map_or(self.walk, |pass| pass.walk),
+            Test::LeafEntries => self.pass.is_some_and(|pass| pass.leaf),
+            Test::NegativeEntries => {
                 let appeared = env.ranges.have_appeared();
                 self.pass.map_or(appeared, |pass| pass.negative)
             }
-            Test::AppearedAt(levels) => env.ranges.appeared_at(levels),
-            Test::Ends => env.ends,
+            Test::NegativeAt(levels) => env.ranges.appeared_at(levels),
+            Test::Teardown => env.ends,
             Test::Kind(kind) => env.change.kind == kind,
             Test::MayDefer => env.change.may_defer,
             Test::OnlyHere => env.change.reach == Reach::Here,
@@ -216,7 +216,7 @@ impl Run<'_> {
             }),
             Test::OverCeiling(count) => self.over_ceiling(count),
             Test::Pending(pending) => env.pending == pending,
-            Test::Deferred => env.view_pending,
+            Test::ViewDeferred => env.view_pending,
             Test::Required(steps) => env.steps.requires(steps),
         }
     }

@@ -26,7 +26,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
 }
 
-/// Runs the command as a user whom permissions bind, unlike root; nothing where that cannot be done.
+/// Runs the command as a user to whom permissions apply, unlike root; returns `None` if that is not possible.
 fn as_user(directory: &Path, arguments: &[&str]) -> Option<Run> {
     let is_root = fs::write(directory.join("probe"), "")
         .and_then(|()| {

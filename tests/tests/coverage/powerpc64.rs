@@ -17,7 +17,7 @@ use crate::random::{Raw, reaches, spaces};
 const LEVELS: [&str; 4] = ["pte", "pmd", "pud", "pgd"];
 const NAMES: [&str; 4] = ["gtse", "broadcast", "isa31", "coprocessors"];
 
-/// Who has to lose entries: the CPU that flushes or is told, all CPUs, devices.
+/// The agents whose entries are invalidated: the CPU that flushes, all CPUs, devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Agent {
     Cpu,
@@ -178,7 +178,7 @@ impl Case {
             let set = matches!(drop.place, Place::Set(_));
             !refills || walk_done(at) || set && walks.first().is_some_and(|walk| *walk < at)
         };
-        // What the hypervisor's call leaves behind is the hypervisor's business.
+        // The hypervisor is responsible for the state after its call.
         let weak = self.cpu.suffers("p9_nest") && self.cpu.has("gtse");
         let nest = |drop: &Drop| {
             let by_pid = drop.place == Place::Everything && !drop.walk;
@@ -232,8 +232,8 @@ impl Case {
         }
     }
 
-    /// Everything goes only over the ceiling, or where a device takes both forms for a freed table.
-    fn gives_up_late(&self, effects: &[Effects; 2], reach: Reach) {
+    /// Checks that everything is flushed only above the ceiling, or if a device needs both forms for a freed table.
+    fn flushes_by_address_below_the_ceiling(&self, effects: &[Effects; 2], reach: Reach) {
         let (drops, ..) = self.issued(effects);
         let whole = drops.iter().any(|(_, drop)| {
             let place = matches!(drop.place, Place::Everything | Place::Set(_));
@@ -255,7 +255,7 @@ impl Case {
         let workaround = self.cpu.suffers("p9_erat") && self.pid() == 0;
         assert!(
             !whole || all > most || both || workaround,
-            "everything goes for {leaves} leaves"
+            "everything is flushed for {leaves} leaves"
         );
         let by_address = drops
             .iter()
@@ -356,7 +356,7 @@ proptest! {
         let effects = case.run(config, reach);
         case.check(&effects, Agent::Cpu);
         case.names_no_more(&effects);
-        case.gives_up_late(&effects, reach);
+        case.flushes_by_address_below_the_ceiling(&effects, reach);
         if space == Space::User && cpu.has("coprocessors") {
             case.check(&effects, Agent::Device);
         }
@@ -373,7 +373,7 @@ proptest! {
                 let own = Config { features: config.features & !device, ..config };
                 let effects = case.run(own, Reach::Here);
                 case.check(&effects, Agent::Cpu);
-                case.gives_up_late(&effects, Reach::Here);
+                case.flushes_by_address_below_the_ceiling(&effects, Reach::Here);
             }
         }
     }

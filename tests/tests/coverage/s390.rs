@@ -1,5 +1,5 @@
-//! s390, where what is random is changes: each entry is written once, by an instruction that says so or by a
-//! store, and whoever may have cached it loses it. Operands are read back by the formats of IPTE, IDTE,
+//! s390: random changes. Each entry is written once, by an instruction that writes entries or by a store, and every
+//! agent that may have cached it loses it. Operands are read back by the formats of IPTE, IDTE,
 //! CRDTE and CSPG.
 
 use std::collections::BTreeMap;
@@ -116,7 +116,7 @@ fn check(change: &Changing, trace: &Made) {
             continue;
         };
         let it = read(i, at);
-        assert!(!stored, "behind the store: {:?}", trace.here);
+        assert!(!stored, "after the store: {:?}", trace.here);
         assert!(it.wide || change.reach == Reach::Here, "{:?}", trace.here);
         assert!(
             it.purges || change.kind == Kind::RelaxPermissions,
@@ -140,8 +140,8 @@ fn check(change: &Changing, trace: &Made) {
     let invalid = written.values().any(|it| *it == Becomes::Invalid);
     let relaxed = written.values().any(|it| *it == Becomes::Relaxed);
     // What takes the place of an invalid entry is stored: another page, or what software keeps in its place.
-    let behind = invalid || relaxed || by_store;
-    assert_eq!(stored, behind, "{:?}", trace.here);
+    let wanted = invalid || relaxed || by_store;
+    assert_eq!(stored, wanted, "{:?}", trace.here);
     assert!(trace.deferred.is_nothing());
 }
 

@@ -143,7 +143,7 @@ fn check(case: &Case<'_>, cpu: &manual::Cpu) {
     // By address nothing drops walk entries under other PCIDs, nor, on Alder Lake, globals.
     let walks = kernel && cpu.pcid && !case.asked.cut.is_empty();
     let globals = kernel && cpu.pcid && global && cpu.alder_lake && !broadcast;
-    // Nor, on this CPU alone, leaves under PCIDs that the whole machine shares and nobody can disown.
+    // Nor, on this CPU alone, leaves under PCIDs that all CPUs share and that cannot be invalidated lazily.
     let others = kernel && cpu.shared && !global && !broadcast;
     let whole = drops.iter().any(|(_, d)| d.place == Place::Everything);
     assert!(

@@ -1,5 +1,5 @@
-//! Asks a generated backend for flushes, and prints what it issues: a line for each, with what is
-//! issued here, what by each CPU that is told, and who owes something, apart by `|`.
+//! Requests flushes of a generated backend and prints a line for each: the instructions of this CPU, those of each
+//! interrupted CPU, and the CPUs that defer flushes, separated by `|`.
 
 use fifth::quartz::{Config, Op, PMD, PTE, Tlb};
 use tlbc_runtime::pte::{Below, Change, Entry, Marks};
@@ -22,19 +22,19 @@ fn text(op: Op) -> String {
 }
 
 fn show(here: Vec<String>, others: Vec<String>, deferred: Deferred) {
-    let debts = [
+    let kinds = [
         (Deferred::OTHERS_UNTIL_LOAD, "this CPU"),
         (Deferred::VIEW_UNTIL_RETURN, "this CPU"),
         (Deferred::LAZY_UNTIL_LOAD, "lazy CPUs"),
         (Deferred::INACTIVE_UNTIL_LOAD, "inactive CPUs"),
     ];
-    let owing = debts.iter().filter(|(debt, _)| deferred.contains(*debt));
-    let owing: Vec<&str> = owing.map(|(_, who)| *who).collect();
+    let by = kinds.iter().filter(|(kind, _)| deferred.contains(*kind));
+    let by: Vec<&str> = by.map(|(_, cpus)| *cpus).collect();
     println!(
         "{}|{}|{}",
         here.join("; "),
         others.join("; "),
-        owing.join("; ")
+        by.join("; ")
     );
 }
 
@@ -49,11 +49,11 @@ fn flush(space: Space, reach: Reach, scope: Scope<'_>) {
     let (mut here, mut others) = (Vec::new(), Vec::new());
     let mut sink = Record(|op| here.push(text(op)));
     let started = TLB.start(&mut sink, &request);
-    let told = !started.flush_ipis.is_empty();
+    let interrupts = !started.flush_ipis.is_empty();
     let finished = TLB.finish(&mut sink, started);
     assert!(finished.sync_ipis.is_empty());
     let mut deferred = finished.deferred;
-    if told {
+    if interrupts {
         deferred |= TLB.deliver(&mut Record(|op| others.push(text(op))), &request);
     }
     show(here, others, deferred);
@@ -71,7 +71,7 @@ fn appeared(level: Level, start: u64, bytes: u64) -> Ranges {
     ranges
 }
 
-/// Two pages appeared, and a table somewhere else went.
+/// Two pages were mapped, and a table elsewhere was unlinked.
 fn both() -> Ranges {
     let mut ranges = appeared(PTE, 0x4000, 0x4000);
     ranges.walk(PMD, Extent::new(0x8000_0000, 0x40_0000));
@@ -84,7 +84,7 @@ fn freed(start: u64, bytes: u64) -> Ranges {
     ranges
 }
 
-fn switch(debt: Pending) {
+fn switch(pending: Pending) {
     let to = Root {
         table: 0x4000_0000,
         tag: TAG,
@@ -92,7 +92,7 @@ fn switch(debt: Pending) {
         flags: SpaceFlags::NONE,
     };
     let mut here = Vec::new();
-    let deferred = TLB.switch(&mut Record(|op| here.push(text(op))), &to, debt);
+    let deferred = TLB.switch(&mut Record(|op| here.push(text(op))), &to, pending);
     show(here, Vec::new(), deferred);
 }
 
@@ -102,11 +102,11 @@ fn cpu_online() {
     show(here, Vec::new(), deferred);
 }
 
-/// What the shared runtime is told about the machine.
+/// Checks the facts that the runtime reads.
 fn facts() {
     let facts = Tlb::FACTS;
     assert!(facts.one_at_a_time, "the bus takes one at a time");
-    // Tags mean something else on other CPUs, so that user spaces are told by interrupt.
+    // Tags differ from CPU to CPU, so flushes of user spaces take IPIs.
     assert_eq!(facts.shootdown, Shootdown::Either);
     let page = Entry::Leaf { page: 7, rights: 1, attributes: 0 };
     let new = Change {

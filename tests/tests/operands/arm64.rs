@@ -74,7 +74,7 @@ fn page_at_4_kib() {
         &by_page([0x0005, 0b01, 3, 0x1]),
         0x0005_7000_0000_0001,
     );
-    // A freed table: no hint, which would give up the walk entries (RSQXYZ).
+    // A freed table: no hint, which would exclude walk entries (RSQXYZ).
     is(
         &page.tables().on(arm64(), "ttl"),
         ("vae1is", 0, "page"),
@@ -196,7 +196,7 @@ fn space() {
 }
 
 #[test]
-fn remedy_names_nothing() {
+fn the_workaround_names_nothing() {
     // One more broadcast, of anything: ASID 0, address 0.
     let trace = user(0x1000, 0x1000, &["pte"]).on(arm64(), "ttl repeat_tlbi");
     is(&trace, ("vale1is", 1, "page"), &[(63, 0, 0)], 0);

@@ -40,14 +40,14 @@ fn on(change: Changing, words: &str) -> Made {
 fn ipte() {
     // R1 is the origin of the page table. R2 is the address; the page's index is [19:12], and below it
     // stand options: 0x400 and 0x800 were NODAT and a guest's ASCE.
-    let vanishes = change(Kind::Unmap, "pte", 0x3ff_8000_5000, 1);
+    let unmap = change(Kind::Unmap, "pte", 0x3ff_8000_5000, 1);
     let here = Changing {
         reach: Reach::Here,
-        ..vanishes
+        ..unmap
     };
     let several = Changing {
         entries: 3,
-        ..vanishes
+        ..unmap
     };
     let several_here = Changing {
         reach: Reach::Here,
@@ -59,10 +59,10 @@ fn ipte() {
         ..relaxes
     };
     for (change, words, name) in [
-        (vanishes, "", "ipte"),
+        (unmap, "", "ipte"),
         (here, "local_clear", "ipte_local"),
         // One entry needs no count.
-        (vanishes, "ipte_range", "ipte"),
+        (unmap, "ipte_range", "ipte"),
         (here, "ipte_range local_clear", "ipte_local"),
         (several, "ipte_range", "ipte_run"),
         (several_here, "ipte_range local_clear", "ipte_run_local"),
@@ -198,8 +198,8 @@ fn idte_by_asce() {
 
 #[test]
 fn crdte() {
-    // R1 and the register behind it: old and new entry. R2: origin and, in [4:0], what is to change:
-    // 0 for a page table, 0x10, 0x14, 0x18, 0x1c for segment and region tables. Behind it the address.
+    // R1 and the register after it: old and new entry. R2: origin and, in [4:0], what is to change:
+    // 0 for a page table, 0x10, 0x14, 0x18, 0x1c for segment and region tables. The address follows it.
     for (at, va, kind, origin) in [
         ("pte", 0x3ff_8000_5000, 0, 0x1_2345_6800),
         ("pmd", 0x3ff_8010_0000, 0x10, 0x1_2345_4010),

@@ -62,9 +62,9 @@ fn invpcid_0_one_address_of_one_pcid() {
     );
 }
 
-/// The machine as it would be if nothing could be put off: no PCID is disowned, and loading CR3 drops
-/// nothing under a PCID. INVPCID then has to do it all.
-fn without_debts() -> Analysis {
+/// Returns a variant of the machine that cannot defer flushes: PCIDs are not invalidated lazily, and loading CR3 drops
+/// nothing under a PCID. INVPCID then does every flush.
+fn without_deferral() -> Analysis {
     let load = "        drops leaf, walk of everything, this tag unless keep;\n";
     let text = edited(
         X86_64,
@@ -78,7 +78,7 @@ fn without_debts() -> Analysis {
 #[test]
 fn invpcid_1_one_pcid() {
     // Nothing of it is left to the return to user code, so the user view's PCID goes here.
-    let arch = without_debts();
+    let arch = without_deferral();
     let all = Ask::event(Event::Everything).tag(2);
     invpcid(&all.on(&arch, "pge pcid invpcid pti"), 1, 0, 0x802, 0x802);
 }
@@ -94,7 +94,7 @@ fn invpcid_3_every_pcid_but_no_globals() {
     // Kernel entries under every PCID, none of them global.
     let range = Ask::kernel(0xffff_8000_4000_0000, 2 * MIB, &["pte"]);
     let words = "pge pcid invpcid pti";
-    invpcid(&range.on(&without_debts(), words), 3, 0, 0, 0);
+    invpcid(&range.on(&without_deferral(), words), 3, 0, 0, 0);
 }
 
 // APM 3, INVLPGB. rAX: 0 address valid, 1 PCID valid, 2 ASID valid, 3 globals too, 4 leaves only,
@@ -266,7 +266,7 @@ fn invlpgb_run_of_every_pcid() {
 #[test]
 fn cr3() {
     // SDM 3A 4.5, 4.10.4.1: root in [51:12], PCID in [11:0], and bit 63 keeps what is cached.
-    let switch = |debt, machine| Ask::event(Event::Switch(debt)).tag(3).on(x86(), machine);
+    let switch = |pending, machine| Ask::event(Event::Switch(pending)).tag(3).on(x86(), machine);
     is(
         &switch(Pending::None, "pge pcid"),
         ("cr3", 0, "cr3"),

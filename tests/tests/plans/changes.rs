@@ -97,9 +97,9 @@ fn the_kernel_finds_its_new_entries() {
 
 /// What an erratum wants beside an instruction that writes entries follows once, before completion.
 #[test]
-fn remedies_of_instructions_that_write_entries_are_issued() {
+fn workarounds_of_instructions_that_write_entries_are_issued() {
     let written = good(WRITTEN);
-    let mended = [
+    let with_workaround = [
         "clear.all 0x8000, 0x1000",
         "clear.all 0x8008, 0x2000",
         "everything.all",
@@ -111,7 +111,7 @@ fn remedies_of_instructions_that_write_entries_are_issued() {
         "stuck",
         &[Kind::Unmap, Kind::Remap],
         Space::User,
-        &mended,
+        &with_workaround,
     );
     // In front of each entry there is an address.
     let before = (
@@ -143,7 +143,7 @@ fn remedies_of_instructions_that_write_entries_are_issued() {
 }
 
 #[test]
-fn a_remedy_after_a_writer_that_needs_an_address_is_refused() {
+fn a_workaround_that_needs_an_address_after_a_writer_is_refused() {
     let page = (
         "    change {",
         "    invalidate page \"page {address}\" {

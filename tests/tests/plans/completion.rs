@@ -77,9 +77,9 @@ fn a_barrier_is_not_issued_twice_in_a_row() {
     );
 }
 
-/// A workaround may need another barrier than what it mends.
+/// A workaround may need another barrier than the instruction that needs it.
 #[test]
-fn what_a_remedy_issues_is_complete_as_well() {
+fn instructions_of_a_workaround_are_completed_as_well() {
     let erratum = "erratum stuck \"8\" { weakens space: not leaf; workaround after space issue micro; }\n    policy";
     let batch = with(BATCH, &[("policy", erratum)]);
     let everything = Ask::event(Event::Everything).others();
@@ -93,7 +93,7 @@ fn what_a_remedy_issues_is_complete_as_well() {
 
 /// The same beside loops over addresses.
 #[test]
-fn what_goes_once_beside_a_loop_has_its_remedies() {
+fn an_instruction_beside_a_loop_has_its_workarounds() {
     let walks = "    invalidate walks \"walks\" {
         per \"Batch manual, 8.6\";
         drops walk of everything, any tag;
@@ -126,7 +126,7 @@ fn what_goes_once_beside_a_loop_has_its_remedies() {
     issues(&batch, "stuck", &pages(2).tables(), &expected);
 }
 
-/// Without walk entries the tables that go leave nothing behind.
+/// On a machine without walk entries unlinked tables require no flush of their own.
 #[test]
 fn freed_tables_take_no_instruction_where_no_walk_entry_is_cached() {
     let edits = [

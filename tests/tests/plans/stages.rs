@@ -101,10 +101,10 @@ fn broadcasts_and_interrupts_take_the_same_stages() {
         "settle.all",
     ];
     issues(&relay, "wide", &pages(1).others(), &broadcast);
-    let told = pages(1).others().on(&relay, "");
-    assert_eq!(lines(told.issued()), lines(told.issued_elsewhere()));
+    let wide = pages(1).others().on(&relay, "");
+    assert_eq!(lines(wide.issued()), lines(wide.issued_elsewhere()));
     let alone = pages(1).on(&relay, "");
-    assert_eq!(lines(told.issued()), lines(alone.issued()));
+    assert_eq!(lines(wide.issued()), lines(alone.issued()));
 }
 
 #[test]

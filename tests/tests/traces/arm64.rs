@@ -268,7 +268,7 @@ fn larger_pages() {
     theme_on("g64k", &LARGE[2..], &asks(16, 29));
 }
 
-/// Each at its own stride, the tables behind their pages.
+/// Each at its own stride, the tables after their pages.
 #[test]
 fn mixed_levels() {
     let machines = [

@@ -135,7 +135,7 @@ fn named(asks: &[(&str, Ask)]) -> Vec<(String, Ask)> {
     asks.iter().map(of).collect()
 }
 
-/// What is left to flush is what was put off: nothing drops one page without writing its entry.
+/// Only deferred flushes remain: no instruction drops one page without writing its entry.
 #[test]
 fn flushes() {
     let page = Ask::user(USER + PAGE, PAGE, &["pte"]);

@@ -213,7 +213,7 @@ fn events() {
     theme("events", MACHINES, &themes::events());
 }
 
-/// Each at its own stride, the tables behind their pages.
+/// Each at its own stride, the tables after their pages.
 #[test]
 fn mixed_levels() {
     themes::mixed_levels("x86_mixed_levels", x86(), SOLD, USER);

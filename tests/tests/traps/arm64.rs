@@ -5,9 +5,8 @@ use tlbc_runtime::request::{Extent, Ranges};
 use crate::common::{ARM64, Ask, arm64, bits, edited, findings, good, level, names, ranges_on};
 use crate::{KERNEL, KIB, MIB, PAGE, USER, count, operands, without};
 
-/// Trap 1: `tag or global` says less of walk entries than of leaves. VAE1 drops a global leaf
-/// whatever its ASID operand, but walk entries of that ASID alone: a kernel table that is freed
-/// behind it stays reachable under all others.
+/// Trap 1: `tag or global` promises less for walk entries than for leaves. VAE1 drops a global leaf for any ASID operand,
+/// but only the walk entries of that ASID: a freed kernel table would stay reachable under all others.
 #[test]
 fn trap_1_kernel_tables_go_under_every_asid() {
     for words in ["", "ttl", "ranges", "kpti", "ttl ranges kpti"] {
@@ -20,7 +19,7 @@ fn trap_1_kernel_tables_go_under_every_asid() {
             "{words}"
         );
     }
-    // Without VAAE1 there is nothing by address, and VMALLE1 is all that is left.
+    // Without VAAE1 no instruction works by address, and VMALLE1 is the only one left.
     let text = without(
         &without(ARM64, "invalidate vaae1{is}"),
         "invalidate rvaae1{is}",
@@ -29,7 +28,7 @@ fn trap_1_kernel_tables_go_under_every_asid() {
         .tables()
         .on(&good(&text), "ttl ranges");
     assert_eq!(names(&table), ["dsb_ishst", "vmalle1is", "dsb_ish", "isb"]);
-    // Without that as well nothing is, and VAE1 is not taken for an answer.
+    // Without that as well there is no instruction, and VAE1 is not used.
     let found = findings(&without(&text, "invalidate vmalle1{is}"));
     let walk = found
         .iter()
@@ -43,7 +42,7 @@ fn trap_1_kernel_tables_go_under_every_asid() {
 
 /// Trap 3: a level hint makes the plain forms promise no walk entries, and some levels have none.
 #[test]
-fn trap_3_no_hint_where_walk_entries_are_owed() {
+fn trap_3_no_hint_where_walk_entries_are_flushed() {
     for words in ["ttl", "g16k ttl", "g64k ttl"] {
         let table = Ask::user(USER, 64 * KIB, &["pte"])
             .tables()

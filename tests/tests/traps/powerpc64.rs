@@ -22,7 +22,7 @@ const DIRECT: [&str; 8] = [
     "gtse broadcast isa31 coprocessors",
 ];
 
-/// The names without a second one of the same.
+/// Returns the names of instructions, without repetitions.
 fn distinct(trace: &Trace) -> Vec<&str> {
     let mut names = names(trace);
     names.dedup();
@@ -30,7 +30,7 @@ fn distinct(trace: &Trace) -> Vec<&str> {
 }
 
 /// Trap 6: `tlbie` of one page size leaves entries of the others, so each level is named by its own.
-/// Who publishes is not told which devices are attached: it publishes to all that there may ever be.
+/// A publish does not depend on the attached devices: the barrier orders stores for all devices.
 #[test]
 fn new_entries_are_published_to_devices_too() {
     let narrow = "barrier stores \"sync\" { publishes on cpus; }\n    barrier isync ";
@@ -58,7 +58,7 @@ fn trap_6_each_size_is_named() {
         let large = format!("g64k {words}");
         assert_eq!(sizes(&large, PAGE, "rb_va"), [5, 5, 1], "{large}");
     }
-    // The hypervisor is told in its own numbers.
+    // The hypervisor has its own encoding of page sizes.
     let rpt = |words| operands(&mixed(PAGE).on(powerpc(), words), "rpt_size");
     assert_eq!(rpt(""), [1, 4]);
     assert_eq!(rpt("g64k"), [2, 4]);
@@ -69,7 +69,7 @@ fn trap_6_each_size_is_named() {
     assert!(!found.is_empty(), "leaves of the other sizes stay");
 }
 
-/// There is no walk entry by address: freed tables take the PID, and leaves the address all the same.
+/// Walk entries cannot be flushed by address: freed tables take the PID, and leaves are still flushed by address.
 #[test]
 fn walk_entries_go_by_pid() {
     let table = Ask::user(USER, PAGE, &["pte"]).tables().others();
@@ -89,7 +89,7 @@ fn walk_entries_go_by_pid() {
         "isync",
     ];
     assert_eq!(on("gtse"), here);
-    // Without RIC = 1 the whole PID goes, and without that nothing serves.
+    // Without RIC = 1 the whole PID is flushed; without that as well there is no instruction.
     let text = without(POWERPC64, "invalidate tlbie_pid1");
     let trace = table.on(&good(&text), "gtse broadcast");
     assert_eq!(distinct(&trace), ["ptesync", "tlbie_pid2", "tlbsync"]);
@@ -106,7 +106,7 @@ fn distinct_owned(trace: &Trace) -> Vec<String> {
     distinct(trace).into_iter().map(str::to_owned).collect()
 }
 
-/// ERAT entries are made from TLB entries: dropped before those are gone they come back.
+/// ERAT entries are made from TLB entries: they are dropped after the TLB entries are gone, or they would come back.
 #[test]
 fn the_erat_goes_after_the_tlb() {
     let asks = [
@@ -146,7 +146,7 @@ fn the_erat_goes_after_the_tlb() {
     );
     let trace = Ask::user(USER, PAGE, &["pte"]).on(&good(&text), "gtse");
     assert_eq!(trace.issued().filter(|i| i.name == "slbia_user").count(), 1);
-    // Nothing else serves the ERAT of this CPU alone where no broadcast is wanted.
+    // No other instruction flushes the ERAT of this CPU alone.
     let text = without(
         &without(POWERPC64, "invalidate slbia_user"),
         "invalidate slbia_all",
@@ -155,8 +155,8 @@ fn the_erat_goes_after_the_tlb() {
     assert!(found.iter().any(|f| f.starts_with("E050")), "{found:#?}");
 }
 
-/// Where a space ends its PID may be given away, so its table goes as well: RIC = 2, wherever it may be
-/// held, parked CPUs among them.
+/// The teardown of a space frees its PID, so the process table entry is invalidated as well: RIC = 2, on all CPUs that may
+/// hold it, with inactive CPUs.
 #[test]
 fn the_end_of_a_space_takes_ric_2() {
     let end = Ask::event(Event::Teardown);
@@ -170,15 +170,15 @@ fn the_end_of_a_space_takes_ric_2() {
                 "tlbiel_pid2"
             };
             assert!(names(&trace).contains(&wanted), "{words}: {:?}", trace.here);
-            let told = ask.others && !broadcast;
+            let interrupts = ask.others && !broadcast;
             let others = trace.issued_elsewhere().any(|i| i.name == "tlbiel_pid2");
-            assert_eq!(others, told, "{words}");
+            assert_eq!(others, interrupts, "{words}");
             assert_eq!(
                 trace.targets().any(|cpus| cpus == "inactive CPUs"),
-                told,
+                interrupts,
                 "{words}"
             );
-            assert_eq!(trace.deferred, [], "{words}: the next owner would do it");
+            assert_eq!(trace.deferred, [], "{words}: a deferred flush at teardown");
         }
     }
     for words in ["", "coprocessors"] {
@@ -194,7 +194,7 @@ fn the_end_of_a_space_takes_ric_2() {
     assert!(!findings(&text).is_empty(), "the process table entry stays");
 }
 
-/// Trap 10: what is local leaves devices, on whatever CPU it runs.
+/// Trap 10: local instructions do not flush devices, on any CPU.
 #[test]
 fn trap_10_a_device_takes_a_broadcast() {
     let asks = [
@@ -216,7 +216,7 @@ fn trap_10_a_device_takes_a_broadcast() {
             assert_eq!(broadcast, device || wide, "{words}: {:?}", trace.here);
         }
     }
-    // The kernel's mappings are no device's.
+    // Devices do not use the mappings of the kernel.
     let kernel =
         Ask::kernel(0xc008_0000_4000_0000, PAGE, &["pte"]).on(powerpc(), "gtse coprocessors");
     assert!(!names(&kernel).iter().any(|name| name.starts_with("tlbie_")));
@@ -289,9 +289,9 @@ fn live_tables_wait_for_the_walk_entries() {
     );
 }
 
-/// Since ISA 3.1 whatever is local ends with `cp_abort`; nothing before has the instruction.
+/// Since ISA 3.1 local flushes end with `cp_abort`; earlier machines do not have the instruction.
 #[test]
-fn copies_are_aborted_behind_local_instructions() {
+fn copies_are_aborted_after_local_instructions() {
     for words in DIRECT {
         for ask in [
             Ask::user(USER, PAGE, &["pte"]),
@@ -308,7 +308,7 @@ fn copies_are_aborted_behind_local_instructions() {
     }
 }
 
-/// PIDs given out anew all at once want every PID dropped. A call of the hypervisor drops one at a time, so that
+/// A rollover of PIDs needs every PID dropped. A call of the hypervisor drops one at a time, so that
 /// without local instructions for all of them PIDs have to last for the life of a space.
 #[test]
 fn generations_want_everything_dropped() {

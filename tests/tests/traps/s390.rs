@@ -1,4 +1,4 @@
-//! s390: instructions that write entries, entries of one table, and flushes that are put off.
+//! s390: instructions that write entries, entries of one table, and deferred flushes.
 
 use std::sync::atomic::AtomicU64;
 
@@ -27,7 +27,7 @@ const KINDS: [Kind; 5] = [
     Kind::Remap,
 ];
 
-/// Every machine there is.
+/// Returns every possible machine.
 fn machines() -> Vec<String> {
     let all = (0u32..32).map(|set| {
         let features = FEATURES.iter().enumerate();
@@ -51,7 +51,7 @@ fn change(kind: Kind, at: &str, entries: u64, space: Space, reach: Reach) -> Cha
     }
 }
 
-/// Every change that there is, on this many entries.
+/// Returns every kind of change, of this many entries.
 fn changes(entries: u64) -> Vec<Changing> {
     let all = KINDS.iter().flat_map(|&kind| {
         LEVELS.iter().flat_map(move |&at| {
@@ -72,8 +72,8 @@ fn made(arch: &Analysis, change: Changing, words: &str) -> Made {
     change_on(arch, machine(&arch.model, words).config, TAG, change)
 }
 
-/// A valid entry that is attached is never stored over: an instruction makes it invalid before, or only
-/// clears its protection, or replaces it.
+/// A store never overwrites a valid entry of an attached space: an instruction makes the entry invalid first, or clears its
+/// protection, or replaces it.
 #[test]
 fn no_store_to_a_valid_entry() {
     for words in machines() {
@@ -110,7 +110,7 @@ fn no_store_to_a_valid_entry() {
                 "{context}"
             );
             assert!(replaced == 0 || change.kind != Kind::Unmap, "{context}");
-            // What is replaced at once is not stored again.
+            // An entry that an instruction replaces is not stored again.
             assert_eq!(store.is_some(), replaced == 0, "{context}");
         }
     }
@@ -142,7 +142,7 @@ fn trap_14_the_table_is_the_operand() {
     }
 }
 
-/// What clears this CPU's entries alone is used where nobody else can have any.
+/// An instruction that flushes on this CPU alone is used only if no other CPU can hold entries.
 #[test]
 fn local_clearing_is_for_this_cpu_alone() {
     for words in machines() {
@@ -151,14 +151,14 @@ fn local_clearing_is_for_this_cpu_alone() {
             let local = names(&trace).iter().any(|name| name.ends_with("_local"));
             let context = format!("{words}: {change:?}: {:?}", trace.here);
             assert!(!local || change.reach == Reach::Here, "{context}");
-            let vanishes = change.kind == Kind::Unmap && change.reach == Reach::Here;
-            let wanted = vanishes && words.contains("local_clear");
+            let unmaps = change.kind == Kind::Unmap && change.reach == Reach::Here;
+            let wanted = unmaps && words.contains("local_clear");
             assert!(!wanted || local, "{context}");
         }
     }
 }
 
-/// The instructions that write entries have no entry to write in a flush.
+/// A flush does not use the instructions that write entries.
 #[test]
 fn writers_do_not_flush() {
     let writers: Vec<&str> = s390()
@@ -211,10 +211,10 @@ fn writers_do_not_flush() {
     }
 }
 
-/// While nobody else is attached a store will do, and everything of the ASCE goes before anybody is,
-/// by the one instruction that reaches all CPUs without a table.
+/// While no other CPU is attached a store is enough. Everything of the ASCE is flushed before another CPU attaches, by the
+/// one instruction that reaches all CPUs without a table.
 #[test]
-fn what_is_put_off_goes_by_asce() {
+fn deferred_flushes_go_by_asce() {
     for words in machines() {
         for change in changes(3) {
             let change = Changing {
@@ -235,13 +235,13 @@ fn what_is_put_off_goes_by_asce() {
             assert_eq!(trace.deferred, wanted, "{change:?}");
         }
     }
-    // If that left leaf entries, as of pages that were stored over, nothing else would drop them.
+    // If that instruction left leaf entries, no other would drop those of overwritten pages.
     let drops = "drops leaf, walk of everything, this tag;";
     let found = findings(&edited(S390, drops, "drops walk of everything, this tag;"));
     assert!(!found.is_empty(), "leaf entries would stay");
 }
 
-/// Without the leave to put it off nothing is, not even for the kernel or this CPU alone.
+/// A flush is deferred only if the request allows it, even for the kernel or for this CPU alone.
 #[test]
 fn deferral_is_asked_for() {
     let text = edited(
@@ -264,8 +264,8 @@ fn deferral_is_asked_for() {
     }
 }
 
-/// RDP leaves what the TLBs have, which allows less: others may fault, and drop it themselves. It is no
-/// answer where rights are taken away or another page is mapped.
+/// RDP leaves stricter entries in TLBs; a CPU that faults on one drops it. It is not used when rights are removed or another
+/// page is mapped.
 #[test]
 fn rdp_only_gives_rights() {
     for words in machines() {
@@ -278,7 +278,7 @@ fn rdp_only_gives_rights() {
     }
 }
 
-/// An instruction that writes a run of entries and is known to leave translations of them does not serve.
+/// An instruction that writes a run of entries is not used on machines where an erratum makes it leave translations.
 #[test]
 fn a_weakened_run_is_not_used() {
     let erratum =
@@ -295,9 +295,9 @@ fn a_weakened_run_is_not_used() {
     }
 }
 
-/// CRDTE and CSPG replace an entry only if it is what they are told: each is told its own.
+/// CRDTE and CSPG replace an entry only if it has the expected value: each is given the value of its own entry.
 #[test]
-fn each_entry_is_compared_with_what_stands_in_it() {
+fn each_entry_is_compared_with_its_own_value() {
     let entries = [0x1000, 0x5000, 0x9000].map(AtomicU64::new);
     let slot = Slot {
         entries: &entries,
@@ -329,17 +329,17 @@ fn each_entry_is_compared_with_what_stands_in_it() {
         may_defer: false,
     };
     for (config, name) in [(Config::NONE, "cspg"), (Config::EDAT2, "crdte")] {
-        let mut told = Vec::new();
+        let mut expected = Vec::new();
         let mut sink = Record(|op: Op| {
             assert_eq!(op.name(), name);
             op.operands(|operand, value| {
                 if operand == "old_in_r2" {
-                    told.push(value);
+                    expected.push(value);
                 }
             });
         });
         let changed = Tlb { config }.change(&mut sink, &slot, &change, &owner);
         assert!(changed.required.is_nothing());
-        assert_eq!(told, [0x1000, 0x5000, 0x9000], "{name}");
+        assert_eq!(expected, [0x1000, 0x5000, 0x9000], "{name}");
     }
 }

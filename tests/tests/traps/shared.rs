@@ -1,4 +1,4 @@
-//! What arm64 and x86-64 have to get right each in its own way.
+//! Traps that arm64 and x86-64 avoid in different ways.
 
 use tlbc::plan::ir::Shape;
 use tlbc_runtime::request::{Reach, Space};
@@ -6,8 +6,8 @@ use tlbc_runtime::request::{Reach, Space};
 use crate::common::{ARM64, Ask, X86_64, arm64, bits, edited, findings, lines, names, x86};
 use crate::{MIB, PAGE, USER, count, operands, page_effects};
 
-/// Trap 4: where pages and large leaves are mixed, a hint of one level leaves the other standing,
-/// and steps of 2 MiB would leave pages between.
+/// Trap 4: where pages and large leaves are mixed, a hint of one level would leave entries of the other, and steps of 2 MiB
+/// would skip pages.
 #[test]
 fn trap_4_leaves_of_unknown_size_are_named_without_a_level() {
     let mixed = Ask::user(USER, 4 * MIB, &["pte", "pmd"]).others();
@@ -30,28 +30,25 @@ fn trap_5_a_fractured_leaf_goes_by_one_address() {
     let large = Ask::user(USER, 2 * MIB, &["pmd"]).here();
     assert_eq!(large.here_on(x86(), "pge pcid"), ["invlpg [0x4000000000]"]);
     assert_eq!(count(&large.on(arm64(), ""), "vale1"), 1);
-    // A machine that does not promise it is not taken for one that does.
+    // Without that fact the compiler reports a gap.
     let (sole, both) = (
         "large leaf may split;",
         "large leaf may split, dropped together;",
     );
     for text in [ARM64, X86_64] {
         let found = findings(&edited(text, both, sole));
-        assert!(
-            !found.is_empty(),
-            "pieces that stay are no concern of anybody"
-        );
+        assert!(!found.is_empty(), "pieces that stay are not reported");
     }
 }
 
-/// Trap 17: an interrupt drains only if it is taken after the local flush: CPUs that are told issue
-/// their own, and those that need nothing but the interrupt get it when the flush is complete.
+/// Trap 17: an interrupt drains only if it is taken after the invalidation: CPUs that flush for themselves do so in the
+/// handler, and CPUs for which the interrupt is enough get it after the flush is complete.
 #[test]
-fn trap_17_who_is_interrupted_flushes_first() {
-    let told = Ask::user(USER, PAGE, &["pte"])
+fn trap_17_ipis_drain_after_the_flush() {
+    let wide = Ask::user(USER, PAGE, &["pte"])
         .others()
         .on(x86(), "pge pcid");
-    assert_eq!(lines(told.issued_elsewhere()), ["invlpg [0x4000000000]"]);
+    assert_eq!(lines(wide.issued_elsewhere()), ["invlpg [0x4000000000]"]);
     let words = "c1pro_sme ets2";
     let start = page_effects(arm64(), words, Shape::Page(Space::User, Reach::Wide), true);
     let finish = page_effects(
@@ -66,7 +63,7 @@ fn trap_17_who_is_interrupted_flushes_first() {
         (1, 1),
         "the set `sme`, after one DSB"
     );
-    // For the kernel's mappings, and for this CPU alone, the erratum means nothing.
+    // The erratum does not concern the kernel's mappings, or a flush of this CPU alone.
     let kernel = page_effects(
         arm64(),
         words,
@@ -105,7 +102,7 @@ fn trap_22_addresses_at_the_very_end() {
     assert_eq!(bits(range, 36, 0), 0x1f_ffff_fffe);
     let lowest = Ask::kernel(0xffff_0000_0000_0000, PAGE, &["pte"]).on(arm64(), "");
     assert_eq!(operands(&lowest, "page_any"), [0xff0_0000_0000]);
-    // The space's addresses are the machine's: bit 47 of a user address is another half.
+    // The addresses depend on the machine: with four levels, bit 47 is in the other half.
     let (four, five) = ("pge", "pge la57");
     let high = Ask::user(1 << 47, PAGE, &["pte"]);
     assert_eq!(high.here_on(x86(), five), ["invlpg [0x800000000000]"]);

@@ -29,7 +29,7 @@ fn trap_7_runs_step_no_further_than_the_leaves() {
     );
 }
 
-/// Trap 8: a PCID of one CPU means nothing on another, and INVLPG drops of what is loaded here.
+/// Trap 8: a per-CPU PCID has no meaning on other CPUs, and INVLPG drops entries of the PCID that is loaded here.
 #[test]
 fn trap_8_a_tag_of_one_cpu_is_not_broadcast() {
     let words = "pge pcid invpcid invlpgb invlpgb_pages=8";
@@ -46,13 +46,13 @@ fn trap_8_a_tag_of_one_cpu_is_not_broadcast() {
     };
     assert!(page(true));
     assert!(!page(false));
-    let told =
+    let targets =
         |global| page_effects(x86(), words, Shape::IpiTargets(Space::User), global).flush_ipis;
-    assert!(told(true).is_empty());
-    assert_eq!(told(false).agents, Agents::ACTIVE);
+    assert!(targets(true).is_empty());
+    assert_eq!(targets(false).agents, Agents::ACTIVE);
 }
 
-/// Two tables below entries of the top level go, and nothing else.
+/// Flushes two unlinked tables below entries of the top level, and nothing else.
 fn two_tables(words: &str) -> Trace {
     Ask::user(0, 2 << 48, &["p4d"]).tables().on(x86(), words)
 }
@@ -77,7 +77,7 @@ fn trap_12_tce_makes_two_tables_cost_two() {
     assert_eq!(count(&two_tables("pge pcid invpcid la57 tce"), "invlpg"), 2);
 }
 
-/// INVLPG covers a freed table by its walk clause and by nothing else.
+/// INVLPG is used for a freed table only because of its walk clause.
 #[test]
 fn a_freed_table_needs_the_walk_clause() {
     let text = edited(
@@ -102,10 +102,10 @@ fn a_freed_table_needs_the_walk_clause() {
     assert_eq!(names(&table.on(&arch, "pge pcid"))[0], "mov_cr3");
 }
 
-/// Trap 16: a tag can be disowned only where nobody else counts on it. `slot` says that it may be
-/// retired, `shared` does not, and on a machine that has both a kernel entry may stand under either.
+/// Trap 16: a tag can be invalidated lazily only if no other CPU relies on it. The definition allows it for `slot` and not
+/// for `shared`; on a machine that has both, a kernel entry may be under either.
 #[test]
-fn trap_16_a_tag_of_the_machine_is_not_retired() {
+fn trap_16_a_global_tag_is_not_invalidated_lazily() {
     // Not global, so that entries of the page may be under every tag.
     let kernel = "leaf under every tag, global when pge and not pti;";
     let arch = good(&edited(X86_64, kernel, "leaf under every tag;"));
@@ -153,10 +153,9 @@ fn trap_18_tlbsync_ends_every_broadcast() {
     assert!(guards.iter().any(|scope| scope == "SameCpu"), "{guards:?}");
 }
 
-/// Trap 19: MOV to CR3 leaves globals and other PCIDs. Without either it drops everything, with
-/// them it does not: the same instruction in another universe.
+/// Trap 19: MOV to CR3 leaves globals and entries of other PCIDs, so it drops everything only on a machine without both.
 #[test]
-fn trap_19_cr3_is_everything_only_where_there_is_nothing_else() {
+fn trap_19_cr3_drops_everything_only_without_globals_and_pcids() {
     let range = Ask::kernel(KERNEL, 2 * MIB, &["pte"]);
     let on = |words| range.on(x86(), words);
     assert_eq!(names(&on(""))[0], "mov_cr3");
@@ -177,37 +176,37 @@ fn trap_19_cr3_is_everything_only_where_there_is_nothing_else() {
     assert_eq!(names(&user.on(x86(), "pge"))[0], "mov_cr3");
 }
 
-/// Trap 19 again: a CPU that comes up knows nothing of its caches, so globals go as well, whether or
-/// not the kernel makes any.
+/// Trap 19: the TLB of a CPU that comes online may hold anything, so globals are flushed as well, even if the kernel makes
+/// none.
 #[test]
-fn trap_19_arrival_drops_globals() {
+fn trap_19_a_cpu_that_comes_online_drops_globals() {
     for words in ["pge", "pge pti", "pge pcid", "pge pcid pti"] {
-        let arrive = Ask::event(Event::CpuOnline).on(x86(), words);
-        assert_eq!(count(&arrive, "mov_cr4"), 1, "{words}: {:?}", arrive.here);
+        let online = Ask::event(Event::CpuOnline).on(x86(), words);
+        assert_eq!(count(&online, "mov_cr4"), 1, "{words}: {:?}", online.here);
     }
     for words in ["pge pcid invpcid", "pge pcid invpcid pti"] {
-        let arrive = Ask::event(Event::CpuOnline).on(x86(), words);
-        assert_eq!(operands(&arrive, "kind"), [2], "{words}: {:?}", arrive.here);
+        let online = Ask::event(Event::CpuOnline).on(x86(), words);
+        assert_eq!(operands(&online, "kind"), [2], "{words}: {:?}", online.here);
     }
 }
 
-/// Trap 24: a lazy CPU that only walks is told when tables go, and one that is parked owes.
+/// Trap 24: a lazy CPU, which only walks, is interrupted when tables are freed; an inactive CPU defers the flush.
 #[test]
-fn trap_24_lazy_cpus_are_told_of_freed_tables() {
-    let holders = |ask: &Ask| {
+fn trap_24_lazy_cpus_get_an_ipi_for_freed_tables() {
+    let deferred_by = |ask: &Ask| {
         let deferred = ask.on(x86(), "pge pcid").deferred;
         deferred.iter().map(|it| it.cpus).collect::<Vec<_>>()
     };
     let page = Ask::user(USER, PAGE, &["pte"]).others();
     assert_eq!(
-        holders(&page),
+        deferred_by(&page),
         [DeferredBy::LazyCpus, DeferredBy::InactiveCpus]
     );
-    assert_eq!(holders(&page.tables()), [DeferredBy::InactiveCpus]);
+    assert_eq!(deferred_by(&page.tables()), [DeferredBy::InactiveCpus]);
 }
 
-/// ADL063, RPL042: with PCIDs on INVLPG may leave globals, so kernel pages go otherwise; without
-/// PCIDs, or for what is not global, it serves as ever.
+/// ADL063, RPL042: with PCIDs on, INVLPG may leave globals, so global pages take another instruction; without PCIDs, or for
+/// other pages, INVLPG is used.
 #[test]
 fn alder_lake_keeps_invlpg_from_global_pages() {
     let kernel = |words| Ask::kernel(KERNEL, PAGE, &["pte"]).on(x86(), words);

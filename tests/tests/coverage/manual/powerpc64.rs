@@ -91,7 +91,7 @@ impl Cpu {
         if self.has("isa31") { 1 } else { 128 }
     }
 
-    /// What an instruction drops; nothing if it is a barrier, or only mends an erratum.
+    /// Returns what an instruction drops; nothing for a barrier and for a workaround.
     pub fn read(self, op: &Op) -> Option<Drop> {
         let model = &powerpc().model;
         let Which::Invalidate(index) = op.which else {
