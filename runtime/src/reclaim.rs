@@ -196,7 +196,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
         let backend = mmu.platform.backend();
         if backend.ipi_targets(&request).agents.is_empty() {
             let started = mmu.start(self.cpu, (space, slot), &mut request);
-            mmu.tell_devices(space, &request);
+            mmu.invalidate_secondary(space, &request);
             let kind = Kind {
                 reach: request.reach,
                 global: request.tag.global,
