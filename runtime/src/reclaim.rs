@@ -192,7 +192,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
         let backend = mmu.platform.backend();
         if backend.ipi_targets(&request).agents.is_empty() {
             let started = mmu.start(self.cpu, (space, line), &mut request);
-            mmu.tell_devices(space, &request);
+            mmu.invalidate_secondary(space, &request);
             let kind = Kind {
                 reach: request.reach,
                 global: request.tag.global,
@@ -210,12 +210,12 @@ impl<P: Platform> UnmapBatch<'_, P> {
             mmu.flush(space, changed);
         } else {
             // Lazy and inactive CPUs flush when they load the space, or use it again.
-            let told = mmu.told(self.cpu, space, Agents::ACTIVE);
-            self.targets.extend(&told.others);
-            if told.here {
+            let targets = mmu.targets(self.cpu, space, Agents::ACTIVE);
+            self.targets.extend(&targets.others);
+            if targets.here {
                 self.targets.insert(self.cpu);
             }
-            mmu.tell_devices(space, &request);
+            mmu.invalidate_secondary(space, &request);
         }
     }
 
@@ -240,7 +240,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
         let targets = core::mem::replace(&mut self.targets, P::CpuSet::NONE);
         if targets.contains(self.cpu) {
             mmu.platform.pin_cpu(true, |cpu| {
-                mmu.obey(cpu, mmu.platform.cpu(cpu), &Message::Loaded);
+                mmu.handle(cpu, mmu.platform.cpu(cpu), &Message::Loaded);
             });
         }
         mmu.call(self.cpu, targets, &Message::Loaded);
