@@ -1,15 +1,15 @@
 //! Waiting, for the model checker.
 //!
-//! A CPU that waits looks at words again and again. What it sees is the same until one of them was stored to, and looking
-//! without seeing anything new, and without doing anything, is as good as not looking: so a thread of the
-//! model waits until somebody has stored to a word that it looked at. Any store counts, whatever the value: a thread
-//! is let look at every value that it could see, and what the model checker knows of who depends on whom is as
-//! complete as if it had looked all the time.
+//! A CPU that waits loads the same words repeatedly. What it sees is the same until one of the words is stored to, and
+//! a load that returns nothing new has no effect. So a thread of the model waits until another thread has stored to a
+//! word that it has loaded. Any store counts, whatever the value: the thread may see every value that it could see with
+//! repeated loads, and the model checker knows all the dependencies between threads that it would know then.
 //!
-//! There are two ways to wait. One lets others go on: that somebody stored orders nothing, and a CPU sees what its own
-//! loads let it see; but the model checker tries again and again what comes of going on in vain. The
-//! [other](block) blocks, which the model checker knows about, and is behind whoever stored: as everybody who waits is
-//! anyway, where no barrier is missing. So only the first one says anything about barriers; the other is for more CPUs.
+//! There are two ways to wait. The first yields to other threads: the other thread's store orders nothing, and a CPU
+//! sees what its own loads return. But the model checker explores again and again what happens if the thread continues
+//! too early. The [second](block) blocks the thread, which the model checker knows about, and orders it after the
+//! thread that stored, as a waiting CPU is ordered anyway if no barrier is missing. So only the first way checks
+//! barriers; the second is for more CPUs.
 
 extern crate std;
 
@@ -20,22 +20,22 @@ use std::vec::Vec;
 use loom::sync::atomic::Ordering;
 use loom::thread::{self, Thread};
 
-/// What was stored to a word so far, in the order in which the model checker runs.
+/// The stores to a word so far, in the order in which the model checker runs them.
 #[derive(Debug, Default)]
 struct Stores {
     count: Cell<usize>,
     last: Cell<u64>,
-    /// Who waits for another one.
+    /// The threads that wait for another store.
     waiters: RefCell<Vec<Thread>>,
 }
 
-/// A look at a word.
+/// A load of a word.
 #[derive(Debug)]
 struct Look {
     stores: Rc<Stores>,
-    /// Behind how many stores.
+    /// The number of stores before the load.
     seen: usize,
-    /// Whether it saw what is older than the last of those: it may see that one as well.
+    /// Whether the load returned an older value than the last one stored, so that another load may return that.
     is_old: bool,
 }
 
@@ -46,21 +46,21 @@ impl Look {
 }
 
 std::thread_local! {
-    /// Whether a thread of the model blocks that waits.
+    /// Whether a waiting thread of the model blocks.
     static BLOCKS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// How threads wait, on this host thread, from here on.
+/// Sets how threads wait from here on, on this host thread.
 pub fn block(blocks: bool) {
     BLOCKS.set(blocks);
 }
 
 loom::thread_local! {
-    /// What this thread has looked at since it last began to look.
+    /// The loads of this thread since it last began to wait.
     static SEEN: RefCell<Vec<Look>> = RefCell::new(Vec::new());
 }
 
-/// A word of the model checker's, with the methods that the runtime uses.
+/// A word of the model checker, with the methods that the runtime uses.
 #[derive(Debug)]
 pub struct AtomicU64 {
     value: loom::sync::atomic::AtomicU64,
@@ -68,7 +68,7 @@ pub struct AtomicU64 {
 }
 
 impl AtomicU64 {
-    /// A word.
+    /// Creates a word.
     #[must_use]
     pub fn new(value: u64) -> Self {
         Self {
@@ -100,8 +100,8 @@ impl AtomicU64 {
         was
     }
 
-    /// What was stored last, for the only thread that stores, or for one that is ordered behind it in any case. That is
-    /// no access to the model checker: it remembers but one load of a word, which is to be somebody else's.
+    /// Returns the last value stored, for the only thread that stores, or for one that is ordered after it in any case.
+    /// This is not an access to the model checker, which remembers only one load of a word: that of another thread.
     #[must_use]
     pub fn last(&self) -> u64 {
         self.stores.last.get()
@@ -118,39 +118,39 @@ impl AtomicU64 {
         self.stored_to((), value);
     }
 
-    /// Stores another value and says which there was.
+    /// Stores another value, and returns the old one.
     pub fn swap(&self, value: u64, order: Ordering) -> u64 {
         self.stored_to(self.value.swap(value, order), value)
     }
 
-    /// Adds, and says what it was.
+    /// Adds, and returns the old value.
     pub fn fetch_add(&self, count: u64, order: Ordering) -> u64 {
         let was = self.value.fetch_add(count, order);
         self.stored_to(was, was.wrapping_add(count))
     }
 
-    /// Subtracts, and says what it was.
+    /// Subtracts, and returns the old value.
     pub fn fetch_sub(&self, count: u64, order: Ordering) -> u64 {
         let was = self.value.fetch_sub(count, order);
         self.stored_to(was, was.wrapping_sub(count))
     }
 
-    /// Sets bits, and says what they were.
+    /// Sets bits, and returns the old value.
     pub fn fetch_or(&self, bits: u64, order: Ordering) -> u64 {
         let was = self.value.fetch_or(bits, order);
         self.stored_to(was, was | bits)
     }
 
-    /// Keeps only these bits, and says what they were.
+    /// Keeps only these bits, and returns the old value.
     pub fn fetch_and(&self, bits: u64, order: Ordering) -> u64 {
         let was = self.value.fetch_and(bits, order);
         self.stored_to(was, was & bits)
     }
 
-    /// Replaces a value that is still there, and says which it was.
+    /// Replaces a value if it is the current one, and returns it.
     ///
     /// # Errors
-    /// When there is another one: that.
+    /// If the current value is another one, which is returned.
     pub fn compare_exchange(
         &self,
         old: u64,
@@ -165,7 +165,7 @@ impl AtomicU64 {
     }
 }
 
-/// Does something again and again until something is so.
+/// Calls `poll` repeatedly until `done` returns `true`.
 pub fn wait_until(mut done: impl FnMut() -> bool, mut poll: impl FnMut()) {
     loop {
         SEEN.with(|all| all.borrow_mut().clear());
@@ -175,7 +175,7 @@ pub fn wait_until(mut done: impl FnMut() -> bool, mut poll: impl FnMut()) {
         poll();
         let seen = SEEN.with(RefCell::take);
         if seen.iter().any(|look| look.is_old) {
-            thread::yield_now(); // the model checker shows what is old again until then
+            thread::yield_now(); // the model checker returns old values again until then
         }
         while !seen.iter().any(Look::would_be_new) {
             if BLOCKS.get() {
@@ -187,7 +187,7 @@ pub fn wait_until(mut done: impl FnMut() -> bool, mut poll: impl FnMut()) {
     }
 }
 
-/// Blocks until somebody stores to one of these.
+/// Blocks until another thread stores to one of these words.
 fn wait_for(seen: &[Look]) {
     let this = thread::current();
     for look in seen {
