@@ -1,7 +1,7 @@
 //! What the runtime keeps for each CPU.
 //!
 //! In: what a CPU loads and defers. Out: its state, for itself and for other CPUs. Holds: only the CPU writes its words,
-//! apart from its inbox, and the tags during a rollover.
+//! except its inbox, and `running_tag` and `reserved_tag`, which other CPUs write with the lock of the tags held.
 
 use crate::cpu::message::Outbox;
 use crate::deferred::{AsidSlots, LoadedTag, SLOTS};
