@@ -1,4 +1,4 @@
-//! Agents: the CPUs and devices that may cache entries, in classes by what they are to a space.
+//! Agents: the CPUs and devices that may cache entries, in classes by their relation to a space.
 
 use core::fmt;
 

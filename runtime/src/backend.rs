@@ -1,9 +1,9 @@
-//! Where a generated backend and a sink of instructions meet.
+//! The interface between a generated backend and a sink of instructions.
 //!
-//! A flush is [`start`](Backend::start), then whatever the caller can do meanwhile (interrupting
-//! the CPUs in [`Started::flush_ipis`], telling devices), then [`finish`](Backend::finish). Only after
-//! that may a page or a table that the request covered get a new owner, and only if nothing of
-//! [`Finished`] is left.
+//! A flush has three steps: [`start`](Backend::start); then the work that the caller can do at the same time (sending IPIs to
+//! the CPUs in [`Started::flush_ipis`], invalidating secondary MMUs); then [`finish`](Backend::finish). A page or a table that
+//! the request covered may get a new owner only after the third step, and only after the caller has sent the IPIs and recorded
+//! the deferred flushes in [`Finished`].
 
 use core::marker::PhantomData;
 use core::ops::{BitOr, BitOrAssign};
@@ -18,7 +18,8 @@ use crate::request::{LevelTable, Reach, Request, Space, SpaceFlags, Tag};
 ///
 /// # Examples
 ///
-/// A sink that counts what it hands on: in a kernel to the backend's `Hardware`, which executes it.
+/// A sink that counts instructions and passes them on. In a kernel it passes them to the backend's `Hardware`, which executes
+/// them.
 ///
 /// ```
 /// use std::cell::Cell;
@@ -44,7 +45,7 @@ use crate::request::{LevelTable, Reach, Request, Space, SpaceFlags, Tag};
 /// assert_eq!(issued.get(), 2);
 /// ```
 pub trait Issue<Op> {
-    /// Issues one.
+    /// Issues one instruction.
     fn issue(&mut self, op: Op);
 }
 
@@ -59,19 +60,19 @@ impl<Op, F: FnMut(Op)> Issue<Op> for Record<F> {
     }
 }
 
-/// What a started flush requires of [`Backend::finish`], one bit a step. What a bit means is the backend's own: a
-/// barrier, or entries that are dropped when others are gone. Where every flush requires the same there are no bits.
+/// What a started flush requires of [`Backend::finish`], one bit for each step. Each backend defines what a bit means: a barrier,
+/// or entries that are invalidated after others are gone. A backend whose flushes all require the same steps uses no bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[must_use = "entries are not gone before the steps are done"]
 pub struct FinishSteps(pub u8);
 
 impl FinishSteps {
-    /// None.
+    /// No step.
     pub const NONE: Self = Self(0);
-    /// How many there can be.
+    /// The greatest number of steps.
     pub const MOST: usize = 8;
 
-    /// Whether one of `steps` is required.
+    /// Returns whether one of `steps` is required.
     #[must_use]
     #[inline]
     pub const fn requires(self, steps: Self) -> bool {
@@ -94,20 +95,20 @@ impl BitOrAssign for FinishSteps {
     }
 }
 
-/// What came of issuing the instructions of a flush.
+/// The result of issuing the instructions of a flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[must_use = "entries that are still cached stay stale"]
 pub struct Outcome {
-    /// What is owed already.
+    /// The flushes that are deferred.
     pub deferred: Deferred,
-    /// What is required of completion.
+    /// The steps that [`Backend::finish`] has to take.
     pub steps: FinishSteps,
     /// Whether everything of the space was invalidated because the request exceeds the [ceiling](Backend::ceiling).
     pub exceeded_ceiling: bool,
 }
 
 impl Outcome {
-    /// Nothing is left to be done, and the ceiling was not exceeded.
+    /// No flush is deferred, no step is left, and the ceiling was not exceeded.
     pub const NOTHING: Self = Self {
         deferred: Deferred::NOTHING,
         steps: FinishSteps::NONE,
@@ -124,50 +125,50 @@ impl BitOrAssign for Outcome {
     }
 }
 
-/// CPUs to interrupt.
+/// CPUs to send an IPI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct IpiTargets {
-    /// By what they are to the space.
+    /// The CPUs of these classes.
     pub agents: Agents,
-    /// Named sets that the kernel keeps, one bit each, in the order of the definition.
+    /// The CPUs of these [erratum sets](crate::Platform::erratum_set), one bit for each set, in the order of the definition.
     pub sets: u8,
 }
 
 impl IpiTargets {
-    /// Nobody.
+    /// No CPU.
     pub const NONE: Self = Self {
         agents: Agents::NONE,
         sets: 0,
     };
 
-    /// Whether it is nobody.
+    /// Returns whether there is no CPU to send an IPI.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.agents.is_empty() && self.sets == 0
     }
 }
 
-/// A flush that was started on this CPU and has to be finished on it; therefore not `Send`.
+/// A flush that was started on this CPU. It must be finished on the same CPU, so this is not `Send`.
 #[derive(Debug)]
 #[must_use = "entries are not gone before the flush is finished"]
 pub struct Started {
-    /// Whose mappings.
+    /// The kind of the space whose entries are flushed.
     pub space: Space,
-    /// Who may have cached them.
+    /// Which agents may have cached them.
     pub reach: Reach,
     /// Whether the tag means the same space on every CPU.
     pub global: bool,
-    /// What holds of the space.
+    /// The flags of the space.
     pub flags: SpaceFlags,
-    /// CPUs to interrupt now: each runs [`Backend::deliver`] with the same request and answers.
+    /// CPUs to send an IPI before the finish: each runs [`Backend::deliver`] with the same request and acknowledges.
     pub flush_ipis: IpiTargets,
-    /// What came of the instructions.
+    /// The result of the instructions.
     pub outcome: Outcome,
     here: PhantomData<*const ()>,
 }
 
 impl Started {
-    /// Returns a started flush, whose instructions have been issued with this outcome.
+    /// Returns a started flush whose instructions have been issued with this outcome.
     #[inline]
     pub const fn new(request: &Request<'_>, flush_ipis: IpiTargets, outcome: Outcome) -> Self {
         Self {
@@ -181,7 +182,8 @@ impl Started {
         }
     }
 
-    /// Joins another flush to this one, of the same space kind, reach, kind of tag and flags: one completion serves both.
+    /// Joins another flush to this one, so that one [`Backend::finish`] completes both. The other one has the same space kind,
+    /// reach, kind of tag and flags.
     pub fn join(&mut self, other: &Self) {
         self.outcome |= other.outcome;
     }
@@ -189,11 +191,11 @@ impl Started {
 
 /// A flush that is complete on this CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "nothing changes owner while somebody is left to interrupt"]
+#[must_use = "no page may get a new owner before the IPIs are acknowledged"]
 pub struct Finished {
-    /// CPUs still to interrupt, with nothing to do there: the interrupt itself is what they need.
+    /// CPUs that still need an IPI. They have nothing to do in it: taking the interrupt drains their accesses.
     pub sync_ipis: IpiTargets,
-    /// What is owed.
+    /// The flushes that are deferred.
     pub deferred: Deferred,
 }
 
@@ -207,12 +209,12 @@ pub struct Root {
     /// Physical address of a top table with no valid entry, for machines that load root and tag one
     /// after the other.
     pub empty: u64,
-    /// What holds of the space.
+    /// The flags of the space.
     pub flags: SpaceFlags,
 }
 
 impl Root {
-    /// Returns a root whose tag is 0 on every CPU: the kernel's, on a machine whose spaces are never given the tag 0.
+    /// Returns a root whose tag is 0 on every CPU: the kernel's root, on a machine that never gives the tag 0 to a space.
     #[must_use]
     pub const fn untagged(table: u64, empty: u64) -> Self {
         Self {
@@ -227,15 +229,15 @@ impl Root {
     }
 }
 
-/// What a platform answers that was called to invalidate.
+/// The answer of a platform's function that invalidates entries.
 ///
-/// No answer stands for a failure. A call that cannot drop the entries that it is given drops more, in the end all of the space,
-/// or it does not return.
+/// There is no answer for a failure. A function that cannot invalidate exactly the entries that it is given invalidates more, up
+/// to all entries of the space, or does not return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// It is done.
+    /// The entries are invalidated.
     Done,
-    /// It could not be done yet, and is asked for again.
+    /// They could not be invalidated yet: the caller calls again.
     Busy,
 }
 
@@ -244,23 +246,23 @@ pub enum Answer {
 pub enum Shootdown {
     /// An instruction of this CPU reaches them, in every configuration.
     Broadcast,
-    /// Each flushes for itself, in every configuration.
+    /// Each CPU flushes its own TLB when it gets an IPI, in every configuration.
     Ipi,
     /// It depends on the configuration and on the tag.
     Either,
 }
 
-/// When entries are flushed one by one no longer.
+/// The most operations by address before a flush invalidates all entries of a tag instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ceiling {
-    /// Instructions of one view.
+    /// The most instructions for one view.
     pub operations: u64,
-    /// Base pages.
+    /// The most base pages.
     pub pages: u64,
 }
 
 impl Ceiling {
-    /// Whether a request takes too many instructions, or names too many pages.
+    /// Returns whether a request takes too many instructions or names too many pages.
     #[must_use]
     #[inline]
     pub const fn is_exceeded_by(&self, operations: u64, pages: u64) -> bool {
@@ -268,46 +270,47 @@ impl Ceiling {
     }
 }
 
-/// The tags of user spaces: those whose values each CPU gives out for itself, and those that mean the same
-/// space on every CPU. There may be both, or none.
+/// The tags of user spaces: per-CPU tags, whose values each CPU assigns for itself, and global tags, which mean the same space on
+/// every CPU. A machine may have both, or neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tags {
-    /// Of each CPU.
+    /// The values of per-CPU tags.
     pub per_cpu: Option<TagValues>,
-    /// Of the machine, and where they come from.
+    /// The values of global tags, and where they come from.
     pub global: Option<(TagValues, TagSource)>,
 }
 
-/// Which values a kind of tag has.
+/// The values of a kind of tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TagValues {
-    /// The least.
+    /// The least value.
     pub first: u64,
-    /// The greatest.
+    /// The greatest value.
     pub last: u64,
-    /// Bits that other views of a space add to its tag, zero in what is given out.
+    /// Bits that other views of a space add to its tag. They are zero in the values that are assigned.
     pub views: u64,
 }
 
 /// Where the values of a tag come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TagSource {
-    /// They are given out until none is left; then everybody starts anew, behind a flush of everything.
+    /// Values are assigned until none is left. Then a new generation begins: every CPU flushes everything, and values are
+    /// assigned again.
     Generations,
-    /// One for the life of a space, given to another behind the flush at its end.
+    /// Each space has one value for its life. Another space may get the value after the flush of the teardown.
     Life,
-    /// It is the address of the top table.
+    /// The value is the address of the top table.
     Root,
 }
 
 /// How page-table entries change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PteUpdate {
-    /// By a plain store, for which a gather flushes later.
+    /// By a plain store. A gather flushes later.
     Store,
-    /// By instructions of [`Backend::change`], which invalidate what was made through a valid entry.
+    /// By instructions of [`Backend::change`], which invalidate the cached entries that were made from a valid entry.
     Instruction {
-        /// Whether pages are gathered all the same, and released after one flush; otherwise the change itself flushes.
+        /// Whether pages are gathered and released after one flush. If not, the change itself flushes.
         pages_batched: bool,
         /// Whether the change of an entry may be a plain store, with a flush of the whole space before another CPU attaches it,
         /// while no other CPU has it attached.
@@ -347,73 +350,73 @@ impl PteUpdate {
     }
 }
 
-/// When the memory of a page table is free that was unlinked and flushed.
+/// When the memory of a page table is free after the table was unlinked and flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableFree {
-    /// After a grace period, which waits for walkers in software without locks.
+    /// After a grace period, which waits for software walkers that take no lock.
     GracePeriod,
-    /// At once: the flush sent an IPI to every CPU that may run such a walker.
+    /// Immediately: the flush sent an IPI to every CPU that may run such a walker.
     AfterFlush,
 }
 
-/// What keeps a space alive that a CPU uses lazily.
+/// What keeps a space alive while a CPU has it loaded lazily.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LazyMm {
     /// A reference that the CPU holds.
     Refcounted,
-    /// Nothing: at the end of the space an IPI makes lazy CPUs leave it.
+    /// Nothing: at teardown an IPI makes lazy CPUs leave the space.
     Shootdown,
 }
 
-/// What the definition says of the machine, for the shared runtime.
+/// What the architecture definition tells the shared runtime about the machine.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts {
     /// The name of the architecture.
     pub name: &'static str,
-    /// Names of the levels, from the leaf up; empty where there is none.
+    /// Names of the levels, from the leaf up. The name of a level that the architecture lacks is empty.
     pub level_names: [&'static str; LEVELS],
     /// How other CPUs are reached.
     pub shootdown: Shootdown,
-    /// Levels whose leaves are worth a stride of their own.
+    /// Levels whose leaf entries a gather flushes at their own stride.
     pub strides: Levels,
     /// How page-table entries change.
     pub pte_update: PteUpdate,
-    /// When the memory of a page table is free.
+    /// When the memory of an unlinked page table is free.
     pub table_free: TableFree,
-    /// What keeps a space alive that a CPU uses lazily.
+    /// What keeps a space alive while a CPU has it loaded lazily.
     pub lazy_mm: LazyMm,
-    /// Whether [`Backend::start`], [`Backend::finish`] and [`Backend::deliver`] want interrupts off while they run. Between a
-    /// start and its finish they may be on.
+    /// Whether interrupts must be off during [`Backend::start`], [`Backend::finish`] and [`Backend::deliver`]. They may be on
+    /// between a start and its finish.
     pub interrupts_off: bool,
     /// Whether the tag is read only after the changes are published.
     pub tag_after_publish: bool,
-    /// Whether the machine bears one flush at a time: the kernel holds a lock from
+    /// Whether the machine permits only one flush at a time: the runtime holds a lock from
     /// [`Backend::start`] to [`Backend::finish`].
     pub one_at_a_time: bool,
-    /// Whether a CPU waits for changes under way before it attaches a space.
+    /// Whether a CPU waits for changes in progress before it attaches a space.
     pub attach_waits_for_changes: bool,
-    /// Whether an atomic read-modify-write, of whatever ordering, is a full barrier where this is compiled for.
+    /// Whether an atomic read-modify-write of any ordering is a full barrier on the compilation target.
     pub atomics_order_everything: bool,
 }
 
-/// Flushes for one architecture. Generated.
+/// Flushes for one architecture. The compiler generates the implementations.
 ///
-/// `start` and `finish` are inlined wherever they are called: with a constant configuration and a
-/// single page they fold to the handful of instructions that one would write by hand. Where nothing
-/// is constant, call them from one function that is not inlined.
+/// `start` and `finish` are inlined at each call: with a constant configuration and a single page they fold to the few
+/// instructions that one would write by hand. Code in which nothing is constant should call them from one function that is not
+/// inlined.
 pub trait Backend {
     /// An instruction with its operands.
     type Op: Copy;
 
-    /// The facts behind it.
+    /// What the definition says about the machine.
     const FACTS: Facts;
 
-    /// The levels of the current configuration, by [`Level`]: an index into the definition's fixed list of names, not a
+    /// Returns the levels of the current configuration, by [`Level`]: an index into the definition's fixed list of names, not a
     /// depth. A level that the configuration lacks keeps its place, with a shift of 0, so a machine with four levels may
     /// have 0, 1, 2 and 4. [`level_of_shift`](Self::level_of_shift) and [`levels_up`](Self::levels_up) find levels.
     fn levels(&self) -> &'static LevelTable;
 
-    /// The level whose entries reach `1 << shift` bytes, if there is one.
+    /// Returns the level whose entries translate `1 << shift` bytes, if there is one.
     #[inline]
     fn level_of_shift(&self, shift: u32) -> Option<Level> {
         let mut levels = Level::all().zip(self.levels());
@@ -421,7 +424,7 @@ pub trait Backend {
         Some(level)
     }
 
-    /// The level that stands `n` levels above the lowest, of those that there are: 0 is the lowest.
+    /// Returns the `n`th of the levels that the configuration has, from the leaf up: 0 is the lowest.
     #[inline]
     fn levels_up(&self, n: usize) -> Option<Level> {
         let levels = Level::all().zip(self.levels());
@@ -429,22 +432,25 @@ pub trait Backend {
         there.nth(n).map(|(level, _)| level)
     }
 
-    /// What only the sender of an interrupt looks at: whether devices share the space's tables. It tells
-    /// them itself, so that the CPUs that it interrupts need not.
+    /// The flags that only the sender of an IPI reads: whether devices share the space's tables. The sender's instructions
+    /// invalidate the entries of devices, so the CPUs that get the IPI need not.
     const SENDER_ONLY: SpaceFlags = SpaceFlags::NONE;
 
-    /// When the current configuration gives up flushing one by one.
+    /// Returns the ceiling of the current configuration.
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling;
 
-    /// What a change of an entry of a space with these flags leaves behind in the caches.
+    /// Returns what agents may have cached of an entry of a space with these flags.
     fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts;
 
-    /// Changes table entries, and says what must be flushed for it.
+    /// Changes table entries, and returns what was in them and the flush that the change requires. If the slot has several
+    /// entries, all of them get the same bits.
     ///
-    /// Here: by plain stores, for machines that allow them. Where an instruction must write an entry
-    /// that CPUs may have cached the backend overrides this.
+    /// The default uses plain stores, for machines that permit them. A backend overrides it if an instruction must write an
+    /// entry that CPUs may have cached.
     ///
-    /// Contexts: the lock of the table is held. Several entries at once all become the same.
+    /// # Context
+    ///
+    /// The lock of the table is held.
     #[inline]
     fn change(
         &self,
@@ -455,7 +461,7 @@ pub trait Backend {
     ) -> Changed {
         let _ = (cpu, owner.space);
         let was = if matches!(change.old, Entry::Invalid) {
-            slot.store(change.new_bits); // nothing is noted in an entry that is not valid
+            slot.store(change.new_bits); // the machine sets no marks in an invalid entry
             Was::default()
         } else {
             slot.exchange(change.new_bits)
@@ -467,8 +473,12 @@ pub trait Backend {
         }
     }
 
-    /// Makes the same change by a plain store, if what was `seen` still stands in the entries; otherwise returns `None`. Of
-    /// several entries some may be changed then.
+    /// Makes the same change by a compare-and-exchange, if the entries still hold what was `seen`. Otherwise returns `None`; if
+    /// the slot has several entries, some of them may have changed.
+    ///
+    /// # Context
+    ///
+    /// As [`change`](Self::change).
     #[inline]
     fn change_from(
         &self,
@@ -487,31 +497,42 @@ pub trait Backend {
             })
     }
 
-    /// Makes new entries visible to the walkers of every CPU, and of devices that share the tables; and has this CPU
-    /// translate anew, where the definition says so for the space.
+    /// Makes new entries visible to the walkers of every CPU and of devices that share the tables. If the definition says so for
+    /// the space, it also resynchronizes this CPU, so that its next accesses are translated anew.
     ///
-    /// Required between the store of a valid entry where none was and the first use of it by code that must not fault:
-    /// for mappings of the kernel. A user space may do without, since a fault that the table does not justify finds the
-    /// entry when the access is repeated. Not required for an entry that becomes invalid or replaces a valid one: the
-    /// flush of the change publishes it. Flushes nothing, so that a negative entry stays until it is flushed.
+    /// It is required after a valid entry was stored where none was, before code that must not fault uses the entry: that is, for
+    /// mappings of the kernel. A user space does not require it: an access that faults although the table has the entry is
+    /// repeated and then finds it. An entry that becomes invalid or replaces a valid one does not require it: the flush of the
+    /// change publishes it. It flushes nothing, so a negative entry stays until it is flushed.
     fn publish(&self, cpu: &mut impl Issue<Self::Op>, space: Space);
 
-    /// The tags that user spaces have in the current configuration.
+    /// Returns the tags that user spaces have in the current configuration.
     fn tags(&self) -> Tags;
 
-    /// The CPUs that [`start`](Self::start) will say are to be interrupted for a request, known before: nobody
-    /// where instructions reach them all. The scope counts only for whether tables were unlinked, and for a
-    /// space that ends.
+    /// Returns, before the flush, the CPUs that [`start`](Self::start) will return as [`Started::flush_ipis`] for a request:
+    /// none if instructions reach every CPU. The result depends on the scope only by whether tables were unlinked and whether
+    /// it is a teardown.
     fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets;
 
-    /// Makes the changes visible and issues what drops the entries.
+    /// Publishes the changes and issues the instructions that invalidate the entries.
+    ///
+    /// # Context
+    ///
+    /// As [`Request`] says.
     fn start(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Started;
 
-    /// Waits until the entries are gone and what they had translated is done.
+    /// Waits until the entries are gone and the accesses that they translated are drained.
+    ///
+    /// # Context
+    ///
+    /// As [`Request`] says: on the CPU that started the flush.
     fn finish(&self, cpu: &mut impl Issue<Self::Op>, started: Started) -> Finished;
 
-    /// What a CPU does that was interrupted for a request of another; it has the space loaded, unless the
-    /// space ends.
+    /// Flushes on a CPU that got an IPI what another CPU's request names, and returns what is deferred.
+    ///
+    /// # Context
+    ///
+    /// As [`Request`] says. The CPU has the space loaded, unless the request is a teardown.
     fn deliver(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Deferred {
         let here = Request {
             reach: Reach::Here,
@@ -522,18 +543,18 @@ pub trait Backend {
         self.finish(cpu, started).deferred
     }
 
-    /// Loads an address space, paying what is owed for it.
-    fn switch(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, debt: Pending) -> Deferred;
+    /// Loads an address space, and completes the flush that is pending for it on this CPU. Returns what is deferred.
+    fn switch(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, pending: Pending) -> Deferred;
 
-    /// Loads what user code runs on, if that is not what the kernel runs on.
-    /// `to.table` is the user view's top table; `owed` whether that view's flush was put off.
+    /// Loads the root of the user view, if user code does not run on the kernel view. `to.table` is the user view's top table.
+    /// `deferred` is whether the flush of that view was deferred; it is then completed.
     fn return_to_user(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, deferred: bool);
 
-    /// Loads what the kernel runs on, where [`return_to_user`](Self::return_to_user) loaded something else: the first thing after entry
-    /// from user code. `to.table` is the kernel view's top table. Flushes nothing, and keeps what is cached under the
-    /// kernel view's tag where the machine can; ends with the context synchronisation that the loads need.
+    /// Loads the root of the kernel view, if [`return_to_user`](Self::return_to_user) loaded another one. It is called first
+    /// after entry from user code. `to.table` is the kernel view's top table. It flushes nothing, and keeps the entries under
+    /// the kernel view's tag if the machine can; it ends with the context synchronization that the loads require.
     fn enter_from_user(&self, cpu: &mut impl Issue<Self::Op>, to: &Root);
 
-    /// Forgets everything, before this CPU's first translation.
+    /// Invalidates everything on this CPU before its first translation, and returns what is deferred.
     fn cpu_online(&self, cpu: &mut impl Issue<Self::Op>) -> Deferred;
 }

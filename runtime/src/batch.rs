@@ -1,4 +1,4 @@
-//! Memory for many pages or tables: what a gather fills when its own room is used up.
+//! Batches: memory for many pages or tables, which a gather uses when its own memory is full.
 //!
 //! In: memory that [`Platform::page_batch`] and [`Platform::table_batch`] return. Out: the same memory, dropped when it is
 //! empty. Holds: a gather that gets no memory flushes and goes on, so a kernel may return none at any time, or always.
@@ -26,7 +26,7 @@ impl<T, P: Platform> Batch<T, P> {
         }
     }
 
-    /// Adds one, if there is room; otherwise gives it back.
+    /// Adds a page or table, or returns it if the batch is full.
     #[inline]
     pub(crate) fn push(&mut self, thing: T) -> Option<T> {
         let Some(room) = self.slots.get_mut(self.used) else {
@@ -37,14 +37,14 @@ impl<T, P: Platform> Batch<T, P> {
         None
     }
 
-    /// Takes out the last one of this batch.
+    /// Removes and returns the last one of this batch.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {
         self.used = self.used.checked_sub(1)?;
         self.slots.get_mut(self.used)?.take()
     }
 
-    /// Takes out everything of this batch.
+    /// Removes and returns everything in this batch.
     #[inline]
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> {
         let used = core::mem::take(&mut self.used);

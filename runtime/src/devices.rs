@@ -1,12 +1,12 @@
 //! Secondary MMUs: devices that walk the same tables.
 //!
-//! Some are reached by the CPU's own instructions, where the definition says so and the space's
-//! [`SpaceFlags`] say that there is one; others keep translations that only their driver can drop
-//! ([`Platform::invalidate_secondary`]). Both are holders: a flush counts them in from before the first fill until after the
-//! last entry is gone. A flag of a space holds as long as any of its devices wants it: the devices that want one are counted.
+//! The CPU's own instructions reach some devices, if the definition says so and the space's [`SpaceFlags`] say that such a
+//! device is attached. Other devices keep translations that only their driver can invalidate
+//! ([`Platform::invalidate_secondary`]). Flushes cover both kinds, from before a device's first fill until after its last entry
+//! is gone. A flag of a space is set as long as any of its devices needs it: the space counts the devices that need each flag.
 //!
-//! Source: Linux `include/linux/mmu_notifier.h` (`arch_invalidate_secondary_tlbs`); CVE-2022-0330 for pages that went
-//! before the device was told.
+//! Source: Linux `include/linux/mmu_notifier.h` (`arch_invalidate_secondary_tlbs`); CVE-2022-0330, where pages were released
+//! before the entries of the device were invalidated.
 
 use crate::fault::{Fault, is_back};
 use crate::mmu::Mmu;
@@ -16,12 +16,12 @@ use crate::shootdown::Why;
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier, in_force};
 
-/// The bits of flags.
+/// Returns the numbers of the bits that are set in flags.
 fn bits(flags: SpaceFlags) -> impl Iterator<Item = u32> {
     (0..32).filter(move |bit| flags.0 & 1 << bit != 0)
 }
 
-/// A space has as many devices as it can count: 65,535.
+/// The error of a space that has as many devices as it can count: 65,535.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManyDevices;
 
@@ -33,7 +33,7 @@ impl core::fmt::Display for TooManyDevices {
 
 impl core::error::Error for TooManyDevices {}
 
-/// A device shares the tables of a space: to be [detached](Mmu::detach_device) from the same space.
+/// A device that shares the tables of a space, until it is [detached](Mmu::detach_device) from the same space.
 #[derive(Debug)]
 #[must_use = "the space counts the device until it is detached"]
 pub struct Attached {
@@ -42,18 +42,18 @@ pub struct Attached {
 }
 
 impl<P: Platform> Mmu<P> {
-    /// Lets a device share the tables of a space; it fills only after this returned. From here on flushes count it in.
-    /// `wants` are the flags of the space that it needs, which hold as long as any device needs them: none where only the
-    /// platform can tell the device.
+    /// Attaches a device, which shares the tables of a space from now on, and returns the proof of that. The device must not fill
+    /// its TLB before this returns. Flushes cover the device from now on. `wants` are the flags of the space that the device
+    /// needs, which stay set as long as any device needs them: none if only the platform can invalidate the device's entries.
     ///
     /// Devices may attach and detach at the same time on several CPUs, and while entries of the space change.
     ///
     /// # Context
-    /// That of a flush; where instructions reach every CPU, so that flushes look for devices without a barrier, that of
-    /// [`wait_for_walkers`](Self::wait_for_walkers): every CPU takes an interrupt.
+    /// That of a flush. On a machine whose instructions reach every CPU, flushes read the devices without a barrier, so the
+    /// context is that of [`wait_for_walkers`](Self::wait_for_walkers): every CPU takes an interrupt.
     ///
     /// # Errors
-    /// When the space has too many devices to count.
+    /// If the space has too many devices to count.
     pub fn attach_device(
         &self,
         space: &AddressSpace<P::CpuSet>,
@@ -79,14 +79,14 @@ impl<P: Platform> Mmu<P> {
         Ok(Attached { space, wants })
     }
 
-    /// Detaches a device that fills no more: what it still holds is flushed, and only then does the space no longer count it.
-    /// Flags that no other device wants, and that the space did not have from the beginning, hold no longer.
+    /// Detaches a device, which must not fill its TLB any more. Flushes the entries that it still has, and only then stops
+    /// counting the device. Flags that no other device needs, and that the space did not have from the beginning, are cleared.
     ///
     /// # Context
     /// That of a flush.
     ///
     /// # Errors
-    /// When the device is attached to another space: it stays attached there.
+    /// If the device is attached to another space: it stays attached there.
     pub fn detach_device(
         &self,
         space: &AddressSpace<P::CpuSet>,
@@ -121,12 +121,12 @@ impl<P: Platform> Mmu<P> {
         Ok(())
     }
 
-    /// Runs while no other CPU counts devices.
+    /// Runs a closure while no other CPU changes the counts of devices.
     fn with_devices<R>(&self, run: impl FnOnce() -> R) -> R {
         self.with_lock(&self.devices, |cpu| self.serve(cpu), |_| run())
     }
 
-    /// Tells devices of a flush, if there are any.
+    /// Invalidates what a request names in devices that only the platform reaches, if any device is attached.
     #[inline]
     pub(crate) fn invalidate_secondary(
         &self,

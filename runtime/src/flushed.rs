@@ -1,4 +1,4 @@
-//! Pages that a gather releases: an iterator, and the proof that a flush covers them.
+//! The pages that a gather releases: an iterator over them, and the proof that a flush covers them.
 
 use crate::platform::{Flushed, Platform};
 
@@ -22,7 +22,7 @@ impl<P: Platform> Iterator for Flushed<'_, P> {
         }
     }
 
-    /// Does the same as `next` for each page, without a look at the batches for each.
+    /// Does the same as `next` for each page, without testing for a batch each time.
     #[inline]
     fn fold<A, F: FnMut(A, P::Page) -> A>(mut self, first: A, mut each: F) -> A {
         let bundle = core::mem::take(&mut self.bundle)
@@ -37,7 +37,7 @@ impl<P: Platform> Iterator for Flushed<'_, P> {
 }
 
 impl<P: Platform> Flushed<'_, P> {
-    /// Folds the pages that found no room in the gather itself.
+    /// Folds the pages in the batches.
     #[inline(never)]
     fn fold_batches<A, F: FnMut(A, P::Page) -> A>(self, first: A, mut each: F) -> A {
         let mut so_far = first;

@@ -13,16 +13,16 @@
 //! }
 //! ```
 //!
-//! It is a closure so that whatever happens in it (an early return, `?`, a panic that is caught) pages are released
-//! after a finished flush, as [`Flushed`], or not at all. Nothing allocates except through the platform, which may
-//! refuse at any time: then the gather flushes and goes on. Nothing is flushed in a destructor.
+//! A gather takes a closure so that pages are released after a finished flush, as [`Flushed`], or not at all, even after an early
+//! return, a `?` or a panic that is caught. Only the platform allocates, and it may refuse at any time: then the gather flushes and
+//! continues. No destructor flushes.
 //!
 //! In: entries, through [`Section`](crate::Section). Out: [`Platform::release_pages`], [`Platform::free_tables_deferred`],
-//! [`Platform::free_table`]. Holds: a page leaves the gather when everything was flushed that the entries changed so far may
-//! have left in TLBs. What a panic abandons stays owned, and the next flush of the space is one of everything.
+//! [`Platform::free_table`]. Holds: a page leaves the gather only after a flush of everything that TLBs may have cached of the
+//! entries changed so far. The pages of a gather that panics are lost, and the next flush of the space is one of everything.
 //!
-//! Source: Linux `mm/mmu_gather.c` for what has to hold (nested gathers, reverse mappings of dirty file pages, one level above
-//! for freed tables); Linux eb66ae030829 for what happens when the lock is released before the flush.
+//! Source: Linux `mm/mmu_gather.c` for the requirements (nested gathers, reverse mappings of dirty file pages, one level above
+//! for freed tables); Linux eb66ae030829 for the fault that occurs when the lock is released before the flush.
 
 use core::mem::ManuallyDrop;
 
@@ -39,48 +39,48 @@ use crate::shootdown::Why;
 use crate::space::AddressSpace;
 use crate::sync::Barrier;
 
-/// How many pages fit in a gather itself. Most gathers have one.
+/// The number of pages that fit in a gather without a batch. Most gathers have one page.
 pub const BUNDLE: usize = 8;
-/// How many batches of memory a gather takes before it flushes: 10,000 pages.
+/// The number of batches that a gather takes before it flushes: 10,000 pages.
 pub const BATCHES: usize = 19;
 
 /// The reverse mapping of some page is removed after the flush.
 const RMAPS: u8 = 1;
-/// Valid entries of the kernel were stored where none were, or gained rights, and are not published.
+/// Entries of the kernel that are new, or that gained rights, are not published yet.
 pub(crate) const NEW: u8 = 1 << 1;
 
-/// A gather in progress: what [`Mmu::gather`] lends to its closure.
+/// A gather in progress. [`Mmu::gather`] lends it to its closure.
 pub struct Gather<'m, P: Platform> {
     pub(crate) mmu: &'m Mmu<P>,
     pub(crate) space: &'m AddressSpace<P::CpuSet>,
     changed: Ranges,
-    /// How many pages the bundle holds.
+    /// The number of pages in the bundle.
     used: usize,
     bundle: ManuallyDrop<[Option<P::Page>; BUNDLE]>,
-    /// Further pages; this batch is filled, those before it are full.
+    /// Further pages: the batch that is being filled, and those before it, which are full.
     batch: ManuallyDrop<Option<P::BatchBox<PageBatch<P>>>>,
     batches: usize,
     pub(crate) tables: ManuallyDrop<Option<P::BatchBox<TableBatch<P>>>>,
-    /// Whether the space ends.
+    /// Whether this is a teardown.
     whole: bool,
-    /// Whether the space counts this one among its gathers.
+    /// Whether the space counts this gather as in progress.
     counts: bool,
-    /// What is done before the lock of the section is released: of [`RMAPS`] and [`NEW`].
+    /// What has to be done before the lock of the section is released: bits of [`RMAPS`] and [`NEW`].
     pub(crate) at_end: u8,
 }
 
 impl<P: Platform> Mmu<P> {
-    /// Runs a closure that changes entries of a space, flushes once what that requires, and gives pages and tables to the
-    /// platform. When this returns no CPU and no device can use what was unmapped. Returns what the closure returned.
+    /// Runs a closure that changes entries of a space, then does the flush that the changes require, and gives pages and tables
+    /// to the platform. When this returns, no CPU and no device can use what was unmapped. Returns what the closure returned.
     ///
-    /// Gathers of one space may overlap, on other CPUs or nested. One that ends while another one has changes that are not
-    /// flushed yet flushes everything of the space, since it may rely on entries that the other one made invalid. Gathers that
-    /// only store new entries, as page faults do, need no flush for each other.
+    /// Gathers of one space may overlap, on other CPUs or nested. If one ends while another has changes that are not flushed yet,
+    /// it flushes everything of the space, since it may rely on entries that the other has made invalid. Gathers that only store
+    /// new entries, as page faults do, cause no such flush.
     ///
     /// # Context
     ///
-    /// One in which a flush is permitted: it may wait for other CPUs, at its end and where the platform refuses memory. No
-    /// lock is held that a CPU waits for with interrupts off (see [`Platform`]).
+    /// Any in which waiting for other CPUs is permitted: a gather waits for them at its end, and when the platform refuses
+    /// memory. No lock may be held that another CPU waits for with interrupts off (see [`Platform`]).
     #[inline]
     pub fn gather<R>(
         &self,
@@ -90,13 +90,13 @@ impl<P: Platform> Mmu<P> {
         self.gathering(space, false, body)
     }
 
-    /// Runs a closure that unmaps everything of a space that ends, and flushes the space whole, with what binds its tag to its
-    /// tables. [`release`](Self::release) then gives its tag back.
+    /// Runs a closure that unmaps everything of a space at its teardown, then flushes the whole space, including root entries, and
+    /// gives pages and tables to the platform. [`release`](Self::release) frees the tag later. Returns what the closure returned.
     ///
     /// # Context
     ///
-    /// As [`gather`](Self::gather). No CPU runs in the space, and none loads it again. CPUs that have it loaded lazily are made
-    /// to leave it where they hold no reference.
+    /// As [`gather`](Self::gather). No CPU runs in the space, and none loads it again. CPUs that have it loaded lazily without a
+    /// reference get an IPI and leave it.
     ///
     /// # Examples
     ///
@@ -155,10 +155,10 @@ impl<P: Platform> Mmu<P> {
 }
 
 impl<P: Platform> Drop for Gather<'_, P> {
-    /// Runs after a panic alone. Pages and tables are lost, because nothing says that they were flushed; the next flush of the
-    /// space is one of everything.
+    /// Runs only after a panic. Pages and tables are lost, because it is not known whether they were flushed. The next flush of
+    /// the space is one of everything.
     fn drop(&mut self) {
-        self.space.pending.abandoned.defer(); // before it no longer counts as under way
+        self.space.pending.abandoned.defer(); // before the space stops counting this gather
         if self.counts {
             self.space.gathers.sub(1, Barrier::Complete);
         }
@@ -169,11 +169,11 @@ impl<P: Platform> Drop for Gather<'_, P> {
     }
 }
 
-// One function at the end of a gather does all that most gathers need.
+// The path that most gathers take at their end is one function.
 #[allow(clippy::inline_always)]
 impl<P: Platform> Gather<'_, P> {
-    /// Flushes what was changed so far, and releases pages and tables. Never necessary; a kernel calls it at a good moment, such
-    /// as when no lock is held and [`is_full`](Self::is_full).
+    /// Flushes what was changed so far, and releases pages and tables. This is never required. A kernel may call it at a suitable
+    /// moment: when no lock is held and the gather [`is_full`](Self::is_full).
     ///
     /// # Context
     ///
@@ -204,8 +204,8 @@ impl<P: Platform> Gather<'_, P> {
         self.hand_out();
     }
 
-    /// Returns whether so many pages were unmapped that the next one is followed by a flush, under the section's lock: a good
-    /// moment to end the section and to [`flush`](Self::flush).
+    /// Returns whether the gather is so full that unmapping one more page causes a flush with the section's lock held. The kernel
+    /// should then end the section and call [`flush`](Self::flush).
     #[must_use]
     pub fn is_full(&self) -> bool {
         let room = |batch: &P::BatchBox<PageBatch<P>>| batch.used < BATCH;
@@ -227,10 +227,11 @@ impl<P: Platform> Gather<'_, P> {
         self.changed.leaf(level, extent);
     }
 
-    /// Counts as a gather that overlaps with others, from the first change that requires a flush on. One that only stores new
-    /// entries, as page faults do, makes no other gather flush.
+    /// Counts this gather as in progress in its space, at the first change that requires a flush. A gather that only stores new
+    /// entries, as page faults do, is not counted, so it makes no other gather flush.
     ///
-    /// The lock of the changed entry's table is still held, so code that finds the entry with the lock held finds this counted.
+    /// The lock of the changed entry's table is still held. Code that finds the entry with that lock held therefore also finds
+    /// this gather counted.
     #[inline]
     fn count(&mut self) {
         if !self.counts {
@@ -239,7 +240,7 @@ impl<P: Platform> Gather<'_, P> {
         }
     }
 
-    /// Returns what was changed in an extent and is not flushed yet.
+    /// Returns which changes in an extent are not flushed yet.
     pub(crate) fn has_changed(&self, level: Level, extent: Extent) -> Touched {
         self.changed.touched(level, extent)
     }
@@ -254,7 +255,7 @@ impl<P: Platform> Gather<'_, P> {
         }
     }
 
-    /// Keeps a page that was unmapped, if there is room; otherwise gives it back.
+    /// Keeps a page that was unmapped, or returns it if there is no room.
     #[inline]
     pub(crate) fn keep(&mut self, page: P::Page) -> Option<P::Page> {
         if P::delays_rmap_removal(&page) {
@@ -275,7 +276,7 @@ impl<P: Platform> Gather<'_, P> {
     #[cold]
     #[inline(never)]
     pub(crate) fn keep_elsewhere(&mut self, page: P::Page) {
-        // While reverse mappings wait they are looked for in one batch at most, under a lock.
+        // Pages whose reverse mapping has to be removed are searched with a lock held, so in one batch at most.
         let crowded = self.at_end & RMAPS != 0 && self.batch.is_some();
         let nothing_to_wait_for = self.changed.is_nothing() && !self.whole;
         if !crowded
@@ -301,7 +302,7 @@ impl<P: Platform> Gather<'_, P> {
         self.bundle[0] = Some(page);
     }
 
-    /// Flushes what was changed so far, and removes the reverse mappings that waited for it.
+    /// Flushes what was changed so far, and then removes the reverse mappings whose removal was delayed.
     #[inline(always)]
     pub(crate) fn flush_entries(&mut self) {
         self.flush_changed();
@@ -310,6 +311,7 @@ impl<P: Platform> Gather<'_, P> {
         }
     }
 
+    /// Flushes what was changed so far.
     #[inline(always)]
     fn flush_changed(&mut self) {
         if self.whole || self.attach_is_due() {
@@ -317,16 +319,17 @@ impl<P: Platform> Gather<'_, P> {
         } else if !self.changed.is_nothing() {
             self.mmu.flush(self.space, &self.changed);
         }
-        // Not before: a flush that panics has not flushed it.
+        // This comes after the flush: if the flush panics, the changes are not flushed.
         self.changed.forget();
     }
 
+    /// Returns whether a flush is pending that must be complete before another CPU attaches the space.
     #[inline]
     fn attach_is_due(&self) -> bool {
         Mmu::<P>::FACTS.pte_update.is_deferrable() && self.space.pending.attach.pending().is_some()
     }
 
-    /// Flushes everything of the space, if anything was changed or a deferred flush is due.
+    /// Flushes everything of the space, if anything was changed or a flush is pending.
     #[cold]
     #[inline(never)]
     fn flush_whole(&self) {
@@ -350,6 +353,7 @@ impl<P: Platform> Gather<'_, P> {
         }
     }
 
+    /// Removes the reverse mappings whose removal was delayed.
     #[cold]
     #[inline(never)]
     fn remove_rmaps(&mut self) {
@@ -362,7 +366,7 @@ impl<P: Platform> Gather<'_, P> {
         }
     }
 
-    /// Completes a deferred flush if it is due, by a flush of everything of the space.
+    /// Completes a deferred flush if it is pending, by a flush of everything of the space.
     #[inline]
     pub(crate) fn complete(&self, flush: &PendingFlush) {
         if flush.pending().is_some() {
@@ -371,12 +375,13 @@ impl<P: Platform> Gather<'_, P> {
         }
     }
 
-    /// Releases what is flushed.
+    /// Releases the pages and tables, whose entries are flushed.
     fn hand_out(&mut self) {
         self.hand_out_pages();
         self.hand_out_tables();
     }
 
+    /// Gives the pages, whose entries are flushed, to the platform.
     fn hand_out_pages(&mut self) {
         if self.used != 0 || self.batch.is_some() {
             self.mmu.platform.release_pages(Flushed {
@@ -392,8 +397,8 @@ impl<P: Platform> Gather<'_, P> {
 
     /// Ends the gather: flushes and releases what is left.
     fn finish(&mut self) {
-        // Others may have made entries invalid that this one found invalid, and have flushed nothing yet. Where a change
-        // flushes at once only devices can be left.
+        // Other gathers may have made entries invalid that this one found invalid, and may not have flushed them yet. If each
+        // change flushes by itself, only entries of devices can be left.
         let waits = Mmu::<P>::FACTS.pte_update.batches_pages() || self.space.has_devices();
         let nested = waits && self.space.gathers.acquire(Barrier::Pending) > u64::from(self.counts);
         if self.whole || nested {
@@ -404,14 +409,14 @@ impl<P: Platform> Gather<'_, P> {
         self.flush_entries();
         self.hand_out();
         if self.batch.is_some() {
-            drop(self.batch.take()); // the memory that it kept for more pages
+            drop(self.batch.take()); // the memory that was kept for more pages
         }
         if self.counts {
             self.space.gathers.sub(1, Barrier::Complete);
         }
     }
 
-    /// Flushes everything: the space ends, or another gather is in progress.
+    /// Flushes everything, because this is a teardown or another gather is in progress.
     #[cold]
     #[inline(never)]
     fn finish_whole(&mut self) {

@@ -2,12 +2,12 @@
 
 use crate::sync::{Barrier, Word, const_fn};
 
-/// A CPU, by a number that the kernel gave it: less than what its sets hold.
+/// A CPU, by the number that the kernel gave it, which is less than the capacity of its sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct CpuId(pub u32);
 
 impl CpuId {
-    /// As an index.
+    /// Returns the number as an index.
     #[must_use]
     #[inline]
     pub const fn index(self) -> usize {
@@ -15,29 +15,29 @@ impl CpuId {
     }
 }
 
-/// A set of CPUs as a value: [`CpuSet`], as large as the kernel wants it.
+/// A set of CPUs as a value, such as [`CpuSet`].
 pub trait CpuMask: Clone {
-    /// How many CPUs it can hold.
+    /// How many CPUs the set can hold.
     const CAPACITY: usize;
-    /// The same, shared between CPUs.
+    /// The same set, shared between CPUs.
     type Shared: SharedCpuMask<Set = Self>;
 
     /// The empty set.
     const NONE: Self;
-    /// With one more. One that is beyond the capacity is nobody.
+    /// Adds a CPU. Does nothing if its number is beyond the capacity.
     fn insert(&mut self, cpu: CpuId);
-    /// Without one.
+    /// Removes a CPU.
     fn remove(&mut self, cpu: CpuId);
-    /// With all of another.
+    /// Adds all CPUs of another set.
     fn extend(&mut self, other: &Self);
-    /// Whether one is in it.
+    /// Returns whether a CPU is in the set.
     fn contains(&self, cpu: CpuId) -> bool;
-    /// Whether it is nobody.
+    /// Returns whether no CPU is in the set.
     fn is_empty(&self) -> bool;
-    /// Its CPUs, by number.
+    /// Returns the CPUs of the set in the order of their numbers.
     fn iter(&self) -> impl Iterator<Item = CpuId>;
 
-    /// How many they are.
+    /// Returns how many CPUs are in the set.
     fn count(&self) -> usize {
         self.iter().count()
     }
@@ -45,27 +45,27 @@ pub trait CpuMask: Clone {
 
 /// A set of CPUs that several CPUs read and change.
 pub trait SharedCpuMask: Sized {
-    /// What it is at a moment.
+    /// The set as a value.
     type Set: CpuMask<Shared = Self>;
 
     /// The empty set.
     #[cfg(not(loom))]
     const NONE: Self;
-    /// The empty set.
+    /// Returns the empty set.
     #[cfg(loom)]
     fn none() -> Self;
-    /// Adds one, behind all that this CPU did before.
+    /// Adds a CPU, after all that this CPU did before (release).
     fn insert(&self, cpu: CpuId, barrier: Barrier);
-    /// Takes one out, behind all that this CPU did before.
+    /// Removes a CPU, after all that this CPU did before (release).
     fn remove(&self, cpu: CpuId, barrier: Barrier);
-    /// Whether one is in it; if so, what was done before it was added is seen.
+    /// Returns whether a CPU is in the set. If it is, this CPU sees all that was done before it was added (acquire).
     fn contains(&self, cpu: CpuId, barrier: Barrier) -> bool;
-    /// What it is now, word by word.
+    /// Returns the set as it is now. Its words are read one after the other (acquire).
     fn now(&self, barrier: Barrier) -> Self::Set;
 }
 
 const_fn! {
-    /// The empty set.
+    /// Returns the empty set.
     pub(crate) const fn no_cpus<S: SharedCpuMask>() -> S {
         #[cfg(not(loom))]
         return S::NONE;
@@ -78,11 +78,11 @@ const_fn! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CpuSet<const W: usize>([u64; W]);
 
-/// The same, shared between CPUs.
+/// A set of up to `64 * W` CPUs, shared between CPUs.
 #[derive(Debug)]
 pub struct SharedCpuSet<const W: usize>([Word; W]);
 
-/// Where a CPU's bit is.
+/// Returns the index of the word that has a CPU's bit, and the bit.
 #[inline]
 const fn place(cpu: CpuId) -> (usize, u64) {
     (cpu.index() / 64, 1 << (cpu.0 % 64))
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_holds_whom_it_was_given() {
+    fn a_set_holds_the_cpus_that_were_added() {
         let mut set = CpuSet::<2>::NONE;
         for cpu in [0, 63, 64, 127] {
             set.insert(CpuId(cpu));

@@ -26,8 +26,8 @@ pub struct Mmu<P: Platform> {
     /// Held while devices of a space are counted.
     pub(crate) devices: Lock,
     ids: Word,
-    /// Rounds of deferred unmapping, each its own.
-    pub(crate) rounds: Word,
+    /// The number of waits of batched unmaps that were given a number.
+    pub(crate) waits: Word,
     kernel: AddressSpace<P::CpuSet>,
 }
 
@@ -154,7 +154,7 @@ impl<P: Platform> Mmu<P> {
                 one_at_a_time: Lock::new(),
                 devices: Lock::new(),
                 ids: Word::new(SpaceId::FIRST),
-                rounds: Word::counter(),
+                waits: Word::counter(),
                 kernel: AddressSpace::new(
                     SpaceId::KERNEL,
                     Space::Kernel,

@@ -1,4 +1,4 @@
-//! New entries become visible to walkers.
+//! Makes new entries visible to walkers.
 
 use crate::backend::Backend;
 use crate::mmu::Mmu;
@@ -6,19 +6,19 @@ use crate::platform::Platform;
 use crate::space::AddressSpace;
 
 impl<P: Platform> Mmu<P> {
-    /// Makes the entries visible that this CPU stored in tables of the space, each of them valid where none was.
+    /// Makes entries visible to walkers that this CPU has stored in tables of the space: valid entries where there were none.
     ///
-    /// The kernel calls it after it mapped something for itself and before its own code uses the mapping, since that code
-    /// must not fault; once for any number of entries. For a user space it may be left out: an access that comes too early
-    /// faults, the fault handler finds the entry valid, and the access is repeated. An entry that becomes invalid needs none,
-    /// nor does one that replaces a valid entry: the flush of the change publishes it. A [`Section`](crate::Section) publishes the
+    /// The kernel calls this after it has mapped something for itself and before its own code uses the mapping, since that code
+    /// must not fault. One call covers any number of entries. A user space does not require the call: an access that comes too
+    /// early faults, the fault handler finds the entry valid, and the access is repeated. An entry that becomes invalid or
+    /// replaces a valid entry does not require it either: the flush of the change publishes it. A [`Section`](crate::Section) publishes the
     /// kernel's entries by itself.
     ///
-    /// Another CPU may use the mapping once it has learnt of it from this one in a way that orders memory, such as a lock.
+    /// Another CPU may use the mapping after it has synchronized with this one, for example through a lock.
     ///
     /// # Context
     ///
-    /// Any, on the CPU that stored the entries, after the stores. Neither waits nor sends an IPI.
+    /// Any, on the CPU that stored the entries, after the stores. This neither waits nor sends an IPI.
     pub fn publish(&self, space: &AddressSpace<P::CpuSet>) {
         self.platform.pin_cpu(false, |cpu| {
             let mut sink = self.platform.sink(cpu);

@@ -1,14 +1,14 @@
 //! Batched unmap: many pages of many spaces are unmapped, and one wait at the end serves them all.
 //!
-//! In: entries, one by one. Out: an [`Unmapped`] for each, which gives its page against a [`Waited`] of its own
-//! batch. Meanwhile the space notes that a flush is pending: [`Gather::locked`](crate::Gather::locked) flushes first, so that
-//! with the lock of a table held no CPU can use an entry that is not valid.
+//! In: entries, one by one. Out: an [`Unmapped`] for each, which is exchanged for its page with the [`Waited`] of the wait that
+//! covers it. Until that wait the space has a pending flush: [`Gather::locked`](crate::Gather::locked) completes it first, so no
+//! CPU can use an invalid entry while the lock of its table is held by a gather.
 //!
-//! A page that was dirty when it was unmapped may be written to disk after a wait as well
-//! ([`UnmapBatch::before_io`]). One that was clean stays clean, where a clean entry becomes dirty only by a walk. On a machine
-//! where it does not, each page is waited for at once.
+//! A page that was dirty when it was unmapped may be written to disk only after a wait ([`UnmapBatch::before_io`]). A page that
+//! was clean stays clean on a machine on which a clean entry becomes dirty only by a walk. On other machines each page is
+//! flushed when it is unmapped.
 //!
-//! Source: Linux `mm/rmap.c` (`flush_tlb_batched_pending`) for what a concurrent change of the space has to see.
+//! Source: Linux `mm/rmap.c` (`flush_tlb_batched_pending`): which pending flush a concurrent change of the space has to see.
 
 use crate::agents::Agents;
 use crate::backend::{Backend, Started};
@@ -23,29 +23,29 @@ use crate::section::Refused;
 use crate::space::AddressSpace;
 use crate::sync::Barrier;
 
-/// A page that was unmapped, and that some CPU may still reach.
+/// A page that was unmapped and that some CPU or device may still access.
 #[derive(Debug)]
 #[must_use = "the page is lost if it is never redeemed"]
 pub struct Unmapped<T> {
-    round: u64,
+    nth_wait: u64,
     page: T,
 }
 
-/// The proof of a wait.
+/// The proof that a wait is over.
 #[derive(Debug)]
-#[must_use = "pages are redeemed against the wait of their own round alone"]
+#[must_use = "a page is redeemed only with the wait that covers it"]
 pub struct Waited {
-    round: u64,
+    nth_wait: u64,
 }
 
 impl Waited {
-    /// Returns the page, which no CPU and no device can reach any more.
+    /// Returns the page, which no CPU and no device can access any more.
     ///
     /// # Errors
     ///
-    /// When the page was unmapped after the wait, or in another batch: it is given back.
+    /// If the page was unmapped after the wait, or in another batch: it is returned unchanged.
     pub fn redeem<T>(&self, unmapped: Unmapped<T>) -> Result<T, Unmapped<T>> {
-        if unmapped.round == self.round || unmapped.round == AT_ONCE {
+        if unmapped.nth_wait == self.nth_wait || unmapped.nth_wait == AT_ONCE {
             Ok(unmapped.page)
         } else {
             Err(unmapped)
@@ -53,23 +53,23 @@ impl Waited {
     }
 }
 
-/// The round of what was waited for when it was unmapped.
+/// The wait of a page that was flushed when it was unmapped.
 const AT_ONCE: u64 = 0;
 
 /// A batched unmap in progress: what [`Mmu::reclaim`] lends to its closure.
 pub struct UnmapBatch<'m, P: Platform> {
     mmu: &'m Mmu<P>,
     cpu: CpuId,
-    round: u64,
-    /// CPUs that flush at the next wait, perhaps this one: they have loaded a space with unmapped pages.
+    nth_wait: u64,
+    /// CPUs that flush at the next wait, which may include this one: they have loaded a space with unmapped pages.
     targets: P::CpuSet,
-    /// A flush that was started here: one barrier finishes it and all that are like it.
+    /// Flushes of one kind that were started on this CPU: one finish completes all of them.
     started: Option<(Started, Kind)>,
-    /// Whether something dirty was unmapped and not waited for.
+    /// Whether a dirty page was unmapped after the last wait.
     dirty: bool,
 }
 
-/// Flushes that one completion serves.
+/// A kind of flushes that one finish completes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Kind {
     reach: Reach,
@@ -78,13 +78,12 @@ struct Kind {
 }
 
 impl<P: Platform> Mmu<P> {
-    /// Runs a closure that unmaps pages without waiting for each, and waits at its end for those that it has not waited for.
-    /// Returns what the closure returned.
+    /// Runs a closure that unmaps pages without waiting for each, and then waits for the pages that the closure has not waited
+    /// for. Returns what the closure returned.
     ///
     /// # Context
     ///
-    /// As [`gather`](Self::gather). The closure runs on one CPU from beginning to end, since a flush is finished on the CPU that
-    /// started it.
+    /// As [`gather`](Self::gather). The whole closure runs on one CPU, since a flush must be finished on the CPU that started it.
     ///
     /// # Examples
     ///
@@ -108,7 +107,7 @@ impl<P: Platform> Mmu<P> {
             let mut batch = UnmapBatch {
                 mmu: self,
                 cpu,
-                round: self.next_round(),
+                nth_wait: self.next_wait(),
                 targets: P::CpuSet::NONE,
                 started: None,
                 dirty: false,
@@ -119,24 +118,28 @@ impl<P: Platform> Mmu<P> {
         })
     }
 
-    fn next_round(&self) -> u64 {
+    /// Returns a number that no other wait has.
+    fn next_wait(&self) -> u64 {
         loop {
-            let round = self.rounds.add(1, Barrier::Defer).wrapping_add(1);
-            if round != AT_ONCE {
-                return round;
+            let nth_wait = self.waits.add(1, Barrier::Defer).wrapping_add(1);
+            if nth_wait != AT_ONCE {
+                return nth_wait;
             }
         }
     }
 }
 
 impl<P: Platform> UnmapBatch<'_, P> {
-    /// Unmaps a page, under the lock of its table. The page is given to the caller against a [`Waited`]; `None` where the entry
-    /// owned none.
+    /// Unmaps a page. Returns the page, to be [redeemed](Waited::redeem) after a wait; or `None` if the entry owned none.
+    ///
+    /// # Context
+    ///
+    /// As [`Mmu::gather`], with the lock of the entry's table held.
     ///
     /// # Errors
     ///
-    /// When the entry is in another space or is no leaf entry, and when the machine has no leaf entries at its level. The entry
-    /// is not changed, and given back.
+    /// If the entry is in another space or is no leaf entry, and if the machine has no leaf entries at its level. The entry is
+    /// not changed, and it is returned.
     pub fn unmap<E: Pte<P>>(
         &mut self,
         space: &AddressSpace<P::CpuSet>,
@@ -149,49 +152,50 @@ impl<P: Platform> UnmapBatch<'_, P> {
             Err(why) => return Err(Refused { why, entry: pte }),
         };
         let extent = slot.extent(shift);
-        let change = Change::vanishing(level, old);
-        // Each page is waited for by itself at the latest: a flush of the whole space for each would be too much.
+        let change = Change::to_invalid(level, old);
+        // The change may not be deferred to a flush of the whole space: if a page is flushed by itself, that would be
+        // a flush of the whole space for each page.
         let changed = mmu.change(space, &slot, &change, false);
         let facts = mmu.platform.backend().change_facts(space.flags());
-        let mut round = self.round;
+        let mut nth_wait = self.nth_wait;
         if changed.required.is_nothing() {
-            round = AT_ONCE; // the change has flushed it
+            nth_wait = AT_ONCE; // the change has flushed it
         } else {
             let mut ranges = Ranges::new();
             ranges.leaf(level, extent);
             let of_user = space.kind == Space::User;
             if of_user && facts.clean_to_dirty_walks && !Mmu::<P>::FACTS.one_at_a_time {
-                self.with_interrupts_off(|this| this.put_off(space, &ranges));
+                self.with_interrupts_off(|this| this.defer(space, &ranges));
                 self.dirty |= E::is_dirty(level, changed.was.any);
                 space.pending.unmaps.defer();
                 mmu.platform.cpu(self.cpu).stats.deferred.count(1);
             } else {
                 mmu.flush(space, &ranges);
-                round = AT_ONCE;
+                nth_wait = AT_ONCE;
             }
         }
         let page = pte.into_page(changed.was.any);
-        Ok(page.map(|page| Unmapped { round, page }))
+        Ok(page.map(|page| Unmapped { nth_wait, page }))
     }
 
-    /// Runs as a flush does: with interrupts off where the backend requires that to start or finish one, or other CPUs may send
-    /// this one a request meanwhile. Between start and finish of a flush interrupts are on.
+    /// Runs a closure as the runtime runs a flush: with interrupts off if the backend requires that to start or finish a flush, or
+    /// if other CPUs may send this one a request during the closure. Interrupts are on between start and finish of a flush.
     fn with_interrupts_off<R>(&mut self, run: impl FnOnce(&mut Self) -> R) -> R {
         let off = Mmu::<P>::INTERRUPTS_OFF && !is_back(Fault::ReclaimsInterrupted);
         self.mmu.platform.pin_cpu(off, |_| run(self))
     }
 
-    /// Starts a flush, or notes which CPUs to send an IPI for it.
-    fn put_off(&mut self, space: &AddressSpace<P::CpuSet>, changed: &Ranges) {
+    /// Starts a flush, or records which CPUs to send an IPI at the next wait.
+    fn defer(&mut self, space: &AddressSpace<P::CpuSet>, changed: &Ranges) {
         let mmu = self.mmu;
         let scope = changed.scope(mmu.platform.backend().levels());
         let here = mmu.platform.cpu(self.cpu);
         Mmu::<P>::raise(space);
-        let line = here.slots.find(space.id, space.slots);
-        let mut request = mmu.request(line, space, scope);
+        let slot = here.slots.find(space.id, space.slots);
+        let mut request = mmu.request(slot, space, scope);
         let backend = mmu.platform.backend();
         if backend.ipi_targets(&request).agents.is_empty() {
-            let started = mmu.start(self.cpu, (space, line), &mut request);
+            let started = mmu.start(self.cpu, (space, slot), &mut request);
             mmu.invalidate_secondary(space, &request);
             let kind = Kind {
                 reach: request.reach,
@@ -206,7 +210,8 @@ impl<P: Platform> UnmapBatch<'_, P> {
                 }
             }
         } else if request.flags.and(P::Backend::SENDER_ONLY) != SpaceFlags::NONE {
-            // CPUs that are sent an IPI leave devices to this CPU's instructions: nothing is deferred.
+            // CPUs that get the IPI do not invalidate entries of devices; only this CPU's instructions do. So nothing is
+            // deferred.
             mmu.flush(space, changed);
         } else {
             // Lazy and inactive CPUs flush when they load the space, or use it again.
@@ -219,6 +224,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
         }
     }
 
+    /// Finishes the flushes that were started.
     fn finish_started(&mut self) {
         let mmu = self.mmu;
         if let Some((started, _)) = self.started.take() {
@@ -228,12 +234,13 @@ impl<P: Platform> UnmapBatch<'_, P> {
                 .finish(&mut mmu.platform.sink(self.cpu), started);
             mmu.record_here(mmu.platform.cpu(self.cpu), finished.deferred);
             if !finished.sync_ipis.is_empty() {
-                // Of which spaces they are is not known any more.
+                // The spaces of these flushes are not known any more.
                 mmu.wait_for_all(self.cpu);
             }
         }
     }
 
+    /// Waits until no CPU and no device can access any page unmapped so far.
     fn settle(&mut self) {
         let mmu = self.mmu;
         self.with_interrupts_off(Self::finish_started);
@@ -247,19 +254,20 @@ impl<P: Platform> UnmapBatch<'_, P> {
         self.dirty = false;
     }
 
-    /// Waits until no CPU and no device can reach any page unmapped so far.
+    /// Waits until no CPU and no device can access any page unmapped so far. Returns the proof, with which the pages are
+    /// redeemed.
     ///
     /// # Context
     ///
     /// As [`Mmu::gather`].
     pub fn wait(&mut self) -> Waited {
         self.settle();
-        let round = core::mem::replace(&mut self.round, self.mmu.next_round());
-        Waited { round }
+        let nth_wait = core::mem::replace(&mut self.nth_wait, self.mmu.next_wait());
+        Waited { nth_wait }
     }
 
-    /// Waits if some page unmapped so far was dirty: after this it may be written to disk. The pages are redeemed
-    /// against the next [`wait`](Self::wait).
+    /// Waits if some page that was unmapped after the last wait was dirty. After this all pages unmapped so far may be written to
+    /// disk. They are redeemed with the next [`wait`](Self::wait).
     ///
     /// # Context
     ///

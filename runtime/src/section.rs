@@ -1,8 +1,8 @@
-//! What may be done to entries while their table is locked. Tables are unlinked in [`tables`](crate::tables).
+//! Locked sections: changes of entries while their table is locked. Tables are unlinked in [`tables`](crate::tables).
 //!
-//! In: a lock guard, and entries as the kernel's [`Pte`]. Out: pages and tables that the gather keeps until they are flushed, or an error that
-//! gives the entry back. Holds: an entry that changes is recorded in the gather before the lock is released, with what its
-//! change requires to be flushed; nothing is changed where an error is returned.
+//! In: a lock guard, and entries as the kernel's [`Pte`]. Out: pages and tables, which the gather keeps until they are flushed;
+//! or an error that returns the entry. Holds: the flush that a change requires is recorded in the gather before the lock is
+//! released; a function that returns an error has changed nothing, unless its documentation says otherwise.
 
 use core::fmt;
 
@@ -15,7 +15,7 @@ use crate::pte::{Change, Changed, Entry, Marks, Slot, Was};
 use crate::request::{Extent, Space};
 use crate::space::AddressSpace;
 
-/// A change that was refused. Nothing was changed, and the entry still belongs to the caller.
+/// A change that was refused. The entry is not changed, and still belongs to the caller.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Refused<E> {
     /// Why it was refused.
@@ -31,7 +31,7 @@ impl<E> fmt::Display for Refused<E> {
 }
 
 impl<E> fmt::Debug for Refused<E> {
-    /// Writes why; an entry need not be `Debug`.
+    /// Writes the reason alone, since an entry need not be `Debug`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut refused = f.debug_struct("Refused");
         refused.field("why", &self.why).finish_non_exhaustive()
@@ -40,30 +40,30 @@ impl<E> fmt::Debug for Refused<E> {
 
 impl<E> core::error::Error for Refused<E> {}
 
-/// A stretch of code in which tables are locked: what [`Gather::locked`] lends to its closure.
+/// A section of code in which tables are locked. [`Gather::locked`] lends it to its closure.
 ///
-/// Its methods change entries of the gather's space. Where the machine requires it, an entry becomes invalid and is flushed
-/// before it says something else (break before make): a CPU that faults in that moment has to wait for the lock of the section.
-/// The kernel must not change in this way what any CPU accesses in that moment
-/// (see [responsibilities](crate::responsibilities#splitting-a-large-page)).
+/// Its methods change entries of the gather's space. If the machine requires it, an entry becomes invalid and is flushed before
+/// the new entry is stored (break before make). The fault handler of a CPU that accesses these addresses in between has to wait
+/// for the lock of the section. The kernel must not change in this way an entry that any CPU uses without such a handler (see
+/// [responsibilities](crate::responsibilities#splitting-a-large-page)).
 ///
 /// # Context
 ///
-/// Of every method: the lock of the entry's table is held, and the context permits a flush.
+/// For every method: the lock of the entry's table is held, and the context permits a flush.
 pub struct Section<'g, 'm, P: Platform> {
     pub(crate) gather: &'g mut Gather<'m, P>,
 }
 
 impl<'m, P: Platform> Gather<'m, P> {
-    /// Runs a closure with the lock of a table, in which entries may change. The guard is given by value. It is dropped when the
-    /// closure is done, after a flush if the removal of a page's reverse mapping
-    /// [is delayed](Platform::delays_rmap_removal) until then. Returns what the closure returned.
+    /// Runs a closure that changes entries, with the lock of their table held. Takes the guard by value and drops it after the
+    /// closure; if the removal of a page's reverse mapping [is delayed](Platform::delays_rmap_removal), a flush and the removal
+    /// come before that. Returns what the closure returned.
     ///
-    /// Any value is a guard: a lock guard, a page-table cursor that keeps its tables locked, a pair of them, or `()` where no
-    /// other code can change the tables.
+    /// Any value is a guard: a lock guard, a page-table cursor that keeps its tables locked, a pair of them, or `()` if no other
+    /// code can change the tables.
     ///
-    /// Where entries of the space were unmapped in an [`UnmapBatch`](crate::UnmapBatch) that has not waited, or a gather was
-    /// abandoned, this flushes first: with the lock held, no CPU can use an entry that is not valid.
+    /// This flushes first if entries of the space were unmapped in an [`UnmapBatch`](crate::UnmapBatch) that has not waited, or
+    /// if a gather was abandoned.
     ///
     /// # Context
     ///
@@ -108,14 +108,14 @@ impl<'m, P: Platform> Gather<'m, P> {
 impl<P: Platform> Section<'_, '_, P> {
     /// Stores a valid entry where none was: a leaf entry or one that points at a table.
     ///
-    /// Where this gather has changed entries for the same addresses that are not flushed yet, and the machine requires those
-    /// to be flushed before, they are. Entries of the kernel are [published](crate::Mmu::publish) at the end of the section. A
-    /// user's need not be, since an access that misses one faults and is repeated.
+    /// If this gather has changed entries for the same addresses, these are flushed first if the machine requires it. Entries of
+    /// the kernel are [published](crate::Mmu::publish) at the end of the section. Entries of a user space need not be published,
+    /// since an access that does not find one faults and is repeated.
     ///
     /// # Errors
     ///
-    /// When the entry is in another space or valid already, when the bits are no valid entry, and when the machine has no such
-    /// entry at its level.
+    /// If the entry is in another space or valid already, if the bits are no valid entry, and if the machine has no such entry
+    /// at its level.
     ///
     /// # Examples
     ///
@@ -140,7 +140,7 @@ impl<P: Platform> Section<'_, '_, P> {
         let change = Change {
             new: E::decode(level, bits),
             new_bits: bits,
-            ..Change::vanishing(level, Entry::Invalid)
+            ..Change::to_invalid(level, Entry::Invalid)
         };
         let shift = self.check_new(&change)?;
         self.store(&slot, shift, &change);
@@ -151,8 +151,8 @@ impl<P: Platform> Section<'_, '_, P> {
     ///
     /// # Errors
     ///
-    /// When the entry is in another space or is no leaf entry, and when the machine has no leaf entries at its level. The entry
-    /// is not changed, and given back.
+    /// If the entry is in another space or is no leaf entry, and if the machine has no leaf entries at its level. The entry is
+    /// not changed, and it is returned.
     ///
     /// # Examples
     ///
@@ -176,7 +176,7 @@ impl<P: Platform> Section<'_, '_, P> {
         self.unmap_all(core::iter::once(pte))
     }
 
-    /// Unmaps many pages: the same as one after the other, and faster where they are neighbours.
+    /// Unmaps many pages. This does the same as [`unmap`](Self::unmap) for each, and is faster for consecutive pages.
     ///
     /// # Errors
     ///
@@ -197,7 +197,7 @@ impl<P: Platform> Section<'_, '_, P> {
             };
             let level = pte.level();
             let extent = slot.extent(shift);
-            let change = Change::vanishing(level, old);
+            let change = Change::to_invalid(level, old);
             let changed = gather.mmu.change(gather.space, &slot, &change, true);
             if !changed.required.is_nothing() {
                 gather.record_leaf(level, extent);
@@ -207,17 +207,17 @@ impl<P: Platform> Section<'_, '_, P> {
         Ok(())
     }
 
-    /// Changes what a valid entry says of the same page or table, in one atomic update: rights, attributes, accessed and dirty
-    /// marks, bits of software. Returns the bits that were in the entry until then. The entry keeps its page.
+    /// Changes rights, attributes, accessed and dirty marks, or software bits of a valid entry in one atomic update. The entry
+    /// keeps its page or table. Returns the bits that the entry had before.
     ///
-    /// `compute` returns the new bits for the bits that it is given. These have every mark that the machine has set until the
-    /// entry changes, and no mark is lost: it is called again where the machine has set one meanwhile. The new bits may be
-    /// an invalid entry, in which software keeps the page; [`map`](Self::map) makes it valid again.
+    /// `compute` returns the new bits for the bits that it is given. These include every mark that the machine has set before the
+    /// entry changes, and no mark is lost: `compute` is called again if the machine has set a mark since the entry was read. The
+    /// new bits may be an invalid entry, in which software keeps the page; [`map`](Self::map) makes it valid again.
     ///
     /// # Errors
     ///
-    /// When the entry is in another space or is not valid, when the new bits map another page or point at another table, and
-    /// when the machine has no such entry at its level.
+    /// If the entry is in another space or is not valid, if the new bits map another page or point at another table, and if the
+    /// machine has no such entry at its level.
     ///
     /// # Examples
     ///
@@ -255,7 +255,7 @@ impl<P: Platform> Section<'_, '_, P> {
                 let mut made = change_of::<P, E>(level, was, compute(was.any));
                 let checked = self.check_same_page(&made);
                 if checked.is_err() {
-                    // With more marks something else was computed: the entry stays what it was.
+                    // `compute` returned other bits because more marks were set: the entry keeps its old bits.
                     (made.new, made.new_bits) = (made.old, was.any);
                 }
                 self.make_valid(&slot, shift, &made);
@@ -280,13 +280,13 @@ impl<P: Platform> Section<'_, '_, P> {
         }
     }
 
-    /// Replaces the page of a leaf entry: the entry maps another page, or points at a table, and the old page is released after
-    /// the flush. For copy on write, migration, and splitting a large page, which keeps its page
-    /// ([`Pte::into_page`] returns `None` for it).
+    /// Replaces the page of a leaf entry by another page or by a table, and releases the old page after the flush. Kernels use it
+    /// to copy on write, to migrate a page, and to split a large page; a split keeps the page, so [`Pte::into_page`] returns
+    /// `None`.
     ///
     /// # Errors
     ///
-    /// As [`unmap`](Self::unmap); and when the bits are no valid entry, or the machine has no such entry at this level.
+    /// As [`unmap`](Self::unmap); and if the bits are no valid entry, or the machine has no such entry at this level.
     ///
     /// # Examples
     ///
@@ -357,8 +357,8 @@ impl<P: Platform> Section<'_, '_, P> {
         }
     }
 
-    /// Makes a change of a valid entry into another valid one, through an invalid one where the machine requires that. Returns
-    /// what was in it.
+    /// Changes a valid entry into another valid one, through an invalid one if the machine requires that. Returns what was in
+    /// it.
     pub(crate) fn exchange(&mut self, slot: &Slot<'_>, shift: u32, change: &Change) -> Was {
         if self.gather.mmu.must_break(self.gather.space, change) {
             let was = self.make_invalid(slot, shift, change);
@@ -369,7 +369,7 @@ impl<P: Platform> Section<'_, '_, P> {
         }
     }
 
-    /// The first half of break before make: makes an entry invalid and flushes it. Returns what was in it.
+    /// Makes an entry invalid and flushes it, as the first half of break before make. Returns what was in it.
     fn make_invalid(&mut self, slot: &Slot<'_>, shift: u32, change: &Change) -> Was {
         let broken = Change {
             new: Entry::Invalid,
@@ -382,7 +382,7 @@ impl<P: Platform> Section<'_, '_, P> {
         was
     }
 
-    /// The second half: stores the new entry.
+    /// Stores the new entry, as the second half of break before make.
     fn make_valid(&mut self, slot: &Slot<'_>, shift: u32, change: &Change) {
         let made = Change {
             old: Entry::Invalid,
@@ -404,8 +404,8 @@ impl<P: Platform> Section<'_, '_, P> {
         changed.was
     }
 
-    /// Flushes what this gather has changed of the same addresses before a new entry for them is stored, where the machine
-    /// requires that.
+    /// Flushes before a new entry is stored, if this gather has changed entries for the same addresses and the machine requires
+    /// it.
     #[inline(never)]
     fn flush_before_new(&mut self, extent: Extent, change: &Change) {
         let gather = &mut *self.gather;
@@ -418,8 +418,8 @@ impl<P: Platform> Section<'_, '_, P> {
         }
     }
 
-    /// Records what a change requires to be flushed, and to be published: what the kernel's own code may use next, where no
-    /// flush publishes it.
+    /// Records the flush that a change requires; and that an entry must be published, if the kernel's own code may use it next
+    /// and no flush publishes it.
     #[inline]
     fn record(&mut self, extent: Extent, change: &Change, changed: &Changed) {
         let gather = &mut *self.gather;
@@ -442,7 +442,7 @@ pub(crate) fn change_of<P: Platform, E: Pte<P>>(level: Level, old: Was, bits: u6
         new,
         new_bits: bits,
         clears,
-        ..Change::vanishing(level, E::decode(level, old.first))
+        ..Change::to_invalid(level, E::decode(level, old.first))
     }
 }
 
@@ -459,8 +459,8 @@ fn marks<P: Platform, E: Pte<P>>(level: Level, bits: u64) -> Marks {
 }
 
 impl<P: Platform> Mmu<P> {
-    /// Checks that an entry is a leaf entry of a space, at a level that has them. Returns what it says, and log2 of the bytes
-    /// that it translates. What is `known` of the entry before it is not looked up again.
+    /// Checks that an entry is a leaf entry of a space, at a level that has leaf entries. Returns the entry, and log2 of the bytes
+    /// that it translates. `known` has the level and that number for the entry before, so that they are not looked up again.
     #[inline]
     pub(crate) fn check_leaf<E: Pte<P>>(
         &self,
@@ -493,7 +493,7 @@ mod tests {
     use std::format;
 
     #[test]
-    fn a_refusal_is_an_error_whatever_was_refused() {
+    fn a_refusal_is_an_error_for_any_entry_type() {
         struct Entry;
         let refused = Refused {
             why: Misuse::OtherSpace,

@@ -1,45 +1,47 @@
-//! Address spaces, as the runtime knows them.
+//! Address spaces: what the runtime records about each.
 
 use crate::deferred::{PendingFlushes, TlbGen};
 use crate::mask::{CpuMask, no_cpus};
 use crate::request::{Space, SpaceFlags, SpaceId};
 use crate::sync::{Barrier, Own, Word, const_fn};
 
-/// An address space: who may have cached something of it, and what is owed for it.
+/// An address space: which agents may have cached entries of it, and which flushes of it are pending.
 ///
-/// The kernel keeps one beside the tables, in memory that lives as long as a CPU may have the root loaded:
-/// [`Mmu::release`](crate::Mmu::release) says when that is over.
+/// The kernel keeps one with the tables, in memory that lives as long as a CPU may have the root loaded:
+/// [`Mmu::release`](crate::Mmu::release) returns when no CPU can have it loaded any more.
 pub struct AddressSpace<S: CpuMask> {
     pub(crate) id: SpaceId,
     pub(crate) kind: Space,
-    /// Top tables: of the view that the kernel runs on, and of the one that user code runs on.
+    /// The top tables of the view that the kernel runs on, and of the view that user code runs on.
     pub(crate) table: u64,
     pub(crate) user_table: u64,
     pub(crate) tagging: Tagging,
-    /// Its tag, where that is the same on every CPU; with its generation, where tags have generations.
+    /// The tag, if it is global; with its generation, if tags have generations.
     pub(crate) tag: Word,
-    /// How many pins keep the tag across rollovers. Read and written with the lock of the tags held.
+    /// The number of pins that keep the tag across rollovers. Read and written with the lock of the tags held.
     pub(crate) pins: Word,
-    /// How many of its slots a CPU may remember it in; 0 where instructions reach every CPU.
+    /// How many of its ASID slots a CPU may use for this space; 0 if instructions reach every CPU.
     pub(crate) slots: usize,
-    /// CPUs that may have entries of it. Only a CPU itself takes itself out, except behind
-    /// [`changes`](Self::changes).
+    /// The cpumask: the CPUs that may have entries of the space. Only a CPU itself clears its bit, except a flush that removes
+    /// CPUs while [`changes`](Self::changes) makes CPUs wait that attach the space.
     pub(crate) holders: S::Shared,
-    /// How often its tables have changed.
+    /// The TLB generation: how often the tables have changed.
     pub(crate) tlb_gen: TlbGen,
-    /// Flushes of everything of it that are deferred.
+    /// Deferred flushes of everything of the space.
     pub(crate) pending: PendingFlushes,
-    /// Gathers under way: fewer than there are threads, so that 64 bits do not wrap. So do the next two not.
+    /// The number of gathers in progress. It is at most the number of threads, so 64 bits do not wrap; the same is true of the
+    /// next two counts.
     pub(crate) gathers: Word,
-    /// Changes under way, where attaching waits for them.
+    /// The number of changes in progress, on a machine on which attaching waits for them.
     pub(crate) changes: Word,
-    /// Devices attached.
+    /// The number of devices attached.
     pub(crate) devices: Word,
-    /// What holds of the space now: what [always](Self::always) does, and what some device [wants](Self::wanted).
+    /// The space flags that are set now: those that are [always](Self::always) set, and those that some device
+    /// [needs](Self::wanted).
     pub(crate) flags: Word,
-    /// What holds of a user's without any device.
+    /// The flags that a user space has without any device.
     pub(crate) always: SpaceFlags,
-    /// How many devices want each flag. Read and written with the lock of the devices held.
+    /// How many devices need each flag. Read and written with the lock of the devices held.
     pub(crate) wanted: Wanted,
 }
 
@@ -74,58 +76,59 @@ impl<S: CpuMask> AddressSpace<S> {
         }
     }
 
-    /// Which it is.
+    /// Returns the number that identifies the space.
     #[must_use]
     pub fn id(&self) -> SpaceId {
         self.id
     }
 
-    /// Whether it is the kernel's or a user's.
+    /// Returns whether this is the kernel's space or a user space.
     #[must_use]
     pub fn kind(&self) -> Space {
         self.kind
     }
 
-    /// Whether devices are attached; what those did that are not any more is done.
+    /// Returns whether devices are attached. The flush that detached a device is complete when this no longer counts it (acquire).
     #[inline]
     pub(crate) fn has_devices(&self) -> bool {
         self.devices.acquire(Barrier::Pending) != 0
     }
 
-    /// What holds of it now; what was done through devices that wanted more is done.
+    /// Returns the flags that the space has now. The flush that detached a device is complete when its flags are no longer set
+    /// (acquire).
     #[must_use]
     pub fn flags(&self) -> SpaceFlags {
         SpaceFlags(self.flags.acquire(Barrier::Pending) as u32)
     }
 
-    /// Whether entries that were cleared may still be cached: a gather is under way, or a flush is owed. Under the
-    /// lock of a table whose entries somebody changed this is never a moment too early.
+    /// Returns whether entries that were made invalid may still be cached: a gather is in progress, or a flush is pending. If it
+    /// is called with the lock of a table held, it includes every change that was made with that lock held.
     ///
-    /// For those who would otherwise believe that an entry which is not valid cannot be used.
+    /// Code calls this before it relies on the fact that an invalid entry cannot be used.
     #[must_use]
     pub fn flush_pending(&self) -> bool {
         self.gathers.get() != 0 || self.pending.pending().count() != 0
     }
 }
 
-/// Where a space has its tag from.
+/// Where the tag of a space comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tagging {
-    /// It has none: loading a root drops everything.
+    /// It has none: loading a root invalidates everything.
     None,
-    /// Each CPU gives it one of its own.
+    /// Each CPU assigns its own.
     Cpu,
-    /// From the machine's generations.
+    /// A global tag of the present generation.
     Generations,
-    /// One for life.
+    /// One global tag for the life of the space.
     Life,
     /// The address of its top table.
     Root,
-    /// That of [`Platform::kernel_root`](crate::Platform::kernel_root): the kernel's space alone.
+    /// The tag of [`Platform::kernel_root`](crate::Platform::kernel_root). Only the kernel's space has it.
     Kernel,
 }
 
-/// How many devices want a flag of a space, for each flag: sixteen bits each.
+/// How many devices need each flag of a space, sixteen bits for each flag.
 #[derive(Debug)]
 pub(crate) struct Wanted([Own; 8]);
 
@@ -135,7 +138,7 @@ impl Wanted {
         Self([const { Own::new(0) }; 8])
     }
 
-    /// The count of a flag, by its bit.
+    /// Returns the count of a flag, by its bit.
     pub(crate) fn count(&self, bit: u32) -> u64 {
         let word = self.0.get(bit as usize / 4).map_or(0, Own::get);
         word >> (16 * (bit % 4)) & 0xffff

@@ -1,7 +1,7 @@
-//! What happened, in numbers.
+//! Statistics of flushes.
 //!
-//! Each CPU counts for itself, in words that it alone writes; reading takes no lock and stops nobody. A sum read
-//! while CPUs go on is of no one moment.
+//! Each CPU counts in words that only it writes. Reading takes no lock and stops no CPU, so a sum that is read while CPUs are
+//! running does not describe a single moment.
 
 use crate::sync::Own;
 
@@ -10,25 +10,25 @@ pub const SIZES: usize = 12;
 
 macro_rules! stats {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// The stats of a CPU.
+        /// The statistics of one CPU.
         #[derive(Debug)]
         pub(crate) struct CpuStats {
             $(pub $name: Own,)*
-            /// By size class.
+            /// Flushes by size class.
             pub pages: [Own; SIZES],
         }
 
-        /// What was counted, on one CPU or on all. Stats wrap.
+        /// Statistics of one CPU, or the sums over all CPUs. The counts wrap.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
         pub struct Stats {
             $($(#[$doc])* pub $name: u64,)*
-            /// Flushes of 0 pages (tables alone), of 1 page, of up to 2, of up to 4, and so on; the last of all that are
-            /// larger. Those of everything are not in it.
+            /// Flushes by size: of 0 pages (only tables), of 1 page, of up to 2, of up to 4, and so on; the last class counts
+            /// all that are larger. Flushes of everything are not counted here.
             pub pages: [u64; SIZES],
         }
 
         impl CpuStats {
-            /// Returns stats that are all 0.
+            /// Returns statistics that are all 0.
             pub const fn new() -> Self {
                 Self {
                     $($name: Own::new(0),)*
@@ -36,6 +36,7 @@ macro_rules! stats {
                 }
             }
 
+            /// Adds the counts to sums.
             pub fn add_to(&self, sum: &mut Stats) {
                 $(sum.$name = sum.$name.wrapping_add(self.$name.get());)*
                 for (sum, word) in sum.pages.iter_mut().zip(&self.pages) {
@@ -47,40 +48,40 @@ macro_rules! stats {
 }
 
 stats! {
-    /// Flushes that needed no CPU, because none had the space loaded.
+    /// Flushes that were not needed, because no CPU had the space loaded.
     unneeded,
-    /// Flushes of the CPU that asked, alone.
+    /// Flushes on the calling CPU alone.
     here,
     /// Flushes by instructions that reach other CPUs.
     broadcast,
     /// Flushes for which CPUs were sent an IPI.
     by_ipi,
-    /// Of these flushes, how many were of everything because the space ends or was asked for whole.
+    /// Of these flushes, those of everything because of a teardown or because the caller requested everything.
     full_asked,
-    /// Because another gather of the space was under way.
+    /// Those of everything because another gather of the space was in progress.
     full_nested,
-    /// Because more entries were named than the ceiling allows one by one; where the CPU that asked takes part.
+    /// Those of everything because the request exceeds the ceiling, if the calling CPU takes part in the flush.
     full_ceiling,
-    /// Because what was deferred was not exactly one request.
+    /// Those of everything because more or less than one request was deferred.
     full_deferred,
     /// CPUs that were sent an IPI.
     sent,
-    /// Requests of other CPUs.
+    /// Requests that this CPU received from other CPUs.
     received,
-    /// Of these, requests about a space that is not loaded here any more, or about what this CPU had flushed already.
+    /// Of these, requests for a space that this CPU no longer has loaded, or for entries that it had flushed already.
     spurious,
     /// Flushes that were deferred: of a space, of another tag, of the user view.
     deferred,
-    /// Deferred flushes that were completed: on the way to a space, to user code, or before a change of a table.
+    /// Deferred flushes that were completed: at the load of a space, at the return to user code, or before a change of a table.
     completed,
-    /// Rollovers of tags; in the sum of all CPUs alone.
+    /// Rollovers of tags. Only the sums over all CPUs count them.
     rollovers,
-    /// Gathers that never ended, because what ran in them panicked: their pages are lost.
+    /// Gathers that did not end, because their closure panicked: their pages are lost.
     abandoned,
 }
 
 impl CpuStats {
-    /// A flush of so many pages.
+    /// Counts a flush of so many pages.
     #[inline]
     pub fn flushed(&self, pages: u64) {
         let class = (u64::BITS - pages.leading_zeros()) as usize;

@@ -1,16 +1,16 @@
-//! Tables that are unlinked, until they are free.
+//! Unlinks tables and frees them.
 //!
 //! In: entries that point at tables, through [`Section`]. Out: tables, to [`Platform::free_tables_deferred`] or
-//! [`Platform::free_table`]; or to the caller, who moves one.
+//! [`Platform::free_table`]; or to a caller that moves a table.
 //!
-//! The order is the same on every path: the entry that points at the table becomes invalid; walk entries for it are flushed;
-//! walkers in software that took no lock are waited for; the table is freed. How the third step is done depends on the
-//! machine: where every flush sends an IPI to every CPU that may walk the table, the second step includes it. Otherwise the
-//! tables wait in batches for a grace period ([`Platform::free_tables_deferred`]). Without a grace period, or without memory
-//! for a batch, an IPI is sent to every CPU.
+//! The order is the same on every path: the entry that points at the table becomes invalid; its walk entries are flushed; the
+//! runtime waits for software walkers that take no lock; the table is freed. How the third step is done depends on the machine.
+//! If every flush sends an IPI to every CPU that may walk the table, the second step includes the third. Otherwise the tables
+//! wait in batches for a grace period ([`Platform::free_tables_deferred`]). If there is no grace period, or no memory for a
+//! batch, an IPI is sent to every CPU.
 //!
-//! Source: Linux `tlb_remove_table`; Linux 2ba99c5e0881 and 1013af4f585f, where a walker without locks was still in a table
-//! that was used for something else.
+//! Source: Linux `tlb_remove_table`; Linux 2ba99c5e0881 and 1013af4f585f, where a walker that took no lock was still in a table
+//! that was already used for something else.
 
 use crate::backend::TableFree;
 use crate::gather::Gather;
@@ -24,7 +24,7 @@ impl<P: Platform> Unlinked<P> {
     ///
     /// # Context
     ///
-    /// After a grace period: every walker without locks has left that ran when the platform was given the tables.
+    /// After a grace period: every software walker without locks that was running when the platform got the tables has left.
     pub fn after_walkers(self) -> impl Iterator<Item = P::Table> {
         let mut batch = Some(self.0);
         core::iter::from_fn(move || {
@@ -40,13 +40,13 @@ impl<P: Platform> Unlinked<P> {
 }
 
 impl<P: Platform> Section<'_, '_, P> {
-    /// Unlinks a table whose entries are all invalid, here or before. It is freed after the flush, when nothing walks it any
-    /// more, neither hardware nor software.
+    /// Unlinks a table all of whose entries are invalid; they may have become invalid in this gather or before. The table is freed
+    /// after the flush, when neither hardware nor software walks it any more.
     ///
     /// # Errors
     ///
-    /// When the entry is in another space or points at no table, and when the machine has no such entry at its level. The entry
-    /// is not changed, and given back.
+    /// If the entry is in another space or points at no table, and if the machine has no such entry at its level. The entry is
+    /// not changed, and it is returned.
     ///
     /// # Examples
     ///
@@ -63,29 +63,29 @@ impl<P: Platform> Section<'_, '_, P> {
     /// assert_eq!(log_lines().last().unwrap(), "frame 9 is free"); // after the flush
     /// ```
     pub fn unlink<E: Pte<P>>(&mut self, pte: E) -> Result<(), Refused<E>> {
-        let (pte, was) = self.cut(pte, Below::Cleared)?;
+        let (pte, was) = self.clear_link(pte, Below::Cleared)?;
         self.gather.keep_table(pte.into_table(was.any));
         Ok(())
     }
 
-    /// Unlinks a table with everything below it, whose entries are still valid, by one store. The table is freed as by
-    /// [`unlink`](Self::unlink), after one flush of all of it, and what is below it with it, as the kernel defines its
-    /// [`Platform::Table`]: until then neither its tables nor its pages are free.
+    /// Unlinks a table, whose entries are still valid, and everything below it by one store. One flush covers all of it. After
+    /// that the table is freed as by [`unlink`](Self::unlink). What is below it is freed with it, by the kernel's
+    /// [`Platform::Table`]; until then neither its tables nor its pages are free.
     ///
     /// # Errors
     ///
     /// As [`unlink`](Self::unlink).
     pub fn unlink_subtree<E: Pte<P>>(&mut self, pte: E) -> Result<(), Refused<E>> {
-        let (pte, was) = self.cut(pte, Below::Live)?;
+        let (pte, was) = self.clear_link(pte, Below::Live)?;
         self.gather.keep_table(pte.into_table(was.any));
         Ok(())
     }
 
-    /// Takes a table out of the space with everything below it, to be linked elsewhere or because others keep it. When
-    /// this returns no CPU and no device reaches anything through the entry.
+    /// Detaches a table and everything below it from the space, and returns the table. The kernel links it elsewhere, or other
+    /// spaces still use it. When this returns, no CPU and no device accesses anything through the entry.
     ///
-    /// Walkers without locks may still be in it: before it is used for another space's tables,
-    /// [`wait_for_walkers`](crate::Mmu::wait_for_walkers).
+    /// Software walkers without locks may still be in the table: the kernel calls
+    /// [`wait_for_walkers`](crate::Mmu::wait_for_walkers) before it uses the table in another space.
     ///
     /// # Errors
     ///
@@ -105,17 +105,17 @@ impl<P: Platform> Section<'_, '_, P> {
     /// assert_eq!(table, Frame(9));
     /// ```
     pub fn detach<E: Pte<P>>(&mut self, pte: E) -> Result<P::Table, Refused<E>> {
-        let (pte, was) = self.cut(pte, Below::Live)?;
+        let (pte, was) = self.clear_link(pte, Below::Live)?;
         self.gather.flush_entries();
         Ok(pte.into_table(was.any))
     }
 
     /// Replaces a table, whose entries may still be valid, by one large page. The table is freed as by [`unlink`](Self::unlink),
-    /// after a flush of everything below it. The pages that its entries mapped belong to the caller, who copied them.
+    /// after a flush of everything below it. The pages that its entries mapped belong to the caller, which has copied them.
     ///
     /// # Errors
     ///
-    /// As [`unlink`](Self::unlink); and when the bits are no leaf entry, or entries of this level map no pages.
+    /// As [`unlink`](Self::unlink); and if the bits are no leaf entry, or entries of this level map no pages.
     ///
     /// # Examples
     ///
@@ -153,7 +153,7 @@ impl<P: Platform> Section<'_, '_, P> {
     }
 
     /// Makes an entry invalid that points at a table, and records it. Returns what was in it.
-    fn cut<E: Pte<P>>(&mut self, pte: E, below: Below) -> Result<(E, Was), Refused<E>> {
+    fn clear_link<E: Pte<P>>(&mut self, pte: E, below: Below) -> Result<(E, Was), Refused<E>> {
         let (level, slot) = (pte.level(), pte.slot());
         let old = E::decode(level, slot.first());
         let shift = match self.check_table(&pte, old) {
@@ -162,7 +162,7 @@ impl<P: Platform> Section<'_, '_, P> {
         };
         let change = Change {
             below,
-            ..Change::vanishing(level, old)
+            ..Change::to_invalid(level, old)
         };
         let was = self.store(&slot, shift, &change);
         Ok((pte, was))
@@ -205,7 +205,7 @@ impl<P: Platform> Gather<'_, P> {
         }
     }
 
-    /// Hands out the tables, whose entries are flushed.
+    /// Gives the tables, whose entries are flushed, to the platform.
     pub(crate) fn hand_out_tables(&mut self) {
         if self.tables.is_none() {
             return; // the common case, in which nothing is to be stored

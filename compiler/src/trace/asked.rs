@@ -163,7 +163,7 @@ impl<'a> Entries<'a> {
             }
             let change = Change {
                 below,
-                ..Change::vanishing(
+                ..Change::to_invalid(
                     Level(above as u8),
                     Entry::Table {
                         table: 0,

@@ -133,7 +133,7 @@ impl Change {
     /// An entry becomes invalid; what was below it, if anything, was cleared before.
     #[must_use]
     #[inline]
-    pub const fn vanishing(level: Level, old: Entry) -> Self {
+    pub const fn to_invalid(level: Level, old: Entry) -> Self {
         Self {
             level,
             old,
