@@ -1,15 +1,19 @@
 //! Waiting, for the model checker.
 //!
-//! A CPU that waits loads the same words repeatedly. What it sees is the same until one of the words is stored to, and
-//! a load that returns nothing new has no effect. So a thread of the model waits until another thread has stored to a
-//! word that it has loaded. Any store counts, whatever the value: the thread may see every value that it could see with
-//! repeated loads, and the model checker knows all the dependencies between threads that it would know then.
+//! In: a condition on words. Out: a wait that the model checker can explore to its end. Holds: a waiting thread still sees
+//! every value that it could see if it polled all the time.
 //!
-//! There are two ways to wait. The first yields to other threads: the other thread's store orders nothing, and a CPU
-//! sees what its own loads return. But the model checker explores again and again what happens if the thread continues
-//! too early. The [second](block) blocks the thread, which the model checker knows about, and orders it after the
-//! thread that stored, as a waiting CPU is ordered anyway if no barrier is missing. So only the first way checks
-//! barriers; the second is for more CPUs.
+//! A CPU that waits loads the same words repeatedly. Until another thread stores to one of them, the loads return the same
+//! values, and a poll without new values and without effects is equivalent to no poll. So a thread of the model waits
+//! until another thread has stored to a word that it has loaded. Any store counts, whatever its value. So a thread gets to
+//! load every value that it could see, and the model checker finds the same dependencies between threads as if the
+//! thread had polled all the time.
+//!
+//! There are two ways to wait. The first yields to other threads. A store by another thread then orders nothing, and a CPU
+//! sees what its own loads return; but the model checker also explores executions in which the thread resumes without a
+//! new value. The [other](block) blocks. The model checker knows about blocking, and orders the thread after the one
+//! that stored, which every waiting CPU is in any case where no barrier is missing. So only the first way tests
+//! barriers; the other makes tests with more CPUs feasible.
 
 extern crate std;
 
@@ -31,17 +35,18 @@ struct Stores {
 
 /// A load of a word.
 #[derive(Debug)]
-struct Look {
+struct Load {
     stores: Rc<Stores>,
-    /// The number of stores before the load.
-    seen: usize,
-    /// Whether the load returned an older value than the last one stored, so that another load may return that.
+    /// The number of stores before it.
+    stores_before: usize,
+    /// Whether it returned an older value than that of the last store: a later load may return that one.
     is_old: bool,
 }
 
-impl Look {
+impl Load {
+    /// Returns whether another load may return a new value.
     fn would_be_new(&self) -> bool {
-        self.is_old || self.stores.count.get() != self.seen
+        self.is_old || self.stores.count.get() != self.stores_before
     }
 }
 
@@ -50,14 +55,14 @@ std::thread_local! {
     static BLOCKS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Sets how threads wait from here on, on this host thread.
+/// Sets whether waiting threads block or yield, on this host thread, from here on.
 pub fn block(blocks: bool) {
     BLOCKS.set(blocks);
 }
 
 loom::thread_local! {
-    /// The loads of this thread since it last began to wait.
-    static SEEN: RefCell<Vec<Look>> = RefCell::new(Vec::new());
+    /// The loads of this thread since its last poll began.
+    static SEEN: RefCell<Vec<Load>> = RefCell::new(Vec::new());
 }
 
 /// A word of the model checker, with the methods that the runtime uses.
@@ -68,7 +73,7 @@ pub struct AtomicU64 {
 }
 
 impl AtomicU64 {
-    /// Creates a word.
+    /// Returns a word with a value.
     #[must_use]
     pub fn new(value: u64) -> Self {
         Self {
@@ -81,17 +86,19 @@ impl AtomicU64 {
         }
     }
 
-    fn looked_at(&self, seen: u64) -> u64 {
-        let look = Look {
+    /// Records a load that returned a value, and returns the value.
+    fn record_load(&self, seen: u64) -> u64 {
+        let load = Load {
             stores: self.stores.clone(),
-            seen: self.stores.count.get(),
+            stores_before: self.stores.count.get(),
             is_old: seen != self.stores.last.get(),
         };
-        SEEN.with(|all| all.borrow_mut().push(look));
+        SEEN.with(|all| all.borrow_mut().push(load));
         seen
     }
 
-    fn stored_to<R>(&self, was: R, now: u64) -> R {
+    /// Records a store, wakes the waiting threads, and returns the result of the store.
+    fn record_store<R>(&self, was: R, now: u64) -> R {
         self.stores.count.set(self.stores.count.get() + 1);
         self.stores.last.set(now);
         for waiter in self.stores.waiters.take() {
@@ -100,57 +107,58 @@ impl AtomicU64 {
         was
     }
 
-    /// Returns the last value stored, for the only thread that stores, or for one that is ordered after it in any case.
-    /// This is not an access to the model checker, which remembers only one load of a word: that of another thread.
+    /// Returns the value stored last. Called only by the one thread that stores, or by a thread that is ordered after it
+    /// without this load. The model checker does not see an access: it remembers only one load of a word, which must be
+    /// that of another thread.
     #[must_use]
     pub fn last(&self) -> u64 {
         self.stores.last.get()
     }
 
-    /// Loads.
+    /// Loads the value.
     pub fn load(&self, order: Ordering) -> u64 {
-        self.looked_at(self.value.load(order))
+        self.record_load(self.value.load(order))
     }
 
-    /// Stores.
+    /// Stores a value.
     pub fn store(&self, value: u64, order: Ordering) {
         self.value.store(value, order);
-        self.stored_to((), value);
+        self.record_store((), value);
     }
 
-    /// Stores another value, and returns the old one.
+    /// Stores a value and returns the old one.
     pub fn swap(&self, value: u64, order: Ordering) -> u64 {
-        self.stored_to(self.value.swap(value, order), value)
+        self.record_store(self.value.swap(value, order), value)
     }
 
-    /// Adds, and returns the old value.
+    /// Adds to the value and returns the old one.
     pub fn fetch_add(&self, count: u64, order: Ordering) -> u64 {
         let was = self.value.fetch_add(count, order);
-        self.stored_to(was, was.wrapping_add(count))
+        self.record_store(was, was.wrapping_add(count))
     }
 
-    /// Subtracts, and returns the old value.
+    /// Subtracts from the value and returns the old one.
     pub fn fetch_sub(&self, count: u64, order: Ordering) -> u64 {
         let was = self.value.fetch_sub(count, order);
-        self.stored_to(was, was.wrapping_sub(count))
+        self.record_store(was, was.wrapping_sub(count))
     }
 
-    /// Sets bits, and returns the old value.
+    /// Sets bits and returns the old value.
     pub fn fetch_or(&self, bits: u64, order: Ordering) -> u64 {
         let was = self.value.fetch_or(bits, order);
-        self.stored_to(was, was | bits)
+        self.record_store(was, was | bits)
     }
 
-    /// Keeps only these bits, and returns the old value.
+    /// Clears all bits but these and returns the old value.
     pub fn fetch_and(&self, bits: u64, order: Ordering) -> u64 {
         let was = self.value.fetch_and(bits, order);
-        self.stored_to(was, was & bits)
+        self.record_store(was, was & bits)
     }
 
-    /// Replaces a value if it is the current one, and returns it.
+    /// Replaces a value if it is still there, and returns it.
     ///
     /// # Errors
-    /// If the current value is another one, which is returned.
+    /// When the value is another one. The error is that value.
     pub fn compare_exchange(
         &self,
         old: u64,
@@ -159,13 +167,13 @@ impl AtomicU64 {
         not: Ordering,
     ) -> Result<u64, u64> {
         match self.value.compare_exchange(old, new, done, not) {
-            Ok(was) => Ok(self.stored_to(was, new)),
-            Err(is) => Err(self.looked_at(is)),
+            Ok(was) => Ok(self.record_store(was, new)),
+            Err(is) => Err(self.record_load(is)),
         }
     }
 }
 
-/// Calls `poll` repeatedly until `done` returns `true`.
+/// Calls `poll` repeatedly until `done` returns true.
 pub fn wait_until(mut done: impl FnMut() -> bool, mut poll: impl FnMut()) {
     loop {
         SEEN.with(|all| all.borrow_mut().clear());
@@ -174,10 +182,10 @@ pub fn wait_until(mut done: impl FnMut() -> bool, mut poll: impl FnMut()) {
         }
         poll();
         let seen = SEEN.with(RefCell::take);
-        if seen.iter().any(|look| look.is_old) {
-            thread::yield_now(); // the model checker returns old values again until then
+        if seen.iter().any(|load| load.is_old) {
+            thread::yield_now(); // until then the model checker may return the old value again
         }
-        while !seen.iter().any(Look::would_be_new) {
+        while !seen.iter().any(Load::would_be_new) {
             if BLOCKS.get() {
                 wait_for(&seen);
             } else {
@@ -188,14 +196,14 @@ pub fn wait_until(mut done: impl FnMut() -> bool, mut poll: impl FnMut()) {
 }
 
 /// Blocks until another thread stores to one of these words.
-fn wait_for(seen: &[Look]) {
+fn wait_for(seen: &[Load]) {
     let this = thread::current();
-    for look in seen {
-        look.stores.waiters.borrow_mut().push(this.clone());
+    for load in seen {
+        load.stores.waiters.borrow_mut().push(this.clone());
     }
     thread::park();
-    for look in seen {
-        let mut waiters = look.stores.waiters.borrow_mut();
+    for load in seen {
+        let mut waiters = load.stores.waiters.borrow_mut();
         waiters.retain(|waiter| waiter.id() != this.id());
     }
 }
