@@ -34,14 +34,14 @@ struct Stores {
 struct Look {
     stores: Rc<Stores>,
     /// Behind how many stores.
-    behind: usize,
+    seen: usize,
     /// Whether it saw what is older than the last of those: it may see that one as well.
     is_old: bool,
 }
 
 impl Look {
     fn would_be_new(&self) -> bool {
-        self.is_old || self.stores.count.get() != self.behind
+        self.is_old || self.stores.count.get() != self.seen
     }
 }
 
@@ -84,7 +84,7 @@ impl AtomicU64 {
     fn looked_at(&self, seen: u64) -> u64 {
         let look = Look {
             stores: self.stores.clone(),
-            behind: self.stores.count.get(),
+            seen: self.stores.count.get(),
             is_old: seen != self.stores.last.get(),
         };
         SEEN.with(|all| all.borrow_mut().push(look));
@@ -166,13 +166,13 @@ impl AtomicU64 {
 }
 
 /// Does something again and again until something is so.
-pub fn wait_until(mut done: impl FnMut() -> bool, mut meanwhile: impl FnMut()) {
+pub fn wait_until(mut done: impl FnMut() -> bool, mut poll: impl FnMut()) {
     loop {
         SEEN.with(|all| all.borrow_mut().clear());
         if done() {
             return;
         }
-        meanwhile();
+        poll();
         let seen = SEEN.with(RefCell::take);
         if seen.iter().any(|look| look.is_old) {
             thread::yield_now(); // the model checker shows what is old again until then

@@ -44,7 +44,7 @@ impl<P: Platform> Mmu<P> {
             // A store goes to no sink.
             let sink = &mut Record(|_| ());
             let mut changed = self.platform.backend().change(sink, slot, change, &owner);
-            self.look_again(space, owner.flags, change, &mut changed);
+            self.read_flags_again(space, owner.flags, change, &mut changed);
             return changed;
         }
         self.change_by_instruction(space, slot, change, may_defer)
@@ -67,7 +67,7 @@ impl<P: Platform> Mmu<P> {
         let sink = &mut Record(|_| ());
         let backend = self.platform.backend();
         let mut changed = backend.change_from(sink, slot, seen, change, &owner)?;
-        self.look_again(space, owner.flags, change, &mut changed);
+        self.read_flags_again(space, owner.flags, change, &mut changed);
         Some(changed)
     }
 
@@ -87,7 +87,7 @@ impl<P: Platform> Mmu<P> {
     /// attached in between may have filled the old entry: where devices set flags, and no flush is required without
     /// them, they are read again after the store.
     #[inline]
-    fn look_again(
+    fn read_flags_again(
         &self,
         space: &AddressSpace<P::CpuSet>,
         before: SpaceFlags,
@@ -101,7 +101,7 @@ impl<P: Platform> Mmu<P> {
         {
             return;
         }
-        Self::before_looking();
+        Self::barrier_before_targets();
         let now = space.flags();
         if now != before {
             changed.required = change.required_flush(&self.platform.backend().change_facts(now));
@@ -130,7 +130,7 @@ impl<P: Platform> Mmu<P> {
                 self.platform.cpu(cpu).stats.deferred.count(1);
             }
             Self::end_change(space);
-            Self::before_looking();
+            Self::barrier_before_targets();
             if space.has_devices() {
                 // The instruction has reached CPUs. Devices that only the platform can tell are told of a flush.
                 let facts = backend.change_facts(space.flags());

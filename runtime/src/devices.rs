@@ -14,7 +14,7 @@ use crate::platform::Platform;
 use crate::request::{Request, Scope, Space, SpaceFlags, SpaceId};
 use crate::shootdown::Why;
 use crate::space::AddressSpace;
-use crate::sync::{Barrier, full_barrier, stands};
+use crate::sync::{Barrier, full_barrier, in_force};
 
 /// Returns the numbers of the bits that are set in flags.
 fn bits(flags: SpaceFlags) -> impl Iterator<Item = u32> {
@@ -72,7 +72,7 @@ impl<P: Platform> Mmu<P> {
             Ok(())
         })?;
         full_barrier(Barrier::Attach);
-        if Self::LOOKS_FOR_DEVICES_ALONE && stands(Barrier::AttachEverywhere) {
+        if Self::BROADCASTS && in_force(Barrier::AttachEverywhere) {
             self.wait_for_walkers();
         }
         let space = space.id;
@@ -128,7 +128,11 @@ impl<P: Platform> Mmu<P> {
 
     /// Invalidates what a request names in devices that only the platform reaches, if any device is attached.
     #[inline]
-    pub(crate) fn tell_devices(&self, space: &AddressSpace<P::CpuSet>, request: &Request<'_>) {
+    pub(crate) fn invalidate_secondary(
+        &self,
+        space: &AddressSpace<P::CpuSet>,
+        request: &Request<'_>,
+    ) {
         if space.has_devices() {
             self.platform.invalidate_secondary(space, request);
         }

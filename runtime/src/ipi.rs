@@ -19,10 +19,10 @@ use crate::sync::{Barrier, full_barrier, wait_until};
 
 impl<P: Platform> Mmu<P> {
     /// Asks CPUs to do something, and waits until each has done it.
-    pub(crate) fn call(&self, cpu: CpuId, whom: P::CpuSet, message: &Message<'_>) {
-        if !whom.is_empty() {
+    pub(crate) fn call(&self, cpu: CpuId, to: P::CpuSet, message: &Message<'_>) {
+        if !to.is_empty() {
             self.platform.pin_cpu(true, |_| {
-                let sent = self.send(cpu, whom, message);
+                let sent = self.send(cpu, to, message);
                 self.await_all(cpu, &sent);
             });
         }
@@ -86,18 +86,23 @@ impl<P: Platform> Mmu<P> {
             let mut place = Ranges::new();
             let message = self.platform.cpu(sender).outbox.read(&mut place);
             here.stats.received.count(1);
-            let in_vain = !self.obey(cpu, here, &message);
-            here.stats.spurious.count(u64::from(in_vain));
+            let spurious = !self.handle(cpu, here, &message);
+            here.stats.spurious.count(u64::from(spurious));
             here.inbox.remove(sender, Barrier::Acknowledge);
         }
     }
 
     /// Does what a message says. Whether there was anything to do.
-    pub(crate) fn obey(&self, cpu: CpuId, here: &CpuTlb<P::CpuSet>, message: &Message<'_>) -> bool {
+    pub(crate) fn handle(
+        &self,
+        cpu: CpuId,
+        here: &CpuTlb<P::CpuSet>,
+        message: &Message<'_>,
+    ) -> bool {
         let loaded = SpaceId(here.loaded.mine());
         let lazy = here.lazy.mine() != 0;
         match *message {
-            Message::Come => true,
+            Message::Sync => true,
             Message::Leave(space) => {
                 let leaves = loaded == space && lazy;
                 if leaves {
@@ -119,11 +124,11 @@ impl<P: Platform> Mmu<P> {
                 space,
                 generation,
                 request,
-            } => self.obey_drop(cpu, here, (space, generation), &request),
+            } => self.handle_flush(cpu, here, (space, generation), &request),
         }
     }
 
-    fn obey_drop(
+    fn handle_flush(
         &self,
         cpu: CpuId,
         here: &CpuTlb<P::CpuSet>,
@@ -146,17 +151,17 @@ impl<P: Platform> Mmu<P> {
         } else if loaded != space && !ends {
             return false;
         }
-        let Some(line) = here.slots.find(space, SLOTS) else {
+        let Some(slot) = here.slots.find(space, SLOTS) else {
             // Only a space that ends is told to those who have nothing loaded of it.
             self.deliver(cpu, here, request);
             return true;
         };
-        let followed = here.slots.seen_gen(line);
+        let followed = here.slots.seen_gen(slot);
         if followed.wrapping_sub(generation) < u64::MAX / 2 && !ends {
             return false; // dropped with a later one
         }
         if followed.wrapping_add(1) == generation || ends {
-            self.deliver(cpu, here, &self.with_own_tag(request, line));
+            self.deliver(cpu, here, &self.with_own_tag(request, slot));
         } else {
             here.stats.full_deferred.count(1);
             self.deliver(
@@ -164,21 +169,21 @@ impl<P: Platform> Mmu<P> {
                 here,
                 &Request {
                     scope: Scope::Everything { tables: true },
-                    ..self.with_own_tag(request, line)
+                    ..self.with_own_tag(request, slot)
                 },
             );
         }
-        here.slots.set_seen_gen(line, generation);
+        here.slots.set_seen_gen(slot, generation);
         true
     }
 
     /// A request of another CPU, with the tag that the space has here.
-    fn with_own_tag<'r>(&self, request: &Request<'r>, line: AsidSlot) -> Request<'r> {
+    fn with_own_tag<'r>(&self, request: &Request<'r>, slot: AsidSlot) -> Request<'r> {
         if request.tag.global {
             return *request;
         }
         let values = self.platform.backend().tags().per_cpu;
-        let value = values.and_then(|values| values.nth(line.index() as u64));
+        let value = values.and_then(|values| values.nth(slot.index() as u64));
         Request {
             tag: Tag {
                 value: value.unwrap_or(0),
@@ -198,7 +203,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Drops everything under the tag that is loaded.
     pub(crate) fn drop_loaded(&self, cpu: CpuId, here: &CpuTlb<P::CpuSet>, loaded: SpaceId) {
-        let line = here.slots.find(loaded, SLOTS);
+        let slot = here.slots.find(loaded, SLOTS);
         let tag = Tag {
             value: here.tag.get(),
             global: true,
@@ -210,10 +215,10 @@ impl<P: Platform> Mmu<P> {
             flags: SpaceFlags::NONE,
             scope: Scope::Everything { tables: true },
         };
-        let per_cpu = line.filter(|_| here.tag.get() == 0);
-        let request = per_cpu.map_or(request, |line| {
+        let per_cpu = slot.filter(|_| here.tag.get() == 0);
+        let request = per_cpu.map_or(request, |slot| {
             let tag = Tag::default(); // none of the machine's
-            self.with_own_tag(&Request { tag, ..request }, line)
+            self.with_own_tag(&Request { tag, ..request }, slot)
         });
         self.deliver(cpu, here, &request);
     }
@@ -232,6 +237,6 @@ impl<P: Platform> Mmu<P> {
     /// Waits until every CPU has taken an interrupt.
     pub(crate) fn wait_for_all(&self, cpu: CpuId) {
         let all = self.online.now(Barrier::Unloaded);
-        self.call(cpu, all, &Message::Come);
+        self.call(cpu, all, &Message::Sync);
     }
 }

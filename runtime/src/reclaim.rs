@@ -196,7 +196,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
         let backend = mmu.platform.backend();
         if backend.ipi_targets(&request).agents.is_empty() {
             let started = mmu.start(self.cpu, (space, slot), &mut request);
-            mmu.tell_devices(space, &request);
+            mmu.invalidate_secondary(space, &request);
             let kind = Kind {
                 reach: request.reach,
                 global: request.tag.global,
@@ -220,7 +220,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
             if targets.here {
                 self.targets.insert(self.cpu);
             }
-            mmu.tell_devices(space, &request);
+            mmu.invalidate_secondary(space, &request);
         }
     }
 
@@ -247,7 +247,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
         let targets = core::mem::replace(&mut self.targets, P::CpuSet::NONE);
         if targets.contains(self.cpu) {
             mmu.platform.pin_cpu(true, |cpu| {
-                mmu.obey(cpu, mmu.platform.cpu(cpu), &Message::Loaded);
+                mmu.handle(cpu, mmu.platform.cpu(cpu), &Message::Loaded);
             });
         }
         mmu.call(self.cpu, targets, &Message::Loaded);

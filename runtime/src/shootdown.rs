@@ -1,29 +1,33 @@
-//! Shootdown: who is told of a change, and how.
+//! Shootdown: which CPUs flush after a change, and how they are made to.
 //!
-//! Two sets matter. The *holders* of a space may have entries of it; the CPUs that have it *loaded* can use and make
-//! them. What a holder has that does not have it loaded it can only use after loading it: that is a debt, which
-//! its [`AsidSlots`](crate::deferred::AsidSlots) knows. The protocols are a pair:
+//! In: a space, and the entries of it that changed. Out: the instructions and IPIs of one flush. Holds: when a flush
+//! returns, no CPU can use the old entries.
+//!
+//! Two sets matter. The CPUs in the *cpumask* of a space may hold entries of it; the CPUs that have it *loaded* can use
+//! entries and fill more. A CPU that holds entries without having the space loaded can use them only after it has
+//! loaded the space again. Its flush is pending until then, and its [`AsidSlots`](crate::deferred::AsidSlots) records
+//! which generation of the space it has seen. The two sides of the protocol:
 //!
 //! | switch side ([`switch`](crate::Mmu::switch)) | flush side |
 //! |---|---|
-//! | say "switching" | change the entries |
-//! | be a holder | raise the generation |
+//! | store "switching" | change the entries |
+//! | enter the cpumask | raise the generation |
 //! | [`Barrier::SwitchIn`] | [`Barrier::Flush`] |
-//! | read the generation; drop what is behind | read the holders, what they have loaded, and devices |
-//! | load the root, say which | interrupt those; drop here; wait |
+//! | read the generation; flush if it is newer | read the cpumask, what its CPUs have loaded, and devices |
+//! | load the root, store which | send IPIs to those CPUs; flush here; wait |
 //!
-//! Of the two reads at least one sees the other side's write: so a CPU that the sender did not see drops what it
-//! has before it can use it, and one that it saw is interrupted, and takes the interrupt when it has loaded the root.
+//! At least one of the two reads sees the other side's write. So a CPU that the sender did not see flushes its stale
+//! entries before it can use them. A CPU that the sender saw is sent an IPI, and takes it when it has loaded the root.
 //!
-//! Where instructions reach every CPU nothing of this is needed: holders are not read, and generations not raised. Devices
-//! are read, without a barrier: whoever attaches one makes every CPU come ([`Barrier::AttachEverywhere`]). Where atomics
-//! order everything, raising the generation is the barrier.
+//! Where instructions reach every CPU this is not needed: the cpumask is not read, and generations are not raised.
+//! Devices are read without a barrier, because attaching a device synchronizes every CPU by an IPI
+//! ([`Barrier::AttachEverywhere`]). Where atomics order all accesses, raising the generation is the barrier.
 //!
-//! A CPU that waits, for acknowledgements or for a lock of the runtime, serves what others ask of it meanwhile, and
-//! so may wait with interrupts off.
+//! A CPU that waits for acknowledgements or for a lock of the runtime handles the requests of other CPUs while it
+//! waits. So it may wait with interrupts off.
 //!
-//! Source: Linux 71b3c126e611, where a CPU was in the set before it had loaded the root, but not ordered so; OpenBSD
-//! 9f1181d59de3, where it left the set before it had left the root.
+//! Source: Linux 71b3c126e611, where a CPU entered the set before it loaded the root, but without a barrier between the
+//! two; OpenBSD 9f1181d59de3, where a CPU left the set before it left the root.
 
 use crate::backend::{Backend, Facts, IpiTargets, Shootdown, Started};
 use crate::cpu::CpuTlb;
@@ -31,7 +35,7 @@ use crate::cpu::Message;
 use crate::deferred::Deferred;
 use crate::deferred::{AsidSlot, LoadedTag};
 use crate::fault::{Fault, is_back};
-use crate::holders::Told;
+use crate::holders::Targets;
 use crate::level::Level;
 use crate::mask::{CpuId, CpuMask};
 use crate::mmu::{Misuse, Mmu};
@@ -40,23 +44,23 @@ use crate::request::{Extent, Kept, Ranges, Reach, Request, Scope, SpaceFlags};
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, Lock, full_barrier};
 
-// What is known of a scope where it is made is to be known where it is matched.
+// The compiler must see the scope's variant where the scope is matched, not only where it is built.
 #[allow(clippy::inline_always)]
 impl<P: Platform> Mmu<P> {
     /// The facts of the backend.
     pub(crate) const FACTS: Facts = <P::Backend as Backend>::FACTS;
 
-    /// Whether interrupts are off where others are flushed: the backend wants it, or others may ask something of
-    /// this CPU meanwhile.
+    /// Whether interrupts are off during a flush: the backend requires it, or other CPUs may send requests to this
+    /// one.
     pub(crate) const INTERRUPTS_OFF: bool = Self::FACTS.interrupts_off
         || Self::FACTS.one_at_a_time
         || !matches!(Self::FACTS.shootdown, Shootdown::Broadcast);
 
-    /// Whether no CPU is looked for, since instructions reach all of them.
-    pub(crate) const LOOKS_FOR_DEVICES_ALONE: bool =
-        matches!(Self::FACTS.shootdown, Shootdown::Broadcast);
+    /// Whether the cpumask is not read, because instructions reach every CPU.
+    pub(crate) const BROADCASTS: bool = matches!(Self::FACTS.shootdown, Shootdown::Broadcast);
 
-    /// Flushes what was changed of a space, everywhere, and returns when nobody can use it any more.
+    /// Flushes the changed entries of a space on every CPU and device, and returns when none of them can use the old
+    /// ones.
     #[inline]
     pub(crate) fn flush(&self, space: &AddressSpace<P::CpuSet>, changed: &Ranges) {
         match changed.page(self.platform.backend().levels()) {
@@ -65,19 +69,20 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// One entry. Each shape of a scope has a function of its own, in which nothing of it is left to be decided.
+    /// Flushes one entry. Each variant of [`Scope`] has its own function, so that the compiler removes the tests for
+    /// the others.
     #[inline(never)]
     fn flush_page(&self, space: &AddressSpace<P::CpuSet>, va: u64, level: Level, table: bool) {
         self.flush_what(space, |_| Scope::Page { va, level, table });
     }
 
-    /// More than one entry.
+    /// Flushes more than one entry.
     #[inline(never)]
     fn flush_ranges(&self, space: &AddressSpace<P::CpuSet>, ranges: &Ranges) {
         self.flush_what(space, |_| Scope::Ranges(ranges));
     }
 
-    /// Everything of a space, everywhere. With that whatever is owed for the space is paid.
+    /// Flushes everything of a space on every CPU and device, which completes all deferred flushes of the space.
     #[inline(never)]
     pub(crate) fn flush_whole(
         &self,
@@ -85,9 +90,9 @@ impl<P: Platform> Mmu<P> {
         everything: Scope<'_>,
         why: Why,
     ) {
-        let dues = space.pending.pending();
+        let pending = space.pending.pending();
         self.flush_what(space, |here| {
-            here.stats.completed.count(dues.count() as u64);
+            here.stats.completed.count(pending.count() as u64);
             match why {
                 Why::Asked => here.stats.full_asked.count(1),
                 Why::Nested => here.stats.full_nested.count(1),
@@ -95,10 +100,10 @@ impl<P: Platform> Mmu<P> {
             }
             everything
         });
-        space.pending.complete(dues);
+        space.pending.complete(pending);
     }
 
-    /// `scope` is a closure, so that what runs pinned is another function for each.
+    /// Runs a flush on this CPU, pinned. `scope` is a closure, so that the pinned code is compiled once for each variant.
     #[inline(always)]
     fn flush_what<'s>(
         &self,
@@ -111,7 +116,7 @@ impl<P: Platform> Mmu<P> {
         });
     }
 
-    /// Runs as the only one who flushes, where the machine bears no second.
+    /// Runs a flush while no other CPU flushes, where the machine allows one flush at a time.
     pub(crate) fn alone<R>(&self, run: impl FnOnce() -> R) -> R {
         if Self::FACTS.one_at_a_time {
             self.with_lock(&self.one_at_a_time, |cpu| self.serve(cpu), |_| run())
@@ -120,20 +125,21 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// Runs with a lock of the runtime held. This is the one rule for all of them: interrupts are off, so that no switch and
-    /// no request on the same CPU can need a lock that it holds; while a CPU waits for one it does `meanwhile`, which serves
-    /// what others request of it, since the holder may be waiting for that; and a CPU holds one lock at a time.
+    /// Runs with a lock of the runtime held. One rule covers all these locks. Interrupts are off, so that no switch and no
+    /// request on the same CPU can need a lock that this CPU holds. While a CPU waits for a lock it calls `poll`, which
+    /// handles the requests of other CPUs, because the CPU that has the lock may be waiting for one of them. A CPU holds
+    /// one lock at a time.
     pub(crate) fn with_lock<R>(
         &self,
         lock: &Lock,
-        mut meanwhile: impl FnMut(CpuId),
+        mut poll: impl FnMut(CpuId),
         run: impl FnOnce(CpuId) -> R,
     ) -> R {
         let off = !is_back(Fault::LocksInterrupted);
         self.platform.pin_cpu(off, |cpu| {
             let wait = || {
                 if off {
-                    meanwhile(cpu);
+                    poll(cpu);
                 }
             };
             lock.with(wait, || {
@@ -145,6 +151,7 @@ impl<P: Platform> Mmu<P> {
         })
     }
 
+    /// Decides which CPUs flush, and flushes: here, by instructions that reach other CPUs, or by IPI.
     #[inline(always)]
     fn flush_here(
         &self,
@@ -154,51 +161,51 @@ impl<P: Platform> Mmu<P> {
         scope: Scope<'_>,
     ) {
         let generation = Self::raise(space);
-        let line = here.slots.find(space.id, space.slots);
-        let mut request = self.request(line, space, scope);
-        let targets = self.platform.backend().ipi_targets(&request);
-        let told = if targets.agents.is_empty() {
-            // Instructions reach everybody. That this CPU alone holds entries can be relied on only where no other
-            // attaches the space meanwhile.
+        let slot = here.slots.find(space.id, space.slots);
+        let mut request = self.request(slot, space, scope);
+        let ipis = self.platform.backend().ipi_targets(&request);
+        let targets = if ipis.agents.is_empty() {
+            // Instructions reach every CPU. That only this CPU holds entries stays true only where other CPUs wait
+            // for the change before they attach the space.
             if Self::FACTS.attach_waits_for_changes && self.is_only_holder(cpu, space) {
                 request.reach = Reach::Here;
             }
             here.stats.broadcast.count(1);
-            Told {
+            Targets {
                 others: P::CpuSet::NONE,
                 here: false,
             }
         } else {
-            let told = self.told(cpu, space, targets.agents);
+            let targets = self.targets(cpu, space, ipis.agents);
             let devices = request.flags.and(P::Backend::SENDER_ONLY);
-            if !told.here && devices == SpaceFlags::NONE {
-                // Nothing here could be used before it is dropped anyway: others are told, and nobody else.
-                let whom = (told.others, targets.sets);
-                self.flush_elsewhere(cpu, (space, generation), &request, whom);
+            if !targets.here && devices == SpaceFlags::NONE {
+                // This CPU flushes its entries before it can use them: only others flush now.
+                let to = (targets.others, ipis.sets);
+                self.flush_elsewhere(cpu, (space, generation), &request, to);
                 return;
             }
-            if told.others.is_empty() {
+            if targets.others.is_empty() {
                 request.reach = Reach::Here;
                 here.stats.here.count(1);
             } else {
                 here.stats.by_ipi.count(1);
             }
-            told
+            targets
         };
         self.count_size(here, &request);
         let leave = self.begin_trimming(space, &request);
-        let asks = !told.others.is_empty() || request.reach == Reach::Wide && targets.sets != 0;
-        let deferred = if asks {
-            self.flush_asking(cpu, (space, generation), &mut request, told.others)
+        let sends = !targets.others.is_empty() || request.reach == Reach::Wide && ipis.sets != 0;
+        let deferred = if sends {
+            self.flush_by_ipi(cpu, (space, generation), &mut request, targets.others)
         } else {
-            let started = self.start(cpu, (space, line), &mut request);
-            self.tell_devices(space, &request);
+            let started = self.start(cpu, (space, slot), &mut request);
+            self.invalidate_secondary(space, &request);
             self.finish(cpu, space, started)
         };
-        if told.here
-            && let Some(line) = line
+        if targets.here
+            && let Some(slot) = slot
         {
-            here.slots.see_next_gen(line, generation);
+            here.slots.see_next_gen(slot, generation);
         }
         self.record(here, space, deferred);
         if let Some(leave) = leave {
@@ -206,42 +213,42 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// A flush for which others are interrupted. They drop while this CPU does; what is owed.
+    /// Flushes on this CPU and, by IPI, on others at the same time. Returns what this CPU defers.
     #[cold]
     #[inline(never)]
-    fn flush_asking(
+    fn flush_by_ipi(
         &self,
         cpu: CpuId,
         (space, generation): (&AddressSpace<P::CpuSet>, u64),
         request: &mut Request<'_>,
         others: P::CpuSet,
     ) -> Deferred {
-        let line = self.platform.cpu(cpu).slots.find(space.id, space.slots);
-        let started = self.start(cpu, (space, line), request);
-        let whom = (others, started.flush_ipis.sets);
-        let sent = self.ask(cpu, (space, generation), request, whom);
-        self.tell_devices(space, request);
+        let slot = self.platform.cpu(cpu).slots.find(space.id, space.slots);
+        let started = self.start(cpu, (space, slot), request);
+        let to = (others, started.flush_ipis.sets);
+        let sent = self.send_flush(cpu, (space, generation), request, to);
+        self.invalidate_secondary(space, request);
         self.await_all(cpu, &sent);
         self.finish(cpu, space, started)
     }
 
-    /// Ends what was started, with whoever is still to be interrupted; what is owed.
+    /// Finishes a flush, and sends the IPIs that its end still needs. Returns what this CPU defers.
     #[inline(always)]
     fn finish(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>, started: Started) -> Deferred {
         let mut sink = self.platform.sink(cpu);
         let finished = self.platform.backend().finish(&mut sink, started);
         if !finished.sync_ipis.is_empty() {
-            self.call_left_over(cpu, space, finished.sync_ipis);
+            self.send_sync(cpu, space, finished.sync_ipis);
         }
         finished.deferred
     }
 
-    /// Entries have changed: raises the generation, by which CPUs know how far they have followed that are not all
-    /// interrupted. Behind this it is read whom to tell.
+    /// Raises the generation of a space whose entries have changed, and returns it. CPUs that are sent no IPI compare it
+    /// with the one they have seen. The IPI targets are read after this ([`Barrier::Flush`]).
     #[inline(always)]
     pub(crate) fn raise(space: &AddressSpace<P::CpuSet>) -> u64 {
         if space.slots == 0 {
-            Self::before_looking();
+            Self::barrier_before_targets();
             return 0;
         }
         let generation = space.tlb_gen.raise();
@@ -251,15 +258,15 @@ impl<P: Platform> Mmu<P> {
         generation
     }
 
-    /// Entries have changed. Behind this it is read who may have them cached.
+    /// Orders changes of entries before the reads of which CPUs and devices may have cached them.
     #[inline(always)]
-    pub(crate) fn before_looking() {
-        if !Self::LOOKS_FOR_DEVICES_ALONE {
+    pub(crate) fn barrier_before_targets() {
+        if !Self::BROADCASTS {
             full_barrier(Barrier::Flush);
         }
     }
 
-    /// A flush that this CPU has no part in. The interrupt publishes what was changed.
+    /// Flushes on other CPUs and devices only. Sending the IPI publishes the changed entries.
     #[cold]
     #[inline(never)]
     fn flush_elsewhere(
@@ -270,38 +277,38 @@ impl<P: Platform> Mmu<P> {
         (others, sets): (P::CpuSet, u8),
     ) {
         let stats = &self.platform.cpu(cpu).stats;
-        let nobody = others.is_empty() && sets == 0;
-        let sent = if nobody {
+        let no_cpu = others.is_empty() && sets == 0;
+        let sent = if no_cpu {
             stats.unneeded.count(1);
             others
         } else {
             stats.by_ipi.count(1);
             self.count_size(self.platform.cpu(cpu), request);
-            self.ask(cpu, (space, generation), request, (others, sets))
+            self.send_flush(cpu, (space, generation), request, (others, sets))
         };
-        self.tell_devices(space, request);
+        self.invalidate_secondary(space, request);
         self.await_all(cpu, &sent);
     }
 
-    /// Interrupts those whom the instructions do not serve to the end.
+    /// Sends an IPI to the CPUs whose accesses the completing barrier does not drain, and waits for them.
     #[cold]
     #[inline(never)]
-    fn call_left_over(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>, whom: IpiTargets) {
-        // Until here no CPU was looked for.
-        if Self::LOOKS_FOR_DEVICES_ALONE {
+    fn send_sync(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>, to: IpiTargets) {
+        // Until here no cpumask was read.
+        if Self::BROADCASTS {
             full_barrier(Barrier::Flush);
         }
-        let mut left = self.kept(space, whom.sets);
-        if !whom.agents.is_empty() {
-            left.extend(&self.told(cpu, space, whom.agents).others);
+        let mut left = self.erratum_sets(space, to.sets);
+        if !to.agents.is_empty() {
+            left.extend(&self.targets(cpu, space, to.agents).others);
         }
-        self.call(cpu, left, &Message::Come);
+        self.call(cpu, left, &Message::Sync);
     }
 
-    /// Interrupts others to drop what a request names, and says whom to wait for.
+    /// Sends a flush request to other CPUs. Returns the CPUs to wait for.
     #[cold]
     #[inline(never)]
-    fn ask(
+    fn send_flush(
         &self,
         cpu: CpuId,
         (space, generation): (&AddressSpace<P::CpuSet>, u64),
@@ -313,37 +320,37 @@ impl<P: Platform> Mmu<P> {
             generation,
             request: *request,
         };
-        // Until here no CPU was looked for.
-        if Self::LOOKS_FOR_DEVICES_ALONE {
+        // Until here no cpumask was read.
+        if Self::BROADCASTS {
             full_barrier(Barrier::Flush);
         }
-        sent.extend(&self.kept(space, sets));
+        sent.extend(&self.erratum_sets(space, sets));
         self.send(cpu, sent, &message)
     }
 
-    /// What a flush of a scope asks for, of everybody, as this CPU names the space.
+    /// Returns the request to flush a scope on every CPU, with the tag that the space has on this one.
     #[inline]
     pub(crate) fn request<'s>(
         &self,
-        line: Option<AsidSlot>,
+        slot: Option<AsidSlot>,
         space: &AddressSpace<P::CpuSet>,
         scope: Scope<'s>,
     ) -> Request<'s> {
         Request {
             space: space.kind,
-            tag: self.tag_in(line, space),
+            tag: self.tag_in(slot, space),
             reach: Reach::Wide,
             flags: space.flags(),
             scope,
         }
     }
 
-    /// Starts a flush; again where the tag was read too early.
+    /// Starts a flush. Starts it again if the tag of the space changed before the changed entries were published.
     #[inline(always)]
     pub(crate) fn start(
         &self,
         cpu: CpuId,
-        (space, line): (&AddressSpace<P::CpuSet>, Option<AsidSlot>),
+        (space, slot): (&AddressSpace<P::CpuSet>, Option<AsidSlot>),
         request: &mut Request<'_>,
     ) -> Started {
         let backend = self.platform.backend();
@@ -356,9 +363,9 @@ impl<P: Platform> Mmu<P> {
             if !Self::FACTS.tag_after_publish {
                 return started;
             }
-            // The start has published the changes: a tag that is still the same counts as read after that. Whoever
-            // loads the space under another one sees the changes. A tag that a CPU gave does not change meanwhile.
-            let now = self.tag_in(line, space);
+            // The start has published the changes: a tag that has not changed counts as read after that. A CPU that
+            // loads the space under a newer tag sees the changes. Per-CPU tags do not change during the flush.
+            let now = self.tag_in(slot, space);
             if now == request.tag {
                 return started;
             }
@@ -366,7 +373,8 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// Puts what a backend owes on the books. What lazy and parked CPUs owe is there: the generation.
+    /// Records the flushes that a backend defers. Those of lazy and inactive CPUs are already recorded, by the
+    /// generation.
     #[inline]
     pub(crate) fn record(
         &self,
@@ -379,6 +387,7 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
+    /// Records deferred flushes, of which there are some.
     #[inline(never)]
     fn record_some(
         &self,
@@ -386,11 +395,11 @@ impl<P: Platform> Mmu<P> {
         space: &AddressSpace<P::CpuSet>,
         deferred: Deferred,
     ) {
-        self.put_on_books(here, space, deferred, here.loaded_tag());
+        self.record_deferred(here, space, deferred, here.loaded_tag());
     }
 
-    /// The same, where it is known which tag is loaded.
-    pub(crate) fn put_on_books(
+    /// Records deferred flushes, given the tag that this CPU has loaded.
+    pub(crate) fn record_deferred(
         &self,
         here: &CpuTlb<P::CpuSet>,
         space: &AddressSpace<P::CpuSet>,
@@ -412,14 +421,14 @@ impl<P: Platform> Mmu<P> {
             match loaded {
                 // No user code runs under the tag of the kernel's root.
                 LoadedTag::KernelRoot => return,
-                LoadedTag::Slot(Some(line)) => here.slots.defer_view(line),
+                LoadedTag::Slot(Some(slot)) => here.slots.defer_view(slot),
                 LoadedTag::Slot(None) => here.slots.defer_everything(),
             }
             here.stats.deferred.count(1);
         }
     }
 
-    /// Counts how much a flush names.
+    /// Counts the entries that a flush names.
     #[inline(always)]
     pub(crate) fn count_size(&self, here: &CpuTlb<P::CpuSet>, request: &Request<'_>) {
         match request.scope {
@@ -429,6 +438,7 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
+    /// Counts the leaf entries in ranges.
     #[inline]
     fn count_entries(&self, here: &CpuTlb<P::CpuSet>, ranges: &Ranges) {
         let backend = self.platform.backend();
@@ -447,14 +457,16 @@ impl<P: Platform> Mmu<P> {
         });
     }
 
-    /// Flushes a stretch of a space whose leaf entries changed at one level, and returns when it is done: for
-    /// changes that no gather made.
+    /// Flushes an address range of a space in which leaf entries of one level changed, and returns when the flush is
+    /// complete. This is for changes that were not made through a gather.
     ///
-    /// Contexts: those of the platform's flushes, with whatever keeps others from relying on the entries.
+    /// # Context
+    /// That of the platform's flushes. The caller holds what keeps other CPUs from using or changing the entries,
+    /// such as the page-table lock.
     ///
     /// # Errors
-    /// When the range is empty, goes beyond the last address or is no whole number of entries, or when entries of this
-    /// level map no pages here.
+    /// When the range is empty, ends after the last address or is not a whole number of entries, or when entries of this
+    /// level cannot map pages here.
     pub fn flush_range(
         &self,
         space: &AddressSpace<P::CpuSet>,
@@ -480,9 +492,10 @@ impl<P: Platform> Mmu<P> {
         Ok(())
     }
 
-    /// Flushes everything of a space, tables included, and returns when it is done.
+    /// Flushes everything of a space, walk entries included, and returns when the flush is complete.
     ///
-    /// Contexts: as [`flush_range`](Self::flush_range).
+    /// # Context
+    /// As [`flush_range`](Self::flush_range).
     pub fn flush_everything(&self, space: &AddressSpace<P::CpuSet>) {
         self.flush_whole(space, Scope::Everything { tables: true }, Why::Asked);
     }
@@ -491,10 +504,10 @@ impl<P: Platform> Mmu<P> {
 /// Why everything of a space is flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// The space ends, or it was asked for.
+    /// The space is torn down, or the kernel requested it.
     Asked,
-    /// Another gather is under way, which may have cleared what this one did not see.
+    /// Another gather is under way, which may have unmapped pages that this one did not see.
     Nested,
-    /// It was put off, and is due.
+    /// A deferred flush must be completed now.
     Pending,
 }

@@ -98,8 +98,8 @@ impl<P: Platform> Mmu<P> {
         if !guarded || here.loaded.mine() == left.id.0 {
             return;
         }
-        let line = here.slots.find(left.id, left.slots);
-        let current = line.is_some_and(|line| here.slots.seen_gen(line) == left.tlb_gen.now());
+        let slot = here.slots.find(left.id, left.slots);
+        let current = slot.is_some_and(|slot| here.slots.seen_gen(slot) == left.tlb_gen.now());
         if !current {
             left.holders.remove(cpu, Barrier::Unload);
         }
@@ -113,16 +113,16 @@ impl<P: Platform> Mmu<P> {
             return;
         }
         let generation = space.tlb_gen.now();
-        let (line, debt) = here
-            .slots
-            .find_or_assign(space.id, space.slots, generation, space.id);
-        if debt != Pending::None {
-            let root = self.root(Some(line), space);
+        let (slot, pending) =
+            here.slots
+                .find_or_assign(space.id, space.slots, generation, space.id);
+        if pending != Pending::None {
+            let root = self.root(Some(slot), space);
             here.stats.completed.count(1);
             here.stats.full_deferred.count(1);
             let mut sink = self.platform.sink(cpu);
-            let deferred = self.platform.backend().switch(&mut sink, &root, debt);
-            here.slots.set_seen_gen(line, generation);
+            let deferred = self.platform.backend().switch(&mut sink, &root, pending);
+            here.slots.set_seen_gen(slot, generation);
             self.record(here, space, deferred);
         }
     }
@@ -158,44 +158,44 @@ impl<P: Platform> Mmu<P> {
             self.renew_tag(cpu, space);
         }
         full_barrier(Barrier::SwitchIn);
-        self.pay_attach(cpu, space);
+        self.complete_before_attach(cpu, space);
         let mut generation = 0;
-        let (line, mut debt) = match space.slots {
+        let (slot, mut pending) = match space.slots {
             0 => (None, Pending::None),
-            lines => {
+            slots => {
                 generation = space.tlb_gen.now();
-                let (line, debt) = here.slots.find_or_assign(space.id, lines, generation, left);
-                if lines == 1 && space.tagging == Tagging::Cpu && debt != Pending::None {
+                let (slot, pending) = here.slots.find_or_assign(space.id, slots, generation, left);
+                if slots == 1 && space.tagging == Tagging::Cpu && pending != Pending::None {
                     self.leave_root(cpu); // the tag of the only slot may still be the other space's
                 }
-                (Some(line), debt)
+                (Some(slot), pending)
             }
         };
         let late = is_back(Fault::FlushesUnderOldRoot) && here.slots.take_rollover();
         if here.slots.take_everything() || late {
-            here.slots.forget_all_but(line);
-            debt = Pending::All;
+            here.slots.forget_all_but(slot);
+            pending = Pending::All;
         }
-        if debt != Pending::None {
+        if pending != Pending::None {
             here.stats.completed.count(1);
         }
-        let root = self.root(line, space);
+        let root = self.root(slot, space);
         let deferred = self
             .platform
             .backend()
-            .switch(&mut self.platform.sink(cpu), &root, debt);
+            .switch(&mut self.platform.sink(cpu), &root, pending);
         here.tag
             .put(if root.tag.global { root.tag.value } else { 0 });
         here.loaded.release(space.id.0, Barrier::Unload);
         Self::left_tag(here);
-        if let Some(line) = line {
-            here.slots.set_seen_gen(line, generation);
+        if let Some(slot) = slot {
+            here.slots.set_seen_gen(slot, generation);
         }
         self.record(here, space, deferred);
     }
 
     /// Pays what is owed before another CPU attaches a space: everything of it.
-    fn pay_attach(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
+    fn complete_before_attach(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
         if Self::FACTS.pte_update.is_deferrable() && space.pending.attach.pending().is_some() {
             self.leave_root(cpu);
             self.flush_whole(space, Scope::Everything { tables: true }, Why::Pending);
@@ -216,16 +216,16 @@ impl<P: Platform> Mmu<P> {
     pub(crate) fn leave_root(&self, cpu: CpuId) {
         let here = self.platform.cpu(cpu);
         let root = self.platform.kernel_root();
-        let debt = if here.slots.take_kernel_root() {
+        let pending = if here.slots.take_kernel_root() {
             Pending::Tag
         } else {
             Pending::None
         };
         let mut sink = self.platform.sink(cpu);
-        let deferred = self.platform.backend().switch(&mut sink, &root, debt);
+        let deferred = self.platform.backend().switch(&mut sink, &root, pending);
         here.tag.put(0);
         if !deferred.is_nothing() {
-            self.put_on_books(here, self.kernel(), deferred, LoadedTag::KernelRoot);
+            self.record_deferred(here, self.kernel(), deferred, LoadedTag::KernelRoot);
         }
     }
 
@@ -237,12 +237,12 @@ impl<P: Platform> Mmu<P> {
     /// Contexts: on that CPU, with interrupts off until user code runs; the CPU runs in the space.
     pub fn return_to_user(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
         let here = self.platform.cpu(cpu);
-        let line = here.slots.find(space.id, space.slots);
-        let deferred = line.is_some_and(|line| here.slots.take_view(line));
+        let slot = here.slots.find(space.id, space.slots);
+        let deferred = slot.is_some_and(|slot| here.slots.take_view(slot));
         here.stats.completed.count(u64::from(deferred));
         let root = Root {
             table: space.user_table,
-            ..self.root(line, space)
+            ..self.root(slot, space)
         };
         self.platform
             .backend()
@@ -259,7 +259,7 @@ impl<P: Platform> Mmu<P> {
     ///
     /// # Errors
     /// When the platform has no CPU of this number, more CPUs than its sets hold, or too few tags for them. Nothing was
-    /// issued or loaded, and the CPU stays off line.
+    /// issued or loaded, and the CPU stays offline.
     pub fn cpu_online(&self, cpu: CpuId) -> Result<Current<P::Handle>, Unusable> {
         self.check(cpu)?;
         let here = self.platform.cpu(cpu);

@@ -118,7 +118,7 @@ mod mutant {
         FIRST_COUNT.with(Cell::get)
     }
 
-    pub(crate) fn stands(barrier: crate::sync::Barrier) -> bool {
+    pub(crate) fn in_force(barrier: crate::sync::Barrier) -> bool {
         LEFT_OUT.with(|cell| cell.get() != Some(barrier))
     }
 }
@@ -126,7 +126,7 @@ mod mutant {
 #[cfg(loom)]
 pub use mutant::{begin_counters_at, leave_out};
 #[cfg(loom)]
-pub(crate) use mutant::{first_count, stands};
+pub(crate) use mutant::{first_count, in_force};
 
 /// Where counters begin.
 #[cfg(not(loom))]
@@ -137,14 +137,14 @@ pub(crate) const fn first_count() -> u64 {
 /// Whether a barrier is not left out.
 #[cfg(not(loom))]
 #[inline]
-pub(crate) const fn stands(_: Barrier) -> bool {
+pub(crate) const fn in_force(_: Barrier) -> bool {
     true
 }
 
 /// The ordering of a barrier's access, where the barrier stands.
 #[inline]
 fn order(barrier: Barrier, ordering: Ordering) -> Ordering {
-    if stands(barrier) {
+    if in_force(barrier) {
         ordering
     } else {
         Ordering::Relaxed
@@ -154,7 +154,7 @@ fn order(barrier: Barrier, ordering: Ordering) -> Ordering {
 /// Orders every access before it with every access after it, for all CPUs.
 #[inline]
 pub fn full_barrier(barrier: Barrier) {
-    if stands(barrier) {
+    if in_force(barrier) {
         fence(Ordering::SeqCst);
     }
 }
@@ -162,9 +162,9 @@ pub fn full_barrier(barrier: Barrier) {
 /// Does something again and again until something is so.
 #[cfg(not(loom))]
 #[inline]
-pub fn wait_until(mut done: impl FnMut() -> bool, mut meanwhile: impl FnMut()) {
+pub fn wait_until(mut done: impl FnMut() -> bool, mut poll: impl FnMut()) {
     while !done() {
-        meanwhile();
+        poll();
         core::hint::spin_loop();
     }
 }
@@ -364,13 +364,13 @@ impl Lock {
     }
 
     /// Runs behind the lock; `meanwhile` is called again and again while somebody else has it.
-    pub fn with<R>(&self, meanwhile: impl FnMut(), run: impl FnOnce() -> R) -> R {
+    pub fn with<R>(&self, poll: impl FnMut(), run: impl FnOnce() -> R) -> R {
         // Orderings are named in the call: where they are known an exchange has no panic left.
         let take = || {
             let acquire = order(Barrier::Lock, Ordering::Acquire);
             self.0.0.compare_exchange(0, 1, acquire, Ordering::Relaxed)
         };
-        wait_until(|| take().is_ok(), meanwhile);
+        wait_until(|| take().is_ok(), poll);
         let result = run();
         self.0.0.swap(0, order(Barrier::Unlock, Ordering::Release));
         result

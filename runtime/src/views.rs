@@ -47,7 +47,7 @@ impl<P: Platform> Mmu<P> {
     ///
     /// On that CPU, which runs in the space, with interrupts off since user code was left.
     pub fn enter_from_user(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
-        let root = self.root(self.line_of(cpu, space), space);
+        let root = self.root(self.slot_of(cpu, space), space);
         let mut sink = self.platform.sink(cpu);
         self.platform.backend().enter_from_user(&mut sink, &root);
     }
@@ -65,7 +65,7 @@ impl<P: Platform> Mmu<P> {
     /// On that CPU, which has the space loaded, with interrupts off.
     #[must_use]
     pub fn views(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) -> Views {
-        let kernel = self.root(self.line_of(cpu, space), space);
+        let kernel = self.root(self.slot_of(cpu, space), space);
         let tags = self.platform.backend().tags();
         let values = if kernel.tag.global {
             tags.global.map(|(values, _)| values)
@@ -83,8 +83,8 @@ impl<P: Platform> Mmu<P> {
         Views { kernel, user }
     }
 
-    /// The line of a CPU's book that is the space's.
-    fn line_of(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) -> Option<AsidSlot> {
+    /// The slot of a CPU's book that is the space's.
+    fn slot_of(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) -> Option<AsidSlot> {
         let here = self.platform.cpu(cpu);
         here.slots.find(space.id, space.slots)
     }

@@ -15,7 +15,7 @@ use crate::sync::{Handed, const_fn};
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Message<'a> {
     /// Nothing: that it takes the interrupt is enough.
-    Come,
+    Sync,
     /// Who uses a space lazily shall load the kernel's root.
     Leave(SpaceId),
     /// To drop what it has cached under the tag that is loaded.
@@ -35,7 +35,7 @@ const WORDS: usize = 9 + 4 * LEVELS;
 #[derive(Debug)]
 pub(crate) struct Outbox(Handed<WORDS>);
 
-const COME: u64 = 0;
+const SYNC: u64 = 0;
 const LEAVE: u64 = 1;
 const LOADED: u64 = 2;
 const PAGE: u64 = 3;
@@ -64,7 +64,7 @@ impl Outbox {
             }
         };
         let (space, generation, request) = match message {
-            Message::Come => return put(COME),
+            Message::Sync => return put(SYNC),
             Message::Loaded => return put(LOADED),
             Message::Leave(space) => {
                 put(LEAVE);
@@ -127,7 +127,7 @@ impl Outbox {
         };
         let kind = get();
         match kind {
-            COME => return Message::Come,
+            SYNC => return Message::Sync,
             LOADED => return Message::Loaded,
             LEAVE => return Message::Leave(SpaceId(get())),
             _ => {}
