@@ -39,7 +39,7 @@ pub(crate) struct Outbox(Handed<WORDS>);
 
 const SYNC: u64 = 0;
 const LEAVE: u64 = 1;
-const LOADED: u64 = 2;
+const FLUSH_LOADED: u64 = 2;
 const PAGE: u64 = 3;
 const RUN: u64 = 4;
 const RANGES: u64 = 5;
@@ -67,7 +67,7 @@ impl Outbox {
         };
         let (space, generation, request) = match message {
             Message::Sync => return put(SYNC),
-            Message::FlushLoaded => return put(LOADED),
+            Message::FlushLoaded => return put(FLUSH_LOADED),
             Message::Leave(space) => {
                 put(LEAVE);
                 return put(space.0);
@@ -130,7 +130,7 @@ impl Outbox {
         let kind = get();
         match kind {
             SYNC => return Message::Sync,
-            LOADED => return Message::FlushLoaded,
+            FLUSH_LOADED => return Message::FlushLoaded,
             LEAVE => return Message::Leave(SpaceId(get())),
             _ => {}
         }
