@@ -78,7 +78,7 @@ const SHARED_TAGS: &str = "foo64 | 16 | 14 | 25 | 36 | 48 | cpu | never | droppe
     15 | flush.page | 4.1 | leaf | this tag | self | flush.tag | 4.2 | leaf, walk | \
     self | flush.all | 4.3 | leaf, walk | self | 48 | 47 | 47 | load.root | 3.1 | ipi | 33";
 
-/// The statements in comments of a new definition are correct when they are no comments.
+/// The statements in comments of a new definition are valid when they are uncommented.
 #[test]
 fn commented_statements_are_right() {
     let new = tlbc(&support::root(), &["new", "foo", "--out", "-"]).stdout;
@@ -169,7 +169,7 @@ arch ??? {
     snapshot("blanks", &check(text, "human").stderr);
 }
 
-/// Half of the diagnostics about an unfinished file would only follow from its blanks.
+/// While blanks are left, only they are reported: other diagnostics would be consequences of them.
 #[test]
 fn nothing_else_is_reported_while_a_blank_is_left() {
     let text = shipped("x86_64.arch")

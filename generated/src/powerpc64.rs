@@ -43,7 +43,7 @@ impl Config {
     ///
     /// Not read from a register: the kernel sets it.
     pub const ISA31: Self = Self(1 << 2);
-    /// Feature: an accelerator behind the nest MMU is attached to the space.
+    /// Feature: an accelerator that uses the nest MMU is attached to the space.
     ///
     /// Not read from a register: the kernel sets it.
     pub const COPROCESSORS: Self = Self(1 << 3);

@@ -1,4 +1,4 @@
-//! Flushes through a sink that counts: what deciding and encoding costs, without the instructions.
+//! The time of flushes through a sink that counts: deciding and encoding, without the instructions.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -7,7 +7,7 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Extent, Ranges, Reach, Request, Scope, Space, SpaceFlags, Tag};
 use tlbc_runtime::{Backend, Record};
 
-/// Starts and finishes a flush; returns how many instructions it took.
+/// Starts and finishes a flush; returns the number of its instructions.
 fn flush<B: Backend>(tlb: &B, request: &Request<'_>) -> u64 {
     let mut count = 0;
     let mut sink = Record(|op| {

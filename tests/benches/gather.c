@@ -1,17 +1,18 @@
 /*
- * Gathers pages in the layout that Linux has for it, for the benchmark beside this file to compare with.
+ * Gathers pages in Linux's layout, for comparison with the runtime.
  *
- * What is kept of Linux is what costs time: eight pages in the gather itself, then lists of 510 from a pool, at most 19 of
- * them, each full one slot early; the range and the level noted for each page; a count of gathers under way that is
- * raised and lowered by locked instructions; a page that finds no room makes the caller flush. Once the page is put
- * on the list by a function of its own, as there, and once inlined.
+ * This keeps the parts of Linux's gather that take time: eight pages in the gather itself, then lists of 510 from a pool,
+ * at most 19 of them, each of which counts as full one slot early; the range and the level recorded for each page; a
+ * count of gathers in progress that is incremented and decremented by locked instructions; a caller that flushes when
+ * there is no room for a page. One variant adds a page to the list by a separate function, as Linux does; the other
+ * inlines that function.
  *
- * What flushes is one of three: a call of a function that does nothing, so that what is left is the gather; and what Linux
- * does around the instructions, which are left out, where they reach every CPU (arm64) and where other CPUs are
- * interrupted (x86-64), of which none has the space here.
+ * There are three flushes: a call of a function that does nothing, to measure the gather alone; and what Linux does
+ * around the instructions, which are left out, if they reach every CPU (arm64) and if other CPUs are interrupted
+ * (x86-64). No other CPU has the space here.
  *
- * Prints, for each number of pages: the number, and nanoseconds a page of clearing entries without gathering anything,
- * of the two ways to put it on the list, and of the second with each of the two flushes.
+ * Prints, for each number of pages: the number, and nanoseconds per page of clearing entries without a gather, of both
+ * variants, and of the inlined variant with each of the two flushes.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdint.h>
@@ -63,10 +64,10 @@ static void give_list(struct list *list)
 	pool[pooled++] = list;
 }
 
-/* What flushes and what takes the pages: nothing to see for who calls them. */
+/* The functions that flush and that take the pages: the compiler does not see which ones. */
 static volatile uint64_t flushes, sum;
 
-/* Flushes addresses whose entries are of 1 << shift bytes, and all of one level or of level 0, which is any. */
+/* Flushes addresses whose entries map 1 << shift bytes each, all of one level; level 0 is any level. */
 typedef void flush_function(struct space *, uint64_t start, uint64_t end, unsigned int shift, unsigned int level, int tables);
 
 static void flush_nothing(struct space *space, uint64_t start, uint64_t end, unsigned int shift, unsigned int level, int tables)
@@ -75,21 +76,21 @@ static void flush_nothing(struct space *space, uint64_t start, uint64_t end, uns
 	flushes++;
 }
 
-/* An instruction, or a barrier that only hardware knows. */
+/* Replaces an instruction, or a barrier that only concerns hardware. */
 INLINED void issue(uint64_t operand)
 {
 	__asm__ volatile("" : : "r"(&operand) : "memory");
 }
 
-static void (*volatile tell_notifiers)(struct space *, uint64_t start, uint64_t end);
+static void (*volatile call_notifiers)(struct space *, uint64_t start, uint64_t end);
 
-INLINED void tell(struct space *space, uint64_t start, uint64_t end)
+INLINED void notify(struct space *space, uint64_t start, uint64_t end)
 {
 	if (space->notifiers)
-		tell_notifiers(space, start, end);
+		call_notifiers(space, start, end);
 }
 
-/* What the machine has: constant, as code is that was patched at boot. */
+/* The features of the machine: constant, like code that was patched at boot. */
 static const int has_level_hint = 1, has_two_views = 0;
 
 static void flush_arm64(struct space *space, uint64_t start, uint64_t end, unsigned int shift, unsigned int level, int tables)
@@ -104,7 +105,7 @@ static void flush_arm64(struct space *space, uint64_t start, uint64_t end, unsig
 		issue(0);
 		issue(tag << 48);
 		issue(0);
-		tell(space, start, end);
+		notify(space, start, end);
 		return;
 	}
 	issue(0);
@@ -116,13 +117,13 @@ static void flush_arm64(struct space *space, uint64_t start, uint64_t end, unsig
 		if (has_two_views)
 			issue(operand | (tag | 1) << 48);
 	}
-	tell(space, start, end);
+	notify(space, start, end);
 	issue(0);
 }
 
 enum { SLOTS = 6, MOST_ENTRIES = 33 };
 
-/* What the CPU has loaded, and how far it has followed; and what it tells others of a flush. */
+/* What the CPU has loaded, with its generation; and what it sends to other CPUs for a flush. */
 static struct {
 	struct space *loaded;
 	uint64_t slot;
@@ -176,7 +177,7 @@ static void flush_x86_64(struct space *space, uint64_t start, uint64_t end, unsi
 			cpu.slots[slot].followed = now;
 		}
 	}
-	tell(space, start, end);
+	notify(space, start, end);
 }
 
 static void sum_up(uint64_t *pages, unsigned int count)
@@ -190,7 +191,7 @@ static void sum_up(uint64_t *pages, unsigned int count)
 static flush_function *volatile flush_by;
 static void (*volatile take_pages)(uint64_t *, unsigned int) = sum_up;
 
-static void nothing_noted(struct gather *gather)
+static void reset_range(struct gather *gather)
 {
 	gather->start = gather->whole ? ~(uint64_t)0 : gather->space->top;
 	gather->end = gather->whole ? ~(uint64_t)0 : 0;
@@ -206,11 +207,11 @@ OUT_OF_LINE void begin(struct gather *gather, struct space *space)
 	gather->bundle.most = BUNDLE;
 	gather->active = &gather->bundle;
 	gather->lists = 0;
-	nothing_noted(gather);
+	reset_range(gather);
 	__atomic_fetch_add(&space->gathers, 1, __ATOMIC_SEQ_CST);
 }
 
-static void flush_noted(struct gather *gather)
+static void flush_recorded(struct gather *gather)
 {
 	if (!(gather->tables | gather->leaf | gather->second | gather->third))
 		return;
@@ -218,12 +219,12 @@ static void flush_noted(struct gather *gather)
 	flush_by(gather->space, gather->start, gather->end,
 		 gather->leaf ? SHIFT : gather->second ? SHIFT + 9 : gather->third ? SHIFT + 18 : SHIFT,
 		 !only ? 0 : gather->leaf ? 3 : gather->second ? 2 : 1, gather->tables);
-	nothing_noted(gather);
+	reset_range(gather);
 }
 
 OUT_OF_LINE void flush_all(struct gather *gather)
 {
-	flush_noted(gather);
+	flush_recorded(gather);
 	for (struct list *list = &gather->bundle; list && list->used; list = list->next) {
 		take_pages(list->pages, list->used);
 		list->used = 0;
@@ -235,7 +236,7 @@ OUT_OF_LINE void end(struct gather *gather)
 {
 	if (__atomic_load_n(&gather->space->gathers, __ATOMIC_RELAXED) > 1) {
 		gather->whole = 1;
-		nothing_noted(gather);
+		reset_range(gather);
 		gather->tables = 1;
 	}
 	flush_all(gather);
@@ -263,7 +264,7 @@ static int next_list(struct gather *gather)
 	return 1;
 }
 
-/* Whether the caller has to flush. */
+/* Returns whether the caller must flush. */
 INLINED int keep(struct gather *gather, uint64_t page)
 {
 	struct list *list = gather->active;
@@ -285,7 +286,7 @@ INLINED void note(struct gather *gather, uint64_t va)
 	gather->leaf = 1;
 }
 
-/* Clears entries of one table; returns how many, and whether a flush is wanted before the next. */
+/* Clears entries of one table. Returns how many, and whether a flush is required before the next entry. */
 #define CLEAR(name, keep) \
 	OUT_OF_LINE uint64_t name(struct gather *gather, uint64_t *entries, uint64_t count, uint64_t va, int *full) \
 	{ \
@@ -322,7 +323,7 @@ INLINED void unmap(struct space *space, uint64_t *entries, uint64_t first, uint6
 	end(&gather);
 }
 
-/* The locked instruction alone, which nobody can do without. */
+/* The locked instruction alone, which both sides need. */
 INLINED void exchange(uint64_t *entries, uint64_t first, uint64_t count)
 {
 	uint64_t all = 0;
@@ -338,7 +339,7 @@ static double now(void)
 	return time.tv_sec * 1e9 + time.tv_nsec;
 }
 
-/* Nanoseconds a page, of the best of some rounds; between them the entries are filled again. */
+/* Returns nanoseconds per page, of the best of some rounds. The entries are filled again between rounds. */
 INLINED double best(uint64_t pages, uint64_t *entries, clear_function *clear, flush_function *flush)
 {
 	struct space space = { .top = 1ull << 47, .tag = 7, .cpus = 1 };

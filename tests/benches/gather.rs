@@ -1,9 +1,8 @@
-//! What the runtime's own code costs: gathering pages, freeing tables, switching. Instructions go nowhere.
+//! The cost of the runtime's own code: gathering pages, freeing tables, switching. Instructions are discarded.
 //!
-//! Beside it stands what the same takes in C, in the layout that Linux has for it (`gather.c`, compiled here where
-//! there is a C compiler). Both clear entries by a locked exchange, both have their batches from a pool, and in both the
-//! pages that come out are added up. Both are measured alike: the best of many rounds, with the entries filled anew
-//! between them.
+//! The results are compared with the same work in C, in Linux's layout (`gather.c`, compiled here if there is a C
+//! compiler). Both clear entries by a locked exchange, take batches from a pool, and add up the pages that are
+//! released. Both are measured in the same way: the best of many rounds, with the entries filled again between them.
 
 #[path = "gather/apart.rs"]
 mod apart;
@@ -20,15 +19,15 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Pages of one gather.
+/// The number of pages in one gather.
 const SIZES: [usize; 5] = [1, 8, 100, 10_000, 1_000_000];
-/// Gathers of fewer pages are measured many at once.
+/// Gathers with fewer pages are measured several at once.
 const SMALL: usize = 8192;
 
-/// Of the table, whose figures are the least of all.
+/// Rounds of the table, whose figures are minima.
 const RUNS: usize = 40;
 
-/// Fills the entries and clears them, some pages at a time; how long the clearing took.
+/// Fills the entries and clears them, some pages at a time. Returns the time that clearing took.
 fn round<M: Machine>(bench: &Bench<M>, arena: &Arena, pages: usize) -> Duration {
     arena.fill();
     let start = Instant::now();
@@ -42,7 +41,7 @@ fn arena<M: Machine>(bench: &Bench<M>, pages: usize) -> Arena {
     bench.arena((SMALL / pages).max(1) * pages)
 }
 
-/// Nanoseconds a page, of the best round.
+/// Returns nanoseconds per page, of the best round.
 fn best<M: Machine>(bench: &Bench<M>, pages: usize) -> f64 {
     let arena = arena(bench, pages);
     let rounds = 4 + 400_000 / arena.len();
@@ -106,10 +105,10 @@ fn operations<M: Machine>(criterion: &mut Criterion) {
 /// Columns of the C side: clearing alone; out of line and inlined, with a flush that does nothing; inlined with what
 /// Linux does around the instructions of a flush, on each of the two machines.
 const COLUMNS: usize = 5;
-/// Of each size.
+/// The columns of each size.
 type Figures = [[f64; COLUMNS]; SIZES.len()];
 
-/// Compiles the C side, or says why not.
+/// Compiles the C side, or returns the reason why it cannot.
 fn compile() -> Result<impl Fn() -> Figures, String> {
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
     let program = directory.path().join("gather");
@@ -148,7 +147,7 @@ fn less<const N: usize>(least: &mut [f64; N], now: [f64; N]) {
     }
 }
 
-/// Both sides in turn, so that what else the machine does meets both.
+/// Measures both sides in turn, so that other load on the machine affects both.
 fn table() {
     let c = compile();
     if let Err(why) = &c {
@@ -204,7 +203,7 @@ fn both(criterion: &mut Criterion) {
 criterion_group!(benches, both);
 
 fn main() {
-    // Under `cargo test` everything runs once, and under a profiler there is nothing to compare.
+    // Under `cargo test` everything runs once, and under a profiler there is no comparison.
     let has = |flag| std::env::args().any(|argument| argument == flag);
     if has("--bench") && !has("--profile-time") {
         table();

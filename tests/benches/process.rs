@@ -4,7 +4,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Builds the command as it is released, beside these benchmarks, and gives its path.
+/// Builds the command with the release profile, and returns its path.
 fn tlbc() -> PathBuf {
     let built = Command::new(env!("CARGO"))
         .args(["build", "--release", "--package", "tlbc", "--bin", "tlbc"])
@@ -17,12 +17,12 @@ fn tlbc() -> PathBuf {
         .join(format!("tlbc{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// The directory of the workspace.
+/// Returns the directory of the workspace.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The directory that cargo builds these benchmarks in.
+/// Returns the target directory of these benchmarks.
 fn target() -> PathBuf {
     let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
     tmp.parent().expect("the target directory").to_owned()

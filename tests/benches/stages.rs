@@ -51,7 +51,7 @@ fn whole(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The shipped definition of that name with more features, errata and instructions: 24 flags and 200 instructions.
+/// Returns a shipped definition with additional features, errata and instructions: 24 flags and 200 instructions.
 fn grown() -> Definition {
     let mut all = shipped().into_iter();
     let arm64 = all.find(|definition| definition.path.ends_with("arm64.arch"));

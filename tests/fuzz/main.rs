@@ -1,19 +1,19 @@
-//! The compiler under arbitrary bytes and under slips in good definitions: it never panics, it ends,
-//! and what it says depends on the sources alone.
+//! The compiler with arbitrary bytes and with slips in good definitions: it never panics, it terminates, and its
+//! messages depend on the sources only.
 //!
-//! `cargo test -p tlbc-tests --test fuzz` runs the corpus and then random input for some seconds;
-//! `cargo bolero test -p tlbc-tests fuzz` searches for as long as one likes.
+//! `cargo test -p tlbc-tests --test fuzz` runs the corpus and then random input for some seconds; `cargo bolero test -p
+//! tlbc-tests fuzz` searches until it is stopped.
 
 use std::time::{Duration, Instant};
 use tlbc::render::{Format, render};
 
-/// Good definitions, each a shipped one cut down so that it compiles fast.
+/// Good definitions, each cut down from a shipped one so that it compiles fast.
 const SEEDS: [&[u8]; 2] = [
     include_bytes!("corpus/arm64.arch"),
     include_bytes!("corpus/x86_64.arch"),
 ];
 
-/// What a slip puts in.
+/// The words that a slip inserts.
 const WORDS: [&str; 24] = [
     "",
     " ",
@@ -41,7 +41,7 @@ const WORDS: [&str; 24] = [
     "pte",
 ];
 
-/// Unoptimized and on a busy machine; it guards against work without an end.
+/// For an unoptimized build on a busy machine. It guards against work that never ends.
 const MOST_TIME: Duration = Duration::from_secs(30);
 
 fn main() {
@@ -70,7 +70,7 @@ fn endure(text: &[u8]) {
     assert!(start.elapsed() < MOST_TIME, "it takes too long");
 }
 
-/// A good definition with up to eight slips: which, where and of what kind the bytes say.
+/// Returns a good definition with up to eight slips: the bytes choose which, where and of what kind.
 fn slipped(bytes: &[u8]) -> Vec<u8> {
     let Some((seed, slips)) = bytes.split_first() else {
         return Vec::new();

@@ -1,8 +1,8 @@
-//! Every instruction that a backend can issue, through the assembler of its processor.
+//! Every instruction that a backend can issue is assembled for its processor.
 //!
 //! The compiler has the assemblers of all its targets, whether a target is installed or not: a
 //! crate without `core` needs none. The `asm!` of each instruction is taken out of the generated
-//! files as it stands.
+//! files unchanged.
 
 #[path = "support/archdefs.rs"]
 mod archdefs;
@@ -16,7 +16,7 @@ mod rustc;
 use ops::{Instruction, Module};
 use std::collections::BTreeMap;
 
-/// As much of `core` as an `asm!` with operands takes.
+/// The parts of `core` that `asm!` with operands needs.
 const CORE: &str = r#"#![feature(no_core, lang_items, rustc_attrs, auto_traits)]
 #![allow(internal_features, improper_ctypes_definitions)]
 #![no_core]
@@ -59,7 +59,7 @@ fn function(
     )
 }
 
-/// The machine code of each function, by name.
+/// Returns the machine code of each function, by name.
 fn assemble(target: &str, functions: &str) -> Result<BTreeMap<String, Vec<u8>>, String> {
     let directory = tempfile::tempdir().expect("a directory");
     let source = directory.path().join("ops.rs");
@@ -74,7 +74,7 @@ fn assemble(target: &str, functions: &str) -> Result<BTreeMap<String, Vec<u8>>, 
     Ok(elf::functions(&std::fs::read(object).expect("an object")))
 }
 
-/// Whether this compiler can do it at all; otherwise says why not.
+/// Returns whether this compiler can assemble for other targets; prints why not.
 fn is_assembler(target: &str) -> bool {
     let tried = assemble(
         target,
@@ -94,7 +94,7 @@ fn is_assembler(target: &str) -> bool {
     }
 }
 
-/// The modules that can be assembled, with their targets and the code of their instructions.
+/// Returns the modules that can be assembled, with their targets and the machine code of their instructions.
 fn assembled() -> impl Iterator<Item = (Module, &'static str, BTreeMap<String, Vec<u8>>)> {
     ops::modules().into_iter().filter_map(|module| {
         let target = rustc::target(&module.target_arch);
@@ -171,7 +171,7 @@ const AARCH64: &[(&str, &[u32])] = &[
     ("ttbr1", &[0xd538_2028, 0xb350_3c08, 0xd518_2028]),
 ];
 
-/// What the functions have in them: the first parameter is in rdi, and rax is the first register
+/// Parts of the functions: the first parameter is in rdi, and rax is the first register
 /// that is free. SDM volume 2, APM volume 3.
 const X86_64: &[(&str, &str)] = &[
     ("invlpg", "0f 01 3f"),
@@ -213,7 +213,7 @@ const POWERPC64: &[(&str, &[u32])] = &[
     ("pid", &[0x7c70_0ba6]),
 ];
 
-/// What the functions have in them: the parameters are in r2, r3 and up, and a dot stands for a
+/// Parts of the functions: the parameters are in r2, r3 and up, and a dot stands for a
 /// register that the compiler chooses. IPTE, IDTE, CRDTE and RDP are RRF: operation code, R3, M4, R1,
 /// R2. CSPG is RRE, PTLB is S, LCTLG is RSY: EB, R1, R3, base, displacement, 2F.
 const S390X: &[(&str, &str)] = &[
@@ -237,7 +237,7 @@ const S390X: &[(&str, &str)] = &[
     ("cr7", "eb77 .000 002f"),
 ];
 
-/// The code of a return.
+/// The machine code of a return.
 fn epilogue(target_arch: &str) -> &'static str {
     match target_arch {
         "aarch64" => "c0035fd6",
@@ -248,7 +248,7 @@ fn epilogue(target_arch: &str) -> &'static str {
     }
 }
 
-/// What code has to have in it, in hexadecimal digits as it stands in memory.
+/// The expected part of the machine code, in hexadecimal digits in the order of memory.
 fn expected(target_arch: &str) -> BTreeMap<&'static str, String> {
     let words = |all: &[(&'static str, &[u32])]| {
         let digits = |word: &u32| format!("{:08x}", word.swap_bytes());
@@ -270,7 +270,7 @@ fn expected(target_arch: &str) -> BTreeMap<&'static str, String> {
     }
 }
 
-/// Whether digits have a pattern in them, at a whole byte; a dot is any digit.
+/// Returns whether digits contain a pattern at a byte boundary; a dot matches any digit.
 fn has(digits: &str, pattern: &str) -> bool {
     let same = |window: &[u8]| {
         let mut pairs = window.iter().zip(pattern.bytes());

@@ -37,7 +37,7 @@ fn root() -> PathBuf {
     root.canonicalize().expect("the checkout")
 }
 
-/// A crate that depends on the checkout and on what its lock file names.
+/// Creates a crate that depends on the checkout and on the crates of its lock file.
 fn project() -> TempDir {
     let project = TempDir::new().expect("a directory");
     let root = root();

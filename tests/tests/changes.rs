@@ -1,5 +1,5 @@
-//! When a change wants a flush, when it wants the entry invalid first, and what a spurious fault is answered
-//! with: all from the facts of the definition.
+//! Which changes require a flush, which require an invalid entry in between, and what is returned for a spurious fault:
+//! all from the facts of the definition.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ fn change(level: Level, old: u64, new: u64) -> Change {
     }
 }
 
-/// A machine of two CPUs, the first of which runs in a space that both know.
+/// Creates a machine of two CPUs, the first of which runs in a space that both use.
 fn machine<B: HostBackend>(
     backend: B,
     flags: SpaceFlags,
@@ -58,30 +58,30 @@ fn machine<B: HostBackend>(
 }
 
 /// Whether a change requires a flush, and whether it may be made in one step.
-type Wants = (bool, bool);
+type Requires = (bool, bool);
 
-const NOTHING: Wants = (false, true);
-const FLUSH: Wants = (true, true);
-const BROKEN: Wants = (true, false);
+const NOTHING: Requires = (false, true);
+const FLUSH: Requires = (true, true);
+const BROKEN: Requires = (true, false);
 
-fn wants_of<B: HostBackend>(
+fn requirements_of<B: HostBackend>(
     backend: &B,
     flags: SpaceFlags,
     space: Space,
     change: &Change,
-) -> Wants {
+) -> Requires {
     let required = change.required_flush(&backend.change_facts(flags));
     let before = required.deadline == Deadline::Store && !required.is_nothing();
     let at_once = !before || !B::FACTS.pte_update.is_store();
     (required.is_required_now(space), at_once)
 }
 
-fn wants<B: HostBackend, const N: usize>(
+fn requirements<B: HostBackend, const N: usize>(
     backend: &B,
     flags: SpaceFlags,
     changes: [Change; N],
-) -> [Wants; N] {
-    changes.map(|change| wants_of(backend, flags, Space::User, &change))
+) -> [Requires; N] {
+    changes.map(|change| requirements_of(backend, flags, Space::User, &change))
 }
 
 const ARM64: arm64::Tlb = arm64::Tlb {
@@ -99,7 +99,7 @@ const X86_64: x86_64::Tlb = x86_64::Tlb {
 };
 
 #[test]
-fn what_a_change_wants_follows_from_the_facts() {
+fn what_a_change_requires_follows_from_the_facts() {
     let changes = [
         change(PTE, INVALID, READ),
         change(PTE, READ, READ_WRITE),
@@ -108,21 +108,21 @@ fn what_a_change_wants_follows_from_the_facts() {
         change(PMD, TABLE, OTHER),
     ];
     let none = SpaceFlags::NONE;
-    // A fault drops the stricter entry.
+    // A fault invalidates the stricter entry.
     assert_eq!(
-        wants(&X86_64, none, changes),
+        requirements(&X86_64, none, changes),
         [NOTHING, NOTHING, FLUSH, FLUSH, BROKEN],
         "x86-64"
     );
-    // A stricter entry faults, and is dropped then; another page goes in through an invalid entry.
+    // A stricter entry faults and is invalidated then; another page requires an invalid entry in between.
     assert_eq!(
-        wants(&ARM64, none, changes),
+        requirements(&ARM64, none, changes),
         [NOTHING, NOTHING, FLUSH, BROKEN, BROKEN],
         "arm64"
     );
-    // CPUs look again before they fault; devices do not, and want the entry invalid in between.
+    // CPUs walk again before they fault; devices do not, and require an invalid entry in between.
     assert_eq!(
-        wants(&POWERPC64, none, changes),
+        requirements(&POWERPC64, none, changes),
         [NOTHING, NOTHING, FLUSH, BROKEN, BROKEN],
         "powerpc64"
     );
@@ -130,19 +130,20 @@ fn what_a_change_wants_follows_from_the_facts() {
         .with(powerpc64::Config::COPROCESSORS)
         .space_flags();
     assert_eq!(
-        wants(&POWERPC64, devices, changes),
+        requirements(&POWERPC64, devices, changes),
         [NOTHING, BROKEN, FLUSH, BROKEN, BROKEN],
         "powerpc64 with a coprocessor"
     );
     // Instructions replace valid entries.
     assert_eq!(
-        wants(&S390, none, changes),
+        requirements(&S390, none, changes),
         [NOTHING, NOTHING, FLUSH, FLUSH, FLUSH],
         "s390"
     );
 }
 
-/// What the machine caches besides the page and the rights: memory type, contiguity, whether the entry is global.
+/// Attributes that the machine caches besides the page and the rights: memory type, contiguity, whether the entry is
+/// global.
 #[test]
 fn other_attributes_require_a_flush() {
     let restricts = table_bits(7, UNCACHED);
@@ -152,7 +153,7 @@ fn other_attributes_require_a_flush() {
         change(PTE, READ, contiguous),
         change(PTE, contiguous, READ),
         change(PTE, READ, leaf_bits(5, GLOBAL)),
-        // More rights as well: what a fault drops is not enough.
+        // More rights as well: the invalidation by a fault is not enough.
         change(PTE, READ, leaf_bits(5, WRITE | UNCACHED)),
         change(PMD, TABLE, restricts),
         change(PMD, restricts, TABLE),
@@ -160,10 +161,10 @@ fn other_attributes_require_a_flush() {
     let none = SpaceFlags::NONE;
     let in_place = [FLUSH; 7];
     let broken = [BROKEN, BROKEN, BROKEN, BROKEN, BROKEN, FLUSH, FLUSH];
-    assert_eq!(wants(&X86_64, none, changes), in_place, "x86-64");
-    assert_eq!(wants(&ARM64, none, changes), broken, "arm64");
-    assert_eq!(wants(&POWERPC64, none, changes), broken, "powerpc64");
-    assert_eq!(wants(&S390, none, changes), in_place, "s390");
+    assert_eq!(requirements(&X86_64, none, changes), in_place, "x86-64");
+    assert_eq!(requirements(&ARM64, none, changes), broken, "arm64");
+    assert_eq!(requirements(&POWERPC64, none, changes), broken, "powerpc64");
+    assert_eq!(requirements(&S390, none, changes), in_place, "s390");
 }
 
 /// A page in place of a table, and a table in place of a page.
@@ -171,14 +172,18 @@ fn other_attributes_require_a_flush() {
 fn another_size_goes_through_invalid_unless_an_instruction_replaces_it() {
     let changes = [change(PMD, READ, TABLE), change(PMD, TABLE, READ)];
     let none = SpaceFlags::NONE;
-    assert_eq!(wants(&X86_64, none, changes), [BROKEN; 2], "x86-64");
-    assert_eq!(wants(&ARM64, none, changes), [BROKEN; 2], "arm64");
-    assert_eq!(wants(&POWERPC64, none, changes), [BROKEN; 2], "powerpc64");
-    assert_eq!(wants(&S390, none, changes), [FLUSH; 2], "s390");
+    assert_eq!(requirements(&X86_64, none, changes), [BROKEN; 2], "x86-64");
+    assert_eq!(requirements(&ARM64, none, changes), [BROKEN; 2], "arm64");
+    assert_eq!(
+        requirements(&POWERPC64, none, changes),
+        [BROKEN; 2],
+        "powerpc64"
+    );
+    assert_eq!(requirements(&S390, none, changes), [FLUSH; 2], "s390");
 }
 
 #[test]
-fn a_cleared_mark_requires_a_flush() {
+fn a_cleared_accessed_or_dirty_bit_requires_a_flush() {
     let clearing = |old, new, clears| Change {
         clears,
         ..change(PTE, old, new)
@@ -192,22 +197,26 @@ fn a_cleared_mark_requires_a_flush() {
     let none = SpaceFlags::NONE;
     let all = [FLUSH, FLUSH, FLUSH, NOTHING];
     let accessed_may_stay = [NOTHING, FLUSH, FLUSH, NOTHING];
-    assert_eq!(wants(&X86_64, none, changes), accessed_may_stay, "x86-64");
-    assert_eq!(wants(&ARM64, none, changes), all, "arm64");
     assert_eq!(
-        wants(&POWERPC64, none, changes),
+        requirements(&X86_64, none, changes),
+        accessed_may_stay,
+        "x86-64"
+    );
+    assert_eq!(requirements(&ARM64, none, changes), all, "arm64");
+    assert_eq!(
+        requirements(&POWERPC64, none, changes),
         accessed_may_stay,
         "powerpc64"
     );
-    assert_eq!(wants(&S390, none, changes), all, "s390");
+    assert_eq!(requirements(&S390, none, changes), all, "s390");
 }
 
-/// The kernel's own code must not run into an entry that allows less than the table, even where the fault drops it.
+/// The kernel must not fault on an entry that allows less than the table, even if the fault invalidates the entry.
 #[test]
-fn more_rights_of_the_kernel_are_flushed_where_a_cpu_could_fault() {
+fn more_rights_of_the_kernel_are_flushed_if_a_cpu_could_fault() {
     fn flushes<B: HostBackend>(backend: &B) -> bool {
         let more = change(PTE, READ, READ_WRITE);
-        let (flushes, at_once) = wants_of(backend, SpaceFlags::NONE, Space::Kernel, &more);
+        let (flushes, at_once) = requirements_of(backend, SpaceFlags::NONE, Space::Kernel, &more);
         assert!(at_once);
         flushes
     }
@@ -217,7 +226,8 @@ fn more_rights_of_the_kernel_are_flushed_where_a_cpu_could_fault() {
     assert!(!flushes(&POWERPC64)); // CPUs look again
 }
 
-/// The instructions of one change in a gather, by name; interrupts among them, and when the entry has changed.
+/// Returns the names of the instructions of one change in a gather, with IPIs and the moment when the entry has
+/// changed.
 fn issued<B: HostBackend>(
     backend: B,
     kernel: bool,
@@ -250,22 +260,22 @@ fn issued<B: HostBackend>(
     names.collect()
 }
 
-/// Where CPUs look again nothing is flushed: then the walkers must see what was stored before the kernel uses it.
+/// If CPUs walk again nothing is flushed: the store must then be visible to walkers before the kernel uses it.
 #[test]
-fn more_rights_of_the_kernel_are_published_where_nothing_is_flushed() {
+fn more_rights_of_the_kernel_are_published_if_nothing_is_flushed() {
     let of = |kernel, new| issued(POWERPC64, kernel, (PTE, READ, new), powerpc64::Op::name);
     assert_eq!(of(true, READ_WRITE), ["changed", "ptesync"]);
     assert_eq!(of(true, READ), ["changed"], "the machine reads the same");
     assert_eq!(of(false, READ_WRITE), ["changed"], "user code faults");
 }
 
-/// One after the other.
+/// Concatenates the parts.
 fn all_of(parts: &[&[&'static str]]) -> Vec<&'static str> {
     parts.concat()
 }
 
 #[test]
-fn what_only_the_attributes_or_marks_tell_is_flushed() {
+fn changes_of_attributes_or_accessed_and_dirty_bits_are_flushed() {
     let uncached = (PTE, READ, leaf_bits(5, UNCACHED));
     let clean = (PTE, leaf_bits(5, WRITE | DIRTY), READ_WRITE);
     for change in [uncached, clean] {
@@ -290,7 +300,7 @@ fn what_only_the_attributes_or_marks_tell_is_flushed() {
     assert_eq!(power(clean), all_of(&[&["changed"], &flush]));
 }
 
-/// Bits that software alone reads: a store on every machine, also where instructions change valid entries.
+/// Bits that only software reads: a store on every machine, even if instructions change valid entries.
 #[test]
 fn other_software_bits_are_stored() {
     let same = (PTE, READ_WRITE, leaf_bits(5, WRITE | FILE));
@@ -302,7 +312,7 @@ fn other_software_bits_are_stored() {
             ["changed"]
         );
         assert_eq!(issued(S390, kernel, same, s390::Op::name), ["changed"]);
-        // The manual says it of page-table entries alone.
+        // The manual says this about page-table entries only.
         let table = (PMD, TABLE, table_bits(7, FILE));
         let table = issued(S390, kernel, table, s390::Op::name);
         assert_eq!(table.len(), 2, "{table:?}");
@@ -310,7 +320,7 @@ fn other_software_bits_are_stored() {
 }
 
 #[test]
-fn more_rights_are_flushed_for_the_kernel_alone() {
+fn more_rights_are_flushed_for_the_kernel_only() {
     let more = (PTE, READ, READ_WRITE);
     let x86 = |kernel| issued(X86_64, kernel, more, x86_64::Op::name);
     assert_eq!(x86(false), ["changed"]);
@@ -323,14 +333,14 @@ fn more_rights_are_flushed_for_the_kernel_alone() {
     );
 }
 
-/// The instructions of a fix-up on the first CPU, by name, and whether it did anything.
+/// Returns the names of the instructions of a fix-up on the first CPU, and whether it did anything.
 fn fix<B: HostBackend>(backend: B, name: fn(B::Op) -> &'static str) -> (bool, Vec<&'static str>) {
     let (mmu, space) = machine(backend, SpaceFlags::NONE);
     let fixed = Hosted::on(&mmu, 0, || mmu.fix_spurious(&space, VA, PTE));
     let events = mmu.platform().events();
     let issued = events.into_iter().map(|event| match event {
         Event::Issued(0, op) => name(op),
-        other => panic!("{other:?}: a fix-up is for this CPU alone"),
+        other => panic!("{other:?}: a fix-up is for this CPU only"),
     });
     let issued = issued.collect();
     let no_level = Hosted::on(&mmu, 0, || mmu.fix_spurious(&space, VA, Level(5)));
@@ -339,7 +349,7 @@ fn fix<B: HostBackend>(backend: B, name: fn(B::Op) -> &'static str) -> (bool, Ve
 }
 
 #[test]
-fn a_spurious_fault_is_fixed_here_where_the_machine_does_not() {
+fn a_spurious_fault_is_fixed_locally_if_the_machine_does_not() {
     assert_eq!(fix(X86_64, x86_64::Op::name), (false, vec![]));
     assert_eq!(fix(POWERPC64, powerpc64::Op::name), (false, vec![]));
     let fixed = (true, vec!["dsb_nshst", "vale1", "dsb_nsh"]);
@@ -347,10 +357,10 @@ fn a_spurious_fault_is_fixed_here_where_the_machine_does_not() {
     assert_eq!(fix(S390, s390::Op::name), (true, vec!["ptlb"]));
 }
 
-/// Break before make: the old entry is flushed before the new one is stored, and only where the machine wants it. The old page
-/// is released after the flush, on every machine.
+/// Break-before-make: the old entry is flushed before the new one is stored, only if the machine requires that. The old
+/// page is released after the flush, on every machine.
 #[test]
-fn an_entry_is_replaced_through_an_invalid_one_where_it_must_be() {
+fn an_entry_is_replaced_through_an_invalid_one_if_required() {
     fn replace<B: HostBackend>(backend: B, name: fn(B::Op) -> &'static str) -> Vec<&'static str> {
         let (mmu, space) = machine(backend, SpaceFlags::NONE);
         let ptes = Entries::new(mmu.platform().backend(), &space, PTE, VA, 1);
@@ -394,7 +404,7 @@ fn an_entry_is_replaced_through_an_invalid_one_where_it_must_be() {
     );
 }
 
-/// What is asked for directly is flushed at once, or refused with the reason.
+/// A flush that is requested directly is done at once, or refused with the reason.
 #[test]
 fn a_range_is_flushed_or_refused() {
     let (mmu, _) = machine(X86_64, SpaceFlags::NONE);
@@ -413,7 +423,7 @@ fn a_range_is_flushed_or_refused() {
         Err(Misuse::Wraps)
     );
     assert_eq!(mmu.platform().events(), []);
-    // The last page of all addresses is one like any other.
+    // The last page of all addresses is not special.
     let last = 0u64.wrapping_sub(0x1000);
     assert_eq!(kernel(last, 0x1000, PTE), Ok(()));
     let invlpg = x86_64::Op::Invlpg { va: last };

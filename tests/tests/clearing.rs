@@ -1,4 +1,4 @@
-//! What may be unmapped, and what unlinked: valid leaf entries alone, and valid pointers to tables.
+//! What may be unmapped, and what unlinked: only valid leaf entries, and only valid pointers to tables.
 
 use tlbc_backends::arm64::{Config, Tlb};
 use tlbc_runtime::{Level, Misuse, NewSpace, Pte, Refused};
@@ -9,7 +9,7 @@ const TLB: Tlb = Tlb {
     config: Config::NONE,
 };
 
-/// What was refused, and is given back.
+/// Checks that it was refused, and returns it.
 fn refused<T, E: Pte<Hosted<Tlb>>>(result: Result<T, Refused<E>>, why: Misuse) -> E {
     match result {
         Ok(_) => panic!("it was not refused: {why:?}"),
@@ -49,7 +49,7 @@ fn an_entry_of_another_kind_is_refused_and_stays() {
                     let mapped = section.map(&entries.at(index), before[leaf]);
                     assert_eq!(mapped, Err(AlreadyValid));
                 }
-                // Neighbours of which one is valid.
+                // Neighbours of which only one is valid.
                 let mapped = section.map(&entries.group(1..3), before[leaf]);
                 assert_eq!(mapped, Err(AlreadyValid));
                 assert_eq!(section.map(&entries.at(invalid), 0), Err(NotValid));

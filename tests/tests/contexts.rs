@@ -1,7 +1,8 @@
-//! The contexts that the runtime's documentation promises are checked on every call: each rule has a test that violates it.
+//! The contexts that the runtime's documentation promises are checked on every call: each rule has a test that violates
+//! it.
 
-#[path = "policies/told.rs"]
-mod told;
+#[path = "policies/overridden.rs"]
+mod overridden;
 
 use std::ops::Deref;
 use std::path::Path;
@@ -33,7 +34,7 @@ fn space<B: HostBackend>(mmu: &Arc<Host<B>>) -> Handle<B> {
     Hosted::space(mmu, new).expect("a tag")
 }
 
-/// A space that CPU 0 runs in.
+/// Creates a space that CPU 0 runs in.
 fn running<B: HostBackend>(mmu: &Arc<Host<B>>) -> Handle<B> {
     let space = space(mmu);
     let _ = Hosted::on(mmu, 0, || {
@@ -42,7 +43,7 @@ fn running<B: HostBackend>(mmu: &Arc<Host<B>>) -> Handle<B> {
     space
 }
 
-/// A flush of everything of a space.
+/// Returns a flush of everything of a space.
 fn request(space: Space, tag: Tag) -> Request<'static> {
     Request {
         space,
@@ -62,7 +63,7 @@ fn nowhere<Op>() -> impl Issue<Op> {
     Record(|_| ())
 }
 
-/// The backend as the runtime calls it.
+/// Returns the backend as the runtime calls it.
 fn backend(mmu: &X86) -> impl Deref<Target = <Hosted<x86_64::Tlb> as Platform>::Backend> {
     Platform::backend(mmu.platform())
 }
@@ -116,7 +117,7 @@ fn a_flush_stays_on_its_cpu() {
         let started = mmu
             .platform()
             .pin_cpu(true, |_| backend(&mmu).start(&mut nowhere(), &everything));
-        // The thread could have moved meanwhile.
+        // The thread could have moved in between.
         mmu.platform().pin_cpu(true, |_| {
             let _ = backend(&mmu).finish(&mut nowhere(), started);
         });
@@ -124,7 +125,7 @@ fn a_flush_stays_on_its_cpu() {
 }
 
 #[test]
-fn a_flush_has_interrupts_off_where_the_facts_say_so() {
+fn a_flush_has_interrupts_off_if_the_facts_require_it() {
     let mmu = machine();
     Rule::FlushInterruptsOff.is_violated_by(&mmu, || {
         mmu.platform().pin_cpu(false, |_| {
@@ -144,8 +145,8 @@ fn a_flush_has_interrupts_off_where_the_facts_say_so() {
 }
 
 #[test]
-fn flushes_are_one_at_a_time_where_the_facts_say_so() {
-    let one = told::Told::<_, false, true>(x86(Config::PGE.with(Config::PCID)));
+fn flushes_are_one_at_a_time_if_the_facts_require_it() {
+    let one = overridden::Overridden::<_, false, true>(x86(Config::PGE.with(Config::PCID)));
     let mmu = Hosted::machine(one, 2);
     let started = |cpu| {
         let everything = Request {
@@ -184,7 +185,7 @@ fn roots_are_loaded_with_interrupts_off() {
     Rule::SwitchInterruptsOff.is_violated_by(&mmu, || {
         let _ = backend(&mmu).switch(&mut nowhere(), &root(), Pending::None);
     });
-    // By way of the runtime.
+    // Through the runtime.
     let mmu = machine();
     let process = space(&mmu);
     Rule::SwitchInterruptsOff.is_violated_by(&mmu, || {
@@ -211,37 +212,37 @@ fn roots_are_loaded_with_interrupts_off() {
 }
 
 #[test]
-fn a_tag_is_one_spaces() {
+fn a_tag_belongs_to_one_space() {
     let other = Root {
         table: 0x2_0000,
         ..root()
     };
-    let load = |mmu: &X86, root: &Root, debt| {
+    let load = |mmu: &X86, root: &Root, pending| {
         mmu.platform().interrupts_off(|| {
-            let _ = backend(mmu).switch(&mut nowhere(), root, debt);
+            let _ = backend(mmu).switch(&mut nowhere(), root, pending);
         });
     };
-    for debt in [Pending::None, Pending::Tag, Pending::All] {
-        // Before the other root is loaded what is flushed is filled again.
+    for pending in [Pending::None, Pending::Tag, Pending::All] {
+        // What is flushed before the other root is loaded is filled again.
         let mmu = machine();
         Rule::TagsAreNotShared.is_violated_by(&mmu, || {
             load(&mmu, &root(), Pending::None);
-            load(&mmu, &other, debt);
+            load(&mmu, &other, pending);
         });
         let mmu = machine();
         let kernel = mmu.platform().kernel_root();
         let by_the_kernel = || {
             load(&mmu, &root(), Pending::None);
             load(&mmu, &kernel, Pending::None);
-            load(&mmu, &other, debt);
+            load(&mmu, &other, pending);
         };
-        if debt == Pending::None {
+        if pending == Pending::None {
             Rule::TagsAreNotShared.is_violated_by(&mmu, by_the_kernel);
         } else {
             Hosted::on(&mmu, 0, by_the_kernel);
         }
     }
-    // A tag of the machine is one space's on all CPUs.
+    // A global tag belongs to one space on all CPUs.
     let [root, other] = [root(), other].map(|root| Root {
         tag: Tag {
             global: true,
@@ -283,7 +284,7 @@ fn unmap<B: HostBackend>(mmu: &Arc<Host<B>>, process: &Handle<B>) {
 }
 
 #[test]
-fn tables_come_out_where_the_kernel_waits_for_nothing() {
+fn free_tables_deferred_must_not_wait() {
     let mmu = machine();
     let process = running(&mmu);
     let again = Arc::downgrade(&mmu);
@@ -295,7 +296,7 @@ fn tables_come_out_where_the_kernel_waits_for_nothing() {
 }
 
 #[test]
-fn devices_are_told_without_a_flush() {
+fn devices_are_invalidated_without_a_flush() {
     let mmu = machine();
     let process = running(&mmu);
     let again = Arc::downgrade(&mmu);
@@ -309,13 +310,13 @@ fn devices_are_told_without_a_flush() {
 }
 
 #[test]
-fn pages_come_out_where_the_runtime_leaves_interrupts_alone() {
+fn pages_are_released_with_the_callers_interrupt_state() {
     let mmu = machine();
     let process = running(&mmu);
     Rule::ReleaseAsTheFlush.is_violated_by(&mmu, || {
         mmu.platform().pin_cpu(true, |_| unmap(&mmu, &process));
     });
-    // With interrupts off a kernel may unmap as well: pages come out as they are.
+    // A kernel may unmap with interrupts off as well: pages are then released with interrupts off.
     let mmu = machine();
     let process = running(&mmu);
     Hosted::on(&mmu, 0, || {

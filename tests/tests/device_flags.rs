@@ -1,5 +1,5 @@
-//! Flags of a space that its devices want: they hold as long as any device wants them, and a change of an entry reads them
-//! when a device could not have filled what it replaces.
+//! Space flags that devices need: they are set while any device needs them. A change of an entry reads them when no
+//! device can fill the old entry any more.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use tlbc_tests::moments::{self, Moment};
 use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::tables::{Entries, WRITE};
 
-/// What a coprocessor wants: instructions of a CPU reach it, and only those that reach every CPU.
+/// The flags that a coprocessor needs: instructions of a CPU reach it, but only those that reach every CPU.
 fn wants() -> SpaceFlags {
     Config::COPROCESSORS.space_flags()
 }
@@ -21,7 +21,7 @@ fn attach(mmu: &Host<Tlb>, process: &Handle<Tlb>) -> Attached {
     device.expect("a space with room for a device")
 }
 
-/// A machine of two CPUs that run a process.
+/// Creates a machine of two CPUs that run a process.
 fn machine(new: NewSpace) -> (Scheduler<Tlb>, Handle<Tlb>) {
     let mut cpus = Scheduler::new(powerpc64(Config::GTSE), 2);
     let process = cpus.process_with(new);
@@ -30,7 +30,7 @@ fn machine(new: NewSpace) -> (Scheduler<Tlb>, Handle<Tlb>) {
     (cpus, process)
 }
 
-/// Whether a page is flushed so that coprocessors drop it.
+/// Returns whether a flush of a page reaches coprocessors.
 fn reaches_coprocessors(cpus: &Scheduler<Tlb>, process: &Handle<Tlb>) -> bool {
     let table = Entries::new(cpus.mmu.platform().backend(), process, Level(0), 0, 1);
     table.map(0, 100, 0);
@@ -41,7 +41,7 @@ fn reaches_coprocessors(cpus: &Scheduler<Tlb>, process: &Handle<Tlb>) -> bool {
 }
 
 #[test]
-fn a_flag_holds_as_long_as_a_device_wants_it() {
+fn a_flag_is_set_while_a_device_needs_it() {
     let (cpus, process) = machine(NewSpace::default());
     assert!(!reaches_coprocessors(&cpus, &process));
     let devices = [(); 2].map(|()| cpus.on(0, |mmu| attach(mmu, &process)));
@@ -54,7 +54,7 @@ fn a_flag_holds_as_long_as_a_device_wants_it() {
 }
 
 #[test]
-fn a_flag_that_the_space_has_anyway_stays() {
+fn a_flag_of_the_space_itself_stays() {
     let (cpus, process) = machine(NewSpace {
         flags: wants(),
         ..NewSpace::default()
@@ -80,9 +80,9 @@ fn a_device_is_detached_from_its_own_space() {
     detached.expect("its space");
 }
 
-/// A device that attaches while another detaches keeps its flag, at whatever moment it comes.
+/// A device that is attached while another one is detached keeps its flag, at whatever moment.
 #[test]
-fn a_device_attaches_while_another_detaches() {
+fn a_device_is_attached_while_another_is_detached() {
     let attaches = |nth: &usize| {
         let (cpus, process) = machine(NewSpace::default());
         let device = cpus.on(0, |mmu| attach(mmu, &process));
@@ -109,9 +109,9 @@ fn a_device_attaches_while_another_detaches() {
     assert!(moments > 2, "{moments}");
 }
 
-/// A device that attaches while an entry gets more rights may have filled the entry that was there: it is flushed.
+/// A device that is attached while an entry gets more rights may have filled the old entry: it is flushed.
 #[test]
-fn a_device_attaches_while_an_entry_gets_more_rights() {
+fn a_device_is_attached_while_an_entry_gets_more_rights() {
     let attaches = |nth: &usize| {
         let (cpus, process) = machine(NewSpace::default());
         let backend = cpus.mmu.platform().backend();
@@ -134,9 +134,11 @@ fn a_device_attaches_while_an_entry_gets_more_rights() {
         let happened = moment.happened();
         let lines = cpus.lines();
         let flushed = lines.iter().any(|line| line.starts_with("cpu 0: tlbie_"));
-        let told = lines.iter().any(|line| line.starts_with("devices told"));
+        let reached = lines
+            .iter()
+            .any(|line| line.starts_with("devices invalidated"));
         assert_eq!(
-            (flushed, told),
+            (flushed, reached),
             (happened, happened),
             "moment {nth}: {lines:?}"
         );

@@ -1,4 +1,4 @@
-//! The shipped definitions: their plans, interpreted, and the generated Rust do the same.
+//! The interpreted plans of the shipped definitions and the generated Rust do the same.
 
 #[path = "support/archdefs.rs"]
 mod archdefs;

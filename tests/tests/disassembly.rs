@@ -1,5 +1,4 @@
-//! The code that compilers make of a backend: as short as by hand, and nothing in it that a kernel
-//! cannot have.
+//! The machine code of backends: as short as hand-written code, and without anything that a kernel cannot use.
 //!
 //! The libraries and a small kernel are compiled for the real targets, and the assembly is read.
 
@@ -19,15 +18,15 @@ use core::{Build, Target};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What kernels are compiled with.
+/// The compiler options of kernels.
 const OPT_LEVELS: [&str; 3] = ["1", "s", "3"];
 
-/// The functions of a kernel, which has the backend's as well, for they are generic.
+/// Returns the functions of a kernel, with those of the backend, which are generic.
 fn compile(target: &Target, opt_level: &str, kernel: &str) -> BTreeMap<String, Function> {
     compile_all(target, opt_level, kernel).1
 }
 
-/// The functions of the libraries, and those of a kernel that uses them, by name.
+/// Returns the functions of the libraries and of a kernel that uses them, by name.
 fn compile_all(
     target: &Target,
     opt_level: &str,
@@ -46,7 +45,7 @@ fn compile_all(
     (libraries, kernel)
 }
 
-/// Compiles the runtime, the backends and a kernel, each when what it uses is compiled.
+/// Compiles the runtime, the backends and a kernel, in the order of their dependencies.
 fn in_order<T>(build: &Build, kernel: &str, compile: impl Fn(&str, &Path, &[&str]) -> T) -> [T; 3] {
     let library = |path: &str| archdefs::root().join(path).join("src/lib.rs");
     let kernel = rustc::write(&build.directory.join("kernel.rs"), kernel);
@@ -58,7 +57,7 @@ fn in_order<T>(build: &Build, kernel: &str, compile: impl Fn(&str, &Path, &[&str
     ]
 }
 
-/// A kernel that leaves everything to run time, with a platform where the backend calls one.
+/// Returns a kernel with a configuration that is known at run time, with a platform if the backend calls one.
 fn kernel(arch: &str) -> String {
     let any = include_str!("support/shape/any.rs").replace("ARCH", arch);
     if arch != "powerpc64" {
@@ -69,7 +68,7 @@ fn kernel(arch: &str) -> String {
     any + include_str!("support/shape/powerpc64.rs")
 }
 
-/// The names and processor architectures of the shipped definitions.
+/// Returns the names and processor architectures of the shipped definitions.
 fn backends() -> Vec<(String, String)> {
     let names = archdefs::shipped().into_iter().map(|definition| {
         let model = definition.analysis().1.model;
@@ -78,7 +77,7 @@ fn backends() -> Vec<(String, String)> {
     names.collect()
 }
 
-/// Does something with a compiler for the bare target of an architecture, or says why not.
+/// Calls a function with the compiler for the bare target of an architecture, or prints why it cannot.
 fn on_bare_metal(target_arch: &str, test: impl FnOnce(&Target)) {
     match core::find(rustc::target(target_arch)) {
         Ok(target) => test(&target),
@@ -86,7 +85,7 @@ fn on_bare_metal(target_arch: &str, test: impl FnOnce(&Target)) {
     }
 }
 
-/// The same, but an operating system of this machine's own processor does as well.
+/// Does the same, but also accepts the hosted target of this machine.
 fn on_any(target_arch: &str, test: impl FnOnce(&Target)) {
     let bare = core::find(rustc::target(target_arch));
     match bare.or_else(|bare| core::find_hosted(target_arch).map_err(|_| bare)) {
@@ -95,7 +94,7 @@ fn on_any(target_arch: &str, test: impl FnOnce(&Target)) {
     }
 }
 
-/// A line of an assembly listing, with the registers left out.
+/// Returns a line of an assembly listing without registers.
 fn mnemonics(instructions: &[String]) -> Vec<&str> {
     let first = |line: &String| line.find(' ').unwrap_or(line.len());
     instructions
@@ -104,10 +103,10 @@ fn mnemonics(instructions: &[String]) -> Vec<&str> {
         .collect()
 }
 
-/// What a kernel calls of a backend.
+/// The functions of a backend that a kernel calls.
 const ENTRIES: [&str; 3] = ["any_flush", "any_deliver", "any_event"];
 
-/// The calls that end in a panic, of everything that can be reached from some functions.
+/// Returns the calls that end in a panic, of all functions that some functions reach.
 fn panics<'a>(
     all: &'a BTreeMap<String, Function>,
     from: impl IntoIterator<Item = &'a str>,
@@ -145,7 +144,7 @@ fn nothing_panics() {
     }
 }
 
-/// A kernel that calls everything of the runtime, with a platform where the backend calls one.
+/// Returns a kernel that calls every function of the runtime, with a platform if the backend calls one.
 fn whole_kernel(arch: &str) -> String {
     let any = include_str!("support/whole/any.rs").replace("ARCH", arch);
     if arch != "powerpc64" {
@@ -156,7 +155,7 @@ fn whole_kernel(arch: &str) -> String {
     any + include_str!("support/whole/powerpc64.rs")
 }
 
-/// The functions of a whole kernel that call the runtime.
+/// Returns the functions of a whole kernel that call the runtime.
 fn entries(kernel: &str) -> Vec<&str> {
     let named = kernel.split("pub fn ").skip(1);
     let entries = named.filter_map(|rest| Some(rest.split_once('(')?.0));
@@ -165,7 +164,7 @@ fn entries(kernel: &str) -> Vec<&str> {
     entries
 }
 
-/// Links a kernel; otherwise says what is not defined, and which calls end in a panic.
+/// Links a kernel, or reports undefined symbols and the calls that end in a panic.
 fn link_whole(linker: &Path, target: &Target, opt_level: &str, kernel: &str) -> Result<(), String> {
     let directory = tempfile::tempdir().expect("a directory");
     let directory = directory.path();
@@ -185,7 +184,7 @@ fn link_whole(linker: &Path, target: &Target, opt_level: &str, kernel: &str) -> 
     })
 }
 
-/// What a kernel calls of the runtime and of each backend links without a panic handler.
+/// A kernel that calls the runtime and a backend links without a panic handler.
 #[test]
 fn a_kernel_without_panics_links() {
     let linker = match link::find() {
@@ -218,8 +217,8 @@ fn a_kernel_without_panics_links() {
     assert_eq!(undefined, "");
 }
 
-/// What anything of the runtime takes of a stack at most, its caller's frame and what it serves for other CPUs while it
-/// waits included; and the handler of an interrupt, on whatever stack that finds.
+/// The largest stack use of any function of the runtime, with the frame of its caller and the requests of other CPUs that it
+/// handles while it waits; and the largest stack use of an interrupt handler.
 #[test]
 fn stacks_are_small() {
     for (arch, target_arch) in backends() {
@@ -238,7 +237,7 @@ fn stacks_are_small() {
     }
 }
 
-/// Whether an instruction names a register of floating point or of vectors.
+/// Returns whether an instruction names a floating-point or vector register.
 fn uses_vectors(target_arch: &str, instruction: &str) -> bool {
     let Some((_, operands)) = instruction.split_once(' ') else {
         return false;
@@ -270,8 +269,7 @@ fn vector_registers_are_recognised() {
     assert!(!uses_vectors("x86_64", "movq %rax, (%rdi)"));
 }
 
-/// What the shared runtime is compiled to is the target's choice: kernels choose one of soft floats.
-/// What is generated has nothing in it that a compiler would want to make vectors of.
+/// Kernels compile the runtime for a target with soft floats. Generated code uses no vector registers on any target.
 #[test]
 fn no_floating_point_and_no_vectors() {
     let mut found = String::new();
@@ -296,7 +294,7 @@ fn no_floating_point_and_no_vectors() {
     assert_eq!(found, "");
 }
 
-/// A routine of a backend, by a part of its name.
+/// Returns a routine of a backend, by a part of its name.
 fn routine<'a>(all: &'a BTreeMap<String, Function>, part: &str) -> &'a Function {
     let mut found = all.iter().filter(|(name, _)| name.contains(part));
     let (name, function) = found.next().unwrap_or_else(|| panic!("no {part}"));
@@ -306,7 +304,7 @@ fn routine<'a>(all: &'a BTreeMap<String, Function>, part: &str) -> &'a Function 
     function
 }
 
-/// One page with a constant configuration, and the loop over pages, against those by hand.
+/// Compares a flush of one page in a constant configuration, and the loop over pages, with hand-written code.
 fn is_as_short_as_by_hand(arch: &str, by_hand: &str, pass: &str, instruction: &str) {
     let found = backends().into_iter().find(|(name, _)| name == arch);
     let (_, target_arch) = found.expect("a shipped definition");

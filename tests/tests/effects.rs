@@ -1,4 +1,4 @@
-//! The definitions against what the manuals say of each instruction: `archdefs/effects.txt`.
+//! The definitions compared with the effects of each instruction in the manuals: `archdefs/effects.txt`.
 
 mod common;
 
@@ -9,7 +9,7 @@ use tlbc::model::{AddressSelector, Config, Drops, Kind, Model};
 
 const TABLE: &str = include_str!("../../archdefs/effects.txt");
 
-/// What is dropped of each kind in each cache, of each class.
+/// The dropped entries, by cache, kind and class.
 type Effect = BTreeMap<(String, String), &'static str>;
 
 /// A line of the table.
@@ -39,7 +39,7 @@ fn rows() -> Vec<Row> {
         .collect()
 }
 
-/// The entries of a list at the end of the table, each with its reason.
+/// Returns the entries of a list at the end of the table, each with its reason.
 fn listed(word: &str) -> BTreeSet<(String, String)> {
     let lines = TABLE.lines().filter_map(|line| line.strip_prefix(word));
     lines
@@ -62,11 +62,11 @@ fn analysis(arch: &str) -> &'static Analysis {
     }
 }
 
-/// The caches that hold a kind of entry.
+/// Returns the caches that hold a kind of entry.
 fn caches(model: &Model, kind: Kind) -> Vec<String> {
-    let stores = model.caches.stores.iter();
-    let holding = stores.filter(|store| store.holds.contains(&kind));
-    holding.map(|store| store.named.name.clone()).collect()
+    let caches = model.caches.all.iter();
+    let holding = caches.filter(|cache| cache.holds.contains(&kind));
+    holding.map(|cache| cache.named.name.clone()).collect()
 }
 
 fn kind_of(word: &str) -> Kind {
@@ -80,7 +80,7 @@ fn kind_of(word: &str) -> Kind {
 
 const WORDS: [&str; 5] = ["page", "run", "set", "subtree", "all"];
 
-/// What a line of the table says.
+/// Returns the effects of a line of the table.
 fn said(model: &Model, text: &str) -> Effect {
     let mut effect = Effect::new();
     for part in text.split_whitespace().filter(|part| *part != "nothing") {
@@ -107,7 +107,7 @@ fn said(model: &Model, text: &str) -> Effect {
     effect
 }
 
-/// What clauses say in a configuration.
+/// Returns the effects of clauses in a configuration.
 fn promised(model: &Model, drops: &[Drops], config: Config, hinted: bool) -> Effect {
     let mut effect = Effect::new();
     for clause in drops
@@ -134,13 +134,13 @@ fn promised(model: &Model, drops: &[Drops], config: Config, hinted: bool) -> Eff
             (clause.root, "root"),
         ];
         for (_, kind) in kinds.into_iter().filter(|(is, _)| *is) {
-            for (index, store) in model.caches.stores.iter().enumerate() {
-                let named = clause.stores.is_none_or(|of| of.0 & (1 << index) != 0);
-                if !named || !store.holds.contains(&kind_of(kind)) {
+            for (index, cache) in model.caches.all.iter().enumerate() {
+                let named = clause.caches.is_none_or(|of| of.0 & (1 << index) != 0);
+                if !named || !cache.holds.contains(&kind_of(kind)) {
                     continue;
                 }
                 for (_, class) in classes.into_iter().filter(|(is, _)| *is) {
-                    let key = (format!("{kind}@{}", store.named.name), class.to_owned());
+                    let key = (format!("{kind}@{}", cache.named.name), class.to_owned());
                     let before = effect.get(&key).copied();
                     if before != Some("all") {
                         effect.insert(key, which);
@@ -152,7 +152,7 @@ fn promised(model: &Model, drops: &[Drops], config: Config, hinted: bool) -> Eff
     effect
 }
 
-/// The clauses of an instruction, a form or a load of that name.
+/// Returns the clauses of an instruction, a form or a load of that name.
 fn clauses<'m>(model: &'m Model, name: &str) -> Option<&'m [Drops]> {
     if let Some(load) = name.strip_prefix("load.") {
         let load = model.loads.iter().find(|it| it.named.name == load)?;
@@ -165,7 +165,7 @@ fn clauses<'m>(model: &'m Model, name: &str) -> Option<&'m [Drops]> {
     Some(&it.forms.iter().find(|of| named(of))?.drops)
 }
 
-/// The machine of a line, and whether a hint is given.
+/// Returns the machine of a line, and whether a hint is given.
 fn machine(model: &Model, on: &str) -> (Config, bool) {
     let mut config = Config::default();
     let words = on
@@ -178,7 +178,7 @@ fn machine(model: &Model, on: &str) -> (Config, bool) {
     (config, on.split(',').any(|word| word == "hinted"))
 }
 
-/// Whether one says that more goes than another: of an address, everything is more, and other words differ.
+/// Returns whether one word drops at least as much as another: `everything` drops more than an address; other words differ.
 fn exceeds(mine: &Effect, theirs: &Effect) -> Vec<String> {
     let more = mine.iter().filter(|(key, which)| match theirs.get(*key) {
         None => true,
@@ -189,7 +189,8 @@ fn exceeds(mine: &Effect, theirs: &Effect) -> Vec<String> {
         .collect()
 }
 
-/// Names of a definition that a row of the table is for: arm64's broadcasts do what the local forms do.
+/// Returns the names in the definition that a row of the table applies to: a broadcast of arm64 has the effects of the
+/// local form.
 fn names(row: &Row) -> Vec<String> {
     if row.arch == "arm64" {
         return vec![row.name.clone(), format!("{}is", row.name)];

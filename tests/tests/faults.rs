@@ -1,4 +1,4 @@
-//! A fault handler that maps a page where another CPU's gather has unmapped one and not flushed yet.
+//! A fault handler that maps a page at an address that another CPU's gather has unmapped and not flushed yet.
 
 use tlbc_runtime::{AddressSpace, Backend, Level, Misuse, Mmu, Platform, Pte};
 use tlbc_tests::hosted::Event;
@@ -30,7 +30,7 @@ fn map_at_fault<P: Platform, L>(
     })
 }
 
-/// Looks at what was issued up to the moment when the lock is released.
+/// Checks what was issued before the lock is released.
 struct Lock<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for Lock<F> {
@@ -93,7 +93,7 @@ fn maps_while_another_cpu_unmaps<B: Machine + Clone>(case: &Case<B>) {
         .iter()
         .position(|event| matches!(event, Event::Released(100)));
     assert!(
-        free.expect("the page comes out") > returned,
+        free.expect("the page is released") > returned,
         "{}",
         case.name
     );

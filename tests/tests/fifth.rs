@@ -247,7 +247,7 @@ fn one_more_architecture_takes_one_file() {
     assert_eq!(did.len(), CASES.len());
     for ((asked, _, expected), did) in CASES.iter().zip(did) {
         let arguments = format!("trace archdefs/quartz.arch {asked} --tag 5 --format json");
-        let arguments = if asked.contains("arrive") || asked.contains("kernel") {
+        let arguments = if asked.contains("cpu-online") || asked.contains("kernel") {
             arguments.replace(" --tag 5", "")
         } else {
             arguments

@@ -1,4 +1,4 @@
-//! Misuse that types cannot exclude has an answer, and changes nothing.
+//! Misuse that types cannot exclude is answered with an error, and changes nothing.
 
 #[macro_use]
 #[path = "support/configurations.rs"]
@@ -18,7 +18,7 @@ use tlbc_tests::model::{Machine, machine};
 use tlbc_tests::tables::{Entries, EntryAt, leaf_bits, table_bits};
 use tlbc_tests::watched::{Asked, Flush, Seen, Stale, Watched};
 
-/// A machine whose only CPU runs in a space.
+/// Creates a machine whose only CPU runs in a space.
 fn prepared<B: Backend + Send + Sync + 'static>(
     backend: B,
     new: NewSpace,
@@ -32,7 +32,7 @@ fn prepared<B: Backend + Send + Sync + 'static>(
     (mmu, space)
 }
 
-/// Another space, whose tables nobody uses.
+/// Creates another space, whose tables no CPU uses.
 fn another<B: Backend + Send + Sync + 'static>(
     mmu: &Machine<B>,
     new: NewSpace,
@@ -44,7 +44,7 @@ fn another<B: Backend + Send + Sync + 'static>(
     Hosted::on(mmu, 0, || mmu.address_space(new)).expect("a tag")
 }
 
-/// A level whose entries only point at tables, if there is one, and one that is not there.
+/// Returns a level whose entries only point at tables, if there is one, and a level that the machine does not have.
 fn odd_levels(levels: &LevelTable) -> (Option<Level>, Level) {
     let of = |level: &Level| levels[level.index()];
     let pointers = Level::all().find(|level| of(level).shift != 0 && !of(level).leaf);
@@ -52,7 +52,7 @@ fn odd_levels(levels: &LevelTable) -> (Option<Level>, Level) {
     (pointers, negative.expect("not all levels are there"))
 }
 
-/// The flushes among the events, all of them finished.
+/// Returns the flushes among the events, and checks that all are finished.
 fn flushes<B: Backend + Send + Sync + 'static>(mmu: &Machine<B>) -> Vec<Flush> {
     let events = mmu.platform().events().into_iter();
     let flushes = events.filter_map(|event| match event {
@@ -64,7 +64,7 @@ fn flushes<B: Backend + Send + Sync + 'static>(mmu: &Machine<B>) -> Vec<Flush> {
     flushes.collect()
 }
 
-fn stretches_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+fn ranges_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let (mmu, space) = prepared(backend, new);
     let levels = mmu.platform().backend().levels();
     let shift = levels[0].shift;
@@ -110,12 +110,12 @@ fn stretches_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: Ne
     });
 }
 
-mod stretches {
-    on_every_configuration!(super::stretches_are_checked);
+mod ranges {
+    on_every_configuration!(super::ranges_are_checked);
 }
 
-/// The last page of all, cleared: its extent has an end that no address is behind.
-fn the_last_page_comes_out<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+/// The last page of all addresses is unmapped: its extent has no end address.
+fn the_last_page_is_released<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let (mmu, space) = prepared(backend, new);
     let backend = mmu.platform().backend();
     let levels = backend.levels();
@@ -136,7 +136,7 @@ fn the_last_page_comes_out<B: Backend + Send + Sync + 'static>(backend: B, new: 
             Event::Issued(_, Seen::Started(flush)) => Some(flush.asked),
             _ => None,
         });
-        // Where the change flushes, or puts off all of it, nobody asks for these pages.
+        // If the change flushes by itself, or defers all of that, no flush of these pages is requested.
         if B::FACTS.pte_update.is_store() {
             let asked = asked.next().expect("a flush");
             for index in 0..count {
@@ -149,21 +149,21 @@ fn the_last_page_comes_out<B: Backend + Send + Sync + 'static>(backend: B, new: 
 }
 
 mod last_page {
-    on_every_configuration!(super::the_last_page_comes_out);
+    on_every_configuration!(super::the_last_page_is_released);
 }
 
-/// It was refused for this reason, and given back.
+/// Checks that it was refused for this reason, and returns it.
 fn is_refused<T, E: Debug>(result: Result<T, Refused<E>>, why: Misuse) -> E {
     match result {
         Err(refused) => {
             assert_eq!(refused.why, why);
             refused.entry
         }
-        Ok(_) => panic!("it was taken, and not refused: {why}"),
+        Ok(_) => panic!("it was accepted, not refused: {why}"),
     }
 }
 
-/// An entry whose owner takes it for one of another level.
+/// An entry whose owner says that it is of another level.
 #[derive(Debug)]
 struct AtLevel<'t>(EntryAt<'t>, Level);
 
@@ -285,7 +285,7 @@ mod entries {
     on_every_configuration!(super::entries_are_checked);
 }
 
-/// In the midst of many: those before it are cleared, and those behind it are still the caller's.
+/// One of many entries is refused: those before it are cleared, and those after it still belong to the caller.
 fn one_of_many_is_refused<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let (mmu, space) = prepared(backend, new);
     let other = another(&mmu, new);
@@ -298,8 +298,8 @@ fn one_of_many_is_refused<B: Backend + Send + Sync + 'static>(backend: B, new: N
         mmu.gather(&space, |gather| {
             gather.locked((), |section, ()| {
                 let before = (0..10).map(|index| ours.leaf(index).unwrap());
-                let behind = (10..20).map(|index| ours.leaf(index).unwrap());
-                let mut all = before.chain(theirs.leaf(0)).chain(behind);
+                let after = (10..20).map(|index| ours.leaf(index).unwrap());
+                let mut all = before.chain(theirs.leaf(0)).chain(after);
                 is_refused(section.unmap_all(&mut all), Misuse::OtherSpace);
                 assert_eq!(all.count(), 10);
             });
@@ -322,8 +322,8 @@ mod one_of_many {
     on_every_configuration!(super::one_of_many_is_refused);
 }
 
-/// Ranges with a level that no machine has are flushed as everything is.
-fn a_level_that_cannot_be_is_everything<B: Backend<Op: Debug> + Copy>(backend: B, new: NewSpace) {
+/// Ranges with a level that no machine has are flushed like everything.
+fn an_impossible_level_flushes_everything<B: Backend<Op: Debug> + Copy>(backend: B, new: NewSpace) {
     let issued = |scope: Scope<'_>| {
         let request = Request {
             space: Space::User,
@@ -350,11 +350,11 @@ fn a_level_that_cannot_be_is_everything<B: Backend<Op: Debug> + Copy>(backend: B
 }
 
 mod level {
-    on_every_configuration!(super::a_level_that_cannot_be_is_everything);
+    on_every_configuration!(super::an_impossible_level_flushes_everything);
 }
 
-/// Whether the first CPU of a machine can come on line. If not, nothing has happened on it.
-fn first_arrives<B: HostBackend>(backend: B, cpus: usize, words: usize) -> Result<(), Unusable> {
+/// Brings the first CPU of a machine online. If that fails, nothing has happened on the machine.
+fn first_online<B: HostBackend>(backend: B, cpus: usize, words: usize) -> Result<(), Unusable> {
     let mmu = Hosted::with_tag_words(backend, cpus, words);
     let arrived = Hosted::cpu_online(&mmu, 0).map(drop);
     assert_eq!(mmu.platform().events().is_empty(), arrived.is_err());
@@ -362,7 +362,7 @@ fn first_arrives<B: HostBackend>(backend: B, cpus: usize, words: usize) -> Resul
 }
 
 fn machines_are_checked<B: Backend + Copy + Send + Sync + 'static>(backend: B, _: NewSpace) {
-    let new = |cpus, words| first_arrives(Watched::new(backend), cpus, words);
+    let new = |cpus, words| first_online(Watched::new(backend), cpus, words);
     let cpu = CpuId(0);
     let none = Hosted::with_tag_words(Watched::new(backend), 0, 64);
     let arrived = none.cpu_online(cpu).map(drop);
@@ -398,16 +398,16 @@ mod machine {
     on_every_configuration!(super::machines_are_checked);
 }
 
-/// Every CPU may use two tags in a switch, and one is left to give away.
+/// Every CPU may use two tags in a switch, and one more must be free.
 #[test]
 fn a_machine_needs_more_than_two_tags_for_each_cpu() {
     let new = |config, cpus| {
         let backend = Watched::new(Tlb { config });
-        first_arrives(backend, cpus, 2)
+        first_online(backend, cpus, 2)
     };
     assert_eq!(new(Config::NONE, 31), Ok(()));
     assert_eq!(new(Config::NONE, 32), Err(Unusable::TooFewTags));
-    // Half of the values are another view's.
+    // Half of the values are tags of the user view.
     assert_eq!(new(Config::KPTI, 15), Ok(()));
     assert_eq!(new(Config::KPTI, 16), Err(Unusable::TooFewTags));
 }

@@ -1,5 +1,5 @@
-//! Misuse that does not compile: each file of `gather_misuse/` is correct as it stands, and with `--cfg misuse` the
-//! front end of the compiler rejects it, with the codes or the lint that its `//@` line names.
+//! Misuse that does not compile: each file of `gather_misuse/` is correct without `--cfg misuse`, and with it the front
+//! end of the compiler rejects it, with the codes or the lint that its `//@` line names.
 
 #[path = "support/rustc.rs"]
 #[allow(dead_code)]
@@ -15,7 +15,7 @@ fn here() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gather_misuse")
 }
 
-/// The compiler's front end: what `cargo check` runs.
+/// Returns the compiler's front end, which is what `cargo check` runs.
 fn front_end(output: &Path) -> Command {
     let mut command = Command::new(rustc::rustc());
     command.env_remove("RUSTFLAGS");
@@ -26,7 +26,7 @@ fn front_end(output: &Path) -> Command {
     command
 }
 
-/// The runtime, as a crate that others are checked against.
+/// Compiles the runtime, as a crate that the files are checked against.
 fn runtime(directory: &TempDir) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/src/lib.rs");
     let mut command = front_end(directory.path());
@@ -34,7 +34,7 @@ fn runtime(directory: &TempDir) {
     rustc::run(command.arg(source)).unwrap_or_else(|errors| panic!("{errors}"));
 }
 
-/// What the compiler says of a file.
+/// Checks a file, and returns the compiler's messages if it is rejected.
 fn check(directory: &TempDir, file: &Path, misused: bool) -> Result<String, String> {
     let mut command = front_end(directory.path());
     let runtime = directory.path().join("libtlbc_runtime.rmeta");
@@ -80,8 +80,8 @@ fn misuse_is_rejected_and_its_correct_twin_is_not() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
-/// The code of an error, or the name of a lint, in a line of the compiler's messages: `lifetime` where it has none and
-/// speaks of one. Nothing for what only sums up.
+/// Returns the code of an error, or the name of a lint, in a line of the compiler's messages; `lifetime` for an error
+/// about lifetimes that has no code; `None` for a summary.
 fn code(message: &str) -> Option<String> {
     let (_, rest) = message.split_once("\"code\":")?;
     if let Some(code) = rest.strip_prefix("{\"code\":\"") {

@@ -1,4 +1,4 @@
-//! Gathers of one space that overlap: which of them flush for what another one has changed.
+//! Overlapping gathers of one space: which of them flush what another one has changed.
 
 #[macro_use]
 #[path = "support/configurations.rs"]
@@ -10,7 +10,8 @@ use tlbc_tests::model::{Machine, machine};
 use tlbc_tests::tables::{Entries, leaf_bits};
 use tlbc_tests::watched::Watched;
 
-/// A machine of two CPUs that both run in a space, and a table of eight entries, the first four of which map pages.
+/// Creates a machine of two CPUs that both run in a space, and a table of eight entries, the first four of which map
+/// pages.
 fn world<B: Backend + Send + Sync + 'static>(
     backend: B,
     new: NewSpace,
@@ -27,7 +28,7 @@ fn world<B: Backend + Send + Sync + 'static>(
     (mmu, space, entries)
 }
 
-/// Page faults of several CPUs at a time.
+/// Page faults on several CPUs at the same time.
 fn gathers_that_only_map_flush_nothing<B: Backend + Send + Sync + 'static>(
     backend: B,
     new: NewSpace,
@@ -60,7 +61,8 @@ mod only_map {
     on_every_configuration!(super::gathers_that_only_map_flush_nothing);
 }
 
-/// A page fault while another gather has unmapped pages and not flushed them: it may have found one of their entries.
+/// A page fault while another gather has unmapped pages and not flushed them: the fault handler may have found one of
+/// their entries.
 fn one_that_maps_flushes_for_one_that_unmapped<B: Backend + Send + Sync + 'static>(
     backend: B,
     new: NewSpace,

@@ -1,5 +1,5 @@
-//! Memory for pages and tables is refused at every point: the same pages and tables come out, each once and behind its
-//! flush, and reverse mappings go before the lock does.
+//! The platform refuses memory for pages and tables at every point: the same pages and tables are released, each once
+//! and after its flush, and reverse mappings are removed before the lock is released.
 
 #[macro_use]
 #[path = "support/configurations.rs"]
@@ -15,15 +15,15 @@ use tlbc_tests::model::{Machine, Model, Out, machine};
 use tlbc_tests::tables::{DIRTY, Entries, FILE, WRITE};
 use tlbc_tests::watched::{Stale, Watched};
 
-/// What a program clears: so many sections, each with so many pages and tables.
+/// What a program clears: this many sections, each with this many pages and tables.
 #[derive(Debug, Clone, Copy)]
 struct Shape {
     sections: usize,
     pages: usize,
     tables: usize,
-    /// The distance between dirty pages of a file; there are none where this is 0.
+    /// The distance between dirty pages of a file; 0 if there are none.
     dirty: usize,
-    /// How many batches of pages and of tables it takes, and how many flushes.
+    /// The number of batches of pages and of tables that it takes, and the number of flushes.
     takes: (usize, usize, usize),
 }
 
@@ -31,23 +31,23 @@ const SHAPES: [Shape; 8] = [
     Shape::new(1, 1, 0, 0, (0, 0, 1)),
     Shape::new(1, 9, 0, 0, (1, 0, 1)),
     Shape::new(1, 600, 0, 0, (2, 0, 1)),
-    // More than a gather holds: then it begins anew with the page for which there was no room, and keeps one batch.
+    // More than a gather holds: it then restarts with the page that did not fit, and keeps one batch.
     Shape::new(12, 1000, 0, 0, (BATCHES + 4, 0, 2)),
     Shape::new(1, 0, 1, 0, (0, 1, 1)),
     Shape::new(2, 0, 300, 0, (0, 2, 2)),
-    // While reverse mappings wait there is one batch of pages, and each section ends with a flush. The last shape has
-    // one for a full batch of tables as well, which leaves its section nothing to wait for.
+    // While reverse mappings are delayed there is one batch of pages, and each section ends with a flush. The last
+    // shape also flushes for a full batch of tables, after which its section has nothing left to flush.
     Shape::new(2, 1200, 0, 1, (1, 0, 6)),
     Shape::new(10, 60, 60, 7, (1, 2, 11)),
 ];
 
-/// When the platform refuses.
+/// When the platform refuses memory.
 #[derive(Debug, Clone, Copy)]
 enum Refusal {
     Never,
     /// One request.
     Nth(usize),
-    /// That one and all behind it.
+    /// That request and all later ones.
     From(usize),
 }
 
@@ -73,7 +73,7 @@ impl Shape {
     }
 }
 
-/// A lock; its release is an event.
+/// A lock whose release is recorded as an event.
 struct Guard<B: Backend + Send + Sync + 'static>(Machine<B>);
 
 impl<B: Backend + Send + Sync + 'static> Drop for Guard<B> {
@@ -82,14 +82,14 @@ impl<B: Backend + Send + Sync + 'static> Drop for Guard<B> {
     }
 }
 
-/// The lowest level and the one above it.
+/// Returns the lowest level and the one above it.
 fn levels<B: Backend>(backend: &B) -> [Level; 2] {
     let levels = backend.levels();
     let mut there = Level::all().filter(|level| levels[level.index()].shift != 0);
     [(); 2].map(|()| there.next().expect("two levels"))
 }
 
-/// A machine whose second CPU has the space loaded as well.
+/// Creates a machine whose second CPU has the space loaded as well.
 fn prepared<B: Backend + Send + Sync + 'static>(
     backend: B,
     new: NewSpace,
@@ -105,8 +105,8 @@ fn prepared<B: Backend + Send + Sync + 'static>(
     (mmu, space)
 }
 
-/// Runs it, and says how often the platform was asked for memory, how many flushes there were, and how many dirty pages of
-/// a file at most between two of them.
+/// Runs it. Returns the number of requests for memory, the number of flushes, and the maximum number of dirty file
+/// pages between two flushes.
 fn run<B: Backend + Send + Sync + 'static>(
     backend: B,
     new: NewSpace,
@@ -165,7 +165,7 @@ fn run<B: Backend + Send + Sync + 'static>(
                     most_dirty = flushes.map(<[_]>::len).fold(most_dirty, usize::max);
                     model.see();
                     for index in links {
-                        model.begin(0); // for each table by itself walkers are waited for
+                        model.begin(0); // each table waits for walkers separately
                         let link = tables.pointer(index).expect("it points at a table");
                         section.unlink(link).expect("a table of this space");
                         let va = tables.slot(index).va;
@@ -181,10 +181,10 @@ fn run<B: Backend + Send + Sync + 'static>(
                     .iter()
                     .rposition(|event| *event == Event::Note("unlocked"));
                 let rmap = |event: &Event<_>| matches!(event, Event::RmapRemoved(_));
-                let behind = &events[unlocked.expect("it was locked")..];
+                let after = &events[unlocked.expect("it was locked")..];
                 assert!(
-                    !behind.iter().any(rmap),
-                    "behind the lock no rmap is removed"
+                    !after.iter().any(rmap),
+                    "no rmap is removed after the lock is released"
                 );
             }
         });
@@ -197,11 +197,11 @@ fn run<B: Backend + Send + Sync + 'static>(
     (platform.asked.load(SeqCst), flushes, most_dirty)
 }
 
-fn every_refusal_is_borne<B: Backend + Copy + Send + Sync + 'static>(backend: B, new: NewSpace) {
+fn every_refusal_is_handled<B: Backend + Copy + Send + Sync + 'static>(backend: B, new: NewSpace) {
     for shape in SHAPES {
         let (asked, flushed, most_dirty) = run(backend, new, shape, Refusal::Never);
         let (pages, tables, flushes) = shape.takes;
-        // Where the change itself flushes no page has to wait.
+        // If the change itself flushes, no page has to wait.
         if B::FACTS.pte_update.batches_pages() {
             assert_eq!((asked, flushed), (pages + tables, flushes), "{shape:?}");
             assert!(most_dirty <= BUNDLE + BATCH + 1);
@@ -215,11 +215,11 @@ fn every_refusal_is_borne<B: Backend + Copy + Send + Sync + 'static>(backend: B,
     }
 }
 
-on_every_architecture!(every_refusal_is_borne);
+on_every_architecture!(every_refusal_is_handled);
 
-/// Between sections there is a moment to flush without a lock, for whoever wants it.
+/// Between sections a caller that wants to can flush without holding a lock.
 #[test]
-fn a_full_gather_says_so() {
+fn a_full_gather_is_reported() {
     use tlbc_backends::x86_64::{Config, Tlb};
     let backend = Tlb {
         config: Config::NONE,

@@ -1,4 +1,4 @@
-//! Ways out of a gather: whichever is taken, pages and tables come out behind a flush, or not at all.
+//! Ways to leave a gather: on each of them pages and tables are released after a flush, or not at all.
 
 #[macro_use]
 #[path = "support/configurations.rs"]
@@ -16,7 +16,7 @@ use tlbc_tests::watched::{Asked, Seen, Stale, Watched};
 const PAGES: usize = 600;
 const TABLES: usize = 4;
 
-/// A machine of two CPUs that both run in a space, of which so much is mapped.
+/// A machine of two CPUs that both run in a space in which this much is mapped.
 struct World<B: Backend + Send + Sync + 'static> {
     mmu: Machine<B>,
     space: Handle<Watched<B>>,
@@ -46,7 +46,7 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
         }
     }
 
-    /// Clears pages and unlinks a table.
+    /// Unmaps pages and unlinks a table.
     fn clear(
         &self,
         section: &mut Section<'_, '_, Hosted<Watched<B>>>,
@@ -59,8 +59,9 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
         section.unlink(link).expect("a table of this space");
     }
 
-    /// Whether a flush is deferred; if so, the next section begins with one of everything, and no other one does.
-    fn makes_up(&self, deferred: bool) {
+    /// Checks that the next section begins with a flush of everything if one is deferred, and that no other section
+    /// does.
+    fn begins_with_deferred(&self, deferred: bool) {
         let platform = self.mmu.platform();
         assert_eq!(self.space.flush_pending(), deferred);
         platform.events();
@@ -74,7 +75,7 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
     }
 }
 
-/// Whether the events are one flush of everything that is finished.
+/// Returns whether the events are one flush of everything that is finished.
 fn is_flush_of_everything(events: &[Event<Seen>]) -> bool {
     let flush = |event: &Event<Seen>| match event {
         Event::Issued(0, Seen::Started(flush)) => {
@@ -90,7 +91,7 @@ fn is_flush_of_everything(events: &[Event<Seen>]) -> bool {
     flushes == 1
 }
 
-/// Whether something came out.
+/// Returns whether a page or a table was released.
 fn returned(event: &Event<Seen>) -> bool {
     matches!(
         event,
@@ -98,7 +99,7 @@ fn returned(event: &Event<Seen>) -> bool {
     )
 }
 
-/// A lock; its release is an event.
+/// A lock whose release is recorded as an event.
 struct Guard<B: Backend + Send + Sync + 'static>(Machine<B>);
 
 impl<B: Backend + Send + Sync + 'static> Drop for Guard<B> {
@@ -107,8 +108,8 @@ impl<B: Backend + Send + Sync + 'static> Drop for Guard<B> {
     }
 }
 
-/// Every way out that is not the end: `return`, `?`, a labelled block.
-fn early_ways_out_flush<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+/// Every early exit: `return`, `?`, a labelled block.
+fn early_exits_flush<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let world = World::new(backend, new);
     let mut model = Model::new(&world.mmu);
     model.begin(0);
@@ -152,11 +153,11 @@ fn early_ways_out_flush<B: Backend + Send + Sync + 'static>(backend: B, new: New
     });
 }
 
-mod early_ways_out {
-    on_every_configuration!(super::early_ways_out_flush);
+mod early_exits {
+    on_every_configuration!(super::early_exits_flush);
 }
 
-/// Where a panic comes from.
+/// Where a panic happens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Panics {
     InSection,
@@ -171,7 +172,7 @@ fn a_panic_loses_everything_and_flushes_nothing<B: Backend + Copy + Send + Sync 
 ) {
     use Panics::{BetweenSections, InNested, InSection, InTeardown};
     for panics in [InSection, BetweenSections, InTeardown, InNested] {
-        // Few enough that the gather holds them all.
+        // Few enough for the gather to hold them all.
         for pages in [
             3,
             if B::FACTS.pte_update.batches_pages() {
@@ -206,7 +207,7 @@ fn panic_in<B: Backend + Send + Sync + 'static>(world: &World<B>, panics: Panics
         }),
         Panics::BetweenSections => mmu.gather(space, |gather| {
             gather.locked(Guard(mmu.clone()), |section, _| {
-                world.clear(section, 2..pages, 0); // none of a file
+                world.clear(section, 2..pages, 0); // none of them a file's
             });
             assert!(!platform.events().iter().any(returned));
             platform.note("unlocked");
@@ -233,13 +234,13 @@ fn panic_in<B: Backend + Send + Sync + 'static>(world: &World<B>, panics: Panics
     let events = platform.events();
     assert!(!events.iter().any(returned), "{panics:?}: {events:?}");
     assert!(events.contains(&Event::Note("unlocked")));
-    assert_eq!(pages_dropped(), dropped, "what is lost is not dropped");
+    assert_eq!(pages_dropped(), dropped, "lost pages are not dropped");
     let abandoned = if panics == Panics::InNested { 2 } else { 1 };
     assert_eq!(mmu.stats().abandoned, abandoned);
-    world.makes_up(true);
-    world.makes_up(false);
+    world.begins_with_deferred(true);
+    world.begins_with_deferred(false);
     assert_eq!(mmu.stats().full_nested, 0, "no gather is left under way");
-    // Whoever goes on is given what it clears itself, and nothing that was lost.
+    // The next gather releases what it unmaps itself, and nothing that was lost.
     mmu.gather(space, |gather| {
         gather.locked((), |section, ()| world.clear(section, 400..402, 2));
     });
@@ -255,9 +256,9 @@ mod panics {
     on_every_configuration!(super::a_panic_loses_everything_and_flushes_nothing);
 }
 
-/// A panic of an inner gather that the outer one survives: the outer one's next section makes up for it, and its own
-/// pages come out.
-fn an_outer_gather_goes_on<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+/// An inner gather panics and the outer one continues: the outer gather's next section completes the deferred flush,
+/// and its own pages are released.
+fn an_outer_gather_continues<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let world = World::new(backend, new);
     let World { mmu, space, .. } = &world;
     let platform = mmu.platform();
@@ -291,11 +292,14 @@ fn an_outer_gather_goes_on<B: Backend + Send + Sync + 'static>(backend: B, new: 
 }
 
 mod outer {
-    on_every_configuration!(super::an_outer_gather_goes_on);
+    on_every_configuration!(super::an_outer_gather_continues);
 }
 
-/// Pages that the platform leaves in a receipt are dropped: each once, and behind the flush.
-fn what_is_not_taken_is_dropped<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+/// Pages that the platform leaves in a receipt are dropped: each once, and after the flush.
+fn pages_that_are_not_taken_are_dropped<B: Backend + Send + Sync + 'static>(
+    backend: B,
+    new: NewSpace,
+) {
     let world = World::new(backend, new);
     let platform = world.mmu.platform();
     for (takes, cleared) in [(0, 0..4), (3, 4..12), (7, 12..600)] {
@@ -323,5 +327,5 @@ fn what_is_not_taken_is_dropped<B: Backend + Send + Sync + 'static>(backend: B, 
 }
 
 mod not_taken {
-    on_every_configuration!(super::what_is_not_taken_is_dropped);
+    on_every_configuration!(super::pages_that_are_not_taken_are_dropped);
 }

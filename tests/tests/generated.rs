@@ -1,4 +1,4 @@
-//! The checked-in backends: what the compiler makes of the definitions, and fit for a kernel.
+//! The checked-in backends: they are up to date and can be used in a kernel.
 
 #[path = "support/archdefs.rs"]
 mod archdefs;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tlbc::render::{Format, render};
 
-/// The generated files by name, whatever line ends a checkout gave them.
+/// Returns the generated files by name, with `\n` at the ends of lines.
 fn checked_in() -> BTreeMap<String, String> {
     let directory = archdefs::root().join("generated/src");
     let entries = std::fs::read_dir(directory).expect("generated/src");
@@ -44,7 +44,7 @@ fn generated_files_are_up_to_date() {
     assert!(expected.is_empty(), "missing: {:?}", expected.keys());
 }
 
-/// What a small definition becomes, with its source.
+/// A small definition with its generated module.
 #[test]
 fn a_small_definition_becomes_this() {
     let source = tlbc::codes::TOY;
@@ -57,8 +57,8 @@ fn a_small_definition_becomes_this() {
     });
 }
 
-/// Two instructions of one loop that take the same operand step a variable each: one between them
-/// would be stepped twice, and every other page left.
+/// Two instructions of one loop with the same operand have a variable each: a shared variable would be advanced twice, and
+/// every other page would be skipped.
 #[test]
 fn instructions_of_a_loop_share_no_variable() {
     let toy = tlbc::codes::TOY;
@@ -141,6 +141,29 @@ fn a_header_names_versions_and_the_flags_that_are_consulted() {
     assert_eq!(header(with), header(toy.to_owned()));
 }
 
+/// Kernel entries are global on some machines only, and what a CPU holds that comes online may be of any tag.
+#[test]
+fn routines_name_what_any_machine_must_invalidate() {
+    let text = &checked_in()["x86_64.rs"];
+    let required = |routine: &str| {
+        let (before, _) = text.split_once(&format!("fn {routine}<")).unwrap();
+        let (_, required) = before.rsplit_once("/// Must invalidate: ").unwrap();
+        required.replace("\n    /// ", " ")
+    };
+    let any = |kind| {
+        format!("{kind} entries under the space's tag, other tags or no tag (global), on this CPU")
+    };
+    let (page, online) = (required("kernel_here_page"), required("invalidate_all"));
+    assert!(
+        page.contains(&any("leaf")) && !page.contains(&any("walk")),
+        "{page}"
+    );
+    assert!(
+        online.contains(&any("leaf")) && online.contains(&any("walk")),
+        "{online}"
+    );
+}
+
 #[test]
 fn branches_of_backends_are_not_empty() {
     for (name, text) in checked_in() {
@@ -163,7 +186,7 @@ fn sources_are_compiled_alike_in_any_order() {
     assert_eq!(forwards.outputs, backwards.outputs);
 }
 
-/// Runs cargo on a package, away from other builds; returns what it complains of.
+/// Runs cargo on a package in its own target directory; returns its messages.
 fn cargo(arguments: &[&str], package: &str) -> Result<(), String> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("generated");
     let output = Command::new(env!("CARGO"))
@@ -246,7 +269,7 @@ fn every_unsafe_block_says_why_it_is_sound() {
     assert_eq!(others, [tlbc::compile::LIB]);
 }
 
-/// The files below a directory whose name ends so, by their path.
+/// Returns the files below a directory whose names have an ending, by path.
 fn below(directory: &Path, extensions: &[&str], found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).expect("a directory") {
         let path = entry.expect("an entry").path();
@@ -261,7 +284,7 @@ fn below(directory: &Path, extensions: &[&str], found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The texts below some directories of the workspace.
+/// Returns the texts below some directories of the workspace.
 fn sources(directories: &[&str]) -> Vec<(PathBuf, String)> {
     let mut paths = Vec::new();
     for directory in directories {
@@ -276,8 +299,8 @@ fn sources(directories: &[&str]) -> Vec<(PathBuf, String)> {
     paths.into_iter().map(read).collect()
 }
 
-/// Names of architectures and of who makes them, in lower case: those that are shipped, as they call
-/// themselves and as Rust does, and others.
+/// Returns names of architectures and of their vendors in lower case: those of the shipped definitions, Rust's names for
+/// them, and others.
 fn architectures() -> Vec<String> {
     const OTHERS: [&str; 26] = [
         "aarch64",
@@ -318,8 +341,7 @@ fn architectures() -> Vec<String> {
         .collect()
 }
 
-/// Whether a line, in lower case, has the name: a short one as a word, as `arm` is no part of `warm`;
-/// others anywhere.
+/// Returns whether a line in lower case contains a name: a short name only as a word, because `warm` contains `arm`.
 fn names(line: &str, name: &str) -> bool {
     let is_short = name.len() < 5 && name.chars().all(char::is_alphabetic);
     let is_part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
@@ -342,7 +364,7 @@ fn the_core_names_no_architecture() {
     }
 }
 
-/// Every directory with sources of this project.
+/// Returns every directory with sources of this project.
 const EVERYWHERE: [&str; 8] = [
     "archdefs",
     "compiler/src",
@@ -375,7 +397,7 @@ fn nothing_is_left_to_do() {
     }
 }
 
-/// The fact is one of the machine that the runtime runs on: a backend that runs elsewhere must not rely on it.
+/// The fact is true for the machine that the runtime runs on, so a backend on another machine must not rely on it.
 #[test]
 fn atomics_order_everything_on_the_machine_itself() {
     use tlbc_backends::{arm64, powerpc64, s390, x86_64};

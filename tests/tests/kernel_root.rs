@@ -1,5 +1,5 @@
-//! The tag of the kernel's root is invalidated lazily as the tags of spaces are: what a change of the kernel left under it is
-//! flushed before that root is loaded.
+//! The tag of the kernel's root is invalidated lazily, as the tags of spaces are: entries that a change of the kernel
+//! leaves under it are flushed before that root is loaded.
 
 use tlbc_backends::x86_64::{Config, Tlb};
 use tlbc_runtime::{Level, Mmu};
@@ -12,7 +12,7 @@ type Kernel = Mmu<Hosted<Tlb>>;
 
 const KERNEL: u64 = 0xffff_8000_0000_0000;
 
-/// What is changed of the kernel while CPU 0 runs a process.
+/// The change of the kernel while CPU 0 runs a process.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Change {
     Nothing,
@@ -22,7 +22,8 @@ enum Change {
     Table,
 }
 
-/// A machine whose CPU 0 came from the kernel's root to one process, and from that to another, which CPU 1 runs as well.
+/// Creates a machine whose CPU 0 switched from the kernel's root to one process, and from that to another, which CPU 1
+/// runs as well.
 fn machine(config: Config) -> (Scheduler<Tlb>, [Handle<Tlb>; 2]) {
     let mut cpus = Scheduler::new(x86(config), 2);
     let processes = [cpus.process(), cpus.process()];
@@ -58,7 +59,8 @@ fn alter(cpus: &Scheduler<Tlb>, change: Change, of: u32) {
     });
 }
 
-/// CPU 0, which uses a process lazily, leaves it to the kernel's root: a table of it is freed. What CPU 0 issues.
+/// Makes CPU 0, which is lazy in a process, leave it for the kernel's root by freeing a table of it. Returns what CPU 0
+/// issues.
 fn leave(cpus: &mut Scheduler<Tlb>, process: &Handle<Tlb>) -> Vec<String> {
     cpus.forget();
     cpus.kernel_thread(0);
@@ -71,8 +73,8 @@ fn leave(cpus: &mut Scheduler<Tlb>, process: &Handle<Tlb>) -> Vec<String> {
     lines
 }
 
-/// Machines on which each CPU has tags of its own, and whether a page of the kernel is global there: then INVLPG drops it under
-/// every tag. Walk entries never are: it drops those of the loaded tag alone (SDM 3A 4.10.4.1).
+/// Returns machines with per-CPU tags, and whether a page of the kernel is global there: then INVLPG invalidates it
+/// under every tag. Walk entries are never global: INVLPG invalidates those of the loaded tag only (SDM 3A 4.10.4.1).
 fn machines() -> Vec<(Config, bool)> {
     let pcid = Config::PGE.with(Config::PCID);
     let without_invpcid = [(pcid, true), (pcid.with(Config::PTI), false)];
@@ -80,7 +82,7 @@ fn machines() -> Vec<(Config, bool)> {
     [without_invpcid, with].concat()
 }
 
-/// Whether a root is loaded with what is under its tag kept, in the only line.
+/// Returns whether the only line loads a root and keeps the entries under its tag.
 fn is_kept(lines: &[String]) -> bool {
     let [line] = lines else { panic!("{lines:?}") };
     let cr3 = line.strip_prefix("cpu 0: cr3 cr3=0x").expect("a load");
@@ -88,18 +90,18 @@ fn is_kept(lines: &[String]) -> bool {
 }
 
 #[test]
-fn what_changed_is_flushed_before_the_kernels_root_is_loaded() {
+fn a_change_is_flushed_before_the_kernels_root_is_loaded() {
     for (config, global) in machines() {
         for change in [Change::Nothing, Change::Page, Change::Table] {
             let kept = change == Change::Nothing || change == Change::Page && global;
-            // CPU 0 changes it, or is interrupted for it.
+            // CPU 0 changes the kernel, or is interrupted for the change.
             for of in [0, 1] {
                 let (mut cpus, [_, process]) = machine(config);
                 alter(&cpus, change, of);
                 let left = leave(&mut cpus, &process);
                 assert_eq!(is_kept(&left), kept, "{config:?} {change:?} by CPU {of}");
                 assert!(left[0].ends_with("f000"), "the kernel's root");
-                // Once is enough.
+                // One flush is enough.
                 cpus.run(0, &process);
                 cpus.forget();
                 cpus.cpu_offline(0);
@@ -110,7 +112,7 @@ fn what_changed_is_flushed_before_the_kernels_root_is_loaded() {
 }
 
 #[test]
-fn what_changed_under_the_kernels_root_is_flushed_before_a_process_is_loaded() {
+fn a_change_under_the_kernels_root_is_flushed_before_a_process_is_loaded() {
     for (config, global) in machines() {
         for change in [Change::Nothing, Change::Page, Change::Table] {
             let kept = change == Change::Nothing || change == Change::Page && global;
@@ -119,9 +121,9 @@ fn what_changed_under_the_kernels_root_is_flushed_before_a_process_is_loaded() {
                 leave(&mut cpus, &process);
                 alter(&cpus, change, of);
                 cpus.forget();
-                cpus.run(0, &other); // which has not changed itself
+                cpus.run(0, &other); // which has not changed
                 assert_eq!(is_kept(&cpus.lines()), kept, "{config:?} {change:?}");
-                // The kernel's root was the loaded one, under whose tag everything was flushed at once.
+                // The kernel's root was the loaded one, so everything under its tag was flushed at once.
                 cpus.cpu_offline(0);
                 assert!(is_kept(&cpus.lines()), "{config:?} {change:?}");
             }
@@ -130,7 +132,7 @@ fn what_changed_under_the_kernels_root_is_flushed_before_a_process_is_loaded() {
 }
 
 #[test]
-fn a_cpu_that_was_not_online_keeps_nothing_that_changed_meanwhile() {
+fn a_cpu_that_comes_online_flushes_what_changed_while_it_was_offline() {
     for (config, _) in machines() {
         for change in [Change::Nothing, Change::Page, Change::Table] {
             let (mut cpus, [other, _]) = machine(config);

@@ -1,9 +1,9 @@
-//! A level is found by what its entries reach, or counted from the lowest; its number is not a depth.
+//! A level is found by the size that its entries map, or counted from the lowest; its number is not a depth.
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 use tlbc_runtime::{Backend, Level};
 
-/// The shifts of a machine's levels from the lowest up, with their numbers.
+/// Returns the shifts of the levels of a machine from the lowest up, with their numbers.
 fn levels(backend: &impl Backend) -> Vec<(u32, u8)> {
     let up = (0..).map_while(|n| backend.levels_up(n));
     let levels = up.map(|level| {

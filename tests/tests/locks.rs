@@ -1,8 +1,8 @@
-//! The one rule for the locks of the runtime: interrupts are off, one at a time, for a moment; and a CPU that waits for one
-//! answers meanwhile. The host checks it at every acquisition.
+//! The rule for the locks of the runtime: interrupts are off, one lock at a time, for a bounded time; a CPU that waits
+//! for a lock handles messages while it waits. The host checks the rule at every acquisition.
 
-#[path = "policies/told.rs"]
-mod told;
+#[path = "policies/overridden.rs"]
+mod overridden;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -22,7 +22,7 @@ fn machine() -> Arc<Host<x86_64::Tlb>> {
 }
 
 #[test]
-fn locks_are_taken_one_at_a_time_with_interrupts_off_and_for_a_moment() {
+fn locks_are_taken_one_at_a_time_with_interrupts_off_and_for_a_bounded_time() {
     use LockEvent::{Acquired, Releasing};
     let mmu = machine();
     Rule::LockInterruptsOff.is_violated_by(&mmu, || {
@@ -56,7 +56,7 @@ fn locks_are_taken_one_at_a_time_with_interrupts_off_and_for_a_moment() {
     });
 }
 
-/// How often a lock is taken, which is as often as one is released.
+/// Returns how often a lock was taken, and checks that it was released as often.
 fn locks<B: HostBackend>(cpus: &mut Scheduler<B>) -> impl FnMut() -> usize + use<B> {
     let events: Arc<[AtomicUsize; 2]> = Arc::default();
     let of_hook = events.clone();
@@ -71,7 +71,7 @@ fn locks<B: HostBackend>(cpus: &mut Scheduler<B>) -> impl FnMut() -> usize + use
 }
 
 #[test]
-fn every_lock_is_noted() {
+fn every_lock_is_recorded() {
     let mut cpus = Scheduler::new(arm64(arm64::Config::NONE), 2);
     let mut taken = locks(&mut cpus);
     let process = cpus.process();
@@ -103,16 +103,17 @@ fn every_lock_is_noted() {
         .expect("loaded nowhere");
     assert_eq!(taken(), 1);
 
-    let one = told::Told::<_, false, true>(x86(Config::PGE.with(Config::PCID)));
+    let one = overridden::Overridden::<_, false, true>(x86(Config::PGE.with(Config::PCID)));
     let mut cpus = Scheduler::new(one, 2);
     let mut taken = locks(&mut cpus);
     cpus.on(0, |mmu| mmu.flush_everything(mmu.kernel()));
     assert_eq!(taken(), 1, "one flush at a time");
 }
 
-/// A CPU that waits for a lock of the runtime answers meanwhile: the CPU that has it may be waiting for that.
+/// A CPU that waits for a lock of the runtime handles messages while it waits: the CPU that has the lock may be waiting
+/// for that.
 #[test]
-fn a_cpu_that_waits_for_a_lock_serves() {
+fn a_cpu_that_waits_for_a_lock_handles_messages() {
     let mut cpus = Scheduler::new(
         x86(Config::PGE
             .with(Config::PCID)
@@ -128,7 +129,7 @@ fn a_cpu_that_waits_for_a_lock_serves() {
     cpus.run(1, &process);
     cpus.run(2, &process);
     let (mmu, hosted) = (cpus.mmu.clone(), cpus.mmu.platform());
-    // What has happened: CPU 0 has the lock; CPU 2's flush is over; and if it was not in time.
+    // Whether CPU 0 has the lock, whether the flush of CPU 2 is done, and whether it was late.
     let happened: Arc<[AtomicBool; 3]> = Arc::default();
     let of_hook = happened.clone();
     hosted.on_lock(Box::new(move |cpu, event| {
@@ -161,6 +162,6 @@ fn a_cpu_that_waits_for_a_lock_serves() {
     });
     assert!(
         !late.load(SeqCst),
-        "CPU 1 does not serve while it waits for the lock"
+        "CPU 1 does not handle messages while it waits for the lock"
     );
 }

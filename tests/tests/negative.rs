@@ -1,4 +1,4 @@
-//! Negative entries: what a CPU flushes that faults on an address where an entry has become valid.
+//! Negative entries: what a CPU flushes that faults on an address whose entry has become valid.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,13 +12,13 @@ use tlbc_runtime::{
 };
 use tlbc_tests::hosted::{Event, Hosted};
 
-/// arm64 with negative entries, which it does not have. It notes what it is asked to flush.
+/// arm64 with negative entries, which it does not have. It records the flushes that are requested.
 struct Negative {
     tlb: arm64::Tlb,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
-/// A flush, by the levels at which entries became valid; none where it is not for such entries.
+/// A flush, by the levels at which entries became valid; `None` if it is not for negative entries.
 type Asked = (Reach, Vec<Level>);
 
 impl Backend for Negative {
@@ -60,11 +60,11 @@ impl Backend for Negative {
     fn finish(&self, cpu: &mut impl Issue<Self::Op>, started: Started) -> Finished {
         self.tlb.finish(cpu, started)
     }
-    fn switch(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, debt: Pending) -> Deferred {
-        self.tlb.switch(cpu, to, debt)
+    fn switch(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, pending: Pending) -> Deferred {
+        self.tlb.switch(cpu, to, pending)
     }
-    fn return_to_user(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, owed: bool) {
-        self.tlb.return_to_user(cpu, to, owed);
+    fn return_to_user(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, deferred: bool) {
+        self.tlb.return_to_user(cpu, to, deferred);
     }
     fn enter_from_user(&self, cpu: &mut impl Issue<Self::Op>, to: &Root) {
         self.tlb.enter_from_user(cpu, to);
@@ -74,8 +74,8 @@ impl Backend for Negative {
     }
 }
 
-/// The table above may have been missing as well, and the one above that: every level from that of the entry on counts, and
-/// none below. Only the CPU that faulted flushes.
+/// The table above may have been missing as well, and the one above that: a flush covers every level from that of the
+/// entry upwards, and none below. Only the CPU that faulted flushes.
 #[test]
 fn a_fault_flushes_negative_entries_of_the_levels_above() {
     let asked = Arc::new(Mutex::new(Vec::new()));

@@ -1,9 +1,9 @@
-//! New entries: what a kernel issues before it uses a mapping of its own.
+//! New entries: what a kernel issues before it uses a new mapping.
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 use tlbc_tests::hosted::{Event, HostBackend, Hosted};
 
-/// What publishing on CPU 1 of two issues, for the kernel and for a user space.
+/// Returns what publishing on CPU 1 of two issues, for the kernel and for a user space.
 fn published<B: HostBackend>(
     backend: B,
     name: fn(B::Op) -> &'static str,
@@ -19,7 +19,7 @@ fn published<B: HostBackend>(
         let events = mmu.platform().events().into_iter();
         let names = events.map(|event| match event {
             Event::Issued(1, op) => name(op),
-            other => panic!("{other:?}: nothing else is done for new entries"),
+            other => panic!("{other:?}: nothing else is issued for new entries"),
         });
         names.collect()
     })

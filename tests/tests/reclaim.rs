@@ -1,4 +1,4 @@
-//! Pages that are unmapped one by one and waited for together.
+//! Batched unmaps: pages that are unmapped one by one and waited for together.
 
 #[macro_use]
 #[path = "support/configurations.rs"]
@@ -23,7 +23,7 @@ struct World<B: Backend + Send + Sync + 'static> {
     mmu: Machine<B>,
     spaces: [Handle<Watched<B>>; 2],
     tables: [Entries; 2],
-    /// Whether CPUs are interrupted for a space, and not reached by instructions.
+    /// Whether flushes of a space are sent as IPIs, and instructions do not reach the CPUs.
     interrupts: bool,
 }
 
@@ -50,7 +50,7 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
             (0..PAGES).for_each(|index| table.map(index, number(nth, index), 0));
             table
         });
-        // A flush says whom it reaches.
+        // A flush names the agents that it reaches.
         Hosted::on(&mmu, 0, || mmu.flush_everything(&spaces[1]));
         let interrupted = |event: &Event<_>| matches!(event, Event::Interrupted(_));
         let interrupts = mmu.platform().events().iter().any(interrupted);
@@ -94,9 +94,9 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
             .expect("it kept a page")
     }
 
-    /// Whether every CPU that may use a page of the space was made to drop it by these events: each is interrupted and
-    /// drops everything, or a flush is started that names the page, and finished.
-    fn is_dropped(&self, events: &[Event<Seen>], nth: usize, index: usize) -> bool {
+    /// Returns whether the events invalidate the page on every CPU that may use it: each is interrupted and flushes
+    /// everything, or a flush is started that names the page, and finished.
+    fn is_invalidated(&self, events: &[Event<Seen>], nth: usize, index: usize) -> bool {
         let levels = self.mmu.platform().backend().levels();
         let stale = Stale::Leaf(Level(0), self.tables[nth].slot(index).va);
         if self.interrupts {
@@ -121,7 +121,7 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
         started.is_some_and(|started| events[started..].iter().any(finished))
     }
 
-    /// What was waited for among the events: flushes that were finished, or interrupts.
+    /// Returns the number of waits among the events: flushes that were finished, or IPIs.
     fn waits(&self, events: &[Event<Seen>]) -> usize {
         let waits = events.iter().filter(|event| match event {
             Event::Issued(_, Seen::Finished(_)) => !self.interrupts,
@@ -141,10 +141,10 @@ fn number(nth: usize, index: usize) -> u64 {
 }
 
 fn redeemed(waited: &Waited, token: Token) -> u64 {
-    waited.redeem(token).expect("its own round").number
+    waited.redeem(token).expect("its own batch").number
 }
 
-/// Several spaces' pages, one wait.
+/// One wait for the pages of several spaces.
 fn one_wait_serves_all<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let world = World::new(backend, new);
     let all: Vec<_> = (0..2)
@@ -165,7 +165,7 @@ fn one_wait_serves_all<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
             let events = [before, after].concat();
             for &(nth, index) in &all {
                 assert!(
-                    world.is_dropped(&events, nth, index),
+                    world.is_invalidated(&events, nth, index),
                     "{nth} {index} in {events:?}"
                 );
             }
@@ -185,14 +185,14 @@ mod one_wait {
     on_every_configuration!(super::one_wait_serves_all);
 }
 
-/// What nobody waited for is waited for at the end, but comes out against no wait.
+/// Pages that the caller does not wait for are waited for at the end, but no wait redeems them.
 fn the_end_waits<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let world = World::new(backend, new);
     let _token = world.reclaim(|reclaim| world.unmap(reclaim, 1, 0));
     if B::FACTS.pte_update.is_store() {
         let events = world.events();
         assert_eq!(world.waits(&events), 1);
-        assert!(world.is_dropped(&events, 1, 0));
+        assert!(world.is_invalidated(&events, 1, 0));
     }
 }
 
@@ -200,13 +200,13 @@ mod end {
     on_every_configuration!(super::the_end_waits);
 }
 
-/// A page that was unmapped behind the wait, or in another reclaim, is given back.
-fn rounds_are_not_mixed<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+/// A page that was unmapped after the wait, or in another batch, is returned unredeemed.
+fn batches_are_not_mixed<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let world = World::new(backend, new);
     let plain = B::FACTS.pte_update.is_store();
     let redeem = |waited: &Waited, token: Token, own: bool| match waited.redeem(token) {
         Ok(page) => {
-            // Where the change has dropped it any wait will do.
+            // If the change has invalidated it any wait redeems it.
             assert!(own || !plain);
             Err(page.number)
         }
@@ -236,11 +236,11 @@ fn rounds_are_not_mixed<B: Backend + Send + Sync + 'static>(backend: B, new: New
     });
 }
 
-mod rounds {
-    on_every_configuration!(super::rounds_are_not_mixed);
+mod batches {
+    on_every_configuration!(super::batches_are_not_mixed);
 }
 
-/// A page is written to disk behind a wait if it was dirty, and waited for once.
+/// A page that was dirty is written to disk after a wait, and waited for once.
 fn io_waits_for_dirty_pages<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let world = World::new(backend, new);
     world.tables[1].map(1, number(1, 1), DIRTY);
@@ -271,7 +271,7 @@ mod io {
     on_every_configuration!(super::io_waits_for_dirty_pages);
 }
 
-/// The flushes that a section begins with, and whether it found something pending.
+/// Returns the flushes that a section begins with, and whether it found a pending flush.
 fn begins_with<B: Backend + Send + Sync + 'static>(world: &World<B>, nth: usize) -> Vec<Flush> {
     world.events();
     let space = &world.spaces[nth];
@@ -289,8 +289,11 @@ fn begins_with<B: Backend + Send + Sync + 'static>(world: &World<B>, nth: usize)
     flushes(events)
 }
 
-/// Whoever locks the tables meanwhile relies on nothing that is pending: it is flushed first, and once.
-fn the_next_section_makes_up<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+/// A section that locks the tables in between relies on no pending flush: it completes the flush first, and once.
+fn the_next_section_completes_pending_flushes<B: Backend + Send + Sync + 'static>(
+    backend: B,
+    new: NewSpace,
+) {
     let world = World::new(backend, new);
     let before = world.mmu.stats_of(CpuId(0));
     world.reclaim(|reclaim| {
@@ -319,10 +322,10 @@ fn the_next_section_makes_up<B: Backend + Send + Sync + 'static>(backend: B, new
     });
     assert_eq!(begins_with_on_cpu(&world, 0), []);
     let counts = world.mmu.stats_of(CpuId(0));
-    let debts = 2 * u64::from(B::FACTS.pte_update.is_store());
-    assert_eq!(counts.full_deferred, debts);
-    assert_eq!(counts.completed - before.completed, debts);
-    assert!(counts.deferred - before.deferred >= debts);
+    let pending = 2 * u64::from(B::FACTS.pte_update.is_store());
+    assert_eq!(counts.full_deferred, pending);
+    assert_eq!(counts.completed - before.completed, pending);
+    assert!(counts.deferred - before.deferred >= pending);
 }
 
 fn begins_with_on_cpu<B: Backend + Send + Sync + 'static>(
@@ -333,11 +336,14 @@ fn begins_with_on_cpu<B: Backend + Send + Sync + 'static>(
 }
 
 mod next_section {
-    on_every_configuration!(super::the_next_section_makes_up);
+    on_every_configuration!(super::the_next_section_completes_pending_flushes);
 }
 
-/// Whoever flushes everything of a space pays what was pending with it: when it is asked for, and when the space ends.
-fn all_of_a_space_pays<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+/// A flush of everything of a space completes its pending flushes: an explicit one, and the one at teardown.
+fn a_flush_of_everything_completes_pending_flushes<B: Backend + Send + Sync + 'static>(
+    backend: B,
+    new: NewSpace,
+) {
     let world = World::new(backend, new);
     world.reclaim(|reclaim| {
         let token = world.unmap(reclaim, 0, 0);
@@ -352,11 +358,11 @@ fn all_of_a_space_pays<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
 }
 
 mod everything {
-    on_every_configuration!(super::all_of_a_space_pays);
+    on_every_configuration!(super::a_flush_of_everything_completes_pending_flushes);
 }
 
-/// A reclaim that panics has waited for nothing; the debt stays on the space's books.
-fn a_panic_leaves_the_debt<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+/// A batch that panics has waited for nothing; the flush stays pending.
+fn a_panic_leaves_the_flush_pending<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let world = World::new(backend, new);
     let mut token = None;
     Hosted::on(&world.mmu, 0, || {
@@ -381,13 +387,13 @@ fn a_panic_leaves_the_debt<B: Backend + Send + Sync + 'static>(backend: B, new: 
 }
 
 mod panics {
-    on_every_configuration!(super::a_panic_leaves_the_debt);
+    on_every_configuration!(super::a_panic_leaves_the_flush_pending);
 }
 
-/// Where one CPU alone holds a space, the machine could put a change off to a flush of it all. For a page that is waited
-/// for by itself that would be too much.
+/// If only one CPU holds a space, the machine could defer a change to a flush of the whole space. That would be too
+/// much for a page that is waited for separately.
 #[test]
-fn a_change_is_not_put_off() {
+fn a_change_is_not_deferred() {
     use tlbc_backends::s390::{Config, Tlb};
     let backend = Tlb {
         config: Config::EDAT1,
@@ -407,7 +413,7 @@ fn a_change_is_not_put_off() {
             let leaf = table.leaf(0).expect("it is mapped");
             let token = reclaim.unmap(&space, leaf);
             let token = token.expect("of this space").expect("it kept a page");
-            assert!(!space.flush_pending(), "it is not put off");
+            assert!(!space.flush_pending(), "it is not deferred");
             assert_eq!(redeemed(&reclaim.wait(), token), 0);
         });
         mmu.gather(&space, |gather| gather.locked((), |_, ()| ()));

@@ -1,4 +1,4 @@
-//! What registers say, and what they must be set to: in the generated modules, and in what people read.
+//! Features that registers report and settings that they need, in generated modules and in documents.
 
 mod common;
 
@@ -164,7 +164,7 @@ fn several_cpus_and_choices_of_the_kernel() {
     assert!(small.least(small).is_possible());
 }
 
-/// What `settled` leaves is possible, whatever it is given.
+/// `settled` returns a possible configuration for every input.
 #[test]
 fn settled_configurations_are_possible() {
     macro_rules! all {
@@ -195,7 +195,7 @@ fn settled_configurations_are_possible() {
     all!(s390, s390);
 }
 
-/// The example machine with a feature, and with what it must be set to.
+/// Returns the example machine with a feature and a setting.
 fn toy() -> String {
     common::edited(
         TOY,

@@ -1,5 +1,5 @@
-//! CPUs that have a space loaded without using it: when they are told of a flush, how they make up for those that they
-//! were not told of, and who keeps the space alive meanwhile.
+//! Lazy CPUs: which flushes are sent to them, how they complete those that were not, and who keeps the space alive in
+//! between.
 
 use std::sync::{Arc, Mutex};
 
@@ -46,7 +46,7 @@ fn interrupted(lines: &[String]) -> Vec<&str> {
 }
 
 #[test]
-fn a_lazy_cpu_is_not_told_of_pages_and_catches_up() {
+fn a_flush_of_pages_skips_a_lazy_cpu_which_catches_up() {
     fn scenario<B: Machine + Clone>(case: &Case<B>) {
         let (mut cpus, process, table, _) = lazy(case, 2);
         cpus.unmap(0, &process, &table, 0);
@@ -61,7 +61,7 @@ fn a_lazy_cpu_is_not_told_of_pages_and_catches_up() {
             (cpus.lines(), cpus.counted())
         };
         let (lines, paid) = back(&mut cpus);
-        // Where a user view cannot be flushed by its tag that is put off to the return to it.
+        // If a user view cannot be flushed by its tag, its flush is deferred to the return to user code.
         let expected = match (case.kind, case.name) {
             (Kind::Broadcast, _) => ("broadcast 1", ""),
             (_, "x86 pcid pti") => (
@@ -71,7 +71,7 @@ fn a_lazy_cpu_is_not_told_of_pages_and_catches_up() {
             (_, "x86 pcid invpcid pti") => ("here 1", "full_deferred 1, deferred 1, completed 1"),
             _ => ("here 1", "full_deferred 1, completed 1"),
         };
-        // There the change itself has dropped the page.
+        // The change itself has invalidated the page.
         let counted = if B::FACTS.pte_update.batches_pages() {
             &*counted
         } else {
@@ -79,7 +79,7 @@ fn a_lazy_cpu_is_not_told_of_pages_and_catches_up() {
         };
         assert_eq!((counted, &*paid), expected, "{}", case.name);
         assert_eq!(lines.is_empty(), !case.interrupts(), "{}", case.name);
-        // What it has caught up with it does not owe again.
+        // A flush that it has completed is not pending again.
         cpus.kernel_thread(1);
         assert_eq!(back(&mut cpus), (vec![], String::new()), "{}", case.name);
     }
@@ -87,13 +87,16 @@ fn a_lazy_cpu_is_not_told_of_pages_and_catches_up() {
 }
 
 #[test]
-fn a_lazy_cpu_is_told_of_tables() {
+fn a_flush_of_tables_interrupts_a_lazy_cpu() {
     fn scenario<B: Machine + Clone>(case: &Case<B>) {
         let (mut cpus, process, _, upper) = lazy(case, 2);
         cpus.unlink(0, &process, &upper, 0);
         let lines = cpus.lines();
         let counted = cpus.counted();
-        assert_eq!(lines.last().unwrap(), "table 77 is free behind walkers");
+        assert_eq!(
+            lines.last().unwrap(),
+            "table 77 is free after a grace period"
+        );
         if case.interrupts() {
             assert_eq!(interrupted(&lines), ["cpu 1"], "{}", case.name);
             assert!(!of(&lines, 1).is_empty(), "{}: it leaves", case.name);
@@ -102,12 +105,12 @@ fn a_lazy_cpu_is_told_of_tables() {
             } else {
                 ""
             };
-            let told = format!("by_ipi 1, sent 1, received 1{view}");
-            assert_eq!(counted, told, "{}", case.name);
+            let expected = format!("by_ipi 1, sent 1, received 1{view}");
+            assert_eq!(counted, expected, "{}", case.name);
         } else {
             assert_eq!(interrupted(&lines), [""; 0], "{}", case.name);
         }
-        // It has left the space: a second table is none of its business.
+        // It has left the space: a second table does not concern it.
         upper.link(0, 78);
         cpus.unlink(0, &process, &upper, 0);
         assert_eq!(interrupted(&cpus.lines()), [""; 0], "{}", case.name);
@@ -138,7 +141,7 @@ fn what_a_lazy_cpu_of_x86_and_powerpc64_does() {
         let back: Vec<_> = back.iter().map(String::as_str).collect();
         match case.name {
             "x86" | "x86 pti" => assert_eq!(back, ["cpu 1: cr3 cr3=0x10000"]),
-            // Bit 63, which keeps what the tag has, is clear.
+            // Bit 63, which keeps the entries of the tag, is clear.
             name if name.starts_with("x86") && case.kind == Kind::CpuTags => {
                 assert_eq!(back, ["cpu 1: cr3 cr3=0x10002"], "{name}");
             }
@@ -157,7 +160,7 @@ fn what_a_lazy_cpu_of_x86_and_powerpc64_does() {
 }
 
 #[test]
-fn a_handle_is_dropped_when_its_root_is_not_loaded_any_more() {
+fn a_handle_is_dropped_when_its_root_is_no_longer_loaded() {
     fn scenario<B: Machine + Clone>(case: &Case<B>) {
         for lazily in [false, true] {
             let mut cpus = case.scheduler(1);
@@ -176,9 +179,9 @@ fn a_handle_is_dropped_when_its_root_is_not_loaded_any_more() {
             assert_eq!(watched.strong_count(), 1 + held, "{}", case.name);
             if held == 0 {
                 let Some(Current::Lazy(None)) = cpus.current(0) else {
-                    panic!("{}: nobody counts lazy CPUs", case.name);
+                    panic!("{}: lazy CPUs hold no reference", case.name);
                 };
-                continue; // whoever ends the space makes them leave
+                continue; // teardown makes them leave
             }
             drop(process);
             counts.lock().unwrap().clear();
@@ -193,7 +196,7 @@ fn a_handle_is_dropped_when_its_root_is_not_loaded_any_more() {
 }
 
 #[test]
-fn a_space_ends_while_a_cpu_is_lazy_in_it() {
+fn a_space_is_torn_down_while_a_cpu_is_lazy_in_it() {
     fn scenario<B: Machine + Clone>(case: &Case<B>) {
         let (mut cpus, process, table, _) = lazy(case, 2);
         let other = case.process(&cpus);
@@ -214,8 +217,8 @@ fn a_space_ends_while_a_cpu_is_lazy_in_it() {
         let position = |start: &str| lines.iter().position(|line| line.starts_with(start));
         let flushed = lines.iter().rposition(|line| line.starts_with("cpu "));
         if case.refcounted() {
-            let told: &[&str] = if case.interrupts() { &["cpu 1"] } else { &[] };
-            assert_eq!(interrupted(&lines), told, "{}", case.name);
+            let expected: &[&str] = if case.interrupts() { &["cpu 1"] } else { &[] };
+            assert_eq!(interrupted(&lines), expected, "{}", case.name);
         } else {
             // It leaves before anything is flushed.
             let left = position("cpu 1: pid pidr=0x1").expect("it leaves");
@@ -250,9 +253,9 @@ fn two_threads_of_one_space_cost_nothing() {
     on_every_machine!(scenario);
 }
 
-/// What a handler of non-maskable interrupts is answered, at every moment.
+/// What a handler of non-maskable interrupts reads, at every moment.
 #[test]
-fn what_a_cpu_has_loaded_can_be_asked_at_any_moment() {
+fn the_loaded_root_can_be_read_at_any_moment() {
     fn scenario<B: Machine + Clone>(case: &Case<B>) {
         let loaded = |cpus: &Scheduler<B>| cpus.mmu.loaded(CpuId(1));
         let mut cpus = case.scheduler(2);

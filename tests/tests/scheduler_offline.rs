@@ -1,4 +1,5 @@
-//! CPUs that go off line: nobody waits for them, and when they arrive again they use nothing that they had.
+//! CPUs that go offline: other CPUs do not wait for them, and when they come online again they use no entry that they
+//! had.
 
 use std::sync::Arc;
 use std::thread;
@@ -12,7 +13,7 @@ use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::{Machine, Shown};
 use tlbc_tests::tables::Entries;
 
-/// What a CPU issues that forgets everything.
+/// Returns what a CPU issues that flushes everything.
 fn forgets<B: Machine>(backend: &B, cpu: u32) -> Vec<String> {
     let mut lines = Vec::new();
     let mut sink = Record(|op: B::Op| lines.push(format!("cpu {cpu}: {}", op.shown())));
@@ -21,7 +22,7 @@ fn forgets<B: Machine>(backend: &B, cpu: u32) -> Vec<String> {
 }
 
 #[test]
-fn a_cpu_goes_off_line_and_arrives_again() {
+fn a_cpu_goes_offline_and_comes_online_again() {
     fn scenario<B: Machine + Clone>(case: &Case<B>) {
         for lazily in [false, true] {
             let mut cpus = case.scheduler(3);
@@ -40,11 +41,11 @@ fn a_cpu_goes_off_line_and_arrives_again() {
             assert!(cpus.current(1).is_none());
             assert_eq!(Arc::strong_count(&process), 3, "{}", case.name);
 
-            // Tables are everybody's business who is on line.
+            // A flush of tables concerns every CPU that is online.
             cpus.unlink(0, &process, &upper, 0);
             let lines = cpus.lines();
-            let told = lines.iter().any(|line| line == "interrupted: cpu 2");
-            assert_eq!(told, case.interrupts(), "{}", case.name);
+            let reached = lines.iter().any(|line| line == "interrupted: cpu 2");
+            assert_eq!(reached, case.interrupts(), "{}", case.name);
             assert!(!lines.iter().any(|line| line.starts_with("cpu 1: ")));
             cpus.on(0, Mmu::wait_for_walkers);
             assert_eq!(cpus.lines(), ["interrupted: cpu 2"], "{}", case.name);
@@ -55,7 +56,7 @@ fn a_cpu_goes_off_line_and_arrives_again() {
             let forgets = forgets(cpus.mmu.platform().backend(), 1);
             assert!(lines.ends_with(&forgets), "{}: {lines:?}", case.name);
             let counted = cpus.counted();
-            // Where that is all that can be done, the rest is disowned.
+            // If that is all that can be done, other tags are invalidated lazily.
             assert!(
                 ["", "deferred 1"].contains(&&*counted),
                 "{}: {counted}",
@@ -75,7 +76,7 @@ fn a_cpu_goes_off_line_and_arrives_again() {
 }
 
 #[test]
-fn a_cpu_goes_off_line_that_somebody_waits_for() {
+fn a_cpu_goes_offline_while_another_waits_for_it() {
     let case = Case {
         name: "x86 pcid",
         backend: x86(Config::PGE.with(Config::PCID)),
@@ -100,14 +101,14 @@ fn a_cpu_goes_off_line_that_somebody_waits_for() {
             });
         });
     });
-    // CPU 0 went on without an answer: the interrupt that came too late finds nothing to do.
+    // CPU 0 continued without an acknowledgement: the interrupt that arrives late finds nothing to do.
     assert_eq!(cpus.counted(), "by_ipi 1, full_asked 1, sent 1");
     let root = "cpu 1: cr3 cr3=0x800000000000f000";
     assert_eq!(cpus.lines(), ["cpu 0: mov_cr3", "interrupted: cpu 1", root]);
 }
 
 #[test]
-fn the_last_cpu_that_has_a_space_loaded_goes_off_line() {
+fn the_last_cpu_that_has_a_space_loaded_goes_offline() {
     fn scenario<B: Machine + Clone>(case: &Case<B>) {
         let mut cpus = case.scheduler(2);
         let process = case.process(&cpus);
@@ -124,7 +125,7 @@ fn the_last_cpu_that_has_a_space_loaded_goes_off_line() {
         let counted = cpus.counted();
         let expected = match case.kind {
             Kind::Broadcast => "broadcast 1, full_asked 1",
-            // What CPU 1 has parked it drops when it arrives.
+            // CPU 1 flushes the entries that it has left when it comes online.
             Kind::LifeTags | Kind::NoTags | Kind::CpuTags => "unneeded 1, full_asked 1",
         };
         assert_eq!(counted, expected, "{}", case.name);
@@ -134,7 +135,7 @@ fn the_last_cpu_that_has_a_space_loaded_goes_off_line() {
 }
 
 #[test]
-fn flushes_of_the_kernel_reach_all_cpus_on_line_and_its_devices() {
+fn flushes_of_the_kernel_reach_all_online_cpus_and_its_devices() {
     fn scenario<B: Machine + Clone>(case: &Case<B>) {
         let mut cpus = case.scheduler(4);
         let process = case.process(&cpus);
@@ -142,7 +143,7 @@ fn flushes_of_the_kernel_reach_all_cpus_on_line_and_its_devices() {
         cpus.run(2, &process);
         cpus.kernel_thread(2);
         cpus.cpu_offline(3);
-        // A flush of the kernel's goes by interrupts unless an instruction of this machine reaches all.
+        // A flush of the kernel uses IPIs unless an instruction of this machine reaches all CPUs.
         let interrupts = case.interrupts() && !case.tag_of_cpu;
         let kernel_at = if case.name.starts_with("powerpc64") {
             0xc000_0000_0000_0000
@@ -179,32 +180,37 @@ fn flushes_of_the_kernel_reach_all_cpus_on_line_and_its_devices() {
         for cpu in ["cpu 1: ", "cpu 2: "] {
             assert_eq!(position(cpu).is_some(), interrupts, "{}", case.name);
         }
-        assert_eq!(lines.last().unwrap(), "table 77 is free behind walkers");
+        assert_eq!(
+            lines.last().unwrap(),
+            "table 77 is free after a grace period"
+        );
         assert!(position("page 101").unwrap() < lines.len() - 1);
         let counts = cpus.mmu.stats_of(CpuId(0));
         assert_eq!(counts.sent, if interrupts { 2 } else { 0 }, "{}", case.name);
         assert_eq!(counts.by_ipi, u64::from(interrupts), "{}", case.name);
-        // Where the change itself drops the entries nothing is left to be flushed.
+        // If the change itself invalidates the entries nothing is left to flush.
         let broadcast = !interrupts && B::FACTS.pte_update.batches_pages();
         assert_eq!(counts.broadcast, u64::from(broadcast), "{}", case.name);
 
-        // The same with a device: it is told before anything comes out, once.
+        // The same with a device: it is invalidated before anything is released, once.
         let device = cpus.on(0, |mmu| mmu.attach_device(mmu.kernel(), SpaceFlags::NONE));
         assert!(device.is_ok());
         (0..2).for_each(|page| table.map(page as usize, 100 + page, 0));
         upper.link(0, 78);
         clear();
         let lines = cpus.lines();
-        let told = lines.iter().filter(|line| line.starts_with("devices told"));
-        assert_eq!(told.count(), 1, "{}: {lines:?}", case.name);
+        let reached = lines
+            .iter()
+            .filter(|line| line.starts_with("devices invalidated"));
+        assert_eq!(reached.count(), 1, "{}: {lines:?}", case.name);
         let position = |text: &str| lines.iter().position(|line| line.starts_with(text));
         assert!(
-            position("devices told") < position("page 100"),
+            position("devices invalidated") < position("page 100"),
             "{}",
             case.name
         );
         assert!(
-            position("devices told") < position("table 78"),
+            position("devices invalidated") < position("table 78"),
             "{}",
             case.name
         );

@@ -1,4 +1,4 @@
-//! Tags: which value a space has on a CPU, and that no value is another's before what it left is dropped.
+//! Tags: which value a space has on a CPU, and that no value is reused before its entries are invalidated.
 
 use tlbc_backends::{arm64, powerpc64, x86_64};
 use tlbc_runtime::request::Extent;
@@ -13,10 +13,10 @@ use arm64::Config as Arm;
 use powerpc64::Config as Power;
 use x86_64::Config as X86;
 
-/// Where there are PCIDs there are global pages.
+/// PCIDs are only used with global pages.
 const PCID: X86 = X86::PGE.with(X86::PCID);
 
-/// What a CPU loads into CR3: the tag, and whether what it has is kept.
+/// Returns the tag that a CPU loads into CR3, and whether the entries of the tag are kept.
 fn cr3(line: &str) -> (u64, bool) {
     let value = line
         .split("cr3=0x")
@@ -26,7 +26,7 @@ fn cr3(line: &str) -> (u64, bool) {
     (value & 0xfff, value >> 63 != 0)
 }
 
-/// Runs a process on CPU 0, whose one instruction is a load of CR3.
+/// Runs a process on CPU 0, where the only instruction is a load of CR3.
 fn load(cpus: &mut Scheduler<x86_64::Tlb>, process: &Handle<x86_64::Tlb>) -> (u64, bool) {
     cpus.forget();
     cpus.run(0, process);
@@ -36,15 +36,15 @@ fn load(cpus: &mut Scheduler<x86_64::Tlb>, process: &Handle<x86_64::Tlb>) -> (u6
 }
 
 #[test]
-fn tags_of_a_cpu_are_reused_behind_a_drop() {
+fn per_cpu_tags_are_reused_after_a_flush() {
     for config in [PCID, PCID.with(X86::PTI), PCID.with(X86::INVPCID)] {
         let mut cpus = Scheduler::new(x86(config), 1);
         let processes: Vec<_> = (0..7).map(|_| cpus.process()).collect();
-        // Six tags, 1 to 6, each dropped before its first space has it.
+        // Six tags, 1 to 6, each invalidated before its first space uses it.
         let mut first: Vec<_> = processes[..6].iter().map(|p| load(&mut cpus, p)).collect();
         assert!(first.iter().all(|(_, kept)| !kept), "{first:?}");
         let tags: Vec<_> = first.iter().map(|(tag, _)| *tag).collect();
-        // Nothing has changed: the same tag, with all that it has.
+        // Nothing has changed: the same tag, with all its entries.
         for (process, tag) in processes[..6].iter().zip(&tags) {
             assert_eq!(load(&mut cpus, process), (*tag, true));
             assert_eq!(cpus.counted(), "");
@@ -54,7 +54,7 @@ fn tags_of_a_cpu_are_reused_behind_a_drop() {
             first.iter().map(|(tag, _)| *tag).collect::<Vec<_>>(),
             [1, 2, 3, 4, 5, 6]
         );
-        // A seventh takes the one that was given out longest ago, and that space has to come anew.
+        // A seventh space takes the tag that was assigned longest ago, and the space that had it gets a new one.
         assert_eq!(load(&mut cpus, &processes[6]), (tags[0], false));
         let view = if config.has(X86::PTI) {
             "deferred 1, "
@@ -68,7 +68,7 @@ fn tags_of_a_cpu_are_reused_behind_a_drop() {
 }
 
 #[test]
-fn a_parked_space_that_changed_is_dropped_when_it_is_loaded() {
+fn an_inactive_space_that_changed_is_flushed_when_it_is_loaded() {
     let mut cpus = Scheduler::new(x86(PCID), 2);
     let (process, other) = (cpus.process(), cpus.process());
     let table = Entries::new(cpus.mmu.platform().backend(), &process, Level(0), 0, 4);
@@ -81,19 +81,19 @@ fn a_parked_space_that_changed_is_dropped_when_it_is_loaded() {
             let index = (0..4).find(|index| table.leaf(*index).is_some()).unwrap();
             cpus.unmap(1, &process, &table, index);
         }
-        let told = cpus
+        let interrupted = cpus
             .lines()
             .iter()
             .any(|line| line.starts_with("interrupted"));
-        assert!(!told, "nobody else has it loaded");
-        // One change or many: it is not told of any by itself, so the whole tag goes.
+        assert!(!interrupted, "no other CPU has it loaded");
+        // One change or many: the CPU is not sent any of them separately, so the whole tag is invalidated.
         assert_eq!(load(&mut cpus, &process), (tag, false));
         assert_eq!(cpus.counted(), "completed 1");
     }
 }
 
 #[test]
-fn a_cpu_that_is_one_change_behind_drops_just_that_and_otherwise_everything() {
+fn a_cpu_that_missed_one_change_flushes_only_that_and_otherwise_everything() {
     let mut cpus = Scheduler::new(x86(PCID), 2);
     let process = cpus.process();
     let table = Entries::new(cpus.mmu.platform().backend(), &process, Level(0), 0, 4);
@@ -109,7 +109,7 @@ fn a_cpu_that_is_one_change_behind_drops_just_that_and_otherwise_everything() {
     ];
     assert_eq!(cpus.lines()[..3], page);
     assert_eq!(cpus.counted(), "by_ipi 1, sent 1, received 1");
-    // A page is unmapped without a wait: CPU 1 is told of the next one only, and is then two changes behind.
+    // A page is unmapped without a wait: CPU 1 is sent the next flush only, and has then missed two changes.
     cpus.on(0, |mmu| {
         mmu.reclaim(|reclaim| {
             let leaf = table.leaf(2).unwrap();
@@ -129,12 +129,12 @@ fn a_cpu_that_is_one_change_behind_drops_just_that_and_otherwise_everything() {
             assert_eq!(waited.redeem(unmapped.unwrap()).unwrap().number, 102);
         });
     });
-    // The wait itself: it does not know that CPU 1 has dropped all by now.
+    // The wait itself: it does not know that CPU 1 has flushed everything by now.
     let wait = ["cpu 0: mov_cr3", "interrupted: cpu 1", "cpu 1: mov_cr3"];
     assert_eq!(cpus.lines(), wait);
 }
 
-/// A machine with tags for few spaces: 64, without those that are another view's.
+/// Creates a machine with tags for few spaces: 64, without those of user views.
 fn few_tags<B: Machine>(backend: B, cpus: usize) -> Scheduler<B> {
     let mut scheduler = Scheduler::offline(Hosted::with_tag_words(backend, cpus, 2));
     (0..cpus).for_each(|cpu| scheduler.cpu_online(cpu as u32));
@@ -142,7 +142,7 @@ fn few_tags<B: Machine>(backend: B, cpus: usize) -> Scheduler<B> {
     scheduler
 }
 
-/// The tag that a line loads on arm64.
+/// Returns the tag that a line loads on arm64.
 fn asid(lines: &[String]) -> u64 {
     let loaded = lines
         .iter()
@@ -154,7 +154,7 @@ fn asid(lines: &[String]) -> u64 {
 fn generations_roll_over() {
     for (config, tags, step) in [(Arm::NONE, 64, 1), (Arm::KPTI, 32, 2)] {
         let mut cpus = few_tags(machines::arm64(config), 3);
-        // CPU 1 runs one process throughout, and CPU 2 as well, but in the kernel.
+        // CPU 1 runs one process throughout, and CPU 2 is lazy in another.
         let (on_1, on_2) = (cpus.process(), cpus.process());
         cpus.run(1, &on_1);
         let first = asid(&cpus.lines());
@@ -178,14 +178,14 @@ fn generations_roll_over() {
         seen.dedup();
         assert_eq!(seen.len(), processes.len(), "each has its own");
 
-        // One more, and everybody starts anew: CPU 0 drops everything before it loads it.
+        // One more space, and all tags roll over: CPU 0 flushes everything before it loads the space.
         let more = cpus.process();
         cpus.run(0, &more);
         let lines = cpus.lines();
         let everything = ["dsb_nshst", "vmalle1", "dsb_nsh"].map(|op| format!("cpu 0: {op}"));
         assert_eq!(lines[..3], everything, "{lines:?}");
         assert_eq!(cpus.counted(), "completed 1, rollovers 1");
-        // What CPU 1 and 2 have loaded is not another's, nor is the pinned one.
+        // No other space gets the tags that CPU 1 and 2 have loaded, nor the pinned one.
         let mut taken = vec![asid(&lines)];
         for process in &processes[..tags - 6] {
             cpus.run(0, process);
@@ -200,8 +200,8 @@ fn generations_roll_over() {
         assert!(!taken.iter().any(|tag| kept.contains(tag)), "{taken:?}");
         assert_eq!(cpus.counted(), "");
 
-        // CPU 2 uses its space again, which is loaded: nothing to do. When it goes elsewhere and comes back it has
-        // the same tag, behind a drop of everything, once.
+        // CPU 2 becomes active in its space, which is loaded: there is nothing to do. When it switches to another space
+        // and back it has the same tag, after a flush of everything, once.
         cpus.run(2, &on_2);
         assert_eq!(cpus.lines(), [""; 0]);
         cpus.run(2, &on_1);
@@ -233,14 +233,14 @@ fn tags_of_invlpgb_roll_over_as_well() {
         assert_eq!(
             cr3(&lines[0]),
             (7 + at as u64, true),
-            "given out for the first time"
+            "assigned for the first time"
         );
     }
     assert_eq!(cpus.counted(), "");
     let more = cpus.process();
     cpus.run(0, &more);
     let lines = cpus.lines();
-    // Each CPU drops everything for itself.
+    // Each CPU flushes everything for itself.
     assert!(lines[0].starts_with("cpu 0: invpcid kind=0x2"), "{lines:?}");
     let (tag, _) = cr3(lines.last().unwrap());
     assert_ne!(tag, 7 + 63, "that one is loaded");
@@ -248,7 +248,7 @@ fn tags_of_invlpgb_roll_over_as_well() {
 }
 
 #[test]
-fn a_tag_of_a_cpu_and_tags_of_the_machine_are_different_ones() {
+fn per_cpu_and_global_tags_are_distinct() {
     let mut cpus = Scheduler::new(x86(PCID.with(X86::INVPCID).with(X86::INVLPGB)), 1);
     let per_cpu = cpus.process_with(NewSpace {
         tag_of_cpu: true,
@@ -272,14 +272,14 @@ fn pins_leave_a_tag_for_every_cpu() {
     assert!(pins[..pinned].iter().all(Result::is_ok) && pinned < 64);
     assert_eq!(pins[pinned], Err(NoTag));
     assert_eq!(pin(&processes[0]), pins[0], "pinned already");
-    // One whose last pin is undone makes room for one more.
+    // After the last pin of a space is undone, one more space can be pinned.
     let unpin = || cpus.on(0, |mmu| mmu.unpin_tag(&processes[0]));
     assert_eq!(unpin(), Ok(()));
     assert_eq!(pin(&processes[pinned]), Err(NoTag));
     assert_eq!(unpin(), Ok(()));
     assert!(pin(&processes[pinned]).is_ok());
     assert_eq!(pin(&processes[pinned + 1]), Err(NoTag));
-    // Both CPUs still run whatever comes, rolling over as they must, and the pinned ones keep theirs.
+    // Both CPUs can still run any space, with rollovers, and the pinned spaces keep their tags.
     for _ in 0..2 {
         for process in &processes[pinned + 1..] {
             cpus.run(0, process);
@@ -313,7 +313,7 @@ fn a_machine_needs_more_than_two_tags_for_each_cpu() {
 }
 
 #[test]
-fn tags_for_life_are_given_back_at_the_end() {
+fn tags_for_life_are_freed_at_release() {
     for config in [Power::NONE, Power::GTSE, Power::GTSE.with(Power::BROADCAST)] {
         let mut cpus = few_tags(machines::powerpc64(config), 2);
         let new = |cpus: &Scheduler<_>| Hosted::space(&cpus.mmu, NewSpace::default());
@@ -340,7 +340,7 @@ fn tags_for_life_are_given_back_at_the_end() {
 }
 
 #[test]
-fn spaces_without_tags_of_generations_cannot_be_pinned() {
+fn spaces_without_global_tags_cannot_be_pinned() {
     let cpus = Scheduler::new(x86(PCID), 1);
     let process = cpus.process();
     assert_eq!(cpus.on(0, |mmu| mmu.pin_tag(&process)), Err(NoTag));

@@ -1,4 +1,4 @@
-//! A view of its own for user code: what was put off until the return to it is paid there, once.
+//! A separate view for user code: a flush that was deferred to the return to user code is completed there, once.
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 use tlbc_runtime::request::Extent;
@@ -14,10 +14,10 @@ use powerpc64::Config as Power;
 use s390::Config as S390;
 use x86_64::Config as X86;
 
-/// Where there are PCIDs there are global pages.
+/// PCIDs are only used with global pages.
 const PCID: X86 = X86::PGE.with(X86::PCID);
 
-/// CPU 0 and 1 run a process in user code, with tags of each CPU and a user view.
+/// Creates a machine where CPUs 0 and 1 run a process in user code, with per-CPU tags and a user view.
 fn in_user_code(config: X86) -> (Scheduler<x86_64::Tlb>, Handle<x86_64::Tlb>, Entries) {
     let mut cpus = Scheduler::new(x86(config), 2);
     let process = cpus.process();
@@ -32,12 +32,12 @@ fn in_user_code(config: X86) -> (Scheduler<x86_64::Tlb>, Handle<x86_64::Tlb>, En
     (cpus, process, table)
 }
 
-/// A return to user code in which everything of its view is kept, and one in which it is dropped. The tag is the
-/// kernel view's, 2, with bit 11.
+/// A return to user code that keeps all entries of its view, and one that flushes them. The tag is that of the kernel's
+/// view, 2, with bit 11.
 const KEPT: &str = "cr3 cr3=0x8000000000011802";
-const DROPPED: &str = "cr3 cr3=0x11802";
+const FLUSHED: &str = "cr3 cr3=0x11802";
 
-fn resumed(cpus: &mut Scheduler<x86_64::Tlb>, cpu: u32) -> String {
+fn returned(cpus: &mut Scheduler<x86_64::Tlb>, cpu: u32) -> String {
     cpus.forget();
     cpus.return_to_user(cpu);
     let lines = cpus.lines();
@@ -49,7 +49,7 @@ fn resumed(cpus: &mut Scheduler<x86_64::Tlb>, cpu: u32) -> String {
 }
 
 #[test]
-fn a_flush_of_the_user_view_is_put_off_until_the_return_to_it() {
+fn a_flush_of_the_user_view_is_deferred_to_the_return() {
     let (mut cpus, process, table) = in_user_code(PCID.with(X86::PTI));
     cpus.unmap(0, &process, &table, 1);
     let page = [
@@ -65,39 +65,39 @@ fn a_flush_of_the_user_view_is_put_off_until_the_return_to_it() {
     );
     assert_eq!(cpus.counted(), "by_ipi 1, sent 1, received 1, deferred 2");
     for cpu in 0..2 {
-        assert_eq!(resumed(&mut cpus, cpu), DROPPED);
+        assert_eq!(returned(&mut cpus, cpu), FLUSHED);
         assert_eq!(cpus.counted(), "completed 1");
-        assert_eq!(resumed(&mut cpus, cpu), KEPT, "once");
+        assert_eq!(returned(&mut cpus, cpu), KEPT, "once");
         assert_eq!(cpus.counted(), "");
     }
 }
 
 #[test]
-fn two_flushes_before_the_return_are_one_debt() {
+fn two_flushes_before_the_return_are_completed_once() {
     let (mut cpus, process, table) = in_user_code(PCID.with(X86::PTI));
     cpus.unmap(0, &process, &table, 1);
     cpus.unmap(0, &process, &table, 2);
-    assert_eq!(resumed(&mut cpus, 0), DROPPED);
-    assert_eq!(resumed(&mut cpus, 0), KEPT);
+    assert_eq!(returned(&mut cpus, 0), FLUSHED);
+    assert_eq!(returned(&mut cpus, 0), KEPT);
 }
 
 #[test]
-fn where_a_tag_can_be_named_pages_of_the_user_view_are_dropped_at_once() {
+fn pages_of_the_user_view_are_flushed_at_once_by_their_tag() {
     let (mut cpus, process, table) = in_user_code(PCID.with(X86::PTI).with(X86::INVPCID));
     cpus.unmap(0, &process, &table, 1);
     let lines = cpus.lines();
-    // INVPCID of one page under the user view's tag, 0x802: the descriptor is the address and the tag.
+    // INVPCID of one page under the user view's tag, 0x802: the descriptor has the address and the tag.
     let view = |cpu| format!("cpu {cpu}: invpcid kind=0x0 descriptor=0x10000000000000000802");
     for cpu in 0..2 {
         assert!(lines.contains(&view(cpu)), "{lines:?}");
     }
     assert_eq!(cpus.counted(), "by_ipi 1, sent 1, received 1");
-    assert_eq!(resumed(&mut cpus, 0), KEPT);
-    assert_eq!(resumed(&mut cpus, 1), KEPT);
+    assert_eq!(returned(&mut cpus, 0), KEPT);
+    assert_eq!(returned(&mut cpus, 1), KEPT);
 }
 
 #[test]
-fn a_debt_of_the_user_view_waits_while_other_spaces_run() {
+fn a_deferred_flush_of_the_user_view_waits_while_other_spaces_run() {
     let (mut cpus, process, table) = in_user_code(PCID.with(X86::PTI));
     cpus.unmap(0, &process, &table, 1);
     let other = cpus.process();
@@ -106,24 +106,24 @@ fn a_debt_of_the_user_view_waits_while_other_spaces_run() {
     cpus.run(1, &process);
     let lines = cpus.lines();
     assert_eq!(lines.last().unwrap(), "cpu 1: cr3 cr3=0x8000000000010002");
-    assert_eq!(resumed(&mut cpus, 1), DROPPED);
-    assert_eq!(resumed(&mut cpus, 1), KEPT);
+    assert_eq!(returned(&mut cpus, 1), FLUSHED);
+    assert_eq!(returned(&mut cpus, 1), KEPT);
 }
 
 #[test]
-fn a_drop_on_the_way_to_a_space_takes_its_user_view_along() {
+fn a_flush_in_a_switch_includes_the_user_view() {
     let (mut cpus, process, table) = in_user_code(PCID.with(X86::PTI));
     cpus.kernel_thread(1);
     cpus.unmap(0, &process, &table, 1);
     cpus.run(1, &process);
     let lines = cpus.lines();
     assert_eq!(lines.last().unwrap(), "cpu 1: cr3 cr3=0x10002");
-    assert_eq!(resumed(&mut cpus, 1), DROPPED);
-    assert_eq!(resumed(&mut cpus, 1), KEPT);
+    assert_eq!(returned(&mut cpus, 1), FLUSHED);
+    assert_eq!(returned(&mut cpus, 1), KEPT);
 }
 
 #[test]
-fn a_flush_of_the_kernel_retires_other_tags_and_this_ones_user_view() {
+fn a_flush_of_the_kernel_invalidates_other_tags_and_the_user_view_lazily() {
     let (mut cpus, process, _) = in_user_code(PCID.with(X86::PTI));
     let other = cpus.process();
     cpus.run(0, &other);
@@ -140,10 +140,10 @@ fn a_flush_of_the_kernel_retires_other_tags_and_this_ones_user_view() {
     assert_eq!(cpus.lines(), [&*here, "interrupted: cpu 1", &*there]);
     let counted = cpus.counted();
     assert_eq!(counted, "by_ipi 1, sent 1, received 1, deferred 2");
-    // The kernel's view was flushed; the user view of the same space is another tag, and so is each other space.
-    assert_eq!(resumed(&mut cpus, 0), DROPPED);
-    assert_eq!(resumed(&mut cpus, 0), KEPT);
-    assert_eq!(resumed(&mut cpus, 1), DROPPED);
+    // The kernel's view was flushed. The user view of the same space has another tag, and so does each other space.
+    assert_eq!(returned(&mut cpus, 0), FLUSHED);
+    assert_eq!(returned(&mut cpus, 0), KEPT);
+    assert_eq!(returned(&mut cpus, 1), FLUSHED);
     cpus.run(0, &other);
     let lines = cpus.lines();
     assert!(
@@ -156,7 +156,7 @@ fn a_flush_of_the_kernel_retires_other_tags_and_this_ones_user_view() {
 }
 
 #[test]
-fn without_tags_the_user_view_is_loaded_and_nothing_is_owed() {
+fn without_tags_the_user_view_is_loaded_and_no_flush_is_pending() {
     let (mut cpus, process, table) = in_user_code(X86::PTI);
     cpus.unmap(0, &process, &table, 1);
     assert_eq!(cpus.counted(), "by_ipi 1, sent 1, received 1");
@@ -166,12 +166,12 @@ fn without_tags_the_user_view_is_loaded_and_nothing_is_owed() {
     assert_eq!(loads.len(), 1);
     assert!(
         !loads[0].contains("0x8000"),
-        "{loads:?}: the load drops everything"
+        "{loads:?}: the load flushes everything"
     );
 }
 
 #[test]
-fn arm64_loads_the_user_views_tag_and_owes_nothing() {
+fn arm64_loads_the_user_views_tag_and_defers_nothing() {
     let mut cpus = Scheduler::new(machines::arm64(Arm::KPTI.with(Arm::ETS2)), 1);
     let process = cpus.process();
     cpus.run(0, &process);
@@ -193,12 +193,12 @@ fn arm64_loads_the_user_views_tag_and_owes_nothing() {
     assert_eq!(cpus.counted(), "broadcast 1");
 }
 
-/// A round trip on a machine: what the return to user code issues, and what the entry from it issues.
+/// Runs a round trip on a machine: what the return to user code issues, and what the entry from it issues.
 fn round_trip<B: Machine>(backend: B) -> (Vec<String>, Vec<String>) {
     let mut cpus = Scheduler::new(backend, 1);
     let process = cpus.process();
     cpus.run(0, &process);
-    cpus.return_to_user(0); // the first return may pay what the switch owes
+    cpus.return_to_user(0); // the first return may complete what the switch deferred
     cpus.enter_from_user(0);
     cpus.forget();
     cpus.return_to_user(0);
@@ -223,7 +223,7 @@ fn the_entry_from_user_code_loads_the_kernels_view_again_and_keeps_it() {
         x86(X86::PTI),
         of(&["cpu 0: cr3 cr3=0x11000"], &["cpu 0: cr3 cr3=0x10000"])
     );
-    // Bit 63: what is cached under the tag stays.
+    // Bit 63: entries cached under the tag are kept.
     assert_eq!(
         x86(X86::PTI.with(PCID)),
         of(
@@ -243,9 +243,9 @@ fn the_entry_from_user_code_loads_the_kernels_view_again_and_keeps_it() {
     assert_eq!(round_trip(machines::s390(S390::NONE)), nothing);
 }
 
-/// A flush that was deferred to the return is not lost by an entry in between, and an entry needs none.
+/// An entry does not lose a flush that was deferred to the return, and needs no flush itself.
 #[test]
-fn an_entry_pays_nothing() {
+fn an_entry_completes_no_flush() {
     let (mut cpus, process, table) = in_user_code(PCID.with(X86::PTI));
     let enter = |cpus: &mut Scheduler<_>| {
         cpus.forget();
@@ -256,7 +256,7 @@ fn an_entry_pays_nothing() {
     enter(&mut cpus);
     cpus.unmap(0, &process, &table, 1);
     enter(&mut cpus);
-    assert_eq!(resumed(&mut cpus, 0), DROPPED);
+    assert_eq!(returned(&mut cpus, 0), FLUSHED);
 }
 
 /// What entry code in assembly loads: the operands of the instructions that a backend issues for the views.
@@ -281,7 +281,7 @@ fn views_are_data() {
     };
     assert_eq!(kernel, 0x8000_0000_0001_0002);
     assert_eq!(user, 0x8000_0000_0001_1802);
-    // Another process has another tag, and what was read before is stale.
+    // Another process has another tag, so the values that were read before are stale.
     let other = cpus.process();
     cpus.run(0, &other);
     assert_eq!(cpus.views(0).kernel.table, 0x20000);
@@ -294,7 +294,7 @@ fn views_are_data() {
     let mut loaded = Vec::new();
     let backend = cpus.mmu.platform().backend();
     backend.enter_from_user(&mut Record(|op| loaded.push(op)), &views.kernel);
-    // Who loads the ASID in assembly synchronises as well.
+    // Assembly code that loads the ASID synchronizes as well.
     let asid = views.kernel.tag.value;
     assert_eq!(
         loaded,
@@ -304,9 +304,9 @@ fn views_are_data() {
     assert_eq!(views.user.tag.value, asid | 1);
 }
 
-/// Where user code runs on what the kernel runs on, both views are one.
+/// If user code runs on the root that the kernel runs on, both views are the same.
 #[test]
-fn without_a_view_of_its_own_user_code_has_the_kernels_tag() {
+fn without_a_separate_view_user_code_has_the_kernels_tag() {
     fn tags<B: Machine>(backend: B) -> (u64, u64) {
         let mut cpus = Scheduler::new(backend, 1);
         let process = cpus.process();

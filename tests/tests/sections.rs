@@ -1,5 +1,5 @@
-//! What a section does besides unmapping: it replaces pages, maps where something was unmapped, unlinks subtrees, and computes
-//! a change from what is in an entry.
+//! What a section does besides unmapping: it replaces pages, maps pages where others were unmapped, unlinks subtrees,
+//! and computes a change from the content of an entry.
 
 #[macro_use]
 #[path = "support/configurations.rs"]
@@ -15,7 +15,7 @@ use tlbc_tests::watched::{Made, Seen, Stale, Watched};
 
 const PAGES: usize = 4;
 
-/// A machine whose two CPUs run in a space, with some pages and a table above others.
+/// A machine whose two CPUs run in a space, with some pages and with a table above others.
 struct World<B: Backend + Send + Sync + 'static> {
     mmu: Machine<B>,
     space: Handle<Watched<B>>,
@@ -60,7 +60,7 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
         }
     }
 
-    /// A gather of one section, on CPU 0.
+    /// Runs a gather of one section on CPU 0.
     fn section<R>(&mut self, body: impl FnOnce(In<'_, '_, '_, B>, &mut Self) -> R) -> R {
         let (mmu, space) = (self.mmu.clone(), self.space.clone());
         let result = Hosted::on(&mmu, 0, || {
@@ -83,15 +83,15 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
         vec![Stale::Leaf(level, va)]
     }
 
-    /// Whether what an entry was is dropped before it becomes another one.
+    /// Returns the facts about a change of an entry.
     fn facts(&self) -> tlbc_runtime::pte::ChangeFacts {
         let backend = self.mmu.platform().backend();
         backend.change_facts(self.space.flags())
     }
 }
 
-/// A page that was replaced comes out after a flush that covers it, on every machine.
-fn a_replaced_page_comes_out_once<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+/// A replaced page is released after a flush that covers it, on every machine.
+fn a_replaced_page_is_released_once<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let mut world = World::new(backend, new);
     world.section(|section, world| {
         for index in 0..PAGES {
@@ -106,7 +106,7 @@ fn a_replaced_page_comes_out_once<B: Backend + Send + Sync + 'static>(backend: B
             let out = Some(Out::Page(100 + index as u64));
             world.model.requires(0, &made[0], stale.clone(), out);
             world.model.see();
-            assert!(steps == 1 || world.model.is_dropped(0, &made, stale));
+            assert!(steps == 1 || world.model.is_invalidated(0, &made, stale));
         }
     });
     let released = |event: &Event<Seen>| matches!(event, Event::Released(_));
@@ -117,11 +117,12 @@ fn a_replaced_page_comes_out_once<B: Backend + Send + Sync + 'static>(backend: B
 }
 
 mod replace {
-    on_every_configuration!(super::a_replaced_page_comes_out_once);
+    on_every_configuration!(super::a_replaced_page_is_released_once);
 }
 
-/// Where a section maps a page that the gather has unmapped, it flushes before if the machine wants that, and only then.
-fn what_was_unmapped_is_flushed_before_it_is_mapped<B: Backend + Send + Sync + 'static>(
+/// If a section maps a page that the gather has unmapped, it flushes before if the machine requires that, and only
+/// then.
+fn an_unmapped_address_is_flushed_before_it_is_mapped<B: Backend + Send + Sync + 'static>(
     backend: B,
     new: NewSpace,
 ) {
@@ -142,29 +143,32 @@ fn what_was_unmapped_is_flushed_before_it_is_mapped<B: Backend + Send + Sync + '
             world.model.made(&[world.place(index)])[0]
         };
         let [first, second] = [0, 1].map(|index| clear(section, world, index));
-        // Elsewhere nothing is stale, and where the change flushes by itself neither.
+        // Otherwise nothing is stale, and neither is anything if the change flushes by itself.
         world.pages.map(3, 0, 0);
         let (there, here) = (first, map(section, world, 0));
         world.model.see();
         let wants = world.facts().output_through_invalid && B::FACTS.pte_update.is_store();
-        let flushed = world.model.is_dropped(0, &[there, here], world.leaf(0));
+        let flushed = world.model.is_invalidated(0, &[there, here], world.leaf(0));
         assert_eq!(flushed, wants || !B::FACTS.pte_update.is_store());
         let flushes = world.mmu.platform().backend().flushes();
-        // All of the gather is flushed at once: the second is not flushed again.
+        // All of the gather is flushed at once: the second page is not flushed again.
         let again = map(section, world, 1);
         world.model.see();
         assert_eq!(world.mmu.platform().backend().flushes(), flushes);
-        let flushed = world.model.is_dropped(0, &[second, again], world.leaf(1));
+        let flushed = world
+            .model
+            .is_invalidated(0, &[second, again], world.leaf(1));
         assert_eq!(flushed, wants || !B::FACTS.pte_update.is_store());
     });
 }
 
 mod map {
-    on_every_configuration!(super::what_was_unmapped_is_flushed_before_it_is_mapped);
+    on_every_configuration!(super::an_unmapped_address_is_flushed_before_it_is_mapped);
 }
 
-/// Something of another size where a table or a page was: what they left is flushed before if the machine wants that.
-fn what_was_there_is_flushed_before_another_size<B: Backend + Send + Sync + 'static>(
+/// An entry of another size in place of a table or a page: stale entries are flushed before if the machine requires
+/// that.
+fn the_old_entry_is_flushed_before_one_of_another_size<B: Backend + Send + Sync + 'static>(
     backend: B,
     new: NewSpace,
 ) {
@@ -197,19 +201,19 @@ fn what_was_there_is_flushed_before_another_size<B: Backend + Send + Sync + 'sta
             let facts = world.facts();
             let page = index == 1 && facts.output_through_invalid;
             let wants = facts.size_through_invalid || page;
-            let flushed = world.model.is_dropped(0, &[before, after], vec![stale]);
+            let flushed = world.model.is_invalidated(0, &[before, after], vec![stale]);
             assert_eq!(flushed, wants || !B::FACTS.pte_update.is_store());
         }
     });
 }
 
 mod another_size {
-    on_every_configuration!(super::what_was_there_is_flushed_before_another_size);
+    on_every_configuration!(super::the_old_entry_is_flushed_before_one_of_another_size);
 }
 
-/// A table with all that hangs below it is unlinked by one store, and comes out after one flush of it all; with and without memory
-/// for it.
-fn a_live_table_comes_out_after_one_flush<B: Backend + Copy + Send + Sync + 'static>(
+/// A table with everything below it is unlinked by one store, and released after one flush of all of it, with and
+/// without memory for it.
+fn a_live_table_is_released_after_one_flush<B: Backend + Copy + Send + Sync + 'static>(
     backend: B,
     new: NewSpace,
 ) {
@@ -238,11 +242,15 @@ fn a_live_table_comes_out_after_one_flush<B: Backend + Copy + Send + Sync + 'sta
 }
 
 mod unlink_subtree {
-    on_every_configuration!(super::a_live_table_comes_out_after_one_flush);
+    on_every_configuration!(super::a_live_table_is_released_after_one_flush);
 }
 
-/// Marks that the machine sets in an entry while a change of it is computed are not lost, and what the change requires is flushed.
-fn protect_loses_no_mark<B: Backend + Copy + Send + Sync + 'static>(backend: B, new: NewSpace) {
+/// Accessed and dirty bits that the machine sets while a change is computed are not lost, and what the change requires
+/// is flushed.
+fn protect_loses_no_accessed_or_dirty_bit<B: Backend + Copy + Send + Sync + 'static>(
+    backend: B,
+    new: NewSpace,
+) {
     for entries in [1, 2, 4] {
         for marked in 0..entries {
             let mut world = World::new(backend, new);
@@ -251,7 +259,7 @@ fn protect_loses_no_mark<B: Backend + Copy + Send + Sync + 'static>(backend: B, 
             let was = world.section(|section, world| {
                 let was = section.protect(&world.pages.group(0..entries), |bits| {
                     if computed.is_empty() {
-                        world.pages.mark(marked, DIRTY); // it is written through meanwhile
+                        world.pages.mark(marked, DIRTY); // a write sets it at the same time
                     }
                     computed.push(bits);
                     bits & !WRITE
@@ -274,11 +282,11 @@ fn protect_loses_no_mark<B: Backend + Copy + Send + Sync + 'static>(backend: B, 
 }
 
 mod protect {
-    on_every_configuration!(super::protect_loses_no_mark);
+    on_every_configuration!(super::protect_loses_no_accessed_or_dirty_bit);
 }
 
-/// Where other attributes go through an invalid entry, marks of that moment are not lost either; and where then something else
-/// is computed, the entry is what it was.
+/// If other attributes require an invalid entry in between, bits that the machine sets at that moment are not lost
+/// either. If the second computation then gives another result, the entry is restored.
 fn protect_breaks_and_makes<B: Backend + Copy + Send + Sync + 'static>(backend: B, new: NewSpace) {
     for is_refused in [false, true] {
         let mut world = World::new(backend, new);
@@ -289,7 +297,7 @@ fn protect_breaks_and_makes<B: Backend + Copy + Send + Sync + 'static>(backend: 
             let was = section.protect(&world.pages.at(0), |bits| {
                 computed += 1;
                 if computed == 1 {
-                    world.pages.mark(0, DIRTY); // it is written through meanwhile
+                    world.pages.mark(0, DIRTY); // a write sets it at the same time
                 } else if is_refused {
                     return leaf_bits(300, WRITE);
                 }
@@ -302,7 +310,7 @@ fn protect_breaks_and_makes<B: Backend + Copy + Send + Sync + 'static>(backend: 
             if let Some(first) = places.first() {
                 world.model.requires(0, first, world.leaf(0), None);
                 world.model.see();
-                assert!(!breaks || world.model.is_dropped(0, &places, world.leaf(0)));
+                assert!(!breaks || world.model.is_invalidated(0, &places, world.leaf(0)));
             }
             was
         });
@@ -318,7 +326,7 @@ fn protect_breaks_and_makes<B: Backend + Copy + Send + Sync + 'static>(backend: 
     }
 }
 
-/// How many changes were made by a step that was not refused.
+/// Returns how many changes were made by a step that was not refused.
 fn places_of(was: &Result<u64, Misuse>) -> usize {
     usize::from(was.is_ok())
 }
@@ -327,7 +335,7 @@ mod attributes {
     on_every_configuration!(super::protect_breaks_and_makes);
 }
 
-/// An entry may become invalid and keep its page, which is not released, and be valid again.
+/// An entry may become invalid and keep its page, which is not released, and become valid again.
 fn an_invalid_entry_keeps_its_page<B: Backend + Copy + Send + Sync + 'static>(
     backend: B,
     new: NewSpace,

@@ -1,4 +1,4 @@
-//! What the runtime takes of memory that a kernel has to bring: it does not grow unnoticed.
+//! The sizes of the types for which a kernel provides memory do not grow unnoticed.
 #![cfg(target_pointer_width = "64")]
 
 #[path = "../benches/gather/machine.rs"]

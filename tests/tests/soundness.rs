@@ -81,7 +81,7 @@ fn what_is_dropped_does_not_depend_on_the_page_size() {
     assert_ne!(changed, text);
     let found = compiled(&changed).unwrap_err();
     assert!(
-        found.contains("E0207") && found.contains("page size"),
+        found.contains("E0207") && found.contains("geometry"),
         "{found}"
     );
 }

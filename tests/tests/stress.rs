@@ -1,4 +1,4 @@
-//! All CPUs at once, as fast as they can: whatever the host checks is checked while they get in each other's way.
+//! All CPUs at the same time, at full speed: the host's checks hold while the CPUs race.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -12,7 +12,7 @@ use tlbc_tests::tables::Entries;
 const CPUS: usize = 3;
 const SPACES: usize = 4;
 const ROUNDS: usize = 400;
-/// How many tags a machine has; some are another view's.
+/// The number of tag values of a machine; some are for user views.
 const TAGS: u64 = 16;
 
 /// A space, and the lock of its tables.
@@ -38,7 +38,7 @@ impl<B: HostBackend> Space<B> {
         }
     }
 
-    /// Maps pages and a table, and unmaps them; some pages without waiting for each.
+    /// Maps pages and a table, and unmaps them, some pages in a batched unmap.
     fn map_and_unmap(&self, mmu: &Host<B>, without_waiting: bool) {
         mmu.gather(&self.handle, |gather| {
             let tables = self.tables.lock().expect("no test panics with it");
@@ -73,7 +73,7 @@ impl<B: HostBackend> Space<B> {
     }
 }
 
-/// What a CPU does: numbers from a seed say what comes next.
+/// What a CPU does: numbers from a seed choose the next step.
 struct Cpu<'t, B: HostBackend> {
     mmu: &'t Arc<Host<B>>,
     number: u32,
@@ -92,12 +92,12 @@ impl<B: HostBackend> Cpu<'_, B> {
     }
 
     fn switch(&mut self, to: Option<&Handle<B>>) {
-        let from = self.running.take().expect("a CPU on line");
+        let from = self.running.take().expect("a CPU that is online");
         self.running = Some(Hosted::switch(self.mmu, from, to));
     }
 
     fn cpu_offline(&mut self) {
-        let current = self.running.take().expect("a CPU on line");
+        let current = self.running.take().expect("a CPU that is online");
         let cpu = CpuId(self.number);
         let hosted = self.mmu.platform();
         hosted.interrupts_off(|| self.mmu.cpu_offline(cpu, current));
@@ -128,11 +128,11 @@ impl<B: HostBackend> Cpu<'_, B> {
             }
             10 => {
                 self.cpu_offline();
-                let arrived = Hosted::cpu_online(mmu, self.number);
-                self.running = Some(arrived.expect("a usable machine"));
+                let online = Hosted::cpu_online(mmu, self.number);
+                self.running = Some(online.expect("a usable machine"));
             }
             11 => mmu.flush_everything(mmu.kernel()),
-            // Tags roll over, and are another space's.
+            // Tags roll over and are reused.
             _ => {
                 let table = u64::from(self.number + 1) << 40 | round << 20;
                 let new = NewSpace {
@@ -172,7 +172,7 @@ fn all_at_once<B: HostBackend>(backend: B) {
                 };
                 Hosted::on(mmu, number, || {
                     (0..ROUNDS as u64).for_each(|round| cpu.step(round));
-                    cpu.cpu_offline(); // the others do not wait for this CPU any more
+                    cpu.cpu_offline(); // the other CPUs no longer wait for this one
                 });
             });
         }

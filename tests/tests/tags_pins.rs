@@ -7,10 +7,10 @@ use tlbc_tests::machines;
 use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::Machine;
 
-/// How many tags a machine has; some are another view's.
+/// The number of tag values of a machine; some are for user views.
 const TAGS: u64 = 16;
 
-/// Makes a test of a scenario on each machine whose tags are given out in generations.
+/// Makes a test of a scenario on each machine whose tags have generations.
 macro_rules! on_each_machine {
     ($($scenario:ident)*) => { $(
         mod $scenario {
@@ -67,15 +67,15 @@ impl<B: Machine> World<B> {
         self.cpus.on(0, |mmu| mmu.unpin_tag(process))
     }
 
-    /// Ends a process, which runs nowhere.
+    /// Releases a process that runs nowhere.
     fn end(&self, process: &Handle<B>) {
         self.cpus.teardown(0, process);
         let released = self.cpus.on(0, |mmu| mmu.release(process));
         released.expect("it runs nowhere");
     }
 
-    /// Whether a tag is given to a new process, in a whole generation of tags.
-    fn is_given_away(&mut self, tag: u64) -> bool {
+    /// Returns whether a new process gets a tag, within a whole generation.
+    fn is_reused(&mut self, tag: u64) -> bool {
         let before = self.cpus.mmu.stats().rollovers;
         let mut given = false;
         while self.cpus.mmu.stats().rollovers < before + 2 {
@@ -85,7 +85,7 @@ impl<B: Machine> World<B> {
         given
     }
 
-    /// Runs new processes until a generation of tags begins, and then until one has this tag, which is returned.
+    /// Runs new processes until a generation begins, and then until one has this tag. Returns that process.
     fn next_owner(&mut self, tag: u64) -> Handle<B> {
         let before = self.cpus.mmu.stats().rollovers;
         loop {
@@ -100,8 +100,8 @@ impl<B: Machine> World<B> {
     }
 }
 
-/// A pin of one space does not give its tag to another that had it in an older generation.
-fn a_pin_is_of_one_space<B: Machine>(mut world: World<B>) {
+/// A pin of one space does not give its tag to another space that had it in an older generation.
+fn a_pin_belongs_to_one_space<B: Machine>(mut world: World<B>) {
     let sleeps = world.process();
     let tag = world.run(&sleeps);
     let owner = world.next_owner(tag);
@@ -110,7 +110,7 @@ fn a_pin_is_of_one_space<B: Machine>(mut world: World<B>) {
     assert_eq!(world.run(&owner), tag);
 }
 
-/// The same, where the other is pinned as well, and is not loaded.
+/// The same when the other space is pinned as well, and is not loaded.
 fn two_spaces_have_two_pins<B: Machine>(mut world: World<B>) {
     let sleeps = world.process();
     let tag = world.run(&sleeps);
@@ -121,20 +121,20 @@ fn two_spaces_have_two_pins<B: Machine>(mut world: World<B>) {
     assert_eq!((world.run(&owner), world.run(&sleeps)), (tag, pin));
 }
 
-/// Two devices pin a space: it keeps its tag until both are gone.
+/// Two devices pin a space: it keeps its tag until both pins are undone.
 fn pins_are_counted<B: Machine>(mut world: World<B>) {
     let process = world.process();
     let tag = world.pin(&process).expect("a tag");
     assert_eq!(world.pin(&process), Ok(tag));
     for pins in [2, 1] {
-        assert!(!world.is_given_away(tag), "{pins} pins");
+        assert!(!world.is_reused(tag), "{pins} pins");
         assert_eq!(world.unpin(&process), Ok(()));
     }
-    assert!(world.is_given_away(tag), "no device needs it any more");
+    assert!(world.is_reused(tag), "no device needs it any more");
     assert_eq!(world.unpin(&process), Err(NotPinned));
 }
 
-/// An unpin of a space that is not pinned is an error, and takes no pin of the space that has its old tag.
+/// An unpin of a space that is not pinned is an error, and removes no pin of the space that has its old tag.
 fn an_unpin_takes_no_other_pin<B: Machine>(mut world: World<B>) {
     let sleeps = world.process();
     assert_eq!(world.unpin(&sleeps), Err(NotPinned));
@@ -143,7 +143,7 @@ fn an_unpin_takes_no_other_pin<B: Machine>(mut world: World<B>) {
     let owner = world.next_owner(tag);
     assert_eq!(world.pin(&owner), Ok(tag));
     assert_eq!(world.unpin(&sleeps), Err(NotPinned));
-    assert!(!world.is_given_away(tag), "it is pinned");
+    assert!(!world.is_reused(tag), "it is pinned");
     assert_eq!(world.run(&owner), tag);
 }
 
@@ -165,16 +165,16 @@ fn pins_end_with_the_space<B: Machine>(mut world: World<B>) {
     assert_eq!(world.pin(&process), Ok(tag));
     assert_eq!(world.pin(&process), Ok(tag));
     assert_eq!(room(&world), before - 1);
-    assert!(!world.is_given_away(tag));
+    assert!(!world.is_reused(tag));
     world.run(&idle);
     world.end(&process);
     assert_eq!(room(&world), before, "as many can be pinned as before");
-    assert!(world.is_given_away(tag), "it has a new owner");
+    assert!(world.is_reused(tag), "it has a new owner");
     assert_eq!(world.unpin(&process), Err(NotPinned));
 }
 
 on_each_machine!(
-    a_pin_is_of_one_space
+    a_pin_belongs_to_one_space
     two_spaces_have_two_pins
     pins_are_counted
     an_unpin_takes_no_other_pin

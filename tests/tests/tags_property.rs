@@ -1,7 +1,8 @@
-//! Any order of loads, pins, rollovers, flushes, hotplug and ends of spaces, on machines with few tags, against a tiny model.
+//! Loads, pins, rollovers, flushes, hotplug and releases of spaces in any order, on machines with few tags, against a
+//! small model.
 //!
-//! At each load the host checks that no entry of another space is left under the tag ([`Rule::TagsAreNotShared`]): so a value is
-//! used again only after the flush that this requires. The model knows what runs and what is pinned.
+//! At each load the host checks that no entry of another space is left under the tag ([`Rule::TagsAreNotShared`]): a
+//! value is reused only after the flush that this requires. The model knows what each CPU runs and what is pinned.
 //!
 //! [`Rule::TagsAreNotShared`]: tlbc_tests::rules::Rule
 
@@ -20,28 +21,28 @@ use tlbc_tests::moments::Moment;
 use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::Machine;
 
-/// CPUs of the model, and one more on which tags roll over.
+/// CPUs of the model. There is one more, on which tags roll over.
 const CPUS: u32 = 2;
 const SPACES: usize = 7;
-/// How many tags a machine has that may be given out: two for each CPU, one more, and three that may be pinned.
+/// The number of tags that a machine may assign: two for each CPU, one more, and three that may be pinned.
 const TAGS: u64 = 2 * (CPUS as u64 + 1) + 1 + 3;
 
-/// Something that a kernel does.
+/// An action of a kernel.
 #[derive(Debug, Clone, Copy)]
 enum Op {
-    /// A CPU runs a space, up to user code or not.
+    /// Switches a CPU to a space, with or without the return to user code.
     Run(u32, usize, bool),
-    /// The same, and at the nth moment of the switch tags roll over.
+    /// The same, with a rollover at the nth moment of the switch.
     RunAcross(u32, usize, usize),
-    /// A CPU runs a thread of the kernel.
+    /// Switches a CPU to a kernel thread.
     Lazy(u32),
     Pin(usize),
     Unpin(usize),
-    /// Tags roll over, and as many more processes run.
+    /// Makes tags roll over, and runs this many more processes.
     RollOver(u64),
-    /// A space ends; another one takes its place.
+    /// Releases a space; another one takes its place.
     End(usize),
-    /// A CPU flushes a space whole, or the kernel.
+    /// Flushes a whole space, or the kernel, on a CPU.
     Flush(u32, Option<usize>),
     Offline(u32),
     Online(u32),
@@ -63,7 +64,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What the model knows of a space.
+/// The model's state of a space.
 struct Space<B: Machine> {
     handle: Handle<B>,
     pins: u64,
@@ -84,17 +85,17 @@ struct World<B: Machine> {
     cpus: Scheduler<B>,
     churn: Arc<Churn<B>>,
     moment: Arc<Moment<B>>,
-    /// Spaces that run where others end.
+    /// Spaces that replace released ones.
     idle: [Handle<B>; CPUS as usize + 1],
     spaces: Vec<Space<B>>,
     runs: [Runs; CPUS as usize],
-    /// How many tags may be pinned.
+    /// The number of tags that may be pinned.
     room: usize,
-    /// Whether every second space has tags of each CPU.
+    /// Whether every second space has per-CPU tags.
     mixed: bool,
 }
 
-/// How many values a tag has.
+/// Returns how many values a tag has.
 fn count(values: &TagValues) -> usize {
     (0..)
         .take_while(|nth| values.nth(*nth).is_some())
@@ -112,7 +113,7 @@ impl<B: Machine> World<B> {
         let moment = Moment::new(&cpus.mmu, Box::new(move |mmu| there.roll_over(mmu, TAGS)));
         let tags = Platform::backend(cpus.mmu.platform()).tags();
         let room = match &tags.global {
-            // Every CPU needs two that are not pinned, and one is left to be given away.
+            // Every CPU needs two that are not pinned, and one must be free.
             Some((values, TagSource::Generations)) => count(values) - 1 - 2 * (CPUS as usize + 1),
             _ => 0,
         };
@@ -146,7 +147,7 @@ impl<B: Machine> World<B> {
         }
     }
 
-    /// Whether each CPU gives a space a tag, of two kinds of tags.
+    /// Returns whether a space has per-CPU tags on a machine that also has global ones.
     fn has_own_tags(&self, nth: usize) -> bool {
         self.mixed && nth % 2 == 1
     }
@@ -215,7 +216,7 @@ impl<B: Machine> World<B> {
         }
     }
 
-    /// Ends what ran on the last CPU.
+    /// Releases the processes that ran on the last CPU.
     fn end_others(&self) {
         for process in self.churn.leave(&self.idle[CPUS as usize]) {
             self.cpus.teardown(CPUS, &process);
@@ -224,7 +225,7 @@ impl<B: Machine> World<B> {
         }
     }
 
-    /// Makes all CPUs run something else than a space; where lazy CPUs are not counted, only those that are active.
+    /// Switches all CPUs that run a space to something else; if lazy CPUs hold no reference, only the active ones.
     fn leave(&mut self, nth: usize) {
         for cpu in 0..CPUS {
             let runs = self.runs[cpu as usize];
@@ -267,7 +268,7 @@ impl<B: Machine> World<B> {
         }
     }
 
-    /// What CPUs have loaded is what they run, and the tags of it are right.
+    /// Checks that what CPUs have loaded is what they run, under the right tags.
     fn check(&self) {
         for cpu in 0..CPUS {
             let loaded = self.cpus.mmu.loaded(CpuId(cpu));
@@ -336,11 +337,11 @@ fn x86_64_invlpgb() {
     holds(&machines::x86(config), false);
 }
 
-/// Where there are PCIDs there are global pages.
+/// PCIDs are only used with global pages.
 const PCID: x86_64::Config = x86_64::Config::PGE.with(x86_64::Config::PCID);
 
 #[test]
-fn x86_64_invlpgb_and_tags_of_each_cpu() {
+fn x86_64_invlpgb_and_per_cpu_tags() {
     let config = PCID
         .with(x86_64::Config::INVPCID)
         .with(x86_64::Config::INVLPGB);

@@ -1,4 +1,4 @@
-//! A generation of tags that begins while a CPU switches: each tag that the CPU may still use is reserved, at every moment.
+//! A rollover while a CPU switches: each tag that the CPU may still use is reserved, at every moment.
 
 use std::sync::Arc;
 
@@ -9,11 +9,12 @@ use tlbc_tests::moments::{self, Moment};
 use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::Machine;
 
-/// How many tags a machine has; some are another view's.
+/// The number of tag values of a machine; some are for user views.
 const TAGS: u64 = 16;
 
-/// CPU 1 goes from one process to another, which is new or has a tag, and at the nth moment of the switch a generation of tags
-/// begins on CPU 0. Whether there is such a moment. That no tag is two processes' is checked at each load, on both CPUs.
+/// CPU 1 switches from one process to another, which is new or has a tag, and at the nth moment of the switch the tags
+/// roll over on CPU 0. Returns whether there is such a moment. Each load on either CPU checks that no two processes
+/// have one tag.
 fn switches<B: Machine>(backend: B, nth: usize, is_new: bool) -> bool {
     let mut cpus = Scheduler::with_tags(backend, 2, TAGS);
     let processes = [cpus.process(), cpus.process()];
@@ -27,7 +28,7 @@ fn switches<B: Machine>(backend: B, nth: usize, is_new: bool) -> bool {
     moment.arm(1, nth);
     cpus.run(1, &processes[1]);
     let happened = moment.happened();
-    // What CPU 1 has filled meanwhile is no other process's.
+    // Entries that CPU 1 has filled in between belong to no other process.
     let last = cpus.process();
     for process in churn.leave(&last).iter().rev().chain(&processes) {
         cpus.run(1, process);

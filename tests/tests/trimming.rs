@@ -1,4 +1,5 @@
-//! Which CPUs leave the cpumask of a space when all of it is flushed: those that cannot have filled anything since.
+//! Which CPUs are removed from the cpumask of a space when all of it is flushed: those that cannot have filled anything
+//! since.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -9,7 +10,7 @@ use tlbc_tests::machines::s390;
 use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::tables::Entries;
 
-/// When CPU 1 leaves the space, seen from a flush of all of it on CPU 0.
+/// When CPU 1 leaves the space, relative to a flush of all of it on CPU 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Leaves {
     Before,
@@ -18,7 +19,8 @@ enum Leaves {
     After,
 }
 
-/// Both CPUs run a space; CPU 1 leaves it, and CPU 0 flushes it whole. What CPU 0 issues when it unmaps a page then.
+/// Both CPUs run a space; CPU 1 leaves it, and CPU 0 flushes all of it. Returns what CPU 0 issues when it unmaps a page
+/// then.
 fn unmap(config: Config, leaves: Leaves) -> Vec<String> {
     let mut cpus = Scheduler::<Tlb>::new(s390(config), 2);
     let (process, other) = (cpus.process(), cpus.process());
@@ -35,7 +37,7 @@ fn unmap(config: Config, leaves: Leaves) -> Vec<String> {
     let (hook, there) = (left.clone(), apart.clone());
     cpus.mmu.platform().on_issued(Box::new(move |cpu, op| {
         if cpu == 0 && op.name() == "idte_asce" && !hook.swap(true, SeqCst) {
-            there.run(Some(&other)); // it has filled whatever it wanted in between
+            there.run(Some(&other)); // it may have filled any entry in between
         }
     }));
     let other = cpus.process();
@@ -54,9 +56,9 @@ fn a_cpu_that_leaves_after_the_instructions_stays_in_the_cpumask() {
     for config in [Config::LOCAL_CLEAR, Config::NONE] {
         let [before, within, after] =
             [Leaves::Before, Leaves::Within, Leaves::After].map(|leaves| unmap(config, leaves));
-        // It may have filled the page after the flush, as one that left later may have.
+        // It may have filled the page after the flush, as a CPU that left later may have.
         assert_eq!(within, after);
-        // One that left before has nothing: then CPU 0 alone is flushed.
+        // A CPU that left before has no entries: only CPU 0 is flushed.
         assert_eq!(before[0], "cpu 0: ptlb");
         assert_ne!(before, after);
     }

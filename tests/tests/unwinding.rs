@@ -1,4 +1,4 @@
-//! Panics that somebody catches: what was cleared before is flushed before its pages come out.
+//! Panics that a caller catches: entries that were cleared before are flushed before their pages are released.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -11,9 +11,9 @@ const TLB: Tlb = Tlb {
     config: Config::NONE,
 };
 
-/// What happened when the iterator of a run panicked behind two entries and the closure of the gather went on.
+/// Records what happens when the iterator of a run panics after two entries and the closure of the gather continues.
 #[test]
-fn a_run_that_panics_is_flushed_before_its_pages_come_out() {
+fn a_run_that_panics_is_flushed_before_its_pages_are_released() {
     let mmu = Hosted::machine(TLB, 1);
     let space = Hosted::space(&mmu, NewSpace::default()).expect("a tag");
     let entries = Entries::new(&TLB, &space, Level(0), 0x40_0000, 3);
@@ -24,7 +24,7 @@ fn a_run_that_panics_is_flushed_before_its_pages_come_out() {
                 let leaves = entries
                     .leaves()
                     .enumerate()
-                    .map(|(at, leaf)| if at < 2 { leaf } else { panic!("as meant") });
+                    .map(|(at, leaf)| if at < 2 { leaf } else { panic!("on purpose") });
                 let run = catch_unwind(AssertUnwindSafe(|| section.unmap_all(leaves).is_ok()));
                 assert!(run.is_err(), "the iterator panics");
             });

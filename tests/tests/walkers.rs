@@ -1,13 +1,13 @@
-//! Walkers of tables that take no lock, only interrupts off: a table that was unlinked is not somebody else's while one
-//! of them is in it.
+//! Lockless walkers of tables, which only turn interrupts off: an unlinked table is not reused while a walker is in it.
 //!
-//! CPUs are threads. A walker finds a table, and stays in it until the CPU that frees it has done all that it can do
-//! before the walker leaves: it has handed the table out, or waits for an interrupt. So each round is decided by what
-//! the runtime and the platform do, and not by who is quicker. One more walker comes and goes as it likes.
+//! CPUs are threads. A walker finds a table, and stays in it until the CPU that frees the table has done everything
+//! that it can do before the walker leaves: it has released the table to the platform, or waits for an acknowledgement.
+//! So the result of each round depends on the runtime and the platform, and not on timing. One more walker walks at
+//! random times.
 //!
-//! Tables that come out are poisoned, at once where the runtime says that nobody walks them, and otherwise by the
-//! platform when every CPU has had interrupts on. Two mutants show that the test can fail: a platform that frees at once,
-//! and walkers that leave interrupts on.
+//! Released tables are poisoned, at once if the runtime says that they have no walkers, and otherwise by the platform
+//! when every CPU has had interrupts on. Two mutants show that the test can fail: a platform that frees at once, and
+//! walkers that leave interrupts on.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -21,16 +21,16 @@ use tlbc_tests::scheduler::Scheduler;
 use tlbc_tests::show::Machine;
 use tlbc_tests::tables::Entries;
 
-/// What stands in a table that nobody may walk.
+/// The content of a table that no CPU may walk.
 const POISON: u64 = u64::MAX;
 const TABLES: usize = 4;
 const ROUNDS: u64 = 40;
-/// CPU 0 frees; these walk, and stay in the table.
+/// CPU 0 frees; these CPUs walk, and stay in the table.
 const STAYING: std::ops::Range<u32> = 1..3;
-/// This one walks as it likes.
+/// This CPU walks at random times.
 const PASSING: u32 = 3;
 
-/// What is wrong, if anything.
+/// The fault that is put in, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wrong {
     Nothing,
@@ -48,20 +48,20 @@ enum Memory {
     EveryOtherTime,
 }
 
-/// The tables, by number, and how far the rounds are.
+/// The tables, by number, and the progress of the rounds.
 #[derive(Default)]
 struct Shared {
     tables: [AtomicU64; TABLES],
     round: AtomicU64,
-    /// How many walkers are in the table of this round.
+    /// The number of walkers in the table of this round.
     inside: AtomicUsize,
-    /// Rounds whose table came out.
+    /// The number of rounds whose table was released.
     out: AtomicU64,
     /// Tables that wait for walkers.
     waiting: Mutex<Vec<u64>>,
-    /// How often a walker read poison.
+    /// The number of times that a walker read poison.
     poisoned: AtomicUsize,
-    /// How many tables were free behind walkers, and at once.
+    /// The number of tables that were freed after a grace period, and at once.
     freed: [AtomicUsize; 2],
 }
 
@@ -83,7 +83,7 @@ fn wait_until(mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Unlinks and frees tables beside walkers; how often one of them read a table that was freed.
+/// Unlinks and frees tables while other CPUs walk them. Returns how often a walker read a freed table.
 fn walked<B: Machine>(backend: B, memory: Memory, wrong: Wrong) -> (usize, [usize; 2]) {
     let cpus = Scheduler::new(backend, 4);
     let (mmu, process) = (cpus.mmu.clone(), cpus.process());
@@ -163,7 +163,7 @@ fn walked<B: Machine>(backend: B, memory: Memory, wrong: Wrong) -> (usize, [usiz
     (shared.poisoned.load(SeqCst), freed)
 }
 
-/// The same on a machine of each architecture.
+/// Runs the same on a machine of each architecture.
 fn on_each(memory: Memory, wrong: Wrong) -> [(usize, [usize; 2]); 5] {
     let x86 = |config| walked(machines::x86(config), memory, wrong);
     let power = powerpc64::Config::GTSE.with(powerpc64::Config::BROADCAST);

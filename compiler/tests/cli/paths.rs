@@ -26,7 +26,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
 }
 
-/// Runs the command as a user to whom permissions apply, unlike root; returns `None` if that is not possible.
+/// Runs the command as a user without the privileges of root; returns `None` if that is not possible.
 fn as_user(directory: &Path, arguments: &[&str]) -> Option<Run> {
     let is_root = fs::write(directory.join("probe"), "")
         .and_then(|()| {
@@ -217,7 +217,7 @@ fn one_definition_is_read_from_a_file() {
     }
 }
 
-/// Every command stops without a word when its reader has gone, and has written its files.
+/// If the reader of stdout ends, every command stops without a message and has written its files.
 #[test]
 fn readers_that_leave() {
     let directory = generated();

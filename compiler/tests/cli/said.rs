@@ -1,4 +1,4 @@
-//! What goes wrong, for scripts: an object on each line, whichever way a command ends.
+//! Errors for scripts: a JSON object on each line of stderr, however a command ends.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use tlbc::hidden::spelt;
 use crate::project;
 use crate::support::{Run, tlbc};
 
-/// The objects on stderr.
+/// Returns the objects on stderr.
 fn objects(run: &Run) -> Vec<Value> {
     let object = |line: &str| {
         let value: Value = serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"));
@@ -18,7 +18,7 @@ fn objects(run: &Run) -> Vec<Value> {
     run.stderr.lines().map(object).collect()
 }
 
-/// The text without its layout.
+/// Returns a text without its layout.
 fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

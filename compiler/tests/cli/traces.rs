@@ -1,4 +1,4 @@
-//! `tlbc trace`: what it shows, and what it refuses.
+//! `tlbc trace`: its output, and the options that it refuses.
 
 use crate::support::{root, shipped, tlbc, tlbc_reading};
 use crate::{session, snapshot};

@@ -22,7 +22,7 @@ impl<T> FrameBox<T> {
     /// Puts a value into a frame, if there is one.
     pub fn new(value: T) -> Option<Self> {
         const { assert!(size_of::<T>() <= FRAME as usize) };
-        let frame = Frame::zeroed()?;
+        let frame = Frame::table(|_| 0)?;
         let at = NonNull::new((boot::OFFSET + frame.address()) as *mut T)?;
         // SAFETY: the frame is this value's alone, large enough, and aligned for anything.
         unsafe { at.write(value) };
@@ -38,7 +38,7 @@ impl<T> Deref for FrameBox<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: the value was written in `new`, and nobody else has it.
+        // SAFETY: the value was written in `new`, and no other code has it.
         unsafe { self.value.as_ref() }
     }
 }

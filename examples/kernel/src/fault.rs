@@ -2,8 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
-use tlbc_runtime::Entry;
-use tlbc_runtime::{Backend, Level, Platform};
+use tlbc_runtime::{Backend, Entry, Level, Platform};
 
 use crate::boot::{self, PteFormat};
 use crate::frames::{self, Frame};
@@ -64,7 +63,7 @@ pub fn handle(process: &Body, address: u64, is_write: bool) -> Result<Outcome, E
 /// Copies a page that no process can write to.
 fn copy(page: u64) -> Result<Frame, Error> {
     let from = frames::words(page);
-    let copy = Frame::filled(|index| from[index].load(Ordering::Relaxed));
+    let copy = Frame::page(|index| from[index].load(Ordering::Relaxed));
     copy.ok_or(Error::NoMemory)
 }
 
@@ -84,8 +83,8 @@ fn flush_before_map(process: &Body) {
 fn contents(area: &Area, va: u64) -> Result<u64, Error> {
     let filled = match area.contents {
         Contents::Programs => return Ok(boot::programs().start + (va - area.start)),
-        Contents::Pattern => Frame::filled(|index| program::pattern(va + 8 * index as u64)),
-        Contents::Zeros => Frame::zeroed(),
+        Contents::Pattern => Frame::page(|index| program::pattern(va + 8 * index as u64)),
+        Contents::Zeros => Frame::page(|_| 0),
     };
     Ok(filled.ok_or(Error::NoMemory)?.into_address())
 }

@@ -1,8 +1,11 @@
 //! Physical memory: frames of 4 KiB, counted, poisoned while they are free.
 //!
-//! The poison is what the whole kernel is about: a frame that nobody owns contains nothing else. A CPU that still writes to
-//! it through a stale translation is found when the frame is next allocated, and one that reads it reads poison. The last
-//! frame that was freed is the first to be allocated, so a stale translation does not stay harmless for long.
+//! The poison is what the whole kernel is about: a free frame contains nothing else. A CPU that still writes to it through a
+//! stale translation is found when the frame is next allocated, and one that reads it reads poison. The last frame that was
+//! freed is the first to be allocated, so a stale translation does not stay harmless for long.
+//!
+//! The kernel's own data and tables are in frames that are never mapped for user code. So the kernel survives a stale
+//! translation, and reports it.
 
 use core::num::NonZeroU32;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -11,8 +14,9 @@ use crate::boot;
 use crate::lock::SpinLock;
 
 pub const FRAME: u64 = 4096;
-/// How many there are.
+/// How many there are, the first of which are for pages and the others for the kernel.
 const FRAMES: usize = 6144;
+const PAGES: usize = 5120;
 /// What free frames contain.
 pub const POISON: u64 = 0xdead_0bad_dead_0bad;
 
@@ -21,14 +25,39 @@ pub static OVERWRITTEN: AtomicU64 = AtomicU64::new(0);
 
 /// References to each frame; 0 while it is free.
 static COUNTS: [AtomicU32; FRAMES] = [const { AtomicU32::new(0) }; FRAMES];
-static FREE: SpinLock<FreeFrames> = SpinLock::new(FreeFrames {
-    numbers: [0; FRAMES],
-    used: 0,
-});
+static FREE_PAGES: SpinLock<FreeFrames> = SpinLock::new(FreeFrames::NONE);
+static FREE_KERNEL: SpinLock<FreeFrames> = SpinLock::new(FreeFrames::NONE);
 
 struct FreeFrames {
-    numbers: [u32; FRAMES],
+    numbers: [u32; PAGES],
     used: usize,
+}
+
+#[expect(clippy::large_stack_arrays, reason = "only ever in statics")]
+impl FreeFrames {
+    const NONE: Self = Self {
+        numbers: [0; PAGES],
+        used: 0,
+    };
+
+    fn push(&mut self, number: usize) {
+        self.numbers[self.used] = number as u32;
+        self.used += 1;
+    }
+
+    fn pop(&mut self) -> Option<usize> {
+        self.used = self.used.checked_sub(1)?;
+        Some(self.numbers[self.used] as usize)
+    }
+}
+
+/// Returns where a frame is kept while it is free.
+fn pool(number: usize) -> &'static SpinLock<FreeFrames> {
+    if number < PAGES {
+        &FREE_PAGES
+    } else {
+        &FREE_KERNEL
+    }
 }
 
 /// A frame as words that several CPUs, and their table walkers, use at once.
@@ -39,14 +68,11 @@ pub type Words = [AtomicU64; 512];
 /// The frame's number, plus one: an `Option<Frame>` is as small.
 pub struct Frame(NonZeroU32);
 
-/// Fills the pool: from the end of the kernel's image on.
+/// Fills the pools: from the end of the kernel's image on.
 pub fn prepare() {
-    let mut free = FREE.lock();
     for number in (0..FRAMES).rev() {
         poison(words(address(number)));
-        let used = free.used;
-        free.numbers[used] = number as u32;
-        free.used += 1;
+        pool(number).lock().push(number);
     }
 }
 
@@ -77,28 +103,28 @@ fn poison(words: &Words) {
 }
 
 impl Frame {
-    /// Takes a frame that is free, and fills it.
-    pub fn filled(mut with: impl FnMut(usize) -> u64) -> Option<Self> {
-        let number = {
-            let mut free = FREE.lock();
-            free.used = free.used.checked_sub(1)?;
-            free.numbers[free.used]
-        };
-        COUNTS[number as usize].store(1, Ordering::Relaxed);
-        let words = words(address(number as usize));
-        let bad = words
-            .iter()
-            .filter(|word| word.load(Ordering::Relaxed) != POISON);
-        OVERWRITTEN.fetch_add(bad.count() as u64, Ordering::Relaxed);
+    /// Takes a free frame for a page, and fills it.
+    pub fn page(with: impl FnMut(usize) -> u64) -> Option<Self> {
+        let number = FREE_PAGES.lock().pop()?;
+        Some(Self::filled(number, with))
+    }
+
+    /// Takes a free frame for a table, or other data of the kernel, and fills it.
+    pub fn table(with: impl FnMut(usize) -> u64) -> Option<Self> {
+        let number = FREE_KERNEL.lock().pop()?;
+        Some(Self::filled(number, with))
+    }
+
+    fn filled(number: usize, mut with: impl FnMut(usize) -> u64) -> Self {
+        COUNTS[number].store(1, Ordering::Relaxed);
+        let words = words(address(number));
+        let loaded = words.iter().map(|word| word.load(Ordering::Relaxed));
+        let overwritten = loaded.filter(|word| *word != POISON).count();
+        OVERWRITTEN.fetch_add(overwritten as u64, Ordering::Relaxed);
         for (index, word) in words.iter().enumerate() {
             word.store(with(index), Ordering::Relaxed);
         }
-        Some(Self(NonZeroU32::MIN.saturating_add(number)))
-    }
-
-    /// Takes a frame that is free, filled with zeros.
-    pub fn zeroed() -> Option<Self> {
-        Self::filled(|_| 0)
+        Self(NonZeroU32::MIN.saturating_add(number as u32))
     }
 
     fn number(&self) -> usize {
@@ -162,14 +188,11 @@ impl Drop for Frame {
             return;
         }
         poison(self.words());
-        let mut free = FREE.lock();
-        let used = free.used;
-        free.numbers[used] = number as u32;
-        free.used += 1;
+        pool(number).lock().push(number);
     }
 }
 
 /// Returns how many frames are free.
 pub fn free() -> usize {
-    FREE.lock().used
+    FREE_PAGES.lock().used + FREE_KERNEL.lock().used
 }

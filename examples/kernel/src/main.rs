@@ -88,7 +88,7 @@ fn direct(cpu: &mut Cpu, options: Options) -> Result<(), Error> {
             return Ok(());
         }
     }
-    // What CPUs have loaded lazily they give up when they go offline.
+    // A CPU that goes offline drops the reference to what it has loaded lazily.
     (1..boot::CPUS).for_each(|worker| sched::start(worker, sched::Job::Restart));
     (1..boot::CPUS).for_each(sched::stop);
     cpu.restart();

@@ -122,7 +122,7 @@ impl Platform for Kernel {
         pages.for_each(drop);
     }
 
-    /// Nothing in this kernel walks page tables without their lock, so there is nobody to wait for. A kernel with lockless
+    /// Nothing in this kernel walks page tables without their lock, so there is nothing to wait for. A kernel with lockless
     /// walkers keeps `tables` until a grace period is over.
     fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
         tables.after_walkers().for_each(drop);

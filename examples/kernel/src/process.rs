@@ -134,13 +134,13 @@ impl Body {
 /// A counted reference to a process.
 pub struct Process(NonNull<Body>);
 
-// SAFETY: what is behind it may be used from any CPU: entries and counts are atomic, tables have a lock.
+// SAFETY: a process may be used from any CPU: entries and counts are atomic, tables have a lock.
 unsafe impl Send for Process {}
 
 impl Process {
     /// Returns a new process, in which nothing is mapped.
     pub fn new() -> Result<Self, Error> {
-        let frame = Frame::zeroed().ok_or(Error::NoMemory)?;
+        let frame = Frame::table(|_| 0).ok_or(Error::NoMemory)?;
         let has_views = config().has(boot::SEPARATE_VIEWS);
         let tables = Tables::new(has_views).ok_or(Error::NoMemory)?;
         let new = NewSpace {
@@ -192,7 +192,7 @@ impl Deref for Loaded {
     }
 }
 
-/// Processes that nobody refers to any more.
+/// Processes to which there is no reference any more.
 static DEAD: AtomicPtr<Body> = AtomicPtr::new(core::ptr::null_mut());
 
 impl Drop for Process {
@@ -205,7 +205,7 @@ impl Drop for Process {
         let process = self.0.as_ptr();
         let mut next = DEAD.load(Ordering::Relaxed);
         loop {
-            // SAFETY: nobody else has the process until it is on the list.
+            // SAFETY: no other code has the process until it is on the list.
             unsafe { (*process).next = next };
             match DEAD.compare_exchange(next, process, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,

@@ -1,6 +1,7 @@
 //! Which CPU does what: one of them directs, the others take jobs.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::ops::Range;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::boot::{self, UserState};
 use crate::lock::SpinLock;
@@ -22,6 +23,8 @@ struct Worker {
     job: SpinLock<Option<Job>>,
     is_busy: AtomicBool,
     stops: AtomicBool,
+    /// How often its programs were done.
+    rounds: AtomicU64,
 }
 
 static WORKERS: [Worker; boot::CPUS] = [const {
@@ -29,6 +32,7 @@ static WORKERS: [Worker; boot::CPUS] = [const {
         job: SpinLock::new(None),
         is_busy: AtomicBool::new(false),
         stops: AtomicBool::new(false),
+        rounds: AtomicU64::new(0),
     }
 }; boot::CPUS];
 
@@ -49,11 +53,22 @@ pub fn stop(cpu: usize) {
     }
 }
 
+/// Waits until the programs of CPUs have begun and are done at least once from now on: all of them have accessed memory.
+pub fn wait_for_round(cpus: Range<usize>) {
+    for worker in &WORKERS[cpus] {
+        let before = worker.rounds.load(Ordering::Relaxed);
+        // The first one that is done may have begun before.
+        while worker.rounds.load(Ordering::Relaxed) < before + 2 {
+            core::hint::spin_loop();
+        }
+    }
+}
+
 pub fn is_told_to_stop(cpu: usize) -> bool {
     WORKERS[cpu].stops.load(Ordering::Relaxed)
 }
 
-/// Does the jobs of a CPU. Interrupts are on, for whoever shoots down.
+/// Does the jobs of a CPU. Interrupts are on, so that other CPUs can shoot down.
 pub fn work(number: usize, mut cpu: Cpu) -> ! {
     let worker = &WORKERS[number];
     loop {
@@ -67,6 +82,7 @@ pub fn work(number: usize, mut cpu: Cpu) -> ! {
                 cpu.switch(Some(process.clone()));
                 while !is_told_to_stop(number) {
                     run_once(&process, &mut state);
+                    worker.rounds.fetch_add(1, Ordering::Relaxed);
                 }
                 cpu.switch(None); // what was loaded stays loaded, lazily
             }

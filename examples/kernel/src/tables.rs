@@ -7,8 +7,7 @@
 use core::ops::Range;
 use core::sync::atomic::Ordering;
 
-use tlbc_runtime::Entry;
-use tlbc_runtime::{Section, SpaceId};
+use tlbc_runtime::{Entry, Section, SpaceId};
 
 use crate::boot::{self, PteFormat};
 use crate::frames::{self, FRAME, Frame};
@@ -30,7 +29,7 @@ pub struct Tables {
 impl Tables {
     /// Returns tables that map nothing but the kernel, if there are frames for them.
     pub fn new(kernel_is_unmapped: bool) -> Option<Self> {
-        let below = Frame::zeroed()?;
+        let below = Frame::table(|_| 0)?;
         let first = PteFormat::table(below.address());
         let entry = |index: usize| {
             if index == 0 {
@@ -39,13 +38,13 @@ impl Tables {
                 boot::kernel_entry(index)
             }
         };
-        let top = Frame::filled(entry)?;
+        let top = Frame::table(entry)?;
         let user_top = if kernel_is_unmapped && boot::HAS_USER_TOP {
             let entry = |index| match index {
                 0 => first,
                 _ => boot::user_top_entry(index),
             };
-            Some(Frame::filled(entry)?)
+            Some(Frame::table(entry)?)
         } else {
             None
         };
@@ -114,7 +113,7 @@ pub fn find_or_link(
     let mut entry = top;
     while entry.height() > 0 {
         if matches!(entry.says(), Entry::Invalid) {
-            let table = Frame::zeroed().ok_or(Error::NoMemory)?;
+            let table = Frame::table(|_| 0).ok_or(Error::NoMemory)?;
             link(&entry, PteFormat::table(table.address()))?;
             let _ = table.into_address(); // the entry has it now
         }

@@ -29,9 +29,7 @@ impl Cpu {
             }
         });
     }
-}
 
-impl Cpu {
     /// Goes offline and comes back. In between a kernel with power management would turn the CPU off.
     pub fn restart(&mut self) {
         MMU.platform().pin_cpu(true, |cpu| {

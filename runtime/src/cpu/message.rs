@@ -1,9 +1,11 @@
 //! Messages from CPU to CPU.
 //!
-//! Each CPU has one outbox, which holds what it asks of others, and one inbox: a bit for each CPU whose outbox
-//! is meant for it. Whoever is asked does what the message says and clears the bit; whoever asks waits for each bit that it
-//! set. So an acknowledgement is never counted twice or taken for another's, and an outbox is written again only when
-//! everybody has read it.
+//! In: a request. Out: the same request, read on another CPU. Holds: an outbox is written again only after every receiver
+//! has read it.
+//!
+//! Each CPU has one outbox, which holds its request to other CPUs, and one inbox: a bit for each CPU whose outbox is
+//! addressed to it. The receiver does what the message says and clears the bit; the sender waits for each bit that it
+//! set. So no acknowledgement is counted twice or taken for that of another CPU.
 
 use crate::level::{LEVELS, Level};
 use crate::request::Kept;
@@ -11,19 +13,19 @@ use crate::request::SpaceId;
 use crate::request::{Extent, Ranges, Request, Scope, Space, SpaceFlags, Tag};
 use crate::sync::{Handed, const_fn};
 
-/// What is asked of a CPU.
+/// A request to a CPU.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Message<'a> {
-    /// Nothing: that it takes the interrupt is enough.
+    /// Take the interrupt: nothing else is needed.
     Sync,
-    /// Who uses a space lazily shall load the kernel's root.
+    /// Load the kernel's root, if the CPU uses this space lazily.
     Leave(SpaceId),
-    /// To drop what it has cached under the tag that is loaded.
+    /// Flush everything under the tag that is loaded.
     Loaded,
-    /// To drop what a request names.
+    /// Flush what the request names.
     Drop {
         space: SpaceId,
-        /// The generation that the request follows the one before to.
+        /// The generation that a CPU has seen after this flush, if it has seen the one before.
         generation: u64,
         request: Request<'a>,
     },
@@ -31,7 +33,7 @@ pub(crate) enum Message<'a> {
 
 const WORDS: usize = 9 + 4 * LEVELS;
 
-/// What a CPU asks of others. Only that CPU writes it, while nobody is asked to read it.
+/// The request of a CPU to others. Only that CPU writes it, while no other CPU may read it.
 #[derive(Debug)]
 pub(crate) struct Outbox(Handed<WORDS>);
 
@@ -55,7 +57,7 @@ impl Outbox {
         }
     }
 
-    /// Leaves a message.
+    /// Writes a message.
     pub fn post(&self, message: &Message<'_>) {
         let mut words = self.0.to_write();
         let mut put = |value| {
@@ -117,10 +119,10 @@ impl Outbox {
         }
     }
 
-    /// Reads the message; ranges need a place to stand in.
+    /// Reads the message. Stores its ranges, if it has any, in `ranges`.
     pub fn read<'a>(&self, ranges: &'a mut Ranges) -> Message<'a> {
         let mut words = self.0.to_read();
-        // A word's `get` is called here, and not handed on: where its ordering is known it has no panic left.
+        // `get` is called directly, not passed as a function: with a constant ordering the compiler removes its panic.
         let mut get = || match words.next() {
             Some(word) => word.get(),
             None => 0,
@@ -186,7 +188,7 @@ mod tests {
     use crate::request::Reach;
 
     #[test]
-    fn a_message_is_read_as_it_was_left() {
+    fn a_message_is_read_as_it_was_written() {
         let mut ranges = Ranges::new();
         ranges.leaf(Level(0), Extent::new(0x1000, 0x3000));
         ranges.walk(Level(5), Extent::new(1 << 48, 1 << 48));

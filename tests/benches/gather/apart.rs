@@ -1,15 +1,15 @@
-//! How many instructions it takes to flush pages that stand apart, beside as many that stand side by side.
+//! The number of instructions that flush pages which are apart, compared with as many adjacent pages.
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 use tlbc_runtime::request::{Extent, Ranges, Reach, Request, Space};
 use tlbc_runtime::{Backend, Level, Record, SpaceFlags, Tag};
 
-/// Pages of one flush.
+/// The number of pages in one flush.
 pub const PAGES: usize = 16;
-/// Entries from one page to the next.
+/// The number of entries from one page to the next.
 pub const APART: usize = 16;
 
-/// The instructions of a flush of pages, from one to the next so many entries.
+/// Returns the number of instructions of a flush of pages that are `apart` entries apart.
 fn issued<B: Backend>(backend: &B, apart: usize) -> usize {
     let mut ranges = Ranges::new();
     for at in (0u64..).step_by(apart).take(PAGES) {
@@ -37,7 +37,7 @@ fn line<B: Backend>(name: &str, backend: &B) {
     println!("{name:>20}{side_by_side:>14}{apart:>14}");
 }
 
-/// Prints them for each architecture.
+/// Prints the numbers for each architecture.
 pub fn table() {
     println!(
         "\ninstructions on the CPU that flushes {PAGES} pages\n{:>34}{:>14}",

@@ -1,4 +1,4 @@
-//! A platform that does nothing by itself, so that what is measured is the runtime.
+//! A platform that does almost nothing itself, so that the runtime is measured.
 
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;
@@ -17,7 +17,7 @@ use tlbc_runtime::{
     Unlinked,
 };
 
-/// A machine whose configuration is constant, as that of a kernel built for it.
+/// A machine whose configuration is constant, as in a kernel built for it.
 pub trait Machine: Sized + 'static {
     const NAME: &'static str;
     type Backend: Backend + 'static;
@@ -58,16 +58,16 @@ impl Machine for X86 {
     }
 }
 
-/// A page or a table: its number. As a pointer to what a kernel keeps about it, it is never 0.
+/// A page or a table, by its number. It is never 0, like a pointer to a kernel's page structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page(pub NonZeroU64);
 
 thread_local! {
-    /// What [`Pooled`] comes from, as from a CPU's list of free pages: memory of empty batches.
+    /// The memory of empty batches that [`Pooled`] uses, like a CPU's list of free pages.
     static POOL: RefCell<Vec<NonNull<()>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A batch of the pool.
+/// A batch from the pool.
 pub struct Pooled<T>(NonNull<T>);
 
 impl<T: Default> Pooled<T> {
@@ -89,8 +89,9 @@ impl<T> Drop for Pooled<T> {
 impl<T> Deref for Pooled<T> {
     type Target = T;
     fn deref(&self) -> &T {
-        // SAFETY: the memory is this batch's alone until it is dropped. It was made as an empty batch, and comes back to the
-        // pool as one; an empty batch of pages and one of tables are alike here, on every machine.
+        // SAFETY: only this batch uses the memory until it is dropped. It was created as an empty batch, and returns to
+        // the pool as one; an empty batch of pages and one of tables have the same representation here, on every
+        // machine.
         unsafe { self.0.as_ref() }
     }
 }
@@ -107,9 +108,9 @@ pub struct Bare<M: Machine> {
     machine: std::marker::PhantomData<M>,
     locals: [CpuTlb<CpuSet<1>>; 2],
     words: [Word; 16],
-    /// The CPU that this is, as a register of it would say.
+    /// The current CPU, as a register would hold it.
     cpu: AtomicU64,
-    /// The sum of the pages and tables that came out.
+    /// The sum of the pages and tables that were released.
     sum: AtomicU64,
 }
 
@@ -128,7 +129,7 @@ impl<M: Machine> Platform for Bare<M> {
 
     #[inline]
     fn sink(&self, _: CpuId) -> impl Issue<<M::Backend as Backend>::Op> {
-        // The operand is made, as for an instruction.
+        // The operand is computed, as for an instruction.
         Record(|op| {
             black_box(op);
         })
@@ -197,22 +198,22 @@ impl<M: Machine> Platform for Bare<M> {
 
 const VALID: u64 = 1;
 const SHIFT: u32 = 12;
-/// Entries of a table.
+/// The number of entries in a table.
 const TABLE: usize = 512;
 
-/// Tables, one behind the other, for addresses from 0.
+/// Consecutive tables, for addresses from 0.
 pub struct Arena {
     space: SpaceId,
     words: Vec<AtomicU64>,
 }
 
 impl Arena {
-    /// How many entries.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.words.len()
     }
 
-    /// Every entry maps a page.
+    /// Makes every entry map a page.
     pub fn fill(&self) {
         for (word, page) in self.words.iter().zip(1..) {
             word.store(page << SHIFT | VALID, Relaxed);
@@ -288,7 +289,7 @@ impl<M: Machine> Pte<Bare<M>> for Valid<'_> {
 
 type Space = &'static AddressSpace<CpuSet<1>>;
 
-/// A machine, two spaces of it, and what it runs.
+/// A machine, two of its spaces, and what it runs.
 pub struct Bench<M: Machine> {
     mmu: Mmu<Bare<M>>,
     spaces: [Space; 2],
@@ -298,10 +299,10 @@ pub struct Bench<M: Machine> {
 const CPU: CpuId = CpuId(0);
 
 impl<M: Machine> Bench<M> {
-    /// How much stack a gather takes.
+    /// The stack size of a gather.
     pub const SIZE: usize = size_of::<Gather<'_, Bare<M>>>();
 
-    /// One CPU of two is on line, and runs in the first space.
+    /// Creates a machine where one CPU of two is online, and runs in the first space.
     pub fn new() -> Self {
         let mmu = Mmu::new(Bare {
             machine: std::marker::PhantomData,
@@ -327,7 +328,7 @@ impl<M: Machine> Bench<M> {
         }
     }
 
-    /// So many entries of the first space.
+    /// Returns this many entries of the first space.
     pub fn arena(&self, entries: usize) -> Arena {
         Arena {
             space: self.spaces[0].id(),
@@ -335,7 +336,7 @@ impl<M: Machine> Bench<M> {
         }
     }
 
-    /// Unmaps pages in one gather, in a locked section a table.
+    /// Unmaps pages in one gather, with a locked section for each table.
     #[inline(never)]
     pub fn unmap(&self, arena: &Arena, first: usize, pages: usize) {
         self.mmu.gather(self.spaces[0], |gather| {
@@ -358,7 +359,7 @@ impl<M: Machine> Bench<M> {
         });
     }
 
-    /// Unmaps pages in one gather that stand apart in one table, some entries from one to the next.
+    /// Unmaps pages in one gather that are `apart` entries apart in one table.
     #[inline(never)]
     pub fn unmap_apart(&self, arena: &Arena, first: usize, pages: usize, apart: usize) {
         self.mmu.gather(self.spaces[0], |gather| {
@@ -373,7 +374,7 @@ impl<M: Machine> Bench<M> {
         });
     }
 
-    /// Unlinks one table after the other in one gather.
+    /// Unlinks consecutive tables in one gather.
     #[inline(never)]
     pub fn free_tables(&self, links: &Arena) {
         self.mmu.gather(self.spaces[0], |gather| {
@@ -403,13 +404,13 @@ impl<M: Machine> Bench<M> {
         self.current.set(self.mmu.switch(CPU, from, to));
     }
 
-    /// To the other space and back.
+    /// Switches to the other space and back.
     pub fn switch_twice(&self) {
         self.switch(Some(self.spaces[1]));
         self.switch(Some(self.spaces[0]));
     }
 
-    /// To a thread of the kernel, which keeps the root, and back.
+    /// Switches to a kernel thread, which keeps the root, and back.
     pub fn lazy_and_back(&self) {
         self.switch(None);
         self.switch(Some(self.spaces[0]));

@@ -1,4 +1,4 @@
-//! A machine without a TLB: what is left is the gather.
+//! A machine without a TLB, to measure the gather alone.
 
 use tlbc_backends::arm64;
 use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
@@ -10,7 +10,7 @@ use tlbc_runtime::{
 
 use crate::machine::{Arm64, Machine};
 
-/// Tables as those of another machine, and no instructions.
+/// A machine with the tables of another one, and no instructions.
 pub struct Nothing;
 
 impl Machine for Nothing {
@@ -60,7 +60,7 @@ impl Backend for Nothing {
     fn publish(&self, _: &mut impl Issue<()>, _: Space) {}
 
     fn tags(&self) -> Tags {
-        // Nobody gives them out.
+        // No tag is assigned.
         let values = TagValues {
             first: 0,
             last: u64::MAX,

@@ -1,4 +1,4 @@
-//! Changes of entries, both ways.
+//! Changes of page-table entries.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,7 +12,7 @@ use super::asked::{Asked, Did};
 use super::machines::{REACHES, SPACES};
 
 impl Asked<'_> {
-    /// Changes entries, both ways, on a machine where instructions write them.
+    /// Compares changes of entries, on a machine whose instructions write entries.
     pub fn changes(&mut self, table: &LevelTable) {
         const OLD: u64 = 0x1234_5001;
         const NEW: u64 = 0x6789_a003;

@@ -1,4 +1,4 @@
-//! Every event, every change, and a page at each level, in every configuration that there is.
+//! Every event, every change, and a page at each level, in every possible configuration.
 
 use std::cell::RefCell;
 
@@ -15,7 +15,7 @@ const TAG: Tag = Tag {
     global: false,
 };
 
-/// Panics where plans and backend differ in a configuration, of which `most` are tried.
+/// Panics if plans and backend differ in a configuration. At most `most` configurations are tried.
 pub fn plans_and_backend_agree_in_configurations(
     analysis: &Analysis,
     module: &Module,

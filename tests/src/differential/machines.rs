@@ -1,4 +1,4 @@
-//! Machines as both sides have them: a configuration of the model, and the generated backend made for it.
+//! Machines: a configuration of the model, and the generated backend with the same configuration.
 
 use tlbc::Analysis;
 use tlbc::model::{Config, Known, Model};
@@ -11,7 +11,7 @@ use tlbc_runtime::{Backend, Ceiling, Deferred, Pending, Record, Root};
 
 use super::Issued;
 
-/// A generated backend with a configuration. What it issues goes into the list.
+/// A generated backend with a configuration. Its methods append the instructions that they issue to a list.
 pub trait Machine {
     /// [`Backend::SENDER_ONLY`].
     fn sender_only(&self) -> SpaceFlags;
@@ -39,15 +39,15 @@ pub trait Machine {
     fn deliver(&self, to: &mut Vec<Issued>, request: &Request<'_>) -> Deferred;
     /// [`Backend::switch`].
     fn switch(&self, to: &mut Vec<Issued>, root: &Root, pending: Pending) -> Deferred;
-    /// [`Backend::resume`].
+    /// [`Backend::return_to_user`].
     fn return_to_user(&self, to: &mut Vec<Issued>, root: &Root, deferred: bool);
     /// [`Backend::enter_from_user`].
     fn enter_from_user(&self, to: &mut Vec<Issued>, root: &Root);
-    /// [`Backend::arrive`].
+    /// [`Backend::cpu_online`].
     fn cpu_online(&self, to: &mut Vec<Issued>) -> Deferred;
 }
 
-/// A backend, and how to name what it issues.
+/// A backend, with the names of its instructions.
 pub struct Generated<B: Backend> {
     /// The backend.
     pub tlb: B,
@@ -121,7 +121,7 @@ impl<B: Backend> Machine for Generated<B> {
     }
 }
 
-/// Makes a backend with some flags, and with limits in the order of the definition; none where no machine is so.
+/// Makes a backend with some flags, and with limits in the order of the definition. `None` if no machine has these flags.
 pub type Make = fn(&dyn Fn(&str) -> bool, &[u64]) -> Option<Box<dyn Machine>>;
 
 /// A generated module: made by [`generated!`](crate::generated).
@@ -168,7 +168,7 @@ macro_rules! generated {
 pub const SPACES: [Space; 2] = [Space::User, Space::Kernel];
 pub const REACHES: [Reach; 2] = [Reach::Here, Reach::Wide];
 
-/// Every configuration, possible or not.
+/// Returns every configuration, possible or not.
 pub fn configs(model: &Model) -> impl Iterator<Item = Config> {
     let features = 0..1u32 << model.features.len();
     let errata = 1u32 << model.errata.len();
@@ -184,14 +184,14 @@ pub fn configs(model: &Model) -> impl Iterator<Item = Config> {
     })
 }
 
-/// What of a configuration holds of a space and not of the machine.
+/// Returns the flags of a configuration that belong to a space instead of the machine.
 pub fn space_flags(model: &Model, config: Config) -> SpaceFlags {
     let features = model.features.iter().enumerate();
     let of_space = features.filter(|(_, feature)| feature.known == Known::Space);
     SpaceFlags(of_space.fold(0, |bits, (index, _)| bits | config.features & 1 << index))
 }
 
-/// The generated machine of a configuration, whatever holds of a space.
+/// Returns the generated machine of a configuration, without the flags of spaces.
 pub fn machine_of(
     module: &Module,
     model: &Model,
@@ -206,7 +206,7 @@ pub fn machine_of(
     machine(module, model, config, limits)
 }
 
-/// Whether a configuration has a flag of that name.
+/// Returns whether a configuration has a flag of that name.
 fn has(model: &Model, config: Config, name: &str) -> bool {
     let feature = model.features.iter().position(|f| f.named.name == name);
     let erratum = model.errata.iter().position(|e| e.named.name == name);
@@ -219,7 +219,7 @@ fn has(model: &Model, config: Config, name: &str) -> bool {
     }
 }
 
-/// The generated machine of a configuration.
+/// Returns the generated machine of a configuration.
 fn machine(
     module: &Module,
     model: &Model,
@@ -229,19 +229,19 @@ fn machine(
     (module.make)(&|name| has(model, config, name), limits)
 }
 
-/// The most that every limit may be.
+/// Returns the largest value of every limit.
 pub fn most(model: &Model) -> Vec<u64> {
     model.limits.iter().map(|limit| limit.most).collect()
 }
 
-/// The first address of a space, and how many bits it has.
+/// Returns the first address of a space and the number of its address bits.
 pub fn addresses(model: &Model, space: Space, config: Config) -> (u64, u32) {
     let addresses = model.space(space).addresses.get(config);
     let addresses = addresses.expect("the addresses of a space");
     (addresses.base, addresses.bits)
 }
 
-/// Levels, ceilings and possible configurations are those of the definition.
+/// Checks that levels, ceilings and possible configurations are those of the definition.
 pub fn a_machine_is_what_the_definition_says(Analysis { model, .. }: &Analysis, module: &Module) {
     let flags = module.flags.len();
     let expected = model.features.len() + model.errata.len() + model.geometries.len() - 1;

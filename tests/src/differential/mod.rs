@@ -1,8 +1,8 @@
-//! The interpreted plan and the generated Rust do the same, request by request.
+//! The comparison of interpreted plans with generated Rust, request by request.
 //!
 //! In: a definition with its plans, and the backend that was generated for it. Both get the same machine and
 //! the same request, and must issue the same instructions with the same operands, defer the same, and interrupt
-//! the same CPUs. Out: nothing, or a panic with the first request that they answer differently.
+//! the same CPUs. Out: nothing, or a panic with the first request for which they differ.
 
 use std::panic::AssertUnwindSafe;
 
@@ -21,12 +21,12 @@ pub use proptest::test_runner::{Config as Runs, RngSeed};
 pub use ranges::{planned, plans_and_backend_agree_on_ranges};
 pub use tlbc_runtime::Backend;
 
-/// Compares a module with the plans of the definition that it was generated from, by some configurations and some
-/// random ranges, always the same.
+/// Compares a module with the plans of its definition, in some configurations and for some random ranges. The choice is
+/// the same in every run.
 ///
 /// # Errors
 ///
-/// The first request that they answer differently.
+/// The first request for which they differ.
 pub fn difference(text: &str, module: &Module) -> Result<(), String> {
     let mut files = Files::default();
     let file = files.add("mutant.arch", text);
@@ -47,7 +47,7 @@ pub fn difference(text: &str, module: &Module) -> Result<(), String> {
     })
 }
 
-/// How many configurations and how many random ranges [`difference`] tries.
+/// The numbers of configurations and of random ranges that [`difference`] tries.
 const CONFIGURATIONS: usize = 8;
 const CASES: u32 = 32;
 

@@ -1,4 +1,4 @@
-//! Random ranges on random machines, until each instruction that a plan may issue was issued.
+//! Random ranges on random machines. Every instruction that a plan may issue is issued in some case.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -15,14 +15,14 @@ use tlbc_runtime::request::{Extent, LevelTable, Ranges, Reach, Scope, Space, Tag
 use super::asked::{Asked, env};
 use super::machines::{Module, REACHES, SPACES, addresses, configs, machine_of};
 
-/// An extent, before it is known which machine it is for.
+/// A random extent that does not depend on the machine yet.
 #[derive(Debug, Clone, Copy)]
 struct AddressRange {
     /// Where it begins, as a fraction of the space.
     place: u64,
-    /// From which of its two ends that counts.
+    /// The end of the space from which the fraction counts.
     from_top: bool,
-    /// How many entries of the level it is for, and then base pages more.
+    /// The number of entries of its level, and of further base pages.
     entries: u64,
     pages: u64,
 }
@@ -49,7 +49,7 @@ fn stretch() -> impl Strategy<Value = AddressRange> {
 }
 
 impl AddressRange {
-    /// The extent, for entries of `1 << shift` bytes: within the space, in whole base pages.
+    /// Returns the extent for entries of `1 << shift` bytes: within the space, in whole base pages.
     fn extent(self, (start, bits): (u64, u32), shift: u32, page: u32) -> Extent {
         let size = 1u128 << bits;
         let bytes = (u128::from(self.entries) << shift) + (u128::from(self.pages) << page);
@@ -65,7 +65,7 @@ impl AddressRange {
     }
 }
 
-/// What is asked for, before it is known what the machine has.
+/// A random request that does not depend on the machine yet.
 #[derive(Debug, Clone)]
 struct Case {
     config: u64,
@@ -76,9 +76,9 @@ struct Case {
     leaf: [Option<AddressRange>; LEVELS],
     walk: [Option<AddressRange>; LEVELS],
     live: bool,
-    /// Whether leaf entries appeared, and were not cleared.
+    /// Whether leaf entries were mapped instead of unmapped.
     appeared: bool,
-    /// Whether one entry is asked for as one entry.
+    /// Whether a single entry is flushed as a page instead of a range.
     reduced: bool,
     root: (u64, u64),
 }
@@ -153,7 +153,8 @@ impl Case {
     }
 }
 
-/// Panics where plans and backend differ on random ranges; returns the names of the instructions that were issued.
+/// Compares plans and backend for random ranges, and panics if they differ. Returns the names of the instructions that
+/// were issued.
 pub fn plans_and_backend_agree_on_ranges(
     analysis: &Analysis,
     module: &Module,
@@ -211,7 +212,7 @@ pub fn plans_and_backend_agree_on_ranges(
     seen.into_inner()
 }
 
-/// The names of the instructions that a plan may issue.
+/// Returns the names of the instructions that a plan may issue.
 pub fn planned(Analysis { model, plans }: &Analysis) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
     let mut add = |named: &Named| used.insert(named.name.clone());

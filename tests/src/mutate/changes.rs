@@ -1,10 +1,10 @@
-//! Changes of a definition by its statements.
+//! Changes of the statements of a definition.
 
 use super::slip::number;
 use super::source::{Kind, Source, Statement};
 use super::{Edit, Mutant, Rng, brief, edited, one};
 
-/// Names that Rust, the generated code or the language has a use for.
+/// Names that Rust, the generated code or the language uses.
 const HOSTILE: [&str; 88] = [
     "_",
     "__",
@@ -87,7 +87,7 @@ const HOSTILE: [&str; 88] = [
     "pass",
     "run",
     "runs",
-    "owed",
+    "deferred",
     "interrupt",
     "store",
     "with",
@@ -113,15 +113,15 @@ const DEFINERS: [&str; 13] = [
     "form",
 ];
 
-/// What changes a definition, and puts parts of others into it.
+/// Changes a definition, and inserts parts of others.
 pub struct Mutator {
     others: Vec<Source>,
 }
 
-/// A kind of change; `None` where the definition has nothing of the kind.
+/// A kind of change; `None` if it does not apply to the definition.
 type Change = fn(&Mutator, &Source, &mut Rng) -> Option<(Vec<Edit>, String)>;
 
-/// The kinds of changes, those twice that are worth it.
+/// The kinds of changes; the more useful ones are listed twice.
 const CHANGES: &[Change] = &[
     deleted,
     doubled,
@@ -147,13 +147,13 @@ const CHANGES: &[Change] = &[
 ];
 
 impl Mutator {
-    /// Changes that may take parts of these definitions.
+    /// Creates a mutator that may insert parts of these definitions.
     pub fn new<'a>(others: impl IntoIterator<Item = &'a str>) -> Self {
         let others = others.into_iter().map(Source::new).collect();
         Self { others }
     }
 
-    /// Makes one change. `None` where none was found that fits.
+    /// Makes one change. Returns `None` if no change was found that applies.
     pub fn mutate(&self, text: &str, rng: &mut Rng) -> Option<Mutant> {
         let source = Source::new(text);
         (0..16).find_map(|_| {
@@ -165,7 +165,7 @@ impl Mutator {
     }
 }
 
-/// A statement that satisfies a predicate.
+/// Chooses a statement that satisfies a predicate.
 fn pick<'s>(
     source: &'s Source,
     rng: &mut Rng,
@@ -216,13 +216,13 @@ fn numbered(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, S
     Some((vec![(source.tokens[index].range.clone(), new)], what))
 }
 
-/// Whether a word is the register of an operand: which there are, only the assembler knows.
+/// Returns whether a word is the register of an operand. Only the assembler knows which registers exist.
 fn is_register(source: &Source, index: usize) -> bool {
     let before = |back: usize| index.checked_sub(back).map_or("", |at| source.token(at));
     before(1) == "in" && before(2) == "bits" || before(1) == "by" && before(2) == "memory"
 }
 
-/// Another token that follows the same word, here or in another definition.
+/// Puts in another token that follows the same word, here or in another definition.
 fn substituted(mutator: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, String)> {
     let index = rng.usize(2..source.tokens.len().max(3));
     let token = source
@@ -250,7 +250,7 @@ fn substituted(mutator: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec
     Some((vec![(token.range.clone(), new.to_owned())], what))
 }
 
-/// The names that a definition defines, levels and caches included.
+/// Returns the names that a definition defines, with levels and caches.
 fn names(source: &Source) -> Vec<&str> {
     let mut names: Vec<&str> = DEFINERS.iter().flat_map(|of| source.defined(of)).collect();
     names.extend(source.levels());
@@ -263,14 +263,14 @@ fn names(source: &Source) -> Vec<&str> {
     names
 }
 
-/// A definition with other names, all at once.
+/// Replaces names in a definition, all at once.
 pub fn renamed(text: &str, names: &[(&str, &str)]) -> String {
     let source = Source::new(text);
     let edits = rename(&source, names);
     edited(&source, edits, String::new()).text
 }
 
-/// Gives names of the definition other names everywhere.
+/// Renames definitions and their uses.
 fn rename(source: &Source, names: &[(&str, &str)]) -> Vec<Edit> {
     let tokens = source.tokens.iter().enumerate();
     let edits = tokens.filter_map(|(index, token)| {
@@ -288,7 +288,7 @@ fn rename(source: &Source, names: &[(&str, &str)]) -> Vec<Edit> {
     edits.collect()
 }
 
-/// A text of an instruction with other names of operands.
+/// Returns the text of an instruction with other names of operands.
 fn placeholders(text: &str, names: &[(&str, &str)]) -> String {
     let mut parts = text.split('{');
     let mut out = parts.next().unwrap_or_default().to_owned();
@@ -314,7 +314,7 @@ fn with_other_name(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<E
     Some(other_name(source, old, one(rng, &HOSTILE)?))
 }
 
-/// Gives a name one that is nearly another's.
+/// Renames a definition to nearly the name of another.
 fn collided(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, String)> {
     let names = names(source);
     let (old, other) = (*one(rng, &names)?, *one(rng, &names)?);
@@ -332,7 +332,7 @@ fn collided(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, S
     Some(other_name(source, old, &new))
 }
 
-/// The same item once more, with another name and perhaps another number or word in it.
+/// Repeats an item, with another name and possibly another number or word.
 fn sibling(mutator: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, String)> {
     let statement = pick(source, rng, |s| DEFINERS.contains(&source.head(s)))?;
     let (text, end) = (text_of(source, statement), source.range(statement).end);
@@ -352,7 +352,7 @@ fn sibling(mutator: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edi
     Some((vec![(end..end, format!("\n{copy}"))], what))
 }
 
-/// A condition of this definition.
+/// Makes a condition with the names of a definition.
 fn condition(source: &Source, rng: &mut Rng) -> Option<String> {
     let mut names = source.defined("feature");
     names.extend(source.defined("geometry"));
@@ -387,7 +387,7 @@ fn unconditioned(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edi
     Some((vec![(range, String::new())], what))
 }
 
-/// Another text for an instruction.
+/// Changes the text of an instruction.
 fn template(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, String)> {
     let instructions = ["barrier", "invalidate", "load", "encoded"];
     let statement = pick(source, rng, |s| instructions.contains(&source.head(s)))?;
@@ -425,7 +425,7 @@ fn template(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, S
     Some((vec![(range, format!("\"{new}\""))], what))
 }
 
-/// An operand of 64 bits in 32: what does not fit is left out.
+/// Shrinks an operand of 64 bits to 32 and leaves out what does not fit.
 fn narrowed(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, String)> {
     let is_wide =
         |s: &Statement| source.head(s) == "operand" && source.token(s.tokens.start + 2) == "64";
@@ -451,7 +451,7 @@ fn narrowed(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, S
             edits.push((source.range(field), String::new()));
         } else if high >= 32 {
             edits.push((source.tokens[at + 1].range.clone(), "31".to_owned()));
-            // `va[63:12]` gives up as many bits.
+            // `va[63:12]` loses as many bits.
             if source.token(at + 6) == "[" {
                 let top = bit(at + 7).unwrap_or(63).saturating_sub(high - 31);
                 edits.push((source.tokens[at + 7].range.clone(), top.to_string()));
@@ -465,7 +465,7 @@ fn narrowed(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, S
     Some((edits, format!("operand `{name}` in 32 bits")))
 }
 
-/// An operand of another width, its upper bits 0.
+/// Changes the width of an operand; additional upper bits are 0.
 fn widened(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, String)> {
     let operand = pick(source, rng, |s| source.head(s) == "operand" && s.is_block)?;
     let at = operand.tokens.start + 2;
@@ -487,7 +487,7 @@ fn widened(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, St
     Some((edits, format!("operand `{name}` in {wide} bits")))
 }
 
-/// Something more at the end of a block.
+/// Adds a statement at the end of a block.
 fn added(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, String)> {
     const ADDED: [(&str, &str); 26] = [
         ("arch", "feature extra \"more\"; "),
@@ -551,7 +551,7 @@ fn added(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, Stri
     Some((edits, what))
 }
 
-/// A statement of another definition.
+/// Inserts a statement of another definition.
 fn transplanted(mutator: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, String)> {
     let other = one(rng, &mutator.others)?;
     let statement = pick(other, rng, |s| s.parent.is_some())?;

@@ -1,8 +1,8 @@
-//! Definitions with mistakes and other changes in them, from a seed.
+//! Mistakes and other changes in definitions, from a seed.
 //!
 //! In: the text of a definition, and a generator of random numbers. Out: the text with one change, and what
-//! was changed. [`slip`] makes the mistakes of a single token that hands make; [`Mutator`] changes a definition
-//! by its statements: many of its results are definitions that `check` accepts. The same seed makes the same
+//! was changed. [`slip`] makes typing mistakes in a single token; [`Mutator`] changes
+//! statements, and `check` accepts many of its results. The same seed makes the same
 //! changes.
 
 mod changes;
@@ -21,14 +21,14 @@ use source::Source;
 pub struct Mutant {
     /// The text.
     pub text: String,
-    /// What was changed, for a reader.
+    /// The description of the change.
     pub what: String,
 }
 
-/// A part of a text, and what takes its place.
+/// A part of a text, and its replacement.
 type Edit = (Range<usize>, String);
 
-/// Makes edits, which do not overlap.
+/// Applies edits, which do not overlap.
 fn edited(source: &Source, mut edits: Vec<Edit>, what: String) -> Mutant {
     edits.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
     let mut text = source.text.clone();
@@ -38,12 +38,12 @@ fn edited(source: &Source, mut edits: Vec<Edit>, what: String) -> Mutant {
     Mutant { text, what }
 }
 
-/// One of several.
+/// Chooses one of several.
 fn one<'a, T>(rng: &mut Rng, of: &'a [T]) -> Option<&'a T> {
     (!of.is_empty()).then(|| &of[rng.usize(..of.len())])
 }
 
-/// The beginning of a text, on one line.
+/// Returns the beginning of a text, on one line.
 fn brief(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let line = words.join(" ");

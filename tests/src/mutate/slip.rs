@@ -1,15 +1,15 @@
-//! Mistakes of a single token.
+//! Typing mistakes in a single token.
 
 use super::source::{Kind, Source};
 use super::{Mutant, Rng, edited, one};
 
-/// What a hand puts in by mistake.
+/// Characters that are typed by mistake.
 const STRAY: [&str; 12] = [
     "{", "}", "(", ")", ";", ",", "\"", "0", "when", "not", "leaf", "any",
 ];
 
-/// Makes a mistake of one token: it is left out, doubled, misspelt, swapped with the next one, or another one is
-/// in its place or beside it. `None` where the text has no token, or the mistake changes nothing.
+/// Makes a mistake in one token: leaves it out, doubles it, misspells it, swaps it with the next one, or puts another one in
+/// its place or beside it. Returns `None` if the text has no token, or if the mistake changes nothing.
 pub fn slip(text: &str, rng: &mut Rng) -> Option<Mutant> {
     let source = Source::new(text);
     if source.tokens.is_empty() {
@@ -70,7 +70,7 @@ pub fn slip(text: &str, rng: &mut Rng) -> Option<Mutant> {
     (mutant.text != text).then_some(mutant)
 }
 
-/// A word with a letter left out, doubled, changed, or swapped with the next.
+/// Returns a word with a letter left out, doubled, changed, or swapped with the next.
 fn misspelt(word: &str, rng: &mut Rng) -> Option<String> {
     let mut letters: Vec<char> = word.chars().collect();
     let at = rng.usize(..letters.len());
@@ -86,7 +86,7 @@ fn misspelt(word: &str, rng: &mut Rng) -> Option<String> {
     Some(letters.into_iter().collect())
 }
 
-/// Another number, often near the first.
+/// Returns another number, often close to the first.
 pub fn number(word: &str, rng: &mut Rng) -> String {
     let digits = word.replace('_', "");
     let value = match digits.split_at_checked(2) {

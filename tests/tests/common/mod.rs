@@ -1,4 +1,4 @@
-//! The shipped definitions, machines by the words of a line, and requests by what was unmapped.
+//! The shipped definitions, machines by a line of words, and requests by what was unmapped.
 #![allow(dead_code, reason = "each test target uses its part")]
 
 use std::fmt::Write as _;
@@ -29,45 +29,45 @@ pub const POWERPC64: &str = include_str!("../../../archdefs/powerpc64.arch");
 /// The text of a shipped definition.
 pub const S390: &str = include_str!("../../../archdefs/s390.arch");
 
-/// The shipped definition of arm64.
+/// Returns the shipped definition of arm64.
 pub fn arm64() -> &'static Analysis {
     static IT: OnceLock<Analysis> = OnceLock::new();
     IT.get_or_init(|| good(ARM64))
 }
 
-/// The shipped definition of x86-64.
+/// Returns the shipped definition of x86-64.
 pub fn x86() -> &'static Analysis {
     static IT: OnceLock<Analysis> = OnceLock::new();
     IT.get_or_init(|| good(X86_64))
 }
 
-/// The shipped definition of powerpc64.
+/// Returns the shipped definition of powerpc64.
 pub fn powerpc() -> &'static Analysis {
     static IT: OnceLock<Analysis> = OnceLock::new();
     IT.get_or_init(|| good(POWERPC64))
 }
 
-/// The shipped definition of s390.
+/// Returns the shipped definition of s390.
 pub fn s390() -> &'static Analysis {
     static IT: OnceLock<Analysis> = OnceLock::new();
     IT.get_or_init(|| good(S390))
 }
 
-/// A definition and what is said about it.
+/// Reads a definition. Returns it with the diagnostics.
 pub fn read(text: &str) -> (Option<Analysis>, Vec<Diagnostic>) {
     let mut files = Files::default();
     let file = files.add("x.arch", text);
     analyse(&files, file)
 }
 
-/// A definition without findings.
+/// Reads a definition, and checks that there are no diagnostics.
 pub fn good(text: &str) -> Analysis {
     let (analysis, found) = read(text);
     let found: Vec<&str> = found.iter().map(|d| d.message.as_str()).collect();
     analysis.unwrap_or_else(|| panic!("{found:#?}"))
 }
 
-/// What is said about a definition: code and message.
+/// Returns the diagnostics about a definition: code and message.
 pub fn findings(text: &str) -> Vec<String> {
     let (_, found) = read(text);
     found
@@ -76,7 +76,7 @@ pub fn findings(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// A text with one place changed; the place must be there, once.
+/// Replaces a part of a text, which must occur exactly once.
 pub fn edited(text: &str, old: &str, new: &str) -> String {
     assert_eq!(text.matches(old).count(), 1, "`{old}` is there once");
     text.replacen(old, new, 1)
@@ -91,8 +91,8 @@ pub struct Machine {
     pub limits: Vec<u64>,
 }
 
-/// The machine of a line such as `g16k ttl ranges repeat_tlbi` or `pge pcid invpcid invlpgb invlpgb_pages=8`.
-/// Without a geometry it has the first.
+/// Returns the machine of a line such as `g16k ttl ranges repeat_tlbi` or `pge pcid invpcid invlpgb invlpgb_pages=8`.
+/// Without a geometry in the line it has the first one.
 pub fn machine(model: &Model, words: &str) -> Machine {
     let mut config = Config::default();
     let mut limits: Vec<u64> = model.limits.iter().map(|limit| limit.least).collect();
@@ -110,7 +110,7 @@ pub fn machine(model: &Model, words: &str) -> Machine {
             (_, Some(feature), ..) => config.features |= 1 << feature,
             (_, _, Some(erratum), _) => config.errata |= 1 << erratum,
             (.., Some((limit, value))) => limits[limit] = value,
-            _ => panic!("`{word}` is nothing of a machine"),
+            _ => panic!("`{word}` is no word of a machine"),
         }
     }
     assert!(model.possible(config), "no machine is `{words}`");
@@ -120,9 +120,9 @@ pub fn machine(model: &Model, words: &str) -> Machine {
 /// A request.
 #[derive(Debug, Clone)]
 pub struct Ask {
-    /// Whose mappings.
+    /// The space.
     pub space: Space,
-    /// What happened.
+    /// The change.
     pub event: What,
     /// The tag of the space.
     pub tag: u64,
@@ -130,21 +130,20 @@ pub struct Ask {
     pub others: bool,
 }
 
-/// What happened, with levels by name.
+/// A change, with levels by name.
 #[derive(Debug, Clone)]
 pub enum What {
     /// Entries of these levels were unmapped.
     Unmapped(Extent, &'static [&'static str], Tables),
-    /// Anything else.
+    /// Another event.
     Event(Event),
 }
 
-/// A tag with which a space may be known on any machine: not reserved, and even, since an odd one
-/// belongs to arm64's user view.
+/// A tag that a space may have on any machine: not reserved, and even, because an odd one belongs to arm64's user view.
 pub const TAG: u64 = 0x42;
 
 impl Ask {
-    /// Leaf entries of user space were unmapped.
+    /// Returns a request after leaf entries of user space were unmapped.
     pub fn user(start: u64, bytes: u64, levels: &'static [&'static str]) -> Self {
         let extent = Extent::new(start, bytes);
         Self {
@@ -155,7 +154,7 @@ impl Ask {
         }
     }
 
-    /// Leaf entries of the kernel were unmapped.
+    /// Returns a request after leaf entries of the kernel were unmapped.
     pub fn kernel(start: u64, bytes: u64, levels: &'static [&'static str]) -> Self {
         Self {
             space: Space::Kernel,
@@ -165,7 +164,7 @@ impl Ask {
         }
     }
 
-    /// Something else, of user space.
+    /// Returns a request after another event, of user space.
     pub fn event(event: Event) -> Self {
         Self {
             event: What::Event(event),
@@ -173,7 +172,7 @@ impl Ask {
         }
     }
 
-    /// The tables in which the entries stood were unlinked.
+    /// Adds that the tables of the entries were unlinked.
     pub fn tables(mut self) -> Self {
         if let What::Unmapped(.., tables) = &mut self.event {
             *tables = Tables::Unlinked;
@@ -181,7 +180,7 @@ impl Ask {
         self
     }
 
-    /// The tables were unlinked whole with all below them, which is still valid.
+    /// Adds that the tables were unlinked with everything below them, which is still valid.
     pub fn live(mut self) -> Self {
         if let What::Unmapped(.., tables) = &mut self.event {
             *tables = Tables::UnlinkedLive;
@@ -189,31 +188,31 @@ impl Ask {
         self
     }
 
-    /// Other CPUs may have cached the entries.
+    /// Sets that other CPUs may have cached the entries.
     pub fn others(mut self) -> Self {
         self.others = true;
         self
     }
 
-    /// Only this CPU may have cached the entries.
+    /// Sets that only this CPU may have cached the entries.
     pub fn here(mut self) -> Self {
         self.others = false;
         self
     }
 
-    /// The space has this tag.
+    /// Sets the tag of the space.
     pub fn tag(mut self, tag: u64) -> Self {
         self.tag = tag;
         self
     }
 
-    /// What is issued on a machine that can have this request. Entries that were cleared were stored before.
+    /// Returns what is issued on a machine for this request, after the entries were cleared.
     pub fn on(&self, arch: &Analysis, words: &str) -> Trace {
         self.try_on(arch, words)
             .expect("a request that the machine can have")
     }
 
-    /// The same, or why there is no such request.
+    /// Does the same, or returns the reason why the machine cannot have this request.
     pub fn try_on(&self, arch: &Analysis, words: &str) -> Result<Trace, String> {
         let Machine { config, limits } = machine(&arch.model, words);
         let level = |name: &&str| arch.model.level(name).expect("a level");
@@ -239,13 +238,14 @@ impl Ask {
         trace(&arch.model, &arch.plans, &query)
     }
 
-    /// The same, one instruction a line without its operands' fields; nothing of others and debts.
+    /// Does the same, and returns one instruction per line without its operands' fields, without IPIs and deferred
+    /// flushes.
     pub fn here_on(&self, arch: &Analysis, words: &str) -> Vec<String> {
         lines(self.on(arch, words).issued())
     }
 }
 
-/// A tag that means the same space on every CPU where there are such tags.
+/// Returns a tag, which is global on a machine with global tags.
 pub fn tag_on(model: &Model, config: Config, value: u64) -> Tag {
     let mut there = tlbc::sample_requests::tags(model, config);
     Tag {
@@ -254,7 +254,7 @@ pub fn tag_on(model: &Model, config: Config, value: u64) -> Tag {
     }
 }
 
-/// What the plans are asked with, of a space whose tag is of one CPU or of the machine.
+/// Returns the environment of the plans, for a space whose tag is per-CPU or global.
 pub fn env(machine: Machine, global: bool, ranges: Ranges) -> Env {
     let tag = Tag { value: TAG, global };
     Env {
@@ -278,14 +278,14 @@ pub fn env(machine: Machine, global: bool, ranges: Ranges) -> Env {
     }
 }
 
-/// A level by its name.
+/// Returns a level by its name.
 pub fn level(model: &Model, name: &str) -> Level {
     let index = model.level(name).expect("a level");
     Level(u8::try_from(index).expect("few levels"))
 }
 
-/// What is issued for several ranges of user space at once, on a machine with others: start and
-/// finish, an instruction a line with its operands as they are.
+/// Returns what is issued for several ranges of user space at once, on a machine with other CPUs: start and finish, one
+/// instruction per line with the values of its operands.
 pub fn ranges_on(arch: &Analysis, words: &str, ranges: Ranges) -> Vec<String> {
     let env = env(machine(&arch.model, words), true, ranges);
     let shape = Shape::Ranges(Space::User, Reach::Wide);
@@ -313,12 +313,12 @@ fn with_operands(arch: &Analysis, effects: &Effects) -> Vec<String> {
     effects.ops.iter().map(line).collect()
 }
 
-/// Something that a CPU does in steps.
+/// The steps of a CPU.
 pub trait Steps {
-    /// The steps.
+    /// Returns the steps.
     fn steps(&self) -> &[Step];
 
-    /// The instructions among them.
+    /// Returns the instructions among the steps.
     fn instructions(&self) -> impl Iterator<Item = &Instruction> {
         self.steps().iter().filter_map(Step::instruction)
     }
@@ -333,9 +333,9 @@ impl Steps for Trace {
 /// What a backend does for a change of entries.
 #[derive(Debug)]
 pub struct Made {
-    /// Its steps.
+    /// The steps.
     pub here: Vec<Step>,
-    /// What it leaves for later.
+    /// What it defers.
     pub deferred: Deferred,
 }
 
@@ -345,7 +345,7 @@ impl Steps for Made {
     }
 }
 
-/// What a backend does for a change of entries of a space with this tag.
+/// Returns what a backend does for a change of entries of a space with this tag.
 pub fn change_on(arch: &Analysis, config: Config, tag: u64, change: Changing) -> Made {
     let model = &arch.model;
     let machine = Machine {
@@ -372,8 +372,8 @@ pub fn change_on(arch: &Analysis, config: Config, tag: u64, change: Changing) ->
     }
 }
 
-/// What this CPU does for ranges of user space that it alone may have cached, or others too: the flush that a plan has,
-/// whether the runtime ever requests it or not.
+/// Returns what this CPU does for ranges of user space that only this CPU or other CPUs too may have cached: the flush
+/// of the plan, whether or not the runtime ever requests it.
 pub fn flush_on(arch: &Analysis, words: &str, others: bool, ranges: Ranges) -> Made {
     let model = &arch.model;
     let env = env(machine(model, words), true, ranges);
@@ -388,7 +388,7 @@ pub fn flush_on(arch: &Analysis, words: &str, others: bool, ranges: Ranges) -> M
     }
 }
 
-/// The names of what a CPU does.
+/// Returns the names of the instructions.
 pub fn names(it: &impl Steps) -> Vec<&str> {
     let mut names = Vec::new();
     for step in it.steps() {
@@ -400,7 +400,7 @@ pub fn names(it: &impl Steps) -> Vec<&str> {
     names
 }
 
-/// Instructions as they are written.
+/// Returns the instructions as text.
 pub fn lines<'i>(instructions: impl IntoIterator<Item = &'i Instruction>) -> Vec<String> {
     instructions
         .into_iter()
@@ -408,7 +408,7 @@ pub fn lines<'i>(instructions: impl IntoIterator<Item = &'i Instruction>) -> Vec
         .collect()
 }
 
-/// A request in words with what is issued for it; machines with the same answer stand together.
+/// Returns a request in words with what is issued for it; machines with the same result are listed together.
 pub fn report(arch: &Analysis, words: &str, ask: &Ask, machines: &[&str]) -> String {
     let mut answers: Vec<(String, Vec<&str>)> = Vec::new();
     for &machine in machines {
@@ -437,7 +437,7 @@ pub fn report(arch: &Analysis, words: &str, ask: &Ask, machines: &[&str]) -> Str
     out
 }
 
-/// A text without the middle of long loops.
+/// Removes the middle of long loops from a text.
 fn abridged(text: &str) -> String {
     let first_word = |line: &str| line.split("0x").next().unwrap_or("").to_owned();
     let all: Vec<&str> = text.lines().collect();
@@ -458,7 +458,7 @@ fn abridged(text: &str) -> String {
     out
 }
 
-/// Compares a text with the snapshot of that name.
+/// Compares a text with the snapshot of this name.
 pub fn snapshot(name: &str, text: &str) {
     insta::with_settings!({
         omit_expression => true,
@@ -469,7 +469,7 @@ pub fn snapshot(name: &str, text: &str) {
     });
 }
 
-/// The bits `high:low` of a word, as a manual writes them.
+/// Returns the bits `high:low` of a word, as a manual numbers them.
 pub fn bits(word: u128, high: u32, low: u32) -> u64 {
     u64::try_from(word >> low & ((1 << (high - low + 1)) - 1)).expect("a field of at most 64 bits")
 }

@@ -97,7 +97,7 @@ fn requirements_on_the_kernel() {
     let both = ("within 52 bits", "within 48 bits, 52 bits when la57");
     assert_eq!(
         demands(&with(X86_64, &[both])),
-        ["tables are below 2^48", "tables lie below 2^52"]
+        ["tables are below 2^48", "tables are below 2^52"]
     );
 }
 

@@ -1,7 +1,7 @@
-//! A request on a machine that drops by address and by tag, and what has to hold of the answer.
+//! A request on a machine whose instructions drop by address and by tag, with the checks of its result.
 //!
-//! In: a [`Case`], and what each instruction of its answer drops. Checked: every entry of the request goes, in an order
-//! in which nothing can be made again, and nothing outside it is named.
+//! In: a [`Case`], and the entries that each of its instructions drops. Checked: every entry of the request is dropped, in an
+//! order in which no entry can be made again, and no address outside of the request is named.
 
 use std::ops::Range;
 
@@ -15,14 +15,14 @@ use tlbc_runtime::request::{Extent, Ranges, Reach, Scope, Space};
 use crate::common::{Machine, env};
 use crate::manual::{Dropped, Issued, Key, Level, Place};
 
-/// What was changed: by level, from the leaf up, in first and last address.
+/// The changed entries: for each level from the leaf up, the first and the last address.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
     /// Leaf entries.
     pub leaf: Vec<(Level, Range<u128>)>,
     /// Entries that pointed at tables.
     pub cut: Vec<(Level, Range<u128>)>,
-    /// Whether what is below those is still valid.
+    /// Whether the entries below those are still valid.
     pub live: bool,
 }
 
@@ -33,7 +33,7 @@ impl Asked {
     }
 }
 
-/// Out to whole entries of a level.
+/// Extends a range to whole entries of a level.
 pub fn rounded(range: &Range<u128>, shift: u32) -> Range<u128> {
     let low = (1u128 << shift) - 1;
     range.start & !low..(range.end + low) & !low
@@ -54,7 +54,7 @@ fn bytes_of(place: Place) -> Option<Range<u128>> {
     }
 }
 
-/// Which entries of a level contain an address that is named, by their numbers.
+/// Returns the numbers of the entries of a level that contain a named address.
 fn hit(place: Place, shift: u32) -> Vec<Range<u128>> {
     let one = |entries: Range<u128>| std::iter::once(entries).collect();
     match place {
@@ -70,7 +70,7 @@ fn hit(place: Place, shift: u32) -> Vec<Range<u128>> {
     }
 }
 
-/// Whether every entry of a level that the range touches contains an address that is named.
+/// Returns whether every entry of a level that a range touches contains a named address.
 fn covered(range: &Range<u128>, shift: u32, places: impl Iterator<Item = Place>) -> bool {
     let mut hits: Vec<Range<u128>> = places.flat_map(|place| hit(place, shift)).collect();
     hits.sort_by_key(|hit| hit.start);
@@ -85,7 +85,7 @@ fn covered(range: &Range<u128>, shift: u32, places: impl Iterator<Item = Place>)
     at >= end
 }
 
-/// A request on a machine, and how the machine caches it.
+/// A request on a machine, with the tags of its entries.
 pub struct Case<'a> {
     /// Its definition and plans.
     pub arch: &'a Analysis,
@@ -95,17 +95,17 @@ pub struct Case<'a> {
     pub limits: Vec<u64>,
     /// Whose mappings.
     pub space: Space,
-    /// Who may have cached them.
+    /// Which CPUs may have cached them.
     pub reach: Reach,
     /// Whether the tag means the same space on every CPU.
     pub global: bool,
     /// The levels, from the leaf up.
     pub levels: Vec<Level>,
-    /// What was changed.
+    /// The changed entries.
     pub asked: Asked,
-    /// Under what leaves are cached.
+    /// The tags of leaf entries.
     pub leaf_keys: Vec<Key>,
-    /// Under what walk entries are cached.
+    /// The tags of walk entries.
     pub walk_keys: Vec<Key>,
 }
 
@@ -133,7 +133,7 @@ impl Case<'_> {
         ranges
     }
 
-    /// Start and finish, as a backend does them.
+    /// Interprets the start and the end of the flush.
     pub fn run(&self) -> [Effects; 2] {
         let ranges = self.ranges();
         let machine = Machine {
@@ -152,7 +152,7 @@ impl Case<'_> {
         flush(&self.arch.model, &self.arch.plans, shape, &env)
     }
 
-    /// An instruction, by names.
+    /// Returns an instruction with the names of its operands.
     pub fn issued(&self, op: &Op) -> Issued {
         let model = &self.arch.model;
         let name = match op.which {
@@ -169,11 +169,11 @@ impl Case<'_> {
         }
     }
 
-    /// Every entry of the request is dropped, unless that is deferred.
+    /// Checks that every entry of the request is dropped, unless that is deferred.
     ///
-    /// Where what is below the cuts is still valid, a leaf does not count as gone while a walk entry
-    /// above it can make it again: that goes by the same instruction, or by one before, which a
-    /// barrier of `barriers` has completed, or which is complete at once if there are none.
+    /// If entries below unlinked tables are still valid, a leaf entry counts as dropped only if no walk entry above can make
+    /// it again: the walk entry is dropped by the same instruction, or by an earlier one that a barrier of `barriers` has
+    /// completed (without `barriers`, every instruction is complete at once).
     pub fn covers(
         &self,
         drops: &[(usize, Dropped)],
@@ -219,7 +219,7 @@ impl Case<'_> {
         }
     }
 
-    /// Whether no cut walk entry over what an instruction names is left when it is issued.
+    /// Returns whether all unlinked walk entries above the addresses of an instruction are gone when it is issued.
     fn makes_no_more(
         &self,
         drops: &[(usize, Dropped)],
@@ -241,7 +241,7 @@ impl Case<'_> {
         })
     }
 
-    /// Nothing is named outside the entries of the request.
+    /// Checks that no address outside of the entries of the request is named.
     pub fn names_no_more(&self, drops: &[(usize, Dropped)]) {
         let within: Vec<Range<u128>> = (self.asked.all())
             .map(|(level, range)| rounded(range, level.shift))
@@ -255,7 +255,7 @@ impl Case<'_> {
         }
     }
 
-    /// Instructions and pages, with one instruction for each `run` entries of a level.
+    /// Returns the numbers of instructions and pages, with one instruction for each `run` entries of a level.
     pub fn needs(&self, run: &dyn Fn(Level) -> u128) -> (u128, u128) {
         self.asked
             .all()
@@ -268,7 +268,7 @@ impl Case<'_> {
             })
     }
 
-    /// How many instructions name addresses.
+    /// Returns the number of instructions that name addresses.
     pub fn by_address(drops: &[(usize, Dropped)]) -> u128 {
         drops
             .iter()

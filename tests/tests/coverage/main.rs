@@ -1,7 +1,7 @@
-//! Random requests on random machines: what is issued drops all that was asked for, no more than is
-//! documented, and within the ceiling.
+//! Random requests on random machines: the instructions drop all requested entries, name no others, and stay within the
+//! ceiling.
 //!
-//! Operands are read back with `manual`, which knows the manuals and not the definitions.
+//! Operands are decoded by `manual`, which is written from the manuals and does not use the definitions.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,5 +1,5 @@
-//! powerpc64: on each CPU and at each device, every entry of the request is dropped from each cache, in
-//! an order in which nothing can be made again, and no more is named than was asked for.
+//! powerpc64: on each CPU and device, every entry of the request is dropped from each cache, in an order in which no entry
+//! can be made again, and no other address is named.
 
 use std::ops::Range;
 
@@ -25,7 +25,7 @@ enum Agent {
     Device,
 }
 
-/// Whether the TLB of an agent, or its ERAT, is reached.
+/// Returns whether an instruction reaches the TLB of an agent, or its ERAT.
 fn is_reached(at: Where, agent: Agent, erat: bool) -> bool {
     match (at, agent) {
         (Where::Core, Agent::Cpu) => !erat,
@@ -88,8 +88,8 @@ impl Case {
         flush(&arch.model, &arch.plans, shape, &env)
     }
 
-    /// Where each is: what is issued, with the instructions that complete those before them on all CPUs,
-    /// or on this core.
+    /// Returns the dropped entries with their positions, and the positions of the instructions that complete earlier ones on
+    /// all CPUs, or on this core.
     fn issued(&self, effects: &[Effects; 2]) -> (Vec<(usize, Drop)>, Vec<usize>, Vec<usize>) {
         let model = &powerpc().model;
         let ops: Vec<&Op> = effects.iter().flat_map(|e| &e.ops).collect();
@@ -117,7 +117,7 @@ impl Case {
         }
     }
 
-    /// Whether all leaves of a range are named by these.
+    /// Returns whether these name all leaf entries of a range.
     fn covered(&self, shift: u32, range: &Range<u128>, places: &[&Place]) -> bool {
         let sets = places.iter().filter_map(|place| match place {
             Place::Set(set) => Some(*set),
@@ -136,7 +136,7 @@ impl Case {
         joined(&rounded(range, shift), hits.collect())
     }
 
-    /// One agent loses everything of the request.
+    /// Checks that one agent loses all entries of the request.
     fn check(&self, effects: &[Effects; 2], agent: Agent) {
         let (drops, syncs, locals) = self.issued(effects);
         let done = |drop: &Drop, at: usize, by: usize| match drop.at {
@@ -214,7 +214,7 @@ impl Case {
         }
     }
 
-    /// By address nothing is named that was not asked for, apart from workarounds.
+    /// Checks that no address outside of the request is named, except by workarounds.
     fn names_no_more(&self, effects: &[Effects; 2]) {
         let workarounds = self.cpu.suffers("p9_erat") || self.cpu.suffers("p9_stq");
         let (drops, ..) = self.issued(effects);
@@ -267,7 +267,7 @@ impl Case {
     }
 }
 
-/// Whether each walk entry of a range is named, wherever in its reach.
+/// Returns whether each walk entry of a range contains a named address.
 fn touched(range: &Range<u128>, shift: u32, places: &[&Place]) -> bool {
     let hits = places.iter().map(|place| match place {
         Place::Sized(_, named) => rounded(named, shift),
@@ -277,7 +277,7 @@ fn touched(range: &Range<u128>, shift: u32, places: &[&Place]) -> bool {
     joined(range, hits.iter().collect())
 }
 
-/// Whether ranges cover one together.
+/// Returns whether ranges together cover another.
 fn joined(range: &Range<u128>, mut hits: Vec<&Range<u128>>) -> bool {
     hits.sort_by_key(|hit| hit.start);
     let end = hits.iter().fold(range.start, |at, hit| {
@@ -291,7 +291,7 @@ fn raw() -> impl Strategy<Value = Raw> {
     (any::<bool>(), 0u64..2000, count, 0u8..4)
 }
 
-/// Ranges near each other, or at an end of the space.
+/// Generates ranges close to each other, or at an end of the space.
 fn ranges(raw: &[Raw], cpu: Cpu, anchor: u64, space: &Range<u128>) -> Vec<(usize, Range<u128>)> {
     let one = |(at, &(there, offset, count, place)): (usize, &Raw)| {
         let shift = cpu.shift(at);
@@ -310,7 +310,7 @@ fn ranges(raw: &[Raw], cpu: Cpu, anchor: u64, space: &Range<u128>) -> Vec<(usize
     raw.iter().enumerate().filter_map(one).collect()
 }
 
-/// Every configuration that there is.
+/// Returns every possible configuration.
 fn configs() -> impl Strategy<Value = Config> {
     let all = (0usize..2).flat_map(|geometry| {
         (0u32..1 << NAMES.len()).flat_map(move |features| {

@@ -8,16 +8,16 @@ use tlbc_runtime::request::{Reach, Space};
 use crate::case::Asked;
 use crate::manual::Level;
 
-/// One changed range: where, of how many entries, and whether it is there at all.
+/// One changed range: its place, its number of entries, and whether it is used.
 pub type Raw = (bool, u64, u64, u8);
 
-/// A changed range.
+/// Generates a changed range.
 pub fn raw() -> impl Strategy<Value = Raw> {
     let count = prop_oneof![6 => 1u64..20, 3 => 1u64..600, 1 => 1u64..3_000_000];
     (any::<bool>(), 0u64..2000, count, 0u8..4)
 }
 
-/// A few changed ranges near each other, or at the very end of the space.
+/// Generates a few changed ranges close to each other, or at the end of the space.
 pub fn asked(raw: &[Raw], anchor: u64, live: bool, levels: &[Level], space: &Range<u128>) -> Asked {
     let mut asked = Asked {
         live,
@@ -53,7 +53,7 @@ pub fn asked(raw: &[Raw], anchor: u64, live: bool, levels: &[Level], space: &Ran
     asked
 }
 
-/// The upper or the lower half.
+/// Generates the base of the upper or the lower half.
 pub fn addresses(space: Space, bits: u32) -> Range<u128> {
     match space {
         Space::User => 0..1 << bits,

@@ -23,11 +23,11 @@ const LEVELS: [(&str, u32); 5] = [
 const TABLE: u64 = 0x1_2345_4000;
 const ASCE: u64 = 0x1_2345_808b;
 
-/// What one instruction does to entries of the table.
+/// The effect of one instruction on entries of the table.
 struct Written {
     indexes: std::ops::Range<u64>,
     becomes: Becomes,
-    /// Whether other CPUs lose what they have as well, and whether any do.
+    /// Whether other CPUs drop their entries as well, and whether any CPU does.
     wide: bool,
     purges: bool,
 }
@@ -145,7 +145,7 @@ fn check(change: &Changing, trace: &Made) {
     assert!(trace.deferred.is_nothing());
 }
 
-/// Every configuration that there is.
+/// Returns every possible configuration.
 fn configs() -> impl Strategy<Value = Config> {
     let all = 0u32..1 << s390().model.features.len();
     let all = all.map(|features| Config {
@@ -203,8 +203,8 @@ proptest! {
     }
 }
 
-/// What is not changed by an instruction is flushed by ASCE, or with everything of this CPU, however
-/// little it is: nothing else drops entries without a table at hand.
+/// Entries that were changed by stores are flushed by ASCE, or with everything of this CPU, however few they are: no other
+/// instruction drops entries without the address of a table.
 #[test]
 fn flushes_are_of_everything() {
     let flushes = |ask: Ask| {

@@ -1,4 +1,4 @@
-//! x86-64: what this CPU drops, and what INVLPGB does on all.
+//! x86-64: flushes of this CPU, and INVLPGB on all CPUs.
 
 use proptest::prelude::*;
 use tlbc::model::Config;
@@ -10,7 +10,7 @@ use crate::common::{TAG, x86};
 use crate::manual::{Dropped, Issued, Key, Level, Place, x86_64 as manual};
 use crate::random::{addresses, asked, raw, reaches, spaces};
 
-/// Every set of features that a machine can have.
+/// Returns every possible set of features.
 fn features() -> impl Strategy<Value = u32> {
     let sets = 0u32..1 << x86().model.features.len();
     let possible = |features: &u32| {

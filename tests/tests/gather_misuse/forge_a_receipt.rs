@@ -1,4 +1,4 @@
-//! A receipt for flushed pages comes from a flush alone.
+//! Only a flush creates a receipt for flushed pages.
 //@ E0451
 use tlbc_runtime::{Flushed, Platform};
 

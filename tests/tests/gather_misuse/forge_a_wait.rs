@@ -1,4 +1,4 @@
-//! Only a wait makes what is handed out behind it.
+//! Only a wait creates the proof of the wait.
 //@ E0451
 use tlbc_runtime::{Unmapped, Waited};
 

@@ -1,4 +1,4 @@
-//! Pages are redeemed against the wait of their round alone: who drops it loses them.
+//! Pages are redeemed against the wait of their batch only: dropping that wait loses them.
 //@ unused_must_use
 use tlbc_runtime::{Platform, UnmapBatch, Unmapped};
 

@@ -1,4 +1,4 @@
-//! An entry that was refused is still mapped: nobody overlooks it.
+//! An entry that was refused is still mapped, and the refusal must be handled.
 //@ unused_must_use
 use tlbc_runtime::{Platform, Pte, Section};
 

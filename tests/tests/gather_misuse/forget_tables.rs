@@ -1,4 +1,4 @@
-//! Tables that are unlinked and forgotten are lost.
+//! Unlinked tables that are dropped are lost.
 //@ unused_must_use
 use tlbc_runtime::{Platform, Unlinked};
 

@@ -1,4 +1,4 @@
-//! A page that is unmapped and never redeemed is lost.
+//! An unmapped page that is never redeemed is lost.
 //@ unused_must_use
 use tlbc_runtime::{Unmapped, Waited};
 

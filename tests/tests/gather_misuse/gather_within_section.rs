@@ -1,4 +1,4 @@
-//! Within a section the gather hands nothing out: it is the section's.
+//! Within a section the gather cannot be used: the section borrows it.
 //@ E0500 E0501
 use tlbc_runtime::{Gather, Platform, Pte};
 

@@ -1,4 +1,4 @@
-//! A receipt ends with the call that it was given to: the gather's memory is used again. Its pages may be kept.
+//! A receipt ends with the call that it is passed to, because the gather's memory is reused. Its pages may be kept.
 //@ lifetime
 use std::cell::RefCell;
 use tlbc_runtime::{Flushed, Platform};

@@ -1,4 +1,4 @@
-//! A page is not to be had from a gather.
+//! A gather gives no access to its pages.
 //@ E0616
 use tlbc_runtime::{AddressSpace, Mmu, Platform};
 

@@ -1,4 +1,4 @@
-//! A page that is unmapped is not to be looked at.
+//! An unmapped page cannot be accessed before it is redeemed.
 //@ E0616
 use tlbc_runtime::{Unmapped, Waited};
 

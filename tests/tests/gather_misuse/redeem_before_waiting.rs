@@ -1,4 +1,4 @@
-//! A page that is unmapped is to be had from a wait alone.
+//! An unmapped page is redeemed against a wait only.
 //@ E0599
 use tlbc_runtime::{Platform, UnmapBatch, Unmapped};
 

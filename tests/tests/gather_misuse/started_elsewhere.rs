@@ -1,4 +1,4 @@
-//! What a CPU started it finishes: no other one can.
+//! The CPU that started a flush finishes it: no other CPU can.
 //@ E0277
 use tlbc_runtime::{Backend, Issue, Started};
 

@@ -1,4 +1,4 @@
-//! The pages of an inner gather do not become an outer one's, whose flush would not cover them.
+//! The pages of an inner gather cannot move to an outer one, whose flush would not cover them.
 //@ E0521
 use tlbc_runtime::{AddressSpace, Mmu, Platform};
 

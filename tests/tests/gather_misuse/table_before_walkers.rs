@@ -1,4 +1,4 @@
-//! Tables that are unlinked may still have walkers: they are to be had only behind those.
+//! Unlinked tables may still have walkers: they are available only after a grace period.
 //@ E0616
 use tlbc_runtime::{Platform, Unlinked};
 

@@ -1,4 +1,4 @@
-//! A table is given up once.
+//! A table is unlinked once.
 //@ E0382
 use tlbc_runtime::{Platform, Pte, Section};
 

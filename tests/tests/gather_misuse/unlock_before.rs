@@ -1,4 +1,4 @@
-//! A lock that was released locks no section.
+//! A released lock is no guard of a section.
 //@ E0382
 use std::sync::Mutex;
 use tlbc_runtime::{Gather, Platform};

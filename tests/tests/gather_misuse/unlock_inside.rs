@@ -1,4 +1,4 @@
-//! A section does not release its lock: a flush may have to come first.
+//! A section does not release its lock itself: a flush may have to come first.
 //@ E0507
 use std::sync::Mutex;
 use tlbc_runtime::{Gather, Platform};

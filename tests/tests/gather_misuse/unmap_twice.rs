@@ -1,4 +1,4 @@
-//! A leaf entry is given up once: a second unmap of it does not compile.
+//! A leaf entry is unmapped once: a second unmap of it does not compile.
 //@ E0382
 use tlbc_runtime::{Platform, Pte, Section};
 

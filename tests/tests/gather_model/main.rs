@@ -1,4 +1,4 @@
-//! Random programs of gathers against the naive model, in every configuration.
+//! Random programs of gathers against the simple model, in every configuration.
 
 #[macro_use]
 #[path = "../support/configurations.rs"]
@@ -46,7 +46,10 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
                         }
                     });
                     self.model.see();
-                    assert!(self.model.has_no_rmaps(), "behind the lock no rmap is left");
+                    assert!(
+                        self.model.has_no_rmaps(),
+                        "no rmap is left after the lock is released"
+                    );
                 }
                 Step::Flush => {
                     gather.flush();
@@ -95,7 +98,8 @@ fn run<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace, program: &
             Hosted::switch(&mmu, Current::Kernel, space.as_ref())
         }));
     }
-    // On the CPU that runs the space: one that has no part in it issues nothing that could be looked at.
+    // This runs on the CPU that runs the space: a CPU that does not have it loaded issues nothing that could be
+    // checked.
     for (which, steps) in &program.gathers {
         Hosted::on(&mmu, u32::from(*which), || {
             world.gather(usize::from(*which), steps);
@@ -114,7 +118,7 @@ fn run<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace, program: &
     world.model.tags_stay_apart();
 }
 
-fn programs_keep_to_the_model<B: Backend + Copy + Send + Sync + 'static>(
+fn programs_agree_with_the_model<B: Backend + Copy + Send + Sync + 'static>(
     backend: B,
     new: NewSpace,
 ) {
@@ -131,4 +135,4 @@ fn programs_keep_to_the_model<B: Backend + Copy + Send + Sync + 'static>(
     result.unwrap_or_else(|failed| panic!("{failed}"));
 }
 
-on_every_configuration!(programs_keep_to_the_model);
+on_every_configuration!(programs_agree_with_the_model);

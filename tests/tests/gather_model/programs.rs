@@ -2,21 +2,21 @@
 
 use proptest::prelude::*;
 
-/// Tables of the lowest level; behind their pointers stand large pages.
+/// The number of tables of the lowest level. The entries after their pointers map large pages.
 pub const TABLES: usize = 3;
-/// The most entries in use of a table.
+/// The maximum number of entries in use in a table.
 pub const MOST: usize = 600;
-/// Entries in use of the tables above.
+/// The number of entries in use in the tables above.
 pub const FEW: usize = 6;
 
-/// What is done in a section. Numbers are taken as they fit.
+/// An operation in a section. Numbers are reduced to the valid range.
 #[derive(Debug, Clone)]
 pub enum Op {
     Map(usize, usize, usize, bool),
     Clear(usize, usize, usize),
     MapLarge(bool, usize),
     ClearLarge(bool, usize),
-    /// A table's pages, and in one go the large ones behind it.
+    /// A table's pages, and the large pages after it in the same call.
     ClearAcross(usize),
     Protect(usize, usize),
     Relax(usize, usize),
@@ -32,7 +32,7 @@ pub enum Op {
 pub enum Step {
     Section(Vec<Op>),
     Flush,
-    /// So many batches are left to be had.
+    /// The number of batches that the platform can still allocate.
     Memory(usize),
     /// Another gather, of this space or of the other one.
     Nested(bool, Vec<Step>),

@@ -1,7 +1,7 @@
-//! A space and its tables, as operations of a program change them.
+//! A space and its tables, as the operations of a program change them.
 //!
-//! In: an operation, within a section. Each says to the model which pages and tables come out for it, and what may be
-//! stale until then.
+//! In: an operation, within a section. Each operation passes to the model which pages and tables are released for it, and
+//! which entries may be stale until then.
 
 use tlbc_runtime::pte::Entry;
 use tlbc_runtime::{Backend, Level, NewSpace, Section};
@@ -21,7 +21,7 @@ pub struct Space<B: Backend + Send + Sync + 'static> {
     top: Entries,
     middle: Entries,
     tables: [Option<Entries>; TABLES],
-    /// Entries in use of a table.
+    /// The number of entries in use in a table.
     most: usize,
     /// The number of the next page or table.
     next: u64,
@@ -67,7 +67,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         self.mmu.platform().backend().levels()[level.index()].leaf
     }
 
-    /// A table, which appears where there is none; if a large page is in its place there is no such table.
+    /// Returns a table, which is created if it does not exist; if a large page is in its place there is no such table.
     fn table(&mut self, nth: usize) -> Option<&Entries> {
         if self.tables[nth].is_none() && self.middle.entry(nth) == Entry::Invalid {
             let number = self.fresh();
@@ -80,7 +80,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         self.tables[nth].as_ref()
     }
 
-    /// The large pages' table, and its first entry that never points at a table.
+    /// Returns the table of the large pages, and its first entry that never points at a table.
     fn large(&self, upper: bool, at: usize) -> (&Entries, usize) {
         if upper {
             (&self.top, at.max(1))
@@ -117,7 +117,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         }
     }
 
-    /// Clears all that is in a table, and unlinks it.
+    /// Clears everything in a table, and unlinks the table.
     fn unlink(
         &mut self,
         section: &mut Section<'_, '_, Hosted<Watched<B>>>,
@@ -156,7 +156,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         Some(model.made(&[(table.level, va)])[0])
     }
 
-    /// Replaces the page of a leaf entry, in one step or in two; the old page comes out.
+    /// Replaces the page of a leaf entry, in one step or in two; the old page is released.
     fn replace(
         &mut self,
         section: &mut Section<'_, '_, Hosted<Watched<B>>>,
@@ -189,11 +189,11 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         model.requires(self.subject, &made[0], stale.clone(), out);
         model.see();
         if steps == 2 {
-            assert!(model.is_dropped(self.subject, &made, stale));
+            assert!(model.is_invalidated(self.subject, &made, stale));
         }
     }
 
-    /// Does an operation, and says to the model what is deferred for it.
+    /// Runs an operation, and passes what it requires to the model.
     pub fn run(
         &mut self,
         section: &mut Section<'_, '_, Hosted<Watched<B>>>,
@@ -276,8 +276,8 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 let made = model.made(&[at]);
                 model.requires(subject, &made[0], stale.clone(), None);
                 model.see();
-                assert!(model.is_dropped(subject, &made, stale));
-                self.tables[nth] = None; // what is in it is kept
+                assert!(model.is_invalidated(subject, &made, stale));
+                self.tables[nth] = None; // its entries are kept
             }
             Op::Collapse(nth) => {
                 if !self.level_has_leaves(self.levels[1]) || self.tables[nth].is_none() {
@@ -297,7 +297,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 let made = model.made(&vec![at; if breaks { 2 } else { 1 }]);
                 model.requires(subject, &made[0], stale.clone(), Some(Out::Table(number)));
                 model.see();
-                assert!(!breaks || model.is_dropped(subject, &made, stale));
+                assert!(!breaks || model.is_invalidated(subject, &made, stale));
                 self.tables[nth] = None;
             }
             Op::UnlinkAll => {
@@ -322,14 +322,14 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 let made = model.made(&[at]);
                 model.requires(subject, &made[0], stale.clone(), None);
                 model.see();
-                assert!(model.is_dropped(subject, &made, stale));
+                assert!(model.is_invalidated(subject, &made, stale));
                 self.tables = [const { None }; TABLES];
                 self.renew();
             }
         }
     }
 
-    /// Another table of the middle level, in the place of the one that is gone.
+    /// Creates another table of the middle level, in the place of the one that was unlinked.
     fn renew(&mut self) {
         let backend = self.mmu.platform().backend();
         let va = self.middle.va;

@@ -373,7 +373,7 @@ fn switch_and_resume() {
     );
 }
 
-/// An operand that is added to the definition is to be checked here too.
+/// Every operand of the definition is checked in this file.
 #[test]
 fn every_operand_has_a_row() {
     let source = include_str!("arm64.rs");

@@ -1,8 +1,7 @@
-//! Operands, bit by bit, worked out by hand from the layouts in the manuals.
+//! Operands, compared with values that were made by hand from the layouts in the manuals.
 //!
-//! A row: a request on a machine, one operand of what is issued for it, its fields as
-//! `(high, low, value)`, and the whole word. The fields are written from the manual, the word is
-//! their sum, and nothing here calls the compiler's encoder.
+//! Each row has a request on a machine, an operand of an issued instruction, its fields as `(high, low, value)`, and the
+//! whole word. The fields are written from the manual, and the word is their sum. The encoder of the compiler is not used.
 
 #[path = "../common/mod.rs"]
 mod common;

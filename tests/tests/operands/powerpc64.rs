@@ -304,7 +304,7 @@ fn pid_register() {
     }
 }
 
-/// An operand that is added to the definition is to be checked here too.
+/// Every operand of the definition is checked in this file.
 #[test]
 fn every_operand_has_a_row() {
     let source = include_str!("powerpc64.rs");

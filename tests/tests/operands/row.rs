@@ -1,4 +1,4 @@
-//! Rows: operands against fields worked out by hand.
+//! The comparison of an operand with the fields of a row.
 
 use crate::common::{Steps, bits, lines};
 
@@ -8,7 +8,7 @@ pub type Field = (u32, u32, u64);
 /// The fields of a row.
 pub type Fields<'a> = &'a [Field];
 
-/// The operands of that name of the instructions of that name, in the order of issue.
+/// Returns the operands of a name in the instructions of a name, in the order of issue.
 pub fn operands(trace: &impl Steps, instruction: &str, operand: &str) -> Vec<u128> {
     let named = trace.instructions().filter(|i| i.name == instruction);
     let all = named.flat_map(|i| &i.operands);
@@ -17,7 +17,7 @@ pub fn operands(trace: &impl Steps, instruction: &str, operand: &str) -> Vec<u12
         .collect()
 }
 
-/// The `nth` such operand has these fields, and nothing else.
+/// Checks that the `nth` such operand has these fields and no other bits.
 #[track_caller]
 pub fn is(trace: &impl Steps, at: (&str, usize, &str), fields: Fields<'_>, word: u128) {
     let (instruction, nth, operand) = at;

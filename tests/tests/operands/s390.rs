@@ -10,7 +10,7 @@ use tlbc_runtime::request::Reach;
 use crate::common::{Ask, Made, change_on, level, machine, s390};
 use crate::row::{Fields, is, operands};
 
-/// A page table stands at half a page, the other tables at four.
+/// A page table is aligned to half a page, the other tables to four pages.
 const PAGE_TABLE: u64 = 0x1_2345_6800;
 const TABLE: u64 = 0x1_2345_4000;
 const OLD: u64 = 0x0000_0007_6543_2001;
@@ -263,7 +263,7 @@ fn cspg() {
     );
 }
 
-/// Entries that are replaced one after the other stand one after the other.
+/// Neighbouring entries are replaced at neighbouring addresses.
 #[test]
 fn cspg_of_several() {
     let change = Changing {
@@ -289,7 +289,7 @@ fn control_registers() {
     }
 }
 
-/// An operand that is added to the definition is to be checked here too.
+/// Every operand of the definition is checked in this file.
 #[test]
 fn every_operand_has_a_row() {
     let source = include_str!("s390.rs");

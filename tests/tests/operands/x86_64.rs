@@ -318,7 +318,7 @@ fn cr3() {
     );
 }
 
-/// An operand that is added to the definition is to be checked here too.
+/// Every operand of the definition is checked in this file.
 #[test]
 fn every_operand_has_a_row() {
     let source = include_str!("x86_64.rs");

@@ -1,4 +1,4 @@
-//! Entries that only instructions change, which make them invalid and are done later.
+//! Machines whose instructions write entries, make them invalid and complete later.
 
 use tlbc::Analysis;
 use tlbc::trace::Step;
@@ -23,7 +23,7 @@ fn change(kind: Kind, reach: Reach, space: Space) -> Changing {
     }
 }
 
-/// That this is issued and stored for a change.
+/// Checks the instructions and stores of a change.
 #[track_caller]
 fn issues(arch: &Analysis, words: &str, change: Changing, expected: &[&str]) {
     let config = machine(&arch.model, words).config;
@@ -73,7 +73,7 @@ fn entries_become_invalid_and_are_stored_when_that_is_complete() {
     }
 }
 
-/// No flush follows that would publish a new entry of the kernel, and have this CPU fetch anew.
+/// No flush follows that would publish a new entry of the kernel and synchronize the context of this CPU.
 #[test]
 fn the_kernel_finds_its_new_entries() {
     let written = good(WRITTEN);
@@ -95,7 +95,7 @@ fn the_kernel_finds_its_new_entries() {
     );
 }
 
-/// What an erratum wants beside an instruction that writes entries follows once, before completion.
+/// The workaround of an instruction that writes entries is issued once, before completion.
 #[test]
 fn workarounds_of_instructions_that_write_entries_are_issued() {
     let written = good(WRITTEN);

@@ -91,7 +91,7 @@ fn instructions_of_a_workaround_are_completed_as_well() {
     );
 }
 
-/// The same beside loops over addresses.
+/// An instruction that is issued once beside a loop over addresses has its workarounds.
 #[test]
 fn an_instruction_beside_a_loop_has_its_workarounds() {
     let walks = "    invalidate walks \"walks\" {

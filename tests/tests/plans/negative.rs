@@ -9,7 +9,7 @@ use super::{issues, with};
 
 const NEGATIVE: &str = include_str!("../../definitions/negative.arch");
 
-/// That this is issued for entries that appeared.
+/// Checks the instructions for entries that were mapped.
 #[track_caller]
 fn appeared(arch: &Analysis, start: u64, bytes: u64, levels: &[&str], expected: &[&str]) {
     let mut ranges = Ranges::new();
@@ -54,7 +54,7 @@ fn entries_that_appear_go_by_address_where_their_level_does() {
     appeared(&arch, 0x1000, 0x2000, &["pte"], &two);
 }
 
-/// What is unmapped costs nothing for the negative entries that nothing drops by address.
+/// Unmapped entries take no instruction for negative entries, even if no instruction drops those by address.
 #[test]
 fn a_single_page_and_ranges_take_the_same_instruction() {
     let edit = (

@@ -1,4 +1,4 @@
-//! Caches that make their entries from those of another: what drops them is issued when the others are gone.
+//! Caches that are filled from another cache: they are flushed after the entries of the other cache are gone.
 
 use tlbc::Analysis;
 use tlbc::trace::Event;
@@ -19,7 +19,7 @@ fn pages(count: u64) -> Ask {
     Ask::user(0x1000, count * 0x1000, &["pte"])
 }
 
-/// That this is issued on this CPU for pages of a table that is unlinked with them, as far as they are concerned.
+/// Checks the instructions of this CPU for pages whose table is unlinked as well.
 #[track_caller]
 fn live(arch: &Analysis, count: u64, expected: &[&str]) {
     let extent = Extent::new(0x1000, count * 0x1000);
@@ -128,7 +128,7 @@ fn a_switch_that_pays_for_a_tag_takes_the_stages_as_well() {
     );
 }
 
-/// What is named by address alone, by both, or drops several caches at once.
+/// Instructions by address alone, by address and tag, and for several caches at once.
 #[test]
 fn a_second_cache_takes_what_its_instruction_compares() {
     // The last cache goes with the one that it is made from.
@@ -161,7 +161,7 @@ fn a_second_cache_takes_what_its_instruction_compares() {
     issues(&whole, "", &pages(1), &last);
 }
 
-/// One instruction for all caches, issued at the start, serves them all.
+/// One instruction that drops from all caches at the start is enough for all of them.
 #[test]
 fn what_drops_a_cache_and_its_source_is_issued_at_once() {
     let all = (
@@ -222,7 +222,7 @@ fn views_are_each_dropped_at_every_stage() {
     issues(&twofold, "", &kernel, &expected);
 }
 
-/// Walk entries make leaf entries again until those of every cache are gone.
+/// Leaf entries can be made again from walk entries until the walk entries of every cache are gone.
 #[test]
 fn leaf_entries_of_a_live_table_go_when_no_cache_has_walk_entries() {
     let fork = good(FORK);
@@ -274,7 +274,7 @@ fn leaf_entries_of_a_live_table_go_when_no_cache_has_walk_entries() {
     );
 }
 
-/// Where one instruction drops both, no wait is needed between.
+/// If one instruction drops both, there is no wait between them.
 #[test]
 fn leaf_and_walk_entries_of_one_instruction_go_together() {
     let edits = [

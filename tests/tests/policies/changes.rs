@@ -1,4 +1,4 @@
-//! Changes where the change itself flushes, and where it is put off.
+//! Changes that flush by themselves, and changes that are deferred.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use tlbc_tests::hosted::{Event, Hosted};
 
 use crate::{VA, machine, ptes, s390};
 
-/// A page that was cleared where the clearing flushes is not flushed again.
+/// A page whose unmapping flushes by itself is not flushed again.
 #[test]
 fn nothing_is_batched_where_the_change_flushes() {
     let (mmu, space, _current) = machine(s390());
     let ptes = ptes(&mmu, &space, VA);
     Hosted::on(&mmu, 0, || {
         mmu.gather(&space, |g| {
-            // Another gather under way leaves nothing behind either.
+            // Another gather in progress defers nothing either.
             mmu.gather(&space, |inner| {
                 inner.locked((), |section, ()| {
                     section.unmap_all(ptes.leaves()).expect("leaves");
@@ -33,9 +33,9 @@ fn nothing_is_batched_where_the_change_flushes() {
     assert_eq!((counts.broadcast, counts.full_nested), (0, 0));
 }
 
-/// Alone in the space, stores are enough, and one flush of everything behind them.
+/// If no other CPU has the space, stores are enough, with one flush of everything after them.
 #[test]
-fn changes_are_put_off_while_no_other_cpu_is_attached() {
+fn changes_are_deferred_while_no_other_cpu_is_attached() {
     let (mmu, space, [_here, there]) = machine(s390());
     Hosted::on(&mmu, 1, || {
         let other = NewSpace {

@@ -1,4 +1,4 @@
-//! What a flush issues, whom it reaches, and what waits for it.
+//! What a flush issues, which agents it reaches, and what waits for it.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -9,12 +9,12 @@ use tlbc_runtime::request::Extent;
 use tlbc_tests::hosted::{Event, HostBackend, Hosted};
 use tlbc_tests::tables::Entries;
 
-use crate::told::Told;
+use crate::overridden::Overridden;
 use crate::{PMD, PTE, VA, arm64, machine, power, ptes, s390, x86};
 
-/// Leaves of two sizes in one gather: each level is flushed as what it is, in one flush.
+/// Leaves of two sizes in one gather: each is flushed with its level, in one flush.
 #[test]
-fn page_sizes_go_together_where_the_level_is_an_operand() {
+fn page_sizes_share_a_flush_if_the_level_is_an_operand() {
     let power = power(&[powerpc64::Config::GTSE, powerpc64::Config::BROADCAST]);
     let (mmu, space, _current) = machine(power);
     let ptes = ptes(&mmu, &space, VA);
@@ -45,10 +45,10 @@ fn page_sizes_go_together_where_the_level_is_an_operand() {
     assert_eq!(completions.count(), 1, "one flush");
 }
 
-/// A CPU that does not have the space loaded has no part in a flush by interrupts: it issues nothing, and what it
-/// runs itself stays cached.
+/// A CPU that does not have the space loaded takes no part in a flush by IPIs: it issues nothing, and the entries of
+/// the space that it runs stay cached.
 #[test]
-fn a_flush_elsewhere_leaves_this_cpu_alone() {
+fn a_flush_by_ipi_skips_a_cpu_without_the_space() {
     let (mmu, space, _current) = machine(x86(&[x86_64::Config::PGE]));
     let ptes = ptes(&mmu, &space, VA);
     Hosted::on(&mmu, 2, || {
@@ -72,10 +72,10 @@ fn a_flush_elsewhere_leaves_this_cpu_alone() {
     assert_eq!((counts.by_ipi, counts.sent, counts.spurious), (1, 2, 0));
 }
 
-/// What the instructions of a flush do not reach is interrupted behind their completion, and pages come out behind that:
-/// CPUs of a set that the kernel keeps, because of an erratum.
+/// CPUs that the instructions of a flush do not reach, those of an erratum set, are interrupted after its completion,
+/// and pages are released after that.
 #[test]
-fn what_instructions_leave_over_is_interrupted() {
+fn cpus_that_instructions_do_not_reach_are_interrupted() {
     let (mmu, space, _current) = machine(arm64::Tlb {
         config: arm64::Config::C1PRO_SME.with(arm64::Config::ETS2),
     });
@@ -93,21 +93,21 @@ fn what_instructions_leave_over_is_interrupted() {
     let [
         ..,
         Event::Issued(0, last),
-        Event::Interrupted(whom),
+        Event::Interrupted(targets),
         Event::Released(100),
     ] = events.as_slice()
     else {
         panic!("{events:?}");
     };
-    assert_eq!((last.name(), whom.as_slice()), ("dsb_ish", &[1, 2][..]));
+    assert_eq!((last.name(), targets.as_slice()), ("dsb_ish", &[1, 2][..]));
     let counts = mmu.stats();
     assert_eq!((counts.sent, counts.received, counts.spurious), (2, 2, 0));
 }
 
-/// The same where the wait comes later; and a device that only instructions of this CPU reach is not left to the CPUs
-/// that are interrupted.
+/// The same for a batched unmap; and a device that only instructions of this CPU reach is not left to the CPUs that are
+/// interrupted.
 #[test]
-fn a_reclaim_leaves_nobody_out() {
+fn a_batched_unmap_reaches_every_agent() {
     fn reclaim<B: HostBackend>(backend: B, flags: SpaceFlags) -> Vec<Event<B::Op>> {
         let (mmu, space, _current) = machine(backend);
         let ptes = ptes(&mmu, &space, VA);
@@ -127,10 +127,10 @@ fn a_reclaim_leaves_nobody_out() {
         config: arm64::Config::C1PRO_SME.with(arm64::Config::ETS2),
     };
     let events = reclaim(sme, SpaceFlags::NONE);
-    let [.., Event::Issued(0, last), Event::Interrupted(whom)] = events.as_slice() else {
+    let [.., Event::Issued(0, last), Event::Interrupted(targets)] = events.as_slice() else {
         panic!("{events:?}");
     };
-    assert_eq!((last.name(), whom.as_slice()), ("dsb_ish", &[1, 2][..]));
+    assert_eq!((last.name(), targets.as_slice()), ("dsb_ish", &[1, 2][..]));
 
     let device = powerpc64::Config::NONE
         .with(powerpc64::Config::COPROCESSORS)
@@ -145,11 +145,12 @@ fn a_reclaim_leaves_nobody_out() {
     assert!(issued("tlbsync"), "{events:?}");
 }
 
-/// Two CPUs flush at once on a machine that bears one: whoever comes second waits, and answers meanwhile.
+/// Two CPUs flush at the same time on a machine that allows one flush: the second one waits, and handles messages while
+/// it waits.
 #[test]
 fn one_flush_at_a_time() {
     const ROUNDS: usize = 500;
-    let one = Told::<_, false, true>(x86(&[]));
+    let one = Overridden::<_, false, true>(x86(&[]));
     let (mmu, space, _current) = machine(one);
     let begin = Barrier::new(2);
     let done = AtomicUsize::new(0);
@@ -170,8 +171,8 @@ fn one_flush_at_a_time() {
         }
     });
     assert_eq!(done.load(SeqCst), 2);
-    // Each flush is whole before the next one begins: here, then the interrupt and there; who waits for its turn
-    // looks for messages, and may have answered before it is interrupted.
+    // Each flush is complete before the next one begins: here, then the IPI and there. A CPU that waits for its turn
+    // looks for messages, and may have acknowledged one before it is interrupted.
     let events = mmu.platform().events();
     let mut flushes = 0;
     for flush in events.chunks(3) {
@@ -186,10 +187,11 @@ fn one_flush_at_a_time() {
     assert_eq!(flushes, 2 * ROUNDS);
 }
 
-/// As many pages as the ceiling allows go one by one, and one more is too many; the counters say so.
+/// As many pages as the ceiling allows are flushed one by one, one more is flushed as everything, and the counters show
+/// it.
 #[test]
-fn too_many_pages_are_everything() {
-    fn gives_up<B: HostBackend>(backend: B, pages: u64) -> u64 {
+fn more_pages_than_the_ceiling_are_flushed_as_everything() {
+    fn full_flushes<B: HostBackend>(backend: B, pages: u64) -> u64 {
         let (mmu, space, _current) = machine(backend);
         let extent = Extent::new(VA, pages << 12);
         Hosted::on(&mmu, 0, || mmu.flush_range(&space, extent, PTE)).expect("pages");
@@ -197,12 +199,12 @@ fn too_many_pages_are_everything() {
     }
     let broadcast = || power(&[powerpc64::Config::GTSE, powerpc64::Config::BROADCAST]);
     for (pages, expected) in [(33, 0), (34, 1)] {
-        assert_eq!(gives_up(x86(&[]), pages), expected);
-        assert_eq!(gives_up(broadcast(), pages), expected);
+        assert_eq!(full_flushes(x86(&[]), pages), expected);
+        assert_eq!(full_flushes(broadcast(), pages), expected);
     }
     for (pages, expected) in [(511, 0), (512, 1)] {
-        assert_eq!(gives_up(arm64(), pages), expected);
+        assert_eq!(full_flushes(arm64(), pages), expected);
     }
-    // No instruction of this machine names a page of a space and leaves it as it is.
-    assert_eq!(gives_up(s390(), 1 << 20), 0);
+    // No instruction of this machine invalidates a page of a space without changing its entry.
+    assert_eq!(full_flushes(s390(), 1 << 20), 0);
 }

@@ -1,10 +1,10 @@
-//! Every policy that facts can choose, run: with the backends that choose it, and where no shipped one does with
-//! one that is told to.
+//! Every policy that facts can choose, tested: with the shipped backends that choose it, or with an overridden one if
+//! none does.
 
 mod changes;
 mod flushes;
+mod overridden;
 mod tables;
-mod told;
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ type Shared = Arc<AddressSpace<Cpus>>;
 
 type Machine<B> = (Arc<Host<B>>, Shared, [Current<Shared>; 2]);
 
-/// Three CPUs: the first and the second run in the space, the third in none.
+/// Creates three CPUs: the first and the second run in the space, the third in none.
 fn machine<B: HostBackend>(backend: B) -> Machine<B> {
     let mmu = Hosted::machine(backend, 3);
     let new = NewSpace {
@@ -73,7 +73,7 @@ fn ptes<B: HostBackend>(mmu: &Host<B>, space: &Shared, va: u64) -> Entries {
     ptes
 }
 
-/// What the shipped backends choose, so that the tests above are about what they are about.
+/// The policies of the shipped backends, on which the tests above depend.
 #[test]
 fn shipped_backends_choose() {
     fn facts<B: Backend>(_: B) -> (Shootdown, bool, bool, bool) {

@@ -1,4 +1,4 @@
-//! How freed tables come out.
+//! How freed tables are released.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -7,11 +7,12 @@ use tlbc_runtime::TableFree;
 use tlbc_tests::hosted::{Event, HostBackend, Hosted};
 use tlbc_tests::tables::Entries;
 
-use crate::told::Told;
+use crate::overridden::Overridden;
 use crate::{PMD, VA, arm64, machine, power, ptes, s390, x86};
 
-/// Four pages and their table go; what happened to the table, with what was issued before it came out.
-fn table_goes<B: HostBackend>(
+/// Unmaps four pages and unlinks their table. Returns what happened to the table, and what was issued before its
+/// release.
+fn table_is_released<B: HostBackend>(
     backend: B,
     batches: usize,
     grace_periods: bool,
@@ -39,8 +40,8 @@ fn position<Op: PartialEq>(events: &[Event<Op>], wanted: &Event<Op>) -> Option<u
     events.iter().position(|event| event == wanted)
 }
 
-/// The table comes out behind the last instruction, and only once.
-fn comes_out_last<Op: PartialEq + std::fmt::Debug>(events: &[Event<Op>], out: &Event<Op>) {
+/// Checks that the table is released after the last instruction, and only once.
+fn released_last<Op: PartialEq + std::fmt::Debug>(events: &[Event<Op>], out: &Event<Op>) {
     let at = position(events, out).unwrap_or_else(|| panic!("{out:?} in {events:?}"));
     let issued = |event: &Event<Op>| matches!(event, Event::Issued(..));
     assert!(!events[at..].iter().any(issued), "{events:?}");
@@ -52,13 +53,14 @@ fn comes_out_last<Op: PartialEq + std::fmt::Debug>(events: &[Event<Op>], out: &E
 fn tables_wait_for_walkers_in_batches_by_interrupts_or_not_at_all() {
     fn each<B: HostBackend<Op: PartialEq>>(backend: fn() -> B) {
         assert!(B::FACTS.table_free == TableFree::GracePeriod);
-        let events = table_goes(backend(), usize::MAX, true);
-        comes_out_last(&events, &Event::Deferred(vec![7]));
+        let events = table_is_released(backend(), usize::MAX, true);
+        released_last(&events, &Event::Deferred(vec![7]));
         assert_eq!(position(&events, &Event::Freed(7)), None);
-        // Without memory for a batch, or without grace periods, an IPI is sent to every other CPU before the table is freed.
+        // Without memory for a batch, or without grace periods, an IPI is sent to every other CPU before the table is
+        // freed.
         for (batches, grace_periods) in [(0, true), (0, false), (usize::MAX, false)] {
-            let events = table_goes(backend(), batches, grace_periods);
-            comes_out_last(&events, &Event::Freed(7));
+            let events = table_is_released(backend(), batches, grace_periods);
+            released_last(&events, &Event::Freed(7));
             assert_eq!(position(&events, &Event::Deferred(vec![7])), None);
             let all = position(&events, &Event::Interrupted(vec![1, 2]));
             let all = all.expect("an interrupt to all");
@@ -66,10 +68,10 @@ fn tables_wait_for_walkers_in_batches_by_interrupts_or_not_at_all() {
             assert!(!events[all..].iter().any(issued), "the flush goes first");
             assert!(all < position(&events, &Event::Freed(7)).unwrap());
         }
-        // Every flush interrupts every CPU: nothing is left to wait for.
-        let directly = Told::<B, true, false>(backend());
-        let events = table_goes(directly, usize::MAX, false);
-        comes_out_last(&events, &Event::Freed(7));
+        // Every flush interrupts every CPU: there is nothing left to wait for.
+        let directly = Overridden::<B, true, false>(backend());
+        let events = table_is_released(directly, usize::MAX, false);
+        released_last(&events, &Event::Freed(7));
         assert_eq!(position(&events, &Event::Interrupted(vec![1, 2])), None);
     }
     each(arm64);

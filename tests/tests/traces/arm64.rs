@@ -9,7 +9,7 @@ use crate::{GIB, MIB, PAGE, themes};
 const USER: u64 = 0x40_0000_0000;
 const KERNEL: u64 = 0xffff_8000_4000_0000;
 
-/// Nothing; each feature alone; all; all but one; errata alone and on top of all.
+/// Machines without features, with each feature alone, with all, with all but one, and with errata.
 const MACHINES: &[&str] = &[
     "",
     "ttl",
@@ -268,7 +268,7 @@ fn larger_pages() {
     theme_on("g64k", &LARGE[2..], &asks(16, 29));
 }
 
-/// Each at its own stride, the tables after their pages.
+/// Each range has its own stride; tables come after their pages.
 #[test]
 fn mixed_levels() {
     let machines = [

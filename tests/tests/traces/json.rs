@@ -1,6 +1,6 @@
-//! Random requests on every definition: the JSON is as its schema describes it, and the text says the same.
+//! Random requests on every definition: the JSON conforms to its schema, and the text contains the same.
 //!
-//! A request that no machine has is refused with a reason; there is nothing else than an answer or a reason.
+//! A request that no machine has is refused with a reason.
 
 use std::sync::LazyLock;
 
@@ -35,7 +35,7 @@ const CHANGES: [To; 11] = [
     To::Dirty,
 ];
 
-/// The text and the JSON of a trace say the same: the text is written here from the JSON alone.
+/// Checks that the text and the JSON of a trace contain the same: the text is made from the JSON alone.
 fn agree(trace: &Trace) {
     let json: Value = serde_json::from_str(&show::json(trace)).expect("JSON");
     if let Err(why) = schema::check(&SCHEMA, &json) {
@@ -49,7 +49,7 @@ fn agree(trace: &Trace) {
     }
 }
 
-/// What is published is not published again before more is stored.
+/// Checks that between two publish barriers there is a store.
 fn published_once(steps: &Value) {
     let mut published = false;
     for step in steps.as_array().expect("steps") {
@@ -62,7 +62,7 @@ fn published_once(steps: &Value) {
     }
 }
 
-/// A request, before it is known which machine it is for.
+/// A random request that does not depend on the machine yet.
 #[derive(Debug, Clone)]
 struct Case {
     definition: usize,
@@ -108,7 +108,7 @@ fn case() -> impl Strategy<Value = Case> {
         )
 }
 
-/// Every configuration of a definition that can be.
+/// Returns every possible configuration of a definition.
 fn configs(analysis: &Analysis) -> Vec<Config> {
     let model = &analysis.model;
     let (features, errata) = (1u32 << model.features.len(), 1u32 << model.errata.len());
@@ -196,7 +196,7 @@ proptest! {
     }
 }
 
-/// Most of the random requests are such as a machine has, and every kind of step and of answer is among them.
+/// Most of the random requests are accepted, and every kind of step, event and deferred flush occurs among them.
 #[test]
 fn every_part_of_the_schema_is_met() {
     use proptest::strategy::ValueTree;

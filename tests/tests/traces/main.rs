@@ -1,9 +1,9 @@
-//! What is issued for every shape of request on machines of each architecture.
+//! The instructions of every kind of request, on machines of each architecture.
 //!
-//! One snapshot a theme. In each: the request in words, the machines with the same answer, and the
-//! answer. To be read as a reviewer of a kernel would: is it published before and complete after,
-//! is every view there, which CPUs are interrupted, what is deferred and until when? Besides, the JSON of a trace says what
-//! its text says and is as the schema describes it, and a change is traced as the runtime makes it.
+//! There is a snapshot for each theme, with the request in words, the machines with the same result, and the result.
+//! Review a snapshot like a patch of a kernel: are stores published before and invalidations complete after, is every view
+//! flushed, which CPUs are interrupted, what is deferred and until when? Other tests check that the JSON of a trace conforms
+//! to its schema and contains what the text contains, and that traces of changes match the runtime.
 
 #[path = "../common/mod.rs"]
 mod common;

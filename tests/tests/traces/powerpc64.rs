@@ -31,7 +31,7 @@ const MACHINES: &[&str] = &[
     "gtse p9_erat p9_stq p9_nest",
     "gtse coprocessors p9_erat p9_stq p9_nest",
 ];
-/// What IBM sells: guests without `tlbie`, POWER9 with its errata, POWER10; each with a device too.
+/// Machines of IBM: guests without `tlbie`, POWER9 with its errata, POWER10; each with a device too.
 const SOLD: &[&str] = &[
     "",
     "coprocessors",
@@ -43,7 +43,7 @@ const SOLD: &[&str] = &[
     "gtse broadcast coprocessors p9_erat p9_nest",
     "gtse broadcast isa31 coprocessors",
 ];
-/// The same without the one that issues both `tlbiel` and `tlbie` in turn, where that is long.
+/// The same without the machine that issues both `tlbiel` and `tlbie`, for requests with long results.
 const LONG: &[&str] = &[
     "",
     "coprocessors",
@@ -169,7 +169,7 @@ fn large_leaves() {
     );
 }
 
-/// Each at its own size, and the walk entries once, for they go by PID.
+/// Each range has its own page size. Walk entries are flushed once, by PID.
 #[test]
 fn mixed_levels() {
     themes::mixed_levels("powerpc64_mixed_levels", powerpc(), LONG, USER);

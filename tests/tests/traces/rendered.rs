@@ -1,13 +1,13 @@
-//! The text of a trace, written from its JSON alone.
+//! The text of a trace, made from its JSON alone.
 //!
-//! In: the object that `--format json` prints. Out: the text that people get, without the title. Holds: every word of it is in
-//! the JSON, as a value or as the name of one; whatever the text says besides would be missing here.
+//! In: the object that `--format json` prints. Out: the text, without the title. Holds: every word of it is in the JSON, as a
+//! value or as a name; anything else in the text of `tlbc` would be missing here.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// The text.
+/// Returns the text.
 pub fn text(json: &Value) -> String {
     let mut out = String::new();
     for note in list(&json["notes"]) {
@@ -67,7 +67,7 @@ fn steps(steps: &Value, ipis: &[Value], none: &str) -> String {
     lines.iter().map(whole).collect()
 }
 
-/// Each line of a step, with what stands beside it.
+/// Returns each line of a step, with the remark beside it.
 fn lines(step: &Value, ipis: &[Value]) -> Vec<(String, String)> {
     match word(&step["kind"]) {
         "store" => {
@@ -103,7 +103,7 @@ fn lines(step: &Value, ipis: &[Value]) -> Vec<(String, String)> {
     asm.zip(beside.iter().map(|it| it.join("  "))).collect()
 }
 
-/// What an instruction is for.
+/// Returns the purpose of an instruction.
 fn purpose(step: &Value) -> Option<String> {
     let workaround = step["workaround"].as_str();
     let workaround = workaround.map(|erratum| format!("workaround of {erratum}"));
@@ -113,7 +113,7 @@ fn purpose(step: &Value) -> Option<String> {
     (!parts.is_empty()).then(|| format!("({})", parts.join(", ")))
 }
 
-/// An operand with those of its fields that are not zero, unless one of them is all of it.
+/// Returns an operand with its fields that are not zero, unless one of them is the whole operand.
 fn operand_words(operand: &Value) -> String {
     let fields = list(&operand["fields"]);
     let whole = fields.len() == 1 && fields[0]["low"] == 0;

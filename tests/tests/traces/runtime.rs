@@ -1,8 +1,8 @@
-//! A change is traced as the runtime makes it: the runtime on a hosted machine, with what it issues recorded, is right.
+//! Traces of changes match the runtime: it runs on a hosted machine, and the instructions that it issues are recorded.
 //!
-//! For each change at each level, and for entries that are cleared with their table or without, of a user space and of the kernel, with this CPU alone and with another that runs the
-//! space, on machines of each architecture: the instructions with their operands, the interrupts among them, and what
-//! stands in the entry when each instruction is issued are what the trace says.
+//! Compared are the instructions with their operands, the IPIs between them, and the value of the entry at each instruction:
+//! for each change at each level, and for entries that are unmapped with their table or without, of a user space and of the
+//! kernel, with this CPU alone and with another that runs the space, on machines of each architecture.
 
 use std::sync::{Arc, Mutex};
 
@@ -36,14 +36,14 @@ const CHANGES: [To; 11] = [
     To::Dirty,
 ];
 
-/// A machine of a definition, and the backend that was generated for it.
+/// A machine of a definition, with its generated backend.
 struct On<B> {
     analysis: &'static Analysis,
     config: Config,
     backend: B,
 }
 
-/// A request, and the machine on which it is made.
+/// A request, with its machine.
 struct Made<'a, B: Machine> {
     on: &'a On<B>,
     mmu: Arc<Host<B>>,
@@ -52,14 +52,14 @@ struct Made<'a, B: Machine> {
     others: bool,
 }
 
-/// What a line says of an instruction.
+/// Returns the line for an instruction.
 fn issued(cpu: u32, it: &Instruction) -> String {
     let operands = it.operands.iter();
     let operands = operands.map(|operand| format!(" {}={}", operand.name, operand.value));
     format!("cpu {cpu}: {}{}", it.name, operands.collect::<String>())
 }
 
-/// The lines of a trace, and what stands in the entry at each instruction of this CPU.
+/// Returns the lines of a trace, and the value of the entry at each instruction of this CPU.
 fn expected(trace: &Trace, before: u64, after: u64) -> (Vec<String>, Vec<u64>) {
     let (mut lines, mut stands) = (Vec::new(), Vec::new());
     let mut now = before;
@@ -85,7 +85,7 @@ fn expected(trace: &Trace, before: u64, after: u64) -> (Vec<String>, Vec<u64>) {
     (lines, stands)
 }
 
-/// The bits of an entry before and after a change.
+/// Returns the bits of an entry before and after a change.
 fn bits_of(to: To, change: &tlbc_runtime::pte::Change) -> (u64, u64) {
     let bits = |entry| match entry {
         Entry::Invalid => 0,
@@ -175,13 +175,13 @@ impl<B: Machine> Made<'_, B> {
             .collect()
     }
 
-    /// The lines of flushes, without those of pages and tables that came out.
+    /// Returns the lines of flushes, without those of freed pages and tables.
     fn flush_lines(&self) -> Vec<String> {
         let of_flush = |line: &String| line.starts_with("cpu ") || line.starts_with("interrupted");
         self.lines().into_iter().filter(of_flush).collect()
     }
 
-    /// One change, both ways. Whether the machine has it, and the runtime.
+    /// Compares one change. Returns whether trace and runtime accept it.
     fn change(&self, to: To, level: Level, shift: u32) -> bool {
         let base = self.base();
         let extent = Extent::new(base + (5 << shift), 1 << shift);
@@ -272,13 +272,13 @@ impl<B: Machine> Made<'_, B> {
         }
     }
 
-    /// The first address of the space.
+    /// Returns the first address of the space.
     fn base(&self) -> u64 {
         let addresses = &self.model().space(self.kind()).addresses;
         addresses.get(self.on.config).map_or(0, |it| it.base)
     }
 
-    /// Neighbouring entries are unmapped, and their table is unlinked or not, both ways.
+    /// Compares an unmap of neighbouring entries, with their table or without.
     fn clear(&self, level: Level, count: u64, tables: Tables) {
         let levels = self.mmu.platform().backend().levels();
         let shift = levels[level.index()].shift;
@@ -335,7 +335,7 @@ impl<B: Machine> Made<'_, B> {
         );
     }
 
-    /// A fault that the table does not justify, both ways.
+    /// Compares a fault that the table does not justify.
     fn fault(&self, level: Level, shift: u32) {
         let base = self.base();
         let range = AddressRange {
@@ -356,14 +356,14 @@ impl<B: Machine> Made<'_, B> {
     }
 }
 
-/// The features that hold of a space and not of the machine, one bit each.
+/// Returns the features that belong to a space instead of the machine, one bit each.
 fn of_space(model: &Model) -> u32 {
     let features = model.features.iter().enumerate();
     let of_space = features.filter(|(_, feature)| feature.known == Known::Space);
     of_space.fold(0, |bits, (index, _)| bits | 1 << index)
 }
 
-/// A machine of one CPU or of two that run the same space.
+/// Creates a machine with one CPU, or with two that run the same space.
 fn made<B: Machine + Clone>(on: &On<B>, kernel: bool, others: bool, per_cpu: bool) -> Made<'_, B> {
     let mmu = Hosted::machine(on.backend.clone(), if others { 2 } else { 1 });
     let space = Hosted::space(
@@ -392,7 +392,7 @@ fn made<B: Machine + Clone>(on: &On<B>, kernel: bool, others: bool, per_cpu: boo
     }
 }
 
-/// Every change and fault on a machine.
+/// Compares every change and fault on a machine.
 fn on_machine<B: Machine + Clone>(on: &On<B>) {
     let levels = *on.backend.levels();
     let levels = Level::all().zip(levels);
@@ -419,7 +419,7 @@ fn on_machine<B: Machine + Clone>(on: &On<B>) {
     assert!(found > 60, "{found}");
 }
 
-/// Tests of an architecture, on machines with these features and errata.
+/// Defines the tests of an architecture, on machines with these features and errata.
 macro_rules! machines {
     ($($test:ident: $arch:ident { $($limit:ident: $value:expr),* } of $analysis:expr, on [$($words:expr),*];)*) => { $(
         #[test]

@@ -1,4 +1,4 @@
-//! s390: what is left to be flushed, and every change of an entry, since there the change itself flushes.
+//! s390: flushes, and every change of an entry, because the instructions that change entries flush as well.
 
 use tlbc::trace::{Change, Event, Memory, To};
 use tlbc_runtime::deferred::Pending;
@@ -9,9 +9,9 @@ use crate::{GIB, MIB, PAGE, themes};
 
 const USER: u64 = 0x100_0000_0000;
 
-/// A space's ASCE: its top table is a region-third table of full length.
+/// The ASCE of a space: its top table is a region-third table of full length.
 const ASCE: u64 = 0x8000_4007;
-/// Nothing; each feature alone; all; all but one.
+/// Machines without features, with each feature alone, with all, and with all but one.
 const MACHINES: &[&str] = &[
     "",
     "ipte_range",

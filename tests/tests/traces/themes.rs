@@ -1,4 +1,4 @@
-//! Themes that several architectures have, and how one is compared with its snapshot.
+//! Themes of several architectures, and the comparison with their snapshots.
 
 use tlbc::Analysis;
 use tlbc::trace::Event;
@@ -8,7 +8,7 @@ use tlbc_runtime::request::{Extent, Ranges};
 use crate::common::{Ask, level, ranges_on, report, snapshot};
 use crate::{GIB, MIB, PAGE};
 
-/// Compares what is issued for requests, each in words, with the theme's snapshot.
+/// Compares the results of requests, each with its description, with the snapshot of a theme.
 pub fn compare(name: &str, arch: &Analysis, machines: &[&str], asks: &[(impl AsRef<str>, Ask)]) {
     let of = |(words, ask): &(_, Ask)| report(arch, AsRef::as_ref(words), ask, machines);
     let text: String = asks.iter().map(of).collect();
@@ -32,7 +32,7 @@ pub fn page(start: u64) -> [(&'static str, Ask); 4] {
     ]
 }
 
-/// What happens to a CPU.
+/// Events of a CPU.
 pub fn events() -> [(&'static str, Ask); 6] {
     [
         (

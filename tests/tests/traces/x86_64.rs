@@ -1,4 +1,4 @@
-//! x86-64: interrupts or INVLPGB, globals or not, and the user view's tag where the kernel is unmapped.
+//! x86-64: interrupts or INVLPGB, globals or not, and the tag of the user view with page-table isolation.
 
 use tlbc::trace::Event;
 
@@ -9,7 +9,7 @@ use crate::{GIB, MIB, PAGE, themes};
 const USER: u64 = 0x40_0000_0000;
 const KERNEL: u64 = 0xffff_8000_4000_0000;
 
-/// `pcid` needs `pge`, `invlpgb` needs both and `invpcid`, and excludes `pti`: two fullest machines, each also without one feature.
+/// `pcid` needs `pge`, `invlpgb` needs both and `invpcid`, and excludes `pti`: the two machines with most features, and each without one feature.
 const MACHINES: &[&str] = &[
     "",
     "pge",
@@ -38,7 +38,7 @@ const MACHINES: &[&str] = &[
     "pge pcid invpcid alder_lake_invlpg",
     "pge pcid invpcid pti alder_lake_invlpg",
 ];
-/// What Intel and AMD sell.
+/// Machines of Intel and AMD.
 const SOLD: &[&str] = &[
     "pge",
     "pge pcid",
@@ -213,7 +213,7 @@ fn events() {
     theme("events", MACHINES, &themes::events());
 }
 
-/// Each at its own stride, the tables after their pages.
+/// Each range has its own stride; tables come after their pages.
 #[test]
 fn mixed_levels() {
     themes::mixed_levels("x86_mixed_levels", x86(), SOLD, USER);

@@ -1,8 +1,8 @@
-//! The traps of the cover relation: that the planner falls into none, on the shipped definitions or on
-//! copies with one fact changed.
+//! Known mistakes (traps) that a planner can make: tests that it makes none, with the shipped definitions and with copies in
+//! which one fact is changed.
 //!
-//! Not here: nXS forms (23), which the definitions do not describe; what the sender and the handler
-//! know (20), and nested gathers (25), which are the runtime's.
+//! Not covered here: nXS forms (23), which the definitions do not describe; the state of sender and handler (20) and nested
+//! gathers (25), which are tested with the runtime.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -29,12 +29,12 @@ const PAGE: u64 = 4 * KIB;
 const USER: u64 = 0x40_0000_0000;
 const KERNEL: u64 = 0xffff_8000_4000_0000;
 
-/// How often this CPU issues an instruction.
+/// Returns how often this CPU issues an instruction.
 fn count(trace: &Trace, name: &str) -> usize {
     names(trace).iter().filter(|n| **n == name).count()
 }
 
-/// Every such operand that this CPU issues.
+/// Returns the values of an operand in the instructions that this CPU issues.
 fn operands(trace: &Trace, operand: &str) -> Vec<u128> {
     let all = trace.issued().flat_map(|i| &i.operands);
     all.filter(|it| it.name == operand)
@@ -42,7 +42,7 @@ fn operands(trace: &Trace, operand: &str) -> Vec<u128> {
         .collect()
 }
 
-/// A definition without the block that begins so.
+/// Returns a definition without the block with this beginning.
 fn without(text: &str, head: &str) -> String {
     let head = text.find(head).unwrap_or_else(|| panic!("no `{head}`"));
     let start = text[..head].rfind('\n').expect("a line before") + 1;
@@ -55,7 +55,7 @@ fn without(text: &str, head: &str) -> String {
     lines.collect()
 }
 
-/// A plan, interpreted for a page of user space whose tag is of one CPU or of the machine.
+/// Interprets a plan for a page of user space with a per-CPU or a global tag.
 fn page_effects(arch: &Analysis, words: &str, shape: Shape, global: bool) -> Effects {
     let env = Env {
         page: (USER, Level(0)),

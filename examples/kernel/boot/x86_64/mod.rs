@@ -293,7 +293,7 @@ pub fn prepare(options: Options) {
 pub fn start_others() {
     const INIT: u32 = 0x000c_4500;
     const START: u32 = 0x000c_4600 | (TRAMPOLINE >> 12) as u32;
-    // SAFETY: the memory at the destination is nobody's.
+    // SAFETY: the memory at the destination is not used.
     unsafe {
         let length = addr_of!(trampoline_end) as usize - addr_of!(trampoline) as usize;
         let from = (addr_of!(trampoline) as u64 + OFFSET) as *const u8;

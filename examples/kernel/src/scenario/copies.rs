@@ -21,7 +21,7 @@ pub fn run(cpu: &mut Cpu, pages: usize) -> Result<(), Error> {
     let children = pages / 1000;
     let parent = process(Contents::Zeros)?;
     for worker in 1..WATCHER {
-        let state = thread(worker, count_up, [WINDOW, COPIED, worker as u64, 100]);
+        let state = thread(worker, count_up, [WINDOW, COPIED, worker as u64, 20]);
         sched::start(worker, Job::User(parent.clone(), state));
     }
     cpu.switch(Some(parent.clone()));
@@ -34,7 +34,11 @@ pub fn run(cpu: &mut Cpu, pages: usize) -> Result<(), Error> {
         let child = fork(&parent)?;
         let watcher = thread(WATCHER, watch, [WINDOW, COPIED, WATCHER as u64, 4]);
         sched::start(WATCHER, Job::User(child.clone(), watcher));
+        // The child has seen its pages, then all threads of the parent write, then it looks again.
+        sched::wait_for_round(WATCHER..boot::CPUS);
         sched::run_once(&parent, &mut state);
+        sched::wait_for_round(1..WATCHER);
+        sched::wait_for_round(WATCHER..boot::CPUS);
         sched::stop(WATCHER);
         exit(&child)?;
         drop(child);

@@ -31,7 +31,7 @@ pub fn run(_cpu: &mut Cpu, pages: usize) -> Result<(), Error> {
         if report::wrong() != 0 {
             break;
         }
-        let frame = |page| Frame::filled(|_| contents(round, page));
+        let frame = |page| Frame::page(|_| contents(round, page));
         let frames = (0..PAGES).map_while(frame);
         map(KERNEL_WINDOW, frames)?;
         let before = READS.load(Ordering::Relaxed);
@@ -39,7 +39,7 @@ pub fn run(_cpu: &mut Cpu, pages: usize) -> Result<(), Error> {
         while READS.load(Ordering::Relaxed) < before + 8 {
             core::hint::spin_loop();
         }
-        // After this nobody begins to read, and then nobody reads.
+        // After this no CPU begins to read, and then no CPU reads.
         ROUND.store(0, Ordering::SeqCst);
         while READERS.load(Ordering::SeqCst) != 0 {
             core::hint::spin_loop();

@@ -13,7 +13,7 @@ use crate::{boot, exit, munmap, report};
 pub fn run(cpu: &mut Cpu, pages: usize) -> Result<(), Error> {
     let process = process(Contents::Pattern)?;
     for worker in 1..boot::CPUS {
-        let state = thread(worker, access, accesses(worker, 4000));
+        let state = thread(worker, access, accesses(worker, 1000));
         sched::start(worker, Job::User(process.clone(), state));
     }
     cpu.switch(Some(process.clone()));
@@ -25,6 +25,7 @@ pub fn run(cpu: &mut Cpu, pages: usize) -> Result<(), Error> {
             break;
         }
         sched::run_once(&process, &mut state);
+        sched::wait_for_round(1..boot::CPUS);
         let count = if round % 16 == 0 {
             // All of it, and the tables: until it is mapped again every access is refused.
             let count = munmap::munmap(&process, WINDOW)?;

@@ -31,9 +31,11 @@ pub fn run(cpu: &mut Cpu, pages: usize) -> Result<(), Error> {
             break;
         }
         sched::run_once(&process, &mut state);
+        sched::wait_for_round(1..boot::CPUS);
         mprotect(&process, WINDOW, Rights::READ)?;
         each_word(&process, |_, word| word.store(SEAL, Ordering::Relaxed));
         sched::run_once(&process, &mut state);
+        sched::wait_for_round(1..boot::CPUS);
         each_word(&process, |va, word| {
             // Programs find their pattern again before they may store.
             let value = word.swap(pattern(va), Ordering::Relaxed);

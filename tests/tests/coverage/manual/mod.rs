@@ -1,7 +1,6 @@
-//! What an instruction drops, read off its operands with the layouts in the manuals; nothing here
-//! comes from a definition but names.
+//! The effects of instructions, decoded from their operands by the layouts in the manuals. Only names come from definitions.
 //!
-//! The words are those of arm64 and x86-64, whose entries go by address and by tag; powerpc64 has its own.
+//! The types are those of arm64 and x86-64, which drop by address and by tag; powerpc64 has its own.
 
 pub mod arm64;
 pub mod powerpc64;
@@ -30,7 +29,7 @@ const fn level(name: &'static str, shift: u32, leaf: bool, ttl: u64) -> Level {
     }
 }
 
-/// Under what an entry is cached.
+/// The tag of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
     /// This ASID or PCID.

@@ -1,5 +1,5 @@
-//! What an instruction of powerpc64 drops, read off its operands by the layouts in Linux's
-//! `radix_tlb.c` and PAPR; nothing here comes from a definition but the names.
+//! The effects of powerpc64's instructions, decoded from their operands by the layouts in Linux's `radix_tlb.c` and PAPR.
+//! Only names come from the definition.
 
 use crate::common::{TAG, bits, powerpc};
 use std::ops::Range;
@@ -17,7 +17,7 @@ pub enum Place {
     Everything,
 }
 
-/// Who loses entries.
+/// The agents that lose entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Where {
     /// The TLB and the walk cache of this core.
@@ -44,7 +44,7 @@ pub struct Drop {
     pub place: Place,
     /// Of this PID alone.
     pub pid: Option<u64>,
-    /// Who loses them.
+    /// The agents that lose them.
     pub at: Where,
 }
 
@@ -86,7 +86,7 @@ impl Cpu {
         [self.page(), 21, 30, 39][level]
     }
 
-    /// Of how many sets its TLB consists.
+    /// Returns the number of sets of its TLB.
     pub fn sets(self) -> u64 {
         if self.has("isa31") { 1 } else { 128 }
     }
@@ -184,7 +184,7 @@ impl Cpu {
     }
 }
 
-/// What a call of the hypervisor drops.
+/// Returns the entries that a call of the hypervisor drops.
 fn call(name: &str, operand: &dyn Fn(&str) -> u64) -> Drop {
     let (form, target) = (operand("rpt_type"), operand("rpt_target"));
     assert!(target == 1 || target == 5, "target {target}");

@@ -1,4 +1,4 @@
-//! A kernel of statics that calls everything of the runtime that a kernel calls. Nothing of it may panic.
+//! A kernel of statics that calls everything that a kernel calls of the runtime. None of it may panic.
 #![no_std]
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
@@ -18,7 +18,7 @@ const CPUS: usize = 128;
 static MMU: Mmu<Kernel> = Mmu::new(Kernel);
 static LOCALS: [CpuTlb<CpuSet<{ CPUS / 64 }>>; CPUS] = [const { CpuTlb::new() }; CPUS];
 static TAGS: [Word; 64] = [const { Word::new(0) }; 64];
-/// The configuration is found out when the machine starts.
+/// The configuration is detected when the machine starts.
 static TLB: AtomicPtr<Tlb> = AtomicPtr::new(core::ptr::null_mut());
 static ROOT: AtomicU64 = AtomicU64::new(0);
 static CPU: AtomicU32 = AtomicU32::new(0);
@@ -37,7 +37,7 @@ fn halt() -> ! {
 }
 
 fn cpu() -> Hardware {
-    // SAFETY: nothing of this is ever run.
+    // SAFETY: none of this is ever run.
     unsafe { Hardware::new() }
 }
 
@@ -50,7 +50,7 @@ impl Platform for Kernel {
     type Handle = Space;
 
     fn backend(&self) -> impl Deref<Target = Tlb> {
-        // SAFETY: nothing of this is ever run.
+        // SAFETY: none of this is ever run.
         unsafe { &*TLB.load(Relaxed) }
     }
 
@@ -137,14 +137,14 @@ pub struct Owned<T>(NonNull<T>);
 impl<T> Deref for Owned<T> {
     type Target = T;
     fn deref(&self) -> &T {
-        // SAFETY: nothing of this is ever run.
+        // SAFETY: none of this is ever run.
         unsafe { self.0.as_ref() }
     }
 }
 
 impl<T> DerefMut for Owned<T> {
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: nothing of this is ever run.
+        // SAFETY: none of this is ever run.
         unsafe { self.0.as_mut() }
     }
 }
@@ -188,7 +188,7 @@ impl Pte<Kernel> for Owns {
     }
 }
 
-/// Without this what is never stored would be known to stay as it is.
+/// Initializes the statics. Without it the compiler would know that they never change.
 #[unsafe(no_mangle)]
 pub fn kernel_start(
     tlb: *mut Tlb,
@@ -288,7 +288,7 @@ pub fn kernel_switch(cpu: CpuId, from: Current<Space>, to: Option<Space>) -> Cur
 }
 
 #[unsafe(no_mangle)]
-pub fn kernel_resume(cpu: CpuId, space: Space) {
+pub fn kernel_return_to_user(cpu: CpuId, space: Space) {
     MMU.return_to_user(cpu, space);
 }
 
@@ -316,7 +316,7 @@ pub fn kernel_flush(space: Space, extent: Extent, level: Level) -> Result<(), Mi
 }
 
 #[unsafe(no_mangle)]
-pub fn kernel_attach(space: Space, wants: SpaceFlags) -> Result<Attached, TooManyDevices> {
+pub fn kernel_attach(space: Space, needs: SpaceFlags) -> Result<Attached, TooManyDevices> {
     MMU.attach_device(space, wants)
 }
 
@@ -345,12 +345,12 @@ pub fn kernel_counts(cpu: CpuId) -> [Stats; 2] {
     [MMU.stats(), MMU.stats_of(cpu)]
 }
 
-// What compilers call unasked, and every kernel has.
+// Functions that compilers call implicitly, and that every kernel provides.
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, bytes: usize) -> *mut u8 {
     for at in 0..bytes {
-        // SAFETY: nothing of this is ever run.
+        // SAFETY: none of this is ever run.
         unsafe { to.add(at).write_volatile(from.add(at).read_volatile()) };
     }
     to
@@ -359,7 +359,7 @@ pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, bytes: usize) -> *
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn memset(to: *mut u8, byte: i32, bytes: usize) -> *mut u8 {
     for at in 0..bytes {
-        // SAFETY: nothing of this is ever run.
+        // SAFETY: none of this is ever run.
         unsafe { to.add(at).write_volatile(byte as u8) };
     }
     to
@@ -368,7 +368,7 @@ pub unsafe extern "C" fn memset(to: *mut u8, byte: i32, bytes: usize) -> *mut u8
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn memcmp(left: *const u8, right: *const u8, bytes: usize) -> i32 {
     for at in 0..bytes {
-        // SAFETY: nothing of this is ever run.
+        // SAFETY: none of this is ever run.
         let (left, right) = unsafe { (left.add(at).read_volatile(), right.add(at).read_volatile()) };
         if left != right {
             return i32::from(left) - i32::from(right);

@@ -1,5 +1,5 @@
 
-/// A hypervisor that answers by what it was asked.
+/// A hypervisor whose answer depends on its arguments.
 pub struct Hypervisor;
 
 impl tlbc_backends::powerpc64::Calls for Hypervisor {

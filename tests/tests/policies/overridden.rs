@@ -1,4 +1,4 @@
-//! A backend that is told another policy.
+//! A backend with another policy.
 
 use tlbc_runtime::backend::{Finished, IpiTargets, Root, Started};
 use tlbc_runtime::deferred::{Deferred, Pending};
@@ -6,10 +6,10 @@ use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Space};
 use tlbc_runtime::{Backend, Ceiling, Facts, Issue, SpaceFlags, TableFree, Tags};
 
-/// A backend whose definition would say something else in its policy.
-pub struct Told<B, const DIRECTLY: bool, const ONE: bool>(pub B);
+/// A backend with facts of its policy overridden.
+pub struct Overridden<B, const DIRECTLY: bool, const ONE: bool>(pub B);
 
-impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Told<B, DIRECTLY, ONE> {
+impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Overridden<B, DIRECTLY, ONE> {
     type Op = B::Op;
     const FACTS: Facts = Facts {
         table_free: if DIRECTLY {
@@ -58,8 +58,8 @@ impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Told<B, DIRE
     fn deliver(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Deferred {
         self.0.deliver(cpu, request)
     }
-    fn switch(&self, cpu: &mut impl Issue<B::Op>, to: &Root, debt: Pending) -> Deferred {
-        self.0.switch(cpu, to, debt)
+    fn switch(&self, cpu: &mut impl Issue<B::Op>, to: &Root, pending: Pending) -> Deferred {
+        self.0.switch(cpu, to, pending)
     }
     fn return_to_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root, deferred: bool) {
         self.0.return_to_user(cpu, to, deferred);

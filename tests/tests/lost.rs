@@ -1,5 +1,5 @@
-//! Every page, every table and all memory that the runtime was given comes out before the machine is dropped: each test loses
-//! something, or gives up what was never there.
+//! The host checks that every page, every table and all memory that the runtime holds is returned before the machine is
+//! dropped: each test loses something, or returns something that was never removed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tlbc_tests::tables::Entries;
 
 type In<'a, 'g, 'id, 'm> = &'a mut Section<'g, 'm, Hosted<Tlb>>;
 
-/// What the host says of a kernel: within a call, or when the machine is dropped.
+/// Returns the host's complaint about a kernel: within a call, or when the machine is dropped.
 fn complaint(run: impl FnOnce(&Arc<Host<Tlb>>, &Handle<Tlb>)) -> Option<String> {
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mmu = Hosted::machine(x86(Config::PGE.with(Config::PCID)), 1);
@@ -43,7 +43,7 @@ fn section(mmu: &Host<Tlb>, space: &Handle<Tlb>, body: impl FnOnce(In<'_, '_, '_
 }
 
 #[test]
-fn a_kernel_that_loses_nothing_is_fine() {
+fn a_kernel_that_loses_nothing_is_accepted() {
     let fine = complaint(|mmu, space| {
         let (pages, tables) = (pages(space), tables(space));
         section(mmu, space, |section| {
@@ -57,7 +57,7 @@ fn a_kernel_that_loses_nothing_is_fine() {
 }
 
 #[test]
-fn a_page_is_lost() {
+fn a_lost_page_is_found() {
     let lost = complaint(|mmu, space| {
         let pages = pages(space);
         mmu.reclaim(|reclaim| {
@@ -66,11 +66,11 @@ fn a_page_is_lost() {
             std::mem::forget(unmapped);
         });
     });
-    assert_eq!(lost.as_deref(), Some("[Page(100)] never came out"));
+    assert_eq!(lost.as_deref(), Some("[Page(100)] was never returned"));
 }
 
 #[test]
-fn a_table_is_lost() {
+fn a_lost_table_is_found() {
     for forgets in [true, false] {
         let lost = complaint(|mmu, space| {
             let tables = tables(space);
@@ -83,26 +83,26 @@ fn a_table_is_lost() {
             });
         });
         let expected = if forgets {
-            "[Table(7)] never came out"
+            "[Table(7)] was never returned"
         } else {
-            "table 7 is dropped and never came out"
+            "table 7 is dropped and was never returned"
         };
         assert_eq!(lost.as_deref(), Some(expected));
     }
 }
 
 #[test]
-fn memory_is_lost() {
+fn lost_memory_is_found() {
     let lost = complaint(|mmu, _| std::mem::forget(mmu.platform().page_batch()));
     let lost = lost.expect("a complaint");
     assert!(
-        lost.contains("memory for batches never came back"),
+        lost.contains("memory for batches was never returned"),
         "{lost}"
     );
 }
 
 #[test]
-fn a_page_comes_from_nowhere() {
+fn a_page_that_was_not_removed_is_found() {
     let from_nowhere = complaint(|_, space| {
         let pages = pages(space);
         let leaf = pages.leaf(0).expect("a page");
