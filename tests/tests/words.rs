@@ -16,6 +16,7 @@ const RETIRED: &[(&str, &str)] = &[
     ("disowned", "invalidated lazily"),
     ("everybody", "every CPU, every caller"),
     ("ledger", "TLB generation"),
+    ("meanwhile", "at the same time"),
     ("mends", "works around"),
     ("nobody", "no CPU, no caller"),
     ("obligation", "required flush"),
