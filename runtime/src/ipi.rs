@@ -26,13 +26,13 @@ impl<P: Platform> Mmu<P> {
         if !to.is_empty() {
             self.platform.pin_cpu(true, |_| {
                 let sent = self.send(cpu, to, message);
-                self.await_all(cpu, &sent);
+                self.wait_for_acks(cpu, &sent);
             });
         }
     }
 
     /// Sends a message to CPUs. Returns those that are online, which will acknowledge it. Interrupts are off, and stay so
-    /// until [`await_all`](Self::await_all).
+    /// until [`wait_for_acks`](Self::wait_for_acks).
     pub(crate) fn send(&self, cpu: CpuId, mut sent: P::CpuSet, message: &Message<'_>) -> P::CpuSet {
         sent.remove(cpu);
         if sent.is_empty() {
@@ -61,12 +61,12 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Waits until all these CPUs have acknowledged this CPU's message, and handles the requests of others while it waits.
-    pub(crate) fn await_all(&self, cpu: CpuId, sent: &P::CpuSet) {
+    pub(crate) fn wait_for_acks(&self, cpu: CpuId, sent: &P::CpuSet) {
         for other in sent.iter() {
             let local = self.platform.cpu(other);
             wait_until(
                 || !local.inbox.contains(cpu, Barrier::Acknowledged),
-                || self.serve(cpu),
+                || self.handle_requests(cpu),
             );
         }
     }
@@ -78,11 +78,11 @@ impl<P: Platform> Mmu<P> {
     /// non-maskable interrupt: between the moments when a request is read and when it is acknowledged it would
     /// acknowledge another one unread.
     pub fn handle_ipi(&self, cpu: CpuId) {
-        self.serve(cpu);
+        self.handle_requests(cpu);
     }
 
     /// Handles the requests of other CPUs. Interrupts are off.
-    pub(crate) fn serve(&self, cpu: CpuId) {
+    pub(crate) fn handle_requests(&self, cpu: CpuId) {
         let here = self.platform.cpu(cpu);
         let from = here.inbox.now(Barrier::Receive);
         for sender in from.iter() {
@@ -113,17 +113,17 @@ impl<P: Platform> Mmu<P> {
                 }
                 leaves
             }
-            Message::Loaded => {
+            Message::FlushLoaded => {
                 if lazy {
                     self.load_kernel(cpu);
                 } else if loaded > SpaceId::KERNEL {
-                    self.drop_loaded(cpu, here, loaded);
+                    self.flush_loaded(cpu, here, loaded);
                 } else {
                     return false;
                 }
                 true
             }
-            Message::Drop {
+            Message::Flush {
                 space,
                 generation,
                 request,
@@ -207,7 +207,7 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Flushes everything under the loaded tag, on this CPU.
-    pub(crate) fn drop_loaded(&self, cpu: CpuId, here: &CpuTlb<P::CpuSet>, loaded: SpaceId) {
+    pub(crate) fn flush_loaded(&self, cpu: CpuId, here: &CpuTlb<P::CpuSet>, loaded: SpaceId) {
         let slot = here.slots.find(loaded, SLOTS);
         let tag = Tag {
             value: here.tag.get(),

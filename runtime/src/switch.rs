@@ -153,7 +153,7 @@ impl<P: Platform> Mmu<P> {
             full_barrier(Barrier::AttachWaits);
             if space.changes.get() != 0 {
                 self.leave_root(cpu);
-                wait_until(|| space.changes.get() == 0, || self.serve(cpu));
+                wait_until(|| space.changes.get() == 0, || self.handle_requests(cpu));
             }
             // The changes are seen after SwitchIn.
         } else if !space.holders.contains(cpu, Barrier::Unloaded) {
@@ -393,7 +393,10 @@ impl<P: Platform> Mmu<P> {
             let holders = space.holders.now(Barrier::Unloaded);
             holders.iter().any(|holder| {
                 let local = self.platform.cpu(holder);
-                wait_until(|| local.loaded() != SpaceId::SWITCHING, || self.serve(cpu));
+                wait_until(
+                    || local.loaded() != SpaceId::SWITCHING,
+                    || self.handle_requests(cpu),
+                );
                 local.loaded() == space.id
             })
         })

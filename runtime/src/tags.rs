@@ -66,7 +66,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Runs with the lock of the tags held.
     fn with_tags<R>(&self, run: impl FnOnce(CpuId) -> R) -> R {
-        self.with_lock(&self.asids.lock, |cpu| self.serve(cpu), run)
+        self.with_lock(&self.asids.lock, |cpu| self.handle_requests(cpu), run)
     }
 
     /// Returns a free tag for the whole life of a space.
@@ -94,7 +94,7 @@ impl<P: Platform> Mmu<P> {
             if !core::mem::replace(&mut waits, true) {
                 self.leave_root(cpu);
             }
-            self.serve(cpu);
+            self.handle_requests(cpu);
         };
         self.with_lock(&self.asids.lock, wait, |_| {
             let map = self.asid_map();

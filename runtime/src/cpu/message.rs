@@ -21,9 +21,9 @@ pub(crate) enum Message<'a> {
     /// Load the kernel's root, if the CPU uses this space lazily.
     Leave(SpaceId),
     /// Flush everything under the tag that is loaded.
-    Loaded,
+    FlushLoaded,
     /// Flush what the request names.
-    Drop {
+    Flush {
         space: SpaceId,
         /// The generation that a CPU has seen after this flush, if it has seen the one before.
         generation: u64,
@@ -39,7 +39,7 @@ pub(crate) struct Outbox(Handed<WORDS>);
 
 const SYNC: u64 = 0;
 const LEAVE: u64 = 1;
-const LOADED: u64 = 2;
+const FLUSH_LOADED: u64 = 2;
 const PAGE: u64 = 3;
 const RUN: u64 = 4;
 const RANGES: u64 = 5;
@@ -67,12 +67,12 @@ impl Outbox {
         };
         let (space, generation, request) = match message {
             Message::Sync => return put(SYNC),
-            Message::Loaded => return put(LOADED),
+            Message::FlushLoaded => return put(FLUSH_LOADED),
             Message::Leave(space) => {
                 put(LEAVE);
                 return put(space.0);
             }
-            Message::Drop {
+            Message::Flush {
                 space,
                 generation,
                 request,
@@ -130,7 +130,7 @@ impl Outbox {
         let kind = get();
         match kind {
             SYNC => return Message::Sync,
-            LOADED => return Message::Loaded,
+            FLUSH_LOADED => return Message::FlushLoaded,
             LEAVE => return Message::Leave(SpaceId(get())),
             _ => {}
         }
@@ -165,7 +165,7 @@ impl Outbox {
             EVERYTHING => Scope::Everything { tables: get() != 0 },
             _ => Scope::Teardown,
         };
-        Message::Drop {
+        Message::Flush {
             space,
             generation,
             request: Request {
@@ -210,7 +210,7 @@ mod tests {
             Scope::Everything { tables: true },
             Scope::Teardown,
         ] {
-            let message = Message::Drop {
+            let message = Message::Flush {
                 space: SpaceId(7),
                 generation: 9,
                 request: Request {
