@@ -68,6 +68,7 @@ impl Agents {
     /// Returns the name of a class.
     ///
     /// # Panics
+    ///
     /// If there is no such class.
     #[must_use]
     pub const fn name(class: usize) -> &'static str {

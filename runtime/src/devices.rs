@@ -49,10 +49,12 @@ impl<P: Platform> Mmu<P> {
     /// Devices may attach and detach at the same time on several CPUs, and while entries of the space change.
     ///
     /// # Context
+    ///
     /// That of a flush. On a machine whose instructions reach every CPU, flushes read the devices without a barrier, so the
     /// context is that of [`wait_for_walkers`](Self::wait_for_walkers): every CPU takes an interrupt.
     ///
     /// # Errors
+    ///
     /// If the space has too many devices to count.
     pub fn attach_device(
         &self,
@@ -83,9 +85,11 @@ impl<P: Platform> Mmu<P> {
     /// counting the device. Flags that no other device needs, and that the space did not have from the beginning, are cleared.
     ///
     /// # Context
+    ///
     /// That of a flush.
     ///
     /// # Errors
+    ///
     /// If the device is attached to another space: it stays attached there.
     pub fn detach_device(
         &self,

@@ -192,7 +192,13 @@ impl<P: Platform> Mmu<P> {
 
     /// Returns a new user space, which no CPU has loaded.
     ///
+    /// # Context
+    ///
+    /// Any except a non-maskable interrupt. It may wait for a lock of the runtime, which a CPU holds for a bounded number of
+    /// instructions.
+    ///
     /// # Errors
+    ///
     /// If each space has one tag for its life and no tag is left.
     pub fn address_space(&self, new: NewSpace) -> Result<AddressSpace<P::CpuSet>, NoTag> {
         let backend = self.platform.backend();
@@ -275,6 +281,10 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Returns the sums of the statistics of all CPUs.
+    ///
+    /// # Context
+    ///
+    /// Any. It takes no lock.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut sum = Stats::default();
@@ -284,6 +294,10 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Returns the statistics of one CPU.
+    ///
+    /// # Context
+    ///
+    /// Any. It takes no lock.
     #[must_use]
     pub fn stats_of(&self, cpu: CpuId) -> Stats {
         let mut sum = Stats::default();

@@ -212,6 +212,7 @@ impl AsidSlots {
     /// Records that a generation of tags begins: everything is flushed before this CPU loads one of its tags.
     ///
     /// # Context
+    ///
     /// On any CPU, with the lock of the tags held.
     pub fn roll_over(&self) {
         self.rolled_over.put(1);
@@ -220,6 +221,7 @@ impl AsidSlots {
     /// Returns whether a generation has begun since this was last called.
     ///
     /// # Context
+    ///
     /// On the CPU itself, with the lock of the tags held.
     pub fn take_rollover(&self) -> bool {
         let rolled_over = self.rolled_over.get() != 0;
