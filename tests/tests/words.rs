@@ -104,9 +104,11 @@ fn retired_words_are_not_used() {
             let retired = RETIRED
                 .iter()
                 .filter(|(word, _)| words.iter().any(|used| used == word));
-            uses.extend(retired.map(|(word, instead)| {
-                format!("{}:{number}: {word}: {instead}", shown.display())
-            }));
+            uses.extend(
+                retired.map(|(word, instead)| {
+                    format!("{}:{number}: {word}: {instead}", shown.display())
+                }),
+            );
         }
     }
     assert!(uses.is_empty(), "{}\n{} uses", uses.join("\n"), uses.len());
@@ -114,7 +116,10 @@ fn retired_words_are_not_used() {
 
 #[test]
 fn identifiers_are_split_into_words() {
-    assert_eq!(words("let owed_view = OwedView(TLB);"), ["let", "owed", "view", "owed", "view", "tlb"]);
+    assert_eq!(
+        words("let owed_view = OwedView(TLB);"),
+        ["let", "owed", "view", "owed", "view", "tlb"]
+    );
     assert_eq!(words("SPACE_UNTIL_ATTACH"), ["space", "until", "attach"]);
     assert_eq!(words("followed"), ["followed"]);
 }

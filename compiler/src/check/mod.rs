@@ -191,9 +191,9 @@ fn all_drops(invalidate: &Invalidate) -> impl Iterator<Item = &Drops> {
     invalidate.forms.iter().flat_map(|form| &form.drops)
 }
 
-/// Returns whether a clause compares the tag that an operand gives.
+/// Returns whether a clause compares the tag that an operand gives: of this tag and the others it drops one alone.
 fn compares_tag(drops: &Drops) -> bool {
-    drops.whose.value.this && !drops.whose.value.other
+    drops.whose.value.this != drops.whose.value.other
 }
 
 /// Returns whether a clause depends on the level that is given to the instruction.

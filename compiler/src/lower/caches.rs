@@ -90,6 +90,19 @@ impl Lower {
         }
     }
 
+    /// Returns how many sets a cache has, or reports a number that no flush can go through.
+    fn sets(&mut self, count: &ast::Number) -> Option<u64> {
+        let possible = (1..=1 << 16).contains(&count.node);
+        if !possible {
+            self.misplaced(
+                count.span,
+                format!("a cache of {} sets cannot be described", count.node),
+                "a cache has 1 to 65536 sets",
+            );
+        }
+        possible.then_some(count.node)
+    }
+
     pub(super) fn lower_caches(&mut self, it: &ast::Caches) -> Caches {
         let mut out = Caches {
             all: Vec::new(),
@@ -157,7 +170,7 @@ impl Lower {
                     }
                 }
                 CacheFact::Sets { cache, count } => {
-                    let sets = self.cases(count, false, |_, number| Some(number.node));
+                    let sets = self.cases(count, false, |s, number| s.sets(number));
                     let found = self.with(|s| &mut s.caches, |s, l| s.find("cache", l, cache));
                     let Some(cache) = found.map(|index| &mut out.all[index]) else {
                         continue;

@@ -24,6 +24,10 @@ fn sets() {
     };
     of_set("[63:18] 0; [17:12] set;", "E0303");
     of_set("[63:24] 0; [23:12] set when isa31;", "E0306");
+    for count in ["0", "65537", "0xffff_ffff_ffff_ffff"] {
+        let has = format!("has {count} sets");
+        refused(POWERPC64, &[("has 128 sets", &has)], "E0207");
+    }
     // The number of sets differs between processors.
     accepted(&POWERPC64.replacen(set, "[63:19] 0; [18:12] set;", 1), &[]);
 }

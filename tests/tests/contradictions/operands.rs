@@ -246,3 +246,19 @@ fn a_level_with_two_numbers() {
     );
     refused(POWERPC64, &[never], "E0208");
 }
+
+/// Which tags are the other ones depends on the tag that they differ from.
+#[test]
+fn other_tags_are_told_apart_by_a_field() {
+    let all = "drops leaf, walk of everything, any tag;\n        where self;";
+    refused(
+        S390,
+        &[(all, &all.replace("any tag", "other tag"))],
+        "E0306",
+    );
+    refused(
+        S390,
+        &[(all, &all.replace("any tag", "loaded or other tag"))],
+        "E0306",
+    );
+}
