@@ -158,6 +158,7 @@ impl AtomicU64 {
     /// Replaces a value if it is still there, and returns it.
     ///
     /// # Errors
+    ///
     /// When the value is another one. The error is that value.
     pub fn compare_exchange(
         &self,

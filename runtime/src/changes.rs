@@ -204,9 +204,11 @@ impl<P: Platform> Mmu<P> {
     /// it faults, no flush is needed.
     ///
     /// # Context
+    ///
     /// On the CPU that took the fault, which has the space loaded.
     ///
     /// # Errors
+    ///
     /// When entries of this level cannot map pages here.
     pub fn fix_spurious(
         &self,

@@ -74,6 +74,7 @@ impl<P: Platform> Mmu<P> {
     /// Handles the [IPI](Platform::send_ipi): does what the requests in this CPU's inbox say, and acknowledges them.
     ///
     /// # Context
+    ///
     /// On that CPU, with interrupts off, and with the kernel's view loaded where user code has a view of its own. Not in a
     /// non-maskable interrupt: between the moments when a request is read and when it is acknowledged it would
     /// acknowledge another one unread.

@@ -465,10 +465,12 @@ impl<P: Platform> Mmu<P> {
     /// complete. This is for changes that were not made through a gather.
     ///
     /// # Context
+    ///
     /// That of the platform's flushes. The caller holds what keeps other CPUs from using or changing the entries,
     /// such as the page-table lock.
     ///
     /// # Errors
+    ///
     /// When the range is empty, ends after the last address or is not a whole number of entries, or when entries of this
     /// level cannot map pages here.
     pub fn flush_range(
@@ -499,6 +501,7 @@ impl<P: Platform> Mmu<P> {
     /// Flushes everything of a space, walk entries included, and returns when the flush is complete.
     ///
     /// # Context
+    ///
     /// As [`flush_range`](Self::flush_range).
     pub fn flush_everything(&self, space: &AddressSpace<P::CpuSet>) {
         self.flush_whole(space, Scope::Everything { tables: true }, Why::Asked);

@@ -63,6 +63,7 @@ impl<P: Platform> Mmu<P> {
     /// A handle that is no longer needed is dropped after its root is no longer loaded.
     ///
     /// # Context
+    ///
     /// On that CPU, with interrupts off.
     pub fn switch(
         &self,
@@ -242,6 +243,7 @@ impl<P: Platform> Mmu<P> {
     /// space does not do so.
     ///
     /// # Context
+    ///
     /// On that CPU, with interrupts off until user code runs; the CPU runs in the space.
     pub fn return_to_user(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
         let here = self.platform.cpu(cpu);
@@ -265,9 +267,11 @@ impl<P: Platform> Mmu<P> {
     /// freed.
     ///
     /// # Context
+    ///
     /// On that CPU, with interrupts off, before anything that others may change is mapped for it.
     ///
     /// # Errors
+    ///
     /// When the platform has no CPU with this number, more CPUs than its CPU sets hold, or too few tags for them. No
     /// instruction was issued, and the CPU stays offline.
     pub fn cpu_online(&self, cpu: CpuId) -> Result<Current<P::Handle>, Unusable> {
@@ -309,6 +313,7 @@ impl<P: Platform> Mmu<P> {
     /// takes part in no flush.
     ///
     /// # Context
+    ///
     /// On that CPU, with interrupts off.
     pub fn cpu_offline(&self, cpu: CpuId, current: Current<P::Handle>) {
         let here = self.platform.cpu(cpu);
@@ -329,9 +334,11 @@ impl<P: Platform> Mmu<P> {
     /// another space, and its memory and its top table may be used for something else. Its [pins](Self::pin_tag) end.
     ///
     /// # Context
+    ///
     /// That of a flush.
     ///
     /// # Errors
+    ///
     /// When some CPU still has the space loaded: the caller's count of references is wrong. Nothing is released.
     pub fn release(&self, space: &AddressSpace<P::CpuSet>) -> Result<(), StillLoaded> {
         if self.is_loaded(space) {
@@ -370,6 +377,7 @@ impl<P: Platform> Mmu<P> {
     /// space that the scheduler calls current is not always the one whose root is loaded (Linux `nmi_uaccess_okay`).
     ///
     /// # Context
+    ///
     /// Any on that CPU, also where interrupts cannot be turned off: it reads one word. This is the only function that may be
     /// called from a non-maskable interrupt. All others may have been interrupted half way on the same CPU:
     /// [`handle_ipi`](Self::handle_ipi) in a non-maskable interrupt would acknowledge a request that the interrupted code

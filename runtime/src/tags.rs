@@ -120,9 +120,11 @@ impl<P: Platform> Mmu<P> {
     /// [released](Self::release).
     ///
     /// # Context
+    ///
     /// Any. Interrupts are turned off during the call.
     ///
     /// # Errors
+    ///
     /// When no more spaces can be pinned, because every CPU needs two tags that are not pinned, and when the tag of the
     /// space is not from generations.
     pub fn pin_tag(&self, space: &AddressSpace<P::CpuSet>) -> Result<Tag, NoTag> {
@@ -136,9 +138,11 @@ impl<P: Platform> Mmu<P> {
     /// Undoes one [pin](Self::pin_tag). After the last one, the next rollover may free the tag.
     ///
     /// # Context
+    ///
     /// As [`pin_tag`](Self::pin_tag).
     ///
     /// # Errors
+    ///
     /// When the space has no pin.
     pub fn unpin_tag(&self, space: &AddressSpace<P::CpuSet>) -> Result<(), NotPinned> {
         self.with_tags(|_| self.asids.unpin(&self.asid_map(), space))

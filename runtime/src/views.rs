@@ -45,6 +45,7 @@ impl<P: Platform> Mmu<P> {
     /// view.
     ///
     /// # Context
+    ///
     /// On that CPU, which runs in the space, with interrupts off since user code was left.
     pub fn enter_from_user(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
         let root = self.root(self.slot_of(cpu, space), space);
@@ -61,6 +62,7 @@ impl<P: Platform> Mmu<P> {
     /// whether a flush of the user view was deferred.
     ///
     /// # Context
+    ///
     /// On that CPU, which has the space loaded, with interrupts off.
     #[must_use]
     pub fn views(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) -> Views {

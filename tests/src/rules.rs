@@ -80,20 +80,20 @@ impl Rule {
             ),
             Self::FlushStaysOnCpu => (
                 "request/mod.rs",
-                "It does not move to another CPU between start and finish",
+                "The caller does not move to another CPU between start and finish",
             ),
             Self::FlushInterruptsOff => (
                 "request/mod.rs",
-                "interrupts are off during each of them where [`Facts::interrupts_off`](crate::Facts) says so",
+                "Interrupts are off during each of them if [`Facts::interrupts_off`](crate::Facts) says so",
             ),
-            Self::OneFlushAtATime => ("backend.rs", "the machine bears one flush at a time"),
+            Self::OneFlushAtATime => ("backend.rs", "the machine permits only one flush at a time"),
             Self::DeliverInterruptsOff => (
                 "ipi.rs",
                 "Handles the requests of other CPUs. Interrupts are off.",
             ),
             Self::DeliverWhereLoaded => (
                 "backend.rs",
-                "it has the space loaded, unless the space ends",
+                "The CPU has the space loaded, unless the request is a teardown",
             ),
             Self::SwitchInterruptsOff => {
                 ("switch.rs", "# Context On that CPU, with interrupts off.")
@@ -116,7 +116,7 @@ impl Rule {
             ),
             Self::LockInterruptsOff => (
                 "platform.rs",
-                "On `cpu`, with interrupts off; any of the caller's locks.",
+                "On `cpu`, with interrupts off. Any of the caller's locks may be held.",
             ),
             Self::OneLockAtATime => (
                 "platform.rs",
@@ -125,18 +125,19 @@ impl Rule {
             Self::LocksAreShort => ("platform.rs", "for a bounded number of instructions"),
             Self::ReleaseAsTheFlush => (
                 "platform.rs",
-                "That of the flush; a section's lock may be held",
+                "That of the flush. A section's lock may be held",
             ),
             Self::DeferDoesNotWait => (
                 "platform.rs",
-                "That of [`release_pages`](Self::release_pages); must not wait.",
+                "That of [`release_pages`](Self::release_pages). This must not wait.",
             ),
-            Self::SecondaryDoesNotFlush => {
-                ("platform.rs", "That of the flush; must not sleep or flush.")
-            }
+            Self::SecondaryDoesNotFlush => (
+                "platform.rs",
+                "That of the flush. This must not sleep or flush.",
+            ),
             Self::TagsAreNotShared => (
                 "asid.rs",
-                "A tag is never used for another space before everything under it is gone",
+                "No CPU loads a tag for another space before everything under the tag is gone from that CPU",
             ),
         }
     }
