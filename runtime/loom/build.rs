@@ -1,4 +1,4 @@
-//! Turns on the configuration that the sources of the runtime look at, for this package alone.
+//! Sets `cfg(loom)`, which selects the words of the model checker, for this package alone.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

@@ -1,15 +1,19 @@
 //! Waiting, for the model checker.
 //!
-//! A CPU that waits looks at words again and again. What it sees is the same until one of them was stored to, and looking
-//! without seeing anything new, and without doing anything, is as good as not looking: so a thread of the
-//! model waits until somebody has stored to a word that it looked at. Any store counts, whatever the value: a thread
-//! is let look at every value that it could see, and what the model checker knows of who depends on whom is as
-//! complete as if it had looked all the time.
+//! In: a condition on words. Out: a wait that the model checker can explore to its end. Holds: a waiting thread still sees
+//! every value that it could see if it polled all the time.
 //!
-//! There are two ways to wait. One lets others go on: that somebody stored orders nothing, and a CPU sees what its own
-//! loads let it see; but the model checker tries again and again what comes of going on in vain. The
-//! [other](block) blocks, which the model checker knows about, and is behind whoever stored: as everybody who waits is
-//! anyway, where no barrier is missing. So only the first one says anything about barriers; the other is for more CPUs.
+//! A CPU that waits loads the same words repeatedly. Until another thread stores to one of them, the loads return the same
+//! values, and a poll without new values and without effects is equivalent to no poll. So a thread of the model waits
+//! until another thread has stored to a word that it has loaded. Any store counts, whatever its value. So a thread gets to
+//! load every value that it could see, and the model checker finds the same dependencies between threads as if the
+//! thread had polled all the time.
+//!
+//! There are two ways to wait. The first yields to other threads. A store by another thread then orders nothing, and a CPU
+//! sees what its own loads return; but the model checker also explores executions in which the thread resumes without a
+//! new value. The [other](block) blocks. The model checker knows about blocking, and orders the thread after the one
+//! that stored, which every waiting CPU is in any case where no barrier is missing. So only the first way tests
+//! barriers; the other makes tests with more CPUs feasible.
 
 extern crate std;
 
@@ -20,47 +24,48 @@ use std::vec::Vec;
 use loom::sync::atomic::Ordering;
 use loom::thread::{self, Thread};
 
-/// What was stored to a word so far, in the order in which the model checker runs.
+/// The stores to a word so far, in the order in which the model checker runs them.
 #[derive(Debug, Default)]
 struct Stores {
     count: Cell<usize>,
     last: Cell<u64>,
-    /// Who waits for another one.
+    /// The threads that wait for another store.
     waiters: RefCell<Vec<Thread>>,
 }
 
-/// A look at a word.
+/// A load of a word.
 #[derive(Debug)]
-struct Look {
+struct Load {
     stores: Rc<Stores>,
-    /// Behind how many stores.
-    seen: usize,
-    /// Whether it saw what is older than the last of those: it may see that one as well.
+    /// The number of stores before it.
+    stores_before: usize,
+    /// Whether it returned an older value than that of the last store: a later load may return that one.
     is_old: bool,
 }
 
-impl Look {
+impl Load {
+    /// Returns whether another load may return a new value.
     fn would_be_new(&self) -> bool {
-        self.is_old || self.stores.count.get() != self.seen
+        self.is_old || self.stores.count.get() != self.stores_before
     }
 }
 
 std::thread_local! {
-    /// Whether a thread of the model blocks that waits.
+    /// Whether a waiting thread of the model blocks.
     static BLOCKS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// How threads wait, on this host thread, from here on.
+/// Sets whether waiting threads block or yield, on this host thread, from here on.
 pub fn block(blocks: bool) {
     BLOCKS.set(blocks);
 }
 
 loom::thread_local! {
-    /// What this thread has looked at since it last began to look.
-    static SEEN: RefCell<Vec<Look>> = RefCell::new(Vec::new());
+    /// The loads of this thread since its last poll began.
+    static SEEN: RefCell<Vec<Load>> = RefCell::new(Vec::new());
 }
 
-/// A word of the model checker's, with the methods that the runtime uses.
+/// A word of the model checker, with the methods that the runtime uses.
 #[derive(Debug)]
 pub struct AtomicU64 {
     value: loom::sync::atomic::AtomicU64,
@@ -68,7 +73,7 @@ pub struct AtomicU64 {
 }
 
 impl AtomicU64 {
-    /// A word.
+    /// Returns a word with a value.
     #[must_use]
     pub fn new(value: u64) -> Self {
         Self {
@@ -81,17 +86,19 @@ impl AtomicU64 {
         }
     }
 
-    fn looked_at(&self, seen: u64) -> u64 {
-        let look = Look {
+    /// Records a load that returned a value, and returns the value.
+    fn record_load(&self, seen: u64) -> u64 {
+        let load = Load {
             stores: self.stores.clone(),
-            seen: self.stores.count.get(),
+            stores_before: self.stores.count.get(),
             is_old: seen != self.stores.last.get(),
         };
-        SEEN.with(|all| all.borrow_mut().push(look));
+        SEEN.with(|all| all.borrow_mut().push(load));
         seen
     }
 
-    fn stored_to<R>(&self, was: R, now: u64) -> R {
+    /// Records a store, wakes the waiting threads, and returns the result of the store.
+    fn record_store<R>(&self, was: R, now: u64) -> R {
         self.stores.count.set(self.stores.count.get() + 1);
         self.stores.last.set(now);
         for waiter in self.stores.waiters.take() {
@@ -100,57 +107,58 @@ impl AtomicU64 {
         was
     }
 
-    /// What was stored last, for the only thread that stores, or for one that is ordered behind it in any case. That is
-    /// no access to the model checker: it remembers but one load of a word, which is to be somebody else's.
+    /// Returns the value stored last. Called only by the one thread that stores, or by a thread that is ordered after it
+    /// without this load. The model checker does not see an access: it remembers only one load of a word, which must be
+    /// that of another thread.
     #[must_use]
     pub fn last(&self) -> u64 {
         self.stores.last.get()
     }
 
-    /// Loads.
+    /// Loads the value.
     pub fn load(&self, order: Ordering) -> u64 {
-        self.looked_at(self.value.load(order))
+        self.record_load(self.value.load(order))
     }
 
-    /// Stores.
+    /// Stores a value.
     pub fn store(&self, value: u64, order: Ordering) {
         self.value.store(value, order);
-        self.stored_to((), value);
+        self.record_store((), value);
     }
 
-    /// Stores another value and says which there was.
+    /// Stores a value and returns the old one.
     pub fn swap(&self, value: u64, order: Ordering) -> u64 {
-        self.stored_to(self.value.swap(value, order), value)
+        self.record_store(self.value.swap(value, order), value)
     }
 
-    /// Adds, and says what it was.
+    /// Adds to the value and returns the old one.
     pub fn fetch_add(&self, count: u64, order: Ordering) -> u64 {
         let was = self.value.fetch_add(count, order);
-        self.stored_to(was, was.wrapping_add(count))
+        self.record_store(was, was.wrapping_add(count))
     }
 
-    /// Subtracts, and says what it was.
+    /// Subtracts from the value and returns the old one.
     pub fn fetch_sub(&self, count: u64, order: Ordering) -> u64 {
         let was = self.value.fetch_sub(count, order);
-        self.stored_to(was, was.wrapping_sub(count))
+        self.record_store(was, was.wrapping_sub(count))
     }
 
-    /// Sets bits, and says what they were.
+    /// Sets bits and returns the old value.
     pub fn fetch_or(&self, bits: u64, order: Ordering) -> u64 {
         let was = self.value.fetch_or(bits, order);
-        self.stored_to(was, was | bits)
+        self.record_store(was, was | bits)
     }
 
-    /// Keeps only these bits, and says what they were.
+    /// Clears all bits but these and returns the old value.
     pub fn fetch_and(&self, bits: u64, order: Ordering) -> u64 {
         let was = self.value.fetch_and(bits, order);
-        self.stored_to(was, was & bits)
+        self.record_store(was, was & bits)
     }
 
-    /// Replaces a value that is still there, and says which it was.
+    /// Replaces a value if it is still there, and returns it.
     ///
     /// # Errors
-    /// When there is another one: that.
+    /// When the value is another one. The error is that value.
     pub fn compare_exchange(
         &self,
         old: u64,
@@ -159,13 +167,13 @@ impl AtomicU64 {
         not: Ordering,
     ) -> Result<u64, u64> {
         match self.value.compare_exchange(old, new, done, not) {
-            Ok(was) => Ok(self.stored_to(was, new)),
-            Err(is) => Err(self.looked_at(is)),
+            Ok(was) => Ok(self.record_store(was, new)),
+            Err(is) => Err(self.record_load(is)),
         }
     }
 }
 
-/// Does something again and again until something is so.
+/// Calls `poll` repeatedly until `done` returns true.
 pub fn wait_until(mut done: impl FnMut() -> bool, mut poll: impl FnMut()) {
     loop {
         SEEN.with(|all| all.borrow_mut().clear());
@@ -174,10 +182,10 @@ pub fn wait_until(mut done: impl FnMut() -> bool, mut poll: impl FnMut()) {
         }
         poll();
         let seen = SEEN.with(RefCell::take);
-        if seen.iter().any(|look| look.is_old) {
-            thread::yield_now(); // the model checker shows what is old again until then
+        if seen.iter().any(|load| load.is_old) {
+            thread::yield_now(); // until then the model checker may return the old value again
         }
-        while !seen.iter().any(Look::would_be_new) {
+        while !seen.iter().any(Load::would_be_new) {
             if BLOCKS.get() {
                 wait_for(&seen);
             } else {
@@ -187,15 +195,15 @@ pub fn wait_until(mut done: impl FnMut() -> bool, mut poll: impl FnMut()) {
     }
 }
 
-/// Blocks until somebody stores to one of these.
-fn wait_for(seen: &[Look]) {
+/// Blocks until another thread stores to one of these words.
+fn wait_for(seen: &[Load]) {
     let this = thread::current();
-    for look in seen {
-        look.stores.waiters.borrow_mut().push(this.clone());
+    for load in seen {
+        load.stores.waiters.borrow_mut().push(this.clone());
     }
     thread::park();
-    for look in seen {
-        let mut waiters = look.stores.waiters.borrow_mut();
+    for load in seen {
+        let mut waiters = load.stores.waiters.borrow_mut();
         waiters.retain(|waiter| waiter.id() != this.id());
     }
 }

@@ -1,20 +1,20 @@
-//! ASIDs: which tag a space has on a CPU, and when a tag may be given to another space.
+//! ASIDs: which tag a space has on a CPU, and when another space may get a tag.
 //!
-//! A tag is never used for another space before everything under it is gone from every CPU that will load it:
+//! No CPU loads a tag for another space before everything under the tag is gone from that CPU:
 //!
-//! * slots of a CPU: the CPU flushes the tag before it loads another space under it
+//! * per-CPU slots: the CPU flushes the tag before it loads another space under it
 //!   ([`AsidSlots`](crate::deferred::AsidSlots));
-//! * generations: when no tag is left a new generation begins, and each CPU flushes everything before its next load. Tags that a
-//!   CPU may still use stay reserved: of the space that it runs, and during a switch also of the space that it leaves. So a
-//!   space never has two tags that some CPU can use;
-//! * one for life: given back at the end of the space, after the flush of its end;
-//! * the root: the address of the top table, which no other space has while the space lives.
+//! * generations: when no tag is left, a new generation begins, and each CPU flushes everything before its next load. Tags that a
+//!   CPU may still use stay reserved: the tag of the space that it runs, and during a switch also the tag of the space that it
+//!   leaves. So a space never has two tags that some CPU can use;
+//! * one tag for life: it is freed at the release of the space, after the flush of its teardown;
+//! * the root: the address of the top table, which no other space has while the space exists.
 //!
-//! A pin keeps a tag across generations for devices that were given it. Pins belong to a space and are counted; they end with
+//! A pin keeps a tag across generations for devices that use it. Pins belong to a space and are counted; they end at the release of
 //! the space.
 //!
 //! Source: Linux 0ebea8088095, where two threads of a space ran under different tags after a second rollover; the comments
-//! in the same file (`mm/context.c`) on pinned tags, and on the flush after a rollover, which is claimed under the lock.
+//! in the same file (`mm/context.c`) on pinned tags, and on the flush after a rollover, which a CPU takes over under the lock.
 
 use crate::backend::{TagSource, TagValues, Tags};
 use crate::cpu::CpuTlb;
@@ -24,11 +24,11 @@ use crate::request::Tag;
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, Lock, Own, Word, const_fn, first_count};
 
-/// No tag is left, and none will be before a space ends.
+/// The error that no tag is left, and none will be before the release of a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoTag;
 
-/// The space has no pin that could be undone.
+/// The error that the space has no pin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotPinned;
 
@@ -48,10 +48,10 @@ impl core::fmt::Display for NotPinned {
 
 impl core::error::Error for NotPinned {}
 
-/// A global tag is kept in one word with its generation, the tag in the low bits. Of wider tags only those of this width are
-/// given out.
+/// The bits of a tag in the word that has a global tag and its generation. The tag is in the low bits. On a machine with wider tags
+/// only values of this width are assigned.
 const VALUE_BITS: u32 = 16;
-/// The rest of the word.
+/// The other bits of the word.
 const GENERATION_BITS: u32 = 64 - VALUE_BITS;
 
 /// Returns the tag without its generation.
@@ -68,7 +68,7 @@ fn is_of(tag: u64, generation: u64) -> bool {
     of == generation
 }
 
-/// Returns the generation of a count.
+/// Returns the generation that belongs to a count of rollovers.
 const fn present(count: u64) -> u64 {
     match count % (1 << GENERATION_BITS) {
         0 => 1,
@@ -99,24 +99,25 @@ impl TagValues {
         None
     }
 
-    /// Returns whether a value may be given out.
+    /// Returns whether a value may be assigned.
     const fn is_whole(&self, value: u64) -> bool {
         value & self.views == 0
     }
 }
 
-/// Which global tags there are, and the memory in which it is noted which are taken and which are pinned.
+/// The global tags, and the memory that records which are taken and which are pinned.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AsidMap<'m> {
-    /// First the bits of those that are taken, then as many of those that are pinned.
+    /// The bits of the tags that are taken, followed by as many bits of those that are pinned.
     words: &'m [Word],
     values: Option<TagValues>,
-    /// The tags that CPUs may use at once: each the one that it runs, and in a switch the one that it leaves.
+    /// The greatest number of tags that CPUs may use at the same time: for each CPU the tag that it runs and, during a switch, the
+    /// tag that it leaves.
     most_used: u64,
 }
 
 impl<'m> AsidMap<'m> {
-    /// Returns the map of a machine with so many CPUs. With too little memory fewer tags are used.
+    /// Returns the map of a machine with so many CPUs. If there is too little memory, fewer tags are used.
     pub fn new(tags: &Tags, words: &'m [Word], cpus: usize) -> Self {
         let values = tags.global.and_then(|(values, source)| {
             let kept = (words.len() / 2) as u64 * 64;
@@ -134,12 +135,14 @@ impl<'m> AsidMap<'m> {
         }
     }
 
-    /// Returns whether there are more tags than CPUs may use at once and `more`, so that a rollover leaves one to give away.
+    /// Returns whether there are more tags than the CPUs may use at the same time plus `more`, so that one is free after a
+    /// rollover.
     pub fn has_more_than_used(&self, more: u64) -> bool {
         let values = self.values;
         values.is_some_and(|values| values.nth(self.most_used + more).is_some()) // counted from 0
     }
 
+    /// Returns the word and the bit of a value.
     fn word(&self, value: u64, pins: bool) -> Option<(&Word, u64)> {
         let at = value.checked_sub(self.values?.first)?;
         let half = self.words.len() / 2;
@@ -159,18 +162,20 @@ impl<'m> AsidMap<'m> {
         free
     }
 
+    /// Clears the mark of a value.
     fn unmark(&self, value: u64, pins: bool) {
         if let Some((word, bit)) = self.word(value, pins) {
             word.put(word.get() & !bit);
         }
     }
 
+    /// Returns whether a value is marked.
     fn is_marked(&self, value: u64, pins: bool) -> bool {
         let word = self.word(value, pins);
         word.is_some_and(|(word, bit)| word.get() & bit != 0)
     }
 
-    /// Leaves only the pinned values taken.
+    /// Frees all values except those that are pinned.
     fn free_all_but_pinned(&self) {
         let (taken, pinned) = self.words.split_at(self.words.len() / 2);
         for (taken, pinned) in taken.iter().zip(pinned) {
@@ -179,7 +184,7 @@ impl<'m> AsidMap<'m> {
     }
 }
 
-/// Gives out global tags: by generations, or one for the life of a space.
+/// Assigns global tags: by generations, or one for the life of a space.
 ///
 /// # Context
 ///
@@ -187,15 +192,15 @@ impl<'m> AsidMap<'m> {
 #[derive(Debug)]
 pub(crate) struct AsidAllocator {
     pub(crate) lock: Lock,
-    /// Counts rollovers, in the [bits](GENERATION_BITS) that a value leaves of a word; never 0. It wraps after nine years of
-    /// a rollover every microsecond, each of which costs every CPU a flush of everything. Then a space that was not loaded
-    /// for 2^48 rollovers would be taken for one of the present generation.
+    /// The count of rollovers, in the [bits](GENERATION_BITS) of a word that the value does not use; never 0. With a rollover,
+    /// which costs every CPU a flush of everything, every microsecond it wraps after nine years. Only then would a space that
+    /// was not loaded for 2^48 rollovers be taken for one of the present generation.
     generation: Word,
-    /// Where the last free value was found.
+    /// The index at which the last free value was found.
     hint: Own,
-    /// How many spaces are pinned.
+    /// The number of spaces that are pinned.
     pinned: Own,
-    /// How often a new generation began.
+    /// The number of rollovers.
     pub(crate) rollovers: Own,
 }
 
@@ -213,11 +218,12 @@ impl AsidAllocator {
         }
     }
 
+    /// Returns whether a tag is of the present generation.
     fn is_present(&self, tag: u64) -> bool {
         is_of(tag, self.generation.get())
     }
 
-    /// Takes a free value.
+    /// Takes and returns a free value, or returns `None` if there is none.
     pub fn find(&self, map: &AsidMap<'_>) -> Option<u64> {
         let values = map.values?;
         let hint = self.hint.get().max(values.first);
@@ -227,24 +233,25 @@ impl AsidAllocator {
         Some(found)
     }
 
-    /// Gives back what [`find`](Self::find) took.
+    /// Frees a value that [`find`](Self::find) took.
     pub fn give_back(map: &AsidMap<'_>, value: u64) {
         map.unmark(value, false);
     }
 
-    /// Has a CPU run a space whose tag is of the present generation, without the lock. Returns whether that was so.
+    /// Records that a CPU runs a space, without the lock, if the tag of the space is of the present generation. Returns whether
+    /// it is.
     pub fn renew_running<S: CpuMask>(&self, here: &CpuTlb<S>, space: &AddressSpace<S>) -> bool {
         let (tag, running) = (space.tag.get(), here.running_tag.get());
         if running == 0 || !self.is_present(tag) {
             return false;
         }
         Self::leave_tag(here, running);
-        // A rollover sets what runs to 0, so that this fails when one comes in between.
+        // A rollover sets the running tag to 0, so this fails if a rollover comes in between.
         here.running_tag.replace(running, tag, Barrier::RunTag)
     }
 
-    /// Gives a space that is about to be loaded on a CPU a tag of the present generation, and reserves it. Where a generation
-    /// began after the CPU's last load, everything is flushed before this one.
+    /// Assigns a tag of the present generation to a space that a CPU is about to load, and reserves it. If a generation has begun
+    /// since the CPU's last load, everything is flushed before this load.
     pub fn renew<'c, S: CpuMask + 'c, I: Iterator<Item = &'c CpuTlb<S>>>(
         &self,
         map: &AsidMap<'_>,
@@ -261,14 +268,14 @@ impl AsidAllocator {
             space.tag.put(self.next_tag(map, space, cpus));
         }
         here.running_tag.put(space.tag.get());
-        // Under the lock: a rollover that comes later sets it again, for the load after this one. Then the tag that is loaded
-        // is the one that was reserved here.
+        // This is done with the lock held. A later rollover sets the flag again, for the load after this one; it keeps the tag
+        // that was reserved here, which is the one that is loaded.
         if !is_back(Fault::FlushesUnderOldRoot) && here.slots.take_rollover() {
             here.slots.defer_everything();
         }
     }
 
-    /// From here on a rollover keeps this tag, too: it is loaded until the switch is over.
+    /// Records that the CPU leaves a tag, so that a rollover keeps this tag too: it is loaded until the switch is complete.
     fn leave_tag<S: CpuMask>(here: &CpuTlb<S>, running: u64) {
         if !is_back(Fault::FlushesUnderOldRoot) {
             here.leaving_tag.put(running);
@@ -287,7 +294,7 @@ impl AsidAllocator {
         if old != 0 {
             let same = generation() | value(old);
             let mut reserved = false;
-            // All that reserve it have to follow, or a later rollover keeps the older one.
+            // Every CPU that reserves the old tag has to reserve the new one. Otherwise a later rollover would keep the old one.
             for cpu in cpus() {
                 if cpu.reserved_tag.get() == old {
                     cpu.reserved_tag.put(same);
@@ -312,7 +319,7 @@ impl AsidAllocator {
         }
     }
 
-    /// Begins a new generation: only values that some CPU may use, and pinned ones, stay reserved.
+    /// Begins a new generation. Only pinned values, and values that some CPU may use, stay reserved.
     fn roll_over<'c, S: CpuMask + 'c>(
         &self,
         map: &AsidMap<'_>,
@@ -321,7 +328,7 @@ impl AsidAllocator {
         map.free_all_but_pinned();
         self.generation.put(present(self.generation.get() + 1));
         for cpu in cpus {
-            // A CPU that has loaded nothing since the last rollover still runs what was reserved then.
+            // A CPU that has loaded nothing since the last rollover still runs the tag that was reserved then.
             let running = match cpu.running_tag.swap(0, Barrier::RunTag) {
                 0 => cpu.reserved_tag.get(),
                 running => running,
@@ -341,7 +348,7 @@ impl AsidAllocator {
     ///
     /// # Errors
     ///
-    /// When as many spaces are pinned as can be, since every CPU needs two tags that are not.
+    /// If the maximum number of spaces is pinned: every CPU needs two tags that are not pinned.
     pub fn pin<'c, S: CpuMask + 'c, I: Iterator<Item = &'c CpuTlb<S>>>(
         &self,
         map: &AsidMap<'_>,
@@ -370,7 +377,7 @@ impl AsidAllocator {
     ///
     /// # Errors
     ///
-    /// When the space has none.
+    /// If the space has none.
     pub fn unpin<S: CpuMask>(
         &self,
         map: &AsidMap<'_>,
@@ -389,7 +396,7 @@ impl AsidAllocator {
         }
     }
 
-    /// Ends all pins of a space: its tag may be given out after the next rollover.
+    /// Ends all pins of a space: its tag may be assigned again after the next rollover.
     pub fn end_pins<S: CpuMask>(&self, map: &AsidMap<'_>, space: &AddressSpace<S>) {
         if space.pins.get() != 0 {
             space.pins.put(0);

@@ -1,17 +1,20 @@
-//! Changes of table entries: who makes them, and what is owed for them.
+//! Changes of page-table entries: how they are made, and which flushes they require.
 //!
-//! Most machines let a plain store change an entry, and want a flush for it. Where an instruction writes and drops at
-//! once it is chosen before the entry changes, by who may have it cached; so a CPU that attaches the space waits
-//! while a change is under way:
+//! In: a space, an entry of it and the change. Out: the changed entry, and the flush that is still required or deferred.
+//! Holds: an instruction that changes an entry reaches every CPU that may have the entry cached.
+//!
+//! On most machines a plain store changes an entry, and a flush follows. Where an instruction stores and invalidates in
+//! one step, it is chosen before the entry changes, by which CPUs may have the entry cached. So a CPU that attaches the
+//! space waits while a change is under way:
 //!
 //! | switch side | change side |
 //! |---|---|
-//! | say "switching", be a holder | say "a change is under way" |
+//! | store "switching", enter the cpumask | store "a change is under way" |
 //! | [`Barrier::AttachWaits`] | [`Barrier::Change`] |
-//! | wait until no change is under way | read who has the space loaded, who holds it; choose; change |
-//! | look what is deferred, load the root | say that it is over |
+//! | wait until no change is under way | read the cpumask, and which of its CPUs have the space loaded; choose; change |
+//! | read which flushes are pending, load the root | store "the change has ended" |
 //!
-//! A change under way never waits for anybody.
+//! A CPU with a change under way never waits for another CPU.
 //!
 //! Source: Linux ba8a9229ab9e, for machines on which a valid entry that is attached must not change by a store.
 
@@ -29,8 +32,8 @@ use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier};
 
 impl<P: Platform> Mmu<P> {
-    /// Makes a change, by a store or by an instruction, and says what is left to be flushed and what is owed. Where
-    /// it `may_defer` that can be everything of the space; otherwise whoever wants no more than the entry gets that.
+    /// Makes a change, by a store or by an instruction. Returns the flush that is still required, and what is deferred.
+    /// Only with `may_defer` can the flush of everything of the space be deferred instead of flushing the entry now.
     #[inline]
     pub(crate) fn change(
         &self,
@@ -50,7 +53,8 @@ impl<P: Platform> Mmu<P> {
         self.change_by_instruction(space, slot, change, may_defer)
     }
 
-    /// The same, if what was `seen` still stands there; otherwise the change is to be computed again.
+    /// Makes a change if the entry is still what was `seen`. Returns `None` if it is not: the caller must then compute the
+    /// change again.
     pub(crate) fn change_from(
         &self,
         space: &AddressSpace<P::CpuSet>,
@@ -59,7 +63,7 @@ impl<P: Platform> Mmu<P> {
         change: &Change,
     ) -> Option<Changed> {
         if !Self::FACTS.pte_update.is_store() {
-            // Nothing but the machine changes it until the instruction does, which returns what stood there.
+            // Only the machine can change the entry before the instruction does, which returns the old entry.
             return (slot.was() == seen)
                 .then(|| self.change_by_instruction(space, slot, change, true));
         }
@@ -71,7 +75,7 @@ impl<P: Platform> Mmu<P> {
         Some(changed)
     }
 
-    /// For a plain store, which no CPU in particular makes.
+    /// Returns the owner of an entry for a change by a plain store, which does not depend on the CPU.
     #[inline]
     fn owner_of_store(space: &AddressSpace<P::CpuSet>) -> Owner {
         Owner {
@@ -83,9 +87,9 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// An entry was stored, and what that requires was derived from flags of the space that were read before. A device that
-    /// attached in between may have filled the old entry: where devices set flags, and no flush is required without
-    /// them, they are read again after the store.
+    /// Reads the flags of a space again after a store whose required flush was derived from flags read before the store. A
+    /// device that attached in between may have filled the old entry. So this matters only where devices set flags, and
+    /// no flush is required without them.
     #[inline]
     fn read_flags_again(
         &self,
@@ -108,6 +112,7 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
+    /// Makes a change by an instruction. Returns what [`change`](Self::change) does.
     #[inline(never)]
     fn change_by_instruction(
         &self,
@@ -126,13 +131,13 @@ impl<P: Platform> Mmu<P> {
                 backend.change(&mut sink, slot, change, &owner)
             });
             if Self::defers(&changed) {
-                space.pending.attach.defer(); // before anybody attaches
+                space.pending.attach.defer(); // before another CPU attaches the space
                 self.platform.cpu(cpu).stats.deferred.count(1);
             }
             Self::end_change(space);
             Self::barrier_before_targets();
             if space.has_devices() {
-                // The instruction has reached CPUs. Devices that only the platform can tell are told of a flush.
+                // The instruction has reached the CPUs. Devices that only the platform can reach need a flush as well.
                 let facts = backend.change_facts(space.flags());
                 changed.required = change.required_flush(&facts);
             }
@@ -140,7 +145,7 @@ impl<P: Platform> Mmu<P> {
         })
     }
 
-    /// From here on a CPU that attaches the space waits.
+    /// Begins a change: from here on a CPU that attaches the space waits.
     pub(crate) fn begin_change(space: &AddressSpace<P::CpuSet>) {
         if Self::FACTS.attach_waits_for_changes {
             space.changes.add(1, Barrier::Defer);
@@ -148,14 +153,14 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// A CPU that attaches the space may go on.
+    /// Ends a change: CPUs that wait to attach the space continue.
     pub(crate) fn end_change(space: &AddressSpace<P::CpuSet>) {
         if Self::FACTS.attach_waits_for_changes {
             space.changes.sub(1, Barrier::Complete);
         }
     }
 
-    /// Who may have cached an entry of the space, while a change is under way.
+    /// Returns which CPUs may have an entry of the space cached, while a change is under way.
     fn owner(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) -> Owner {
         let mut only_holder = Self::FACTS.attach_waits_for_changes && space.kind == Space::User;
         let mut only_loaded = only_holder && Self::FACTS.pte_update.is_deferrable();
@@ -166,7 +171,7 @@ impl<P: Platform> Mmu<P> {
                     only_loaded &= !self.platform.cpu(holder).may_have_loaded(space.id);
                 }
             }
-            // An instruction for this CPU alone wants that it has the space loaded.
+            // An instruction that acts on this CPU only requires that this CPU has the space loaded.
             only_holder &= self.platform.cpu(cpu).loaded.mine() == space.id.0;
         }
         Owner {
@@ -185,7 +190,7 @@ impl<P: Platform> Mmu<P> {
     /// Returns whether the machine requires the entry to be invalid and flushed before a change of a valid entry is stored
     /// (break before make).
     pub(crate) fn must_break(&self, space: &AddressSpace<P::CpuSet>, change: &Change) -> bool {
-        // An instruction that replaces an entry leaves nothing between.
+        // An instruction replaces and flushes an entry in one step.
         if !Self::FACTS.pte_update.is_store() {
             return false;
         }
@@ -193,15 +198,16 @@ impl<P: Platform> Mmu<P> {
         required.deadline == Deadline::Store && !required.is_nothing()
     }
 
-    /// A CPU has taken a fault that the table does not justify: it drops the stricter entry that it may have.
+    /// Flushes the stricter entry that this CPU may have cached, after a fault that the page table does not justify.
     ///
-    /// Returns whether it did anything. Where the machine itself drops the entry, or looks again, nothing is to be
-    /// done.
+    /// Returns whether it flushed anything. Where the machine drops the entry at the fault, or walks the table again before
+    /// it faults, no flush is needed.
     ///
-    /// Contexts: on the CPU that took the fault, which has the space loaded.
+    /// # Context
+    /// On the CPU that took the fault, which has the space loaded.
     ///
     /// # Errors
-    /// When entries of this level map no pages here.
+    /// When entries of this level cannot map pages here.
     pub fn fix_spurious(
         &self,
         space: &AddressSpace<P::CpuSet>,
@@ -223,7 +229,7 @@ impl<P: Platform> Mmu<P> {
             let mut ranges = Ranges::new();
             let page = Extent::new(va, 1).rounded(shift);
             if facts.invalid_cached {
-                // There may have been no table, either.
+                // The negative entry may be of any level above.
                 for (above, facts) in Level::all().zip(backend.levels()) {
                     if above >= level && facts.shift != 0 {
                         ranges.appeared(above, page);
@@ -247,17 +253,17 @@ impl<P: Platform> Mmu<P> {
         Ok(true)
     }
 
-    /// What a change of an entry of this space leaves behind now.
+    /// Returns the facts that decide which flush a change of an entry of this space requires now.
     pub(crate) fn change_facts(&self, space: &AddressSpace<P::CpuSet>) -> ChangeFacts {
         self.platform.backend().change_facts(space.flags())
     }
 
-    /// What a change put off is on the books of its space.
+    /// Returns whether a change deferred the flush of everything of its space.
     pub(crate) fn defers(changed: &Changed) -> bool {
         changed.deferred.contains(Deferred::SPACE_UNTIL_ATTACH)
     }
 
-    /// Whether an entry says something that an entry of this level can say.
+    /// Checks that a level can have this kind of entry. Returns the shift of the level.
     pub(crate) fn check_entry(&self, level: Level, entry: Entry) -> Result<u32, Misuse> {
         let facts = self.platform.backend().levels().get(level.index());
         let facts = facts.filter(|facts| match entry {

@@ -123,7 +123,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Runs a closure while no other CPU changes the counts of devices.
     fn with_devices<R>(&self, run: impl FnOnce() -> R) -> R {
-        self.with_lock(&self.devices, |cpu| self.serve(cpu), |_| run())
+        self.with_lock(&self.devices, |cpu| self.handle_requests(cpu), |_| run())
     }
 
     /// Invalidates what a request names in devices that only the platform reaches, if any device is attached.

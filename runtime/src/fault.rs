@@ -1,15 +1,17 @@
 //! Faults that this crate once had, which a test can put back.
 //!
-//! Each stands where it was mended, as the other branch of one `if`. Outside the model checker's build the condition is
-//! `false` when the crate is compiled, and nothing of it is left. A test puts one fault back and expects that it is found:
-//! so a scenario that stops finding it fails.
+//! In: nothing. Out: whether a fault is put back. Holds: outside the model checker's build no fault is.
+//!
+//! Each fault is kept next to its fix, as the other branch of one `if`. Outside the model checker's build the condition is
+//! a constant `false`, and the compiler removes the branch. A test puts one fault back and expects the model checker to
+//! find it, so a scenario that stops finding it fails.
 
 /// A fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
     /// Which CPUs leave the cpumask after a flush of everything is decided by what they have loaded after the flush.
     TrimsAfterFlush,
-    /// A CPU that enters the cpumask while a flush of everything takes it out stays out.
+    /// A CPU that enters the cpumask while a flush of everything removes it stays removed.
     TrimsEntering,
     /// The kernel root's tag is not among those that are invalidated lazily.
     ForgetsKernelRoot,
@@ -19,23 +21,23 @@ pub enum Fault {
     PinsOnce,
     /// Locks are taken with interrupts on.
     LocksInterrupted,
-    /// Of the tag generation only 32 bits are compared.
+    /// Only 32 bits of the tag generation are compared.
     ComparesHalfGenerations,
-    /// Other attributes of the same page require nothing.
+    /// A change of the attributes of a page requires no flush.
     IgnoresAttributes,
-    /// More rights for a kernel page are left to a fault.
+    /// A kernel page that gets more rights is not flushed: the stale entry is left to a fault.
     KernelFaults,
     /// A batched unmap starts flushes with interrupts on.
     ReclaimsInterrupted,
-    /// A CPU that takes part in a rollover flushes while the root is loaded that it leaves.
+    /// A CPU that takes part in a rollover flushes while the root that it leaves is still loaded.
     FlushesUnderOldRoot,
-    /// The flags of a space are a set of bits that the last device to leave clears.
+    /// The flags of a space are not counted: the last device to leave clears the bits that other users set.
     ClearsFlagsOfOthers,
     /// The flags of a space are read before an entry is stored, and not again.
     ReadsFlagsEarly,
     /// A CPU that comes online flushes before it loads the kernel's root.
     FlushesBeforeRoot,
-    /// A CPU that comes online loads the kernel's root with what it had cached under the tag of that.
+    /// A CPU that comes online loads the kernel's root without flushing what it had cached under that root's tag.
     KeepsStaleRoot,
 }
 
@@ -47,11 +49,11 @@ mod put_back {
     use crate::fault::Fault;
 
     std::thread_local! {
-        /// The fault that is there. The model checker runs all threads of a test on one of the host's.
+        /// The fault that is put back. The model checker runs all threads of a test on one host thread.
         static BACK: Cell<Option<Fault>> = const { Cell::new(None) };
     }
 
-    /// Puts a fault back, on this host thread, until told otherwise.
+    /// Puts a fault back, on this host thread, until the next call.
     pub fn put_back(fault: Option<Fault>) {
         BACK.with(|cell| cell.set(fault));
     }
@@ -66,7 +68,7 @@ pub(crate) use put_back::is_back;
 #[cfg(loom)]
 pub use put_back::put_back;
 
-/// Whether a fault is there.
+/// Returns whether a fault is put back.
 #[cfg(not(loom))]
 #[inline]
 pub(crate) const fn is_back(_: Fault) -> bool {

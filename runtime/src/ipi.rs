@@ -1,9 +1,12 @@
-//! What CPUs ask of each other, and do when they are asked.
+//! Requests between CPUs: how they are sent, handled and acknowledged.
 //!
-//! The asking side leaves a [`Message`] in its outbox, sets its bit in the inbox of each CPU that it means, interrupts those
-//! and waits for every bit to be cleared, serving its own inbox meanwhile. The asked side reads, does what it says, and
-//! clears the bit. Interrupts are off on both sides; so an outbox is never written while somebody may read it, and
-//! two CPUs that ask each other both get their answer.
+//! In: a message and the CPUs to send it to. Out: the IPI, and what the receivers do. Holds: when the wait ends, every
+//! receiver has handled the message.
+//!
+//! The sender writes a [`Message`] into its outbox, sets its bit in the inbox of each target, sends them an IPI and waits
+//! until every bit is cleared. While it waits it handles the requests in its own inbox. A receiver reads the message,
+//! does what it says, and clears the bit. Interrupts are off on both sides. So an outbox is never written while another
+//! CPU may read it, and two CPUs that send each other requests both get their acknowledgement.
 
 use crate::backend::Backend;
 use crate::cpu::CpuTlb;
@@ -18,18 +21,18 @@ use crate::request::{Ranges, Reach, Request, Scope, Space, SpaceFlags, Tag};
 use crate::sync::{Barrier, full_barrier, wait_until};
 
 impl<P: Platform> Mmu<P> {
-    /// Asks CPUs to do something, and waits until each has done it.
+    /// Sends a message to CPUs, and waits until each has acknowledged it.
     pub(crate) fn call(&self, cpu: CpuId, to: P::CpuSet, message: &Message<'_>) {
         if !to.is_empty() {
             self.platform.pin_cpu(true, |_| {
                 let sent = self.send(cpu, to, message);
-                self.await_all(cpu, &sent);
+                self.wait_for_acks(cpu, &sent);
             });
         }
     }
 
-    /// Asks CPUs to do something, and says which will. Interrupts are off, and stay so until
-    /// [`await_all`](Self::await_all).
+    /// Sends a message to CPUs. Returns those that are online, which will acknowledge it. Interrupts are off, and stay so
+    /// until [`wait_for_acks`](Self::wait_for_acks).
     pub(crate) fn send(&self, cpu: CpuId, mut sent: P::CpuSet, message: &Message<'_>) -> P::CpuSet {
         sent.remove(cpu);
         if sent.is_empty() {
@@ -57,29 +60,29 @@ impl<P: Platform> Mmu<P> {
         sent
     }
 
-    /// Waits until none of them has anything to do for this CPU, serving the others.
-    pub(crate) fn await_all(&self, cpu: CpuId, sent: &P::CpuSet) {
+    /// Waits until all these CPUs have acknowledged this CPU's message, and handles the requests of others while it waits.
+    pub(crate) fn wait_for_acks(&self, cpu: CpuId, sent: &P::CpuSet) {
         for other in sent.iter() {
             let local = self.platform.cpu(other);
             wait_until(
                 || !local.inbox.contains(cpu, Barrier::Acknowledged),
-                || self.serve(cpu),
+                || self.handle_requests(cpu),
             );
         }
     }
 
-    /// What a CPU does that was [interrupted](Platform::send_ipi).
+    /// Handles the [IPI](Platform::send_ipi): does what the requests in this CPU's inbox say, and acknowledges them.
     ///
     /// # Context
     /// On that CPU, with interrupts off, and with the kernel's view loaded where user code has a view of its own. Not in a
     /// non-maskable interrupt: between the moments when a request is read and when it is acknowledged it would
     /// acknowledge another one unread.
     pub fn handle_ipi(&self, cpu: CpuId) {
-        self.serve(cpu);
+        self.handle_requests(cpu);
     }
 
-    /// Does what others ask of this CPU. Interrupts are off.
-    pub(crate) fn serve(&self, cpu: CpuId) {
+    /// Handles the requests of other CPUs. Interrupts are off.
+    pub(crate) fn handle_requests(&self, cpu: CpuId) {
         let here = self.platform.cpu(cpu);
         let from = here.inbox.now(Barrier::Receive);
         for sender in from.iter() {
@@ -92,7 +95,7 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// Does what a message says. Whether there was anything to do.
+    /// Does what a message says. Returns whether there was anything to do.
     pub(crate) fn handle(
         &self,
         cpu: CpuId,
@@ -110,17 +113,17 @@ impl<P: Platform> Mmu<P> {
                 }
                 leaves
             }
-            Message::Loaded => {
+            Message::FlushLoaded => {
                 if lazy {
                     self.load_kernel(cpu);
                 } else if loaded > SpaceId::KERNEL {
-                    self.drop_loaded(cpu, here, loaded);
+                    self.flush_loaded(cpu, here, loaded);
                 } else {
                     return false;
                 }
                 true
             }
-            Message::Drop {
+            Message::Flush {
                 space,
                 generation,
                 request,
@@ -128,6 +131,7 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
+    /// Handles a flush request. Returns whether there was anything to do.
     fn handle_flush(
         &self,
         cpu: CpuId,
@@ -142,9 +146,9 @@ impl<P: Platform> Mmu<P> {
         }
         let ends = matches!(request.scope, Scope::Teardown);
         if loaded == space && (here.lazy.mine() != 0 || ends) {
-            // What it could no longer make up for it drops before it loads the space again.
+            // The CPU leaves the space. It flushes its stale entries before it loads the space again.
             self.load_kernel(cpu);
-            // A tag of this CPU's own is dropped before another space has it.
+            // A per-CPU tag is flushed before another space gets it.
             if !ends || !request.tag.global {
                 return true;
             }
@@ -152,13 +156,13 @@ impl<P: Platform> Mmu<P> {
             return false;
         }
         let Some(slot) = here.slots.find(space, SLOTS) else {
-            // Only a space that ends is told to those who have nothing loaded of it.
+            // Without the space loaded, a CPU gets here only for a teardown.
             self.deliver(cpu, here, request);
             return true;
         };
         let followed = here.slots.seen_gen(slot);
         if followed.wrapping_sub(generation) < u64::MAX / 2 && !ends {
-            return false; // dropped with a later one
+            return false; // flushed with a later generation
         }
         if followed.wrapping_add(1) == generation || ends {
             self.deliver(cpu, here, &self.with_own_tag(request, slot));
@@ -177,7 +181,7 @@ impl<P: Platform> Mmu<P> {
         true
     }
 
-    /// A request of another CPU, with the tag that the space has here.
+    /// Returns a request of another CPU with the tag that the space has on this one.
     fn with_own_tag<'r>(&self, request: &Request<'r>, slot: AsidSlot) -> Request<'r> {
         if request.tag.global {
             return *request;
@@ -193,6 +197,7 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
+    /// Flushes on this CPU alone what a request names.
     fn deliver(&self, cpu: CpuId, here: &CpuTlb<P::CpuSet>, request: &Request<'_>) {
         let deferred = self
             .platform
@@ -201,8 +206,8 @@ impl<P: Platform> Mmu<P> {
         self.record_here(here, deferred);
     }
 
-    /// Drops everything under the tag that is loaded.
-    pub(crate) fn drop_loaded(&self, cpu: CpuId, here: &CpuTlb<P::CpuSet>, loaded: SpaceId) {
+    /// Flushes everything under the loaded tag, on this CPU.
+    pub(crate) fn flush_loaded(&self, cpu: CpuId, here: &CpuTlb<P::CpuSet>, loaded: SpaceId) {
         let slot = here.slots.find(loaded, SLOTS);
         let tag = Tag {
             value: here.tag.get(),
@@ -217,24 +222,24 @@ impl<P: Platform> Mmu<P> {
         };
         let per_cpu = slot.filter(|_| here.tag.get() == 0);
         let request = per_cpu.map_or(request, |slot| {
-            let tag = Tag::default(); // none of the machine's
+            let tag = Tag::default(); // no global tag
             self.with_own_tag(&Request { tag, ..request }, slot)
         });
         self.deliver(cpu, here, &request);
     }
 
-    /// Puts what a backend owes for this CPU alone on its slots.
+    /// Records in this CPU's slots the flushes that a backend defers for this CPU alone.
     pub(crate) fn record_here(&self, here: &CpuTlb<P::CpuSet>, deferred: Deferred) {
         self.record(here, self.kernel(), deferred);
     }
 
-    /// Waits until every lockless walker of tables is gone that runs now: each CPU takes an interrupt, which it
-    /// does not while it walks.
+    /// Waits until every lockless walk of tables that runs now has ended: each CPU takes an interrupt, which it does not
+    /// during such a walk.
     pub fn wait_for_walkers(&self) {
         self.platform.pin_cpu(true, |cpu| self.wait_for_all(cpu));
     }
 
-    /// Waits until every CPU has taken an interrupt.
+    /// Sends every online CPU an IPI, and waits until each has taken it.
     pub(crate) fn wait_for_all(&self, cpu: CpuId) {
         let all = self.online.now(Barrier::Unloaded);
         self.call(cpu, all, &Message::Sync);

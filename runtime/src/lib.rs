@@ -1,9 +1,8 @@
 //! The runtime of a kernel's TLB management: page-table changes, the flushes that they require, shootdown IPIs, address-space
 //! switches and tags. What differs between architectures is in a generated [`Backend`].
 //!
-//! Everything here is free of any architecture's name, of allocation and of dependencies. At opt-level 2 and s nothing that
-//! a kernel calls can panic: an index that cannot occur, as a [level](request::Ranges::leaf) that no machine has, is answered
-//! with the larger flush.
+//! This crate names no architecture, does not allocate and has no dependencies. At opt-level 2 and s no function that a kernel calls
+//! can panic: for an index that cannot occur, such as a [level](request::Ranges::leaf) that no machine has, it flushes everything.
 //!
 //! # A first munmap
 //!
@@ -16,9 +15,9 @@
 #![doc = include_str!("../../examples/first_munmap.rs")]
 //! ```
 //!
-//! An early return or a `?` inside the closures does not skip the flush. A page cannot be had before it, an entry cannot be
-//! unmapped twice, and a refused entry is given back: these are errors of the compiler, or values that must be used. A kernel
-//! without a heap names [`NoBatch`] in place of `Box`; a gather then flushes for every [`BUNDLE`](gather::BUNDLE) pages.
+//! An early return or a `?` inside the closures does not skip the flush. Code cannot get a page before the flush, cannot unmap an
+//! entry twice, and cannot lose an entry that was refused: the compiler rejects such code, or warns about an unused value. A kernel
+//! without a heap uses [`NoBatch`] in place of `Box`; a gather then flushes after every [`BUNDLE`](gather::BUNDLE) pages.
 //! [`prelude`] has the names that most kernels need.
 //!
 //! # What a kernel calls
@@ -29,7 +28,7 @@
 //! | the handler of the IPI | [`Mmu::handle_ipi`] |
 //! | scheduler | [`Mmu::switch`] |
 //! | return to user code, entry from it | [`Mmu::return_to_user`], [`Mmu::enter_from_user`] |
-//! | a new address space, its end | [`Mmu::address_space`], [`Mmu::teardown`], [`Mmu::release`] |
+//! | an address space is created, torn down, released | [`Mmu::address_space`], [`Mmu::teardown`], [`Mmu::release`] |
 //! | mmap, page faults | [`Section::map`] |
 //! | munmap | [`Section::unmap`], [`Section::unmap_all`] |
 //! | mprotect, fork, aging | [`Section::protect`] |
@@ -41,9 +40,9 @@
 //! | devices share a space | [`Mmu::attach_device`], [`Mmu::pin_tag`] |
 //! | statistics, NMI handlers | [`Mmu::stats`], [`Mmu::loaded`] |
 //!
-//! A kernel with a single address space needs [`Mmu::cpu_online`], [`Mmu::kernel`] and `gather` alone, and
-//! [`Mmu::handle_ipi`] where CPUs are sent IPIs (`examples/single_space.rs`). [`responsibilities`] lists what remains the
-//! kernel's: what the runtime cannot see, and which call to use.
+//! A kernel with a single address space needs only [`Mmu::cpu_online`], [`Mmu::kernel`] and `gather`, and [`Mmu::handle_ipi`] on a
+//! machine on which flushes send IPIs (`examples/single_space.rs`). [`responsibilities`] lists what the runtime cannot see and the
+//! kernel has to do, and which functions it calls for that.
 //!
 //! ```text
 //!  kernel: page tables, scheduler, entry code, hotplug             impl Platform, impl Pte
@@ -61,8 +60,8 @@
 //! # Levels
 //!
 //! A [`Level`] is an index of the definition's list of levels, from the leaf up: 0 has the entries that map the smallest pages.
-//! It is not the depth of a walk. Where the machine walks fewer tables than the definition has levels, the list has gaps:
-//! [`Backend::levels`] has every level, with a [`shift`](request::LevelFacts::shift) of 0 where there is none. The levels by depth
+//! It is not the depth of a walk. If the machine walks fewer tables than the definition has levels, the list has gaps:
+//! [`Backend::levels`] has every level, with a [`shift`](request::LevelFacts::shift) of 0 for a level that is missing. The levels by depth
 //! are those whose shift is not 0 ([`Backend::levels_up`]), and the level of an entry is found by how much it translates
 //! ([`Backend::level_of_shift`]), here by hand:
 //!
@@ -87,29 +86,28 @@
 //! assert_eq!(level_of(&levels, 21), Some(Level(1)));
 //! ```
 //!
-//! # What holds
+//! # Guarantees
 //!
-//! A page or a table is given to a new owner only after a flush that covers what its entry may have left, on every CPU and
-//! device that could use it. The vocabulary defines what covers what; the generated backend was planned with it. A proof of each
-//! plan, independent of the planner, has its place between the two: it would say of every path that it covers every cell, so
-//! that this crate need not trust the planner. There is none yet; random coverage tests stand in. This crate decides which CPUs
-//! and devices flush, and when. Its assumptions are stated in [`Platform`] and [`responsibilities`].
+//! A page or a table gets a new owner only after a flush that covers everything that may be cached of its entry, on every CPU and
+//! device that could use it. The vocabulary defines which flush covers which entries, and the compiler planned the generated backend
+//! with it. The planner is checked by random coverage tests. There is no independent proof of each plan, so this crate relies on the
+//! planner. This crate decides which CPUs and devices flush, and when. [`Platform`] and [`responsibilities`] state its assumptions.
 //!
 //! # The protocols
 //!
-//! * [`shootdown`] and [`switch`]: which CPUs flush for a change, and how a CPU catches up that did not.
-//! * [`deferred`], [`asid`]: which flushes are deferred, until when; and which tags may be used again.
+//! * [`shootdown`] and [`switch`]: which CPUs flush for a change, and how a CPU that did not flush completes the flush later.
+//! * [`deferred`], [`asid`]: which flushes are deferred, and until when; which tags may be used again.
 //! * [`gather`], [`section`], [`tables`], [`reclaim`]: when pages and tables are released.
-//! * [`sync`]: every barrier, and what it pairs with.
+//! * [`sync`]: every barrier, and the barrier that it pairs with.
 //!
 //! # The vocabulary
 //!
-//! * [`level`], [`agents`]: levels of tables; who may cache their entries.
+//! * [`level`], [`agents`]: levels of tables, and the CPUs and devices that may cache their entries.
 //! * [`pte`]: from a changed page-table entry to the flush that it requires.
-//! * [`request`]: what a flush is asked for.
+//! * [`request`]: what a flush has to invalidate.
 //! * [`request::passes`]: the passes over addresses that it takes.
-//! * [`request::runs`]: those passes cut into what one instruction can name.
-//! * [`backend`]: the traits that a generated backend and its instruction sink meet in.
+//! * [`request::runs`]: those passes divided into what one instruction can name.
+//! * [`backend`]: the traits of a generated backend and its instruction sink.
 #![no_std]
 #![forbid(unsafe_code)]
 

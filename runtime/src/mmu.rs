@@ -1,4 +1,4 @@
-//! The runtime of a machine.
+//! [`Mmu`]: the state of the runtime and its constructor.
 
 use crate::asid::{AsidAllocator, NoTag};
 use crate::backend::TagSource;
@@ -14,16 +14,16 @@ use crate::sync::{Barrier, Lock, Word, const_fn};
 
 /// The runtime of a machine: one for all CPUs and all spaces.
 ///
-/// It is made at compile time, as is what the runtime keeps for each CPU: a kernel has both in statics.
+/// Its constructor and that of [`CpuTlb`] are `const`, so a kernel keeps both in statics.
 #[doc = include_str!("../doc/statics.md")]
 pub struct Mmu<P: Platform> {
     pub(crate) platform: P,
     /// CPUs that take interrupts and have loaded a root.
     pub(crate) online: <P::CpuSet as CpuMask>::Shared,
     pub(crate) asids: AsidAllocator,
-    /// Held from the start to the finish of a flush, where the machine bears one at a time.
+    /// Held from the start to the finish of a flush, if the machine permits only one flush at a time.
     pub(crate) one_at_a_time: Lock,
-    /// Held while devices of a space are counted.
+    /// Held while the counts of a space's devices change.
     pub(crate) devices: Lock,
     ids: Word,
     /// The number of waits of batched unmaps that were given a number.
@@ -31,25 +31,25 @@ pub struct Mmu<P: Platform> {
     kernel: AddressSpace<P::CpuSet>,
 }
 
-/// Why a CPU cannot [arrive](Mmu::cpu_online): what the platform says of the machine is contradictory or not enough.
+/// Why a CPU cannot [come online](Mmu::cpu_online): what the platform says about the machine is contradictory or insufficient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unusable {
     /// The CPU's number is not below [`Platform::cpus`].
     NoSuchCpu {
         /// The CPU.
         cpu: CpuId,
-        /// How many CPUs there are.
+        /// The number of CPUs.
         cpus: usize,
     },
-    /// It has more CPUs than its sets hold.
+    /// The machine has more CPUs than a CPU set can hold.
     TooManyCpus {
-        /// How many it has.
+        /// The number of CPUs of the machine.
         cpus: usize,
-        /// How many a set holds.
+        /// The number of CPUs that a set can hold.
         capacity: usize,
     },
-    /// There are not more than two tags for each CPU (the one that it runs, and in a switch the one that it leaves), or not
-    /// the [words](Platform::tag_words) to keep track of them.
+    /// There are at most two tags for each CPU, or not enough [words](Platform::tag_words) to keep track of more. A CPU may use
+    /// two tags at once: that of the space that it runs and, during a switch, that of the space that it leaves.
     TooFewTags,
 }
 
@@ -116,17 +116,17 @@ impl core::fmt::Display for Unusable {
 
 impl core::error::Error for Unusable {}
 
-/// What a new address space is made of.
+/// The properties of a new address space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NewSpace {
-    /// The physical address of the top table, in the view that is loaded while the kernel runs. Where that is
-    /// the tag, with all that the register wants beside the address.
+    /// The physical address of the top table, in the view that is loaded while the kernel runs. On a machine on which this is the
+    /// tag, it includes the other bits that the register requires.
     pub table: u64,
-    /// The same of the view that user code runs on; the same table where there is but one.
+    /// The same for the view that user code runs on. It is the same table if there is only one view.
     pub user_table: u64,
-    /// What holds of the space from the start.
+    /// The flags that the space always has.
     pub flags: SpaceFlags,
-    /// Whether each CPU gives the space a tag of its own where the machine has tags for all CPUs as well.
+    /// Whether the space has per-CPU tags, on a machine that has both per-CPU and global tags.
     pub tag_of_cpu: bool,
 }
 
@@ -143,8 +143,8 @@ impl From<u64> for NewSpace {
 
 impl<P: Platform> Mmu<P> {
     const_fn! {
-        /// Returns the runtime of a machine whose CPUs are all off line until each [arrives](Self::cpu_online), which checks
-        /// what the platform says. No method of the platform is called before.
+        /// Returns the runtime of a machine whose CPUs are all offline until each calls [`cpu_online`](Self::cpu_online). That
+        /// checks what the platform says; no method of the platform is called before.
         #[must_use]
         pub const fn new(platform: P) -> Self {
             Self {
@@ -166,7 +166,7 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// Checks what the platform says of the machine, for a CPU that arrives.
+    /// Checks what the platform says about the machine, for a CPU that comes online.
     pub(crate) fn check(&self, cpu: CpuId) -> Result<(), Unusable> {
         let (cpus, capacity) = (self.platform.cpus(), P::CpuSet::CAPACITY);
         if cpu.index() >= cpus {
@@ -178,22 +178,22 @@ impl<P: Platform> Mmu<P> {
         self.check_tags()
     }
 
-    /// What the kernel brought.
+    /// Returns the kernel's [`Platform`].
     #[must_use]
     pub fn platform(&self) -> &P {
         &self.platform
     }
 
-    /// The kernel's space: every CPU on line has it loaded.
+    /// Returns the kernel's space, which every online CPU has loaded.
     #[must_use]
     pub fn kernel(&self) -> &AddressSpace<P::CpuSet> {
         &self.kernel
     }
 
-    /// A new user space, which no CPU has loaded.
+    /// Returns a new user space, which no CPU has loaded.
     ///
     /// # Errors
-    /// Where each space has a tag for life and none is left.
+    /// If each space has one tag for its life and no tag is left.
     pub fn address_space(&self, new: NewSpace) -> Result<AddressSpace<P::CpuSet>, NoTag> {
         let backend = self.platform.backend();
         let tags = backend.tags();
@@ -210,17 +210,17 @@ impl<P: Platform> Mmu<P> {
             Tagging::Root => new.table,
             _ => 0,
         };
-        let lines = match tagging {
+        let slots = match tagging {
             Tagging::None => 1,
             Tagging::Cpu => {
                 let values = tags.per_cpu;
                 let has = |nth: &u64| values.is_some_and(|values| values.nth(*nth).is_some());
                 (0..crate::deferred::SLOTS as u64).take_while(has).count()
             }
-            // Where others are interrupted, whatever devices come to the space, a CPU has to know how far it has
-            // followed.
+            // If a flush sends IPIs, with these flags or with those that devices add later, each CPU has to record the
+            // generation that it has followed.
             _ => {
-                let interrupts = |flags| {
+                let sends_ipis = |flags| {
                     let request = Request {
                         space: Space::User,
                         tag: Tag {
@@ -234,7 +234,7 @@ impl<P: Platform> Mmu<P> {
                     !backend.ipi_targets(&request).agents.is_empty()
                 };
                 let all = SpaceFlags(u32::MAX);
-                if interrupts(new.flags) || interrupts(all) {
+                if sends_ipis(new.flags) || sends_ipis(all) {
                     crate::deferred::SLOTS
                 } else {
                     0
@@ -246,7 +246,7 @@ impl<P: Platform> Mmu<P> {
             Space::User,
             (new.table, new.user_table),
             tagging,
-            lines,
+            slots,
         );
         space.tag.put(tag);
         space.flags.put(u64::from(new.flags.0));
@@ -254,36 +254,36 @@ impl<P: Platform> Mmu<P> {
         Ok(space)
     }
 
-    /// What the runtime keeps for each CPU.
+    /// Returns the runtime's data of each CPU.
     pub(crate) fn cpu_tlbs(&self) -> impl Iterator<Item = &CpuTlb<P::CpuSet>> {
         (0..self.platform.cpus()).map(|cpu| self.platform.cpu(CpuId(cpu as u32)))
     }
 
-    /// The root that a CPU loads for a space, in the view that the kernel runs on; `line` is the space's of the CPU's slots.
-    pub(crate) fn root(&self, line: Option<AsidSlot>, space: &AddressSpace<P::CpuSet>) -> Root {
+    /// Returns the root that a CPU loads for a space, in the view that the kernel runs on. `slot` is the CPU's ASID slot of the
+    /// space.
+    pub(crate) fn root(&self, slot: Option<AsidSlot>, space: &AddressSpace<P::CpuSet>) -> Root {
         let kernel = self.platform.kernel_root();
         if space.kind == Space::Kernel {
             return kernel;
         }
         Root {
             table: space.table,
-            tag: self.tag_in(line, space),
+            tag: self.tag_in(slot, space),
             empty: kernel.empty,
             flags: space.flags(),
         }
     }
 
-    /// What all CPUs counted.
+    /// Returns the sums of the statistics of all CPUs.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut sum = Stats::default();
-        self.cpu_tlbs()
-            .for_each(|local| local.stats.add_to(&mut sum));
+        self.cpu_tlbs().for_each(|cpu| cpu.stats.add_to(&mut sum));
         sum.rollovers = self.asids.rollovers.get();
         sum
     }
 
-    /// What one CPU counted.
+    /// Returns the statistics of one CPU.
     #[must_use]
     pub fn stats_of(&self, cpu: CpuId) -> Stats {
         let mut sum = Stats::default();

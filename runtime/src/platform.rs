@@ -1,7 +1,8 @@
 //! What a kernel implements: [`Platform`] for itself, and [`Pte`] for its page-table entries.
 //!
-//! In: what the runtime asks of the kernel. Out: which of it the kernel has to do, and in which contexts it is asked. The
-//! guarantees of the runtime rest on these sentences and on nothing else of the kernel.
+//! The documentation of each function states what the kernel must do and in which contexts the runtime calls it. The guarantees of
+//! the runtime depend on these statements, on those in [`responsibilities`](crate::responsibilities), and on nothing else of the
+//! kernel.
 
 use core::ops::{Deref, DerefMut};
 
@@ -14,7 +15,7 @@ use crate::request::Request;
 use crate::space::AddressSpace;
 use crate::sync::Word;
 
-/// A value where a reference is expected.
+/// A value that dereferences to itself, to be returned where a reference is expected.
 #[derive(Debug, Clone, Copy)]
 pub struct Value<T>(pub T);
 
@@ -27,10 +28,10 @@ impl<T> Deref for Value<T> {
     }
 }
 
-/// What happens to a lock of the runtime.
+/// An event of a lock of the runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockEvent {
-    /// This CPU has it from now on.
+    /// This CPU has acquired it.
     Acquired,
     /// This CPU is about to release it.
     Releasing,
@@ -38,12 +39,12 @@ pub enum LockEvent {
 
 /// A page-table entry, as a value that owns what the entry maps. The kernel's type, often a reference into a table.
 ///
-/// There is at most one such value of an entry at a time, and it exists only while the lock of the table is held, or while
-/// no other code can change the table. Giving it to [`Section::unmap`](crate::Section::unmap) gives up the page that the
-/// entry keeps mapped; a [`Refused`](crate::Refused) gives it back.
+/// At most one such value of an entry exists at a time, and it exists only while the lock of the table is held, or while no other
+/// code can change the table. Passing it to [`Section::unmap`](crate::Section::unmap) transfers the page that the entry owns to the
+/// gather; a [`Refused`](crate::Refused) returns the value.
 ///
 /// [`decode`](Self::decode), [`is_accessed`](Self::is_accessed) and [`is_dirty`](Self::is_dirty) say what bits of an entry
-/// mean to the machine. They depend on nothing but their arguments.
+/// mean to the machine. They depend only on their arguments.
 pub trait Pte<P: Platform>: Sized {
     /// Returns whether the entry is in the tables of this space.
     fn belongs_to(&self, space: &AddressSpace<P::CpuSet>) -> bool;
@@ -51,8 +52,8 @@ pub trait Pte<P: Platform>: Sized {
     /// Returns the level of the entry.
     fn level(&self) -> Level;
 
-    /// Returns where the entry is in memory, and which addresses it translates. Several entries together are one where they
-    /// map one page together, and have the same bits but for accessed and dirty marks.
+    /// Returns where the entry is in memory, and which addresses it translates. Several entries form one slot if they map one page
+    /// together and have the same bits, except for accessed and dirty marks.
     fn slot(&self) -> Slot<'_>;
 
     /// Returns what the bits of an entry of a level say to the machine.
@@ -60,112 +61,112 @@ pub trait Pte<P: Platform>: Sized {
 
     /// Returns whether the bits of a valid entry say that it was used by a walk (accessed, referenced, access flag).
     ///
-    /// Always true on a machine that does not note it: no [`protect`](crate::Section::protect) then clears the mark.
+    /// It is always true on a machine that does not set such a mark: then no [`protect`](crate::Section::protect) clears it.
     fn is_accessed(level: Level, bits: u64) -> bool;
 
     /// Returns whether the bits of a valid entry say that its page was written (dirty, changed).
     ///
-    /// On a machine that does not note it: whether the entry permits writing.
+    /// On a machine that does not set such a mark, this is whether the entry permits writing.
     fn is_dirty(level: Level, bits: u64) -> bool;
 
-    /// Returns the page that a leaf entry kept mapped, if the entry owned one. The entry was unmapped or replaced; `old` is
-    /// what was in it until then, with the marks that the machine had set. The page is released after the flush.
+    /// Returns the page of a leaf entry that was unmapped or replaced, if the entry owned one. `old` has the bits that the entry
+    /// had before, with the marks that the machine had set. The page is released after the flush.
     fn into_page(self, old: u64) -> Option<P::Page>;
 
-    /// Returns the table that an entry pointed at; `old` is what was in the entry until then.
+    /// Returns the table that an entry pointed at. `old` has the bits that the entry had before.
     fn into_table(self, old: u64) -> P::Table;
 }
 
-/// What a kernel brings to the runtime.
+/// What a kernel provides to the runtime.
 ///
 /// The kernel calls back in four places: [`Mmu::handle_ipi`](crate::Mmu::handle_ipi) when a CPU takes the interrupt
 /// of [`send_ipi`](Self::send_ipi); [`Mmu::switch`](crate::Mmu::switch) in its scheduler;
 /// [`Mmu::return_to_user`](crate::Mmu::return_to_user) before user code runs; [`Mmu::cpu_online`](crate::Mmu::cpu_online) and
 /// [`Mmu::cpu_offline`](crate::Mmu::cpu_offline) when CPUs come online and go offline.
 ///
-/// Walkers of the tables that take no lock run with interrupts off, or within whatever
-/// [`free_tables_deferred`](Self::free_tables_deferred) waits for. Where the facts say that tables need not wait, they walk
-/// only the space that is loaded on their CPU, since a flush sends no IPI to other CPUs. A lock that is held during a flush,
-/// such as a page-table lock, is never waited for with interrupts off, unless the waiting CPU calls
-/// [`Mmu::handle_ipi`](crate::Mmu::handle_ipi) meanwhile: the flush may be waiting for it.
+/// Software walkers that take no lock run with interrupts off, or in a section for whose end
+/// [`free_tables_deferred`](Self::free_tables_deferred) waits. If the facts say that tables are free after the flush
+/// ([`TableFree::AfterFlush`](crate::TableFree)), they walk only the space that is loaded on their CPU, since a flush sends no IPI
+/// to other CPUs. A CPU that waits, with interrupts off, for a lock that is held during a flush, such as a page-table lock, calls
+/// [`Mmu::handle_ipi`](crate::Mmu::handle_ipi) while it waits, since the flush may be waiting for this CPU.
 pub trait Platform: Sized {
     /// The generated backend.
     type Backend: Backend;
     /// A set of the kernel's CPUs.
     type CpuSet: CpuMask;
-    /// The owner of a page that an entry keeps mapped. Whoever has the value may give the page to a new owner.
+    /// The owner of a page that an entry maps. Code that has the value may give the page to a new owner.
     type Page;
     /// The owner of a page table's memory.
     type Table;
-    /// Owned memory for the batches of a gather, such as `Box<T>` of a kernel with a heap. Dropped, it goes back to where it
-    /// came from. [`NoBatch`](crate::NoBatch) for a kernel that leaves out [`page_batch`](Self::page_batch) and
-    /// [`table_batch`](Self::table_batch).
+    /// Owned memory for the batches of a gather, such as `Box<T>` in a kernel with a heap. Dropping it frees the memory. A kernel
+    /// that does not implement [`page_batch`](Self::page_batch) and [`table_batch`](Self::table_batch) uses
+    /// [`NoBatch`](crate::NoBatch).
     type BatchBox<T>: DerefMut<Target = T>;
     /// A counted reference to an address space, as the scheduler holds it.
     type Handle: Deref<Target = AddressSpace<Self::CpuSet>>;
 
-    /// Returns the backend, for the configuration that all CPUs have: a reference, or a [`Value`] that is made anew each time,
-    /// such as from features that were found at boot and are kept in an atomic word. The answer does not change once a CPU
-    /// [is online](crate::Mmu::cpu_online).
+    /// Returns the backend, for the configuration that all CPUs have: a reference, or a [`Value`] that is built for each call, for
+    /// example from features that were found at boot and are stored in an atomic word. The result does not change after the first
+    /// CPU [has come online](crate::Mmu::cpu_online).
     fn backend(&self) -> impl Deref<Target = Self::Backend>;
 
-    /// Returns what executes the instructions of a CPU.
+    /// Returns the sink that executes the instructions of a CPU.
     ///
     /// # Context
     ///
     /// On that CPU.
     fn sink(&self, cpu: CpuId) -> impl Issue<<Self::Backend as Backend>::Op>;
 
-    /// Returns how many CPUs there may ever be; their numbers are less. The answer is always the same.
+    /// Returns the greatest number of CPUs that there may ever be; the number of each CPU is less. The result is always the same.
     fn cpus(&self) -> usize;
 
-    /// Returns the runtime's own data of a CPU. It exists for every number below [`cpus`](Self::cpus), online or not, and is
-    /// best alone in its cache lines.
+    /// Returns the runtime's data of a CPU. It exists for every number below [`cpus`](Self::cpus), online or not. It should not
+    /// share cache lines with other data.
     fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self::CpuSet>;
 
-    /// Returns memory to keep track of tags that mean the same space on every CPU: two bits a tag, and more than two tags for
-    /// each CPU. With less memory than the machine has tags, fewer of them are used. The answer is always the same.
+    /// Returns memory that records which global tags are in use: two bits for each tag, and more than two tags for each CPU. If
+    /// the memory is too small for all tags of the machine, fewer tags are used. The result is always the same.
     fn tag_words(&self) -> &[Word] {
         &[]
     }
 
-    /// Returns what a CPU loads that runs in no user space. Its tag is one that no space is given. Where the kernel's own
-    /// entries have a tag it is not that one either, since user addresses would be looked up with it. Every CPU loads the same
-    /// root with the same tag, so [`global`](crate::Tag::global) of the tag is true. The answer is always the same.
+    /// Returns the root that a CPU loads when it runs in no user space. Its tag is one that no space gets. If the kernel's own
+    /// entries have a tag, it is not that one either, since user addresses would be looked up with it. Every CPU loads the same
+    /// root with the same tag, so [`global`](crate::Tag::global) of the tag is true. The result is always the same.
     fn kernel_root(&self) -> Root;
 
-    /// Runs on one CPU from beginning to end, while no other thread runs on it; with interrupts off if asked. Calls nest.
+    /// Runs a closure on one CPU without a switch to another thread, and with interrupts off if `interrupts_off`. Calls nest.
     fn pin_cpu<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R;
 
-    /// Notes what happens to a lock of the runtime, for a kernel that checks the use of its locks (as Linux's lockdep does).
+    /// Records an event of a lock of the runtime, for a kernel that checks the use of its locks (as Linux's lockdep does).
     ///
     /// # Context
     ///
-    /// On `cpu`, with interrupts off; any of the caller's locks. A CPU holds one lock of the runtime at a time, for a bounded
-    /// number of instructions, except for a machine that bears one flush at a time ([`Facts::one_at_a_time`](crate::Facts)),
-    /// whose lock is held for a flush. Must not call the runtime.
+    /// On `cpu`, with interrupts off. Any of the caller's locks may be held. A CPU holds one lock of the runtime at a time, for a
+    /// bounded number of instructions. The exception is a machine that permits only one flush at a time
+    /// ([`Facts::one_at_a_time`](crate::Facts)), whose lock is held during a flush. This must not call the runtime.
     fn lock_event(&self, cpu: CpuId, event: LockEvent) {
         let _ = (cpu, event);
     }
 
-    /// Sends an interrupt to CPUs: each of them calls [`Mmu::handle_ipi`](crate::Mmu::handle_ipi) as soon as its interrupts
-    /// are on, and sees what was stored here before. Does not wait; two interrupts may become one. It is also called on
-    /// machines whose instructions reach every CPU: for walkers without locks, and when a device is attached.
+    /// Sends an IPI to CPUs. Each of them calls [`Mmu::handle_ipi`](crate::Mmu::handle_ipi) as soon as its interrupts are on, and
+    /// sees what this CPU stored before. This does not wait; two IPIs to a CPU may become one. The runtime also calls it on
+    /// machines whose instructions reach every CPU: for software walkers without locks, and when a device is attached.
     ///
     /// The runtime executes a full memory barrier before it calls this. That is not enough for an interrupt controller that
-    /// may send before earlier stores are visible to other CPUs, since the access that sends is not ordered by a barrier for
-    /// memory: the platform then executes what does order it, before it sends. Examples are a WRMSR to the ICR of a local
+    /// may send before earlier stores are visible to other CPUs, since a memory barrier does not order the access that sends.
+    /// The platform then executes an instruction that does order it, before it sends. Examples are a WRMSR to the ICR of a local
     /// APIC in x2APIC mode, which needs `mfence; lfence` (SDM volume 3A, 11.12.3, MSR Access in x2APIC Mode; Linux
     /// `weak_wrmsr_fence`), and a write of the system register that generates an SGI (GIC version 3), which needs `dsb ishst`
     /// (Linux `gic_ipi_send_mask`).
     ///
     /// # Context
     ///
-    /// Interrupts are off; any of the caller's locks may be held. Must not fail: a CPU that is no longer online is left out.
+    /// Interrupts are off; any of the caller's locks may be held. This must not fail: it ignores a CPU that is no longer online.
     fn send_ipi(&self, cpus: &Self::CpuSet);
 
-    /// Returns the CPUs of a set that the kernel keeps for an erratum, by its index in the definition: those that are in
-    /// it for this space now, and those that might be. Every CPU is a correct answer.
+    /// Returns the CPUs of an erratum set, by its index in the definition: those that are in the set for this space now, and those
+    /// that may be. The set of all CPUs is a correct result.
     fn erratum_set(&self, set: u32, space: &AddressSpace<Self::CpuSet>) -> Self::CpuSet {
         let _ = (set, space);
         let mut all = Self::CpuSet::NONE;
@@ -173,7 +174,7 @@ pub trait Platform: Sized {
         all
     }
 
-    /// Returns memory for more pages of a gather. Without it the gather flushes and goes on.
+    /// Returns memory for more pages of a gather, or `None`. Without it the gather flushes and continues.
     ///
     /// # Context
     ///
@@ -182,7 +183,8 @@ pub trait Platform: Sized {
         None
     }
 
-    /// Returns memory for tables that were unlinked. Without it each table is flushed, waited for and freed by itself.
+    /// Returns memory for tables that were unlinked, or `None`. Without it the runtime flushes, waits and frees for each table by
+    /// itself.
     ///
     /// # Context
     ///
@@ -191,46 +193,50 @@ pub trait Platform: Sized {
         None
     }
 
-    /// Takes pages that no CPU and no device can reach through the entries that were unmapped. Pages that are not taken out
-    /// are dropped, and so are all by default.
+    /// Takes pages that no CPU and no device can access through the entries that were unmapped. Pages that the iterator has not
+    /// returned are dropped. The default drops all of them.
     ///
     /// # Context
     ///
-    /// That of the flush; a section's lock may be held where memory for a batch was refused.
+    /// That of the flush. A section's lock may be held if memory for a batch was refused.
     fn release_pages(&self, pages: Flushed<'_, Self>) {
         drop(pages);
     }
 
-    /// Returns whether the reverse mapping of a page has to stay until no CPU can write through the entry any more: that of a
-    /// file's page whose entry was dirty. It is removed by [`remove_rmap`](Self::remove_rmap), after which this is false.
+    /// Returns whether the reverse mapping of a page has to stay until no CPU can write through the entry any more. That is the case
+    /// for a page of a file whose entry was dirty. [`remove_rmap`](Self::remove_rmap) removes the mapping; after that this
+    /// returns false.
     fn delays_rmap_removal(page: &Self::Page) -> bool {
         let _ = page;
         false
     }
 
-    /// Removes the reverse mapping of a page for which [`delays_rmap_removal`](Self::delays_rmap_removal) is true: after the
-    /// flush, before the section's lock is released.
+    /// Removes the reverse mapping of a page for which [`delays_rmap_removal`](Self::delays_rmap_removal) returns true.
+    ///
+    /// # Context
+    ///
+    /// After the flush, with the section's lock still held.
     fn remove_rmap(&self, page: &mut Self::Page) {
         let _ = page;
     }
 
-    /// Takes tables that no CPU and no device walks any more, but that walkers in software without locks may, and frees them
-    /// after a grace period. It is called where [`table_batch`](Self::table_batch) returned memory and the machine does not
-    /// send an IPI to every CPU for a flush.
+    /// Takes tables that no CPU and no device walks any more, but that software walkers without locks may still walk, and frees
+    /// them after a grace period. The runtime calls this if [`table_batch`](Self::table_batch) returned memory and the machine
+    /// does not send an IPI to every CPU for a flush.
     ///
     /// # Errors
     ///
-    /// Gives the tables back where there is no grace period, as by default, or none can be started now. Then every CPU is
-    /// sent an IPI, and [`free_table`](Self::free_table) takes them.
+    /// Returns the tables if there is no grace period, as by default, or if none can be started now. Then the runtime sends an IPI
+    /// to every CPU, and [`free_table`](Self::free_table) takes them.
     ///
     /// # Context
     ///
-    /// That of [`release_pages`](Self::release_pages); must not wait.
+    /// That of [`release_pages`](Self::release_pages). This must not wait.
     fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
         Err(tables)
     }
 
-    /// Takes a table that nothing walks any more, neither hardware nor software. It is dropped by default.
+    /// Takes a table that neither hardware nor software walks any more. The default drops it.
     ///
     /// # Context
     ///
@@ -240,18 +246,18 @@ pub trait Platform: Sized {
     }
 
     /// Invalidates what the request names in devices that share the tables and keep translations of their own, and returns
-    /// when they have dropped it. Called once a flush, between its start and its finish, if a device is
+    /// when that is complete. The runtime calls it once for each flush, between its start and its finish, if a device is
     /// [attached](crate::Mmu::attach_device).
     ///
     /// # Context
     ///
-    /// That of the flush; must not sleep or flush.
+    /// That of the flush. This must not sleep or flush.
     fn invalidate_secondary(&self, space: &AddressSpace<Self::CpuSet>, request: &Request<'_>) {
         let _ = (space, request);
     }
 }
 
-/// How many pages or tables fit in one batch: with the two words beside them they fill 4 KiB.
+/// The number of pages or tables that fit in one batch. With the two other words they fill 4 KiB.
 pub const BATCH: usize = 510;
 
 /// A list of up to [`BATCH`] pages or tables of a gather, and the batches that were filled before it.
@@ -267,14 +273,14 @@ pub type PageBatch<P> = Batch<<P as Platform>::Page, P>;
 /// A batch of tables.
 pub type TableBatch<P> = Batch<<P as Platform>::Table, P>;
 
-/// Pages that no CPU and no device can reach any more: they may have a new owner. Only a finished flush makes one.
+/// Pages that no CPU and no device can access any more, so that they may have a new owner. Only a finished flush creates one.
 ///
-/// It is an iterator over the pages. Pages that are not taken out are dropped with it.
+/// It is an iterator over the pages. Dropping it drops the pages that it has not returned.
 pub struct Flushed<'r, P: Platform> {
     pub(crate) bundle: &'r mut [Option<P::Page>],
     pub(crate) batch: &'r mut Option<P::BatchBox<PageBatch<P>>>,
 }
 
-/// Tables that no CPU and no device walks any more, but that walkers in software without locks may.
+/// Tables that no CPU and no device walks any more, but that software walkers without locks may still walk.
 #[must_use = "tables that are dropped are lost"]
 pub struct Unlinked<P: Platform>(pub(crate) P::BatchBox<TableBatch<P>>);

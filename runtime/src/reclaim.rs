@@ -247,10 +247,10 @@ impl<P: Platform> UnmapBatch<'_, P> {
         let targets = core::mem::replace(&mut self.targets, P::CpuSet::NONE);
         if targets.contains(self.cpu) {
             mmu.platform.pin_cpu(true, |cpu| {
-                mmu.handle(cpu, mmu.platform.cpu(cpu), &Message::Loaded);
+                mmu.handle(cpu, mmu.platform.cpu(cpu), &Message::FlushLoaded);
             });
         }
-        mmu.call(self.cpu, targets, &Message::Loaded);
+        mmu.call(self.cpu, targets, &Message::FlushLoaded);
         self.dirty = false;
     }
 

@@ -56,7 +56,7 @@ impl<P: Platform> Mmu<P> {
         || Self::FACTS.one_at_a_time
         || !matches!(Self::FACTS.shootdown, Shootdown::Broadcast);
 
-    /// Whether the cpumask is not read, because instructions reach every CPU.
+    /// Whether instructions reach every CPU, so that no cpumask is read before a flush starts.
     pub(crate) const BROADCASTS: bool = matches!(Self::FACTS.shootdown, Shootdown::Broadcast);
 
     /// Flushes the changed entries of a space on every CPU and device, and returns when none of them can use the old
@@ -119,7 +119,11 @@ impl<P: Platform> Mmu<P> {
     /// Runs a flush while no other CPU flushes, where the machine allows one flush at a time.
     pub(crate) fn alone<R>(&self, run: impl FnOnce() -> R) -> R {
         if Self::FACTS.one_at_a_time {
-            self.with_lock(&self.one_at_a_time, |cpu| self.serve(cpu), |_| run())
+            self.with_lock(
+                &self.one_at_a_time,
+                |cpu| self.handle_requests(cpu),
+                |_| run(),
+            )
         } else {
             run()
         }
@@ -228,7 +232,7 @@ impl<P: Platform> Mmu<P> {
         let to = (others, started.flush_ipis.sets);
         let sent = self.send_flush(cpu, (space, generation), request, to);
         self.invalidate_secondary(space, request);
-        self.await_all(cpu, &sent);
+        self.wait_for_acks(cpu, &sent);
         self.finish(cpu, space, started)
     }
 
@@ -287,7 +291,7 @@ impl<P: Platform> Mmu<P> {
             self.send_flush(cpu, (space, generation), request, (others, sets))
         };
         self.invalidate_secondary(space, request);
-        self.await_all(cpu, &sent);
+        self.wait_for_acks(cpu, &sent);
     }
 
     /// Sends an IPI to the CPUs whose accesses the completing barrier does not drain, and waits for them.
@@ -315,7 +319,7 @@ impl<P: Platform> Mmu<P> {
         request: &Request<'_>,
         (mut sent, sets): (P::CpuSet, u8),
     ) -> P::CpuSet {
-        let message = Message::Drop {
+        let message = Message::Flush {
             space: space.id,
             generation,
             request: *request,

@@ -1,18 +1,22 @@
 //! Switching address spaces, and using one lazily.
 //!
-//! A kernel thread has no space of its own: the CPU keeps the root of the one before, *lazily*. It does not use it, but
-//! the machine may still walk its tables and fill from them. So a lazy CPU is skipped by a flush of pages, for which it makes
-//! up on the way back, and never by one of tables.
+//! In: what a CPU runs in, and what it is to run in next. Out: the instructions that load the root and flush. Holds: a
+//! CPU uses a space only after the flushes that it has not yet done for it.
 //!
-//! The scheduler keeps a [`Current`] for each CPU and hands it in and out. Where lazy CPUs are counted it holds the
-//! reference that keeps the space alive; otherwise it holds none, and whoever ends the space makes them
-//! [leave](Mmu::teardown).
+//! A kernel thread has no space of its own: the CPU keeps the previous root loaded, *lazily*. It does not use that
+//! space, but the machine may still walk its tables and fill entries from them. So a flush of pages skips a lazy CPU,
+//! which flushes when it uses the space again. A flush of tables never skips it.
+//!
+//! The scheduler keeps a [`Current`] for each CPU and passes it to each switch. Where lazy references are counted,
+//! `Current` holds the reference that keeps the space alive. Otherwise it holds none, and the teardown of the space makes
+//! lazy CPUs [leave](Mmu::teardown).
 //!
 //! Every path through [`Mmu::switch`] to user code of another space, or from a kernel thread, has a full barrier
-//! ([`Barrier::SwitchIn`], [`Barrier::LeaveLazy`]), whether references are counted or not: membarrier relies on one
-//! between the store of what runs and the return to user code, and between two threads of one space it needs none.
+//! ([`Barrier::SwitchIn`], [`Barrier::LeaveLazy`]), whether references are counted or not. membarrier relies on a
+//! barrier between the store of the running task and the return to user code. Between two threads of one space it needs
+//! none.
 //!
-//! Source: Linux `Documentation/mm/active_mm.rst`; Linux 2655421ae69f for lazy spaces that nobody counts.
+//! Source: Linux `Documentation/mm/active_mm.rst`; Linux 2655421ae69f for lazy spaces without a reference count.
 
 use crate::backend::{Backend, LazyMm, Root};
 use crate::cpu::{CpuTlb, Loaded};
@@ -29,15 +33,15 @@ use crate::space::AddressSpace;
 use crate::space::Tagging;
 use crate::sync::{Barrier, full_barrier, wait_until};
 
-/// What a CPU runs in: kept by the scheduler.
+/// What a CPU runs in. The scheduler keeps it.
 #[derive(Debug)]
-#[must_use = "the scheduler keeps it: it may hold the reference that the loaded space lives by"]
+#[must_use = "the scheduler must keep it: it may hold the reference that keeps the loaded space alive"]
 pub enum Current<H> {
     /// The kernel alone.
     Kernel,
     /// A user space.
     User(H),
-    /// The kernel alone, with a user space's root still loaded, unless somebody made this CPU leave it.
+    /// The kernel alone, with a user space's root still loaded, unless another CPU made this one leave it.
     Lazy(Option<H>),
 }
 
@@ -54,11 +58,12 @@ impl core::fmt::Display for StillLoaded {
 impl core::error::Error for StillLoaded {}
 
 impl<P: Platform> Mmu<P> {
-    /// Makes a CPU run in a user space, or in the kernel alone.
+    /// Makes a CPU run in a user space, or in the kernel alone. Returns what the CPU now runs in.
     ///
-    /// A handle that is not needed any more is dropped when its root is not loaded any more.
+    /// A handle that is no longer needed is dropped after its root is no longer loaded.
     ///
-    /// Contexts: on that CPU, with interrupts off.
+    /// # Context
+    /// On that CPU, with interrupts off.
     pub fn switch(
         &self,
         cpu: CpuId,
@@ -68,7 +73,7 @@ impl<P: Platform> Mmu<P> {
         let here = self.platform.cpu(cpu);
         match (from, to) {
             (Current::User(from), None) => {
-                // Who skips this CPU from here on relies on what user code did being done.
+                // From here on senders may skip this CPU, so earlier user accesses must be complete (release).
                 here.lazy.release(1, Barrier::Unload);
                 let counted = Self::FACTS.lazy_mm == LazyMm::Refcounted;
                 Current::Lazy(counted.then_some(from))
@@ -91,8 +96,8 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// A space is not loaded here any more. If it is flushed meanwhile this CPU is not to be looked at each time: it
-    /// is no holder where its book alone guards what it has parked.
+    /// Removes this CPU from the cpumask of a space that it has left, so that flushes of the space no longer read its
+    /// state. Only where the generation that its ASID slot has seen guards its entries, and is not the present one.
     fn trim(cpu: CpuId, here: &CpuTlb<P::CpuSet>, left: &AddressSpace<P::CpuSet>) {
         let guarded = matches!(left.tagging, Tagging::Cpu | Tagging::None);
         if !guarded || here.loaded.mine() == left.id.0 {
@@ -105,7 +110,7 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// Uses the space again that is loaded.
+    /// Uses the loaded space again, after a pending flush if there is one.
     fn leave_lazy(&self, cpu: CpuId, here: &CpuTlb<P::CpuSet>, space: &AddressSpace<P::CpuSet>) {
         here.lazy.put(0);
         full_barrier(Barrier::LeaveLazy);
@@ -129,9 +134,10 @@ impl<P: Platform> Mmu<P> {
 
     /// Loads a space in place of the one that is loaded.
     ///
-    /// What the CPU may still use until its root is replaced stays reserved until then: the tag from generations that it leaves
-    /// ([`renew_tag`](Self::renew_tag)), and the slot ([`AsidSlots::find_or_assign`](crate::deferred::AsidSlots::find_or_assign)). So what is flushed here and
-    /// filled again from the old root stands under a tag that is still the old space's.
+    /// What the CPU may use until its root is replaced stays reserved until then: the tag from generations that it leaves
+    /// ([`renew_tag`](Self::renew_tag)), and the slot
+    /// ([`AsidSlots::find_or_assign`](crate::deferred::AsidSlots::find_or_assign)). So entries that are flushed here and
+    /// filled again from the old root have a tag that still belongs to the old space.
     fn load(
         &self,
         cpu: CpuId,
@@ -142,18 +148,18 @@ impl<P: Platform> Mmu<P> {
         here.loaded.put(SpaceId::SWITCHING.0);
         here.lazy.put(0);
         if Self::FACTS.attach_waits_for_changes {
-            // A flush of everything that is over may just have taken this CPU out of the cpumask.
+            // A flush of everything that has ended may just have removed this CPU from the cpumask.
             space.holders.insert(cpu, Barrier::Unload);
             full_barrier(Barrier::AttachWaits);
             if space.changes.get() != 0 {
                 self.leave_root(cpu);
-                wait_until(|| space.changes.get() == 0, || self.serve(cpu));
+                wait_until(|| space.changes.get() == 0, || self.handle_requests(cpu));
             }
-            // What was changed is seen behind SwitchIn.
+            // The changes are seen after SwitchIn.
         } else if !space.holders.contains(cpu, Barrier::Unloaded) {
             space.holders.insert(cpu, Barrier::Unload);
         }
-        // Before the barrier: who reads the old tag behind its changes knows that this CPU sees them.
+        // Before the barrier: if a sender reads the old tag after its changes, this CPU sees those changes.
         if space.tagging == Tagging::Generations {
             self.renew_tag(cpu, space);
         }
@@ -194,7 +200,7 @@ impl<P: Platform> Mmu<P> {
         self.record(here, space, deferred);
     }
 
-    /// Pays what is owed before another CPU attaches a space: everything of it.
+    /// Completes the flush of everything of a space that is deferred until another CPU attaches the space.
     fn complete_before_attach(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
         if Self::FACTS.pte_update.is_deferrable() && space.pending.attach.pending().is_some() {
             self.leave_root(cpu);
@@ -202,7 +208,7 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// Loads the kernel's root instead of a user space's.
+    /// Loads the kernel's root instead of a user space's, and records that no space is loaded.
     pub(crate) fn load_kernel(&self, cpu: CpuId) {
         let here = self.platform.cpu(cpu);
         here.loaded.put(SpaceId::SWITCHING.0);
@@ -211,8 +217,8 @@ impl<P: Platform> Mmu<P> {
         here.loaded.release(SpaceId::KERNEL.0, Barrier::Unload);
     }
 
-    /// Loads the kernel's root. A CPU that waits while it switches does so before: what others ask of it
-    /// about the space that it comes from is then as good as done.
+    /// Loads the kernel's root. A CPU that waits during a switch calls this before it waits: it then has no root
+    /// loaded of the space that it leaves, so it needs no flush for the requests about that space that it acknowledges.
     pub(crate) fn leave_root(&self, cpu: CpuId) {
         let here = self.platform.cpu(cpu);
         let root = self.platform.kernel_root();
@@ -229,12 +235,14 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// The last thing before user code runs: loads its view, and drops what was put off to now.
+    /// Loads the user view and completes the flush of it that was deferred until now. Called as the last step before user
+    /// code runs.
     ///
-    /// What follows must synchronise the CPU's context, as a return from an exception does: a flush of a
-    /// user space does not by itself.
+    /// The code that follows must synchronise the CPU's context, as a return from an exception does: a flush of a user
+    /// space does not do so.
     ///
-    /// Contexts: on that CPU, with interrupts off until user code runs; the CPU runs in the space.
+    /// # Context
+    /// On that CPU, with interrupts off until user code runs; the CPU runs in the space.
     pub fn return_to_user(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
         let here = self.platform.cpu(cpu);
         let slot = here.slots.find(space.id, space.slots);
@@ -249,17 +257,19 @@ impl<P: Platform> Mmu<P> {
             .return_to_user(&mut self.platform.sink(cpu), &root, deferred);
     }
 
-    /// A CPU comes online, or comes back: it loads the kernel's root, flushes whatever its TLB holds, and takes
-    /// interrupts from now on.
+    /// Brings a CPU online, for the first time or again: loads the kernel's root and flushes everything in its TLB. From
+    /// now on the CPU is an IPI target. Returns what it runs in.
     ///
-    /// The root first: until it is loaded the CPU walks the tables that it booted with, and what it fills from them would
-    /// survive the flush. After this returns nothing that was mapped by those tables alone is cached, and they may be freed.
+    /// The root is loaded first. Until then the CPU walks the tables that it booted with, and entries that it fills from
+    /// them would survive the flush. After the return, no mapping that only those tables had is cached, and they may be
+    /// freed.
     ///
-    /// Contexts: on that CPU, with interrupts off, before anything that others may change is mapped for it.
+    /// # Context
+    /// On that CPU, with interrupts off, before anything that others may change is mapped for it.
     ///
     /// # Errors
-    /// When the platform has no CPU of this number, more CPUs than its sets hold, or too few tags for them. Nothing was
-    /// issued or loaded, and the CPU stays offline.
+    /// When the platform has no CPU with this number, more CPUs than its CPU sets hold, or too few tags for them. No
+    /// instruction was issued, and the CPU stays offline.
     pub fn cpu_online(&self, cpu: CpuId) -> Result<Current<P::Handle>, Unusable> {
         self.check(cpu)?;
         let here = self.platform.cpu(cpu);
@@ -269,7 +279,8 @@ impl<P: Platform> Mmu<P> {
         }
         self.online.insert(cpu, Barrier::Unload);
         full_barrier(Barrier::SwitchIn);
-        // What the CPU had cached when it went offline, of the kernel's tables among others, may be freed since.
+        // Memory that the CPU had cached entries of when it went offline, such as tables of the kernel, may be freed
+        // since.
         if !is_back(Fault::KeepsStaleRoot) {
             here.slots.defer_kernel_root();
         }
@@ -291,20 +302,22 @@ impl<P: Platform> Mmu<P> {
         Ok(Current::Kernel)
     }
 
-    /// A CPU goes: it leaves the space that it has loaded, and is told nothing any more.
+    /// Takes a CPU offline: it leaves the space that it has loaded, and is no longer an IPI target.
     ///
-    /// From here on it runs only on kernel mappings that nobody changes, until it [arrives](Self::cpu_online) again. Its walker must
-    /// be stopped before a table of the kernel is freed: the CPU still has the kernel's root loaded, and takes part in no flush.
+    /// From here on it may use only kernel mappings that do not change, until it comes [online](Self::cpu_online) again.
+    /// Its walker must be stopped before a table of the kernel is freed: the CPU still has the kernel's root loaded, and
+    /// takes part in no flush.
     ///
-    /// Contexts: on that CPU, with interrupts off.
+    /// # Context
+    /// On that CPU, with interrupts off.
     pub fn cpu_offline(&self, cpu: CpuId, current: Current<P::Handle>) {
         let here = self.platform.cpu(cpu);
         self.load_kernel(cpu);
         self.forget_tags_of(here);
         self.online.remove(cpu, Barrier::Unload);
         full_barrier(Barrier::Offline);
-        // Whoever still asks is answered unread: nothing that it could ask about is used before this CPU arrives, and
-        // by then it has forgotten everything.
+        // Requests that are still in the inbox are acknowledged unread: this CPU uses none of their entries before it
+        // comes online again, which flushes everything.
         for sender in here.inbox.now(Barrier::Receive).iter() {
             here.inbox.remove(sender, Barrier::Acknowledge);
         }
@@ -312,13 +325,14 @@ impl<P: Platform> Mmu<P> {
         drop(current);
     }
 
-    /// The last reference to a space is gone, and it was [torn down](Self::teardown): its tag may be given to another,
-    /// and its memory and its top table to somebody else. Its [pins](Self::pin_tag) end.
+    /// Releases a space after its [teardown](Self::teardown), when its last reference is gone. Its tag may then be given to
+    /// another space, and its memory and its top table may be used for something else. Its [pins](Self::pin_tag) end.
     ///
-    /// Contexts: those of a flush.
+    /// # Context
+    /// That of a flush.
     ///
     /// # Errors
-    /// When some CPU still has it loaded: whoever holds references counts wrongly. Nothing is given back.
+    /// When some CPU still has the space loaded: the caller's count of references is wrong. Nothing is released.
     pub fn release(&self, space: &AddressSpace<P::CpuSet>) -> Result<(), StillLoaded> {
         if self.is_loaded(space) {
             return Err(StillLoaded);
@@ -334,7 +348,7 @@ impl<P: Platform> Mmu<P> {
         Ok(())
     }
 
-    /// Makes every CPU leave a space that uses it lazily, and waits until they have.
+    /// Makes every CPU that uses a space lazily leave it, and waits until they have.
     pub(crate) fn shoot_lazies(&self, space: &AddressSpace<P::CpuSet>) {
         self.platform.pin_cpu(true, |cpu| {
             full_barrier(Barrier::Flush);
@@ -356,12 +370,12 @@ impl<P: Platform> Mmu<P> {
     /// space that the scheduler calls current is not always the one whose root is loaded (Linux `nmi_uaccess_okay`).
     ///
     /// # Context
-    /// On that CPU, any, also where interrupts cannot be turned off: it reads one word. This is the only function that may be
+    /// Any on that CPU, also where interrupts cannot be turned off: it reads one word. This is the only function that may be
     /// called from a non-maskable interrupt. All others may have been interrupted half way on the same CPU:
     /// [`handle_ipi`](Self::handle_ipi) in a non-maskable interrupt would acknowledge a request that the interrupted code
     /// has not carried out, and everything that takes a lock could wait for itself. Entry code that changes the view
-    /// ([`return_to_user`](Self::return_to_user)) is the kernel's to see through. On another CPU the answer may be out of date
-    /// when it is returned.
+    /// ([`return_to_user`](Self::return_to_user)) may be interrupted between the views: the kernel must handle that. On
+    /// another CPU the result may be out of date when it is returned.
     #[must_use]
     pub fn loaded(&self, cpu: CpuId) -> Loaded {
         match SpaceId(self.platform.cpu(cpu).loaded.get()) {
@@ -372,14 +386,17 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// Whether a CPU has a space loaded. One that is switching is waited for.
+    /// Returns whether any CPU has a space loaded. Waits for CPUs that are switching.
     fn is_loaded(&self, space: &AddressSpace<P::CpuSet>) -> bool {
         self.platform.pin_cpu(true, |cpu| {
             full_barrier(Barrier::Flush);
             let holders = space.holders.now(Barrier::Unloaded);
             holders.iter().any(|holder| {
                 let local = self.platform.cpu(holder);
-                wait_until(|| local.loaded() != SpaceId::SWITCHING, || self.serve(cpu));
+                wait_until(
+                    || local.loaded() != SpaceId::SWITCHING,
+                    || self.handle_requests(cpu),
+                );
                 local.loaded() == space.id
             })
         })

@@ -1,9 +1,9 @@
-//! Atomic words and barriers, by what they are for.
+//! Atomic words and barriers, named by their purpose.
 //!
-//! Everything that CPUs share in this crate is made of [`Word`]s and [`Lock`]s, and everything that orders
-//! accesses to them names a [`Barrier`]: the list of these is the list of what pairs with what. Built with
-//! `--cfg loom` the words are those of the model checker, and a test can leave out one barrier at a time to see
-//! that its absence is found.
+//! Everything that CPUs share in this crate consists of [`Word`]s and [`Lock`]s. Everything that orders accesses to them
+//! names a [`Barrier`], so the list of barriers is the list of what pairs with what. Built with `--cfg loom` the words
+//! are those of the model checker, and a test can leave out one barrier at a time and check that the model checker finds
+//! the error.
 
 #[cfg(loom)]
 #[path = "../loom/watched.rs"]
@@ -30,65 +30,66 @@ macro_rules! const_fn {
 }
 pub(crate) use const_fn;
 
-/// What orders two accesses of one CPU, and what on another CPU it pairs with.
+/// What orders two accesses of one CPU. Each variant names what it pairs with on another CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Barrier {
-    /// Full. A CPU that loads a space has said so, and then looks for what it owes. Pairs with [`Flush`](Self::Flush):
-    /// the CPU sees the new generation, or the sender sees the CPU.
+    /// Full. A CPU stores that it is loading a space, and then reads which flushes are pending. Pairs with
+    /// [`Flush`](Self::Flush): the CPU sees the new generation, or the sender sees the CPU.
     SwitchIn,
-    /// Full. A lazy CPU has said that it uses its space again, and then looks for what it owes. Pairs with
+    /// Full. A lazy CPU stores that it uses its space again, and then reads which flushes are pending. Pairs with
     /// [`Flush`](Self::Flush).
     LeaveLazy,
-    /// Full. Entries have changed, and the generation is raised where CPUs follow it; then it is read who may have them
-    /// cached, CPUs and devices. Pairs with [`SwitchIn`](Self::SwitchIn), [`LeaveLazy`](Self::LeaveLazy) and
-    /// [`Attach`](Self::Attach). Where instructions reach every CPU, and only devices would be left to read, there is
-    /// none ([`AttachEverywhere`](Self::AttachEverywhere)).
+    /// Full. A CPU changes entries and raises the generation, where the space has one, and then reads which CPUs and
+    /// devices may have the entries cached. Pairs with [`SwitchIn`](Self::SwitchIn), [`LeaveLazy`](Self::LeaveLazy) and
+    /// [`Attach`](Self::Attach). Where instructions reach every CPU and only devices would have to be read, this barrier
+    /// is not issued ([`AttachEverywhere`](Self::AttachEverywhere)).
     Flush,
-    /// Full. A device is counted; then it may fill, or it is read who is online. Pairs with [`Flush`](Self::Flush), and
-    /// with [`SwitchIn`](Self::SwitchIn) of a CPU that arrives.
+    /// Full. A CPU counts a device, and then lets it fill entries, or reads which CPUs are online. Pairs with
+    /// [`Flush`](Self::Flush), and with [`SwitchIn`](Self::SwitchIn) of a CPU that comes online.
     Attach,
-    /// Full, on every CPU at once, by an interrupt: a device is counted, and may fill when each CPU has come. What a CPU
-    /// changed before it came is changed for the device; flushes behind that see the device. So that flushes, of which
-    /// there are many, need no barrier for devices, which come rarely.
+    /// Full, on every CPU at once, by an IPI: a device is counted, and may fill entries when each CPU has taken the IPI.
+    /// The device sees what a CPU changed before it took the IPI; flushes after the IPI see the device. So flushes,
+    /// which are frequent, need no barrier for devices, which are attached rarely.
     AttachEverywhere,
-    /// Full. A change is under way; then it is read who has the space loaded. Pairs with
+    /// Full. A CPU stores that a change is under way, and then reads which CPUs have the space loaded. Pairs with
     /// [`AttachWaits`](Self::AttachWaits).
     Change,
-    /// Full. A CPU has said that it loads a space, and then waits for changes under way. Pairs with
+    /// Full. A CPU stores that it is loading a space, and then waits for changes under way. Pairs with
     /// [`Change`](Self::Change).
     AttachWaits,
-    /// Full. A CPU is no longer online, and then serves what it was sent. Pairs with [`Send`](Self::Send).
+    /// Full. A CPU stores that it is no longer online, and then acknowledges what is in its inbox. Pairs with
+    /// [`Send`](Self::Send).
     Offline,
-    /// Full. A message is left with a CPU, and then it is read whether that is online. Pairs with
+    /// Full. A sender sets its bit in the inbox of a CPU, and then reads whether that CPU is online. Pairs with
     /// [`Offline`](Self::Offline).
     Send,
-    /// Release, of the message in it. Pairs with the acquire in [`Receive`](Self::Receive).
+    /// Release: the message is written before the bit in the inbox is set. Pairs with the acquire in
+    /// [`Receive`](Self::Receive).
     Post,
-    /// Acquire, of the message and of the changes that it is about.
+    /// Acquire: a CPU that sees the bit sees the message and the changes that it is about.
     Receive,
-    /// Release: what the message asked for is done, and its words are read. Pairs with
-    /// [`Acknowledged`](Self::Acknowledged).
+    /// Release: the request is carried out, and the message is read. Pairs with [`Acknowledged`](Self::Acknowledged).
     Acknowledge,
-    /// Acquire: what was asked for is done there.
+    /// Acquire: the receiver has carried out the request.
     Acknowledged,
     /// Release: a CPU no longer has the space loaded that it had. Pairs with [`Unloaded`](Self::Unloaded).
     Unload,
-    /// Acquire: what that CPU did through the space is done.
+    /// Acquire: that CPU's accesses through the space are complete.
     Unloaded,
     /// Release: a flush is deferred. Pairs with [`Pending`](Self::Pending).
     Defer,
     /// Acquire: a CPU that sees a pending flush sees the changes that it is about.
     Pending,
-    /// Release: a deferred flush is completed, a gather or a change is over, a device counts no longer. Pairs with
-    /// [`Pending`](Self::Pending),
-    /// and for a change with [`SwitchIn`](Self::SwitchIn), behind the read that none is under way.
+    /// Release: a deferred flush is complete, a gather or a change has ended, or a device is no longer counted. Pairs with
+    /// [`Pending`](Self::Pending), and for a change with [`SwitchIn`](Self::SwitchIn) after the read that none is under
+    /// way.
     Complete,
-    /// Release, where a CPU says which tag it runs, having noted the one that it leaves; acquire, where a rollover reads
-    /// both. Pairs with itself: of the two tags that a CPU may use in a switch a rollover sees each.
+    /// Release, where a CPU stores which tag it runs, after it has stored the one that it leaves; acquire, where a
+    /// rollover reads both. Pairs with itself: a rollover sees both tags that a CPU may use during a switch.
     RunTag,
-    /// Acquire: whoever has a [`Lock`] sees what was done behind it. Pairs with [`Unlock`](Self::Unlock).
+    /// Acquire: the holder of a [`Lock`] sees what was done under the lock before. Pairs with [`Unlock`](Self::Unlock).
     Lock,
-    /// Release: what was done behind a [`Lock`] is done. Pairs with [`Lock`](Self::Lock).
+    /// Release: what was done under a [`Lock`] is complete. Pairs with [`Lock`](Self::Lock).
     Unlock,
 }
 
@@ -98,18 +99,18 @@ mod mutant {
     use core::cell::Cell;
 
     std::thread_local! {
-        /// Where counters begin.
+        /// The first value of counters.
         static FIRST_COUNT: Cell<u64> = const { Cell::new(0) };
-        /// The barrier that is left out. The model checker runs all threads of a test on one of the host's.
+        /// The barrier that is left out. The model checker runs all threads of a test on one host thread.
         static LEFT_OUT: Cell<Option<crate::sync::Barrier>> = const { Cell::new(None) };
     }
 
-    /// Leaves a barrier out, on this host thread, until told otherwise.
+    /// Leaves a barrier out, on this host thread, until the next call.
     pub fn leave_out(barrier: Option<crate::sync::Barrier>) {
         LEFT_OUT.with(|cell| cell.set(barrier));
     }
 
-    /// Has counters that are made on this host thread begin here.
+    /// Makes counters that are created on this host thread begin at a value.
     pub fn begin_counters_at(count: u64) {
         FIRST_COUNT.with(|cell| cell.set(count));
     }
@@ -128,20 +129,20 @@ pub use mutant::{begin_counters_at, leave_out};
 #[cfg(loom)]
 pub(crate) use mutant::{first_count, in_force};
 
-/// Where counters begin.
+/// Returns the first value of counters.
 #[cfg(not(loom))]
 pub(crate) const fn first_count() -> u64 {
     0
 }
 
-/// Whether a barrier is not left out.
+/// Returns whether a barrier is in force, which only a test can change.
 #[cfg(not(loom))]
 #[inline]
 pub(crate) const fn in_force(_: Barrier) -> bool {
     true
 }
 
-/// The ordering of a barrier's access, where the barrier stands.
+/// Returns the ordering of a barrier's access: relaxed if the barrier is left out.
 #[inline]
 fn order(barrier: Barrier, ordering: Ordering) -> Ordering {
     if in_force(barrier) {
@@ -159,7 +160,7 @@ pub fn full_barrier(barrier: Barrier) {
     }
 }
 
-/// Does something again and again until something is so.
+/// Calls `poll` repeatedly until `done` returns true.
 #[cfg(not(loom))]
 #[inline]
 pub fn wait_until(mut done: impl FnMut() -> bool, mut poll: impl FnMut()) {
@@ -200,13 +201,13 @@ impl Word {
         }
     }
 
-    /// Its value, without any order.
+    /// Returns the value, without any order.
     #[inline]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Its value, on the only CPU that stores it.
+    /// Returns the value, on the only CPU that stores it.
     #[inline]
     pub fn mine(&self) -> u64 {
         #[cfg(loom)]
@@ -215,56 +216,56 @@ impl Word {
         self.get()
     }
 
-    /// Stores, without any order.
+    /// Stores a value, without any order.
     #[inline]
     pub fn put(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
 
-    /// Its value; what was stored before it was released is seen.
+    /// Returns the value. What its writer stored before releasing it is seen (acquire).
     #[inline]
     pub fn acquire(&self, barrier: Barrier) -> u64 {
         self.0.load(order(barrier, Ordering::Acquire))
     }
 
-    /// Stores, behind all that this CPU did before.
+    /// Stores a value, after all earlier accesses of this CPU (release).
     #[inline]
     pub fn release(&self, value: u64, barrier: Barrier) {
         self.0.store(value, order(barrier, Ordering::Release));
     }
 
-    /// Adds behind all that this CPU did before, and says what it was.
+    /// Adds to the value and returns the old one; ordered with all earlier and later accesses of this CPU.
     #[inline]
     pub fn add(&self, count: u64, barrier: Barrier) -> u64 {
         self.0.fetch_add(count, order(barrier, Ordering::AcqRel))
     }
 
-    /// Subtracts behind all that this CPU did before, and says what it was.
+    /// Subtracts from the value and returns the old one; ordered with all earlier and later accesses of this CPU.
     #[inline]
     pub fn sub(&self, count: u64, barrier: Barrier) -> u64 {
         self.0.fetch_sub(count, order(barrier, Ordering::AcqRel))
     }
 
-    /// Sets bits behind all that this CPU did before, and says what they were.
+    /// Sets bits and returns the old value; ordered with all earlier and later accesses of this CPU.
     #[inline]
     pub fn or(&self, bits: u64, barrier: Barrier) -> u64 {
         self.0.fetch_or(bits, order(barrier, Ordering::AcqRel))
     }
 
-    /// Keeps only these bits, behind all that this CPU did before.
+    /// Clears all bits but these; ordered with all earlier and later accesses of this CPU.
     #[inline]
     pub fn and(&self, bits: u64, barrier: Barrier) {
         self.0.fetch_and(bits, order(barrier, Ordering::AcqRel));
     }
 
-    /// Stores another value and returns the one that was there; ordered with everything that the CPU did before and does
-    /// after.
+    /// Stores a value and returns the old one; ordered with all earlier and later accesses of this CPU.
     #[inline]
     pub fn swap(&self, value: u64, barrier: Barrier) -> u64 {
         self.0.swap(value, order(barrier, Ordering::AcqRel))
     }
 
-    /// Replaces a value that is still there, after everything that this CPU did before. Returns whether it was there.
+    /// Replaces a value if it is still there, after all earlier accesses of this CPU (release). Returns whether it was
+    /// there.
     #[inline]
     pub fn replace(&self, old: u64, new: u64, barrier: Barrier) -> bool {
         let release = order(barrier, Ordering::Release);
@@ -275,7 +276,7 @@ impl Word {
     }
 }
 
-/// A number that one CPU writes, and that orders nothing: the model checker does not look at it.
+/// A number that one CPU writes, and that orders nothing: the model checker does not track it.
 #[derive(Debug, Default)]
 pub struct Own(core::sync::atomic::AtomicU64);
 
@@ -286,27 +287,27 @@ impl Own {
         Self(core::sync::atomic::AtomicU64::new(value))
     }
 
-    /// Its value.
+    /// Returns the value.
     #[inline]
     pub fn get(&self) -> u64 {
         self.0.load(core::sync::atomic::Ordering::Relaxed)
     }
 
-    /// Stores.
+    /// Stores a value.
     #[inline]
     pub fn put(&self, value: u64) {
         self.0.store(value, core::sync::atomic::Ordering::Relaxed);
     }
 
-    /// Adds.
+    /// Adds to the value.
     #[inline]
     pub fn count(&self, more: u64) {
         self.put(self.get().wrapping_add(more));
     }
 }
 
-/// Numbers that one CPU leaves for others, and that order nothing: who writes and who reads is ordered by other
-/// words, or the model checker complains.
+/// Numbers that one CPU writes for others, and that order nothing. Other words order the writes and the reads; the model
+/// checker reports an error where they do not.
 #[derive(Debug)]
 pub struct Handed<const N: usize> {
     numbers: [Own; N],
@@ -333,7 +334,7 @@ impl<const N: usize> Handed<N> {
         }
     }
 
-    /// For whoever writes them: nobody else reads or writes them meanwhile.
+    /// Returns the numbers for writing. No other CPU reads or writes them at the same time.
     #[inline]
     pub fn to_write(&self) -> impl Iterator<Item = &Own> {
         #[cfg(loom)]
@@ -341,7 +342,7 @@ impl<const N: usize> Handed<N> {
         self.numbers.iter()
     }
 
-    /// For whoever reads them: nobody writes them meanwhile.
+    /// Returns the numbers for reading. No CPU writes them at the same time.
     #[inline]
     pub fn to_read(&self) -> impl Iterator<Item = &Own> {
         #[cfg(loom)]
@@ -350,7 +351,7 @@ impl<const N: usize> Handed<N> {
     }
 }
 
-/// A lock of the runtime's own, held for a few instructions.
+/// A spin lock of the runtime, held for a few instructions.
 #[derive(Debug, Default)]
 pub struct Lock(Word);
 
@@ -363,9 +364,9 @@ impl Lock {
         }
     }
 
-    /// Runs behind the lock; `meanwhile` is called again and again while somebody else has it.
+    /// Runs with the lock held, and returns the result. Calls `poll` repeatedly while another CPU has the lock.
     pub fn with<R>(&self, poll: impl FnMut(), run: impl FnOnce() -> R) -> R {
-        // Orderings are named in the call: where they are known an exchange has no panic left.
+        // The orderings are constants in the call, so that the compiler removes the exchange's panic on invalid ones.
         let take = || {
             let acquire = order(Barrier::Lock, Ordering::Acquire);
             self.0.0.compare_exchange(0, 1, acquire, Ordering::Relaxed)

@@ -1,6 +1,6 @@
-//! The tags of spaces, as this machine's platform and CPUs have them.
+//! The tags of spaces on the CPUs of a machine.
 //!
-//! In: spaces. Out: the tag of a space on a CPU. Holds: the [`AsidAllocator`] is used with its lock held.
+//! In: spaces. Out: the tag of a space on a CPU. Holds: the [`AsidAllocator`] is used only with its lock held.
 
 use crate::asid::{AsidAllocator, AsidMap, NoTag, NotPinned, value};
 use crate::backend::{Backend, TagSource};
@@ -20,7 +20,7 @@ impl<P: Platform> Mmu<P> {
         self.tag_in(here.slots.find(space.id, space.slots), space)
     }
 
-    /// The same, from the CPU's slot of the space.
+    /// Returns the tag of a space on the CPU whose slot for the space is given.
     #[inline]
     pub(crate) fn tag_in(&self, slot: Option<AsidSlot>, space: &AddressSpace<P::CpuSet>) -> Tag {
         let global = |value| Tag {
@@ -45,13 +45,13 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// Returns the global tags, as far as there is memory to keep track of them.
+    /// Returns the global tags that the platform's memory can track.
     fn asid_map(&self) -> AsidMap<'_> {
         let tags = self.platform.backend().tags();
         AsidMap::new(&tags, self.platform.tag_words(), self.platform.cpus())
     }
 
-    /// Checks that there are more tags than CPUs may use at once.
+    /// Checks that there are more tags than the CPUs may use at the same time.
     pub(crate) fn check_tags(&self) -> Result<(), Unusable> {
         let tags = self.platform.backend().tags();
         let Some((_, TagSource::Generations)) = tags.global else {
@@ -66,21 +66,21 @@ impl<P: Platform> Mmu<P> {
 
     /// Runs with the lock of the tags held.
     fn with_tags<R>(&self, run: impl FnOnce(CpuId) -> R) -> R {
-        self.with_lock(&self.asids.lock, |cpu| self.serve(cpu), run)
+        self.with_lock(&self.asids.lock, |cpu| self.handle_requests(cpu), run)
     }
 
-    /// Takes a tag for life.
+    /// Returns a free tag for the whole life of a space.
     pub(crate) fn tag_for_life(&self) -> Result<u64, NoTag> {
         self.with_tags(|_| self.asids.find(&self.asid_map()))
             .ok_or(NoTag)
     }
 
-    /// Gives back what [`tag_for_life`](Self::tag_for_life) took.
+    /// Frees a tag that [`tag_for_life`](Self::tag_for_life) returned.
     pub(crate) fn return_tag(&self, tag: u64) {
         self.with_tags(|_| AsidAllocator::give_back(&self.asid_map(), tag));
     }
 
-    /// Gives a space that is about to be loaded on this CPU a tag of the present generation, and reserves it.
+    /// Gives a space that this CPU is about to load a tag of the present generation, and reserves the tag.
     ///
     /// The tag that the CPU leaves stays reserved until [`left_tag`](Self::left_tag).
     pub(crate) fn renew_tag(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
@@ -90,11 +90,11 @@ impl<P: Platform> Mmu<P> {
         }
         let mut waits = false;
         let wait = |cpu| {
-            // What is asked of this CPU about the space that it leaves is done only once its root is left.
+            // A request about the space that this CPU leaves may be acknowledged only after its root is replaced.
             if !core::mem::replace(&mut waits, true) {
                 self.leave_root(cpu);
             }
-            self.serve(cpu);
+            self.handle_requests(cpu);
         };
         self.with_lock(&self.asids.lock, wait, |_| {
             let map = self.asid_map();
@@ -102,12 +102,12 @@ impl<P: Platform> Mmu<P> {
         });
     }
 
-    /// Records that the tag that a CPU had loaded is not loaded any more.
+    /// Records that a CPU has replaced its root, so that the tag that it had loaded is no longer reserved.
     pub(crate) fn left_tag(here: &CpuTlb<P::CpuSet>) {
         here.leaving_tag.release(0, Barrier::Unload);
     }
 
-    /// Records that what ran on a CPU that goes offline is not reserved for it any more.
+    /// Records that no tag is reserved for a CPU that goes offline.
     pub(crate) fn forget_tags_of(&self, here: &CpuTlb<P::CpuSet>) {
         self.with_tags(|_| {
             here.running_tag.put(0);
@@ -115,17 +115,16 @@ impl<P: Platform> Mmu<P> {
         });
     }
 
-    /// Keeps the tag of a space across rollovers, for a device that is given it. Pins are counted: the tag is kept until
-    /// each is [undone](Self::unpin_tag), or the space is [released](Self::release).
+    /// Pins the tag of a space, so that a device can use it: the tag stays the same across rollovers. Returns the tag. Pins
+    /// are counted: the tag is kept until each pin is [undone](Self::unpin_tag), or the space is
+    /// [released](Self::release).
     ///
     /// # Context
-    ///
-    /// Any; interrupts are turned off for the moment of the call.
+    /// Any. Interrupts are turned off during the call.
     ///
     /// # Errors
-    ///
-    /// When as many spaces are pinned as can be, since every CPU needs two tags that are not; and where the tag of the space
-    /// is not from generations.
+    /// When no more spaces can be pinned, because every CPU needs two tags that are not pinned, and when the tag of the
+    /// space is not from generations.
     pub fn pin_tag(&self, space: &AddressSpace<P::CpuSet>) -> Result<Tag, NoTag> {
         if space.tagging != Tagging::Generations {
             return Err(NoTag);
@@ -134,20 +133,18 @@ impl<P: Platform> Mmu<P> {
         self.with_tags(pin)
     }
 
-    /// Undoes one [pin](Self::pin_tag). After the last one the tag is given up at the next rollover.
+    /// Undoes one [pin](Self::pin_tag). After the last one, the next rollover may free the tag.
     ///
     /// # Context
-    ///
     /// As [`pin_tag`](Self::pin_tag).
     ///
     /// # Errors
-    ///
     /// When the space has no pin.
     pub fn unpin_tag(&self, space: &AddressSpace<P::CpuSet>) -> Result<(), NotPinned> {
         self.with_tags(|_| self.asids.unpin(&self.asid_map(), space))
     }
 
-    /// Ends the pins of a space that ends.
+    /// Removes the pins of a space that is released.
     pub(crate) fn release_pins(&self, space: &AddressSpace<P::CpuSet>) {
         if space.tagging == Tagging::Generations {
             self.with_tags(|_| self.asids.end_pins(&self.asid_map(), space));

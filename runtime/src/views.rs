@@ -1,7 +1,7 @@
-//! The two views of a user space: the entry from user code, and what entry code in assembly loads.
+//! The two views of a user space, for entry from user code and for entry code in assembly.
 //!
-//! In: a space, on a CPU that runs in it. Out: the kernel's view, loaded; or both views as data. Where user code runs on the
-//! view that the kernel runs on both are the same, and nothing is loaded.
+//! In: a space, on a CPU that runs in it. Out: the kernel's view, loaded; or both views as data. Holds: where user code
+//! and the kernel run on one view, both views are the same, and nothing is loaded.
 
 use crate::backend::{Backend, Root};
 use crate::deferred::AsidSlot;
@@ -11,10 +11,10 @@ use crate::platform::Platform;
 use crate::request::Tag;
 use crate::space::AddressSpace;
 
-/// What a CPU loads for a space: for the kernel, and for user code.
+/// The roots that a CPU loads for a space: one for the kernel, one for user code.
 ///
-/// The values of registers are the operands of the instructions that a backend issues for them. A sink that records yields
-/// them, to be stored where entry code in assembly finds them:
+/// The register values are the operands of the instructions that a backend issues for them. A recording sink returns them,
+/// so that the kernel can store them where entry code in assembly finds them:
 ///
 /// ```
 /// use tlbc_runtime::{Backend, Record, Views};
@@ -36,15 +36,15 @@ pub struct Views {
 }
 
 impl<P: Platform> Mmu<P> {
-    /// Loads the kernel's view, after [`return_to_user`](Self::return_to_user) loaded the one that user code runs on. Flushes nothing. A
+    /// Loads the kernel's view, after [`return_to_user`](Self::return_to_user) loaded the user view. Flushes nothing. A
     /// context synchronisation follows the loads where the machine needs one.
     ///
-    /// What this uses itself, its code and the data of the space, must be mapped in the user view; entry code in assembly
-    /// loads what [`views`](Self::views) says. Until one of the two has happened nothing else of this crate may be called,
-    /// [`handle_ipi`](Self::handle_ipi) included: flushes act on the view that is loaded.
+    /// The code of this function and the data of the space must be mapped in the user view. Where they are not, entry code
+    /// in assembly loads what [`views`](Self::views) returns. Until the kernel's view is loaded in one of these ways, no
+    /// other function of this crate may be called, [`handle_ipi`](Self::handle_ipi) included: flushes act on the loaded
+    /// view.
     ///
     /// # Context
-    ///
     /// On that CPU, which runs in the space, with interrupts off since user code was left.
     pub fn enter_from_user(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
         let root = self.root(self.slot_of(cpu, space), space);
@@ -52,16 +52,15 @@ impl<P: Platform> Mmu<P> {
         self.platform.backend().enter_from_user(&mut sink, &root);
     }
 
-    /// Both views of a user space as this CPU loads them, for entry code in assembly.
+    /// Returns both views of a user space as this CPU loads them, for entry code in assembly.
     ///
-    /// They are valid on this CPU until it switches to another space, or until a rollover of tags gives the space another
-    /// one when it is next loaded: so they are stored anew after each switch. Entry code that loads the kernel's view by
-    /// itself must follow it by the context synchronisation that [`enter_from_user`](Self::enter_from_user) issues there. The
-    /// return to user code stays with [`return_to_user`](Self::return_to_user), which alone knows whether a flush of the user view was
-    /// deferred.
+    /// They are valid on this CPU until it switches to another space, or until the space gets another tag when it is next
+    /// loaded after a rollover. So the kernel must store them again after each switch. Entry code that loads the kernel's
+    /// view itself must issue the context synchronisation that [`enter_from_user`](Self::enter_from_user) issues after the
+    /// loads. The return to user code must still call [`return_to_user`](Self::return_to_user): only that function knows
+    /// whether a flush of the user view was deferred.
     ///
     /// # Context
-    ///
     /// On that CPU, which has the space loaded, with interrupts off.
     #[must_use]
     pub fn views(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) -> Views {
@@ -83,7 +82,7 @@ impl<P: Platform> Mmu<P> {
         Views { kernel, user }
     }
 
-    /// The slot of a CPU's book that is the space's.
+    /// Returns the ASID slot that a space has on a CPU.
     fn slot_of(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) -> Option<AsidSlot> {
         let here = self.platform.cpu(cpu);
         here.slots.find(space.id, space.slots)

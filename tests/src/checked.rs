@@ -87,7 +87,7 @@ impl<B: Backend> Checked<B> {
     }
 
     /// Records a flush of everything of a user space: on every CPU, if instructions reach every CPU.
-    fn drops(&self, request: &Request<'_>, reach: Reach) {
+    fn record_full_flush(&self, request: &Request<'_>, reach: Reach) {
         let whole = matches!(request.scope, Scope::Everything { .. } | Scope::Teardown);
         if whole && request.space == Space::User {
             let everywhere =
@@ -171,7 +171,7 @@ impl<B: Backend> Backend for Checked<B> {
             let others = self.wide.fetch_add(1, SeqCst);
             context::require(others == 0, Rule::OneFlushAtATime);
         }
-        self.drops(request, request.reach);
+        self.record_full_flush(request, request.reach);
         self.inner.start(cpu, request)
     }
 
@@ -190,7 +190,7 @@ impl<B: Backend> Backend for Checked<B> {
         context::require_off(Rule::DeliverInterruptsOff);
         Self::unlocked();
         context::require(self.is_loaded(request), Rule::DeliverWhereLoaded);
-        self.drops(request, Reach::Here);
+        self.record_full_flush(request, Reach::Here);
         self.inner.deliver(cpu, request)
     }
 

@@ -243,7 +243,7 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
     }
 
     /// Returns whether what a change requires is done, before a second change of the entry if there is one.
-    pub fn is_dropped(&self, subject: u64, made: &[Made], plainly: Vec<Stale>) -> bool {
+    pub fn is_invalidated(&self, subject: u64, made: &[Made], plainly: Vec<Stale>) -> bool {
         let required = Required {
             subject,
             since: made[0].started,

@@ -89,18 +89,18 @@ impl Rule {
             Self::OneFlushAtATime => ("backend.rs", "the machine bears one flush at a time"),
             Self::DeliverInterruptsOff => (
                 "ipi.rs",
-                "Does what others ask of this CPU. Interrupts are off.",
+                "Handles the requests of other CPUs. Interrupts are off.",
             ),
             Self::DeliverWhereLoaded => (
                 "backend.rs",
                 "it has the space loaded, unless the space ends",
             ),
             Self::SwitchInterruptsOff => {
-                ("switch.rs", "Contexts: on that CPU, with interrupts off.")
+                ("switch.rs", "# Context On that CPU, with interrupts off.")
             }
             Self::ReturnToUserInterruptsOff => (
                 "switch.rs",
-                "Contexts: on that CPU, with interrupts off until user code runs",
+                "# Context On that CPU, with interrupts off until user code runs",
             ),
             Self::EnterInterruptsOff => (
                 "views.rs",
@@ -108,7 +108,7 @@ impl Rule {
             ),
             Self::OnlineInterruptsOff => (
                 "switch.rs",
-                "Contexts: on that CPU, with interrupts off, before anything",
+                "# Context On that CPU, with interrupts off, before anything",
             ),
             Self::InterruptInterruptsOff => (
                 "platform.rs",

@@ -1,5 +1,5 @@
 //! The example kernel, in QEMU: CPUs access memory without pause while it is unmapped and used again. No access may find
-//! another page behind a translation that is gone; and where invalidations are left out, some must.
+//! another page through a translation that is gone; and where invalidations are left out, some must.
 
 #[allow(dead_code)]
 #[path = "support/rustc.rs"]

@@ -1,5 +1,5 @@
 //! What each example prints, on each architecture. To be read as a reviewer of a kernel would: is everything flushed
-//! before it comes out, is nobody told in vain, is nothing flushed twice?
+//! before it comes out, does each CPU that gets an IPI need it, is nothing flushed twice?
 
 use std::collections::BTreeSet;
 

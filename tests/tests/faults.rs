@@ -93,7 +93,7 @@ fn maps_while_another_cpu_unmaps<B: Machine + Clone>(case: &Case<B>) {
         .iter()
         .position(|event| matches!(event, Event::Released(100)));
     assert!(
-        free.expect("the page comes out") > returned,
+        free.expect("the page is released") > returned,
         "{}",
         case.name
     );

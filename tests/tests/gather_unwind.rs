@@ -234,7 +234,7 @@ fn panic_in<B: Backend + Send + Sync + 'static>(world: &World<B>, panics: Panics
     let events = platform.events();
     assert!(!events.iter().any(returned), "{panics:?}: {events:?}");
     assert!(events.contains(&Event::Note("unlocked")));
-    assert_eq!(pages_dropped(), dropped, "what is lost is not dropped");
+    assert_eq!(pages_dropped(), dropped, "lost pages are not dropped");
     let abandoned = if panics == Panics::InNested { 2 } else { 1 };
     assert_eq!(mmu.stats().abandoned, abandoned);
     world.begins_with_deferred(true);

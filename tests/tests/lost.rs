@@ -66,7 +66,7 @@ fn a_lost_page_is_found() {
             std::mem::forget(unmapped);
         });
     });
-    assert_eq!(lost.as_deref(), Some("[Page(100)] never came out"));
+    assert_eq!(lost.as_deref(), Some("[Page(100)] was never returned"));
 }
 
 #[test]

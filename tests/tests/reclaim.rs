@@ -96,7 +96,7 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
 
     /// Returns whether the events invalidate the page on every CPU that may use it: each is interrupted and flushes
     /// everything, or a flush is started that names the page, and finished.
-    fn is_dropped(&self, events: &[Event<Seen>], nth: usize, index: usize) -> bool {
+    fn is_invalidated(&self, events: &[Event<Seen>], nth: usize, index: usize) -> bool {
         let levels = self.mmu.platform().backend().levels();
         let stale = Stale::Leaf(Level(0), self.tables[nth].slot(index).va);
         if self.interrupts {
@@ -165,7 +165,7 @@ fn one_wait_serves_all<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
             let events = [before, after].concat();
             for &(nth, index) in &all {
                 assert!(
-                    world.is_dropped(&events, nth, index),
+                    world.is_invalidated(&events, nth, index),
                     "{nth} {index} in {events:?}"
                 );
             }
@@ -192,7 +192,7 @@ fn the_end_waits<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) 
     if B::FACTS.pte_update.is_store() {
         let events = world.events();
         assert_eq!(world.waits(&events), 1);
-        assert!(world.is_dropped(&events, 1, 0));
+        assert!(world.is_invalidated(&events, 1, 0));
     }
 }
 

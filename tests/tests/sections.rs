@@ -106,7 +106,7 @@ fn a_replaced_page_is_released_once<B: Backend + Send + Sync + 'static>(backend:
             let out = Some(Out::Page(100 + index as u64));
             world.model.requires(0, &made[0], stale.clone(), out);
             world.model.see();
-            assert!(steps == 1 || world.model.is_dropped(0, &made, stale));
+            assert!(steps == 1 || world.model.is_invalidated(0, &made, stale));
         }
     });
     let released = |event: &Event<Seen>| matches!(event, Event::Released(_));
@@ -148,14 +148,16 @@ fn an_unmapped_address_is_flushed_before_it_is_mapped<B: Backend + Send + Sync +
         let (there, here) = (first, map(section, world, 0));
         world.model.see();
         let wants = world.facts().output_through_invalid && B::FACTS.pte_update.is_store();
-        let flushed = world.model.is_dropped(0, &[there, here], world.leaf(0));
+        let flushed = world.model.is_invalidated(0, &[there, here], world.leaf(0));
         assert_eq!(flushed, wants || !B::FACTS.pte_update.is_store());
         let flushes = world.mmu.platform().backend().flushes();
         // All of the gather is flushed at once: the second page is not flushed again.
         let again = map(section, world, 1);
         world.model.see();
         assert_eq!(world.mmu.platform().backend().flushes(), flushes);
-        let flushed = world.model.is_dropped(0, &[second, again], world.leaf(1));
+        let flushed = world
+            .model
+            .is_invalidated(0, &[second, again], world.leaf(1));
         assert_eq!(flushed, wants || !B::FACTS.pte_update.is_store());
     });
 }
@@ -199,7 +201,7 @@ fn the_old_entry_is_flushed_before_one_of_another_size<B: Backend + Send + Sync 
             let facts = world.facts();
             let page = index == 1 && facts.output_through_invalid;
             let wants = facts.size_through_invalid || page;
-            let flushed = world.model.is_dropped(0, &[before, after], vec![stale]);
+            let flushed = world.model.is_invalidated(0, &[before, after], vec![stale]);
             assert_eq!(flushed, wants || !B::FACTS.pte_update.is_store());
         }
     });
@@ -308,7 +310,7 @@ fn protect_breaks_and_makes<B: Backend + Copy + Send + Sync + 'static>(backend: 
             if let Some(first) = places.first() {
                 world.model.requires(0, first, world.leaf(0), None);
                 world.model.see();
-                assert!(!breaks || world.model.is_dropped(0, &places, world.leaf(0)));
+                assert!(!breaks || world.model.is_invalidated(0, &places, world.leaf(0)));
             }
             was
         });

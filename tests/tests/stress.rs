@@ -92,12 +92,12 @@ impl<B: HostBackend> Cpu<'_, B> {
     }
 
     fn switch(&mut self, to: Option<&Handle<B>>) {
-        let from = self.running.take().expect("a CPU on line");
+        let from = self.running.take().expect("a CPU that is online");
         self.running = Some(Hosted::switch(self.mmu, from, to));
     }
 
     fn cpu_offline(&mut self) {
-        let current = self.running.take().expect("a CPU on line");
+        let current = self.running.take().expect("a CPU that is online");
         let cpu = CpuId(self.number);
         let hosted = self.mmu.platform();
         hosted.interrupts_off(|| self.mmu.cpu_offline(cpu, current));
@@ -128,8 +128,8 @@ impl<B: HostBackend> Cpu<'_, B> {
             }
             10 => {
                 self.cpu_offline();
-                let arrived = Hosted::cpu_online(mmu, self.number);
-                self.running = Some(arrived.expect("a usable machine"));
+                let online = Hosted::cpu_online(mmu, self.number);
+                self.running = Some(online.expect("a usable machine"));
             }
             11 => mmu.flush_everything(mmu.kernel()),
             // Tags roll over and are reused.

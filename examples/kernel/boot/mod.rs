@@ -4,7 +4,7 @@
 /// How many CPUs the kernel starts.
 pub const CPUS: usize = 4;
 
-/// What the kernel is told at boot: a word in memory, which the emulator puts there.
+/// Options of the boot: a word in memory that the emulator stores.
 #[derive(Clone, Copy)]
 pub struct Options {
     /// The kernel is unmapped while user code runs (KPTI, PTI).

@@ -10,7 +10,7 @@ pub const WRONG: u64 = 1;
 /// What a load returns that the kernel has refused.
 const REFUSED: u64 = 0;
 
-/// What each word of a page contains, that its contents can be told from those of any other.
+/// What each word of a page contains, so that its contents differ from those of any other.
 #[expect(
     clippy::inline_always,
     reason = "programs can call nothing outside their own pages"

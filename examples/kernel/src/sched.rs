@@ -11,9 +11,9 @@ use crate::{program, report};
 
 /// What a CPU is given to do.
 pub enum Job {
-    /// To run a user program until it is told to stop.
+    /// To run a user program until it must stop.
     User(Process, UserState),
-    /// To run code of the kernel until it is told to stop, as a kernel thread: it gets the CPU's number.
+    /// To run code of the kernel until it must stop, as a kernel thread: it gets the CPU's number.
     Kernel(fn(usize)),
     /// To go offline and come back.
     Restart,
@@ -64,7 +64,7 @@ pub fn wait_for_round(cpus: Range<usize>) {
     }
 }
 
-pub fn is_told_to_stop(cpu: usize) -> bool {
+pub fn must_stop(cpu: usize) -> bool {
     WORKERS[cpu].stops.load(Ordering::Relaxed)
 }
 
@@ -80,7 +80,7 @@ pub fn work(number: usize, mut cpu: Cpu) -> ! {
             }
             Some(Job::User(process, mut state)) => {
                 cpu.switch(Some(process.clone()));
-                while !is_told_to_stop(number) {
+                while !must_stop(number) {
                     run_once(&process, &mut state);
                     worker.rounds.fetch_add(1, Ordering::Relaxed);
                 }

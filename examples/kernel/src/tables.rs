@@ -22,7 +22,7 @@ pub const USER_END: u64 = 1 << shift(TOP);
 pub struct Tables {
     pub areas: Areas,
     top: Frame,
-    /// What user code runs on, where the kernel is unmapped meanwhile and that takes another top table.
+    /// What user code runs on, where the kernel is unmapped and that takes another top table.
     user_top: Option<Frame>,
 }
 

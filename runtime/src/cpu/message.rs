@@ -1,9 +1,11 @@
 //! Messages from CPU to CPU.
 //!
-//! Each CPU has one outbox, which holds what it asks of others, and one inbox: a bit for each CPU whose outbox
-//! is meant for it. Whoever is asked does what the message says and clears the bit; whoever asks waits for each bit that it
-//! set. So an acknowledgement is never counted twice or taken for another's, and an outbox is written again only when
-//! everybody has read it.
+//! In: a request. Out: the same request, read on another CPU. Holds: an outbox is written again only after every receiver
+//! has read it.
+//!
+//! Each CPU has one outbox, which holds its request to other CPUs, and one inbox: a bit for each CPU whose outbox is
+//! addressed to it. The receiver does what the message says and clears the bit; the sender waits for each bit that it
+//! set. So no acknowledgement is counted twice or taken for that of another CPU.
 
 use crate::level::{LEVELS, Level};
 use crate::request::Kept;
@@ -11,19 +13,19 @@ use crate::request::SpaceId;
 use crate::request::{Extent, Ranges, Request, Scope, Space, SpaceFlags, Tag};
 use crate::sync::{Handed, const_fn};
 
-/// What is asked of a CPU.
+/// A request to a CPU.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Message<'a> {
-    /// Nothing: that it takes the interrupt is enough.
+    /// Take the interrupt: nothing else is needed.
     Sync,
-    /// Who uses a space lazily shall load the kernel's root.
+    /// Load the kernel's root, if the CPU uses this space lazily.
     Leave(SpaceId),
-    /// To drop what it has cached under the tag that is loaded.
-    Loaded,
-    /// To drop what a request names.
-    Drop {
+    /// Flush everything under the tag that is loaded.
+    FlushLoaded,
+    /// Flush what the request names.
+    Flush {
         space: SpaceId,
-        /// The generation that the request follows the one before to.
+        /// The generation that a CPU has seen after this flush, if it has seen the one before.
         generation: u64,
         request: Request<'a>,
     },
@@ -31,13 +33,13 @@ pub(crate) enum Message<'a> {
 
 const WORDS: usize = 9 + 4 * LEVELS;
 
-/// What a CPU asks of others. Only that CPU writes it, while nobody is asked to read it.
+/// The request of a CPU to others. Only that CPU writes it, while no other CPU may read it.
 #[derive(Debug)]
 pub(crate) struct Outbox(Handed<WORDS>);
 
 const SYNC: u64 = 0;
 const LEAVE: u64 = 1;
-const LOADED: u64 = 2;
+const FLUSH_LOADED: u64 = 2;
 const PAGE: u64 = 3;
 const RUN: u64 = 4;
 const RANGES: u64 = 5;
@@ -55,7 +57,7 @@ impl Outbox {
         }
     }
 
-    /// Leaves a message.
+    /// Writes a message.
     pub fn post(&self, message: &Message<'_>) {
         let mut words = self.0.to_write();
         let mut put = |value| {
@@ -65,12 +67,12 @@ impl Outbox {
         };
         let (space, generation, request) = match message {
             Message::Sync => return put(SYNC),
-            Message::Loaded => return put(LOADED),
+            Message::FlushLoaded => return put(FLUSH_LOADED),
             Message::Leave(space) => {
                 put(LEAVE);
                 return put(space.0);
             }
-            Message::Drop {
+            Message::Flush {
                 space,
                 generation,
                 request,
@@ -117,10 +119,10 @@ impl Outbox {
         }
     }
 
-    /// Reads the message; ranges need a place to stand in.
+    /// Reads the message. Stores its ranges, if it has any, in `ranges`.
     pub fn read<'a>(&self, ranges: &'a mut Ranges) -> Message<'a> {
         let mut words = self.0.to_read();
-        // A word's `get` is called here, and not handed on: where its ordering is known it has no panic left.
+        // `get` is called directly, not passed as a function: with a constant ordering the compiler removes its panic.
         let mut get = || match words.next() {
             Some(word) => word.get(),
             None => 0,
@@ -128,7 +130,7 @@ impl Outbox {
         let kind = get();
         match kind {
             SYNC => return Message::Sync,
-            LOADED => return Message::Loaded,
+            FLUSH_LOADED => return Message::FlushLoaded,
             LEAVE => return Message::Leave(SpaceId(get())),
             _ => {}
         }
@@ -163,7 +165,7 @@ impl Outbox {
             EVERYTHING => Scope::Everything { tables: get() != 0 },
             _ => Scope::Teardown,
         };
-        Message::Drop {
+        Message::Flush {
             space,
             generation,
             request: Request {
@@ -186,7 +188,7 @@ mod tests {
     use crate::request::Reach;
 
     #[test]
-    fn a_message_is_read_as_it_was_left() {
+    fn a_message_is_read_as_it_was_written() {
         let mut ranges = Ranges::new();
         ranges.leaf(Level(0), Extent::new(0x1000, 0x3000));
         ranges.walk(Level(5), Extent::new(1 << 48, 1 << 48));
@@ -208,7 +210,7 @@ mod tests {
             Scope::Everything { tables: true },
             Scope::Teardown,
         ] {
-            let message = Message::Drop {
+            let message = Message::Flush {
                 space: SpaceId(7),
                 generation: 9,
                 request: Request {

@@ -1,4 +1,7 @@
 //! What the runtime keeps for each CPU.
+//!
+//! In: what a CPU loads and defers. Out: its state, for itself and for other CPUs. Holds: only the CPU writes its words,
+//! except its inbox, and `running_tag` and `reserved_tag`, which other CPUs write with the lock of the tags held.
 
 use crate::cpu::message::Outbox;
 use crate::deferred::{AsidSlots, LoadedTag, SLOTS};
@@ -7,33 +10,33 @@ use crate::request::SpaceId;
 use crate::stats::CpuStats;
 use crate::sync::{Barrier, Own, Word, const_fn};
 
-/// What the runtime keeps for a CPU: the platform holds one for each.
+/// What the runtime keeps for a CPU. The platform holds one for each.
 pub struct CpuTlb<S: CpuMask> {
-    /// The space whose root is loaded, by its id. Others read it to see whom to tell.
+    /// The id of the space whose root is loaded. Other CPUs read it to find IPI targets.
     pub(crate) loaded: Word,
-    /// Whether it is loaded without being used. Others read it as well.
+    /// Whether the space is loaded lazily. Other CPUs read it to find IPI targets.
     pub(crate) lazy: Word,
     /// The tag that is loaded, if it means the same space on every CPU; otherwise 0.
     pub(crate) tag: Own,
-    /// The spaces that this CPU remembers, and what it has deferred.
+    /// The spaces of which this CPU may hold entries, and its deferred flushes.
     pub(crate) slots: AsidSlots,
-    /// The tag that runs here, from the machine's generations; 0 from a rollover to the next load.
+    /// The tag from generations that runs here; 0 from a rollover to the next load.
     pub(crate) running_tag: Word,
     /// The tag that ran here at the last rollover.
     pub(crate) reserved_tag: Word,
-    /// During a switch the tag that may still be loaded; otherwise 0.
+    /// During a switch, the tag that may still be loaded; otherwise 0.
     pub(crate) leaving_tag: Word,
-    /// Whose outboxes are meant for this CPU.
+    /// The CPUs whose outboxes hold a request to this CPU.
     pub(crate) inbox: S::Shared,
-    /// What this CPU asks of others.
+    /// The request of this CPU to others.
     pub(crate) outbox: Outbox,
-    /// What happened here.
+    /// Counts of this CPU's flushes and IPIs.
     pub(crate) stats: CpuStats,
 }
 
 impl<S: CpuMask> CpuTlb<S> {
     const_fn! {
-        /// Returns the data of a CPU that is not on line.
+        /// Returns the data of a CPU that is offline.
         #[must_use]
         pub const fn new() -> Self {
             Self {
@@ -52,7 +55,7 @@ impl<S: CpuMask> CpuTlb<S> {
     }
 }
 
-/// What a CPU has loaded, as [`Mmu::loaded`](crate::Mmu::loaded) answers.
+/// What a CPU has loaded, as [`Mmu::loaded`](crate::Mmu::loaded) returns it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loaded {
     /// No root that the runtime knows: the CPU is offline.
@@ -61,17 +64,17 @@ pub enum Loaded {
     Kernel,
     /// The root of a user space. Whether it is in use or lazy makes no difference to what an access reaches.
     Space(SpaceId),
-    /// One of two: the CPU is replacing its root.
+    /// The old root or the new one: the CPU is replacing its root.
     Switching,
 }
 
 impl<S: CpuMask> CpuTlb<S> {
-    /// What this CPU has loaded, as others see it; what it did through another one before is done.
+    /// Returns what this CPU has loaded, as other CPUs see it. Its accesses through the previous root are complete.
     pub(crate) fn loaded(&self) -> SpaceId {
         SpaceId(self.loaded.acquire(Barrier::Unloaded))
     }
 
-    /// Which tag this CPU has loaded. Called on that CPU.
+    /// Returns which tag this CPU has loaded. Called on that CPU.
     pub(crate) fn loaded_tag(&self) -> LoadedTag {
         match SpaceId(self.loaded.mine()) {
             SpaceId::KERNEL => LoadedTag::KernelRoot,
@@ -79,7 +82,7 @@ impl<S: CpuMask> CpuTlb<S> {
         }
     }
 
-    /// Whether it has a space loaded, or is on the way from one to another that may be this.
+    /// Returns whether this CPU has a space loaded, or is switching, possibly to that space.
     pub(crate) fn may_have_loaded(&self, space: SpaceId) -> bool {
         let loaded = self.loaded();
         loaded == space || loaded == SpaceId::SWITCHING

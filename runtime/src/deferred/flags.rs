@@ -1,8 +1,8 @@
-//! What is deferred, and until when.
+//! Which flushes are deferred, and until when.
 
 use core::ops::{BitOr, BitOrAssign};
 
-/// Flushes that are deferred to a moment before which their entries cannot be used.
+/// Flushes that are deferred. Their entries cannot be used before the moment at which the flush must be complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[must_use = "a deferred flush that is forgotten leaves entries stale"]
 pub struct Deferred(u8);
@@ -10,7 +10,7 @@ pub struct Deferred(u8);
 impl Deferred {
     /// No flush.
     pub const NOTHING: Self = Self(0);
-    /// On this CPU, everything under any tag but the loaded one, before that tag is loaded again.
+    /// On this CPU, everything under any tag except the loaded one, before that tag is loaded again.
     pub const OTHERS_UNTIL_LOAD: Self = Self(1);
     /// On this CPU, everything under the tag of the user view, before the return to user code.
     pub const VIEW_UNTIL_RETURN: Self = Self(1 << 1);
@@ -35,7 +35,7 @@ impl Deferred {
         self.0 == 0
     }
 
-    /// Returns both.
+    /// Returns the flushes of both.
     #[inline]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -64,7 +64,7 @@ pub enum Pending {
     None,
     /// Everything under the tag.
     Tag,
-    /// Everything under every tag: a new generation of tags was given out. No other tags are given out anew all at once, and
-    /// a machine without generations may be unable to do it.
+    /// Everything under every tag, because a new generation of tags has begun. Only generations require this, and a machine without
+    /// generations may be unable to do it.
     All,
 }

@@ -1,13 +1,13 @@
 //! How far the tables of a space have changed, and which flushes of all of it are pending.
 //!
-//! Read under the page-table lock, or after the barriers of a switch.
+//! CPUs read this with the page-table lock held, or after the barriers of a switch.
 
 use crate::sync::{Barrier, Word, const_fn};
 
-/// A flush of everything of a space that was deferred: how often, and up to where it is completed.
+/// A deferred flush of everything of a space: a count of how often it was deferred, and the count up to which it is complete.
 ///
-/// Only whether the two counts differ matters, so that they may wrap; a completion that comes late leaves a flush that is done
-/// twice, never one that is forgotten.
+/// Only whether the two counts differ is read, so they may wrap. If a completion is recorded late, a flush is done twice; none is
+/// left out.
 #[derive(Debug)]
 pub struct PendingFlush {
     deferred: Word,
@@ -32,13 +32,14 @@ impl PendingFlush {
         }
     }
 
-    /// Defers a flush, of entries that were changed before.
+    /// Defers a flush of entries that were changed before.
     #[inline]
     pub fn defer(&self) {
         self.deferred.add(1, Barrier::Defer);
     }
 
-    /// Returns what is pending, if anything is: to be handed to [`complete`](Self::complete) when it is flushed.
+    /// Returns the count of the pending flush, if one is pending. The caller passes it to [`complete`](Self::complete) after the
+    /// flush.
     #[inline]
     pub fn pending(&self) -> Option<u64> {
         let deferred = self.deferred.acquire(Barrier::Pending);
@@ -52,18 +53,18 @@ impl PendingFlush {
     }
 }
 
-/// The flushes of everything of a space that were deferred, by the moment at which they are due.
+/// The deferred flushes of everything of a space, by the moment before which they must be complete.
 #[derive(Debug, Default)]
 pub struct PendingFlushes {
     /// Before another CPU attaches the space.
     pub attach: PendingFlush,
-    /// Before somebody relies on what was unmapped without waiting.
+    /// Before code relies on entries that a batched unmap made invalid.
     pub unmaps: PendingFlush,
-    /// Before somebody relies on what an abandoned gather unmapped.
+    /// Before code relies on entries that an abandoned gather made invalid.
     pub abandoned: PendingFlush,
 }
 
-/// What of [`PendingFlushes`] was pending at a moment.
+/// The counts of [`PendingFlushes`] that were pending at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PendingThen([Option<u64>; 3]);
 
@@ -91,7 +92,8 @@ impl PendingFlushes {
         [&self.attach, &self.unmaps, &self.abandoned]
     }
 
-    /// Returns what is pending: to be handed to [`complete`](Self::complete) when everything of the space is flushed.
+    /// Returns which flushes are pending. The caller passes it to [`complete`](Self::complete) after a flush of everything of the
+    /// space.
     pub(crate) fn pending(&self) -> PendingThen {
         PendingThen(self.all().map(PendingFlush::pending))
     }
@@ -106,10 +108,9 @@ impl PendingFlushes {
     }
 }
 
-/// The TLB generation of a space: how often its tables have changed in a way that some CPU may have to follow when it loads the
-/// space.
+/// The TLB generation of a space: the count of changes of its tables that a CPU may have to follow when it loads the space.
 ///
-/// 64 bits: it may wrap, but a CPU must not be exactly 2^64 changes behind.
+/// It has 64 bits and may wrap: a CPU would have to miss exactly 2^64 changes to take an old generation for the present one.
 #[derive(Debug)]
 pub struct TlbGen(Word);
 
@@ -128,8 +129,8 @@ impl TlbGen {
         }
     }
 
-    /// Raises the generation after entries have changed, and returns the new one: from here on a CPU that loads the space has
-    /// to follow.
+    /// Increments the generation after entries have changed, and returns it. From now on a CPU that loads the space has to follow
+    /// the change.
     #[inline]
     pub fn raise(&self) -> u64 {
         self.0.add(1, Barrier::Defer).wrapping_add(1)

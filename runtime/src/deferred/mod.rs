@@ -1,10 +1,11 @@
-//! Deferred flushes: what need not be flushed now, and the latest moment of it.
+//! Deferred flushes: flushes that need not happen now, and their latest moment.
 //!
-//! A stale entry that cannot be used yet may stay until it could be. What is deferred is recorded in one of two places. The
-//! space has a [generation](TlbGen) and its [pending flushes](PendingFlushes), which every CPU completes that comes to it; they
-//! are read under the page-table lock, or after the barriers of a switch. Each CPU has [slots](AsidSlots), which say how
-//! far it has followed each space that it remembers, and what it alone has to flush. A CPU that is exactly one change behind,
-//! and gets an IPI for that change, flushes just that; otherwise the whole tag. What a CPU does not remember it has to flush.
+//! A stale entry may stay cached as long as no agent can use it. Deferred flushes are recorded in two places. Each space has a
+//! [generation](TlbGen) and [pending flushes](PendingFlushes). A CPU that loads the space follows the generation; a flush of the
+//! whole space completes the pending flushes. CPUs read them with the page-table lock held, or after the barriers of a switch. Each
+//! CPU has [ASID slots](AsidSlots), which record the generation that it has followed of each space in a slot, and the flushes that
+//! only this CPU has to do. A CPU that has followed every change except the last, and gets an IPI for it, flushes what that
+//! change requires; otherwise it flushes the whole tag. A CPU flushes everything of a space that is in none of its slots.
 //!
 //! Source: Linux `mm/mmu_gather.c` and the comments beside `flush_tlb_func` on generations.
 

@@ -1,14 +1,14 @@
-//! The spaces that a CPU remembers: how far it has followed each, and what it has deferred for itself.
+//! The ASID slots of a CPU: which generation of each space it has followed, and which flushes it has deferred for itself.
 
 use crate::deferred::flags::Pending;
 use crate::fault::{Fault, is_back};
 use crate::request::SpaceId;
 use crate::sync::{Own, Word, const_fn};
 
-/// How many spaces a CPU remembers.
+/// The number of slots of a CPU.
 pub const SLOTS: usize = 8;
 
-/// A space that a CPU remembers: all that this CPU has cached of it is as new as the generation.
+/// A space in a slot. Everything that the CPU has cached of it is at least as new as the generation.
 #[derive(Debug)]
 struct Remembered {
     space: Own,
@@ -27,8 +27,8 @@ impl Remembered {
     }
 }
 
-/// The ASID slots of a CPU: the spaces that it remembers, one a slot, and the flushes that it has deferred. Only that CPU reads
-/// and writes them, with interrupts off; except for [`roll_over`](Self::roll_over).
+/// The ASID slots of a CPU, with one space in each slot, and the flushes that the CPU has deferred. Only that CPU reads and writes
+/// them, with interrupts off. [`roll_over`](Self::roll_over) is the exception.
 #[derive(Debug)]
 pub struct AsidSlots {
     spaces: [Remembered; SLOTS],
@@ -38,11 +38,11 @@ pub struct AsidSlots {
     kernel_root: Own,
     /// Whether everything under every tag is flushed before one is loaded.
     everything: Own,
-    /// The same, because a generation of tags began.
+    /// The same, because a generation of tags has begun.
     rolled_over: Word,
 }
 
-/// An ASID slot of a CPU: below [`SLOTS`], since only [`AsidSlots`] makes one.
+/// An ASID slot of a CPU. Its index is below [`SLOTS`], since only [`AsidSlots`] creates one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AsidSlot(usize);
 
@@ -63,7 +63,7 @@ impl Default for AsidSlots {
 
 impl AsidSlots {
     const_fn! {
-        /// Returns the slots of a CPU that remembers no space.
+        /// Returns the slots of a CPU, with no space in them.
         #[must_use]
         pub const fn new() -> Self {
             Self {
@@ -76,13 +76,13 @@ impl AsidSlots {
         }
     }
 
-    /// Returns what a slot remembers.
+    /// Returns the space in a slot.
     #[inline]
     fn at(&self, slot: AsidSlot) -> &Remembered {
-        &self.spaces[slot.0 % SLOTS] // the remainder is the slot: no panic is left
+        &self.spaces[slot.0 % SLOTS] // the remainder is equal to the index, and removes the panic
     }
 
-    /// Returns the slot of a space, if one of the first `slots` is its.
+    /// Returns the slot of a space, if it is in one of the first `slots`.
     #[inline]
     pub fn find(&self, space: SpaceId, slots: usize) -> Option<AsidSlot> {
         let mut spaces = self.spaces.iter().take(slots);
@@ -91,9 +91,9 @@ impl AsidSlots {
             .map(AsidSlot)
     }
 
-    /// Returns the slot of a space, of the first `slots`, and what has to be flushed before the space is loaded at this
-    /// generation. A space that has none is assigned the next in turn; if there is another one, not that of the space that is
-    /// `loaded`: what is flushed of its tag could be filled again before the new root is loaded.
+    /// Returns the slot of a space among the first `slots`, and what has to be flushed before the space is loaded at this
+    /// generation. A space without a slot gets the next one in turn. That is not the slot of the space that is `loaded`, if there
+    /// is another: entries of its tag could be filled again after the flush and before the new root is loaded.
     #[inline]
     pub fn find_or_assign(
         &self,
@@ -103,13 +103,20 @@ impl AsidSlots {
         loaded: SpaceId,
     ) -> (AsidSlot, Pending) {
         if let Some(slot) = self.find(space, slots) {
-            let behind = self.seen_gen(slot) != generation;
-            return (slot, if behind { Pending::Tag } else { Pending::None });
+            let is_stale = self.seen_gen(slot) != generation;
+            return (
+                slot,
+                if is_stale {
+                    Pending::Tag
+                } else {
+                    Pending::None
+                },
+            );
         }
         (self.assign(space, slots, loaded), Pending::Tag)
     }
 
-    /// Assigns a slot to a space that has none.
+    /// Assigns a slot to a space that has none, and returns it.
     #[inline(never)]
     fn assign(&self, space: SpaceId, slots: usize, loaded: SpaceId) -> AsidSlot {
         let next = |slot: usize| slot.wrapping_add(1) % slots.clamp(1, SLOTS);
@@ -131,8 +138,8 @@ impl AsidSlots {
         self.at(slot).generation.put(generation);
     }
 
-    /// Records that this CPU has flushed what changed with one generation: if it had followed all before, it has followed
-    /// this one as well.
+    /// Records that this CPU has flushed what changed with one generation. If it had followed all generations before, it has now
+    /// followed this one.
     #[inline]
     pub fn see_next_gen(&self, slot: AsidSlot, generation: u64) {
         if self.seen_gen(slot).wrapping_add(1) == generation {
@@ -140,7 +147,7 @@ impl AsidSlots {
         }
     }
 
-    /// Returns the generation that this CPU has followed.
+    /// Returns the generation up to which this CPU has followed the space.
     #[inline]
     pub fn seen_gen(&self, slot: AsidSlot) -> u64 {
         self.at(slot).generation.get()
@@ -156,8 +163,8 @@ impl AsidSlots {
         take(&self.at(slot).view)
     }
 
-    /// Invalidates tags lazily: everything under any tag but the loaded one is flushed before that tag is loaded, and the
-    /// user view of the loaded one before it is used.
+    /// Invalidates other tags lazily: each tag except the loaded one is flushed before it is next loaded, and the user view of the
+    /// loaded one before it is used.
     pub fn invalidate_others(&self, loaded: LoadedTag) {
         let (loaded, kernel_root) = match loaded {
             LoadedTag::Slot(slot) => (slot, false),
@@ -169,7 +176,7 @@ impl AsidSlots {
         self.forget_all_but(loaded);
     }
 
-    /// Forgets every space but the loaded one, after everything under every tag was flushed or because it will be.
+    /// Clears every slot except that of the loaded space, because everything under every tag was or will be flushed.
     pub fn forget_all_but(&self, loaded: Option<AsidSlot>) {
         for (index, slot) in self.spaces.iter().enumerate() {
             if loaded == Some(AsidSlot(index)) {

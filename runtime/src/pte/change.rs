@@ -4,34 +4,35 @@ use crate::fault::{Fault, is_back};
 use crate::level::Level;
 use crate::pte::marks::Marks;
 
-/// What a table entry says.
+/// The meaning of a page-table entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
     /// Nothing is mapped.
     Invalid,
-    /// A page.
+    /// A leaf entry, which maps a page.
     Leaf {
         /// The physical address of the page.
         page: u64,
-        /// What may be done with it, one bit a right: more bits, more rights.
+        /// The rights of accesses to the page, one bit for each right. An entry with more bits permits more.
         rights: u8,
         /// Everything else that the machine caches with the translation, in any encoding: memory type, cacheability,
-        /// shareability, whether the entry is global, whether it is one of a contiguous run. Two values are equal or they
-        /// are not. Not the accessed and dirty marks, which are [`Marks`], nor bits that only software reads.
+        /// shareability, whether the entry is global, whether it is one of a contiguous run. Values are only compared for
+        /// equality. The accessed and dirty marks are not included, since they are [`Marks`], nor are bits that only
+        /// software reads.
         attributes: u64,
     },
-    /// A table.
+    /// An entry that points at a table.
     Table {
         /// The physical address of the table.
         table: u64,
-        /// What the entry says of all translations below it, in any encoding: the rights that it restricts, for one. Two
-        /// values are equal or they are not.
+        /// What the entry says about all translations below it, such as rights that it restricts, in any encoding. Values are
+        /// only compared for equality.
         attributes: u64,
     },
 }
 
 impl Entry {
-    /// The entry as changes compare it.
+    /// Returns the entry as changes compare it.
     #[inline]
     pub(super) fn compared(self) -> Self {
         match self {
@@ -49,12 +50,12 @@ impl Entry {
     }
 }
 
-/// What is below an entry that pointed at a table.
+/// The entries below an entry that pointed at a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Below {
-    /// Every entry of it was cleared before, and flushed or recorded on its own.
+    /// Every entry of the table was made invalid before, and was flushed or recorded by itself.
     Cleared,
-    /// Entries of it are still valid: the table moves, or others keep it.
+    /// Entries of the table are still valid: the table moves, or other spaces still use it.
     Live,
 }
 
@@ -63,74 +64,75 @@ pub enum Below {
 pub struct Change {
     /// The entry's level.
     pub level: Level,
-    /// What it said.
+    /// The old entry.
     pub old: Entry,
-    /// What it says now.
+    /// The new entry.
     pub new: Entry,
-    /// The new entry as it stands in memory. Where the machine has an instruction replace a valid entry, that
-    /// instruction stores it.
+    /// The bits of the new entry in memory. If the machine requires an instruction to replace a valid entry, that
+    /// instruction stores them.
     pub new_bits: u64,
-    /// Which marks of the machine the new entry clears that a valid old entry may have had.
+    /// The marks that a valid old entry may have had and that the new entry does not have.
     pub clears: Marks,
-    /// What was below it.
+    /// The entries below the old entry.
     pub below: Below,
 }
 
-/// What a change does, as far as an instruction that makes it is concerned.
+/// The kind of a change, by which a backend chooses the instruction that makes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// Something is mapped where nothing was.
+    /// A valid entry is stored where none was.
     Map,
-    /// Nothing is mapped where something was.
+    /// A valid entry becomes invalid.
     Unmap,
-    /// The same page with the same attributes, and more allowed than before. No mark is cleared whose clearing
-    /// requires a flush. The entry stays valid while it changes.
+    /// A leaf entry keeps its page and its attributes, and gains rights. No mark is cleared whose clearing requires a flush. The
+    /// entry stays valid during the change.
     RelaxPermissions,
-    /// A valid entry says the same to the machine as before: only bits differ that software alone reads.
+    /// A valid entry keeps its meaning to the machine: only bits that software alone reads change.
     Same,
     /// Any other change of a valid entry into a valid one.
     Remap,
 }
 
-/// What becomes of a cached entry that allows less than the table.
+/// What the machine does when a cached entry permits less than the entry in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stricter {
-    /// The machine looks again before it faults.
+    /// It walks again before it faults.
     Refetched,
-    /// The fault drops it.
+    /// It faults, and the fault invalidates the cached entry.
     DroppedByFault,
-    /// It faults until it is dropped on the CPU that faults.
+    /// It faults until the cached entry is invalidated on that CPU.
     FaultsUntilDropped,
 }
 
-/// What a change may leave behind in the caches.
+/// What agents may have cached of an entry, and how the machine permits the entry to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangeFacts {
-    /// Whether pointers to tables are cached.
+    /// Whether walk entries are cached.
     pub walk_cached: bool,
-    /// Whether the absence of an entry is cached.
+    /// Whether negative entries are cached.
     pub invalid_cached: bool,
-    /// What becomes of entries that allow less than the table.
+    /// What CPUs do when a cached entry permits less than the entry in the table.
     pub stricter: Stricter,
-    /// Whether devices that share the tables keep such entries all the same.
+    /// Whether devices that share the tables keep such cached entries until a flush.
     pub devices_stay_strict: bool,
-    /// Whether another page goes into a valid entry only through an invalid one.
+    /// Whether an entry must become invalid, and be flushed, before it maps another page.
     pub output_through_invalid: bool,
-    /// Whether another size goes into a valid entry only through an invalid one.
+    /// Whether an entry must become invalid, and be flushed, before its addresses are mapped by pages of another size.
     pub size_through_invalid: bool,
-    /// Whether other attributes go into a valid leaf only through an invalid entry.
+    /// Whether a leaf entry must become invalid, and be flushed, before its attributes change.
     pub attributes_through_invalid: bool,
-    /// Whether more rights go into a valid entry only through an invalid one.
+    /// Whether an entry must become invalid, and be flushed, before it gains rights.
     pub rights_through_invalid: bool,
-    /// The marks that may be cleared without a flush: a cached entry may keep them, and the machine then does not set
-    /// them again in the table until the entry is dropped.
+    /// The marks that may be cleared without a flush. A cached entry may keep such a mark, and the machine then does not set
+    /// it again in the table until the cached entry is invalidated.
     pub cleared_may_stay: Marks,
-    /// Whether a clean entry becomes dirty only by a walk, so that unmapping dirty pages may be put off.
+    /// Whether a clean entry becomes dirty only by a walk, so that the flush of an unmapped dirty page may be deferred.
     pub clean_to_dirty_walks: bool,
 }
 
 impl Change {
-    /// An entry becomes invalid; what was below it, if anything, was cleared before.
+    /// Returns the change of an entry to an invalid one. If the entry pointed at a table, the table's entries were made invalid
+    /// before.
     #[must_use]
     #[inline]
     pub const fn to_invalid(level: Level, old: Entry) -> Self {
@@ -144,14 +146,14 @@ impl Change {
         }
     }
 
-    /// Whether a valid entry is stored where none was.
+    /// Returns whether a valid entry is stored where none was.
     #[must_use]
     #[inline]
     pub(crate) const fn is_new(&self) -> bool {
         matches!(self.old, Entry::Invalid) && !matches!(self.new, Entry::Invalid)
     }
 
-    /// What kind of change it is on a machine of these facts.
+    /// Returns the kind of the change on a machine of these facts.
     #[must_use]
     #[inline]
     pub fn kind(&self, facts: &ChangeFacts) -> Kind {
@@ -181,7 +183,7 @@ impl Change {
         }
     }
 
-    /// Whether a mark is cleared that a cached entry may keep, and must not.
+    /// Returns whether the change clears a mark that a cached entry may keep, so that a flush is required.
     #[inline]
     pub(super) fn clears_what_stays(&self, facts: &ChangeFacts) -> bool {
         !self.clears.without(facts.cleared_may_stay).is_none()

@@ -1,35 +1,35 @@
-//! Who changes an entry for whom, and what came of it.
+//! The space whose entry a backend changes, and the result of the change.
 
 use crate::deferred::Deferred;
 use crate::pte::required::RequiredFlush;
 use crate::pte::slot::Was;
 use crate::request::{Reach, Space, SpaceFlags, Tag};
 
-/// Whose table changes, and who may have cached its entries.
+/// The space whose entries change, and the agents that may have cached them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
-    /// Whose mappings.
+    /// The kind of the space.
     pub space: Space,
-    /// The space's tag.
+    /// The tag of the space.
     pub tag: Tag,
-    /// Who may have cached the entries.
+    /// The agents that may have cached the entries.
     pub reach: Reach,
-    /// What holds of the space.
+    /// The flags of the space.
     pub flags: SpaceFlags,
-    /// Whether the flush may be put off where the machine lets it be: no other CPU is attached to the
-    /// space, none will be before [`Deferred::SPACE_UNTIL_ATTACH`](crate::Deferred::SPACE_UNTIL_ATTACH) is paid,
-    /// and nothing gets a new owner before.
+    /// Whether the flush may be deferred, if the machine permits it: no other CPU is attached to the space, and until
+    /// [`Deferred::SPACE_UNTIL_ATTACH`](crate::Deferred::SPACE_UNTIL_ATTACH) is completed none will be, and no page or table of
+    /// it gets a new owner.
     pub may_defer: bool,
 }
 
-/// What came of a change.
+/// The result of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "entries stay stale until the required is met and the debt is paid"]
+#[must_use = "entries stay stale until the required and the deferred flushes are done"]
 pub struct Changed {
-    /// What stood there.
+    /// What was in the entries before.
     pub was: Was,
-    /// What is left to be flushed.
+    /// The flush that is still required.
     pub required: RequiredFlush,
-    /// What was put off.
+    /// The flushes that are deferred.
     pub deferred: Deferred,
 }

@@ -1,9 +1,9 @@
 //! A page-table entry: a change of it, and what must be invalidated for it.
 //!
 //! In: an entry's level, what it was and what it becomes, what happened to the table below ([`Change`]), and what the
-//! machine may have cached ([`ChangeFacts`]). Out: what is to be dropped, for whom, and by when ([`RequiredFlush`]).
-//! Required flushes are derived, and nowhere written down. A backend makes the change where the entries stand ([`Slot`]),
-//! for an [`Owner`], and says what came of it ([`Changed`]).
+//! machine may have cached ([`ChangeFacts`]). Out: what must be invalidated, and by when ([`RequiredFlush`]). Required flushes
+//! are always derived from the change; no table of them exists. A backend makes the change in the entries ([`Slot`]) of an
+//! [`Owner`], and returns the result ([`Changed`]).
 
 mod change;
 mod changed;

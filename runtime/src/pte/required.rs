@@ -1,8 +1,8 @@
-//! From a changed page-table entry to what must be invalidated for it.
+//! Derives the required flush from the change of a page-table entry.
 //!
 //! In: a [`Change`] and the machine's [`ChangeFacts`]. Out: a [`RequiredFlush`]. Holds: a flush that covers it invalidates
-//! every entry that the change made stale, for all agents that may use it: users of translations for a leaf entry, walkers,
-//! lazy CPUs among them, for a walk entry.
+//! every cached entry that the change made stale, for all agents that may use it. A leaf entry is used by agents that translate
+//! through it, a walk entry by every walker, including those of lazy CPUs.
 
 use crate::fault::{Fault, is_back};
 use crate::level::Levels;
@@ -12,15 +12,16 @@ use crate::request::{Extent, Ranges, Space};
 /// The latest moment of a required flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Deadline {
-    /// Before the page or the right that the change frees is used for something else.
+    /// Before anything relies on the change: before the page or table gets a new owner, or the kernel relies on the removal of a
+    /// right.
     Reuse,
     /// Before the new entry is stored.
     Store,
-    /// At a fault of a CPU that meets the stale entry, on that CPU alone.
+    /// At the fault of a CPU that uses the stale entry, on that CPU alone.
     Fault,
 }
 
-/// What a change of a page-table entry makes necessary to invalidate.
+/// The flush that a change of a page-table entry requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "entries stay stale until the flush is done"]
 pub struct RequiredFlush {
@@ -30,9 +31,10 @@ pub struct RequiredFlush {
     pub walk: Levels,
     /// Negative entries of these levels.
     pub negative: Levels,
-    /// Whether everything below the entry is meant, which is still valid in memory. Otherwise what contains its addresses.
+    /// Whether the flush covers everything below the entry, which is still valid in memory. If not, it covers the cached entries
+    /// that contain the entry's addresses.
     pub subtree: bool,
-    /// The latest moment.
+    /// The latest moment of the flush.
     pub deadline: Deadline,
 }
 
@@ -71,8 +73,8 @@ impl RequiredFlush {
         self.leaf.is_empty() && self.walk.is_empty() && self.negative.is_empty()
     }
 
-    /// Returns whether a flush is required now, for entries of a space of this kind. Otherwise no flush is, or user code takes
-    /// a fault and the CPU that takes it flushes then. The kernel's own code must not fault.
+    /// Returns whether a flush is required now, for entries of a space of this kind. If not, either none is required, or the CPU
+    /// on which user code takes a fault flushes then. The kernel's own code must not fault.
     #[must_use]
     #[inline]
     pub const fn is_required_now(&self, space: Space) -> bool {
@@ -82,9 +84,9 @@ impl RequiredFlush {
 }
 
 impl Change {
-    /// Returns whether a valid entry is stored that the machine reads differently from the old one, and no flush of what is `left`
-    /// to be dropped publishes it: then the kernel publishes it before its own code uses it. An entry where none was is
-    /// published in any case.
+    /// Returns whether the kernel must publish the entry before its own code uses it: the new entry is valid, its meaning to the
+    /// machine differs from the old one, and no flush of what is `left` to be invalidated publishes it. A valid entry where
+    /// none was must always be published.
     #[must_use]
     #[inline]
     pub fn must_be_published(&self, left: &RequiredFlush, space: Space) -> bool {
@@ -97,19 +99,20 @@ impl Change {
     #[inline]
     pub fn required_flush(&self, facts: &ChangeFacts) -> RequiredFlush {
         match (self.old, self.new) {
-            // The commonest change, known where it is made: nothing of it is left to be decided when it runs.
+            // The most frequent changes. Their kind is known at compile time, so this branch folds to a constant.
             (Entry::Leaf { .. }, Entry::Invalid) => self.translation(Deadline::Reuse),
             (Entry::Table { .. }, Entry::Invalid) => {
-                self.cut(self.below == Below::Live, facts, Deadline::Reuse)
+                self.table_entry(self.below == Below::Live, facts, Deadline::Reuse)
             }
             _ => self.other_required_flush(facts),
         }
     }
 
+    /// Returns the required flush of a change into a valid entry.
     fn other_required_flush(&self, facts: &ChangeFacts) -> RequiredFlush {
         match (self.old.compared(), self.new.compared()) {
             (Entry::Invalid, Entry::Invalid) => RequiredFlush::NOTHING,
-            (Entry::Invalid, _) => self.absent(facts),
+            (Entry::Invalid, _) => self.new_entry(facts),
             (old, new) if old == new && !self.clears_what_stays(facts) => RequiredFlush::NOTHING,
             (Entry::Leaf { .. }, _) if self.kind(facts) == Kind::RelaxPermissions => {
                 self.more_rights(facts)
@@ -117,12 +120,12 @@ impl Change {
             (Entry::Leaf { .. }, _) => self.translation(self.deadline(facts)),
             (Entry::Table { .. }, _) => {
                 let live = self.below == Below::Live || self.keeps_table();
-                self.cut(live, facts, self.deadline(facts))
+                self.table_entry(live, facts, self.deadline(facts))
             }
         }
     }
 
-    /// Returns the leaf entries that the entry was cached as.
+    /// Returns the flush of the leaf entries at which the entry was cached.
     #[inline]
     fn translation(&self, deadline: Deadline) -> RequiredFlush {
         RequiredFlush {
@@ -132,10 +135,10 @@ impl Change {
         }
     }
 
-    /// Returns what is left of the [required flush](Self::required_flush) when an instruction has changed an entry of a space
-    /// of this kind. Where a user's entry gained rights, CPUs may keep one that allows less until they fault. The kernel's
-    /// code must not fault: where it would, the instruction that changes the kernel's entry invalidates all that was made
-    /// through it, on CPUs if not on devices.
+    /// Returns the part of the [required flush](Self::required_flush) that is left after an instruction has changed an entry of a
+    /// space of this kind. If an entry of a user space gained rights, CPUs may keep a cached entry that permits less until they
+    /// fault. The kernel's code must not fault: on a machine on which it would, the instruction that changes the kernel's entry
+    /// invalidates all cached entries that were made from it, on CPUs but not on devices.
     #[inline]
     pub fn left_over(&self, facts: &ChangeFacts, space: Space) -> RequiredFlush {
         let of_kernel = matches!(space, Space::Kernel) && !facts.devices_stay_strict;
@@ -148,8 +151,8 @@ impl Change {
         }
     }
 
-    /// Returns what is required where a valid entry is stored and none was.
-    fn absent(&self, facts: &ChangeFacts) -> RequiredFlush {
+    /// Returns the required flush of a valid entry that is stored where none was.
+    fn new_entry(&self, facts: &ChangeFacts) -> RequiredFlush {
         if !facts.invalid_cached {
             return RequiredFlush::NOTHING;
         }
@@ -160,8 +163,8 @@ impl Change {
         }
     }
 
-    /// Returns what is required for more rights to the same page. A fault that drops the stricter entry is a fault all the
-    /// same: it is enough where the code that runs into it may fault.
+    /// Returns the required flush of an entry that gains rights to the same page. On a machine whose fault invalidates the
+    /// stricter entry the access still faults, so no flush is required only for code that may fault.
     fn more_rights(&self, facts: &ChangeFacts) -> RequiredFlush {
         if facts.rights_through_invalid {
             return self.translation(Deadline::Store);
@@ -178,7 +181,7 @@ impl Change {
         }
     }
 
-    /// Returns the latest moment of the flush of a valid entry that says something else, in one respect or several.
+    /// Returns the latest moment of the flush of a valid entry whose meaning changes.
     fn deadline(&self, facts: &ChangeFacts) -> Deadline {
         let through_invalid = match (self.old.compared(), self.new.compared()) {
             (
@@ -199,7 +202,7 @@ impl Change {
             }
             (Entry::Leaf { .. }, Entry::Table { .. })
             | (Entry::Table { .. }, Entry::Leaf { .. }) => facts.size_through_invalid,
-            // Below another table other pages are mapped.
+            // Another table maps other pages.
             (Entry::Table { table, .. }, Entry::Table { table: new, .. }) => {
                 table != new && self.below == Below::Live && facts.output_through_invalid
             }
@@ -212,9 +215,10 @@ impl Change {
         }
     }
 
-    /// Returns what is required where an entry that pointed at a table points elsewhere; or still there, and says something
-    /// else of everything below it: then all that is cached below was made under what it said before, and may be made again.
-    fn cut(&self, live: bool, facts: &ChangeFacts, deadline: Deadline) -> RequiredFlush {
+    /// Returns the required flush of an entry that pointed at a table, and that no longer does or whose rights or attributes
+    /// change. If what is below it is `live`, everything that is cached below it is flushed: it was made from the old entry, and
+    /// may be made again.
+    fn table_entry(&self, live: bool, facts: &ChangeFacts, deadline: Deadline) -> RequiredFlush {
         let below = if live {
             Levels::below(self.level)
         } else {
@@ -234,6 +238,7 @@ impl Change {
         }
     }
 
+    /// Returns whether the entry still points at the same table.
     fn keeps_table(&self) -> bool {
         match (self.old, self.new) {
             (Entry::Table { table, .. }, Entry::Table { table: new, .. }) => table == new,

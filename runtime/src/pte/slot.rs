@@ -1,36 +1,36 @@
-//! Entries in memory: what stands in them, and what stands there from now on.
+//! Page-table entries in memory: functions that read and change them.
 //!
-//! In: consecutive entries of one table, whose machine may note in them that a page was used or written while they
-//! change. Out: what stood there, with all that was noted until then; an exchange loses nothing of it.
+//! In: consecutive entries of one table, in which the machine may set accessed and dirty marks at any time. Out: what was in
+//! them. Holds: an exchange returns every mark that the machine has set before it.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::request::Extent;
 
-/// Consecutive entries of one table in memory: one, or several that all change alike.
+/// Consecutive entries of one table in memory: one entry, or several that all get the same bits.
 #[derive(Debug)]
 pub struct Slot<'a> {
     /// The entries.
     pub entries: &'a [AtomicU64],
-    /// The physical address of the table that they stand in.
+    /// The physical address of the table that contains them.
     pub table: u64,
-    /// The index of the first of them in it.
+    /// The index of the first entry in the table.
     pub index: u16,
-    /// The first address that the first of them translates.
+    /// The first address that the first entry translates.
     pub va: u64,
 }
 
-/// What stood in entries before they changed, with what the machine itself had noted in them.
+/// What was in entries before they changed, including the marks that the machine had set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Was {
-    /// The first of them.
+    /// The bits of the first entry.
     pub first: u64,
-    /// The bits that any of them had: where several entries map one page, it is dirty if any says so.
+    /// The bits that any of the entries had. If several entries map one page, the page is dirty if any entry says so.
     pub any: u64,
 }
 
 impl Was {
-    /// The same, with further bits.
+    /// Returns the same with further bits.
     #[must_use]
     pub(crate) const fn with(self, bits: u64) -> Self {
         Self {
@@ -41,7 +41,7 @@ impl Was {
 }
 
 impl Slot<'_> {
-    /// The physical address of the nth of them.
+    /// Returns the physical address of the nth entry.
     #[must_use]
     #[inline]
     pub const fn address(&self, nth: u64) -> u64 {
@@ -49,14 +49,14 @@ impl Slot<'_> {
             .wrapping_add((self.index as u64).wrapping_add(nth) << 3)
     }
 
-    /// What they translate, where each reaches `1 << shift` bytes.
+    /// Returns the addresses that the entries translate, if each translates `1 << shift` bytes.
     #[must_use]
     #[inline]
     pub(crate) const fn extent(&self, shift: u32) -> Extent {
         Extent::new(self.va, (self.entries.len() as u64) << shift)
     }
 
-    /// Returns what is in the first of them; 0 where there is none.
+    /// Returns the bits of the first entry, or 0 if there is none.
     #[must_use]
     #[inline]
     pub fn first(&self) -> u64 {
@@ -64,7 +64,7 @@ impl Slot<'_> {
         first.map_or(0, |entry| entry.load(Ordering::Relaxed))
     }
 
-    /// What stands in the nth of them; 0 where there is none.
+    /// Returns the bits of the nth entry, or 0 if there is none.
     #[must_use]
     #[inline]
     pub fn load(&self, nth: u64) -> u64 {
@@ -72,23 +72,23 @@ impl Slot<'_> {
         entry.map_or(0, |entry| entry.load(Ordering::Relaxed))
     }
 
-    /// What stands in them.
+    /// Returns what is in the entries now.
     #[must_use]
     #[inline]
     pub fn was(&self) -> Was {
         self.each(|entry| entry.load(Ordering::Relaxed))
     }
 
-    /// Stores the same in each of them, and says what stood there: nothing that the machine notes in an
-    /// entry meanwhile is lost.
+    /// Stores the same bits in each entry by an atomic exchange, and returns what was in them. No mark that the machine sets
+    /// before the exchange is lost.
     #[must_use]
     #[inline]
     pub fn exchange(&self, bits: u64) -> Was {
         self.each(|entry| entry.swap(bits, Ordering::Relaxed))
     }
 
-    /// Stores the same in each of them, if nothing but what was [`seen`](Self::was) stands there; returns whether it did. If
-    /// not, some of several entries may have changed.
+    /// Stores the same bits in each entry, if no entry has bits other than those [`seen`](Self::was). Returns whether all were
+    /// stored. If not, some of several entries may have changed.
     #[must_use]
     #[inline]
     pub fn compare_exchange(&self, seen: Was, bits: u64) -> bool {
@@ -110,17 +110,18 @@ impl Slot<'_> {
         true
     }
 
+    /// Reads each entry by a function, and returns what was in them.
     #[inline]
-    fn each(&self, mut stood: impl FnMut(&AtomicU64) -> u64) -> Was {
+    fn each(&self, mut read: impl FnMut(&AtomicU64) -> u64) -> Was {
         let Some((first, rest)) = self.entries.split_first() else {
             return Was::default();
         };
-        let first = stood(first);
-        let any = rest.iter().fold(first, |any, entry| any | stood(entry));
+        let first = read(first);
+        let any = rest.iter().fold(first, |any, entry| any | read(entry));
         Was { first, any }
     }
 
-    /// Stores the same in each of them.
+    /// Stores the same bits in each entry.
     #[inline]
     pub fn store(&self, bits: u64) {
         for entry in self.entries {

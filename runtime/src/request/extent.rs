@@ -1,47 +1,47 @@
-//! Stretches of virtual addresses.
+//! Ranges of virtual addresses.
 
-/// A stretch of virtual addresses: `bytes` from `start`, both multiples of the page size.
+/// A range of virtual addresses: `bytes` from `start`, both multiples of the page size.
 ///
-/// A length and not an end, so that the last page of the address space needs no special case.
+/// It has a length and no end, so that the last page of the address space needs no special case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Extent {
     /// The first address.
     pub start: u64,
-    /// How many bytes.
+    /// The number of bytes.
     pub bytes: u64,
 }
 
 impl Extent {
-    /// Nothing.
+    /// No address.
     pub const EMPTY: Self = Self { start: 0, bytes: 0 };
-    /// Every address but the last, which is in the same entries: all 2^64 bytes cannot be counted.
+    /// Every address except the last, which is in the same entries: 64 bits cannot count all 2^64 bytes.
     pub const EVERYTHING: Self = Self {
         start: 0,
         bytes: u64::MAX,
     };
 
-    /// `bytes` from `start`.
+    /// Returns the extent of `bytes` from `start`.
     #[must_use]
     #[inline]
     pub const fn new(start: u64, bytes: u64) -> Self {
         Self { start, bytes }
     }
 
-    /// Whether it has no address.
+    /// Returns whether it has no address.
     #[must_use]
     #[inline]
     pub const fn is_empty(self) -> bool {
         self.bytes == 0
     }
 
-    /// The last address. Meaningless for an empty extent.
+    /// Returns the last address, which has no meaning for an empty extent.
     #[must_use]
     #[inline]
     pub const fn last(self) -> u64 {
         self.start.wrapping_add(self.bytes).wrapping_sub(1)
     }
 
-    /// Rounded out to multiples of `1 << shift`.
+    /// Returns the extent rounded out to multiples of `1 << shift`.
     #[must_use]
     #[inline]
     pub const fn rounded(self, shift: u32) -> Self {
@@ -56,14 +56,14 @@ impl Extent {
         }
     }
 
-    /// How many entries of `1 << shift` bytes it touches.
+    /// Returns how many entries of `1 << shift` bytes it overlaps.
     #[must_use]
     #[inline]
     pub const fn entries(self, shift: u32) -> u64 {
         if self.is_empty() {
             return 0;
         }
-        // Of the last address, for all 2^64 bytes cannot be counted.
+        // This uses the last address, since 64 bits cannot count all 2^64 bytes.
         let first = self.start.wrapping_shr(shift);
         self.last()
             .wrapping_shr(shift)
@@ -71,7 +71,7 @@ impl Extent {
             .wrapping_add(1)
     }
 
-    /// Whether all of `other` lies in it.
+    /// Returns whether it contains all of `other`.
     #[must_use]
     #[inline]
     pub const fn contains(self, other: Self) -> bool {
@@ -79,7 +79,7 @@ impl Extent {
             || !self.is_empty() && self.start <= other.start && other.last() <= self.last()
     }
 
-    /// Whether some address lies in both.
+    /// Returns whether some address is in both.
     #[must_use]
     #[inline]
     pub const fn overlaps(self, other: Self) -> bool {
@@ -89,7 +89,7 @@ impl Extent {
             && other.start <= self.last()
     }
 
-    /// The smallest extent with both.
+    /// Returns the smallest extent that contains both.
     #[must_use]
     #[inline]
     pub const fn hull(self, other: Self) -> Self {
@@ -109,7 +109,7 @@ impl Extent {
         } else {
             other.last()
         };
-        // All 2^64 bytes cannot be counted; all but the last one can, and round to the same entries.
+        // 64 bits cannot count all 2^64 bytes. All except the last one can be counted, and round to the same entries.
         Self {
             start,
             bytes: last.wrapping_sub(start).saturating_add(1),

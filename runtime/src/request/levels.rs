@@ -1,15 +1,15 @@
-//! What the levels of the current configuration are.
+//! The levels of the current configuration.
 
 use crate::level::{LEVELS, Level};
 
-/// One level, as the current configuration has it.
+/// One level of the current configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LevelFacts {
-    /// log2 of the bytes an entry reaches; 0 where there is no such level.
+    /// log2 of the bytes that an entry translates; 0 if there is no such level.
     pub shift: u32,
     /// Whether an entry may map a page.
     pub leaf: bool,
-    /// log2 of how many neighbouring entries one cached translation covers.
+    /// log2 of the number of consecutive entries that one cached leaf entry covers.
     pub joined: u32,
 }
 
@@ -21,7 +21,7 @@ impl LevelFacts {
         joined: 0,
     };
 
-    /// Entries of `1 << shift` bytes that may map a page.
+    /// Returns a level of entries of `1 << shift` bytes that may map a page.
     #[must_use]
     #[inline]
     pub const fn leaf(shift: u32) -> Self {
@@ -32,7 +32,7 @@ impl LevelFacts {
         }
     }
 
-    /// The same, where one cached translation covers `1 << joined` neighbouring entries.
+    /// Returns the same, if one cached leaf entry covers `1 << joined` consecutive entries.
     #[must_use]
     pub const fn joined(shift: u32, joined: u32) -> Self {
         Self {
@@ -41,7 +41,7 @@ impl LevelFacts {
         }
     }
 
-    /// Entries of `1 << shift` bytes that only point at tables.
+    /// Returns a level of entries of `1 << shift` bytes that only point at tables.
     #[must_use]
     pub const fn table(shift: u32) -> Self {
         Self {
@@ -55,7 +55,7 @@ impl LevelFacts {
 /// The levels of the current configuration.
 pub type LevelTable = [LevelFacts; LEVELS];
 
-/// The nearest level below that there is.
+/// Returns the next lower level that the configuration has.
 pub(crate) fn below(levels: &LevelTable, level: Level) -> Option<Level> {
     let levels = Level::all().zip(levels);
     let lower = levels.filter(|(l, facts)| *l < level && facts.shift != 0);

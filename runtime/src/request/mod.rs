@@ -1,7 +1,7 @@
-//! What a flush is asked for.
+//! Requests: what a flush has to invalidate.
 //!
 //! In: entries that changed, as [`Extent`]s of a level ([`Ranges`]), or everything of a space. Out: a [`Request`], and the
-//! [`passes`] over addresses that it takes, cut into the [`runs`] that one instruction can name.
+//! [`passes`] over addresses that it takes, divided into the [`runs`] that one instruction can name.
 
 mod extent;
 mod levels;
@@ -17,36 +17,36 @@ pub use levels::{LevelFacts, LevelTable};
 pub use ranges::Ranges;
 pub(crate) use ranges::{Kept, Touched};
 
-/// Whose mappings.
+/// The kind of a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Space {
     /// A user address space.
     User,
-    /// The kernel's: every CPU has it loaded.
+    /// The kernel's space, which every CPU has loaded.
     Kernel,
 }
 
-/// Identifies an address space: given out once, never again. 64 bits, so that at a new space every nanosecond none is given out
-/// again for 500 years.
+/// The number that identifies an address space. It has 64 bits, so with a new space every nanosecond no number is used again for
+/// 500 years.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SpaceId(pub(crate) u64);
 
 impl SpaceId {
-    /// No space at all.
+    /// No space.
     pub(crate) const NONE: Self = Self(0);
-    /// The kernel's.
+    /// The kernel's space.
     pub const KERNEL: Self = Self(1);
-    /// The first of a user's.
+    /// The first number of a user space.
     pub(crate) const FIRST: u64 = 2;
-    /// What a CPU has loaded that is loading another: it counts as a CPU of every space.
+    /// The loaded space of a CPU that is switching: the CPU counts as one that has every space loaded.
     pub(crate) const SWITCHING: Self = Self(u64::MAX);
 }
 
-/// Who may have cached what is flushed.
+/// The agents that may have cached what is flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reach {
-    /// This CPU alone, which has the space loaded. Devices that the definition knows to share the space's
-    /// tables are told all the same.
+    /// Only this CPU, which has the space loaded. The flush also covers devices that share the space's tables according to the
+    /// space's flags.
     Here,
     /// This CPU and others.
     Wide,
@@ -55,23 +55,23 @@ pub enum Reach {
 /// The tag of a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Tag {
-    /// Its number, in the view that is loaded while the kernel runs. Where the top table's address is the
-    /// tag, that.
+    /// Its value in the view that is loaded while the kernel runs; the address of the top table, on a machine on which that is the
+    /// tag.
     pub value: u64,
-    /// Whether it means the same space on every CPU.
+    /// Whether the value means the same space on every CPU.
     pub global: bool,
 }
 
 /// What was changed.
 #[derive(Debug, Clone, Copy)]
 pub enum Scope<'a> {
-    /// One leaf entry: the commonest flush, which backends keep a straight line.
+    /// One leaf entry: the most frequent flush, for which backends have a path of its own.
     Page {
         /// An address that the entry maps.
         va: u64,
         /// The entry's level.
         level: Level,
-        /// Whether the table that the entry stood in was unlinked, and will be freed.
+        /// Whether the table that contained the entry was unlinked, and will be freed.
         table: bool,
     },
     /// Entries of several levels, or many of one.
@@ -81,28 +81,28 @@ pub enum Scope<'a> {
         /// Whether tables were unlinked.
         tables: bool,
     },
-    /// The space ends: every entry of it goes, and what binds its tag to its top table. Behind this both
-    /// may be given to another space.
+    /// Teardown: every entry of the space, including root entries. After this flush another space may get the tag and the top
+    /// table.
     Teardown,
 }
 
-/// What holds of one space and not of the machine: those flags of a backend's configuration that its
-/// definition knows `of space`, as bits of the configuration word. Other bits are not looked at.
+/// Space flags: the flags of a backend's configuration that the definition declares `of space`, as bits of the configuration
+/// word. Other bits are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct SpaceFlags(pub u32);
 
 impl SpaceFlags {
-    /// None of them.
+    /// No flag.
     pub const NONE: Self = Self(0);
 
-    /// Those of this that are in `other` too.
+    /// Returns the flags in both sets.
     #[must_use]
     #[inline]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// Those of this that are not in `other`.
+    /// Returns the flags that are not in `other`.
     #[must_use]
     #[inline]
     pub const fn without(self, other: Self) -> Self {
@@ -110,27 +110,29 @@ impl SpaceFlags {
     }
 }
 
-/// A flush.
+/// A request to flush.
 ///
-/// Contexts: the caller has published nothing yet beyond its stores; the backend issues what makes
-/// them visible. It does not move to another CPU between start and finish, and interrupts are off
-/// during each of them where [`Facts::interrupts_off`](crate::Facts) says so.
+/// # Context
+///
+/// The caller has stored the changes and need not have published them: the backend issues the instructions that make them visible.
+/// The caller does not move to another CPU between start and finish. Interrupts are off during each of them if
+/// [`Facts::interrupts_off`](crate::Facts) says so.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// Whose mappings.
+    /// The kind of the space whose entries are flushed.
     pub space: Space,
-    /// The space's tag; for the kernel's looked at only where that has no constant one.
+    /// The tag of the space. For the kernel's space it is read only if the machine has no constant tag for it.
     pub tag: Tag,
-    /// Who may have cached them.
+    /// The agents that may have cached the entries.
     pub reach: Reach,
-    /// What holds of this space.
+    /// The flags of the space.
     pub flags: SpaceFlags,
-    /// Which.
+    /// The entries.
     pub scope: Scope<'a>,
 }
 
 impl Request<'_> {
-    /// Whether tables were unlinked, so that CPUs which only walk must be told as well.
+    /// Returns whether tables were unlinked, so that CPUs that only walk the tables (lazy CPUs) have to flush as well.
     #[must_use]
     #[inline]
     pub fn tables(&self) -> bool {

@@ -1,21 +1,21 @@
-//! One pass over addresses.
+//! A pass over addresses.
 
 use crate::level::Level;
 use crate::request::levels::LevelTable;
 
-/// Consecutive entries of one level that one loop serves.
+/// Consecutive entries of one level that one loop invalidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pass {
     /// The first address.
     pub start: u64,
-    /// How many entries.
+    /// The number of entries.
     pub entries: u64,
     /// Their level.
     pub stride: Level,
-    /// log2 of the bytes by which the loop steps: what one of them reaches, or the neighbours that one
-    /// cached translation covers with it.
+    /// log2 of the bytes by which the loop steps: those that one entry translates, or that one cached leaf entry covers with
+    /// joined entries.
     pub shift: u32,
-    /// The one level that leaves can have here, where there is just one.
+    /// The level of the leaf entries in these addresses, if all have the same.
     pub hint: Option<Level>,
     /// Whether leaf entries are flushed.
     pub leaf: bool,
@@ -26,7 +26,7 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// How many base pages it names.
+    /// Returns how many base pages it names.
     #[inline]
     pub(crate) const fn pages(&self, levels: &LevelTable) -> u64 {
         self.entries

@@ -1,9 +1,10 @@
 //! The passes over addresses that a request takes.
 //!
-//! In: what changed, level by level, and how far one instruction of a pass reaches. Out: passes, each
-//! over consecutive entries of one level. Holds: every leaf that changed is in the pass of its level or
-//! in that of a smaller one that names its addresses without a hint; every cut is in a pass of its own,
-//! or a pass over leaves names an address in its reach and drops walk entries as well.
+//! In: what changed, level by level, and which entries of other levels one instruction of a pass invalidates. Out: passes, each
+//! over consecutive entries of one level. A *cut* is an entry that no longer points at the table that it pointed at. Holds: every
+//! leaf entry that changed is in the pass of its level, or in that of a lower level that names its addresses without a hint; every
+//! cut is in a pass of its own, or a pass over leaf entries names an address that the cut translates and invalidates walk entries
+//! as well.
 
 use crate::level::{LEVELS, Level, Levels};
 use crate::request::extent::Extent;
@@ -13,33 +14,33 @@ use crate::request::runs::Units;
 
 pub use crate::request::pass::Pass;
 
-/// How far one by-address instruction of the pass reaches beyond its own level.
+/// Which entries of other levels one by-address instruction of a pass invalidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Folding {
-    /// Without a hint it drops leaf entries of every level, so a level whose range lies within that
-    /// of a smaller one needs no pass of its own.
+    /// Whether an instruction without a hint invalidates leaf entries of every level, so that a level whose range is within that
+    /// of a lower one needs no pass of its own.
     pub leaves: bool,
-    /// What it does to the walk entries of cuts.
+    /// How the walk entries of cuts are invalidated.
     pub walks: Walks,
-    /// Whether leaf and walk entries of an address are dropped by one instruction, so that a pass over leaves can take the
-    /// cuts above it along.
+    /// Whether one instruction invalidates leaf and walk entries of an address, so that a pass over leaf entries can cover the
+    /// cuts above it.
     pub joint: bool,
-    /// Whether an instruction for negative entries drops those of every level at its address.
+    /// Whether an instruction for negative entries invalidates those of every level at its address.
     pub negative: bool,
 }
 
-/// How the walk entries of cut entries go.
+/// How the walk entries of cuts are invalidated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Walks {
-    /// Those above the address that is named.
+    /// An instruction invalidates those above the address that it names.
     Named,
-    /// Those of everything, whatever address is named: one instruction serves every cut.
+    /// An instruction invalidates all walk entries, for any address: one instruction covers every cut.
     All,
-    /// By an instruction of its own that names no address, before the passes: cuts take none.
+    /// An instruction of its own that names no address invalidates them before the passes: cuts have no pass.
     Apart,
 }
 
-/// The passes of a request: cuts first, which are done before leaves can be made again through them.
+/// The passes of a request. Those over cuts come first, since a walk entry could otherwise be used to fill a leaf entry again.
 #[derive(Debug, Clone, Copy)]
 pub struct Passes {
     sorted: Sorting,
@@ -48,11 +49,11 @@ pub struct Passes {
     apart: bool,
 }
 
-// The large one is as large as it must be, and never moved.
+// The large variant is never moved.
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, Copy)]
 enum Sorting {
-    /// Leaves of one level alone.
+    /// Leaf entries of one level, and nothing else.
     One(Option<Pass>),
     Many(Many),
 }
@@ -66,7 +67,7 @@ struct Many {
 }
 
 impl Passes {
-    /// Sorts what was changed into passes.
+    /// Returns the passes over what was changed.
     #[must_use]
     #[inline]
     pub fn new(ranges: &Ranges, levels: &LevelTable, folding: Folding) -> Self {
@@ -112,7 +113,7 @@ impl Passes {
     }
 }
 
-/// A pass for leaves of one level, and the extent that it names, if there is anything to name.
+/// Returns a pass over leaf entries of one level, and the extent that it names; or `None` if there are no such entries.
 #[inline]
 fn leaves_of(level: Level, extent: Extent, facts: &LevelFacts) -> Option<(Pass, Extent)> {
     if extent.is_empty() || !facts.leaf {
@@ -134,7 +135,7 @@ fn leaves_of(level: Level, extent: Extent, facts: &LevelFacts) -> Option<(Pass, 
 }
 
 impl Many {
-    /// A pass for the leaves of each level, and the extent that it names.
+    /// Adds a pass over the leaf entries of each level. Returns the extents that they name.
     fn name_leaves(
         &mut self,
         sorted: &Sorted,
@@ -143,7 +144,7 @@ impl Many {
     ) -> [Extent; LEVELS] {
         let mut named = [Extent::EMPTY; LEVELS];
         for ((level, &extent), facts) in Level::all().zip(&sorted.leaf).zip(levels) {
-            // An entry that appeared may point at a table.
+            // A new entry may point at a table.
             let appeared = LevelFacts {
                 leaf: facts.leaf || sorted.appeared && facts.shift != 0,
                 ..*facts
@@ -170,7 +171,7 @@ impl Many {
         named
     }
 
-    /// A pass for the cuts of each level, unless that of some leaves drops their walk entries as well.
+    /// Adds a pass over the cuts of each level, unless a pass over leaf entries invalidates their walk entries as well.
     fn name_cuts(
         &mut self,
         sorted: &Sorted,
@@ -179,7 +180,8 @@ impl Many {
         named: &[Extent; LEVELS],
     ) {
         let all = matches!(folding.walks, Walks::All);
-        // Leaves of one pass must not go while walk entries that another pass drops can still make them again.
+        // Leaf entries of one pass must not be invalidated while a walk entry that another pass invalidates can still be used
+        // to fill them again.
         let apart = !folding.joint || sorted.live && self.leaf > 1;
         for ((level, &extent), facts) in Level::all().zip(&sorted.walk).zip(levels) {
             let shift = facts.shift;
@@ -207,7 +209,7 @@ impl Many {
         }
     }
 
-    /// Whether a smaller level's pass names every address of `extent`, once it gives up its hint.
+    /// Returns whether the pass of a lower level names every address of `extent`. That pass then has no hint any more.
     fn absorb(&mut self, named: &[Extent; LEVELS], extent: Extent) -> bool {
         for (pass, within) in self.leaves.iter_mut().zip(named).take(self.leaf) {
             if within.contains(extent) {
@@ -218,7 +220,7 @@ impl Many {
         false
     }
 
-    /// Whether a leaf pass names an address in the reach of every cut of `level`, and so drops its
+    /// Returns whether a pass over leaf entries names an address that each cut of `level` translates. That pass then invalidates
     /// walk entries as well.
     fn take(
         &mut self,
@@ -240,7 +242,7 @@ impl Many {
 }
 
 impl Passes {
-    /// The sum over all passes.
+    /// Returns the sum of a number over all passes.
     #[inline]
     fn sum(&self, of: impl Fn(&Pass) -> u64) -> u64 {
         match &self.sorted {
@@ -252,7 +254,7 @@ impl Passes {
         }
     }
 
-    /// The passes over cut entries.
+    /// Returns the passes over cuts.
     #[must_use]
     #[inline]
     pub fn cuts(&self) -> &[Pass] {
@@ -262,15 +264,15 @@ impl Passes {
         }
     }
 
-    /// Whether walk entries go by instructions of their own and what is below the cuts is still valid,
-    /// so that those instructions must be complete before the leaves go.
+    /// Returns whether instructions of their own invalidate walk entries and what is below the cuts is still valid, so that
+    /// these instructions must be complete before those for leaf entries.
     #[must_use]
     #[inline]
     pub fn cuts_are_live(&self) -> bool {
         self.live && (!self.cuts().is_empty() || self.apart) && !self.leaves().is_empty()
     }
 
-    /// The passes over leaf entries.
+    /// Returns the passes over leaf entries.
     #[must_use]
     #[inline]
     pub fn leaves(&self) -> &[Pass] {
@@ -280,15 +282,15 @@ impl Passes {
         }
     }
 
-    /// How many instructions they take at one an entry.
+    /// Returns how many instructions the passes take with one instruction for each entry.
     #[must_use]
     #[inline]
     pub fn entries(&self) -> u64 {
         self.sum(|pass| pass.entries)
     }
 
-    /// How many instructions they take where entries of `levels` go in runs of at most `most`. Passes with
-    /// walk entries do if `walks` says so.
+    /// Returns how many instructions the passes take if entries of `levels` are invalidated in runs of at most `most` entries.
+    /// `walks` is whether this includes passes with walk entries.
     #[must_use]
     pub fn entry_runs(&self, most: u32, levels: Levels, walks: bool) -> u64 {
         let most = u64::from(if most == 0 { 1 } else { most });
@@ -302,8 +304,8 @@ impl Passes {
         })
     }
 
-    /// The most instructions they take where entries that a run can hold go in runs of pages. Passes with
-    /// walk entries do if `walks` says so.
+    /// Returns the most instructions that the passes take if entries that a run can name are invalidated in runs of pages.
+    /// `walks` is whether this includes passes with walk entries.
     #[must_use]
     pub fn page_runs(&self, levels: &LevelTable, units: Units, walks: bool) -> u64 {
         let page = levels[0].shift;
@@ -327,7 +329,7 @@ impl Passes {
         })
     }
 
-    /// How many base pages of leaf entries they name.
+    /// Returns how many base pages of leaf entries the passes name.
     #[must_use]
     #[inline]
     pub fn pages(&self) -> u64 {
@@ -360,7 +362,7 @@ mod tests {
     #[test]
     fn neighbours_that_one_translation_covers_are_named_once() {
         let mut ranges = Ranges::new();
-        // From the second of a pair to the first of another: three pairs.
+        // From the second entry of a pair to the first entry of another: three pairs.
         ranges.leaf(Level(0), Extent::new(0x1000, 0x4000));
         let passes = Passes::new(&ranges, &PAIRED, folding(Walks::Named));
         let [pass] = passes.leaves() else {
@@ -435,11 +437,11 @@ mod tests {
             let levels = passes.leaves().iter().map(|pass| pass.stride);
             levels.fold(Levels::NONE, |all, level| all.union(Levels::only(level)))
         };
-        // A table appeared, at a level that maps no page.
+        // A new table, at a level that maps no page.
         let mut table = Ranges::new();
         table.appeared(Level(2), Extent::new(0, 0x4000_0000));
         assert_eq!(passes(&table, false), Levels::only(Level(2)));
-        // A page and its tables: one pass, where an instruction drops what is there of every level.
+        // A page and its tables take one pass, if an instruction invalidates the entries of every level.
         let mut page = Ranges::new();
         for level in 0..3 {
             page.appeared(Level(level), Extent::new(0x5000, 0x1000));
@@ -449,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_stay_apart_where_an_instruction_must_be_told_them() {
+    fn levels_have_passes_of_their_own_if_an_instruction_names_the_level() {
         let mut ranges = Ranges::new();
         ranges.leaf(Level(0), Extent::new(0, 0x80_0000));
         ranges.leaf(Level(1), Extent::new(0, 0x40_0000));

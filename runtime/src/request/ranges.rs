@@ -1,8 +1,8 @@
-//! What was changed, level by level.
+//! Ranges: what was changed, level by level.
 //!
-//! In: extents of changed entries, and the [flush](RequiredFlush) that a change requires in them. Out: a [`Scope`]. Holds: every
-//! entry that was put in is in what comes out. While that is leaf entries of one level in one run, as it is for most
-//! flushes, nothing is kept by level, and nothing is to be looked through.
+//! In: extents of changed entries, and the [flush](RequiredFlush) that a change requires in them. Out: a [`Scope`]. Holds: the scope
+//! covers every entry that was added. As long as only leaf entries of one level in one run were added, as for most flushes, nothing
+//! is recorded by level, so that reading it is fast.
 
 use crate::level::{LEVELS, Level, Levels};
 use crate::request::extent::Extent;
@@ -11,34 +11,34 @@ use crate::request::levels::{LevelTable, below};
 /// What was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ranges {
-    /// Leaf entries of one level, as long as nothing else changed.
+    /// The leaf entries of one level, as long as nothing else has changed.
     run: Extent,
     level: Level,
-    /// Everything, as soon as there is more.
+    /// All changes by level, as soon as there are others.
     sorted: Option<Sorted>,
 }
 
 /// What was changed, by its level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sorted {
-    /// Where leaf entries of each level changed.
+    /// The addresses at which leaf entries of each level changed.
     pub leaf: [Extent; LEVELS],
-    /// Where entries of each level pointed at a table and no longer do.
+    /// The addresses at which entries of each level no longer point at the tables that they pointed at.
     pub walk: [Extent; LEVELS],
     pub live: bool,
     pub appeared: bool,
 }
 
-/// What was changed in an extent.
+/// Whether entries of an extent were changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Touched {
-    /// Leaf entries of the level that was asked about.
+    /// Leaf entries of the level in question.
     pub leaf: bool,
     /// Leaf entries of another level, or entries that pointed at tables.
     pub other: bool,
 }
 
-/// What was changed, as it is kept.
+/// What was changed, in the form in which it is recorded.
 pub(crate) enum Kept<'r> {
     /// Leaf entries of one level, or nothing.
     Run(Level, Extent),
@@ -46,7 +46,7 @@ pub(crate) enum Kept<'r> {
 }
 
 impl Ranges {
-    /// Nothing changed.
+    /// Returns ranges in which nothing was changed.
     #[must_use]
     #[inline]
     pub const fn new() -> Self {
@@ -57,7 +57,7 @@ impl Ranges {
         }
     }
 
-    /// Leaf entries of a level changed. If no machine has such a level, everything has changed.
+    /// Adds leaf entries of a level. If no machine has such a level, adds everything.
     #[inline]
     pub fn leaf(&mut self, level: Level, extent: Extent) {
         let next = self.run.start.wrapping_add(self.run.bytes);
@@ -70,7 +70,7 @@ impl Ranges {
         }
     }
 
-    /// Leaf entries that do not continue the run.
+    /// Adds leaf entries that do not continue the run.
     #[inline(never)]
     fn leaf_apart(&mut self, level: Level, extent: Extent) {
         if self.sorted.is_none() && self.level == level {
@@ -80,22 +80,21 @@ impl Ranges {
         }
     }
 
-    /// Entries of a level appeared where none were: remembered absences are wrong, on machines that
-    /// remember them. Of a level that no machine has, as for [`leaf`](Self::leaf).
+    /// Adds new entries of a level, whose negative entries must be invalidated. If no machine has such a level, adds everything.
     pub fn appeared(&mut self, level: Level, extent: Extent) {
         self.sort().appeared = true;
         self.leaf(level, extent);
     }
 
-    /// Whether entries appeared where none were.
+    /// Returns whether new entries were added.
     #[must_use]
     #[inline]
     pub fn have_appeared(&self) -> bool {
         self.sorted.as_ref().is_some_and(|sorted| sorted.appeared)
     }
 
-    /// Whether entries of one of these levels appeared where none were. Once some of any level did, all that were put in
-    /// count.
+    /// Returns whether new entries of one of these levels were added. If new entries of any level were added, leaf entries
+    /// count as new entries as well.
     #[must_use]
     pub fn appeared_at(&self, levels: Levels) -> bool {
         let appeared = |sorted: &Sorted| {
@@ -105,26 +104,26 @@ impl Ranges {
         self.sorted.as_ref().is_some_and(appeared)
     }
 
-    /// Entries of a level no longer point at the tables they pointed at. Of a level that no machine has, as for
-    /// [`leaf`](Self::leaf).
+    /// Adds entries of a level that no longer point at the tables that they pointed at. If no machine has such a level, adds
+    /// everything.
     pub fn walk(&mut self, level: Level, extent: Extent) {
         self.sort().widen(|sorted| &mut sorted.walk, level, extent);
     }
 
-    /// What hangs below the entries that were cut is still valid (a table moved or unshared):
-    /// no leaf entry is gone while a walk entry above it can still make it again.
+    /// Records that what is below the tables is still valid, because a table was moved or is no longer shared. A leaf entry is then
+    /// gone only after the walk entries above it, which could be used to fill it again.
     pub fn below_live(&mut self) {
         self.sort().live = true;
     }
 
-    /// Whether what is below the cuts is still valid.
+    /// Returns whether what is below the tables is still valid.
     #[must_use]
     #[inline]
     pub fn is_live(&self) -> bool {
         self.sorted.as_ref().is_some_and(|sorted| sorted.live)
     }
 
-    /// Whether any entry stopped pointing at a table.
+    /// Returns whether some entry no longer points at the table that it pointed at.
     #[must_use]
     #[inline]
     pub fn tables(&self) -> bool {
@@ -132,7 +131,8 @@ impl Ranges {
         self.sorted.as_ref().is_some_and(cut)
     }
 
-    /// What was changed in an extent, as seen from a level. What was put in far apart counts as one stretch.
+    /// Returns whether entries in an extent were changed, at this level and at others. All addresses between two changes of a level
+    /// count as changed.
     pub(crate) fn touched(&self, level: Level, extent: Extent) -> Touched {
         let mut touched = Touched::default();
         let mut leaf = |at: Level, kept: Extent| {
@@ -152,20 +152,20 @@ impl Ranges {
         touched
     }
 
-    /// What was changed is flushed.
+    /// Removes everything, after it was flushed.
     #[inline]
     pub(crate) fn forget(&mut self) {
         self.run = Extent::EMPTY;
         self.sorted = None;
     }
 
-    /// Whether nothing was changed.
+    /// Returns whether nothing was changed.
     #[inline]
     pub(crate) fn is_nothing(&self) -> bool {
         self.run.is_empty() && self.sorted.is_none()
     }
 
-    /// What was changed, as it is kept.
+    /// Returns what was changed, in the form in which it is recorded.
     #[inline]
     pub(crate) fn kept(&self) -> Kept<'_> {
         match &self.sorted {
@@ -174,7 +174,7 @@ impl Ranges {
         }
     }
 
-    /// Keeps everything by level from here on.
+    /// Records everything by level from now on, and returns it.
     pub(crate) fn sort(&mut self) -> &mut Sorted {
         self.sorted.get_or_insert_with(|| {
             let mut sorted = Sorted {
@@ -189,8 +189,8 @@ impl Ranges {
         })
     }
 
-    /// The address and the level of one entry, and whether its table went with it, if that is all that changed: the
-    /// commonest batch by far.
+    /// Returns the address and the level of one entry, and whether its table was unlinked, if nothing else was changed. Most
+    /// gathers are of this kind.
     #[inline]
     pub(crate) fn page(&self, levels: &LevelTable) -> Option<(u64, Level, bool)> {
         match self.kept() {
@@ -200,7 +200,7 @@ impl Ranges {
     }
 }
 
-/// The address of the one entry that an extent touches.
+/// Returns the address of the entry that an extent overlaps, if it is only one.
 #[inline]
 fn entry(levels: &LevelTable, level: Level, extent: Extent) -> Option<u64> {
     let shift = levels.get(level.index())?.shift;
@@ -213,7 +213,7 @@ fn entry(levels: &LevelTable, level: Level, extent: Extent) -> Option<u64> {
 }
 
 impl Sorted {
-    /// Everything changed.
+    /// All entries.
     const EVERYTHING: Self = Self {
         leaf: [Extent::EVERYTHING; LEVELS],
         walk: [Extent::EVERYTHING; LEVELS],
@@ -221,7 +221,7 @@ impl Sorted {
         appeared: true,
     };
 
-    /// Entries of a level changed, of those that are kept in one place.
+    /// Adds entries of a level to one of the arrays.
     fn widen(
         &mut self,
         kept: impl FnOnce(&mut Self) -> &mut [Extent; LEVELS],
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_does_not_go_on_behind_the_last_address() {
+    fn a_run_ends_at_the_last_address() {
         let last = 0u64.wrapping_sub(0x1000);
         let around = [(PAGE, last, 0x1000), (PAGE, 0, 0x1000)];
         let through = [(PAGE, 0, last), (PAGE, last, 0x1000)];

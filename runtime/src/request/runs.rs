@@ -1,26 +1,26 @@
-//! Cutting a pass into runs that an instruction can name.
+//! Divides a pass into runs that one instruction can name.
 //!
 //! In: a pass, and what one instruction can name: `(num + 1)` units of a size that a scale chooses.
-//! Out: the runs, largest first, in the order of their addresses, and what is left that no run can
-//! name. Holds: the runs and the rest are the pass, each entry once.
+//! Out: the runs, largest first, in the order of their addresses, and the rest, which no run can name. Holds: the runs and the rest
+//! together contain each entry of the pass once.
 
 use crate::request::pass::Pass;
 
-/// What one instruction of a kind can name.
+/// The sizes that one instruction of a kind can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Units {
     /// log2 of the smallest unit, in pages or entries.
     pub base: u32,
-    /// How much that grows from one scale to the next.
+    /// How much that increases from one scale to the next.
     pub step: u32,
-    /// How many scales there are.
+    /// The number of scales.
     pub scales: u32,
     /// The most units of one run.
     pub most: u64,
 }
 
 impl Units {
-    /// log2 of the largest unit.
+    /// Returns log2 of the largest unit.
     #[must_use]
     #[inline]
     pub const fn largest(self) -> u32 {
@@ -30,7 +30,7 @@ impl Units {
             .wrapping_add(self.base)
     }
 
-    /// Whether one run can name `1 << count` pages or entries.
+    /// Returns whether one run can name `1 << count` pages or entries.
     #[must_use]
     #[inline]
     pub const fn hold(self, count: u32) -> bool {
@@ -41,11 +41,11 @@ impl Units {
 /// One run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
-    /// Its first address.
+    /// The first address.
     pub va: u64,
-    /// How many units it has, less one.
+    /// The number of units, minus one.
     pub num: u64,
-    /// Of which size.
+    /// The scale, which chooses the size of a unit.
     pub scale: u32,
 }
 
@@ -53,7 +53,7 @@ pub struct Run {
 #[derive(Debug, Clone)]
 pub struct Runs {
     units: Units,
-    /// log2 of the bytes of what is counted.
+    /// log2 of the bytes of a page or entry that is counted.
     shift: u32,
     scale: u32,
     va: u64,
@@ -61,8 +61,8 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// Counts base pages of `1 << page` bytes. A pass of one entry is left whole: one instruction for one
-    /// entry serves as well.
+    /// Returns runs that count base pages of `1 << page` bytes. A pass of one entry has no runs: an instruction for one entry does
+    /// the same.
     #[must_use]
     #[inline]
     pub const fn of_pages(pass: &Pass, page: u32, units: Units) -> Self {
@@ -75,7 +75,7 @@ impl Runs {
         }
     }
 
-    /// Counts entries, at most `limit` at a time.
+    /// Returns runs that count entries, at most `limit` for each run.
     #[must_use]
     #[inline]
     pub const fn of_entries(pass: &Pass, limit: u32, units: Units) -> Self {
@@ -94,7 +94,7 @@ impl Runs {
         }
     }
 
-    /// The address of what no run can name, if anything is left behind the last run.
+    /// Returns the address of the rest that no run can name, if anything is left after the last run.
     #[must_use]
     #[inline]
     pub const fn rest(&self) -> Option<u64> {

@@ -249,7 +249,7 @@ fn a_level_with_two_numbers() {
 
 /// Which tags are the other ones depends on the tag that they differ from.
 #[test]
-fn other_tags_are_told_apart_by_a_field() {
+fn other_tags_are_distinguished_by_a_field() {
     let all = "drops leaf, walk of everything, any tag;\n        where self;";
     refused(
         S390,

@@ -189,7 +189,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
         model.requires(self.subject, &made[0], stale.clone(), out);
         model.see();
         if steps == 2 {
-            assert!(model.is_dropped(self.subject, &made, stale));
+            assert!(model.is_invalidated(self.subject, &made, stale));
         }
     }
 
@@ -276,7 +276,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 let made = model.made(&[at]);
                 model.requires(subject, &made[0], stale.clone(), None);
                 model.see();
-                assert!(model.is_dropped(subject, &made, stale));
+                assert!(model.is_invalidated(subject, &made, stale));
                 self.tables[nth] = None; // its entries are kept
             }
             Op::Collapse(nth) => {
@@ -297,7 +297,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 let made = model.made(&vec![at; if breaks { 2 } else { 1 }]);
                 model.requires(subject, &made[0], stale.clone(), Some(Out::Table(number)));
                 model.see();
-                assert!(!breaks || model.is_dropped(subject, &made, stale));
+                assert!(!breaks || model.is_invalidated(subject, &made, stale));
                 self.tables[nth] = None;
             }
             Op::UnlinkAll => {
@@ -322,7 +322,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                 let made = model.made(&[at]);
                 model.requires(subject, &made[0], stale.clone(), None);
                 model.see();
-                assert!(model.is_dropped(subject, &made, stale));
+                assert!(model.is_invalidated(subject, &made, stale));
                 self.tables = [const { None }; TABLES];
                 self.renew();
             }

@@ -1,5 +1,5 @@
 //! Each generated backend in the configurations that make a difference to what it issues, as a test each: page sizes,
-//! level hints, ranges, what an erratum adds, devices. Which machines differ in whom the runtime tells is another list,
+//! level hints, ranges, what an erratum adds, devices. The machines that differ in the CPUs that get an IPI are another list,
 //! `tlbc_tests::machines`.
 
 /// Makes a test of a function for each architecture, in one configuration, where it makes no difference which.

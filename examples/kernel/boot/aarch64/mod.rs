@@ -65,7 +65,7 @@ struct StaticTable([u64; 512]);
 
 /// What TTBR0 names where no user space is loaded.
 static EMPTY: StaticTable = StaticTable([0; 512]);
-/// The upper half while user code runs, where the kernel is unmapped meanwhile: [`entry_begin`] to [`entry_end`].
+/// The upper half while user code runs, where the kernel is unmapped: [`entry_begin`] to [`entry_end`].
 static mut TRAMPOLINE: [StaticTable; 4] = [const { StaticTable([0; 512]) }; 4];
 
 /// What the way between user code and the kernel uses of a CPU. Mapped in both views; entry.s knows the fields by

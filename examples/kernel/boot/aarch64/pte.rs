@@ -57,7 +57,7 @@ impl Format for PteFormat {
         bits & ACCESSED != 0
     }
 
-    /// The machine is not told to note it (TCR_EL1.HD is 0).
+    /// The machine does not set it (TCR_EL1.HD is 0).
     fn is_dirty(bits: u64) -> bool {
         bits & READ_ONLY == 0
     }

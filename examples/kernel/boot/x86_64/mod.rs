@@ -82,7 +82,7 @@ struct StaticTable([u64; 512]);
 static mut KERNEL_TOP: StaticTable = StaticTable([0; 512]);
 /// Below [`WINDOW_INDEX`] of every top table.
 static mut WINDOW: StaticTable = StaticTable([0; 512]);
-/// Below [`KERNEL_INDEX`] of the top tables that user code runs on, where the kernel is unmapped meanwhile:
+/// Below [`KERNEL_INDEX`] of the top tables that user code runs on, where the kernel is unmapped:
 /// [`entry_begin`] to [`entry_end`].
 static mut USER_VIEW: [StaticTable; 3] = [const { StaticTable([0; 512]) }; 3];
 

@@ -53,7 +53,7 @@ pub fn run(_cpu: &mut Cpu, pages: usize) -> Result<(), Error> {
 
 /// Reads the pages while they are mapped.
 fn read(cpu: usize) {
-    while !sched::is_told_to_stop(cpu) {
+    while !sched::must_stop(cpu) {
         READERS.fetch_add(1, Ordering::SeqCst);
         let round = ROUND.load(Ordering::SeqCst);
         if round != 0 {

@@ -12,7 +12,7 @@ use crate::process::{Area, Contents, Error, Process};
 use crate::pte::Rights;
 use crate::user::Cpu;
 
-/// A scenario, by which the kernel is told to run it alone.
+/// A scenario. An option of the boot names the only one to run.
 pub struct Scenario {
     pub number: u8,
     pub name: &'static str,

@@ -12,8 +12,8 @@ fn cpu() -> Hardware {
 #[unsafe(no_mangle)]
 pub fn any_flush(tlb: &Tlb, request: &Request<'_>) -> bool {
     let started = tlb.start(&mut cpu(), request);
-    let told = started.flush_ipis.is_empty();
-    tlb.finish(&mut cpu(), started).deferred.is_nothing() & told
+    let no_ipi = started.flush_ipis.is_empty();
+    tlb.finish(&mut cpu(), started).deferred.is_nothing() & no_ipi
 }
 
 #[unsafe(no_mangle)]
@@ -22,8 +22,8 @@ pub fn any_deliver(tlb: &Tlb, request: &Request<'_>) -> bool {
 }
 
 #[unsafe(no_mangle)]
-pub fn any_event(tlb: &Tlb, to: &Root, debt: Pending, deferred: bool) -> bool {
-    let switched = tlb.switch(&mut cpu(), to, debt);
+pub fn any_event(tlb: &Tlb, to: &Root, pending: Pending, deferred: bool) -> bool {
+    let switched = tlb.switch(&mut cpu(), to, pending);
     tlb.return_to_user(&mut cpu(), to, deferred);
     (switched | tlb.cpu_online(&mut cpu())).is_nothing()
 }
