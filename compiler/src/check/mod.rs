@@ -53,6 +53,7 @@ const RULES: &[Rule] = &[
     tables::lowest,
     tables::alternatives,
     tables::hints,
+    tables::hints_of_zero,
     tables::reach,
     texts::operands,
     instructions::places,

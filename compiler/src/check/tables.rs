@@ -6,7 +6,7 @@
 use super::configs::Configs;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Addresses, Cases, Cond, Level, Model};
+use crate::model::{Addresses, Cases, Cond, Field, Invalidate, Level, Model, Source, Value, Var};
 
 /// Returns the levels that a geometry has, with their names, from the leaf up.
 fn levels(
@@ -168,6 +168,53 @@ pub fn hints(model: &Model, found: &mut Vec<Diagnostic>) {
                 );
             }
         }
+    }
+}
+
+/// Checks E0307: an operand with a hint of 0 is not the operand without a hint.
+pub fn hints_of_zero(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (g, geometry) in model.geometries.iter().enumerate() {
+        let mut hinted = levels(model, g).filter_map(|(_, name, level)| Some((name, level.hint?)));
+        let Some((name, hint)) = hinted.find(|(_, hint)| hint.value == 0) else {
+            continue;
+        };
+        let fields = |it: &Invalidate| {
+            let operands = it.template.operands.clone().into_iter();
+            operands.flat_map(|operand| &model.operands[operand].fields)
+        };
+        let marks = |field: &Field| {
+            let nonzero = match field.value {
+                Value::Const(number) => number != 0,
+                Value::Source(Source::Granule) => geometry.granule.is_some_and(|g| g.value != 0),
+                _ => false,
+            };
+            let mut terms = field.when.terms.iter();
+            nonzero && terms.any(|term| term.value == (Var::Hinted, true))
+        };
+        let mut like_no_hint = (model.invalidates.iter()).filter(|it| !fields(it).any(marks));
+        let ambiguous = like_no_hint.find_map(|it| {
+            let field = fields(it).find(|field| field.value == Value::Source(Source::Hint))?;
+            Some((it, field))
+        });
+        let Some((it, field)) = ambiguous else {
+            continue;
+        };
+        found.push(
+            Diagnostic::new(
+                Code::E0307,
+                hint.span,
+                format!(
+                    "`{}` with the hint of `{name}` is the same as without a hint",
+                    it.named.name
+                ),
+            )
+            .label("the hint is 0")
+            .because(field.span, "0 as well where no level is given")
+            .note("the machine cannot tell the two apart, and they do not drop the same entries")
+            .help(
+                "leave out the hint of this level, or give it the number that the manual gives it",
+            ),
+        );
     }
 }
 

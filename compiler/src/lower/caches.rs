@@ -170,7 +170,7 @@ impl Lower {
                     }
                 }
                 CacheFact::Sets { cache, count } => {
-                    let sets = self.cases(count, false, |s, number| s.sets(number));
+                    let sets = self.cases(count, false, Self::sets);
                     let found = self.with(|s| &mut s.caches, |s, l| s.find("cache", l, cache));
                     let Some(cache) = found.map(|index| &mut out.all[index]) else {
                         continue;

@@ -262,3 +262,22 @@ fn other_tags_are_distinguished_by_a_field() {
         "E0306",
     );
 }
+
+#[test]
+fn a_hint_is_not_the_absence_of_one() {
+    // The granule tells the two apart where it depends on the hint, but runs always have it.
+    refused(
+        ARM64,
+        &[("pte 12 leaf hint 3", "pte 12 leaf hint 0")],
+        "E0307",
+    );
+    let run = "[47:46] granule;";
+    let given = ARM64.replace(run, "[47:46] granule when hinted;");
+    accepted(&given, &[("pte 12 leaf hint 3", "pte 12 leaf hint 0")]);
+    let number = "granule 0b01;";
+    let edits = [
+        ("pte 12 leaf hint 3", "pte 12 leaf hint 0"),
+        (number, "granule 0;"),
+    ];
+    refused(&given, &edits, "E0307");
+}
