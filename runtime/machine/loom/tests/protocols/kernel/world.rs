@@ -142,6 +142,10 @@ impl<K: Kind> World<K> {
     }
 
     /// Creates a space with its tables and pages.
+    #[expect(
+        clippy::arc_with_non_send_sync,
+        reason = "the model checker runs its threads on one thread of the host"
+    )]
     pub fn space(&self, nth: usize) -> Handle {
         self.make_tables(nth);
         let new = NewSpace {
