@@ -158,7 +158,7 @@ pub struct Owns {
 }
 
 impl Pte<Kernel> for Owns {
-    fn belongs_to(&self, space: &AddressSpace<Kernel>) -> bool {
+    fn belongs_to(&self, space: &AddressSpace<CpuSet<2>>) -> bool {
         space.id() == self.space
     }
     fn level(&self) -> Level {
@@ -317,7 +317,7 @@ pub fn kernel_flush(space: Space, extent: Extent, level: Level) -> Result<(), Mi
 
 #[unsafe(no_mangle)]
 pub fn kernel_attach(space: Space, needs: SpaceFlags) -> Result<Attached, TooManyDevices> {
-    MMU.attach_device(space, wants)
+    MMU.attach_device(space, needs)
 }
 
 #[unsafe(no_mangle)]
