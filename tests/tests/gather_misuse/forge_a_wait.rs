@@ -6,7 +6,7 @@ pub fn redeem<T>(unmapped: Unmapped<T>, waited: &Waited) -> Option<T> {
     #[cfg(misuse)]
     let waited = &{
         let _ = waited;
-        Waited { round: 1 }
+        Waited { nth_wait: 1 }
     };
     waited.redeem(unmapped).ok()
 }
