@@ -231,10 +231,16 @@ fn generated_module() {
     };
     let config = part(
         "/// The values of the registers",
-        "    /// Every flag by its name",
+        "    /// Every flag by its name in the definition",
     );
-    let functions = part("    /// Without a flag.", "    /// Whether a flag is set.");
-    let hardware = part("    /// A sink that executes.", "        Self(())");
+    let functions = part(
+        "    /// Returns the configuration with a flag cleared.",
+        "    /// Returns whether a flag is set.",
+    );
+    let hardware = part(
+        "    /// Returns a sink that executes instructions.",
+        "        Self(())",
+    );
     common::snapshot("registers", &[config, functions, hardware].join("...\n"));
 }
 
