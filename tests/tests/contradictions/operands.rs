@@ -264,7 +264,7 @@ fn other_tags_are_distinguished_by_a_field() {
 }
 
 #[test]
-fn a_hint_is_not_the_absence_of_one() {
+fn a_hint_is_not_the_lack_of_one() {
     // The granule tells the two apart where it depends on the hint, but runs always have it.
     refused(
         ARM64,
