@@ -34,7 +34,9 @@ use crate::sync::{Barrier, full_barrier};
 impl<P: Platform> Mmu<P> {
     /// Makes a change, by a store or by an instruction. Returns the flush that is still required, and what is deferred.
     /// Only with `may_defer` can the flush of everything of the space be deferred instead of flushing the entry now.
-    #[inline]
+    // Called, it would take and return entries through memory, which costs more than the store.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     pub(crate) fn change(
         &self,
         space: &AddressSpace<P::CpuSet>,
