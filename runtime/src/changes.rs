@@ -23,8 +23,7 @@ use crate::deferred::Deferred;
 use crate::fault::{Fault, is_back};
 use crate::level::Level;
 use crate::mask::{CpuId, CpuMask, SharedCpuMask};
-use crate::mmu::Misuse;
-use crate::mmu::Mmu;
+use crate::mmu::{Misuse, Mmu};
 use crate::platform::Platform;
 use crate::pte::{Change, ChangeFacts, Changed, Deadline, Entry, Owner, Slot, Stricter, Was};
 use crate::request::{Extent, Ranges, Reach, Request, Space, SpaceFlags, Tag};
@@ -34,7 +33,7 @@ use crate::sync::{Barrier, full_barrier};
 impl<P: Platform> Mmu<P> {
     /// Makes a change, by a store or by an instruction. Returns the flush that is still required, and what is deferred.
     /// Only with `may_defer` can the flush of everything of the space be deferred instead of flushing the entry now.
-    // Called, it would take and return entries through memory, which costs more than the store.
+    // A call would pass and return entries through memory, which costs more than the store.
     #[allow(clippy::inline_always)]
     #[inline(always)]
     pub(crate) fn change(

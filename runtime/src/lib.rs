@@ -122,6 +122,7 @@ mod changes;
 pub mod deferred;
 mod devices;
 pub mod level;
+mod locks;
 pub mod mask;
 pub mod pte;
 pub mod stats;

@@ -30,19 +30,16 @@
 //! two; OpenBSD 9f1181d59de3, where a CPU left the set before it left the root.
 
 use crate::backend::{Backend, Facts, IpiTargets, Shootdown, Started};
-use crate::cpu::CpuTlb;
-use crate::cpu::Message;
-use crate::deferred::Deferred;
-use crate::deferred::{AsidSlot, LoadedTag};
-use crate::fault::{Fault, is_back};
+use crate::cpu::{CpuTlb, Message};
+use crate::deferred::{AsidSlot, Deferred, LoadedTag};
 use crate::holders::Targets;
 use crate::level::Level;
 use crate::mask::{CpuId, CpuMask};
 use crate::mmu::{Misuse, Mmu};
-use crate::platform::{LockEvent, Platform};
+use crate::platform::Platform;
 use crate::request::{Extent, Kept, Ranges, Reach, Request, Scope, SpaceFlags};
 use crate::space::AddressSpace;
-use crate::sync::{Barrier, Lock, full_barrier};
+use crate::sync::{Barrier, full_barrier};
 
 // The compiler must see the scope's variant where the scope is matched, not only where it is built.
 #[allow(clippy::inline_always)]
@@ -114,45 +111,6 @@ impl<P: Platform> Mmu<P> {
             let here = self.platform.cpu(cpu);
             self.alone(|| self.flush_here(cpu, here, space, scope(here)));
         });
-    }
-
-    /// Runs a flush while no other CPU flushes, where the machine allows one flush at a time.
-    pub(crate) fn alone<R>(&self, run: impl FnOnce() -> R) -> R {
-        if Self::FACTS.one_at_a_time {
-            self.with_lock(
-                &self.one_at_a_time,
-                |cpu| self.handle_requests(cpu),
-                |_| run(),
-            )
-        } else {
-            run()
-        }
-    }
-
-    /// Runs with a lock of the runtime held. One rule covers all these locks. Interrupts are off, so that no switch and no
-    /// request on the same CPU can need a lock that this CPU holds. While a CPU waits for a lock it calls `poll`, which
-    /// handles the requests of other CPUs, because the CPU that has the lock may be waiting for one of them. A CPU holds
-    /// one lock at a time.
-    pub(crate) fn with_lock<R>(
-        &self,
-        lock: &Lock,
-        mut poll: impl FnMut(CpuId),
-        run: impl FnOnce(CpuId) -> R,
-    ) -> R {
-        let off = !is_back(Fault::LocksInterrupted);
-        self.platform.pin_cpu(off, |cpu| {
-            let wait = || {
-                if off {
-                    poll(cpu);
-                }
-            };
-            lock.with(wait, || {
-                self.platform.lock_event(cpu, LockEvent::Acquired);
-                let result = run(cpu);
-                self.platform.lock_event(cpu, LockEvent::Releasing);
-                result
-            })
-        })
     }
 
     /// Decides which CPUs flush, and flushes: here, by instructions that reach other CPUs, or by IPI.

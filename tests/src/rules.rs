@@ -86,13 +86,16 @@ impl Rule {
                 "request/mod.rs",
                 "Interrupts are off during each of them if [`Facts::interrupts_off`](crate::Facts) says so",
             ),
-            Self::OneFlushAtATime => ("backend.rs", "the machine permits only one flush at a time"),
+            Self::OneFlushAtATime => (
+                "backend/facts.rs",
+                "the machine permits only one flush at a time",
+            ),
             Self::DeliverInterruptsOff => (
                 "ipi.rs",
                 "Handles the requests of other CPUs. Interrupts are off.",
             ),
             Self::DeliverWhereLoaded => (
-                "backend.rs",
+                "backend/mod.rs",
                 "The CPU has the space loaded, unless the request is a teardown",
             ),
             Self::SwitchInterruptsOff => {

@@ -99,7 +99,7 @@ impl Change {
     #[inline]
     pub fn required_flush(&self, facts: &ChangeFacts) -> RequiredFlush {
         match (self.old, self.new) {
-            // The most frequent changes. Their kind is known at compile time, so this branch folds to a constant.
+            // The most frequent changes. Where the caller has tested the old entry, as unmapping does, this folds to one branch.
             (Entry::Leaf { .. }, Entry::Invalid) => self.translation(Deadline::Reuse),
             (Entry::Table { .. }, Entry::Invalid) => {
                 self.table_entry(self.below == Below::Live, facts, Deadline::Reuse)
@@ -108,7 +108,7 @@ impl Change {
         }
     }
 
-    /// Returns the required flush of a change into a valid entry.
+    /// Returns the required flush of every other change.
     fn other_required_flush(&self, facts: &ChangeFacts) -> RequiredFlush {
         match (self.old.compared(), self.new.compared()) {
             (Entry::Invalid, Entry::Invalid) => RequiredFlush::NOTHING,
