@@ -9,6 +9,7 @@ mod backend;
 mod config;
 mod decisions;
 mod facts;
+mod introductions;
 mod loops;
 mod machine;
 pub(crate) mod names;

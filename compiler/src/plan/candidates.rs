@@ -8,7 +8,7 @@
 use std::rc::Rc;
 
 use tlbc_facts::cells::Cells;
-use tlbc_facts::clause::{EntryKinds, MaxCount, RunUnit, TagSelector};
+use tlbc_facts::clause::{MaxCount, RunUnit};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
@@ -17,7 +17,7 @@ use super::context::PlanContext;
 use super::drops::Portion;
 use super::flags::KnownFlags;
 use super::symbolic::outcomes;
-use crate::model::{AddressSelector, Drops, Instr, Kind, LevelSel, Machine, Model, Source, Value};
+use crate::model::{AddressSelector, Drops, Instr, Kind, LevelSel, Source, Value};
 
 /// How a candidate is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -390,66 +390,6 @@ impl PlanContext<'_> {
         }
         Some(addressing)
     }
-
-    /// Returns the flushes that can be deferred.
-    pub fn deferrals(&self) -> Vec<Candidate> {
-        let mut deferrals = Vec::new();
-        let views = self.views();
-        let defer = |how, view: Option<usize>, whose: TagSelector| Candidate {
-            how,
-            space: self.space,
-            view,
-            tag: None,
-            addressing: Addressing::Everything,
-            exact: false,
-            stage: 0,
-            cells: (views.iter())
-                .map(|&v| {
-                    let whose = TagSelector {
-                        this: whose.this && view == Some(v),
-                        ..whose
-                    };
-                    Cells::of(EntryKinds::LEAF_AND_WALK, whose, Agents::SELF)
-                })
-                .collect(),
-            hinted: Rc::default(),
-            everywhere: vec![Cells::NONE; views.len()].into(),
-            deferred_classes: whose.bits(),
-            cost: 0,
-            after: Vec::new(),
-            workarounds: Vec::new(),
-        };
-        // Other tags include global and per-CPU tags.
-        let mut tags = self.tags().peekable();
-        if tags.peek().is_some() && tags.all(|tag| tag.invalidated_lazily.is_some()) {
-            let others = TagSelector {
-                this: false,
-                other: true,
-                global: false,
-            };
-            deferrals.push(defer(How::InvalidateOtherTags, None, others));
-        }
-        if self.space == Space::User {
-            for &view in &views {
-                if !self.model.user.views[view].loaded && self.return_drops(view) {
-                    deferrals.push(defer(How::DeferView, Some(view), TagSelector::THIS));
-                }
-            }
-        }
-        deferrals
-    }
-
-    /// Returns whether the return to user code loads this view and can invalidate everything under its tag.
-    fn return_drops(&self, view: usize) -> bool {
-        let mut loads = self.model.return_to_user.loads.iter();
-        loads.any(|l| {
-            l.view == view
-                && l.when.holds(self.machine)
-                && l.loads
-                    .iter()
-                    .any(|&load| load_drops(self.model, load, self.machine, false))
-        })
-    }
 }
 
 /// Returns whether an instruction compares a tag operand.
@@ -457,25 +397,4 @@ fn wants_tag(drops: &[Drops]) -> bool {
     drops
         .iter()
         .any(|d| d.whose.value.this && !d.whose.value.other)
-}
-
-/// Returns whether loading a register invalidates everything under the tag that is loaded.
-pub fn load_drops(model: &Model, load: usize, machine: impl Machine, keep: bool) -> bool {
-    let keep = keep && can_keep(model, load, machine);
-    model.loads[load].drops.iter().any(|d| {
-        d.leaf == Some(LevelSel::Any)
-            && d.walk == Some(LevelSel::Any)
-            && (d.negative == Some(LevelSel::Any) || !model.caches.invalid_cached)
-            && d.which.value == AddressSelector::Everything
-            && d.whose.value.this
-            && d.when.holds_with(machine, false, keep)
-    })
-}
-
-/// Returns whether a load can keep the entries under the tag.
-pub fn can_keep(model: &Model, load: usize, machine: impl Machine) -> bool {
-    model.loads[load].template.operands.iter().any(|&operand| {
-        let mut fields = model.operands[operand].fields.iter();
-        fields.any(|f| f.value == Value::Source(Source::Keep) && f.when.holds(machine))
-    })
 }

@@ -11,9 +11,10 @@ use tlbc_runtime::request::{Reach, Space};
 use crate::model::View;
 
 use super::builder::{LEAF_AND_WALK, PlanBuilder};
-use super::candidates::{How, can_keep, load_drops};
+use super::candidates::How;
 use super::choose::{Choice, Demand, Extent};
 use super::context::PlanContext;
+use super::deferrals::{can_keep, load_drops};
 use super::factor::seq;
 use super::ir::{Node, Reason, Shape, Test};
 use super::stages::Staged;

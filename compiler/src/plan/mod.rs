@@ -9,6 +9,7 @@ pub mod candidates;
 mod change;
 pub mod choose;
 mod context;
+mod deferrals;
 mod drops;
 mod errata;
 mod events;

@@ -1,0 +1,191 @@
+//! The doc comment of each routine.
+//!
+//! In: a plan. Out: what the routine is for, what it must invalidate, what it may defer, and the instructions that
+//! it issues. Holds: instructions are named in the order of the definition.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+
+use tlbc_facts::clause::Clause;
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::deferred::Deferred;
+use tlbc_runtime::request::{Reach, Space};
+
+use super::Emit;
+use super::routines::instruction_of;
+use crate::describe::joined;
+use crate::plan::ir::{Node, Plan, Shape};
+use crate::trace::interpret::Which;
+
+impl Emit<'_> {
+    /// Returns the description of a routine: what it is for, what it must invalidate, what it may defer, and the
+    /// instructions that it issues.
+    pub(super) fn introduction(&self, plan: &Plan) -> String {
+        let of = |space| match space {
+            Space::User => "a user space",
+            Space::Kernel => "the kernel",
+        };
+        let by = |reach| match reach {
+            Reach::Here => "that only this CPU may have cached",
+            Reach::Wide => "that other CPUs may have cached as well",
+        };
+        let has_tables = self.parameters(plan.shape).contains(&"tables");
+        let mut text = match plan.shape {
+            Shape::Page(s, r) => format!(
+                "Invalidates one leaf entry of {} {}{}.",
+                of(s),
+                by(r),
+                if has_tables {
+                    "; with `tables` also the walk entries of the table that held it"
+                } else {
+                    ""
+                }
+            ),
+            Shape::Ranges(s, r) => format!("Invalidates ranges of {} {}.", of(s), by(r)),
+            Shape::Pass(s, r, stage) => format!(
+                "Invalidates consecutive entries of one level of {} {}{}.",
+                of(s),
+                by(r),
+                if stage == 0 {
+                    ""
+                } else {
+                    ", in caches that are filled from caches whose entries are gone"
+                }
+            ),
+            Shape::Folding(s, r) => format!(
+                "Returns which entries one instruction invalidates together, for ranges of {} {}.",
+                of(s),
+                by(r)
+            ),
+            Shape::Everything(s, r) => format!("Invalidates all entries of {} {}.", of(s), by(r)),
+            Shape::Teardown(s, r) => format!(
+                "Invalidates all entries of {} {}, and the root entry of its tag.",
+                of(s),
+                by(r)
+            ),
+            Shape::Change => {
+                "Changes table entries with the instructions that write them.".to_owned()
+            }
+            Shape::Publish(s) => format!("Makes new entries of {} visible to walkers.", of(s)),
+            Shape::Finish(s, r) => {
+                let secondary = if self.model.space(s).devices.is_some() {
+                    " Secondary TLBs that share the tables have been invalidated before."
+                } else {
+                    ""
+                };
+                format!("Completes a flush of {} {}.{secondary}", of(s), by(r))
+            }
+            Shape::Switch => "Loads another address space.".to_owned(),
+            Shape::ReturnToUser => "Loads the view that user code runs on.".to_owned(),
+            Shape::EnterFromUser => {
+                "Loads the view that the kernel runs on, after user code ran.".to_owned()
+            }
+            Shape::CpuOnline => "Invalidates all entries under every tag on this CPU.".to_owned(),
+            Shape::IpiTargets(_) => String::new(),
+        };
+        let required: Vec<String> = plan.required.iter().map(required_text).collect();
+        let deferred = deferred_texts(self.deferred(plan.shape));
+        let instructions = self.instructions_of(plan);
+        for (heading, items) in [
+            ("Must invalidate", required),
+            ("Deferred", deferred),
+            ("Instructions", instructions),
+        ] {
+            if !items.is_empty() {
+                text.push_str(&format!("\n\n{heading}: {}.", items.join("; ")));
+            }
+        }
+        text
+    }
+
+    /// Returns the flushes that a shape or one that it calls may defer.
+    fn deferred(&self, shape: Shape) -> Deferred {
+        let deferred = Cell::new(Deferred::NOTHING);
+        self.any(shape, &|node| {
+            deferred.set(deferred.get().and(match node {
+                Node::Defer(deferred) => *deferred,
+                Node::InvalidateOtherTags => Deferred::OTHERS_UNTIL_LOAD,
+                _ => Deferred::NOTHING,
+            }));
+            false
+        });
+        deferred.get()
+    }
+
+    /// Returns the names of the instructions that a plan issues itself, in the order of the definition.
+    fn instructions_of(&self, plan: &Plan) -> Vec<String> {
+        let mut issued = BTreeSet::new();
+        plan.body
+            .walk(&mut |node| issued.extend(instruction_of(self.model, node)));
+        let name = |which| {
+            Some(match which {
+                Which::Barrier(index) => &self.model.barriers[index].named.name,
+                Which::Invalidate(index) => &self.model.invalidates[index].named.name,
+                Which::Load(index) => &self.model.loads[index].named.name,
+                Which::Store => return None,
+            })
+        };
+        let names = issued.into_iter().filter_map(name);
+        let names = names.map(|name| format!("`{name}`"));
+        let names: Vec<String> = names.collect();
+        if names.is_empty() {
+            names
+        } else {
+            vec![names.join(", ")]
+        }
+    }
+}
+
+/// Returns a clause of what a routine must invalidate, in words.
+fn required_text((clause, agents): &(Clause, Agents)) -> String {
+    let kind = match (clause.kinds.root, clause.kinds.leaf.is_empty()) {
+        (true, _) => "root",
+        (false, true) => "walk",
+        (false, false) => "leaf",
+    };
+    let tags = [
+        (clause.tags.this, "the space's tag"),
+        (clause.tags.other, "other tags"),
+        (clause.tags.global, "no tag (global)"),
+    ];
+    let tags: Vec<String> = (tags.iter().filter(|(is, _)| *is))
+        .map(|(_, name)| (*name).to_owned())
+        .collect();
+    let agents: Vec<String> = agents
+        .iter()
+        .map(|it| Agents::name(it).to_owned())
+        .collect();
+    format!(
+        "{kind} entries under {}, on {}",
+        joined(&tags, "or"),
+        joined(&agents, "and")
+    )
+}
+
+/// Returns the flushes of a set, in words.
+fn deferred_texts(deferred: Deferred) -> Vec<String> {
+    let texts = [
+        (
+            Deferred::OTHERS_UNTIL_LOAD,
+            "entries under other tags of this CPU, each until its tag is loaded",
+        ),
+        (
+            Deferred::VIEW_UNTIL_RETURN,
+            "entries of the user view on this CPU, until the return to user code",
+        ),
+        (
+            Deferred::LAZY_UNTIL_LOAD,
+            "entries on lazy CPUs, until they use the space again",
+        ),
+        (
+            Deferred::INACTIVE_UNTIL_LOAD,
+            "entries on inactive CPUs, until they load the space again",
+        ),
+        (
+            Deferred::SPACE_UNTIL_ATTACH,
+            "all entries of the space, until a CPU attaches it",
+        ),
+    ];
+    let bits = texts.iter().filter(|(bit, _)| deferred.contains(*bit));
+    bits.map(|(_, text)| (*text).to_owned()).collect()
+}
