@@ -1,6 +1,9 @@
 //! What differs between machines, one folder each: the way from reset to [`crate::start`], exceptions, interrupts, and the
 //! format of table entries. Each folder has the same functions; what they must do is said here.
 
+use core::ops::Range;
+use core::ptr::addr_of;
+
 /// How many CPUs the kernel starts.
 pub const CPUS: usize = 4;
 
@@ -20,8 +23,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads the options. The word has one bit for each of the first two, the
-    /// sabotage from bit 8 on, and the pages in thousands from bit 16 on.
+    /// Reads the options. The word has a bit for each of the first two, the scenario from bit 4 on, the sabotage from bit 8
+    /// on, and the pages in thousands from bit 16 on.
     pub fn read() -> Self {
         // SAFETY: the memory is mapped, and nothing else is there.
         let word =
@@ -38,6 +41,31 @@ impl Options {
     pub fn runs(&self, scenario: u8) -> bool {
         self.scenario == 0 || self.scenario == scenario
     }
+}
+
+unsafe extern "C" {
+    static image_end: u8;
+    static user_begin: u8;
+    static user_end: u8;
+}
+
+/// A page table in the kernel's image.
+#[repr(C, align(4096))]
+struct StaticTable([u64; 512]);
+
+/// The physical address of a part of the kernel's image.
+fn physical<T>(of: *const T) -> u64 {
+    of as u64 - machine::OFFSET
+}
+
+/// Where the kernel's image ends in its memory.
+pub fn image_end_address() -> u64 {
+    physical(addr_of!(image_end))
+}
+
+/// The part of the image that has user programs.
+pub fn programs() -> Range<u64> {
+    physical(addr_of!(user_begin))..physical(addr_of!(user_end))
 }
 
 /// Why user code came back to the kernel.

@@ -7,7 +7,7 @@ use core::ptr::{addr_of, addr_of_mut, read_volatile, write_volatile};
 use backend::{Config, Op, Registers, Tlb};
 pub use tlbc_backends::arm64 as backend;
 
-use super::{CPUS, Cause, Options};
+use super::{CPUS, Cause, Options, StaticTable, physical};
 pub use pte::PteFormat;
 
 mod pte;
@@ -53,15 +53,8 @@ unsafe extern "C" {
     static mut kernel_1: [u64; 512];
     static entry_begin: u8;
     static entry_end: u8;
-    static image_end: u8;
-    static user_begin: u8;
-    static user_end: u8;
     fn start_secondary();
 }
-
-/// Page tables that exist from the beginning.
-#[repr(C, align(4096))]
-struct StaticTable([u64; 512]);
 
 /// What TTBR0 names where no user space is loaded.
 static EMPTY: StaticTable = StaticTable([0; 512]);
@@ -113,22 +106,9 @@ macro_rules! mrs {
     }};
 }
 
-/// The kernel's memory, and where its image ends in it.
+/// The kernel's memory.
 pub fn memory() -> Range<u64> {
     0x4000_0000..0x4400_0000
-}
-
-pub fn image_end_address() -> u64 {
-    physical(addr_of!(image_end))
-}
-
-/// The part of the image that has user programs.
-pub fn programs() -> Range<u64> {
-    physical(addr_of!(user_begin))..physical(addr_of!(user_end))
-}
-
-fn physical<T>(of: *const T) -> u64 {
-    of as u64 - OFFSET
 }
 
 fn device_write(address: u64, value: u32) {

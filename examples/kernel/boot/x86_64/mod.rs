@@ -9,7 +9,7 @@ use core::ptr::{addr_of, addr_of_mut, copy_nonoverlapping, read_volatile, write_
 use backend::{Config, Op, Registers, Tlb};
 pub use tlbc_backends::x86_64 as backend;
 
-use super::{CPUS, Cause, Options};
+use super::{CPUS, Cause, Options, StaticTable, physical};
 pub use pte::PteFormat;
 
 mod pte;
@@ -66,17 +66,10 @@ unsafe extern "C" {
     static mut kernel_devices: [u64; 512];
     static entry_begin: u8;
     static entry_end: u8;
-    static image_end: u8;
-    static user_begin: u8;
-    static user_end: u8;
     static vectors: [[u8; 16]; 256];
     static trampoline: u8;
     static trampoline_end: u8;
 }
-
-/// Page tables that exist from the beginning.
-#[repr(C, align(4096))]
-struct StaticTable([u64; 512]);
 
 /// What a CPU loads that runs in no user space.
 static mut KERNEL_TOP: StaticTable = StaticTable([0; 512]);
@@ -177,22 +170,9 @@ unsafe extern "C" {
     fn enter_user(entry: *mut Entry);
 }
 
-/// The kernel's memory, and where its image ends in it.
+/// The kernel's memory.
 pub fn memory() -> Range<u64> {
     0x10_0000..0x400_0000
-}
-
-pub fn image_end_address() -> u64 {
-    physical(addr_of!(image_end))
-}
-
-/// The part of the image that has user programs.
-pub fn programs() -> Range<u64> {
-    physical(addr_of!(user_begin))..physical(addr_of!(user_end))
-}
-
-fn physical<T>(of: *const T) -> u64 {
-    of as u64 - OFFSET
 }
 
 fn apic_write(address: u64, value: u32) {
