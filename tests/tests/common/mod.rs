@@ -1,4 +1,4 @@
-//! The shipped definitions, machines by a line of words, and requests by what was unmapped.
+//! The shipped definitions, machines from a line of words, and requests for what was unmapped.
 #![allow(dead_code, reason = "each test target uses its part")]
 
 use std::fmt::Write as _;

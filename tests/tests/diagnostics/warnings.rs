@@ -165,7 +165,7 @@ fn warnings_are_no_errors() {
     );
 }
 
-/// A domain is named by what acts on it, or by another domain.
+/// An instruction that acts on a domain uses it, and so does another domain.
 #[test]
 fn domains_that_nothing_names() {
     let text = |more: &str| toy_with(&format!("domain all is cpus;\n{more}"));
