@@ -7,6 +7,7 @@ mod common;
 mod changes;
 mod completion;
 mod negative;
+mod selection;
 mod stages;
 
 use common::{Ask, edited, good, lines};
