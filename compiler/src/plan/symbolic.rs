@@ -92,6 +92,7 @@ impl Machine for &SymbolicMachine<'_> {
         self.ask(Flag::erratum(erratum))
     }
 
+    /// Any: one plan serves every geometry, and `lower` refuses conditions by which it would not.
     fn geometry(self) -> usize {
         0
     }

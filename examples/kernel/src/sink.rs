@@ -1,8 +1,8 @@
 //! Where the backend's instructions go: to the CPU.
 //!
-//! Two things are done to them on the way. What [`Mmu::return_to_user`](tlbc_runtime::Mmu::resume) loads is not loaded here, in code that user
-//! code must not see, but left for the last instructions before user code runs (`boot/`). And a sink can be broken on
-//! purpose: then the kernel must notice that memory is used after it was freed.
+//! The sink changes two things on the way. The loads of [`Mmu::return_to_user`](tlbc_runtime::Mmu::return_to_user) would run
+//! in code that user code must not see, so they are left to the last instructions before user code runs (`boot/`). And a
+//! sink can be broken on purpose: then the kernel must notice that memory is used after it was freed.
 
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
