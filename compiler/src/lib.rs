@@ -28,6 +28,7 @@ mod grouped;
 mod json;
 mod spelling;
 mod template;
+mod text;
 pub mod trace;
 mod warn;
 

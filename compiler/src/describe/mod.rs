@@ -18,6 +18,7 @@ use crate::model::{
     AddressSelector, Addresses, Cases, Cond, Drops, Instr, Known, LevelSel, Model, Need, Space,
     Subject, Tag, TagSource, Under, Var, Writes, Written,
 };
+use crate::text::list;
 
 /// Encloses a name or an instruction in backticks.
 #[must_use]
@@ -34,16 +35,6 @@ pub fn plain(text: &str) -> String {
         .collect();
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
     words.join(" ")
-}
-
-/// Joins items, as in `a, b or c`.
-#[must_use]
-pub fn joined(words: &[String], last: &str) -> String {
-    match words {
-        [] => String::new(),
-        [one] => one.clone(),
-        [first @ .., end] => format!("{} {last} {end}", first.join(", ")),
-    }
 }
 
 /// Returns a power of two bytes with its unit, such as `4 KiB`.
@@ -126,7 +117,7 @@ pub fn caches(model: &Model, caches: CacheSet) -> String {
     let named = model.caches.all.iter().enumerate();
     let named = named.filter(|(index, _)| caches.0 & (1 << index) != 0);
     let named: Vec<String> = named.map(|(_, cache)| code(&cache.named.name)).collect();
-    joined(&named, "and")
+    list(&named, "and")
 }
 
 /// Describes on which CPUs and devices an instruction acts.
@@ -227,7 +218,7 @@ pub fn whose(of: crate::ast::TagSelector) -> String {
     ];
     let classes = classes.into_iter().filter(|(is, _)| *is);
     let classes: Vec<String> = classes.map(|(_, word)| word.to_owned()).collect();
-    joined(&classes, "or")
+    list(&classes, "or")
 }
 
 /// Describes a clause, as in `leaf, walk of one page, this tag when x`.
@@ -345,7 +336,7 @@ pub fn under(model: &Model, under: &Under) -> String {
                 .iter()
                 .map(|&t| code(&model.tags[t].named.name))
                 .collect();
-            format!("under {}", joined(&names, "or"))
+            format!("under {}", list(&names, "or"))
         }
         Under::Fixed(tag, value) => format!("under {} {value}", code(&model.tags[*tag].named.name)),
         Under::EveryTag => "under every tag".to_owned(),

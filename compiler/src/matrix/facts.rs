@@ -3,8 +3,9 @@
 use super::{Ask, brief, long};
 use crate::Analysis;
 use crate::ast::Stricter;
-use crate::describe::{self, code, joined, when};
+use crate::describe::{self, code, when};
 use crate::model::{Aspect, Geometry, Kind, Level, Model, Space};
+use crate::text::list;
 
 pub(super) const TABLES: &[Ask] = &[
     brief("Page sizes", page_sizes),
@@ -119,7 +120,7 @@ fn tops(it: &Analysis) -> Vec<String> {
         format!(
             "{}{}, as the space needs",
             of_geometry(model, geometry),
-            joined(&names, "or")
+            list(&names, "or")
         )
     };
     several.map(line).collect()
@@ -162,7 +163,7 @@ fn caches(it: &Analysis) -> Vec<String> {
         format!(
             "{}: {}{from}{sets}",
             code(&cache.named.name),
-            joined(&holds, "and")
+            list(&holds, "and")
         )
     };
     model.caches.all.iter().map(line).collect()

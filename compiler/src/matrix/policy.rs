@@ -9,6 +9,7 @@ use crate::Analysis;
 use crate::describe::{self, code, plain, registers, when};
 use crate::model::{self, At, Ceiling, Cond, Config, Event, Model, Named, Need};
 use crate::sample_requests::{Sample, with_all_features};
+use crate::text;
 
 pub(super) const POLICIES: &[Ask] = &[
     brief("Other CPUs are reached by", shootdown_line),
@@ -244,7 +245,7 @@ fn event(it: &Analysis, event: &Event) -> Vec<String> {
         };
         format!(
             "loads {}{view}{}",
-            describe::joined(&names, "and"),
+            text::list(&names, "and"),
             when(model, &loads.when)
         )
     });

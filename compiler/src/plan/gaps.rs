@@ -16,10 +16,10 @@ use super::choose::{Chooser, Demand, Extent, uncovered};
 use super::context::PlanContext;
 use super::flags::Needs;
 use super::symbolic::{SymbolicMachine, outcomes};
-use crate::check::listed;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{At, Config, Invalidate, Model, Shootdown, TagSource};
+use crate::text::list;
 
 /// What separates gaps: the space and reach, whether leaf entries are left, and their tag class.
 type GapKind = (Space, Reach, Option<(bool, Class)>);
@@ -179,7 +179,7 @@ pub fn unwritten(model: &Model, gaps: &[(Unwritten, Config)]) -> Vec<Diagnostic>
         model.change.plain_store.span,
         format!(
             "no instruction makes entries of {} invalid and drops what was made of them{}",
-            listed(&names),
+            list(&names, "and"),
             configuration(model, config)
         ),
     )

@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::request::{Range, Request};
+use crate::text;
 
 /// The version of the JSON form of a [`Trace`].
 pub const VERSION: u32 = 3;
@@ -306,10 +307,7 @@ impl Stale {
     #[must_use]
     pub fn words(&self) -> String {
         let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.word()).collect();
-        let kinds = match kinds.as_slice() {
-            [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
-            kinds => kinds.concat(),
-        };
+        let kinds = text::list(&kinds, "and");
         let stricter = if self.stricter {
             " that allow less than the tables"
         } else {
