@@ -4,7 +4,8 @@
 //! Holds: findings are sorted by file and place, and each is shown once. A place past the end of its file
 //! is moved to the end.
 
-use crate::diagnostic::{Diagnostic, Label, Severity};
+use crate::codes::Severity;
+use crate::diagnostic::{Diagnostic, Label};
 use crate::hidden::{is_hidden, one_line, spelt};
 use crate::json;
 use crate::parse::without_questions;

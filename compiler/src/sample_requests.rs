@@ -6,7 +6,7 @@
 use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::request::{Extent, Space, Tag};
 
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::model::{self, Config, Model, Named};
 use crate::trace::{AddressRange, Event, Query, Step, Tables, Target, Trace, Unmapped, trace};
 

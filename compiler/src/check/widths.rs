@@ -13,7 +13,6 @@ use crate::model::{
 };
 use crate::source::Span;
 use crate::text::count;
-use crate::trace::encode::source_name;
 
 /// The value of a field: its number of bits, its name, and where it is stated.
 struct Demand {
@@ -58,7 +57,7 @@ pub fn wider(model: &Model, found: &mut Vec<Diagnostic>) {
             if has <= wants {
                 continue;
             }
-            let what = source_name(source);
+            let what = source.name();
             let mut diagnostic = Diagnostic::new(
                 Code::E0303,
                 field.span,

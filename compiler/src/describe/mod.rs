@@ -13,10 +13,9 @@ use tlbc_facts::clause::{CacheSet, MaxCount, RunUnit};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 
-use crate::lower::UNLIMITED;
 use crate::model::{
     AddressSelector, Addresses, Cases, Cond, Drops, Instr, Known, LevelSel, Model, Need, Space,
-    Subject, Tag, TagSource, Under, Var, Writes, Written,
+    Subject, Tag, TagSource, UNLIMITED, Under, Var, Writes, Written,
 };
 use crate::text::list;
 

@@ -13,7 +13,7 @@ mod picture;
 mod setup;
 mod svg;
 
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::compile::Output;
 use crate::source::Files;
 

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::issued::{Flags, lines};
 use super::{instructions, setup};
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::describe::{self, code, plain, registers};
 use crate::matrix::{Matrix, Section, marked, wants};
 use crate::model::{Config, Model};

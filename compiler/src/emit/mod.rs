@@ -28,7 +28,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
 use rustc_hash::FxHashSet;
 
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::model::Model;
 use crate::plan::Plans;
 use crate::plan::ir::Shape;

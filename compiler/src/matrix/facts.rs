@@ -1,7 +1,7 @@
 //! Questions about the machine: tables, caches, tags, changes of table entries.
 
 use super::{Ask, brief, long};
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::ast::Stricter;
 use crate::describe::{self, code, when};
 use crate::model::{Aspect, Geometry, Kind, Level, Model, Space};

@@ -14,7 +14,7 @@ pub use policy::Origin;
 pub(crate) use policy::wants;
 pub use show::{escaped, html, markdown, marked, text};
 
-use crate::Analysis;
+use crate::analysis::Analysis;
 
 /// Questions, with the answers of several architectures.
 #[derive(Debug, Clone, PartialEq, Eq)]

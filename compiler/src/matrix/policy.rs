@@ -5,7 +5,7 @@ use std::fmt;
 use tlbc_runtime::backend::Shootdown;
 
 use super::{Ask, brief, long};
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::describe::{self, code, plain, registers, when};
 use crate::model::{self, At, Ceiling, Cond, Config, Event, Model, Named, Need};
 use crate::sample_requests::{Sample, with_all_features};

@@ -50,7 +50,7 @@ use context::PlanContext;
 use flags::{KnownFlags, Needs};
 use ir::{Node, Plan, Shape};
 use symbolic::{SymbolicMachine, outcomes};
-pub use workarounds::{issued, names_address};
+pub use workarounds::issued;
 pub(crate) use writers::unserved;
 
 /// The plans of an architecture.

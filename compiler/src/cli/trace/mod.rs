@@ -16,7 +16,8 @@ use crate::model::Model;
 use crate::plan::Plans;
 use crate::source::Files;
 use crate::trace::{Query, is_ever_local, show, trace};
-use crate::{analyse, parse};
+use crate::analysis::analyse;
+use crate::parse;
 
 /// The options that describe a `--range`.
 const OF_ENTRIES: [&str; 8] = [
