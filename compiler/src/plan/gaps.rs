@@ -9,11 +9,11 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::Gap;
-use super::builder::{LEAF_AND_WALK, negative_too};
+use super::builder::Unwritten;
 use super::candidates::{Candidate, How};
-use super::change::Unwritten;
-use super::choose::{Chooser, Demand, Extent, uncovered};
+use super::choose::{Chooser, uncovered};
 use super::context::PlanContext;
+use super::demand::{Demand, Extent, LEAF_AND_WALK, negative_too};
 use super::flags::Needs;
 use super::symbolic::{SymbolicMachine, outcomes};
 use crate::codes::Code;

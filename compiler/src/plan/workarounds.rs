@@ -7,7 +7,7 @@
 use super::candidates::{Candidate, How};
 use super::factor::seq;
 use super::ir::{Issue, Node, Test};
-use super::steps::issue_of;
+
 use crate::model::{Instr, Issued, Model};
 
 /// Returns the instruction of a [`Node::Workaround`].
@@ -34,7 +34,7 @@ pub fn after_loop<'a>(model: &Model, candidates: impl Iterator<Item = &'a Candid
         };
         let issue = Issue {
             address: false,
-            ..issue_of(candidate, primitive, false)
+            ..candidate.issue(primitive, false)
         };
         for workaround in beside(model, &candidate.workarounds, issue, true) {
             if !steps.contains(&workaround) {
