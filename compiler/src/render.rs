@@ -260,7 +260,7 @@ fn also(files: &Files, places: &[Span]) -> Option<String> {
     lines.dedup();
     let more = lines.len().saturating_sub(LISTED);
     let listed: Vec<String> = lines.iter().take(LISTED).map(usize::to_string).collect();
-    let noun = text::plural(&lines.len(), "line");
+    let noun = text::plural(lines.len(), "line");
     let rest = if more > 0 { ", ..." } else { "" };
     let count = places.len();
     (count > 0).then(|| format!("and {count} more, in {noun} {}{rest}", listed.join(", ")))

@@ -22,14 +22,14 @@ pub(crate) fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// Returns a number with its noun: `1 value`, `2 values`.
-pub(crate) fn count<N: PartialEq + From<u8> + Display>(count: N, noun: &str) -> String {
-    let form = plural(&count, noun);
+pub(crate) fn count<N: Copy + PartialEq + From<u8> + Display>(count: N, noun: &str) -> String {
+    let form = plural(count, noun);
     format!("{count} {form}")
 }
 
 /// Returns the form of a noun after a number: `line` after 1, `lines` otherwise.
-pub(crate) fn plural<N: PartialEq + From<u8>>(count: &N, noun: &str) -> String {
-    let ending = if *count == N::from(1) { "" } else { "s" };
+pub(crate) fn plural<N: Copy + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    let ending = if count == N::from(1) { "" } else { "s" };
     format!("{noun}{ending}")
 }
 

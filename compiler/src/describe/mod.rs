@@ -4,18 +4,16 @@
 //! between backticks. Holds: texts of the definition lose their own backticks and control characters, so a pair of
 //! backticks always encloses a name or an instruction.
 
-mod events;
+pub mod events;
 pub mod registers;
-
-pub use events::{aspect, ceiling, weakens, workaround};
 
 use tlbc_facts::clause::{CacheSet, MaxCount, RunUnit};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 
 use crate::model::{
-    AddressSelector, Addresses, Cases, Cond, Drops, Instr, Known, LevelSel, Model, Need, Space,
-    Subject, Tag, TagSource, UNLIMITED, Under, Var, Writes, Written,
+    AddressSelector, Addresses, Cases, Cond, Config, Drops, Instr, Known, LevelSel, Model, Named,
+    Need, Space, Subject, Tag, TagSource, UNLIMITED, Under, Var, Writes, Written,
 };
 use crate::text::list;
 
@@ -378,5 +376,35 @@ pub fn addresses(of: Addresses) -> String {
         format!("{} bits from 0", of.bits)
     } else {
         format!("{} bits from {:#x}", of.bits, of.base)
+    }
+}
+
+/// Describes a machine, as in `features a, b; no errata; ...`.
+#[must_use]
+pub fn machine(model: &Model, config: Config, limits: &[u64]) -> String {
+    let mut parts = vec![model.geometries[config.geometry].named.name.clone()];
+    let features = model.features.iter().enumerate();
+    let features = features
+        .filter(|(i, _)| config.has(*i))
+        .map(|(_, it)| &it.named);
+    parts.push(names("features", features));
+    let errata = model.errata.iter().enumerate();
+    let errata = errata
+        .filter(|(i, _)| config.suffers(*i))
+        .map(|(_, it)| &it.named);
+    parts.push(names("errata", errata));
+    for (limit, value) in model.limits.iter().zip(limits) {
+        parts.push(format!("{} {value}", limit.named.name));
+    }
+    parts.join("; ")
+}
+
+/// Returns the names after the word for them, or that there are none.
+fn names<'a>(what: &str, all: impl Iterator<Item = &'a Named>) -> String {
+    let names: Vec<&str> = all.map(|it| it.name.as_str()).collect();
+    if names.is_empty() {
+        format!("no {what}")
+    } else {
+        format!("{what} {}", names.join(", "))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::page::{anchor, fenced, heading, place, table};
+use super::markdown::{anchor, fenced, heading, place, table};
 use crate::describe::{self, code, plain, when};
 use crate::matrix::{done, marked, reach};
 use crate::model::{Drops, Field, Form, Invalidate, Model, Operand, Place, Template, Value};

@@ -1,6 +1,6 @@
 //! Questions about the machine: tables, caches, tags, changes of table entries.
 
-use super::{Ask, brief, long};
+use super::ask::{Ask, brief, long};
 use crate::analysis::Analysis;
 use crate::ast::Stricter;
 use crate::describe::{self, code, when};
@@ -323,7 +323,7 @@ fn through_invalid(it: &Analysis) -> Vec<String> {
         // The last statement without a condition overrides all before it.
         let always = cases.iter().rposition(|(_, when)| when.terms.is_empty());
         let in_place = always.is_some_and(|always| cases[always].0);
-        let word = describe::aspect(aspect);
+        let word = describe::events::aspect(aspect);
         let mut parts: Vec<String> = Vec::new();
         if !in_place {
             parts.push(word.to_owned());

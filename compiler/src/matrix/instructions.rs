@@ -2,7 +2,7 @@
 
 use tlbc_runtime::agents::Agents;
 
-use super::{Ask, brief, long};
+use super::ask::{Ask, brief, long};
 use crate::analysis::Analysis;
 use crate::describe::{self, code, when};
 use crate::model::{AddressSelector, Barrier, Cond, Form, Invalidate, Model};

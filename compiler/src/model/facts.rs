@@ -6,6 +6,7 @@ use tlbc_runtime::pte::{self, ChangeFacts};
 use super::Model;
 use super::events::{Aspect, Event, Issued};
 use super::instructions::{Instr, Source, Value};
+use super::machine::Tag;
 use super::terms::{Config, Machine};
 use crate::ast::{Stricter, TagSource};
 
@@ -127,5 +128,34 @@ impl Model {
             Value::LevelAs(_) => issued.level.is_none(),
             Value::Const(_) => false,
         })
+    }
+
+    /// Turns on one feature after the other, unless the machine would become impossible.
+    #[must_use]
+    pub fn with_all_features(&self, mut config: Config) -> Config {
+        // A feature may need one that is defined after it, so there are as many rounds as features.
+        for _ in &self.features {
+            for feature in 0..self.features.len() {
+                let features = config.features | 1 << feature;
+                let more = Config { features, ..config };
+                if self.possible(more) {
+                    config = more;
+                }
+            }
+        }
+        config
+    }
+
+    /// Iterates over the tags that exist in a configuration.
+    pub fn tags(&self, config: Config) -> impl Iterator<Item = &Tag> + Clone {
+        self.tags.iter().filter(move |tag| tag.when.holds(config))
+    }
+
+    /// Returns the bits of a tag that select the view; they are 0 in the tag of a space.
+    #[must_use]
+    pub fn view_bits(&self, config: Config) -> u64 {
+        let views = self.user.views.iter();
+        let views = views.filter(|view| view.when.holds(config));
+        views.fold(0, |bits, view| bits | view.or)
     }
 }
