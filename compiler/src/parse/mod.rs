@@ -11,6 +11,7 @@
 //! tree.
 
 mod blanks;
+mod blocks;
 mod braces;
 mod comments;
 mod controls;
@@ -18,6 +19,7 @@ mod effects;
 mod expected;
 mod facts;
 mod foreign;
+mod grammar;
 mod items;
 mod lex;
 mod recover;
@@ -36,18 +38,6 @@ use grammar::{Grammar, Rule};
 use pest::Parser;
 use recover::{Findings, MAX_FINDINGS};
 use scan::Scanned;
-
-/// The generated parser, whose items cannot be documented.
-#[allow(missing_docs)]
-mod grammar {
-    /// The grammar of a definition.
-    #[derive(pest_derive::Parser)]
-    #[grammar = "parse/grammar.pest"]
-    pub struct Grammar;
-}
-
-/// A node of the parse.
-type Node<'t> = pest::iterators::Pair<'t, Rule>;
 
 /// The number of times that a file is parsed with more marks; it bounds the work on noise.
 const MAX_PASSES: usize = 10;
