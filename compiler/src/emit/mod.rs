@@ -30,11 +30,11 @@ use rustc_hash::FxHashSet;
 
 use crate::analysis::Analysis;
 use crate::model::Model;
+use crate::model::Which;
 use crate::plan::Plans;
 use crate::plan::ir::Shape;
 use crate::source::{Files, Span};
 use crate::text::wrap;
-use crate::trace::interpret::Which;
 use names::Names;
 
 /// What the folds share.

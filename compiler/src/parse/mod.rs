@@ -27,8 +27,6 @@ mod registers;
 mod scan;
 mod tree;
 
-pub(crate) use blanks::without_questions;
-
 use crate::ast::Arch;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -54,7 +52,14 @@ pub fn decode(
     bytes: Vec<u8>,
 ) -> Result<FileId, Box<Diagnostic>> {
     let error = match String::from_utf8(bytes) {
-        Ok(text) => return Ok(files.add(name, text)),
+        Ok(text) => {
+            let quoted = blanks::without_questions(&text);
+            let file = files.add(name, text);
+            if let Some(quoted) = quoted {
+                files.quote(file, quoted);
+            }
+            return Ok(file);
+        }
         Err(error) => error,
     };
     let at = error.utf8_error().valid_up_to();
