@@ -239,7 +239,10 @@ fn no_file_imports_one_that_imports_it() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(root);
         let imports = all_imports(&sources(&root));
         let count: usize = imports.values().map(BTreeSet::len).sum();
-        assert!(count > imports.len(), "only {count} imports were found");
+        assert!(
+            2 * count >= imports.len(),
+            "only {count} imports were found"
+        );
         assert_eq!(cycle(&imports), None, "{}", root.display());
     }
 }
