@@ -45,9 +45,10 @@ const LAYERS: &[(&str, &str)] = &[
         "source codes diagnostic text ast model describe check plan",
     ),
     ("trace", "json template text model describe plan"),
+    ("echoes", "source codes diagnostic ast"),
     (
         "analysis",
-        "source diagnostic grouped parse lower model check plan warn",
+        "source diagnostic grouped echoes parse lower model check plan warn",
     ),
     (
         "emit",
