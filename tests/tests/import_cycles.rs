@@ -50,10 +50,7 @@ const LAYERS: &[(&str, &str)] = &[
         "analysis",
         "source diagnostic grouped echoes parse lower model check plan warn",
     ),
-    (
-        "emit",
-        "source template text model describe plan trace analysis",
-    ),
+    ("emit", "source template text model describe plan analysis"),
     ("sample_requests", "model trace analysis"),
     ("matrix", "text model describe sample_requests analysis"),
     (
