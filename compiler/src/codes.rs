@@ -3,8 +3,27 @@
 //! `tlbc explain CODE` prints `compiler/explain/CODE.md`: the rule and its reason, with a failing and a corrected
 //! example. A test compiles both.
 
-use crate::diagnostic::Severity;
 use core::fmt;
+
+/// Whether a definition can be used in spite of a diagnostic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The definition cannot be used.
+    Error,
+    /// The definition can be used, but it may not state what its author meant.
+    Warning,
+}
+
+impl Severity {
+    /// Returns `error` or `warning`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
 
 /// The code of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

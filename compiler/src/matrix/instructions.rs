@@ -2,8 +2,8 @@
 
 use tlbc_runtime::agents::Agents;
 
-use super::{Ask, brief, long};
-use crate::Analysis;
+use super::ask::{Ask, brief, long};
+use crate::analysis::Analysis;
 use crate::describe::{self, code, when};
 use crate::model::{AddressSelector, Barrier, Cond, Form, Invalidate, Model};
 
