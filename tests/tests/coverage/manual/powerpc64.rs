@@ -4,7 +4,8 @@
 use crate::common::{TAG, bits, powerpc};
 use std::ops::Range;
 use tlbc::model::Config;
-use tlbc::trace::interpret::{Op, Which};
+use tlbc::model::Which;
+use tlbc::trace::interpret::Op;
 
 /// Which entries an instruction names.
 #[derive(Debug, Clone, PartialEq, Eq)]
