@@ -137,8 +137,8 @@ const RUNTIME: [(&str, &str); 8] = [
     ("agents", "Agents"),
     (
         "backend",
-        "Answer Backend Ceiling Facts FinishSteps Finished IpiTargets Issue LazyMm Outcome PteUpdate Root Shootdown \
-         Started TableFree TagSource TagValues Tags",
+        "Answer Backend Ceiling Configuration Facts FinishSteps Finished Flags IpiTargets Issue LazyMm OfSpace \
+         Outcome PteUpdate Root Shootdown Started TableFree TagSource TagValues Tags",
     ),
     ("deferred", "Deferred Pending"),
     ("level", "Level Levels"),
