@@ -39,7 +39,7 @@ const LAYERS: &[(&str, &str)] = &[
         "check",
         "source codes diagnostic template text model describe",
     ),
-    ("plan", "source codes diagnostic text model"),
+    ("plan", "codes diagnostic text model"),
     (
         "warn",
         "source codes diagnostic text ast model describe check plan",
