@@ -398,9 +398,13 @@ fn nothing_is_left_to_do() {
 fn atomics_order_everything_on_the_machine_itself() {
     use tlbc_backends::{arm64, powerpc64, s390, x86_64};
     use tlbc_runtime::Backend;
-    let x86 = x86_64::Tlb::FACTS.atomics_order_everything;
+    let x86 = <x86_64::Tlb>::FACTS.atomics_order_everything;
     assert_eq!(x86, cfg!(target_arch = "x86_64"));
-    for facts in [arm64::Tlb::FACTS, powerpc64::Tlb::FACTS, s390::Tlb::FACTS] {
+    for facts in [
+        <arm64::Tlb>::FACTS,
+        <powerpc64::Tlb>::FACTS,
+        <s390::Tlb>::FACTS,
+    ] {
         assert!(!facts.atomics_order_everything, "{}", facts.name);
     }
 }

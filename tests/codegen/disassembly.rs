@@ -356,6 +356,46 @@ fn x86_64_is_as_short_as_by_hand() {
     is_as_short_as_by_hand("x86_64", by_hand, "kernel_here_pass", "invlpg");
 }
 
+/// Returns the functions that a kernel reaches and that issue an instruction.
+fn issuing(target: &Target, kernel: &str, instruction: &str) -> Vec<String> {
+    let all = compile(target, "2", kernel);
+    let issues = |function: &Function| {
+        function
+            .instructions
+            .iter()
+            .any(|line| line.contains(instruction))
+    };
+    let found = reachable(&all, ENTRIES)
+        .into_iter()
+        .filter(|(_, function)| issues(function));
+    found.map(|(name, _)| name.to_owned()).collect()
+}
+
+/// A configuration in a type leaves nothing of the features that it lacks, also in functions that are not inlined.
+#[test]
+fn a_constant_configuration_leaves_no_code_of_other_features() {
+    let lacking = [
+        ("arm64", "0", "tlbi rvale1is"),
+        (
+            "x86_64",
+            "{ Config::PGE.with(Config::PCID).with(Config::INVPCID).bits() }",
+            "invlpgb",
+        ),
+    ];
+    for (arch, bits, instruction) in lacking {
+        let found = backends().into_iter().find(|(name, _)| name == arch);
+        let (_, target_arch) = found.expect("a shipped definition");
+        on_any(&target_arch, |target| {
+            let any = kernel(arch);
+            let constant = any.replace("&Tlb,", &format!("&Tlb<tlbc_runtime::Constant<{bits}>>,"));
+            let constant = constant.replace("{Hardware, Tlb}", "{Config, Hardware, Tlb}");
+            assert_ne!(constant, any);
+            assert_eq!(issuing(target, &constant, instruction), [""; 0], "{arch}");
+            assert!(!issuing(target, &any, instruction).is_empty(), "{arch}");
+        });
+    }
+}
+
 #[test]
 fn listings_are_read() {
     let listing = "\

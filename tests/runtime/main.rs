@@ -3,6 +3,7 @@
 mod contexts;
 mod device_flags;
 mod gather;
+mod instruction_counts;
 mod leaks;
 mod levels;
 mod locks;

@@ -23,7 +23,7 @@ type Asked = (Reach, Vec<Level>);
 
 impl Backend for Negative {
     type Op = arm64::Op;
-    const FACTS: Facts = arm64::Tlb::FACTS;
+    const FACTS: Facts = <arm64::Tlb>::FACTS;
 
     fn levels(&self) -> &'static LevelTable {
         self.tlb.levels()

@@ -104,7 +104,7 @@ fn cpu_online() {
 
 /// Checks the facts that the runtime reads.
 fn facts() {
-    let facts = Tlb::FACTS;
+    let facts = <Tlb>::FACTS;
     assert!(facts.one_at_a_time, "the bus takes one at a time");
     // Tags differ from CPU to CPU, so flushes of user spaces take IPIs.
     assert_eq!(facts.shootdown, Shootdown::Either);

@@ -1,7 +1,7 @@
 //! x86-64: tags of one CPU and of the machine, the user view, walk entries, TLBSYNC, CR3, lazy CPUs.
 
+use tlbc::model::Which;
 use tlbc::plan::ir::{Node, Shape};
-use tlbc::trace::interpret::Which;
 use tlbc::trace::{DeferredBy, Event, Trace, Until};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::{Reach, Space};

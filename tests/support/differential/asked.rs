@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
+use tlbc::model::Which;
 use tlbc::model::{Config, Model};
 use tlbc::plan::Plans;
 use tlbc::plan::ir::Shape;
-use tlbc::trace::interpret::{Changing, Effects, Env, Op, Which, flush, interpret};
+use tlbc::trace::interpret::{Changing, Effects, Env, Op, flush, interpret};
 use tlbc_runtime::backend::Finished;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Ranges, Reach, Request, Scope, Space, SpaceFlags, Tag};

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tlbc::model::Which;
 use tlbc::plan::ir::Shape;
-use tlbc::trace::interpret::{Changing, Which, interpret};
+use tlbc::trace::interpret::{Changing, interpret};
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::{Below, Change, Entry, Kind, Marks, Owner, Slot};
 use tlbc_runtime::request::{LevelTable, SpaceFlags};
