@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 use tlbc::Diagnostic;
+use tlbc::model::Which;
 use tlbc::model::{Config, Model};
 use tlbc::plan::ir::Shape;
 use tlbc::source::Files;
-use tlbc::trace::interpret::{Changing, Effects, Env, Which, flush, interpret};
+use tlbc::trace::interpret::{Changing, Effects, Env, flush, interpret};
 use tlbc::trace::{
     AddressRange, Becomes, Event, Instruction, Query, Step, Store, Tables, Trace, Unmapped, show,
     step, trace,

@@ -7,8 +7,9 @@ use std::ops::Range;
 
 use tlbc::Analysis;
 use tlbc::model::Config;
+use tlbc::model::Which;
 use tlbc::plan::ir::Shape;
-use tlbc::trace::interpret::{Effects, Op, Which, flush};
+use tlbc::trace::interpret::{Effects, Op, flush};
 use tlbc_runtime::level;
 use tlbc_runtime::request::{Extent, Ranges, Reach, Scope, Space};
 

@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use proptest::prelude::*;
 use tlbc::model::Config;
+use tlbc::model::Which;
 use tlbc::plan::ir::Shape;
-use tlbc::trace::interpret::{Effects, Op, Which, flush, interpret};
+use tlbc::trace::interpret::{Effects, Op, flush, interpret};
 use tlbc_runtime::request::{Extent, Ranges, Reach, Scope, Space};
 
 use crate::coverage::case::rounded;

@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 use tlbc::model::Config;
-use tlbc::trace::interpret::{Op, Which};
+use tlbc::model::Which;
+use tlbc::trace::interpret::Op;
 use tlbc_tests::requests::{TAG, bits, powerpc};
 
 /// Which entries an instruction names.
