@@ -22,8 +22,6 @@ mod targets;
 mod texts;
 mod unconfirmed;
 
-pub use drops::UNLIMITED;
-
 use crate::ast::{self, Item};
 use crate::diagnostic::Diagnostic;
 use crate::model::{At, Domain, Event, LevelNumbers, Model, Named, Policy};
