@@ -3257,7 +3257,6 @@ impl Backend for Tlb {
         name: "powerpc64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         shootdown: Shootdown::Either,
-        strides: Levels(7),
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Shootdown,

@@ -1467,7 +1467,6 @@ impl Backend for Tlb {
         name: "x86_64",
         level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
         shootdown: Shootdown::Either,
-        strides: Levels(7),
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,
