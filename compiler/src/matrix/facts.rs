@@ -2,8 +2,8 @@
 
 use super::ask::{Ask, brief, long};
 use crate::analysis::Analysis;
-use crate::ast::Stricter;
 use crate::describe::{self, code, when};
+use crate::model::Stricter;
 use crate::model::{Aspect, Geometry, Kind, Level, Model, Space};
 use crate::text::list;
 

@@ -21,7 +21,7 @@ use tlbc_runtime::level::{Level as LevelIndex, Levels};
 use tlbc_runtime::request::{LevelFacts, LevelTable};
 
 pub use crate::ast::{
-    EventKind, Keeps, Known, Lost, Need, Shootdown, Stricter, TagSource, Written,
+    EventKind, Keeps, Known, Lost, Need, Shootdown, Stricter, TagSelector, TagSource, Written,
 };
 use crate::source::Span;
 
