@@ -3,7 +3,7 @@
 //! The runtime selects its policies by these facts. Each is an enum or a number, so that two facts cannot contradict each
 //! other.
 
-use crate::level::{LEVELS, Levels};
+use crate::level::LEVELS;
 
 /// How other CPUs are reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,8 +108,6 @@ pub struct Facts {
     pub level_names: [&'static str; LEVELS],
     /// How other CPUs are reached.
     pub shootdown: Shootdown,
-    /// Levels whose leaf entries a gather flushes at their own stride.
-    pub strides: Levels,
     /// How page-table entries change.
     pub pte_update: PteUpdate,
     /// When the memory of an unlinked page table is free.

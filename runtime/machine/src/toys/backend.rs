@@ -105,7 +105,6 @@ impl<K: Kind> Backend for Toy<K> {
         } else {
             Shootdown::Broadcast
         },
-        strides: Levels::only(Level(0)),
         pte_update: if K::WRITES {
             PteUpdate::Instruction {
                 pages_batched: false,
