@@ -31,6 +31,10 @@ fn words(text: &str) -> Vec<(Range<usize>, bool)> {
             found.push((at..at + word.len(), begins));
             begins = false;
             word.len()
+        } else if c == '[' && begins {
+            found.push((at..at + 1, true));
+            begins = false;
+            1
         } else {
             begins = matches!(c, ';' | '{' | '}') || begins && c.is_whitespace();
             c.len_utf8()
