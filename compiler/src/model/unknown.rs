@@ -15,7 +15,7 @@ pub struct Unknown {
     /// All items, in the order of the text. They do not overlap.
     items: Vec<Span>,
     /// The items with an error, by index.
-    unknown: BTreeSet<usize>,
+    broken: BTreeSet<usize>,
     /// Whether there is an error outside of items.
     elsewhere: bool,
 }
@@ -34,7 +34,7 @@ impl Unknown {
     pub fn add(&mut self, error: Span) {
         match self.item(error) {
             Some(item) => {
-                self.unknown.insert(item);
+                self.broken.insert(item);
             }
             None => self.elsewhere = true,
         }
@@ -43,14 +43,14 @@ impl Unknown {
     /// Returns whether everything is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.unknown.is_empty() && !self.elsewhere
+        self.broken.is_empty() && !self.elsewhere
     }
 
     /// Returns whether the item of a place has an error; for a place outside of items, whether anything has.
     #[must_use]
     pub fn touches(&self, place: Span) -> bool {
         match self.item(place) {
-            Some(item) => self.unknown.contains(&item),
+            Some(item) => self.broken.contains(&item),
             None => !self.is_empty(),
         }
     }
