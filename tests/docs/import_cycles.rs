@@ -45,10 +45,9 @@ const LAYERS: &[(&str, &str)] = &[
         "source codes diagnostic text ast model describe check plan",
     ),
     ("trace", "json template text model describe plan"),
-    ("echoes", "source codes diagnostic ast"),
     (
         "analysis",
-        "source diagnostic grouped echoes parse lower model check plan warn",
+        "source diagnostic grouped parse lower model check plan warn",
     ),
     ("emit", "source template text model describe plan analysis"),
     ("sample_requests", "model trace analysis"),
