@@ -186,44 +186,6 @@ impl Code {
         self.name().starts_with("E01")
     }
 
-    /// Returns whether the fault may be that something is missing. A statement that could not be read then explains
-    /// it.
-    #[must_use]
-    pub fn may_be_missing(self) -> bool {
-        [
-            Code::E0202,
-            Code::E0203,
-            Code::E0208,
-            Code::E0302,
-            Code::E0303,
-            Code::E0305,
-            Code::E0306,
-            Code::E0307,
-            Code::E0401,
-            Code::E0402,
-            Code::E0403,
-            Code::E0406,
-            Code::E0408,
-            Code::E0411,
-            Code::E0503,
-            Code::E0505,
-            Code::E0309,
-            Code::E0310,
-            Code::E0311,
-            Code::E0313,
-            Code::E0506,
-            Code::E0507,
-            Code::E0509,
-            Code::E0511,
-            Code::E0513,
-            Code::E0516,
-            Code::E0602,
-            Code::E0603,
-            Code::E0604,
-        ]
-        .contains(&self)
-    }
-
     /// Returns the page of `tlbc explain`, in Markdown.
     #[must_use]
     pub fn explanation(self) -> &'static str {

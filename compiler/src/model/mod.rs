@@ -10,12 +10,14 @@ mod instructions;
 mod machine;
 mod registers;
 mod terms;
+mod unknown;
 
 pub use events::*;
 pub use instructions::*;
 pub use machine::*;
 pub use registers::*;
 pub use terms::*;
+pub use unknown::Unknown;
 
 use tlbc_runtime::level::{Level as LevelIndex, Levels};
 use tlbc_runtime::request::{LevelFacts, LevelTable};
@@ -76,6 +78,8 @@ pub struct Model {
     pub policy: Policy,
     /// The facts that no manual confirms.
     pub unconfirmed: Vec<Unconfirmed>,
+    /// The parts with errors.
+    pub unknown: Unknown,
 }
 
 /// A fact that no manual confirms.

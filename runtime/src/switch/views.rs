@@ -4,7 +4,6 @@
 //! and the kernel run on one view, both views are the same, and nothing is loaded.
 
 use crate::backend::{Backend, Root};
-use crate::deferred::AsidSlot;
 use crate::mask::CpuId;
 use crate::mmu::Mmu;
 use crate::platform::Platform;
@@ -48,9 +47,32 @@ impl<P: Platform> Mmu<P> {
     ///
     /// On that CPU, which runs in the space, with interrupts off since user code was left.
     pub fn enter_from_user(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
-        let root = self.root(self.slot_of(cpu, space), space);
+        let root = self.root(space.slot_on(self.platform.cpu(cpu)), space);
         let mut sink = self.platform.sink(cpu);
         self.platform.backend().enter_from_user(&mut sink, &root);
+    }
+
+    /// Loads the user view and completes the flush of it that was deferred until now. Called as the last step before user
+    /// code runs.
+    ///
+    /// The code that follows must synchronise the CPU's context, as a return from an exception does: a flush of a user
+    /// space does not do so.
+    ///
+    /// # Context
+    ///
+    /// On that CPU, with interrupts off until user code runs; the CPU runs in the space.
+    pub fn return_to_user(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
+        let here = self.platform.cpu(cpu);
+        let slot = space.slot_on(here);
+        let deferred = slot.is_some_and(|slot| here.slots.take_view(slot));
+        here.stats.completed.count(u64::from(deferred));
+        let root = Root {
+            table: space.user_table,
+            ..self.root(slot, space)
+        };
+        self.platform
+            .backend()
+            .return_to_user(&mut self.platform.sink(cpu), &root, deferred);
     }
 
     /// Returns both views of a user space as this CPU loads them, for entry code in assembly.
@@ -66,7 +88,7 @@ impl<P: Platform> Mmu<P> {
     /// On that CPU, which has the space loaded, with interrupts off.
     #[must_use]
     pub fn views(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) -> Views {
-        let kernel = self.root(self.slot_of(cpu, space), space);
+        let kernel = self.root(space.slot_on(self.platform.cpu(cpu)), space);
         let tags = self.platform.backend().tags();
         let values = if kernel.tag.global {
             tags.global.map(|(values, _)| values)
@@ -82,11 +104,5 @@ impl<P: Platform> Mmu<P> {
             ..kernel
         };
         Views { kernel, user }
-    }
-
-    /// Returns the ASID slot that a space has on a CPU.
-    fn slot_of(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) -> Option<AsidSlot> {
-        let here = self.platform.cpu(cpu);
-        here.slots.find(space.id, space.slots)
     }
 }

@@ -11,8 +11,7 @@
 use crate::fault::{Fault, is_back};
 use crate::mmu::Mmu;
 use crate::platform::Platform;
-use crate::request::{Request, Scope, Space, SpaceFlags, SpaceId};
-use crate::shootdown::Why;
+use crate::request::{Space, SpaceFlags, SpaceId};
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier, in_force};
 
@@ -99,7 +98,7 @@ impl<P: Platform> Mmu<P> {
         if device.space != space.id {
             return Err(device);
         }
-        self.flush_whole(space, Scope::Everything { tables: true }, Why::Asked);
+        self.flush_everything(space);
         if is_back(Fault::ClearsFlagsOfOthers) {
             space
                 .flags
@@ -127,18 +126,6 @@ impl<P: Platform> Mmu<P> {
 
     /// Runs a closure while no other CPU changes the counts of devices.
     fn with_devices<R>(&self, run: impl FnOnce() -> R) -> R {
-        self.with_lock(&self.devices, |cpu| self.handle_requests(cpu), |_| run())
-    }
-
-    /// Invalidates what a request names in devices that only the platform reaches, if any device is attached.
-    #[inline]
-    pub(crate) fn invalidate_secondary(
-        &self,
-        space: &AddressSpace<P::CpuSet>,
-        request: &Request<'_>,
-    ) {
-        if space.has_devices() {
-            self.platform.invalidate_secondary(space, request);
-        }
+        self.with_lock(&self.devices, |cpu| self.handle_messages(cpu), |_| run())
     }
 }

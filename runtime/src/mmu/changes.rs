@@ -18,17 +18,18 @@
 //!
 //! Source: Linux ba8a9229ab9e, for machines on which a valid entry that is attached must not change by a store.
 
-use crate::backend::{Backend, Record};
+use crate::backend::Backend;
 use crate::deferred::Deferred;
 use crate::fault::{Fault, is_back};
+use crate::flush::barrier_before_targets;
 use crate::level::Level;
-use crate::mask::{CpuId, CpuMask, SharedCpuMask};
-use crate::mmu::{Misuse, Mmu};
+use crate::mask::CpuId;
+use crate::misuse::{Misuse, check_leaf_level};
+use crate::mmu::Mmu;
 use crate::platform::Platform;
-use crate::pte::{Change, ChangeFacts, Changed, Deadline, Entry, Owner, Slot, Stricter, Was};
-use crate::request::{Extent, Ranges, Reach, Request, Space, SpaceFlags, Tag};
+use crate::pte::{Change, ChangeFacts, Changed, Deadline, Owner, Slot, Stricter, Was};
+use crate::request::{Extent, Ranges, Reach, Request, Space, SpaceFlags};
 use crate::space::AddressSpace;
-use crate::sync::{Barrier, full_barrier};
 
 impl<P: Platform> Mmu<P> {
     /// Makes a change, by a store or by an instruction. Returns the flush that is still required, and what is deferred.
@@ -43,20 +44,18 @@ impl<P: Platform> Mmu<P> {
         change: &Change,
         may_defer: bool,
     ) -> Changed {
-        if Self::FACTS.pte_update.is_store() {
-            let owner = Self::owner_of_store(space);
-            // A store goes to no sink.
-            let sink = &mut Record(|_| ());
-            let mut changed = self.platform.backend().change(sink, slot, change, &owner);
-            self.read_flags_again(space, owner.flags, change, &mut changed);
-            return changed;
+        if !Self::FACTS.pte_update.is_store() {
+            return self.change_by_instruction(space, slot, change, may_defer);
         }
-        self.change_by_instruction(space, slot, change, may_defer)
+        let flags = space.flags();
+        let mut changed = self.platform.backend().store(slot, change, flags);
+        self.read_flags_again(space, flags, change, &mut changed);
+        changed
     }
 
     /// Makes a change if the entry is still what was `seen`. Returns `None` if it is not: the caller must then compute the
     /// change again.
-    pub(crate) fn change_from(
+    pub(crate) fn change_if(
         &self,
         space: &AddressSpace<P::CpuSet>,
         slot: &Slot<'_>,
@@ -68,24 +67,10 @@ impl<P: Platform> Mmu<P> {
             return (slot.was() == seen)
                 .then(|| self.change_by_instruction(space, slot, change, true));
         }
-        let owner = Self::owner_of_store(space);
-        let sink = &mut Record(|_| ());
-        let backend = self.platform.backend();
-        let mut changed = backend.change_from(sink, slot, seen, change, &owner)?;
-        self.read_flags_again(space, owner.flags, change, &mut changed);
+        let (backend, flags) = (self.platform.backend(), space.flags());
+        let mut changed = backend.store_if(slot, seen, change, flags)?;
+        self.read_flags_again(space, flags, change, &mut changed);
         Some(changed)
-    }
-
-    /// Returns the owner of an entry for a change by a plain store, which does not depend on the CPU.
-    #[inline]
-    fn owner_of_store(space: &AddressSpace<P::CpuSet>) -> Owner {
-        Owner {
-            space: space.kind,
-            tag: Tag::default(),
-            reach: Reach::Wide,
-            flags: space.flags(),
-            may_defer: false,
-        }
     }
 
     /// Reads the flags of a space again after a store whose required flush was derived from flags read before the store. A
@@ -106,7 +91,7 @@ impl<P: Platform> Mmu<P> {
         {
             return;
         }
-        Self::barrier_before_targets();
+        barrier_before_targets::<P::Backend>();
         let now = space.flags();
         if now != before {
             changed.required = change.required_flush(&self.platform.backend().change_facts(now));
@@ -124,19 +109,23 @@ impl<P: Platform> Mmu<P> {
     ) -> Changed {
         let backend = self.platform.backend();
         self.platform.pin_cpu(Self::INTERRUPTS_OFF, |cpu| {
-            Self::begin_change(space);
+            if Self::FACTS.attach_waits_for_changes {
+                space.begin_change();
+            }
             let mut owner = self.owner(cpu, space);
             owner.may_defer &= may_defer;
             let mut changed = self.alone(|| {
                 let mut sink = self.platform.sink(cpu);
                 backend.change(&mut sink, slot, change, &owner)
             });
-            if Self::defers(&changed) {
+            if changed.deferred.contains(Deferred::SPACE_UNTIL_ATTACH) {
                 space.pending.attach.defer(); // before another CPU attaches the space
                 self.platform.cpu(cpu).stats.deferred.count(1);
             }
-            Self::end_change(space);
-            Self::barrier_before_targets();
+            if Self::FACTS.attach_waits_for_changes {
+                space.end_change();
+            }
+            barrier_before_targets::<P::Backend>();
             if space.has_devices() {
                 // The instruction has reached the CPUs. Devices that only the platform can reach need a flush as well.
                 let facts = backend.change_facts(space.flags());
@@ -146,45 +135,24 @@ impl<P: Platform> Mmu<P> {
         })
     }
 
-    /// Begins a change: from here on a CPU that attaches the space waits.
-    pub(crate) fn begin_change(space: &AddressSpace<P::CpuSet>) {
-        if Self::FACTS.attach_waits_for_changes {
-            space.changes.add(1, Barrier::Defer);
-            full_barrier(Barrier::Change);
-        }
-    }
-
-    /// Ends a change: CPUs that wait to attach the space continue.
-    pub(crate) fn end_change(space: &AddressSpace<P::CpuSet>) {
-        if Self::FACTS.attach_waits_for_changes {
-            space.changes.sub(1, Barrier::Complete);
-        }
-    }
-
-    /// Returns which CPUs may have an entry of the space cached, while a change is under way.
+    /// Returns which agents may have an entry of the space cached, while a change is under way.
     fn owner(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) -> Owner {
-        let mut only_holder = Self::FACTS.attach_waits_for_changes && space.kind == Space::User;
-        let mut only_loaded = only_holder && Self::FACTS.pte_update.is_deferrable();
-        if only_holder {
-            for holder in space.holders.now(Barrier::Unloaded).iter() {
-                if holder != cpu {
-                    only_holder = false;
-                    only_loaded &= !self.platform.cpu(holder).may_have_loaded(space.id);
-                }
+        let here = self.platform.cpu(cpu);
+        // An instruction that acts on this CPU only requires that this CPU has the space loaded.
+        let (mut reach, mut may_defer) = (Reach::Wide, false);
+        if Self::FACTS.attach_waits_for_changes && space.kind == Space::User {
+            let others = space.others(self, cpu);
+            if !others.hold && here.loaded.mine() == space.id.0 {
+                reach = Reach::Here;
             }
-            // An instruction that acts on this CPU only requires that this CPU has the space loaded.
-            only_holder &= self.platform.cpu(cpu).loaded.mine() == space.id.0;
+            may_defer = Self::FACTS.pte_update.is_deferrable() && !others.load;
         }
         Owner {
             space: space.kind,
-            tag: self.tag_of(self.platform.cpu(cpu), space),
-            reach: if only_holder {
-                Reach::Here
-            } else {
-                Reach::Wide
-            },
+            tag: space.tag_on(space.slot_on(here), &*self.platform.backend()),
+            reach,
             flags: space.flags(),
-            may_defer: only_loaded,
+            may_defer,
         }
     }
 
@@ -218,11 +186,7 @@ impl<P: Platform> Mmu<P> {
         level: Level,
     ) -> Result<bool, Misuse> {
         let backend = self.platform.backend();
-        let leaf = backend
-            .levels()
-            .get(level.index())
-            .filter(|level| level.leaf);
-        let shift = leaf.ok_or(Misuse::NoSuchLevel)?.shift;
+        let shift = check_leaf_level(backend.levels(), level)?;
         let facts = backend.change_facts(space.flags());
         if facts.stricter != Stricter::FaultsUntilDropped && !facts.invalid_cached {
             return Ok(false);
@@ -243,7 +207,7 @@ impl<P: Platform> Mmu<P> {
             }
             let request = Request {
                 space: space.kind,
-                tag: self.tag_of(here, space),
+                tag: space.tag_on(space.slot_on(here), &*backend),
                 reach: Reach::Here,
                 flags: space.flags().without(P::Backend::SENDER_ONLY),
                 scope: ranges.scope(backend.levels()),
@@ -251,7 +215,7 @@ impl<P: Platform> Mmu<P> {
             let mut sink = self.platform.sink(cpu);
             let started = backend.start(&mut sink, &request);
             let deferred = backend.finish(&mut sink, started).deferred;
-            self.record(here, space, deferred);
+            here.defer(&*backend, deferred);
         });
         Ok(true)
     }
@@ -259,21 +223,5 @@ impl<P: Platform> Mmu<P> {
     /// Returns the facts that decide which flush a change of an entry of this space requires now.
     pub(crate) fn change_facts(&self, space: &AddressSpace<P::CpuSet>) -> ChangeFacts {
         self.platform.backend().change_facts(space.flags())
-    }
-
-    /// Returns whether a change deferred the flush of everything of its space.
-    pub(crate) fn defers(changed: &Changed) -> bool {
-        changed.deferred.contains(Deferred::SPACE_UNTIL_ATTACH)
-    }
-
-    /// Checks that a level can have this kind of entry. Returns the shift of the level.
-    pub(crate) fn check_entry(&self, level: Level, entry: Entry) -> Result<u32, Misuse> {
-        let facts = self.platform.backend().levels().get(level.index());
-        let facts = facts.filter(|facts| match entry {
-            Entry::Invalid => facts.shift != 0,
-            Entry::Leaf { .. } => facts.leaf,
-            Entry::Table { .. } => facts.shift != 0 && level != Level(0),
-        });
-        facts.map(|facts| facts.shift).ok_or(Misuse::NoSuchLevel)
     }
 }

@@ -1,10 +1,19 @@
-//! [`Mmu`]: the state of the runtime and its constructor.
+//! [`Mmu`]: the state of the runtime, and what connects its parts to a kernel.
+//!
+//! The parts are structs that know no kernel: `Flush`, `Mailbox`, `AsidAllocator`, the state of a CPU ([`CpuTlb`]) and of a
+//! space ([`AddressSpace`]). The files of this module pass them what the [`Platform`] has: the CPU, its sink, IPIs.
+
+mod changes;
+pub mod devices;
+mod locks;
+mod publish;
+pub mod shootdown;
+mod tags;
 
 use crate::asid::{AsidAllocator, NoTag};
-use crate::backend::TagSource;
-use crate::backend::{Backend, Root};
-use crate::cpu::CpuTlb;
-use crate::deferred::AsidSlot;
+use crate::backend::{Backend, TagSource};
+use crate::cpu::{CpuTlb, Cpus};
+use crate::deferred::AsidSlots;
 use crate::mask::{CpuId, CpuMask, no_cpus};
 use crate::platform::Platform;
 use crate::request::{Reach, Request, Scope, Space, SpaceFlags, SpaceId, Tag};
@@ -15,7 +24,7 @@ use crate::sync::{Barrier, Lock, Word, const_fn};
 /// The runtime of a machine: one for all CPUs and all spaces.
 ///
 /// Its constructor and that of [`CpuTlb`] are `const`, so a kernel keeps both in statics.
-#[doc = include_str!("../doc/statics.md")]
+#[doc = include_str!("../../doc/statics.md")]
 pub struct Mmu<P: Platform> {
     pub(crate) platform: P,
     /// CPUs that take interrupts and have loaded a root.
@@ -52,50 +61,6 @@ pub enum Unusable {
     /// two tags at once: that of the space that it runs and, during a switch, that of the space that it leaves.
     TooFewTags,
 }
-
-/// Why an address range or a page-table entry was rejected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Misuse {
-    /// The range has no address.
-    Empty,
-    /// The range goes beyond the last address.
-    Wraps,
-    /// The range begins or ends within an entry of its level.
-    Misaligned,
-    /// The machine has no such level, or no entries of this kind there.
-    NoSuchLevel,
-    /// The entry is in another address space.
-    OtherSpace,
-    /// The entry maps no page.
-    NotALeaf,
-    /// The entry points at no table.
-    NotATable,
-    /// The entry is invalid, or the bits for it are.
-    NotValid,
-    /// The entry is valid already.
-    AlreadyValid,
-    /// The new bits map another page, or point at another table.
-    OtherPage,
-}
-
-impl core::fmt::Display for Misuse {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "the range has no address",
-            Self::Wraps => "the range goes beyond the last address",
-            Self::Misaligned => "the range begins or ends within an entry of its level",
-            Self::NoSuchLevel => "the machine has no such entries at this level",
-            Self::OtherSpace => "the entry is in another address space",
-            Self::NotALeaf => "the entry maps no page",
-            Self::NotATable => "the entry points at no table",
-            Self::NotValid => "the entry or the bits for it are invalid",
-            Self::AlreadyValid => "the entry is valid already",
-            Self::OtherPage => "the new bits map another page or point at another table",
-        })
-    }
-}
-
-impl core::error::Error for Misuse {}
 
 impl core::fmt::Display for Unusable {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -218,11 +183,7 @@ impl<P: Platform> Mmu<P> {
         };
         let slots = match tagging {
             Tagging::None => 1,
-            Tagging::Cpu => {
-                let values = tags.per_cpu;
-                let has = |nth: &u64| values.is_some_and(|values| values.nth(*nth).is_some());
-                (0..crate::deferred::SLOTS as u64).take_while(has).count()
-            }
+            Tagging::Cpu => AsidSlots::used_by(tags.per_cpu),
             // If a flush sends IPIs, with these flags or with those that devices add later, each CPU has to record the
             // generation that it has followed.
             _ => {
@@ -260,26 +221,6 @@ impl<P: Platform> Mmu<P> {
         Ok(space)
     }
 
-    /// Returns the runtime's data of each CPU.
-    pub(crate) fn cpu_tlbs(&self) -> impl Iterator<Item = &CpuTlb<P::CpuSet>> {
-        (0..self.platform.cpus()).map(|cpu| self.platform.cpu(CpuId(cpu as u32)))
-    }
-
-    /// Returns the root that a CPU loads for a space, in the view that the kernel runs on. `slot` is the CPU's ASID slot of the
-    /// space.
-    pub(crate) fn root(&self, slot: Option<AsidSlot>, space: &AddressSpace<P::CpuSet>) -> Root {
-        let kernel = self.platform.kernel_root();
-        if space.kind == Space::Kernel {
-            return kernel;
-        }
-        Root {
-            table: space.table,
-            tag: self.tag_in(slot, space),
-            empty: kernel.empty,
-            flags: space.flags(),
-        }
-    }
-
     /// Returns the sums of the statistics of all CPUs.
     ///
     /// # Context
@@ -288,7 +229,7 @@ impl<P: Platform> Mmu<P> {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut sum = Stats::default();
-        self.cpu_tlbs().for_each(|cpu| cpu.stats.add_to(&mut sum));
+        self.tlbs().for_each(|cpu| cpu.stats.add_to(&mut sum));
         sum.rollovers = self.asids.rollovers.get();
         sum
     }
@@ -303,5 +244,23 @@ impl<P: Platform> Mmu<P> {
         let mut sum = Stats::default();
         self.platform.cpu(cpu).stats.add_to(&mut sum);
         sum
+    }
+}
+
+impl<P: Platform> Cpus for Mmu<P> {
+    type Set = P::CpuSet;
+
+    #[inline]
+    fn tlb(&self, cpu: CpuId) -> &CpuTlb<P::CpuSet> {
+        self.platform.cpu(cpu)
+    }
+
+    fn tlbs(&self) -> impl Iterator<Item = &CpuTlb<P::CpuSet>> {
+        (0..self.platform.cpus()).map(|cpu| self.platform.cpu(CpuId(cpu as u32)))
+    }
+
+    #[inline]
+    fn online(&self) -> &<P::CpuSet as CpuMask>::Shared {
+        &self.online
     }
 }

@@ -2,49 +2,16 @@
 //!
 //! In: spaces. Out: the tag of a space on a CPU. Holds: the [`AsidAllocator`] is used only with its lock held.
 
-use crate::asid::{AsidAllocator, AsidMap, NoTag, NotPinned, value};
+use crate::asid::{AsidAllocator, AsidMap, NoTag, NotPinned};
 use crate::backend::{Backend, TagSource};
 use crate::cpu::CpuTlb;
-use crate::deferred::AsidSlot;
 use crate::mask::CpuId;
 use crate::mmu::{Mmu, Unusable};
 use crate::platform::Platform;
 use crate::request::Tag;
 use crate::space::{AddressSpace, Tagging};
-use crate::sync::Barrier;
 
 impl<P: Platform> Mmu<P> {
-    /// Returns the tag of a space on a CPU that has it loaded, or may have inactive entries of it; 0 where it has none.
-    #[inline]
-    pub(crate) fn tag_of(&self, here: &CpuTlb<P::CpuSet>, space: &AddressSpace<P::CpuSet>) -> Tag {
-        self.tag_in(here.slots.find(space.id, space.slots), space)
-    }
-
-    /// Returns the tag of a space on the CPU whose slot for the space is given.
-    #[inline]
-    pub(crate) fn tag_in(&self, slot: Option<AsidSlot>, space: &AddressSpace<P::CpuSet>) -> Tag {
-        let global = |value| Tag {
-            value,
-            global: true,
-        };
-        match space.tagging {
-            Tagging::None => Tag::default(),
-            Tagging::Cpu => {
-                let values = self.platform.backend().tags().per_cpu;
-                let value = slot
-                    .zip(values)
-                    .and_then(|(slot, values)| values.nth(slot.index() as u64));
-                Tag {
-                    value: value.unwrap_or(0),
-                    global: false,
-                }
-            }
-            Tagging::Generations => global(value(space.tag.get())),
-            Tagging::Life | Tagging::Root => global(space.tag.get()),
-            Tagging::Kernel => global(self.platform.kernel_root().tag.value),
-        }
-    }
-
     /// Returns the global tags that the platform's memory can track.
     fn asid_map(&self) -> AsidMap<'_> {
         let tags = self.platform.backend().tags();
@@ -66,7 +33,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Runs with the lock of the tags held.
     fn with_tags<R>(&self, run: impl FnOnce(CpuId) -> R) -> R {
-        self.with_lock(&self.asids.lock, |cpu| self.handle_requests(cpu), run)
+        self.with_lock(&self.asids.lock, |cpu| self.handle_messages(cpu), run)
     }
 
     /// Returns a free tag for the whole life of a space.
@@ -94,25 +61,17 @@ impl<P: Platform> Mmu<P> {
             if !core::mem::replace(&mut waits, true) {
                 self.leave_root(cpu);
             }
-            self.handle_requests(cpu);
+            self.handle_messages(cpu);
         };
         self.with_lock(&self.asids.lock, wait, |_| {
             let map = self.asid_map();
-            self.asids.renew(&map, here, space, || self.cpu_tlbs());
+            self.asids.renew(&map, here, space, self);
         });
-    }
-
-    /// Records that a CPU has replaced its root, so that the tag that it had loaded is no longer reserved.
-    pub(crate) fn left_tag(here: &CpuTlb<P::CpuSet>) {
-        here.leaving_tag.release(0, Barrier::Unload);
     }
 
     /// Records that no tag is reserved for a CPU that goes offline.
     pub(crate) fn forget_tags_of(&self, here: &CpuTlb<P::CpuSet>) {
-        self.with_tags(|_| {
-            here.running_tag.put(0);
-            here.reserved_tag.put(0);
-        });
+        self.with_tags(|_| AsidAllocator::forget(here));
     }
 
     /// Pins the tag of a space, so that a device can use it: the tag stays the same across rollovers. Returns the tag. Pins
@@ -131,7 +90,7 @@ impl<P: Platform> Mmu<P> {
         if space.tagging != Tagging::Generations {
             return Err(NoTag);
         }
-        let pin = |_| self.asids.pin(&self.asid_map(), space, || self.cpu_tlbs());
+        let pin = |_| self.asids.pin(&self.asid_map(), space, self);
         self.with_tags(pin)
     }
 

@@ -1,7 +1,7 @@
 //! The locks of the runtime: one rule for all of them.
 //!
 //! In: a lock, and what is done while it is held. Out: its result. Holds: a CPU holds one lock at a time, with interrupts
-//! off, and handles the requests of other CPUs while it waits for one.
+//! off, and handles the messages of other CPUs while it waits for one.
 
 use crate::fault::{Fault, is_back};
 use crate::mask::CpuId;
@@ -15,7 +15,7 @@ impl<P: Platform> Mmu<P> {
         if Self::FACTS.one_at_a_time {
             self.with_lock(
                 &self.one_at_a_time,
-                |cpu| self.handle_requests(cpu),
+                |cpu| self.handle_messages(cpu),
                 |_| run(),
             )
         } else {
@@ -25,7 +25,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Runs with a lock of the runtime held. One rule covers all these locks. Interrupts are off, so that no switch and no
     /// request on the same CPU can need a lock that this CPU holds. While a CPU waits for a lock it calls `poll`, which
-    /// handles the requests of other CPUs, because the CPU that has the lock may be waiting for one of them. A CPU holds
+    /// handles the messages of other CPUs, because the CPU that has the lock may be waiting for one of them. A CPU holds
     /// one lock at a time.
     pub(crate) fn with_lock<R>(
         &self,

@@ -18,19 +18,20 @@
 //!
 //! Source: Linux `Documentation/mm/active_mm.rst`; Linux 2655421ae69f for lazy spaces without a reference count.
 
+mod hotplug;
+pub mod views;
+
+use crate::asid::AsidAllocator;
 use crate::backend::{Backend, LazyMm, Root};
-use crate::cpu::{CpuTlb, Loaded};
-use crate::deferred::LoadedTag;
-use crate::deferred::Pending;
+use crate::cpu::{CpuTlb, Message};
+use crate::deferred::{AsidSlot, LoadedTag, Pending};
 use crate::fault::{Fault, is_back};
 use crate::mask::{CpuId, CpuMask, SharedCpuMask};
 use crate::mmu::Mmu;
-use crate::mmu::Unusable;
+use crate::mmu::shootdown::Why;
 use crate::platform::Platform;
-use crate::request::{Scope, SpaceFlags, SpaceId};
-use crate::shootdown::Why;
-use crate::space::AddressSpace;
-use crate::space::Tagging;
+use crate::request::{Scope, Space, SpaceId};
+use crate::space::{AddressSpace, Tagging};
 use crate::sync::{Barrier, full_barrier, wait_until};
 
 /// What a CPU runs in. The scheduler keeps it.
@@ -104,10 +105,10 @@ impl<P: Platform> Mmu<P> {
         if !guarded || here.loaded.mine() == left.id.0 {
             return;
         }
-        let slot = here.slots.find(left.id, left.slots);
+        let slot = left.slot_on(here);
         let current = slot.is_some_and(|slot| here.slots.seen_gen(slot) == left.tlb_gen.now());
         if !current {
-            left.holders.remove(cpu, Barrier::Unload);
+            left.cpumask.remove(cpu, Barrier::Unload);
         }
     }
 
@@ -123,13 +124,12 @@ impl<P: Platform> Mmu<P> {
             here.slots
                 .find_or_assign(space.id, space.slots, generation, space.id);
         if pending != Pending::None {
-            let root = self.root(Some(slot), space);
+            let (root, backend) = (self.root(Some(slot), space), self.platform.backend());
             here.stats.completed.count(1);
             here.stats.full_deferred.count(1);
-            let mut sink = self.platform.sink(cpu);
-            let deferred = self.platform.backend().switch(&mut sink, &root, pending);
+            let deferred = backend.switch(&mut self.platform.sink(cpu), &root, pending);
             here.slots.set_seen_gen(slot, generation);
-            self.record(here, space, deferred);
+            here.defer(&*backend, deferred);
         }
     }
 
@@ -150,15 +150,15 @@ impl<P: Platform> Mmu<P> {
         here.lazy.put(0);
         if Self::FACTS.attach_waits_for_changes {
             // A flush of everything that has ended may just have removed this CPU from the cpumask.
-            space.holders.insert(cpu, Barrier::Unload);
+            space.cpumask.insert(cpu, Barrier::Unload);
             full_barrier(Barrier::AttachWaits);
             if space.changes.get() != 0 {
                 self.leave_root(cpu);
-                wait_until(|| space.changes.get() == 0, || self.handle_requests(cpu));
+                wait_until(|| space.changes.get() == 0, || self.handle_messages(cpu));
             }
             // The changes are seen after SwitchIn.
-        } else if !space.holders.contains(cpu, Barrier::Unloaded) {
-            space.holders.insert(cpu, Barrier::Unload);
+        } else if !space.cpumask.contains(cpu, Barrier::Unloaded) {
+            space.cpumask.insert(cpu, Barrier::Unload);
         }
         // Before the barrier: if a sender reads the old tag after its changes, this CPU sees those changes.
         if space.tagging == Tagging::Generations {
@@ -186,26 +186,38 @@ impl<P: Platform> Mmu<P> {
         if pending != Pending::None {
             here.stats.completed.count(1);
         }
-        let root = self.root(slot, space);
-        let deferred = self
-            .platform
-            .backend()
-            .switch(&mut self.platform.sink(cpu), &root, pending);
+        let (root, backend) = (self.root(slot, space), self.platform.backend());
+        let deferred = backend.switch(&mut self.platform.sink(cpu), &root, pending);
         here.tag
             .put(if root.tag.global { root.tag.value } else { 0 });
         here.loaded.release(space.id.0, Barrier::Unload);
-        Self::left_tag(here);
+        AsidAllocator::left_tag(here);
         if let Some(slot) = slot {
             here.slots.set_seen_gen(slot, generation);
         }
-        self.record(here, space, deferred);
+        here.defer(&*backend, deferred);
+    }
+
+    /// Returns the root that a CPU loads for a space, in the view that the kernel runs on. `slot` is the CPU's ASID slot of the
+    /// space.
+    fn root(&self, slot: Option<AsidSlot>, space: &AddressSpace<P::CpuSet>) -> Root {
+        let kernel = self.platform.kernel_root();
+        if space.kind == Space::Kernel {
+            return kernel;
+        }
+        Root {
+            table: space.table,
+            tag: space.tag_on(slot, &*self.platform.backend()),
+            empty: kernel.empty,
+            flags: space.flags(),
+        }
     }
 
     /// Completes the flush of everything of a space that is deferred until another CPU attaches the space.
     fn complete_before_attach(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
         if Self::FACTS.pte_update.is_deferrable() && space.pending.attach.pending().is_some() {
             self.leave_root(cpu);
-            self.flush_whole(space, Scope::Everything { tables: true }, Why::Pending);
+            self.flush_space(space, Scope::Everything { tables: true }, Why::Pending);
         }
     }
 
@@ -228,106 +240,10 @@ impl<P: Platform> Mmu<P> {
         } else {
             Pending::None
         };
-        let mut sink = self.platform.sink(cpu);
-        let deferred = self.platform.backend().switch(&mut sink, &root, pending);
+        let backend = self.platform.backend();
+        let deferred = backend.switch(&mut self.platform.sink(cpu), &root, pending);
         here.tag.put(0);
-        if !deferred.is_nothing() {
-            self.record_deferred(here, self.kernel(), deferred, LoadedTag::KernelRoot);
-        }
-    }
-
-    /// Loads the user view and completes the flush of it that was deferred until now. Called as the last step before user
-    /// code runs.
-    ///
-    /// The code that follows must synchronise the CPU's context, as a return from an exception does: a flush of a user
-    /// space does not do so.
-    ///
-    /// # Context
-    ///
-    /// On that CPU, with interrupts off until user code runs; the CPU runs in the space.
-    pub fn return_to_user(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
-        let here = self.platform.cpu(cpu);
-        let slot = here.slots.find(space.id, space.slots);
-        let deferred = slot.is_some_and(|slot| here.slots.take_view(slot));
-        here.stats.completed.count(u64::from(deferred));
-        let root = Root {
-            table: space.user_table,
-            ..self.root(slot, space)
-        };
-        self.platform
-            .backend()
-            .return_to_user(&mut self.platform.sink(cpu), &root, deferred);
-    }
-
-    /// Brings a CPU online, for the first time or again: loads the kernel's root and flushes everything in its TLB. From
-    /// now on the CPU is an IPI target. Returns what it runs in.
-    ///
-    /// The root is loaded first. Until then the CPU walks the tables that it booted with, and entries that it fills from
-    /// them would survive the flush. After the return, no mapping that only those tables had is cached, and they may be
-    /// freed.
-    ///
-    /// # Context
-    ///
-    /// On that CPU, with interrupts off, before anything that others may change is mapped for it.
-    ///
-    /// # Errors
-    ///
-    /// When the platform has no CPU with this number, more CPUs than its CPU sets hold, or too few tags for them. No
-    /// instruction was issued, and the CPU stays offline.
-    pub fn cpu_online(&self, cpu: CpuId) -> Result<Current<P::Handle>, Unusable> {
-        self.check(cpu)?;
-        let here = self.platform.cpu(cpu);
-        let holds = self.platform.kernel_root().flags;
-        if holds != SpaceFlags::NONE {
-            self.kernel().flags.or(u64::from(holds.0), Barrier::Defer);
-        }
-        self.online.insert(cpu, Barrier::Unload);
-        full_barrier(Barrier::SwitchIn);
-        // Memory that the CPU had cached entries of when it went offline, such as tables of the kernel, may be freed
-        // since.
-        if !is_back(Fault::KeepsStaleRoot) {
-            here.slots.defer_kernel_root();
-        }
-        let forget = || {
-            here.slots.take_everything();
-            let deferred = self
-                .platform
-                .backend()
-                .cpu_online(&mut self.platform.sink(cpu));
-            self.record_here(here, deferred);
-        };
-        if is_back(Fault::FlushesBeforeRoot) {
-            forget();
-            self.load_kernel(cpu);
-        } else {
-            self.load_kernel(cpu);
-            forget();
-        }
-        Ok(Current::Kernel)
-    }
-
-    /// Takes a CPU offline: it leaves the space that it has loaded, and is no longer an IPI target.
-    ///
-    /// From here on it may use only kernel mappings that do not change, until it comes [online](Self::cpu_online) again.
-    /// Its walker must be stopped before a table of the kernel is freed: the CPU still has the kernel's root loaded, and
-    /// takes part in no flush.
-    ///
-    /// # Context
-    ///
-    /// On that CPU, with interrupts off.
-    pub fn cpu_offline(&self, cpu: CpuId, current: Current<P::Handle>) {
-        let here = self.platform.cpu(cpu);
-        self.load_kernel(cpu);
-        self.forget_tags_of(here);
-        self.online.remove(cpu, Barrier::Unload);
-        full_barrier(Barrier::Offline);
-        // Requests that are still in the inbox are acknowledged unread: this CPU uses none of their entries before it
-        // comes online again, which flushes everything.
-        for sender in here.inbox.now(Barrier::Receive).iter() {
-            here.inbox.remove(sender, Barrier::Acknowledge);
-        }
-        here.loaded.release(SpaceId::NONE.0, Barrier::Unload);
-        drop(current);
+        here.defer_under(&*backend, deferred, LoadedTag::KernelRoot);
     }
 
     /// Releases a space after its [teardown](Self::teardown), when its last reference is gone. Its tag may then be given to
@@ -347,7 +263,7 @@ impl<P: Platform> Mmu<P> {
         if space.tagging == Tagging::Life {
             if Self::FACTS.lazy_mm == LazyMm::Refcounted {
                 // A CPU that was lazy until now may have bound the tag to the empty top table again.
-                self.flush_whole(space, Scope::Teardown, Why::Asked);
+                self.flush_space(space, Scope::Teardown, Why::Asked);
             }
             self.return_tag(space.tag.get());
         }
@@ -363,47 +279,21 @@ impl<P: Platform> Mmu<P> {
             if here.loaded.mine() == space.id.0 && here.lazy.mine() != 0 {
                 self.load_kernel(cpu);
             }
-            let mut lazies = space.holders.now(Barrier::Unloaded);
-            for holder in lazies.clone().iter() {
-                if !self.platform.cpu(holder).may_have_loaded(space.id) {
-                    lazies.remove(holder);
-                }
-            }
-            self.call(cpu, lazies, &crate::cpu::Message::Leave(space.id));
+            let lazies = space.loaded_on(self);
+            self.call(cpu, lazies, &Message::Leave(space.id));
         });
-    }
-
-    /// Returns what a CPU has loaded. For a handler of non-maskable interrupts on that CPU, before it accesses user memory: the
-    /// space that the scheduler calls current is not always the one whose root is loaded (Linux `nmi_uaccess_okay`).
-    ///
-    /// # Context
-    ///
-    /// Any on that CPU, also where interrupts cannot be turned off: it reads one word. This is the only function that may be
-    /// called from a non-maskable interrupt. All others may have been interrupted half way on the same CPU:
-    /// [`handle_ipi`](Self::handle_ipi) in a non-maskable interrupt would acknowledge a request that the interrupted code
-    /// has not carried out, and everything that takes a lock could wait for itself. Entry code that changes the view
-    /// ([`return_to_user`](Self::return_to_user)) may be interrupted between the views: the kernel must handle that. On
-    /// another CPU the result may be out of date when it is returned.
-    #[must_use]
-    pub fn loaded(&self, cpu: CpuId) -> Loaded {
-        match SpaceId(self.platform.cpu(cpu).loaded.get()) {
-            SpaceId::NONE => Loaded::Nothing,
-            SpaceId::KERNEL => Loaded::Kernel,
-            SpaceId::SWITCHING => Loaded::Switching,
-            space => Loaded::Space(space),
-        }
     }
 
     /// Returns whether any CPU has a space loaded. Waits for CPUs that are switching.
     fn is_loaded(&self, space: &AddressSpace<P::CpuSet>) -> bool {
         self.platform.pin_cpu(true, |cpu| {
             full_barrier(Barrier::Flush);
-            let holders = space.holders.now(Barrier::Unloaded);
-            holders.iter().any(|holder| {
+            let cpumask = space.cpumask.now(Barrier::Unloaded);
+            cpumask.iter().any(|holder| {
                 let local = self.platform.cpu(holder);
                 wait_until(
                     || local.loaded() != SpaceId::SWITCHING,
-                    || self.handle_requests(cpu),
+                    || self.handle_messages(cpu),
                 );
                 local.loaded() == space.id
             })
