@@ -56,3 +56,13 @@ fn the_page_is_up_to_date() {
          {UPDATE}=1 cargo test -p tlbc-tests --test docs matrix"
     );
 }
+
+/// A part that has no text leaves two separators next to each other.
+#[test]
+fn no_part_of_a_description_is_empty() {
+    for line in tables().lines() {
+        for gap in [": ;", "; ;", ":  ", ", ,", ": <br>", "; <br>"] {
+            assert!(!line.contains(gap), "`{gap}` in {line}");
+        }
+    }
+}

@@ -21,7 +21,7 @@ pub struct SinglePass {
 }
 
 impl SinglePass {
-    /// Returns the pass over what was changed, if it is the only one.
+    /// Returns the pass over what was changed, if it is the only one and at the stride of its level.
     #[must_use]
     #[inline]
     pub fn new(ranges: &Ranges, levels: &LevelTable) -> Option<Self> {
@@ -29,7 +29,7 @@ impl SinglePass {
             return None;
         };
         let facts = levels.get(level.index())?;
-        if extent.is_empty() || !facts.leaf {
+        if extent.is_empty() || !facts.leaf || facts.merged {
             return None;
         }
         let shift = facts.shift.wrapping_add(facts.joined);
@@ -148,6 +148,12 @@ mod tests {
             assert_eq!(single(&ranges), None);
         }
         assert_eq!(single(&Ranges::new()), None);
+        // Large pages that are flushed at the stride of pages.
+        let mut large = Ranges::new();
+        large.leaf(Level(1), Extent::new(0x20_0000, 0x40_0000));
+        let mut merged = LEVELS_OF_THREE;
+        merged[1] = merged[1].merged();
+        assert_eq!(SinglePass::new(&large, &merged), None);
         // Entries of this level map no pages.
         let mut table = Ranges::new();
         table.leaf(Level(2), page);

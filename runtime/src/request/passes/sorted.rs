@@ -1,8 +1,8 @@
 //! Passes over entries of several levels, and over entries that pointed at tables.
 
-use crate::level::{LEVELS, Level};
+use crate::level::{LEVELS, Level, Levels};
 use crate::request::extent::Extent;
-use crate::request::levels::{LevelFacts, LevelTable, below};
+use crate::request::levels::{LevelFacts, LevelTable, below, stride};
 use crate::request::pass::Pass;
 use crate::request::passes::{Folding, Passes, Walks};
 use crate::request::ranges::{Kept, Ranges, Sorted};
@@ -38,9 +38,12 @@ impl<'r> SortedPasses<'r> {
         let apart = matches!(folding.walks, Walks::Apart);
         match ranges.kept() {
             Kept::Run(level, extent) => {
-                let facts = levels.get(level.index());
-                if let Some((pass, _)) = facts.and_then(|facts| leaves_of(level, extent, facts)) {
-                    many.leaves[0] = pass;
+                let at = stride(levels, level);
+                if let Some((at, facts)) = at
+                    && let Some((pass, _)) = leaves_of(at, extent, facts)
+                {
+                    let hint = pass.hint.filter(|_| at == level);
+                    many.leaves[0] = Pass { hint, ..pass };
                     many.leaf = 1;
                 }
             }
@@ -128,6 +131,28 @@ fn leaves_of(level: Level, extent: Extent, facts: &LevelFacts) -> Option<(Pass, 
     Some((pass, extent))
 }
 
+/// Returns the leaf entries of each level, with those of merged levels at the strides where they are flushed; and the levels
+/// whose strides contain entries of other levels. Negative entries are of one level each, so entries that appeared are not merged.
+fn merged(sorted: &Sorted, levels: &LevelTable) -> ([Extent; LEVELS], Levels) {
+    let (mut leaf, mut mixed) = (sorted.leaf, Levels::NONE);
+    for (level, facts) in Level::all().zip(levels) {
+        let extent = sorted.leaf.get(level.index()).copied();
+        let extent = extent.filter(|extent| facts.merged && !extent.is_empty());
+        if !sorted.appeared
+            && let Some(extent) = extent
+            && let Some((at, _)) = stride(levels, level)
+            && let Some(wider) = leaf.get_mut(at.index())
+        {
+            *wider = wider.hull(extent);
+            mixed = mixed.union(Levels::only(at));
+            if let Some(merged) = leaf.get_mut(level.index()) {
+                *merged = Extent::EMPTY;
+            }
+        }
+    }
+    (leaf, mixed)
+}
+
 impl Many {
     /// Adds a pass over the leaf entries of each level. Returns the extents that they name.
     fn name_leaves(
@@ -137,7 +162,8 @@ impl Many {
         folding: Folding,
     ) -> [Extent; LEVELS] {
         let mut named = [Extent::EMPTY; LEVELS];
-        for ((level, &extent), facts) in Level::all().zip(&sorted.leaf).zip(levels) {
+        let (leaf, mixed) = merged(sorted, levels);
+        for ((level, extent), facts) in Level::all().zip(leaf).zip(levels) {
             // A new entry may point at a table.
             let appeared = LevelFacts {
                 leaf: facts.leaf || sorted.appeared && facts.shift != 0,
@@ -158,7 +184,12 @@ impl Many {
                 break;
             };
             let negative = sorted.appeared;
-            *place = Pass { negative, ..pass };
+            let hint = pass.hint.filter(|_| !mixed.contains(level));
+            *place = Pass {
+                hint,
+                negative,
+                ..pass
+            };
             *slot = extent;
             self.leaf = self.leaf.wrapping_add(1);
         }
@@ -238,7 +269,6 @@ impl Many {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::level::Levels;
 
     /// Pages of 4 KiB in pairs, tables of 512 entries.
     const PAIRED: LevelTable = {
@@ -268,6 +298,81 @@ mod tests {
         };
         assert_eq!((pass.start, pass.entries, pass.shift), (0, 3, 13));
         assert_eq!(passes.pages(), 6);
+    }
+
+    /// The same, where the policy states only the stride of pages.
+    const MERGED: LevelTable = {
+        let mut table = PAIRED;
+        table[0] = LevelFacts::leaf(12);
+        table[1] = LevelFacts::leaf(21).merged();
+        table[2] = LevelFacts::leaf(30).merged();
+        table
+    };
+
+    #[test]
+    fn a_merged_level_is_flushed_at_the_next_lower_stride_without_a_hint() {
+        let large = (Level(1), Extent::new(0x20_0000, 0x40_0000));
+        let mut run = Ranges::new();
+        run.leaf(large.0, large.1);
+        let mut sorted = run;
+        sorted.walk(Level(2), Extent::new(0, 0x4000_0000));
+        for ranges in [run, sorted] {
+            let passes = SortedPasses::new(&ranges, &MERGED, folding(Walks::Apart));
+            let (Some(pass), None) = first_two(passes.leaves()) else {
+                panic!("{passes:?}");
+            };
+            assert_eq!((pass.start, pass.entries), (0x20_0000, 1024));
+            assert_eq!((pass.stride, pass.shift, pass.hint), (Level(0), 12, None));
+            assert_eq!((passes.pages(), passes.entries()), (1024, 1024));
+            // Where the policy states the stride, the pass has a hint.
+            let stated = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Apart));
+            assert!(matches!(
+                first_two(stated.leaves()),
+                (Some(pass), None) if pass.hint == Some(Level(1)) && pass.stride == Level(1)
+            ));
+        }
+        // One large entry takes many instructions, so it is no single page.
+        let mut one = Ranges::new();
+        one.leaf(Level(1), Extent::new(0x20_0000, 0x20_0000));
+        assert_eq!(one.page(&MERGED), None);
+        assert!(one.page(&PAIRED).is_some());
+    }
+
+    #[test]
+    fn levels_of_one_stride_have_one_pass() {
+        let mut ranges = Ranges::new();
+        ranges.leaf(Level(0), Extent::new(0x1000, 0x1000));
+        ranges.leaf(Level(1), Extent::new(0x20_0000, 0x20_0000));
+        ranges.leaf(Level(2), Extent::new(0x4000_0000, 0x4000_0000));
+        let passes = SortedPasses::new(&ranges, &MERGED, folding(Walks::Apart));
+        let (Some(pass), None) = first_two(passes.leaves()) else {
+            panic!("{passes:?}");
+        };
+        // All addresses between them as well.
+        assert_eq!(
+            (pass.start, pass.entries),
+            (0x1000, (0x8000_0000 >> 12) - 1)
+        );
+        assert_eq!(pass.hint, None);
+        // The greatest stride below a level is the one that counts.
+        let mut two = MERGED;
+        two[1] = LevelFacts::leaf(21);
+        let passes = SortedPasses::new(&ranges, &two, folding(Walks::Apart));
+        let strides = passes.leaves();
+        let strides = strides.map(|pass| (pass.stride, pass.entries, pass.hint));
+        assert!(strides.eq([
+            (Level(0), 1, Some(Level(0))),
+            (Level(1), (0x8000_0000 >> 21) - 1, None)
+        ]));
+    }
+
+    #[test]
+    fn entries_that_appear_are_not_merged() {
+        let mut ranges = Ranges::new();
+        ranges.appeared(Level(1), Extent::new(0x20_0000, 0x20_0000));
+        let passes = SortedPasses::new(&ranges, &MERGED, folding(Walks::Apart));
+        let is_large = |pass: Pass| pass.stride == Level(1) && pass.negative;
+        assert!(matches!(first_two(passes.leaves()), (Some(pass), None) if is_large(pass)));
     }
 
     #[test]
