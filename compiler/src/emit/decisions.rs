@@ -8,7 +8,7 @@ use tlbc_runtime::pte::Kind;
 
 use super::Emit;
 use super::nodes::finish_steps;
-use super::parameters::At;
+use super::parameters::{At, differ_in_form};
 use crate::model::Which;
 use crate::plan::ir::{Node, Shape, Test};
 
@@ -23,7 +23,7 @@ impl Emit<'_> {
         at: At,
         shape: Shape,
     ) -> TokenStream {
-        if let Some(issue) = self.differ_in_form(then, otherwise) {
+        if let Some(issue) = differ_in_form(then, otherwise) {
             let form = self.choice(on, (then, otherwise), shape, &|node| {
                 self.form_of(node, shape)
             });

@@ -87,20 +87,6 @@ impl Emit<'_> {
         }
     }
 
-    /// Returns the instruction in both branches of a decision, if they differ only in its form.
-    pub(super) fn differ_in_form(&self, then: &Node, otherwise: &Node) -> Option<Issue> {
-        let issue = |node: &Node| match node {
-            Node::Issue(issue) => Some(*issue),
-            Node::Select {
-                then, otherwise, ..
-            } => self.differ_in_form(then, otherwise),
-            _ => None,
-        };
-        let (then, otherwise) = (issue(then)?, issue(otherwise)?);
-        let form = otherwise.form;
-        (otherwise == Issue { form, ..then }).then_some(then)
-    }
-
     /// Returns the expression for the form of the instruction of a node.
     pub(super) fn form_of(&self, node: &Node, shape: Shape) -> TokenStream {
         match node {
@@ -165,4 +151,18 @@ impl Emit<'_> {
         }
         out
     }
+}
+
+/// Returns the instruction in both branches of a decision, if they differ only in its form.
+pub(super) fn differ_in_form(then: &Node, otherwise: &Node) -> Option<Issue> {
+    let issue = |node: &Node| match node {
+        Node::Issue(issue) => Some(*issue),
+        Node::Select {
+            then, otherwise, ..
+        } => differ_in_form(then, otherwise),
+        _ => None,
+    };
+    let (then, otherwise) = (issue(then)?, issue(otherwise)?);
+    let form = otherwise.form;
+    (otherwise == Issue { form, ..then }).then_some(then)
 }
