@@ -5,7 +5,6 @@ use crate::backend::{
 };
 use crate::cpu::tests::{Set, Several, set};
 use crate::deferred::{Deferred, Pending};
-use crate::level::Levels;
 use crate::mask::SharedCpuMask;
 use crate::pte::{ChangeFacts, Marks, Stricter};
 use crate::request::{LevelFacts, LevelTable, SpaceId, Tag};
@@ -41,7 +40,6 @@ impl<const IPI: bool> Backend for Machine<IPI> {
         } else {
             Shootdown::Broadcast
         },
-        strides: Levels(1),
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,

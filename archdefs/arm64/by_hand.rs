@@ -1,4 +1,6 @@
-// One page and many, by hand.
+// A flush of one page, and the loop over pages, written by hand. What the loop is compared with:
+// routine: user_wide_pass
+// instruction: tlbi vale1is
 use core::arch::global_asm;
 use tlbc_backends::arm64::{Config, PTE};
 use tlbc_runtime::request::{SpaceFlags, Reach, Scope, Space, Tag};
