@@ -374,6 +374,7 @@ mod tests {
     use super::*;
     use crate::cpu::tests::{Set, Several};
     use crate::request::{Space, SpaceId};
+    use crate::space::Tagging;
 
     fn space(id: u64) -> AddressSpace<Set> {
         let tagging = Tagging::Generations;
