@@ -218,6 +218,26 @@ impl<P: Platform> Gather<'_, P> {
         }
     }
 
+    /// Flushes what was changed so far, and what else is required in an extent.
+    pub(crate) fn flush_also(&mut self, required: &RequiredFlush, extent: Extent) {
+        self.changed.require(required, extent);
+        self.flush_entries();
+    }
+
+    /// Returns whether entries of the space that others than this gather made invalid may not be flushed yet.
+    pub(crate) fn others_are_pending(&self) -> bool {
+        let pending = &self.space.pending;
+        let others = [&pending.unmaps, &pending.abandoned];
+        self.others_are_in_progress() || others.iter().any(|flush| flush.pending().is_some())
+    }
+
+    /// Returns whether other gathers of the space have changes that are not flushed yet, on a machine on which a change does not
+    /// flush by itself, or for devices.
+    fn others_are_in_progress(&self) -> bool {
+        let waits = Mmu::<P>::FACTS.pte_update.batches_pages() || self.space.has_devices();
+        waits && self.space.gathers.acquire(Barrier::Pending) > u64::from(self.counts)
+    }
+
     /// Records leaf entries that became invalid.
     #[inline]
     pub(crate) fn record_leaf(&mut self, level: Level, extent: Extent) {
@@ -394,11 +414,8 @@ impl<P: Platform> Gather<'_, P> {
 
     /// Ends the gather: flushes and releases what is left.
     fn finish(&mut self) {
-        // Other gathers may have made entries invalid that this one found invalid, and may not have flushed them yet. If each
-        // change flushes by itself, only entries of devices can be left.
-        let waits = Mmu::<P>::FACTS.pte_update.batches_pages() || self.space.has_devices();
-        let nested = waits && self.space.gathers.acquire(Barrier::Pending) > u64::from(self.counts);
-        if self.whole || nested {
+        // Other gathers may have made entries invalid that this one found invalid, and may not have flushed them yet.
+        if self.whole || self.others_are_in_progress() {
             self.finish_whole();
         } else {
             self.complete(&self.space.pending.abandoned);

@@ -121,6 +121,12 @@ impl<S: CpuMask> AddressSpace<S> {
     }
 }
 
+impl<S: CpuMask> AsRef<Self> for AddressSpace<S> {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 /// Where the tag of a space comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tagging {
