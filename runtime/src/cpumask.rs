@@ -46,7 +46,9 @@ pub(crate) struct Others {
 
 impl<S: CpuMask> AddressSpace<S> {
     /// Returns whether a flush must run on this CPU and on others, if it must on CPUs of these classes.
-    #[inline]
+    // Called once in each kind of flush, where what it is given is in registers.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     pub(crate) fn targets(
         &self,
         cpus: &impl Cpus<Set = S>,

@@ -152,7 +152,8 @@ impl<P: Platform> Mmu<P> {
         request: Request<'_>,
         ipis: IpiTargets,
     ) {
-        let mut to = self.ipi_targets(cpu, space, ipis);
+        let mut to = P::CpuSet::NONE;
+        self.add_ipi_targets(&mut to, cpu, space, ipis);
         let message = Message::Flush {
             space: space.id,
             generation,
@@ -169,30 +170,32 @@ impl<P: Platform> Mmu<P> {
     #[cold]
     #[inline(never)]
     fn sync(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>, left: IpiTargets) {
-        self.call(cpu, self.ipi_targets(cpu, space, left), &Message::Sync);
+        let mut to = P::CpuSet::NONE;
+        self.add_ipi_targets(&mut to, cpu, space, left);
+        self.call(cpu, to, &Message::Sync);
     }
 
-    /// Returns the other CPUs of the cpumask that are of some classes, and the CPUs of the named erratum sets, which the kernel
+    /// Adds the other CPUs of the cpumask that are of some classes, and the CPUs of the named erratum sets, which the kernel
     /// keeps.
-    fn ipi_targets(
+    fn add_ipi_targets(
         &self,
+        to: &mut P::CpuSet,
         cpu: CpuId,
         space: &AddressSpace<P::CpuSet>,
         ipis: IpiTargets,
-    ) -> P::CpuSet {
+    ) {
         // Until here no cpumask was read.
         if Self::BROADCASTS {
             full_barrier(Barrier::Flush);
         }
-        let mut targets = if ipis.agents.is_empty() {
-            P::CpuSet::NONE
-        } else {
-            set_of(space.other_targets(self, cpu, ipis.agents))
-        };
-        for set in (0..8).filter(|set| ipis.sets & 1 << set != 0) {
-            targets.extend(&self.platform.erratum_set(set, space));
+        if !ipis.agents.is_empty() {
+            for other in space.other_targets(self, cpu, ipis.agents) {
+                to.insert(other);
+            }
         }
-        targets
+        for set in (0..8).filter(|set| ipis.sets & 1 << set != 0) {
+            to.extend(&self.platform.erratum_set(set, space));
+        }
     }
 }
 
