@@ -33,9 +33,9 @@
 
 use crate::backend::{Backend, Facts, IpiTargets, Shootdown};
 use crate::cpu::{CpuTlb, Message};
-use crate::flush::{Course, Flush};
+use crate::flush::Flush;
 use crate::level::Level;
-use crate::mask::{CpuId, CpuMask, SharedCpuMask};
+use crate::mask::{CpuId, CpuMask, SharedCpuMask, set_of};
 use crate::misuse::{Misuse, check_range};
 use crate::mmu::Mmu;
 use crate::platform::Platform;
@@ -115,21 +115,13 @@ impl<P: Platform> Mmu<P> {
             flush.count();
             let started = flush.start(&mut self.platform.sink(cpu));
             // What other functions get is copied, so that the flush itself stays in registers.
-            let sets = flush.erratum_sets();
-            match flush.course() {
-                Course::HereAndOn(others) | Course::On(others) => {
-                    let of = (space, flush.generation());
-                    self.flush_by_ipi(cpu, of, *flush.request(), (others.clone(), sets));
-                }
-                Course::Broadcast if sets != 0 => {
-                    let of = (space, flush.generation());
-                    self.flush_by_ipi(cpu, of, *flush.request(), (P::CpuSet::NONE, sets));
-                }
-                Course::Broadcast | Course::Here if space.has_devices() => {
-                    let request = *flush.request();
-                    self.platform.invalidate_secondary(space, &request);
-                }
-                Course::Broadcast | Course::Here => {}
+            let ipis = flush.ipis();
+            if !ipis.is_empty() {
+                let of = (space, flush.generation());
+                self.flush_by_ipi(cpu, of, *flush.request(), ipis);
+            } else if space.has_devices() {
+                let request = *flush.request();
+                self.platform.invalidate_secondary(space, &request);
             }
             let left = flush.finish(&mut self.platform.sink(cpu), started);
             if !left.is_empty() {
@@ -158,73 +150,77 @@ impl<P: Platform> Mmu<P> {
         cpu: CpuId,
         (space, generation): (&AddressSpace<P::CpuSet>, u64),
         request: Request<'_>,
-        (mut to, sets): (P::CpuSet, u8),
+        ipis: IpiTargets,
     ) {
-        // Until here no cpumask was read.
-        if Self::BROADCASTS {
-            full_barrier(Barrier::Flush);
-        }
-        to.extend(&self.erratum_sets(space, sets));
+        let mut to = P::CpuSet::NONE;
+        self.add_ipi_targets(&mut to, cpu, space, ipis);
         let message = Message::Flush {
             space: space.id,
             generation,
             request,
         };
-        let sent = self.send(cpu, to, &message);
+        self.send(cpu, &mut to, &message);
         if space.has_devices() {
             self.platform.invalidate_secondary(space, &request);
         }
-        self.wait_for_acks(cpu, &sent);
+        self.wait_for_acks(cpu, &to);
     }
 
     /// Sends an IPI to the CPUs whose accesses the completing barrier does not drain, and waits for them.
     #[cold]
     #[inline(never)]
     fn sync(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>, left: IpiTargets) {
+        let mut to = P::CpuSet::NONE;
+        self.add_ipi_targets(&mut to, cpu, space, left);
+        self.call(cpu, to, &Message::Sync);
+    }
+
+    /// Adds the other CPUs of the cpumask that are of some classes, and the CPUs of the named erratum sets, which the kernel
+    /// keeps.
+    fn add_ipi_targets(
+        &self,
+        to: &mut P::CpuSet,
+        cpu: CpuId,
+        space: &AddressSpace<P::CpuSet>,
+        ipis: IpiTargets,
+    ) {
         // Until here no cpumask was read.
         if Self::BROADCASTS {
             full_barrier(Barrier::Flush);
         }
-        let mut to = self.erratum_sets(space, left.sets);
-        if !left.agents.is_empty() {
-            to.extend(&space.targets(self, cpu, left.agents).others);
+        if !ipis.agents.is_empty() {
+            for other in space.other_targets(self, cpu, ipis.agents) {
+                to.insert(other);
+            }
         }
-        self.call(cpu, to, &Message::Sync);
-    }
-
-    /// Returns the CPUs of the named erratum sets, which the kernel keeps.
-    fn erratum_sets(&self, space: &AddressSpace<P::CpuSet>, sets: u8) -> P::CpuSet {
-        let mut all = P::CpuSet::NONE;
-        for set in (0..8).filter(|set| sets & 1 << set != 0) {
-            all.extend(&self.platform.erratum_set(set, space));
+        for set in (0..8).filter(|set| ipis.sets & 1 << set != 0) {
+            to.extend(&self.platform.erratum_set(set, space));
         }
-        all
     }
 }
 
 // Messages between CPUs.
 impl<P: Platform> Mmu<P> {
     /// Sends a message to CPUs, and waits until each has acknowledged it.
-    pub(crate) fn call(&self, cpu: CpuId, to: P::CpuSet, message: &Message<'_>) {
+    pub(crate) fn call(&self, cpu: CpuId, mut to: P::CpuSet, message: &Message<'_>) {
         if !to.is_empty() {
             self.platform.pin_cpu(true, |_| {
-                let sent = self.send(cpu, to, message);
-                self.wait_for_acks(cpu, &sent);
+                self.send(cpu, &mut to, message);
+                self.wait_for_acks(cpu, &to);
             });
         }
     }
 
-    /// Sends a message to CPUs. Returns those that are online, which will acknowledge it. Interrupts are off, and stay so
-    /// until [`wait_for_acks`](Self::wait_for_acks).
-    fn send(&self, cpu: CpuId, to: P::CpuSet, message: &Message<'_>) -> P::CpuSet {
+    /// Sends a message to CPUs. Leaves in the set those that are online, which will acknowledge it. Interrupts are off, and stay
+    /// so until [`wait_for_acks`](Self::wait_for_acks).
+    fn send(&self, cpu: CpuId, to: &mut P::CpuSet, message: &Message<'_>) {
         let here = self.platform.cpu(cpu);
         let of = |cpu| &self.platform.cpu(cpu).mailbox;
-        let sent = here.mailbox.send(cpu, to, message, &self.online, of);
-        if !sent.is_empty() {
-            here.stats.sent.count(sent.count() as u64);
-            self.platform.send_ipi(&sent);
+        here.mailbox.send(cpu, to, message, &self.online, of);
+        if !to.is_empty() {
+            here.stats.sent.count(to.count() as u64);
+            self.platform.send_ipi(to);
         }
-        sent
     }
 
     /// Waits until all these CPUs have acknowledged this CPU's message, and handles the messages of others while it waits.
@@ -253,7 +249,7 @@ impl<P: Platform> Mmu<P> {
     pub(crate) fn handle_messages(&self, cpu: CpuId) {
         let here = self.platform.cpu(cpu);
         let of = |cpu| &self.platform.cpu(cpu).mailbox;
-        here.mailbox.receive(of, |message| {
+        here.mailbox.receive(self.platform.cpus(), of, |message| {
             here.stats.received.count(1);
             if !self.handle(cpu, here, message) {
                 here.stats.spurious.count(1);
@@ -293,8 +289,8 @@ impl<P: Platform> Mmu<P> {
 
     /// Sends every online CPU an IPI, and waits until each has taken it.
     pub(crate) fn wait_for_all(&self, cpu: CpuId) {
-        let all = self.online.now(Barrier::Unloaded);
-        self.call(cpu, all, &Message::Sync);
+        let all = self.online.iter(self.platform.cpus(), Barrier::Unloaded);
+        self.call(cpu, set_of(all), &Message::Sync);
     }
 }
 

@@ -26,7 +26,7 @@ use crate::backend::{Backend, LazyMm, Root};
 use crate::cpu::{CpuTlb, Message};
 use crate::deferred::{AsidSlot, LoadedTag, Pending};
 use crate::fault::{Fault, is_back};
-use crate::mask::{CpuId, CpuMask, SharedCpuMask};
+use crate::mask::{CpuId, SharedCpuMask};
 use crate::mmu::Mmu;
 use crate::mmu::shootdown::Why;
 use crate::platform::Platform;
@@ -290,8 +290,7 @@ impl<P: Platform> Mmu<P> {
     fn is_loaded(&self, space: &AddressSpace<P::CpuSet>) -> bool {
         self.platform.pin_cpu(true, |cpu| {
             full_barrier(Barrier::Flush);
-            let cpumask = space.cpumask.now(Barrier::Unloaded);
-            cpumask.iter().any(|holder| {
+            space.holders(self).any(|holder| {
                 let local = self.platform.cpu(holder);
                 wait_until(
                     || local.loaded() != SpaceId::SWITCHING,
