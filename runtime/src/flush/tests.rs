@@ -198,6 +198,9 @@ fn active_cpus_get_an_ipi_and_lazy_ones_only_for_tables() {
     let plan = |scope| Flush::plan(&Machine::<true>, &cpus, THIS, &space, scope);
     assert_eq!(flushes(&plan(PAGE)), (set([1]), true));
     assert_eq!(flushes(&plan(TABLE)), (set([1, 2]), true));
+    // With tagged entries of CPUs that have left the space; one that is offline has none.
+    let all = space.targets(&cpus, THIS, Agents::CPUS);
+    assert_eq!((all.others, all.here), (set([1, 2, 3]), true));
     cpus.cpus[1].loaded.put(SpaceId::SWITCHING.0);
     assert_eq!(flushes(&plan(PAGE)), (set([1]), true));
 }
