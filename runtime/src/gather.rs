@@ -253,8 +253,10 @@ impl<P: Platform> Gather<'_, P> {
     /// Records leaf entries that became invalid.
     #[inline]
     pub(crate) fn record_leaf(&mut self, level: Level, extent: Extent) {
-        self.count();
-        self.changed.leaf(level, extent);
+        if !self.changed.extend(level, extent) {
+            self.count(); // with a run, the gather is counted
+            self.changed.leaf_apart(level, extent);
+        }
     }
 
     /// Counts this gather as in progress in its space, at the first change that requires a flush. A gather that only stores new
