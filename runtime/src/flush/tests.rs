@@ -40,7 +40,9 @@ impl<const IPI: bool> Backend for Machine<IPI> {
         } else {
             Shootdown::Broadcast
         },
-        pte_update: PteUpdate::Store,
+        pte_update: PteUpdate::Store {
+            dirty_by_stores: false,
+        },
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,
         interrupts_off: false,
