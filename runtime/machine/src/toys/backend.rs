@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{LazyMm, PteUpdate, TableFree};
-use tlbc_runtime::level::{LEVELS, Levels};
+use tlbc_runtime::level::LEVELS;
 use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Entry, Marks, Owner, Slot, Stricter, Was};
 use tlbc_runtime::request::{LevelFacts, LevelTable, Reach, Request, Scope, Space};
 use tlbc_runtime::{
