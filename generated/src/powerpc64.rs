@@ -2379,6 +2379,12 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         }
     }
 
+    #[inline]
+    fn sends_ipis(&self) -> bool {
+        let c = self.config.flags();
+        c.has(Config::GTSE) && !c.has(Config::BROADCAST)
+    }
+
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
         let tlb = Tlb {

@@ -36,6 +36,7 @@ impl Emit<'_> {
         let facts = self.facts();
         let tags = self.tags();
         let ipi_targets = self.ipi_targets();
+        let sends_ipis = self.sends_ipis();
         let start = self.start();
         let finish = self.finish();
         let ceiling = self.ceiling();
@@ -121,6 +122,8 @@ impl Emit<'_> {
 
                 #[inline(always)]
                 fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets { #ipi_targets }
+
+                #sends_ipis
 
                 #[inline(always)]
                 fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started { #start }

@@ -10,6 +10,7 @@ mod config;
 mod decisions;
 mod facts;
 mod introductions;
+mod ipis;
 mod issuers;
 mod loops;
 mod machine;
