@@ -1343,9 +1343,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates the entries of passes over ranges of a user space that only this CPU may
     /// have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
-    ///
     /// Instructions: `dsb_nshst`, `dsb_nsh`.
     #[inline]
     fn user_here_passes(
@@ -1384,9 +1381,6 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates the entries of passes over ranges of a user space that other CPUs may have
     /// cached as well.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     ///
     /// Instructions: `dsb_ishst`, `dsb_ish`.
     #[inline]
@@ -1427,9 +1421,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
     /// cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU; walk entries under the space's tag or other tags, on this CPU.
-    ///
     /// Instructions: `dsb_nshst`, `dsb_nsh`.
     #[inline]
     fn kernel_here_passes(
@@ -1468,10 +1459,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have
     /// cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU,
-    /// active CPUs and lazy CPUs.
-    ///
     /// Instructions: `dsb_ishst`, `dsb_ish`.
     #[inline]
     fn kernel_wide_passes(
@@ -1509,9 +1496,6 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates consecutive entries of one level of a user space that only this CPU may have
     /// cached.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
     ///
     /// Instructions: `vale1`, `vae1`, `rvale1`, `rvae1`.
     #[inline(always)]
@@ -1584,9 +1568,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates consecutive entries of one level of a user space that other CPUs may have
     /// cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
-    ///
     /// Instructions: `vale1is`, `vae1is`, `rvale1is`, `rvae1is`.
     #[inline(always)]
     fn user_wide_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
@@ -1658,9 +1639,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates consecutive entries of one level of the kernel that only this CPU may have
     /// cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU; walk entries under the space's tag or other tags, on this CPU.
-    ///
     /// Instructions: `vaale1`, `vaae1`, `rvaale1`, `rvaae1`.
     #[inline(always)]
     fn kernel_here_pass(&self, cpu: &mut impl Issue<Op>, pass: &Pass) {
@@ -1697,10 +1675,6 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates consecutive entries of one level of the kernel that other CPUs may have
     /// cached as well.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU,
-    /// active CPUs and lazy CPUs.
     ///
     /// Instructions: `vaale1is`, `vaae1is`, `rvaale1is`, `rvaae1is`.
     #[inline(always)]
@@ -1931,7 +1905,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         name: "arm64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         shootdown: Shootdown::Broadcast,
-        pte_update: PteUpdate::Store,
+        pte_update: PteUpdate::Store {
+            dirty_by_stores: false,
+        },
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,
         interrupts_off: false,

@@ -958,9 +958,9 @@ fn rpt_run(
     c: Config,
     tag: u64,
     va: u64,
+    end: u64,
     stride: Level,
     form: u64,
-    end: u64,
 ) {
     cpu.issue(Op::RptRun {
         rpt_pid: encode_rpt_pid(tag),
@@ -1120,11 +1120,8 @@ impl<M: Configuration<Config>> Tlb<M> {
                 }
             }
         } else if c.has(Config::COPROCESSORS) {
-            if tables {
-                rpt_run(cpu, c, tag, va, level, RPT_RUN_BOTH, end_of(c, va, level));
-            } else {
-                rpt_run(cpu, c, tag, va, level, RPT_RUN_TLB, end_of(c, va, level));
-            }
+            let form = if tables { RPT_RUN_BOTH } else { RPT_RUN_TLB };
+            rpt_run(cpu, c, tag, va, end_of(c, va, level), level, form);
         } else {
             tlbiel_va(cpu, c, tag, va, level);
             if tables {
@@ -1175,11 +1172,8 @@ impl<M: Configuration<Config>> Tlb<M> {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            if tables {
-                rpt_run(cpu, c, tag, va, level, RPT_RUN_BOTH, end_of(c, va, level));
-            } else {
-                rpt_run(cpu, c, tag, va, level, RPT_RUN_TLB, end_of(c, va, level));
-            }
+            let form = if tables { RPT_RUN_BOTH } else { RPT_RUN_TLB };
+            rpt_run(cpu, c, tag, va, end_of(c, va, level), level, form);
         }
         outcome
     }
@@ -1237,11 +1231,8 @@ impl<M: Configuration<Config>> Tlb<M> {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            if tables {
-                rpt_run(cpu, c, 0, va, level, RPT_RUN_BOTH, end_of(c, va, level));
-            } else {
-                rpt_run(cpu, c, 0, va, level, RPT_RUN_TLB, end_of(c, va, level));
-            }
+            let form = if tables { RPT_RUN_BOTH } else { RPT_RUN_TLB };
+            rpt_run(cpu, c, 0, va, end_of(c, va, level), level, form);
         }
     }
 
@@ -1390,9 +1381,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates the entries of passes over ranges of a user space that only this CPU may
     /// have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk
-    /// entries under the space's tag, on this CPU and devices.
-    ///
     /// Instructions: `ptesync`, `ptesync_cpabort`, `tlbsync`, `tlbie_pid0`, `tlbie_pid1`,
     /// `tlbie_unused`, `tlbiel_pid1`.
     #[inline]
@@ -1486,13 +1474,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates the entries of passes over ranges of a user space that other CPUs may have
     /// cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and
-    /// devices; walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs and
-    /// devices.
-    ///
-    /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive
-    /// CPUs, until they load the space again.
-    ///
     /// Instructions: `ptesync`, `tlbsync`, `tlbie_pid0`, `tlbie_pid1`, `tlbie_unused`.
     #[inline]
     fn user_wide_passes(
@@ -1543,9 +1524,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
     /// cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
-    ///
     /// Instructions: `ptesync`, `ptesync_cpabort`, `tlbiel_pid1`.
     #[inline]
     fn kernel_here_passes(
@@ -1583,9 +1561,6 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have
     /// cached as well.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     ///
     /// Instructions: `ptesync`, `tlbsync`, `tlbie_pid0`, `tlbie_pid1`, `tlbie_unused`.
     #[inline]
@@ -1636,9 +1611,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates consecutive entries of one level of a user space that only this CPU may have
     /// cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk
-    /// entries under the space's tag, on this CPU and devices.
-    ///
     /// Instructions: `tlbie_va`, `tlbiel_va`, `rpt_run`.
     #[inline(always)]
     fn user_here_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
@@ -1661,75 +1633,21 @@ impl<M: Configuration<Config>> Tlb<M> {
         } else if c.has(Config::COPROCESSORS) {
             if matches!(pass.stride, PTE | PMD | PUD) {
                 for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
-                    if pass.walk {
-                        if pass.leaf {
-                            rpt_run(
-                                cpu,
-                                c,
-                                tag,
-                                run.va,
-                                pass.stride,
-                                RPT_RUN_BOTH,
-                                pass.after(run.va, run.num.wrapping_add(1)),
-                            );
-                        } else {
-                            rpt_run(
-                                cpu,
-                                c,
-                                tag,
-                                run.va,
-                                pass.stride,
-                                RPT_RUN_WALK,
-                                pass.after(run.va, run.num.wrapping_add(1)),
-                            );
-                        }
+                    let form = if pass.walk {
+                        if pass.leaf { RPT_RUN_BOTH } else { RPT_RUN_WALK }
                     } else {
-                        rpt_run(
-                            cpu,
-                            c,
-                            tag,
-                            run.va,
-                            pass.stride,
-                            RPT_RUN_TLB,
-                            pass.after(run.va, run.num.wrapping_add(1)),
-                        );
-                    }
+                        RPT_RUN_TLB
+                    };
+                    rpt_run(cpu, c, tag, run.va, run.end, pass.stride, form);
                 }
             } else {
                 for va in pass.addresses() {
-                    if pass.walk {
-                        if pass.leaf {
-                            rpt_run(
-                                cpu,
-                                c,
-                                tag,
-                                va,
-                                pass.stride,
-                                RPT_RUN_BOTH,
-                                pass.after(va, 1),
-                            );
-                        } else {
-                            rpt_run(
-                                cpu,
-                                c,
-                                tag,
-                                va,
-                                pass.stride,
-                                RPT_RUN_WALK,
-                                pass.after(va, 1),
-                            );
-                        }
+                    let form = if pass.walk {
+                        if pass.leaf { RPT_RUN_BOTH } else { RPT_RUN_WALK }
                     } else {
-                        rpt_run(
-                            cpu,
-                            c,
-                            tag,
-                            va,
-                            pass.stride,
-                            RPT_RUN_TLB,
-                            pass.after(va, 1),
-                        );
-                    }
+                        RPT_RUN_TLB
+                    };
+                    rpt_run(cpu, c, tag, va, pass.after(va), pass.stride, form);
                 }
             }
         } else {
@@ -1742,10 +1660,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates consecutive entries of one level of a user space that other CPUs may have
     /// cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and
-    /// devices; walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs and
-    /// devices.
-    ///
     /// Instructions: `tlbie_va`, `rpt_run`.
     #[inline(always)]
     fn user_wide_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
@@ -1756,84 +1670,27 @@ impl<M: Configuration<Config>> Tlb<M> {
             }
         } else if matches!(pass.stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
-                if pass.walk {
-                    if pass.leaf {
-                        rpt_run(
-                            cpu,
-                            c,
-                            tag,
-                            run.va,
-                            pass.stride,
-                            RPT_RUN_BOTH,
-                            pass.after(run.va, run.num.wrapping_add(1)),
-                        );
-                    } else {
-                        rpt_run(
-                            cpu,
-                            c,
-                            tag,
-                            run.va,
-                            pass.stride,
-                            RPT_RUN_WALK,
-                            pass.after(run.va, run.num.wrapping_add(1)),
-                        );
-                    }
+                let form = if pass.walk {
+                    if pass.leaf { RPT_RUN_BOTH } else { RPT_RUN_WALK }
                 } else {
-                    rpt_run(
-                        cpu,
-                        c,
-                        tag,
-                        run.va,
-                        pass.stride,
-                        RPT_RUN_TLB,
-                        pass.after(run.va, run.num.wrapping_add(1)),
-                    );
-                }
+                    RPT_RUN_TLB
+                };
+                rpt_run(cpu, c, tag, run.va, run.end, pass.stride, form);
             }
         } else {
             for va in pass.addresses() {
-                if pass.walk {
-                    if pass.leaf {
-                        rpt_run(
-                            cpu,
-                            c,
-                            tag,
-                            va,
-                            pass.stride,
-                            RPT_RUN_BOTH,
-                            pass.after(va, 1),
-                        );
-                    } else {
-                        rpt_run(
-                            cpu,
-                            c,
-                            tag,
-                            va,
-                            pass.stride,
-                            RPT_RUN_WALK,
-                            pass.after(va, 1),
-                        );
-                    }
+                let form = if pass.walk {
+                    if pass.leaf { RPT_RUN_BOTH } else { RPT_RUN_WALK }
                 } else {
-                    rpt_run(
-                        cpu,
-                        c,
-                        tag,
-                        va,
-                        pass.stride,
-                        RPT_RUN_TLB,
-                        pass.after(va, 1),
-                    );
-                }
+                    RPT_RUN_TLB
+                };
+                rpt_run(cpu, c, tag, va, pass.after(va), pass.stride, form);
             }
         }
     }
 
     /// Invalidates consecutive entries of one level of the kernel that only this CPU may have
     /// cached.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
     ///
     /// Instructions: `tlbiel_va`.
     #[inline(always)]
@@ -1847,9 +1704,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates consecutive entries of one level of the kernel that other CPUs may have
     /// cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
-    ///
     /// Instructions: `tlbie_va`, `rpt_run`.
     #[inline(always)]
     fn kernel_wide_pass(&self, cpu: &mut impl Issue<Op>, pass: &Pass) {
@@ -1860,67 +1714,21 @@ impl<M: Configuration<Config>> Tlb<M> {
             }
         } else if matches!(pass.stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
-                if pass.walk {
-                    if pass.leaf {
-                        rpt_run(
-                            cpu,
-                            c,
-                            0,
-                            run.va,
-                            pass.stride,
-                            RPT_RUN_BOTH,
-                            pass.after(run.va, run.num.wrapping_add(1)),
-                        );
-                    } else {
-                        rpt_run(
-                            cpu,
-                            c,
-                            0,
-                            run.va,
-                            pass.stride,
-                            RPT_RUN_WALK,
-                            pass.after(run.va, run.num.wrapping_add(1)),
-                        );
-                    }
+                let form = if pass.walk {
+                    if pass.leaf { RPT_RUN_BOTH } else { RPT_RUN_WALK }
                 } else {
-                    rpt_run(
-                        cpu,
-                        c,
-                        0,
-                        run.va,
-                        pass.stride,
-                        RPT_RUN_TLB,
-                        pass.after(run.va, run.num.wrapping_add(1)),
-                    );
-                }
+                    RPT_RUN_TLB
+                };
+                rpt_run(cpu, c, 0, run.va, run.end, pass.stride, form);
             }
         } else {
             for va in pass.addresses() {
-                if pass.walk {
-                    if pass.leaf {
-                        rpt_run(
-                            cpu,
-                            c,
-                            0,
-                            va,
-                            pass.stride,
-                            RPT_RUN_BOTH,
-                            pass.after(va, 1),
-                        );
-                    } else {
-                        rpt_run(
-                            cpu,
-                            c,
-                            0,
-                            va,
-                            pass.stride,
-                            RPT_RUN_WALK,
-                            pass.after(va, 1),
-                        );
-                    }
+                let form = if pass.walk {
+                    if pass.leaf { RPT_RUN_BOTH } else { RPT_RUN_WALK }
                 } else {
-                    rpt_run(cpu, c, 0, va, pass.stride, RPT_RUN_TLB, pass.after(va, 1));
-                }
+                    RPT_RUN_TLB
+                };
+                rpt_run(cpu, c, 0, va, pass.after(va), pass.stride, form);
             }
         }
     }
@@ -2027,11 +1835,8 @@ impl<M: Configuration<Config>> Tlb<M> {
                 }
             }
         } else if c.has(Config::COPROCESSORS) {
-            if tables {
-                rpt_space(cpu, c, tag, RPT_SPACE_BOTH);
-            } else {
-                rpt_space(cpu, c, tag, RPT_SPACE_TLB);
-            }
+            let form = if tables { RPT_SPACE_BOTH } else { RPT_SPACE_TLB };
+            rpt_space(cpu, c, tag, form);
         } else {
             if tables {
                 tlbiel_pid2(cpu, tag, 0);
@@ -2088,11 +1893,8 @@ impl<M: Configuration<Config>> Tlb<M> {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            if tables {
-                rpt_space(cpu, c, tag, RPT_SPACE_BOTH);
-            } else {
-                rpt_space(cpu, c, tag, RPT_SPACE_TLB);
-            }
+            let form = if tables { RPT_SPACE_BOTH } else { RPT_SPACE_TLB };
+            rpt_space(cpu, c, tag, form);
         }
         outcome
     }
@@ -2145,11 +1947,8 @@ impl<M: Configuration<Config>> Tlb<M> {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            if tables {
-                rpt_space(cpu, c, 0, RPT_SPACE_BOTH);
-            } else {
-                rpt_space(cpu, c, 0, RPT_SPACE_TLB);
-            }
+            let form = if tables { RPT_SPACE_BOTH } else { RPT_SPACE_TLB };
+            rpt_space(cpu, c, 0, form);
         }
     }
 
@@ -2472,7 +2271,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         name: "powerpc64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         shootdown: Shootdown::Either,
-        pte_update: PteUpdate::Store,
+        pte_update: PteUpdate::Store {
+            dirty_by_stores: false,
+        },
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Shootdown,
         interrupts_off: false,

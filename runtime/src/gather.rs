@@ -97,8 +97,12 @@ impl<P: Platform> Mmu<P> {
     ///
     /// # Context
     ///
-    /// As [`gather`](Self::gather). No CPU runs in the space, and none loads it again. CPUs that have it loaded lazily without a
-    /// reference get an IPI and leave it.
+    /// As [`gather`](Self::gather). No CPU runs in the space, and none loads it again; no device is attached to it from now on.
+    /// CPUs that have it loaded lazily without a reference get an IPI and leave it.
+    ///
+    /// On a machine on which only stores make an entry dirty ([`PteUpdate::Store`](crate::PteUpdate::Store)), pages are unmapped by
+    /// a load and a store instead of an exchange, unless a device is attached. The bits that [`Pte::into_page`](crate::Pte::into_page)
+    /// gets then have every dirty mark; an accessed mark may be missing that a lazy CPU set by speculation meanwhile.
     ///
     /// # Examples
     ///
@@ -208,6 +212,14 @@ impl<'m, P: Platform> Gather<'m, P> {
         self.batches >= BATCHES && !self.batch.as_ref().is_some_and(room)
     }
 
+    /// Returns whether no entry of the space becomes dirty any more: at a teardown no code runs in the space, so the CPUs that use it
+    /// lazily walk its tables only speculatively, and on this machine such a walk sets accessed marks alone. Devices execute
+    /// stores of their own.
+    #[inline]
+    pub(crate) fn stays_clean(&self) -> bool {
+        Mmu::<P>::FACTS.pte_update.is_dirty_by_stores() && self.whole && !self.space.has_devices()
+    }
+
     /// Records the flush that a change requires.
     pub(crate) fn record(&mut self, required: &RequiredFlush, extent: Extent) {
         if required.is_required_now(self.space.kind) {
@@ -239,8 +251,10 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// Records leaf entries that became invalid.
     #[inline]
     pub(crate) fn record_leaf(&mut self, level: Level, extent: Extent) {
-        self.count();
-        self.changed.leaf(level, extent);
+        if !self.changed.extend(level, extent) {
+            self.count(); // with a run, the gather is counted
+            self.changed.leaf_apart(level, extent);
+        }
     }
 
     /// Counts this gather as in progress in its space, at the first change that requires a flush. A gather that only stores new

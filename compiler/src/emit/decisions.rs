@@ -8,7 +8,8 @@ use tlbc_runtime::pte::Kind;
 
 use super::Emit;
 use super::nodes::finish_steps;
-use super::parameters::At;
+use super::parameters::{At, differ_in_form};
+use crate::model::Which;
 use crate::plan::ir::{Node, Shape, Test};
 
 impl Emit<'_> {
@@ -22,6 +23,16 @@ impl Emit<'_> {
         at: At,
         shape: Shape,
     ) -> TokenStream {
+        if let Some(issue) = differ_in_form(then, otherwise) {
+            let form = self.choice(on, (then, otherwise), shape, &|node| {
+                self.form_of(node, shape)
+            });
+            let call = self.issued(Which::Invalidate(issue.invalidate), &|name| match name {
+                "form" => quote!(form),
+                name => self.parameter(&issue, name, at),
+            });
+            return quote!(let form = #form; #call);
+        }
         // Tests of one value exclude each other, so the first test is redundant if its branch equals the
         // rest.
         if let Node::Select {

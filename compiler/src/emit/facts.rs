@@ -210,7 +210,8 @@ impl Emit<'_> {
             Shootdown::Either => quote!(Either),
         };
         let pte_update = if model.change.plain_store.value {
-            quote!(Store)
+            let dirty_by_stores = model.change.dirty_by_stores;
+            quote!(Store { dirty_by_stores: #dirty_by_stores })
         } else {
             let pages = model.policy.pages_batched.is_none_or(|at| at.value);
             let deferrable = model.change.deferred.is_some();

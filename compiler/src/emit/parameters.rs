@@ -7,7 +7,7 @@ use tlbc_runtime::request::Space;
 
 use super::config::{hex, unsuffixed};
 use super::{Body, Emit, doc};
-use crate::plan::ir::Issue;
+use crate::plan::ir::{Issue, Node, Shape};
 
 /// Returns the argument for a parameter without a value.
 pub fn nothing(parameter: &str) -> TokenStream {
@@ -55,10 +55,10 @@ impl Emit<'_> {
                 _ => quote!(va),
             },
             "end" => match at {
-                At::Piece => quote!(pass.after(run.va, run.num.wrapping_add(1))),
-                At::First => quote!(pass.after(pass.start, 1)),
+                At::Piece => quote!(run.end),
+                At::First => quote!(pass.after(pass.start)),
                 At::Page => quote!(end_of(c, va, level)),
-                _ => quote!(pass.after(va, 1)),
+                _ => quote!(pass.after(va)),
             },
             "set" if matches!(at, At::Set) => quote!(set),
             "table" => quote!(slot.table),
@@ -84,6 +84,21 @@ impl Emit<'_> {
             "scale" if matches!(at, At::Piece) => quote!(run.scale),
             "form" => self.form(issue),
             _ => nothing(name),
+        }
+    }
+
+    /// Returns the expression for the form of the instruction of a node.
+    pub(super) fn form_of(&self, node: &Node, shape: Shape) -> TokenStream {
+        match node {
+            Node::Issue(issue) => self.form(issue),
+            Node::Select {
+                on,
+                then,
+                otherwise,
+            } => self.choice(*on, (then, otherwise), shape, &|node| {
+                self.form_of(node, shape)
+            }),
+            _ => nothing("form"),
         }
     }
 
@@ -136,4 +151,18 @@ impl Emit<'_> {
         }
         out
     }
+}
+
+/// Returns the instruction in both branches of a decision, if they differ only in its form.
+pub(super) fn differ_in_form(then: &Node, otherwise: &Node) -> Option<Issue> {
+    let issue = |node: &Node| match node {
+        Node::Issue(issue) => Some(*issue),
+        Node::Select {
+            then, otherwise, ..
+        } => differ_in_form(then, otherwise),
+        _ => None,
+    };
+    let (then, otherwise) = (issue(then)?, issue(otherwise)?);
+    let form = otherwise.form;
+    (otherwise == Issue { form, ..then }).then_some(then)
 }

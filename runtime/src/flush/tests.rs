@@ -40,7 +40,9 @@ impl<const IPI: bool> Backend for Machine<IPI> {
         } else {
             Shootdown::Broadcast
         },
-        pte_update: PteUpdate::Store,
+        pte_update: PteUpdate::Store {
+            dirty_by_stores: false,
+        },
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,
         interrupts_off: false,
@@ -198,6 +200,11 @@ fn active_cpus_get_an_ipi_and_lazy_ones_only_for_tables() {
     let plan = |scope| Flush::plan(&Machine::<true>, &cpus, THIS, &space, scope);
     assert_eq!(flushes(&plan(PAGE)), (set([1]), true));
     assert_eq!(flushes(&plan(TABLE)), (set([1, 2]), true));
+    // With tagged entries of CPUs that have left the space; one that is offline has none.
+    let all = space.targets(&cpus, THIS, Agents::CPUS);
+    assert!(all.here && all.others);
+    let others = set_of(space.other_targets(&cpus, THIS, Agents::CPUS));
+    assert_eq!(others, set([1, 2, 3]));
     cpus.cpus[1].loaded.put(SpaceId::SWITCHING.0);
     assert_eq!(flushes(&plan(PAGE)), (set([1]), true));
 }
