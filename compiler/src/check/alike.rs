@@ -24,11 +24,14 @@ struct Seen<'m> {
     effect: Vec<String>,
 }
 
+/// Instructions with their positions, by their texts.
+type ByText<'s, 'm> = FxHashMap<&'s [String], Vec<(usize, &'s Seen<'m>)>>;
+
 /// The instructions before one, by what is shown and by what the assembler is given. Of those with the same text, effect
 /// and condition the first is kept, because a rule says the same of all of them.
 #[derive(Default)]
 struct Earlier<'s, 'm> {
-    by_text: [FxHashMap<&'s [String], Vec<(usize, &'s Seen<'m>)>>; 2],
+    by_text: [ByText<'s, 'm>; 2],
     count: usize,
 }
 
