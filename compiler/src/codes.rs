@@ -127,7 +127,7 @@ codes! {
     E0601 "the stated shootdown does not follow from the facts";
     E0602 "tables are freed after a flush that does not exclude lockless walkers";
     E0603 "pages are freed at the change, though no change flushes";
-    E0604 "a stride of a level that maps no pages";
+    E0604 "strides that do not fit the levels";
 
     // Registers.
     E0701 "a value does not fit the bits of a register";

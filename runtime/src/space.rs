@@ -1,9 +1,12 @@
 //! Address spaces: what the runtime records about each.
 
-use crate::deferred::{PendingFlushes, TlbGen};
+use crate::backend::Backend;
+use crate::cpu::CpuTlb;
+use crate::deferred::{AsidSlot, PendingFlushes, TlbGen};
 use crate::mask::{CpuMask, no_cpus};
-use crate::request::{Space, SpaceFlags, SpaceId};
+use crate::request::{Space, SpaceFlags, SpaceId, Tag};
 use crate::sync::{Barrier, Own, Word, const_fn};
+use crate::tag::value;
 
 /// An address space: which agents may have cached entries of it, and which flushes of it are pending.
 ///
@@ -24,7 +27,7 @@ pub struct AddressSpace<S: CpuMask> {
     pub(crate) slots: usize,
     /// The cpumask: the CPUs that may have entries of the space. Only a CPU itself clears its bit, except a flush that removes
     /// CPUs while [`changes`](Self::changes) makes CPUs wait that attach the space.
-    pub(crate) holders: S::Shared,
+    pub(crate) cpumask: S::Shared,
     /// The TLB generation: how often the tables have changed.
     pub(crate) tlb_gen: TlbGen,
     /// Deferred flushes of everything of the space.
@@ -63,7 +66,7 @@ impl<S: CpuMask> AddressSpace<S> {
                 tag: Word::new(0),
                 pins: Word::new(0),
                 slots,
-                holders: no_cpus(),
+                cpumask: no_cpus(),
                 tlb_gen: TlbGen::new(),
                 pending: PendingFlushes::new(),
                 gathers: Word::new(0),
@@ -88,6 +91,30 @@ impl<S: CpuMask> AddressSpace<S> {
         self.kind
     }
 
+    /// Returns the ASID slot that the space has on a CPU. Called on that CPU.
+    #[inline]
+    pub(crate) fn slot_on(&self, here: &CpuTlb<S>) -> Option<AsidSlot> {
+        if self.slots == 0 {
+            return None;
+        }
+        here.slots.find(self.id)
+    }
+
+    /// Returns the tag of the space on the CPU that has it in this slot; 0 on a CPU on which it has none.
+    #[inline]
+    pub(crate) fn tag_on(&self, slot: Option<AsidSlot>, backend: &impl Backend) -> Tag {
+        let global = |value| Tag {
+            value,
+            global: true,
+        };
+        match self.tagging {
+            Tagging::None => Tag::default(),
+            Tagging::Cpu => AsidSlot::tag(slot, backend.tags().per_cpu),
+            Tagging::Generations => global(value(self.tag.get())),
+            Tagging::Life | Tagging::Root | Tagging::Kernel => global(self.tag.get()),
+        }
+    }
+
     /// Returns whether devices are attached. The flush that detached a device is complete when this no longer counts it (acquire).
     #[inline]
     pub(crate) fn has_devices(&self) -> bool {
@@ -108,6 +135,12 @@ impl<S: CpuMask> AddressSpace<S> {
     #[must_use]
     pub fn flush_pending(&self) -> bool {
         self.gathers.get() != 0 || self.pending.pending().count() != 0
+    }
+}
+
+impl<S: CpuMask> AsRef<Self> for AddressSpace<S> {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }
 

@@ -14,7 +14,8 @@
 
 use crate::backend::TableFree;
 use crate::gather::Gather;
-use crate::mmu::{Misuse, Mmu};
+use crate::misuse::{Misuse, check_entry};
+use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte, Unlinked};
 use crate::pte::{Below, Change, Entry, Was};
 use crate::section::{Refused, Section, change_of};
@@ -106,7 +107,7 @@ impl<P: Platform> Section<'_, '_, P> {
     /// ```
     pub fn detach<E: Pte<P>>(&mut self, pte: E) -> Result<P::Table, Refused<E>> {
         let (pte, was) = self.clear_link(pte, Below::Live)?;
-        self.gather.flush_entries();
+        self.gather.flush_gathered();
         Ok(pte.into_table(was.any))
     }
 
@@ -140,7 +141,7 @@ impl<P: Platform> Section<'_, '_, P> {
         let checked = self
             .check_table(&pte, change.old)
             .and_then(|_| match change.new {
-                Entry::Leaf { .. } => self.gather.mmu.check_entry(level, change.new),
+                Entry::Leaf { .. } => check_entry(self.gather.levels(), level, change.new),
                 Entry::Table { .. } | Entry::Invalid => Err(Misuse::NotALeaf),
             });
         let shift = match checked {
@@ -172,7 +173,7 @@ impl<P: Platform> Section<'_, '_, P> {
     fn check_table<E: Pte<P>>(&self, pte: &E, entry: Entry) -> Result<u32, Misuse> {
         self.check_space(pte)?;
         match entry {
-            Entry::Table { .. } => self.gather.mmu.check_entry(pte.level(), entry),
+            Entry::Table { .. } => check_entry(self.gather.levels(), pte.level(), entry),
             Entry::Leaf { .. } | Entry::Invalid => Err(Misuse::NotATable),
         }
     }
@@ -187,7 +188,7 @@ impl<P: Platform> Gather<'_, P> {
         };
         let Some(table) = refused else { return };
         if self.tables.is_some() {
-            self.flush_entries(); // the batch is full
+            self.flush_gathered(); // the batch is full
             self.hand_out_tables();
         }
         if let Some(mut batch) = self.mmu.platform.table_batch() {
@@ -197,7 +198,7 @@ impl<P: Platform> Gather<'_, P> {
                 *self.tables = Some(batch);
             }
         } else {
-            self.flush_entries();
+            self.flush_gathered();
             if Mmu::<P>::FACTS.table_free == TableFree::GracePeriod {
                 self.mmu.wait_for_walkers();
             }
@@ -206,10 +207,17 @@ impl<P: Platform> Gather<'_, P> {
     }
 
     /// Gives the tables, whose entries are flushed, to the platform.
+    #[inline]
     pub(crate) fn hand_out_tables(&mut self) {
-        if self.tables.is_none() {
-            return; // the common case, in which nothing is to be stored
+        if self.tables.is_some() {
+            self.hand_out_some_tables();
         }
+    }
+
+    /// Gives the tables to the platform, of which there are some.
+    #[cold]
+    #[inline(never)]
+    fn hand_out_some_tables(&mut self) {
         let Some(batch) = self.tables.take() else {
             return;
         };

@@ -271,6 +271,25 @@ fn a_stage_imports_what_it_may_know() {
     }
 }
 
+/// The modules of the runtime that know the kernel. The others are parts, which need none for their tests.
+const KNOW_THE_KERNEL: [&str; 9] = [
+    "batch", "flushed", "gather", "mmu", "platform", "reclaim", "section", "switch", "tables",
+];
+
+#[test]
+fn the_parts_of_the_runtime_know_no_kernel() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/src");
+    let imports = all_imports(&sources(&root));
+    let knows = |of: &BTreeSet<Module>| of.iter().any(|module| module[..] == ["platform"]);
+    let know = imports.iter().filter(|(_, of)| knows(of));
+    // The crate itself exports the trait.
+    let know: BTreeSet<&str> = know
+        .filter_map(|(module, _)| module.first().map(String::as_str))
+        .chain(["platform"])
+        .collect();
+    assert_eq!(know, BTreeSet::from(KNOW_THE_KERNEL));
+}
+
 /// The finder itself: what it takes for an import, and that it finds a cycle.
 #[test]
 fn a_cycle_is_found() {

@@ -288,7 +288,16 @@ impl Emit<'_> {
             },
             &quote!(0),
         );
-        let shift = rest.mentions("shift_of").then(|| {
+        let end = rest.mentions("end_of").then(|| {
+            quote! {
+                /// Returns the first address after the entry of a level at an address.
+                #[inline(always)]
+                const fn end_of(c: Config, va: u64, level: Level) -> u64 {
+                    va.wrapping_add(1u64.wrapping_shl(shift_of(c, level)))
+                }
+            }
+        });
+        let shift = (end.is_some() || rest.mentions("shift_of")).then(|| {
             quote! {
                 /// Returns log2 of the bytes that an entry of a level maps; 0 if the level does not exist.
                 #[inline(always)]
@@ -337,6 +346,7 @@ impl Emit<'_> {
 
             #shift
 
+            #end
             #hint
             #granule
             #page
@@ -375,11 +385,12 @@ impl Emit<'_> {
                 let (shift, joined) = (level.shift, level.joined);
                 let shift = Literal::u32_unsuffixed(shift);
                 let joined = Literal::u32_unsuffixed(joined);
+                let merged = level.merged.then(|| quote!(.merged()));
                 match level {
                     LevelFacts::NONE => quote!(LevelFacts::NONE),
                     LevelFacts { leaf: false, .. } => quote!(LevelFacts::table(#shift)),
-                    LevelFacts { joined: 0, .. } => quote!(LevelFacts::leaf(#shift)),
-                    _ => quote!(LevelFacts::joined(#shift, #joined)),
+                    LevelFacts { joined: 0, .. } => quote!(LevelFacts::leaf(#shift) #merged),
+                    _ => quote!(LevelFacts::joined(#shift, #joined) #merged),
                 }
             });
             return quote!(const { &[#(#facts),*] });
