@@ -8,17 +8,17 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue, LazyMm,
-    Outcome, PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
+    Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue, LazyMm, Outcome,
+    PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
+use tlbc_runtime::request::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::request::runs::{Runs, Units};
 use tlbc_runtime::request::{
     LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
-use tlbc_runtime::request::passes::{Folding, Pass, Passes, Walks};
-use tlbc_runtime::request::runs::{Runs, Units};
 
 /// The values of the registers from which the features and limits of a CPU are read.
 ///
@@ -77,20 +77,35 @@ impl Config {
     pub const G64K: Self = Self(1 << 8);
     /// Every flag by its name in the definition.
     pub const NAMES: [(&'static str, Self); 9] = [
-        ("ttl", Self(1 << 0)),
-        ("ranges", Self(1 << 1)),
-        ("kpti", Self(1 << 2)),
-        ("asid16", Self(1 << 3)),
-        ("ets2", Self(1 << 4)),
-        ("repeat_tlbi", Self(1 << 5)),
-        ("c1pro_sme", Self(1 << 6)),
-        ("g16k", Self(1 << 7)),
-        ("g64k", Self(1 << 8)),
+        ("ttl", Self::TTL),
+        ("ranges", Self::RANGES),
+        ("kpti", Self::KPTI),
+        ("asid16", Self::ASID16),
+        ("ets2", Self::ETS2),
+        ("repeat_tlbi", Self::REPEAT_TLBI),
+        ("c1pro_sme", Self::C1PRO_SME),
+        ("g16k", Self::G16K),
+        ("g64k", Self::G64K),
     ];
+    const FEATURES: u32 = 0x1f;
+
     /// Returns the configuration with another flag set.
     #[must_use]
     pub const fn with(self, flag: Self) -> Self {
         Self(self.0 | flag.0)
+    }
+
+    /// Returns the configuration with a flag cleared.
+    #[must_use]
+    pub const fn without(self, flag: Self) -> Self {
+        Self(self.0 & !flag.0)
+    }
+
+    /// Returns whether a flag is set.
+    #[must_use]
+    #[inline(always)]
+    pub const fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
     }
 
     /// Returns the flags as a word.
@@ -106,16 +121,11 @@ impl Config {
         Self(bits & 0x1ff)
     }
 
-    /// Returns the configuration with a flag cleared.
-    #[must_use]
-    pub const fn without(self, flag: Self) -> Self {
-        Self(self.0 & !flag.0)
-    }
-
     /// Returns the configuration for two CPUs together: the features of both, the errata of either.
     #[must_use]
     pub const fn least(self, other: Self) -> Self {
-        Self(self.0 & other.0 | (self.0 | other.0) & !0x1f)
+        let (both, either) = (self.0 & other.0, self.0 | other.0);
+        Self((both & Self::FEATURES) | (either & !Self::FEATURES))
     }
 
     /// Returns the features of one CPU, read from its registers.
@@ -142,26 +152,16 @@ impl Config {
         config
     }
 
-    /// Returns the configuration without features whose needs are not met.
+    /// Returns the configuration without features and errata whose needs are not met.
     #[must_use]
     pub const fn settled(self) -> Self {
         self
     }
 
-    /// Returns whether a flag is set.
-    #[must_use]
-    #[inline(always)]
-    pub const fn has(self, flag: Self) -> bool {
-        self.0 & flag.0 != 0
-    }
-
     /// Returns whether such a machine exists: every feature and erratum has what it needs.
     #[must_use]
     pub const fn is_possible(self) -> bool {
-        if (self.0 & 0x180).count_ones() > 1 {
-            return false;
-        }
-        true
+        self.settled().0 == self.0 && (self.0 & (Self::G16K.0 | Self::G64K.0)).count_ones() <= 1
     }
 }
 
@@ -179,52 +179,46 @@ impl Flags for Config {
 
 /// The level `pte`.
 pub const PTE: Level = Level(0);
-
 /// The level `pmd`.
 pub const PMD: Level = Level(1);
-
 /// The level `pud`.
 pub const PUD: Level = Level(2);
-
 /// The level `pgd`. It has the same number where levels below it do not exist.
 pub const PGD: Level = Level(3);
+const LEVELS: LevelTable = [
+    LevelFacts::leaf(12),
+    LevelFacts::leaf(21),
+    LevelFacts::leaf(30),
+    LevelFacts::table(39),
+    LevelFacts::NONE,
+    LevelFacts::NONE,
+];
+const LEVELS_G16K: LevelTable = [
+    LevelFacts::leaf(14),
+    LevelFacts::leaf(25),
+    LevelFacts::table(36),
+    LevelFacts::table(47),
+    LevelFacts::NONE,
+    LevelFacts::NONE,
+];
+const LEVELS_G64K: LevelTable = [
+    LevelFacts::leaf(16),
+    LevelFacts::leaf(29),
+    LevelFacts::NONE,
+    LevelFacts::table(42),
+    LevelFacts::NONE,
+    LevelFacts::NONE,
+];
 
 /// Returns the levels of a configuration.
 #[inline]
 const fn level_table(c: Config) -> &'static LevelTable {
     if c.has(Config::G16K) {
-        const {
-            &[
-                LevelFacts::leaf(14),
-                LevelFacts::leaf(25),
-                LevelFacts::table(36),
-                LevelFacts::table(47),
-                LevelFacts::NONE,
-                LevelFacts::NONE,
-            ]
-        }
+        &LEVELS_G16K
     } else if c.has(Config::G64K) {
-        const {
-            &[
-                LevelFacts::leaf(16),
-                LevelFacts::leaf(29),
-                LevelFacts::NONE,
-                LevelFacts::table(42),
-                LevelFacts::NONE,
-                LevelFacts::NONE,
-            ]
-        }
+        &LEVELS_G64K
     } else {
-        const {
-            &[
-                LevelFacts::leaf(12),
-                LevelFacts::leaf(21),
-                LevelFacts::leaf(30),
-                LevelFacts::table(39),
-                LevelFacts::NONE,
-                LevelFacts::NONE,
-            ]
-        }
+        &LEVELS
     }
 }
 
@@ -232,16 +226,16 @@ const fn level_table(c: Config) -> &'static LevelTable {
 #[inline(always)]
 const fn hint_of(c: Config, level: Level) -> Option<u64> {
     if c.has(Config::G16K) || c.has(Config::G64K) {
-        match level.0 {
-            0 => Some(3),
-            1 => Some(2),
+        match level {
+            PTE => Some(3),
+            PMD => Some(2),
             _ => None,
         }
     } else {
-        match level.0 {
-            0 => Some(3),
-            1 => Some(2),
-            2 => Some(1),
+        match level {
+            PTE => Some(3),
+            PMD => Some(2),
+            PUD => Some(1),
             _ => None,
         }
     }
@@ -250,13 +244,25 @@ const fn hint_of(c: Config, level: Level) -> Option<u64> {
 /// Returns the number of the page size in operands.
 #[inline(always)]
 const fn granule(c: Config) -> u64 {
-    if c.has(Config::G16K) { 2 } else if c.has(Config::G64K) { 3 } else { 1 }
+    if c.has(Config::G16K) {
+        2
+    } else if c.has(Config::G64K) {
+        3
+    } else {
+        1
+    }
 }
 
 /// Returns log2 of the page size.
 #[inline(always)]
 const fn page_shift(c: Config) -> u32 {
-    if c.has(Config::G16K) { 14 } else if c.has(Config::G64K) { 16 } else { 12 }
+    if c.has(Config::G16K) {
+        14
+    } else if c.has(Config::G64K) {
+        16
+    } else {
+        12
+    }
 }
 
 /// An instruction with its operands.
@@ -399,91 +405,68 @@ impl Op {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::DsbIshst => "dsb_ishst",
-            Self::DsbNshst => "dsb_nshst",
-            Self::DsbIsh => "dsb_ish",
-            Self::DsbNsh => "dsb_nsh",
-            Self::Isb => "isb",
-            Self::Vale1is { .. } => "vale1is",
-            Self::Vae1is { .. } => "vae1is",
-            Self::Vaale1is { .. } => "vaale1is",
-            Self::Vaae1is { .. } => "vaae1is",
-            Self::Rvale1is { .. } => "rvale1is",
-            Self::Rvae1is { .. } => "rvae1is",
-            Self::Rvaale1is { .. } => "rvaale1is",
-            Self::Rvaae1is { .. } => "rvaae1is",
-            Self::Aside1is { .. } => "aside1is",
-            Self::Vmalle1is => "vmalle1is",
-            Self::Vale1 { .. } => "vale1",
-            Self::Vae1 { .. } => "vae1",
-            Self::Vaale1 { .. } => "vaale1",
-            Self::Vaae1 { .. } => "vaae1",
-            Self::Rvale1 { .. } => "rvale1",
-            Self::Rvae1 { .. } => "rvae1",
-            Self::Rvaale1 { .. } => "rvaale1",
-            Self::Rvaae1 { .. } => "rvaae1",
-            Self::Aside1 { .. } => "aside1",
-            Self::Vmalle1 => "vmalle1",
-            Self::LoadTtbr0 { .. } => "ttbr0",
-            Self::LoadTtbr1 { .. } => "ttbr1",
+            Op::DsbIshst => "dsb_ishst",
+            Op::DsbNshst => "dsb_nshst",
+            Op::DsbIsh => "dsb_ish",
+            Op::DsbNsh => "dsb_nsh",
+            Op::Isb => "isb",
+            Op::Vale1is { .. } => "vale1is",
+            Op::Vae1is { .. } => "vae1is",
+            Op::Vaale1is { .. } => "vaale1is",
+            Op::Vaae1is { .. } => "vaae1is",
+            Op::Rvale1is { .. } => "rvale1is",
+            Op::Rvae1is { .. } => "rvae1is",
+            Op::Rvaale1is { .. } => "rvaale1is",
+            Op::Rvaae1is { .. } => "rvaae1is",
+            Op::Aside1is { .. } => "aside1is",
+            Op::Vmalle1is => "vmalle1is",
+            Op::Vale1 { .. } => "vale1",
+            Op::Vae1 { .. } => "vae1",
+            Op::Vaale1 { .. } => "vaale1",
+            Op::Vaae1 { .. } => "vaae1",
+            Op::Rvale1 { .. } => "rvale1",
+            Op::Rvae1 { .. } => "rvae1",
+            Op::Rvaale1 { .. } => "rvaale1",
+            Op::Rvaae1 { .. } => "rvaae1",
+            Op::Aside1 { .. } => "aside1",
+            Op::Vmalle1 => "vmalle1",
+            Op::LoadTtbr0 { .. } => "ttbr0",
+            Op::LoadTtbr1 { .. } => "ttbr1",
         }
     }
 
     /// Passes each operand to `each`, with its name in the definition.
     pub fn operands(self, mut each: impl FnMut(&'static str, u128)) {
         match self {
-            Op::Vale1is { page } => {
+            Op::DsbIshst
+            | Op::DsbNshst
+            | Op::DsbIsh
+            | Op::DsbNsh
+            | Op::Isb
+            | Op::Vmalle1is
+            | Op::Vmalle1 => {}
+            Op::Vale1is { page } | Op::Vae1is { page } | Op::Vale1 { page } | Op::Vae1 { page } => {
                 each("page", u128::from(page));
             }
-            Op::Vae1is { page } => {
-                each("page", u128::from(page));
-            }
-            Op::Vaale1is { page_any } => {
+            Op::Vaale1is { page_any }
+            | Op::Vaae1is { page_any }
+            | Op::Vaale1 { page_any }
+            | Op::Vaae1 { page_any } => {
                 each("page_any", u128::from(page_any));
             }
-            Op::Vaae1is { page_any } => {
-                each("page_any", u128::from(page_any));
-            }
-            Op::Rvale1is { range } => {
+            Op::Rvale1is { range }
+            | Op::Rvae1is { range }
+            | Op::Rvale1 { range }
+            | Op::Rvae1 { range } => {
                 each("range", u128::from(range));
             }
-            Op::Rvae1is { range } => {
-                each("range", u128::from(range));
-            }
-            Op::Rvaale1is { range_any } => {
+            Op::Rvaale1is { range_any }
+            | Op::Rvaae1is { range_any }
+            | Op::Rvaale1 { range_any }
+            | Op::Rvaae1 { range_any } => {
                 each("range_any", u128::from(range_any));
             }
-            Op::Rvaae1is { range_any } => {
-                each("range_any", u128::from(range_any));
-            }
-            Op::Aside1is { space } => {
-                each("space", u128::from(space));
-            }
-            Op::Vale1 { page } => {
-                each("page", u128::from(page));
-            }
-            Op::Vae1 { page } => {
-                each("page", u128::from(page));
-            }
-            Op::Vaale1 { page_any } => {
-                each("page_any", u128::from(page_any));
-            }
-            Op::Vaae1 { page_any } => {
-                each("page_any", u128::from(page_any));
-            }
-            Op::Rvale1 { range } => {
-                each("range", u128::from(range));
-            }
-            Op::Rvae1 { range } => {
-                each("range", u128::from(range));
-            }
-            Op::Rvaale1 { range_any } => {
-                each("range_any", u128::from(range_any));
-            }
-            Op::Rvaae1 { range_any } => {
-                each("range_any", u128::from(range_any));
-            }
-            Op::Aside1 { space } => {
+            Op::Aside1is { space } | Op::Aside1 { space } => {
                 each("space", u128::from(space));
             }
             Op::LoadTtbr0 { ttbr0 } => {
@@ -492,7 +475,6 @@ impl Op {
             Op::LoadTtbr1 { asid } => {
                 each("asid", u128::from(asid));
             }
-            _ => {}
         }
     }
 }
@@ -532,9 +514,8 @@ impl Hardware {
     /// - tables are below 2^48.
     ///
     /// # Safety
-    /// The CPU is in the mode that the definition describes and set up as stated above. The
-    /// tables of every root that is loaded through the sink stay valid while a CPU can walk
-    /// them.
+    /// The CPU is in the mode that the definition describes and set up as stated above. The tables
+    /// of every root that is loaded through the sink stay valid while a CPU can walk them.
     #[must_use]
     #[inline(always)]
     pub const unsafe fn new() -> Self {
@@ -551,172 +532,124 @@ impl Issue<Op> for Hardware {
         // operands point at a live local.
         unsafe {
             match op {
-                Op::DsbIshst => {
-                    asm!("dsb ishst", options(nostack, preserves_flags))
-                }
-                Op::DsbNshst => {
-                    asm!("dsb nshst", options(nostack, preserves_flags))
-                }
+                Op::DsbIshst => asm!("dsb ishst", options(nostack, preserves_flags)),
+                Op::DsbNshst => asm!("dsb nshst", options(nostack, preserves_flags)),
                 Op::DsbIsh => asm!("dsb ish", options(nostack, preserves_flags)),
                 Op::DsbNsh => asm!("dsb nsh", options(nostack, preserves_flags)),
                 Op::Isb => asm!("isb", options(nostack, preserves_flags)),
-                Op::Vale1is { page } => {
-                    asm!(
-                        "tlbi vale1is, {page}",
-                        page = in(reg) page,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Vae1is { page } => {
-                    asm!(
-                        "tlbi vae1is, {page}",
-                        page = in(reg) page,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Vaale1is { page_any } => {
-                    asm!(
-                        "tlbi vaale1is, {page_any}",
-                        page_any = in(reg) page_any,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Vaae1is { page_any } => {
-                    asm!(
-                        "tlbi vaae1is, {page_any}",
-                        page_any = in(reg) page_any,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Rvale1is { range } => {
-                    asm!(
-                        ".arch_extension tlb-rmi",
-                        "tlbi rvale1is, {range}",
-                        range = in(reg) range,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Rvae1is { range } => {
-                    asm!(
-                        ".arch_extension tlb-rmi",
-                        "tlbi rvae1is, {range}",
-                        range = in(reg) range,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Rvaale1is { range_any } => {
-                    asm!(
-                        ".arch_extension tlb-rmi",
-                        "tlbi rvaale1is, {range_any}",
-                        range_any = in(reg) range_any,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Rvaae1is { range_any } => {
-                    asm!(
-                        ".arch_extension tlb-rmi",
-                        "tlbi rvaae1is, {range_any}",
-                        range_any = in(reg) range_any,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Aside1is { space } => {
-                    asm!(
-                        "tlbi aside1is, {space}",
-                        space = in(reg) space,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Vmalle1is => {
-                    asm!("tlbi vmalle1is", options(nostack, preserves_flags))
-                }
-                Op::Vale1 { page } => {
-                    asm!(
-                        "tlbi vale1, {page}",
-                        page = in(reg) page,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Vae1 { page } => {
-                    asm!(
-                        "tlbi vae1, {page}",
-                        page = in(reg) page,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Vaale1 { page_any } => {
-                    asm!(
-                        "tlbi vaale1, {page_any}",
-                        page_any = in(reg) page_any,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Vaae1 { page_any } => {
-                    asm!(
-                        "tlbi vaae1, {page_any}",
-                        page_any = in(reg) page_any,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Rvale1 { range } => {
-                    asm!(
-                        ".arch_extension tlb-rmi",
-                        "tlbi rvale1, {range}",
-                        range = in(reg) range,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Rvae1 { range } => {
-                    asm!(
-                        ".arch_extension tlb-rmi",
-                        "tlbi rvae1, {range}",
-                        range = in(reg) range,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Rvaale1 { range_any } => {
-                    asm!(
-                        ".arch_extension tlb-rmi",
-                        "tlbi rvaale1, {range_any}",
-                        range_any = in(reg) range_any,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Rvaae1 { range_any } => {
-                    asm!(
-                        ".arch_extension tlb-rmi",
-                        "tlbi rvaae1, {range_any}",
-                        range_any = in(reg) range_any,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Aside1 { space } => {
-                    asm!(
-                        "tlbi aside1, {space}",
-                        space = in(reg) space,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Vmalle1 => {
-                    asm!("tlbi vmalle1", options(nostack, preserves_flags))
-                }
-                Op::LoadTtbr0 { ttbr0 } => {
-                    asm!(
-                        "msr ttbr0_el1, {ttbr0}",
-                        ttbr0 = in(reg) ttbr0,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::LoadTtbr1 { asid } => {
-                    asm!(
-                        "mrs {scratch}, ttbr1_el1",
-                        "bfi {scratch}, {asid}, #48, #16",
-                        "msr ttbr1_el1, {scratch}",
-                        asid = in(reg) asid,
-                        scratch = out(reg) _,
-                        options(nostack, preserves_flags),
-                    )
-                }
+                Op::Vale1is { page } => asm!(
+                    "tlbi vale1is, {page}",
+                    page = in(reg) page,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Vae1is { page } => asm!(
+                    "tlbi vae1is, {page}",
+                    page = in(reg) page,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Vaale1is { page_any } => asm!(
+                    "tlbi vaale1is, {page_any}",
+                    page_any = in(reg) page_any,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Vaae1is { page_any } => asm!(
+                    "tlbi vaae1is, {page_any}",
+                    page_any = in(reg) page_any,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Rvale1is { range } => asm!(
+                    ".arch_extension tlb-rmi",
+                    "tlbi rvale1is, {range}",
+                    range = in(reg) range,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Rvae1is { range } => asm!(
+                    ".arch_extension tlb-rmi",
+                    "tlbi rvae1is, {range}",
+                    range = in(reg) range,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Rvaale1is { range_any } => asm!(
+                    ".arch_extension tlb-rmi",
+                    "tlbi rvaale1is, {range_any}",
+                    range_any = in(reg) range_any,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Rvaae1is { range_any } => asm!(
+                    ".arch_extension tlb-rmi",
+                    "tlbi rvaae1is, {range_any}",
+                    range_any = in(reg) range_any,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Aside1is { space } => asm!(
+                    "tlbi aside1is, {space}",
+                    space = in(reg) space,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Vmalle1is => asm!("tlbi vmalle1is", options(nostack, preserves_flags)),
+                Op::Vale1 { page } => asm!(
+                    "tlbi vale1, {page}",
+                    page = in(reg) page,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Vae1 { page } => asm!(
+                    "tlbi vae1, {page}",
+                    page = in(reg) page,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Vaale1 { page_any } => asm!(
+                    "tlbi vaale1, {page_any}",
+                    page_any = in(reg) page_any,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Vaae1 { page_any } => asm!(
+                    "tlbi vaae1, {page_any}",
+                    page_any = in(reg) page_any,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Rvale1 { range } => asm!(
+                    ".arch_extension tlb-rmi",
+                    "tlbi rvale1, {range}",
+                    range = in(reg) range,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Rvae1 { range } => asm!(
+                    ".arch_extension tlb-rmi",
+                    "tlbi rvae1, {range}",
+                    range = in(reg) range,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Rvaale1 { range_any } => asm!(
+                    ".arch_extension tlb-rmi",
+                    "tlbi rvaale1, {range_any}",
+                    range_any = in(reg) range_any,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Rvaae1 { range_any } => asm!(
+                    ".arch_extension tlb-rmi",
+                    "tlbi rvaae1, {range_any}",
+                    range_any = in(reg) range_any,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Aside1 { space } => asm!(
+                    "tlbi aside1, {space}",
+                    space = in(reg) space,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Vmalle1 => asm!("tlbi vmalle1", options(nostack, preserves_flags)),
+                Op::LoadTtbr0 { ttbr0 } => asm!(
+                    "msr ttbr0_el1, {ttbr0}",
+                    ttbr0 = in(reg) ttbr0,
+                    options(nostack, preserves_flags),
+                ),
+                Op::LoadTtbr1 { asid } => asm!(
+                    "mrs {scratch}, ttbr1_el1",
+                    "bfi {scratch}, {asid}, #48, #16",
+                    "msr ttbr1_el1, {scratch}",
+                    asid = in(reg) asid,
+                    scratch = out(reg) _,
+                    options(nostack, preserves_flags),
+                ),
             }
         }
     }
@@ -880,10 +813,11 @@ const fn encode_asid(tag: u64) -> u64 {
 /// A-profile register descriptions (DDI 0601).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tlb<M = Config> {
-    /// The features, errata and page size, which must be [possible](Config::is_possible): a [`Config`], or a
-    /// [`Constant`](tlbc_runtime::Constant).
+    /// The features, errata and page size, which must be [possible](Config::is_possible): a
+    /// [`Config`], or a [`Constant`](tlbc_runtime::Constant).
     pub config: M,
 }
+
 impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of a user space that only this CPU may have cached; with
     /// `tables` also the walk entries of the table that held it.
@@ -1961,13 +1895,14 @@ impl<M: Configuration<Config>> Tlb<M> {
         cpu.issue(Op::Isb);
     }
 }
+
 impl<M: Configuration<Config>> Backend for Tlb<M> {
     type Op = Op;
     const FACTS: Facts = Facts {
         name: "arm64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         shootdown: Shootdown::Broadcast,
-        strides: Levels(7),
+        strides: Levels::of(&[PTE, PMD, PUD]),
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,
@@ -1977,6 +1912,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         attach_waits_for_changes: false,
         atomics_order_everything: false,
     };
+
     #[inline]
     fn levels(&self) -> &'static LevelTable {
         level_table(self.config.flags())
@@ -2026,31 +1962,29 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline]
     fn tags(&self) -> Tags {
         let c = self.config.flags();
-        let views = if c.has(Config::KPTI) { 1 } else { 0 };
+        let views = if c.has(Config::KPTI) { 0x1 } else { 0 };
         Tags {
             per_cpu: None,
             global: if !c.has(Config::ASID16) {
                 Some((
                     TagValues {
                         first: 1,
-                        last: 255,
+                        last: 0xff,
+                        views,
+                    },
+                    TagSource::Generations,
+                ))
+            } else if c.has(Config::ASID16) {
+                Some((
+                    TagValues {
+                        first: 1,
+                        last: 0xffff,
                         views,
                     },
                     TagSource::Generations,
                 ))
             } else {
-                if c.has(Config::ASID16) {
-                    Some((
-                        TagValues {
-                            first: 1,
-                            last: 65535,
-                            views,
-                        },
-                        TagSource::Generations,
-                    ))
-                } else {
-                    None
-                }
+                None
             },
         }
     }
@@ -2064,78 +1998,50 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
         let outcome = match (request.space, request.reach) {
-            (Space::User, Reach::Here) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        self.user_here_page(cpu, request.tag.value, va, level, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Ranges(ranges) => {
-                        self.user_here_ranges(cpu, request.tag.value, ranges)
-                    }
-                    Scope::Everything { .. } => {
-                        self.user_here_everything(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
-                    Scope::Teardown => {
-                        self.user_here_everything(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
+            (Space::User, Reach::Here) => match request.scope {
+                Scope::Page { va, level, table: tables, .. } => {
+                    self.user_here_page(cpu, request.tag.value, va, level, tables);
+                    Outcome::NOTHING
                 }
-            }
-            (Space::User, Reach::Wide) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        self.user_wide_page(cpu, request.tag.value, va, level, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Ranges(ranges) => {
-                        self.user_wide_ranges(cpu, request.tag.value, ranges)
-                    }
-                    Scope::Everything { .. } => {
-                        self.user_wide_everything(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
-                    Scope::Teardown => {
-                        self.user_wide_everything(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
+                Scope::Ranges(ranges) => self.user_here_ranges(cpu, request.tag.value, ranges),
+                Scope::Everything { .. } | Scope::Teardown => {
+                    self.user_here_everything(cpu, request.tag.value);
+                    Outcome::NOTHING
                 }
-            }
-            (Space::Kernel, Reach::Here) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        self.kernel_here_page(cpu, va, level, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
-                    Scope::Everything { .. } => {
-                        self.kernel_here_everything(cpu);
-                        Outcome::NOTHING
-                    }
-                    Scope::Teardown => {
-                        self.kernel_here_everything(cpu);
-                        Outcome::NOTHING
-                    }
+            },
+            (Space::User, Reach::Wide) => match request.scope {
+                Scope::Page { va, level, table: tables, .. } => {
+                    self.user_wide_page(cpu, request.tag.value, va, level, tables);
+                    Outcome::NOTHING
                 }
-            }
-            (Space::Kernel, Reach::Wide) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        self.kernel_wide_page(cpu, va, level, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Ranges(ranges) => self.kernel_wide_ranges(cpu, ranges),
-                    Scope::Everything { .. } => {
-                        self.kernel_wide_everything(cpu);
-                        Outcome::NOTHING
-                    }
-                    Scope::Teardown => {
-                        self.kernel_wide_everything(cpu);
-                        Outcome::NOTHING
-                    }
+                Scope::Ranges(ranges) => self.user_wide_ranges(cpu, request.tag.value, ranges),
+                Scope::Everything { .. } | Scope::Teardown => {
+                    self.user_wide_everything(cpu, request.tag.value);
+                    Outcome::NOTHING
                 }
-            }
+            },
+            (Space::Kernel, Reach::Here) => match request.scope {
+                Scope::Page { va, level, table: tables, .. } => {
+                    self.kernel_here_page(cpu, va, level, tables);
+                    Outcome::NOTHING
+                }
+                Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
+                Scope::Everything { .. } | Scope::Teardown => {
+                    self.kernel_here_everything(cpu);
+                    Outcome::NOTHING
+                }
+            },
+            (Space::Kernel, Reach::Wide) => match request.scope {
+                Scope::Page { va, level, table: tables, .. } => {
+                    self.kernel_wide_page(cpu, va, level, tables);
+                    Outcome::NOTHING
+                }
+                Scope::Ranges(ranges) => self.kernel_wide_ranges(cpu, ranges),
+                Scope::Everything { .. } | Scope::Teardown => {
+                    self.kernel_wide_everything(cpu);
+                    Outcome::NOTHING
+                }
+            },
         };
         Started::new(request, self.ipi_targets(request), outcome)
     }

@@ -8,18 +8,17 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Answer, Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue,
-    LazyMm, OfSpace, Outcome, PteUpdate, Root, Shootdown, Started, TableFree, TagSource,
-    TagValues, Tags,
+    Answer, Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue, LazyMm,
+    OfSpace, Outcome, PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
+use tlbc_runtime::request::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::request::runs::{Runs, Units};
 use tlbc_runtime::request::{
     LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
-use tlbc_runtime::request::passes::{Folding, Pass, Passes, Walks};
-use tlbc_runtime::request::runs::{Runs, Units};
 
 /// The features, errata and page size of a machine, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,19 +57,36 @@ impl Config {
     pub const G64K: Self = Self(1 << 7);
     /// Every flag by its name in the definition.
     pub const NAMES: [(&'static str, Self); 8] = [
-        ("gtse", Self(1 << 0)),
-        ("broadcast", Self(1 << 1)),
-        ("isa31", Self(1 << 2)),
-        ("coprocessors", Self(1 << 3)),
-        ("p9_erat", Self(1 << 4)),
-        ("p9_stq", Self(1 << 5)),
-        ("p9_nest", Self(1 << 6)),
-        ("g64k", Self(1 << 7)),
+        ("gtse", Self::GTSE),
+        ("broadcast", Self::BROADCAST),
+        ("isa31", Self::ISA31),
+        ("coprocessors", Self::COPROCESSORS),
+        ("p9_erat", Self::P9_ERAT),
+        ("p9_stq", Self::P9_STQ),
+        ("p9_nest", Self::P9_NEST),
+        ("g64k", Self::G64K),
     ];
+    /// The flags that each space has for itself.
+    pub const OF_SPACE: SpaceFlags = SpaceFlags(0x8);
+    const FEATURES: u32 = 0xf;
+
     /// Returns the configuration with another flag set.
     #[must_use]
     pub const fn with(self, flag: Self) -> Self {
         Self(self.0 | flag.0)
+    }
+
+    /// Returns the configuration with a flag cleared.
+    #[must_use]
+    pub const fn without(self, flag: Self) -> Self {
+        Self(self.0 & !flag.0)
+    }
+
+    /// Returns whether a flag is set.
+    #[must_use]
+    #[inline(always)]
+    pub const fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
     }
 
     /// Returns the flags as a word.
@@ -86,67 +102,48 @@ impl Config {
         Self(bits & 0xff)
     }
 
-    /// Returns the configuration with a flag cleared.
-    #[must_use]
-    pub const fn without(self, flag: Self) -> Self {
-        Self(self.0 & !flag.0)
-    }
-
-    /// Returns the configuration for two CPUs together: the features of both, the errata of either.
-    #[must_use]
-    pub const fn least(self, other: Self) -> Self {
-        Self(self.0 & other.0 | (self.0 | other.0) & !0xf)
-    }
-
-    /// Returns the configuration without features whose needs are not met.
-    #[must_use]
-    pub const fn settled(self) -> Self {
-        let mut config = self;
-        if !config.has(Self::GTSE) {
-            config = config.without(Self::BROADCAST);
-        }
-        config
-    }
-
-    /// Returns whether a flag is set.
-    #[must_use]
-    #[inline(always)]
-    pub const fn has(self, flag: Self) -> bool {
-        self.0 & flag.0 != 0
-    }
-
-    /// The flags that each space has for itself.
-    pub const OF_SPACE: SpaceFlags = SpaceFlags(0x8);
     /// Returns the flags that each space has for itself.
     #[must_use]
     pub const fn space_flags(self) -> SpaceFlags {
         SpaceFlags(self.0).and(Self::OF_SPACE)
     }
 
+    /// Returns the configuration for two CPUs together: the features of both, the errata of either.
+    #[must_use]
+    pub const fn least(self, other: Self) -> Self {
+        let (both, either) = (self.0 & other.0, self.0 | other.0);
+        Self((both & Self::FEATURES) | (either & !Self::FEATURES))
+    }
+
+    /// Returns the configuration without features and errata whose needs are not met.
+    #[must_use]
+    pub const fn settled(self) -> Self {
+        let mut config = self;
+        if !config.has(Self::GTSE) {
+            config = config.without(Self::BROADCAST);
+        }
+        if config.has(Self::ISA31) {
+            config = config.without(Self::P9_ERAT);
+        }
+        if config.has(Self::ISA31) {
+            config = config.without(Self::P9_STQ);
+        }
+        if config.has(Self::ISA31) {
+            config = config.without(Self::P9_NEST);
+        }
+        config
+    }
+
     /// Returns whether such a machine exists: every feature and erratum has what it needs.
     #[must_use]
     pub const fn is_possible(self) -> bool {
-        if self.has(Self::BROADCAST) && !self.has(Self::GTSE) {
-            return false;
-        }
-        if self.has(Self::P9_ERAT) && self.has(Self::ISA31) {
-            return false;
-        }
-        if self.has(Self::P9_STQ) && self.has(Self::ISA31) {
-            return false;
-        }
-        if self.has(Self::P9_NEST) && self.has(Self::ISA31) {
-            return false;
-        }
-        if (self.0 & 0x80).count_ones() > 1 {
-            return false;
-        }
-        true
+        self.settled().0 == self.0
     }
 }
 
 impl Flags for Config {
     const OF_SPACE: SpaceFlags = Self::OF_SPACE;
+
     #[inline(always)]
     fn bits(self) -> u32 {
         self.0
@@ -160,41 +157,36 @@ impl Flags for Config {
 
 /// The level `pte`.
 pub const PTE: Level = Level(0);
-
 /// The level `pmd`.
 pub const PMD: Level = Level(1);
-
 /// The level `pud`.
 pub const PUD: Level = Level(2);
-
 /// The level `pgd`.
 pub const PGD: Level = Level(3);
+const LEVELS: LevelTable = [
+    LevelFacts::leaf(12),
+    LevelFacts::leaf(21),
+    LevelFacts::leaf(30),
+    LevelFacts::table(39),
+    LevelFacts::NONE,
+    LevelFacts::NONE,
+];
+const LEVELS_G64K: LevelTable = [
+    LevelFacts::leaf(16),
+    LevelFacts::leaf(21),
+    LevelFacts::leaf(30),
+    LevelFacts::table(39),
+    LevelFacts::NONE,
+    LevelFacts::NONE,
+];
 
 /// Returns the levels of a configuration.
 #[inline]
 const fn level_table(c: Config) -> &'static LevelTable {
     if c.has(Config::G64K) {
-        const {
-            &[
-                LevelFacts::leaf(16),
-                LevelFacts::leaf(21),
-                LevelFacts::leaf(30),
-                LevelFacts::table(39),
-                LevelFacts::NONE,
-                LevelFacts::NONE,
-            ]
-        }
+        &LEVELS_G64K
     } else {
-        const {
-            &[
-                LevelFacts::leaf(12),
-                LevelFacts::leaf(21),
-                LevelFacts::leaf(30),
-                LevelFacts::table(39),
-                LevelFacts::NONE,
-                LevelFacts::NONE,
-            ]
-        }
+        &LEVELS
     }
 }
 
@@ -202,19 +194,19 @@ const fn level_table(c: Config) -> &'static LevelTable {
 #[inline(always)]
 const fn shift_of(c: Config, level: Level) -> u32 {
     if c.has(Config::G64K) {
-        match level.0 {
-            0 => 16,
-            1 => 21,
-            2 => 30,
-            3 => 39,
+        match level {
+            PTE => 16,
+            PMD => 21,
+            PUD => 30,
+            PGD => 39,
             _ => 0,
         }
     } else {
-        match level.0 {
-            0 => 12,
-            1 => 21,
-            2 => 30,
-            3 => 39,
+        match level {
+            PTE => 12,
+            PMD => 21,
+            PUD => 30,
+            PGD => 39,
             _ => 0,
         }
     }
@@ -356,45 +348,46 @@ impl Op {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Ptesync => "ptesync",
-            Self::PtesyncCpabort => "ptesync_cpabort",
-            Self::Tlbsync => "tlbsync",
-            Self::Isync => "isync",
-            Self::TlbieVa { .. } => "tlbie_va",
-            Self::TlbiePid0 { .. } => "tlbie_pid0",
-            Self::TlbiePid1 { .. } => "tlbie_pid1",
-            Self::TlbiePid2 { .. } => "tlbie_pid2",
-            Self::TlbieUnused { .. } => "tlbie_unused",
-            Self::TlbielVa { .. } => "tlbiel_va",
-            Self::TlbielPid0 { .. } => "tlbiel_pid0",
-            Self::TlbielPid1 { .. } => "tlbiel_pid1",
-            Self::TlbielPid2 { .. } => "tlbiel_pid2",
-            Self::TlbielAll0 { .. } => "tlbiel_all0",
-            Self::TlbielAll2 { .. } => "tlbiel_all2",
-            Self::SlbiaUser => "slbia_user",
-            Self::SlbiaAll => "slbia_all",
-            Self::RptRun { .. } => "rpt_run",
-            Self::RptSpace { .. } => "rpt_space",
-            Self::LoadPid { .. } => "pid",
+            Op::Ptesync => "ptesync",
+            Op::PtesyncCpabort => "ptesync_cpabort",
+            Op::Tlbsync => "tlbsync",
+            Op::Isync => "isync",
+            Op::TlbieVa { .. } => "tlbie_va",
+            Op::TlbiePid0 { .. } => "tlbie_pid0",
+            Op::TlbiePid1 { .. } => "tlbie_pid1",
+            Op::TlbiePid2 { .. } => "tlbie_pid2",
+            Op::TlbieUnused { .. } => "tlbie_unused",
+            Op::TlbielVa { .. } => "tlbiel_va",
+            Op::TlbielPid0 { .. } => "tlbiel_pid0",
+            Op::TlbielPid1 { .. } => "tlbiel_pid1",
+            Op::TlbielPid2 { .. } => "tlbiel_pid2",
+            Op::TlbielAll0 { .. } => "tlbiel_all0",
+            Op::TlbielAll2 { .. } => "tlbiel_all2",
+            Op::SlbiaUser => "slbia_user",
+            Op::SlbiaAll => "slbia_all",
+            Op::RptRun { .. } => "rpt_run",
+            Op::RptSpace { .. } => "rpt_space",
+            Op::LoadPid { .. } => "pid",
         }
     }
 
     /// Passes each operand to `each`, with its name in the definition.
     pub fn operands(self, mut each: impl FnMut(&'static str, u128)) {
         match self {
-            Op::TlbieVa { rb_va, rs } => {
+            Op::Ptesync
+            | Op::PtesyncCpabort
+            | Op::Tlbsync
+            | Op::Isync
+            | Op::SlbiaUser
+            | Op::SlbiaAll => {}
+            Op::TlbieVa { rb_va, rs } | Op::TlbielVa { rb_va, rs } => {
                 each("rb_va", u128::from(rb_va));
                 each("rs", u128::from(rs));
             }
-            Op::TlbiePid0 { rb_pid, rs } => {
-                each("rb_pid", u128::from(rb_pid));
-                each("rs", u128::from(rs));
-            }
-            Op::TlbiePid1 { rb_pid, rs } => {
-                each("rb_pid", u128::from(rb_pid));
-                each("rs", u128::from(rs));
-            }
-            Op::TlbiePid2 { rb_pid, rs } => {
+            Op::TlbiePid0 { rb_pid, rs }
+            | Op::TlbiePid1 { rb_pid, rs }
+            | Op::TlbiePid2 { rb_pid, rs }
+            | Op::TlbielPid1 { rb_pid, rs } => {
                 each("rb_pid", u128::from(rb_pid));
                 each("rs", u128::from(rs));
             }
@@ -402,27 +395,18 @@ impl Op {
                 each("rb_unused", u128::from(rb_unused));
                 each("rs", u128::from(rs));
             }
-            Op::TlbielVa { rb_va, rs } => {
-                each("rb_va", u128::from(rb_va));
-                each("rs", u128::from(rs));
-            }
-            Op::TlbielPid0 { rb_pid_set, rs } => {
+            Op::TlbielPid0 { rb_pid_set, rs } | Op::TlbielPid2 { rb_pid_set, rs } => {
                 each("rb_pid_set", u128::from(rb_pid_set));
                 each("rs", u128::from(rs));
             }
-            Op::TlbielPid1 { rb_pid, rs } => {
-                each("rb_pid", u128::from(rb_pid));
-                each("rs", u128::from(rs));
+            Op::TlbielAll0 {
+                rb_all_set,
+                rs_none,
             }
-            Op::TlbielPid2 { rb_pid_set, rs } => {
-                each("rb_pid_set", u128::from(rb_pid_set));
-                each("rs", u128::from(rs));
-            }
-            Op::TlbielAll0 { rb_all_set, rs_none } => {
-                each("rb_all_set", u128::from(rb_all_set));
-                each("rs_none", u128::from(rs_none));
-            }
-            Op::TlbielAll2 { rb_all_set, rs_none } => {
+            | Op::TlbielAll2 {
+                rb_all_set,
+                rs_none,
+            } => {
                 each("rb_all_set", u128::from(rb_all_set));
                 each("rs_none", u128::from(rs_none));
             }
@@ -459,7 +443,6 @@ impl Op {
             Op::LoadPid { pidr } => {
                 each("pidr", u128::from(pidr));
             }
-            _ => {}
         }
     }
 }
@@ -502,9 +485,8 @@ impl<P> Hardware<P> {
     /// - the process-table entry of PID 0 holds the tables of the kernel.
     ///
     /// # Safety
-    /// The CPU is in the mode that the definition describes and set up as stated above. The
-    /// tables of every root that is loaded through the sink stay valid while a CPU can walk
-    /// them.
+    /// The CPU is in the mode that the definition describes and set up as stated above. The tables
+    /// of every root that is loaded through the sink stay valid while a CPU can walk them.
     #[must_use]
     #[inline(always)]
     pub const unsafe fn new(calls: P) -> Self {
@@ -522,116 +504,88 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
         unsafe {
             match op {
                 Op::Ptesync => asm!("ptesync", options(nostack, preserves_flags)),
-                Op::PtesyncCpabort => {
-                    asm!(
-                        "ptesync",
-                        "cpabort",
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Tlbsync => {
-                    asm!(
-                        "eieio",
-                        "tlbsync",
-                        "ptesync",
-                        options(nostack, preserves_flags),
-                    )
-                }
+                Op::PtesyncCpabort => asm!("ptesync", "cpabort", options(nostack, preserves_flags)),
+                Op::Tlbsync => asm!(
+                    "eieio",
+                    "tlbsync",
+                    "ptesync",
+                    options(nostack, preserves_flags),
+                ),
                 Op::Isync => asm!("isync", options(nostack, preserves_flags)),
-                Op::TlbieVa { rb_va, rs } => {
-                    asm!(
-                        ".long 0x7c030264 | ({rs} << 21) | ({rb_va} << 11)",
-                        rb_va = in(reg) rb_va,
-                        rs = in(reg) rs,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbiePid0 { rb_pid, rs } => {
-                    asm!(
-                        ".long 0x7c030264 | ({rs} << 21) | ({rb_pid} << 11)",
-                        rb_pid = in(reg) rb_pid,
-                        rs = in(reg) rs,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbiePid1 { rb_pid, rs } => {
-                    asm!(
-                        ".long 0x7c070264 | ({rs} << 21) | ({rb_pid} << 11)",
-                        rb_pid = in(reg) rb_pid,
-                        rs = in(reg) rs,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbiePid2 { rb_pid, rs } => {
-                    asm!(
-                        ".long 0x7c0b0264 | ({rs} << 21) | ({rb_pid} << 11)",
-                        rb_pid = in(reg) rb_pid,
-                        rs = in(reg) rs,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbieUnused { rb_unused, rs } => {
-                    asm!(
-                        ".long 0x7c030264 | ({rs} << 21) | ({rb_unused} << 11)",
-                        rb_unused = in(reg) rb_unused,
-                        rs = in(reg) rs,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbielVa { rb_va, rs } => {
-                    asm!(
-                        ".long 0x7c030224 | ({rs} << 21) | ({rb_va} << 11)",
-                        rb_va = in(reg) rb_va,
-                        rs = in(reg) rs,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbielPid0 { rb_pid_set, rs } => {
-                    asm!(
-                        ".long 0x7c030224 | ({rs} << 21) | ({rb_pid_set} << 11)",
-                        rb_pid_set = in(reg) rb_pid_set,
-                        rs = in(reg) rs,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbielPid1 { rb_pid, rs } => {
-                    asm!(
-                        ".long 0x7c070224 | ({rs} << 21) | ({rb_pid} << 11)",
-                        rb_pid = in(reg) rb_pid,
-                        rs = in(reg) rs,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbielPid2 { rb_pid_set, rs } => {
-                    asm!(
-                        ".long 0x7c0b0224 | ({rs} << 21) | ({rb_pid_set} << 11)",
-                        rb_pid_set = in(reg) rb_pid_set,
-                        rs = in(reg) rs,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbielAll0 { rb_all_set, rs_none } => {
-                    asm!(
-                        ".long 0x7c030224 | ({rs_none} << 21) | ({rb_all_set} << 11)",
-                        rb_all_set = in(reg) rb_all_set,
-                        rs_none = in(reg) rs_none,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbielAll2 { rb_all_set, rs_none } => {
-                    asm!(
-                        ".long 0x7c0b0224 | ({rs_none} << 21) | ({rb_all_set} << 11)",
-                        rb_all_set = in(reg) rb_all_set,
-                        rs_none = in(reg) rs_none,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::SlbiaUser => {
-                    asm!(".long 0x7c6003e4", options(nostack, preserves_flags))
-                }
-                Op::SlbiaAll => {
-                    asm!(".long 0x7ce003e4", options(nostack, preserves_flags))
-                }
+                Op::TlbieVa { rb_va, rs } => asm!(
+                    ".long 0x7c030264 | ({rs} << 21) | ({rb_va} << 11)",
+                    rb_va = in(reg) rb_va,
+                    rs = in(reg) rs,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbiePid0 { rb_pid, rs } => asm!(
+                    ".long 0x7c030264 | ({rs} << 21) | ({rb_pid} << 11)",
+                    rb_pid = in(reg) rb_pid,
+                    rs = in(reg) rs,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbiePid1 { rb_pid, rs } => asm!(
+                    ".long 0x7c070264 | ({rs} << 21) | ({rb_pid} << 11)",
+                    rb_pid = in(reg) rb_pid,
+                    rs = in(reg) rs,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbiePid2 { rb_pid, rs } => asm!(
+                    ".long 0x7c0b0264 | ({rs} << 21) | ({rb_pid} << 11)",
+                    rb_pid = in(reg) rb_pid,
+                    rs = in(reg) rs,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbieUnused { rb_unused, rs } => asm!(
+                    ".long 0x7c030264 | ({rs} << 21) | ({rb_unused} << 11)",
+                    rb_unused = in(reg) rb_unused,
+                    rs = in(reg) rs,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbielVa { rb_va, rs } => asm!(
+                    ".long 0x7c030224 | ({rs} << 21) | ({rb_va} << 11)",
+                    rb_va = in(reg) rb_va,
+                    rs = in(reg) rs,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbielPid0 { rb_pid_set, rs } => asm!(
+                    ".long 0x7c030224 | ({rs} << 21) | ({rb_pid_set} << 11)",
+                    rb_pid_set = in(reg) rb_pid_set,
+                    rs = in(reg) rs,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbielPid1 { rb_pid, rs } => asm!(
+                    ".long 0x7c070224 | ({rs} << 21) | ({rb_pid} << 11)",
+                    rb_pid = in(reg) rb_pid,
+                    rs = in(reg) rs,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbielPid2 { rb_pid_set, rs } => asm!(
+                    ".long 0x7c0b0224 | ({rs} << 21) | ({rb_pid_set} << 11)",
+                    rb_pid_set = in(reg) rb_pid_set,
+                    rs = in(reg) rs,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbielAll0 {
+                    rb_all_set,
+                    rs_none,
+                } => asm!(
+                    ".long 0x7c030224 | ({rs_none} << 21) | ({rb_all_set} << 11)",
+                    rb_all_set = in(reg) rb_all_set,
+                    rs_none = in(reg) rs_none,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbielAll2 {
+                    rb_all_set,
+                    rs_none,
+                } => asm!(
+                    ".long 0x7c0b0224 | ({rs_none} << 21) | ({rb_all_set} << 11)",
+                    rb_all_set = in(reg) rb_all_set,
+                    rs_none = in(reg) rs_none,
+                    options(nostack, preserves_flags),
+                ),
+                Op::SlbiaUser => asm!(".long 0x7c6003e4", options(nostack, preserves_flags)),
+                Op::SlbiaAll => asm!(".long 0x7ce003e4", options(nostack, preserves_flags)),
                 Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -640,16 +594,9 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
                     rpt_start,
                     rpt_end,
                 } => {
-                    while self
-                        .0
-                        .h_rpt_invalidate(
-                            rpt_pid,
-                            rpt_target,
-                            rpt_type,
-                            rpt_size,
-                            rpt_start,
-                            rpt_end,
-                        ) == Answer::Busy
+                    while self.0.h_rpt_invalidate(
+                        rpt_pid, rpt_target, rpt_type, rpt_size, rpt_start, rpt_end,
+                    ) == Answer::Busy
                     {
                         core::hint::spin_loop();
                     }
@@ -662,16 +609,9 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
                     rpt_from_first,
                     rpt_to_last,
                 } => {
-                    while self
-                        .0
-                        .h_rpt_invalidate(
-                            rpt_pid,
-                            rpt_target,
-                            rpt_type,
-                            rpt_every_size,
-                            rpt_from_first,
-                            rpt_to_last,
-                        ) == Answer::Busy
+                    while self.0.h_rpt_invalidate(
+                        rpt_pid, rpt_target, rpt_type, rpt_every_size, rpt_from_first, rpt_to_last,
+                    ) == Answer::Busy
                     {
                         core::hint::spin_loop();
                     }
@@ -867,16 +807,30 @@ const fn encode_pidr(tag: u64) -> u64 {
 
 /// 64-bit Power, Book III-S: radix translation, process-scoped entries of one partition.
 ///
-/// The text of the Power ISA was not available for this file. Citations name its sections
-/// where Linux or QEMU name them, and otherwise the Linux sources in which the behaviour is
-/// relied on (`radix_tlb.c` and `ppc-opcode.h` under `arch/powerpc`). Where these leave
-/// something open, the weaker fact is stated, with a comment.
+/// The text of the Power ISA was not available for this file. Citations name its sections where
+/// Linux or QEMU name them, and otherwise the Linux sources in which the behaviour is relied on
+/// (`radix_tlb.c` and `ppc-opcode.h` under `arch/powerpc`). Where these leave something open, the
+/// weaker fact is stated, with a comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tlb<M = Config> {
-    /// The features, errata and page size, which must be [possible](Config::is_possible): a [`Config`], or a
-    /// [`Constant`](tlbc_runtime::Constant).
+    /// The features, errata and page size, which must be [possible](Config::is_possible): a
+    /// [`Config`], or a [`Constant`](tlbc_runtime::Constant).
     pub config: M,
 }
+
+impl<M: Configuration<Config>> Tlb<M> {
+    /// Returns the backend for a space with these flags.
+    #[inline(always)]
+    fn of_space(&self, flags: SpaceFlags) -> Tlb<OfSpace<M>> {
+        Tlb {
+            config: OfSpace {
+                machine: self.config,
+                flags,
+            },
+        }
+    }
+}
+
 impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of a user space that only this CPU may have cached; with
     /// `tables` also the walk entries of the table that held it.
@@ -3257,13 +3211,14 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 }
+
 impl<M: Configuration<Config>> Backend for Tlb<M> {
     type Op = Op;
     const FACTS: Facts = Facts {
         name: "powerpc64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         shootdown: Shootdown::Either,
-        strides: Levels(7),
+        strides: Levels::of(&[PTE, PMD, PUD]),
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Shootdown,
@@ -3273,9 +3228,8 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         attach_waits_for_changes: false,
         atomics_order_everything: false,
     };
-    const SENDER_ONLY: SpaceFlags = Config::NONE
-        .with(Config::COPROCESSORS)
-        .space_flags();
+    const SENDER_ONLY: SpaceFlags = Config::COPROCESSORS.space_flags();
+
     #[inline]
     fn levels(&self) -> &'static LevelTable {
         level_table(self.config.flags())
@@ -3284,34 +3238,24 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline]
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
         match (space, reach) {
-            (Space::User, Reach::Here) => {
-                Ceiling {
-                    operations: 256,
-                    pages: u64::MAX,
-                }
-            }
-            (Space::User, Reach::Wide) => {
-                Ceiling {
-                    operations: 33,
-                    pages: u64::MAX,
-                }
-            }
-            (Space::Kernel, Reach::Here) | (Space::Kernel, Reach::Wide) => {
-                Ceiling {
-                    operations: 0,
-                    pages: u64::MAX,
-                }
-            }
+            (Space::User, Reach::Here) => Ceiling {
+                operations: 256,
+                pages: u64::MAX,
+            },
+            (Space::User, Reach::Wide) => Ceiling {
+                operations: 33,
+                pages: u64::MAX,
+            },
+            (Space::Kernel, Reach::Here) | (Space::Kernel, Reach::Wide) => Ceiling {
+                operations: 0,
+                pages: u64::MAX,
+            },
         }
     }
 
     #[inline]
     fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
-        let c = OfSpace {
-            machine: self.config,
-            flags,
-        }
-            .flags();
+        let c = self.of_space(flags).config.flags();
         ChangeFacts {
             walk_cached: true,
             invalid_cached: false,
@@ -3342,7 +3286,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
             global: Some((
                 TagValues {
                     first: 2,
-                    last: 1048575,
+                    last: 0xf_ffff,
                     views,
                 },
                 TagSource::Life,
@@ -3352,18 +3296,10 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline(always)]
     fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
-        let tlb = Tlb {
-            config: OfSpace {
-                machine: self.config,
-                flags: request.flags,
-            },
-        };
+        let tlb = self.of_space(request.flags);
         match (request.space, request.reach) {
             (Space::User, Reach::Wide) => {
-                tlb.user_ipi_targets(
-                    request.tables(),
-                    matches!(request.scope, Scope::Teardown),
-                )
+                tlb.user_ipi_targets(request.tables(), matches!(request.scope, Scope::Teardown))
             }
             (Space::Kernel, Reach::Wide) => tlb.kernel_ipi_targets(),
             (_, Reach::Here) => IpiTargets::NONE,
@@ -3372,95 +3308,73 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
-        let tlb = Tlb {
-            config: OfSpace {
-                machine: self.config,
-                flags: request.flags,
-            },
-        };
+        let tlb = self.of_space(request.flags);
         let outcome = match (request.space, request.reach) {
-            (Space::User, Reach::Here) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        tlb.user_here_page(cpu, request.tag.value, va, level, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Ranges(ranges) => {
-                        tlb.user_here_ranges(cpu, request.tag.value, ranges)
-                    }
-                    Scope::Everything { tables } => {
-                        tlb.user_here_everything(cpu, request.tag.value, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Teardown => {
-                        tlb.user_here_teardown(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
+            (Space::User, Reach::Here) => match request.scope {
+                Scope::Page { va, level, table: tables, .. } => {
+                    tlb.user_here_page(cpu, request.tag.value, va, level, tables);
+                    Outcome::NOTHING
                 }
-            }
-            (Space::User, Reach::Wide) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        tlb.user_wide_page(cpu, request.tag.value, va, level, tables)
-                    }
-                    Scope::Ranges(ranges) => {
-                        tlb.user_wide_ranges(cpu, request.tag.value, ranges)
-                    }
-                    Scope::Everything { tables } => {
-                        tlb.user_wide_everything(cpu, request.tag.value, tables)
-                    }
-                    Scope::Teardown => {
-                        tlb.user_wide_teardown(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
+                Scope::Ranges(ranges) => tlb.user_here_ranges(cpu, request.tag.value, ranges),
+                Scope::Everything { tables } => {
+                    tlb.user_here_everything(cpu, request.tag.value, tables);
+                    Outcome::NOTHING
                 }
-            }
-            (Space::Kernel, Reach::Here) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        tlb.kernel_here_page(cpu, va, level, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Ranges(ranges) => tlb.kernel_here_ranges(cpu, ranges),
-                    Scope::Everything { tables } => {
-                        tlb.kernel_here_everything(cpu, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Teardown => {
-                        tlb.kernel_here_teardown(cpu);
-                        Outcome::NOTHING
-                    }
+                Scope::Teardown => {
+                    tlb.user_here_teardown(cpu, request.tag.value);
+                    Outcome::NOTHING
                 }
-            }
-            (Space::Kernel, Reach::Wide) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        tlb.kernel_wide_page(cpu, va, level, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Ranges(ranges) => tlb.kernel_wide_ranges(cpu, ranges),
-                    Scope::Everything { tables } => {
-                        tlb.kernel_wide_everything(cpu, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Teardown => {
-                        tlb.kernel_wide_teardown(cpu);
-                        Outcome::NOTHING
-                    }
+            },
+            (Space::User, Reach::Wide) => match request.scope {
+                Scope::Page { va, level, table: tables, .. } => {
+                    tlb.user_wide_page(cpu, request.tag.value, va, level, tables)
                 }
-            }
+                Scope::Ranges(ranges) => tlb.user_wide_ranges(cpu, request.tag.value, ranges),
+                Scope::Everything { tables } => {
+                    tlb.user_wide_everything(cpu, request.tag.value, tables)
+                }
+                Scope::Teardown => {
+                    tlb.user_wide_teardown(cpu, request.tag.value);
+                    Outcome::NOTHING
+                }
+            },
+            (Space::Kernel, Reach::Here) => match request.scope {
+                Scope::Page { va, level, table: tables, .. } => {
+                    tlb.kernel_here_page(cpu, va, level, tables);
+                    Outcome::NOTHING
+                }
+                Scope::Ranges(ranges) => tlb.kernel_here_ranges(cpu, ranges),
+                Scope::Everything { tables } => {
+                    tlb.kernel_here_everything(cpu, tables);
+                    Outcome::NOTHING
+                }
+                Scope::Teardown => {
+                    tlb.kernel_here_teardown(cpu);
+                    Outcome::NOTHING
+                }
+            },
+            (Space::Kernel, Reach::Wide) => match request.scope {
+                Scope::Page { va, level, table: tables, .. } => {
+                    tlb.kernel_wide_page(cpu, va, level, tables);
+                    Outcome::NOTHING
+                }
+                Scope::Ranges(ranges) => tlb.kernel_wide_ranges(cpu, ranges),
+                Scope::Everything { tables } => {
+                    tlb.kernel_wide_everything(cpu, tables);
+                    Outcome::NOTHING
+                }
+                Scope::Teardown => {
+                    tlb.kernel_wide_teardown(cpu);
+                    Outcome::NOTHING
+                }
+            },
         };
         Started::new(request, self.ipi_targets(request), outcome)
     }
 
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
-        let tlb = Tlb {
-            config: OfSpace {
-                machine: self.config,
-                flags: started.flags,
-            },
-        };
+        let tlb = self.of_space(started.flags);
         let sync_ipis = match (started.space, started.reach) {
             (Space::User, Reach::Here) => {
                 tlb.user_here_finish(cpu);
@@ -3487,27 +3401,19 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
-        let tlb = Tlb {
-            config: OfSpace {
-                machine: self.config,
-                flags: to.flags.without(Self::SENDER_ONLY),
-            },
-        };
+        let tlb = self.of_space(to.flags.without(Self::SENDER_ONLY));
         tlb.switch_to(cpu, to, pending);
         Deferred::NOTHING
     }
 
     #[inline]
     fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, view_deferred: bool) {
-        let _ = cpu;
-        let _ = to;
-        let _ = view_deferred;
+        let _ = (cpu, to, view_deferred);
     }
 
     #[inline]
     fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
-        let _ = cpu;
-        let _ = to;
+        let _ = (cpu, to);
     }
 
     #[inline]

@@ -8,17 +8,17 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue, LazyMm,
-    Outcome, PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
+    Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue, LazyMm, Outcome,
+    PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
+use tlbc_runtime::request::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::request::runs::{Runs, Units};
 use tlbc_runtime::request::{
     LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
-use tlbc_runtime::request::passes::{Folding, Pass, Passes, Walks};
-use tlbc_runtime::request::runs::{Runs, Units};
 
 /// The values of the registers from which the features and limits of a CPU are read.
 ///
@@ -42,8 +42,7 @@ pub struct Registers {
 }
 
 impl Registers {
-    /// Returns the limit from `CPUID.80000008H.EDX[15:0] + 1`: Most pages that one INVLPGB
-    /// names.
+    /// Returns the limit from `CPUID.80000008H.EDX[15:0] + 1`: Most pages that one INVLPGB names.
     ///
     /// The limit of a machine is the smallest of its CPUs.
     #[must_use]
@@ -64,9 +63,8 @@ impl Config {
     ///
     /// Read from `CPUID.01H.EDX[13] = 1`.
     ///
-    /// Setup that depends on it: `CR4.PGE[7] = 0`, `= 1` when `pge`; a leaf entry of the kernel
-    /// has G = 1 when `pge` and not `pti`; a leaf entry of the kernel has G = 0 when `pge` and
-    /// `pti`.
+    /// Setup that depends on it: `CR4.PGE[7] = 0`, `= 1` when `pge`; a leaf entry of the kernel has
+    /// G = 1 when `pge` and not `pti`; a leaf entry of the kernel has G = 0 when `pge` and `pti`.
     pub const PGE: Self = Self(1 << 0);
     /// Feature: CR4.PCIDE: process-context identifiers.
     ///
@@ -82,8 +80,8 @@ impl Config {
     ///
     /// Not read from a register: the kernel sets it.
     ///
-    /// Setup that depends on it: a leaf entry of the kernel has G = 1 when `pge` and not `pti`;
-    /// a leaf entry of the kernel has G = 0 when `pge` and `pti`.
+    /// Setup that depends on it: a leaf entry of the kernel has G = 1 when `pge` and not `pti`; a
+    /// leaf entry of the kernel has G = 0 when `pge` and `pti`.
     pub const PTI: Self = Self(1 << 3);
     /// Feature: INVLPGB and TLBSYNC.
     ///
@@ -105,19 +103,34 @@ impl Config {
     pub const ALDER_LAKE_INVLPG: Self = Self(1 << 7);
     /// Every flag by its name in the definition.
     pub const NAMES: [(&'static str, Self); 8] = [
-        ("pge", Self(1 << 0)),
-        ("pcid", Self(1 << 1)),
-        ("invpcid", Self(1 << 2)),
-        ("pti", Self(1 << 3)),
-        ("invlpgb", Self(1 << 4)),
-        ("tce", Self(1 << 5)),
-        ("la57", Self(1 << 6)),
-        ("alder_lake_invlpg", Self(1 << 7)),
+        ("pge", Self::PGE),
+        ("pcid", Self::PCID),
+        ("invpcid", Self::INVPCID),
+        ("pti", Self::PTI),
+        ("invlpgb", Self::INVLPGB),
+        ("tce", Self::TCE),
+        ("la57", Self::LA57),
+        ("alder_lake_invlpg", Self::ALDER_LAKE_INVLPG),
     ];
+    const FEATURES: u32 = 0x7f;
+
     /// Returns the configuration with another flag set.
     #[must_use]
     pub const fn with(self, flag: Self) -> Self {
         Self(self.0 | flag.0)
+    }
+
+    /// Returns the configuration with a flag cleared.
+    #[must_use]
+    pub const fn without(self, flag: Self) -> Self {
+        Self(self.0 & !flag.0)
+    }
+
+    /// Returns whether a flag is set.
+    #[must_use]
+    #[inline(always)]
+    pub const fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
     }
 
     /// Returns the flags as a word.
@@ -133,16 +146,11 @@ impl Config {
         Self(bits & 0xff)
     }
 
-    /// Returns the configuration with a flag cleared.
-    #[must_use]
-    pub const fn without(self, flag: Self) -> Self {
-        Self(self.0 & !flag.0)
-    }
-
     /// Returns the configuration for two CPUs together: the features of both, the errata of either.
     #[must_use]
     pub const fn least(self, other: Self) -> Self {
-        Self(self.0 & other.0 | (self.0 | other.0) & !0x7f)
+        let (both, either) = (self.0 & other.0, self.0 | other.0);
+        Self((both & Self::FEATURES) | (either & !Self::FEATURES))
     }
 
     /// Returns the features of one CPU, read from its registers.
@@ -154,64 +162,44 @@ impl Config {
     #[must_use]
     pub const fn from_registers(registers: &Registers) -> Self {
         let mut config = Self::NONE;
-        if (registers.cpuid_01h_edx >> 13) & 0x1 == 0x1 {
+        if registers.cpuid_01h_edx & (1 << 13) != 0 {
             config = config.with(Self::PGE);
         }
-        if (registers.cpuid_01h_ecx >> 17) & 0x1 == 0x1 {
+        if registers.cpuid_01h_ecx & (1 << 17) != 0 {
             config = config.with(Self::PCID);
         }
-        if (registers.cpuid_07h_0_ebx >> 10) & 0x1 == 0x1 {
+        if registers.cpuid_07h_0_ebx & (1 << 10) != 0 {
             config = config.with(Self::INVPCID);
         }
-        if (registers.cpuid_80000008h_ebx >> 3) & 0x1 == 0x1 {
+        if registers.cpuid_80000008h_ebx & (1 << 3) != 0 {
             config = config.with(Self::INVLPGB);
         }
-        if (registers.cpuid_80000001h_ecx >> 17) & 0x1 == 0x1 {
+        if registers.cpuid_80000001h_ecx & (1 << 17) != 0 {
             config = config.with(Self::TCE);
         }
-        if (registers.cr4 >> 12) & 0x1 == 0x1 {
+        if registers.cr4 & (1 << 12) != 0 {
             config = config.with(Self::LA57);
         }
         config
     }
 
-    /// Returns the configuration without features whose needs are not met.
+    /// Returns the configuration without features and errata whose needs are not met.
     #[must_use]
     pub const fn settled(self) -> Self {
         let mut config = self;
         if !config.has(Self::PGE) {
             config = config.without(Self::PCID);
         }
-        if !config.has(Self::PCID) || !config.has(Self::INVPCID) || config.has(Self::PTI)
-        {
+        if !config.has(Self::PCID) || !config.has(Self::INVPCID) || config.has(Self::PTI) {
             config = config.without(Self::INVLPGB);
         }
         config
     }
 
-    /// Returns whether a flag is set.
-    #[must_use]
-    #[inline(always)]
-    pub const fn has(self, flag: Self) -> bool {
-        self.0 & flag.0 != 0
-    }
-
     /// Returns whether such a machine exists: every feature and erratum has what it needs.
     #[must_use]
     pub const fn is_possible(self) -> bool {
-        if self.has(Self::PCID) && !self.has(Self::PGE) {
-            return false;
-        }
-        if self.has(Self::INVLPGB) && !self.has(Self::PCID) {
-            return false;
-        }
-        if self.has(Self::INVLPGB) && !self.has(Self::INVPCID) {
-            return false;
-        }
-        if self.has(Self::INVLPGB) && self.has(Self::PTI) {
-            return false;
-        }
-        true
+        self.settled().0 == self.0
     }
 }
 
@@ -229,44 +217,38 @@ impl Flags for Config {
 
 /// The level `pte`.
 pub const PTE: Level = Level(0);
-
 /// The level `pmd`.
 pub const PMD: Level = Level(1);
-
 /// The level `pud`.
 pub const PUD: Level = Level(2);
-
 /// The level `p4d`.
 pub const P4D: Level = Level(3);
-
 /// The level `pgd`. It has the same number where levels below it do not exist.
 pub const PGD: Level = Level(4);
+const LEVELS_LA57: LevelTable = [
+    LevelFacts::leaf(12),
+    LevelFacts::leaf(21),
+    LevelFacts::leaf(30),
+    LevelFacts::table(39),
+    LevelFacts::table(48),
+    LevelFacts::NONE,
+];
+const LEVELS: LevelTable = [
+    LevelFacts::leaf(12),
+    LevelFacts::leaf(21),
+    LevelFacts::leaf(30),
+    LevelFacts::NONE,
+    LevelFacts::table(39),
+    LevelFacts::NONE,
+];
 
 /// Returns the levels of a configuration.
 #[inline]
 const fn level_table(c: Config) -> &'static LevelTable {
     if c.has(Config::LA57) {
-        const {
-            &[
-                LevelFacts::leaf(12),
-                LevelFacts::leaf(21),
-                LevelFacts::leaf(30),
-                LevelFacts::table(39),
-                LevelFacts::table(48),
-                LevelFacts::NONE,
-            ]
-        }
+        &LEVELS_LA57
     } else {
-        const {
-            &[
-                LevelFacts::leaf(12),
-                LevelFacts::leaf(21),
-                LevelFacts::leaf(30),
-                LevelFacts::NONE,
-                LevelFacts::table(39),
-                LevelFacts::NONE,
-            ]
-        }
+        &LEVELS
     }
 }
 
@@ -312,19 +294,20 @@ impl Op {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Tlbsync => "tlbsync",
-            Self::Invlpg { .. } => "invlpg",
-            Self::Invpcid { .. } => "invpcid",
-            Self::MovCr3 => "mov_cr3",
-            Self::MovCr4 => "mov_cr4",
-            Self::Invlpgb { .. } => "invlpgb",
-            Self::LoadCr3 { .. } => "cr3",
+            Op::Tlbsync => "tlbsync",
+            Op::Invlpg { .. } => "invlpg",
+            Op::Invpcid { .. } => "invpcid",
+            Op::MovCr3 => "mov_cr3",
+            Op::MovCr4 => "mov_cr4",
+            Op::Invlpgb { .. } => "invlpgb",
+            Op::LoadCr3 { .. } => "cr3",
         }
     }
 
     /// Passes each operand to `each`, with its name in the definition.
     pub fn operands(self, mut each: impl FnMut(&'static str, u128)) {
         match self {
+            Op::Tlbsync | Op::MovCr3 | Op::MovCr4 => {}
             Op::Invlpg { va } => {
                 each("va", u128::from(va));
             }
@@ -332,7 +315,7 @@ impl Op {
                 each("kind", u128::from(kind));
                 each(
                     "descriptor",
-                    u128::from(descriptor[0]) | u128::from(descriptor[1]) << 64,
+                    u128::from(descriptor[0]) | (u128::from(descriptor[1]) << 64),
                 );
             }
             Op::Invlpgb { rax, ecx, edx } => {
@@ -343,7 +326,6 @@ impl Op {
             Op::LoadCr3 { cr3 } => {
                 each("cr3", u128::from(cr3));
             }
-            _ => {}
         }
     }
 }
@@ -373,9 +355,8 @@ impl Hardware {
     /// - tables are below 2^52.
     ///
     /// # Safety
-    /// The CPU is in the mode that the definition describes and set up as stated above. The
-    /// tables of every root that is loaded through the sink stay valid while a CPU can walk
-    /// them.
+    /// The CPU is in the mode that the definition describes and set up as stated above. The tables
+    /// of every root that is loaded through the sink stay valid while a CPU can walk them.
     #[must_use]
     #[inline(always)]
     pub const unsafe fn new() -> Self {
@@ -396,45 +377,35 @@ impl Issue<Op> for Hardware {
                 Op::Invlpg { va } => {
                     asm!("invlpg [{va}]", va = in(reg) va, options(nostack, preserves_flags))
                 }
-                Op::Invpcid { kind, descriptor } => {
-                    asm!(
-                        "invpcid {kind}, [{descriptor}]",
-                        kind = in(reg) kind,
-                        descriptor = in(reg) &raw const descriptor,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::MovCr3 => {
-                    asm!(
-                        "mov {scratch}, cr3",
-                        "mov cr3, {scratch}",
-                        scratch = out(reg) _,
-                        options(nostack),
-                    )
-                }
-                Op::MovCr4 => {
-                    asm!(
-                        "mov {scratch}, cr4",
-                        "xor {scratch}, 0x80",
-                        "mov cr4, {scratch}",
-                        "xor {scratch}, 0x80",
-                        "mov cr4, {scratch}",
-                        scratch = out(reg) _,
-                        options(nostack),
-                    )
-                }
-                Op::Invlpgb { rax, ecx, edx } => {
-                    asm!(
-                        "invlpgb",
-                        inout("rax") rax => _,
-                        inout("ecx") ecx => _,
-                        inout("edx") edx => _,
-                        options(nostack),
-                    )
-                }
-                Op::LoadCr3 { cr3 } => {
-                    asm!("mov cr3, {cr3}", cr3 = in(reg) cr3, options(nostack))
-                }
+                Op::Invpcid { kind, descriptor } => asm!(
+                    "invpcid {kind}, [{descriptor}]",
+                    kind = in(reg) kind,
+                    descriptor = in(reg) &raw const descriptor,
+                    options(nostack, preserves_flags),
+                ),
+                Op::MovCr3 => asm!(
+                    "mov {scratch}, cr3",
+                    "mov cr3, {scratch}",
+                    scratch = out(reg) _,
+                    options(nostack),
+                ),
+                Op::MovCr4 => asm!(
+                    "mov {scratch}, cr4",
+                    "xor {scratch}, 0x80",
+                    "mov cr4, {scratch}",
+                    "xor {scratch}, 0x80",
+                    "mov cr4, {scratch}",
+                    scratch = out(reg) _,
+                    options(nostack),
+                ),
+                Op::Invlpgb { rax, ecx, edx } => asm!(
+                    "invlpgb",
+                    inout("rax") rax => _,
+                    inout("ecx") ecx => _,
+                    inout("edx") edx => _,
+                    options(nostack),
+                ),
+                Op::LoadCr3 { cr3 } => asm!("mov cr3, {cr3}", cr3 = in(reg) cr3, options(nostack)),
             }
         }
     }
@@ -533,16 +504,17 @@ const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
 ///
 /// Citations are to the Intel SDM volumes 2 and 3A and the AMD APM volumes 2 and 3.
 ///
-/// Changed entries are published by the order in which walkers see stores; before a flush
-/// also by a locked read-modify-write, or the interrupt that asks for it.
+/// Changed entries are published by the order in which walkers see stores; before a flush also by a
+/// locked read-modify-write, or the interrupt that asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tlb<M = Config> {
-    /// The features, errata and page size, which must be [possible](Config::is_possible): a [`Config`], or a
-    /// [`Constant`](tlbc_runtime::Constant).
+    /// The features, errata and page size, which must be [possible](Config::is_possible): a
+    /// [`Config`], or a [`Constant`](tlbc_runtime::Constant).
     pub config: M,
-    /// Most pages that one INVLPGB names
+    /// Most pages that one INVLPGB names.
     pub invlpgb_pages: u32,
 }
+
 impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of a user space that only this CPU may have cached.
     ///
@@ -1472,13 +1444,14 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 }
+
 impl<M: Configuration<Config>> Backend for Tlb<M> {
     type Op = Op;
     const FACTS: Facts = Facts {
         name: "x86_64",
         level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
         shootdown: Shootdown::Either,
-        strides: Levels(7),
+        strides: Levels::of(&[PTE, PMD, PUD]),
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,
@@ -1488,6 +1461,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         attach_waits_for_changes: false,
         atomics_order_everything: cfg!(target_arch = "x86_64"),
     };
+
     #[inline]
     fn levels(&self) -> &'static LevelTable {
         level_table(self.config.flags())
@@ -1519,8 +1493,8 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         }
     }
 
-    /// Issues nothing: new entries are published by the order in which walkers see stores;
-    /// before a flush also by a locked read-modify-write, or the interrupt that asks for it.
+    /// Issues nothing: new entries are published by the order in which walkers see stores; before a
+    /// flush also by a locked read-modify-write, or the interrupt that asks for it.
     #[inline]
     fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) {
         let _ = (cpu, space);
@@ -1529,12 +1503,16 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline]
     fn tags(&self) -> Tags {
         let c = self.config.flags();
-        let views = if c.has(Config::PTI) && c.has(Config::PCID) { 2048 } else { 0 };
+        let views = if c.has(Config::PTI) && c.has(Config::PCID) {
+            0x800
+        } else {
+            0
+        };
         Tags {
             per_cpu: if c.has(Config::PCID) {
                 Some(TagValues {
                     first: 1,
-                    last: 6,
+                    last: 0x6,
                     views,
                 })
             } else {
@@ -1544,7 +1522,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Some((
                     TagValues {
                         first: 7,
-                        last: 4094,
+                        last: 0xffe,
                         views,
                     },
                     TagSource::Generations,
@@ -1569,76 +1547,37 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
         let outcome = match (request.space, request.reach) {
-            (Space::User, Reach::Here) => {
-                match request.scope {
-                    Scope::Page { va, .. } => {
-                        self.user_here_page(cpu, request.tag.value, va)
-                    }
-                    Scope::Ranges(ranges) => {
-                        self.user_here_ranges(cpu, request.tag.value, ranges)
-                    }
-                    Scope::Everything { .. } => self.user_here_everything(cpu),
-                    Scope::Teardown => self.user_here_everything(cpu),
+            (Space::User, Reach::Here) => match request.scope {
+                Scope::Page { va, .. } => self.user_here_page(cpu, request.tag.value, va),
+                Scope::Ranges(ranges) => self.user_here_ranges(cpu, request.tag.value, ranges),
+                Scope::Everything { .. } | Scope::Teardown => self.user_here_everything(cpu),
+            },
+            (Space::User, Reach::Wide) => match request.scope {
+                Scope::Page { va, level, table: tables, .. } => self.user_wide_page(
+                    cpu, request.tag.value, request.tag.global, va, level, tables,
+                ),
+                Scope::Ranges(ranges) => {
+                    self.user_wide_ranges(cpu, request.tag.value, request.tag.global, ranges)
                 }
-            }
-            (Space::User, Reach::Wide) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        self.user_wide_page(
-                            cpu,
-                            request.tag.value,
-                            request.tag.global,
-                            va,
-                            level,
-                            tables,
-                        )
-                    }
-                    Scope::Ranges(ranges) => {
-                        self.user_wide_ranges(
-                            cpu,
-                            request.tag.value,
-                            request.tag.global,
-                            ranges,
-                        )
-                    }
-                    Scope::Everything { tables } => {
-                        self.user_wide_everything(
-                            cpu,
-                            request.tag.value,
-                            request.tag.global,
-                            tables,
-                        )
-                    }
-                    Scope::Teardown => {
-                        self.user_wide_everything(
-                            cpu,
-                            request.tag.value,
-                            request.tag.global,
-                            true,
-                        )
-                    }
+                Scope::Everything { tables } => {
+                    self.user_wide_everything(cpu, request.tag.value, request.tag.global, tables)
                 }
-            }
-            (Space::Kernel, Reach::Here) => {
-                match request.scope {
-                    Scope::Page { va, table: tables, .. } => {
-                        self.kernel_here_page(cpu, va, tables)
-                    }
-                    Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
-                    Scope::Everything { .. } => self.kernel_here_everything(cpu),
-                    Scope::Teardown => self.kernel_here_everything(cpu),
+                Scope::Teardown => {
+                    self.user_wide_everything(cpu, request.tag.value, request.tag.global, true)
                 }
-            }
-            (Space::Kernel, Reach::Wide) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        self.kernel_wide_page(cpu, va, level, tables)
-                    }
-                    Scope::Ranges(ranges) => self.kernel_wide_ranges(cpu, ranges),
-                    Scope::Everything { .. } => self.kernel_wide_everything(cpu),
-                    Scope::Teardown => self.kernel_wide_everything(cpu),
+            },
+            (Space::Kernel, Reach::Here) => match request.scope {
+                Scope::Page { va, table: tables, .. } => self.kernel_here_page(cpu, va, tables),
+                Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
+                Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
+            },
+            (Space::Kernel, Reach::Wide) => match request.scope {
+                Scope::Page { va, level, table: tables, .. } => {
+                    self.kernel_wide_page(cpu, va, level, tables)
                 }
-            }
+                Scope::Ranges(ranges) => self.kernel_wide_ranges(cpu, ranges),
+                Scope::Everything { .. } | Scope::Teardown => self.kernel_wide_everything(cpu),
+            },
         };
         Started::new(request, self.ipi_targets(request), outcome)
     }
@@ -1646,12 +1585,11 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
         let sync_ipis = match (started.space, started.reach) {
-            (Space::User, Reach::Here) => IpiTargets::NONE,
+            (Space::User, Reach::Here) | (Space::Kernel, Reach::Here) => IpiTargets::NONE,
             (Space::User, Reach::Wide) => {
                 self.user_wide_finish(cpu, started.global);
                 IpiTargets::NONE
             }
-            (Space::Kernel, Reach::Here) => IpiTargets::NONE,
             (Space::Kernel, Reach::Wide) => {
                 self.kernel_wide_finish(cpu);
                 IpiTargets::NONE

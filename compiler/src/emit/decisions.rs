@@ -8,8 +8,8 @@ use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::pte::Kind;
 
 use super::Emit;
-use super::backend::{reach_name, space_name};
 use super::nodes::finish_steps;
+use super::old::{reach_name, space_name};
 use super::parameters::At;
 use crate::plan::ir::{Count, Node, Shape, Test};
 

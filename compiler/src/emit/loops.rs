@@ -6,7 +6,7 @@ use quote::quote;
 use tlbc_facts::clause::MaxCount;
 
 use super::Emit;
-use super::config::unsuffixed;
+use super::old::unsuffixed;
 use super::parameters::At;
 use crate::plan::ir::{Issue, Node, Over, Shape};
 

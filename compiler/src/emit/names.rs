@@ -10,6 +10,7 @@
 //! generated code in a body. [`settled`] gives the variables of a function names that differ from every other name
 //! in it, and [`unmarked`] removes the marks.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
@@ -108,6 +109,8 @@ pub struct Names {
     variants: BTreeMap<Which, Ident>,
     registers: BTreeMap<String, Ident>,
     calls: BTreeMap<String, Ident>,
+    /// The names of items of the module.
+    items: RefCell<Scope>,
 }
 
 impl Names {
@@ -123,7 +126,10 @@ impl Names {
         let geometries = model.geometries.iter().skip(1).map(|it| &it.named);
         let flags = features.chain(errata).chain(geometries);
         let mut flags = flags.map(|it| it.name.to_uppercase());
-        let flags = all(&mut Scope::new(["NONE", "NAMES", "OF_SPACE"]), &mut flags);
+        let flags = all(
+            &mut Scope::new(["FEATURES", "NAMES", "NONE", "OF_SPACE"]),
+            &mut flags,
+        );
 
         let functions = [
             "granule",
@@ -142,7 +148,11 @@ impl Names {
 
         let limits = model.limits.iter().map(|it| it.named.name.clone());
         let limits = all(&mut Scope::new(["config"]), &mut { limits });
-        let fields = all(&mut Scope::new([]), &mut operands().cloned());
+        // `asm!` takes these words for its own in the place of an operand.
+        let fields = all(
+            &mut Scope::new(["clobber_abi", "options"]),
+            &mut operands().cloned(),
+        );
 
         let barriers = model.barriers.iter().map(|it| it.named.name.clone());
         let barriers = barriers
@@ -194,7 +204,13 @@ impl Names {
             variants: variants.collect(),
             registers,
             calls,
+            items: RefCell::new(items),
         }
+    }
+
+    /// Returns a name for another item of the module.
+    pub fn item(&self, natural: &str) -> String {
+        self.items.borrow_mut().give(natural).to_string()
     }
 
     /// Returns the flags of the configuration in the order of their bits: features, errata, and all geometries
@@ -208,9 +224,39 @@ impl Names {
         named(&self.flags[bit])
     }
 
-    /// Returns the constant of a flag for documentation.
+    /// Returns the constant of a flag.
     pub fn flag_text(&self, bit: usize) -> String {
         self.flags[bit].to_string()
+    }
+
+    /// Returns the constant of a level.
+    pub fn level_text(&self, level: usize) -> String {
+        self.levels[level].to_string()
+    }
+
+    /// Returns the field of the backend for a limit.
+    pub fn limit_text(&self, limit: usize) -> String {
+        self.limits[limit].to_string()
+    }
+
+    /// Returns the field of instructions for an operand.
+    pub fn operand_text(&self, operand: usize) -> String {
+        self.operands[operand].to_string()
+    }
+
+    /// Returns the variant of an instruction.
+    pub fn variant_text(&self, which: Which) -> String {
+        self.variants[&which].to_string()
+    }
+
+    /// Returns the field for the value of a register.
+    pub fn register_text(&self, register: &str) -> String {
+        self.registers[register].to_string()
+    }
+
+    /// Returns the function of the platform for a call.
+    pub fn call_text(&self, call: &str) -> String {
+        self.calls[call].to_string()
     }
 
     /// Returns the constant of a level.

@@ -9,11 +9,12 @@ use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::request::Space;
 use tlbc_runtime::request::passes::Walks;
 
-use super::config::hex;
+use super::Emit;
 use super::names::local;
+use super::old::comment;
+use super::old::hex;
 use super::parameters::{At, nothing};
 use super::routines::name;
-use super::{Emit, comment};
 use crate::model::{Instr, Issued, Need};
 use crate::plan::ir::{Issue, Node, Shape};
 use crate::trace::encode::source_name;

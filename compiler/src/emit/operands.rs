@@ -3,8 +3,9 @@
 use proc_macro2::{Ident, Literal, TokenStream, TokenTree};
 use quote::{format_ident, quote};
 
-use super::config::{hex, unsuffixed};
-use super::{Body, Emit, comment, doc};
+use super::Emit;
+use super::old::{Body, comment, doc};
+use super::old::{hex, unsuffixed};
 use crate::model::{Field, Source, Value, Var};
 use crate::trace::encode::source_name;
 

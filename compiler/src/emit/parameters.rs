@@ -6,7 +6,7 @@ use quote::quote;
 use tlbc_runtime::request::Space;
 
 use super::Emit;
-use super::config::hex;
+use super::old::hex;
 use crate::plan::ir::Issue;
 
 /// Returns the argument for a parameter without a value.

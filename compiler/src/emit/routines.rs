@@ -11,11 +11,12 @@ use quote::{format_ident, quote};
 
 use tlbc_runtime::request::{Reach, Space};
 
+use super::Emit;
 use super::names::settled;
 use super::nodes::ipi_targets;
+use super::old::{Body, doc};
 use super::operands::mentions;
 use super::parameters::At;
-use super::{Body, Emit, doc};
 use crate::model::{Instr, Model};
 use crate::plan::ir::{Issue, Node, Plan, Shape, Test};
 use crate::plan::{Plans, issued};

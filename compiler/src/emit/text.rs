@@ -4,57 +4,14 @@
 //! text is formatted. The result is parsed again: a remaining marker, or text that is not Rust, is a bug here and
 //! never reaches a file.
 
-use proc_macro2::{Literal, TokenStream};
-use quote::quote;
+use proc_macro2::TokenStream;
 
-/// The maximum width of a line.
-const WIDTH: usize = 100;
-
-/// A statement of inline assembly.
-pub struct Asm {
-    /// The lines of the template.
-    pub lines: Vec<String>,
-    /// The operands, as text.
-    pub operands: Vec<String>,
-    /// Whether the flags are preserved.
-    pub preserves_flags: bool,
-}
-
-impl Asm {
-    /// Returns its marker.
-    pub fn marker(&self) -> TokenStream {
-        let parts: Vec<Literal> = self
-            .arguments()
-            .iter()
-            .map(|a| Literal::string(a))
-            .collect();
-        quote!(__asm!(#(#parts),*))
-    }
-
-    fn arguments(&self) -> Vec<String> {
-        let mut out: Vec<String> = self.lines.iter().map(|line| format!("{line:?}")).collect();
-        out.extend(self.operands.iter().cloned());
-        // The default memory clobber remains: it keeps stores to tables before an invalidation, and accesses
-        // to freed pages after it.
-        out.push(if self.preserves_flags {
-            "options(nostack, preserves_flags)".to_owned()
-        } else {
-            "options(nostack)".to_owned()
-        });
-        out
-    }
-}
-
-/// Returns the text of a file: a comment of these lines, and items.
-pub fn file(header: &[String], items: &TokenStream) -> String {
-    let parsed = match syn::parse2::<syn::File>(items.clone()) {
-        Ok(parsed) => parsed,
+/// Returns the text of items.
+pub fn items(items: &TokenStream) -> String {
+    match syn::parse2::<syn::File>(items.clone()) {
+        Ok(parsed) => markers(&prettyplease::unparse(&parsed)),
         Err(error) => unreachable!("the emitter wrote what is not Rust: {error}\n{items}"),
-    };
-    let body = markers(&prettyplease::unparse(&parsed));
-    let text = format!("// {}\n\n{body}", header.join("\n// "));
-    debug_assert!(syn::parse_file(&text).is_ok(), "markers broke the text");
-    text
+    }
 }
 
 /// Replaces markers by comments and assembly, and separates items by empty lines.
@@ -98,16 +55,6 @@ fn markers(text: &str) -> String {
             out.push_str(&line[..indent + at]);
             out.push_str(&strings(&text).concat());
             out.push_str(",\n");
-            continue;
-        }
-        if let Some(at) = rest.find("__asm!(") {
-            let arguments = collect(&rest[at + "__asm!(".len()..], &mut lines);
-            let (before, comma) = (
-                &line[..indent + at],
-                if rest.contains("=>") { "," } else { "" },
-            );
-            out.push_str(&asm(before, indent, &strings(&arguments), comma));
-            last = String::new();
             continue;
         }
         out.push_str(line);
@@ -164,17 +111,4 @@ fn strings(text: &str) -> Vec<String> {
         }
     }
     out
-}
-
-/// Returns `asm!(...)` after `before`, on one line if it fits.
-fn asm(before: &str, indent: usize, arguments: &[String], comma: &str) -> String {
-    let one = format!("{before}asm!({}){comma}", arguments.join(", "));
-    let templates = arguments.iter().filter(|a| a.starts_with('"')).count();
-    if one.len() <= WIDTH && templates == 1 {
-        return one + "\n";
-    }
-    let pad = " ".repeat(indent + 4);
-    let inner: Vec<String> = arguments.iter().map(|a| format!("{pad}{a},\n")).collect();
-    let inner = inner.concat();
-    format!("{before}asm!(\n{inner}{}){comma}\n", " ".repeat(indent))
 }

@@ -1,0 +1,622 @@
+//! Generated Rust as a tree.
+//!
+//! In: what the folds of this module build. Out: items that [`super::print`] writes. Holds: a word of a tree that something
+//! else has to provide (a parameter, an import, a flag, a private item) says so, so that what a function uses is known without
+//! its text.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+pub type Text = Cow<'static, str>;
+
+/// Something that a word of a tree refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Use {
+    /// A variable with a fixed name.
+    Var(Var),
+    /// A name of the runtime.
+    Runtime(Runtime),
+    /// A flag of the configuration, by its bit.
+    Flag(usize),
+    /// A private item of the module.
+    Private(Private),
+}
+
+/// A private item of a module, which is written if something uses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Private {
+    ShiftOf,
+    HintOf,
+    Granule,
+    PageShift,
+    /// The encoder of an operand.
+    Encoder(usize),
+    /// The run lengths that an operand encodes.
+    Units(usize),
+}
+
+/// Defines the variables with fixed names, and their types as parameters.
+macro_rules! variables {
+    ($($var:ident $name:literal: $of:literal $($uses:ident)?;)*) => {
+        /// A variable with a fixed name: a parameter, or one of a loop.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Var { $($var),* }
+
+        impl Var {
+            /// All names.
+            pub const NAMES: &[&str] = &[$($name),*];
+
+            /// Returns the name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$var => $name),* }
+            }
+
+            /// Returns the type of a parameter.
+            pub fn of(self) -> Word {
+                match self { $(Self::$var => variables!(@ $of $($uses)?)),* }
+            }
+        }
+    };
+    (@ $of:literal) => { Word::from($of) };
+    (@ $of:literal $uses:ident) => { Runtime::$uses.text($of) };
+}
+
+variables! {
+    Config "c": "Config";
+    Cpu "cpu": "&mut C" Issue;
+    Tag "tag": "u64";
+    Global "global": "bool";
+    Va "va": "u64";
+    Level "level": "Level" Level;
+    Tables "tables": "bool";
+    Teardown "teardown": "bool";
+    Pass "pass": "&Pass" Pass;
+    Ranges "ranges": "&Ranges" Ranges;
+    To "to": "&Root" Root;
+    Pending "pending": "Pending" Pending;
+    ViewDeferred "view_deferred": "bool";
+    Slot "slot": "&Slot<'_>" Slot;
+    Change "change": "&Change" Change;
+    Kind "kind": "Kind" Kind;
+    Owner "owner": "&Owner" Owner;
+    Steps "steps": "FinishSteps" FinishSteps;
+    Root "root": "u64";
+    Hint "hint": "Option<u64>";
+    Stride "stride": "Level" Level;
+    Num "num": "u64";
+    Scale "scale": "u32";
+    Form "form": "u64";
+    Keep "keep": "bool";
+    Set "set": "u64";
+    End "end": "u64";
+    Table "table": "u64";
+    Entry "entry": "u64";
+    Old "old": "u64";
+    New "new": "u64";
+    Left "left": "u64";
+    Outcome "outcome": "Outcome" Outcome;
+    Passes "passes": "&Passes" Passes;
+    Run "run": "Run";
+    Runs "runs": "Runs" Runs;
+    Step "step": "u64";
+    SyncIpis "sync_ipis": "IpiTargets" IpiTargets;
+}
+
+/// Defines the names of the runtime that a module may import.
+macro_rules! runtime {
+    ($($module:literal: $($name:ident)*;)*) => {
+        /// A name of the runtime.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Runtime { $($($name),*),* }
+
+        impl Runtime {
+            /// Every module, with its names.
+            pub const MODULES: &[(&str, &[Self])] = &[$(($module, &[$(Self::$name),*])),*];
+
+            /// Returns the name.
+            pub const fn name(self) -> &'static str {
+                match self { $($(Self::$name => stringify!($name)),*),* }
+            }
+        }
+    };
+}
+
+runtime! {
+    "agents": Agents;
+    "backend": Answer Backend Ceiling Configuration Facts FinishSteps Finished Flags IpiTargets Issue LazyMm OfSpace Outcome
+        PteUpdate Root Shootdown Started TableFree TagSource TagValues Tags;
+    "deferred": Deferred Pending;
+    "level": Level Levels;
+    "pte": Change ChangeFacts Changed Kind Marks Owner RequiredFlush Slot Stricter;
+    "request::passes": Folding Pass Passes Walks;
+    "request::runs": Runs Units;
+    "request": LevelFacts LevelTable Ranges Reach Request Scope Space SpaceFlags;
+}
+
+impl Runtime {
+    /// Returns a text that contains the name, such as a type.
+    pub fn text(self, text: impl Into<Text>) -> Word {
+        Word {
+            text: text.into(),
+            uses: Some(Use::Runtime(self)),
+        }
+    }
+
+    /// Returns an associated item.
+    pub fn item(self, name: &str) -> Expr {
+        self.text(format!("{}::{name}", self.name())).into()
+    }
+
+    /// Returns the constructor of a tuple structure.
+    pub fn of(self, value: impl Into<Expr>) -> Expr {
+        Expr::from(self.text(self.name())).call([value.into()])
+    }
+
+    /// Returns a value of the structure with these fields.
+    pub fn with<N: Into<Text>>(self, fields: impl IntoIterator<Item = (N, Expr)>) -> Expr {
+        structure(self.text(self.name()), fields)
+    }
+}
+
+/// Returns a value of a structure or a variant with named fields.
+pub fn structure<N: Into<Text>>(path: Word, fields: impl IntoIterator<Item = (N, Expr)>) -> Expr {
+    let fields = fields.into_iter().map(|(name, value)| (name.into(), value));
+    Expr::Struct(path, fields.collect())
+}
+
+/// A token or a path, and what it refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    pub text: Text,
+    pub uses: Option<Use>,
+}
+
+impl Word {
+    /// Returns the name of a private item.
+    pub fn private(item: Private, name: impl Into<Text>) -> Self {
+        Self {
+            text: name.into(),
+            uses: Some(Use::Private(item)),
+        }
+    }
+}
+
+impl<T: Into<Text>> From<T> for Word {
+    fn from(text: T) -> Self {
+        Self {
+            text: text.into(),
+            uses: None,
+        }
+    }
+}
+
+/// An expression.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expr {
+    Word(Word),
+    Field(Box<Expr>, Text),
+    Index(Box<Expr>, u32),
+    Method(Box<Expr>, Text, Vec<Expr>),
+    Call(Box<Expr>, Vec<Expr>),
+    Prefix(&'static str, Box<Expr>),
+    Cast(Box<Expr>, &'static str),
+    Binary(Box<Expr>, &'static str, Box<Expr>),
+    Struct(Word, Vec<(Text, Expr)>),
+    Tuple(Vec<Expr>),
+    Array(Vec<Expr>),
+    /// Alternatives with their conditions, and the last one.
+    If(Vec<(Expr, Vec<Stmt>)>, Vec<Stmt>),
+    Match(Box<Expr>, Vec<Case>),
+    Block(Vec<Stmt>),
+    /// A call of `asm!`.
+    Asm(Vec<String>),
+}
+
+/// An case of a match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    pub pattern: Expr,
+    pub guard: Option<Expr>,
+    pub value: Expr,
+}
+
+/// A statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stmt {
+    Comment(String),
+    Let(Text, Expr),
+    Do(Expr),
+    /// The value of a block.
+    Value(Expr),
+    For(Text, Expr, Vec<Stmt>),
+    While(Expr, Vec<Stmt>),
+    IfLet(Text, Expr, Vec<Stmt>),
+    /// A block marked `unsafe`.
+    Unsafe(Vec<Stmt>),
+}
+
+/// An item.
+#[derive(Debug, Clone)]
+pub enum Item {
+    Function(Function),
+    /// A constant, or an associated type.
+    Const {
+        docs: Docs,
+        /// Everything before the value.
+        head: Word,
+        value: Expr,
+    },
+    /// A structure or an enum.
+    Type {
+        docs: Docs,
+        attributes: Vec<Text>,
+        head: Text,
+        members: Vec<Member>,
+    },
+    /// Items in braces, such as an implementation.
+    Group {
+        docs: Docs,
+        attributes: Vec<Text>,
+        head: Word,
+        items: Vec<Item>,
+    },
+    /// A text that is the same for every definition, or differs in a word.
+    Text(Text),
+}
+
+/// A text of documentation. Each line is a paragraph, an item of a list, or empty.
+pub type Docs = String;
+
+/// A field or a variant.
+#[derive(Debug, Clone)]
+pub struct Member {
+    pub docs: Docs,
+    pub text: Word,
+    pub fields: Vec<Member>,
+}
+
+/// A function.
+#[derive(Debug, Clone, Default)]
+pub struct Function {
+    pub docs: Docs,
+    pub attributes: Vec<&'static str>,
+    /// Everything before the parameters.
+    pub head: Text,
+    /// The words of the signature that refer to something, besides types of parameters.
+    pub receiver: &'static str,
+    pub parameters: Vec<(Text, Word)>,
+    pub returns: Option<Word>,
+    /// The statements, unless it is a declaration.
+    pub body: Option<Vec<Stmt>>,
+}
+
+impl From<Function> for Item {
+    fn from(function: Function) -> Self {
+        Item::Function(function)
+    }
+}
+
+impl Item {
+    /// Returns items in braces.
+    pub fn group(head: Word, items: Vec<Item>) -> Self {
+        Item::Group {
+            docs: String::new(),
+            attributes: Vec::new(),
+            head,
+            items,
+        }
+    }
+}
+
+impl Var {
+    /// Returns the variable as an expression.
+    pub fn expr(self) -> Expr {
+        Expr::Word(Word {
+            text: self.name().into(),
+            uses: Some(Use::Var(self)),
+        })
+    }
+
+    /// Returns a parameter of this name.
+    pub fn parameter(self) -> (Text, Word) {
+        (self.name().into(), self.of())
+    }
+
+    /// Returns a field.
+    pub fn field(self, name: &'static str) -> Expr {
+        self.expr().field(name)
+    }
+}
+
+impl From<Var> for Expr {
+    fn from(var: Var) -> Self {
+        var.expr()
+    }
+}
+
+impl From<Word> for Expr {
+    fn from(word: Word) -> Self {
+        Expr::Word(word)
+    }
+}
+
+impl From<&'static str> for Expr {
+    fn from(text: &'static str) -> Self {
+        Expr::Word(text.into())
+    }
+}
+
+impl From<String> for Expr {
+    fn from(text: String) -> Self {
+        Expr::Word(text.into())
+    }
+}
+
+impl From<bool> for Expr {
+    fn from(is: bool) -> Self {
+        Expr::from(if is { "true" } else { "false" })
+    }
+}
+
+/// Returns a decimal literal.
+pub fn number(number: impl Into<u64>) -> Expr {
+    number.into().to_string().into()
+}
+
+/// Returns a hexadecimal literal, in groups of four digits.
+pub fn hex(number: impl Into<u64>) -> Expr {
+    let digits = format!("{:x}", number.into());
+    let mut out = String::from("0x");
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(4) {
+            out.push('_');
+        }
+        out.push(digit);
+    }
+    out.into()
+}
+
+/// Returns a string literal.
+pub fn string(text: &str) -> Expr {
+    format!("{text:?}").into()
+}
+
+/// Returns a reference.
+pub fn borrow(value: impl Into<Expr>) -> Expr {
+    Expr::Prefix("&", Box::new(value.into()))
+}
+
+/// Returns a call of `matches!`.
+pub fn matches(value: impl Into<Expr>, pattern: Expr) -> Expr {
+    Expr::from("matches!").call([value.into(), pattern])
+}
+
+impl Expr {
+    pub fn field(self, name: impl Into<Text>) -> Self {
+        Expr::Field(Box::new(self), name.into())
+    }
+
+    pub fn index(self, index: u32) -> Self {
+        Expr::Index(Box::new(self), index)
+    }
+
+    pub fn method(self, name: impl Into<Text>, arguments: impl IntoIterator<Item = Expr>) -> Self {
+        Expr::Method(Box::new(self), name.into(), arguments.into_iter().collect())
+    }
+
+    pub fn call(self, arguments: impl IntoIterator<Item = Expr>) -> Self {
+        Expr::Call(Box::new(self), arguments.into_iter().collect())
+    }
+
+    pub fn cast(self, to: &'static str) -> Self {
+        Expr::Cast(Box::new(self), to)
+    }
+
+    pub fn binary(self, operator: &'static str, other: impl Into<Expr>) -> Self {
+        Expr::Binary(Box::new(self), operator, Box::new(other.into()))
+    }
+
+    pub fn and(self, other: Expr) -> Self {
+        self.binary("&&", other)
+    }
+
+    pub fn or(self, other: Expr) -> Self {
+        self.binary("||", other)
+    }
+
+    pub fn not(self) -> Self {
+        match self {
+            Expr::Prefix("!", inner) => *inner,
+            other => Expr::Prefix("!", Box::new(other)),
+        }
+    }
+
+    pub fn wrapping(self, operation: &str, other: impl Into<Expr>) -> Self {
+        self.method(format!("wrapping_{operation}"), [other.into()])
+    }
+
+    /// Returns a choice.
+    pub fn choice(test: Expr, then: Expr, otherwise: Expr) -> Self {
+        let otherwise = match otherwise {
+            Expr::If(mut alternatives, last) => {
+                alternatives.insert(0, (test, vec![Stmt::Value(then)]));
+                return Expr::If(alternatives, last);
+            }
+            other => other,
+        };
+        Expr::If(
+            vec![(test, vec![Stmt::Value(then)])],
+            vec![Stmt::Value(otherwise)],
+        )
+    }
+
+    /// Returns a match.
+    pub fn matched(self, cases: Vec<Case>) -> Self {
+        Expr::Match(Box::new(self), cases)
+    }
+}
+
+impl Case {
+    pub fn new(pattern: impl Into<Expr>, value: impl Into<Expr>) -> Self {
+        Self {
+            pattern: pattern.into(),
+            guard: None,
+            value: value.into(),
+        }
+    }
+}
+
+impl Function {
+    /// Adds attributes.
+    pub fn with(mut self, attributes: &[&'static str]) -> Self {
+        self.attributes.extend(attributes);
+        self
+    }
+}
+
+/// What trees use.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Uses(BTreeSet<Use>);
+
+impl Uses {
+    /// Returns what statements use.
+    pub fn of(statements: &[Stmt]) -> Self {
+        let mut uses = Self::default();
+        uses.statements(statements);
+        uses
+    }
+
+    /// Returns what an expression uses.
+    pub fn of_expr(expr: &Expr) -> Self {
+        let mut uses = Self::default();
+        uses.expr(expr);
+        uses
+    }
+
+    /// Returns what items use.
+    pub fn of_items<'i>(items: impl IntoIterator<Item = &'i Item>) -> Self {
+        let mut uses = Self::default();
+        items.into_iter().for_each(|item| uses.item(item));
+        uses
+    }
+
+    pub fn add(&mut self, other: &Uses) {
+        self.0.extend(&other.0);
+    }
+
+    pub fn var(&self, var: Var) -> bool {
+        self.0.contains(&Use::Var(var))
+    }
+
+    pub fn runtime(&self, name: Runtime) -> bool {
+        self.0.contains(&Use::Runtime(name))
+    }
+
+    pub fn flag(&self, bit: usize) -> bool {
+        self.0.contains(&Use::Flag(bit))
+    }
+
+    pub fn private(&self, item: Private) -> bool {
+        self.0.contains(&Use::Private(item))
+    }
+
+    fn word(&mut self, word: &Word) {
+        self.0.extend(word.uses);
+    }
+
+    fn statements(&mut self, statements: &[Stmt]) {
+        for statement in statements {
+            match statement {
+                Stmt::Comment(_) => {}
+                Stmt::Let(_, value) | Stmt::Do(value) | Stmt::Value(value) => self.expr(value),
+                Stmt::For(_, value, body)
+                | Stmt::While(value, body)
+                | Stmt::IfLet(_, value, body) => {
+                    self.expr(value);
+                    self.statements(body);
+                }
+                Stmt::Unsafe(body) => self.statements(body),
+            }
+        }
+    }
+
+    fn expr(&mut self, expr: &Expr) {
+        match expr {
+            Expr::Word(word) => self.word(word),
+            Expr::Field(of, _) | Expr::Index(of, _) | Expr::Prefix(_, of) | Expr::Cast(of, _) => {
+                self.expr(of);
+            }
+            Expr::Method(of, _, arguments) | Expr::Call(of, arguments) => {
+                self.expr(of);
+                self.exprs(arguments);
+            }
+            Expr::Binary(left, _, right) => {
+                self.expr(left);
+                self.expr(right);
+            }
+            Expr::Struct(path, fields) => {
+                self.word(path);
+                for (_, value) in fields {
+                    self.expr(value);
+                }
+            }
+            Expr::Tuple(values) | Expr::Array(values) => self.exprs(values),
+            Expr::If(alternatives, last) => {
+                for (test, body) in alternatives {
+                    self.expr(test);
+                    self.statements(body);
+                }
+                self.statements(last);
+            }
+            Expr::Match(value, cases) => {
+                self.expr(value);
+                for case in cases {
+                    self.expr(&case.pattern);
+                    self.exprs(case.guard.as_slice());
+                    self.expr(&case.value);
+                }
+            }
+            Expr::Block(body) => self.statements(body),
+            Expr::Asm(_) => {}
+        }
+    }
+
+    fn exprs(&mut self, exprs: &[Expr]) {
+        for expr in exprs {
+            self.expr(expr);
+        }
+    }
+
+    fn item(&mut self, item: &Item) {
+        match item {
+            Item::Function(function) => {
+                let types = function.parameters.iter().map(|(_, of)| of);
+                types.chain(&function.returns).for_each(|of| self.word(of));
+                self.statements(function.body.as_deref().unwrap_or_default());
+            }
+            Item::Const { head, value, .. } => {
+                self.word(head);
+                self.expr(value);
+            }
+            Item::Type { members, .. } => members.iter().for_each(|member| self.member(member)),
+            Item::Text(_) => {}
+            Item::Group { head, items, .. } => {
+                self.word(head);
+                for item in items {
+                    self.item(item);
+                }
+            }
+        }
+    }
+
+    fn member(&mut self, member: &Member) {
+        self.word(&member.text);
+        member.fields.iter().for_each(|field| self.member(field));
+    }
+}
+
+impl FromIterator<Use> for Uses {
+    fn from_iter<I: IntoIterator<Item = Use>>(uses: I) -> Self {
+        Self(uses.into_iter().collect())
+    }
+}
