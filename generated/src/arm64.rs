@@ -492,8 +492,7 @@ impl Hardware {
     /// Every CPU is set up as follows before its first flush and while it runs:
     ///
     /// - `TCR_EL1.A1[22] = 1`: the current ASID is the one in TTBR1_EL1.
-    /// - `TCR_EL1.AS[36] = 0`, `= 1` when `asid16`: the width of ASIDs; all CPUs have to have it
-    ///   alike.
+    /// - `TCR_EL1.AS[36] = 0`, `= 1` when `asid16`: the width of ASIDs, the same on all CPUs.
     /// - `TCR_EL1.T0SZ[5:0] >= 16`: a user address has at most 48 bits.
     /// - `TCR_EL1.T1SZ[21:16] >= 16`: a kernel address has at most 48 bits.
     /// - `TCR_EL1.DS[59] = 0`: without LPA2: block leaves and ranges are as described here.

@@ -35,7 +35,7 @@ impl Config {
     ///
     /// Setup that depends on it: `LPCR.GTSE[10] = 1` when `gtse`.
     pub const GTSE: Self = Self(1 << 0);
-    /// Feature: tlbie reaches every CPU, and is wanted.
+    /// Feature: tlbie reaches every CPU, and is to be used for it.
     ///
     /// Not read from a register: the kernel sets it.
     pub const BROADCAST: Self = Self(1 << 1);

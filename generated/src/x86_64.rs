@@ -351,7 +351,7 @@ impl Hardware {
     /// - a leaf entry of user space has G = 0.
     /// - a leaf entry of the kernel has G = 1 when `pge` and not `pti`.
     /// - a leaf entry of the kernel has G = 0 when `pge` and `pti`.
-    /// - every top table maps the kernel alike.
+    /// - every top table maps the same kernel.
     /// - tables are below 2^52.
     ///
     /// # Safety
@@ -505,7 +505,7 @@ const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
 /// Citations are to the Intel SDM volumes 2 and 3A and the AMD APM volumes 2 and 3.
 ///
 /// Changed entries are published by the order in which walkers see stores; before a flush also by a
-/// locked read-modify-write, or the interrupt that asks for it.
+/// locked read-modify-write, or the interrupt that requests it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tlb<M = Config> {
     /// The features, errata and page size, which must be [possible](Config::is_possible): a
@@ -1494,7 +1494,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     }
 
     /// Issues nothing: new entries are published by the order in which walkers see stores; before a
-    /// flush also by a locked read-modify-write, or the interrupt that asks for it.
+    /// flush also by a locked read-modify-write, or the interrupt that requests it.
     #[inline]
     fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) {
         let _ = (cpu, space);

@@ -12,7 +12,6 @@ use crate::model::{
     AddressSelector, At, Cases, Cond, Drops, Erratum, Instr, Invalidate, Issued, Kind, LevelSel,
     Lost, Model, Weakens, Workaround,
 };
-use crate::plan::names_address;
 use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
 
@@ -490,7 +489,7 @@ pub fn in_loops(model: &Model, found: &mut Vec<Diagnostic>) {
             let Some(first) = of_side.clone().next() else {
                 continue;
             };
-            let bare = |r: &Workaround| !r.issue.iter().any(|i| names_address(model, i));
+            let bare = |r: &Workaround| !r.issue.iter().any(|i| model.names_address(i));
             if of_side.any(bare) {
                 continue;
             }

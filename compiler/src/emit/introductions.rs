@@ -13,9 +13,9 @@ use tlbc_runtime::request::{Reach, Space};
 
 use super::Emit;
 use super::routines::instruction_of;
-use crate::describe::joined;
+use crate::model::Which;
 use crate::plan::ir::{Node, Plan, Shape};
-use crate::trace::interpret::Which;
+use crate::text::list;
 
 impl Emit<'_> {
     /// Returns the description of a routine: what it is for, what it must invalidate, what it may defer, and the
@@ -157,8 +157,8 @@ fn required_text((clause, agents): &(Clause, Agents)) -> String {
         .collect();
     format!(
         "{kind} entries under {}, on {}",
-        joined(&tags, "or"),
-        joined(&agents, "and")
+        list(&tags, "or"),
+        list(&agents, "and")
     )
 }
 

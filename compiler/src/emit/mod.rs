@@ -34,12 +34,12 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use crate::Analysis;
-use crate::model::Model;
+use crate::analysis::Analysis;
+use crate::model::{Model, Which};
 use crate::plan::Plans;
 use crate::plan::ir::Shape;
 use crate::source::{Files, Span};
-use crate::trace::interpret::Which;
+use crate::text::wrap;
 use names::Names;
 use old::Body;
 use tree::{Item, Runtime, Uses};
@@ -161,10 +161,7 @@ impl<'a> Emit<'a> {
             consulted("Features", features, 0),
             consulted("Errata", errata, features.len()),
         ];
-        let lines = lines
-            .iter()
-            .flatten()
-            .flat_map(|line| print::wrap(line, 97));
+        let lines = lines.iter().flatten().flat_map(|line| wrap(line, 97));
         lines
             .flat_map(|line| ["// ".to_owned(), line, "\n".to_owned()])
             .collect()

@@ -15,10 +15,9 @@ use super::old::comment;
 use super::old::hex;
 use super::parameters::{At, nothing};
 use super::routines::name;
+use crate::model::Which;
 use crate::model::{Instr, Issued, Need};
 use crate::plan::ir::{Issue, Node, Shape};
-use crate::trace::encode::source_name;
-use crate::trace::interpret::Which;
 
 impl Emit<'_> {
     pub(super) fn node(&self, node: &Node, at: At, shape: Shape) -> TokenStream {
@@ -194,7 +193,7 @@ impl Emit<'_> {
             });
         };
         let value = |name: &str| {
-            let set = issued.with.iter().find(|(of, _)| source_name(*of) == name);
+            let set = issued.with.iter().find(|(of, _)| of.name() == name);
             match (name, set, issued.level) {
                 (_, Some((_, value)), _) => hex(*value),
                 ("stride", _, Some(level)) => {

@@ -227,7 +227,7 @@ pub fn doc(text: &str) -> TokenStream {
         if index > 0 {
             lines.push(String::new());
         }
-        lines.extend(wrap(&escaped(paragraph)));
+        lines.extend(crate::text::wrap(&escaped(paragraph), 88));
     }
     let lines = lines.into_iter().map(|line| {
         let line = if line.is_empty() {
@@ -242,21 +242,6 @@ pub fn doc(text: &str) -> TokenStream {
 
 /// Returns the marker of a comment.
 pub fn comment(text: &str) -> TokenStream {
-    let lines = wrap(text);
+    let lines = crate::text::wrap(text, 88);
     quote!(__comment!(#(#lines),*);)
-}
-
-/// Returns the lines of a wrapped text.
-pub fn wrap(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.len() + 1 + word.len() <= 88 => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }

@@ -4,8 +4,8 @@ use super::Emit;
 use super::docs::escaped;
 use super::names::Scope;
 use super::tree::{Case, Expr, Function, Item, Member, Stmt, Word, string, structure};
+use crate::model::Which;
 use crate::model::{Invalidate, Named, Template};
-use crate::trace::interpret::Which;
 
 /// An instruction of any kind.
 pub struct Instruction<'a> {

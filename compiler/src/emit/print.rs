@@ -2,6 +2,8 @@
 //!
 //! In: items. Out: their text, as rustfmt writes it with its default settings.
 
+use crate::text::wrap;
+
 use super::tree::{Case, Expr, Function, Item, Member, Stmt};
 
 /// The maximum width of a line.
@@ -30,21 +32,6 @@ pub fn import(path: &str, names: &[&str]) -> String {
     let names = wrap(&format!("{},", names.join(", ")), WIDTH - INDENT);
     let names: Vec<String> = names.iter().map(|line| format!("    {line}\n")).collect();
     format!("use {path}::{{\n{}}};\n", names.concat())
-}
-
-/// Returns the lines of a text of at most this width.
-pub fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 /// Returns how strongly an operator binds.

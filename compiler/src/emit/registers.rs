@@ -3,9 +3,9 @@
 use super::Emit;
 use super::docs::{escaped, paragraphs};
 use super::tree::{Expr, Function, Item, Member, Stmt, hex, number};
-use crate::describe::joined;
 use crate::describe::registers::{demand, limit_from, read_from, reason};
 use crate::model::{Bits, Comparison, LimitFrom, ReadFrom, Setup, Var};
+use crate::text::list;
 
 impl Emit<'_> {
     /// Returns the features that are read from a register, and where.
@@ -68,10 +68,7 @@ impl Emit<'_> {
             return Vec::new();
         }
         let members = sources.iter().map(|(register, names)| Member {
-            docs: escaped(&format!(
-                "`{register}`, which has {}.",
-                joined(names, "and")
-            )),
+            docs: escaped(&format!("`{register}`, which has {}.", list(names, "and"))),
             text: format!("pub {}: u64", self.names.register_text(register)).into(),
             fields: Vec::new(),
         });
@@ -166,7 +163,7 @@ impl Emit<'_> {
             [] => String::new(),
             left => format!(
                 "No register has {}: the kernel adds these with [`with`](Self::with).",
-                joined(left, "or")
+                list(left, "or")
             ),
         };
         Some(Item::from(Function {

@@ -17,10 +17,10 @@ use super::nodes::ipi_targets;
 use super::old::{Body, doc};
 use super::operands::mentions;
 use super::parameters::At;
+use crate::model::Which;
 use crate::model::{Instr, Model};
 use crate::plan::ir::{Issue, Node, Plan, Shape, Test};
 use crate::plan::{Plans, issued};
-use crate::trace::interpret::Which;
 
 /// The parameters of routines, in order.
 const PARAMETERS: [(&str, &str); 16] = [

@@ -3,13 +3,10 @@
 use tlbc_facts::clause::{MaxCount, RunUnit};
 use tlbc_runtime::level::{Level, Levels};
 
-use super::Lower;
+use super::scope::Lower;
 use crate::ast::{self, Ident};
-use crate::model::{AddressSelector, At, Drops, LevelSel, Var};
+use crate::model::{AddressSelector, At, Drops, LevelSel, UNLIMITED, Var};
 use crate::source::Span;
-
-/// The largest count of a run that states none: as many as possible.
-pub const UNLIMITED: u32 = u32::MAX;
 
 impl Lower {
     pub(super) fn drops(&mut self, it: &ast::Drops, span: Span) -> Option<Drops> {

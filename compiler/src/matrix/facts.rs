@@ -1,10 +1,11 @@
 //! Questions about the machine: tables, caches, tags, changes of table entries.
 
-use super::{Ask, brief, long};
-use crate::Analysis;
-use crate::ast::Stricter;
-use crate::describe::{self, code, joined, when};
+use super::ask::{Ask, brief, long};
+use crate::analysis::Analysis;
+use crate::describe::{self, code, when};
+use crate::model::Stricter;
 use crate::model::{Aspect, Geometry, Kind, Level, Model, Space};
+use crate::text::list;
 
 pub(super) const TABLES: &[Ask] = &[
     brief("Page sizes", page_sizes),
@@ -119,7 +120,7 @@ fn tops(it: &Analysis) -> Vec<String> {
         format!(
             "{}{}, as the space needs",
             of_geometry(model, geometry),
-            joined(&names, "or")
+            list(&names, "or")
         )
     };
     several.map(line).collect()
@@ -162,7 +163,7 @@ fn caches(it: &Analysis) -> Vec<String> {
         format!(
             "{}: {}{from}{sets}",
             code(&cache.named.name),
-            joined(&holds, "and")
+            list(&holds, "and")
         )
     };
     model.caches.all.iter().map(line).collect()
@@ -322,7 +323,7 @@ fn through_invalid(it: &Analysis) -> Vec<String> {
         // The last statement without a condition overrides all before it.
         let always = cases.iter().rposition(|(_, when)| when.terms.is_empty());
         let in_place = always.is_some_and(|always| cases[always].0);
-        let word = describe::aspect(aspect);
+        let word = describe::events::aspect(aspect);
         let mut parts: Vec<String> = Vec::new();
         if !in_place {
             parts.push(word.to_owned());

@@ -3,8 +3,9 @@
 //! In: the rules that pest tried at the furthest place it reached. Out: a sentence such as "expected
 //! one of `leaf`, `walk` or a name", and a keyword that was probably meant. Rule names are never shown.
 
-use super::Rule;
+use super::grammar::Rule;
 use crate::spelling::nearest;
+use crate::text::list;
 
 /// The most expectations that a message lists.
 const MAX_LISTED: usize = 5;
@@ -176,8 +177,8 @@ impl Expected {
         let expected = match all.as_slice() {
             [] => return (format!("{found} does not fit here"), None),
             [only] => only.clone(),
-            [first, second] => format!("{first} or {second}"),
-            [rest @ .., last] => format!("one of {} or {last}", rest.join(", ")),
+            [_, _] => list(&all, "or"),
+            _ => format!("one of {}", list(&all, "or")),
         };
         (format!("expected {expected}, found {found}"), None)
     }

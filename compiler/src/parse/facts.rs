@@ -1,7 +1,7 @@
 //! Facts of caches, tags, spaces, barriers and operands.
 
+use super::grammar::{Node, Rule};
 use super::tree::{Builder, all, first, has, one};
-use super::{Node, Rule};
 use crate::ast::{
     BarrierFact, Base, BinaryOp, CacheFact, Cases, Expr, Field, FieldValue, Half, Ident, Keeps,
     Kind, Names, Operand, Space, Spanned, Stricter, TagFact, TagSource, Under, View,

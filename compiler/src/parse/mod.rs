@@ -11,6 +11,7 @@
 //! tree.
 
 mod blanks;
+mod blocks;
 mod braces;
 mod comments;
 mod controls;
@@ -18,6 +19,7 @@ mod effects;
 mod expected;
 mod facts;
 mod foreign;
+mod grammar;
 mod items;
 mod lex;
 mod recover;
@@ -25,28 +27,15 @@ mod registers;
 mod scan;
 mod tree;
 
-pub(crate) use blanks::without_questions;
-
 use crate::ast::Arch;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Files, Span};
+use crate::text;
 use grammar::{Grammar, Rule};
 use pest::Parser;
 use recover::{Findings, MAX_FINDINGS};
 use scan::Scanned;
-
-/// The generated parser, whose items cannot be documented.
-#[allow(missing_docs)]
-mod grammar {
-    /// The grammar of a definition.
-    #[derive(pest_derive::Parser)]
-    #[grammar = "parse/grammar.pest"]
-    pub struct Grammar;
-}
-
-/// A node of the parse.
-type Node<'t> = pest::iterators::Pair<'t, Rule>;
 
 /// The number of times that a file is parsed with more marks; it bounds the work on noise.
 const MAX_PASSES: usize = 10;
@@ -63,7 +52,14 @@ pub fn decode(
     bytes: Vec<u8>,
 ) -> Result<FileId, Box<Diagnostic>> {
     let error = match String::from_utf8(bytes) {
-        Ok(text) => return Ok(files.add(name, text)),
+        Ok(text) => {
+            let quoted = blanks::without_questions(&text);
+            let file = files.add(name, text);
+            if let Some(quoted) = quoted {
+                files.quote(file, quoted);
+            }
+            return Ok(file);
+        }
         Err(error) => error,
     };
     let at = error.utf8_error().valid_up_to();
@@ -189,8 +185,8 @@ fn cap(diagnostics: &mut Vec<Diagnostic>, more: usize) {
     let more = more + diagnostics.len().saturating_sub(MAX_FINDINGS);
     diagnostics.truncate(MAX_FINDINGS);
     if let Some(last) = diagnostics.last_mut().filter(|_| more > 0) {
-        let plural = if more == 1 { "" } else { "s" };
-        let note = format!("{more} more error{plural} in this file not shown");
+        let count = text::count(more, "more error");
+        let note = format!("{count} in this file not shown");
         last.notes.push(note);
     }
 }

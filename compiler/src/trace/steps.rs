@@ -8,13 +8,14 @@ use tlbc_runtime::backend::IpiTargets;
 use tlbc_runtime::request::Space;
 
 use super::answer::{
-    BarrierRole, Field, Hex, Instruction, LoadedRoot, Operand, Step, Store, Target, TargetCpus,
+    BarrierRole, Field, Instruction, LoadedRoot, Operand, Step, Store, Target, TargetCpus,
     Undrained,
 };
 use super::encode;
-use super::interpret::{Op, Role, Which};
+use super::hex::Hex;
+use super::interpret::{Op, Role};
 use super::query::Query;
-use crate::model::{Config, Instr, Lost, Model, Source};
+use crate::model::{Config, Instr, Lost, Model, Source, Which};
 use crate::template::shown;
 
 /// Returns a step; `None` for a plain store unless `store` describes it.
