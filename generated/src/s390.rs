@@ -10,7 +10,7 @@ use tlbc_runtime::backend::{
     PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
-use tlbc_runtime::level::{Level, Levels};
+use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Kind, Marks, Owner, Slot, Stricter};
 use tlbc_runtime::request::passes::Pass;
 use tlbc_runtime::request::runs::{Runs, Units};
@@ -384,19 +384,14 @@ impl Op {
                 each("segment", u128::from(segment));
             }
             Op::IdteAsce {
-                asce,
-                clear_by_asce,
+                asce, clear_by_asce
             } => {
                 each("asce", u128::from(asce));
                 each("clear_by_asce", u128::from(clear_by_asce));
             }
             Op::Ptlb => {}
             Op::Crdte {
-                asce,
-                old_in_r2,
-                new_in_r3,
-                origin_in_r4,
-                address_in_r5,
+                asce, old_in_r2, new_in_r3, origin_in_r4, address_in_r5
             } => {
                 each("asce", u128::from(asce));
                 each("old_in_r2", u128::from(old_in_r2));
@@ -405,9 +400,7 @@ impl Op {
                 each("address_in_r5", u128::from(address_in_r5));
             }
             Op::Cspg {
-                entry,
-                old_in_r2,
-                new_in_r3,
+                entry, old_in_r2, new_in_r3
             } => {
                 each("entry", u128::from(entry));
                 each("old_in_r2", u128::from(old_in_r2));
@@ -498,8 +491,7 @@ impl Issue<Op> for Hardware {
                     options(nostack),
                 ),
                 Op::IdteAsce {
-                    asce,
-                    clear_by_asce,
+                    asce, clear_by_asce
                 } => asm!(
                     "idte %r0, {asce}, {clear_by_asce}, 0",
                     asce = inout(reg_addr) asce => _,
@@ -508,11 +500,7 @@ impl Issue<Op> for Hardware {
                 ),
                 Op::Ptlb => asm!("ptlb", options(nostack, preserves_flags)),
                 Op::Crdte {
-                    asce,
-                    old_in_r2,
-                    new_in_r3,
-                    origin_in_r4,
-                    address_in_r5,
+                    asce, old_in_r2, new_in_r3, origin_in_r4, address_in_r5
                 } => asm!(
                     ".insn rrf,0xb98f0000,%r2,%r4,{asce},0",
                     asce = inout(reg_addr) asce => _,
@@ -523,9 +511,7 @@ impl Issue<Op> for Hardware {
                     options(nostack),
                 ),
                 Op::Cspg {
-                    entry,
-                    old_in_r2,
-                    new_in_r3,
+                    entry, old_in_r2, new_in_r3
                 } => asm!(
                     "cspg %r2, {entry}",
                     entry = inout(reg_addr) entry => _,
@@ -560,42 +546,6 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Encodes operand `table`.
-#[inline(always)]
-const fn encode_table(table: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:0] table
-    bits |= table;
-    bits
-}
-
-/// Encodes operand `page`.
-#[inline(always)]
-const fn encode_page(va: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:12] va[63:12]
-    bits |= (va >> 12) << 12;
-    bits
-}
-
-/// Encodes operand `segment`.
-#[inline(always)]
-const fn encode_segment(va: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:20] va[63:20]
-    bits |= (va >> 20) << 20;
-    bits
-}
-
-/// Encodes operand `more`.
-#[inline(always)]
-const fn encode_more(num: u64) -> u64 {
-    let mut bits = 0u64;
-    // [7:0] num
-    bits |= num;
-    bits
-}
-
 /// The lengths of runs that operand `more` encodes.
 const MORE_UNITS: Units = Units {
     base: 0,
@@ -604,106 +554,186 @@ const MORE_UNITS: Units = Units {
     most: 256,
 };
 
-/// Encodes operand `origin`.
+/// Encodes operand `page`: `[63:12] va[63:12]; [11:0] 0`.
 #[inline(always)]
-const fn encode_origin(stride: Level, table: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:12] table[63:12]
-    bits |= (table >> 12) << 12;
-    // [3:0] level as pmd 0, pud 4, p4d 8, pgd 12
-    bits
-        |= match stride.0 {
-            4 => 12,
-            3 => 8,
-            2 => 4,
-            1 => 0,
-            _ => 0,
-        };
-    bits
+fn encode_page(va: u64) -> u64 {
+    va & !0xfff
 }
 
-/// Encodes operand `asce`.
+/// Encodes operand `segment`: `[63:20] va[63:20]; [19:0] 0`.
 #[inline(always)]
-const fn encode_asce(tag: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:0] tag
-    bits |= tag;
-    bits
+fn encode_segment(va: u64) -> u64 {
+    va & !0xf_ffff
 }
 
-/// Encodes operand `clear_by_asce`.
+/// Encodes operand `origin`: `[63:12] table[63:12]; [11:4] 0; [3:0] level as pmd 0, pud 4, p4d 8,
+/// pgd 12`.
 #[inline(always)]
-const fn encode_clear_by_asce() -> u64 {
-    let mut bits = 0u64;
-    // [11] 1
-    bits |= 0x1 << 11;
-    bits
+fn encode_origin(stride: Level, table: u64) -> u64 {
+    let number = match stride {
+        PUD => 4,
+        P4D => 8,
+        PGD => 12,
+        _ => 0,
+    };
+    (table & !0xfff) | number
 }
 
-/// Encodes operand `old_in_r2`.
+/// Encodes operand `clear_by_asce`: `[63:12] 0; [11] 1; [10:0] 0`.
 #[inline(always)]
-const fn encode_old_in_r2(old: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:0] old
-    bits |= old;
-    bits
+fn encode_clear_by_asce() -> u64 {
+    0x1 << 11
 }
 
-/// Encodes operand `new_in_r3`.
+/// Encodes operand `origin_in_r4`: `[63:11] table[63:11]; [10:5] 0; [4:0] level as pte 0, pmd 0x10,
+/// pud 0x14, p4d 0x18, pgd 0x1c`.
 #[inline(always)]
-const fn encode_new_in_r3(new: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:0] new
-    bits |= new;
-    bits
+fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
+    let number = match stride {
+        PMD => 16,
+        PUD => 20,
+        P4D => 24,
+        PGD => 28,
+        _ => 0,
+    };
+    (table & !0x7ff) | number
 }
 
-/// Encodes operand `origin_in_r4`.
+/// Encodes operand `address_in_r5`: `[63:12] va[63:12]; [11:0] 0`.
 #[inline(always)]
-const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:11] table[63:11]
-    bits |= (table >> 11) << 11;
-    // [4:0] level as pte 0, pmd 0x10, pud 0x14, p4d 0x18, pgd 0x1c
-    bits
-        |= match stride.0 {
-            4 => 28,
-            3 => 24,
-            2 => 20,
-            1 => 16,
-            0 => 0,
-            _ => 0,
-        };
-    bits
+fn encode_address_in_r5(va: u64) -> u64 {
+    va & !0xfff
 }
 
-/// Encodes operand `address_in_r5`.
+/// Encodes operand `entry`: `[63:3] entry[63:3]; [2:1] 0; [0] 1`.
 #[inline(always)]
-const fn encode_address_in_r5(va: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:12] va[63:12]
-    bits |= (va >> 12) << 12;
-    bits
+fn encode_entry(entry: u64) -> u64 {
+    (entry & !0x7) | 0x1
 }
 
-/// Encodes operand `entry`.
+/// Issues `ipte`.
 #[inline(always)]
-const fn encode_entry(entry: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:3] entry[63:3]
-    bits |= (entry >> 3) << 3;
-    // [0] 1
-    bits |= 0x1;
-    bits
+fn ipte(cpu: &mut impl Issue<Op>, va: u64, table: u64) {
+    cpu.issue(Op::Ipte {
+        table,
+        page: encode_page(va),
+    });
 }
 
-/// Encodes operand `control`.
+/// Issues `ipte_local`.
 #[inline(always)]
-const fn encode_control(tag: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:0] tag
-    bits |= tag;
-    bits
+fn ipte_local(cpu: &mut impl Issue<Op>, va: u64, table: u64) {
+    cpu.issue(Op::IpteLocal {
+        table,
+        page: encode_page(va),
+    });
+}
+
+/// Issues `ipte_run`.
+#[inline(always)]
+fn ipte_run(cpu: &mut impl Issue<Op>, va: u64, num: u64, table: u64) {
+    cpu.issue(Op::IpteRun {
+        table,
+        page: encode_page(va),
+        more: num,
+    });
+}
+
+/// Issues `ipte_run_local`.
+#[inline(always)]
+fn ipte_run_local(cpu: &mut impl Issue<Op>, va: u64, num: u64, table: u64) {
+    cpu.issue(Op::IpteRunLocal {
+        table,
+        page: encode_page(va),
+        more: num,
+    });
+}
+
+/// Issues `idte`.
+#[inline(always)]
+fn idte(cpu: &mut impl Issue<Op>, va: u64, stride: Level, table: u64) {
+    cpu.issue(Op::Idte {
+        origin: encode_origin(stride, table),
+        segment: encode_segment(va),
+    });
+}
+
+/// Issues `idte_local`.
+#[inline(always)]
+fn idte_local(cpu: &mut impl Issue<Op>, va: u64, stride: Level, table: u64) {
+    cpu.issue(Op::IdteLocal {
+        origin: encode_origin(stride, table),
+        segment: encode_segment(va),
+    });
+}
+
+/// Issues `idte_asce`.
+#[inline(always)]
+fn idte_asce(cpu: &mut impl Issue<Op>, tag: u64) {
+    cpu.issue(Op::IdteAsce {
+        asce: tag,
+        clear_by_asce: encode_clear_by_asce(),
+    });
+}
+
+/// Issues `crdte`.
+#[inline(always)]
+fn crdte(
+    cpu: &mut impl Issue<Op>,
+    tag: u64,
+    va: u64,
+    stride: Level,
+    table: u64,
+    old: u64,
+    new: u64,
+) {
+    cpu.issue(Op::Crdte {
+        asce: tag,
+        old_in_r2: old,
+        new_in_r3: new,
+        origin_in_r4: encode_origin_in_r4(stride, table),
+        address_in_r5: encode_address_in_r5(va),
+    });
+}
+
+/// Issues `cspg`.
+#[inline(always)]
+fn cspg(cpu: &mut impl Issue<Op>, entry: u64, old: u64, new: u64) {
+    cpu.issue(Op::Cspg {
+        entry: encode_entry(entry),
+        old_in_r2: old,
+        new_in_r3: new,
+    });
+}
+
+/// Issues `rdp`.
+#[inline(always)]
+fn rdp(cpu: &mut impl Issue<Op>, va: u64, table: u64) {
+    cpu.issue(Op::Rdp {
+        table,
+        page: encode_page(va),
+    });
+}
+
+/// Issues `rdp_local`.
+#[inline(always)]
+fn rdp_local(cpu: &mut impl Issue<Op>, va: u64, table: u64) {
+    cpu.issue(Op::RdpLocal {
+        table,
+        page: encode_page(va),
+    });
+}
+
+/// Issues `cr1`.
+#[inline(always)]
+fn load_cr1(cpu: &mut impl Issue<Op>, tag: u64) {
+    cpu.issue(Op::LoadCr1 { control: tag });
+}
+
+/// Issues `cr7`.
+#[inline(always)]
+fn load_cr7(cpu: &mut impl Issue<Op>, tag: u64) {
+    cpu.issue(Op::LoadCr7 { control: tag });
 }
 
 /// z/Architecture: dynamic address translation of a primary space, without guests of its own.
@@ -730,8 +760,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptlb`.
     #[inline(always)]
-    fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn user_here_page(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         cpu.issue(Op::Ptlb);
+        Outcome::NOTHING
     }
 
     /// Invalidates one leaf entry of a user space that other CPUs may have cached as well.
@@ -741,13 +772,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `idte_asce`.
     #[inline(always)]
-    fn user_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        let asce = encode_asce(tag);
-        let clear_by_asce = encode_clear_by_asce();
-        cpu.issue(Op::IdteAsce {
-            asce,
-            clear_by_asce,
-        });
+    fn user_wide_page(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
+        idte_asce(cpu, tag);
+        Outcome::NOTHING
     }
 
     /// Invalidates one leaf entry of the kernel that only this CPU may have cached.
@@ -757,8 +784,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptlb`.
     #[inline(always)]
-    fn kernel_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_here_page(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         cpu.issue(Op::Ptlb);
+        Outcome::NOTHING
     }
 
     /// Invalidates one leaf entry of the kernel that other CPUs may have cached as well.
@@ -768,13 +796,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `idte_asce`.
     #[inline(always)]
-    fn kernel_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        let asce = encode_asce(tag);
-        let clear_by_asce = encode_clear_by_asce();
-        cpu.issue(Op::IdteAsce {
-            asce,
-            clear_by_asce,
-        });
+    fn kernel_wide_page(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
+        idte_asce(cpu, tag);
+        Outcome::NOTHING
     }
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
@@ -782,8 +806,10 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
     /// space's tag, on this CPU.
     #[inline(never)]
-    fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C) {
-        self.user_here_everything(cpu);
+    fn user_here_ranges(&self, cpu: &mut impl Issue<Op>) -> Outcome {
+        let mut outcome = Outcome::NOTHING;
+        outcome |= self.user_here_everything(cpu);
+        outcome
     }
 
     /// Invalidates ranges of a user space that other CPUs may have cached as well.
@@ -791,8 +817,10 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     #[inline(never)]
-    fn user_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        self.user_wide_everything(cpu, tag);
+    fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
+        let mut outcome = Outcome::NOTHING;
+        outcome |= self.user_wide_everything(cpu, tag);
+        outcome
     }
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
@@ -800,8 +828,10 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
     /// space's tag, on this CPU.
     #[inline(never)]
-    fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C) {
-        self.kernel_here_everything(cpu);
+    fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>) -> Outcome {
+        let mut outcome = Outcome::NOTHING;
+        outcome |= self.kernel_here_everything(cpu);
+        outcome
     }
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
@@ -809,8 +839,10 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     #[inline(never)]
-    fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        self.kernel_wide_everything(cpu, tag);
+    fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
+        let mut outcome = Outcome::NOTHING;
+        outcome |= self.kernel_wide_everything(cpu, tag);
+        outcome
     }
 
     /// Invalidates all entries of a user space that only this CPU may have cached.
@@ -820,8 +852,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptlb`.
     #[inline(never)]
-    fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn user_here_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         cpu.issue(Op::Ptlb);
+        Outcome::NOTHING
     }
 
     /// Invalidates all entries of a user space that other CPUs may have cached as well.
@@ -831,13 +864,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `idte_asce`.
     #[inline(never)]
-    fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        let asce = encode_asce(tag);
-        let clear_by_asce = encode_clear_by_asce();
-        cpu.issue(Op::IdteAsce {
-            asce,
-            clear_by_asce,
-        });
+    fn user_wide_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
+        idte_asce(cpu, tag);
+        Outcome::NOTHING
     }
 
     /// Invalidates all entries of the kernel that only this CPU may have cached.
@@ -847,8 +876,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptlb`.
     #[inline(never)]
-    fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_here_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         cpu.issue(Op::Ptlb);
+        Outcome::NOTHING
     }
 
     /// Invalidates all entries of the kernel that other CPUs may have cached as well.
@@ -858,25 +888,18 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `idte_asce`.
     #[inline(never)]
-    fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        let asce = encode_asce(tag);
-        let clear_by_asce = encode_clear_by_asce();
-        cpu.issue(Op::IdteAsce {
-            asce,
-            clear_by_asce,
-        });
+    fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
+        idte_asce(cpu, tag);
+        Outcome::NOTHING
     }
 
     /// Changes table entries with the instructions that write them.
     ///
     /// Deferred: all entries of the space, until a CPU attaches it.
-    ///
-    /// Instructions: `ipte`, `ipte_local`, `ipte_run`, `ipte_run_local`, `idte`, `idte_local`,
-    /// `crdte`, `cspg`, `rdp`, `rdp_local`.
     #[inline]
-    fn change_entry<C: Issue<Op>>(
+    fn change_entry(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         slot: &Slot<'_>,
         change: &Change,
@@ -891,540 +914,210 @@ impl<M: Configuration<Config>> Tlb<M> {
             shift: shift_of(c, change.level),
             ..Pass::default()
         };
-        let start = pass.start;
-        let entries = pass.entries;
-        let stride = pass.stride;
         let mut outcome = Outcome::NOTHING;
         if kind == Kind::Map {
             slot.store(change.new_bits);
         } else if kind == Kind::Same {
-            if matches!(stride, PTE) {
+            if matches!(change.level, PTE) {
                 slot.store(change.new_bits);
             } else if owner.may_defer {
                 slot.store(change.new_bits);
                 outcome.deferred |= Deferred::SPACE_UNTIL_ATTACH;
-            } else if c.has(Config::EDAT2) {
-                if c.has(Config::LOCAL_CLEAR) && !matches!(owner.space, Space::Kernel)
-                    && matches!(owner.reach, Reach::Here)
-                {
-                    if matches!(stride, PTE) {
-                        if c.has(Config::IPTE_RANGE) {
-                            if entries == 1 {
-                                let table = encode_table(slot.table);
-                                let page = encode_page(start);
-                                cpu.issue(Op::IpteLocal { table, page });
-                            } else {
-                                for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                    let table = encode_table(slot.table);
-                                    let page = encode_page(run.va);
-                                    let more = encode_more(run.num);
-                                    cpu.issue(Op::IpteRunLocal {
-                                        table,
-                                        page,
-                                        more,
-                                    });
-                                }
-                            }
-                        } else {
-                            let step = 1u64.wrapping_shl(pass.shift);
-                            let table = encode_table(slot.table);
-                            let mut page = encode_page(start);
-                            let mut left = entries;
-                            while left > 0 {
-                                cpu.issue(Op::IpteLocal { table, page });
-                                page = page.wrapping_add((step >> 12) << 12);
-                                left = left.wrapping_sub(1);
-                            }
-                        }
-                    } else {
-                        let step = 1u64.wrapping_shl(pass.shift);
-                        let origin = encode_origin(stride, slot.table);
-                        let mut segment = encode_segment(start);
-                        let mut left = entries;
-                        while left > 0 {
-                            cpu.issue(Op::IdteLocal { origin, segment });
-                            segment = segment.wrapping_add((step >> 20) << 20);
-                            left = left.wrapping_sub(1);
-                        }
-                    }
-                    slot.store(change.new_bits);
-                } else {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let asce = encode_asce(tag);
-                    let new_in_r3 = encode_new_in_r3(change.new_bits);
-                    let origin_in_r4 = encode_origin_in_r4(stride, slot.table);
-                    let mut address_in_r5 = encode_address_in_r5(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        let old_in_r2 = encode_old_in_r2(
-                            slot.load(entries.wrapping_sub(left)),
-                        );
-                        cpu.issue(Op::Crdte {
-                            asce,
-                            old_in_r2,
-                            new_in_r3,
-                            origin_in_r4,
-                            address_in_r5,
-                        });
-                        address_in_r5 = address_in_r5.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
-                    }
-                }
-            } else if matches!(owner.space, Space::Kernel) {
-                let new_in_r3 = encode_new_in_r3(change.new_bits);
-                let mut left = entries;
-                while left > 0 {
-                    let entry = encode_entry(slot.address(entries.wrapping_sub(left)));
-                    let old_in_r2 = encode_old_in_r2(
-                        slot.load(entries.wrapping_sub(left)),
-                    );
-                    cpu.issue(Op::Cspg {
-                        entry,
-                        old_in_r2,
-                        new_in_r3,
-                    });
-                    left = left.wrapping_sub(1);
-                }
             } else {
-                if matches!(stride, PTE) {
-                    if c.has(Config::IPTE_RANGE) {
-                        if c.has(Config::LOCAL_CLEAR)
-                            && matches!(owner.reach, Reach::Here)
-                        {
-                            if entries == 1 {
-                                let table = encode_table(slot.table);
-                                let page = encode_page(start);
-                                cpu.issue(Op::IpteLocal { table, page });
-                            } else {
-                                for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                    let table = encode_table(slot.table);
-                                    let page = encode_page(run.va);
-                                    let more = encode_more(run.num);
-                                    cpu.issue(Op::IpteRunLocal {
-                                        table,
-                                        page,
-                                        more,
-                                    });
-                                }
-                            }
-                        } else if entries == 1 {
-                            let table = encode_table(slot.table);
-                            let page = encode_page(start);
-                            cpu.issue(Op::Ipte { table, page });
-                        } else {
-                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                let table = encode_table(slot.table);
-                                let page = encode_page(run.va);
-                                let more = encode_more(run.num);
-                                cpu.issue(Op::IpteRun { table, page, more });
-                            }
-                        }
-                    } else if c.has(Config::LOCAL_CLEAR)
-                        && matches!(owner.reach, Reach::Here)
-                    {
-                        let step = 1u64.wrapping_shl(pass.shift);
-                        let table = encode_table(slot.table);
-                        let mut page = encode_page(start);
-                        let mut left = entries;
-                        while left > 0 {
-                            cpu.issue(Op::IpteLocal { table, page });
-                            page = page.wrapping_add((step >> 12) << 12);
-                            left = left.wrapping_sub(1);
-                        }
-                    } else {
-                        let step = 1u64.wrapping_shl(pass.shift);
-                        let table = encode_table(slot.table);
-                        let mut page = encode_page(start);
-                        let mut left = entries;
-                        while left > 0 {
-                            cpu.issue(Op::Ipte { table, page });
-                            page = page.wrapping_add((step >> 12) << 12);
-                            left = left.wrapping_sub(1);
-                        }
-                    }
-                } else if c.has(Config::LOCAL_CLEAR)
-                    && matches!(owner.reach, Reach::Here)
-                {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let origin = encode_origin(stride, slot.table);
-                    let mut segment = encode_segment(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        cpu.issue(Op::IdteLocal { origin, segment });
-                        segment = segment.wrapping_add((step >> 20) << 20);
-                        left = left.wrapping_sub(1);
-                    }
-                } else {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let origin = encode_origin(stride, slot.table);
-                    let mut segment = encode_segment(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        cpu.issue(Op::Idte { origin, segment });
-                        segment = segment.wrapping_add((step >> 20) << 20);
-                        left = left.wrapping_sub(1);
-                    }
-                }
-                slot.store(change.new_bits);
+                self.replace_entries(cpu, tag, pass, slot, change, owner);
             }
         } else if owner.may_defer {
             slot.store(change.new_bits);
             outcome.deferred |= Deferred::SPACE_UNTIL_ATTACH;
         } else if kind == Kind::Unmap {
-            if matches!(stride, PTE) {
-                if c.has(Config::IPTE_RANGE) {
-                    if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
-                        if entries == 1 {
-                            let table = encode_table(slot.table);
-                            let page = encode_page(start);
-                            cpu.issue(Op::IpteLocal { table, page });
-                        } else {
-                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                let table = encode_table(slot.table);
-                                let page = encode_page(run.va);
-                                let more = encode_more(run.num);
-                                cpu.issue(Op::IpteRunLocal {
-                                    table,
-                                    page,
-                                    more,
-                                });
-                            }
-                        }
-                    } else if entries == 1 {
-                        let table = encode_table(slot.table);
-                        let page = encode_page(start);
-                        cpu.issue(Op::Ipte { table, page });
-                    } else {
-                        for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            let table = encode_table(slot.table);
-                            let page = encode_page(run.va);
-                            let more = encode_more(run.num);
-                            cpu.issue(Op::IpteRun { table, page, more });
-                        }
-                    }
-                } else if c.has(Config::LOCAL_CLEAR)
-                    && matches!(owner.reach, Reach::Here)
-                {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let table = encode_table(slot.table);
-                    let mut page = encode_page(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        cpu.issue(Op::IpteLocal { table, page });
-                        page = page.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
-                    }
-                } else {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let table = encode_table(slot.table);
-                    let mut page = encode_page(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        cpu.issue(Op::Ipte { table, page });
-                        page = page.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
-                    }
-                }
-            } else if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let origin = encode_origin(stride, slot.table);
-                let mut segment = encode_segment(start);
-                let mut left = entries;
-                while left > 0 {
-                    cpu.issue(Op::IdteLocal { origin, segment });
-                    segment = segment.wrapping_add((step >> 20) << 20);
-                    left = left.wrapping_sub(1);
-                }
-            } else {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let origin = encode_origin(stride, slot.table);
-                let mut segment = encode_segment(start);
-                let mut left = entries;
-                while left > 0 {
-                    cpu.issue(Op::Idte { origin, segment });
-                    segment = segment.wrapping_add((step >> 20) << 20);
-                    left = left.wrapping_sub(1);
-                }
-            }
+            self.invalidate_entries(cpu, pass, slot, owner);
             slot.store(change.new_bits);
-        } else if c.has(Config::EDAT2) {
-            if c.has(Config::LOCAL_CLEAR) && !matches!(owner.space, Space::Kernel) {
-                if matches!(owner.reach, Reach::Here) {
-                    if matches!(stride, PTE) {
-                        if c.has(Config::RDP) && kind == Kind::RelaxPermissions {
-                            let step = 1u64.wrapping_shl(pass.shift);
-                            let table = encode_table(slot.table);
-                            let mut page = encode_page(start);
-                            let mut left = entries;
-                            while left > 0 {
-                                cpu.issue(Op::RdpLocal { table, page });
-                                page = page.wrapping_add((step >> 12) << 12);
-                                left = left.wrapping_sub(1);
-                            }
-                        } else if c.has(Config::IPTE_RANGE) {
-                            if entries == 1 {
-                                let table = encode_table(slot.table);
-                                let page = encode_page(start);
-                                cpu.issue(Op::IpteLocal { table, page });
-                            } else {
-                                for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                    let table = encode_table(slot.table);
-                                    let page = encode_page(run.va);
-                                    let more = encode_more(run.num);
-                                    cpu.issue(Op::IpteRunLocal {
-                                        table,
-                                        page,
-                                        more,
-                                    });
-                                }
-                            }
-                        } else {
-                            let step = 1u64.wrapping_shl(pass.shift);
-                            let table = encode_table(slot.table);
-                            let mut page = encode_page(start);
-                            let mut left = entries;
-                            while left > 0 {
-                                cpu.issue(Op::IpteLocal { table, page });
-                                page = page.wrapping_add((step >> 12) << 12);
-                                left = left.wrapping_sub(1);
-                            }
-                        }
-                    } else {
-                        let step = 1u64.wrapping_shl(pass.shift);
-                        let origin = encode_origin(stride, slot.table);
-                        let mut segment = encode_segment(start);
-                        let mut left = entries;
-                        while left > 0 {
-                            cpu.issue(Op::IdteLocal { origin, segment });
-                            segment = segment.wrapping_add((step >> 20) << 20);
-                            left = left.wrapping_sub(1);
-                        }
-                    }
-                    slot.store(change.new_bits);
-                } else if c.has(Config::RDP) && kind == Kind::RelaxPermissions
-                    && matches!(stride, PTE)
-                {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let table = encode_table(slot.table);
-                    let mut page = encode_page(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        cpu.issue(Op::Rdp { table, page });
-                        page = page.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
-                    }
-                    slot.store(change.new_bits);
-                } else {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let asce = encode_asce(tag);
-                    let new_in_r3 = encode_new_in_r3(change.new_bits);
-                    let origin_in_r4 = encode_origin_in_r4(stride, slot.table);
-                    let mut address_in_r5 = encode_address_in_r5(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        let old_in_r2 = encode_old_in_r2(
-                            slot.load(entries.wrapping_sub(left)),
-                        );
-                        cpu.issue(Op::Crdte {
-                            asce,
-                            old_in_r2,
-                            new_in_r3,
-                            origin_in_r4,
-                            address_in_r5,
-                        });
-                        address_in_r5 = address_in_r5.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
-                    }
-                }
-            } else {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let asce = encode_asce(tag);
-                let new_in_r3 = encode_new_in_r3(change.new_bits);
-                let origin_in_r4 = encode_origin_in_r4(stride, slot.table);
-                let mut address_in_r5 = encode_address_in_r5(start);
-                let mut left = entries;
-                while left > 0 {
-                    let old_in_r2 = encode_old_in_r2(
-                        slot.load(entries.wrapping_sub(left)),
-                    );
-                    cpu.issue(Op::Crdte {
-                        asce,
-                        old_in_r2,
-                        new_in_r3,
-                        origin_in_r4,
-                        address_in_r5,
-                    });
-                    address_in_r5 = address_in_r5.wrapping_add((step >> 12) << 12);
-                    left = left.wrapping_sub(1);
-                }
-            }
-        } else if matches!(owner.space, Space::Kernel) {
-            let new_in_r3 = encode_new_in_r3(change.new_bits);
-            let mut left = entries;
-            while left > 0 {
-                let entry = encode_entry(slot.address(entries.wrapping_sub(left)));
-                let old_in_r2 = encode_old_in_r2(slot.load(entries.wrapping_sub(left)));
-                cpu.issue(Op::Cspg {
-                    entry,
-                    old_in_r2,
-                    new_in_r3,
-                });
-                left = left.wrapping_sub(1);
-            }
+        } else if kind == Kind::RelaxPermissions {
+            self.relax_entries(cpu, tag, pass, slot, change, owner);
         } else {
-            if matches!(stride, PTE) {
-                if c.has(Config::LOCAL_CLEAR) {
-                    if c.has(Config::RDP) && kind == Kind::RelaxPermissions {
-                        if matches!(owner.reach, Reach::Here) {
-                            let step = 1u64.wrapping_shl(pass.shift);
-                            let table = encode_table(slot.table);
-                            let mut page = encode_page(start);
-                            let mut left = entries;
-                            while left > 0 {
-                                cpu.issue(Op::RdpLocal { table, page });
-                                page = page.wrapping_add((step >> 12) << 12);
-                                left = left.wrapping_sub(1);
-                            }
-                        } else {
-                            let step = 1u64.wrapping_shl(pass.shift);
-                            let table = encode_table(slot.table);
-                            let mut page = encode_page(start);
-                            let mut left = entries;
-                            while left > 0 {
-                                cpu.issue(Op::Rdp { table, page });
-                                page = page.wrapping_add((step >> 12) << 12);
-                                left = left.wrapping_sub(1);
-                            }
-                        }
-                    } else if c.has(Config::IPTE_RANGE) {
-                        if matches!(owner.reach, Reach::Here) {
-                            if entries == 1 {
-                                let table = encode_table(slot.table);
-                                let page = encode_page(start);
-                                cpu.issue(Op::IpteLocal { table, page });
-                            } else {
-                                for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                    let table = encode_table(slot.table);
-                                    let page = encode_page(run.va);
-                                    let more = encode_more(run.num);
-                                    cpu.issue(Op::IpteRunLocal {
-                                        table,
-                                        page,
-                                        more,
-                                    });
-                                }
-                            }
-                        } else if entries == 1 {
-                            let table = encode_table(slot.table);
-                            let page = encode_page(start);
-                            cpu.issue(Op::Ipte { table, page });
-                        } else {
-                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                let table = encode_table(slot.table);
-                                let page = encode_page(run.va);
-                                let more = encode_more(run.num);
-                                cpu.issue(Op::IpteRun { table, page, more });
-                            }
-                        }
-                    } else if matches!(owner.reach, Reach::Here) {
-                        let step = 1u64.wrapping_shl(pass.shift);
-                        let table = encode_table(slot.table);
-                        let mut page = encode_page(start);
-                        let mut left = entries;
-                        while left > 0 {
-                            cpu.issue(Op::IpteLocal { table, page });
-                            page = page.wrapping_add((step >> 12) << 12);
-                            left = left.wrapping_sub(1);
-                        }
-                    } else {
-                        let step = 1u64.wrapping_shl(pass.shift);
-                        let table = encode_table(slot.table);
-                        let mut page = encode_page(start);
-                        let mut left = entries;
-                        while left > 0 {
-                            cpu.issue(Op::Ipte { table, page });
-                            page = page.wrapping_add((step >> 12) << 12);
-                            left = left.wrapping_sub(1);
-                        }
-                    }
-                } else if c.has(Config::IPTE_RANGE) {
-                    if entries == 1 {
-                        let table = encode_table(slot.table);
-                        let page = encode_page(start);
-                        cpu.issue(Op::Ipte { table, page });
-                    } else {
-                        for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            let table = encode_table(slot.table);
-                            let page = encode_page(run.va);
-                            let more = encode_more(run.num);
-                            cpu.issue(Op::IpteRun { table, page, more });
-                        }
-                    }
-                } else {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let table = encode_table(slot.table);
-                    let mut page = encode_page(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        cpu.issue(Op::Ipte { table, page });
-                        page = page.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
-                    }
-                }
-            } else if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let origin = encode_origin(stride, slot.table);
-                let mut segment = encode_segment(start);
-                let mut left = entries;
-                while left > 0 {
-                    cpu.issue(Op::IdteLocal { origin, segment });
-                    segment = segment.wrapping_add((step >> 20) << 20);
-                    left = left.wrapping_sub(1);
-                }
-            } else {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let origin = encode_origin(stride, slot.table);
-                let mut segment = encode_segment(start);
-                let mut left = entries;
-                while left > 0 {
-                    cpu.issue(Op::Idte { origin, segment });
-                    segment = segment.wrapping_add((step >> 20) << 20);
-                    left = left.wrapping_sub(1);
-                }
-            }
-            slot.store(change.new_bits);
+            self.replace_entries(cpu, tag, pass, slot, change, owner);
         }
         outcome.deferred
+    }
+
+    /// Makes table entries invalid.
+    ///
+    /// Instructions: `ipte`, `ipte_local`, `ipte_run`, `ipte_run_local`, `idte`, `idte_local`.
+    #[inline]
+    fn invalidate_entries(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        pass: &Pass,
+        slot: &Slot<'_>,
+        owner: &Owner,
+    ) {
+        let c = self.config.flags();
+        if c.has(Config::IPTE_RANGE) {
+            if matches!(pass.stride, PTE) {
+                if pass.entries == 1 {
+                    if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
+                        ipte_local(cpu, pass.start, slot.table);
+                    } else {
+                        ipte(cpu, pass.start, slot.table);
+                    }
+                } else {
+                    for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                        if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
+                            ipte_run_local(cpu, run.va, run.num, slot.table);
+                        } else {
+                            ipte_run(cpu, run.va, run.num, slot.table);
+                        }
+                    }
+                }
+            } else {
+                for va in pass.addresses() {
+                    if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
+                        idte_local(cpu, va, pass.stride, slot.table);
+                    } else {
+                        idte(cpu, va, pass.stride, slot.table);
+                    }
+                }
+            }
+        } else {
+            for va in pass.addresses() {
+                if matches!(pass.stride, PTE) {
+                    if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
+                        ipte_local(cpu, va, slot.table);
+                    } else {
+                        ipte(cpu, va, slot.table);
+                    }
+                } else if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
+                    idte_local(cpu, va, pass.stride, slot.table);
+                } else {
+                    idte(cpu, va, pass.stride, slot.table);
+                }
+            }
+        }
+    }
+
+    /// Replaces table entries.
+    ///
+    /// Instructions: `crdte`, `cspg`.
+    #[inline]
+    fn replace_entries(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        tag: u64,
+        pass: &Pass,
+        slot: &Slot<'_>,
+        change: &Change,
+        owner: &Owner,
+    ) {
+        let c = self.config.flags();
+        if c.has(Config::LOCAL_CLEAR) {
+            if matches!(owner.space, Space::Kernel) {
+                for (nth, va) in (0..).zip(pass.addresses()) {
+                    if c.has(Config::EDAT2) {
+                        crdte(
+                            cpu,
+                            tag,
+                            va,
+                            pass.stride,
+                            slot.table,
+                            slot.load(nth),
+                            change.new_bits,
+                        );
+                    } else {
+                        cspg(cpu, slot.address(nth), slot.load(nth), change.new_bits);
+                    }
+                }
+            } else if c.has(Config::EDAT2) && !matches!(owner.reach, Reach::Here) {
+                for (nth, va) in (0..).zip(pass.addresses()) {
+                    crdte(
+                        cpu,
+                        tag,
+                        va,
+                        pass.stride,
+                        slot.table,
+                        slot.load(nth),
+                        change.new_bits,
+                    );
+                }
+            } else {
+                self.invalidate_entries(cpu, pass, slot, owner);
+                slot.store(change.new_bits);
+            }
+        } else if c.has(Config::EDAT2) {
+            for (nth, va) in (0..).zip(pass.addresses()) {
+                crdte(
+                    cpu,
+                    tag,
+                    va,
+                    pass.stride,
+                    slot.table,
+                    slot.load(nth),
+                    change.new_bits,
+                );
+            }
+        } else if matches!(owner.space, Space::Kernel) {
+            for nth in 0..pass.entries {
+                cspg(cpu, slot.address(nth), slot.load(nth), change.new_bits);
+            }
+        } else {
+            self.invalidate_entries(cpu, pass, slot, owner);
+            slot.store(change.new_bits);
+        }
+    }
+
+    /// Changes table entries that get more permissions.
+    ///
+    /// Instructions: `rdp`, `rdp_local`.
+    #[inline]
+    fn relax_entries(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        tag: u64,
+        pass: &Pass,
+        slot: &Slot<'_>,
+        change: &Change,
+        owner: &Owner,
+    ) {
+        let c = self.config.flags();
+        if c.has(Config::RDP) && !matches!(owner.space, Space::Kernel) && matches!(pass.stride, PTE)
+        {
+            for va in pass.addresses() {
+                if matches!(owner.reach, Reach::Here) {
+                    rdp_local(cpu, va, slot.table);
+                } else {
+                    rdp(cpu, va, slot.table);
+                }
+            }
+            slot.store(change.new_bits);
+        } else {
+            self.replace_entries(cpu, tag, pass, slot, change, owner);
+        }
     }
 
     /// Loads another address space.
     ///
     /// Instructions: `cr1`, `cr7`.
     #[inline]
-    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, pending: Pending) {
+    fn switch_to(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) {
+        let mut outcome = Outcome::NOTHING;
         if pending != Pending::None {
             if pending == Pending::Tag {
-                self.user_here_everything(cpu);
+                outcome |= self.user_here_everything(cpu);
             } else {
                 self.invalidate_all(cpu);
             }
         }
-        cpu.issue(Op::LoadCr1 {
-            control: encode_control(to.tag.value),
-        });
-        cpu.issue(Op::LoadCr7 {
-            control: encode_control(to.tag.value),
-        });
+        load_cr1(cpu, to.tag.value);
+        load_cr7(cpu, to.tag.value);
     }
 
     /// Invalidates all entries under every tag on this CPU.
     ///
-    /// Must invalidate: leaf entries under the space's tag or other tags, on this CPU; walk
-    /// entries under the space's tag or other tags, on this CPU.
+    /// Must invalidate: leaf entries under the space's tag or other tags, on this CPU; walk entries
+    /// under the space's tag or other tags, on this CPU.
     ///
     /// Instructions: `ptlb`.
     #[inline]
-    fn invalidate_all<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn invalidate_all(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::Ptlb);
     }
 }
@@ -1435,7 +1128,6 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         name: "s390",
         level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
         shootdown: Shootdown::Broadcast,
-        strides: Levels::of(&[PTE, PMD, PUD]),
         pte_update: PteUpdate::Instruction {
             pages_batched: false,
             deferrable: true,
@@ -1532,59 +1224,27 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
         let outcome = match (request.space, request.reach) {
             (Space::User, Reach::Here) => match request.scope {
-                Scope::Page { .. } => {
-                    self.user_here_page(cpu);
-                    Outcome::NOTHING
-                }
-                Scope::Ranges(_) => {
-                    self.user_here_ranges(cpu);
-                    Outcome::NOTHING
-                }
-                Scope::Everything { .. } | Scope::Teardown => {
-                    self.user_here_everything(cpu);
-                    Outcome::NOTHING
-                }
+                Scope::Page { .. } => self.user_here_page(cpu),
+                Scope::Ranges(_) => self.user_here_ranges(cpu),
+                Scope::Everything { .. } | Scope::Teardown => self.user_here_everything(cpu),
             },
             (Space::User, Reach::Wide) => match request.scope {
-                Scope::Page { .. } => {
-                    self.user_wide_page(cpu, request.tag.value);
-                    Outcome::NOTHING
-                }
-                Scope::Ranges(_) => {
-                    self.user_wide_ranges(cpu, request.tag.value);
-                    Outcome::NOTHING
-                }
+                Scope::Page { .. } => self.user_wide_page(cpu, request.tag.value),
+                Scope::Ranges(_) => self.user_wide_ranges(cpu, request.tag.value),
                 Scope::Everything { .. } | Scope::Teardown => {
-                    self.user_wide_everything(cpu, request.tag.value);
-                    Outcome::NOTHING
+                    self.user_wide_everything(cpu, request.tag.value)
                 }
             },
             (Space::Kernel, Reach::Here) => match request.scope {
-                Scope::Page { .. } => {
-                    self.kernel_here_page(cpu);
-                    Outcome::NOTHING
-                }
-                Scope::Ranges(_) => {
-                    self.kernel_here_ranges(cpu);
-                    Outcome::NOTHING
-                }
-                Scope::Everything { .. } | Scope::Teardown => {
-                    self.kernel_here_everything(cpu);
-                    Outcome::NOTHING
-                }
+                Scope::Page { .. } => self.kernel_here_page(cpu),
+                Scope::Ranges(_) => self.kernel_here_ranges(cpu),
+                Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
             },
             (Space::Kernel, Reach::Wide) => match request.scope {
-                Scope::Page { .. } => {
-                    self.kernel_wide_page(cpu, request.tag.value);
-                    Outcome::NOTHING
-                }
-                Scope::Ranges(_) => {
-                    self.kernel_wide_ranges(cpu, request.tag.value);
-                    Outcome::NOTHING
-                }
+                Scope::Page { .. } => self.kernel_wide_page(cpu, request.tag.value),
+                Scope::Ranges(_) => self.kernel_wide_ranges(cpu, request.tag.value),
                 Scope::Everything { .. } | Scope::Teardown => {
-                    self.kernel_wide_everything(cpu, request.tag.value);
-                    Outcome::NOTHING
+                    self.kernel_wide_everything(cpu, request.tag.value)
                 }
             },
         };

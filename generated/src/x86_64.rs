@@ -14,7 +14,7 @@ use tlbc_runtime::backend::{
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
-use tlbc_runtime::request::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::request::passes::{Folding, Pass, Passes, SinglePass, SortedPasses, Walks};
 use tlbc_runtime::request::runs::{Runs, Units};
 use tlbc_runtime::request::{
     LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
@@ -411,93 +411,104 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Encodes operand `va`.
-#[inline(always)]
-const fn encode_va(va: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:0] va
-    bits |= va;
-    bits
-}
-
-/// Encodes operand `kind`.
-#[inline(always)]
-const fn encode_kind(form: u64) -> u64 {
-    let mut bits = 0u64;
-    // [1:0] form
-    bits |= form;
-    bits
-}
-
-/// Encodes operand `descriptor`.
-#[inline(always)]
-const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
-    let mut bits = [0u64; 2];
-    // [127:64] va
-    bits[1] |= va;
-    // [11:0] tag
-    bits[0] |= tag & 0xfff;
-    bits
-}
-
-/// Encodes operand `rax`.
-#[inline(always)]
-const fn encode_rax(va: u64, form: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:12] va[63:12]
-    bits |= (va >> 12) << 12;
-    // [5:0] form
-    bits |= form;
-    bits
-}
-
-/// Encodes operand `ecx`.
-#[inline(always)]
-const fn encode_ecx(stride: Level, num: u64) -> u32 {
-    let mut bits = 0u64;
-    // [31] level as pmd 1, else 0
-    bits
-        |= (match stride.0 {
-            1 => 1,
-            _ => 0,
-        }) << 31;
-    // [15:0] num
-    bits |= num;
-    bits as u32
-}
-
+/// Form `page` of `invpcid`.
+const INVPCID_PAGE: u64 = 0x0;
+/// Form `nonglobal` of `invpcid`.
+const INVPCID_NONGLOBAL: u64 = 0x3;
+/// Form `everything` of `invpcid`.
+const INVPCID_EVERYTHING: u64 = 0x2;
+/// Form `leaves` of `invlpgb`.
+const INVLPGB_LEAVES: u64 = 0x17;
+/// Form `run` of `invlpgb`.
+const INVLPGB_RUN: u64 = 0x7;
+/// Form `tag` of `invlpgb`.
+const INVLPGB_TAG: u64 = 0x6;
+/// Form `nonglobal` of `invlpgb`.
+const INVLPGB_NONGLOBAL: u64 = 0x4;
+/// Form `everything` of `invlpgb`.
+const INVLPGB_EVERYTHING: u64 = 0xc;
+/// Form `leaves_any` of `invlpgb`.
+const INVLPGB_LEAVES_ANY: u64 = 0x1d;
+/// The bits that the tag of view `user` has set.
+const USER_VIEW: u64 = 0x800;
 /// The lengths of runs that operand `ecx` encodes.
 const ECX_UNITS: Units = Units {
     base: 0,
     step: 0,
     scales: 1,
-    most: 65536,
+    most: 0x1_0000,
 };
 
-/// Encodes operand `edx`.
+/// Encodes operand `descriptor`: `[127:64] va; [63:12] 0; [11:0] tag`.
 #[inline(always)]
-const fn encode_edx(tag: u64) -> u32 {
-    let mut bits = 0u64;
-    // [27:16] tag
-    bits |= (tag & 0xfff) << 16;
-    bits as u32
+fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
+    [tag & 0xfff, va]
 }
 
-/// Encodes operand `cr3`.
+/// Encodes operand `rax`: `[63:12] va[63:12]; [11:6] 0; [5:0] form`.
 #[inline(always)]
-const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
-    let mut bits = 0u64;
-    // [63] keep when pcid
+fn encode_rax(va: u64, form: u64) -> u64 {
+    (va & !0xfff) | form
+}
+
+/// Encodes operand `ecx`: `[31] level as pmd 1, else 0; [30:16] 0; [15:0] num`.
+#[inline(always)]
+fn encode_ecx(stride: Level, num: u64) -> u32 {
+    let number = match stride {
+        PMD => 1,
+        _ => 0,
+    };
+    ((number << 31) | num) as u32
+}
+
+/// Encodes operand `edx`: `[31:28] 0; [27:16] tag; [15:0] 0`.
+#[inline(always)]
+fn encode_edx(tag: u64) -> u32 {
+    ((tag & 0xfff) << 16) as u32
+}
+
+/// Encodes operand `cr3`: `[63] keep when pcid; [62:52] 0; [51:12] root[51:12]; [11:0] tag when
+/// pcid`.
+#[inline(always)]
+fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
+    let mut bits = root & 0xf_ffff_ffff_f000;
     if c.has(Config::PCID) {
-        bits |= (keep as u64) << 63;
-    }
-    // [51:12] root[51:12]
-    bits |= ((root >> 12) & 0xff_ffff_ffff) << 12;
-    // [11:0] tag when pcid
-    if c.has(Config::PCID) {
-        bits |= tag & 0xfff;
+        bits |= (u64::from(keep) << 63) | (tag & 0xfff);
     }
     bits
+}
+
+/// Issues `invlpg`.
+#[inline(always)]
+fn invlpg(cpu: &mut impl Issue<Op>, va: u64) {
+    cpu.issue(Op::Invlpg { va });
+}
+
+/// Issues `invpcid`.
+#[inline(always)]
+fn invpcid(cpu: &mut impl Issue<Op>, tag: u64, va: u64, form: u64) {
+    cpu.issue(Op::Invpcid {
+        kind: form,
+        descriptor: encode_descriptor(tag, va),
+    });
+}
+
+/// Issues `invlpgb`.
+#[inline(always)]
+fn invlpgb(cpu: &mut impl Issue<Op>, tag: u64, va: u64, stride: Level, num: u64, form: u64) {
+    cpu.issue(Op::Invlpgb {
+        rax: encode_rax(va, form),
+        ecx: encode_ecx(stride, num),
+        edx: encode_edx(tag),
+    });
+}
+
+/// Issues `cr3`.
+#[inline(always)]
+fn load_cr3(cpu: &mut impl Issue<Op>, c: Config, tag: u64, root: u64, keep: bool) {
+    cpu.issue(Op::LoadCr3 {
+        cr3: encode_cr3(c, tag, root, keep),
+    });
 }
 
 /// x86-64, with four or five levels of tables; Intel and AMD.
@@ -525,17 +536,13 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `invlpg`, `invpcid`.
     #[inline(always)]
-    fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, va: u64) -> Outcome {
+    fn user_here_page(&self, cpu: &mut impl Issue<Op>, tag: u64, va: u64) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
-        let va_bits = encode_va(va);
-        cpu.issue(Op::Invlpg { va: va_bits });
+        invlpg(cpu, va);
         if c.has(Config::PCID) && c.has(Config::PTI) {
             if c.has(Config::INVPCID) {
-                // invpcid, form page, view user
-                let kind = encode_kind(0x0);
-                let descriptor = encode_descriptor(tag | 0x800, va);
-                cpu.issue(Op::Invpcid { kind, descriptor });
+                invpcid(cpu, tag | USER_VIEW, va, INVPCID_PAGE);
             } else {
                 outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
             }
@@ -549,15 +556,15 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     ///
-    /// Deferred: entries of the user view on this CPU, until the return to user code; entries
-    /// on lazy CPUs, until they use the space again; entries on inactive CPUs, until they load
-    /// the space again.
+    /// Deferred: entries of the user view on this CPU, until the return to user code; entries on
+    /// lazy CPUs, until they use the space again; entries on inactive CPUs, until they load the
+    /// space again.
     ///
     /// Instructions: `invlpgb`.
     #[inline(always)]
-    fn user_wide_page<C: Issue<Op>>(
+    fn user_wide_page(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         global: bool,
         va: u64,
@@ -569,73 +576,51 @@ impl<M: Configuration<Config>> Tlb<M> {
         if c.has(Config::INVLPGB) && global {
             // The caller stays on this CPU until completion.
             if tables {
-                // invlpgb, form run
-                let rax = encode_rax(va, 0x7);
-                let ecx = encode_ecx(level, 0);
-                let edx = encode_edx(tag);
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                invlpgb(cpu, tag, va, level, 0, INVLPGB_RUN);
             } else {
-                // invlpgb, form leaves
-                let rax = encode_rax(va, 0x17);
-                let ecx = encode_ecx(level, 0);
-                let edx = encode_edx(tag);
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                invlpgb(cpu, tag, va, level, 0, INVLPGB_LEAVES);
             }
         } else {
             outcome |= self.user_here_page(cpu, tag, va);
             if tables {
                 outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
             } else {
-                outcome.deferred
-                    |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
+                outcome.deferred |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
             }
         }
         outcome
     }
 
-    /// Invalidates one leaf entry of the kernel that only this CPU may have cached; with
-    /// `tables` also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of the kernel that only this CPU may have cached; with `tables`
+    /// also the walk entries of the table that held it.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU; walk entries under the space's tag or other tags, on this CPU.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU; walk entries under the space's tag or other tags, on this CPU.
     ///
     /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
     ///
     /// Instructions: `invlpg`, `invpcid`, `mov_cr4`.
     #[inline(always)]
-    fn kernel_here_page<C: Issue<Op>>(
-        &self,
-        cpu: &mut C,
-        va: u64,
-        tables: bool,
-    ) -> Outcome {
+    fn kernel_here_page(&self, cpu: &mut impl Issue<Op>, va: u64, tables: bool) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
             if c.has(Config::PTI) {
-                let va_bits = encode_va(va);
-                cpu.issue(Op::Invlpg { va: va_bits });
+                invlpg(cpu, va);
                 // Other tags of this CPU are invalidated lazily.
                 outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
             } else if c.has(Config::ALDER_LAKE_INVLPG) {
                 if c.has(Config::INVPCID) {
-                    // invpcid, form everything
-                    let kind = encode_kind(0x2);
-                    let descriptor = encode_descriptor(0, 0);
-                    cpu.issue(Op::Invpcid { kind, descriptor });
+                    invpcid(cpu, 0, 0, INVPCID_EVERYTHING);
                 } else {
                     // The caller has interrupts off.
                     cpu.issue(Op::MovCr4);
                 }
             } else {
-                let va_bits = encode_va(va);
-                cpu.issue(Op::Invlpg { va: va_bits });
+                invlpg(cpu, va);
                 if tables {
                     if c.has(Config::INVPCID) && c.has(Config::INVLPGB) {
-                        // invpcid, form nonglobal
-                        let kind = encode_kind(0x3);
-                        let descriptor = encode_descriptor(0, 0);
-                        cpu.issue(Op::Invpcid { kind, descriptor });
+                        invpcid(cpu, 0, 0, INVPCID_NONGLOBAL);
                     } else {
                         // Other tags of this CPU are invalidated lazily.
                         outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
@@ -643,8 +628,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                 }
             }
         } else {
-            let va_bits = encode_va(va);
-            cpu.issue(Op::Invlpg { va: va_bits });
+            invlpg(cpu, va);
         }
         outcome
     }
@@ -652,17 +636,17 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of the kernel that other CPUs may have cached as well; with
     /// `tables` also the walk entries of the table that held it.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU,
-    /// active CPUs and lazy CPUs.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
+    /// CPUs and lazy CPUs.
     ///
     /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
     ///
     /// Instructions: `invlpgb`.
     #[inline(always)]
-    fn kernel_wide_page<C: Issue<Op>>(
+    fn kernel_wide_page(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         va: u64,
         level: Level,
         tables: bool,
@@ -672,17 +656,9 @@ impl<M: Configuration<Config>> Tlb<M> {
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
             if tables {
-                // invlpgb, form nonglobal
-                let rax = encode_rax(0, 0x4);
-                let ecx = encode_ecx(Level(0), 0);
-                let edx = encode_edx(0);
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                invlpgb(cpu, 0, 0, Level(0), 0, INVLPGB_NONGLOBAL);
             }
-            // invlpgb, form leaves_any
-            let rax = encode_rax(va, 0x1d);
-            let ecx = encode_ecx(level, 0);
-            let edx = encode_edx(0);
-            cpu.issue(Op::Invlpgb { rax, ecx, edx });
+            invlpgb(cpu, 0, va, level, 0, INVLPGB_LEAVES_ANY);
         } else {
             outcome |= self.kernel_here_page(cpu, va, tables);
         }
@@ -696,32 +672,26 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Deferred: entries of the user view on this CPU, until the return to user code.
     #[inline(never)]
-    fn user_here_ranges<C: Issue<Op>>(
-        &self,
-        cpu: &mut C,
-        tag: u64,
-        ranges: &Ranges,
-    ) -> Outcome {
+    fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
-        let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
-        if self
-            .ceiling(Space::User, Reach::Here)
-            .is_exceeded_by(passes.entries(), passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.user_here_everything(cpu);
-        } else {
-            for pass in passes.cuts() {
-                self.user_here_pass(cpu, tag, pass);
+        let levels = level_table(c);
+        outcome |= match SinglePass::new(ranges, levels) {
+            Some(single) => self.user_here_passes(cpu, tag, &single),
+            None => {
+                let folding =
+                    if (c.has(Config::PCID) && c.has(Config::INVPCID) && c.has(Config::PTI))
+                        || c.has(Config::TCE)
+                    {
+                        Folding::new(Walks::Named).with_leaves().with_joint()
+                    } else {
+                        Folding::new(Walks::All).with_leaves().with_joint()
+                    };
+                SortedPasses::apply(ranges, levels, folding, |sorted| {
+                    self.user_here_passes(cpu, tag, sorted)
+                })
             }
-            for pass in passes.leaves() {
-                self.user_here_pass(cpu, tag, pass);
-            }
-            if c.has(Config::PCID) && !c.has(Config::INVPCID) && c.has(Config::PTI) {
-                outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
-            }
-        }
+        };
         outcome
     }
 
@@ -730,52 +700,36 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     ///
-    /// Deferred: entries of the user view on this CPU, until the return to user code; entries
-    /// on lazy CPUs, until they use the space again; entries on inactive CPUs, until they load
-    /// the space again.
-    ///
-    /// Instructions: `tlbsync`.
+    /// Deferred: entries of the user view on this CPU, until the return to user code; entries on
+    /// lazy CPUs, until they use the space again; entries on inactive CPUs, until they load the
+    /// space again.
     #[inline(never)]
-    fn user_wide_ranges<C: Issue<Op>>(
+    fn user_wide_ranges(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         global: bool,
         ranges: &Ranges,
     ) -> Outcome {
         let c = self.config.flags();
-        let tables = ranges.tables();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) && global {
-            // The caller stays on this CPU until completion.
-            let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
-            if self
-                .ceiling(Space::User, Reach::Wide)
-                .is_exceeded_by(
-                    passes.entry_runs(self.invlpgb_pages, Levels(3), true),
-                    passes.pages(),
-                )
-            {
-                outcome.exceeded_ceiling = true;
-                outcome |= self.user_wide_everything(cpu, tag, global, tables);
-            } else {
-                for pass in passes.cuts() {
-                    self.user_wide_pass(cpu, tag, pass);
+            let levels = level_table(c);
+            outcome |= match SinglePass::new(ranges, levels) {
+                Some(single) => self.user_wide_passes(cpu, tag, global, &single),
+                None => {
+                    let folding = Folding::new(Walks::Named).with_leaves().with_joint();
+                    SortedPasses::apply(ranges, levels, folding, |sorted| {
+                        self.user_wide_passes(cpu, tag, global, sorted)
+                    })
                 }
-                if passes.cuts_are_live() {
-                    cpu.issue(Op::Tlbsync);
-                }
-                for pass in passes.leaves() {
-                    self.user_wide_pass(cpu, tag, pass);
-                }
-            }
+            };
         } else {
             outcome |= self.user_here_ranges(cpu, tag, ranges);
-            if tables {
+            if ranges.tables() {
                 outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
             } else {
-                outcome.deferred
-                    |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
+                outcome.deferred |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
             }
         }
         outcome
@@ -783,221 +737,239 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU; walk entries under the space's tag or other tags, on this CPU.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU; walk entries under the space's tag or other tags, on this CPU.
     ///
     /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
-    ///
-    /// Instructions: `invpcid`.
     #[inline(never)]
-    fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
+    fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let tables = ranges.tables();
         let mut outcome = Outcome::NOTHING;
-        if c.has(Config::PCID) {
-            if c.has(Config::PTI) {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.kernel_here_folding(),
-                );
-                if self
-                    .ceiling(Space::Kernel, Reach::Here)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-                {
-                    outcome.exceeded_ceiling = true;
-                    outcome |= self.kernel_here_everything(cpu);
-                } else {
-                    for pass in passes.cuts() {
-                        self.kernel_here_pass(cpu, pass);
-                    }
-                    for pass in passes.leaves() {
-                        self.kernel_here_pass(cpu, pass);
-                    }
-                    // Other tags of this CPU are invalidated lazily.
-                    outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
-                }
-            } else if c.has(Config::ALDER_LAKE_INVLPG) {
-                outcome |= self.kernel_here_everything(cpu);
-            } else {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.kernel_here_folding(),
-                );
-                if self
-                    .ceiling(Space::Kernel, Reach::Here)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-                {
-                    outcome.exceeded_ceiling = true;
-                    outcome |= self.kernel_here_everything(cpu);
-                } else {
-                    if c.has(Config::INVLPGB) {
-                        if tables {
-                            // invpcid, form nonglobal
-                            let kind = encode_kind(0x3);
-                            let descriptor = encode_descriptor(0, 0);
-                            cpu.issue(Op::Invpcid { kind, descriptor });
-                        }
-                        for pass in passes.leaves() {
-                            self.kernel_here_pass(cpu, pass);
-                        }
-                    } else {
-                        for pass in passes.cuts() {
-                            self.kernel_here_pass(cpu, pass);
-                        }
-                        for pass in passes.leaves() {
-                            self.kernel_here_pass(cpu, pass);
-                        }
-                        if tables {
-                            // Other tags of this CPU are invalidated lazily.
-                            outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
-                        }
-                    }
-                }
-            }
+        if c.has(Config::PCID) && !c.has(Config::PTI) && c.has(Config::ALDER_LAKE_INVLPG) {
+            outcome |= self.kernel_here_everything(cpu);
         } else {
-            let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
-            if self
-                .ceiling(Space::Kernel, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-            {
-                outcome.exceeded_ceiling = true;
-                outcome |= self.kernel_here_everything(cpu);
-            } else {
-                for pass in passes.cuts() {
-                    self.kernel_here_pass(cpu, pass);
+            let levels = level_table(c);
+            outcome |= match SinglePass::new(ranges, levels) {
+                Some(single) => self.kernel_here_passes(cpu, &single),
+                None => {
+                    let folding = if c.has(Config::INVLPGB) {
+                        Folding::new(Walks::Apart).with_leaves().with_joint()
+                    } else if c.has(Config::TCE) {
+                        Folding::new(Walks::Named).with_leaves().with_joint()
+                    } else {
+                        Folding::new(Walks::All).with_leaves().with_joint()
+                    };
+                    SortedPasses::apply(ranges, levels, folding, |sorted| {
+                        self.kernel_here_passes(cpu, sorted)
+                    })
                 }
-                for pass in passes.leaves() {
-                    self.kernel_here_pass(cpu, pass);
-                }
-            }
+            };
         }
         outcome
     }
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU,
-    /// active CPUs and lazy CPUs.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
+    /// CPUs and lazy CPUs.
     ///
     /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
-    ///
-    /// Instructions: `tlbsync`, `invlpgb`.
     #[inline(never)]
-    fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
+    fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let tables = ranges.tables();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) {
-            // The caller stays on this CPU until completion.
-            let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
-            if self
-                .ceiling(Space::Kernel, Reach::Wide)
-                .is_exceeded_by(
-                    passes.entry_runs(self.invlpgb_pages, Levels(3), false),
-                    passes.pages(),
-                )
-            {
-                outcome.exceeded_ceiling = true;
-                outcome |= self.kernel_wide_everything(cpu);
-            } else {
-                if tables {
-                    // invlpgb, form nonglobal
-                    let rax = encode_rax(0, 0x4);
-                    let ecx = encode_ecx(Level(0), 0);
-                    let edx = encode_edx(0);
-                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                    if passes.cuts_are_live() {
-                        cpu.issue(Op::Tlbsync);
-                    }
+            let levels = level_table(c);
+            outcome |= match SinglePass::new(ranges, levels) {
+                Some(single) => self.kernel_wide_passes(cpu, &single),
+                None => {
+                    let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
+                    SortedPasses::apply(ranges, levels, folding, |sorted| {
+                        self.kernel_wide_passes(cpu, sorted)
+                    })
                 }
-                for pass in passes.leaves() {
-                    self.kernel_wide_pass(cpu, pass);
-                }
-            }
+            };
         } else {
             outcome |= self.kernel_here_ranges(cpu, ranges);
         }
         outcome
     }
 
-    /// Returns which entries one instruction invalidates together, for ranges of a user space
-    /// that only this CPU may have cached.
+    /// Invalidates the entries of passes over ranges of a user space that only this CPU may have
+    /// cached.
+    ///
+    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
+    /// space's tag, on this CPU.
+    ///
+    /// Deferred: entries of the user view on this CPU, until the return to user code.
     #[inline]
-    fn user_here_folding(&self) -> Folding {
+    fn user_here_passes(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        tag: u64,
+        passes: &impl Passes,
+    ) -> Outcome {
         let c = self.config.flags();
-        if c.has(Config::PCID) && c.has(Config::INVPCID) && c.has(Config::PTI)
-            || c.has(Config::TCE)
+        let mut outcome = Outcome::NOTHING;
+        let operations = passes.entries();
+        if self
+            .ceiling(Space::User, Reach::Here)
+            .is_exceeded_by(operations, passes.pages())
         {
-            Folding {
-                leaves: true,
-                walks: Walks::Named,
-                joint: true,
-                negative: false,
-            }
-        } else {
-            Folding {
-                leaves: true,
-                walks: Walks::All,
-                joint: true,
-                negative: false,
-            }
+            outcome.exceeded_ceiling = true;
+            outcome |= self.user_here_everything(cpu);
+            return outcome;
         }
+        for pass in passes.cuts() {
+            self.user_here_pass(cpu, tag, &pass);
+        }
+        for pass in passes.leaves() {
+            self.user_here_pass(cpu, tag, &pass);
+        }
+        if c.has(Config::PCID) && !c.has(Config::INVPCID) && c.has(Config::PTI) {
+            outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
+        }
+        outcome
     }
 
-    /// Returns which entries one instruction invalidates together, for ranges of a user space
-    /// that other CPUs may have cached as well.
+    /// Invalidates the entries of passes over ranges of a user space that other CPUs may have
+    /// cached as well.
+    ///
+    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
+    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
+    ///
+    /// Deferred: entries of the user view on this CPU, until the return to user code; entries on
+    /// lazy CPUs, until they use the space again; entries on inactive CPUs, until they load the
+    /// space again.
+    ///
+    /// Instructions: `tlbsync`.
     #[inline]
-    fn user_wide_folding(&self) -> Folding {
-        Folding {
-            leaves: true,
-            walks: Walks::Named,
-            joint: true,
-            negative: false,
+    fn user_wide_passes(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        tag: u64,
+        global: bool,
+        passes: &impl Passes,
+    ) -> Outcome {
+        let mut outcome = Outcome::NOTHING;
+        // The caller stays on this CPU until completion.
+        let operations = passes.entry_runs(self.invlpgb_pages, Levels::of(&[PTE, PMD]), true);
+        if self
+            .ceiling(Space::User, Reach::Wide)
+            .is_exceeded_by(operations, passes.pages())
+        {
+            outcome.exceeded_ceiling = true;
+            outcome |= self.user_wide_everything(cpu, tag, global, passes.tables());
+            return outcome;
         }
+        for pass in passes.cuts() {
+            self.user_wide_pass(cpu, tag, &pass);
+        }
+        if passes.cuts_are_live() {
+            cpu.issue(Op::Tlbsync);
+        }
+        for pass in passes.leaves() {
+            self.user_wide_pass(cpu, tag, &pass);
+        }
+        outcome
     }
 
-    /// Returns which entries one instruction invalidates together, for ranges of the kernel
-    /// that only this CPU may have cached.
+    /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
+    /// cached.
+    ///
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU; walk entries under the space's tag or other tags, on this CPU.
+    ///
+    /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
+    ///
+    /// Instructions: `invpcid`.
     #[inline]
-    fn kernel_here_folding(&self) -> Folding {
+    fn kernel_here_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
         let c = self.config.flags();
-        if c.has(Config::INVLPGB) {
-            Folding {
-                leaves: true,
-                walks: Walks::Apart,
-                joint: true,
-                negative: false,
-            }
-        } else if c.has(Config::TCE) {
-            Folding {
-                leaves: true,
-                walks: Walks::Named,
-                joint: true,
-                negative: false,
+        let mut outcome = Outcome::NOTHING;
+        let operations = passes.entries();
+        if self
+            .ceiling(Space::Kernel, Reach::Here)
+            .is_exceeded_by(operations, passes.pages())
+        {
+            outcome.exceeded_ceiling = true;
+            outcome |= self.kernel_here_everything(cpu);
+            return outcome;
+        }
+        if c.has(Config::PCID) {
+            if c.has(Config::PTI) {
+                for pass in passes.cuts() {
+                    self.kernel_here_pass(cpu, &pass);
+                }
+                for pass in passes.leaves() {
+                    self.kernel_here_pass(cpu, &pass);
+                }
+                // Other tags of this CPU are invalidated lazily.
+                outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
+            } else if c.has(Config::INVLPGB) {
+                if passes.tables() {
+                    invpcid(cpu, 0, 0, INVPCID_NONGLOBAL);
+                }
+                for pass in passes.leaves() {
+                    self.kernel_here_pass(cpu, &pass);
+                }
+            } else {
+                for pass in passes.cuts() {
+                    self.kernel_here_pass(cpu, &pass);
+                }
+                for pass in passes.leaves() {
+                    self.kernel_here_pass(cpu, &pass);
+                }
+                if passes.tables() {
+                    // Other tags of this CPU are invalidated lazily.
+                    outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
+                }
             }
         } else {
-            Folding {
-                leaves: true,
-                walks: Walks::All,
-                joint: true,
-                negative: false,
+            for pass in passes.cuts() {
+                self.kernel_here_pass(cpu, &pass);
+            }
+            for pass in passes.leaves() {
+                self.kernel_here_pass(cpu, &pass);
             }
         }
+        outcome
     }
 
-    /// Returns which entries one instruction invalidates together, for ranges of the kernel
-    /// that other CPUs may have cached as well.
+    /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have cached
+    /// as well.
+    ///
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
+    /// CPUs and lazy CPUs.
+    ///
+    /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
+    ///
+    /// Instructions: `tlbsync`, `invlpgb`.
     #[inline]
-    fn kernel_wide_folding(&self) -> Folding {
-        Folding {
-            leaves: true,
-            walks: Walks::Apart,
-            joint: true,
-            negative: false,
+    fn kernel_wide_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
+        let mut outcome = Outcome::NOTHING;
+        // The caller stays on this CPU until completion.
+        let operations = passes.entry_runs(self.invlpgb_pages, Levels::of(&[PTE, PMD]), false);
+        if self
+            .ceiling(Space::Kernel, Reach::Wide)
+            .is_exceeded_by(operations, passes.pages())
+        {
+            outcome.exceeded_ceiling = true;
+            outcome |= self.kernel_wide_everything(cpu);
+            return outcome;
         }
+        if passes.tables() {
+            invlpgb(cpu, 0, 0, Level(0), 0, INVLPGB_NONGLOBAL);
+            if passes.cuts_are_live() {
+                cpu.issue(Op::Tlbsync);
+            }
+        }
+        for pass in passes.leaves() {
+            self.kernel_wide_pass(cpu, &pass);
+        }
+        outcome
     }
 
     /// Invalidates consecutive entries of one level of a user space that only this CPU may have
@@ -1007,91 +979,41 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// space's tag, on this CPU.
     ///
     /// Instructions: `invlpg`, `invpcid`.
-    #[inline(never)]
-    fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
+    #[inline(always)]
+    fn user_here_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
         let c = self.config.flags();
-        let start = pass.start;
-        let entries = pass.entries;
-        if c.has(Config::PCID) && c.has(Config::INVPCID) && c.has(Config::PTI) {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut va = encode_va(start);
-            let kind = encode_kind(0x0);
-            let mut descriptor = encode_descriptor(tag | 0x800, start);
-            let mut left = entries;
-            while left > 0 {
-                cpu.issue(Op::Invlpg { va });
-                // invpcid, form page, view user
-                cpu.issue(Op::Invpcid { kind, descriptor });
-                va = va.wrapping_add(step);
-                descriptor[1] = descriptor[1].wrapping_add(step);
-                left = left.wrapping_sub(1);
-            }
-        } else {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut va = encode_va(start);
-            let mut left = entries;
-            while left > 0 {
-                cpu.issue(Op::Invlpg { va });
-                va = va.wrapping_add(step);
-                left = left.wrapping_sub(1);
+        for va in pass.addresses() {
+            invlpg(cpu, va);
+            if c.has(Config::PCID) && c.has(Config::INVPCID) && c.has(Config::PTI) {
+                invpcid(cpu, tag | USER_VIEW, va, INVPCID_PAGE);
             }
         }
     }
 
-    /// Invalidates consecutive entries of one level of a user space that other CPUs may have
-    /// cached as well.
+    /// Invalidates consecutive entries of one level of a user space that other CPUs may have cached
+    /// as well.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     ///
     /// Instructions: `invlpgb`.
-    #[inline(never)]
-    fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
-        let start = pass.start;
-        let entries = pass.entries;
-        let stride = pass.stride;
-        let tables = pass.walk;
-        if matches!(stride, PTE | PMD) {
-            if tables {
-                for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // invlpgb, form run
-                    let rax = encode_rax(run.va, 0x7);
-                    let ecx = encode_ecx(stride, run.num);
-                    let edx = encode_edx(tag);
-                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
+    #[inline(always)]
+    fn user_wide_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
+        if matches!(pass.stride, PTE | PMD) {
+            for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
+                if pass.walk {
+                    invlpgb(cpu, tag, run.va, pass.stride, run.num, INVLPGB_RUN);
+                } else {
+                    invlpgb(cpu, tag, run.va, pass.stride, run.num, INVLPGB_LEAVES);
                 }
-            } else {
-                for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // invlpgb, form leaves
-                    let rax = encode_rax(run.va, 0x17);
-                    let ecx = encode_ecx(stride, run.num);
-                    let edx = encode_edx(tag);
-                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                }
-            }
-        } else if tables {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut rax = encode_rax(start, 0x7);
-            let ecx = encode_ecx(stride, 0);
-            let edx = encode_edx(tag);
-            let mut left = entries;
-            while left > 0 {
-                // invlpgb, form run
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                rax = rax.wrapping_add((step >> 12) << 12);
-                left = left.wrapping_sub(1);
             }
         } else {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut rax = encode_rax(start, 0x17);
-            let ecx = encode_ecx(stride, 0);
-            let edx = encode_edx(tag);
-            let mut left = entries;
-            while left > 0 {
-                // invlpgb, form leaves
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                rax = rax.wrapping_add((step >> 12) << 12);
-                left = left.wrapping_sub(1);
+            for va in pass.addresses() {
+                if pass.walk {
+                    invlpgb(cpu, tag, va, pass.stride, 0, INVLPGB_RUN);
+                } else {
+                    invlpgb(cpu, tag, va, pass.stride, 0, INVLPGB_LEAVES);
+                }
             }
         }
     }
@@ -1099,56 +1021,34 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates consecutive entries of one level of the kernel that only this CPU may have
     /// cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU; walk entries under the space's tag or other tags, on this CPU.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU; walk entries under the space's tag or other tags, on this CPU.
     ///
     /// Instructions: `invlpg`.
-    #[inline(never)]
-    fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
-        let start = pass.start;
-        let entries = pass.entries;
-        let step = 1u64.wrapping_shl(pass.shift);
-        let mut va = encode_va(start);
-        let mut left = entries;
-        while left > 0 {
-            cpu.issue(Op::Invlpg { va });
-            va = va.wrapping_add(step);
-            left = left.wrapping_sub(1);
+    #[inline(always)]
+    fn kernel_here_pass(&self, cpu: &mut impl Issue<Op>, pass: &Pass) {
+        for va in pass.addresses() {
+            invlpg(cpu, va);
         }
     }
 
-    /// Invalidates consecutive entries of one level of the kernel that other CPUs may have
-    /// cached as well.
+    /// Invalidates consecutive entries of one level of the kernel that other CPUs may have cached
+    /// as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU,
-    /// active CPUs and lazy CPUs.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
+    /// CPUs and lazy CPUs.
     ///
     /// Instructions: `invlpgb`.
-    #[inline(never)]
-    fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
-        let start = pass.start;
-        let entries = pass.entries;
-        let stride = pass.stride;
-        if matches!(stride, PTE | PMD) {
+    #[inline(always)]
+    fn kernel_wide_pass(&self, cpu: &mut impl Issue<Op>, pass: &Pass) {
+        if matches!(pass.stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                // invlpgb, form leaves_any
-                let rax = encode_rax(run.va, 0x1d);
-                let ecx = encode_ecx(stride, run.num);
-                let edx = encode_edx(0);
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                invlpgb(cpu, 0, run.va, pass.stride, run.num, INVLPGB_LEAVES_ANY);
             }
         } else {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut rax = encode_rax(start, 0x1d);
-            let ecx = encode_ecx(stride, 0);
-            let edx = encode_edx(0);
-            let mut left = entries;
-            while left > 0 {
-                // invlpgb, form leaves_any
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                rax = rax.wrapping_add((step >> 12) << 12);
-                left = left.wrapping_sub(1);
+            for va in pass.addresses() {
+                invlpgb(cpu, 0, va, pass.stride, 0, INVLPGB_LEAVES_ANY);
             }
         }
     }
@@ -1162,7 +1062,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `mov_cr3`.
     #[inline(never)]
-    fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
+    fn user_here_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         // The caller has interrupts off.
@@ -1178,15 +1078,15 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     ///
-    /// Deferred: entries of the user view on this CPU, until the return to user code; entries
-    /// on lazy CPUs, until they use the space again; entries on inactive CPUs, until they load
-    /// the space again.
+    /// Deferred: entries of the user view on this CPU, until the return to user code; entries on
+    /// lazy CPUs, until they use the space again; entries on inactive CPUs, until they load the
+    /// space again.
     ///
     /// Instructions: `invlpgb`.
     #[inline(never)]
-    fn user_wide_everything<C: Issue<Op>>(
+    fn user_wide_everything(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         global: bool,
         tables: bool,
@@ -1195,18 +1095,13 @@ impl<M: Configuration<Config>> Tlb<M> {
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) && global {
             // The caller stays on this CPU until completion.
-            // invlpgb, form tag
-            let rax = encode_rax(0, 0x6);
-            let ecx = encode_ecx(Level(0), 0);
-            let edx = encode_edx(tag);
-            cpu.issue(Op::Invlpgb { rax, ecx, edx });
+            invlpgb(cpu, tag, 0, Level(0), 0, INVLPGB_TAG);
         } else {
             outcome |= self.user_here_everything(cpu);
             if tables {
                 outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
             } else {
-                outcome.deferred
-                    |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
+                outcome.deferred |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
             }
         }
         outcome
@@ -1214,14 +1109,14 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates all entries of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU; walk entries under the space's tag or other tags, on this CPU.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU; walk entries under the space's tag or other tags, on this CPU.
     ///
     /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
     ///
     /// Instructions: `invpcid`, `mov_cr3`, `mov_cr4`.
     #[inline(never)]
-    fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
+    fn kernel_here_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PGE) {
@@ -1234,10 +1129,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                         outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
                     }
                 } else {
-                    // invpcid, form everything
-                    let kind = encode_kind(0x2);
-                    let descriptor = encode_descriptor(0, 0);
-                    cpu.issue(Op::Invpcid { kind, descriptor });
+                    invpcid(cpu, 0, 0, INVPCID_EVERYTHING);
                 }
             } else {
                 // The caller has interrupts off.
@@ -1260,24 +1152,20 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates all entries of the kernel that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU,
-    /// active CPUs and lazy CPUs.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
+    /// CPUs and lazy CPUs.
     ///
     /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
     ///
     /// Instructions: `invlpgb`.
     #[inline(never)]
-    fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
+    fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
-            // invlpgb, form everything
-            let rax = encode_rax(0, 0xc);
-            let ecx = encode_ecx(Level(0), 0);
-            let edx = encode_edx(0);
-            cpu.issue(Op::Invlpgb { rax, ecx, edx });
+            invlpgb(cpu, 0, 0, Level(0), 0, INVLPGB_EVERYTHING);
         } else {
             outcome |= self.kernel_here_everything(cpu);
         }
@@ -1288,7 +1176,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `tlbsync`.
     #[inline(always)]
-    fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C, global: bool) {
+    fn user_wide_finish(&self, cpu: &mut impl Issue<Op>, global: bool) {
         let c = self.config.flags();
         if c.has(Config::INVLPGB) && global {
             cpu.issue(Op::Tlbsync);
@@ -1299,7 +1187,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `tlbsync`.
     #[inline(always)]
-    fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_wide_finish(&self, cpu: &mut impl Issue<Op>) {
         let c = self.config.flags();
         if c.has(Config::INVLPGB) {
             cpu.issue(Op::Tlbsync);
@@ -1312,26 +1200,17 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `cr3`.
     #[inline]
-    fn switch_to<C: Issue<Op>>(
-        &self,
-        cpu: &mut C,
-        to: &Root,
-        pending: Pending,
-    ) -> Deferred {
+    fn switch_to(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
             if pending == Pending::None {
-                cpu.issue(Op::LoadCr3 {
-                    cr3: encode_cr3(c, to.tag.value, to.table, true),
-                });
+                load_cr3(cpu, c, to.tag.value, to.table, true);
             } else {
                 if pending != Pending::Tag {
                     self.invalidate_all(cpu);
                 }
-                cpu.issue(Op::LoadCr3 {
-                    cr3: encode_cr3(c, to.tag.value, to.table, false),
-                });
+                load_cr3(cpu, c, to.tag.value, to.table, false);
                 if c.has(Config::PTI) {
                     outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
                 }
@@ -1340,9 +1219,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             if pending != Pending::None && pending != Pending::Tag {
                 self.invalidate_all(cpu);
             }
-            cpu.issue(Op::LoadCr3 {
-                cr3: encode_cr3(c, to.tag.value, to.table, false),
-            });
+            load_cr3(cpu, c, to.tag.value, to.table, false);
         }
         outcome.deferred
     }
@@ -1351,17 +1228,13 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `cr3`.
     #[inline]
-    fn load_user_view<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, view_deferred: bool) {
+    fn load_user_view(&self, cpu: &mut impl Issue<Op>, to: &Root, view_deferred: bool) {
         let c = self.config.flags();
         if c.has(Config::PTI) {
             if c.has(Config::PCID) && !view_deferred {
-                cpu.issue(Op::LoadCr3 {
-                    cr3: encode_cr3(c, to.tag.value | 0x800, to.table, true),
-                });
+                load_cr3(cpu, c, to.tag.value | USER_VIEW, to.table, true);
             } else {
-                cpu.issue(Op::LoadCr3 {
-                    cr3: encode_cr3(c, to.tag.value | 0x800, to.table, false),
-                });
+                load_cr3(cpu, c, to.tag.value | USER_VIEW, to.table, false);
             }
         }
     }
@@ -1370,37 +1243,29 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `cr3`.
     #[inline]
-    fn load_kernel_view<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
+    fn load_kernel_view(&self, cpu: &mut impl Issue<Op>, to: &Root) {
         let c = self.config.flags();
         if c.has(Config::PTI) {
             if c.has(Config::PCID) {
-                cpu.issue(Op::LoadCr3 {
-                    cr3: encode_cr3(c, to.tag.value, to.table, true),
-                });
+                load_cr3(cpu, c, to.tag.value, to.table, true);
             } else {
-                cpu.issue(Op::LoadCr3 {
-                    cr3: encode_cr3(c, to.tag.value, to.table, false),
-                });
+                load_cr3(cpu, c, to.tag.value, to.table, false);
             }
         }
     }
 
     /// Invalidates all entries under every tag on this CPU.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU; walk entries under the space's tag, other tags or no tag (global), on this
-    /// CPU.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU; walk entries under the space's tag, other tags or no tag (global), on this CPU.
     ///
     /// Instructions: `invpcid`, `mov_cr3`, `mov_cr4`.
     #[inline]
-    fn invalidate_all<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn invalidate_all(&self, cpu: &mut impl Issue<Op>) {
         let c = self.config.flags();
         if c.has(Config::PGE) {
             if c.has(Config::INVPCID) {
-                // invpcid, form everything
-                let kind = encode_kind(0x2);
-                let descriptor = encode_descriptor(0, 0);
-                cpu.issue(Op::Invpcid { kind, descriptor });
+                invpcid(cpu, 0, 0, INVPCID_EVERYTHING);
             } else {
                 // The caller has interrupts off.
                 cpu.issue(Op::MovCr4);
@@ -1451,7 +1316,6 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         name: "x86_64",
         level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
         shootdown: Shootdown::Either,
-        strides: Levels::of(&[PTE, PMD, PUD]),
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,
@@ -1553,8 +1417,15 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Scope::Everything { .. } | Scope::Teardown => self.user_here_everything(cpu),
             },
             (Space::User, Reach::Wide) => match request.scope {
-                Scope::Page { va, level, table: tables, .. } => self.user_wide_page(
-                    cpu, request.tag.value, request.tag.global, va, level, tables,
+                Scope::Page {
+                    va, level, table, ..
+                } => self.user_wide_page(
+                    cpu,
+                    request.tag.value,
+                    request.tag.global,
+                    va,
+                    level,
+                    table,
                 ),
                 Scope::Ranges(ranges) => {
                     self.user_wide_ranges(cpu, request.tag.value, request.tag.global, ranges)
@@ -1567,14 +1438,14 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 }
             },
             (Space::Kernel, Reach::Here) => match request.scope {
-                Scope::Page { va, table: tables, .. } => self.kernel_here_page(cpu, va, tables),
+                Scope::Page { va, table, .. } => self.kernel_here_page(cpu, va, table),
                 Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
                 Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
             },
             (Space::Kernel, Reach::Wide) => match request.scope {
-                Scope::Page { va, level, table: tables, .. } => {
-                    self.kernel_wide_page(cpu, va, level, tables)
-                }
+                Scope::Page {
+                    va, level, table, ..
+                } => self.kernel_wide_page(cpu, va, level, table),
                 Scope::Ranges(ranges) => self.kernel_wide_ranges(cpu, ranges),
                 Scope::Everything { .. } | Scope::Teardown => self.kernel_wide_everything(cpu),
             },

@@ -4,14 +4,14 @@ use tlbc_runtime::request::{Reach, Space};
 
 use super::Emit;
 use super::docs::{escaped, paragraphs};
-use super::routines::name;
 use super::tree::{
-    Case, Expr, Function, Item, Member, Runtime, Stmt, Text, Var, Word, matches, structure,
+    Case, Expr, Function, Item, Member, Private, Property, Runtime, Stmt, Text, Var, Word, matches,
+    structure,
 };
 use crate::model::Known;
 use crate::plan::ir::Shape;
 
-const SPACES: [Space; 2] = [Space::User, Space::Kernel];
+pub(super) const SPACES: [Space; 2] = [Space::User, Space::Kernel];
 const REACHES: [Reach; 2] = [Reach::Here, Reach::Wide];
 
 /// The sink of a function of the trait.
@@ -59,7 +59,7 @@ impl Emit<'_> {
             .enumerate()
             .map(|(index, limit)| Member {
                 docs: escaped(&format!("{}.", limit.named.text)),
-                text: format!("pub {}: u32", self.names.limit_text(index)).into(),
+                text: format!("pub {}: u32", self.names.limit(index)).into(),
                 fields: Vec::new(),
             });
         let published = self.model.assumed.as_ref();
@@ -79,7 +79,8 @@ impl Emit<'_> {
 
     /// Returns the implementation of the trait.
     pub(super) fn backend(&self) -> Item {
-        let level_table = Expr::from("level_table").call(["self.config.flags()".into()]);
+        let level_table = Word::private(Private::Function(Property::LevelTable), "level_table");
+        let level_table = Expr::Word(level_table).call(["self.config.flags()".into()]);
         let inline = "inline";
         let always = "inline(always)";
         let space = || ("space".into(), Runtime::Space.text("Space"));
@@ -145,28 +146,28 @@ impl Emit<'_> {
                 "fn switch",
                 [sink(), to.clone(), Var::Pending.parameter()],
                 Some(Runtime::Deferred.text("Deferred")),
-                self.event(Shape::Switch, &["cpu", "to", "pending"]),
+                self.event(Shape::Switch, &[Var::Cpu, Var::To, Var::Pending]),
             )),
             Some(function(
                 inline,
                 "fn return_to_user",
                 [sink(), to.clone(), view],
                 None,
-                self.event(Shape::ReturnToUser, &["cpu", "to", "view_deferred"]),
+                self.event(Shape::ReturnToUser, &[Var::Cpu, Var::To, Var::ViewDeferred]),
             )),
             Some(function(
                 inline,
                 "fn enter_from_user",
                 [sink(), to],
                 None,
-                self.event(Shape::EnterFromUser, &["cpu", "to"]),
+                self.event(Shape::EnterFromUser, &[Var::Cpu, Var::To]),
             )),
             Some(function(
                 inline,
                 "fn cpu_online",
                 [sink()],
                 Some(Runtime::Deferred.text("Deferred")),
-                self.event(Shape::CpuOnline, &["cpu"]),
+                self.event(Shape::CpuOnline, &[Var::Cpu]),
             )),
         ];
         let constants = [
@@ -189,18 +190,14 @@ impl Emit<'_> {
     }
 
     /// Returns the body of an event, which has these parameters.
-    fn event(&self, shape: Shape, parameters: &[&'static str]) -> Vec<Stmt> {
+    fn event(&self, shape: Shape, parameters: &[Var]) -> Vec<Stmt> {
         let returns = matches!(shape, Shape::Switch | Shape::CpuOnline);
         let nothing = || Stmt::Value(Runtime::Deferred.item("NOTHING"));
         let acts = self.acts(shape);
-        let taken = if acts {
-            self.parameters(shape)
-        } else {
-            Vec::new()
-        };
-        let is_unused = |name: &&&str| **name != "cpu" && !taken.contains(*name) || !acts;
-        let unused = parameters.iter().filter(is_unused);
-        let unused: Vec<Expr> = unused.map(|&name| Expr::from(name)).collect();
+        let taken = self.parameters(shape);
+        let is_used = |var: Var| acts && (var == Var::Cpu || taken.contains(&var));
+        let unused = parameters.iter().filter(|var| !is_used(**var));
+        let unused: Vec<Expr> = unused.map(|var| var.name().into()).collect();
         let unused = match unused.as_slice() {
             [] => None,
             [one] => Some(one.clone()),
@@ -226,7 +223,7 @@ impl Emit<'_> {
             body.extend(self.for_space(flags));
             self.receiver()
         };
-        let call = self.call_of(receiver, shape, &|name| name.into());
+        let call = self.call(receiver, shape, &Var::expr);
         if returns && self.defers(shape) {
             body.push(Stmt::Value(call));
         } else {
@@ -241,11 +238,11 @@ impl Emit<'_> {
         if self.model.change.plain_store.value {
             return None;
         }
-        let argument = |name: &'static str| match name {
-            "tag" => Expr::from("owner.tag.value"),
-            name => name.into(),
+        let argument = |parameter| match parameter {
+            Var::Tag => "owner.tag.value".into(),
+            other => other.expr(),
         };
-        let call = self.call_of(self.receiver(), Shape::Change, &argument);
+        let call = self.call(self.receiver(), Shape::Change, &argument);
         let mut body: Vec<Stmt> = self.for_space("owner.flags".into()).into_iter().collect();
         let let_of = |name: &'static str, value: &'static str| Stmt::Let(name.into(), value.into());
         body.extend([
@@ -285,7 +282,7 @@ impl Emit<'_> {
         let (docs, body) = if SPACES.iter().any(acts) {
             let cases = SPACES.map(|space| {
                 let call = if acts(&space) {
-                    self.call_of("self", Shape::Publish(space), &|name| name.into())
+                    self.call("self", Shape::Publish(space), &Var::expr)
                 } else {
                     Expr::Block(Vec::new())
                 };
@@ -332,7 +329,7 @@ impl Emit<'_> {
             ("flags", "flags".into()),
         ]);
         let limits = (0..self.model.limits.len()).map(|limit| {
-            let name = self.names.limit_text(limit);
+            let name = self.names.limit(limit);
             (name.clone(), Expr::from("self").field(name))
         });
         let fields = std::iter::once(("config".into(), config)).chain(limits);
@@ -365,18 +362,6 @@ impl Emit<'_> {
         }
     }
 
-    /// Returns a call of a routine.
-    fn call_of(
-        &self,
-        receiver: &'static str,
-        shape: Shape,
-        argument: &dyn Fn(&'static str) -> Expr,
-    ) -> Expr {
-        let arguments = self.parameters(shape).into_iter().map(argument);
-        let arguments = std::iter::once("cpu".into()).chain(arguments);
-        Expr::from(receiver).method(name(shape).to_string(), arguments)
-    }
-
     /// Returns the body of the start of a flush, by its space, reach and scope.
     fn start(&self) -> Vec<Stmt> {
         let cases = SPACES.into_iter().flat_map(|space| {
@@ -396,31 +381,24 @@ impl Emit<'_> {
 
     /// Returns the start of a flush by its scope.
     fn start_of(&self, space: Space, reach: Reach) -> Expr {
-        let argument = |name: &'static str| match name {
-            "tag" => "request.tag.value".into(),
-            "global" => "request.tag.global".into(),
-            name => Expr::from(name),
+        let argument = |parameter| match parameter {
+            Var::Tag => "request.tag.value".into(),
+            Var::Global => "request.tag.global".into(),
+            other => other.expr(),
         };
-        let with_tables = |name: &'static str| match name {
-            "tables" => true.into(),
-            name => argument(name),
+        let with_table = |parameter| match parameter {
+            Var::Tables => "table".into(),
+            other => argument(other),
         };
-        let call = |shape: Shape, argument: &dyn Fn(&'static str) -> Expr| {
-            let nothing = Runtime::Outcome.item("NOTHING");
-            if !self.acts(shape) {
-                return nothing;
-            }
-            let call = self.call_of(self.receiver(), shape, argument);
-            if self.returns_outcome(shape) {
-                return call;
-            }
-            Expr::Block(vec![Stmt::Do(call), Stmt::Value(nothing)])
+        let with_tables = |parameter| match parameter {
+            Var::Tables => true.into(),
+            other => argument(other),
         };
-        let taken = |shape: Shape| {
+        let call = |shape: Shape, argument: &dyn Fn(Var) -> Expr| {
             if self.acts(shape) {
-                self.parameters(shape)
+                self.call(self.receiver(), shape, argument)
             } else {
-                Vec::new()
+                Runtime::Outcome.item("NOTHING")
             }
         };
         let (page, ranges, everything, teardown) = (
@@ -430,26 +408,31 @@ impl Emit<'_> {
             Shape::Teardown(space, reach),
         );
         let pattern = |text: String| Expr::from(Runtime::Scope.text(format!("Scope::{text}")));
-        let of_page = taken(page);
+        let of_page = self.parameters(page);
         let fields = [
-            ("va", "va"),
-            ("level", "level"),
-            ("tables", "table: tables"),
+            ("va", Var::Va),
+            ("level", Var::Level),
+            ("table", Var::Tables),
         ];
-        let fields = fields.iter().filter(|(name, _)| of_page.contains(name));
-        let fields: String = fields.flat_map(|(_, field)| [*field, ", "]).collect();
-        let ranges_are = if taken(ranges).contains(&"ranges") {
+        let fields = fields.into_iter().filter(|(_, var)| of_page.contains(var));
+        let fields = fields.map(|(field, _)| (field, field.into()));
+        let of_page = structure(
+            Runtime::Scope.text("Scope::Page"),
+            fields.chain([("..", "".into())]),
+        );
+        let takes = |shape, var| self.parameters(shape).contains(&var);
+        let ranges_are = if takes(ranges, Var::Ranges) {
             "ranges"
         } else {
             "_"
         };
-        let all_with_tables = taken(everything).contains(&"tables");
-        let tables = if all_with_tables { "tables" } else { ".." };
+        let tables = if takes(everything, Var::Tables) {
+            "tables"
+        } else {
+            ".."
+        };
         let mut cases = vec![
-            Case::new(
-                pattern(format!("Page {{ {fields}.. }}")),
-                call(page, &argument),
-            ),
+            Case::new(of_page, call(page, &with_table)),
             Case::new(
                 pattern(format!("Ranges({ranges_are})")),
                 call(ranges, &argument),
@@ -476,19 +459,15 @@ impl Emit<'_> {
     /// Returns the body of the choice of the CPUs to send an IPI.
     fn ipi_targets_by_request(&self) -> Vec<Stmt> {
         let none = || Runtime::IpiTargets.item("NONE");
-        let cases = SPACES.into_iter().filter_map(|space| {
-            let arguments = self.ipi_target_arguments(space)?;
-            let arguments = arguments.into_iter().map(|name| match name {
-                "tables" => "request.tables()".into(),
-                "teardown" => {
-                    let teardown = Runtime::Scope.item("Teardown");
-                    matches("request.scope", teardown)
-                }
-                _ => Expr::from("request.tag.global"),
-            });
-            let name = name(Shape::IpiTargets(space)).to_string();
-            let targets = Expr::from(self.receiver()).method(name, arguments);
-            Some(Case::new(case_of(space, Reach::Wide), targets))
+        let argument = |parameter| match parameter {
+            Var::Tables => "request.tables()".into(),
+            Var::Teardown => matches("request.scope", Runtime::Scope.item("Teardown")),
+            _ => Expr::from("request.tag.global"),
+        };
+        let acts = |space: &Space| self.acts(Shape::IpiTargets(*space));
+        let cases = SPACES.into_iter().filter(acts).map(|space| {
+            let targets = self.call(self.receiver(), Shape::IpiTargets(space), &argument);
+            Case::new(case_of(space, Reach::Wide), targets)
         });
         let mut cases: Vec<Case> = cases.collect();
         if cases.is_empty() {
@@ -509,9 +488,9 @@ impl Emit<'_> {
 
     /// Returns the body of the completion of a flush.
     fn finish(&self) -> Vec<Stmt> {
-        let argument = |name: &'static str| match name {
-            "steps" => "started.outcome.steps".into(),
-            name => Expr::from("started").field(name),
+        let argument = |parameter| match parameter {
+            Var::Steps => "started.outcome.steps".into(),
+            other => Expr::from("started").field(other.name()),
         };
         let none = || Runtime::IpiTargets.item("NONE");
         let mut acts = false;
@@ -519,7 +498,7 @@ impl Emit<'_> {
         for space in SPACES {
             for reach in REACHES {
                 let shape = Shape::Finish(space, reach);
-                let call = || self.call_of(self.receiver(), shape, &argument);
+                let call = || self.call(self.receiver(), shape, &argument);
                 acts |= self.acts(shape);
                 let value = if !self.acts(shape) {
                     none()
@@ -562,14 +541,14 @@ fn unwrapped(text: &str) -> String {
         .join("\n\n")
 }
 
-fn space_word(space: Space) -> Expr {
+pub(super) fn space_word(space: Space) -> Expr {
     Runtime::Space.item(match space {
         Space::User => "User",
         Space::Kernel => "Kernel",
     })
 }
 
-fn reach_word(reach: Reach) -> Expr {
+pub(super) fn reach_word(reach: Reach) -> Expr {
     Runtime::Reach.item(match reach {
         Reach::Here => "Here",
         Reach::Wide => "Wide",

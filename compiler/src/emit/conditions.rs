@@ -8,7 +8,7 @@ impl Emit<'_> {
     /// Returns the constant of a flag.
     pub(super) fn flag(&self, bit: usize) -> Word {
         Word {
-            text: format!("Config::{}", self.names.flag_text(bit)).into(),
+            text: format!("Config::{}", self.names.flag(bit)).into(),
             uses: Some(Use::Flag(bit)),
         }
     }

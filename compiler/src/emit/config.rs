@@ -97,11 +97,11 @@ impl Emit<'_> {
             of_bits(number(0u32)),
         )];
         items.extend(flags.iter().enumerate().map(|(bit, (_, docs))| {
-            let head = format!("pub const {}: Self", self.names.flag_text(bit));
+            let head = format!("pub const {}: Self", self.names.flag(bit));
             constant(docs, head, of_bits(format!("1 << {bit}").into()))
         }));
         let names = flags.iter().enumerate().map(|(bit, (name, _))| {
-            let flag = format!("Self::{}", self.names.flag_text(bit));
+            let flag = format!("Self::{}", self.names.flag(bit));
             Expr::Tuple(vec![string(name), flag.into()])
         });
         items.push(constant(
@@ -170,7 +170,7 @@ impl Emit<'_> {
         let errata = errata.map(|(index, it)| (self.erratum_bit(index), &it.needs));
         let steps = features.chain(errata).filter_map(|(bit, needs)| {
             let unmet = self.unmet(needs)?;
-            let flag = format!("Self::{}", self.names.flag_text(bit));
+            let flag = format!("Self::{}", self.names.flag(bit));
             let without = Expr::from("config").method("without", [flag.into()]);
             let clear = Stmt::Do(Expr::from("config").binary("=", without));
             Some(Stmt::Do(Expr::If(vec![(unmet, vec![clear])], Vec::new())))
@@ -200,7 +200,7 @@ impl Emit<'_> {
             let (Var::Feature(other), wanted) = term.value else {
                 return None;
             };
-            let other = format!("Self::{}", self.names.flag_text(other));
+            let other = format!("Self::{}", self.names.flag(other));
             let has = Expr::from("config").method("has", [other.into()]);
             Some(if wanted { has.not() } else { has })
         });
@@ -225,12 +225,8 @@ impl Emit<'_> {
     fn is_possible(&self) -> Item {
         let settled = Expr::from("self.settled().0").binary("==", "self.0");
         let geometries = 1..self.model.geometries.len();
-        let sizes = geometries.map(|geometry| {
-            format!(
-                "Self::{}",
-                self.names.flag_text(self.geometry_bit(geometry))
-            )
-        });
+        let sizes = geometries
+            .map(|geometry| format!("Self::{}", self.names.flag(self.geometry_bit(geometry))));
         let sizes: Vec<Expr> = sizes.map(Expr::from).collect();
         let possible = if sizes.len() < 2 {
             settled

@@ -1,17 +1,13 @@
 //! Decisions: tests, and the code of their branches.
 
-use proc_macro2::{Ident, Literal, TokenStream};
-use quote::{format_ident, quote};
-
-use tlbc_facts::clause::MaxCount;
 use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::pte::Kind;
 
 use super::Emit;
 use super::nodes::finish_steps;
-use super::old::{reach_name, space_name};
 use super::parameters::At;
-use crate::plan::ir::{Count, Node, Shape, Test};
+use super::tree::{Expr, Private, Property, Runtime, Stmt, Var, matches, number};
+use crate::plan::ir::{Node, Shape, Test};
 
 impl Emit<'_> {
     /// Returns a decision. Tests that lead to the same code are joined: with `||` if one is asked when the other
@@ -23,10 +19,7 @@ impl Emit<'_> {
         otherwise: &Node,
         at: At,
         shape: Shape,
-    ) -> TokenStream {
-        if let Test::OverCeiling(_) = on {
-            return self.select_ceiling(on, (then, otherwise), at, shape);
-        }
+    ) -> Vec<Stmt> {
         // Tests of one value exclude each other, so the first test is redundant if its branch equals the
         // rest.
         if let Node::Select {
@@ -40,33 +33,38 @@ impl Emit<'_> {
             return self.select(*next, other, rest, at, shape);
         }
         let (test, then, otherwise) = if is_silent(then) {
-            (self.negated(on, shape), otherwise, then)
+            (self.test(on, shape).not(), otherwise, then)
         } else {
             (self.test(on, shape), then, otherwise)
         };
         let (test, then, otherwise) = self.joined(test, then, otherwise, shape, &same);
-        let chained = matches!(otherwise, Node::Select { .. });
+        let is_chained = matches!(otherwise, Node::Select { .. });
         let (then, otherwise) = (self.node(then, at, shape), self.node(otherwise, at, shape));
-        match (then.is_empty(), otherwise.is_empty()) {
-            (true, true) => quote!(),
-            (true, false) => quote!(if !(#test) { #otherwise }),
-            (false, true) => quote!(if #test { #then }),
-            (false, false) if chained => quote!(if #test { #then } else #otherwise),
-            (false, false) => quote!(if #test { #then } else { #otherwise }),
-        }
+        let (mut alternatives, last) = match (then.is_empty(), otherwise.is_empty()) {
+            (true, true) => return Vec::new(),
+            (true, false) => (vec![(test.not(), otherwise)], Vec::new()),
+            (false, _) => (vec![(test, then)], otherwise),
+        };
+        let last = match <[Stmt; 1]>::try_from(last) {
+            Ok([Stmt::Do(Expr::If(others, last))]) if is_chained => {
+                alternatives.extend(others);
+                last
+            }
+            Ok([one]) => vec![one],
+            Err(last) => last,
+        };
+        vec![Stmt::Do(Expr::If(alternatives, last))]
     }
 
     /// Joins a test with tests in its branches that lead to the same. Returns the whole test and the branches.
-    pub(super) fn joined<'n>(
+    fn joined<'n>(
         &self,
-        mut test: TokenStream,
+        mut test: Expr,
         mut then: &'n Node,
         mut otherwise: &'n Node,
         shape: Shape,
         same: &dyn Fn(&Node, &Node) -> bool,
-    ) -> (TokenStream, &'n Node, &'n Node) {
-        let is_ceiling = |on: Test| matches!(on, Test::OverCeiling(_));
-        let mut alternatives = false;
+    ) -> (Expr, &'n Node, &'n Node) {
         loop {
             if let Node::Select {
                 on: next,
@@ -74,12 +72,9 @@ impl Emit<'_> {
                 otherwise: rest,
             } = otherwise
                 && same(other, then)
-                && !is_ceiling(*next)
             {
-                let next = self.test(*next, shape);
-                test = quote!(#test || #next);
+                test = test.or(self.test(*next, shape));
                 otherwise = rest;
-                alternatives = true;
                 continue;
             }
             let Node::Select {
@@ -90,150 +85,111 @@ impl Emit<'_> {
             else {
                 break;
             };
-            if is_ceiling(*next) {
-                break;
-            }
+            let next = self.test(*next, shape);
             let (next, inner) = if same(b, otherwise) {
-                (self.test(*next, shape), a)
+                (next, a)
             } else if same(a, otherwise) {
-                (self.negated(*next, shape), b)
+                (next.not(), b)
             } else {
                 break;
             };
-            test = if std::mem::take(&mut alternatives) {
-                quote!((#test) && #next)
-            } else {
-                quote!(#test && #next)
-            };
+            test = test.and(next);
             then = inner;
         }
         (test, then, otherwise)
     }
 
-    /// Returns a decision by the ceiling, which records that it was exceeded. It is not joined.
-    fn select_ceiling(
+    /// Returns the expression for one of two values; `value` returns that of a node.
+    pub(super) fn choice(
         &self,
         on: Test,
         (then, otherwise): (&Node, &Node),
-        at: At,
         shape: Shape,
-    ) -> TokenStream {
+        value: &dyn Fn(&Node) -> Expr,
+    ) -> Expr {
+        let same = |a: &Node, b: &Node| a == b;
         let test = self.test(on, shape);
-        let (then, otherwise) = (self.node(then, at, shape), self.node(otherwise, at, shape));
-        let otherwise = (!otherwise.is_empty()).then(|| quote!(else { #otherwise }));
-        quote!(if #test { outcome.exceeded_ceiling = true; #then } #otherwise)
+        let (test, then, otherwise) = self.joined(test, then, otherwise, shape, &same);
+        Expr::choice(test, value(then), value(otherwise))
     }
 
-    fn negated(&self, test: Test, shape: Shape) -> TokenStream {
+    /// Returns the expression of a test in the routine of a shape.
+    fn test(&self, test: Test, shape: Shape) -> Expr {
+        let is = |var: Var, value: Expr| var.expr().binary("==", value);
         match test {
-            Test::Pending(Pending::None) => quote!(pending != Pending::None),
-            Test::Pending(Pending::Tag) => quote!(pending != Pending::Tag),
-            Test::Pending(Pending::All) => quote!(pending != Pending::All),
-            Test::Kind(kind) => {
-                let kind = kind_name(kind);
-                quote!(kind != Kind::#kind)
-            }
-            Test::OneEntry => quote!(entries != 1),
-            other => {
-                let test = self.test(other, shape);
-                quote!(!#test)
-            }
-        }
-    }
-
-    pub(super) fn test(&self, test: Test, shape: Shape) -> TokenStream {
-        match test {
-            Test::Feature(feature) => {
-                let name = self.feature(feature);
-                quote!(c.has(Config::#name))
-            }
-            Test::Erratum(erratum) => {
-                let name = self.erratum(erratum);
-                quote!(c.has(Config::#name))
-            }
-            Test::GlobalTag => quote!(global),
-            Test::WalkEntries => quote!(tables),
-            Test::LeafEntries => quote!(leaf),
-            Test::NegativeEntries => quote!(negative),
-            Test::NegativeAt(levels) => {
-                let levels = Literal::u8_unsuffixed(levels.0);
-                quote!(ranges.appeared_at(Levels(#levels)))
-            }
-            Test::Teardown => quote!(teardown),
-            Test::Kind(kind) => {
-                let kind = kind_name(kind);
-                quote!(kind == Kind::#kind)
-            }
-            Test::MayDefer => quote!(owner.may_defer),
-            Test::OnlyHere => quote!(matches!(owner.reach, Reach::Here)),
-            Test::OneEntry => quote!(entries == 1),
-            Test::OfKernel => quote!(matches!(owner.space, Space::Kernel)),
-            Test::Live => quote!(passes.cuts_are_live()),
+            Test::Feature(feature) => self.has(feature),
+            Test::Erratum(erratum) => self.has(self.erratum_bit(erratum)),
+            Test::GlobalTag => Var::Global.expr(),
+            Test::WalkEntries => tables(shape),
+            Test::LeafEntries => Var::Pass.field("leaf"),
+            Test::NegativeEntries => match shape {
+                Shape::Ranges(..) => Var::Ranges.method("have_appeared", []),
+                Shape::Passes(..) => Var::Passes.method("negative", []),
+                _ => Var::Pass.field("negative"),
+            },
+            Test::NegativeAt(levels) => Var::Ranges.method("appeared_at", [self.level_set(levels)]),
+            Test::Teardown => Var::Teardown.expr(),
+            Test::Kind(kind) => is(Var::Kind, kind_of(kind)),
+            Test::MayDefer => Var::Owner.field("may_defer"),
+            Test::OnlyHere => matches(Var::Owner.field("reach"), Runtime::Reach.item("Here")),
+            Test::OneEntry => Var::Pass.field("entries").binary("==", number(1u32)),
+            Test::OfKernel => matches(Var::Owner.field("space"), Runtime::Space.item("Kernel")),
+            Test::Live => Var::Passes.method("cuts_are_live", []),
             Test::Stride(levels) => {
-                let levels = levels.iter().map(|level| self.names.level(level.index()));
-                quote!(matches!(stride, #(#levels)|*))
+                let levels = levels.iter().map(|level| self.level_word(level.index()));
+                let levels = levels.reduce(|all, level| all.binary("|", level));
+                let of = if let Shape::Change = shape {
+                    Var::Change.field("level")
+                } else {
+                    Var::Pass.field("stride")
+                };
+                levels.map_or(false.into(), |levels| matches(of, levels))
             }
             Test::FitsRun(operand) => {
-                let units = self.names.units(operand);
-                quote!(#units.hold(pass.shift.wrapping_sub(page_shift(c))))
+                let shift = Property::PageShift.call([]);
+                let shift = Var::Pass.field("shift").method("wrapping_sub", [shift]);
+                self.private(Private::Units(operand))
+                    .method("hold", [shift])
             }
-            Test::OverCeiling(count) => {
-                let operations = match count {
-                    Count::Entries => quote!(passes.entries()),
-                    Count::EntryRuns(most, levels, walks) => {
-                        let most = self.most(most);
-                        let levels = Literal::u8_unsuffixed(levels.0);
-                        quote!(passes.entry_runs(#most, Levels(#levels), #walks))
-                    }
-                    Count::PageRuns(operand, walks) => {
-                        let units = self.names.units(operand);
-                        quote!(passes.page_runs(level_table(c), #units, #walks))
-                    }
-                };
-                let (space, reach) = (space_name(shape.space()), reach_name(shape.reach()));
-                quote!(self.ceiling(Space::#space, Reach::#reach).is_exceeded_by(#operations, passes.pages()))
+            Test::Pending(pending) => {
+                let pending = Runtime::Pending.item(match pending {
+                    Pending::None => "None",
+                    Pending::Tag => "Tag",
+                    Pending::All => "All",
+                });
+                is(Var::Pending, pending)
             }
-            Test::Pending(Pending::None) => quote!(pending == Pending::None),
-            Test::Pending(Pending::Tag) => quote!(pending == Pending::Tag),
-            Test::Pending(Pending::All) => quote!(pending == Pending::All),
-            Test::ViewDeferred => quote!(view_deferred),
+            Test::ViewDeferred => Var::ViewDeferred.expr(),
             Test::Required(required) => {
-                let required = finish_steps(required);
-                if let Shape::Finish(..) = shape {
-                    quote!(steps.requires(#required))
+                let steps = if let Shape::Finish(..) = shape {
+                    Var::Steps.expr()
                 } else {
-                    quote!(outcome.steps.requires(#required))
-                }
-            }
-        }
-    }
-
-    pub(super) fn most(&self, most: MaxCount) -> TokenStream {
-        match most {
-            MaxCount::Count(count) => {
-                let count = Literal::u32_unsuffixed(count);
-                quote!(#count)
-            }
-            MaxCount::Limit(limit) => {
-                let name = self.names.limit(limit as usize);
-                quote!(self.#name)
+                    Var::Outcome.field("steps")
+                };
+                steps.method("requires", [finish_steps(required)])
             }
         }
     }
 }
 
-/// Returns the name of a kind of change.
-fn kind_name(kind: Kind) -> Ident {
-    format_ident!(
-        "{}",
-        match kind {
-            Kind::Map => "Map",
-            Kind::Unmap => "Unmap",
-            Kind::RelaxPermissions => "RelaxPermissions",
-            Kind::Same => "Same",
-            Kind::Remap => "Remap",
-        }
-    )
+/// Returns the expression for whether tables were unlinked, in the routine of a shape.
+pub(super) fn tables(shape: Shape) -> Expr {
+    match shape {
+        Shape::Ranges(..) => Var::Ranges.method("tables", []),
+        Shape::Passes(..) => Var::Passes.method("tables", []),
+        Shape::Pass(..) => Var::Pass.field("walk"),
+        _ => Var::Tables.expr(),
+    }
+}
+
+fn kind_of(kind: Kind) -> Expr {
+    Runtime::Kind.item(match kind {
+        Kind::Map => "Map",
+        Kind::Unmap => "Unmap",
+        Kind::RelaxPermissions => "RelaxPermissions",
+        Kind::Same => "Same",
+        Kind::Remap => "Remap",
+    })
 }
 
 /// Returns whether at most one of two tests holds.

@@ -216,7 +216,6 @@ impl Emit<'_> {
             ("name", string(&model.arch.name)),
             ("level_names", Expr::Array(level_names.collect())),
             ("shootdown", Runtime::Shootdown.item(shootdown)),
-            ("strides", self.level_set(model.strides())),
             ("pte_update", pte_update),
             ("table_free", Runtime::TableFree.item(table_free)),
             ("lazy_mm", Runtime::LazyMm.item(lazy_mm)),
@@ -247,6 +246,6 @@ impl Emit<'_> {
 
 /// Returns statements after the configuration that they use.
 pub(super) fn with_config(body: Vec<Stmt>, config: Expr) -> Vec<Stmt> {
-    let config = (Uses::of(&body).var(Var::Config)).then(|| Stmt::Let("c".into(), config));
+    let config = (Uses::of(&body).var(Var::Config)).then(|| Stmt::Let(Var::Config.word(), config));
     config.into_iter().chain(body).collect()
 }

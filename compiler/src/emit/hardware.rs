@@ -113,12 +113,12 @@ impl Emit<'_> {
             names.push(&call.value);
             let per = it.per.as_ref().map_or("", |per| per.value.as_str());
             let parameters = it.template.operands.iter().map(|&operand| {
-                let name = self.names.operand_text(operand);
+                let name = self.names.operand(operand);
                 (name.into(), self.operand_of(operand).into())
             });
             functions.push(Item::from(Function {
                 docs: escaped(&format!("{per}.")),
-                head: format!("fn {}", self.names.call_text(&call.value)).into(),
+                head: format!("fn {}", self.names.call(&call.value)).into(),
                 receiver: "&mut self",
                 parameters: parameters.collect(),
                 returns: it.retry_while_busy.then(|| Runtime::Answer.text("Answer")),
@@ -145,8 +145,8 @@ impl Emit<'_> {
     fn platform_call(&self, it: &Invalidate) -> Expr {
         let name = it.call.as_ref().map_or("", |call| &call.value);
         let operands = it.template.operands.iter();
-        let operands = operands.map(|&operand| self.names.operand_text(operand).into());
-        let call = Expr::from("self.0").method(self.names.call_text(name), operands);
+        let operands = operands.map(|&operand| self.names.operand(operand).into());
+        let call = Expr::from("self.0").method(self.names.call(name), operands);
         if !it.retry_while_busy {
             return call;
         }
@@ -166,10 +166,10 @@ impl Emit<'_> {
         let names = template
             .operands
             .iter()
-            .map(|&operand| self.names.operand_text(operand));
+            .map(|&operand| self.names.operand(operand));
         let names: Vec<String> = names.collect();
         let mut scope = Scope::new(names.iter().map(String::as_str));
-        let scratch = scope.give(template::SCRATCH).to_string();
+        let scratch = scope.give(template::SCRATCH);
         let operands = template.operands.iter().zip(&names);
         let bound = operands.clone().map(|(&operand, name)| {
             let it = &self.model.operands[operand];

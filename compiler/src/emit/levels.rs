@@ -5,7 +5,9 @@ use std::cell::RefCell;
 use tlbc_runtime::request::{LevelFacts, LevelTable};
 
 use super::Emit;
-use super::tree::{Case, Expr, Function, Item, Private, Runtime, Stmt, Uses, Var, borrow, number};
+use super::tree::{
+    Case, Expr, Function, Item, Private, Property, Runtime, Stmt, Uses, Var, borrow, number,
+};
 use crate::model::{Cases, Cond, Config, Level, Var as Of};
 
 impl Emit<'_> {
@@ -27,8 +29,7 @@ impl Emit<'_> {
             };
             Item::Const {
                 docs: format!("The level `{}`.{note}", level.name),
-                head: Runtime::Level
-                    .text(format!("pub const {}: Level", self.names.level_text(index))),
+                head: Runtime::Level.text(format!("pub const {}: Level", self.names.level(index))),
                 value: Runtime::Level.of(number(index as u64)),
             }
         })
@@ -36,70 +37,79 @@ impl Emit<'_> {
 
     /// Returns the constant of a level.
     pub(super) fn level_word(&self, level: usize) -> Expr {
-        self.names.level_text(level).into()
+        self.names.level(level).into()
     }
 
     /// Returns the items of levels, given what the rest of the module uses.
     pub(super) fn levels(&self, rest: &Uses) -> Vec<Item> {
-        let mut items: Vec<Item> = self.level_constants().collect();
-        items.extend(self.level_tables());
-        let functions = [
-            Private::ShiftOf,
-            Private::HintOf,
-            Private::Granule,
-            Private::PageShift,
-        ];
-        let used = functions.into_iter().filter(|it| rest.private(*it));
-        items.extend(used.map(|it| self.property(it)));
-        items
+        let mut properties: Vec<Item> = Vec::new();
+        let mut uses = rest.clone();
+        // One of them may use those before it.
+        for property in Property::ALL.into_iter().rev() {
+            if uses.private(Private::Function(property)) {
+                let items = self.property(property);
+                uses.add(&Uses::of_items(&items));
+                properties.splice(0..0, items);
+            }
+        }
+        self.level_constants().chain(properties).collect()
     }
 
     /// Returns the function that returns a property of the geometry or of a level.
-    fn property(&self, property: Private) -> Item {
-        let (docs, head, returns, value) = match property {
-            Private::ShiftOf => (
+    fn property(&self, property: Property) -> Vec<Item> {
+        let level = Var::Level.parameter();
+        let (docs, parameters, returns, value) = match property {
+            Property::LevelTable => return self.level_tables(),
+            Property::ShiftOf => (
                 "Returns log2 of the bytes that an entry of a level maps; 0 if the level does not exist.",
-                "const fn shift_of",
+                vec![level],
                 "u32",
                 self.by_level(&number(0u32), |level| {
                     Some(self.by_case_of_level(&level.shift))
                 }),
             ),
-            Private::HintOf => (
+            Property::EndOf => (
+                "Returns the first address after the entry of a level at an address.",
+                vec![Var::Va.parameter(), level],
+                "u64",
+                {
+                    let shift = Property::ShiftOf.call([Var::Level.expr()]);
+                    let size = Expr::from("1u64").method("wrapping_shl", [shift]);
+                    Var::Va.method("wrapping_add", [size])
+                },
+            ),
+            Property::HintOf => (
                 "Returns the number of a level in operands, if it has one.",
-                "const fn hint_of",
+                vec![level],
                 "Option<u64>",
                 self.by_level(&"None".into(), |level| {
                     let hint = number(level.hint?.value);
                     Some(vec![(None, Expr::from("Some").call([hint]))])
                 }),
             ),
-            Private::Granule => (
+            Property::Granule => (
                 "Returns the number of the page size in operands.",
-                "const fn granule",
+                Vec::new(),
                 "u64",
                 self.by_geometry(|it| number(it.granule.map_or(0, |at| at.value))),
             ),
-            _ => (
+            Property::PageShift => (
                 "Returns log2 of the page size.",
-                "const fn page_shift",
+                Vec::new(),
                 "u32",
                 self.by_geometry(|it| number(it.page_shift)),
             ),
         };
-        let of_level = matches!(property, Private::ShiftOf | Private::HintOf);
-        let level = of_level.then(|| Var::Level.parameter());
-        Item::from(Function {
+        let config = Var::Config.parameter();
+        vec![Item::from(Function {
             docs: docs.into(),
             attributes: vec!["inline(always)"],
-            head: head.into(),
-            parameters: std::iter::once(Var::Config.parameter())
-                .chain(level)
-                .collect(),
+            head: format!("const fn {}", property.name()).into(),
+            parameters: std::iter::once(config).chain(parameters).collect(),
             returns: Some(returns.into()),
             body: Some(using_config(value)),
             ..Function::default()
-        })
+        })]
     }
 
     /// Returns the function that returns the table of a configuration, and the tables. They are constants, because the
@@ -165,9 +175,7 @@ impl Emit<'_> {
             let features = (0..self.model.features.len()).filter(|&it| config.has(it));
             let geometry = (config.geometry > 0).then(|| self.geometry_bit(config.geometry));
             let flags = geometry.into_iter().chain(features);
-            let flags: String = flags
-                .flat_map(|bit| ["_".to_owned(), self.names.flag_text(bit)])
-                .collect();
+            let flags: String = flags.flat_map(|bit| ["_", self.names.flag(bit)]).collect();
             let name = self.names.item(&format!("LEVELS{flags}"));
             tables.push((name.clone(), table));
             return borrow(name);
@@ -238,11 +246,16 @@ fn level_facts(level: &LevelFacts) -> Expr {
         let arguments = arguments.iter().map(|&argument| number(argument));
         Runtime::LevelFacts.item(name).call(arguments)
     };
-    match *level {
-        LevelFacts::NONE => Runtime::LevelFacts.item("NONE"),
-        LevelFacts { leaf: false, .. } => call("table", &[level.shift]),
+    let leaf = match *level {
+        LevelFacts::NONE => return Runtime::LevelFacts.item("NONE"),
+        LevelFacts { leaf: false, .. } => return call("table", &[level.shift]),
         LevelFacts { joined: 0, .. } => call("leaf", &[level.shift]),
         _ => call("joined", &[level.shift, level.joined]),
+    };
+    if level.merged {
+        leaf.method("merged", [])
+    } else {
+        leaf
     }
 }
 

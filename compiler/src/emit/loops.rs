@@ -1,157 +1,161 @@
-//! Loops over passes, entries and runs.
-
-use proc_macro2::TokenStream;
-use quote::quote;
+//! Loops over passes, entries and runs, and the ceilings before them.
 
 use tlbc_facts::clause::MaxCount;
 
 use super::Emit;
-use super::old::unsuffixed;
+use super::backend::{reach_word, space_word};
 use super::parameters::At;
-use crate::plan::ir::{Issue, Node, Over, Shape};
+use super::tree::{Expr, Private, Property, Runtime, Stmt, Uses, Var, number};
+use crate::plan::ir::{Count, Node, Over, Shape};
 
 impl Emit<'_> {
-    pub(super) fn each(
+    /// Returns a loop. What its steps depend on does not change within it, so the compiler decides before the loop.
+    pub(super) fn repeat(
         &self,
         over: Over,
-        body: &Node,
+        each: &Node,
         rest: Option<&Node>,
         shape: Shape,
-    ) -> TokenStream {
+    ) -> Vec<Stmt> {
+        let passes = |name| {
+            let each = self.node(each, At::First, shape);
+            vec![Stmt::For(
+                vec![Var::Pass],
+                Var::Passes.method(name, []),
+                each,
+            )]
+        };
         match over {
-            Over::Cuts => {
-                let body = self.node(body, At::First, shape);
-                quote!(for pass in passes.cuts() { #body })
+            Over::Cuts => passes("cuts"),
+            Over::Leaves => passes("leaves"),
+            Over::Entries => {
+                let each = self.node(each, At::Each, shape);
+                let uses = Uses::of(&each);
+                let addresses = Var::Pass.method("addresses", []);
+                let (vars, over) = match (uses.var(Var::Nth), uses.var(Var::Va)) {
+                    (false, true) => (vec![Var::Va], addresses),
+                    (true, true) => {
+                        let numbered = Expr::from("(0..)").method("zip", [addresses]);
+                        (vec![Var::Nth, Var::Va], numbered)
+                    }
+                    (is_nth, false) => {
+                        let vars = is_nth.then_some(Var::Nth).into_iter().collect();
+                        (
+                            vars,
+                            Expr::from("0").binary("..", Var::Pass.field("entries")),
+                        )
+                    }
+                };
+                vec![Stmt::For(vars, over, each)]
             }
-            Over::Leaves => {
-                let body = self.node(body, At::First, shape);
-                quote!(for pass in passes.leaves() { #body })
-            }
-            Over::Entries => self.entries(body, shape),
-            Over::Runs { operand, most } => self.runs(operand, most, body, rest, shape),
+            Over::Runs { operand, most } => self.runs(operand, most, each, rest, shape),
             Over::Sets { first, count } => {
-                let body = self.node(body, At::Set, shape);
-                let (first, count) = (unsuffixed(first), unsuffixed(count));
-                quote! {
-                    let mut set = #first;
-                    while set < #count {
-                        #body
-                        set = set.wrapping_add(1);
-                    }
-                }
+                let each = self.node(each, At::Set, shape);
+                let sets = number(first).binary("..", number(count));
+                vec![Stmt::For(vec![Var::Set], sets, each)]
             }
         }
     }
 
-    /// Returns a loop over entries. Operands are built once and stepped by additions, except those that depend on
-    /// the entry itself or have the address under a condition.
-    pub(super) fn entries(&self, body: &Node, shape: Shape) -> TokenStream {
-        let steps = match body {
-            Node::Seq(steps) => steps.as_slice(),
-            step => std::slice::from_ref(step),
-        };
-        let issues = steps.iter().filter_map(|step| match step {
-            Node::Issue(issue) => Some(issue),
-            _ => None,
-        });
-        // An operand of several instructions in the loop needs a variable for each of them.
-        let takers = |operand: usize| {
-            let operands = |i: &Issue| &self.model.invalidates[i.invalidate].template.operands;
-            issues
-                .clone()
-                .filter(move |i| operands(i).contains(&operand))
-        };
-        let (mut before, mut inside, mut after) = (Vec::new(), Vec::new(), Vec::new());
-        for step in steps {
-            let Node::Issue(issue) = step else {
-                inside.push(self.node(step, At::Each, shape));
-                continue;
-            };
-            let named = |operand: usize| {
-                let name = &self.model.operands[operand].named.name;
-                let place = takers(operand)
-                    .position(|taker| taker == issue)
-                    .unwrap_or(0);
-                let of_view = takers(operand)
-                    .filter(|taker| taker.view == issue.view)
-                    .count()
-                    == 1;
-                match issue.view {
-                    _ if takers(operand).count() == 1 => self.local(operand),
-                    Some(view) if of_view => {
-                        let views = &self.model.space(issue.space).views;
-                        let of_view = format!("{name}_{}", views[view].named.name);
-                        self.nth_local(operand, place, &of_view)
-                    }
-                    _ => self.nth_local(operand, place, &format!("{name}_{place}")),
-                }
-            };
-            for &operand in &self.model.invalidates[issue.invalidate].template.operands {
-                let name = named(operand);
-                let parameters = self.encoder_parameters(operand);
-                if parameters
-                    .iter()
-                    .any(|name| ["entry", "old"].contains(name))
-                    || self.has_address_by_condition(operand)
-                {
-                    let value = self.encode(issue, operand, At::Each);
-                    inside.push(quote!(let #name = #value;));
-                    continue;
-                }
-                let value = self.encode(issue, operand, At::First);
-                let advance = self.advance(operand, &name);
-                let mutable = (!advance.is_empty()).then(|| quote!(mut));
-                before.push(quote!(let #mutable #name = #value;));
-                after.push(advance);
-            }
-            let note = self.cite(issue);
-            let op = self.instruction(issue.invalidate, |operand| {
-                let name = named(operand);
-                quote!(#name)
-            });
-            inside.push(quote!(#note cpu.issue(#op);));
-        }
-        let steps = after.iter().any(|advance| !advance.is_empty());
-        let step = steps.then(|| quote!(let step = 1u64.wrapping_shl(pass.shift);));
-        quote! {
-            #step
-            #(#before)*
-            let mut left = entries;
-            while left > 0 {
-                #(#inside)*
-                #(#after)*
-                left = left.wrapping_sub(1);
-            }
-        }
-    }
-
-    pub(super) fn runs(
+    fn runs(
         &self,
         operand: usize,
         most: MaxCount,
-        body: &Node,
+        each: &Node,
         rest: Option<&Node>,
         shape: Shape,
-    ) -> TokenStream {
+    ) -> Vec<Stmt> {
         let Some(names) = self.model.operands[operand].names.as_ref() else {
-            return quote!();
+            return Vec::new();
         };
-        let body = self.node(body, At::Piece, shape);
-        let rest = rest.map(|rest| self.node(rest, At::Rest, shape));
-        let units = self.names.units(operand);
-        let most = self.most(most);
+        let each = self.node(each, At::Piece, shape);
+        let units = self.private(Private::Units(operand));
         let runs = if names.pages {
-            quote!(Runs::of_pages(pass, page_shift(c), #units))
+            let shift = Property::PageShift.call([]);
+            Runtime::Runs
+                .item("of_pages")
+                .call([Var::Pass.expr(), shift, units])
         } else {
-            quote!(Runs::of_entries(pass, #most, #units))
+            let most = self.most(most);
+            Runtime::Runs
+                .item("of_entries")
+                .call([Var::Pass.expr(), most, units])
         };
         let Some(rest) = rest else {
-            return quote!(for run in #runs { #body });
+            return vec![Stmt::For(vec![Var::Run], runs, each)];
         };
-        quote! {
-            let mut runs = #runs;
-            for run in runs.by_ref() { #body }
-            if let Some(va) = runs.rest() { #rest }
+        let rest = self.node(rest, At::Rest, shape);
+        vec![
+            Stmt::Let(Var::Runs.mutable(), runs),
+            Stmt::For(vec![Var::Run], Var::Runs.method("by_ref", []), each),
+            Stmt::IfSome(Var::Va, Var::Runs.method("rest", []), rest),
+        ]
+    }
+
+    /// Returns the steps up to a ceiling, after those for more operations, which end the routine.
+    pub(super) fn ceiling_of(
+        &self,
+        count: &Node,
+        beyond: Shape,
+        within: &Node,
+        shape: Shape,
+    ) -> Vec<Stmt> {
+        let arguments = [space_word(shape.space()), reach_word(shape.reach())];
+        let ceiling = Expr::from("self").method("ceiling", arguments);
+        let pages = Var::Passes.method("pages", []);
+        let exceeded = ceiling.method("is_exceeded_by", [Var::Operations.expr(), pages]);
+        let mark = Var::Outcome.field("exceeded_ceiling").binary("=", true);
+        let mut otherwise = vec![Stmt::Do(mark)];
+        otherwise.extend(self.call_from(beyond, shape));
+        otherwise.push(Stmt::Return(Var::Outcome.expr()));
+        let mut steps = vec![
+            Stmt::Let(Var::Operations.word(), self.operations(count, shape)),
+            Stmt::Do(Expr::If(vec![(exceeded, otherwise)], Vec::new())),
+        ];
+        steps.extend(self.node(within, At::Nothing, shape));
+        steps
+    }
+
+    /// Returns the expression for a number of operations.
+    fn operations(&self, count: &Node, shape: Shape) -> Expr {
+        match count {
+            Node::Select {
+                on,
+                then,
+                otherwise,
+            } => self.choice(*on, (then, otherwise), shape, &|node| {
+                self.operations(node, shape)
+            }),
+            Node::Count(counts) => {
+                let counts = counts.iter().map(|count| self.count(*count));
+                let most = counts.reduce(|most, count| most.method("max", [count]));
+                most.unwrap_or(number(0u32))
+            }
+            _ => number(0u32),
+        }
+    }
+
+    fn count(&self, count: Count) -> Expr {
+        match count {
+            Count::Entries => Var::Passes.method("entries", []),
+            Count::EntryRuns(most, levels, walks) => {
+                let arguments = [self.most(most), self.level_set(levels), walks.into()];
+                Var::Passes.method("entry_runs", arguments)
+            }
+            Count::PageRuns(operand, walks) => {
+                let units = self.private(Private::Units(operand));
+                let arguments = [Property::PageShift.call([]), units, walks.into()];
+                Var::Passes.method("page_runs", arguments)
+            }
+        }
+    }
+
+    /// Returns the most entries of a run.
+    fn most(&self, most: MaxCount) -> Expr {
+        match most {
+            MaxCount::Count(u32::MAX) => "u32::MAX".into(),
+            MaxCount::Count(count) => number(count),
+            MaxCount::Limit(limit) => Expr::from("self").field(self.names.limit(limit as usize)),
         }
     }
 }

@@ -13,21 +13,17 @@ mod docs;
 mod facts;
 mod hardware;
 mod introductions;
+mod issuers;
 mod levels;
 mod loops;
-#[allow(dead_code)] // until routines are trees
 pub(crate) mod names;
 mod nodes;
-#[allow(dead_code)] // until routines are trees
-mod old;
 mod op;
 mod operands;
 mod parameters;
 mod print;
 mod registers;
 mod routines;
-mod text;
-#[allow(dead_code)] // until routines are trees
 mod tree;
 
 use std::cell::RefCell;
@@ -41,8 +37,9 @@ use crate::plan::ir::Shape;
 use crate::source::{Files, Span};
 use crate::text::wrap;
 use names::Names;
-use old::Body;
-use tree::{Item, Runtime, Uses};
+use operands::Encoder;
+use routines::Routine;
+use tree::{Runtime, Uses};
 
 /// What the folds share.
 pub(crate) struct Emit<'a> {
@@ -52,38 +49,29 @@ pub(crate) struct Emit<'a> {
     names: Names,
     /// The instructions that some plan issues.
     used: BTreeSet<Which>,
-    /// The body of each operand's encoder.
-    encoders: Vec<Body>,
-    /// The bodies of routines, made when they are needed.
-    bodies: RefCell<BTreeMap<Shape, Rc<Body>>>,
+    /// How each operand is encoded.
+    encoders: Vec<Encoder>,
+    /// The routines of plans, made when they are needed.
+    routines: RefCell<BTreeMap<Shape, Rc<Routine>>>,
 }
 
 /// Returns the text of an architecture's module.
 #[must_use]
 pub fn emit(analysis: &Analysis, files: &Files) -> String {
     let emit = Emit::new(analysis, files);
-    let routines = emit.routines();
-    let body = Body::new(routines.clone());
-    let operands = emit.operands(&body);
-    let body = body.after(operands.clone());
-    let tokens = |tokens| Item::Text(text::items(&names::unmarked(tokens)).into());
-
-    let mut items = emit.op();
-    items.extend(emit.hardware());
-    items.push(tokens(operands));
-    items.extend(emit.tlb());
-    items.push(tokens(routines));
+    let mut items = emit.tlb();
+    items.push(emit.routines());
     items.push(emit.backend());
-    let mut uses = Uses::of_items(&items);
-    uses.add(&emit.uses(&body));
-    // Private items are written if the rest uses them.
-    let levels = emit.levels(&uses);
-    uses.add(&Uses::of_items(&levels));
-    let header = emit.header(&uses);
-    let config = emit.config();
-    uses.add(&Uses::of_items(&config));
-    let items: Vec<Item> = config.into_iter().chain(levels).chain(items).collect();
-    let imports = imports(&analysis.model.target_arch.value, &uses);
+    items.splice(0..0, emit.workarounds());
+    // What follows is written if the rest uses it.
+    items.splice(0..0, emit.issuers(&Uses::of_items(&items)));
+    items.splice(0..0, emit.operands(&Uses::of_items(&items)));
+    items.splice(0..0, emit.hardware());
+    items.splice(0..0, emit.op());
+    items.splice(0..0, emit.levels(&Uses::of_items(&items)));
+    let header = emit.header(&Uses::of_items(&items));
+    items.splice(0..0, emit.config());
+    let imports = imports(&emit.model.target_arch.value, &Uses::of_items(&items));
     format!("{header}\n{imports}\n{}\n", print::items(&items))
 }
 
@@ -129,12 +117,9 @@ impl<'a> Emit<'a> {
             names: Names::new(&analysis.model),
             used: routines::used(&analysis.model, &analysis.plans),
             encoders: Vec::new(),
-            bodies: RefCell::default(),
+            routines: RefCell::default(),
         };
-        let operands = 0..emit.model.operands.len();
-        emit.encoders = operands
-            .map(|operand| Body::new(emit.encoder_body(operand)))
-            .collect();
+        emit.encoders = emit.encoders_of_operands();
         emit
     }
 

@@ -83,14 +83,12 @@ impl Emit<'_> {
 
     /// Returns a pattern for an instruction that binds its operands to variables of their names.
     pub(super) fn pattern(&self, instruction: &Instruction<'_>) -> Expr {
-        let path: Word = format!("Op::{}", self.names.variant_text(instruction.which)).into();
+        let path: Word = format!("Op::{}", self.names.variant(instruction.which)).into();
         let operands = &instruction.template.operands;
         if operands.is_empty() {
             return path.into();
         }
-        let fields = operands
-            .iter()
-            .map(|&operand| self.names.operand_text(operand));
+        let fields = operands.iter().map(|&operand| self.names.operand(operand));
         structure(path, fields.map(|name| (name.clone(), name.into())))
     }
 
@@ -101,7 +99,7 @@ impl Emit<'_> {
             docs: escaped(&self.fields_text(operand)),
             text: format!(
                 "{}: {}",
-                self.names.operand_text(operand),
+                self.names.operand(operand),
                 self.operand_of(operand)
             )
             .into(),
@@ -109,7 +107,7 @@ impl Emit<'_> {
         };
         let variants = instructions.iter().map(|instruction| Member {
             docs: escaped(&instruction.text),
-            text: self.names.variant_text(instruction.which).into(),
+            text: self.names.variant(instruction.which).to_owned().into(),
             fields: instruction.template.operands.iter().map(field).collect(),
         });
         let op = Item::Type {
@@ -118,13 +116,16 @@ impl Emit<'_> {
             head: "pub enum Op".into(),
             members: variants.collect(),
         };
-        let functions = vec![self.name_of(&instructions), self.operands_of(&instructions)];
+        let functions = vec![
+            self.name_function(&instructions),
+            self.operands_function(&instructions),
+        ];
         vec![op, Item::group("impl Op".into(), functions)]
     }
 
-    fn name_of(&self, instructions: &[Instruction<'_>]) -> Item {
+    fn name_function(&self, instructions: &[Instruction<'_>]) -> Item {
         let cases = instructions.iter().map(|instruction| {
-            let variant = self.names.variant_text(instruction.which);
+            let variant = self.names.variant(instruction.which);
             let rest = if instruction.template.operands.is_empty() {
                 ""
             } else {
@@ -148,12 +149,10 @@ impl Emit<'_> {
     }
 
     /// Returns the function that lists operands. Instructions with the same operands have one case.
-    fn operands_of(&self, instructions: &[Instruction<'_>]) -> Item {
-        let names = (0..self.model.operands.len()).map(|it| self.names.operand_text(it));
+    fn operands_function(&self, instructions: &[Instruction<'_>]) -> Item {
+        let names = (0..self.model.operands.len()).map(|it| self.names.operand(it));
         let names: Vec<String> = names.collect();
-        let each = Scope::new(names.iter().map(String::as_str))
-            .give("each")
-            .to_string();
+        let each = Scope::new(names.iter().map(String::as_str)).give("each");
         let mut cases: Vec<(&[usize], Case)> = Vec::new();
         for instruction in instructions {
             let operands = instruction.template.operands.as_slice();
@@ -164,7 +163,7 @@ impl Emit<'_> {
             }
             let calls = operands.iter().map(|&operand| {
                 let it = &self.model.operands[operand];
-                let name = Expr::from(self.names.operand_text(operand));
+                let name = Expr::from(self.names.operand(operand));
                 let word = |word: Expr| Expr::from("u128::from").call([word]);
                 let value = if it.bits.value > 64 {
                     let high = word(name.clone().index(1)).binary("<<", "64");

@@ -1,36 +1,33 @@
 //! Parameters: the sources of operand values at each place of a routine.
 
-use proc_macro2::TokenStream;
-use quote::quote;
-
 use tlbc_runtime::request::Space;
 
 use super::Emit;
-use super::old::hex;
+use super::tree::{Expr, Private, Property, Runtime, Var, Word, number};
 use crate::plan::ir::Issue;
 
 /// Returns the argument for a parameter without a value.
-pub fn nothing(parameter: &str) -> TokenStream {
+pub fn nothing(parameter: Var) -> Expr {
     match parameter {
-        "hint" => quote!(None),
-        "stride" => quote!(Level(0)),
-        "keep" => quote!(false),
-        _ => quote!(0),
+        Var::Hint => "None".into(),
+        Var::Stride => Runtime::Level.of(number(0u32)),
+        Var::Keep => false.into(),
+        _ => number(0u32),
     }
 }
 
 /// Where the operand values of an instruction are found.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum At {
     /// There is no address.
     Nothing,
     /// `va` and `level`.
     Page,
-    /// `start`, the first address of the pass.
+    /// The first address of `pass`.
     First,
-    /// The current entry of a loop over a pass. `left` entries remain, including this one.
+    /// `va`, an address of `pass`, and its number `nth`.
     Each,
-    /// `va`, `num` and `scale`.
+    /// `run`.
     Piece,
     /// `va`.
     Rest,
@@ -39,118 +36,74 @@ pub enum At {
 }
 
 impl Emit<'_> {
-    /// Returns a call of an operand's encoder.
-    pub(super) fn encode(&self, issue: &Issue, operand: usize, at: At) -> TokenStream {
-        let encoder = self.names.encoder(operand);
-        let parameters = self.encoder_parameters(operand).into_iter();
-        let arguments = parameters.map(|name| self.parameter(issue, name, at));
-        quote!(#encoder(#(#arguments),*))
-    }
-
-    /// Returns the argument for a parameter of an encoder.
-    pub(super) fn parameter(&self, issue: &Issue, name: &str, at: At) -> TokenStream {
-        let it = &self.model.invalidates[issue.invalidate];
-        match name {
-            "c" => quote!(c),
-            "tag" => match (issue.view, issue.tag) {
-                (None, _) => nothing(name),
-                (Some(_), Some(tag)) => hex(tag),
-                (Some(view), None) => self.tag(issue.space, view, &quote!(tag)),
+    /// Returns the argument for a parameter from which operands are encoded.
+    pub(super) fn parameter(&self, issue: &Issue, parameter: Var, at: At) -> Expr {
+        let after = |va: Expr, entries: Expr| Var::Pass.method("after", [va, entries]);
+        match parameter {
+            Var::Config => Var::Config.expr(),
+            Var::Tag => match (issue.view, issue.tag) {
+                (None, _) => nothing(parameter),
+                (Some(_), Some(tag)) => number(tag),
+                (Some(view), None) => self.tag(issue.space, view, Var::Tag.expr()),
             },
-            "va" | "end" | "stride" if !issue.address => nothing(name),
-            "va" => match at {
-                At::Piece => quote!(run.va),
-                At::First => quote!(start),
-                At::Each => {
-                    quote!(start.wrapping_add(entries.wrapping_sub(left).wrapping_shl(pass.shift)))
-                }
-                _ => quote!(va),
+            Var::Va | Var::End | Var::Stride if !issue.address => nothing(parameter),
+            Var::Va => match at {
+                At::Piece => Var::Run.field("va"),
+                At::First => Var::Pass.field("start"),
+                _ => Var::Va.expr(),
             },
-            "end" => match at {
+            Var::End => match at {
                 At::Piece => {
-                    quote!(
-                        run.va
-                            .wrapping_add(run.num.wrapping_add(1).wrapping_shl(pass.shift))
-                    )
+                    let entries = Var::Run.field("num").method("wrapping_add", [number(1u32)]);
+                    after(Var::Run.field("va"), entries)
                 }
-                At::First => quote!(start.wrapping_add(1u64.wrapping_shl(pass.shift))),
-                At::Each => quote!(
-                    start.wrapping_add(
-                        entries
-                            .wrapping_sub(left)
-                            .wrapping_add(1)
-                            .wrapping_shl(pass.shift)
-                    )
-                ),
-                At::Page => quote!(va.wrapping_add(1u64.wrapping_shl(shift_of(c, level)))),
-                _ => nothing(name),
+                At::First => after(Var::Pass.field("start"), number(1u32)),
+                At::Page => Property::EndOf.call([Var::Va.expr(), Var::Level.expr()]),
+                _ => after(Var::Va.expr(), number(1u32)),
             },
-            "set" => {
-                if let At::Set = at {
-                    quote!(set)
-                } else {
-                    nothing(name)
-                }
+            Var::Set if at == At::Set => Var::Set.expr(),
+            Var::Table => Var::Slot.field("table"),
+            Var::Entry => Var::Slot.method("address", [nth(at)]),
+            Var::Old => Var::Slot.method("load", [nth(at)]),
+            Var::New => Var::Change.field("new_bits"),
+            Var::Hint if !issue.hint => nothing(parameter),
+            Var::Hint if at == At::Page => Property::HintOf.call([Var::Level.expr()]),
+            Var::Hint => Var::Hinted.expr(),
+            Var::Stride if at == At::Page => Var::Level.expr(),
+            Var::Stride => Var::Pass.field("stride"),
+            Var::Num if at == At::Piece => Var::Run.field("num"),
+            Var::Scale if at == At::Piece => Var::Run.field("scale"),
+            Var::Form if self.names.has_form(issue.invalidate, issue.form) => {
+                self.private(Private::Form(issue.invalidate, issue.form))
             }
-            "table" => quote!(slot.table),
-            "entry" | "old" => {
-                let nth = match at {
-                    At::Each => quote!(entries.wrapping_sub(left)),
-                    At::Piece => quote!(run.va.wrapping_sub(start).wrapping_shr(pass.shift)),
-                    _ => quote!(0),
-                };
-                if name == "entry" {
-                    quote!(slot.address(#nth))
-                } else {
-                    quote!(slot.load(#nth))
-                }
-            }
-            "new" => quote!(change.new_bits),
-            "hint" if !issue.hint => nothing(name),
-            "hint" => {
-                if let At::Page = at {
-                    quote!(hint_of(c, level))
-                } else {
-                    quote!(hinted)
-                }
-            }
-            "stride" => {
-                if let At::Page = at {
-                    quote!(level)
-                } else {
-                    quote!(stride)
-                }
-            }
-            "num" => {
-                if let At::Piece = at {
-                    quote!(run.num)
-                } else {
-                    nothing(name)
-                }
-            }
-            "scale" => {
-                if let At::Piece = at {
-                    quote!(run.scale)
-                } else {
-                    nothing(name)
-                }
-            }
-            "form" => hex(it.forms[issue.form]
-                .named
-                .as_ref()
-                .map_or(0, |(_, value)| *value)),
-            _ => nothing(name),
+            _ => nothing(parameter),
         }
     }
 
     /// Returns a tag for a view.
-    pub(super) fn tag(&self, space: Space, view: usize, tag: &TokenStream) -> TokenStream {
-        match self.model.space(space).views[view].or {
-            0 => tag.clone(),
-            or => {
-                let or = hex(or);
-                quote!(#tag | #or)
-            }
+    pub(super) fn tag(&self, space: Space, view: usize, tag: Expr) -> Expr {
+        if !self.names.has_view(space, view) {
+            return tag;
         }
+        tag.binary("|", self.private(Private::View(space, view)))
+    }
+
+    /// Returns a private item.
+    pub(super) fn private(&self, item: Private) -> Expr {
+        Expr::Word(Word::private(item, self.names.private(item)))
+    }
+}
+
+/// Returns the number of an entry in its slot.
+fn nth(at: At) -> Expr {
+    match at {
+        At::Each => Var::Nth.expr(),
+        At::Piece => {
+            let bytes = Var::Run
+                .field("va")
+                .method("wrapping_sub", [Var::Pass.field("start")]);
+            bytes.method("wrapping_shr", [Var::Pass.field("shift")])
+        }
+        _ => number(0u32),
     }
 }

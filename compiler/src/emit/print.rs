@@ -248,8 +248,13 @@ impl Printer {
             Stmt::Comment(_) => {}
             Stmt::Let(name, value) => {
                 self.out.push_str("let ");
-                self.out.push_str(name);
+                self.out.push_str(&name.text);
                 self.assigned(value);
+                self.out.push(';');
+            }
+            Stmt::Return(value) => {
+                self.out.push_str("return ");
+                self.nested_expr(value, 1);
                 self.out.push(';');
             }
             Stmt::Do(value) => {
@@ -259,16 +264,23 @@ impl Printer {
                 }
             }
             Stmt::Value(value) => self.expr(value, 0),
-            Stmt::For(name, over, body) => {
-                self.out.push_str(&format!("for {name} in "));
+            Stmt::For(vars, over, body) => {
+                let names: Vec<&str> = vars.iter().map(|var| var.name()).collect();
+                let pattern = match names.as_slice() {
+                    [] => "_".to_owned(),
+                    [one] => (*one).to_owned(),
+                    names => format!("({})", names.join(", ")),
+                };
+                self.out.push_str(&format!("for {pattern} in "));
                 self.head(over, body);
             }
             Stmt::While(test, body) => {
                 self.out.push_str("while ");
                 self.head(test, body);
             }
-            Stmt::IfLet(pattern, value, body) => {
-                self.out.push_str(&format!("if let {pattern} = "));
+            Stmt::IfSome(var, value, body) => {
+                self.out
+                    .push_str(&format!("if let Some({}) = ", var.name()));
                 self.head(value, body);
             }
             Stmt::Unsafe(body) => {
@@ -280,9 +292,9 @@ impl Printer {
 
     /// Writes what follows a keyword, and a block.
     fn head(&mut self, value: &Expr, body: &[Stmt]) {
-        let line = self.out.matches('\n').count();
-        self.expr(value, 2);
-        if self.out.matches('\n').count() > line {
+        let before = self.out.len();
+        self.expr(value, 0);
+        if self.out[before..].contains('\n') || self.room() < 2 {
             self.newline();
         } else {
             self.out.push(' ');
@@ -301,6 +313,18 @@ impl Printer {
             self.newline();
             self.indent -= INDENT;
             self.out.push_str(&flat);
+            return;
+        }
+        if let Expr::If(alternatives, _) = value
+            && let Some((test, _)) = alternatives.first()
+            && self
+                .flat(test, false)
+                .is_none_or(|test| test.chars().count() + 6 > self.room())
+        {
+            self.indent += INDENT;
+            self.newline();
+            self.nested_expr(value, 1);
+            self.indent -= INDENT;
             return;
         }
         self.out.push(' ');
@@ -364,6 +388,10 @@ impl Printer {
                     for (name, value) in fields {
                         printer.newline();
                         printer.out.push_str(name);
+                        if name == ".." {
+                            printer.nested_expr(value, 0);
+                            continue;
+                        }
                         if !is_short(name, value) {
                             printer.out.push_str(": ");
                             printer.nested_expr(value, 1);
@@ -395,6 +423,10 @@ impl Printer {
                 });
             }
             Expr::Block(body) => self.block(body),
+            Expr::Closure(name, value) => {
+                self.out.push_str(&format!("|{}| ", name.text));
+                self.block(&[Stmt::Value((**value).clone())]);
+            }
             Expr::Asm(lines) => {
                 self.nested("asm!(", ")", |printer| {
                     for line in lines {
@@ -435,6 +467,17 @@ impl Printer {
         let fits = self
             .flat(pattern, false)
             .is_some_and(|flat| flat.chars().count() + 5 <= self.room());
+        if let Expr::Struct(path, fields) = pattern
+            && !fits
+        {
+            // Short names share a line.
+            let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_ref()).collect();
+            self.out.push_str(&path.text);
+            return self.nested(" {", "}", |printer| {
+                printer.newline();
+                printer.out.push_str(&names.join(", "));
+            });
+        }
         match pattern {
             Expr::Binary(first, "|", last) if !fits => {
                 self.pattern_before(first);
@@ -482,6 +525,15 @@ impl Printer {
             self.out.push(')');
             return;
         }
+        if let [first @ .., Expr::Closure(name, value)] = arguments
+            && let Some(first) = self.flat_list(first)
+            && first.len() + name.text.len() + 8 < self.room()
+        {
+            self.out.push_str(&format!("({first}, |{}| ", name.text));
+            self.block(&[Stmt::Value((**value).clone())]);
+            self.out.push(')');
+            return;
+        }
         if !arguments.iter().all(is_simple) {
             return self.list("(", arguments, ")");
         }
@@ -517,9 +569,9 @@ impl Printer {
             return self.arguments(arguments, tail);
         }
         self.operand(first, 6, 0);
-        let short = self
-            .flat(first, false)
-            .is_some_and(|first| first.len() <= INDENT);
+        // A short start of a line is followed by the first link.
+        let line = self.out.rfind('\n').map_or(0, |at| at + 1);
+        let short = self.out[line..].trim_start().len() <= INDENT;
         self.indent += INDENT;
         for (index, link) in links.iter().enumerate() {
             if index > 0 || !short {
@@ -622,11 +674,16 @@ impl Printer {
                     self.flat_side(left, operator, false)?,
                     self.flat_side(right, operator, true)?,
                 );
-                format!("{left} {operator} {right}")
+                match *operator {
+                    ".." => format!("{left}..{right}"),
+                    operator => format!("{left} {operator} {right}"),
+                }
             }
             Expr::Struct(path, fields) => {
                 let fields = fields.iter().map(|(name, value)| {
-                    Some(if is_short(name, value) {
+                    Some(if name == ".." {
+                        format!("..{}", self.flat(value, true)?)
+                    } else if is_short(name, value) {
                         name.to_string()
                     } else {
                         format!("{name}: {}", self.flat(value, true)?)
@@ -658,6 +715,7 @@ impl Printer {
             }
             Expr::Block(body) if body.is_empty() => "{}".to_owned(),
             Expr::Match(..) | Expr::Block(_) => return None,
+            Expr::Closure(name, value) => format!("|{}| {}", name.text, self.flat(value, true)?),
             Expr::Asm(lines) => {
                 let templates = lines.iter().filter(|line| line.starts_with('"')).count();
                 let text = lines.join(", ");
@@ -695,10 +753,7 @@ impl Printer {
 /// Returns whether an argument may share its line with others where they do not fit on one line.
 fn is_simple(expr: &Expr) -> bool {
     match expr {
-        Expr::Word(word) => !word.text.contains("::"),
-        Expr::Field(of, _) | Expr::Index(of, _) | Expr::Prefix(_, of) | Expr::Cast(of, _) => {
-            is_simple(of)
-        }
+        Expr::Word(word) => word.text.len() <= 10 && !word.text.contains("::"),
         _ => false,
     }
 }

@@ -69,7 +69,7 @@ impl Emit<'_> {
         }
         let members = sources.iter().map(|(register, names)| Member {
             docs: escaped(&format!("`{register}`, which has {}.", list(names, "and"))),
-            text: format!("pub {}: u64", self.names.register_text(register)).into(),
+            text: format!("pub {}: u64", self.names.register(register)).into(),
             fields: Vec::new(),
         });
         let values = Item::Type {
@@ -90,7 +90,7 @@ impl Emit<'_> {
 
     /// Returns bits of a register.
     fn bits_of(&self, registers: &'static str, register: &str, bits: &Bits) -> Expr {
-        let value = Expr::from(registers).field(self.names.register_text(register));
+        let value = Expr::from(registers).field(self.names.register(register));
         let value = if bits.low == 0 {
             value
         } else {
@@ -117,7 +117,7 @@ impl Emit<'_> {
                 "The limit of a machine is the smallest of its CPUs.".into(),
             ]),
             attributes: vec!["must_use"],
-            head: format!("pub const fn {}", self.names.limit_text(limit)).into(),
+            head: format!("pub const fn {}", self.names.limit(limit)).into(),
             receiver: "&self",
             returns: Some("u32".into()),
             body: Some(vec![Stmt::Value(value)]),
@@ -136,13 +136,13 @@ impl Emit<'_> {
             let bits = self.bits_of("registers", &from.register, &from.bits);
             let test = if (from.bits.most(), from.value.value) == (1, 1) {
                 let bit = Expr::from("1").binary("<<", number(from.bits.low));
-                let register = self.names.register_text(&from.register);
+                let register = self.names.register(&from.register);
                 let register = Expr::from("registers").field(register);
                 register.binary("&", bit).binary("!=", number(0u32))
             } else {
                 bits.binary(sign, hex(from.value.value))
             };
-            let flag = format!("Self::{}", self.names.flag_text(index));
+            let flag = format!("Self::{}", self.names.flag(index));
             let with = Expr::from("config").method("with", [flag.into()]);
             let set = Stmt::Do(Expr::from("config").binary("=", with));
             Stmt::Do(Expr::If(vec![(test, vec![set])], Vec::new()))
@@ -151,13 +151,9 @@ impl Emit<'_> {
         body.extend(tests);
         body.push(Stmt::Value("config".into()));
         let left = self.model.features.iter().enumerate();
-        let left = left.filter(|(_, it)| it.from.is_none()).map(|(index, it)| {
-            format!(
-                "[`{}`](Self::{})",
-                it.named.name,
-                self.names.flag_text(index)
-            )
-        });
+        let left = left
+            .filter(|(_, it)| it.from.is_none())
+            .map(|(index, it)| format!("[`{}`](Self::{})", it.named.name, self.names.flag(index)));
         let left: Vec<String> = left.collect();
         let left = match left.as_slice() {
             [] => String::new(),

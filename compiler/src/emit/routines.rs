@@ -1,66 +1,32 @@
 //! Routines: one method for each plan; its body is a fold over the plan's nodes.
 //!
-//! A method has the parameters that its body mentions, and returns what it defers if any of its branches defers
-//! something.
+//! A method has the variables that its body uses and does not define as parameters. One that starts a flush returns its
+//! outcome; another returns what it defers, if any of its branches defers something.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote};
-
 use tlbc_runtime::request::{Reach, Space};
 
 use super::Emit;
-use super::names::settled;
+use super::backend::SPACES;
 use super::nodes::ipi_targets;
-use super::old::{Body, doc};
-use super::operands::mentions;
 use super::parameters::At;
-use crate::model::Which;
-use crate::model::{Instr, Model};
-use crate::plan::ir::{Issue, Node, Plan, Shape, Test};
-use crate::plan::{Plans, issued};
+use super::tree::{
+    Expr, Function, Item, Property, Runtime, Stmt, Uses, Var, Word, borrow, structure,
+};
+use crate::model::{Instr, Model, Which};
+use crate::plan::Plans;
+use crate::plan::ir::{Node, Plan, Shape};
 
-/// The parameters of routines, in order.
-const PARAMETERS: [(&str, &str); 16] = [
-    ("tag", "u64"),
-    ("global", "bool"),
-    ("va", "u64"),
-    ("level", "Level"),
-    ("tables", "bool"),
-    ("teardown", "bool"),
-    ("pass", "&Pass"),
-    ("ranges", "&Ranges"),
-    ("to", "&Root"),
-    ("pending", "Pending"),
-    ("view_deferred", "bool"),
-    ("slot", "&Slot<'_>"),
-    ("change", "&Change"),
-    ("kind", "Kind"),
-    ("owner", "&Owner"),
-    ("steps", "FinishSteps"),
-];
-
-/// Returns the parameters that a routine of a shape may have.
-fn may_take(shape: Shape) -> &'static [&'static str] {
-    match shape {
-        Shape::Page(..) => &["tag", "global", "va", "level", "tables"],
-        Shape::Pass(..) => &["tag", "global", "pass"],
-        Shape::Ranges(..) => &["tag", "global", "ranges"],
-        Shape::Everything(..) | Shape::Teardown(..) => &["tag", "global", "tables"],
-        Shape::IpiTargets(_) => &["global", "tables", "teardown"],
-        Shape::Change => &["tag", "slot", "change", "kind", "owner"],
-        Shape::Finish(..) => &["global", "steps"],
-        Shape::Switch => &["to", "pending"],
-        Shape::ReturnToUser => &["to", "view_deferred"],
-        Shape::EnterFromUser => &["to"],
-        Shape::Publish(_) | Shape::Folding(..) | Shape::CpuOnline => &[],
-    }
+/// A routine: its body, and the parameters besides the sink.
+pub struct Routine {
+    pub body: Vec<Stmt>,
+    pub parameters: Vec<Var>,
 }
 
 /// Returns the name of a routine.
-pub fn name(shape: Shape) -> Ident {
+pub fn name(shape: Shape) -> String {
     let of = |what: &str, space: Space, reach: Reach| {
         let space = match space {
             Space::User => "user",
@@ -70,11 +36,12 @@ pub fn name(shape: Shape) -> Ident {
             Reach::Here => "here",
             Reach::Wide => "wide",
         };
-        format_ident!("{space}_{reach}_{what}")
+        format!("{space}_{reach}_{what}")
     };
     match shape {
         Shape::Page(space, reach) => of("page", space, reach),
         Shape::Ranges(space, reach) => of("ranges", space, reach),
+        Shape::Passes(space, reach) => of("passes", space, reach),
         Shape::Pass(space, reach, stage) => of(
             ["pass", "second_pass", "third_pass", "fourth_pass"][usize::from(stage)],
             space,
@@ -84,32 +51,42 @@ pub fn name(shape: Shape) -> Ident {
         Shape::Everything(space, reach) => of("everything", space, reach),
         Shape::Teardown(space, reach) => of("teardown", space, reach),
         Shape::Finish(space, reach) => of("finish", space, reach),
-        Shape::IpiTargets(Space::User) => format_ident!("user_ipi_targets"),
-        Shape::IpiTargets(Space::Kernel) => format_ident!("kernel_ipi_targets"),
-        Shape::Change => format_ident!("change_entry"),
-        Shape::Publish(Space::User) => format_ident!("user_publish"),
-        Shape::Publish(Space::Kernel) => format_ident!("kernel_publish"),
-        Shape::Switch => format_ident!("switch_to"),
-        Shape::ReturnToUser => format_ident!("load_user_view"),
-        Shape::EnterFromUser => format_ident!("load_kernel_view"),
-        Shape::CpuOnline => format_ident!("invalidate_all"),
+        Shape::IpiTargets(Space::User) => "user_ipi_targets".to_owned(),
+        Shape::IpiTargets(Space::Kernel) => "kernel_ipi_targets".to_owned(),
+        Shape::Change => "change_entry".to_owned(),
+        Shape::Invalidate => "invalidate_entries".to_owned(),
+        Shape::Replace => "replace_entries".to_owned(),
+        Shape::Relax => "relax_entries".to_owned(),
+        Shape::Publish(Space::User) => "user_publish".to_owned(),
+        Shape::Publish(Space::Kernel) => "kernel_publish".to_owned(),
+        Shape::Switch => "switch_to".to_owned(),
+        Shape::ReturnToUser => "load_user_view".to_owned(),
+        Shape::EnterFromUser => "load_kernel_view".to_owned(),
+        Shape::CpuOnline => "invalidate_all".to_owned(),
     }
 }
 
-/// Returns the instruction that a node issues.
-pub(super) fn instruction_of(model: &Model, node: &Node) -> Option<Which> {
+/// Returns the instructions that a node issues.
+pub(super) fn instructions_of(model: &Model, node: &Node) -> Vec<Which> {
     match node {
-        Node::Publish { barrier } => barrier.map(Which::Barrier),
-        Node::Complete { barrier, .. } | Node::Resync { barrier } => Some(Which::Barrier(*barrier)),
-        Node::Issue(issue) => Some(Which::Invalidate(issue.invalidate)),
+        Node::Publish {
+            barrier: Some(barrier),
+        }
+        | Node::Complete { barrier }
+        | Node::Resync { barrier } => vec![Which::Barrier(*barrier)],
+        Node::Issue(issue) => vec![Which::Invalidate(issue.invalidate)],
         Node::Workaround {
             erratum, number, ..
-        } => match issued(model, *erratum, *number).instr {
-            Instr::Invalidate(invalidate) => Some(Which::Invalidate(invalidate)),
-            Instr::Barrier(_) => None,
-        },
-        Node::Load { load, .. } => Some(Which::Load(*load)),
-        _ => None,
+        } => {
+            let issue = &model.errata[*erratum].workarounds[*number].issue;
+            let of_step = issue.iter().map(|issued| match issued.instr {
+                Instr::Invalidate(invalidate) => Which::Invalidate(invalidate),
+                Instr::Barrier(barrier) => Which::Barrier(barrier),
+            });
+            of_step.collect()
+        }
+        Node::Load { load, .. } => vec![Which::Load(*load)],
+        _ => Vec::new(),
     }
 }
 
@@ -118,7 +95,7 @@ pub fn used(model: &Model, plans: &Plans) -> BTreeSet<Which> {
     let mut used = BTreeSet::new();
     for plan in plans.iter() {
         plan.body
-            .walk(&mut |node| used.extend(instruction_of(model, node)));
+            .walk(&mut |node| used.extend(instructions_of(model, node)));
     }
     used
 }
@@ -129,8 +106,11 @@ impl Emit<'_> {
         let mut found = false;
         if let Some(plan) = self.plans.get(shape) {
             plan.body.walk(&mut |node| {
-                found |=
-                    is(node) || matches!(node, Node::Call(other) if !found && self.any(*other, is));
+                let next = match node {
+                    Node::Call(other) | Node::Ceiling { beyond: other, .. } => Some(*other),
+                    _ => None,
+                };
+                found |= is(node) || next.is_some_and(|next| !found && self.any(next, is));
             });
         }
         found
@@ -161,266 +141,205 @@ impl Emit<'_> {
         })
     }
 
-    /// Returns whether a routine has an outcome to record.
-    fn has_outcome(&self, shape: Shape) -> bool {
-        self.any(shape, &|node| {
-            matches!(
-                node,
-                Node::Defer(_)
-                    | Node::InvalidateOtherTags
-                    | Node::Requires(_)
-                    | Node::Select {
-                        on: Test::OverCeiling(_),
-                        ..
-                    }
-            )
-        })
-    }
-
-    /// Returns whether a routine returns an outcome. Those that start a flush do; events complete what they issue.
-    pub(super) fn returns_outcome(&self, shape: Shape) -> bool {
-        let started = matches!(
-            shape,
-            Shape::Page(..) | Shape::Ranges(..) | Shape::Everything(..) | Shape::Teardown(..)
-        );
-        started && self.has_outcome(shape)
-    }
-
     /// Returns whether a shape returns CPUs that get an IPI without a flush.
     pub(super) fn returns_ipis(&self, shape: Shape) -> bool {
         matches!(shape, Shape::Finish(..))
             && self.any(shape, &|node| matches!(node, Node::SendIpi { .. }))
     }
 
-    /// Returns the parameters of a shape.
-    pub(super) fn parameters(&self, shape: Shape) -> Vec<&'static str> {
-        let Some(plan) = self.plans.get(shape) else {
-            return Vec::new();
-        };
-        let body = self.body(plan);
-        // The fields of a pass are variables, and those of ranges say whether tables were unlinked.
-        let parts = |name: &str| match (plan.shape, name) {
-            (Shape::Pass(..), "pass") | (Shape::Change, "slot" | "change") => true,
-            (Shape::Ranges(..), "ranges") => ["ranges", "tables", "negative"]
-                .iter()
-                .any(|name| body.mentions(name)),
-            _ => body.mentions(name),
-        };
-        let may = may_take(shape).iter().copied();
-        may.filter(|name| parts(name)).collect()
+    /// Returns the parameters of a shape, besides the sink.
+    pub(super) fn parameters(&self, shape: Shape) -> Vec<Var> {
+        let plan = self.plans.get(shape).filter(|_| self.acts(shape));
+        plan.map_or_else(Vec::new, |plan| self.routine_of(plan).parameters.clone())
     }
 
     /// Returns a call of a shape; `argument` returns the value of a parameter.
-    pub(super) fn call(&self, shape: Shape, argument: &dyn Fn(&str) -> TokenStream) -> TokenStream {
-        self.call_on(&quote!(self), shape, argument)
-    }
-
-    /// Returns a call of a shape on a backend.
-    pub(super) fn call_on(
+    pub(super) fn call(
         &self,
-        receiver: &TokenStream,
+        receiver: &'static str,
         shape: Shape,
-        argument: &dyn Fn(&str) -> TokenStream,
-    ) -> TokenStream {
-        let name = name(shape);
+        argument: &dyn Fn(Var) -> Expr,
+    ) -> Expr {
+        let sink = (!matches!(shape, Shape::IpiTargets(_))).then(|| Var::Cpu.expr());
         let arguments = self.parameters(shape).into_iter().map(argument);
-        quote!(#receiver.#name(cpu, #(#arguments),*))
+        let arguments = sink.into_iter().chain(arguments);
+        Expr::from(receiver).method(name(shape), arguments)
     }
 
-    pub(super) fn routines(&self) -> TokenStream {
-        let methods = self.plans.iter().filter(|plan| {
+    /// Returns the methods for plans.
+    pub(super) fn routines(&self) -> Item {
+        let is_method = |plan: &&Plan| {
             let stores = plan.shape == Shape::Change && self.model.change.plain_store.value;
-            let flush = !matches!(plan.shape, Shape::IpiTargets(_)) && !stores;
-            self.acts(plan.shape) && flush || matches!(plan.shape, Shape::Folding(..))
+            let is_value = matches!(plan.shape, Shape::IpiTargets(_) | Shape::Folding(..));
+            self.acts(plan.shape) && !stores && !is_value
+        };
+        let methods = self.plans.iter().filter(is_method);
+        let methods = methods.map(|plan| self.method(plan));
+        let targets = SPACES.into_iter().filter_map(|space| {
+            let plan = self.plans.get(Shape::IpiTargets(space))?;
+            self.acts(plan.shape).then(|| self.method(plan))
         });
-        let methods: Vec<TokenStream> = methods.map(|plan| self.routine(plan)).collect();
-        let targets = [Space::User, Space::Kernel].map(|space| self.ipi_targets_of(space));
-        quote! {
-            impl<M: Configuration<Config>> Tlb<M> { #(#methods)* #(#targets)* }
-        }
+        let head = Runtime::Configuration.text("impl<M: Configuration<Config>> Tlb<M>");
+        Item::group(head, methods.chain(targets).collect())
     }
 
-    pub(super) fn routine(&self, plan: &Plan) -> TokenStream {
-        let name = name(plan.shape);
-        let body = self.body(plan);
-        let taken = self.parameters(plan.shape);
-        let parameters = PARAMETERS
-            .iter()
-            .filter(|(name, _)| taken.contains(name))
-            .map(|(name, of)| {
-                let name = format_ident!("{name}");
-                let of: TokenStream = of.parse().unwrap_or_default();
-                quote!(#name: #of)
-            });
-        let tokens = &body.tokens;
-        let tables = matches!(plan.shape, Shape::Ranges(..)) && body.mentions("tables");
-        let tables = tables.then(|| quote!(let tables = ranges.tables();));
-        let negative = matches!(plan.shape, Shape::Ranges(..)) && body.mentions("negative");
-        let negative = negative.then(|| quote!(let negative = ranges.have_appeared();));
-        let pass = (plan.shape == Shape::Change).then(|| {
-            quote! {
-                let pass = &Pass {
-                    start: slot.va,
-                    entries: slot.entries.len() as u64,
-                    stride: change.level,
-                    shift: shift_of(c, change.level),
-                    ..Pass::default()
-                };
+    fn method(&self, plan: &Plan) -> Item {
+        let routine = self.routine_of(plan);
+        let (docs, inline) = match plan.shape {
+            Shape::IpiTargets(_) => (
+                "Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.".into(),
+                "inline(always)",
+            ),
+            Shape::Ranges(..) | Shape::Everything(..) | Shape::Teardown(..) => {
+                (self.introduction(plan), "inline(never)")
             }
-        });
-        let tag = (plan.shape == Shape::Switch && names_tag(&plan.body))
-            .then(|| quote!(let tag = to.tag.value;));
-        let parts = matches!(plan.shape, Shape::Pass(..) | Shape::Change).then(|| {
-            let parts = [
-                ("start", "start"),
-                ("entries", "entries"),
-                ("stride", "stride"),
-                ("leaf", "leaf"),
-                ("tables", "walk"),
-                ("negative", "negative"),
-            ];
-            let parts = parts.iter().filter(|(name, _)| body.mentions(name));
-            let parts = parts.map(|(name, field)| {
-                let (name, field) = (format_ident!("{name}"), format_ident!("{field}"));
-                quote!(let #name = pass.#field;)
-            });
-            let hint = body.mentions("hinted").then(hint_of_pass);
-            let parts: TokenStream = parts.collect();
-            quote!(#parts #hint)
-        });
-        let mut before = [&pass, &parts].into_iter().flatten();
-        let c = body.mentions("c") || before.any(|it| mentions(it, "c"));
-        let c = c.then(|| quote!(let c = self.config.flags();));
-        let text = doc(&self.introduction(plan));
-        if let Shape::Folding(..) = plan.shape {
-            return quote! {
-                #text
-                #[inline]
-                fn #name(&self) -> Folding { #c #tokens }
-            };
-        }
-        let inline = match plan.shape {
-            Shape::Pass(..) | Shape::Ranges(..) | Shape::Everything(..) | Shape::Teardown(..) => {
-                quote!(#[inline(never)])
+            // The flush of one page has no loops. With a single pass, most of its fields are constants.
+            Shape::Page(..) | Shape::Pass(..) | Shape::Finish(..) => {
+                (self.introduction(plan), "inline(always)")
             }
-            // The flush of one page has no loops.
-            Shape::Page(..) | Shape::Finish(..) => quote!(#[inline(always)]),
-            _ => quote!(#[inline]),
+            _ => (self.introduction(plan), "inline"),
         };
-        let returns_ipis = self.returns_ipis(plan.shape);
-        let sync_ipis = returns_ipis.then(|| quote!(let mut sync_ipis = IpiTargets::NONE;));
-        let outcome = (self.has_outcome(plan.shape) && !returns_ipis)
-            .then(|| quote!(let mut outcome = Outcome::NOTHING;));
-        let (end, answer) = if returns_ipis {
-            (quote!(sync_ipis), quote!(-> IpiTargets))
-        } else if self.returns_outcome(plan.shape) {
-            (quote!(outcome), quote!(-> Outcome))
+        let returns = if self.returns_ipis(plan.shape) || matches!(plan.shape, Shape::IpiTargets(_))
+        {
+            Some(Runtime::IpiTargets.text("IpiTargets"))
+        } else if returns_outcome(plan.shape) {
+            Some(Runtime::Outcome.text("Outcome"))
         } else if self.defers(plan.shape) {
-            (quote!(outcome.deferred), quote!(-> Deferred))
+            Some(Runtime::Deferred.text("Deferred"))
         } else {
-            (quote!(), quote!())
+            None
         };
-        settled(quote! {
-            #text
-            #inline
-            fn #name<C: Issue<Op>>(&self, cpu: &mut C, #(#parameters),*) #answer {
-                #c #tag #tables #negative #pass #parts #sync_ipis #outcome
-                #tokens
-                #end
-            }
+        let sink = (!matches!(plan.shape, Shape::IpiTargets(_))).then_some(Var::Cpu);
+        let parameters = sink.iter().chain(&routine.parameters);
+        Item::from(Function {
+            docs,
+            attributes: vec![inline],
+            head: format!("fn {}", name(plan.shape)).into(),
+            receiver: "&self",
+            parameters: parameters.map(|it| it.parameter()).collect(),
+            returns,
+            body: Some(routine.body.clone()),
         })
     }
 
-    /// Returns the body of a plan's routine. It is made once, because callers ask for the names in it.
-    pub(super) fn body(&self, plan: &Plan) -> Rc<Body> {
-        if let Some(body) = self.bodies.borrow().get(&plan.shape) {
-            return Rc::clone(body);
+    /// Returns the routine of a plan. It is made once, because its callers ask for its parameters.
+    fn routine_of(&self, plan: &Plan) -> Rc<Routine> {
+        if let Some(routine) = self.routines.borrow().get(&plan.shape) {
+            return Rc::clone(routine);
+        }
+        let body = self.body(plan);
+        let uses = Uses::of(&body);
+        let parameters = uses.free_vars().filter(|it| *it != Var::Cpu);
+        let parameters = parameters.collect();
+        let routine = Rc::new(Routine { body, parameters });
+        let mut routines = self.routines.borrow_mut();
+        routines.insert(plan.shape, Rc::clone(&routine));
+        routine
+    }
+
+    /// Returns the statements of a routine: those of the plan, after the definitions of what they use.
+    fn body(&self, plan: &Plan) -> Vec<Stmt> {
+        if let Shape::IpiTargets(_) = plan.shape {
+            let targets = self.ipi_target(&plan.body, plan.shape);
+            return self.with_definitions(plan, vec![Stmt::Value(targets)]);
         }
         let at = match plan.shape {
             Shape::Page(..) => At::Page,
-            Shape::Pass(..) | Shape::Change => At::First,
+            Shape::Pass(..) | Shape::Change | Shape::Invalidate | Shape::Replace | Shape::Relax => {
+                At::First
+            }
             _ => At::Nothing,
         };
-        let body = Rc::new(Body::new(self.node(&plan.body, at, plan.shape)));
-        self.bodies
-            .borrow_mut()
-            .insert(plan.shape, Rc::clone(&body));
+        let mut body = self.node(&plan.body, at, plan.shape);
+        let outcome = if Uses::of(&body).var(Var::Outcome) {
+            Var::Outcome.expr()
+        } else {
+            Runtime::Outcome.item("NOTHING")
+        };
+        if self.returns_ipis(plan.shape) {
+            body.push(Stmt::Value(Var::SyncIpis.expr()));
+        } else if returns_outcome(plan.shape) {
+            body.push(Stmt::Value(outcome));
+        } else if self.defers(plan.shape) {
+            body.push(Stmt::Value(Var::Outcome.field("deferred")));
+        }
+        self.with_definitions(plan, body)
+    }
+
+    /// Returns statements after the definitions of what they use, each after those that it uses itself.
+    fn with_definitions(&self, plan: &Plan, mut body: Vec<Stmt>) -> Vec<Stmt> {
+        let mut define = |name: Word, var: Var, value: &dyn Fn() -> Expr| {
+            if Uses::of(&body).var(var) {
+                body.insert(0, Stmt::Let(name, value()));
+            }
+        };
+        define(Var::Outcome.mutable(), Var::Outcome, &|| {
+            Runtime::Outcome.item("NOTHING")
+        });
+        define(Var::SyncIpis.mutable(), Var::SyncIpis, &|| {
+            Runtime::IpiTargets.item("NONE")
+        });
+        define(Var::Hinted.word(), Var::Hinted, &|| {
+            let hint = Property::HintOf.call(["level".into()]);
+            let hint = Expr::Closure("level".into(), Box::new(hint));
+            Var::Pass.field("hint").method("and_then", [hint])
+        });
+        if plan.shape == Shape::Change {
+            define(Var::Pass.word(), Var::Pass, &pass_of_change);
+        }
+        if plan.shape == Shape::Switch {
+            define(Var::Tag.word(), Var::Tag, &|| {
+                Var::To.field("tag").field("value")
+            });
+        }
+        define(Var::Config.word(), Var::Config, &|| {
+            "self.config.flags()".into()
+        });
         body
     }
 
-    /// Returns the function that chooses the CPUs to send an IPI.
-    pub(super) fn ipi_targets_of(&self, space: Space) -> TokenStream {
-        let shape = Shape::IpiTargets(space);
-        let Some(plan) = self.plans.get(shape).filter(|_| self.acts(shape)) else {
-            return quote!();
-        };
-        let name = name(shape);
-        let body = Body::new(self.ipi_target(&plan.body, shape));
-        let c = body
-            .mentions("c")
-            .then(|| quote!(let c = self.config.flags();));
-        let parameters = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
-        let parameters = parameters.map(|(name, _)| {
-            let name = format_ident!("{name}");
-            quote!(#name: bool)
-        });
-        let tokens = &body.tokens;
-        let text = doc(
-            "Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.",
-        );
-        quote! {
-            #text
-            #[inline(always)]
-            fn #name(&self, #(#parameters),*) -> IpiTargets { #c #tokens }
-        }
-    }
-
     /// Returns the expression for the CPUs to send an IPI.
-    fn ipi_target(&self, node: &Node, shape: Shape) -> TokenStream {
+    fn ipi_target(&self, node: &Node, shape: Shape) -> Expr {
         match node {
             Node::Select {
                 on,
                 then,
                 otherwise,
-            } => {
-                let (test, then, otherwise) =
-                    self.joined(self.test(*on, shape), then, otherwise, shape, &|a, b| {
-                        a == b
-                    });
-                let is_select = matches!(otherwise, Node::Select { .. });
-                let then = self.ipi_target(then, shape);
-                let otherwise = self.ipi_target(otherwise, shape);
-                if is_select {
-                    quote!(if #test { #then } else #otherwise)
-                } else {
-                    quote!(if #test { #then } else { #otherwise })
-                }
-            }
+            } => self.choice(*on, (then, otherwise), shape, &|node| {
+                self.ipi_target(node, shape)
+            }),
             Node::SendIpi { to, .. } => ipi_targets(*to),
-            _ => quote!(IpiTargets::NONE),
+            _ => Runtime::IpiTargets.item("NONE"),
         }
     }
-
-    /// Returns the arguments of the function that chooses the CPUs to send an IPI, in order.
-    pub(super) fn ipi_target_arguments(&self, space: Space) -> Option<Vec<&'static str>> {
-        let shape = Shape::IpiTargets(space);
-        let plan = self.plans.get(shape).filter(|_| self.acts(shape))?;
-        let body = Body::new(self.ipi_target(&plan.body, shape));
-        let taken = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
-        Some(taken.map(|(name, _)| *name).collect())
-    }
 }
 
-/// Returns whether an instruction has the tag of the space as an operand.
-fn names_tag(body: &Node) -> bool {
-    let mut found = false;
-    body.walk(&mut |node| {
-        let given = |issue: &Issue| issue.view.is_some() && issue.tag.is_none();
-        found |= matches!(node, Node::Issue(issue) if given(issue));
-    });
-    found
+/// Returns the pass over the entries of a change.
+fn pass_of_change() -> Expr {
+    let level = || Var::Change.field("level");
+    let entries = Var::Slot.field("entries").method("len", []).cast("u64");
+    let rest = Runtime::Pass.item("default").call([]);
+    let pass = structure(
+        Runtime::Pass.text("Pass"),
+        [
+            ("start", Var::Slot.field("va")),
+            ("entries", entries),
+            ("stride", level()),
+            ("shift", Property::ShiftOf.call([level()])),
+            ("..", rest),
+        ],
+    );
+    borrow(pass)
 }
 
-fn hint_of_pass() -> TokenStream {
-    quote!(let hinted = match pass.hint { Some(level) => hint_of(c, level), None => None };)
+/// Returns whether a routine returns an outcome. Those that start a flush do; events complete what they issue.
+pub(super) fn returns_outcome(shape: Shape) -> bool {
+    matches!(
+        shape,
+        Shape::Page(..)
+            | Shape::Ranges(..)
+            | Shape::Passes(..)
+            | Shape::Everything(..)
+            | Shape::Teardown(..)
+    )
 }

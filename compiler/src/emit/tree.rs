@@ -7,6 +7,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use tlbc_runtime::request::Space;
+
+use crate::model::Which;
+
 pub type Text = Cow<'static, str>;
 
 /// Something that a word of a tree refers to.
@@ -25,14 +29,71 @@ pub enum Use {
 /// A private item of a module, which is written if something uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Private {
-    ShiftOf,
-    HintOf,
-    Granule,
-    PageShift,
+    /// A function of the configuration.
+    Function(Property),
     /// The encoder of an operand.
     Encoder(usize),
     /// The run lengths that an operand encodes.
     Units(usize),
+    /// The function that issues an instruction.
+    Issuer(Which),
+    /// The function of an erratum's workaround.
+    Workaround(usize, usize),
+    /// The number of an instruction's form.
+    Form(usize, usize),
+    /// The bits of a view's tag.
+    View(Space, usize),
+}
+
+/// What a private function returns of a configuration, or of a level in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Property {
+    /// The table of levels.
+    LevelTable,
+    /// log2 of the bytes that an entry of a level maps.
+    ShiftOf,
+    /// The first address after an entry.
+    EndOf,
+    /// The number of a level in operands.
+    HintOf,
+    /// The number of the page size in operands.
+    Granule,
+    /// log2 of the page size.
+    PageShift,
+}
+
+impl Property {
+    /// All of them, in the order in which they are written.
+    pub const ALL: [Self; 6] = [
+        Self::LevelTable,
+        Self::ShiftOf,
+        Self::EndOf,
+        Self::HintOf,
+        Self::Granule,
+        Self::PageShift,
+    ];
+
+    /// Returns the name of the function.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LevelTable => "level_table",
+            Self::ShiftOf => "shift_of",
+            Self::EndOf => "end_of",
+            Self::HintOf => "hint_of",
+            Self::Granule => "granule",
+            Self::PageShift => "page_shift",
+        }
+    }
+
+    /// Returns a call of the function for the configuration `c`.
+    pub fn call(self, arguments: impl IntoIterator<Item = Expr>) -> Expr {
+        let function = Word {
+            text: self.name().into(),
+            uses: Some(Use::Private(Private::Function(self))),
+        };
+        let arguments = std::iter::once(Var::Config.expr()).chain(arguments);
+        Expr::Word(function).call(arguments)
+    }
 }
 
 /// Defines the variables with fixed names, and their types as parameters.
@@ -63,7 +124,7 @@ macro_rules! variables {
 
 variables! {
     Config "c": "Config";
-    Cpu "cpu": "&mut C" Issue;
+    Cpu "cpu": "&mut impl Issue<Op>" Issue;
     Tag "tag": "u64";
     Global "global": "bool";
     Va "va": "u64";
@@ -72,6 +133,7 @@ variables! {
     Teardown "teardown": "bool";
     Pass "pass": "&Pass" Pass;
     Ranges "ranges": "&Ranges" Ranges;
+    Passes "passes": "&impl Passes" Passes;
     To "to": "&Root" Root;
     Pending "pending": "Pending" Pending;
     ViewDeferred "view_deferred": "bool";
@@ -93,12 +155,16 @@ variables! {
     Entry "entry": "u64";
     Old "old": "u64";
     New "new": "u64";
-    Left "left": "u64";
-    Outcome "outcome": "Outcome" Outcome;
-    Passes "passes": "&Passes" Passes;
+    Hinted "hinted": "Option<u64>";
+    Nth "nth": "u64";
     Run "run": "Run";
     Runs "runs": "Runs" Runs;
-    Step "step": "u64";
+    Operations "operations": "u64";
+    Levels "levels": "&LevelTable" LevelTable;
+    Folding "folding": "Folding" Folding;
+    Single "single": "SinglePass" SinglePass;
+    Sorted "sorted": "&SortedPasses" SortedPasses;
+    Outcome "outcome": "Outcome" Outcome;
     SyncIpis "sync_ipis": "IpiTargets" IpiTargets;
 }
 
@@ -128,7 +194,7 @@ runtime! {
     "deferred": Deferred Pending;
     "level": Level Levels;
     "pte": Change ChangeFacts Changed Kind Marks Owner RequiredFlush Slot Stricter;
-    "request::passes": Folding Pass Passes Walks;
+    "request::passes": Folding Pass Passes SinglePass SortedPasses Walks;
     "request::runs": Runs Units;
     "request": LevelFacts LevelTable Ranges Reach Request Scope Space SpaceFlags;
 }
@@ -201,6 +267,7 @@ pub enum Expr {
     Prefix(&'static str, Box<Expr>),
     Cast(Box<Expr>, &'static str),
     Binary(Box<Expr>, &'static str, Box<Expr>),
+    /// A structure with its fields; that with the name `..` is the rest.
     Struct(Word, Vec<(Text, Expr)>),
     Tuple(Vec<Expr>),
     Array(Vec<Expr>),
@@ -208,6 +275,8 @@ pub enum Expr {
     If(Vec<(Expr, Vec<Stmt>)>, Vec<Stmt>),
     Match(Box<Expr>, Vec<Case>),
     Block(Vec<Stmt>),
+    /// A function of one variable.
+    Closure(Word, Box<Expr>),
     /// A call of `asm!`.
     Asm(Vec<String>),
 }
@@ -224,13 +293,16 @@ pub struct Case {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stmt {
     Comment(String),
-    Let(Text, Expr),
+    /// The definition of a variable.
+    Let(Word, Expr),
     Do(Expr),
     /// The value of a block.
     Value(Expr),
-    For(Text, Expr, Vec<Stmt>),
+    Return(Expr),
+    For(Vec<Var>, Expr, Vec<Stmt>),
     While(Expr, Vec<Stmt>),
-    IfLet(Text, Expr, Vec<Stmt>),
+    /// A block for the value of an option.
+    IfSome(Var, Expr, Vec<Stmt>),
     /// A block marked `unsafe`.
     Unsafe(Vec<Stmt>),
 }
@@ -311,10 +383,23 @@ impl Item {
 impl Var {
     /// Returns the variable as an expression.
     pub fn expr(self) -> Expr {
-        Expr::Word(Word {
+        Expr::Word(self.word())
+    }
+
+    /// Returns the variable as a word, such as where it is defined.
+    pub fn word(self) -> Word {
+        Word {
             text: self.name().into(),
             uses: Some(Use::Var(self)),
-        })
+        }
+    }
+
+    /// Returns the definition of a variable that changes.
+    pub fn mutable(self) -> Word {
+        Word {
+            text: format!("mut {}", self.name()).into(),
+            uses: Some(Use::Var(self)),
+        }
     }
 
     /// Returns a parameter of this name.
@@ -325,6 +410,11 @@ impl Var {
     /// Returns a field.
     pub fn field(self, name: &'static str) -> Expr {
         self.expr().field(name)
+    }
+
+    /// Returns the call of a method.
+    pub fn method(self, name: &'static str, arguments: impl IntoIterator<Item = Expr>) -> Expr {
+        self.expr().method(name, arguments)
     }
 }
 
@@ -358,9 +448,12 @@ impl From<bool> for Expr {
     }
 }
 
-/// Returns a decimal literal.
+/// Returns a literal: a decimal one if the number is small.
 pub fn number(number: impl Into<u64>) -> Expr {
-    number.into().to_string().into()
+    match number.into() {
+        small @ 0..10_000 => small.to_string().into(),
+        large => hex(large),
+    }
 }
 
 /// Returns a hexadecimal literal, in groups of four digits.
@@ -427,12 +520,9 @@ impl Expr {
     pub fn not(self) -> Self {
         match self {
             Expr::Prefix("!", inner) => *inner,
+            Expr::Binary(left, "==", right) => Expr::Binary(left, "!=", right),
             other => Expr::Prefix("!", Box::new(other)),
         }
-    }
-
-    pub fn wrapping(self, operation: &str, other: impl Into<Expr>) -> Self {
-        self.method(format!("wrapping_{operation}"), [other.into()])
     }
 
     /// Returns a choice.
@@ -466,14 +556,6 @@ impl Case {
     }
 }
 
-impl Function {
-    /// Adds attributes.
-    pub fn with(mut self, attributes: &[&'static str]) -> Self {
-        self.attributes.extend(attributes);
-        self
-    }
-}
-
 /// What trees use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Uses(BTreeSet<Use>);
@@ -504,8 +586,17 @@ impl Uses {
         self.0.extend(&other.0);
     }
 
+    /// Returns whether a variable is used that nothing in the tree defines.
     pub fn var(&self, var: Var) -> bool {
         self.0.contains(&Use::Var(var))
+    }
+
+    /// Returns the variables that nothing in the tree defines, in the order in which functions have them as parameters.
+    pub fn free_vars(&self) -> impl Iterator<Item = Var> {
+        self.0.iter().filter_map(|it| match it {
+            Use::Var(var) => Some(*var),
+            _ => None,
+        })
     }
 
     pub fn runtime(&self, name: Runtime) -> bool {
@@ -524,19 +615,45 @@ impl Uses {
         self.0.extend(word.uses);
     }
 
+    /// Adds what a block uses, from its end, so that a variable is not used before its definition.
     fn statements(&mut self, statements: &[Stmt]) {
-        for statement in statements {
+        let mut block = Self::default();
+        for statement in statements.iter().rev() {
             match statement {
                 Stmt::Comment(_) => {}
-                Stmt::Let(_, value) | Stmt::Do(value) | Stmt::Value(value) => self.expr(value),
-                Stmt::For(_, value, body)
-                | Stmt::While(value, body)
-                | Stmt::IfLet(_, value, body) => {
-                    self.expr(value);
-                    self.statements(body);
+                Stmt::Let(name, value) => {
+                    block.define(name.uses);
+                    block.expr(value);
                 }
-                Stmt::Unsafe(body) => self.statements(body),
+                Stmt::Do(value) | Stmt::Value(value) | Stmt::Return(value) => block.expr(value),
+                Stmt::For(vars, value, body) => {
+                    block.block_of(body, vars.iter().map(|var| Use::Var(*var)));
+                    block.expr(value);
+                }
+                Stmt::IfSome(var, value, body) => {
+                    block.block_of(body, [Use::Var(*var)]);
+                    block.expr(value);
+                }
+                Stmt::While(value, body) => {
+                    block.expr(value);
+                    block.statements(body);
+                }
+                Stmt::Unsafe(body) => block.statements(body),
             }
+        }
+        self.add(&block);
+    }
+
+    /// Adds what a block uses in which variables are defined.
+    fn block_of(&mut self, body: &[Stmt], defined: impl IntoIterator<Item = Use>) {
+        let mut block = Self::of(body);
+        block.define(defined);
+        self.add(&block);
+    }
+
+    fn define(&mut self, defined: impl IntoIterator<Item = Use>) {
+        for it in defined {
+            self.0.remove(&it);
         }
     }
 
@@ -571,12 +688,21 @@ impl Uses {
             Expr::Match(value, cases) => {
                 self.expr(value);
                 for case in cases {
-                    self.expr(&case.pattern);
-                    self.exprs(case.guard.as_slice());
-                    self.expr(&case.value);
+                    let mut of_case = Self::of_expr(&case.value);
+                    of_case.exprs(case.guard.as_slice());
+                    let pattern = Self::of_expr(&case.pattern);
+                    of_case.define(pattern.free_vars().map(Use::Var));
+                    self.add(&of_case);
+                    self.0
+                        .extend(pattern.0.iter().filter(|it| !matches!(it, Use::Var(_))));
                 }
             }
             Expr::Block(body) => self.statements(body),
+            Expr::Closure(name, value) => {
+                let mut of_value = Self::of_expr(value);
+                of_value.define(name.uses);
+                self.add(&of_value);
+            }
             Expr::Asm(_) => {}
         }
     }
@@ -612,11 +738,5 @@ impl Uses {
     fn member(&mut self, member: &Member) {
         self.word(&member.text);
         member.fields.iter().for_each(|field| self.member(field));
-    }
-}
-
-impl FromIterator<Use> for Uses {
-    fn from_iter<I: IntoIterator<Item = Use>>(uses: I) -> Self {
-        Self(uses.into_iter().collect())
     }
 }

@@ -75,7 +75,8 @@ impl Lower {
             });
             let most = if root.is_some() { 64 } else { 32 };
             let has_width = (1..=most).contains(&bits.value);
-            if !has_width {
+            // Without `is the root`, which may be what could not be read, the limit is lower.
+            if !has_width && (root.is_some() || self.is_known(nothing)) {
                 self.misplaced(
                     bits.span,
                     format!("a tag of {} bits cannot be described", bits.value),
@@ -119,9 +120,10 @@ impl Lower {
         while reserved.iter().any(|at| at.value == low) && low < high {
             low += 1;
         }
+        let others_are_known = self.is_known(bits.span);
         for at in reserved
             .iter()
-            .filter(|at| (low..=high).contains(&at.value))
+            .filter(|at| (low..=high).contains(&at.value) && others_are_known)
         {
             self.misplaced(
                 at.span,
