@@ -427,7 +427,12 @@ impl Op {
                 each("rpt_end", u128::from(rpt_end));
             }
             Op::RptSpace {
-                rpt_pid, rpt_target, rpt_type, rpt_every_size, rpt_from_first, rpt_to_last
+                rpt_pid,
+                rpt_target,
+                rpt_type,
+                rpt_every_size,
+                rpt_from_first,
+                rpt_to_last,
             } => {
                 each("rpt_pid", u128::from(rpt_pid));
                 each("rpt_target", u128::from(rpt_target));
@@ -591,7 +596,12 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
                     }
                 }
                 Op::RptSpace {
-                    rpt_pid, rpt_target, rpt_type, rpt_every_size, rpt_from_first, rpt_to_last
+                    rpt_pid,
+                    rpt_target,
+                    rpt_type,
+                    rpt_every_size,
+                    rpt_from_first,
+                    rpt_to_last,
                 } => {
                     while self.0.h_rpt_invalidate(
                         rpt_pid,

@@ -384,14 +384,19 @@ impl Op {
                 each("segment", u128::from(segment));
             }
             Op::IdteAsce {
-                asce, clear_by_asce
+                asce,
+                clear_by_asce,
             } => {
                 each("asce", u128::from(asce));
                 each("clear_by_asce", u128::from(clear_by_asce));
             }
             Op::Ptlb => {}
             Op::Crdte {
-                asce, old_in_r2, new_in_r3, origin_in_r4, address_in_r5
+                asce,
+                old_in_r2,
+                new_in_r3,
+                origin_in_r4,
+                address_in_r5,
             } => {
                 each("asce", u128::from(asce));
                 each("old_in_r2", u128::from(old_in_r2));
@@ -491,7 +496,8 @@ impl Issue<Op> for Hardware {
                     options(nostack),
                 ),
                 Op::IdteAsce {
-                    asce, clear_by_asce
+                    asce,
+                    clear_by_asce,
                 } => asm!(
                     "idte %r0, {asce}, {clear_by_asce}, 0",
                     asce = inout(reg_addr) asce => _,
@@ -500,7 +506,11 @@ impl Issue<Op> for Hardware {
                 ),
                 Op::Ptlb => asm!("ptlb", options(nostack, preserves_flags)),
                 Op::Crdte {
-                    asce, old_in_r2, new_in_r3, origin_in_r4, address_in_r5
+                    asce,
+                    old_in_r2,
+                    new_in_r3,
+                    origin_in_r4,
+                    address_in_r5,
                 } => asm!(
                     ".insn rrf,0xb98f0000,%r2,%r4,{asce},0",
                     asce = inout(reg_addr) asce => _,

@@ -72,7 +72,22 @@ pub fn emit(analysis: &Analysis, files: &Files) -> String {
     let header = emit.header(&Uses::of_items(&items));
     items.splice(0..0, emit.config());
     let imports = imports(&emit.model.target_arch.value, &Uses::of_items(&items));
-    format!("{header}\n{imports}\n{}\n", print::items(&items))
+    let version = required_version();
+    format!("{header}\n{imports}\n{version}\n{}\n", print::items(&items))
+}
+
+/// Returns the assertion that the runtime has the version for which a module is generated.
+fn required_version() -> String {
+    let (major, minor, patch) = (
+        env!("CARGO_PKG_VERSION_MAJOR"),
+        env!("CARGO_PKG_VERSION_MINOR"),
+        env!("CARGO_PKG_VERSION_PATCH"),
+    );
+    format!(
+        "const _: () = assert!(\n    \
+         tlbc_runtime::version::supports({major}, {minor}, {patch}),\n    \
+         \"this file was generated for tlbc-runtime {major}.{minor}.{patch}\"\n);\n"
+    )
 }
 
 /// Returns the imports for what a module uses.

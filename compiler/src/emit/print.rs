@@ -15,6 +15,8 @@ const FIELDS: usize = 18;
 /// The maximum width of a choice on one line.
 const CHOICE: usize = 50;
 const INDENT: usize = 4;
+/// The maximum width of arguments and fields that share a line where they do not all fit on the first one.
+const SHORT: usize = 10;
 
 /// Returns the text of items.
 pub fn items(items: &[Item]) -> String {
@@ -469,6 +471,8 @@ impl Printer {
             .is_some_and(|flat| flat.chars().count() + 5 <= self.room());
         if let Expr::Struct(path, fields) = pattern
             && !fits
+            && fields.last().is_some_and(|(name, _)| name == "..")
+            && fields.iter().all(|(name, _)| name.len() <= SHORT)
         {
             // Short names share a line.
             let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_ref()).collect();
@@ -753,7 +757,7 @@ impl Printer {
 /// Returns whether an argument may share its line with others where they do not fit on one line.
 fn is_simple(expr: &Expr) -> bool {
     match expr {
-        Expr::Word(word) => word.text.len() <= 10 && !word.text.contains("::"),
+        Expr::Word(word) => word.text.len() <= SHORT && !word.text.contains("::"),
         _ => false,
     }
 }
@@ -783,5 +787,104 @@ fn side_needs_parentheses(expr: &Expr, operator: &str, is_right: bool) -> bool {
         Expr::Cast(..) => matches!(operator, "<<" | "<"),
         Expr::If(..) | Expr::Match(..) => own > 0,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emit::tree::{Var, Word, borrow, number, structure};
+
+    /// Returns the text of a function of these statements.
+    fn printed(body: Vec<Stmt>) -> String {
+        let function = Function {
+            head: "fn f".into(),
+            body: Some(body),
+            ..Function::default()
+        };
+        let text = items(&[function.into()]);
+        let body = text.strip_prefix("fn f() {\n").and_then(|text| text.strip_suffix("\n}"));
+        body.unwrap_or(&text).to_owned()
+    }
+
+    fn word(text: &str) -> Expr {
+        text.to_owned().into()
+    }
+
+    #[test]
+    fn operators_are_separated_by_parentheses() {
+        let [a, b, c] = ["a", "b", "c"].map(word);
+        let shift = a.clone().binary("<<", number(3u32));
+        let both = a.clone().and(b.clone());
+        let cases = [
+            (shift.clone().binary("|", b.clone()), "(a << 3) | b"),
+            (a.clone().binary("|", b.clone()).binary("|", c.clone()), "a | b | c"),
+            (a.clone().binary("|", b.clone().binary("|", c.clone())), "a | (b | c)"),
+            (shift.clone().binary("==", b.clone()), "a << 3 == b"),
+            (both.clone().or(c.clone()), "(a && b) || c"),
+            (both.clone().and(c.clone()), "a && b && c"),
+            (both.clone().not(), "!(a && b)"),
+            (a.clone().binary("==", b.clone()).not(), "a != b"),
+            (a.clone().not().not(), "a"),
+            (shift.clone().method("f", []), "(a << 3).f()"),
+            (shift.clone().cast("u32"), "(a << 3) as u32"),
+            (borrow(a.clone()).method("f", []), "(&a).f()"),
+            (a.clone().cast("u32").binary("+", number(1u32)), "a as u32 + 1"),
+            (number(0u32).binary("..", b.clone()), "0..b"),
+        ];
+        for (expr, expected) in cases {
+            assert_eq!(printed(vec![Stmt::Value(expr)]), format!("    {expected}"));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_on_a_line_is_broken() {
+        let argument = || word(&"x".repeat(25));
+        let call = word("f").call([argument(), argument(), argument()]);
+        let long = "x".repeat(25);
+        let expected = format!("    f(\n        {long},\n        {long},\n        {long},\n    )");
+        assert_eq!(printed(vec![Stmt::Value(call)]), expected);
+
+        let test = word(&"x".repeat(60)).and(word(&"y".repeat(60)));
+        let test = Expr::If(vec![(test, vec![Stmt::Do(word("f").call([]))])], Vec::new());
+        let expected = format!(
+            "    if {}\n        && {}\n    {{\n        f();\n    }}",
+            "x".repeat(60),
+            "y".repeat(60)
+        );
+        assert_eq!(printed(vec![Stmt::Do(test)]), expected);
+
+        let fields = [("long_name", number(1u32)), ("other_name", number(2u32))];
+        let value = structure(Word::from("S"), fields);
+        let value = Stmt::Let(Var::Pass.word(), borrow(value));
+        let expected = "    let pass = &S {\n        long_name: 1,\n        other_name: 2,\n    };";
+        assert_eq!(printed(vec![value]), expected);
+
+        let chain = word("first").method("second", [argument()]);
+        let chain = chain.method("third", [argument()]).method("fourth", []);
+        let expected =
+            format!("    first\n        .second({long})\n        .third({long})\n        .fourth()");
+        assert_eq!(printed(vec![Stmt::Value(chain)]), expected);
+    }
+
+    #[test]
+    fn a_choice_is_on_one_line_only_where_it_is_a_part() {
+        let choice = Expr::choice(word("a"), number(1u32), number(2u32));
+        let part = vec![Stmt::Let("x".into(), choice.clone())];
+        assert_eq!(printed(part), "    let x = if a { 1 } else { 2 };");
+        let whole = "    if a {\n        1\n    } else {\n        2\n    }";
+        assert_eq!(printed(vec![Stmt::Value(choice)]), whole);
+    }
+
+    #[test]
+    fn comments_are_wrapped_and_lists_are_indented() {
+        let words = "word ".repeat(30);
+        let mut printer = Printer::default();
+        printer.comment("///", &format!("- {words}\n\nend"));
+        let lines: Vec<&str> = printer.out.lines().collect();
+        assert_eq!(lines.len(), 4, "{lines:#?}");
+        assert!(lines[0].starts_with("/// - word") && lines[1].starts_with("///   word"));
+        assert_eq!(lines[2..], ["///", "/// end"]);
+        assert!(lines.iter().all(|line| line.len() <= WIDTH));
     }
 }

@@ -241,7 +241,7 @@ impl Emit<'_> {
     fn body(&self, plan: &Plan) -> Vec<Stmt> {
         if let Shape::IpiTargets(_) = plan.shape {
             let targets = self.ipi_target(&plan.body, plan.shape);
-            return self.with_definitions(plan, vec![Stmt::Value(targets)]);
+            return with_definitions(plan, vec![Stmt::Value(targets)]);
         }
         let at = match plan.shape {
             Shape::Page(..) => At::Page,
@@ -263,39 +263,7 @@ impl Emit<'_> {
         } else if self.defers(plan.shape) {
             body.push(Stmt::Value(Var::Outcome.field("deferred")));
         }
-        self.with_definitions(plan, body)
-    }
-
-    /// Returns statements after the definitions of what they use, each after those that it uses itself.
-    fn with_definitions(&self, plan: &Plan, mut body: Vec<Stmt>) -> Vec<Stmt> {
-        let mut define = |name: Word, var: Var, value: &dyn Fn() -> Expr| {
-            if Uses::of(&body).var(var) {
-                body.insert(0, Stmt::Let(name, value()));
-            }
-        };
-        define(Var::Outcome.mutable(), Var::Outcome, &|| {
-            Runtime::Outcome.item("NOTHING")
-        });
-        define(Var::SyncIpis.mutable(), Var::SyncIpis, &|| {
-            Runtime::IpiTargets.item("NONE")
-        });
-        define(Var::Hinted.word(), Var::Hinted, &|| {
-            let hint = Property::HintOf.call(["level".into()]);
-            let hint = Expr::Closure("level".into(), Box::new(hint));
-            Var::Pass.field("hint").method("and_then", [hint])
-        });
-        if plan.shape == Shape::Change {
-            define(Var::Pass.word(), Var::Pass, &pass_of_change);
-        }
-        if plan.shape == Shape::Switch {
-            define(Var::Tag.word(), Var::Tag, &|| {
-                Var::To.field("tag").field("value")
-            });
-        }
-        define(Var::Config.word(), Var::Config, &|| {
-            "self.config.flags()".into()
-        });
-        body
+        with_definitions(plan, body)
     }
 
     /// Returns the expression for the CPUs to send an IPI.
@@ -342,4 +310,36 @@ pub(super) fn returns_outcome(shape: Shape) -> bool {
             | Shape::Everything(..)
             | Shape::Teardown(..)
     )
+}
+
+/// Returns statements after the definitions of what they use, each after those that it uses itself.
+fn with_definitions(plan: &Plan, mut body: Vec<Stmt>) -> Vec<Stmt> {
+    let mut define = |name: Word, var: Var, value: &dyn Fn() -> Expr| {
+        if Uses::of(&body).var(var) {
+            body.insert(0, Stmt::Let(name, value()));
+        }
+    };
+    define(Var::Outcome.mutable(), Var::Outcome, &|| {
+        Runtime::Outcome.item("NOTHING")
+    });
+    define(Var::SyncIpis.mutable(), Var::SyncIpis, &|| {
+        Runtime::IpiTargets.item("NONE")
+    });
+    define(Var::Hinted.word(), Var::Hinted, &|| {
+        let hint = Property::HintOf.call(["level".into()]);
+        let hint = Expr::Closure("level".into(), Box::new(hint));
+        Var::Pass.field("hint").method("and_then", [hint])
+    });
+    if plan.shape == Shape::Change {
+        define(Var::Pass.word(), Var::Pass, &pass_of_change);
+    }
+    if plan.shape == Shape::Switch {
+        define(Var::Tag.word(), Var::Tag, &|| {
+            Var::To.field("tag").field("value")
+        });
+    }
+    define(Var::Config.word(), Var::Config, &|| {
+        "self.config.flags()".into()
+    });
+    body
 }

@@ -740,3 +740,58 @@ impl Uses {
         member.fields.iter().for_each(|field| self.member(field));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the names of the variables that statements use and do not define.
+    fn free(statements: &[Stmt]) -> Vec<&'static str> {
+        Uses::of(statements).free_vars().map(Var::name).collect()
+    }
+
+    #[test]
+    fn a_variable_is_a_parameter_unless_it_is_defined_before() {
+        let f = |var: Var| Stmt::Do(Expr::from("f").call([var.expr()]));
+        assert_eq!(free(&[f(Var::Tag), f(Var::Va)]), ["tag", "va"]);
+        let define = |value: Var| Stmt::Let(Var::Tag.word(), value.expr());
+        assert_eq!(free(&[define(Var::Va), f(Var::Tag)]), ["va"]);
+        // Used before it is defined, also by its own definition.
+        assert_eq!(free(&[f(Var::Tag), define(Var::Va)]), ["tag", "va"]);
+        assert_eq!(free(&[define(Var::Tag)]), ["tag"]);
+        let each = |body| Stmt::For(vec![Var::Nth, Var::Va], Var::Pass.expr(), body);
+        assert_eq!(free(&[each(vec![f(Var::Va)])]), ["pass"]);
+        assert_eq!(free(&[each(Vec::new()), f(Var::Va)]), ["va", "pass"]);
+        let rest = Stmt::IfSome(Var::Va, Var::Runs.expr(), vec![f(Var::Va)]);
+        assert_eq!(free(&[rest]), ["runs"]);
+    }
+
+    #[test]
+    fn patterns_and_functions_define_variables() {
+        let call = |var: Var| Expr::from("f").call([var.expr()]);
+        let some = Expr::from("Some").call([Var::Single.expr()]);
+        let choice = Var::Ranges.expr().matched(vec![
+            Case::new(some, call(Var::Single)),
+            Case::new("None", call(Var::Tag)),
+        ]);
+        assert_eq!(free(&[Stmt::Value(choice)]), ["tag", "ranges"]);
+        let function = Expr::Closure(Var::Sorted.word(), Box::new(call(Var::Sorted)));
+        assert_eq!(free(&[Stmt::Value(function)]), [""; 0]);
+    }
+
+    #[test]
+    fn trees_know_what_they_use() {
+        let flag = Word {
+            text: "Config::PGE".into(),
+            uses: Some(Use::Flag(3)),
+        };
+        let has = Var::Config.method("has", [flag.into()]);
+        let end = Property::EndOf.call([Var::Va.expr()]);
+        let test = Expr::If(vec![(has, vec![Stmt::Return(end)])], Vec::new());
+        let uses = Uses::of(&[Stmt::Do(test), Stmt::Value(Runtime::Outcome.item("NOTHING"))]);
+        assert!(uses.flag(3) && !uses.flag(2));
+        assert!(uses.runtime(Runtime::Outcome) && !uses.runtime(Runtime::Level));
+        assert!(uses.private(Private::Function(Property::EndOf)));
+        assert_eq!(uses.free_vars().collect::<Vec<_>>(), [Var::Config, Var::Va]);
+    }
+}
