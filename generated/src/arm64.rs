@@ -20,6 +20,11 @@ use tlbc_runtime::request::{
     LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
 
+const _: () = assert!(
+    tlbc_runtime::version::supports(0, 1, 0),
+    "this file was generated for tlbc-runtime 0.1.0"
+);
+
 /// The values of the registers from which the features and limits of a CPU are read.
 ///
 /// A register that the CPU does not have is 0. A register of fewer than 64 bits is zero-extended.
@@ -1163,9 +1168,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates the entries of passes over ranges of a user space that only this CPU may have
     /// cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
-    ///
     /// Instructions: `dsb_nshst`, `dsb_nsh`.
     #[inline]
     fn user_here_passes(
@@ -1204,9 +1206,6 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates the entries of passes over ranges of a user space that other CPUs may have
     /// cached as well.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     ///
     /// Instructions: `dsb_ishst`, `dsb_ish`.
     #[inline]
@@ -1247,9 +1246,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
     /// cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
-    /// CPU; walk entries under the space's tag or other tags, on this CPU.
-    ///
     /// Instructions: `dsb_nshst`, `dsb_nsh`.
     #[inline]
     fn kernel_here_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
@@ -1284,10 +1280,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have cached
     /// as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
-    /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
-    /// CPUs and lazy CPUs.
-    ///
     /// Instructions: `dsb_ishst`, `dsb_ish`.
     #[inline]
     fn kernel_wide_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
@@ -1321,9 +1313,6 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates consecutive entries of one level of a user space that only this CPU may have
     /// cached.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
     ///
     /// Instructions: `vale1`, `vae1`, `rvale1`, `rvae1`.
     #[inline(always)]
@@ -1378,9 +1367,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates consecutive entries of one level of a user space that other CPUs may have cached
     /// as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
-    ///
     /// Instructions: `vale1is`, `vae1is`, `rvale1is`, `rvae1is`.
     #[inline(always)]
     fn user_wide_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
@@ -1434,9 +1420,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates consecutive entries of one level of the kernel that only this CPU may have
     /// cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
-    /// CPU; walk entries under the space's tag or other tags, on this CPU.
-    ///
     /// Instructions: `vaale1`, `vaae1`, `rvaale1`, `rvaae1`.
     #[inline(always)]
     fn kernel_here_pass(&self, cpu: &mut impl Issue<Op>, pass: &Pass) {
@@ -1471,10 +1454,6 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates consecutive entries of one level of the kernel that other CPUs may have cached
     /// as well.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
-    /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
-    /// CPUs and lazy CPUs.
     ///
     /// Instructions: `vaale1is`, `vaae1is`, `rvaale1is`, `rvaae1is`.
     #[inline(always)]
@@ -1708,7 +1687,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         name: "arm64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         shootdown: Shootdown::Broadcast,
-        pte_update: PteUpdate::Store,
+        pte_update: PteUpdate::Store {
+            dirty_by_stores: false,
+        },
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,
         interrupts_off: false,

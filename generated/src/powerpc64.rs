@@ -20,6 +20,11 @@ use tlbc_runtime::request::{
     LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
 
+const _: () = assert!(
+    tlbc_runtime::version::supports(0, 1, 0),
+    "this file was generated for tlbc-runtime 0.1.0"
+);
+
 /// The features, errata and page size of a machine, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
@@ -417,7 +422,12 @@ impl Op {
                 each("rs_none", u128::from(rs_none));
             }
             Op::RptRun {
-                rpt_pid, rpt_target, rpt_type, rpt_size, rpt_start, rpt_end
+                rpt_pid,
+                rpt_target,
+                rpt_type,
+                rpt_size,
+                rpt_start,
+                rpt_end,
             } => {
                 each("rpt_pid", u128::from(rpt_pid));
                 each("rpt_target", u128::from(rpt_target));
@@ -568,7 +578,8 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
                     options(nostack, preserves_flags),
                 ),
                 Op::TlbielAll0 {
-                    rb_all_set, rs_none
+                    rb_all_set,
+                    rs_none,
                 } => asm!(
                     ".long 0x7c030224 | ({rs_none} << 21) | ({rb_all_set} << 11)",
                     rb_all_set = in(reg) rb_all_set,
@@ -576,7 +587,8 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
                     options(nostack, preserves_flags),
                 ),
                 Op::TlbielAll2 {
-                    rb_all_set, rs_none
+                    rb_all_set,
+                    rs_none,
                 } => asm!(
                     ".long 0x7c0b0224 | ({rs_none} << 21) | ({rb_all_set} << 11)",
                     rb_all_set = in(reg) rb_all_set,
@@ -586,7 +598,12 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
                 Op::SlbiaUser => asm!(".long 0x7c6003e4", options(nostack, preserves_flags)),
                 Op::SlbiaAll => asm!(".long 0x7ce003e4", options(nostack, preserves_flags)),
                 Op::RptRun {
-                    rpt_pid, rpt_target, rpt_type, rpt_size, rpt_start, rpt_end
+                    rpt_pid,
+                    rpt_target,
+                    rpt_type,
+                    rpt_size,
+                    rpt_start,
+                    rpt_end,
                 } => {
                     while self.0.h_rpt_invalidate(
                         rpt_pid, rpt_target, rpt_type, rpt_size, rpt_start, rpt_end,
@@ -840,9 +857,9 @@ fn rpt_run(
     c: Config,
     tag: u64,
     va: u64,
+    end: u64,
     stride: Level,
     form: u64,
-    end: u64,
 ) {
     cpu.issue(Op::RptRun {
         rpt_pid: encode_rpt_pid(tag),
@@ -1010,11 +1027,8 @@ impl<M: Configuration<Config>> Tlb<M> {
                 }
             }
         } else if c.has(Config::COPROCESSORS) {
-            if tables {
-                rpt_run(cpu, c, tag, va, level, RPT_RUN_BOTH, end_of(c, va, level));
-            } else {
-                rpt_run(cpu, c, tag, va, level, RPT_RUN_TLB, end_of(c, va, level));
-            }
+            let form = if tables { RPT_RUN_BOTH } else { RPT_RUN_TLB };
+            rpt_run(cpu, c, tag, va, end_of(c, va, level), level, form);
         } else {
             tlbiel_va(cpu, c, tag, va, level);
             if tables {
@@ -1064,11 +1078,8 @@ impl<M: Configuration<Config>> Tlb<M> {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            if tables {
-                rpt_run(cpu, c, tag, va, level, RPT_RUN_BOTH, end_of(c, va, level));
-            } else {
-                rpt_run(cpu, c, tag, va, level, RPT_RUN_TLB, end_of(c, va, level));
-            }
+            let form = if tables { RPT_RUN_BOTH } else { RPT_RUN_TLB };
+            rpt_run(cpu, c, tag, va, end_of(c, va, level), level, form);
         }
         outcome
     }
@@ -1128,11 +1139,8 @@ impl<M: Configuration<Config>> Tlb<M> {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            if tables {
-                rpt_run(cpu, c, 0, va, level, RPT_RUN_BOTH, end_of(c, va, level));
-            } else {
-                rpt_run(cpu, c, 0, va, level, RPT_RUN_TLB, end_of(c, va, level));
-            }
+            let form = if tables { RPT_RUN_BOTH } else { RPT_RUN_TLB };
+            rpt_run(cpu, c, 0, va, end_of(c, va, level), level, form);
         }
         outcome
     }
@@ -1254,9 +1262,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates the entries of passes over ranges of a user space that only this CPU may have
     /// cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk entries
-    /// under the space's tag, on this CPU and devices.
-    ///
     /// Instructions: `ptesync`, `ptesync_cpabort`, `tlbsync`, `tlbie_pid0`, `tlbie_pid1`,
     /// `tlbie_unused`, `tlbiel_pid1`.
     #[inline]
@@ -1350,12 +1355,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates the entries of passes over ranges of a user space that other CPUs may have
     /// cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and devices;
-    /// walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs and devices.
-    ///
-    /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive CPUs,
-    /// until they load the space again.
-    ///
     /// Instructions: `ptesync`, `tlbsync`, `tlbie_pid0`, `tlbie_pid1`, `tlbie_unused`.
     #[inline]
     fn user_wide_passes(
@@ -1406,9 +1405,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
     /// cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
-    ///
     /// Instructions: `ptesync`, `ptesync_cpabort`, `tlbiel_pid1`.
     #[inline]
     fn kernel_here_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
@@ -1442,9 +1438,6 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have cached
     /// as well.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     ///
     /// Instructions: `ptesync`, `tlbsync`, `tlbie_pid0`, `tlbie_pid1`, `tlbie_unused`.
     #[inline]
@@ -1491,9 +1484,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates consecutive entries of one level of a user space that only this CPU may have
     /// cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk entries
-    /// under the space's tag, on this CPU and devices.
-    ///
     /// Instructions: `tlbie_va`, `tlbiel_va`, `rpt_run`.
     #[inline(always)]
     fn user_here_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
@@ -1516,67 +1506,29 @@ impl<M: Configuration<Config>> Tlb<M> {
         } else if c.has(Config::COPROCESSORS) {
             if matches!(pass.stride, PTE | PMD | PUD) {
                 for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
-                    if pass.walk {
+                    let form = if pass.walk {
                         if pass.leaf {
-                            rpt_run(
-                                cpu,
-                                c,
-                                tag,
-                                run.va,
-                                pass.stride,
-                                RPT_RUN_BOTH,
-                                pass.after(run.va, run.num.wrapping_add(1)),
-                            );
+                            RPT_RUN_BOTH
                         } else {
-                            rpt_run(
-                                cpu,
-                                c,
-                                tag,
-                                run.va,
-                                pass.stride,
-                                RPT_RUN_WALK,
-                                pass.after(run.va, run.num.wrapping_add(1)),
-                            );
+                            RPT_RUN_WALK
                         }
                     } else {
-                        rpt_run(
-                            cpu,
-                            c,
-                            tag,
-                            run.va,
-                            pass.stride,
-                            RPT_RUN_TLB,
-                            pass.after(run.va, run.num.wrapping_add(1)),
-                        );
-                    }
+                        RPT_RUN_TLB
+                    };
+                    rpt_run(cpu, c, tag, run.va, run.end, pass.stride, form);
                 }
             } else {
                 for va in pass.addresses() {
-                    if pass.walk {
+                    let form = if pass.walk {
                         if pass.leaf {
-                            rpt_run(
-                                cpu,
-                                c,
-                                tag,
-                                va,
-                                pass.stride,
-                                RPT_RUN_BOTH,
-                                pass.after(va, 1),
-                            );
+                            RPT_RUN_BOTH
                         } else {
-                            rpt_run(
-                                cpu,
-                                c,
-                                tag,
-                                va,
-                                pass.stride,
-                                RPT_RUN_WALK,
-                                pass.after(va, 1),
-                            );
+                            RPT_RUN_WALK
                         }
                     } else {
-                        rpt_run(cpu, c, tag, va, pass.stride, RPT_RUN_TLB, pass.after(va, 1));
-                    }
+                        RPT_RUN_TLB
+                    };
+                    rpt_run(cpu, c, tag, va, pass.after(va), pass.stride, form);
                 }
             }
         } else {
@@ -1589,9 +1541,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates consecutive entries of one level of a user space that other CPUs may have cached
     /// as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and devices;
-    /// walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs and devices.
-    ///
     /// Instructions: `tlbie_va`, `rpt_run`.
     #[inline(always)]
     fn user_wide_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
@@ -1602,76 +1551,35 @@ impl<M: Configuration<Config>> Tlb<M> {
             }
         } else if matches!(pass.stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
-                if pass.walk {
+                let form = if pass.walk {
                     if pass.leaf {
-                        rpt_run(
-                            cpu,
-                            c,
-                            tag,
-                            run.va,
-                            pass.stride,
-                            RPT_RUN_BOTH,
-                            pass.after(run.va, run.num.wrapping_add(1)),
-                        );
+                        RPT_RUN_BOTH
                     } else {
-                        rpt_run(
-                            cpu,
-                            c,
-                            tag,
-                            run.va,
-                            pass.stride,
-                            RPT_RUN_WALK,
-                            pass.after(run.va, run.num.wrapping_add(1)),
-                        );
+                        RPT_RUN_WALK
                     }
                 } else {
-                    rpt_run(
-                        cpu,
-                        c,
-                        tag,
-                        run.va,
-                        pass.stride,
-                        RPT_RUN_TLB,
-                        pass.after(run.va, run.num.wrapping_add(1)),
-                    );
-                }
+                    RPT_RUN_TLB
+                };
+                rpt_run(cpu, c, tag, run.va, run.end, pass.stride, form);
             }
         } else {
             for va in pass.addresses() {
-                if pass.walk {
+                let form = if pass.walk {
                     if pass.leaf {
-                        rpt_run(
-                            cpu,
-                            c,
-                            tag,
-                            va,
-                            pass.stride,
-                            RPT_RUN_BOTH,
-                            pass.after(va, 1),
-                        );
+                        RPT_RUN_BOTH
                     } else {
-                        rpt_run(
-                            cpu,
-                            c,
-                            tag,
-                            va,
-                            pass.stride,
-                            RPT_RUN_WALK,
-                            pass.after(va, 1),
-                        );
+                        RPT_RUN_WALK
                     }
                 } else {
-                    rpt_run(cpu, c, tag, va, pass.stride, RPT_RUN_TLB, pass.after(va, 1));
-                }
+                    RPT_RUN_TLB
+                };
+                rpt_run(cpu, c, tag, va, pass.after(va), pass.stride, form);
             }
         }
     }
 
     /// Invalidates consecutive entries of one level of the kernel that only this CPU may have
     /// cached.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
     ///
     /// Instructions: `tlbiel_va`.
     #[inline(always)]
@@ -1685,9 +1593,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates consecutive entries of one level of the kernel that other CPUs may have cached
     /// as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
-    ///
     /// Instructions: `tlbie_va`, `rpt_run`.
     #[inline(always)]
     fn kernel_wide_pass(&self, cpu: &mut impl Issue<Op>, pass: &Pass) {
@@ -1698,51 +1603,29 @@ impl<M: Configuration<Config>> Tlb<M> {
             }
         } else if matches!(pass.stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
-                if pass.walk {
+                let form = if pass.walk {
                     if pass.leaf {
-                        rpt_run(
-                            cpu,
-                            c,
-                            0,
-                            run.va,
-                            pass.stride,
-                            RPT_RUN_BOTH,
-                            pass.after(run.va, run.num.wrapping_add(1)),
-                        );
+                        RPT_RUN_BOTH
                     } else {
-                        rpt_run(
-                            cpu,
-                            c,
-                            0,
-                            run.va,
-                            pass.stride,
-                            RPT_RUN_WALK,
-                            pass.after(run.va, run.num.wrapping_add(1)),
-                        );
+                        RPT_RUN_WALK
                     }
                 } else {
-                    rpt_run(
-                        cpu,
-                        c,
-                        0,
-                        run.va,
-                        pass.stride,
-                        RPT_RUN_TLB,
-                        pass.after(run.va, run.num.wrapping_add(1)),
-                    );
-                }
+                    RPT_RUN_TLB
+                };
+                rpt_run(cpu, c, 0, run.va, run.end, pass.stride, form);
             }
         } else {
             for va in pass.addresses() {
-                if pass.walk {
+                let form = if pass.walk {
                     if pass.leaf {
-                        rpt_run(cpu, c, 0, va, pass.stride, RPT_RUN_BOTH, pass.after(va, 1));
+                        RPT_RUN_BOTH
                     } else {
-                        rpt_run(cpu, c, 0, va, pass.stride, RPT_RUN_WALK, pass.after(va, 1));
+                        RPT_RUN_WALK
                     }
                 } else {
-                    rpt_run(cpu, c, 0, va, pass.stride, RPT_RUN_TLB, pass.after(va, 1));
-                }
+                    RPT_RUN_TLB
+                };
+                rpt_run(cpu, c, 0, va, pass.after(va), pass.stride, form);
             }
         }
     }
@@ -1849,11 +1732,12 @@ impl<M: Configuration<Config>> Tlb<M> {
                 }
             }
         } else if c.has(Config::COPROCESSORS) {
-            if tables {
-                rpt_space(cpu, c, tag, RPT_SPACE_BOTH);
+            let form = if tables {
+                RPT_SPACE_BOTH
             } else {
-                rpt_space(cpu, c, tag, RPT_SPACE_TLB);
-            }
+                RPT_SPACE_TLB
+            };
+            rpt_space(cpu, c, tag, form);
         } else {
             if tables {
                 tlbiel_pid2(cpu, tag, 0);
@@ -1904,11 +1788,12 @@ impl<M: Configuration<Config>> Tlb<M> {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            if tables {
-                rpt_space(cpu, c, tag, RPT_SPACE_BOTH);
+            let form = if tables {
+                RPT_SPACE_BOTH
             } else {
-                rpt_space(cpu, c, tag, RPT_SPACE_TLB);
-            }
+                RPT_SPACE_TLB
+            };
+            rpt_space(cpu, c, tag, form);
         }
         outcome
     }
@@ -1963,11 +1848,12 @@ impl<M: Configuration<Config>> Tlb<M> {
             }
         } else {
             cpu.issue(Op::Ptesync);
-            if tables {
-                rpt_space(cpu, c, 0, RPT_SPACE_BOTH);
+            let form = if tables {
+                RPT_SPACE_BOTH
             } else {
-                rpt_space(cpu, c, 0, RPT_SPACE_TLB);
-            }
+                RPT_SPACE_TLB
+            };
+            rpt_space(cpu, c, 0, form);
         }
         outcome
     }
@@ -2298,7 +2184,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         name: "powerpc64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         shootdown: Shootdown::Either,
-        pte_update: PteUpdate::Store,
+        pte_update: PteUpdate::Store {
+            dirty_by_stores: false,
+        },
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Shootdown,
         interrupts_off: false,

@@ -16,6 +16,11 @@ use tlbc_runtime::request::passes::Pass;
 use tlbc_runtime::request::runs::{Runs, Units};
 use tlbc_runtime::request::{LevelFacts, LevelTable, Reach, Request, Scope, Space, SpaceFlags};
 
+const _: () = assert!(
+    tlbc_runtime::version::supports(0, 1, 0),
+    "this file was generated for tlbc-runtime 0.1.0"
+);
+
 /// The values of the registers from which the features and limits of a CPU are read.
 ///
 /// A register that the CPU does not have is 0. A register of fewer than 64 bits is zero-extended.
@@ -405,7 +410,9 @@ impl Op {
                 each("address_in_r5", u128::from(address_in_r5));
             }
             Op::Cspg {
-                entry, old_in_r2, new_in_r3
+                entry,
+                old_in_r2,
+                new_in_r3,
             } => {
                 each("entry", u128::from(entry));
                 each("old_in_r2", u128::from(old_in_r2));
@@ -521,7 +528,9 @@ impl Issue<Op> for Hardware {
                     options(nostack),
                 ),
                 Op::Cspg {
-                    entry, old_in_r2, new_in_r3
+                    entry,
+                    old_in_r2,
+                    new_in_r3,
                 } => asm!(
                     "cspg %r2, {entry}",
                     entry = inout(reg_addr) entry => _,

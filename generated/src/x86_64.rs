@@ -20,6 +20,11 @@ use tlbc_runtime::request::{
     LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
 
+const _: () = assert!(
+    tlbc_runtime::version::supports(0, 1, 0),
+    "this file was generated for tlbc-runtime 0.1.0"
+);
+
 /// The values of the registers from which the features and limits of a CPU are read.
 ///
 /// A register that the CPU does not have is 0. A register of fewer than 64 bits is zero-extended.
@@ -575,11 +580,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) && global {
             // The caller stays on this CPU until completion.
-            if tables {
-                invlpgb(cpu, tag, va, level, 0, INVLPGB_RUN);
-            } else {
-                invlpgb(cpu, tag, va, level, 0, INVLPGB_LEAVES);
-            }
+            let form = if tables { INVLPGB_RUN } else { INVLPGB_LEAVES };
+            invlpgb(cpu, tag, va, level, 0, form);
         } else {
             outcome |= self.user_here_page(cpu, tag, va);
             if tables {
@@ -798,11 +800,6 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates the entries of passes over ranges of a user space that only this CPU may have
     /// cached.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
-    ///
-    /// Deferred: entries of the user view on this CPU, until the return to user code.
     #[inline]
     fn user_here_passes(
         &self,
@@ -835,13 +832,6 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates the entries of passes over ranges of a user space that other CPUs may have
     /// cached as well.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
-    ///
-    /// Deferred: entries of the user view on this CPU, until the return to user code; entries on
-    /// lazy CPUs, until they use the space again; entries on inactive CPUs, until they load the
-    /// space again.
     ///
     /// Instructions: `tlbsync`.
     #[inline]
@@ -877,11 +867,6 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
     /// cached.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
-    /// CPU; walk entries under the space's tag or other tags, on this CPU.
-    ///
-    /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
     ///
     /// Instructions: `invpcid`.
     #[inline]
@@ -940,12 +925,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have cached
     /// as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
-    /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
-    /// CPUs and lazy CPUs.
-    ///
-    /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
-    ///
     /// Instructions: `tlbsync`, `invlpgb`.
     #[inline]
     fn kernel_wide_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
@@ -975,9 +954,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates consecutive entries of one level of a user space that only this CPU may have
     /// cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
-    ///
     /// Instructions: `invlpg`, `invpcid`.
     #[inline(always)]
     fn user_here_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
@@ -993,36 +969,32 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates consecutive entries of one level of a user space that other CPUs may have cached
     /// as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
-    ///
     /// Instructions: `invlpgb`.
     #[inline(always)]
     fn user_wide_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
         if matches!(pass.stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                if pass.walk {
-                    invlpgb(cpu, tag, run.va, pass.stride, run.num, INVLPGB_RUN);
+                let form = if pass.walk {
+                    INVLPGB_RUN
                 } else {
-                    invlpgb(cpu, tag, run.va, pass.stride, run.num, INVLPGB_LEAVES);
-                }
+                    INVLPGB_LEAVES
+                };
+                invlpgb(cpu, tag, run.va, pass.stride, run.num, form);
             }
         } else {
             for va in pass.addresses() {
-                if pass.walk {
-                    invlpgb(cpu, tag, va, pass.stride, 0, INVLPGB_RUN);
+                let form = if pass.walk {
+                    INVLPGB_RUN
                 } else {
-                    invlpgb(cpu, tag, va, pass.stride, 0, INVLPGB_LEAVES);
-                }
+                    INVLPGB_LEAVES
+                };
+                invlpgb(cpu, tag, va, pass.stride, 0, form);
             }
         }
     }
 
     /// Invalidates consecutive entries of one level of the kernel that only this CPU may have
     /// cached.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
-    /// CPU; walk entries under the space's tag or other tags, on this CPU.
     ///
     /// Instructions: `invlpg`.
     #[inline(always)]
@@ -1034,10 +1006,6 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates consecutive entries of one level of the kernel that other CPUs may have cached
     /// as well.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
-    /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
-    /// CPUs and lazy CPUs.
     ///
     /// Instructions: `invlpgb`.
     #[inline(always)]
@@ -1316,7 +1284,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         name: "x86_64",
         level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
         shootdown: Shootdown::Either,
-        pte_update: PteUpdate::Store,
+        pte_update: PteUpdate::Store {
+            dirty_by_stores: true,
+        },
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,
         interrupts_off: true,

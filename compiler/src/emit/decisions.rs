@@ -5,8 +5,9 @@ use tlbc_runtime::pte::Kind;
 
 use super::Emit;
 use super::nodes::finish_steps;
-use super::parameters::At;
+use super::parameters::{At, differ_in_form};
 use super::tree::{Expr, Private, Property, Runtime, Stmt, Var, matches, number};
+use crate::model::Which;
 use crate::plan::ir::{Node, Shape, Test};
 
 impl Emit<'_> {
@@ -20,6 +21,17 @@ impl Emit<'_> {
         at: At,
         shape: Shape,
     ) -> Vec<Stmt> {
+        if let Some(issue) = differ_in_form(then, otherwise) {
+            let form = self.choice(on, (then, otherwise), shape, &|node| {
+                self.form_of(node, shape)
+            });
+            let which = Which::Invalidate(issue.invalidate);
+            let call = self.issued(which, &|parameter| match parameter {
+                Var::Form => Var::Form.expr(),
+                other => self.parameter(&issue, other, at),
+            });
+            return vec![Stmt::Let(Var::Form.word(), form), call];
+        }
         // Tests of one value exclude each other, so the first test is redundant if its branch equals the
         // rest.
         if let Node::Select {

@@ -6,7 +6,9 @@ use tlbc_runtime::request::{Reach, Space};
 
 use super::Emit;
 use super::backend::case_of;
-use super::tree::{Case, Expr, Item, Runtime, Stmt, Uses, Var, borrow, hex, number, string};
+use super::tree::{
+    Case, Expr, Item, Runtime, Stmt, Uses, Var, borrow, hex, number, string, structure,
+};
 use crate::model::{Aspect, Cases, Ceiling, Cond, Need, Stricter, TagSource};
 
 impl Emit<'_> {
@@ -185,14 +187,17 @@ impl Emit<'_> {
             Shootdown::Either => "Either",
         };
         let pte_update = if model.change.plain_store.value {
-            Runtime::PteUpdate.item("Store")
+            structure(
+                Runtime::PteUpdate.text("PteUpdate::Store"),
+                [("dirty_by_stores", model.change.dirty_by_stores.into())],
+            )
         } else {
             let pages = model.policy.pages_batched.is_none_or(|at| at.value);
-            Expr::Struct(
+            structure(
                 Runtime::PteUpdate.text("PteUpdate::Instruction"),
-                vec![
-                    ("pages_batched".into(), pages.into()),
-                    ("deferrable".into(), model.change.deferred.is_some().into()),
+                [
+                    ("pages_batched", pages.into()),
+                    ("deferrable", model.change.deferred.is_some().into()),
                 ],
             )
         };

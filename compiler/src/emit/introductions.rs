@@ -87,8 +87,15 @@ impl Emit<'_> {
             Shape::Relax => "Changes table entries that get more permissions.".to_owned(),
             Shape::Folding(..) | Shape::IpiTargets(_) => String::new(),
         };
-        let required: Vec<String> = plan.required.iter().map(required_text).collect();
-        let deferred = deferred_texts(self.deferred(plan.shape));
+        // What the parts of a flush of ranges have to invalidate is said once.
+        let is_part = matches!(plan.shape, Shape::Passes(..) | Shape::Pass(..));
+        let required = plan.required.iter().filter(|_| !is_part);
+        let required: Vec<String> = required.map(required_text).collect();
+        let deferred = if is_part {
+            Vec::new()
+        } else {
+            deferred_texts(self.deferred(plan.shape))
+        };
         let instructions = self.instructions_of(plan);
         for (heading, items) in [
             ("Must invalidate", required),

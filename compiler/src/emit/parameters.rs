@@ -4,7 +4,7 @@ use tlbc_runtime::request::Space;
 
 use super::Emit;
 use super::tree::{Expr, Private, Property, Runtime, Var, Word, number};
-use crate::plan::ir::Issue;
+use crate::plan::ir::{Issue, Node, Shape};
 
 /// Returns the argument for a parameter without a value.
 pub fn nothing(parameter: Var) -> Expr {
@@ -38,7 +38,7 @@ pub enum At {
 impl Emit<'_> {
     /// Returns the argument for a parameter from which operands are encoded.
     pub(super) fn parameter(&self, issue: &Issue, parameter: Var, at: At) -> Expr {
-        let after = |va: Expr, entries: Expr| Var::Pass.method("after", [va, entries]);
+        let after = |va: Expr| Var::Pass.method("after", [va]);
         match parameter {
             Var::Config => Var::Config.expr(),
             Var::Tag => match (issue.view, issue.tag) {
@@ -53,13 +53,10 @@ impl Emit<'_> {
                 _ => Var::Va.expr(),
             },
             Var::End => match at {
-                At::Piece => {
-                    let entries = Var::Run.field("num").method("wrapping_add", [number(1u32)]);
-                    after(Var::Run.field("va"), entries)
-                }
-                At::First => after(Var::Pass.field("start"), number(1u32)),
+                At::Piece => Var::Run.field("end"),
+                At::First => after(Var::Pass.field("start")),
                 At::Page => Property::EndOf.call([Var::Va.expr(), Var::Level.expr()]),
-                _ => after(Var::Va.expr(), number(1u32)),
+                _ => after(Var::Va.expr()),
             },
             Var::Set if at == At::Set => Var::Set.expr(),
             Var::Table => Var::Slot.field("table"),
@@ -73,11 +70,32 @@ impl Emit<'_> {
             Var::Stride => Var::Pass.field("stride"),
             Var::Num if at == At::Piece => Var::Run.field("num"),
             Var::Scale if at == At::Piece => Var::Run.field("scale"),
-            Var::Form if self.names.has_form(issue.invalidate, issue.form) => {
-                self.private(Private::Form(issue.invalidate, issue.form))
-            }
+            Var::Form => self.form(issue),
             _ => nothing(parameter),
         }
+    }
+
+    /// Returns the expression for the form of the instruction of a node.
+    pub(super) fn form_of(&self, node: &Node, shape: Shape) -> Expr {
+        match node {
+            Node::Issue(issue) => self.form(issue),
+            Node::Select {
+                on,
+                then,
+                otherwise,
+            } => self.choice(*on, (then, otherwise), shape, &|node| {
+                self.form_of(node, shape)
+            }),
+            _ => nothing(Var::Form),
+        }
+    }
+
+    /// Returns the number of an instruction's form.
+    fn form(&self, issue: &Issue) -> Expr {
+        if !self.names.has_form(issue.invalidate, issue.form) {
+            return nothing(Var::Form);
+        }
+        self.private(Private::Form(issue.invalidate, issue.form))
     }
 
     /// Returns a tag for a view.
@@ -106,4 +124,18 @@ fn nth(at: At) -> Expr {
         }
         _ => number(0u32),
     }
+}
+
+/// Returns the instruction in both branches of a decision, if they differ only in its form.
+pub(super) fn differ_in_form(then: &Node, otherwise: &Node) -> Option<Issue> {
+    let issue = |node: &Node| match node {
+        Node::Issue(issue) => Some(*issue),
+        Node::Select {
+            then, otherwise, ..
+        } => differ_in_form(then, otherwise),
+        _ => None,
+    };
+    let (then, otherwise) = (issue(then)?, issue(otherwise)?);
+    let form = otherwise.form;
+    (otherwise == Issue { form, ..then }).then_some(then)
 }

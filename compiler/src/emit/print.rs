@@ -803,7 +803,9 @@ mod tests {
             ..Function::default()
         };
         let text = items(&[function.into()]);
-        let body = text.strip_prefix("fn f() {\n").and_then(|text| text.strip_suffix("\n}"));
+        let body = text
+            .strip_prefix("fn f() {\n")
+            .and_then(|text| text.strip_suffix("\n}"));
         body.unwrap_or(&text).to_owned()
     }
 
@@ -818,8 +820,14 @@ mod tests {
         let both = a.clone().and(b.clone());
         let cases = [
             (shift.clone().binary("|", b.clone()), "(a << 3) | b"),
-            (a.clone().binary("|", b.clone()).binary("|", c.clone()), "a | b | c"),
-            (a.clone().binary("|", b.clone().binary("|", c.clone())), "a | (b | c)"),
+            (
+                a.clone().binary("|", b.clone()).binary("|", c.clone()),
+                "a | b | c",
+            ),
+            (
+                a.clone().binary("|", b.clone().binary("|", c.clone())),
+                "a | (b | c)",
+            ),
             (shift.clone().binary("==", b.clone()), "a << 3 == b"),
             (both.clone().or(c.clone()), "(a && b) || c"),
             (both.clone().and(c.clone()), "a && b && c"),
@@ -829,7 +837,10 @@ mod tests {
             (shift.clone().method("f", []), "(a << 3).f()"),
             (shift.clone().cast("u32"), "(a << 3) as u32"),
             (borrow(a.clone()).method("f", []), "(&a).f()"),
-            (a.clone().cast("u32").binary("+", number(1u32)), "a as u32 + 1"),
+            (
+                a.clone().cast("u32").binary("+", number(1u32)),
+                "a as u32 + 1",
+            ),
             (number(0u32).binary("..", b.clone()), "0..b"),
         ];
         for (expr, expected) in cases {
@@ -862,8 +873,9 @@ mod tests {
 
         let chain = word("first").method("second", [argument()]);
         let chain = chain.method("third", [argument()]).method("fourth", []);
-        let expected =
-            format!("    first\n        .second({long})\n        .third({long})\n        .fourth()");
+        let expected = format!(
+            "    first\n        .second({long})\n        .third({long})\n        .fourth()"
+        );
         assert_eq!(printed(vec![Stmt::Value(chain)]), expected);
     }
 

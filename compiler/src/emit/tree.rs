@@ -128,6 +128,7 @@ variables! {
     Tag "tag": "u64";
     Global "global": "bool";
     Va "va": "u64";
+    End "end": "u64";
     Level "level": "Level" Level;
     Tables "tables": "bool";
     Teardown "teardown": "bool";
@@ -150,7 +151,6 @@ variables! {
     Form "form": "u64";
     Keep "keep": "bool";
     Set "set": "u64";
-    End "end": "u64";
     Table "table": "u64";
     Entry "entry": "u64";
     Old "old": "u64";
@@ -788,7 +788,10 @@ mod tests {
         let has = Var::Config.method("has", [flag.into()]);
         let end = Property::EndOf.call([Var::Va.expr()]);
         let test = Expr::If(vec![(has, vec![Stmt::Return(end)])], Vec::new());
-        let uses = Uses::of(&[Stmt::Do(test), Stmt::Value(Runtime::Outcome.item("NOTHING"))]);
+        let uses = Uses::of(&[
+            Stmt::Do(test),
+            Stmt::Value(Runtime::Outcome.item("NOTHING")),
+        ]);
         assert!(uses.flag(3) && !uses.flag(2));
         assert!(uses.runtime(Runtime::Outcome) && !uses.runtime(Runtime::Level));
         assert!(uses.private(Private::Function(Property::EndOf)));

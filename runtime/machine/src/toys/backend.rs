@@ -111,7 +111,9 @@ impl<K: Kind> Backend for Toy<K> {
                 deferrable: K::DEFERS,
             }
         } else {
-            PteUpdate::Store
+            PteUpdate::Store {
+                dirty_by_stores: false,
+            }
         },
         table_free: TableFree::GracePeriod,
         lazy_mm: if K::LAZY_REFCOUNTED {
