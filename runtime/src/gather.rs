@@ -93,12 +93,8 @@ impl<P: Platform> Mmu<P> {
     ///
     /// # Context
     ///
-    /// As [`gather`](Self::gather). No CPU runs in the space, and none loads it again; no device is attached to it from now on.
-    /// CPUs that have it loaded lazily without a reference get an IPI and leave it.
-    ///
-    /// On a machine on which only stores make an entry dirty ([`PteUpdate::Store`](crate::PteUpdate::Store)), pages are unmapped by
-    /// a load and a store instead of an exchange, unless a device is attached. The bits that [`Pte::into_page`](crate::Pte::into_page)
-    /// gets then have every dirty mark; an accessed mark may be missing that a lazy CPU set by speculation meanwhile.
+    /// As [`gather`](Self::gather). No CPU runs in the space, and none loads it again. CPUs that have it loaded lazily without a
+    /// reference get an IPI and leave it.
     ///
     /// # Examples
     ///
@@ -212,14 +208,6 @@ impl<P: Platform> Gather<'_, P> {
     pub fn is_full(&self) -> bool {
         let room = |batch: &P::BatchBox<PageBatch<P>>| batch.used < BATCH;
         self.batches >= BATCHES && !self.batch.as_ref().is_some_and(room)
-    }
-
-    /// Returns whether no entry of the space becomes dirty any more: at a teardown no code runs in the space, so the CPUs that use it
-    /// lazily walk its tables only speculatively, and on this machine such a walk sets accessed marks alone. Devices execute
-    /// stores of their own.
-    #[inline]
-    pub(crate) fn stays_clean(&self) -> bool {
-        Mmu::<P>::FACTS.pte_update.is_dirty_by_stores() && self.whole && !self.space.has_devices()
     }
 
     /// Records the flush that a change requires.

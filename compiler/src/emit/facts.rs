@@ -210,8 +210,7 @@ impl Emit<'_> {
             Shootdown::Either => quote!(Either),
         };
         let pte_update = if model.change.plain_store.value {
-            let dirty_by_stores = model.change.dirty_by_stores;
-            quote!(Store { dirty_by_stores: #dirty_by_stores })
+            quote!(Store)
         } else {
             let pages = model.policy.pages_batched.is_none_or(|at| at.value);
             let deferrable = model.change.deferred.is_some();

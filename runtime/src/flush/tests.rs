@@ -40,9 +40,7 @@ impl<const IPI: bool> Backend for Machine<IPI> {
         } else {
             Shootdown::Broadcast
         },
-        pte_update: PteUpdate::Store {
-            dirty_by_stores: false,
-        },
+        pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,
         interrupts_off: false,
