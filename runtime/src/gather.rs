@@ -158,7 +158,7 @@ impl<P: Platform> Drop for Gather<'_, P> {
     fn drop(&mut self) {
         self.space.pending.abandoned.defer(); // before the space stops counting this gather
         if self.counts {
-            self.space.gathers.sub(1, Barrier::Complete);
+            self.space.counts.gathers.sub(1, Barrier::Complete);
         }
         let stats = |cpu| &self.mmu.platform.cpu(cpu).stats;
         self.mmu
@@ -235,7 +235,7 @@ impl<P: Platform> Gather<'_, P> {
     /// flush by itself, or for devices.
     fn others_are_in_progress(&self) -> bool {
         let waits = Mmu::<P>::FACTS.pte_update.batches_pages() || self.space.has_devices();
-        waits && self.space.gathers.acquire(Barrier::Pending) > u64::from(self.counts)
+        waits && self.space.counts.gathers.acquire(Barrier::Pending) > u64::from(self.counts)
     }
 
     /// Records leaf entries that became invalid.
@@ -256,7 +256,7 @@ impl<P: Platform> Gather<'_, P> {
     fn count(&mut self) {
         if !self.counts {
             self.counts = true;
-            self.space.gathers.add(1, Barrier::Defer);
+            self.space.counts.gathers.add(1, Barrier::Defer);
         }
     }
 
@@ -428,7 +428,7 @@ impl<P: Platform> Gather<'_, P> {
             drop(self.batch.take()); // the memory that was kept for more pages
         }
         if self.counts {
-            self.space.gathers.sub(1, Barrier::Complete);
+            self.space.counts.gathers.sub(1, Barrier::Complete);
         }
     }
 
