@@ -2184,9 +2184,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         name: "powerpc64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         shootdown: Shootdown::Either,
-        pte_update: PteUpdate::Store {
-            dirty_by_stores: false,
-        },
+        pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Shootdown,
         interrupts_off: false,
