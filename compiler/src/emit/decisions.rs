@@ -51,7 +51,13 @@ impl Emit<'_> {
             (self.test(on, shape), then, otherwise)
         };
         let (test, then, otherwise) = self.joined(test, then, otherwise, shape, &same);
-        let chained = matches!(otherwise, Node::Select { .. });
+        // A choice of a form is a statement before the call.
+        let chained = match otherwise {
+            Node::Select {
+                then, otherwise, ..
+            } => differ_in_form(then, otherwise).is_none(),
+            _ => false,
+        };
         let (then, otherwise) = (self.node(then, at, shape), self.node(otherwise, at, shape));
         match (then.is_empty(), otherwise.is_empty()) {
             (true, true) => quote!(),

@@ -12,7 +12,7 @@ use super::config::hex;
 use super::operands::PARAMETERS;
 use super::parameters::{At, nothing};
 use super::{Body, Emit, doc};
-use crate::model::{Instr, Issued, Which, Workaround};
+use crate::model::{Instr, Issued, Which};
 use crate::plan::ir::{Issue, Node};
 
 impl Emit<'_> {
@@ -50,10 +50,7 @@ impl Emit<'_> {
                     erratum, number, ..
                 } = node
                 {
-                    let of_erratum = &self.model.errata[*erratum].workarounds;
-                    let same = |it: &Workaround| it.steps_are_of(&of_erratum[*number]);
-                    let first = of_erratum.iter().position(same);
-                    used.insert((*erratum, first.unwrap_or(*number)));
+                    used.insert((*erratum, *number));
                 }
             });
         }
