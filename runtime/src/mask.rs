@@ -75,6 +75,10 @@ pub trait SharedCpuMask: Sized {
     /// Returns those of the set whose numbers are less than `cpus`, in the order of their numbers. The words of the set are read
     /// one after the other (acquire), each when the iterator gets there.
     fn iter(&self, cpus: usize, barrier: Barrier) -> impl Iterator<Item = CpuId>;
+    /// Returns whether a function returns true for some CPU of the set, each read as by [`iter`](Self::iter).
+    fn any(&self, cpus: usize, barrier: Barrier, is: impl FnMut(CpuId) -> bool) -> bool {
+        self.iter(cpus, barrier).any(is)
+    }
 }
 
 const_fn! {
@@ -244,6 +248,19 @@ impl<const W: usize> SharedCpuMask for SharedCpuSet<W> {
     fn iter(&self, cpus: usize, barrier: Barrier) -> impl Iterator<Item = CpuId> {
         let words = self.0.iter().take(cpus.div_ceil(64)).zip(0u32..);
         words.flat_map(move |(word, at)| cpus_of(word.acquire(barrier), at))
+    }
+
+    // Loops, since each flush calls this, and the compiler does not inline the search of a flattened iterator.
+    #[inline]
+    fn any(&self, cpus: usize, barrier: Barrier, mut is: impl FnMut(CpuId) -> bool) -> bool {
+        for (word, at) in self.0.iter().take(cpus.div_ceil(64)).zip(0u32..) {
+            for cpu in cpus_of(word.acquire(barrier), at) {
+                if is(cpu) {
+                    return true;
+                }
+            }
+        }
+        false
     }
 }
 
