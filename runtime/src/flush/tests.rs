@@ -203,7 +203,7 @@ fn active_cpus_get_an_ipi_and_lazy_ones_only_for_tables() {
     // With tagged entries of CPUs that have left the space; one that is offline has none.
     let all = space.targets(&cpus, THIS, Agents::CPUS);
     assert!(all.here && all.others);
-    let others = set_of(space.other_targets(&cpus, THIS, Agents::CPUS));
+    let others: Set = set_of(space.other_targets(&cpus, THIS, Agents::CPUS));
     assert_eq!(others, set([1, 2, 3]));
     cpus.cpus[1].loaded.put(SpaceId::SWITCHING.0);
     assert_eq!(flushes(&plan(PAGE)), (set([1]), true));
