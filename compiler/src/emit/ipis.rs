@@ -4,13 +4,11 @@
 //! the configuration. Holds: where the function returns false, no request of a space with a global tag sends an IPI, whatever
 //! flags the space has.
 
-use proc_macro2::{TokenStream, TokenTree};
-use quote::quote;
-
 use tlbc_runtime::backend::Shootdown;
 use tlbc_runtime::request::Space;
 
 use super::Emit;
+use super::tree::{Expr, Function, Stmt, Var};
 use crate::model::Known;
 use crate::plan::ir::{Node, Shape, Test};
 
@@ -20,7 +18,7 @@ enum Sends {
     Never,
     Always,
     /// In the configurations in which this expression is true.
-    If(TokenStream),
+    If(Expr),
 }
 
 impl Sends {
@@ -29,59 +27,52 @@ impl Sends {
         match (self, other) {
             (Self::Always, _) | (_, Self::Always) => Self::Always,
             (Self::Never, sends) | (sends, Self::Never) => sends,
-            (Self::If(a), Self::If(b)) if a.to_string() == b.to_string() => Self::If(a),
-            (Self::If(a), Self::If(b)) => Self::If(quote!((#a || #b))),
+            (Self::If(a), Self::If(b)) if a == b => Self::If(a),
+            (Self::If(a), Self::If(b)) => Self::If(a.or(b)),
         }
     }
 
     /// Returns when an IPI is sent by a request that a test of the configuration decides.
-    fn select(test: &TokenStream, then: Self, otherwise: Self) -> Self {
+    fn select(test: Expr, then: Self, otherwise: Self) -> Self {
         match (then, otherwise) {
             (Self::Never, Self::Never) => Self::Never,
             (Self::Always, Self::Always) => Self::Always,
-            (Self::Always, Self::Never) => Self::If(quote!(#test)),
-            (Self::Never, Self::Always) => Self::If(quote!(!#test)),
-            (Self::Never, Self::If(b)) => Self::If(quote!((!#test && #b))),
-            (Self::If(a), Self::Never) => Self::If(quote!((#test && #a))),
-            (Self::Always, Self::If(b)) => Self::If(quote!((#test || #b))),
-            (Self::If(a), Self::Always) => Self::If(quote!((!#test || #a))),
-            (Self::If(a), Self::If(b)) => Self::If(quote!(if #test { #a } else { #b })),
+            (Self::Always, Self::Never) => Self::If(test),
+            (Self::Never, Self::Always) => Self::If(test.not()),
+            (Self::Never, Self::If(b)) => Self::If(test.not().and(b)),
+            (Self::If(a), Self::Never) => Self::If(test.and(a)),
+            (Self::Always, Self::If(b)) => Self::If(test.or(b)),
+            (Self::If(a), Self::Always) => Self::If(test.not().or(a)),
+            (Self::If(a), Self::If(b)) => Self::If(Expr::choice(test, a, b)),
         }
-    }
-}
-
-/// Returns an expression without the parentheses around it.
-fn without_parentheses(expression: TokenStream) -> TokenStream {
-    let mut trees = expression.clone().into_iter();
-    match (trees.next(), trees.next()) {
-        (Some(TokenTree::Group(group)), None) => group.stream(),
-        _ => expression,
     }
 }
 
 impl Emit<'_> {
     /// Returns the function that says whether flushes of spaces with a global tag send IPIs; nothing if the facts of the machine
     /// say it for every configuration.
-    pub(super) fn sends_ipis(&self) -> TokenStream {
+    pub(super) fn sends_ipis(&self) -> Option<Function> {
         let shape = Shape::IpiTargets(Space::User);
-        let Some(plan) = self.plans.get(shape) else {
-            return quote!();
-        };
+        let plan = self.plans.get(shape)?;
         if self.plans.shootdown(self.model) != Shootdown::Either {
-            return quote!();
+            return None;
         }
         let body = match self.sends(&plan.body, shape) {
-            Sends::Never => quote!(false),
-            Sends::Always => quote!(true),
+            Sends::Never => vec![Stmt::Value(false.into())],
+            Sends::Always => vec![Stmt::Value(true.into())],
             Sends::If(test) => {
-                let test = without_parentheses(test);
-                quote!(let c = self.config.flags(); #test)
+                let config = Stmt::Let(Var::Config.word(), "self.config.flags()".into());
+                vec![config, Stmt::Value(test)]
             }
         };
-        quote! {
-            #[inline]
-            fn sends_ipis(&self) -> bool { #body }
-        }
+        Some(Function {
+            attributes: vec!["inline"],
+            head: "fn sends_ipis".into(),
+            receiver: "&self",
+            returns: Some("bool".into()),
+            body: Some(body),
+            ..Function::default()
+        })
     }
 
     /// Returns in which configurations some request under a global tag comes to a node that sends an IPI.
@@ -104,7 +95,7 @@ impl Emit<'_> {
                 then.or(otherwise)
             }
             Test::Feature(_) | Test::Erratum(_) => {
-                Sends::select(&self.test(*on, shape), then, otherwise)
+                Sends::select(self.test(*on, shape), then, otherwise)
             }
             _ => then.or(otherwise),
         }
