@@ -78,7 +78,17 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         space: &'a AddressSpace<C::Set>,
         scope: Scope<'a>,
     ) -> Self {
-        let generation = Self::raise(space);
+        // CPUs that are sent no IPI compare the generation with the one they have seen. The IPI targets are read after this.
+        let generation = if space.slots == 0 {
+            barrier_before_targets::<B>();
+            0
+        } else {
+            let generation = space.counts.tlb_gen.raise();
+            if !B::FACTS.atomics_order_everything {
+                full_barrier(Barrier::Flush);
+            }
+            generation
+        };
         let here = cpus.tlb(cpu);
         let slot = space.slot_on(here);
         let mut request = Request {
@@ -125,21 +135,6 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             follows,
             leave: None,
         }
-    }
-
-    /// Raises the generation of a space whose entries have changed, and returns it. CPUs that are sent no IPI compare it
-    /// with the one they have seen. The IPI targets are read after this ([`Barrier::Flush`]).
-    #[inline(always)]
-    fn raise(space: &AddressSpace<C::Set>) -> u64 {
-        if space.slots == 0 {
-            barrier_before_targets::<B>();
-            return 0;
-        }
-        let generation = space.counts.tlb_gen.raise();
-        if !B::FACTS.atomics_order_everything {
-            full_barrier(Barrier::Flush);
-        }
-        generation
     }
 
     /// Counts the flush in the statistics of this CPU.

@@ -380,7 +380,7 @@ impl<P: Platform> Section<'_, '_, P> {
             ..*change
         };
         let was = self.store(slot, shift, &broken);
-        self.gather.flush_entries();
+        self.gather.flush_gathered();
         was
     }
 
@@ -425,7 +425,7 @@ impl<P: Platform> Section<'_, '_, P> {
             let required = RequiredFlush::of_anything(change.level);
             gather.flush_also(&required, extent);
         } else if changed.leaf && page || other_size && facts.size_through_invalid {
-            gather.flush_entries();
+            gather.flush_gathered();
         }
     }
 

@@ -41,6 +41,7 @@ use crate::mmu::Mmu;
 use crate::platform::Platform;
 use crate::request::{Extent, Ranges, Request, Scope};
 use crate::space::AddressSpace;
+use crate::stats::CpuStats;
 use crate::sync::{Barrier, full_barrier, wait_until};
 
 /// Why everything of a space is flushed.
@@ -55,7 +56,6 @@ pub(crate) enum Why {
 }
 
 // Flushes, from the caller's side down to one flush on this CPU.
-#[allow(clippy::inline_always)]
 impl<P: Platform> Mmu<P> {
     /// The facts of the backend.
     pub(crate) const FACTS: Facts = <P::Backend as Backend>::FACTS;
@@ -73,22 +73,11 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     pub(crate) fn flush_changed(&self, space: &AddressSpace<P::CpuSet>, changed: &Ranges) {
         match changed.page(self.platform.backend().levels()) {
-            Some((va, level, table)) => self.flush_page(space, va, level, table),
-            None => self.flush_ranges(space, changed),
+            Some((va, level, table)) => {
+                self.shoot_down(space, move |_| Scope::Page { va, level, table });
+            }
+            None => self.shoot_down(space, move |_| Scope::Ranges(changed)),
         }
-    }
-
-    /// Flushes one entry. Each variant of [`Scope`] has its own function and pinned closure, so that the compiler removes the
-    /// tests for the others.
-    #[inline(never)]
-    fn flush_page(&self, space: &AddressSpace<P::CpuSet>, va: u64, level: Level, table: bool) {
-        self.pinned(|cpu| self.flush_scope(cpu, space, Scope::Page { va, level, table }));
-    }
-
-    /// Flushes more than one entry.
-    #[inline(never)]
-    fn flush_ranges(&self, space: &AddressSpace<P::CpuSet>, ranges: &Ranges) {
-        self.pinned(|cpu| self.flush_scope(cpu, space, Scope::Ranges(ranges)));
     }
 
     /// Flushes everything of a space on every CPU and device, which completes all deferred flushes of the space.
@@ -100,45 +89,56 @@ impl<P: Platform> Mmu<P> {
         why: Why,
     ) {
         let pending = space.pending.pending();
-        self.pinned(|cpu| {
-            let stats = &self.platform.cpu(cpu).stats;
+        self.shoot_down(space, |stats| {
             stats.completed.count(pending.count() as u64);
             match why {
                 Why::Asked => stats.full_asked.count(1),
                 Why::Nested => stats.full_nested.count(1),
                 Why::Pending => stats.full_deferred.count(1),
             }
-            self.flush_scope(cpu, space, everything);
+            everything
         });
         space.pending.complete(pending);
     }
 
-    /// Runs a flush on one CPU, where the machine permits it, and while no other CPU flushes if it permits only one.
-    #[inline(always)]
-    fn pinned(&self, flush: impl FnOnce(CpuId)) {
-        self.platform
-            .pin_cpu(Self::INTERRUPTS_OFF, |cpu| self.alone(|| flush(cpu)));
+    /// Flushes on this CPU and on others at the same time, and waits for all of them. `scope` is a closure, so that this is
+    /// compiled for each variant of [`Scope`], without the tests for the others.
+    #[inline(never)]
+    fn shoot_down<'s>(
+        &self,
+        space: &AddressSpace<P::CpuSet>,
+        scope: impl FnOnce(&CpuStats) -> Scope<'s>,
+    ) {
+        let flush = |cpu| {
+            let (here, backend) = (self.platform.cpu(cpu), self.platform.backend());
+            let mut flush = Flush::plan(&*backend, self, cpu, space, scope(&here.stats));
+            flush.count();
+            let started = flush.start(&mut self.platform.sink(cpu));
+            // What other functions get is copied, so that the flush itself stays in registers.
+            let ipis = flush.ipis();
+            if !ipis.is_empty() {
+                let of = (space, flush.generation());
+                self.flush_by_ipi(cpu, of, *flush.request(), ipis);
+            } else if space.has_devices() {
+                let request = *flush.request();
+                self.platform.invalidate_secondary(space, &request);
+            }
+            let left = flush.finish(&mut self.platform.sink(cpu), started);
+            if !left.is_empty() {
+                self.sync(cpu, space, left);
+            }
+        };
+        let off = Self::INTERRUPTS_OFF;
+        self.platform.pin_cpu(off, |cpu| self.alone(|| flush(cpu)));
     }
 
-    /// Flushes on this CPU and on others at the same time, and waits for all of them.
-    #[inline(always)]
-    fn flush_scope(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>, scope: Scope<'_>) {
-        let backend = self.platform.backend();
-        let mut flush = Flush::plan(&*backend, self, cpu, space, scope);
-        flush.count();
-        let started = flush.start(&mut self.platform.sink(cpu));
-        // What other functions get is copied, so that the flush itself stays in registers.
-        let ipis = flush.ipis();
-        if !ipis.is_empty() {
-            let of = (space, flush.generation());
-            self.flush_by_ipi(cpu, of, *flush.request(), ipis);
-        } else if space.has_devices() {
-            let request = *flush.request();
-            self.platform.invalidate_secondary(space, &request);
-        }
-        let left = flush.finish(&mut self.platform.sink(cpu), started);
-        if !left.is_empty() {
-            self.sync(cpu, space, left);
+    /// Runs a flush while no other CPU flushes, if the machine permits only one flush at a time.
+    pub(crate) fn alone<R>(&self, run: impl FnOnce() -> R) -> R {
+        if Self::FACTS.one_at_a_time {
+            let poll = |cpu| self.handle_messages(cpu);
+            self.with_lock(&self.one_at_a_time, poll, |_| run())
+        } else {
+            run()
         }
     }
 

@@ -37,11 +37,11 @@ impl Pass {
         (0..entries).map(move |nth| start.wrapping_add(nth.wrapping_shl(shift)))
     }
 
-    /// Returns the first address after `entries` entries from an address.
+    /// Returns the first address after the entry at an address.
     #[must_use]
     #[inline]
-    pub const fn after(&self, va: u64, entries: u64) -> u64 {
-        va.wrapping_add(entries.wrapping_shl(self.shift))
+    pub const fn after(&self, va: u64) -> u64 {
+        va.wrapping_add(1u64.wrapping_shl(self.shift))
     }
 
     /// Returns how many base pages of `1 << page` bytes it names.
