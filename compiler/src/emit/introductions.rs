@@ -13,6 +13,7 @@ use tlbc_runtime::request::{Reach, Space};
 
 use super::Emit;
 use super::routines::instructions_of;
+use super::tree::Var;
 use crate::model::Which;
 use crate::plan::ir::{Node, Plan, Shape};
 use crate::text::list;
@@ -29,7 +30,7 @@ impl Emit<'_> {
             Reach::Here => "that only this CPU may have cached",
             Reach::Wide => "that other CPUs may have cached as well",
         };
-        let has_tables = self.parameters(plan.shape).contains(&"tables");
+        let has_tables = self.parameters(plan.shape).contains(&Var::Tables);
         let mut text = match plan.shape {
             Shape::Page(s, r) => format!(
                 "Invalidates one leaf entry of {} {}{}.",
