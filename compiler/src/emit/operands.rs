@@ -225,8 +225,16 @@ impl Emit<'_> {
         } else {
             bits
         };
-        body.push(Stmt::Value(bits));
-        body
+        // A variable that is the whole value needs no name.
+        match body.as_slice() {
+            [Stmt::Let(name, value)] if bits == Expr::Word(name.clone()) => {
+                vec![Stmt::Value(value.clone())]
+            }
+            _ => {
+                body.push(Stmt::Value(bits));
+                body
+            }
+        }
     }
 
     /// Returns the value of a field at its place in a word. A value that depends on the level gets a variable.
