@@ -723,14 +723,13 @@ fn encode_rpt_target(c: Config) -> u64 {
 /// 0xffff_ffff_ffff_ffff`.
 #[inline(always)]
 fn encode_rpt_size(c: Config, stride: Level) -> u64 {
-    let number = match stride {
+    match stride {
         PTE if c.has(Config::G64K) => 2,
         PTE => 1,
         PMD => 4,
         PUD => 8,
         _ => 0xffff_ffff_ffff_ffff,
-    };
-    number
+    }
 }
 
 /// Encodes operand `rpt_every_size`: `[63:0] 0xffff_ffff_ffff_ffff`.
@@ -2271,6 +2270,12 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
             (Space::Kernel, Reach::Wide) => tlb.kernel_ipi_targets(),
             (_, Reach::Here) => IpiTargets::NONE,
         }
+    }
+
+    #[inline]
+    fn sends_ipis(&self) -> bool {
+        let c = self.config.flags();
+        c.has(Config::GTSE) && !c.has(Config::BROADCAST)
     }
 
     #[inline(always)]

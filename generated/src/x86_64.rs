@@ -1378,6 +1378,12 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         }
     }
 
+    #[inline]
+    fn sends_ipis(&self) -> bool {
+        let c = self.config.flags();
+        !c.has(Config::INVLPGB)
+    }
+
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
         let outcome = match (request.space, request.reach) {

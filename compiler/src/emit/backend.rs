@@ -5,7 +5,7 @@ use tlbc_runtime::request::{Reach, Space};
 use super::Emit;
 use super::docs::{escaped, paragraphs};
 use super::tree::{
-    Case, Expr, Function, Item, Member, Private, Property, Runtime, Stmt, Text, Var, Word, matches,
+    Case, Expr, Function, Item, Member, Private, Property, Runtime, Stmt, Text, Var, Word,
     structure,
 };
 use crate::model::Known;
@@ -127,6 +127,8 @@ impl Emit<'_> {
                 Some(Runtime::IpiTargets.text("IpiTargets")),
                 self.ipi_targets_by_request(),
             )),
+            self.sends_ipis()
+                .map(|body| function(inline, "fn sends_ipis", [], Some("bool".into()), body)),
             Some(function(
                 always,
                 "fn start",

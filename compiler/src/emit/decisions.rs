@@ -126,7 +126,7 @@ impl Emit<'_> {
     }
 
     /// Returns the expression of a test in the routine of a shape.
-    fn test(&self, test: Test, shape: Shape) -> Expr {
+    pub(super) fn test(&self, test: Test, shape: Shape) -> Expr {
         let is = |var: Var, value: Expr| var.expr().binary("==", value);
         match test {
             Test::Feature(feature) => self.has(feature),

@@ -15,6 +15,7 @@ mod docs;
 mod facts;
 mod hardware;
 mod introductions;
+mod ipis;
 mod issuers;
 mod levels;
 mod loops;

@@ -5,7 +5,7 @@ use crate::backend::{
 };
 use crate::cpu::tests::{Set, Several, set};
 use crate::deferred::{Deferred, Pending};
-use crate::mask::{CpuMask, SharedCpuMask, set_of};
+use crate::mask::{CpuMask, CpuSet, SharedCpuMask, set_of};
 use crate::pte::{ChangeFacts, Marks, Stricter};
 use crate::request::{LevelFacts, LevelTable, SpaceId, Tag};
 use crate::space::Tagging;
@@ -203,7 +203,7 @@ fn active_cpus_get_an_ipi_and_lazy_ones_only_for_tables() {
     // With tagged entries of CPUs that have left the space; one that is offline has none.
     let all = space.targets(&cpus, THIS, Agents::CPUS);
     assert!(all.here && all.others);
-    let others = set_of(space.other_targets(&cpus, THIS, Agents::CPUS));
+    let others: CpuSet<1> = set_of(space.other_targets(&cpus, THIS, Agents::CPUS));
     assert_eq!(others, set([1, 2, 3]));
     cpus.cpus[1].loaded.put(SpaceId::SWITCHING.0);
     assert_eq!(flushes(&plan(PAGE)), (set([1]), true));

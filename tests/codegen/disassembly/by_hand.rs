@@ -5,7 +5,7 @@ use tlbc_tests::bare_metal::Target;
 use tlbc_tests::listing::{Function, reachable};
 use tlbc_tests::workspace::root;
 
-use super::compile::{Functions, functions};
+use super::compile::{Functions, kernel};
 use super::{ENTRIES, OPT_LEVELS, kernels, on_any};
 
 /// Returns a line of an assembly listing without registers.
@@ -60,8 +60,8 @@ impl ByHand {
 fn is_as_short_as_by_hand(arch: &str, by_hand: &ByHand) {
     on_any(arch, |target| {
         for opt_level in OPT_LEVELS {
-            let kernel = kernels::flushes(arch) + &by_hand.text;
-            let all = functions(target, opt_level, &kernel);
+            let text = kernels::flushes(arch) + &by_hand.text;
+            let all = &kernel(target, opt_level, &text).functions;
             let hand = mnemonics(&all["hand_page"].instructions);
             // Identical functions may have become one.
             let one = all.get("generated_page").map(|f| f.instructions.as_slice());
@@ -79,7 +79,7 @@ fn is_as_short_as_by_hand(arch: &str, by_hand: &ByHand) {
             let [hand] = all["hand_loop"].loops()[..] else {
                 panic!("one loop by hand");
             };
-            let loops = routine(&all, &by_hand.routine).loops();
+            let loops = routine(all, &by_hand.routine).loops();
             let is_page = |body: &&&[String]| {
                 // A longer mnemonic may begin alike.
                 let is = |line: &&String| {
@@ -118,15 +118,15 @@ fn generated_code_is_as_short_as_by_hand() {
 }
 
 /// Returns the functions that a kernel reaches and that issue an instruction.
-fn issuing(target: &Target, kernel: &str, instruction: &str) -> Vec<String> {
-    let all = functions(target, "2", kernel);
+fn issuing(target: &Target, text: &str, instruction: &str) -> Vec<String> {
+    let all = &kernel(target, "2", text).functions;
     let issues = |function: &Function| {
         function
             .instructions
             .iter()
             .any(|line| line.contains(instruction))
     };
-    let found = reachable(&all, ENTRIES)
+    let found = reachable(all, ENTRIES)
         .into_iter()
         .filter(|(_, function)| issues(function));
     found.map(|(name, _)| name.to_owned()).collect()
