@@ -102,15 +102,23 @@ impl Printer {
                 self.out.push_str(&format!("|{}| ", name.text));
                 self.block(&[Stmt::Value((**value).clone())]);
             }
-            Expr::Asm(lines) => {
-                self.nested("asm!(", ")", |printer| {
-                    for line in lines {
-                        printer.newline();
-                        printer.out.push_str(line);
-                        printer.out.push(',');
-                    }
-                });
-            }
+            Expr::Asm(lines) => self.nested("asm!(", ")", |printer| {
+                let templates = lines.iter().filter(|line| line.starts_with('"')).count();
+                let (templates, operands) = lines.split_at(templates);
+                // The operands share a line, if there are any besides the options.
+                let together = operands.join(", ");
+                let fits = operands.len() > 1 && printer.indent + INDENT + together.len() < WIDTH;
+                let operands = if fits {
+                    vec![together]
+                } else {
+                    operands.to_vec()
+                };
+                for line in templates.iter().chain(&operands) {
+                    printer.newline();
+                    printer.out.push_str(line);
+                    printer.out.push(',');
+                }
+            }),
         }
     }
 
