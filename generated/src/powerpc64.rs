@@ -525,27 +525,19 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
                 Op::Isync => asm!("isync", options(nostack, preserves_flags)),
                 Op::TlbieVa { rb_va, rs } => asm!(
                     ".long 0x7c030264 | ({rs} << 21) | ({rb_va} << 11)",
-                    rb_va = in(reg) rb_va,
-                    rs = in(reg) rs,
-                    options(nostack, preserves_flags),
+                    rb_va = in(reg) rb_va, rs = in(reg) rs, options(nostack, preserves_flags),
                 ),
                 Op::TlbiePid0 { rb_pid, rs } => asm!(
                     ".long 0x7c030264 | ({rs} << 21) | ({rb_pid} << 11)",
-                    rb_pid = in(reg) rb_pid,
-                    rs = in(reg) rs,
-                    options(nostack, preserves_flags),
+                    rb_pid = in(reg) rb_pid, rs = in(reg) rs, options(nostack, preserves_flags),
                 ),
                 Op::TlbiePid1 { rb_pid, rs } => asm!(
                     ".long 0x7c070264 | ({rs} << 21) | ({rb_pid} << 11)",
-                    rb_pid = in(reg) rb_pid,
-                    rs = in(reg) rs,
-                    options(nostack, preserves_flags),
+                    rb_pid = in(reg) rb_pid, rs = in(reg) rs, options(nostack, preserves_flags),
                 ),
                 Op::TlbiePid2 { rb_pid, rs } => asm!(
                     ".long 0x7c0b0264 | ({rs} << 21) | ({rb_pid} << 11)",
-                    rb_pid = in(reg) rb_pid,
-                    rs = in(reg) rs,
-                    options(nostack, preserves_flags),
+                    rb_pid = in(reg) rb_pid, rs = in(reg) rs, options(nostack, preserves_flags),
                 ),
                 Op::TlbieUnused { rb_unused, rs } => asm!(
                     ".long 0x7c030264 | ({rs} << 21) | ({rb_unused} << 11)",
@@ -555,9 +547,7 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
                 ),
                 Op::TlbielVa { rb_va, rs } => asm!(
                     ".long 0x7c030224 | ({rs} << 21) | ({rb_va} << 11)",
-                    rb_va = in(reg) rb_va,
-                    rs = in(reg) rs,
-                    options(nostack, preserves_flags),
+                    rb_va = in(reg) rb_va, rs = in(reg) rs, options(nostack, preserves_flags),
                 ),
                 Op::TlbielPid0 { rb_pid_set, rs } => asm!(
                     ".long 0x7c030224 | ({rs} << 21) | ({rb_pid_set} << 11)",
@@ -567,9 +557,7 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
                 ),
                 Op::TlbielPid1 { rb_pid, rs } => asm!(
                     ".long 0x7c070224 | ({rs} << 21) | ({rb_pid} << 11)",
-                    rb_pid = in(reg) rb_pid,
-                    rs = in(reg) rs,
-                    options(nostack, preserves_flags),
+                    rb_pid = in(reg) rb_pid, rs = in(reg) rs, options(nostack, preserves_flags),
                 ),
                 Op::TlbielPid2 { rb_pid_set, rs } => asm!(
                     ".long 0x7c0b0224 | ({rs} << 21) | ({rb_pid_set} << 11)",
@@ -673,12 +661,6 @@ fn encode_rb_va(c: Config, va: u64, stride: Level) -> u64 {
     (va & !0xfff) | (number << 5)
 }
 
-/// Encodes operand `rb_pid`: `[63:12] 0; [11:10] 1; [9:0] 0`.
-#[inline(always)]
-fn encode_rb_pid() -> u64 {
-    0x1 << 10
-}
-
 /// Encodes operand `rb_pid_set`: `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`.
 #[inline(always)]
 fn encode_rb_pid_set(set: u64) -> u64 {
@@ -695,12 +677,6 @@ fn encode_rb_all_set(set: u64) -> u64 {
 #[inline(always)]
 fn encode_rs(tag: u64) -> u64 {
     (tag & 0xf_ffff) << 32
-}
-
-/// Encodes operand `rb_unused`: `[63:12] 0xff_ffff_ffff; [11:8] 0; [7:5] 5; [4:0] 0`.
-#[inline(always)]
-fn encode_rb_unused() -> u64 {
-    (0xff_ffff_ffff << 12) | (0x5 << 5)
 }
 
 /// Encodes operand `rpt_pid`: `[63:20] 0; [19:0] tag`.
@@ -723,26 +699,13 @@ fn encode_rpt_target(c: Config) -> u64 {
 /// 0xffff_ffff_ffff_ffff`.
 #[inline(always)]
 fn encode_rpt_size(c: Config, stride: Level) -> u64 {
-    let number = match stride {
+    match stride {
         PTE if c.has(Config::G64K) => 2,
         PTE => 1,
         PMD => 4,
         PUD => 8,
         _ => 0xffff_ffff_ffff_ffff,
-    };
-    number
-}
-
-/// Encodes operand `rpt_every_size`: `[63:0] 0xffff_ffff_ffff_ffff`.
-#[inline(always)]
-fn encode_rpt_every_size() -> u64 {
-    0xffff_ffff_ffff_ffff
-}
-
-/// Encodes operand `rpt_to_last`: `[63:0] 0xffff_ffff_ffff_ffff`.
-#[inline(always)]
-fn encode_rpt_to_last() -> u64 {
-    0xffff_ffff_ffff_ffff
+    }
 }
 
 /// Encodes operand `pidr`: `[63:20] 0; [19:0] tag`.
@@ -764,7 +727,7 @@ fn tlbie_va(cpu: &mut impl Issue<Op>, c: Config, tag: u64, va: u64, stride: Leve
 #[inline(always)]
 fn tlbie_pid0(cpu: &mut impl Issue<Op>, tag: u64) {
     cpu.issue(Op::TlbiePid0 {
-        rb_pid: encode_rb_pid(),
+        rb_pid: 0x1 << 10,
         rs: encode_rs(tag),
     });
 }
@@ -773,7 +736,7 @@ fn tlbie_pid0(cpu: &mut impl Issue<Op>, tag: u64) {
 #[inline(always)]
 fn tlbie_pid1(cpu: &mut impl Issue<Op>, tag: u64) {
     cpu.issue(Op::TlbiePid1 {
-        rb_pid: encode_rb_pid(),
+        rb_pid: 0x1 << 10,
         rs: encode_rs(tag),
     });
 }
@@ -782,7 +745,7 @@ fn tlbie_pid1(cpu: &mut impl Issue<Op>, tag: u64) {
 #[inline(always)]
 fn tlbie_pid2(cpu: &mut impl Issue<Op>, tag: u64) {
     cpu.issue(Op::TlbiePid2 {
-        rb_pid: encode_rb_pid(),
+        rb_pid: 0x1 << 10,
         rs: encode_rs(tag),
     });
 }
@@ -791,7 +754,7 @@ fn tlbie_pid2(cpu: &mut impl Issue<Op>, tag: u64) {
 #[inline(always)]
 fn tlbie_unused(cpu: &mut impl Issue<Op>, tag: u64) {
     cpu.issue(Op::TlbieUnused {
-        rb_unused: encode_rb_unused(),
+        rb_unused: (0xff_ffff_ffff << 12) | (0x5 << 5),
         rs: encode_rs(tag),
     });
 }
@@ -818,7 +781,7 @@ fn tlbiel_pid0(cpu: &mut impl Issue<Op>, tag: u64, set: u64) {
 #[inline(always)]
 fn tlbiel_pid1(cpu: &mut impl Issue<Op>, tag: u64) {
     cpu.issue(Op::TlbielPid1 {
-        rb_pid: encode_rb_pid(),
+        rb_pid: 0x1 << 10,
         rs: encode_rs(tag),
     });
 }
@@ -878,9 +841,9 @@ fn rpt_space(cpu: &mut impl Issue<Op>, c: Config, tag: u64, form: u64) {
         rpt_pid: encode_rpt_pid(tag),
         rpt_target: encode_rpt_target(c),
         rpt_type: form,
-        rpt_every_size: encode_rpt_every_size(),
+        rpt_every_size: 0xffff_ffff_ffff_ffff,
         rpt_from_first: 0,
-        rpt_to_last: encode_rpt_to_last(),
+        rpt_to_last: 0xffff_ffff_ffff_ffff,
     });
 }
 

@@ -598,12 +598,6 @@ fn encode_origin(stride: Level, table: u64) -> u64 {
     (table & !0xfff) | number
 }
 
-/// Encodes operand `clear_by_asce`: `[63:12] 0; [11] 1; [10:0] 0`.
-#[inline(always)]
-fn encode_clear_by_asce() -> u64 {
-    0x1 << 11
-}
-
 /// Encodes operand `origin_in_r4`: `[63:11] table[63:11]; [10:5] 0; [4:0] level as pte 0, pmd 0x10,
 /// pud 0x14, p4d 0x18, pgd 0x1c`.
 #[inline(always)]
@@ -691,7 +685,7 @@ fn idte_local(cpu: &mut impl Issue<Op>, va: u64, stride: Level, table: u64) {
 fn idte_asce(cpu: &mut impl Issue<Op>, tag: u64) {
     cpu.issue(Op::IdteAsce {
         asce: tag,
-        clear_by_asce: encode_clear_by_asce(),
+        clear_by_asce: 0x1 << 11,
     });
 }
 

@@ -391,8 +391,7 @@ impl Issue<Op> for Hardware {
                 Op::MovCr3 => asm!(
                     "mov {scratch}, cr3",
                     "mov cr3, {scratch}",
-                    scratch = out(reg) _,
-                    options(nostack),
+                    scratch = out(reg) _, options(nostack),
                 ),
                 Op::MovCr4 => asm!(
                     "mov {scratch}, cr4",
@@ -400,8 +399,7 @@ impl Issue<Op> for Hardware {
                     "mov cr4, {scratch}",
                     "xor {scratch}, 0x80",
                     "mov cr4, {scratch}",
-                    scratch = out(reg) _,
-                    options(nostack),
+                    scratch = out(reg) _, options(nostack),
                 ),
                 Op::Invlpgb { rax, ecx, edx } => asm!(
                     "invlpgb",

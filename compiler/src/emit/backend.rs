@@ -5,14 +5,14 @@ use tlbc_runtime::request::{Reach, Space};
 use super::Emit;
 use super::docs::{escaped, paragraphs};
 use super::tree::{
-    Case, Expr, Function, Item, Member, Private, Property, Runtime, Stmt, Text, Var, Word, matches,
+    Case, Expr, Function, Item, Member, Private, Property, Runtime, Stmt, Text, Var, Word,
     structure,
 };
 use crate::model::Known;
 use crate::plan::ir::Shape;
 
 pub(super) const SPACES: [Space; 2] = [Space::User, Space::Kernel];
-const REACHES: [Reach; 2] = [Reach::Here, Reach::Wide];
+pub(super) const REACHES: [Reach; 2] = [Reach::Here, Reach::Wide];
 
 /// The sink of a function of the trait.
 fn sink() -> (Text, Word) {
@@ -127,7 +127,8 @@ impl Emit<'_> {
                 Some(Runtime::IpiTargets.text("IpiTargets")),
                 self.ipi_targets_by_request(),
             )),
-            self.sends_ipis(),
+            self.sends_ipis()
+                .map(|body| function(inline, "fn sends_ipis", [], Some("bool".into()), body)),
             Some(function(
                 always,
                 "fn start",
@@ -188,50 +189,6 @@ impl Emit<'_> {
             },
             constants.chain(functions).collect(),
         )
-    }
-
-    /// Returns the body of an event, which has these parameters.
-    fn event(&self, shape: Shape, parameters: &[Var]) -> Vec<Stmt> {
-        let returns = matches!(shape, Shape::Switch | Shape::CpuOnline);
-        let nothing = || Stmt::Value(Runtime::Deferred.item("NOTHING"));
-        let acts = self.acts(shape);
-        let taken = self.parameters(shape);
-        let is_used = |var: Var| acts && (var == Var::Cpu || taken.contains(&var));
-        let unused = parameters.iter().filter(|var| !is_used(**var));
-        let unused: Vec<Expr> = unused.map(|var| var.name().into()).collect();
-        let unused = match unused.as_slice() {
-            [] => None,
-            [one] => Some(one.clone()),
-            _ => Some(Expr::Tuple(unused)),
-        };
-        let mut body: Vec<Stmt> = (unused.map(|unused| Stmt::Let("_".into(), unused)))
-            .into_iter()
-            .collect();
-        if !acts {
-            body.extend(returns.then(nothing));
-            return body;
-        }
-        let receiver = if shape == Shape::CpuOnline {
-            "self"
-        } else {
-            // The flush of this CPU does not depend on whether devices share the tables.
-            let flags = Expr::from("to.flags");
-            let flags = if self.sender_only().is_some() {
-                flags.method("without", ["Self::SENDER_ONLY".into()])
-            } else {
-                flags
-            };
-            body.extend(self.for_space(flags));
-            self.receiver()
-        };
-        let call = self.call(receiver, shape, &Var::expr);
-        if returns && self.defers(shape) {
-            body.push(Stmt::Value(call));
-        } else {
-            body.push(Stmt::Do(call));
-            body.extend(returns.then(nothing));
-        }
-        body
     }
 
     /// Returns the function that changes entries with the instructions that write them.
@@ -308,7 +265,7 @@ impl Emit<'_> {
     }
 
     /// Returns the constant of the flags that only the sender of an IPI tests, if there are any.
-    fn sender_only(&self) -> Option<Item> {
+    pub(super) fn sender_only(&self) -> Option<Item> {
         let model = self.model;
         let devices = model.user.devices.iter().chain(&model.kernel.devices);
         let features = devices.flat_map(|when| when.value.features_wanted());
@@ -348,188 +305,19 @@ impl Emit<'_> {
     }
 
     /// Returns the statement that defines the backend for a space, if spaces differ.
-    fn for_space(&self, flags: Expr) -> Option<Stmt> {
+    pub(super) fn for_space(&self, flags: Expr) -> Option<Stmt> {
         self.of_space()?;
         let tlb = Expr::from("self").method("of_space", [flags]);
         Some(Stmt::Let("tlb".into(), tlb))
     }
 
     /// Returns the receiver of calls of routines.
-    fn receiver(&self) -> &'static str {
+    pub(super) fn receiver(&self) -> &'static str {
         if self.of_space().is_some() {
             "tlb"
         } else {
             "self"
         }
-    }
-
-    /// Returns the body of the start of a flush, by its space, reach and scope.
-    fn start(&self) -> Vec<Stmt> {
-        let cases = SPACES.into_iter().flat_map(|space| {
-            REACHES.map(|reach| Case::new(case_of(space, reach), self.start_of(space, reach)))
-        });
-        let of = Expr::Tuple(vec!["request.space".into(), "request.reach".into()]);
-        let outcome = of.matched(cases.collect());
-        let targets = Expr::from("self").method("ipi_targets", ["request".into()]);
-        let started =
-            Runtime::Started
-                .item("new")
-                .call(["request".into(), targets, "outcome".into()]);
-        let tlb = self.for_space("request.flags".into());
-        let body = [Stmt::Let("outcome".into(), outcome), Stmt::Value(started)];
-        tlb.into_iter().chain(body).collect()
-    }
-
-    /// Returns the start of a flush by its scope.
-    fn start_of(&self, space: Space, reach: Reach) -> Expr {
-        let argument = |parameter| match parameter {
-            Var::Tag => "request.tag.value".into(),
-            Var::Global => "request.tag.global".into(),
-            other => other.expr(),
-        };
-        let with_table = |parameter| match parameter {
-            Var::Tables => "table".into(),
-            other => argument(other),
-        };
-        let with_tables = |parameter| match parameter {
-            Var::Tables => true.into(),
-            other => argument(other),
-        };
-        let call = |shape: Shape, argument: &dyn Fn(Var) -> Expr| {
-            if self.acts(shape) {
-                self.call(self.receiver(), shape, argument)
-            } else {
-                Runtime::Outcome.item("NOTHING")
-            }
-        };
-        let (page, ranges, everything, teardown) = (
-            Shape::Page(space, reach),
-            Shape::Ranges(space, reach),
-            Shape::Everything(space, reach),
-            Shape::Teardown(space, reach),
-        );
-        let pattern = |text: String| Expr::from(Runtime::Scope.text(format!("Scope::{text}")));
-        let of_page = self.parameters(page);
-        let fields = [
-            ("va", Var::Va),
-            ("level", Var::Level),
-            ("table", Var::Tables),
-        ];
-        let fields = fields.into_iter().filter(|(_, var)| of_page.contains(var));
-        let fields = fields.map(|(field, _)| (field, field.into()));
-        let of_page = structure(
-            Runtime::Scope.text("Scope::Page"),
-            fields.chain([("..", "".into())]),
-        );
-        let takes = |shape, var| self.parameters(shape).contains(&var);
-        let ranges_are = if takes(ranges, Var::Ranges) {
-            "ranges"
-        } else {
-            "_"
-        };
-        let tables = if takes(everything, Var::Tables) {
-            "tables"
-        } else {
-            ".."
-        };
-        let mut cases = vec![
-            Case::new(of_page, call(page, &with_table)),
-            Case::new(
-                pattern(format!("Ranges({ranges_are})")),
-                call(ranges, &argument),
-            ),
-            Case::new(
-                pattern(format!("Everything {{ {tables} }}")),
-                call(everything, &argument),
-            ),
-        ];
-        let teardown = if self.plans.get(teardown).is_some() {
-            call(teardown, &argument)
-        } else {
-            call(everything, &with_tables)
-        };
-        match cases.last_mut() {
-            Some(last) if last.value == teardown => {
-                last.pattern = last.pattern.clone().binary("|", pattern("Teardown".into()));
-            }
-            _ => cases.push(Case::new(pattern("Teardown".into()), teardown)),
-        }
-        Expr::from("request.scope").matched(cases)
-    }
-
-    /// Returns the body of the choice of the CPUs to send an IPI.
-    fn ipi_targets_by_request(&self) -> Vec<Stmt> {
-        let none = || Runtime::IpiTargets.item("NONE");
-        let argument = |parameter| match parameter {
-            Var::Tables => "request.tables()".into(),
-            Var::Teardown => matches("request.scope", Runtime::Scope.item("Teardown")),
-            _ => Expr::from("request.tag.global"),
-        };
-        let acts = |space: &Space| self.acts(Shape::IpiTargets(*space));
-        let cases = SPACES.into_iter().filter(acts).map(|space| {
-            let targets = self.call(self.receiver(), Shape::IpiTargets(space), &argument);
-            Case::new(case_of(space, Reach::Wide), targets)
-        });
-        let mut cases: Vec<Case> = cases.collect();
-        if cases.is_empty() {
-            return vec![Stmt::Let("_".into(), "request".into()), Stmt::Value(none())];
-        }
-        let others = if cases.len() == 2 {
-            Runtime::Reach.text("(_, Reach::Here)").into()
-        } else {
-            Expr::from("_")
-        };
-        cases.push(Case::new(others, none()));
-        let of = Expr::Tuple(vec!["request.space".into(), "request.reach".into()]);
-        let tlb = self.for_space("request.flags".into());
-        tlb.into_iter()
-            .chain([Stmt::Value(of.matched(cases))])
-            .collect()
-    }
-
-    /// Returns the body of the completion of a flush.
-    fn finish(&self) -> Vec<Stmt> {
-        let argument = |parameter| match parameter {
-            Var::Steps => "started.outcome.steps".into(),
-            other => Expr::from("started").field(other.name()),
-        };
-        let none = || Runtime::IpiTargets.item("NONE");
-        let mut acts = false;
-        let mut cases: Vec<Case> = Vec::new();
-        for space in SPACES {
-            for reach in REACHES {
-                let shape = Shape::Finish(space, reach);
-                let call = || self.call(self.receiver(), shape, &argument);
-                acts |= self.acts(shape);
-                let value = if !self.acts(shape) {
-                    none()
-                } else if self.returns_ipis(shape) {
-                    call()
-                } else {
-                    Expr::Block(vec![Stmt::Do(call()), Stmt::Value(none())])
-                };
-                let pattern = case_of(space, reach);
-                match cases.iter_mut().find(|case| case.value == value) {
-                    Some(case) => case.pattern = case.pattern.clone().binary("|", pattern),
-                    None => cases.push(Case::new(pattern, value)),
-                }
-            }
-        }
-        let of = Expr::Tuple(vec!["started.space".into(), "started.reach".into()]);
-        let mut body = Vec::new();
-        let targets = if acts {
-            body.extend(self.for_space("started.flags".into()));
-            body.push(Stmt::Let("sync_ipis".into(), of.matched(cases)));
-            "sync_ipis".into()
-        } else {
-            body.push(Stmt::Let("_".into(), "cpu".into()));
-            none()
-        };
-        body.push(Stmt::Value(Runtime::Finished.with([
-            ("sync_ipis", targets),
-            ("deferred", "started.outcome.deferred".into()),
-        ])));
-        body
     }
 }
 

@@ -71,7 +71,7 @@ impl Emit<'_> {
         encoders.collect()
     }
 
-    /// Returns the value of an operand; `argument` returns the value of a parameter. An operand that is a value, or 0,
+    /// Returns the value of an operand; `argument` returns the value of a parameter. An operand that is a value, or a constant,
     /// needs no encoder.
     pub(super) fn encoded(&self, operand: usize, argument: &dyn Fn(Var) -> Expr) -> Expr {
         let it = &self.model.operands[operand];
@@ -85,8 +85,16 @@ impl Emit<'_> {
             }
             _ => {}
         }
-        let parameters = self.encoders[operand].parameters.iter();
-        let arguments = parameters.map(|&parameter| argument(parameter));
+        let encoder = &self.encoders[operand];
+        if let ([], [Stmt::Value(constant)]) =
+            (encoder.parameters.as_slice(), encoder.body.as_slice())
+        {
+            return constant.clone();
+        }
+        let arguments = encoder
+            .parameters
+            .iter()
+            .map(|&parameter| argument(parameter));
         self.private(Private::Encoder(operand)).call(arguments)
     }
 
@@ -225,8 +233,16 @@ impl Emit<'_> {
         } else {
             bits
         };
-        body.push(Stmt::Value(bits));
-        body
+        // A variable that is the whole value needs no name.
+        match body.as_slice() {
+            [Stmt::Let(name, value)] if bits == Expr::Word(name.clone()) => {
+                vec![Stmt::Value(value.clone())]
+            }
+            _ => {
+                body.push(Stmt::Value(bits));
+                body
+            }
+        }
     }
 
     /// Returns the value of a field at its place in a word. A value that depends on the level gets a variable.
