@@ -273,7 +273,7 @@ fn a_flush_of_everything_removes_from_the_cpumask_who_has_not_loaded_the_space()
 }
 
 #[test]
-fn a_flush_starts_again_under_a_tag_that_the_space_got_meanwhile() {
+fn a_flush_starts_again_under_a_tag_that_the_space_got_since() {
     let (cpus, space) = (Several::<2>::new(), of_generations(5));
     (0..2).for_each(|cpu| load(&cpus, cpu, &space));
     let mut issued = Vec::new();

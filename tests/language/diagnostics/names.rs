@@ -108,17 +108,19 @@ fn more_flags_than_bits() {
 #[test]
 fn more_features_than_an_instruction_can_depend_on() {
     let with = |count: usize| {
-        let features: String = (0..count)
+        let features: Vec<String> = (0..count)
             .map(|n| format!("feature f{n} \"f\"; "))
             .collect();
-        let clauses =
-            (0..count).map(|n| format!("drops leaf, walk of everything, any tag when f{n};"));
+        let clauses: Vec<String> = (0..count)
+            .map(|n| format!("drops leaf, walk of everything, any tag when f{n};"))
+            .collect();
         let facts = format!(
             "{} where cpus; needs no lock; after wait;",
-            clauses.collect::<String>()
+            clauses.concat()
         );
         let found = messages(&toy_with(&format!(
-            "{features}\n{}",
+            "{}\n{}",
+            features.concat(),
             invalidate("odd \"odd\"", &facts)
         )));
         found
