@@ -71,7 +71,7 @@ fn instructions_of_a_loop_have_the_same_address() {
     let compiled = tlbc::compile([("toy.arch", source)]);
     assert_eq!(compiled.diagnostics, []);
     let text = &compiled.outputs[0].text;
-    let pass = text.split("fn user_wide_pass").nth(1).unwrap();
+    let pass = text.split("fn user_wide_pass(").nth(1).unwrap();
     let (pass, _) = pass.split_once("\n    }\n").unwrap();
     let (_, body) = pass.split_once("for va in pass.addresses() {").unwrap();
     for instruction in ["drop_page", "drop_walk"] {
