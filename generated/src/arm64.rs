@@ -1668,9 +1668,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         name: "arm64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         shootdown: Shootdown::Broadcast,
-        pte_update: PteUpdate::Store {
-            dirty_by_stores: false,
-        },
+        pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,
         interrupts_off: false,

@@ -1604,103 +1604,59 @@ impl<M: Configuration<Config>> Tlb<M> {
     fn user_here_everything(&self, cpu: &mut impl Issue<Op>, tag: u64, tables: bool) -> Outcome {
         let c = self.config.flags();
         cpu.issue(Op::Ptesync);
-        if c.has(Config::GTSE) {
-            if c.has(Config::BROADCAST) {
-                if c.has(Config::COPROCESSORS) {
-                    if c.has(Config::ISA31) {
-                        if tables {
-                            tlbie_pid2(cpu, tag);
-                            p9_erat_by_tlbie_pid0(cpu, c);
-                            p9_stq_by_tlbie_unused(cpu, c, tag);
-                        } else {
-                            tlbie_pid0(cpu, tag);
-                            p9_erat_by_tlbie_pid0(cpu, c);
-                            p9_stq_by_tlbie_unused(cpu, c, tag);
-                        }
-                    } else if c.has(Config::P9_NEST) || tables {
-                        tlbie_pid2(cpu, tag);
-                        p9_erat_by_tlbie_pid0(cpu, c);
-                        p9_stq_by_tlbie_unused(cpu, c, tag);
-                    } else {
-                        tlbie_pid0(cpu, tag);
-                        p9_erat_by_tlbie_pid0(cpu, c);
-                        p9_stq_by_tlbie_unused(cpu, c, tag);
-                    }
-                } else {
+        if c.has(Config::COPROCESSORS) {
+            if c.has(Config::GTSE) {
+                if c.has(Config::ISA31) {
                     if tables {
-                        tlbiel_pid2(cpu, tag, 0);
+                        if !c.has(Config::BROADCAST) {
+                            tlbiel_pid2(cpu, tag, 0);
+                        }
+                        tlbie_pid2(cpu, tag);
                     } else {
-                        tlbiel_pid0(cpu, tag, 0);
+                        if !c.has(Config::BROADCAST) {
+                            tlbiel_pid0(cpu, tag, 0);
+                        }
+                        tlbie_pid0(cpu, tag);
                     }
-                    if !c.has(Config::ISA31) {
+                } else if c.has(Config::P9_NEST) {
+                    if !c.has(Config::BROADCAST) {
+                        if tables {
+                            tlbiel_pid2(cpu, tag, 0);
+                        } else {
+                            tlbiel_pid0(cpu, tag, 0);
+                        }
                         for set in 1..128 {
                             tlbiel_pid0(cpu, tag, set);
                         }
                     }
-                }
-            } else if c.has(Config::ISA31) {
-                if tables {
-                    tlbiel_pid2(cpu, tag, 0);
-                    if c.has(Config::COPROCESSORS) {
-                        tlbie_pid2(cpu, tag);
-                        p9_erat_by_tlbie_pid0(cpu, c);
-                        p9_stq_by_tlbie_unused(cpu, c, tag);
-                    }
-                } else {
-                    tlbiel_pid0(cpu, tag, 0);
-                    if c.has(Config::COPROCESSORS) {
-                        tlbie_pid0(cpu, tag);
-                        p9_erat_by_tlbie_pid0(cpu, c);
-                        p9_stq_by_tlbie_unused(cpu, c, tag);
-                    }
-                }
-            } else if c.has(Config::COPROCESSORS) {
-                if c.has(Config::P9_NEST) {
-                    if tables {
-                        tlbiel_pid2(cpu, tag, 0);
-                    } else {
-                        tlbiel_pid0(cpu, tag, 0);
-                    }
-                    for set in 1..128 {
-                        tlbiel_pid0(cpu, tag, set);
-                    }
                     tlbie_pid2(cpu, tag);
-                    p9_erat_by_tlbie_pid0(cpu, c);
-                    p9_stq_by_tlbie_unused(cpu, c, tag);
                 } else if tables {
-                    tlbiel_pid2(cpu, tag, 0);
-                    for set in 1..128 {
-                        tlbiel_pid0(cpu, tag, set);
+                    if !c.has(Config::BROADCAST) {
+                        tlbiel_pid2(cpu, tag, 0);
+                        for set in 1..128 {
+                            tlbiel_pid0(cpu, tag, set);
+                        }
                     }
                     tlbie_pid2(cpu, tag);
-                    p9_erat_by_tlbie_pid0(cpu, c);
-                    p9_stq_by_tlbie_unused(cpu, c, tag);
                 } else {
-                    tlbiel_pid0(cpu, tag, 0);
-                    for set in 1..128 {
-                        tlbiel_pid0(cpu, tag, set);
+                    if !c.has(Config::BROADCAST) {
+                        tlbiel_pid0(cpu, tag, 0);
+                        for set in 1..128 {
+                            tlbiel_pid0(cpu, tag, set);
+                        }
                     }
                     tlbie_pid0(cpu, tag);
-                    p9_erat_by_tlbie_pid0(cpu, c);
-                    p9_stq_by_tlbie_unused(cpu, c, tag);
                 }
+                p9_erat_by_tlbie_pid0(cpu, c);
+                p9_stq_by_tlbie_unused(cpu, c, tag);
             } else {
-                if tables {
-                    tlbiel_pid2(cpu, tag, 0);
+                let form = if tables {
+                    RPT_SPACE_BOTH
                 } else {
-                    tlbiel_pid0(cpu, tag, 0);
-                }
-                for set in 1..128 {
-                    tlbiel_pid0(cpu, tag, set);
-                }
+                    RPT_SPACE_TLB
+                };
+                rpt_space(cpu, c, tag, form);
             }
-        } else if c.has(Config::COPROCESSORS) {
-            let form = if tables {
-                RPT_SPACE_BOTH
-            } else {
-                RPT_SPACE_TLB
-            };
-            rpt_space(cpu, c, tag, form);
         } else {
             if tables {
                 tlbiel_pid2(cpu, tag, 0);
@@ -1734,13 +1690,11 @@ impl<M: Configuration<Config>> Tlb<M> {
                 cpu.issue(Op::Ptesync);
                 if (c.has(Config::COPROCESSORS) && c.has(Config::P9_NEST)) || tables {
                     tlbie_pid2(cpu, tag);
-                    p9_erat_by_tlbie_pid0(cpu, c);
-                    p9_stq_by_tlbie_unused(cpu, c, tag);
                 } else {
                     tlbie_pid0(cpu, tag);
-                    p9_erat_by_tlbie_pid0(cpu, c);
-                    p9_stq_by_tlbie_unused(cpu, c, tag);
                 }
+                p9_erat_by_tlbie_pid0(cpu, c);
+                p9_stq_by_tlbie_unused(cpu, c, tag);
             } else {
                 outcome |= self.user_here_everything(cpu, tag, tables);
                 if tables {
@@ -1799,13 +1753,11 @@ impl<M: Configuration<Config>> Tlb<M> {
                 cpu.issue(Op::Ptesync);
                 if tables {
                     tlbie_pid2(cpu, 0);
-                    p9_erat_by_tlbie_pid0(cpu, c);
-                    p9_stq_by_tlbie_unused(cpu, c, 0);
                 } else {
                     tlbie_pid0(cpu, 0);
-                    p9_erat_by_tlbie_pid0(cpu, c);
-                    p9_stq_by_tlbie_unused(cpu, c, 0);
                 }
+                p9_erat_by_tlbie_pid0(cpu, c);
+                p9_stq_by_tlbie_unused(cpu, c, 0);
             } else {
                 outcome |= self.kernel_here_everything(cpu, tables);
             }
@@ -2147,9 +2099,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         name: "powerpc64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         shootdown: Shootdown::Either,
-        pte_update: PteUpdate::Store {
-            dirty_by_stores: false,
-        },
+        pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Shootdown,
         interrupts_off: false,

@@ -1282,9 +1282,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         name: "x86_64",
         level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
         shootdown: Shootdown::Either,
-        pte_update: PteUpdate::Store {
-            dirty_by_stores: true,
-        },
+        pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,
         interrupts_off: true,

@@ -55,11 +55,15 @@ impl<S: CpuMask> AddressSpace<S> {
         cpu: CpuId,
         classes: Agents,
     ) -> Targets {
-        let others = self.other_targets(cpus, cpu, classes).next().is_some();
+        let is_kernel = self.kind == Space::Kernel;
+        let others = self
+            .may_hold(cpus)
+            .any(cpus.count(), Barrier::Unloaded, |holder| {
+                holder != cpu && (is_kernel || self.is_target(cpus.tlb(holder), classes))
+            });
         let is_holder = || self.cpumask.contains(cpu, Barrier::Unloaded);
         let uses = || cpus.tlb(cpu).may_have_loaded(self.id);
-        let here = self.kind == Space::Kernel
-            || is_holder() && (classes.covers(Agents::INACTIVE) || uses());
+        let here = is_kernel || is_holder() && (classes.covers(Agents::INACTIVE) || uses());
         Targets { here, others }
     }
 
@@ -75,15 +79,20 @@ impl<S: CpuMask> AddressSpace<S> {
         S: 'a,
     {
         let is_kernel = self.kind == Space::Kernel;
-        let holders = if is_kernel {
-            cpus.online()
-        } else {
-            &self.cpumask
-        };
+        let holders = self.may_hold(cpus);
         let holders = holders.iter(cpus.count(), Barrier::Unloaded);
         holders.filter(move |&holder| {
             holder != cpu && (is_kernel || self.is_target(cpus.tlb(holder), classes))
         })
+    }
+
+    /// Returns the CPUs that may hold entries: every online CPU for the kernel's space, else the cpumask.
+    #[inline]
+    fn may_hold<'a>(&'a self, cpus: &'a impl Cpus<Set = S>) -> &'a S::Shared {
+        match self.kind {
+            Space::Kernel => cpus.online(),
+            Space::User => &self.cpumask,
+        }
     }
 
     /// Returns whether another CPU of the cpumask is of these classes.
@@ -145,13 +154,13 @@ impl<S: CpuMask> AddressSpace<S> {
 
     /// Begins a change: from here on a CPU that attaches the space waits.
     pub(crate) fn begin_change(&self) {
-        self.changes.add(1, Barrier::Defer);
+        self.counts.changes.add(1, Barrier::Defer);
         full_barrier(Barrier::Change);
     }
 
     /// Ends a change: CPUs that wait to attach the space continue.
     pub(crate) fn end_change(&self) {
-        self.changes.sub(1, Barrier::Complete);
+        self.counts.changes.sub(1, Barrier::Complete);
     }
 
     /// Makes CPUs that attach the space wait until [`end_trimming`](Self::end_trimming). Called before everything of the

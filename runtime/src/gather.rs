@@ -97,12 +97,8 @@ impl<P: Platform> Mmu<P> {
     ///
     /// # Context
     ///
-    /// As [`gather`](Self::gather). No CPU runs in the space, and none loads it again; no device is attached to it from now on.
-    /// CPUs that have it loaded lazily without a reference get an IPI and leave it.
-    ///
-    /// On a machine on which only stores make an entry dirty ([`PteUpdate::Store`](crate::PteUpdate::Store)), pages are unmapped by
-    /// a load and a store instead of an exchange, unless a device is attached. The bits that [`Pte::into_page`](crate::Pte::into_page)
-    /// gets then have every dirty mark; an accessed mark may be missing that a lazy CPU set by speculation meanwhile.
+    /// As [`gather`](Self::gather). No CPU runs in the space, and none loads it again. CPUs that have it loaded lazily without a
+    /// reference get an IPI and leave it.
     ///
     /// # Examples
     ///
@@ -142,7 +138,7 @@ impl<P: Platform> Drop for Gather<'_, P> {
     fn drop(&mut self) {
         self.space.pending.abandoned.defer(); // before the space stops counting this gather
         if self.counts {
-            self.space.gathers.sub(1, Barrier::Complete);
+            self.space.counts.gathers.sub(1, Barrier::Complete);
         }
         let stats = |cpu| &self.mmu.platform.cpu(cpu).stats;
         self.mmu
@@ -212,14 +208,6 @@ impl<'m, P: Platform> Gather<'m, P> {
         self.batches >= BATCHES && !self.batch.as_ref().is_some_and(room)
     }
 
-    /// Returns whether no entry of the space becomes dirty any more: at a teardown no code runs in the space, so the CPUs that use it
-    /// lazily walk its tables only speculatively, and on this machine such a walk sets accessed marks alone. Devices execute
-    /// stores of their own.
-    #[inline]
-    pub(crate) fn stays_clean(&self) -> bool {
-        Mmu::<P>::FACTS.pte_update.is_dirty_by_stores() && self.whole && !self.space.has_devices()
-    }
-
     /// Records the flush that a change requires.
     pub(crate) fn record(&mut self, required: &RequiredFlush, extent: Extent) {
         if required.is_required_now(self.space.kind) {
@@ -245,7 +233,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// flush by itself, or for devices.
     fn others_are_in_progress(&self) -> bool {
         let waits = Mmu::<P>::FACTS.pte_update.batches_pages() || self.space.has_devices();
-        waits && self.space.gathers.acquire(Barrier::Pending) > u64::from(self.counts)
+        waits && self.space.counts.gathers.acquire(Barrier::Pending) > u64::from(self.counts)
     }
 
     /// Records leaf entries that became invalid.
@@ -266,7 +254,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     fn count(&mut self) {
         if !self.counts {
             self.counts = true;
-            self.space.gathers.add(1, Barrier::Defer);
+            self.space.counts.gathers.add(1, Barrier::Defer);
         }
     }
 
@@ -432,7 +420,7 @@ impl<'m, P: Platform> Gather<'m, P> {
             drop(self.batch.take()); // the memory that was kept for more pages
         }
         if self.counts {
-            self.space.gathers.sub(1, Barrier::Complete);
+            self.space.counts.gathers.sub(1, Barrier::Complete);
         }
     }
 

@@ -75,6 +75,10 @@ pub trait SharedCpuMask: Sized {
     /// Returns those of the set whose numbers are less than `cpus`, in the order of their numbers. The words of the set are read
     /// one after the other (acquire), each when the iterator gets there.
     fn iter(&self, cpus: usize, barrier: Barrier) -> impl Iterator<Item = CpuId>;
+    /// Returns whether a function returns true for some CPU of the set, each read as by [`iter`](Self::iter).
+    fn any(&self, cpus: usize, barrier: Barrier, is: impl FnMut(CpuId) -> bool) -> bool {
+        self.iter(cpus, barrier).any(is)
+    }
 }
 
 const_fn! {
@@ -245,6 +249,19 @@ impl<const W: usize> SharedCpuMask for SharedCpuSet<W> {
         let words = self.0.iter().take(cpus.div_ceil(64)).zip(0u32..);
         words.flat_map(move |(word, at)| cpus_of(word.acquire(barrier), at))
     }
+
+    // Loops, since each flush calls this, and the compiler does not inline the search of a flattened iterator.
+    #[inline]
+    fn any(&self, cpus: usize, barrier: Barrier, mut is: impl FnMut(CpuId) -> bool) -> bool {
+        for (word, at) in self.0.iter().take(cpus.div_ceil(64)).zip(0u32..) {
+            for cpu in cpus_of(word.acquire(barrier), at) {
+                if is(cpu) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
 }
 
 #[cfg(test)]
@@ -270,7 +287,8 @@ mod tests {
         assert!(set.iter().map(|cpu| cpu.0).eq([0, 63, 100]));
         set.retain(|cpu| cpu.0 < 64);
         let mut same = CpuSet::<2>::NONE;
-        [0, 63].into_iter().for_each(|cpu| same.insert(CpuId(cpu)));
+        same.insert(CpuId(0));
+        same.insert(CpuId(63));
         assert!(set == same && !set.is_empty());
         set.retain(|_| false);
         assert!(set.is_empty() && set == CpuSet::NONE);

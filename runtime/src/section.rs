@@ -190,7 +190,6 @@ impl<P: Platform> Section<'_, '_, P> {
         entries: impl IntoIterator<Item = E>,
     ) -> Result<(), Refused<E>> {
         let gather = &mut *self.gather;
-        let stays_clean = gather.stays_clean();
         let mut known = None;
         for pte in entries {
             let slot = pte.slot();
@@ -201,11 +200,7 @@ impl<P: Platform> Section<'_, '_, P> {
             let level = pte.level();
             let extent = slot.extent(shift);
             let change = Change::to_invalid(level, old);
-            let changed = if stays_clean {
-                gather.mmu.clear(gather.space, &slot, &change)
-            } else {
-                gather.mmu.change(gather.space, &slot, &change, true)
-            };
+            let changed = gather.mmu.change(gather.space, &slot, &change, true);
             if !changed.required.is_nothing() {
                 gather.record_leaf(level, extent);
             }

@@ -77,7 +77,10 @@ mod tests {
             ([0, 0, 2], [0, 1, 2]),
         ];
         for (required, version) in others {
-            assert!(!is_compatible(required, version), "{required:?} {version:?}");
+            assert!(
+                !is_compatible(required, version),
+                "{required:?} {version:?}"
+            );
         }
     }
 

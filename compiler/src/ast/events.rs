@@ -12,8 +12,6 @@ pub struct Change {
     pub deferred: Option<Span>,
     /// `software bits at pte by plain store;`
     pub software_bits: Vec<Spanned<Vec<Ident>>>,
-    /// `dirty by stores;`
-    pub dirty_by_stores: Vec<Span>,
     /// `output, size, attributes of a valid entry through invalid;`
     pub aspects: Vec<Aspects>,
     pub span: Span,

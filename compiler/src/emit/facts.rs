@@ -187,10 +187,7 @@ impl Emit<'_> {
             Shootdown::Either => "Either",
         };
         let pte_update = if model.change.plain_store.value {
-            structure(
-                Runtime::PteUpdate.text("PteUpdate::Store"),
-                [("dirty_by_stores", model.change.dirty_by_stores.into())],
-            )
+            Runtime::PteUpdate.item("Store")
         } else {
             let pages = model.policy.pages_batched.is_none_or(|at| at.value);
             structure(

@@ -9,7 +9,7 @@ use super::Emit;
 use super::docs::escaped;
 use super::parameters::{At, nothing};
 use super::tree::{Expr, Function, Item, Private, Stmt, Uses, Var, Word, number, structure};
-use crate::model::{Instr, Issued, Which, Workaround};
+use crate::model::{Instr, Issued, Which};
 use crate::plan::ir::{Issue, Node};
 
 impl Emit<'_> {
@@ -53,10 +53,7 @@ impl Emit<'_> {
                     erratum, number, ..
                 } = node
                 {
-                    let of_erratum = &self.model.errata[*erratum].workarounds;
-                    let same = |it: &Workaround| it.steps_are_of(&of_erratum[*number]);
-                    let first = of_erratum.iter().position(same);
-                    used.insert((*erratum, first.unwrap_or(*number)));
+                    used.insert((*erratum, *number));
                 }
             });
         }

@@ -184,7 +184,6 @@ impl Lower {
             },
             deferred: it.deferred,
             software_bits: None,
-            dirty_by_stores: false,
             in_place: Vec::new(),
         };
         for bits in &it.software_bits {
@@ -203,20 +202,6 @@ impl Lower {
                 self.once(&mut out.software_bits, what, levels, bits.span);
             }
         }
-        let mut stores = None;
-        for &span in &it.dirty_by_stores {
-            if out.plain_store.value {
-                self.once(&mut stores, "`dirty by stores`", (), span);
-            } else {
-                self.misplaced(
-                    span,
-                    "an instruction changes an entry in one step, whatever makes it dirty"
-                        .to_owned(),
-                    "remove it, or state `plain store;`",
-                );
-            }
-        }
-        out.dirty_by_stores = stores.is_some();
         if it.plain.is_none() {
             self.missing(
                 it.span,

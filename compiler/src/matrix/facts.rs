@@ -309,14 +309,8 @@ fn change(it: &Analysis) -> Vec<String> {
         let levels = describe::levels(&it.model, levels.value);
         format!("a plain store for software bits at {levels}")
     });
-    let teardown = change
-        .dirty_by_stores
-        .then(|| "a load and a store at teardown, since only stores make entries dirty".to_owned());
     let how = std::iter::once(how.to_owned());
-    how.chain(deferred)
-        .chain(software)
-        .chain(teardown)
-        .collect()
+    how.chain(deferred).chain(software).collect()
 }
 
 fn through_invalid(it: &Analysis) -> Vec<String> {

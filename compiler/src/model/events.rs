@@ -74,8 +74,6 @@ pub struct Change {
     pub deferred: Option<Span>,
     /// Where instructions change entries: the levels at which a plain store may change bits that only software reads.
     pub software_bits: Option<At<Levels>>,
-    /// Where plain stores change entries: whether only stores that are executed make an entry dirty.
-    pub dirty_by_stores: bool,
     /// The aspects of a valid entry that may change in place, and when. Others change through an invalid entry.
     pub in_place: Vec<(Aspect, Cases<bool>)>,
 }

@@ -204,9 +204,6 @@ impl Builder<'_> {
                     span: self.span(&bits),
                 })
                 .collect(),
-            dirty_by_stores: all(&body, Rule::dirty_by_stores)
-                .map(|stores| self.span(&stores))
-                .collect(),
             aspects: self.each(&body, Rule::aspects, |builder, node| Aspects {
                 names: builder.names(node),
                 in_place: has(node, Rule::k_place),

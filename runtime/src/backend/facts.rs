@@ -38,10 +38,7 @@ impl Ceiling {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PteUpdate {
     /// By a plain store. A gather flushes later.
-    Store {
-        /// Whether the machine sets the dirty mark of an entry only for a store that is executed, never by speculation.
-        dirty_by_stores: bool,
-    },
+    Store,
     /// By instructions of [`Backend::change`](crate::Backend::change), which invalidate the cached entries that were made from a valid entry.
     Instruction {
         /// Whether pages are gathered and released after one flush. If not, the change itself flushes.
@@ -57,7 +54,7 @@ impl PteUpdate {
     #[must_use]
     #[inline]
     pub const fn is_store(self) -> bool {
-        matches!(self, Self::Store { .. })
+        matches!(self, Self::Store)
     }
 
     /// Returns whether the flush of a change may be deferred until another CPU attaches the space.
@@ -73,24 +70,12 @@ impl PteUpdate {
         )
     }
 
-    /// Returns whether an entry of a space in which no code runs stays clean, so that a load and a store may clear it.
-    #[must_use]
-    #[inline]
-    pub const fn is_dirty_by_stores(self) -> bool {
-        matches!(
-            self,
-            Self::Store {
-                dirty_by_stores: true
-            }
-        )
-    }
-
     /// Returns whether pages are gathered and released after one flush.
     #[must_use]
     #[inline]
     pub const fn batches_pages(self) -> bool {
         match self {
-            Self::Store { .. } => true,
+            Self::Store => true,
             Self::Instruction { pages_batched, .. } => pages_batched,
         }
     }

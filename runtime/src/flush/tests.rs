@@ -40,9 +40,7 @@ impl<const IPI: bool> Backend for Machine<IPI> {
         } else {
             Shootdown::Broadcast
         },
-        pte_update: PteUpdate::Store {
-            dirty_by_stores: false,
-        },
+        pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,
         interrupts_off: false,
@@ -162,7 +160,7 @@ fn of_generations(tag: u64) -> AddressSpace<Set> {
 fn load<const N: usize>(cpus: &Several<N>, cpu: usize, space: &AddressSpace<Set>) {
     let local = &cpus.cpus[cpu];
     if space.slots != 0 {
-        let generation = space.tlb_gen.now();
+        let generation = space.counts.tlb_gen.now();
         let (slot, _) = local
             .slots
             .find_or_assign(space.id, 6, generation, SpaceId::NONE);
@@ -232,11 +230,11 @@ fn the_only_cpu_flushes_itself_and_has_then_seen_the_generation() {
     let own = AsidSlot::tag(Some(slot), Some(VALUES)).value;
     let flush = Flush::plan(&Machine::<true>, &cpus, THIS, &space, PAGE);
     assert_eq!(run(flush), [Op::Invalidate(own, Reach::Here), Op::Complete]);
-    assert_eq!(here.slots.seen_gen(slot), space.tlb_gen.now());
+    assert_eq!(here.slots.seen_gen(slot), space.counts.tlb_gen.now());
     assert!(here.slots.take_view(slot), "what the backend deferred");
     assert_eq!((here.stats.here.get(), here.stats.pages[1].get()), (1, 1));
     // Another CPU changed the space, and its flush has not reached this one: it still has to follow.
-    let missed = space.tlb_gen.raise();
+    let missed = space.counts.tlb_gen.raise();
     run(Flush::plan(&Machine::<true>, &cpus, THIS, &space, PAGE));
     assert_eq!(here.slots.seen_gen(slot).wrapping_add(1), missed);
 }
@@ -259,10 +257,14 @@ fn a_flush_of_everything_removes_from_the_cpumask_who_has_not_loaded_the_space()
     cpus.cpus[1].loaded.put(SpaceId::KERNEL.0);
     let mut flush = Flush::plan(&Machine::<false>, &cpus, THIS, &space, EVERYTHING);
     let started = flush.start(&mut Record(|_| ()));
-    assert_eq!(space.changes.get(), 1, "CPUs wait that attach the space");
+    assert_eq!(
+        space.counts.changes.get(),
+        1,
+        "CPUs wait that attach the space"
+    );
     assert_eq!(set_of::<Set>(space.holders(&cpus)), set([0, 1, 2]));
     let _ = flush.finish(&mut Record(|_| ()), started);
-    assert_eq!(space.changes.get(), 0);
+    assert_eq!(space.counts.changes.get(), 0);
     assert_eq!(set_of::<Set>(space.holders(&cpus)), set([0, 2]));
     // A flush of less leaves the cpumask as it is.
     cpus.cpus[2].loaded.put(SpaceId::KERNEL.0);

@@ -53,23 +53,6 @@ impl<P: Platform> Mmu<P> {
         changed
     }
 
-    /// Makes an entry of a space invalid in which [no entry becomes dirty](Gather::stays_clean) any more: by a load and a store,
-    /// which take less time than an exchange.
-    #[inline]
-    pub(crate) fn clear(
-        &self,
-        space: &AddressSpace<P::CpuSet>,
-        slot: &Slot<'_>,
-        change: &Change,
-    ) -> Changed {
-        let facts = self.change_facts(space);
-        Changed {
-            was: slot.overwrite(change.new_bits),
-            required: change.required_flush(&facts),
-            deferred: Deferred::NOTHING,
-        }
-    }
-
     /// Makes a change if the entry is still what was `seen`. Returns `None` if it is not: the caller must then compute the
     /// change again.
     pub(crate) fn change_if(

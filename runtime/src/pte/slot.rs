@@ -87,18 +87,6 @@ impl Slot<'_> {
         self.each(|entry| entry.swap(bits, Ordering::Relaxed))
     }
 
-    /// Stores the same bits in each entry by a load and a store, and returns what was in them. A mark that the machine sets between
-    /// the two is lost.
-    #[must_use]
-    #[inline]
-    pub(crate) fn overwrite(&self, bits: u64) -> Was {
-        self.each(|entry| {
-            let was = entry.load(Ordering::Relaxed);
-            entry.store(bits, Ordering::Relaxed);
-            was
-        })
-    }
-
     /// Stores the same bits in each entry, if no entry has bits other than those [`seen`](Self::was). Returns whether all were
     /// stored. If not, some of several entries may have changed.
     #[must_use]

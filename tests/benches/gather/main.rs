@@ -82,28 +82,32 @@ fn nanoseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e9
 }
 
-/// Measures both sides of a case in turn.
-fn measure(case: Case, peer: Option<&mut Peer>) -> Row {
-    let mut work = Work::new(case);
-    let (mut c, mut ours) = (Side::default(), Side::default());
-    let mut asked = peer.zip(case.request());
-    for _ in 0..TURNS {
-        if let Some((peer, request)) = &mut asked {
-            c.add(peer.time(request, 1 + ROUNDS));
-        }
-        if case.shape == Shape::Shared {
-            ours.add(work::shared(case, 1 + ROUNDS).into_iter().map(nanoseconds));
-        } else {
-            ours.add((0..=ROUNDS).map(|_| nanoseconds(work.time())));
-        }
-    }
-    Row {
-        case,
+/// Measures cases in turn, and both sides of each.
+fn measure(cases: &[Case], mut peer: Option<&mut Peer>) -> Vec<Row> {
+    let works = cases.iter().map(|&case| (case, Work::new(case)));
+    let mut works: Vec<_> = works.collect();
+    let rows = works.iter().map(|(case, work)| Row {
+        case: *case,
         gathers: work.gathers,
         pages: work.pages,
-        c,
-        ours,
+        c: Side::default(),
+        ours: Side::default(),
+    });
+    let mut rows: Vec<_> = rows.collect();
+    for _ in 0..TURNS {
+        for ((case, work), row) in works.iter_mut().zip(&mut rows) {
+            if let (Some(peer), Some(request)) = (&mut peer, case.request()) {
+                row.c.add(peer.time(&request, 1 + ROUNDS));
+            }
+            if case.shape == Shape::Shared {
+                let times = work::shared(*case, 1 + ROUNDS);
+                row.ours.add(times.into_iter().map(nanoseconds));
+            } else {
+                row.ours.add((0..=ROUNDS).map(|_| nanoseconds(work.time())));
+            }
+        }
     }
+    rows
 }
 
 /// Counts the instructions of each row, or says why there are none.
@@ -121,9 +125,11 @@ fn count(rows: &mut [Row], peer: Option<&Peer>) {
         Err(why) => println!("instructions are not counted: {why}"),
     }
     let Some(peer) = peer else { return };
-    let asked = rows
+    // Of two CPUs, only what one of them does could be counted.
+    let alone = rows
         .iter_mut()
-        .filter_map(|row| Some((format!("count {}\n", row.case.request()?), row)));
+        .filter(|row| row.case.shape != Shape::Shared);
+    let asked = alone.filter_map(|row| Some((format!("count {}\n", row.case.request()?), row)));
     let (requests, asked): (Vec<_>, Vec<_>) = asked.unzip();
     let lines = requests.concat();
     if let Ok(counts) = counts::count(&peer.program, &[], &lines) {
@@ -268,7 +274,11 @@ fn tables(filter: &str) {
         let cases = cases
             .into_iter()
             .filter(|case| case.name().contains(filter));
-        let mut rows: Vec<_> = cases.map(|case| measure(case, peer.as_mut())).collect();
+        let cases: Vec<_> = cases.collect();
+        let in_turn = cases.chunks(WORDS.len());
+        let mut rows: Vec<_> = in_turn
+            .flat_map(|some| measure(some, peer.as_mut()))
+            .collect();
         if !rows.is_empty() {
             count(&mut rows, peer.as_ref());
             print!("{}", table(&mut rows));

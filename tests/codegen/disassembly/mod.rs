@@ -250,6 +250,7 @@ second:
 \tret
 third:
 \tret
+fourth = third
 ";
     let all = listing::functions(listing);
     let first = &all["first"];
@@ -257,6 +258,7 @@ third:
     let body: &[String] = &first.instructions[1..4];
     assert_eq!(first.loops(), [body]);
     assert_eq!(mnemonics(body), ["tlbi", "subs", "b.ne"]);
+    assert_eq!(all["fourth"].instructions, ["b third"]);
     let of_second = ["pushq %rax", "invlpg (%rdi)", "callq *first@GOTPCREL(%rip)"];
     assert_eq!(all["_second"].instructions, of_second);
     let deepest = deepest(&all, "_second", &mut Vec::new());

@@ -111,9 +111,7 @@ impl<K: Kind> Backend for Toy<K> {
                 deferrable: K::DEFERS,
             }
         } else {
-            PteUpdate::Store {
-                dirty_by_stores: false,
-            }
+            PteUpdate::Store
         },
         table_free: TableFree::GracePeriod,
         lazy_mm: if K::LAZY_REFCOUNTED {
