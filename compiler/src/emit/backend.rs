@@ -127,8 +127,7 @@ impl Emit<'_> {
                 Some(Runtime::IpiTargets.text("IpiTargets")),
                 self.ipi_targets_by_request(),
             )),
-            self.sends_ipis()
-                .map(|body| function(inline, "fn sends_ipis", [], Some("bool".into()), body)),
+            self.sends_ipis(),
             Some(function(
                 always,
                 "fn start",

@@ -8,77 +8,96 @@ use tlbc_runtime::backend::Shootdown;
 use tlbc_runtime::request::Space;
 
 use super::Emit;
-use super::facts::with_config;
-use super::tree::{Expr, Stmt};
+use super::tree::{Expr, Function, Stmt, Var};
 use crate::model::Known;
 use crate::plan::ir::{Node, Shape, Test};
 
+/// When an IPI is sent.
+#[derive(Clone)]
+enum Sends {
+    Never,
+    Always,
+    /// In the configurations in which this expression is true.
+    If(Expr),
+}
+
+impl Sends {
+    /// Returns when either of two requests sends an IPI.
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Always, _) | (_, Self::Always) => Self::Always,
+            (Self::Never, sends) | (sends, Self::Never) => sends,
+            (Self::If(a), Self::If(b)) if a == b => Self::If(a),
+            (Self::If(a), Self::If(b)) => Self::If(a.or(b)),
+        }
+    }
+
+    /// Returns when an IPI is sent by a request that a test of the configuration decides.
+    fn select(test: Expr, then: Self, otherwise: Self) -> Self {
+        match (then, otherwise) {
+            (Self::Never, Self::Never) => Self::Never,
+            (Self::Always, Self::Always) => Self::Always,
+            (Self::Always, Self::Never) => Self::If(test),
+            (Self::Never, Self::Always) => Self::If(test.not()),
+            (Self::Never, Self::If(b)) => Self::If(test.not().and(b)),
+            (Self::If(a), Self::Never) => Self::If(test.and(a)),
+            (Self::Always, Self::If(b)) => Self::If(test.or(b)),
+            (Self::If(a), Self::Always) => Self::If(test.not().or(a)),
+            (Self::If(a), Self::If(b)) => Self::If(Expr::choice(test, a, b)),
+        }
+    }
+}
+
 impl Emit<'_> {
-    /// Returns the body of the function that says whether flushes of spaces with a global tag send IPIs; `None` if the facts of
-    /// the machine say it for every configuration.
-    pub(super) fn sends_ipis(&self) -> Option<Vec<Stmt>> {
-        let plan = self.plans.get(Shape::IpiTargets(Space::User))?;
+    /// Returns the function that says whether flushes of spaces with a global tag send IPIs; nothing if the facts of the machine
+    /// say it for every configuration.
+    pub(super) fn sends_ipis(&self) -> Option<Function> {
+        let shape = Shape::IpiTargets(Space::User);
+        let plan = self.plans.get(shape)?;
         if self.plans.shootdown(self.model) != Shootdown::Either {
             return None;
         }
-        let sends = self.sends(&plan.body, plan.shape);
-        let config = "self.config.flags()".into();
-        Some(with_config(vec![Stmt::Value(sends)], config))
+        let body = match self.sends(&plan.body, shape) {
+            Sends::Never => vec![Stmt::Value(false.into())],
+            Sends::Always => vec![Stmt::Value(true.into())],
+            Sends::If(test) => {
+                let config = Stmt::Let(Var::Config.word(), "self.config.flags()".into());
+                vec![config, Stmt::Value(test)]
+            }
+        };
+        Some(Function {
+            attributes: vec!["inline"],
+            head: "fn sends_ipis".into(),
+            receiver: "&self",
+            returns: Some("bool".into()),
+            body: Some(body),
+            ..Function::default()
+        })
     }
 
     /// Returns in which configurations some request under a global tag comes to a node that sends an IPI.
-    fn sends(&self, node: &Node, shape: Shape) -> Expr {
+    fn sends(&self, node: &Node, shape: Shape) -> Sends {
         let Node::Select {
             on,
             then,
             otherwise,
         } = node
         else {
-            return matches!(node, Node::SendIpi { .. }).into();
+            return match node {
+                Node::SendIpi { .. } => Sends::Always,
+                _ => Sends::Never,
+            };
         };
         let (then, otherwise) = (self.sends(then, shape), self.sends(otherwise, shape));
         match *on {
             Test::GlobalTag => then,
             Test::Feature(feature) if self.model.features[feature].known == Known::Space => {
-                either(then, otherwise)
+                then.or(otherwise)
             }
-            Test::Feature(_) | Test::Erratum(_) => select(self.test(*on, shape), then, otherwise),
-            _ => either(then, otherwise),
+            Test::Feature(_) | Test::Erratum(_) => {
+                Sends::select(self.test(*on, shape), then, otherwise)
+            }
+            _ => then.or(otherwise),
         }
     }
-}
-
-/// Returns whether either of two requests sends an IPI.
-fn either(a: Expr, b: Expr) -> Expr {
-    let (always, never) = (Expr::from(true), Expr::from(false));
-    if a == always || b == never || a == b {
-        a
-    } else if b == always || a == never {
-        b
-    } else {
-        a.or(b)
-    }
-}
-
-/// Returns whether a request that a test of the configuration decides sends an IPI.
-fn select(test: Expr, then: Expr, otherwise: Expr) -> Expr {
-    let (always, never) = (Expr::from(true), Expr::from(false));
-    if then == otherwise {
-        then
-    } else if then == always {
-        either(test, otherwise)
-    } else if then == never {
-        both(test.not(), otherwise)
-    } else if otherwise == always {
-        test.not().or(then)
-    } else if otherwise == never {
-        test.and(then)
-    } else {
-        Expr::choice(test, then, otherwise)
-    }
-}
-
-/// Returns whether two conditions hold, of which the second may be a constant.
-fn both(a: Expr, b: Expr) -> Expr {
-    if b == Expr::from(true) { a } else { a.and(b) }
 }

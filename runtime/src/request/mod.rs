@@ -4,6 +4,7 @@
 //! [`passes`] over addresses that it takes, divided into the [`runs`] that one instruction can name.
 
 mod extent;
+mod folding;
 mod levels;
 mod pass;
 pub mod passes;

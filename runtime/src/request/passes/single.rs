@@ -1,9 +1,9 @@
 //! The pass over leaf entries of one level: most flushes of more than a page.
 
 use crate::level::Level;
+use crate::request::folding::Passes;
 use crate::request::levels::LevelTable;
 use crate::request::pass::Pass;
-use crate::request::passes::Passes;
 use crate::request::ranges::{Kept, Ranges};
 
 /// The only pass of a request: over leaf entries of one level. Tables stay linked, and no entry is new.

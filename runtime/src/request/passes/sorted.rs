@@ -2,9 +2,9 @@
 
 use crate::level::{LEVELS, Level, Levels};
 use crate::request::extent::Extent;
+use crate::request::folding::{Folding, Passes, Walks};
 use crate::request::levels::{LevelFacts, LevelTable, below, stride};
 use crate::request::pass::Pass;
-use crate::request::passes::{Folding, Passes, Walks};
 use crate::request::ranges::{Kept, Ranges, Sorted};
 
 /// The passes over everything that was changed.

@@ -1,0 +1,139 @@
+//! What the ways to make passes have in common: which entries they fold together, and what a backend reads of them.
+
+use crate::level::Levels;
+use crate::request::pass::Pass;
+use crate::request::runs::Units;
+
+/// Which entries of other levels one by-address instruction of a pass invalidates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Folding {
+    /// Whether an instruction without a hint invalidates leaf entries of every level, so that a level whose range is within that
+    /// of a lower one needs no pass of its own.
+    pub leaves: bool,
+    /// How the walk entries of cuts are invalidated.
+    pub walks: Walks,
+    /// Whether one instruction invalidates leaf and walk entries of an address, so that a pass over leaf entries can cover the
+    /// cuts above it.
+    pub joint: bool,
+    /// Whether an instruction for negative entries invalidates those of every level at its address.
+    pub negative: bool,
+}
+
+impl Folding {
+    /// Returns the folding of instructions that invalidate leaf entries of one level, or walk entries, or negative entries of one
+    /// level.
+    #[must_use]
+    pub const fn new(walks: Walks) -> Self {
+        Self {
+            leaves: false,
+            walks,
+            joint: false,
+            negative: false,
+        }
+    }
+
+    /// Returns the same if one instruction invalidates leaf entries of every level.
+    #[must_use]
+    pub const fn with_leaves(self) -> Self {
+        Self {
+            leaves: true,
+            ..self
+        }
+    }
+
+    /// Returns the same if one instruction invalidates leaf and walk entries.
+    #[must_use]
+    pub const fn with_joint(self) -> Self {
+        Self {
+            joint: true,
+            ..self
+        }
+    }
+
+    /// Returns the same if one instruction invalidates negative entries of every level.
+    #[must_use]
+    pub const fn with_negative(self) -> Self {
+        Self {
+            negative: true,
+            ..self
+        }
+    }
+}
+
+/// How the walk entries of cuts are invalidated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Walks {
+    /// An instruction invalidates those above the address that it names.
+    #[default]
+    Named,
+    /// An instruction invalidates all walk entries, for any address: one instruction covers every cut.
+    All,
+    /// An instruction of its own that names no address invalidates them before the passes: cuts have no pass.
+    Apart,
+}
+
+/// The passes of a request.
+pub trait Passes {
+    /// Returns whether some entry no longer points at the table that it pointed at.
+    fn tables(&self) -> bool;
+
+    /// Returns whether new entries were added, whose negative entries must be invalidated.
+    fn negative(&self) -> bool;
+
+    /// Returns the passes over cuts. They come first, since a walk entry could otherwise be used to fill a leaf entry again.
+    fn cuts(&self) -> impl Iterator<Item = Pass>;
+
+    /// Returns whether instructions of their own invalidate walk entries and what is below the cuts is still valid, so that
+    /// these instructions must be complete before those for leaf entries.
+    fn cuts_are_live(&self) -> bool;
+
+    /// Returns the passes over leaf entries.
+    fn leaves(&self) -> impl Iterator<Item = Pass>;
+
+    /// Returns how many base pages of leaf entries the passes name.
+    fn pages(&self) -> u64;
+
+    /// Returns the sum of a number over all passes.
+    #[inline]
+    fn sum(&self, of: impl Fn(&Pass) -> u64) -> u64 {
+        let all = self.cuts().chain(self.leaves());
+        all.fold(0, |sum: u64, pass| sum.saturating_add(of(&pass)))
+    }
+
+    /// Returns how many instructions the passes take with one instruction for each entry.
+    #[inline]
+    fn entries(&self) -> u64 {
+        self.sum(|pass| pass.entries)
+    }
+
+    /// Returns how many instructions the passes take if entries of `levels` are invalidated in runs of at most `most` entries.
+    /// `walks` is whether this includes passes with walk entries.
+    #[inline]
+    fn entry_runs(&self, most: u32, levels: Levels, walks: bool) -> u64 {
+        let most = u64::from(if most == 0 { 1 } else { most });
+        self.sum(|pass| {
+            if !levels.contains(pass.stride) || pass.walk && !walks {
+                return pass.entries;
+            }
+            pass.entries.checked_div(most).map_or(pass.entries, |full| {
+                full.saturating_add(u64::from(full.wrapping_mul(most) < pass.entries))
+            })
+        })
+    }
+
+    /// Returns the most instructions that the passes take if entries that a run can name are invalidated in runs of pages of
+    /// `1 << page` bytes. `walks` is whether this includes passes with walk entries.
+    #[inline]
+    fn page_runs(&self, page: u32, units: Units, walks: bool) -> u64 {
+        self.sum(|pass| {
+            let entry = pass.shift.wrapping_sub(page);
+            if pass.entries <= 1 || !units.hold(entry) || pass.walk && !walks {
+                return pass.entries;
+            }
+            let full = units.most.wrapping_shl(units.largest());
+            let pages = pass.entries.saturating_mul(1u64.wrapping_shl(entry));
+            let runs = pages.checked_div(full).unwrap_or(pages);
+            runs.saturating_add(u64::from(units.scales).wrapping_add(1))
+        })
+    }
+}
