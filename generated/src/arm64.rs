@@ -13,7 +13,7 @@ use tlbc_runtime::backend::{
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
-use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
+use tlbc_runtime::pte::{ChangeFacts, Marks, Negative, Stricter};
 use tlbc_runtime::request::{
     LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
@@ -1992,7 +1992,7 @@ impl Backend for Tlb {
         let _ = flags;
         ChangeFacts {
             walk_cached: true,
-            invalid_cached: false,
+            negative: Negative::Never,
             stricter: Stricter::FaultsUntilDropped,
             devices_stay_strict: false,
             output_through_invalid: true,

@@ -12,7 +12,7 @@ use tlbc_runtime::backend::{
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::pte::{
-    Change, ChangeFacts, Changed, Kind, Marks, Owner, Slot, Stricter,
+    Change, ChangeFacts, Changed, Kind, Marks, Negative, Owner, Slot, Stricter,
 };
 use tlbc_runtime::request::{
     LevelFacts, LevelTable, Reach, Request, Scope, Space, SpaceFlags,
@@ -1492,7 +1492,7 @@ impl Backend for Tlb {
         let _ = flags;
         ChangeFacts {
             walk_cached: true,
-            invalid_cached: false,
+            negative: Negative::Never,
             stricter: Stricter::FaultsUntilDropped,
             devices_stay_strict: false,
             output_through_invalid: false,

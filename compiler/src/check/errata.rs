@@ -113,7 +113,7 @@ fn drops_lost(model: &Model, drops: &Drops, lost: Lost, caches: Option<CacheSet>
         Lost::Global => (drops.whose.value.global, Kind::Leaf),
         Lost::Gone | Lost::Drained | Lost::Devices => return false,
     };
-    let held = drops.caches.unwrap_or_else(|| model.caches.holding(kind));
+    let held = drops.caches.unwrap_or_else(|| model.caches.ever_holding(kind));
     there && caches.is_none_or(|caches| caches.0 & held.0 != 0)
 }
 
@@ -322,7 +322,7 @@ pub fn gone(model: &Model, found: &mut Vec<Diagnostic>) {
                 Instr::Barrier(_) => None,
             });
         let invalidates: Vec<(&Issued, &Invalidate)> = invalidates.collect();
-        let walk = model.caches.walk.is_some();
+        let walk = model.caches.ever_hold(Kind::Walk);
         let all = |(issued, it): &(&Issued, &Invalidate)| {
             let forms = it.forms.iter().filter(|form| is_form(issued, form));
             forms.flat_map(|form| &form.drops).any(|drops| {

@@ -231,6 +231,9 @@ pub fn known_too_late(model: &Model, found: &mut Vec<Diagnostic>) {
             early(cond, "the levels of tables are", found);
         }
     }
+    for cond in model.caches.conds() {
+        early(cond, "what the machine caches is", found);
+    }
     for tag in &model.tags {
         early(&tag.when, "the existence of a tag is", found);
     }

@@ -16,7 +16,7 @@ pub fn most(
 ) -> Option<u64> {
     let caches = drops
         .caches
-        .unwrap_or_else(|| model.caches.holding(Kind::Leaf));
+        .unwrap_or_else(|| model.caches.ever_holding(Kind::Leaf));
     let named = model.caches.all.iter().enumerate();
     let of = named.filter(|(index, _)| caches.0 & (1 << index) != 0);
     let counts = of.filter_map(|(_, cache)| count(cache.sets.as_ref()?));
@@ -29,7 +29,7 @@ pub fn counted(model: &Model, found: &mut Vec<Diagnostic>) {
         for drops in all_drops(invalidate).filter(|d| d.which.value == AddressSelector::OneSet) {
             let caches = drops
                 .caches
-                .unwrap_or_else(|| model.caches.holding(Kind::Leaf));
+                .unwrap_or_else(|| model.caches.ever_holding(Kind::Leaf));
             let named = model.caches.all.iter().enumerate();
             let mut named = named.filter(|(index, _)| caches.0 & (1 << index) != 0);
             let always = |cond: &Cond| cond.terms.is_empty();

@@ -10,7 +10,7 @@ use tlbc_runtime::request::{Reach, Space};
 use super::Emit;
 use super::backend::{reach_name, space_name};
 use super::config::unsuffixed;
-use crate::model::{Aspect, Cases, Ceiling, Cond, Need, Stricter, TagSource};
+use crate::model::{Aspect, Cases, Ceiling, Cond, Kind, Need, Negative, Stricter, TagSource};
 
 impl Emit<'_> {
     pub(super) fn ceiling(&self) -> TokenStream {
@@ -66,14 +66,21 @@ impl Emit<'_> {
     /// Returns the facts about changes that depend on the configuration.
     pub(super) fn change_facts(&self) -> TokenStream {
         let model = self.model;
-        let stricter = match model.caches.stricter {
-            Stricter::Refetched => quote!(Refetched),
-            Stricter::DroppedByFault => quote!(DroppedByFault),
-            Stricter::FaultsUntilDropped => quote!(FaultsUntilDropped),
-        };
-        let walk = model.caches.walk.is_some();
-        let invalid = model.caches.invalid_cached;
-        let dirty = model.caches.clean_to_dirty_walks;
+        let caches = &model.caches;
+        let stricter = self.cases(&caches.stricter, &quote!(), |stricter| match stricter.how {
+            Stricter::Refetched => quote!(Stricter::Refetched),
+            Stricter::DroppedByFault => quote!(Stricter::DroppedByFault),
+            Stricter::FaultsUntilDropped => quote!(Stricter::FaultsUntilDropped),
+        });
+        let of_walks = caches.ever_holding(Kind::Walk);
+        let of_walks = caches.all.iter().enumerate().filter(|(index, _)| of_walks.0 & 1 << index != 0);
+        let walk = self.any_of(of_walks.map(|(_, cache)| &cache.when));
+        let negative = self.cases(&caches.negative, &quote!(), |negative| match negative {
+            Negative::Never => quote!(Negative::Never),
+            Negative::UntilDropped => quote!(Negative::UntilDropped),
+            Negative::Expires => quote!(Negative::Expires),
+        });
+        let dirty = self.any_of(caches.clean_to_dirty_walks.iter());
         let through = |aspect: Aspect| self.through_invalid(model.change.in_place(aspect));
         let (output, size, attributes, rights) = (
             through(Aspect::Output),
@@ -81,28 +88,34 @@ impl Emit<'_> {
             through(Aspect::Attributes),
             through(Aspect::Rights),
         );
-        let cleared = if model.caches.accessed_may_stay {
-            quote!(ACCESSED)
-        } else {
-            quote!(NONE)
+        let (accessed, none) = (quote!(Marks::ACCESSED), quote!(Marks::NONE));
+        let cleared = match &caches.accessed_may_stay {
+            None => none,
+            Some(when) => match self.cond(when) {
+                None => accessed,
+                Some(when) => quote!(if #when { #accessed } else { #none }),
+            },
         };
-        let devices = if model.caches.stricter_on_cpus_only {
-            let spaces = [&model.user, &model.kernel].into_iter();
-            self.any_of(spaces.filter_map(|space| Some(&space.devices.as_ref()?.value)))
-        } else {
-            quote!(false)
-        };
+        let spaces = [&model.user, &model.kernel].into_iter();
+        let devices = spaces.filter_map(|space| Some(&space.devices.as_ref()?.value));
+        let strict = self.cases(&caches.stricter, &quote!(false), |stricter| {
+            if stricter.cpus_only {
+                self.any_of(devices.clone())
+            } else {
+                quote!(false)
+            }
+        });
         let facts = quote! {
             ChangeFacts {
                 walk_cached: #walk,
-                invalid_cached: #invalid,
-                stricter: Stricter::#stricter,
-                devices_stay_strict: #devices,
+                negative: #negative,
+                stricter: #stricter,
+                devices_stay_strict: #strict,
                 output_through_invalid: #output,
                 size_through_invalid: #size,
                 attributes_through_invalid: #attributes,
                 rights_through_invalid: #rights,
-                cleared_may_stay: Marks::#cleared,
+                cleared_may_stay: #cleared,
                 clean_to_dirty_walks: #dirty,
             }
         };

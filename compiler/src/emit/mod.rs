@@ -140,7 +140,7 @@ const RUNTIME: [(&str, &str); 8] = [
     ("level", "Level Levels"),
     (
         "pte",
-        "Change ChangeFacts Changed Kind Marks Owner RequiredFlush Slot Stricter",
+        "Change ChangeFacts Changed Kind Marks Negative Owner RequiredFlush Slot Stricter",
     ),
     (
         "request",

@@ -4,8 +4,8 @@ use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
 
 use super::{
-    At, Cases, Cond, Config, Known, LimitFrom, Machine, Named, ReadFrom, Resync, Stricter,
-    TagSource,
+    At, Cases, Cond, Config, Fills, Known, LimitFrom, Machine, Named, Negative, ReadFrom, Resync,
+    Stricter, StricterOn, TagSource,
 };
 use crate::source::Span;
 
@@ -64,6 +64,10 @@ pub struct Cache {
     pub from: Option<At<usize>>,
     /// The number of its sets, where an instruction drops one set at a time.
     pub sets: Option<Cases<u64>>,
+    /// The machines that have it.
+    pub when: Cond,
+    /// The place of `holds`.
+    pub span: Span,
 }
 
 /// What the machine may cache.
@@ -71,27 +75,21 @@ pub struct Cache {
 pub struct Caches {
     /// The caches, by name.
     pub all: Vec<Cache>,
-    pub leaf: Option<Span>,
-    pub walk: Option<Span>,
-    /// Bindings of tags to top tables.
-    pub root: Option<Span>,
     /// Whether the CPUs of a core share them.
     pub shared_by_core: Option<Span>,
     /// log2 of the number of neighbouring entries that one translation covers, by the index of their level.
     pub joined: Vec<Option<At<u32>>>,
     /// Whether an invalidation of any address in its reach drops a walk entry.
     pub walk_spans_reach: bool,
-    pub invalid_cached: bool,
-    /// Whether a CPU with a root loaded walks by speculation.
-    pub fills_while_loaded: bool,
+    /// Whether there are negative entries.
+    pub negative: Cases<Negative>,
+    pub fills: Cases<Fills>,
     /// What happens when an entry allows less than the table.
-    pub stricter: Stricter,
-    /// Whether that applies to CPUs only, and devices keep the entry.
-    pub stricter_on_cpus_only: bool,
-    /// Whether a clean entry becomes dirty only by a walk.
-    pub clean_to_dirty_walks: bool,
-    /// Whether the accessed mark may be cleared without a flush.
-    pub accessed_may_stay: bool,
+    pub stricter: Cases<StricterOn>,
+    /// The machines on which a clean entry becomes dirty only by a walk.
+    pub clean_to_dirty_walks: Option<Cond>,
+    /// The machines on which the accessed mark may be cleared without a flush.
+    pub accessed_may_stay: Option<Cond>,
     pub span: Span,
 }
 
@@ -104,17 +102,81 @@ impl Caches {
 }
 
 impl Caches {
+    /// Returns the caches that hold entries of a kind, on some machine. Negative entries are in those that hold leaf
+    /// entries.
+    #[must_use]
+    pub fn ever_holding(&self, kind: Kind) -> CacheSet {
+        let mut negative = self.negative.cases.iter();
+        match kind {
+            Kind::Negative if negative.all(|(kept, _)| *kept == Negative::Never) => CacheSet::NONE,
+            Kind::Negative => self.those(|cache| cache.holds.contains(&Kind::Leaf)),
+            kind => self.those(|cache| cache.holds.contains(&kind)),
+        }
+    }
+
+    /// Returns whether some machine caches entries of a kind.
+    #[must_use]
+    pub fn ever_hold(&self, kind: Kind) -> bool {
+        self.ever_holding(kind) != CacheSet::NONE
+    }
+
     /// Returns the caches that hold entries of a kind.
     #[must_use]
-    pub fn holding(&self, kind: Kind) -> CacheSet {
-        let kind = if kind == Kind::Negative {
-            Kind::Leaf
-        } else {
-            kind
-        };
+    pub fn holding(&self, kind: Kind, machine: impl Machine) -> CacheSet {
+        if kind == Kind::Negative && self.negative(machine) == Negative::Never {
+            return CacheSet::NONE;
+        }
+        let ever = self.ever_holding(kind);
+        let here = self.those(|cache| cache.when.holds(machine));
+        CacheSet(ever.0 & here.0)
+    }
+
+    fn those(&self, are: impl Fn(&Cache) -> bool) -> CacheSet {
         let caches = self.all.iter().enumerate();
-        let holding = caches.filter(|(_, cache)| cache.holds.contains(&kind));
-        CacheSet(holding.fold(0, |set, (index, _)| set | 1 << index))
+        let those = caches.filter(|(_, cache)| are(cache));
+        CacheSet(those.fold(0, |set, (index, _)| set | 1 << index))
+    }
+
+    /// Returns whether entries of a kind are cached.
+    #[must_use]
+    pub fn hold(&self, kind: Kind, machine: impl Machine) -> bool {
+        self.holding(kind, machine) != CacheSet::NONE
+    }
+
+    /// Returns whether negative entries are cached, and how long.
+    #[must_use]
+    pub fn negative(&self, machine: impl Machine) -> Negative {
+        let stated = self.negative.get(machine);
+        stated.copied().unwrap_or(Negative::UntilDropped)
+    }
+
+    /// Returns whether a CPU with a root loaded walks by speculation.
+    #[must_use]
+    pub fn fill_while_loaded(&self, machine: impl Machine) -> bool {
+        self.fills.get(machine) != Some(&Fills::BySoftware)
+    }
+
+    /// Returns what happens when an entry allows less than the table.
+    #[must_use]
+    pub fn stricter(&self, machine: impl Machine) -> StricterOn {
+        let stated = self.stricter.get(machine);
+        stated.copied().unwrap_or(StricterOn {
+            how: Stricter::FaultsUntilDropped,
+            cpus_only: false,
+        })
+    }
+
+    /// Returns the conditions of all facts.
+    pub fn conds(&self) -> impl Iterator<Item = &Cond> {
+        let facts = self.negative.conds().chain(self.fills.conds());
+        let facts = facts.chain(self.stricter.conds());
+        let facts = facts.chain(&self.clean_to_dirty_walks);
+        let facts = facts.chain(&self.accessed_may_stay);
+        let caches = self.all.iter();
+        facts.chain(caches.flat_map(|cache| {
+            let sets = cache.sets.iter().flat_map(Cases::conds);
+            sets.chain([&cache.when])
+        }))
     }
 
     /// Returns the number of caches through which this one is made from the tables: 0 for one that is made from

@@ -18,7 +18,8 @@ use tlbc_runtime::level::{Level as LevelIndex, Levels};
 use tlbc_runtime::request::{LevelFacts, LevelTable};
 
 pub use crate::ast::{
-    EventKind, Keeps, Known, Lost, Need, Shootdown, Stricter, TagSource, Written,
+    EventKind, Fills, Keeps, Known, Lost, Need, Negative, Shootdown, Stricter, StricterOn,
+    TagSource, Written,
 };
 use crate::source::Span;
 
@@ -154,6 +155,15 @@ pub struct Cases<T> {
 }
 
 impl<T> Cases<T> {
+    /// Returns a statement with one alternative, which always counts.
+    #[must_use]
+    pub fn always(value: T, span: Span) -> Self {
+        Self {
+            cases: vec![(value, Cond::default())],
+            span,
+        }
+    }
+
     /// Returns the alternative that counts.
     #[must_use]
     pub fn get(&self, machine: impl Machine) -> Option<&T> {

@@ -3,8 +3,9 @@
 use super::tree::{Builder, all, first, has, one};
 use super::{Node, Rule};
 use crate::ast::{
-    BarrierFact, Base, BinaryOp, CacheFact, Cases, Expr, Field, FieldValue, Half, Ident, Keeps,
-    Kind, Names, Operand, Space, Spanned, Stricter, TagFact, TagSource, Under, View,
+    BarrierFact, Base, BinaryOp, CacheFact, Cases, Expr, Field, FieldValue, Fills, Half, Ident,
+    Keeps, Kind, Names, Negative, Operand, Space, Spanned, Stricter, StricterOn, TagFact,
+    TagSource, Under, View,
 };
 
 /// The most operators of an expression. Later stages walk it by recursion.
@@ -17,6 +18,7 @@ impl Builder<'_> {
                 cache: self.name(node),
                 kinds: all(node, Rule::kind).map(|kind| self.kind(&kind)).collect(),
                 from: first(node, Rule::filled_from).map(|from| self.name(&from)),
+                when: self.cond(node),
             },
             Rule::sets => CacheFact::Sets {
                 cache: self.name(node),
@@ -33,22 +35,42 @@ impl Builder<'_> {
             Rule::large_leaf => CacheFact::LargeLeaf {
                 together: has(node, Rule::k_together) || has(node, Rule::k_whole),
             },
-            Rule::invalid => CacheFact::Invalid {
-                cached: has(node, Rule::k_cached),
-            },
-            Rule::fills => CacheFact::FillsWhileLoaded,
-            Rule::stricter => CacheFact::Stricter {
-                how: if has(node, Rule::k_refetched) {
-                    Stricter::Refetched
-                } else if has(node, Rule::k_faults) {
-                    Stricter::FaultsUntilDropped
+            Rule::invalid => {
+                CacheFact::Invalid(self.cases(node, Rule::invalid_case, |_, case| {
+                    if has(case, Rule::k_cached) {
+                        Negative::UntilDropped
+                    } else if has(case, Rule::k_expires) {
+                        Negative::Expires
+                    } else {
+                        Negative::Never
+                    }
+                }))
+            }
+            Rule::fills => CacheFact::Fills(self.cases(node, Rule::fills_case, |_, case| {
+                if has(case, Rule::k_software) {
+                    Fills::BySoftware
                 } else {
-                    Stricter::DroppedByFault
-                },
-                cpus_only: has(node, Rule::k_cpus),
+                    Fills::WhileLoaded
+                }
+            })),
+            Rule::stricter => {
+                CacheFact::Stricter(self.cases(node, Rule::stricter_case, |_, case| StricterOn {
+                    how: if has(case, Rule::k_refetched) {
+                        Stricter::Refetched
+                    } else if has(case, Rule::k_faults) {
+                        Stricter::FaultsUntilDropped
+                    } else {
+                        Stricter::DroppedByFault
+                    },
+                    cpus_only: has(case, Rule::k_cpus),
+                }))
+            }
+            Rule::clean_to_dirty => CacheFact::CleanToDirtyWalks {
+                when: self.cond(node),
             },
-            Rule::clean_to_dirty => CacheFact::CleanToDirtyWalks,
-            Rule::cleared_stays => CacheFact::ClearedAccessedMayStay,
+            Rule::cleared_stays => CacheFact::ClearedAccessedMayStay {
+                when: self.cond(node),
+            },
             _ => return None,
         })
     }

@@ -21,7 +21,7 @@ use super::ir::{Node, Reason, Shape, Test};
 use super::stages::Staged;
 use super::steps::{guarded, issues};
 use super::symbolic::SymbolicMachine;
-use crate::model::Model;
+use crate::model::{Kind, Model};
 
 /// Builds nodes for one machine.
 pub struct PlanBuilder<'m, 'c> {
@@ -94,7 +94,9 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
                 })?
             }
             Shape::Teardown(space, reach) => {
-                self.model.caches.root?;
+                if !self.model.caches.hold(Kind::Root, self.machine) {
+                    return None;
+                }
                 self.flush(space, reach, Shape::Teardown, |builder, s| {
                     Some(builder.teardown(s))
                 })?
@@ -166,12 +168,33 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
                 Shape::Finish(..) => nodes.push(here),
                 // Inactive CPUs get an IPI as well.
                 Shape::Teardown(..) if context.global_tag => nodes.push(here),
-                _ => nodes.push(seq([Some(here), deferred_on_others(space)]
+                _ => nodes.push(seq([Some(here), self.deferred_on_others(space)]
                     .into_iter()
                     .flatten())),
             }
         }
         either(nodes)
+    }
+
+    /// Returns whether a lazy CPU may read a table that was unlinked: through a walk entry, or by a walk that has
+    /// begun.
+    pub(super) fn lazy_cpus_walk(&self) -> bool {
+        let caches = &self.model.caches;
+        caches.hold(Kind::Walk, self.machine) || caches.fill_while_loaded(self.machine)
+    }
+
+    /// Returns what is deferred on lazy and inactive CPUs when active ones get an IPI.
+    fn deferred_on_others(&self, space: Space) -> Option<Node> {
+        if space == Space::Kernel {
+            return None;
+        }
+        let inactive = Deferred::INACTIVE_UNTIL_LOAD;
+        let both = Node::Defer(inactive | Deferred::LAZY_UNTIL_LOAD);
+        Some(if self.lazy_cpus_walk() {
+            Node::select(Test::WalkEntries, Node::Defer(inactive), both)
+        } else {
+            both
+        })
     }
 
     pub(super) fn choose(&mut self, context: &PlanContext<'_>, demand: Demand) -> Rc<Choice> {
@@ -299,18 +322,6 @@ pub fn negative_too(demand: Demand) -> Demand {
         negative: Levels::ALL,
         ..demand
     }
-}
-
-/// Returns what is deferred on lazy and inactive CPUs when active ones get an IPI.
-fn deferred_on_others(space: Space) -> Option<Node> {
-    let inactive = Deferred::INACTIVE_UNTIL_LOAD;
-    (space == Space::User).then(|| {
-        Node::select(
-            Test::WalkEntries,
-            Node::Defer(inactive),
-            Node::Defer(inactive | Deferred::LAZY_UNTIL_LOAD),
-        )
-    })
 }
 
 /// Returns the one node, or a selection by the reach of the tag: the first is for global tags.

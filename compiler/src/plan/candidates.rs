@@ -342,7 +342,7 @@ impl PlanContext<'_> {
         let counts = of_set.flat_map(|d| {
             let stores = d
                 .caches
-                .unwrap_or_else(|| self.model.caches.holding(Kind::Leaf));
+                .unwrap_or_else(|| self.model.caches.holding(Kind::Leaf, self.machine));
             let named = self.model.caches.all.iter().enumerate();
             named
                 .filter(move |(index, _)| stores.0 & (1 << index) != 0)

@@ -227,13 +227,7 @@ pub fn wanted(context: &PlanContext<'_>, demand: Demand, leaf: Levels, walk: Lev
 
 /// Returns whether a kind of entry is cached.
 pub fn held(context: &PlanContext<'_>, kind: Kind) -> bool {
-    let caches = &context.model.caches;
-    match kind {
-        Kind::Leaf => caches.leaf.is_some(),
-        Kind::Walk => caches.walk.is_some(),
-        Kind::Root => caches.root.is_some(),
-        Kind::Negative => caches.invalid_cached,
-    }
+    context.model.caches.hold(kind, context.machine)
 }
 
 fn fits(model: &Model, candidate: &Candidate, extent: Extent) -> bool {

@@ -21,7 +21,7 @@ use super::ir::{Node, Reason, Test};
 use super::stages::{Staged, barriers};
 use super::steps::issues;
 use super::workarounds;
-use crate::model::{Instr, Lost, Machine, Resync};
+use crate::model::{Instr, Kind, Lost, Machine, Resync};
 
 /// A part of a routine whose completion may differ from that of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +95,9 @@ impl<'m> PlanBuilder<'m, '_> {
                 Some(Staged::everything(context, &choice, all))
             }
             RoutinePart::Teardown => {
-                self.model.caches.root?;
+                if !self.model.caches.hold(Kind::Root, self.machine) {
+                    return None;
+                }
                 let left = PlanContext {
                     entering: true,
                     ..*context
@@ -305,13 +307,15 @@ impl<'m> PlanBuilder<'m, '_> {
             };
             let loaded = Agents::ACTIVE.union(Agents::LAZY);
             let walkers = to(loaded);
+            let active = to(Agents::ACTIVE);
             let of_flush = match space {
                 Space::Kernel => walkers,
-                Space::User => Node::select(Test::WalkEntries, walkers, to(Agents::ACTIVE)),
+                Space::User if !self.lazy_cpus_walk() => active,
+                Space::User => Node::select(Test::WalkEntries, walkers, active),
             };
             // The tag of a space that is torn down may be given to another space, for which inactive CPUs
             // would not flush.
-            let has_root_entries = self.model.caches.root.is_some() && context.global_tag;
+            let has_root_entries = self.model.caches.hold(Kind::Root, self.machine) && context.global_tag;
             nodes.push(if has_root_entries && space == Space::User {
                 Node::select(Test::Teardown, to(loaded.union(Agents::INACTIVE)), of_flush)
             } else {

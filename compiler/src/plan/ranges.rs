@@ -19,6 +19,7 @@ use super::ir::{Node, Over, Shape, Test};
 use super::stages::{Staged, barriers};
 use super::steps::{guarded, issues};
 use super::workarounds;
+use crate::model::Kind;
 
 /// The choices for loops.
 struct Chosen {
@@ -58,7 +59,7 @@ impl<'m> PlanBuilder<'m, '_> {
     /// Returns a demand for each level whose negative entries are invalidated by address, with the leaf entries
     /// that a pass may need as well.
     pub(super) fn negative_by_address(&mut self, context: &PlanContext<'m>) -> Vec<Demand> {
-        if !self.model.caches.invalid_cached {
+        if !self.model.caches.hold(Kind::Negative, self.machine) {
             return Vec::new();
         }
         let of_level = |level| Demand {
@@ -112,7 +113,7 @@ impl<'m> PlanBuilder<'m, '_> {
             let loops = self.loops(context, &chosen, &[LEAF], leaves);
             Node::select(Test::WalkEntries, all.clone(), loops)
         };
-        if !self.model.caches.invalid_cached {
+        if !self.model.caches.hold(Kind::Negative, self.machine) {
             return node;
         }
         // New mappings together with unlinked tables are too rare for passes of their own.

@@ -7,7 +7,7 @@
 
 use tlbc_runtime::deferred;
 use tlbc_runtime::level::Level;
-use tlbc_runtime::pte::{Change, ChangeFacts, Deadline, Entry, Kind, RequiredFlush, Stricter};
+use tlbc_runtime::pte::{Change, ChangeFacts, Deadline, Entry, Kind, Negative, RequiredFlush, Stricter};
 use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
 
 use super::answer::{Becomes, Deferred, DeferredBy, EntryKind, Stale, StaleOf, Store, Until};
@@ -103,7 +103,7 @@ impl Run<'_> {
         let mut ranges = Ranges::new();
         for (level, extent) in self.entries.leaves(range)? {
             let page = Extent { bytes: 1, ..extent }.rounded(self.entries.shift(level.index())?);
-            if facts.invalid_cached {
+            if facts.negative == Negative::UntilDropped {
                 // The table that contains the entry may have been new as well.
                 for (above, there) in Level::all().zip(&self.levels) {
                     if above >= level && there.shift != 0 {
@@ -114,10 +114,14 @@ impl Run<'_> {
                 ranges.leaf(level, page);
             }
         }
-        if facts.invalid_cached || facts.stricter == Stricter::FaultsUntilDropped {
+        let flushes = facts.stricter == Stricter::FaultsUntilDropped;
+        if flushes || facts.negative == Negative::UntilDropped {
             self.flush_here(&ranges);
         } else {
             self.note(match facts.stricter {
+                _ if facts.negative == Negative::Expires => {
+                    "no flush is required: the machine keeps a negative entry for a bounded time"
+                }
                 Stricter::DroppedByFault => "no flush is required: the fault has dropped the entry",
                 _ => "no flush is required: the machine walks the table again before it faults",
             });
