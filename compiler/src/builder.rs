@@ -3,8 +3,8 @@
 //! In: the crate's definitions. Out: modules in its `OUT_DIR`, and instructions to cargo on standard output. See
 //! [`Builder`].
 
+use crate::codes::Severity;
 use crate::compile::{Compiled, LIB, MODULES, Output, compile};
-use crate::diagnostic::Severity;
 use crate::fs::{self, FileError, HEADER, Source};
 use crate::hidden::one_line;
 use crate::render::{Format, render};

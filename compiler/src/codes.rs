@@ -3,8 +3,27 @@
 //! `tlbc explain CODE` prints `compiler/explain/CODE.md`: the rule and its reason, with a failing and a corrected
 //! example. A test compiles both.
 
-use crate::diagnostic::Severity;
 use core::fmt;
+
+/// Whether a definition can be used in spite of a diagnostic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The definition cannot be used.
+    Error,
+    /// The definition can be used, but it may not state what its author meant.
+    Warning,
+}
+
+impl Severity {
+    /// Returns `error` or `warning`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
 
 /// The code of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,7 +78,7 @@ codes! {
     E0301 "fields of an operand overlap";
     E0302 "bits of an operand are undefined";
     E0303 "a field is too narrow or too wide for its value";
-    E0304 "a run does not name a count that can be cut into units";
+    E0304 "a run does not name a count that can be divided into units";
     E0305 "a run with a level hint does not state how its start is aligned";
     E0306 "an instruction has no field for a value that it needs";
     E0307 "levels do not fit each other";
@@ -78,7 +97,7 @@ codes! {
     E0403 "a barrier that completes does not make entries both gone and drained";
     E0404 "an instruction on the loaded tag reaches CPUs that may have another tag loaded";
     E0405 "a tag of one CPU is used on others";
-    E0406 "a feature is used whose prerequisite may be off";
+    E0406 "an instruction may be used where something that it needs is missing";
     E0407 "a condition is tested before it is known";
     E0408 "a run steps by entries of a wrong level";
     E0409 "an instruction needs a value that is not known where it is issued";
@@ -86,7 +105,7 @@ codes! {
     E0411 "a change is not published to all walkers that its flush reaches";
 
     // Flushes and switches.
-    E0501 "no instruction drops entries that a request requires to drop";
+    E0501 "no instruction drops the entries that a request has to drop";
     E0502 "an instruction that compares the tag leaves entries under no tag or under others";
     E0503 "a switch keeps entries that both spaces use";
     E0504 "leaf entries are dropped before walk entries from which they can be filled again";

@@ -4,11 +4,12 @@
 
 use std::collections::BTreeSet;
 
+use crate::analysis::{Analysis, analyse};
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, has_errors};
 use crate::emit::names::is_word;
 use crate::source::Files;
-use crate::{Analysis, analyse, emit, parse};
+use crate::{emit, parse};
 
 /// The file that lists the modules of all architectures.
 pub const LIB: &str = "lib.rs";

@@ -2,7 +2,7 @@
 //!
 //! A [`Diagnostic`] holds places and sentences, independent of how they are shown; `render` formats it.
 
-use crate::codes::Code;
+use crate::codes::{Code, Severity};
 use crate::source::Span;
 
 /// A place in a source, with a short text.
@@ -12,26 +12,6 @@ pub struct Label {
     pub span: Span,
     /// The text; may be empty.
     pub text: String,
-}
-
-/// Whether a definition can be used in spite of a diagnostic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// The definition cannot be used.
-    Error,
-    /// The definition can be used, but it may not state what its author meant.
-    Warning,
-}
-
-impl Severity {
-    /// Returns `error` or `warning`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-        }
-    }
 }
 
 /// Returns whether any of the diagnostics is an error.

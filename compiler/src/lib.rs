@@ -19,6 +19,7 @@
 //! plans for readers. The plan IR names instructions and does not repeat what they invalidate, so an independent
 //! check of the plans can take that from the model.
 
+mod analysis;
 mod builder;
 mod describe;
 mod diagnostic;
@@ -28,6 +29,7 @@ mod grouped;
 mod json;
 mod spelling;
 mod template;
+mod text;
 pub mod trace;
 mod warn;
 
@@ -66,53 +68,10 @@ pub mod sample_requests;
 #[doc(hidden)]
 pub mod source;
 
+pub use analysis::{Analysis, analyse};
 pub use builder::{BuildError, Builder};
-pub use codes::Code;
+pub use codes::{Code, Severity};
 pub use compile::{Compiled, Output, check, compile, planned};
-pub use diagnostic::{Diagnostic, Label, Severity};
+pub use diagnostic::{Diagnostic, Label};
 pub use fs::FileError;
 pub use source::{File, FileId, Files, Span};
-
-use echoes::Findings;
-use model::Model;
-use plan::Plans;
-
-/// A definition without errors, and its plans. [`trace()`](trace::trace()) reads both.
-#[derive(Debug, Clone)]
-pub struct Analysis {
-    /// The definition, with its names resolved.
-    pub model: Model,
-    /// What is issued for each request.
-    pub plans: Plans,
-}
-
-/// Parses, resolves, checks and plans one file. Returns an analysis if there is no error.
-#[doc(hidden)]
-#[must_use]
-pub fn analyse(files: &Files, file: FileId) -> (Option<Analysis>, Vec<Diagnostic>) {
-    let (analysis, found) = stages(files, file);
-    (analysis, grouped::grouped(found))
-}
-
-fn stages(files: &Files, file: FileId) -> (Option<Analysis>, Vec<Diagnostic>) {
-    let (arch, syntax) = parse::parse(files, file);
-    let Some(arch) = arch else {
-        return (None, syntax);
-    };
-    let mut found = Findings::of_text(&arch, syntax);
-    let (model, names) = lower::lower(&arch);
-    found.add_names(names);
-    let Some(model) = model else {
-        return (None, found.into_vec());
-    };
-    found.add_contradictions(check::check(&model));
-    if !found.is_empty() {
-        return (None, found.into_vec());
-    }
-    let (plans, gaps) = plan::plan(&model);
-    if !gaps.is_empty() {
-        return (None, gaps);
-    }
-    let warnings = warn::warnings(files, file, &arch, &model);
-    (Some(Analysis { model, plans }), warnings)
-}

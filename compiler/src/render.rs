@@ -4,11 +4,13 @@
 //! Holds: findings are sorted by file and place, and each is shown once. A place past the end of its file
 //! is moved to the end.
 
-use crate::diagnostic::{Diagnostic, Label, Severity};
+use crate::codes::Severity;
+use crate::diagnostic::{Diagnostic, Label};
 use crate::hidden::{is_hidden, one_line, spelt};
 use crate::json;
 use crate::parse::without_questions;
 use crate::source::{Files, Span};
+use crate::text;
 use codespan_reporting::diagnostic as codespan;
 use codespan_reporting::files::SimpleFiles;
 use codespan_reporting::term::{self, Config, Styles, StylesWriter, termcolor::Ansi};
@@ -175,7 +177,7 @@ fn human(files: &Files, diagnostics: &[&Diagnostic], color: bool) -> String {
         out,
         "{} in {}; `tlbc explain {}` says more",
         tally(diagnostics),
-        counted(named.len(), "file"),
+        text::count(named.len(), "file"),
         first.code
     );
     out
@@ -187,17 +189,11 @@ fn tally(diagnostics: &[&Diagnostic]) -> String {
         let count = diagnostics.iter().filter(|d| d.severity() == severity);
         match count.count() {
             0 => None,
-            count => Some(counted(count, severity.name())),
+            count => Some(text::count(count, severity.name())),
         }
     };
     let counts = [Severity::Error, Severity::Warning].into_iter();
     counts.filter_map(of).collect::<Vec<_>>().join(", ")
-}
-
-/// Returns a count with its noun: `1 file`, `2 files`.
-pub(crate) fn counted(count: usize, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{plural}")
 }
 
 fn snippet(
@@ -264,10 +260,10 @@ fn also(files: &Files, places: &[Span]) -> Option<String> {
     lines.dedup();
     let more = lines.len().saturating_sub(LISTED);
     let listed: Vec<String> = lines.iter().take(LISTED).map(usize::to_string).collect();
-    let s = if lines.len() == 1 { "" } else { "s" };
+    let noun = text::plural(lines.len(), "line");
     let rest = if more > 0 { ", ..." } else { "" };
     let count = places.len();
-    (count > 0).then(|| format!("and {count} more, in line{s} {}{rest}", listed.join(", ")))
+    (count > 0).then(|| format!("and {count} more, in {noun} {}{rest}", listed.join(", ")))
 }
 
 /// Returns whether the lines of all labels are short and contain no control characters.

@@ -6,8 +6,8 @@
 use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::request::{Extent, Space, Tag};
 
-use crate::Analysis;
-use crate::model::{self, Config, Model, Named};
+use crate::analysis::Analysis;
+use crate::model::{Config, Model};
 use crate::trace::{AddressRange, Event, Query, Step, Tables, Target, Trace, Unmapped, trace};
 
 /// A typical flush request or event.
@@ -240,78 +240,20 @@ fn lowest(model: &Model, config: Config) -> Option<usize> {
     (0..model.levels.len()).find(|&level| model.level_shift(level, config).is_some())
 }
 
-/// Turns on one feature after the other, unless the machine would become impossible.
-#[must_use]
-pub fn with_all_features(model: &Model, mut config: Config) -> Config {
-    // A feature may need one that is defined after it, so there are as many rounds as features.
-    for _ in &model.features {
-        for feature in 0..model.features.len() {
-            let features = config.features | 1 << feature;
-            let more = Config { features, ..config };
-            if model.possible(more) {
-                config = more;
-            }
-        }
-    }
-    config
-}
-
-/// Iterates over the tags that exist in a configuration.
-pub fn tags(model: &Model, config: Config) -> impl Iterator<Item = &model::Tag> + Clone {
-    model.tags.iter().filter(move |tag| tag.when.holds(config))
-}
-
-/// Returns the bits of a tag that select the view; they are 0 in the tag of a space.
-#[must_use]
-pub fn view_bits(model: &Model, config: Config) -> u64 {
-    let views = model.user.views.iter();
-    let views = views.filter(|view| view.when.holds(config));
-    views.fold(0, |bits, view| bits | view.or)
-}
-
 /// Returns the lowest tag that a space can have; 0 is often reserved. If there are global tags as well as per-CPU
 /// tags and other CPUs are involved, it is a global one.
 #[must_use]
 pub fn least_tag(model: &Model, config: Config, others: bool) -> Tag {
-    let all = tags(model, config);
+    let all = model.tags(config);
     let of_machine = all.clone().find(|tag| !tag.of_cpu.value);
     let kind = of_machine.filter(|_| others).or_else(|| all.clone().next());
     let least = { kind }
         .and_then(|tag| tag.values)
         .map_or(1, |values| values.value.0.max(1));
-    let taken = view_bits(model, config);
+    let taken = model.view_bits(config);
     let mut values = least..=u64::MAX;
     Tag {
         value: values.find(|&value| value & taken == 0).unwrap_or(1),
         global: kind.is_some_and(|kind| !kind.of_cpu.value),
-    }
-}
-
-/// Describes a machine, as in `features a, b; no errata; ...`.
-#[must_use]
-pub fn described(model: &Model, config: Config, limits: &[u64]) -> String {
-    let mut parts = vec![model.geometries[config.geometry].named.name.clone()];
-    let features = model.features.iter().enumerate();
-    let features = features
-        .filter(|(i, _)| config.has(*i))
-        .map(|(_, it)| &it.named);
-    parts.push(listed("features", features));
-    let errata = model.errata.iter().enumerate();
-    let errata = errata
-        .filter(|(i, _)| config.suffers(*i))
-        .map(|(_, it)| &it.named);
-    parts.push(listed("errata", errata));
-    for (limit, value) in model.limits.iter().zip(limits) {
-        parts.push(format!("{} {value}", limit.named.name));
-    }
-    parts.join("; ")
-}
-
-fn listed<'a>(what: &str, all: impl Iterator<Item = &'a Named>) -> String {
-    let names: Vec<&str> = all.map(|it| it.name.as_str()).collect();
-    if names.is_empty() {
-        format!("no {what}")
-    } else {
-        format!("{what} {}", names.join(", "))
     }
 }

@@ -25,7 +25,9 @@ use crate::level::Level;
 use crate::mask::{CpuId, CpuMask, SharedCpuMask};
 use crate::mmu::{Misuse, Mmu};
 use crate::platform::Platform;
-use crate::pte::{Change, ChangeFacts, Changed, Deadline, Entry, Negative, Owner, Slot, Stricter, Was};
+use crate::pte::{
+    Change, ChangeFacts, Changed, Deadline, Entry, Negative, Owner, Slot, Stricter, Was,
+};
 use crate::request::{Extent, Ranges, Reach, Request, Space, SpaceFlags, Tag};
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier};

@@ -1,6 +1,6 @@
 //! Faults that this crate once had, which a test can put back.
 //!
-//! In: nothing. Out: whether a fault is put back. Holds: outside the model checker's build no fault is.
+//! In: nothing. Out: whether a fault is put back. Holds: in a build without the model checker none is.
 //!
 //! Each fault is kept next to its fix, as the other branch of one `if`. Outside the model checker's build the condition is
 //! a constant `false`, and the compiler removes the branch. A test puts one fault back and expects the model checker to

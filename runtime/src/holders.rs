@@ -1,4 +1,4 @@
-//! Agents: which CPUs may have entries of a space cached, and which can use them.
+//! The cpumask of a space: which CPUs may have entries of it cached, and which of them can use the entries.
 //!
 //! In: a space, after the barrier that orders the changes before these reads. Out: the IPI targets of a flush.
 //! Holds: a CPU that is left out does not have the space loaded, or flushes before it uses the space again.

@@ -1,6 +1,6 @@
-//! Changes of entries, events, errata, policy and repetition.
+//! Changes of entries, events, errata and policy.
 
-use super::{Cases, Cond, Ident, Item, Number, Spanned, Text};
+use super::terms::{Cases, Cond, Ident, Number, Spanned, Text};
 use crate::source::Span;
 
 /// `change { ... }`
@@ -196,13 +196,4 @@ pub enum Shootdown {
     Broadcast,
     /// Each receives an IPI and flushes itself.
     Ipi,
-}
-
-/// `for (is, reach) in ("is", inner), ("", self) { ... }`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct For {
-    pub variables: Vec<Ident>,
-    pub rows: Vec<Spanned<Vec<Text>>>,
-    pub items: Vec<Item>,
-    pub span: Span,
 }

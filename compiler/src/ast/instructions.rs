@@ -1,6 +1,7 @@
 //! Barriers, operands, invalidations and loads.
 
-use super::{Cases, Cond, Ident, Kind, Number, Spanned, Text};
+use super::machine::Kind;
+use super::terms::{Cases, Cond, Ident, Number, Spanned, Text};
 use crate::source::Span;
 
 /// `barrier tlbsync "tlbsync" requires invlpgb { ... }`

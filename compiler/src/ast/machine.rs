@@ -1,6 +1,7 @@
 //! Tables, caches, features, tags and spaces.
 
-use super::{Cases, Cond, Ident, LimitFrom, Number, ReadFrom, Spanned, Text};
+use super::registers::{LimitFrom, ReadFrom};
+use super::terms::{Cases, Cond, Ident, Number, Spanned, Text};
 use crate::source::Span;
 
 /// A geometry: one page size with its tables.

@@ -7,30 +7,16 @@ mod events;
 mod instructions;
 mod machine;
 mod registers;
+mod terms;
 
 pub use events::*;
 pub use instructions::*;
 pub use machine::*;
 pub use registers::*;
+pub use terms::*;
 
 use crate::source::Span;
 use std::collections::BTreeSet;
-
-/// A node with its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spanned<T> {
-    pub node: T,
-    pub span: Span,
-}
-
-/// A name.
-pub type Ident = Spanned<String>;
-
-/// A text in quotes, without the quotes (the span includes them).
-pub type Text = Spanned<String>;
-
-/// A number. The parser has checked that it fits.
-pub type Number = Spanned<u64>;
 
 /// `arch NAME { ... }`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +83,15 @@ pub enum Item {
     For(For),
 }
 
+/// `for (is, reach) in ("is", inner), ("", self) { ... }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct For {
+    pub variables: Vec<Ident>,
+    pub rows: Vec<Spanned<Vec<Text>>>,
+    pub items: Vec<Item>,
+    pub span: Span,
+}
+
 /// `unconfirmed rdp, rdp_local "...";`: facts that no manual confirms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unconfirmed {
@@ -137,27 +132,4 @@ impl Item {
             Self::For(it) => it.span,
         }
     }
-}
-
-/// `a and not b`: every term holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cond {
-    pub terms: Vec<Term>,
-    /// Its words, without `when`.
-    pub span: Span,
-}
-
-/// `pcid`, `not pti`; in operands also `hinted` and `keep`; elsewhere also a geometry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Term {
-    /// Whether it is negated, by `not` or `unless`.
-    pub negated: bool,
-    pub name: Ident,
-}
-
-/// `47 bits, 56 bits when la57`: the last alternative whose condition holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cases<T> {
-    pub cases: Vec<(T, Option<Cond>)>,
-    pub span: Span,
 }

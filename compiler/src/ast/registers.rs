@@ -1,6 +1,6 @@
 //! Registers: the fields that report features and limits, and the required configuration.
 
-use super::{Cases, Cond, Ident, Number, Text};
+use super::terms::{Cases, Cond, Ident, Number, Text};
 use crate::source::Span;
 
 /// `[51:48]`, `[36]`: bits of a register, of which 0 is the least significant.

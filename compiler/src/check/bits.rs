@@ -14,7 +14,6 @@ use crate::model::{
     AddressSelector, Cases, Cond, Config, Drops, Field, Invalidate, Model, Source, Space, Value,
 };
 use crate::source::Span;
-use crate::trace::encode::source_name;
 use tlbc_facts::clause::RunUnit;
 use tlbc_runtime::level::Level;
 
@@ -199,7 +198,7 @@ fn left_out(name: &str, field: &Field, wanted: &Wanted, when: &str) -> Diagnosti
 fn cut(name: &str, field: &Field, wanted: &Wanted, missing: u64, carried: u64) -> Diagnostic {
     let what = &wanted.what;
     let bit = missing.trailing_zeros();
-    let word = field.value.source().map_or("", source_name);
+    let word = field.value.source().map_or("", Source::name);
     let half = wanted.any != 0 && wanted.any & carried == 0;
     let top = if half {
         wanted.any.trailing_zeros()

@@ -12,7 +12,6 @@ use crate::model::{
     AddressSelector, Drops, Field, Invalidate, LevelSel, Model, Named, Source, Template, Value,
     Var, Written,
 };
-use crate::trace::encode::source_name;
 
 fn fields<'m>(model: &'m Model, template: &'m Template) -> impl Iterator<Item = &'m Field> {
     let operands = template.operands.iter();
@@ -75,7 +74,7 @@ fn unknown(
 ) -> Option<Diagnostic> {
     let (field, word) = fields(model, template).find_map(|field| {
         let source = field.value.source().filter(|&source| !known(source))?;
-        Some((field, source_name(source)))
+        Some((field, source.name()))
     })?;
     Some(
         Diagnostic::new(
@@ -300,5 +299,5 @@ fn carried(it: &Invalidate, field: &Field) -> Option<(&'static str, &'static str
             | Source::New => (true, ""),
         },
     };
-    (!decides).then_some((source_name(field.value.source()?), what))
+    (!decides).then_some((field.value.source()?.name(), what))
 }

@@ -12,7 +12,6 @@ use crate::model::{
     AddressSelector, At, Cases, Cond, Drops, Erratum, Instr, Invalidate, Issued, Kind, LevelSel,
     Lost, Model, Weakens, Workaround,
 };
-use crate::plan::names_address;
 use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
 
@@ -113,7 +112,9 @@ fn drops_lost(model: &Model, drops: &Drops, lost: Lost, caches: Option<CacheSet>
         Lost::Global => (drops.whose.value.global, Kind::Leaf),
         Lost::Gone | Lost::Drained | Lost::Devices => return false,
     };
-    let held = drops.caches.unwrap_or_else(|| model.caches.ever_holding(kind));
+    let held = drops
+        .caches
+        .unwrap_or_else(|| model.caches.ever_holding(kind));
     there && caches.is_none_or(|caches| caches.0 & held.0 != 0)
 }
 
@@ -490,7 +491,7 @@ pub fn in_loops(model: &Model, found: &mut Vec<Diagnostic>) {
             let Some(first) = of_side.clone().next() else {
                 continue;
             };
-            let bare = |r: &Workaround| !r.issue.iter().any(|i| names_address(model, i));
+            let bare = |r: &Workaround| !r.issue.iter().any(|i| model.names_address(i));
             if of_side.any(bare) {
                 continue;
             }

@@ -7,11 +7,12 @@
 use tlbc_runtime::agents::Agents;
 
 use super::configs::Configs;
-use super::{all_drops, compares_tag, field_of, hinted, listed};
+use super::{all_drops, compares_tag, field_of, hinted};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{AddressSelector, Drops, Invalidate, Model, Resync, Source, Var};
 use crate::source::Span;
+use crate::text::list;
 
 /// Checks E0306: an invalidation has a field for the address, the tag, the count, the hint and the form.
 pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
@@ -209,7 +210,7 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
                 .label("waits for fewer")
                 .because(completes, "completes here")
                 .because(acts.span, "acts here")
-                .note(format!("no barrier waits for {}", listed(&who)))
+                .note(format!("no barrier waits for {}", list(&who, "and")))
                 .help("name a barrier that completes wherever the instruction acts"),
             );
         }

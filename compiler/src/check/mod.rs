@@ -208,17 +208,3 @@ fn hinted(drops: &Drops) -> bool {
             .iter()
             .any(|term| term.value.0 == Var::Hinted)
 }
-
-/// Returns a number with its unit: `1 bit`, `5 bits`.
-fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-/// Returns the words as a list: a, b and c.
-pub(crate) fn listed(words: &[String]) -> String {
-    match words {
-        [] => String::new(),
-        [one] => one.clone(),
-        [init @ .., last] => format!("{} and {last}", init.join(", ")),
-    }
-}

@@ -4,10 +4,11 @@
 //! hinted run may start anywhere. Holds: or-ing its fields gives the value of an operand.
 
 use super::configs::both_hold;
-use super::{field_of, listed};
+use super::field_of;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Field, Model, Operand, Source};
+use crate::text::list;
 
 /// Checks E0301: no two fields of an operand whose conditions can both hold have a bit in common.
 pub fn overlaps(model: &Model, found: &mut Vec<Diagnostic>) {
@@ -60,7 +61,7 @@ pub fn undefined_bits(model: &Model, found: &mut Vec<Diagnostic>) {
                 operand.named.span,
                 format!(
                     "{} of the operand `{}` {verb} undefined",
-                    listed(&places),
+                    list(&places, "and"),
                     operand.named.name
                 ),
             )

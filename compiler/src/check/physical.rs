@@ -8,7 +8,6 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Config, Field, Model, Source, Value};
 use crate::source::Span;
-use crate::trace::encode::source_name;
 
 /// How many bits the physical address of a table has.
 pub struct TableBits {
@@ -51,7 +50,7 @@ pub fn beyond(model: &Model, found: &mut Vec<Diagnostic>) {
             let Some((config, table)) = excesses.and_then(|all| all.into_iter().next()) else {
                 continue;
             };
-            let word = field.value.source().map_or("", source_name);
+            let word = field.value.source().map_or("", Source::name);
             let mut diagnostic = Diagnostic::new(
                 Code::E0303,
                 field.span,

@@ -6,11 +6,11 @@
 use tlbc_runtime::agents::Agents;
 
 use super::configs::Configs;
-use super::listed;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Cond, Config, Model};
 use crate::source::Span;
+use crate::text::list;
 
 /// Checks E0411: a barrier publishes to all that walk the tables, or publishing is assumed.
 pub fn published(model: &Model, found: &mut Vec<Diagnostic>) {
@@ -36,7 +36,7 @@ pub fn published(model: &Model, found: &mut Vec<Diagnostic>) {
             span,
             format!(
                 "no barrier publishes changes to the walkers of {}{}",
-                listed(&left),
+                list(&left, "and"),
                 configs.when(config)
             ),
         )

@@ -10,8 +10,7 @@ use tlbc_runtime::level::{Level, Levels};
 use super::all_drops;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::lower::UNLIMITED;
-use crate::model::{AddressSelector, Drops, Invalidate, Model, Names, Source, Value};
+use crate::model::{AddressSelector, Drops, Invalidate, Model, Names, Source, UNLIMITED, Value};
 
 /// Returns the runs that instructions drop, each with the formula of its operand.
 fn runs(model: &Model) -> impl Iterator<Item = (&Invalidate, &Drops, &Names)> {

@@ -9,7 +9,6 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Form, Instr, Issued, Model, Source, Value, Workaround};
 use crate::source::Span;
-use crate::trace::encode::source_name;
 
 /// Returns the number of the form that is set, if one is.
 fn form(issued: &Issued) -> Option<u64> {
@@ -46,7 +45,7 @@ fn misplaced(model: &Model, workaround: &Workaround, issued: &Issued) -> Option<
     let name = &named.name;
     let operands = &template.operands;
     for (source, number) in &issued.with {
-        let word = source_name(*source);
+        let word = source.name();
         let Some(field) = field_of(model, operands, *source) else {
             let message = format!("`{name}` has no operand with `{word}`");
             return Some(finding(

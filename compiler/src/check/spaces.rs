@@ -24,7 +24,11 @@ fn loaded(model: &Model, config: Config) -> Vec<&Load> {
 fn kept(model: &Model, config: Config) -> Vec<(Kind, &At<Under>)> {
     let kinds = [
         (Kind::Leaf, &model.user.leaf, true),
-        (Kind::Walk, &model.user.walk, model.caches.hold(Kind::Walk, config)),
+        (
+            Kind::Walk,
+            &model.user.walk,
+            model.caches.hold(Kind::Walk, config),
+        ),
         (
             Kind::Negative,
             &model.user.leaf,
@@ -207,7 +211,9 @@ fn drops(model: &Model, load: &Load, kind: Kind, under: &Under, config: Config) 
 pub fn roots(model: &Model, found: &mut Vec<Diagnostic>) {
     let configs = Configs::of(model, conds(model));
     // Where the machine finds the top table by the tag, no root is loaded.
-    let mut by_root = configs.iter().filter(|&config| !model.caches.hold(Kind::Root, config));
+    let mut by_root = configs
+        .iter()
+        .filter(|&config| !model.caches.hold(Kind::Root, config));
     let rootless = by_root.find(|&config| {
         let of_root = tags_in(model, config).any(|tag| tag.is_root.is_some());
         !loaded(model, config).iter().any(|load| {

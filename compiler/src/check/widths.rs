@@ -5,14 +5,14 @@
 //! its value. `bits` checks that an instruction has a field for every bit.
 
 use super::configs::admits;
-use super::{all_drops, counted, field_of, sets, user_tags};
+use super::{all_drops, field_of, sets, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
     AddressSelector, Addresses, Cases, Drops, Field, Model, Operand, Source, Value,
 };
 use crate::source::Span;
-use crate::trace::encode::source_name;
+use crate::text::count;
 
 /// The value of a field: its number of bits, its name, and where it is stated.
 struct Demand {
@@ -57,21 +57,21 @@ pub fn wider(model: &Model, found: &mut Vec<Diagnostic>) {
             if has <= wants {
                 continue;
             }
-            let what = source_name(source);
+            let what = source.name();
             let mut diagnostic = Diagnostic::new(
                 Code::E0303,
                 field.span,
                 format!(
                     "{} has {}, and its field in `{}` {}",
                     demand.what,
-                    counted(wants, "bit"),
+                    count(wants, "bit"),
                     operand.named.name,
-                    counted(has, "bit")
+                    count(has, "bit")
                 ),
             )
-            .label(format!("{} here", counted(has, "bit")));
+            .label(format!("{} here", count(has, "bit")));
             if let Some(fact) = demand.fact {
-                diagnostic = diagnostic.because(fact, counted(wants, "bit"));
+                diagnostic = diagnostic.because(fact, count(wants, "bit"));
             }
             found.push(
                 diagnostic
@@ -84,13 +84,13 @@ pub fn wider(model: &Model, found: &mut Vec<Diagnostic>) {
 
 fn lost(field: &Field, demand: &Demand) -> Diagnostic {
     let have = u64::from(field.width());
-    let needs = counted(u64::from(demand.bits), "bit");
+    let needs = count(u64::from(demand.bits), "bit");
     let diagnostic = Diagnostic::new(
         Code::E0303,
         field.span,
         format!("{} needs {needs} and gets {have}", demand.what),
     )
-    .label(format!("{} here", counted(have, "bit")))
+    .label(format!("{} here", count(have, "bit")))
     .note("the bits that do not fit are lost, and the instruction is given another value")
     .help(match field.value {
         Value::Source(Source::Va) => {
@@ -117,7 +117,7 @@ fn beyond(operand: &Operand, field: &Field) -> Option<Diagnostic> {
             format!(
                 "a field of the operand `{}` is outside of its {}",
                 operand.named.name,
-                counted(width, "bit")
+                count(width, "bit")
             ),
         )
         .label(format!("up to bit {}", field.high))
@@ -141,12 +141,12 @@ fn slice(field: &Field) -> Option<Diagnostic> {
             field.span,
             format!(
                 "{} are assigned to a field of {has}",
-                counted(u64::from(wants), "bit")
+                count(u64::from(wants), "bit")
             ),
         )
         .label(format!(
             "[{high}:{low}] is {}",
-            counted(u64::from(wants), "bit")
+            count(u64::from(wants), "bit")
         ))
         .help("correct the bits: a range includes both ends")
     })
@@ -277,7 +277,7 @@ fn units(model: &Model, operand: usize) -> Option<Diagnostic> {
                 1u64 << names.step
             ),
         )
-        .label(counted(u64::from(num.width()), "bit"))
+        .label(count(u64::from(num.width()), "bit"))
         .because(names.span, "the factor between two scales")
         .note("a range is divided into the largest units first; counts between two scales could not be named")
         .help("widen `num`, or correct the formula"),
@@ -298,7 +298,7 @@ fn tags(model: &Model, found: &mut Vec<Diagnostic>) {
                     format!("the tag `{}` cannot be {}", tag.named.name, values.value.1),
                 )
                 .label("too large")
-                .because(tag.bits.span, counted(tag.bits.value, "bit"))
+                .because(tag.bits.span, count(tag.bits.value, "bit"))
                 .help("correct the values, or the width"),
             );
         }
@@ -317,7 +317,7 @@ fn tags(model: &Model, found: &mut Vec<Diagnostic>) {
                     ),
                 )
                 .label(format!("sets {:#x}", view.or))
-                .because(tag.bits.span, counted(tag.bits.value, "bit"))
+                .because(tag.bits.span, count(tag.bits.value, "bit"))
                 .note("both views would run under the same tag, and use each other's entries")
                 .help("set a bit within the width of the tag"),
             );

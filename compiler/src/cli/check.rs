@@ -1,7 +1,7 @@
 //! `tlbc check`.
 
 use super::{Definitions, Denied, Outcome, Trouble};
-use crate::render::counted;
+use crate::text::count;
 
 /// Checks definitions and reports errors and warnings
 #[derive(clap::Args)]
@@ -26,7 +26,7 @@ impl Check {
         if self.denied.refuses(&compiled) {
             return Ok(self.definitions.findings(&compiled, color));
         }
-        let definitions = counted(compiled.files.iter().count(), "definition");
+        let definitions = count(compiled.files.iter().count(), "definition");
         let summary = Outcome::Good(format!("{definitions}, no errors\n"));
         Ok(summary.warned(self.definitions.shown(&compiled, color)))
     }

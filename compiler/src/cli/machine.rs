@@ -3,7 +3,6 @@
 use super::number::number;
 use super::{Trouble, unknown};
 use crate::model::{Config, Model, Named, Var};
-use crate::sample_requests::with_all_features;
 
 /// The word for all features, or all errata.
 const ALL: &str = "all";
@@ -49,7 +48,7 @@ impl Machine {
             config.features |= 1 << find("feature", name, features)?;
         }
         if self.features.iter().any(|name| name == ALL) {
-            config = with_all_features(model, config);
+            config = model.with_all_features(config);
         }
         if !model.possible(config) {
             return Err(impossible(model, config));

@@ -16,7 +16,7 @@ mod number;
 mod said;
 mod trace;
 
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::compile::{self, Compiled, compile};
 use crate::diagnostic::Diagnostic;
 use crate::fs::{self, FileError, Source};

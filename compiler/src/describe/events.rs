@@ -2,8 +2,9 @@
 
 use tlbc_runtime::request::{Reach, Space};
 
-use super::{caches, code, instr, joined, number, when};
+use super::{caches, code, instr, number, when};
 use crate::model::{Aspect, Ceiling, Issued, Lost, Model, Source, Weakens, Workaround};
+use crate::text::list;
 
 /// Describes a change that may need an invalid entry first.
 #[must_use]
@@ -94,9 +95,5 @@ fn issued(model: &Model, issued: &Issued) -> String {
     if with.is_empty() {
         return instr(model, issued.instr);
     }
-    format!(
-        "{} with {}",
-        instr(model, issued.instr),
-        joined(&with, "and")
-    )
+    format!("{} with {}", instr(model, issued.instr), list(&with, "and"))
 }

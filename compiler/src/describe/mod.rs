@@ -4,20 +4,18 @@
 //! between backticks. Holds: texts of the definition lose their own backticks and control characters, so a pair of
 //! backticks always encloses a name or an instruction.
 
-mod events;
+pub mod events;
 pub mod registers;
-
-pub use events::{aspect, ceiling, weakens, workaround};
 
 use tlbc_facts::clause::{CacheSet, MaxCount, RunUnit};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 
-use crate::lower::UNLIMITED;
 use crate::model::{
-    AddressSelector, Addresses, Cases, Cond, Drops, Instr, Known, LevelSel, Model, Need, Space,
-    Subject, Tag, TagSource, Under, Var, Writes, Written,
+    AddressSelector, Addresses, Cases, Cond, Config, Drops, Instr, Known, LevelSel, Model, Named,
+    Need, Space, Subject, Tag, TagSource, UNLIMITED, Under, Var, Writes, Written,
 };
+use crate::text::list;
 
 /// Encloses a name or an instruction in backticks.
 #[must_use]
@@ -34,16 +32,6 @@ pub fn plain(text: &str) -> String {
         .collect();
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
     words.join(" ")
-}
-
-/// Joins items, as in `a, b or c`.
-#[must_use]
-pub fn joined(words: &[String], last: &str) -> String {
-    match words {
-        [] => String::new(),
-        [one] => one.clone(),
-        [first @ .., end] => format!("{} {last} {end}", first.join(", ")),
-    }
 }
 
 /// Returns a power of two bytes with its unit, such as `4 KiB`.
@@ -126,7 +114,7 @@ pub fn caches(model: &Model, caches: CacheSet) -> String {
     let named = model.caches.all.iter().enumerate();
     let named = named.filter(|(index, _)| caches.0 & (1 << index) != 0);
     let named: Vec<String> = named.map(|(_, cache)| code(&cache.named.name)).collect();
-    joined(&named, "and")
+    list(&named, "and")
 }
 
 /// Describes on which CPUs and devices an instruction acts.
@@ -227,7 +215,7 @@ pub fn whose(of: crate::ast::TagSelector) -> String {
     ];
     let classes = classes.into_iter().filter(|(is, _)| *is);
     let classes: Vec<String> = classes.map(|(_, word)| word.to_owned()).collect();
-    joined(&classes, "or")
+    list(&classes, "or")
 }
 
 /// Describes a clause, as in `leaf, walk of one page, this tag when x`.
@@ -345,7 +333,7 @@ pub fn under(model: &Model, under: &Under) -> String {
                 .iter()
                 .map(|&t| code(&model.tags[t].named.name))
                 .collect();
-            format!("under {}", joined(&names, "or"))
+            format!("under {}", list(&names, "or"))
         }
         Under::Fixed(tag, value) => format!("under {} {value}", code(&model.tags[*tag].named.name)),
         Under::EveryTag => "under every tag".to_owned(),
@@ -388,5 +376,35 @@ pub fn addresses(of: Addresses) -> String {
         format!("{} bits from 0", of.bits)
     } else {
         format!("{} bits from {:#x}", of.bits, of.base)
+    }
+}
+
+/// Describes a machine, as in `features a, b; no errata; ...`.
+#[must_use]
+pub fn machine(model: &Model, config: Config, limits: &[u64]) -> String {
+    let mut parts = vec![model.geometries[config.geometry].named.name.clone()];
+    let features = model.features.iter().enumerate();
+    let features = features
+        .filter(|(i, _)| config.has(*i))
+        .map(|(_, it)| &it.named);
+    parts.push(names("features", features));
+    let errata = model.errata.iter().enumerate();
+    let errata = errata
+        .filter(|(i, _)| config.suffers(*i))
+        .map(|(_, it)| &it.named);
+    parts.push(names("errata", errata));
+    for (limit, value) in model.limits.iter().zip(limits) {
+        parts.push(format!("{} {value}", limit.named.name));
+    }
+    parts.join("; ")
+}
+
+/// Returns the names after the word for them, or that there are none.
+fn names<'a>(what: &str, all: impl Iterator<Item = &'a Named>) -> String {
+    let names: Vec<&str> = all.map(|it| it.name.as_str()).collect();
+    if names.is_empty() {
+        format!("no {what}")
+    } else {
+        format!("{what} {}", names.join(", "))
     }
 }

@@ -5,6 +5,7 @@
 use crate::describe;
 use crate::matrix::done;
 use crate::model::{Drops, Form, Invalidate, LevelSel, Model};
+use crate::text::wrap;
 
 /// The texts for an instruction, or for one of its forms.
 pub struct Block<'m> {
@@ -50,17 +51,17 @@ fn block<'m>(model: &'m Model, invalidate: &'m Invalidate, form: &'m Form) -> Bl
         &invalidate.requires.and(&form.requires),
     ));
     if !needed.is_empty() {
-        name.extend(wrapped(&format!("when {needed}"), 36));
+        name.extend(wrap(&format!("when {needed}"), 36));
     }
     if let Some(writes) = &invalidate.writes_entry {
-        name.extend(wrapped(&bare(&describe::writes(model, writes)), 36));
+        name.extend(wrap(&bare(&describe::writes(model, writes)), 36));
     }
-    let when = wrapped(&bare(&done(model, invalidate)), 18);
+    let when = wrap(&bare(&done(model, invalidate)), 18);
     let reach = invalidate.agents.cases.iter();
     let reach = reach.filter(|(_, cond)| !cond.terms.is_empty());
     let reach = reach.flat_map(|(at, cond)| {
         let when = describe::when(model, cond);
-        wrapped(&bare(&format!("{}{when}", describe::agents(at.value))), 24)
+        wrap(&bare(&format!("{}{when}", describe::agents(at.value))), 24)
     });
     let reach = reach.collect();
     let clauses = form.drops.iter().map(|drops| Clause {
@@ -76,21 +77,6 @@ fn block<'m>(model: &'m Model, invalidate: &'m Invalidate, form: &'m Form) -> Bl
         reach,
         when,
     }
-}
-
-/// Wraps a text to lines of at most `most` characters. A longer word has a line of its own.
-fn wrapped(text: &str, most: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= most => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 /// Describes the levels of a clause, only once if they are the same for every kind.

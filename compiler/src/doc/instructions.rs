@@ -2,12 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::page::{anchor, fenced, heading, place, table};
+use super::markdown::{anchor, fenced, heading, place, table};
 use crate::describe::{self, code, plain, when};
 use crate::matrix::{done, marked, reach};
 use crate::model::{Drops, Field, Form, Invalidate, Model, Operand, Place, Template, Value};
 use crate::source::Files;
-use crate::trace::encode::value_name;
 
 pub fn write(out: &mut String, model: &Model, files: &Files) {
     heading(out, "Instructions");
@@ -282,7 +281,7 @@ fn field(model: &Model, field: &Field) -> String {
                 cases.chain(otherwise).collect::<Vec<_>>().join(", ")
             )
         }
-        value => value_name(value),
+        value => value.text(),
     };
     let bits = code(&format!("[{bits}]"));
     format!("{bits} {value}{}", when(model, &field.when))

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::describe::code;
 use crate::model::{Config, Model};
 use crate::plan::ir::{Node, Test};

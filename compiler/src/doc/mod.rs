@@ -8,16 +8,18 @@ mod blocks;
 mod instructions;
 mod issued;
 mod levels;
+mod markdown;
 mod page;
 mod picture;
 mod setup;
 mod svg;
 
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::compile::Output;
 use crate::source::Files;
 
-pub use page::{anchor, page};
+pub use markdown::anchor;
+pub use page::page;
 pub use picture::picture;
 
 /// Returns the page and the picture of an architecture.

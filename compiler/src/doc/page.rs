@@ -6,13 +6,14 @@
 use std::fmt::Write as _;
 
 use super::issued::{Flags, lines};
+use super::markdown::{anchor, fenced, heading, source, table};
 use super::{instructions, setup};
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::describe::{self, code, plain, registers};
 use crate::matrix::{Matrix, Section, marked, wants};
 use crate::model::{Config, Model};
-use crate::sample_requests::{Sample, described, with_all_features};
-use crate::source::{Files, Span};
+use crate::sample_requests::Sample;
+use crate::source::Files;
 use crate::trace::show;
 
 /// The length, in lines, of the longest trace that is shown in full.
@@ -83,58 +84,6 @@ pub fn page(analysis: &Analysis, files: &Files) -> String {
     issued(&mut out, analysis);
     traces(&mut out, analysis, &source(files, model.arch.span));
     out
-}
-
-/// Returns the name of a source without its directories, so that the page does not depend on where it is generated.
-fn source(files: &Files, span: Span) -> String {
-    let name = &files.get(span.file).name;
-    plain(name.rsplit(['/', '\\']).next().unwrap_or(name))
-}
-
-/// Returns a place as in `foo.arch:12`.
-pub fn place(files: &Files, span: Span) -> String {
-    format!("{}:{}", source(files, span), files.lines(span).0)
-}
-
-/// Returns the anchor of a heading, as Markdown renderers form it.
-#[must_use]
-pub fn anchor(title: &str) -> String {
-    let letters = title
-        .chars()
-        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-    letters
-        .map(|c| {
-            if c == ' ' {
-                '-'
-            } else {
-                c.to_ascii_lowercase()
-            }
-        })
-        .collect()
-}
-
-/// Writes a heading of the second level.
-pub fn heading(out: &mut String, title: &str) {
-    let _ = write!(out, "\n## {title}\n\n");
-}
-
-/// Writes a table. `\n` separates the lines of a cell.
-pub fn table<const N: usize>(
-    out: &mut String,
-    head: [&str; N],
-    rows: impl Iterator<Item = [String; N]>,
-) {
-    let _ = writeln!(out, "| {} |\n|{}", head.join(" | "), "---|".repeat(N));
-    for row in rows {
-        let cells = row.map(|cell| cell.lines().map(marked).collect::<Vec<_>>().join("<br>"));
-        let _ = writeln!(out, "| {} |", cells.join(" | "));
-    }
-}
-
-/// Writes a text as a code block, with a fence that is longer than any in the text.
-pub fn fenced(out: &mut String, text: &str) {
-    let fence = "`".repeat(3 + text.matches("```").count());
-    let _ = writeln!(out, "{fence}text\n{}\n{fence}", text.trim_end());
 }
 
 fn features(out: &mut String, model: &Model) {
@@ -217,11 +166,11 @@ fn errata(out: &mut String, model: &Model) {
         let weakens = erratum
             .weakens
             .iter()
-            .map(|weakens| describe::weakens(model, weakens));
+            .map(|weakens| describe::events::weakens(model, weakens));
         let workarounds = erratum
             .workarounds
             .iter()
-            .map(|workaround| describe::workaround(model, workaround));
+            .map(|workaround| describe::events::workaround(model, workaround));
         let mut workarounds: Vec<String> = workarounds.collect();
         if workarounds.is_empty() {
             let on = erratum.weakens.iter().filter_map(|weakens| weakens.on);
@@ -305,7 +254,7 @@ fn traces(out: &mut String, analysis: &Analysis, file: &str) {
     heading(out, "Traces");
     out.push_str("A few requests in full, as `tlbc trace` shows them.\n");
     let plain = Config::default();
-    let rich = with_all_features(model, plain);
+    let rich = model.with_all_features(plain);
     let configs = if plain == rich {
         vec![plain]
     } else {
@@ -328,7 +277,7 @@ fn traces(out: &mut String, analysis: &Analysis, file: &str) {
                 out,
                 "\n{}, on others as well ({}):\n\n",
                 sample.title(),
-                marked(&described(model, config, &limits))
+                marked(&describe::machine(model, config, &limits))
             );
             let command = format!(
                 "$ tlbc trace {file} {} --cpus others{all}",

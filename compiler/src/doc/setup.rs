@@ -1,6 +1,6 @@
 //! The section of the page about the required setup of the machine.
 
-use super::page::{heading, table};
+use super::markdown::{heading, table};
 use crate::describe::registers::{demand, reason};
 use crate::model::{Demand, Model, Setup};
 

@@ -73,7 +73,11 @@ impl Emit<'_> {
             Stricter::FaultsUntilDropped => quote!(Stricter::FaultsUntilDropped),
         });
         let of_walks = caches.ever_holding(Kind::Walk);
-        let of_walks = caches.all.iter().enumerate().filter(|(index, _)| of_walks.0 & 1 << index != 0);
+        let of_walks = caches
+            .all
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| of_walks.0 & 1 << index != 0);
         let walk = self.any_of(of_walks.map(|(_, cache)| &cache.when));
         let negative = self.cases(&caches.negative, &quote!(), |negative| match negative {
             Negative::Never => quote!(Negative::Never),

@@ -13,8 +13,8 @@ use tlbc_runtime::request::{Reach, Space};
 
 use super::Emit;
 use super::routines::instruction_of;
-use crate::describe::joined;
 use crate::plan::ir::{Node, Plan, Shape};
+use crate::text::list;
 use crate::trace::interpret::Which;
 
 impl Emit<'_> {
@@ -157,8 +157,8 @@ fn required_text((clause, agents): &(Clause, Agents)) -> String {
         .collect();
     format!(
         "{kind} entries under {}, on {}",
-        joined(&tags, "or"),
-        joined(&agents, "and")
+        list(&tags, "or"),
+        list(&agents, "and")
     )
 }
 

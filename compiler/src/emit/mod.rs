@@ -28,15 +28,19 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
 use rustc_hash::FxHashSet;
 
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::model::Model;
 use crate::plan::Plans;
 use crate::plan::ir::Shape;
 use crate::source::{Files, Span};
+use crate::text::wrap;
 use crate::trace::interpret::Which;
 use names::Names;
 
 /// What the folds share.
+/// The most characters on a line of a comment.
+const WIDTH: usize = 88;
+
 pub(crate) struct Emit<'a> {
     model: &'a Model,
     plans: &'a Plans,
@@ -230,7 +234,7 @@ impl<'a> Emit<'a> {
             ("Errata consulted", consulted(&mut { errata })),
         ];
         for (heading, names) in flags.iter().filter(|(_, names)| !names.is_empty()) {
-            lines.extend(wrap(&format!("{heading}: {names}.")));
+            lines.extend(wrap(&format!("{heading}: {names}."), WIDTH));
         }
         lines
     }
@@ -250,7 +254,7 @@ fn doc(text: &str) -> TokenStream {
         if index > 0 {
             lines.push(String::new());
         }
-        lines.extend(wrap(&escaped(paragraph)));
+        lines.extend(wrap(&escaped(paragraph), WIDTH));
     }
     let lines = lines.into_iter().map(|line| {
         let line = if line.is_empty() {
@@ -279,21 +283,6 @@ fn escaped(line: &str) -> String {
 
 /// Returns the marker of a comment.
 fn comment(text: &str) -> TokenStream {
-    let lines = wrap(text);
+    let lines = wrap(text, WIDTH);
     quote!(__comment!(#(#lines),*);)
-}
-
-/// Returns the lines of a wrapped text.
-fn wrap(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.len() + 1 + word.len() <= 88 => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }

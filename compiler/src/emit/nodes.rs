@@ -16,7 +16,6 @@ use super::routines::name;
 use super::{Emit, comment};
 use crate::model::{Instr, Issued, Need};
 use crate::plan::ir::{Issue, Node, Shape};
-use crate::trace::encode::source_name;
 use crate::trace::interpret::Which;
 
 impl Emit<'_> {
@@ -193,7 +192,7 @@ impl Emit<'_> {
             });
         };
         let value = |name: &str| {
-            let set = issued.with.iter().find(|(of, _)| source_name(*of) == name);
+            let set = issued.with.iter().find(|(of, _)| of.name() == name);
             match (name, set, issued.level) {
                 (_, Some((_, value)), _) => hex(*value),
                 ("stride", _, Some(level)) => {

@@ -6,7 +6,6 @@ use quote::{format_ident, quote};
 use super::config::{hex, unsuffixed};
 use super::{Body, Emit, comment, doc};
 use crate::model::{Field, Source, Value, Var};
-use crate::trace::encode::source_name;
 
 /// The parameters of encoders, in order.
 pub const PARAMETERS: [(&str, &str); 16] = [
@@ -226,7 +225,7 @@ impl Emit<'_> {
             }
         };
         let source = |source: Source| {
-            let name = format_ident!("{}", source_name(source));
+            let name = format_ident!("{}", source.name());
             match source {
                 Source::Tag => masked(quote!(tag), 64),
                 Source::Granule => quote!(granule(c)),
@@ -246,7 +245,7 @@ impl Emit<'_> {
             Value::Const(bits) => hex(bits),
             Value::Source(s) => source(s),
             Value::Slice(s, high, low) => {
-                let name = format_ident!("{}", source_name(s));
+                let name = format_ident!("{}", s.name());
                 let low_bits = unsuffixed(u64::from(low));
                 let shifted = if low == 0 {
                     quote!(#name)
@@ -257,7 +256,7 @@ impl Emit<'_> {
                 masked(shifted, 64 - low)
             }
             Value::PageNumber(s) => {
-                let name = format_ident!("{}", source_name(s));
+                let name = format_ident!("{}", s.name());
                 masked(quote!(#name >> page_shift(c)), 64)
             }
             Value::LevelAs(table) => {

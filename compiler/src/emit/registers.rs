@@ -4,10 +4,10 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::config::{hex, unsuffixed};
-use super::{Emit, doc, escaped, wrap};
-use crate::describe::joined;
+use super::{Emit, WIDTH, doc, escaped};
 use crate::describe::registers::{demand, limit_from, read_from, reason};
 use crate::model::{Bits, Comparison, Feature, LimitFrom, ReadFrom, Setup, Var};
+use crate::text::{list, wrap};
 
 impl Emit<'_> {
     /// Returns the features that are read from a register, and where.
@@ -69,7 +69,7 @@ impl Emit<'_> {
         }
         let fields = registers.iter().map(|(register, names)| {
             let names: Vec<String> = names.iter().map(|it| format!("`{it}`")).collect();
-            let text = format!("`{register}`, which has {}.", joined(&names, "and"));
+            let text = format!("`{register}`, which has {}.", list(&names, "and"));
             let (text, name) = (doc(&text), self.names.register(register));
             quote!(#text pub #name: u64)
         });
@@ -188,9 +188,11 @@ impl Emit<'_> {
         } else {
             let text = format!(
                 "No register has {}: the kernel adds these with [`with`](Self::with).",
-                joined(&left, "or")
+                list(&left, "or")
             );
-            let lines = wrap(&text).into_iter().map(|line| format!(" {line}"));
+            let lines = wrap(&text, WIDTH)
+                .into_iter()
+                .map(|line| format!(" {line}"));
             quote!(#[doc = ""] #(#[doc = #lines])*)
         };
         quote! {
@@ -261,7 +263,7 @@ impl Emit<'_> {
         for setup in &self.model.setup {
             let what = demand(self.model, setup);
             let why = reason(setup).map_or(String::new(), |why| format!(": {why}"));
-            let item = wrap(&escaped(&format!("{what}{why}.")))
+            let item = wrap(&escaped(&format!("{what}{why}.")), WIDTH)
                 .into_iter()
                 .enumerate();
             lines.extend(item.map(|(index, line)| match index {

@@ -6,9 +6,7 @@ use super::{Lower, of_kind};
 use crate::ast::{self, CacheFact, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{
-    At, Cache, Caches, Cases, Cond, Fills, Named, Negative, Stricter, StricterOn,
-};
+use crate::model::{At, Cache, Caches, Cases, Cond, Fills, Named, Negative, Stricter, StricterOn};
 use crate::source::Span;
 
 impl Lower {

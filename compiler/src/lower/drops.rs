@@ -5,11 +5,8 @@ use tlbc_runtime::level::{Level, Levels};
 
 use super::Lower;
 use crate::ast::{self, Ident};
-use crate::model::{AddressSelector, At, Drops, LevelSel, Var};
+use crate::model::{AddressSelector, At, Drops, LevelSel, UNLIMITED, Var};
 use crate::source::Span;
-
-/// The largest count of a run that states none: as many as possible.
-pub const UNLIMITED: u32 = u32::MAX;
 
 impl Lower {
     pub(super) fn drops(&mut self, it: &ast::Drops, span: Span) -> Option<Drops> {

@@ -9,6 +9,7 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
 use crate::spelling::nearest;
+use crate::text::{self, count};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where the rows of each `for` have the values of a name, by the place that uses it and the name itself.
@@ -85,20 +86,15 @@ impl Lower {
                 row.span,
                 format!(
                     "this row has {} for {}",
-                    counted(have, "value"),
-                    counted(want, "variable")
+                    count(have, "value"),
+                    count(want, "variable")
                 ),
             )
-            .label(counted(have, "value"))
-            .because(first.to(last), counted(want, "variable"))
+            .label(count(have, "value"))
+            .because(first.to(last), count(want, "variable"))
             .help("give each variable one value in every row"),
         );
     }
-}
-
-/// Returns a number with its unit: `1 value`, `2 values`.
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Returns the first variable in a name.
@@ -120,7 +116,7 @@ fn bad_name(
         let known = variables.iter().map(|variable| variable.node.as_str());
         let help = match nearest(variable, known.clone()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are: {}", known.collect::<Vec<_>>().join(", ")),
+            None => format!("there are: {}", text::names(known)),
         };
         return Some(
             Diagnostic::new(Code::E0202, ident.span, message)

@@ -22,8 +22,6 @@ mod targets;
 mod texts;
 mod unconfirmed;
 
-pub use drops::UNLIMITED;
-
 use crate::ast::{self, Item};
 use crate::diagnostic::Diagnostic;
 use crate::model::{At, Domain, Event, LevelNumbers, Model, Named, Policy};
@@ -174,7 +172,9 @@ impl Lower {
         let caches = caches.map(|c| self.lower_caches(c));
         let change = change.map(|c| self.lower_change(c));
         let policy: Option<Policy> = policy.map(|p| self.lower_policy(p));
-        let walks = caches.as_ref().is_none_or(|caches| caches.ever_hold(ast::Kind::Walk));
+        let walks = caches
+            .as_ref()
+            .is_none_or(|caches| caches.ever_hold(ast::Kind::Walk));
         let mut user = user.map(|s| self.lower_space(s, walks));
         let mut kernel = kernel.map(|s| self.lower_space(s, walks));
         self.resynced(

@@ -7,6 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::model::{At, Cases, Cond, Instr, Named, Var};
 use crate::source::Span;
 use crate::spelling::nearest;
+use crate::text;
 use std::collections::{BTreeMap, BTreeSet};
 use tlbc_runtime::level::{Level, Levels};
 
@@ -207,7 +208,7 @@ impl Lower {
             None if known.is_empty() => {
                 diagnostic.help(format!("this definition has no {what}; define one"))
             }
-            None => diagnostic.help(format!("there are: {}", listed(&known))),
+            None => diagnostic.help(format!("there are: {}", text::names(known))),
         };
         diagnostic.follows = self.unread.may_define(&ident.node);
         if let Some(&row) = origin {
@@ -484,15 +485,5 @@ impl Lower {
             self.lacks(arch.name.span, &whole, what, help);
         }
         first
-    }
-}
-
-/// Returns the names as a list: `a`, `b` and `c`.
-fn listed(names: &[&str]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    match quoted.as_slice() {
-        [] => String::new(),
-        [one] => one.clone(),
-        [init @ .., last] => format!("{} and {last}", init.join(", ")),
     }
 }

@@ -1,11 +1,11 @@
 //! Operands: their fields, and how many pages or entries they name.
 
 use super::instructions::named;
-use super::{Lower, UNLIMITED, no_bits, of_kind};
+use super::{Lower, no_bits, of_kind};
 use crate::ast::{self, FieldValue, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Field, LevelNumbers, Names, Operand, Place, Source, Value, Var};
+use crate::model::{At, Field, LevelNumbers, Names, Operand, Place, Source, UNLIMITED, Value, Var};
 use crate::spelling::nearest;
 use crate::template;
 

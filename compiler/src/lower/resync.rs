@@ -4,11 +4,11 @@
 //! resyncs. Holds: each block has a barrier, or states that none is necessary.
 
 use super::Lower;
-use crate::check::listed;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{At, Barrier, Cond, Event, Resync, Space};
 use crate::source::Span;
+use crate::text::list;
 
 /// A block and its name in messages.
 type Block<'m, T> = (&'static str, &'m mut Option<T>);
@@ -65,7 +65,7 @@ impl Lower {
             Diagnostic::new(
                 Code::E0203,
                 first,
-                format!("{} {verb} not state `resync`", listed(&names)),
+                format!("{} {verb} not state `resync`", list(&names, "and")),
             )
             .label("missing from this block")
             .note("no barrier `resyncs`; where one does, it is the default")

@@ -1,11 +1,11 @@
 //! Questions about the machine: tables, caches, tags, changes of table entries.
 
-use super::{Ask, brief, long};
-use crate::Analysis;
-use crate::describe::{self, code, joined, when};
-use crate::model::{
-    Aspect, Cond, Fills, Geometry, Kind, Level, Model, Negative, Space, Stricter,
-};
+use super::ask::{Ask, brief, long};
+use crate::analysis::Analysis;
+use crate::ast::{Fills, Negative, Stricter};
+use crate::describe::{self, code, when};
+use crate::model::{Aspect, Cond, Geometry, Kind, Level, Model, Space};
+use crate::text::list;
 
 pub(super) const TABLES: &[Ask] = &[
     brief("Page sizes", page_sizes),
@@ -120,7 +120,7 @@ fn tops(it: &Analysis) -> Vec<String> {
         format!(
             "{}{}, as the space needs",
             of_geometry(model, geometry),
-            joined(&names, "or")
+            list(&names, "or")
         )
     };
     several.map(line).collect()
@@ -163,7 +163,7 @@ fn caches(it: &Analysis) -> Vec<String> {
         format!(
             "{}: {}{from}{sets}{}",
             code(&cache.named.name),
-            joined(&holds, "and"),
+            list(&holds, "and"),
             describe::when(model, &cache.when)
         )
     };
@@ -203,7 +203,9 @@ fn negative(it: &Analysis) -> Vec<String> {
         let text = match kept {
             Negative::Never => "are not cached",
             Negative::UntilDropped => "are cached: a new mapping requires a flush",
-            Negative::Expires => "are cached for a bounded time: a new mapping of the kernel requires a flush",
+            Negative::Expires => {
+                "are cached for a bounded time: a new mapping of the kernel requires a flush"
+            }
         };
         text.to_owned()
     });
@@ -229,13 +231,17 @@ fn stricter(it: &Analysis) -> Vec<String> {
 fn clean_to_dirty(it: &Analysis) -> Vec<String> {
     let walks = it.model.caches.clean_to_dirty_walks.as_ref();
     let or = "possibly without a walk";
-    vec![walks.map_or(or.to_owned(), |when| only(it, "by a walk that reads the table", when, or))]
+    vec![walks.map_or(or.to_owned(), |when| {
+        only(it, "by a walk that reads the table", when, or)
+    })]
 }
 
 fn accessed(it: &Analysis) -> Vec<String> {
     let stays = it.model.caches.accessed_may_stay.as_ref();
     let or = "requires a flush";
-    vec![stays.map_or(or.to_owned(), |when| only(it, "may stay set in cached entries", when, or))]
+    vec![stays.map_or(or.to_owned(), |when| {
+        only(it, "may stay set in cached entries", when, or)
+    })]
 }
 
 fn fills(it: &Analysis) -> Vec<String> {
@@ -327,7 +333,7 @@ fn through_invalid(it: &Analysis) -> Vec<String> {
         // The last statement without a condition overrides all before it.
         let always = cases.iter().rposition(|(_, when)| when.terms.is_empty());
         let in_place = always.is_some_and(|always| cases[always].0);
-        let word = describe::aspect(aspect);
+        let word = describe::events::aspect(aspect);
         let mut parts: Vec<String> = Vec::new();
         if !in_place {
             parts.push(word.to_owned());

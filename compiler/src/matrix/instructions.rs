@@ -2,8 +2,8 @@
 
 use tlbc_runtime::agents::Agents;
 
-use super::{Ask, brief, long};
-use crate::Analysis;
+use super::ask::{Ask, brief, long};
+use crate::analysis::Analysis;
 use crate::describe::{self, code, when};
 use crate::model::{AddressSelector, Barrier, Cond, Form, Invalidate, Model};
 
@@ -34,7 +34,7 @@ pub(super) const ALL: &[Ask] = &[
     long("Everything, on others as well", |it| {
         listed(it, Least::Everything, false)
     }),
-    long("Nothing but the table entry", |it| {
+    long("No cached entry", |it| {
         let mut lines = listed(it, Least::Nothing, true);
         lines.extend(listed(it, Least::Nothing, false));
         lines
@@ -111,11 +111,15 @@ fn line(model: &Model, invalidate: &Invalidate, form: &Form) -> String {
         .as_ref()
         .map(|writes| describe::writes(model, writes));
     let parts: Vec<String> = written.into_iter().chain(drops).collect();
+    let effect = if parts.is_empty() {
+        "nothing".to_owned()
+    } else {
+        parts.join("; ")
+    };
     format!(
-        "{}{}: {}; on {}; {}",
+        "{}{}: {effect}; on {}; {}",
         code(&name),
         when(model, &invalidate.requires.and(&form.requires)),
-        parts.join("; "),
         reach(model, invalidate),
         done(model, invalidate)
     )

@@ -4,67 +4,20 @@
 //! text for a terminal, as Markdown or as a page of HTML. Holds: every cell follows from the facts or the plans of
 //! its architecture, none from its name.
 
+mod ask;
 mod facts;
 mod instructions;
 mod policy;
 mod show;
+mod table;
 
 pub(crate) use instructions::{done, reach};
 pub use policy::Origin;
 pub(crate) use policy::wants;
 pub use show::{escaped, html, markdown, marked, text};
+pub use table::{Matrix, Row, Section};
 
-use crate::Analysis;
-
-/// Questions, with the answers of several architectures.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Matrix {
-    /// The names of the architectures.
-    pub columns: Vec<String>,
-    /// The questions, grouped by subject.
-    pub sections: Vec<Section>,
-}
-
-/// The questions of one subject.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Section {
-    pub title: &'static str,
-    pub rows: Vec<Row>,
-}
-
-/// A question and the answer of each architecture.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    pub question: &'static str,
-    /// The answers, each of any number of lines; names are between backticks.
-    pub cells: Vec<Vec<String>>,
-}
-
-/// A question, and how it is answered for an architecture.
-struct Ask {
-    question: &'static str,
-    /// Whether it is part of the brief form.
-    brief: bool,
-    answer: fn(&Analysis) -> Vec<String>,
-}
-
-/// Creates a question of the long form only.
-const fn long(question: &'static str, answer: fn(&Analysis) -> Vec<String>) -> Ask {
-    Ask {
-        question,
-        brief: false,
-        answer,
-    }
-}
-
-/// Creates a question of both forms.
-const fn brief(question: &'static str, answer: fn(&Analysis) -> Vec<String>) -> Ask {
-    Ask {
-        question,
-        brief: true,
-        answer,
-    }
-}
+use crate::analysis::Analysis;
 
 impl Matrix {
     /// Compares architectures. The brief form contains only the questions that a newcomer asks first. A question

@@ -4,11 +4,12 @@ use std::fmt;
 
 use tlbc_runtime::backend::Shootdown;
 
-use super::{Ask, brief, long};
-use crate::Analysis;
+use super::ask::{Ask, brief, long};
+use crate::analysis::Analysis;
 use crate::describe::{self, code, plain, registers, when};
 use crate::model::{self, At, Ceiling, Cond, Config, Event, Model, Named, Need};
-use crate::sample_requests::{Sample, with_all_features};
+use crate::sample_requests::Sample;
+use crate::text;
 
 pub(super) const POLICIES: &[Ask] = &[
     brief("Other CPUs are reached by", shootdown_line),
@@ -166,7 +167,7 @@ fn ceilings(it: &Analysis) -> Vec<String> {
     let of = |cases: &Option<model::Cases<Ceiling>>, unit: &str| {
         let cases = cases.iter().flat_map(|cases| &cases.cases);
         let line = |(of, cond): &(Ceiling, Cond)| {
-            let value = describe::ceiling(of, unit);
+            let value = describe::events::ceiling(of, unit);
             format!("{value}{} ({})", when(&it.model, cond), Origin::Stated)
         };
         cases.map(line).collect::<Vec<_>>()
@@ -198,7 +199,7 @@ fn tag_read(it: &Analysis) -> Vec<String> {
 /// Returns what is issued on a machine without features, and on one with as many features as are possible together.
 fn issued(it: &Analysis, sample: Sample, others: bool) -> Vec<String> {
     let plain = Config::default();
-    let rich = with_all_features(&it.model, plain);
+    let rich = it.model.with_all_features(plain);
     let (least, most) = (
         sample.summary(it, plain, others),
         sample.summary(it, rich, others),
@@ -244,13 +245,13 @@ fn event(it: &Analysis, event: &Event) -> Vec<String> {
         };
         format!(
             "loads {}{view}{}",
-            describe::joined(&names, "and"),
+            text::list(&names, "and"),
             when(model, &loads.when)
         )
     });
     let mut lines: Vec<String> = loads.collect();
     let plain = Config::default();
-    let machines = [plain, with_all_features(model, plain)];
+    let machines = [plain, model.with_all_features(plain)];
     if machines.iter().any(|&it| model.is_half_loaded(event, it)) {
         lines.push("an empty root is loaded in between".to_owned());
     }
@@ -361,10 +362,10 @@ fn errata(it: &Analysis) -> Vec<String> {
         let weakens = erratum
             .weakens
             .iter()
-            .map(|weakens| describe::weakens(&it.model, weakens));
+            .map(|weakens| describe::events::weakens(&it.model, weakens));
         let workarounds = erratum.workarounds.iter();
-        let workarounds =
-            workarounds.map(|of| format!("workaround {}", describe::workaround(&it.model, of)));
+        let workarounds = workarounds
+            .map(|of| format!("workaround {}", describe::events::workaround(&it.model, of)));
         std::iter::once(head)
             .chain(weakens)
             .chain(workarounds)

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::Matrix;
+use super::table::Matrix;
 
 /// The minimum width of a column of text.
 const NARROWEST: usize = 20;

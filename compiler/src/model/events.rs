@@ -1,15 +1,12 @@
 //! Changes of entries, events, errata and policy.
 
 use tlbc_facts::clause::CacheSet;
-use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
-use tlbc_runtime::pte::{self, ChangeFacts};
 use tlbc_runtime::request::{Reach, Space};
 
-use super::{
-    At, Cases, Cond, Config, Instr, Kind, Lost, Machine, Model, Named, Shootdown, Source,
-    TagSource,
-};
+use super::instructions::{Instr, Source};
+use super::terms::{At, Cases, Cond, Config, Machine, Named};
+use crate::ast::{Lost, Shootdown};
 use crate::source::Span;
 
 /// An erratum.
@@ -149,109 +146,6 @@ pub struct Loads {
     pub view: usize,
     pub when: Cond,
     pub span: Span,
-}
-
-impl Model {
-    /// Returns whether a CPU that attaches a space waits for changes of entries that are not finished: this is
-    /// stated, or the way in which an entry is changed depends on which CPUs have the space attached.
-    #[must_use]
-    pub fn attach_waits(&self) -> bool {
-        let local = self.invalidates.iter().any(|it| {
-            let mut cases = it.agents.cases.iter();
-            let narrow = cases.any(|(at, _)| !at.value.covers(Agents::CPUS));
-            it.writes_entry.is_some() && narrow
-        });
-        let depends = self.change.deferred.is_some() || local;
-        self.switch.waits_for_changes.is_some() || !self.change.plain_store.value && depends
-    }
-
-    /// Returns the facts about changes of table entries that the runtime uses.
-    #[must_use]
-    pub fn change_facts(&self, config: Config) -> ChangeFacts {
-        let caches = &self.caches;
-        // Where instructions write entries there is no invalid entry between the old one and the new one.
-        let through_invalid = |aspect| {
-            let mut said = self.change.in_place(aspect).iter().rev();
-            let said = said.find(|(_, when)| when.holds(config));
-            self.change.plain_store.value && !said.is_some_and(|(in_place, _)| *in_place)
-        };
-        let holds = |when: &Option<Cond>| when.as_ref().is_some_and(|when| when.holds(config));
-        let stricter = caches.stricter(config);
-        let shared = self.user.has_devices(config) || self.kernel.has_devices(config);
-        ChangeFacts {
-            walk_cached: caches.hold(Kind::Walk, config),
-            negative: caches.negative(config),
-            stricter: stricter.how,
-            devices_stay_strict: stricter.cpus_only && shared,
-            output_through_invalid: through_invalid(Aspect::Output),
-            size_through_invalid: through_invalid(Aspect::Size),
-            attributes_through_invalid: through_invalid(Aspect::Attributes),
-            rights_through_invalid: through_invalid(Aspect::Rights),
-            cleared_may_stay: if holds(&caches.accessed_may_stay) {
-                pte::Marks::ACCESSED
-            } else {
-                pte::Marks::NONE
-            },
-            clean_to_dirty_walks: holds(&caches.clean_to_dirty_walks),
-        }
-    }
-
-    /// Returns whether a CPU comes online with nothing cached.
-    #[must_use]
-    pub fn online_clean(&self, machine: impl Machine) -> bool {
-        let unknown = self.cpu_online.contents_unknown.as_ref();
-        unknown.is_some_and(|when| !when.value.holds(machine))
-    }
-
-    /// Returns whether all tags are given out anew at once, at a rollover.
-    #[must_use]
-    pub fn has_generations(&self, machine: impl Machine) -> bool {
-        self.tags.iter().any(|tag| {
-            let source = tag.source.map(|at| at.value);
-            tag.when.holds(machine) && source == Some(TagSource::Generations)
-        })
-    }
-
-    /// Returns whether a switch may need a flush of everything under every tag: a CPU whose caches start empty needs
-    /// none, unless all tags are given out anew at once.
-    #[must_use]
-    pub fn switch_flushes_every_tag(&self, machine: impl Machine) -> bool {
-        !self.online_clean(machine) || self.has_generations(machine)
-    }
-
-    /// Returns whether an event loads root and tag one after the other: a walk in between would fill entries of one
-    /// space under the tag of another, so an empty root is loaded first. Where software fills entries there is no walk
-    /// in between, because the kernel accesses no address of a user space then.
-    #[must_use]
-    pub fn is_half_loaded(&self, event: &Event, machine: impl Machine) -> bool {
-        let here = event.loads.iter().filter(|loads| loads.when.holds(machine));
-        let loads: Vec<usize> = here.flat_map(|loads| loads.loads.clone()).collect();
-        let carries = |load: &usize, source: Source| {
-            let operands = self.loads[*load].template.operands.iter();
-            let mut fields = operands.flat_map(|&operand| &self.operands[operand].fields);
-            fields.any(|field| field.value.source() == Some(source) && field.when.holds(machine))
-        };
-        let has = |source| loads.iter().any(|load| carries(load, source));
-        let whole = |load: &usize| carries(load, Source::Root) && carries(load, Source::Tag);
-        let stated = event.half_loaded_unsafe.is_some() && loads.len() > 1;
-        let apart = has(Source::Root) && has(Source::Tag) && !loads.iter().any(whole);
-        stated || apart && self.caches.fill_while_loaded(machine)
-    }
-
-    /// Returns whether the tag of a space is read again after the change is visible: this is stated, or the tag may
-    /// change at any time. The latter does not count where an atomic that orders everything publishes the change,
-    /// because it is then visible before the first read.
-    #[must_use]
-    pub fn reads_tag_after_publish(&self) -> bool {
-        let visible_before = self.assumed.is_some() && self.atomics_order.is_some();
-        self.tags.iter().any(|tag| {
-            let generations = tag
-                .source
-                .is_some_and(|at| at.value == TagSource::Generations);
-            let changes = generations && !tag.of_cpu.value && !visible_before;
-            tag.read_after_publish.is_some() || changes
-        })
-    }
 }
 
 /// What the kernel does with the facts.

@@ -4,7 +4,8 @@ use tlbc_facts::clause::{CacheSet, MaxCount, RunUnit};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 
-use super::{At, Cases, Cond, Config, Keeps, Machine, Named, Need, Written};
+use super::terms::{At, Cases, Cond, Config, Machine, Named};
+use crate::ast::{Keeps, Need, Written};
 use crate::source::Span;
 use crate::template::is_instruction;
 
@@ -136,6 +137,28 @@ impl Source {
             Source::Table | Source::Entry | Source::Old | Source::New
         )
     }
+
+    /// Returns the word for a source in the definition language.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tag => "tag",
+            Self::Va => "va",
+            Self::Root => "root",
+            Self::Num => "num",
+            Self::Scale => "scale",
+            Self::Hint => "hint",
+            Self::Granule => "granule",
+            Self::Form => "form",
+            Self::Keep => "keep",
+            Self::Set => "set",
+            Self::End => "end",
+            Self::Table => "table",
+            Self::Entry => "entry",
+            Self::Old => "old",
+            Self::New => "new",
+        }
+    }
 }
 
 /// The value of a field.
@@ -161,6 +184,18 @@ impl Value {
                 Some(source)
             }
             Self::Const(_) | Self::LevelAs(_) => None,
+        }
+    }
+
+    /// Returns the text for the value of a field in the definition language; `level` stands for any table of level numbers.
+    #[must_use]
+    pub fn text(self) -> String {
+        match self {
+            Self::Const(bits) => format!("{bits:#x}"),
+            Self::Source(s) => s.name().to_owned(),
+            Self::Slice(s, high, low) => format!("{}[{high}:{low}]", s.name()),
+            Self::PageNumber(s) => format!("{} >> page", s.name()),
+            Self::LevelAs(_) => "level".to_owned(),
         }
     }
 }
@@ -300,6 +335,9 @@ pub enum LevelSel {
     Given,
     Only(Levels),
 }
+
+/// The largest count of a run that states none: as many as possible.
+pub const UNLIMITED: u32 = u32::MAX;
 
 /// The addresses of a clause.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
 
-use super::{
-    At, Cases, Cond, Config, Fills, Known, LimitFrom, Machine, Named, Negative, ReadFrom, Resync,
-    Stricter, StricterOn, TagSource,
-};
+use super::events::Resync;
+use super::registers::{LimitFrom, ReadFrom};
+use super::terms::{At, Cases, Cond, Config, Machine, Named};
+use crate::ast::{Fills, Known, Negative, Stricter, StricterOn, TagSource};
 use crate::source::Span;
 
 /// Another name for a set of agents.

@@ -1,6 +1,6 @@
 //! Registers: the fields that report features and limits, and the required configuration.
 
-use super::{At, Cases, Cond};
+use super::terms::{At, Cases, Cond};
 use crate::source::Span;
 
 pub use crate::ast::Comparison;

@@ -5,6 +5,7 @@
 
 use super::Rule;
 use crate::spelling::nearest;
+use crate::text::list;
 
 /// The most expectations that a message lists.
 const MAX_LISTED: usize = 5;
@@ -176,8 +177,8 @@ impl Expected {
         let expected = match all.as_slice() {
             [] => return (format!("{found} does not fit here"), None),
             [only] => only.clone(),
-            [first, second] => format!("{first} or {second}"),
-            [rest @ .., last] => format!("one of {} or {last}", rest.join(", ")),
+            [_, _] => list(&all, "or"),
+            _ => format!("one of {}", list(&all, "or")),
         };
         (format!("expected {expected}, found {found}"), None)
     }

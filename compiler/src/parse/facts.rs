@@ -35,17 +35,15 @@ impl Builder<'_> {
             Rule::large_leaf => CacheFact::LargeLeaf {
                 together: has(node, Rule::k_together) || has(node, Rule::k_whole),
             },
-            Rule::invalid => {
-                CacheFact::Invalid(self.cases(node, Rule::invalid_case, |_, case| {
-                    if has(case, Rule::k_cached) {
-                        Negative::UntilDropped
-                    } else if has(case, Rule::k_expires) {
-                        Negative::Expires
-                    } else {
-                        Negative::Never
-                    }
-                }))
-            }
+            Rule::invalid => CacheFact::Invalid(self.cases(node, Rule::invalid_case, |_, case| {
+                if has(case, Rule::k_cached) {
+                    Negative::UntilDropped
+                } else if has(case, Rule::k_expires) {
+                    Negative::Expires
+                } else {
+                    Negative::Never
+                }
+            })),
             Rule::fills => CacheFact::Fills(self.cases(node, Rule::fills_case, |_, case| {
                 if has(case, Rule::k_software) {
                     Fills::BySoftware

@@ -31,6 +31,7 @@ use crate::ast::Arch;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Files, Span};
+use crate::text;
 use grammar::{Grammar, Rule};
 use pest::Parser;
 use recover::{Findings, MAX_FINDINGS};
@@ -189,8 +190,8 @@ fn cap(diagnostics: &mut Vec<Diagnostic>, more: usize) {
     let more = more + diagnostics.len().saturating_sub(MAX_FINDINGS);
     diagnostics.truncate(MAX_FINDINGS);
     if let Some(last) = diagnostics.last_mut().filter(|_| more > 0) {
-        let plural = if more == 1 { "" } else { "s" };
-        let note = format!("{more} more error{plural} in this file not shown");
+        let count = text::count(more, "more error");
+        let note = format!("{count} in this file not shown");
         last.notes.push(note);
     }
 }

@@ -8,20 +8,33 @@ use rustc_hash::FxHashMap;
 use std::rc::Rc;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::deferred::Deferred;
-use tlbc_runtime::level::Levels;
+use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::candidates::Candidate;
-use super::change::Unwritten;
-use super::choose::{Choice, Chooser, Demand, Extent};
+use super::choose::{Choice, Chooser};
+use super::completion::{Completion, RoutinePart};
 use super::context::{ContextKey, PlanContext};
+use super::demand::{Demand, Extent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too};
 use super::factor::seq;
-use super::finish::{Completion, RoutinePart};
 use super::ir::{Node, Reason, Shape, Test};
 use super::stages::Staged;
 use super::steps::{guarded, issues};
 use super::symbolic::SymbolicMachine;
-use crate::model::{Kind, Model};
+use crate::model::{Kind, Model, Written};
+
+/// A change that needs an instruction, and has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unwritten {
+    /// The space whose mappings change.
+    pub space: Space,
+    /// The CPUs that may have cached the entries.
+    pub reach: Reach,
+    /// The level of the entries.
+    pub level: Level,
+    /// What the entries become.
+    pub to: Written,
+}
 
 /// Builds nodes for one machine.
 pub struct PlanBuilder<'m, 'c> {
@@ -35,19 +48,6 @@ pub struct PlanBuilder<'m, 'c> {
     /// How the flushes of a context are completed.
     pub completions: FxHashMap<ContextKey, Rc<Completion>>,
 }
-
-pub const LEAF: Demand = Demand {
-    leaf: true,
-    walk: false,
-    negative: Levels::NONE,
-    root: false,
-    extent: Extent::One,
-};
-pub const LEAF_AND_WALK: Demand = Demand { walk: true, ..LEAF };
-pub const WALK: Demand = Demand {
-    leaf: false,
-    ..LEAF_AND_WALK
-};
 
 impl<'m, 'c> PlanBuilder<'m, 'c> {
     pub fn new(
@@ -304,23 +304,6 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
         let choice = self.choose(context, TEARDOWN);
         let staged = Staged::everything(context, &choice, TEARDOWN);
         self.at_once(loaded, (&choice, &staged), false, RoutinePart::Teardown)
-    }
-}
-
-/// All entries that a space may have.
-pub const TEARDOWN: Demand = Demand {
-    leaf: true,
-    walk: true,
-    negative: Levels::ALL,
-    root: true,
-    extent: Extent::Everything,
-};
-
-/// Returns the demand with negative entries.
-pub fn negative_too(demand: Demand) -> Demand {
-    Demand {
-        negative: Levels::ALL,
-        ..demand
     }
 }
 

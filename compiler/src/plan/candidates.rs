@@ -14,8 +14,9 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::context::PlanContext;
-use super::drops::Portion;
+use super::drops::{Portion, Primitive};
 use super::flags::KnownFlags;
+use super::ir::Issue;
 use super::symbolic::outcomes;
 use crate::model::{AddressSelector, Drops, Instr, Kind, LevelSel, Source, Value};
 
@@ -37,15 +38,6 @@ pub enum How {
     InvalidateOtherTags,
     /// The flush of a view is deferred until the view is loaded.
     DeferView,
-}
-
-/// An instruction, or one of its forms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Primitive {
-    /// The instruction, by index.
-    pub invalidate: usize,
-    /// Its form, by index.
-    pub form: usize,
 }
 
 impl How {
@@ -111,6 +103,21 @@ pub struct Candidate {
     pub after: Vec<usize>,
     /// The workarounds that errata need beside it: (erratum, workaround), by index.
     pub workarounds: Vec<(usize, usize)>,
+}
+
+impl Candidate {
+    /// Returns one instruction of a self.
+    pub fn issue(&self, primitive: Primitive, hint: bool) -> Issue {
+        Issue {
+            invalidate: primitive.invalidate,
+            form: primitive.form,
+            space: self.space,
+            view: self.view,
+            tag: self.view.and(self.tag),
+            address: self.addressing != Addressing::Everything,
+            hint: hint && !self.hinted.is_empty(),
+        }
+    }
 }
 
 /// A candidate, and the machines that have it.

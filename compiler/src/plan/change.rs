@@ -14,26 +14,13 @@ use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::pte::Kind as Change;
 use tlbc_runtime::request::{Reach, Space};
 
-use super::builder::PlanBuilder;
-use super::candidates::Primitive;
+use super::builder::{PlanBuilder, Unwritten};
 use super::context::PlanContext;
+use super::drops::Primitive;
 use super::factor::seq;
 use super::ir::{Issue, Node, Over, Test};
 use super::workarounds;
 use crate::model::{AddressSelector, Instr, Stricter, Written};
-
-/// A change that needs an instruction, and has none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Unwritten {
-    /// The space whose mappings change.
-    pub space: Space,
-    /// The CPUs that may have cached the entries.
-    pub reach: Reach,
-    /// The level of the entries.
-    pub level: Level,
-    /// What the entries become.
-    pub to: Written,
-}
 
 /// Whether an instruction that writes an entry is needed.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -15,35 +15,10 @@ use tlbc_runtime::request::Reach;
 
 use super::candidates::{Addressing, Candidate, Variant};
 use super::context::{ContextKey, PlanContext};
+use super::demand::{Demand, Extent};
 use super::search;
 use super::symbolic::Known;
 use crate::model::{Kind, Model};
-
-/// What has to be invalidated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Demand {
-    /// Leaf entries.
-    pub leaf: bool,
-    /// Walk entries.
-    pub walk: bool,
-    /// Negative entries of these levels.
-    pub negative: Levels,
-    /// Root entries.
-    pub root: bool,
-    /// The addresses.
-    pub extent: Extent,
-}
-
-/// The addresses of a demand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Extent {
-    /// One address.
-    One,
-    /// A run of addresses.
-    Runs,
-    /// All addresses.
-    Everything,
-}
 
 /// A set of candidates that covers a demand.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -9,9 +9,17 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::Space;
 
-use super::candidates::Primitive;
 use super::context::PlanContext;
 use crate::model::{AddressSelector, Drops, Instr, Kind, LevelSel, Lost, Weakens};
+
+/// An instruction, or one of its forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Primitive {
+    /// The instruction, by index.
+    pub invalidate: usize,
+    /// Its form, by index.
+    pub form: usize,
+}
 
 /// Which cells of a clause are asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -10,11 +10,12 @@ use tlbc_runtime::request::{Reach, Space};
 
 use crate::model::View;
 
-use super::builder::{LEAF_AND_WALK, PlanBuilder};
+use super::builder::PlanBuilder;
 use super::candidates::How;
-use super::choose::{Choice, Demand, Extent};
+use super::choose::Choice;
 use super::context::PlanContext;
 use super::deferrals::{can_keep, load_drops};
+use super::demand::{Demand, Extent, LEAF_AND_WALK};
 use super::factor::seq;
 use super::ir::{Node, Reason, Shape, Test};
 use super::stages::Staged;

@@ -12,71 +12,17 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{FinishSteps, IpiTargets};
 use tlbc_runtime::request::{Reach, Space};
 
-use super::builder::{LEAF, LEAF_AND_WALK, PlanBuilder, TEARDOWN, either, negative_too};
+use super::builder::{PlanBuilder, either};
 use super::candidates::Candidate;
-use super::choose::{Demand, Extent};
+use super::completion::{Action, Completion, RoutinePart, require};
 use super::context::PlanContext;
+use super::demand::{Demand, Extent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too};
 use super::factor::seq;
 use super::ir::{Node, Reason, Test};
 use super::stages::{Staged, barriers};
 use super::steps::issues;
 use super::workarounds;
 use crate::model::{Instr, Kind, Lost, Machine, Resync};
-
-/// A part of a routine whose completion may differ from that of others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RoutinePart {
-    Page { walk: bool },
-    Ranges { walk: bool },
-    Negative,
-    Everything { walk: bool },
-    Teardown,
-}
-
-impl RoutinePart {
-    const ALL: [RoutinePart; 8] = [
-        RoutinePart::Page { walk: false },
-        RoutinePart::Page { walk: true },
-        RoutinePart::Ranges { walk: false },
-        RoutinePart::Ranges { walk: true },
-        RoutinePart::Negative,
-        RoutinePart::Everything { walk: false },
-        RoutinePart::Everything { walk: true },
-        RoutinePart::Teardown,
-    ];
-}
-
-/// A step of completion.
-struct Step {
-    action: Action,
-    /// The parts that require it, one bit each.
-    parts: u16,
-}
-
-#[derive(PartialEq)]
-enum Action {
-    /// A completing barrier.
-    Complete(usize),
-    /// An instruction whose operands are constants.
-    Issue(Box<Candidate>),
-    /// An IPI to these sets of CPUs.
-    SendIpi(u8),
-}
-
-/// The steps of completion, and which of them depend on what was issued.
-pub struct Completion {
-    steps: Vec<Step>,
-    /// The sets of parts that require different steps. Each set has a bit of [`FinishSteps`].
-    distinct: Vec<u16>,
-}
-
-impl Completion {
-    /// Returns the bit of a step; none for a step that every part requires.
-    fn bit(&self, step: &Step) -> FinishSteps {
-        let position = self.distinct.iter().position(|parts| *parts == step.parts);
-        position.map_or(FinishSteps::NONE, |bit| FinishSteps(1 << bit))
-    }
-}
 
 impl<'m> PlanBuilder<'m, '_> {
     /// Returns what a part issues, by stage; nothing if no request has the part.
@@ -280,6 +226,25 @@ impl<'m> PlanBuilder<'m, '_> {
             .chain(after))
     }
 
+    /// Returns the steps of parts in order; each starts when the one before is complete. Returns also the barriers
+    /// that complete the last part.
+    pub(super) fn in_turn<'a>(
+        &self,
+        context: &PlanContext<'_>,
+        parts: impl IntoIterator<Item = (&'a [Candidate], Node)>,
+    ) -> (Vec<Node>, Vec<usize>) {
+        let (mut steps, mut open) = (Vec::new(), Vec::new());
+        for (candidates, issued) in parts {
+            if candidates.is_empty() {
+                continue;
+            }
+            let complete = std::mem::replace(&mut open, barriers(candidates));
+            steps.extend(complete.into_iter().map(|b| self.complete(context, b)));
+            steps.push(issued);
+        }
+        (steps, open)
+    }
+
     /// Returns the sets of CPUs whose accesses a completing barrier does not drain, one bit each.
     pub(super) fn undrained(&self, context: &PlanContext<'_>, barrier: usize) -> u8 {
         let target = Instr::Barrier(barrier);
@@ -315,7 +280,8 @@ impl<'m> PlanBuilder<'m, '_> {
             };
             // The tag of a space that is torn down may be given to another space, for which inactive CPUs
             // would not flush.
-            let has_root_entries = self.model.caches.hold(Kind::Root, self.machine) && context.global_tag;
+            let has_root_entries =
+                self.model.caches.hold(Kind::Root, self.machine) && context.global_tag;
             nodes.push(if has_root_entries && space == Space::User {
                 Node::select(Test::Teardown, to(loaded.union(Agents::INACTIVE)), of_flush)
             } else {
@@ -323,16 +289,5 @@ impl<'m> PlanBuilder<'m, '_> {
             });
         }
         either(nodes).unwrap_or(Node::Nothing(Reason::NoIpi))
-    }
-}
-
-/// Adds a part to those that require a step.
-fn require(steps: &mut Vec<Step>, action: Action, part: u16) {
-    match steps.iter_mut().find(|step| step.action == action) {
-        Some(step) => step.parts |= part,
-        None => steps.push(Step {
-            action,
-            parts: part,
-        }),
     }
 }

@@ -9,17 +9,17 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::Gap;
-use super::builder::{LEAF_AND_WALK, negative_too};
+use super::builder::Unwritten;
 use super::candidates::{Candidate, How};
-use super::change::Unwritten;
-use super::choose::{Chooser, Demand, Extent, uncovered};
+use super::choose::{Chooser, uncovered};
 use super::context::PlanContext;
+use super::demand::{Demand, Extent, LEAF_AND_WALK, negative_too};
 use super::flags::Needs;
 use super::symbolic::{SymbolicMachine, outcomes};
-use crate::check::listed;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{At, Config, Invalidate, Model, Shootdown, TagSource};
+use crate::text::list;
 
 /// What separates gaps: the space and reach, whether leaf entries are left, and their tag class.
 type GapKind = (Space, Reach, Option<(bool, Class)>);
@@ -179,7 +179,7 @@ pub fn unwritten(model: &Model, gaps: &[(Unwritten, Config)]) -> Vec<Diagnostic>
         model.change.plain_store.span,
         format!(
             "no instruction makes entries of {} invalid and drops what was made of them{}",
-            listed(&names),
+            list(&names, "and"),
             configuration(model, config)
         ),
     )

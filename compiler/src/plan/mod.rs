@@ -8,8 +8,10 @@ mod builder;
 pub mod candidates;
 mod change;
 pub mod choose;
+mod completion;
 mod context;
 mod deferrals;
+pub mod demand;
 mod drops;
 mod errata;
 mod events;
@@ -45,12 +47,13 @@ use tlbc_runtime::request::{Reach, Space};
 use crate::diagnostic::Diagnostic;
 use crate::model::{self, Config, Kind, Model, Source};
 use builder::PlanBuilder;
-use choose::{Chooser, Demand};
+use choose::Chooser;
 use context::PlanContext;
+use demand::Demand;
 use flags::{KnownFlags, Needs};
 use ir::{Node, Plan, Shape};
 use symbolic::{SymbolicMachine, outcomes};
-pub use workarounds::{issued, names_address};
+pub use workarounds::issued;
 pub(crate) use writers::unserved;
 
 /// The plans of an architecture.

@@ -10,10 +10,11 @@ use tlbc_facts::clause::{CacheSet, MaxCount, RunUnit};
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::passes::{Folding, Walks};
 
-use super::builder::{LEAF, LEAF_AND_WALK, PlanBuilder, WALK};
+use super::builder::PlanBuilder;
 use super::candidates::{Addressing, Candidate};
-use super::choose::{Choice, Demand, Extent, wanted};
+use super::choose::{Choice, wanted};
 use super::context::PlanContext;
+use super::demand::{Demand, Extent, LEAF, LEAF_AND_WALK, WALK};
 use super::factor::seq;
 use super::ir::{Count, Node, Over, Test};
 use super::stages::may_refill;

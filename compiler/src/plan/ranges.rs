@@ -9,12 +9,13 @@ use std::rc::Rc;
 use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::level::Levels;
 
-use super::builder::{LEAF, LEAF_AND_WALK, PlanBuilder, WALK};
+use super::builder::PlanBuilder;
 use super::candidates::Candidate;
-use super::choose::{Choice, Demand};
+use super::choose::Choice;
+use super::completion::RoutinePart;
 use super::context::PlanContext;
+use super::demand::{Demand, LEAF, LEAF_AND_WALK, WALK};
 use super::factor::seq;
-use super::finish::RoutinePart;
 use super::ir::{Node, Over, Shape, Test};
 use super::stages::{Staged, barriers};
 use super::steps::{guarded, issues};

@@ -9,7 +9,7 @@
 use tlbc_facts::cells::Cells;
 
 use super::candidates::{Addressing, Variant};
-use super::choose::Extent;
+use super::demand::Extent;
 use super::flags::KnownFlags;
 
 /// The selection rule of the language reference: sets are compared by these fields, in this order. No field

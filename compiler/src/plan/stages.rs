@@ -13,11 +13,11 @@ use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 
-use super::builder::{LEAF, PlanBuilder, WALK};
 use super::candidates::{Addressing, Candidate, How};
-use super::choose::{Choice, Demand, held, wanted};
+use super::choose::{Choice, held, wanted};
 use super::context::PlanContext;
-use super::ir::Node;
+use super::demand::{Demand, LEAF, WALK};
+
 use crate::model::Kind;
 
 impl PlanContext<'_> {
@@ -183,27 +183,6 @@ pub fn barriers<'a>(candidates: impl IntoIterator<Item = &'a Candidate>) -> Vec<
         }
     }
     barriers
-}
-
-impl PlanBuilder<'_, '_> {
-    /// Returns the steps of parts in order; each starts when the one before is complete. Returns also the barriers
-    /// that complete the last part.
-    pub(super) fn in_turn<'a>(
-        &self,
-        context: &PlanContext<'_>,
-        parts: impl IntoIterator<Item = (&'a [Candidate], Node)>,
-    ) -> (Vec<Node>, Vec<usize>) {
-        let (mut steps, mut open) = (Vec::new(), Vec::new());
-        for (candidates, issued) in parts {
-            if candidates.is_empty() {
-                continue;
-            }
-            let complete = std::mem::replace(&mut open, barriers(candidates));
-            steps.extend(complete.into_iter().map(|b| self.complete(context, b)));
-            steps.push(issued);
-        }
-        (steps, open)
-    }
 }
 
 /// Returns whether leaf entries that a choice invalidates could be made again, from walk entries that it does not

@@ -2,7 +2,7 @@
 
 use tlbc_runtime::deferred::Deferred;
 
-use super::candidates::{Addressing, Candidate, How, Primitive};
+use super::candidates::{Candidate, How};
 use super::choose::Choice;
 use super::context::PlanContext;
 use super::ir::{Issue, Node, Over};
@@ -20,7 +20,7 @@ pub fn issues<'a>(
     let mut candidates: Vec<&Candidate> = candidates.collect();
     candidates.sort_by_key(|m| m.is_deferred());
     let node = move |m: &Candidate| {
-        let issue = |primitive| issue_of(m, primitive, hint);
+        let issue = |primitive| m.issue(primitive, hint);
         let with_workarounds = |issue: Issue, nodes: Vec<Node>| {
             let mut steps = workarounds::beside(model, &m.workarounds, issue, false);
             steps.extend(nodes);
@@ -51,19 +51,6 @@ pub fn issues<'a>(
         }
     };
     candidates.into_iter().flat_map(node).collect()
-}
-
-/// Returns one instruction of a candidate.
-pub fn issue_of(candidate: &Candidate, primitive: Primitive, hint: bool) -> Issue {
-    Issue {
-        invalidate: primitive.invalidate,
-        form: primitive.form,
-        space: candidate.space,
-        view: candidate.view,
-        tag: candidate.view.and(candidate.tag),
-        address: candidate.addressing != Addressing::Everything,
-        hint: hint && !candidate.hinted.is_empty(),
-    }
 }
 
 /// Returns a node with the guards that the instructions of a choice need.

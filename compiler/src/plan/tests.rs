@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 
 use rustc_hash::FxHashSet;
 
-use super::builder::{LEAF, LEAF_AND_WALK, PlanBuilder, WALK, negative_too};
+use super::builder::PlanBuilder;
 use super::candidates::{Addressing, Candidate};
-use super::choose::{Chooser, Demand, Extent, useful, wanted};
+use super::choose::{Chooser, useful, wanted};
 use super::context::PlanContext;
+use super::demand::{Demand, Extent, LEAF, LEAF_AND_WALK, WALK, negative_too};
 use super::flags::Needs;
 use super::ir::{Node, Test};
 use super::symbolic::SymbolicMachine;

@@ -7,8 +7,8 @@
 use super::candidates::{Candidate, How};
 use super::factor::seq;
 use super::ir::{Issue, Node, Test};
-use super::steps::issue_of;
-use crate::model::{Instr, Issued, Model, Source, Value};
+
+use crate::model::{Instr, Issued, Model};
 
 /// Returns the instruction of a [`Node::Workaround`].
 pub fn issued(model: &Model, erratum: usize, (workaround, step): (usize, usize)) -> &Issued {
@@ -34,7 +34,7 @@ pub fn after_loop<'a>(model: &Model, candidates: impl Iterator<Item = &'a Candid
         };
         let issue = Issue {
             address: false,
-            ..issue_of(candidate, primitive, false)
+            ..candidate.issue(primitive, false)
         };
         for workaround in beside(model, &candidate.workarounds, issue, true) {
             if !steps.contains(&workaround) {
@@ -56,7 +56,7 @@ pub fn beside(
     let mut worked_around: Vec<usize> = Vec::new();
     for &(erratum, number) in workarounds {
         let workaround = &model.errata[erratum].workarounds[number];
-        let known = |issued: &Issued| issue.address || !names_address(model, issued);
+        let known = |issued: &Issued| issue.address || !model.names_address(issued);
         if workaround.after != after
             || worked_around.contains(&erratum)
             || workaround.target.value != Instr::Invalidate(issue.invalidate)
@@ -85,21 +85,4 @@ fn steps(model: &Model, (erratum, number): (usize, usize), of: Option<Issue>) ->
         },
     });
     Node::select(Test::Erratum(erratum), seq(nodes), Node::Seq(Vec::new()))
-}
-
-/// Returns whether an instruction of a workaround needs an address or a level that the workaround does not state.
-pub fn names_address(model: &Model, issued: &Issued) -> bool {
-    let Instr::Invalidate(invalidate) = issued.instr else {
-        return false;
-    };
-    let operands = &model.invalidates[invalidate].template.operands;
-    let mut fields = operands.iter().flat_map(|&o| &model.operands[o].fields);
-    let set = |source| issued.with.iter().any(|(of, _)| *of == source);
-    fields.any(|field| match field.value {
-        Value::Source(s) | Value::Slice(s, ..) | Value::PageNumber(s) => {
-            matches!(s, Source::Va | Source::End) && !set(s)
-        }
-        Value::LevelAs(_) => issued.level.is_none(),
-        Value::Const(_) => false,
-    })
 }

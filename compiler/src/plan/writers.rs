@@ -10,9 +10,9 @@ use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::builder::PlanBuilder;
-use super::candidates::Primitive;
 use super::choose::{self, Chooser};
 use super::context::PlanContext;
+use super::drops::Primitive;
 use super::flags::Needs;
 use super::symbolic::outcomes;
 use crate::model::{AddressSelector, Drops, Instr, Invalidate, Kind, Model, Written};

@@ -5,9 +5,11 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
+use super::hex::Hex;
 use super::request::{Range, Request};
+use crate::text;
 
 /// The version of the JSON form of a [`Trace`].
 pub const VERSION: u32 = 3;
@@ -306,10 +308,7 @@ impl Stale {
     #[must_use]
     pub fn words(&self) -> String {
         let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.word()).collect();
-        let kinds = match kinds.as_slice() {
-            [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
-            kinds => kinds.concat(),
-        };
+        let kinds = text::list(&kinds, "and");
         let stricter = if self.stricter {
             " that allow less than the tables"
         } else {
@@ -397,33 +396,5 @@ impl Until {
             Self::Reuse => "reuse",
             Self::Fault => "a fault",
         }
-    }
-}
-
-/// A number that is shown and serialised in hexadecimal, `0x...`: addresses do not fit the numbers of many JSON readers.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Hex(pub u128);
-
-impl fmt::Display for Hex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#x}", self.0)
-    }
-}
-
-impl fmt::Debug for Hex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl From<u64> for Hex {
-    fn from(number: u64) -> Self {
-        Self(number.into())
-    }
-}
-
-impl Serialize for Hex {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }

@@ -7,7 +7,9 @@
 
 use tlbc_runtime::deferred;
 use tlbc_runtime::level::Level;
-use tlbc_runtime::pte::{Change, ChangeFacts, Deadline, Entry, Kind, Negative, RequiredFlush, Stricter};
+use tlbc_runtime::pte::{
+    Change, ChangeFacts, Deadline, Entry, Kind, Negative, RequiredFlush, Stricter,
+};
 use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
 
 use super::answer::{Becomes, Deferred, DeferredBy, EntryKind, Stale, StaleOf, Store, Until};

@@ -69,7 +69,7 @@ pub fn fields(model: &Model, operand: &Operand, config: Config, from: &Sources) 
             bits: value & mask(field.width()),
             name: match field.value {
                 Value::Const(_) => None,
-                value => Some(value_name(value)),
+                value => Some(value.text()),
             },
         }
     };
@@ -128,37 +128,5 @@ fn value(model: &Model, config: Config, value: Value, from: &Sources, hint: Opti
             let numbers = &model.level_numbers[table];
             numbers.get(level.index(), config).unwrap_or(0)
         }),
-    }
-}
-
-/// Returns the word for a source in the definition language.
-pub fn source_name(source: Source) -> &'static str {
-    match source {
-        Source::Tag => "tag",
-        Source::Va => "va",
-        Source::Root => "root",
-        Source::Num => "num",
-        Source::Scale => "scale",
-        Source::Hint => "hint",
-        Source::Granule => "granule",
-        Source::Form => "form",
-        Source::Keep => "keep",
-        Source::Set => "set",
-        Source::End => "end",
-        Source::Table => "table",
-        Source::Entry => "entry",
-        Source::Old => "old",
-        Source::New => "new",
-    }
-}
-
-/// Returns the text for the value of a field in the definition language; `level` stands for any table of level numbers.
-pub fn value_name(value: Value) -> String {
-    match value {
-        Value::Const(bits) => format!("{bits:#x}"),
-        Value::Source(s) => source_name(s).to_owned(),
-        Value::Slice(s, high, low) => format!("{}[{high}:{low}]", source_name(s)),
-        Value::PageNumber(s) => format!("{} >> page", source_name(s)),
-        Value::LevelAs(_) => "level".to_owned(),
     }
 }

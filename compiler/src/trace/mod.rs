@@ -10,6 +10,7 @@ mod change;
 mod deferred;
 pub mod encode;
 mod env;
+mod hex;
 pub mod interpret;
 mod query;
 mod request;
@@ -18,10 +19,10 @@ pub mod show;
 mod steps;
 
 pub use answer::{
-    BarrierRole, Becomes, Deferred, DeferredBy, EntryKind, Field, Hex, Instruction, Ipi,
-    LoadedRoot, Operand, Stale, StaleOf, Step, Store, Target, TargetCpus, Trace, Undrained, Until,
-    VERSION,
+    BarrierRole, Becomes, Deferred, DeferredBy, EntryKind, Field, Instruction, Ipi, LoadedRoot,
+    Operand, Stale, StaleOf, Step, Store, Target, TargetCpus, Trace, Undrained, Until, VERSION,
 };
+pub use hex::Hex;
 pub use query::{AddressRange, Change, EMPTY, Event, Memory, Query, ROOT, Tables, To, Unmapped};
 pub use request::{Asked, Limit, Machine, Range, Request, TagValue, name};
 pub use run::is_ever_local;

@@ -7,10 +7,10 @@ use serde::Serialize;
 use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::request::Space;
 
-use super::answer::Hex;
+use super::hex::Hex;
 use super::query::{AddressRange, Change, Event, Query, Tables, To};
+use crate::describe;
 use crate::model::{Config, Model, Named, Tag, Under};
-use crate::sample_requests::{described, tags};
 
 /// What was asked.
 #[derive(Debug, Clone, Serialize)]
@@ -189,7 +189,7 @@ pub(super) fn kind_of_tag<'m>(model: &'m Model, query: &Query) -> Option<&'m Tag
     match under {
         Under::Fixed(tag, _) => Some(&model.tags[*tag]),
         Under::Tags(_) => {
-            let mut there = tags(model, config);
+            let mut there = model.tags(config);
             there.clone().find(|tag| of(tag)).or_else(|| there.next())
         }
         Under::EveryTag | Under::Global => None,
@@ -391,7 +391,7 @@ fn title(model: &Model, query: &Query) -> String {
     } else {
         ""
     };
-    let machine = described(model, query.config, &query.limits);
+    let machine = describe::machine(model, query.config, &query.limits);
     format!("{}: {what}{others} ({machine})", model.arch.name)
 }
 
@@ -403,7 +403,7 @@ fn whose(model: &Model, query: &Query) -> String {
     let Some(tag) = kind_of_tag(model, query) else {
         return "a user space without a tag".to_owned();
     };
-    let kind = if tags(model, query.config).count() > 1 {
+    let kind = if model.tags(query.config).count() > 1 {
         format!(" (`{}`)", tag.named.name)
     } else {
         String::new()

@@ -8,10 +8,11 @@ use tlbc_runtime::backend::IpiTargets;
 use tlbc_runtime::request::Space;
 
 use super::answer::{
-    BarrierRole, Field, Hex, Instruction, LoadedRoot, Operand, Step, Store, Target, TargetCpus,
+    BarrierRole, Field, Instruction, LoadedRoot, Operand, Step, Store, Target, TargetCpus,
     Undrained,
 };
 use super::encode;
+use super::hex::Hex;
 use super::interpret::{Op, Role, Which};
 use super::query::Query;
 use crate::model::{Config, Instr, Lost, Model, Source};

@@ -4,7 +4,8 @@
 //! that allows nothing or gives no reason.
 
 use crate::codes::Code;
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::codes::Severity;
+use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Files, Span};
 
 /// How such a comment begins.

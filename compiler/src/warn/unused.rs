@@ -2,12 +2,12 @@
 //!
 //! In: all names, and what instructions write. Out: W0201.
 
-use crate::check::listed;
 use crate::check::unused::{never_used, resyncs};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Instr, Model, Named};
 use crate::plan;
+use crate::text::list;
 
 /// Checks W0201: domains, barriers, operands, loads and sets of CPUs are used.
 pub(super) fn names(model: &Model, found: &mut Vec<Diagnostic>) {
@@ -56,7 +56,7 @@ pub(super) fn writers(model: &Model, found: &mut Vec<Diagnostic>) {
                 format!(
                     "`{}` serves no change of entries of {}",
                     it.named.name,
-                    listed(&names)
+                    list(&names, "and")
                 ),
             )
             .label("never used for these")

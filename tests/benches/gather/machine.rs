@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::num::NonZeroU64;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tlbc_backends::{arm64, x86_64};
@@ -12,13 +13,12 @@ use tlbc_runtime::pte::{Entry, Slot};
 use tlbc_runtime::request::Extent;
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    AddressSpace, Backend, CpuId, CpuSet, CpuTlb, Current, Flushed, Gather, Issue, Level, Mmu,
-    NewSpace, PageBatch, Platform, Pte, Record, Root, SpaceFlags, SpaceId, TableBatch, Tag,
-    Unlinked,
+    AddressSpace, Backend, CpuId, CpuMask, CpuSet, CpuTlb, Current, Flushed, Gather, Issue, Level,
+    Mmu, PageBatch, Platform, Pte, Record, Root, SpaceFlags, SpaceId, TableBatch, Tag, Unlinked,
 };
 
 /// A machine whose configuration is constant, as in a kernel built for it.
-pub trait Machine: Sized + 'static {
+pub trait Machine: Sized + Sync + 'static {
     const NAME: &'static str;
     type Backend: Backend + 'static;
     fn backend() -> &'static Self::Backend;
@@ -65,6 +65,8 @@ pub struct Page(pub NonZeroU64);
 thread_local! {
     /// The memory of empty batches that [`Pooled`] uses, like a CPU's list of free pages.
     static POOL: RefCell<Vec<NonNull<()>>> = const { RefCell::new(Vec::new()) };
+    /// The CPU that this thread is, as a register would hold it.
+    static CPU: Cell<u32> = const { Cell::new(0) };
 }
 
 /// A batch from the pool.
@@ -103,20 +105,20 @@ impl<T> DerefMut for Pooled<T> {
     }
 }
 
-/// The platform.
-pub struct Bare<M: Machine> {
+/// The platform, with sets of up to `64 * W` CPUs.
+pub struct Bare<M: Machine, const W: usize = 1> {
     machine: std::marker::PhantomData<M>,
-    locals: [CpuTlb<CpuSet<1>>; 2],
+    cpus: Vec<CpuTlb<CpuSet<W>>>,
     words: [Word; 16],
-    /// The current CPU, as a register would hold it.
-    cpu: AtomicU64,
+    /// The runtime that this is the platform of, which handles IPIs.
+    mmu: OnceLock<&'static Mmu<Self>>,
     /// The sum of the pages and tables that were released.
     sum: AtomicU64,
 }
 
-impl<M: Machine> Platform for Bare<M> {
+impl<M: Machine, const W: usize> Platform for Bare<M, W> {
     type Backend = M::Backend;
-    type CpuSet = CpuSet<1>;
+    type CpuSet = CpuSet<W>;
     type Page = Page;
     type Table = Page;
     type BatchBox<T> = Pooled<T>;
@@ -136,12 +138,12 @@ impl<M: Machine> Platform for Bare<M> {
     }
 
     fn cpus(&self) -> usize {
-        self.locals.len()
+        self.cpus.len()
     }
 
     #[inline]
     fn cpu(&self, cpu: CpuId) -> &CpuTlb<Self::CpuSet> {
-        &self.locals[cpu.index() & 1]
+        &self.cpus[cpu.index()]
     }
 
     fn kernel_root(&self) -> Root {
@@ -162,11 +164,13 @@ impl<M: Machine> Platform for Bare<M> {
 
     #[inline]
     fn pin_cpu<R>(&self, _: bool, run: impl FnOnce(CpuId) -> R) -> R {
-        run(CpuId(self.cpu.load(Relaxed) as u32))
+        run(CpuId(CPU.get()))
     }
 
-    fn send_ipi(&self, _: &Self::CpuSet) {
-        unreachable!("there is no other CPU");
+    /// Handles the request in place of each of the CPUs, on which no thread runs.
+    fn send_ipi(&self, targets: &Self::CpuSet) {
+        let mmu = self.mmu.get().expect("the runtime");
+        targets.iter().for_each(|target| mmu.handle_ipi(target));
     }
 
     fn page_batch(&self) -> Option<Pooled<PageBatch<Self>>> {
@@ -201,37 +205,52 @@ const SHIFT: u32 = 12;
 /// The number of entries in a table.
 const TABLE: usize = 512;
 
-/// Consecutive tables, for addresses from 0.
+/// The number of pages of a folio, which are unmapped together.
+pub const FOLIO: usize = 16;
+
+/// Consecutive tables, for addresses from 0, at the start of a page as tables are.
 pub struct Arena {
-    space: SpaceId,
-    words: Vec<AtomicU64>,
+    memory: Vec<AtomicU64>,
+    skipped: usize,
+    entries: usize,
 }
 
 impl Arena {
-    /// Returns the number of entries.
-    pub fn len(&self) -> usize {
-        self.words.len()
+    /// Returns tables with this many entries.
+    pub fn new(entries: usize) -> Self {
+        let memory: Vec<_> = (0..entries + TABLE).map(|_| AtomicU64::new(0)).collect();
+        let skipped = memory.as_ptr().align_offset(TABLE * 8);
+        Self {
+            memory,
+            skipped,
+            entries,
+        }
+    }
+
+    #[inline]
+    fn words(&self) -> &[AtomicU64] {
+        &self.memory[self.skipped..][..self.entries]
     }
 
     /// Makes every entry map a page.
     pub fn fill(&self) {
-        for (word, page) in self.words.iter().zip(1..) {
+        for (word, page) in self.words().iter().zip(1..) {
             word.store(page << SHIFT | VALID, Relaxed);
         }
     }
 }
 
-/// A valid entry: of a page at level 0, of a table at level 1.
-struct Valid<'a> {
+/// Valid entries, one or those of a folio: of pages at level 0, of a table at level 1.
+struct Valid<'a, const N: usize> {
     space: SpaceId,
     level: Level,
-    word: &'a AtomicU64,
+    entries: &'a [AtomicU64; N],
     at: usize,
 }
 
-impl<M: Machine> Pte<Bare<M>> for Valid<'_> {
+impl<M: Machine, const W: usize, const N: usize> Pte<Bare<M, W>> for Valid<'_, N> {
     #[inline]
-    fn belongs_to(&self, space: &AddressSpace<CpuSet<1>>) -> bool {
+    fn belongs_to(&self, space: &AddressSpace<CpuSet<W>>) -> bool {
         space.id() == self.space
     }
 
@@ -243,7 +262,7 @@ impl<M: Machine> Pte<Bare<M>> for Valid<'_> {
     #[inline]
     fn slot(&self) -> Slot<'_> {
         Slot {
-            entries: std::slice::from_ref(self.word),
+            entries: self.entries,
             table: 0x1000,
             index: (self.at % TABLE) as u16,
             va: (self.at as u64) << (SHIFT + 9 * u32::from(self.level.0)),
@@ -287,103 +306,84 @@ impl<M: Machine> Pte<Bare<M>> for Valid<'_> {
     }
 }
 
-type Space = &'static AddressSpace<CpuSet<1>>;
+type Space<const W: usize> = &'static AddressSpace<CpuSet<W>>;
 
-/// A machine, two of its spaces, and what it runs.
-pub struct Bench<M: Machine> {
-    mmu: Mmu<Bare<M>>,
-    spaces: [Space; 2],
-    current: Cell<Current<Space>>,
+/// A space, and the runtime of its machine, for any CPU.
+pub struct Task<M: Machine, const W: usize> {
+    mmu: &'static Mmu<Bare<M, W>>,
+    space: Space<W>,
 }
 
-const CPU: CpuId = CpuId(0);
+impl<M: Machine, const W: usize> Clone for Task<M, W> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
 
-impl<M: Machine> Bench<M> {
-    /// The stack size of a gather.
-    pub const SIZE: usize = size_of::<Gather<'_, Bare<M>>>();
+impl<M: Machine, const W: usize> Copy for Task<M, W> {}
 
-    /// Creates a machine where one CPU of two is online, and runs in the first space.
-    pub fn new() -> Self {
-        let mmu = Mmu::new(Bare {
-            machine: std::marker::PhantomData,
-            locals: [CpuTlb::new(), CpuTlb::new()],
-            words: [const { Word::new(0) }; 16],
-            cpu: AtomicU64::new(u64::from(CPU.0)),
-            sum: AtomicU64::new(0),
-        });
-        let spaces = [0x10_0000, 0x20_0000].map(|table| -> Space {
-            let space = mmu.address_space(NewSpace {
-                table,
-                user_table: table,
-                ..NewSpace::default()
+impl<M: Machine, const W: usize> Task<M, W> {
+    /// Makes the current thread a CPU.
+    pub fn run_on(cpu: CpuId) {
+        CPU.set(cpu.0);
+    }
+
+    /// Unmaps entries in a gather, `N` at a time, with a locked section for each table.
+    #[inline]
+    fn unmap_in<const N: usize>(
+        self,
+        gather: &mut Gather<'_, Bare<M, W>>,
+        words: &[AtomicU64],
+        first: usize,
+    ) {
+        let (mut at, end) = (first, first + words.len());
+        while at < end {
+            let next = end.min((at / TABLE + 1) * TABLE);
+            let (folios, _) = words[at - first..next - first].as_chunks::<N>();
+            let entries = folios.iter().zip((at..).step_by(N));
+            let valid = entries.filter(|(entries, _)| entries[0].load(Relaxed) & VALID != 0);
+            gather.locked((), |section, ()| {
+                let cleared = section.unmap_all(valid.map(|(entries, at)| Valid {
+                    space: self.space.id(),
+                    level: Level(0),
+                    entries,
+                    at,
+                }));
+                assert!(cleared.is_ok());
             });
-            Box::leak(Box::new(space.expect("a tag")))
-        });
-        let kernel = mmu.cpu_online(CPU).expect("a usable machine");
-        let current = Cell::new(mmu.switch(CPU, kernel, Some(spaces[0])));
-        Self {
-            mmu,
-            spaces,
-            current,
+            at = next;
         }
     }
 
-    /// Returns this many entries of the first space.
-    pub fn arena(&self, entries: usize) -> Arena {
-        Arena {
-            space: self.spaces[0].id(),
-            words: (0..entries).map(|_| AtomicU64::new(0)).collect(),
-        }
-    }
-
-    /// Unmaps pages in one gather, with a locked section for each table.
+    /// Unmaps pages in one gather, or folios of `N` pages.
     #[inline(never)]
-    pub fn unmap(&self, arena: &Arena, first: usize, pages: usize) {
-        self.mmu.gather(self.spaces[0], |gather| {
-            let (mut at, end) = (first, first + pages);
-            while at < end {
-                let next = end.min((at / TABLE + 1) * TABLE);
-                let entries = arena.words[at..next].iter().zip(at..);
-                let valid = entries.filter(|(word, _)| word.load(Relaxed) & VALID != 0);
-                gather.locked((), |section, ()| {
-                    let cleared = section.unmap_all(valid.map(|(word, at)| Valid {
-                        space: arena.space,
-                        level: Level(0),
-                        word,
-                        at,
-                    }));
-                    assert!(cleared.is_ok());
-                });
-                at = next;
-            }
+    pub fn unmap<const N: usize>(self, arena: &Arena, first: usize, pages: usize) {
+        let words = &arena.words()[first..][..pages];
+        self.mmu.gather(self.space, |gather| {
+            self.unmap_in::<N>(gather, words, first);
         });
     }
 
-    /// Unmaps pages in one gather that are `apart` entries apart in one table.
+    /// Unmaps everything in a teardown.
     #[inline(never)]
-    pub fn unmap_apart(&self, arena: &Arena, first: usize, pages: usize, apart: usize) {
-        self.mmu.gather(self.spaces[0], |gather| {
-            let entries = (first..).step_by(apart).take(pages);
-            let valid = entries.map(|at| Valid {
-                space: arena.space,
-                level: Level(0),
-                word: &arena.words[at],
-                at,
-            });
-            gather.locked((), |section, ()| assert!(section.unmap_all(valid).is_ok()));
+    pub fn teardown(self, arena: &Arena) {
+        let words = arena.words();
+        self.mmu.teardown(self.space, |gather| {
+            self.unmap_in::<1>(gather, words, 0);
         });
     }
 
     /// Unlinks consecutive tables in one gather.
     #[inline(never)]
-    pub fn free_tables(&self, links: &Arena) {
-        self.mmu.gather(self.spaces[0], |gather| {
+    pub fn free_tables(self, links: &Arena) {
+        self.mmu.gather(self.space, |gather| {
             gather.locked((), |section, ()| {
-                for (at, word) in links.words.iter().enumerate() {
-                    let link = Valid {
-                        space: links.space,
+                let (entries, _) = links.words().as_chunks();
+                for (at, entries) in entries.iter().enumerate() {
+                    let link = Valid::<1> {
+                        space: self.space.id(),
                         level: Level(1),
-                        word,
+                        entries,
                         at,
                     };
                     assert!(section.unlink(link).is_ok());
@@ -393,15 +393,81 @@ impl<M: Machine> Bench<M> {
     }
 
     /// Flushes one page.
-    pub fn flush_page(&self) {
+    pub fn flush_page(self) {
         let page = Extent::new(0x1000, 0x1000);
-        let flushed = self.mmu.flush_range(self.spaces[0], page, Level(0));
+        let flushed = self.mmu.flush_range(self.space, page, Level(0));
         assert_eq!(flushed, Ok(()));
     }
+}
 
-    fn switch(&self, to: Option<Space>) {
+/// A machine, two of its spaces, and what its first CPU runs.
+pub struct Bench<M: Machine, const W: usize = 1> {
+    mmu: &'static Mmu<Bare<M, W>>,
+    spaces: [Space<W>; 2],
+    current: Cell<Current<Space<W>>>,
+}
+
+/// The CPU of the main thread.
+pub const FIRST: CpuId = CpuId(0);
+
+impl<M: Machine, const W: usize> Bench<M, W> {
+    /// The stack size of a gather.
+    pub const SIZE: usize = size_of::<Gather<'_, Bare<M, W>>>();
+
+    /// Creates a machine with some CPUs, of which some are online. The first runs in the first space, the others in the kernel.
+    pub fn new(cpus: usize, online: u32) -> Self {
+        let mmu: &Mmu<_> = Box::leak(Box::new(Mmu::new(Bare {
+            machine: std::marker::PhantomData,
+            cpus: (0..cpus).map(|_| CpuTlb::new()).collect(),
+            words: [const { Word::new(0) }; 16],
+            mmu: OnceLock::new(),
+            sum: AtomicU64::new(0),
+        })));
+        let _ = mmu.platform().mmu.set(mmu);
+        for cpu in (1..online).map(CpuId) {
+            let _ = mmu.cpu_online(cpu).expect("a usable machine");
+        }
+        let kernel = mmu.cpu_online(FIRST).expect("a usable machine");
+        let spaces = [0x10_0000, 0x20_0000].map(|table| Self::new_space(mmu, table));
+        let current = Cell::new(mmu.switch(FIRST, kernel, Some(spaces[0])));
+        Self {
+            mmu,
+            spaces,
+            current,
+        }
+    }
+
+    fn new_space(mmu: &'static Mmu<Bare<M, W>>, table: u64) -> Space<W> {
+        Box::leak(Box::new(mmu.address_space(table.into()).expect("a tag")))
+    }
+
+    /// Returns the first space.
+    pub fn task(&self) -> Task<M, W> {
+        Task {
+            mmu: self.mmu,
+            space: self.spaces[0],
+        }
+    }
+
+    /// Runs the first space on another CPU as well.
+    pub fn run_also_on(&self, cpu: CpuId) {
+        let _ = self.mmu.switch(cpu, Current::Kernel, Some(self.spaces[0]));
+    }
+
+    /// Returns a new space, which the CPU has run, and uses lazily.
+    pub fn exited(&self) -> Task<M, W> {
+        let space = Self::new_space(self.mmu, 0x30_0000);
+        self.switch(Some(space));
+        self.switch(None);
+        Task {
+            mmu: self.mmu,
+            space,
+        }
+    }
+
+    fn switch(&self, to: Option<Space<W>>) {
         let from = self.current.replace(Current::Kernel);
-        self.current.set(self.mmu.switch(CPU, from, to));
+        self.current.set(self.mmu.switch(FIRST, from, to));
     }
 
     /// Switches to the other space and back.

@@ -247,7 +247,7 @@ impl Ask {
 
 /// Returns a tag, which is global on a machine with global tags.
 pub fn tag_on(model: &Model, config: Config, value: u64) -> Tag {
-    let mut there = tlbc::sample_requests::tags(model, config);
+    let mut there = model.tags(config);
     Tag {
         value,
         global: there.any(|tag| !tag.of_cpu.value),

@@ -11,12 +11,13 @@ use tlbc_runtime::request::Space;
 use super::machine::Machine;
 use super::number::{Place, place};
 use super::{Messages, Outcome, Trouble};
+use crate::analysis::analyse;
 use crate::fs;
 use crate::model::Model;
+use crate::parse;
 use crate::plan::Plans;
 use crate::source::Files;
 use crate::trace::{Query, is_ever_local, show, trace};
-use crate::{analyse, parse};
 
 /// The options that describe a `--range`.
 const OF_ENTRIES: [&str; 8] = [

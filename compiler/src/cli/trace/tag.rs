@@ -5,7 +5,7 @@ use tlbc_runtime::request::Tag;
 use crate::cli::number::tag as number;
 use crate::cli::{Trouble, unknown};
 use crate::model::{self, Config, Model};
-use crate::sample_requests::{least_tag, tags, view_bits};
+use crate::sample_requests::least_tag;
 
 /// Returns the tag that was given as `N` or `KIND:N`, or else the least that a space can have, and a remark if no space has
 /// it.
@@ -23,7 +23,7 @@ pub(super) fn tag(
         None => (None, given),
     };
     let value = number(value).map_err(|why| Trouble(format!("--tag {given}: {why}")))?;
-    let all: Vec<&model::Tag> = tags(model, config).collect();
+    let all: Vec<&model::Tag> = model.tags(config).collect();
     let kind = match name {
         Some(name) => named(&all, name)?,
         None if all.is_empty() => {
@@ -41,7 +41,7 @@ pub(super) fn tag(
         value,
         global: !kind.of_cpu.value,
     };
-    Ok((tag, remark(kind, value, view_bits(model, config))))
+    Ok((tag, remark(kind, value, model.view_bits(config))))
 }
 
 /// Returns the kind of that name.

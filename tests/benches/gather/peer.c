@@ -1,20 +1,28 @@
 /*
  * Gathers pages in Linux's layout, for comparison with the runtime.
  *
- * This keeps the parts of Linux's gather that take time: eight pages in the gather itself, then lists of 510 from a pool,
- * at most 19 of them, each of which counts as full one slot early; the range and the level recorded for each page; a
- * count of gathers in progress that is incremented and decremented by locked instructions; a caller that flushes when
- * there is no room for a page. One variant adds a page to the list by a separate function, as Linux does; the other
- * inlines that function.
+ * This keeps the parts of Linux's gather that take time: eight slots in the gather itself, then lists of 510 from a pool,
+ * at most 19 of them, each of which counts as full one slot early; the range and the level recorded for each page or
+ * folio; a count of gathers in progress that is incremented and decremented by locked instructions; a caller that
+ * flushes when there is no room for a page. A folio takes two slots: its first page, and the number of its pages. Linux
+ * adds a page to the list by a separate function; here that function is inlined, which is a little faster.
  *
  * There are three flushes: a call of a function that does nothing, to measure the gather alone; and what Linux does
  * around the instructions, which are left out, if they reach every CPU (arm64) and if other CPUs are interrupted
- * (x86-64). No other CPU has the space here.
+ * (x86-64). No other CPU has the space active here. As in Linux, a teardown on x86-64 clears entries without a locked
+ * instruction.
  *
- * Prints, for each number of pages: the number, and nanoseconds per page of clearing entries without a gather, of both
- * variants, and of the inlined variant with each of the two flushes.
+ * Reads requests from standard input, one a line:
+ *
+ *     time SHAPE PAGES FLUSH ROUNDS    writes the nanoseconds of each round, on one line
+ *     count SHAPE PAGES FLUSH          runs one round in counted_work, for a profiler that counts its instructions
+ *
+ * SHAPE is p (pages), f (folios of 16 pages), t (teardown), s (pages, while another CPU does the same in the same space)
+ * or x (locked exchanges, without a gather). PAGES is the number of pages in one gather. FLUSH is 0 (nothing), 1 (arm64)
+ * or 2 (x86-64). The entries are filled again between rounds.
  */
 #define _POSIX_C_SOURCE 200809L
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +31,10 @@
 #define OUT_OF_LINE __attribute__((noinline))
 #define INLINED static inline __attribute__((always_inline))
 
-enum { BUNDLE = 8, LISTS = 19, IN_LIST = 510, IN_TABLE = 512, SHIFT = 12, SMALL = 8192 };
+enum { BUNDLE = 8, LISTS = 19, IN_LIST = 510, IN_TABLE = 512, SHIFT = 12, SMALL = 8192, IN_FOLIO = 16 };
+
+/* Marks a slot of a folio: the next slot has the number of its pages. */
+static const uint64_t FOLIO = 1ull << 63;
 
 struct list {
 	struct list *next;
@@ -50,9 +61,9 @@ struct gather {
 	uint64_t in_bundle[BUNDLE];
 };
 
-/* The pool that lists come from. */
-static struct list *pool[LISTS + 1];
-static unsigned int pooled;
+/* The pool that lists come from, one for each CPU. */
+static _Thread_local struct list *pool[LISTS + 1];
+static _Thread_local unsigned int pooled;
 
 static struct list *take_list(void)
 {
@@ -65,7 +76,7 @@ static void give_list(struct list *list)
 }
 
 /* The functions that flush and that take the pages: the compiler does not see which ones. */
-static volatile uint64_t flushes, sum;
+static _Thread_local volatile uint64_t flushes, sum;
 
 /* Flushes addresses whose entries map 1 << shift bytes each, all of one level; level 0 is any level. */
 typedef void flush_function(struct space *, uint64_t start, uint64_t end, unsigned int shift, unsigned int level, int tables);
@@ -124,7 +135,7 @@ static void flush_arm64(struct space *space, uint64_t start, uint64_t end, unsig
 enum { SLOTS = 6, MOST_ENTRIES = 33 };
 
 /* What the CPU has loaded, with its generation; and what it sends to other CPUs for a flush. */
-static struct {
+static _Thread_local struct {
 	struct space *loaded;
 	uint64_t slot;
 	struct {
@@ -183,8 +194,11 @@ static void flush_x86_64(struct space *space, uint64_t start, uint64_t end, unsi
 static void sum_up(uint64_t *pages, unsigned int count)
 {
 	uint64_t all = 0;
-	for (unsigned int i = 0; i < count; i++)
+	for (unsigned int i = 0; i < count; i++) {
 		all += pages[i];
+		if (__builtin_expect(pages[i] & FOLIO, 0))
+			all += pages[++i];
+	}
 	sum += all;
 }
 
@@ -198,10 +212,10 @@ static void reset_range(struct gather *gather)
 	gather->tables = gather->leaf = gather->second = gather->third = 0;
 }
 
-OUT_OF_LINE void begin(struct gather *gather, struct space *space)
+OUT_OF_LINE void begin(struct gather *gather, struct space *space, int whole)
 {
 	gather->space = space;
-	gather->whole = 0;
+	gather->whole = whole;
 	gather->bundle.next = NULL;
 	gather->bundle.used = 0;
 	gather->bundle.most = BUNDLE;
@@ -264,53 +278,72 @@ static int next_list(struct gather *gather)
 	return 1;
 }
 
-/* Returns whether the caller must flush. */
-INLINED int keep(struct gather *gather, uint64_t page)
+/* Keeps the pages that one or several entries mapped. Returns whether the caller must flush. */
+INLINED int keep(struct gather *gather, uint64_t page, unsigned int pages)
 {
 	struct list *list = gather->active;
-	list->pages[list->used++] = page;
+	if (pages > 1) {
+		list->pages[list->used++] = page | FOLIO;
+		list->pages[list->used++] = pages;
+	} else {
+		list->pages[list->used++] = page;
+	}
 	return list->used >= list->most - 1 && !next_list(gather);
 }
 
-OUT_OF_LINE int keep_out_of_line(struct gather *gather, uint64_t page)
+INLINED void note(struct gather *gather, uint64_t va, unsigned int pages)
 {
-	return keep(gather, page);
-}
-
-INLINED void note(struct gather *gather, uint64_t va)
-{
+	uint64_t end = va + ((uint64_t)pages << SHIFT);
 	if (va < gather->start)
 		gather->start = va;
-	if (va + (1 << SHIFT) > gather->end)
-		gather->end = va + (1 << SHIFT);
+	if (end > gather->end)
+		gather->end = end;
 	gather->leaf = 1;
 }
 
-/* Clears entries of one table. Returns how many, and whether a flush is required before the next entry. */
-#define CLEAR(name, keep) \
+/* Clears an entry, and returns what was in it. */
+INLINED uint64_t clear_entry(struct gather *gather, uint64_t *entry, int plain_at_teardown)
+{
+	if (plain_at_teardown && gather->whole) {
+		uint64_t was = __atomic_load_n(entry, __ATOMIC_RELAXED);
+		__atomic_store_n(entry, 0, __ATOMIC_RELAXED);
+		return was;
+	}
+	return __atomic_exchange_n(entry, 0, __ATOMIC_RELAXED);
+}
+
+/*
+ * Clears entries of one table, some at a time: those of one page, or of one folio. Returns how many, and whether a flush
+ * is required before the next entry.
+ */
+#define CLEAR(name, pages, plain_at_teardown) \
 	OUT_OF_LINE uint64_t name(struct gather *gather, uint64_t *entries, uint64_t count, uint64_t va, int *full) \
 	{ \
-		for (uint64_t i = 0; i < count; i++, va += 1 << SHIFT) { \
+		for (uint64_t i = 0; i < count; i += pages, va += (uint64_t)pages << SHIFT) { \
 			if (!(__atomic_load_n(&entries[i], __ATOMIC_RELAXED) & 1)) \
 				continue; \
-			uint64_t was = __atomic_exchange_n(&entries[i], 0, __ATOMIC_RELAXED); \
-			note(gather, va); \
-			if (keep(gather, was >> SHIFT)) { \
+			uint64_t was = clear_entry(gather, &entries[i], plain_at_teardown); \
+			for (unsigned int j = 1; j < pages; j++) \
+				was |= clear_entry(gather, &entries[i + j], plain_at_teardown); \
+			note(gather, va, pages); \
+			if (keep(gather, was >> SHIFT, pages)) { \
 				*full = 1; \
-				return i + 1; \
+				return i + pages; \
 			} \
 		} \
 		return count; \
 	}
-CLEAR(clear, keep)
-CLEAR(clear_out_of_line, keep_out_of_line)
+CLEAR(clear, 1, 0)
+CLEAR(clear_folios, IN_FOLIO, 0)
+CLEAR(clear_x86_64, 1, 1)
+CLEAR(clear_folios_x86_64, IN_FOLIO, 1)
 
 typedef uint64_t clear_function(struct gather *, uint64_t *, uint64_t, uint64_t, int *);
 
-INLINED void unmap(struct space *space, uint64_t *entries, uint64_t first, uint64_t count, clear_function *clear)
+INLINED void unmap(struct space *space, uint64_t *entries, uint64_t first, uint64_t count, clear_function *clear, int whole)
 {
 	struct gather gather;
-	begin(&gather, space);
+	begin(&gather, space, whole);
 	while (count) {
 		uint64_t left = IN_TABLE - first % IN_TABLE;
 		int full = 0;
@@ -339,42 +372,90 @@ static double now(void)
 	return time.tv_sec * 1e9 + time.tv_nsec;
 }
 
-/* Returns nanoseconds per page, of the best of some rounds. The entries are filled again between rounds. */
-INLINED double best(uint64_t pages, uint64_t *entries, clear_function *clear, flush_function *flush)
+static void fill(uint64_t *entries, uint64_t count)
 {
-	struct space space = { .top = 1ull << 47, .tag = 7, .cpus = 1 };
-	uint64_t gathers = pages < SMALL ? SMALL / pages : 1, all = gathers * pages;
-	double least = 1e18;
-	flush_by = flush;
-	cpu.loaded = &space;
-	cpu.slots[0].followed = 0;
-	for (uint64_t round = 0; round < 4 + 400000 / all; round++) {
-		for (uint64_t i = 0; i < all; i++)
-			entries[i] = (i + 1) << SHIFT | 1;
-		double start = now();
-		for (uint64_t i = 0; i < gathers; i++)
-			if (clear)
-				unmap(&space, entries, i * pages, pages, clear);
-			else
-				exchange(entries, i * pages, pages);
-		double taken = (now() - start) / all;
-		least = taken < least ? taken : least;
+	for (uint64_t i = 0; i < count; i++)
+		entries[i] = (i + 1) << SHIFT | 1;
+}
+
+/* One round: gathers of some pages each. */
+struct work {
+	char shape;
+	uint64_t pages, gathers;
+	unsigned int flush;
+	uint64_t *entries;
+	struct space *space;
+};
+
+OUT_OF_LINE void counted_work(const struct work *work)
+{
+	static clear_function *const by_flush[][3] = {
+		{ clear, clear, clear_x86_64 },
+		{ clear_folios, clear_folios, clear_folios_x86_64 },
+	};
+	clear_function *chosen = by_flush[work->shape == 'f'][work->flush];
+	for (uint64_t i = 0; i < work->gathers; i++)
+		if (work->shape == 'x')
+			exchange(work->entries, i * work->pages, work->pages);
+		else
+			unmap(work->space, work->entries, i * work->pages, work->pages, chosen, work->shape == 't');
+}
+
+static volatile int stop;
+
+/* What the other CPU does, until it is stopped. */
+static void *in_same_space(void *work)
+{
+	enum { TURN = 64 };
+	static _Alignas(4096) uint64_t entries[TURN];
+	struct work turn = *(struct work *)work;
+	turn.gathers = TURN / turn.pages;
+	turn.entries = entries;
+	while (!stop) {
+		fill(entries, TURN);
+		counted_work(&turn);
 	}
-	return least;
+	return NULL;
 }
 
 int main(void)
 {
-	static const uint64_t sizes[] = { 1, 8, 100, 10000, 1000000 };
-	uint64_t *entries = aligned_alloc(4096, 8000000 / 4096 * 4096 + 4096);
-	if (!entries)
-		return 1;
-	for (unsigned int i = 0; i < sizeof sizes / sizeof *sizes; i++)
-		printf("%llu %.3f %.3f %.3f %.3f %.3f\n", (unsigned long long)sizes[i],
-		       best(sizes[i], entries, NULL, flush_nothing),
-		       best(sizes[i], entries, clear_out_of_line, flush_nothing),
-		       best(sizes[i], entries, clear, flush_nothing),
-		       best(sizes[i], entries, clear, flush_arm64),
-		       best(sizes[i], entries, clear, flush_x86_64));
+	static flush_function *const flushes_by[] = { flush_nothing, flush_arm64, flush_x86_64 };
+	static _Alignas(128) struct space space;
+	char command[8];
+	struct work work = { .space = &space };
+	unsigned long long pages;
+	while (scanf("%7s %c %llu %u", command, &work.shape, &pages, &work.flush) == 4) {
+		unsigned int rounds = 1;
+		if (command[0] == 't' && scanf("%u", &rounds) != 1)
+			return 1;
+		work.pages = pages;
+		work.gathers = pages < SMALL && work.shape != 't' ? SMALL / pages : 1;
+		uint64_t all = work.gathers * pages;
+		work.entries = aligned_alloc(4096, (all * 8 + 4095) / 4096 * 4096);
+		if (!work.entries)
+			return 1;
+		space = (struct space){ .top = 1ull << 47, .tag = 7, .cpus = 1 };
+		cpu.loaded = work.shape == 't' ? NULL : &space;
+		cpu.slots[0].followed = 0;
+		flush_by = flushes_by[work.flush];
+		pthread_t other;
+		stop = 0;
+		if (work.shape == 's' && pthread_create(&other, NULL, in_same_space, &work))
+			return 1;
+		for (unsigned int round = 0; round < rounds; round++) {
+			fill(work.entries, all);
+			double start = now();
+			counted_work(&work);
+			if (command[0] == 't')
+				printf("%.1f ", now() - start);
+		}
+		stop = 1;
+		if (work.shape == 's')
+			pthread_join(other, NULL);
+		printf("\n");
+		fflush(stdout);
+		free(work.entries);
+	}
 	return 0;
 }

@@ -1,0 +1,64 @@
+//! What a request has to invalidate, as far as it selects instructions.
+
+use tlbc_runtime::level::Levels;
+
+/// What has to be invalidated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Demand {
+    /// Leaf entries.
+    pub leaf: bool,
+    /// Walk entries.
+    pub walk: bool,
+    /// Negative entries of these levels.
+    pub negative: Levels,
+    /// Root entries.
+    pub root: bool,
+    /// The addresses.
+    pub extent: Extent,
+}
+
+/// The addresses of a demand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Extent {
+    /// One address.
+    One,
+    /// A run of addresses.
+    Runs,
+    /// All addresses.
+    Everything,
+}
+
+/// Leaf entries of one address.
+pub const LEAF: Demand = Demand {
+    leaf: true,
+    walk: false,
+    negative: Levels::NONE,
+    root: false,
+    extent: Extent::One,
+};
+
+/// Leaf and walk entries of one address.
+pub const LEAF_AND_WALK: Demand = Demand { walk: true, ..LEAF };
+
+/// Walk entries of one address.
+pub const WALK: Demand = Demand {
+    leaf: false,
+    ..LEAF_AND_WALK
+};
+
+/// All entries that a space may have.
+pub const TEARDOWN: Demand = Demand {
+    leaf: true,
+    walk: true,
+    negative: Levels::ALL,
+    root: true,
+    extent: Extent::Everything,
+};
+
+/// Returns the demand with negative entries.
+pub fn negative_too(demand: Demand) -> Demand {
+    Demand {
+        negative: Levels::ALL,
+        ..demand
+    }
+}
