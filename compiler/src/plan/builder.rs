@@ -94,8 +94,11 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
                 })?
             }
             Shape::Teardown(space, reach) => {
-                if !self.model.caches.hold(Kind::Root, self.machine) {
+                if !self.model.caches.ever_hold(Kind::Root) {
                     return None;
+                }
+                if !self.model.caches.hold(Kind::Root, self.machine) {
+                    return Some(Node::Call(Shape::Everything(space, reach)));
                 }
                 self.flush(space, reach, Shape::Teardown, |builder, s| {
                     Some(builder.teardown(s))
@@ -176,13 +179,6 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
         either(nodes)
     }
 
-    /// Returns whether a lazy CPU may read a table that was unlinked: through a walk entry, or by a walk that has
-    /// begun.
-    pub(super) fn lazy_cpus_walk(&self) -> bool {
-        let caches = &self.model.caches;
-        caches.hold(Kind::Walk, self.machine) || caches.fill_while_loaded(self.machine)
-    }
-
     /// Returns what is deferred on lazy and inactive CPUs when active ones get an IPI.
     fn deferred_on_others(&self, space: Space) -> Option<Node> {
         if space == Space::Kernel {
@@ -190,7 +186,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
         }
         let inactive = Deferred::INACTIVE_UNTIL_LOAD;
         let both = Node::Defer(inactive | Deferred::LAZY_UNTIL_LOAD);
-        Some(if self.lazy_cpus_walk() {
+        Some(if self.model.caches.hold(Kind::Walk, self.machine) {
             Node::select(Test::WalkEntries, Node::Defer(inactive), both)
         } else {
             both

@@ -275,7 +275,7 @@ impl<'m> PlanBuilder<'m, '_> {
             let active = to(Agents::ACTIVE);
             let of_flush = match space {
                 Space::Kernel => walkers,
-                Space::User if !self.lazy_cpus_walk() => active,
+                Space::User if !self.model.caches.hold(Kind::Walk, self.machine) => active,
                 Space::User => Node::select(Test::WalkEntries, walkers, active),
             };
             // The tag of a space that is torn down may be given to another space, for which inactive CPUs

@@ -337,7 +337,10 @@ impl Run<'_> {
         let facts = self.model.change_facts(self.query.config);
         if required.is_required_now(self.query.space) {
             self.changed.require(required, extent);
-        } else if !required.is_nothing() && !is_done_by_fault(change, &facts) {
+        } else if !required.is_nothing()
+            && !is_done_by_fault(change, &facts)
+            && !expires(change, &facts)
+        {
             let appears = change.kind(&facts) == Kind::Map;
             let kind = if appears {
                 EntryKind::Negative
@@ -370,6 +373,9 @@ impl Run<'_> {
         let why = match change.kind(&facts) {
             _ if is_done_by_fault(change, &facts) && self.query.space == Space::User => {
                 "a fault on an entry that allows less drops it"
+            }
+            _ if expires(change, &facts) && self.query.space == Space::User => {
+                "the machine keeps a negative entry for a bounded time, and user code faults until then"
             }
             _ if !required.is_nothing() => return,
             Kind::Map => "negative entries are not cached",
@@ -421,6 +427,11 @@ impl Run<'_> {
             self.flush(Flush::Ranges(&changed));
         }
     }
+}
+
+/// Returns whether negative entries that a change leaves in caches expire by themselves.
+fn expires(change: &Change, facts: &ChangeFacts) -> bool {
+    change.kind(facts) == Kind::Map && facts.negative == Negative::Expires
 }
 
 /// Returns whether a fault on an old entry that a change leaves in caches invalidates it.

@@ -98,3 +98,32 @@ fn fields_that_are_there_where_they_are_needed() {
     );
     accepted(slate(), &[feature, field, page]);
 }
+
+/// A machine whose caches depend on features.
+const REFILL: &str = include_str!("../../definitions/refill.arch");
+
+/// What the machine caches is decided at boot, on every machine some cache holds translations, and each case can count.
+#[test]
+fn what_is_cached_depends_on_what_is_known_at_boot() {
+    let walker = "feature walker \"a walker fills the TLB\"";
+    for of in ["of cpu", "of space"] {
+        refused(REFILL, &[(walker, &format!("{walker} {of}"))], "E0407");
+    }
+    let tlb = "tlb   holds leaf;";
+    refused(REFILL, &[(tlb, "tlb   holds leaf when walker;")], "E0203");
+    let last = "invalid cached, expires when brief, never when walker;";
+    refused(
+        REFILL,
+        &[(last, "invalid expires when brief, cached;")],
+        "E0208",
+    );
+    let fills = "fills by software, while loaded when walker;";
+    refused(
+        REFILL,
+        &[(fills, "fills while loaded when walker, by software;")],
+        "E0208",
+    );
+    let stricter = "stricter faults until dropped on self, refetched when rereads;";
+    let shadowed = "stricter refetched when rereads, faults until dropped on self;";
+    refused(REFILL, &[(stricter, shadowed)], "E0208");
+}

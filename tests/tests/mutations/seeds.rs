@@ -6,7 +6,7 @@
 use crate::archdefs;
 
 /// Machines that were never built, in this directory and elsewhere.
-const MADE_UP: [(&str, &str); 14] = [
+const MADE_UP: [(&str, &str); 15] = [
     ("quartz", include_str!("../fifth/quartz.arch")),
     ("narrow", include_str!("seeds/narrow.arch")),
     ("untagged", include_str!("seeds/untagged.arch")),
@@ -20,6 +20,7 @@ const MADE_UP: [(&str, &str); 14] = [
     ("batch", include_str!("../../definitions/batch.arch")),
     ("negative", include_str!("../../definitions/negative.arch")),
     ("written", include_str!("../../definitions/written.arch")),
+    ("refill", include_str!("../../definitions/refill.arch")),
     ("toy", tlbc::codes::TOY),
 ];
 

@@ -7,6 +7,7 @@ mod common;
 mod changes;
 mod completion;
 mod negative;
+mod refill;
 mod selection;
 mod stages;
 
