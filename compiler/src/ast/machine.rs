@@ -1,7 +1,7 @@
 //! Tables, caches, features, tags and spaces.
 
 use super::registers::{LimitFrom, ReadFrom};
-use super::terms::{Cases, Cond, Ident, Number, Spanned, Text};
+use super::terms::{Amount, Cases, Cond, Ident, Number, Spanned, Text};
 use crate::source::Span;
 
 /// A geometry: one page size with its tables.
@@ -62,7 +62,7 @@ pub enum CacheFact {
         when: Option<Cond>,
     },
     /// `tlb has 128 sets, 1 set when isa31;`
-    Sets { cache: Ident, count: Cases<Number> },
+    Sets { cache: Ident, count: Cases<Amount> },
     /// `one per core;` (true) or `one per cpu;`
     OnePer { core: bool },
     /// `leaf at pte covers 2 entries;`: one cached translation serves neighbouring table entries of a level.
@@ -181,8 +181,8 @@ pub struct Tag {
 /// A fact of a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TagFact {
-    /// `12 bits;`
-    Bits(Number),
+    /// `12 bits;`, `limit(asid_bits) bits;`
+    Bits(Amount),
     /// `of cpu;` (true) or `of machine;`
     OfCpu(bool),
     /// `values 1..6;`

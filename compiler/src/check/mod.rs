@@ -76,6 +76,7 @@ const RULES: &[Rule] = &[
     levels::granules,
     levels::given,
     sets::counted,
+    sets::comparable,
     instructions::promises,
     instructions::loaded_elsewhere,
     runs::lengths,

@@ -282,7 +282,19 @@ fn used_limits(model: &Model) -> Vec<usize> {
         } => Some(usize::from(limit)),
         _ => None,
     };
-    all_drops(model).filter_map(limit).collect()
+    let runs = all_drops(model).filter_map(limit);
+    let widths = model.tags.iter().filter_map(|tag| tag.bits.value.limit());
+    let sets = model.caches.all.iter().flat_map(|cache| &cache.sets);
+    let sets = sets.flat_map(|sets| &sets.cases);
+    let sets = sets.filter_map(|(count, _)| count.limit());
+    let policy = &model.policy;
+    let ceilings = policy
+        .ceiling_operations
+        .iter()
+        .chain(&policy.ceiling_pages);
+    let ceilings = ceilings.flat_map(|cases| &cases.cases);
+    let ceilings = ceilings.filter_map(|(ceiling, _)| ceiling.count.limit());
+    runs.chain(widths).chain(sets).chain(ceilings).collect()
 }
 
 /// Checks E0208: each alternative is the last whose condition holds in some configuration.

@@ -463,6 +463,12 @@ pub fn unsuffixed(number: u64) -> TokenStream {
     quote!(#literal)
 }
 
+/// Returns a decimal literal of a word.
+pub fn suffixed(number: u64) -> TokenStream {
+    let literal = Literal::u64_suffixed(number);
+    quote!(#literal)
+}
+
 /// Returns a hexadecimal literal, in groups of four digits.
 pub fn hex(number: u64) -> TokenStream {
     let digits = format!("{number:x}");

@@ -10,7 +10,9 @@ use tlbc_runtime::request::{Reach, Space};
 use super::Emit;
 use super::backend::{reach_name, space_name};
 use super::config::unsuffixed;
-use crate::model::{Aspect, Cases, Ceiling, Cond, Kind, Need, Negative, Stricter, TagSource};
+use crate::model::{
+    Amount, Aspect, Cases, Ceiling, Cond, Kind, Need, Negative, Stricter, TagSource,
+};
 
 impl Emit<'_> {
     pub(super) fn ceiling(&self) -> TokenStream {
@@ -23,8 +25,12 @@ impl Emit<'_> {
                 cases: kept.cloned().collect(),
                 span: cases.span,
             };
-            self.cases(&kept, &quote!(u64::MAX), |ceiling| {
-                unsuffixed(ceiling.count)
+            self.cases(&kept, &quote!(u64::MAX), |ceiling| match ceiling.count {
+                Amount::Stated(count) => unsuffixed(count),
+                limit => {
+                    let limit = self.amount(limit);
+                    quote!(u64::from(#limit))
+                }
             })
         };
         let policy = &self.model.policy;
@@ -185,7 +191,14 @@ impl Emit<'_> {
             let mut chain = quote!(None);
             for tag in model.tags.iter().filter(|tag| tag.of_cpu.value == per_cpu) {
                 let (first, last) = tag.range();
-                let (first, last) = (unsuffixed(first), unsuffixed(last));
+                let first = unsuffixed(first);
+                let last = match tag.bits.value {
+                    Amount::Stated(_) => unsuffixed(last),
+                    width => {
+                        let (width, last) = (self.amount(width), super::config::suffixed(last));
+                        quote!(#last.min((1 << #width) - 1))
+                    }
+                };
                 let values = quote!(TagValues { first: #first, last: #last, views });
                 let source = match tag.source {
                     _ if tag.is_root.is_some() => quote!(Root),
@@ -212,6 +225,17 @@ impl Emit<'_> {
         };
         let config = super::operands::mentions(&body, "c").then(|| quote!(let c = self.config;));
         quote!(#config #body)
+    }
+
+    /// Returns a number that is stated, or read at boot.
+    pub(super) fn amount(&self, amount: Amount) -> TokenStream {
+        match amount {
+            Amount::Stated(number) => unsuffixed(number),
+            Amount::Limit(limit) => {
+                let name = self.names.limit(limit);
+                quote!(self.#name)
+            }
+        }
     }
 
     pub(super) fn facts(&self) -> TokenStream {

@@ -8,6 +8,7 @@ use tlbc_facts::clause::MaxCount;
 use super::Emit;
 use super::config::unsuffixed;
 use super::parameters::At;
+use crate::model::Amount;
 use crate::plan::ir::{Issue, Node, Over, Shape};
 
 impl Emit<'_> {
@@ -31,7 +32,14 @@ impl Emit<'_> {
             Over::Runs { operand, most } => self.runs(operand, most, body, rest, shape),
             Over::Sets { first, count } => {
                 let body = self.node(body, At::Set, shape);
-                let (first, count) = (unsuffixed(first), unsuffixed(count));
+                let first = unsuffixed(first);
+                let count = match count {
+                    Amount::Stated(count) => unsuffixed(count),
+                    limit => {
+                        let limit = self.amount(limit);
+                        quote!(u64::from(#limit))
+                    }
+                };
                 quote! {
                     let mut set = #first;
                     while set < #count {

@@ -6,7 +6,9 @@ use super::{Lower, of_kind};
 use crate::ast::{self, CacheFact, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Cache, Caches, Cases, Cond, Fills, Named, Negative, Stricter, StricterOn};
+use crate::model::{
+    Amount, At, Cache, Caches, Cases, Cond, Fills, Limit, Named, Negative, Stricter, StricterOn,
+};
 use crate::source::Span;
 
 impl Lower {
@@ -91,19 +93,21 @@ impl Lower {
     }
 
     /// Returns how many sets a cache has, or reports a number that no flush can go through.
-    fn sets(&mut self, count: &ast::Number) -> Option<u64> {
-        let possible = (1..=1 << 16).contains(&count.node);
+    fn sets(&mut self, count: &ast::Amount, limits: &[Limit]) -> Option<Amount> {
+        let amount = self.amount(count)?;
+        let (least, most) = amount.range(limits);
+        let possible = least >= 1 && most <= 1 << 16;
         if !possible {
             self.misplaced(
-                count.span,
-                format!("a cache of {} sets cannot be described", count.node),
+                count.span(),
+                format!("a cache of {most} sets cannot be described"),
                 "a cache has 1 to 65536 sets",
             );
         }
-        possible.then_some(count.node)
+        possible.then_some(amount)
     }
 
-    pub(super) fn lower_caches(&mut self, it: &ast::Caches) -> Caches {
+    pub(super) fn lower_caches(&mut self, it: &ast::Caches, limits: &[Limit]) -> Caches {
         let mut out = Caches {
             all: Vec::new(),
             shared_by_core: None,
@@ -178,7 +182,7 @@ impl Lower {
                     }
                 }
                 CacheFact::Sets { cache, count } => {
-                    let sets = self.cases(count, false, Self::sets);
+                    let sets = self.cases(count, false, |cx, count| cx.sets(count, limits));
                     let found = self.with(|s| &mut s.caches, |s, l| s.find("cache", l, cache));
                     let Some(cache) = found.map(|index| &mut out.all[index]) else {
                         continue;

@@ -401,7 +401,7 @@ impl Lower {
                             }
                         }
                         Some(Ceiling {
-                            count: number.node,
+                            count: cx.amount(number)?,
                             reach,
                             space,
                         })

@@ -4,7 +4,7 @@ use super::ask::{Ask, brief, long};
 use crate::analysis::Analysis;
 use crate::ast::{Fills, Negative, Stricter};
 use crate::describe::{self, code, when};
-use crate::model::{Aspect, Cond, Geometry, Kind, Level, Model, Space};
+use crate::model::{Amount, Aspect, Cond, Geometry, Kind, Level, Model, Space};
 use crate::text::list;
 
 pub(super) const TABLES: &[Ask] = &[
@@ -154,9 +154,9 @@ fn caches(it: &Analysis) -> Vec<String> {
             )
         });
         let sets = cache.sets.as_ref().map_or(String::new(), |sets| {
-            let count = |count: &u64| match count {
-                1 => "1 set".to_owned(),
-                _ => format!("{count} sets"),
+            let count = |count: &Amount| match count {
+                Amount::Stated(1) => "1 set".to_owned(),
+                &count => format!("{} sets", describe::amount(model, count)),
             };
             format!("; {}", describe::cases(model, sets, count))
         });

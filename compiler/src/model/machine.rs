@@ -63,7 +63,7 @@ pub struct Cache {
     /// The cache from whose entries it makes its own.
     pub from: Option<At<usize>>,
     /// The number of its sets, where an instruction drops one set at a time.
-    pub sets: Option<Cases<u64>>,
+    pub sets: Option<Cases<Amount>>,
     /// The machines that have it.
     pub when: Cond,
     /// The place of `holds`.
@@ -212,13 +212,52 @@ pub struct Limit {
     pub from: Option<LimitFrom>,
 }
 
+/// A number that is stated, or that the kernel reads at boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Amount {
+    Stated(u64),
+    /// A limit, by index.
+    Limit(usize),
+}
+
+impl Amount {
+    /// Returns the number on a machine with these limits.
+    #[must_use]
+    pub fn on(self, limits: &[u64]) -> u64 {
+        match self {
+            Self::Stated(number) => number,
+            Self::Limit(limit) => limits[limit],
+        }
+    }
+
+    /// Returns the limit, if it is read at boot.
+    #[must_use]
+    pub fn limit(self) -> Option<usize> {
+        match self {
+            Self::Stated(_) => None,
+            Self::Limit(limit) => Some(limit),
+        }
+    }
+
+    /// Returns the least and the greatest number that it can be.
+    #[must_use]
+    pub fn range(self, limits: &[Limit]) -> (u64, u64) {
+        match self {
+            Self::Stated(number) => (number, number),
+            Self::Limit(limit) => (limits[limit].least, limits[limit].most),
+        }
+    }
+}
+
 /// A kind of tag.
 #[derive(Debug, Clone)]
 pub struct Tag {
     pub named: Named,
     /// The machines on which the tag exists.
     pub when: Cond,
-    pub bits: At<u64>,
+    pub bits: At<Amount>,
+    /// The least and the greatest width.
+    pub widths: (u64, u64),
     /// Whether a value means another space on another CPU (`of cpu`).
     pub of_cpu: At<bool>,
     /// Whether other tags of this CPU can be invalidated lazily: each is flushed when it is next loaded.
@@ -234,21 +273,41 @@ pub struct Tag {
 }
 
 impl Tag {
-    /// Returns the least and the largest value that a space gets.
+    /// Returns the least and the largest value that a space gets, where the tag has its greatest width.
     #[must_use]
     pub fn range(&self) -> (u64, u64) {
-        let most = 1u64
-            .checked_shl(self.bits.value as u32)
-            .map_or(u64::MAX, |n| n - 1);
-        self.values.map_or((0, most), |at| at.value)
+        self.within(self.widths.1)
+    }
+
+    /// Returns the tag of a machine with these limits.
+    #[must_use]
+    pub fn on(&self, limits: &[u64]) -> Self {
+        let bits = self.bits.value.on(limits);
+        Self {
+            bits: At {
+                value: Amount::Stated(bits),
+                span: self.bits.span,
+            },
+            widths: (bits, bits),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the least and the largest value that a space gets, where the tag has this width.
+    #[must_use]
+    pub fn within(&self, bits: u64) -> (u64, u64) {
+        let most = 1u64.checked_shl(bits as u32).map_or(u64::MAX, |n| n - 1);
+        let (first, last) = self.values.map_or((0, most), |at| at.value);
+        (first, last.min(most))
     }
 }
 
 impl Tag {
-    /// Returns whether more than one value can be given out with the bits that views set left clear.
+    /// Returns whether more than one value can be given out with the bits that views set left clear, whatever width the
+    /// tag has.
     #[must_use]
     pub fn gives_out_several(&self, views: u64) -> bool {
-        let (first, last) = self.range();
+        let (first, last) = self.within(self.widths.0);
         // The least value from `from` on without those bits: a bit that is in the way is carried over.
         let next = |from: u64| {
             let mut value = from;

@@ -135,7 +135,7 @@ impl Builder<'_> {
                 let numbers: Vec<_> = all(node, Rule::number)
                     .map(|number| self.number(&number))
                     .collect();
-                let limit = first(node, Rule::most_limit);
+                let limit = first(node, Rule::of_limit);
                 let levels = first(node, Rule::run_levels);
                 let (least, most) = (numbers.first().cloned(), numbers.get(1).cloned());
                 AddressSelector::Run {
@@ -362,7 +362,7 @@ impl Builder<'_> {
                                 CeilingOf::Space(builder.name(&of))
                             }
                         });
-                        (builder.number_in(node), of)
+                        (builder.amount(node), of)
                     }),
                     pages: pages.is_some(),
                 }

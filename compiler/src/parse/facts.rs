@@ -3,8 +3,8 @@
 use super::tree::{Builder, all, first, has, one};
 use super::{Node, Rule};
 use crate::ast::{
-    BarrierFact, Base, BinaryOp, CacheFact, Cases, Expr, Field, FieldValue, Fills, Half, Ident,
-    Keeps, Kind, Names, Negative, Operand, Space, Spanned, Stricter, StricterOn, TagFact,
+    Amount, BarrierFact, Base, BinaryOp, CacheFact, Cases, Expr, Field, FieldValue, Fills, Half,
+    Ident, Keeps, Kind, Names, Negative, Operand, Space, Spanned, Stricter, StricterOn, TagFact,
     TagSource, Under, View,
 };
 
@@ -22,7 +22,7 @@ impl Builder<'_> {
             },
             Rule::sets => CacheFact::Sets {
                 cache: self.name(node),
-                count: self.cases(&one(node, Rule::set_cases), Rule::set_case, Self::number_in),
+                count: self.cases(&one(node, Rule::set_cases), Rule::set_case, Self::amount),
             },
             Rule::one_per => CacheFact::OnePer {
                 core: has(node, Rule::k_core),
@@ -73,6 +73,14 @@ impl Builder<'_> {
         })
     }
 
+    /// Returns the number of a statement, which may be read at boot.
+    pub(super) fn amount(&mut self, node: &Node) -> Amount {
+        match first(node, Rule::of_limit) {
+            Some(limit) => Amount::Limit(self.name(&limit)),
+            None => Amount::Stated(self.number_in(node)),
+        }
+    }
+
     /// Returns a node of the rule `kind`.
     pub(super) fn kind(&self, node: &Node) -> Spanned<Kind> {
         let kind = if has(node, Rule::k_leaf) {
@@ -92,7 +100,7 @@ impl Builder<'_> {
 
     pub(super) fn tag_fact(&mut self, node: &Node) -> Option<TagFact> {
         Some(match node.as_rule() {
-            Rule::tag_bits => TagFact::Bits(self.number_in(node)),
+            Rule::tag_bits => TagFact::Bits(self.amount(node)),
             Rule::tag_of => TagFact::OfCpu(has(node, Rule::k_cpu)),
             Rule::tag_values => {
                 let (least, most) = self.pair(node);

@@ -18,7 +18,7 @@ use super::drops::{Portion, Primitive};
 use super::flags::KnownFlags;
 use super::ir::Issue;
 use super::symbolic::outcomes;
-use crate::model::{AddressSelector, Drops, Instr, Kind, LevelSel, Source, Value};
+use crate::model::{AddressSelector, Amount, Drops, Instr, Kind, LevelSel, Source, Value};
 
 /// How a candidate is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,7 +32,7 @@ pub enum How {
         /// For the others.
         rest: Primitive,
         /// The number of sets.
-        count: u64,
+        count: Amount,
     },
     /// All other tags of this CPU are invalidated lazily.
     InvalidateOtherTags,
@@ -310,8 +310,9 @@ impl PlanContext<'_> {
         view: Option<usize>,
     ) -> Option<Candidate> {
         let count = self.sets(self.clauses(first));
+        let (_, most) = count.range(&self.model.limits);
         let (head, tail) = (self.issue(first, view)?, self.issue(rest, view)?);
-        if count == 1 && first != rest || head.after != tail.after {
+        if count == Amount::Stated(1) && first != rest || head.after != tail.after {
             return None;
         }
         // What is invalidated by sets has to be so for the first set and for the others.
@@ -336,13 +337,14 @@ impl PlanContext<'_> {
             cells,
             cost: head
                 .cost
-                .saturating_add(tail.cost.saturating_mul(count.saturating_sub(1))),
+                .saturating_add(tail.cost.saturating_mul(most.saturating_sub(1))),
             ..head
         })
     }
 
-    /// Returns the number of sets of the caches from which the clauses invalidate one set.
-    fn sets(&self, drops: &[Drops]) -> u64 {
+    /// Returns the number of sets of the caches from which the clauses invalidate one set: that of the cache with the
+    /// most.
+    fn sets(&self, drops: &[Drops]) -> Amount {
         let of_set = drops
             .iter()
             .filter(|d| d.which.value == AddressSelector::OneSet);
@@ -355,7 +357,8 @@ impl PlanContext<'_> {
                 .filter(move |(index, _)| stores.0 & (1 << index) != 0)
                 .filter_map(|(_, store)| store.sets.as_ref()?.get(self.machine).copied())
         });
-        counts.max().unwrap_or(1).max(1)
+        let most = counts.max_by_key(|count| count.range(&self.model.limits).1);
+        most.unwrap_or(Amount::Stated(1))
     }
 
     /// Returns the levels that have a hint in some geometry.

@@ -7,7 +7,7 @@ use super::choose::Choice;
 use super::context::PlanContext;
 use super::ir::{Issue, Node, Over};
 use super::workarounds;
-use crate::model::{Model, Need};
+use crate::model::{Amount, Model, Need};
 
 /// Returns the nodes of candidates, deferred flushes last. With `beside`, each is followed by its workarounds.
 pub fn issues<'a>(
@@ -37,7 +37,7 @@ pub fn issues<'a>(
             How::Sets { first, rest, count } => {
                 let (first, rest) = (issue(first), issue(rest));
                 let mut nodes = vec![Node::Issue(first)];
-                if count > 1 {
+                if count != Amount::Stated(1) {
                     nodes.push(Node::Each {
                         over: Over::Sets { first: 1, count },
                         body: Box::new(Node::Issue(rest)),

@@ -226,7 +226,12 @@ impl Run<'_> {
             return false;
         };
         let (space, reach) = self.ranges;
-        let (operations, pages) = ceiling(self.model, self.env.config, space, reach);
+        let (operations, pages) = ceiling(
+            self.model,
+            (self.env.config, &self.env.limits),
+            space,
+            reach,
+        );
         let needed = match count {
             Count::Entries => passes.entries(),
             Count::EntryRuns(most, levels, walks) => {
@@ -279,7 +284,7 @@ impl Run<'_> {
                 }
             }
             Over::Sets { first, count } => {
-                for set in first..count {
+                for set in first..count.on(&self.env.limits) {
                     let piece = Piece {
                         set,
                         ..Piece::default()

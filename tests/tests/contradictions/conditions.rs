@@ -127,3 +127,45 @@ fn what_is_cached_depends_on_what_is_known_at_boot() {
     let shadowed = "stricter refetched when rereads, faults until dropped on self;";
     refused(REFILL, &[(stricter, shadowed)], "E0208");
 }
+
+/// A number that is read at boot is right for every value that it can have.
+#[test]
+fn numbers_that_are_read_at_boot() {
+    let limit = "limit tag_bits \"Bits of a tag\" 2..8;";
+    // One value for all spaces, and wider than a tag can be.
+    refused(REFILL, &[(limit, "limit tag_bits \"bits\" 1..8;")], "E0503");
+    refused(
+        REFILL,
+        &[(limit, "limit tag_bits \"bits\" 2..33;")],
+        "E0207",
+    );
+    let operand = "[63:8] 0; [7:0] tag;";
+    refused(REFILL, &[(operand, "[63:7] 0; [6:0] tag;")], "E0303");
+    refused(
+        REFILL,
+        &[("limit(tag_bits) bits", "limit(tag_bit) bits")],
+        "E0202",
+    );
+    let ceiling = "ceiling limit(entries) operations;";
+    refused(REFILL, &[(ceiling, "ceiling 4 operations;")], "E0208");
+    // Of two caches whose sets one instruction drops together, the numbers are the same.
+    let sets = "tlb  has 128 sets, 1 set when isa31;";
+    let twice = "tlb  has limit(n) sets; erat has 128 sets;";
+    let domain = (
+        "domain nest     is devices;",
+        "limit n \"sets\" 1..256; domain nest is devices;",
+    );
+    let both = "drops leaf of one set, this tag in tlb;\n        where";
+    refused(
+        POWERPC64,
+        &[
+            domain,
+            (sets, twice),
+            (
+                both,
+                "drops leaf of one set, this tag in tlb, erat;\n        where",
+            ),
+        ],
+        "E0310",
+    );
+}

@@ -1,4 +1,4 @@
-//! What a machine caches under a condition, and TLBs that software fills.
+//! What a machine caches under a condition, TLBs that software fills, and numbers that are read at boot.
 
 use tlbc::Analysis;
 use tlbc::trace::{AddressRange, Event};
@@ -7,7 +7,7 @@ use tlbc_runtime::pte::{Marks, Negative, Stricter};
 use tlbc_runtime::request::Extent;
 
 use super::common::{Ask, good, machine};
-use super::issues;
+use super::{issues, with};
 
 const REFILL: &str = include_str!("../../definitions/refill.arch");
 
@@ -72,4 +72,49 @@ fn the_facts_of_changes_depend_on_the_machine() {
     assert_eq!(walker.cleared_may_stay, Marks::ACCESSED);
     assert_eq!(facts("brief").negative, Negative::Expires);
     assert_eq!(facts("rereads").stricter, Stricter::Refetched);
+}
+
+/// A ceiling that is read at boot.
+#[test]
+fn a_ceiling_is_that_of_the_machine() {
+    let arch = good(REFILL);
+    let three = Ask::user(0x1000, 0x3000, &["pte"]);
+    let pages = [
+        "order",
+        "page 0x1000, 0x42",
+        "page 0x2000, 0x42",
+        "page 0x3000, 0x42",
+    ];
+    let whole = ["order", "space 0x42"];
+    issues(&arch, "entries=3", &three, &pages);
+    issues(&arch, "entries=2", &three, &whole);
+}
+
+/// A number of sets that is read at boot. It costs as much as the largest number would.
+#[test]
+fn a_flush_goes_through_the_sets_of_the_machine() {
+    let edits = [
+        (
+            "tlb  has 128 sets, 1 set when isa31;",
+            "tlb  has limit(tlb_sets) sets, 1 set when isa31;",
+        ),
+        (
+            "domain nest     is devices;",
+            "limit tlb_sets \"sets of the TLB\" 1..256; domain nest is devices;",
+        ),
+    ];
+    let arch = with(super::common::POWERPC64, &edits);
+    let all = Ask::event(Event::Everything);
+    let of = |words| all.here_on(&arch, words).len();
+    let one = of("tlb_sets=1");
+    assert_eq!(of("tlb_sets=7"), one + 6);
+    assert_eq!(of("tlb_sets=7 isa31"), of("isa31"));
+}
+
+/// The values that spaces get end where the tag of the machine does.
+#[test]
+fn a_tag_has_the_width_of_the_machine() {
+    let tag = |bits| good(REFILL).model.tags[0].on(&[bits, 1]).range();
+    assert_eq!(tag(8), (1, 200));
+    assert_eq!(tag(4), (1, 15));
 }
