@@ -8,14 +8,12 @@ use crate::codes::Severity;
 use crate::diagnostic::{Diagnostic, Label};
 use crate::hidden::{is_hidden, one_line, spelt};
 use crate::json;
-use crate::parse::without_questions;
 use crate::source::{Files, Span};
 use crate::text;
 use codespan_reporting::diagnostic as codespan;
 use codespan_reporting::files::SimpleFiles;
 use codespan_reporting::term::{self, Config, Styles, StylesWriter, termcolor::Ansi};
 use serde::Serialize;
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -150,12 +148,12 @@ fn human(files: &Files, diagnostics: &[&Diagnostic], color: bool) -> String {
     let names: Vec<String> = files.iter().map(|(_, file)| one_line(&file.name)).collect();
     let texts: Vec<_> = files
         .iter()
-        .map(|(_, file)| without_questions(&file.text))
+        .map(|(_, file)| file.quoted.as_ref().unwrap_or(&file.text))
         .collect();
     // Whether blanks with questions were replaced by spaces.
-    let has_blanks = texts.iter().any(|text| matches!(text, Cow::Owned(_)));
+    let has_blanks = files.iter().any(|(_, file)| file.quoted.is_some());
     for (name, text) in names.iter().zip(&texts) {
-        sources.add(name.as_str(), text.as_ref());
+        sources.add(name.as_str(), text.as_str());
     }
     let mut out = String::new();
     for diagnostic in diagnostics {

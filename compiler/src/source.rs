@@ -62,6 +62,8 @@ pub struct File {
     pub name: String,
     /// The text.
     pub text: String,
+    /// The text as messages quote it, where that differs: each other character is the same, and at the same place.
+    pub quoted: Option<String>,
     line_starts: Vec<usize>,
 }
 
@@ -79,9 +81,15 @@ impl Files {
         self.0.push(File {
             name: name.into(),
             text,
+            quoted: None,
             line_starts,
         });
         FileId(u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// Sets the text of a source as messages quote it.
+    pub fn quote(&mut self, id: FileId, quoted: String) {
+        self.0[id.0 as usize].quoted = Some(quoted);
     }
 
     /// Returns a source.

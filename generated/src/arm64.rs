@@ -8,8 +8,8 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Backend, Ceiling, Facts, Finished, IpiTargets, Issue, LazyMm, Outcome, PteUpdate,
-    Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
+    Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue, LazyMm,
+    Outcome, PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
@@ -162,6 +162,18 @@ impl Config {
             return false;
         }
         true
+    }
+}
+
+impl Flags for Config {
+    #[inline(always)]
+    fn bits(self) -> u32 {
+        self.0
+    }
+
+    #[inline(always)]
+    fn from_bits(bits: u32) -> Self {
+        Self::from_bits(bits)
     }
 }
 
@@ -498,8 +510,7 @@ impl Hardware {
     /// Every CPU is set up as follows before its first flush and while it runs:
     ///
     /// - `TCR_EL1.A1[22] = 1`: the current ASID is the one in TTBR1_EL1.
-    /// - `TCR_EL1.AS[36] = 0`, `= 1` when `asid16`: the width of ASIDs; all CPUs have to have it
-    ///   alike.
+    /// - `TCR_EL1.AS[36] = 0`, `= 1` when `asid16`: the width of ASIDs, the same on all CPUs.
     /// - `TCR_EL1.T0SZ[5:0] >= 16`: a user address has at most 48 bits.
     /// - `TCR_EL1.T1SZ[21:16] >= 16`: a kernel address has at most 48 bits.
     /// - `TCR_EL1.DS[59] = 0`: without LPA2: block leaves and ranges are as described here.
@@ -867,12 +878,12 @@ const fn encode_asid(tag: u64) -> u64 {
 /// Citations are to the Arm Architecture Reference Manual for A-profile (DDI 0487) and the
 /// A-profile register descriptions (DDI 0601).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tlb {
-    /// The features, errata and page size. They must be [possible](Config::is_possible).
-    pub config: Config,
+pub struct Tlb<M = Config> {
+    /// The features, errata and page size, which must be [possible](Config::is_possible): a [`Config`], or a
+    /// [`Constant`](tlbc_runtime::Constant).
+    pub config: M,
 }
-
-impl Tlb {
+impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of a user space that only this CPU may have cached; with
     /// `tables` also the walk entries of the table that held it.
     ///
@@ -889,7 +900,7 @@ impl Tlb {
         level: Level,
         tables: bool,
     ) {
-        let c = self.config;
+        let c = self.config.flags();
         cpu.issue(Op::DsbNshst);
         if c.has(Config::KPTI) {
             if tables {
@@ -930,7 +941,7 @@ impl Tlb {
         level: Level,
         tables: bool,
     ) {
-        let c = self.config;
+        let c = self.config.flags();
         cpu.issue(Op::DsbIshst);
         if c.has(Config::KPTI) {
             if tables {
@@ -970,7 +981,7 @@ impl Tlb {
         level: Level,
         tables: bool,
     ) {
-        let c = self.config;
+        let c = self.config.flags();
         cpu.issue(Op::DsbNshst);
         if tables {
             let page_any = encode_page_any(c, va, None);
@@ -997,7 +1008,7 @@ impl Tlb {
         level: Level,
         tables: bool,
     ) {
-        let c = self.config;
+        let c = self.config.flags();
         cpu.issue(Op::DsbIshst);
         if tables {
             let page_any = encode_page_any(c, va, None);
@@ -1021,7 +1032,7 @@ impl Tlb {
         tag: u64,
         ranges: &Ranges,
     ) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
         if c.has(Config::RANGES) {
@@ -1080,7 +1091,7 @@ impl Tlb {
         tag: u64,
         ranges: &Ranges,
     ) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
         if c.has(Config::RANGES) {
@@ -1134,7 +1145,7 @@ impl Tlb {
     /// Instructions: `dsb_nshst`, `dsb_nsh`.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
         if c.has(Config::RANGES) {
@@ -1189,7 +1200,7 @@ impl Tlb {
     /// Instructions: `dsb_ishst`, `dsb_ish`.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
         if c.has(Config::RANGES) {
@@ -1292,7 +1303,7 @@ impl Tlb {
     /// Instructions: `vale1`, `vae1`, `rvale1`, `rvae1`.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
-        let c = self.config;
+        let c = self.config.flags();
         let start = pass.start;
         let entries = pass.entries;
         let tables = pass.walk;
@@ -1444,7 +1455,7 @@ impl Tlb {
     /// Instructions: `vale1is`, `vae1is`, `rvale1is`, `rvae1is`.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
-        let c = self.config;
+        let c = self.config.flags();
         let start = pass.start;
         let entries = pass.entries;
         let tables = pass.walk;
@@ -1596,7 +1607,7 @@ impl Tlb {
     /// Instructions: `vaale1`, `vaae1`, `rvaale1`, `rvaae1`.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
-        let c = self.config;
+        let c = self.config.flags();
         let start = pass.start;
         let entries = pass.entries;
         let tables = pass.walk;
@@ -1671,7 +1682,7 @@ impl Tlb {
     /// Instructions: `vaale1is`, `vaae1is`, `rvaale1is`, `rvaae1is`.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
-        let c = self.config;
+        let c = self.config.flags();
         let start = pass.start;
         let entries = pass.entries;
         let tables = pass.walk;
@@ -1744,7 +1755,7 @@ impl Tlb {
     /// Instructions: `dsb_nshst`, `aside1`.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        let c = self.config;
+        let c = self.config.flags();
         cpu.issue(Op::DsbNshst);
         let space = encode_space(tag);
         cpu.issue(Op::Aside1 { space });
@@ -1763,7 +1774,7 @@ impl Tlb {
     /// Instructions: `dsb_ishst`, `aside1is`.
     #[inline(never)]
     fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        let c = self.config;
+        let c = self.config.flags();
         cpu.issue(Op::DsbIshst);
         let space = encode_space(tag);
         cpu.issue(Op::Aside1is { space });
@@ -1804,7 +1815,7 @@ impl Tlb {
     /// Instructions: `dsb_nsh`, `isb`.
     #[inline(always)]
     fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
-        let c = self.config;
+        let c = self.config.flags();
         cpu.issue(Op::DsbNsh);
         if !c.has(Config::ETS2) {
             cpu.issue(Op::Isb);
@@ -1816,7 +1827,7 @@ impl Tlb {
     /// Instructions: `dsb_ish`, `isb`, `vale1is`.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) -> IpiTargets {
-        let c = self.config;
+        let c = self.config.flags();
         let mut sync_ipis = IpiTargets::NONE;
         cpu.issue(Op::DsbIsh);
         if c.has(Config::REPEAT_TLBI) {
@@ -1851,7 +1862,7 @@ impl Tlb {
     /// Instructions: `dsb_ish`, `isb`, `vale1is`.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
-        let c = self.config;
+        let c = self.config.flags();
         cpu.issue(Op::DsbIsh);
         if c.has(Config::REPEAT_TLBI) {
             // Erratum: 1286807, 2441007, 2441009 and relatives.
@@ -1866,7 +1877,7 @@ impl Tlb {
     /// Instructions: `dsb_ishst`, `isb`.
     #[inline]
     fn user_publish<C: Issue<Op>>(&self, cpu: &mut C) {
-        let c = self.config;
+        let c = self.config.flags();
         cpu.issue(Op::DsbIshst);
         if !c.has(Config::ETS2) {
             cpu.issue(Op::Isb);
@@ -1912,7 +1923,7 @@ impl Tlb {
     /// Instructions: `ttbr1`.
     #[inline]
     fn load_user_view<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::KPTI) {
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value | 0x1),
@@ -1925,7 +1936,7 @@ impl Tlb {
     /// Instructions: `isb`, `ttbr1`.
     #[inline]
     fn load_kernel_view<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::KPTI) {
             cpu.issue(Op::LoadTtbr1 {
                 asid: encode_asid(to.tag.value),
@@ -1949,8 +1960,7 @@ impl Tlb {
         cpu.issue(Op::Isb);
     }
 }
-
-impl Backend for Tlb {
+impl<M: Configuration<Config>> Backend for Tlb<M> {
     type Op = Op;
     const FACTS: Facts = Facts {
         name: "arm64",
@@ -1968,12 +1978,12 @@ impl Backend for Tlb {
     };
     #[inline]
     fn levels(&self) -> &'static LevelTable {
-        level_table(self.config)
+        level_table(self.config.flags())
     }
 
     #[inline]
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
-        let c = self.config;
+        let c = self.config.flags();
         let _ = (space, reach);
         Ceiling {
             operations: if c.has(Config::G64K) {
@@ -2014,7 +2024,7 @@ impl Backend for Tlb {
 
     #[inline]
     fn tags(&self) -> Tags {
-        let c = self.config;
+        let c = self.config.flags();
         let views = if c.has(Config::KPTI) { 1 } else { 0 };
         Tags {
             per_cpu: None,

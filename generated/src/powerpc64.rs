@@ -8,8 +8,9 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Answer, Backend, Ceiling, Facts, Finished, IpiTargets, Issue, LazyMm, Outcome,
-    PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
+    Answer, Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue,
+    LazyMm, OfSpace, Outcome, PteUpdate, Root, Shootdown, Started, TableFree, TagSource,
+    TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
@@ -35,7 +36,7 @@ impl Config {
     ///
     /// Setup that depends on it: `LPCR.GTSE[10] = 1` when `gtse`.
     pub const GTSE: Self = Self(1 << 0);
-    /// Feature: tlbie reaches every CPU, and is wanted.
+    /// Feature: tlbie reaches every CPU, and is to be used for it.
     ///
     /// Not read from a register: the kernel sets it.
     pub const BROADCAST: Self = Self(1 << 1);
@@ -122,13 +123,6 @@ impl Config {
         SpaceFlags(self.0).and(Self::OF_SPACE)
     }
 
-    /// Returns the configuration for flushes of a space with these flags.
-    #[must_use]
-    #[inline(always)]
-    pub const fn of_space(self, flags: SpaceFlags) -> Self {
-        Self(self.0 | flags.and(Self::OF_SPACE).0)
-    }
-
     /// Returns whether such a machine exists: every feature and erratum has what it needs.
     #[must_use]
     pub const fn is_possible(self) -> bool {
@@ -148,6 +142,19 @@ impl Config {
             return false;
         }
         true
+    }
+}
+
+impl Flags for Config {
+    const OF_SPACE: SpaceFlags = Self::OF_SPACE;
+    #[inline(always)]
+    fn bits(self) -> u32 {
+        self.0
+    }
+
+    #[inline(always)]
+    fn from_bits(bits: u32) -> Self {
+        Self::from_bits(bits)
     }
 }
 
@@ -865,12 +872,12 @@ const fn encode_pidr(tag: u64) -> u64 {
 /// relied on (`radix_tlb.c` and `ppc-opcode.h` under `arch/powerpc`). Where these leave
 /// something open, the weaker fact is stated, with a comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tlb {
-    /// The features, errata and page size. They must be [possible](Config::is_possible).
-    pub config: Config,
+pub struct Tlb<M = Config> {
+    /// The features, errata and page size, which must be [possible](Config::is_possible): a [`Config`], or a
+    /// [`Constant`](tlbc_runtime::Constant).
+    pub config: M,
 }
-
-impl Tlb {
+impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of a user space that only this CPU may have cached; with
     /// `tables` also the walk entries of the table that held it.
     ///
@@ -888,7 +895,7 @@ impl Tlb {
         level: Level,
         tables: bool,
     ) {
-        let c = self.config;
+        let c = self.config.flags();
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
@@ -1082,7 +1089,7 @@ impl Tlb {
         level: Level,
         tables: bool,
     ) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
@@ -1178,7 +1185,7 @@ impl Tlb {
         level: Level,
         tables: bool,
     ) {
-        let c = self.config;
+        let c = self.config.flags();
         cpu.issue(Op::Ptesync);
         let rb_va = encode_rb_va(c, va, level);
         let rs = encode_rs(0x0);
@@ -1205,7 +1212,7 @@ impl Tlb {
         level: Level,
         tables: bool,
     ) {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
@@ -1292,7 +1299,7 @@ impl Tlb {
         tag: u64,
         ranges: &Ranges,
     ) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let tables = ranges.tables();
         let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
@@ -1461,7 +1468,7 @@ impl Tlb {
         tag: u64,
         ranges: &Ranges,
     ) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let tables = ranges.tables();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
@@ -1548,7 +1555,7 @@ impl Tlb {
     /// Instructions: `ptesync`, `ptesync_cpabort`, `tlbiel_pid1`.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let tables = ranges.tables();
         let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
@@ -1587,7 +1594,7 @@ impl Tlb {
     /// Instructions: `ptesync`, `tlbsync`, `tlbie_pid0`, `tlbie_pid1`, `tlbie_unused`.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let tables = ranges.tables();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
@@ -1664,7 +1671,7 @@ impl Tlb {
     /// that only this CPU may have cached.
     #[inline]
     fn user_here_folding(&self) -> Folding {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::GTSE) {
             Folding {
                 leaves: false,
@@ -1693,7 +1700,7 @@ impl Tlb {
     /// that other CPUs may have cached as well.
     #[inline]
     fn user_wide_folding(&self) -> Folding {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::GTSE) {
             Folding {
                 leaves: false,
@@ -1727,7 +1734,7 @@ impl Tlb {
     /// that other CPUs may have cached as well.
     #[inline]
     fn kernel_wide_folding(&self) -> Folding {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::GTSE) {
             Folding {
                 leaves: false,
@@ -1754,7 +1761,7 @@ impl Tlb {
     /// Instructions: `tlbie_va`, `tlbiel_va`, `rpt_run`.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
-        let c = self.config;
+        let c = self.config.flags();
         let start = pass.start;
         let entries = pass.entries;
         let stride = pass.stride;
@@ -1970,7 +1977,7 @@ impl Tlb {
     /// Instructions: `tlbie_va`, `rpt_run`.
     #[inline(never)]
     fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
-        let c = self.config;
+        let c = self.config.flags();
         let start = pass.start;
         let entries = pass.entries;
         let stride = pass.stride;
@@ -2151,7 +2158,7 @@ impl Tlb {
     /// Instructions: `tlbiel_va`.
     #[inline(never)]
     fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
-        let c = self.config;
+        let c = self.config.flags();
         let start = pass.start;
         let entries = pass.entries;
         let stride = pass.stride;
@@ -2175,7 +2182,7 @@ impl Tlb {
     /// Instructions: `tlbie_va`, `rpt_run`.
     #[inline(never)]
     fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
-        let c = self.config;
+        let c = self.config.flags();
         let start = pass.start;
         let entries = pass.entries;
         let stride = pass.stride;
@@ -2356,7 +2363,7 @@ impl Tlb {
     /// `tlbiel_pid2`, `rpt_space`.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, tables: bool) {
-        let c = self.config;
+        let c = self.config.flags();
         cpu.issue(Op::Ptesync);
         if c.has(Config::COPROCESSORS) {
             if c.has(Config::GTSE) {
@@ -2561,7 +2568,7 @@ impl Tlb {
         tag: u64,
         tables: bool,
     ) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
@@ -2663,7 +2670,7 @@ impl Tlb {
     /// Instructions: `ptesync`, `tlbiel_pid0`, `tlbiel_pid2`.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tables: bool) {
-        let c = self.config;
+        let c = self.config.flags();
         cpu.issue(Op::Ptesync);
         if tables {
             let rb_pid_set = encode_rb_pid_set(0);
@@ -2693,7 +2700,7 @@ impl Tlb {
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `rpt_space`.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tables: bool) {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
@@ -2790,7 +2797,7 @@ impl Tlb {
     /// `tlbiel_pid2`, `rpt_space`.
     #[inline(never)]
     fn user_here_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        let c = self.config;
+        let c = self.config.flags();
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
@@ -2920,7 +2927,7 @@ impl Tlb {
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `rpt_space`.
     #[inline(never)]
     fn user_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
@@ -2975,7 +2982,7 @@ impl Tlb {
     /// Instructions: `ptesync`, `tlbiel_pid0`, `tlbiel_pid2`.
     #[inline(never)]
     fn kernel_here_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
-        let c = self.config;
+        let c = self.config.flags();
         cpu.issue(Op::Ptesync);
         let rb_pid_set = encode_rb_pid_set(0);
         let rs = encode_rs(0x0);
@@ -3001,7 +3008,7 @@ impl Tlb {
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `rpt_space`.
     #[inline(never)]
     fn kernel_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
@@ -3053,7 +3060,7 @@ impl Tlb {
     /// Instructions: `ptesync`, `ptesync_cpabort`, `tlbsync`, `isync`, `slbia_user`.
     #[inline(always)]
     fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 if c.has(Config::COPROCESSORS) {
@@ -3096,7 +3103,7 @@ impl Tlb {
     /// Instructions: `tlbsync`.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Tlbsync);
@@ -3111,7 +3118,7 @@ impl Tlb {
     /// Instructions: `ptesync`, `ptesync_cpabort`, `isync`, `slbia_all`.
     #[inline(always)]
     fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::ISA31) {
             cpu.issue(Op::PtesyncCpabort);
         } else {
@@ -3126,7 +3133,7 @@ impl Tlb {
     /// Instructions: `tlbsync`.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Tlbsync);
@@ -3157,7 +3164,7 @@ impl Tlb {
     /// Instructions: `isync`, `pid`.
     #[inline]
     fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, pending: Pending) {
-        let c = self.config;
+        let c = self.config.flags();
         if pending != Pending::None {
             if c.has(Config::GTSE) && pending != Pending::Tag {
                 self.invalidate_all(cpu);
@@ -3181,7 +3188,7 @@ impl Tlb {
     /// `slbia_all`.
     #[inline]
     fn invalidate_all<C: Issue<Op>>(&self, cpu: &mut C) {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::GTSE) {
             cpu.issue(Op::Ptesync);
             let rb_all_set = encode_rb_all_set(0);
@@ -3213,7 +3220,7 @@ impl Tlb {
     /// Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.
     #[inline(always)]
     fn user_ipi_targets(&self, tables: bool, teardown: bool) -> IpiTargets {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::GTSE) && !c.has(Config::BROADCAST) {
             if teardown {
                 IpiTargets {
@@ -3239,7 +3246,7 @@ impl Tlb {
     /// Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.
     #[inline(always)]
     fn kernel_ipi_targets(&self) -> IpiTargets {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::GTSE) && !c.has(Config::BROADCAST) {
             IpiTargets {
                 agents: Agents::ACTIVE.union(Agents::LAZY),
@@ -3250,8 +3257,7 @@ impl Tlb {
         }
     }
 }
-
-impl Backend for Tlb {
+impl<M: Configuration<Config>> Backend for Tlb<M> {
     type Op = Op;
     const FACTS: Facts = Facts {
         name: "powerpc64",
@@ -3272,7 +3278,7 @@ impl Backend for Tlb {
         .space_flags();
     #[inline]
     fn levels(&self) -> &'static LevelTable {
-        level_table(self.config)
+        level_table(self.config.flags())
     }
 
     #[inline]
@@ -3301,7 +3307,11 @@ impl Backend for Tlb {
 
     #[inline]
     fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
-        let c = self.config.of_space(flags);
+        let c = OfSpace {
+            machine: self.config,
+            flags,
+        }
+            .flags();
         ChangeFacts {
             walk_cached: true,
             negative: Negative::Never,
@@ -3342,8 +3352,11 @@ impl Backend for Tlb {
 
     #[inline(always)]
     fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
-        let tlb = Self {
-            config: self.config.of_space(request.flags),
+        let tlb = Tlb {
+            config: OfSpace {
+                machine: self.config,
+                flags: request.flags,
+            },
         };
         match (request.space, request.reach) {
             (Space::User, Reach::Wide) => {
@@ -3359,8 +3372,11 @@ impl Backend for Tlb {
 
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
-        let tlb = Self {
-            config: self.config.of_space(request.flags),
+        let tlb = Tlb {
+            config: OfSpace {
+                machine: self.config,
+                flags: request.flags,
+            },
         };
         let outcome = match (request.space, request.reach) {
             (Space::User, Reach::Here) => {
@@ -3439,8 +3455,11 @@ impl Backend for Tlb {
 
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
-        let tlb = Self {
-            config: self.config.of_space(started.flags),
+        let tlb = Tlb {
+            config: OfSpace {
+                machine: self.config,
+                flags: started.flags,
+            },
         };
         let sync_ipis = match (started.space, started.reach) {
             (Space::User, Reach::Here) => {
@@ -3468,8 +3487,11 @@ impl Backend for Tlb {
 
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
-        let tlb = Self {
-            config: self.config.of_space(to.flags.without(Self::SENDER_ONLY)),
+        let tlb = Tlb {
+            config: OfSpace {
+                machine: self.config,
+                flags: to.flags.without(Self::SENDER_ONLY),
+            },
         };
         tlb.switch_to(cpu, to, pending);
         Deferred::NOTHING

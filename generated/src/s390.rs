@@ -6,8 +6,8 @@
 #[cfg(target_arch = "s390x")]
 use core::arch::asm;
 use tlbc_runtime::backend::{
-    Backend, Ceiling, Facts, Finished, IpiTargets, Issue, LazyMm, Outcome, PteUpdate,
-    Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
+    Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue, LazyMm,
+    Outcome, PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
@@ -151,6 +151,18 @@ impl Config {
             return false;
         }
         true
+    }
+}
+
+impl Flags for Config {
+    #[inline(always)]
+    fn bits(self) -> u32 {
+        self.0
+    }
+
+    #[inline(always)]
+    fn from_bits(bits: u32) -> Self {
+        Self::from_bits(bits)
     }
 }
 
@@ -742,12 +754,12 @@ const fn encode_control(tag: u64) -> u64 {
 /// Changed entries are published by the order in which walkers see stores, and the
 /// serialisation that every one of these instructions performs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tlb {
-    /// The features, errata and page size. They must be [possible](Config::is_possible).
-    pub config: Config,
+pub struct Tlb<M = Config> {
+    /// The features, errata and page size, which must be [possible](Config::is_possible): a [`Config`], or a
+    /// [`Constant`](tlbc_runtime::Constant).
+    pub config: M,
 }
-
-impl Tlb {
+impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of a user space that only this CPU may have cached.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
@@ -908,7 +920,7 @@ impl Tlb {
         kind: Kind,
         owner: &Owner,
     ) -> Deferred {
-        let c = self.config;
+        let c = self.config.flags();
         let pass = &Pass {
             start: slot.va,
             entries: slot.entries.len() as u64,
@@ -1453,8 +1465,7 @@ impl Tlb {
         cpu.issue(Op::Ptlb);
     }
 }
-
-impl Backend for Tlb {
+impl<M: Configuration<Config>> Backend for Tlb<M> {
     type Op = Op;
     const FACTS: Facts = Facts {
         name: "s390",
@@ -1475,7 +1486,7 @@ impl Backend for Tlb {
     };
     #[inline]
     fn levels(&self) -> &'static LevelTable {
-        level_table(self.config)
+        level_table(self.config.flags())
     }
 
     #[inline]

@@ -8,8 +8,8 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Backend, Ceiling, Facts, Finished, IpiTargets, Issue, LazyMm, Outcome, PteUpdate,
-    Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
+    Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue, LazyMm,
+    Outcome, PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
@@ -215,6 +215,18 @@ impl Config {
     }
 }
 
+impl Flags for Config {
+    #[inline(always)]
+    fn bits(self) -> u32 {
+        self.0
+    }
+
+    #[inline(always)]
+    fn from_bits(bits: u32) -> Self {
+        Self::from_bits(bits)
+    }
+}
+
 /// The level `pte`.
 pub const PTE: Level = Level(0);
 
@@ -357,7 +369,7 @@ impl Hardware {
     /// - a leaf entry of user space has G = 0.
     /// - a leaf entry of the kernel has G = 1 when `pge` and not `pti`.
     /// - a leaf entry of the kernel has G = 0 when `pge` and `pti`.
-    /// - every top table maps the kernel alike.
+    /// - every top table maps the same kernel.
     /// - tables are below 2^52.
     ///
     /// # Safety
@@ -522,16 +534,16 @@ const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
 /// Citations are to the Intel SDM volumes 2 and 3A and the AMD APM volumes 2 and 3.
 ///
 /// Changed entries are published by the order in which walkers see stores; before a flush
-/// also by a locked read-modify-write, or the interrupt that asks for it.
+/// also by a locked read-modify-write, or the interrupt that requests it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tlb {
-    /// The features, errata and page size. They must be [possible](Config::is_possible).
-    pub config: Config,
+pub struct Tlb<M = Config> {
+    /// The features, errata and page size, which must be [possible](Config::is_possible): a [`Config`], or a
+    /// [`Constant`](tlbc_runtime::Constant).
+    pub config: M,
     /// Most pages that one INVLPGB names
     pub invlpgb_pages: u32,
 }
-
-impl Tlb {
+impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of a user space that only this CPU may have cached.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
@@ -542,7 +554,7 @@ impl Tlb {
     /// Instructions: `invlpg`, `invpcid`.
     #[inline(always)]
     fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, va: u64) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let va_bits = encode_va(va);
         cpu.issue(Op::Invlpg { va: va_bits });
@@ -580,7 +592,7 @@ impl Tlb {
         level: Level,
         tables: bool,
     ) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) && global {
             // The caller stays on this CPU until completion.
@@ -625,7 +637,7 @@ impl Tlb {
         va: u64,
         tables: bool,
     ) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
             if c.has(Config::PTI) {
@@ -683,7 +695,7 @@ impl Tlb {
         level: Level,
         tables: bool,
     ) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
@@ -718,7 +730,7 @@ impl Tlb {
         tag: u64,
         ranges: &Ranges,
     ) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
         if self
@@ -759,7 +771,7 @@ impl Tlb {
         global: bool,
         ranges: &Ranges,
     ) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let tables = ranges.tables();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) && global {
@@ -807,7 +819,7 @@ impl Tlb {
     /// Instructions: `invpcid`.
     #[inline(never)]
     fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let tables = ranges.tables();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
@@ -903,7 +915,7 @@ impl Tlb {
     /// Instructions: `tlbsync`, `invlpgb`.
     #[inline(never)]
     fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let tables = ranges.tables();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) {
@@ -943,7 +955,7 @@ impl Tlb {
     /// that only this CPU may have cached.
     #[inline]
     fn user_here_folding(&self) -> Folding {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::PCID) && c.has(Config::INVPCID) && c.has(Config::PTI)
             || c.has(Config::TCE)
         {
@@ -979,7 +991,7 @@ impl Tlb {
     /// that only this CPU may have cached.
     #[inline]
     fn kernel_here_folding(&self) -> Folding {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::INVLPGB) {
             Folding {
                 leaves: true,
@@ -1025,7 +1037,7 @@ impl Tlb {
     /// Instructions: `invlpg`, `invpcid`.
     #[inline(never)]
     fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
-        let c = self.config;
+        let c = self.config.flags();
         let start = pass.start;
         let entries = pass.entries;
         if c.has(Config::PCID) && c.has(Config::INVPCID) && c.has(Config::PTI) {
@@ -1179,7 +1191,7 @@ impl Tlb {
     /// Instructions: `mov_cr3`.
     #[inline(never)]
     fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         // The caller has interrupts off.
         cpu.issue(Op::MovCr3);
@@ -1207,7 +1219,7 @@ impl Tlb {
         global: bool,
         tables: bool,
     ) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) && global {
             // The caller stays on this CPU until completion.
@@ -1238,7 +1250,7 @@ impl Tlb {
     /// Instructions: `invpcid`, `mov_cr3`, `mov_cr4`.
     #[inline(never)]
     fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PGE) {
             if c.has(Config::INVPCID) {
@@ -1285,7 +1297,7 @@ impl Tlb {
     /// Instructions: `invlpgb`.
     #[inline(never)]
     fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
-        let c = self.config;
+        let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
@@ -1305,7 +1317,7 @@ impl Tlb {
     /// Instructions: `tlbsync`.
     #[inline(always)]
     fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C, global: bool) {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::INVLPGB) && global {
             cpu.issue(Op::Tlbsync);
         }
@@ -1316,7 +1328,7 @@ impl Tlb {
     /// Instructions: `tlbsync`.
     #[inline(always)]
     fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::INVLPGB) {
             cpu.issue(Op::Tlbsync);
         }
@@ -1334,7 +1346,7 @@ impl Tlb {
         to: &Root,
         pending: Pending,
     ) -> Deferred {
-        let c = self.config;
+        let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
             if pending == Pending::None {
@@ -1368,7 +1380,7 @@ impl Tlb {
     /// Instructions: `cr3`.
     #[inline]
     fn load_user_view<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, view_deferred: bool) {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::PTI) {
             if c.has(Config::PCID) && !view_deferred {
                 cpu.issue(Op::LoadCr3 {
@@ -1387,7 +1399,7 @@ impl Tlb {
     /// Instructions: `cr3`.
     #[inline]
     fn load_kernel_view<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::PTI) {
             if c.has(Config::PCID) {
                 cpu.issue(Op::LoadCr3 {
@@ -1410,7 +1422,7 @@ impl Tlb {
     /// Instructions: `invpcid`, `mov_cr3`, `mov_cr4`.
     #[inline]
     fn invalidate_all<C: Issue<Op>>(&self, cpu: &mut C) {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::PGE) {
             if c.has(Config::INVPCID) {
                 // invpcid, form everything
@@ -1430,7 +1442,7 @@ impl Tlb {
     /// Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.
     #[inline(always)]
     fn user_ipi_targets(&self, global: bool, tables: bool) -> IpiTargets {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::INVLPGB) && global {
             IpiTargets::NONE
         } else if tables {
@@ -1449,7 +1461,7 @@ impl Tlb {
     /// Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.
     #[inline(always)]
     fn kernel_ipi_targets(&self) -> IpiTargets {
-        let c = self.config;
+        let c = self.config.flags();
         if c.has(Config::INVLPGB) {
             IpiTargets::NONE
         } else {
@@ -1460,8 +1472,7 @@ impl Tlb {
         }
     }
 }
-
-impl Backend for Tlb {
+impl<M: Configuration<Config>> Backend for Tlb<M> {
     type Op = Op;
     const FACTS: Facts = Facts {
         name: "x86_64",
@@ -1479,7 +1490,7 @@ impl Backend for Tlb {
     };
     #[inline]
     fn levels(&self) -> &'static LevelTable {
-        level_table(self.config)
+        level_table(self.config.flags())
     }
 
     #[inline]
@@ -1509,7 +1520,7 @@ impl Backend for Tlb {
     }
 
     /// Issues nothing: new entries are published by the order in which walkers see stores;
-    /// before a flush also by a locked read-modify-write, or the interrupt that asks for it.
+    /// before a flush also by a locked read-modify-write, or the interrupt that requests it.
     #[inline]
     fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) {
         let _ = (cpu, space);
@@ -1517,7 +1528,7 @@ impl Backend for Tlb {
 
     #[inline]
     fn tags(&self) -> Tags {
-        let c = self.config;
+        let c = self.config.flags();
         let views = if c.has(Config::PTI) && c.has(Config::PCID) { 2048 } else { 0 };
         Tags {
             per_cpu: if c.has(Config::PCID) {

@@ -155,8 +155,9 @@ pub mod views;
 
 pub use asid::{NoTag, NotPinned};
 pub use backend::{
-    Answer, Backend, Ceiling, Facts, FinishSteps, Finished, IpiTargets, Issue, LazyMm, Outcome,
-    PteUpdate, Record, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
+    Answer, Backend, Ceiling, Configuration, Constant, Facts, FinishSteps, Finished, Flags,
+    IpiTargets, Issue, LazyMm, OfSpace, Outcome, PteUpdate, Record, Root, Shootdown, Started,
+    TableFree, TagSource, TagValues, Tags,
 };
 pub use batch::NoBatch;
 pub use cpu::{CpuTlb, Loaded};

@@ -168,8 +168,12 @@
 //!
 //! A backend relies on control registers and on bits of entries that it does not set (which register holds the tag,
 //! which entries are global, how walks are shared). The documentation of each generated module states them at the
-//! constructor of its `Hardware`, and `tlbc doc` in its page. Every CPU has them before `cpu_online`, and the configuration
-//! of the backend is what all CPUs have.
+//! constructor of its `Hardware`, and `tlbc doc` in its page. Every CPU has them before `cpu_online`.
+//!
+//! The configuration of the backend is what all CPUs have. The generated `Config::from_registers` returns the features of one CPU,
+//! if registers report them, and `least` those of two CPUs together. `with` and `without` change what the kernel decides: the page
+//! size, errata, the features that it does not turn on. At the end `settled` clears features that lack what they need
+//! (`examples/kernel/boot`).
 //!
 //! # Devices
 //!

@@ -3,6 +3,7 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use tlbc_tests::workspace::{root, target};
 
 /// Builds the command with the release profile, and returns its path.
 fn tlbc() -> PathBuf {
@@ -15,17 +16,6 @@ fn tlbc() -> PathBuf {
     target()
         .join("release")
         .join(format!("tlbc{}", std::env::consts::EXE_SUFFIX))
-}
-
-/// Returns the directory of the workspace.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// Returns the target directory of these benchmarks.
-fn target() -> PathBuf {
-    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    tmp.parent().expect("the target directory").to_owned()
 }
 
 fn run(tlbc: &Path, arguments: &[&str]) {

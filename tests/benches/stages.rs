@@ -1,13 +1,10 @@
 //! The stages of the compiler, one by one and together, for each shipped definition.
 
-#[path = "../tests/support/archdefs.rs"]
-mod archdefs;
-
-use archdefs::{Definition, shipped};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use tlbc::source::Files;
 use tlbc::{analyse, check, compile, emit, lower, parse, plan};
+use tlbc_tests::archdefs::{Definition, shipped};
 
 fn stages(criterion: &mut Criterion) {
     for definition in shipped() {

@@ -193,8 +193,8 @@ pub fn kinds(model: &Model, drops: &Drops) -> Vec<String> {
 
 /// Describes under which tags a clause drops entries.
 #[must_use]
-pub fn whose(of: crate::ast::TagSelector) -> String {
-    let crate::ast::TagSelector {
+pub fn whose(of: crate::model::TagSelector) -> String {
+    let crate::model::TagSelector {
         this,
         loaded,
         other,

@@ -9,8 +9,8 @@ use tlbc_runtime::agents::Agents;
 use super::blocks::{Block, Clause, bare, blocks};
 use super::levels;
 use super::svg::{Face, Svg, width};
-use crate::ast::TagSelector;
 use crate::describe;
+use crate::model::TagSelector;
 use crate::model::{AddressSelector, Barrier, Invalidate, Kind, Model};
 
 const MARGIN: u32 = 28;

@@ -23,9 +23,10 @@ impl Emit<'_> {
         quote! {
             #text
             #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-            pub struct Tlb {
-                /// The features, errata and page size. They must be [possible](Config::is_possible).
-                pub config: Config,
+            pub struct Tlb<M = Config> {
+                /// The features, errata and page size, which must be [possible](Config::is_possible): a [`Config`], or a
+                /// [`Constant`](tlbc_runtime::Constant).
+                pub config: M,
                 #(#limits)*
             }
         }
@@ -96,14 +97,14 @@ impl Emit<'_> {
         let user_unused = unused(&user, &["cpu", "to", "view_deferred"]);
         let finish_unused = unused(&finish, &["cpu"]);
         quote! {
-            impl Backend for Tlb {
+            impl<M: Configuration<Config>> Backend for Tlb<M> {
                 type Op = Op;
                 const FACTS: Facts = #facts;
 
                 #sender_only
 
                 #[inline]
-                fn levels(&self) -> &'static LevelTable { level_table(self.config) }
+                fn levels(&self) -> &'static LevelTable { level_table(self.config.flags()) }
 
                 #[inline]
                 fn ceiling(&self, space: Space, reach: Reach) -> Ceiling { #ceiling }
@@ -231,8 +232,11 @@ impl Emit<'_> {
         if self.of_space().is_none() {
             return quote!();
         }
-        let rest = (!self.model.limits.is_empty()).then(|| quote!(, ..*self));
-        quote!(let tlb = Self { config: self.config.of_space(#conditions) #rest };)
+        let limits = (0..self.model.limits.len()).map(|limit| {
+            let name = self.names.limit(limit);
+            quote!(#name: self.#name)
+        });
+        quote!(let tlb = Tlb { config: OfSpace { machine: self.config, flags: #conditions }, #(#limits),* };)
     }
 
     /// Returns the receiver of calls of routines.

@@ -174,6 +174,11 @@ impl Emit<'_> {
         let every = hex((1u64 << flags.len()) - 1);
         let registers = self.register_values();
         let found = self.found_config();
+        let of_space_flags = self.of_space().map(|_| {
+            quote!(
+                const OF_SPACE: SpaceFlags = Self::OF_SPACE;
+            )
+        });
         let of_space = self.of_space().map(|mask| {
             let mask = hex(u64::from(mask));
             quote! {
@@ -186,12 +191,6 @@ impl Emit<'_> {
                     SpaceFlags(self.0).and(Self::OF_SPACE)
                 }
 
-                /// Returns the configuration for flushes of a space with these flags.
-                #[must_use]
-                #[inline(always)]
-                pub const fn of_space(self, flags: SpaceFlags) -> Self {
-                    Self(self.0 | flags.and(Self::OF_SPACE).0)
-                }
             }
         });
         quote! {
@@ -246,6 +245,16 @@ impl Emit<'_> {
                     #one_size
                     true
                 }
+            }
+
+            impl Flags for Config {
+                #of_space_flags
+
+                #[inline(always)]
+                fn bits(self) -> u32 { self.0 }
+
+                #[inline(always)]
+                fn from_bits(bits: u32) -> Self { Self::from_bits(bits) }
             }
         }
     }

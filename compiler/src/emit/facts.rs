@@ -63,7 +63,7 @@ impl Emit<'_> {
             quote!(match (space, reach) { #(#arms)* })
         };
         if super::operands::mentions(&body, "c") {
-            quote!(let c = self.config; #body)
+            quote!(let c = self.config.flags(); #body)
         } else {
             body
         }
@@ -130,8 +130,10 @@ impl Emit<'_> {
             }
         };
         match (super::operands::mentions(&facts, "c"), self.of_space()) {
-            (true, Some(_)) => quote!(let c = self.config.of_space(flags); #facts),
-            (true, None) => quote!(let _ = flags; let c = self.config; #facts),
+            (true, Some(_)) => {
+                quote!(let c = OfSpace { machine: self.config, flags }.flags(); #facts)
+            }
+            (true, None) => quote!(let _ = flags; let c = self.config.flags(); #facts),
             (false, _) => quote!(let _ = flags; #facts),
         }
     }
@@ -223,7 +225,8 @@ impl Emit<'_> {
             #views
             Tags { per_cpu: #per_cpu, global: #global }
         };
-        let config = super::operands::mentions(&body, "c").then(|| quote!(let c = self.config;));
+        let config =
+            super::operands::mentions(&body, "c").then(|| quote!(let c = self.config.flags();));
         quote!(#config #body)
     }
 

@@ -13,9 +13,9 @@ use tlbc_runtime::request::{Reach, Space};
 
 use super::Emit;
 use super::routines::instruction_of;
+use crate::model::Which;
 use crate::plan::ir::{Node, Plan, Shape};
 use crate::text::list;
-use crate::trace::interpret::Which;
 
 impl Emit<'_> {
     /// Returns the description of a routine: what it is for, what it must invalidate, what it may defer, and the

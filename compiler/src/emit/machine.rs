@@ -6,9 +6,9 @@ use quote::quote;
 use super::names::{Scope, field, settled};
 use super::text::Asm;
 use super::{Emit, doc};
+use crate::model::Which;
 use crate::model::{Invalidate, Named, Place, Template};
 use crate::template;
-use crate::trace::interpret::Which;
 
 /// An instruction of any kind.
 pub struct Instruction<'a> {

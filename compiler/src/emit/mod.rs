@@ -30,11 +30,11 @@ use rustc_hash::FxHashSet;
 
 use crate::analysis::Analysis;
 use crate::model::Model;
+use crate::model::Which;
 use crate::plan::Plans;
 use crate::plan::ir::Shape;
 use crate::source::{Files, Span};
 use crate::text::wrap;
-use crate::trace::interpret::Which;
 use names::Names;
 
 /// What the folds share.
@@ -137,8 +137,8 @@ const RUNTIME: [(&str, &str); 8] = [
     ("agents", "Agents"),
     (
         "backend",
-        "Answer Backend Ceiling Facts FinishSteps Finished IpiTargets Issue LazyMm Outcome PteUpdate Root Shootdown \
-         Started TableFree TagSource TagValues Tags",
+        "Answer Backend Ceiling Configuration Facts FinishSteps Finished Flags IpiTargets Issue LazyMm OfSpace \
+         Outcome PteUpdate Root Shootdown Started TableFree TagSource TagValues Tags",
     ),
     ("deferred", "Deferred Pending"),
     ("level", "Level Levels"),

@@ -16,8 +16,8 @@ use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::format_ident;
 use rustc_hash::FxHashMap;
 
+use crate::model::Which;
 use crate::model::{Model, variable};
-use crate::trace::interpret::Which;
 
 /// Reserved words, in any edition.
 const WORDS: [&str; 53] = [

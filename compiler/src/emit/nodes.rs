@@ -14,9 +14,9 @@ use super::names::local;
 use super::parameters::{At, nothing};
 use super::routines::name;
 use super::{Emit, comment};
+use crate::model::Which;
 use crate::model::{Instr, Issued, Need};
 use crate::plan::ir::{Issue, Node, Shape};
-use crate::trace::interpret::Which;
 
 impl Emit<'_> {
     pub(super) fn node(&self, node: &Node, at: At, shape: Shape) -> TokenStream {

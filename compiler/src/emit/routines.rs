@@ -16,10 +16,10 @@ use super::nodes::ipi_targets;
 use super::operands::mentions;
 use super::parameters::At;
 use super::{Body, Emit, doc};
+use crate::model::Which;
 use crate::model::{Instr, Model};
 use crate::plan::ir::{Issue, Node, Plan, Shape, Test};
 use crate::plan::{Plans, issued};
-use crate::trace::interpret::Which;
 
 /// The parameters of routines, in order.
 const PARAMETERS: [(&str, &str); 16] = [
@@ -235,7 +235,7 @@ impl Emit<'_> {
         let methods: Vec<TokenStream> = methods.map(|plan| self.routine(plan)).collect();
         let targets = [Space::User, Space::Kernel].map(|space| self.ipi_targets_of(space));
         quote! {
-            impl Tlb { #(#methods)* #(#targets)* }
+            impl<M: Configuration<Config>> Tlb<M> { #(#methods)* #(#targets)* }
         }
     }
 
@@ -289,7 +289,7 @@ impl Emit<'_> {
         });
         let mut before = [&pass, &parts].into_iter().flatten();
         let c = body.mentions("c") || before.any(|it| mentions(it, "c"));
-        let c = c.then(|| quote!(let c = self.config;));
+        let c = c.then(|| quote!(let c = self.config.flags();));
         let text = doc(&self.introduction(plan));
         if let Shape::Folding(..) = plan.shape {
             return quote! {
@@ -355,7 +355,9 @@ impl Emit<'_> {
         };
         let name = name(shape);
         let body = Body::new(self.ipi_target(&plan.body, shape));
-        let c = body.mentions("c").then(|| quote!(let c = self.config;));
+        let c = body
+            .mentions("c")
+            .then(|| quote!(let c = self.config.flags();));
         let parameters = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
         let parameters = parameters.map(|(name, _)| {
             let name = format_ident!("{name}");

@@ -2,7 +2,7 @@
 
 use tlbc_facts::clause::CacheSet;
 
-use super::{Lower, of_kind};
+use super::scope::{Lower, of_kind};
 use crate::ast::{self, CacheFact, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;

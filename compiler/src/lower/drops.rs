@@ -3,7 +3,7 @@
 use tlbc_facts::clause::{MaxCount, RunUnit};
 use tlbc_runtime::level::{Level, Levels};
 
-use super::Lower;
+use super::scope::Lower;
 use crate::ast::{self, Ident};
 use crate::model::{AddressSelector, At, Drops, LevelSel, UNLIMITED, Var};
 use crate::source::Span;

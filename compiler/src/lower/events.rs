@@ -2,7 +2,7 @@
 
 use tlbc_runtime::request::{Reach, Space};
 
-use super::{Lower, of_kind};
+use super::scope::{Lower, of_kind};
 use crate::ast::{self, EventFact, EventKind, Ident, Item, PolicyFact};
 use crate::model::{
     Aspect, At, Cases, Ceiling, Change, Erratum, Event, Instr, Issued, Loads, Named, Policy,
@@ -101,7 +101,7 @@ impl Lower {
             "user" => Some(Space::User),
             "kernel" => Some(Space::Kernel),
             _ => {
-                self.unknown("space", name, super::SPACES.into_iter());
+                self.unknown("space", name, super::scope::SPACES.into_iter());
                 None
             }
         }

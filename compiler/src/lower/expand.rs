@@ -3,17 +3,14 @@
 //! In: items. Out: items without a `for`, and for each name that a row made the place in the row that it comes
 //! from. Holds: every such text is a name.
 
-use super::Lower;
+use super::scope::{Lower, Origins};
 use crate::ast::{self, Cond, Ident, InvalidateFact, Item, Text};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
 use crate::spelling::nearest;
 use crate::text::{self, count};
-use std::collections::{BTreeMap, BTreeSet};
-
-/// Where the rows of each `for` have the values of a name, by the place that uses it and the name itself.
-pub(super) type Origins = BTreeMap<(Span, String), Span>;
+use std::collections::BTreeSet;
 
 impl Lower {
     /// Returns the items with every `for` written out.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use tlbc_runtime::agents::Agents;
 
 use super::needs::Stated;
-use super::{Lower, of_kind};
+use super::scope::{Lower, of_kind};
 use crate::ast::{self, BarrierFact, Ident, InvalidateFact, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;

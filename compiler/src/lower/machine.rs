@@ -3,7 +3,7 @@
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::LEVELS;
 
-use super::{Lower, of_kind};
+use super::scope::{Lower, of_kind};
 use crate::ast::{self, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;

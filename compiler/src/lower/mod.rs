@@ -6,6 +6,7 @@
 //! one run reports as much as it can; without its essential parts there is no model.
 
 mod caches;
+mod declare;
 mod drops;
 mod events;
 mod expand;
@@ -17,21 +18,18 @@ mod operands;
 mod physical;
 mod registers;
 mod resync;
+mod scope;
 mod spaces;
+mod statements;
 mod targets;
 mod texts;
 mod unconfirmed;
 
 use crate::ast::{self, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Domain, Event, LevelNumbers, Model, Named, Policy};
+use crate::model::{At, Event, Model, Named, Policy};
 use crate::spelling::nearest;
-use expand::Origins;
-use names::{UnknownOfRow, Unread};
-use std::collections::BTreeSet;
-
-/// The words for the two spaces.
-const SPACES: [&str; 2] = ["user", "kernel"];
+use scope::{Lower, SPACES, Unread, of_kind};
 
 /// Resolves a definition.
 pub fn lower(arch: &ast::Arch) -> (Option<Model>, Vec<Diagnostic>) {
@@ -46,59 +44,6 @@ pub fn lower(arch: &ast::Arch) -> (Option<Model>, Vec<Diagnostic>) {
     cx.join_unknown_of_rows();
     (model, cx.diagnostics)
 }
-
-/// The state while a definition is resolved.
-#[derive(Default)]
-struct Lower {
-    diagnostics: Vec<Diagnostic>,
-    unread: Unread,
-    origins: Origins,
-    /// The unknown names that rows of a `for` made.
-    unknown_of_rows: Vec<UnknownOfRow>,
-    /// The texts between braces in names of a `for` that are none of its variables.
-    unknown_variables: BTreeSet<String>,
-    features: Vec<Named>,
-    geometries: Vec<Named>,
-    levels: Vec<Named>,
-    limits: Vec<Named>,
-    domains: Vec<Domain>,
-    tags: Vec<Named>,
-    barriers: Vec<Named>,
-    operands: Vec<Named>,
-    level_numbers: Vec<LevelNumbers>,
-    caches: Vec<Named>,
-    invalidates: Vec<Named>,
-    loads: Vec<Named>,
-    cpu_sets: Vec<Named>,
-    views: Vec<Named>,
-}
-
-/// Returns the fault of `[high:low]` among bits `most` to 0, and its fix.
-fn no_bits(high: u64, low: u64, most: u64) -> (String, String) {
-    if low > high {
-        let message = format!("the bits [{high}:{low}] are in the wrong order");
-        return (
-            message,
-            format!("write the highest first: `[{low}:{high}]`"),
-        );
-    }
-    let message = format!("the bits [{high}:{low}] do not exist");
-    (
-        message,
-        format!("the bits are {most} to 0; 0 is the least significant"),
-    )
-}
-
-/// Items of one kind, in order.
-macro_rules! of_kind {
-    ($items:expr, $kind:ident) => {
-        $items.iter().filter_map(|item| match item {
-            Item::$kind(it) => Some(it),
-            _ => None,
-        })
-    };
-}
-use of_kind;
 
 impl Lower {
     fn model(&mut self, arch: &ast::Arch, items: &[Item]) -> Option<Model> {

@@ -1,173 +1,17 @@
 //! Names, and the diagnostics for unknown, repeated and misplaced ones.
 
-use super::{Lower, of_kind};
-use crate::ast::{self, Ident, Item};
+use super::scope::{Lower, UnknownOfRow};
+use crate::ast::{self, Ident};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Amount, At, Cases, Cond, Instr, Named, Var};
 use crate::source::Span;
 use crate::spelling::nearest;
 use crate::text;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use tlbc_runtime::level::{Level, Levels};
 
-/// Names that may be defined where the text could not be read.
-#[derive(Default)]
-pub(super) struct Unread {
-    names: BTreeSet<String>,
-    /// Names with variables, as the texts between the variables.
-    patterns: Vec<Vec<String>>,
-}
-
-impl Unread {
-    pub(super) fn new(words: &BTreeSet<String>) -> Self {
-        let mut unread = Self::default();
-        for word in words {
-            unread.add(word);
-        }
-        unread
-    }
-
-    pub(super) fn add(&mut self, name: &str) {
-        if !name.contains('{') {
-            self.names.insert(name.to_owned());
-            return;
-        }
-        let parts = name.split(['{', '}']).step_by(2);
-        let parts: Vec<String> = parts.map(str::to_owned).collect();
-        // A variable alone could be any name.
-        if parts.concat() != "" {
-            self.patterns.push(parts);
-        }
-    }
-
-    fn may_define(&self, name: &str) -> bool {
-        self.names.contains(name) || self.patterns.iter().any(|parts| fits(parts, name))
-    }
-}
-
-/// A name that a row of a `for` made and that nothing defines.
-pub(super) struct UnknownOfRow {
-    what: String,
-    name: Ident,
-    row: Span,
-    /// The index of its diagnostic.
-    reported: usize,
-}
-
-/// Returns whether a name consists of these texts with others between them.
-fn fits(parts: &[String], name: &str) -> bool {
-    let [first, middle @ .., last] = parts else {
-        return false;
-    };
-    let rest = name.strip_prefix(first.as_str());
-    let rest = middle.iter().fold(rest, |rest, part| {
-        let rest = rest?;
-        rest.find(part.as_str()).map(|at| &rest[at + part.len()..])
-    });
-    rest.is_some_and(|rest| rest.ends_with(last.as_str()))
-}
-
 impl Lower {
-    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
-        self.diagnostics.push(diagnostic);
-    }
-
-    /// Makes a list of names, and reports repeated ones.
-    pub(super) fn names<'a>(
-        &mut self,
-        what: &str,
-        names: impl Iterator<Item = (&'a Ident, &'a str)>,
-    ) -> Vec<Named> {
-        let mut list: Vec<Named> = Vec::new();
-        for (ident, text) in names {
-            let has_variable = ident.node.contains('{');
-            let first = list.iter().find(|named| named.name == ident.node);
-            if let Some(first) = first.filter(|_| !has_variable) {
-                let twice = |span| {
-                    let message = format!("the {what} `{}` is defined twice", ident.node);
-                    Diagnostic::new(Code::E0201, span, message)
-                };
-                let row = self.origins.get(&(ident.span, ident.node.clone()));
-                self.report(match row {
-                    Some(&row) if first.span == ident.span => twice(row)
-                        .label("the same value as in another row")
-                        .because(ident.span, "both rows make it here")
-                        .help("give the rows different values"),
-                    None if first.span == ident.span => twice(ident.span)
-                        .label("defined again by each row of the `for`")
-                        .help("put a variable of the `for` into the name"),
-                    _ => twice(ident.span)
-                        .label("again here")
-                        .because(first.span, "first here")
-                        .help("give one of them another name, or join them"),
-                });
-            }
-            list.push(Named {
-                name: ident.node.clone(),
-                span: ident.span,
-                text: text.to_owned(),
-            });
-        }
-        list
-    }
-
-    /// Enters every name, so that their order does not matter.
-    pub(super) fn declare(&mut self, items: &[Item]) {
-        self.features = self.names(
-            "feature",
-            of_kind!(items, Feature).map(|f| (&f.name, f.text.node.as_str())),
-        );
-        self.geometries = self.names("geometry", of_kind!(items, Geometry).map(|g| (&g.name, "")));
-        self.limits = self.names(
-            "limit",
-            of_kind!(items, Limit).map(|l| (&l.name, l.text.node.as_str())),
-        );
-        self.tags = self.names("tag", of_kind!(items, Tag).map(|t| (&t.name, "")));
-        self.operands = self.names("operand", of_kind!(items, Operand).map(|o| (&o.name, "")));
-        self.loads = self.names("load", of_kind!(items, Load).map(|l| (&l.name, "")));
-        self.cpu_sets = self.names(
-            "set of CPUs",
-            of_kind!(items, CpuSet).map(|s| (&s.name, s.text.node.as_str())),
-        );
-        self.barriers = self.names("barrier", of_kind!(items, Barrier).map(|b| (&b.name, "")));
-        self.invalidates = self.names(
-            "invalidation",
-            of_kind!(items, Invalidate).map(|i| (&i.name, "")),
-        );
-        for invalidate in self.invalidates.clone() {
-            let barrier = self.barriers.iter().find(|b| b.name == invalidate.name);
-            if let Some(barrier) = barrier {
-                let message = format!(
-                    "`{}` is the name of a barrier and of an invalidation",
-                    barrier.name
-                );
-                let both = [
-                    (barrier.span, "a barrier here"),
-                    (invalidate.span, "an invalidation here"),
-                ];
-                let [first, second] = if barrier.span < invalidate.span {
-                    both
-                } else {
-                    [both[1], both[0]]
-                };
-                self.report(
-                    Diagnostic::new(Code::E0201, second.0, message)
-                        .label(second.1)
-                        .because(first.0, first.1)
-                        .help("give one of them another name"),
-                );
-            }
-        }
-        self.declare_levels(items);
-        self.declare_domains(items);
-        self.declare_caches(items);
-        // Also those of a space whose name is misspelt.
-        let spaces = of_kind!(items, Space).filter(|space| space.name.node != "kernel");
-        let views = spaces.flat_map(|space| &space.views);
-        self.views = self.names("view", views.map(|view| (&view.name, "")));
-    }
-
     /// Returns the index of a name. An unknown one is reported, and replaced by the nearest, so that
     /// no other diagnostic follows from it.
     pub(super) fn find(&mut self, what: &str, list: &[Named], ident: &Ident) -> Option<usize> {
@@ -381,63 +225,6 @@ impl Lower {
         }
     }
 
-    /// Returns Keeps the first fact of a kind and reports the second.
-    pub(super) fn once<T>(&mut self, slot: &mut Option<At<T>>, what: &str, value: T, span: Span) {
-        if let Some(first) = slot {
-            let first = first.span;
-            self.said_twice(what, span, first);
-        } else {
-            *slot = Some(At { value, span });
-        }
-    }
-
-    pub(super) fn said_twice(&mut self, what: &str, span: Span, first: Span) {
-        self.report(
-            Diagnostic::new(Code::E0204, span, format!("{what} is stated twice"))
-                .label("again here")
-                .because(first, "first here")
-                .help("keep one of the two"),
-        );
-    }
-
-    /// Reports the members of a list that it contains already.
-    pub(super) fn repeated<T: PartialEq>(
-        &mut self,
-        list: impl IntoIterator<Item = (T, Span)>,
-        what: impl Fn(&T) -> String,
-    ) {
-        let mut seen: Vec<(T, Span)> = Vec::new();
-        for (member, span) in list {
-            match seen.iter().find(|(other, _)| *other == member) {
-                Some(&(_, first)) => self.said_twice(&what(&member), span, first),
-                None => seen.push((member, span)),
-            }
-        }
-    }
-
-    /// Reports repeated names.
-    pub(super) fn repeated_names(&mut self, names: &[Ident]) {
-        let names = names.iter().map(|name| (&name.node, name.span));
-        self.repeated(names, |name| format!("`{name}`"));
-    }
-
-    /// Reports repeated kinds of entries.
-    pub(super) fn repeated_kinds<'a>(
-        &mut self,
-        kinds: impl Iterator<Item = &'a ast::Spanned<ast::Kind>>,
-    ) {
-        let kinds = kinds.map(|kind| (kind.node, kind.span));
-        self.repeated(kinds, |kind| {
-            let word = match kind {
-                ast::Kind::Leaf => "leaf",
-                ast::Kind::Walk => "walk",
-                ast::Kind::Root => "root",
-                ast::Kind::Negative => "negative",
-            };
-            format!("`{word}`")
-        });
-    }
-
     /// Returns the levels of these names.
     pub(super) fn level_set(&mut self, names: &[Ident]) -> Levels {
         self.repeated_names(names);
@@ -445,56 +232,5 @@ impl Lower {
         levels.fold(Levels::NONE, |set, level| {
             set.union(Levels::only(Level(level as u8)))
         })
-    }
-
-    /// Reports that `whole` does not say `what`.
-    pub(super) fn missing(&mut self, span: Span, whole: &str, what: &str, help: &str) {
-        let message = format!("{whole} does not say {what}");
-        self.report(
-            Diagnostic::new(Code::E0203, span, message)
-                .label("missing from this block")
-                .help(help),
-        );
-    }
-
-    /// Reports that `whole` has no `part`.
-    pub(super) fn lacks(&mut self, span: Span, whole: &str, part: &str, help: &str) {
-        let message = format!("{whole} has no {part}");
-        self.report(
-            Diagnostic::new(Code::E0203, span, message)
-                .label("missing from this block")
-                .help(help),
-        );
-    }
-
-    pub(super) fn misplaced(&mut self, span: Span, message: String, help: &str) {
-        self.report(
-            Diagnostic::new(Code::E0207, span, message)
-                .label("not possible here")
-                .help(help),
-        );
-    }
-
-    /// Returns the one item of a kind.
-    pub(super) fn single<'a, T>(
-        &mut self,
-        arch: &ast::Arch,
-        what: &str,
-        help: &str,
-        items: impl Iterator<Item = &'a T>,
-        span: impl Fn(&T) -> Span,
-    ) -> Option<&'a T> {
-        let mut first: Option<&'a T> = None;
-        for item in items {
-            match first {
-                Some(first) => self.said_twice(what, span(item), span(first)),
-                None => first = Some(item),
-            }
-        }
-        if first.is_none() {
-            let whole = format!("the definition `{}`", arch.name.node);
-            self.lacks(arch.name.span, &whole, what, help);
-        }
-        first
     }
 }

@@ -5,7 +5,7 @@
 
 use tlbc_runtime::agents::Agents;
 
-use super::Lower;
+use super::scope::Lower;
 use crate::model::{At, Cases, Need};
 use crate::source::Span;
 

@@ -1,7 +1,7 @@
 //! Operands: their fields, and how many pages or entries they name.
 
 use super::instructions::named;
-use super::{Lower, no_bits, of_kind};
+use super::scope::{Lower, no_bits, of_kind};
 use crate::ast::{self, FieldValue, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;

@@ -3,7 +3,7 @@
 //! In: `tables within`. Out: the number of bits of their addresses, and the requirement on the kernel. Holds: a width
 //! is 1 to 64 bits.
 
-use super::{Lower, of_kind};
+use super::scope::{Lower, of_kind};
 use crate::ast::Item;
 use crate::model::{At, Cases, Cond, Demand, Setup};
 

@@ -1,6 +1,6 @@
 //! Registers: the fields that report features and limits, and the required configuration.
 
-use super::{Lower, no_bits, of_kind};
+use super::scope::{Lower, no_bits, of_kind};
 use crate::ast::{self, Item};
 use crate::model::{At, Bits, Demand, Known, LimitFrom, ReadFrom, Setup};
 

@@ -3,7 +3,7 @@
 //! In: the spaces and events, and the barriers. Out: E0203 where a block has no `resync` and no barrier
 //! resyncs. Holds: each block has a barrier, or states that none is necessary.
 
-use super::Lower;
+use super::scope::Lower;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{At, Barrier, Cond, Event, Resync, Space};

@@ -1,6 +1,6 @@
 //! Tags and spaces.
 
-use super::{Lower, of_kind};
+use super::scope::{Lower, of_kind};
 use crate::ast::{self, Ident, Item, TagFact};
 use crate::model::{Addresses, Amount, At, Cond, Limit, Named, Resync, Space, Tag, Under, View};
 use crate::source::Span;

@@ -1,6 +1,6 @@
 //! Rust's names of architectures.
 
-use super::Lower;
+use super::scope::Lower;
 use crate::ast::TargetArch;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;

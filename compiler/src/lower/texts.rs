@@ -2,7 +2,7 @@
 //!
 //! In: items. Out: E0203 for a text that is blank. [`template`](crate::template) checks templates.
 
-use super::Lower;
+use super::scope::Lower;
 use crate::ast::{InvalidateFact, Item, Text};
 
 const PER: (&str, &str) = ("`per`", "where it is documented");

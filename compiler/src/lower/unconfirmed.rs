@@ -1,6 +1,6 @@
 //! Facts that no manual confirms.
 
-use super::{Lower, of_kind};
+use super::scope::{Lower, of_kind};
 use crate::ast::{Ident, Item};
 use crate::model::{Erratum, Instr, Subject, Unconfirmed};
 

@@ -2,9 +2,10 @@
 
 use super::ask::{Ask, brief, long};
 use crate::analysis::Analysis;
-use crate::ast::{Fills, Negative, Stricter};
 use crate::describe::{self, code, when};
-use crate::model::{Amount, Aspect, Cond, Geometry, Kind, Level, Model, Space};
+use crate::model::{
+    Amount, Aspect, Cond, Fills, Geometry, Kind, Level, Model, Negative, Space, Stricter,
+};
 use crate::text::list;
 
 pub(super) const TABLES: &[Ask] = &[

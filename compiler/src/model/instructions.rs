@@ -16,6 +16,19 @@ pub enum Instr {
     Invalidate(usize),
 }
 
+/// An instruction of the model, or a plain store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Which {
+    /// A barrier, by its index.
+    Barrier(usize),
+    /// An invalidation, by its index.
+    Invalidate(usize),
+    /// A load, by its index.
+    Load(usize),
+    /// A plain store of the entries that change.
+    Store,
+}
+
 /// The text of an instruction and its operands.
 #[derive(Debug, Clone)]
 pub struct Template {

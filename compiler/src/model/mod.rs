@@ -22,7 +22,7 @@ use tlbc_runtime::request::{LevelFacts, LevelTable};
 
 pub use crate::ast::{
     EventKind, Fills, Keeps, Known, Lost, Need, Negative, Shootdown, Stricter, StricterOn,
-    TagSource, Written,
+    TagSelector, TagSource, Written,
 };
 use crate::source::Span;
 

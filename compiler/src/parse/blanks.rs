@@ -11,7 +11,6 @@ use super::recover::MAX_FINDINGS;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Span};
-use std::borrow::Cow;
 use std::ops::Range;
 
 /// How a blank is written; more question marks are the same one.
@@ -131,10 +130,10 @@ fn finding(file: FileId, text: &str, blank: &Blank) -> Diagnostic {
 }
 
 /// Returns the text with blanks in place of the comments that contain questions. These comments remain in a finished
-/// definition, and messages should not quote them.
-pub fn without_questions(text: &str) -> Cow<'_, str> {
+/// definition, and messages should not quote them. Nothing if there are none.
+pub fn without_questions(text: &str) -> Option<String> {
     if !text.contains(QUESTION) {
-        return Cow::Borrowed(text);
+        return None;
     }
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
@@ -156,7 +155,7 @@ pub fn without_questions(text: &str) -> Cow<'_, str> {
             out.push_str(line);
         }
     }
-    Cow::Owned(out)
+    Some(out)
 }
 
 /// Returns the question at a place.

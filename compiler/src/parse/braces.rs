@@ -5,8 +5,8 @@
 //!
 //! Both are used only when braces do not match: a correct text may have any layout.
 
+use super::blocks::{body_of, is_item_only};
 use super::lex::{self, Kind};
-use super::recover::{body_of, is_item_only};
 
 /// The deepest nesting of braces and parentheses.
 pub(super) const MAX_DEPTH: usize = 200;

@@ -1,8 +1,8 @@
 //! Invalidations, changes, loads, events, errata and policy.
 
 use super::facts::keeps;
+use super::grammar::{Node, Rule};
 use super::tree::{Builder, all, first, has, one};
-use super::{Node, Rule};
 use crate::ast::{
     AddressSelector, Aspects, Cases, CeilingOf, Change, Drops, Erratum, Event, EventFact,
     EventKind, Form, Ident, Invalidate, InvalidateFact, Issued, Levels, Load, Lost, MaxCount, Need,

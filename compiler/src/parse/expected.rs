@@ -3,7 +3,7 @@
 //! In: the rules that pest tried at the furthest place it reached. Out: a sentence such as "expected
 //! one of `leaf`, `walk` or a name", and a keyword that was probably meant. Rule names are never shown.
 
-use super::Rule;
+use super::grammar::Rule;
 use crate::spelling::nearest;
 use crate::text::list;
 

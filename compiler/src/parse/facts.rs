@@ -1,7 +1,7 @@
 //! Facts of caches, tags, spaces, barriers and operands.
 
+use super::grammar::{Node, Rule};
 use super::tree::{Builder, all, first, has, one};
-use super::{Node, Rule};
 use crate::ast::{
     Amount, BarrierFact, Base, BinaryOp, CacheFact, Cases, Expr, Field, FieldValue, Fills, Half,
     Ident, Keeps, Kind, Names, Negative, Operand, Space, Spanned, Stricter, StricterOn, TagFact,

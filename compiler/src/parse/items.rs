@@ -1,8 +1,8 @@
 //! The items of a definition: heads and blocks. The contents of the blocks are in `facts` and
 //! `effects`.
 
+use super::grammar::{Node, Rule};
 use super::tree::{Builder, all, first, has, one};
-use super::{Node, Rule};
 use crate::ast::{
     Barrier, Caches, CpuSet, Domain, Feature, For, Geometry, Ident, Item, Known, Level, Limit,
     Number, Spanned, Tag, TargetArch, Text, Unconfirmed,

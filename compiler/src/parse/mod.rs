@@ -11,6 +11,7 @@
 //! tree.
 
 mod blanks;
+mod blocks;
 mod braces;
 mod comments;
 mod controls;
@@ -18,14 +19,13 @@ mod effects;
 mod expected;
 mod facts;
 mod foreign;
+mod grammar;
 mod items;
 mod lex;
 mod recover;
 mod registers;
 mod scan;
 mod tree;
-
-pub(crate) use blanks::without_questions;
 
 use crate::ast::Arch;
 use crate::codes::Code;
@@ -36,18 +36,6 @@ use grammar::{Grammar, Rule};
 use pest::Parser;
 use recover::{Findings, MAX_FINDINGS};
 use scan::Scanned;
-
-/// The generated parser, whose items cannot be documented.
-#[allow(missing_docs)]
-mod grammar {
-    /// The grammar of a definition.
-    #[derive(pest_derive::Parser)]
-    #[grammar = "parse/grammar.pest"]
-    pub struct Grammar;
-}
-
-/// A node of the parse.
-type Node<'t> = pest::iterators::Pair<'t, Rule>;
 
 /// The number of times that a file is parsed with more marks; it bounds the work on noise.
 const MAX_PASSES: usize = 10;
@@ -64,7 +52,14 @@ pub fn decode(
     bytes: Vec<u8>,
 ) -> Result<FileId, Box<Diagnostic>> {
     let error = match String::from_utf8(bytes) {
-        Ok(text) => return Ok(files.add(name, text)),
+        Ok(text) => {
+            let quoted = blanks::without_questions(&text);
+            let file = files.add(name, text);
+            if let Some(quoted) = quoted {
+                files.quote(file, quoted);
+            }
+            return Ok(file);
+        }
         Err(error) => error,
     };
     let at = error.utf8_error().valid_up_to();

@@ -1,7 +1,7 @@
 //! Registers: the fields that report features and limits, and the required configuration.
 
+use super::grammar::{Node, Rule};
 use super::tree::{Builder, first, has, one};
-use super::{Node, Rule};
 use crate::ast::{Bits, Comparison, Demand, Ident, LimitFrom, ReadFrom, Setup, Spanned};
 
 impl Builder<'_> {

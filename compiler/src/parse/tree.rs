@@ -7,8 +7,8 @@
 //! Children are looked up by their rule, so keywords and punctuation are not mentioned.
 
 use super::foreign;
+use super::grammar::{Node, Rule};
 use super::lex::{self, Kind};
-use super::{Node, Rule};
 use crate::ast::{Arch, Cases, Cond, Ident, Number, Spanned, Term, Text};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;

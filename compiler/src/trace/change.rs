@@ -14,11 +14,11 @@ use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
 
 use super::answer::{Becomes, Deferred, DeferredBy, EntryKind, Stale, StaleOf, Store, Until};
 use super::asked::env;
-use super::interpret::{Changing, Which, interpret};
+use super::interpret::{Changing, interpret};
 use super::query::{self, AddressRange, Event, Memory, Tables, To, Unmapped};
 use super::request::named_range;
 use super::run::{Flush, Run};
-use crate::model::Written;
+use crate::model::{Which, Written};
 use crate::plan::ir::Shape;
 
 /// The most entries that are changed by instructions in one trace: each may take one.

@@ -7,20 +7,7 @@ use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::{Ranges, Reach, Space, Tag};
 
 use super::encode::Sources;
-use crate::model::{Cases, Ceiling, Config, Model};
-
-/// An instruction of the model, or a plain store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Which {
-    /// A barrier, by its index.
-    Barrier(usize),
-    /// An invalidation, by its index.
-    Invalidate(usize),
-    /// A load, by its index.
-    Load(usize),
-    /// A plain store of the entries that change.
-    Store,
-}
+use crate::model::{Cases, Ceiling, Config, Model, Which};
 
 /// Why an instruction is issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

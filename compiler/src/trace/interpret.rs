@@ -13,8 +13,8 @@ use tlbc_runtime::request::{Reach, Space};
 
 use super::encode::{Sources, encode};
 use super::env::SourcesEq;
-pub use super::env::{Changing, Effects, Env, Op, Role, Which, ceiling};
-use crate::model::{Instr, Model, Source};
+pub use super::env::{Changing, Effects, Env, Op, Role, ceiling};
+use crate::model::{Instr, Model, Source, Which};
 use crate::plan::Plans;
 use crate::plan::ir::{Count, Issue, Node, Over, Shape, Test};
 

@@ -13,9 +13,9 @@ use super::answer::{
 };
 use super::encode;
 use super::hex::Hex;
-use super::interpret::{Op, Role, Which};
+use super::interpret::{Op, Role};
 use super::query::Query;
-use crate::model::{Config, Instr, Lost, Model, Source};
+use crate::model::{Config, Instr, Lost, Model, Source, Which};
 use crate::template::shown;
 
 /// Returns a step; `None` for a plain store unless `store` describes it.

@@ -1,13 +1,16 @@
-//! The command line as a user runs it.
+//! The command line as a user runs it, and the library as a build script calls it.
 
-#[path = "../support/mod.rs"]
-mod support;
-
+mod bad_input;
+mod compile;
+mod doc;
 mod generate;
+mod matrix;
+mod new;
 #[cfg(unix)]
 mod paths;
 mod said;
 mod streams;
+mod support;
 mod traces;
 
 use std::fs;
@@ -47,9 +50,9 @@ fn session(runs: &[&[&str]]) -> String {
     shown.join("\n")
 }
 
-/// Compares a text with a snapshot. Snapshots are named after the module that contains this function.
+/// Compares a text with a snapshot.
 fn snapshot(name: &str, text: &str) {
-    insta::with_settings!({ omit_expression => true, snapshot_path => "../snapshots" }, {
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!(name, text);
     });
 }

@@ -55,7 +55,7 @@ pub fn handle(process: &Body, address: u64, is_write: bool) -> Result<Outcome, E
         }
         Ok(())
     })?;
-    // Whatever this CPU has cached that allows less than the table says: the access would fault again.
+    // This CPU may have an entry cached that allows less than the table: the access would fault again.
     MMU.fix_spurious(&process.space, address, Level(0))?;
     Ok(Outcome::Resolved)
 }
@@ -67,8 +67,8 @@ fn copy(page: u64) -> Result<Frame, Error> {
     copy.ok_or(Error::NoMemory)
 }
 
-/// Flushes what another CPU has unmapped and not flushed yet, on a machine that wants no cached entry left where a new one is
-/// stored (break before make). The tables are locked.
+/// Flushes what another CPU has unmapped and not flushed yet, on a machine that requires break before make. The tables are
+/// locked.
 ///
 /// An entry is invalid from the moment when the other CPU unmaps it, and CPUs may use it until that CPU's flush, which comes
 /// after it has released the lock.

@@ -1,4 +1,4 @@
-//! Mappings of the kernel's own that come and go, as modules, stacks and buffers do in a larger kernel.
+//! Mappings of the kernel itself, which a larger kernel has for modules, stacks and buffers.
 
 use core::ops::Range;
 

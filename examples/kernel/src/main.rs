@@ -1,7 +1,7 @@
 //! A kernel on tlbc's runtime and backends.
 //!
-//! It has what any kernel has around its TLBs: page tables, processes, faults, user code. It does nothing with them but to
-//! unmap, protect and share pages while CPUs use them, and to look for accesses through translations that should be gone.
+//! It has what every kernel has around its TLBs: page tables, processes, faults, user code. It unmaps, protects and shares
+//! pages while CPUs use them, and looks for accesses through translations that should be gone.
 //!
 //! `boot/` has what differs between machines. The rest is the same for all.
 
@@ -97,7 +97,7 @@ fn direct(cpu: &mut Cpu, options: Options) -> Result<(), Error> {
     Ok(())
 }
 
-/// A CPU is asked to flush. Interrupts are off, and the kernel's view is loaded.
+/// Handles the shootdown IPI. Interrupts are off, and the kernel's view is loaded.
 fn shootdown_interrupt() {
     let cpu = this_cpu();
     sink::while_serving(cpu, || MMU.handle_ipi(cpu));

@@ -80,7 +80,7 @@ impl Platform for Kernel {
         Root {
             table,
             // No space is given tag 0. Where the kernel's addresses are in a table of their own this root maps nothing, so it
-            // is also the empty one; otherwise no machine here asks for one.
+            // is also the empty one; the other machines here need none.
             tag: Tag {
                 value: 0,
                 global: true,
@@ -117,7 +117,7 @@ impl Platform for Kernel {
         FrameBox::new(TableBatch::<Self>::new())
     }
 
-    /// No CPU can reach the pages any more: each entry's reference goes, and with the last one the frame is free.
+    /// No CPU can reach the pages any more: drops the reference that each entry had. A frame without references is free.
     fn release_pages(&self, pages: Flushed<'_, Self>) {
         pages.for_each(drop);
     }

@@ -196,7 +196,7 @@ impl Deref for Loaded {
 static DEAD: AtomicPtr<Body> = AtomicPtr::new(core::ptr::null_mut());
 
 impl Drop for Process {
-    /// Runs wherever a reference goes, in [`Mmu::switch`](tlbc_runtime::Mmu::switch) too: it must not wait or flush.
+    /// Runs wherever a reference is dropped, in [`Mmu::switch`](tlbc_runtime::Mmu::switch) too: it must not wait or flush.
     fn drop(&mut self) {
         if self.references.fetch_sub(1, Ordering::Release) != 1 {
             return;

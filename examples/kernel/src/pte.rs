@@ -146,8 +146,8 @@ impl Pte<Kernel> for TableEntry {
         self.space == space.id()
     }
 
-    /// Levels are not heights: a machine may have a level between two that exist (five-level paging, for one), so the
-    /// backend is asked.
+    /// A level is not a height: the definition may have a level that this machine lacks (a fifth level of tables, for one), so
+    /// the backend translates the height.
     fn level(&self) -> Level {
         let backend = MMU.platform().backend();
         backend.levels_up(self.height).unwrap_or(Level(u8::MAX))

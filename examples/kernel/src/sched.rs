@@ -44,7 +44,7 @@ pub fn start(cpu: usize, job: Job) {
     *worker.job.lock() = Some(job);
 }
 
-/// Tells a CPU to end its job, and waits until it has.
+/// Makes a CPU end its job, and waits until it has.
 pub fn stop(cpu: usize) {
     let worker = &WORKERS[cpu];
     worker.stops.store(true, Ordering::Relaxed);

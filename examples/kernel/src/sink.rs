@@ -17,7 +17,7 @@ pub enum Sabotage {
     Nothing,
     /// Instructions that invalidate are left out.
     Drops,
-    /// Those that reach other CPUs act on this one alone, and what another CPU asks for is left out.
+    /// Those that reach other CPUs act on this one alone, and a CPU that handles a shootdown IPI issues none.
     StaysHere,
 }
 
@@ -63,7 +63,7 @@ pub struct Sink {
 
 impl Sink {
     pub fn new(cpu: CpuId) -> Self {
-        // SAFETY: the CPUs are set up as the backend asks (`boot/`), and every root that the runtime loads is that of a
+        // SAFETY: the CPUs are set up as the backend requires (`boot/`), and every root that the runtime loads is that of a
         // process which lives as long as a CPU may walk its tables (`process.rs`).
         let hardware = unsafe { Hardware::new() };
         Self { cpu, hardware }

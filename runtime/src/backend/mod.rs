@@ -5,6 +5,7 @@
 //! the request covered may get a new owner only after the third step, and only after the caller has sent the IPIs and recorded
 //! the deferred flushes in [`Finished`].
 
+mod configuration;
 mod facts;
 
 use core::marker::PhantomData;
@@ -16,6 +17,7 @@ use crate::level::Level;
 use crate::pte::{Change, ChangeFacts, Changed, Entry, Owner, Slot, Was};
 use crate::request::{LevelTable, Reach, Request, Space, SpaceFlags, Tag};
 
+pub use configuration::{Configuration, Constant, Flags, OfSpace};
 pub use facts::{
     Ceiling, Facts, LazyMm, PteUpdate, Shootdown, TableFree, TagSource, TagValues, Tags,
 };

@@ -28,7 +28,7 @@ impl Backend for Nothing {
         name: Self::NAME,
         shootdown: Shootdown::Broadcast,
         tag_after_publish: false,
-        ..arm64::Tlb::FACTS
+        ..<arm64::Tlb>::FACTS
     };
 
     #[inline]

@@ -157,7 +157,7 @@ pub fn set_interrupts(on: bool) {
 /// Adapts the kernel's own tables to the options, on the first CPU before there are others.
 pub fn prepare(options: Options) {
     let not_global = if options.kpti { pte::NOT_GLOBAL } else { 0 };
-    // SAFETY: no other CPU runs; what this one has cached goes in `Mmu::cpu_online`.
+    // SAFETY: no other CPU runs; `Mmu::cpu_online` invalidates what this one has cached.
     unsafe {
         for entry in &mut *addr_of_mut!(kernel_1) {
             if *entry != 0 {

@@ -17,7 +17,7 @@ start_secondary:
     // MAIR: 0 is write-back memory, 1 is a device (nGnRE).
     mov     x1, #0x04ff
     msr     mair_el1, x1
-    // Setup that the backend asks for: see `tlbc_backends::arm64::Hardware::new`.
+    // Setup that the backend requires: see `tlbc_backends::arm64::Hardware::new`.
     adrp    x1, boot_tcr
     add     x1, x1, :lo12:boot_tcr
     ldr     x1, [x1]

@@ -233,7 +233,7 @@ pub fn set_interrupts(on: bool) {
 /// Adapts the kernel's own tables to the options, on the first CPU before there are others.
 pub fn prepare(options: Options) {
     let global = if options.kpti { 0 } else { pte::GLOBAL };
-    // SAFETY: no other CPU runs; what this one has cached goes in `Mmu::cpu_online`.
+    // SAFETY: no other CPU runs; `Mmu::cpu_online` invalidates what this one has cached.
     unsafe {
         for entry in (*addr_of_mut!(kernel_memory))
             .iter_mut()

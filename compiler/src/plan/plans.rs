@@ -1,0 +1,60 @@
+//! The plans of an architecture, which `emit`, `trace`, `doc` and `matrix` read.
+
+use std::collections::BTreeMap;
+
+use tlbc_runtime::backend::Shootdown;
+use tlbc_runtime::request::Space;
+
+use super::ir::{Node, Plan, Shape};
+use crate::model::{self, Model};
+
+/// The plans of an architecture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plans(pub(super) BTreeMap<Shape, Plan>);
+
+impl Plans {
+    /// Returns the plan of a shape; none if no request has that shape.
+    #[must_use]
+    pub fn get(&self, shape: Shape) -> Option<&Plan> {
+        self.0.get(&shape)
+    }
+
+    /// Returns all plans.
+    pub fn iter(&self) -> impl Iterator<Item = &Plan> {
+        self.0.values()
+    }
+
+    /// Returns whether some flush needs this of its caller.
+    #[must_use]
+    pub fn needs(&self, need: model::Need) -> bool {
+        let mut found = false;
+        for plan in self.iter() {
+            plan.body.walk(&mut |node| {
+                found |= matches!(node, Node::Guard { scope, .. } if *scope == need);
+            });
+        }
+        found
+    }
+
+    /// Returns how other CPUs are reached over all configurations: by broadcasts, by IPIs, or by either.
+    #[must_use]
+    pub fn shootdown(&self, model: &Model) -> Shootdown {
+        let ipi_targets =
+            [Space::User, Space::Kernel].map(|space| self.get(Shape::IpiTargets(space)));
+        let mut interrupts = false;
+        for plan in ipi_targets.into_iter().flatten() {
+            plan.body.walk(&mut |node| {
+                interrupts |= matches!(node, Node::SendIpi { .. } | Node::Defer(_));
+            });
+        }
+        let mut stated = model.policy.shootdown.iter().flat_map(|d| &d.cases);
+        match (
+            interrupts,
+            stated.any(|(at, _)| at.value == model::Shootdown::Broadcast),
+        ) {
+            (false, _) => Shootdown::Broadcast,
+            (true, false) => Shootdown::Ipi,
+            (true, true) => Shootdown::Either,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The example kernel, in QEMU: CPUs access memory without pause while it is unmapped and used again. No access may find
+//! another page through a translation that is gone; and where invalidations are left out, some must.
+
+#[allow(dead_code)]
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use tlbc_tests::rustc;
+
+use rustc::skipped;
+
+/// The exit codes of `run.sh`.
+const GOOD: i32 = 0;
+const STALE: i32 = 1;
+const MISSING: i32 = 77;
+
+/// The scenarios of the kernel, by their numbers.
+const SCENARIOS: std::ops::RangeInclusive<u32> = 1..=4;
+
+/// What came of a boot.
+struct Run {
+    code: i32,
+    output: String,
+}
+
+/// Boots the kernel; otherwise says what is missing for that. One boot at a time, which takes all CPUs of this machine.
+fn boot(arch: &str, options: &[&str]) -> Result<Run, String> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let kernel = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/kernel");
+    let run = Command::new(kernel.join("run.sh"))
+        .arg(arch)
+        .args(options)
+        .env(
+            "CARGO_TARGET_DIR",
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernel"),
+        )
+        .output()
+        .map_err(|error| format!("run.sh: {error}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match run.status.code() {
+        Some(MISSING) => Err(text(&run.stderr).trim_end().to_owned()),
+        code => Ok(Run {
+            code: code.unwrap_or(-1),
+            output: text(&run.stdout) + &text(&run.stderr),
+        }),
+    }
+}
+
+impl Run {
+    /// The number before some words.
+    fn number(&self, words: &str) -> u64 {
+        let before = self.output.split(words).next().unwrap_or_default();
+        let digits = before.rsplit(|byte: char| !byte.is_ascii_digit()).next();
+        let number = digits.and_then(|digits| digits.parse().ok());
+        number.unwrap_or_else(|| panic!("no number of{words}:\n{}", self.output))
+    }
+}
+
+/// Unmaps at least so many thousand pages while CPUs use them.
+fn holds(arch: &str, options: &[&str], thousands: u64) {
+    let pages = thousands.to_string();
+    let run = match boot(arch, &[options, &["--pages", &pages]].concat()) {
+        Ok(run) => run,
+        Err(reason) => return skipped(&reason),
+    };
+    assert_eq!(run.code, GOOD, "{}", run.output);
+    assert!(run.number(" pages unmapped:") >= thousands * 1000);
+    assert_eq!(run.number(" stale accesses"), 0);
+    assert_eq!(run.number(" overwritten words"), 0);
+    assert!(run.number(" accesses,") > thousands * 1000);
+    assert!(arch != "aarch64" || thousands < 100 || run.number(" rollovers of tags") > 0);
+}
+
+/// Runs each scenario with a sink that is broken on purpose.
+fn is_found(arch: &str, sabotage: &str) {
+    for scenario in SCENARIOS {
+        let only = scenario.to_string();
+        let run = match boot(arch, &[sabotage, "--only", &only, "--pages", "20"]) {
+            Ok(run) => run,
+            Err(reason) => return skipped(&reason),
+        };
+        assert_eq!(run.code, STALE, "scenario {scenario}: {}", run.output);
+        assert!(run.number(" stale accesses") + run.number(" overwritten words") > 0);
+    }
+}
+
+#[test]
+fn aarch64() {
+    holds("aarch64", &[], 100);
+}
+
+#[test]
+fn aarch64_plain_kpti() {
+    holds("aarch64", &["--plain", "--kpti"], 20);
+}
+
+#[test]
+fn aarch64_without_invalidations() {
+    is_found("aarch64", "--drops");
+}
+
+#[test]
+fn aarch64_without_broadcast() {
+    is_found("aarch64", "--stays-here");
+}
+
+#[test]
+fn x86_64() {
+    holds("x86_64", &[], 100);
+}
+
+#[test]
+fn x86_64_pti() {
+    holds("x86_64", &["--kpti"], 20);
+}
+
+#[test]
+fn x86_64_without_invalidations() {
+    is_found("x86_64", "--drops");
+}
+
+#[test]
+fn x86_64_without_forwarding() {
+    is_found("x86_64", "--stays-here");
+}

@@ -1,0 +1,8 @@
+//! The documents show what is there, and the sources keep to the rules of the project.
+
+mod examples;
+mod import_cycles;
+mod matrix;
+mod readme;
+mod walkthrough;
+mod words;

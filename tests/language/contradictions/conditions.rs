@@ -1,0 +1,171 @@
+//! Fields that are there on some machines only: without them the instruction would act on something else.
+
+use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate};
+
+#[test]
+fn fields_that_some_machine_does_not_have() {
+    let ranges = ("[43:39] num;", "[43:39] num when ttl;");
+    assert_eq!(ARM64.matches(ranges.0).count(), 2);
+    refused(&ARM64.replacen(ranges.0, ranges.1, 1), &[], "E0306");
+    for (text, field, instead) in [
+        (
+            X86_64,
+            "operand va 64 bits {\n        [63:0] va;",
+            "operand va 64 bits {\n        [63:0] va when pcid;",
+        ),
+        (X86_64, "[127:64] va;", "[127:64] va when la57;"),
+        (X86_64, "[27:16] tag;", "[27:16] tag when la57;"),
+        (X86_64, "[1:0]  form;", "[1:0]  form unless tce;"),
+        (X86_64, "[15:0]  num;", "[15:0]  num when tce;"),
+        (POWERPC64, "[51:32] tag;", "[51:32] tag when isa31;"),
+        (
+            POWERPC64,
+            "rpt_start 64 bits {\n        [63:0]  va;",
+            "rpt_start 64 bits {\n        [63:0]  va unless isa31;",
+        ),
+        (
+            POWERPC64,
+            "rpt_end 64 bits {\n        [63:0]  end;",
+            "rpt_end 64 bits {\n        [63:0]  end when isa31;",
+        ),
+        (S390, "[63:0]  table; ", "[63:0]  table when edat1; "),
+        (S390, "[63:20] va[63:20];", "[63:20] va[63:20] when edat1;"),
+        (
+            S390,
+            "[63:3]  entry[63:3];",
+            "[63:3]  entry[63:3] when edat1;",
+        ),
+        (S390, "[63:0]  new;", "[63:0]  new when edat1;"),
+        (S390, "[63:0]  old;", "[63:0]  old when edat1;"),
+    ] {
+        refused(text, &[(field, instead)], "E0306");
+    }
+}
+
+/// Roots and tags of loads, too.
+#[test]
+fn loads_whose_fields_some_machine_does_not_have() {
+    let root = ("[47:1]  root[47:1];", "[47:1]  root[47:1] when ets2;");
+    refused(ARM64, &[root], "E0509");
+    let cr3 = ("[51:12] root[51:12];", "[51:12] root[51:12] when la57;");
+    refused(X86_64, &[cr3], "E0509");
+    let tag = ("[15:0]  tag;", "[15:0]  tag when ets2;");
+    refused(ARM64, &[tag], "E0503 E0516");
+}
+
+/// The level that an instruction is given has a number wherever it may be given.
+#[test]
+fn numbers_of_levels_that_some_machine_does_not_have() {
+    for (text, field, instead, expected) in [
+        (
+            POWERPC64,
+            "[7:5]   level as pte 0, pte 5 when g64k, pmd 1, pud 2;",
+            "[7:5]   level as pte 0, pte 5 when g64k, pmd 1 when isa31, pud 2;",
+            "E0309",
+        ),
+        (POWERPC64, "pmd 1, pud 2;", "pmd 1, pud 2; // [7:5]", ""),
+        (
+            S390,
+            "[3:0]   level as pmd 0, pud 4, p4d 8, pgd 12;",
+            "[3:0]   level as pmd 0, pud 4, p4d 8, pgd 12 when edat1;",
+            "E0309",
+        ),
+    ] {
+        if expected.is_empty() {
+            accepted(text, &[(field, instead)]);
+        } else {
+            refused(text, &[(field, instead)], expected);
+        }
+    }
+}
+
+/// A field may be there whenever the instruction may be used.
+#[test]
+fn fields_that_are_there_where_they_are_needed() {
+    accepted(X86_64, &[("[27:16] tag;", "[27:16] tag when pcid;")]);
+    // PCIDs need global pages.
+    accepted(X86_64, &[("[127:64] va;", "[127:64] va when pge;")]);
+    accepted(ARM64, &[("// an odd ASID", "// odd")]);
+    let feature = ("    tables", "    feature f \"f\";\n    tables");
+    let field = (
+        "operand address 64 bits { [63:0] va; }",
+        "operand address 64 bits { [63:0] va when f; }",
+    );
+    refused(slate(), &[feature, field], "E0306");
+    let page = (
+        "{address}, {number}\" {",
+        "{address}, {number}\" requires f {",
+    );
+    accepted(slate(), &[feature, field, page]);
+}
+
+/// A machine whose caches depend on features.
+const REFILL: &str = include_str!("../../plan/invented/definitions/refill.arch");
+
+/// What the machine caches is decided at boot, on every machine some cache holds translations, and each case can count.
+#[test]
+fn what_is_cached_depends_on_what_is_known_at_boot() {
+    let walker = "feature walker \"a walker fills the TLB\"";
+    for of in ["of cpu", "of space"] {
+        refused(REFILL, &[(walker, &format!("{walker} {of}"))], "E0407");
+    }
+    let tlb = "tlb   holds leaf;";
+    refused(REFILL, &[(tlb, "tlb   holds leaf when walker;")], "E0203");
+    let last = "invalid cached, expires when brief, never when walker;";
+    refused(
+        REFILL,
+        &[(last, "invalid expires when brief, cached;")],
+        "E0208",
+    );
+    let fills = "fills by software, while loaded when walker;";
+    refused(
+        REFILL,
+        &[(fills, "fills while loaded when walker, by software;")],
+        "E0208",
+    );
+    let stricter = "stricter faults until dropped on self, refetched when rereads;";
+    let shadowed = "stricter refetched when rereads, faults until dropped on self;";
+    refused(REFILL, &[(stricter, shadowed)], "E0208");
+}
+
+/// A number that is read at boot is right for every value that it can have.
+#[test]
+fn numbers_that_are_read_at_boot() {
+    let limit = "limit tag_bits \"Bits of a tag\" 2..8;";
+    // One value for all spaces, and wider than a tag can be.
+    refused(REFILL, &[(limit, "limit tag_bits \"bits\" 1..8;")], "E0503");
+    refused(
+        REFILL,
+        &[(limit, "limit tag_bits \"bits\" 2..33;")],
+        "E0207",
+    );
+    let operand = "[63:8] 0; [7:0] tag;";
+    refused(REFILL, &[(operand, "[63:7] 0; [6:0] tag;")], "E0303");
+    refused(
+        REFILL,
+        &[("limit(tag_bits) bits", "limit(tag_bit) bits")],
+        "E0202",
+    );
+    let ceiling = "ceiling limit(entries) operations;";
+    refused(REFILL, &[(ceiling, "ceiling 4 operations;")], "E0208");
+    // Of two caches whose sets one instruction drops together, the numbers are the same.
+    let sets = "tlb  has 128 sets, 1 set when isa31;";
+    let twice = "tlb  has limit(n) sets; erat has 128 sets;";
+    let domain = (
+        "domain nest     is devices;",
+        "limit n \"sets\" 1..256; domain nest is devices;",
+    );
+    let both = "drops leaf of one set, this tag in tlb;\n        where";
+    refused(
+        POWERPC64,
+        &[
+            domain,
+            (sets, twice),
+            (
+                both,
+                "drops leaf of one set, this tag in tlb, erat;\n        where",
+            ),
+        ],
+        "E0310",
+    );
+}

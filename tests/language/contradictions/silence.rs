@@ -1,0 +1,86 @@
+//! A statement that is left out never means that the machine does more: whether a CPU fetches anew, and whether CPUs may issue an
+//! instruction at once.
+
+use tlbc::model::Need;
+
+use super::{ARM64, POWERPC64, X86_64, accepted, refused, slate, with};
+use tlbc_tests::requests::{Ask, findings, good, lines};
+
+/// Returns what a flush of one page of a user space issues.
+fn flush(text: &str) -> Vec<String> {
+    let asked = Ask::user(0x1000, 0x1000, &["pte"]);
+    lines(asked.on(&good(text), "").issued())
+}
+
+#[test]
+fn a_flush_of_user_space_is_followed_by_the_barrier_that_resyncs() {
+    let said = flush(slate());
+    let silent = [("walk under asid; resync nothing;", "walk under asid;")];
+    let expected: Vec<String> = said.into_iter().chain(["refetch".to_owned()]).collect();
+    assert_eq!(flush(&with(slate(), &silent)), expected);
+}
+
+/// A barrier that some machines lack cannot be the default, because no barrier would follow there.
+#[test]
+fn a_barrier_that_resyncs_on_some_machines_is_named_with_them() {
+    let some = [
+        ("barrier refetch", "feature f \"f\";\n    barrier refetch"),
+        ("{ resyncs on self; }", "requires f { resyncs on self; }"),
+    ];
+    let text = with(slate(), &some).replace(" resync refetch;", "");
+    refused(&text, &[], "E0406");
+    let said = [
+        ("loads root;", "loads root; resync refetch when f;"),
+        ("unknown;", "unknown; resync refetch when f;"),
+    ];
+    refused(&text, &said, "E0406");
+    let kernel = ("every tag;", "every tag; resync refetch when f;");
+    accepted(&text, &[&said[..], &[kernel]].concat());
+    // One that every machine has is preferred.
+    let other = "barrier again \"again\" { resyncs on self; }\n    barrier complete";
+    accepted(&text, &[("barrier complete", other), kernel]);
+}
+
+#[test]
+fn without_a_barrier_that_resyncs_each_block_says_so() {
+    for before in ["loads cr3;\n", "when pti;\n", "unknown;\n", "affect them\n"] {
+        let said = format!("{before}        resync nothing;\n");
+        refused(X86_64, &[(&said, before)], "E0203");
+    }
+    assert_eq!(
+        findings(&X86_64.replace("        resync nothing;\n", "")),
+        [
+            "E0203 `space user`, `space kernel`, `switch`, `return_to_user` and `cpu_online` do not state `resync`"
+        ]
+    );
+}
+
+#[test]
+fn a_broadcast_needs_a_lock_unless_it_says_that_it_needs_none() {
+    let locks = |text: &str| good(text).plans.needs(Need::Lock);
+    for (text, none) in [
+        (slate(), "        needs no lock;\n"),
+        (ARM64, "            needs no lock;\n"),
+        (POWERPC64, "        needs no lock;\n"),
+    ] {
+        assert!(!locks(text));
+        assert!(locks(&text.replacen(none, "", 1)), "of one instruction");
+    }
+}
+
+#[test]
+fn an_instruction_that_stays_on_its_core_needs_no_lock() {
+    let local = "        where self;\n        at once;\n";
+    assert!(X86_64.contains(local));
+    let said = X86_64.replace(local, &format!("{local}        needs no lock;\n"));
+    for text in [X86_64, &said] {
+        assert!(!good(text).plans.needs(Need::Lock));
+    }
+}
+
+#[test]
+fn a_lock_is_needed_or_not() {
+    let both = "needs no lock;\n        needs lock;";
+    let first = slate().replacen("needs no lock;", both, 1);
+    refused(&first, &[], "E0204");
+}

@@ -1,0 +1,169 @@
+//! arm64: broadcasts between barriers, level hints and ranges.
+
+use proptest::prelude::*;
+use tlbc::model::Config;
+use tlbc_runtime::deferred::Deferred;
+use tlbc_runtime::request::{Reach, Space};
+
+use crate::coverage::case::{Asked, Case};
+use crate::coverage::manual::{Dropped, Issued, Key, Place, arm64 as manual};
+use crate::coverage::random::{addresses, asked, raw, reaches, spaces};
+use tlbc_tests::requests::{TAG, arm64};
+
+fn check(case: &Case<'_>, granule: u64) {
+    let [start, finish] = case.run();
+    assert_eq!(
+        (start.deferred, start.flush_ipis),
+        (Deferred::NOTHING, finish.flush_ipis),
+        "a broadcast is all"
+    );
+    let ops: Vec<Issued> = (start.ops.iter().chain(&finish.ops))
+        .map(|op| case.issued(op))
+        .collect();
+    let names: Vec<&str> = ops.iter().map(|op| op.name.as_str()).collect();
+    let wide = case.reach == Reach::Wide;
+    // Published before, complete after, and fetched anew if the kernel runs there, or this CPU's own
+    // translations are finished only then.
+    assert_eq!(names[0], if wide { "dsb_ishst" } else { "dsb_nshst" });
+    let ets2 = case
+        .arch
+        .model
+        .features
+        .iter()
+        .position(|it| it.named.name == "ets2");
+    let tail = if case.space == Space::Kernel || !case.config.has(ets2.expect("a feature")) {
+        &["isb"][..]
+    } else {
+        &[]
+    };
+    let dsb = if wide { "dsb_ish" } else { "dsb_nsh" };
+    assert!(names.ends_with(&[&[dsb][..], tail].concat()), "{names:?}");
+    let drops: Vec<(usize, Dropped)> = (start.ops.iter().enumerate())
+        .filter_map(|(i, op)| Some((i, manual::dropped(&case.issued(op), granule)?)))
+        .collect();
+    for (_, op) in ops
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| drops.iter().any(|(d, _)| d == i))
+    {
+        assert_eq!(op.name.ends_with("is"), wide, "{}", op.name);
+    }
+    let barriers: Vec<usize> = (0..names.len()).filter(|&i| names[i] == dsb).collect();
+    case.covers(&drops, Some(&barriers), &|_| false);
+    case.names_no_more(&drops);
+
+    let ceiling = [511, 2047, 8191][case.config.geometry];
+    let views = if case.space == Space::User {
+        case.leaf_keys.len() as u128
+    } else {
+        1
+    };
+    assert!(
+        Case::by_address(&drops) <= ceiling * views,
+        "over the ceiling"
+    );
+    // With ranges only pages count.
+    let ranges = case
+        .arch
+        .model
+        .features
+        .iter()
+        .position(|f| f.named.name == "ranges");
+    let ranges = ranges.is_some_and(|f| case.config.has(f));
+    let (instructions, pages) = case.needs(&|_| 1);
+    let over = !ranges && instructions > ceiling || pages > 1 << 21;
+    let whole = drops.iter().any(|(_, d)| d.place == Place::Everything);
+    assert!(
+        !whole || over,
+        "everything goes for {instructions} entries, {pages} pages"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, max_shrink_time: 10_000,
+        failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn covers(
+        geometry in 0usize..3,
+        features in 0u32..8,
+        errata in 0u32..4,
+        space in spaces(),
+        reach in reaches(),
+        raw in proptest::array::uniform10(raw()),
+        anchor in any::<u64>(),
+        live in any::<bool>(),
+    ) {
+        let arch = arm64();
+        let granule = [0b01, 0b10, 0b11][geometry];
+        let levels = manual::levels(granule);
+        let kpti = arch.model.features.iter().position(|f| f.named.name == "kpti").expect("a feature");
+        let kpti = features & 1 << kpti != 0;
+        let asid = TAG;
+        let (leaf_keys, walk_keys) = match (space, kpti) {
+            (Space::User, false) => (vec![Key::Tag(asid)], vec![Key::Tag(asid)]),
+            (Space::User, true) => {
+                let both = vec![Key::Tag(asid), Key::Tag(asid | 1)];
+                (both.clone(), both)
+            }
+            (Space::Kernel, false) => (vec![Key::Global], vec![Key::OtherTag]),
+            (Space::Kernel, true) => (vec![Key::OtherTag], vec![Key::OtherTag]),
+        };
+        let case = Case {
+            arch,
+            config: Config { features, errata, geometry },
+            limits: Vec::new(),
+            space,
+            reach,
+            global: true,
+            asked: asked(&raw, anchor, live, &levels, &addresses(space, 48)),
+            levels,
+            leaf_keys,
+            walk_keys,
+        };
+        check(&case, granule);
+    }
+}
+
+/// The last page of the address space, alone and as the end of a range, in every configuration.
+#[test]
+fn kernel_ranges_end_at_the_last_page() {
+    const TOP: u128 = 1 << 64;
+    for geometry in 0..3 {
+        let granule = [0b01, 0b10, 0b11][geometry];
+        let levels = manual::levels(granule);
+        let page = 1u128 << levels[0].shift;
+        for features in 0..8 {
+            for pages in [1, 2, 3, 64, 65, 510, 511, 512] {
+                for cut in [false, true] {
+                    let range = TOP - pages * page..TOP;
+                    let mut asked = Asked {
+                        leaf: vec![(levels[0], range.clone())],
+                        ..Asked::default()
+                    };
+                    if cut {
+                        asked.cut.push((levels[1], range));
+                    }
+                    let kpti = features & 0b100 != 0;
+                    let case = Case {
+                        arch: arm64(),
+                        config: Config {
+                            features,
+                            errata: 0,
+                            geometry,
+                        },
+                        limits: Vec::new(),
+                        space: Space::Kernel,
+                        reach: Reach::Wide,
+                        global: true,
+                        levels: levels.clone(),
+                        asked,
+                        leaf_keys: vec![if kpti { Key::OtherTag } else { Key::Global }],
+                        walk_keys: vec![Key::OtherTag],
+                    };
+                    check(&case, granule);
+                }
+            }
+        }
+    }
+}

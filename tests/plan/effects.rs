@@ -1,0 +1,270 @@
+//! The definitions compared with the effects of each instruction in the manuals: `archdefs/effects.txt`.
+
+use tlbc_tests::requests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tlbc::Analysis;
+use tlbc::model::{AddressSelector, Config, Drops, Kind, Model};
+
+const TABLE: &str = include_str!("../../archdefs/effects.txt");
+
+/// The dropped entries, by cache, kind and class.
+type Effect = BTreeMap<(String, String), &'static str>;
+
+/// A line of the table.
+struct Row {
+    arch: String,
+    name: String,
+    on: String,
+    effect: String,
+}
+
+fn rows() -> Vec<Row> {
+    let lines = TABLE.lines().filter(|line| line.contains('|'));
+    let lines = lines.filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let parts: Vec<&str> = line.split('|').collect();
+            let head: Vec<&str> = parts[0].split_whitespace().collect();
+            assert_eq!((parts.len(), head.len()), (3, 3), "{line}");
+            assert!(!parts[2].trim().is_empty(), "no source: {line}");
+            Row {
+                arch: head[0].to_owned(),
+                name: head[1].to_owned(),
+                on: head[2].to_owned(),
+                effect: parts[1].trim().to_owned(),
+            }
+        })
+        .collect()
+}
+
+/// Returns the entries of a list at the end of the table, each with its reason.
+fn listed(word: &str) -> BTreeSet<(String, String)> {
+    let lines = TABLE.lines().filter_map(|line| line.strip_prefix(word));
+    lines
+        .map(|line| {
+            let (name, reason) = line.split_once(':').expect("a reason");
+            assert!(!reason.trim().is_empty(), "{line}");
+            let names: Vec<&str> = name.split_whitespace().collect();
+            (names[0].to_owned(), names[1].to_owned())
+        })
+        .collect()
+}
+
+fn analysis(arch: &str) -> &'static Analysis {
+    match arch {
+        "arm64" => requests::arm64(),
+        "x86_64" => requests::x86(),
+        "powerpc64" => requests::powerpc(),
+        "s390" => requests::s390(),
+        other => panic!("no definition of {other}"),
+    }
+}
+
+/// Returns the caches that hold a kind of entry.
+fn caches(model: &Model, kind: Kind) -> Vec<String> {
+    let caches = model.caches.all.iter();
+    let holding = caches.filter(|cache| cache.holds.contains(&kind));
+    holding.map(|cache| cache.named.name.clone()).collect()
+}
+
+fn kind_of(word: &str) -> Kind {
+    match word {
+        "leaf" => Kind::Leaf,
+        "walk" => Kind::Walk,
+        "root" => Kind::Root,
+        other => panic!("no kind `{other}`"),
+    }
+}
+
+const WORDS: [&str; 5] = ["page", "run", "set", "subtree", "all"];
+
+/// Returns the effects of a line of the table.
+fn said(model: &Model, text: &str) -> Effect {
+    let mut effect = Effect::new();
+    for part in text.split_whitespace().filter(|part| *part != "nothing") {
+        let (kind, dropped) = part.split_once('=').expect("kind=which:whose");
+        let (which, whose) = dropped.split_once(':').expect("which:whose");
+        let (kind, named) = kind
+            .split_once('@')
+            .map_or((kind, None), |(kind, cache)| (kind, Some(cache)));
+        let which = WORDS.into_iter().find(|word| *word == which);
+        let which = which.unwrap_or_else(|| panic!("{part}"));
+        let whose = if whose == "any" {
+            "this+other+global"
+        } else {
+            whose
+        };
+        for cache in caches(model, kind_of(kind)) {
+            if named.is_none_or(|named| named == cache) {
+                for class in whose.split('+') {
+                    effect.insert((format!("{kind}@{cache}"), class.to_owned()), which);
+                }
+            }
+        }
+    }
+    effect
+}
+
+/// Returns the effects of clauses in a configuration.
+fn promised(model: &Model, drops: &[Drops], config: Config, hinted: bool) -> Effect {
+    let mut effect = Effect::new();
+    for clause in drops
+        .iter()
+        .filter(|d| d.when.holds_with(config, hinted, false))
+    {
+        let which = match clause.which.value {
+            AddressSelector::OnePage => "page",
+            AddressSelector::Run { .. } => "run",
+            AddressSelector::OneSet => "set",
+            AddressSelector::Subtree => "subtree",
+            AddressSelector::Everything => "all",
+        };
+        let whose = clause.whose.value;
+        let classes = [
+            (whose.this || whose.loaded, "this"),
+            (whose.other, "other"),
+            (whose.global, "global"),
+            (whose.table, "table"),
+        ];
+        let kinds = [
+            (clause.leaf.is_some(), "leaf"),
+            (clause.walk.is_some(), "walk"),
+            (clause.root, "root"),
+        ];
+        for (_, kind) in kinds.into_iter().filter(|(is, _)| *is) {
+            for (index, cache) in model.caches.all.iter().enumerate() {
+                let named = clause.caches.is_none_or(|of| of.0 & (1 << index) != 0);
+                if !named || !cache.holds.contains(&kind_of(kind)) {
+                    continue;
+                }
+                for (_, class) in classes.into_iter().filter(|(is, _)| *is) {
+                    let key = (format!("{kind}@{}", cache.named.name), class.to_owned());
+                    let before = effect.get(&key).copied();
+                    if before != Some("all") {
+                        effect.insert(key, which);
+                    }
+                }
+            }
+        }
+    }
+    effect
+}
+
+/// Returns the clauses of an instruction, a form or a load of that name.
+fn clauses<'m>(model: &'m Model, name: &str) -> Option<&'m [Drops]> {
+    if let Some(load) = name.strip_prefix("load.") {
+        let load = model.loads.iter().find(|it| it.named.name == load)?;
+        return Some(&load.drops);
+    }
+    let (name, form) = name.split_once('.').unwrap_or((name, ""));
+    let it = model.invalidates.iter().find(|it| it.named.name == name)?;
+    let named =
+        |of: &tlbc::model::Form| of.named.as_ref().map_or("", |(named, _)| &named.name) == form;
+    Some(&it.forms.iter().find(|of| named(of))?.drops)
+}
+
+/// Returns the machine of a line, and whether a hint is given.
+fn machine(model: &Model, on: &str) -> (Config, bool) {
+    let mut config = Config::default();
+    let words = on
+        .split(',')
+        .filter(|word| *word != "-" && *word != "hinted");
+    for word in words.filter(|word| !word.starts_with('!')) {
+        let feature = model.features.iter().position(|it| it.named.name == word);
+        config.features |= 1 << feature.unwrap_or_else(|| panic!("no feature {word}"));
+    }
+    (config, on.split(',').any(|word| word == "hinted"))
+}
+
+/// Returns whether one word drops at least as much as another: `everything` drops more than an address; other words differ.
+fn exceeds(mine: &Effect, theirs: &Effect) -> Vec<String> {
+    let more = mine.iter().filter(|(key, which)| match theirs.get(*key) {
+        None => true,
+        Some(of) if of == *which => false,
+        Some(of) => **which == "all" || *of != "all",
+    });
+    more.map(|((kind, class), which)| format!("{kind} of {which}, {class}"))
+        .collect()
+}
+
+/// Returns the names in the definition that a row of the table applies to: a broadcast of arm64 has the effects of the
+/// local form.
+fn names(row: &Row) -> Vec<String> {
+    if row.arch == "arm64" {
+        return vec![row.name.clone(), format!("{}is", row.name)];
+    }
+    vec![row.name.clone()]
+}
+
+#[test]
+fn no_definition_promises_more_than_the_manuals() {
+    for row in rows() {
+        let model = &analysis(&row.arch).model;
+        let (config, hinted) = machine(model, &row.on);
+        for name in names(&row) {
+            let drops =
+                clauses(model, &name).unwrap_or_else(|| panic!("no {name} in {}", row.arch));
+            let promised = promised(model, drops, config, hinted);
+            let more = exceeds(&promised, &said(model, &row.effect));
+            assert!(
+                more.is_empty(),
+                "{} {name} on {}: {more:?}",
+                row.arch,
+                row.on
+            );
+        }
+    }
+}
+
+#[test]
+fn what_they_promise_less_is_listed() {
+    let mut weaker = BTreeSet::new();
+    for row in rows() {
+        let model = &analysis(&row.arch).model;
+        let (config, hinted) = machine(model, &row.on);
+        for name in names(&row) {
+            let drops = clauses(model, &name).expect("it is there");
+            let less = exceeds(
+                &said(model, &row.effect),
+                &promised(model, drops, config, hinted),
+            );
+            if !less.is_empty() {
+                weaker.insert((row.arch.clone(), name));
+            }
+        }
+    }
+    assert_eq!(weaker, listed("weaker"));
+}
+
+#[test]
+fn every_instruction_is_in_the_table() {
+    let known: BTreeSet<(String, String)> = rows()
+        .iter()
+        .flat_map(|row| names(row).into_iter().map(|name| (row.arch.clone(), name)))
+        .collect();
+    let mut missing = BTreeSet::new();
+    for arch in ["arm64", "x86_64", "powerpc64", "s390"] {
+        let model = &analysis(arch).model;
+        for it in &model.invalidates {
+            for form in &it.forms {
+                let name = match &form.named {
+                    Some((named, _)) => format!("{}.{}", it.named.name, named.name),
+                    None => it.named.name.clone(),
+                };
+                let key = (arch.to_owned(), name);
+                if !known.contains(&key) {
+                    missing.insert(key);
+                }
+            }
+        }
+        for load in model.loads.iter().filter(|load| !load.drops.is_empty()) {
+            let key = (arch.to_owned(), format!("load.{}", load.named.name));
+            if !known.contains(&key) {
+                missing.insert(key);
+            }
+        }
+    }
+    assert_eq!(missing, listed("unlisted"));
+}

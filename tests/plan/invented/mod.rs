@@ -1,0 +1,25 @@
+//! Plans of invented machines, each with a property that no shipped machine has, and of machines that differ from them in
+//! one fact. Every issued instruction is asserted.
+
+mod changes;
+mod completion;
+mod negative;
+mod refill;
+mod selection;
+mod stages;
+
+use tlbc::Analysis;
+use tlbc_tests::requests::{Ask, edited, good, lines};
+
+/// Returns a definition of `tests/plan/invented/definitions` with replacements. Each replaced text occurs once.
+fn with(text: &str, edits: &[(&str, &str)]) -> Analysis {
+    let all = edits.iter();
+    let text = all.fold(text.to_owned(), |text, (old, new)| edited(&text, old, new));
+    good(&text)
+}
+
+/// Checks the instructions of a request, on a machine with these features and errata.
+#[track_caller]
+fn issues(arch: &Analysis, words: &str, ask: &Ask, expected: &[&str]) {
+    assert_eq!(lines(ask.on(arch, words).issued()), expected, "{ask:?}");
+}

@@ -1,0 +1,116 @@
+//! Negative entries: dropped by address where an instruction for their level does so.
+
+use tlbc::Analysis;
+use tlbc::trace::{AddressRange, Event};
+use tlbc_runtime::request::{Extent, Ranges};
+
+use super::{issues, with};
+use tlbc_tests::requests::{Ask, Steps, flush_on, good, level, lines};
+
+const NEGATIVE: &str = include_str!("definitions/negative.arch");
+
+/// Checks the instructions for entries that were mapped.
+#[track_caller]
+fn appeared(arch: &Analysis, start: u64, bytes: u64, levels: &[&str], expected: &[&str]) {
+    let mut ranges = Ranges::new();
+    for name in levels {
+        ranges.appeared(level(&arch.model, name), Extent::new(start, bytes));
+    }
+    let made = flush_on(arch, "", true, ranges);
+    assert_eq!(lines(made.instructions()), expected);
+}
+
+#[test]
+fn entries_that_appear_go_by_address_where_their_level_does() {
+    let arch = good(NEGATIVE);
+    let one = ["order", "page 0x1000, 0x42", "wait"];
+    appeared(&arch, 0x1000, 0x1000, &["pte"], &one);
+    let two = ["order", "page 0x1000, 0x42", "page 0x2000, 0x42", "wait"];
+    appeared(&arch, 0x1000, 0x2000, &["pte"], &two);
+    let large = [
+        "order",
+        "page 0x200000, 0x42",
+        "large 0x200000, 0x42",
+        "wait",
+    ];
+    appeared(&arch, 0x20_0000, 0x20_0000, &["pmd"], &large);
+    // Each level by its own instruction, even where the addresses are the same.
+    let both = [
+        "order",
+        "page 0x0, 0x42",
+        "page 0x0, 0x42",
+        "large 0x0, 0x42",
+        "wait",
+    ];
+    appeared(&arch, 0, 0x1000, &["pte", "pmd"], &both);
+    // Of the other levels nothing goes by address.
+    let edit = (
+        "drops negative at pmd of one page",
+        "drops negative at pgd of one page",
+    );
+    let arch = with(NEGATIVE, &[edit]);
+    let whole = ["order", "space 0x42", "wait"];
+    appeared(&arch, 0, 0x20_0000, &["pmd"], &whole);
+    appeared(&arch, 0x1000, 0x2000, &["pte"], &two);
+}
+
+/// Unmapped entries take no instruction for negative entries, even if no instruction drops those by address.
+#[test]
+fn a_single_page_and_ranges_take_the_same_instruction() {
+    let edit = (
+        "drops negative at pmd of one page, this tag or global;",
+        "drops nothing;",
+    );
+    let arch = with(NEGATIVE, &[edit]);
+    let one = Ask::user(0x1000, 0x1000, &["pte"]).others();
+    let two = Ask::user(0x1000, 0x2000, &["pte"]).others();
+    let many = ["order", "page 0x1000, 0x42", "page 0x2000, 0x42", "wait"];
+    issues(&arch, "", &one, &["order", "page 0x1000, 0x42", "wait"]);
+    issues(&arch, "", &two, &many);
+    appeared(&arch, 0x1000, 0x2000, &["pte"], &many);
+}
+
+/// The entry on which a CPU faults may have been missing at any level above: a negative entry of each of them is flushed.
+#[test]
+fn a_fault_flushes_the_levels_above() {
+    let all = ["pte", "pmd", "pgd"];
+    let edit = (
+        "drops negative at pmd of one page",
+        "drops negative of one page",
+    );
+    for arch in [good(NEGATIVE), with(NEGATIVE, &[edit])] {
+        let arch = &arch;
+        for (nth, bytes) in [(0, 0x1000), (1, 0x20_0000)] {
+            let level_of = |name: &&str| level(&arch.model, name);
+            let mut ranges = Ranges::new();
+            for level in all[nth..].iter().map(level_of) {
+                ranges.appeared(level, Extent::new(0x20_0000, bytes));
+            }
+            let wanted = flush_on(arch, "", false, ranges);
+            let fault = Ask::event(Event::Fault(AddressRange {
+                extent: Extent::new(0x20_0000, bytes),
+                levels: vec![nth],
+            }));
+            let trace = fault.on(arch, "");
+            assert_eq!(lines(trace.issued()), lines(wanted.instructions()));
+        }
+    }
+}
+
+/// An instruction for the negative entries of every level at an address is issued once for all of them.
+#[test]
+fn one_instruction_for_every_level_is_issued_once() {
+    let edits = [
+        (
+            "drops negative at pte of one page",
+            "drops negative of one page",
+        ),
+        (
+            "drops negative at pmd of one page, this tag or global;",
+            "drops nothing;",
+        ),
+    ];
+    let arch = with(NEGATIVE, &edits);
+    let once = ["order", "page 0x1000, 0x42", "wait"];
+    appeared(&arch, 0x1000, 0x1000, &["pte", "pmd"], &once);
+}

@@ -1,0 +1,10 @@
+//! The right choice of instructions: plans and traces compared with what the manuals say.
+
+mod coverage;
+mod effects;
+mod errata;
+mod invented;
+mod known_mistakes;
+mod operands;
+mod traces;
+mod unused_facts;

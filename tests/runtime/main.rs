@@ -1,0 +1,19 @@
+//! The runtime on a hosted machine that checks every call.
+
+mod contexts;
+mod device_flags;
+mod gather;
+mod instruction_counts;
+mod leaks;
+mod levels;
+mod locks;
+mod negative_entries;
+mod policies;
+mod publishing;
+mod reclaim;
+mod required_flush;
+mod scheduler;
+mod sizes;
+mod stress;
+mod tags;
+mod walkers;

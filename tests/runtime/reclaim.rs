@@ -1,0 +1,418 @@
+//! Batched unmaps: pages that are unmapped one by one and waited for together.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tlbc_runtime::{
+    Backend, CpuId, Current, FinishSteps, Level, NewSpace, Section, UnmapBatch, Unmapped, Waited,
+};
+use tlbc_tests::hosted::{Event, Handle, Hosted, Page};
+use tlbc_tests::model::{Machine, machine};
+use tlbc_tests::tables::{DIRTY, Entries};
+use tlbc_tests::watched::{Asked, Flush, Seen, Stale, Watched};
+
+const PAGES: usize = 4;
+
+type Token = Unmapped<Page>;
+
+/// Two spaces on three CPUs: CPU 0, which reclaims, and CPU 2 run in the first, and CPU 1 in the second.
+struct World<B: Backend + Send + Sync + 'static> {
+    mmu: Machine<B>,
+    spaces: [Handle<Watched<B>>; 2],
+    tables: [Entries; 2],
+    /// Whether flushes of a space are sent as IPIs, and instructions do not reach the CPUs.
+    interrupts: bool,
+}
+
+/// The space that each CPU runs in.
+const RUNS: [usize; 3] = [0, 1, 0];
+
+impl<B: Backend + Send + Sync + 'static> World<B> {
+    fn new(backend: B, new: NewSpace) -> Self {
+        let mmu = machine(backend, RUNS.len());
+        let spaces = [0, 1].map(|nth| {
+            let new = NewSpace {
+                table: new.table + (nth << 32),
+                ..new
+            };
+            Hosted::space(&mmu, new).expect("a tag")
+        });
+        for (cpu, space) in (0..).zip(RUNS) {
+            let _ = Hosted::on(&mmu, cpu, || {
+                Hosted::switch(&mmu, Current::Kernel, Some(&spaces[space]))
+            });
+        }
+        let tables = [0, 1].map(|nth: usize| {
+            let table = Entries::new(mmu.platform().backend(), &spaces[nth], Level(0), 0, PAGES);
+            (0..PAGES).for_each(|index| table.map(index, number(nth, index), 0));
+            table
+        });
+        // A flush names the agents that it reaches.
+        Hosted::on(&mmu, 0, || mmu.flush_everything(&spaces[1]));
+        let interrupted = |event: &Event<_>| matches!(event, Event::Interrupted(_));
+        let interrupts = mmu.platform().events().iter().any(interrupted);
+        mmu.platform().backend().made();
+        Self {
+            mmu,
+            spaces,
+            tables,
+            interrupts,
+        }
+    }
+
+    /// Runs on CPU 0.
+    fn reclaim<R>(&self, body: impl FnOnce(&mut UnmapBatch<'_, Hosted<Watched<B>>>) -> R) -> R {
+        let left = || self.mmu.platform().backend().steps_left().0;
+        let before = left();
+        let result = Hosted::on(&self.mmu, 0, || self.mmu.reclaim(body));
+        let left = FinishSteps(left() & !before);
+        assert_eq!(
+            left,
+            FinishSteps::NONE,
+            "each flush is completed as it requires"
+        );
+        result
+    }
+
+    fn unmap(
+        &self,
+        reclaim: &mut UnmapBatch<'_, Hosted<Watched<B>>>,
+        nth: usize,
+        index: usize,
+    ) -> Token {
+        let backend = self.mmu.platform().backend();
+        backend
+            .subject
+            .store(nth as u64, std::sync::atomic::Ordering::SeqCst);
+        let leaf = self.tables[nth].leaf(index).expect("it is mapped");
+        let unmapped = reclaim.unmap(&self.spaces[nth], leaf);
+        unmapped
+            .expect("an entry of this space")
+            .expect("it kept a page")
+    }
+
+    /// Returns whether the events invalidate the page on every CPU that may use it: each is interrupted and flushes
+    /// everything, or a flush is started that names the page, and finished.
+    fn is_invalidated(&self, events: &[Event<Seen>], nth: usize, index: usize) -> bool {
+        let levels = self.mmu.platform().backend().levels();
+        let stale = Stale::Leaf(Level(0), self.tables[nth].slot(index).va);
+        if self.interrupts {
+            let mut runs = (0..).zip(RUNS).filter(|(_, space)| *space == nth);
+            return runs.all(|(cpu, _)| {
+                let delivered = |event: &Event<Seen>| match event {
+                    Event::Issued(by, Seen::Delivered(asked)) => {
+                        *by == cpu && asked.covers(levels, &stale)
+                    }
+                    _ => false,
+                };
+                events.iter().any(delivered)
+            });
+        }
+        let started = events.iter().position(|event| match event {
+            Event::Issued(0, Seen::Started(flush)) => {
+                flush.subject == nth as u64 && flush.asked.covers(levels, &stale)
+            }
+            _ => false,
+        });
+        let finished = |event: &Event<Seen>| matches!(event, Event::Issued(0, Seen::Finished(_)));
+        started.is_some_and(|started| events[started..].iter().any(finished))
+    }
+
+    /// Returns the number of waits among the events: flushes that were finished, or IPIs.
+    fn waits(&self, events: &[Event<Seen>]) -> usize {
+        let waits = events.iter().filter(|event| match event {
+            Event::Issued(_, Seen::Finished(_)) => !self.interrupts,
+            Event::Interrupted(_) => self.interrupts,
+            _ => false,
+        });
+        waits.count()
+    }
+
+    fn events(&self) -> Vec<Event<Seen>> {
+        self.mmu.platform().events()
+    }
+}
+
+fn number(nth: usize, index: usize) -> u64 {
+    (nth * 100 + index) as u64
+}
+
+fn redeemed(waited: &Waited, token: Token) -> u64 {
+    waited.redeem(token).expect("its own batch").number
+}
+
+/// One wait for the pages of several spaces.
+fn one_wait_serves_all<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+    let world = World::new(backend, new);
+    let all: Vec<_> = (0..2)
+        .flat_map(|nth| (0..PAGES).map(move |index| (nth, index)))
+        .collect();
+    world.reclaim(|reclaim| {
+        let unmapped = all
+            .iter()
+            .map(|&(nth, index)| world.unmap(reclaim, nth, index));
+        let tokens: Vec<_> = unmapped.collect();
+        let before = world.events();
+        let pending = world.spaces.each_ref().map(|space| space.flush_pending());
+        let waited = reclaim.wait();
+        let after = world.events();
+        if B::FACTS.pte_update.is_store() {
+            assert_eq!(pending, [true, true]);
+            assert_eq!((world.waits(&before), world.waits(&after)), (0, 1));
+            let events = [before, after].concat();
+            for &(nth, index) in &all {
+                assert!(
+                    world.is_invalidated(&events, nth, index),
+                    "{nth} {index} in {events:?}"
+                );
+            }
+        } else {
+            assert_eq!((pending, after), ([false, false], vec![]));
+        }
+        for (token, (nth, index)) in tokens.into_iter().zip(all) {
+            assert_eq!(redeemed(&waited, token), number(nth, index));
+        }
+        assert_eq!(reclaim.before_io(), ());
+        assert_eq!(world.events(), [], "all was waited for");
+    });
+    assert_eq!(world.events(), [], "at its end there is nothing left");
+}
+
+mod one_wait {
+    tlbc_tests::on_every_configuration!(super::one_wait_serves_all);
+}
+
+/// Pages that the caller does not wait for are waited for at the end, but no wait redeems them.
+fn the_end_waits<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+    let world = World::new(backend, new);
+    let _token = world.reclaim(|reclaim| world.unmap(reclaim, 1, 0));
+    if B::FACTS.pte_update.is_store() {
+        let events = world.events();
+        assert_eq!(world.waits(&events), 1);
+        assert!(world.is_invalidated(&events, 1, 0));
+    }
+}
+
+mod end {
+    tlbc_tests::on_every_configuration!(super::the_end_waits);
+}
+
+/// A page that was unmapped after the wait, or in another batch, is returned unredeemed.
+fn batches_are_not_mixed<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+    let world = World::new(backend, new);
+    let plain = B::FACTS.pte_update.is_store();
+    let redeem = |waited: &Waited, token: Token, own: bool| match waited.redeem(token) {
+        Ok(page) => {
+            // If the change has invalidated it any wait redeems it.
+            assert!(own || !plain);
+            Err(page.number)
+        }
+        Err(token) => {
+            assert!(!own && plain);
+            Ok(token)
+        }
+    };
+    world.reclaim(|reclaim| {
+        let first = world.unmap(reclaim, 0, 0);
+        let waited = reclaim.wait();
+        let second = world.unmap(reclaim, 0, 1);
+        let other = world.reclaim(|inner| {
+            let third = world.unmap(inner, 1, 0);
+            let other = inner.wait();
+            if let Ok(third) = redeem(&waited, third, false) {
+                assert_eq!(redeemed(&other, third), number(1, 0));
+            }
+            other
+        });
+        if let Ok(second) = redeem(&waited, second, false)
+            && let Ok(second) = redeem(&other, second, false)
+        {
+            assert_eq!(redeemed(&reclaim.wait(), second), number(0, 1));
+        }
+        assert_eq!(redeem(&waited, first, true).err(), Some(number(0, 0)));
+    });
+}
+
+mod batches {
+    tlbc_tests::on_every_configuration!(super::batches_are_not_mixed);
+}
+
+/// A page that was dirty is written to disk after a wait, and waited for once.
+fn io_waits_for_dirty_pages<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+    let world = World::new(backend, new);
+    world.tables[1].map(1, number(1, 1), DIRTY);
+    let waits = usize::from(B::FACTS.pte_update.is_store());
+    world.reclaim(|reclaim| {
+        let clean = world.unmap(reclaim, 1, 0);
+        world.events();
+        reclaim.before_io();
+        assert_eq!(world.events(), [], "what was clean stays clean");
+        let dirty = world.unmap(reclaim, 1, 1);
+        reclaim.before_io();
+        assert_eq!(world.waits(&world.events()), waits);
+        reclaim.before_io();
+        assert_eq!(world.events(), []);
+        let late = world.unmap(reclaim, 1, 2);
+        world.events();
+        reclaim.before_io();
+        assert_eq!(world.events(), [], "what is dirty was waited for");
+        let waited = reclaim.wait();
+        assert_eq!(world.waits(&world.events()), waits);
+        for (token, index) in [clean, dirty, late].into_iter().zip(0..) {
+            assert_eq!(redeemed(&waited, token), number(1, index));
+        }
+    });
+}
+
+mod io {
+    tlbc_tests::on_every_configuration!(super::io_waits_for_dirty_pages);
+}
+
+/// Returns the flushes that a section begins with, and whether it found a pending flush.
+fn begins_with<B: Backend + Send + Sync + 'static>(world: &World<B>, nth: usize) -> Vec<Flush> {
+    world.events();
+    let space = &world.spaces[nth];
+    let body = |_: &mut Section<'_, '_, _>, (): &mut ()| world.events();
+    let events = world.mmu.gather(space, |gather| gather.locked((), body));
+    let ends_with = world.events();
+    let flushes = |events: Vec<Event<Seen>>| {
+        let flushes = events.into_iter().filter_map(|event| match event {
+            Event::Issued(_, Seen::Started(flush)) => Some(flush),
+            _ => None,
+        });
+        flushes.collect::<Vec<_>>()
+    };
+    assert_eq!(flushes(ends_with), []);
+    flushes(events)
+}
+
+/// A section that locks the tables in between relies on no pending flush: it completes the flush first, and once.
+fn the_next_section_completes_pending_flushes<B: Backend + Send + Sync + 'static>(
+    backend: B,
+    new: NewSpace,
+) {
+    let world = World::new(backend, new);
+    let before = world.mmu.stats_of(CpuId(0));
+    world.reclaim(|reclaim| {
+        let token = world.unmap(reclaim, 0, 0);
+        assert_eq!(
+            world.spaces[0].flush_pending(),
+            B::FACTS.pte_update.is_store()
+        );
+        assert!(!world.spaces[1].flush_pending());
+        assert_eq!(
+            begins_with(&world, 1),
+            [],
+            "nothing of this space is pending"
+        );
+        let flushes = begins_with(&world, 0);
+        assert_eq!(flushes.len(), usize::from(B::FACTS.pte_update.is_store()));
+        let everything = Asked::Everything { tables: true };
+        assert!(flushes.iter().all(|flush| flush.asked == everything));
+        assert!(!world.spaces[0].flush_pending());
+        assert_eq!(begins_with(&world, 0), [], "once is enough");
+        let again = world.unmap(reclaim, 0, 1);
+        assert_eq!(begins_with(&world, 0).len(), flushes.len());
+        let waited = reclaim.wait();
+        assert_eq!(redeemed(&waited, token), number(0, 0));
+        assert_eq!(redeemed(&waited, again), number(0, 1));
+    });
+    assert_eq!(begins_with_on_cpu(&world, 0), []);
+    let counts = world.mmu.stats_of(CpuId(0));
+    let pending = 2 * u64::from(B::FACTS.pte_update.is_store());
+    assert_eq!(counts.full_deferred, pending);
+    assert_eq!(counts.completed - before.completed, pending);
+    assert!(counts.deferred - before.deferred >= pending);
+}
+
+fn begins_with_on_cpu<B: Backend + Send + Sync + 'static>(
+    world: &World<B>,
+    nth: usize,
+) -> Vec<Flush> {
+    Hosted::on(&world.mmu, 0, || begins_with(world, nth))
+}
+
+mod next_section {
+    tlbc_tests::on_every_configuration!(super::the_next_section_completes_pending_flushes);
+}
+
+/// A flush of everything of a space completes its pending flushes: an explicit one, and the one at teardown.
+fn a_flush_of_everything_completes_pending_flushes<B: Backend + Send + Sync + 'static>(
+    backend: B,
+    new: NewSpace,
+) {
+    let world = World::new(backend, new);
+    world.reclaim(|reclaim| {
+        let token = world.unmap(reclaim, 0, 0);
+        world.mmu.flush_everything(&world.spaces[0]);
+        assert!(!world.spaces[0].flush_pending());
+        assert_eq!(redeemed(&reclaim.wait(), token), number(0, 0));
+        let token = world.unmap(reclaim, 1, 0);
+        world.mmu.teardown(&world.spaces[1], |_| ());
+        assert!(!world.spaces[1].flush_pending());
+        assert_eq!(redeemed(&reclaim.wait(), token), number(1, 0));
+    });
+}
+
+mod everything {
+    tlbc_tests::on_every_configuration!(super::a_flush_of_everything_completes_pending_flushes);
+}
+
+/// A batch that panics has waited for nothing; the flush stays pending.
+fn a_panic_leaves_the_flush_pending<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
+    let world = World::new(backend, new);
+    let mut token = None;
+    Hosted::on(&world.mmu, 0, || {
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            world.mmu.reclaim(|reclaim| {
+                token = Some(world.unmap(reclaim, 0, 0));
+                panic!("within");
+            });
+        }));
+        assert!(result.is_err());
+        let pending = B::FACTS.pte_update.is_store();
+        assert_eq!(world.spaces[0].flush_pending(), pending);
+        let waited = world.mmu.reclaim(|reclaim| {
+            world.events();
+            reclaim.wait()
+        });
+        let token = token.expect("it was unmapped");
+        assert_eq!(waited.redeem(token).is_err(), pending, "of another round");
+        assert_eq!(begins_with(&world, 0).len(), usize::from(pending));
+        assert_eq!(begins_with(&world, 0), []);
+    });
+}
+
+mod panics {
+    tlbc_tests::on_every_configuration!(super::a_panic_leaves_the_flush_pending);
+}
+
+/// If only one CPU holds a space, the machine could defer a change to a flush of the whole space. That would be too
+/// much for a page that is waited for separately.
+#[test]
+fn a_change_is_not_deferred() {
+    use tlbc_backends::s390::{Config, Tlb};
+    let backend = Tlb {
+        config: Config::EDAT1,
+    };
+    let mmu = machine(backend, 2);
+    let new = NewSpace {
+        table: 0x10_0000,
+        ..NewSpace::default()
+    };
+    let space = Hosted::space(&mmu, new).expect("a tag");
+    let table = Entries::new(mmu.platform().backend(), &space, Level(0), 0, PAGES);
+    (0..PAGES).for_each(|index| table.map(index, index as u64, 0));
+    Hosted::on(&mmu, 0, || {
+        let _ = Hosted::switch(&mmu, Current::Kernel, Some(&space));
+        mmu.platform().events();
+        mmu.reclaim(|reclaim| {
+            let leaf = table.leaf(0).expect("it is mapped");
+            let token = reclaim.unmap(&space, leaf);
+            let token = token.expect("of this space").expect("it kept a page");
+            assert!(!space.flush_pending(), "it is not deferred");
+            assert_eq!(redeemed(&reclaim.wait(), token), 0);
+        });
+        mmu.gather(&space, |gather| gather.locked((), |_, ()| ()));
+        assert_eq!(mmu.platform().backend().flushes(), (0, 0));
+    });
+}

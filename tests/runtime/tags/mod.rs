@@ -1,0 +1,6 @@
+//! Tags: which one a space has, and that none is reused before its entries are invalidated.
+
+mod loads;
+mod pins;
+mod random;
+mod rollover;

@@ -1,0 +1,260 @@
+//! Libraries without `std`, compiled for a target that may not be installed.
+//!
+//! Nothing is linked, so of the libraries only what other crates need of them is written
+//! (`--emit metadata`): `core` takes seconds that way, once a compiler and target.
+
+use crate::rustc::{run, rustc, with_unstable, write};
+use crate::workspace::scratch;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+/// A compiler that has `core` for a target.
+pub struct Target {
+    rustc: PathBuf,
+    /// The target, which may be that of this machine.
+    pub name: String,
+    /// Where a `core` is that was compiled here.
+    core: Option<PathBuf>,
+}
+
+/// Returns a compiler with `core` for a bare-metal target.
+///
+/// # Errors
+/// The reason why there is none.
+pub fn find(target: &str) -> Result<Target, String> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let compilers = compilers();
+    let found = |rustc: &PathBuf, name: &str, core| Target {
+        rustc: rustc.clone(),
+        name: name.to_owned(),
+        core,
+    };
+    for rustc in &compilers {
+        if let Ok(directory) = ask(rustc, &["--print", "target-libdir", "--target", target])
+            && Path::new(&directory).is_dir()
+        {
+            return Ok(found(rustc, target, None));
+        }
+    }
+    let mut reasons = Vec::new();
+    for rustc in &compilers {
+        match compile_core(rustc, target) {
+            Ok(core) => return Ok(found(rustc, target, Some(core))),
+            Err(reason) if reasons.contains(&reason) => {}
+            Err(reason) => reasons.push(reason),
+        }
+    }
+    Err(format!(
+        "no compiler has `core` for {target}, installed or as source (rustup component rust-src, \
+         or Debian's rustc-web and rust-web-src):\n{}",
+        reasons.join("\n")
+    ))
+}
+
+/// Returns a compiler for a processor architecture with this machine's operating system.
+///
+/// # Errors
+/// If this machine has another processor architecture.
+pub fn find_hosted(target_arch: &str) -> Result<Target, String> {
+    let reason = || format!("this machine is no {target_arch}");
+    let host = (std::env::consts::ARCH == target_arch)
+        .then_some(())
+        .ok_or_else(reason);
+    host?;
+    let rustc = compilers().swap_remove(0);
+    let host = ask(&rustc, &["-vV"])?;
+    let name = host.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(Target {
+        name: name.ok_or("a compiler without a host")?.to_owned(),
+        rustc,
+        core: None,
+    })
+}
+
+/// The compilers of this machine: the one for these tests, those of rustup, and Debian's.
+pub fn compilers() -> Vec<PathBuf> {
+    let mut found = vec![rustc()];
+    let home = std::env::var_os("RUSTUP_HOME")
+        .map(PathBuf::from)
+        .or_else(|| {
+            let home = std::env::var_os("HOME")?;
+            Some(Path::new(&home).join(".rustup"))
+        });
+    let toolchains = home.and_then(|home| std::fs::read_dir(home.join("toolchains")).ok());
+    let mut toolchains: Vec<PathBuf> = toolchains
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    toolchains.sort();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let binaries = toolchains.iter().map(|toolchain| toolchain.join("bin"));
+    let binaries = binaries.chain(std::env::split_paths(&path));
+    found.extend(
+        binaries
+            .map(|directory| directory.join("rustc"))
+            .filter(|file| file.is_file()),
+    );
+    found
+}
+
+/// Returns what a compiler prints about itself.
+///
+/// # Errors
+/// Its messages, if it fails.
+pub fn ask(rustc: &Path, question: &[&str]) -> Result<String, String> {
+    let answer = run(with_unstable(rustc).args(question))?;
+    Ok(answer.trim_end().to_owned())
+}
+
+/// Where `core` is, once it has been compiled for a target.
+fn compile_core(rustc: &Path, target: &str) -> Result<PathBuf, String> {
+    let sysroot = ask(rustc, &["--print", "sysroot"])?;
+    let source = Path::new(&sysroot).join("lib/rustlib/src/rust/library/core/src/lib.rs");
+    if !source.is_file() {
+        return Err(format!("{}: not there", source.display()));
+    }
+    let version = ask(rustc, &["-vV"])?;
+    let word = |key: &str| {
+        let line = version.lines().find_map(|line| line.strip_prefix(key));
+        line.unwrap_or("unknown").to_owned()
+    };
+    let name = format!(
+        "core-{}-{}-{target}",
+        word("release: "),
+        word("commit-hash: ")
+    );
+    let place = scratch().join(name);
+    if place.is_dir() {
+        return Ok(place);
+    }
+    let new = tempfile::tempdir_in(scratch()).map_err(|error| error.to_string())?;
+    let mut command = with_unstable(rustc);
+    command.args([
+        "--edition",
+        "2024",
+        "--crate-type",
+        "rlib",
+        "--crate-name",
+        "core",
+    ]);
+    command.args(["--emit", "metadata", "-Zalways-encode-mir", "-Copt-level=3"]);
+    command.args(["-Cpanic=abort", "--cap-lints", "allow", "--target", target]);
+    run(command.arg("--out-dir").arg(new.path()).arg(source))?;
+    // Some compilers put this beside `core` in every crate; nothing of it is ever called here.
+    let builtins = "#![feature(compiler_builtins)]\n#![allow(internal_features)]\n\
+                    #![compiler_builtins]\n#![no_std]\n";
+    let builtins = write(&new.path().join("builtins.rs"), builtins);
+    let mut command = with_unstable(rustc);
+    command.args([
+        "--edition",
+        "2024",
+        "--crate-type",
+        "rlib",
+        "--emit",
+        "metadata",
+    ]);
+    command.args([
+        "--crate-name",
+        "compiler_builtins",
+        "-Cpanic=abort",
+        "--target",
+        target,
+    ]);
+    command
+        .args(["--cap-lints", "allow", "-Zalways-encode-mir", "-L"])
+        .arg(new.path());
+    command.arg("--out-dir").arg(new.path());
+    command
+        .arg("--extern")
+        .arg(extern_crate("core", new.path()));
+    run(command.arg(builtins))?;
+    std::fs::rename(new.keep(), &place).map_err(|error| error.to_string())?;
+    Ok(place)
+}
+
+fn extern_crate(name: &str, directory: &Path) -> String {
+    format!(
+        "{name}={}",
+        directory.join(format!("lib{name}.rmeta")).display()
+    )
+}
+
+/// Where a crate is compiled to, with those that it uses, and how.
+#[derive(Clone, Copy)]
+pub struct Build<'a> {
+    /// The compiler, with its target.
+    pub target: &'a Target,
+    /// The level of optimization, as the compiler names it.
+    pub opt_level: &'a str,
+    /// The directory of the results.
+    pub directory: &'a Path,
+}
+
+impl Build<'_> {
+    /// Compiles a crate, and gives the assembly of what it has that is not generic.
+    pub fn listing(&self, name: &str, source: &Path, uses: &[&str]) -> String {
+        let emit = ["--emit", "metadata,asm", "-Zemit-stack-sizes"];
+        self.compile(name, source, uses, &emit);
+        let listing = self.directory.join(format!("{name}.s"));
+        std::fs::read_to_string(&listing).expect("a listing")
+    }
+
+    /// Compiles a crate, and gives the object of what it has that is not generic.
+    pub fn object(&self, name: &str, source: &Path, uses: &[&str]) -> PathBuf {
+        // Neither by tables of addresses nor by being merged does what is used keep what is not.
+        let emit = [
+            "--emit",
+            "metadata,obj",
+            "-Crelocation-model=static",
+            "-Cllvm-args=-enable-global-merge=false",
+        ];
+        self.compile(name, source, uses, &emit);
+        self.directory.join(format!("{name}.o"))
+    }
+
+    fn compile(&self, name: &str, source: &Path, uses: &[&str], output: &[&str]) {
+        let mut command = self.command(name, uses);
+        command.args(output).args(["--cap-lints", "allow"]);
+        run(command.arg(source)).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// The compiler for a crate; what it writes, and which lints count, is for the caller to say.
+    pub fn command(&self, name: &str, uses: &[&str]) -> Command {
+        let Self {
+            target,
+            opt_level,
+            directory,
+        } = *self;
+        let mut command: Command = with_unstable(&target.rustc);
+        command.args([
+            "--edition",
+            "2024",
+            "--crate-type",
+            "rlib",
+            "--crate-name",
+            name,
+        ]);
+        command.args(["-Zalways-encode-mir", "-Cpanic=abort"]);
+        command.args(["-Ccodegen-units=1", "-Cdebug-assertions=off"]);
+        command.arg(format!("-Copt-level={opt_level}"));
+        command
+            .args(["--target", &target.name, "--out-dir"])
+            .arg(directory)
+            .arg("-L")
+            .arg(directory);
+        if let Some(core) = &target.core {
+            command
+                .arg("-L")
+                .arg(core)
+                .arg("--extern")
+                .arg(extern_crate("core", core));
+        }
+        for used in uses {
+            command.arg("--extern").arg(extern_crate(used, directory));
+        }
+        command
+    }
+}
