@@ -149,6 +149,16 @@ pub fn barriers_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) 
             let user = (invalidate.named.name.as_str(), &allowed);
             may_be_missing(model, user, after.span, Instr::Barrier(after.value), found);
         }
+        if let Some(before) = &invalidate.follows {
+            let user = (invalidate.named.name.as_str(), &invalidate.requires);
+            may_be_missing(
+                model,
+                user,
+                before.span,
+                Instr::Barrier(before.value),
+                found,
+            );
+        }
     }
     for (name, resync) in [
         ("switch", &model.switch.resync),

@@ -33,6 +33,7 @@ impl Builder<'_> {
             Rule::reach => InvalidateFact::Where(self.name_cases(node)),
             Rule::at_once => InvalidateFact::AtOnce,
             Rule::after => InvalidateFact::After(self.name_cases(node)),
+            Rule::follows => InvalidateFact::Follows(self.name(node)),
             Rule::needs if has(node, Rule::no_lock) => InvalidateFact::NeedsNoLock,
             Rule::needs => InvalidateFact::Needs(self.need(node)),
             Rule::interrupted => InvalidateFact::MayBeInterrupted,

@@ -210,6 +210,7 @@ impl Builder<'_> {
             Rule::keeps => BarrierFact::Keeps(keeps(node)),
             Rule::gone => BarrierFact::Gone,
             Rule::drained => BarrierFact::Drained,
+            Rule::cost => BarrierFact::Cost(self.number_in(node)),
             _ => return None,
         })
     }

@@ -19,7 +19,7 @@ use super::demand::{Demand, Extent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too}
 use super::factor::seq;
 use super::ir::{Node, Reason, Shape, Test};
 use super::stages::Staged;
-use super::steps::{guarded, issues};
+use super::steps::{before, guarded, issues};
 use super::symbolic::SymbolicMachine;
 use crate::model::{Kind, Model, Written};
 
@@ -266,6 +266,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
             .iter()
             .map(|candidates| (candidates.as_slice(), issued(candidates)));
         let (steps, _) = self.in_turn(context, parts);
+        let steps = before(staged.now.iter().flatten()).into_iter().chain(steps);
         let steps = guarded(self.model, choice, seq(steps));
         seq([self.publish(context), steps]
             .into_iter()

@@ -99,6 +99,8 @@ pub struct Candidate {
     pub deferred_classes: u8,
     /// The cost that the definition states.
     pub cost: u64,
+    /// The barrier that is issued before it.
+    pub before: Option<usize>,
     /// The barriers after which it is complete.
     pub after: Vec<usize>,
     /// The workarounds that errata need beside it: (erratum, workaround), by index.
@@ -296,6 +298,7 @@ impl PlanContext<'_> {
             everywhere: cells(None, Portion::Everywhere).into(),
             deferred_classes: 0,
             cost: it.cost,
+            before: it.follows.map(|at| at.value),
             after: self.done_after(primitive.invalidate),
             workarounds: self.workarounds(Instr::Invalidate(primitive.invalidate)),
         })
@@ -312,7 +315,9 @@ impl PlanContext<'_> {
         let count = self.sets(self.clauses(first));
         let (_, most) = count.range(&self.model.limits);
         let (head, tail) = (self.issue(first, view)?, self.issue(rest, view)?);
-        if count == Amount::Stated(1) && first != rest || head.after != tail.after {
+        if count == Amount::Stated(1) && first != rest
+            || (head.before, &head.after) != (tail.before, &tail.after)
+        {
             return None;
         }
         // What is invalidated by sets has to be so for the first set and for the others.

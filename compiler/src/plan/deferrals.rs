@@ -40,6 +40,7 @@ impl PlanContext<'_> {
             everywhere: vec![Cells::NONE; views.len()].into(),
             deferred_classes: whose.bits(),
             cost: 0,
+            before: None,
             after: Vec::new(),
             workarounds: Vec::new(),
         };

@@ -20,7 +20,7 @@ use super::demand::{Demand, Extent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too}
 use super::factor::seq;
 use super::ir::{Node, Reason, Test};
 use super::stages::{Staged, barriers};
-use super::steps::issues;
+use super::steps::{before, issues};
 use super::workarounds;
 use crate::model::{Instr, Kind, Lost, Machine, Resync};
 
@@ -80,7 +80,12 @@ impl<'m> PlanBuilder<'m, '_> {
         for stage in stages.collect::<BTreeSet<_>>() {
             let (mut issued, mut completed) = (Vec::new(), Vec::new());
             for (part, staged) in &parts {
-                for candidate in staged.late.get(stage).into_iter().flatten() {
+                let late = staged.late.get(stage).into_iter().flatten();
+                let barriers = before(late.clone());
+                if !barriers.is_empty() {
+                    require(&mut steps, Action::Precede(barriers), *part);
+                }
+                for candidate in late {
                     require(
                         &mut issued,
                         Action::Issue(Box::new(candidate.clone())),
@@ -182,6 +187,7 @@ impl<'m> PlanBuilder<'m, '_> {
     fn completing(&self, context: &PlanContext<'_>, action: &Action) -> Vec<Node> {
         match action {
             Action::Complete(barrier) => vec![self.complete(context, *barrier)],
+            Action::Precede(barriers) => barriers.clone(),
             Action::Issue(candidate) => issues(context, [&**candidate].into_iter(), false, true),
             Action::SendIpi(sets) => vec![Node::SendIpi {
                 to: IpiTargets {

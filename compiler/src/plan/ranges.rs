@@ -18,7 +18,7 @@ use super::demand::{Demand, LEAF, LEAF_AND_WALK, WALK};
 use super::factor::seq;
 use super::ir::{Node, Over, Shape, Test};
 use super::stages::{Staged, barriers};
-use super::steps::{guarded, issues};
+use super::steps::{before, guarded, issues};
 use super::workarounds;
 use crate::model::Kind;
 
@@ -39,8 +39,8 @@ impl Chosen {
 impl<'m> PlanBuilder<'m, '_> {
     /// Returns the choices for ranges; nothing if ranges are flushed with the whole space.
     fn chosen(&mut self, context: &PlanContext<'m>) -> Option<Chosen> {
-        let leaf = self.choose(context, LEAF);
-        let tables = [LEAF_AND_WALK, LEAF, WALK].map(|demand| self.choose(context, demand));
+        let leaf = self.choose(context, LEAF.each());
+        let tables = [LEAF_AND_WALK, LEAF, WALK].map(|demand| self.choose(context, demand.each()));
         leaf.by_address().then(|| Chosen {
             tables: tables[0].by_address().then_some(tables),
             leaves: vec![leaf],
@@ -65,7 +65,7 @@ impl<'m> PlanBuilder<'m, '_> {
         }
         let of_level = |level| Demand {
             negative: Levels::only(level),
-            ..LEAF
+            ..LEAF.each()
         };
         let needs = self.levels().into_iter().map(of_level);
         let by_address = |demand: &Demand| {
@@ -109,9 +109,9 @@ impl<'m> PlanBuilder<'m, '_> {
         let node = if chosen.tables.is_some() {
             let tables = seq(self.requires(context, part(true)));
             let required = Node::select(Test::WalkEntries, tables, leaves);
-            self.loops(context, &chosen, &[LEAF], required)
+            self.loops(context, &chosen, &[LEAF.each()], required)
         } else {
-            let loops = self.loops(context, &chosen, &[LEAF], leaves);
+            let loops = self.loops(context, &chosen, &[LEAF.each()], leaves);
             Node::select(Test::WalkEntries, all.clone(), loops)
         };
         if !self.model.caches.hold(Kind::Negative, self.machine) {
@@ -151,6 +151,7 @@ impl<'m> PlanBuilder<'m, '_> {
     ) -> Node {
         let stages = Staged::of(chosen.all()).stages();
         let mut steps = vec![self.publish(context)];
+        steps.extend(before(chosen.all().flat_map(|choice| &choice.candidates)));
         let mut open: Vec<usize> = Vec::new();
         for stage in 0..stages {
             let candidates: Vec<&Candidate> =

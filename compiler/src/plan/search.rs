@@ -6,6 +6,8 @@
 //!
 //! The fields of [`Cost`] are the selection rule. If all of them are equal, the order in the definition decides.
 
+use std::collections::BTreeSet;
+
 use tlbc_facts::cells::Cells;
 
 use super::candidates::{Addressing, Variant};
@@ -20,7 +22,7 @@ struct Cost {
     classes: u32,
     /// Those tag classes, one bit each: this, other, global.
     loses: u8,
-    /// Instructions, weighted by their cost.
+    /// Instructions and barriers, weighted by their cost.
     instructions: u64,
     /// Stages, each of which waits for the one before.
     stages: u32,
@@ -45,6 +47,8 @@ struct Set {
     cost: Cost,
     /// The stages, one bit each.
     stages: u8,
+    /// The barriers before and after its instructions.
+    barriers: BTreeSet<usize>,
 }
 
 struct Search<'a> {
@@ -54,6 +58,8 @@ struct Search<'a> {
     singles: Vec<Cost>,
     cells: &'a [Cells],
     leaves: &'a [Cells; 3],
+    /// The costs of the barriers, by index.
+    barriers: &'a [u64],
     extent: Extent,
     most: usize,
     best: Option<(Cost, Vec<usize>)>,
@@ -64,6 +70,7 @@ pub fn least<'a>(
     pool: &[&'a Variant],
     cells: &[Cells],
     leaves: &[Cells; 3],
+    barriers: &[u64],
     extent: Extent,
 ) -> Option<Vec<&'a Variant>> {
     let staged = pool.iter().any(|it| it.candidate.stage > 0);
@@ -76,6 +83,7 @@ pub fn least<'a>(
         singles,
         cells,
         leaves,
+        barriers,
         extent,
         most: if staged { 4 } else { 3 },
         best: None,
@@ -94,6 +102,7 @@ pub fn least<'a>(
             beyond: 0,
         },
         stages: 0,
+        barriers: BTreeSet::new(),
     });
     let (_, set) = search.best?;
     Some(set.into_iter().map(|index| pool[index]).collect())
@@ -110,7 +119,9 @@ fn single(variant: &Variant, cells: &[Cells], extent: Extent) -> Cost {
         stages: 1,
         addresses: match extent {
             Extent::Everything => 0,
-            Extent::One | Extent::Runs => candidate.everywhere.iter().map(Cells::count).sum(),
+            Extent::One | Extent::Each | Extent::Runs => {
+                candidate.everywhere.iter().map(Cells::count).sum()
+            }
         },
         beyond: views.map(|(all, wanted)| all.without(wanted).count()).sum(),
     }
@@ -145,7 +156,13 @@ impl Search<'_> {
             let index = self.order[place];
             let Variant { when, candidate } = self.pool[index];
             let stages = set.stages | 1 << candidate.stage;
-            let cost = set.cost.and(self.singles[index], stages);
+            let mut cost = set.cost.and(self.singles[index], stages);
+            let mut barriers = set.barriers.clone();
+            for &barrier in candidate.before.iter().chain(&candidate.after) {
+                if self.barriers[barrier] > 0 && barriers.insert(barrier) {
+                    cost.instructions = cost.instructions.saturating_add(self.barriers[barrier]);
+                }
+            }
             if self.is_too_much(cost) || candidate.cells[view].and(&pivot).is_empty() {
                 continue;
             }
@@ -156,6 +173,7 @@ impl Search<'_> {
                 when,
                 cost,
                 stages,
+                barriers,
                 ..set.clone()
             };
             wider.candidates.push(index);

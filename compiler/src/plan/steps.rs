@@ -1,5 +1,7 @@
 //! The steps that carry out candidates: instructions, loops over sets, deferred flushes, and workarounds.
 
+use std::collections::BTreeSet;
+
 use tlbc_runtime::deferred::Deferred;
 
 use super::candidates::{Candidate, How};
@@ -51,6 +53,18 @@ pub fn issues<'a>(
         }
     };
     candidates.into_iter().flat_map(node).collect()
+}
+
+/// Returns the barriers that are issued before candidates, each once.
+pub fn before<'a>(candidates: impl IntoIterator<Item = &'a Candidate>) -> Vec<Node> {
+    let barriers = candidates
+        .into_iter()
+        .filter_map(|candidate| candidate.before);
+    let barriers: BTreeSet<usize> = barriers.collect();
+    let publish = |barrier| Node::Publish {
+        barrier: Some(barrier),
+    };
+    barriers.into_iter().map(publish).collect()
 }
 
 /// Returns a node with the guards that the instructions of a choice need.
