@@ -1,10 +1,10 @@
 //! The stages from the text of one definition to its plans.
 //!
 //! In: a file of [`Files`]. Out: the definition with its plans, or diagnostics. Holds: a definition with an error is
-//! not planned, and one whose requests cannot all be served has no [`Analysis`].
+//! not planned, one whose requests cannot all be served has no [`Analysis`], and no diagnostic follows
+//! from another.
 
 use crate::diagnostic::Diagnostic;
-use crate::echoes::Findings;
 use crate::model::Model;
 use crate::plan::{self, Plans};
 use crate::source::{FileId, Files};
@@ -28,19 +28,18 @@ pub fn analyse(files: &Files, file: FileId) -> (Option<Analysis>, Vec<Diagnostic
 }
 
 fn stages(files: &Files, file: FileId) -> (Option<Analysis>, Vec<Diagnostic>) {
-    let (arch, syntax) = parse::parse(files, file);
+    let (arch, mut found) = parse::parse(files, file);
     let Some(arch) = arch else {
-        return (None, syntax);
+        return (None, found);
     };
-    let mut found = Findings::of_text(&arch, syntax);
     let (model, names) = lower::lower(&arch);
-    found.add_names(names);
+    found.extend(names);
     let Some(model) = model else {
-        return (None, found.into_vec());
+        return (None, found);
     };
-    found.add_contradictions(check::check(&model));
+    found.extend(check::check(&model));
     if !found.is_empty() {
-        return (None, found.into_vec());
+        return (None, found);
     }
     let (plans, gaps) = plan::plan(&model);
     if !gaps.is_empty() {

@@ -127,7 +127,7 @@ codes! {
     E0601 "the stated shootdown does not follow from the facts";
     E0602 "tables are freed after a flush that does not exclude lockless walkers";
     E0603 "pages are freed at the change, though no change flushes";
-    E0604 "a stride of a level that maps no pages";
+    E0604 "strides that do not fit the levels";
 
     // Registers.
     E0701 "a value does not fit the bits of a register";
@@ -184,44 +184,6 @@ impl Code {
     #[must_use]
     pub fn is_of_text(self) -> bool {
         self.name().starts_with("E01")
-    }
-
-    /// Returns whether the fault may be that something is missing. A statement that could not be read then explains
-    /// it.
-    #[must_use]
-    pub fn may_be_missing(self) -> bool {
-        [
-            Code::E0202,
-            Code::E0203,
-            Code::E0208,
-            Code::E0302,
-            Code::E0303,
-            Code::E0305,
-            Code::E0306,
-            Code::E0307,
-            Code::E0401,
-            Code::E0402,
-            Code::E0403,
-            Code::E0406,
-            Code::E0408,
-            Code::E0411,
-            Code::E0503,
-            Code::E0505,
-            Code::E0309,
-            Code::E0310,
-            Code::E0311,
-            Code::E0313,
-            Code::E0506,
-            Code::E0507,
-            Code::E0509,
-            Code::E0511,
-            Code::E0513,
-            Code::E0516,
-            Code::E0602,
-            Code::E0603,
-            Code::E0604,
-        ]
-        .contains(&self)
     }
 
     /// Returns the page of `tlbc explain`, in Markdown.

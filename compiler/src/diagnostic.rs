@@ -37,8 +37,6 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// How to fix it.
     pub help: Option<String>,
-    /// Whether it only follows from a statement that could not be read; then it is not shown.
-    pub follows: bool,
 }
 
 impl Diagnostic {
@@ -56,7 +54,6 @@ impl Diagnostic {
             also: Vec::new(),
             notes: Vec::new(),
             help: None,
-            follows: false,
         }
     }
 

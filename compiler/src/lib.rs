@@ -23,7 +23,6 @@ mod analysis;
 mod builder;
 mod describe;
 mod diagnostic;
-mod echoes;
 mod fs;
 mod grouped;
 mod json;

@@ -12,7 +12,7 @@ use tlbc_runtime::backend::{
     Outcome, PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
-use tlbc_runtime::level::{Level, Levels};
+use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::{ChangeFacts, Marks, Negative, Stricter};
 use tlbc_runtime::request::{
     LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
@@ -1966,7 +1966,6 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         name: "arm64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         shootdown: Shootdown::Broadcast,
-        strides: Levels(7),
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,

@@ -3263,7 +3263,6 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         name: "powerpc64",
         level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         shootdown: Shootdown::Either,
-        strides: Levels(7),
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Shootdown,

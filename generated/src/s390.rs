@@ -10,7 +10,7 @@ use tlbc_runtime::backend::{
     Outcome, PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
-use tlbc_runtime::level::{Level, Levels};
+use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::{
     Change, ChangeFacts, Changed, Kind, Marks, Negative, Owner, Slot, Stricter,
 };
@@ -1471,7 +1471,6 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         name: "s390",
         level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
         shootdown: Shootdown::Broadcast,
-        strides: Levels(7),
         pte_update: PteUpdate::Instruction {
             pages_batched: false,
             deferrable: true,

@@ -1478,7 +1478,6 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         name: "x86_64",
         level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
         shootdown: Shootdown::Either,
-        strides: Levels(7),
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,

@@ -16,13 +16,15 @@
 //! Source: Linux 0ebea8088095, where two threads of a space ran under different tags after a second rollover; the comments
 //! in the same file (`mm/context.c`) on pinned tags, and on the flush after a rollover, which a CPU takes over under the lock.
 
-use crate::backend::{TagSource, TagValues, Tags};
-use crate::cpu::CpuTlb;
+use crate::backend::Backend;
+use crate::cpu::{CpuTlb, Cpus};
+use crate::deferred::AsidSlot;
 use crate::fault::{Fault, is_back};
 use crate::mask::CpuMask;
 use crate::request::Tag;
-use crate::space::AddressSpace;
+use crate::space::{AddressSpace, Tagging};
 use crate::sync::{Barrier, Lock, Own, Word, const_fn, first_count};
+use crate::tag::{TagSource, TagValues, Tags};
 
 /// The error that no tag is left, and none will be before the release of a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +57,7 @@ const VALUE_BITS: u32 = 16;
 const GENERATION_BITS: u32 = 64 - VALUE_BITS;
 
 /// Returns the tag without its generation.
-pub(crate) const fn value(tag: u64) -> u64 {
+const fn value(tag: u64) -> u64 {
     tag & ((1 << VALUE_BITS) - 1)
 }
 
@@ -76,32 +78,20 @@ const fn present(count: u64) -> u64 {
     }
 }
 
-impl TagValues {
-    /// Returns the `nth` of the values.
-    #[must_use]
+impl<S: CpuMask> AddressSpace<S> {
+    /// Returns the tag of this space on the CPU that has it in this slot; 0 on a CPU on which it has none.
     #[inline]
-    pub fn nth(&self, nth: u64) -> Option<u64> {
-        let mut left = nth;
-        let mut value = self.first;
-        if self.views == 0 {
-            let value = self.first.checked_add(nth)?;
-            return (value <= self.last).then_some(value);
+    pub(crate) fn tag_on(&self, slot: Option<AsidSlot>, backend: &impl Backend) -> Tag {
+        let global = |value| Tag {
+            value,
+            global: true,
+        };
+        match self.tagging {
+            Tagging::None => Tag::default(),
+            Tagging::Cpu => AsidSlot::tag(slot, backend.tags().per_cpu),
+            Tagging::Generations => global(value(self.tag.get())),
+            Tagging::Life | Tagging::Root | Tagging::Kernel => global(self.tag.get()),
         }
-        while value <= self.last {
-            if value & self.views == 0 {
-                if left == 0 {
-                    return Some(value);
-                }
-                left -= 1;
-            }
-            value = value.checked_add(1)?;
-        }
-        None
-    }
-
-    /// Returns whether a value may be assigned.
-    const fn is_whole(&self, value: u64) -> bool {
-        value & self.views == 0
     }
 }
 
@@ -188,7 +178,8 @@ impl<'m> AsidMap<'m> {
 ///
 /// # Context
 ///
-/// Every function but [`renew_running`](Self::renew_running) is called with the [lock](Self::lock) held.
+/// Every function is called with the [lock](Self::lock) held, except [`renew_running`](Self::renew_running) and
+/// [`left_tag`](Self::left_tag).
 #[derive(Debug)]
 pub(crate) struct AsidAllocator {
     pub(crate) lock: Lock,
@@ -252,12 +243,12 @@ impl AsidAllocator {
 
     /// Assigns a tag of the present generation to a space that a CPU is about to load, and reserves it. If a generation has begun
     /// since the CPU's last load, everything is flushed before this load.
-    pub fn renew<'c, S: CpuMask + 'c, I: Iterator<Item = &'c CpuTlb<S>>>(
+    pub fn renew<C: Cpus>(
         &self,
         map: &AsidMap<'_>,
-        here: &CpuTlb<S>,
-        space: &AddressSpace<S>,
-        cpus: impl Fn() -> I,
+        here: &CpuTlb<C::Set>,
+        space: &AddressSpace<C::Set>,
+        cpus: &C,
     ) {
         let running = match here.running_tag.get() {
             0 => here.reserved_tag.get(),
@@ -275,6 +266,17 @@ impl AsidAllocator {
         }
     }
 
+    /// Records that a CPU has replaced its root, so that the tag that it had loaded is no longer reserved.
+    pub fn left_tag<S: CpuMask>(here: &CpuTlb<S>) {
+        here.leaving_tag.release(0, Barrier::Unload);
+    }
+
+    /// Records that no tag is reserved for a CPU, which goes offline.
+    pub fn forget<S: CpuMask>(here: &CpuTlb<S>) {
+        here.running_tag.put(0);
+        here.reserved_tag.put(0);
+    }
+
     /// Records that the CPU leaves a tag, so that a rollover keeps this tag too: it is loaded until the switch is complete.
     fn leave_tag<S: CpuMask>(here: &CpuTlb<S>, running: u64) {
         if !is_back(Fault::FlushesUnderOldRoot) {
@@ -283,19 +285,14 @@ impl AsidAllocator {
     }
 
     /// Returns the tag of a space in the present generation, or in the next.
-    fn next_tag<'c, S: CpuMask + 'c, I: Iterator<Item = &'c CpuTlb<S>>>(
-        &self,
-        map: &AsidMap<'_>,
-        space: &AddressSpace<S>,
-        cpus: impl Fn() -> I,
-    ) -> u64 {
+    fn next_tag<C: Cpus>(&self, map: &AsidMap<'_>, space: &AddressSpace<C::Set>, cpus: &C) -> u64 {
         let generation = || self.generation.get() << VALUE_BITS;
         let old = space.tag.get();
         if old != 0 {
             let same = generation() | value(old);
             let mut reserved = false;
             // Every CPU that reserves the old tag has to reserve the new one. Otherwise a later rollover would keep the old one.
-            for cpu in cpus() {
+            for cpu in cpus.tlbs() {
                 if cpu.reserved_tag.get() == old {
                     cpu.reserved_tag.put(same);
                     reserved = true;
@@ -315,19 +312,15 @@ impl AsidAllocator {
             if let Some(found) = self.find(map) {
                 return generation() | found;
             }
-            self.roll_over(map, cpus());
+            self.roll_over(map, cpus);
         }
     }
 
     /// Begins a new generation. Only pinned values, and values that some CPU may use, stay reserved.
-    fn roll_over<'c, S: CpuMask + 'c>(
-        &self,
-        map: &AsidMap<'_>,
-        cpus: impl Iterator<Item = &'c CpuTlb<S>>,
-    ) {
+    fn roll_over(&self, map: &AsidMap<'_>, cpus: &impl Cpus) {
         map.free_all_but_pinned();
         self.generation.put(present(self.generation.get() + 1));
-        for cpu in cpus {
+        for cpu in cpus.tlbs() {
             // A CPU that has loaded nothing since the last rollover still runs the tag that was reserved then.
             let running = match cpu.running_tag.swap(0, Barrier::RunTag) {
                 0 => cpu.reserved_tag.get(),
@@ -349,11 +342,11 @@ impl AsidAllocator {
     /// # Errors
     ///
     /// If the maximum number of spaces is pinned: every CPU needs two tags that are not pinned.
-    pub fn pin<'c, S: CpuMask + 'c, I: Iterator<Item = &'c CpuTlb<S>>>(
+    pub fn pin<C: Cpus>(
         &self,
         map: &AsidMap<'_>,
-        space: &AddressSpace<S>,
-        cpus: impl Fn() -> I,
+        space: &AddressSpace<C::Set>,
+        cpus: &C,
     ) -> Result<Tag, NoTag> {
         if !self.is_present(space.tag.get()) {
             space.tag.put(self.next_tag(map, space, cpus));
@@ -409,13 +402,10 @@ impl AsidAllocator {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::mask::CpuSet;
+    use crate::cpu::tests::{Set, Several};
     use crate::request::{Space, SpaceId};
-    use crate::space::Tagging;
 
-    type Cpu = CpuTlb<CpuSet<1>>;
-
-    fn space(id: u64) -> AddressSpace<CpuSet<1>> {
+    fn space(id: u64) -> AddressSpace<Set> {
         let tagging = Tagging::Generations;
         AddressSpace::new(SpaceId(id), Space::User, (0, 0), tagging, 0)
     }
@@ -435,37 +425,37 @@ mod tests {
     #[test]
     fn a_rollover_keeps_the_tag_that_a_cpu_runs() {
         let (asids, words) = (AsidAllocator::new(), [const { Word::new(0) }; 2]);
-        let (cpu, cpus) = (Cpu::new(), 1);
-        let map = AsidMap::new(&tags(3), &words, cpus);
+        let all = &Several::<1>::new();
+        let cpu = &all.cpus[0];
+        let map = AsidMap::new(&tags(3), &words, 1);
         assert!(map.has_more_than_used(0) && !map.has_more_than_used(1));
-        let all = || core::iter::once(&cpu);
         let spaces = [2, 3, 4, 5].map(space);
         for space in &spaces[..3] {
-            asids.renew(&map, &cpu, space, all);
+            asids.renew(&map, cpu, space, all);
             cpu.leaving_tag.put(0);
         }
         assert_eq!(asids.rollovers.get(), 0);
         // No tag is left; the third space's is loaded while the fourth gets one.
-        asids.renew(&map, &cpu, &spaces[3], all);
+        asids.renew(&map, cpu, &spaces[3], all);
         assert_eq!(asids.rollovers.get(), 1);
         assert_ne!(value(spaces[3].tag.get()), value(spaces[2].tag.get()));
         assert!(cpu.slots.take_everything() && !cpu.slots.take_everything());
         assert!(!asids.is_present(spaces[2].tag.get()) && asids.is_present(spaces[3].tag.get()));
         // What runs is of the present generation, so that no lock is taken.
-        assert!(asids.renew_running(&cpu, &spaces[3]));
-        assert!(!asids.renew_running(&cpu, &spaces[0]));
+        assert!(asids.renew_running(cpu, &spaces[3]));
+        assert!(!asids.renew_running(cpu, &spaces[0]));
     }
 
     #[test]
     fn no_space_gets_the_tag_that_another_cpu_runs() {
         let (asids, words) = (AsidAllocator::new(), [const { Word::new(0) }; 2]);
-        let cpus = [Cpu::new(), Cpu::new()];
-        let map = AsidMap::new(&tags(5), &words, cpus.len());
+        let machine = &Several::<2>::new();
+        let map = AsidMap::new(&tags(5), &words, 2);
         let runs = space(2);
-        asids.renew(&map, &cpus[0], &runs, || cpus.iter());
+        asids.renew(&map, &machine.cpus[0], &runs, machine);
         for id in 3..20 {
             let other = space(id);
-            asids.renew(&map, &cpus[1], &other, || cpus.iter());
+            asids.renew(&map, &machine.cpus[1], &other, machine);
             assert_ne!(value(other.tag.get()), value(runs.tag.get()));
         }
         assert!(asids.rollovers.get() > 1);
@@ -474,9 +464,8 @@ mod tests {
     #[test]
     fn a_pinned_tag_survives_rollovers_until_its_last_pin_ends() {
         let (asids, words) = (AsidAllocator::new(), [const { Word::new(0) }; 2]);
-        let cpu = Cpu::new();
+        let all = &Several::<1>::new();
         let map = AsidMap::new(&tags(4), &words, 1);
-        let all = || core::iter::once(&cpu);
         let device = space(2);
         let pinned = asids.pin(&map, &device, all).unwrap();
         assert_eq!(asids.pin(&map, &device, all), Ok(pinned));
@@ -484,7 +473,7 @@ mod tests {
         assert_eq!(asids.pin(&map, &space(3), all), Err(NoTag));
         for id in 4..20 {
             let other = space(id);
-            asids.renew(&map, &cpu, &other, all);
+            asids.renew(&map, &all.cpus[0], &other, all);
             assert_ne!(value(other.tag.get()), pinned.value);
         }
         assert_eq!(asids.pin(&map, &device, all), Ok(pinned));

@@ -26,16 +26,14 @@
 
 use core::mem::ManuallyDrop;
 
-use crate::backend::LazyMm;
+use crate::backend::{Backend, LazyMm};
 use crate::deferred::PendingFlush;
 use crate::level::Level;
 use crate::mmu::Mmu;
-use crate::platform::Platform;
-use crate::platform::{BATCH, Flushed, PageBatch, TableBatch};
+use crate::mmu::shootdown::Why;
+use crate::platform::{BATCH, Flushed, PageBatch, Platform, TableBatch};
 use crate::pte::RequiredFlush;
-use crate::request::Touched;
-use crate::request::{Extent, Ranges, Scope};
-use crate::shootdown::Why;
+use crate::request::{Extent, LevelTable, Ranges, Scope, Touched};
 use crate::space::AddressSpace;
 use crate::sync::Barrier;
 
@@ -240,6 +238,11 @@ impl<P: Platform> Gather<'_, P> {
         }
     }
 
+    /// Returns the levels of the machine.
+    pub(crate) fn levels(&self) -> &'static LevelTable {
+        self.mmu.platform.backend().levels()
+    }
+
     /// Returns which changes in an extent are not flushed yet.
     pub(crate) fn has_changed(&self, level: Level, extent: Extent) -> Touched {
         self.changed.touched(level, extent)
@@ -305,22 +308,16 @@ impl<P: Platform> Gather<'_, P> {
     /// Flushes what was changed so far, and then removes the reverse mappings whose removal was delayed.
     #[inline(always)]
     pub(crate) fn flush_entries(&mut self) {
-        self.flush_changed();
-        if self.at_end & RMAPS != 0 {
-            self.remove_rmaps();
-        }
-    }
-
-    /// Flushes what was changed so far.
-    #[inline(always)]
-    fn flush_changed(&mut self) {
         if self.whole || self.attach_is_due() {
             self.flush_whole();
         } else if !self.changed.is_nothing() {
-            self.mmu.flush(self.space, &self.changed);
+            self.mmu.flush_changed(self.space, &self.changed);
         }
         // This comes after the flush: if the flush panics, the changes are not flushed.
         self.changed.forget();
+        if self.at_end & RMAPS != 0 {
+            self.remove_rmaps();
+        }
     }
 
     /// Returns whether a flush is pending that must be complete before another CPU attaches the space.
@@ -336,7 +333,7 @@ impl<P: Platform> Gather<'_, P> {
         if self.attach_is_due() || !self.changed.is_nothing() {
             let why = if self.whole { Why::Asked } else { Why::Pending };
             let everything = Scope::Everything { tables: true };
-            self.mmu.flush_whole(self.space, everything, why);
+            self.mmu.flush_space(self.space, everything, why);
         }
     }
 
@@ -371,7 +368,7 @@ impl<P: Platform> Gather<'_, P> {
     pub(crate) fn complete(&self, flush: &PendingFlush) {
         if flush.pending().is_some() {
             let everything = Scope::Everything { tables: true };
-            self.mmu.flush_whole(self.space, everything, Why::Pending);
+            self.mmu.flush_space(self.space, everything, Why::Pending);
         }
     }
 
@@ -425,7 +422,7 @@ impl<P: Platform> Gather<'_, P> {
         } else {
             (Scope::Everything { tables: true }, Why::Nested)
         };
-        self.mmu.flush_whole(self.space, scope, why);
+        self.mmu.flush_space(self.space, scope, why);
         self.changed.forget();
     }
 }

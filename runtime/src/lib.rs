@@ -50,6 +50,7 @@
 //!    | teardown | (UnmapBatch) | enter_from_user  | cpu_online     | free_tables_deferred,
 //!    v          v              v return_to_user   v cpu_offline    | invalidate_secondary
 //!  Mmu<P: Platform> -----------------------------------------------+
+//!    | one flush: plan -> start -> IPIs -> wait -> finish
 //!    v
 //!  Backend: generated from the definition of an architecture
 //!    | issue(instruction)
@@ -95,7 +96,7 @@
 //!
 //! # The protocols
 //!
-//! * [`shootdown`] and [`switch`]: which CPUs flush for a change, and how a CPU that did not flush completes the flush later.
+//! * [`mmu::shootdown`] and [`switch`]: which CPUs flush for a change, and how a CPU that did not flush completes the flush later.
 //! * [`deferred`], [`asid`]: which flushes are deferred, and until when; which tags may be used again.
 //! * [`gather`], [`section`], [`tables`], [`reclaim`]: when pages and tables are released.
 //! * [`sync`]: every barrier, and the barrier that it pairs with.
@@ -114,59 +115,60 @@
 #[cfg(test)]
 extern crate std;
 
-pub mod backend;
-pub mod batch;
+pub mod gather;
+pub mod reclaim;
+pub mod section;
+pub mod tables;
 
-pub mod agents;
-mod changes;
-pub mod deferred;
-mod devices;
-pub mod level;
-mod locks;
-pub mod mask;
-pub mod pte;
-pub mod stats;
+pub mod mmu;
+pub mod switch;
+
+mod cpumask;
+mod flush;
 
 pub mod asid;
 pub mod cpu;
+pub mod space;
+pub mod stats;
+
+pub mod backend;
+pub mod deferred;
+
+pub mod misuse;
+pub mod pte;
+pub mod request;
+pub mod tag;
+
+pub mod agents;
+pub mod level;
+pub mod mask;
+pub mod sync;
+
+pub mod batch;
 #[cfg(not(loom))]
 mod fault;
 #[cfg(loom)]
 pub mod fault;
 pub mod flushed;
-pub mod gather;
-mod holders;
-mod ipi;
-pub mod mmu;
 pub mod platform;
 pub mod prelude;
-mod publish;
-pub mod reclaim;
-pub mod request;
 pub mod responsibilities;
-pub mod section;
-pub mod shootdown;
-pub mod space;
-pub mod switch;
-pub mod sync;
-pub mod tables;
-mod tags;
-pub mod views;
 
 pub use asid::{NoTag, NotPinned};
 pub use backend::{
     Answer, Backend, Ceiling, Configuration, Constant, Facts, FinishSteps, Finished, Flags,
     IpiTargets, Issue, LazyMm, OfSpace, Outcome, PteUpdate, Record, Root, Shootdown, Started,
-    TableFree, TagSource, TagValues, Tags,
+    TableFree,
 };
 pub use batch::NoBatch;
 pub use cpu::{CpuTlb, Loaded};
 pub use deferred::{Deferred, Pending};
-pub use devices::{Attached, TooManyDevices};
 pub use gather::Gather;
 pub use level::Level;
 pub use mask::{CpuId, CpuMask, CpuSet};
-pub use mmu::{Misuse, Mmu, NewSpace, Unusable};
+pub use misuse::Misuse;
+pub use mmu::devices::{Attached, TooManyDevices};
+pub use mmu::{Mmu, NewSpace, Unusable};
 pub use platform::{
     Batch, Flushed, LockEvent, PageBatch, Platform, Pte, TableBatch, Unlinked, Value,
 };
@@ -176,5 +178,6 @@ pub use request::{SpaceFlags, SpaceId, Tag};
 pub use section::{Refused, Section};
 pub use space::{AddressSpace, Tagging};
 pub use stats::Stats;
+pub use switch::views::Views;
 pub use switch::{Current, StillLoaded};
-pub use views::Views;
+pub use tag::{TagSource, TagValues, Tags};

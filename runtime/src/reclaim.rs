@@ -10,10 +10,10 @@
 //!
 //! Source: Linux `mm/rmap.c` (`flush_tlb_batched_pending`): which pending flush a concurrent change of the space has to see.
 
-use crate::agents::Agents;
 use crate::backend::{Backend, Started};
 use crate::cpu::Message;
 use crate::fault::{Fault, is_back};
+use crate::flush::{Course, Flush};
 use crate::mask::{CpuId, CpuMask};
 use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte};
@@ -170,7 +170,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
                 space.pending.unmaps.defer();
                 mmu.platform.cpu(self.cpu).stats.deferred.count(1);
             } else {
-                mmu.flush(space, &ranges);
+                mmu.flush_changed(space, &ranges);
                 nth_wait = AT_ONCE;
             }
         }
@@ -188,39 +188,46 @@ impl<P: Platform> UnmapBatch<'_, P> {
     /// Starts a flush, or records which CPUs to send an IPI at the next wait.
     fn defer(&mut self, space: &AddressSpace<P::CpuSet>, changed: &Ranges) {
         let mmu = self.mmu;
-        let scope = changed.scope(mmu.platform.backend().levels());
-        let here = mmu.platform.cpu(self.cpu);
-        Mmu::<P>::raise(space);
-        let slot = here.slots.find(space.id, space.slots);
-        let mut request = mmu.request(slot, space, scope);
         let backend = mmu.platform.backend();
-        if backend.ipi_targets(&request).agents.is_empty() {
-            let started = mmu.start(self.cpu, (space, slot), &mut request);
-            mmu.invalidate_secondary(space, &request);
-            let kind = Kind {
-                reach: request.reach,
-                global: request.tag.global,
-                flags: request.flags,
-            };
-            match &mut self.started {
-                Some((first, other)) if *other == kind => first.join(&started),
-                _ => {
-                    self.finish_started();
-                    self.started = Some((started, kind));
+        let scope = changed.scope(backend.levels());
+        let mut flush = Flush::plan(&*backend, mmu, self.cpu, space, scope);
+        let request = *flush.request();
+        let of_devices = request.flags.and(P::Backend::SENDER_ONLY) != SpaceFlags::NONE;
+        match flush.course() {
+            Course::Broadcast => {
+                if let Some(started) = flush.start(&mut mmu.platform.sink(self.cpu)) {
+                    self.join(started);
                 }
             }
-        } else if request.flags.and(P::Backend::SENDER_ONLY) != SpaceFlags::NONE {
             // CPUs that get the IPI do not invalidate entries of devices; only this CPU's instructions do. So nothing is
             // deferred.
-            mmu.flush(space, changed);
-        } else {
+            _ if of_devices => return mmu.flush_changed(space, changed),
             // Lazy and inactive CPUs flush when they load the space, or use it again.
-            let targets = mmu.targets(self.cpu, space, Agents::ACTIVE);
-            self.targets.extend(&targets.others);
-            if targets.here {
+            Course::Here => self.targets.insert(self.cpu),
+            Course::On(others) => self.targets.extend(others),
+            Course::HereAndOn(others) => {
+                self.targets.extend(others);
                 self.targets.insert(self.cpu);
             }
-            mmu.invalidate_secondary(space, &request);
+        }
+        if space.has_devices() {
+            mmu.platform.invalidate_secondary(space, &request);
+        }
+    }
+
+    /// Keeps a flush that was started, to be finished with others of its kind.
+    fn join(&mut self, started: Started) {
+        let kind = Kind {
+            reach: started.reach,
+            global: started.global,
+            flags: started.flags,
+        };
+        match &mut self.started {
+            Some((first, other)) if *other == kind => first.join(&started),
+            _ => {
+                self.finish_started();
+                self.started = Some((started, kind));
+            }
         }
     }
 
@@ -228,11 +235,10 @@ impl<P: Platform> UnmapBatch<'_, P> {
     fn finish_started(&mut self) {
         let mmu = self.mmu;
         if let Some((started, _)) = self.started.take() {
-            let finished = mmu
-                .platform
-                .backend()
-                .finish(&mut mmu.platform.sink(self.cpu), started);
-            mmu.record_here(mmu.platform.cpu(self.cpu), finished.deferred);
+            let backend = mmu.platform.backend();
+            let finished = backend.finish(&mut mmu.platform.sink(self.cpu), started);
+            let here = mmu.platform.cpu(self.cpu);
+            here.defer(&*backend, finished.deferred);
             if !finished.sync_ipis.is_empty() {
                 // The spaces of these flushes are not known any more.
                 mmu.wait_for_all(self.cpu);

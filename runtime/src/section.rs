@@ -6,9 +6,10 @@
 
 use core::fmt;
 
+use crate::backend::Backend;
 use crate::gather::{Gather, NEW};
 use crate::level::Level;
-use crate::mmu::Misuse;
+use crate::misuse::{Misuse, check_entry};
 use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte};
 use crate::pte::{Change, Changed, Entry, Marks, Slot, Was};
@@ -261,7 +262,7 @@ impl<P: Platform> Section<'_, '_, P> {
                 self.make_valid(&slot, shift, &made);
                 return checked.map(|_| was.any);
             }
-            let Some(changed) = mmu.change_from(space, &slot, seen, &change) else {
+            let Some(changed) = mmu.change_if(space, &slot, seen, &change) else {
                 if slot.entries.len() > 1 {
                     // Some of them may have changed.
                     let facts = mmu.change_facts(space);
@@ -332,7 +333,7 @@ impl<P: Platform> Section<'_, '_, P> {
             (Entry::Leaf { .. }, Entry::Invalid) => true,
             (Entry::Leaf { .. }, Entry::Table { .. }) | (Entry::Table { .. }, _) => false,
         };
-        let shift = self.gather.mmu.check_entry(change.level, change.old)?;
+        let shift = check_entry(self.gather.levels(), change.level, change.old)?;
         if is_same {
             Ok(shift)
         } else {
@@ -344,7 +345,7 @@ impl<P: Platform> Section<'_, '_, P> {
     fn check_new(&self, change: &Change) -> Result<u32, Misuse> {
         match change.new {
             Entry::Invalid => Err(Misuse::NotValid),
-            new => self.gather.mmu.check_entry(change.level, new),
+            new => check_entry(self.gather.levels(), change.level, new),
         }
     }
 
@@ -476,7 +477,7 @@ impl<P: Platform> Mmu<P> {
         }
         let shift = match *known {
             Some((known, shift)) if known == level => shift,
-            _ => self.check_entry(level, entry)?,
+            _ => check_entry(self.platform.backend().levels(), level, entry)?,
         };
         *known = Some((level, shift));
         if pte.belongs_to(space) {

@@ -1,6 +1,7 @@
 //! Address spaces: what the runtime records about each.
 
-use crate::deferred::{PendingFlushes, TlbGen};
+use crate::cpu::CpuTlb;
+use crate::deferred::{AsidSlot, PendingFlushes, TlbGen};
 use crate::mask::{CpuMask, no_cpus};
 use crate::request::{Space, SpaceFlags, SpaceId};
 use crate::sync::{Barrier, Own, Word, const_fn};
@@ -24,7 +25,7 @@ pub struct AddressSpace<S: CpuMask> {
     pub(crate) slots: usize,
     /// The cpumask: the CPUs that may have entries of the space. Only a CPU itself clears its bit, except a flush that removes
     /// CPUs while [`changes`](Self::changes) makes CPUs wait that attach the space.
-    pub(crate) holders: S::Shared,
+    pub(crate) cpumask: S::Shared,
     /// The TLB generation: how often the tables have changed.
     pub(crate) tlb_gen: TlbGen,
     /// Deferred flushes of everything of the space.
@@ -63,7 +64,7 @@ impl<S: CpuMask> AddressSpace<S> {
                 tag: Word::new(0),
                 pins: Word::new(0),
                 slots,
-                holders: no_cpus(),
+                cpumask: no_cpus(),
                 tlb_gen: TlbGen::new(),
                 pending: PendingFlushes::new(),
                 gathers: Word::new(0),
@@ -86,6 +87,15 @@ impl<S: CpuMask> AddressSpace<S> {
     #[must_use]
     pub fn kind(&self) -> Space {
         self.kind
+    }
+
+    /// Returns the ASID slot that the space has on a CPU. Called on that CPU.
+    #[inline]
+    pub(crate) fn slot_on(&self, here: &CpuTlb<S>) -> Option<AsidSlot> {
+        if self.slots == 0 {
+            return None;
+        }
+        here.slots.find(self.id)
     }
 
     /// Returns whether devices are attached. The flush that detached a device is complete when this no longer counts it (acquire).

@@ -14,7 +14,8 @@
 
 use crate::backend::TableFree;
 use crate::gather::Gather;
-use crate::mmu::{Misuse, Mmu};
+use crate::misuse::{Misuse, check_entry};
+use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte, Unlinked};
 use crate::pte::{Below, Change, Entry, Was};
 use crate::section::{Refused, Section, change_of};
@@ -140,7 +141,7 @@ impl<P: Platform> Section<'_, '_, P> {
         let checked = self
             .check_table(&pte, change.old)
             .and_then(|_| match change.new {
-                Entry::Leaf { .. } => self.gather.mmu.check_entry(level, change.new),
+                Entry::Leaf { .. } => check_entry(self.gather.levels(), level, change.new),
                 Entry::Table { .. } | Entry::Invalid => Err(Misuse::NotALeaf),
             });
         let shift = match checked {
@@ -172,7 +173,7 @@ impl<P: Platform> Section<'_, '_, P> {
     fn check_table<E: Pte<P>>(&self, pte: &E, entry: Entry) -> Result<u32, Misuse> {
         self.check_space(pte)?;
         match entry {
-            Entry::Table { .. } => self.gather.mmu.check_entry(pte.level(), entry),
+            Entry::Table { .. } => check_entry(self.gather.levels(), pte.level(), entry),
             Entry::Leaf { .. } | Entry::Invalid => Err(Misuse::NotATable),
         }
     }

@@ -5,9 +5,10 @@
 //! files unchanged.
 
 use std::collections::BTreeMap;
+use tlbc_tests::archdefs;
 use tlbc_tests::elf;
-use tlbc_tests::instructions;
-use tlbc_tests::instructions::{Instruction, Module};
+use tlbc_tests::encodings::{Covers, Encodings};
+use tlbc_tests::instructions::{self, Instruction};
 use tlbc_tests::rustc;
 
 /// The parts of `core` that `asm!` with operands needs.
@@ -88,16 +89,24 @@ fn is_assembler(target: &str) -> bool {
     }
 }
 
-/// Returns the modules that can be assembled, with their targets and the machine code of their instructions.
-fn assembled() -> impl Iterator<Item = (Module, &'static str, BTreeMap<String, Vec<u8>>)> {
-    instructions::modules().into_iter().filter_map(|module| {
-        let target = rustc::target(&module.target_arch);
-        if !is_assembler(target) {
+/// The instructions of an architecture, with their machine code.
+struct Assembled {
+    arch: &'static str,
+    encodings: Encodings,
+    code: BTreeMap<String, Vec<u8>>,
+}
+
+/// Returns the architectures that can be assembled.
+fn assembled() -> impl Iterator<Item = Assembled> {
+    archdefs::names().filter_map(|arch| {
+        let encodings = Encodings::of(arch);
+        if !is_assembler(&encodings.target) {
             return None;
         }
-        let instructions = module.instructions();
+        let instructions = instructions::module(arch).instructions();
         let functions: String = instructions.iter().map(function).collect();
-        let code = assemble(target, &functions).unwrap_or_else(|error| panic!("{error}"));
+        let code = assemble(&encodings.target, &functions);
+        let code = code.unwrap_or_else(|error| panic!("{error}"));
         for Instruction { name, asm, .. } in &instructions {
             let code = code
                 .get(name)
@@ -105,162 +114,34 @@ fn assembled() -> impl Iterator<Item = (Module, &'static str, BTreeMap<String, V
             assert!(code.len() > 1, "{asm} is no instruction: {code:x?}");
         }
         assert_eq!(code.len(), instructions.len());
-        Some((module, target, code))
+        Some(Assembled {
+            arch,
+            encodings,
+            code,
+        })
     })
 }
 
 #[test]
 fn every_instruction_assembles() {
-    for (module, _, code) in assembled() {
-        assert!(!code.is_empty(), "{} issues nothing", module.arch);
+    for it in assembled() {
+        assert!(!it.code.is_empty(), "{} issues nothing", it.arch);
     }
 }
 
 #[test]
 fn what_is_no_instruction_does_not_assemble() {
-    for module in instructions::modules() {
-        let target = rustc::target(&module.target_arch);
-        if !is_assembler(target) {
+    for arch in archdefs::names() {
+        let target = Encodings::of(arch).target;
+        if !is_assembler(&target) {
             continue;
         }
-        let mut instruction = module.instructions().swap_remove(0);
+        let mut instruction = instructions::module(arch).instructions().swap_remove(0);
         let asm = instruction.asm.clone();
         instruction.asm = asm.replacen("asm ! (\"", "asm ! (\"frobnicate ", 1);
         assert_ne!(instruction.asm, asm, "the template is elsewhere");
-        let error = assemble(target, &function(&instruction)).expect_err(&instruction.asm);
+        let error = assemble(&target, &function(&instruction)).expect_err(&instruction.asm);
         assert!(error.contains("frobnicate"), "{error}");
-    }
-}
-
-/// Whole functions: the first parameter is in x0. DDI 0487 C5.5 (the SYS encodings of TLBI), C6.2
-/// (DSB, ISB, BFM, MSR, MRS); words are little-endian.
-const AARCH64: &[(&str, &[u32])] = &[
-    ("dsb_ishst", &[0xd503_3a9f]),
-    ("dsb_nshst", &[0xd503_369f]),
-    ("dsb_ish", &[0xd503_3b9f]),
-    ("dsb_nsh", &[0xd503_379f]),
-    ("isb", &[0xd503_3fdf]),
-    ("vae1is", &[0xd508_8320]),
-    ("vaae1is", &[0xd508_8360]),
-    ("vale1is", &[0xd508_83a0]),
-    ("vaale1is", &[0xd508_83e0]),
-    ("aside1is", &[0xd508_8340]),
-    ("vmalle1is", &[0xd508_831f]),
-    ("rvae1is", &[0xd508_8220]),
-    ("rvaae1is", &[0xd508_8260]),
-    ("rvale1is", &[0xd508_82a0]),
-    ("rvaale1is", &[0xd508_82e0]),
-    ("vae1", &[0xd508_8720]),
-    ("vaae1", &[0xd508_8760]),
-    ("vale1", &[0xd508_87a0]),
-    ("vaale1", &[0xd508_87e0]),
-    ("aside1", &[0xd508_8740]),
-    ("vmalle1", &[0xd508_871f]),
-    ("rvae1", &[0xd508_8620]),
-    ("rvaae1", &[0xd508_8660]),
-    ("rvale1", &[0xd508_86a0]),
-    ("rvaale1", &[0xd508_86e0]),
-    ("ttbr0", &[0xd518_2000]),
-    // mrs x8, ttbr1_el1; bfi x8, x0, #48, #16; msr ttbr1_el1, x8
-    ("ttbr1", &[0xd538_2028, 0xb350_3c08, 0xd518_2028]),
-];
-
-/// Parts of the functions: the first parameter is in rdi, and rax is the first register
-/// that is free. SDM volume 2, APM volume 3.
-const X86_64: &[(&str, &str)] = &[
-    ("invlpg", "0f 01 3f"),
-    ("invpcid", "66 0f 38 82"),
-    ("invlpgb", "0f 01 fe"),
-    ("tlbsync", "0f 01 ff"),
-    ("mov_cr3", "0f 20 d8 0f 22 d8"),
-    (
-        "mov_cr4",
-        "0f 20 e0 48 35 80000000 0f 22 e0 48 35 80000000 0f 22 e0",
-    ),
-    ("cr3", "0f 22 df"),
-];
-
-/// Whole functions: the parameters are in r3 and r4. `tlbie` and `tlbiel` are XO 306 and 274 with RS in
-/// bits 21 and up, RIC in 18, PRS in 17, R in 16 and RB in 11; here RB is r3 and RS r4, PRS and R are 1.
-/// `ptesync` is `sync` (XO 598) with L = 2 in 21, and IH of `slbia` (XO 498) stands there too. The halves of an SPR's number are swapped: PIDR is 48.
-const POWERPC64: &[(&str, &[u32])] = &[
-    ("ptesync", &[0x7c40_04ac]),
-    // ptesync; cp_abort
-    ("ptesync_cpabort", &[0x7c40_04ac, 0x7c00_068c]),
-    // eieio; tlbsync; ptesync
-    ("tlbsync", &[0x7c00_06ac, 0x7c00_046c, 0x7c40_04ac]),
-    ("isync", &[0x4c00_012c]),
-    ("tlbie_va", &[0x7c83_1a64]),
-    ("tlbie_unused", &[0x7c83_1a64]),
-    ("tlbie_pid0", &[0x7c83_1a64]),
-    ("tlbie_pid1", &[0x7c87_1a64]),
-    ("tlbie_pid2", &[0x7c8b_1a64]),
-    ("tlbiel_va", &[0x7c83_1a24]),
-    ("tlbiel_pid0", &[0x7c83_1a24]),
-    ("tlbiel_pid1", &[0x7c87_1a24]),
-    ("tlbiel_pid2", &[0x7c8b_1a24]),
-    ("tlbiel_all0", &[0x7c83_1a24]),
-    ("tlbiel_all2", &[0x7c8b_1a24]),
-    ("slbia_user", &[0x7c60_03e4]),
-    ("slbia_all", &[0x7ce0_03e4]),
-    // 0x7c0003a6 | RS << 21 | (48 & 31) << 16 | (48 >> 5) << 11
-    ("pid", &[0x7c70_0ba6]),
-];
-
-/// Parts of the functions: the parameters are in r2, r3 and up, and a dot stands for a
-/// register that the compiler chooses. IPTE, IDTE, CRDTE and RDP are RRF: operation code, R3, M4, R1,
-/// R2. CSPG is RRE, PTLB is S, LCTLG is RSY: EB, R1, R3, base, displacement, 2F.
-const S390X: &[(&str, &str)] = &[
-    ("ipte", "b221 0023"),
-    ("ipte_local", "b221 0123"),
-    // ipte; chi %r4,255; jne to the first, four halfwords back
-    ("ipte_run", "b221 4023 a74e00ff a774fffc"),
-    ("ipte_run_local", "b221 4123 a74e00ff a774fffc"),
-    // R1 the origin, R2 the address
-    ("idte", "b98e 0023"),
-    ("idte_local", "b98e 0123"),
-    // R3 the ASCE, R2 the option
-    ("idte_asce", "b98e 2003"),
-    ("ptlb", "b20d 0000"),
-    // The pairs are r2, r3 and r4, r5; R3 is the ASCE
-    ("crdte", "b98f .024"),
-    ("cspg", "b98a 0024"),
-    ("rdp", "b98b 0023"),
-    ("rdp_local", "b98b 0123"),
-    ("cr1", "eb11 .000 002f"),
-    ("cr7", "eb77 .000 002f"),
-];
-
-/// The machine code of a return.
-fn epilogue(target_arch: &str) -> &'static str {
-    match target_arch {
-        "aarch64" => "c0035fd6",
-        "powerpc64" => "2000804e",
-        "s390x" => "07fe",
-        "x86_64" => "c3",
-        other => panic!("no return of {other} is written down here"),
-    }
-}
-
-/// The expected part of the machine code, in hexadecimal digits in the order of memory.
-fn expected(target_arch: &str) -> BTreeMap<&'static str, String> {
-    let words = |all: &[(&'static str, &[u32])]| {
-        let digits = |word: &u32| format!("{:08x}", word.swap_bytes());
-        all.iter()
-            .map(|(name, words)| (*name, words.iter().map(digits).collect()))
-            .collect()
-    };
-    let digits = |all: &[(&'static str, &str)]| {
-        all.iter()
-            .map(|(name, digits)| (*name, digits.replace(' ', "")))
-            .collect()
-    };
-    match target_arch {
-        "aarch64" => words(AARCH64),
-        "powerpc64" => words(POWERPC64),
-        "s390x" => digits(S390X),
-        "x86_64" => digits(X86_64),
-        other => panic!("no machine code of {other} is written down here"),
     }
 }
 
@@ -283,25 +164,36 @@ fn patterns_are_found_at_whole_bytes() {
 
 #[test]
 fn machine_code_is_that_of_the_manuals() {
-    for (module, target, code) in assembled() {
-        let expected = expected(&module.target_arch);
-        let names: Vec<&str> = code.keys().map(String::as_str).collect();
-        let known: Vec<&str> = expected.keys().copied().collect();
-        assert_eq!(names, known, "{target}");
-        for (name, expected) in expected {
-            let digits = code[name].iter().map(|b| format!("{b:02x}"));
+    for it in assembled() {
+        let Assembled {
+            arch,
+            encodings,
+            code,
+        } = it;
+        let file = format!("archdefs/{arch}/encodings.txt");
+        let missing = code
+            .keys()
+            .filter(|name| !encodings.code.contains_key(*name));
+        let missing: Vec<&String> = missing.collect();
+        assert!(missing.is_empty(), "{file} has no code of {missing:?}");
+        for (name, expected) in encodings.code {
+            let code = code.get(&name);
+            let code = code.unwrap_or_else(|| panic!("{file}: `{name}` is never issued"));
+            let digits = code.iter().map(|b| format!("{b:02x}"));
             let digits = digits.collect::<Vec<_>>().concat();
             assert!(
                 has(&digits, &expected),
-                "{name}: {digits} has no {expected}"
+                "{file}: {name}: {digits} has no {expected}"
             );
-            // On x86-64 there are moves around it, and where the compiler chooses registers.
-            if module.target_arch != "x86_64" && !expected.contains('.') {
-                let whole = expected + epilogue(&module.target_arch);
+            // Where the compiler chooses registers there are moves around it.
+            if let Covers::Functions(epilogue) = &encodings.covers
+                && !expected.contains('.')
+            {
+                let whole = expected + epilogue;
                 // What follows a function of powerpc64, for debuggers, is zeros.
                 let rest = digits.strip_prefix(&whole);
                 let nothing = rest.is_some_and(|rest| rest.bytes().all(|b| b == b'0'));
-                assert!(nothing, "{name}: {digits}, not {whole}");
+                assert!(nothing, "{file}: {name}: {digits}, not {whole}");
             }
         }
     }

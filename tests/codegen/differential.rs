@@ -1,7 +1,6 @@
 //! The interpreted plans of the shipped definitions and the generated Rust do the same.
 
-use tlbc::Analysis;
-use tlbc_tests::archdefs;
+use tlbc_tests::archdefs::analysis;
 use tlbc_tests::differential::{
     Module, Runs, a_machine_is_what_the_definition_says, planned,
     plans_and_backend_agree_in_configurations, plans_and_backend_agree_on_ranges,
@@ -11,11 +10,9 @@ use tlbc_tests::generated;
 /// Cases of random ranges, for each backend.
 const CASES: u32 = 4000;
 
-/// The tests of every backend, given with the limits of its machine.
+/// Defines the tests of every backend, each with the limits of its machine.
 macro_rules! backends {
-    ($($arch:ident { $($limit:ident),* })*) => {
-        const BACKENDS: &[&str] = &[$(stringify!($arch)),*];
-
+    ($($arch:ident { $($limit:ident)* })*) => {
         $(mod $arch {
             use super::*;
 
@@ -27,46 +24,23 @@ macro_rules! backends {
 
             #[test]
             fn a_machine_is_what_the_definition_says() {
-                super::a_machine_is_what_the_definition_says(&analysis(BACKEND), &module());
+                super::a_machine_is_what_the_definition_says(analysis(BACKEND), &module());
             }
 
             #[test]
             fn plans_and_backend_agree_in_every_configuration() {
-                plans_and_backend_agree_in_configurations(&analysis(BACKEND), &module(), usize::MAX);
+                plans_and_backend_agree_in_configurations(analysis(BACKEND), &module(), usize::MAX);
             }
 
             #[test]
             fn plans_and_backend_agree_on_ranges() {
                 let (analysis, runs) = (analysis(BACKEND), Runs::with_cases(CASES));
-                let issued = super::plans_and_backend_agree_on_ranges(&analysis, &module(), &runs);
-                let planned = planned(&analysis);
+                let issued = super::plans_and_backend_agree_on_ranges(analysis, &module(), &runs);
+                let planned = planned(analysis);
                 assert_eq!(issued, planned, "some instruction is never issued");
             }
         })*
     };
 }
 
-backends! {
-    arm64 {}
-    powerpc64 {}
-    s390 {}
-    x86_64 { invlpgb_pages }
-}
-
-fn analysis(arch: &str) -> Analysis {
-    let path = format!("archdefs/{arch}.arch");
-    let definition = archdefs::shipped()
-        .into_iter()
-        .find(|definition| definition.path == path);
-    definition.expect("a shipped definition").analysis().1
-}
-
-#[test]
-fn no_definition_is_forgotten() {
-    let shipped = archdefs::shipped();
-    let names = shipped.iter().map(|definition| {
-        let (_, analysis) = definition.analysis();
-        analysis.model.arch.name
-    });
-    assert_eq!(names.collect::<Vec<_>>(), BACKENDS);
-}
+tlbc_tests::for_each_architecture!([backends]);

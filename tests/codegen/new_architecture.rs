@@ -53,6 +53,33 @@ const CASES: &[Case] = &[
             NONE[1],
         ],
     ),
+    // The policy has no stride for the next level, so its entries are named by those of the level below.
+    (
+        "--range 0x4000000..0x6000000 --level pud",
+        "flush(Space::User, Reach::Here, Scope::Ranges(&cleared(PUD, 0x400_0000, 0x200_0000)))",
+        [
+            "order; drop_leaf entry=0x4000005; drop_leaf entry=0x4800005; drop_leaf entry=0x5000005; \
+             drop_leaf entry=0x5800005; settle",
+            NONE[0],
+            NONE[1],
+        ],
+    ),
+    (
+        "--range 0x4000000..0x8000000 --level pud",
+        "flush(Space::User, Reach::Here, Scope::Ranges(&cleared(PUD, 0x400_0000, 0x400_0000)))",
+        [
+            "order; drop_leaf entry=0x4000005; drop_leaf entry=0x4800005; drop_leaf entry=0x5000005; \
+             drop_leaf entry=0x5800005; drop_leaf entry=0x6000005; drop_leaf entry=0x6800005; \
+             drop_leaf entry=0x7000005; drop_leaf entry=0x7800005; settle",
+            NONE[0],
+            NONE[1],
+        ],
+    ),
+    (
+        "--range 0x4000000..0xa000000 --level pud",
+        "flush(Space::User, Reach::Here, Scope::Ranges(&cleared(PUD, 0x400_0000, 0x600_0000)))",
+        ["order; drop_slot number=0x5; settle", NONE[0], NONE[1]],
+    ),
     // The broadcast would invalidate under every tag: other CPUs are interrupted and flush under their own tags.
     (
         "--range 0x4000..0x8000 --cpus others",
@@ -302,16 +329,18 @@ fn runs_of_entries_do_not_serve_where_a_translation_covers_several() {
     change";
     let pages = "--range 0x4000..0x14000";
     let alone = ("leaf at pte covers 2 entries;", "");
+    let two_sizes = ("pud 25 leaf;", "");
     let apart = traced(
         &[
             alone,
             ("leaf at pmd covers 2 entries;", ""),
             ("change", RUN),
+            two_sizes,
         ],
         pages,
     );
     assert_eq!(apart, ["order", "drop.run 0x41c1", "settle"]);
-    let joined = traced(&[("change", RUN)], pages);
+    let joined = traced(&[("change", RUN), two_sizes], pages);
     let dropped = joined.iter().filter(|line| line.starts_with("drop."));
     assert_eq!(dropped.count(), 4, "{joined:?}");
 }

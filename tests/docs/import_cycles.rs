@@ -45,10 +45,9 @@ const LAYERS: &[(&str, &str)] = &[
         "source codes diagnostic text ast model describe check plan",
     ),
     ("trace", "json template text model describe plan"),
-    ("echoes", "source codes diagnostic ast"),
     (
         "analysis",
-        "source diagnostic grouped echoes parse lower model check plan warn",
+        "source diagnostic grouped parse lower model check plan warn",
     ),
     ("emit", "source template text model describe plan analysis"),
     ("sample_requests", "model trace analysis"),
@@ -270,6 +269,25 @@ fn a_stage_imports_what_it_may_know() {
         let fewer: Vec<_> = may.difference(&imported).collect();
         assert!(fewer.is_empty(), "`{stage}` does not import {fewer:?}");
     }
+}
+
+/// The modules of the runtime that know the kernel. The others are parts, which need none for their tests.
+const KNOW_THE_KERNEL: [&str; 9] = [
+    "batch", "flushed", "gather", "mmu", "platform", "reclaim", "section", "switch", "tables",
+];
+
+#[test]
+fn the_parts_of_the_runtime_know_no_kernel() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/src");
+    let imports = all_imports(&sources(&root));
+    let knows = |of: &BTreeSet<Module>| of.iter().any(|module| module[..] == ["platform"]);
+    let know = imports.iter().filter(|(_, of)| knows(of));
+    // The crate itself exports the trait.
+    let know: BTreeSet<&str> = know
+        .filter_map(|(module, _)| module.first().map(String::as_str))
+        .chain(["platform"])
+        .collect();
+    assert_eq!(know, BTreeSet::from(KNOW_THE_KERNEL));
 }
 
 /// The finder itself: what it takes for an import, and that it finds a cycle.

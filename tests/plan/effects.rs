@@ -1,65 +1,69 @@
-//! The definitions compared with the effects of each instruction in the manuals: `archdefs/effects.txt`.
-
-use tlbc_tests::requests;
+//! The definitions compared with the effects of each instruction in the manuals: `archdefs/NAME/effects.txt`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tlbc::Analysis;
 use tlbc::model::{AddressSelector, Config, Drops, Kind, Model};
-
-const TABLE: &str = include_str!("../../archdefs/effects.txt");
+use tlbc_tests::archdefs::{self, analysis, data, lines};
 
 /// The dropped entries, by cache, kind and class.
 type Effect = BTreeMap<(String, String), &'static str>;
 
 /// A line of the table.
 struct Row {
-    arch: String,
-    name: String,
+    /// The names in the definition: an instruction `x[y]` is `x`, and also `xy`.
+    names: Vec<String>,
     on: String,
     effect: String,
 }
 
-fn rows() -> Vec<Row> {
-    let lines = TABLE.lines().filter(|line| line.contains('|'));
-    let lines = lines.filter(|line| !line.starts_with('#'));
-    lines
-        .map(|line| {
-            let parts: Vec<&str> = line.split('|').collect();
-            let head: Vec<&str> = parts[0].split_whitespace().collect();
-            assert_eq!((parts.len(), head.len()), (3, 3), "{line}");
-            assert!(!parts[2].trim().is_empty(), "no source: {line}");
-            Row {
-                arch: head[0].to_owned(),
-                name: head[1].to_owned(),
-                on: head[2].to_owned(),
-                effect: parts[1].trim().to_owned(),
-            }
-        })
-        .collect()
+/// The table of an architecture.
+struct Table {
+    rows: Vec<Row>,
+    /// Instructions that promise less than the table says.
+    weaker: BTreeSet<String>,
+    /// Instructions that have no row.
+    unlisted: BTreeSet<String>,
 }
 
-/// Returns the entries of a list at the end of the table, each with its reason.
-fn listed(word: &str) -> BTreeSet<(String, String)> {
-    let lines = TABLE.lines().filter_map(|line| line.strip_prefix(word));
-    lines
-        .map(|line| {
-            let (name, reason) = line.split_once(':').expect("a reason");
-            assert!(!reason.trim().is_empty(), "{line}");
-            let names: Vec<&str> = name.split_whitespace().collect();
-            (names[0].to_owned(), names[1].to_owned())
-        })
-        .collect()
-}
-
-fn analysis(arch: &str) -> &'static Analysis {
-    match arch {
-        "arm64" => requests::arm64(),
-        "x86_64" => requests::x86(),
-        "powerpc64" => requests::powerpc(),
-        "s390" => requests::s390(),
-        other => panic!("no definition of {other}"),
+fn names(text: &str) -> Vec<String> {
+    match text.split_once('[') {
+        Some((stem, suffix)) => {
+            let suffix = suffix.strip_suffix(']').expect("`x[y]`");
+            vec![stem.to_owned(), format!("{stem}{suffix}")]
+        }
+        None => vec![text.to_owned()],
     }
+}
+
+fn table(arch: &str) -> Table {
+    let mut table = Table {
+        rows: Vec::new(),
+        weaker: BTreeSet::new(),
+        unlisted: BTreeSet::new(),
+    };
+    for line in lines(&data(arch, "effects.txt")) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let list = match words[0] {
+            "weaker" => &mut table.weaker,
+            "unlisted" => &mut table.unlisted,
+            _ => {
+                let parts: Vec<&str> = line.split('|').collect();
+                let head: Vec<&str> = parts[0].split_whitespace().collect();
+                assert_eq!((parts.len(), head.len()), (3, 2), "{line}");
+                assert!(!parts[2].trim().is_empty(), "no source: {line}");
+                table.rows.push(Row {
+                    names: names(head[0]),
+                    on: head[1].to_owned(),
+                    effect: parts[1].trim().to_owned(),
+                });
+                continue;
+            }
+        };
+        let (_, reason) = line.split_once(':').expect("a reason");
+        assert!(!reason.trim().is_empty(), "{line}");
+        list.insert(words[1].to_owned());
+    }
+    table
 }
 
 /// Returns the caches that hold a kind of entry.
@@ -189,82 +193,61 @@ fn exceeds(mine: &Effect, theirs: &Effect) -> Vec<String> {
         .collect()
 }
 
-/// Returns the names in the definition that a row of the table applies to: a broadcast of arm64 has the effects of the
-/// local form.
-fn names(row: &Row) -> Vec<String> {
-    if row.arch == "arm64" {
-        return vec![row.name.clone(), format!("{}is", row.name)];
-    }
-    vec![row.name.clone()]
-}
-
 #[test]
 fn no_definition_promises_more_than_the_manuals() {
-    for row in rows() {
-        let model = &analysis(&row.arch).model;
-        let (config, hinted) = machine(model, &row.on);
-        for name in names(&row) {
-            let drops =
-                clauses(model, &name).unwrap_or_else(|| panic!("no {name} in {}", row.arch));
-            let promised = promised(model, drops, config, hinted);
-            let more = exceeds(&promised, &said(model, &row.effect));
-            assert!(
-                more.is_empty(),
-                "{} {name} on {}: {more:?}",
-                row.arch,
-                row.on
-            );
+    for arch in archdefs::names() {
+        let model = &analysis(arch).model;
+        for row in table(arch).rows {
+            let (config, hinted) = machine(model, &row.on);
+            for name in row.names {
+                let drops = clauses(model, &name).unwrap_or_else(|| panic!("no {name} in {arch}"));
+                let promised = promised(model, drops, config, hinted);
+                let more = exceeds(&promised, &said(model, &row.effect));
+                assert!(more.is_empty(), "{arch} {name} on {}: {more:?}", row.on);
+            }
         }
     }
 }
 
 #[test]
 fn what_they_promise_less_is_listed() {
-    let mut weaker = BTreeSet::new();
-    for row in rows() {
-        let model = &analysis(&row.arch).model;
-        let (config, hinted) = machine(model, &row.on);
-        for name in names(&row) {
-            let drops = clauses(model, &name).expect("it is there");
-            let less = exceeds(
-                &said(model, &row.effect),
-                &promised(model, drops, config, hinted),
-            );
-            if !less.is_empty() {
-                weaker.insert((row.arch.clone(), name));
+    for arch in archdefs::names() {
+        let model = &analysis(arch).model;
+        let table = table(arch);
+        let mut weaker = BTreeSet::new();
+        for row in table.rows {
+            let (config, hinted) = machine(model, &row.on);
+            for name in row.names {
+                let drops = clauses(model, &name).expect("it is there");
+                let promised = promised(model, drops, config, hinted);
+                if !exceeds(&said(model, &row.effect), &promised).is_empty() {
+                    weaker.insert(name);
+                }
             }
         }
+        assert_eq!(weaker, table.weaker, "{arch}");
     }
-    assert_eq!(weaker, listed("weaker"));
 }
 
 #[test]
 fn every_instruction_is_in_the_table() {
-    let known: BTreeSet<(String, String)> = rows()
-        .iter()
-        .flat_map(|row| names(row).into_iter().map(|name| (row.arch.clone(), name)))
-        .collect();
-    let mut missing = BTreeSet::new();
-    for arch in ["arm64", "x86_64", "powerpc64", "s390"] {
+    for arch in archdefs::names() {
+        let table = table(arch);
+        let known: BTreeSet<&String> = table.rows.iter().flat_map(|row| &row.names).collect();
         let model = &analysis(arch).model;
+        let mut all = BTreeSet::new();
         for it in &model.invalidates {
             for form in &it.forms {
-                let name = match &form.named {
+                all.insert(match &form.named {
                     Some((named, _)) => format!("{}.{}", it.named.name, named.name),
                     None => it.named.name.clone(),
-                };
-                let key = (arch.to_owned(), name);
-                if !known.contains(&key) {
-                    missing.insert(key);
-                }
+                });
             }
         }
         for load in model.loads.iter().filter(|load| !load.drops.is_empty()) {
-            let key = (arch.to_owned(), format!("load.{}", load.named.name));
-            if !known.contains(&key) {
-                missing.insert(key);
-            }
+            all.insert(format!("load.{}", load.named.name));
         }
+        all.retain(|name| !known.contains(name));
+        assert_eq!(all, table.unlisted, "{arch}: not in its effects.txt");
     }
-    assert_eq!(missing, listed("unlisted"));
 }

@@ -73,6 +73,92 @@ fn the_workaround_of_an_instruction_is_issued() {
     assert_eq!(without, ["invlpg"]);
 }
 
+/// Returns the operands of what this CPU issues for large pages from 2 MiB on, without the barriers.
+fn large_pages(analysis: &Analysis, features: u32, bytes: u64) -> Vec<u128> {
+    let query = Query {
+        config: Config {
+            features,
+            ..Config::default()
+        },
+        limits: Vec::new(),
+        space: Space::User,
+        event: Event::Unmapped(Unmapped {
+            ranges: vec![AddressRange {
+                extent: Extent::new(0x20_0000, bytes),
+                levels: vec![1],
+            }],
+            tables: Tables::Kept,
+            stored: true,
+        }),
+        tag: Tag::default(),
+        others: false,
+    };
+    let trace = trace(&analysis.model, &analysis.plans, &query).unwrap();
+    let operands = trace
+        .issued()
+        .filter_map(|i| Some(i.operands.first()?.value.0));
+    operands.collect()
+}
+
+/// Entries of a level that the policy leaves out are flushed in steps of the next lower stride, without the hint of either
+/// level.
+#[test]
+fn a_level_without_a_stride_is_flushed_at_the_next_lower_one() {
+    let stated = "strides pte, pmd, pud;";
+    let text = shipped("arm64.arch");
+    assert!(text.contains(stated));
+    let own = compiled(&text).unwrap();
+    let ttl = own
+        .model
+        .features
+        .iter()
+        .position(|it| it.named.name == "ttl");
+    let ttl = 1 << ttl.unwrap();
+    let hint = |operand: u128| operand >> 44 & 0xf;
+    let of_one = large_pages(&own, ttl, 0x20_0000);
+    assert_eq!(of_one.len(), 1);
+    assert_eq!(hint(of_one[0]), 0b0110, "of 4 KiB pages, level 2");
+
+    let merged = text.replace(stated, "strides pte, pud;");
+    let of_one = large_pages(&compiled(&merged).unwrap(), ttl, 0x20_0000);
+    assert_eq!(of_one.len(), 1, "its 512 pages exceed the ceiling");
+    let merged = merged.replace("ceiling 511 operations", "ceiling 512 operations");
+    let of_one = large_pages(&compiled(&merged).unwrap(), ttl, 0x20_0000);
+    assert_eq!(of_one.len(), 512);
+    for (page, operand) in (0x200..).zip(of_one) {
+        assert_eq!((operand & 0xfff_ffff_ffff, hint(operand)), (page, 0));
+    }
+}
+
+/// The smallest pages need a stride, and so do those that only an instruction for their level invalidates.
+#[test]
+fn strides_that_lose_entries_are_refused() {
+    let refused = |name: &str, stated: &str| {
+        let text = shipped(name);
+        let changed = text.replace("strides pte, pmd, pud;", stated);
+        assert_ne!(changed, text);
+        compiled(&changed).err().unwrap_or_default()
+    };
+    for name in ["arm64.arch", "x86_64.arch"] {
+        assert_eq!(refused(name, "strides pte;"), "");
+        let left_out = refused(name, "strides pmd, pud;");
+        assert!(
+            left_out.contains(
+                "error[E0604]: `strides` leaves out `pte`, which may map the smallest pages"
+            ),
+            "{left_out}"
+        );
+    }
+    // `tlbie` invalidates entries of the page size that it names.
+    let left_out = refused("powerpc64.arch", "strides pte, pud;");
+    assert!(
+        left_out.contains(
+            "error[E0604]: `strides` leaves out `pmd`, whose entries no instruction invalidates"
+        ),
+        "{left_out}"
+    );
+}
+
 /// Plans are made for all page sizes at once, so their facts must not depend on the page size.
 #[test]
 fn what_is_dropped_does_not_depend_on_the_page_size() {

@@ -178,7 +178,7 @@ fn one_wait_serves_all<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
 }
 
 mod one_wait {
-    tlbc_tests::on_every_configuration!(super::one_wait_serves_all);
+    tlbc_tests::tests_on_every_machine!(super::one_wait_serves_all);
 }
 
 /// Pages that the caller does not wait for are waited for at the end, but no wait redeems them.
@@ -193,7 +193,7 @@ fn the_end_waits<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) 
 }
 
 mod end {
-    tlbc_tests::on_every_configuration!(super::the_end_waits);
+    tlbc_tests::tests_on_every_machine!(super::the_end_waits);
 }
 
 /// A page that was unmapped after the wait, or in another batch, is returned unredeemed.
@@ -233,7 +233,7 @@ fn batches_are_not_mixed<B: Backend + Send + Sync + 'static>(backend: B, new: Ne
 }
 
 mod batches {
-    tlbc_tests::on_every_configuration!(super::batches_are_not_mixed);
+    tlbc_tests::tests_on_every_machine!(super::batches_are_not_mixed);
 }
 
 /// A page that was dirty is written to disk after a wait, and waited for once.
@@ -264,7 +264,7 @@ fn io_waits_for_dirty_pages<B: Backend + Send + Sync + 'static>(backend: B, new:
 }
 
 mod io {
-    tlbc_tests::on_every_configuration!(super::io_waits_for_dirty_pages);
+    tlbc_tests::tests_on_every_machine!(super::io_waits_for_dirty_pages);
 }
 
 /// Returns the flushes that a section begins with, and whether it found a pending flush.
@@ -332,7 +332,7 @@ fn begins_with_on_cpu<B: Backend + Send + Sync + 'static>(
 }
 
 mod next_section {
-    tlbc_tests::on_every_configuration!(super::the_next_section_completes_pending_flushes);
+    tlbc_tests::tests_on_every_machine!(super::the_next_section_completes_pending_flushes);
 }
 
 /// A flush of everything of a space completes its pending flushes: an explicit one, and the one at teardown.
@@ -354,7 +354,7 @@ fn a_flush_of_everything_completes_pending_flushes<B: Backend + Send + Sync + 's
 }
 
 mod everything {
-    tlbc_tests::on_every_configuration!(super::a_flush_of_everything_completes_pending_flushes);
+    tlbc_tests::tests_on_every_machine!(super::a_flush_of_everything_completes_pending_flushes);
 }
 
 /// A batch that panics has waited for nothing; the flush stays pending.
@@ -383,7 +383,7 @@ fn a_panic_leaves_the_flush_pending<B: Backend + Send + Sync + 'static>(backend:
 }
 
 mod panics {
-    tlbc_tests::on_every_configuration!(super::a_panic_leaves_the_flush_pending);
+    tlbc_tests::tests_on_every_machine!(super::a_panic_leaves_the_flush_pending);
 }
 
 /// If only one CPU holds a space, the machine could defer a change to a flush of the whole space. That would be too

@@ -18,6 +18,13 @@ pub struct Target {
     core: Option<PathBuf>,
 }
 
+impl Target {
+    /// Returns what the compiler says of its version.
+    pub fn version(&self) -> String {
+        ask(&self.rustc, &["-vV"]).expect("a version")
+    }
+}
+
 /// Returns a compiler with `core` for a bare-metal target.
 ///
 /// # Errors
@@ -191,34 +198,36 @@ pub struct Build<'a> {
     pub opt_level: &'a str,
     /// The directory of the results.
     pub directory: &'a Path,
+    /// The directory of the crates that it uses.
+    pub libraries: &'a Path,
+}
+
+/// What a crate was compiled to, without what is generic.
+pub struct Code {
+    /// The assembly.
+    pub listing: String,
+    /// The object.
+    pub object: PathBuf,
 }
 
 impl Build<'_> {
-    /// Compiles a crate, and gives the assembly of what it has that is not generic.
-    pub fn listing(&self, name: &str, source: &Path, uses: &[&str]) -> String {
-        let emit = ["--emit", "metadata,asm", "-Zemit-stack-sizes"];
-        self.compile(name, source, uses, &emit);
-        let listing = self.directory.join(format!("{name}.s"));
-        std::fs::read_to_string(&listing).expect("a listing")
-    }
-
-    /// Compiles a crate, and gives the object of what it has that is not generic.
-    pub fn object(&self, name: &str, source: &Path, uses: &[&str]) -> PathBuf {
-        // Neither by tables of addresses nor by being merged does what is used keep what is not.
-        let emit = [
-            "--emit",
-            "metadata,obj",
+    /// Compiles a crate.
+    pub fn code(&self, name: &str, source: &Path, uses: &[&str]) -> Code {
+        // Without position-independent code, and without variables that are merged, an object needs nothing that it does
+        // not use.
+        let mut command = self.command(name, uses);
+        command.args(["--emit", "metadata,asm,obj", "-Zemit-stack-sizes"]);
+        command.args([
             "-Crelocation-model=static",
             "-Cllvm-args=-enable-global-merge=false",
-        ];
-        self.compile(name, source, uses, &emit);
-        self.directory.join(format!("{name}.o"))
-    }
-
-    fn compile(&self, name: &str, source: &Path, uses: &[&str], output: &[&str]) {
-        let mut command = self.command(name, uses);
-        command.args(output).args(["--cap-lints", "allow"]);
-        run(command.arg(source)).unwrap_or_else(|error| panic!("{error}"));
+        ]);
+        command.args(["--cap-lints", "allow"]).arg(source);
+        run(&mut command).unwrap_or_else(|error| panic!("{error}"));
+        let listing = self.directory.join(format!("{name}.s"));
+        Code {
+            listing: std::fs::read_to_string(listing).expect("a listing"),
+            object: self.directory.join(format!("{name}.o")),
+        }
     }
 
     /// The compiler for a crate; what it writes, and which lints count, is for the caller to say.
@@ -227,6 +236,7 @@ impl Build<'_> {
             target,
             opt_level,
             directory,
+            libraries,
         } = *self;
         let mut command: Command = with_unstable(&target.rustc);
         command.args([
@@ -244,7 +254,7 @@ impl Build<'_> {
             .args(["--target", &target.name, "--out-dir"])
             .arg(directory)
             .arg("-L")
-            .arg(directory);
+            .arg(libraries);
         if let Some(core) = &target.core {
             command
                 .arg("-L")
@@ -253,7 +263,7 @@ impl Build<'_> {
                 .arg(extern_crate("core", core));
         }
         for used in uses {
-            command.arg("--extern").arg(extern_crate(used, directory));
+            command.arg("--extern").arg(extern_crate(used, libraries));
         }
         command
     }

@@ -115,6 +115,22 @@ impl<B: Backend> Backend for Checked<B> {
         self.inner.change_facts(flags)
     }
 
+    fn store(&self, slot: &Slot<'_>, change: &Change, flags: SpaceFlags) -> Changed {
+        self.changes();
+        self.inner.store(slot, change, flags)
+    }
+
+    fn store_if(
+        &self,
+        slot: &Slot<'_>,
+        seen: Was,
+        change: &Change,
+        flags: SpaceFlags,
+    ) -> Option<Changed> {
+        self.changes();
+        self.inner.store_if(slot, seen, change, flags)
+    }
+
     fn change(
         &self,
         cpu: &mut impl Issue<B::Op>,
@@ -124,22 +140,8 @@ impl<B: Backend> Backend for Checked<B> {
     ) -> Changed {
         self.changes();
         let changed = self.inner.change(cpu, slot, change, owner);
-        if !B::FACTS.pte_update.is_store() {
-            slot.store(change.new_bits); // in place of the instruction, which is not executed here
-        }
+        slot.store(change.new_bits); // in place of the instruction, which is not executed here
         changed
-    }
-
-    fn change_from(
-        &self,
-        cpu: &mut impl Issue<B::Op>,
-        slot: &Slot<'_>,
-        seen: Was,
-        change: &Change,
-        owner: &Owner,
-    ) -> Option<Changed> {
-        self.changes();
-        self.inner.change_from(cpu, slot, seen, change, owner)
     }
 
     fn publish(&self, cpu: &mut impl Issue<B::Op>, space: Space) {

@@ -1,16 +1,14 @@
 //! The checked-in backends, as texts: what each instruction looks like in them.
 
 use quote::ToTokens;
-use syn::{Expr, ImplItem, Item, Stmt};
+use syn::{Expr, ImplItem, Item, Stmt, TraitItem, TraitItemFn};
 
-use crate::{archdefs, workspace};
+use crate::workspace::root;
 
 /// A generated module.
 pub struct Module {
     /// The name of the architecture.
     pub arch: String,
-    /// Rust's name of the processor architecture.
-    pub target_arch: String,
     /// Its text.
     pub text: String,
 }
@@ -25,22 +23,31 @@ pub struct Instruction {
     pub asm: String,
 }
 
-/// The module of each shipped definition.
-pub fn modules() -> Vec<Module> {
-    let module = |definition: archdefs::Definition| {
-        let model = definition.analysis().1.model;
-        let arch = model.arch.name;
-        let path = workspace::root().join(format!("generated/src/{arch}.rs"));
-        Module {
-            text: std::fs::read_to_string(path).expect("a generated module"),
-            target_arch: model.target_arch.value,
-            arch,
-        }
-    };
-    archdefs::shipped().into_iter().map(module).collect()
+/// Returns the module of a shipped definition.
+pub fn module(arch: &str) -> Module {
+    let path = root().join(format!("generated/src/{arch}.rs"));
+    Module {
+        text: std::fs::read_to_string(path).expect("a generated module"),
+        arch: arch.to_owned(),
+    }
 }
 
 impl Module {
+    /// Returns what the backend calls its platform for.
+    pub fn calls(&self) -> Vec<TraitItemFn> {
+        let file = syn::parse_file(&self.text).expect("Rust");
+        let calls = file.items.into_iter().find_map(|item| match item {
+            Item::Trait(it) if it.ident == "Calls" => Some(it.items),
+            _ => None,
+        });
+        let items = calls.into_iter().flatten();
+        let functions = items.filter_map(|item| match item {
+            TraitItem::Fn(it) => Some(it),
+            _ => None,
+        });
+        functions.collect()
+    }
+
     /// The instructions, by the arms of the hardware's `match` over them. What the platform is
     /// called for is none.
     pub fn instructions(&self) -> Vec<Instruction> {

@@ -3,16 +3,19 @@
 // Tests panic where something is not as it should be.
 #![allow(clippy::missing_panics_doc)]
 
+// Before the modules, which use its macros.
+include!(concat!(env!("OUT_DIR"), "/architectures.rs"));
+
 pub mod archdefs;
 pub mod bare_metal;
 pub mod checked;
 pub mod churn;
 pub mod command;
-mod configurations;
 mod context;
 mod counted;
 pub mod differential;
 pub mod elf;
+pub mod encodings;
 pub mod hooks;
 pub mod hosted;
 pub mod instructions;
@@ -40,3 +43,6 @@ pub use insta;
 
 /// For generated modules that are compiled with this crate: the runtime that this crate uses.
 pub use tlbc_runtime;
+
+/// For [`on_every_machine!`]: the generated backends.
+pub use tlbc_backends;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A function: its instructions, and where its labels stand between them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Function {
     /// The instructions, without directives and comments.
     pub instructions: Vec<String>,

@@ -1,7 +1,7 @@
 //! The shipped definitions, machines from a line of words, and requests for what was unmapped.
 
+use crate::archdefs::analysis;
 use std::fmt::Write as _;
-use std::sync::OnceLock;
 use tlbc::Diagnostic;
 use tlbc::model::Which;
 use tlbc::model::{Config, Model};
@@ -31,26 +31,22 @@ pub const S390: &str = include_str!("../../archdefs/s390.arch");
 
 /// Returns the shipped definition of arm64.
 pub fn arm64() -> &'static Analysis {
-    static IT: OnceLock<Analysis> = OnceLock::new();
-    IT.get_or_init(|| good(ARM64))
+    analysis("arm64")
 }
 
 /// Returns the shipped definition of x86-64.
 pub fn x86() -> &'static Analysis {
-    static IT: OnceLock<Analysis> = OnceLock::new();
-    IT.get_or_init(|| good(X86_64))
+    analysis("x86_64")
 }
 
 /// Returns the shipped definition of powerpc64.
 pub fn powerpc() -> &'static Analysis {
-    static IT: OnceLock<Analysis> = OnceLock::new();
-    IT.get_or_init(|| good(POWERPC64))
+    analysis("powerpc64")
 }
 
 /// Returns the shipped definition of s390.
 pub fn s390() -> &'static Analysis {
-    static IT: OnceLock<Analysis> = OnceLock::new();
-    IT.get_or_init(|| good(S390))
+    analysis("s390")
 }
 
 /// Reads a definition. Returns it with the diagnostics.

@@ -91,26 +91,27 @@ impl Rule {
                 "the machine permits only one flush at a time",
             ),
             Self::DeliverInterruptsOff => (
-                "ipi.rs",
-                "Handles the requests of other CPUs. Interrupts are off.",
+                "mmu/shootdown.rs",
+                "Handles the messages of other CPUs. Interrupts are off.",
             ),
             Self::DeliverWhereLoaded => (
                 "backend/mod.rs",
                 "The CPU has the space loaded, unless the request is a teardown",
             ),
-            Self::SwitchInterruptsOff => {
-                ("switch.rs", "# Context On that CPU, with interrupts off.")
-            }
+            Self::SwitchInterruptsOff => (
+                "switch/mod.rs",
+                "# Context On that CPU, with interrupts off.",
+            ),
             Self::ReturnToUserInterruptsOff => (
-                "switch.rs",
+                "switch/views.rs",
                 "# Context On that CPU, with interrupts off until user code runs",
             ),
             Self::EnterInterruptsOff => (
-                "views.rs",
+                "switch/views.rs",
                 "On that CPU, which runs in the space, with interrupts off since user code was left.",
             ),
             Self::OnlineInterruptsOff => (
-                "switch.rs",
+                "switch/hotplug.rs",
                 "# Context On that CPU, with interrupts off, before anything",
             ),
             Self::InterruptInterruptsOff => (

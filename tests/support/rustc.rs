@@ -4,27 +4,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Bare-metal targets, by Rust's name of the processor architecture. A new architecture needs a
-/// line here.
-const TARGETS: [(&str, &str); 4] = [
-    ("aarch64", "aarch64-unknown-none"),
-    ("powerpc64", "powerpc64le-unknown-linux-gnu"),
-    ("s390x", "s390x-unknown-linux-gnu"),
-    ("x86_64", "x86_64-unknown-none"),
-];
-
-/// The bare-metal target of a processor architecture.
-pub fn target(target_arch: &str) -> &'static str {
-    known_target(target_arch)
-        .unwrap_or_else(|| panic!("no target is named for {target_arch}: see TARGETS"))
-}
-
-/// The same, if there is one.
-pub fn known_target(target_arch: &str) -> Option<&'static str> {
-    let found = TARGETS.iter().find(|(arch, _)| *arch == target_arch);
-    found.map(|(_, target)| *target)
-}
-
 /// Says why nothing was tested, past the harness, which shows the output of failures alone.
 /// Where everything has to be there (`TLBC_NO_SKIPS` is set) that is a failure.
 pub fn skipped(why: &str) {

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use tlbc_backends::{arm64, powerpc64, s390, x86_64};
-
 use crate::hosted::{Event, HostBackend};
+use crate::machines::usual;
 
 /// An instruction that has a name and operands: every generated one.
 pub trait Shown {
@@ -13,8 +12,8 @@ pub trait Shown {
 }
 
 macro_rules! shown {
-    ($($arch:ident)*) => { $(
-        impl Shown for $arch::Op {
+    ($($arch:ident { $($limit:ident)* })*) => { $(
+        impl Shown for tlbc_backends::$arch::Op {
             fn shown(&self) -> String {
                 let mut text = self.name().to_owned();
                 self.operands(|name, value| text += &format!(" {name}={value:#x}"));
@@ -24,7 +23,7 @@ macro_rules! shown {
     )* };
 }
 
-shown!(arm64 powerpc64 s390 x86_64);
+for_each_architecture!([shown]);
 
 /// A backend whose instructions can be shown.
 pub trait Machine: HostBackend<Op: Shown> {}
@@ -64,39 +63,22 @@ pub trait Example {
     fn run<B: Machine>(backend: B) -> Vec<String>;
 }
 
-/// The architectures.
-pub const NAMES: [&str; 4] = ["x86_64", "arm64", "powerpc64", "s390"];
+macro_rules! run {
+    ($($arch:ident { $($limit:ident)* })*) => {
+        /// The architectures.
+        pub const NAMES: &[&str] = &[$(stringify!($arch)),*];
 
-/// Runs an example on a common machine: a recent Intel CPU, an Armv8.4 CPU, a POWER10 without a hypervisor, a z16.
-fn run<E: Example>(name: &str) -> Option<Vec<String>> {
-    Some(match name {
-        "x86_64" => {
-            use x86_64::{Config, Tlb};
-            let config = Config::PGE.with(Config::PCID).with(Config::INVPCID);
-            E::run(Tlb {
-                config,
-                invlpgb_pages: 1,
+        /// Runs an example on the common machine of an architecture.
+        fn run<E: Example>(name: &str) -> Option<Vec<String>> {
+            Some(match name {
+                $(stringify!($arch) => E::run(usual::<tlbc_backends::$arch::Tlb>()),)*
+                _ => return None,
             })
         }
-        "arm64" => {
-            use arm64::{Config, Tlb};
-            let config = Config::TTL.with(Config::RANGES);
-            E::run(Tlb { config })
-        }
-        "powerpc64" => {
-            use powerpc64::{Config, Tlb};
-            let config = Config::GTSE.with(Config::BROADCAST).with(Config::ISA31);
-            E::run(Tlb { config })
-        }
-        "s390" => {
-            use s390::{Config, Tlb};
-            let config = Config::IPTE_RANGE.with(Config::LOCAL_CLEAR);
-            let config = config.with(Config::EDAT1).with(Config::EDAT2);
-            E::run(Tlb { config })
-        }
-        _ => return None,
-    })
+    };
 }
+
+for_each_architecture!([run]);
 
 /// Runs an example on the architecture that is named, or on all.
 ///

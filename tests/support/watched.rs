@@ -234,16 +234,20 @@ impl<B: Backend> Backend for Watched<B> {
         self.inner.publish(&mut nowhere(), space);
     }
 
-    fn change_from(
+    fn store(&self, slot: &Slot<'_>, change: &Change, flags: SpaceFlags) -> Changed {
+        let changed = self.inner.store(slot, change, flags);
+        self.note(slot, change, &changed);
+        changed
+    }
+
+    fn store_if(
         &self,
-        _: &mut impl Issue<Seen>,
         slot: &Slot<'_>,
         seen: Was,
         change: &Change,
-        owner: &Owner,
+        flags: SpaceFlags,
     ) -> Option<Changed> {
-        let inner = &self.inner;
-        let changed = inner.change_from(&mut nowhere(), slot, seen, change, owner)?;
+        let changed = self.inner.store_if(slot, seen, change, flags)?;
         self.note(slot, change, &changed);
         Some(changed)
     }

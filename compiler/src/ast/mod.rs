@@ -25,10 +25,17 @@ pub struct Arch {
     pub doc: Vec<String>,
     pub name: Ident,
     pub items: Vec<Item>,
-    /// The words of statements that could not be read, in which names may be defined. In a `for` they may contain
-    /// variables.
-    pub unread: BTreeSet<String>,
+    /// What could not be read, in the places of the statements that would be there.
+    pub unread: Vec<Unread>,
     /// From `arch` to the closing brace.
+    pub span: Span,
+}
+
+/// An error node: a part of the text that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// Its words, which may define names. In a `for` they may contain variables.
+    pub words: BTreeSet<String>,
     pub span: Span,
 }
 
@@ -100,6 +107,16 @@ pub struct Unconfirmed {
     /// Which fact it is, and what it relies on.
     pub text: Text,
     pub span: Span,
+}
+
+impl Arch {
+    /// Returns all items, those of a `for` instead of the `for`, in the order of the text.
+    pub fn flat_items(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter().flat_map(|item| match item {
+            Item::For(it) => it.items.as_slice(),
+            item => std::slice::from_ref(item),
+        })
+    }
 }
 
 impl Item {

@@ -1,7 +1,7 @@
 //! Checks that the facts describe a possible machine.
 //!
-//! In: a [`Model`], whose names are resolved and whose parts are complete. Out: a diagnostic for
-//! each fact that contradicts another, or that no machine can have. Holds afterwards, when there
+//! In: a [`Model`], whose names are resolved, and of which some parts may be unknown. Out: a diagnostic for
+//! each known fact that contradicts another, or that no machine can have. Holds afterwards, when there
 //! is none: every operand has a value for each of its bits, every instruction has fields for what it
 //! needs, and every completion, switch and workaround is sufficient for its purpose. `plan` determines
 //! whether the instructions cover every flush.
@@ -33,119 +33,143 @@ mod texts;
 pub(crate) mod unused;
 mod widths;
 
+use std::collections::BTreeSet;
+
 use crate::diagnostic::Diagnostic;
 use crate::model::{Config, Drops, Field, Invalidate, LevelSel, Model, Source, Tag, Under, Var};
 
-/// A rule: it adds what it finds to the list.
-type Rule = fn(&Model, &mut Vec<Diagnostic>);
+/// A rule, and what it concludes from.
+struct Rule {
+    /// Whether it also concludes from what the definition does not state. Such a rule needs a definition of which
+    /// everything is known.
+    from_absence: bool,
+    /// Adds what it finds to the list.
+    check: fn(&Model, &mut Vec<Diagnostic>),
+}
+
+/// Makes a rule that concludes only from the facts that its diagnostics have labels for.
+const fn stated(check: fn(&Model, &mut Vec<Diagnostic>)) -> Rule {
+    Rule {
+        from_absence: false,
+        check,
+    }
+}
+
+/// Makes a rule that also concludes from what is not stated.
+const fn absent(check: fn(&Model, &mut Vec<Diagnostic>)) -> Rule {
+    Rule {
+        from_absence: true,
+        check,
+    }
+}
 
 const RULES: &[Rule] = &[
-    operands::overlaps,
-    operands::undefined_bits,
-    operands::unaligned_runs,
-    widths::too_narrow,
-    widths::wider,
-    bits::of_invalidations,
-    bits::of_loads,
-    physical::beyond,
-    widths::unnumbered,
-    tables::ascending,
-    tables::lowest,
-    tables::alternatives,
-    tables::hints,
-    tables::hints_of_zero,
-    tables::reach,
-    texts::operands,
-    instructions::places,
-    instructions::places_of_loads,
-    instructions::completion,
-    instructions::resyncs,
-    instructions::calls,
-    carried::at_hand,
-    carried::entry_at_hand,
-    carried::needless,
-    carried::needless_facts,
-    carried::entries_written,
-    carried::compared,
-    alike::instructions,
-    alike::forms,
-    fixed::registers,
-    publish::published,
-    levels::numbers,
-    levels::distinct,
-    levels::granules,
-    levels::given,
-    sets::counted,
-    sets::comparable,
-    instructions::promises,
-    instructions::loaded_elsewhere,
-    runs::lengths,
-    runs::strides,
-    runs::written,
-    runs::limited,
-    features::tags_of_one_cpu,
-    features::tags_in_shared_caches,
-    features::tags_that_may_be_missing,
-    features::barriers_that_may_be_missing,
-    features::known_too_late,
-    spaces::switches,
-    spaces::roots,
-    spaces::values,
-    spaces::tags_loaded,
-    spaces::views_loaded,
-    tags::values,
-    tags::sources,
-    tags::of_machine,
-    tags::views,
-    kernel::tags_of_kernel,
-    kernel::values_of_kernel,
-    kernel::stretches,
-    kernel::views,
-    kernel::addresses,
-    kernel::value_left,
-    errata::subjects,
-    errata::leaves_before_walks,
-    errata::completion,
-    errata::reach,
-    errata::gone,
-    errata::left,
-    settings::places,
-    settings::forms,
-    errata::needless,
-    errata::writers,
-    errata::in_loops,
-    policy::writers,
-    policy::tables_after_flush,
-    policy::pages_at_change,
-    policy::strides,
-    registers::values,
-    registers::fields,
-    registers::features,
-    registers::settings,
-    registers::features_as_set,
-    registers::alternatives,
-    unused::names,
-    unused::conditions,
-    unused::kinds,
-    unused::levels,
-    unused::alternatives,
+    stated(operands::overlaps),
+    absent(operands::undefined_bits),
+    absent(operands::unaligned_runs),
+    absent(widths::too_narrow),
+    absent(widths::wider),
+    absent(bits::of_invalidations),
+    absent(bits::of_loads),
+    absent(physical::beyond),
+    absent(widths::unnumbered),
+    absent(tables::ascending),
+    absent(tables::lowest),
+    absent(tables::alternatives),
+    absent(tables::hints),
+    absent(tables::hints_of_zero),
+    absent(tables::reach),
+    stated(texts::operands),
+    absent(instructions::places),
+    absent(instructions::places_of_loads),
+    absent(instructions::completion),
+    absent(instructions::resyncs),
+    stated(instructions::calls),
+    stated(carried::at_hand),
+    stated(carried::entry_at_hand),
+    absent(carried::needless),
+    absent(carried::needless_facts),
+    absent(carried::entries_written),
+    absent(carried::compared),
+    stated(alike::instructions),
+    stated(alike::forms),
+    stated(fixed::registers),
+    absent(publish::published),
+    absent(levels::numbers),
+    stated(levels::distinct),
+    stated(levels::granules),
+    absent(levels::given),
+    absent(sets::counted),
+    stated(sets::comparable),
+    absent(instructions::promises),
+    stated(instructions::loaded_elsewhere),
+    stated(runs::lengths),
+    absent(runs::strides),
+    absent(runs::written),
+    absent(runs::limited),
+    absent(features::tags_of_one_cpu),
+    stated(features::tags_in_shared_caches),
+    absent(features::tags_that_may_be_missing),
+    absent(features::barriers_that_may_be_missing),
+    stated(features::known_too_late),
+    absent(spaces::switches),
+    absent(spaces::roots),
+    stated(spaces::values),
+    absent(spaces::tags_loaded),
+    absent(spaces::views_loaded),
+    stated(tags::values),
+    stated(tags::sources),
+    stated(tags::of_machine),
+    stated(tags::views),
+    stated(kernel::tags_of_kernel),
+    absent(kernel::values_of_kernel),
+    absent(kernel::stretches),
+    absent(kernel::views),
+    stated(kernel::addresses),
+    stated(kernel::value_left),
+    stated(errata::subjects),
+    stated(errata::leaves_before_walks),
+    absent(errata::completion),
+    absent(errata::reach),
+    absent(errata::gone),
+    absent(errata::left),
+    absent(settings::places),
+    stated(settings::forms),
+    absent(errata::needless),
+    stated(errata::writers),
+    absent(errata::in_loops),
+    absent(policy::writers),
+    absent(policy::tables_after_flush),
+    absent(policy::pages_at_change),
+    absent(policy::strides),
+    stated(registers::values),
+    stated(registers::fields),
+    stated(registers::features),
+    stated(registers::settings),
+    stated(registers::features_as_set),
+    absent(registers::alternatives),
+    absent(unused::names),
+    absent(unused::conditions),
+    absent(unused::kinds),
+    absent(unused::levels),
+    absent(unused::alternatives),
 ];
 
-/// Checks every rule.
+/// Checks every rule on what is known of the definition.
 ///
 /// A `for` repeats its items and their faults, so each place is reported once for a rule.
 #[must_use]
 pub fn check(model: &Model) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    for rule in RULES {
-        rule(model, &mut found);
+    let rules = RULES.iter();
+    for rule in rules.filter(|rule| model.unknown.is_empty() || !rule.from_absence) {
+        (rule.check)(model, &mut found);
     }
-    let mut seen = Vec::new();
+    let mut seen = BTreeSet::new();
     found.retain(|diagnostic| {
-        let place = (diagnostic.code, diagnostic.primary.span);
-        let new = !seen.contains(&place);
-        seen.push(place);
-        new
+        let mut labels = diagnostic.labels();
+        labels.all(|label| !model.unknown.touches(label.span))
+            && seen.insert((diagnostic.code, diagnostic.primary.span))
     });
     found
 }

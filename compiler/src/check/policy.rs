@@ -4,6 +4,7 @@
 //! freed earlier than a flush allows, and entries can be changed as stated.
 
 use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::Level;
 
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -97,7 +98,7 @@ pub fn pages_at_change(model: &Model, found: &mut Vec<Diagnostic>) {
     );
 }
 
-/// Checks E0604: strides are of levels that map pages.
+/// Checks E0604: strides are of levels that map pages, and the smallest pages of each geometry have one.
 pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
     let Some(stated) = model.policy.strides else {
         return;
@@ -116,5 +117,38 @@ pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
             .note("no request flushes leaf entries of this level")
             .help("remove the level, or mark it `leaf`"),
         );
+    }
+    for geometry in &model.geometries {
+        let levels = geometry.levels.iter().zip(&model.levels).enumerate();
+        let smallest = levels.filter_map(|(index, (level, named))| {
+            let leaf = level.as_ref()?.leaf.as_ref()?;
+            Some((Level(index as u8), named, leaf))
+        });
+        // If entries of a level map pages on some machines only, the next level has the smallest pages on the others.
+        let mut without = Vec::new();
+        for (level, named, leaf) in smallest {
+            if !stated.value.contains(level) {
+                without.push(named);
+            }
+            if leaf.terms.is_empty() {
+                break;
+            }
+        }
+        for named in without {
+            found.push(
+                Diagnostic::new(
+                    Code::E0604,
+                    stated.span,
+                    format!(
+                        "`strides` leaves out `{}`, which may map the smallest pages of `{}`",
+                        named.name, geometry.named.name
+                    ),
+                )
+                .label("stated here")
+                .because(named.span, "no lower level has a stride")
+                .note("leaf entries of a level that is left out are flushed at the stride of the next lower one")
+                .help(format!("add `{}`", named.name)),
+            );
+        }
     }
 }

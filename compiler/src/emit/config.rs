@@ -375,11 +375,12 @@ impl Emit<'_> {
                 let (shift, joined) = (level.shift, level.joined);
                 let shift = Literal::u32_unsuffixed(shift);
                 let joined = Literal::u32_unsuffixed(joined);
+                let merged = level.merged.then(|| quote!(.merged()));
                 match level {
                     LevelFacts::NONE => quote!(LevelFacts::NONE),
                     LevelFacts { leaf: false, .. } => quote!(LevelFacts::table(#shift)),
-                    LevelFacts { joined: 0, .. } => quote!(LevelFacts::leaf(#shift)),
-                    _ => quote!(LevelFacts::joined(#shift, #joined)),
+                    LevelFacts { joined: 0, .. } => quote!(LevelFacts::leaf(#shift) #merged),
+                    _ => quote!(LevelFacts::joined(#shift, #joined) #merged),
                 }
             });
             return quote!(const { &[#(#facts),*] });

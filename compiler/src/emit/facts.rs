@@ -1,6 +1,6 @@
 //! The facts of a backend: constants, ceilings, and what changes require.
 
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::TokenStream;
 use quote::quote;
 
 use tlbc_runtime::backend::Shootdown;
@@ -250,7 +250,6 @@ impl Emit<'_> {
             Shootdown::Ipi => quote!(Ipi),
             Shootdown::Either => quote!(Either),
         };
-        let strides = Literal::u8_unsuffixed(model.strides().0);
         let pte_update = if model.change.plain_store.value {
             quote!(Store)
         } else {
@@ -284,7 +283,6 @@ impl Emit<'_> {
                 name: #name,
                 level_names: [#(#level_names),*],
                 shootdown: Shootdown::#shootdown,
-                strides: Levels(#strides),
                 pte_update: PteUpdate::#pte_update,
                 table_free: TableFree::#table_free,
                 lazy_mm: LazyMm::#lazy_mm,

@@ -188,6 +188,9 @@ impl Lower {
         };
         for bits in &it.software_bits {
             let levels = self.level_set(&bits.node);
+            if out.plain_store.value && it.plain.is_none() && !self.is_known(bits.span) {
+                continue;
+            }
             if out.plain_store.value {
                 self.misplaced(
                     bits.span,

@@ -37,6 +37,9 @@ impl Lower {
                     if !bad.is_empty() {
                         self.leave_out(it);
                     }
+                    for label in bad.iter().flat_map(Diagnostic::labels) {
+                        self.unknown.add(label.span);
+                    }
                     self.diagnostics.extend(bad);
                     for (item, may_stand) in items.into_iter().zip(may_stand) {
                         if may_stand {

@@ -368,6 +368,9 @@ impl Lower {
     /// Reports E0401: an instruction or a form does not state a required fact. One that a row of a `for` made names
     /// the row.
     fn silent(&mut self, name: &Ident, what: &str, help: &str) {
+        if !self.is_known(name.span) {
+            return;
+        }
         let message = format!("`{}` does not say {what}", name.node);
         let silent = Diagnostic::new(Code::E0401, name.span, message)
             .label("missing from this block")

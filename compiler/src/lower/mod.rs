@@ -2,8 +2,9 @@
 //!
 //! In: an [`ast::Arch`]. Out: a [`Model`], and a diagnostic for every name that is unknown, is
 //! used twice or is not possible in its place, and for every part that is missing. Holds
-//! afterwards: what [`Model`] promises. A statement that cannot be resolved is left out, so that
-//! one run reports as much as it can; without its essential parts there is no model.
+//! afterwards: what [`Model`] promises. A statement that cannot be resolved is left out, and its item is
+//! [unknown](Unknown), so that one run reports as much as it can and nothing that follows from another diagnostic;
+//! without its essential parts there is no model.
 
 mod caches;
 mod declare;
@@ -27,21 +28,31 @@ mod unconfirmed;
 
 use crate::ast::{self, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Event, Model, Named, Policy};
+use crate::model::{At, Event, Model, Named, Policy, Unknown};
 use crate::spelling::nearest;
-use scope::{Lower, SPACES, Unread, of_kind};
+use scope::{Lower, SPACES, UnreadNames, of_kind};
 
 /// Resolves a definition.
 pub fn lower(arch: &ast::Arch) -> (Option<Model>, Vec<Diagnostic>) {
     let mut cx = Lower {
-        unread: Unread::new(&arch.unread),
+        unread: UnreadNames::new(&arch.unread),
+        unknown: Unknown::new(arch.flat_items().map(Item::span).collect()),
         ..Lower::default()
     };
+    for error in &arch.unread {
+        cx.unknown.add(error.span);
+    }
     let items = cx.expand(&arch.items);
     cx.declare(&items);
     cx.texts(&items);
-    let model = cx.model(arch, &items);
+    let mut model = cx.model(arch, &items);
     cx.join_unknown_of_rows();
+    if let Some(model) = &mut model {
+        for label in cx.diagnostics.iter().flat_map(Diagnostic::labels) {
+            cx.unknown.add(label.span);
+        }
+        model.unknown = cx.unknown;
+    }
     (model, cx.diagnostics)
 }
 
@@ -178,6 +189,7 @@ impl Lower {
             cpu_sets: self.cpu_sets.clone(),
             policy: policy?,
             unconfirmed,
+            unknown: Unknown::default(),
         })
     }
 

@@ -26,14 +26,14 @@ impl Lower {
         })
     }
 
-    /// Reports an unknown name. The diagnostic follows from a syntax error if the name may be defined in text that
-    /// could not be read. A name that the row of a `for` made is reported at the row.
+    /// Reports an unknown name, unless it may be defined where the text could not be read. A name that the row of a `for` made is reported at the row.
     pub(super) fn unknown<'a>(
         &mut self,
         what: &str,
         ident: &Ident,
         known: impl Iterator<Item = &'a str>,
     ) {
+        self.unknown.add(ident.span);
         // A variable that the `for` does not have is reported there; in a template it looks like an operand.
         if ident.node.contains('{') || self.unknown_variables.contains(&ident.node) {
             return;
@@ -54,16 +54,18 @@ impl Lower {
             }
             None => diagnostic.help(format!("there are: {}", text::names(known))),
         };
-        diagnostic.follows = self.unread.may_define(&ident.node);
+        let may_be_defined = self.unread.may_define(&ident.node);
         if let Some(&row) = origin {
             self.unknown_of_rows.push(UnknownOfRow {
                 what: what.to_owned(),
                 name: ident.clone(),
                 row,
-                reported: self.diagnostics.len(),
+                reported: (!may_be_defined).then_some(self.diagnostics.len()),
             });
         }
-        self.report(diagnostic);
+        if !may_be_defined {
+            self.report(diagnostic);
+        }
     }
 
     /// Replaces the diagnostics at the rows by one at the place of use where each of at least two rows of a `for`
@@ -78,8 +80,9 @@ impl Lower {
         }
         for (place, unknown) in of_use {
             let made = self.origins.keys().filter(|(span, _)| *span == place);
-            let of_unread = |it: &UnknownOfRow| self.diagnostics[it.reported].follows;
-            if unknown.len() < 2 || made.count() > unknown.len() || unknown.iter().any(of_unread) {
+            let reported: Option<Vec<usize>> = unknown.iter().map(|it| it.reported).collect();
+            let Some(reported) = reported else { continue };
+            if unknown.len() < 2 || made.count() > unknown.len() {
                 continue;
             }
             let message = format!("this is not the name of a {} in any row", unknown[0].what);
@@ -90,8 +93,8 @@ impl Lower {
                 joined.because(it.row, format!("makes `{}`", it.name.node))
             });
             // Equal diagnostics are shown once.
-            for it in &unknown {
-                self.diagnostics[it.reported] = joined.clone();
+            for index in reported {
+                self.diagnostics[index] = joined.clone();
             }
         }
     }

@@ -53,7 +53,9 @@ impl Lower {
                 none.span.min(lock),
             );
         }
-        if let (Some(at), true) = (&stated.interrupted, parts == 1) {
+        if let (Some(at), true) = (&stated.interrupted, parts == 1)
+            && self.is_known(at.span)
+        {
             self.misplaced(
                 at.span,
                 "this is a single instruction, which no interrupt can divide".to_owned(),

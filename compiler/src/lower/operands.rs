@@ -194,6 +194,14 @@ impl Lower {
             .and_then(|s| s.get(1)?.checked_sub(*s.first()?));
         let even = |s: &[u32]| s.windows(2).all(|w| w[1].checked_sub(w[0]) == step);
         let (Some(base), true) = (base, shifts.as_deref().is_some_and(even)) else {
+            // Any count, so that no other diagnostic about it follows.
+            let any = Names {
+                pages: it.pages && bits("end").is_none(),
+                ..any(it.span)
+            };
+            if !self.is_known(it.span) {
+                return any;
+            }
             // With `end`, nothing is counted.
             let help = if bits("end").is_some() {
                 "write `names any entries;`: with `end`, an operand names any number of them"
@@ -210,12 +218,7 @@ impl Lower {
                 .note("ranges are divided into the largest units first, so each unit must divide the next larger one")
                 .help(help),
             );
-            // Any count, so that no other diagnostic about it follows.
-            let pages = it.pages && bits("end").is_none();
-            return Names {
-                pages,
-                ..any(it.span)
-            };
+            return any;
         };
         Names {
             base,

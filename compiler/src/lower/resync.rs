@@ -59,6 +59,10 @@ impl Lower {
         let Some(&(_, first)) = silent.first() else {
             return;
         };
+        // What could not be read may resync.
+        if !self.unread.is_empty() || !self.is_known(first) {
+            return;
+        }
         let names: Vec<String> = silent.into_iter().map(|(what, _)| what).collect();
         let verb = if names.len() == 1 { "does" } else { "do" };
         self.report(

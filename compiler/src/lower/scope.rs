@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ast::Ident;
+use crate::ast::{Ident, Unread};
 use crate::diagnostic::Diagnostic;
-use crate::model::{Domain, LevelNumbers, Named};
+use crate::model::{Domain, LevelNumbers, Named, Unknown};
 use crate::source::Span;
 
 /// The words for the two spaces.
@@ -14,7 +14,10 @@ pub(super) const SPACES: [&str; 2] = ["user", "kernel"];
 #[derive(Default)]
 pub(super) struct Lower {
     pub(super) diagnostics: Vec<Diagnostic>,
-    pub(super) unread: Unread,
+    /// The names that may be defined where the text could not be read.
+    pub(super) unread: UnreadNames,
+    /// The parts with errors so far, which explain what is missing from them.
+    pub(super) unknown: Unknown,
     pub(super) origins: Origins,
     /// The unknown names that rows of a `for` made.
     pub(super) unknown_of_rows: Vec<UnknownOfRow>,
@@ -38,24 +41,33 @@ pub(super) struct Lower {
 
 /// Names that may be defined where the text could not be read.
 #[derive(Default)]
-pub(super) struct Unread {
+pub(super) struct UnreadNames {
+    /// Whether everything could be read.
+    is_empty: bool,
     names: BTreeSet<String>,
     /// Names with variables, as the texts between the variables.
     patterns: Vec<Vec<String>>,
 }
 
-impl Unread {
-    /// Makes it from the words that could not be read.
-    pub(super) fn new(words: &BTreeSet<String>) -> Self {
+impl UnreadNames {
+    /// Collects the names from error nodes.
+    pub(super) fn new(errors: &[Unread]) -> Self {
         let mut unread = Self::default();
-        for word in words {
+        for word in errors.iter().flat_map(|error| &error.words) {
             unread.add(word);
         }
+        unread.is_empty = errors.is_empty();
         unread
+    }
+
+    /// Returns whether everything could be read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.is_empty
     }
 
     /// Adds a name, which may contain variables.
     pub(super) fn add(&mut self, name: &str) {
+        self.is_empty = false;
         if !name.contains('{') {
             self.names.insert(name.to_owned());
             return;
@@ -79,8 +91,8 @@ pub(super) struct UnknownOfRow {
     pub(super) what: String,
     pub(super) name: Ident,
     pub(super) row: Span,
-    /// The index of its diagnostic.
-    pub(super) reported: usize,
+    /// The index of its diagnostic; none if the name may be defined where the text could not be read.
+    pub(super) reported: Option<usize>,
 }
 
 /// Returns whether a name consists of these texts with others between them.

@@ -79,7 +79,8 @@ impl Lower {
             let is_root = root.is_some() && bits.value.limit().is_none();
             let most = if is_root { 64 } else { 32 };
             let has_width = widths.0 >= 1 && widths.1 <= most;
-            if !has_width {
+            // Without `is the root`, which may be what could not be read, the limit is lower.
+            if !has_width && (root.is_some() || self.is_known(nothing)) {
                 self.misplaced(
                     bits.span,
                     format!("a tag of {} bits cannot be described", widths.1),
@@ -122,9 +123,10 @@ impl Lower {
         while reserved.iter().any(|at| at.value == low) && low < high {
             low += 1;
         }
+        let others_are_known = self.is_known(span);
         for at in reserved
             .iter()
-            .filter(|at| (low..=high).contains(&at.value))
+            .filter(|at| (low..=high).contains(&at.value) && others_are_known)
         {
             self.misplaced(
                 at.span,

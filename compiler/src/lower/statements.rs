@@ -69,8 +69,21 @@ impl Lower {
         });
     }
 
+    /// Returns whether a fact that is missing from the item of a place is not stated in it; for a place outside of
+    /// items, nowhere. Otherwise it may be what could not be read or resolved.
+    pub(super) fn is_known(&self, place: Span) -> bool {
+        if self.unknown.is_in_item(place) {
+            !self.unknown.touches(place)
+        } else {
+            self.unread.is_empty()
+        }
+    }
+
     /// Reports that `whole` does not say `what`.
     pub(super) fn missing(&mut self, span: Span, whole: &str, what: &str, help: &str) {
+        if !self.is_known(span) {
+            return;
+        }
         let message = format!("{whole} does not say {what}");
         self.report(
             Diagnostic::new(Code::E0203, span, message)
@@ -81,6 +94,9 @@ impl Lower {
 
     /// Reports that `whole` has no `part`.
     pub(super) fn lacks(&mut self, span: Span, whole: &str, part: &str, help: &str) {
+        if !self.is_known(span) {
+            return;
+        }
         let message = format!("{whole} has no {part}");
         self.report(
             Diagnostic::new(Code::E0203, span, message)

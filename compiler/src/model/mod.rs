@@ -10,12 +10,14 @@ mod instructions;
 mod machine;
 mod registers;
 mod terms;
+mod unknown;
 
 pub use events::*;
 pub use instructions::*;
 pub use machine::*;
 pub use registers::*;
 pub use terms::*;
+pub use unknown::Unknown;
 
 use tlbc_runtime::level::{Level as LevelIndex, Levels};
 use tlbc_runtime::request::{LevelFacts, LevelTable};
@@ -77,6 +79,8 @@ pub struct Model {
     pub policy: Policy,
     /// The facts that no manual confirms.
     pub unconfirmed: Vec<Unconfirmed>,
+    /// The parts with errors.
+    pub unknown: Unknown,
 }
 
 /// A fact that no manual confirms.
@@ -134,22 +138,38 @@ impl Model {
         })
     }
 
-    /// Returns the levels at which ranges are gathered separately: those of the policy, or every level that maps pages.
+    /// Returns the levels whose leaf entries are flushed at their own stride: those of the policy, or every level that maps
+    /// pages.
     #[must_use]
     pub fn strides(&self) -> Levels {
         let stated = self.policy.strides;
         stated.map_or_else(|| self.leaf_levels(), |at| at.value)
     }
 
+    /// Returns the levels whose leaf entries are flushed at the stride of a lower level.
+    #[must_use]
+    pub fn merged_levels(&self) -> Levels {
+        let strides = self.strides();
+        let merged = self
+            .leaf_levels()
+            .iter()
+            .filter(|&level| !strides.contains(level));
+        merged.fold(Levels::NONE, |all, level| all.union(Levels::only(level)))
+    }
+
     /// Returns the levels of a configuration.
     #[must_use]
     pub fn level_table(&self, config: Config) -> LevelTable {
         let mut table = LevelTable::default();
+        let merged = self.merged_levels();
         let levels = &self.geometries[config.geometry].levels;
         for (index, level) in levels.iter().enumerate() {
             if let (Some(level), Some(shift)) = (level, self.level_shift(index, config)) {
                 table[index] = if level.maps_pages(config) {
-                    LevelFacts::joined(shift, self.caches.covered(index))
+                    LevelFacts {
+                        merged: merged.contains(LevelIndex(index as u8)),
+                        ..LevelFacts::joined(shift, self.caches.covered(index))
+                    }
                 } else {
                     LevelFacts::table(shift)
                 };

@@ -1,8 +1,8 @@
 //! From a text to its tree.
 //!
 //! In: a file of [`Files`]. Out: the [`Arch`] in it, and a diagnostic for each fault of the text. The tree holds every
-//! statement that can be read and leaves the others out, so later stages can continue; it is complete if there is no
-//! diagnostic. There is no tree if the first words of the definition cannot be read, or if a blank is left. Spans are
+//! statement that can be read, and an error node in the place of each other one and of each fault, so later stages can
+//! continue; it is complete if there is no diagnostic. There is no tree if the first words of the definition cannot be read, or if a blank is left. Spans are
 //! bytes of the file as it is, with byte-order mark and carriage returns.
 //!
 //! Six steps: `controls` rejects characters that make the text look different; `blanks` reports blanks, and then
@@ -27,7 +27,7 @@ mod registers;
 mod scan;
 mod tree;
 
-use crate::ast::Arch;
+use crate::ast::{Arch, Unread};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Files, Span};
@@ -36,6 +36,7 @@ use grammar::{Grammar, Rule};
 use pest::Parser;
 use recover::{Findings, MAX_FINDINGS};
 use scan::Scanned;
+use std::collections::BTreeSet;
 
 /// The number of times that a file is parsed with more marks; it bounds the work on noise.
 const MAX_PASSES: usize = 10;
@@ -122,8 +123,16 @@ pub fn parse(files: &Files, file: FileId) -> (Option<Arch>, Vec<Diagnostic>) {
     diagnostics.extend(unclosed);
     diagnostics.extend(last.diagnostics);
     diagnostics.sort_by_key(|d| d.primary.span.start);
+    let mut arch = last.arch;
+    if let Some(arch) = &mut arch {
+        let places = diagnostics.iter().flat_map(Diagnostic::labels);
+        arch.unread.extend(places.map(|label| Unread {
+            words: BTreeSet::new(),
+            span: label.span,
+        }));
+    }
     cap(&mut diagnostics, last.syntax.more);
-    (last.arch, diagnostics)
+    (arch, diagnostics)
 }
 
 /// The outcome of one parse.

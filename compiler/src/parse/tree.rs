@@ -9,7 +9,7 @@
 use super::foreign;
 use super::grammar::{Node, Rule};
 use super::lex::{self, Kind};
-use crate::ast::{Arch, Cases, Cond, Ident, Number, Spanned, Term, Text};
+use crate::ast::{Arch, Cases, Cond, Ident, Number, Spanned, Term, Text, Unread};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Span};
@@ -29,7 +29,7 @@ pub(super) fn build(
         in_for: false,
         is_sound: true,
         variable_outside: false,
-        unread: BTreeSet::new(),
+        unread: Vec::new(),
         diagnostics: Vec::new(),
     };
     let mut arches = all(root, Rule::arch);
@@ -92,8 +92,8 @@ pub(super) struct Builder<'t> {
     is_sound: bool,
     /// Whether it was reported that a name outside of a `for` has a variable.
     variable_outside: bool,
-    /// The words of statements that are left out.
-    unread: BTreeSet<String>,
+    /// The statements that are left out.
+    unread: Vec<Unread>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -103,7 +103,7 @@ impl Builder<'_> {
             doc: self.doc(node),
             name: self.name(node),
             items: self.items(&one(node, Rule::arch_body)),
-            unread: BTreeSet::new(),
+            unread: Vec::new(),
             span: self.span(node),
         }
     }
@@ -134,20 +134,23 @@ impl Builder<'_> {
         None
     }
 
-    /// Notes the words of a node that is not in the tree, and the names that were probably meant by words that
-    /// are no names.
+    /// Makes an error node of a node, with its words and the names that were probably meant by words that are no
+    /// names.
     fn leave_out(&mut self, node: &Node) {
         let text = node.as_str();
+        let mut words = BTreeSet::new();
         for (kind, range) in lex::tokens(text, 0) {
             if kind != Kind::Word {
                 continue;
             }
             if text[range.end..].starts_with('-') {
                 let whole = foreign::hyphenated(text, range.end);
-                self.unread.insert(whole.replace('-', "_"));
+                words.insert(whole.replace('-', "_"));
             }
-            self.unread.insert(text[range].to_lowercase());
+            words.insert(text[range].to_lowercase());
         }
+        let span = self.span(node);
+        self.unread.push(Unread { words, span });
     }
 
     /// Reports a fault of the current statement.
@@ -189,6 +192,7 @@ impl Builder<'_> {
         let child = children.next()?;
         for again in children {
             self.twice(self.span(&again), self.span(&child));
+            self.leave_out(&again);
         }
         Some(child)
     }

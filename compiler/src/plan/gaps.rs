@@ -8,17 +8,18 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
 
-use super::Gap;
 use super::builder::Unwritten;
 use super::candidates::{Candidate, How};
 use super::choose::{Chooser, uncovered};
 use super::context::PlanContext;
 use super::demand::{Demand, Extent, LEAF_AND_WALK, negative_too};
 use super::flags::Needs;
+use super::ir::Node;
 use super::symbolic::{SymbolicMachine, outcomes};
+use super::{Gap, Plans};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Config, Invalidate, Model, Shootdown, TagSource};
+use crate::model::{At, Config, Invalidate, LevelSel, Model, Shootdown, TagSource};
 use crate::text::list;
 
 /// What separates gaps: the space and reach, whether leaf entries are left, and their tag class.
@@ -107,6 +108,43 @@ fn gap_at(
         } else {
             "describe an instruction that drops them, or correct what may be cached"
         })
+}
+
+/// Returns the diagnostic for strides that leave out a level, although the instructions with addresses invalidate leaf entries of
+/// one level only.
+pub fn strides(model: &Model, plans: &Plans) -> Option<Diagnostic> {
+    let stated = model.policy.strides?;
+    let level = model.merged_levels().iter().next()?;
+    let mut exact = false;
+    for plan in plans.iter() {
+        plan.body.walk(&mut |node| {
+            exact |= matches!(node, Node::Fold(folding) if !folding.leaves);
+        });
+    }
+    let of_one_level = |it: &&Invalidate| {
+        let mut drops = it.forms.iter().flat_map(|form| &form.drops);
+        drops.any(|drops| drops.leaf == Some(LevelSel::Given))
+    };
+    let instruction = model
+        .invalidates
+        .iter()
+        .find(of_one_level)
+        .filter(|_| exact)?;
+    let name = &model.levels[level.index()].name;
+    Some(
+        Diagnostic::new(
+            Code::E0604,
+            stated.span,
+            format!("`strides` leaves out `{name}`, whose entries no instruction invalidates at a lower stride"),
+        )
+        .label("stated here")
+        .because(
+            instruction.named.span,
+            "invalidates leaf entries of the level that it names",
+        )
+        .note("leaf entries of a level that is left out are flushed at the stride of the next lower one")
+        .help(format!("add `{name}`")),
+    )
 }
 
 /// Returns an instruction that invalidates a cell and writes the entry as well.

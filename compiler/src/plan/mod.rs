@@ -104,10 +104,12 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
     unwritten.sort_by_key(|(_, config)| gaps::rank(*config));
     let mut diagnostics = gaps::diagnose(model, needs, &gaps);
     diagnostics.extend(gaps::unwritten(model, &unwritten));
+    let plans = Plans(plans);
+    diagnostics.extend(gaps::strides(model, &plans));
     if diagnostics.is_empty() {
         diagnostics = gaps::shootdown(model, needs, &mut chooser);
     }
-    (Plans(plans), diagnostics)
+    (plans, diagnostics)
 }
 
 /// Returns every shape; a shape that others call comes before them.

@@ -2,7 +2,7 @@
 //!
 //! In: a [`Query`]. Out: a [`Trace`]. Holds: a flush issues the instructions of its start, interrupts the CPUs
 //! that flush for themselves and waits for them, issues the instructions of its end, and interrupts the CPUs for which
-//! taking the interrupt is enough (`runtime/src/shootdown.rs`).
+//! taking the interrupt is enough (`runtime/src/mmu/shootdown.rs`).
 
 use tlbc_runtime::backend::IpiTargets;
 use tlbc_runtime::level::Level;

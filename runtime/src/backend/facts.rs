@@ -3,7 +3,7 @@
 //! The runtime selects its policies by these facts. Each is an enum or a number, so that two facts cannot contradict each
 //! other.
 
-use crate::level::{LEVELS, Levels};
+use crate::level::LEVELS;
 
 /// How other CPUs are reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,45 +34,12 @@ impl Ceiling {
     }
 }
 
-/// The tags of user spaces: per-CPU tags, whose values each CPU assigns for itself, and global tags, which mean the same space on
-/// every CPU. A machine may have both, or neither.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tags {
-    /// The values of per-CPU tags.
-    pub per_cpu: Option<TagValues>,
-    /// The values of global tags, and where they come from.
-    pub global: Option<(TagValues, TagSource)>,
-}
-
-/// The values of a kind of tag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TagValues {
-    /// The least value.
-    pub first: u64,
-    /// The greatest value.
-    pub last: u64,
-    /// Bits that other views of a space add to its tag. They are zero in the values that are assigned.
-    pub views: u64,
-}
-
-/// Where the values of a tag come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TagSource {
-    /// Values are assigned until none is left. Then a new generation begins: every CPU flushes everything, and values are
-    /// assigned again.
-    Generations,
-    /// Each space has one value for its life. Another space may get the value after the flush of the teardown.
-    Life,
-    /// The value is the address of the top table.
-    Root,
-}
-
 /// How page-table entries change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PteUpdate {
     /// By a plain store. A gather flushes later.
     Store,
-    /// By instructions of [`Backend::change`], which invalidate the cached entries that were made from a valid entry.
+    /// By instructions of [`Backend::change`](crate::Backend::change), which invalidate the cached entries that were made from a valid entry.
     Instruction {
         /// Whether pages are gathered and released after one flush. If not, the change itself flushes.
         pages_batched: bool,
@@ -141,21 +108,19 @@ pub struct Facts {
     pub level_names: [&'static str; LEVELS],
     /// How other CPUs are reached.
     pub shootdown: Shootdown,
-    /// Levels whose leaf entries a gather flushes at their own stride.
-    pub strides: Levels,
     /// How page-table entries change.
     pub pte_update: PteUpdate,
     /// When the memory of an unlinked page table is free.
     pub table_free: TableFree,
     /// What keeps a space alive while a CPU has it loaded lazily.
     pub lazy_mm: LazyMm,
-    /// Whether interrupts must be off during [`Backend::start`], [`Backend::finish`] and [`Backend::deliver`]. They may be on
+    /// Whether interrupts must be off during [`Backend::start`](crate::Backend::start), [`Backend::finish`](crate::Backend::finish) and [`Backend::deliver`](crate::Backend::deliver). They may be on
     /// between a start and its finish.
     pub interrupts_off: bool,
     /// Whether the tag is read only after the changes are published.
     pub tag_after_publish: bool,
     /// Whether the machine permits only one flush at a time: the runtime holds a lock from
-    /// [`Backend::start`] to [`Backend::finish`].
+    /// [`Backend::start`](crate::Backend::start) to [`Backend::finish`](crate::Backend::finish).
     pub one_at_a_time: bool,
     /// Whether a CPU waits for changes in progress before it attaches a space.
     pub attach_waits_for_changes: bool,

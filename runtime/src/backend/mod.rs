@@ -17,10 +17,9 @@ use crate::level::Level;
 use crate::pte::{Change, ChangeFacts, Changed, Entry, Owner, Slot, Was};
 use crate::request::{LevelTable, Reach, Request, Space, SpaceFlags, Tag};
 
+pub use crate::tag::{TagSource, TagValues, Tags};
 pub use configuration::{Configuration, Constant, Flags, OfSpace};
-pub use facts::{
-    Ceiling, Facts, LazyMm, PteUpdate, Shootdown, TableFree, TagSource, TagValues, Tags,
-};
+pub use facts::{Ceiling, Facts, LazyMm, PteUpdate, Shootdown, TableFree};
 
 /// Takes the instructions that a backend issues, in order.
 ///
@@ -292,24 +291,15 @@ pub trait Backend {
     /// Returns what agents may have cached of an entry of a space with these flags.
     fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts;
 
-    /// Changes table entries, and returns what was in them and the flush that the change requires. If the slot has several
-    /// entries, all of them get the same bits.
-    ///
-    /// The default uses plain stores, for machines that permit them. A backend overrides it if an instruction must write an
-    /// entry that CPUs may have cached.
+    /// Changes table entries by plain stores, and returns what was in them and the flush that the change requires. If the slot has
+    /// several entries, all of them get the same bits. The runtime calls this if the machine permits such stores
+    /// ([`PteUpdate::Store`]).
     ///
     /// # Context
     ///
     /// The lock of the table is held.
     #[inline]
-    fn change(
-        &self,
-        cpu: &mut impl Issue<Self::Op>,
-        slot: &Slot<'_>,
-        change: &Change,
-        owner: &Owner,
-    ) -> Changed {
-        let _ = (cpu, owner.space);
+    fn store(&self, slot: &Slot<'_>, change: &Change, flags: SpaceFlags) -> Changed {
         let was = if matches!(change.old, Entry::Invalid) {
             slot.store(change.new_bits); // the machine sets no marks in an invalid entry
             Was::default()
@@ -318,7 +308,7 @@ pub trait Backend {
         };
         Changed {
             was,
-            required: change.required_flush(&self.change_facts(owner.flags)),
+            required: change.required_flush(&self.change_facts(flags)),
             deferred: Deferred::NOTHING,
         }
     }
@@ -328,23 +318,39 @@ pub trait Backend {
     ///
     /// # Context
     ///
-    /// As [`change`](Self::change).
+    /// As [`store`](Self::store).
     #[inline]
-    fn change_from(
+    fn store_if(
         &self,
-        cpu: &mut impl Issue<Self::Op>,
         slot: &Slot<'_>,
         seen: Was,
         change: &Change,
-        owner: &Owner,
+        flags: SpaceFlags,
     ) -> Option<Changed> {
+        let stored = slot.compare_exchange(seen, change.new_bits);
+        stored.then(|| Changed {
+            was: seen,
+            required: change.required_flush(&self.change_facts(flags)),
+            deferred: Deferred::NOTHING,
+        })
+    }
+
+    /// Makes the same change by instructions that invalidate what CPUs may have cached of the entries, on a machine that requires
+    /// them ([`PteUpdate::Instruction`]). The default is for other machines, and stores.
+    ///
+    /// # Context
+    ///
+    /// As [`store`](Self::store), and as [`Request`] says.
+    #[inline]
+    fn change(
+        &self,
+        cpu: &mut impl Issue<Self::Op>,
+        slot: &Slot<'_>,
+        change: &Change,
+        owner: &Owner,
+    ) -> Changed {
         let _ = cpu;
-        slot.compare_exchange(seen, change.new_bits)
-            .then(|| Changed {
-                was: seen,
-                required: change.required_flush(&self.change_facts(owner.flags)),
-                deferred: Deferred::NOTHING,
-            })
+        self.store(slot, change, owner.flags)
     }
 
     /// Makes new entries visible to the walkers of every CPU and of devices that share the tables. If the definition says so for

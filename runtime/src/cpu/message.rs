@@ -1,11 +1,7 @@
 //! Messages from CPU to CPU.
 //!
-//! In: a request. Out: the same request, read on another CPU. Holds: an outbox is written again only after every receiver
-//! has read it.
-//!
-//! Each CPU has one outbox, which holds its request to other CPUs, and one inbox: a bit for each CPU whose outbox is
-//! addressed to it. The receiver does what the message says and clears the bit; the sender waits for each bit that it
-//! set. So no acknowledgement is counted twice or taken for that of another CPU.
+//! In: a request. Out: the same request, read on another CPU. Holds: what is read is what was written, if no CPU writes while
+//! another one reads; [`Mailbox`](crate::cpu::Mailbox) has the protocol for that.
 
 use crate::level::{LEVELS, Level};
 use crate::request::Kept;

@@ -1,7 +1,12 @@
-//! What the runtime keeps for each CPU, and how CPUs send each other requests.
+//! What the runtime keeps for each CPU, and what CPUs send each other.
 
-pub(crate) mod message;
+mod mailbox;
+mod message;
+mod response;
+#[cfg(all(test, not(loom)))]
+pub(crate) mod tests;
 mod tlb;
 
 pub(crate) use message::Message;
+pub(crate) use tlb::Cpus;
 pub use tlb::{CpuTlb, Loaded};

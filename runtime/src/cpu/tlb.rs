@@ -1,11 +1,12 @@
 //! What the runtime keeps for each CPU.
 //!
 //! In: what a CPU loads and defers. Out: its state, for itself and for other CPUs. Holds: only the CPU writes its words,
-//! except its inbox, and `running_tag` and `reserved_tag`, which other CPUs write with the lock of the tags held.
+//! except in its mailbox, and `running_tag` and `reserved_tag`, which other CPUs write with the lock of the tags held.
 
-use crate::cpu::message::Outbox;
-use crate::deferred::{AsidSlots, LoadedTag, SLOTS};
-use crate::mask::{CpuMask, no_cpus};
+use crate::backend::Backend;
+use crate::cpu::mailbox::Mailbox;
+use crate::deferred::{AsidSlots, Deferred, LoadedTag};
+use crate::mask::{CpuId, CpuMask};
 use crate::request::SpaceId;
 use crate::stats::CpuStats;
 use crate::sync::{Barrier, Own, Word, const_fn};
@@ -26,10 +27,8 @@ pub struct CpuTlb<S: CpuMask> {
     pub(crate) reserved_tag: Word,
     /// During a switch, the tag that may still be loaded; otherwise 0.
     pub(crate) leaving_tag: Word,
-    /// The CPUs whose outboxes hold a request to this CPU.
-    pub(crate) inbox: S::Shared,
-    /// The request of this CPU to others.
-    pub(crate) outbox: Outbox,
+    /// Messages to this CPU, and its message to others.
+    pub(crate) mailbox: Mailbox<S>,
     /// Counts of this CPU's flushes and IPIs.
     pub(crate) stats: CpuStats,
 }
@@ -47,8 +46,7 @@ impl<S: CpuMask> CpuTlb<S> {
                 running_tag: Word::new(0),
                 reserved_tag: Word::new(0),
                 leaving_tag: Word::new(0),
-                inbox: no_cpus(),
-                outbox: Outbox::new(),
+                mailbox: Mailbox::new(),
                 stats: CpuStats::new(),
             }
         }
@@ -78,7 +76,7 @@ impl<S: CpuMask> CpuTlb<S> {
     pub(crate) fn loaded_tag(&self) -> LoadedTag {
         match SpaceId(self.loaded.mine()) {
             SpaceId::KERNEL => LoadedTag::KernelRoot,
-            space => LoadedTag::Slot(self.slots.find(space, SLOTS)),
+            space => LoadedTag::Slot(self.slots.find(space)),
         }
     }
 
@@ -87,6 +85,56 @@ impl<S: CpuMask> CpuTlb<S> {
         let loaded = self.loaded();
         loaded == space || loaded == SpaceId::SWITCHING
     }
+
+    /// Records the flushes that a backend has deferred on this CPU. Called on that CPU.
+    #[inline]
+    pub(crate) fn defer<B: Backend>(&self, backend: &B, deferred: Deferred) {
+        if !deferred.is_nothing() {
+            self.defer_under(backend, deferred, self.loaded_tag());
+        }
+    }
+
+    /// Records deferred flushes of this CPU, which has this tag loaded. Flushes of lazy and inactive CPUs are recorded already,
+    /// by the generation of the space.
+    #[inline(never)]
+    pub(crate) fn defer_under<B: Backend>(
+        &self,
+        backend: &B,
+        deferred: Deferred,
+        loaded: LoadedTag,
+    ) {
+        if deferred.contains(Deferred::OTHERS_UNTIL_LOAD) {
+            self.stats.deferred.count(1);
+            self.slots.invalidate_others(loaded);
+            if backend.tags().global.is_some() {
+                self.slots.defer_everything();
+            }
+        }
+        if deferred.contains(Deferred::VIEW_UNTIL_RETURN) {
+            match loaded {
+                // No user code runs under the tag of the kernel's root.
+                LoadedTag::KernelRoot => return,
+                LoadedTag::Slot(Some(slot)) => self.slots.defer_view(slot),
+                LoadedTag::Slot(None) => self.slots.defer_everything(),
+            }
+            self.stats.deferred.count(1);
+        }
+    }
+}
+
+/// The CPUs of a machine, as each of them sees the others.
+pub(crate) trait Cpus {
+    /// A set of them.
+    type Set: CpuMask;
+
+    /// Returns what is kept for a CPU.
+    fn tlb(&self, cpu: CpuId) -> &CpuTlb<Self::Set>;
+
+    /// Returns what is kept for every CPU, online or not.
+    fn tlbs(&self) -> impl Iterator<Item = &CpuTlb<Self::Set>>;
+
+    /// Returns the CPUs that take interrupts and have loaded a root.
+    fn online(&self) -> &<Self::Set as CpuMask>::Shared;
 }
 
 impl<S: CpuMask> Default for CpuTlb<S> {

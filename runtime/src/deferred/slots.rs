@@ -2,8 +2,9 @@
 
 use crate::deferred::flags::Pending;
 use crate::fault::{Fault, is_back};
-use crate::request::SpaceId;
+use crate::request::{SpaceId, Tag};
 use crate::sync::{Own, Word, const_fn};
+use crate::tag::TagValues;
 
 /// The number of slots of a CPU.
 pub const SLOTS: usize = 8;
@@ -53,6 +54,18 @@ impl AsidSlot {
     pub const fn index(self) -> usize {
         self.0
     }
+
+    /// Returns the tag of a slot, if the machine has per-CPU tags of these values; 0 without a slot or a value.
+    #[inline]
+    pub(crate) fn tag(slot: Option<Self>, values: Option<TagValues>) -> Tag {
+        let value = slot
+            .zip(values)
+            .and_then(|(slot, values)| values.nth(slot.0 as u64));
+        Tag {
+            value: value.unwrap_or(0),
+            global: false,
+        }
+    }
 }
 
 impl Default for AsidSlots {
@@ -82,10 +95,16 @@ impl AsidSlots {
         &self.spaces[slot.0 % SLOTS] // the remainder is equal to the index, and removes the panic
     }
 
-    /// Returns the slot of a space, if it is in one of the first `slots`.
+    /// Returns how many slots the spaces of a machine use whose per-CPU tags have these values: one for each value.
+    pub(crate) fn used_by(values: Option<TagValues>) -> usize {
+        let has = |nth: &usize| values.is_some_and(|values| values.nth(*nth as u64).is_some());
+        (0..SLOTS).take_while(has).count()
+    }
+
+    /// Returns the slot of a space, if it is in one.
     #[inline]
-    pub fn find(&self, space: SpaceId, slots: usize) -> Option<AsidSlot> {
-        let mut spaces = self.spaces.iter().take(slots);
+    pub fn find(&self, space: SpaceId) -> Option<AsidSlot> {
+        let mut spaces = self.spaces.iter();
         spaces
             .position(|slot| slot.space.get() == space.0)
             .map(AsidSlot)
@@ -102,7 +121,7 @@ impl AsidSlots {
         generation: u64,
         loaded: SpaceId,
     ) -> (AsidSlot, Pending) {
-        if let Some(slot) = self.find(space, slots) {
+        if let Some(slot) = self.find(space) {
             let is_stale = self.seen_gen(slot) != generation;
             return (
                 slot,
@@ -278,7 +297,7 @@ mod tests {
             slots.find_or_assign(C, 2, 0, SpaceId::NONE),
             (slot, Pending::Tag)
         );
-        assert_eq!(slots.find(A, 2), None);
+        assert_eq!(slots.find(A), None);
     }
 
     #[test]
@@ -289,7 +308,7 @@ mod tests {
         let (b, _) = slots.find_or_assign(B, 8, 1, SpaceId::NONE);
         slots.set_seen_gen(b, 1);
         slots.invalidate_others(LoadedTag::Slot(Some(b)));
-        assert_eq!(slots.find(A, 8), None);
+        assert_eq!(slots.find(A), None);
         assert_eq!(
             slots.find_or_assign(B, 8, 1, SpaceId::NONE).1,
             Pending::None
@@ -304,7 +323,7 @@ mod tests {
         let (b, _) = slots.find_or_assign(B, 2, 0, A);
         // It would be the turn of A's, whose tag is loaded.
         assert_eq!(slots.find_or_assign(C, 2, 0, A), (b, Pending::Tag));
-        assert_eq!(slots.find(A, 2), Some(a));
+        assert_eq!(slots.find(A), Some(a));
         // With one slot there is no other.
         let slots = AsidSlots::default();
         let (a, _) = slots.find_or_assign(A, 1, 0, SpaceId::NONE);
@@ -312,11 +331,28 @@ mod tests {
     }
 
     #[test]
+    fn each_per_cpu_tag_is_of_one_slot() {
+        let values = |last| {
+            Some(TagValues {
+                first: 1,
+                last,
+                views: 1,
+            })
+        };
+        assert_eq!(AsidSlots::used_by(None), 0);
+        assert_eq!(AsidSlots::used_by(values(6)), 3);
+        assert_eq!(AsidSlots::used_by(values(100)), SLOTS);
+        let tags = [0, 1, 2].map(|nth| AsidSlot::tag(Some(AsidSlot(nth)), values(6)).value);
+        assert_eq!(tags, [2, 4, 6]);
+        assert_eq!(AsidSlot::tag(None, values(6)), Tag::default());
+    }
+
+    #[test]
     fn the_kernel_roots_tag_is_flushed_as_others_are() {
         let slots = AsidSlots::default();
         let (a, _) = slots.find_or_assign(A, 2, 0, SpaceId::NONE);
         slots.invalidate_others(LoadedTag::KernelRoot);
-        assert!(!slots.take_kernel_root() && slots.find(A, 2).is_none());
+        assert!(!slots.take_kernel_root() && slots.find(A).is_none());
         slots.invalidate_others(LoadedTag::Slot(Some(a)));
         assert!(slots.take_kernel_root() && !slots.take_kernel_root());
     }

@@ -11,6 +11,9 @@ pub struct LevelFacts {
     pub leaf: bool,
     /// log2 of the number of consecutive entries that one cached leaf entry covers.
     pub joined: u32,
+    /// Whether leaf entries are merged with those of the next lower level that maps pages and is not merged itself, and
+    /// flushed at its stride.
+    pub merged: bool,
 }
 
 impl LevelFacts {
@@ -19,6 +22,7 @@ impl LevelFacts {
         shift: 0,
         leaf: false,
         joined: 0,
+        merged: false,
     };
 
     /// Returns a level of entries of `1 << shift` bytes that may map a page.
@@ -28,7 +32,7 @@ impl LevelFacts {
         Self {
             shift,
             leaf: true,
-            joined: 0,
+            ..Self::NONE
         }
     }
 
@@ -41,19 +45,40 @@ impl LevelFacts {
         }
     }
 
+    /// Returns the same, if its leaf entries are flushed at the stride of a lower level.
+    #[must_use]
+    pub const fn merged(self) -> Self {
+        Self {
+            merged: true,
+            ..self
+        }
+    }
+
     /// Returns a level of entries of `1 << shift` bytes that only point at tables.
     #[must_use]
     pub const fn table(shift: u32) -> Self {
         Self {
             shift,
-            leaf: false,
-            joined: 0,
+            ..Self::NONE
         }
     }
 }
 
 /// The levels of the current configuration.
 pub type LevelTable = [LevelFacts; LEVELS];
+
+/// Returns the level at whose stride leaf entries of a level are flushed, with its facts.
+#[inline]
+pub(crate) fn stride(levels: &LevelTable, level: Level) -> Option<(Level, &LevelFacts)> {
+    let facts = levels.get(level.index())?;
+    if !facts.merged {
+        return Some((level, facts));
+    }
+    let lower = Level::all().zip(levels).take(level.index());
+    lower
+        .filter(|(_, facts)| facts.leaf && !facts.merged)
+        .last()
+}
 
 /// Returns the next lower level that the configuration has.
 pub(crate) fn below(levels: &LevelTable, level: Level) -> Option<Level> {

@@ -2,13 +2,14 @@
 //!
 //! In: what changed, level by level, and which entries of other levels one instruction of a pass invalidates. Out: passes, each
 //! over consecutive entries of one level. A *cut* is an entry that no longer points at the table that it pointed at. Holds: every
-//! leaf entry that changed is in the pass of its level, or in that of a lower level that names its addresses without a hint; every
+//! leaf entry that changed is in the pass of its level, or in that of a lower level that names its addresses without a hint, as
+//! that of a level that the policy [merges](LevelFacts::merged) always is; every
 //! cut is in a pass of its own, or a pass over leaf entries names an address that the cut translates and invalidates walk entries
 //! as well.
 
 use crate::level::{LEVELS, Level, Levels};
 use crate::request::extent::Extent;
-use crate::request::levels::{LevelFacts, LevelTable, below};
+use crate::request::levels::{LevelFacts, LevelTable, below, stride};
 use crate::request::ranges::{Kept, Ranges, Sorted};
 use crate::request::runs::Units;
 
@@ -79,9 +80,11 @@ impl Passes {
 
     #[inline]
     fn of_run(level: Level, extent: Extent, levels: &LevelTable, folding: Folding) -> Self {
-        let facts = levels.get(level.index());
-        let pass = facts.and_then(|facts| leaves_of(level, extent, facts));
-        let pass = pass.map(|(pass, _)| pass);
+        let pass = stride(levels, level).and_then(|(at, facts)| {
+            let (pass, _) = leaves_of(at, extent, facts)?;
+            let hint = pass.hint.filter(|_| at == level);
+            Some(Pass { hint, ..pass })
+        });
         Self {
             sorted: Sorting::One(pass),
             pages: pass.map_or(0, |pass| pass.pages(levels)),
@@ -134,6 +137,28 @@ fn leaves_of(level: Level, extent: Extent, facts: &LevelFacts) -> Option<(Pass, 
     Some((pass, extent))
 }
 
+/// Returns the leaf entries of each level, with those of merged levels at the strides where they are flushed; and the levels
+/// whose strides contain entries of other levels. Negative entries are of one level each, so entries that appeared are not merged.
+fn merged(sorted: &Sorted, levels: &LevelTable) -> ([Extent; LEVELS], Levels) {
+    let (mut leaf, mut mixed) = (sorted.leaf, Levels::NONE);
+    for (level, facts) in Level::all().zip(levels) {
+        let extent = sorted.leaf.get(level.index()).copied();
+        let extent = extent.filter(|extent| facts.merged && !extent.is_empty());
+        if !sorted.appeared
+            && let Some(extent) = extent
+            && let Some((at, _)) = stride(levels, level)
+            && let Some(wider) = leaf.get_mut(at.index())
+        {
+            *wider = wider.hull(extent);
+            mixed = mixed.union(Levels::only(at));
+            if let Some(merged) = leaf.get_mut(level.index()) {
+                *merged = Extent::EMPTY;
+            }
+        }
+    }
+    (leaf, mixed)
+}
+
 impl Many {
     /// Adds a pass over the leaf entries of each level. Returns the extents that they name.
     fn name_leaves(
@@ -143,7 +168,8 @@ impl Many {
         folding: Folding,
     ) -> [Extent; LEVELS] {
         let mut named = [Extent::EMPTY; LEVELS];
-        for ((level, &extent), facts) in Level::all().zip(&sorted.leaf).zip(levels) {
+        let (leaf, mixed) = merged(sorted, levels);
+        for ((level, extent), facts) in Level::all().zip(leaf).zip(levels) {
             // A new entry may point at a table.
             let appeared = LevelFacts {
                 leaf: facts.leaf || sorted.appeared && facts.shift != 0,
@@ -164,7 +190,12 @@ impl Many {
                 break;
             };
             let negative = sorted.appeared;
-            *place = Pass { negative, ..pass };
+            let hint = pass.hint.filter(|_| !mixed.contains(level));
+            *place = Pass {
+                negative,
+                hint,
+                ..pass
+            };
             *slot = extent;
             self.leaf = self.leaf.wrapping_add(1);
         }
@@ -370,6 +401,80 @@ mod tests {
         };
         assert_eq!((pass.start, pass.entries, pass.shift), (0, 3, 13));
         assert_eq!(passes.pages(), 6);
+    }
+
+    /// The same, where the policy states only the stride of pages.
+    const MERGED: LevelTable = {
+        let mut table = PAIRED;
+        table[0] = LevelFacts::leaf(12);
+        table[1] = LevelFacts::leaf(21).merged();
+        table[2] = LevelFacts::leaf(30).merged();
+        table
+    };
+
+    #[test]
+    fn a_merged_level_is_flushed_at_the_next_lower_stride_without_a_hint() {
+        let large = (Level(1), Extent::new(0x20_0000, 0x40_0000));
+        let mut run = Ranges::new();
+        run.leaf(large.0, large.1);
+        let mut sorted = run;
+        sorted.walk(Level(2), Extent::new(0, 0x4000_0000));
+        for ranges in [run, sorted] {
+            let passes = Passes::new(&ranges, &MERGED, folding(Walks::Apart));
+            let [pass] = passes.leaves() else {
+                panic!("{passes:?}");
+            };
+            assert_eq!((pass.start, pass.entries), (0x20_0000, 1024));
+            assert_eq!((pass.stride, pass.shift, pass.hint), (Level(0), 12, None));
+            assert_eq!((passes.pages(), passes.entries()), (1024, 1024));
+            // Where the policy states the stride, the pass has a hint.
+            let stated = Passes::new(&ranges, &PAIRED, folding(Walks::Apart));
+            assert!(matches!(
+                stated.leaves(),
+                [pass] if pass.hint == Some(Level(1)) && pass.stride == Level(1)
+            ));
+        }
+        // One large entry takes many instructions, so it is no single page.
+        let mut one = Ranges::new();
+        one.leaf(Level(1), Extent::new(0x20_0000, 0x20_0000));
+        assert_eq!(one.page(&MERGED), None);
+        assert!(one.page(&PAIRED).is_some());
+    }
+
+    #[test]
+    fn levels_of_one_stride_have_one_pass() {
+        let mut ranges = Ranges::new();
+        ranges.leaf(Level(0), Extent::new(0x1000, 0x1000));
+        ranges.leaf(Level(1), Extent::new(0x20_0000, 0x20_0000));
+        ranges.leaf(Level(2), Extent::new(0x4000_0000, 0x4000_0000));
+        let passes = Passes::new(&ranges, &MERGED, folding(Walks::Apart));
+        let [pass] = passes.leaves() else {
+            panic!("{passes:?}");
+        };
+        // All addresses between them as well.
+        assert_eq!(
+            (pass.start, pass.entries),
+            (0x1000, (0x8000_0000 >> 12) - 1)
+        );
+        assert_eq!(pass.hint, None);
+        // The greatest stride below a level is the one that counts.
+        let mut two = MERGED;
+        two[1] = LevelFacts::leaf(21);
+        let passes = Passes::new(&ranges, &two, folding(Walks::Apart));
+        let strides = passes.leaves().iter();
+        let strides = strides.map(|pass| (pass.stride, pass.entries, pass.hint));
+        assert!(strides.eq([
+            (Level(0), 1, Some(Level(0))),
+            (Level(1), (0x8000_0000 >> 21) - 1, None)
+        ]));
+    }
+
+    #[test]
+    fn entries_that_appear_are_not_merged() {
+        let mut ranges = Ranges::new();
+        ranges.appeared(Level(1), Extent::new(0x20_0000, 0x20_0000));
+        let passes = Passes::new(&ranges, &MERGED, folding(Walks::Apart));
+        assert!(matches!(passes.leaves(), [pass] if pass.stride == Level(1) && pass.negative));
     }
 
     #[test]

@@ -194,10 +194,19 @@ impl Ranges {
     #[inline]
     pub(crate) fn page(&self, levels: &LevelTable) -> Option<(u64, Level, bool)> {
         match self.kept() {
-            Kept::Run(level, extent) => Some((entry(levels, level, extent)?, level, false)),
+            Kept::Run(level, extent) => Some((leaf(levels, level, extent)?, level, false)),
             Kept::Sorted(sorted) => sorted.page(levels),
         }
     }
+}
+
+/// Returns the address of the leaf entry that an extent overlaps, if it is only one and is flushed at the stride of its level.
+#[inline]
+fn leaf(levels: &LevelTable, level: Level, extent: Extent) -> Option<u64> {
+    if levels.get(level.index())?.merged {
+        return None;
+    }
+    entry(levels, level, extent)
 }
 
 /// Returns the address of the entry that an extent overlaps, if it is only one.
@@ -241,10 +250,10 @@ impl Sorted {
             let mut found = all.filter(|(_, extent)| !extent.is_empty());
             (found.next(), found.next().is_some())
         };
-        let (Some((level, leaf)), false) = one(&self.leaf) else {
+        let (Some((level, extent)), false) = one(&self.leaf) else {
             return None;
         };
-        let va = entry(levels, level, leaf)?;
+        let va = leaf(levels, level, extent)?;
         let table = match one(&self.walk) {
             (None, _) => false,
             (Some((cut, walk)), false) => {

@@ -227,8 +227,9 @@ impl Arena {
         }
     }
 
+    /// Returns the entries.
     #[inline]
-    fn words(&self) -> &[AtomicU64] {
+    pub fn words(&self) -> &[AtomicU64] {
         &self.memory[self.skipped..][..self.entries]
     }
 
@@ -328,19 +329,18 @@ impl<M: Machine, const W: usize> Task<M, W> {
         CPU.set(cpu.0);
     }
 
-    /// Unmaps entries in a gather, `N` at a time, with a locked section for each table.
+    /// Unmaps entries in a gather, `N` at a time, with a locked section for each table. The first is entry `at` of the arena.
     #[inline]
     fn unmap_in<const N: usize>(
         self,
         gather: &mut Gather<'_, Bare<M, W>>,
-        words: &[AtomicU64],
-        first: usize,
+        mut left: &[AtomicU64],
+        mut at: usize,
     ) {
-        let (mut at, end) = (first, first + words.len());
-        while at < end {
-            let next = end.min((at / TABLE + 1) * TABLE);
-            let (folios, _) = words[at - first..next - first].as_chunks::<N>();
-            let entries = folios.iter().zip((at..).step_by(N));
+        while !left.is_empty() {
+            let in_table = TABLE - at % TABLE;
+            let (table, rest) = left.split_at_checked(in_table).unwrap_or((left, &[]));
+            let entries = table.as_chunks::<N>().0.iter().zip((at..).step_by(N));
             let valid = entries.filter(|(entries, _)| entries[0].load(Relaxed) & VALID != 0);
             gather.locked((), |section, ()| {
                 let cleared = section.unmap_all(valid.map(|(entries, at)| Valid {
@@ -351,25 +351,23 @@ impl<M: Machine, const W: usize> Task<M, W> {
                 }));
                 assert!(cleared.is_ok());
             });
-            at = next;
+            (left, at) = (rest, at + in_table);
         }
     }
 
-    /// Unmaps pages in one gather, or folios of `N` pages.
+    /// Unmaps entries in one gather, of pages or of folios of `N` pages. The first is entry `at` of the arena.
     #[inline(never)]
-    pub fn unmap<const N: usize>(self, arena: &Arena, first: usize, pages: usize) {
-        let words = &arena.words()[first..][..pages];
+    pub fn unmap<const N: usize>(self, entries: &[AtomicU64], at: usize) {
         self.mmu.gather(self.space, |gather| {
-            self.unmap_in::<N>(gather, words, first);
+            self.unmap_in::<N>(gather, entries, at);
         });
     }
 
     /// Unmaps everything in a teardown.
     #[inline(never)]
     pub fn teardown(self, arena: &Arena) {
-        let words = arena.words();
         self.mmu.teardown(self.space, |gather| {
-            self.unmap_in::<1>(gather, words, 0);
+            self.unmap_in::<1>(gather, arena.words(), 0);
         });
     }
 

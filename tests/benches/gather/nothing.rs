@@ -1,7 +1,7 @@
 //! A machine without a TLB, to measure the gather alone.
 
 use tlbc_backends::arm64;
-use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
+use tlbc_runtime::pte::ChangeFacts;
 use tlbc_runtime::request::{LevelTable, Reach, Request, Space};
 use tlbc_runtime::{
     Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Outcome, Pending, Root,
@@ -44,17 +44,6 @@ impl Backend for Nothing {
     #[inline]
     fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
         Arm64::backend().change_facts(flags)
-    }
-
-    #[inline]
-    fn change(
-        &self,
-        _: &mut impl Issue<()>,
-        slot: &Slot<'_>,
-        change: &Change,
-        owner: &Owner,
-    ) -> Changed {
-        Arm64::backend().change(&mut tlbc_runtime::Record(|_| ()), slot, change, owner)
     }
 
     fn publish(&self, _: &mut impl Issue<()>, _: Space) {}

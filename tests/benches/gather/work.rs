@@ -82,8 +82,8 @@ fn unmap<M: Machine, const W: usize, const N: usize>(task: Task<M, W>, pages: us
     Work {
         prepare: Box::new(move || filled.fill()),
         run: Box::new(move || {
-            for nth in 0..gathers {
-                task.unmap::<N>(&arena, nth * pages, pages);
+            for (entries, at) in arena.words().chunks(pages).zip((0..).step_by(pages)) {
+                task.unmap::<N>(entries, at);
             }
         }),
         gathers: gathers as u32,
@@ -162,7 +162,9 @@ fn shared_on<M: Machine>(rounds: usize) -> Vec<Duration> {
             let arena = Arena::new(TURN);
             while !stop.load(Relaxed) {
                 arena.fill();
-                (0..TURN).for_each(|page| task.unmap::<1>(&arena, page, 1));
+                for (page, at) in arena.words().chunks(1).zip(0..) {
+                    task.unmap::<1>(page, at);
+                }
             }
         });
         let times = (0..rounds).map(|_| work.time()).collect();

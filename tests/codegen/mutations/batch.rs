@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tlbc_tests::bare_metal::{self, Build, Target};
-use tlbc_tests::rustc::{known_target, rustc, skipped, write};
+use tlbc_tests::encodings::target;
+use tlbc_tests::rustc::{rustc, skipped, write};
 use tlbc_tests::workspace;
 
 /// A definition that `check` accepts, and its modules.
@@ -52,7 +53,7 @@ pub fn failures(accepted: &[Accepted]) -> Failures {
             .copied()
             .filter(|index| accepted[*index].target_arch == arch);
         let of_arch: Vec<usize> = of_arch.collect();
-        match known_target(arch).map(bare_metal::find) {
+        match target(arch).as_deref().map(bare_metal::find) {
             Some(Ok(target)) => checked(&target, directory, accepted, &of_arch, &mut failures),
             Some(Err(reason)) => skipped(&reason),
             // A name that a mutation made.
@@ -77,6 +78,7 @@ fn checked(
         target,
         opt_level: "0",
         directory: &place,
+        libraries: &place,
     };
     let runtime = workspace::root().join("runtime/src/lib.rs");
     let mut command = build.command("tlbc_runtime", &[]);
@@ -175,7 +177,7 @@ fn compared(directory: &Path, accepted: &[Accepted], failures: &mut Failures) {
         if failures.contains_key(&index) {
             continue;
         }
-        let limits = limits(&it.module).join(", ");
+        let limits = limits(&it.module).join(" ");
         let _ = writeln!(
             modules,
             "mod m{index} {{ use tlbc_tests::tlbc_runtime; include!(\"m{index}.rs\"); }}"

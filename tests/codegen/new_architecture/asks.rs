@@ -1,7 +1,7 @@
 //! Requests flushes of a generated backend and prints a line for each: the instructions of this CPU, those of each
 //! interrupted CPU, and the CPUs that defer flushes, separated by `|`.
 
-use fifth::quartz::{Config, Op, PMD, PTE, Tlb};
+use fifth::quartz::{Config, Op, PMD, PTE, PUD, Tlb};
 use tlbc_runtime::pte::{Below, Change, Entry, Marks};
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{SpaceFlags, Extent, Ranges, Reach, Request, Scope, Space, Tag};

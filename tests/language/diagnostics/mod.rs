@@ -10,11 +10,12 @@ mod several;
 mod shipped;
 mod slips;
 mod toy;
+mod unread;
 mod warnings;
 
 use tlbc::Diagnostic;
 use tlbc::analyse;
-use tlbc::parse::parse;
+use tlbc::parse::{decode, parse};
 use tlbc::render::{Format, render};
 use tlbc::source::Files;
 use toy::toy_with;
@@ -22,7 +23,7 @@ use toy::toy_with;
 /// Returns the diagnostics about a text: of the parser alone, or of all stages.
 fn found(text: &str, whole: bool) -> (Files, Vec<Diagnostic>) {
     let mut files = Files::default();
-    let file = files.add("x.arch", text);
+    let file = decode(&mut files, "x.arch", text.into()).expect("UTF-8");
     let diagnostics = if whole {
         analyse(&files, file).1
     } else {

@@ -12,7 +12,7 @@ use tlbc::source::Files;
 use crate::diagnostics::messages;
 
 /// The shipped definitions, by name.
-fn shipped() -> Vec<(String, String)> {
+pub fn shipped() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../archdefs");
     let paths = std::fs::read_dir(folder).expect("the folder");
     let paths = paths.map(|entry| entry.expect("an entry").path());

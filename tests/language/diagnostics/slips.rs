@@ -7,7 +7,7 @@ use tlbc::render::{Format, render};
 use crate::diagnostics::{found, snapshot};
 
 /// The example machine, its invalidations in a `for`.
-fn looped() -> String {
+pub fn looped() -> String {
     const LOOP: &str = r#"    domain all is cpus;
     barrier wait_here "wait here"  { completes on self; gone; drained; }
 

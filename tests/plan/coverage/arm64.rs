@@ -1,6 +1,9 @@
 //! arm64: broadcasts between barriers, level hints and ranges.
 
+use std::sync::OnceLock;
+
 use proptest::prelude::*;
+use tlbc::Analysis;
 use tlbc::model::Config;
 use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::request::{Reach, Space};
@@ -8,9 +11,10 @@ use tlbc_runtime::request::{Reach, Space};
 use crate::coverage::case::{Asked, Case};
 use crate::coverage::manual::{Dropped, Issued, Key, Place, arm64 as manual};
 use crate::coverage::random::{addresses, asked, raw, reaches, spaces};
-use tlbc_tests::requests::{TAG, arm64};
+use tlbc_tests::requests::{ARM64, TAG, arm64, good};
 
-fn check(case: &Case<'_>, granule: u64) {
+/// Checks that the instructions drop all requested entries. Returns what each drops.
+fn check_covered(case: &Case<'_>, granule: u64) -> Vec<(usize, Dropped)> {
     let [start, finish] = case.run();
     assert_eq!(
         (start.deferred, start.flush_ipis),
@@ -50,9 +54,8 @@ fn check(case: &Case<'_>, granule: u64) {
     }
     let barriers: Vec<usize> = (0..names.len()).filter(|&i| names[i] == dsb).collect();
     case.covers(&drops, Some(&barriers), &|_| false);
-    case.names_no_more(&drops);
 
-    let ceiling = [511, 2047, 8191][case.config.geometry];
+    let ceiling = ceiling(case);
     let views = if case.space == Space::User {
         case.leaf_keys.len() as u128
     } else {
@@ -62,6 +65,17 @@ fn check(case: &Case<'_>, granule: u64) {
         Case::by_address(&drops) <= ceiling * views,
         "over the ceiling"
     );
+    drops
+}
+
+fn ceiling(case: &Case<'_>) -> u128 {
+    [511, 2047, 8191][case.config.geometry]
+}
+
+fn check(case: &Case<'_>, granule: u64) {
+    let drops = check_covered(case, granule);
+    case.names_no_more(&drops);
+    let ceiling = ceiling(case);
     // With ranges only pages count.
     let ranges = case
         .arch
@@ -85,6 +99,7 @@ proptest! {
 
     #[test]
     fn covers(
+        strides in 0usize..4,
         geometry in 0usize..3,
         features in 0u32..8,
         errata in 0u32..4,
@@ -94,7 +109,7 @@ proptest! {
         anchor in any::<u64>(),
         live in any::<bool>(),
     ) {
-        let arch = arm64();
+        let arch = with_strides(strides);
         let granule = [0b01, 0b10, 0b11][geometry];
         let levels = manual::levels(granule);
         let kpti = arch.model.features.iter().position(|f| f.named.name == "kpti").expect("a feature");
@@ -121,8 +136,19 @@ proptest! {
             leaf_keys,
             walk_keys,
         };
-        check(&case, granule);
+        if strides == 0 {
+            check(&case, granule);
+        } else {
+            check_covered(&case, granule);
+        }
     }
+}
+
+/// Returns the shipped definition, which has a stride for each level, or one whose policy leaves out some levels.
+fn with_strides(strides: usize) -> &'static Analysis {
+    const STATED: [&str; 4] = ["pte, pmd, pud", "pte, pmd", "pte, pud", "pte"];
+    static ALL: [OnceLock<Analysis>; 4] = [const { OnceLock::new() }; 4];
+    ALL[strides].get_or_init(|| good(&ARM64.replace(STATED[0], STATED[strides])))
 }
 
 /// The last page of the address space, alone and as the end of a range, in every configuration.

@@ -150,7 +150,7 @@ fn early_exits_flush<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpa
 }
 
 mod exits {
-    tlbc_tests::on_every_configuration!(super::early_exits_flush);
+    tlbc_tests::tests_on_every_machine!(super::early_exits_flush);
 }
 
 /// Where a panic happens.
@@ -249,7 +249,7 @@ fn panic_in<B: Backend + Send + Sync + 'static>(world: &World<B>, panics: Panics
 }
 
 mod panics {
-    tlbc_tests::on_every_configuration!(super::a_panic_loses_everything_and_flushes_nothing);
+    tlbc_tests::tests_on_every_machine!(super::a_panic_loses_everything_and_flushes_nothing);
 }
 
 /// An inner gather panics and the outer one continues: the outer gather's next section completes the deferred flush,
@@ -288,7 +288,7 @@ fn an_outer_gather_continues<B: Backend + Send + Sync + 'static>(backend: B, new
 }
 
 mod outer {
-    tlbc_tests::on_every_configuration!(super::an_outer_gather_continues);
+    tlbc_tests::tests_on_every_machine!(super::an_outer_gather_continues);
 }
 
 /// Pages that the platform leaves in a receipt are dropped: each once, and after the flush.
@@ -323,5 +323,5 @@ fn pages_that_are_not_taken_are_dropped<B: Backend + Send + Sync + 'static>(
 }
 
 mod not_taken {
-    tlbc_tests::on_every_configuration!(super::pages_that_are_not_taken_are_dropped);
+    tlbc_tests::tests_on_every_machine!(super::pages_that_are_not_taken_are_dropped);
 }

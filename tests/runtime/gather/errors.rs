@@ -107,7 +107,7 @@ fn ranges_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewSp
 }
 
 mod ranges {
-    tlbc_tests::on_every_configuration!(super::ranges_are_checked);
+    tlbc_tests::tests_on_every_machine!(super::ranges_are_checked);
 }
 
 /// The last page of all addresses is unmapped: its extent has no end address.
@@ -145,7 +145,7 @@ fn the_last_page_is_released<B: Backend + Send + Sync + 'static>(backend: B, new
 }
 
 mod last_page {
-    tlbc_tests::on_every_configuration!(super::the_last_page_is_released);
+    tlbc_tests::tests_on_every_machine!(super::the_last_page_is_released);
 }
 
 /// Checks that it was refused for this reason, and returns it.
@@ -278,7 +278,7 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
 }
 
 mod entries {
-    tlbc_tests::on_every_configuration!(super::entries_are_checked);
+    tlbc_tests::tests_on_every_machine!(super::entries_are_checked);
 }
 
 /// One of many entries is refused: those before it are cleared, and those after it still belong to the caller.
@@ -315,7 +315,7 @@ fn one_of_many_is_refused<B: Backend + Send + Sync + 'static>(backend: B, new: N
 }
 
 mod one_of_many {
-    tlbc_tests::on_every_configuration!(super::one_of_many_is_refused);
+    tlbc_tests::tests_on_every_machine!(super::one_of_many_is_refused);
 }
 
 /// Ranges with a level that no machine has are flushed like everything.
@@ -346,7 +346,7 @@ fn an_impossible_level_flushes_everything<B: Backend<Op: Debug> + Copy>(backend:
 }
 
 mod level {
-    tlbc_tests::on_every_configuration!(super::an_impossible_level_flushes_everything);
+    tlbc_tests::tests_on_every_machine!(super::an_impossible_level_flushes_everything);
 }
 
 /// Brings the first CPU of a machine online. If that fails, nothing has happened on the machine.
@@ -391,7 +391,7 @@ fn machines_are_checked<B: Backend + Copy + Send + Sync + 'static>(backend: B, _
 }
 
 mod machine {
-    tlbc_tests::on_every_configuration!(super::machines_are_checked);
+    tlbc_tests::tests_on_every_machine!(super::machines_are_checked);
 }
 
 /// Every CPU may use two tags in a switch, and one more must be free.

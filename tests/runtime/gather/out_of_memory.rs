@@ -2,7 +2,7 @@
 //! and after its flush, and reverse mappings are removed before the lock is released.
 
 use std::sync::atomic::Ordering::SeqCst;
-use tlbc_tests::on_every_architecture;
+use tlbc_tests::tests_on_every_architecture;
 
 use tlbc_runtime::gather::{BATCHES, BUNDLE};
 use tlbc_runtime::platform::BATCH;
@@ -212,7 +212,7 @@ fn every_refusal_is_handled<B: Backend + Copy + Send + Sync + 'static>(backend: 
     }
 }
 
-on_every_architecture!(every_refusal_is_handled);
+tests_on_every_architecture!(every_refusal_is_handled);
 
 /// Between sections a caller that wants to can flush without holding a lock.
 #[test]

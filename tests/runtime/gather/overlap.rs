@@ -54,7 +54,7 @@ fn gathers_that_only_map_flush_nothing<B: Backend + Send + Sync + 'static>(
 }
 
 mod only_map {
-    tlbc_tests::on_every_configuration!(super::gathers_that_only_map_flush_nothing);
+    tlbc_tests::tests_on_every_machine!(super::gathers_that_only_map_flush_nothing);
 }
 
 /// A page fault while another gather has unmapped pages and not flushed them: the fault handler may have found one of
@@ -88,5 +88,5 @@ fn one_that_maps_flushes_for_one_that_unmapped<B: Backend + Send + Sync + 'stati
 }
 
 mod maps_and_unmaps {
-    tlbc_tests::on_every_configuration!(super::one_that_maps_flushes_for_one_that_unmapped);
+    tlbc_tests::tests_on_every_machine!(super::one_that_maps_flushes_for_one_that_unmapped);
 }

@@ -113,7 +113,7 @@ fn a_replaced_page_is_released_once<B: Backend + Send + Sync + 'static>(backend:
 }
 
 mod replace {
-    tlbc_tests::on_every_configuration!(super::a_replaced_page_is_released_once);
+    tlbc_tests::tests_on_every_machine!(super::a_replaced_page_is_released_once);
 }
 
 /// If a section maps a page that the gather has unmapped, it flushes before if the machine requires that, and only
@@ -159,7 +159,7 @@ fn an_unmapped_address_is_flushed_before_it_is_mapped<B: Backend + Send + Sync +
 }
 
 mod map {
-    tlbc_tests::on_every_configuration!(super::an_unmapped_address_is_flushed_before_it_is_mapped);
+    tlbc_tests::tests_on_every_machine!(super::an_unmapped_address_is_flushed_before_it_is_mapped);
 }
 
 /// An entry of another size in place of a table or a page: stale entries are flushed before if the machine requires
@@ -204,7 +204,7 @@ fn the_old_entry_is_flushed_before_one_of_another_size<B: Backend + Send + Sync 
 }
 
 mod another_size {
-    tlbc_tests::on_every_configuration!(super::the_old_entry_is_flushed_before_one_of_another_size);
+    tlbc_tests::tests_on_every_machine!(super::the_old_entry_is_flushed_before_one_of_another_size);
 }
 
 /// A table with everything below it is unlinked by one store, and released after one flush of all of it, with and
@@ -238,7 +238,7 @@ fn a_live_table_is_released_after_one_flush<B: Backend + Copy + Send + Sync + 's
 }
 
 mod unlink_subtree {
-    tlbc_tests::on_every_configuration!(super::a_live_table_is_released_after_one_flush);
+    tlbc_tests::tests_on_every_machine!(super::a_live_table_is_released_after_one_flush);
 }
 
 /// Accessed and dirty bits that the machine sets while a change is computed are not lost, and what the change requires
@@ -278,7 +278,7 @@ fn protect_loses_no_accessed_or_dirty_bit<B: Backend + Copy + Send + Sync + 'sta
 }
 
 mod protect {
-    tlbc_tests::on_every_configuration!(super::protect_loses_no_accessed_or_dirty_bit);
+    tlbc_tests::tests_on_every_machine!(super::protect_loses_no_accessed_or_dirty_bit);
 }
 
 /// If other attributes require an invalid entry in between, bits that the machine sets at that moment are not lost
@@ -328,7 +328,7 @@ fn places_of(was: &Result<u64, Misuse>) -> usize {
 }
 
 mod attributes {
-    tlbc_tests::on_every_configuration!(super::protect_breaks_and_makes);
+    tlbc_tests::tests_on_every_machine!(super::protect_breaks_and_makes);
 }
 
 /// An entry may become invalid and keep its page, which is not released, and become valid again.
@@ -358,5 +358,5 @@ fn an_invalid_entry_keeps_its_page<B: Backend + Copy + Send + Sync + 'static>(
 }
 
 mod keep {
-    tlbc_tests::on_every_configuration!(super::an_invalid_entry_keeps_its_page);
+    tlbc_tests::tests_on_every_machine!(super::an_invalid_entry_keeps_its_page);
 }

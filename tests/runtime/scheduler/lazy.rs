@@ -64,11 +64,11 @@ fn a_flush_of_pages_skips_a_lazy_cpu_which_catches_up() {
         // If a user view cannot be flushed by its tag, its flush is deferred to the return to user code.
         let expected = match (case.kind, case.name) {
             (Kind::Broadcast, _) => ("broadcast 1", ""),
-            (_, "x86 pcid pti") => (
+            (_, "x86_64_pcid_pti") => (
                 "here 1, deferred 1",
                 "full_deferred 1, deferred 1, completed 1",
             ),
-            (_, "x86 pcid invpcid pti") => ("here 1", "full_deferred 1, deferred 1, completed 1"),
+            (_, "x86_64_invpcid_pti") => ("here 1", "full_deferred 1, deferred 1, completed 1"),
             _ => ("here 1", "full_deferred 1, completed 1"),
         };
         // The change itself has invalidated the page.
@@ -100,7 +100,7 @@ fn a_flush_of_tables_interrupts_a_lazy_cpu() {
         if case.interrupts() {
             assert_eq!(interrupted(&lines), ["cpu 1"], "{}", case.name);
             assert!(!of(&lines, 1).is_empty(), "{}: it leaves", case.name);
-            let view = if case.name == "x86 pcid pti" {
+            let view = if case.name == "x86_64_pcid_pti" {
                 ", deferred 1"
             } else {
                 ""
@@ -140,12 +140,12 @@ fn what_a_lazy_cpu_of_x86_and_powerpc64_does() {
         let back = back(case);
         let back: Vec<_> = back.iter().map(String::as_str).collect();
         match case.name {
-            "x86" | "x86 pti" => assert_eq!(back, ["cpu 1: cr3 cr3=0x10000"]),
+            "x86_64_none" | "x86_64_pti" => assert_eq!(back, ["cpu 1: cr3 cr3=0x10000"]),
             // Bit 63, which keeps the entries of the tag, is clear.
-            name if name.starts_with("x86") && case.kind == Kind::CpuTags => {
+            name if name.starts_with("x86_64") && case.kind == Kind::CpuTags => {
                 assert_eq!(back, ["cpu 1: cr3 cr3=0x10002"], "{name}");
             }
-            "powerpc64 gtse" => {
+            "powerpc64_gtse" => {
                 let all = "cpu 1: tlbiel_pid2 rb_pid_set=0x400 rs=0x200000000";
                 assert_eq!(back[..2], ["cpu 1: ptesync", all]);
                 let set = "cpu 1: tlbiel_pid0 rb_pid_set=0x7f400 rs=0x200000000";

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::thread;
 
 use tlbc_backends::x86_64::Config;
-use tlbc_runtime::{CpuId, Level, Mmu, Platform, Record, SpaceFlags, StillLoaded};
+use tlbc_runtime::{CpuId, Level, Mmu, NewSpace, Platform, Record, SpaceFlags, StillLoaded};
+use tlbc_tests::archdefs::kernel_address;
 use tlbc_tests::hosted::Hosted;
 use tlbc_tests::machines::{Case, Kind, x86};
 use tlbc_tests::on_every_machine;
@@ -81,7 +82,7 @@ fn a_cpu_goes_offline_while_another_waits_for_it() {
         name: "x86 pcid",
         backend: x86(Config::PGE.with(Config::PCID)),
         kind: Kind::CpuTags,
-        tag_of_cpu: false,
+        space: NewSpace::default(),
     };
     let mut cpus = case.scheduler(2);
     let process = case.process(&cpus);
@@ -144,12 +145,8 @@ fn flushes_of_the_kernel_reach_all_online_cpus_and_its_devices() {
         cpus.kernel_thread(2);
         cpus.cpu_offline(3);
         // A flush of the kernel uses IPIs unless an instruction of this machine reaches all CPUs.
-        let interrupts = case.interrupts() && !case.tag_of_cpu;
-        let kernel_at = if case.name.starts_with("powerpc64") {
-            0xc000_0000_0000_0000
-        } else {
-            0xffff_8000_0000_0000
-        };
+        let interrupts = case.interrupts() && !case.space.tag_of_cpu;
+        let kernel_at = kernel_address(B::FACTS.name);
         let hosted = cpus.mmu.platform();
         let kernel = cpus.mmu.kernel();
         let table = Entries::new(hosted.backend(), kernel, Level(0), kernel_at, 2);

@@ -134,11 +134,11 @@ pub struct Module {
     pub make: Make,
 }
 
-/// The [`Module`] of a path, followed by the limits of its backend in the order of the definition:
+/// Makes the [`Module`] of a path, followed by the limits of its backend in the order of the definition:
 /// `generated!(tlbc_backends::arm64 {})`.
 #[macro_export]
 macro_rules! generated {
-    ($($module:ident)::+ { $($limit:ident),* }) => {{
+    ($($module:ident)::+ { $($limit:ident)* }) => {{
         use $($module)::+::{Config, Op, Tlb};
         fn describe(op: Op) -> $crate::differential::Issued {
             let mut operands = Vec::new();

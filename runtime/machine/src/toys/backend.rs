@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{LazyMm, PteUpdate, TableFree};
-use tlbc_runtime::level::{LEVELS, Levels};
+use tlbc_runtime::level::LEVELS;
 use tlbc_runtime::pte::{
     Change, ChangeFacts, Changed, Entry, Marks, Negative, Owner, Slot, Stricter, Was,
 };
@@ -68,6 +68,12 @@ impl<K: Kind> Toy<K> {
 
     const TAGGED: bool = K::TAGS.per_cpu.is_some() || K::TAGS.global.is_some();
 
+    /// Stores an entry in the machine's memory.
+    fn store_in_machine(&self, slot: &Slot<'_>, change: &Change) {
+        let (table, index) = (slot.table as usize, usize::from(slot.index));
+        self.machine.store(table, index, change.new_bits);
+    }
+
     fn drop_named(cpu: &mut impl Issue<Op>, request: &Request<'_>, at: Where) {
         let tag = (request.space == Space::User).then_some(request.tag.value);
         let mut drop = |page, walks| {
@@ -101,7 +107,6 @@ impl<K: Kind> Backend for Toy<K> {
         } else {
             Shootdown::Broadcast
         },
-        strides: Levels::only(Level(0)),
         pte_update: if K::WRITES {
             PteUpdate::Instruction {
                 pages_batched: false,
@@ -149,27 +154,35 @@ impl<K: Kind> Backend for Toy<K> {
         }
     }
 
-    fn change_from(
+    /// The tables are in the machine's memory. This also updates the entry that the runtime sees.
+    fn store(&self, slot: &Slot<'_>, change: &Change, flags: SpaceFlags) -> Changed {
+        let was = slot.exchange(change.new_bits);
+        self.store_in_machine(slot, change);
+        Changed {
+            was,
+            required: change.required_flush(&self.change_facts(flags)),
+            deferred: Deferred::NOTHING,
+        }
+    }
+
+    fn store_if(
         &self,
-        _: &mut impl Issue<Op>,
         slot: &Slot<'_>,
         seen: Was,
         change: &Change,
-        owner: &Owner,
+        flags: SpaceFlags,
     ) -> Option<Changed> {
         if !slot.compare_exchange(seen, change.new_bits) {
             return None;
         }
-        let (table, index) = (slot.table as usize, usize::from(slot.index));
-        self.machine.store(table, index, change.new_bits);
+        self.store_in_machine(slot, change);
         Some(Changed {
             was: seen,
-            required: change.required_flush(&self.change_facts(owner.flags)),
+            required: change.required_flush(&self.change_facts(flags)),
             deferred: Deferred::NOTHING,
         })
     }
 
-    /// The tables are in the machine's memory. This also updates the entry that the runtime sees.
     fn change(
         &self,
         cpu: &mut impl Issue<Op>,
@@ -177,24 +190,22 @@ impl<K: Kind> Backend for Toy<K> {
         change: &Change,
         owner: &Owner,
     ) -> Changed {
-        let (table, index) = (slot.table as usize, usize::from(slot.index));
-        let was = slot.exchange(change.new_bits);
+        if matches!(change.old, Entry::Invalid) {
+            return self.store(slot, change, owner.flags);
+        }
         let facts = self.change_facts(owner.flags);
         let mut changed = Changed {
-            was,
-            required: change.required_flush(&facts),
+            was: slot.exchange(change.new_bits),
+            required: change.left_over(&facts, owner.space),
             deferred: Deferred::NOTHING,
         };
-        if !K::WRITES || matches!(change.old, Entry::Invalid) {
-            self.machine.store(table, index, change.new_bits);
-        } else if K::DEFERS && owner.may_defer {
-            self.machine.store(table, index, change.new_bits);
+        if K::DEFERS && owner.may_defer {
+            self.store_in_machine(slot, change);
             changed.deferred = Deferred::SPACE_UNTIL_ATTACH;
-            changed.required = change.left_over(&facts, owner.space);
         } else {
             cpu.issue(Op::Write {
-                table,
-                index,
+                table: slot.table as usize,
+                index: usize::from(slot.index),
                 bits: change.new_bits,
                 target: Target {
                     tag: Some(owner.tag.value),
@@ -206,7 +217,6 @@ impl<K: Kind> Backend for Toy<K> {
                     Reach::Wide => Where::EverywhereAtOnce,
                 },
             });
-            changed.required = change.left_over(&facts, owner.space);
         }
         changed
     }

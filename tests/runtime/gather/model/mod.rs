@@ -1,6 +1,6 @@
 //! Random programs of gathers against the simple model, in every configuration.
 
-use tlbc_tests::on_every_configuration;
+use tlbc_tests::tests_on_every_machine;
 mod programs;
 mod space;
 
@@ -133,4 +133,4 @@ fn programs_agree_with_the_model<B: Backend + Copy + Send + Sync + 'static>(
     result.unwrap_or_else(|failed| panic!("{failed}"));
 }
 
-on_every_configuration!(programs_agree_with_the_model);
+tests_on_every_machine!(programs_agree_with_the_model);

@@ -1,0 +1,263 @@
+//! One flush: which CPUs it needs, its instructions on this CPU, and what this CPU still has to do afterwards.
+//!
+//! In: a space, and what was changed in it. Out: instructions, to the sink that the caller passes; the CPUs to send an IPI,
+//! which the caller sends. Holds: when the CPUs that the flush names have acknowledged and the flush is finished, no CPU can
+//! use the old entries.
+//!
+//! The steps, in this order and on one CPU:
+//!
+//! | step | what happens |
+//! |---|---|
+//! | [`plan`](Flush::plan) | the generation is raised, then the IPI targets are read |
+//! | [`start`](Flush::start) | the changes are published, and instructions begin to invalidate |
+//! | the caller | sends the request to the CPUs of the [`Course`] and of the [`erratum_sets`](Flush::erratum_sets), invalidates secondary MMUs, waits for acknowledgements |
+//! | [`finish`](Flush::finish) | the instructions are complete; what is deferred on this CPU is recorded |
+//! | the caller | sends a sync message to the CPUs that `finish` returned |
+
+use crate::backend::{Backend, Finished, IpiTargets, Issue, Shootdown, Started};
+use crate::cpu::{CpuTlb, Cpus};
+use crate::deferred::AsidSlot;
+use crate::level::Level;
+use crate::mask::{CpuId, CpuMask};
+use crate::request::{Extent, Kept, Ranges, Reach, Request, Scope, Space, SpaceFlags};
+use crate::space::AddressSpace;
+use crate::sync::{Barrier, full_barrier};
+
+/// Which agents a flush reaches, and how.
+pub(crate) enum Course<S> {
+    /// Instructions of this CPU reach every CPU.
+    Broadcast,
+    /// Instructions of this CPU act on it alone, and no other CPU can use the entries.
+    Here,
+    /// The same, and these CPUs flush when they get an IPI.
+    HereAndOn(S),
+    /// This CPU flushes its entries before it can use them. These CPUs flush when they get an IPI.
+    On(S),
+}
+
+/// A flush of a user space or of the kernel's.
+pub(crate) struct Flush<'a, B: Backend, C: Cpus> {
+    backend: &'a B,
+    cpus: &'a C,
+    here: &'a CpuTlb<C::Set>,
+    space: &'a AddressSpace<C::Set>,
+    /// The slot of the space on this CPU.
+    slot: Option<AsidSlot>,
+    /// The generation of the space that the changes belong to.
+    generation: u64,
+    request: Request<'a>,
+    course: Course<C::Set>,
+    erratum_sets: u8,
+    /// Whether this CPU has followed the generation when the flush is finished.
+    follows: bool,
+    /// The CPUs that leave the cpumask when the flush is finished.
+    leave: Option<C::Set>,
+}
+
+/// Orders changes of entries before the reads of which CPUs and devices may have cached them.
+#[inline]
+pub(crate) fn barrier_before_targets<B: Backend>() {
+    if B::FACTS.shootdown != Shootdown::Broadcast {
+        full_barrier(Barrier::Flush);
+    }
+}
+
+// The compiler must see the scope's variant where the scope is matched, not only where it is built.
+#[allow(clippy::inline_always)]
+impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
+    /// Plans the flush of what was changed in a space, on this CPU, which the caller does not leave until the flush is
+    /// finished.
+    #[inline(always)]
+    pub fn plan(
+        backend: &'a B,
+        cpus: &'a C,
+        cpu: CpuId,
+        space: &'a AddressSpace<C::Set>,
+        scope: Scope<'a>,
+    ) -> Self {
+        let generation = Self::raise(space);
+        let here = cpus.tlb(cpu);
+        let slot = space.slot_on(here);
+        let mut request = Request {
+            space: space.kind,
+            tag: space.tag_on(slot, backend),
+            reach: Reach::Wide,
+            flags: space.flags(),
+            scope,
+        };
+        let ipis = backend.ipi_targets(&request);
+        let (mut course, mut follows) = (Course::Broadcast, false);
+        if !ipis.agents.is_empty() {
+            let targets = space.targets(cpus, cpu, ipis.agents);
+            follows = targets.here;
+            // Instructions of this CPU invalidate the entries of devices.
+            let is_sender = request.flags.and(B::SENDER_ONLY) != SpaceFlags::NONE;
+            course = match targets.others {
+                others if !follows && !is_sender => Course::On(others),
+                others if others.is_empty() => Course::Here,
+                others => Course::HereAndOn(others),
+            };
+        }
+        // That only this CPU holds entries stays true only where other CPUs wait for the change before they attach the space.
+        let is_alone = match course {
+            Course::Broadcast => B::FACTS.attach_waits_for_changes && space.is_only_on(cpus, cpu),
+            Course::Here => true,
+            Course::HereAndOn(_) | Course::On(_) => false,
+        };
+        let mut erratum_sets = ipis.sets;
+        if is_alone {
+            request.reach = Reach::Here;
+            erratum_sets = 0;
+        }
+        Self {
+            backend,
+            cpus,
+            here,
+            space,
+            slot,
+            generation,
+            request,
+            course,
+            erratum_sets,
+            follows,
+            leave: None,
+        }
+    }
+
+    /// Raises the generation of a space whose entries have changed, and returns it. CPUs that are sent no IPI compare it
+    /// with the one they have seen. The IPI targets are read after this ([`Barrier::Flush`]).
+    #[inline(always)]
+    fn raise(space: &AddressSpace<C::Set>) -> u64 {
+        if space.slots == 0 {
+            barrier_before_targets::<B>();
+            return 0;
+        }
+        let generation = space.tlb_gen.raise();
+        if !B::FACTS.atomics_order_everything {
+            full_barrier(Barrier::Flush);
+        }
+        generation
+    }
+
+    /// Counts the flush in the statistics of this CPU.
+    #[inline(always)]
+    pub fn count(&self) {
+        let stats = &self.here.stats;
+        match &self.course {
+            Course::Broadcast => stats.broadcast.count(1),
+            Course::Here => stats.here.count(1),
+            Course::On(others) if others.is_empty() && self.erratum_sets == 0 => {
+                return stats.unneeded.count(1);
+            }
+            Course::HereAndOn(_) | Course::On(_) => stats.by_ipi.count(1),
+        }
+        match self.request.scope {
+            Scope::Page { .. } => stats.flushed(1),
+            Scope::Ranges(ranges) => stats.flushed(leaf_entries(ranges, self.backend)),
+            Scope::Everything { .. } | Scope::Teardown => {}
+        }
+    }
+
+    /// Starts the flush on this CPU. Returns `None` if only other CPUs flush.
+    #[inline(always)]
+    pub fn start(&mut self, sink: &mut impl Issue<B::Op>) -> Option<Started> {
+        if let Course::On(_) = self.course {
+            return None;
+        }
+        let is_whole = matches!(
+            self.request.scope,
+            Scope::Everything { .. } | Scope::Teardown
+        );
+        if B::FACTS.attach_waits_for_changes
+            && is_whole
+            && self.request.reach == Reach::Wide
+            && self.space.kind == Space::User
+        {
+            self.leave = Some(self.space.begin_trimming(self.cpus));
+        }
+        loop {
+            let started = self.backend.start(sink, &self.request);
+            if started.outcome.exceeded_ceiling {
+                self.here.stats.full_ceiling.count(1);
+            }
+            if !B::FACTS.tag_after_publish {
+                return Some(started);
+            }
+            // The start has published the changes: a tag that has not changed counts as read after that. A CPU that
+            // loads the space under a newer tag sees the changes. Per-CPU tags do not change during the flush.
+            let now = self.space.tag_on(self.slot, self.backend);
+            if now == self.request.tag {
+                return Some(started);
+            }
+            self.request.tag = now;
+        }
+    }
+
+    /// Finishes the flush on this CPU. Returns the CPUs that still need an IPI, in which they have nothing to do: it drains
+    /// their accesses.
+    #[inline(always)]
+    pub fn finish(self, sink: &mut impl Issue<B::Op>, started: Option<Started>) -> IpiTargets {
+        let Some(started) = started else {
+            return IpiTargets::NONE;
+        };
+        let Finished {
+            sync_ipis,
+            deferred,
+        } = self.backend.finish(sink, started);
+        if let Some(slot) = self.slot
+            && self.follows
+        {
+            self.here.slots.see_next_gen(slot, self.generation);
+        }
+        self.here.defer(self.backend, deferred);
+        if let Some(leave) = self.leave {
+            self.space.end_trimming(self.cpus, leave);
+        }
+        sync_ipis
+    }
+
+    /// Returns which agents the flush reaches, and how.
+    #[inline(always)]
+    pub fn course(&self) -> &Course<C::Set> {
+        &self.course
+    }
+
+    /// Returns the erratum sets whose CPUs are sent the request too, one bit each.
+    #[inline(always)]
+    pub fn erratum_sets(&self) -> u8 {
+        self.erratum_sets
+    }
+
+    /// Returns what the flush invalidates.
+    #[inline(always)]
+    pub fn request(&self) -> &Request<'a> {
+        &self.request
+    }
+
+    /// Returns the generation that a CPU has followed after this flush, if it had followed the one before.
+    #[inline(always)]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
+/// Returns how many leaf entries ranges have.
+#[inline]
+fn leaf_entries(ranges: &Ranges, backend: &impl Backend) -> u64 {
+    let levels = backend.levels();
+    let entries = |level: Level, leaf: Extent| {
+        let shift = levels.get(level.index()).map_or(0, |facts| facts.shift);
+        if shift == 0 { 0 } else { leaf.entries(shift) }
+    };
+    match ranges.kept() {
+        Kept::Run(level, extent) => entries(level, extent),
+        Kept::Sorted(sorted) => {
+            let each = Level::all().zip(sorted.leaf);
+            let each = each.map(|(level, leaf)| entries(level, leaf));
+            each.fold(0, u64::saturating_add)
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;

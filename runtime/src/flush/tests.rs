@@ -1,0 +1,316 @@
+use super::*;
+use crate::agents::Agents;
+use crate::backend::{
+    Ceiling, Facts, FinishSteps, LazyMm, Outcome, PteUpdate, Record, Root, TableFree,
+};
+use crate::cpu::tests::{Set, Several, set};
+use crate::deferred::{Deferred, Pending};
+use crate::mask::SharedCpuMask;
+use crate::pte::{ChangeFacts, Marks, Stricter};
+use crate::request::{LevelFacts, LevelTable, SpaceId, Tag};
+use crate::space::Tagging;
+use crate::tag::{TagSource, TagValues, Tags};
+use std::vec::Vec;
+
+/// A machine that flushes by IPI, or whose instructions reach every CPU and that makes CPUs wait for changes.
+struct Machine<const IPI: bool>;
+
+/// What it issues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Op {
+    /// Invalidates entries under a tag.
+    Invalidate(u64, Reach),
+    Complete,
+}
+
+const VALUES: TagValues = TagValues {
+    first: 1,
+    last: 6,
+    views: 0,
+};
+
+impl<const IPI: bool> Backend for Machine<IPI> {
+    type Op = Op;
+
+    const FACTS: Facts = Facts {
+        name: "machine",
+        level_names: ["page", "table", "", "", "", ""],
+        shootdown: if IPI {
+            Shootdown::Ipi
+        } else {
+            Shootdown::Broadcast
+        },
+        pte_update: PteUpdate::Store,
+        table_free: TableFree::GracePeriod,
+        lazy_mm: LazyMm::Refcounted,
+        interrupts_off: false,
+        tag_after_publish: !IPI,
+        one_at_a_time: false,
+        attach_waits_for_changes: !IPI,
+        atomics_order_everything: false,
+    };
+
+    fn levels(&self) -> &'static LevelTable {
+        const NONE: LevelFacts = LevelFacts::NONE;
+        const LEAVES: [LevelFacts; 2] = [LevelFacts::leaf(12), LevelFacts::leaf(21)];
+        const TABLE: LevelTable = [LEAVES[0], LEAVES[1], NONE, NONE, NONE, NONE];
+        &TABLE
+    }
+
+    fn ceiling(&self, _: Space, _: Reach) -> Ceiling {
+        Ceiling {
+            operations: 1,
+            pages: 1,
+        }
+    }
+
+    fn change_facts(&self, _: SpaceFlags) -> ChangeFacts {
+        ChangeFacts {
+            walk_cached: true,
+            invalid_cached: false,
+            stricter: Stricter::Refetched,
+            devices_stay_strict: false,
+            output_through_invalid: false,
+            size_through_invalid: false,
+            attributes_through_invalid: false,
+            rights_through_invalid: false,
+            cleared_may_stay: Marks::NONE,
+            clean_to_dirty_walks: true,
+        }
+    }
+
+    fn publish(&self, _: &mut impl Issue<Op>, _: Space) {}
+
+    fn tags(&self) -> Tags {
+        Tags {
+            per_cpu: Some(VALUES),
+            global: Some((VALUES, TagSource::Generations)),
+        }
+    }
+
+    fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
+        if !IPI || request.reach == Reach::Here {
+            return IpiTargets::NONE;
+        }
+        let agents = if request.tables() {
+            Agents::ACTIVE.union(Agents::LAZY)
+        } else {
+            Agents::ACTIVE
+        };
+        IpiTargets { agents, sets: 0 }
+    }
+
+    fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
+        cpu.issue(Op::Invalidate(request.tag.value, request.reach));
+        let outcome = Outcome {
+            steps: FinishSteps::NONE,
+            deferred: Deferred::NOTHING,
+            exceeded_ceiling: matches!(request.scope, Scope::Ranges(_)),
+        };
+        Started::new(request, self.ipi_targets(request), outcome)
+    }
+
+    fn finish(&self, cpu: &mut impl Issue<Op>, _: Started) -> Finished {
+        cpu.issue(Op::Complete);
+        Finished {
+            sync_ipis: IpiTargets::NONE,
+            deferred: Deferred::VIEW_UNTIL_RETURN,
+        }
+    }
+
+    fn switch(&self, _: &mut impl Issue<Op>, _: &Root, _: Pending) -> Deferred {
+        Deferred::NOTHING
+    }
+
+    fn return_to_user(&self, _: &mut impl Issue<Op>, _: &Root, _: bool) {}
+
+    fn enter_from_user(&self, _: &mut impl Issue<Op>, _: &Root) {}
+
+    fn cpu_online(&self, _: &mut impl Issue<Op>) -> Deferred {
+        Deferred::NOTHING
+    }
+}
+
+const THIS: CpuId = CpuId(0);
+const PAGE: Scope<'static> = Scope::Page {
+    va: 0x3000,
+    level: Level(0),
+    table: false,
+};
+const TABLE: Scope<'static> = Scope::Page {
+    va: 0x3000,
+    level: Level(0),
+    table: true,
+};
+const EVERYTHING: Scope<'static> = Scope::Everything { tables: true };
+
+/// A space that is in the slots of CPUs.
+fn of_slots() -> AddressSpace<Set> {
+    AddressSpace::new(SpaceId(7), Space::User, (0, 0), Tagging::Cpu, 6)
+}
+
+/// A space with a global tag on a machine whose instructions reach every CPU.
+fn of_generations(tag: u64) -> AddressSpace<Set> {
+    let space = AddressSpace::new(SpaceId(7), Space::User, (0, 0), Tagging::Generations, 0);
+    space.tag.put(tag);
+    space
+}
+
+/// Makes a CPU one that has loaded a space.
+fn load<const N: usize>(cpus: &Several<N>, cpu: usize, space: &AddressSpace<Set>) {
+    let local = &cpus.cpus[cpu];
+    if space.slots != 0 {
+        let generation = space.tlb_gen.now();
+        let (slot, _) = local
+            .slots
+            .find_or_assign(space.id, 6, generation, SpaceId::NONE);
+        local.slots.set_seen_gen(slot, generation);
+    }
+    local.loaded.put(space.id.0);
+    space.cpumask.insert(CpuId(cpu as u32), Barrier::Unload);
+}
+
+/// The other CPUs that flush, and whether this one does.
+fn flushes<C: Cpus<Set = Set>, B: Backend>(flush: &Flush<'_, B, C>) -> (Set, bool) {
+    match flush.course() {
+        Course::Broadcast | Course::Here => (Set::NONE, true),
+        Course::HereAndOn(others) => (*others, true),
+        Course::On(others) => (*others, false),
+    }
+}
+
+/// Runs a flush on this CPU, and returns what it issues.
+fn run<B: Backend<Op = Op>, C: Cpus>(mut flush: Flush<'_, B, C>) -> Vec<Op> {
+    let mut issued = Vec::new();
+    flush.count();
+    let started = flush.start(&mut Record(|op| issued.push(op)));
+    let left = flush.finish(&mut Record(|op| issued.push(op)), started);
+    assert!(left.is_empty());
+    issued
+}
+
+#[test]
+fn active_cpus_get_an_ipi_and_lazy_ones_only_for_tables() {
+    let (cpus, space) = (Several::<5>::new(), of_slots());
+    (0..5).for_each(|cpu| load(&cpus, cpu, &space));
+    cpus.cpus[2].lazy.put(1);
+    cpus.cpus[3].loaded.put(SpaceId::KERNEL.0);
+    cpus.cpus[4].loaded.put(SpaceId::NONE.0); // offline
+    let plan = |scope| Flush::plan(&Machine::<true>, &cpus, THIS, &space, scope);
+    assert_eq!(flushes(&plan(PAGE)), (set([1]), true));
+    assert_eq!(flushes(&plan(TABLE)), (set([1, 2]), true));
+    cpus.cpus[1].loaded.put(SpaceId::SWITCHING.0);
+    assert_eq!(flushes(&plan(PAGE)), (set([1]), true));
+}
+
+#[test]
+fn a_cpu_that_cannot_use_the_entries_issues_nothing() {
+    let (cpus, space) = (Several::<2>::new(), of_slots());
+    load(&cpus, 1, &space);
+    let plan = || Flush::plan(&Machine::<true>, &cpus, THIS, &space, PAGE);
+    assert_eq!(flushes(&plan()), (set([1]), false));
+    assert_eq!(run(plan()), []);
+    assert_eq!(cpus.cpus[0].stats.by_ipi.get(), 1);
+    cpus.cpus[1].loaded.put(SpaceId::KERNEL.0);
+    assert_eq!(flushes(&plan()), (Set::NONE, false));
+    assert_eq!(run(plan()), []);
+    assert_eq!(cpus.cpus[0].stats.unneeded.get(), 1);
+}
+
+#[test]
+fn the_only_cpu_flushes_itself_and_has_then_seen_the_generation() {
+    let (cpus, space) = (Several::<2>::new(), of_slots());
+    load(&cpus, 0, &space);
+    let here = &cpus.cpus[0];
+    let slot = space.slot_on(here).expect("a slot");
+    let own = AsidSlot::tag(Some(slot), Some(VALUES)).value;
+    let flush = Flush::plan(&Machine::<true>, &cpus, THIS, &space, PAGE);
+    assert_eq!(run(flush), [Op::Invalidate(own, Reach::Here), Op::Complete]);
+    assert_eq!(here.slots.seen_gen(slot), space.tlb_gen.now());
+    assert!(here.slots.take_view(slot), "what the backend deferred");
+    assert_eq!((here.stats.here.get(), here.stats.pages[1].get()), (1, 1));
+    // Another CPU changed the space, and its flush has not reached this one: it still has to follow.
+    let missed = space.tlb_gen.raise();
+    run(Flush::plan(&Machine::<true>, &cpus, THIS, &space, PAGE));
+    assert_eq!(here.slots.seen_gen(slot).wrapping_add(1), missed);
+}
+
+#[test]
+fn instructions_act_here_alone_where_no_other_cpu_holds_entries() {
+    let (cpus, space) = (Several::<2>::new(), of_generations(5));
+    load(&cpus, 0, &space);
+    let plan = || Flush::plan(&Machine::<false>, &cpus, THIS, &space, PAGE);
+    assert_eq!(run(plan()), [Op::Invalidate(5, Reach::Here), Op::Complete]);
+    load(&cpus, 1, &space);
+    assert_eq!(run(plan()), [Op::Invalidate(5, Reach::Wide), Op::Complete]);
+    assert_eq!(cpus.cpus[0].stats.broadcast.get(), 2);
+}
+
+#[test]
+fn a_flush_of_everything_removes_from_the_cpumask_who_has_not_loaded_the_space() {
+    let (cpus, space) = (Several::<3>::new(), of_generations(5));
+    (0..3).for_each(|cpu| load(&cpus, cpu, &space));
+    cpus.cpus[1].loaded.put(SpaceId::KERNEL.0);
+    let mut flush = Flush::plan(&Machine::<false>, &cpus, THIS, &space, EVERYTHING);
+    let started = flush.start(&mut Record(|_| ()));
+    assert_eq!(space.changes.get(), 1, "CPUs wait that attach the space");
+    assert_eq!(space.cpumask.now(Barrier::Unloaded), set([0, 1, 2]));
+    let _ = flush.finish(&mut Record(|_| ()), started);
+    assert_eq!(space.changes.get(), 0);
+    assert_eq!(space.cpumask.now(Barrier::Unloaded), set([0, 2]));
+    // A flush of less leaves the cpumask as it is.
+    cpus.cpus[2].loaded.put(SpaceId::KERNEL.0);
+    run(Flush::plan(&Machine::<false>, &cpus, THIS, &space, PAGE));
+    assert_eq!(space.cpumask.now(Barrier::Unloaded), set([0, 2]));
+}
+
+#[test]
+fn a_flush_starts_again_under_a_tag_that_the_space_got_meanwhile() {
+    let (cpus, space) = (Several::<2>::new(), of_generations(5));
+    (0..2).for_each(|cpu| load(&cpus, cpu, &space));
+    let mut issued = Vec::new();
+    let mut flush = Flush::plan(&Machine::<false>, &cpus, THIS, &space, PAGE);
+    let started = flush.start(&mut Record(|op| {
+        issued.push(op);
+        space.tag.put(9); // as another CPU does at a rollover
+    }));
+    assert!(started.is_some());
+    let wide = |tag| Op::Invalidate(tag, Reach::Wide);
+    assert_eq!(issued, [wide(5), wide(9)]);
+    assert_eq!(flush.request().tag.value, 9);
+}
+
+#[test]
+fn the_kernels_space_is_flushed_on_every_cpu_that_is_online() {
+    let cpus = Several::<3>::new();
+    let kernel = AddressSpace::new(SpaceId::KERNEL, Space::Kernel, (0, 0), Tagging::Kernel, 0);
+    let flush = Flush::plan(&Machine::<true>, &cpus, THIS, &kernel, PAGE);
+    assert_eq!(flushes(&flush), (set([1, 2]), true));
+    cpus.online().remove(CpuId(2), Barrier::Unload);
+    let flush = Flush::plan(&Machine::<true>, &cpus, THIS, &kernel, PAGE);
+    assert_eq!(flushes(&flush), (set([1]), true));
+    let tag = Tag {
+        value: 0,
+        global: true,
+    };
+    assert_eq!(flush.request().tag, tag);
+}
+
+#[test]
+fn sizes_count_the_entries_of_every_level() {
+    let (cpus, space) = (Several::<1>::new(), of_slots());
+    load(&cpus, 0, &space);
+    let mut ranges = Ranges::new();
+    ranges.leaf(Level(0), Extent::new(0x1000, 0x3000));
+    ranges.leaf(Level(1), Extent::new(0x20_0000, 0x40_0000));
+    run(Flush::plan(
+        &Machine::<true>,
+        &cpus,
+        THIS,
+        &space,
+        Scope::Ranges(&ranges),
+    ));
+    let stats = &cpus.cpus[0].stats;
+    assert_eq!(stats.pages[4].get(), 1, "five entries");
+    assert_eq!(stats.full_ceiling.get(), 1);
+}

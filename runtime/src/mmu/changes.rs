@@ -1,0 +1,228 @@
+//! Changes of page-table entries: how they are made, and which flushes they require.
+//!
+//! In: a space, an entry of it and the change. Out: the changed entry, and the flush that is still required or deferred.
+//! Holds: an instruction that changes an entry reaches every CPU that may have the entry cached.
+//!
+//! On most machines a plain store changes an entry, and a flush follows. Where an instruction stores and invalidates in
+//! one step, it is chosen before the entry changes, by which CPUs may have the entry cached. So a CPU that attaches the
+//! space waits while a change is under way:
+//!
+//! | switch side | change side |
+//! |---|---|
+//! | store "switching", enter the cpumask | store "a change is under way" |
+//! | [`Barrier::AttachWaits`] | [`Barrier::Change`] |
+//! | wait until no change is under way | read the cpumask, and which of its CPUs have the space loaded; choose; change |
+//! | read which flushes are pending, load the root | store "the change has ended" |
+//!
+//! A CPU with a change under way never waits for another CPU.
+//!
+//! Source: Linux ba8a9229ab9e, for machines on which a valid entry that is attached must not change by a store.
+
+use crate::backend::Backend;
+use crate::deferred::Deferred;
+use crate::fault::{Fault, is_back};
+use crate::flush::barrier_before_targets;
+use crate::level::Level;
+use crate::mask::CpuId;
+use crate::misuse::{Misuse, check_leaf_level};
+use crate::mmu::Mmu;
+use crate::platform::Platform;
+use crate::pte::{Change, ChangeFacts, Changed, Deadline, Negative, Owner, Slot, Stricter, Was};
+use crate::request::{Extent, Ranges, Reach, Request, Space, SpaceFlags};
+use crate::space::AddressSpace;
+
+impl<P: Platform> Mmu<P> {
+    /// Makes a change, by a store or by an instruction. Returns the flush that is still required, and what is deferred.
+    /// Only with `may_defer` can the flush of everything of the space be deferred instead of flushing the entry now.
+    // A call would pass and return entries through memory, which costs more than the store.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    pub(crate) fn change(
+        &self,
+        space: &AddressSpace<P::CpuSet>,
+        slot: &Slot<'_>,
+        change: &Change,
+        may_defer: bool,
+    ) -> Changed {
+        if !Self::FACTS.pte_update.is_store() {
+            return self.change_by_instruction(space, slot, change, may_defer);
+        }
+        let flags = space.flags();
+        let mut changed = self.platform.backend().store(slot, change, flags);
+        self.read_flags_again(space, flags, change, &mut changed);
+        changed
+    }
+
+    /// Makes a change if the entry is still what was `seen`. Returns `None` if it is not: the caller must then compute the
+    /// change again.
+    pub(crate) fn change_if(
+        &self,
+        space: &AddressSpace<P::CpuSet>,
+        slot: &Slot<'_>,
+        seen: Was,
+        change: &Change,
+    ) -> Option<Changed> {
+        if !Self::FACTS.pte_update.is_store() {
+            // Only the machine can change the entry before the instruction does, which returns the old entry.
+            return (slot.was() == seen)
+                .then(|| self.change_by_instruction(space, slot, change, true));
+        }
+        let (backend, flags) = (self.platform.backend(), space.flags());
+        let mut changed = backend.store_if(slot, seen, change, flags)?;
+        self.read_flags_again(space, flags, change, &mut changed);
+        Some(changed)
+    }
+
+    /// Reads the flags of a space again after a store whose required flush was derived from flags read before the store. A
+    /// device that attached in between may have filled the old entry. So this matters only where devices set flags, and
+    /// no flush is required without them.
+    #[inline]
+    fn read_flags_again(
+        &self,
+        space: &AddressSpace<P::CpuSet>,
+        before: SpaceFlags,
+        change: &Change,
+        changed: &mut Changed,
+    ) {
+        let set_by_devices = P::Backend::SENDER_ONLY != SpaceFlags::NONE;
+        if !set_by_devices
+            || is_back(Fault::ReadsFlagsEarly)
+            || changed.required.is_required_now(space.kind)
+        {
+            return;
+        }
+        barrier_before_targets::<P::Backend>();
+        let now = space.flags();
+        if now != before {
+            changed.required = change.required_flush(&self.platform.backend().change_facts(now));
+        }
+    }
+
+    /// Makes a change by an instruction. Returns what [`change`](Self::change) does.
+    #[inline(never)]
+    fn change_by_instruction(
+        &self,
+        space: &AddressSpace<P::CpuSet>,
+        slot: &Slot<'_>,
+        change: &Change,
+        may_defer: bool,
+    ) -> Changed {
+        let backend = self.platform.backend();
+        self.platform.pin_cpu(Self::INTERRUPTS_OFF, |cpu| {
+            if Self::FACTS.attach_waits_for_changes {
+                space.begin_change();
+            }
+            let mut owner = self.owner(cpu, space);
+            owner.may_defer &= may_defer;
+            let mut changed = self.alone(|| {
+                let mut sink = self.platform.sink(cpu);
+                backend.change(&mut sink, slot, change, &owner)
+            });
+            if changed.deferred.contains(Deferred::SPACE_UNTIL_ATTACH) {
+                space.pending.attach.defer(); // before another CPU attaches the space
+                self.platform.cpu(cpu).stats.deferred.count(1);
+            }
+            if Self::FACTS.attach_waits_for_changes {
+                space.end_change();
+            }
+            barrier_before_targets::<P::Backend>();
+            if space.has_devices() {
+                // The instruction has reached the CPUs. Devices that only the platform can reach need a flush as well.
+                let facts = backend.change_facts(space.flags());
+                changed.required = change.required_flush(&facts);
+            }
+            changed
+        })
+    }
+
+    /// Returns which agents may have an entry of the space cached, while a change is under way.
+    fn owner(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) -> Owner {
+        let here = self.platform.cpu(cpu);
+        // An instruction that acts on this CPU only requires that this CPU has the space loaded.
+        let (mut reach, mut may_defer) = (Reach::Wide, false);
+        if Self::FACTS.attach_waits_for_changes && space.kind == Space::User {
+            let others = space.others(self, cpu);
+            if !others.hold && here.loaded.mine() == space.id.0 {
+                reach = Reach::Here;
+            }
+            may_defer = Self::FACTS.pte_update.is_deferrable() && !others.load;
+        }
+        Owner {
+            space: space.kind,
+            tag: space.tag_on(space.slot_on(here), &*self.platform.backend()),
+            reach,
+            flags: space.flags(),
+            may_defer,
+        }
+    }
+
+    /// Returns whether the machine requires the entry to be invalid and flushed before a change of a valid entry is stored
+    /// (break before make).
+    pub(crate) fn must_break(&self, space: &AddressSpace<P::CpuSet>, change: &Change) -> bool {
+        // An instruction replaces and flushes an entry in one step.
+        if !Self::FACTS.pte_update.is_store() {
+            return false;
+        }
+        let required = change.required_flush(&self.change_facts(space));
+        required.deadline == Deadline::Store && !required.is_nothing()
+    }
+
+    /// Flushes the stricter entry that this CPU may have cached, after a fault that the page table does not justify.
+    ///
+    /// Returns whether it flushed anything. Where the machine drops the entry at the fault, walks the table again before it
+    /// faults, or keeps a negative entry for a bounded time only, no flush is needed.
+    ///
+    /// # Context
+    ///
+    /// On the CPU that took the fault, which has the space loaded.
+    ///
+    /// # Errors
+    ///
+    /// When entries of this level cannot map pages here.
+    pub fn fix_spurious(
+        &self,
+        space: &AddressSpace<P::CpuSet>,
+        va: u64,
+        level: Level,
+    ) -> Result<bool, Misuse> {
+        let backend = self.platform.backend();
+        let shift = check_leaf_level(backend.levels(), level)?;
+        let facts = backend.change_facts(space.flags());
+        let has_negative = facts.negative == Negative::UntilDropped;
+        if facts.stricter != Stricter::FaultsUntilDropped && !has_negative {
+            return Ok(false);
+        }
+        self.platform.pin_cpu(Self::INTERRUPTS_OFF, |cpu| {
+            let here = self.platform.cpu(cpu);
+            let mut ranges = Ranges::new();
+            let page = Extent::new(va, 1).rounded(shift);
+            if has_negative {
+                // The negative entry may be of any level above.
+                for (above, facts) in Level::all().zip(backend.levels()) {
+                    if above >= level && facts.shift != 0 {
+                        ranges.appeared(above, page);
+                    }
+                }
+            } else {
+                ranges.leaf(level, page);
+            }
+            let request = Request {
+                space: space.kind,
+                tag: space.tag_on(space.slot_on(here), &*backend),
+                reach: Reach::Here,
+                flags: space.flags().without(P::Backend::SENDER_ONLY),
+                scope: ranges.scope(backend.levels()),
+            };
+            let mut sink = self.platform.sink(cpu);
+            let started = backend.start(&mut sink, &request);
+            let deferred = backend.finish(&mut sink, started).deferred;
+            here.defer(&*backend, deferred);
+        });
+        Ok(true)
+    }
+
+    /// Returns the facts that decide which flush a change of an entry of this space requires now.
+    pub(crate) fn change_facts(&self, space: &AddressSpace<P::CpuSet>) -> ChangeFacts {
+        self.platform.backend().change_facts(space.flags())
+    }
+}

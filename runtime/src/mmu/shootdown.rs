@@ -1,0 +1,336 @@
+//! Shootdown: which CPUs flush after a change, and how they are made to. `Flush` (`flush.rs`) has the steps of one flush.
+//!
+//! In: a space, and the entries of it that changed. Out: the instructions and IPIs of one flush. Holds: when a flush
+//! returns, no CPU can use the old entries.
+//!
+//! Two sets matter. The CPUs in the *cpumask* of a space may hold entries of it; the CPUs that have it *loaded* can use
+//! entries and fill more. A CPU that holds entries without having the space loaded can use them only after it has
+//! loaded the space again. Its flush is pending until then, and its [`AsidSlots`](crate::deferred::AsidSlots) records
+//! which generation of the space it has seen. The two sides of the protocol:
+//!
+//! | switch side ([`switch`](crate::Mmu::switch)) | flush side |
+//! |---|---|
+//! | store "switching" | change the entries |
+//! | enter the cpumask | raise the generation |
+//! | [`Barrier::SwitchIn`] | [`Barrier::Flush`] |
+//! | read the generation; flush if it is newer | read the cpumask, what its CPUs have loaded, and devices |
+//! | load the root, store which | send IPIs to those CPUs; flush here; wait |
+//!
+//! At least one of the two reads sees the other side's write. So a CPU that the sender did not see flushes its stale
+//! entries before it can use them. A CPU that the sender saw is sent an IPI, and takes it when it has loaded the root.
+//!
+//! Where instructions reach every CPU this is not needed: the cpumask is not read, and generations are not raised.
+//! Devices are read without a barrier, because attaching a device synchronizes every CPU by an IPI
+//! ([`Barrier::AttachEverywhere`]). Where atomics order all accesses, raising the generation is the barrier.
+//!
+//! How the CPUs that flush learn of it: the sender puts a message into their mailboxes, sends them an IPI and waits until
+//! each has acknowledged. A CPU that waits for acknowledgements or for a lock of the runtime handles the messages in its
+//! own mailbox while it waits. So it may wait with interrupts off, and two CPUs that send each other messages both get their
+//! acknowledgement.
+//!
+//! Source: Linux 71b3c126e611, where a CPU entered the set before it loaded the root, but without a barrier between the
+//! two; OpenBSD 9f1181d59de3, where a CPU left the set before it left the root.
+
+use crate::backend::{Backend, Facts, IpiTargets, Shootdown};
+use crate::cpu::{CpuTlb, Message};
+use crate::flush::{Course, Flush};
+use crate::level::Level;
+use crate::mask::{CpuId, CpuMask, SharedCpuMask};
+use crate::misuse::{Misuse, check_range};
+use crate::mmu::Mmu;
+use crate::platform::Platform;
+use crate::request::{Extent, Ranges, Request, Scope};
+use crate::space::AddressSpace;
+use crate::sync::{Barrier, full_barrier, wait_until};
+
+/// Why everything of a space is flushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// The space is torn down, or the kernel requested it.
+    Asked,
+    /// Another gather is under way, which may have unmapped pages that this one did not see.
+    Nested,
+    /// A deferred flush must be completed now.
+    Pending,
+}
+
+// Flushes, from the caller's side down to one flush on this CPU.
+#[allow(clippy::inline_always)]
+impl<P: Platform> Mmu<P> {
+    /// The facts of the backend.
+    pub(crate) const FACTS: Facts = <P::Backend as Backend>::FACTS;
+
+    /// Whether interrupts are off during a flush: the backend requires it, or other CPUs may send messages to this
+    /// one.
+    pub(crate) const INTERRUPTS_OFF: bool =
+        Self::FACTS.interrupts_off || Self::FACTS.one_at_a_time || !Self::BROADCASTS;
+
+    /// Whether instructions reach every CPU, so that no cpumask is read before a flush starts.
+    pub(crate) const BROADCASTS: bool = matches!(Self::FACTS.shootdown, Shootdown::Broadcast);
+
+    /// Flushes the changed entries of a space on every CPU and device, and returns when none of them can use the old
+    /// ones.
+    #[inline]
+    pub(crate) fn flush_changed(&self, space: &AddressSpace<P::CpuSet>, changed: &Ranges) {
+        match changed.page(self.platform.backend().levels()) {
+            Some((va, level, table)) => self.flush_page(space, va, level, table),
+            None => self.flush_ranges(space, changed),
+        }
+    }
+
+    /// Flushes one entry. Each variant of [`Scope`] has its own function and pinned closure, so that the compiler removes the
+    /// tests for the others.
+    #[inline(never)]
+    fn flush_page(&self, space: &AddressSpace<P::CpuSet>, va: u64, level: Level, table: bool) {
+        self.pinned(|cpu| self.flush_scope(cpu, space, Scope::Page { va, level, table }));
+    }
+
+    /// Flushes more than one entry.
+    #[inline(never)]
+    fn flush_ranges(&self, space: &AddressSpace<P::CpuSet>, ranges: &Ranges) {
+        self.pinned(|cpu| self.flush_scope(cpu, space, Scope::Ranges(ranges)));
+    }
+
+    /// Flushes everything of a space on every CPU and device, which completes all deferred flushes of the space.
+    #[inline(never)]
+    pub(crate) fn flush_space(
+        &self,
+        space: &AddressSpace<P::CpuSet>,
+        everything: Scope<'_>,
+        why: Why,
+    ) {
+        let pending = space.pending.pending();
+        self.pinned(|cpu| {
+            let stats = &self.platform.cpu(cpu).stats;
+            stats.completed.count(pending.count() as u64);
+            match why {
+                Why::Asked => stats.full_asked.count(1),
+                Why::Nested => stats.full_nested.count(1),
+                Why::Pending => stats.full_deferred.count(1),
+            }
+            self.flush_scope(cpu, space, everything);
+        });
+        space.pending.complete(pending);
+    }
+
+    /// Runs a flush on one CPU, where the machine permits it, and while no other CPU flushes if it permits only one.
+    #[inline(always)]
+    fn pinned(&self, flush: impl FnOnce(CpuId)) {
+        self.platform
+            .pin_cpu(Self::INTERRUPTS_OFF, |cpu| self.alone(|| flush(cpu)));
+    }
+
+    /// Flushes on this CPU and on others at the same time, and waits for all of them.
+    #[inline(always)]
+    fn flush_scope(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>, scope: Scope<'_>) {
+        let backend = self.platform.backend();
+        let mut flush = Flush::plan(&*backend, self, cpu, space, scope);
+        flush.count();
+        let started = flush.start(&mut self.platform.sink(cpu));
+        // What other functions get is copied, so that the flush itself stays in registers.
+        let sets = flush.erratum_sets();
+        match flush.course() {
+            Course::HereAndOn(others) | Course::On(others) => {
+                let of = (space, flush.generation());
+                self.flush_by_ipi(cpu, of, *flush.request(), (others.clone(), sets));
+            }
+            Course::Broadcast if sets != 0 => {
+                let of = (space, flush.generation());
+                self.flush_by_ipi(cpu, of, *flush.request(), (P::CpuSet::NONE, sets));
+            }
+            Course::Broadcast | Course::Here if space.has_devices() => {
+                let request = *flush.request();
+                self.platform.invalidate_secondary(space, &request);
+            }
+            Course::Broadcast | Course::Here => {}
+        }
+        let left = flush.finish(&mut self.platform.sink(cpu), started);
+        if !left.is_empty() {
+            self.sync(cpu, space, left);
+        }
+    }
+
+    /// Makes other CPUs flush, and flushes secondary MMUs in the meantime. Sending the IPI publishes the changed entries.
+    #[cold]
+    #[inline(never)]
+    fn flush_by_ipi(
+        &self,
+        cpu: CpuId,
+        (space, generation): (&AddressSpace<P::CpuSet>, u64),
+        request: Request<'_>,
+        (mut to, sets): (P::CpuSet, u8),
+    ) {
+        // Until here no cpumask was read.
+        if Self::BROADCASTS {
+            full_barrier(Barrier::Flush);
+        }
+        to.extend(&self.erratum_sets(space, sets));
+        let message = Message::Flush {
+            space: space.id,
+            generation,
+            request,
+        };
+        let sent = self.send(cpu, to, &message);
+        if space.has_devices() {
+            self.platform.invalidate_secondary(space, &request);
+        }
+        self.wait_for_acks(cpu, &sent);
+    }
+
+    /// Sends an IPI to the CPUs whose accesses the completing barrier does not drain, and waits for them.
+    #[cold]
+    #[inline(never)]
+    fn sync(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>, left: IpiTargets) {
+        // Until here no cpumask was read.
+        if Self::BROADCASTS {
+            full_barrier(Barrier::Flush);
+        }
+        let mut to = self.erratum_sets(space, left.sets);
+        if !left.agents.is_empty() {
+            to.extend(&space.targets(self, cpu, left.agents).others);
+        }
+        self.call(cpu, to, &Message::Sync);
+    }
+
+    /// Returns the CPUs of the named erratum sets, which the kernel keeps.
+    fn erratum_sets(&self, space: &AddressSpace<P::CpuSet>, sets: u8) -> P::CpuSet {
+        let mut all = P::CpuSet::NONE;
+        for set in (0..8).filter(|set| sets & 1 << set != 0) {
+            all.extend(&self.platform.erratum_set(set, space));
+        }
+        all
+    }
+}
+
+// Messages between CPUs.
+impl<P: Platform> Mmu<P> {
+    /// Sends a message to CPUs, and waits until each has acknowledged it.
+    pub(crate) fn call(&self, cpu: CpuId, to: P::CpuSet, message: &Message<'_>) {
+        if !to.is_empty() {
+            self.platform.pin_cpu(true, |_| {
+                let sent = self.send(cpu, to, message);
+                self.wait_for_acks(cpu, &sent);
+            });
+        }
+    }
+
+    /// Sends a message to CPUs. Returns those that are online, which will acknowledge it. Interrupts are off, and stay so
+    /// until [`wait_for_acks`](Self::wait_for_acks).
+    fn send(&self, cpu: CpuId, to: P::CpuSet, message: &Message<'_>) -> P::CpuSet {
+        let here = self.platform.cpu(cpu);
+        let of = |cpu| &self.platform.cpu(cpu).mailbox;
+        let sent = here.mailbox.send(cpu, to, message, &self.online, of);
+        if !sent.is_empty() {
+            here.stats.sent.count(sent.count() as u64);
+            self.platform.send_ipi(&sent);
+        }
+        sent
+    }
+
+    /// Waits until all these CPUs have acknowledged this CPU's message, and handles the messages of others while it waits.
+    fn wait_for_acks(&self, cpu: CpuId, sent: &P::CpuSet) {
+        for other in sent.iter() {
+            let mailbox = &self.platform.cpu(other).mailbox;
+            wait_until(
+                || mailbox.has_acknowledged(cpu),
+                || self.handle_messages(cpu),
+            );
+        }
+    }
+
+    /// Handles the [IPI](Platform::send_ipi): does what the messages in this CPU's mailbox say, and acknowledges them.
+    ///
+    /// # Context
+    ///
+    /// On that CPU, with interrupts off, and with the kernel's view loaded where user code has a view of its own. Not in a
+    /// non-maskable interrupt: between the moments when a message is read and when it is acknowledged it would
+    /// acknowledge another one unread.
+    pub fn handle_ipi(&self, cpu: CpuId) {
+        self.handle_messages(cpu);
+    }
+
+    /// Handles the messages of other CPUs. Interrupts are off.
+    pub(crate) fn handle_messages(&self, cpu: CpuId) {
+        let here = self.platform.cpu(cpu);
+        let of = |cpu| &self.platform.cpu(cpu).mailbox;
+        here.mailbox.receive(of, |message| {
+            here.stats.received.count(1);
+            if !self.handle(cpu, here, message) {
+                here.stats.spurious.count(1);
+            }
+        });
+    }
+
+    /// Does what a message says. Returns whether there was anything to do.
+    pub(crate) fn handle(
+        &self,
+        cpu: CpuId,
+        here: &CpuTlb<P::CpuSet>,
+        message: &Message<'_>,
+    ) -> bool {
+        let backend = self.platform.backend();
+        let Some(response) = here.response(message, backend.tags().per_cpu) else {
+            return false;
+        };
+        if response.leaves {
+            self.load_kernel(cpu);
+        }
+        if let Some(request) = response.flush {
+            let deferred = backend.deliver(&mut self.platform.sink(cpu), &request);
+            here.defer(&*backend, deferred);
+        }
+        if let Some((slot, generation)) = response.sees {
+            here.slots.set_seen_gen(slot, generation);
+        }
+        true
+    }
+
+    /// Waits until every lockless walk of tables that runs now has ended: each CPU takes an interrupt, which it does not
+    /// during such a walk.
+    pub fn wait_for_walkers(&self) {
+        self.platform.pin_cpu(true, |cpu| self.wait_for_all(cpu));
+    }
+
+    /// Sends every online CPU an IPI, and waits until each has taken it.
+    pub(crate) fn wait_for_all(&self, cpu: CpuId) {
+        let all = self.online.now(Barrier::Unloaded);
+        self.call(cpu, all, &Message::Sync);
+    }
+}
+
+// What a kernel calls to flush by itself.
+impl<P: Platform> Mmu<P> {
+    /// Flushes an address range of a space in which leaf entries of one level changed, and returns when the flush is
+    /// complete. This is for changes that were not made through a gather.
+    ///
+    /// # Context
+    ///
+    /// That of the platform's flushes. The caller holds what keeps other CPUs from using or changing the entries,
+    /// such as the page-table lock.
+    ///
+    /// # Errors
+    ///
+    /// When the range is empty, ends after the last address or is not a whole number of entries, or when entries of this
+    /// level cannot map pages here.
+    pub fn flush_range(
+        &self,
+        space: &AddressSpace<P::CpuSet>,
+        extent: Extent,
+        level: Level,
+    ) -> Result<(), Misuse> {
+        check_range(self.platform.backend().levels(), level, extent)?;
+        let mut ranges = Ranges::new();
+        ranges.leaf(level, extent);
+        self.flush_changed(space, &ranges);
+        Ok(())
+    }
+
+    /// Flushes everything of a space, walk entries included, and returns when the flush is complete.
+    ///
+    /// # Context
+    ///
+    /// As [`flush_range`](Self::flush_range).
+    pub fn flush_everything(&self, space: &AddressSpace<P::CpuSet>) {
+        self.flush_space(space, Scope::Everything { tables: true }, Why::Asked);
+    }
+}

@@ -1,0 +1,85 @@
+//! The values of tags: which there are, and where they come from.
+//!
+//! In: what a backend says about the tags of its machine. Out: the values that user spaces can have, in order. Holds: no value
+//! has a bit that the tag of another view of a space has.
+
+/// The tags of user spaces: per-CPU tags, whose values each CPU assigns for itself, and global tags, which mean the same space on
+/// every CPU. A machine may have both, or neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tags {
+    /// The values of per-CPU tags.
+    pub per_cpu: Option<TagValues>,
+    /// The values of global tags, and where they come from.
+    pub global: Option<(TagValues, TagSource)>,
+}
+
+/// The values of a kind of tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TagValues {
+    /// The least value.
+    pub first: u64,
+    /// The greatest value.
+    pub last: u64,
+    /// Bits that other views of a space add to its tag. They are zero in the values that are assigned.
+    pub views: u64,
+}
+
+/// Where the values of a tag come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TagSource {
+    /// Values are assigned until none is left. Then a new generation begins: every CPU flushes everything, and values are
+    /// assigned again.
+    Generations,
+    /// Each space has one value for its life. Another space may get the value after the flush of the teardown.
+    Life,
+    /// The value is the address of the top table.
+    Root,
+}
+
+impl TagValues {
+    /// Returns the `nth` of the values.
+    #[must_use]
+    #[inline]
+    pub fn nth(&self, nth: u64) -> Option<u64> {
+        let mut left = nth;
+        let mut value = self.first;
+        if self.views == 0 {
+            let value = self.first.checked_add(nth)?;
+            return (value <= self.last).then_some(value);
+        }
+        while value <= self.last {
+            if value & self.views == 0 {
+                if left == 0 {
+                    return Some(value);
+                }
+                left -= 1;
+            }
+            value = value.checked_add(1)?;
+        }
+        None
+    }
+
+    /// Returns whether a value may be assigned.
+    pub(crate) const fn is_whole(&self, value: u64) -> bool {
+        value & self.views == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_skip_those_of_other_views() {
+        let mut values = TagValues {
+            first: 1,
+            last: 6,
+            views: 0,
+        };
+        let all = |values: TagValues| (0..).map_while(move |nth| values.nth(nth));
+        assert!(all(values).eq([1, 2, 3, 4, 5, 6]));
+        values.views = 2;
+        assert!(all(values).eq([1, 4, 5]));
+        assert!(all(values).all(|value| values.is_whole(value)) && !values.is_whole(3));
+    }
+}
