@@ -243,6 +243,8 @@ impl Emit<'_> {
             "tag" if event => quote!(to.tag.value),
             "tables" if event => quote!(true),
             "global" if event => quote!(to.tag.global),
+            // An event completes its flush by this call only where every flush requires the same steps.
+            "steps" if event => quote!(FinishSteps::NONE),
             name => {
                 let name = format_ident!("{name}");
                 quote!(#name)
