@@ -17,7 +17,9 @@ use tlbc_runtime::pte::{ChangeFacts, Marks, Negative, Stricter};
 use tlbc_runtime::request::{
     LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
-use tlbc_runtime::request::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::request::passes::{
+    Folding, Pass, Passes, SinglePass, SortedPasses, Walks,
+};
 use tlbc_runtime::request::runs::{Runs, Units};
 
 /// The values of the registers from which the features and limits of a CPU are read.
@@ -873,6 +875,238 @@ const fn encode_asid(tag: u64) -> u64 {
     bits
 }
 
+/// The bits that the tag of view `user` has set.
+const USER_VIEW: u64 = 0x1;
+
+/// Issues `vale1is`.
+#[inline(always)]
+fn vale1is(cpu: &mut impl Issue<Op>, c: Config, tag: u64, va: u64, hint: Option<u64>) {
+    cpu.issue(Op::Vale1is {
+        page: encode_page(c, tag, va, hint),
+    });
+}
+
+/// Issues `vae1is`.
+#[inline(always)]
+fn vae1is(cpu: &mut impl Issue<Op>, c: Config, tag: u64, va: u64, hint: Option<u64>) {
+    cpu.issue(Op::Vae1is {
+        page: encode_page(c, tag, va, hint),
+    });
+}
+
+/// Issues `vaale1is`.
+#[inline(always)]
+fn vaale1is(cpu: &mut impl Issue<Op>, c: Config, va: u64, hint: Option<u64>) {
+    cpu.issue(Op::Vaale1is {
+        page_any: encode_page_any(c, va, hint),
+    });
+}
+
+/// Issues `vaae1is`.
+#[inline(always)]
+fn vaae1is(cpu: &mut impl Issue<Op>, c: Config, va: u64, hint: Option<u64>) {
+    cpu.issue(Op::Vaae1is {
+        page_any: encode_page_any(c, va, hint),
+    });
+}
+
+/// Issues `rvale1is`.
+#[inline(always)]
+fn rvale1is(
+    cpu: &mut impl Issue<Op>,
+    c: Config,
+    tag: u64,
+    va: u64,
+    hint: Option<u64>,
+    num: u64,
+    scale: u32,
+) {
+    cpu.issue(Op::Rvale1is {
+        range: encode_range(c, tag, va, hint, num, scale),
+    });
+}
+
+/// Issues `rvae1is`.
+#[inline(always)]
+fn rvae1is(
+    cpu: &mut impl Issue<Op>,
+    c: Config,
+    tag: u64,
+    va: u64,
+    hint: Option<u64>,
+    num: u64,
+    scale: u32,
+) {
+    cpu.issue(Op::Rvae1is {
+        range: encode_range(c, tag, va, hint, num, scale),
+    });
+}
+
+/// Issues `rvaale1is`.
+#[inline(always)]
+fn rvaale1is(
+    cpu: &mut impl Issue<Op>,
+    c: Config,
+    va: u64,
+    hint: Option<u64>,
+    num: u64,
+    scale: u32,
+) {
+    cpu.issue(Op::Rvaale1is {
+        range_any: encode_range_any(c, va, hint, num, scale),
+    });
+}
+
+/// Issues `rvaae1is`.
+#[inline(always)]
+fn rvaae1is(
+    cpu: &mut impl Issue<Op>,
+    c: Config,
+    va: u64,
+    hint: Option<u64>,
+    num: u64,
+    scale: u32,
+) {
+    cpu.issue(Op::Rvaae1is {
+        range_any: encode_range_any(c, va, hint, num, scale),
+    });
+}
+
+/// Issues `aside1is`.
+#[inline(always)]
+fn aside1is(cpu: &mut impl Issue<Op>, tag: u64) {
+    cpu.issue(Op::Aside1is {
+        space: encode_space(tag),
+    });
+}
+
+/// Issues `vale1`.
+#[inline(always)]
+fn vale1(cpu: &mut impl Issue<Op>, c: Config, tag: u64, va: u64, hint: Option<u64>) {
+    cpu.issue(Op::Vale1 {
+        page: encode_page(c, tag, va, hint),
+    });
+}
+
+/// Issues `vae1`.
+#[inline(always)]
+fn vae1(cpu: &mut impl Issue<Op>, c: Config, tag: u64, va: u64, hint: Option<u64>) {
+    cpu.issue(Op::Vae1 {
+        page: encode_page(c, tag, va, hint),
+    });
+}
+
+/// Issues `vaale1`.
+#[inline(always)]
+fn vaale1(cpu: &mut impl Issue<Op>, c: Config, va: u64, hint: Option<u64>) {
+    cpu.issue(Op::Vaale1 {
+        page_any: encode_page_any(c, va, hint),
+    });
+}
+
+/// Issues `vaae1`.
+#[inline(always)]
+fn vaae1(cpu: &mut impl Issue<Op>, c: Config, va: u64, hint: Option<u64>) {
+    cpu.issue(Op::Vaae1 {
+        page_any: encode_page_any(c, va, hint),
+    });
+}
+
+/// Issues `rvale1`.
+#[inline(always)]
+fn rvale1(
+    cpu: &mut impl Issue<Op>,
+    c: Config,
+    tag: u64,
+    va: u64,
+    hint: Option<u64>,
+    num: u64,
+    scale: u32,
+) {
+    cpu.issue(Op::Rvale1 {
+        range: encode_range(c, tag, va, hint, num, scale),
+    });
+}
+
+/// Issues `rvae1`.
+#[inline(always)]
+fn rvae1(
+    cpu: &mut impl Issue<Op>,
+    c: Config,
+    tag: u64,
+    va: u64,
+    hint: Option<u64>,
+    num: u64,
+    scale: u32,
+) {
+    cpu.issue(Op::Rvae1 {
+        range: encode_range(c, tag, va, hint, num, scale),
+    });
+}
+
+/// Issues `rvaale1`.
+#[inline(always)]
+fn rvaale1(
+    cpu: &mut impl Issue<Op>,
+    c: Config,
+    va: u64,
+    hint: Option<u64>,
+    num: u64,
+    scale: u32,
+) {
+    cpu.issue(Op::Rvaale1 {
+        range_any: encode_range_any(c, va, hint, num, scale),
+    });
+}
+
+/// Issues `rvaae1`.
+#[inline(always)]
+fn rvaae1(
+    cpu: &mut impl Issue<Op>,
+    c: Config,
+    va: u64,
+    hint: Option<u64>,
+    num: u64,
+    scale: u32,
+) {
+    cpu.issue(Op::Rvaae1 {
+        range_any: encode_range_any(c, va, hint, num, scale),
+    });
+}
+
+/// Issues `aside1`.
+#[inline(always)]
+fn aside1(cpu: &mut impl Issue<Op>, tag: u64) {
+    cpu.issue(Op::Aside1 {
+        space: encode_space(tag),
+    });
+}
+
+/// Issues `ttbr0`.
+#[inline(always)]
+fn load_ttbr0(cpu: &mut impl Issue<Op>, root: u64) {
+    cpu.issue(Op::LoadTtbr0 {
+        ttbr0: encode_ttbr0(root),
+    });
+}
+
+/// Issues `ttbr1`.
+#[inline(always)]
+fn load_ttbr1(cpu: &mut impl Issue<Op>, tag: u64) {
+    cpu.issue(Op::LoadTtbr1 {
+        asid: encode_asid(tag),
+    });
+}
+
+/// Works around an erratum. 1286807, 2441007, 2441009 and relatives.
+#[inline(always)]
+fn repeat_tlbi_by_dsb_ish(cpu: &mut impl Issue<Op>, c: Config) {
+    if c.has(Config::REPEAT_TLBI) {
+        cpu.issue(Op::Vale1is { page: 0 });
+        cpu.issue(Op::DsbIsh);
+    }
+}
+
 /// Arm A-profile: the EL1&0 translation regime, stage 1, without LPA2.
 ///
 /// Citations are to the Arm Architecture Reference Manual for A-profile (DDI 0487) and the
@@ -892,9 +1126,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `dsb_nshst`, `vale1`, `vae1`.
     #[inline(always)]
-    fn user_here_page<C: Issue<Op>>(
+    fn user_here_page(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         va: u64,
         level: Level,
@@ -902,26 +1136,16 @@ impl<M: Configuration<Config>> Tlb<M> {
     ) {
         let c = self.config.flags();
         cpu.issue(Op::DsbNshst);
-        if c.has(Config::KPTI) {
-            if tables {
-                let page = encode_page(c, tag, va, None);
-                cpu.issue(Op::Vae1 { page });
-                // vae1, view user
-                let page = encode_page(c, tag | 0x1, va, None);
-                cpu.issue(Op::Vae1 { page });
-            } else {
-                let page = encode_page(c, tag, va, hint_of(c, level));
-                cpu.issue(Op::Vale1 { page });
-                // vale1, view user
-                let page = encode_page(c, tag | 0x1, va, hint_of(c, level));
-                cpu.issue(Op::Vale1 { page });
+        if tables {
+            vae1(cpu, c, tag, va, None);
+            if c.has(Config::KPTI) {
+                vae1(cpu, c, tag | USER_VIEW, va, None);
             }
-        } else if tables {
-            let page = encode_page(c, tag, va, None);
-            cpu.issue(Op::Vae1 { page });
         } else {
-            let page = encode_page(c, tag, va, hint_of(c, level));
-            cpu.issue(Op::Vale1 { page });
+            vale1(cpu, c, tag, va, hint_of(c, level));
+            if c.has(Config::KPTI) {
+                vale1(cpu, c, tag | USER_VIEW, va, hint_of(c, level));
+            }
         }
     }
 
@@ -933,9 +1157,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `dsb_ishst`, `vale1is`, `vae1is`.
     #[inline(always)]
-    fn user_wide_page<C: Issue<Op>>(
+    fn user_wide_page(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         va: u64,
         level: Level,
@@ -943,26 +1167,16 @@ impl<M: Configuration<Config>> Tlb<M> {
     ) {
         let c = self.config.flags();
         cpu.issue(Op::DsbIshst);
-        if c.has(Config::KPTI) {
-            if tables {
-                let page = encode_page(c, tag, va, None);
-                cpu.issue(Op::Vae1is { page });
-                // vae1is, view user
-                let page = encode_page(c, tag | 0x1, va, None);
-                cpu.issue(Op::Vae1is { page });
-            } else {
-                let page = encode_page(c, tag, va, hint_of(c, level));
-                cpu.issue(Op::Vale1is { page });
-                // vale1is, view user
-                let page = encode_page(c, tag | 0x1, va, hint_of(c, level));
-                cpu.issue(Op::Vale1is { page });
+        if tables {
+            vae1is(cpu, c, tag, va, None);
+            if c.has(Config::KPTI) {
+                vae1is(cpu, c, tag | USER_VIEW, va, None);
             }
-        } else if tables {
-            let page = encode_page(c, tag, va, None);
-            cpu.issue(Op::Vae1is { page });
         } else {
-            let page = encode_page(c, tag, va, hint_of(c, level));
-            cpu.issue(Op::Vale1is { page });
+            vale1is(cpu, c, tag, va, hint_of(c, level));
+            if c.has(Config::KPTI) {
+                vale1is(cpu, c, tag | USER_VIEW, va, hint_of(c, level));
+            }
         }
     }
 
@@ -974,9 +1188,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `dsb_nshst`, `vaale1`, `vaae1`.
     #[inline(always)]
-    fn kernel_here_page<C: Issue<Op>>(
+    fn kernel_here_page(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         va: u64,
         level: Level,
         tables: bool,
@@ -984,11 +1198,9 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         cpu.issue(Op::DsbNshst);
         if tables {
-            let page_any = encode_page_any(c, va, None);
-            cpu.issue(Op::Vaae1 { page_any });
+            vaae1(cpu, c, va, None);
         } else {
-            let page_any = encode_page_any(c, va, hint_of(c, level));
-            cpu.issue(Op::Vaale1 { page_any });
+            vaale1(cpu, c, va, hint_of(c, level));
         }
     }
 
@@ -1001,9 +1213,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `dsb_ishst`, `vaale1is`, `vaae1is`.
     #[inline(always)]
-    fn kernel_wide_page<C: Issue<Op>>(
+    fn kernel_wide_page(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         va: u64,
         level: Level,
         tables: bool,
@@ -1011,11 +1223,9 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         cpu.issue(Op::DsbIshst);
         if tables {
-            let page_any = encode_page_any(c, va, None);
-            cpu.issue(Op::Vaae1is { page_any });
+            vaae1is(cpu, c, va, None);
         } else {
-            let page_any = encode_page_any(c, va, hint_of(c, level));
-            cpu.issue(Op::Vaale1is { page_any });
+            vaale1is(cpu, c, va, hint_of(c, level));
         }
     }
 
@@ -1023,58 +1233,29 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
     /// space's tag, on this CPU.
-    ///
-    /// Instructions: `dsb_nshst`, `dsb_nsh`.
     #[inline(never)]
-    fn user_here_ranges<C: Issue<Op>>(
+    fn user_here_ranges(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         ranges: &Ranges,
     ) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
-        let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
-        if c.has(Config::RANGES) {
-            if self
-                .ceiling(Space::User, Reach::Here)
-                .is_exceeded_by(
-                    passes.page_runs(level_table(c), RANGE_UNITS, true),
-                    passes.pages(),
-                )
-            {
-                outcome.exceeded_ceiling = true;
-                self.user_here_everything(cpu, tag);
-            } else {
-                cpu.issue(Op::DsbNshst);
-                for pass in passes.cuts() {
-                    self.user_here_pass(cpu, tag, pass);
+        let levels = level_table(c);
+        outcome
+            |= match SinglePass::new(ranges, levels) {
+                Some(single) => self.user_here_passes(cpu, tag, &single),
+                None => {
+                    let folding = Folding::new(Walks::Named).with_leaves().with_joint();
+                    SortedPasses::apply(
+                        ranges,
+                        levels,
+                        folding,
+                        |sorted| self.user_here_passes(cpu, tag, sorted),
+                    )
                 }
-                if passes.cuts_are_live() {
-                    cpu.issue(Op::DsbNsh);
-                }
-                for pass in passes.leaves() {
-                    self.user_here_pass(cpu, tag, pass);
-                }
-            }
-        } else if self
-            .ceiling(Space::User, Reach::Here)
-            .is_exceeded_by(passes.entries(), passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            self.user_here_everything(cpu, tag);
-        } else {
-            cpu.issue(Op::DsbNshst);
-            for pass in passes.cuts() {
-                self.user_here_pass(cpu, tag, pass);
-            }
-            if passes.cuts_are_live() {
-                cpu.issue(Op::DsbNsh);
-            }
-            for pass in passes.leaves() {
-                self.user_here_pass(cpu, tag, pass);
-            }
-        }
+            };
         outcome
     }
 
@@ -1082,58 +1263,29 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
-    ///
-    /// Instructions: `dsb_ishst`, `dsb_ish`.
     #[inline(never)]
-    fn user_wide_ranges<C: Issue<Op>>(
+    fn user_wide_ranges(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         ranges: &Ranges,
     ) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
-        let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
-        if c.has(Config::RANGES) {
-            if self
-                .ceiling(Space::User, Reach::Wide)
-                .is_exceeded_by(
-                    passes.page_runs(level_table(c), RANGE_UNITS, true),
-                    passes.pages(),
-                )
-            {
-                outcome.exceeded_ceiling = true;
-                self.user_wide_everything(cpu, tag);
-            } else {
-                cpu.issue(Op::DsbIshst);
-                for pass in passes.cuts() {
-                    self.user_wide_pass(cpu, tag, pass);
+        let levels = level_table(c);
+        outcome
+            |= match SinglePass::new(ranges, levels) {
+                Some(single) => self.user_wide_passes(cpu, tag, &single),
+                None => {
+                    let folding = Folding::new(Walks::Named).with_leaves().with_joint();
+                    SortedPasses::apply(
+                        ranges,
+                        levels,
+                        folding,
+                        |sorted| self.user_wide_passes(cpu, tag, sorted),
+                    )
                 }
-                if passes.cuts_are_live() {
-                    cpu.issue(Op::DsbIsh);
-                }
-                for pass in passes.leaves() {
-                    self.user_wide_pass(cpu, tag, pass);
-                }
-            }
-        } else if self
-            .ceiling(Space::User, Reach::Wide)
-            .is_exceeded_by(passes.entries(), passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            self.user_wide_everything(cpu, tag);
-        } else {
-            cpu.issue(Op::DsbIshst);
-            for pass in passes.cuts() {
-                self.user_wide_pass(cpu, tag, pass);
-            }
-            if passes.cuts_are_live() {
-                cpu.issue(Op::DsbIsh);
-            }
-            for pass in passes.leaves() {
-                self.user_wide_pass(cpu, tag, pass);
-            }
-        }
+            };
         outcome
     }
 
@@ -1141,53 +1293,24 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
     /// this CPU; walk entries under the space's tag or other tags, on this CPU.
-    ///
-    /// Instructions: `dsb_nshst`, `dsb_nsh`.
     #[inline(never)]
-    fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
+    fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
-        let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
-        if c.has(Config::RANGES) {
-            if self
-                .ceiling(Space::Kernel, Reach::Here)
-                .is_exceeded_by(
-                    passes.page_runs(level_table(c), RANGE_ANY_UNITS, true),
-                    passes.pages(),
-                )
-            {
-                outcome.exceeded_ceiling = true;
-                self.kernel_here_everything(cpu);
-            } else {
-                cpu.issue(Op::DsbNshst);
-                for pass in passes.cuts() {
-                    self.kernel_here_pass(cpu, pass);
+        let levels = level_table(c);
+        outcome
+            |= match SinglePass::new(ranges, levels) {
+                Some(single) => self.kernel_here_passes(cpu, &single),
+                None => {
+                    let folding = Folding::new(Walks::Named).with_leaves().with_joint();
+                    SortedPasses::apply(
+                        ranges,
+                        levels,
+                        folding,
+                        |sorted| self.kernel_here_passes(cpu, sorted),
+                    )
                 }
-                if passes.cuts_are_live() {
-                    cpu.issue(Op::DsbNsh);
-                }
-                for pass in passes.leaves() {
-                    self.kernel_here_pass(cpu, pass);
-                }
-            }
-        } else if self
-            .ceiling(Space::Kernel, Reach::Here)
-            .is_exceeded_by(passes.entries(), passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            self.kernel_here_everything(cpu);
-        } else {
-            cpu.issue(Op::DsbNshst);
-            for pass in passes.cuts() {
-                self.kernel_here_pass(cpu, pass);
-            }
-            if passes.cuts_are_live() {
-                cpu.issue(Op::DsbNsh);
-            }
-            for pass in passes.leaves() {
-                self.kernel_here_pass(cpu, pass);
-            }
-        }
+            };
         outcome
     }
 
@@ -1196,102 +1319,192 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
     /// this CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU,
     /// active CPUs and lazy CPUs.
-    ///
-    /// Instructions: `dsb_ishst`, `dsb_ish`.
     #[inline(never)]
-    fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
+    fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
-        let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
-        if c.has(Config::RANGES) {
-            if self
-                .ceiling(Space::Kernel, Reach::Wide)
-                .is_exceeded_by(
-                    passes.page_runs(level_table(c), RANGE_ANY_UNITS, true),
-                    passes.pages(),
-                )
-            {
-                outcome.exceeded_ceiling = true;
-                self.kernel_wide_everything(cpu);
-            } else {
-                cpu.issue(Op::DsbIshst);
-                for pass in passes.cuts() {
-                    self.kernel_wide_pass(cpu, pass);
+        let levels = level_table(c);
+        outcome
+            |= match SinglePass::new(ranges, levels) {
+                Some(single) => self.kernel_wide_passes(cpu, &single),
+                None => {
+                    let folding = Folding::new(Walks::Named).with_leaves().with_joint();
+                    SortedPasses::apply(
+                        ranges,
+                        levels,
+                        folding,
+                        |sorted| self.kernel_wide_passes(cpu, sorted),
+                    )
                 }
-                if passes.cuts_are_live() {
-                    cpu.issue(Op::DsbIsh);
-                }
-                for pass in passes.leaves() {
-                    self.kernel_wide_pass(cpu, pass);
-                }
-            }
-        } else if self
-            .ceiling(Space::Kernel, Reach::Wide)
-            .is_exceeded_by(passes.entries(), passes.pages())
+            };
+        outcome
+    }
+
+    /// Invalidates the entries of passes over ranges of a user space that only this CPU may
+    /// have cached.
+    ///
+    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
+    /// space's tag, on this CPU.
+    ///
+    /// Instructions: `dsb_nshst`, `dsb_nsh`.
+    #[inline]
+    fn user_here_passes(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        tag: u64,
+        passes: &impl Passes,
+    ) -> Outcome {
+        let c = self.config.flags();
+        let mut outcome = Outcome::NOTHING;
+        let operations = if c.has(Config::RANGES) {
+            passes.page_runs(page_shift(c), RANGE_UNITS, true)
+        } else {
+            passes.entries()
+        };
+        if self
+            .ceiling(Space::User, Reach::Here)
+            .is_exceeded_by(operations, passes.pages())
         {
             outcome.exceeded_ceiling = true;
-            self.kernel_wide_everything(cpu);
-        } else {
-            cpu.issue(Op::DsbIshst);
-            for pass in passes.cuts() {
-                self.kernel_wide_pass(cpu, pass);
-            }
-            if passes.cuts_are_live() {
-                cpu.issue(Op::DsbIsh);
-            }
-            for pass in passes.leaves() {
-                self.kernel_wide_pass(cpu, pass);
-            }
+            self.user_here_everything(cpu, tag);
+            return outcome;
+        }
+        cpu.issue(Op::DsbNshst);
+        for pass in passes.cuts() {
+            self.user_here_pass(cpu, tag, &pass);
+        }
+        if passes.cuts_are_live() {
+            cpu.issue(Op::DsbNsh);
+        }
+        for pass in passes.leaves() {
+            self.user_here_pass(cpu, tag, &pass);
         }
         outcome
     }
 
-    /// Returns which entries one instruction invalidates together, for ranges of a user space
-    /// that only this CPU may have cached.
+    /// Invalidates the entries of passes over ranges of a user space that other CPUs may have
+    /// cached as well.
+    ///
+    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
+    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
+    ///
+    /// Instructions: `dsb_ishst`, `dsb_ish`.
     #[inline]
-    fn user_here_folding(&self) -> Folding {
-        Folding {
-            leaves: true,
-            walks: Walks::Named,
-            joint: true,
-            negative: false,
+    fn user_wide_passes(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        tag: u64,
+        passes: &impl Passes,
+    ) -> Outcome {
+        let c = self.config.flags();
+        let mut outcome = Outcome::NOTHING;
+        let operations = if c.has(Config::RANGES) {
+            passes.page_runs(page_shift(c), RANGE_UNITS, true)
+        } else {
+            passes.entries()
+        };
+        if self
+            .ceiling(Space::User, Reach::Wide)
+            .is_exceeded_by(operations, passes.pages())
+        {
+            outcome.exceeded_ceiling = true;
+            self.user_wide_everything(cpu, tag);
+            return outcome;
         }
+        cpu.issue(Op::DsbIshst);
+        for pass in passes.cuts() {
+            self.user_wide_pass(cpu, tag, &pass);
+        }
+        if passes.cuts_are_live() {
+            cpu.issue(Op::DsbIsh);
+        }
+        for pass in passes.leaves() {
+            self.user_wide_pass(cpu, tag, &pass);
+        }
+        outcome
     }
 
-    /// Returns which entries one instruction invalidates together, for ranges of a user space
-    /// that other CPUs may have cached as well.
+    /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
+    /// cached.
+    ///
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
+    /// this CPU; walk entries under the space's tag or other tags, on this CPU.
+    ///
+    /// Instructions: `dsb_nshst`, `dsb_nsh`.
     #[inline]
-    fn user_wide_folding(&self) -> Folding {
-        Folding {
-            leaves: true,
-            walks: Walks::Named,
-            joint: true,
-            negative: false,
+    fn kernel_here_passes(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        passes: &impl Passes,
+    ) -> Outcome {
+        let c = self.config.flags();
+        let mut outcome = Outcome::NOTHING;
+        let operations = if c.has(Config::RANGES) {
+            passes.page_runs(page_shift(c), RANGE_ANY_UNITS, true)
+        } else {
+            passes.entries()
+        };
+        if self
+            .ceiling(Space::Kernel, Reach::Here)
+            .is_exceeded_by(operations, passes.pages())
+        {
+            outcome.exceeded_ceiling = true;
+            self.kernel_here_everything(cpu);
+            return outcome;
         }
+        cpu.issue(Op::DsbNshst);
+        for pass in passes.cuts() {
+            self.kernel_here_pass(cpu, &pass);
+        }
+        if passes.cuts_are_live() {
+            cpu.issue(Op::DsbNsh);
+        }
+        for pass in passes.leaves() {
+            self.kernel_here_pass(cpu, &pass);
+        }
+        outcome
     }
 
-    /// Returns which entries one instruction invalidates together, for ranges of the kernel
-    /// that only this CPU may have cached.
+    /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have
+    /// cached as well.
+    ///
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
+    /// this CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU,
+    /// active CPUs and lazy CPUs.
+    ///
+    /// Instructions: `dsb_ishst`, `dsb_ish`.
     #[inline]
-    fn kernel_here_folding(&self) -> Folding {
-        Folding {
-            leaves: true,
-            walks: Walks::Named,
-            joint: true,
-            negative: false,
+    fn kernel_wide_passes(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        passes: &impl Passes,
+    ) -> Outcome {
+        let c = self.config.flags();
+        let mut outcome = Outcome::NOTHING;
+        let operations = if c.has(Config::RANGES) {
+            passes.page_runs(page_shift(c), RANGE_ANY_UNITS, true)
+        } else {
+            passes.entries()
+        };
+        if self
+            .ceiling(Space::Kernel, Reach::Wide)
+            .is_exceeded_by(operations, passes.pages())
+        {
+            outcome.exceeded_ceiling = true;
+            self.kernel_wide_everything(cpu);
+            return outcome;
         }
-    }
-
-    /// Returns which entries one instruction invalidates together, for ranges of the kernel
-    /// that other CPUs may have cached as well.
-    #[inline]
-    fn kernel_wide_folding(&self) -> Folding {
-        Folding {
-            leaves: true,
-            walks: Walks::Named,
-            joint: true,
-            negative: false,
+        cpu.issue(Op::DsbIshst);
+        for pass in passes.cuts() {
+            self.kernel_wide_pass(cpu, &pass);
         }
+        if passes.cuts_are_live() {
+            cpu.issue(Op::DsbIsh);
+        }
+        for pass in passes.leaves() {
+            self.kernel_wide_pass(cpu, &pass);
+        }
+        outcome
     }
 
     /// Invalidates consecutive entries of one level of a user space that only this CPU may have
@@ -1301,147 +1514,69 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// space's tag, on this CPU.
     ///
     /// Instructions: `vale1`, `vae1`, `rvale1`, `rvae1`.
-    #[inline(never)]
-    fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
+    #[inline(always)]
+    fn user_here_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
         let c = self.config.flags();
-        let start = pass.start;
-        let entries = pass.entries;
-        let tables = pass.walk;
-        let hinted = match pass.hint {
-            Some(level) => hint_of(c, level),
-            None => None,
-        };
+        let hinted = pass.hint.and_then(|level| hint_of(c, level));
         if c.has(Config::RANGES)
             && RANGE_UNITS.hold(pass.shift.wrapping_sub(page_shift(c)))
         {
-            if c.has(Config::KPTI) {
-                if tables {
-                    let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
-                    for run in runs.by_ref() {
-                        let range = encode_range(
+            let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
+            for run in runs.by_ref() {
+                if pass.walk {
+                    rvae1(cpu, c, tag, run.va, hinted, run.num, run.scale);
+                    if c.has(Config::KPTI) {
+                        rvae1(
+                            cpu,
                             c,
-                            tag,
+                            tag | USER_VIEW,
                             run.va,
                             hinted,
                             run.num,
                             run.scale,
                         );
-                        cpu.issue(Op::Rvae1 { range });
-                        // rvae1, view user
-                        let range = encode_range(
-                            c,
-                            tag | 0x1,
-                            run.va,
-                            hinted,
-                            run.num,
-                            run.scale,
-                        );
-                        cpu.issue(Op::Rvae1 { range });
-                    }
-                    if let Some(va) = runs.rest() {
-                        let page = encode_page(c, tag, va, None);
-                        cpu.issue(Op::Vae1 { page });
-                        // vae1, view user
-                        let page = encode_page(c, tag | 0x1, va, None);
-                        cpu.issue(Op::Vae1 { page });
                     }
                 } else {
-                    let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
-                    for run in runs.by_ref() {
-                        let range = encode_range(
+                    rvale1(cpu, c, tag, run.va, hinted, run.num, run.scale);
+                    if c.has(Config::KPTI) {
+                        rvale1(
+                            cpu,
                             c,
-                            tag,
+                            tag | USER_VIEW,
                             run.va,
                             hinted,
                             run.num,
                             run.scale,
                         );
-                        cpu.issue(Op::Rvale1 { range });
-                        // rvale1, view user
-                        let range = encode_range(
-                            c,
-                            tag | 0x1,
-                            run.va,
-                            hinted,
-                            run.num,
-                            run.scale,
-                        );
-                        cpu.issue(Op::Rvale1 { range });
-                    }
-                    if let Some(va) = runs.rest() {
-                        let page = encode_page(c, tag, va, hinted);
-                        cpu.issue(Op::Vale1 { page });
-                        // vale1, view user
-                        let page = encode_page(c, tag | 0x1, va, hinted);
-                        cpu.issue(Op::Vale1 { page });
                     }
                 }
-            } else if tables {
-                let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
-                for run in runs.by_ref() {
-                    let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
-                    cpu.issue(Op::Rvae1 { range });
-                }
-                if let Some(va) = runs.rest() {
-                    let page = encode_page(c, tag, va, None);
-                    cpu.issue(Op::Vae1 { page });
-                }
-            } else {
-                let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
-                for run in runs.by_ref() {
-                    let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
-                    cpu.issue(Op::Rvale1 { range });
-                }
-                if let Some(va) = runs.rest() {
-                    let page = encode_page(c, tag, va, hinted);
-                    cpu.issue(Op::Vale1 { page });
-                }
             }
-        } else if c.has(Config::KPTI) {
-            if tables {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let mut page_kernel = encode_page(c, tag, start, None);
-                let mut page_user = encode_page(c, tag | 0x1, start, None);
-                let mut left = entries;
-                while left > 0 {
-                    cpu.issue(Op::Vae1 { page: page_kernel });
-                    // vae1, view user
-                    cpu.issue(Op::Vae1 { page: page_user });
-                    page_kernel = page_kernel.wrapping_add(step >> 12);
-                    page_user = page_user.wrapping_add(step >> 12);
-                    left = left.wrapping_sub(1);
+            if let Some(va) = runs.rest() {
+                if pass.walk {
+                    vae1(cpu, c, tag, va, None);
+                    if c.has(Config::KPTI) {
+                        vae1(cpu, c, tag | USER_VIEW, va, None);
+                    }
+                } else {
+                    vale1(cpu, c, tag, va, hinted);
+                    if c.has(Config::KPTI) {
+                        vale1(cpu, c, tag | USER_VIEW, va, hinted);
+                    }
                 }
-            } else {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let mut page_kernel = encode_page(c, tag, start, hinted);
-                let mut page_user = encode_page(c, tag | 0x1, start, hinted);
-                let mut left = entries;
-                while left > 0 {
-                    cpu.issue(Op::Vale1 { page: page_kernel });
-                    // vale1, view user
-                    cpu.issue(Op::Vale1 { page: page_user });
-                    page_kernel = page_kernel.wrapping_add(step >> 12);
-                    page_user = page_user.wrapping_add(step >> 12);
-                    left = left.wrapping_sub(1);
-                }
-            }
-        } else if tables {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut page = encode_page(c, tag, start, None);
-            let mut left = entries;
-            while left > 0 {
-                cpu.issue(Op::Vae1 { page });
-                page = page.wrapping_add(step >> 12);
-                left = left.wrapping_sub(1);
             }
         } else {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut page = encode_page(c, tag, start, hinted);
-            let mut left = entries;
-            while left > 0 {
-                cpu.issue(Op::Vale1 { page });
-                page = page.wrapping_add(step >> 12);
-                left = left.wrapping_sub(1);
+            for va in pass.addresses() {
+                if pass.walk {
+                    vae1(cpu, c, tag, va, None);
+                    if c.has(Config::KPTI) {
+                        vae1(cpu, c, tag | USER_VIEW, va, None);
+                    }
+                } else {
+                    vale1(cpu, c, tag, va, hinted);
+                    if c.has(Config::KPTI) {
+                        vale1(cpu, c, tag | USER_VIEW, va, hinted);
+                    }
+                }
             }
         }
     }
@@ -1453,147 +1588,69 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     ///
     /// Instructions: `vale1is`, `vae1is`, `rvale1is`, `rvae1is`.
-    #[inline(never)]
-    fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
+    #[inline(always)]
+    fn user_wide_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
         let c = self.config.flags();
-        let start = pass.start;
-        let entries = pass.entries;
-        let tables = pass.walk;
-        let hinted = match pass.hint {
-            Some(level) => hint_of(c, level),
-            None => None,
-        };
+        let hinted = pass.hint.and_then(|level| hint_of(c, level));
         if c.has(Config::RANGES)
             && RANGE_UNITS.hold(pass.shift.wrapping_sub(page_shift(c)))
         {
-            if c.has(Config::KPTI) {
-                if tables {
-                    let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
-                    for run in runs.by_ref() {
-                        let range = encode_range(
+            let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
+            for run in runs.by_ref() {
+                if pass.walk {
+                    rvae1is(cpu, c, tag, run.va, hinted, run.num, run.scale);
+                    if c.has(Config::KPTI) {
+                        rvae1is(
+                            cpu,
                             c,
-                            tag,
+                            tag | USER_VIEW,
                             run.va,
                             hinted,
                             run.num,
                             run.scale,
                         );
-                        cpu.issue(Op::Rvae1is { range });
-                        // rvae1is, view user
-                        let range = encode_range(
-                            c,
-                            tag | 0x1,
-                            run.va,
-                            hinted,
-                            run.num,
-                            run.scale,
-                        );
-                        cpu.issue(Op::Rvae1is { range });
-                    }
-                    if let Some(va) = runs.rest() {
-                        let page = encode_page(c, tag, va, None);
-                        cpu.issue(Op::Vae1is { page });
-                        // vae1is, view user
-                        let page = encode_page(c, tag | 0x1, va, None);
-                        cpu.issue(Op::Vae1is { page });
                     }
                 } else {
-                    let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
-                    for run in runs.by_ref() {
-                        let range = encode_range(
+                    rvale1is(cpu, c, tag, run.va, hinted, run.num, run.scale);
+                    if c.has(Config::KPTI) {
+                        rvale1is(
+                            cpu,
                             c,
-                            tag,
+                            tag | USER_VIEW,
                             run.va,
                             hinted,
                             run.num,
                             run.scale,
                         );
-                        cpu.issue(Op::Rvale1is { range });
-                        // rvale1is, view user
-                        let range = encode_range(
-                            c,
-                            tag | 0x1,
-                            run.va,
-                            hinted,
-                            run.num,
-                            run.scale,
-                        );
-                        cpu.issue(Op::Rvale1is { range });
-                    }
-                    if let Some(va) = runs.rest() {
-                        let page = encode_page(c, tag, va, hinted);
-                        cpu.issue(Op::Vale1is { page });
-                        // vale1is, view user
-                        let page = encode_page(c, tag | 0x1, va, hinted);
-                        cpu.issue(Op::Vale1is { page });
                     }
                 }
-            } else if tables {
-                let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
-                for run in runs.by_ref() {
-                    let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
-                    cpu.issue(Op::Rvae1is { range });
-                }
-                if let Some(va) = runs.rest() {
-                    let page = encode_page(c, tag, va, None);
-                    cpu.issue(Op::Vae1is { page });
-                }
-            } else {
-                let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
-                for run in runs.by_ref() {
-                    let range = encode_range(c, tag, run.va, hinted, run.num, run.scale);
-                    cpu.issue(Op::Rvale1is { range });
-                }
-                if let Some(va) = runs.rest() {
-                    let page = encode_page(c, tag, va, hinted);
-                    cpu.issue(Op::Vale1is { page });
-                }
             }
-        } else if c.has(Config::KPTI) {
-            if tables {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let mut page_kernel = encode_page(c, tag, start, None);
-                let mut page_user = encode_page(c, tag | 0x1, start, None);
-                let mut left = entries;
-                while left > 0 {
-                    cpu.issue(Op::Vae1is { page: page_kernel });
-                    // vae1is, view user
-                    cpu.issue(Op::Vae1is { page: page_user });
-                    page_kernel = page_kernel.wrapping_add(step >> 12);
-                    page_user = page_user.wrapping_add(step >> 12);
-                    left = left.wrapping_sub(1);
+            if let Some(va) = runs.rest() {
+                if pass.walk {
+                    vae1is(cpu, c, tag, va, None);
+                    if c.has(Config::KPTI) {
+                        vae1is(cpu, c, tag | USER_VIEW, va, None);
+                    }
+                } else {
+                    vale1is(cpu, c, tag, va, hinted);
+                    if c.has(Config::KPTI) {
+                        vale1is(cpu, c, tag | USER_VIEW, va, hinted);
+                    }
                 }
-            } else {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let mut page_kernel = encode_page(c, tag, start, hinted);
-                let mut page_user = encode_page(c, tag | 0x1, start, hinted);
-                let mut left = entries;
-                while left > 0 {
-                    cpu.issue(Op::Vale1is { page: page_kernel });
-                    // vale1is, view user
-                    cpu.issue(Op::Vale1is { page: page_user });
-                    page_kernel = page_kernel.wrapping_add(step >> 12);
-                    page_user = page_user.wrapping_add(step >> 12);
-                    left = left.wrapping_sub(1);
-                }
-            }
-        } else if tables {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut page = encode_page(c, tag, start, None);
-            let mut left = entries;
-            while left > 0 {
-                cpu.issue(Op::Vae1is { page });
-                page = page.wrapping_add(step >> 12);
-                left = left.wrapping_sub(1);
             }
         } else {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut page = encode_page(c, tag, start, hinted);
-            let mut left = entries;
-            while left > 0 {
-                cpu.issue(Op::Vale1is { page });
-                page = page.wrapping_add(step >> 12);
-                left = left.wrapping_sub(1);
+            for va in pass.addresses() {
+                if pass.walk {
+                    vae1is(cpu, c, tag, va, None);
+                    if c.has(Config::KPTI) {
+                        vae1is(cpu, c, tag | USER_VIEW, va, None);
+                    }
+                } else {
+                    vale1is(cpu, c, tag, va, hinted);
+                    if c.has(Config::KPTI) {
+                        vale1is(cpu, c, tag | USER_VIEW, va, hinted);
+                    }
+                }
             }
         }
     }
@@ -1605,69 +1662,35 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// this CPU; walk entries under the space's tag or other tags, on this CPU.
     ///
     /// Instructions: `vaale1`, `vaae1`, `rvaale1`, `rvaae1`.
-    #[inline(never)]
-    fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
+    #[inline(always)]
+    fn kernel_here_pass(&self, cpu: &mut impl Issue<Op>, pass: &Pass) {
         let c = self.config.flags();
-        let start = pass.start;
-        let entries = pass.entries;
-        let tables = pass.walk;
-        let hinted = match pass.hint {
-            Some(level) => hint_of(c, level),
-            None => None,
-        };
+        let hinted = pass.hint.and_then(|level| hint_of(c, level));
         if c.has(Config::RANGES)
             && RANGE_ANY_UNITS.hold(pass.shift.wrapping_sub(page_shift(c)))
         {
-            if tables {
-                let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
-                for run in runs.by_ref() {
-                    let range_any = encode_range_any(
-                        c,
-                        run.va,
-                        hinted,
-                        run.num,
-                        run.scale,
-                    );
-                    cpu.issue(Op::Rvaae1 { range_any });
-                }
-                if let Some(va) = runs.rest() {
-                    let page_any = encode_page_any(c, va, None);
-                    cpu.issue(Op::Vaae1 { page_any });
-                }
-            } else {
-                let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
-                for run in runs.by_ref() {
-                    let range_any = encode_range_any(
-                        c,
-                        run.va,
-                        hinted,
-                        run.num,
-                        run.scale,
-                    );
-                    cpu.issue(Op::Rvaale1 { range_any });
-                }
-                if let Some(va) = runs.rest() {
-                    let page_any = encode_page_any(c, va, hinted);
-                    cpu.issue(Op::Vaale1 { page_any });
+            let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
+            for run in runs.by_ref() {
+                if pass.walk {
+                    rvaae1(cpu, c, run.va, hinted, run.num, run.scale);
+                } else {
+                    rvaale1(cpu, c, run.va, hinted, run.num, run.scale);
                 }
             }
-        } else if tables {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut page_any = encode_page_any(c, start, None);
-            let mut left = entries;
-            while left > 0 {
-                cpu.issue(Op::Vaae1 { page_any });
-                page_any = page_any.wrapping_add(step >> 12);
-                left = left.wrapping_sub(1);
+            if let Some(va) = runs.rest() {
+                if pass.walk {
+                    vaae1(cpu, c, va, None);
+                } else {
+                    vaale1(cpu, c, va, hinted);
+                }
             }
         } else {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut page_any = encode_page_any(c, start, hinted);
-            let mut left = entries;
-            while left > 0 {
-                cpu.issue(Op::Vaale1 { page_any });
-                page_any = page_any.wrapping_add(step >> 12);
-                left = left.wrapping_sub(1);
+            for va in pass.addresses() {
+                if pass.walk {
+                    vaae1(cpu, c, va, None);
+                } else {
+                    vaale1(cpu, c, va, hinted);
+                }
             }
         }
     }
@@ -1680,69 +1703,35 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// active CPUs and lazy CPUs.
     ///
     /// Instructions: `vaale1is`, `vaae1is`, `rvaale1is`, `rvaae1is`.
-    #[inline(never)]
-    fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
+    #[inline(always)]
+    fn kernel_wide_pass(&self, cpu: &mut impl Issue<Op>, pass: &Pass) {
         let c = self.config.flags();
-        let start = pass.start;
-        let entries = pass.entries;
-        let tables = pass.walk;
-        let hinted = match pass.hint {
-            Some(level) => hint_of(c, level),
-            None => None,
-        };
+        let hinted = pass.hint.and_then(|level| hint_of(c, level));
         if c.has(Config::RANGES)
             && RANGE_ANY_UNITS.hold(pass.shift.wrapping_sub(page_shift(c)))
         {
-            if tables {
-                let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
-                for run in runs.by_ref() {
-                    let range_any = encode_range_any(
-                        c,
-                        run.va,
-                        hinted,
-                        run.num,
-                        run.scale,
-                    );
-                    cpu.issue(Op::Rvaae1is { range_any });
-                }
-                if let Some(va) = runs.rest() {
-                    let page_any = encode_page_any(c, va, None);
-                    cpu.issue(Op::Vaae1is { page_any });
-                }
-            } else {
-                let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
-                for run in runs.by_ref() {
-                    let range_any = encode_range_any(
-                        c,
-                        run.va,
-                        hinted,
-                        run.num,
-                        run.scale,
-                    );
-                    cpu.issue(Op::Rvaale1is { range_any });
-                }
-                if let Some(va) = runs.rest() {
-                    let page_any = encode_page_any(c, va, hinted);
-                    cpu.issue(Op::Vaale1is { page_any });
+            let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
+            for run in runs.by_ref() {
+                if pass.walk {
+                    rvaae1is(cpu, c, run.va, hinted, run.num, run.scale);
+                } else {
+                    rvaale1is(cpu, c, run.va, hinted, run.num, run.scale);
                 }
             }
-        } else if tables {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut page_any = encode_page_any(c, start, None);
-            let mut left = entries;
-            while left > 0 {
-                cpu.issue(Op::Vaae1is { page_any });
-                page_any = page_any.wrapping_add(step >> 12);
-                left = left.wrapping_sub(1);
+            if let Some(va) = runs.rest() {
+                if pass.walk {
+                    vaae1is(cpu, c, va, None);
+                } else {
+                    vaale1is(cpu, c, va, hinted);
+                }
             }
         } else {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut page_any = encode_page_any(c, start, hinted);
-            let mut left = entries;
-            while left > 0 {
-                cpu.issue(Op::Vaale1is { page_any });
-                page_any = page_any.wrapping_add(step >> 12);
-                left = left.wrapping_sub(1);
+            for va in pass.addresses() {
+                if pass.walk {
+                    vaae1is(cpu, c, va, None);
+                } else {
+                    vaale1is(cpu, c, va, hinted);
+                }
             }
         }
     }
@@ -1754,15 +1743,12 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `dsb_nshst`, `aside1`.
     #[inline(never)]
-    fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
+    fn user_here_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) {
         let c = self.config.flags();
         cpu.issue(Op::DsbNshst);
-        let space = encode_space(tag);
-        cpu.issue(Op::Aside1 { space });
+        aside1(cpu, tag);
         if c.has(Config::KPTI) {
-            // aside1, view user
-            let space = encode_space(tag | 0x1);
-            cpu.issue(Op::Aside1 { space });
+            aside1(cpu, tag | USER_VIEW);
         }
     }
 
@@ -1773,15 +1759,12 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `dsb_ishst`, `aside1is`.
     #[inline(never)]
-    fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
+    fn user_wide_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) {
         let c = self.config.flags();
         cpu.issue(Op::DsbIshst);
-        let space = encode_space(tag);
-        cpu.issue(Op::Aside1is { space });
+        aside1is(cpu, tag);
         if c.has(Config::KPTI) {
-            // aside1is, view user
-            let space = encode_space(tag | 0x1);
-            cpu.issue(Op::Aside1is { space });
+            aside1is(cpu, tag | USER_VIEW);
         }
     }
 
@@ -1792,7 +1775,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `dsb_nshst`, `vmalle1`.
     #[inline(never)]
-    fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_here_everything(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::DsbNshst);
         cpu.issue(Op::Vmalle1);
     }
@@ -1805,7 +1788,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `dsb_ishst`, `vmalle1is`.
     #[inline(never)]
-    fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::DsbIshst);
         cpu.issue(Op::Vmalle1is);
     }
@@ -1814,7 +1797,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `dsb_nsh`, `isb`.
     #[inline(always)]
-    fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn user_here_finish(&self, cpu: &mut impl Issue<Op>) {
         let c = self.config.flags();
         cpu.issue(Op::DsbNsh);
         if !c.has(Config::ETS2) {
@@ -1826,15 +1809,11 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `dsb_ish`, `isb`, `vale1is`.
     #[inline(always)]
-    fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) -> IpiTargets {
+    fn user_wide_finish(&self, cpu: &mut impl Issue<Op>) -> IpiTargets {
         let c = self.config.flags();
         let mut sync_ipis = IpiTargets::NONE;
         cpu.issue(Op::DsbIsh);
-        if c.has(Config::REPEAT_TLBI) {
-            // Erratum: 1286807, 2441007, 2441009 and relatives.
-            cpu.issue(Op::Vale1is { page: 0 });
-            cpu.issue(Op::DsbIsh);
-        }
+        repeat_tlbi_by_dsb_ish(cpu, c);
         if c.has(Config::C1PRO_SME) {
             // The barrier does not drain accesses of these CPUs; handling an IPI does.
             sync_ipis = IpiTargets {
@@ -1852,7 +1831,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `dsb_nsh`, `isb`.
     #[inline(always)]
-    fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_here_finish(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::DsbNsh);
         cpu.issue(Op::Isb);
     }
@@ -1861,14 +1840,10 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `dsb_ish`, `isb`, `vale1is`.
     #[inline(always)]
-    fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_wide_finish(&self, cpu: &mut impl Issue<Op>) {
         let c = self.config.flags();
         cpu.issue(Op::DsbIsh);
-        if c.has(Config::REPEAT_TLBI) {
-            // Erratum: 1286807, 2441007, 2441009 and relatives.
-            cpu.issue(Op::Vale1is { page: 0 });
-            cpu.issue(Op::DsbIsh);
-        }
+        repeat_tlbi_by_dsb_ish(cpu, c);
         cpu.issue(Op::Isb);
     }
 
@@ -1876,7 +1851,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `dsb_ishst`, `isb`.
     #[inline]
-    fn user_publish<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn user_publish(&self, cpu: &mut impl Issue<Op>) {
         let c = self.config.flags();
         cpu.issue(Op::DsbIshst);
         if !c.has(Config::ETS2) {
@@ -1888,7 +1863,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `dsb_ishst`, `isb`.
     #[inline]
-    fn kernel_publish<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_publish(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::DsbIshst);
         cpu.issue(Op::Isb);
     }
@@ -1897,7 +1872,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `isb`, `ttbr0`, `ttbr1`.
     #[inline]
-    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, pending: Pending) {
+    fn switch_to(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) {
         if pending != Pending::None {
             if pending == Pending::Tag {
                 self.user_here_everything(cpu, to.tag.value);
@@ -1906,15 +1881,9 @@ impl<M: Configuration<Config>> Tlb<M> {
                 self.invalidate_all(cpu);
             }
         }
-        cpu.issue(Op::LoadTtbr0 {
-            ttbr0: encode_ttbr0(to.empty),
-        });
-        cpu.issue(Op::LoadTtbr1 {
-            asid: encode_asid(to.tag.value),
-        });
-        cpu.issue(Op::LoadTtbr0 {
-            ttbr0: encode_ttbr0(to.table),
-        });
+        load_ttbr0(cpu, to.empty);
+        load_ttbr1(cpu, to.tag.value);
+        load_ttbr0(cpu, to.table);
         cpu.issue(Op::Isb);
     }
 
@@ -1922,12 +1891,10 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ttbr1`.
     #[inline]
-    fn load_user_view<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
+    fn load_user_view(&self, cpu: &mut impl Issue<Op>, to: &Root) {
         let c = self.config.flags();
         if c.has(Config::KPTI) {
-            cpu.issue(Op::LoadTtbr1 {
-                asid: encode_asid(to.tag.value | 0x1),
-            });
+            load_ttbr1(cpu, to.tag.value | USER_VIEW);
         }
     }
 
@@ -1935,12 +1902,10 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `isb`, `ttbr1`.
     #[inline]
-    fn load_kernel_view<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
+    fn load_kernel_view(&self, cpu: &mut impl Issue<Op>, to: &Root) {
         let c = self.config.flags();
         if c.has(Config::KPTI) {
-            cpu.issue(Op::LoadTtbr1 {
-                asid: encode_asid(to.tag.value),
-            });
+            load_ttbr1(cpu, to.tag.value);
             cpu.issue(Op::Isb);
         }
     }
@@ -1953,7 +1918,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `dsb_nshst`, `dsb_nsh`, `isb`, `vmalle1`.
     #[inline]
-    fn invalidate_all<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn invalidate_all(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::DsbNshst);
         cpu.issue(Op::Vmalle1);
         cpu.issue(Op::DsbNsh);

@@ -16,7 +16,9 @@ use tlbc_runtime::pte::{ChangeFacts, Marks, Negative, Stricter};
 use tlbc_runtime::request::{
     LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
-use tlbc_runtime::request::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::request::passes::{
+    Folding, Pass, Passes, SinglePass, SortedPasses, Walks,
+};
 
 /// The values of the registers from which the features and limits of a CPU are read.
 ///
@@ -382,6 +384,47 @@ const fn encode_pgdl(root: u64) -> u64 {
     bits
 }
 
+/// Issues `invtlb_page`.
+#[inline(always)]
+fn invtlb_page(cpu: &mut impl Issue<Op>, tag: u64, va: u64) {
+    cpu.issue(Op::InvtlbPage {
+        number: encode_number(tag),
+        address: encode_address(va),
+    });
+}
+
+/// Issues `invtlb_page_global`.
+#[inline(always)]
+fn invtlb_page_global(cpu: &mut impl Issue<Op>, va: u64) {
+    cpu.issue(Op::InvtlbPageGlobal {
+        address: encode_address(va),
+    });
+}
+
+/// Issues `invtlb_tag`.
+#[inline(always)]
+fn invtlb_tag(cpu: &mut impl Issue<Op>, tag: u64) {
+    cpu.issue(Op::InvtlbTag {
+        number: encode_number(tag),
+    });
+}
+
+/// Issues `pgdl`.
+#[inline(always)]
+fn load_pgdl(cpu: &mut impl Issue<Op>, root: u64) {
+    cpu.issue(Op::LoadPgdl {
+        pgdl: encode_pgdl(root),
+    });
+}
+
+/// Issues `asid`.
+#[inline(always)]
+fn load_asid(cpu: &mut impl Issue<Op>, tag: u64) {
+    cpu.issue(Op::LoadAsid {
+        number: encode_number(tag),
+    });
+}
+
 /// LoongArch, 64-bit: TLB entries for pairs of pages, ASIDs of each CPU, with and without
 /// the hardware page walker.
 ///
@@ -405,11 +448,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `publish`, `invtlb_page`.
     #[inline(always)]
-    fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, va: u64) {
+    fn user_here_page(&self, cpu: &mut impl Issue<Op>, tag: u64, va: u64) {
         cpu.issue(Op::Publish);
-        let number = encode_number(tag);
-        let address = encode_address(va);
-        cpu.issue(Op::InvtlbPage { number, address });
+        invtlb_page(cpu, tag, va);
     }
 
     /// Invalidates one leaf entry of a user space that other CPUs may have cached as well.
@@ -419,7 +460,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive
     /// CPUs, until they load the space again.
     #[inline(always)]
-    fn user_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, va: u64) -> Outcome {
+    fn user_wide_page(&self, cpu: &mut impl Issue<Op>, tag: u64, va: u64) -> Outcome {
         let mut outcome = Outcome::NOTHING;
         self.user_here_page(cpu, tag, va);
         outcome.deferred |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
@@ -432,86 +473,86 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `publish`, `invtlb_page_global`.
     #[inline(always)]
-    fn kernel_here_page<C: Issue<Op>>(&self, cpu: &mut C, va: u64) {
+    fn kernel_here_page(&self, cpu: &mut impl Issue<Op>, va: u64) {
         cpu.issue(Op::Publish);
-        let address = encode_address(va);
-        cpu.issue(Op::InvtlbPageGlobal { address });
+        invtlb_page_global(cpu, va);
     }
 
     /// Invalidates one leaf entry of the kernel that other CPUs may have cached as well.
     ///
     /// Must invalidate: leaf entries under no tag (global), on this CPU and active CPUs.
     #[inline(always)]
-    fn kernel_wide_page<C: Issue<Op>>(&self, cpu: &mut C, va: u64) {
+    fn kernel_wide_page(&self, cpu: &mut impl Issue<Op>, va: u64) {
         self.kernel_here_page(cpu, va);
     }
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU.
-    ///
-    /// Instructions: `publish`.
     #[inline(never)]
-    fn user_here_ranges<C: Issue<Op>>(
+    fn user_here_ranges(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         ranges: &Ranges,
     ) -> Outcome {
         let c = self.config.flags();
-        let tables = ranges.tables();
-        let negative = ranges.have_appeared();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PTW) {
-            let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
-            if self
-                .ceiling(Space::User, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-            {
-                outcome.exceeded_ceiling = true;
-                self.user_here_everything(cpu, tag);
-            } else {
-                cpu.issue(Op::Publish);
-                for pass in passes.leaves() {
-                    self.user_here_pass(cpu, tag, pass);
-                }
-            }
-        } else if negative {
-            if tables || ranges.appeared_at(Levels(14)) {
-                self.user_here_everything(cpu, tag);
-            } else {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.user_here_folding(),
-                );
-                if self
-                    .ceiling(Space::User, Reach::Here)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-                {
-                    outcome.exceeded_ceiling = true;
-                    self.user_here_everything(cpu, tag);
-                } else {
-                    cpu.issue(Op::Publish);
-                    for pass in passes.leaves() {
-                        self.user_here_pass(cpu, tag, pass);
+            let levels = level_table(c);
+            outcome
+                |= match SinglePass::new(ranges, levels) {
+                    Some(single) => self.user_here_passes(cpu, tag, &single),
+                    None => {
+                        let folding = Folding::new(Walks::Apart)
+                            .with_leaves()
+                            .with_joint();
+                        SortedPasses::apply(
+                            ranges,
+                            levels,
+                            folding,
+                            |sorted| self.user_here_passes(cpu, tag, sorted),
+                        )
                     }
-                }
+                };
+        } else if ranges.have_appeared() {
+            if ranges.tables() || ranges.appeared_at(Levels(14)) {
+                self.user_here_everything(cpu, tag);
+            } else {
+                let levels = level_table(c);
+                outcome
+                    |= match SinglePass::new(ranges, levels) {
+                        Some(single) => self.user_here_passes(cpu, tag, &single),
+                        None => {
+                            let folding = Folding::new(Walks::Apart)
+                                .with_leaves()
+                                .with_joint();
+                            SortedPasses::apply(
+                                ranges,
+                                levels,
+                                folding,
+                                |sorted| self.user_here_passes(cpu, tag, sorted),
+                            )
+                        }
+                    };
             }
         } else {
-            let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
-            if self
-                .ceiling(Space::User, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-            {
-                outcome.exceeded_ceiling = true;
-                self.user_here_everything(cpu, tag);
-            } else {
-                cpu.issue(Op::Publish);
-                for pass in passes.leaves() {
-                    self.user_here_pass(cpu, tag, pass);
-                }
-            }
+            let levels = level_table(c);
+            outcome
+                |= match SinglePass::new(ranges, levels) {
+                    Some(single) => self.user_here_passes(cpu, tag, &single),
+                    None => {
+                        let folding = Folding::new(Walks::Apart)
+                            .with_leaves()
+                            .with_joint();
+                        SortedPasses::apply(
+                            ranges,
+                            levels,
+                            folding,
+                            |sorted| self.user_here_passes(cpu, tag, sorted),
+                        )
+                    }
+                };
         }
         outcome
     }
@@ -523,9 +564,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive
     /// CPUs, until they load the space again.
     #[inline(never)]
-    fn user_wide_ranges<C: Issue<Op>>(
+    fn user_wide_ranges(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         ranges: &Ranges,
     ) -> Outcome {
@@ -538,64 +579,65 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates ranges of the kernel that only this CPU may have cached.
     ///
     /// Must invalidate: leaf entries under no tag (global), on this CPU.
-    ///
-    /// Instructions: `publish`.
     #[inline(never)]
-    fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
+    fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let tables = ranges.tables();
-        let negative = ranges.have_appeared();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PTW) {
-            let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
-            if self
-                .ceiling(Space::Kernel, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-            {
-                outcome.exceeded_ceiling = true;
-                self.kernel_here_everything(cpu);
-            } else {
-                cpu.issue(Op::Publish);
-                for pass in passes.leaves() {
-                    self.kernel_here_pass(cpu, pass);
-                }
-            }
-        } else if negative {
-            if tables || ranges.appeared_at(Levels(14)) {
-                self.kernel_here_everything(cpu);
-            } else {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.kernel_here_folding(),
-                );
-                if self
-                    .ceiling(Space::Kernel, Reach::Here)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-                {
-                    outcome.exceeded_ceiling = true;
-                    self.kernel_here_everything(cpu);
-                } else {
-                    cpu.issue(Op::Publish);
-                    for pass in passes.leaves() {
-                        self.kernel_here_pass(cpu, pass);
+            let levels = level_table(c);
+            outcome
+                |= match SinglePass::new(ranges, levels) {
+                    Some(single) => self.kernel_here_passes(cpu, &single),
+                    None => {
+                        let folding = Folding::new(Walks::Apart)
+                            .with_leaves()
+                            .with_joint();
+                        SortedPasses::apply(
+                            ranges,
+                            levels,
+                            folding,
+                            |sorted| self.kernel_here_passes(cpu, sorted),
+                        )
                     }
-                }
+                };
+        } else if ranges.have_appeared() {
+            if ranges.tables() || ranges.appeared_at(Levels(14)) {
+                self.kernel_here_everything(cpu);
+            } else {
+                let levels = level_table(c);
+                outcome
+                    |= match SinglePass::new(ranges, levels) {
+                        Some(single) => self.kernel_here_passes(cpu, &single),
+                        None => {
+                            let folding = Folding::new(Walks::Apart)
+                                .with_leaves()
+                                .with_joint();
+                            SortedPasses::apply(
+                                ranges,
+                                levels,
+                                folding,
+                                |sorted| self.kernel_here_passes(cpu, sorted),
+                            )
+                        }
+                    };
             }
         } else {
-            let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
-            if self
-                .ceiling(Space::Kernel, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-            {
-                outcome.exceeded_ceiling = true;
-                self.kernel_here_everything(cpu);
-            } else {
-                cpu.issue(Op::Publish);
-                for pass in passes.leaves() {
-                    self.kernel_here_pass(cpu, pass);
-                }
-            }
+            let levels = level_table(c);
+            outcome
+                |= match SinglePass::new(ranges, levels) {
+                    Some(single) => self.kernel_here_passes(cpu, &single),
+                    None => {
+                        let folding = Folding::new(Walks::Apart)
+                            .with_leaves()
+                            .with_joint();
+                        SortedPasses::apply(
+                            ranges,
+                            levels,
+                            folding,
+                            |sorted| self.kernel_here_passes(cpu, sorted),
+                        )
+                    }
+                };
         }
         outcome
     }
@@ -604,34 +646,69 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Must invalidate: leaf entries under no tag (global), on this CPU and active CPUs.
     #[inline(never)]
-    fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
+    fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let mut outcome = Outcome::NOTHING;
         outcome |= self.kernel_here_ranges(cpu, ranges);
         outcome
     }
 
-    /// Returns which entries one instruction invalidates together, for ranges of a user space
-    /// that only this CPU may have cached.
+    /// Invalidates the entries of passes over ranges of a user space that only this CPU may
+    /// have cached.
+    ///
+    /// Must invalidate: leaf entries under the space's tag, on this CPU.
+    ///
+    /// Instructions: `publish`.
     #[inline]
-    fn user_here_folding(&self) -> Folding {
-        Folding {
-            leaves: true,
-            walks: Walks::Apart,
-            joint: true,
-            negative: false,
+    fn user_here_passes(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        tag: u64,
+        passes: &impl Passes,
+    ) -> Outcome {
+        let mut outcome = Outcome::NOTHING;
+        let operations = passes.entries();
+        if self
+            .ceiling(Space::User, Reach::Here)
+            .is_exceeded_by(operations, passes.pages())
+        {
+            outcome.exceeded_ceiling = true;
+            self.user_here_everything(cpu, tag);
+            return outcome;
         }
+        cpu.issue(Op::Publish);
+        for pass in passes.leaves() {
+            self.user_here_pass(cpu, tag, &pass);
+        }
+        outcome
     }
 
-    /// Returns which entries one instruction invalidates together, for ranges of the kernel
-    /// that only this CPU may have cached.
+    /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
+    /// cached.
+    ///
+    /// Must invalidate: leaf entries under no tag (global), on this CPU.
+    ///
+    /// Instructions: `publish`.
     #[inline]
-    fn kernel_here_folding(&self) -> Folding {
-        Folding {
-            leaves: true,
-            walks: Walks::Apart,
-            joint: true,
-            negative: false,
+    fn kernel_here_passes(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        passes: &impl Passes,
+    ) -> Outcome {
+        let mut outcome = Outcome::NOTHING;
+        let operations = passes.entries();
+        if self
+            .ceiling(Space::Kernel, Reach::Here)
+            .is_exceeded_by(operations, passes.pages())
+        {
+            outcome.exceeded_ceiling = true;
+            self.kernel_here_everything(cpu);
+            return outcome;
         }
+        cpu.issue(Op::Publish);
+        for pass in passes.leaves() {
+            self.kernel_here_pass(cpu, &pass);
+        }
+        outcome
     }
 
     /// Invalidates consecutive entries of one level of a user space that only this CPU may have
@@ -640,18 +717,10 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU.
     ///
     /// Instructions: `invtlb_page`.
-    #[inline(never)]
-    fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
-        let start = pass.start;
-        let entries = pass.entries;
-        let step = 1u64.wrapping_shl(pass.shift);
-        let number = encode_number(tag);
-        let mut address = encode_address(start);
-        let mut left = entries;
-        while left > 0 {
-            cpu.issue(Op::InvtlbPage { number, address });
-            address = address.wrapping_add((step >> 12) << 12);
-            left = left.wrapping_sub(1);
+    #[inline(always)]
+    fn user_here_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
+        for va in pass.addresses() {
+            invtlb_page(cpu, tag, va);
         }
     }
 
@@ -661,17 +730,10 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under no tag (global), on this CPU.
     ///
     /// Instructions: `invtlb_page_global`.
-    #[inline(never)]
-    fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
-        let start = pass.start;
-        let entries = pass.entries;
-        let step = 1u64.wrapping_shl(pass.shift);
-        let mut address = encode_address(start);
-        let mut left = entries;
-        while left > 0 {
-            cpu.issue(Op::InvtlbPageGlobal { address });
-            address = address.wrapping_add((step >> 12) << 12);
-            left = left.wrapping_sub(1);
+    #[inline(always)]
+    fn kernel_here_pass(&self, cpu: &mut impl Issue<Op>, pass: &Pass) {
+        for va in pass.addresses() {
+            invtlb_page_global(cpu, va);
         }
     }
 
@@ -681,10 +743,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `publish`, `invtlb_tag`.
     #[inline(never)]
-    fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
+    fn user_here_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) {
         cpu.issue(Op::Publish);
-        let number = encode_number(tag);
-        cpu.issue(Op::InvtlbTag { number });
+        invtlb_tag(cpu, tag);
     }
 
     /// Invalidates all entries of a user space that other CPUs may have cached as well.
@@ -694,7 +755,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive
     /// CPUs, until they load the space again.
     #[inline(never)]
-    fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) -> Outcome {
+    fn user_wide_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
         let mut outcome = Outcome::NOTHING;
         self.user_here_everything(cpu, tag);
         outcome.deferred |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
@@ -707,7 +768,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `publish`, `invtlb_global`.
     #[inline(never)]
-    fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_here_everything(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::Publish);
         cpu.issue(Op::InvtlbGlobal);
     }
@@ -716,7 +777,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Must invalidate: leaf entries under no tag (global), on this CPU and active CPUs.
     #[inline(never)]
-    fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>) {
         self.kernel_here_everything(cpu);
     }
 
@@ -724,7 +785,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `publish`.
     #[inline]
-    fn user_publish<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn user_publish(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::Publish);
     }
 
@@ -732,7 +793,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `publish`.
     #[inline]
-    fn kernel_publish<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_publish(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::Publish);
     }
 
@@ -740,7 +801,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `pgdl`, `asid`.
     #[inline]
-    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, pending: Pending) {
+    fn switch_to(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) {
         let c = self.config.flags();
         if pending != Pending::None {
             if pending == Pending::Tag {
@@ -750,16 +811,10 @@ impl<M: Configuration<Config>> Tlb<M> {
             }
         }
         if c.has(Config::PTW) {
-            cpu.issue(Op::LoadPgdl {
-                pgdl: encode_pgdl(to.empty),
-            });
+            load_pgdl(cpu, to.empty);
         }
-        cpu.issue(Op::LoadPgdl {
-            pgdl: encode_pgdl(to.table),
-        });
-        cpu.issue(Op::LoadAsid {
-            number: encode_number(to.tag.value),
-        });
+        load_pgdl(cpu, to.table);
+        load_asid(cpu, to.tag.value);
     }
 
     /// Invalidates all entries under every tag on this CPU.
@@ -769,7 +824,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `publish`, `invtlb_all`.
     #[inline]
-    fn invalidate_all<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn invalidate_all(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::Publish);
         cpu.issue(Op::InvtlbAll);
     }

@@ -18,7 +18,9 @@ use tlbc_runtime::pte::{ChangeFacts, Marks, Negative, Stricter};
 use tlbc_runtime::request::{
     LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
-use tlbc_runtime::request::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::request::passes::{
+    Folding, Pass, Passes, SinglePass, SortedPasses, Walks,
+};
 use tlbc_runtime::request::runs::{Runs, Units};
 
 /// The features, errata and page size of a machine, in one word.
@@ -218,6 +220,12 @@ const fn shift_of(c: Config, level: Level) -> u32 {
             _ => 0,
         }
     }
+}
+
+/// Returns the first address after the entry of a level at an address.
+#[inline(always)]
+const fn end_of(c: Config, va: u64, level: Level) -> u64 {
+    va.wrapping_add(1u64.wrapping_shl(shift_of(c, level)))
 }
 
 /// An instruction with its operands.
@@ -753,12 +761,6 @@ const fn encode_rb_unused() -> u64 {
     bits
 }
 
-/// Encodes operand `rs_none`.
-#[inline(always)]
-const fn encode_rs_none() -> u64 {
-    0
-}
-
 /// Encodes operand `rpt_pid`.
 #[inline(always)]
 const fn encode_rpt_pid(tag: u64) -> u64 {
@@ -781,15 +783,6 @@ const fn encode_rpt_target(c: Config) -> u64 {
     bits
 }
 
-/// Encodes operand `rpt_type`.
-#[inline(always)]
-const fn encode_rpt_type(form: u64) -> u64 {
-    let mut bits = 0u64;
-    // [3:0] form
-    bits |= form;
-    bits
-}
-
 /// Encodes operand `rpt_size`.
 #[inline(always)]
 const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
@@ -803,24 +796,6 @@ const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
             0 => 1,
             _ => 18446744073709551615,
         };
-    bits
-}
-
-/// Encodes operand `rpt_start`.
-#[inline(always)]
-const fn encode_rpt_start(va: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:0] va
-    bits |= va;
-    bits
-}
-
-/// Encodes operand `rpt_end`.
-#[inline(always)]
-const fn encode_rpt_end(end: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:0] end
-    bits |= end;
     bits
 }
 
@@ -841,12 +816,6 @@ const fn encode_rpt_every_size() -> u64 {
     bits
 }
 
-/// Encodes operand `rpt_from_first`.
-#[inline(always)]
-const fn encode_rpt_from_first() -> u64 {
-    0
-}
-
 /// Encodes operand `rpt_to_last`.
 #[inline(always)]
 const fn encode_rpt_to_last() -> u64 {
@@ -863,6 +832,209 @@ const fn encode_pidr(tag: u64) -> u64 {
     // [19:0] tag
     bits |= tag & 0xf_ffff;
     bits
+}
+
+/// Form `tlb` of `rpt_run`.
+const RPT_RUN_TLB: u64 = 0x2;
+
+/// Form `walk` of `rpt_run`.
+const RPT_RUN_WALK: u64 = 0x4;
+
+/// Form `both` of `rpt_run`.
+const RPT_RUN_BOTH: u64 = 0x6;
+
+/// Form `tlb` of `rpt_space`.
+const RPT_SPACE_TLB: u64 = 0x2;
+
+/// Form `both` of `rpt_space`.
+const RPT_SPACE_BOTH: u64 = 0x6;
+
+/// Form `all` of `rpt_space`.
+const RPT_SPACE_ALL: u64 = 0xe;
+
+/// Issues `tlbie_va`.
+#[inline(always)]
+fn tlbie_va(cpu: &mut impl Issue<Op>, c: Config, tag: u64, va: u64, stride: Level) {
+    cpu.issue(Op::TlbieVa {
+        rb_va: encode_rb_va(c, va, stride),
+        rs: encode_rs(tag),
+    });
+}
+
+/// Issues `tlbie_pid0`.
+#[inline(always)]
+fn tlbie_pid0(cpu: &mut impl Issue<Op>, tag: u64) {
+    cpu.issue(Op::TlbiePid0 {
+        rb_pid: encode_rb_pid(),
+        rs: encode_rs(tag),
+    });
+}
+
+/// Issues `tlbie_pid1`.
+#[inline(always)]
+fn tlbie_pid1(cpu: &mut impl Issue<Op>, tag: u64) {
+    cpu.issue(Op::TlbiePid1 {
+        rb_pid: encode_rb_pid(),
+        rs: encode_rs(tag),
+    });
+}
+
+/// Issues `tlbie_pid2`.
+#[inline(always)]
+fn tlbie_pid2(cpu: &mut impl Issue<Op>, tag: u64) {
+    cpu.issue(Op::TlbiePid2 {
+        rb_pid: encode_rb_pid(),
+        rs: encode_rs(tag),
+    });
+}
+
+/// Issues `tlbie_unused`.
+#[inline(always)]
+fn tlbie_unused(cpu: &mut impl Issue<Op>, tag: u64) {
+    cpu.issue(Op::TlbieUnused {
+        rb_unused: encode_rb_unused(),
+        rs: encode_rs(tag),
+    });
+}
+
+/// Issues `tlbiel_va`.
+#[inline(always)]
+fn tlbiel_va(cpu: &mut impl Issue<Op>, c: Config, tag: u64, va: u64, stride: Level) {
+    cpu.issue(Op::TlbielVa {
+        rb_va: encode_rb_va(c, va, stride),
+        rs: encode_rs(tag),
+    });
+}
+
+/// Issues `tlbiel_pid0`.
+#[inline(always)]
+fn tlbiel_pid0(cpu: &mut impl Issue<Op>, tag: u64, set: u64) {
+    cpu.issue(Op::TlbielPid0 {
+        rb_pid_set: encode_rb_pid_set(set),
+        rs: encode_rs(tag),
+    });
+}
+
+/// Issues `tlbiel_pid1`.
+#[inline(always)]
+fn tlbiel_pid1(cpu: &mut impl Issue<Op>, tag: u64) {
+    cpu.issue(Op::TlbielPid1 {
+        rb_pid: encode_rb_pid(),
+        rs: encode_rs(tag),
+    });
+}
+
+/// Issues `tlbiel_pid2`.
+#[inline(always)]
+fn tlbiel_pid2(cpu: &mut impl Issue<Op>, tag: u64, set: u64) {
+    cpu.issue(Op::TlbielPid2 {
+        rb_pid_set: encode_rb_pid_set(set),
+        rs: encode_rs(tag),
+    });
+}
+
+/// Issues `tlbiel_all0`.
+#[inline(always)]
+fn tlbiel_all0(cpu: &mut impl Issue<Op>, set: u64) {
+    cpu.issue(Op::TlbielAll0 {
+        rb_all_set: encode_rb_all_set(set),
+        rs_none: 0,
+    });
+}
+
+/// Issues `tlbiel_all2`.
+#[inline(always)]
+fn tlbiel_all2(cpu: &mut impl Issue<Op>, set: u64) {
+    cpu.issue(Op::TlbielAll2 {
+        rb_all_set: encode_rb_all_set(set),
+        rs_none: 0,
+    });
+}
+
+/// Issues `rpt_run`.
+#[inline(always)]
+fn rpt_run(
+    cpu: &mut impl Issue<Op>,
+    c: Config,
+    tag: u64,
+    va: u64,
+    stride: Level,
+    form: u64,
+    end: u64,
+) {
+    cpu.issue(Op::RptRun {
+        rpt_pid: encode_rpt_pid(tag),
+        rpt_target: encode_rpt_target(c),
+        rpt_type: form,
+        rpt_size: encode_rpt_size(c, stride),
+        rpt_start: va,
+        rpt_end: end,
+    });
+}
+
+/// Issues `rpt_space`.
+#[inline(always)]
+fn rpt_space(cpu: &mut impl Issue<Op>, c: Config, tag: u64, form: u64) {
+    cpu.issue(Op::RptSpace {
+        rpt_pid: encode_rpt_pid(tag),
+        rpt_target: encode_rpt_target(c),
+        rpt_type: form,
+        rpt_every_size: encode_rpt_every_size(),
+        rpt_from_first: 0,
+        rpt_to_last: encode_rpt_to_last(),
+    });
+}
+
+/// Issues `pid`.
+#[inline(always)]
+fn load_pid(cpu: &mut impl Issue<Op>, tag: u64) {
+    cpu.issue(Op::LoadPid {
+        pidr: encode_pidr(tag),
+    });
+}
+
+/// Works around an erratum. POWER9: tlbie may leave ERAT entries.
+#[inline(always)]
+fn p9_erat_by_tlbie_va(cpu: &mut impl Issue<Op>, c: Config, va: u64, stride: Level) {
+    if c.has(Config::P9_ERAT) {
+        cpu.issue(Op::Ptesync);
+        tlbie_va(cpu, c, 0x0, va, stride);
+    }
+}
+
+/// Works around an erratum. POWER9: tlbie may leave ERAT entries.
+#[inline(always)]
+fn p9_erat_by_tlbie_pid0(cpu: &mut impl Issue<Op>, c: Config) {
+    if c.has(Config::P9_ERAT) {
+        cpu.issue(Op::Ptesync);
+        tlbie_pid0(cpu, 0x0);
+    }
+}
+
+/// Works around an erratum. POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before
+/// stores are.
+#[inline(always)]
+fn p9_stq_by_tlbie_va(
+    cpu: &mut impl Issue<Op>,
+    c: Config,
+    tag: u64,
+    va: u64,
+    stride: Level,
+) {
+    if c.has(Config::P9_STQ) {
+        cpu.issue(Op::Ptesync);
+        tlbie_va(cpu, c, tag, va, stride);
+    }
+}
+
+/// Works around an erratum. POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before
+/// stores are.
+#[inline(always)]
+fn p9_stq_by_tlbie_unused(cpu: &mut impl Issue<Op>, c: Config, tag: u64) {
+    if c.has(Config::P9_STQ) {
+        cpu.issue(Op::Ptesync);
+        tlbie_unused(cpu, tag);
+    }
 }
 
 /// 64-bit Power, Book III-S: radix translation, process-scoped entries of one partition.
@@ -887,9 +1059,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Instructions: `ptesync`, `tlbie_va`, `tlbie_pid0`, `tlbie_pid1`, `tlbie_pid2`,
     /// `tlbie_unused`, `tlbiel_va`, `tlbiel_pid1`, `tlbiel_pid2`, `rpt_run`.
     #[inline(always)]
-    fn user_here_page<C: Issue<Op>>(
+    fn user_here_page(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         va: u64,
         level: Level,
@@ -900,171 +1072,63 @@ impl<M: Configuration<Config>> Tlb<M> {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 if c.has(Config::COPROCESSORS) {
-                    let rb_va = encode_rb_va(c, va, level);
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbieVa { rb_va, rs });
-                    if c.has(Config::P9_ERAT) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbieVa {
-                            rb_va: encode_rb_va(c, va, level),
-                            rs: encode_rs(0x0),
-                        });
-                    }
-                    if c.has(Config::P9_STQ) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieVa {
-                            rb_va: encode_rb_va(c, va, level),
-                            rs: encode_rs(tag),
-                        });
-                    }
+                    tlbie_va(cpu, c, tag, va, level);
+                    p9_erat_by_tlbie_va(cpu, c, va, level);
+                    p9_stq_by_tlbie_va(cpu, c, tag, va, level);
                     if tables {
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid1 { rb_pid, rs });
+                        tlbie_pid1(cpu, tag);
                     }
                 } else {
-                    let rb_va = encode_rb_va(c, va, level);
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielVa { rb_va, rs });
+                    tlbiel_va(cpu, c, tag, va, level);
                     if tables {
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                        tlbiel_pid1(cpu, tag);
                     }
                 }
             } else if c.has(Config::ISA31) {
                 if c.has(Config::COPROCESSORS) {
                     if tables {
-                        let rb_pid_set = encode_rb_pid_set(0);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                        let rb_va = encode_rb_va(c, va, level);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbieVa { rb_va, rs });
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid1 { rb_pid, rs });
+                        tlbiel_pid2(cpu, tag, 0);
+                        tlbie_va(cpu, c, tag, va, level);
+                        p9_erat_by_tlbie_va(cpu, c, va, level);
+                        p9_stq_by_tlbie_va(cpu, c, tag, va, level);
+                        tlbie_pid1(cpu, tag);
                     } else {
-                        let rb_va = encode_rb_va(c, va, level);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielVa { rb_va, rs });
-                        let rb_va = encode_rb_va(c, va, level);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbieVa { rb_va, rs });
+                        tlbiel_va(cpu, c, tag, va, level);
+                        tlbie_va(cpu, c, tag, va, level);
+                        p9_erat_by_tlbie_va(cpu, c, va, level);
+                        p9_stq_by_tlbie_va(cpu, c, tag, va, level);
                     }
                 } else {
-                    let rb_va = encode_rb_va(c, va, level);
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielVa { rb_va, rs });
+                    tlbiel_va(cpu, c, tag, va, level);
                     if tables {
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                        tlbiel_pid1(cpu, tag);
                     }
                 }
             } else {
-                let rb_va = encode_rb_va(c, va, level);
-                let rs = encode_rs(tag);
-                cpu.issue(Op::TlbielVa { rb_va, rs });
-                if c.has(Config::COPROCESSORS) {
-                    if tables {
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                        if c.has(Config::P9_ERAT) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                        }
-                        if c.has(Config::P9_STQ) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        }
-                    } else {
-                        let rb_va = encode_rb_va(c, va, level);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbieVa { rb_va, rs });
-                        if c.has(Config::P9_ERAT) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbieVa {
-                                rb_va: encode_rb_va(c, va, level),
-                                rs: encode_rs(0x0),
-                            });
-                        }
-                        if c.has(Config::P9_STQ) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieVa {
-                                rb_va: encode_rb_va(c, va, level),
-                                rs: encode_rs(tag),
-                            });
-                        }
+                tlbiel_va(cpu, c, tag, va, level);
+                if tables {
+                    tlbiel_pid1(cpu, tag);
+                    if c.has(Config::COPROCESSORS) {
+                        tlbie_pid2(cpu, tag);
+                        p9_erat_by_tlbie_pid0(cpu, c);
+                        p9_stq_by_tlbie_unused(cpu, c, tag);
                     }
-                } else if tables {
-                    let rb_pid = encode_rb_pid();
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                } else if c.has(Config::COPROCESSORS) {
+                    tlbie_va(cpu, c, tag, va, level);
+                    p9_erat_by_tlbie_va(cpu, c, va, level);
+                    p9_stq_by_tlbie_va(cpu, c, tag, va, level);
                 }
             }
         } else if c.has(Config::COPROCESSORS) {
             if tables {
-                // rpt_run, form both
-                let rpt_pid = encode_rpt_pid(tag);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x6);
-                let rpt_size = encode_rpt_size(c, level);
-                let rpt_start = encode_rpt_start(va);
-                let rpt_end = encode_rpt_end(
-                    va.wrapping_add(1u64.wrapping_shl(shift_of(c, level))),
-                );
-                cpu.issue(Op::RptRun {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_size,
-                    rpt_start,
-                    rpt_end,
-                });
+                rpt_run(cpu, c, tag, va, level, RPT_RUN_BOTH, end_of(c, va, level));
             } else {
-                // rpt_run, form tlb
-                let rpt_pid = encode_rpt_pid(tag);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x2);
-                let rpt_size = encode_rpt_size(c, level);
-                let rpt_start = encode_rpt_start(va);
-                let rpt_end = encode_rpt_end(
-                    va.wrapping_add(1u64.wrapping_shl(shift_of(c, level))),
-                );
-                cpu.issue(Op::RptRun {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_size,
-                    rpt_start,
-                    rpt_end,
-                });
+                rpt_run(cpu, c, tag, va, level, RPT_RUN_TLB, end_of(c, va, level));
             }
         } else {
-            let rb_va = encode_rb_va(c, va, level);
-            let rs = encode_rs(tag);
-            cpu.issue(Op::TlbielVa { rb_va, rs });
+            tlbiel_va(cpu, c, tag, va, level);
             if tables {
-                let rb_pid = encode_rb_pid();
-                let rs = encode_rs(tag);
-                cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+                tlbiel_pid1(cpu, tag);
             }
         }
     }
@@ -1081,9 +1145,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptesync`, `tlbie_va`, `tlbie_pid1`, `rpt_run`.
     #[inline(always)]
-    fn user_wide_page<C: Issue<Op>>(
+    fn user_wide_page(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         va: u64,
         level: Level,
@@ -1094,29 +1158,11 @@ impl<M: Configuration<Config>> Tlb<M> {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                let rb_va = encode_rb_va(c, va, level);
-                let rs = encode_rs(tag);
-                cpu.issue(Op::TlbieVa { rb_va, rs });
-                if c.has(Config::P9_ERAT) {
-                    cpu.issue(Op::Ptesync);
-                    // Erratum: POWER9: tlbie may leave ERAT entries.
-                    cpu.issue(Op::TlbieVa {
-                        rb_va: encode_rb_va(c, va, level),
-                        rs: encode_rs(0x0),
-                    });
-                }
-                if c.has(Config::P9_STQ) {
-                    cpu.issue(Op::Ptesync);
-                    // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                    cpu.issue(Op::TlbieVa {
-                        rb_va: encode_rb_va(c, va, level),
-                        rs: encode_rs(tag),
-                    });
-                }
+                tlbie_va(cpu, c, tag, va, level);
+                p9_erat_by_tlbie_va(cpu, c, va, level);
+                p9_stq_by_tlbie_va(cpu, c, tag, va, level);
                 if tables {
-                    let rb_pid = encode_rb_pid();
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbiePid1 { rb_pid, rs });
+                    tlbie_pid1(cpu, tag);
                 }
             } else {
                 self.user_here_page(cpu, tag, va, level, tables);
@@ -1130,41 +1176,9 @@ impl<M: Configuration<Config>> Tlb<M> {
         } else {
             cpu.issue(Op::Ptesync);
             if tables {
-                // rpt_run, form both
-                let rpt_pid = encode_rpt_pid(tag);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x6);
-                let rpt_size = encode_rpt_size(c, level);
-                let rpt_start = encode_rpt_start(va);
-                let rpt_end = encode_rpt_end(
-                    va.wrapping_add(1u64.wrapping_shl(shift_of(c, level))),
-                );
-                cpu.issue(Op::RptRun {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_size,
-                    rpt_start,
-                    rpt_end,
-                });
+                rpt_run(cpu, c, tag, va, level, RPT_RUN_BOTH, end_of(c, va, level));
             } else {
-                // rpt_run, form tlb
-                let rpt_pid = encode_rpt_pid(tag);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x2);
-                let rpt_size = encode_rpt_size(c, level);
-                let rpt_start = encode_rpt_start(va);
-                let rpt_end = encode_rpt_end(
-                    va.wrapping_add(1u64.wrapping_shl(shift_of(c, level))),
-                );
-                cpu.issue(Op::RptRun {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_size,
-                    rpt_start,
-                    rpt_end,
-                });
+                rpt_run(cpu, c, tag, va, level, RPT_RUN_TLB, end_of(c, va, level));
             }
         }
         outcome
@@ -1178,22 +1192,18 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptesync`, `tlbiel_va`, `tlbiel_pid1`.
     #[inline(always)]
-    fn kernel_here_page<C: Issue<Op>>(
+    fn kernel_here_page(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         va: u64,
         level: Level,
         tables: bool,
     ) {
         let c = self.config.flags();
         cpu.issue(Op::Ptesync);
-        let rb_va = encode_rb_va(c, va, level);
-        let rs = encode_rs(0x0);
-        cpu.issue(Op::TlbielVa { rb_va, rs });
+        tlbiel_va(cpu, c, 0, va, level);
         if tables {
-            let rb_pid = encode_rb_pid();
-            let rs = encode_rs(0x0);
-            cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+            tlbiel_pid1(cpu, 0);
         }
     }
 
@@ -1205,9 +1215,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptesync`, `tlbie_va`, `tlbie_pid1`, `rpt_run`.
     #[inline(always)]
-    fn kernel_wide_page<C: Issue<Op>>(
+    fn kernel_wide_page(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         va: u64,
         level: Level,
         tables: bool,
@@ -1216,29 +1226,11 @@ impl<M: Configuration<Config>> Tlb<M> {
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                let rb_va = encode_rb_va(c, va, level);
-                let rs = encode_rs(0x0);
-                cpu.issue(Op::TlbieVa { rb_va, rs });
-                if c.has(Config::P9_ERAT) {
-                    cpu.issue(Op::Ptesync);
-                    // Erratum: POWER9: tlbie may leave ERAT entries.
-                    cpu.issue(Op::TlbieVa {
-                        rb_va: encode_rb_va(c, va, level),
-                        rs: encode_rs(0x0),
-                    });
-                }
-                if c.has(Config::P9_STQ) {
-                    cpu.issue(Op::Ptesync);
-                    // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                    cpu.issue(Op::TlbieVa {
-                        rb_va: encode_rb_va(c, va, level),
-                        rs: encode_rs(0x0),
-                    });
-                }
+                tlbie_va(cpu, c, 0, va, level);
+                p9_erat_by_tlbie_va(cpu, c, va, level);
+                p9_stq_by_tlbie_va(cpu, c, 0, va, level);
                 if tables {
-                    let rb_pid = encode_rb_pid();
-                    let rs = encode_rs(0x0);
-                    cpu.issue(Op::TlbiePid1 { rb_pid, rs });
+                    tlbie_pid1(cpu, 0);
                 }
             } else {
                 self.kernel_here_page(cpu, va, level, tables);
@@ -1246,41 +1238,9 @@ impl<M: Configuration<Config>> Tlb<M> {
         } else {
             cpu.issue(Op::Ptesync);
             if tables {
-                // rpt_run, form both
-                let rpt_pid = encode_rpt_pid(0x0);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x6);
-                let rpt_size = encode_rpt_size(c, level);
-                let rpt_start = encode_rpt_start(va);
-                let rpt_end = encode_rpt_end(
-                    va.wrapping_add(1u64.wrapping_shl(shift_of(c, level))),
-                );
-                cpu.issue(Op::RptRun {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_size,
-                    rpt_start,
-                    rpt_end,
-                });
+                rpt_run(cpu, c, 0, va, level, RPT_RUN_BOTH, end_of(c, va, level));
             } else {
-                // rpt_run, form tlb
-                let rpt_pid = encode_rpt_pid(0x0);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x2);
-                let rpt_size = encode_rpt_size(c, level);
-                let rpt_start = encode_rpt_start(va);
-                let rpt_end = encode_rpt_end(
-                    va.wrapping_add(1u64.wrapping_shl(shift_of(c, level))),
-                );
-                cpu.issue(Op::RptRun {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_size,
-                    rpt_start,
-                    rpt_end,
-                });
+                rpt_run(cpu, c, 0, va, level, RPT_RUN_TLB, end_of(c, va, level));
             }
         }
     }
@@ -1289,165 +1249,35 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk
     /// entries under the space's tag, on this CPU and devices.
-    ///
-    /// Instructions: `ptesync`, `ptesync_cpabort`, `tlbsync`, `tlbie_pid0`, `tlbie_pid1`,
-    /// `tlbie_unused`, `tlbiel_pid1`.
     #[inline(never)]
-    fn user_here_ranges<C: Issue<Op>>(
+    fn user_here_ranges(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         ranges: &Ranges,
     ) -> Outcome {
         let c = self.config.flags();
-        let tables = ranges.tables();
         let mut outcome = Outcome::NOTHING;
-        let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
-        if c.has(Config::GTSE) {
-            if self
-                .ceiling(Space::User, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-            {
-                outcome.exceeded_ceiling = true;
-                self.user_here_everything(cpu, tag, tables);
-            } else {
-                cpu.issue(Op::Ptesync);
-                if c.has(Config::ISA31) {
-                    if tables {
-                        if c.has(Config::BROADCAST) {
-                            if c.has(Config::COPROCESSORS) {
-                                let rb_pid = encode_rb_pid();
-                                let rs = encode_rs(tag);
-                                cpu.issue(Op::TlbiePid1 { rb_pid, rs });
-                                if passes.cuts_are_live() {
-                                    cpu.issue(Op::Tlbsync);
-                                }
-                            } else {
-                                let rb_pid = encode_rb_pid();
-                                let rs = encode_rs(tag);
-                                cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                                if passes.cuts_are_live() {
-                                    cpu.issue(Op::PtesyncCpabort);
-                                }
-                            }
-                        } else {
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                            if c.has(Config::COPROCESSORS) {
-                                let rb_pid = encode_rb_pid();
-                                let rs = encode_rs(tag);
-                                cpu.issue(Op::TlbiePid1 { rb_pid, rs });
-                                if passes.cuts_are_live() {
-                                    cpu.issue(Op::PtesyncCpabort);
-                                    cpu.issue(Op::Tlbsync);
-                                }
-                            } else if passes.cuts_are_live() {
-                                cpu.issue(Op::PtesyncCpabort);
-                            }
-                        }
-                    }
-                    for pass in passes.leaves() {
-                        self.user_here_pass(cpu, tag, pass);
-                    }
-                } else if c.has(Config::COPROCESSORS) {
-                    if tables {
-                        if c.has(Config::BROADCAST) {
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid1 { rb_pid, rs });
-                            if passes.cuts_are_live() {
-                                cpu.issue(Op::Tlbsync);
-                            }
-                        } else {
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid1 { rb_pid, rs });
-                            if passes.cuts_are_live() {
-                                cpu.issue(Op::Ptesync);
-                                cpu.issue(Op::Tlbsync);
-                            }
-                        }
-                    }
-                    for pass in passes.leaves() {
-                        self.user_here_pass(cpu, tag, pass);
-                    }
-                    if c.has(Config::P9_ERAT) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                    }
-                    if c.has(Config::P9_STQ) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(tag),
-                        });
-                    }
-                } else {
-                    if tables {
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                        if passes.cuts_are_live() {
-                            cpu.issue(Op::Ptesync);
-                        }
-                    }
-                    for pass in passes.leaves() {
-                        self.user_here_pass(cpu, tag, pass);
-                    }
-                }
-            }
-        } else if c.has(Config::COPROCESSORS) {
-            if self
-                .ceiling(Space::User, Reach::Here)
-                .is_exceeded_by(
-                    passes.entry_runs(4294967295, Levels(7), true),
-                    passes.pages(),
-                )
-            {
-                outcome.exceeded_ceiling = true;
-                self.user_here_everything(cpu, tag, tables);
-            } else {
-                cpu.issue(Op::Ptesync);
-                for pass in passes.cuts() {
-                    self.user_here_pass(cpu, tag, pass);
-                }
-                for pass in passes.leaves() {
-                    self.user_here_pass(cpu, tag, pass);
-                }
-            }
-        } else if self
-            .ceiling(Space::User, Reach::Here)
-            .is_exceeded_by(passes.entries(), passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            self.user_here_everything(cpu, tag, tables);
-        } else {
-            cpu.issue(Op::Ptesync);
-            if tables {
-                let rb_pid = encode_rb_pid();
-                let rs = encode_rs(tag);
-                cpu.issue(Op::TlbielPid1 { rb_pid, rs });
-                if passes.cuts_are_live() {
-                    if c.has(Config::ISA31) {
-                        cpu.issue(Op::PtesyncCpabort);
+        let levels = level_table(c);
+        outcome
+            |= match SinglePass::new(ranges, levels) {
+                Some(single) => self.user_here_passes(cpu, tag, &single),
+                None => {
+                    let folding = if c.has(Config::GTSE) {
+                        Folding::new(Walks::Apart).with_joint()
+                    } else if c.has(Config::COPROCESSORS) {
+                        Folding::new(Walks::Named).with_joint()
                     } else {
-                        cpu.issue(Op::Ptesync);
-                    }
+                        Folding::new(Walks::Apart).with_joint()
+                    };
+                    SortedPasses::apply(
+                        ranges,
+                        levels,
+                        folding,
+                        |sorted| self.user_here_passes(cpu, tag, sorted),
+                    )
                 }
-            }
-            for pass in passes.leaves() {
-                self.user_here_pass(cpu, tag, pass);
-            }
-        }
+            };
         outcome
     }
 
@@ -1459,90 +1289,42 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive
     /// CPUs, until they load the space again.
-    ///
-    /// Instructions: `ptesync`, `tlbsync`, `tlbie_pid0`, `tlbie_pid1`, `tlbie_unused`.
     #[inline(never)]
-    fn user_wide_ranges<C: Issue<Op>>(
+    fn user_wide_ranges(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         ranges: &Ranges,
     ) -> Outcome {
         let c = self.config.flags();
-        let tables = ranges.tables();
         let mut outcome = Outcome::NOTHING;
-        if c.has(Config::GTSE) {
-            if c.has(Config::BROADCAST) {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.user_wide_folding(),
-                );
-                if self
-                    .ceiling(Space::User, Reach::Wide)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-                {
-                    outcome.exceeded_ceiling = true;
-                    outcome |= self.user_wide_everything(cpu, tag, tables);
-                } else {
-                    cpu.issue(Op::Ptesync);
-                    if tables {
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid1 { rb_pid, rs });
-                        if passes.cuts_are_live() {
-                            cpu.issue(Op::Tlbsync);
-                        }
-                    }
-                    for pass in passes.leaves() {
-                        self.user_wide_pass(cpu, tag, pass);
-                    }
-                    if c.has(Config::P9_ERAT) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                    }
-                    if c.has(Config::P9_STQ) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(tag),
-                        });
-                    }
-                }
+        if c.has(Config::GTSE) && !c.has(Config::BROADCAST) {
+            outcome |= self.user_here_ranges(cpu, tag, ranges);
+            if ranges.tables() {
+                outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
             } else {
-                outcome |= self.user_here_ranges(cpu, tag, ranges);
-                if tables {
-                    outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
-                } else {
-                    outcome.deferred
-                        |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
-                }
+                outcome.deferred
+                    |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
             }
         } else {
-            let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
-            if self
-                .ceiling(Space::User, Reach::Wide)
-                .is_exceeded_by(
-                    passes.entry_runs(4294967295, Levels(7), true),
-                    passes.pages(),
-                )
-            {
-                outcome.exceeded_ceiling = true;
-                outcome |= self.user_wide_everything(cpu, tag, tables);
-            } else {
-                cpu.issue(Op::Ptesync);
-                for pass in passes.cuts() {
-                    self.user_wide_pass(cpu, tag, pass);
-                }
-                for pass in passes.leaves() {
-                    self.user_wide_pass(cpu, tag, pass);
-                }
-            }
+            let levels = level_table(c);
+            outcome
+                |= match SinglePass::new(ranges, levels) {
+                    Some(single) => self.user_wide_passes(cpu, tag, &single),
+                    None => {
+                        let folding = if c.has(Config::GTSE) {
+                            Folding::new(Walks::Apart).with_joint()
+                        } else {
+                            Folding::new(Walks::Named).with_joint()
+                        };
+                        SortedPasses::apply(
+                            ranges,
+                            levels,
+                            folding,
+                            |sorted| self.user_wide_passes(cpu, tag, sorted),
+                        )
+                    }
+                };
         }
         outcome
     }
@@ -1551,26 +1333,141 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
     /// space's tag, on this CPU.
-    ///
-    /// Instructions: `ptesync`, `ptesync_cpabort`, `tlbiel_pid1`.
     #[inline(never)]
-    fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
+    fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let tables = ranges.tables();
         let mut outcome = Outcome::NOTHING;
-        let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
+        let levels = level_table(c);
+        outcome
+            |= match SinglePass::new(ranges, levels) {
+                Some(single) => self.kernel_here_passes(cpu, &single),
+                None => {
+                    let folding = Folding::new(Walks::Apart).with_joint();
+                    SortedPasses::apply(
+                        ranges,
+                        levels,
+                        folding,
+                        |sorted| self.kernel_here_passes(cpu, sorted),
+                    )
+                }
+            };
+        outcome
+    }
+
+    /// Invalidates ranges of the kernel that other CPUs may have cached as well.
+    ///
+    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
+    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
+    #[inline(never)]
+    fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
+        let c = self.config.flags();
+        let mut outcome = Outcome::NOTHING;
+        if c.has(Config::GTSE) && !c.has(Config::BROADCAST) {
+            outcome |= self.kernel_here_ranges(cpu, ranges);
+        } else {
+            let levels = level_table(c);
+            outcome
+                |= match SinglePass::new(ranges, levels) {
+                    Some(single) => self.kernel_wide_passes(cpu, &single),
+                    None => {
+                        let folding = if c.has(Config::GTSE) {
+                            Folding::new(Walks::Apart).with_joint()
+                        } else {
+                            Folding::new(Walks::Named).with_joint()
+                        };
+                        SortedPasses::apply(
+                            ranges,
+                            levels,
+                            folding,
+                            |sorted| self.kernel_wide_passes(cpu, sorted),
+                        )
+                    }
+                };
+        }
+        outcome
+    }
+
+    /// Invalidates the entries of passes over ranges of a user space that only this CPU may
+    /// have cached.
+    ///
+    /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk
+    /// entries under the space's tag, on this CPU and devices.
+    ///
+    /// Instructions: `ptesync`, `ptesync_cpabort`, `tlbsync`, `tlbie_pid0`, `tlbie_pid1`,
+    /// `tlbie_unused`, `tlbiel_pid1`.
+    #[inline]
+    fn user_here_passes(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        tag: u64,
+        passes: &impl Passes,
+    ) -> Outcome {
+        let c = self.config.flags();
+        let mut outcome = Outcome::NOTHING;
+        let operations = if c.has(Config::GTSE) {
+            passes.entries()
+        } else if c.has(Config::COPROCESSORS) {
+            passes.entry_runs(u32::MAX, Levels(7), true)
+        } else {
+            passes.entries()
+        };
         if self
-            .ceiling(Space::Kernel, Reach::Here)
-            .is_exceeded_by(passes.entries(), passes.pages())
+            .ceiling(Space::User, Reach::Here)
+            .is_exceeded_by(operations, passes.pages())
         {
             outcome.exceeded_ceiling = true;
-            self.kernel_here_everything(cpu, tables);
+            self.user_here_everything(cpu, tag, passes.tables());
+            return outcome;
+        }
+        cpu.issue(Op::Ptesync);
+        if c.has(Config::GTSE) {
+            if c.has(Config::COPROCESSORS) {
+                if passes.tables() {
+                    if c.has(Config::BROADCAST) {
+                        tlbie_pid1(cpu, tag);
+                        if passes.cuts_are_live() {
+                            cpu.issue(Op::Tlbsync);
+                        }
+                    } else {
+                        tlbiel_pid1(cpu, tag);
+                        tlbie_pid1(cpu, tag);
+                        if passes.cuts_are_live() {
+                            if c.has(Config::ISA31) {
+                                cpu.issue(Op::PtesyncCpabort);
+                            } else {
+                                cpu.issue(Op::Ptesync);
+                            }
+                            cpu.issue(Op::Tlbsync);
+                        }
+                    }
+                }
+                for pass in passes.leaves() {
+                    self.user_here_pass(cpu, tag, &pass);
+                }
+                p9_erat_by_tlbie_pid0(cpu, c);
+                p9_stq_by_tlbie_unused(cpu, c, tag);
+            } else {
+                if passes.tables() {
+                    tlbiel_pid1(cpu, tag);
+                    if passes.cuts_are_live() {
+                        if c.has(Config::ISA31) {
+                            cpu.issue(Op::PtesyncCpabort);
+                        } else {
+                            cpu.issue(Op::Ptesync);
+                        }
+                    }
+                }
+                for pass in passes.leaves() {
+                    self.user_here_pass(cpu, tag, &pass);
+                }
+            }
         } else {
-            cpu.issue(Op::Ptesync);
-            if tables {
-                let rb_pid = encode_rb_pid();
-                let rs = encode_rs(0x0);
-                cpu.issue(Op::TlbielPid1 { rb_pid, rs });
+            if c.has(Config::COPROCESSORS) {
+                for pass in passes.cuts() {
+                    self.user_here_pass(cpu, tag, &pass);
+                }
+            } else if passes.tables() {
+                tlbiel_pid1(cpu, tag);
                 if passes.cuts_are_live() {
                     if c.has(Config::ISA31) {
                         cpu.issue(Op::PtesyncCpabort);
@@ -1580,176 +1477,160 @@ impl<M: Configuration<Config>> Tlb<M> {
                 }
             }
             for pass in passes.leaves() {
-                self.kernel_here_pass(cpu, pass);
+                self.user_here_pass(cpu, tag, &pass);
             }
         }
         outcome
     }
 
-    /// Invalidates ranges of the kernel that other CPUs may have cached as well.
+    /// Invalidates the entries of passes over ranges of a user space that other CPUs may have
+    /// cached as well.
+    ///
+    /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and
+    /// devices; walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs and
+    /// devices.
+    ///
+    /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive
+    /// CPUs, until they load the space again.
+    ///
+    /// Instructions: `ptesync`, `tlbsync`, `tlbie_pid0`, `tlbie_pid1`, `tlbie_unused`.
+    #[inline]
+    fn user_wide_passes(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        tag: u64,
+        passes: &impl Passes,
+    ) -> Outcome {
+        let c = self.config.flags();
+        let mut outcome = Outcome::NOTHING;
+        let operations = if c.has(Config::GTSE) {
+            passes.entries()
+        } else {
+            passes.entry_runs(u32::MAX, Levels(7), true)
+        };
+        if self
+            .ceiling(Space::User, Reach::Wide)
+            .is_exceeded_by(operations, passes.pages())
+        {
+            outcome.exceeded_ceiling = true;
+            outcome |= self.user_wide_everything(cpu, tag, passes.tables());
+            return outcome;
+        }
+        cpu.issue(Op::Ptesync);
+        if c.has(Config::GTSE) {
+            if passes.tables() {
+                tlbie_pid1(cpu, tag);
+                if passes.cuts_are_live() {
+                    cpu.issue(Op::Tlbsync);
+                }
+            }
+            for pass in passes.leaves() {
+                self.user_wide_pass(cpu, tag, &pass);
+            }
+            p9_erat_by_tlbie_pid0(cpu, c);
+            p9_stq_by_tlbie_unused(cpu, c, tag);
+        } else {
+            for pass in passes.cuts() {
+                self.user_wide_pass(cpu, tag, &pass);
+            }
+            for pass in passes.leaves() {
+                self.user_wide_pass(cpu, tag, &pass);
+            }
+        }
+        outcome
+    }
+
+    /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
+    /// cached.
+    ///
+    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
+    /// space's tag, on this CPU.
+    ///
+    /// Instructions: `ptesync`, `ptesync_cpabort`, `tlbiel_pid1`.
+    #[inline]
+    fn kernel_here_passes(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        passes: &impl Passes,
+    ) -> Outcome {
+        let c = self.config.flags();
+        let mut outcome = Outcome::NOTHING;
+        let operations = passes.entries();
+        if self
+            .ceiling(Space::Kernel, Reach::Here)
+            .is_exceeded_by(operations, passes.pages())
+        {
+            outcome.exceeded_ceiling = true;
+            self.kernel_here_everything(cpu, passes.tables());
+            return outcome;
+        }
+        cpu.issue(Op::Ptesync);
+        if passes.tables() {
+            tlbiel_pid1(cpu, 0);
+            if passes.cuts_are_live() {
+                if c.has(Config::ISA31) {
+                    cpu.issue(Op::PtesyncCpabort);
+                } else {
+                    cpu.issue(Op::Ptesync);
+                }
+            }
+        }
+        for pass in passes.leaves() {
+            self.kernel_here_pass(cpu, &pass);
+        }
+        outcome
+    }
+
+    /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have
+    /// cached as well.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     ///
     /// Instructions: `ptesync`, `tlbsync`, `tlbie_pid0`, `tlbie_pid1`, `tlbie_unused`.
-    #[inline(never)]
-    fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
+    #[inline]
+    fn kernel_wide_passes(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        passes: &impl Passes,
+    ) -> Outcome {
         let c = self.config.flags();
-        let tables = ranges.tables();
         let mut outcome = Outcome::NOTHING;
-        if c.has(Config::GTSE) {
-            if c.has(Config::BROADCAST) {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.kernel_wide_folding(),
-                );
-                if self
-                    .ceiling(Space::Kernel, Reach::Wide)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-                {
-                    outcome.exceeded_ceiling = true;
-                    self.kernel_wide_everything(cpu, tables);
-                } else {
-                    cpu.issue(Op::Ptesync);
-                    if tables {
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(0x0);
-                        cpu.issue(Op::TlbiePid1 { rb_pid, rs });
-                        if passes.cuts_are_live() {
-                            cpu.issue(Op::Tlbsync);
-                        }
-                    }
-                    for pass in passes.leaves() {
-                        self.kernel_wide_pass(cpu, pass);
-                    }
-                    if c.has(Config::P9_ERAT) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                    }
-                    if c.has(Config::P9_STQ) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(0x0),
-                        });
-                    }
-                }
-            } else {
-                outcome |= self.kernel_here_ranges(cpu, ranges);
-            }
+        let operations = if c.has(Config::GTSE) {
+            passes.entries()
         } else {
-            let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
-            if self
-                .ceiling(Space::Kernel, Reach::Wide)
-                .is_exceeded_by(
-                    passes.entry_runs(4294967295, Levels(7), true),
-                    passes.pages(),
-                )
-            {
-                outcome.exceeded_ceiling = true;
-                self.kernel_wide_everything(cpu, tables);
-            } else {
-                cpu.issue(Op::Ptesync);
-                for pass in passes.cuts() {
-                    self.kernel_wide_pass(cpu, pass);
+            passes.entry_runs(u32::MAX, Levels(7), true)
+        };
+        if self
+            .ceiling(Space::Kernel, Reach::Wide)
+            .is_exceeded_by(operations, passes.pages())
+        {
+            outcome.exceeded_ceiling = true;
+            self.kernel_wide_everything(cpu, passes.tables());
+            return outcome;
+        }
+        cpu.issue(Op::Ptesync);
+        if c.has(Config::GTSE) {
+            if passes.tables() {
+                tlbie_pid1(cpu, 0);
+                if passes.cuts_are_live() {
+                    cpu.issue(Op::Tlbsync);
                 }
-                for pass in passes.leaves() {
-                    self.kernel_wide_pass(cpu, pass);
-                }
+            }
+            for pass in passes.leaves() {
+                self.kernel_wide_pass(cpu, &pass);
+            }
+            p9_erat_by_tlbie_pid0(cpu, c);
+            p9_stq_by_tlbie_unused(cpu, c, 0);
+        } else {
+            for pass in passes.cuts() {
+                self.kernel_wide_pass(cpu, &pass);
+            }
+            for pass in passes.leaves() {
+                self.kernel_wide_pass(cpu, &pass);
             }
         }
         outcome
-    }
-
-    /// Returns which entries one instruction invalidates together, for ranges of a user space
-    /// that only this CPU may have cached.
-    #[inline]
-    fn user_here_folding(&self) -> Folding {
-        let c = self.config.flags();
-        if c.has(Config::GTSE) {
-            Folding {
-                leaves: false,
-                walks: Walks::Apart,
-                joint: true,
-                negative: false,
-            }
-        } else if c.has(Config::COPROCESSORS) {
-            Folding {
-                leaves: false,
-                walks: Walks::Named,
-                joint: true,
-                negative: false,
-            }
-        } else {
-            Folding {
-                leaves: false,
-                walks: Walks::Apart,
-                joint: true,
-                negative: false,
-            }
-        }
-    }
-
-    /// Returns which entries one instruction invalidates together, for ranges of a user space
-    /// that other CPUs may have cached as well.
-    #[inline]
-    fn user_wide_folding(&self) -> Folding {
-        let c = self.config.flags();
-        if c.has(Config::GTSE) {
-            Folding {
-                leaves: false,
-                walks: Walks::Apart,
-                joint: true,
-                negative: false,
-            }
-        } else {
-            Folding {
-                leaves: false,
-                walks: Walks::Named,
-                joint: true,
-                negative: false,
-            }
-        }
-    }
-
-    /// Returns which entries one instruction invalidates together, for ranges of the kernel
-    /// that only this CPU may have cached.
-    #[inline]
-    fn kernel_here_folding(&self) -> Folding {
-        Folding {
-            leaves: false,
-            walks: Walks::Apart,
-            joint: true,
-            negative: false,
-        }
-    }
-
-    /// Returns which entries one instruction invalidates together, for ranges of the kernel
-    /// that other CPUs may have cached as well.
-    #[inline]
-    fn kernel_wide_folding(&self) -> Folding {
-        let c = self.config.flags();
-        if c.has(Config::GTSE) {
-            Folding {
-                leaves: false,
-                walks: Walks::Apart,
-                joint: true,
-                negative: false,
-            }
-        } else {
-            Folding {
-                leaves: false,
-                walks: Walks::Named,
-                joint: true,
-                negative: false,
-            }
-        }
     }
 
     /// Invalidates consecutive entries of one level of a user space that only this CPU may have
@@ -1759,210 +1640,101 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// entries under the space's tag, on this CPU and devices.
     ///
     /// Instructions: `tlbie_va`, `tlbiel_va`, `rpt_run`.
-    #[inline(never)]
-    fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
+    #[inline(always)]
+    fn user_here_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
         let c = self.config.flags();
-        let start = pass.start;
-        let entries = pass.entries;
-        let stride = pass.stride;
-        let leaf = pass.leaf;
-        let tables = pass.walk;
-        if c.has(Config::COPROCESSORS) {
-            if c.has(Config::GTSE) {
+        if c.has(Config::GTSE) {
+            for va in pass.addresses() {
                 if c.has(Config::BROADCAST) {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let mut rb_va = encode_rb_va(c, start, stride);
-                    let rs = encode_rs(tag);
-                    let mut left = entries;
-                    while left > 0 {
-                        cpu.issue(Op::TlbieVa { rb_va, rs });
-                        rb_va = rb_va.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
+                    if c.has(Config::COPROCESSORS) {
+                        tlbie_va(cpu, c, tag, va, pass.stride);
+                    } else {
+                        tlbiel_va(cpu, c, tag, va, pass.stride);
                     }
                 } else {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let mut rb_va_0 = encode_rb_va(c, start, stride);
-                    let rs_0 = encode_rs(tag);
-                    let mut rb_va_1 = encode_rb_va(c, start, stride);
-                    let rs_1 = encode_rs(tag);
-                    let mut left = entries;
-                    while left > 0 {
-                        cpu.issue(Op::TlbielVa {
-                            rb_va: rb_va_0,
-                            rs: rs_0,
-                        });
-                        cpu.issue(Op::TlbieVa {
-                            rb_va: rb_va_1,
-                            rs: rs_1,
-                        });
-                        rb_va_0 = rb_va_0.wrapping_add((step >> 12) << 12);
-                        rb_va_1 = rb_va_1.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
+                    tlbiel_va(cpu, c, tag, va, pass.stride);
+                    if c.has(Config::COPROCESSORS) {
+                        tlbie_va(cpu, c, tag, va, pass.stride);
                     }
                 }
-            } else if matches!(stride, PTE | PMD | PUD) {
-                if tables {
-                    if leaf {
-                        for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                            // rpt_run, form both
-                            let rpt_pid = encode_rpt_pid(tag);
-                            let rpt_target = encode_rpt_target(c);
-                            let rpt_type = encode_rpt_type(0x6);
-                            let rpt_size = encode_rpt_size(c, stride);
-                            let rpt_start = encode_rpt_start(run.va);
-                            let rpt_end = encode_rpt_end(
-                                run
-                                    .va
-                                    .wrapping_add(
-                                        run.num.wrapping_add(1).wrapping_shl(pass.shift),
-                                    ),
+            }
+        } else if c.has(Config::COPROCESSORS) {
+            if matches!(pass.stride, PTE | PMD | PUD) {
+                for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
+                    if pass.walk {
+                        if pass.leaf {
+                            rpt_run(
+                                cpu,
+                                c,
+                                tag,
+                                run.va,
+                                pass.stride,
+                                RPT_RUN_BOTH,
+                                pass.after(run.va, run.num.wrapping_add(1)),
                             );
-                            cpu.issue(Op::RptRun {
-                                rpt_pid,
-                                rpt_target,
-                                rpt_type,
-                                rpt_size,
-                                rpt_start,
-                                rpt_end,
-                            });
+                        } else {
+                            rpt_run(
+                                cpu,
+                                c,
+                                tag,
+                                run.va,
+                                pass.stride,
+                                RPT_RUN_WALK,
+                                pass.after(run.va, run.num.wrapping_add(1)),
+                            );
                         }
                     } else {
-                        for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                            // rpt_run, form walk
-                            let rpt_pid = encode_rpt_pid(tag);
-                            let rpt_target = encode_rpt_target(c);
-                            let rpt_type = encode_rpt_type(0x4);
-                            let rpt_size = encode_rpt_size(c, stride);
-                            let rpt_start = encode_rpt_start(run.va);
-                            let rpt_end = encode_rpt_end(
-                                run
-                                    .va
-                                    .wrapping_add(
-                                        run.num.wrapping_add(1).wrapping_shl(pass.shift),
-                                    ),
-                            );
-                            cpu.issue(Op::RptRun {
-                                rpt_pid,
-                                rpt_target,
-                                rpt_type,
-                                rpt_size,
-                                rpt_start,
-                                rpt_end,
-                            });
-                        }
-                    }
-                } else {
-                    for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                        // rpt_run, form tlb
-                        let rpt_pid = encode_rpt_pid(tag);
-                        let rpt_target = encode_rpt_target(c);
-                        let rpt_type = encode_rpt_type(0x2);
-                        let rpt_size = encode_rpt_size(c, stride);
-                        let rpt_start = encode_rpt_start(run.va);
-                        let rpt_end = encode_rpt_end(
-                            run
-                                .va
-                                .wrapping_add(
-                                    run.num.wrapping_add(1).wrapping_shl(pass.shift),
-                                ),
+                        rpt_run(
+                            cpu,
+                            c,
+                            tag,
+                            run.va,
+                            pass.stride,
+                            RPT_RUN_TLB,
+                            pass.after(run.va, run.num.wrapping_add(1)),
                         );
-                        cpu.issue(Op::RptRun {
-                            rpt_pid,
-                            rpt_target,
-                            rpt_type,
-                            rpt_size,
-                            rpt_start,
-                            rpt_end,
-                        });
-                    }
-                }
-            } else if tables {
-                if leaf {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let rpt_pid = encode_rpt_pid(tag);
-                    let rpt_target = encode_rpt_target(c);
-                    let rpt_type = encode_rpt_type(0x6);
-                    let rpt_size = encode_rpt_size(c, stride);
-                    let mut rpt_start = encode_rpt_start(start);
-                    let mut rpt_end = encode_rpt_end(
-                        start.wrapping_add(1u64.wrapping_shl(pass.shift)),
-                    );
-                    let mut left = entries;
-                    while left > 0 {
-                        // rpt_run, form both
-                        cpu.issue(Op::RptRun {
-                            rpt_pid,
-                            rpt_target,
-                            rpt_type,
-                            rpt_size,
-                            rpt_start,
-                            rpt_end,
-                        });
-                        rpt_start = rpt_start.wrapping_add(step);
-                        rpt_end = rpt_end.wrapping_add(step);
-                        left = left.wrapping_sub(1);
-                    }
-                } else {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let rpt_pid = encode_rpt_pid(tag);
-                    let rpt_target = encode_rpt_target(c);
-                    let rpt_type = encode_rpt_type(0x4);
-                    let rpt_size = encode_rpt_size(c, stride);
-                    let mut rpt_start = encode_rpt_start(start);
-                    let mut rpt_end = encode_rpt_end(
-                        start.wrapping_add(1u64.wrapping_shl(pass.shift)),
-                    );
-                    let mut left = entries;
-                    while left > 0 {
-                        // rpt_run, form walk
-                        cpu.issue(Op::RptRun {
-                            rpt_pid,
-                            rpt_target,
-                            rpt_type,
-                            rpt_size,
-                            rpt_start,
-                            rpt_end,
-                        });
-                        rpt_start = rpt_start.wrapping_add(step);
-                        rpt_end = rpt_end.wrapping_add(step);
-                        left = left.wrapping_sub(1);
                     }
                 }
             } else {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let rpt_pid = encode_rpt_pid(tag);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x2);
-                let rpt_size = encode_rpt_size(c, stride);
-                let mut rpt_start = encode_rpt_start(start);
-                let mut rpt_end = encode_rpt_end(
-                    start.wrapping_add(1u64.wrapping_shl(pass.shift)),
-                );
-                let mut left = entries;
-                while left > 0 {
-                    // rpt_run, form tlb
-                    cpu.issue(Op::RptRun {
-                        rpt_pid,
-                        rpt_target,
-                        rpt_type,
-                        rpt_size,
-                        rpt_start,
-                        rpt_end,
-                    });
-                    rpt_start = rpt_start.wrapping_add(step);
-                    rpt_end = rpt_end.wrapping_add(step);
-                    left = left.wrapping_sub(1);
+                for va in pass.addresses() {
+                    if pass.walk {
+                        if pass.leaf {
+                            rpt_run(
+                                cpu,
+                                c,
+                                tag,
+                                va,
+                                pass.stride,
+                                RPT_RUN_BOTH,
+                                pass.after(va, 1),
+                            );
+                        } else {
+                            rpt_run(
+                                cpu,
+                                c,
+                                tag,
+                                va,
+                                pass.stride,
+                                RPT_RUN_WALK,
+                                pass.after(va, 1),
+                            );
+                        }
+                    } else {
+                        rpt_run(
+                            cpu,
+                            c,
+                            tag,
+                            va,
+                            pass.stride,
+                            RPT_RUN_TLB,
+                            pass.after(va, 1),
+                        );
+                    }
                 }
             }
         } else {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut rb_va = encode_rb_va(c, start, stride);
-            let rs = encode_rs(tag);
-            let mut left = entries;
-            while left > 0 {
-                cpu.issue(Op::TlbielVa { rb_va, rs });
-                rb_va = rb_va.wrapping_add((step >> 12) << 12);
-                left = left.wrapping_sub(1);
+            for va in pass.addresses() {
+                tlbiel_va(cpu, c, tag, va, pass.stride);
             }
         }
     }
@@ -1975,176 +1747,84 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// devices.
     ///
     /// Instructions: `tlbie_va`, `rpt_run`.
-    #[inline(never)]
-    fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
+    #[inline(always)]
+    fn user_wide_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
         let c = self.config.flags();
-        let start = pass.start;
-        let entries = pass.entries;
-        let stride = pass.stride;
-        let leaf = pass.leaf;
-        let tables = pass.walk;
         if c.has(Config::GTSE) {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut rb_va = encode_rb_va(c, start, stride);
-            let rs = encode_rs(tag);
-            let mut left = entries;
-            while left > 0 {
-                cpu.issue(Op::TlbieVa { rb_va, rs });
-                rb_va = rb_va.wrapping_add((step >> 12) << 12);
-                left = left.wrapping_sub(1);
+            for va in pass.addresses() {
+                tlbie_va(cpu, c, tag, va, pass.stride);
             }
-        } else if matches!(stride, PTE | PMD | PUD) {
-            if tables {
-                if leaf {
-                    for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                        // rpt_run, form both
-                        let rpt_pid = encode_rpt_pid(tag);
-                        let rpt_target = encode_rpt_target(c);
-                        let rpt_type = encode_rpt_type(0x6);
-                        let rpt_size = encode_rpt_size(c, stride);
-                        let rpt_start = encode_rpt_start(run.va);
-                        let rpt_end = encode_rpt_end(
-                            run
-                                .va
-                                .wrapping_add(
-                                    run.num.wrapping_add(1).wrapping_shl(pass.shift),
-                                ),
+        } else if matches!(pass.stride, PTE | PMD | PUD) {
+            for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
+                if pass.walk {
+                    if pass.leaf {
+                        rpt_run(
+                            cpu,
+                            c,
+                            tag,
+                            run.va,
+                            pass.stride,
+                            RPT_RUN_BOTH,
+                            pass.after(run.va, run.num.wrapping_add(1)),
                         );
-                        cpu.issue(Op::RptRun {
-                            rpt_pid,
-                            rpt_target,
-                            rpt_type,
-                            rpt_size,
-                            rpt_start,
-                            rpt_end,
-                        });
+                    } else {
+                        rpt_run(
+                            cpu,
+                            c,
+                            tag,
+                            run.va,
+                            pass.stride,
+                            RPT_RUN_WALK,
+                            pass.after(run.va, run.num.wrapping_add(1)),
+                        );
                     }
                 } else {
-                    for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                        // rpt_run, form walk
-                        let rpt_pid = encode_rpt_pid(tag);
-                        let rpt_target = encode_rpt_target(c);
-                        let rpt_type = encode_rpt_type(0x4);
-                        let rpt_size = encode_rpt_size(c, stride);
-                        let rpt_start = encode_rpt_start(run.va);
-                        let rpt_end = encode_rpt_end(
-                            run
-                                .va
-                                .wrapping_add(
-                                    run.num.wrapping_add(1).wrapping_shl(pass.shift),
-                                ),
-                        );
-                        cpu.issue(Op::RptRun {
-                            rpt_pid,
-                            rpt_target,
-                            rpt_type,
-                            rpt_size,
-                            rpt_start,
-                            rpt_end,
-                        });
-                    }
-                }
-            } else {
-                for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                    // rpt_run, form tlb
-                    let rpt_pid = encode_rpt_pid(tag);
-                    let rpt_target = encode_rpt_target(c);
-                    let rpt_type = encode_rpt_type(0x2);
-                    let rpt_size = encode_rpt_size(c, stride);
-                    let rpt_start = encode_rpt_start(run.va);
-                    let rpt_end = encode_rpt_end(
-                        run
-                            .va
-                            .wrapping_add(
-                                run.num.wrapping_add(1).wrapping_shl(pass.shift),
-                            ),
+                    rpt_run(
+                        cpu,
+                        c,
+                        tag,
+                        run.va,
+                        pass.stride,
+                        RPT_RUN_TLB,
+                        pass.after(run.va, run.num.wrapping_add(1)),
                     );
-                    cpu.issue(Op::RptRun {
-                        rpt_pid,
-                        rpt_target,
-                        rpt_type,
-                        rpt_size,
-                        rpt_start,
-                        rpt_end,
-                    });
-                }
-            }
-        } else if tables {
-            if leaf {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let rpt_pid = encode_rpt_pid(tag);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x6);
-                let rpt_size = encode_rpt_size(c, stride);
-                let mut rpt_start = encode_rpt_start(start);
-                let mut rpt_end = encode_rpt_end(
-                    start.wrapping_add(1u64.wrapping_shl(pass.shift)),
-                );
-                let mut left = entries;
-                while left > 0 {
-                    // rpt_run, form both
-                    cpu.issue(Op::RptRun {
-                        rpt_pid,
-                        rpt_target,
-                        rpt_type,
-                        rpt_size,
-                        rpt_start,
-                        rpt_end,
-                    });
-                    rpt_start = rpt_start.wrapping_add(step);
-                    rpt_end = rpt_end.wrapping_add(step);
-                    left = left.wrapping_sub(1);
-                }
-            } else {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let rpt_pid = encode_rpt_pid(tag);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x4);
-                let rpt_size = encode_rpt_size(c, stride);
-                let mut rpt_start = encode_rpt_start(start);
-                let mut rpt_end = encode_rpt_end(
-                    start.wrapping_add(1u64.wrapping_shl(pass.shift)),
-                );
-                let mut left = entries;
-                while left > 0 {
-                    // rpt_run, form walk
-                    cpu.issue(Op::RptRun {
-                        rpt_pid,
-                        rpt_target,
-                        rpt_type,
-                        rpt_size,
-                        rpt_start,
-                        rpt_end,
-                    });
-                    rpt_start = rpt_start.wrapping_add(step);
-                    rpt_end = rpt_end.wrapping_add(step);
-                    left = left.wrapping_sub(1);
                 }
             }
         } else {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let rpt_pid = encode_rpt_pid(tag);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x2);
-            let rpt_size = encode_rpt_size(c, stride);
-            let mut rpt_start = encode_rpt_start(start);
-            let mut rpt_end = encode_rpt_end(
-                start.wrapping_add(1u64.wrapping_shl(pass.shift)),
-            );
-            let mut left = entries;
-            while left > 0 {
-                // rpt_run, form tlb
-                cpu.issue(Op::RptRun {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_size,
-                    rpt_start,
-                    rpt_end,
-                });
-                rpt_start = rpt_start.wrapping_add(step);
-                rpt_end = rpt_end.wrapping_add(step);
-                left = left.wrapping_sub(1);
+            for va in pass.addresses() {
+                if pass.walk {
+                    if pass.leaf {
+                        rpt_run(
+                            cpu,
+                            c,
+                            tag,
+                            va,
+                            pass.stride,
+                            RPT_RUN_BOTH,
+                            pass.after(va, 1),
+                        );
+                    } else {
+                        rpt_run(
+                            cpu,
+                            c,
+                            tag,
+                            va,
+                            pass.stride,
+                            RPT_RUN_WALK,
+                            pass.after(va, 1),
+                        );
+                    }
+                } else {
+                    rpt_run(
+                        cpu,
+                        c,
+                        tag,
+                        va,
+                        pass.stride,
+                        RPT_RUN_TLB,
+                        pass.after(va, 1),
+                    );
+                }
             }
         }
     }
@@ -2156,20 +1836,11 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// space's tag, on this CPU.
     ///
     /// Instructions: `tlbiel_va`.
-    #[inline(never)]
-    fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
+    #[inline(always)]
+    fn kernel_here_pass(&self, cpu: &mut impl Issue<Op>, pass: &Pass) {
         let c = self.config.flags();
-        let start = pass.start;
-        let entries = pass.entries;
-        let stride = pass.stride;
-        let step = 1u64.wrapping_shl(pass.shift);
-        let mut rb_va = encode_rb_va(c, start, stride);
-        let rs = encode_rs(0x0);
-        let mut left = entries;
-        while left > 0 {
-            cpu.issue(Op::TlbielVa { rb_va, rs });
-            rb_va = rb_va.wrapping_add((step >> 12) << 12);
-            left = left.wrapping_sub(1);
+        for va in pass.addresses() {
+            tlbiel_va(cpu, c, 0, va, pass.stride);
         }
     }
 
@@ -2180,176 +1851,76 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     ///
     /// Instructions: `tlbie_va`, `rpt_run`.
-    #[inline(never)]
-    fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
+    #[inline(always)]
+    fn kernel_wide_pass(&self, cpu: &mut impl Issue<Op>, pass: &Pass) {
         let c = self.config.flags();
-        let start = pass.start;
-        let entries = pass.entries;
-        let stride = pass.stride;
-        let leaf = pass.leaf;
-        let tables = pass.walk;
         if c.has(Config::GTSE) {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut rb_va = encode_rb_va(c, start, stride);
-            let rs = encode_rs(0x0);
-            let mut left = entries;
-            while left > 0 {
-                cpu.issue(Op::TlbieVa { rb_va, rs });
-                rb_va = rb_va.wrapping_add((step >> 12) << 12);
-                left = left.wrapping_sub(1);
+            for va in pass.addresses() {
+                tlbie_va(cpu, c, 0, va, pass.stride);
             }
-        } else if matches!(stride, PTE | PMD | PUD) {
-            if tables {
-                if leaf {
-                    for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                        // rpt_run, form both
-                        let rpt_pid = encode_rpt_pid(0x0);
-                        let rpt_target = encode_rpt_target(c);
-                        let rpt_type = encode_rpt_type(0x6);
-                        let rpt_size = encode_rpt_size(c, stride);
-                        let rpt_start = encode_rpt_start(run.va);
-                        let rpt_end = encode_rpt_end(
-                            run
-                                .va
-                                .wrapping_add(
-                                    run.num.wrapping_add(1).wrapping_shl(pass.shift),
-                                ),
+        } else if matches!(pass.stride, PTE | PMD | PUD) {
+            for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
+                if pass.walk {
+                    if pass.leaf {
+                        rpt_run(
+                            cpu,
+                            c,
+                            0,
+                            run.va,
+                            pass.stride,
+                            RPT_RUN_BOTH,
+                            pass.after(run.va, run.num.wrapping_add(1)),
                         );
-                        cpu.issue(Op::RptRun {
-                            rpt_pid,
-                            rpt_target,
-                            rpt_type,
-                            rpt_size,
-                            rpt_start,
-                            rpt_end,
-                        });
+                    } else {
+                        rpt_run(
+                            cpu,
+                            c,
+                            0,
+                            run.va,
+                            pass.stride,
+                            RPT_RUN_WALK,
+                            pass.after(run.va, run.num.wrapping_add(1)),
+                        );
                     }
                 } else {
-                    for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                        // rpt_run, form walk
-                        let rpt_pid = encode_rpt_pid(0x0);
-                        let rpt_target = encode_rpt_target(c);
-                        let rpt_type = encode_rpt_type(0x4);
-                        let rpt_size = encode_rpt_size(c, stride);
-                        let rpt_start = encode_rpt_start(run.va);
-                        let rpt_end = encode_rpt_end(
-                            run
-                                .va
-                                .wrapping_add(
-                                    run.num.wrapping_add(1).wrapping_shl(pass.shift),
-                                ),
-                        );
-                        cpu.issue(Op::RptRun {
-                            rpt_pid,
-                            rpt_target,
-                            rpt_type,
-                            rpt_size,
-                            rpt_start,
-                            rpt_end,
-                        });
-                    }
-                }
-            } else {
-                for run in Runs::of_entries(pass, 4294967295, RPT_END_UNITS) {
-                    // rpt_run, form tlb
-                    let rpt_pid = encode_rpt_pid(0x0);
-                    let rpt_target = encode_rpt_target(c);
-                    let rpt_type = encode_rpt_type(0x2);
-                    let rpt_size = encode_rpt_size(c, stride);
-                    let rpt_start = encode_rpt_start(run.va);
-                    let rpt_end = encode_rpt_end(
-                        run
-                            .va
-                            .wrapping_add(
-                                run.num.wrapping_add(1).wrapping_shl(pass.shift),
-                            ),
+                    rpt_run(
+                        cpu,
+                        c,
+                        0,
+                        run.va,
+                        pass.stride,
+                        RPT_RUN_TLB,
+                        pass.after(run.va, run.num.wrapping_add(1)),
                     );
-                    cpu.issue(Op::RptRun {
-                        rpt_pid,
-                        rpt_target,
-                        rpt_type,
-                        rpt_size,
-                        rpt_start,
-                        rpt_end,
-                    });
-                }
-            }
-        } else if tables {
-            if leaf {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let rpt_pid = encode_rpt_pid(0x0);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x6);
-                let rpt_size = encode_rpt_size(c, stride);
-                let mut rpt_start = encode_rpt_start(start);
-                let mut rpt_end = encode_rpt_end(
-                    start.wrapping_add(1u64.wrapping_shl(pass.shift)),
-                );
-                let mut left = entries;
-                while left > 0 {
-                    // rpt_run, form both
-                    cpu.issue(Op::RptRun {
-                        rpt_pid,
-                        rpt_target,
-                        rpt_type,
-                        rpt_size,
-                        rpt_start,
-                        rpt_end,
-                    });
-                    rpt_start = rpt_start.wrapping_add(step);
-                    rpt_end = rpt_end.wrapping_add(step);
-                    left = left.wrapping_sub(1);
-                }
-            } else {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let rpt_pid = encode_rpt_pid(0x0);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x4);
-                let rpt_size = encode_rpt_size(c, stride);
-                let mut rpt_start = encode_rpt_start(start);
-                let mut rpt_end = encode_rpt_end(
-                    start.wrapping_add(1u64.wrapping_shl(pass.shift)),
-                );
-                let mut left = entries;
-                while left > 0 {
-                    // rpt_run, form walk
-                    cpu.issue(Op::RptRun {
-                        rpt_pid,
-                        rpt_target,
-                        rpt_type,
-                        rpt_size,
-                        rpt_start,
-                        rpt_end,
-                    });
-                    rpt_start = rpt_start.wrapping_add(step);
-                    rpt_end = rpt_end.wrapping_add(step);
-                    left = left.wrapping_sub(1);
                 }
             }
         } else {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let rpt_pid = encode_rpt_pid(0x0);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0x2);
-            let rpt_size = encode_rpt_size(c, stride);
-            let mut rpt_start = encode_rpt_start(start);
-            let mut rpt_end = encode_rpt_end(
-                start.wrapping_add(1u64.wrapping_shl(pass.shift)),
-            );
-            let mut left = entries;
-            while left > 0 {
-                // rpt_run, form tlb
-                cpu.issue(Op::RptRun {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_size,
-                    rpt_start,
-                    rpt_end,
-                });
-                rpt_start = rpt_start.wrapping_add(step);
-                rpt_end = rpt_end.wrapping_add(step);
-                left = left.wrapping_sub(1);
+            for va in pass.addresses() {
+                if pass.walk {
+                    if pass.leaf {
+                        rpt_run(
+                            cpu,
+                            c,
+                            0,
+                            va,
+                            pass.stride,
+                            RPT_RUN_BOTH,
+                            pass.after(va, 1),
+                        );
+                    } else {
+                        rpt_run(
+                            cpu,
+                            c,
+                            0,
+                            va,
+                            pass.stride,
+                            RPT_RUN_WALK,
+                            pass.after(va, 1),
+                        );
+                    }
+                } else {
+                    rpt_run(cpu, c, 0, va, pass.stride, RPT_RUN_TLB, pass.after(va, 1));
+                }
             }
         }
     }
@@ -2362,190 +1933,114 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `tlbiel_pid0`,
     /// `tlbiel_pid2`, `rpt_space`.
     #[inline(never)]
-    fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, tables: bool) {
+    fn user_here_everything(&self, cpu: &mut impl Issue<Op>, tag: u64, tables: bool) {
         let c = self.config.flags();
         cpu.issue(Op::Ptesync);
-        if c.has(Config::COPROCESSORS) {
-            if c.has(Config::GTSE) {
-                if c.has(Config::ISA31) {
-                    if c.has(Config::BROADCAST) {
+        if c.has(Config::GTSE) {
+            if c.has(Config::BROADCAST) {
+                if c.has(Config::COPROCESSORS) {
+                    if c.has(Config::ISA31) {
                         if tables {
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                            tlbie_pid2(cpu, tag);
+                            p9_erat_by_tlbie_pid0(cpu, c);
+                            p9_stq_by_tlbie_unused(cpu, c, tag);
                         } else {
-                            let rb_pid = encode_rb_pid();
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbiePid0 { rb_pid, rs });
+                            tlbie_pid0(cpu, tag);
+                            p9_erat_by_tlbie_pid0(cpu, c);
+                            p9_stq_by_tlbie_unused(cpu, c, tag);
                         }
-                    } else if tables {
-                        let rb_pid_set = encode_rb_pid_set(0);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                    } else if c.has(Config::P9_NEST) || tables {
+                        tlbie_pid2(cpu, tag);
+                        p9_erat_by_tlbie_pid0(cpu, c);
+                        p9_stq_by_tlbie_unused(cpu, c, tag);
                     } else {
-                        let rb_pid_set = encode_rb_pid_set(0);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                    }
-                } else if c.has(Config::P9_NEST) {
-                    if !c.has(Config::BROADCAST) {
-                        if tables {
-                            let rb_pid_set = encode_rb_pid_set(0);
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                        } else {
-                            let rb_pid_set = encode_rb_pid_set(0);
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        }
-                        let mut set = 1;
-                        while set < 128 {
-                            let rb_pid_set = encode_rb_pid_set(set);
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                            set = set.wrapping_add(1);
-                        }
-                    }
-                    let rb_pid = encode_rb_pid();
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                    if c.has(Config::P9_ERAT) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                    }
-                    if c.has(Config::P9_STQ) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(tag),
-                        });
-                    }
-                } else if tables {
-                    if !c.has(Config::BROADCAST) {
-                        let rb_pid_set = encode_rb_pid_set(0);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                        let mut set = 1;
-                        while set < 128 {
-                            let rb_pid_set = encode_rb_pid_set(set);
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                            set = set.wrapping_add(1);
-                        }
-                    }
-                    let rb_pid = encode_rb_pid();
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                    if c.has(Config::P9_ERAT) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                    }
-                    if c.has(Config::P9_STQ) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(tag),
-                        });
+                        tlbie_pid0(cpu, tag);
+                        p9_erat_by_tlbie_pid0(cpu, c);
+                        p9_stq_by_tlbie_unused(cpu, c, tag);
                     }
                 } else {
-                    if !c.has(Config::BROADCAST) {
-                        let rb_pid_set = encode_rb_pid_set(0);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        let mut set = 1;
-                        while set < 128 {
-                            let rb_pid_set = encode_rb_pid_set(set);
-                            let rs = encode_rs(tag);
-                            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                            set = set.wrapping_add(1);
+                    if tables {
+                        tlbiel_pid2(cpu, tag, 0);
+                    } else {
+                        tlbiel_pid0(cpu, tag, 0);
+                    }
+                    if !c.has(Config::ISA31) {
+                        for set in 1..128 {
+                            tlbiel_pid0(cpu, tag, set);
                         }
                     }
-                    let rb_pid = encode_rb_pid();
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                    if c.has(Config::P9_ERAT) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
+                }
+            } else if c.has(Config::ISA31) {
+                if tables {
+                    tlbiel_pid2(cpu, tag, 0);
+                    if c.has(Config::COPROCESSORS) {
+                        tlbie_pid2(cpu, tag);
+                        p9_erat_by_tlbie_pid0(cpu, c);
+                        p9_stq_by_tlbie_unused(cpu, c, tag);
                     }
-                    if c.has(Config::P9_STQ) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(tag),
-                        });
+                } else {
+                    tlbiel_pid0(cpu, tag, 0);
+                    if c.has(Config::COPROCESSORS) {
+                        tlbie_pid0(cpu, tag);
+                        p9_erat_by_tlbie_pid0(cpu, c);
+                        p9_stq_by_tlbie_unused(cpu, c, tag);
                     }
                 }
-            } else if tables {
-                // rpt_space, form both
-                let rpt_pid = encode_rpt_pid(tag);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x6);
-                let rpt_every_size = encode_rpt_every_size();
-                let rpt_from_first = encode_rpt_from_first();
-                let rpt_to_last = encode_rpt_to_last();
-                cpu.issue(Op::RptSpace {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_every_size,
-                    rpt_from_first,
-                    rpt_to_last,
-                });
+            } else if c.has(Config::COPROCESSORS) {
+                if c.has(Config::P9_NEST) {
+                    if tables {
+                        tlbiel_pid2(cpu, tag, 0);
+                    } else {
+                        tlbiel_pid0(cpu, tag, 0);
+                    }
+                    for set in 1..128 {
+                        tlbiel_pid0(cpu, tag, set);
+                    }
+                    tlbie_pid2(cpu, tag);
+                    p9_erat_by_tlbie_pid0(cpu, c);
+                    p9_stq_by_tlbie_unused(cpu, c, tag);
+                } else if tables {
+                    tlbiel_pid2(cpu, tag, 0);
+                    for set in 1..128 {
+                        tlbiel_pid0(cpu, tag, set);
+                    }
+                    tlbie_pid2(cpu, tag);
+                    p9_erat_by_tlbie_pid0(cpu, c);
+                    p9_stq_by_tlbie_unused(cpu, c, tag);
+                } else {
+                    tlbiel_pid0(cpu, tag, 0);
+                    for set in 1..128 {
+                        tlbiel_pid0(cpu, tag, set);
+                    }
+                    tlbie_pid0(cpu, tag);
+                    p9_erat_by_tlbie_pid0(cpu, c);
+                    p9_stq_by_tlbie_unused(cpu, c, tag);
+                }
             } else {
-                // rpt_space, form tlb
-                let rpt_pid = encode_rpt_pid(tag);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x2);
-                let rpt_every_size = encode_rpt_every_size();
-                let rpt_from_first = encode_rpt_from_first();
-                let rpt_to_last = encode_rpt_to_last();
-                cpu.issue(Op::RptSpace {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_every_size,
-                    rpt_from_first,
-                    rpt_to_last,
-                });
+                if tables {
+                    tlbiel_pid2(cpu, tag, 0);
+                } else {
+                    tlbiel_pid0(cpu, tag, 0);
+                }
+                for set in 1..128 {
+                    tlbiel_pid0(cpu, tag, set);
+                }
+            }
+        } else if c.has(Config::COPROCESSORS) {
+            if tables {
+                rpt_space(cpu, c, tag, RPT_SPACE_BOTH);
+            } else {
+                rpt_space(cpu, c, tag, RPT_SPACE_TLB);
             }
         } else {
             if tables {
-                let rb_pid_set = encode_rb_pid_set(0);
-                let rs = encode_rs(tag);
-                cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+                tlbiel_pid2(cpu, tag, 0);
             } else {
-                let rb_pid_set = encode_rb_pid_set(0);
-                let rs = encode_rs(tag);
-                cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+                tlbiel_pid0(cpu, tag, 0);
             }
             if !c.has(Config::ISA31) {
-                let mut set = 1;
-                while set < 128 {
-                    let rb_pid_set = encode_rb_pid_set(set);
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                    set = set.wrapping_add(1);
+                for set in 1..128 {
+                    tlbiel_pid0(cpu, tag, set);
                 }
             }
         }
@@ -2562,9 +2057,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `rpt_space`.
     #[inline(never)]
-    fn user_wide_everything<C: Issue<Op>>(
+    fn user_wide_everything(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         tables: bool,
     ) -> Outcome {
@@ -2574,45 +2069,13 @@ impl<M: Configuration<Config>> Tlb<M> {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
                 if c.has(Config::COPROCESSORS) && c.has(Config::P9_NEST) || tables {
-                    let rb_pid = encode_rb_pid();
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                    if c.has(Config::P9_ERAT) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                    }
-                    if c.has(Config::P9_STQ) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(tag),
-                        });
-                    }
+                    tlbie_pid2(cpu, tag);
+                    p9_erat_by_tlbie_pid0(cpu, c);
+                    p9_stq_by_tlbie_unused(cpu, c, tag);
                 } else {
-                    let rb_pid = encode_rb_pid();
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                    if c.has(Config::P9_ERAT) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                    }
-                    if c.has(Config::P9_STQ) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(tag),
-                        });
-                    }
+                    tlbie_pid0(cpu, tag);
+                    p9_erat_by_tlbie_pid0(cpu, c);
+                    p9_stq_by_tlbie_unused(cpu, c, tag);
                 }
             } else {
                 self.user_here_everything(cpu, tag, tables);
@@ -2626,37 +2089,9 @@ impl<M: Configuration<Config>> Tlb<M> {
         } else {
             cpu.issue(Op::Ptesync);
             if tables {
-                // rpt_space, form both
-                let rpt_pid = encode_rpt_pid(tag);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x6);
-                let rpt_every_size = encode_rpt_every_size();
-                let rpt_from_first = encode_rpt_from_first();
-                let rpt_to_last = encode_rpt_to_last();
-                cpu.issue(Op::RptSpace {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_every_size,
-                    rpt_from_first,
-                    rpt_to_last,
-                });
+                rpt_space(cpu, c, tag, RPT_SPACE_BOTH);
             } else {
-                // rpt_space, form tlb
-                let rpt_pid = encode_rpt_pid(tag);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x2);
-                let rpt_every_size = encode_rpt_every_size();
-                let rpt_from_first = encode_rpt_from_first();
-                let rpt_to_last = encode_rpt_to_last();
-                cpu.issue(Op::RptSpace {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_every_size,
-                    rpt_from_first,
-                    rpt_to_last,
-                });
+                rpt_space(cpu, c, tag, RPT_SPACE_TLB);
             }
         }
         outcome
@@ -2669,25 +2104,17 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptesync`, `tlbiel_pid0`, `tlbiel_pid2`.
     #[inline(never)]
-    fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tables: bool) {
+    fn kernel_here_everything(&self, cpu: &mut impl Issue<Op>, tables: bool) {
         let c = self.config.flags();
         cpu.issue(Op::Ptesync);
         if tables {
-            let rb_pid_set = encode_rb_pid_set(0);
-            let rs = encode_rs(0x0);
-            cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+            tlbiel_pid2(cpu, 0, 0);
         } else {
-            let rb_pid_set = encode_rb_pid_set(0);
-            let rs = encode_rs(0x0);
-            cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
+            tlbiel_pid0(cpu, 0, 0);
         }
         if !c.has(Config::ISA31) {
-            let mut set = 1;
-            while set < 128 {
-                let rb_pid_set = encode_rb_pid_set(set);
-                let rs = encode_rs(0x0);
-                cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                set = set.wrapping_add(1);
+            for set in 1..128 {
+                tlbiel_pid0(cpu, 0, set);
             }
         }
     }
@@ -2699,51 +2126,19 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `rpt_space`.
     #[inline(never)]
-    fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tables: bool) {
+    fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>, tables: bool) {
         let c = self.config.flags();
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
                 if tables {
-                    let rb_pid = encode_rb_pid();
-                    let rs = encode_rs(0x0);
-                    cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                    if c.has(Config::P9_ERAT) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                    }
-                    if c.has(Config::P9_STQ) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(0x0),
-                        });
-                    }
+                    tlbie_pid2(cpu, 0);
+                    p9_erat_by_tlbie_pid0(cpu, c);
+                    p9_stq_by_tlbie_unused(cpu, c, 0);
                 } else {
-                    let rb_pid = encode_rb_pid();
-                    let rs = encode_rs(0x0);
-                    cpu.issue(Op::TlbiePid0 { rb_pid, rs });
-                    if c.has(Config::P9_ERAT) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                    }
-                    if c.has(Config::P9_STQ) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(0x0),
-                        });
-                    }
+                    tlbie_pid0(cpu, 0);
+                    p9_erat_by_tlbie_pid0(cpu, c);
+                    p9_stq_by_tlbie_unused(cpu, c, 0);
                 }
             } else {
                 self.kernel_here_everything(cpu, tables);
@@ -2751,37 +2146,9 @@ impl<M: Configuration<Config>> Tlb<M> {
         } else {
             cpu.issue(Op::Ptesync);
             if tables {
-                // rpt_space, form both
-                let rpt_pid = encode_rpt_pid(0x0);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x6);
-                let rpt_every_size = encode_rpt_every_size();
-                let rpt_from_first = encode_rpt_from_first();
-                let rpt_to_last = encode_rpt_to_last();
-                cpu.issue(Op::RptSpace {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_every_size,
-                    rpt_from_first,
-                    rpt_to_last,
-                });
+                rpt_space(cpu, c, 0, RPT_SPACE_BOTH);
             } else {
-                // rpt_space, form tlb
-                let rpt_pid = encode_rpt_pid(0x0);
-                let rpt_target = encode_rpt_target(c);
-                let rpt_type = encode_rpt_type(0x2);
-                let rpt_every_size = encode_rpt_every_size();
-                let rpt_from_first = encode_rpt_from_first();
-                let rpt_to_last = encode_rpt_to_last();
-                cpu.issue(Op::RptSpace {
-                    rpt_pid,
-                    rpt_target,
-                    rpt_type,
-                    rpt_every_size,
-                    rpt_from_first,
-                    rpt_to_last,
-                });
+                rpt_space(cpu, c, 0, RPT_SPACE_TLB);
             }
         }
     }
@@ -2796,121 +2163,43 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `tlbiel_pid0`,
     /// `tlbiel_pid2`, `rpt_space`.
     #[inline(never)]
-    fn user_here_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
+    fn user_here_teardown(&self, cpu: &mut impl Issue<Op>, tag: u64) {
         let c = self.config.flags();
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
-                if c.has(Config::ISA31) {
-                    if c.has(Config::COPROCESSORS) {
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                    } else {
-                        let rb_pid_set = encode_rb_pid_set(0);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                    }
-                } else if c.has(Config::COPROCESSORS) {
-                    let rb_pid = encode_rb_pid();
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                    if c.has(Config::P9_ERAT) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9: tlbie may leave ERAT entries.
-                        cpu.issue(Op::TlbiePid0 {
-                            rb_pid: encode_rb_pid(),
-                            rs: encode_rs(0x0),
-                        });
-                    }
-                    if c.has(Config::P9_STQ) {
-                        cpu.issue(Op::Ptesync);
-                        // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                        cpu.issue(Op::TlbieUnused {
-                            rb_unused: encode_rb_unused(),
-                            rs: encode_rs(tag),
-                        });
-                    }
+                if c.has(Config::COPROCESSORS) {
+                    tlbie_pid2(cpu, tag);
+                    p9_erat_by_tlbie_pid0(cpu, c);
+                    p9_stq_by_tlbie_unused(cpu, c, tag);
                 } else {
-                    let rb_pid_set = encode_rb_pid_set(0);
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                    let mut set = 1;
-                    while set < 128 {
-                        let rb_pid_set = encode_rb_pid_set(set);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        set = set.wrapping_add(1);
+                    tlbiel_pid2(cpu, tag, 0);
+                    if !c.has(Config::ISA31) {
+                        for set in 1..128 {
+                            tlbiel_pid0(cpu, tag, set);
+                        }
                     }
                 }
             } else {
-                let rb_pid_set = encode_rb_pid_set(0);
-                let rs = encode_rs(tag);
-                cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
-                if c.has(Config::ISA31) {
-                    if c.has(Config::COPROCESSORS) {
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
+                tlbiel_pid2(cpu, tag, 0);
+                if !c.has(Config::ISA31) {
+                    for set in 1..128 {
+                        tlbiel_pid0(cpu, tag, set);
                     }
-                } else {
-                    let mut set = 1;
-                    while set < 128 {
-                        let rb_pid_set = encode_rb_pid_set(set);
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                        set = set.wrapping_add(1);
-                    }
-                    if c.has(Config::COPROCESSORS) {
-                        let rb_pid = encode_rb_pid();
-                        let rs = encode_rs(tag);
-                        cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                        if c.has(Config::P9_ERAT) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9: tlbie may leave ERAT entries.
-                            cpu.issue(Op::TlbiePid0 {
-                                rb_pid: encode_rb_pid(),
-                                rs: encode_rs(0x0),
-                            });
-                        }
-                        if c.has(Config::P9_STQ) {
-                            cpu.issue(Op::Ptesync);
-                            // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                            cpu.issue(Op::TlbieUnused {
-                                rb_unused: encode_rb_unused(),
-                                rs: encode_rs(tag),
-                            });
-                        }
-                    }
+                }
+                if c.has(Config::COPROCESSORS) {
+                    tlbie_pid2(cpu, tag);
+                    p9_erat_by_tlbie_pid0(cpu, c);
+                    p9_stq_by_tlbie_unused(cpu, c, tag);
                 }
             }
         } else if c.has(Config::COPROCESSORS) {
-            // rpt_space, form all
-            let rpt_pid = encode_rpt_pid(tag);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0xe);
-            let rpt_every_size = encode_rpt_every_size();
-            let rpt_from_first = encode_rpt_from_first();
-            let rpt_to_last = encode_rpt_to_last();
-            cpu.issue(Op::RptSpace {
-                rpt_pid,
-                rpt_target,
-                rpt_type,
-                rpt_every_size,
-                rpt_from_first,
-                rpt_to_last,
-            });
+            rpt_space(cpu, c, tag, RPT_SPACE_ALL);
         } else {
-            let rb_pid_set = encode_rb_pid_set(0);
-            let rs = encode_rs(tag);
-            cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+            tlbiel_pid2(cpu, tag, 0);
             if !c.has(Config::ISA31) {
-                let mut set = 1;
-                while set < 128 {
-                    let rb_pid_set = encode_rb_pid_set(set);
-                    let rs = encode_rs(tag);
-                    cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                    set = set.wrapping_add(1);
+                for set in 1..128 {
+                    tlbiel_pid0(cpu, tag, set);
                 }
             }
         }
@@ -2926,50 +2215,20 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `rpt_space`.
     #[inline(never)]
-    fn user_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
+    fn user_wide_teardown(&self, cpu: &mut impl Issue<Op>, tag: u64) {
         let c = self.config.flags();
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                let rb_pid = encode_rb_pid();
-                let rs = encode_rs(tag);
-                cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                if c.has(Config::P9_ERAT) {
-                    cpu.issue(Op::Ptesync);
-                    // Erratum: POWER9: tlbie may leave ERAT entries.
-                    cpu.issue(Op::TlbiePid0 {
-                        rb_pid: encode_rb_pid(),
-                        rs: encode_rs(0x0),
-                    });
-                }
-                if c.has(Config::P9_STQ) {
-                    cpu.issue(Op::Ptesync);
-                    // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                    cpu.issue(Op::TlbieUnused {
-                        rb_unused: encode_rb_unused(),
-                        rs: encode_rs(tag),
-                    });
-                }
+                tlbie_pid2(cpu, tag);
+                p9_erat_by_tlbie_pid0(cpu, c);
+                p9_stq_by_tlbie_unused(cpu, c, tag);
             } else {
                 self.user_here_teardown(cpu, tag);
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // rpt_space, form all
-            let rpt_pid = encode_rpt_pid(tag);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0xe);
-            let rpt_every_size = encode_rpt_every_size();
-            let rpt_from_first = encode_rpt_from_first();
-            let rpt_to_last = encode_rpt_to_last();
-            cpu.issue(Op::RptSpace {
-                rpt_pid,
-                rpt_target,
-                rpt_type,
-                rpt_every_size,
-                rpt_from_first,
-                rpt_to_last,
-            });
+            rpt_space(cpu, c, tag, RPT_SPACE_ALL);
         }
     }
 
@@ -2981,19 +2240,13 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptesync`, `tlbiel_pid0`, `tlbiel_pid2`.
     #[inline(never)]
-    fn kernel_here_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_here_teardown(&self, cpu: &mut impl Issue<Op>) {
         let c = self.config.flags();
         cpu.issue(Op::Ptesync);
-        let rb_pid_set = encode_rb_pid_set(0);
-        let rs = encode_rs(0x0);
-        cpu.issue(Op::TlbielPid2 { rb_pid_set, rs });
+        tlbiel_pid2(cpu, 0, 0);
         if !c.has(Config::ISA31) {
-            let mut set = 1;
-            while set < 128 {
-                let rb_pid_set = encode_rb_pid_set(set);
-                let rs = encode_rs(0x0);
-                cpu.issue(Op::TlbielPid0 { rb_pid_set, rs });
-                set = set.wrapping_add(1);
+            for set in 1..128 {
+                tlbiel_pid0(cpu, 0, set);
             }
         }
     }
@@ -3007,50 +2260,20 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `rpt_space`.
     #[inline(never)]
-    fn kernel_wide_teardown<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_wide_teardown(&self, cpu: &mut impl Issue<Op>) {
         let c = self.config.flags();
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                let rb_pid = encode_rb_pid();
-                let rs = encode_rs(0x0);
-                cpu.issue(Op::TlbiePid2 { rb_pid, rs });
-                if c.has(Config::P9_ERAT) {
-                    cpu.issue(Op::Ptesync);
-                    // Erratum: POWER9: tlbie may leave ERAT entries.
-                    cpu.issue(Op::TlbiePid0 {
-                        rb_pid: encode_rb_pid(),
-                        rs: encode_rs(0x0),
-                    });
-                }
-                if c.has(Config::P9_STQ) {
-                    cpu.issue(Op::Ptesync);
-                    // Erratum: POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores are.
-                    cpu.issue(Op::TlbieUnused {
-                        rb_unused: encode_rb_unused(),
-                        rs: encode_rs(0x0),
-                    });
-                }
+                tlbie_pid2(cpu, 0);
+                p9_erat_by_tlbie_pid0(cpu, c);
+                p9_stq_by_tlbie_unused(cpu, c, 0);
             } else {
                 self.kernel_here_teardown(cpu);
             }
         } else {
             cpu.issue(Op::Ptesync);
-            // rpt_space, form all
-            let rpt_pid = encode_rpt_pid(0x0);
-            let rpt_target = encode_rpt_target(c);
-            let rpt_type = encode_rpt_type(0xe);
-            let rpt_every_size = encode_rpt_every_size();
-            let rpt_from_first = encode_rpt_from_first();
-            let rpt_to_last = encode_rpt_to_last();
-            cpu.issue(Op::RptSpace {
-                rpt_pid,
-                rpt_target,
-                rpt_type,
-                rpt_every_size,
-                rpt_from_first,
-                rpt_to_last,
-            });
+            rpt_space(cpu, c, 0, RPT_SPACE_ALL);
         }
     }
 
@@ -3059,7 +2282,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptesync`, `ptesync_cpabort`, `tlbsync`, `isync`, `slbia_user`.
     #[inline(always)]
-    fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn user_here_finish(&self, cpu: &mut impl Issue<Op>) {
         let c = self.config.flags();
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
@@ -3102,7 +2325,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `tlbsync`.
     #[inline(always)]
-    fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn user_wide_finish(&self, cpu: &mut impl Issue<Op>) {
         let c = self.config.flags();
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
@@ -3117,7 +2340,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptesync`, `ptesync_cpabort`, `isync`, `slbia_all`.
     #[inline(always)]
-    fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_here_finish(&self, cpu: &mut impl Issue<Op>) {
         let c = self.config.flags();
         if c.has(Config::ISA31) {
             cpu.issue(Op::PtesyncCpabort);
@@ -3132,7 +2355,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `tlbsync`.
     #[inline(always)]
-    fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_wide_finish(&self, cpu: &mut impl Issue<Op>) {
         let c = self.config.flags();
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
@@ -3147,7 +2370,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptesync`.
     #[inline]
-    fn user_publish<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn user_publish(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::Ptesync);
     }
 
@@ -3155,7 +2378,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptesync`.
     #[inline]
-    fn kernel_publish<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_publish(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::Ptesync);
     }
 
@@ -3163,7 +2386,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `isync`, `pid`.
     #[inline]
-    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, pending: Pending) {
+    fn switch_to(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) {
         let c = self.config.flags();
         if pending != Pending::None {
             if c.has(Config::GTSE) && pending != Pending::Tag {
@@ -3173,9 +2396,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                 self.user_here_finish(cpu);
             }
         }
-        cpu.issue(Op::LoadPid {
-            pidr: encode_pidr(to.tag.value),
-        });
+        load_pid(cpu, to.tag.value);
         cpu.issue(Op::Isync);
     }
 
@@ -3187,28 +2408,16 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Instructions: `ptesync`, `ptesync_cpabort`, `isync`, `tlbiel_all0`, `tlbiel_all2`,
     /// `slbia_all`.
     #[inline]
-    fn invalidate_all<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn invalidate_all(&self, cpu: &mut impl Issue<Op>) {
         let c = self.config.flags();
         if c.has(Config::GTSE) {
             cpu.issue(Op::Ptesync);
-            let rb_all_set = encode_rb_all_set(0);
-            let rs_none = encode_rs_none();
-            cpu.issue(Op::TlbielAll2 {
-                rb_all_set,
-                rs_none,
-            });
+            tlbiel_all2(cpu, 0);
             if c.has(Config::ISA31) {
                 cpu.issue(Op::PtesyncCpabort);
             } else {
-                let mut set = 1;
-                while set < 128 {
-                    let rb_all_set = encode_rb_all_set(set);
-                    let rs_none = encode_rs_none();
-                    cpu.issue(Op::TlbielAll0 {
-                        rb_all_set,
-                        rs_none,
-                    });
-                    set = set.wrapping_add(1);
+                for set in 1..128 {
+                    tlbiel_all0(cpu, set);
                 }
                 cpu.issue(Op::Ptesync);
             }

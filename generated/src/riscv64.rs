@@ -18,7 +18,9 @@ use tlbc_runtime::pte::{ChangeFacts, Marks, Negative, Stricter};
 use tlbc_runtime::request::{
     LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
-use tlbc_runtime::request::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::request::passes::{
+    Folding, Pass, Passes, SinglePass, SortedPasses, Walks,
+};
 
 /// The features, errata and page size of a machine, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -458,15 +460,6 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Encodes operand `address`.
-#[inline(always)]
-const fn encode_address(va: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:0] va
-    bits |= va;
-    bits
-}
-
 /// Encodes operand `asid`.
 #[inline(always)]
 const fn encode_asid(tag: u64) -> u64 {
@@ -474,12 +467,6 @@ const fn encode_asid(tag: u64) -> u64 {
     // [15:0] tag
     bits |= tag & 0xffff;
     bits
-}
-
-/// Encodes operand `asid0`.
-#[inline(always)]
-const fn encode_asid0() -> u64 {
-    0
 }
 
 /// Encodes operand `satp`.
@@ -505,6 +492,84 @@ const fn encode_satp(c: Config, tag: u64, root: u64) -> u64 {
     // [43:0] root[55:12]
     bits |= (root >> 12) & 0xfff_ffff_ffff;
     bits
+}
+
+/// Issues `sfence_page`.
+#[inline(always)]
+fn sfence_page(cpu: &mut impl Issue<Op>, tag: u64, va: u64) {
+    cpu.issue(Op::SfencePage {
+        address: va,
+        asid: encode_asid(tag),
+    });
+}
+
+/// Issues `sfence_page_asid0`.
+#[inline(always)]
+fn sfence_page_asid0(cpu: &mut impl Issue<Op>, va: u64) {
+    cpu.issue(Op::SfencePageAsid0 {
+        address: va,
+        asid0: 0,
+    });
+}
+
+/// Issues `sfence_page_any`.
+#[inline(always)]
+fn sfence_page_any(cpu: &mut impl Issue<Op>, va: u64) {
+    cpu.issue(Op::SfencePageAny { address: va });
+}
+
+/// Issues `sfence_asid`.
+#[inline(always)]
+fn sfence_asid(cpu: &mut impl Issue<Op>, tag: u64) {
+    cpu.issue(Op::SfenceAsid {
+        asid: encode_asid(tag),
+    });
+}
+
+/// Issues `sfence_asid0`.
+#[inline(always)]
+fn sfence_asid0(cpu: &mut impl Issue<Op>) {
+    cpu.issue(Op::SfenceAsid0 { asid0: 0 });
+}
+
+/// Issues `sinval_page`.
+#[inline(always)]
+fn sinval_page(cpu: &mut impl Issue<Op>, tag: u64, va: u64) {
+    cpu.issue(Op::SinvalPage {
+        address: va,
+        asid: encode_asid(tag),
+    });
+}
+
+/// Issues `sinval_page_asid0`.
+#[inline(always)]
+fn sinval_page_asid0(cpu: &mut impl Issue<Op>, va: u64) {
+    cpu.issue(Op::SinvalPageAsid0 {
+        address: va,
+        asid0: 0,
+    });
+}
+
+/// Issues `sinval_page_any`.
+#[inline(always)]
+fn sinval_page_any(cpu: &mut impl Issue<Op>, va: u64) {
+    cpu.issue(Op::SinvalPageAny { address: va });
+}
+
+/// Issues `satp`.
+#[inline(always)]
+fn load_satp(cpu: &mut impl Issue<Op>, c: Config, tag: u64, root: u64) {
+    cpu.issue(Op::LoadSatp {
+        satp: encode_satp(c, tag, root),
+    });
+}
+
+/// Issues `satp_flush`.
+#[inline(always)]
+fn load_satp_flush(cpu: &mut impl Issue<Op>, c: Config, tag: u64, root: u64) {
+    cpu.issue(Op::LoadSatpFlush {
+        satp: encode_satp(c, tag, root),
+    });
 }
 
 /// RISC-V, 64-bit, supervisor mode: Sv39, Sv48 and Sv57, with and without ASIDs.
@@ -533,35 +598,20 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Instructions: `sfence_page`, `sfence_page_asid0`, `sfence_asid`, `sfence_asid0`,
     /// `sfence_all`.
     #[inline(always)]
-    fn user_here_page<C: Issue<Op>>(
-        &self,
-        cpu: &mut C,
-        tag: u64,
-        va: u64,
-        tables: bool,
-    ) {
+    fn user_here_page(&self, cpu: &mut impl Issue<Op>, tag: u64, va: u64, tables: bool) {
         let c = self.config.flags();
         if c.has(Config::CIP1200) {
             cpu.issue(Op::SfenceAll);
         } else if c.has(Config::ASIDS) {
             if tables {
-                let asid = encode_asid(tag);
-                cpu.issue(Op::SfenceAsid { asid });
+                sfence_asid(cpu, tag);
             } else {
-                let address = encode_address(va);
-                let asid = encode_asid(tag);
-                cpu.issue(Op::SfencePage { address, asid });
+                sfence_page(cpu, tag, va);
             }
         } else if tables {
-            let asid0 = encode_asid0();
-            cpu.issue(Op::SfenceAsid0 { asid0 });
+            sfence_asid0(cpu);
         } else {
-            let address = encode_address(va);
-            let asid0 = encode_asid0();
-            cpu.issue(Op::SfencePageAsid0 {
-                address,
-                asid0,
-            });
+            sfence_page_asid0(cpu, va);
         }
     }
 
@@ -574,9 +624,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive
     /// CPUs, until they load the space again.
     #[inline(always)]
-    fn user_wide_page<C: Issue<Op>>(
+    fn user_wide_page(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         va: u64,
         tables: bool,
@@ -600,7 +650,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `sfence_page_any`, `sfence_asid0`, `sfence_all`.
     #[inline(always)]
-    fn kernel_here_page<C: Issue<Op>>(&self, cpu: &mut C, va: u64, tables: bool) {
+    fn kernel_here_page(&self, cpu: &mut impl Issue<Op>, va: u64, tables: bool) {
         let c = self.config.flags();
         if c.has(Config::CIP1200) {
             cpu.issue(Op::SfenceAll);
@@ -608,15 +658,12 @@ impl<M: Configuration<Config>> Tlb<M> {
             if tables {
                 cpu.issue(Op::SfenceAll);
             } else {
-                let address = encode_address(va);
-                cpu.issue(Op::SfencePageAny { address });
+                sfence_page_any(cpu, va);
             }
         } else {
-            let address = encode_address(va);
-            cpu.issue(Op::SfencePageAny { address });
+            sfence_page_any(cpu, va);
             if tables {
-                let asid0 = encode_asid0();
-                cpu.issue(Op::SfenceAsid0 { asid0 });
+                sfence_asid0(cpu);
             }
         }
     }
@@ -627,7 +674,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under no tag (global), on this CPU and active CPUs; walk
     /// entries under the space's tag or other tags, on this CPU, active CPUs and lazy CPUs.
     #[inline(always)]
-    fn kernel_wide_page<C: Issue<Op>>(&self, cpu: &mut C, va: u64, tables: bool) {
+    fn kernel_wide_page(&self, cpu: &mut impl Issue<Op>, va: u64, tables: bool) {
         self.kernel_here_page(cpu, va, tables);
     }
 
@@ -635,44 +682,36 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
     /// space's tag, on this CPU.
-    ///
-    /// Instructions: `sfence_w_inval`.
     #[inline(never)]
-    fn user_here_ranges<C: Issue<Op>>(
+    fn user_here_ranges(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         ranges: &Ranges,
     ) -> Outcome {
         let c = self.config.flags();
-        let tables = ranges.tables();
-        let negative = ranges.have_appeared();
         let mut outcome = Outcome::NOTHING;
-        if c.has(Config::CIP1200) || tables {
+        if c.has(Config::CIP1200) || ranges.tables() {
             self.user_here_everything(cpu, tag);
-        } else if negative && ranges.appeared_at(Levels(30)) {
+        } else if ranges.have_appeared() && ranges.appeared_at(Levels(30)) {
             self.user_here_everything(cpu, tag);
         } else {
-            let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
-            if self
-                .ceiling(Space::User, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-            {
-                outcome.exceeded_ceiling = true;
-                self.user_here_everything(cpu, tag);
-            } else {
-                if c.has(Config::SVINVAL) {
-                    cpu.issue(Op::SfenceWInval);
-                    for pass in passes.leaves() {
-                        self.user_here_pass(cpu, tag, pass);
+            let levels = level_table(c);
+            outcome
+                |= match SinglePass::new(ranges, levels) {
+                    Some(single) => self.user_here_passes(cpu, tag, &single),
+                    None => {
+                        let folding = Folding::new(Walks::Apart)
+                            .with_leaves()
+                            .with_joint();
+                        SortedPasses::apply(
+                            ranges,
+                            levels,
+                            folding,
+                            |sorted| self.user_here_passes(cpu, tag, sorted),
+                        )
                     }
-                    outcome.steps |= FinishSteps(0x1);
-                } else {
-                    for pass in passes.leaves() {
-                        self.user_here_pass(cpu, tag, pass);
-                    }
-                }
-            }
+                };
         }
         outcome
     }
@@ -685,16 +724,15 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive
     /// CPUs, until they load the space again.
     #[inline(never)]
-    fn user_wide_ranges<C: Issue<Op>>(
+    fn user_wide_ranges(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         ranges: &Ranges,
     ) -> Outcome {
-        let tables = ranges.tables();
         let mut outcome = Outcome::NOTHING;
         outcome |= self.user_here_ranges(cpu, tag, ranges);
-        if tables {
+        if ranges.tables() {
             outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
         } else {
             outcome.deferred
@@ -707,105 +745,73 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Must invalidate: leaf entries under no tag (global), on this CPU; walk entries under the
     /// space's tag or other tags, on this CPU.
-    ///
-    /// Instructions: `sfence_w_inval`, `sfence_asid0`.
     #[inline(never)]
-    fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
+    fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let tables = ranges.tables();
-        let negative = ranges.have_appeared();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::CIP1200) {
             self.kernel_here_everything(cpu);
         } else if c.has(Config::ASIDS) {
-            if tables {
+            if ranges.tables() {
                 self.kernel_here_everything(cpu);
-            } else if negative && ranges.appeared_at(Levels(30)) {
+            } else if ranges.have_appeared() && ranges.appeared_at(Levels(30)) {
                 self.kernel_here_everything(cpu);
             } else {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.kernel_here_folding(),
-                );
-                if self
-                    .ceiling(Space::Kernel, Reach::Here)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-                {
-                    outcome.exceeded_ceiling = true;
-                    self.kernel_here_everything(cpu);
-                } else {
-                    if c.has(Config::SVINVAL) {
-                        cpu.issue(Op::SfenceWInval);
-                        for pass in passes.leaves() {
-                            self.kernel_here_pass(cpu, pass);
+                let levels = level_table(c);
+                outcome
+                    |= match SinglePass::new(ranges, levels) {
+                        Some(single) => self.kernel_here_passes(cpu, &single),
+                        None => {
+                            let folding = Folding::new(Walks::Apart)
+                                .with_leaves()
+                                .with_joint();
+                            SortedPasses::apply(
+                                ranges,
+                                levels,
+                                folding,
+                                |sorted| self.kernel_here_passes(cpu, sorted),
+                            )
                         }
-                        outcome.steps |= FinishSteps(0x1);
-                    } else {
-                        for pass in passes.leaves() {
-                            self.kernel_here_pass(cpu, pass);
-                        }
-                    }
-                }
+                    };
             }
-        } else if negative {
-            if tables || ranges.appeared_at(Levels(30)) {
+        } else if ranges.have_appeared() {
+            if ranges.tables() || ranges.appeared_at(Levels(30)) {
                 self.kernel_here_everything(cpu);
             } else {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.kernel_here_folding(),
-                );
-                if self
-                    .ceiling(Space::Kernel, Reach::Here)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-                {
-                    outcome.exceeded_ceiling = true;
-                    self.kernel_here_everything(cpu);
-                } else {
-                    if c.has(Config::SVINVAL) {
-                        cpu.issue(Op::SfenceWInval);
-                        for pass in passes.leaves() {
-                            self.kernel_here_pass(cpu, pass);
+                let levels = level_table(c);
+                outcome
+                    |= match SinglePass::new(ranges, levels) {
+                        Some(single) => self.kernel_here_passes(cpu, &single),
+                        None => {
+                            let folding = Folding::new(Walks::Apart)
+                                .with_leaves()
+                                .with_joint();
+                            SortedPasses::apply(
+                                ranges,
+                                levels,
+                                folding,
+                                |sorted| self.kernel_here_passes(cpu, sorted),
+                            )
                         }
-                        outcome.steps |= FinishSteps(0x1);
-                    } else {
-                        for pass in passes.leaves() {
-                            self.kernel_here_pass(cpu, pass);
-                        }
-                    }
-                }
+                    };
             }
         } else {
-            let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
-            if self
-                .ceiling(Space::Kernel, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-            {
-                outcome.exceeded_ceiling = true;
-                self.kernel_here_everything(cpu);
-            } else {
-                if c.has(Config::SVINVAL) {
-                    cpu.issue(Op::SfenceWInval);
-                    if tables {
-                        let asid0 = encode_asid0();
-                        cpu.issue(Op::SfenceAsid0 { asid0 });
+            let levels = level_table(c);
+            outcome
+                |= match SinglePass::new(ranges, levels) {
+                    Some(single) => self.kernel_here_passes(cpu, &single),
+                    None => {
+                        let folding = Folding::new(Walks::Apart)
+                            .with_leaves()
+                            .with_joint();
+                        SortedPasses::apply(
+                            ranges,
+                            levels,
+                            folding,
+                            |sorted| self.kernel_here_passes(cpu, sorted),
+                        )
                     }
-                    for pass in passes.leaves() {
-                        self.kernel_here_pass(cpu, pass);
-                    }
-                    outcome.steps |= FinishSteps(0x1);
-                } else {
-                    if tables {
-                        let asid0 = encode_asid0();
-                        cpu.issue(Op::SfenceAsid0 { asid0 });
-                    }
-                    for pass in passes.leaves() {
-                        self.kernel_here_pass(cpu, pass);
-                    }
-                }
-            }
+                };
         }
         outcome
     }
@@ -815,34 +821,93 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under no tag (global), on this CPU and active CPUs; walk
     /// entries under the space's tag or other tags, on this CPU, active CPUs and lazy CPUs.
     #[inline(never)]
-    fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
+    fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let mut outcome = Outcome::NOTHING;
         outcome |= self.kernel_here_ranges(cpu, ranges);
         outcome
     }
 
-    /// Returns which entries one instruction invalidates together, for ranges of a user space
-    /// that only this CPU may have cached.
+    /// Invalidates the entries of passes over ranges of a user space that only this CPU may
+    /// have cached.
+    ///
+    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
+    /// space's tag, on this CPU.
+    ///
+    /// Instructions: `sfence_w_inval`.
     #[inline]
-    fn user_here_folding(&self) -> Folding {
-        Folding {
-            leaves: true,
-            walks: Walks::Apart,
-            joint: true,
-            negative: false,
+    fn user_here_passes(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        tag: u64,
+        passes: &impl Passes,
+    ) -> Outcome {
+        let c = self.config.flags();
+        let mut outcome = Outcome::NOTHING;
+        let operations = passes.entries();
+        if self
+            .ceiling(Space::User, Reach::Here)
+            .is_exceeded_by(operations, passes.pages())
+        {
+            outcome.exceeded_ceiling = true;
+            self.user_here_everything(cpu, tag);
+            return outcome;
         }
+        if c.has(Config::SVINVAL) {
+            cpu.issue(Op::SfenceWInval);
+            for pass in passes.leaves() {
+                self.user_here_pass(cpu, tag, &pass);
+            }
+            outcome.steps |= FinishSteps(0x1);
+        } else {
+            for pass in passes.leaves() {
+                self.user_here_pass(cpu, tag, &pass);
+            }
+        }
+        outcome
     }
 
-    /// Returns which entries one instruction invalidates together, for ranges of the kernel
-    /// that only this CPU may have cached.
+    /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
+    /// cached.
+    ///
+    /// Must invalidate: leaf entries under no tag (global), on this CPU; walk entries under the
+    /// space's tag or other tags, on this CPU.
+    ///
+    /// Instructions: `sfence_w_inval`, `sfence_asid0`.
     #[inline]
-    fn kernel_here_folding(&self) -> Folding {
-        Folding {
-            leaves: true,
-            walks: Walks::Apart,
-            joint: true,
-            negative: false,
+    fn kernel_here_passes(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        passes: &impl Passes,
+    ) -> Outcome {
+        let c = self.config.flags();
+        let mut outcome = Outcome::NOTHING;
+        let operations = passes.entries();
+        if self
+            .ceiling(Space::Kernel, Reach::Here)
+            .is_exceeded_by(operations, passes.pages())
+        {
+            outcome.exceeded_ceiling = true;
+            self.kernel_here_everything(cpu);
+            return outcome;
         }
+        if c.has(Config::SVINVAL) {
+            cpu.issue(Op::SfenceWInval);
+            if !c.has(Config::ASIDS) && !passes.negative() && passes.tables() {
+                sfence_asid0(cpu);
+            }
+            for pass in passes.leaves() {
+                self.kernel_here_pass(cpu, &pass);
+            }
+            outcome.steps |= FinishSteps(0x1);
+        } else {
+            if !c.has(Config::ASIDS) && !passes.negative() && passes.tables() {
+                sfence_asid0(cpu);
+            }
+            for pass in passes.leaves() {
+                self.kernel_here_pass(cpu, &pass);
+            }
+        }
+        outcome
     }
 
     /// Invalidates consecutive entries of one level of a user space that only this CPU may have
@@ -852,58 +917,20 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// space's tag, on this CPU.
     ///
     /// Instructions: `sfence_page`, `sfence_page_asid0`, `sinval_page`, `sinval_page_asid0`.
-    #[inline(never)]
-    fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
+    #[inline(always)]
+    fn user_here_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
         let c = self.config.flags();
-        let start = pass.start;
-        let entries = pass.entries;
-        if c.has(Config::ASIDS) {
-            if c.has(Config::SVINVAL) {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let mut address = encode_address(start);
-                let asid = encode_asid(tag);
-                let mut left = entries;
-                while left > 0 {
-                    cpu.issue(Op::SinvalPage { address, asid });
-                    address = address.wrapping_add(step);
-                    left = left.wrapping_sub(1);
+        for va in pass.addresses() {
+            if c.has(Config::ASIDS) {
+                if c.has(Config::SVINVAL) {
+                    sinval_page(cpu, tag, va);
+                } else {
+                    sfence_page(cpu, tag, va);
                 }
+            } else if c.has(Config::SVINVAL) {
+                sinval_page_asid0(cpu, va);
             } else {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let mut address = encode_address(start);
-                let asid = encode_asid(tag);
-                let mut left = entries;
-                while left > 0 {
-                    cpu.issue(Op::SfencePage { address, asid });
-                    address = address.wrapping_add(step);
-                    left = left.wrapping_sub(1);
-                }
-            }
-        } else if c.has(Config::SVINVAL) {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut address = encode_address(start);
-            let asid0 = encode_asid0();
-            let mut left = entries;
-            while left > 0 {
-                cpu.issue(Op::SinvalPageAsid0 {
-                    address,
-                    asid0,
-                });
-                address = address.wrapping_add(step);
-                left = left.wrapping_sub(1);
-            }
-        } else {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut address = encode_address(start);
-            let asid0 = encode_asid0();
-            let mut left = entries;
-            while left > 0 {
-                cpu.issue(Op::SfencePageAsid0 {
-                    address,
-                    asid0,
-                });
-                address = address.wrapping_add(step);
-                left = left.wrapping_sub(1);
+                sfence_page_asid0(cpu, va);
             }
         }
     }
@@ -915,28 +942,14 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// space's tag or other tags, on this CPU.
     ///
     /// Instructions: `sfence_page_any`, `sinval_page_any`.
-    #[inline(never)]
-    fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
+    #[inline(always)]
+    fn kernel_here_pass(&self, cpu: &mut impl Issue<Op>, pass: &Pass) {
         let c = self.config.flags();
-        let start = pass.start;
-        let entries = pass.entries;
-        if c.has(Config::SVINVAL) {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut address = encode_address(start);
-            let mut left = entries;
-            while left > 0 {
-                cpu.issue(Op::SinvalPageAny { address });
-                address = address.wrapping_add(step);
-                left = left.wrapping_sub(1);
-            }
-        } else {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut address = encode_address(start);
-            let mut left = entries;
-            while left > 0 {
-                cpu.issue(Op::SfencePageAny { address });
-                address = address.wrapping_add(step);
-                left = left.wrapping_sub(1);
+        for va in pass.addresses() {
+            if c.has(Config::SVINVAL) {
+                sinval_page_any(cpu, va);
+            } else {
+                sfence_page_any(cpu, va);
             }
         }
     }
@@ -948,16 +961,14 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `sfence_asid`, `sfence_asid0`, `sfence_all`.
     #[inline(never)]
-    fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
+    fn user_here_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) {
         let c = self.config.flags();
         if c.has(Config::CIP1200) {
             cpu.issue(Op::SfenceAll);
         } else if c.has(Config::ASIDS) {
-            let asid = encode_asid(tag);
-            cpu.issue(Op::SfenceAsid { asid });
+            sfence_asid(cpu, tag);
         } else {
-            let asid0 = encode_asid0();
-            cpu.issue(Op::SfenceAsid0 { asid0 });
+            sfence_asid0(cpu);
         }
     }
 
@@ -969,9 +980,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive
     /// CPUs, until they load the space again.
     #[inline(never)]
-    fn user_wide_everything<C: Issue<Op>>(
+    fn user_wide_everything(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         tables: bool,
     ) -> Outcome {
@@ -993,7 +1004,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `sfence_all`.
     #[inline(never)]
-    fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_here_everything(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::SfenceAll);
     }
 
@@ -1002,7 +1013,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under no tag (global), on this CPU and active CPUs; walk
     /// entries under the space's tag or other tags, on this CPU, active CPUs and lazy CPUs.
     #[inline(never)]
-    fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>) {
         self.kernel_here_everything(cpu);
     }
 
@@ -1010,7 +1021,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `sfence_inval_ir`.
     #[inline(always)]
-    fn user_here_finish<C: Issue<Op>>(&self, cpu: &mut C, steps: FinishSteps) {
+    fn user_here_finish(&self, cpu: &mut impl Issue<Op>, steps: FinishSteps) {
         let c = self.config.flags();
         if c.has(Config::SVINVAL) && !c.has(Config::CIP1200)
             && steps.requires(FinishSteps(0x1))
@@ -1021,7 +1032,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Completes a flush of a user space that other CPUs may have cached as well.
     #[inline(always)]
-    fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C, steps: FinishSteps) {
+    fn user_wide_finish(&self, cpu: &mut impl Issue<Op>, steps: FinishSteps) {
         self.user_here_finish(cpu, steps);
     }
 
@@ -1029,7 +1040,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `sfence_inval_ir`.
     #[inline(always)]
-    fn kernel_here_finish<C: Issue<Op>>(&self, cpu: &mut C, steps: FinishSteps) {
+    fn kernel_here_finish(&self, cpu: &mut impl Issue<Op>, steps: FinishSteps) {
         let c = self.config.flags();
         if c.has(Config::SVINVAL) && !c.has(Config::CIP1200)
             && steps.requires(FinishSteps(0x1))
@@ -1040,7 +1051,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Completes a flush of the kernel that other CPUs may have cached as well.
     #[inline(always)]
-    fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C, steps: FinishSteps) {
+    fn kernel_wide_finish(&self, cpu: &mut impl Issue<Op>, steps: FinishSteps) {
         self.kernel_here_finish(cpu, steps);
     }
 
@@ -1048,15 +1059,14 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `sfence_asid`, `satp`, `satp_flush`.
     #[inline]
-    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, pending: Pending) {
+    fn switch_to(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) {
         let c = self.config.flags();
         let tag = to.tag.value;
         if c.has(Config::ASIDS) {
             if pending != Pending::None {
                 if pending == Pending::Tag {
                     if c.has(Config::SVINVAL) && !c.has(Config::CIP1200) {
-                        let asid = encode_asid(tag);
-                        cpu.issue(Op::SfenceAsid { asid });
+                        sfence_asid(cpu, tag);
                     } else {
                         self.user_here_everything(cpu, to.tag.value);
                         self.user_here_finish(cpu, FinishSteps::NONE);
@@ -1065,16 +1075,12 @@ impl<M: Configuration<Config>> Tlb<M> {
                     self.invalidate_all(cpu);
                 }
             }
-            cpu.issue(Op::LoadSatp {
-                satp: encode_satp(c, to.tag.value, to.table),
-            });
+            load_satp(cpu, c, to.tag.value, to.table);
         } else {
             if pending != Pending::None && pending != Pending::Tag {
                 self.invalidate_all(cpu);
             }
-            cpu.issue(Op::LoadSatpFlush {
-                satp: encode_satp(c, to.tag.value, to.table),
-            });
+            load_satp_flush(cpu, c, to.tag.value, to.table);
         }
     }
 
@@ -1086,7 +1092,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `sfence_all`.
     #[inline]
-    fn invalidate_all<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn invalidate_all(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::SfenceAll);
     }
 

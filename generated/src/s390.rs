@@ -596,15 +596,6 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Encodes operand `table`.
-#[inline(always)]
-const fn encode_table(table: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:0] table
-    bits |= table;
-    bits
-}
-
 /// Encodes operand `page`.
 #[inline(always)]
 const fn encode_page(va: u64) -> u64 {
@@ -620,15 +611,6 @@ const fn encode_segment(va: u64) -> u64 {
     let mut bits = 0u64;
     // [63:20] va[63:20]
     bits |= (va >> 20) << 20;
-    bits
-}
-
-/// Encodes operand `more`.
-#[inline(always)]
-const fn encode_more(num: u64) -> u64 {
-    let mut bits = 0u64;
-    // [7:0] num
-    bits |= num;
     bits
 }
 
@@ -658,39 +640,12 @@ const fn encode_origin(stride: Level, table: u64) -> u64 {
     bits
 }
 
-/// Encodes operand `asce`.
-#[inline(always)]
-const fn encode_asce(tag: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:0] tag
-    bits |= tag;
-    bits
-}
-
 /// Encodes operand `clear_by_asce`.
 #[inline(always)]
 const fn encode_clear_by_asce() -> u64 {
     let mut bits = 0u64;
     // [11] 1
     bits |= 0x1 << 11;
-    bits
-}
-
-/// Encodes operand `old_in_r2`.
-#[inline(always)]
-const fn encode_old_in_r2(old: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:0] old
-    bits |= old;
-    bits
-}
-
-/// Encodes operand `new_in_r3`.
-#[inline(always)]
-const fn encode_new_in_r3(new: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:0] new
-    bits |= new;
     bits
 }
 
@@ -733,13 +688,129 @@ const fn encode_entry(entry: u64) -> u64 {
     bits
 }
 
-/// Encodes operand `control`.
+/// Issues `ipte`.
 #[inline(always)]
-const fn encode_control(tag: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:0] tag
-    bits |= tag;
-    bits
+fn ipte(cpu: &mut impl Issue<Op>, va: u64, table: u64) {
+    cpu.issue(Op::Ipte {
+        table,
+        page: encode_page(va),
+    });
+}
+
+/// Issues `ipte_local`.
+#[inline(always)]
+fn ipte_local(cpu: &mut impl Issue<Op>, va: u64, table: u64) {
+    cpu.issue(Op::IpteLocal {
+        table,
+        page: encode_page(va),
+    });
+}
+
+/// Issues `ipte_run`.
+#[inline(always)]
+fn ipte_run(cpu: &mut impl Issue<Op>, va: u64, num: u64, table: u64) {
+    cpu.issue(Op::IpteRun {
+        table,
+        page: encode_page(va),
+        more: num,
+    });
+}
+
+/// Issues `ipte_run_local`.
+#[inline(always)]
+fn ipte_run_local(cpu: &mut impl Issue<Op>, va: u64, num: u64, table: u64) {
+    cpu.issue(Op::IpteRunLocal {
+        table,
+        page: encode_page(va),
+        more: num,
+    });
+}
+
+/// Issues `idte`.
+#[inline(always)]
+fn idte(cpu: &mut impl Issue<Op>, va: u64, stride: Level, table: u64) {
+    cpu.issue(Op::Idte {
+        origin: encode_origin(stride, table),
+        segment: encode_segment(va),
+    });
+}
+
+/// Issues `idte_local`.
+#[inline(always)]
+fn idte_local(cpu: &mut impl Issue<Op>, va: u64, stride: Level, table: u64) {
+    cpu.issue(Op::IdteLocal {
+        origin: encode_origin(stride, table),
+        segment: encode_segment(va),
+    });
+}
+
+/// Issues `idte_asce`.
+#[inline(always)]
+fn idte_asce(cpu: &mut impl Issue<Op>, tag: u64) {
+    cpu.issue(Op::IdteAsce {
+        asce: tag,
+        clear_by_asce: encode_clear_by_asce(),
+    });
+}
+
+/// Issues `crdte`.
+#[inline(always)]
+fn crdte(
+    cpu: &mut impl Issue<Op>,
+    tag: u64,
+    va: u64,
+    stride: Level,
+    table: u64,
+    old: u64,
+    new: u64,
+) {
+    cpu.issue(Op::Crdte {
+        asce: tag,
+        old_in_r2: old,
+        new_in_r3: new,
+        origin_in_r4: encode_origin_in_r4(stride, table),
+        address_in_r5: encode_address_in_r5(va),
+    });
+}
+
+/// Issues `cspg`.
+#[inline(always)]
+fn cspg(cpu: &mut impl Issue<Op>, entry: u64, old: u64, new: u64) {
+    cpu.issue(Op::Cspg {
+        entry: encode_entry(entry),
+        old_in_r2: old,
+        new_in_r3: new,
+    });
+}
+
+/// Issues `rdp`.
+#[inline(always)]
+fn rdp(cpu: &mut impl Issue<Op>, va: u64, table: u64) {
+    cpu.issue(Op::Rdp {
+        table,
+        page: encode_page(va),
+    });
+}
+
+/// Issues `rdp_local`.
+#[inline(always)]
+fn rdp_local(cpu: &mut impl Issue<Op>, va: u64, table: u64) {
+    cpu.issue(Op::RdpLocal {
+        table,
+        page: encode_page(va),
+    });
+}
+
+/// Issues `cr1`.
+#[inline(always)]
+fn load_cr1(cpu: &mut impl Issue<Op>, tag: u64) {
+    cpu.issue(Op::LoadCr1 { control: tag });
+}
+
+/// Issues `cr7`.
+#[inline(always)]
+fn load_cr7(cpu: &mut impl Issue<Op>, tag: u64) {
+    cpu.issue(Op::LoadCr7 { control: tag });
 }
 
 /// z/Architecture: dynamic address translation of a primary space, without guests of its
@@ -767,7 +838,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptlb`.
     #[inline(always)]
-    fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn user_here_page(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::Ptlb);
     }
 
@@ -778,13 +849,8 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `idte_asce`.
     #[inline(always)]
-    fn user_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        let asce = encode_asce(tag);
-        let clear_by_asce = encode_clear_by_asce();
-        cpu.issue(Op::IdteAsce {
-            asce,
-            clear_by_asce,
-        });
+    fn user_wide_page(&self, cpu: &mut impl Issue<Op>, tag: u64) {
+        idte_asce(cpu, tag);
     }
 
     /// Invalidates one leaf entry of the kernel that only this CPU may have cached.
@@ -794,7 +860,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptlb`.
     #[inline(always)]
-    fn kernel_here_page<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_here_page(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::Ptlb);
     }
 
@@ -805,13 +871,8 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `idte_asce`.
     #[inline(always)]
-    fn kernel_wide_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        let asce = encode_asce(tag);
-        let clear_by_asce = encode_clear_by_asce();
-        cpu.issue(Op::IdteAsce {
-            asce,
-            clear_by_asce,
-        });
+    fn kernel_wide_page(&self, cpu: &mut impl Issue<Op>, tag: u64) {
+        idte_asce(cpu, tag);
     }
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
@@ -819,7 +880,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
     /// space's tag, on this CPU.
     #[inline(never)]
-    fn user_here_ranges<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn user_here_ranges(&self, cpu: &mut impl Issue<Op>) {
         self.user_here_everything(cpu);
     }
 
@@ -828,7 +889,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     #[inline(never)]
-    fn user_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
+    fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64) {
         self.user_wide_everything(cpu, tag);
     }
 
@@ -837,7 +898,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
     /// space's tag, on this CPU.
     #[inline(never)]
-    fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>) {
         self.kernel_here_everything(cpu);
     }
 
@@ -846,7 +907,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     #[inline(never)]
-    fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
+    fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64) {
         self.kernel_wide_everything(cpu, tag);
     }
 
@@ -857,7 +918,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptlb`.
     #[inline(never)]
-    fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn user_here_everything(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::Ptlb);
     }
 
@@ -868,13 +929,8 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `idte_asce`.
     #[inline(never)]
-    fn user_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        let asce = encode_asce(tag);
-        let clear_by_asce = encode_clear_by_asce();
-        cpu.issue(Op::IdteAsce {
-            asce,
-            clear_by_asce,
-        });
+    fn user_wide_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) {
+        idte_asce(cpu, tag);
     }
 
     /// Invalidates all entries of the kernel that only this CPU may have cached.
@@ -884,7 +940,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptlb`.
     #[inline(never)]
-    fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_here_everything(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::Ptlb);
     }
 
@@ -895,25 +951,17 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `idte_asce`.
     #[inline(never)]
-    fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C, tag: u64) {
-        let asce = encode_asce(tag);
-        let clear_by_asce = encode_clear_by_asce();
-        cpu.issue(Op::IdteAsce {
-            asce,
-            clear_by_asce,
-        });
+    fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) {
+        idte_asce(cpu, tag);
     }
 
     /// Changes table entries with the instructions that write them.
     ///
     /// Deferred: all entries of the space, until a CPU attaches it.
-    ///
-    /// Instructions: `ipte`, `ipte_local`, `ipte_run`, `ipte_run_local`, `idte`, `idte_local`,
-    /// `crdte`, `cspg`, `rdp`, `rdp_local`.
     #[inline]
-    fn change_entry<C: Issue<Op>>(
+    fn change_entry(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         slot: &Slot<'_>,
         change: &Change,
@@ -928,517 +976,195 @@ impl<M: Configuration<Config>> Tlb<M> {
             shift: shift_of(c, change.level),
             ..Pass::default()
         };
-        let start = pass.start;
-        let entries = pass.entries;
-        let stride = pass.stride;
         let mut outcome = Outcome::NOTHING;
         if kind == Kind::Map {
             slot.store(change.new_bits);
         } else if kind == Kind::Same {
-            if matches!(stride, PTE) {
+            if matches!(change.level, PTE) {
                 slot.store(change.new_bits);
             } else if owner.may_defer {
                 slot.store(change.new_bits);
                 outcome.deferred |= Deferred::SPACE_UNTIL_ATTACH;
-            } else if c.has(Config::EDAT2) {
-                if c.has(Config::LOCAL_CLEAR) && !matches!(owner.space, Space::Kernel)
-                    && matches!(owner.reach, Reach::Here)
-                {
-                    if matches!(stride, PTE) {
-                        if c.has(Config::IPTE_RANGE) {
-                            if entries == 1 {
-                                let table = encode_table(slot.table);
-                                let page = encode_page(start);
-                                cpu.issue(Op::IpteLocal { table, page });
-                            } else {
-                                for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                    let table = encode_table(slot.table);
-                                    let page = encode_page(run.va);
-                                    let more = encode_more(run.num);
-                                    cpu.issue(Op::IpteRunLocal {
-                                        table,
-                                        page,
-                                        more,
-                                    });
-                                }
-                            }
-                        } else {
-                            let step = 1u64.wrapping_shl(pass.shift);
-                            let table = encode_table(slot.table);
-                            let mut page = encode_page(start);
-                            let mut left = entries;
-                            while left > 0 {
-                                cpu.issue(Op::IpteLocal { table, page });
-                                page = page.wrapping_add((step >> 12) << 12);
-                                left = left.wrapping_sub(1);
-                            }
-                        }
-                    } else {
-                        let step = 1u64.wrapping_shl(pass.shift);
-                        let origin = encode_origin(stride, slot.table);
-                        let mut segment = encode_segment(start);
-                        let mut left = entries;
-                        while left > 0 {
-                            cpu.issue(Op::IdteLocal { origin, segment });
-                            segment = segment.wrapping_add((step >> 20) << 20);
-                            left = left.wrapping_sub(1);
-                        }
-                    }
-                    slot.store(change.new_bits);
-                } else {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let asce = encode_asce(tag);
-                    let new_in_r3 = encode_new_in_r3(change.new_bits);
-                    let origin_in_r4 = encode_origin_in_r4(stride, slot.table);
-                    let mut address_in_r5 = encode_address_in_r5(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        let old_in_r2 = encode_old_in_r2(
-                            slot.load(entries.wrapping_sub(left)),
-                        );
-                        cpu.issue(Op::Crdte {
-                            asce,
-                            old_in_r2,
-                            new_in_r3,
-                            origin_in_r4,
-                            address_in_r5,
-                        });
-                        address_in_r5 = address_in_r5.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
-                    }
-                }
-            } else if matches!(owner.space, Space::Kernel) {
-                let new_in_r3 = encode_new_in_r3(change.new_bits);
-                let mut left = entries;
-                while left > 0 {
-                    let entry = encode_entry(slot.address(entries.wrapping_sub(left)));
-                    let old_in_r2 = encode_old_in_r2(
-                        slot.load(entries.wrapping_sub(left)),
-                    );
-                    cpu.issue(Op::Cspg {
-                        entry,
-                        old_in_r2,
-                        new_in_r3,
-                    });
-                    left = left.wrapping_sub(1);
-                }
             } else {
-                if matches!(stride, PTE) {
-                    if c.has(Config::IPTE_RANGE) {
-                        if c.has(Config::LOCAL_CLEAR)
-                            && matches!(owner.reach, Reach::Here)
-                        {
-                            if entries == 1 {
-                                let table = encode_table(slot.table);
-                                let page = encode_page(start);
-                                cpu.issue(Op::IpteLocal { table, page });
-                            } else {
-                                for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                    let table = encode_table(slot.table);
-                                    let page = encode_page(run.va);
-                                    let more = encode_more(run.num);
-                                    cpu.issue(Op::IpteRunLocal {
-                                        table,
-                                        page,
-                                        more,
-                                    });
-                                }
-                            }
-                        } else if entries == 1 {
-                            let table = encode_table(slot.table);
-                            let page = encode_page(start);
-                            cpu.issue(Op::Ipte { table, page });
-                        } else {
-                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                let table = encode_table(slot.table);
-                                let page = encode_page(run.va);
-                                let more = encode_more(run.num);
-                                cpu.issue(Op::IpteRun { table, page, more });
-                            }
-                        }
-                    } else if c.has(Config::LOCAL_CLEAR)
-                        && matches!(owner.reach, Reach::Here)
-                    {
-                        let step = 1u64.wrapping_shl(pass.shift);
-                        let table = encode_table(slot.table);
-                        let mut page = encode_page(start);
-                        let mut left = entries;
-                        while left > 0 {
-                            cpu.issue(Op::IpteLocal { table, page });
-                            page = page.wrapping_add((step >> 12) << 12);
-                            left = left.wrapping_sub(1);
-                        }
-                    } else {
-                        let step = 1u64.wrapping_shl(pass.shift);
-                        let table = encode_table(slot.table);
-                        let mut page = encode_page(start);
-                        let mut left = entries;
-                        while left > 0 {
-                            cpu.issue(Op::Ipte { table, page });
-                            page = page.wrapping_add((step >> 12) << 12);
-                            left = left.wrapping_sub(1);
-                        }
-                    }
-                } else if c.has(Config::LOCAL_CLEAR)
-                    && matches!(owner.reach, Reach::Here)
-                {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let origin = encode_origin(stride, slot.table);
-                    let mut segment = encode_segment(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        cpu.issue(Op::IdteLocal { origin, segment });
-                        segment = segment.wrapping_add((step >> 20) << 20);
-                        left = left.wrapping_sub(1);
-                    }
-                } else {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let origin = encode_origin(stride, slot.table);
-                    let mut segment = encode_segment(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        cpu.issue(Op::Idte { origin, segment });
-                        segment = segment.wrapping_add((step >> 20) << 20);
-                        left = left.wrapping_sub(1);
-                    }
-                }
-                slot.store(change.new_bits);
+                self.replace_entries(cpu, tag, pass, slot, change, owner);
             }
         } else if owner.may_defer {
             slot.store(change.new_bits);
             outcome.deferred |= Deferred::SPACE_UNTIL_ATTACH;
         } else if kind == Kind::Unmap {
-            if matches!(stride, PTE) {
-                if c.has(Config::IPTE_RANGE) {
+            self.invalidate_entries(cpu, pass, slot, owner);
+            slot.store(change.new_bits);
+        } else if kind == Kind::RelaxPermissions {
+            self.relax_entries(cpu, tag, pass, slot, change, owner);
+        } else {
+            self.replace_entries(cpu, tag, pass, slot, change, owner);
+        }
+        outcome.deferred
+    }
+
+    /// Makes table entries invalid.
+    ///
+    /// Instructions: `ipte`, `ipte_local`, `ipte_run`, `ipte_run_local`, `idte`, `idte_local`.
+    #[inline]
+    fn invalidate_entries(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        pass: &Pass,
+        slot: &Slot<'_>,
+        owner: &Owner,
+    ) {
+        let c = self.config.flags();
+        if c.has(Config::IPTE_RANGE) {
+            if matches!(pass.stride, PTE) {
+                if pass.entries == 1 {
                     if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
-                        if entries == 1 {
-                            let table = encode_table(slot.table);
-                            let page = encode_page(start);
-                            cpu.issue(Op::IpteLocal { table, page });
-                        } else {
-                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                let table = encode_table(slot.table);
-                                let page = encode_page(run.va);
-                                let more = encode_more(run.num);
-                                cpu.issue(Op::IpteRunLocal {
-                                    table,
-                                    page,
-                                    more,
-                                });
-                            }
-                        }
-                    } else if entries == 1 {
-                        let table = encode_table(slot.table);
-                        let page = encode_page(start);
-                        cpu.issue(Op::Ipte { table, page });
+                        ipte_local(cpu, pass.start, slot.table);
                     } else {
-                        for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            let table = encode_table(slot.table);
-                            let page = encode_page(run.va);
-                            let more = encode_more(run.num);
-                            cpu.issue(Op::IpteRun { table, page, more });
+                        ipte(cpu, pass.start, slot.table);
+                    }
+                } else {
+                    for run in Runs::of_entries(pass, 256, MORE_UNITS) {
+                        if c.has(Config::LOCAL_CLEAR)
+                            && matches!(owner.reach, Reach::Here)
+                        {
+                            ipte_run_local(cpu, run.va, run.num, slot.table);
+                        } else {
+                            ipte_run(cpu, run.va, run.num, slot.table);
                         }
+                    }
+                }
+            } else {
+                for va in pass.addresses() {
+                    if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
+                        idte_local(cpu, va, pass.stride, slot.table);
+                    } else {
+                        idte(cpu, va, pass.stride, slot.table);
+                    }
+                }
+            }
+        } else {
+            for va in pass.addresses() {
+                if matches!(pass.stride, PTE) {
+                    if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
+                        ipte_local(cpu, va, slot.table);
+                    } else {
+                        ipte(cpu, va, slot.table);
                     }
                 } else if c.has(Config::LOCAL_CLEAR)
                     && matches!(owner.reach, Reach::Here)
                 {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let table = encode_table(slot.table);
-                    let mut page = encode_page(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        cpu.issue(Op::IpteLocal { table, page });
-                        page = page.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
-                    }
+                    idte_local(cpu, va, pass.stride, slot.table);
                 } else {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let table = encode_table(slot.table);
-                    let mut page = encode_page(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        cpu.issue(Op::Ipte { table, page });
-                        page = page.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
-                    }
-                }
-            } else if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let origin = encode_origin(stride, slot.table);
-                let mut segment = encode_segment(start);
-                let mut left = entries;
-                while left > 0 {
-                    cpu.issue(Op::IdteLocal { origin, segment });
-                    segment = segment.wrapping_add((step >> 20) << 20);
-                    left = left.wrapping_sub(1);
-                }
-            } else {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let origin = encode_origin(stride, slot.table);
-                let mut segment = encode_segment(start);
-                let mut left = entries;
-                while left > 0 {
-                    cpu.issue(Op::Idte { origin, segment });
-                    segment = segment.wrapping_add((step >> 20) << 20);
-                    left = left.wrapping_sub(1);
+                    idte(cpu, va, pass.stride, slot.table);
                 }
             }
-            slot.store(change.new_bits);
-        } else if c.has(Config::EDAT2) {
-            if c.has(Config::LOCAL_CLEAR) && !matches!(owner.space, Space::Kernel) {
-                if matches!(owner.reach, Reach::Here) {
-                    if matches!(stride, PTE) {
-                        if c.has(Config::RDP) && kind == Kind::RelaxPermissions {
-                            let step = 1u64.wrapping_shl(pass.shift);
-                            let table = encode_table(slot.table);
-                            let mut page = encode_page(start);
-                            let mut left = entries;
-                            while left > 0 {
-                                cpu.issue(Op::RdpLocal { table, page });
-                                page = page.wrapping_add((step >> 12) << 12);
-                                left = left.wrapping_sub(1);
-                            }
-                        } else if c.has(Config::IPTE_RANGE) {
-                            if entries == 1 {
-                                let table = encode_table(slot.table);
-                                let page = encode_page(start);
-                                cpu.issue(Op::IpteLocal { table, page });
-                            } else {
-                                for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                    let table = encode_table(slot.table);
-                                    let page = encode_page(run.va);
-                                    let more = encode_more(run.num);
-                                    cpu.issue(Op::IpteRunLocal {
-                                        table,
-                                        page,
-                                        more,
-                                    });
-                                }
-                            }
-                        } else {
-                            let step = 1u64.wrapping_shl(pass.shift);
-                            let table = encode_table(slot.table);
-                            let mut page = encode_page(start);
-                            let mut left = entries;
-                            while left > 0 {
-                                cpu.issue(Op::IpteLocal { table, page });
-                                page = page.wrapping_add((step >> 12) << 12);
-                                left = left.wrapping_sub(1);
-                            }
-                        }
-                    } else {
-                        let step = 1u64.wrapping_shl(pass.shift);
-                        let origin = encode_origin(stride, slot.table);
-                        let mut segment = encode_segment(start);
-                        let mut left = entries;
-                        while left > 0 {
-                            cpu.issue(Op::IdteLocal { origin, segment });
-                            segment = segment.wrapping_add((step >> 20) << 20);
-                            left = left.wrapping_sub(1);
-                        }
-                    }
-                    slot.store(change.new_bits);
-                } else if c.has(Config::RDP) && kind == Kind::RelaxPermissions
-                    && matches!(stride, PTE)
-                {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let table = encode_table(slot.table);
-                    let mut page = encode_page(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        cpu.issue(Op::Rdp { table, page });
-                        page = page.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
-                    }
-                    slot.store(change.new_bits);
-                } else {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let asce = encode_asce(tag);
-                    let new_in_r3 = encode_new_in_r3(change.new_bits);
-                    let origin_in_r4 = encode_origin_in_r4(stride, slot.table);
-                    let mut address_in_r5 = encode_address_in_r5(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        let old_in_r2 = encode_old_in_r2(
-                            slot.load(entries.wrapping_sub(left)),
+        }
+    }
+
+    /// Replaces table entries.
+    ///
+    /// Instructions: `crdte`, `cspg`.
+    #[inline]
+    fn replace_entries(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        tag: u64,
+        pass: &Pass,
+        slot: &Slot<'_>,
+        change: &Change,
+        owner: &Owner,
+    ) {
+        let c = self.config.flags();
+        if c.has(Config::LOCAL_CLEAR) {
+            if matches!(owner.space, Space::Kernel) {
+                for (nth, va) in (0..).zip(pass.addresses()) {
+                    if c.has(Config::EDAT2) {
+                        crdte(
+                            cpu,
+                            tag,
+                            va,
+                            pass.stride,
+                            slot.table,
+                            slot.load(nth),
+                            change.new_bits,
                         );
-                        cpu.issue(Op::Crdte {
-                            asce,
-                            old_in_r2,
-                            new_in_r3,
-                            origin_in_r4,
-                            address_in_r5,
-                        });
-                        address_in_r5 = address_in_r5.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
+                    } else {
+                        cspg(cpu, slot.address(nth), slot.load(nth), change.new_bits);
                     }
+                }
+            } else if c.has(Config::EDAT2) && !matches!(owner.reach, Reach::Here) {
+                for (nth, va) in (0..).zip(pass.addresses()) {
+                    crdte(
+                        cpu,
+                        tag,
+                        va,
+                        pass.stride,
+                        slot.table,
+                        slot.load(nth),
+                        change.new_bits,
+                    );
                 }
             } else {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let asce = encode_asce(tag);
-                let new_in_r3 = encode_new_in_r3(change.new_bits);
-                let origin_in_r4 = encode_origin_in_r4(stride, slot.table);
-                let mut address_in_r5 = encode_address_in_r5(start);
-                let mut left = entries;
-                while left > 0 {
-                    let old_in_r2 = encode_old_in_r2(
-                        slot.load(entries.wrapping_sub(left)),
-                    );
-                    cpu.issue(Op::Crdte {
-                        asce,
-                        old_in_r2,
-                        new_in_r3,
-                        origin_in_r4,
-                        address_in_r5,
-                    });
-                    address_in_r5 = address_in_r5.wrapping_add((step >> 12) << 12);
-                    left = left.wrapping_sub(1);
-                }
+                self.invalidate_entries(cpu, pass, slot, owner);
+                slot.store(change.new_bits);
+            }
+        } else if c.has(Config::EDAT2) {
+            for (nth, va) in (0..).zip(pass.addresses()) {
+                crdte(
+                    cpu,
+                    tag,
+                    va,
+                    pass.stride,
+                    slot.table,
+                    slot.load(nth),
+                    change.new_bits,
+                );
             }
         } else if matches!(owner.space, Space::Kernel) {
-            let new_in_r3 = encode_new_in_r3(change.new_bits);
-            let mut left = entries;
-            while left > 0 {
-                let entry = encode_entry(slot.address(entries.wrapping_sub(left)));
-                let old_in_r2 = encode_old_in_r2(slot.load(entries.wrapping_sub(left)));
-                cpu.issue(Op::Cspg {
-                    entry,
-                    old_in_r2,
-                    new_in_r3,
-                });
-                left = left.wrapping_sub(1);
+            for nth in 0..pass.entries {
+                cspg(cpu, slot.address(nth), slot.load(nth), change.new_bits);
             }
         } else {
-            if matches!(stride, PTE) {
-                if c.has(Config::LOCAL_CLEAR) {
-                    if c.has(Config::RDP) && kind == Kind::RelaxPermissions {
-                        if matches!(owner.reach, Reach::Here) {
-                            let step = 1u64.wrapping_shl(pass.shift);
-                            let table = encode_table(slot.table);
-                            let mut page = encode_page(start);
-                            let mut left = entries;
-                            while left > 0 {
-                                cpu.issue(Op::RdpLocal { table, page });
-                                page = page.wrapping_add((step >> 12) << 12);
-                                left = left.wrapping_sub(1);
-                            }
-                        } else {
-                            let step = 1u64.wrapping_shl(pass.shift);
-                            let table = encode_table(slot.table);
-                            let mut page = encode_page(start);
-                            let mut left = entries;
-                            while left > 0 {
-                                cpu.issue(Op::Rdp { table, page });
-                                page = page.wrapping_add((step >> 12) << 12);
-                                left = left.wrapping_sub(1);
-                            }
-                        }
-                    } else if c.has(Config::IPTE_RANGE) {
-                        if matches!(owner.reach, Reach::Here) {
-                            if entries == 1 {
-                                let table = encode_table(slot.table);
-                                let page = encode_page(start);
-                                cpu.issue(Op::IpteLocal { table, page });
-                            } else {
-                                for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                    let table = encode_table(slot.table);
-                                    let page = encode_page(run.va);
-                                    let more = encode_more(run.num);
-                                    cpu.issue(Op::IpteRunLocal {
-                                        table,
-                                        page,
-                                        more,
-                                    });
-                                }
-                            }
-                        } else if entries == 1 {
-                            let table = encode_table(slot.table);
-                            let page = encode_page(start);
-                            cpu.issue(Op::Ipte { table, page });
-                        } else {
-                            for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                                let table = encode_table(slot.table);
-                                let page = encode_page(run.va);
-                                let more = encode_more(run.num);
-                                cpu.issue(Op::IpteRun { table, page, more });
-                            }
-                        }
-                    } else if matches!(owner.reach, Reach::Here) {
-                        let step = 1u64.wrapping_shl(pass.shift);
-                        let table = encode_table(slot.table);
-                        let mut page = encode_page(start);
-                        let mut left = entries;
-                        while left > 0 {
-                            cpu.issue(Op::IpteLocal { table, page });
-                            page = page.wrapping_add((step >> 12) << 12);
-                            left = left.wrapping_sub(1);
-                        }
-                    } else {
-                        let step = 1u64.wrapping_shl(pass.shift);
-                        let table = encode_table(slot.table);
-                        let mut page = encode_page(start);
-                        let mut left = entries;
-                        while left > 0 {
-                            cpu.issue(Op::Ipte { table, page });
-                            page = page.wrapping_add((step >> 12) << 12);
-                            left = left.wrapping_sub(1);
-                        }
-                    }
-                } else if c.has(Config::IPTE_RANGE) {
-                    if entries == 1 {
-                        let table = encode_table(slot.table);
-                        let page = encode_page(start);
-                        cpu.issue(Op::Ipte { table, page });
-                    } else {
-                        for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                            let table = encode_table(slot.table);
-                            let page = encode_page(run.va);
-                            let more = encode_more(run.num);
-                            cpu.issue(Op::IpteRun { table, page, more });
-                        }
-                    }
+            self.invalidate_entries(cpu, pass, slot, owner);
+            slot.store(change.new_bits);
+        }
+    }
+
+    /// Changes table entries that get more permissions.
+    ///
+    /// Instructions: `rdp`, `rdp_local`.
+    #[inline]
+    fn relax_entries(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        tag: u64,
+        pass: &Pass,
+        slot: &Slot<'_>,
+        change: &Change,
+        owner: &Owner,
+    ) {
+        let c = self.config.flags();
+        if c.has(Config::RDP) && !matches!(owner.space, Space::Kernel)
+            && matches!(pass.stride, PTE)
+        {
+            for va in pass.addresses() {
+                if matches!(owner.reach, Reach::Here) {
+                    rdp_local(cpu, va, slot.table);
                 } else {
-                    let step = 1u64.wrapping_shl(pass.shift);
-                    let table = encode_table(slot.table);
-                    let mut page = encode_page(start);
-                    let mut left = entries;
-                    while left > 0 {
-                        cpu.issue(Op::Ipte { table, page });
-                        page = page.wrapping_add((step >> 12) << 12);
-                        left = left.wrapping_sub(1);
-                    }
-                }
-            } else if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let origin = encode_origin(stride, slot.table);
-                let mut segment = encode_segment(start);
-                let mut left = entries;
-                while left > 0 {
-                    cpu.issue(Op::IdteLocal { origin, segment });
-                    segment = segment.wrapping_add((step >> 20) << 20);
-                    left = left.wrapping_sub(1);
-                }
-            } else {
-                let step = 1u64.wrapping_shl(pass.shift);
-                let origin = encode_origin(stride, slot.table);
-                let mut segment = encode_segment(start);
-                let mut left = entries;
-                while left > 0 {
-                    cpu.issue(Op::Idte { origin, segment });
-                    segment = segment.wrapping_add((step >> 20) << 20);
-                    left = left.wrapping_sub(1);
+                    rdp(cpu, va, slot.table);
                 }
             }
             slot.store(change.new_bits);
+        } else {
+            self.replace_entries(cpu, tag, pass, slot, change, owner);
         }
-        outcome.deferred
     }
 
     /// Loads another address space.
     ///
     /// Instructions: `cr1`, `cr7`.
     #[inline]
-    fn switch_to<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, pending: Pending) {
+    fn switch_to(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) {
         if pending != Pending::None {
             if pending == Pending::Tag {
                 self.user_here_everything(cpu);
@@ -1446,12 +1172,8 @@ impl<M: Configuration<Config>> Tlb<M> {
                 self.invalidate_all(cpu);
             }
         }
-        cpu.issue(Op::LoadCr1 {
-            control: encode_control(to.tag.value),
-        });
-        cpu.issue(Op::LoadCr7 {
-            control: encode_control(to.tag.value),
-        });
+        load_cr1(cpu, to.tag.value);
+        load_cr7(cpu, to.tag.value);
     }
 
     /// Invalidates all entries under every tag on this CPU.
@@ -1461,7 +1183,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptlb`.
     #[inline]
-    fn invalidate_all<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn invalidate_all(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::Ptlb);
     }
 }

@@ -17,7 +17,9 @@ use tlbc_runtime::pte::{ChangeFacts, Marks, Negative, Stricter};
 use tlbc_runtime::request::{
     LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
-use tlbc_runtime::request::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::request::passes::{
+    Folding, Pass, Passes, SinglePass, SortedPasses, Walks,
+};
 use tlbc_runtime::request::runs::{Runs, Units};
 
 /// The values of the registers from which the features and limits of a CPU are read.
@@ -440,24 +442,6 @@ impl Issue<Op> for Hardware {
     }
 }
 
-/// Encodes operand `va`.
-#[inline(always)]
-const fn encode_va(va: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:0] va
-    bits |= va;
-    bits
-}
-
-/// Encodes operand `kind`.
-#[inline(always)]
-const fn encode_kind(form: u64) -> u64 {
-    let mut bits = 0u64;
-    // [1:0] form
-    bits |= form;
-    bits
-}
-
 /// Encodes operand `descriptor`.
 #[inline(always)]
 const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
@@ -529,6 +513,76 @@ const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
     bits
 }
 
+/// Form `page` of `invpcid`.
+const INVPCID_PAGE: u64 = 0x0;
+
+/// Form `nonglobal` of `invpcid`.
+const INVPCID_NONGLOBAL: u64 = 0x3;
+
+/// Form `everything` of `invpcid`.
+const INVPCID_EVERYTHING: u64 = 0x2;
+
+/// Form `leaves` of `invlpgb`.
+const INVLPGB_LEAVES: u64 = 0x17;
+
+/// Form `run` of `invlpgb`.
+const INVLPGB_RUN: u64 = 0x7;
+
+/// Form `tag` of `invlpgb`.
+const INVLPGB_TAG: u64 = 0x6;
+
+/// Form `nonglobal` of `invlpgb`.
+const INVLPGB_NONGLOBAL: u64 = 0x4;
+
+/// Form `everything` of `invlpgb`.
+const INVLPGB_EVERYTHING: u64 = 0xc;
+
+/// Form `leaves_any` of `invlpgb`.
+const INVLPGB_LEAVES_ANY: u64 = 0x1d;
+
+/// The bits that the tag of view `user` has set.
+const USER_VIEW: u64 = 0x800;
+
+/// Issues `invlpg`.
+#[inline(always)]
+fn invlpg(cpu: &mut impl Issue<Op>, va: u64) {
+    cpu.issue(Op::Invlpg { va });
+}
+
+/// Issues `invpcid`.
+#[inline(always)]
+fn invpcid(cpu: &mut impl Issue<Op>, tag: u64, va: u64, form: u64) {
+    cpu.issue(Op::Invpcid {
+        kind: form,
+        descriptor: encode_descriptor(tag, va),
+    });
+}
+
+/// Issues `invlpgb`.
+#[inline(always)]
+fn invlpgb(
+    cpu: &mut impl Issue<Op>,
+    tag: u64,
+    va: u64,
+    stride: Level,
+    num: u64,
+    form: u64,
+) {
+    cpu.issue(Op::Invlpgb {
+        rax: encode_rax(va, form),
+        ecx: encode_ecx(stride, num),
+        edx: encode_edx(tag),
+    });
+}
+
+/// Issues `cr3`.
+#[inline(always)]
+fn load_cr3(cpu: &mut impl Issue<Op>, c: Config, tag: u64, root: u64, keep: bool) {
+    cpu.issue(Op::LoadCr3 {
+        cr3: encode_cr3(c, tag, root, keep),
+    });
+}
+
 /// x86-64, with four or five levels of tables; Intel and AMD.
 ///
 /// Citations are to the Intel SDM volumes 2 and 3A and the AMD APM volumes 2 and 3.
@@ -553,17 +607,13 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `invlpg`, `invpcid`.
     #[inline(always)]
-    fn user_here_page<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, va: u64) -> Outcome {
+    fn user_here_page(&self, cpu: &mut impl Issue<Op>, tag: u64, va: u64) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
-        let va_bits = encode_va(va);
-        cpu.issue(Op::Invlpg { va: va_bits });
+        invlpg(cpu, va);
         if c.has(Config::PCID) && c.has(Config::PTI) {
             if c.has(Config::INVPCID) {
-                // invpcid, form page, view user
-                let kind = encode_kind(0x0);
-                let descriptor = encode_descriptor(tag | 0x800, va);
-                cpu.issue(Op::Invpcid { kind, descriptor });
+                invpcid(cpu, tag | USER_VIEW, va, INVPCID_PAGE);
             } else {
                 outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
             }
@@ -583,9 +633,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `invlpgb`.
     #[inline(always)]
-    fn user_wide_page<C: Issue<Op>>(
+    fn user_wide_page(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         global: bool,
         va: u64,
@@ -597,17 +647,9 @@ impl<M: Configuration<Config>> Tlb<M> {
         if c.has(Config::INVLPGB) && global {
             // The caller stays on this CPU until completion.
             if tables {
-                // invlpgb, form run
-                let rax = encode_rax(va, 0x7);
-                let ecx = encode_ecx(level, 0);
-                let edx = encode_edx(tag);
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                invlpgb(cpu, tag, va, level, 0, INVLPGB_RUN);
             } else {
-                // invlpgb, form leaves
-                let rax = encode_rax(va, 0x17);
-                let ecx = encode_ecx(level, 0);
-                let edx = encode_edx(tag);
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                invlpgb(cpu, tag, va, level, 0, INVLPGB_LEAVES);
             }
         } else {
             outcome |= self.user_here_page(cpu, tag, va);
@@ -631,9 +673,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `invlpg`, `invpcid`, `mov_cr4`.
     #[inline(always)]
-    fn kernel_here_page<C: Issue<Op>>(
+    fn kernel_here_page(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         va: u64,
         tables: bool,
     ) -> Outcome {
@@ -641,29 +683,21 @@ impl<M: Configuration<Config>> Tlb<M> {
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
             if c.has(Config::PTI) {
-                let va_bits = encode_va(va);
-                cpu.issue(Op::Invlpg { va: va_bits });
+                invlpg(cpu, va);
                 // Other tags of this CPU are invalidated lazily.
                 outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
             } else if c.has(Config::ALDER_LAKE_INVLPG) {
                 if c.has(Config::INVPCID) {
-                    // invpcid, form everything
-                    let kind = encode_kind(0x2);
-                    let descriptor = encode_descriptor(0, 0);
-                    cpu.issue(Op::Invpcid { kind, descriptor });
+                    invpcid(cpu, 0, 0, INVPCID_EVERYTHING);
                 } else {
                     // The caller has interrupts off.
                     cpu.issue(Op::MovCr4);
                 }
             } else {
-                let va_bits = encode_va(va);
-                cpu.issue(Op::Invlpg { va: va_bits });
+                invlpg(cpu, va);
                 if tables {
                     if c.has(Config::INVPCID) && c.has(Config::INVLPGB) {
-                        // invpcid, form nonglobal
-                        let kind = encode_kind(0x3);
-                        let descriptor = encode_descriptor(0, 0);
-                        cpu.issue(Op::Invpcid { kind, descriptor });
+                        invpcid(cpu, 0, 0, INVPCID_NONGLOBAL);
                     } else {
                         // Other tags of this CPU are invalidated lazily.
                         outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
@@ -671,8 +705,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                 }
             }
         } else {
-            let va_bits = encode_va(va);
-            cpu.issue(Op::Invlpg { va: va_bits });
+            invlpg(cpu, va);
         }
         outcome
     }
@@ -688,9 +721,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `invlpgb`.
     #[inline(always)]
-    fn kernel_wide_page<C: Issue<Op>>(
+    fn kernel_wide_page(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         va: u64,
         level: Level,
         tables: bool,
@@ -700,17 +733,9 @@ impl<M: Configuration<Config>> Tlb<M> {
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
             if tables {
-                // invlpgb, form nonglobal
-                let rax = encode_rax(0, 0x4);
-                let ecx = encode_ecx(Level(0), 0);
-                let edx = encode_edx(0);
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                invlpgb(cpu, 0, 0, Level(0), 0, INVLPGB_NONGLOBAL);
             }
-            // invlpgb, form leaves_any
-            let rax = encode_rax(va, 0x1d);
-            let ecx = encode_ecx(level, 0);
-            let edx = encode_edx(0);
-            cpu.issue(Op::Invlpgb { rax, ecx, edx });
+            invlpgb(cpu, 0, va, level, 0, INVLPGB_LEAVES_ANY);
         } else {
             outcome |= self.kernel_here_page(cpu, va, tables);
         }
@@ -724,32 +749,34 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Deferred: entries of the user view on this CPU, until the return to user code.
     #[inline(never)]
-    fn user_here_ranges<C: Issue<Op>>(
+    fn user_here_ranges(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         ranges: &Ranges,
     ) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
-        let passes = Passes::new(ranges, level_table(c), self.user_here_folding());
-        if self
-            .ceiling(Space::User, Reach::Here)
-            .is_exceeded_by(passes.entries(), passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.user_here_everything(cpu);
-        } else {
-            for pass in passes.cuts() {
-                self.user_here_pass(cpu, tag, pass);
-            }
-            for pass in passes.leaves() {
-                self.user_here_pass(cpu, tag, pass);
-            }
-            if c.has(Config::PCID) && !c.has(Config::INVPCID) && c.has(Config::PTI) {
-                outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
-            }
-        }
+        let levels = level_table(c);
+        outcome
+            |= match SinglePass::new(ranges, levels) {
+                Some(single) => self.user_here_passes(cpu, tag, &single),
+                None => {
+                    let folding = if c.has(Config::PCID) && c.has(Config::INVPCID)
+                        && c.has(Config::PTI) || c.has(Config::TCE)
+                    {
+                        Folding::new(Walks::Named).with_leaves().with_joint()
+                    } else {
+                        Folding::new(Walks::All).with_leaves().with_joint()
+                    };
+                    SortedPasses::apply(
+                        ranges,
+                        levels,
+                        folding,
+                        |sorted| self.user_here_passes(cpu, tag, sorted),
+                    )
+                }
+            };
         outcome
     }
 
@@ -761,45 +788,36 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Deferred: entries of the user view on this CPU, until the return to user code; entries
     /// on lazy CPUs, until they use the space again; entries on inactive CPUs, until they load
     /// the space again.
-    ///
-    /// Instructions: `tlbsync`.
     #[inline(never)]
-    fn user_wide_ranges<C: Issue<Op>>(
+    fn user_wide_ranges(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         global: bool,
         ranges: &Ranges,
     ) -> Outcome {
         let c = self.config.flags();
-        let tables = ranges.tables();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) && global {
-            // The caller stays on this CPU until completion.
-            let passes = Passes::new(ranges, level_table(c), self.user_wide_folding());
-            if self
-                .ceiling(Space::User, Reach::Wide)
-                .is_exceeded_by(
-                    passes.entry_runs(self.invlpgb_pages, Levels(3), true),
-                    passes.pages(),
-                )
-            {
-                outcome.exceeded_ceiling = true;
-                outcome |= self.user_wide_everything(cpu, tag, global, tables);
-            } else {
-                for pass in passes.cuts() {
-                    self.user_wide_pass(cpu, tag, pass);
-                }
-                if passes.cuts_are_live() {
-                    cpu.issue(Op::Tlbsync);
-                }
-                for pass in passes.leaves() {
-                    self.user_wide_pass(cpu, tag, pass);
-                }
-            }
+            let levels = level_table(c);
+            outcome
+                |= match SinglePass::new(ranges, levels) {
+                    Some(single) => self.user_wide_passes(cpu, tag, global, &single),
+                    None => {
+                        let folding = Folding::new(Walks::Named)
+                            .with_leaves()
+                            .with_joint();
+                        SortedPasses::apply(
+                            ranges,
+                            levels,
+                            folding,
+                            |sorted| self.user_wide_passes(cpu, tag, global, sorted),
+                        )
+                    }
+                };
         } else {
             outcome |= self.user_here_ranges(cpu, tag, ranges);
-            if tables {
+            if ranges.tables() {
                 outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
             } else {
                 outcome.deferred
@@ -815,91 +833,34 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// this CPU; walk entries under the space's tag or other tags, on this CPU.
     ///
     /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
-    ///
-    /// Instructions: `invpcid`.
     #[inline(never)]
-    fn kernel_here_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
+    fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let tables = ranges.tables();
         let mut outcome = Outcome::NOTHING;
-        if c.has(Config::PCID) {
-            if c.has(Config::PTI) {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.kernel_here_folding(),
-                );
-                if self
-                    .ceiling(Space::Kernel, Reach::Here)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-                {
-                    outcome.exceeded_ceiling = true;
-                    outcome |= self.kernel_here_everything(cpu);
-                } else {
-                    for pass in passes.cuts() {
-                        self.kernel_here_pass(cpu, pass);
-                    }
-                    for pass in passes.leaves() {
-                        self.kernel_here_pass(cpu, pass);
-                    }
-                    // Other tags of this CPU are invalidated lazily.
-                    outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
-                }
-            } else if c.has(Config::ALDER_LAKE_INVLPG) {
-                outcome |= self.kernel_here_everything(cpu);
-            } else {
-                let passes = Passes::new(
-                    ranges,
-                    level_table(c),
-                    self.kernel_here_folding(),
-                );
-                if self
-                    .ceiling(Space::Kernel, Reach::Here)
-                    .is_exceeded_by(passes.entries(), passes.pages())
-                {
-                    outcome.exceeded_ceiling = true;
-                    outcome |= self.kernel_here_everything(cpu);
-                } else {
-                    if c.has(Config::INVLPGB) {
-                        if tables {
-                            // invpcid, form nonglobal
-                            let kind = encode_kind(0x3);
-                            let descriptor = encode_descriptor(0, 0);
-                            cpu.issue(Op::Invpcid { kind, descriptor });
-                        }
-                        for pass in passes.leaves() {
-                            self.kernel_here_pass(cpu, pass);
-                        }
-                    } else {
-                        for pass in passes.cuts() {
-                            self.kernel_here_pass(cpu, pass);
-                        }
-                        for pass in passes.leaves() {
-                            self.kernel_here_pass(cpu, pass);
-                        }
-                        if tables {
-                            // Other tags of this CPU are invalidated lazily.
-                            outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
-                        }
-                    }
-                }
-            }
+        if c.has(Config::PCID) && !c.has(Config::PTI) && c.has(Config::ALDER_LAKE_INVLPG)
+        {
+            outcome |= self.kernel_here_everything(cpu);
         } else {
-            let passes = Passes::new(ranges, level_table(c), self.kernel_here_folding());
-            if self
-                .ceiling(Space::Kernel, Reach::Here)
-                .is_exceeded_by(passes.entries(), passes.pages())
-            {
-                outcome.exceeded_ceiling = true;
-                outcome |= self.kernel_here_everything(cpu);
-            } else {
-                for pass in passes.cuts() {
-                    self.kernel_here_pass(cpu, pass);
-                }
-                for pass in passes.leaves() {
-                    self.kernel_here_pass(cpu, pass);
-                }
-            }
+            let levels = level_table(c);
+            outcome
+                |= match SinglePass::new(ranges, levels) {
+                    Some(single) => self.kernel_here_passes(cpu, &single),
+                    None => {
+                        let folding = if c.has(Config::INVLPGB) {
+                            Folding::new(Walks::Apart).with_leaves().with_joint()
+                        } else if c.has(Config::TCE) {
+                            Folding::new(Walks::Named).with_leaves().with_joint()
+                        } else {
+                            Folding::new(Walks::All).with_leaves().with_joint()
+                        };
+                        SortedPasses::apply(
+                            ranges,
+                            levels,
+                            folding,
+                            |sorted| self.kernel_here_passes(cpu, sorted),
+                        )
+                    }
+                };
         }
         outcome
     }
@@ -911,121 +872,215 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// active CPUs and lazy CPUs.
     ///
     /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
-    ///
-    /// Instructions: `tlbsync`, `invlpgb`.
     #[inline(never)]
-    fn kernel_wide_ranges<C: Issue<Op>>(&self, cpu: &mut C, ranges: &Ranges) -> Outcome {
+    fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let tables = ranges.tables();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) {
-            // The caller stays on this CPU until completion.
-            let passes = Passes::new(ranges, level_table(c), self.kernel_wide_folding());
-            if self
-                .ceiling(Space::Kernel, Reach::Wide)
-                .is_exceeded_by(
-                    passes.entry_runs(self.invlpgb_pages, Levels(3), false),
-                    passes.pages(),
-                )
-            {
-                outcome.exceeded_ceiling = true;
-                outcome |= self.kernel_wide_everything(cpu);
-            } else {
-                if tables {
-                    // invlpgb, form nonglobal
-                    let rax = encode_rax(0, 0x4);
-                    let ecx = encode_ecx(Level(0), 0);
-                    let edx = encode_edx(0);
-                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                    if passes.cuts_are_live() {
-                        cpu.issue(Op::Tlbsync);
+            let levels = level_table(c);
+            outcome
+                |= match SinglePass::new(ranges, levels) {
+                    Some(single) => self.kernel_wide_passes(cpu, &single),
+                    None => {
+                        let folding = Folding::new(Walks::Apart)
+                            .with_leaves()
+                            .with_joint();
+                        SortedPasses::apply(
+                            ranges,
+                            levels,
+                            folding,
+                            |sorted| self.kernel_wide_passes(cpu, sorted),
+                        )
                     }
-                }
-                for pass in passes.leaves() {
-                    self.kernel_wide_pass(cpu, pass);
-                }
-            }
+                };
         } else {
             outcome |= self.kernel_here_ranges(cpu, ranges);
         }
         outcome
     }
 
-    /// Returns which entries one instruction invalidates together, for ranges of a user space
-    /// that only this CPU may have cached.
+    /// Invalidates the entries of passes over ranges of a user space that only this CPU may
+    /// have cached.
+    ///
+    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
+    /// space's tag, on this CPU.
+    ///
+    /// Deferred: entries of the user view on this CPU, until the return to user code.
     #[inline]
-    fn user_here_folding(&self) -> Folding {
+    fn user_here_passes(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        tag: u64,
+        passes: &impl Passes,
+    ) -> Outcome {
         let c = self.config.flags();
-        if c.has(Config::PCID) && c.has(Config::INVPCID) && c.has(Config::PTI)
-            || c.has(Config::TCE)
+        let mut outcome = Outcome::NOTHING;
+        let operations = passes.entries();
+        if self
+            .ceiling(Space::User, Reach::Here)
+            .is_exceeded_by(operations, passes.pages())
         {
-            Folding {
-                leaves: true,
-                walks: Walks::Named,
-                joint: true,
-                negative: false,
-            }
-        } else {
-            Folding {
-                leaves: true,
-                walks: Walks::All,
-                joint: true,
-                negative: false,
-            }
+            outcome.exceeded_ceiling = true;
+            outcome |= self.user_here_everything(cpu);
+            return outcome;
         }
+        for pass in passes.cuts() {
+            self.user_here_pass(cpu, tag, &pass);
+        }
+        for pass in passes.leaves() {
+            self.user_here_pass(cpu, tag, &pass);
+        }
+        if c.has(Config::PCID) && !c.has(Config::INVPCID) && c.has(Config::PTI) {
+            outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
+        }
+        outcome
     }
 
-    /// Returns which entries one instruction invalidates together, for ranges of a user space
-    /// that other CPUs may have cached as well.
+    /// Invalidates the entries of passes over ranges of a user space that other CPUs may have
+    /// cached as well.
+    ///
+    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
+    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
+    ///
+    /// Deferred: entries of the user view on this CPU, until the return to user code; entries
+    /// on lazy CPUs, until they use the space again; entries on inactive CPUs, until they load
+    /// the space again.
+    ///
+    /// Instructions: `tlbsync`.
     #[inline]
-    fn user_wide_folding(&self) -> Folding {
-        Folding {
-            leaves: true,
-            walks: Walks::Named,
-            joint: true,
-            negative: false,
+    fn user_wide_passes(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        tag: u64,
+        global: bool,
+        passes: &impl Passes,
+    ) -> Outcome {
+        let mut outcome = Outcome::NOTHING;
+        // The caller stays on this CPU until completion.
+        let operations = passes.entry_runs(self.invlpgb_pages, Levels(3), true);
+        if self
+            .ceiling(Space::User, Reach::Wide)
+            .is_exceeded_by(operations, passes.pages())
+        {
+            outcome.exceeded_ceiling = true;
+            outcome |= self.user_wide_everything(cpu, tag, global, passes.tables());
+            return outcome;
         }
+        for pass in passes.cuts() {
+            self.user_wide_pass(cpu, tag, &pass);
+        }
+        if passes.cuts_are_live() {
+            cpu.issue(Op::Tlbsync);
+        }
+        for pass in passes.leaves() {
+            self.user_wide_pass(cpu, tag, &pass);
+        }
+        outcome
     }
 
-    /// Returns which entries one instruction invalidates together, for ranges of the kernel
-    /// that only this CPU may have cached.
+    /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
+    /// cached.
+    ///
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
+    /// this CPU; walk entries under the space's tag or other tags, on this CPU.
+    ///
+    /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
+    ///
+    /// Instructions: `invpcid`.
     #[inline]
-    fn kernel_here_folding(&self) -> Folding {
+    fn kernel_here_passes(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        passes: &impl Passes,
+    ) -> Outcome {
         let c = self.config.flags();
-        if c.has(Config::INVLPGB) {
-            Folding {
-                leaves: true,
-                walks: Walks::Apart,
-                joint: true,
-                negative: false,
-            }
-        } else if c.has(Config::TCE) {
-            Folding {
-                leaves: true,
-                walks: Walks::Named,
-                joint: true,
-                negative: false,
+        let mut outcome = Outcome::NOTHING;
+        let operations = passes.entries();
+        if self
+            .ceiling(Space::Kernel, Reach::Here)
+            .is_exceeded_by(operations, passes.pages())
+        {
+            outcome.exceeded_ceiling = true;
+            outcome |= self.kernel_here_everything(cpu);
+            return outcome;
+        }
+        if c.has(Config::PCID) {
+            if c.has(Config::PTI) {
+                for pass in passes.cuts() {
+                    self.kernel_here_pass(cpu, &pass);
+                }
+                for pass in passes.leaves() {
+                    self.kernel_here_pass(cpu, &pass);
+                }
+                // Other tags of this CPU are invalidated lazily.
+                outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
+            } else if c.has(Config::INVLPGB) {
+                if passes.tables() {
+                    invpcid(cpu, 0, 0, INVPCID_NONGLOBAL);
+                }
+                for pass in passes.leaves() {
+                    self.kernel_here_pass(cpu, &pass);
+                }
+            } else {
+                for pass in passes.cuts() {
+                    self.kernel_here_pass(cpu, &pass);
+                }
+                for pass in passes.leaves() {
+                    self.kernel_here_pass(cpu, &pass);
+                }
+                if passes.tables() {
+                    // Other tags of this CPU are invalidated lazily.
+                    outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
+                }
             }
         } else {
-            Folding {
-                leaves: true,
-                walks: Walks::All,
-                joint: true,
-                negative: false,
+            for pass in passes.cuts() {
+                self.kernel_here_pass(cpu, &pass);
+            }
+            for pass in passes.leaves() {
+                self.kernel_here_pass(cpu, &pass);
             }
         }
+        outcome
     }
 
-    /// Returns which entries one instruction invalidates together, for ranges of the kernel
-    /// that other CPUs may have cached as well.
+    /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have
+    /// cached as well.
+    ///
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
+    /// this CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU,
+    /// active CPUs and lazy CPUs.
+    ///
+    /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
+    ///
+    /// Instructions: `tlbsync`, `invlpgb`.
     #[inline]
-    fn kernel_wide_folding(&self) -> Folding {
-        Folding {
-            leaves: true,
-            walks: Walks::Apart,
-            joint: true,
-            negative: false,
+    fn kernel_wide_passes(
+        &self,
+        cpu: &mut impl Issue<Op>,
+        passes: &impl Passes,
+    ) -> Outcome {
+        let mut outcome = Outcome::NOTHING;
+        // The caller stays on this CPU until completion.
+        let operations = passes.entry_runs(self.invlpgb_pages, Levels(3), false);
+        if self
+            .ceiling(Space::Kernel, Reach::Wide)
+            .is_exceeded_by(operations, passes.pages())
+        {
+            outcome.exceeded_ceiling = true;
+            outcome |= self.kernel_wide_everything(cpu);
+            return outcome;
         }
+        if passes.tables() {
+            invlpgb(cpu, 0, 0, Level(0), 0, INVLPGB_NONGLOBAL);
+            if passes.cuts_are_live() {
+                cpu.issue(Op::Tlbsync);
+            }
+        }
+        for pass in passes.leaves() {
+            self.kernel_wide_pass(cpu, &pass);
+        }
+        outcome
     }
 
     /// Invalidates consecutive entries of one level of a user space that only this CPU may have
@@ -1035,33 +1090,13 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// space's tag, on this CPU.
     ///
     /// Instructions: `invlpg`, `invpcid`.
-    #[inline(never)]
-    fn user_here_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
+    #[inline(always)]
+    fn user_here_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
         let c = self.config.flags();
-        let start = pass.start;
-        let entries = pass.entries;
-        if c.has(Config::PCID) && c.has(Config::INVPCID) && c.has(Config::PTI) {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut va = encode_va(start);
-            let kind = encode_kind(0x0);
-            let mut descriptor = encode_descriptor(tag | 0x800, start);
-            let mut left = entries;
-            while left > 0 {
-                cpu.issue(Op::Invlpg { va });
-                // invpcid, form page, view user
-                cpu.issue(Op::Invpcid { kind, descriptor });
-                va = va.wrapping_add(step);
-                descriptor[1] = descriptor[1].wrapping_add(step);
-                left = left.wrapping_sub(1);
-            }
-        } else {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut va = encode_va(start);
-            let mut left = entries;
-            while left > 0 {
-                cpu.issue(Op::Invlpg { va });
-                va = va.wrapping_add(step);
-                left = left.wrapping_sub(1);
+        for va in pass.addresses() {
+            invlpg(cpu, va);
+            if c.has(Config::PCID) && c.has(Config::INVPCID) && c.has(Config::PTI) {
+                invpcid(cpu, tag | USER_VIEW, va, INVPCID_PAGE);
             }
         }
     }
@@ -1073,53 +1108,23 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     ///
     /// Instructions: `invlpgb`.
-    #[inline(never)]
-    fn user_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, tag: u64, pass: &Pass) {
-        let start = pass.start;
-        let entries = pass.entries;
-        let stride = pass.stride;
-        let tables = pass.walk;
-        if matches!(stride, PTE | PMD) {
-            if tables {
-                for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // invlpgb, form run
-                    let rax = encode_rax(run.va, 0x7);
-                    let ecx = encode_ecx(stride, run.num);
-                    let edx = encode_edx(tag);
-                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
+    #[inline(always)]
+    fn user_wide_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
+        if matches!(pass.stride, PTE | PMD) {
+            for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
+                if pass.walk {
+                    invlpgb(cpu, tag, run.va, pass.stride, run.num, INVLPGB_RUN);
+                } else {
+                    invlpgb(cpu, tag, run.va, pass.stride, run.num, INVLPGB_LEAVES);
                 }
-            } else {
-                for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                    // invlpgb, form leaves
-                    let rax = encode_rax(run.va, 0x17);
-                    let ecx = encode_ecx(stride, run.num);
-                    let edx = encode_edx(tag);
-                    cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                }
-            }
-        } else if tables {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut rax = encode_rax(start, 0x7);
-            let ecx = encode_ecx(stride, 0);
-            let edx = encode_edx(tag);
-            let mut left = entries;
-            while left > 0 {
-                // invlpgb, form run
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                rax = rax.wrapping_add((step >> 12) << 12);
-                left = left.wrapping_sub(1);
             }
         } else {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut rax = encode_rax(start, 0x17);
-            let ecx = encode_ecx(stride, 0);
-            let edx = encode_edx(tag);
-            let mut left = entries;
-            while left > 0 {
-                // invlpgb, form leaves
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                rax = rax.wrapping_add((step >> 12) << 12);
-                left = left.wrapping_sub(1);
+            for va in pass.addresses() {
+                if pass.walk {
+                    invlpgb(cpu, tag, va, pass.stride, 0, INVLPGB_RUN);
+                } else {
+                    invlpgb(cpu, tag, va, pass.stride, 0, INVLPGB_LEAVES);
+                }
             }
         }
     }
@@ -1131,17 +1136,10 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// this CPU; walk entries under the space's tag or other tags, on this CPU.
     ///
     /// Instructions: `invlpg`.
-    #[inline(never)]
-    fn kernel_here_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
-        let start = pass.start;
-        let entries = pass.entries;
-        let step = 1u64.wrapping_shl(pass.shift);
-        let mut va = encode_va(start);
-        let mut left = entries;
-        while left > 0 {
-            cpu.issue(Op::Invlpg { va });
-            va = va.wrapping_add(step);
-            left = left.wrapping_sub(1);
+    #[inline(always)]
+    fn kernel_here_pass(&self, cpu: &mut impl Issue<Op>, pass: &Pass) {
+        for va in pass.addresses() {
+            invlpg(cpu, va);
         }
     }
 
@@ -1153,30 +1151,15 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// active CPUs and lazy CPUs.
     ///
     /// Instructions: `invlpgb`.
-    #[inline(never)]
-    fn kernel_wide_pass<C: Issue<Op>>(&self, cpu: &mut C, pass: &Pass) {
-        let start = pass.start;
-        let entries = pass.entries;
-        let stride = pass.stride;
-        if matches!(stride, PTE | PMD) {
+    #[inline(always)]
+    fn kernel_wide_pass(&self, cpu: &mut impl Issue<Op>, pass: &Pass) {
+        if matches!(pass.stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                // invlpgb, form leaves_any
-                let rax = encode_rax(run.va, 0x1d);
-                let ecx = encode_ecx(stride, run.num);
-                let edx = encode_edx(0);
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
+                invlpgb(cpu, 0, run.va, pass.stride, run.num, INVLPGB_LEAVES_ANY);
             }
         } else {
-            let step = 1u64.wrapping_shl(pass.shift);
-            let mut rax = encode_rax(start, 0x1d);
-            let ecx = encode_ecx(stride, 0);
-            let edx = encode_edx(0);
-            let mut left = entries;
-            while left > 0 {
-                // invlpgb, form leaves_any
-                cpu.issue(Op::Invlpgb { rax, ecx, edx });
-                rax = rax.wrapping_add((step >> 12) << 12);
-                left = left.wrapping_sub(1);
+            for va in pass.addresses() {
+                invlpgb(cpu, 0, va, pass.stride, 0, INVLPGB_LEAVES_ANY);
             }
         }
     }
@@ -1190,7 +1173,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `mov_cr3`.
     #[inline(never)]
-    fn user_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
+    fn user_here_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         // The caller has interrupts off.
@@ -1212,9 +1195,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `invlpgb`.
     #[inline(never)]
-    fn user_wide_everything<C: Issue<Op>>(
+    fn user_wide_everything(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         tag: u64,
         global: bool,
         tables: bool,
@@ -1223,11 +1206,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) && global {
             // The caller stays on this CPU until completion.
-            // invlpgb, form tag
-            let rax = encode_rax(0, 0x6);
-            let ecx = encode_ecx(Level(0), 0);
-            let edx = encode_edx(tag);
-            cpu.issue(Op::Invlpgb { rax, ecx, edx });
+            invlpgb(cpu, tag, 0, Level(0), 0, INVLPGB_TAG);
         } else {
             outcome |= self.user_here_everything(cpu);
             if tables {
@@ -1249,7 +1228,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `invpcid`, `mov_cr3`, `mov_cr4`.
     #[inline(never)]
-    fn kernel_here_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
+    fn kernel_here_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PGE) {
@@ -1262,10 +1241,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                         outcome.deferred |= Deferred::OTHERS_UNTIL_LOAD;
                     }
                 } else {
-                    // invpcid, form everything
-                    let kind = encode_kind(0x2);
-                    let descriptor = encode_descriptor(0, 0);
-                    cpu.issue(Op::Invpcid { kind, descriptor });
+                    invpcid(cpu, 0, 0, INVPCID_EVERYTHING);
                 }
             } else {
                 // The caller has interrupts off.
@@ -1296,16 +1272,12 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `invlpgb`.
     #[inline(never)]
-    fn kernel_wide_everything<C: Issue<Op>>(&self, cpu: &mut C) -> Outcome {
+    fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
-            // invlpgb, form everything
-            let rax = encode_rax(0, 0xc);
-            let ecx = encode_ecx(Level(0), 0);
-            let edx = encode_edx(0);
-            cpu.issue(Op::Invlpgb { rax, ecx, edx });
+            invlpgb(cpu, 0, 0, Level(0), 0, INVLPGB_EVERYTHING);
         } else {
             outcome |= self.kernel_here_everything(cpu);
         }
@@ -1316,7 +1288,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `tlbsync`.
     #[inline(always)]
-    fn user_wide_finish<C: Issue<Op>>(&self, cpu: &mut C, global: bool) {
+    fn user_wide_finish(&self, cpu: &mut impl Issue<Op>, global: bool) {
         let c = self.config.flags();
         if c.has(Config::INVLPGB) && global {
             cpu.issue(Op::Tlbsync);
@@ -1327,7 +1299,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `tlbsync`.
     #[inline(always)]
-    fn kernel_wide_finish<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn kernel_wide_finish(&self, cpu: &mut impl Issue<Op>) {
         let c = self.config.flags();
         if c.has(Config::INVLPGB) {
             cpu.issue(Op::Tlbsync);
@@ -1340,9 +1312,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `cr3`.
     #[inline]
-    fn switch_to<C: Issue<Op>>(
+    fn switch_to(
         &self,
-        cpu: &mut C,
+        cpu: &mut impl Issue<Op>,
         to: &Root,
         pending: Pending,
     ) -> Deferred {
@@ -1350,16 +1322,12 @@ impl<M: Configuration<Config>> Tlb<M> {
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
             if pending == Pending::None {
-                cpu.issue(Op::LoadCr3 {
-                    cr3: encode_cr3(c, to.tag.value, to.table, true),
-                });
+                load_cr3(cpu, c, to.tag.value, to.table, true);
             } else {
                 if pending != Pending::Tag {
                     self.invalidate_all(cpu);
                 }
-                cpu.issue(Op::LoadCr3 {
-                    cr3: encode_cr3(c, to.tag.value, to.table, false),
-                });
+                load_cr3(cpu, c, to.tag.value, to.table, false);
                 if c.has(Config::PTI) {
                     outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
                 }
@@ -1368,9 +1336,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             if pending != Pending::None && pending != Pending::Tag {
                 self.invalidate_all(cpu);
             }
-            cpu.issue(Op::LoadCr3 {
-                cr3: encode_cr3(c, to.tag.value, to.table, false),
-            });
+            load_cr3(cpu, c, to.tag.value, to.table, false);
         }
         outcome.deferred
     }
@@ -1379,17 +1345,13 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `cr3`.
     #[inline]
-    fn load_user_view<C: Issue<Op>>(&self, cpu: &mut C, to: &Root, view_deferred: bool) {
+    fn load_user_view(&self, cpu: &mut impl Issue<Op>, to: &Root, view_deferred: bool) {
         let c = self.config.flags();
         if c.has(Config::PTI) {
             if c.has(Config::PCID) && !view_deferred {
-                cpu.issue(Op::LoadCr3 {
-                    cr3: encode_cr3(c, to.tag.value | 0x800, to.table, true),
-                });
+                load_cr3(cpu, c, to.tag.value | USER_VIEW, to.table, true);
             } else {
-                cpu.issue(Op::LoadCr3 {
-                    cr3: encode_cr3(c, to.tag.value | 0x800, to.table, false),
-                });
+                load_cr3(cpu, c, to.tag.value | USER_VIEW, to.table, false);
             }
         }
     }
@@ -1398,17 +1360,13 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `cr3`.
     #[inline]
-    fn load_kernel_view<C: Issue<Op>>(&self, cpu: &mut C, to: &Root) {
+    fn load_kernel_view(&self, cpu: &mut impl Issue<Op>, to: &Root) {
         let c = self.config.flags();
         if c.has(Config::PTI) {
             if c.has(Config::PCID) {
-                cpu.issue(Op::LoadCr3 {
-                    cr3: encode_cr3(c, to.tag.value, to.table, true),
-                });
+                load_cr3(cpu, c, to.tag.value, to.table, true);
             } else {
-                cpu.issue(Op::LoadCr3 {
-                    cr3: encode_cr3(c, to.tag.value, to.table, false),
-                });
+                load_cr3(cpu, c, to.tag.value, to.table, false);
             }
         }
     }
@@ -1421,14 +1379,11 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `invpcid`, `mov_cr3`, `mov_cr4`.
     #[inline]
-    fn invalidate_all<C: Issue<Op>>(&self, cpu: &mut C) {
+    fn invalidate_all(&self, cpu: &mut impl Issue<Op>) {
         let c = self.config.flags();
         if c.has(Config::PGE) {
             if c.has(Config::INVPCID) {
-                // invpcid, form everything
-                let kind = encode_kind(0x2);
-                let descriptor = encode_descriptor(0, 0);
-                cpu.issue(Op::Invpcid { kind, descriptor });
+                invpcid(cpu, 0, 0, INVPCID_EVERYTHING);
             } else {
                 // The caller has interrupts off.
                 cpu.issue(Op::MovCr4);

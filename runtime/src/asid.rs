@@ -16,15 +16,13 @@
 //! Source: Linux 0ebea8088095, where two threads of a space ran under different tags after a second rollover; the comments
 //! in the same file (`mm/context.c`) on pinned tags, and on the flush after a rollover, which a CPU takes over under the lock.
 
-use crate::backend::Backend;
 use crate::cpu::{CpuTlb, Cpus};
-use crate::deferred::AsidSlot;
 use crate::fault::{Fault, is_back};
 use crate::mask::CpuMask;
 use crate::request::Tag;
-use crate::space::{AddressSpace, Tagging};
+use crate::space::AddressSpace;
 use crate::sync::{Barrier, Lock, Own, Word, const_fn, first_count};
-use crate::tag::{TagSource, TagValues, Tags};
+use crate::tag::{GENERATION_BITS, TagSource, TagValues, Tags, VALUE_BITS, value};
 
 /// The error that no tag is left, and none will be before the release of a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,17 +48,6 @@ impl core::fmt::Display for NotPinned {
 
 impl core::error::Error for NotPinned {}
 
-/// The bits of a tag in the word that has a global tag and its generation. The tag is in the low bits. On a machine with wider tags
-/// only values of this width are assigned.
-const VALUE_BITS: u32 = 16;
-/// The other bits of the word.
-const GENERATION_BITS: u32 = 64 - VALUE_BITS;
-
-/// Returns the tag without its generation.
-const fn value(tag: u64) -> u64 {
-    tag & ((1 << VALUE_BITS) - 1)
-}
-
 /// Returns whether a tag is of this generation.
 fn is_of(tag: u64, generation: u64) -> bool {
     let of = tag >> VALUE_BITS;
@@ -75,23 +62,6 @@ const fn present(count: u64) -> u64 {
     match count % (1 << GENERATION_BITS) {
         0 => 1,
         generation => generation,
-    }
-}
-
-impl<S: CpuMask> AddressSpace<S> {
-    /// Returns the tag of this space on the CPU that has it in this slot; 0 on a CPU on which it has none.
-    #[inline]
-    pub(crate) fn tag_on(&self, slot: Option<AsidSlot>, backend: &impl Backend) -> Tag {
-        let global = |value| Tag {
-            value,
-            global: true,
-        };
-        match self.tagging {
-            Tagging::None => Tag::default(),
-            Tagging::Cpu => AsidSlot::tag(slot, backend.tags().per_cpu),
-            Tagging::Generations => global(value(self.tag.get())),
-            Tagging::Life | Tagging::Root | Tagging::Kernel => global(self.tag.get()),
-        }
     }
 }
 
@@ -404,6 +374,7 @@ mod tests {
     use super::*;
     use crate::cpu::tests::{Set, Several};
     use crate::request::{Space, SpaceId};
+    use crate::space::Tagging;
 
     fn space(id: u64) -> AddressSpace<Set> {
         let tagging = Tagging::Generations;

@@ -9,8 +9,9 @@
 //!
 //! | reader | moment | a CPU that changes afterwards |
 //! |---|---|---|
-//! | `targets`, for the CPUs to interrupt | after the change is stored and [`Barrier::Flush`], before the flush starts | loads the space: sees the generation ([`Barrier::SwitchIn`]); leaves it: takes a spurious IPI |
-//! | `targets`, for the IPIs after the flush | after the flush is finished and [`Barrier::Flush`] | left before: its accesses are complete ([`Barrier::Unloaded`]); loads it: fills only from the changed entries |
+//! | `targets`, for whether any CPU is interrupted | after the change is stored and [`Barrier::Flush`], before the flush starts | loads the space: sees the generation ([`Barrier::SwitchIn`]); leaves it: may be left out by the next reader |
+//! | `other_targets`, for the CPUs to interrupt | after that, before the flush is finished | loads the space: sees the generation; left it before: follows the generation when it loads it again; leaves it: takes a spurious IPI |
+//! | `other_targets`, for the IPIs after the flush | after the flush is finished and [`Barrier::Flush`] | left before: its accesses are complete ([`Barrier::Unloaded`]); loads it: fills only from the changed entries |
 //! | `is_only_on` | after the change is stored and [`Barrier::Change`] | attaches the space: sees the change |
 //! | `others`, for a change by an instruction | while a change is under way, after [`Barrier::Change`] | waits until the change is over |
 //! | `begin_trimming` | while a change is under way, before the flush | has it loaded: stays in the cpumask, because it can fill after the flush; attaches it: waits, and enters the cpumask again |
@@ -18,19 +19,20 @@
 //! | a switch, about its own CPU | after the new root is loaded | does not exist: only this CPU changes its own state |
 
 use crate::agents::Agents;
-use crate::cpu::Cpus;
+use crate::cpu::{CpuTlb, Cpus};
 use crate::fault::{Fault, is_back};
-use crate::mask::{CpuId, CpuMask, SharedCpuMask};
+use crate::mask::{CpuId, CpuMask, SharedCpuMask, set_of};
 use crate::request::{Space, SpaceId};
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier};
 
-/// The CPUs on which a flush must run.
-pub(crate) struct Targets<S> {
-    /// The other CPUs, which are sent an IPI.
-    pub others: S,
+/// Where a flush must run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Targets {
     /// Whether this CPU may have entries that it could use.
     pub here: bool,
+    /// Whether other CPUs may.
+    pub others: bool,
 }
 
 /// Whether CPUs other than this one may have entries of a space.
@@ -43,50 +45,59 @@ pub(crate) struct Others {
 }
 
 impl<S: CpuMask> AddressSpace<S> {
-    /// Returns the CPUs of these classes on which a flush must run.
-    #[inline]
+    /// Returns whether a flush must run on this CPU and on others, if it must on CPUs of these classes.
+    // Called once in each kind of flush, where what it is given is in registers.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     pub(crate) fn targets(
         &self,
         cpus: &impl Cpus<Set = S>,
         cpu: CpuId,
         classes: Agents,
-    ) -> Targets<S> {
-        if self.kind == Space::Kernel {
-            let mut others = cpus.online().now(Barrier::Unloaded);
-            others.remove(cpu);
-            return Targets { others, here: true };
-        }
-        let mut others = self.cpumask.now(Barrier::Unloaded);
-        let mut here = false;
-        if others.contains(cpu) {
-            others.remove(cpu);
-            let uses = cpus.tlb(cpu).may_have_loaded(self.id);
-            here = uses || classes.covers(Agents::INACTIVE);
-        }
-        if !others.is_empty() {
-            self.keep_only(&mut others, cpus, classes);
-        }
-        Targets { others, here }
+    ) -> Targets {
+        let others = self.other_targets(cpus, cpu, classes).next().is_some();
+        let is_holder = || self.cpumask.contains(cpu, Barrier::Unloaded);
+        let uses = || cpus.tlb(cpu).may_have_loaded(self.id);
+        let here = self.kind == Space::Kernel
+            || is_holder() && (classes.covers(Agents::INACTIVE) || uses());
+        Targets { here, others }
     }
 
-    /// Removes from CPUs of the cpumask those that are not of these classes, or offline.
+    /// Returns the other CPUs of these classes, on which a flush must run.
+    #[inline]
+    pub(crate) fn other_targets<'a>(
+        &'a self,
+        cpus: &'a impl Cpus<Set = S>,
+        cpu: CpuId,
+        classes: Agents,
+    ) -> impl Iterator<Item = CpuId> + 'a
+    where
+        S: 'a,
+    {
+        let is_kernel = self.kind == Space::Kernel;
+        let holders = if is_kernel {
+            cpus.online()
+        } else {
+            &self.cpumask
+        };
+        let holders = holders.iter(cpus.count(), Barrier::Unloaded);
+        holders.filter(move |&holder| {
+            holder != cpu && (is_kernel || self.is_target(cpus.tlb(holder), classes))
+        })
+    }
+
+    /// Returns whether another CPU of the cpumask is of these classes.
     #[inline(never)]
-    fn keep_only(&self, others: &mut S, cpus: &impl Cpus<Set = S>, classes: Agents) {
-        for holder in others.clone().iter() {
-            let local = cpus.tlb(holder);
-            let loaded = local.loaded();
-            let class = if loaded != self.id && loaded != SpaceId::SWITCHING {
-                Agents::INACTIVE
-            } else if loaded == self.id && local.lazy.acquire(Barrier::Unloaded) != 0 {
-                Agents::LAZY
-            } else {
-                Agents::ACTIVE
-            };
-            let is_offline = loaded == SpaceId::NONE;
-            if is_offline || !classes.covers(class) {
-                others.remove(holder);
-            }
-        }
+    fn is_target(&self, holder: &CpuTlb<S>, classes: Agents) -> bool {
+        let loaded = holder.loaded();
+        let class = if loaded != self.id && loaded != SpaceId::SWITCHING {
+            Agents::INACTIVE
+        } else if loaded == self.id && holder.lazy.acquire(Barrier::Unloaded) != 0 {
+            Agents::LAZY
+        } else {
+            Agents::ACTIVE
+        };
+        loaded != SpaceId::NONE && classes.covers(class) // a CPU that is offline has loaded no space
     }
 
     /// Returns whether this CPU has the space loaded and is the only one in its cpumask. A CPU that attaches the space
@@ -95,11 +106,7 @@ impl<S: CpuMask> AddressSpace<S> {
         full_barrier(Barrier::Change);
         self.kind == Space::User
             && cpus.tlb(cpu).loaded.mine() == self.id.0
-            && self
-                .cpumask
-                .now(Barrier::Unloaded)
-                .iter()
-                .all(|holder| holder == cpu)
+            && self.holders(cpus).all(|holder| holder == cpu)
     }
 
     /// Returns whether CPUs other than this one may have entries of the space. A change is under way.
@@ -108,7 +115,7 @@ impl<S: CpuMask> AddressSpace<S> {
             hold: false,
             load: false,
         };
-        for holder in self.cpumask.now(Barrier::Unloaded).iter() {
+        for holder in self.holders(cpus) {
             if holder != cpu {
                 others.hold = true;
                 others.load |= cpus.tlb(holder).may_have_loaded(self.id);
@@ -119,19 +126,21 @@ impl<S: CpuMask> AddressSpace<S> {
 
     /// Returns the CPUs of the cpumask that have the space loaded or are switching.
     pub(crate) fn loaded_on(&self, cpus: &impl Cpus<Set = S>) -> S {
-        self.holders(cpus, true)
+        self.holders_that(cpus, true)
+    }
+
+    /// Returns the CPUs of the cpumask, each as it is when the iterator gets there.
+    #[inline]
+    pub(crate) fn holders(&self, cpus: &impl Cpus<Set = S>) -> impl Iterator<Item = CpuId> {
+        self.cpumask.iter(cpus.count(), Barrier::Unloaded)
     }
 
     /// Returns the CPUs of the cpumask that have the space loaded or are switching, or the others, as they are when they are
     /// read.
-    fn holders(&self, cpus: &impl Cpus<Set = S>, loaded: bool) -> S {
-        let mut holders = self.cpumask.now(Barrier::Unloaded);
-        for holder in holders.clone().iter() {
-            if cpus.tlb(holder).may_have_loaded(self.id) != loaded {
-                holders.remove(holder);
-            }
-        }
-        holders
+    fn holders_that(&self, cpus: &impl Cpus<Set = S>, loaded: bool) -> S {
+        let holders = self.holders(cpus);
+        let those = holders.filter(|&cpu| cpus.tlb(cpu).may_have_loaded(self.id) == loaded);
+        set_of(those)
     }
 
     /// Begins a change: from here on a CPU that attaches the space waits.
@@ -154,14 +163,14 @@ impl<S: CpuMask> AddressSpace<S> {
     /// resets its mask before it flushes.
     pub(crate) fn begin_trimming(&self, cpus: &impl Cpus<Set = S>) -> S {
         self.begin_change();
-        self.holders(cpus, false)
+        self.holders_that(cpus, false)
     }
 
     /// Removes from the cpumask the CPUs that [`begin_trimming`](Self::begin_trimming) returned, after everything of the
     /// space is flushed on every CPU, and lets CPUs attach the space again.
     pub(crate) fn end_trimming(&self, cpus: &impl Cpus<Set = S>, mut leave: S) {
         if is_back(Fault::TrimsAfterFlush) {
-            leave = self.holders(cpus, false);
+            leave = self.holders_that(cpus, false);
         }
         for cpu in leave.iter() {
             self.cpumask.remove(cpu, Barrier::Unload);

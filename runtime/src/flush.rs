@@ -10,7 +10,7 @@
 //! |---|---|
 //! | [`plan`](Flush::plan) | the generation is raised, then the IPI targets are read |
 //! | [`start`](Flush::start) | the changes are published, and instructions begin to invalidate |
-//! | the caller | sends the request to the CPUs of the [`Course`] and of the [`erratum_sets`](Flush::erratum_sets), invalidates secondary MMUs, waits for acknowledgements |
+//! | the caller | sends the request to the [IPI targets](Flush::ipis), invalidates secondary MMUs, waits for acknowledgements |
 //! | [`finish`](Flush::finish) | the instructions are complete; what is deferred on this CPU is recorded |
 //! | the caller | sends a sync message to the CPUs that `finish` returned |
 
@@ -18,21 +18,24 @@ use crate::backend::{Backend, Finished, IpiTargets, Issue, Shootdown, Started};
 use crate::cpu::{CpuTlb, Cpus};
 use crate::deferred::AsidSlot;
 use crate::level::Level;
-use crate::mask::{CpuId, CpuMask};
+use crate::mask::CpuId;
 use crate::request::{Extent, Kept, Ranges, Reach, Request, Scope, Space, SpaceFlags};
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier};
 
-/// Which agents a flush reaches, and how.
-pub(crate) enum Course<S> {
+/// Which CPUs a flush reaches, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Course {
     /// Instructions of this CPU reach every CPU.
     Broadcast,
     /// Instructions of this CPU act on it alone, and no other CPU can use the entries.
     Here,
-    /// The same, and these CPUs flush when they get an IPI.
-    HereAndOn(S),
-    /// This CPU flushes its entries before it can use them. These CPUs flush when they get an IPI.
-    On(S),
+    /// The same, and other CPUs flush when they get an IPI.
+    HereAndOthers,
+    /// This CPU flushes its entries before it can use them. Other CPUs flush when they get an IPI.
+    Others,
+    /// No CPU can use the entries before it has flushed them.
+    Nowhere,
 }
 
 /// A flush of a user space or of the kernel's.
@@ -46,8 +49,8 @@ pub(crate) struct Flush<'a, B: Backend, C: Cpus> {
     /// The generation of the space that the changes belong to.
     generation: u64,
     request: Request<'a>,
-    course: Course<C::Set>,
-    erratum_sets: u8,
+    course: Course,
+    ipis: IpiTargets,
     /// Whether this CPU has followed the generation when the flush is finished.
     follows: bool,
     /// The CPUs that leave the cpumask when the flush is finished.
@@ -75,7 +78,17 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         space: &'a AddressSpace<C::Set>,
         scope: Scope<'a>,
     ) -> Self {
-        let generation = Self::raise(space);
+        // CPUs that are sent no IPI compare the generation with the one they have seen. The IPI targets are read after this.
+        let generation = if space.slots == 0 {
+            barrier_before_targets::<B>();
+            0
+        } else {
+            let generation = space.tlb_gen.raise();
+            if !B::FACTS.atomics_order_everything {
+                full_barrier(Barrier::Flush);
+            }
+            generation
+        };
         let here = cpus.tlb(cpu);
         let slot = space.slot_on(here);
         let mut request = Request {
@@ -85,29 +98,29 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             flags: space.flags(),
             scope,
         };
-        let ipis = backend.ipi_targets(&request);
+        let mut ipis = backend.ipi_targets(&request);
         let (mut course, mut follows) = (Course::Broadcast, false);
         if !ipis.agents.is_empty() {
             let targets = space.targets(cpus, cpu, ipis.agents);
             follows = targets.here;
             // Instructions of this CPU invalidate the entries of devices.
             let is_sender = request.flags.and(B::SENDER_ONLY) != SpaceFlags::NONE;
-            course = match targets.others {
-                others if !follows && !is_sender => Course::On(others),
-                others if others.is_empty() => Course::Here,
-                others => Course::HereAndOn(others),
+            course = match (follows || is_sender, targets.others) {
+                (false, false) if ipis.sets == 0 => Course::Nowhere,
+                (false, _) => Course::Others,
+                (true, false) => Course::Here,
+                (true, true) => Course::HereAndOthers,
             };
         }
         // That only this CPU holds entries stays true only where other CPUs wait for the change before they attach the space.
         let is_alone = match course {
             Course::Broadcast => B::FACTS.attach_waits_for_changes && space.is_only_on(cpus, cpu),
             Course::Here => true,
-            Course::HereAndOn(_) | Course::On(_) => false,
+            Course::HereAndOthers | Course::Others | Course::Nowhere => false,
         };
-        let mut erratum_sets = ipis.sets;
         if is_alone {
             request.reach = Reach::Here;
-            erratum_sets = 0;
+            ipis = IpiTargets::NONE;
         }
         Self {
             backend,
@@ -118,38 +131,21 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             generation,
             request,
             course,
-            erratum_sets,
+            ipis,
             follows,
             leave: None,
         }
-    }
-
-    /// Raises the generation of a space whose entries have changed, and returns it. CPUs that are sent no IPI compare it
-    /// with the one they have seen. The IPI targets are read after this ([`Barrier::Flush`]).
-    #[inline(always)]
-    fn raise(space: &AddressSpace<C::Set>) -> u64 {
-        if space.slots == 0 {
-            barrier_before_targets::<B>();
-            return 0;
-        }
-        let generation = space.tlb_gen.raise();
-        if !B::FACTS.atomics_order_everything {
-            full_barrier(Barrier::Flush);
-        }
-        generation
     }
 
     /// Counts the flush in the statistics of this CPU.
     #[inline(always)]
     pub fn count(&self) {
         let stats = &self.here.stats;
-        match &self.course {
+        match self.course {
             Course::Broadcast => stats.broadcast.count(1),
             Course::Here => stats.here.count(1),
-            Course::On(others) if others.is_empty() && self.erratum_sets == 0 => {
-                return stats.unneeded.count(1);
-            }
-            Course::HereAndOn(_) | Course::On(_) => stats.by_ipi.count(1),
+            Course::HereAndOthers | Course::Others => stats.by_ipi.count(1),
+            Course::Nowhere => return stats.unneeded.count(1),
         }
         match self.request.scope {
             Scope::Page { .. } => stats.flushed(1),
@@ -158,10 +154,10 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         }
     }
 
-    /// Starts the flush on this CPU. Returns `None` if only other CPUs flush.
+    /// Starts the flush on this CPU. Returns `None` if this CPU does not flush now.
     #[inline(always)]
     pub fn start(&mut self, sink: &mut impl Issue<B::Op>) -> Option<Started> {
-        if let Course::On(_) = self.course {
+        if let Course::Others | Course::Nowhere = self.course {
             return None;
         }
         let is_whole = matches!(
@@ -216,16 +212,19 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         sync_ipis
     }
 
-    /// Returns which agents the flush reaches, and how.
+    /// Returns which CPUs the flush reaches, and how.
     #[inline(always)]
-    pub fn course(&self) -> &Course<C::Set> {
-        &self.course
+    pub fn course(&self) -> Course {
+        self.course
     }
 
-    /// Returns the erratum sets whose CPUs are sent the request too, one bit each.
+    /// Returns the CPUs that are sent the request: those of the cpumask of these classes, and those of erratum sets.
     #[inline(always)]
-    pub fn erratum_sets(&self) -> u8 {
-        self.erratum_sets
+    pub fn ipis(&self) -> IpiTargets {
+        match self.course {
+            Course::Here | Course::Nowhere => IpiTargets::NONE,
+            Course::Broadcast | Course::HereAndOthers | Course::Others => self.ipis,
+        }
     }
 
     /// Returns what the flush invalidates.

@@ -85,7 +85,11 @@ impl<P: Platform> Mmu<P> {
         space: &AddressSpace<P::CpuSet>,
         body: impl FnOnce(&mut Gather<'_, P>) -> R,
     ) -> R {
-        self.gathering(space, false, body)
+        let mut gather = Gather::new(self, space, false);
+        let result = body(&mut gather);
+        gather.finish();
+        core::mem::forget(gather);
+        result
     }
 
     /// Runs a closure that unmaps everything of a space at its teardown, then flushes the whole space, including root entries, and
@@ -119,32 +123,8 @@ impl<P: Platform> Mmu<P> {
         if Self::FACTS.lazy_mm == LazyMm::Shootdown {
             self.shoot_lazies(space);
         }
-        self.gathering(space, true, body)
-    }
-
-    #[inline]
-    fn gathering<R>(
-        &self,
-        space: &AddressSpace<P::CpuSet>,
-        whole: bool,
-        body: impl FnOnce(&mut Gather<'_, P>) -> R,
-    ) -> R {
-        let mut gather = Gather {
-            mmu: self,
-            space,
-            changed: Ranges::new(),
-            used: 0,
-            bundle: ManuallyDrop::new([const { None }; BUNDLE]),
-            batch: ManuallyDrop::new(None),
-            batches: 0,
-            tables: ManuallyDrop::new(None),
-            whole,
-            counts: false,
-            at_end: 0,
-        };
-        if whole {
-            gather.count();
-        }
+        let mut gather = Gather::new(self, space, true);
+        gather.count();
         let result = body(&mut gather);
         gather.finish();
         core::mem::forget(gather);
@@ -169,7 +149,25 @@ impl<P: Platform> Drop for Gather<'_, P> {
 
 // The path that most gathers take at their end is one function.
 #[allow(clippy::inline_always)]
-impl<P: Platform> Gather<'_, P> {
+impl<'m, P: Platform> Gather<'m, P> {
+    /// Returns a gather in which nothing has changed. `whole` is whether this is a teardown.
+    #[inline]
+    fn new(mmu: &'m Mmu<P>, space: &'m AddressSpace<P::CpuSet>, whole: bool) -> Self {
+        Self {
+            mmu,
+            space,
+            changed: Ranges::new(),
+            used: 0,
+            bundle: ManuallyDrop::new([const { None }; BUNDLE]),
+            batch: ManuallyDrop::new(None),
+            batches: 0,
+            tables: ManuallyDrop::new(None),
+            whole,
+            counts: false,
+            at_end: 0,
+        }
+    }
+
     /// Flushes what was changed so far, and releases pages and tables. This is never required. A kernel may call it at a suitable
     /// moment: when no lock is held and the gather [`is_full`](Self::is_full).
     ///
@@ -198,7 +196,7 @@ impl<P: Platform> Gather<'_, P> {
     /// assert_eq!(table.bits(7), 0);
     /// ```
     pub fn flush(&mut self) {
-        self.flush_entries();
+        self.flush_gathered();
         self.hand_out();
     }
 
@@ -216,6 +214,26 @@ impl<P: Platform> Gather<'_, P> {
             self.count();
             self.changed.require(required, extent);
         }
+    }
+
+    /// Flushes what was changed so far, and what else is required in an extent.
+    pub(crate) fn flush_also(&mut self, required: &RequiredFlush, extent: Extent) {
+        self.changed.require(required, extent);
+        self.flush_gathered();
+    }
+
+    /// Returns whether entries of the space that others than this gather made invalid may not be flushed yet.
+    pub(crate) fn others_are_pending(&self) -> bool {
+        let pending = &self.space.pending;
+        let others = [&pending.unmaps, &pending.abandoned];
+        self.others_are_in_progress() || others.iter().any(|flush| flush.pending().is_some())
+    }
+
+    /// Returns whether other gathers of the space have changes that are not flushed yet, on a machine on which a change does not
+    /// flush by itself, or for devices.
+    fn others_are_in_progress(&self) -> bool {
+        let waits = Mmu::<P>::FACTS.pte_update.batches_pages() || self.space.has_devices();
+        waits && self.space.gathers.acquire(Barrier::Pending) > u64::from(self.counts)
     }
 
     /// Records leaf entries that became invalid.
@@ -251,27 +269,21 @@ impl<P: Platform> Gather<'_, P> {
     /// Keeps the page of an entry that was unmapped and recorded, if there is one.
     #[inline]
     pub(crate) fn keep_page(&mut self, page: Option<P::Page>) {
-        if let Some(page) = page
-            && let Some(page) = self.keep(page)
-        {
-            self.keep_elsewhere(page);
-        }
-    }
-
-    /// Keeps a page that was unmapped, or returns it if there is no room.
-    #[inline]
-    pub(crate) fn keep(&mut self, page: P::Page) -> Option<P::Page> {
+        let Some(page) = page else { return };
         if P::delays_rmap_removal(&page) {
             self.at_end |= RMAPS;
         }
-        if let Some(room) = self.bundle.get_mut(self.used) {
-            *room = Some(page);
-            self.used += 1;
-            return None;
-        }
-        match &mut *self.batch {
-            Some(batch) => batch.push(page),
-            None => Some(page),
+        let refused = match (self.bundle.get_mut(self.used), &mut *self.batch) {
+            (Some(room), _) => {
+                *room = Some(page);
+                self.used += 1;
+                return;
+            }
+            (None, Some(batch)) => batch.push(page),
+            (None, None) => Some(page),
+        };
+        if let Some(page) = refused {
+            self.keep_elsewhere(page);
         }
     }
 
@@ -295,7 +307,7 @@ impl<P: Platform> Gather<'_, P> {
             }
             return;
         }
-        self.flush_entries();
+        self.flush_gathered();
         let mut page = page;
         if P::delays_rmap_removal(&page) {
             self.mmu.platform.remove_rmap(&mut page);
@@ -307,9 +319,9 @@ impl<P: Platform> Gather<'_, P> {
 
     /// Flushes what was changed so far, and then removes the reverse mappings whose removal was delayed.
     #[inline(always)]
-    pub(crate) fn flush_entries(&mut self) {
+    pub(crate) fn flush_gathered(&mut self) {
         if self.whole || self.attach_is_due() {
-            self.flush_whole();
+            self.flush_whole_space();
         } else if !self.changed.is_nothing() {
             self.mmu.flush_changed(self.space, &self.changed);
         }
@@ -329,7 +341,7 @@ impl<P: Platform> Gather<'_, P> {
     /// Flushes everything of the space, if anything was changed or a flush is pending.
     #[cold]
     #[inline(never)]
-    fn flush_whole(&self) {
+    fn flush_whole_space(&self) {
         if self.attach_is_due() || !self.changed.is_nothing() {
             let why = if self.whole { Why::Asked } else { Why::Pending };
             let everything = Scope::Everything { tables: true };
@@ -342,7 +354,7 @@ impl<P: Platform> Gather<'_, P> {
     #[inline(never)]
     pub(crate) fn end_section(&mut self) {
         if self.at_end & RMAPS != 0 {
-            self.flush_entries();
+            self.flush_gathered();
         }
         if self.at_end & NEW != 0 {
             self.at_end &= !NEW;
@@ -394,16 +406,13 @@ impl<P: Platform> Gather<'_, P> {
 
     /// Ends the gather: flushes and releases what is left.
     fn finish(&mut self) {
-        // Other gathers may have made entries invalid that this one found invalid, and may not have flushed them yet. If each
-        // change flushes by itself, only entries of devices can be left.
-        let waits = Mmu::<P>::FACTS.pte_update.batches_pages() || self.space.has_devices();
-        let nested = waits && self.space.gathers.acquire(Barrier::Pending) > u64::from(self.counts);
-        if self.whole || nested {
-            self.finish_whole();
+        // Other gathers may have made entries invalid that this one found invalid, and may not have flushed them yet.
+        if self.whole || self.others_are_in_progress() {
+            self.finish_whole_space();
         } else {
             self.complete(&self.space.pending.abandoned);
         }
-        self.flush_entries();
+        self.flush_gathered();
         self.hand_out();
         if self.batch.is_some() {
             drop(self.batch.take()); // the memory that was kept for more pages
@@ -416,7 +425,7 @@ impl<P: Platform> Gather<'_, P> {
     /// Flushes everything, because this is a teardown or another gather is in progress.
     #[cold]
     #[inline(never)]
-    fn finish_whole(&mut self) {
+    fn finish_whole_space(&mut self) {
         let (scope, why) = if self.whole {
             (Scope::Teardown, Why::Asked)
         } else {

@@ -1,4 +1,7 @@
 //! CPUs, and sets of them: as values, and shared between CPUs.
+//!
+//! Holds: what is done with a set depends on the CPUs that the machine has, not on how many its type can hold. A set as a value is
+//! built only to send an IPI.
 
 use crate::sync::{Barrier, Word, const_fn};
 
@@ -37,6 +40,15 @@ pub trait CpuMask: Clone {
     /// Returns the CPUs of the set in the order of their numbers.
     fn iter(&self) -> impl Iterator<Item = CpuId>;
 
+    /// Removes the CPUs for which a function returns false.
+    fn retain(&mut self, mut keep: impl FnMut(CpuId) -> bool) {
+        for cpu in self.clone().iter() {
+            if !keep(cpu) {
+                self.remove(cpu);
+            }
+        }
+    }
+
     /// Returns how many CPUs are in the set.
     fn count(&self) -> usize {
         self.iter().count()
@@ -60,8 +72,9 @@ pub trait SharedCpuMask: Sized {
     fn remove(&self, cpu: CpuId, barrier: Barrier);
     /// Returns whether a CPU is in the set. If it is, this CPU sees all that was done before it was added (acquire).
     fn contains(&self, cpu: CpuId, barrier: Barrier) -> bool;
-    /// Returns the set as it is now. Its words are read one after the other (acquire).
-    fn now(&self, barrier: Barrier) -> Self::Set;
+    /// Returns those of the set whose numbers are less than `cpus`, in the order of their numbers. The words of the set are read
+    /// one after the other (acquire), each when the iterator gets there.
+    fn iter(&self, cpus: usize, barrier: Barrier) -> impl Iterator<Item = CpuId>;
 }
 
 const_fn! {
@@ -74,9 +87,28 @@ const_fn! {
     }
 }
 
+/// Returns the set of some CPUs.
+pub(crate) fn set_of<S: CpuMask>(cpus: impl Iterator<Item = CpuId>) -> S {
+    let mut set = S::NONE;
+    cpus.for_each(|cpu| set.insert(cpu));
+    set
+}
+
 /// A set of up to `64 * W` CPUs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CpuSet<const W: usize>([u64; W]);
+#[derive(Debug, Clone, Copy)]
+pub struct CpuSet<const W: usize> {
+    words: [u64; W],
+    /// The words after the first `used` are 0.
+    used: usize,
+}
+
+impl<const W: usize> PartialEq for CpuSet<W> {
+    fn eq(&self, other: &Self) -> bool {
+        self.words == other.words
+    }
+}
+
+impl<const W: usize> Eq for CpuSet<W> {}
 
 /// A set of up to `64 * W` CPUs, shared between CPUs.
 #[derive(Debug)]
@@ -92,58 +124,86 @@ impl<const W: usize> CpuMask for CpuSet<W> {
     const CAPACITY: usize = 64 * W;
     type Shared = SharedCpuSet<W>;
 
-    const NONE: Self = Self([0; W]);
+    const NONE: Self = Self {
+        words: [0; W],
+        used: 0,
+    };
 
     #[inline]
     fn insert(&mut self, cpu: CpuId) {
-        let (word, bit) = place(cpu);
-        if let Some(word) = self.0.get_mut(word) {
+        let (at, bit) = place(cpu);
+        if let Some(word) = self.words.get_mut(at) {
             *word |= bit;
+            self.used = self.used.max(at + 1);
         }
     }
 
     #[inline]
     fn remove(&mut self, cpu: CpuId) {
-        let (word, bit) = place(cpu);
-        if let Some(word) = self.0.get_mut(word) {
+        let (at, bit) = place(cpu);
+        if let Some(word) = self.words.get_mut(at) {
             *word &= !bit;
         }
     }
 
     #[inline]
     fn extend(&mut self, other: &Self) {
-        for (word, more) in self.0.iter_mut().zip(other.0) {
+        for (word, more) in self.words.iter_mut().zip(other.used()) {
             *word |= more;
         }
+        self.used = self.used.max(other.used);
     }
 
     #[inline]
     fn contains(&self, cpu: CpuId) -> bool {
-        let (word, bit) = place(cpu);
-        self.0.get(word).is_some_and(|word| word & bit != 0)
+        let (at, bit) = place(cpu);
+        self.words.get(at).is_some_and(|word| word & bit != 0)
     }
 
     #[inline]
     fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
+        self.used().all(|word| *word == 0)
     }
 
     #[inline]
     fn iter(&self) -> impl Iterator<Item = CpuId> {
-        let words = self.0.into_iter().zip(0u32..);
-        words.flat_map(|(mut word, at)| {
-            core::iter::from_fn(move || {
-                let bit = (word != 0).then(|| word.trailing_zeros())?;
-                word &= word.wrapping_sub(1);
-                Some(CpuId(at * 64 + bit))
-            })
-        })
+        let words = self.used().zip(0u32..);
+        words.flat_map(|(word, at)| cpus_of(*word, at))
+    }
+
+    #[inline]
+    fn retain(&mut self, mut keep: impl FnMut(CpuId) -> bool) {
+        for (word, at) in self.words.iter_mut().take(self.used).zip(0u32..) {
+            for cpu in cpus_of(*word, at) {
+                if !keep(cpu) {
+                    *word &= !place(cpu).1;
+                }
+            }
+        }
     }
 
     #[inline]
     fn count(&self) -> usize {
-        self.0.iter().map(|word| word.count_ones() as usize).sum()
+        self.used().map(|word| word.count_ones() as usize).sum()
     }
+}
+
+impl<const W: usize> CpuSet<W> {
+    /// Returns the words that may have a CPU.
+    #[inline]
+    fn used(&self) -> impl Iterator<Item = &u64> {
+        self.words.iter().take(self.used)
+    }
+}
+
+/// Returns the CPUs of one word of a set.
+#[inline]
+fn cpus_of(mut word: u64, at: u32) -> impl Iterator<Item = CpuId> {
+    core::iter::from_fn(move || {
+        let bit = (word != 0).then(|| word.trailing_zeros())?;
+        word &= word.wrapping_sub(1);
+        Some(CpuId(at * 64 + bit))
+    })
 }
 
 impl<const W: usize> SharedCpuMask for SharedCpuSet<W> {
@@ -181,8 +241,9 @@ impl<const W: usize> SharedCpuMask for SharedCpuSet<W> {
     }
 
     #[inline]
-    fn now(&self, barrier: Barrier) -> CpuSet<W> {
-        CpuSet(self.0.each_ref().map(|word| word.acquire(barrier)))
+    fn iter(&self, cpus: usize, barrier: Barrier) -> impl Iterator<Item = CpuId> {
+        let words = self.0.iter().take(cpus.div_ceil(64)).zip(0u32..);
+        words.flat_map(move |(word, at)| cpus_of(word.acquire(barrier), at))
     }
 }
 
@@ -201,11 +262,24 @@ mod tests {
         assert_eq!(set.count(), 4);
         set.remove(CpuId(64));
         assert!(!set.contains(CpuId(64)) && set.contains(CpuId(63)));
+        set.retain(|cpu| cpu.0 != 127);
+        assert!(set.iter().map(|cpu| cpu.0).eq([0, 63]));
+        let mut more = CpuSet::<2>::NONE;
+        more.insert(CpuId(100));
+        set.extend(&more);
+        assert!(set.iter().map(|cpu| cpu.0).eq([0, 63, 100]));
+        set.retain(|cpu| cpu.0 < 64);
+        let mut same = CpuSet::<2>::NONE;
+        [0, 63].into_iter().for_each(|cpu| same.insert(CpuId(cpu)));
+        assert!(set == same && !set.is_empty());
+        set.retain(|_| false);
+        assert!(set.is_empty() && set == CpuSet::NONE);
         let shared = no_cpus::<SharedCpuSet<2>>();
         shared.insert(CpuId(70), Barrier::Post);
         assert!(shared.contains(CpuId(70), Barrier::Receive));
-        assert!(shared.now(Barrier::Receive).iter().eq([CpuId(70)]));
+        assert!(shared.iter(128, Barrier::Receive).eq([CpuId(70)]));
+        assert!(shared.iter(64, Barrier::Receive).next().is_none());
         shared.remove(CpuId(70), Barrier::Acknowledge);
-        assert!(shared.now(Barrier::Receive).is_empty());
+        assert!(shared.iter(128, Barrier::Receive).next().is_none());
     }
 }

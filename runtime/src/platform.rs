@@ -102,8 +102,8 @@ pub trait Platform: Sized {
     /// that does not implement [`page_batch`](Self::page_batch) and [`table_batch`](Self::table_batch) uses
     /// [`NoBatch`](crate::NoBatch).
     type BatchBox<T>: DerefMut<Target = T>;
-    /// A counted reference to an address space, as the scheduler holds it.
-    type Handle: Deref<Target = AddressSpace<Self::CpuSet>>;
+    /// A counted reference to an address space, or to what contains one (a process), as the scheduler holds it.
+    type Handle: AsRef<AddressSpace<Self::CpuSet>>;
 
     /// Returns the backend, for the configuration that all CPUs have: a reference, or a [`Value`] that is built for each call, for
     /// example from features that were found at boot and are stored in an atomic word. The result does not change after the first

@@ -203,11 +203,15 @@ impl<P: Platform> UnmapBatch<'_, P> {
             // deferred.
             _ if of_devices => return mmu.flush_changed(space, changed),
             // Lazy and inactive CPUs flush when they load the space, or use it again.
-            Course::Here => self.targets.insert(self.cpu),
-            Course::On(others) => self.targets.extend(others),
-            Course::HereAndOn(others) => {
-                self.targets.extend(others);
-                self.targets.insert(self.cpu);
+            course => {
+                if matches!(course, Course::Here | Course::HereAndOthers) {
+                    self.targets.insert(self.cpu);
+                }
+                if matches!(course, Course::Others | Course::HereAndOthers) {
+                    let classes = flush.ipis().agents;
+                    let others = space.other_targets(mmu, self.cpu, classes);
+                    others.for_each(|other| self.targets.insert(other));
+                }
             }
         }
         if space.has_devices() {

@@ -75,39 +75,13 @@
 //! ## An invalid entry that another gather has not flushed
 //!
 //! A gather unmaps a page, releases the lock and flushes later. A fault handler on another CPU that takes the lock in
-//! between finds the entry invalid while CPUs may still have it cached. If it maps a page through [`Mmu::gather`], the
-//! handler's gather finds at its end that the other one is in progress, and flushes everything of the space, so that no CPU uses
-//! the old entry when it returns. That is sufficient on a machine on which a valid entry can be replaced in place. On a machine
-//! that requires the old entry to be flushed before another one is stored (break before make) the handler flushes first, with
-//! the lock held:
+//! between finds the entry invalid while CPUs may still have it cached. If it maps a page through [`Section::map`], nothing more
+//! is required. On a machine that requires the old entry to be flushed before another one is stored (break before make),
+//! `map` flushes the entry's addresses first, with the lock held. On every machine the handler's gather finds at its end that the
+//! other one is in progress, and flushes everything of the space, so that no CPU uses the old entry when it returns.
 //!
-//! ```
-//! use tlbc_runtime::{AddressSpace, Backend, Misuse, Mmu, Platform, Pte};
-//!
-//! /// Maps a page where none is mapped. `lock` is the lock of the table, which the handler holds.
-//! fn map_at_fault<P: Platform, L>(
-//!     mmu: &Mmu<P>,
-//!     space: &AddressSpace<P::CpuSet>,
-//!     lock: L,
-//!     pte: &impl Pte<P>,
-//!     bits: u64,
-//! ) -> Result<(), Misuse> {
-//!     let facts = mmu.platform().backend().change_facts(space.flags());
-//!     let through_invalid = facts.output_through_invalid
-//!         || facts.size_through_invalid
-//!         || facts.attributes_through_invalid;
-//!     if through_invalid && space.flush_pending() {
-//!         mmu.flush_everything(space);
-//!     }
-//!     mmu.gather(space, |gather| gather.locked(lock, |section, _| section.map(pte, bits)))
-//! }
-//! ```
-//!
-//! The handler calls [`AddressSpace::flush_pending`] before its own gather changes anything, since that gather would count as
-//! well. It flushes the whole space, not only the page, because the entry that became invalid may have been of another level. What
-//! the same gather has changed before does not require this ([`Section::map`] flushes first), nor does what was unmapped in
-//! [`Mmu::reclaim`] ([`Gather::locked`] flushes first). A handler that stores entries without a gather flushes in this way on
-//! every machine, since nothing else does.
+//! A handler that stores entries without a gather calls [`AddressSpace::flush_pending`] with the lock held, and
+//! [`Mmu::flush_everything`] before it stores if the result is true, on every machine: nothing else flushes then.
 //!
 //! ## Spurious faults
 //!

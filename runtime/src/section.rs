@@ -12,7 +12,7 @@ use crate::level::Level;
 use crate::misuse::{Misuse, check_entry};
 use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte};
-use crate::pte::{Change, Changed, Entry, Marks, Slot, Was};
+use crate::pte::{Change, Changed, Entry, Marks, RequiredFlush, Slot, Was};
 use crate::request::{Extent, Space};
 use crate::space::AddressSpace;
 
@@ -109,8 +109,9 @@ impl<'m, P: Platform> Gather<'m, P> {
 impl<P: Platform> Section<'_, '_, P> {
     /// Stores a valid entry where none was: a leaf entry or one that points at a table.
     ///
-    /// If this gather has changed entries for the same addresses, these are flushed first if the machine requires it. Entries of
-    /// the kernel are [published](crate::Mmu::publish) at the end of the section. Entries of a user space need not be published,
+    /// If the machine requires that no old entry is cached where a new one is stored (break before make), what was made invalid
+    /// for the same addresses and is not flushed yet is flushed first, whether this gather or another one made it invalid.
+    /// Entries of the kernel are [published](crate::Mmu::publish) at the end of the section. Entries of a user space need not be published,
     /// since an access that does not find one faults and is repeated.
     ///
     /// # Errors
@@ -379,7 +380,7 @@ impl<P: Platform> Section<'_, '_, P> {
             ..*change
         };
         let was = self.store(slot, shift, &broken);
-        self.gather.flush_entries();
+        self.gather.flush_gathered();
         was
     }
 
@@ -405,17 +406,26 @@ impl<P: Platform> Section<'_, '_, P> {
         changed.was
     }
 
-    /// Flushes before a new entry is stored, if this gather has changed entries for the same addresses and the machine requires
-    /// it.
+    /// Flushes before a new entry is stored, if the machine requires it, what is not flushed yet at the same addresses: entries
+    /// that this gather has changed, and entries that others may have made invalid.
+    ///
+    /// The lock of the entry's table is held. What others have changed with the lock held is counted in the space. They may have
+    /// changed anything here that an entry of this level can mean; the new entries of higher levels were stored in the same way.
     #[inline(never)]
     fn flush_before_new(&mut self, extent: Extent, change: &Change) {
         let gather = &mut *self.gather;
         let facts = gather.mmu.change_facts(gather.space);
-        let changed = gather.has_changed(change.level, extent);
         let page = facts.output_through_invalid || facts.attributes_through_invalid;
+        if !page && !facts.size_through_invalid {
+            return;
+        }
+        let changed = gather.has_changed(change.level, extent);
         let other_size = changed.other || changed.leaf && matches!(change.new, Entry::Table { .. });
-        if changed.leaf && page || other_size && facts.size_through_invalid {
-            gather.flush_entries();
+        if gather.others_are_pending() {
+            let required = RequiredFlush::of_anything(change.level);
+            gather.flush_also(&required, extent);
+        } else if changed.leaf && page || other_size && facts.size_through_invalid {
+            gather.flush_gathered();
         }
     }
 

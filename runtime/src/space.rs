@@ -1,10 +1,12 @@
 //! Address spaces: what the runtime records about each.
 
+use crate::backend::Backend;
 use crate::cpu::CpuTlb;
 use crate::deferred::{AsidSlot, PendingFlushes, TlbGen};
 use crate::mask::{CpuMask, no_cpus};
-use crate::request::{Space, SpaceFlags, SpaceId};
+use crate::request::{Space, SpaceFlags, SpaceId, Tag};
 use crate::sync::{Barrier, Own, Word, const_fn};
+use crate::tag::value;
 
 /// An address space: which agents may have cached entries of it, and which flushes of it are pending.
 ///
@@ -98,6 +100,21 @@ impl<S: CpuMask> AddressSpace<S> {
         here.slots.find(self.id)
     }
 
+    /// Returns the tag of the space on the CPU that has it in this slot; 0 on a CPU on which it has none.
+    #[inline]
+    pub(crate) fn tag_on(&self, slot: Option<AsidSlot>, backend: &impl Backend) -> Tag {
+        let global = |value| Tag {
+            value,
+            global: true,
+        };
+        match self.tagging {
+            Tagging::None => Tag::default(),
+            Tagging::Cpu => AsidSlot::tag(slot, backend.tags().per_cpu),
+            Tagging::Generations => global(value(self.tag.get())),
+            Tagging::Life | Tagging::Root | Tagging::Kernel => global(self.tag.get()),
+        }
+    }
+
     /// Returns whether devices are attached. The flush that detached a device is complete when this no longer counts it (acquire).
     #[inline]
     pub(crate) fn has_devices(&self) -> bool {
@@ -118,6 +135,12 @@ impl<S: CpuMask> AddressSpace<S> {
     #[must_use]
     pub fn flush_pending(&self) -> bool {
         self.gathers.get() != 0 || self.pending.pending().count() != 0
+    }
+}
+
+impl<S: CpuMask> AsRef<Self> for AddressSpace<S> {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }
 

@@ -107,7 +107,7 @@ impl<P: Platform> Section<'_, '_, P> {
     /// ```
     pub fn detach<E: Pte<P>>(&mut self, pte: E) -> Result<P::Table, Refused<E>> {
         let (pte, was) = self.clear_link(pte, Below::Live)?;
-        self.gather.flush_entries();
+        self.gather.flush_gathered();
         Ok(pte.into_table(was.any))
     }
 
@@ -188,7 +188,7 @@ impl<P: Platform> Gather<'_, P> {
         };
         let Some(table) = refused else { return };
         if self.tables.is_some() {
-            self.flush_entries(); // the batch is full
+            self.flush_gathered(); // the batch is full
             self.hand_out_tables();
         }
         if let Some(mut batch) = self.mmu.platform.table_batch() {
@@ -198,7 +198,7 @@ impl<P: Platform> Gather<'_, P> {
                 *self.tables = Some(batch);
             }
         } else {
-            self.flush_entries();
+            self.flush_gathered();
             if Mmu::<P>::FACTS.table_free == TableFree::GracePeriod {
                 self.mmu.wait_for_walkers();
             }
@@ -207,10 +207,17 @@ impl<P: Platform> Gather<'_, P> {
     }
 
     /// Gives the tables, whose entries are flushed, to the platform.
+    #[inline]
     pub(crate) fn hand_out_tables(&mut self) {
-        if self.tables.is_none() {
-            return; // the common case, in which nothing is to be stored
+        if self.tables.is_some() {
+            self.hand_out_some_tables();
         }
+    }
+
+    /// Gives the tables to the platform, of which there are some.
+    #[cold]
+    #[inline(never)]
+    fn hand_out_some_tables(&mut self) {
         let Some(batch) = self.tables.take() else {
             return;
         };

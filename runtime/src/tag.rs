@@ -65,6 +65,17 @@ impl TagValues {
     }
 }
 
+/// The bits of a tag in the word that has a global tag and its generation. The tag is in the low bits. On a machine with wider tags
+/// only values of this width are assigned.
+pub(crate) const VALUE_BITS: u32 = 16;
+/// The other bits of the word.
+pub(crate) const GENERATION_BITS: u32 = 64 - VALUE_BITS;
+
+/// Returns the tag in a word, without its generation.
+pub(crate) const fn value(word: u64) -> u64 {
+    word & ((1 << VALUE_BITS) - 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -288,7 +288,16 @@ impl Emit<'_> {
             },
             &quote!(0),
         );
-        let shift = rest.mentions("shift_of").then(|| {
+        let end = rest.mentions("end_of").then(|| {
+            quote! {
+                /// Returns the first address after the entry of a level at an address.
+                #[inline(always)]
+                const fn end_of(c: Config, va: u64, level: Level) -> u64 {
+                    va.wrapping_add(1u64.wrapping_shl(shift_of(c, level)))
+                }
+            }
+        });
+        let shift = (end.is_some() || rest.mentions("shift_of")).then(|| {
             quote! {
                 /// Returns log2 of the bytes that an entry of a level maps; 0 if the level does not exist.
                 #[inline(always)]
@@ -337,6 +346,7 @@ impl Emit<'_> {
 
             #shift
 
+            #end
             #hint
             #granule
             #page

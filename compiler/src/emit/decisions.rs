@@ -3,15 +3,13 @@
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
-use tlbc_facts::clause::MaxCount;
 use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::pte::Kind;
 
 use super::Emit;
-use super::backend::{reach_name, space_name};
 use super::nodes::finish_steps;
 use super::parameters::At;
-use crate::plan::ir::{Count, Node, Shape, Test};
+use crate::plan::ir::{Node, Shape, Test};
 
 impl Emit<'_> {
     /// Returns a decision. Tests that lead to the same code are joined: with `||` if one is asked when the other
@@ -24,9 +22,6 @@ impl Emit<'_> {
         at: At,
         shape: Shape,
     ) -> TokenStream {
-        if let Test::OverCeiling(_) = on {
-            return self.select_ceiling(on, (then, otherwise), at, shape);
-        }
         // Tests of one value exclude each other, so the first test is redundant if its branch equals the
         // rest.
         if let Node::Select {
@@ -65,7 +60,6 @@ impl Emit<'_> {
         shape: Shape,
         same: &dyn Fn(&Node, &Node) -> bool,
     ) -> (TokenStream, &'n Node, &'n Node) {
-        let is_ceiling = |on: Test| matches!(on, Test::OverCeiling(_));
         let mut alternatives = false;
         loop {
             if let Node::Select {
@@ -74,7 +68,6 @@ impl Emit<'_> {
                 otherwise: rest,
             } = otherwise
                 && same(other, then)
-                && !is_ceiling(*next)
             {
                 let next = self.test(*next, shape);
                 test = quote!(#test || #next);
@@ -90,9 +83,6 @@ impl Emit<'_> {
             else {
                 break;
             };
-            if is_ceiling(*next) {
-                break;
-            }
             let (next, inner) = if same(b, otherwise) {
                 (self.test(*next, shape), a)
             } else if same(a, otherwise) {
@@ -110,18 +100,24 @@ impl Emit<'_> {
         (test, then, otherwise)
     }
 
-    /// Returns a decision by the ceiling, which records that it was exceeded. It is not joined.
-    fn select_ceiling(
+    /// Returns the expression for one of two values; `value` returns that of a node.
+    pub(super) fn choice(
         &self,
         on: Test,
         (then, otherwise): (&Node, &Node),
-        at: At,
         shape: Shape,
+        value: &dyn Fn(&Node) -> TokenStream,
     ) -> TokenStream {
-        let test = self.test(on, shape);
-        let (then, otherwise) = (self.node(then, at, shape), self.node(otherwise, at, shape));
-        let otherwise = (!otherwise.is_empty()).then(|| quote!(else { #otherwise }));
-        quote!(if #test { outcome.exceeded_ceiling = true; #then } #otherwise)
+        let same = |a: &Node, b: &Node| a == b;
+        let (test, then, otherwise) =
+            self.joined(self.test(on, shape), then, otherwise, shape, &same);
+        let chained = matches!(otherwise, Node::Select { .. });
+        let (then, otherwise) = (value(then), value(otherwise));
+        if chained {
+            quote!(if #test { #then } else #otherwise)
+        } else {
+            quote!(if #test { #then } else { #otherwise })
+        }
     }
 
     fn negated(&self, test: Test, shape: Shape) -> TokenStream {
@@ -133,7 +129,7 @@ impl Emit<'_> {
                 let kind = kind_name(kind);
                 quote!(kind != Kind::#kind)
             }
-            Test::OneEntry => quote!(entries != 1),
+            Test::OneEntry => quote!(pass.entries != 1),
             other => {
                 let test = self.test(other, shape);
                 quote!(!#test)
@@ -152,9 +148,13 @@ impl Emit<'_> {
                 quote!(c.has(Config::#name))
             }
             Test::GlobalTag => quote!(global),
-            Test::WalkEntries => quote!(tables),
-            Test::LeafEntries => quote!(leaf),
-            Test::NegativeEntries => quote!(negative),
+            Test::WalkEntries => tables(shape),
+            Test::LeafEntries => quote!(pass.leaf),
+            Test::NegativeEntries => match shape {
+                Shape::Ranges(..) => quote!(ranges.have_appeared()),
+                Shape::Passes(..) => quote!(passes.negative()),
+                _ => quote!(pass.negative),
+            },
             Test::NegativeAt(levels) => {
                 let levels = Literal::u8_unsuffixed(levels.0);
                 quote!(ranges.appeared_at(Levels(#levels)))
@@ -166,32 +166,20 @@ impl Emit<'_> {
             }
             Test::MayDefer => quote!(owner.may_defer),
             Test::OnlyHere => quote!(matches!(owner.reach, Reach::Here)),
-            Test::OneEntry => quote!(entries == 1),
+            Test::OneEntry => quote!(pass.entries == 1),
             Test::OfKernel => quote!(matches!(owner.space, Space::Kernel)),
             Test::Live => quote!(passes.cuts_are_live()),
             Test::Stride(levels) => {
                 let levels = levels.iter().map(|level| self.names.level(level.index()));
-                quote!(matches!(stride, #(#levels)|*))
+                if let Shape::Change = shape {
+                    quote!(matches!(change.level, #(#levels)|*))
+                } else {
+                    quote!(matches!(pass.stride, #(#levels)|*))
+                }
             }
             Test::FitsRun(operand) => {
                 let units = self.names.units(operand);
                 quote!(#units.hold(pass.shift.wrapping_sub(page_shift(c))))
-            }
-            Test::OverCeiling(count) => {
-                let operations = match count {
-                    Count::Entries => quote!(passes.entries()),
-                    Count::EntryRuns(most, levels, walks) => {
-                        let most = self.most(most);
-                        let levels = Literal::u8_unsuffixed(levels.0);
-                        quote!(passes.entry_runs(#most, Levels(#levels), #walks))
-                    }
-                    Count::PageRuns(operand, walks) => {
-                        let units = self.names.units(operand);
-                        quote!(passes.page_runs(level_table(c), #units, #walks))
-                    }
-                };
-                let (space, reach) = (space_name(shape.space()), reach_name(shape.reach()));
-                quote!(self.ceiling(Space::#space, Reach::#reach).is_exceeded_by(#operations, passes.pages()))
             }
             Test::Pending(Pending::None) => quote!(pending == Pending::None),
             Test::Pending(Pending::Tag) => quote!(pending == Pending::Tag),
@@ -207,18 +195,15 @@ impl Emit<'_> {
             }
         }
     }
+}
 
-    pub(super) fn most(&self, most: MaxCount) -> TokenStream {
-        match most {
-            MaxCount::Count(count) => {
-                let count = Literal::u32_unsuffixed(count);
-                quote!(#count)
-            }
-            MaxCount::Limit(limit) => {
-                let name = self.names.limit(limit as usize);
-                quote!(self.#name)
-            }
-        }
+/// Returns the expression for whether tables were unlinked, in the routine of a shape.
+pub(super) fn tables(shape: Shape) -> TokenStream {
+    match shape {
+        Shape::Ranges(..) => quote!(ranges.tables()),
+        Shape::Passes(..) => quote!(passes.tables()),
+        Shape::Pass(..) => quote!(pass.walk),
+        _ => quote!(tables),
     }
 }
 

@@ -12,7 +12,7 @@ use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::Emit;
-use super::routines::instruction_of;
+use super::routines::instructions_of;
 use crate::model::Which;
 use crate::plan::ir::{Node, Plan, Shape};
 use crate::text::list;
@@ -42,6 +42,11 @@ impl Emit<'_> {
                 }
             ),
             Shape::Ranges(s, r) => format!("Invalidates ranges of {} {}.", of(s), by(r)),
+            Shape::Passes(s, r) => format!(
+                "Invalidates the entries of passes over ranges of {} {}.",
+                of(s),
+                by(r)
+            ),
             Shape::Pass(s, r, stage) => format!(
                 "Invalidates consecutive entries of one level of {} {}{}.",
                 of(s),
@@ -51,11 +56,6 @@ impl Emit<'_> {
                 } else {
                     ", in caches that are filled from caches whose entries are gone"
                 }
-            ),
-            Shape::Folding(s, r) => format!(
-                "Returns which entries one instruction invalidates together, for ranges of {} {}.",
-                of(s),
-                by(r)
             ),
             Shape::Everything(s, r) => format!("Invalidates all entries of {} {}.", of(s), by(r)),
             Shape::Teardown(s, r) => format!(
@@ -81,7 +81,10 @@ impl Emit<'_> {
                 "Loads the view that the kernel runs on, after user code ran.".to_owned()
             }
             Shape::CpuOnline => "Invalidates all entries under every tag on this CPU.".to_owned(),
-            Shape::IpiTargets(_) => String::new(),
+            Shape::Invalidate => "Makes table entries invalid.".to_owned(),
+            Shape::Replace => "Replaces table entries.".to_owned(),
+            Shape::Relax => "Changes table entries that get more permissions.".to_owned(),
+            Shape::Folding(..) | Shape::IpiTargets(_) => String::new(),
         };
         let required: Vec<String> = plan.required.iter().map(required_text).collect();
         let deferred = deferred_texts(self.deferred(plan.shape));
@@ -116,7 +119,7 @@ impl Emit<'_> {
     fn instructions_of(&self, plan: &Plan) -> Vec<String> {
         let mut issued = BTreeSet::new();
         plan.body
-            .walk(&mut |node| issued.extend(instruction_of(self.model, node)));
+            .walk(&mut |node| issued.extend(instructions_of(self.model, node)));
         let name = |which| {
             Some(match which {
                 Which::Barrier(index) => &self.model.barriers[index].named.name,

@@ -1,4 +1,4 @@
-//! Loops over passes, entries and runs.
+//! Loops over passes, entries and runs, and the ceilings before them.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -6,32 +6,43 @@ use quote::quote;
 use tlbc_facts::clause::MaxCount;
 
 use super::Emit;
+use super::backend::{reach_name, space_name};
 use super::config::unsuffixed;
+use super::operands::mentions;
 use super::parameters::At;
 use crate::model::Amount;
-use crate::plan::ir::{Issue, Node, Over, Shape};
+use crate::plan::ir::{Count, Node, Over, Shape};
 
 impl Emit<'_> {
-    pub(super) fn each(
+    /// Returns a loop. What its steps depend on does not change within it, so the compiler decides before the loop.
+    pub(super) fn repeat(
         &self,
         over: Over,
-        body: &Node,
+        each: &Node,
         rest: Option<&Node>,
         shape: Shape,
     ) -> TokenStream {
         match over {
             Over::Cuts => {
-                let body = self.node(body, At::First, shape);
-                quote!(for pass in passes.cuts() { #body })
+                let each = self.node(each, At::First, shape);
+                quote!(for pass in passes.cuts() { #each })
             }
             Over::Leaves => {
-                let body = self.node(body, At::First, shape);
-                quote!(for pass in passes.leaves() { #body })
+                let each = self.node(each, At::First, shape);
+                quote!(for pass in passes.leaves() { #each })
             }
-            Over::Entries => self.entries(body, shape),
-            Over::Runs { operand, most } => self.runs(operand, most, body, rest, shape),
+            Over::Entries => {
+                let each = self.node(each, At::Each, shape);
+                match (mentions(&each, "va"), mentions(&each, "nth")) {
+                    (true, false) => quote!(for va in pass.addresses() { #each }),
+                    (true, true) => quote!(for (nth, va) in (0..).zip(pass.addresses()) { #each }),
+                    (false, true) => quote!(for nth in 0..pass.entries { #each }),
+                    (false, false) => quote!(for _ in 0..pass.entries { #each }),
+                }
+            }
+            Over::Runs { operand, most } => self.runs(operand, most, each, rest, shape),
             Over::Sets { first, count } => {
-                let body = self.node(body, At::Set, shape);
+                let each = self.node(each, At::Set, shape);
                 let first = unsuffixed(first);
                 let count = match count {
                     Amount::Stated(count) => unsuffixed(count),
@@ -40,111 +51,23 @@ impl Emit<'_> {
                         quote!(u64::from(#limit))
                     }
                 };
-                quote! {
-                    let mut set = #first;
-                    while set < #count {
-                        #body
-                        set = set.wrapping_add(1);
-                    }
-                }
+                quote!(for set in #first..#count { #each })
             }
         }
     }
 
-    /// Returns a loop over entries. Operands are built once and stepped by additions, except those that depend on
-    /// the entry itself or have the address under a condition.
-    pub(super) fn entries(&self, body: &Node, shape: Shape) -> TokenStream {
-        let steps = match body {
-            Node::Seq(steps) => steps.as_slice(),
-            step => std::slice::from_ref(step),
-        };
-        let issues = steps.iter().filter_map(|step| match step {
-            Node::Issue(issue) => Some(issue),
-            _ => None,
-        });
-        // An operand of several instructions in the loop needs a variable for each of them.
-        let takers = |operand: usize| {
-            let operands = |i: &Issue| &self.model.invalidates[i.invalidate].template.operands;
-            issues
-                .clone()
-                .filter(move |i| operands(i).contains(&operand))
-        };
-        let (mut before, mut inside, mut after) = (Vec::new(), Vec::new(), Vec::new());
-        for step in steps {
-            let Node::Issue(issue) = step else {
-                inside.push(self.node(step, At::Each, shape));
-                continue;
-            };
-            let named = |operand: usize| {
-                let name = &self.model.operands[operand].named.name;
-                let place = takers(operand)
-                    .position(|taker| taker == issue)
-                    .unwrap_or(0);
-                let of_view = takers(operand)
-                    .filter(|taker| taker.view == issue.view)
-                    .count()
-                    == 1;
-                match issue.view {
-                    _ if takers(operand).count() == 1 => self.local(operand),
-                    Some(view) if of_view => {
-                        let views = &self.model.space(issue.space).views;
-                        let of_view = format!("{name}_{}", views[view].named.name);
-                        self.nth_local(operand, place, &of_view)
-                    }
-                    _ => self.nth_local(operand, place, &format!("{name}_{place}")),
-                }
-            };
-            for &operand in &self.model.invalidates[issue.invalidate].template.operands {
-                let name = named(operand);
-                let parameters = self.encoder_parameters(operand);
-                if parameters
-                    .iter()
-                    .any(|name| ["entry", "old"].contains(name))
-                    || self.has_address_by_condition(operand)
-                {
-                    let value = self.encode(issue, operand, At::Each);
-                    inside.push(quote!(let #name = #value;));
-                    continue;
-                }
-                let value = self.encode(issue, operand, At::First);
-                let advance = self.advance(operand, &name);
-                let mutable = (!advance.is_empty()).then(|| quote!(mut));
-                before.push(quote!(let #mutable #name = #value;));
-                after.push(advance);
-            }
-            let note = self.cite(issue);
-            let op = self.instruction(issue.invalidate, |operand| {
-                let name = named(operand);
-                quote!(#name)
-            });
-            inside.push(quote!(#note cpu.issue(#op);));
-        }
-        let steps = after.iter().any(|advance| !advance.is_empty());
-        let step = steps.then(|| quote!(let step = 1u64.wrapping_shl(pass.shift);));
-        quote! {
-            #step
-            #(#before)*
-            let mut left = entries;
-            while left > 0 {
-                #(#inside)*
-                #(#after)*
-                left = left.wrapping_sub(1);
-            }
-        }
-    }
-
-    pub(super) fn runs(
+    fn runs(
         &self,
         operand: usize,
         most: MaxCount,
-        body: &Node,
+        each: &Node,
         rest: Option<&Node>,
         shape: Shape,
     ) -> TokenStream {
         let Some(names) = self.model.operands[operand].names.as_ref() else {
             return quote!();
         };
-        let body = self.node(body, At::Piece, shape);
+        let each = self.node(each, At::Piece, shape);
         let rest = rest.map(|rest| self.node(rest, At::Rest, shape));
         let units = self.names.units(operand);
         let most = self.most(most);
@@ -154,12 +77,81 @@ impl Emit<'_> {
             quote!(Runs::of_entries(pass, #most, #units))
         };
         let Some(rest) = rest else {
-            return quote!(for run in #runs { #body });
+            return quote!(for run in #runs { #each });
         };
         quote! {
             let mut runs = #runs;
-            for run in runs.by_ref() { #body }
+            for run in runs.by_ref() { #each }
             if let Some(va) = runs.rest() { #rest }
+        }
+    }
+
+    /// Returns the steps up to a ceiling, after those for more operations, which end the routine.
+    pub(super) fn ceiling_of(
+        &self,
+        count: &Node,
+        beyond: Shape,
+        within: &Node,
+        shape: Shape,
+    ) -> TokenStream {
+        let operations = self.operations(count, shape);
+        let (space, reach) = (space_name(shape.space()), reach_name(shape.reach()));
+        let beyond = self.call_from(beyond, shape);
+        let within = self.node(within, At::Nothing, shape);
+        quote! {
+            let operations = #operations;
+            if self.ceiling(Space::#space, Reach::#reach).is_exceeded_by(operations, passes.pages()) {
+                outcome.exceeded_ceiling = true;
+                #beyond
+                return outcome;
+            }
+            #within
+        }
+    }
+
+    /// Returns the expression for a number of operations.
+    fn operations(&self, count: &Node, shape: Shape) -> TokenStream {
+        match count {
+            Node::Select {
+                on,
+                then,
+                otherwise,
+            } => self.choice(*on, (then, otherwise), shape, &|node| {
+                self.operations(node, shape)
+            }),
+            Node::Count(counts) => {
+                let mut counts = counts.iter().map(|count| self.count(*count));
+                let first = counts.next().unwrap_or_else(|| quote!(0));
+                counts.fold(first, |most, count| quote!(#most.max(#count)))
+            }
+            _ => quote!(0),
+        }
+    }
+
+    fn count(&self, count: Count) -> TokenStream {
+        match count {
+            Count::Entries => quote!(passes.entries()),
+            Count::EntryRuns(most, levels, walks) => {
+                let most = self.most(most);
+                let levels = unsuffixed(u64::from(levels.0));
+                quote!(passes.entry_runs(#most, Levels(#levels), #walks))
+            }
+            Count::PageRuns(operand, walks) => {
+                let units = self.names.units(operand);
+                quote!(passes.page_runs(page_shift(c), #units, #walks))
+            }
+        }
+    }
+
+    /// Returns the most entries of a run.
+    fn most(&self, most: MaxCount) -> TokenStream {
+        match most {
+            MaxCount::Count(u32::MAX) => quote!(u32::MAX),
+            MaxCount::Count(count) => unsuffixed(u64::from(count)),
+            MaxCount::Limit(limit) => {
+                let name = self.names.limit(limit as usize);
+                quote!(self.#name)
+            }
         }
     }
 }

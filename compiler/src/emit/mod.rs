@@ -10,6 +10,7 @@ mod config;
 mod decisions;
 mod facts;
 mod introductions;
+mod issuers;
 mod loops;
 mod machine;
 pub(crate) mod names;
@@ -121,8 +122,12 @@ pub fn emit(analysis: &Analysis, files: &Files) -> String {
     let parts = [emit.tlb(), emit.routines(), emit.backend()];
     // Private items are written if the rest mentions them.
     let rest = Body::new(parts.into_iter().collect());
+    let rest = rest.after(emit.workarounds());
+    let issuers = emit.issuers(&rest);
+    let rest = rest.after(issuers);
+    let constants = emit.operand_constants(&rest);
     let operands = emit.operands(&rest);
-    let rest = rest.after(quote!(#op #hardware #operands));
+    let rest = rest.after(quote!(#op #hardware #operands #constants));
     let (config, levels) = (emit.config(), emit.levels(&rest));
     let rest = rest.after(levels);
     let header = emit.header(&rest);
@@ -150,7 +155,10 @@ const RUNTIME: [(&str, &str); 8] = [
         "request",
         "LevelFacts LevelTable Ranges Reach Request Scope Space SpaceFlags",
     ),
-    ("request::passes", "Folding Pass Passes Walks"),
+    (
+        "request::passes",
+        "Folding Pass Passes SinglePass SortedPasses Walks",
+    ),
     ("request::runs", "Runs Units"),
 ];
 

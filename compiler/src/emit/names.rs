@@ -15,9 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::format_ident;
 use rustc_hash::FxHashMap;
+use tlbc_runtime::request::Space;
 
-use crate::model::Which;
-use crate::model::{Model, variable};
+use crate::model::{Instr, Model, Which, variable};
 
 /// Reserved words, in any edition.
 const WORDS: [&str; 53] = [
@@ -32,6 +32,63 @@ const WORDS: [&str; 53] = [
 pub fn is_word(name: &str) -> bool {
     WORDS.contains(&name)
 }
+
+/// The functions of generated modules.
+const FUNCTIONS: [&str; 6] = [
+    "end_of",
+    "granule",
+    "hint_of",
+    "level_table",
+    "page_shift",
+    "shift_of",
+];
+
+/// The variables of routines, which hide functions of the same name.
+const VARIABLES: [&str; 43] = [
+    "c",
+    "change",
+    "cpu",
+    "end",
+    "entry",
+    "folding",
+    "form",
+    "global",
+    "hint",
+    "hinted",
+    "keep",
+    "kind",
+    "level",
+    "levels",
+    "new",
+    "nth",
+    "num",
+    "old",
+    "operations",
+    "outcome",
+    "owner",
+    "pass",
+    "passes",
+    "pending",
+    "ranges",
+    "root",
+    "run",
+    "runs",
+    "scale",
+    "set",
+    "single",
+    "slot",
+    "sorted",
+    "steps",
+    "stride",
+    "sync_ipis",
+    "table",
+    "tables",
+    "tag",
+    "teardown",
+    "to",
+    "va",
+    "view_deferred",
+];
 
 /// A set of unique names.
 pub struct Scope {
@@ -106,6 +163,10 @@ pub struct Names {
     encoders: Vec<Ident>,
     units: Vec<Ident>,
     variants: BTreeMap<Which, Ident>,
+    issuers: BTreeMap<Which, Ident>,
+    workarounds: BTreeMap<(usize, usize), Ident>,
+    forms: BTreeMap<(usize, usize), Ident>,
+    views: BTreeMap<(Space, usize), Ident>,
     registers: BTreeMap<String, Ident>,
     calls: BTreeMap<String, Ident>,
 }
@@ -125,14 +186,7 @@ impl Names {
         let mut flags = flags.map(|it| it.name.to_uppercase());
         let flags = all(&mut Scope::new(["NONE", "NAMES", "OF_SPACE"]), &mut flags);
 
-        let functions = [
-            "granule",
-            "hint_of",
-            "level_table",
-            "page_shift",
-            "shift_of",
-        ];
-        let mut items = Scope::new(functions);
+        let mut items = Scope::new(FUNCTIONS.into_iter().chain(VARIABLES));
         let levels = model.levels.iter().map(|it| it.name.to_uppercase());
         let levels = all(&mut items, &mut { levels });
         let units = operands().map(|it| format!("{}_UNITS", it.to_uppercase()));
@@ -161,8 +215,15 @@ impl Names {
             .enumerate()
             .map(|(index, it)| (Which::Load(index), it));
         let mut scope = Scope::camel();
-        let variants = barriers.chain(invalidates).chain(loads);
+        let instructions: Vec<(Which, String)> = barriers.chain(invalidates).chain(loads).collect();
+        let issuers = instructions.iter();
+        let issuers = issuers.map(|(which, name)| (*which, items.give(name)));
+        let issuers = issuers.collect();
+        let variants = instructions.into_iter();
         let variants = variants.map(|(which, name)| (which, scope.give(&camel(&name))));
+        let workarounds = workarounds(model, &mut items);
+        let forms = forms(model, &mut items);
+        let views = views(model, &mut items);
 
         let mut scope = Scope::new([]);
         let mut registers = BTreeMap::new();
@@ -192,6 +253,10 @@ impl Names {
             encoders,
             units,
             variants: variants.collect(),
+            issuers,
+            workarounds,
+            forms,
+            views,
             registers,
             calls,
         }
@@ -228,6 +293,31 @@ impl Names {
         field(&self.operands[operand])
     }
 
+    /// Returns the text of an operand's field.
+    pub fn operand_text(&self, operand: usize) -> String {
+        self.operands[operand].to_string()
+    }
+
+    /// Returns the function that issues an instruction.
+    pub fn issuer(&self, which: Which) -> Ident {
+        named(&self.issuers[&which])
+    }
+
+    /// Returns the function of a workaround of an erratum.
+    pub fn workaround(&self, erratum: usize, number: usize) -> Ident {
+        named(&self.workarounds[&(erratum, number)])
+    }
+
+    /// Returns the constant of a form, if the form has a name.
+    pub fn form(&self, invalidate: usize, form: usize) -> Option<Ident> {
+        self.forms.get(&(invalidate, form)).map(named)
+    }
+
+    /// Returns the constant for the bits of a view's tag, if it has any.
+    pub fn view(&self, space: Space, view: usize) -> Option<Ident> {
+        self.views.get(&(space, view)).map(named)
+    }
+
     /// Returns the function that encodes an operand.
     pub fn encoder(&self, operand: usize) -> Ident {
         named(&self.encoders[operand])
@@ -252,6 +342,58 @@ impl Names {
     pub fn call(&self, call: &str) -> Ident {
         field(&self.calls[call])
     }
+}
+
+/// Returns the names of workarounds. Those of an erratum with the same steps share one.
+fn workarounds(model: &Model, scope: &mut Scope) -> BTreeMap<(usize, usize), Ident> {
+    let mut names: BTreeMap<(usize, usize), Ident> = BTreeMap::new();
+    for (index, erratum) in model.errata.iter().enumerate() {
+        for (number, workaround) in erratum.workarounds.iter().enumerate() {
+            let first = erratum
+                .workarounds
+                .iter()
+                .position(|it| it.steps_are_of(workaround));
+            let first = first.and_then(|first| names.get(&(index, first)));
+            let name = first.cloned().unwrap_or_else(|| {
+                let last = workaround.issue.last().map(|issued| match issued.instr {
+                    Instr::Barrier(barrier) => &model.barriers[barrier].named.name,
+                    Instr::Invalidate(invalidate) => &model.invalidates[invalidate].named.name,
+                });
+                let last = last.map_or("nothing", String::as_str);
+                scope.give(&format!("{}_by_{last}", erratum.named.name))
+            });
+            names.insert((index, number), name);
+        }
+    }
+    names
+}
+
+/// Returns the names of forms.
+fn forms(model: &Model, scope: &mut Scope) -> BTreeMap<(usize, usize), Ident> {
+    let mut names = BTreeMap::new();
+    for (index, it) in model.invalidates.iter().enumerate() {
+        for (form, it_form) in it.forms.iter().enumerate() {
+            if let Some((named, _)) = &it_form.named {
+                let name = format!("{}_{}", it.named.name, named.name).to_uppercase();
+                names.insert((index, form), scope.give(&name));
+            }
+        }
+    }
+    names
+}
+
+/// Returns the names of the bits of views.
+fn views(model: &Model, scope: &mut Scope) -> BTreeMap<(Space, usize), Ident> {
+    let mut names = BTreeMap::new();
+    for space in [Space::User, Space::Kernel] {
+        for (index, view) in model.space(space).views.iter().enumerate() {
+            if view.or != 0 {
+                let name = format!("{}_VIEW", view.named.name.to_uppercase());
+                names.insert((space, index), scope.give(&name));
+            }
+        }
+    }
+    names
 }
 
 /// The mark of a name in the scope of functions.

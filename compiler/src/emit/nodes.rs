@@ -6,17 +6,16 @@ use quote::{format_ident, quote};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{FinishSteps, IpiTargets};
 use tlbc_runtime::deferred::Deferred;
-use tlbc_runtime::request::Space;
 use tlbc_runtime::request::passes::Walks;
+use tlbc_runtime::request::{Reach, Space};
 
 use super::config::hex;
+use super::decisions::tables;
 use super::names::local;
 use super::parameters::{At, nothing};
-use super::routines::name;
 use super::{Emit, comment};
-use crate::model::Which;
-use crate::model::{Instr, Issued, Need};
-use crate::plan::ir::{Issue, Node, Shape};
+use crate::model::{Need, Which};
+use crate::plan::ir::{Node, Shape};
 
 impl Emit<'_> {
     pub(super) fn node(&self, node: &Node, at: At, shape: Shape) -> TokenStream {
@@ -41,58 +40,29 @@ impl Emit<'_> {
             }
             Node::Publish { barrier: None }
             | Node::Nothing(_)
+            | Node::Fold(_)
+            | Node::Count(_)
             | Node::CompletePending(_)
             | Node::InvalidateSecondary => {
                 quote!()
             }
             Node::Store => quote!(slot.store(change.new_bits);),
             Node::Publish { barrier: Some(b) } => self.barrier(*b),
-            Node::Complete { barrier, .. } | Node::Resync { barrier } => self.barrier(*barrier),
-            Node::Issue(issue) => {
-                let note = self.cite(issue);
-                let operands = &self.model.invalidates[issue.invalidate].template.operands;
-                let lets = operands.iter().map(|&operand| {
-                    let (name, value) = (self.local(operand), self.encode(issue, operand, at));
-                    quote!(let #name = #value;)
-                });
-                let op = self.instruction(issue.invalidate, |operand| {
-                    let name = self.local(operand);
-                    quote!(#name)
-                });
-                quote!(#note #(#lets)* cpu.issue(#op);)
-            }
-            Node::Passes { folding, body } => {
-                let body = self.node(body, at, shape);
-                let folding = name(*folding);
-                quote! {
-                    let passes = Passes::new(ranges, level_table(c), self.#folding());
-                    #body
-                }
-            }
-            Node::Fold(folding) => {
-                let leaves = folding.leaves;
-                let walks = match folding.walks {
-                    Walks::Named => quote!(Named),
-                    Walks::All => quote!(All),
-                    Walks::Apart => quote!(Apart),
-                };
-                let (joint, negative) = (folding.joint, folding.negative);
-                quote!(Folding {
-                    leaves: #leaves, walks: Walks::#walks, joint: #joint, negative: #negative
-                })
-            }
-            Node::Each { over, body, rest } => self.each(*over, body, rest.as_deref(), shape),
+            Node::Complete { barrier } | Node::Resync { barrier } => self.barrier(*barrier),
+            Node::Issue(issue) => self.issued(Which::Invalidate(issue.invalidate), &|name| {
+                self.parameter(issue, name, at)
+            }),
+            Node::Ceiling {
+                count,
+                beyond,
+                within,
+            } => self.ceiling_of(count, *beyond, within, shape),
+            Node::Loop { over, each, rest } => self.repeat(*over, each, rest.as_deref(), shape),
             Node::Workaround {
                 erratum,
-                number: (number, step),
+                number,
                 of,
-            } => {
-                let erratum = &self.model.errata[*erratum];
-                let note = comment(&format!("Erratum: {}.", erratum.named.text));
-                let issued = &erratum.workarounds[*number].issue[*step];
-                let op = self.workaround(issued, of.as_ref(), at);
-                quote!(#note cpu.issue(#op);)
-            }
+            } => self.workaround((*erratum, *number), of.as_ref(), at),
             Node::SendIpi { to, .. } => {
                 let note = comment(
                     "The barrier does not drain accesses of these CPUs; handling an IPI does.",
@@ -122,12 +92,7 @@ impl Emit<'_> {
 
     /// Returns the variable of an operand.
     pub(super) fn local(&self, operand: usize) -> Ident {
-        self.nth_local(operand, 0, &self.model.operands[operand].named.name)
-    }
-
-    /// Returns the variable of an operand in the nth instruction of a loop that has it.
-    pub(super) fn nth_local(&self, operand: usize, nth: usize, natural: &str) -> Ident {
-        local(operand + nth * self.model.operands.len(), natural)
+        local(operand, &self.model.operands[operand].named.name)
     }
 
     pub(super) fn barrier(&self, barrier: usize) -> TokenStream {
@@ -135,105 +100,24 @@ impl Emit<'_> {
         quote!(cpu.issue(Op::#variant);)
     }
 
-    pub(super) fn cite(&self, issue: &Issue) -> TokenStream {
-        let it = &self.model.invalidates[issue.invalidate];
-        let form = it.forms[issue.form]
-            .named
-            .as_ref()
-            .map(|(named, _)| named.name.as_str());
-        let view = issue
-            .view
-            .filter(|&view| !self.model.space(issue.space).views[view].loaded);
-        let view = view.map(|view| {
-            self.model.space(issue.space).views[view]
-                .named
-                .name
-                .as_str()
-        });
-        let form = form.map(|form| format!("form {form}"));
-        let view = view.map(|view| format!("view {view}"));
-        let parts: Vec<String> = form.into_iter().chain(view).collect();
-        if parts.is_empty() {
-            return quote!();
-        }
-        comment(&format!("{}, {}", it.named.name, parts.join(", ")))
-    }
-
-    pub(super) fn instruction(
-        &self,
-        invalidate: usize,
-        operand: impl Fn(usize) -> TokenStream,
-    ) -> TokenStream {
-        let variant = self.names.variant(Which::Invalidate(invalidate));
-        let operands = &self.model.invalidates[invalidate].template.operands;
-        if operands.is_empty() {
-            return quote!(Op::#variant);
-        }
-        let fields = operands.iter().map(|&index| {
-            let (name, value) = (self.names.operand(index), operand(index));
-            quote!(#name: #value)
-        });
-        quote!(Op::#variant { #(#fields),* })
-    }
-
-    /// Returns the instruction of a workaround: with zeros, or with the operands of the instruction that needs it,
-    /// except for those that the workaround states.
-    fn workaround(&self, issued: &Issued, of: Option<&Issue>, at: At) -> TokenStream {
-        let Instr::Invalidate(invalidate) = issued.instr else {
-            return quote!();
-        };
-        let Some(issue) = of else {
-            return self.instruction(invalidate, |operand| {
-                if self.model.operands[operand].bits.value > 64 {
-                    quote!([0, 0])
-                } else {
-                    quote!(0)
-                }
-            });
-        };
-        let value = |name: &str| {
-            let set = issued.with.iter().find(|(of, _)| of.name() == name);
-            match (name, set, issued.level) {
-                (_, Some((_, value)), _) => hex(*value),
-                ("stride", _, Some(level)) => {
-                    let name = self.names.level(level);
-                    quote!(#name)
-                }
-                ("form", ..) => nothing("form"),
-                _ => self.parameter(issue, name, at),
-            }
-        };
-        self.instruction(invalidate, |operand| {
-            let encoder = self.names.encoder(operand);
-            let arguments = self.encoder_parameters(operand).into_iter().map(value);
-            quote!(#encoder(#(#arguments),*))
-        })
-    }
-
     pub(super) fn load(&self, load: usize, view: usize, empty: bool, keep: bool) -> TokenStream {
-        let it = &self.model.loads[load];
-        let variant = self.names.variant(Which::Load(load));
-        let fields = it.template.operands.iter().map(|&operand| {
-            let name = self.names.operand(operand);
-            let value = |parameter: &str| match parameter {
-                "c" => quote!(c),
-                "tag" => self.tag(Space::User, view, &quote!(to.tag.value)),
-                "root" if empty => quote!(to.empty),
-                "root" => quote!(to.table),
-                "keep" => quote!(#keep),
-                other => nothing(other),
-            };
-            let encoder = self.names.encoder(operand);
-            let arguments = self.encoder_parameters(operand).into_iter().map(value);
-            quote!(#name: #encoder(#(#arguments),*))
-        });
-        quote!(cpu.issue(Op::#variant { #(#fields),* });)
+        self.issued(Which::Load(load), &|parameter| match parameter {
+            "c" => quote!(c),
+            "tag" => self.tag(Space::User, view, &quote!(to.tag.value)),
+            "root" if empty => quote!(to.empty),
+            "root" => quote!(to.table),
+            "keep" => quote!(#keep),
+            other => nothing(other),
+        })
     }
 
     /// Returns a call of another shape.
     pub(super) fn call_from(&self, other: Shape, shape: Shape) -> TokenStream {
         if !self.acts(other) {
             return quote!();
+        }
+        if let Shape::Passes(space, reach) = other {
+            return self.in_passes(space, reach);
         }
         let event = matches!(
             shape,
@@ -245,6 +129,9 @@ impl Emit<'_> {
             "global" if event => quote!(to.tag.global),
             // An event completes its flush by this call only where every flush requires the same steps.
             "steps" if event => quote!(FinishSteps::NONE),
+            "tables" => tables(shape),
+            // A loop has one by value.
+            "pass" if matches!(shape, Shape::Passes(..)) => quote!(&pass),
             name => {
                 let name = format_ident!("{name}");
                 quote!(#name)
@@ -263,6 +150,60 @@ impl Emit<'_> {
             quote!(outcome.deferred |= #call;)
         } else {
             quote!(#call;)
+        }
+    }
+
+    /// Returns the flush of ranges in passes: of a single pass directly, of others after they are sorted.
+    fn in_passes(&self, space: Space, reach: Reach) -> TokenStream {
+        let folding = self.plans.get(Shape::Folding(space, reach));
+        let folding = folding.map_or_else(
+            || quote!(Folding::default()),
+            |plan| self.folding(&plan.body, plan.shape),
+        );
+        let call = |passes: &TokenStream| {
+            self.call(Shape::Passes(space, reach), &|parameter| match parameter {
+                "passes" => passes.clone(),
+                name => {
+                    let name = format_ident!("{name}");
+                    quote!(#name)
+                }
+            })
+        };
+        let (single, sorted) = (call(&quote!(&single)), call(&quote!(sorted)));
+        quote! {
+            let levels = level_table(c);
+            outcome |= match SinglePass::new(ranges, levels) {
+                Some(single) => #single,
+                None => {
+                    let folding = #folding;
+                    SortedPasses::apply(ranges, levels, folding, |sorted| #sorted)
+                }
+            };
+        }
+    }
+
+    /// Returns the expression for which entries one instruction invalidates together.
+    fn folding(&self, node: &Node, shape: Shape) -> TokenStream {
+        match node {
+            Node::Select {
+                on,
+                then,
+                otherwise,
+            } => self.choice(*on, (then, otherwise), shape, &|node| {
+                self.folding(node, shape)
+            }),
+            Node::Fold(folding) => {
+                let walks = match folding.walks {
+                    Walks::Named => quote!(Named),
+                    Walks::All => quote!(All),
+                    Walks::Apart => quote!(Apart),
+                };
+                let leaves = folding.leaves.then(|| quote!(.with_leaves()));
+                let joint = folding.joint.then(|| quote!(.with_joint()));
+                let negative = folding.negative.then(|| quote!(.with_negative()));
+                quote!(Folding::new(Walks::#walks) #leaves #joint #negative)
+            }
+            _ => quote!(Folding::default()),
         }
     }
 }

@@ -47,6 +47,19 @@ pub fn arms_by_level(
     arms.collect()
 }
 
+/// Returns the source whose value a field is, without a change.
+fn unchanged(field: &Field) -> Option<Source> {
+    let Value::Source(source) = field.value else {
+        return None;
+    };
+    let is_whole = match source {
+        Source::Num | Source::Form | Source::Set => true,
+        Source::Hint | Source::Granule | Source::Keep | Source::Scale => false,
+        _ => field.width() == 64,
+    };
+    (is_whole && field.low == 0 && field.when.terms.is_empty()).then_some(source)
+}
+
 /// Returns whether a name occurs in tokens.
 pub fn mentions(tokens: &TokenStream, name: &str) -> bool {
     tokens.clone().into_iter().any(|tree| match tree {
@@ -62,6 +75,29 @@ impl Emit<'_> {
         let body = &self.encoders[operand];
         let taken = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
         taken.map(|(name, _)| *name).collect()
+    }
+
+    /// Returns the value of an operand; `argument` returns the value of a parameter. An operand that is a value, or 0,
+    /// needs no encoder.
+    pub(super) fn encoded(
+        &self,
+        operand: usize,
+        argument: &dyn Fn(&str) -> TokenStream,
+    ) -> TokenStream {
+        let it = &self.model.operands[operand];
+        let mut fields = it.fields.iter().filter(|it| it.value != Value::Const(0));
+        match (fields.next(), fields.next()) {
+            (None, _) if it.bits.value <= 64 => return quote!(0),
+            (Some(field), None) if (33..=64).contains(&it.bits.value) => {
+                if let Some(source) = unchanged(field) {
+                    return argument(source.name());
+                }
+            }
+            _ => {}
+        }
+        let encoder = self.names.encoder(operand);
+        let arguments = self.encoder_parameters(operand).into_iter().map(argument);
+        quote!(#encoder(#(#arguments),*))
     }
 
     /// Returns the encoders and run lengths that the rest of the module mentions.
@@ -269,57 +305,5 @@ impl Emit<'_> {
                 quote!(match stride.0 { #arms _ => #otherwise })
             }
         }
-    }
-
-    /// Returns whether an operand has bits of the address under a condition.
-    pub(super) fn has_address_by_condition(&self, operand: usize) -> bool {
-        let fields = &self.model.operands[operand].fields;
-        fields.iter().any(|field| {
-            let of_address = matches!(field.value.source(), Some(Source::Va | Source::End));
-            of_address && !field.when.terms.is_empty()
-        })
-    }
-
-    /// Returns the statements that step an operand to the next entry, for each word with address bits, given `step`
-    /// bytes.
-    pub(super) fn advance(&self, operand: usize, name: &Ident) -> TokenStream {
-        let it = &self.model.operands[operand];
-        let wide = it.bits.value > 64;
-        let steps = it.fields.iter().filter_map(|field| {
-            let (source, shift) = match field.value {
-                Value::Source(source) | Value::Slice(source, _, 0) => (source, quote!()),
-                Value::Slice(source, _, low) => {
-                    let low = Literal::u32_unsuffixed(low);
-                    (source, quote!(>> #low))
-                }
-                Value::PageNumber(source) => (source, quote!(>> page_shift(c))),
-                Value::Const(_) | Value::LevelAs(_) => return None,
-            };
-            if !matches!(source, Source::Va | Source::End) {
-                return None;
-            }
-            let low = field.low % 64;
-            let up = if low == 0 {
-                quote!()
-            } else {
-                let low = Literal::u32_unsuffixed(low);
-                quote!(<< #low)
-            };
-            let by = match (shift.is_empty(), up.is_empty()) {
-                (true, true) => quote!(step),
-                (false, true) => quote!(step #shift),
-                (true, false) => quote!(step #up),
-                (false, false) => quote!((step #shift) #up),
-            };
-            Some(if wide {
-                let word = Literal::u32_unsuffixed(field.low / 64);
-                quote!(#name[#word] = #name[#word].wrapping_add(#by);)
-            } else if it.bits.value <= 32 {
-                quote!(#name = #name.wrapping_add((#by) as u32);)
-            } else {
-                quote!(#name = #name.wrapping_add(#by);)
-            })
-        });
-        steps.collect()
     }
 }

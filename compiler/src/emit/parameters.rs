@@ -5,8 +5,8 @@ use quote::quote;
 
 use tlbc_runtime::request::Space;
 
-use super::Emit;
-use super::config::hex;
+use super::config::{hex, unsuffixed};
+use super::{Body, Emit, doc};
 use crate::plan::ir::Issue;
 
 /// Returns the argument for a parameter without a value.
@@ -26,11 +26,11 @@ pub enum At {
     Nothing,
     /// `va` and `level`.
     Page,
-    /// `start`, the first address of the pass.
+    /// The first address of `pass`.
     First,
-    /// The current entry of a loop over a pass. `left` entries remain, including this one.
+    /// `va`, an address of `pass`, and its number `nth`.
     Each,
-    /// `va`, `num` and `scale`.
+    /// `run`.
     Piece,
     /// `va`.
     Rest,
@@ -39,64 +39,33 @@ pub enum At {
 }
 
 impl Emit<'_> {
-    /// Returns a call of an operand's encoder.
-    pub(super) fn encode(&self, issue: &Issue, operand: usize, at: At) -> TokenStream {
-        let encoder = self.names.encoder(operand);
-        let parameters = self.encoder_parameters(operand).into_iter();
-        let arguments = parameters.map(|name| self.parameter(issue, name, at));
-        quote!(#encoder(#(#arguments),*))
-    }
-
-    /// Returns the argument for a parameter of an encoder.
+    /// Returns the argument for a parameter from which operands are encoded.
     pub(super) fn parameter(&self, issue: &Issue, name: &str, at: At) -> TokenStream {
-        let it = &self.model.invalidates[issue.invalidate];
         match name {
             "c" => quote!(c),
             "tag" => match (issue.view, issue.tag) {
                 (None, _) => nothing(name),
-                (Some(_), Some(tag)) => hex(tag),
+                (Some(_), Some(tag)) => unsuffixed(tag),
                 (Some(view), None) => self.tag(issue.space, view, &quote!(tag)),
             },
             "va" | "end" | "stride" if !issue.address => nothing(name),
             "va" => match at {
                 At::Piece => quote!(run.va),
-                At::First => quote!(start),
-                At::Each => {
-                    quote!(start.wrapping_add(entries.wrapping_sub(left).wrapping_shl(pass.shift)))
-                }
+                At::First => quote!(pass.start),
                 _ => quote!(va),
             },
             "end" => match at {
-                At::Piece => {
-                    quote!(
-                        run.va
-                            .wrapping_add(run.num.wrapping_add(1).wrapping_shl(pass.shift))
-                    )
-                }
-                At::First => quote!(start.wrapping_add(1u64.wrapping_shl(pass.shift))),
-                At::Each => quote!(
-                    start.wrapping_add(
-                        entries
-                            .wrapping_sub(left)
-                            .wrapping_add(1)
-                            .wrapping_shl(pass.shift)
-                    )
-                ),
-                At::Page => quote!(va.wrapping_add(1u64.wrapping_shl(shift_of(c, level)))),
-                _ => nothing(name),
+                At::Piece => quote!(pass.after(run.va, run.num.wrapping_add(1))),
+                At::First => quote!(pass.after(pass.start, 1)),
+                At::Page => quote!(end_of(c, va, level)),
+                _ => quote!(pass.after(va, 1)),
             },
-            "set" => {
-                if let At::Set = at {
-                    quote!(set)
-                } else {
-                    nothing(name)
-                }
-            }
+            "set" if matches!(at, At::Set) => quote!(set),
             "table" => quote!(slot.table),
             "entry" | "old" => {
                 let nth = match at {
-                    At::Each => quote!(entries.wrapping_sub(left)),
-                    At::Piece => quote!(run.va.wrapping_sub(start).wrapping_shr(pass.shift)),
+                    At::Each => quote!(nth),
+                    At::Piece => quote!(run.va.wrapping_sub(pass.start).wrapping_shr(pass.shift)),
                     _ => quote!(0),
                 };
                 if name == "entry" {
@@ -107,50 +76,64 @@ impl Emit<'_> {
             }
             "new" => quote!(change.new_bits),
             "hint" if !issue.hint => nothing(name),
-            "hint" => {
-                if let At::Page = at {
-                    quote!(hint_of(c, level))
-                } else {
-                    quote!(hinted)
-                }
-            }
-            "stride" => {
-                if let At::Page = at {
-                    quote!(level)
-                } else {
-                    quote!(stride)
-                }
-            }
-            "num" => {
-                if let At::Piece = at {
-                    quote!(run.num)
-                } else {
-                    nothing(name)
-                }
-            }
-            "scale" => {
-                if let At::Piece = at {
-                    quote!(run.scale)
-                } else {
-                    nothing(name)
-                }
-            }
-            "form" => hex(it.forms[issue.form]
-                .named
-                .as_ref()
-                .map_or(0, |(_, value)| *value)),
+            "hint" if matches!(at, At::Page) => quote!(hint_of(c, level)),
+            "hint" => quote!(hinted),
+            "stride" if matches!(at, At::Page) => quote!(level),
+            "stride" => quote!(pass.stride),
+            "num" if matches!(at, At::Piece) => quote!(run.num),
+            "scale" if matches!(at, At::Piece) => quote!(run.scale),
+            "form" => self.form(issue),
             _ => nothing(name),
+        }
+    }
+
+    /// Returns the number of an instruction's form.
+    fn form(&self, issue: &Issue) -> TokenStream {
+        match self.names.form(issue.invalidate, issue.form) {
+            Some(name) => quote!(#name),
+            None => nothing("form"),
         }
     }
 
     /// Returns a tag for a view.
     pub(super) fn tag(&self, space: Space, view: usize, tag: &TokenStream) -> TokenStream {
-        match self.model.space(space).views[view].or {
-            0 => tag.clone(),
-            or => {
-                let or = hex(or);
-                quote!(#tag | #or)
+        match self.names.view(space, view) {
+            Some(bits) => quote!(#tag | #bits),
+            None => tag.clone(),
+        }
+    }
+
+    /// Returns the constants for forms and views that `code` mentions.
+    pub(super) fn operand_constants(&self, code: &Body) -> TokenStream {
+        let mut out = TokenStream::new();
+        for (index, it) in self.model.invalidates.iter().enumerate() {
+            for (form, it_form) in it.forms.iter().enumerate() {
+                let name = self.names.form(index, form);
+                let (Some((named, value)), Some(name)) = (&it_form.named, name) else {
+                    continue;
+                };
+                if code.mentions(&name.to_string()) {
+                    let text = doc(&format!("Form `{}` of `{}`.", named.name, it.named.name));
+                    let value = hex(*value);
+                    out.extend(quote!(#text const #name: u64 = #value;));
+                }
             }
         }
+        for space in [Space::User, Space::Kernel] {
+            for (index, view) in self.model.space(space).views.iter().enumerate() {
+                let Some(name) = self.names.view(space, index) else {
+                    continue;
+                };
+                if code.mentions(&name.to_string()) {
+                    let text = format!(
+                        "The bits that the tag of view `{}` has set.",
+                        view.named.name
+                    );
+                    let (text, value) = (doc(&text), hex(view.or));
+                    out.extend(quote!(#text const #name: u64 = #value;));
+                }
+            }
+        }
+        out
     }
 }

@@ -11,18 +11,16 @@ use quote::{format_ident, quote};
 
 use tlbc_runtime::request::{Reach, Space};
 
-use super::names::settled;
 use super::nodes::ipi_targets;
-use super::operands::mentions;
 use super::parameters::At;
 use super::{Body, Emit, doc};
 use crate::model::Which;
 use crate::model::{Instr, Model};
-use crate::plan::ir::{Issue, Node, Plan, Shape, Test};
-use crate::plan::{Plans, issued};
+use crate::plan::Plans;
+use crate::plan::ir::{Issue, Node, Plan, Shape};
 
 /// The parameters of routines, in order.
-const PARAMETERS: [(&str, &str); 16] = [
+const PARAMETERS: [(&str, &str); 17] = [
     ("tag", "u64"),
     ("global", "bool"),
     ("va", "u64"),
@@ -31,6 +29,7 @@ const PARAMETERS: [(&str, &str); 16] = [
     ("teardown", "bool"),
     ("pass", "&Pass"),
     ("ranges", "&Ranges"),
+    ("passes", "&impl Passes"),
     ("to", "&Root"),
     ("pending", "Pending"),
     ("view_deferred", "bool"),
@@ -47,9 +46,13 @@ fn may_take(shape: Shape) -> &'static [&'static str] {
         Shape::Page(..) => &["tag", "global", "va", "level", "tables"],
         Shape::Pass(..) => &["tag", "global", "pass"],
         Shape::Ranges(..) => &["tag", "global", "ranges"],
+        Shape::Passes(..) => &["tag", "global", "passes"],
         Shape::Everything(..) | Shape::Teardown(..) => &["tag", "global", "tables"],
         Shape::IpiTargets(_) => &["global", "tables", "teardown"],
         Shape::Change => &["tag", "slot", "change", "kind", "owner"],
+        Shape::Invalidate | Shape::Replace | Shape::Relax => {
+            &["tag", "pass", "slot", "change", "owner"]
+        }
         Shape::Finish(..) => &["global", "steps"],
         Shape::Switch => &["to", "pending"],
         Shape::ReturnToUser => &["to", "view_deferred"],
@@ -74,6 +77,7 @@ pub fn name(shape: Shape) -> Ident {
     match shape {
         Shape::Page(space, reach) => of("page", space, reach),
         Shape::Ranges(space, reach) => of("ranges", space, reach),
+        Shape::Passes(space, reach) => of("passes", space, reach),
         Shape::Pass(space, reach, stage) => of(
             ["pass", "second_pass", "third_pass", "fourth_pass"][usize::from(stage)],
             space,
@@ -86,6 +90,9 @@ pub fn name(shape: Shape) -> Ident {
         Shape::IpiTargets(Space::User) => format_ident!("user_ipi_targets"),
         Shape::IpiTargets(Space::Kernel) => format_ident!("kernel_ipi_targets"),
         Shape::Change => format_ident!("change_entry"),
+        Shape::Invalidate => format_ident!("invalidate_entries"),
+        Shape::Replace => format_ident!("replace_entries"),
+        Shape::Relax => format_ident!("relax_entries"),
         Shape::Publish(Space::User) => format_ident!("user_publish"),
         Shape::Publish(Space::Kernel) => format_ident!("kernel_publish"),
         Shape::Switch => format_ident!("switch_to"),
@@ -95,20 +102,27 @@ pub fn name(shape: Shape) -> Ident {
     }
 }
 
-/// Returns the instruction that a node issues.
-pub(super) fn instruction_of(model: &Model, node: &Node) -> Option<Which> {
+/// Returns the instructions that a node issues.
+pub(super) fn instructions_of(model: &Model, node: &Node) -> Vec<Which> {
     match node {
-        Node::Publish { barrier } => barrier.map(Which::Barrier),
-        Node::Complete { barrier, .. } | Node::Resync { barrier } => Some(Which::Barrier(*barrier)),
-        Node::Issue(issue) => Some(Which::Invalidate(issue.invalidate)),
+        Node::Publish {
+            barrier: Some(barrier),
+        }
+        | Node::Complete { barrier }
+        | Node::Resync { barrier } => vec![Which::Barrier(*barrier)],
+        Node::Issue(issue) => vec![Which::Invalidate(issue.invalidate)],
         Node::Workaround {
             erratum, number, ..
-        } => match issued(model, *erratum, *number).instr {
-            Instr::Invalidate(invalidate) => Some(Which::Invalidate(invalidate)),
-            Instr::Barrier(_) => None,
-        },
-        Node::Load { load, .. } => Some(Which::Load(*load)),
-        _ => None,
+        } => {
+            let issue = &model.errata[*erratum].workarounds[*number].issue;
+            let of_step = issue.iter().map(|issued| match issued.instr {
+                Instr::Invalidate(invalidate) => Which::Invalidate(invalidate),
+                Instr::Barrier(barrier) => Which::Barrier(barrier),
+            });
+            of_step.collect()
+        }
+        Node::Load { load, .. } => vec![Which::Load(*load)],
+        _ => Vec::new(),
     }
 }
 
@@ -117,7 +131,7 @@ pub fn used(model: &Model, plans: &Plans) -> BTreeSet<Which> {
     let mut used = BTreeSet::new();
     for plan in plans.iter() {
         plan.body
-            .walk(&mut |node| used.extend(instruction_of(model, node)));
+            .walk(&mut |node| used.extend(instructions_of(model, node)));
     }
     used
 }
@@ -128,8 +142,11 @@ impl Emit<'_> {
         let mut found = false;
         if let Some(plan) = self.plans.get(shape) {
             plan.body.walk(&mut |node| {
-                found |=
-                    is(node) || matches!(node, Node::Call(other) if !found && self.any(*other, is));
+                let next = match node {
+                    Node::Call(other) | Node::Ceiling { beyond: other, .. } => Some(*other),
+                    _ => None,
+                };
+                found |= is(node) || next.is_some_and(|next| !found && self.any(next, is));
             });
         }
         found
@@ -168,10 +185,7 @@ impl Emit<'_> {
                 Node::Defer(_)
                     | Node::InvalidateOtherTags
                     | Node::Requires(_)
-                    | Node::Select {
-                        on: Test::OverCeiling(_),
-                        ..
-                    }
+                    | Node::Ceiling { .. }
             )
         })
     }
@@ -180,7 +194,11 @@ impl Emit<'_> {
     pub(super) fn returns_outcome(&self, shape: Shape) -> bool {
         let started = matches!(
             shape,
-            Shape::Page(..) | Shape::Ranges(..) | Shape::Everything(..) | Shape::Teardown(..)
+            Shape::Page(..)
+                | Shape::Ranges(..)
+                | Shape::Passes(..)
+                | Shape::Everything(..)
+                | Shape::Teardown(..)
         );
         started && self.has_outcome(shape)
     }
@@ -197,12 +215,9 @@ impl Emit<'_> {
             return Vec::new();
         };
         let body = self.body(plan);
-        // The fields of a pass are variables, and those of ranges say whether tables were unlinked.
+        // Entries of a change are counted in its slot.
         let parts = |name: &str| match (plan.shape, name) {
-            (Shape::Pass(..), "pass") | (Shape::Change, "slot" | "change") => true,
-            (Shape::Ranges(..), "ranges") => ["ranges", "tables", "negative"]
-                .iter()
-                .any(|name| body.mentions(name)),
+            (Shape::Change, "slot" | "change") => true,
             _ => body.mentions(name),
         };
         let may = may_take(shape).iter().copied();
@@ -230,7 +245,7 @@ impl Emit<'_> {
         let methods = self.plans.iter().filter(|plan| {
             let stores = plan.shape == Shape::Change && self.model.change.plain_store.value;
             let flush = !matches!(plan.shape, Shape::IpiTargets(_)) && !stores;
-            self.acts(plan.shape) && flush || matches!(plan.shape, Shape::Folding(..))
+            self.acts(plan.shape) && flush && !matches!(plan.shape, Shape::Folding(..))
         });
         let methods: Vec<TokenStream> = methods.map(|plan| self.routine(plan)).collect();
         let targets = [Space::User, Space::Kernel].map(|space| self.ipi_targets_of(space));
@@ -252,11 +267,7 @@ impl Emit<'_> {
                 quote!(#name: #of)
             });
         let tokens = &body.tokens;
-        let tables = matches!(plan.shape, Shape::Ranges(..)) && body.mentions("tables");
-        let tables = tables.then(|| quote!(let tables = ranges.tables();));
-        let negative = matches!(plan.shape, Shape::Ranges(..)) && body.mentions("negative");
-        let negative = negative.then(|| quote!(let negative = ranges.have_appeared();));
-        let pass = (plan.shape == Shape::Change).then(|| {
+        let pass = (plan.shape == Shape::Change && body.mentions("pass")).then(|| {
             quote! {
                 let pass = &Pass {
                     start: slot.va,
@@ -269,41 +280,17 @@ impl Emit<'_> {
         });
         let tag = (plan.shape == Shape::Switch && names_tag(&plan.body))
             .then(|| quote!(let tag = to.tag.value;));
-        let parts = matches!(plan.shape, Shape::Pass(..) | Shape::Change).then(|| {
-            let parts = [
-                ("start", "start"),
-                ("entries", "entries"),
-                ("stride", "stride"),
-                ("leaf", "leaf"),
-                ("tables", "walk"),
-                ("negative", "negative"),
-            ];
-            let parts = parts.iter().filter(|(name, _)| body.mentions(name));
-            let parts = parts.map(|(name, field)| {
-                let (name, field) = (format_ident!("{name}"), format_ident!("{field}"));
-                quote!(let #name = pass.#field;)
-            });
-            let hint = body.mentions("hinted").then(hint_of_pass);
-            let parts: TokenStream = parts.collect();
-            quote!(#parts #hint)
-        });
-        let mut before = [&pass, &parts].into_iter().flatten();
-        let c = body.mentions("c") || before.any(|it| mentions(it, "c"));
+        let hint = (body.mentions("hinted"))
+            .then(|| quote!(let hinted = pass.hint.and_then(|level| hint_of(c, level));));
+        let c = body.mentions("c") || pass.is_some() || hint.is_some();
         let c = c.then(|| quote!(let c = self.config.flags();));
         let text = doc(&self.introduction(plan));
-        if let Shape::Folding(..) = plan.shape {
-            return quote! {
-                #text
-                #[inline]
-                fn #name(&self) -> Folding { #c #tokens }
-            };
-        }
         let inline = match plan.shape {
-            Shape::Pass(..) | Shape::Ranges(..) | Shape::Everything(..) | Shape::Teardown(..) => {
+            Shape::Ranges(..) | Shape::Everything(..) | Shape::Teardown(..) => {
                 quote!(#[inline(never)])
             }
-            // The flush of one page has no loops.
-            Shape::Page(..) | Shape::Finish(..) => quote!(#[inline(always)]),
+            // The flush of one page has no loops. With a single pass, most of its fields are constants.
+            Shape::Page(..) | Shape::Pass(..) | Shape::Finish(..) => quote!(#[inline(always)]),
             _ => quote!(#[inline]),
         };
         let returns_ipis = self.returns_ipis(plan.shape);
@@ -319,15 +306,15 @@ impl Emit<'_> {
         } else {
             (quote!(), quote!())
         };
-        settled(quote! {
+        quote! {
             #text
             #inline
-            fn #name<C: Issue<Op>>(&self, cpu: &mut C, #(#parameters),*) #answer {
-                #c #tag #tables #negative #pass #parts #sync_ipis #outcome
+            fn #name(&self, cpu: &mut impl Issue<Op>, #(#parameters),*) #answer {
+                #c #tag #pass #hint #sync_ipis #outcome
                 #tokens
                 #end
             }
-        })
+        }
     }
 
     /// Returns the body of a plan's routine. It is made once, because callers ask for the names in it.
@@ -337,7 +324,9 @@ impl Emit<'_> {
         }
         let at = match plan.shape {
             Shape::Page(..) => At::Page,
-            Shape::Pass(..) | Shape::Change => At::First,
+            Shape::Pass(..) | Shape::Change | Shape::Invalidate | Shape::Replace | Shape::Relax => {
+                At::First
+            }
             _ => At::Nothing,
         };
         let body = Rc::new(Body::new(self.node(&plan.body, at, plan.shape)));
@@ -381,20 +370,9 @@ impl Emit<'_> {
                 on,
                 then,
                 otherwise,
-            } => {
-                let (test, then, otherwise) =
-                    self.joined(self.test(*on, shape), then, otherwise, shape, &|a, b| {
-                        a == b
-                    });
-                let is_select = matches!(otherwise, Node::Select { .. });
-                let then = self.ipi_target(then, shape);
-                let otherwise = self.ipi_target(otherwise, shape);
-                if is_select {
-                    quote!(if #test { #then } else #otherwise)
-                } else {
-                    quote!(if #test { #then } else { #otherwise })
-                }
-            }
+            } => self.choice(*on, (then, otherwise), shape, &|node| {
+                self.ipi_target(node, shape)
+            }),
             Node::SendIpi { to, .. } => ipi_targets(*to),
             _ => quote!(IpiTargets::NONE),
         }
@@ -418,8 +396,4 @@ fn names_tag(body: &Node) -> bool {
         found |= matches!(node, Node::Issue(issue) if given(issue));
     });
     found
-}
-
-fn hint_of_pass() -> TokenStream {
-    quote!(let hinted = match pass.hint { Some(level) => hint_of(c, level), None => None };)
 }

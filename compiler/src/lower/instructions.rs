@@ -1,5 +1,6 @@
 //! Templates, barriers, invalidations and loads.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use tlbc_runtime::agents::Agents;
@@ -10,10 +11,13 @@ use crate::ast::{self, BarrierFact, Ident, InvalidateFact, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    At, Barrier, Cases, Drops, Form, Invalidate, Keeps, Load, Named, Template, Writes,
+    At, Barrier, Cases, Cond, Drops, Form, Invalidate, Keeps, Load, Named, Template, Writes,
 };
 use crate::source::Span;
 use crate::template;
+
+/// The most features on which the facts of an instruction may depend: their effects can be as many as sets of these.
+const MOST_FEATURES: usize = 8;
 
 const FLAGS: &str = "whether flags change";
 const OPERANDS: &str = "whether operands change";
@@ -131,7 +135,32 @@ impl Lower {
 
     pub(super) fn lower_invalidates(&mut self, items: &[Item]) -> Vec<Invalidate> {
         let all: Vec<&ast::Invalidate> = of_kind!(items, Invalidate).collect();
-        all.into_iter().map(|it| self.invalidate(it)).collect()
+        let all: Vec<Invalidate> = all.into_iter().map(|it| self.invalidate(it)).collect();
+        for it in &all {
+            self.few_features(it);
+        }
+        all
+    }
+
+    /// Reports an instruction whose facts depend on so many features that plans cannot tell all its effects apart.
+    fn few_features(&mut self, it: &Invalidate) {
+        let after = it.after.iter().flat_map(Cases::conds);
+        let forms = it.forms.iter().map(|form| &form.requires);
+        let drops = it.forms.iter().flat_map(|form| &form.drops);
+        let conds = (it.agents.conds().chain(after).chain(forms))
+            .chain(drops.map(|drops| &drops.when))
+            .chain([&it.requires]);
+        let features: BTreeSet<usize> = conds.flat_map(Cond::features).collect();
+        if features.len() > MOST_FEATURES {
+            let (name, count) = (&it.named.name, features.len());
+            self.misplaced(
+                it.named.span,
+                format!("what `{name}` does depends on {count} features"),
+                &format!(
+                    "at most {MOST_FEATURES} are possible: describe an instruction for each case, with `requires`"
+                ),
+            );
+        }
     }
 
     /// Returns the text of a call of the platform in a trace.
@@ -293,7 +322,7 @@ impl Lower {
                 0,
                 Form {
                     named: None,
-                    requires: crate::model::Cond::default(),
+                    requires: Cond::default(),
                     drops,
                 },
             );

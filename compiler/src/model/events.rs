@@ -46,6 +46,15 @@ pub struct Workaround {
     pub span: Span,
 }
 
+impl Workaround {
+    /// Returns whether another workaround has the same steps with operands from the same sources.
+    #[must_use]
+    pub fn steps_are_of(&self, other: &Self) -> bool {
+        let has_zeros = |it: &Self| matches!(it.target.value, Instr::Barrier(_));
+        self.issue == other.issue && has_zeros(self) == has_zeros(other)
+    }
+}
+
 /// An instruction of a workaround. It has the operands of the invalidation with which it is issued, or zeros
 /// for a barrier, except for the sources that are set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

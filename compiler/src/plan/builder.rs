@@ -80,6 +80,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
                     Some(builder.ranges(s))
                 })?
             }
+            Shape::Passes(space, reach) => self.flush(space, reach, Shape::Passes, Self::passes)?,
             Shape::Folding(space, reach) => {
                 self.flush(space, reach, Shape::Folding, Self::folding)?
             }
@@ -106,6 +107,9 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
             }
             Shape::IpiTargets(space) => self.ipi_targets(space),
             Shape::Change => self.change(),
+            Shape::Invalidate => self.written(Self::invalidate)?,
+            Shape::Replace => self.written(Self::replace)?,
+            Shape::Relax => self.written(Self::relax)?,
             Shape::Publish(space) => self.publish_new(space),
             Shape::Switch => self.switch(),
             Shape::ReturnToUser => self.return_to_user(),
@@ -167,7 +171,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
             }
             let here = Node::Call(shape(space, Reach::Here));
             match shape(space, reach) {
-                Shape::Pass(..) | Shape::Folding(..) => {}
+                Shape::Passes(..) | Shape::Pass(..) | Shape::Folding(..) => {}
                 Shape::Finish(..) => nodes.push(here),
                 // Inactive CPUs get an IPI as well.
                 Shape::Teardown(..) if context.global_tag => nodes.push(here),

@@ -383,24 +383,26 @@ impl PlanContext<'_> {
             .copied()
             .find(|&operand| self.model.operands[operand].names.is_some());
         let mut addressing = Addressing::Everything;
-        for d in drops.iter().filter(|d| d.when.holds(self.machine)) {
-            match d.which.value {
-                AddressSelector::OnePage => addressing = Addressing::One,
+        for d in drops {
+            let of_clause = match d.which.value {
+                AddressSelector::OnePage => Addressing::One,
                 AddressSelector::Run {
                     least,
                     most,
                     stride,
-                } => {
-                    addressing = Addressing::Run {
-                        least,
-                        most,
-                        stride,
-                        operand: counting?,
-                    };
-                }
+                } => Addressing::Run {
+                    least,
+                    most,
+                    stride,
+                    operand: counting?,
+                },
                 AddressSelector::Everything
                 | AddressSelector::OneSet
-                | AddressSelector::Subtree => {}
+                | AddressSelector::Subtree => continue,
+            };
+            // A machine is not asked for features that make no difference.
+            if addressing != of_clause && d.when.holds(self.machine) {
+                addressing = of_clause;
             }
         }
         Some(addressing)

@@ -1,6 +1,7 @@
 //! How table entries are changed.
 //!
-//! In: what the definition says of changes and of the instructions that write entries. Out: the node of `Change`.
+//! In: what the definition says of changes and of the instructions that write entries. Out: the node of `Change` and
+//! those of its parts.
 //! Holds: an entry that some CPU may use is changed by a plain store only if the machine allows it; an instruction
 //! that writes an entry is used for entries of its levels and for what it writes, and invalidates everything that
 //! was made through the old entry; what is deferred is recorded.
@@ -18,7 +19,7 @@ use super::builder::{PlanBuilder, Unwritten};
 use super::context::PlanContext;
 use super::drops::Primitive;
 use super::factor::seq;
-use super::ir::{Issue, Node, Over, Test};
+use super::ir::{Issue, Node, Over, Shape, Test};
 use super::workarounds;
 use crate::model::{AddressSelector, Instr, Stricter, Written};
 
@@ -55,16 +56,17 @@ impl PlanBuilder<'_, '_> {
             return Node::Store;
         }
         // The instruction leaves the entry invalid and otherwise unchanged. The other bits of an invalid
-        // entry are free.
-        let written = self.by_space(Self::unmap);
-        let replaced = self.by_space(Self::replace);
-        let relaxed = self.by_space(Self::relax);
+        // entry are free. No flush follows that would resynchronize.
+        let resync = |space| seq(self.resync(self.model.space(space).resync.as_ref()));
+        let resync = Node::select(Test::OfKernel, resync(Space::Kernel), resync(Space::User));
+        let unmapped = seq([Node::Call(Shape::Invalidate), Node::Store, resync]);
+        let replaced = Node::Call(Shape::Replace);
         let by_kind = Node::select(
             Test::Kind(Change::Unmap),
-            written,
+            unmapped,
             Node::select(
                 Test::Kind(Change::RelaxPermissions),
-                relaxed,
+                Node::Call(Shape::Relax),
                 replaced.clone(),
             ),
         );
@@ -84,6 +86,16 @@ impl PlanBuilder<'_, '_> {
             None => valid,
         };
         Node::select(Test::Kind(Change::Map), Node::Store, valid)
+    }
+
+    /// Returns the steps of a part of a change, by what the entries are and which CPUs may have cached them; nothing if
+    /// changes are plain stores.
+    pub(super) fn written(
+        &mut self,
+        node: fn(&mut Self, &PlanContext<'_>, Level) -> Node,
+    ) -> Option<Node> {
+        let stores = self.model.change.plain_store.value;
+        (!stores).then(|| self.by_space(node))
     }
 
     fn by_space(&mut self, node: fn(&mut Self, &PlanContext<'_>, Level) -> Node) -> Node {
@@ -126,16 +138,8 @@ impl PlanBuilder<'_, '_> {
         Level::all().filter(there).collect()
     }
 
-    /// Unmaps entries.
-    fn unmap(&mut self, context: &PlanContext<'_>, level: Level) -> Node {
-        let clear = self.invalidate(context, level);
-        // No flush follows that would resynchronize.
-        let resync = self.resync(self.model.space(context.space).resync.as_ref());
-        seq([clear, Node::Store].into_iter().chain(resync))
-    }
-
     /// Makes entries invalid, one by one or in runs.
-    fn invalidate(&mut self, context: &PlanContext<'_>, level: Level) -> Node {
+    pub(super) fn invalidate(&mut self, context: &PlanContext<'_>, level: Level) -> Node {
         let Some(one) = self.writer(context, level, Written::Invalid, Necessity::Needed) else {
             return Node::Seq(Vec::new());
         };
@@ -151,9 +155,9 @@ impl PlanBuilder<'_, '_> {
 
     /// Issues an instruction for each entry.
     fn each(&self, context: &PlanContext<'_>, over: Over, primitive: Primitive) -> Node {
-        self.writing(context, primitive, |body| Node::Each {
+        self.writing(context, primitive, |body| Node::Loop {
             over,
-            body: Box::new(body),
+            each: Box::new(body),
             rest: None,
         })
     }
@@ -190,7 +194,7 @@ impl PlanBuilder<'_, '_> {
     /// Replaces entries, directly or through an invalid entry. The kernel may run on the mapping, so its entries
     /// are invalid in between only if no instruction can avoid it, whatever else that invalidates. A user space
     /// that runs on this CPU alone cannot meet the invalid entry, so local instructions are used.
-    fn replace(&mut self, context: &PlanContext<'_>, level: Level) -> Node {
+    pub(super) fn replace(&mut self, context: &PlanContext<'_>, level: Level) -> Node {
         let may_drop_tag = context.space == Space::Kernel;
         let at_once = self.writer(
             context,
@@ -205,22 +209,22 @@ impl PlanBuilder<'_, '_> {
                 let resync = self.resync(self.model.space(context.space).resync.as_ref());
                 seq([written].into_iter().chain(resync))
             }
-            None => seq([self.invalidate(context, level), self.store_valid(context)]),
+            None => seq([Node::Call(Shape::Invalidate), self.store_valid(context)]),
         }
     }
 
     /// Relaxes permissions. What the instruction does not write may be stored into the valid entry as well. If a
     /// CPU may fault on a cached entry with fewer rights, entries of the kernel are replaced, because its own code
     /// must not fault.
-    fn relax(&mut self, context: &PlanContext<'_>, level: Level) -> Node {
+    pub(super) fn relax(&mut self, context: &PlanContext<'_>, level: Level) -> Node {
         let faults = self.model.caches.stricter(self.machine).how != Stricter::Refetched;
         if context.space == Space::Kernel && faults {
-            return self.replace(context, level);
+            return Node::Call(Shape::Replace);
         }
         let necessity = Necessity::Optional { may_drop_tag: true };
         match self.writer(context, level, Written::MoreRights, necessity) {
             Some(primitive) => seq([self.each(context, Over::Entries, primitive), Node::Store]),
-            None => self.replace(context, level),
+            None => Node::Call(Shape::Replace),
         }
     }
 

@@ -56,13 +56,18 @@ impl PlanContext<'_> {
         };
         let one = |view: usize| {
             let clauses = drops.iter().filter(wanted);
-            let holding =
-                clauses.filter(|d| d.when.holds_with(self.machine, hint.is_some(), false));
-            holding.fold(Cells::NONE, |cells, d| {
+            clauses.fold(Cells::NONE, |cells, d| {
                 let this = d.whose.value.user && self.space == Space::User
                     || d.whose.value.this && (given.is_none() || given == Some(view))
                     || d.whose.value.loaded && views[view].loaded && self.has_loaded_tag();
-                cells.union(&self.clause(d, this, hint, &lost, agents))
+                let more = self.clause(d, this, hint, &lost, agents);
+                // The machine is not asked for features that make no difference: the outcomes multiply.
+                let holds = || d.when.holds_with(self.machine, hint.is_some(), false);
+                if cells.covers(&more) || !holds() {
+                    cells
+                } else {
+                    cells.union(&more)
+                }
             })
         };
         self.views().into_iter().map(one).collect()

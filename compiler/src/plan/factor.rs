@@ -1,8 +1,8 @@
 //! Steps that two branches of a decision have in common are issued outside of it.
 //!
 //! In: a tree. Out: a tree with the same steps in the same order on every path. Common steps at the start or the
-//! end of both branches move out of the decision, and so do a guard, the sorting into passes, or another decision
-//! that contains both branches.
+//! end of both branches move out of the decision, and so do a guard, a loop, a ceiling, or another decision that
+//! contains both branches.
 
 use super::ir::{Node, Test};
 
@@ -19,9 +19,19 @@ pub fn factor(node: Node) -> Node {
             scope,
             body: Box::new(factor(*body)),
         },
-        Node::Passes { folding, body } => Node::Passes {
-            folding,
-            body: Box::new(factor(*body)),
+        Node::Ceiling {
+            count,
+            beyond,
+            within,
+        } => Node::Ceiling {
+            count: Box::new(factor(*count)),
+            beyond,
+            within: Box::new(factor(*within)),
+        },
+        Node::Loop { over, each, rest } => Node::Loop {
+            over,
+            each: Box::new(factor(*each)),
+            rest: rest.map(|rest| Box::new(factor(*rest))),
         },
         other => other,
     }
@@ -43,14 +53,34 @@ fn merge(on: Test, then: Node, otherwise: Node) -> Node {
             body: Box::new(merge(on, *body, *other)),
         },
         (
-            Node::Passes { folding, body },
-            Node::Passes {
-                folding: same,
-                body: other,
+            Node::Ceiling {
+                count,
+                beyond,
+                within,
             },
-        ) if folding == same => Node::Passes {
-            folding,
-            body: Box::new(merge(on, *body, *other)),
+            Node::Ceiling {
+                count: other_count,
+                beyond: same,
+                within: other,
+            },
+        ) if beyond == same => Node::Ceiling {
+            count: Box::new(merge(on, *count, *other_count)),
+            beyond,
+            within: Box::new(merge(on, *within, *other)),
+        },
+        (
+            Node::Loop { over, each, rest },
+            Node::Loop {
+                over: same,
+                each: other,
+                rest: other_rest,
+            },
+        ) if over == same && rest.is_some() == other_rest.is_some() => Node::Loop {
+            over,
+            each: Box::new(merge(on, *each, *other)),
+            rest: rest
+                .zip(other_rest)
+                .map(|(rest, other)| Box::new(merge(on, *rest, *other))),
         },
         (
             Node::Select {
@@ -91,11 +121,21 @@ fn is_select(node: &Node) -> bool {
     matches!(node, Node::Select { .. })
 }
 
-/// Returns the number of steps and decisions of a node.
+/// Returns the length of a node: the lines that its steps and decisions take.
 fn size(node: &Node) -> usize {
-    let mut count = 0;
-    node.walk(&mut |_| count += 1);
-    count
+    match node {
+        Node::Seq(steps) => steps.iter().map(size).sum(),
+        Node::Select {
+            then, otherwise, ..
+        } => {
+            let (then, otherwise) = (size(then), size(otherwise));
+            2 + then + otherwise + usize::from(then > 0 && otherwise > 0)
+        }
+        Node::Guard { body, .. } => size(body),
+        Node::Loop { each, rest, .. } => 2 + size(each) + rest.as_deref().map_or(0, size),
+        Node::Ceiling { count, within, .. } => 2 + size(count) + size(within),
+        _ => 1,
+    }
 }
 
 /// Returns whether a test separates loops over runs from loops over entries. If it is asked first, each kind of
@@ -141,10 +181,7 @@ pub fn seq(nodes: impl IntoIterator<Item = Node>) -> Node {
     flat.dedup_by(|node, before| match (node, before) {
         (
             Node::Resync { barrier },
-            Node::Complete {
-                barrier: before, ..
-            }
-            | Node::Resync { barrier: before },
+            Node::Complete { barrier: before } | Node::Resync { barrier: before },
         ) => barrier == before,
         _ => false,
     });
@@ -159,7 +196,7 @@ mod tests {
     use super::*;
 
     fn step(barrier: usize) -> Node {
-        Node::Complete { barrier, of: None }
+        Node::Complete { barrier }
     }
 
     fn select(on: Test, then: Node, otherwise: Node) -> Node {

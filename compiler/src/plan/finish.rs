@@ -169,7 +169,7 @@ impl<'m> PlanBuilder<'m, '_> {
             let done = number + 1 == last
                 && matches!(
                     (nodes.last(), &resync),
-                    (Some(Node::Complete { barrier, .. }), Some(Node::Resync { barrier: again }))
+                    (Some(Node::Complete { barrier }), Some(Node::Resync { barrier: again }))
                         if barrier == again
                 );
             steps.push(match bit {
@@ -228,7 +228,7 @@ impl<'m> PlanBuilder<'m, '_> {
         let after = workarounds::beside_barrier(self.model, wanted, true);
         seq(before
             .into_iter()
-            .chain([Node::Complete { barrier, of: None }])
+            .chain([Node::Complete { barrier }])
             .chain(after))
     }
 

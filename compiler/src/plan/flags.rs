@@ -90,6 +90,14 @@ impl KnownFlags {
         }
     }
 
+    /// Returns the flags with one of them unknown.
+    pub fn without(self, flag: Flag) -> Self {
+        Self {
+            on: self.on & !flag.bit(),
+            off: self.off & !flag.bit(),
+        }
+    }
+
     /// Returns what either knows; nothing if they contradict each other.
     pub fn and(self, other: Self) -> Option<Self> {
         let both = Self {

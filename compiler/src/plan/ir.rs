@@ -22,9 +22,11 @@ pub enum Shape {
     Page(Space, Reach),
     /// Entries of several levels, or many of one.
     Ranges(Space, Reach),
+    /// The passes over the entries of ranges: part of `Ranges`.
+    Passes(Space, Reach),
     /// Which entries one instruction of a pass invalidates together: part of `Ranges`.
     Folding(Space, Reach),
-    /// Consecutive entries of one level: part of `Ranges`, at one of its stages.
+    /// Consecutive entries of one level: part of `Passes`, at one of its stages.
     Pass(Space, Reach, u8),
     /// All entries of the space.
     Everything(Space, Reach),
@@ -36,6 +38,12 @@ pub enum Shape {
     Finish(Space, Reach),
     /// A change of table entries.
     Change,
+    /// Entries are made invalid: part of `Change`.
+    Invalidate,
+    /// Entries are replaced: part of `Change`.
+    Replace,
+    /// Entries get more permissions: part of `Change`.
+    Relax,
     /// New entries become visible to walkers.
     Publish(Space),
     /// A switch to another address space.
@@ -55,6 +63,7 @@ impl Shape {
         match self {
             Shape::Page(space, _)
             | Shape::Ranges(space, _)
+            | Shape::Passes(space, _)
             | Shape::Folding(space, _)
             | Shape::Pass(space, _, _)
             | Shape::Everything(space, _)
@@ -63,6 +72,9 @@ impl Shape {
             | Shape::Publish(space)
             | Shape::Finish(space, _) => space,
             Shape::Change
+            | Shape::Invalidate
+            | Shape::Replace
+            | Shape::Relax
             | Shape::Switch
             | Shape::ReturnToUser
             | Shape::EnterFromUser
@@ -76,6 +88,7 @@ impl Shape {
         match self {
             Shape::Page(_, reach)
             | Shape::Ranges(_, reach)
+            | Shape::Passes(_, reach)
             | Shape::Folding(_, reach)
             | Shape::Pass(_, reach, _)
             | Shape::Everything(_, reach)
@@ -83,6 +96,9 @@ impl Shape {
             | Shape::Finish(_, reach) => reach,
             Shape::IpiTargets(_) | Shape::Publish(_) => Reach::Wide,
             Shape::Change
+            | Shape::Invalidate
+            | Shape::Replace
+            | Shape::Relax
             | Shape::Switch
             | Shape::ReturnToUser
             | Shape::EnterFromUser
@@ -130,21 +146,25 @@ pub enum Node {
     },
     /// One invalidation.
     Issue(Issue),
-    /// Sorts the request into passes for the nodes below.
-    Passes {
-        /// The shape that tells which entries one instruction invalidates together.
-        folding: Shape,
-        /// The steps for the passes.
-        body: Box<Node>,
-    },
     /// Which entries one instruction of a pass invalidates together.
     Fold(Folding),
+    /// Steps for as many operations as the ceiling permits. They end the plan, and so does the alternative.
+    Ceiling {
+        /// How many operations the steps take: decisions with a [`Node::Count`] at the end of each path.
+        count: Box<Node>,
+        /// The plan for more.
+        beyond: Shape,
+        /// The steps.
+        within: Box<Node>,
+    },
+    /// The number of operations: the largest of these counts.
+    Count(Vec<Count>),
     /// A loop.
-    Each {
+    Loop {
         /// What the loop is over.
         over: Over,
-        /// The steps of each iteration.
-        body: Box<Node>,
+        /// The steps of each iteration. What they depend on does not change within the loop.
+        each: Box<Node>,
         /// The steps for an entry that no run includes.
         rest: Option<Box<Node>>,
     },
@@ -154,17 +174,15 @@ pub enum Node {
     Complete {
         /// The barrier.
         barrier: usize,
-        /// The erratum whose workaround it belongs to.
-        of: Option<usize>,
     },
-    /// An invalidation of a workaround.
+    /// A workaround of an erratum, on machines that have it.
     Workaround {
         /// The erratum.
         erratum: usize,
-        /// Which of its workarounds, and which instruction of that.
-        number: (usize, usize),
-        /// The instruction that needs the workaround and whose operands this one has. Without it all operands are
-        /// zero.
+        /// Which of its workarounds.
+        number: usize,
+        /// The instruction that needs it and whose operands those of the workaround have. Without it all operands
+        /// are zero.
         of: Option<Issue>,
     },
     /// Context synchronization of this CPU.
@@ -256,8 +274,6 @@ pub enum Test {
     Stride(Levels),
     /// A run of this operand can start with an entry of the pass.
     FitsRun(usize),
-    /// More operations than the ceiling are needed.
-    OverCeiling(Count),
     /// The pending flush of the tag to be loaded.
     Pending(Pending),
     /// The flush of the view to be loaded is deferred.
@@ -278,7 +294,7 @@ pub enum Count {
     PageRuns(usize, bool),
 }
 
-/// What a [`Node::Each`] is a loop over.
+/// What a [`Node::Loop`] is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Over {
     /// The passes over entries of unlinked tables.
@@ -334,9 +350,13 @@ impl Node {
                 then.walk(visit);
                 otherwise.walk(visit);
             }
-            Node::Guard { body, .. } | Node::Passes { body, .. } => body.walk(visit),
-            Node::Each { body, rest, .. } => {
-                body.walk(visit);
+            Node::Guard { body, .. } => body.walk(visit),
+            Node::Ceiling { count, within, .. } => {
+                count.walk(visit);
+                within.walk(visit);
+            }
+            Node::Loop { each, rest, .. } => {
+                each.walk(visit);
                 if let Some(rest) = rest {
                     rest.walk(visit);
                 }

@@ -54,7 +54,6 @@ use flags::{KnownFlags, Needs};
 use ir::{Node, Plan, Shape};
 pub use plans::Plans;
 use symbolic::{SymbolicMachine, outcomes};
-pub use workarounds::issued;
 pub(crate) use writers::unserved;
 
 /// A demand that nothing covers, with the first machine on which that is so.
@@ -124,6 +123,7 @@ fn shapes() -> impl Iterator<Item = Shape> {
     };
     of(Shape::Page)
         .chain(of(Shape::Ranges))
+        .chain(of(Shape::Passes))
         .chain(of(Shape::Folding))
         .chain((0..CacheSet::MAX as u8).flat_map(move |stage| {
             spaces.into_iter().flat_map(move |space| {
@@ -137,6 +137,9 @@ fn shapes() -> impl Iterator<Item = Shape> {
         .chain(spaces.into_iter().map(Shape::Publish))
         .chain([
             Shape::Change,
+            Shape::Invalidate,
+            Shape::Replace,
+            Shape::Relax,
             Shape::Switch,
             Shape::ReturnToUser,
             Shape::EnterFromUser,
@@ -176,9 +179,10 @@ fn required_on(
     shape: Shape,
 ) -> Vec<(Clause, Agents)> {
     let (space, reach, addresses) = match shape {
-        Shape::Page(space, reach) | Shape::Ranges(space, reach) | Shape::Pass(space, reach, _) => {
-            (space, reach, AddressSelector::Containing)
-        }
+        Shape::Page(space, reach)
+        | Shape::Ranges(space, reach)
+        | Shape::Passes(space, reach)
+        | Shape::Pass(space, reach, _) => (space, reach, AddressSelector::Containing),
         Shape::Everything(space, reach) | Shape::Teardown(space, reach) => {
             (space, reach, AddressSelector::Everything)
         }

@@ -73,9 +73,9 @@ impl<'m> PlanBuilder<'m, '_> {
         if one.addressed(stage).next().is_none() {
             return Some(single);
         }
-        let each = |over, body, rest: Option<Node>| Node::Each {
+        let each = |over, body, rest: Option<Node>| Node::Loop {
             over,
-            body: Box::new(body),
+            each: Box::new(body),
             rest: rest.map(Box::new),
         };
         let by_entry = each(Over::Entries, single.clone(), None);

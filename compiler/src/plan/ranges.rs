@@ -1,6 +1,6 @@
 //! Ranges: the flush of many entries, in passes.
 //!
-//! In: the choices for one entry. Out: the node of `Ranges`. Holds: walk entries of a live subtree are invalidated
+//! In: the choices for one entry. Out: the nodes of `Ranges` and of `Passes`. Holds: walk entries of a live subtree are invalidated
 //! and complete before its leaf entries; each stage is issued for all passes after the one before is complete;
 //! workarounds follow the loops whose instructions need them.
 
@@ -98,47 +98,62 @@ impl<'m> PlanBuilder<'m, '_> {
         Some(Staged::of(self.chosen_for_negative(context)?.all()))
     }
 
-    /// Returns the flush of many entries: one by one or in runs up to the ceiling, of the whole space beyond it.
+    /// Returns the flush of many entries: in passes, or of the whole space.
     pub(super) fn ranges(&mut self, context: &PlanContext<'m>) -> Node {
         let all = Node::Call(Shape::Everything(context.space, context.reach));
+        let passes = Node::Call(Shape::Passes(context.space, context.reach));
         let Some(chosen) = self.chosen(context) else {
             return all;
         };
-        let part = |walk| RoutinePart::Ranges { walk };
-        let leaves = seq(self.requires(context, part(false)));
         let node = if chosen.tables.is_some() {
-            let tables = seq(self.requires(context, part(true)));
-            let required = Node::select(Test::WalkEntries, tables, leaves);
-            self.loops(context, &chosen, &[LEAF.each()], required)
+            passes.clone()
         } else {
-            let loops = self.loops(context, &chosen, &[LEAF.each()], leaves);
-            Node::select(Test::WalkEntries, all.clone(), loops)
+            Node::select(Test::WalkEntries, all.clone(), passes.clone())
         };
         if !self.model.caches.hold(Kind::Negative, self.machine) {
             return node;
         }
         // New mappings together with unlinked tables are too rare for passes of their own.
         let of_negative = match self.chosen_for_negative(context) {
-            Some(negative) => {
+            Some(_) => {
                 let needs = self.negative_by_address(context);
-                let required = seq(self.requires(context, RoutinePart::Negative));
-                let loops = self.loops(context, &negative, &needs, required);
                 let by_address = |level| needs.iter().any(|n| n.negative.contains(level));
                 let others = self
                     .levels()
                     .into_iter()
                     .filter(|&level| !by_address(level));
                 let others = others.fold(Levels::NONE, |all, l| all.union(Levels::only(l)));
-                let loops = if others.is_empty() {
-                    loops
+                let passes = if others.is_empty() {
+                    passes
                 } else {
-                    Node::select(Test::NegativeAt(others), all.clone(), loops)
+                    Node::select(Test::NegativeAt(others), all.clone(), passes)
                 };
-                Node::select(Test::WalkEntries, all, loops)
+                Node::select(Test::WalkEntries, all, passes)
             }
             None => all,
         };
         Node::select(Test::NegativeEntries, of_negative, node)
+    }
+
+    /// Returns the flush of many entries in passes, up to the ceiling; nothing if it is never done like this.
+    pub(super) fn passes(&mut self, context: &PlanContext<'m>) -> Option<Node> {
+        let chosen = self.chosen(context)?;
+        let part = |walk| RoutinePart::Ranges { walk };
+        let leaves = seq(self.requires(context, part(false)));
+        let required = if chosen.tables.is_some() {
+            let tables = seq(self.requires(context, part(true)));
+            Node::select(Test::WalkEntries, tables, leaves)
+        } else {
+            leaves
+        };
+        let node = self.loops(context, &chosen, &[LEAF.each()], required);
+        let Some(negative) = self.chosen_for_negative(context) else {
+            return Some(node);
+        };
+        let needs = self.negative_by_address(context);
+        let required = seq(self.requires(context, RoutinePart::Negative));
+        let of_negative = self.loops(context, &negative, &needs, required);
+        Some(Node::select(Test::NegativeEntries, of_negative, node))
     }
 
     /// Returns the loops over the passes, counted as for these demands, and what they require of completion.
@@ -178,14 +193,11 @@ impl<'m> PlanBuilder<'m, '_> {
             }
         }
         steps.push(required);
-        let all = Node::Call(Shape::Everything(context.space, context.reach));
         let counts = self.counts(context, counted, chosen.tables.is_some(), stages);
-        let body = counts.into_iter().rev().fold(seq(steps), |rest, count| {
-            Node::select(Test::OverCeiling(count), all.clone(), rest)
-        });
-        let node = Node::Passes {
-            folding: Shape::Folding(context.space, context.reach),
-            body: Box::new(body),
+        let node = Node::Ceiling {
+            count: Box::new(Node::Count(counts)),
+            beyond: Shape::Everything(context.space, context.reach),
+            within: Box::new(seq(steps)),
         };
         let choices = chosen.all();
         choices.fold(node, |node, choice| guarded(self.model, choice, node))
@@ -259,9 +271,9 @@ fn over<'a>(
     stage: u8,
 ) -> Option<Node> {
     let addressed = choices.any(|choice| choice.addressed(stage).next().is_some());
-    addressed.then(|| Node::Each {
+    addressed.then(|| Node::Loop {
         over,
-        body: Box::new(Node::Call(Shape::Pass(context.space, context.reach, stage))),
+        each: Box::new(Node::Call(Shape::Pass(context.space, context.reach, stage))),
         rest: None,
     })
 }

@@ -40,9 +40,9 @@ pub fn issues<'a>(
                 let (first, rest) = (issue(first), issue(rest));
                 let mut nodes = vec![Node::Issue(first)];
                 if count != Amount::Stated(1) {
-                    nodes.push(Node::Each {
+                    nodes.push(Node::Loop {
                         over: Over::Sets { first: 1, count },
-                        body: Box::new(Node::Issue(rest)),
+                        each: Box::new(Node::Issue(rest)),
                         rest: None,
                     });
                 }

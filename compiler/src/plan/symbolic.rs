@@ -16,8 +16,8 @@ pub struct SymbolicMachine<'m> {
     known: Cell<KnownFlags>,
     /// Each question with its answer, including repeated questions.
     log: RefCell<Vec<(Flag, bool)>>,
-    /// What was known before a free answer, with the other answer.
-    others: RefCell<Vec<KnownFlags>>,
+    /// The questions that could be answered either way, each with what would be known if its answer were on.
+    free: RefCell<Vec<(Flag, KnownFlags)>>,
 }
 
 impl<'m> SymbolicMachine<'m> {
@@ -26,7 +26,7 @@ impl<'m> SymbolicMachine<'m> {
             needs,
             known: Cell::new(known),
             log: RefCell::default(),
-            others: RefCell::default(),
+            free: RefCell::default(),
         }
     }
 
@@ -52,7 +52,7 @@ impl<'m> SymbolicMachine<'m> {
             let follow = |on| self.needs.follow(known.with(flag, on));
             let (off, on) = (follow(false), follow(true));
             if let (Some(_), Some(on)) = (off, on) {
-                self.others.borrow_mut().push(on);
+                self.free.borrow_mut().push((flag, on));
             }
             // What is known allows at least one of them.
             self.known.set(off.or(on).unwrap_or(known));
@@ -98,18 +98,45 @@ impl Machine for &SymbolicMachine<'_> {
     }
 }
 
-/// Returns all outcomes of a computation, each with the answers that lead to it.
-pub fn outcomes<R>(
+/// Returns all outcomes of a computation, each with the answers that lead to it. Answers that make no difference are
+/// not among them.
+pub fn outcomes<R: PartialEq>(
     needs: &Needs,
     mut compute: impl FnMut(&SymbolicMachine<'_>) -> R,
 ) -> Vec<(KnownFlags, R)> {
-    let mut open = vec![KnownFlags::default()];
-    let mut all = Vec::new();
-    while let Some(known) = open.pop() {
-        let asked = SymbolicMachine::new(needs, known);
-        let result = compute(&asked);
-        all.push((asked.known(), result));
-        open.append(&mut asked.others.into_inner());
+    let nothing = KnownFlags::default();
+    let all = outcomes_of(needs, (nothing, nothing), &mut compute).into_iter();
+    all.map(|(free, result)| (needs.follow(free).unwrap_or(free), result))
+        .collect()
+}
+
+/// Returns the outcomes for the machines that agree with what is known, with the free answers that lead to them,
+/// after those so far.
+fn outcomes_of<R: PartialEq>(
+    needs: &Needs,
+    (known, mut free): (KnownFlags, KnownFlags),
+    compute: &mut impl FnMut(&SymbolicMachine<'_>) -> R,
+) -> Vec<(KnownFlags, R)> {
+    let asked = SymbolicMachine::new(needs, known);
+    let result = compute(&asked);
+    let mut questions = Vec::new();
+    for (flag, on) in asked.free.into_inner() {
+        questions.push((flag, (on, free.with(flag, true))));
+        free = free.with(flag, false);
+    }
+    let mut all = vec![(free, result)];
+    for (flag, if_on) in questions.into_iter().rev() {
+        let mut others = outcomes_of(needs, if_on, compute);
+        let same = |((off, one), (on, other)): (&(KnownFlags, R), &(KnownFlags, R))| {
+            off.without(flag) == on.without(flag) && one == other
+        };
+        if all.len() == others.len() && all.iter().zip(&others).all(same) {
+            for (free, _) in &mut all {
+                *free = free.without(flag);
+            }
+        } else {
+            all.append(&mut others);
+        }
     }
     all
 }
@@ -172,6 +199,19 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_makes_no_difference_is_no_outcome() {
+        let asked_for =
+            |machine: &SymbolicMachine<'_>| (0..8).filter(|&it| machine.has(it)).count();
+        assert_eq!(
+            outcomes(&Needs::default(), |it| asked_for(it) > 8),
+            [(KnownFlags::default(), false)]
+        );
+        // All but the first matter only together.
+        let all = outcomes(&Needs::default(), |it| asked_for(it) == 8);
+        assert_eq!(all.len(), 9);
+    }
+
+    #[test]
     fn what_is_known_is_not_computed_again() {
         let mut known = Known::Unknown;
         let mut computed = 0;
@@ -195,7 +235,8 @@ mod tests {
             }
             of_two(machine)
         });
-        assert_eq!(all.len(), 16 * 4);
+        // Nor do they make a difference, and the last question of two has the same answer as its outcome.
+        assert_eq!(all.len(), 4);
         for (when, result) in all {
             let decides = if when.get(Flag::feature(0)) == Some(true) {
                 1

@@ -70,6 +70,11 @@ fn asked<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> Vec<Test> {
 
 /// Collects the steps of a node for the tests that hold. A node that contains steps becomes a step of its own.
 fn steps(node: &Node, config: Config, holds: &BTreeSet<Test>, out: &mut Vec<Node>) {
+    let of = |node: &Node| {
+        let mut inner = Vec::new();
+        steps(node, config, holds, &mut inner);
+        Box::new(Node::Seq(inner))
+    };
     match node {
         Node::Seq(nodes) => nodes
             .iter()
@@ -86,22 +91,25 @@ fn steps(node: &Node, config: Config, holds: &BTreeSet<Test>, out: &mut Vec<Node
             };
             steps(if yes { then } else { otherwise }, config, holds, out);
         }
-        Node::Guard { scope, body } => {
-            let body_out = &mut Vec::new();
-            steps(body, config, holds, body_out);
-            out.push(Node::Guard {
-                scope: *scope,
-                body: Box::new(Node::Seq(std::mem::take(body_out))),
-            });
-        }
-        Node::Passes { folding, body } => {
-            let body_out = &mut Vec::new();
-            steps(body, config, holds, body_out);
-            out.push(Node::Passes {
-                folding: *folding,
-                body: Box::new(Node::Seq(std::mem::take(body_out))),
-            });
-        }
+        Node::Guard { scope, body } => out.push(Node::Guard {
+            scope: *scope,
+            body: of(body),
+        }),
+        Node::Ceiling {
+            count,
+            beyond,
+            within,
+        } => out.push(Node::Ceiling {
+            count: of(count),
+            beyond: *beyond,
+            within: of(within),
+        }),
+        Node::Loop { over, each, rest } => out.push(Node::Loop {
+            over: *over,
+            each: of(each),
+            rest: rest.as_deref().map(of),
+        }),
+        Node::Workaround { erratum, .. } if !config.suffers(*erratum) => {}
         step => out.push(step.clone()),
     }
 }

@@ -132,13 +132,18 @@ pub fn given(needs: &Needs, node: &Node, at: KnownFlags) -> Node {
             scope: *scope,
             body: inner(body),
         },
-        Node::Passes { folding, body } => Node::Passes {
-            folding: *folding,
-            body: inner(body),
+        Node::Ceiling {
+            count,
+            beyond,
+            within,
+        } => Node::Ceiling {
+            count: inner(count),
+            beyond: *beyond,
+            within: inner(within),
         },
-        Node::Each { over, body, rest } => Node::Each {
+        Node::Loop { over, each, rest } => Node::Loop {
             over: *over,
-            body: inner(body),
+            each: inner(each),
             rest: rest.as_deref().map(inner),
         },
         other => other.clone(),

@@ -1,19 +1,12 @@
-//! The steps of workarounds.
+//! The workarounds beside instructions and barriers.
 //!
 //! In: the workarounds recorded in candidates and barriers. Out: the nodes before or after an instruction or a
-//! barrier, each a decision for the erratum. Holds: an instruction has one workaround of each erratum that weakens
-//! it, the first whose operands are known there; after a loop no address is known.
+//! barrier. Holds: an instruction has one workaround of each erratum that weakens it, the first whose operands are
+//! known there; after a loop no address is known.
 
 use super::candidates::{Candidate, How};
-use super::factor::seq;
-use super::ir::{Issue, Node, Test};
-
+use super::ir::{Issue, Node};
 use crate::model::{Instr, Issued, Model};
-
-/// Returns the instruction of a [`Node::Workaround`].
-pub fn issued(model: &Model, erratum: usize, (workaround, step): (usize, usize)) -> &Issued {
-    &model.errata[erratum].workarounds[workaround].issue[step]
-}
 
 /// Returns the workarounds after (or before) a barrier. All their operands are zero.
 pub fn beside_barrier(model: &Model, wanted: &[(usize, usize)], after: bool) -> Vec<Node> {
@@ -21,7 +14,11 @@ pub fn beside_barrier(model: &Model, wanted: &[(usize, usize)], after: bool) -> 
         .iter()
         .filter(|&&(erratum, number)| model.errata[erratum].workarounds[number].after == after);
     of_side
-        .map(|&workaround| steps(model, workaround, None))
+        .map(|&(erratum, number)| Node::Workaround {
+            erratum,
+            number,
+            of: None,
+        })
         .collect()
 }
 
@@ -65,24 +62,11 @@ pub fn beside(
             continue;
         }
         worked_around.push(erratum);
-        out.push(steps(model, (erratum, number), Some(issue)));
+        out.push(Node::Workaround {
+            erratum,
+            number,
+            of: Some(issue),
+        });
     }
     out
-}
-
-/// Returns the steps of a workaround, for machines that have its erratum.
-fn steps(model: &Model, (erratum, number): (usize, usize), of: Option<Issue>) -> Node {
-    let issue = model.errata[erratum].workarounds[number].issue.iter();
-    let nodes = issue.enumerate().map(|(step, issued)| match issued.instr {
-        Instr::Barrier(barrier) => Node::Complete {
-            barrier,
-            of: Some(erratum),
-        },
-        Instr::Invalidate(_) => Node::Workaround {
-            erratum,
-            number: (number, step),
-            of,
-        },
-    });
-    Node::select(Test::Erratum(erratum), seq(nodes), Node::Seq(Vec::new()))
 }

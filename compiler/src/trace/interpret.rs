@@ -7,14 +7,14 @@ use tlbc_facts::clause::MaxCount;
 use tlbc_runtime::backend::{FinishSteps, IpiTargets};
 use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::level::Level;
-use tlbc_runtime::request::passes::{Folding, Pass, Passes, Walks};
+use tlbc_runtime::request::passes::{Folding, Pass, Passes, SortedPasses};
 use tlbc_runtime::request::runs::{Runs, Units};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::encode::{Sources, encode};
 use super::env::SourcesEq;
 pub use super::env::{Changing, Effects, Env, Op, Role, ceiling};
-use crate::model::{Instr, Model, Source, Which};
+use crate::model::{Instr, Issued, Model, Source, Which};
 use crate::plan::Plans;
 use crate::plan::ir::{Count, Issue, Node, Over, Shape, Test};
 
@@ -36,14 +36,8 @@ pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effec
         model,
         plans,
         env,
-        folding: Folding {
-            leaves: false,
-            walks: Walks::Named,
-            joint: true,
-            negative: false,
-        },
+        folding: Folding::default(),
         walk: env.walk,
-        ranges: (Space::User, Reach::Here),
         passes: None,
         pass: None,
         effects: Effects {
@@ -66,9 +60,7 @@ struct Run<'a> {
     folding: Folding,
     /// Whether walk entries are flushed as well.
     walk: bool,
-    /// The space and the reach of the ranges that are sorted into passes.
-    ranges: (Space, Reach),
-    passes: Option<Passes>,
+    passes: Option<SortedPasses<'a>>,
     pass: Option<Pass>,
     effects: Effects,
 }
@@ -108,7 +100,12 @@ impl Run<'_> {
                     } = self.env.change;
                     self.pass = Some(alone(va, entries, level));
                 }
-                Shape::Ranges(space, reach) => self.ranges = (space, reach),
+                Shape::Passes(space, reach) => {
+                    self.shape(Shape::Folding(space, reach));
+                    let levels = self.model.level_table(self.env.config);
+                    let passes = SortedPasses::new(&self.env.ranges, &levels, self.folding);
+                    self.passes = Some(passes);
+                }
                 // A pending flush of a tag or a CPU is one of all kinds of entries.
                 Shape::Switch | Shape::ReturnToUser | Shape::CpuOnline => self.walk = true,
                 _ => {}
@@ -134,7 +131,6 @@ impl Run<'_> {
                 otherwise,
             } => {
                 let holds = self.test(*on);
-                self.effects.exceeded_ceiling |= holds && matches!(on, Test::OverCeiling(_));
                 self.node(if holds { then } else { otherwise }, piece);
             }
             Node::Guard { body, .. } => self.node(body, piece),
@@ -143,25 +139,33 @@ impl Run<'_> {
                     self.barrier(*barrier, Role::Publish);
                 }
             }
-            Node::Complete { barrier, of } => {
-                self.barrier(*barrier, of.map_or(Role::Complete, Role::Workaround));
-            }
+            Node::Complete { barrier } => self.barrier(*barrier, Role::Complete),
             Node::Resync { barrier } => self.barrier(*barrier, Role::Resync),
             Node::Requires(steps) => self.effects.steps |= *steps,
             Node::Issue(issue) => self.issue(issue, piece),
-            Node::Passes { folding, body } => {
-                self.shape(*folding);
-                let levels = self.model.level_table(self.env.config);
-                self.passes = Some(Passes::new(&self.env.ranges, &levels, self.folding));
-                self.node(body, piece);
-            }
             Node::Fold(folding) => self.folding = *folding,
-            Node::Each { over, body, rest } => self.each(*over, body, rest.as_deref()),
+            Node::Ceiling {
+                count,
+                beyond,
+                within,
+            } => {
+                if self.is_over_ceiling(count, *beyond) {
+                    self.effects.exceeded_ceiling = true;
+                    self.shape(*beyond);
+                } else {
+                    self.node(within, piece);
+                }
+            }
+            Node::Loop { over, each, rest } => self.repeat(*over, each, rest.as_deref()),
             Node::Workaround {
                 erratum,
                 number,
                 of,
-            } => self.workaround(*erratum, *number, *of, piece),
+            } => {
+                if self.env.config.suffers(*erratum) {
+                    self.workaround(*erratum, *number, *of, piece);
+                }
+            }
             Node::Store => self.effects.ops.push(Op {
                 which: Which::Store,
                 role: Role::Main,
@@ -184,7 +188,10 @@ impl Run<'_> {
                 keep,
             } => self.load(*load, *view, *empty, *keep),
             Node::Call(shape) => self.shape(*shape),
-            Node::InvalidateSecondary | Node::CompletePending(_) | Node::Nothing(_) => {}
+            Node::InvalidateSecondary
+            | Node::CompletePending(_)
+            | Node::Count(_)
+            | Node::Nothing(_) => {}
         }
     }
 
@@ -214,36 +221,49 @@ impl Run<'_> {
                 let entry = pass.shift - page;
                 self.units(operand).is_some_and(|units| units.hold(entry))
             }),
-            Test::OverCeiling(count) => self.over_ceiling(count),
             Test::Pending(pending) => env.pending == pending,
             Test::ViewDeferred => env.view_pending,
             Test::Required(steps) => env.steps.requires(steps),
         }
     }
 
-    fn over_ceiling(&self, count: Count) -> bool {
+    /// Returns whether the passes take more operations than the ceiling of a space and a reach permits.
+    fn is_over_ceiling(&self, count: &Node, beyond: Shape) -> bool {
         let Some(passes) = &self.passes else {
             return false;
         };
-        let (space, reach) = self.ranges;
+        let (space, reach) = (beyond.space(), beyond.reach());
         let (operations, pages) = ceiling(
             self.model,
             (self.env.config, &self.env.limits),
             space,
             reach,
         );
-        let needed = match count {
+        self.operations(count, passes) > operations || passes.pages() > pages
+    }
+
+    /// Returns how many operations the passes take.
+    fn operations(&self, count: &Node, passes: &SortedPasses<'_>) -> u64 {
+        let of = |count: &Count| match *count {
             Count::Entries => passes.entries(),
             Count::EntryRuns(most, levels, walks) => {
                 passes.entry_runs(self.most(most), levels, walks)
             }
             Count::PageRuns(operand, walks) => {
-                let levels = self.model.level_table(self.env.config);
+                let page = self.model.geometries[self.env.config.geometry].page_shift;
                 self.units(operand)
-                    .map_or(0, |units| passes.page_runs(&levels, units, walks))
+                    .map_or(0, |units| passes.page_runs(page, units, walks))
             }
         };
-        needed > operations || passes.pages() > pages
+        match count {
+            Node::Select {
+                on,
+                then,
+                otherwise,
+            } => self.operations(if self.test(*on) { then } else { otherwise }, passes),
+            Node::Count(counts) => counts.iter().map(of).max().unwrap_or(0),
+            _ => 0,
+        }
     }
 
     fn most(&self, most: MaxCount) -> u32 {
@@ -253,34 +273,31 @@ impl Run<'_> {
         }
     }
 
-    fn each(&mut self, over: Over, body: &Node, rest: Option<&Node>) {
+    fn repeat(&mut self, over: Over, each: &Node, rest: Option<&Node>) {
         match over {
             Over::Cuts | Over::Leaves => {
-                let Some(passes) = self.passes else {
+                let Some(passes) = &self.passes else {
                     return;
                 };
-                let part = if over == Over::Cuts {
-                    passes.cuts()
+                let part: Vec<Pass> = if over == Over::Cuts {
+                    passes.cuts().collect()
                 } else {
-                    passes.leaves()
+                    passes.leaves().collect()
                 };
                 for pass in part {
-                    self.pass = Some(*pass);
-                    self.node(body, None);
+                    self.pass = Some(pass);
+                    self.node(each, None);
                 }
                 self.pass = None;
             }
             Over::Entries => {
-                if let Some(pass) = self.pass {
-                    let step = 1u64 << pass.shift;
-                    for entry in 0..pass.entries {
-                        let va = pass.start.wrapping_add(entry.wrapping_mul(step));
-                        let piece = Piece {
-                            va,
-                            ..Piece::default()
-                        };
-                        self.node(body, Some(piece));
-                    }
+                let addresses = self.pass.map(|pass| pass.addresses());
+                for va in addresses.into_iter().flatten() {
+                    let piece = Piece {
+                        va,
+                        ..Piece::default()
+                    };
+                    self.node(each, Some(piece));
                 }
             }
             Over::Sets { first, count } => {
@@ -289,10 +306,10 @@ impl Run<'_> {
                         set,
                         ..Piece::default()
                     };
-                    self.node(body, Some(piece));
+                    self.node(each, Some(piece));
                 }
             }
-            Over::Runs { operand, most } => self.runs(operand, most, body, rest),
+            Over::Runs { operand, most } => self.runs(operand, most, each, rest),
         }
     }
 
@@ -311,7 +328,7 @@ impl Run<'_> {
         self.model.level_table(self.env.config)[level.index()].shift
     }
 
-    fn runs(&mut self, operand: usize, most: MaxCount, body: &Node, rest: Option<&Node>) {
+    fn runs(&mut self, operand: usize, most: MaxCount, each: &Node, rest: Option<&Node>) {
         let model = self.model;
         let (Some(pass), Some(names)) = (self.pass, model.operands[operand].names.as_ref()) else {
             return;
@@ -332,7 +349,7 @@ impl Run<'_> {
                 scale: u64::from(run.scale),
                 set: 0,
             };
-            self.node(body, Some(piece));
+            self.node(each, Some(piece));
         }
         if let (Some(va), Some(rest)) = (runs.rest(), rest) {
             let piece = Piece {
@@ -398,46 +415,36 @@ impl Run<'_> {
         }
     }
 
+    /// Issues a workaround.
     fn workaround(
         &mut self,
         erratum: usize,
-        (number, step): (usize, usize),
+        number: usize,
         of: Option<Issue>,
         piece: Option<Piece>,
     ) {
-        let issued = &self.model.errata[erratum].workarounds[number].issue[step];
-        let Instr::Invalidate(invalidate) = issued.instr else {
-            return;
-        };
-        let operands = &self.model.invalidates[invalidate].template.operands;
-        let (which, role) = (Which::Invalidate(invalidate), Role::Workaround(erratum));
-        let Some(issue) = of else {
-            self.effects.ops.push(Op {
-                which,
-                role,
-                operands: operands.iter().map(|&operand| (operand, 0)).collect(),
-                sources: SourcesEq::default(),
-            });
-            return;
-        };
-        let mut sources = self.sources(&issue, piece);
-        sources.form = 0;
-        for &(source, value) in &issued.with {
-            match source {
-                Source::Tag => sources.tag = value,
-                Source::Va => sources.va = value,
-                Source::End => sources.end = value,
-                Source::Form => sources.form = value,
-                Source::Num => sources.num = value,
-                Source::Scale => sources.scale = value,
-                Source::Set => sources.set = value,
-                _ => {}
+        let role = Role::Workaround(erratum);
+        for issued in &self.model.errata[erratum].workarounds[number].issue {
+            match issued.instr {
+                Instr::Barrier(barrier) => self.barrier(barrier, role),
+                Instr::Invalidate(invalidate) => {
+                    let operands = &self.model.invalidates[invalidate].template.operands;
+                    let which = (Which::Invalidate(invalidate), role);
+                    match of {
+                        Some(issue) => {
+                            let sources = with(issued, self.sources(&issue, piece));
+                            self.push(which, operands, sources);
+                        }
+                        None => self.effects.ops.push(Op {
+                            which: which.0,
+                            role,
+                            operands: operands.iter().map(|&operand| (operand, 0)).collect(),
+                            sources: SourcesEq::default(),
+                        }),
+                    }
+                }
             }
         }
-        if let Some(level) = issued.level {
-            sources.stride = Some(Level(level as u8));
-        }
-        self.push((which, role), operands, sources);
     }
 
     fn load(&mut self, load: usize, view: usize, empty: bool, keep: bool) {
@@ -466,4 +473,25 @@ impl Run<'_> {
             sources: SourcesEq(sources),
         });
     }
+}
+
+/// Returns the operand values of an instruction of a workaround, given those of the instruction that needs it.
+fn with(issued: &Issued, mut sources: Sources) -> Sources {
+    sources.form = 0;
+    for &(source, value) in &issued.with {
+        match source {
+            Source::Tag => sources.tag = value,
+            Source::Va => sources.va = value,
+            Source::End => sources.end = value,
+            Source::Form => sources.form = value,
+            Source::Num => sources.num = value,
+            Source::Scale => sources.scale = value,
+            Source::Set => sources.set = value,
+            _ => {}
+        }
+    }
+    if let Some(level) = issued.level {
+        sources.stride = Some(Level(level as u8));
+    }
+    sources
 }

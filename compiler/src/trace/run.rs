@@ -6,7 +6,7 @@
 
 use tlbc_runtime::backend::IpiTargets;
 use tlbc_runtime::level::Level;
-use tlbc_runtime::request::passes::{Folding, Passes, Walks};
+use tlbc_runtime::request::passes::{Folding, Passes, SortedPasses};
 use tlbc_runtime::request::{LevelTable, Ranges, Reach, Scope, Space};
 
 use super::answer::{DeferredBy, EntryKind, Ipi, Step, Store, Trace, VERSION};
@@ -236,14 +236,8 @@ impl<'a> Run<'a> {
     fn kinds(&self, what: Flush<'_>) -> Vec<EntryKind> {
         let mut kinds = kinds(self.model, self.query.config);
         if let Flush::Ranges(ranges) = what {
-            let folding = Folding {
-                leaves: false,
-                walks: Walks::Named,
-                joint: false,
-                negative: false,
-            };
-            let passes = Passes::new(ranges, &self.levels, folding);
-            let leaves = passes.leaves().iter().any(|pass| pass.leaf);
+            let passes = SortedPasses::new(ranges, &self.levels, Folding::default());
+            let leaves = passes.leaves().any(|pass| pass.leaf);
             kinds.retain(|kind| match kind {
                 EntryKind::Leaf => leaves,
                 EntryKind::Walk => ranges.tables(),

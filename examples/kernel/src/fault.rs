@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
-use tlbc_runtime::{Backend, Entry, Level, Platform};
+use tlbc_runtime::{Entry, Level};
 
 use crate::boot::{self, PteFormat};
 use crate::frames::{self, Frame};
@@ -30,7 +30,6 @@ pub fn handle(process: &Body, address: u64, is_write: bool) -> Result<Outcome, E
     if is_write && !area.rights.contains(Rights::WRITE) {
         return Ok(Outcome::Refused);
     }
-    flush_before_map(process);
     let id = process.space.id();
     process.change(tables, |section, tables| {
         let top = tables.entry(id, address);
@@ -65,18 +64,6 @@ fn copy(page: u64) -> Result<Frame, Error> {
     let from = frames::words(page);
     let copy = Frame::page(|index| from[index].load(Ordering::Relaxed));
     copy.ok_or(Error::NoMemory)
-}
-
-/// Flushes what another CPU has unmapped and not flushed yet, on a machine that requires break before make. The tables are
-/// locked.
-///
-/// An entry is invalid from the moment when the other CPU unmaps it, and CPUs may use it until that CPU's flush, which comes
-/// after it has released the lock.
-fn flush_before_map(process: &Body) {
-    let facts = MMU.platform().backend().change_facts(process.space.flags());
-    if facts.output_through_invalid && process.space.flush_pending() {
-        MMU.flush_everything(&process.space);
-    }
 }
 
 /// Returns the page that belongs at an address.

@@ -13,7 +13,7 @@ use crate::batch::FrameBox;
 use crate::boot;
 use crate::boot::backend::{Config, Op, Tlb};
 use crate::frames::Frame;
-use crate::process::Loaded;
+use crate::process::Process;
 use crate::sink::Sink;
 
 /// The kernel, as the runtime sees it. It has no state of its own: everything is in statics.
@@ -53,7 +53,7 @@ impl Platform for Kernel {
     type Page = Frame;
     type Table = Frame;
     type BatchBox<T> = FrameBox<T>;
-    type Handle = Loaded;
+    type Handle = Process;
 
     fn backend(&self) -> impl Deref<Target = Tlb> {
         Value(boot::tlb(config()))

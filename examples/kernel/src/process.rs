@@ -181,14 +181,10 @@ impl Clone for Process {
     }
 }
 
-/// A reference to the process that a CPU has loaded, as the runtime's [`Current`](tlbc_runtime::Current) keeps it.
-pub struct Loaded(pub Process);
-
-impl Deref for Loaded {
-    type Target = AddressSpace<Cpus>;
-
-    fn deref(&self) -> &AddressSpace<Cpus> {
-        &self.0.space
+/// A reference to the process that a CPU has loaded is one to its space.
+impl AsRef<AddressSpace<Cpus>> for Process {
+    fn as_ref(&self) -> &AddressSpace<Cpus> {
+        &self.space
     }
 }
 

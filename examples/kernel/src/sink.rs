@@ -1,8 +1,7 @@
 //! Where the backend's instructions go: to the CPU.
 //!
-//! The sink changes two things on the way. The loads of [`Mmu::return_to_user`](tlbc_runtime::Mmu::return_to_user) would run
-//! in code that user code must not see, so they are left to the last instructions before user code runs (`boot/`). And a
-//! sink can be broken on purpose: then the kernel must notice that memory is used after it was freed.
+//! A sink can be broken on purpose: then the kernel must notice that memory is used after it was freed. The loads of the
+//! return to user code have a sink of their own, since the code that runs then must not be seen by user code.
 
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
@@ -24,8 +23,6 @@ pub enum Sabotage {
 static SABOTAGE: AtomicU8 = AtomicU8::new(0);
 /// Whether each CPU serves the request of another one.
 static SERVES: [AtomicBool; boot::CPUS] = [const { AtomicBool::new(false) }; boot::CPUS];
-/// Whether each CPU is about to return to user code.
-static RETURNS: [AtomicBool; boot::CPUS] = [const { AtomicBool::new(false) }; boot::CPUS];
 
 pub fn set_sabotage(sabotage: u8) {
     SABOTAGE.store(sabotage, Ordering::Relaxed);
@@ -41,18 +38,10 @@ pub fn sabotage() -> Sabotage {
 
 /// Runs what serves the request of another CPU. Interrupts are off.
 pub fn while_serving(cpu: CpuId, serve: impl FnOnce()) {
-    while_set(&SERVES[cpu.index()], serve);
-}
-
-/// Runs what ends with the loads for user code, which go to the return code. Interrupts are off.
-pub fn while_returning(cpu: CpuId, load: impl FnOnce()) {
-    while_set(&RETURNS[cpu.index()], load);
-}
-
-fn while_set(flag: &AtomicBool, run: impl FnOnce()) {
-    flag.store(true, Ordering::Relaxed);
-    run();
-    flag.store(false, Ordering::Relaxed);
+    let serves = &SERVES[cpu.index()];
+    serves.store(true, Ordering::Relaxed);
+    serve();
+    serves.store(false, Ordering::Relaxed);
 }
 
 /// The sink of a CPU.
@@ -72,9 +61,6 @@ impl Sink {
 
 impl Issue<Op> for Sink {
     fn issue(&mut self, op: Op) {
-        if RETURNS[self.cpu.index()].load(Ordering::Relaxed) && boot::set_user_view(op) {
-            return;
-        }
         let op = match sabotage() {
             Sabotage::Drops if boot::is_invalidation(op) => return,
             Sabotage::StaysHere if boot::is_invalidation(op) => {
@@ -86,5 +72,17 @@ impl Issue<Op> for Sink {
             Sabotage::Nothing | Sabotage::Drops | Sabotage::StaysHere => op,
         };
         self.hardware.issue(op);
+    }
+}
+
+/// The sink of a CPU that returns to user code. It leaves the loads of the user's view to the last instructions before user
+/// code runs (`boot/`).
+pub struct Returning(pub Sink);
+
+impl Issue<Op> for Returning {
+    fn issue(&mut self, op: Op) {
+        if !boot::set_user_view(op) {
+            self.0.issue(op);
+        }
     }
 }

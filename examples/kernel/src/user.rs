@@ -1,20 +1,20 @@
 //! Threads of user code: the way to it, and what it comes back for.
 
-use tlbc_runtime::{Backend, CpuId, Current, Platform, Record};
+use tlbc_runtime::{Current, Platform, Record};
 
 use crate::boot::{self, Cause, UserState};
 use crate::fault::{self, Outcome};
 use crate::platform::MMU;
-use crate::process::{Body, Error, Loaded, Process};
-use crate::sink;
+use crate::process::{Body, Error, Process};
+use crate::sink::{Returning, Sink};
 
 /// What a CPU runs in, and the switch to something else.
 pub struct Cpu {
-    current: Current<Loaded>,
+    current: Current<Process>,
 }
 
 impl Cpu {
-    pub fn new(current: Current<Loaded>) -> Self {
+    pub fn new(current: Current<Process>) -> Self {
         Self { current }
     }
 
@@ -23,9 +23,11 @@ impl Cpu {
     pub fn switch(&mut self, to: Option<Process>) {
         MMU.platform().pin_cpu(true, |cpu| {
             let from = core::mem::replace(&mut self.current, Current::Kernel);
-            self.current = MMU.switch(cpu, from, to.map(Loaded));
+            self.current = MMU.switch(cpu, from, to);
             if let Current::User(process) = &self.current {
-                note_kernel_view(cpu, &process.0);
+                // What entry code loads before it does anything else, if the kernel is unmapped while user code runs.
+                let mut note = Record(boot::set_kernel_view);
+                MMU.enter_from_user_through(cpu, &process.space, &mut note);
             }
         });
     }
@@ -38,16 +40,6 @@ impl Cpu {
             self.current = MMU.cpu_online(cpu).expect("it was online before");
         });
     }
-}
-
-/// Stores what entry code loads before it does anything else, where the kernel is unmapped while user code runs. Its values are
-/// the operands of the instructions that the backend would issue.
-fn note_kernel_view(cpu: CpuId, process: &Body) {
-    let views = MMU.views(cpu, &process.space);
-    let mut note = Record(boot::set_kernel_view);
-    MMU.platform()
-        .backend()
-        .enter_from_user(&mut note, &views.kernel);
 }
 
 /// What user code calls the kernel for: a number and two values, which are the program's business.
@@ -75,7 +67,8 @@ pub fn run(process: &Body, state: &mut UserState) -> Result<Call, Error> {
 /// defer something to the next return.
 fn enter(process: &Body, state: &mut UserState) -> Cause {
     MMU.platform().pin_cpu(true, |cpu| {
-        sink::while_returning(cpu, || MMU.return_to_user(cpu, &process.space));
+        let mut sink = Returning(Sink::new(cpu));
+        MMU.return_to_user_through(cpu, &process.space, &mut sink);
         boot::run_user(state)
     })
 }

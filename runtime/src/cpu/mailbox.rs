@@ -32,35 +32,34 @@ impl<S: CpuMask> Mailbox<S> {
         }
     }
 
-    /// Sends a message from this mailbox, which is that of CPU `from`, to the mailboxes `of` other CPUs. Returns those that
-    /// are online: they will acknowledge it when they take an IPI.
+    /// Sends a message from this mailbox, which is that of CPU `from`, to the mailboxes `of` other CPUs. Leaves in the set those
+    /// that are online: they will acknowledge it when they take an IPI.
     pub fn send<'m>(
         &self,
         from: CpuId,
-        mut to: S,
+        to: &mut S,
         message: &Message<'_>,
         online: &S::Shared,
         of: impl Fn(CpuId) -> &'m Self,
-    ) -> S
-    where
+    ) where
         S: 'm,
     {
         to.remove(from);
         if to.is_empty() {
-            return to;
+            return;
         }
         self.outbox.post(message);
         for receiver in to.iter() {
             of(receiver).inbox.insert(from, Barrier::Post);
         }
         full_barrier(Barrier::Send);
-        for receiver in to.clone().iter() {
-            if !online.contains(receiver, Barrier::Unloaded) {
+        to.retain(|receiver| {
+            let is_online = online.contains(receiver, Barrier::Unloaded);
+            if !is_online {
                 of(receiver).inbox.remove(from, Barrier::Acknowledge);
-                to.remove(receiver);
             }
-        }
-        to
+            is_online
+        });
     }
 
     /// Returns whether the CPU of this mailbox has handled the message that `sender` sent it.
@@ -68,21 +67,25 @@ impl<S: CpuMask> Mailbox<S> {
         !self.inbox.contains(sender, Barrier::Acknowledged)
     }
 
-    /// Handles the messages to this mailbox from the mailboxes `of` other CPUs, and acknowledges each.
-    pub fn receive<'m>(&self, of: impl Fn(CpuId) -> &'m Self, mut handle: impl FnMut(&Message<'_>))
-    where
+    /// Handles the messages to this mailbox from the mailboxes `of` other CPUs, of which there are `cpus`, and acknowledges each.
+    pub fn receive<'m>(
+        &self,
+        cpus: usize,
+        of: impl Fn(CpuId) -> &'m Self,
+        mut handle: impl FnMut(&Message<'_>),
+    ) where
         S: 'm,
     {
-        for sender in self.inbox.now(Barrier::Receive).iter() {
+        for sender in self.inbox.iter(cpus, Barrier::Receive) {
             let mut ranges = Ranges::new();
             handle(&of(sender).outbox.read(&mut ranges));
             self.inbox.remove(sender, Barrier::Acknowledge);
         }
     }
 
-    /// Acknowledges the messages to this mailbox unread.
-    pub fn discard(&self) {
-        for sender in self.inbox.now(Barrier::Receive).iter() {
+    /// Acknowledges the messages to this mailbox from `cpus` CPUs unread.
+    pub fn discard(&self, cpus: usize) {
+        for sender in self.inbox.iter(cpus, Barrier::Receive) {
             self.inbox.remove(sender, Barrier::Acknowledge);
         }
     }
@@ -108,6 +111,7 @@ mod tests {
     fn received(boxes: &Boxes, cpu: usize) -> Vec<SpaceId> {
         let mut spaces = Vec::new();
         boxes[cpu].receive(
+            3,
             |sender| &boxes[sender.index()],
             |message| match message {
                 Message::Leave(space) => spaces.push(*space),
@@ -122,10 +126,11 @@ mod tests {
         let (boxes, online) = three();
         let of = |cpu: CpuId| &boxes[cpu.index()];
         let message = Message::Leave(SpaceId(7));
-        let sent = boxes[0].send(CpuId(0), set([0, 1]), &message, &online, of);
+        let mut sent = set([0, 1]);
+        boxes[0].send(CpuId(0), &mut sent, &message, &online, of);
         assert_eq!(sent, set([1]), "a CPU sends itself nothing");
         assert!(!boxes[1].has_acknowledged(CpuId(0)));
-        boxes[1].receive(of, |_| assert!(!boxes[1].has_acknowledged(CpuId(0))));
+        boxes[1].receive(3, of, |_| assert!(!boxes[1].has_acknowledged(CpuId(0))));
         assert!(boxes[1].has_acknowledged(CpuId(0)));
         assert_eq!(received(&boxes, 1), []);
     }
@@ -136,7 +141,8 @@ mod tests {
         let of = |cpu: CpuId| &boxes[cpu.index()];
         for sender in [0, 2] {
             let message = Message::Leave(SpaceId(10 + u64::from(sender)));
-            let sent = of(CpuId(sender)).send(CpuId(sender), set([1]), &message, &online, of);
+            let mut sent = set([1]);
+            of(CpuId(sender)).send(CpuId(sender), &mut sent, &message, &online, of);
             assert_eq!(sent, set([1]));
         }
         assert_eq!(received(&boxes, 1), [SpaceId(10), SpaceId(12)]);
@@ -147,11 +153,12 @@ mod tests {
         let (boxes, online) = three();
         let of = |cpu: CpuId| &boxes[cpu.index()];
         let message = Message::Leave(SpaceId(7));
-        let sent = boxes[0].send(CpuId(0), set([1, 2]), &message, &online, of);
+        let mut sent = set([1, 2]);
+        boxes[0].send(CpuId(0), &mut sent, &message, &online, of);
         assert_eq!(sent, set([1]));
         assert!(boxes[2].has_acknowledged(CpuId(0)));
         // One that goes offline now waits for no one, and no one for it.
-        boxes[1].discard();
+        boxes[1].discard(3);
         assert!(boxes[1].has_acknowledged(CpuId(0)));
         assert_eq!(received(&boxes, 1), []);
     }

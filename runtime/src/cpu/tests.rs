@@ -31,6 +31,10 @@ impl<const N: usize> Cpus for Several<N> {
         &self.cpus[cpu.index()]
     }
 
+    fn count(&self) -> usize {
+        N
+    }
+
     fn tlbs(&self) -> impl Iterator<Item = &CpuTlb<Set>> {
         self.cpus.iter()
     }

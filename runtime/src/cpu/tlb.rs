@@ -130,6 +130,9 @@ pub(crate) trait Cpus {
     /// Returns what is kept for a CPU.
     fn tlb(&self, cpu: CpuId) -> &CpuTlb<Self::Set>;
 
+    /// Returns how many CPUs there are, online or not.
+    fn count(&self) -> usize;
+
     /// Returns what is kept for every CPU, online or not.
     fn tlbs(&self) -> impl Iterator<Item = &CpuTlb<Self::Set>>;
 

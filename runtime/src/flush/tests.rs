@@ -5,7 +5,7 @@ use crate::backend::{
 };
 use crate::cpu::tests::{Set, Several, set};
 use crate::deferred::{Deferred, Pending};
-use crate::mask::SharedCpuMask;
+use crate::mask::{CpuMask, SharedCpuMask, set_of};
 use crate::pte::{ChangeFacts, Marks, Stricter};
 use crate::request::{LevelFacts, LevelTable, SpaceId, Tag};
 use crate::space::Tagging;
@@ -172,11 +172,10 @@ fn load<const N: usize>(cpus: &Several<N>, cpu: usize, space: &AddressSpace<Set>
 
 /// The other CPUs that flush, and whether this one does.
 fn flushes<C: Cpus<Set = Set>, B: Backend>(flush: &Flush<'_, B, C>) -> (Set, bool) {
-    match flush.course() {
-        Course::Broadcast | Course::Here => (Set::NONE, true),
-        Course::HereAndOn(others) => (*others, true),
-        Course::On(others) => (*others, false),
-    }
+    let classes = flush.ipis().agents;
+    let others = set_of(flush.space.other_targets(flush.cpus, THIS, classes));
+    let here = !matches!(flush.course, Course::Others | Course::Nowhere);
+    (others, here)
 }
 
 /// Runs a flush on this CPU, and returns what it issues.
@@ -254,14 +253,14 @@ fn a_flush_of_everything_removes_from_the_cpumask_who_has_not_loaded_the_space()
     let mut flush = Flush::plan(&Machine::<false>, &cpus, THIS, &space, EVERYTHING);
     let started = flush.start(&mut Record(|_| ()));
     assert_eq!(space.changes.get(), 1, "CPUs wait that attach the space");
-    assert_eq!(space.cpumask.now(Barrier::Unloaded), set([0, 1, 2]));
+    assert_eq!(set_of::<Set>(space.holders(&cpus)), set([0, 1, 2]));
     let _ = flush.finish(&mut Record(|_| ()), started);
     assert_eq!(space.changes.get(), 0);
-    assert_eq!(space.cpumask.now(Barrier::Unloaded), set([0, 2]));
+    assert_eq!(set_of::<Set>(space.holders(&cpus)), set([0, 2]));
     // A flush of less leaves the cpumask as it is.
     cpus.cpus[2].loaded.put(SpaceId::KERNEL.0);
     run(Flush::plan(&Machine::<false>, &cpus, THIS, &space, PAGE));
-    assert_eq!(space.cpumask.now(Barrier::Unloaded), set([0, 2]));
+    assert_eq!(set_of::<Set>(space.holders(&cpus)), set([0, 2]));
 }
 
 #[test]

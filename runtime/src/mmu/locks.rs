@@ -10,19 +10,6 @@ use crate::platform::{LockEvent, Platform};
 use crate::sync::Lock;
 
 impl<P: Platform> Mmu<P> {
-    /// Runs a flush while no other CPU flushes, where the machine allows one flush at a time.
-    pub(crate) fn alone<R>(&self, run: impl FnOnce() -> R) -> R {
-        if Self::FACTS.one_at_a_time {
-            self.with_lock(
-                &self.one_at_a_time,
-                |cpu| self.handle_messages(cpu),
-                |_| run(),
-            )
-        } else {
-            run()
-        }
-    }
-
     /// Runs with a lock of the runtime held. One rule covers all these locks. Interrupts are off, so that no switch and no
     /// request on the same CPU can need a lock that this CPU holds. While a CPU waits for a lock it calls `poll`, which
     /// handles the messages of other CPUs, because the CPU that has the lock may be waiting for one of them. A CPU holds

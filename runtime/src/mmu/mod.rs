@@ -255,6 +255,11 @@ impl<P: Platform> Cpus for Mmu<P> {
         self.platform.cpu(cpu)
     }
 
+    #[inline]
+    fn count(&self) -> usize {
+        self.platform.cpus()
+    }
+
     fn tlbs(&self) -> impl Iterator<Item = &CpuTlb<P::CpuSet>> {
         (0..self.platform.cpus()).map(|cpu| self.platform.cpu(CpuId(cpu as u32)))
     }

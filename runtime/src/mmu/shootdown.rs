@@ -33,14 +33,15 @@
 
 use crate::backend::{Backend, Facts, IpiTargets, Shootdown};
 use crate::cpu::{CpuTlb, Message};
-use crate::flush::{Course, Flush};
+use crate::flush::Flush;
 use crate::level::Level;
-use crate::mask::{CpuId, CpuMask, SharedCpuMask};
+use crate::mask::{CpuId, CpuMask, SharedCpuMask, set_of};
 use crate::misuse::{Misuse, check_range};
 use crate::mmu::Mmu;
 use crate::platform::Platform;
 use crate::request::{Extent, Ranges, Request, Scope};
 use crate::space::AddressSpace;
+use crate::stats::CpuStats;
 use crate::sync::{Barrier, full_barrier, wait_until};
 
 /// Why everything of a space is flushed.
@@ -55,7 +56,6 @@ pub(crate) enum Why {
 }
 
 // Flushes, from the caller's side down to one flush on this CPU.
-#[allow(clippy::inline_always)]
 impl<P: Platform> Mmu<P> {
     /// The facts of the backend.
     pub(crate) const FACTS: Facts = <P::Backend as Backend>::FACTS;
@@ -73,22 +73,11 @@ impl<P: Platform> Mmu<P> {
     #[inline]
     pub(crate) fn flush_changed(&self, space: &AddressSpace<P::CpuSet>, changed: &Ranges) {
         match changed.page(self.platform.backend().levels()) {
-            Some((va, level, table)) => self.flush_page(space, va, level, table),
-            None => self.flush_ranges(space, changed),
+            Some((va, level, table)) => {
+                self.shoot_down(space, move |_| Scope::Page { va, level, table });
+            }
+            None => self.shoot_down(space, move |_| Scope::Ranges(changed)),
         }
-    }
-
-    /// Flushes one entry. Each variant of [`Scope`] has its own function and pinned closure, so that the compiler removes the
-    /// tests for the others.
-    #[inline(never)]
-    fn flush_page(&self, space: &AddressSpace<P::CpuSet>, va: u64, level: Level, table: bool) {
-        self.pinned(|cpu| self.flush_scope(cpu, space, Scope::Page { va, level, table }));
-    }
-
-    /// Flushes more than one entry.
-    #[inline(never)]
-    fn flush_ranges(&self, space: &AddressSpace<P::CpuSet>, ranges: &Ranges) {
-        self.pinned(|cpu| self.flush_scope(cpu, space, Scope::Ranges(ranges)));
     }
 
     /// Flushes everything of a space on every CPU and device, which completes all deferred flushes of the space.
@@ -100,53 +89,56 @@ impl<P: Platform> Mmu<P> {
         why: Why,
     ) {
         let pending = space.pending.pending();
-        self.pinned(|cpu| {
-            let stats = &self.platform.cpu(cpu).stats;
+        self.shoot_down(space, |stats| {
             stats.completed.count(pending.count() as u64);
             match why {
                 Why::Asked => stats.full_asked.count(1),
                 Why::Nested => stats.full_nested.count(1),
                 Why::Pending => stats.full_deferred.count(1),
             }
-            self.flush_scope(cpu, space, everything);
+            everything
         });
         space.pending.complete(pending);
     }
 
-    /// Runs a flush on one CPU, where the machine permits it, and while no other CPU flushes if it permits only one.
-    #[inline(always)]
-    fn pinned(&self, flush: impl FnOnce(CpuId)) {
-        self.platform
-            .pin_cpu(Self::INTERRUPTS_OFF, |cpu| self.alone(|| flush(cpu)));
-    }
-
-    /// Flushes on this CPU and on others at the same time, and waits for all of them.
-    #[inline(always)]
-    fn flush_scope(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>, scope: Scope<'_>) {
-        let backend = self.platform.backend();
-        let mut flush = Flush::plan(&*backend, self, cpu, space, scope);
-        flush.count();
-        let started = flush.start(&mut self.platform.sink(cpu));
-        // What other functions get is copied, so that the flush itself stays in registers.
-        let sets = flush.erratum_sets();
-        match flush.course() {
-            Course::HereAndOn(others) | Course::On(others) => {
+    /// Flushes on this CPU and on others at the same time, and waits for all of them. `scope` is a closure, so that this is
+    /// compiled for each variant of [`Scope`], without the tests for the others.
+    #[inline(never)]
+    fn shoot_down<'s>(
+        &self,
+        space: &AddressSpace<P::CpuSet>,
+        scope: impl FnOnce(&CpuStats) -> Scope<'s>,
+    ) {
+        let flush = |cpu| {
+            let (here, backend) = (self.platform.cpu(cpu), self.platform.backend());
+            let mut flush = Flush::plan(&*backend, self, cpu, space, scope(&here.stats));
+            flush.count();
+            let started = flush.start(&mut self.platform.sink(cpu));
+            // What other functions get is copied, so that the flush itself stays in registers.
+            let ipis = flush.ipis();
+            if !ipis.is_empty() {
                 let of = (space, flush.generation());
-                self.flush_by_ipi(cpu, of, *flush.request(), (others.clone(), sets));
-            }
-            Course::Broadcast if sets != 0 => {
-                let of = (space, flush.generation());
-                self.flush_by_ipi(cpu, of, *flush.request(), (P::CpuSet::NONE, sets));
-            }
-            Course::Broadcast | Course::Here if space.has_devices() => {
+                self.flush_by_ipi(cpu, of, *flush.request(), ipis);
+            } else if space.has_devices() {
                 let request = *flush.request();
                 self.platform.invalidate_secondary(space, &request);
             }
-            Course::Broadcast | Course::Here => {}
-        }
-        let left = flush.finish(&mut self.platform.sink(cpu), started);
-        if !left.is_empty() {
-            self.sync(cpu, space, left);
+            let left = flush.finish(&mut self.platform.sink(cpu), started);
+            if !left.is_empty() {
+                self.sync(cpu, space, left);
+            }
+        };
+        let off = Self::INTERRUPTS_OFF;
+        self.platform.pin_cpu(off, |cpu| self.alone(|| flush(cpu)));
+    }
+
+    /// Runs a flush while no other CPU flushes, if the machine permits only one flush at a time.
+    pub(crate) fn alone<R>(&self, run: impl FnOnce() -> R) -> R {
+        if Self::FACTS.one_at_a_time {
+            let poll = |cpu| self.handle_messages(cpu);
+            self.with_lock(&self.one_at_a_time, poll, |_| run())
+        } else {
+            run()
         }
     }
 
@@ -158,73 +150,77 @@ impl<P: Platform> Mmu<P> {
         cpu: CpuId,
         (space, generation): (&AddressSpace<P::CpuSet>, u64),
         request: Request<'_>,
-        (mut to, sets): (P::CpuSet, u8),
+        ipis: IpiTargets,
     ) {
-        // Until here no cpumask was read.
-        if Self::BROADCASTS {
-            full_barrier(Barrier::Flush);
-        }
-        to.extend(&self.erratum_sets(space, sets));
+        let mut to = P::CpuSet::NONE;
+        self.add_ipi_targets(&mut to, cpu, space, ipis);
         let message = Message::Flush {
             space: space.id,
             generation,
             request,
         };
-        let sent = self.send(cpu, to, &message);
+        self.send(cpu, &mut to, &message);
         if space.has_devices() {
             self.platform.invalidate_secondary(space, &request);
         }
-        self.wait_for_acks(cpu, &sent);
+        self.wait_for_acks(cpu, &to);
     }
 
     /// Sends an IPI to the CPUs whose accesses the completing barrier does not drain, and waits for them.
     #[cold]
     #[inline(never)]
     fn sync(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>, left: IpiTargets) {
+        let mut to = P::CpuSet::NONE;
+        self.add_ipi_targets(&mut to, cpu, space, left);
+        self.call(cpu, to, &Message::Sync);
+    }
+
+    /// Adds the other CPUs of the cpumask that are of some classes, and the CPUs of the named erratum sets, which the kernel
+    /// keeps.
+    fn add_ipi_targets(
+        &self,
+        to: &mut P::CpuSet,
+        cpu: CpuId,
+        space: &AddressSpace<P::CpuSet>,
+        ipis: IpiTargets,
+    ) {
         // Until here no cpumask was read.
         if Self::BROADCASTS {
             full_barrier(Barrier::Flush);
         }
-        let mut to = self.erratum_sets(space, left.sets);
-        if !left.agents.is_empty() {
-            to.extend(&space.targets(self, cpu, left.agents).others);
+        if !ipis.agents.is_empty() {
+            for other in space.other_targets(self, cpu, ipis.agents) {
+                to.insert(other);
+            }
         }
-        self.call(cpu, to, &Message::Sync);
-    }
-
-    /// Returns the CPUs of the named erratum sets, which the kernel keeps.
-    fn erratum_sets(&self, space: &AddressSpace<P::CpuSet>, sets: u8) -> P::CpuSet {
-        let mut all = P::CpuSet::NONE;
-        for set in (0..8).filter(|set| sets & 1 << set != 0) {
-            all.extend(&self.platform.erratum_set(set, space));
+        for set in (0..8).filter(|set| ipis.sets & 1 << set != 0) {
+            to.extend(&self.platform.erratum_set(set, space));
         }
-        all
     }
 }
 
 // Messages between CPUs.
 impl<P: Platform> Mmu<P> {
     /// Sends a message to CPUs, and waits until each has acknowledged it.
-    pub(crate) fn call(&self, cpu: CpuId, to: P::CpuSet, message: &Message<'_>) {
+    pub(crate) fn call(&self, cpu: CpuId, mut to: P::CpuSet, message: &Message<'_>) {
         if !to.is_empty() {
             self.platform.pin_cpu(true, |_| {
-                let sent = self.send(cpu, to, message);
-                self.wait_for_acks(cpu, &sent);
+                self.send(cpu, &mut to, message);
+                self.wait_for_acks(cpu, &to);
             });
         }
     }
 
-    /// Sends a message to CPUs. Returns those that are online, which will acknowledge it. Interrupts are off, and stay so
-    /// until [`wait_for_acks`](Self::wait_for_acks).
-    fn send(&self, cpu: CpuId, to: P::CpuSet, message: &Message<'_>) -> P::CpuSet {
+    /// Sends a message to CPUs. Leaves in the set those that are online, which will acknowledge it. Interrupts are off, and stay
+    /// so until [`wait_for_acks`](Self::wait_for_acks).
+    fn send(&self, cpu: CpuId, to: &mut P::CpuSet, message: &Message<'_>) {
         let here = self.platform.cpu(cpu);
         let of = |cpu| &self.platform.cpu(cpu).mailbox;
-        let sent = here.mailbox.send(cpu, to, message, &self.online, of);
-        if !sent.is_empty() {
-            here.stats.sent.count(sent.count() as u64);
-            self.platform.send_ipi(&sent);
+        here.mailbox.send(cpu, to, message, &self.online, of);
+        if !to.is_empty() {
+            here.stats.sent.count(to.count() as u64);
+            self.platform.send_ipi(to);
         }
-        sent
     }
 
     /// Waits until all these CPUs have acknowledged this CPU's message, and handles the messages of others while it waits.
@@ -253,7 +249,7 @@ impl<P: Platform> Mmu<P> {
     pub(crate) fn handle_messages(&self, cpu: CpuId) {
         let here = self.platform.cpu(cpu);
         let of = |cpu| &self.platform.cpu(cpu).mailbox;
-        here.mailbox.receive(of, |message| {
+        here.mailbox.receive(self.platform.cpus(), of, |message| {
             here.stats.received.count(1);
             if !self.handle(cpu, here, message) {
                 here.stats.spurious.count(1);
@@ -293,8 +289,8 @@ impl<P: Platform> Mmu<P> {
 
     /// Sends every online CPU an IPI, and waits until each has taken it.
     pub(crate) fn wait_for_all(&self, cpu: CpuId) {
-        let all = self.online.now(Barrier::Unloaded);
-        self.call(cpu, all, &Message::Sync);
+        let all = self.online.iter(self.platform.cpus(), Barrier::Unloaded);
+        self.call(cpu, set_of(all), &Message::Sync);
     }
 }
 

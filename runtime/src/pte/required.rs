@@ -5,7 +5,7 @@
 //! through it, a walk entry by every walker, including those of lazy CPUs.
 
 use crate::fault::{Fault, is_back};
-use crate::level::Levels;
+use crate::level::{Level, Levels};
 use crate::pte::change::{Below, Change, ChangeFacts, Entry, Kind, Negative, Stricter};
 use crate::request::{Extent, Ranges, Space};
 
@@ -65,6 +65,19 @@ impl RequiredFlush {
         subtree: false,
         deadline: Deadline::Reuse,
     };
+
+    /// Returns the flush of everything that an entry of a level, and those below it, may have been.
+    pub(crate) const fn of_anything(level: Level) -> Self {
+        let below = Levels::below(level);
+        let all = below.union(Levels::only(level));
+        Self {
+            leaf: all,
+            walk: if below.is_empty() { Levels::NONE } else { all },
+            negative: Levels::NONE,
+            subtree: !below.is_empty(),
+            deadline: Deadline::Store,
+        }
+    }
 
     /// Returns whether no flush is required.
     #[must_use]

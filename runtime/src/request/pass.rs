@@ -1,7 +1,6 @@
 //! A pass over addresses.
 
 use crate::level::Level;
-use crate::request::levels::LevelTable;
 
 /// Consecutive entries of one level that one loop invalidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,10 +25,28 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Returns how many base pages it names.
+    /// Returns the first address of each entry.
     #[inline]
-    pub(crate) const fn pages(&self, levels: &LevelTable) -> u64 {
-        self.entries
-            .wrapping_shl(self.shift.wrapping_sub(levels[0].shift))
+    pub fn addresses(&self) -> impl Iterator<Item = u64> + use<> {
+        let Self {
+            start,
+            entries,
+            shift,
+            ..
+        } = *self;
+        (0..entries).map(move |nth| start.wrapping_add(nth.wrapping_shl(shift)))
+    }
+
+    /// Returns the first address after `entries` entries from an address.
+    #[must_use]
+    #[inline]
+    pub const fn after(&self, va: u64, entries: u64) -> u64 {
+        va.wrapping_add(entries.wrapping_shl(self.shift))
+    }
+
+    /// Returns how many base pages of `1 << page` bytes it names.
+    #[inline]
+    pub(crate) const fn pages(&self, page: u32) -> u64 {
+        self.entries.wrapping_shl(self.shift.wrapping_sub(page))
     }
 }

@@ -217,6 +217,9 @@ fn entry(levels: &LevelTable, level: Level, extent: Extent) -> Option<u64> {
     if extent.bytes > bytes || extent.is_empty() || shift == 0 {
         return None;
     }
+    if extent.bytes == bytes && extent.start & bytes.wrapping_sub(1) == 0 {
+        return Some(extent.start); // a whole entry, as nearly always
+    }
     let start = extent.start & bytes.wrapping_neg();
     (extent.last().wrapping_sub(start) < bytes).then_some(start)
 }

@@ -79,7 +79,7 @@ impl<P: Platform> Mmu<P> {
         full_barrier(Barrier::Offline);
         // Messages that are still in the mailbox are acknowledged unread: this CPU uses none of their entries before it
         // comes online again, which flushes everything.
-        here.mailbox.discard();
+        here.mailbox.discard(self.platform.cpus());
         here.loaded.release(SpaceId::NONE.0, Barrier::Unload);
         drop(current);
     }

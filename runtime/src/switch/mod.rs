@@ -26,7 +26,7 @@ use crate::backend::{Backend, LazyMm, Root};
 use crate::cpu::{CpuTlb, Message};
 use crate::deferred::{AsidSlot, LoadedTag, Pending};
 use crate::fault::{Fault, is_back};
-use crate::mask::{CpuId, CpuMask, SharedCpuMask};
+use crate::mask::{CpuId, SharedCpuMask};
 use crate::mmu::Mmu;
 use crate::mmu::shootdown::Why;
 use crate::platform::Platform;
@@ -81,16 +81,18 @@ impl<P: Platform> Mmu<P> {
                 Current::Lazy(counted.then_some(from))
             }
             (from, None) => from,
-            (Current::User(from), Some(to)) if from.id == to.id => Current::User(to),
+            (Current::User(from), Some(to)) if from.as_ref().id == to.as_ref().id => {
+                Current::User(to)
+            }
             (from, Some(to)) => {
-                let loaded = SpaceId(here.loaded.mine());
-                if loaded == to.id {
-                    self.leave_lazy(cpu, here, &to);
+                let (loaded, space) = (SpaceId(here.loaded.mine()), to.as_ref());
+                if loaded == space.id {
+                    self.leave_lazy(cpu, here, space);
                 } else {
-                    self.load(cpu, here, loaded, &to);
+                    self.load(cpu, here, loaded, space);
                 }
                 if let Current::User(left) | Current::Lazy(Some(left)) = &from {
-                    Self::trim(cpu, here, left);
+                    Self::trim(cpu, here, left.as_ref());
                 }
                 drop(from);
                 Current::User(to)
@@ -288,8 +290,7 @@ impl<P: Platform> Mmu<P> {
     fn is_loaded(&self, space: &AddressSpace<P::CpuSet>) -> bool {
         self.platform.pin_cpu(true, |cpu| {
             full_barrier(Barrier::Flush);
-            let cpumask = space.cpumask.now(Barrier::Unloaded);
-            cpumask.iter().any(|holder| {
+            space.holders(self).any(|holder| {
                 let local = self.platform.cpu(holder);
                 wait_until(
                     || local.loaded() != SpaceId::SWITCHING,

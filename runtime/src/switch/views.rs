@@ -3,7 +3,7 @@
 //! In: a space, on a CPU that runs in it. Out: the kernel's view, loaded; or both views as data. Holds: where user code
 //! and the kernel run on one view, both views are the same, and nothing is loaded.
 
-use crate::backend::{Backend, Root};
+use crate::backend::{Backend, Issue, Root};
 use crate::mask::CpuId;
 use crate::mmu::Mmu;
 use crate::platform::Platform;
@@ -47,9 +47,23 @@ impl<P: Platform> Mmu<P> {
     ///
     /// On that CPU, which runs in the space, with interrupts off since user code was left.
     pub fn enter_from_user(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
+        self.enter_from_user_through(cpu, space, &mut self.platform.sink(cpu));
+    }
+
+    /// Does the same as [`enter_from_user`](Self::enter_from_user), through a sink of the caller. A sink that records the
+    /// instructions returns what entry code in assembly has to load.
+    ///
+    /// # Context
+    ///
+    /// As [`enter_from_user`](Self::enter_from_user); or as [`views`](Self::views), if the sink executes nothing.
+    pub fn enter_from_user_through(
+        &self,
+        cpu: CpuId,
+        space: &AddressSpace<P::CpuSet>,
+        sink: &mut impl Issue<<P::Backend as Backend>::Op>,
+    ) {
         let root = self.root(space.slot_on(self.platform.cpu(cpu)), space);
-        let mut sink = self.platform.sink(cpu);
-        self.platform.backend().enter_from_user(&mut sink, &root);
+        self.platform.backend().enter_from_user(sink, &root);
     }
 
     /// Loads the user view and completes the flush of it that was deferred until now. Called as the last step before user
@@ -62,6 +76,22 @@ impl<P: Platform> Mmu<P> {
     ///
     /// On that CPU, with interrupts off until user code runs; the CPU runs in the space.
     pub fn return_to_user(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
+        self.return_to_user_through(cpu, space, &mut self.platform.sink(cpu));
+    }
+
+    /// Does the same as [`return_to_user`](Self::return_to_user), through a sink of the caller. If the code that runs now is
+    /// not mapped in the user view, the sink stores the loads for code in assembly that executes them last, and executes the
+    /// other instructions.
+    ///
+    /// # Context
+    ///
+    /// As [`return_to_user`](Self::return_to_user). Every instruction is executed before user code runs, in the same order.
+    pub fn return_to_user_through(
+        &self,
+        cpu: CpuId,
+        space: &AddressSpace<P::CpuSet>,
+        sink: &mut impl Issue<<P::Backend as Backend>::Op>,
+    ) {
         let here = self.platform.cpu(cpu);
         let slot = space.slot_on(here);
         let deferred = slot.is_some_and(|slot| here.slots.take_view(slot));
@@ -72,7 +102,7 @@ impl<P: Platform> Mmu<P> {
         };
         self.platform
             .backend()
-            .return_to_user(&mut self.platform.sink(cpu), &root, deferred);
+            .return_to_user(sink, &root, deferred);
     }
 
     /// Returns both views of a user space as this CPU loads them, for entry code in assembly.

@@ -7,7 +7,6 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config as Runs, TestRunner};
 use tlbc::Analysis;
 use tlbc::model::{Config, Instr, Limit, Named};
-use tlbc::plan;
 use tlbc::plan::ir::{Issue, Node};
 use tlbc_runtime::level::{LEVELS, Level};
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, Reach, Scope, Space, Tag};
@@ -215,25 +214,31 @@ pub fn plans_and_backend_agree_on_ranges(
 /// Returns the names of the instructions that a plan may issue.
 pub fn planned(Analysis { model, plans }: &Analysis) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
-    let mut add = |named: &Named| used.insert(named.name.clone());
+    let mut add = |named: &Named| {
+        used.insert(named.name.clone());
+    };
     for plan in plans.iter() {
-        plan.body.walk(&mut |node| {
-            match node {
-                Node::Issue(Issue { invalidate, .. }) => add(&model.invalidates[*invalidate].named),
-                Node::Workaround {
-                    erratum, number, ..
-                } => match plan::issued(model, *erratum, *number).instr {
-                    Instr::Invalidate(invalidate) => add(&model.invalidates[invalidate].named),
-                    Instr::Barrier(barrier) => add(&model.barriers[barrier].named),
-                },
-                Node::Publish {
-                    barrier: Some(barrier),
+        plan.body.walk(&mut |node| match node {
+            Node::Issue(Issue { invalidate, .. }) => add(&model.invalidates[*invalidate].named),
+            Node::Workaround {
+                erratum, number, ..
+            } => {
+                for issued in &model.errata[*erratum].workarounds[*number].issue {
+                    match issued.instr {
+                        Instr::Invalidate(invalidate) => {
+                            add(&model.invalidates[invalidate].named);
+                        }
+                        Instr::Barrier(barrier) => add(&model.barriers[barrier].named),
+                    }
                 }
-                | Node::Complete { barrier, .. }
-                | Node::Resync { barrier } => add(&model.barriers[*barrier].named),
-                Node::Load { load, .. } => add(&model.loads[*load].named),
-                _ => false,
-            };
+            }
+            Node::Publish {
+                barrier: Some(barrier),
+            }
+            | Node::Complete { barrier, .. }
+            | Node::Resync { barrier } => add(&model.barriers[*barrier].named),
+            Node::Load { load, .. } => add(&model.loads[*load].named),
+            _ => {}
         });
     }
     used

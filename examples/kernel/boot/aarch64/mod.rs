@@ -267,7 +267,8 @@ extern "C" fn kernel_fault(esr: u64, far: u64, pc: u64) -> ! {
     panic!("the kernel faults at {pc:#x}: syndrome {esr:#x}, address {far:#x}");
 }
 
-/// What entry code loads for a space, where user code has a view of its own; see [`Views`](tlbc_runtime::Views).
+/// What entry code loads for a space, where user code has a view of its own; see
+/// [`Mmu::enter_from_user_through`](tlbc_runtime::Mmu::enter_from_user_through).
 pub fn set_kernel_view(op: Op) {
     if let Op::LoadTtbr1 { asid } = op {
         entry().kernel_root = physical(addr_of!(kernel_top)) | asid << 48;

@@ -443,7 +443,8 @@ extern "C" fn kernel_trap(frame: &Frame) {
     serve_interrupt(frame.vector);
 }
 
-/// What entry code loads for a space, where user code has a view of its own; see [`Views`](tlbc_runtime::Views).
+/// What entry code loads for a space, where user code has a view of its own; see
+/// [`Mmu::enter_from_user_through`](tlbc_runtime::Mmu::enter_from_user_through).
 pub fn set_kernel_view(op: Op) {
     if let Op::LoadCr3 { cr3 } = op {
         entry().kernel_root = cr3;
