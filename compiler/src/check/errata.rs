@@ -242,6 +242,39 @@ fn incomplete(model: &Model, barrier: usize, workaround: &Workaround) -> Option<
     )
 }
 
+/// Checks E0506: an instruction of a workaround that follows a barrier has it before it.
+pub fn preceded(model: &Model, found: &mut Vec<Diagnostic>) {
+    let workarounds = model.errata.iter().flat_map(|erratum| &erratum.workarounds);
+    for workaround in workarounds {
+        for (index, issued) in workaround.issue.iter().enumerate() {
+            let Instr::Invalidate(invalidate) = issued.instr else {
+                continue;
+            };
+            let it = &model.invalidates[invalidate];
+            let Some(follows) = it.follows else {
+                continue;
+            };
+            let barrier = Instr::Barrier(follows.value);
+            let mut before = workaround.issue[..index].iter();
+            if before.any(|earlier| earlier.instr == barrier) {
+                continue;
+            }
+            let name = &model.barriers[follows.value].named.name;
+            found.push(
+                Diagnostic::new(
+                    Code::E0506,
+                    workaround.span,
+                    format!("`{}` is issued without `{name}` before it", it.named.name),
+                )
+                .label("the workaround")
+                .because(follows.span, "follows this barrier")
+                .note("a workaround issues what it names, and no barrier besides")
+                .help(format!("name `{name}` before `{}`", it.named.name)),
+            );
+        }
+    }
+}
+
 /// Checks E0506: a workaround acts wherever the weakened instruction does.
 pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
     for (erratum, weakens) in weakenings(model) {

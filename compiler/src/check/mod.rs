@@ -131,6 +131,7 @@ const RULES: &[Rule] = &[
     stated(errata::leaves_before_walks),
     absent(errata::completion),
     absent(errata::reach),
+    stated(errata::preceded),
     absent(errata::gone),
     absent(errata::left),
     absent(settings::places),

@@ -312,6 +312,13 @@ impl Lower {
                 "remove it, or `call` a function that may answer that it is busy",
             );
         }
+        if let (Some(at), Some(_)) = (&follows, &writes) {
+            self.misplaced(
+                at.span,
+                "an instruction that writes entries follows no barrier".to_owned(),
+                "remove it; a change of entries has no barrier before its instructions",
+            );
+        }
         if let (Some(nothing), false) = (&nothing, drops.is_empty() && forms.is_empty()) {
             let other = drops.first().map_or(it.span, |d: &Drops| d.span);
             self.said_twice("what it drops", other, nothing.span);

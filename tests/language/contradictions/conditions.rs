@@ -128,6 +128,48 @@ fn what_is_cached_depends_on_what_is_known_at_boot() {
     refused(REFILL, &[(stricter, shadowed)], "E0208");
 }
 
+/// The barrier that an instruction follows exists wherever the instruction does, and something issues it.
+#[test]
+fn barriers_that_are_followed() {
+    let page = "per \"Refill manual, 4.1\";";
+    let barrier = "barrier publish \"order\" { publishes on cpus; }";
+    let with = |body: &str, before: &str| {
+        refused(
+            REFILL,
+            &[
+                (page, &format!("{page} {body}")),
+                (barrier, &format!("{barrier} {before}")),
+            ],
+            "E0406",
+        );
+    };
+    with(
+        "follows ahead;",
+        "barrier ahead \"ahead\" requires walker { }",
+    );
+    let clear = "writes entry at pte: invalid;";
+    let text = S390.replacen(clear, &format!("{clear} follows ahead;"), 1);
+    let tag = "    tag asce ";
+    assert_eq!(text.matches(tag).count(), 1);
+    refused(
+        &text,
+        &[(tag, "    barrier ahead \"bcr 14, 0\" { } tag asce ")],
+        "E0207",
+    );
+    let va = "per \"Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_va\";";
+    refused(
+        POWERPC64,
+        &[
+            (va, &format!("{va} follows ahead;")),
+            (
+                "domain nest     is devices;",
+                "barrier ahead \"sync\" { } domain nest is devices;",
+            ),
+        ],
+        "E0506",
+    );
+}
+
 /// A number that is read at boot is right for every value that it can have.
 #[test]
 fn numbers_that_are_read_at_boot() {
