@@ -118,3 +118,49 @@ fn a_tag_has_the_width_of_the_machine() {
     assert_eq!(tag(8), (1, 200));
     assert_eq!(tag(4), (1, 15));
 }
+
+/// An instruction that is ordered by barriers of its own: they cost as much as several pages save.
+const QUEUE: &str = r#"barrier ahead "ahead" { cost 1; }
+    barrier done "done" { completes on self; gone; drained; cost 1; }
+    // allow W0401: the barriers beside it order it
+    invalidate queue "queue {address}, {number}" {
+        per "Refill manual, 4.4";
+        drops leaf of one page, this tag or global;
+        drops negative of one page, this tag or global;
+        where self;
+        follows ahead;
+        after done;
+    }
+    invalidate page "page"#;
+
+/// The barrier comes first, once for all pages, and the costs of both count for one page alone.
+#[test]
+fn one_page_and_several_may_take_different_instructions() {
+    let edits = [
+        (r#"invalidate page "page"#, QUEUE),
+        (
+            "per \"Refill manual, 4.1\";",
+            "per \"Refill manual, 4.1\";\n        cost 2;",
+        ),
+    ];
+    let arch = with(REFILL, &edits);
+    let one = Ask::user(0x1000, 0x1000, &["pte"]);
+    issues(&arch, "entries=9", &one, &["order", "page 0x1000, 0x42"]);
+    let two = Ask::user(0x1000, 0x2000, &["pte"]);
+    let queued = [
+        "order",
+        "ahead",
+        "queue 0x1000, 0x42",
+        "queue 0x2000, 0x42",
+        "done",
+    ];
+    issues(&arch, "entries=9", &two, &queued);
+    let all = Ask::event(Event::Everything);
+    issues(&arch, "entries=9", &all, &["order", "space 0x42"]);
+    issues(&arch, "entries=1", &two, &["order", "space 0x42"]);
+    // Where barriers are free, any number of pages takes the cheaper instruction.
+    let free = QUEUE.replace("cost 1; ", "");
+    let arch = with(REFILL, &[(edits[0].0, &free), edits[1]]);
+    let one_queued = ["order", "ahead", "queue 0x1000, 0x42", "done"];
+    issues(&arch, "entries=9", &one, &one_queued);
+}
