@@ -25,12 +25,8 @@ impl Emit<'_> {
                 cases: kept.cloned().collect(),
                 span: cases.span,
             };
-            self.cases(&kept, &quote!(u64::MAX), |ceiling| match ceiling.count {
-                Amount::Stated(count) => unsuffixed(count),
-                limit => {
-                    let limit = self.amount(limit);
-                    quote!(u64::from(#limit))
-                }
+            self.cases(&kept, &quote!(u64::MAX), |ceiling| {
+                self.amount(ceiling.count)
             })
         };
         let policy = &self.model.policy;
@@ -196,7 +192,7 @@ impl Emit<'_> {
                 let first = unsuffixed(first);
                 let last = match tag.bits.value {
                     Amount::Stated(_) => unsuffixed(last),
-                    width => {
+                    width @ Amount::Limit(_) => {
                         let (width, last) = (self.amount(width), super::config::suffixed(last));
                         quote!(#last.min((1 << #width) - 1))
                     }
@@ -230,13 +226,13 @@ impl Emit<'_> {
         quote!(#config #body)
     }
 
-    /// Returns a number that is stated, or read at boot.
+    /// Returns a number that is stated, or read at boot, as a word.
     pub(super) fn amount(&self, amount: Amount) -> TokenStream {
         match amount {
             Amount::Stated(number) => unsuffixed(number),
             Amount::Limit(limit) => {
                 let name = self.names.limit(limit);
-                quote!(self.#name)
+                quote!(u64::from(self.#name))
             }
         }
     }

@@ -10,7 +10,6 @@ use super::backend::{reach_name, space_name};
 use super::config::unsuffixed;
 use super::operands::mentions;
 use super::parameters::At;
-use crate::model::Amount;
 use crate::plan::ir::{Count, Node, Over, Shape};
 
 impl Emit<'_> {
@@ -43,14 +42,7 @@ impl Emit<'_> {
             Over::Runs { operand, most } => self.runs(operand, most, each, rest, shape),
             Over::Sets { first, count } => {
                 let each = self.node(each, At::Set, shape);
-                let first = unsuffixed(first);
-                let count = match count {
-                    Amount::Stated(count) => unsuffixed(count),
-                    limit => {
-                        let limit = self.amount(limit);
-                        quote!(u64::from(#limit))
-                    }
-                };
+                let (first, count) = (unsuffixed(first), self.amount(count));
                 quote!(for set in #first..#count { #each })
             }
         }

@@ -59,6 +59,7 @@ pub const TEARDOWN: Demand = Demand {
 
 impl Demand {
     /// Returns the same demand for several addresses, one by one.
+    #[must_use]
     pub const fn each(self) -> Self {
         Self {
             extent: Extent::Each,
