@@ -105,10 +105,12 @@ fn a_flush_goes_through_the_sets_of_the_machine() {
     ];
     let arch = with(POWERPC64, &edits);
     let all = Ask::event(Event::Everything);
-    let of = |words| all.here_on(&arch, words).len();
-    let one = of("tlb_sets=1");
-    assert_eq!(of("tlb_sets=7"), one + 6);
-    assert_eq!(of("tlb_sets=7 isa31"), of("isa31"));
+    let stated = |count: &str| {
+        let sets = format!("tlb  has {count}, 1 set when isa31;");
+        all.here_on(&with(POWERPC64, &[(edits[0].0, &sets)]), "")
+    };
+    assert_eq!(all.here_on(&arch, "tlb_sets=7"), stated("7 sets"));
+    assert_eq!(all.here_on(&arch, "tlb_sets=1"), stated("1 set"));
 }
 
 /// The values that spaces get end where the tag of the machine does.
