@@ -1,8 +1,9 @@
 // A flush of one page, and the loop over pages, written by hand. What the loop is compared with:
-// routine: user_wide_pass
+// routine: user_wide_ranges
 // instruction: tlbi vale1is
+// configuration: { Config::TTL.with(Config::ETS2).bits() }
 use core::arch::global_asm;
-use tlbc_backends::arm64::{Config, PTE};
+use tlbc_backends::arm64::PTE;
 use tlbc_runtime::request::{SpaceFlags, Reach, Scope, Space, Tag};
 
 global_asm!(
@@ -17,7 +18,9 @@ global_asm!(
     "ret",
     ".globl hand_loop",
     "hand_loop:",
-    ".Lhand: tlbi vale1is, x0",
+    ".Lhand: ubfx x8, x0, #12, #44",
+    "orr x8, x8, x3",
+    "tlbi vale1is, x8",
     "subs x2, x2, #1",
     "add x0, x0, x1",
     "b.ne .Lhand",

@@ -1,8 +1,9 @@
 // A flush of one page, and the loop over pages, written by hand. What the loop is compared with:
-// routine: kernel_here_pass
+// routine: kernel_here_ranges
 // instruction: invlpg
+// configuration: { Config::PGE.with(Config::PCID).with(Config::INVPCID).bits() }
 use core::arch::global_asm;
-use tlbc_backends::x86_64::{Config, PTE};
+use tlbc_backends::x86_64::PTE;
 use tlbc_runtime::request::{SpaceFlags, Reach, Scope, Space, Tag};
 
 global_asm!(

@@ -7,6 +7,8 @@
 //! text except for names and contradict the same fact. Examples: ten instructions rely on one barrier; one row of a
 //! `for` defines several names twice.
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
@@ -14,76 +16,111 @@ use crate::source::Span;
 /// Joins diagnostics of one cause.
 #[must_use]
 pub fn grouped(found: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    let mut groups: Vec<(Wording, Diagnostic)> = Vec::new();
+    let mut groups = Groups::default();
     for diagnostic in found {
-        let wording = Wording::of(&diagnostic);
-        let same = groups
-            .iter_mut()
-            .find(|(first, group)| *first == wording && have_one_cause(group, &diagnostic));
-        match same {
-            Some((_, group)) => join(group, diagnostic),
-            None => groups.push((wording, diagnostic)),
-        }
+        groups.add(diagnostic);
     }
-    groups.into_iter().map(|(_, group)| group).collect()
+    groups
+        .all
+        .into_iter()
+        .map(|group| group.diagnostic)
+        .collect()
 }
 
-/// The text of a diagnostic without the names in it. An unknown name is kept, because it is the cause.
-#[derive(PartialEq)]
-struct Wording {
+/// The groups so far.
+#[derive(Default)]
+struct Groups {
+    all: Vec<Group>,
+    /// The first group of each cause, by index.
+    by_cause: FxHashMap<Cause, usize>,
+}
+
+/// Diagnostics of one cause.
+struct Group {
+    diagnostic: Diagnostic,
+    /// All places of the diagnostic.
+    places: FxHashSet<Span>,
+}
+
+/// The cause of a diagnostic: its rule, its text without names, and the place to blame, where that is not the text.
+#[derive(PartialEq, Eq, Hash)]
+struct Cause {
     code: Code,
     sentences: Vec<String>,
+    at: Option<Span>,
 }
 
-impl Wording {
-    fn of(diagnostic: &Diagnostic) -> Self {
-        let code = diagnostic.code;
-        if code == Code::E0202 {
-            // All uses of one unknown name.
-            let sentences = vec![diagnostic.message.clone()];
-            return Self { code, sentences };
+impl Groups {
+    /// Adds a diagnostic to the first group of its cause.
+    fn add(&mut self, diagnostic: Diagnostic) {
+        let causes = causes(&diagnostic);
+        let known = causes.iter().filter_map(|cause| self.by_cause.get(cause));
+        if let Some(&group) = known.min() {
+            self.all[group].join(diagnostic);
+            return;
         }
-        let labels = diagnostic.labels().map(|label| &label.text);
-        let sentences = std::iter::once(&diagnostic.message).chain(labels);
-        let sentences = sentences.map(|text| without_names(text)).collect();
-        Self { code, sentences }
+        for cause in causes {
+            self.by_cause.insert(cause, self.all.len());
+        }
+        let places = diagnostic.labels().map(|label| label.span).collect();
+        self.all.push(Group { diagnostic, places });
     }
+}
+
+impl Group {
+    /// Adds the places of another diagnostic.
+    fn join(&mut self, other: Diagnostic) {
+        let group = &mut self.diagnostic;
+        let places: Vec<Span> = if group.primary.span == other.primary.span {
+            other.secondary.iter().map(|label| label.span).collect()
+        } else {
+            vec![other.primary.span]
+        };
+        for place in places.into_iter().chain(other.also) {
+            if self.places.insert(place) {
+                group.also.push(place);
+            }
+        }
+    }
+}
+
+/// Returns the causes that a diagnostic may share with others: none for one that stands alone.
+fn causes(diagnostic: &Diagnostic) -> Vec<Cause> {
+    let code = diagnostic.code;
+    if code == Code::E0202 {
+        // All uses of one unknown name.
+        let sentences = vec![diagnostic.message.clone()];
+        let at = None;
+        return vec![Cause {
+            code,
+            sentences,
+            at,
+        }];
+    }
+    let labels = diagnostic.labels().map(|label| &label.text);
+    let sentences = std::iter::once(&diagnostic.message).chain(labels);
+    let sentences: Vec<String> = sentences.map(|text| without_names(text)).collect();
+    let places: Vec<Span> = match code {
+        // One row of a `for` defines several names twice, or several rows define an instruction without some statement.
+        Code::E0201 | Code::E0401 => vec![diagnostic.primary.span],
+        code if code.is_of_text() => Vec::new(),
+        _ => diagnostic
+            .secondary
+            .iter()
+            .map(|label| label.span)
+            .collect(),
+    };
+    let cause = |at| Cause {
+        code,
+        sentences: sentences.clone(),
+        at: Some(at),
+    };
+    places.into_iter().map(cause).collect()
 }
 
 /// Returns a sentence without its names, which are enclosed in backticks.
 fn without_names(sentence: &str) -> String {
     sentence.split('`').step_by(2).collect::<Vec<_>>().join("`")
-}
-
-fn have_one_cause(first: &Diagnostic, other: &Diagnostic) -> bool {
-    let same_place = first.primary.span == other.primary.span;
-    match first.code {
-        Code::E0202 => return true,
-        // One row of a `for` defines several names twice, or several rows define an instruction without some statement.
-        Code::E0201 | Code::E0401 => return same_place,
-        _ => {}
-    }
-    let of_other: Vec<Span> = other.secondary.iter().map(|label| label.span).collect();
-    let shares_fact = first
-        .secondary
-        .iter()
-        .any(|label| of_other.contains(&label.span));
-    !first.code.is_of_text() && shares_fact
-}
-
-/// Adds the places of `other` to those of `group`.
-fn join(group: &mut Diagnostic, other: Diagnostic) {
-    let places: Vec<Span> = if group.primary.span == other.primary.span {
-        other.secondary.iter().map(|label| label.span).collect()
-    } else {
-        vec![other.primary.span]
-    };
-    let known: Vec<Span> = group.labels().map(|label| label.span).collect();
-    for place in places.into_iter().chain(other.also) {
-        if !known.contains(&place) && !group.also.contains(&place) {
-            group.also.push(place);
-        }
-    }
 }
 
 #[cfg(test)]

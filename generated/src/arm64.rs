@@ -8,19 +8,22 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue, LazyMm,
-    Outcome, PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
+    Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue, LazyMm, Outcome,
+    PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::{ChangeFacts, Marks, Negative, Stricter};
+use tlbc_runtime::request::passes::{Folding, Pass, Passes, SinglePass, SortedPasses, Walks};
+use tlbc_runtime::request::runs::{Runs, Units};
 use tlbc_runtime::request::{
     LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
-use tlbc_runtime::request::passes::{
-    Folding, Pass, Passes, SinglePass, SortedPasses, Walks,
-};
-use tlbc_runtime::request::runs::{Runs, Units};
+
+const _: () = assert!(
+    tlbc_runtime::version::supports(0, 1, 0),
+    "this file was generated for tlbc-runtime 0.1.0"
+);
 
 /// The values of the registers from which the features and limits of a CPU are read.
 ///
@@ -79,20 +82,35 @@ impl Config {
     pub const G64K: Self = Self(1 << 8);
     /// Every flag by its name in the definition.
     pub const NAMES: [(&'static str, Self); 9] = [
-        ("ttl", Self(1 << 0)),
-        ("ranges", Self(1 << 1)),
-        ("kpti", Self(1 << 2)),
-        ("asid16", Self(1 << 3)),
-        ("ets2", Self(1 << 4)),
-        ("repeat_tlbi", Self(1 << 5)),
-        ("c1pro_sme", Self(1 << 6)),
-        ("g16k", Self(1 << 7)),
-        ("g64k", Self(1 << 8)),
+        ("ttl", Self::TTL),
+        ("ranges", Self::RANGES),
+        ("kpti", Self::KPTI),
+        ("asid16", Self::ASID16),
+        ("ets2", Self::ETS2),
+        ("repeat_tlbi", Self::REPEAT_TLBI),
+        ("c1pro_sme", Self::C1PRO_SME),
+        ("g16k", Self::G16K),
+        ("g64k", Self::G64K),
     ];
+    const FEATURES: u32 = 0x1f;
+
     /// Returns the configuration with another flag set.
     #[must_use]
     pub const fn with(self, flag: Self) -> Self {
         Self(self.0 | flag.0)
+    }
+
+    /// Returns the configuration with a flag cleared.
+    #[must_use]
+    pub const fn without(self, flag: Self) -> Self {
+        Self(self.0 & !flag.0)
+    }
+
+    /// Returns whether a flag is set.
+    #[must_use]
+    #[inline(always)]
+    pub const fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
     }
 
     /// Returns the flags as a word.
@@ -108,16 +126,11 @@ impl Config {
         Self(bits & 0x1ff)
     }
 
-    /// Returns the configuration with a flag cleared.
-    #[must_use]
-    pub const fn without(self, flag: Self) -> Self {
-        Self(self.0 & !flag.0)
-    }
-
     /// Returns the configuration for two CPUs together: the features of both, the errata of either.
     #[must_use]
     pub const fn least(self, other: Self) -> Self {
-        Self(self.0 & other.0 | (self.0 | other.0) & !0x1f)
+        let (both, either) = (self.0 & other.0, self.0 | other.0);
+        Self((both & Self::FEATURES) | (either & !Self::FEATURES))
     }
 
     /// Returns the features of one CPU, read from its registers.
@@ -144,26 +157,16 @@ impl Config {
         config
     }
 
-    /// Returns the configuration without features whose needs are not met.
+    /// Returns the configuration without features and errata whose needs are not met.
     #[must_use]
     pub const fn settled(self) -> Self {
         self
     }
 
-    /// Returns whether a flag is set.
-    #[must_use]
-    #[inline(always)]
-    pub const fn has(self, flag: Self) -> bool {
-        self.0 & flag.0 != 0
-    }
-
     /// Returns whether such a machine exists: every feature and erratum has what it needs.
     #[must_use]
     pub const fn is_possible(self) -> bool {
-        if (self.0 & 0x180).count_ones() > 1 {
-            return false;
-        }
-        true
+        self.settled().0 == self.0 && (self.0 & (Self::G16K.0 | Self::G64K.0)).count_ones() <= 1
     }
 }
 
@@ -181,52 +184,46 @@ impl Flags for Config {
 
 /// The level `pte`.
 pub const PTE: Level = Level(0);
-
 /// The level `pmd`.
 pub const PMD: Level = Level(1);
-
 /// The level `pud`.
 pub const PUD: Level = Level(2);
-
 /// The level `pgd`. It has the same number where levels below it do not exist.
 pub const PGD: Level = Level(3);
+const LEVELS: LevelTable = [
+    LevelFacts::leaf(12),
+    LevelFacts::leaf(21),
+    LevelFacts::leaf(30),
+    LevelFacts::table(39),
+    LevelFacts::NONE,
+    LevelFacts::NONE,
+];
+const LEVELS_G16K: LevelTable = [
+    LevelFacts::leaf(14),
+    LevelFacts::leaf(25),
+    LevelFacts::table(36),
+    LevelFacts::table(47),
+    LevelFacts::NONE,
+    LevelFacts::NONE,
+];
+const LEVELS_G64K: LevelTable = [
+    LevelFacts::leaf(16),
+    LevelFacts::leaf(29),
+    LevelFacts::NONE,
+    LevelFacts::table(42),
+    LevelFacts::NONE,
+    LevelFacts::NONE,
+];
 
 /// Returns the levels of a configuration.
 #[inline]
 const fn level_table(c: Config) -> &'static LevelTable {
     if c.has(Config::G16K) {
-        const {
-            &[
-                LevelFacts::leaf(14),
-                LevelFacts::leaf(25),
-                LevelFacts::table(36),
-                LevelFacts::table(47),
-                LevelFacts::NONE,
-                LevelFacts::NONE,
-            ]
-        }
+        &LEVELS_G16K
     } else if c.has(Config::G64K) {
-        const {
-            &[
-                LevelFacts::leaf(16),
-                LevelFacts::leaf(29),
-                LevelFacts::NONE,
-                LevelFacts::table(42),
-                LevelFacts::NONE,
-                LevelFacts::NONE,
-            ]
-        }
+        &LEVELS_G64K
     } else {
-        const {
-            &[
-                LevelFacts::leaf(12),
-                LevelFacts::leaf(21),
-                LevelFacts::leaf(30),
-                LevelFacts::table(39),
-                LevelFacts::NONE,
-                LevelFacts::NONE,
-            ]
-        }
+        &LEVELS
     }
 }
 
@@ -234,16 +231,16 @@ const fn level_table(c: Config) -> &'static LevelTable {
 #[inline(always)]
 const fn hint_of(c: Config, level: Level) -> Option<u64> {
     if c.has(Config::G16K) || c.has(Config::G64K) {
-        match level.0 {
-            0 => Some(3),
-            1 => Some(2),
+        match level {
+            PTE => Some(3),
+            PMD => Some(2),
             _ => None,
         }
     } else {
-        match level.0 {
-            0 => Some(3),
-            1 => Some(2),
-            2 => Some(1),
+        match level {
+            PTE => Some(3),
+            PMD => Some(2),
+            PUD => Some(1),
             _ => None,
         }
     }
@@ -252,13 +249,25 @@ const fn hint_of(c: Config, level: Level) -> Option<u64> {
 /// Returns the number of the page size in operands.
 #[inline(always)]
 const fn granule(c: Config) -> u64 {
-    if c.has(Config::G16K) { 2 } else if c.has(Config::G64K) { 3 } else { 1 }
+    if c.has(Config::G16K) {
+        2
+    } else if c.has(Config::G64K) {
+        3
+    } else {
+        1
+    }
 }
 
 /// Returns log2 of the page size.
 #[inline(always)]
 const fn page_shift(c: Config) -> u32 {
-    if c.has(Config::G16K) { 14 } else if c.has(Config::G64K) { 16 } else { 12 }
+    if c.has(Config::G16K) {
+        14
+    } else if c.has(Config::G64K) {
+        16
+    } else {
+        12
+    }
 }
 
 /// An instruction with its operands.
@@ -401,91 +410,68 @@ impl Op {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::DsbIshst => "dsb_ishst",
-            Self::DsbNshst => "dsb_nshst",
-            Self::DsbIsh => "dsb_ish",
-            Self::DsbNsh => "dsb_nsh",
-            Self::Isb => "isb",
-            Self::Vale1is { .. } => "vale1is",
-            Self::Vae1is { .. } => "vae1is",
-            Self::Vaale1is { .. } => "vaale1is",
-            Self::Vaae1is { .. } => "vaae1is",
-            Self::Rvale1is { .. } => "rvale1is",
-            Self::Rvae1is { .. } => "rvae1is",
-            Self::Rvaale1is { .. } => "rvaale1is",
-            Self::Rvaae1is { .. } => "rvaae1is",
-            Self::Aside1is { .. } => "aside1is",
-            Self::Vmalle1is => "vmalle1is",
-            Self::Vale1 { .. } => "vale1",
-            Self::Vae1 { .. } => "vae1",
-            Self::Vaale1 { .. } => "vaale1",
-            Self::Vaae1 { .. } => "vaae1",
-            Self::Rvale1 { .. } => "rvale1",
-            Self::Rvae1 { .. } => "rvae1",
-            Self::Rvaale1 { .. } => "rvaale1",
-            Self::Rvaae1 { .. } => "rvaae1",
-            Self::Aside1 { .. } => "aside1",
-            Self::Vmalle1 => "vmalle1",
-            Self::LoadTtbr0 { .. } => "ttbr0",
-            Self::LoadTtbr1 { .. } => "ttbr1",
+            Op::DsbIshst => "dsb_ishst",
+            Op::DsbNshst => "dsb_nshst",
+            Op::DsbIsh => "dsb_ish",
+            Op::DsbNsh => "dsb_nsh",
+            Op::Isb => "isb",
+            Op::Vale1is { .. } => "vale1is",
+            Op::Vae1is { .. } => "vae1is",
+            Op::Vaale1is { .. } => "vaale1is",
+            Op::Vaae1is { .. } => "vaae1is",
+            Op::Rvale1is { .. } => "rvale1is",
+            Op::Rvae1is { .. } => "rvae1is",
+            Op::Rvaale1is { .. } => "rvaale1is",
+            Op::Rvaae1is { .. } => "rvaae1is",
+            Op::Aside1is { .. } => "aside1is",
+            Op::Vmalle1is => "vmalle1is",
+            Op::Vale1 { .. } => "vale1",
+            Op::Vae1 { .. } => "vae1",
+            Op::Vaale1 { .. } => "vaale1",
+            Op::Vaae1 { .. } => "vaae1",
+            Op::Rvale1 { .. } => "rvale1",
+            Op::Rvae1 { .. } => "rvae1",
+            Op::Rvaale1 { .. } => "rvaale1",
+            Op::Rvaae1 { .. } => "rvaae1",
+            Op::Aside1 { .. } => "aside1",
+            Op::Vmalle1 => "vmalle1",
+            Op::LoadTtbr0 { .. } => "ttbr0",
+            Op::LoadTtbr1 { .. } => "ttbr1",
         }
     }
 
     /// Passes each operand to `each`, with its name in the definition.
     pub fn operands(self, mut each: impl FnMut(&'static str, u128)) {
         match self {
-            Op::Vale1is { page } => {
+            Op::DsbIshst
+            | Op::DsbNshst
+            | Op::DsbIsh
+            | Op::DsbNsh
+            | Op::Isb
+            | Op::Vmalle1is
+            | Op::Vmalle1 => {}
+            Op::Vale1is { page } | Op::Vae1is { page } | Op::Vale1 { page } | Op::Vae1 { page } => {
                 each("page", u128::from(page));
             }
-            Op::Vae1is { page } => {
-                each("page", u128::from(page));
-            }
-            Op::Vaale1is { page_any } => {
+            Op::Vaale1is { page_any }
+            | Op::Vaae1is { page_any }
+            | Op::Vaale1 { page_any }
+            | Op::Vaae1 { page_any } => {
                 each("page_any", u128::from(page_any));
             }
-            Op::Vaae1is { page_any } => {
-                each("page_any", u128::from(page_any));
-            }
-            Op::Rvale1is { range } => {
+            Op::Rvale1is { range }
+            | Op::Rvae1is { range }
+            | Op::Rvale1 { range }
+            | Op::Rvae1 { range } => {
                 each("range", u128::from(range));
             }
-            Op::Rvae1is { range } => {
-                each("range", u128::from(range));
-            }
-            Op::Rvaale1is { range_any } => {
+            Op::Rvaale1is { range_any }
+            | Op::Rvaae1is { range_any }
+            | Op::Rvaale1 { range_any }
+            | Op::Rvaae1 { range_any } => {
                 each("range_any", u128::from(range_any));
             }
-            Op::Rvaae1is { range_any } => {
-                each("range_any", u128::from(range_any));
-            }
-            Op::Aside1is { space } => {
-                each("space", u128::from(space));
-            }
-            Op::Vale1 { page } => {
-                each("page", u128::from(page));
-            }
-            Op::Vae1 { page } => {
-                each("page", u128::from(page));
-            }
-            Op::Vaale1 { page_any } => {
-                each("page_any", u128::from(page_any));
-            }
-            Op::Vaae1 { page_any } => {
-                each("page_any", u128::from(page_any));
-            }
-            Op::Rvale1 { range } => {
-                each("range", u128::from(range));
-            }
-            Op::Rvae1 { range } => {
-                each("range", u128::from(range));
-            }
-            Op::Rvaale1 { range_any } => {
-                each("range_any", u128::from(range_any));
-            }
-            Op::Rvaae1 { range_any } => {
-                each("range_any", u128::from(range_any));
-            }
-            Op::Aside1 { space } => {
+            Op::Aside1is { space } | Op::Aside1 { space } => {
                 each("space", u128::from(space));
             }
             Op::LoadTtbr0 { ttbr0 } => {
@@ -494,7 +480,6 @@ impl Op {
             Op::LoadTtbr1 { asid } => {
                 each("asid", u128::from(asid));
             }
-            _ => {}
         }
     }
 }
@@ -533,9 +518,8 @@ impl Hardware {
     /// - tables are below 2^48.
     ///
     /// # Safety
-    /// The CPU is in the mode that the definition describes and set up as stated above. The
-    /// tables of every root that is loaded through the sink stay valid while a CPU can walk
-    /// them.
+    /// The CPU is in the mode that the definition describes and set up as stated above. The tables
+    /// of every root that is loaded through the sink stay valid while a CPU can walk them.
     #[must_use]
     #[inline(always)]
     pub const unsafe fn new() -> Self {
@@ -552,265 +536,131 @@ impl Issue<Op> for Hardware {
         // operands point at a live local.
         unsafe {
             match op {
-                Op::DsbIshst => {
-                    asm!("dsb ishst", options(nostack, preserves_flags))
-                }
-                Op::DsbNshst => {
-                    asm!("dsb nshst", options(nostack, preserves_flags))
-                }
+                Op::DsbIshst => asm!("dsb ishst", options(nostack, preserves_flags)),
+                Op::DsbNshst => asm!("dsb nshst", options(nostack, preserves_flags)),
                 Op::DsbIsh => asm!("dsb ish", options(nostack, preserves_flags)),
                 Op::DsbNsh => asm!("dsb nsh", options(nostack, preserves_flags)),
                 Op::Isb => asm!("isb", options(nostack, preserves_flags)),
-                Op::Vale1is { page } => {
-                    asm!(
-                        "tlbi vale1is, {page}",
-                        page = in(reg) page,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Vae1is { page } => {
-                    asm!(
-                        "tlbi vae1is, {page}",
-                        page = in(reg) page,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Vaale1is { page_any } => {
-                    asm!(
-                        "tlbi vaale1is, {page_any}",
-                        page_any = in(reg) page_any,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Vaae1is { page_any } => {
-                    asm!(
-                        "tlbi vaae1is, {page_any}",
-                        page_any = in(reg) page_any,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Rvale1is { range } => {
-                    asm!(
-                        ".arch_extension tlb-rmi",
-                        "tlbi rvale1is, {range}",
-                        range = in(reg) range,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Rvae1is { range } => {
-                    asm!(
-                        ".arch_extension tlb-rmi",
-                        "tlbi rvae1is, {range}",
-                        range = in(reg) range,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Rvaale1is { range_any } => {
-                    asm!(
-                        ".arch_extension tlb-rmi",
-                        "tlbi rvaale1is, {range_any}",
-                        range_any = in(reg) range_any,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Rvaae1is { range_any } => {
-                    asm!(
-                        ".arch_extension tlb-rmi",
-                        "tlbi rvaae1is, {range_any}",
-                        range_any = in(reg) range_any,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Aside1is { space } => {
-                    asm!(
-                        "tlbi aside1is, {space}",
-                        space = in(reg) space,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Vmalle1is => {
-                    asm!("tlbi vmalle1is", options(nostack, preserves_flags))
-                }
-                Op::Vale1 { page } => {
-                    asm!(
-                        "tlbi vale1, {page}",
-                        page = in(reg) page,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Vae1 { page } => {
-                    asm!(
-                        "tlbi vae1, {page}",
-                        page = in(reg) page,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Vaale1 { page_any } => {
-                    asm!(
-                        "tlbi vaale1, {page_any}",
-                        page_any = in(reg) page_any,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Vaae1 { page_any } => {
-                    asm!(
-                        "tlbi vaae1, {page_any}",
-                        page_any = in(reg) page_any,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Rvale1 { range } => {
-                    asm!(
-                        ".arch_extension tlb-rmi",
-                        "tlbi rvale1, {range}",
-                        range = in(reg) range,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Rvae1 { range } => {
-                    asm!(
-                        ".arch_extension tlb-rmi",
-                        "tlbi rvae1, {range}",
-                        range = in(reg) range,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Rvaale1 { range_any } => {
-                    asm!(
-                        ".arch_extension tlb-rmi",
-                        "tlbi rvaale1, {range_any}",
-                        range_any = in(reg) range_any,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Rvaae1 { range_any } => {
-                    asm!(
-                        ".arch_extension tlb-rmi",
-                        "tlbi rvaae1, {range_any}",
-                        range_any = in(reg) range_any,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Aside1 { space } => {
-                    asm!(
-                        "tlbi aside1, {space}",
-                        space = in(reg) space,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Vmalle1 => {
-                    asm!("tlbi vmalle1", options(nostack, preserves_flags))
-                }
-                Op::LoadTtbr0 { ttbr0 } => {
-                    asm!(
-                        "msr ttbr0_el1, {ttbr0}",
-                        ttbr0 = in(reg) ttbr0,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::LoadTtbr1 { asid } => {
-                    asm!(
-                        "mrs {scratch}, ttbr1_el1",
-                        "bfi {scratch}, {asid}, #48, #16",
-                        "msr ttbr1_el1, {scratch}",
-                        asid = in(reg) asid,
-                        scratch = out(reg) _,
-                        options(nostack, preserves_flags),
-                    )
-                }
+                Op::Vale1is { page } => asm!(
+                    "tlbi vale1is, {page}",
+                    page = in(reg) page,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Vae1is { page } => asm!(
+                    "tlbi vae1is, {page}",
+                    page = in(reg) page,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Vaale1is { page_any } => asm!(
+                    "tlbi vaale1is, {page_any}",
+                    page_any = in(reg) page_any,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Vaae1is { page_any } => asm!(
+                    "tlbi vaae1is, {page_any}",
+                    page_any = in(reg) page_any,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Rvale1is { range } => asm!(
+                    ".arch_extension tlb-rmi",
+                    "tlbi rvale1is, {range}",
+                    range = in(reg) range,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Rvae1is { range } => asm!(
+                    ".arch_extension tlb-rmi",
+                    "tlbi rvae1is, {range}",
+                    range = in(reg) range,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Rvaale1is { range_any } => asm!(
+                    ".arch_extension tlb-rmi",
+                    "tlbi rvaale1is, {range_any}",
+                    range_any = in(reg) range_any,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Rvaae1is { range_any } => asm!(
+                    ".arch_extension tlb-rmi",
+                    "tlbi rvaae1is, {range_any}",
+                    range_any = in(reg) range_any,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Aside1is { space } => asm!(
+                    "tlbi aside1is, {space}",
+                    space = in(reg) space,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Vmalle1is => asm!("tlbi vmalle1is", options(nostack, preserves_flags)),
+                Op::Vale1 { page } => asm!(
+                    "tlbi vale1, {page}",
+                    page = in(reg) page,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Vae1 { page } => asm!(
+                    "tlbi vae1, {page}",
+                    page = in(reg) page,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Vaale1 { page_any } => asm!(
+                    "tlbi vaale1, {page_any}",
+                    page_any = in(reg) page_any,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Vaae1 { page_any } => asm!(
+                    "tlbi vaae1, {page_any}",
+                    page_any = in(reg) page_any,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Rvale1 { range } => asm!(
+                    ".arch_extension tlb-rmi",
+                    "tlbi rvale1, {range}",
+                    range = in(reg) range,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Rvae1 { range } => asm!(
+                    ".arch_extension tlb-rmi",
+                    "tlbi rvae1, {range}",
+                    range = in(reg) range,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Rvaale1 { range_any } => asm!(
+                    ".arch_extension tlb-rmi",
+                    "tlbi rvaale1, {range_any}",
+                    range_any = in(reg) range_any,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Rvaae1 { range_any } => asm!(
+                    ".arch_extension tlb-rmi",
+                    "tlbi rvaae1, {range_any}",
+                    range_any = in(reg) range_any,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Aside1 { space } => asm!(
+                    "tlbi aside1, {space}",
+                    space = in(reg) space,
+                    options(nostack, preserves_flags),
+                ),
+                Op::Vmalle1 => asm!("tlbi vmalle1", options(nostack, preserves_flags)),
+                Op::LoadTtbr0 { ttbr0 } => asm!(
+                    "msr ttbr0_el1, {ttbr0}",
+                    ttbr0 = in(reg) ttbr0,
+                    options(nostack, preserves_flags),
+                ),
+                Op::LoadTtbr1 { asid } => asm!(
+                    "mrs {scratch}, ttbr1_el1",
+                    "bfi {scratch}, {asid}, #48, #16",
+                    "msr ttbr1_el1, {scratch}",
+                    asid = in(reg) asid,
+                    scratch = out(reg) _,
+                    options(nostack, preserves_flags),
+                ),
             }
         }
     }
 }
 
-/// Encodes operand `page`.
-#[inline(always)]
-const fn encode_page(c: Config, tag: u64, va: u64, hint: Option<u64>) -> u64 {
-    let hinted = hint.is_some();
-    let hint = match hint {
-        Some(hint) => hint,
-        None => 0,
-    };
-    let mut bits = 0u64;
-    // [63:48] tag
-    bits |= tag << 48;
-    // [47:46] granule when ttl and hinted
-    if c.has(Config::TTL) && hinted {
-        bits |= granule(c) << 46;
-    }
-    // [45:44] hint when ttl and hinted
-    if c.has(Config::TTL) && hinted {
-        bits |= hint << 44;
-    }
-    // [43:0] va[55:12]
-    bits |= (va >> 12) & 0xfff_ffff_ffff;
-    bits
-}
-
-/// Encodes operand `page_any`.
-#[inline(always)]
-const fn encode_page_any(c: Config, va: u64, hint: Option<u64>) -> u64 {
-    let hinted = hint.is_some();
-    let hint = match hint {
-        Some(hint) => hint,
-        None => 0,
-    };
-    let mut bits = 0u64;
-    // [47:46] granule when ttl and hinted
-    if c.has(Config::TTL) && hinted {
-        bits |= granule(c) << 46;
-    }
-    // [45:44] hint when ttl and hinted
-    if c.has(Config::TTL) && hinted {
-        bits |= hint << 44;
-    }
-    // [43:0] va[55:12]
-    bits |= (va >> 12) & 0xfff_ffff_ffff;
-    bits
-}
-
-/// Encodes operand `space`.
-#[inline(always)]
-const fn encode_space(tag: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:48] tag
-    bits |= tag << 48;
-    bits
-}
-
-/// Encodes operand `range`.
-#[inline(always)]
-const fn encode_range(
-    c: Config,
-    tag: u64,
-    va: u64,
-    hint: Option<u64>,
-    num: u64,
-    scale: u32,
-) -> u64 {
-    let hinted = hint.is_some();
-    let hint = match hint {
-        Some(hint) => hint,
-        None => 0,
-    };
-    let mut bits = 0u64;
-    // [63:48] tag
-    bits |= tag << 48;
-    // [47:46] granule
-    bits |= granule(c) << 46;
-    // [45:44] scale
-    bits |= (scale as u64) << 44;
-    // [43:39] num
-    bits |= num << 39;
-    // [38:37] hint when ttl and hinted
-    if c.has(Config::TTL) && hinted {
-        bits |= hint << 37;
-    }
-    // [36:0] va >> page
-    bits |= (va >> page_shift(c)) & 0x1f_ffff_ffff;
-    bits
-}
-
+/// The bits that the tag of view `user` has set.
+const USER_VIEW: u64 = 0x1;
 /// The lengths of runs that operand `range` encodes.
 const RANGE_UNITS: Units = Units {
     base: 1,
@@ -818,37 +668,6 @@ const RANGE_UNITS: Units = Units {
     scales: 4,
     most: 32,
 };
-
-/// Encodes operand `range_any`.
-#[inline(always)]
-const fn encode_range_any(
-    c: Config,
-    va: u64,
-    hint: Option<u64>,
-    num: u64,
-    scale: u32,
-) -> u64 {
-    let hinted = hint.is_some();
-    let hint = match hint {
-        Some(hint) => hint,
-        None => 0,
-    };
-    let mut bits = 0u64;
-    // [47:46] granule
-    bits |= granule(c) << 46;
-    // [45:44] scale
-    bits |= (scale as u64) << 44;
-    // [43:39] num
-    bits |= num << 39;
-    // [38:37] hint when ttl and hinted
-    if c.has(Config::TTL) && hinted {
-        bits |= hint << 37;
-    }
-    // [36:0] va >> page
-    bits |= (va >> page_shift(c)) & 0x1f_ffff_ffff;
-    bits
-}
-
 /// The lengths of runs that operand `range_any` encodes.
 const RANGE_ANY_UNITS: Units = Units {
     base: 1,
@@ -857,26 +676,74 @@ const RANGE_ANY_UNITS: Units = Units {
     most: 32,
 };
 
-/// Encodes operand `ttbr0`.
+/// Encodes operand `page`: `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl
+/// and hinted; [43:0] va[55:12]`.
 #[inline(always)]
-const fn encode_ttbr0(root: u64) -> u64 {
-    let mut bits = 0u64;
-    // [47:1] root[47:1]
-    bits |= ((root >> 1) & 0x7fff_ffff_ffff) << 1;
+fn encode_page(c: Config, tag: u64, va: u64, hint: Option<u64>) -> u64 {
+    let mut bits = (tag << 48) | ((va >> 12) & 0xfff_ffff_ffff);
+    if c.has(Config::TTL) && hint.is_some() {
+        bits |= (granule(c) << 46) | (hint.unwrap_or(0) << 44);
+    }
     bits
 }
 
-/// Encodes operand `asid`.
+/// Encodes operand `page_any`: `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when
+/// ttl and hinted; [43:0] va[55:12]`.
 #[inline(always)]
-const fn encode_asid(tag: u64) -> u64 {
-    let mut bits = 0u64;
-    // [15:0] tag
-    bits |= tag & 0xffff;
+fn encode_page_any(c: Config, va: u64, hint: Option<u64>) -> u64 {
+    let mut bits = (va >> 12) & 0xfff_ffff_ffff;
+    if c.has(Config::TTL) && hint.is_some() {
+        bits |= (granule(c) << 46) | (hint.unwrap_or(0) << 44);
+    }
     bits
 }
 
-/// The bits that the tag of view `user` has set.
-const USER_VIEW: u64 = 0x1;
+/// Encodes operand `space`: `[63:48] tag; [47:0] 0`.
+#[inline(always)]
+fn encode_space(tag: u64) -> u64 {
+    tag << 48
+}
+
+/// Encodes operand `range`: `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint
+/// when ttl and hinted; [36:0] va >> page`.
+#[inline(always)]
+fn encode_range(c: Config, tag: u64, va: u64, hint: Option<u64>, num: u64, scale: u32) -> u64 {
+    let mut bits = (tag << 48)
+        | (granule(c) << 46)
+        | (u64::from(scale) << 44)
+        | (num << 39)
+        | ((va >> page_shift(c)) & 0x1f_ffff_ffff);
+    if c.has(Config::TTL) && hint.is_some() {
+        bits |= hint.unwrap_or(0) << 37;
+    }
+    bits
+}
+
+/// Encodes operand `range_any`: `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37]
+/// hint when ttl and hinted; [36:0] va >> page`.
+#[inline(always)]
+fn encode_range_any(c: Config, va: u64, hint: Option<u64>, num: u64, scale: u32) -> u64 {
+    let mut bits = (granule(c) << 46)
+        | (u64::from(scale) << 44)
+        | (num << 39)
+        | ((va >> page_shift(c)) & 0x1f_ffff_ffff);
+    if c.has(Config::TTL) && hint.is_some() {
+        bits |= hint.unwrap_or(0) << 37;
+    }
+    bits
+}
+
+/// Encodes operand `ttbr0`: `[63:48] 0; [47:1] root[47:1]; [0] 0`.
+#[inline(always)]
+fn encode_ttbr0(root: u64) -> u64 {
+    root & 0xffff_ffff_fffe
+}
+
+/// Encodes operand `asid`: `[63:16] 0; [15:0] tag`.
+#[inline(always)]
+fn encode_asid(tag: u64) -> u64 {
+    tag & 0xffff
+}
 
 /// Issues `vale1is`.
 #[inline(always)]
@@ -959,14 +826,7 @@ fn rvaale1is(
 
 /// Issues `rvaae1is`.
 #[inline(always)]
-fn rvaae1is(
-    cpu: &mut impl Issue<Op>,
-    c: Config,
-    va: u64,
-    hint: Option<u64>,
-    num: u64,
-    scale: u32,
-) {
+fn rvaae1is(cpu: &mut impl Issue<Op>, c: Config, va: u64, hint: Option<u64>, num: u64, scale: u32) {
     cpu.issue(Op::Rvaae1is {
         range_any: encode_range_any(c, va, hint, num, scale),
     });
@@ -1046,14 +906,7 @@ fn rvae1(
 
 /// Issues `rvaale1`.
 #[inline(always)]
-fn rvaale1(
-    cpu: &mut impl Issue<Op>,
-    c: Config,
-    va: u64,
-    hint: Option<u64>,
-    num: u64,
-    scale: u32,
-) {
+fn rvaale1(cpu: &mut impl Issue<Op>, c: Config, va: u64, hint: Option<u64>, num: u64, scale: u32) {
     cpu.issue(Op::Rvaale1 {
         range_any: encode_range_any(c, va, hint, num, scale),
     });
@@ -1061,14 +914,7 @@ fn rvaale1(
 
 /// Issues `rvaae1`.
 #[inline(always)]
-fn rvaae1(
-    cpu: &mut impl Issue<Op>,
-    c: Config,
-    va: u64,
-    hint: Option<u64>,
-    num: u64,
-    scale: u32,
-) {
+fn rvaae1(cpu: &mut impl Issue<Op>, c: Config, va: u64, hint: Option<u64>, num: u64, scale: u32) {
     cpu.issue(Op::Rvaae1 {
         range_any: encode_range_any(c, va, hint, num, scale),
     });
@@ -1113,13 +959,14 @@ fn repeat_tlbi_by_dsb_ish(cpu: &mut impl Issue<Op>, c: Config) {
 /// A-profile register descriptions (DDI 0601).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tlb<M = Config> {
-    /// The features, errata and page size, which must be [possible](Config::is_possible): a [`Config`], or a
-    /// [`Constant`](tlbc_runtime::Constant).
+    /// The features, errata and page size, which must be [possible](Config::is_possible): a
+    /// [`Config`], or a [`Constant`](tlbc_runtime::Constant).
     pub config: M,
 }
+
 impl<M: Configuration<Config>> Tlb<M> {
-    /// Invalidates one leaf entry of a user space that only this CPU may have cached; with
-    /// `tables` also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of a user space that only this CPU may have cached; with `tables`
+    /// also the walk entries of the table that held it.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
     /// space's tag, on this CPU.
@@ -1133,7 +980,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         va: u64,
         level: Level,
         tables: bool,
-    ) {
+    ) -> Outcome {
         let c = self.config.flags();
         cpu.issue(Op::DsbNshst);
         if tables {
@@ -1147,6 +994,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                 vale1(cpu, c, tag | USER_VIEW, va, hint_of(c, level));
             }
         }
+        Outcome::NOTHING
     }
 
     /// Invalidates one leaf entry of a user space that other CPUs may have cached as well; with
@@ -1164,7 +1012,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         va: u64,
         level: Level,
         tables: bool,
-    ) {
+    ) -> Outcome {
         let c = self.config.flags();
         cpu.issue(Op::DsbIshst);
         if tables {
@@ -1178,13 +1026,14 @@ impl<M: Configuration<Config>> Tlb<M> {
                 vale1is(cpu, c, tag | USER_VIEW, va, hint_of(c, level));
             }
         }
+        Outcome::NOTHING
     }
 
-    /// Invalidates one leaf entry of the kernel that only this CPU may have cached; with
-    /// `tables` also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of the kernel that only this CPU may have cached; with `tables`
+    /// also the walk entries of the table that held it.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU; walk entries under the space's tag or other tags, on this CPU.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU; walk entries under the space's tag or other tags, on this CPU.
     ///
     /// Instructions: `dsb_nshst`, `vaale1`, `vaae1`.
     #[inline(always)]
@@ -1194,7 +1043,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         va: u64,
         level: Level,
         tables: bool,
-    ) {
+    ) -> Outcome {
         let c = self.config.flags();
         cpu.issue(Op::DsbNshst);
         if tables {
@@ -1202,14 +1051,15 @@ impl<M: Configuration<Config>> Tlb<M> {
         } else {
             vaale1(cpu, c, va, hint_of(c, level));
         }
+        Outcome::NOTHING
     }
 
     /// Invalidates one leaf entry of the kernel that other CPUs may have cached as well; with
     /// `tables` also the walk entries of the table that held it.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU,
-    /// active CPUs and lazy CPUs.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
+    /// CPUs and lazy CPUs.
     ///
     /// Instructions: `dsb_ishst`, `vaale1is`, `vaae1is`.
     #[inline(always)]
@@ -1219,7 +1069,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         va: u64,
         level: Level,
         tables: bool,
-    ) {
+    ) -> Outcome {
         let c = self.config.flags();
         cpu.issue(Op::DsbIshst);
         if tables {
@@ -1227,6 +1077,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         } else {
             vaale1is(cpu, c, va, hint_of(c, level));
         }
+        Outcome::NOTHING
     }
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
@@ -1234,28 +1085,19 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
     /// space's tag, on this CPU.
     #[inline(never)]
-    fn user_here_ranges(
-        &self,
-        cpu: &mut impl Issue<Op>,
-        tag: u64,
-        ranges: &Ranges,
-    ) -> Outcome {
+    fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let levels = level_table(c);
-        outcome
-            |= match SinglePass::new(ranges, levels) {
-                Some(single) => self.user_here_passes(cpu, tag, &single),
-                None => {
-                    let folding = Folding::new(Walks::Named).with_leaves().with_joint();
-                    SortedPasses::apply(
-                        ranges,
-                        levels,
-                        folding,
-                        |sorted| self.user_here_passes(cpu, tag, sorted),
-                    )
-                }
-            };
+        outcome |= match SinglePass::new(ranges, levels) {
+            Some(single) => self.user_here_passes(cpu, tag, &single),
+            None => {
+                let folding = Folding::new(Walks::Named).with_leaves().with_joint();
+                SortedPasses::apply(ranges, levels, folding, |sorted| {
+                    self.user_here_passes(cpu, tag, sorted)
+                })
+            }
+        };
         outcome
     }
 
@@ -1264,87 +1106,67 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     #[inline(never)]
-    fn user_wide_ranges(
-        &self,
-        cpu: &mut impl Issue<Op>,
-        tag: u64,
-        ranges: &Ranges,
-    ) -> Outcome {
+    fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let levels = level_table(c);
-        outcome
-            |= match SinglePass::new(ranges, levels) {
-                Some(single) => self.user_wide_passes(cpu, tag, &single),
-                None => {
-                    let folding = Folding::new(Walks::Named).with_leaves().with_joint();
-                    SortedPasses::apply(
-                        ranges,
-                        levels,
-                        folding,
-                        |sorted| self.user_wide_passes(cpu, tag, sorted),
-                    )
-                }
-            };
+        outcome |= match SinglePass::new(ranges, levels) {
+            Some(single) => self.user_wide_passes(cpu, tag, &single),
+            None => {
+                let folding = Folding::new(Walks::Named).with_leaves().with_joint();
+                SortedPasses::apply(ranges, levels, folding, |sorted| {
+                    self.user_wide_passes(cpu, tag, sorted)
+                })
+            }
+        };
         outcome
     }
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU; walk entries under the space's tag or other tags, on this CPU.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU; walk entries under the space's tag or other tags, on this CPU.
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let levels = level_table(c);
-        outcome
-            |= match SinglePass::new(ranges, levels) {
-                Some(single) => self.kernel_here_passes(cpu, &single),
-                None => {
-                    let folding = Folding::new(Walks::Named).with_leaves().with_joint();
-                    SortedPasses::apply(
-                        ranges,
-                        levels,
-                        folding,
-                        |sorted| self.kernel_here_passes(cpu, sorted),
-                    )
-                }
-            };
+        outcome |= match SinglePass::new(ranges, levels) {
+            Some(single) => self.kernel_here_passes(cpu, &single),
+            None => {
+                let folding = Folding::new(Walks::Named).with_leaves().with_joint();
+                SortedPasses::apply(ranges, levels, folding, |sorted| {
+                    self.kernel_here_passes(cpu, sorted)
+                })
+            }
+        };
         outcome
     }
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU,
-    /// active CPUs and lazy CPUs.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
+    /// CPUs and lazy CPUs.
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let levels = level_table(c);
-        outcome
-            |= match SinglePass::new(ranges, levels) {
-                Some(single) => self.kernel_wide_passes(cpu, &single),
-                None => {
-                    let folding = Folding::new(Walks::Named).with_leaves().with_joint();
-                    SortedPasses::apply(
-                        ranges,
-                        levels,
-                        folding,
-                        |sorted| self.kernel_wide_passes(cpu, sorted),
-                    )
-                }
-            };
+        outcome |= match SinglePass::new(ranges, levels) {
+            Some(single) => self.kernel_wide_passes(cpu, &single),
+            None => {
+                let folding = Folding::new(Walks::Named).with_leaves().with_joint();
+                SortedPasses::apply(ranges, levels, folding, |sorted| {
+                    self.kernel_wide_passes(cpu, sorted)
+                })
+            }
+        };
         outcome
     }
 
-    /// Invalidates the entries of passes over ranges of a user space that only this CPU may
-    /// have cached.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
+    /// Invalidates the entries of passes over ranges of a user space that only this CPU may have
+    /// cached.
     ///
     /// Instructions: `dsb_nshst`, `dsb_nsh`.
     #[inline]
@@ -1366,7 +1188,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             .is_exceeded_by(operations, passes.pages())
         {
             outcome.exceeded_ceiling = true;
-            self.user_here_everything(cpu, tag);
+            outcome |= self.user_here_everything(cpu, tag);
             return outcome;
         }
         cpu.issue(Op::DsbNshst);
@@ -1384,9 +1206,6 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates the entries of passes over ranges of a user space that other CPUs may have
     /// cached as well.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     ///
     /// Instructions: `dsb_ishst`, `dsb_ish`.
     #[inline]
@@ -1408,7 +1227,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             .is_exceeded_by(operations, passes.pages())
         {
             outcome.exceeded_ceiling = true;
-            self.user_wide_everything(cpu, tag);
+            outcome |= self.user_wide_everything(cpu, tag);
             return outcome;
         }
         cpu.issue(Op::DsbIshst);
@@ -1427,16 +1246,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
     /// cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU; walk entries under the space's tag or other tags, on this CPU.
-    ///
     /// Instructions: `dsb_nshst`, `dsb_nsh`.
     #[inline]
-    fn kernel_here_passes(
-        &self,
-        cpu: &mut impl Issue<Op>,
-        passes: &impl Passes,
-    ) -> Outcome {
+    fn kernel_here_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let operations = if c.has(Config::RANGES) {
@@ -1449,7 +1261,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             .is_exceeded_by(operations, passes.pages())
         {
             outcome.exceeded_ceiling = true;
-            self.kernel_here_everything(cpu);
+            outcome |= self.kernel_here_everything(cpu);
             return outcome;
         }
         cpu.issue(Op::DsbNshst);
@@ -1465,20 +1277,12 @@ impl<M: Configuration<Config>> Tlb<M> {
         outcome
     }
 
-    /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have
-    /// cached as well.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU,
-    /// active CPUs and lazy CPUs.
+    /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have cached
+    /// as well.
     ///
     /// Instructions: `dsb_ishst`, `dsb_ish`.
     #[inline]
-    fn kernel_wide_passes(
-        &self,
-        cpu: &mut impl Issue<Op>,
-        passes: &impl Passes,
-    ) -> Outcome {
+    fn kernel_wide_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let operations = if c.has(Config::RANGES) {
@@ -1491,7 +1295,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             .is_exceeded_by(operations, passes.pages())
         {
             outcome.exceeded_ceiling = true;
-            self.kernel_wide_everything(cpu);
+            outcome |= self.kernel_wide_everything(cpu);
             return outcome;
         }
         cpu.issue(Op::DsbIshst);
@@ -1510,44 +1314,23 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates consecutive entries of one level of a user space that only this CPU may have
     /// cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
-    ///
     /// Instructions: `vale1`, `vae1`, `rvale1`, `rvae1`.
     #[inline(always)]
     fn user_here_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
         let c = self.config.flags();
         let hinted = pass.hint.and_then(|level| hint_of(c, level));
-        if c.has(Config::RANGES)
-            && RANGE_UNITS.hold(pass.shift.wrapping_sub(page_shift(c)))
-        {
+        if c.has(Config::RANGES) && RANGE_UNITS.hold(pass.shift.wrapping_sub(page_shift(c))) {
             let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
             for run in runs.by_ref() {
                 if pass.walk {
                     rvae1(cpu, c, tag, run.va, hinted, run.num, run.scale);
                     if c.has(Config::KPTI) {
-                        rvae1(
-                            cpu,
-                            c,
-                            tag | USER_VIEW,
-                            run.va,
-                            hinted,
-                            run.num,
-                            run.scale,
-                        );
+                        rvae1(cpu, c, tag | USER_VIEW, run.va, hinted, run.num, run.scale);
                     }
                 } else {
                     rvale1(cpu, c, tag, run.va, hinted, run.num, run.scale);
                     if c.has(Config::KPTI) {
-                        rvale1(
-                            cpu,
-                            c,
-                            tag | USER_VIEW,
-                            run.va,
-                            hinted,
-                            run.num,
-                            run.scale,
-                        );
+                        rvale1(cpu, c, tag | USER_VIEW, run.va, hinted, run.num, run.scale);
                     }
                 }
             }
@@ -1581,47 +1364,26 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates consecutive entries of one level of a user space that other CPUs may have
-    /// cached as well.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
+    /// Invalidates consecutive entries of one level of a user space that other CPUs may have cached
+    /// as well.
     ///
     /// Instructions: `vale1is`, `vae1is`, `rvale1is`, `rvae1is`.
     #[inline(always)]
     fn user_wide_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
         let c = self.config.flags();
         let hinted = pass.hint.and_then(|level| hint_of(c, level));
-        if c.has(Config::RANGES)
-            && RANGE_UNITS.hold(pass.shift.wrapping_sub(page_shift(c)))
-        {
+        if c.has(Config::RANGES) && RANGE_UNITS.hold(pass.shift.wrapping_sub(page_shift(c))) {
             let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_UNITS);
             for run in runs.by_ref() {
                 if pass.walk {
                     rvae1is(cpu, c, tag, run.va, hinted, run.num, run.scale);
                     if c.has(Config::KPTI) {
-                        rvae1is(
-                            cpu,
-                            c,
-                            tag | USER_VIEW,
-                            run.va,
-                            hinted,
-                            run.num,
-                            run.scale,
-                        );
+                        rvae1is(cpu, c, tag | USER_VIEW, run.va, hinted, run.num, run.scale);
                     }
                 } else {
                     rvale1is(cpu, c, tag, run.va, hinted, run.num, run.scale);
                     if c.has(Config::KPTI) {
-                        rvale1is(
-                            cpu,
-                            c,
-                            tag | USER_VIEW,
-                            run.va,
-                            hinted,
-                            run.num,
-                            run.scale,
-                        );
+                        rvale1is(cpu, c, tag | USER_VIEW, run.va, hinted, run.num, run.scale);
                     }
                 }
             }
@@ -1658,17 +1420,12 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates consecutive entries of one level of the kernel that only this CPU may have
     /// cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU; walk entries under the space's tag or other tags, on this CPU.
-    ///
     /// Instructions: `vaale1`, `vaae1`, `rvaale1`, `rvaae1`.
     #[inline(always)]
     fn kernel_here_pass(&self, cpu: &mut impl Issue<Op>, pass: &Pass) {
         let c = self.config.flags();
         let hinted = pass.hint.and_then(|level| hint_of(c, level));
-        if c.has(Config::RANGES)
-            && RANGE_ANY_UNITS.hold(pass.shift.wrapping_sub(page_shift(c)))
-        {
+        if c.has(Config::RANGES) && RANGE_ANY_UNITS.hold(pass.shift.wrapping_sub(page_shift(c))) {
             let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
             for run in runs.by_ref() {
                 if pass.walk {
@@ -1695,21 +1452,15 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates consecutive entries of one level of the kernel that other CPUs may have
-    /// cached as well.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU,
-    /// active CPUs and lazy CPUs.
+    /// Invalidates consecutive entries of one level of the kernel that other CPUs may have cached
+    /// as well.
     ///
     /// Instructions: `vaale1is`, `vaae1is`, `rvaale1is`, `rvaae1is`.
     #[inline(always)]
     fn kernel_wide_pass(&self, cpu: &mut impl Issue<Op>, pass: &Pass) {
         let c = self.config.flags();
         let hinted = pass.hint.and_then(|level| hint_of(c, level));
-        if c.has(Config::RANGES)
-            && RANGE_ANY_UNITS.hold(pass.shift.wrapping_sub(page_shift(c)))
-        {
+        if c.has(Config::RANGES) && RANGE_ANY_UNITS.hold(pass.shift.wrapping_sub(page_shift(c))) {
             let mut runs = Runs::of_pages(pass, page_shift(c), RANGE_ANY_UNITS);
             for run in runs.by_ref() {
                 if pass.walk {
@@ -1743,13 +1494,14 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `dsb_nshst`, `aside1`.
     #[inline(never)]
-    fn user_here_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) {
+    fn user_here_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
         let c = self.config.flags();
         cpu.issue(Op::DsbNshst);
         aside1(cpu, tag);
         if c.has(Config::KPTI) {
             aside1(cpu, tag | USER_VIEW);
         }
+        Outcome::NOTHING
     }
 
     /// Invalidates all entries of a user space that other CPUs may have cached as well.
@@ -1759,38 +1511,41 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `dsb_ishst`, `aside1is`.
     #[inline(never)]
-    fn user_wide_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) {
+    fn user_wide_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
         let c = self.config.flags();
         cpu.issue(Op::DsbIshst);
         aside1is(cpu, tag);
         if c.has(Config::KPTI) {
             aside1is(cpu, tag | USER_VIEW);
         }
+        Outcome::NOTHING
     }
 
     /// Invalidates all entries of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU; walk entries under the space's tag or other tags, on this CPU.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU; walk entries under the space's tag or other tags, on this CPU.
     ///
     /// Instructions: `dsb_nshst`, `vmalle1`.
     #[inline(never)]
-    fn kernel_here_everything(&self, cpu: &mut impl Issue<Op>) {
+    fn kernel_here_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         cpu.issue(Op::DsbNshst);
         cpu.issue(Op::Vmalle1);
+        Outcome::NOTHING
     }
 
     /// Invalidates all entries of the kernel that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU,
-    /// active CPUs and lazy CPUs.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
+    /// CPUs and lazy CPUs.
     ///
     /// Instructions: `dsb_ishst`, `vmalle1is`.
     #[inline(never)]
-    fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>) {
+    fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         cpu.issue(Op::DsbIshst);
         cpu.issue(Op::Vmalle1is);
+        Outcome::NOTHING
     }
 
     /// Completes a flush of a user space that only this CPU may have cached.
@@ -1873,9 +1628,10 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Instructions: `isb`, `ttbr0`, `ttbr1`.
     #[inline]
     fn switch_to(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) {
+        let mut outcome = Outcome::NOTHING;
         if pending != Pending::None {
             if pending == Pending::Tag {
-                self.user_here_everything(cpu, to.tag.value);
+                outcome |= self.user_here_everything(cpu, to.tag.value);
                 self.user_here_finish(cpu);
             } else {
                 self.invalidate_all(cpu);
@@ -1912,9 +1668,8 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates all entries under every tag on this CPU.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU; walk entries under the space's tag, other tags or no tag (global), on this
-    /// CPU.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU; walk entries under the space's tag, other tags or no tag (global), on this CPU.
     ///
     /// Instructions: `dsb_nshst`, `dsb_nsh`, `isb`, `vmalle1`.
     #[inline]
@@ -1925,6 +1680,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         cpu.issue(Op::Isb);
     }
 }
+
 impl<M: Configuration<Config>> Backend for Tlb<M> {
     type Op = Op;
     const FACTS: Facts = Facts {
@@ -1940,6 +1696,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         attach_waits_for_changes: false,
         atomics_order_everything: false,
     };
+
     #[inline]
     fn levels(&self) -> &'static LevelTable {
         level_table(self.config.flags())
@@ -1957,7 +1714,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
             } else {
                 511
             },
-            pages: 2097152,
+            pages: 0x20_0000,
         }
     }
 
@@ -1989,31 +1746,29 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline]
     fn tags(&self) -> Tags {
         let c = self.config.flags();
-        let views = if c.has(Config::KPTI) { 1 } else { 0 };
+        let views = if c.has(Config::KPTI) { 0x1 } else { 0 };
         Tags {
             per_cpu: None,
             global: if !c.has(Config::ASID16) {
                 Some((
                     TagValues {
                         first: 1,
-                        last: 255,
+                        last: 0xff,
+                        views,
+                    },
+                    TagSource::Generations,
+                ))
+            } else if c.has(Config::ASID16) {
+                Some((
+                    TagValues {
+                        first: 1,
+                        last: 0xffff,
                         views,
                     },
                     TagSource::Generations,
                 ))
             } else {
-                if c.has(Config::ASID16) {
-                    Some((
-                        TagValues {
-                            first: 1,
-                            last: 65535,
-                            views,
-                        },
-                        TagSource::Generations,
-                    ))
-                } else {
-                    None
-                }
+                None
             },
         }
     }
@@ -2027,78 +1782,38 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
         let outcome = match (request.space, request.reach) {
-            (Space::User, Reach::Here) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        self.user_here_page(cpu, request.tag.value, va, level, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Ranges(ranges) => {
-                        self.user_here_ranges(cpu, request.tag.value, ranges)
-                    }
-                    Scope::Everything { .. } => {
-                        self.user_here_everything(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
-                    Scope::Teardown => {
-                        self.user_here_everything(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
+            (Space::User, Reach::Here) => match request.scope {
+                Scope::Page {
+                    va, level, table, ..
+                } => self.user_here_page(cpu, request.tag.value, va, level, table),
+                Scope::Ranges(ranges) => self.user_here_ranges(cpu, request.tag.value, ranges),
+                Scope::Everything { .. } | Scope::Teardown => {
+                    self.user_here_everything(cpu, request.tag.value)
                 }
-            }
-            (Space::User, Reach::Wide) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        self.user_wide_page(cpu, request.tag.value, va, level, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Ranges(ranges) => {
-                        self.user_wide_ranges(cpu, request.tag.value, ranges)
-                    }
-                    Scope::Everything { .. } => {
-                        self.user_wide_everything(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
-                    Scope::Teardown => {
-                        self.user_wide_everything(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
+            },
+            (Space::User, Reach::Wide) => match request.scope {
+                Scope::Page {
+                    va, level, table, ..
+                } => self.user_wide_page(cpu, request.tag.value, va, level, table),
+                Scope::Ranges(ranges) => self.user_wide_ranges(cpu, request.tag.value, ranges),
+                Scope::Everything { .. } | Scope::Teardown => {
+                    self.user_wide_everything(cpu, request.tag.value)
                 }
-            }
-            (Space::Kernel, Reach::Here) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        self.kernel_here_page(cpu, va, level, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
-                    Scope::Everything { .. } => {
-                        self.kernel_here_everything(cpu);
-                        Outcome::NOTHING
-                    }
-                    Scope::Teardown => {
-                        self.kernel_here_everything(cpu);
-                        Outcome::NOTHING
-                    }
-                }
-            }
-            (Space::Kernel, Reach::Wide) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        self.kernel_wide_page(cpu, va, level, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Ranges(ranges) => self.kernel_wide_ranges(cpu, ranges),
-                    Scope::Everything { .. } => {
-                        self.kernel_wide_everything(cpu);
-                        Outcome::NOTHING
-                    }
-                    Scope::Teardown => {
-                        self.kernel_wide_everything(cpu);
-                        Outcome::NOTHING
-                    }
-                }
-            }
+            },
+            (Space::Kernel, Reach::Here) => match request.scope {
+                Scope::Page {
+                    va, level, table, ..
+                } => self.kernel_here_page(cpu, va, level, table),
+                Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
+                Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
+            },
+            (Space::Kernel, Reach::Wide) => match request.scope {
+                Scope::Page {
+                    va, level, table, ..
+                } => self.kernel_wide_page(cpu, va, level, table),
+                Scope::Ranges(ranges) => self.kernel_wide_ranges(cpu, ranges),
+                Scope::Everything { .. } | Scope::Teardown => self.kernel_wide_everything(cpu),
+            },
         };
         Started::new(request, self.ipi_targets(request), outcome)
     }

@@ -8,20 +8,22 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Answer, Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue,
-    LazyMm, OfSpace, Outcome, PteUpdate, Root, Shootdown, Started, TableFree, TagSource,
-    TagValues, Tags,
+    Answer, Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue, LazyMm,
+    OfSpace, Outcome, PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::pte::{ChangeFacts, Marks, Negative, Stricter};
+use tlbc_runtime::request::passes::{Folding, Pass, Passes, SinglePass, SortedPasses, Walks};
+use tlbc_runtime::request::runs::{Runs, Units};
 use tlbc_runtime::request::{
     LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
-use tlbc_runtime::request::passes::{
-    Folding, Pass, Passes, SinglePass, SortedPasses, Walks,
-};
-use tlbc_runtime::request::runs::{Runs, Units};
+
+const _: () = assert!(
+    tlbc_runtime::version::supports(0, 1, 0),
+    "this file was generated for tlbc-runtime 0.1.0"
+);
 
 /// The features, errata and page size of a machine, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,19 +62,36 @@ impl Config {
     pub const G64K: Self = Self(1 << 7);
     /// Every flag by its name in the definition.
     pub const NAMES: [(&'static str, Self); 8] = [
-        ("gtse", Self(1 << 0)),
-        ("broadcast", Self(1 << 1)),
-        ("isa31", Self(1 << 2)),
-        ("coprocessors", Self(1 << 3)),
-        ("p9_erat", Self(1 << 4)),
-        ("p9_stq", Self(1 << 5)),
-        ("p9_nest", Self(1 << 6)),
-        ("g64k", Self(1 << 7)),
+        ("gtse", Self::GTSE),
+        ("broadcast", Self::BROADCAST),
+        ("isa31", Self::ISA31),
+        ("coprocessors", Self::COPROCESSORS),
+        ("p9_erat", Self::P9_ERAT),
+        ("p9_stq", Self::P9_STQ),
+        ("p9_nest", Self::P9_NEST),
+        ("g64k", Self::G64K),
     ];
+    /// The flags that each space has for itself.
+    pub const OF_SPACE: SpaceFlags = SpaceFlags(0x8);
+    const FEATURES: u32 = 0xf;
+
     /// Returns the configuration with another flag set.
     #[must_use]
     pub const fn with(self, flag: Self) -> Self {
         Self(self.0 | flag.0)
+    }
+
+    /// Returns the configuration with a flag cleared.
+    #[must_use]
+    pub const fn without(self, flag: Self) -> Self {
+        Self(self.0 & !flag.0)
+    }
+
+    /// Returns whether a flag is set.
+    #[must_use]
+    #[inline(always)]
+    pub const fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
     }
 
     /// Returns the flags as a word.
@@ -88,67 +107,48 @@ impl Config {
         Self(bits & 0xff)
     }
 
-    /// Returns the configuration with a flag cleared.
-    #[must_use]
-    pub const fn without(self, flag: Self) -> Self {
-        Self(self.0 & !flag.0)
-    }
-
-    /// Returns the configuration for two CPUs together: the features of both, the errata of either.
-    #[must_use]
-    pub const fn least(self, other: Self) -> Self {
-        Self(self.0 & other.0 | (self.0 | other.0) & !0xf)
-    }
-
-    /// Returns the configuration without features whose needs are not met.
-    #[must_use]
-    pub const fn settled(self) -> Self {
-        let mut config = self;
-        if !config.has(Self::GTSE) {
-            config = config.without(Self::BROADCAST);
-        }
-        config
-    }
-
-    /// Returns whether a flag is set.
-    #[must_use]
-    #[inline(always)]
-    pub const fn has(self, flag: Self) -> bool {
-        self.0 & flag.0 != 0
-    }
-
-    /// The flags that each space has for itself.
-    pub const OF_SPACE: SpaceFlags = SpaceFlags(0x8);
     /// Returns the flags that each space has for itself.
     #[must_use]
     pub const fn space_flags(self) -> SpaceFlags {
         SpaceFlags(self.0).and(Self::OF_SPACE)
     }
 
+    /// Returns the configuration for two CPUs together: the features of both, the errata of either.
+    #[must_use]
+    pub const fn least(self, other: Self) -> Self {
+        let (both, either) = (self.0 & other.0, self.0 | other.0);
+        Self((both & Self::FEATURES) | (either & !Self::FEATURES))
+    }
+
+    /// Returns the configuration without features and errata whose needs are not met.
+    #[must_use]
+    pub const fn settled(self) -> Self {
+        let mut config = self;
+        if !config.has(Self::GTSE) {
+            config = config.without(Self::BROADCAST);
+        }
+        if config.has(Self::ISA31) {
+            config = config.without(Self::P9_ERAT);
+        }
+        if config.has(Self::ISA31) {
+            config = config.without(Self::P9_STQ);
+        }
+        if config.has(Self::ISA31) {
+            config = config.without(Self::P9_NEST);
+        }
+        config
+    }
+
     /// Returns whether such a machine exists: every feature and erratum has what it needs.
     #[must_use]
     pub const fn is_possible(self) -> bool {
-        if self.has(Self::BROADCAST) && !self.has(Self::GTSE) {
-            return false;
-        }
-        if self.has(Self::P9_ERAT) && self.has(Self::ISA31) {
-            return false;
-        }
-        if self.has(Self::P9_STQ) && self.has(Self::ISA31) {
-            return false;
-        }
-        if self.has(Self::P9_NEST) && self.has(Self::ISA31) {
-            return false;
-        }
-        if (self.0 & 0x80).count_ones() > 1 {
-            return false;
-        }
-        true
+        self.settled().0 == self.0
     }
 }
 
 impl Flags for Config {
     const OF_SPACE: SpaceFlags = Self::OF_SPACE;
+
     #[inline(always)]
     fn bits(self) -> u32 {
         self.0
@@ -162,41 +162,36 @@ impl Flags for Config {
 
 /// The level `pte`.
 pub const PTE: Level = Level(0);
-
 /// The level `pmd`.
 pub const PMD: Level = Level(1);
-
 /// The level `pud`.
 pub const PUD: Level = Level(2);
-
 /// The level `pgd`.
 pub const PGD: Level = Level(3);
+const LEVELS: LevelTable = [
+    LevelFacts::leaf(12),
+    LevelFacts::leaf(21),
+    LevelFacts::leaf(30),
+    LevelFacts::table(39),
+    LevelFacts::NONE,
+    LevelFacts::NONE,
+];
+const LEVELS_G64K: LevelTable = [
+    LevelFacts::leaf(16),
+    LevelFacts::leaf(21),
+    LevelFacts::leaf(30),
+    LevelFacts::table(39),
+    LevelFacts::NONE,
+    LevelFacts::NONE,
+];
 
 /// Returns the levels of a configuration.
 #[inline]
 const fn level_table(c: Config) -> &'static LevelTable {
     if c.has(Config::G64K) {
-        const {
-            &[
-                LevelFacts::leaf(16),
-                LevelFacts::leaf(21),
-                LevelFacts::leaf(30),
-                LevelFacts::table(39),
-                LevelFacts::NONE,
-                LevelFacts::NONE,
-            ]
-        }
+        &LEVELS_G64K
     } else {
-        const {
-            &[
-                LevelFacts::leaf(12),
-                LevelFacts::leaf(21),
-                LevelFacts::leaf(30),
-                LevelFacts::table(39),
-                LevelFacts::NONE,
-                LevelFacts::NONE,
-            ]
-        }
+        &LEVELS
     }
 }
 
@@ -204,19 +199,19 @@ const fn level_table(c: Config) -> &'static LevelTable {
 #[inline(always)]
 const fn shift_of(c: Config, level: Level) -> u32 {
     if c.has(Config::G64K) {
-        match level.0 {
-            0 => 16,
-            1 => 21,
-            2 => 30,
-            3 => 39,
+        match level {
+            PTE => 16,
+            PMD => 21,
+            PUD => 30,
+            PGD => 39,
             _ => 0,
         }
     } else {
-        match level.0 {
-            0 => 12,
-            1 => 21,
-            2 => 30,
-            3 => 39,
+        match level {
+            PTE => 12,
+            PMD => 21,
+            PUD => 30,
+            PGD => 39,
             _ => 0,
         }
     }
@@ -364,45 +359,46 @@ impl Op {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Ptesync => "ptesync",
-            Self::PtesyncCpabort => "ptesync_cpabort",
-            Self::Tlbsync => "tlbsync",
-            Self::Isync => "isync",
-            Self::TlbieVa { .. } => "tlbie_va",
-            Self::TlbiePid0 { .. } => "tlbie_pid0",
-            Self::TlbiePid1 { .. } => "tlbie_pid1",
-            Self::TlbiePid2 { .. } => "tlbie_pid2",
-            Self::TlbieUnused { .. } => "tlbie_unused",
-            Self::TlbielVa { .. } => "tlbiel_va",
-            Self::TlbielPid0 { .. } => "tlbiel_pid0",
-            Self::TlbielPid1 { .. } => "tlbiel_pid1",
-            Self::TlbielPid2 { .. } => "tlbiel_pid2",
-            Self::TlbielAll0 { .. } => "tlbiel_all0",
-            Self::TlbielAll2 { .. } => "tlbiel_all2",
-            Self::SlbiaUser => "slbia_user",
-            Self::SlbiaAll => "slbia_all",
-            Self::RptRun { .. } => "rpt_run",
-            Self::RptSpace { .. } => "rpt_space",
-            Self::LoadPid { .. } => "pid",
+            Op::Ptesync => "ptesync",
+            Op::PtesyncCpabort => "ptesync_cpabort",
+            Op::Tlbsync => "tlbsync",
+            Op::Isync => "isync",
+            Op::TlbieVa { .. } => "tlbie_va",
+            Op::TlbiePid0 { .. } => "tlbie_pid0",
+            Op::TlbiePid1 { .. } => "tlbie_pid1",
+            Op::TlbiePid2 { .. } => "tlbie_pid2",
+            Op::TlbieUnused { .. } => "tlbie_unused",
+            Op::TlbielVa { .. } => "tlbiel_va",
+            Op::TlbielPid0 { .. } => "tlbiel_pid0",
+            Op::TlbielPid1 { .. } => "tlbiel_pid1",
+            Op::TlbielPid2 { .. } => "tlbiel_pid2",
+            Op::TlbielAll0 { .. } => "tlbiel_all0",
+            Op::TlbielAll2 { .. } => "tlbiel_all2",
+            Op::SlbiaUser => "slbia_user",
+            Op::SlbiaAll => "slbia_all",
+            Op::RptRun { .. } => "rpt_run",
+            Op::RptSpace { .. } => "rpt_space",
+            Op::LoadPid { .. } => "pid",
         }
     }
 
     /// Passes each operand to `each`, with its name in the definition.
     pub fn operands(self, mut each: impl FnMut(&'static str, u128)) {
         match self {
-            Op::TlbieVa { rb_va, rs } => {
+            Op::Ptesync
+            | Op::PtesyncCpabort
+            | Op::Tlbsync
+            | Op::Isync
+            | Op::SlbiaUser
+            | Op::SlbiaAll => {}
+            Op::TlbieVa { rb_va, rs } | Op::TlbielVa { rb_va, rs } => {
                 each("rb_va", u128::from(rb_va));
                 each("rs", u128::from(rs));
             }
-            Op::TlbiePid0 { rb_pid, rs } => {
-                each("rb_pid", u128::from(rb_pid));
-                each("rs", u128::from(rs));
-            }
-            Op::TlbiePid1 { rb_pid, rs } => {
-                each("rb_pid", u128::from(rb_pid));
-                each("rs", u128::from(rs));
-            }
-            Op::TlbiePid2 { rb_pid, rs } => {
+            Op::TlbiePid0 { rb_pid, rs }
+            | Op::TlbiePid1 { rb_pid, rs }
+            | Op::TlbiePid2 { rb_pid, rs }
+            | Op::TlbielPid1 { rb_pid, rs } => {
                 each("rb_pid", u128::from(rb_pid));
                 each("rs", u128::from(rs));
             }
@@ -410,27 +406,18 @@ impl Op {
                 each("rb_unused", u128::from(rb_unused));
                 each("rs", u128::from(rs));
             }
-            Op::TlbielVa { rb_va, rs } => {
-                each("rb_va", u128::from(rb_va));
-                each("rs", u128::from(rs));
-            }
-            Op::TlbielPid0 { rb_pid_set, rs } => {
+            Op::TlbielPid0 { rb_pid_set, rs } | Op::TlbielPid2 { rb_pid_set, rs } => {
                 each("rb_pid_set", u128::from(rb_pid_set));
                 each("rs", u128::from(rs));
             }
-            Op::TlbielPid1 { rb_pid, rs } => {
-                each("rb_pid", u128::from(rb_pid));
-                each("rs", u128::from(rs));
+            Op::TlbielAll0 {
+                rb_all_set,
+                rs_none,
             }
-            Op::TlbielPid2 { rb_pid_set, rs } => {
-                each("rb_pid_set", u128::from(rb_pid_set));
-                each("rs", u128::from(rs));
-            }
-            Op::TlbielAll0 { rb_all_set, rs_none } => {
-                each("rb_all_set", u128::from(rb_all_set));
-                each("rs_none", u128::from(rs_none));
-            }
-            Op::TlbielAll2 { rb_all_set, rs_none } => {
+            | Op::TlbielAll2 {
+                rb_all_set,
+                rs_none,
+            } => {
                 each("rb_all_set", u128::from(rb_all_set));
                 each("rs_none", u128::from(rs_none));
             }
@@ -467,7 +454,6 @@ impl Op {
             Op::LoadPid { pidr } => {
                 each("pidr", u128::from(pidr));
             }
-            _ => {}
         }
     }
 }
@@ -510,9 +496,8 @@ impl<P> Hardware<P> {
     /// - the process-table entry of PID 0 holds the tables of the kernel.
     ///
     /// # Safety
-    /// The CPU is in the mode that the definition describes and set up as stated above. The
-    /// tables of every root that is loaded through the sink stay valid while a CPU can walk
-    /// them.
+    /// The CPU is in the mode that the definition describes and set up as stated above. The tables
+    /// of every root that is loaded through the sink stay valid while a CPU can walk them.
     #[must_use]
     #[inline(always)]
     pub const unsafe fn new(calls: P) -> Self {
@@ -530,116 +515,88 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
         unsafe {
             match op {
                 Op::Ptesync => asm!("ptesync", options(nostack, preserves_flags)),
-                Op::PtesyncCpabort => {
-                    asm!(
-                        "ptesync",
-                        "cpabort",
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::Tlbsync => {
-                    asm!(
-                        "eieio",
-                        "tlbsync",
-                        "ptesync",
-                        options(nostack, preserves_flags),
-                    )
-                }
+                Op::PtesyncCpabort => asm!("ptesync", "cpabort", options(nostack, preserves_flags)),
+                Op::Tlbsync => asm!(
+                    "eieio",
+                    "tlbsync",
+                    "ptesync",
+                    options(nostack, preserves_flags),
+                ),
                 Op::Isync => asm!("isync", options(nostack, preserves_flags)),
-                Op::TlbieVa { rb_va, rs } => {
-                    asm!(
-                        ".long 0x7c030264 | ({rs} << 21) | ({rb_va} << 11)",
-                        rb_va = in(reg) rb_va,
-                        rs = in(reg) rs,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbiePid0 { rb_pid, rs } => {
-                    asm!(
-                        ".long 0x7c030264 | ({rs} << 21) | ({rb_pid} << 11)",
-                        rb_pid = in(reg) rb_pid,
-                        rs = in(reg) rs,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbiePid1 { rb_pid, rs } => {
-                    asm!(
-                        ".long 0x7c070264 | ({rs} << 21) | ({rb_pid} << 11)",
-                        rb_pid = in(reg) rb_pid,
-                        rs = in(reg) rs,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbiePid2 { rb_pid, rs } => {
-                    asm!(
-                        ".long 0x7c0b0264 | ({rs} << 21) | ({rb_pid} << 11)",
-                        rb_pid = in(reg) rb_pid,
-                        rs = in(reg) rs,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbieUnused { rb_unused, rs } => {
-                    asm!(
-                        ".long 0x7c030264 | ({rs} << 21) | ({rb_unused} << 11)",
-                        rb_unused = in(reg) rb_unused,
-                        rs = in(reg) rs,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbielVa { rb_va, rs } => {
-                    asm!(
-                        ".long 0x7c030224 | ({rs} << 21) | ({rb_va} << 11)",
-                        rb_va = in(reg) rb_va,
-                        rs = in(reg) rs,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbielPid0 { rb_pid_set, rs } => {
-                    asm!(
-                        ".long 0x7c030224 | ({rs} << 21) | ({rb_pid_set} << 11)",
-                        rb_pid_set = in(reg) rb_pid_set,
-                        rs = in(reg) rs,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbielPid1 { rb_pid, rs } => {
-                    asm!(
-                        ".long 0x7c070224 | ({rs} << 21) | ({rb_pid} << 11)",
-                        rb_pid = in(reg) rb_pid,
-                        rs = in(reg) rs,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbielPid2 { rb_pid_set, rs } => {
-                    asm!(
-                        ".long 0x7c0b0224 | ({rs} << 21) | ({rb_pid_set} << 11)",
-                        rb_pid_set = in(reg) rb_pid_set,
-                        rs = in(reg) rs,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbielAll0 { rb_all_set, rs_none } => {
-                    asm!(
-                        ".long 0x7c030224 | ({rs_none} << 21) | ({rb_all_set} << 11)",
-                        rb_all_set = in(reg) rb_all_set,
-                        rs_none = in(reg) rs_none,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::TlbielAll2 { rb_all_set, rs_none } => {
-                    asm!(
-                        ".long 0x7c0b0224 | ({rs_none} << 21) | ({rb_all_set} << 11)",
-                        rb_all_set = in(reg) rb_all_set,
-                        rs_none = in(reg) rs_none,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::SlbiaUser => {
-                    asm!(".long 0x7c6003e4", options(nostack, preserves_flags))
-                }
-                Op::SlbiaAll => {
-                    asm!(".long 0x7ce003e4", options(nostack, preserves_flags))
-                }
+                Op::TlbieVa { rb_va, rs } => asm!(
+                    ".long 0x7c030264 | ({rs} << 21) | ({rb_va} << 11)",
+                    rb_va = in(reg) rb_va,
+                    rs = in(reg) rs,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbiePid0 { rb_pid, rs } => asm!(
+                    ".long 0x7c030264 | ({rs} << 21) | ({rb_pid} << 11)",
+                    rb_pid = in(reg) rb_pid,
+                    rs = in(reg) rs,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbiePid1 { rb_pid, rs } => asm!(
+                    ".long 0x7c070264 | ({rs} << 21) | ({rb_pid} << 11)",
+                    rb_pid = in(reg) rb_pid,
+                    rs = in(reg) rs,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbiePid2 { rb_pid, rs } => asm!(
+                    ".long 0x7c0b0264 | ({rs} << 21) | ({rb_pid} << 11)",
+                    rb_pid = in(reg) rb_pid,
+                    rs = in(reg) rs,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbieUnused { rb_unused, rs } => asm!(
+                    ".long 0x7c030264 | ({rs} << 21) | ({rb_unused} << 11)",
+                    rb_unused = in(reg) rb_unused,
+                    rs = in(reg) rs,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbielVa { rb_va, rs } => asm!(
+                    ".long 0x7c030224 | ({rs} << 21) | ({rb_va} << 11)",
+                    rb_va = in(reg) rb_va,
+                    rs = in(reg) rs,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbielPid0 { rb_pid_set, rs } => asm!(
+                    ".long 0x7c030224 | ({rs} << 21) | ({rb_pid_set} << 11)",
+                    rb_pid_set = in(reg) rb_pid_set,
+                    rs = in(reg) rs,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbielPid1 { rb_pid, rs } => asm!(
+                    ".long 0x7c070224 | ({rs} << 21) | ({rb_pid} << 11)",
+                    rb_pid = in(reg) rb_pid,
+                    rs = in(reg) rs,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbielPid2 { rb_pid_set, rs } => asm!(
+                    ".long 0x7c0b0224 | ({rs} << 21) | ({rb_pid_set} << 11)",
+                    rb_pid_set = in(reg) rb_pid_set,
+                    rs = in(reg) rs,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbielAll0 {
+                    rb_all_set,
+                    rs_none,
+                } => asm!(
+                    ".long 0x7c030224 | ({rs_none} << 21) | ({rb_all_set} << 11)",
+                    rb_all_set = in(reg) rb_all_set,
+                    rs_none = in(reg) rs_none,
+                    options(nostack, preserves_flags),
+                ),
+                Op::TlbielAll2 {
+                    rb_all_set,
+                    rs_none,
+                } => asm!(
+                    ".long 0x7c0b0224 | ({rs_none} << 21) | ({rb_all_set} << 11)",
+                    rb_all_set = in(reg) rb_all_set,
+                    rs_none = in(reg) rs_none,
+                    options(nostack, preserves_flags),
+                ),
+                Op::SlbiaUser => asm!(".long 0x7c6003e4", options(nostack, preserves_flags)),
+                Op::SlbiaAll => asm!(".long 0x7ce003e4", options(nostack, preserves_flags)),
                 Op::RptRun {
                     rpt_pid,
                     rpt_target,
@@ -648,16 +605,9 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
                     rpt_start,
                     rpt_end,
                 } => {
-                    while self
-                        .0
-                        .h_rpt_invalidate(
-                            rpt_pid,
-                            rpt_target,
-                            rpt_type,
-                            rpt_size,
-                            rpt_start,
-                            rpt_end,
-                        ) == Answer::Busy
+                    while self.0.h_rpt_invalidate(
+                        rpt_pid, rpt_target, rpt_type, rpt_size, rpt_start, rpt_end,
+                    ) == Answer::Busy
                     {
                         core::hint::spin_loop();
                     }
@@ -670,16 +620,14 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
                     rpt_from_first,
                     rpt_to_last,
                 } => {
-                    while self
-                        .0
-                        .h_rpt_invalidate(
-                            rpt_pid,
-                            rpt_target,
-                            rpt_type,
-                            rpt_every_size,
-                            rpt_from_first,
-                            rpt_to_last,
-                        ) == Answer::Busy
+                    while self.0.h_rpt_invalidate(
+                        rpt_pid,
+                        rpt_target,
+                        rpt_type,
+                        rpt_every_size,
+                        rpt_from_first,
+                        rpt_to_last,
+                    ) == Answer::Busy
                     {
                         core::hint::spin_loop();
                     }
@@ -692,165 +640,116 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
     }
 }
 
-/// Encodes operand `rb_va`.
-#[inline(always)]
-const fn encode_rb_va(c: Config, va: u64, stride: Level) -> u64 {
-    let mut bits = 0u64;
-    // [63:12] va[63:12]
-    bits |= (va >> 12) << 12;
-    // [7:5] level as pte 0, pte 5 when g64k, pmd 1, pud 2
-    bits
-        |= (match stride.0 {
-            2 => 2,
-            1 => 1,
-            0 if c.has(Config::G64K) => 5,
-            0 => 0,
-            _ => 0,
-        }) << 5;
-    bits
-}
-
-/// Encodes operand `rb_pid`.
-#[inline(always)]
-const fn encode_rb_pid() -> u64 {
-    let mut bits = 0u64;
-    // [11:10] 1
-    bits |= 0x1 << 10;
-    bits
-}
-
-/// Encodes operand `rb_pid_set`.
-#[inline(always)]
-const fn encode_rb_pid_set(set: u64) -> u64 {
-    let mut bits = 0u64;
-    // [23:12] set
-    bits |= set << 12;
-    // [11:10] 1
-    bits |= 0x1 << 10;
-    bits
-}
-
-/// Encodes operand `rb_all_set`.
-#[inline(always)]
-const fn encode_rb_all_set(set: u64) -> u64 {
-    let mut bits = 0u64;
-    // [23:12] set
-    bits |= set << 12;
-    // [11:10] 2
-    bits |= 0x2 << 10;
-    bits
-}
-
-/// Encodes operand `rs`.
-#[inline(always)]
-const fn encode_rs(tag: u64) -> u64 {
-    let mut bits = 0u64;
-    // [51:32] tag
-    bits |= (tag & 0xf_ffff) << 32;
-    bits
-}
-
-/// Encodes operand `rb_unused`.
-#[inline(always)]
-const fn encode_rb_unused() -> u64 {
-    let mut bits = 0u64;
-    // [63:12] 0xff_ffff_ffff
-    bits |= 0xff_ffff_ffff << 12;
-    // [7:5] 5
-    bits |= 0x5 << 5;
-    bits
-}
-
-/// Encodes operand `rpt_pid`.
-#[inline(always)]
-const fn encode_rpt_pid(tag: u64) -> u64 {
-    let mut bits = 0u64;
-    // [19:0] tag
-    bits |= tag & 0xf_ffff;
-    bits
-}
-
-/// Encodes operand `rpt_target`.
-#[inline(always)]
-const fn encode_rpt_target(c: Config) -> u64 {
-    let mut bits = 0u64;
-    // [2] 1 when coprocessors
-    if c.has(Config::COPROCESSORS) {
-        bits |= 0x1 << 2;
-    }
-    // [1:0] 1
-    bits |= 0x1;
-    bits
-}
-
-/// Encodes operand `rpt_size`.
-#[inline(always)]
-const fn encode_rpt_size(c: Config, stride: Level) -> u64 {
-    let mut bits = 0u64;
-    // [63:0] level as pte 1, pte 2 when g64k, pmd 4, pud 8, else 0xffff_ffff_ffff_ffff
-    bits
-        |= match stride.0 {
-            2 => 8,
-            1 => 4,
-            0 if c.has(Config::G64K) => 2,
-            0 => 1,
-            _ => 18446744073709551615,
-        };
-    bits
-}
-
+/// Form `tlb` of `rpt_run`.
+const RPT_RUN_TLB: u64 = 0x2;
+/// Form `walk` of `rpt_run`.
+const RPT_RUN_WALK: u64 = 0x4;
+/// Form `both` of `rpt_run`.
+const RPT_RUN_BOTH: u64 = 0x6;
+/// Form `tlb` of `rpt_space`.
+const RPT_SPACE_TLB: u64 = 0x2;
+/// Form `both` of `rpt_space`.
+const RPT_SPACE_BOTH: u64 = 0x6;
+/// Form `all` of `rpt_space`.
+const RPT_SPACE_ALL: u64 = 0xe;
 /// The lengths of runs that operand `rpt_end` encodes.
 const RPT_END_UNITS: Units = Units {
     base: 0,
     step: 0,
     scales: 1,
-    most: 4294967295,
+    most: 0xffff_ffff,
 };
 
-/// Encodes operand `rpt_every_size`.
+/// Encodes operand `rb_va`: `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k,
+/// pmd 1, pud 2; [4:0] 0`.
 #[inline(always)]
-const fn encode_rpt_every_size() -> u64 {
-    let mut bits = 0u64;
-    // [63:0] 0xffff_ffff_ffff_ffff
-    bits |= 0xffff_ffff_ffff_ffff;
+fn encode_rb_va(c: Config, va: u64, stride: Level) -> u64 {
+    let number = match stride {
+        PTE if c.has(Config::G64K) => 5,
+        PMD => 1,
+        PUD => 2,
+        _ => 0,
+    };
+    (va & !0xfff) | (number << 5)
+}
+
+/// Encodes operand `rb_pid`: `[63:12] 0; [11:10] 1; [9:0] 0`.
+#[inline(always)]
+fn encode_rb_pid() -> u64 {
+    0x1 << 10
+}
+
+/// Encodes operand `rb_pid_set`: `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`.
+#[inline(always)]
+fn encode_rb_pid_set(set: u64) -> u64 {
+    (set << 12) | (0x1 << 10)
+}
+
+/// Encodes operand `rb_all_set`: `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`.
+#[inline(always)]
+fn encode_rb_all_set(set: u64) -> u64 {
+    (set << 12) | (0x2 << 10)
+}
+
+/// Encodes operand `rs`: `[63:52] 0; [51:32] tag; [31:0] 0`.
+#[inline(always)]
+fn encode_rs(tag: u64) -> u64 {
+    (tag & 0xf_ffff) << 32
+}
+
+/// Encodes operand `rb_unused`: `[63:12] 0xff_ffff_ffff; [11:8] 0; [7:5] 5; [4:0] 0`.
+#[inline(always)]
+fn encode_rb_unused() -> u64 {
+    (0xff_ffff_ffff << 12) | (0x5 << 5)
+}
+
+/// Encodes operand `rpt_pid`: `[63:20] 0; [19:0] tag`.
+#[inline(always)]
+fn encode_rpt_pid(tag: u64) -> u64 {
+    tag & 0xf_ffff
+}
+
+/// Encodes operand `rpt_target`: `[63:3] 0; [2] 1 when coprocessors; [1:0] 1`.
+#[inline(always)]
+fn encode_rpt_target(c: Config) -> u64 {
+    let mut bits = 0x1;
+    if c.has(Config::COPROCESSORS) {
+        bits |= 0x1 << 2;
+    }
     bits
 }
 
-/// Encodes operand `rpt_to_last`.
+/// Encodes operand `rpt_size`: `[63:0] level as pte 1, pte 2 when g64k, pmd 4, pud 8, else
+/// 0xffff_ffff_ffff_ffff`.
 #[inline(always)]
-const fn encode_rpt_to_last() -> u64 {
-    let mut bits = 0u64;
-    // [63:0] 0xffff_ffff_ffff_ffff
-    bits |= 0xffff_ffff_ffff_ffff;
-    bits
+fn encode_rpt_size(c: Config, stride: Level) -> u64 {
+    let number = match stride {
+        PTE if c.has(Config::G64K) => 2,
+        PTE => 1,
+        PMD => 4,
+        PUD => 8,
+        _ => 0xffff_ffff_ffff_ffff,
+    };
+    number
 }
 
-/// Encodes operand `pidr`.
+/// Encodes operand `rpt_every_size`: `[63:0] 0xffff_ffff_ffff_ffff`.
 #[inline(always)]
-const fn encode_pidr(tag: u64) -> u64 {
-    let mut bits = 0u64;
-    // [19:0] tag
-    bits |= tag & 0xf_ffff;
-    bits
+fn encode_rpt_every_size() -> u64 {
+    0xffff_ffff_ffff_ffff
 }
 
-/// Form `tlb` of `rpt_run`.
-const RPT_RUN_TLB: u64 = 0x2;
+/// Encodes operand `rpt_to_last`: `[63:0] 0xffff_ffff_ffff_ffff`.
+#[inline(always)]
+fn encode_rpt_to_last() -> u64 {
+    0xffff_ffff_ffff_ffff
+}
 
-/// Form `walk` of `rpt_run`.
-const RPT_RUN_WALK: u64 = 0x4;
-
-/// Form `both` of `rpt_run`.
-const RPT_RUN_BOTH: u64 = 0x6;
-
-/// Form `tlb` of `rpt_space`.
-const RPT_SPACE_TLB: u64 = 0x2;
-
-/// Form `both` of `rpt_space`.
-const RPT_SPACE_BOTH: u64 = 0x6;
-
-/// Form `all` of `rpt_space`.
-const RPT_SPACE_ALL: u64 = 0xe;
+/// Encodes operand `pidr`: `[63:20] 0; [19:0] tag`.
+#[inline(always)]
+fn encode_pidr(tag: u64) -> u64 {
+    tag & 0xf_ffff
+}
 
 /// Issues `tlbie_va`.
 #[inline(always)]
@@ -958,9 +857,9 @@ fn rpt_run(
     c: Config,
     tag: u64,
     va: u64,
+    end: u64,
     stride: Level,
     form: u64,
-    end: u64,
 ) {
     cpu.issue(Op::RptRun {
         rpt_pid: encode_rpt_pid(tag),
@@ -998,7 +897,7 @@ fn load_pid(cpu: &mut impl Issue<Op>, tag: u64) {
 fn p9_erat_by_tlbie_va(cpu: &mut impl Issue<Op>, c: Config, va: u64, stride: Level) {
     if c.has(Config::P9_ERAT) {
         cpu.issue(Op::Ptesync);
-        tlbie_va(cpu, c, 0x0, va, stride);
+        tlbie_va(cpu, c, 0, va, stride);
     }
 }
 
@@ -1007,28 +906,22 @@ fn p9_erat_by_tlbie_va(cpu: &mut impl Issue<Op>, c: Config, va: u64, stride: Lev
 fn p9_erat_by_tlbie_pid0(cpu: &mut impl Issue<Op>, c: Config) {
     if c.has(Config::P9_ERAT) {
         cpu.issue(Op::Ptesync);
-        tlbie_pid0(cpu, 0x0);
+        tlbie_pid0(cpu, 0);
     }
 }
 
-/// Works around an erratum. POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before
-/// stores are.
+/// Works around an erratum. POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores
+/// are.
 #[inline(always)]
-fn p9_stq_by_tlbie_va(
-    cpu: &mut impl Issue<Op>,
-    c: Config,
-    tag: u64,
-    va: u64,
-    stride: Level,
-) {
+fn p9_stq_by_tlbie_va(cpu: &mut impl Issue<Op>, c: Config, tag: u64, va: u64, stride: Level) {
     if c.has(Config::P9_STQ) {
         cpu.issue(Op::Ptesync);
         tlbie_va(cpu, c, tag, va, stride);
     }
 }
 
-/// Works around an erratum. POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before
-/// stores are.
+/// Works around an erratum. POWER9 before Nimbus 2.3, Cumulus 1.3: tlbie may be done before stores
+/// are.
 #[inline(always)]
 fn p9_stq_by_tlbie_unused(cpu: &mut impl Issue<Op>, c: Config, tag: u64) {
     if c.has(Config::P9_STQ) {
@@ -1039,22 +932,36 @@ fn p9_stq_by_tlbie_unused(cpu: &mut impl Issue<Op>, c: Config, tag: u64) {
 
 /// 64-bit Power, Book III-S: radix translation, process-scoped entries of one partition.
 ///
-/// The text of the Power ISA was not available for this file. Citations name its sections
-/// where Linux or QEMU name them, and otherwise the Linux sources in which the behaviour is
-/// relied on (`radix_tlb.c` and `ppc-opcode.h` under `arch/powerpc`). Where these leave
-/// something open, the weaker fact is stated, with a comment.
+/// The text of the Power ISA was not available for this file. Citations name its sections where
+/// Linux or QEMU name them, and otherwise the Linux sources in which the behaviour is relied on
+/// (`radix_tlb.c` and `ppc-opcode.h` under `arch/powerpc`). Where these leave something open, the
+/// weaker fact is stated, with a comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tlb<M = Config> {
-    /// The features, errata and page size, which must be [possible](Config::is_possible): a [`Config`], or a
-    /// [`Constant`](tlbc_runtime::Constant).
+    /// The features, errata and page size, which must be [possible](Config::is_possible): a
+    /// [`Config`], or a [`Constant`](tlbc_runtime::Constant).
     pub config: M,
 }
+
 impl<M: Configuration<Config>> Tlb<M> {
-    /// Invalidates one leaf entry of a user space that only this CPU may have cached; with
-    /// `tables` also the walk entries of the table that held it.
+    /// Returns the backend for a space with these flags.
+    #[inline(always)]
+    fn of_space(&self, flags: SpaceFlags) -> Tlb<OfSpace<M>> {
+        Tlb {
+            config: OfSpace {
+                machine: self.config,
+                flags,
+            },
+        }
+    }
+}
+
+impl<M: Configuration<Config>> Tlb<M> {
+    /// Invalidates one leaf entry of a user space that only this CPU may have cached; with `tables`
+    /// also the walk entries of the table that held it.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk
-    /// entries under the space's tag, on this CPU and devices.
+    /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk entries
+    /// under the space's tag, on this CPU and devices.
     ///
     /// Instructions: `ptesync`, `tlbie_va`, `tlbie_pid0`, `tlbie_pid1`, `tlbie_pid2`,
     /// `tlbie_unused`, `tlbiel_va`, `tlbiel_pid1`, `tlbiel_pid2`, `rpt_run`.
@@ -1066,7 +973,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         va: u64,
         level: Level,
         tables: bool,
-    ) {
+    ) -> Outcome {
         let c = self.config.flags();
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
@@ -1120,28 +1027,25 @@ impl<M: Configuration<Config>> Tlb<M> {
                 }
             }
         } else if c.has(Config::COPROCESSORS) {
-            if tables {
-                rpt_run(cpu, c, tag, va, level, RPT_RUN_BOTH, end_of(c, va, level));
-            } else {
-                rpt_run(cpu, c, tag, va, level, RPT_RUN_TLB, end_of(c, va, level));
-            }
+            let form = if tables { RPT_RUN_BOTH } else { RPT_RUN_TLB };
+            rpt_run(cpu, c, tag, va, end_of(c, va, level), level, form);
         } else {
             tlbiel_va(cpu, c, tag, va, level);
             if tables {
                 tlbiel_pid1(cpu, tag);
             }
         }
+        Outcome::NOTHING
     }
 
     /// Invalidates one leaf entry of a user space that other CPUs may have cached as well; with
     /// `tables` also the walk entries of the table that held it.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and
-    /// devices; walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs and
-    /// devices.
+    /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and devices;
+    /// walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs and devices.
     ///
-    /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive
-    /// CPUs, until they load the space again.
+    /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive CPUs,
+    /// until they load the space again.
     ///
     /// Instructions: `ptesync`, `tlbie_va`, `tlbie_pid1`, `rpt_run`.
     #[inline(always)]
@@ -1165,27 +1069,23 @@ impl<M: Configuration<Config>> Tlb<M> {
                     tlbie_pid1(cpu, tag);
                 }
             } else {
-                self.user_here_page(cpu, tag, va, level, tables);
+                outcome |= self.user_here_page(cpu, tag, va, level, tables);
                 if tables {
                     outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
                 } else {
-                    outcome.deferred
-                        |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
+                    outcome.deferred |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
                 }
             }
         } else {
             cpu.issue(Op::Ptesync);
-            if tables {
-                rpt_run(cpu, c, tag, va, level, RPT_RUN_BOTH, end_of(c, va, level));
-            } else {
-                rpt_run(cpu, c, tag, va, level, RPT_RUN_TLB, end_of(c, va, level));
-            }
+            let form = if tables { RPT_RUN_BOTH } else { RPT_RUN_TLB };
+            rpt_run(cpu, c, tag, va, end_of(c, va, level), level, form);
         }
         outcome
     }
 
-    /// Invalidates one leaf entry of the kernel that only this CPU may have cached; with
-    /// `tables` also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of the kernel that only this CPU may have cached; with `tables`
+    /// also the walk entries of the table that held it.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
     /// space's tag, on this CPU.
@@ -1198,13 +1098,14 @@ impl<M: Configuration<Config>> Tlb<M> {
         va: u64,
         level: Level,
         tables: bool,
-    ) {
+    ) -> Outcome {
         let c = self.config.flags();
         cpu.issue(Op::Ptesync);
         tlbiel_va(cpu, c, 0, va, level);
         if tables {
             tlbiel_pid1(cpu, 0);
         }
+        Outcome::NOTHING
     }
 
     /// Invalidates one leaf entry of the kernel that other CPUs may have cached as well; with
@@ -1221,8 +1122,9 @@ impl<M: Configuration<Config>> Tlb<M> {
         va: u64,
         level: Level,
         tables: bool,
-    ) {
+    ) -> Outcome {
         let c = self.config.flags();
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
@@ -1233,69 +1135,52 @@ impl<M: Configuration<Config>> Tlb<M> {
                     tlbie_pid1(cpu, 0);
                 }
             } else {
-                self.kernel_here_page(cpu, va, level, tables);
+                outcome |= self.kernel_here_page(cpu, va, level, tables);
             }
         } else {
             cpu.issue(Op::Ptesync);
-            if tables {
-                rpt_run(cpu, c, 0, va, level, RPT_RUN_BOTH, end_of(c, va, level));
-            } else {
-                rpt_run(cpu, c, 0, va, level, RPT_RUN_TLB, end_of(c, va, level));
-            }
+            let form = if tables { RPT_RUN_BOTH } else { RPT_RUN_TLB };
+            rpt_run(cpu, c, 0, va, end_of(c, va, level), level, form);
         }
+        outcome
     }
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk
-    /// entries under the space's tag, on this CPU and devices.
+    /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk entries
+    /// under the space's tag, on this CPU and devices.
     #[inline(never)]
-    fn user_here_ranges(
-        &self,
-        cpu: &mut impl Issue<Op>,
-        tag: u64,
-        ranges: &Ranges,
-    ) -> Outcome {
+    fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let levels = level_table(c);
-        outcome
-            |= match SinglePass::new(ranges, levels) {
-                Some(single) => self.user_here_passes(cpu, tag, &single),
-                None => {
-                    let folding = if c.has(Config::GTSE) {
-                        Folding::new(Walks::Apart).with_joint()
-                    } else if c.has(Config::COPROCESSORS) {
-                        Folding::new(Walks::Named).with_joint()
-                    } else {
-                        Folding::new(Walks::Apart).with_joint()
-                    };
-                    SortedPasses::apply(
-                        ranges,
-                        levels,
-                        folding,
-                        |sorted| self.user_here_passes(cpu, tag, sorted),
-                    )
-                }
-            };
+        outcome |= match SinglePass::new(ranges, levels) {
+            Some(single) => self.user_here_passes(cpu, tag, &single),
+            None => {
+                let folding = if c.has(Config::GTSE) {
+                    Folding::new(Walks::Apart).with_joint()
+                } else if c.has(Config::COPROCESSORS) {
+                    Folding::new(Walks::Named).with_joint()
+                } else {
+                    Folding::new(Walks::Apart).with_joint()
+                };
+                SortedPasses::apply(ranges, levels, folding, |sorted| {
+                    self.user_here_passes(cpu, tag, sorted)
+                })
+            }
+        };
         outcome
     }
 
     /// Invalidates ranges of a user space that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and
-    /// devices; walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs and
-    /// devices.
+    /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and devices;
+    /// walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs and devices.
     ///
-    /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive
-    /// CPUs, until they load the space again.
+    /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive CPUs,
+    /// until they load the space again.
     #[inline(never)]
-    fn user_wide_ranges(
-        &self,
-        cpu: &mut impl Issue<Op>,
-        tag: u64,
-        ranges: &Ranges,
-    ) -> Outcome {
+    fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) && !c.has(Config::BROADCAST) {
@@ -1303,28 +1188,23 @@ impl<M: Configuration<Config>> Tlb<M> {
             if ranges.tables() {
                 outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
             } else {
-                outcome.deferred
-                    |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
+                outcome.deferred |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
             }
         } else {
             let levels = level_table(c);
-            outcome
-                |= match SinglePass::new(ranges, levels) {
-                    Some(single) => self.user_wide_passes(cpu, tag, &single),
-                    None => {
-                        let folding = if c.has(Config::GTSE) {
-                            Folding::new(Walks::Apart).with_joint()
-                        } else {
-                            Folding::new(Walks::Named).with_joint()
-                        };
-                        SortedPasses::apply(
-                            ranges,
-                            levels,
-                            folding,
-                            |sorted| self.user_wide_passes(cpu, tag, sorted),
-                        )
-                    }
-                };
+            outcome |= match SinglePass::new(ranges, levels) {
+                Some(single) => self.user_wide_passes(cpu, tag, &single),
+                None => {
+                    let folding = if c.has(Config::GTSE) {
+                        Folding::new(Walks::Apart).with_joint()
+                    } else {
+                        Folding::new(Walks::Named).with_joint()
+                    };
+                    SortedPasses::apply(ranges, levels, folding, |sorted| {
+                        self.user_wide_passes(cpu, tag, sorted)
+                    })
+                }
+            };
         }
         outcome
     }
@@ -1338,19 +1218,15 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let levels = level_table(c);
-        outcome
-            |= match SinglePass::new(ranges, levels) {
-                Some(single) => self.kernel_here_passes(cpu, &single),
-                None => {
-                    let folding = Folding::new(Walks::Apart).with_joint();
-                    SortedPasses::apply(
-                        ranges,
-                        levels,
-                        folding,
-                        |sorted| self.kernel_here_passes(cpu, sorted),
-                    )
-                }
-            };
+        outcome |= match SinglePass::new(ranges, levels) {
+            Some(single) => self.kernel_here_passes(cpu, &single),
+            None => {
+                let folding = Folding::new(Walks::Apart).with_joint();
+                SortedPasses::apply(ranges, levels, folding, |sorted| {
+                    self.kernel_here_passes(cpu, sorted)
+                })
+            }
+        };
         outcome
     }
 
@@ -1366,32 +1242,25 @@ impl<M: Configuration<Config>> Tlb<M> {
             outcome |= self.kernel_here_ranges(cpu, ranges);
         } else {
             let levels = level_table(c);
-            outcome
-                |= match SinglePass::new(ranges, levels) {
-                    Some(single) => self.kernel_wide_passes(cpu, &single),
-                    None => {
-                        let folding = if c.has(Config::GTSE) {
-                            Folding::new(Walks::Apart).with_joint()
-                        } else {
-                            Folding::new(Walks::Named).with_joint()
-                        };
-                        SortedPasses::apply(
-                            ranges,
-                            levels,
-                            folding,
-                            |sorted| self.kernel_wide_passes(cpu, sorted),
-                        )
-                    }
-                };
+            outcome |= match SinglePass::new(ranges, levels) {
+                Some(single) => self.kernel_wide_passes(cpu, &single),
+                None => {
+                    let folding = if c.has(Config::GTSE) {
+                        Folding::new(Walks::Apart).with_joint()
+                    } else {
+                        Folding::new(Walks::Named).with_joint()
+                    };
+                    SortedPasses::apply(ranges, levels, folding, |sorted| {
+                        self.kernel_wide_passes(cpu, sorted)
+                    })
+                }
+            };
         }
         outcome
     }
 
-    /// Invalidates the entries of passes over ranges of a user space that only this CPU may
-    /// have cached.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk
-    /// entries under the space's tag, on this CPU and devices.
+    /// Invalidates the entries of passes over ranges of a user space that only this CPU may have
+    /// cached.
     ///
     /// Instructions: `ptesync`, `ptesync_cpabort`, `tlbsync`, `tlbie_pid0`, `tlbie_pid1`,
     /// `tlbie_unused`, `tlbiel_pid1`.
@@ -1407,7 +1276,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let operations = if c.has(Config::GTSE) {
             passes.entries()
         } else if c.has(Config::COPROCESSORS) {
-            passes.entry_runs(u32::MAX, Levels(7), true)
+            passes.entry_runs(u32::MAX, Levels::of(&[PTE, PMD, PUD]), true)
         } else {
             passes.entries()
         };
@@ -1416,7 +1285,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             .is_exceeded_by(operations, passes.pages())
         {
             outcome.exceeded_ceiling = true;
-            self.user_here_everything(cpu, tag, passes.tables());
+            outcome |= self.user_here_everything(cpu, tag, passes.tables());
             return outcome;
         }
         cpu.issue(Op::Ptesync);
@@ -1486,13 +1355,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates the entries of passes over ranges of a user space that other CPUs may have
     /// cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and
-    /// devices; walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs and
-    /// devices.
-    ///
-    /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive
-    /// CPUs, until they load the space again.
-    ///
     /// Instructions: `ptesync`, `tlbsync`, `tlbie_pid0`, `tlbie_pid1`, `tlbie_unused`.
     #[inline]
     fn user_wide_passes(
@@ -1506,7 +1368,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let operations = if c.has(Config::GTSE) {
             passes.entries()
         } else {
-            passes.entry_runs(u32::MAX, Levels(7), true)
+            passes.entry_runs(u32::MAX, Levels::of(&[PTE, PMD, PUD]), true)
         };
         if self
             .ceiling(Space::User, Reach::Wide)
@@ -1543,16 +1405,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
     /// cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
-    ///
     /// Instructions: `ptesync`, `ptesync_cpabort`, `tlbiel_pid1`.
     #[inline]
-    fn kernel_here_passes(
-        &self,
-        cpu: &mut impl Issue<Op>,
-        passes: &impl Passes,
-    ) -> Outcome {
+    fn kernel_here_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let operations = passes.entries();
@@ -1561,7 +1416,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             .is_exceeded_by(operations, passes.pages())
         {
             outcome.exceeded_ceiling = true;
-            self.kernel_here_everything(cpu, passes.tables());
+            outcome |= self.kernel_here_everything(cpu, passes.tables());
             return outcome;
         }
         cpu.issue(Op::Ptesync);
@@ -1581,32 +1436,25 @@ impl<M: Configuration<Config>> Tlb<M> {
         outcome
     }
 
-    /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have
-    /// cached as well.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
+    /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have cached
+    /// as well.
     ///
     /// Instructions: `ptesync`, `tlbsync`, `tlbie_pid0`, `tlbie_pid1`, `tlbie_unused`.
     #[inline]
-    fn kernel_wide_passes(
-        &self,
-        cpu: &mut impl Issue<Op>,
-        passes: &impl Passes,
-    ) -> Outcome {
+    fn kernel_wide_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let operations = if c.has(Config::GTSE) {
             passes.entries()
         } else {
-            passes.entry_runs(u32::MAX, Levels(7), true)
+            passes.entry_runs(u32::MAX, Levels::of(&[PTE, PMD, PUD]), true)
         };
         if self
             .ceiling(Space::Kernel, Reach::Wide)
             .is_exceeded_by(operations, passes.pages())
         {
             outcome.exceeded_ceiling = true;
-            self.kernel_wide_everything(cpu, passes.tables());
+            outcome |= self.kernel_wide_everything(cpu, passes.tables());
             return outcome;
         }
         cpu.issue(Op::Ptesync);
@@ -1636,9 +1484,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates consecutive entries of one level of a user space that only this CPU may have
     /// cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk
-    /// entries under the space's tag, on this CPU and devices.
-    ///
     /// Instructions: `tlbie_va`, `tlbiel_va`, `rpt_run`.
     #[inline(always)]
     fn user_here_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
@@ -1661,75 +1506,29 @@ impl<M: Configuration<Config>> Tlb<M> {
         } else if c.has(Config::COPROCESSORS) {
             if matches!(pass.stride, PTE | PMD | PUD) {
                 for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
-                    if pass.walk {
+                    let form = if pass.walk {
                         if pass.leaf {
-                            rpt_run(
-                                cpu,
-                                c,
-                                tag,
-                                run.va,
-                                pass.stride,
-                                RPT_RUN_BOTH,
-                                pass.after(run.va, run.num.wrapping_add(1)),
-                            );
+                            RPT_RUN_BOTH
                         } else {
-                            rpt_run(
-                                cpu,
-                                c,
-                                tag,
-                                run.va,
-                                pass.stride,
-                                RPT_RUN_WALK,
-                                pass.after(run.va, run.num.wrapping_add(1)),
-                            );
+                            RPT_RUN_WALK
                         }
                     } else {
-                        rpt_run(
-                            cpu,
-                            c,
-                            tag,
-                            run.va,
-                            pass.stride,
-                            RPT_RUN_TLB,
-                            pass.after(run.va, run.num.wrapping_add(1)),
-                        );
-                    }
+                        RPT_RUN_TLB
+                    };
+                    rpt_run(cpu, c, tag, run.va, run.end, pass.stride, form);
                 }
             } else {
                 for va in pass.addresses() {
-                    if pass.walk {
+                    let form = if pass.walk {
                         if pass.leaf {
-                            rpt_run(
-                                cpu,
-                                c,
-                                tag,
-                                va,
-                                pass.stride,
-                                RPT_RUN_BOTH,
-                                pass.after(va, 1),
-                            );
+                            RPT_RUN_BOTH
                         } else {
-                            rpt_run(
-                                cpu,
-                                c,
-                                tag,
-                                va,
-                                pass.stride,
-                                RPT_RUN_WALK,
-                                pass.after(va, 1),
-                            );
+                            RPT_RUN_WALK
                         }
                     } else {
-                        rpt_run(
-                            cpu,
-                            c,
-                            tag,
-                            va,
-                            pass.stride,
-                            RPT_RUN_TLB,
-                            pass.after(va, 1),
-                        );
-                    }
+                        RPT_RUN_TLB
+                    };
+                    rpt_run(cpu, c, tag, va, pass.after(va), pass.stride, form);
                 }
             }
         } else {
@@ -1739,12 +1538,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates consecutive entries of one level of a user space that other CPUs may have
-    /// cached as well.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and
-    /// devices; walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs and
-    /// devices.
+    /// Invalidates consecutive entries of one level of a user space that other CPUs may have cached
+    /// as well.
     ///
     /// Instructions: `tlbie_va`, `rpt_run`.
     #[inline(always)]
@@ -1756,84 +1551,35 @@ impl<M: Configuration<Config>> Tlb<M> {
             }
         } else if matches!(pass.stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
-                if pass.walk {
+                let form = if pass.walk {
                     if pass.leaf {
-                        rpt_run(
-                            cpu,
-                            c,
-                            tag,
-                            run.va,
-                            pass.stride,
-                            RPT_RUN_BOTH,
-                            pass.after(run.va, run.num.wrapping_add(1)),
-                        );
+                        RPT_RUN_BOTH
                     } else {
-                        rpt_run(
-                            cpu,
-                            c,
-                            tag,
-                            run.va,
-                            pass.stride,
-                            RPT_RUN_WALK,
-                            pass.after(run.va, run.num.wrapping_add(1)),
-                        );
+                        RPT_RUN_WALK
                     }
                 } else {
-                    rpt_run(
-                        cpu,
-                        c,
-                        tag,
-                        run.va,
-                        pass.stride,
-                        RPT_RUN_TLB,
-                        pass.after(run.va, run.num.wrapping_add(1)),
-                    );
-                }
+                    RPT_RUN_TLB
+                };
+                rpt_run(cpu, c, tag, run.va, run.end, pass.stride, form);
             }
         } else {
             for va in pass.addresses() {
-                if pass.walk {
+                let form = if pass.walk {
                     if pass.leaf {
-                        rpt_run(
-                            cpu,
-                            c,
-                            tag,
-                            va,
-                            pass.stride,
-                            RPT_RUN_BOTH,
-                            pass.after(va, 1),
-                        );
+                        RPT_RUN_BOTH
                     } else {
-                        rpt_run(
-                            cpu,
-                            c,
-                            tag,
-                            va,
-                            pass.stride,
-                            RPT_RUN_WALK,
-                            pass.after(va, 1),
-                        );
+                        RPT_RUN_WALK
                     }
                 } else {
-                    rpt_run(
-                        cpu,
-                        c,
-                        tag,
-                        va,
-                        pass.stride,
-                        RPT_RUN_TLB,
-                        pass.after(va, 1),
-                    );
-                }
+                    RPT_RUN_TLB
+                };
+                rpt_run(cpu, c, tag, va, pass.after(va), pass.stride, form);
             }
         }
     }
 
     /// Invalidates consecutive entries of one level of the kernel that only this CPU may have
     /// cached.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
     ///
     /// Instructions: `tlbiel_va`.
     #[inline(always)]
@@ -1844,11 +1590,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates consecutive entries of one level of the kernel that other CPUs may have
-    /// cached as well.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
+    /// Invalidates consecutive entries of one level of the kernel that other CPUs may have cached
+    /// as well.
     ///
     /// Instructions: `tlbie_va`, `rpt_run`.
     #[inline(always)]
@@ -1860,177 +1603,96 @@ impl<M: Configuration<Config>> Tlb<M> {
             }
         } else if matches!(pass.stride, PTE | PMD | PUD) {
             for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
-                if pass.walk {
+                let form = if pass.walk {
                     if pass.leaf {
-                        rpt_run(
-                            cpu,
-                            c,
-                            0,
-                            run.va,
-                            pass.stride,
-                            RPT_RUN_BOTH,
-                            pass.after(run.va, run.num.wrapping_add(1)),
-                        );
+                        RPT_RUN_BOTH
                     } else {
-                        rpt_run(
-                            cpu,
-                            c,
-                            0,
-                            run.va,
-                            pass.stride,
-                            RPT_RUN_WALK,
-                            pass.after(run.va, run.num.wrapping_add(1)),
-                        );
+                        RPT_RUN_WALK
                     }
                 } else {
-                    rpt_run(
-                        cpu,
-                        c,
-                        0,
-                        run.va,
-                        pass.stride,
-                        RPT_RUN_TLB,
-                        pass.after(run.va, run.num.wrapping_add(1)),
-                    );
-                }
+                    RPT_RUN_TLB
+                };
+                rpt_run(cpu, c, 0, run.va, run.end, pass.stride, form);
             }
         } else {
             for va in pass.addresses() {
-                if pass.walk {
+                let form = if pass.walk {
                     if pass.leaf {
-                        rpt_run(
-                            cpu,
-                            c,
-                            0,
-                            va,
-                            pass.stride,
-                            RPT_RUN_BOTH,
-                            pass.after(va, 1),
-                        );
+                        RPT_RUN_BOTH
                     } else {
-                        rpt_run(
-                            cpu,
-                            c,
-                            0,
-                            va,
-                            pass.stride,
-                            RPT_RUN_WALK,
-                            pass.after(va, 1),
-                        );
+                        RPT_RUN_WALK
                     }
                 } else {
-                    rpt_run(cpu, c, 0, va, pass.stride, RPT_RUN_TLB, pass.after(va, 1));
-                }
+                    RPT_RUN_TLB
+                };
+                rpt_run(cpu, c, 0, va, pass.after(va), pass.stride, form);
             }
         }
     }
 
     /// Invalidates all entries of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk
-    /// entries under the space's tag, on this CPU and devices.
+    /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk entries
+    /// under the space's tag, on this CPU and devices.
     ///
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `tlbiel_pid0`,
     /// `tlbiel_pid2`, `rpt_space`.
     #[inline(never)]
-    fn user_here_everything(&self, cpu: &mut impl Issue<Op>, tag: u64, tables: bool) {
+    fn user_here_everything(&self, cpu: &mut impl Issue<Op>, tag: u64, tables: bool) -> Outcome {
         let c = self.config.flags();
         cpu.issue(Op::Ptesync);
-        if c.has(Config::GTSE) {
-            if c.has(Config::BROADCAST) {
-                if c.has(Config::COPROCESSORS) {
-                    if c.has(Config::ISA31) {
-                        if tables {
-                            tlbie_pid2(cpu, tag);
-                            p9_erat_by_tlbie_pid0(cpu, c);
-                            p9_stq_by_tlbie_unused(cpu, c, tag);
-                        } else {
-                            tlbie_pid0(cpu, tag);
-                            p9_erat_by_tlbie_pid0(cpu, c);
-                            p9_stq_by_tlbie_unused(cpu, c, tag);
-                        }
-                    } else if c.has(Config::P9_NEST) || tables {
-                        tlbie_pid2(cpu, tag);
-                        p9_erat_by_tlbie_pid0(cpu, c);
-                        p9_stq_by_tlbie_unused(cpu, c, tag);
-                    } else {
-                        tlbie_pid0(cpu, tag);
-                        p9_erat_by_tlbie_pid0(cpu, c);
-                        p9_stq_by_tlbie_unused(cpu, c, tag);
-                    }
-                } else {
+        if c.has(Config::COPROCESSORS) {
+            if c.has(Config::GTSE) {
+                if c.has(Config::ISA31) {
                     if tables {
-                        tlbiel_pid2(cpu, tag, 0);
+                        if !c.has(Config::BROADCAST) {
+                            tlbiel_pid2(cpu, tag, 0);
+                        }
+                        tlbie_pid2(cpu, tag);
                     } else {
-                        tlbiel_pid0(cpu, tag, 0);
+                        if !c.has(Config::BROADCAST) {
+                            tlbiel_pid0(cpu, tag, 0);
+                        }
+                        tlbie_pid0(cpu, tag);
                     }
-                    if !c.has(Config::ISA31) {
+                } else if c.has(Config::P9_NEST) {
+                    if !c.has(Config::BROADCAST) {
+                        if tables {
+                            tlbiel_pid2(cpu, tag, 0);
+                        } else {
+                            tlbiel_pid0(cpu, tag, 0);
+                        }
                         for set in 1..128 {
                             tlbiel_pid0(cpu, tag, set);
                         }
                     }
-                }
-            } else if c.has(Config::ISA31) {
-                if tables {
-                    tlbiel_pid2(cpu, tag, 0);
-                    if c.has(Config::COPROCESSORS) {
-                        tlbie_pid2(cpu, tag);
-                        p9_erat_by_tlbie_pid0(cpu, c);
-                        p9_stq_by_tlbie_unused(cpu, c, tag);
-                    }
-                } else {
-                    tlbiel_pid0(cpu, tag, 0);
-                    if c.has(Config::COPROCESSORS) {
-                        tlbie_pid0(cpu, tag);
-                        p9_erat_by_tlbie_pid0(cpu, c);
-                        p9_stq_by_tlbie_unused(cpu, c, tag);
-                    }
-                }
-            } else if c.has(Config::COPROCESSORS) {
-                if c.has(Config::P9_NEST) {
-                    if tables {
-                        tlbiel_pid2(cpu, tag, 0);
-                    } else {
-                        tlbiel_pid0(cpu, tag, 0);
-                    }
-                    for set in 1..128 {
-                        tlbiel_pid0(cpu, tag, set);
-                    }
                     tlbie_pid2(cpu, tag);
-                    p9_erat_by_tlbie_pid0(cpu, c);
-                    p9_stq_by_tlbie_unused(cpu, c, tag);
                 } else if tables {
-                    tlbiel_pid2(cpu, tag, 0);
-                    for set in 1..128 {
-                        tlbiel_pid0(cpu, tag, set);
+                    if !c.has(Config::BROADCAST) {
+                        tlbiel_pid2(cpu, tag, 0);
+                        for set in 1..128 {
+                            tlbiel_pid0(cpu, tag, set);
+                        }
                     }
                     tlbie_pid2(cpu, tag);
-                    p9_erat_by_tlbie_pid0(cpu, c);
-                    p9_stq_by_tlbie_unused(cpu, c, tag);
                 } else {
-                    tlbiel_pid0(cpu, tag, 0);
-                    for set in 1..128 {
-                        tlbiel_pid0(cpu, tag, set);
+                    if !c.has(Config::BROADCAST) {
+                        tlbiel_pid0(cpu, tag, 0);
+                        for set in 1..128 {
+                            tlbiel_pid0(cpu, tag, set);
+                        }
                     }
                     tlbie_pid0(cpu, tag);
-                    p9_erat_by_tlbie_pid0(cpu, c);
-                    p9_stq_by_tlbie_unused(cpu, c, tag);
                 }
+                p9_erat_by_tlbie_pid0(cpu, c);
+                p9_stq_by_tlbie_unused(cpu, c, tag);
             } else {
-                if tables {
-                    tlbiel_pid2(cpu, tag, 0);
+                let form = if tables {
+                    RPT_SPACE_BOTH
                 } else {
-                    tlbiel_pid0(cpu, tag, 0);
-                }
-                for set in 1..128 {
-                    tlbiel_pid0(cpu, tag, set);
-                }
-            }
-        } else if c.has(Config::COPROCESSORS) {
-            if tables {
-                rpt_space(cpu, c, tag, RPT_SPACE_BOTH);
-            } else {
-                rpt_space(cpu, c, tag, RPT_SPACE_TLB);
+                    RPT_SPACE_TLB
+                };
+                rpt_space(cpu, c, tag, form);
             }
         } else {
             if tables {
@@ -2044,55 +1706,48 @@ impl<M: Configuration<Config>> Tlb<M> {
                 }
             }
         }
+        Outcome::NOTHING
     }
 
     /// Invalidates all entries of a user space that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and
-    /// devices; walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs and
-    /// devices.
+    /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and devices;
+    /// walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs and devices.
     ///
-    /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive
-    /// CPUs, until they load the space again.
+    /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive CPUs,
+    /// until they load the space again.
     ///
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `rpt_space`.
     #[inline(never)]
-    fn user_wide_everything(
-        &self,
-        cpu: &mut impl Issue<Op>,
-        tag: u64,
-        tables: bool,
-    ) -> Outcome {
+    fn user_wide_everything(&self, cpu: &mut impl Issue<Op>, tag: u64, tables: bool) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
-                if c.has(Config::COPROCESSORS) && c.has(Config::P9_NEST) || tables {
+                if (c.has(Config::COPROCESSORS) && c.has(Config::P9_NEST)) || tables {
                     tlbie_pid2(cpu, tag);
-                    p9_erat_by_tlbie_pid0(cpu, c);
-                    p9_stq_by_tlbie_unused(cpu, c, tag);
                 } else {
                     tlbie_pid0(cpu, tag);
-                    p9_erat_by_tlbie_pid0(cpu, c);
-                    p9_stq_by_tlbie_unused(cpu, c, tag);
                 }
+                p9_erat_by_tlbie_pid0(cpu, c);
+                p9_stq_by_tlbie_unused(cpu, c, tag);
             } else {
-                self.user_here_everything(cpu, tag, tables);
+                outcome |= self.user_here_everything(cpu, tag, tables);
                 if tables {
                     outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
                 } else {
-                    outcome.deferred
-                        |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
+                    outcome.deferred |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
                 }
             }
         } else {
             cpu.issue(Op::Ptesync);
-            if tables {
-                rpt_space(cpu, c, tag, RPT_SPACE_BOTH);
+            let form = if tables {
+                RPT_SPACE_BOTH
             } else {
-                rpt_space(cpu, c, tag, RPT_SPACE_TLB);
-            }
+                RPT_SPACE_TLB
+            };
+            rpt_space(cpu, c, tag, form);
         }
         outcome
     }
@@ -2104,7 +1759,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptesync`, `tlbiel_pid0`, `tlbiel_pid2`.
     #[inline(never)]
-    fn kernel_here_everything(&self, cpu: &mut impl Issue<Op>, tables: bool) {
+    fn kernel_here_everything(&self, cpu: &mut impl Issue<Op>, tables: bool) -> Outcome {
         let c = self.config.flags();
         cpu.issue(Op::Ptesync);
         if tables {
@@ -2117,6 +1772,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                 tlbiel_pid0(cpu, 0, set);
             }
         }
+        Outcome::NOTHING
     }
 
     /// Invalidates all entries of the kernel that other CPUs may have cached as well.
@@ -2126,44 +1782,45 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `rpt_space`.
     #[inline(never)]
-    fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>, tables: bool) {
+    fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>, tables: bool) -> Outcome {
         let c = self.config.flags();
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
                 if tables {
                     tlbie_pid2(cpu, 0);
-                    p9_erat_by_tlbie_pid0(cpu, c);
-                    p9_stq_by_tlbie_unused(cpu, c, 0);
                 } else {
                     tlbie_pid0(cpu, 0);
-                    p9_erat_by_tlbie_pid0(cpu, c);
-                    p9_stq_by_tlbie_unused(cpu, c, 0);
                 }
+                p9_erat_by_tlbie_pid0(cpu, c);
+                p9_stq_by_tlbie_unused(cpu, c, 0);
             } else {
-                self.kernel_here_everything(cpu, tables);
+                outcome |= self.kernel_here_everything(cpu, tables);
             }
         } else {
             cpu.issue(Op::Ptesync);
-            if tables {
-                rpt_space(cpu, c, 0, RPT_SPACE_BOTH);
+            let form = if tables {
+                RPT_SPACE_BOTH
             } else {
-                rpt_space(cpu, c, 0, RPT_SPACE_TLB);
-            }
+                RPT_SPACE_TLB
+            };
+            rpt_space(cpu, c, 0, form);
         }
+        outcome
     }
 
     /// Invalidates all entries of a user space that only this CPU may have cached, and the root
     /// entry of its tag.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk
-    /// entries under the space's tag, on this CPU and devices; root entries under the space's
-    /// tag, on this CPU and devices.
+    /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk entries
+    /// under the space's tag, on this CPU and devices; root entries under the space's tag, on this
+    /// CPU and devices.
     ///
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `tlbiel_pid0`,
     /// `tlbiel_pid2`, `rpt_space`.
     #[inline(never)]
-    fn user_here_teardown(&self, cpu: &mut impl Issue<Op>, tag: u64) {
+    fn user_here_teardown(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
         let c = self.config.flags();
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
@@ -2203,20 +1860,21 @@ impl<M: Configuration<Config>> Tlb<M> {
                 }
             }
         }
+        Outcome::NOTHING
     }
 
     /// Invalidates all entries of a user space that other CPUs may have cached as well, and the
     /// root entry of its tag.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and
-    /// devices; walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs and
-    /// devices; root entries under the space's tag, on this CPU, active CPUs, lazy CPUs and
-    /// devices.
+    /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and devices;
+    /// walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs and devices; root
+    /// entries under the space's tag, on this CPU, active CPUs, lazy CPUs and devices.
     ///
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `rpt_space`.
     #[inline(never)]
-    fn user_wide_teardown(&self, cpu: &mut impl Issue<Op>, tag: u64) {
+    fn user_wide_teardown(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
         let c = self.config.flags();
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
@@ -2224,23 +1882,24 @@ impl<M: Configuration<Config>> Tlb<M> {
                 p9_erat_by_tlbie_pid0(cpu, c);
                 p9_stq_by_tlbie_unused(cpu, c, tag);
             } else {
-                self.user_here_teardown(cpu, tag);
+                outcome |= self.user_here_teardown(cpu, tag);
             }
         } else {
             cpu.issue(Op::Ptesync);
             rpt_space(cpu, c, tag, RPT_SPACE_ALL);
         }
+        outcome
     }
 
-    /// Invalidates all entries of the kernel that only this CPU may have cached, and the root
-    /// entry of its tag.
+    /// Invalidates all entries of the kernel that only this CPU may have cached, and the root entry
+    /// of its tag.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
     /// space's tag, on this CPU; root entries under the space's tag, on this CPU.
     ///
     /// Instructions: `ptesync`, `tlbiel_pid0`, `tlbiel_pid2`.
     #[inline(never)]
-    fn kernel_here_teardown(&self, cpu: &mut impl Issue<Op>) {
+    fn kernel_here_teardown(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         let c = self.config.flags();
         cpu.issue(Op::Ptesync);
         tlbiel_pid2(cpu, 0, 0);
@@ -2249,19 +1908,21 @@ impl<M: Configuration<Config>> Tlb<M> {
                 tlbiel_pid0(cpu, 0, set);
             }
         }
+        Outcome::NOTHING
     }
 
-    /// Invalidates all entries of the kernel that other CPUs may have cached as well, and the
-    /// root entry of its tag.
+    /// Invalidates all entries of the kernel that other CPUs may have cached as well, and the root
+    /// entry of its tag.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs; root entries
-    /// under the space's tag, on this CPU, active CPUs and lazy CPUs.
+    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs; root entries under
+    /// the space's tag, on this CPU, active CPUs and lazy CPUs.
     ///
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `rpt_space`.
     #[inline(never)]
-    fn kernel_wide_teardown(&self, cpu: &mut impl Issue<Op>) {
+    fn kernel_wide_teardown(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         let c = self.config.flags();
+        let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
@@ -2269,16 +1930,17 @@ impl<M: Configuration<Config>> Tlb<M> {
                 p9_erat_by_tlbie_pid0(cpu, c);
                 p9_stq_by_tlbie_unused(cpu, c, 0);
             } else {
-                self.kernel_here_teardown(cpu);
+                outcome |= self.kernel_here_teardown(cpu);
             }
         } else {
             cpu.issue(Op::Ptesync);
             rpt_space(cpu, c, 0, RPT_SPACE_ALL);
         }
+        outcome
     }
 
-    /// Completes a flush of a user space that only this CPU may have cached. Secondary TLBs
-    /// that share the tables have been invalidated before.
+    /// Completes a flush of a user space that only this CPU may have cached. Secondary TLBs that
+    /// share the tables have been invalidated before.
     ///
     /// Instructions: `ptesync`, `ptesync_cpabort`, `tlbsync`, `isync`, `slbia_user`.
     #[inline(always)]
@@ -2320,8 +1982,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Completes a flush of a user space that other CPUs may have cached as well. Secondary
-    /// TLBs that share the tables have been invalidated before.
+    /// Completes a flush of a user space that other CPUs may have cached as well. Secondary TLBs
+    /// that share the tables have been invalidated before.
     ///
     /// Instructions: `tlbsync`.
     #[inline(always)]
@@ -2388,11 +2050,12 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline]
     fn switch_to(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) {
         let c = self.config.flags();
+        let mut outcome = Outcome::NOTHING;
         if pending != Pending::None {
             if c.has(Config::GTSE) && pending != Pending::Tag {
                 self.invalidate_all(cpu);
             } else {
-                self.user_here_everything(cpu, to.tag.value, true);
+                outcome |= self.user_here_everything(cpu, to.tag.value, true);
                 self.user_here_finish(cpu);
             }
         }
@@ -2402,8 +2065,8 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates all entries under every tag on this CPU.
     ///
-    /// Must invalidate: leaf entries under the space's tag or other tags, on this CPU; walk
-    /// entries under the space's tag or other tags, on this CPU.
+    /// Must invalidate: leaf entries under the space's tag or other tags, on this CPU; walk entries
+    /// under the space's tag or other tags, on this CPU.
     ///
     /// Instructions: `ptesync`, `ptesync_cpabort`, `isync`, `tlbiel_all0`, `tlbiel_all2`,
     /// `slbia_all`.
@@ -2466,6 +2129,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 }
+
 impl<M: Configuration<Config>> Backend for Tlb<M> {
     type Op = Op;
     const FACTS: Facts = Facts {
@@ -2481,9 +2145,8 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         attach_waits_for_changes: false,
         atomics_order_everything: false,
     };
-    const SENDER_ONLY: SpaceFlags = Config::NONE
-        .with(Config::COPROCESSORS)
-        .space_flags();
+    const SENDER_ONLY: SpaceFlags = Config::COPROCESSORS.space_flags();
+
     #[inline]
     fn levels(&self) -> &'static LevelTable {
         level_table(self.config.flags())
@@ -2492,34 +2155,24 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline]
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
         match (space, reach) {
-            (Space::User, Reach::Here) => {
-                Ceiling {
-                    operations: 256,
-                    pages: u64::MAX,
-                }
-            }
-            (Space::User, Reach::Wide) => {
-                Ceiling {
-                    operations: 33,
-                    pages: u64::MAX,
-                }
-            }
-            (Space::Kernel, Reach::Here) | (Space::Kernel, Reach::Wide) => {
-                Ceiling {
-                    operations: 0,
-                    pages: u64::MAX,
-                }
-            }
+            (Space::User, Reach::Here) => Ceiling {
+                operations: 256,
+                pages: u64::MAX,
+            },
+            (Space::User, Reach::Wide) => Ceiling {
+                operations: 33,
+                pages: u64::MAX,
+            },
+            (Space::Kernel, Reach::Here) | (Space::Kernel, Reach::Wide) => Ceiling {
+                operations: 0,
+                pages: u64::MAX,
+            },
         }
     }
 
     #[inline]
     fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
-        let c = OfSpace {
-            machine: self.config,
-            flags,
-        }
-            .flags();
+        let c = self.of_space(flags).config.flags();
         ChangeFacts {
             walk_cached: true,
             negative: Negative::Never,
@@ -2550,7 +2203,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
             global: Some((
                 TagValues {
                     first: 2,
-                    last: 1048575,
+                    last: 0xf_ffff,
                     views,
                 },
                 TagSource::Life,
@@ -2560,115 +2213,69 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline(always)]
     fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
-        let tlb = Tlb {
-            config: OfSpace {
-                machine: self.config,
-                flags: request.flags,
-            },
-        };
+        let tlb = self.of_space(request.flags);
         match (request.space, request.reach) {
             (Space::User, Reach::Wide) => {
-                tlb.user_ipi_targets(
-                    request.tables(),
-                    matches!(request.scope, Scope::Teardown),
-                )
+                tlb.user_ipi_targets(request.tables(), matches!(request.scope, Scope::Teardown))
             }
             (Space::Kernel, Reach::Wide) => tlb.kernel_ipi_targets(),
             (_, Reach::Here) => IpiTargets::NONE,
         }
     }
 
+    #[inline]
+    fn sends_ipis(&self) -> bool {
+        let c = self.config.flags();
+        c.has(Config::GTSE) && !c.has(Config::BROADCAST)
+    }
+
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
-        let tlb = Tlb {
-            config: OfSpace {
-                machine: self.config,
-                flags: request.flags,
-            },
-        };
+        let tlb = self.of_space(request.flags);
         let outcome = match (request.space, request.reach) {
-            (Space::User, Reach::Here) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        tlb.user_here_page(cpu, request.tag.value, va, level, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Ranges(ranges) => {
-                        tlb.user_here_ranges(cpu, request.tag.value, ranges)
-                    }
-                    Scope::Everything { tables } => {
-                        tlb.user_here_everything(cpu, request.tag.value, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Teardown => {
-                        tlb.user_here_teardown(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
+            (Space::User, Reach::Here) => match request.scope {
+                Scope::Page {
+                    va, level, table, ..
+                } => tlb.user_here_page(cpu, request.tag.value, va, level, table),
+                Scope::Ranges(ranges) => tlb.user_here_ranges(cpu, request.tag.value, ranges),
+                Scope::Everything { tables } => {
+                    tlb.user_here_everything(cpu, request.tag.value, tables)
                 }
-            }
-            (Space::User, Reach::Wide) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        tlb.user_wide_page(cpu, request.tag.value, va, level, tables)
-                    }
-                    Scope::Ranges(ranges) => {
-                        tlb.user_wide_ranges(cpu, request.tag.value, ranges)
-                    }
-                    Scope::Everything { tables } => {
-                        tlb.user_wide_everything(cpu, request.tag.value, tables)
-                    }
-                    Scope::Teardown => {
-                        tlb.user_wide_teardown(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
+                Scope::Teardown => tlb.user_here_teardown(cpu, request.tag.value),
+            },
+            (Space::User, Reach::Wide) => match request.scope {
+                Scope::Page {
+                    va, level, table, ..
+                } => tlb.user_wide_page(cpu, request.tag.value, va, level, table),
+                Scope::Ranges(ranges) => tlb.user_wide_ranges(cpu, request.tag.value, ranges),
+                Scope::Everything { tables } => {
+                    tlb.user_wide_everything(cpu, request.tag.value, tables)
                 }
-            }
-            (Space::Kernel, Reach::Here) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        tlb.kernel_here_page(cpu, va, level, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Ranges(ranges) => tlb.kernel_here_ranges(cpu, ranges),
-                    Scope::Everything { tables } => {
-                        tlb.kernel_here_everything(cpu, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Teardown => {
-                        tlb.kernel_here_teardown(cpu);
-                        Outcome::NOTHING
-                    }
-                }
-            }
-            (Space::Kernel, Reach::Wide) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        tlb.kernel_wide_page(cpu, va, level, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Ranges(ranges) => tlb.kernel_wide_ranges(cpu, ranges),
-                    Scope::Everything { tables } => {
-                        tlb.kernel_wide_everything(cpu, tables);
-                        Outcome::NOTHING
-                    }
-                    Scope::Teardown => {
-                        tlb.kernel_wide_teardown(cpu);
-                        Outcome::NOTHING
-                    }
-                }
-            }
+                Scope::Teardown => tlb.user_wide_teardown(cpu, request.tag.value),
+            },
+            (Space::Kernel, Reach::Here) => match request.scope {
+                Scope::Page {
+                    va, level, table, ..
+                } => tlb.kernel_here_page(cpu, va, level, table),
+                Scope::Ranges(ranges) => tlb.kernel_here_ranges(cpu, ranges),
+                Scope::Everything { tables } => tlb.kernel_here_everything(cpu, tables),
+                Scope::Teardown => tlb.kernel_here_teardown(cpu),
+            },
+            (Space::Kernel, Reach::Wide) => match request.scope {
+                Scope::Page {
+                    va, level, table, ..
+                } => tlb.kernel_wide_page(cpu, va, level, table),
+                Scope::Ranges(ranges) => tlb.kernel_wide_ranges(cpu, ranges),
+                Scope::Everything { tables } => tlb.kernel_wide_everything(cpu, tables),
+                Scope::Teardown => tlb.kernel_wide_teardown(cpu),
+            },
         };
         Started::new(request, self.ipi_targets(request), outcome)
     }
 
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
-        let tlb = Tlb {
-            config: OfSpace {
-                machine: self.config,
-                flags: started.flags,
-            },
-        };
+        let tlb = self.of_space(started.flags);
         let sync_ipis = match (started.space, started.reach) {
             (Space::User, Reach::Here) => {
                 tlb.user_here_finish(cpu);
@@ -2695,27 +2302,19 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
-        let tlb = Tlb {
-            config: OfSpace {
-                machine: self.config,
-                flags: to.flags.without(Self::SENDER_ONLY),
-            },
-        };
+        let tlb = self.of_space(to.flags.without(Self::SENDER_ONLY));
         tlb.switch_to(cpu, to, pending);
         Deferred::NOTHING
     }
 
     #[inline]
     fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, view_deferred: bool) {
-        let _ = cpu;
-        let _ = to;
-        let _ = view_deferred;
+        let _ = (cpu, to, view_deferred);
     }
 
     #[inline]
     fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
-        let _ = cpu;
-        let _ = to;
+        let _ = (cpu, to);
     }
 
     #[inline]

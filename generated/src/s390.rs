@@ -6,19 +6,22 @@
 #[cfg(target_arch = "s390x")]
 use core::arch::asm;
 use tlbc_runtime::backend::{
-    Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue, LazyMm,
-    Outcome, PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
+    Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue, LazyMm, Outcome,
+    PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::{
     Change, ChangeFacts, Changed, Kind, Marks, Negative, Owner, Slot, Stricter,
 };
-use tlbc_runtime::request::{
-    LevelFacts, LevelTable, Reach, Request, Scope, Space, SpaceFlags,
-};
 use tlbc_runtime::request::passes::Pass;
 use tlbc_runtime::request::runs::{Runs, Units};
+use tlbc_runtime::request::{LevelFacts, LevelTable, Reach, Request, Scope, Space, SpaceFlags};
+
+const _: () = assert!(
+    tlbc_runtime::version::supports(0, 1, 0),
+    "this file was generated for tlbc-runtime 0.1.0"
+);
 
 /// The values of the registers from which the features and limits of a CPU are read.
 ///
@@ -65,16 +68,31 @@ impl Config {
     pub const RDP: Self = Self(1 << 4);
     /// Every flag by its name in the definition.
     pub const NAMES: [(&'static str, Self); 5] = [
-        ("ipte_range", Self(1 << 0)),
-        ("local_clear", Self(1 << 1)),
-        ("edat1", Self(1 << 2)),
-        ("edat2", Self(1 << 3)),
-        ("rdp", Self(1 << 4)),
+        ("ipte_range", Self::IPTE_RANGE),
+        ("local_clear", Self::LOCAL_CLEAR),
+        ("edat1", Self::EDAT1),
+        ("edat2", Self::EDAT2),
+        ("rdp", Self::RDP),
     ];
+    const FEATURES: u32 = 0x1f;
+
     /// Returns the configuration with another flag set.
     #[must_use]
     pub const fn with(self, flag: Self) -> Self {
         Self(self.0 | flag.0)
+    }
+
+    /// Returns the configuration with a flag cleared.
+    #[must_use]
+    pub const fn without(self, flag: Self) -> Self {
+        Self(self.0 & !flag.0)
+    }
+
+    /// Returns whether a flag is set.
+    #[must_use]
+    #[inline(always)]
+    pub const fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
     }
 
     /// Returns the flags as a word.
@@ -90,16 +108,11 @@ impl Config {
         Self(bits & 0x1f)
     }
 
-    /// Returns the configuration with a flag cleared.
-    #[must_use]
-    pub const fn without(self, flag: Self) -> Self {
-        Self(self.0 & !flag.0)
-    }
-
     /// Returns the configuration for two CPUs together: the features of both, the errata of either.
     #[must_use]
     pub const fn least(self, other: Self) -> Self {
-        Self(self.0 & other.0 | (self.0 | other.0) & !0x1f)
+        let (both, either) = (self.0 & other.0, self.0 | other.0);
+        Self((both & Self::FEATURES) | (either & !Self::FEATURES))
     }
 
     /// Returns the features of one CPU, read from its registers.
@@ -109,25 +122,25 @@ impl Config {
     #[must_use]
     pub const fn from_registers(registers: &Registers) -> Self {
         let mut config = Self::NONE;
-        if (registers.stfle_0 >> 50) & 0x1 == 0x1 {
+        if registers.stfle_0 & (1 << 50) != 0 {
             config = config.with(Self::IPTE_RANGE);
         }
-        if (registers.stfle_0 >> 12) & 0x1 == 0x1 {
+        if registers.stfle_0 & (1 << 12) != 0 {
             config = config.with(Self::LOCAL_CLEAR);
         }
-        if (registers.stfle_0 >> 55) & 0x1 == 0x1 {
+        if registers.stfle_0 & (1 << 55) != 0 {
             config = config.with(Self::EDAT1);
         }
-        if (registers.stfle_1 >> 49) & 0x1 == 0x1 {
+        if registers.stfle_1 & (1 << 49) != 0 {
             config = config.with(Self::EDAT2);
         }
-        if (registers.stfle_3 >> 61) & 0x1 == 0x1 {
+        if registers.stfle_3 & (1 << 61) != 0 {
             config = config.with(Self::RDP);
         }
         config
     }
 
-    /// Returns the configuration without features whose needs are not met.
+    /// Returns the configuration without features and errata whose needs are not met.
     #[must_use]
     pub const fn settled(self) -> Self {
         let mut config = self;
@@ -137,20 +150,10 @@ impl Config {
         config
     }
 
-    /// Returns whether a flag is set.
-    #[must_use]
-    #[inline(always)]
-    pub const fn has(self, flag: Self) -> bool {
-        self.0 & flag.0 != 0
-    }
-
     /// Returns whether such a machine exists: every feature and erratum has what it needs.
     #[must_use]
     pub const fn is_possible(self) -> bool {
-        if self.has(Self::RDP) && !self.has(Self::LOCAL_CLEAR) {
-            return false;
-        }
-        true
+        self.settled().0 == self.0
     }
 }
 
@@ -168,84 +171,74 @@ impl Flags for Config {
 
 /// The level `pte`.
 pub const PTE: Level = Level(0);
-
 /// The level `pmd`.
 pub const PMD: Level = Level(1);
-
 /// The level `pud`.
 pub const PUD: Level = Level(2);
-
 /// The level `p4d`.
 pub const P4D: Level = Level(3);
-
 /// The level `pgd`.
 pub const PGD: Level = Level(4);
+const LEVELS_EDAT1_EDAT2: LevelTable = [
+    LevelFacts::leaf(12),
+    LevelFacts::leaf(20),
+    LevelFacts::leaf(31),
+    LevelFacts::table(42),
+    LevelFacts::table(53),
+    LevelFacts::NONE,
+];
+const LEVELS_EDAT1: LevelTable = [
+    LevelFacts::leaf(12),
+    LevelFacts::leaf(20),
+    LevelFacts::table(31),
+    LevelFacts::table(42),
+    LevelFacts::table(53),
+    LevelFacts::NONE,
+];
+const LEVELS_EDAT2: LevelTable = [
+    LevelFacts::leaf(12),
+    LevelFacts::table(20),
+    LevelFacts::leaf(31),
+    LevelFacts::table(42),
+    LevelFacts::table(53),
+    LevelFacts::NONE,
+];
+const LEVELS: LevelTable = [
+    LevelFacts::leaf(12),
+    LevelFacts::table(20),
+    LevelFacts::table(31),
+    LevelFacts::table(42),
+    LevelFacts::table(53),
+    LevelFacts::NONE,
+];
 
 /// Returns the levels of a configuration.
 #[inline]
 const fn level_table(c: Config) -> &'static LevelTable {
     if c.has(Config::EDAT1) {
         if c.has(Config::EDAT2) {
-            const {
-                &[
-                    LevelFacts::leaf(12),
-                    LevelFacts::leaf(20),
-                    LevelFacts::leaf(31),
-                    LevelFacts::table(42),
-                    LevelFacts::table(53),
-                    LevelFacts::NONE,
-                ]
-            }
+            &LEVELS_EDAT1_EDAT2
         } else {
-            const {
-                &[
-                    LevelFacts::leaf(12),
-                    LevelFacts::leaf(20),
-                    LevelFacts::table(31),
-                    LevelFacts::table(42),
-                    LevelFacts::table(53),
-                    LevelFacts::NONE,
-                ]
-            }
+            &LEVELS_EDAT1
         }
     } else if c.has(Config::EDAT2) {
-        const {
-            &[
-                LevelFacts::leaf(12),
-                LevelFacts::table(20),
-                LevelFacts::leaf(31),
-                LevelFacts::table(42),
-                LevelFacts::table(53),
-                LevelFacts::NONE,
-            ]
-        }
+        &LEVELS_EDAT2
     } else {
-        const {
-            &[
-                LevelFacts::leaf(12),
-                LevelFacts::table(20),
-                LevelFacts::table(31),
-                LevelFacts::table(42),
-                LevelFacts::table(53),
-                LevelFacts::NONE,
-            ]
-        }
+        &LEVELS
     }
 }
 
 /// Returns log2 of the bytes that an entry of a level maps; 0 if the level does not exist.
 #[inline(always)]
 const fn shift_of(c: Config, level: Level) -> u32 {
-    {
-        let _ = c;
-        match level.0 {
-            0 => 12,
-            1 => 20,
-            2 => 31,
-            3 => 42,
-            4 => 53,
-            _ => 0,
-        }
+    let _ = c;
+    match level {
+        PTE => 12,
+        PMD => 20,
+        PUD => 31,
+        P4D => 42,
+        PGD => 53,
+        _ => 0,
     }
 }
 
@@ -361,83 +354,75 @@ impl Op {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Ipte { .. } => "ipte",
-            Self::IpteLocal { .. } => "ipte_local",
-            Self::IpteRun { .. } => "ipte_run",
-            Self::IpteRunLocal { .. } => "ipte_run_local",
-            Self::Idte { .. } => "idte",
-            Self::IdteLocal { .. } => "idte_local",
-            Self::IdteAsce { .. } => "idte_asce",
-            Self::Ptlb => "ptlb",
-            Self::Crdte { .. } => "crdte",
-            Self::Cspg { .. } => "cspg",
-            Self::Rdp { .. } => "rdp",
-            Self::RdpLocal { .. } => "rdp_local",
-            Self::LoadCr1 { .. } => "cr1",
-            Self::LoadCr7 { .. } => "cr7",
+            Op::Ipte { .. } => "ipte",
+            Op::IpteLocal { .. } => "ipte_local",
+            Op::IpteRun { .. } => "ipte_run",
+            Op::IpteRunLocal { .. } => "ipte_run_local",
+            Op::Idte { .. } => "idte",
+            Op::IdteLocal { .. } => "idte_local",
+            Op::IdteAsce { .. } => "idte_asce",
+            Op::Ptlb => "ptlb",
+            Op::Crdte { .. } => "crdte",
+            Op::Cspg { .. } => "cspg",
+            Op::Rdp { .. } => "rdp",
+            Op::RdpLocal { .. } => "rdp_local",
+            Op::LoadCr1 { .. } => "cr1",
+            Op::LoadCr7 { .. } => "cr7",
         }
     }
 
     /// Passes each operand to `each`, with its name in the definition.
     pub fn operands(self, mut each: impl FnMut(&'static str, u128)) {
         match self {
-            Op::Ipte { table, page } => {
+            Op::Ipte { table, page }
+            | Op::IpteLocal { table, page }
+            | Op::Rdp { table, page }
+            | Op::RdpLocal { table, page } => {
                 each("table", u128::from(table));
                 each("page", u128::from(page));
             }
-            Op::IpteLocal { table, page } => {
-                each("table", u128::from(table));
-                each("page", u128::from(page));
-            }
-            Op::IpteRun { table, page, more } => {
-                each("table", u128::from(table));
-                each("page", u128::from(page));
-                each("more", u128::from(more));
-            }
-            Op::IpteRunLocal { table, page, more } => {
+            Op::IpteRun { table, page, more } | Op::IpteRunLocal { table, page, more } => {
                 each("table", u128::from(table));
                 each("page", u128::from(page));
                 each("more", u128::from(more));
             }
-            Op::Idte { origin, segment } => {
+            Op::Idte { origin, segment } | Op::IdteLocal { origin, segment } => {
                 each("origin", u128::from(origin));
                 each("segment", u128::from(segment));
             }
-            Op::IdteLocal { origin, segment } => {
-                each("origin", u128::from(origin));
-                each("segment", u128::from(segment));
-            }
-            Op::IdteAsce { asce, clear_by_asce } => {
+            Op::IdteAsce {
+                asce,
+                clear_by_asce,
+            } => {
                 each("asce", u128::from(asce));
                 each("clear_by_asce", u128::from(clear_by_asce));
             }
-            Op::Crdte { asce, old_in_r2, new_in_r3, origin_in_r4, address_in_r5 } => {
+            Op::Ptlb => {}
+            Op::Crdte {
+                asce,
+                old_in_r2,
+                new_in_r3,
+                origin_in_r4,
+                address_in_r5,
+            } => {
                 each("asce", u128::from(asce));
                 each("old_in_r2", u128::from(old_in_r2));
                 each("new_in_r3", u128::from(new_in_r3));
                 each("origin_in_r4", u128::from(origin_in_r4));
                 each("address_in_r5", u128::from(address_in_r5));
             }
-            Op::Cspg { entry, old_in_r2, new_in_r3 } => {
+            Op::Cspg {
+                entry,
+                old_in_r2,
+                new_in_r3,
+            } => {
                 each("entry", u128::from(entry));
                 each("old_in_r2", u128::from(old_in_r2));
                 each("new_in_r3", u128::from(new_in_r3));
             }
-            Op::Rdp { table, page } => {
-                each("table", u128::from(table));
-                each("page", u128::from(page));
-            }
-            Op::RdpLocal { table, page } => {
-                each("table", u128::from(table));
-                each("page", u128::from(page));
-            }
-            Op::LoadCr1 { control } => {
+            Op::LoadCr1 { control } | Op::LoadCr7 { control } => {
                 each("control", u128::from(control));
             }
-            Op::LoadCr7 { control } => {
-                each("control", u128::from(control));
-            }
-            _ => {}
         }
     }
 }
@@ -459,9 +444,8 @@ impl Hardware {
     ///   registers 1 and 7 alone.
     ///
     /// # Safety
-    /// The CPU is in the mode that the definition describes and set up as stated above. The
-    /// tables of every root that is loaded through the sink stay valid while a CPU can walk
-    /// them.
+    /// The CPU is in the mode that the definition describes and set up as stated above. The tables
+    /// of every root that is loaded through the sink stay valid while a CPU can walk them.
     #[must_use]
     #[inline(always)]
     pub const unsafe fn new() -> Self {
@@ -478,140 +462,109 @@ impl Issue<Op> for Hardware {
         // operands point at a live local.
         unsafe {
             match op {
-                Op::Ipte { table, page } => {
-                    asm!(
-                        "ipte {table}, {page}, %r0, 0",
-                        table = in(reg_addr) table,
-                        page = in(reg_addr) page,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::IpteLocal { table, page } => {
-                    asm!(
-                        "ipte {table}, {page}, %r0, 1",
-                        table = in(reg_addr) table,
-                        page = in(reg_addr) page,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::IpteRun { table, page, more } => {
-                    asm!(
-                        "2: ipte {table}, {page}, {more}, 0",
-                        "chi {more}, 255",
-                        "jne 2b",
-                        table = inout(reg_addr) table => _,
-                        page = inout(reg_addr) page => _,
-                        more = inout(reg_addr) more => _,
-                        options(nostack),
-                    )
-                }
-                Op::IpteRunLocal { table, page, more } => {
-                    asm!(
-                        "2: ipte {table}, {page}, {more}, 1",
-                        "chi {more}, 255",
-                        "jne 2b",
-                        table = inout(reg_addr) table => _,
-                        page = inout(reg_addr) page => _,
-                        more = inout(reg_addr) more => _,
-                        options(nostack),
-                    )
-                }
-                Op::Idte { origin, segment } => {
-                    asm!(
-                        "idte {origin}, %r0, {segment}, 0",
-                        origin = inout(reg_addr) origin => _,
-                        segment = inout(reg_addr) segment => _,
-                        options(nostack),
-                    )
-                }
-                Op::IdteLocal { origin, segment } => {
-                    asm!(
-                        "idte {origin}, %r0, {segment}, 1",
-                        origin = inout(reg_addr) origin => _,
-                        segment = inout(reg_addr) segment => _,
-                        options(nostack),
-                    )
-                }
-                Op::IdteAsce { asce, clear_by_asce } => {
-                    asm!(
-                        "idte %r0, {asce}, {clear_by_asce}, 0",
-                        asce = inout(reg_addr) asce => _,
-                        clear_by_asce = inout(reg_addr) clear_by_asce => _,
-                        options(nostack),
-                    )
-                }
+                Op::Ipte { table, page } => asm!(
+                    "ipte {table}, {page}, %r0, 0",
+                    table = in(reg_addr) table,
+                    page = in(reg_addr) page,
+                    options(nostack, preserves_flags),
+                ),
+                Op::IpteLocal { table, page } => asm!(
+                    "ipte {table}, {page}, %r0, 1",
+                    table = in(reg_addr) table,
+                    page = in(reg_addr) page,
+                    options(nostack, preserves_flags),
+                ),
+                Op::IpteRun { table, page, more } => asm!(
+                    "2: ipte {table}, {page}, {more}, 0",
+                    "chi {more}, 255",
+                    "jne 2b",
+                    table = inout(reg_addr) table => _,
+                    page = inout(reg_addr) page => _,
+                    more = inout(reg_addr) more => _,
+                    options(nostack),
+                ),
+                Op::IpteRunLocal { table, page, more } => asm!(
+                    "2: ipte {table}, {page}, {more}, 1",
+                    "chi {more}, 255",
+                    "jne 2b",
+                    table = inout(reg_addr) table => _,
+                    page = inout(reg_addr) page => _,
+                    more = inout(reg_addr) more => _,
+                    options(nostack),
+                ),
+                Op::Idte { origin, segment } => asm!(
+                    "idte {origin}, %r0, {segment}, 0",
+                    origin = inout(reg_addr) origin => _,
+                    segment = inout(reg_addr) segment => _,
+                    options(nostack),
+                ),
+                Op::IdteLocal { origin, segment } => asm!(
+                    "idte {origin}, %r0, {segment}, 1",
+                    origin = inout(reg_addr) origin => _,
+                    segment = inout(reg_addr) segment => _,
+                    options(nostack),
+                ),
+                Op::IdteAsce {
+                    asce,
+                    clear_by_asce,
+                } => asm!(
+                    "idte %r0, {asce}, {clear_by_asce}, 0",
+                    asce = inout(reg_addr) asce => _,
+                    clear_by_asce = inout(reg_addr) clear_by_asce => _,
+                    options(nostack),
+                ),
                 Op::Ptlb => asm!("ptlb", options(nostack, preserves_flags)),
-                Op::Crdte { asce, old_in_r2, new_in_r3, origin_in_r4, address_in_r5 } => {
-                    asm!(
-                        ".insn rrf,0xb98f0000,%r2,%r4,{asce},0",
-                        asce = inout(reg_addr) asce => _,
-                        inout("r2") old_in_r2 => _,
-                        inout("r3") new_in_r3 => _,
-                        inout("r4") origin_in_r4 => _,
-                        inout("r5") address_in_r5 => _,
-                        options(nostack),
-                    )
-                }
-                Op::Cspg { entry, old_in_r2, new_in_r3 } => {
-                    asm!(
-                        "cspg %r2, {entry}",
-                        entry = inout(reg_addr) entry => _,
-                        inout("r2") old_in_r2 => _,
-                        inout("r3") new_in_r3 => _,
-                        options(nostack),
-                    )
-                }
-                Op::Rdp { table, page } => {
-                    asm!(
-                        ".insn rrf,0xb98b0000,{table},{page},%r0,0",
-                        table = inout(reg_addr) table => _,
-                        page = inout(reg_addr) page => _,
-                        options(nostack),
-                    )
-                }
-                Op::RdpLocal { table, page } => {
-                    asm!(
-                        ".insn rrf,0xb98b0000,{table},{page},%r0,1",
-                        table = inout(reg_addr) table => _,
-                        page = inout(reg_addr) page => _,
-                        options(nostack),
-                    )
-                }
-                Op::LoadCr1 { control } => {
-                    asm!(
-                        "lctlg %c1, %c1, 0({control})",
-                        control = in(reg_addr) &raw const control,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::LoadCr7 { control } => {
-                    asm!(
-                        "lctlg %c7, %c7, 0({control})",
-                        control = in(reg_addr) &raw const control,
-                        options(nostack, preserves_flags),
-                    )
-                }
+                Op::Crdte {
+                    asce,
+                    old_in_r2,
+                    new_in_r3,
+                    origin_in_r4,
+                    address_in_r5,
+                } => asm!(
+                    ".insn rrf,0xb98f0000,%r2,%r4,{asce},0",
+                    asce = inout(reg_addr) asce => _,
+                    inout("r2") old_in_r2 => _,
+                    inout("r3") new_in_r3 => _,
+                    inout("r4") origin_in_r4 => _,
+                    inout("r5") address_in_r5 => _,
+                    options(nostack),
+                ),
+                Op::Cspg {
+                    entry,
+                    old_in_r2,
+                    new_in_r3,
+                } => asm!(
+                    "cspg %r2, {entry}",
+                    entry = inout(reg_addr) entry => _,
+                    inout("r2") old_in_r2 => _,
+                    inout("r3") new_in_r3 => _,
+                    options(nostack),
+                ),
+                Op::Rdp { table, page } => asm!(
+                    ".insn rrf,0xb98b0000,{table},{page},%r0,0",
+                    table = inout(reg_addr) table => _,
+                    page = inout(reg_addr) page => _,
+                    options(nostack),
+                ),
+                Op::RdpLocal { table, page } => asm!(
+                    ".insn rrf,0xb98b0000,{table},{page},%r0,1",
+                    table = inout(reg_addr) table => _,
+                    page = inout(reg_addr) page => _,
+                    options(nostack),
+                ),
+                Op::LoadCr1 { control } => asm!(
+                    "lctlg %c1, %c1, 0({control})",
+                    control = in(reg_addr) &raw const control,
+                    options(nostack, preserves_flags),
+                ),
+                Op::LoadCr7 { control } => asm!(
+                    "lctlg %c7, %c7, 0({control})",
+                    control = in(reg_addr) &raw const control,
+                    options(nostack, preserves_flags),
+                ),
             }
         }
     }
-}
-
-/// Encodes operand `page`.
-#[inline(always)]
-const fn encode_page(va: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:12] va[63:12]
-    bits |= (va >> 12) << 12;
-    bits
-}
-
-/// Encodes operand `segment`.
-#[inline(always)]
-const fn encode_segment(va: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:20] va[63:20]
-    bits |= (va >> 20) << 20;
-    bits
 }
 
 /// The lengths of runs that operand `more` encodes.
@@ -622,70 +575,61 @@ const MORE_UNITS: Units = Units {
     most: 256,
 };
 
-/// Encodes operand `origin`.
+/// Encodes operand `page`: `[63:12] va[63:12]; [11:0] 0`.
 #[inline(always)]
-const fn encode_origin(stride: Level, table: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:12] table[63:12]
-    bits |= (table >> 12) << 12;
-    // [3:0] level as pmd 0, pud 4, p4d 8, pgd 12
-    bits
-        |= match stride.0 {
-            4 => 12,
-            3 => 8,
-            2 => 4,
-            1 => 0,
-            _ => 0,
-        };
-    bits
+fn encode_page(va: u64) -> u64 {
+    va & !0xfff
 }
 
-/// Encodes operand `clear_by_asce`.
+/// Encodes operand `segment`: `[63:20] va[63:20]; [19:0] 0`.
 #[inline(always)]
-const fn encode_clear_by_asce() -> u64 {
-    let mut bits = 0u64;
-    // [11] 1
-    bits |= 0x1 << 11;
-    bits
+fn encode_segment(va: u64) -> u64 {
+    va & !0xf_ffff
 }
 
-/// Encodes operand `origin_in_r4`.
+/// Encodes operand `origin`: `[63:12] table[63:12]; [11:4] 0; [3:0] level as pmd 0, pud 4, p4d 8,
+/// pgd 12`.
 #[inline(always)]
-const fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:11] table[63:11]
-    bits |= (table >> 11) << 11;
-    // [4:0] level as pte 0, pmd 0x10, pud 0x14, p4d 0x18, pgd 0x1c
-    bits
-        |= match stride.0 {
-            4 => 28,
-            3 => 24,
-            2 => 20,
-            1 => 16,
-            0 => 0,
-            _ => 0,
-        };
-    bits
+fn encode_origin(stride: Level, table: u64) -> u64 {
+    let number = match stride {
+        PUD => 4,
+        P4D => 8,
+        PGD => 12,
+        _ => 0,
+    };
+    (table & !0xfff) | number
 }
 
-/// Encodes operand `address_in_r5`.
+/// Encodes operand `clear_by_asce`: `[63:12] 0; [11] 1; [10:0] 0`.
 #[inline(always)]
-const fn encode_address_in_r5(va: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:12] va[63:12]
-    bits |= (va >> 12) << 12;
-    bits
+fn encode_clear_by_asce() -> u64 {
+    0x1 << 11
 }
 
-/// Encodes operand `entry`.
+/// Encodes operand `origin_in_r4`: `[63:11] table[63:11]; [10:5] 0; [4:0] level as pte 0, pmd 0x10,
+/// pud 0x14, p4d 0x18, pgd 0x1c`.
 #[inline(always)]
-const fn encode_entry(entry: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:3] entry[63:3]
-    bits |= (entry >> 3) << 3;
-    // [0] 1
-    bits |= 0x1;
-    bits
+fn encode_origin_in_r4(stride: Level, table: u64) -> u64 {
+    let number = match stride {
+        PMD => 16,
+        PUD => 20,
+        P4D => 24,
+        PGD => 28,
+        _ => 0,
+    };
+    (table & !0x7ff) | number
+}
+
+/// Encodes operand `address_in_r5`: `[63:12] va[63:12]; [11:0] 0`.
+#[inline(always)]
+fn encode_address_in_r5(va: u64) -> u64 {
+    va & !0xfff
+}
+
+/// Encodes operand `entry`: `[63:3] entry[63:3]; [2:1] 0; [0] 1`.
+#[inline(always)]
+fn encode_entry(entry: u64) -> u64 {
+    (entry & !0x7) | 0x1
 }
 
 /// Issues `ipte`.
@@ -813,23 +757,22 @@ fn load_cr7(cpu: &mut impl Issue<Op>, tag: u64) {
     cpu.issue(Op::LoadCr7 { control: tag });
 }
 
-/// z/Architecture: dynamic address translation of a primary space, without guests of its
-/// own.
+/// z/Architecture: dynamic address translation of a primary space, without guests of its own.
 ///
-/// The Principles of Operation were not available for this file. Citations are to the
-/// System/370 edition (GA22-7000) where that says it, to IBM patents that reproduce the
-/// later text, and otherwise to the Linux sources in which the behaviour is relied on
-/// (`arch/s390`). Where these leave something open, the weaker fact is stated, with a
-/// comment.
+/// The Principles of Operation were not available for this file. Citations are to the System/370
+/// edition (GA22-7000) where that says it, to IBM patents that reproduce the later text, and
+/// otherwise to the Linux sources in which the behaviour is relied on (`arch/s390`). Where these
+/// leave something open, the weaker fact is stated, with a comment.
 ///
-/// Changed entries are published by the order in which walkers see stores, and the
-/// serialisation that every one of these instructions performs.
+/// Changed entries are published by the order in which walkers see stores, and the serialisation
+/// that every one of these instructions performs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tlb<M = Config> {
-    /// The features, errata and page size, which must be [possible](Config::is_possible): a [`Config`], or a
-    /// [`Constant`](tlbc_runtime::Constant).
+    /// The features, errata and page size, which must be [possible](Config::is_possible): a
+    /// [`Config`], or a [`Constant`](tlbc_runtime::Constant).
     pub config: M,
 }
+
 impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of a user space that only this CPU may have cached.
     ///
@@ -838,8 +781,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptlb`.
     #[inline(always)]
-    fn user_here_page(&self, cpu: &mut impl Issue<Op>) {
+    fn user_here_page(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         cpu.issue(Op::Ptlb);
+        Outcome::NOTHING
     }
 
     /// Invalidates one leaf entry of a user space that other CPUs may have cached as well.
@@ -849,8 +793,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `idte_asce`.
     #[inline(always)]
-    fn user_wide_page(&self, cpu: &mut impl Issue<Op>, tag: u64) {
+    fn user_wide_page(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
         idte_asce(cpu, tag);
+        Outcome::NOTHING
     }
 
     /// Invalidates one leaf entry of the kernel that only this CPU may have cached.
@@ -860,8 +805,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptlb`.
     #[inline(always)]
-    fn kernel_here_page(&self, cpu: &mut impl Issue<Op>) {
+    fn kernel_here_page(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         cpu.issue(Op::Ptlb);
+        Outcome::NOTHING
     }
 
     /// Invalidates one leaf entry of the kernel that other CPUs may have cached as well.
@@ -871,8 +817,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `idte_asce`.
     #[inline(always)]
-    fn kernel_wide_page(&self, cpu: &mut impl Issue<Op>, tag: u64) {
+    fn kernel_wide_page(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
         idte_asce(cpu, tag);
+        Outcome::NOTHING
     }
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
@@ -880,8 +827,10 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
     /// space's tag, on this CPU.
     #[inline(never)]
-    fn user_here_ranges(&self, cpu: &mut impl Issue<Op>) {
-        self.user_here_everything(cpu);
+    fn user_here_ranges(&self, cpu: &mut impl Issue<Op>) -> Outcome {
+        let mut outcome = Outcome::NOTHING;
+        outcome |= self.user_here_everything(cpu);
+        outcome
     }
 
     /// Invalidates ranges of a user space that other CPUs may have cached as well.
@@ -889,8 +838,10 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     #[inline(never)]
-    fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64) {
-        self.user_wide_everything(cpu, tag);
+    fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
+        let mut outcome = Outcome::NOTHING;
+        outcome |= self.user_wide_everything(cpu, tag);
+        outcome
     }
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
@@ -898,8 +849,10 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
     /// space's tag, on this CPU.
     #[inline(never)]
-    fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>) {
-        self.kernel_here_everything(cpu);
+    fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>) -> Outcome {
+        let mut outcome = Outcome::NOTHING;
+        outcome |= self.kernel_here_everything(cpu);
+        outcome
     }
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
@@ -907,8 +860,10 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     #[inline(never)]
-    fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64) {
-        self.kernel_wide_everything(cpu, tag);
+    fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
+        let mut outcome = Outcome::NOTHING;
+        outcome |= self.kernel_wide_everything(cpu, tag);
+        outcome
     }
 
     /// Invalidates all entries of a user space that only this CPU may have cached.
@@ -918,8 +873,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptlb`.
     #[inline(never)]
-    fn user_here_everything(&self, cpu: &mut impl Issue<Op>) {
+    fn user_here_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         cpu.issue(Op::Ptlb);
+        Outcome::NOTHING
     }
 
     /// Invalidates all entries of a user space that other CPUs may have cached as well.
@@ -929,8 +885,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `idte_asce`.
     #[inline(never)]
-    fn user_wide_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) {
+    fn user_wide_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
         idte_asce(cpu, tag);
+        Outcome::NOTHING
     }
 
     /// Invalidates all entries of the kernel that only this CPU may have cached.
@@ -940,8 +897,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `ptlb`.
     #[inline(never)]
-    fn kernel_here_everything(&self, cpu: &mut impl Issue<Op>) {
+    fn kernel_here_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         cpu.issue(Op::Ptlb);
+        Outcome::NOTHING
     }
 
     /// Invalidates all entries of the kernel that other CPUs may have cached as well.
@@ -951,8 +909,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `idte_asce`.
     #[inline(never)]
-    fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) {
+    fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
         idte_asce(cpu, tag);
+        Outcome::NOTHING
     }
 
     /// Changes table entries with the instructions that write them.
@@ -1024,9 +983,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                     }
                 } else {
                     for run in Runs::of_entries(pass, 256, MORE_UNITS) {
-                        if c.has(Config::LOCAL_CLEAR)
-                            && matches!(owner.reach, Reach::Here)
-                        {
+                        if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
                             ipte_run_local(cpu, run.va, run.num, slot.table);
                         } else {
                             ipte_run(cpu, run.va, run.num, slot.table);
@@ -1050,9 +1007,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                     } else {
                         ipte(cpu, va, slot.table);
                     }
-                } else if c.has(Config::LOCAL_CLEAR)
-                    && matches!(owner.reach, Reach::Here)
-                {
+                } else if c.has(Config::LOCAL_CLEAR) && matches!(owner.reach, Reach::Here) {
                     idte_local(cpu, va, pass.stride, slot.table);
                 } else {
                     idte(cpu, va, pass.stride, slot.table);
@@ -1144,8 +1099,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         owner: &Owner,
     ) {
         let c = self.config.flags();
-        if c.has(Config::RDP) && !matches!(owner.space, Space::Kernel)
-            && matches!(pass.stride, PTE)
+        if c.has(Config::RDP) && !matches!(owner.space, Space::Kernel) && matches!(pass.stride, PTE)
         {
             for va in pass.addresses() {
                 if matches!(owner.reach, Reach::Here) {
@@ -1165,9 +1119,10 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Instructions: `cr1`, `cr7`.
     #[inline]
     fn switch_to(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) {
+        let mut outcome = Outcome::NOTHING;
         if pending != Pending::None {
             if pending == Pending::Tag {
-                self.user_here_everything(cpu);
+                outcome |= self.user_here_everything(cpu);
             } else {
                 self.invalidate_all(cpu);
             }
@@ -1178,8 +1133,8 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates all entries under every tag on this CPU.
     ///
-    /// Must invalidate: leaf entries under the space's tag or other tags, on this CPU; walk
-    /// entries under the space's tag or other tags, on this CPU.
+    /// Must invalidate: leaf entries under the space's tag or other tags, on this CPU; walk entries
+    /// under the space's tag or other tags, on this CPU.
     ///
     /// Instructions: `ptlb`.
     #[inline]
@@ -1187,6 +1142,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         cpu.issue(Op::Ptlb);
     }
 }
+
 impl<M: Configuration<Config>> Backend for Tlb<M> {
     type Op = Op;
     const FACTS: Facts = Facts {
@@ -1205,6 +1161,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         attach_waits_for_changes: true,
         atomics_order_everything: false,
     };
+
     #[inline]
     fn levels(&self) -> &'static LevelTable {
         level_table(self.config.flags())
@@ -1246,14 +1203,17 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         let facts = self.change_facts(owner.flags);
         let kind = change.kind(&facts);
         let was = slot.was();
-        let deferred = self
-            .change_entry(cpu, owner.tag.value, slot, change, kind, owner);
+        let deferred = self.change_entry(cpu, owner.tag.value, slot, change, kind, owner);
         let required = change.left_over(&facts, owner.space);
-        Changed { was, required, deferred }
+        Changed {
+            was,
+            required,
+            deferred,
+        }
     }
 
-    /// Issues nothing: new entries are published by the order in which walkers see stores, and
-    /// the serialisation that every one of these instructions performs.
+    /// Issues nothing: new entries are published by the order in which walkers see stores, and the
+    /// serialisation that every one of these instructions performs.
     #[inline]
     fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) {
         let _ = (cpu, space);
@@ -1267,7 +1227,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
             global: Some((
                 TagValues {
                     first: 0,
-                    last: 18446744073709551615,
+                    last: 0xffff_ffff_ffff_ffff,
                     views,
                 },
                 TagSource::Root,
@@ -1284,86 +1244,30 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
         let outcome = match (request.space, request.reach) {
-            (Space::User, Reach::Here) => {
-                match request.scope {
-                    Scope::Page { .. } => {
-                        self.user_here_page(cpu);
-                        Outcome::NOTHING
-                    }
-                    Scope::Ranges(_) => {
-                        self.user_here_ranges(cpu);
-                        Outcome::NOTHING
-                    }
-                    Scope::Everything { .. } => {
-                        self.user_here_everything(cpu);
-                        Outcome::NOTHING
-                    }
-                    Scope::Teardown => {
-                        self.user_here_everything(cpu);
-                        Outcome::NOTHING
-                    }
+            (Space::User, Reach::Here) => match request.scope {
+                Scope::Page { .. } => self.user_here_page(cpu),
+                Scope::Ranges(_) => self.user_here_ranges(cpu),
+                Scope::Everything { .. } | Scope::Teardown => self.user_here_everything(cpu),
+            },
+            (Space::User, Reach::Wide) => match request.scope {
+                Scope::Page { .. } => self.user_wide_page(cpu, request.tag.value),
+                Scope::Ranges(_) => self.user_wide_ranges(cpu, request.tag.value),
+                Scope::Everything { .. } | Scope::Teardown => {
+                    self.user_wide_everything(cpu, request.tag.value)
                 }
-            }
-            (Space::User, Reach::Wide) => {
-                match request.scope {
-                    Scope::Page { .. } => {
-                        self.user_wide_page(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
-                    Scope::Ranges(_) => {
-                        self.user_wide_ranges(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
-                    Scope::Everything { .. } => {
-                        self.user_wide_everything(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
-                    Scope::Teardown => {
-                        self.user_wide_everything(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
+            },
+            (Space::Kernel, Reach::Here) => match request.scope {
+                Scope::Page { .. } => self.kernel_here_page(cpu),
+                Scope::Ranges(_) => self.kernel_here_ranges(cpu),
+                Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
+            },
+            (Space::Kernel, Reach::Wide) => match request.scope {
+                Scope::Page { .. } => self.kernel_wide_page(cpu, request.tag.value),
+                Scope::Ranges(_) => self.kernel_wide_ranges(cpu, request.tag.value),
+                Scope::Everything { .. } | Scope::Teardown => {
+                    self.kernel_wide_everything(cpu, request.tag.value)
                 }
-            }
-            (Space::Kernel, Reach::Here) => {
-                match request.scope {
-                    Scope::Page { .. } => {
-                        self.kernel_here_page(cpu);
-                        Outcome::NOTHING
-                    }
-                    Scope::Ranges(_) => {
-                        self.kernel_here_ranges(cpu);
-                        Outcome::NOTHING
-                    }
-                    Scope::Everything { .. } => {
-                        self.kernel_here_everything(cpu);
-                        Outcome::NOTHING
-                    }
-                    Scope::Teardown => {
-                        self.kernel_here_everything(cpu);
-                        Outcome::NOTHING
-                    }
-                }
-            }
-            (Space::Kernel, Reach::Wide) => {
-                match request.scope {
-                    Scope::Page { .. } => {
-                        self.kernel_wide_page(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
-                    Scope::Ranges(_) => {
-                        self.kernel_wide_ranges(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
-                    Scope::Everything { .. } => {
-                        self.kernel_wide_everything(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
-                    Scope::Teardown => {
-                        self.kernel_wide_everything(cpu, request.tag.value);
-                        Outcome::NOTHING
-                    }
-                }
-            }
+            },
         };
         Started::new(request, self.ipi_targets(request), outcome)
     }
@@ -1371,14 +1275,8 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
         let _ = cpu;
-        let sync_ipis = match (started.space, started.reach) {
-            (Space::User, Reach::Here) => IpiTargets::NONE,
-            (Space::User, Reach::Wide) => IpiTargets::NONE,
-            (Space::Kernel, Reach::Here) => IpiTargets::NONE,
-            (Space::Kernel, Reach::Wide) => IpiTargets::NONE,
-        };
         Finished {
-            sync_ipis,
+            sync_ipis: IpiTargets::NONE,
             deferred: started.outcome.deferred,
         }
     }
@@ -1391,15 +1289,12 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline]
     fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, view_deferred: bool) {
-        let _ = cpu;
-        let _ = to;
-        let _ = view_deferred;
+        let _ = (cpu, to, view_deferred);
     }
 
     #[inline]
     fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
-        let _ = cpu;
-        let _ = to;
+        let _ = (cpu, to);
     }
 
     #[inline]

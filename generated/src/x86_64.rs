@@ -8,19 +8,22 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue, LazyMm,
-    Outcome, PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
+    Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue, LazyMm, Outcome,
+    PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::pte::{ChangeFacts, Marks, Negative, Stricter};
+use tlbc_runtime::request::passes::{Folding, Pass, Passes, SinglePass, SortedPasses, Walks};
+use tlbc_runtime::request::runs::{Runs, Units};
 use tlbc_runtime::request::{
     LevelFacts, LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags,
 };
-use tlbc_runtime::request::passes::{
-    Folding, Pass, Passes, SinglePass, SortedPasses, Walks,
-};
-use tlbc_runtime::request::runs::{Runs, Units};
+
+const _: () = assert!(
+    tlbc_runtime::version::supports(0, 1, 0),
+    "this file was generated for tlbc-runtime 0.1.0"
+);
 
 /// The values of the registers from which the features and limits of a CPU are read.
 ///
@@ -44,8 +47,7 @@ pub struct Registers {
 }
 
 impl Registers {
-    /// Returns the limit from `CPUID.80000008H.EDX[15:0] + 1`: Most pages that one INVLPGB
-    /// names.
+    /// Returns the limit from `CPUID.80000008H.EDX[15:0] + 1`: Most pages that one INVLPGB names.
     ///
     /// The limit of a machine is the smallest of its CPUs.
     #[must_use]
@@ -66,9 +68,8 @@ impl Config {
     ///
     /// Read from `CPUID.01H.EDX[13] = 1`.
     ///
-    /// Setup that depends on it: `CR4.PGE[7] = 0`, `= 1` when `pge`; a leaf entry of the kernel
-    /// has G = 1 when `pge` and not `pti`; a leaf entry of the kernel has G = 0 when `pge` and
-    /// `pti`.
+    /// Setup that depends on it: `CR4.PGE[7] = 0`, `= 1` when `pge`; a leaf entry of the kernel has
+    /// G = 1 when `pge` and not `pti`; a leaf entry of the kernel has G = 0 when `pge` and `pti`.
     pub const PGE: Self = Self(1 << 0);
     /// Feature: CR4.PCIDE: process-context identifiers.
     ///
@@ -84,8 +85,8 @@ impl Config {
     ///
     /// Not read from a register: the kernel sets it.
     ///
-    /// Setup that depends on it: a leaf entry of the kernel has G = 1 when `pge` and not `pti`;
-    /// a leaf entry of the kernel has G = 0 when `pge` and `pti`.
+    /// Setup that depends on it: a leaf entry of the kernel has G = 1 when `pge` and not `pti`; a
+    /// leaf entry of the kernel has G = 0 when `pge` and `pti`.
     pub const PTI: Self = Self(1 << 3);
     /// Feature: INVLPGB and TLBSYNC.
     ///
@@ -107,19 +108,34 @@ impl Config {
     pub const ALDER_LAKE_INVLPG: Self = Self(1 << 7);
     /// Every flag by its name in the definition.
     pub const NAMES: [(&'static str, Self); 8] = [
-        ("pge", Self(1 << 0)),
-        ("pcid", Self(1 << 1)),
-        ("invpcid", Self(1 << 2)),
-        ("pti", Self(1 << 3)),
-        ("invlpgb", Self(1 << 4)),
-        ("tce", Self(1 << 5)),
-        ("la57", Self(1 << 6)),
-        ("alder_lake_invlpg", Self(1 << 7)),
+        ("pge", Self::PGE),
+        ("pcid", Self::PCID),
+        ("invpcid", Self::INVPCID),
+        ("pti", Self::PTI),
+        ("invlpgb", Self::INVLPGB),
+        ("tce", Self::TCE),
+        ("la57", Self::LA57),
+        ("alder_lake_invlpg", Self::ALDER_LAKE_INVLPG),
     ];
+    const FEATURES: u32 = 0x7f;
+
     /// Returns the configuration with another flag set.
     #[must_use]
     pub const fn with(self, flag: Self) -> Self {
         Self(self.0 | flag.0)
+    }
+
+    /// Returns the configuration with a flag cleared.
+    #[must_use]
+    pub const fn without(self, flag: Self) -> Self {
+        Self(self.0 & !flag.0)
+    }
+
+    /// Returns whether a flag is set.
+    #[must_use]
+    #[inline(always)]
+    pub const fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
     }
 
     /// Returns the flags as a word.
@@ -135,16 +151,11 @@ impl Config {
         Self(bits & 0xff)
     }
 
-    /// Returns the configuration with a flag cleared.
-    #[must_use]
-    pub const fn without(self, flag: Self) -> Self {
-        Self(self.0 & !flag.0)
-    }
-
     /// Returns the configuration for two CPUs together: the features of both, the errata of either.
     #[must_use]
     pub const fn least(self, other: Self) -> Self {
-        Self(self.0 & other.0 | (self.0 | other.0) & !0x7f)
+        let (both, either) = (self.0 & other.0, self.0 | other.0);
+        Self((both & Self::FEATURES) | (either & !Self::FEATURES))
     }
 
     /// Returns the features of one CPU, read from its registers.
@@ -156,64 +167,44 @@ impl Config {
     #[must_use]
     pub const fn from_registers(registers: &Registers) -> Self {
         let mut config = Self::NONE;
-        if (registers.cpuid_01h_edx >> 13) & 0x1 == 0x1 {
+        if registers.cpuid_01h_edx & (1 << 13) != 0 {
             config = config.with(Self::PGE);
         }
-        if (registers.cpuid_01h_ecx >> 17) & 0x1 == 0x1 {
+        if registers.cpuid_01h_ecx & (1 << 17) != 0 {
             config = config.with(Self::PCID);
         }
-        if (registers.cpuid_07h_0_ebx >> 10) & 0x1 == 0x1 {
+        if registers.cpuid_07h_0_ebx & (1 << 10) != 0 {
             config = config.with(Self::INVPCID);
         }
-        if (registers.cpuid_80000008h_ebx >> 3) & 0x1 == 0x1 {
+        if registers.cpuid_80000008h_ebx & (1 << 3) != 0 {
             config = config.with(Self::INVLPGB);
         }
-        if (registers.cpuid_80000001h_ecx >> 17) & 0x1 == 0x1 {
+        if registers.cpuid_80000001h_ecx & (1 << 17) != 0 {
             config = config.with(Self::TCE);
         }
-        if (registers.cr4 >> 12) & 0x1 == 0x1 {
+        if registers.cr4 & (1 << 12) != 0 {
             config = config.with(Self::LA57);
         }
         config
     }
 
-    /// Returns the configuration without features whose needs are not met.
+    /// Returns the configuration without features and errata whose needs are not met.
     #[must_use]
     pub const fn settled(self) -> Self {
         let mut config = self;
         if !config.has(Self::PGE) {
             config = config.without(Self::PCID);
         }
-        if !config.has(Self::PCID) || !config.has(Self::INVPCID) || config.has(Self::PTI)
-        {
+        if !config.has(Self::PCID) || !config.has(Self::INVPCID) || config.has(Self::PTI) {
             config = config.without(Self::INVLPGB);
         }
         config
     }
 
-    /// Returns whether a flag is set.
-    #[must_use]
-    #[inline(always)]
-    pub const fn has(self, flag: Self) -> bool {
-        self.0 & flag.0 != 0
-    }
-
     /// Returns whether such a machine exists: every feature and erratum has what it needs.
     #[must_use]
     pub const fn is_possible(self) -> bool {
-        if self.has(Self::PCID) && !self.has(Self::PGE) {
-            return false;
-        }
-        if self.has(Self::INVLPGB) && !self.has(Self::PCID) {
-            return false;
-        }
-        if self.has(Self::INVLPGB) && !self.has(Self::INVPCID) {
-            return false;
-        }
-        if self.has(Self::INVLPGB) && self.has(Self::PTI) {
-            return false;
-        }
-        true
+        self.settled().0 == self.0
     }
 }
 
@@ -231,44 +222,38 @@ impl Flags for Config {
 
 /// The level `pte`.
 pub const PTE: Level = Level(0);
-
 /// The level `pmd`.
 pub const PMD: Level = Level(1);
-
 /// The level `pud`.
 pub const PUD: Level = Level(2);
-
 /// The level `p4d`.
 pub const P4D: Level = Level(3);
-
 /// The level `pgd`. It has the same number where levels below it do not exist.
 pub const PGD: Level = Level(4);
+const LEVELS_LA57: LevelTable = [
+    LevelFacts::leaf(12),
+    LevelFacts::leaf(21),
+    LevelFacts::leaf(30),
+    LevelFacts::table(39),
+    LevelFacts::table(48),
+    LevelFacts::NONE,
+];
+const LEVELS: LevelTable = [
+    LevelFacts::leaf(12),
+    LevelFacts::leaf(21),
+    LevelFacts::leaf(30),
+    LevelFacts::NONE,
+    LevelFacts::table(39),
+    LevelFacts::NONE,
+];
 
 /// Returns the levels of a configuration.
 #[inline]
 const fn level_table(c: Config) -> &'static LevelTable {
     if c.has(Config::LA57) {
-        const {
-            &[
-                LevelFacts::leaf(12),
-                LevelFacts::leaf(21),
-                LevelFacts::leaf(30),
-                LevelFacts::table(39),
-                LevelFacts::table(48),
-                LevelFacts::NONE,
-            ]
-        }
+        &LEVELS_LA57
     } else {
-        const {
-            &[
-                LevelFacts::leaf(12),
-                LevelFacts::leaf(21),
-                LevelFacts::leaf(30),
-                LevelFacts::NONE,
-                LevelFacts::table(39),
-                LevelFacts::NONE,
-            ]
-        }
+        &LEVELS
     }
 }
 
@@ -314,19 +299,20 @@ impl Op {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Tlbsync => "tlbsync",
-            Self::Invlpg { .. } => "invlpg",
-            Self::Invpcid { .. } => "invpcid",
-            Self::MovCr3 => "mov_cr3",
-            Self::MovCr4 => "mov_cr4",
-            Self::Invlpgb { .. } => "invlpgb",
-            Self::LoadCr3 { .. } => "cr3",
+            Op::Tlbsync => "tlbsync",
+            Op::Invlpg { .. } => "invlpg",
+            Op::Invpcid { .. } => "invpcid",
+            Op::MovCr3 => "mov_cr3",
+            Op::MovCr4 => "mov_cr4",
+            Op::Invlpgb { .. } => "invlpgb",
+            Op::LoadCr3 { .. } => "cr3",
         }
     }
 
     /// Passes each operand to `each`, with its name in the definition.
     pub fn operands(self, mut each: impl FnMut(&'static str, u128)) {
         match self {
+            Op::Tlbsync | Op::MovCr3 | Op::MovCr4 => {}
             Op::Invlpg { va } => {
                 each("va", u128::from(va));
             }
@@ -334,7 +320,7 @@ impl Op {
                 each("kind", u128::from(kind));
                 each(
                     "descriptor",
-                    u128::from(descriptor[0]) | u128::from(descriptor[1]) << 64,
+                    u128::from(descriptor[0]) | (u128::from(descriptor[1]) << 64),
                 );
             }
             Op::Invlpgb { rax, ecx, edx } => {
@@ -345,7 +331,6 @@ impl Op {
             Op::LoadCr3 { cr3 } => {
                 each("cr3", u128::from(cr3));
             }
-            _ => {}
         }
     }
 }
@@ -375,9 +360,8 @@ impl Hardware {
     /// - tables are below 2^52.
     ///
     /// # Safety
-    /// The CPU is in the mode that the definition describes and set up as stated above. The
-    /// tables of every root that is loaded through the sink stay valid while a CPU can walk
-    /// them.
+    /// The CPU is in the mode that the definition describes and set up as stated above. The tables
+    /// of every root that is loaded through the sink stay valid while a CPU can walk them.
     #[must_use]
     #[inline(always)]
     pub const unsafe fn new() -> Self {
@@ -398,150 +382,106 @@ impl Issue<Op> for Hardware {
                 Op::Invlpg { va } => {
                     asm!("invlpg [{va}]", va = in(reg) va, options(nostack, preserves_flags))
                 }
-                Op::Invpcid { kind, descriptor } => {
-                    asm!(
-                        "invpcid {kind}, [{descriptor}]",
-                        kind = in(reg) kind,
-                        descriptor = in(reg) &raw const descriptor,
-                        options(nostack, preserves_flags),
-                    )
-                }
-                Op::MovCr3 => {
-                    asm!(
-                        "mov {scratch}, cr3",
-                        "mov cr3, {scratch}",
-                        scratch = out(reg) _,
-                        options(nostack),
-                    )
-                }
-                Op::MovCr4 => {
-                    asm!(
-                        "mov {scratch}, cr4",
-                        "xor {scratch}, 0x80",
-                        "mov cr4, {scratch}",
-                        "xor {scratch}, 0x80",
-                        "mov cr4, {scratch}",
-                        scratch = out(reg) _,
-                        options(nostack),
-                    )
-                }
-                Op::Invlpgb { rax, ecx, edx } => {
-                    asm!(
-                        "invlpgb",
-                        inout("rax") rax => _,
-                        inout("ecx") ecx => _,
-                        inout("edx") edx => _,
-                        options(nostack),
-                    )
-                }
-                Op::LoadCr3 { cr3 } => {
-                    asm!("mov cr3, {cr3}", cr3 = in(reg) cr3, options(nostack))
-                }
+                Op::Invpcid { kind, descriptor } => asm!(
+                    "invpcid {kind}, [{descriptor}]",
+                    kind = in(reg) kind,
+                    descriptor = in(reg) &raw const descriptor,
+                    options(nostack, preserves_flags),
+                ),
+                Op::MovCr3 => asm!(
+                    "mov {scratch}, cr3",
+                    "mov cr3, {scratch}",
+                    scratch = out(reg) _,
+                    options(nostack),
+                ),
+                Op::MovCr4 => asm!(
+                    "mov {scratch}, cr4",
+                    "xor {scratch}, 0x80",
+                    "mov cr4, {scratch}",
+                    "xor {scratch}, 0x80",
+                    "mov cr4, {scratch}",
+                    scratch = out(reg) _,
+                    options(nostack),
+                ),
+                Op::Invlpgb { rax, ecx, edx } => asm!(
+                    "invlpgb",
+                    inout("rax") rax => _,
+                    inout("ecx") ecx => _,
+                    inout("edx") edx => _,
+                    options(nostack),
+                ),
+                Op::LoadCr3 { cr3 } => asm!("mov cr3, {cr3}", cr3 = in(reg) cr3, options(nostack)),
             }
         }
     }
 }
 
-/// Encodes operand `descriptor`.
-#[inline(always)]
-const fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
-    let mut bits = [0u64; 2];
-    // [127:64] va
-    bits[1] |= va;
-    // [11:0] tag
-    bits[0] |= tag & 0xfff;
-    bits
-}
-
-/// Encodes operand `rax`.
-#[inline(always)]
-const fn encode_rax(va: u64, form: u64) -> u64 {
-    let mut bits = 0u64;
-    // [63:12] va[63:12]
-    bits |= (va >> 12) << 12;
-    // [5:0] form
-    bits |= form;
-    bits
-}
-
-/// Encodes operand `ecx`.
-#[inline(always)]
-const fn encode_ecx(stride: Level, num: u64) -> u32 {
-    let mut bits = 0u64;
-    // [31] level as pmd 1, else 0
-    bits
-        |= (match stride.0 {
-            1 => 1,
-            _ => 0,
-        }) << 31;
-    // [15:0] num
-    bits |= num;
-    bits as u32
-}
-
+/// Form `page` of `invpcid`.
+const INVPCID_PAGE: u64 = 0x0;
+/// Form `nonglobal` of `invpcid`.
+const INVPCID_NONGLOBAL: u64 = 0x3;
+/// Form `everything` of `invpcid`.
+const INVPCID_EVERYTHING: u64 = 0x2;
+/// Form `leaves` of `invlpgb`.
+const INVLPGB_LEAVES: u64 = 0x17;
+/// Form `run` of `invlpgb`.
+const INVLPGB_RUN: u64 = 0x7;
+/// Form `tag` of `invlpgb`.
+const INVLPGB_TAG: u64 = 0x6;
+/// Form `nonglobal` of `invlpgb`.
+const INVLPGB_NONGLOBAL: u64 = 0x4;
+/// Form `everything` of `invlpgb`.
+const INVLPGB_EVERYTHING: u64 = 0xc;
+/// Form `leaves_any` of `invlpgb`.
+const INVLPGB_LEAVES_ANY: u64 = 0x1d;
+/// The bits that the tag of view `user` has set.
+const USER_VIEW: u64 = 0x800;
 /// The lengths of runs that operand `ecx` encodes.
 const ECX_UNITS: Units = Units {
     base: 0,
     step: 0,
     scales: 1,
-    most: 65536,
+    most: 0x1_0000,
 };
 
-/// Encodes operand `edx`.
+/// Encodes operand `descriptor`: `[127:64] va; [63:12] 0; [11:0] tag`.
 #[inline(always)]
-const fn encode_edx(tag: u64) -> u32 {
-    let mut bits = 0u64;
-    // [27:16] tag
-    bits |= (tag & 0xfff) << 16;
-    bits as u32
+fn encode_descriptor(tag: u64, va: u64) -> [u64; 2] {
+    [tag & 0xfff, va]
 }
 
-/// Encodes operand `cr3`.
+/// Encodes operand `rax`: `[63:12] va[63:12]; [11:6] 0; [5:0] form`.
 #[inline(always)]
-const fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
-    let mut bits = 0u64;
-    // [63] keep when pcid
+fn encode_rax(va: u64, form: u64) -> u64 {
+    (va & !0xfff) | form
+}
+
+/// Encodes operand `ecx`: `[31] level as pmd 1, else 0; [30:16] 0; [15:0] num`.
+#[inline(always)]
+fn encode_ecx(stride: Level, num: u64) -> u32 {
+    let number = match stride {
+        PMD => 1,
+        _ => 0,
+    };
+    ((number << 31) | num) as u32
+}
+
+/// Encodes operand `edx`: `[31:28] 0; [27:16] tag; [15:0] 0`.
+#[inline(always)]
+fn encode_edx(tag: u64) -> u32 {
+    ((tag & 0xfff) << 16) as u32
+}
+
+/// Encodes operand `cr3`: `[63] keep when pcid; [62:52] 0; [51:12] root[51:12]; [11:0] tag when
+/// pcid`.
+#[inline(always)]
+fn encode_cr3(c: Config, tag: u64, root: u64, keep: bool) -> u64 {
+    let mut bits = root & 0xf_ffff_ffff_f000;
     if c.has(Config::PCID) {
-        bits |= (keep as u64) << 63;
-    }
-    // [51:12] root[51:12]
-    bits |= ((root >> 12) & 0xff_ffff_ffff) << 12;
-    // [11:0] tag when pcid
-    if c.has(Config::PCID) {
-        bits |= tag & 0xfff;
+        bits |= (u64::from(keep) << 63) | (tag & 0xfff);
     }
     bits
 }
-
-/// Form `page` of `invpcid`.
-const INVPCID_PAGE: u64 = 0x0;
-
-/// Form `nonglobal` of `invpcid`.
-const INVPCID_NONGLOBAL: u64 = 0x3;
-
-/// Form `everything` of `invpcid`.
-const INVPCID_EVERYTHING: u64 = 0x2;
-
-/// Form `leaves` of `invlpgb`.
-const INVLPGB_LEAVES: u64 = 0x17;
-
-/// Form `run` of `invlpgb`.
-const INVLPGB_RUN: u64 = 0x7;
-
-/// Form `tag` of `invlpgb`.
-const INVLPGB_TAG: u64 = 0x6;
-
-/// Form `nonglobal` of `invlpgb`.
-const INVLPGB_NONGLOBAL: u64 = 0x4;
-
-/// Form `everything` of `invlpgb`.
-const INVLPGB_EVERYTHING: u64 = 0xc;
-
-/// Form `leaves_any` of `invlpgb`.
-const INVLPGB_LEAVES_ANY: u64 = 0x1d;
-
-/// The bits that the tag of view `user` has set.
-const USER_VIEW: u64 = 0x800;
 
 /// Issues `invlpg`.
 #[inline(always)]
@@ -560,14 +500,7 @@ fn invpcid(cpu: &mut impl Issue<Op>, tag: u64, va: u64, form: u64) {
 
 /// Issues `invlpgb`.
 #[inline(always)]
-fn invlpgb(
-    cpu: &mut impl Issue<Op>,
-    tag: u64,
-    va: u64,
-    stride: Level,
-    num: u64,
-    form: u64,
-) {
+fn invlpgb(cpu: &mut impl Issue<Op>, tag: u64, va: u64, stride: Level, num: u64, form: u64) {
     cpu.issue(Op::Invlpgb {
         rax: encode_rax(va, form),
         ecx: encode_ecx(stride, num),
@@ -587,16 +520,17 @@ fn load_cr3(cpu: &mut impl Issue<Op>, c: Config, tag: u64, root: u64, keep: bool
 ///
 /// Citations are to the Intel SDM volumes 2 and 3A and the AMD APM volumes 2 and 3.
 ///
-/// Changed entries are published by the order in which walkers see stores; before a flush
-/// also by a locked read-modify-write, or the interrupt that requests it.
+/// Changed entries are published by the order in which walkers see stores; before a flush also by a
+/// locked read-modify-write, or the interrupt that requests it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tlb<M = Config> {
-    /// The features, errata and page size, which must be [possible](Config::is_possible): a [`Config`], or a
-    /// [`Constant`](tlbc_runtime::Constant).
+    /// The features, errata and page size, which must be [possible](Config::is_possible): a
+    /// [`Config`], or a [`Constant`](tlbc_runtime::Constant).
     pub config: M,
-    /// Most pages that one INVLPGB names
+    /// Most pages that one INVLPGB names.
     pub invlpgb_pages: u32,
 }
+
 impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of a user space that only this CPU may have cached.
     ///
@@ -627,9 +561,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     ///
-    /// Deferred: entries of the user view on this CPU, until the return to user code; entries
-    /// on lazy CPUs, until they use the space again; entries on inactive CPUs, until they load
-    /// the space again.
+    /// Deferred: entries of the user view on this CPU, until the return to user code; entries on
+    /// lazy CPUs, until they use the space again; entries on inactive CPUs, until they load the
+    /// space again.
     ///
     /// Instructions: `invlpgb`.
     #[inline(always)]
@@ -646,39 +580,30 @@ impl<M: Configuration<Config>> Tlb<M> {
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) && global {
             // The caller stays on this CPU until completion.
-            if tables {
-                invlpgb(cpu, tag, va, level, 0, INVLPGB_RUN);
-            } else {
-                invlpgb(cpu, tag, va, level, 0, INVLPGB_LEAVES);
-            }
+            let form = if tables { INVLPGB_RUN } else { INVLPGB_LEAVES };
+            invlpgb(cpu, tag, va, level, 0, form);
         } else {
             outcome |= self.user_here_page(cpu, tag, va);
             if tables {
                 outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
             } else {
-                outcome.deferred
-                    |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
+                outcome.deferred |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
             }
         }
         outcome
     }
 
-    /// Invalidates one leaf entry of the kernel that only this CPU may have cached; with
-    /// `tables` also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of the kernel that only this CPU may have cached; with `tables`
+    /// also the walk entries of the table that held it.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU; walk entries under the space's tag or other tags, on this CPU.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU; walk entries under the space's tag or other tags, on this CPU.
     ///
     /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
     ///
     /// Instructions: `invlpg`, `invpcid`, `mov_cr4`.
     #[inline(always)]
-    fn kernel_here_page(
-        &self,
-        cpu: &mut impl Issue<Op>,
-        va: u64,
-        tables: bool,
-    ) -> Outcome {
+    fn kernel_here_page(&self, cpu: &mut impl Issue<Op>, va: u64, tables: bool) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
@@ -713,9 +638,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of the kernel that other CPUs may have cached as well; with
     /// `tables` also the walk entries of the table that held it.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU,
-    /// active CPUs and lazy CPUs.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
+    /// CPUs and lazy CPUs.
     ///
     /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
     ///
@@ -749,34 +674,26 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Deferred: entries of the user view on this CPU, until the return to user code.
     #[inline(never)]
-    fn user_here_ranges(
-        &self,
-        cpu: &mut impl Issue<Op>,
-        tag: u64,
-        ranges: &Ranges,
-    ) -> Outcome {
+    fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let levels = level_table(c);
-        outcome
-            |= match SinglePass::new(ranges, levels) {
-                Some(single) => self.user_here_passes(cpu, tag, &single),
-                None => {
-                    let folding = if c.has(Config::PCID) && c.has(Config::INVPCID)
-                        && c.has(Config::PTI) || c.has(Config::TCE)
+        outcome |= match SinglePass::new(ranges, levels) {
+            Some(single) => self.user_here_passes(cpu, tag, &single),
+            None => {
+                let folding =
+                    if (c.has(Config::PCID) && c.has(Config::INVPCID) && c.has(Config::PTI))
+                        || c.has(Config::TCE)
                     {
                         Folding::new(Walks::Named).with_leaves().with_joint()
                     } else {
                         Folding::new(Walks::All).with_leaves().with_joint()
                     };
-                    SortedPasses::apply(
-                        ranges,
-                        levels,
-                        folding,
-                        |sorted| self.user_here_passes(cpu, tag, sorted),
-                    )
-                }
-            };
+                SortedPasses::apply(ranges, levels, folding, |sorted| {
+                    self.user_here_passes(cpu, tag, sorted)
+                })
+            }
+        };
         outcome
     }
 
@@ -785,9 +702,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     ///
-    /// Deferred: entries of the user view on this CPU, until the return to user code; entries
-    /// on lazy CPUs, until they use the space again; entries on inactive CPUs, until they load
-    /// the space again.
+    /// Deferred: entries of the user view on this CPU, until the return to user code; entries on
+    /// lazy CPUs, until they use the space again; entries on inactive CPUs, until they load the
+    /// space again.
     #[inline(never)]
     fn user_wide_ranges(
         &self,
@@ -800,28 +717,21 @@ impl<M: Configuration<Config>> Tlb<M> {
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) && global {
             let levels = level_table(c);
-            outcome
-                |= match SinglePass::new(ranges, levels) {
-                    Some(single) => self.user_wide_passes(cpu, tag, global, &single),
-                    None => {
-                        let folding = Folding::new(Walks::Named)
-                            .with_leaves()
-                            .with_joint();
-                        SortedPasses::apply(
-                            ranges,
-                            levels,
-                            folding,
-                            |sorted| self.user_wide_passes(cpu, tag, global, sorted),
-                        )
-                    }
-                };
+            outcome |= match SinglePass::new(ranges, levels) {
+                Some(single) => self.user_wide_passes(cpu, tag, global, &single),
+                None => {
+                    let folding = Folding::new(Walks::Named).with_leaves().with_joint();
+                    SortedPasses::apply(ranges, levels, folding, |sorted| {
+                        self.user_wide_passes(cpu, tag, global, sorted)
+                    })
+                }
+            };
         } else {
             outcome |= self.user_here_ranges(cpu, tag, ranges);
             if ranges.tables() {
                 outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
             } else {
-                outcome.deferred
-                    |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
+                outcome.deferred |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
             }
         }
         outcome
@@ -829,47 +739,42 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU; walk entries under the space's tag or other tags, on this CPU.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU; walk entries under the space's tag or other tags, on this CPU.
     ///
     /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
-        if c.has(Config::PCID) && !c.has(Config::PTI) && c.has(Config::ALDER_LAKE_INVLPG)
-        {
+        if c.has(Config::PCID) && !c.has(Config::PTI) && c.has(Config::ALDER_LAKE_INVLPG) {
             outcome |= self.kernel_here_everything(cpu);
         } else {
             let levels = level_table(c);
-            outcome
-                |= match SinglePass::new(ranges, levels) {
-                    Some(single) => self.kernel_here_passes(cpu, &single),
-                    None => {
-                        let folding = if c.has(Config::INVLPGB) {
-                            Folding::new(Walks::Apart).with_leaves().with_joint()
-                        } else if c.has(Config::TCE) {
-                            Folding::new(Walks::Named).with_leaves().with_joint()
-                        } else {
-                            Folding::new(Walks::All).with_leaves().with_joint()
-                        };
-                        SortedPasses::apply(
-                            ranges,
-                            levels,
-                            folding,
-                            |sorted| self.kernel_here_passes(cpu, sorted),
-                        )
-                    }
-                };
+            outcome |= match SinglePass::new(ranges, levels) {
+                Some(single) => self.kernel_here_passes(cpu, &single),
+                None => {
+                    let folding = if c.has(Config::INVLPGB) {
+                        Folding::new(Walks::Apart).with_leaves().with_joint()
+                    } else if c.has(Config::TCE) {
+                        Folding::new(Walks::Named).with_leaves().with_joint()
+                    } else {
+                        Folding::new(Walks::All).with_leaves().with_joint()
+                    };
+                    SortedPasses::apply(ranges, levels, folding, |sorted| {
+                        self.kernel_here_passes(cpu, sorted)
+                    })
+                }
+            };
         }
         outcome
     }
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU,
-    /// active CPUs and lazy CPUs.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
+    /// CPUs and lazy CPUs.
     ///
     /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
     #[inline(never)]
@@ -878,34 +783,23 @@ impl<M: Configuration<Config>> Tlb<M> {
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) {
             let levels = level_table(c);
-            outcome
-                |= match SinglePass::new(ranges, levels) {
-                    Some(single) => self.kernel_wide_passes(cpu, &single),
-                    None => {
-                        let folding = Folding::new(Walks::Apart)
-                            .with_leaves()
-                            .with_joint();
-                        SortedPasses::apply(
-                            ranges,
-                            levels,
-                            folding,
-                            |sorted| self.kernel_wide_passes(cpu, sorted),
-                        )
-                    }
-                };
+            outcome |= match SinglePass::new(ranges, levels) {
+                Some(single) => self.kernel_wide_passes(cpu, &single),
+                None => {
+                    let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
+                    SortedPasses::apply(ranges, levels, folding, |sorted| {
+                        self.kernel_wide_passes(cpu, sorted)
+                    })
+                }
+            };
         } else {
             outcome |= self.kernel_here_ranges(cpu, ranges);
         }
         outcome
     }
 
-    /// Invalidates the entries of passes over ranges of a user space that only this CPU may
-    /// have cached.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
-    ///
-    /// Deferred: entries of the user view on this CPU, until the return to user code.
+    /// Invalidates the entries of passes over ranges of a user space that only this CPU may have
+    /// cached.
     #[inline]
     fn user_here_passes(
         &self,
@@ -939,13 +833,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates the entries of passes over ranges of a user space that other CPUs may have
     /// cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
-    ///
-    /// Deferred: entries of the user view on this CPU, until the return to user code; entries
-    /// on lazy CPUs, until they use the space again; entries on inactive CPUs, until they load
-    /// the space again.
-    ///
     /// Instructions: `tlbsync`.
     #[inline]
     fn user_wide_passes(
@@ -957,7 +844,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ) -> Outcome {
         let mut outcome = Outcome::NOTHING;
         // The caller stays on this CPU until completion.
-        let operations = passes.entry_runs(self.invlpgb_pages, Levels(3), true);
+        let operations = passes.entry_runs(self.invlpgb_pages, Levels::of(&[PTE, PMD]), true);
         if self
             .ceiling(Space::User, Reach::Wide)
             .is_exceeded_by(operations, passes.pages())
@@ -981,18 +868,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
     /// cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU; walk entries under the space's tag or other tags, on this CPU.
-    ///
-    /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
-    ///
     /// Instructions: `invpcid`.
     #[inline]
-    fn kernel_here_passes(
-        &self,
-        cpu: &mut impl Issue<Op>,
-        passes: &impl Passes,
-    ) -> Outcome {
+    fn kernel_here_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let operations = passes.entries();
@@ -1044,25 +922,15 @@ impl<M: Configuration<Config>> Tlb<M> {
         outcome
     }
 
-    /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have
-    /// cached as well.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU,
-    /// active CPUs and lazy CPUs.
-    ///
-    /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
+    /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have cached
+    /// as well.
     ///
     /// Instructions: `tlbsync`, `invlpgb`.
     #[inline]
-    fn kernel_wide_passes(
-        &self,
-        cpu: &mut impl Issue<Op>,
-        passes: &impl Passes,
-    ) -> Outcome {
+    fn kernel_wide_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
         let mut outcome = Outcome::NOTHING;
         // The caller stays on this CPU until completion.
-        let operations = passes.entry_runs(self.invlpgb_pages, Levels(3), false);
+        let operations = passes.entry_runs(self.invlpgb_pages, Levels::of(&[PTE, PMD]), false);
         if self
             .ceiling(Space::Kernel, Reach::Wide)
             .is_exceeded_by(operations, passes.pages())
@@ -1086,9 +954,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates consecutive entries of one level of a user space that only this CPU may have
     /// cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
-    ///
     /// Instructions: `invlpg`, `invpcid`.
     #[inline(always)]
     fn user_here_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
@@ -1101,39 +966,35 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates consecutive entries of one level of a user space that other CPUs may have
-    /// cached as well.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
+    /// Invalidates consecutive entries of one level of a user space that other CPUs may have cached
+    /// as well.
     ///
     /// Instructions: `invlpgb`.
     #[inline(always)]
     fn user_wide_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
         if matches!(pass.stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                if pass.walk {
-                    invlpgb(cpu, tag, run.va, pass.stride, run.num, INVLPGB_RUN);
+                let form = if pass.walk {
+                    INVLPGB_RUN
                 } else {
-                    invlpgb(cpu, tag, run.va, pass.stride, run.num, INVLPGB_LEAVES);
-                }
+                    INVLPGB_LEAVES
+                };
+                invlpgb(cpu, tag, run.va, pass.stride, run.num, form);
             }
         } else {
             for va in pass.addresses() {
-                if pass.walk {
-                    invlpgb(cpu, tag, va, pass.stride, 0, INVLPGB_RUN);
+                let form = if pass.walk {
+                    INVLPGB_RUN
                 } else {
-                    invlpgb(cpu, tag, va, pass.stride, 0, INVLPGB_LEAVES);
-                }
+                    INVLPGB_LEAVES
+                };
+                invlpgb(cpu, tag, va, pass.stride, 0, form);
             }
         }
     }
 
     /// Invalidates consecutive entries of one level of the kernel that only this CPU may have
     /// cached.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU; walk entries under the space's tag or other tags, on this CPU.
     ///
     /// Instructions: `invlpg`.
     #[inline(always)]
@@ -1143,12 +1004,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates consecutive entries of one level of the kernel that other CPUs may have
-    /// cached as well.
-    ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU,
-    /// active CPUs and lazy CPUs.
+    /// Invalidates consecutive entries of one level of the kernel that other CPUs may have cached
+    /// as well.
     ///
     /// Instructions: `invlpgb`.
     #[inline(always)]
@@ -1189,9 +1046,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     ///
-    /// Deferred: entries of the user view on this CPU, until the return to user code; entries
-    /// on lazy CPUs, until they use the space again; entries on inactive CPUs, until they load
-    /// the space again.
+    /// Deferred: entries of the user view on this CPU, until the return to user code; entries on
+    /// lazy CPUs, until they use the space again; entries on inactive CPUs, until they load the
+    /// space again.
     ///
     /// Instructions: `invlpgb`.
     #[inline(never)]
@@ -1212,8 +1069,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             if tables {
                 outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
             } else {
-                outcome.deferred
-                    |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
+                outcome.deferred |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
             }
         }
         outcome
@@ -1221,8 +1077,8 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates all entries of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU; walk entries under the space's tag or other tags, on this CPU.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU; walk entries under the space's tag or other tags, on this CPU.
     ///
     /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
     ///
@@ -1264,9 +1120,9 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates all entries of the kernel that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU,
-    /// active CPUs and lazy CPUs.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
+    /// CPUs and lazy CPUs.
     ///
     /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
     ///
@@ -1312,12 +1168,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Instructions: `cr3`.
     #[inline]
-    fn switch_to(
-        &self,
-        cpu: &mut impl Issue<Op>,
-        to: &Root,
-        pending: Pending,
-    ) -> Deferred {
+    fn switch_to(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) {
@@ -1373,9 +1224,8 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates all entries under every tag on this CPU.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on
-    /// this CPU; walk entries under the space's tag, other tags or no tag (global), on this
-    /// CPU.
+    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
+    /// CPU; walk entries under the space's tag, other tags or no tag (global), on this CPU.
     ///
     /// Instructions: `invpcid`, `mov_cr3`, `mov_cr4`.
     #[inline]
@@ -1427,6 +1277,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 }
+
 impl<M: Configuration<Config>> Backend for Tlb<M> {
     type Op = Op;
     const FACTS: Facts = Facts {
@@ -1442,6 +1293,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         attach_waits_for_changes: false,
         atomics_order_everything: cfg!(target_arch = "x86_64"),
     };
+
     #[inline]
     fn levels(&self) -> &'static LevelTable {
         level_table(self.config.flags())
@@ -1473,8 +1325,8 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         }
     }
 
-    /// Issues nothing: new entries are published by the order in which walkers see stores;
-    /// before a flush also by a locked read-modify-write, or the interrupt that requests it.
+    /// Issues nothing: new entries are published by the order in which walkers see stores; before a
+    /// flush also by a locked read-modify-write, or the interrupt that requests it.
     #[inline]
     fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) {
         let _ = (cpu, space);
@@ -1483,12 +1335,16 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline]
     fn tags(&self) -> Tags {
         let c = self.config.flags();
-        let views = if c.has(Config::PTI) && c.has(Config::PCID) { 2048 } else { 0 };
+        let views = if c.has(Config::PTI) && c.has(Config::PCID) {
+            0x800
+        } else {
+            0
+        };
         Tags {
             per_cpu: if c.has(Config::PCID) {
                 Some(TagValues {
                     first: 1,
-                    last: 6,
+                    last: 0x6,
                     views,
                 })
             } else {
@@ -1498,7 +1354,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Some((
                     TagValues {
                         first: 7,
-                        last: 4094,
+                        last: 0xffe,
                         views,
                     },
                     TagSource::Generations,
@@ -1520,79 +1376,53 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         }
     }
 
+    #[inline]
+    fn sends_ipis(&self) -> bool {
+        let c = self.config.flags();
+        !c.has(Config::INVLPGB)
+    }
+
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
         let outcome = match (request.space, request.reach) {
-            (Space::User, Reach::Here) => {
-                match request.scope {
-                    Scope::Page { va, .. } => {
-                        self.user_here_page(cpu, request.tag.value, va)
-                    }
-                    Scope::Ranges(ranges) => {
-                        self.user_here_ranges(cpu, request.tag.value, ranges)
-                    }
-                    Scope::Everything { .. } => self.user_here_everything(cpu),
-                    Scope::Teardown => self.user_here_everything(cpu),
+            (Space::User, Reach::Here) => match request.scope {
+                Scope::Page { va, .. } => self.user_here_page(cpu, request.tag.value, va),
+                Scope::Ranges(ranges) => self.user_here_ranges(cpu, request.tag.value, ranges),
+                Scope::Everything { .. } | Scope::Teardown => self.user_here_everything(cpu),
+            },
+            (Space::User, Reach::Wide) => match request.scope {
+                Scope::Page {
+                    va, level, table, ..
+                } => self.user_wide_page(
+                    cpu,
+                    request.tag.value,
+                    request.tag.global,
+                    va,
+                    level,
+                    table,
+                ),
+                Scope::Ranges(ranges) => {
+                    self.user_wide_ranges(cpu, request.tag.value, request.tag.global, ranges)
                 }
-            }
-            (Space::User, Reach::Wide) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        self.user_wide_page(
-                            cpu,
-                            request.tag.value,
-                            request.tag.global,
-                            va,
-                            level,
-                            tables,
-                        )
-                    }
-                    Scope::Ranges(ranges) => {
-                        self.user_wide_ranges(
-                            cpu,
-                            request.tag.value,
-                            request.tag.global,
-                            ranges,
-                        )
-                    }
-                    Scope::Everything { tables } => {
-                        self.user_wide_everything(
-                            cpu,
-                            request.tag.value,
-                            request.tag.global,
-                            tables,
-                        )
-                    }
-                    Scope::Teardown => {
-                        self.user_wide_everything(
-                            cpu,
-                            request.tag.value,
-                            request.tag.global,
-                            true,
-                        )
-                    }
+                Scope::Everything { tables } => {
+                    self.user_wide_everything(cpu, request.tag.value, request.tag.global, tables)
                 }
-            }
-            (Space::Kernel, Reach::Here) => {
-                match request.scope {
-                    Scope::Page { va, table: tables, .. } => {
-                        self.kernel_here_page(cpu, va, tables)
-                    }
-                    Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
-                    Scope::Everything { .. } => self.kernel_here_everything(cpu),
-                    Scope::Teardown => self.kernel_here_everything(cpu),
+                Scope::Teardown => {
+                    self.user_wide_everything(cpu, request.tag.value, request.tag.global, true)
                 }
-            }
-            (Space::Kernel, Reach::Wide) => {
-                match request.scope {
-                    Scope::Page { va, level, table: tables, .. } => {
-                        self.kernel_wide_page(cpu, va, level, tables)
-                    }
-                    Scope::Ranges(ranges) => self.kernel_wide_ranges(cpu, ranges),
-                    Scope::Everything { .. } => self.kernel_wide_everything(cpu),
-                    Scope::Teardown => self.kernel_wide_everything(cpu),
-                }
-            }
+            },
+            (Space::Kernel, Reach::Here) => match request.scope {
+                Scope::Page { va, table, .. } => self.kernel_here_page(cpu, va, table),
+                Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
+                Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
+            },
+            (Space::Kernel, Reach::Wide) => match request.scope {
+                Scope::Page {
+                    va, level, table, ..
+                } => self.kernel_wide_page(cpu, va, level, table),
+                Scope::Ranges(ranges) => self.kernel_wide_ranges(cpu, ranges),
+                Scope::Everything { .. } | Scope::Teardown => self.kernel_wide_everything(cpu),
+            },
         };
         Started::new(request, self.ipi_targets(request), outcome)
     }
@@ -1600,12 +1430,11 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
         let sync_ipis = match (started.space, started.reach) {
-            (Space::User, Reach::Here) => IpiTargets::NONE,
+            (Space::User, Reach::Here) | (Space::Kernel, Reach::Here) => IpiTargets::NONE,
             (Space::User, Reach::Wide) => {
                 self.user_wide_finish(cpu, started.global);
                 IpiTargets::NONE
             }
-            (Space::Kernel, Reach::Here) => IpiTargets::NONE,
             (Space::Kernel, Reach::Wide) => {
                 self.kernel_wide_finish(cpu);
                 IpiTargets::NONE

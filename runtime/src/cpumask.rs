@@ -78,7 +78,7 @@ impl<S: CpuMask> AddressSpace<S> {
         let holders = if is_kernel {
             cpus.online()
         } else {
-            &self.cpumask
+            &*self.cpumask
         };
         let holders = holders.iter(cpus.count(), Barrier::Unloaded);
         holders.filter(move |&holder| {
@@ -145,13 +145,13 @@ impl<S: CpuMask> AddressSpace<S> {
 
     /// Begins a change: from here on a CPU that attaches the space waits.
     pub(crate) fn begin_change(&self) {
-        self.changes.add(1, Barrier::Defer);
+        self.counts.changes.add(1, Barrier::Defer);
         full_barrier(Barrier::Change);
     }
 
     /// Ends a change: CPUs that wait to attach the space continue.
     pub(crate) fn end_change(&self) {
-        self.changes.sub(1, Barrier::Complete);
+        self.counts.changes.sub(1, Barrier::Complete);
     }
 
     /// Makes CPUs that attach the space wait until [`end_trimming`](Self::end_trimming). Called before everything of the

@@ -83,7 +83,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             barrier_before_targets::<B>();
             0
         } else {
-            let generation = space.tlb_gen.raise();
+            let generation = space.counts.tlb_gen.raise();
             if !B::FACTS.atomics_order_everything {
                 full_barrier(Barrier::Flush);
             }

@@ -138,7 +138,7 @@ impl<P: Platform> Drop for Gather<'_, P> {
     fn drop(&mut self) {
         self.space.pending.abandoned.defer(); // before the space stops counting this gather
         if self.counts {
-            self.space.gathers.sub(1, Barrier::Complete);
+            self.space.counts.gathers.sub(1, Barrier::Complete);
         }
         let stats = |cpu| &self.mmu.platform.cpu(cpu).stats;
         self.mmu
@@ -233,14 +233,16 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// flush by itself, or for devices.
     fn others_are_in_progress(&self) -> bool {
         let waits = Mmu::<P>::FACTS.pte_update.batches_pages() || self.space.has_devices();
-        waits && self.space.gathers.acquire(Barrier::Pending) > u64::from(self.counts)
+        waits && self.space.counts.gathers.acquire(Barrier::Pending) > u64::from(self.counts)
     }
 
     /// Records leaf entries that became invalid.
     #[inline]
     pub(crate) fn record_leaf(&mut self, level: Level, extent: Extent) {
-        self.count();
-        self.changed.leaf(level, extent);
+        if !self.changed.extend(level, extent) {
+            self.count(); // with a run, the gather is counted
+            self.changed.leaf_apart(level, extent);
+        }
     }
 
     /// Counts this gather as in progress in its space, at the first change that requires a flush. A gather that only stores new
@@ -252,7 +254,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     fn count(&mut self) {
         if !self.counts {
             self.counts = true;
-            self.space.gathers.add(1, Barrier::Defer);
+            self.space.counts.gathers.add(1, Barrier::Defer);
         }
     }
 
@@ -418,7 +420,7 @@ impl<'m, P: Platform> Gather<'m, P> {
             drop(self.batch.take()); // the memory that was kept for more pages
         }
         if self.counts {
-            self.space.gathers.sub(1, Barrier::Complete);
+            self.space.counts.gathers.sub(1, Barrier::Complete);
         }
     }
 

@@ -39,6 +39,17 @@ impl Levels {
         Self(1 << level.0)
     }
 
+    /// Returns the set of these levels. It is meant for constants.
+    #[must_use]
+    pub const fn of(mut levels: &[Level]) -> Self {
+        let mut set = Self::NONE;
+        while let [first, rest @ ..] = levels {
+            set = set.union(Self::only(*first));
+            levels = rest;
+        }
+        set
+    }
+
     /// Returns the levels above one.
     #[must_use]
     pub const fn above(level: Level) -> Self {

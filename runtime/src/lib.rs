@@ -143,6 +143,7 @@ pub mod agents;
 pub mod level;
 pub mod mask;
 pub mod sync;
+pub mod version;
 
 pub mod batch;
 #[cfg(not(loom))]

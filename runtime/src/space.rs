@@ -5,7 +5,7 @@ use crate::cpu::CpuTlb;
 use crate::deferred::{AsidSlot, PendingFlushes, TlbGen};
 use crate::mask::{CpuMask, no_cpus};
 use crate::request::{Space, SpaceFlags, SpaceId, Tag};
-use crate::sync::{Barrier, Own, Word, const_fn};
+use crate::sync::{Barrier, CacheLine, Own, Word, const_fn};
 use crate::tag::value;
 
 /// An address space: which agents may have cached entries of it, and which flushes of it are pending.
@@ -26,18 +26,13 @@ pub struct AddressSpace<S: CpuMask> {
     /// How many of its ASID slots a CPU may use for this space; 0 if instructions reach every CPU.
     pub(crate) slots: usize,
     /// The cpumask: the CPUs that may have entries of the space. Only a CPU itself clears its bit, except a flush that removes
-    /// CPUs while [`changes`](Self::changes) makes CPUs wait that attach the space.
-    pub(crate) cpumask: S::Shared,
-    /// The TLB generation: how often the tables have changed.
-    pub(crate) tlb_gen: TlbGen,
+    /// CPUs while [`changes`](Counts::changes) makes CPUs wait that attach the space.
+    pub(crate) cpumask: CacheLine<S::Shared>,
+    /// What every gather and every flush writes.
+    pub(crate) counts: CacheLine<Counts>,
     /// Deferred flushes of everything of the space.
     pub(crate) pending: PendingFlushes,
-    /// The number of gathers in progress. It is at most the number of threads, so 64 bits do not wrap; the same is true of the
-    /// next two counts.
-    pub(crate) gathers: Word,
-    /// The number of changes in progress, on a machine on which attaching waits for them.
-    pub(crate) changes: Word,
-    /// The number of devices attached.
+    /// The number of devices attached. It is at most the number of devices, so 64 bits do not wrap.
     pub(crate) devices: Word,
     /// The space flags that are set now: those that are [always](Self::always) set, and those that some device
     /// [needs](Self::wanted).
@@ -46,6 +41,18 @@ pub struct AddressSpace<S: CpuMask> {
     pub(crate) always: SpaceFlags,
     /// How many devices need each flag. Read and written with the lock of the devices held.
     pub(crate) wanted: Wanted,
+}
+
+/// The counts of a space that every gather or flush of it writes.
+#[derive(Debug)]
+pub(crate) struct Counts {
+    /// The TLB generation: how often the tables have changed.
+    pub tlb_gen: TlbGen,
+    /// The number of gathers in progress. It is at most the number of threads, so 64 bits do not wrap; the same is true of
+    /// [`changes`](Self::changes).
+    pub gathers: Word,
+    /// The number of changes in progress, on a machine on which attaching waits for them.
+    pub changes: Word,
 }
 
 impl<S: CpuMask> AddressSpace<S> {
@@ -66,11 +73,13 @@ impl<S: CpuMask> AddressSpace<S> {
                 tag: Word::new(0),
                 pins: Word::new(0),
                 slots,
-                cpumask: no_cpus(),
-                tlb_gen: TlbGen::new(),
+                cpumask: CacheLine(no_cpus()),
+                counts: CacheLine(Counts {
+                    tlb_gen: TlbGen::new(),
+                    gathers: Word::new(0),
+                    changes: Word::new(0),
+                }),
                 pending: PendingFlushes::new(),
-                gathers: Word::new(0),
-                changes: Word::new(0),
                 devices: Word::new(0),
                 flags: Word::new(0),
                 always: SpaceFlags::NONE,
@@ -134,7 +143,7 @@ impl<S: CpuMask> AddressSpace<S> {
     /// Code calls this before it relies on the fact that an invalid entry cannot be used.
     #[must_use]
     pub fn flush_pending(&self) -> bool {
-        self.gathers.get() != 0 || self.pending.pending().count() != 0
+        self.counts.gathers.get() != 0 || self.pending.pending().count() != 0
     }
 }
 

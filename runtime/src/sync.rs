@@ -173,6 +173,21 @@ pub fn wait_until(mut done: impl FnMut() -> bool, mut poll: impl FnMut()) {
 #[cfg(loom)]
 pub use self::watched::wait_until;
 
+/// A value on cache lines of its own, so that CPUs that write it do not slow down those that read what is beside it. Some processors
+/// fetch lines of 64 bytes in pairs, and others have lines of 128 bytes.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct CacheLine<T>(pub T);
+
+impl<T> core::ops::Deref for CacheLine<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
 /// A number that CPUs share.
 #[derive(Debug)]
 pub struct Word(AtomicU64);

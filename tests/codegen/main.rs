@@ -7,4 +7,5 @@ mod differential;
 mod disassembly;
 mod mutations;
 mod new_architecture;
+mod readable;
 mod registers;

@@ -4,6 +4,7 @@ mod contexts;
 mod device_flags;
 mod gather;
 mod instruction_counts;
+mod ipis;
 mod leaks;
 mod levels;
 mod locks;

@@ -162,6 +162,10 @@ impl<B: Backend> Backend for Checked<B> {
         tags
     }
 
+    fn sends_ipis(&self) -> bool {
+        self.inner.sends_ipis()
+    }
+
     fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
         self.inner.ipi_targets(request)
     }

@@ -46,7 +46,11 @@ pub fn functions(listing: &str) -> BTreeMap<String, Function> {
         } else if let (Some(name), Some(stack)) = (&measured, leb128(&instruction)) {
             functions.entry(name.clone()).or_default().stack = stack;
         }
-        if !instruction.is_empty() && !instruction.starts_with('.') {
+        if let Some((other, same)) = instruction.split_once(" = ") {
+            // Identical functions are one, and the other name is an alias.
+            let alias = functions.entry(other.trim_matches('"').to_owned());
+            alias.or_default().instructions.push(format!("b {same}"));
+        } else if !instruction.is_empty() && !instruction.starts_with('.') {
             let function = functions.entry(name.clone()).or_default();
             function.instructions.push(instruction);
         }

@@ -45,6 +45,10 @@ impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Overridden<B
     fn tags(&self) -> Tags {
         self.0.tags()
     }
+    fn sends_ipis(&self) -> bool {
+        self.0.sends_ipis()
+    }
+
     fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
         self.0.ipi_targets(request)
     }

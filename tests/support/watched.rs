@@ -256,6 +256,10 @@ impl<B: Backend> Backend for Watched<B> {
         self.inner.tags()
     }
 
+    fn sends_ipis(&self) -> bool {
+        self.inner.sends_ipis()
+    }
+
     fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
         self.inner.ipi_targets(request)
     }

@@ -5,6 +5,8 @@
 //! loads are two instructions, and two operands of one instruction are in two registers. Texts are compared as an
 //! assembler reads them: blanks, upper and lower case, and how a number is written make no difference.
 
+use rustc_hash::FxHashMap;
+
 use super::configs::Configs;
 use crate::codes::Code;
 use crate::describe;
@@ -22,10 +24,40 @@ struct Seen<'m> {
     effect: Vec<String>,
 }
 
-impl Seen<'_> {
-    fn is_like(&self, other: &Self) -> bool {
-        let [shown, given] = &self.texts;
-        shown == &other.texts[0] || given == &other.texts[1]
+/// Instructions with their positions, by their texts.
+type ByText<'s, 'm> = FxHashMap<&'s [String], Vec<(usize, &'s Seen<'m>)>>;
+
+/// The instructions before one, by what is shown and by what the assembler is given. Of those with the same text, effect
+/// and condition the first is kept, because a rule says the same of all of them.
+#[derive(Default)]
+struct Earlier<'s, 'm> {
+    by_text: [ByText<'s, 'm>; 2],
+    count: usize,
+}
+
+impl<'s, 'm> Earlier<'s, 'm> {
+    /// Adds the next instruction.
+    fn add(&mut self, it: &'s Seen<'m>) {
+        for (by_text, text) in self.by_text.iter_mut().zip(&it.texts) {
+            let same = by_text.entry(text).or_default();
+            if same.iter().all(|(_, other)| {
+                other.effect != it.effect || other.requires.terms != it.requires.terms
+            }) {
+                same.push((self.count, it));
+            }
+        }
+        self.count += 1;
+    }
+
+    /// Returns the first instruction of another name with one of the texts of `it` for which a condition holds.
+    fn find(&self, it: &Seen<'m>, wanted: impl Fn(&Seen<'m>) -> bool) -> Option<&'s Seen<'m>> {
+        let texts = self.by_text.iter().zip(&it.texts);
+        let same =
+            texts.flat_map(|(by_text, text)| by_text.get(text.as_slice()).into_iter().flatten());
+        let mut same: Vec<(usize, &Seen<'m>)> = same.copied().collect();
+        same.sort_unstable_by_key(|(index, _)| *index);
+        let mut others = same.into_iter().map(|(_, other)| other);
+        others.find(|other| it.name != other.name && wanted(other))
     }
 }
 
@@ -40,25 +72,23 @@ pub fn instructions(model: &Model, found: &mut Vec<Diagnostic>) {
         .collect();
     same_loads(&loads, found);
     for all in [issued, loads] {
-        for (index, it) in all.iter().enumerate() {
-            let mut before = all[..index].iter();
-            let other = before.find(|other| {
-                it.name != other.name
-                    && it.is_like(other)
-                    && it.effect != other.effect
-                    && both_on_one_machine(model, it.requires, other.requires)
+        let mut before = Earlier::default();
+        for it in &all {
+            let other = before.find(it, |other| {
+                it.effect != other.effect && both_on_one_machine(model, it.requires, other.requires)
             });
             found.extend(other.map(|other| alike(it, other)));
+            before.add(it);
         }
     }
 }
 
 /// Reports two loads that are the same instruction, of which one cannot load what was meant.
 fn same_loads(loads: &[Seen], found: &mut Vec<Diagnostic>) {
-    for (index, it) in loads.iter().enumerate() {
-        let mut before = loads[..index].iter();
-        let other = before
-            .find(|other| it.name != other.name && it.is_like(other) && it.effect == other.effect);
+    let mut before = Earlier::default();
+    for it in loads {
+        let other = before.find(it, |other| it.effect == other.effect);
+        before.add(it);
         let Some(other) = other else { continue };
         found.push(
             Diagnostic::new(
@@ -300,5 +330,32 @@ pub fn forms(model: &Model, found: &mut Vec<Diagnostic>) {
                 .help("give each form the number that the manual gives it"),
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::FileId;
+
+    /// However many instructions are alike, each is compared with one.
+    #[test]
+    fn one_of_many_alike_is_kept() {
+        let always = Cond::default();
+        let seen = |name, effect: &str| Seen {
+            name,
+            span: Span::new(FileId(0), 0..1),
+            requires: &always,
+            texts: [(); 2].map(|()| vec!["flush".to_owned()]),
+            effect: vec![effect.to_owned()],
+        };
+        let all = ["a", "b", "c", "d"].map(|name| seen(name, "drops all"));
+        let other = seen("e", "drops nothing");
+        let mut before = Earlier::default();
+        all.iter().chain([&other]).for_each(|it| before.add(it));
+        let kept = |by_text: &FxHashMap<_, Vec<_>>| by_text.values().map(Vec::len).sum::<usize>();
+        assert_eq!(before.by_text.each_ref().map(kept), [2, 2]);
+        let found = before.find(&seen("f", "drops one"), |it| it.effect != ["drops all"]);
+        assert_eq!(found.map(|it| it.name), Some("e"));
     }
 }

@@ -32,6 +32,7 @@ mod tags;
 mod texts;
 pub(crate) mod unused;
 mod widths;
+mod workarounds;
 
 use std::collections::BTreeSet;
 
@@ -128,17 +129,17 @@ const RULES: &[Rule] = &[
     stated(kernel::addresses),
     stated(kernel::value_left),
     stated(errata::subjects),
-    stated(errata::leaves_before_walks),
+    stated(workarounds::leaves_before_walks),
     absent(errata::completion),
-    absent(errata::reach),
-    stated(errata::preceded),
-    absent(errata::gone),
-    absent(errata::left),
+    absent(workarounds::reach),
+    stated(workarounds::preceded),
+    absent(workarounds::gone),
+    absent(workarounds::left),
     absent(settings::places),
     stated(settings::forms),
-    absent(errata::needless),
-    stated(errata::writers),
-    absent(errata::in_loops),
+    absent(workarounds::needless),
+    stated(workarounds::writers),
+    absent(workarounds::in_loops),
     absent(policy::writers),
     absent(policy::tables_after_flush),
     absent(policy::pages_at_change),

@@ -1,409 +1,562 @@
-//! The backend: the struct, its facts, and the trait that dispatches to the routines.
-
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+//! The backend: the structure, and the trait that dispatches to the routines.
 
 use tlbc_runtime::request::{Reach, Space};
 
-use super::{Emit, doc};
+use super::Emit;
+use super::docs::{escaped, paragraphs};
+use super::tree::{
+    Case, Expr, Function, Item, Member, Private, Property, Runtime, Stmt, Text, Var, Word, matches,
+    structure,
+};
 use crate::model::Known;
 use crate::plan::ir::Shape;
 
+pub(super) const SPACES: [Space; 2] = [Space::User, Space::Kernel];
+const REACHES: [Reach; 2] = [Reach::Here, Reach::Wide];
+
+/// The sink of a function of the trait.
+fn sink() -> (Text, Word) {
+    ("cpu".into(), Runtime::Issue.text("&mut impl Issue<Op>"))
+}
+
+fn space_flags() -> (Text, Word) {
+    ("flags".into(), Runtime::SpaceFlags.text("SpaceFlags"))
+}
+
+/// Returns a function of the trait.
+fn function(
+    inline: &'static str,
+    head: &'static str,
+    parameters: impl IntoIterator<Item = (Text, Word)>,
+    returns: Option<Word>,
+    body: Vec<Stmt>,
+) -> Function {
+    Function {
+        attributes: vec![inline],
+        head: head.into(),
+        receiver: "&self",
+        parameters: parameters.into_iter().collect(),
+        returns,
+        body: Some(body),
+        ..Function::default()
+    }
+}
+
 impl Emit<'_> {
-    pub(super) fn tlb(&self) -> TokenStream {
-        let limits = self.model.limits.iter().enumerate().map(|(index, limit)| {
-            let name = self.names.limit(index);
-            let text = doc(&limit.named.text);
-            quote!(#text pub #name: u32,)
-        });
-        let published = self.model.assumed.as_ref().map_or(String::new(), |by| {
-            format!("\n\nChanged entries are published by {}.", by.value)
-        });
-        let text = doc(&(self.model.doc.join("\n") + &published));
-        quote! {
-            #text
-            #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-            pub struct Tlb<M = Config> {
-                /// The features, errata and page size, which must be [possible](Config::is_possible): a [`Config`], or a
-                /// [`Constant`](tlbc_runtime::Constant).
-                pub config: M,
-                #(#limits)*
-            }
-        }
+    /// Returns the structure.
+    pub(super) fn tlb(&self) -> Vec<Item> {
+        let config = Member {
+            docs: "The features, errata and page size, which must be [possible](Config::is_possible): a [`Config`], or a \
+                   [`Constant`](tlbc_runtime::Constant)."
+                .into(),
+            text: "pub config: M".into(),
+            fields: Vec::new(),
+        };
+        let limits = self
+            .model
+            .limits
+            .iter()
+            .enumerate()
+            .map(|(index, limit)| Member {
+                docs: escaped(&format!("{}.", limit.named.text)),
+                text: format!("pub {}: u32", self.names.limit(index)).into(),
+                fields: Vec::new(),
+            });
+        let published = self.model.assumed.as_ref();
+        let published =
+            published.map(|by| format!("Changed entries are published by {}.", by.value));
+        let docs = std::iter::once(self.model.doc.join("\n")).chain(published);
+        let tlb = Item::Type {
+            docs: escaped(&unwrapped(&paragraphs(docs))),
+            attributes: vec!["derive(Debug, Clone, Copy, PartialEq, Eq)".into()],
+            head: "pub struct Tlb<M = Config>".into(),
+            members: std::iter::once(config).chain(limits).collect(),
+        };
+        std::iter::once(tlb)
+            .chain(self.of_space_function())
+            .collect()
     }
 
-    pub(super) fn backend(&self) -> TokenStream {
-        let facts = self.facts();
-        let tags = self.tags();
-        let ipi_targets = self.ipi_targets();
-        let start = self.start();
-        let finish = self.finish();
-        let ceiling = self.ceiling();
-        let change_facts = self.change_facts();
-        let change = self.change();
-        let publish = self.publish();
-        let sender_only = self.sender_only();
-        let event = |shape: Shape, argument: &dyn Fn(&str) -> TokenStream| match (
-            self.acts(shape),
-            shape,
-        ) {
-            (false, _) => quote!(()),
-            (true, Shape::CpuOnline) => self.call(shape, argument),
-            (true, _) => self.call_on(&self.receiver(), shape, argument),
+    /// Returns the implementation of the trait.
+    pub(super) fn backend(&self) -> Item {
+        let level_table = Word::private(Private::Function(Property::LevelTable), "level_table");
+        let level_table = Expr::Word(level_table).call(["self.config.flags()".into()]);
+        let inline = "inline";
+        let always = "inline(always)";
+        let space = || ("space".into(), Runtime::Space.text("Space"));
+        let reach = || ("reach".into(), Runtime::Reach.text("Reach"));
+        let request = || ("request".into(), Runtime::Request.text("&Request<'_>"));
+        let to = Var::To.parameter();
+        let levels = Runtime::LevelTable.text("&'static LevelTable");
+        let view = Var::ViewDeferred.parameter();
+        let functions = [
+            Some(function(
+                inline,
+                "fn levels",
+                [],
+                Some(levels),
+                vec![Stmt::Value(level_table)],
+            )),
+            Some(function(
+                inline,
+                "fn ceiling",
+                [space(), reach()],
+                Some(Runtime::Ceiling.text("Ceiling")),
+                self.ceiling(),
+            )),
+            Some(function(
+                inline,
+                "fn change_facts",
+                [space_flags()],
+                Some(Runtime::ChangeFacts.text("ChangeFacts")),
+                self.change_facts(),
+            )),
+            self.change(),
+            Some(self.publish()),
+            Some(function(
+                inline,
+                "fn tags",
+                [],
+                Some(Runtime::Tags.text("Tags")),
+                self.tags(),
+            )),
+            Some(function(
+                always,
+                "fn ipi_targets",
+                [request()],
+                Some(Runtime::IpiTargets.text("IpiTargets")),
+                self.ipi_targets_by_request(),
+            )),
+            self.sends_ipis(),
+            Some(function(
+                always,
+                "fn start",
+                [sink(), request()],
+                Some(Runtime::Started.text("Started")),
+                self.start(),
+            )),
+            Some(function(
+                always,
+                "fn finish",
+                [sink(), ("started".into(), Runtime::Started.text("Started"))],
+                Some(Runtime::Finished.text("Finished")),
+                self.finish(),
+            )),
+            Some(function(
+                inline,
+                "fn switch",
+                [sink(), to.clone(), Var::Pending.parameter()],
+                Some(Runtime::Deferred.text("Deferred")),
+                self.event(Shape::Switch, &[Var::Cpu, Var::To, Var::Pending]),
+            )),
+            Some(function(
+                inline,
+                "fn return_to_user",
+                [sink(), to.clone(), view],
+                None,
+                self.event(Shape::ReturnToUser, &[Var::Cpu, Var::To, Var::ViewDeferred]),
+            )),
+            Some(function(
+                inline,
+                "fn enter_from_user",
+                [sink(), to],
+                None,
+                self.event(Shape::EnterFromUser, &[Var::Cpu, Var::To]),
+            )),
+            Some(function(
+                inline,
+                "fn cpu_online",
+                [sink()],
+                Some(Runtime::Deferred.text("Deferred")),
+                self.event(Shape::CpuOnline, &[Var::Cpu]),
+            )),
+        ];
+        let constants = [
+            Item::Const {
+                docs: String::new(),
+                head: "type Op".into(),
+                value: "Op".into(),
+            },
+            self.facts(),
+        ];
+        let constants = constants.into_iter().chain(self.sender_only());
+        let functions = functions.into_iter().flatten().map(Item::from);
+        Item::group(
+            Word {
+                text: "impl<M: Configuration<Config>> Backend for Tlb<M>".into(),
+                ..Runtime::Backend.text("")
+            },
+            constants.chain(functions).collect(),
+        )
+    }
+
+    /// Returns the body of an event, which has these parameters.
+    fn event(&self, shape: Shape, parameters: &[Var]) -> Vec<Stmt> {
+        let returns = matches!(shape, Shape::Switch | Shape::CpuOnline);
+        let nothing = || Stmt::Value(Runtime::Deferred.item("NOTHING"));
+        let acts = self.acts(shape);
+        let taken = self.parameters(shape);
+        let is_used = |var: Var| acts && (var == Var::Cpu || taken.contains(&var));
+        let unused = parameters.iter().filter(|var| !is_used(**var));
+        let unused: Vec<Expr> = unused.map(|var| var.name().into()).collect();
+        let unused = match unused.as_slice() {
+            [] => None,
+            [one] => Some(one.clone()),
+            _ => Some(Expr::Tuple(unused)),
         };
-        // Devices do not depend on the loaded space.
-        let tlb = self.for_space(&if sender_only.is_empty() {
-            quote!(to.flags)
-        } else {
-            quote!(to.flags.without(Self::SENDER_ONLY))
-        });
-        let same = |name: &str| {
-            let name = format_ident!("{name}");
-            quote!(#name)
-        };
-        let deferring = |shape: Shape, call: TokenStream| {
-            if self.defers(shape) {
-                call
-            } else {
-                quote!(#call; Deferred::NOTHING)
-            }
-        };
-        let switch = deferring(Shape::Switch, event(Shape::Switch, &same));
-        let online = deferring(Shape::CpuOnline, event(Shape::CpuOnline, &same));
-        let user = if self.acts(Shape::ReturnToUser) {
-            let call = self.call_on(&self.receiver(), Shape::ReturnToUser, &same);
-            quote!(#call;)
-        } else {
-            quote!()
-        };
-        let unused = |body: &TokenStream, names: &[&str]| -> TokenStream {
-            let unused = names
-                .iter()
-                .filter(|name| !super::operands::mentions(body, name));
-            unused
-                .map(|name| {
-                    let name = format_ident!("{name}");
-                    quote!(let _ = #name;)
-                })
-                .collect()
-        };
-        let enter = self.acts(Shape::EnterFromUser);
-        let enter = enter.then(|| self.call_on(&self.receiver(), Shape::EnterFromUser, &same));
-        let enter = enter.map_or(quote!(), |call| quote!(#call;));
-        let enter_tlb = self.acts(Shape::EnterFromUser).then_some(&tlb);
-        let enter_unused = unused(&enter, &["cpu", "to"]);
-        let switch_unused = unused(&switch, &["cpu", "to", "pending"]);
-        let user_tlb = self.acts(Shape::ReturnToUser).then_some(&tlb);
-        let user_unused = unused(&user, &["cpu", "to", "view_deferred"]);
-        let finish_unused = unused(&finish, &["cpu"]);
-        quote! {
-            impl<M: Configuration<Config>> Backend for Tlb<M> {
-                type Op = Op;
-                const FACTS: Facts = #facts;
-
-                #sender_only
-
-                #[inline]
-                fn levels(&self) -> &'static LevelTable { level_table(self.config.flags()) }
-
-                #[inline]
-                fn ceiling(&self, space: Space, reach: Reach) -> Ceiling { #ceiling }
-
-                #[inline]
-                fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts { #change_facts }
-
-                #change
-
-                #publish
-
-                #[inline]
-                fn tags(&self) -> Tags { #tags }
-
-                #[inline(always)]
-                fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets { #ipi_targets }
-
-                #[inline(always)]
-                fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started { #start }
-
-                #[inline(always)]
-                fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
-                    #finish_unused #finish
-                }
-
-                #[inline]
-                fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
-                    #switch_unused #tlb #switch
-                }
-
-                #[inline]
-                fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, view_deferred: bool) {
-                    #user_unused #user_tlb #user
-                }
-
-                #[inline]
-                fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
-                    #enter_unused #enter_tlb #enter
-                }
-
-                #[inline]
-                fn cpu_online(&self, cpu: &mut impl Issue<Op>) -> Deferred { #online }
-            }
+        let mut body: Vec<Stmt> = (unused.map(|unused| Stmt::Let("_".into(), unused)))
+            .into_iter()
+            .collect();
+        if !acts {
+            body.extend(returns.then(nothing));
+            return body;
         }
+        let receiver = if shape == Shape::CpuOnline {
+            "self"
+        } else {
+            // The flush of this CPU does not depend on whether devices share the tables.
+            let flags = Expr::from("to.flags");
+            let flags = if self.sender_only().is_some() {
+                flags.method("without", ["Self::SENDER_ONLY".into()])
+            } else {
+                flags
+            };
+            body.extend(self.for_space(flags));
+            self.receiver()
+        };
+        let call = self.call(receiver, shape, &Var::expr);
+        if returns && self.defers(shape) {
+            body.push(Stmt::Value(call));
+        } else {
+            body.push(Stmt::Do(call));
+            body.extend(returns.then(nothing));
+        }
+        body
     }
 
     /// Returns the function that changes entries with the instructions that write them.
-    fn change(&self) -> TokenStream {
+    fn change(&self) -> Option<Function> {
         if self.model.change.plain_store.value {
-            return quote!();
+            return None;
         }
-        let argument = |name: &str| match name {
-            "tag" => quote!(owner.tag.value),
-            name => {
-                let name = format_ident!("{name}");
-                quote!(#name)
-            }
+        let argument = |parameter| match parameter {
+            Var::Tag => "owner.tag.value".into(),
+            other => other.expr(),
         };
-        let call = self.call_on(&self.receiver(), Shape::Change, &argument);
-        let tlb = self.for_space(&quote!(owner.flags));
-        let deferred = if self.defers(Shape::Change) {
-            quote!(let deferred = #call;)
+        let call = self.call(self.receiver(), Shape::Change, &argument);
+        let mut body: Vec<Stmt> = self.for_space("owner.flags".into()).into_iter().collect();
+        let let_of = |name: &'static str, value: &'static str| Stmt::Let(name.into(), value.into());
+        body.extend([
+            let_of("facts", "self.change_facts(owner.flags)"),
+            let_of("kind", "change.kind(&facts)"),
+            let_of("was", "slot.was()"),
+        ]);
+        if self.defers(Shape::Change) {
+            body.push(Stmt::Let("deferred".into(), call));
         } else {
-            quote!(#call; let deferred = Deferred::NOTHING;)
-        };
-        quote! {
-            fn change(&self, cpu: &mut impl Issue<Op>, slot: &Slot<'_>, change: &Change, owner: &Owner) -> Changed {
-                #tlb
-                let facts = self.change_facts(owner.flags);
-                let kind = change.kind(&facts);
-                let was = slot.was();
-                #deferred
-                let required = change.left_over(&facts, owner.space);
-                Changed { was, required, deferred }
-            }
+            body.push(Stmt::Do(call));
+            let nothing = Runtime::Deferred.item("NOTHING");
+            body.push(Stmt::Let("deferred".into(), nothing));
         }
+        body.push(let_of("required", "change.left_over(&facts, owner.space)"));
+        let names = ["was", "required", "deferred"];
+        let changed = Runtime::Changed.with(names.map(|name| (name, Expr::from(name))));
+        body.push(Stmt::Value(changed));
+        Some(Function {
+            head: "fn change".into(),
+            receiver: "&self",
+            parameters: vec![
+                sink(),
+                Var::Slot.parameter(),
+                Var::Change.parameter(),
+                Var::Owner.parameter(),
+            ],
+            returns: Some(Runtime::Changed.text("Changed")),
+            body: Some(body),
+            ..Function::default()
+        })
     }
 
     /// Returns the function that makes new entries visible. If it issues nothing, its documentation says why.
-    fn publish(&self) -> TokenStream {
-        let spaces = [Space::User, Space::Kernel];
-        if !spaces.iter().any(|&space| self.acts(Shape::Publish(space))) {
+    fn publish(&self) -> Function {
+        let acts = |space: &Space| self.acts(Shape::Publish(*space));
+        let (docs, body) = if SPACES.iter().any(acts) {
+            let cases = SPACES.map(|space| {
+                let call = if acts(&space) {
+                    self.call("self", Shape::Publish(space), &Var::expr)
+                } else {
+                    Expr::Block(Vec::new())
+                };
+                Case::new(space_word(space), call)
+            });
+            let choice = Expr::from("space").matched(cases.to_vec());
+            (String::new(), vec![Stmt::Do(choice)])
+        } else {
             let why = match &self.model.assumed {
-                Some(by) => format!("Issues nothing: new entries are published by {}.", by.value),
-                None => "Issues nothing: the definition has no barrier that publishes.".to_owned(),
+                Some(by) => format!("new entries are published by {}.", by.value),
+                None => "the definition has no barrier that publishes.".to_owned(),
             };
-            let text = doc(&why);
-            return quote! {
-                #text
-                #[inline]
-                fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) { let _ = (cpu, space); }
-            };
-        }
-        let arms = spaces.map(|space| {
-            let shape = Shape::Publish(space);
-            let call = if self.acts(shape) {
-                self.call(shape, &|_| quote!())
-            } else {
-                quote!({})
-            };
-            let space = space_name(space);
-            quote!(Space::#space => #call,)
-        });
-        quote! {
-            #[inline]
-            fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) { match space { #(#arms)* } }
+            let unused = Expr::Tuple(vec!["cpu".into(), "space".into()]);
+            let why = escaped(&format!("Issues nothing: {why}"));
+            (why, vec![Stmt::Let("_".into(), unused)])
+        };
+        let space = ("space".into(), Runtime::Space.text("Space"));
+        Function {
+            docs,
+            ..function("inline", "fn publish", [sink(), space], None, body)
         }
     }
 
-    /// Returns the flags that only the sender of an IPI tests.
-    fn sender_only(&self) -> TokenStream {
+    /// Returns the constant of the flags that only the sender of an IPI tests, if there are any.
+    fn sender_only(&self) -> Option<Item> {
         let model = self.model;
         let devices = model.user.devices.iter().chain(&model.kernel.devices);
         let features = devices.flat_map(|when| when.value.features_wanted());
         let of_space = features.filter(|&feature| model.features[feature].known == Known::Space);
-        let names: Vec<_> = of_space.map(|feature| self.names.flag(feature)).collect();
-        if names.is_empty() {
-            return quote!();
-        }
-        quote!(const SENDER_ONLY: SpaceFlags = Config::NONE #(.with(Config::#names))* .space_flags();)
+        let flags = of_space.map(|feature| Expr::from(self.flag(feature)));
+        let flags = flags.reduce(|all, flag| all.method("with", [flag]))?;
+        Some(Item::Const {
+            docs: String::new(),
+            head: Runtime::SpaceFlags.text("const SENDER_ONLY: SpaceFlags"),
+            value: flags.method("space_flags", []),
+        })
     }
 
-    /// Returns the backend for a space, if spaces differ.
-    pub(super) fn for_space(&self, conditions: &TokenStream) -> TokenStream {
-        if self.of_space().is_none() {
-            return quote!();
-        }
+    /// Returns the function that returns the backend for a space, if spaces differ.
+    fn of_space_function(&self) -> Option<Item> {
+        self.of_space()?;
+        let config = Runtime::OfSpace.with([
+            ("machine", Expr::from("self.config")),
+            ("flags", "flags".into()),
+        ]);
         let limits = (0..self.model.limits.len()).map(|limit| {
             let name = self.names.limit(limit);
-            quote!(#name: self.#name)
+            (name.clone(), Expr::from("self").field(name))
         });
-        quote!(let tlb = Tlb { config: OfSpace { machine: self.config, flags: #conditions }, #(#limits),* };)
+        let fields = std::iter::once(("config".into(), config)).chain(limits);
+        let function = Function {
+            docs: "Returns the backend for a space with these flags.".into(),
+            attributes: vec!["inline(always)"],
+            head: "fn of_space".into(),
+            receiver: "&self",
+            parameters: vec![space_flags()],
+            returns: Some(Runtime::OfSpace.text("Tlb<OfSpace<M>>")),
+            body: Some(vec![Stmt::Value(structure("Tlb".into(), fields))]),
+        };
+        let head = Runtime::Configuration.text("impl<M: Configuration<Config>> Tlb<M>");
+        Some(Item::group(head, vec![function.into()]))
+    }
+
+    /// Returns the statement that defines the backend for a space, if spaces differ.
+    fn for_space(&self, flags: Expr) -> Option<Stmt> {
+        self.of_space()?;
+        let tlb = Expr::from("self").method("of_space", [flags]);
+        Some(Stmt::Let("tlb".into(), tlb))
     }
 
     /// Returns the receiver of calls of routines.
-    pub(super) fn receiver(&self) -> TokenStream {
+    fn receiver(&self) -> &'static str {
         if self.of_space().is_some() {
-            quote!(tlb)
+            "tlb"
         } else {
-            quote!(self)
+            "self"
         }
     }
 
-    /// Returns the start of a flush, by its space, reach and scope.
-    fn start(&self) -> TokenStream {
-        let argument = |name: &str| match name {
-            "tag" => quote!(request.tag.value),
-            "global" => quote!(request.tag.global),
-            name => {
-                let name = format_ident!("{name}");
-                quote!(#name)
-            }
-        };
-        let receiver = self.receiver();
-        let tlb = self.for_space(&quote!(request.flags));
-        let call = |shape: Shape, argument: &dyn Fn(&str) -> TokenStream| {
-            let call = self.call_on(&receiver, shape, argument);
-            if self.returns_outcome(shape) {
-                quote!(#call)
-            } else if self.acts(shape) {
-                quote!({ #call; Outcome::NOTHING })
-            } else {
-                quote!(Outcome::NOTHING)
-            }
-        };
-        let cases = [Space::User, Space::Kernel].into_iter().flat_map(|space| {
-            [Reach::Here, Reach::Wide].map(|reach| {
-                let (page, ranges, all) = (
-                    call(Shape::Page(space, reach), &argument),
-                    call(Shape::Ranges(space, reach), &argument),
-                    call(Shape::Everything(space, reach), &argument),
-                );
-                let teardown = if self.plans.get(Shape::Teardown(space, reach)).is_some() {
-                    call(Shape::Teardown(space, reach), &argument)
-                } else {
-                    let with_tables = |name: &str| match name {
-                        "tables" => quote!(true),
-                        name => argument(name),
-                    };
-                    call(Shape::Everything(space, reach), &with_tables)
-                };
-                let (space, reach) = (space_name(space), reach_name(reach));
-                let used = |body: &TokenStream, name: &str| super::operands::mentions(body, name);
-                let field = |name: &str| {
-                    let ident = format_ident!("{name}");
-                    used(&page, name).then(|| quote!(#ident,))
-                };
-                let (va, level) = (field("va"), field("level"));
-                let table = used(&page, "tables").then(|| quote!(table: tables,));
-                let ranges_pattern = if used(&ranges, "ranges") {
-                    quote!(ranges)
-                } else {
-                    quote!(_)
-                };
-                let tables = if used(&all, "tables") {
-                    quote!({ tables })
-                } else {
-                    quote!({ .. })
-                };
-                quote! {
-                    (Space::#space, Reach::#reach) => match request.scope {
-                        Scope::Page { #va #level #table .. } => #page,
-                        Scope::Ranges(#ranges_pattern) => #ranges,
-                        Scope::Everything #tables => #all,
-                        Scope::Teardown => #teardown,
-                    },
-                }
-            })
+    /// Returns the body of the start of a flush, by its space, reach and scope.
+    fn start(&self) -> Vec<Stmt> {
+        let cases = SPACES.into_iter().flat_map(|space| {
+            REACHES.map(|reach| Case::new(case_of(space, reach), self.start_of(space, reach)))
         });
-        quote! {
-            #tlb
-            let outcome = match (request.space, request.reach) { #(#cases)* };
-            Started::new(request, self.ipi_targets(request), outcome)
-        }
+        let of = Expr::Tuple(vec!["request.space".into(), "request.reach".into()]);
+        let outcome = of.matched(cases.collect());
+        let targets = Expr::from("self").method("ipi_targets", ["request".into()]);
+        let started =
+            Runtime::Started
+                .item("new")
+                .call(["request".into(), targets, "outcome".into()]);
+        let tlb = self.for_space("request.flags".into());
+        let body = [Stmt::Let("outcome".into(), outcome), Stmt::Value(started)];
+        tlb.into_iter().chain(body).collect()
     }
 
-    /// Returns the choice of the CPUs to send an IPI.
-    fn ipi_targets(&self) -> TokenStream {
-        let receiver = self.receiver();
-        let tlb = self.for_space(&quote!(request.flags));
-        let targets = |space: Space| {
-            let arguments = self.ipi_target_arguments(space)?;
-            let arguments = arguments.into_iter().map(|name| match name {
-                "tables" => quote!(request.tables()),
-                "teardown" => quote!(matches!(request.scope, Scope::Teardown)),
-                _ => quote!(request.tag.global),
-            });
-            let (name, space) = (
-                super::routines::name(Shape::IpiTargets(space)),
-                space_name(space),
-            );
-            Some(quote!((Space::#space, Reach::Wide) => #receiver.#name(#(#arguments),*),))
+    /// Returns the start of a flush by its scope.
+    fn start_of(&self, space: Space, reach: Reach) -> Expr {
+        let argument = |parameter| match parameter {
+            Var::Tag => "request.tag.value".into(),
+            Var::Global => "request.tag.global".into(),
+            other => other.expr(),
         };
-        let targets: Vec<TokenStream> = [Space::User, Space::Kernel]
-            .into_iter()
-            .filter_map(targets)
-            .collect();
-        let body = if targets.is_empty() {
-            quote!(IpiTargets::NONE)
-        } else {
-            let others = if targets.len() == 2 {
-                quote!((_, Reach::Here) => IpiTargets::NONE,)
+        let with_table = |parameter| match parameter {
+            Var::Tables => "table".into(),
+            other => argument(other),
+        };
+        let with_tables = |parameter| match parameter {
+            Var::Tables => true.into(),
+            other => argument(other),
+        };
+        let call = |shape: Shape, argument: &dyn Fn(Var) -> Expr| {
+            if self.acts(shape) {
+                self.call(self.receiver(), shape, argument)
             } else {
-                quote!(_ => IpiTargets::NONE,)
-            };
-            quote!(match (request.space, request.reach) { #(#targets)* #others })
-        };
-        if super::operands::mentions(&body, "tlb") {
-            quote!(#tlb #body)
-        } else {
-            let request =
-                (!super::operands::mentions(&body, "request")).then(|| quote!(let _ = request;));
-            quote!(#request #body)
-        }
-    }
-
-    fn finish(&self) -> TokenStream {
-        let argument = |name: &str| match name {
-            "steps" => quote!(started.outcome.steps),
-            name => {
-                let name = format_ident!("{name}");
-                quote!(started.#name)
+                Runtime::Outcome.item("NOTHING")
             }
         };
-        let receiver = self.receiver();
-        let tlb = self.for_space(&quote!(started.flags));
-        let cases = [Space::User, Space::Kernel].into_iter().flat_map(|space| {
-            [Reach::Here, Reach::Wide].map(|reach| {
+        let (page, ranges, everything, teardown) = (
+            Shape::Page(space, reach),
+            Shape::Ranges(space, reach),
+            Shape::Everything(space, reach),
+            Shape::Teardown(space, reach),
+        );
+        let pattern = |text: String| Expr::from(Runtime::Scope.text(format!("Scope::{text}")));
+        let of_page = self.parameters(page);
+        let fields = [
+            ("va", Var::Va),
+            ("level", Var::Level),
+            ("table", Var::Tables),
+        ];
+        let fields = fields.into_iter().filter(|(_, var)| of_page.contains(var));
+        let fields = fields.map(|(field, _)| (field, field.into()));
+        let of_page = structure(
+            Runtime::Scope.text("Scope::Page"),
+            fields.chain([("..", "".into())]),
+        );
+        let takes = |shape, var| self.parameters(shape).contains(&var);
+        let ranges_are = if takes(ranges, Var::Ranges) {
+            "ranges"
+        } else {
+            "_"
+        };
+        let tables = if takes(everything, Var::Tables) {
+            "tables"
+        } else {
+            ".."
+        };
+        let mut cases = vec![
+            Case::new(of_page, call(page, &with_table)),
+            Case::new(
+                pattern(format!("Ranges({ranges_are})")),
+                call(ranges, &argument),
+            ),
+            Case::new(
+                pattern(format!("Everything {{ {tables} }}")),
+                call(everything, &argument),
+            ),
+        ];
+        let teardown = if self.plans.get(teardown).is_some() {
+            call(teardown, &argument)
+        } else {
+            call(everything, &with_tables)
+        };
+        match cases.last_mut() {
+            Some(last) if last.value == teardown => {
+                last.pattern = last.pattern.clone().binary("|", pattern("Teardown".into()));
+            }
+            _ => cases.push(Case::new(pattern("Teardown".into()), teardown)),
+        }
+        Expr::from("request.scope").matched(cases)
+    }
+
+    /// Returns the body of the choice of the CPUs to send an IPI.
+    fn ipi_targets_by_request(&self) -> Vec<Stmt> {
+        let none = || Runtime::IpiTargets.item("NONE");
+        let argument = |parameter| match parameter {
+            Var::Tables => "request.tables()".into(),
+            Var::Teardown => matches("request.scope", Runtime::Scope.item("Teardown")),
+            _ => Expr::from("request.tag.global"),
+        };
+        let acts = |space: &Space| self.acts(Shape::IpiTargets(*space));
+        let cases = SPACES.into_iter().filter(acts).map(|space| {
+            let targets = self.call(self.receiver(), Shape::IpiTargets(space), &argument);
+            Case::new(case_of(space, Reach::Wide), targets)
+        });
+        let mut cases: Vec<Case> = cases.collect();
+        if cases.is_empty() {
+            return vec![Stmt::Let("_".into(), "request".into()), Stmt::Value(none())];
+        }
+        let others = if cases.len() == 2 {
+            Runtime::Reach.text("(_, Reach::Here)").into()
+        } else {
+            Expr::from("_")
+        };
+        cases.push(Case::new(others, none()));
+        let of = Expr::Tuple(vec!["request.space".into(), "request.reach".into()]);
+        let tlb = self.for_space("request.flags".into());
+        tlb.into_iter()
+            .chain([Stmt::Value(of.matched(cases))])
+            .collect()
+    }
+
+    /// Returns the body of the completion of a flush.
+    fn finish(&self) -> Vec<Stmt> {
+        let argument = |parameter| match parameter {
+            Var::Steps => "started.outcome.steps".into(),
+            other => Expr::from("started").field(other.name()),
+        };
+        let none = || Runtime::IpiTargets.item("NONE");
+        let mut acts = false;
+        let mut cases: Vec<Case> = Vec::new();
+        for space in SPACES {
+            for reach in REACHES {
                 let shape = Shape::Finish(space, reach);
-                let (space, reach) = (space_name(space), reach_name(reach));
-                let body = if !self.acts(shape) {
-                    quote!(IpiTargets::NONE)
+                let call = || self.call(self.receiver(), shape, &argument);
+                acts |= self.acts(shape);
+                let value = if !self.acts(shape) {
+                    none()
                 } else if self.returns_ipis(shape) {
-                    self.call_on(&receiver, shape, &argument)
+                    call()
                 } else {
-                    let call = self.call_on(&receiver, shape, &argument);
-                    quote!({ #call; IpiTargets::NONE })
+                    Expr::Block(vec![Stmt::Do(call()), Stmt::Value(none())])
                 };
-                quote!((Space::#space, Reach::#reach) => #body,)
-            })
-        });
-        quote! {
-            #tlb
-            let sync_ipis = match (started.space, started.reach) { #(#cases)* };
-            Finished { sync_ipis, deferred: started.outcome.deferred }
+                let pattern = case_of(space, reach);
+                match cases.iter_mut().find(|case| case.value == value) {
+                    Some(case) => case.pattern = case.pattern.clone().binary("|", pattern),
+                    None => cases.push(Case::new(pattern, value)),
+                }
+            }
         }
+        let of = Expr::Tuple(vec!["started.space".into(), "started.reach".into()]);
+        let mut body = Vec::new();
+        let targets = if acts {
+            body.extend(self.for_space("started.flags".into()));
+            body.push(Stmt::Let("sync_ipis".into(), of.matched(cases)));
+            "sync_ipis".into()
+        } else {
+            body.push(Stmt::Let("_".into(), "cpu".into()));
+            none()
+        };
+        body.push(Stmt::Value(Runtime::Finished.with([
+            ("sync_ipis", targets),
+            ("deferred", "started.outcome.deferred".into()),
+        ])));
+        body
     }
 }
 
-pub(super) fn space_name(space: Space) -> proc_macro2::Ident {
-    match space {
-        Space::User => format_ident!("User"),
-        Space::Kernel => format_ident!("Kernel"),
-    }
+/// Returns a text with each paragraph on one line.
+fn unwrapped(text: &str) -> String {
+    let paragraphs = text.split("\n\n");
+    paragraphs
+        .map(|it| it.replace('\n', " "))
+        .collect::<Vec<_>>()
+        .join("\n\n")
 }
 
-pub(super) fn reach_name(reach: Reach) -> proc_macro2::Ident {
-    match reach {
-        Reach::Here => format_ident!("Here"),
-        Reach::Wide => format_ident!("Wide"),
-    }
+pub(super) fn space_word(space: Space) -> Expr {
+    Runtime::Space.item(match space {
+        Space::User => "User",
+        Space::Kernel => "Kernel",
+    })
+}
+
+pub(super) fn reach_word(reach: Reach) -> Expr {
+    Runtime::Reach.item(match reach {
+        Reach::Here => "Here",
+        Reach::Wide => "Wide",
+    })
+}
+
+/// Returns the pattern of a space and a reach.
+pub(super) fn case_of(space: Space, reach: Reach) -> Expr {
+    Expr::Tuple(vec![space_word(space), reach_word(reach)])
 }

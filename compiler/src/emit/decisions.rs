@@ -1,14 +1,13 @@
 //! Decisions: tests, and the code of their branches.
 
-use proc_macro2::{Ident, Literal, TokenStream};
-use quote::{format_ident, quote};
-
 use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::pte::Kind;
 
 use super::Emit;
 use super::nodes::finish_steps;
-use super::parameters::At;
+use super::parameters::{At, differ_in_form};
+use super::tree::{Expr, Private, Property, Runtime, Stmt, Var, matches, number};
+use crate::model::Which;
 use crate::plan::ir::{Node, Shape, Test};
 
 impl Emit<'_> {
@@ -21,7 +20,18 @@ impl Emit<'_> {
         otherwise: &Node,
         at: At,
         shape: Shape,
-    ) -> TokenStream {
+    ) -> Vec<Stmt> {
+        if let Some(issue) = differ_in_form(then, otherwise) {
+            let form = self.choice(on, (then, otherwise), shape, &|node| {
+                self.form_of(node, shape)
+            });
+            let which = Which::Invalidate(issue.invalidate);
+            let call = self.issued(which, &|parameter| match parameter {
+                Var::Form => Var::Form.expr(),
+                other => self.parameter(&issue, other, at),
+            });
+            return vec![Stmt::Let(Var::Form.word(), form), call];
+        }
         // Tests of one value exclude each other, so the first test is redundant if its branch equals the
         // rest.
         if let Node::Select {
@@ -35,32 +45,38 @@ impl Emit<'_> {
             return self.select(*next, other, rest, at, shape);
         }
         let (test, then, otherwise) = if is_silent(then) {
-            (self.negated(on, shape), otherwise, then)
+            (self.test(on, shape).not(), otherwise, then)
         } else {
             (self.test(on, shape), then, otherwise)
         };
         let (test, then, otherwise) = self.joined(test, then, otherwise, shape, &same);
-        let chained = matches!(otherwise, Node::Select { .. });
+        let is_chained = matches!(otherwise, Node::Select { .. });
         let (then, otherwise) = (self.node(then, at, shape), self.node(otherwise, at, shape));
-        match (then.is_empty(), otherwise.is_empty()) {
-            (true, true) => quote!(),
-            (true, false) => quote!(if !(#test) { #otherwise }),
-            (false, true) => quote!(if #test { #then }),
-            (false, false) if chained => quote!(if #test { #then } else #otherwise),
-            (false, false) => quote!(if #test { #then } else { #otherwise }),
-        }
+        let (mut alternatives, last) = match (then.is_empty(), otherwise.is_empty()) {
+            (true, true) => return Vec::new(),
+            (true, false) => (vec![(test.not(), otherwise)], Vec::new()),
+            (false, _) => (vec![(test, then)], otherwise),
+        };
+        let last = match <[Stmt; 1]>::try_from(last) {
+            Ok([Stmt::Do(Expr::If(others, last))]) if is_chained => {
+                alternatives.extend(others);
+                last
+            }
+            Ok([one]) => vec![one],
+            Err(last) => last,
+        };
+        vec![Stmt::Do(Expr::If(alternatives, last))]
     }
 
     /// Joins a test with tests in its branches that lead to the same. Returns the whole test and the branches.
-    pub(super) fn joined<'n>(
+    fn joined<'n>(
         &self,
-        mut test: TokenStream,
+        mut test: Expr,
         mut then: &'n Node,
         mut otherwise: &'n Node,
         shape: Shape,
         same: &dyn Fn(&Node, &Node) -> bool,
-    ) -> (TokenStream, &'n Node, &'n Node) {
-        let mut alternatives = false;
+    ) -> (Expr, &'n Node, &'n Node) {
         loop {
             if let Node::Select {
                 on: next,
@@ -69,10 +85,8 @@ impl Emit<'_> {
             } = otherwise
                 && same(other, then)
             {
-                let next = self.test(*next, shape);
-                test = quote!(#test || #next);
+                test = test.or(self.test(*next, shape));
                 otherwise = rest;
-                alternatives = true;
                 continue;
             }
             let Node::Select {
@@ -83,18 +97,15 @@ impl Emit<'_> {
             else {
                 break;
             };
+            let next = self.test(*next, shape);
             let (next, inner) = if same(b, otherwise) {
-                (self.test(*next, shape), a)
+                (next, a)
             } else if same(a, otherwise) {
-                (self.negated(*next, shape), b)
+                (next.not(), b)
             } else {
                 break;
             };
-            test = if std::mem::take(&mut alternatives) {
-                quote!((#test) && #next)
-            } else {
-                quote!(#test && #next)
-            };
+            test = test.and(next);
             then = inner;
         }
         (test, then, otherwise)
@@ -106,119 +117,91 @@ impl Emit<'_> {
         on: Test,
         (then, otherwise): (&Node, &Node),
         shape: Shape,
-        value: &dyn Fn(&Node) -> TokenStream,
-    ) -> TokenStream {
+        value: &dyn Fn(&Node) -> Expr,
+    ) -> Expr {
         let same = |a: &Node, b: &Node| a == b;
-        let (test, then, otherwise) =
-            self.joined(self.test(on, shape), then, otherwise, shape, &same);
-        let chained = matches!(otherwise, Node::Select { .. });
-        let (then, otherwise) = (value(then), value(otherwise));
-        if chained {
-            quote!(if #test { #then } else #otherwise)
-        } else {
-            quote!(if #test { #then } else { #otherwise })
-        }
+        let test = self.test(on, shape);
+        let (test, then, otherwise) = self.joined(test, then, otherwise, shape, &same);
+        Expr::choice(test, value(then), value(otherwise))
     }
 
-    fn negated(&self, test: Test, shape: Shape) -> TokenStream {
+    /// Returns the expression of a test in the routine of a shape.
+    pub(super) fn test(&self, test: Test, shape: Shape) -> Expr {
+        let is = |var: Var, value: Expr| var.expr().binary("==", value);
         match test {
-            Test::Pending(Pending::None) => quote!(pending != Pending::None),
-            Test::Pending(Pending::Tag) => quote!(pending != Pending::Tag),
-            Test::Pending(Pending::All) => quote!(pending != Pending::All),
-            Test::Kind(kind) => {
-                let kind = kind_name(kind);
-                quote!(kind != Kind::#kind)
-            }
-            Test::OneEntry => quote!(pass.entries != 1),
-            other => {
-                let test = self.test(other, shape);
-                quote!(!#test)
-            }
-        }
-    }
-
-    pub(super) fn test(&self, test: Test, shape: Shape) -> TokenStream {
-        match test {
-            Test::Feature(feature) => {
-                let name = self.feature(feature);
-                quote!(c.has(Config::#name))
-            }
-            Test::Erratum(erratum) => {
-                let name = self.erratum(erratum);
-                quote!(c.has(Config::#name))
-            }
-            Test::GlobalTag => quote!(global),
+            Test::Feature(feature) => self.has(feature),
+            Test::Erratum(erratum) => self.has(self.erratum_bit(erratum)),
+            Test::GlobalTag => Var::Global.expr(),
             Test::WalkEntries => tables(shape),
-            Test::LeafEntries => quote!(pass.leaf),
+            Test::LeafEntries => Var::Pass.field("leaf"),
             Test::NegativeEntries => match shape {
-                Shape::Ranges(..) => quote!(ranges.have_appeared()),
-                Shape::Passes(..) => quote!(passes.negative()),
-                _ => quote!(pass.negative),
+                Shape::Ranges(..) => Var::Ranges.method("have_appeared", []),
+                Shape::Passes(..) => Var::Passes.method("negative", []),
+                _ => Var::Pass.field("negative"),
             },
-            Test::NegativeAt(levels) => {
-                let levels = Literal::u8_unsuffixed(levels.0);
-                quote!(ranges.appeared_at(Levels(#levels)))
-            }
-            Test::Teardown => quote!(teardown),
-            Test::Kind(kind) => {
-                let kind = kind_name(kind);
-                quote!(kind == Kind::#kind)
-            }
-            Test::MayDefer => quote!(owner.may_defer),
-            Test::OnlyHere => quote!(matches!(owner.reach, Reach::Here)),
-            Test::OneEntry => quote!(pass.entries == 1),
-            Test::OfKernel => quote!(matches!(owner.space, Space::Kernel)),
-            Test::Live => quote!(passes.cuts_are_live()),
+            Test::NegativeAt(levels) => Var::Ranges.method("appeared_at", [self.level_set(levels)]),
+            Test::Teardown => Var::Teardown.expr(),
+            Test::Kind(kind) => is(Var::Kind, kind_of(kind)),
+            Test::MayDefer => Var::Owner.field("may_defer"),
+            Test::OnlyHere => matches(Var::Owner.field("reach"), Runtime::Reach.item("Here")),
+            Test::OneEntry => Var::Pass.field("entries").binary("==", number(1u32)),
+            Test::OfKernel => matches(Var::Owner.field("space"), Runtime::Space.item("Kernel")),
+            Test::Live => Var::Passes.method("cuts_are_live", []),
             Test::Stride(levels) => {
-                let levels = levels.iter().map(|level| self.names.level(level.index()));
-                if let Shape::Change = shape {
-                    quote!(matches!(change.level, #(#levels)|*))
+                let levels = levels.iter().map(|level| self.level_word(level.index()));
+                let levels = levels.reduce(|all, level| all.binary("|", level));
+                let of = if let Shape::Change = shape {
+                    Var::Change.field("level")
                 } else {
-                    quote!(matches!(pass.stride, #(#levels)|*))
-                }
+                    Var::Pass.field("stride")
+                };
+                levels.map_or(false.into(), |levels| matches(of, levels))
             }
             Test::FitsRun(operand) => {
-                let units = self.names.units(operand);
-                quote!(#units.hold(pass.shift.wrapping_sub(page_shift(c))))
+                let shift = Property::PageShift.call([]);
+                let shift = Var::Pass.field("shift").method("wrapping_sub", [shift]);
+                self.private(Private::Units(operand))
+                    .method("hold", [shift])
             }
-            Test::Pending(Pending::None) => quote!(pending == Pending::None),
-            Test::Pending(Pending::Tag) => quote!(pending == Pending::Tag),
-            Test::Pending(Pending::All) => quote!(pending == Pending::All),
-            Test::ViewDeferred => quote!(view_deferred),
+            Test::Pending(pending) => {
+                let pending = Runtime::Pending.item(match pending {
+                    Pending::None => "None",
+                    Pending::Tag => "Tag",
+                    Pending::All => "All",
+                });
+                is(Var::Pending, pending)
+            }
+            Test::ViewDeferred => Var::ViewDeferred.expr(),
             Test::Required(required) => {
-                let required = finish_steps(required);
-                if let Shape::Finish(..) = shape {
-                    quote!(steps.requires(#required))
+                let steps = if let Shape::Finish(..) = shape {
+                    Var::Steps.expr()
                 } else {
-                    quote!(outcome.steps.requires(#required))
-                }
+                    Var::Outcome.field("steps")
+                };
+                steps.method("requires", [finish_steps(required)])
             }
         }
     }
 }
 
 /// Returns the expression for whether tables were unlinked, in the routine of a shape.
-pub(super) fn tables(shape: Shape) -> TokenStream {
+pub(super) fn tables(shape: Shape) -> Expr {
     match shape {
-        Shape::Ranges(..) => quote!(ranges.tables()),
-        Shape::Passes(..) => quote!(passes.tables()),
-        Shape::Pass(..) => quote!(pass.walk),
-        _ => quote!(tables),
+        Shape::Ranges(..) => Var::Ranges.method("tables", []),
+        Shape::Passes(..) => Var::Passes.method("tables", []),
+        Shape::Pass(..) => Var::Pass.field("walk"),
+        _ => Var::Tables.expr(),
     }
 }
 
-/// Returns the name of a kind of change.
-fn kind_name(kind: Kind) -> Ident {
-    format_ident!(
-        "{}",
-        match kind {
-            Kind::Map => "Map",
-            Kind::Unmap => "Unmap",
-            Kind::RelaxPermissions => "RelaxPermissions",
-            Kind::Same => "Same",
-            Kind::Remap => "Remap",
-        }
-    )
+fn kind_of(kind: Kind) -> Expr {
+    Runtime::Kind.item(match kind {
+        Kind::Map => "Map",
+        Kind::Unmap => "Unmap",
+        Kind::RelaxPermissions => "RelaxPermissions",
+        Kind::Same => "Same",
+        Kind::Remap => "Remap",
+    })
 }
 
 /// Returns whether at most one of two tests holds.

@@ -1,293 +1,295 @@
 //! The facts of a backend: constants, ceilings, and what changes require.
 
-use proc_macro2::TokenStream;
-use quote::quote;
-
 use tlbc_runtime::backend::Shootdown;
-use tlbc_runtime::level::LEVELS;
+use tlbc_runtime::level::{LEVELS, Levels};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::Emit;
-use super::backend::{reach_name, space_name};
-use super::config::unsuffixed;
+use super::backend::case_of;
+use super::tree::{
+    Case, Expr, Item, Runtime, Stmt, Uses, Var, borrow, hex, number, string, structure,
+};
 use crate::model::{
     Amount, Aspect, Cases, Ceiling, Cond, Kind, Need, Negative, Stricter, TagSource,
 };
 
 impl Emit<'_> {
-    pub(super) fn ceiling(&self) -> TokenStream {
+    /// Returns the body of the function that returns the ceiling.
+    pub(super) fn ceiling(&self) -> Vec<Stmt> {
         let of = |cases: &Option<Cases<Ceiling>>, space, reach| {
+            let none = Expr::from("u64::MAX");
             let Some(cases) = cases else {
-                return quote!(u64::MAX);
+                return none;
             };
             let kept = (cases.cases.iter()).filter(|(ceiling, _)| ceiling.is_for(space, reach));
             let kept = Cases {
                 cases: kept.cloned().collect(),
                 span: cases.span,
             };
-            self.cases(&kept, &quote!(u64::MAX), |ceiling| {
-                self.amount(ceiling.count)
-            })
+            self.by_case(&kept, none, |ceiling| self.amount(ceiling.count))
         };
         let policy = &self.model.policy;
-        let both = |space, reach| {
-            let operations = of(&policy.ceiling_operations, space, reach);
-            let pages = of(&policy.ceiling_pages, space, reach);
-            quote!(Ceiling { operations: #operations, pages: #pages })
-        };
-        let mut arms: Vec<(TokenStream, TokenStream)> = Vec::new();
+        let mut cases: Vec<Case> = Vec::new();
         for space in [Space::User, Space::Kernel] {
             for reach in [Reach::Here, Reach::Wide] {
-                let value = both(space, reach);
-                let (space, reach) = (space_name(space), reach_name(reach));
-                let pattern = quote!((Space::#space, Reach::#reach));
-                let same = arms
-                    .iter_mut()
-                    .find(|(_, of)| of.to_string() == value.to_string());
-                match same {
-                    Some((patterns, _)) => *patterns = quote!(#patterns | #pattern),
-                    None => arms.push((pattern, value)),
+                let value = Runtime::Ceiling.with([
+                    ("operations", of(&policy.ceiling_operations, space, reach)),
+                    ("pages", of(&policy.ceiling_pages, space, reach)),
+                ]);
+                let pattern = case_of(space, reach);
+                match cases.iter_mut().find(|case| case.value == value) {
+                    Some(case) => case.pattern = case.pattern.clone().binary("|", pattern),
+                    None => cases.push(Case::new(pattern, value)),
                 }
             }
         }
-        let body = if let [(_, only)] = arms.as_slice() {
-            quote!(let _ = (space, reach); #only)
-        } else {
-            let arms = arms
-                .iter()
-                .map(|(pattern, value)| quote!(#pattern => #value,));
-            quote!(match (space, reach) { #(#arms)* })
+        let arguments = Expr::Tuple(vec!["space".into(), "reach".into()]);
+        let body = match cases.as_mut_slice() {
+            [only] => vec![
+                Stmt::Let("_".into(), arguments),
+                Stmt::Value(only.value.clone()),
+            ],
+            _ => vec![Stmt::Value(arguments.matched(cases))],
         };
-        if super::operands::mentions(&body, "c") {
-            quote!(let c = self.config.flags(); #body)
-        } else {
-            body
-        }
+        with_config(body, "self.config.flags()".into())
     }
 
-    /// Returns the facts about changes that depend on the configuration.
-    pub(super) fn change_facts(&self) -> TokenStream {
-        let model = self.model;
-        let caches = &model.caches;
-        let stricter = self.cases(&caches.stricter, &quote!(), |stricter| match stricter.how {
-            Stricter::Refetched => quote!(Stricter::Refetched),
-            Stricter::DroppedByFault => quote!(Stricter::DroppedByFault),
-            Stricter::FaultsUntilDropped => quote!(Stricter::FaultsUntilDropped),
+    /// Returns the body of the function for the facts about changes that depend on the configuration.
+    pub(super) fn change_facts(&self) -> Vec<Stmt> {
+        let caches = &self.model.caches;
+        let faults = Runtime::Stricter.item("FaultsUntilDropped");
+        let stricter = self.by_case(&caches.stricter, faults, |stricter| {
+            Runtime::Stricter.item(match stricter.how {
+                Stricter::Refetched => "Refetched",
+                Stricter::DroppedByFault => "DroppedByFault",
+                Stricter::FaultsUntilDropped => "FaultsUntilDropped",
+            })
+        });
+        let kept = Runtime::Negative.item("UntilDropped");
+        let negative = self.by_case(&caches.negative, kept, |negative| {
+            Runtime::Negative.item(match negative {
+                Negative::Never => "Never",
+                Negative::UntilDropped => "UntilDropped",
+                Negative::Expires => "Expires",
+            })
         });
         let of_walks = caches.ever_holding(Kind::Walk);
-        let of_walks = caches
-            .all
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| of_walks.0 & 1 << index != 0);
-        let walk = self.any_of(of_walks.map(|(_, cache)| &cache.when));
-        let negative = self.cases(&caches.negative, &quote!(), |negative| match negative {
-            Negative::Never => quote!(Negative::Never),
-            Negative::UntilDropped => quote!(Negative::UntilDropped),
-            Negative::Expires => quote!(Negative::Expires),
-        });
-        let dirty = self.any_of(caches.clean_to_dirty_walks.iter());
-        let through = |aspect: Aspect| self.through_invalid(model.change.in_place(aspect));
-        let (output, size, attributes, rights) = (
-            through(Aspect::Output),
-            through(Aspect::Size),
-            through(Aspect::Attributes),
-            through(Aspect::Rights),
-        );
-        let (accessed, none) = (quote!(Marks::ACCESSED), quote!(Marks::NONE));
+        let of_walks = (caches.all.iter().enumerate()).filter(|(i, _)| of_walks.0 & 1 << i != 0);
+        let walks = self.any_of(of_walks.map(|(_, cache)| &cache.when));
+        let none = Runtime::Marks.item("NONE");
+        let accessed = Runtime::Marks.item("ACCESSED");
         let cleared = match &caches.accessed_may_stay {
             None => none,
-            Some(when) => match self.cond(when) {
+            Some(when) => match self.condition(when) {
                 None => accessed,
-                Some(when) => quote!(if #when { #accessed } else { #none }),
+                Some(when) => Expr::choice(when, accessed, none),
             },
         };
-        let spaces = [&model.user, &model.kernel].into_iter();
+        let spaces = [&self.model.user, &self.model.kernel].into_iter();
         let devices = spaces.filter_map(|space| Some(&space.devices.as_ref()?.value));
-        let strict = self.cases(&caches.stricter, &quote!(false), |stricter| {
+        let devices = self.by_case(&caches.stricter, false.into(), |stricter| {
             if stricter.cpus_only {
                 self.any_of(devices.clone())
             } else {
-                quote!(false)
+                false.into()
             }
         });
-        let facts = quote! {
-            ChangeFacts {
-                walk_cached: #walk,
-                negative: #negative,
-                stricter: #stricter,
-                devices_stay_strict: #strict,
-                output_through_invalid: #output,
-                size_through_invalid: #size,
-                attributes_through_invalid: #attributes,
-                rights_through_invalid: #rights,
-                cleared_may_stay: #cleared,
-                clean_to_dirty_walks: #dirty,
-            }
+        let dirty = self.any_of(caches.clean_to_dirty_walks.iter());
+        let through = |aspect| self.through_invalid(self.model.change.in_place(aspect));
+        let facts = Runtime::ChangeFacts.with([
+            ("walk_cached", walks),
+            ("negative", negative),
+            ("stricter", stricter),
+            ("devices_stay_strict", devices),
+            ("output_through_invalid", through(Aspect::Output)),
+            ("size_through_invalid", through(Aspect::Size)),
+            ("attributes_through_invalid", through(Aspect::Attributes)),
+            ("rights_through_invalid", through(Aspect::Rights)),
+            ("cleared_may_stay", cleared),
+            ("clean_to_dirty_walks", dirty),
+        ]);
+        let depends = Uses::of_expr(&facts).var(Var::Config);
+        let of_space = self.of_space().is_some();
+        let unused = (!depends || !of_space).then(|| Stmt::Let("_".into(), "flags".into()));
+        let config = if of_space {
+            "self.of_space(flags).config.flags()".into()
+        } else {
+            "self.config.flags()".into()
         };
-        match (super::operands::mentions(&facts, "c"), self.of_space()) {
-            (true, Some(_)) => {
-                quote!(let c = OfSpace { machine: self.config, flags }.flags(); #facts)
-            }
-            (true, None) => quote!(let _ = flags; let c = self.config.flags(); #facts),
-            (false, _) => quote!(let _ = flags; #facts),
-        }
+        with_config(
+            unused.into_iter().chain([Stmt::Value(facts)]).collect(),
+            config,
+        )
     }
 
     /// Returns whether an aspect changes through an invalid entry. It does if nothing is stated, and the last
     /// statement counts.
-    fn through_invalid(&self, in_place: &[(bool, Cond)]) -> TokenStream {
+    fn through_invalid(&self, in_place: &[(bool, Cond)]) -> Expr {
+        let (always, never) = (Expr::from(true), Expr::from(false));
         if !self.model.change.plain_store.value {
-            return quote!(false);
+            return never;
         }
-        let mut through = quote!(true);
-        for (in_place, when) in in_place {
-            let (constant, opposite) = (quote!(true), quote!(false));
-            let is = |tokens: &TokenStream, of: &TokenStream| tokens.to_string() == of.to_string();
-            through = match (in_place, self.cond(when)) {
-                (true, None) => opposite,
-                (false, None) => constant,
-                (true, Some(when)) if is(&through, &constant) => quote!(!(#when)),
-                (true, Some(when)) => quote!(!(#when) && (#through)),
-                (false, Some(when)) if is(&through, &opposite) => when,
-                (false, Some(when)) => quote!(#when || #through),
-            };
-        }
-        through
+        in_place
+            .iter()
+            .fold(always.clone(), |through, (in_place, when)| {
+                match (in_place, self.condition(when)) {
+                    (true, None) => never.clone(),
+                    (false, None) => always.clone(),
+                    (true, Some(when)) if through == always => when.not(),
+                    (true, Some(when)) => when.not().and(through),
+                    (false, Some(when)) if through == never => when,
+                    (false, Some(when)) => when.or(through),
+                }
+            })
     }
 
     /// Returns whether any of these conditions holds.
-    fn any_of<'c>(&self, conds: impl Iterator<Item = &'c Cond>) -> TokenStream {
-        let mut any: Option<TokenStream> = None;
+    fn any_of<'c>(&self, conds: impl Iterator<Item = &'c Cond>) -> Expr {
+        let mut any: Option<Expr> = None;
         for cond in conds {
-            let Some(is) = self.cond(cond) else {
-                return quote!(true);
+            let Some(is) = self.condition(cond) else {
+                return true.into();
             };
             any = Some(match any {
                 None => is,
-                Some(before) => quote!(#before || #is),
+                Some(before) => before.or(is),
             });
         }
-        any.unwrap_or(quote!(false))
+        any.unwrap_or(false.into())
     }
 
-    /// Returns the tags of user spaces.
-    pub(super) fn tags(&self) -> TokenStream {
+    /// Returns the body of the function for the tags of user spaces.
+    pub(super) fn tags(&self) -> Vec<Stmt> {
         let model = self.model;
         let views = model.user.views.iter().filter(|view| view.or != 0);
-        let bits = views.map(|view| {
-            let or = unsuffixed(view.or);
-            match self.cond(&view.when) {
-                None => quote!(#or),
-                Some(when) => quote!(if #when { #or } else { 0 }),
-            }
+        let bits = views.map(|view| match self.condition(&view.when) {
+            None => hex(view.or),
+            Some(when) => Expr::choice(when, hex(view.or), number(0u32)),
         });
         let views = bits
-            .reduce(|all, or| quote!((#all) | (#or)))
-            .unwrap_or(quote!(0));
+            .reduce(|all, or| all.binary("|", or))
+            .unwrap_or(number(0u32));
         let of = |per_cpu: bool| {
-            let mut chain = quote!(None);
-            for tag in model.tags.iter().filter(|tag| tag.of_cpu.value == per_cpu) {
+            let tags = model.tags.iter().filter(|tag| tag.of_cpu.value == per_cpu);
+            tags.fold(Expr::from("None"), |rest, tag| {
                 let (first, last) = tag.range();
-                let first = unsuffixed(first);
                 let last = match tag.bits.value {
-                    Amount::Stated(_) => unsuffixed(last),
+                    Amount::Stated(_) => hex(last),
                     width @ Amount::Limit(_) => {
-                        let (width, last) = (self.amount(width), super::config::suffixed(last));
-                        quote!(#last.min((1 << #width) - 1))
+                        let above = Expr::from("1u64").binary("<<", self.amount(width));
+                        above.binary("-", number(1u32)).method("min", [hex(last)])
                     }
                 };
-                let values = quote!(TagValues { first: #first, last: #last, views });
-                let source = match tag.source {
-                    _ if tag.is_root.is_some() => quote!(Root),
-                    Some(at) if at.value == TagSource::Generations => quote!(Generations),
-                    _ => quote!(Life),
-                };
-                let some = if per_cpu {
-                    quote!(Some(#values))
+                let values = Runtime::TagValues.with([
+                    ("first", number(first)),
+                    ("last", last),
+                    ("views", "views".into()),
+                ]);
+                let source = Runtime::TagSource.item(match tag.source {
+                    _ if tag.is_root.is_some() => "Root",
+                    Some(at) if at.value == TagSource::Generations => "Generations",
+                    _ => "Life",
+                });
+                let value = if per_cpu {
+                    values
                 } else {
-                    quote!(Some((#values, TagSource::#source)))
+                    Expr::Tuple(vec![values, source])
                 };
-                chain = match self.cond(&tag.when) {
+                let some = Expr::from("Some").call([value]);
+                match self.condition(&tag.when) {
                     None => some,
-                    Some(when) => quote!(if #when { #some } else { #chain }),
-                };
-            }
-            chain
+                    Some(when) => Expr::choice(when, some, rest),
+                }
+            })
         };
-        let (per_cpu, global) = (of(true), of(false));
-        let views = (!model.tags.is_empty()).then(|| quote!(let views = #views;));
-        let body = quote! {
-            #views
-            Tags { per_cpu: #per_cpu, global: #global }
-        };
-        let config =
-            super::operands::mentions(&body, "c").then(|| quote!(let c = self.config.flags();));
-        quote!(#config #body)
+        let tags = Runtime::Tags.with([("per_cpu", of(true)), ("global", of(false))]);
+        let views = (!model.tags.is_empty()).then(|| Stmt::Let("views".into(), views));
+        let body = views.into_iter().chain([Stmt::Value(tags)]).collect();
+        with_config(body, "self.config.flags()".into())
     }
 
     /// Returns a number that is stated, or read at boot, as a word.
-    pub(super) fn amount(&self, amount: Amount) -> TokenStream {
+    pub(super) fn amount(&self, amount: Amount) -> Expr {
         match amount {
-            Amount::Stated(number) => unsuffixed(number),
+            Amount::Stated(stated) => number(stated),
             Amount::Limit(limit) => {
-                let name = self.names.limit(limit);
-                quote!(u64::from(self.#name))
+                let field = Expr::from("self").field(self.names.limit(limit));
+                Expr::from("u64::from").call([field])
             }
         }
     }
 
-    pub(super) fn facts(&self) -> TokenStream {
+    /// Returns the facts that are the same in every configuration.
+    pub(super) fn facts(&self) -> Item {
         let model = self.model;
-        let name = &model.arch.name;
-        let level_names = (0..LEVELS).map(|i| model.levels.get(i).map_or("", |l| l.name.as_str()));
+        let level_names = (0..LEVELS).map(|i| string(model.levels.get(i).map_or("", |l| &l.name)));
         let shootdown = match self.plans.shootdown(model) {
-            Shootdown::Broadcast => quote!(Broadcast),
-            Shootdown::Ipi => quote!(Ipi),
-            Shootdown::Either => quote!(Either),
+            Shootdown::Broadcast => "Broadcast",
+            Shootdown::Ipi => "Ipi",
+            Shootdown::Either => "Either",
         };
         let pte_update = if model.change.plain_store.value {
-            quote!(Store)
+            Runtime::PteUpdate.item("Store")
         } else {
             let pages = model.policy.pages_batched.is_none_or(|at| at.value);
-            let deferrable = model.change.deferred.is_some();
-            quote!(Instruction { pages_batched: #pages, deferrable: #deferrable })
+            structure(
+                Runtime::PteUpdate.text("PteUpdate::Instruction"),
+                [
+                    ("pages_batched", pages.into()),
+                    ("deferrable", model.change.deferred.is_some().into()),
+                ],
+            )
         };
         let table_free = if model.policy.tables_deferred.is_none_or(|at| at.value) {
-            quote!(GracePeriod)
+            "GracePeriod"
         } else {
-            quote!(AfterFlush)
+            "AfterFlush"
         };
         let lazy_mm = if model.policy.lazy_refcounted.is_none_or(|at| at.value) {
-            quote!(Refcounted)
+            "Refcounted"
         } else {
-            quote!(Shootdown)
+            "Shootdown"
         };
-        let interrupts_off = self.plans.needs(Need::InterruptsOff);
-        let after_publish = model.reads_tag_after_publish();
-        let one_at_a_time = self.plans.needs(Need::Lock);
-        let waits = model.attach_waits();
         // The target may be another machine than the host.
-        let target = &model.target_arch.value;
         let atomics = if model.atomics_order.is_some() {
-            quote!(cfg!(target_arch = #target))
+            format!("cfg!(target_arch = {:?})", model.target_arch.value).into()
         } else {
-            quote!(false)
+            false.into()
         };
-        quote! {
-            Facts {
-                name: #name,
-                level_names: [#(#level_names),*],
-                shootdown: Shootdown::#shootdown,
-                pte_update: PteUpdate::#pte_update,
-                table_free: TableFree::#table_free,
-                lazy_mm: LazyMm::#lazy_mm,
-                interrupts_off: #interrupts_off,
-                tag_after_publish: #after_publish,
-                one_at_a_time: #one_at_a_time,
-                attach_waits_for_changes: #waits,
-                atomics_order_everything: #atomics,
-            }
+        let value = Runtime::Facts.with([
+            ("name", string(&model.arch.name)),
+            ("level_names", Expr::Array(level_names.collect())),
+            ("shootdown", Runtime::Shootdown.item(shootdown)),
+            ("pte_update", pte_update),
+            ("table_free", Runtime::TableFree.item(table_free)),
+            ("lazy_mm", Runtime::LazyMm.item(lazy_mm)),
+            (
+                "interrupts_off",
+                self.plans.needs(Need::InterruptsOff).into(),
+            ),
+            ("tag_after_publish", model.reads_tag_after_publish().into()),
+            ("one_at_a_time", self.plans.needs(Need::Lock).into()),
+            ("attach_waits_for_changes", model.attach_waits().into()),
+            ("atomics_order_everything", atomics),
+        ]);
+        Item::Const {
+            docs: String::new(),
+            head: Runtime::Facts.text("const FACTS: Facts"),
+            value,
         }
     }
+
+    /// Returns a set of levels.
+    pub(super) fn level_set(&self, levels: Levels) -> Expr {
+        let levels = levels.iter().map(|level| self.level_word(level.index()));
+        Runtime::Levels
+            .item("of")
+            .call([borrow(Expr::Array(levels.collect()))])
+    }
+}
+
+/// Returns statements after the configuration that they use.
+pub(super) fn with_config(body: Vec<Stmt>, config: Expr) -> Vec<Stmt> {
+    let config = (Uses::of(&body).var(Var::Config)).then(|| Stmt::Let(Var::Config.word(), config));
+    config.into_iter().chain(body).collect()
 }

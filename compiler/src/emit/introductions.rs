@@ -13,6 +13,7 @@ use tlbc_runtime::request::{Reach, Space};
 
 use super::Emit;
 use super::routines::instructions_of;
+use super::tree::Var;
 use crate::model::Which;
 use crate::plan::ir::{Node, Plan, Shape};
 use crate::text::list;
@@ -29,7 +30,7 @@ impl Emit<'_> {
             Reach::Here => "that only this CPU may have cached",
             Reach::Wide => "that other CPUs may have cached as well",
         };
-        let has_tables = self.parameters(plan.shape).contains(&"tables");
+        let has_tables = self.parameters(plan.shape).contains(&Var::Tables);
         let mut text = match plan.shape {
             Shape::Page(s, r) => format!(
                 "Invalidates one leaf entry of {} {}{}.",
@@ -86,8 +87,15 @@ impl Emit<'_> {
             Shape::Relax => "Changes table entries that get more permissions.".to_owned(),
             Shape::Folding(..) | Shape::IpiTargets(_) => String::new(),
         };
-        let required: Vec<String> = plan.required.iter().map(required_text).collect();
-        let deferred = deferred_texts(self.deferred(plan.shape));
+        // What the parts of a flush of ranges have to invalidate is said once.
+        let is_part = matches!(plan.shape, Shape::Passes(..) | Shape::Pass(..));
+        let required = plan.required.iter().filter(|_| !is_part);
+        let required: Vec<String> = required.map(required_text).collect();
+        let deferred = if is_part {
+            Vec::new()
+        } else {
+            deferred_texts(self.deferred(plan.shape))
+        };
         let instructions = self.instructions_of(plan);
         for (heading, items) in [
             ("Must invalidate", required),

@@ -5,44 +5,47 @@
 
 use std::collections::BTreeSet;
 
-use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote};
-
-use super::config::hex;
-use super::operands::PARAMETERS;
+use super::Emit;
+use super::docs::escaped;
 use super::parameters::{At, nothing};
-use super::{Body, Emit, doc};
-use crate::model::{Instr, Issued, Which, Workaround};
+use super::tree::{Expr, Function, Item, Private, Stmt, Uses, Var, Word, number, structure};
+use crate::model::{Instr, Issued, Which};
 use crate::plan::ir::{Issue, Node};
 
 impl Emit<'_> {
-    /// Returns the functions that issue an instruction with operands, of those that `code` calls.
-    pub(super) fn issuers(&self, code: &Body) -> TokenStream {
-        let called = self.instructions().into_iter().filter(|instruction| {
-            self.has_operands(instruction.which)
-                && code.mentions(&self.names.issuer(instruction.which).to_string())
-        });
+    /// Returns the functions that issue an instruction with operands, of those that the rest of the module calls.
+    pub(super) fn issuers(&self, rest: &Uses) -> Vec<Item> {
+        let instructions = self.instructions().into_iter();
+        let called = instructions.filter(|it| rest.private(Private::Issuer(it.which)));
         let issuers = called.map(|instruction| {
-            let name = self.names.issuer(instruction.which);
-            let parameters = declared(&self.issuer_parameters(instruction.which));
             let op = self.instruction(instruction.which, |operand| {
-                self.encoded(operand, &|name| {
-                    let name = format_ident!("{name}");
-                    quote!(#name)
-                })
+                self.encoded(operand, &|parameter| parameter.expr())
             });
-            let text = doc(&format!("Issues `{}`.", instruction.named.name));
-            quote! {
-                #text
-                #[inline(always)]
-                fn #name(cpu: &mut impl Issue<Op>, #(#parameters),*) { cpu.issue(#op); }
-            }
+            self.issuer(
+                Private::Issuer(instruction.which),
+                format!("Issues `{}`.", instruction.named.name),
+                self.issuer_parameters(instruction.which),
+                vec![issue(op)],
+            )
         });
         issuers.collect()
     }
 
+    /// Returns a function that issues instructions.
+    fn issuer(&self, item: Private, docs: String, parameters: Vec<Var>, body: Vec<Stmt>) -> Item {
+        let parameters = std::iter::once(Var::Cpu).chain(parameters);
+        Item::from(Function {
+            docs,
+            attributes: vec!["inline(always)"],
+            head: format!("fn {}", self.names.private(item)).into(),
+            parameters: parameters.map(Var::parameter).collect(),
+            body: Some(body),
+            ..Function::default()
+        })
+    }
+
     /// Returns the functions of workarounds.
-    pub(super) fn workarounds(&self) -> TokenStream {
+    pub(super) fn workarounds(&self) -> Vec<Item> {
         let mut used = BTreeSet::new();
         for plan in self.plans.iter() {
             plan.body.walk(&mut |node| {
@@ -50,43 +53,35 @@ impl Emit<'_> {
                     erratum, number, ..
                 } = node
                 {
-                    let of_erratum = &self.model.errata[*erratum].workarounds;
-                    let same = |it: &Workaround| it.steps_are_of(&of_erratum[*number]);
-                    let first = of_erratum.iter().position(same);
-                    used.insert((*erratum, first.unwrap_or(*number)));
+                    used.insert((*erratum, *number));
                 }
             });
         }
         let functions = used.into_iter().map(|(index, number)| {
             let erratum = &self.model.errata[index];
             let workaround = &erratum.workarounds[number];
-            let name = self.names.workaround(index, number);
-            let parameters = declared(&self.workaround_parameters(index, number));
             let steps = workaround.issue.iter().map(|issued| match issued.instr {
                 Instr::Barrier(barrier) => self.barrier(barrier),
                 Instr::Invalidate(invalidate) => {
                     let which = Which::Invalidate(invalidate);
                     if let Instr::Barrier(_) = workaround.target.value {
-                        let op = self.instruction(which, |operand| self.zero(operand));
-                        return quote!(cpu.issue(#op););
+                        return issue(self.instruction(which, |operand| self.zero(operand)));
                     }
-                    self.issued(which, &|parameter| {
-                        self.stated(issued, parameter).unwrap_or_else(|| {
-                            let name = format_ident!("{parameter}");
-                            quote!(#name)
-                        })
-                    })
+                    let value = |parameter: Var| {
+                        let stated = self.stated(issued, parameter);
+                        stated.unwrap_or_else(|| parameter.expr())
+                    };
+                    self.issued(which, &value)
                 }
             });
-            let text = doc(&format!("Works around an erratum. {}.", erratum.named.text));
-            let flag = self.erratum(index);
-            quote! {
-                #text
-                #[inline(always)]
-                fn #name(cpu: &mut impl Issue<Op>, #(#parameters),*) {
-                    if c.has(Config::#flag) { #(#steps)* }
-                }
-            }
+            let test = self.has(self.erratum_bit(index));
+            let body = Stmt::Do(Expr::If(vec![(test, steps.collect())], Vec::new()));
+            self.issuer(
+                Private::Workaround(index, number),
+                escaped(&format!("Works around an erratum. {}.", erratum.named.text)),
+                self.workaround_parameters(index, number),
+                vec![body],
+            )
         });
         functions.collect()
     }
@@ -97,75 +92,69 @@ impl Emit<'_> {
         (erratum, number): (usize, usize),
         of: Option<&Issue>,
         at: At,
-    ) -> TokenStream {
-        let name = self.names.workaround(erratum, number);
+    ) -> Stmt {
         let parameters = self.workaround_parameters(erratum, number).into_iter();
         let arguments = parameters.map(|parameter| match (parameter, of) {
-            ("c", _) => quote!(c),
-            (name, None) => nothing(name),
-            (name, Some(issue)) => self.parameter(issue, name, at),
+            (Var::Config, _) => Var::Config.expr(),
+            (_, None) => nothing(parameter),
+            (_, Some(issue)) => self.parameter(issue, parameter, at),
         });
-        quote!(#name(cpu, #(#arguments),*);)
+        let arguments = std::iter::once(Var::Cpu.expr()).chain(arguments);
+        let function = self.private(Private::Workaround(erratum, number));
+        Stmt::Do(function.call(arguments))
     }
 
-    /// Returns the parameters of a workaround's function.
-    fn workaround_parameters(&self, erratum: usize, number: usize) -> Vec<&'static str> {
+    /// Returns the parameters of a workaround's function, besides the sink.
+    fn workaround_parameters(&self, erratum: usize, number: usize) -> Vec<Var> {
         let workaround = &self.model.errata[erratum].workarounds[number];
-        let mut taken = BTreeSet::from(["c"]);
+        let mut taken = BTreeSet::from([Var::Config]);
         if let Instr::Invalidate(_) = workaround.target.value {
             for issued in &workaround.issue {
                 if let Instr::Invalidate(invalidate) = issued.instr {
                     let of_step = self.issuer_parameters(Which::Invalidate(invalidate));
-                    let open = of_step
-                        .into_iter()
-                        .filter(|p| self.stated(issued, p).is_none());
-                    taken.extend(open);
+                    let open = of_step.into_iter();
+                    taken.extend(open.filter(|it| self.stated(issued, *it).is_none()));
                 }
             }
         }
-        in_order(&taken)
+        taken.into_iter().collect()
     }
 
     /// Returns the value that a workaround states for a parameter of its instruction.
-    fn stated(&self, issued: &Issued, parameter: &str) -> Option<TokenStream> {
+    fn stated(&self, issued: &Issued, parameter: Var) -> Option<Expr> {
         let mut stated = issued.with.iter();
         match (parameter, issued.level) {
-            ("c", _) => None,
-            ("stride", Some(level)) => {
-                let name = self.names.level(level);
-                Some(quote!(#name))
-            }
-            _ => match stated.find(|(of, _)| of.name() == parameter) {
-                Some((_, value)) => Some(hex(*value)),
-                None => (parameter == "form").then(|| nothing("form")),
+            (Var::Config, _) => None,
+            (Var::Stride, Some(level)) => Some(self.level_word(level)),
+            _ => match stated.find(|(of, _)| of.name() == parameter.name()) {
+                Some((_, value)) => Some(number(*value)),
+                None => (parameter == Var::Form).then(|| nothing(parameter)),
             },
         }
     }
 
-    /// Returns the call that issues an instruction; `argument` returns the value of a parameter.
-    pub(super) fn issued(
-        &self,
-        which: Which,
-        argument: &dyn Fn(&str) -> TokenStream,
-    ) -> TokenStream {
-        if !self.has_operands(which) {
-            let variant = self.names.variant(which);
-            return quote!(cpu.issue(Op::#variant););
+    /// Returns the statement that issues an instruction; `argument` returns the value of a parameter.
+    pub(super) fn issued(&self, which: Which, argument: &dyn Fn(Var) -> Expr) -> Stmt {
+        if self.operands_of(which).is_empty() {
+            return issue(self.instruction(which, |operand| self.zero(operand)));
         }
-        let name = self.names.issuer(which);
         let arguments = self.issuer_parameters(which).into_iter().map(argument);
-        quote!(#name(cpu, #(#arguments),*);)
+        let arguments = std::iter::once(Var::Cpu.expr()).chain(arguments);
+        Stmt::Do(self.private(Private::Issuer(which)).call(arguments))
+    }
+
+    /// Returns the statement that issues a barrier.
+    pub(super) fn barrier(&self, barrier: usize) -> Stmt {
+        self.issued(Which::Barrier(barrier), &nothing)
     }
 
     /// Returns the parameters from which the operands of an instruction are encoded.
-    fn issuer_parameters(&self, which: Which) -> Vec<&'static str> {
-        let operands = self.operands_of(which).iter();
-        let taken = operands.flat_map(|&operand| self.encoder_parameters(operand));
-        in_order(&taken.collect())
-    }
-
-    fn has_operands(&self, which: Which) -> bool {
-        !self.operands_of(which).is_empty()
+    fn issuer_parameters(&self, which: Which) -> Vec<Var> {
+        let mut uses = Uses::default();
+        for &operand in self.operands_of(which) {
+            uses.add(&Uses::of_expr(&self.encoded(operand, &|it| it.expr())));
+        }
+        uses.free_vars().collect()
     }
 
     fn operands_of(&self, which: Which) -> &[usize] {
@@ -177,48 +166,30 @@ impl Emit<'_> {
     }
 
     /// Returns an instruction with the values of its operands.
-    fn instruction(&self, which: Which, operand: impl Fn(usize) -> TokenStream) -> TokenStream {
-        let variant = self.names.variant(which);
+    fn instruction(&self, which: Which, operand: impl Fn(usize) -> Expr) -> Expr {
+        let path: Word = format!("Op::{}", self.names.variant(which)).into();
         let operands = self.operands_of(which);
         if operands.is_empty() {
-            return quote!(Op::#variant);
+            return path.into();
         }
-        let fields = operands.iter().map(|&index| {
-            let (name, value) = (self.names.operand(index), operand(index));
-            let shorthand = value.to_string() == self.names.operand_text(index);
-            if shorthand {
-                quote!(#name)
-            } else {
-                quote!(#name: #value)
-            }
-        });
-        quote!(Op::#variant { #(#fields),* })
+        structure(
+            path,
+            operands
+                .iter()
+                .map(|&index| (self.names.operand(index), operand(index))),
+        )
     }
 
-    fn zero(&self, operand: usize) -> TokenStream {
+    fn zero(&self, operand: usize) -> Expr {
         if self.model.operands[operand].bits.value > 64 {
-            quote!([0, 0])
+            Expr::Array(vec![number(0u32), number(0u32)])
         } else {
-            quote!(0)
+            number(0u32)
         }
     }
 }
 
-/// Returns parameters in the order in which functions have them.
-fn in_order(taken: &BTreeSet<&'static str>) -> Vec<&'static str> {
-    let all = PARAMETERS.iter().map(|(name, _)| *name);
-    all.filter(|name| taken.contains(name)).collect()
-}
-
-/// Returns the declarations of parameters.
-fn declared(parameters: &[&str]) -> Vec<TokenStream> {
-    let all = PARAMETERS
-        .iter()
-        .filter(|(name, _)| parameters.contains(name));
-    all.map(|(name, of)| {
-        let name: Ident = format_ident!("{name}");
-        let of: TokenStream = of.parse().unwrap_or_default();
-        quote!(#name: #of)
-    })
-    .collect()
+/// Returns the statement that hands an instruction to the sink.
+fn issue(op: Expr) -> Stmt {
+    Stmt::Do(Var::Cpu.method("issue", [op]))
 }

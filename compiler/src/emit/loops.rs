@@ -1,15 +1,11 @@
 //! Loops over passes, entries and runs, and the ceilings before them.
 
-use proc_macro2::TokenStream;
-use quote::quote;
-
 use tlbc_facts::clause::MaxCount;
 
 use super::Emit;
-use super::backend::{reach_name, space_name};
-use super::config::unsuffixed;
-use super::operands::mentions;
+use super::backend::{reach_word, space_word};
 use super::parameters::At;
+use super::tree::{Expr, Private, Property, Runtime, Stmt, Uses, Var, number};
 use crate::plan::ir::{Count, Node, Over, Shape};
 
 impl Emit<'_> {
@@ -20,30 +16,43 @@ impl Emit<'_> {
         each: &Node,
         rest: Option<&Node>,
         shape: Shape,
-    ) -> TokenStream {
+    ) -> Vec<Stmt> {
+        let passes = |name| {
+            let each = self.node(each, At::First, shape);
+            vec![Stmt::For(
+                vec![Var::Pass],
+                Var::Passes.method(name, []),
+                each,
+            )]
+        };
         match over {
-            Over::Cuts => {
-                let each = self.node(each, At::First, shape);
-                quote!(for pass in passes.cuts() { #each })
-            }
-            Over::Leaves => {
-                let each = self.node(each, At::First, shape);
-                quote!(for pass in passes.leaves() { #each })
-            }
+            Over::Cuts => passes("cuts"),
+            Over::Leaves => passes("leaves"),
             Over::Entries => {
                 let each = self.node(each, At::Each, shape);
-                match (mentions(&each, "va"), mentions(&each, "nth")) {
-                    (true, false) => quote!(for va in pass.addresses() { #each }),
-                    (true, true) => quote!(for (nth, va) in (0..).zip(pass.addresses()) { #each }),
-                    (false, true) => quote!(for nth in 0..pass.entries { #each }),
-                    (false, false) => quote!(for _ in 0..pass.entries { #each }),
-                }
+                let uses = Uses::of(&each);
+                let addresses = Var::Pass.method("addresses", []);
+                let (vars, over) = match (uses.var(Var::Nth), uses.var(Var::Va)) {
+                    (false, true) => (vec![Var::Va], addresses),
+                    (true, true) => {
+                        let numbered = Expr::from("(0..)").method("zip", [addresses]);
+                        (vec![Var::Nth, Var::Va], numbered)
+                    }
+                    (is_nth, false) => {
+                        let vars = is_nth.then_some(Var::Nth).into_iter().collect();
+                        (
+                            vars,
+                            Expr::from("0").binary("..", Var::Pass.field("entries")),
+                        )
+                    }
+                };
+                vec![Stmt::For(vars, over, each)]
             }
             Over::Runs { operand, most } => self.runs(operand, most, each, rest, shape),
             Over::Sets { first, count } => {
                 let each = self.node(each, At::Set, shape);
-                let (first, count) = (unsuffixed(first), self.amount(count));
-                quote!(for set in #first..#count { #each })
+                let sets = number(first).binary("..", self.amount(count));
+                vec![Stmt::For(vec![Var::Set], sets, each)]
             }
         }
     }
@@ -55,27 +64,32 @@ impl Emit<'_> {
         each: &Node,
         rest: Option<&Node>,
         shape: Shape,
-    ) -> TokenStream {
+    ) -> Vec<Stmt> {
         let Some(names) = self.model.operands[operand].names.as_ref() else {
-            return quote!();
+            return Vec::new();
         };
         let each = self.node(each, At::Piece, shape);
-        let rest = rest.map(|rest| self.node(rest, At::Rest, shape));
-        let units = self.names.units(operand);
-        let most = self.most(most);
+        let units = self.private(Private::Units(operand));
         let runs = if names.pages {
-            quote!(Runs::of_pages(pass, page_shift(c), #units))
+            let shift = Property::PageShift.call([]);
+            Runtime::Runs
+                .item("of_pages")
+                .call([Var::Pass.expr(), shift, units])
         } else {
-            quote!(Runs::of_entries(pass, #most, #units))
+            let most = self.most(most);
+            Runtime::Runs
+                .item("of_entries")
+                .call([Var::Pass.expr(), most, units])
         };
         let Some(rest) = rest else {
-            return quote!(for run in #runs { #each });
+            return vec![Stmt::For(vec![Var::Run], runs, each)];
         };
-        quote! {
-            let mut runs = #runs;
-            for run in runs.by_ref() { #each }
-            if let Some(va) = runs.rest() { #rest }
-        }
+        let rest = self.node(rest, At::Rest, shape);
+        vec![
+            Stmt::Let(Var::Runs.mutable(), runs),
+            Stmt::For(vec![Var::Run], Var::Runs.method("by_ref", []), each),
+            Stmt::IfSome(Var::Va, Var::Runs.method("rest", []), rest),
+        ]
     }
 
     /// Returns the steps up to a ceiling, after those for more operations, which end the routine.
@@ -85,24 +99,25 @@ impl Emit<'_> {
         beyond: Shape,
         within: &Node,
         shape: Shape,
-    ) -> TokenStream {
-        let operations = self.operations(count, shape);
-        let (space, reach) = (space_name(shape.space()), reach_name(shape.reach()));
-        let beyond = self.call_from(beyond, shape);
-        let within = self.node(within, At::Nothing, shape);
-        quote! {
-            let operations = #operations;
-            if self.ceiling(Space::#space, Reach::#reach).is_exceeded_by(operations, passes.pages()) {
-                outcome.exceeded_ceiling = true;
-                #beyond
-                return outcome;
-            }
-            #within
-        }
+    ) -> Vec<Stmt> {
+        let arguments = [space_word(shape.space()), reach_word(shape.reach())];
+        let ceiling = Expr::from("self").method("ceiling", arguments);
+        let pages = Var::Passes.method("pages", []);
+        let exceeded = ceiling.method("is_exceeded_by", [Var::Operations.expr(), pages]);
+        let mark = Var::Outcome.field("exceeded_ceiling").binary("=", true);
+        let mut otherwise = vec![Stmt::Do(mark)];
+        otherwise.extend(self.call_from(beyond, shape));
+        otherwise.push(Stmt::Return(Var::Outcome.expr()));
+        let mut steps = vec![
+            Stmt::Let(Var::Operations.word(), self.operations(count, shape)),
+            Stmt::Do(Expr::If(vec![(exceeded, otherwise)], Vec::new())),
+        ];
+        steps.extend(self.node(within, At::Nothing, shape));
+        steps
     }
 
     /// Returns the expression for a number of operations.
-    fn operations(&self, count: &Node, shape: Shape) -> TokenStream {
+    fn operations(&self, count: &Node, shape: Shape) -> Expr {
         match count {
             Node::Select {
                 on,
@@ -112,38 +127,35 @@ impl Emit<'_> {
                 self.operations(node, shape)
             }),
             Node::Count(counts) => {
-                let mut counts = counts.iter().map(|count| self.count(*count));
-                let first = counts.next().unwrap_or_else(|| quote!(0));
-                counts.fold(first, |most, count| quote!(#most.max(#count)))
+                let counts = counts.iter().map(|count| self.count(*count));
+                let most = counts.reduce(|most, count| most.method("max", [count]));
+                most.unwrap_or(number(0u32))
             }
-            _ => quote!(0),
+            _ => number(0u32),
         }
     }
 
-    fn count(&self, count: Count) -> TokenStream {
+    fn count(&self, count: Count) -> Expr {
         match count {
-            Count::Entries => quote!(passes.entries()),
+            Count::Entries => Var::Passes.method("entries", []),
             Count::EntryRuns(most, levels, walks) => {
-                let most = self.most(most);
-                let levels = unsuffixed(u64::from(levels.0));
-                quote!(passes.entry_runs(#most, Levels(#levels), #walks))
+                let arguments = [self.most(most), self.level_set(levels), walks.into()];
+                Var::Passes.method("entry_runs", arguments)
             }
             Count::PageRuns(operand, walks) => {
-                let units = self.names.units(operand);
-                quote!(passes.page_runs(page_shift(c), #units, #walks))
+                let units = self.private(Private::Units(operand));
+                let arguments = [Property::PageShift.call([]), units, walks.into()];
+                Var::Passes.method("page_runs", arguments)
             }
         }
     }
 
     /// Returns the most entries of a run.
-    fn most(&self, most: MaxCount) -> TokenStream {
+    fn most(&self, most: MaxCount) -> Expr {
         match most {
-            MaxCount::Count(u32::MAX) => quote!(u32::MAX),
-            MaxCount::Count(count) => unsuffixed(u64::from(count)),
-            MaxCount::Limit(limit) => {
-                let name = self.names.limit(limit as usize);
-                quote!(self.#name)
-            }
+            MaxCount::Count(u32::MAX) => "u32::MAX".into(),
+            MaxCount::Count(count) => number(count),
+            MaxCount::Limit(limit) => Expr::from("self").field(self.names.limit(limit as usize)),
         }
     }
 }

@@ -6,42 +6,43 @@
 //! Every function here is a fold over the plan, which has decided what is issued and when.
 
 mod backend;
+mod conditions;
 mod config;
 mod decisions;
+mod docs;
 mod facts;
+mod hardware;
 mod introductions;
+mod ipis;
 mod issuers;
+mod levels;
 mod loops;
-mod machine;
 pub(crate) mod names;
 mod nodes;
+mod op;
 mod operands;
 mod parameters;
+mod print;
 mod registers;
 mod routines;
-mod text;
+mod tree;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use proc_macro2::{TokenStream, TokenTree};
-use quote::quote;
-use rustc_hash::FxHashSet;
-
 use crate::analysis::Analysis;
-use crate::model::Model;
-use crate::model::Which;
+use crate::model::{Model, Which};
 use crate::plan::Plans;
 use crate::plan::ir::Shape;
 use crate::source::{Files, Span};
 use crate::text::wrap;
 use names::Names;
+use operands::Encoder;
+use routines::Routine;
+use tree::{Runtime, Uses};
 
 /// What the folds share.
-/// The most characters on a line of a comment.
-const WIDTH: usize = 88;
-
 pub(crate) struct Emit<'a> {
     model: &'a Model,
     plans: &'a Plans,
@@ -49,134 +50,61 @@ pub(crate) struct Emit<'a> {
     names: Names,
     /// The instructions that some plan issues.
     used: BTreeSet<Which>,
-    /// The body of each operand's encoder.
-    encoders: Vec<Body>,
-    /// The bodies of routines, made when they are needed.
-    bodies: RefCell<BTreeMap<Shape, Rc<Body>>>,
-}
-
-/// The body of a function, and the names in it.
-#[derive(Default)]
-struct Body {
-    tokens: TokenStream,
-    names: FxHashSet<String>,
-}
-
-impl Body {
-    fn new(tokens: TokenStream) -> Self {
-        let mut names = FxHashSet::default();
-        collect_names(tokens.clone(), &mut names);
-        Self { tokens, names }
-    }
-
-    /// Returns these tokens followed by the body.
-    fn after(self, tokens: TokenStream) -> Self {
-        let Body {
-            tokens: before,
-            mut names,
-        } = Body::new(tokens);
-        names.extend(self.names);
-        let tokens = [before, self.tokens].into_iter().collect();
-        Self { tokens, names }
-    }
-
-    fn mentions(&self, name: &str) -> bool {
-        self.names.contains(name)
-    }
-
-    /// Returns whether the body uses a name of the runtime. A scope has the same name as `Ranges`.
-    fn takes(&self, name: &str) -> bool {
-        let is_scope = name == "Ranges";
-        self.mentions(name) && (!is_scope || self.mentions("ranges"))
-    }
-}
-
-/// Collects the names in tokens, and the words in rows of tables, which are literals until the text is written.
-fn collect_names(tokens: TokenStream, names: &mut FxHashSet<String>) {
-    let mut is_row = false;
-    for tree in tokens {
-        match tree {
-            TokenTree::Ident(ident) => {
-                is_row = ident == "__line";
-                names.insert(ident.to_string());
-            }
-            TokenTree::Group(group) if is_row => {
-                is_row = false;
-                for literal in group.stream() {
-                    let row = literal.to_string();
-                    let words = row.split(|c: char| !c.is_alphanumeric() && c != '_');
-                    names.extend(words.map(str::to_owned));
-                }
-            }
-            TokenTree::Group(group) => collect_names(group.stream(), names),
-            TokenTree::Literal(_) | TokenTree::Punct(_) => {}
-        }
-    }
+    /// How each operand is encoded.
+    encoders: Vec<Encoder>,
+    /// The routines of plans, made when they are needed.
+    routines: RefCell<BTreeMap<Shape, Rc<Routine>>>,
 }
 
 /// Returns the text of an architecture's module.
 #[must_use]
 pub fn emit(analysis: &Analysis, files: &Files) -> String {
     let emit = Emit::new(analysis, files);
-    let (op, hardware) = (emit.op(), emit.hardware());
-    let parts = [emit.tlb(), emit.routines(), emit.backend()];
-    // Private items are written if the rest mentions them.
-    let rest = Body::new(parts.into_iter().collect());
-    let rest = rest.after(emit.workarounds());
-    let issuers = emit.issuers(&rest);
-    let rest = rest.after(issuers);
-    let constants = emit.operand_constants(&rest);
-    let operands = emit.operands(&rest);
-    let rest = rest.after(quote!(#op #hardware #operands #constants));
-    let (config, levels) = (emit.config(), emit.levels(&rest));
-    let rest = rest.after(levels);
-    let header = emit.header(&rest);
-    let body = rest.after(config);
-    let imports = imports(&analysis.model.target_arch.value, &body);
-    let body = names::unmarked(body.tokens);
-    text::file(&header, &quote!(#imports #body))
+    let mut items = emit.tlb();
+    items.push(emit.routines());
+    items.push(emit.backend());
+    items.splice(0..0, emit.workarounds());
+    // What follows is written if the rest uses it.
+    items.splice(0..0, emit.issuers(&Uses::of_items(&items)));
+    items.splice(0..0, emit.operands(&Uses::of_items(&items)));
+    items.splice(0..0, emit.hardware());
+    items.splice(0..0, emit.op());
+    items.splice(0..0, emit.levels(&Uses::of_items(&items)));
+    let header = emit.header(&Uses::of_items(&items));
+    items.splice(0..0, emit.config());
+    let imports = imports(&emit.model.target_arch.value, &Uses::of_items(&items));
+    let version = required_version();
+    format!("{header}\n{imports}\n{version}\n{}\n", print::items(&items))
 }
 
-/// The names of the runtime that a module may import.
-const RUNTIME: [(&str, &str); 8] = [
-    ("agents", "Agents"),
-    (
-        "backend",
-        "Answer Backend Ceiling Configuration Facts FinishSteps Finished Flags IpiTargets Issue LazyMm OfSpace \
-         Outcome PteUpdate Root Shootdown Started TableFree TagSource TagValues Tags",
-    ),
-    ("deferred", "Deferred Pending"),
-    ("level", "Level Levels"),
-    (
-        "pte",
-        "Change ChangeFacts Changed Kind Marks Negative Owner RequiredFlush Slot Stricter",
-    ),
-    (
-        "request",
-        "LevelFacts LevelTable Ranges Reach Request Scope Space SpaceFlags",
-    ),
-    (
-        "request::passes",
-        "Folding Pass Passes SinglePass SortedPasses Walks",
-    ),
-    ("request::runs", "Runs Units"),
-];
+/// Returns the assertion that the runtime has the version for which a module is generated.
+fn required_version() -> String {
+    let (major, minor, patch) = (
+        env!("CARGO_PKG_VERSION_MAJOR"),
+        env!("CARGO_PKG_VERSION_MINOR"),
+        env!("CARGO_PKG_VERSION_PATCH"),
+    );
+    format!(
+        "const _: () = assert!(\n    \
+         tlbc_runtime::version::supports({major}, {minor}, {patch}),\n    \
+         \"this file was generated for tlbc-runtime {major}.{minor}.{patch}\"\n);\n"
+    )
+}
 
-/// Returns the imports that a body needs.
-fn imports(target: &str, body: &Body) -> TokenStream {
-    let lines = RUNTIME.iter().map(|(module, names)| {
-        let module = module
-            .split("::")
-            .map(|part| quote::format_ident!("{part}"));
-        let names = names.split(' ').filter(|name| body.takes(name));
-        let names: Vec<_> = names.map(|name| quote::format_ident!("{name}")).collect();
-        (!names.is_empty()).then(|| quote!(use tlbc_runtime::#(#module)::*::{#(#names),*};))
-    });
-    quote! {
-        #[cfg(target_arch = #target)]
-        use core::arch::asm;
-        #(#lines)*
+/// Returns the imports for what a module uses.
+fn imports(target: &str, uses: &Uses) -> String {
+    let mut out = format!("#[cfg(target_arch = {target:?})]\nuse core::arch::asm;\n");
+    for (module, names) in Runtime::MODULES {
+        let used = names.iter().filter(|name| uses.runtime(**name));
+        let names: Vec<&str> = used.map(|name| name.name()).collect();
+        let path = format!("tlbc_runtime::{module}");
+        match names.as_slice() {
+            [] => {}
+            [one] => out.push_str(&format!("use {path}::{one};\n")),
+            names => out.push_str(&print::import(&path, names)),
+        }
     }
+    out
 }
 
 /// Returns the text of the crate with the modules of these architectures.
@@ -205,46 +133,39 @@ impl<'a> Emit<'a> {
             names: Names::new(&analysis.model),
             used: routines::used(&analysis.model, &analysis.plans),
             encoders: Vec::new(),
-            bodies: RefCell::default(),
+            routines: RefCell::default(),
         };
-        let operands = 0..emit.model.operands.len();
-        emit.encoders = operands
-            .map(|operand| Body::new(emit.encoder_body(operand)))
-            .collect();
+        emit.encoders = emit.encoders_of_operands();
         emit
     }
 
-    /// Returns the comment at the top of a module, given the code that may consult flags of the configuration.
-    fn header(&self, code: &Body) -> Vec<String> {
+    /// Returns the comment at the top of a module, given what its code uses.
+    fn header(&self, uses: &Uses) -> String {
         let version = env!("CARGO_PKG_VERSION");
         let source = self.source(self.model.arch.span);
-        let mut lines = vec![
-            format!("@generated by tlbc {version} from {source}. DO NOT EDIT."),
-            "Regenerate: cargo run -p tlbc -- gen".to_owned(),
-            format!("Needs tlbc-runtime {version}."),
-        ];
         let features = self.model.features.iter().map(|it| &it.named.name);
         let errata = self.model.errata.iter().map(|it| &it.named.name);
-        let (features, errata) = (
-            features.enumerate(),
-            errata
-                .enumerate()
-                .map(|(index, name)| (self.model.features.len() + index, name)),
-        );
-        let consulted = |flags: &mut dyn Iterator<Item = (usize, &String)>| {
-            let consulted =
-                flags.filter(|(bit, _)| code.mentions(&self.names.flag(*bit).to_string()));
-            let names: Vec<&str> = consulted.map(|(_, name)| name.as_str()).collect();
-            names.join(", ")
+        let flags: Vec<&String> = features.chain(errata).collect();
+        let (features, errata) = flags.split_at(self.model.features.len());
+        let consulted = |heading: &str, flags: &[&String], first: usize| {
+            let flags = flags.iter().enumerate();
+            let flags = flags.filter(|(index, _)| uses.flag(first + index));
+            let flags: Vec<&str> = flags.map(|(_, name)| name.as_str()).collect();
+            (!flags.is_empty()).then(|| format!("{heading} consulted: {}.", flags.join(", ")))
         };
-        let flags = [
-            ("Features consulted", consulted(&mut { features })),
-            ("Errata consulted", consulted(&mut { errata })),
+        let lines = [
+            Some(format!(
+                "@generated by tlbc {version} from {source}. DO NOT EDIT."
+            )),
+            Some("Regenerate: cargo run -p tlbc -- gen".to_owned()),
+            Some(format!("Needs tlbc-runtime {version}.")),
+            consulted("Features", features, 0),
+            consulted("Errata", errata, features.len()),
         ];
-        for (heading, names) in flags.iter().filter(|(_, names)| !names.is_empty()) {
-            lines.extend(wrap(&format!("{heading}: {names}."), WIDTH));
-        }
+        let lines = lines.iter().flatten().flat_map(|line| wrap(line, 97));
         lines
+            .flat_map(|line| ["// ".to_owned(), line, "\n".to_owned()])
+            .collect()
     }
 
     /// Returns the name of a source without its directories, so that it does not depend on where it is compiled.
@@ -253,44 +174,4 @@ impl<'a> Emit<'a> {
         let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
         name.chars().filter(|c| !c.is_control()).collect()
     }
-}
-
-/// Returns doc comment lines. Paragraphs are wrapped; brackets in the words of a definition are bits and no links.
-fn doc(text: &str) -> TokenStream {
-    let mut lines: Vec<String> = Vec::new();
-    for (index, paragraph) in text.split("\n\n").enumerate() {
-        if index > 0 {
-            lines.push(String::new());
-        }
-        lines.extend(wrap(&escaped(paragraph), WIDTH));
-    }
-    let lines = lines.into_iter().map(|line| {
-        let line = if line.is_empty() {
-            line
-        } else {
-            format!(" {line}")
-        };
-        quote!(#[doc = #line])
-    });
-    lines.collect()
-}
-
-/// Returns a text with escaped brackets outside of code.
-fn escaped(line: &str) -> String {
-    let mut code = false;
-    let mut out = String::new();
-    for c in line.chars() {
-        code ^= c == '`';
-        if !code && matches!(c, '[' | ']') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
-}
-
-/// Returns the marker of a comment.
-fn comment(text: &str) -> TokenStream {
-    let lines = wrap(text, WIDTH);
-    quote!(__comment!(#(#lines),*);)
 }

@@ -1,57 +1,62 @@
 //! Nodes: the Rust code of each step of a plan.
 
-use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote};
-
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{FinishSteps, IpiTargets};
 use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::request::passes::Walks;
 use tlbc_runtime::request::{Reach, Space};
 
-use super::config::hex;
+use super::Emit;
 use super::decisions::tables;
-use super::names::local;
 use super::parameters::{At, nothing};
-use super::{Emit, comment};
+use super::routines::returns_outcome;
+use super::tree::{Case, Expr, Property, Runtime, Stmt, Var, borrow, hex};
 use crate::model::{Need, Which};
 use crate::plan::ir::{Node, Shape};
 
 impl Emit<'_> {
-    pub(super) fn node(&self, node: &Node, at: At, shape: Shape) -> TokenStream {
+    /// Returns the statements of a node.
+    pub(super) fn node(&self, node: &Node, at: At, shape: Shape) -> Vec<Stmt> {
         match node {
-            Node::Seq(nodes) => nodes
-                .iter()
-                .map(|node| self.node(node, at, shape))
-                .collect(),
+            Node::Seq(nodes) => {
+                let nodes = nodes.iter();
+                nodes.flat_map(|node| self.node(node, at, shape)).collect()
+            }
             Node::Select {
                 on,
                 then,
                 otherwise,
             } => self.select(*on, then, otherwise, at, shape),
             Node::Guard { scope, body } => {
-                let note = comment(match scope {
-                    Need::SameCpu => "The caller stays on this CPU until completion.",
-                    Need::InterruptsOff => "The caller has interrupts off.",
-                    Need::Lock => "The caller holds the lock: one flush at a time in the machine.",
-                });
+                let note = Stmt::Comment(
+                    match scope {
+                        Need::SameCpu => "The caller stays on this CPU until completion.",
+                        Need::InterruptsOff => "The caller has interrupts off.",
+                        Need::Lock => {
+                            "The caller holds the lock: one flush at a time in the machine."
+                        }
+                    }
+                    .into(),
+                );
                 let body = self.node(body, at, shape);
-                quote!(#note #body)
+                std::iter::once(note).chain(body).collect()
             }
             Node::Publish { barrier: None }
             | Node::Nothing(_)
             | Node::Fold(_)
             | Node::Count(_)
             | Node::CompletePending(_)
-            | Node::InvalidateSecondary => {
-                quote!()
+            | Node::InvalidateSecondary => Vec::new(),
+            Node::Store => {
+                let new = Var::Change.field("new_bits");
+                vec![Stmt::Do(Var::Slot.method("store", [new]))]
             }
-            Node::Store => quote!(slot.store(change.new_bits);),
-            Node::Publish { barrier: Some(b) } => self.barrier(*b),
-            Node::Complete { barrier } | Node::Resync { barrier } => self.barrier(*barrier),
-            Node::Issue(issue) => self.issued(Which::Invalidate(issue.invalidate), &|name| {
-                self.parameter(issue, name, at)
-            }),
+            Node::Publish { barrier: Some(b) } => vec![self.barrier(*b)],
+            Node::Complete { barrier } | Node::Resync { barrier } => vec![self.barrier(*barrier)],
+            Node::Issue(issue) => {
+                let argument = |parameter| self.parameter(issue, parameter, at);
+                vec![self.issued(Which::Invalidate(issue.invalidate), &argument)]
+            }
             Node::Ceiling {
                 count,
                 beyond,
@@ -62,59 +67,50 @@ impl Emit<'_> {
                 erratum,
                 number,
                 of,
-            } => self.workaround((*erratum, *number), of.as_ref(), at),
+            } => vec![self.workaround((*erratum, *number), of.as_ref(), at)],
             Node::SendIpi { to, .. } => {
-                let note = comment(
-                    "The barrier does not drain accesses of these CPUs; handling an IPI does.",
-                );
-                let targets = ipi_targets(*to);
-                quote!(#note sync_ipis = #targets;)
+                let note =
+                    "The barrier does not drain accesses of these CPUs; handling an IPI does.";
+                let send = Var::SyncIpis.expr().binary("=", ipi_targets(*to));
+                vec![Stmt::Comment(note.into()), Stmt::Do(send)]
             }
-            Node::Defer(deferred) => defer(*deferred),
+            Node::Defer(deferred) => vec![defer(*deferred)],
             Node::Requires(steps) => {
-                let steps = finish_steps(*steps);
-                quote!(outcome.steps |= #steps;)
+                let outcome = Var::Outcome.field("steps");
+                vec![Stmt::Do(outcome.binary("|=", finish_steps(*steps)))]
             }
             Node::InvalidateOtherTags => {
-                let note = comment("Other tags of this CPU are invalidated lazily.");
-                let defer = defer(Deferred::OTHERS_UNTIL_LOAD);
-                quote!(#note #defer)
+                let note = "Other tags of this CPU are invalidated lazily.";
+                vec![
+                    Stmt::Comment(note.into()),
+                    defer(Deferred::OTHERS_UNTIL_LOAD),
+                ]
             }
             Node::Load {
                 load,
                 view,
                 empty,
                 keep,
-            } => self.load(*load, *view, *empty, *keep),
+            } => vec![self.load(*load, *view, *empty, *keep)],
             Node::Call(other) => self.call_from(*other, shape),
         }
     }
 
-    /// Returns the variable of an operand.
-    pub(super) fn local(&self, operand: usize) -> Ident {
-        local(operand, &self.model.operands[operand].named.name)
-    }
-
-    pub(super) fn barrier(&self, barrier: usize) -> TokenStream {
-        let variant = self.names.variant(Which::Barrier(barrier));
-        quote!(cpu.issue(Op::#variant);)
-    }
-
-    pub(super) fn load(&self, load: usize, view: usize, empty: bool, keep: bool) -> TokenStream {
+    fn load(&self, load: usize, view: usize, empty: bool, keep: bool) -> Stmt {
         self.issued(Which::Load(load), &|parameter| match parameter {
-            "c" => quote!(c),
-            "tag" => self.tag(Space::User, view, &quote!(to.tag.value)),
-            "root" if empty => quote!(to.empty),
-            "root" => quote!(to.table),
-            "keep" => quote!(#keep),
+            Var::Config => Var::Config.expr(),
+            Var::Tag => self.tag(Space::User, view, Var::To.field("tag").field("value")),
+            Var::Root if empty => Var::To.field("empty"),
+            Var::Root => Var::To.field("table"),
+            Var::Keep => keep.into(),
             other => nothing(other),
         })
     }
 
     /// Returns a call of another shape.
-    pub(super) fn call_from(&self, other: Shape, shape: Shape) -> TokenStream {
+    pub(super) fn call_from(&self, other: Shape, shape: Shape) -> Vec<Stmt> {
         if !self.acts(other) {
-            return quote!();
+            return Vec::new();
         }
         if let Shape::Passes(space, reach) = other {
             return self.in_passes(space, reach);
@@ -123,67 +119,77 @@ impl Emit<'_> {
             shape,
             Shape::Switch | Shape::ReturnToUser | Shape::CpuOnline
         );
-        let argument = |parameter: &str| match parameter {
-            "tag" if event => quote!(to.tag.value),
-            "tables" if event => quote!(true),
-            "global" if event => quote!(to.tag.global),
+        let argument = |parameter: Var| match parameter {
+            Var::Tag if event => Var::To.field("tag").field("value"),
+            Var::Tables if event => true.into(),
+            Var::Global if event => Var::To.field("tag").field("global"),
             // An event completes its flush by this call only where every flush requires the same steps.
-            "steps" if event => quote!(FinishSteps::NONE),
-            "tables" => tables(shape),
+            Var::Steps if event => Runtime::FinishSteps.item("NONE"),
+            Var::Tables => tables(shape),
             // A loop has one by value.
-            "pass" if matches!(shape, Shape::Passes(..)) => quote!(&pass),
-            name => {
-                let name = format_ident!("{name}");
-                quote!(#name)
-            }
+            Var::Pass if matches!(shape, Shape::Passes(..)) => borrow(Var::Pass),
+            other => other.expr(),
         };
-        let call = self.call(other, &argument);
-        if self.returns_ipis(other) {
+        let call = self.call("self", other, &argument);
+        let call = if self.returns_ipis(other) {
             if self.returns_ipis(shape) {
-                quote!(sync_ipis = #call;)
+                Var::SyncIpis.expr().binary("=", call)
             } else {
-                quote!(let _ = #call;)
+                return vec![Stmt::Let("_".into(), call)];
             }
-        } else if self.returns_outcome(other) {
-            quote!(outcome |= #call;)
+        } else if returns_outcome(other) {
+            Var::Outcome.expr().binary("|=", call)
         } else if self.defers(other) {
-            quote!(outcome.deferred |= #call;)
+            Var::Outcome.field("deferred").binary("|=", call)
         } else {
-            quote!(#call;)
-        }
+            call
+        };
+        vec![Stmt::Do(call)]
     }
 
     /// Returns the flush of ranges in passes: of a single pass directly, of others after they are sorted.
-    fn in_passes(&self, space: Space, reach: Reach) -> TokenStream {
-        let folding = self.plans.get(Shape::Folding(space, reach));
-        let folding = folding.map_or_else(
-            || quote!(Folding::default()),
-            |plan| self.folding(&plan.body, plan.shape),
-        );
-        let call = |passes: &TokenStream| {
-            self.call(Shape::Passes(space, reach), &|parameter| match parameter {
-                "passes" => passes.clone(),
-                name => {
-                    let name = format_ident!("{name}");
-                    quote!(#name)
-                }
-            })
+    fn in_passes(&self, space: Space, reach: Reach) -> Vec<Stmt> {
+        let folding = match self.plans.get(Shape::Folding(space, reach)) {
+            Some(plan) => self.folding(&plan.body, plan.shape),
+            None => Runtime::Folding.item("default").call([]),
         };
-        let (single, sorted) = (call(&quote!(&single)), call(&quote!(sorted)));
-        quote! {
-            let levels = level_table(c);
-            outcome |= match SinglePass::new(ranges, levels) {
-                Some(single) => #single,
-                None => {
-                    let folding = #folding;
-                    SortedPasses::apply(ranges, levels, folding, |sorted| #sorted)
-                }
-            };
-        }
+        let call = |passes: Expr| {
+            self.call(
+                "self",
+                Shape::Passes(space, reach),
+                &|parameter| match parameter {
+                    Var::Passes => passes.clone(),
+                    other => other.expr(),
+                },
+            )
+        };
+        let sorted = Expr::Closure(Var::Sorted.word(), Box::new(call(Var::Sorted.expr())));
+        let arguments = [Var::Ranges, Var::Levels, Var::Folding].map(Var::expr);
+        let sorted = Runtime::SortedPasses
+            .item("apply")
+            .call(arguments.into_iter().chain([sorted]));
+        let sorted = Expr::Block(vec![
+            Stmt::Let(Var::Folding.word(), folding),
+            Stmt::Value(sorted),
+        ]);
+        let single = Runtime::SinglePass
+            .item("new")
+            .call([Var::Ranges.expr(), Var::Levels.expr()]);
+        let outcome = single.matched(vec![
+            Case::new(
+                Expr::from("Some").call([Var::Single.expr()]),
+                call(borrow(Var::Single)),
+            ),
+            Case::new("None", sorted),
+        ]);
+        vec![
+            Stmt::Let(Var::Levels.word(), Property::LevelTable.call([])),
+            Stmt::Do(Var::Outcome.expr().binary("|=", outcome)),
+        ]
     }
 
     /// Returns the expression for which entries one instruction invalidates together.
-    fn folding(&self, node: &Node, shape: Shape) -> TokenStream {
+    fn folding(&self, node: &Node, shape: Shape) -> Expr {
         match node {
             Node::Select {
                 on,
@@ -193,27 +199,31 @@ impl Emit<'_> {
                 self.folding(node, shape)
             }),
             Node::Fold(folding) => {
-                let walks = match folding.walks {
-                    Walks::Named => quote!(Named),
-                    Walks::All => quote!(All),
-                    Walks::Apart => quote!(Apart),
-                };
-                let leaves = folding.leaves.then(|| quote!(.with_leaves()));
-                let joint = folding.joint.then(|| quote!(.with_joint()));
-                let negative = folding.negative.then(|| quote!(.with_negative()));
-                quote!(Folding::new(Walks::#walks) #leaves #joint #negative)
+                let walks = Runtime::Walks.item(match folding.walks {
+                    Walks::Named => "Named",
+                    Walks::All => "All",
+                    Walks::Apart => "Apart",
+                });
+                let set = [
+                    (folding.leaves, "with_leaves"),
+                    (folding.joint, "with_joint"),
+                    (folding.negative, "with_negative"),
+                ];
+                let new = Runtime::Folding.item("new").call([walks]);
+                let set = set.into_iter().filter(|(is, _)| *is);
+                set.fold(new, |folding, (_, with)| folding.method(with, []))
             }
-            _ => quote!(Folding::default()),
+            _ => Runtime::Folding.item("default").call([]),
         }
     }
 }
 
-pub(super) fn finish_steps(steps: FinishSteps) -> TokenStream {
-    let bits = hex(u64::from(steps.0));
-    quote!(FinishSteps(#bits))
+/// Returns a set of steps of completion.
+pub(super) fn finish_steps(steps: FinishSteps) -> Expr {
+    Runtime::FinishSteps.of(hex(steps.0))
 }
 
-fn defer(deferred: Deferred) -> TokenStream {
+fn defer(deferred: Deferred) -> Stmt {
     let names = [
         (Deferred::OTHERS_UNTIL_LOAD, "OTHERS_UNTIL_LOAD"),
         (Deferred::VIEW_UNTIL_RETURN, "VIEW_UNTIL_RETURN"),
@@ -221,29 +231,23 @@ fn defer(deferred: Deferred) -> TokenStream {
         (Deferred::INACTIVE_UNTIL_LOAD, "INACTIVE_UNTIL_LOAD"),
         (Deferred::SPACE_UNTIL_ATTACH, "SPACE_UNTIL_ATTACH"),
     ];
-    let bits = names.iter().filter(|(bit, _)| deferred.contains(*bit));
-    let bits = bits.map(|(_, name)| format_ident!("{name}"));
-    quote!(outcome.deferred |= #(Deferred::#bits)|*;)
+    let set = names.iter().filter(|(bit, _)| deferred.contains(*bit));
+    let set = set.map(|(_, name)| Runtime::Deferred.item(name));
+    let set = set.reduce(|all, one| all.binary("|", one));
+    let set = set.unwrap_or_else(|| Runtime::Deferred.item("NOTHING"));
+    Stmt::Do(Var::Outcome.field("deferred").binary("|=", set))
 }
 
-pub fn ipi_targets(to: IpiTargets) -> TokenStream {
+/// Returns CPUs to send an IPI.
+pub(super) fn ipi_targets(to: IpiTargets) -> Expr {
     let names = [
         (Agents::ACTIVE, "ACTIVE"),
         (Agents::LAZY, "LAZY"),
         (Agents::INACTIVE, "INACTIVE"),
     ];
-    let mut agents = quote!(Agents::NONE);
-    let mut first = true;
-    for (bit, name) in names.iter().filter(|(bit, _)| to.agents.covers(*bit)) {
-        let name = format_ident!("{name}");
-        let _ = bit;
-        agents = if first {
-            quote!(Agents::#name)
-        } else {
-            quote!(#agents.union(Agents::#name))
-        };
-        first = false;
-    }
-    let sets = hex(u64::from(to.sets));
-    quote!(IpiTargets { agents: #agents, sets: #sets })
+    let agents = names.iter().filter(|(bit, _)| to.agents.covers(*bit));
+    let agents = agents.map(|(_, name)| Runtime::Agents.item(name));
+    let agents = agents.reduce(|all, one| all.method("union", [one]));
+    let agents = agents.unwrap_or_else(|| Runtime::Agents.item("NONE"));
+    Runtime::IpiTargets.with([("agents", agents), ("sets", hex(to.sets))])
 }

@@ -1,50 +1,36 @@
-//! Encoders: one function for each operand, one statement for each field.
+//! Encoders: a function for each operand that is not just a value, and the constants that operands are encoded from.
 
-use proc_macro2::{Ident, Literal, TokenStream, TokenTree};
-use quote::{format_ident, quote};
+use super::Emit;
+use super::docs::escaped;
+use super::tree::{Expr, Function, Item, Private, Property, Runtime, Stmt, Uses, Var, hex, number};
+use crate::model::{Field, Source, Value};
 
-use super::config::{hex, unsuffixed};
-use super::{Body, Emit, comment, doc};
-use crate::model::{Field, Source, Value, Var};
+/// How an operand is encoded.
+pub struct Encoder {
+    body: Vec<Stmt>,
+    /// The parameters of the function.
+    pub parameters: Vec<Var>,
+}
 
-/// The parameters of encoders, in order.
-pub const PARAMETERS: [(&str, &str); 16] = [
-    ("c", "Config"),
-    ("tag", "u64"),
-    ("va", "u64"),
-    ("root", "u64"),
-    ("hint", "Option<u64>"),
-    ("stride", "Level"),
-    ("num", "u64"),
-    ("scale", "u32"),
-    ("form", "u64"),
-    ("keep", "bool"),
-    ("set", "u64"),
-    ("end", "u64"),
-    ("table", "u64"),
-    ("entry", "u64"),
-    ("old", "u64"),
-    ("new", "u64"),
-];
-
-/// Returns the arms of a match over levels, each with its guard. Arms of a level after one without a guard are left
-/// out.
-pub fn arms_by_level(
-    arms: impl Iterator<Item = (usize, Option<TokenStream>, TokenStream)>,
-) -> TokenStream {
-    let mut settled = Vec::new();
-    let arms = arms.filter_map(|(level, guard, value)| {
-        if settled.contains(&level) {
-            return None;
-        }
-        if guard.is_none() {
-            settled.push(level);
-        }
-        let level = Literal::usize_unsuffixed(level);
-        let guard = guard.map(|guard| quote!(if #guard));
-        Some(quote!(#level #guard => #value,))
-    });
-    arms.collect()
+/// Returns the parameter that has the value of a source.
+fn var_of(source: Source) -> Var {
+    match source {
+        Source::Tag => Var::Tag,
+        Source::Va => Var::Va,
+        Source::Root => Var::Root,
+        Source::Num => Var::Num,
+        Source::Scale => Var::Scale,
+        Source::Hint => Var::Hint,
+        Source::Granule => Var::Config,
+        Source::Form => Var::Form,
+        Source::Keep => Var::Keep,
+        Source::Set => Var::Set,
+        Source::End => Var::End,
+        Source::Table => Var::Table,
+        Source::Entry => Var::Entry,
+        Source::Old => Var::Old,
+        Source::New => Var::New,
+    }
 }
 
 /// Returns the source whose value a field is, without a change.
@@ -60,250 +46,262 @@ fn unchanged(field: &Field) -> Option<Source> {
     (is_whole && field.low == 0 && field.when.terms.is_empty()).then_some(source)
 }
 
-/// Returns whether a name occurs in tokens.
-pub fn mentions(tokens: &TokenStream, name: &str) -> bool {
-    tokens.clone().into_iter().any(|tree| match tree {
-        TokenTree::Ident(ident) => ident == name,
-        TokenTree::Group(group) => mentions(&group.stream(), name),
-        _ => false,
-    })
+/// Returns the bits of a field, at its place in a word.
+fn mask(high: u32, low: u32) -> u64 {
+    u64::MAX >> (63 - high + low) << low
+}
+
+/// Returns a value with other bits, if there are any.
+fn or(before: Option<Expr>, value: Expr) -> Expr {
+    match before {
+        None => value,
+        Some(before) => before.binary("|", value),
+    }
 }
 
 impl Emit<'_> {
-    /// Returns the parameters of an encoder.
-    pub(super) fn encoder_parameters(&self, operand: usize) -> Vec<&'static str> {
-        let body = &self.encoders[operand];
-        let taken = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
-        taken.map(|(name, _)| *name).collect()
-    }
-
-    /// Returns the value of an operand; `argument` returns the value of a parameter. An operand that is a value, or 0,
-    /// needs no encoder.
-    pub(super) fn encoded(
-        &self,
-        operand: usize,
-        argument: &dyn Fn(&str) -> TokenStream,
-    ) -> TokenStream {
-        let it = &self.model.operands[operand];
-        let mut fields = it.fields.iter().filter(|it| it.value != Value::Const(0));
-        match (fields.next(), fields.next()) {
-            (None, _) if it.bits.value <= 64 => return quote!(0),
-            (Some(field), None) if (33..=64).contains(&it.bits.value) => {
-                if let Some(source) = unchanged(field) {
-                    return argument(source.name());
-                }
-            }
-            _ => {}
-        }
-        let encoder = self.names.encoder(operand);
-        let arguments = self.encoder_parameters(operand).into_iter().map(argument);
-        quote!(#encoder(#(#arguments),*))
-    }
-
-    /// Returns the encoders and run lengths that the rest of the module mentions.
-    pub(super) fn operands(&self, rest: &Body) -> TokenStream {
-        let all = 0..self.model.operands.len();
-        let encoders = all.map(|operand| {
-            let it = &self.model.operands[operand];
-            let name = self.names.encoder(operand);
-            let is_used = |name: &Ident| rest.mentions(&name.to_string());
-            let of = self.operand_type(operand);
-            let body = &self.encoders[operand];
-            let parameters = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
-            let body = &body.tokens;
-            let parameters = parameters.map(|(name, of)| {
-                let name = format_ident!("{name}");
-                let of: TokenStream = of.parse().unwrap_or_default();
-                quote!(#name: #of)
-            });
-            let text = doc(&format!("Encodes operand `{}`.", it.named.name));
-            let units = it.names.as_ref().filter(|_| is_used(&self.names.units(operand)));
-            let units = units.map(|names| {
-                let (base, step, scales) = (
-                    Literal::u32_unsuffixed(names.base),
-                    Literal::u32_unsuffixed(names.step),
-                    Literal::u32_unsuffixed(names.scales),
-                );
-                let most = Literal::u64_unsuffixed(names.most_num + 1);
-                let name = self.names.units(operand);
-                let text = doc(&format!("The lengths of runs that operand `{}` encodes.", it.named.name));
-                quote! {
-                    #text
-                    const #name: Units = Units { base: #base, step: #step, scales: #scales, most: #most };
-                }
-            });
-            let encoder = is_used(&name).then(|| {
-                quote! {
-                    #text
-                    #[inline(always)]
-                    const fn #name(#(#parameters),*) -> #of { #body }
-                }
-            });
-            quote!(#encoder #units)
+    /// Returns how each operand is encoded.
+    pub(super) fn encoders_of_operands(&self) -> Vec<Encoder> {
+        let operands = 0..self.model.operands.len();
+        let encoders = operands.map(|operand| {
+            let body = self.encoder_body(operand);
+            let parameters = Uses::of(&body).free_vars().collect();
+            Encoder { body, parameters }
         });
         encoders.collect()
     }
 
-    pub(super) fn encoder_body(&self, operand: usize) -> TokenStream {
+    /// Returns the value of an operand; `argument` returns the value of a parameter. An operand that is a value, or 0,
+    /// needs no encoder.
+    pub(super) fn encoded(&self, operand: usize, argument: &dyn Fn(Var) -> Expr) -> Expr {
+        let it = &self.model.operands[operand];
+        let mut fields = it.fields.iter().filter(|it| it.value != Value::Const(0));
+        match (fields.next(), fields.next()) {
+            (None, _) if it.bits.value <= 64 => return number(0u32),
+            (Some(field), None) if (33..=64).contains(&it.bits.value) => {
+                if let Some(source) = unchanged(field) {
+                    return argument(var_of(source));
+                }
+            }
+            _ => {}
+        }
+        let parameters = self.encoders[operand].parameters.iter();
+        let arguments = parameters.map(|&parameter| argument(parameter));
+        self.private(Private::Encoder(operand)).call(arguments)
+    }
+
+    /// Returns the encoders and constants that the rest of the module uses.
+    pub(super) fn operands(&self, rest: &Uses) -> Vec<Item> {
+        let all = 0..self.model.operands.len();
+        let encoders = all.clone().filter(|it| rest.private(Private::Encoder(*it)));
+        let encoders: Vec<Item> = encoders.map(|operand| self.encoder(operand)).collect();
+        let units = all.filter(|it| rest.private(Private::Units(*it)));
+        let mut items = self.forms(rest);
+        items.extend(self.views(rest));
+        items.extend(units.filter_map(|operand| self.units(operand)));
+        items.extend(encoders);
+        items
+    }
+
+    fn encoder(&self, operand: usize) -> Item {
+        let encoder = &self.encoders[operand];
+        let name = &self.model.operands[operand].named.name;
+        let fields = escaped(&self.fields_text(operand));
+        let parameters = encoder.parameters.iter().map(|it| it.parameter());
+        Item::from(Function {
+            docs: format!("Encodes operand `{name}`: {fields}."),
+            attributes: vec!["inline(always)"],
+            head: format!("fn {}", self.names.private(Private::Encoder(operand))).into(),
+            parameters: parameters.collect(),
+            returns: Some(self.operand_of(operand).into()),
+            body: Some(encoder.body.clone()),
+            ..Function::default()
+        })
+    }
+
+    /// Returns the constant for the lengths of runs that an operand encodes.
+    fn units(&self, operand: usize) -> Option<Item> {
+        let it = &self.model.operands[operand];
+        let names = it.names.as_ref()?;
+        let value = Runtime::Units.with([
+            ("base", number(names.base)),
+            ("step", number(names.step)),
+            ("scales", number(names.scales)),
+            ("most", number(names.most_num + 1)),
+        ]);
+        let name = self.names.private(Private::Units(operand));
+        Some(Item::Const {
+            docs: format!(
+                "The lengths of runs that operand `{}` encodes.",
+                it.named.name
+            ),
+            head: Runtime::Units.text(format!("const {name}: Units")),
+            value,
+        })
+    }
+
+    /// Returns the constants of the forms that the rest of the module uses.
+    fn forms(&self, rest: &Uses) -> Vec<Item> {
+        let invalidates = self.model.invalidates.iter().enumerate();
+        let forms = invalidates.flat_map(|(index, it)| {
+            let forms = it.forms.iter().enumerate();
+            forms.filter_map(move |(form, it_form)| {
+                let (named, value) = it_form.named.as_ref()?;
+                let item = Private::Form(index, form);
+                rest.private(item).then(|| Item::Const {
+                    docs: format!("Form `{}` of `{}`.", named.name, it.named.name),
+                    head: format!("const {}: u64", self.names.private(item)).into(),
+                    value: hex(*value),
+                })
+            })
+        });
+        forms.collect()
+    }
+
+    /// Returns the constants for the tags of views that the rest of the module uses.
+    fn views(&self, rest: &Uses) -> Vec<Item> {
+        let spaces = super::backend::SPACES.into_iter();
+        let views = spaces.flat_map(|space| {
+            let views = self.model.space(space).views.iter().enumerate();
+            views.filter_map(move |(index, view)| {
+                let item = Private::View(space, index);
+                rest.private(item).then(|| Item::Const {
+                    docs: format!(
+                        "The bits that the tag of view `{}` has set.",
+                        view.named.name
+                    ),
+                    head: format!("const {}: u64", self.names.private(item)).into(),
+                    value: hex(view.or),
+                })
+            })
+        });
+        views.collect()
+    }
+
+    /// Returns the statements of an encoder: the fields that are always there, and then those under each condition.
+    fn encoder_body(&self, operand: usize) -> Vec<Stmt> {
         let it = &self.model.operands[operand];
         let wide = it.bits.value > 64;
         let mut fields: Vec<&Field> = it.fields.iter().collect();
         fields.sort_by_key(|field| std::cmp::Reverse(field.high));
-        let statements: Vec<TokenStream> = fields
-            .into_iter()
-            .filter(|field| field.value != Value::Const(0))
-            .map(|field| self.field(field, it.bits.value))
-            .collect();
-        let takes = |name: &str| statements.iter().any(|statement| mentions(statement, name));
-        let hinted = takes("hinted").then(|| quote!(let hinted = hint.is_some();));
-        let hint =
-            takes("hint").then(|| quote!(let hint = match hint { Some(hint) => hint, None => 0 };));
-        let start = if wide {
-            quote!([0u64; 2])
-        } else {
-            quote!(0u64)
-        };
-        let end = if let 0..=32 = it.bits.value {
-            quote!(bits as u32)
-        } else {
-            quote!(bits)
-        };
-        if statements.is_empty() {
-            return quote!(0);
+        fields.retain(|field| field.value != Value::Const(0));
+        let mut body = Vec::new();
+        let mut always: [Option<Expr>; 2] = [None, None];
+        let mut conditional: Vec<(Expr, usize, Expr)> = Vec::new();
+        for field in fields {
+            let value = self.placed(field, it.bits.value, &mut body);
+            let word = (field.low / 64) as usize;
+            let Some(when) = self.condition(&field.when) else {
+                always[word] = Some(or(always[word].take(), value));
+                continue;
+            };
+            let same = |(of, at, _): &&mut (Expr, usize, Expr)| *of == when && *at == word;
+            match conditional.iter_mut().find(same) {
+                Some((_, _, others)) => *others = others.clone().binary("|", value),
+                None => conditional.push((when, word, value)),
+            }
         }
-        quote! {
-            #hinted
-            #hint
-            let mut bits = #start;
-            #(#statements)*
-            #end
+        let [low, high] = always.map(|value| value.unwrap_or(number(0u32)));
+        let mut bits = if wide {
+            Expr::Array(vec![low, high])
+        } else {
+            low
+        };
+        if !conditional.is_empty() {
+            body.push(Stmt::Let("mut bits".into(), bits));
+            bits = "bits".into();
         }
+        for (when, word, value) in conditional {
+            let place = if wide {
+                bits.clone().index(word as u32)
+            } else {
+                bits.clone()
+            };
+            let set = Stmt::Do(place.binary("|=", value));
+            body.push(Stmt::Do(Expr::If(vec![(when, vec![set])], Vec::new())));
+        }
+        let bits = if it.bits.value <= 32 {
+            bits.cast("u32")
+        } else {
+            bits
+        };
+        body.push(Stmt::Value(bits));
+        body
     }
 
-    fn field(&self, field: &Field, bits: u64) -> TokenStream {
-        let wide = bits > 64;
-        let value = self.value(field, bits);
+    /// Returns the value of a field at its place in a word. A value that depends on the level gets a variable.
+    fn placed(&self, field: &Field, bits: u64, body: &mut Vec<Stmt>) -> Expr {
+        let mut value = self.value(field, bits);
+        if let Expr::Match(..) | Expr::If(..) = value {
+            let name = match body.len() {
+                0 => "number".to_owned(),
+                others => format!("number{}", others + 1),
+            };
+            body.push(Stmt::Let(name.clone().into(), value));
+            value = name.into();
+        }
         let low = field.low % 64;
-        let value = if low == 0 {
+        let in_place = matches!(field.value, Value::Slice(_, _, from) if from == low);
+        if low == 0 || in_place {
             value
         } else {
-            let low = Literal::u32_unsuffixed(low);
-            let call = value
-                .clone()
-                .into_iter()
-                .skip(1)
-                .all(|t| matches!(t, TokenTree::Group(_)));
-            if call {
-                quote!(#value << #low)
-            } else {
-                quote!((#value) << #low)
-            }
-        };
-        let place = if wide {
-            let word = Literal::u32_unsuffixed(field.low / 64);
-            quote!(bits[#word])
-        } else {
-            quote!(bits)
-        };
-        let set = quote!(#place |= #value;);
-        let set = match self.cond_of_field(field) {
-            None => set,
-            Some(cond) => quote!(if #cond { #set }),
-        };
-        let text = self
-            .files
-            .text(field.span)
-            .trim()
-            .trim_end_matches(';')
-            .to_owned();
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let note = comment(&text);
-        quote!(#note #set)
+            value.binary("<<", number(low))
+        }
     }
 
-    fn cond_of_field(&self, field: &Field) -> Option<TokenStream> {
-        let mut cond = field.when.clone();
-        let hinted: Vec<bool> = (cond.terms.iter())
-            .filter(|term| term.value.0 == Var::Hinted)
-            .map(|term| term.value.1)
-            .collect();
-        cond.terms.retain(|term| term.value.0 != Var::Hinted);
-        let others = self.cond(&cond);
-        hinted.into_iter().fold(others, |all, wanted| {
-            let is = if wanted {
-                quote!(hinted)
-            } else {
-                quote!(!hinted)
-            };
-            Some(match all {
-                None => is,
-                Some(before) => quote!(#before && #is),
-            })
-        })
-    }
-
-    /// Returns the value of a field. Bits beyond the word need no mask, because they are shifted out.
-    fn value(&self, field: &Field, bits: u64) -> TokenStream {
+    /// Returns the value of a field, as its own bits, or at its place if it is a slice that has the same place in its source.
+    /// Bits beyond the word need no mask, because they are shifted out.
+    fn value(&self, field: &Field, bits: u64) -> Expr {
         let width = field.width();
-        let word = if bits <= 32 { bits as u32 } else { 64 };
-        let topmost = (field.high + 1).is_multiple_of(word);
-        let masked = |value: TokenStream, bits: u32| {
+        let topmost = (field.high + 1).is_multiple_of(if bits <= 32 { 32 } else { 64 });
+        let masked = |value: Expr, bits: u32| {
             if bits <= width || topmost {
                 value
             } else {
-                let mask = hex((1u64 << width) - 1);
-                let single = value.clone().into_iter().count() == 1;
-                if single {
-                    quote!(#value & #mask)
-                } else {
-                    quote!((#value) & #mask)
-                }
-            }
-        };
-        let source = |source: Source| {
-            let name = format_ident!("{}", source.name());
-            match source {
-                Source::Tag => masked(quote!(tag), 64),
-                Source::Granule => quote!(granule(c)),
-                Source::Keep => quote!(keep as u64),
-                Source::Scale => quote!(scale as u64),
-                Source::Va
-                | Source::Root
-                | Source::End
-                | Source::Table
-                | Source::Entry
-                | Source::Old
-                | Source::New => masked(quote!(#name), 64),
-                Source::Num | Source::Hint | Source::Form | Source::Set => quote!(#name),
+                value.binary("&", hex(mask(width - 1, 0)))
             }
         };
         match field.value {
             Value::Const(bits) => hex(bits),
-            Value::Source(s) => source(s),
-            Value::Slice(s, high, low) => {
-                let name = format_ident!("{}", s.name());
-                let low_bits = unsuffixed(u64::from(low));
-                let shifted = if low == 0 {
-                    quote!(#name)
-                } else {
-                    quote!(#name >> #low_bits)
-                };
-                let _ = high;
-                masked(shifted, 64 - low)
+            Value::Source(source) => {
+                let value = var_of(source).expr();
+                match source {
+                    Source::Granule => Property::Granule.call([]),
+                    Source::Hint => value.method("unwrap_or", [number(0u32)]),
+                    Source::Keep | Source::Scale => Expr::from("u64::from").call([value]),
+                    Source::Num | Source::Form | Source::Set => value,
+                    _ => masked(value, 64),
+                }
             }
-            Value::PageNumber(s) => {
-                let name = format_ident!("{}", s.name());
-                masked(quote!(#name >> page_shift(c)), 64)
+            Value::Slice(source, high, low) if low == field.low % 64 => {
+                let value = var_of(source).expr();
+                match (high, low) {
+                    (63, 0) => value,
+                    (63, low) => value.binary("&", hex(mask(low - 1, 0)).not()),
+                    _ => value.binary("&", hex(mask(high, low))),
+                }
             }
-            Value::LevelAs(table) => {
-                let numbers = &self.model.level_numbers[table];
-                let cases = numbers.cases.iter().rev();
-                let arms = cases
-                    .map(|(level, number, when)| (*level, self.cond(when), unsuffixed(*number)));
-                let arms = arms_by_level(arms);
-                let otherwise = unsuffixed(numbers.otherwise.unwrap_or(0));
-                quote!(match stride.0 { #arms _ => #otherwise })
+            Value::Slice(source, _, 0) => masked(var_of(source).expr(), 64),
+            Value::Slice(source, _, low) => {
+                masked(var_of(source).expr().binary(">>", number(low)), 64 - low)
             }
+            Value::PageNumber(source) => {
+                let shift = Property::PageShift.call([]);
+                masked(var_of(source).expr().binary(">>", shift), 64)
+            }
+            Value::LevelAs(table) => self.level_number(table),
         }
+    }
+
+    /// Returns the number of the level in a table of the definition.
+    fn level_number(&self, table: usize) -> Expr {
+        let numbers = &self.model.level_numbers[table];
+        let levels = (0..self.model.levels.len()).map(|level| {
+            let cases = numbers.cases.iter().rev().filter(|(of, _, _)| *of == level);
+            let values = cases.map(|(_, value, when)| (self.condition(when), number(*value)));
+            (level, values.collect())
+        });
+        let otherwise = number(numbers.otherwise.unwrap_or(0));
+        self.match_level(Var::Stride, levels, &otherwise)
     }
 }

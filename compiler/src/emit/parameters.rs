@@ -1,26 +1,23 @@
 //! Parameters: the sources of operand values at each place of a routine.
 
-use proc_macro2::TokenStream;
-use quote::quote;
-
 use tlbc_runtime::request::Space;
 
-use super::config::{hex, unsuffixed};
-use super::{Body, Emit, doc};
-use crate::plan::ir::Issue;
+use super::Emit;
+use super::tree::{Expr, Private, Property, Runtime, Var, Word, number};
+use crate::plan::ir::{Issue, Node, Shape};
 
 /// Returns the argument for a parameter without a value.
-pub fn nothing(parameter: &str) -> TokenStream {
+pub fn nothing(parameter: Var) -> Expr {
     match parameter {
-        "hint" => quote!(None),
-        "stride" => quote!(Level(0)),
-        "keep" => quote!(false),
-        _ => quote!(0),
+        Var::Hint => "None".into(),
+        Var::Stride => Runtime::Level.of(number(0u32)),
+        Var::Keep => false.into(),
+        _ => number(0u32),
     }
 }
 
 /// Where the operand values of an instruction are found.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum At {
     /// There is no address.
     Nothing,
@@ -40,100 +37,105 @@ pub enum At {
 
 impl Emit<'_> {
     /// Returns the argument for a parameter from which operands are encoded.
-    pub(super) fn parameter(&self, issue: &Issue, name: &str, at: At) -> TokenStream {
-        match name {
-            "c" => quote!(c),
-            "tag" => match (issue.view, issue.tag) {
-                (None, _) => nothing(name),
-                (Some(_), Some(tag)) => unsuffixed(tag),
-                (Some(view), None) => self.tag(issue.space, view, &quote!(tag)),
+    pub(super) fn parameter(&self, issue: &Issue, parameter: Var, at: At) -> Expr {
+        let after = |va: Expr| Var::Pass.method("after", [va]);
+        match parameter {
+            Var::Config => Var::Config.expr(),
+            Var::Tag => match (issue.view, issue.tag) {
+                (None, _) => nothing(parameter),
+                (Some(_), Some(tag)) => number(tag),
+                (Some(view), None) => self.tag(issue.space, view, Var::Tag.expr()),
             },
-            "va" | "end" | "stride" if !issue.address => nothing(name),
-            "va" => match at {
-                At::Piece => quote!(run.va),
-                At::First => quote!(pass.start),
-                _ => quote!(va),
+            Var::Va | Var::End | Var::Stride if !issue.address => nothing(parameter),
+            Var::Va => match at {
+                At::Piece => Var::Run.field("va"),
+                At::First => Var::Pass.field("start"),
+                _ => Var::Va.expr(),
             },
-            "end" => match at {
-                At::Piece => quote!(pass.after(run.va, run.num.wrapping_add(1))),
-                At::First => quote!(pass.after(pass.start, 1)),
-                At::Page => quote!(end_of(c, va, level)),
-                _ => quote!(pass.after(va, 1)),
+            Var::End => match at {
+                At::Piece => Var::Run.field("end"),
+                At::First => after(Var::Pass.field("start")),
+                At::Page => Property::EndOf.call([Var::Va.expr(), Var::Level.expr()]),
+                _ => after(Var::Va.expr()),
             },
-            "set" if matches!(at, At::Set) => quote!(set),
-            "table" => quote!(slot.table),
-            "entry" | "old" => {
-                let nth = match at {
-                    At::Each => quote!(nth),
-                    At::Piece => quote!(run.va.wrapping_sub(pass.start).wrapping_shr(pass.shift)),
-                    _ => quote!(0),
-                };
-                if name == "entry" {
-                    quote!(slot.address(#nth))
-                } else {
-                    quote!(slot.load(#nth))
-                }
-            }
-            "new" => quote!(change.new_bits),
-            "hint" if !issue.hint => nothing(name),
-            "hint" if matches!(at, At::Page) => quote!(hint_of(c, level)),
-            "hint" => quote!(hinted),
-            "stride" if matches!(at, At::Page) => quote!(level),
-            "stride" => quote!(pass.stride),
-            "num" if matches!(at, At::Piece) => quote!(run.num),
-            "scale" if matches!(at, At::Piece) => quote!(run.scale),
-            "form" => self.form(issue),
-            _ => nothing(name),
+            Var::Set if at == At::Set => Var::Set.expr(),
+            Var::Table => Var::Slot.field("table"),
+            Var::Entry => Var::Slot.method("address", [nth(at)]),
+            Var::Old => Var::Slot.method("load", [nth(at)]),
+            Var::New => Var::Change.field("new_bits"),
+            Var::Hint if !issue.hint => nothing(parameter),
+            Var::Hint if at == At::Page => Property::HintOf.call([Var::Level.expr()]),
+            Var::Hint => Var::Hinted.expr(),
+            Var::Stride if at == At::Page => Var::Level.expr(),
+            Var::Stride => Var::Pass.field("stride"),
+            Var::Num if at == At::Piece => Var::Run.field("num"),
+            Var::Scale if at == At::Piece => Var::Run.field("scale"),
+            Var::Form => self.form(issue),
+            _ => nothing(parameter),
+        }
+    }
+
+    /// Returns the expression for the form of the instruction of a node.
+    pub(super) fn form_of(&self, node: &Node, shape: Shape) -> Expr {
+        match node {
+            Node::Issue(issue) => self.form(issue),
+            Node::Select {
+                on,
+                then,
+                otherwise,
+            } => self.choice(*on, (then, otherwise), shape, &|node| {
+                self.form_of(node, shape)
+            }),
+            _ => nothing(Var::Form),
         }
     }
 
     /// Returns the number of an instruction's form.
-    fn form(&self, issue: &Issue) -> TokenStream {
-        match self.names.form(issue.invalidate, issue.form) {
-            Some(name) => quote!(#name),
-            None => nothing("form"),
+    fn form(&self, issue: &Issue) -> Expr {
+        if !self.names.has_form(issue.invalidate, issue.form) {
+            return nothing(Var::Form);
         }
+        self.private(Private::Form(issue.invalidate, issue.form))
     }
 
     /// Returns a tag for a view.
-    pub(super) fn tag(&self, space: Space, view: usize, tag: &TokenStream) -> TokenStream {
-        match self.names.view(space, view) {
-            Some(bits) => quote!(#tag | #bits),
-            None => tag.clone(),
+    pub(super) fn tag(&self, space: Space, view: usize, tag: Expr) -> Expr {
+        if !self.names.has_view(space, view) {
+            return tag;
         }
+        tag.binary("|", self.private(Private::View(space, view)))
     }
 
-    /// Returns the constants for forms and views that `code` mentions.
-    pub(super) fn operand_constants(&self, code: &Body) -> TokenStream {
-        let mut out = TokenStream::new();
-        for (index, it) in self.model.invalidates.iter().enumerate() {
-            for (form, it_form) in it.forms.iter().enumerate() {
-                let name = self.names.form(index, form);
-                let (Some((named, value)), Some(name)) = (&it_form.named, name) else {
-                    continue;
-                };
-                if code.mentions(&name.to_string()) {
-                    let text = doc(&format!("Form `{}` of `{}`.", named.name, it.named.name));
-                    let value = hex(*value);
-                    out.extend(quote!(#text const #name: u64 = #value;));
-                }
-            }
-        }
-        for space in [Space::User, Space::Kernel] {
-            for (index, view) in self.model.space(space).views.iter().enumerate() {
-                let Some(name) = self.names.view(space, index) else {
-                    continue;
-                };
-                if code.mentions(&name.to_string()) {
-                    let text = format!(
-                        "The bits that the tag of view `{}` has set.",
-                        view.named.name
-                    );
-                    let (text, value) = (doc(&text), hex(view.or));
-                    out.extend(quote!(#text const #name: u64 = #value;));
-                }
-            }
-        }
-        out
+    /// Returns a private item.
+    pub(super) fn private(&self, item: Private) -> Expr {
+        Expr::Word(Word::private(item, self.names.private(item)))
     }
+}
+
+/// Returns the number of an entry in its slot.
+fn nth(at: At) -> Expr {
+    match at {
+        At::Each => Var::Nth.expr(),
+        At::Piece => {
+            let bytes = Var::Run
+                .field("va")
+                .method("wrapping_sub", [Var::Pass.field("start")]);
+            bytes.method("wrapping_shr", [Var::Pass.field("shift")])
+        }
+        _ => number(0u32),
+    }
+}
+
+/// Returns the instruction in both branches of a decision, if they differ only in its form.
+pub(super) fn differ_in_form(then: &Node, otherwise: &Node) -> Option<Issue> {
+    let issue = |node: &Node| match node {
+        Node::Issue(issue) => Some(*issue),
+        Node::Select {
+            then, otherwise, ..
+        } => differ_in_form(then, otherwise),
+        _ => None,
+    };
+    let (then, otherwise) = (issue(then)?, issue(otherwise)?);
+    let form = otherwise.form;
+    (otherwise == Issue { form, ..then }).then_some(then)
 }

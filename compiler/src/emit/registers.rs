@@ -1,13 +1,11 @@
 //! Registers: what is read from them, and how they are set up.
 
-use proc_macro2::TokenStream;
-use quote::quote;
-
-use super::config::{hex, unsuffixed};
-use super::{Emit, WIDTH, doc, escaped};
+use super::Emit;
+use super::docs::{escaped, paragraphs};
+use super::tree::{Expr, Function, Item, Member, Stmt, hex, number};
 use crate::describe::registers::{demand, limit_from, read_from, reason};
-use crate::model::{Bits, Comparison, Feature, LimitFrom, ReadFrom, Setup, Var};
-use crate::text::{list, wrap};
+use crate::model::{Bits, Comparison, LimitFrom, ReadFrom, Setup, Var};
+use crate::text::list;
 
 impl Emit<'_> {
     /// Returns the features that are read from a register, and where.
@@ -33,9 +31,10 @@ impl Emit<'_> {
         let demands = if demands.is_empty() {
             String::new()
         } else {
-            format!("\n\nSetup that depends on it: {}.", demands.join("; "))
+            format!("Setup that depends on it: {}.", demands.join("; "))
         };
-        format!("Feature: {}.\n\n{from}{demands}", feature.named.text)
+        let feature = format!("Feature: {}.", feature.named.text);
+        escaped(&paragraphs([feature, from, demands]))
     }
 
     /// Returns the limits that are read from a register, and where.
@@ -45,241 +44,154 @@ impl Emit<'_> {
     }
 
     /// Returns the registers from which features and limits are read, with the names of these.
-    fn registers(&self) -> Vec<(&str, Vec<&str>)> {
+    fn sources(&self) -> Vec<(&str, Vec<String>)> {
         let features = self
             .read()
             .map(|(index, from)| (&from.register, &self.model.features[index].named));
         let limits = self.read_limits();
         let limits = limits.map(|(index, from)| (&from.register, &self.model.limits[index].named));
-        let mut registers: Vec<(&str, Vec<&str>)> = Vec::new();
+        let mut registers: Vec<(&str, Vec<String>)> = Vec::new();
         for (register, named) in features.chain(limits) {
+            let name = format!("`{}`", named.name);
             match registers.iter_mut().find(|(of, _)| of == register) {
-                Some((_, names)) => names.push(&named.name),
-                None => registers.push((register, vec![&named.name])),
+                Some((_, names)) => names.push(name),
+                None => registers.push((register, vec![name])),
             }
         }
         registers
     }
 
     /// Returns the structure of register values, if a feature or limit is read from one.
-    pub(super) fn register_values(&self) -> TokenStream {
-        let registers = self.registers();
-        if registers.is_empty() {
-            return quote!();
+    pub(super) fn registers(&self) -> Vec<Item> {
+        let sources = self.sources();
+        if sources.is_empty() {
+            return Vec::new();
         }
-        let fields = registers.iter().map(|(register, names)| {
-            let names: Vec<String> = names.iter().map(|it| format!("`{it}`")).collect();
-            let text = format!("`{register}`, which has {}.", list(&names, "and"));
-            let (text, name) = (doc(&text), self.names.register(register));
-            quote!(#text pub #name: u64)
+        let members = sources.iter().map(|(register, names)| Member {
+            docs: escaped(&format!("`{register}`, which has {}.", list(names, "and"))),
+            text: format!("pub {}: u64", self.names.register(register)).into(),
+            fields: Vec::new(),
         });
-        let limits = self.found_limits();
-        quote! {
-            /// The values of the registers from which the features and limits of a CPU are read.
-            ///
-            /// A register that the CPU does not have is 0. A register of fewer than 64 bits is zero-extended.
-            #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-            pub struct Registers { #(#fields),* }
-
-            #limits
-        }
-    }
-
-    /// Returns the value of a register, shifted so that some bits are the least significant ones.
-    fn bits_of(&self, registers: &TokenStream, register: &str, bits: &Bits) -> TokenStream {
-        let register = self.names.register(register);
-        if bits.low == 0 {
-            return quote!(#registers.#register);
-        }
-        let low = unsuffixed(u64::from(bits.low));
-        quote!((#registers.#register >> #low))
-    }
-
-    /// Returns the functions that read the limits of a machine.
-    fn found_limits(&self) -> TokenStream {
-        let functions = self.read_limits().map(|(index, from)| {
-            let name = self.names.limit(index);
-            let text = doc(&format!(
-                "Returns the limit from {}: {}.\n\nThe limit of a machine is the smallest of its CPUs.",
-                limit_from(from),
-                self.model.limits[index].named.text
-            ));
-            let (word, mask) = (
-                self.bits_of(&quote!(self), &from.register, &from.bits),
-                hex(from.bits.most()),
-            );
-            let plus = (from.plus != 0).then(|| {
-                let plus = unsuffixed(from.plus);
-                quote!(+ #plus)
-            });
-            quote! {
-                #text
-                #[must_use]
-                pub const fn #name(&self) -> u32 { (#word & #mask) as u32 #plus }
-            }
-        });
-        let functions: Vec<TokenStream> = functions.collect();
-        if functions.is_empty() {
-            return quote!();
-        }
-        quote!(impl Registers { #(#functions)* })
-    }
-
-    /// Returns the functions that determine the configuration of a machine.
-    pub(super) fn found_config(&self) -> TokenStream {
-        let read = self.read_config();
-        let settled = self.settled();
-        let least = if self.model.features.is_empty() {
-            quote!(self.0 | other.0)
-        } else {
-            let features = hex((1 << self.model.features.len()) - 1);
-            quote!(self.0 & other.0 | (self.0 | other.0) & !#features)
+        let values = Item::Type {
+            docs: "The values of the registers from which the features and limits of a CPU are read.\n\n\
+                   A register that the CPU does not have is 0. A register of fewer than 64 bits is zero-extended."
+                .into(),
+            attributes: vec!["derive(Debug, Clone, Copy, PartialEq, Eq, Default)".into()],
+            head: "pub struct Registers".into(),
+            members: members.collect(),
         };
-        quote! {
-            /// Returns the configuration with a flag cleared.
-            #[must_use]
-            pub const fn without(self, flag: Self) -> Self {
-                Self(self.0 & !flag.0)
-            }
-
-            /// Returns the configuration for two CPUs together: the features of both, the errata of either.
-            #[must_use]
-            pub const fn least(self, other: Self) -> Self {
-                Self(#least)
-            }
-
-            #read
-
-            #settled
-        }
+        let limits: Vec<Item> = self
+            .read_limits()
+            .map(|(limit, from)| self.limit(limit, from))
+            .collect();
+        let limits = (!limits.is_empty()).then(|| Item::group("impl Registers".into(), limits));
+        std::iter::once(values).chain(limits).collect()
     }
 
-    /// Returns the constructor of a configuration from register values.
-    fn read_config(&self) -> TokenStream {
-        if self.read().next().is_none() {
-            return quote!();
-        }
+    /// Returns bits of a register.
+    fn bits_of(&self, registers: &'static str, register: &str, bits: &Bits) -> Expr {
+        let value = Expr::from(registers).field(self.names.register(register));
+        let value = if bits.low == 0 {
+            value
+        } else {
+            value.binary(">>", number(bits.low))
+        };
+        value.binary("&", hex(bits.most()))
+    }
+
+    /// Returns the function that reads a limit.
+    fn limit(&self, limit: usize, from: &LimitFrom) -> Item {
+        let value = self.bits_of("self", &from.register, &from.bits).cast("u32");
+        let value = match from.plus {
+            0 => value,
+            plus => value.binary("+", number(plus)),
+        };
+        let text = format!(
+            "Returns the limit from {}: {}.",
+            limit_from(from),
+            self.model.limits[limit].named.text
+        );
+        Item::from(Function {
+            docs: paragraphs([
+                escaped(&text),
+                "The limit of a machine is the smallest of its CPUs.".into(),
+            ]),
+            attributes: vec!["must_use"],
+            head: format!("pub const fn {}", self.names.limit(limit)).into(),
+            receiver: "&self",
+            returns: Some("u32".into()),
+            body: Some(vec![Stmt::Value(value)]),
+            ..Function::default()
+        })
+    }
+
+    /// Returns the constructor of a configuration from register values, if a feature is read from one.
+    pub(super) fn config_of_registers(&self) -> Option<Item> {
+        self.read().next()?;
         let tests = self.read().map(|(index, from)| {
-            let (flag, mask) = (self.feature(index), hex(from.bits.most()));
-            let word = self.bits_of(&quote!(registers), &from.register, &from.bits);
-            let value = hex(from.value.value);
             let sign = match from.comparison {
-                Comparison::Equal => quote!(==),
-                Comparison::AtLeast => quote!(>=),
+                Comparison::Equal => "==",
+                Comparison::AtLeast => ">=",
             };
-            quote! {
-                if #word & #mask #sign #value {
-                    config = config.with(Self::#flag);
-                }
-            }
+            let bits = self.bits_of("registers", &from.register, &from.bits);
+            let test = if (from.bits.most(), from.value.value) == (1, 1) {
+                let bit = Expr::from("1").binary("<<", number(from.bits.low));
+                let register = self.names.register(&from.register);
+                let register = Expr::from("registers").field(register);
+                register.binary("&", bit).binary("!=", number(0u32))
+            } else {
+                bits.binary(sign, hex(from.value.value))
+            };
+            let flag = format!("Self::{}", self.names.flag(index));
+            let with = Expr::from("config").method("with", [flag.into()]);
+            let set = Stmt::Do(Expr::from("config").binary("=", with));
+            Stmt::Do(Expr::If(vec![(test, vec![set])], Vec::new()))
         });
+        let mut body = vec![Stmt::Let("mut config".into(), "Self::NONE".into())];
+        body.extend(tests);
+        body.push(Stmt::Value("config".into()));
         let left = self.model.features.iter().enumerate();
-        let left = left.filter(|(_, it)| it.from.is_none());
-        let link = |(index, it): (usize, &Feature)| {
-            format!(
-                "[`{}`](Self::{})",
-                it.named.name,
-                self.names.flag_text(index)
-            )
-        };
-        let left: Vec<String> = left.map(link).collect();
-        let left = if left.is_empty() {
-            quote!()
-        } else {
-            let text = format!(
+        let left = left
+            .filter(|(_, it)| it.from.is_none())
+            .map(|(index, it)| format!("[`{}`](Self::{})", it.named.name, self.names.flag(index)));
+        let left: Vec<String> = left.collect();
+        let left = match left.as_slice() {
+            [] => String::new(),
+            left => format!(
                 "No register has {}: the kernel adds these with [`with`](Self::with).",
-                list(&left, "or")
-            );
-            let lines = wrap(&text, WIDTH)
-                .into_iter()
-                .map(|line| format!(" {line}"));
-            quote!(#[doc = ""] #(#[doc = #lines])*)
+                list(left, "or")
+            ),
         };
-        quote! {
-            /// Returns the features of one CPU, read from its registers.
-            ///
-            /// A machine has the features that all its CPUs have: see [`least`](Self::least). When all
-            /// flags are set, [`settled`](Self::settled) clears those that cannot be used.
-            #left
-            #[must_use]
-            pub const fn from_registers(registers: &Registers) -> Self {
-                let mut config = Self::NONE;
-                #(#tests)*
-                config
-            }
-        }
-    }
-
-    /// Returns the function that clears features whose needs are not met.
-    fn settled(&self) -> TokenStream {
-        let steps = self.in_order_of_needs().into_iter().filter_map(|index| {
-            let feature = &self.model.features[index];
-            let name = self.feature(index);
-            let unmet = feature.needs.terms.iter().filter_map(|term| {
-                let (Var::Feature(other), wanted) = term.value else {
-                    return None;
-                };
-                let other = self.feature(other);
-                let not = wanted.then(|| quote!(!));
-                Some(quote!(#not config.has(Self::#other)))
-            });
-            let unmet: Vec<TokenStream> = unmet.collect();
-            let (first, rest) = unmet.split_first()?;
-            Some(quote! {
-                if #first #(|| #rest)* { config = config.without(Self::#name); }
-            })
-        });
-        let steps: Vec<TokenStream> = steps.collect();
-        let body = if steps.is_empty() {
-            quote!(self)
-        } else {
-            quote!(let mut config = self; #(#steps)* config)
-        };
-        quote! {
-            /// Returns the configuration without features whose needs are not met.
-            #[must_use]
-            pub const fn settled(self) -> Self { #body }
-        }
-    }
-
-    /// Returns the features, each after those that it needs. `lower` rejects circular needs.
-    fn in_order_of_needs(&self) -> Vec<usize> {
-        let features = &self.model.features;
-        let mut order: Vec<usize> = Vec::new();
-        while order.len() < features.len() {
-            let ready = |index: &usize| {
-                let mut needed = features[*index].needs.features_wanted();
-                !order.contains(index) && needed.all(|needed| order.contains(&needed))
-            };
-            let ready: Vec<usize> = (0..features.len()).filter(ready).collect();
-            order.extend(ready);
-        }
-        order
+        Some(Item::from(Function {
+            docs: paragraphs([
+                "Returns the features of one CPU, read from its registers.".into(),
+                "A machine has the features that all its CPUs have: see [`least`](Self::least). When all flags are set, \
+                 [`settled`](Self::settled) clears those that cannot be used."
+                    .into(),
+                left,
+            ]),
+            attributes: vec!["must_use"],
+            head: "pub const fn from_registers".into(),
+            parameters: vec![("registers".into(), "&Registers".into())],
+            returns: Some("Self".into()),
+            body: Some(body),
+            ..Function::default()
+        }))
     }
 
     /// Returns the setup of the machine as a section of documentation.
-    pub(super) fn setup_text(&self) -> TokenStream {
-        let mut lines: Vec<String> = Vec::new();
-        for setup in &self.model.setup {
-            let what = demand(self.model, setup);
+    pub(super) fn setup_text(&self) -> String {
+        let setup = self.model.setup.iter().map(|setup| {
             let why = reason(setup).map_or(String::new(), |why| format!(": {why}"));
-            let item = wrap(&escaped(&format!("{what}{why}.")), WIDTH)
-                .into_iter()
-                .enumerate();
-            lines.extend(item.map(|(index, line)| match index {
-                0 => format!(" - {line}"),
-                _ => format!("   {line}"),
-            }));
+            escaped(&format!("- {}{why}.", demand(self.model, setup)))
+        });
+        let setup: Vec<String> = setup.collect();
+        if setup.is_empty() {
+            return String::new();
         }
-        if lines.is_empty() {
-            return quote!();
-        }
-        quote! {
-            /// # Setup
-            /// Every CPU is set up as follows before its first flush and while it runs:
-            #[doc = ""]
-            #(#[doc = #lines])*
-            #[doc = ""]
-        }
+        format!(
+            "# Setup\nEvery CPU is set up as follows before its first flush and while it runs:\n\n{}",
+            setup.join("\n")
+        )
     }
 }

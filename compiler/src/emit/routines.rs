@@ -1,68 +1,32 @@
 //! Routines: one method for each plan; its body is a fold over the plan's nodes.
 //!
-//! A method has the parameters that its body mentions, and returns what it defers if any of its branches defers
-//! something.
+//! A method has the variables that its body uses and does not define as parameters. One that starts a flush returns its
+//! outcome; another returns what it defers, if any of its branches defers something.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote};
-
 use tlbc_runtime::request::{Reach, Space};
 
+use super::Emit;
+use super::backend::SPACES;
 use super::nodes::ipi_targets;
 use super::parameters::At;
-use super::{Body, Emit, doc};
-use crate::model::Which;
-use crate::model::{Instr, Model};
+use super::tree::{
+    Expr, Function, Item, Property, Runtime, Stmt, Uses, Var, Word, borrow, structure,
+};
+use crate::model::{Instr, Model, Which};
 use crate::plan::Plans;
-use crate::plan::ir::{Issue, Node, Plan, Shape};
+use crate::plan::ir::{Node, Plan, Shape};
 
-/// The parameters of routines, in order.
-const PARAMETERS: [(&str, &str); 17] = [
-    ("tag", "u64"),
-    ("global", "bool"),
-    ("va", "u64"),
-    ("level", "Level"),
-    ("tables", "bool"),
-    ("teardown", "bool"),
-    ("pass", "&Pass"),
-    ("ranges", "&Ranges"),
-    ("passes", "&impl Passes"),
-    ("to", "&Root"),
-    ("pending", "Pending"),
-    ("view_deferred", "bool"),
-    ("slot", "&Slot<'_>"),
-    ("change", "&Change"),
-    ("kind", "Kind"),
-    ("owner", "&Owner"),
-    ("steps", "FinishSteps"),
-];
-
-/// Returns the parameters that a routine of a shape may have.
-fn may_take(shape: Shape) -> &'static [&'static str] {
-    match shape {
-        Shape::Page(..) => &["tag", "global", "va", "level", "tables"],
-        Shape::Pass(..) => &["tag", "global", "pass"],
-        Shape::Ranges(..) => &["tag", "global", "ranges"],
-        Shape::Passes(..) => &["tag", "global", "passes"],
-        Shape::Everything(..) | Shape::Teardown(..) => &["tag", "global", "tables"],
-        Shape::IpiTargets(_) => &["global", "tables", "teardown"],
-        Shape::Change => &["tag", "slot", "change", "kind", "owner"],
-        Shape::Invalidate | Shape::Replace | Shape::Relax => {
-            &["tag", "pass", "slot", "change", "owner"]
-        }
-        Shape::Finish(..) => &["global", "steps"],
-        Shape::Switch => &["to", "pending"],
-        Shape::ReturnToUser => &["to", "view_deferred"],
-        Shape::EnterFromUser => &["to"],
-        Shape::Publish(_) | Shape::Folding(..) | Shape::CpuOnline => &[],
-    }
+/// A routine: its body, and the parameters besides the sink.
+pub struct Routine {
+    pub body: Vec<Stmt>,
+    pub parameters: Vec<Var>,
 }
 
 /// Returns the name of a routine.
-pub fn name(shape: Shape) -> Ident {
+pub fn name(shape: Shape) -> String {
     let of = |what: &str, space: Space, reach: Reach| {
         let space = match space {
             Space::User => "user",
@@ -72,7 +36,7 @@ pub fn name(shape: Shape) -> Ident {
             Reach::Here => "here",
             Reach::Wide => "wide",
         };
-        format_ident!("{space}_{reach}_{what}")
+        format!("{space}_{reach}_{what}")
     };
     match shape {
         Shape::Page(space, reach) => of("page", space, reach),
@@ -87,18 +51,18 @@ pub fn name(shape: Shape) -> Ident {
         Shape::Everything(space, reach) => of("everything", space, reach),
         Shape::Teardown(space, reach) => of("teardown", space, reach),
         Shape::Finish(space, reach) => of("finish", space, reach),
-        Shape::IpiTargets(Space::User) => format_ident!("user_ipi_targets"),
-        Shape::IpiTargets(Space::Kernel) => format_ident!("kernel_ipi_targets"),
-        Shape::Change => format_ident!("change_entry"),
-        Shape::Invalidate => format_ident!("invalidate_entries"),
-        Shape::Replace => format_ident!("replace_entries"),
-        Shape::Relax => format_ident!("relax_entries"),
-        Shape::Publish(Space::User) => format_ident!("user_publish"),
-        Shape::Publish(Space::Kernel) => format_ident!("kernel_publish"),
-        Shape::Switch => format_ident!("switch_to"),
-        Shape::ReturnToUser => format_ident!("load_user_view"),
-        Shape::EnterFromUser => format_ident!("load_kernel_view"),
-        Shape::CpuOnline => format_ident!("invalidate_all"),
+        Shape::IpiTargets(Space::User) => "user_ipi_targets".to_owned(),
+        Shape::IpiTargets(Space::Kernel) => "kernel_ipi_targets".to_owned(),
+        Shape::Change => "change_entry".to_owned(),
+        Shape::Invalidate => "invalidate_entries".to_owned(),
+        Shape::Replace => "replace_entries".to_owned(),
+        Shape::Relax => "relax_entries".to_owned(),
+        Shape::Publish(Space::User) => "user_publish".to_owned(),
+        Shape::Publish(Space::Kernel) => "kernel_publish".to_owned(),
+        Shape::Switch => "switch_to".to_owned(),
+        Shape::ReturnToUser => "load_user_view".to_owned(),
+        Shape::EnterFromUser => "load_kernel_view".to_owned(),
+        Shape::CpuOnline => "invalidate_all".to_owned(),
     }
 }
 
@@ -177,150 +141,107 @@ impl Emit<'_> {
         })
     }
 
-    /// Returns whether a routine has an outcome to record.
-    fn has_outcome(&self, shape: Shape) -> bool {
-        self.any(shape, &|node| {
-            matches!(
-                node,
-                Node::Defer(_)
-                    | Node::InvalidateOtherTags
-                    | Node::Requires(_)
-                    | Node::Ceiling { .. }
-            )
-        })
-    }
-
-    /// Returns whether a routine returns an outcome. Those that start a flush do; events complete what they issue.
-    pub(super) fn returns_outcome(&self, shape: Shape) -> bool {
-        let started = matches!(
-            shape,
-            Shape::Page(..)
-                | Shape::Ranges(..)
-                | Shape::Passes(..)
-                | Shape::Everything(..)
-                | Shape::Teardown(..)
-        );
-        started && self.has_outcome(shape)
-    }
-
     /// Returns whether a shape returns CPUs that get an IPI without a flush.
     pub(super) fn returns_ipis(&self, shape: Shape) -> bool {
         matches!(shape, Shape::Finish(..))
             && self.any(shape, &|node| matches!(node, Node::SendIpi { .. }))
     }
 
-    /// Returns the parameters of a shape.
-    pub(super) fn parameters(&self, shape: Shape) -> Vec<&'static str> {
-        let Some(plan) = self.plans.get(shape) else {
-            return Vec::new();
-        };
-        let body = self.body(plan);
-        // Entries of a change are counted in its slot.
-        let parts = |name: &str| match (plan.shape, name) {
-            (Shape::Change, "slot" | "change") => true,
-            _ => body.mentions(name),
-        };
-        let may = may_take(shape).iter().copied();
-        may.filter(|name| parts(name)).collect()
+    /// Returns the parameters of a shape, besides the sink.
+    pub(super) fn parameters(&self, shape: Shape) -> Vec<Var> {
+        let plan = self.plans.get(shape).filter(|_| self.acts(shape));
+        plan.map_or_else(Vec::new, |plan| self.routine_of(plan).parameters.clone())
     }
 
     /// Returns a call of a shape; `argument` returns the value of a parameter.
-    pub(super) fn call(&self, shape: Shape, argument: &dyn Fn(&str) -> TokenStream) -> TokenStream {
-        self.call_on(&quote!(self), shape, argument)
-    }
-
-    /// Returns a call of a shape on a backend.
-    pub(super) fn call_on(
+    pub(super) fn call(
         &self,
-        receiver: &TokenStream,
+        receiver: &'static str,
         shape: Shape,
-        argument: &dyn Fn(&str) -> TokenStream,
-    ) -> TokenStream {
-        let name = name(shape);
+        argument: &dyn Fn(Var) -> Expr,
+    ) -> Expr {
+        let sink = (!matches!(shape, Shape::IpiTargets(_))).then(|| Var::Cpu.expr());
         let arguments = self.parameters(shape).into_iter().map(argument);
-        quote!(#receiver.#name(cpu, #(#arguments),*))
+        let arguments = sink.into_iter().chain(arguments);
+        Expr::from(receiver).method(name(shape), arguments)
     }
 
-    pub(super) fn routines(&self) -> TokenStream {
-        let methods = self.plans.iter().filter(|plan| {
+    /// Returns the methods for plans.
+    pub(super) fn routines(&self) -> Item {
+        let is_method = |plan: &&Plan| {
             let stores = plan.shape == Shape::Change && self.model.change.plain_store.value;
-            let flush = !matches!(plan.shape, Shape::IpiTargets(_)) && !stores;
-            self.acts(plan.shape) && flush && !matches!(plan.shape, Shape::Folding(..))
+            let is_value = matches!(plan.shape, Shape::IpiTargets(_) | Shape::Folding(..));
+            self.acts(plan.shape) && !stores && !is_value
+        };
+        let methods = self.plans.iter().filter(is_method);
+        let methods = methods.map(|plan| self.method(plan));
+        let targets = SPACES.into_iter().filter_map(|space| {
+            let plan = self.plans.get(Shape::IpiTargets(space))?;
+            self.acts(plan.shape).then(|| self.method(plan))
         });
-        let methods: Vec<TokenStream> = methods.map(|plan| self.routine(plan)).collect();
-        let targets = [Space::User, Space::Kernel].map(|space| self.ipi_targets_of(space));
-        quote! {
-            impl<M: Configuration<Config>> Tlb<M> { #(#methods)* #(#targets)* }
-        }
+        let head = Runtime::Configuration.text("impl<M: Configuration<Config>> Tlb<M>");
+        Item::group(head, methods.chain(targets).collect())
     }
 
-    pub(super) fn routine(&self, plan: &Plan) -> TokenStream {
-        let name = name(plan.shape);
-        let body = self.body(plan);
-        let taken = self.parameters(plan.shape);
-        let parameters = PARAMETERS
-            .iter()
-            .filter(|(name, _)| taken.contains(name))
-            .map(|(name, of)| {
-                let name = format_ident!("{name}");
-                let of: TokenStream = of.parse().unwrap_or_default();
-                quote!(#name: #of)
-            });
-        let tokens = &body.tokens;
-        let pass = (plan.shape == Shape::Change && body.mentions("pass")).then(|| {
-            quote! {
-                let pass = &Pass {
-                    start: slot.va,
-                    entries: slot.entries.len() as u64,
-                    stride: change.level,
-                    shift: shift_of(c, change.level),
-                    ..Pass::default()
-                };
-            }
-        });
-        let tag = (plan.shape == Shape::Switch && names_tag(&plan.body))
-            .then(|| quote!(let tag = to.tag.value;));
-        let hint = (body.mentions("hinted"))
-            .then(|| quote!(let hinted = pass.hint.and_then(|level| hint_of(c, level));));
-        let c = body.mentions("c") || pass.is_some() || hint.is_some();
-        let c = c.then(|| quote!(let c = self.config.flags();));
-        let text = doc(&self.introduction(plan));
-        let inline = match plan.shape {
+    fn method(&self, plan: &Plan) -> Item {
+        let routine = self.routine_of(plan);
+        let (docs, inline) = match plan.shape {
+            Shape::IpiTargets(_) => (
+                "Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.".into(),
+                "inline(always)",
+            ),
             Shape::Ranges(..) | Shape::Everything(..) | Shape::Teardown(..) => {
-                quote!(#[inline(never)])
+                (self.introduction(plan), "inline(never)")
             }
             // The flush of one page has no loops. With a single pass, most of its fields are constants.
-            Shape::Page(..) | Shape::Pass(..) | Shape::Finish(..) => quote!(#[inline(always)]),
-            _ => quote!(#[inline]),
-        };
-        let returns_ipis = self.returns_ipis(plan.shape);
-        let sync_ipis = returns_ipis.then(|| quote!(let mut sync_ipis = IpiTargets::NONE;));
-        let outcome = (self.has_outcome(plan.shape) && !returns_ipis)
-            .then(|| quote!(let mut outcome = Outcome::NOTHING;));
-        let (end, answer) = if returns_ipis {
-            (quote!(sync_ipis), quote!(-> IpiTargets))
-        } else if self.returns_outcome(plan.shape) {
-            (quote!(outcome), quote!(-> Outcome))
-        } else if self.defers(plan.shape) {
-            (quote!(outcome.deferred), quote!(-> Deferred))
-        } else {
-            (quote!(), quote!())
-        };
-        quote! {
-            #text
-            #inline
-            fn #name(&self, cpu: &mut impl Issue<Op>, #(#parameters),*) #answer {
-                #c #tag #pass #hint #sync_ipis #outcome
-                #tokens
-                #end
+            Shape::Page(..) | Shape::Pass(..) | Shape::Finish(..) => {
+                (self.introduction(plan), "inline(always)")
             }
-        }
+            _ => (self.introduction(plan), "inline"),
+        };
+        let returns = if self.returns_ipis(plan.shape) || matches!(plan.shape, Shape::IpiTargets(_))
+        {
+            Some(Runtime::IpiTargets.text("IpiTargets"))
+        } else if returns_outcome(plan.shape) {
+            Some(Runtime::Outcome.text("Outcome"))
+        } else if self.defers(plan.shape) {
+            Some(Runtime::Deferred.text("Deferred"))
+        } else {
+            None
+        };
+        let sink = (!matches!(plan.shape, Shape::IpiTargets(_))).then_some(Var::Cpu);
+        let parameters = sink.iter().chain(&routine.parameters);
+        Item::from(Function {
+            docs,
+            attributes: vec![inline],
+            head: format!("fn {}", name(plan.shape)).into(),
+            receiver: "&self",
+            parameters: parameters.map(|it| it.parameter()).collect(),
+            returns,
+            body: Some(routine.body.clone()),
+        })
     }
 
-    /// Returns the body of a plan's routine. It is made once, because callers ask for the names in it.
-    pub(super) fn body(&self, plan: &Plan) -> Rc<Body> {
-        if let Some(body) = self.bodies.borrow().get(&plan.shape) {
-            return Rc::clone(body);
+    /// Returns the routine of a plan. It is made once, because its callers ask for its parameters.
+    fn routine_of(&self, plan: &Plan) -> Rc<Routine> {
+        if let Some(routine) = self.routines.borrow().get(&plan.shape) {
+            return Rc::clone(routine);
+        }
+        let body = self.body(plan);
+        let uses = Uses::of(&body);
+        let parameters = uses.free_vars().filter(|it| *it != Var::Cpu);
+        let parameters = parameters.collect();
+        let routine = Rc::new(Routine { body, parameters });
+        let mut routines = self.routines.borrow_mut();
+        routines.insert(plan.shape, Rc::clone(&routine));
+        routine
+    }
+
+    /// Returns the statements of a routine: those of the plan, after the definitions of what they use.
+    fn body(&self, plan: &Plan) -> Vec<Stmt> {
+        if let Shape::IpiTargets(_) = plan.shape {
+            let targets = self.ipi_target(&plan.body, plan.shape);
+            return with_definitions(plan, vec![Stmt::Value(targets)]);
         }
         let at = match plan.shape {
             Shape::Page(..) => At::Page,
@@ -329,42 +250,24 @@ impl Emit<'_> {
             }
             _ => At::Nothing,
         };
-        let body = Rc::new(Body::new(self.node(&plan.body, at, plan.shape)));
-        self.bodies
-            .borrow_mut()
-            .insert(plan.shape, Rc::clone(&body));
-        body
-    }
-
-    /// Returns the function that chooses the CPUs to send an IPI.
-    pub(super) fn ipi_targets_of(&self, space: Space) -> TokenStream {
-        let shape = Shape::IpiTargets(space);
-        let Some(plan) = self.plans.get(shape).filter(|_| self.acts(shape)) else {
-            return quote!();
+        let mut body = self.node(&plan.body, at, plan.shape);
+        let outcome = if Uses::of(&body).var(Var::Outcome) {
+            Var::Outcome.expr()
+        } else {
+            Runtime::Outcome.item("NOTHING")
         };
-        let name = name(shape);
-        let body = Body::new(self.ipi_target(&plan.body, shape));
-        let c = body
-            .mentions("c")
-            .then(|| quote!(let c = self.config.flags();));
-        let parameters = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
-        let parameters = parameters.map(|(name, _)| {
-            let name = format_ident!("{name}");
-            quote!(#name: bool)
-        });
-        let tokens = &body.tokens;
-        let text = doc(
-            "Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.",
-        );
-        quote! {
-            #text
-            #[inline(always)]
-            fn #name(&self, #(#parameters),*) -> IpiTargets { #c #tokens }
+        if self.returns_ipis(plan.shape) {
+            body.push(Stmt::Value(Var::SyncIpis.expr()));
+        } else if returns_outcome(plan.shape) {
+            body.push(Stmt::Value(outcome));
+        } else if self.defers(plan.shape) {
+            body.push(Stmt::Value(Var::Outcome.field("deferred")));
         }
+        with_definitions(plan, body)
     }
 
     /// Returns the expression for the CPUs to send an IPI.
-    fn ipi_target(&self, node: &Node, shape: Shape) -> TokenStream {
+    fn ipi_target(&self, node: &Node, shape: Shape) -> Expr {
         match node {
             Node::Select {
                 on,
@@ -374,26 +277,69 @@ impl Emit<'_> {
                 self.ipi_target(node, shape)
             }),
             Node::SendIpi { to, .. } => ipi_targets(*to),
-            _ => quote!(IpiTargets::NONE),
+            _ => Runtime::IpiTargets.item("NONE"),
         }
-    }
-
-    /// Returns the arguments of the function that chooses the CPUs to send an IPI, in order.
-    pub(super) fn ipi_target_arguments(&self, space: Space) -> Option<Vec<&'static str>> {
-        let shape = Shape::IpiTargets(space);
-        let plan = self.plans.get(shape).filter(|_| self.acts(shape))?;
-        let body = Body::new(self.ipi_target(&plan.body, shape));
-        let taken = PARAMETERS.iter().filter(|(name, _)| body.mentions(name));
-        Some(taken.map(|(name, _)| *name).collect())
     }
 }
 
-/// Returns whether an instruction has the tag of the space as an operand.
-fn names_tag(body: &Node) -> bool {
-    let mut found = false;
-    body.walk(&mut |node| {
-        let given = |issue: &Issue| issue.view.is_some() && issue.tag.is_none();
-        found |= matches!(node, Node::Issue(issue) if given(issue));
+/// Returns the pass over the entries of a change.
+fn pass_of_change() -> Expr {
+    let level = || Var::Change.field("level");
+    let entries = Var::Slot.field("entries").method("len", []).cast("u64");
+    let rest = Runtime::Pass.item("default").call([]);
+    let pass = structure(
+        Runtime::Pass.text("Pass"),
+        [
+            ("start", Var::Slot.field("va")),
+            ("entries", entries),
+            ("stride", level()),
+            ("shift", Property::ShiftOf.call([level()])),
+            ("..", rest),
+        ],
+    );
+    borrow(pass)
+}
+
+/// Returns whether a routine returns an outcome. Those that start a flush do; events complete what they issue.
+pub(super) fn returns_outcome(shape: Shape) -> bool {
+    matches!(
+        shape,
+        Shape::Page(..)
+            | Shape::Ranges(..)
+            | Shape::Passes(..)
+            | Shape::Everything(..)
+            | Shape::Teardown(..)
+    )
+}
+
+/// Returns statements after the definitions of what they use, each after those that it uses itself.
+fn with_definitions(plan: &Plan, mut body: Vec<Stmt>) -> Vec<Stmt> {
+    let mut define = |name: Word, var: Var, value: &dyn Fn() -> Expr| {
+        if Uses::of(&body).var(var) {
+            body.insert(0, Stmt::Let(name, value()));
+        }
+    };
+    define(Var::Outcome.mutable(), Var::Outcome, &|| {
+        Runtime::Outcome.item("NOTHING")
     });
-    found
+    define(Var::SyncIpis.mutable(), Var::SyncIpis, &|| {
+        Runtime::IpiTargets.item("NONE")
+    });
+    define(Var::Hinted.word(), Var::Hinted, &|| {
+        let hint = Property::HintOf.call(["level".into()]);
+        let hint = Expr::Closure("level".into(), Box::new(hint));
+        Var::Pass.field("hint").method("and_then", [hint])
+    });
+    if plan.shape == Shape::Change {
+        define(Var::Pass.word(), Var::Pass, &pass_of_change);
+    }
+    if plan.shape == Shape::Switch {
+        define(Var::Tag.word(), Var::Tag, &|| {
+            Var::To.field("tag").field("value")
+        });
+    }
+    define(Var::Config.word(), Var::Config, &|| {
+        "self.config.flags()".into()
+    });
+    body
 }

@@ -120,7 +120,8 @@ impl Recovery<'_> {
         let statements =
             statements.filter(|node| !matches!(node.as_rule(), Rule::open | Rule::close));
         let begins = |node: &Node| {
-            let text = &self.text[base + node.as_span().start()..];
+            let span = node.as_span();
+            let text = &self.text[base + span.start()..base + span.end()];
             match Grammar::parse(context(rule).statement, text) {
                 Ok(_) => true,
                 Err(error) => !matches!(error.location, InputLocation::Pos(0)),
@@ -159,7 +160,7 @@ impl Recovery<'_> {
             return;
         }
         let context = context(body);
-        let Err(error) = Grammar::parse(context.statement, &self.text[bad.start..]) else {
+        let Err(error) = Grammar::parse(context.statement, self.from(&bad)) else {
             // The body tried the same rule at the same place, so there is an error.
             return;
         };
@@ -174,6 +175,15 @@ impl Recovery<'_> {
             .map(str::to_owned);
         self.findings.add(finding);
         self.descend(bad, at, meant);
+    }
+
+    /// Returns the text from these words on, as far as a statement may reach: the parser looks through all of a text
+    /// for the line of an error.
+    fn from(&self, bad: &Range<usize>) -> &str {
+        const REACH: usize = 4096;
+        let end = (bad.end + REACH).min(self.text.len());
+        let end = (0..=end).rev().find(|&end| self.text.is_char_boundary(end));
+        &self.text[bad.start..end.unwrap_or(bad.end)]
     }
 
     /// Returns the token at `at`, and its bytes; nothing at the end of the file.
@@ -246,7 +256,7 @@ impl Recovery<'_> {
         }
         let beginnings = beginnings(context);
         let meant = beginnings.meant(first).filter(|meant| *meant != first)?;
-        let corrected = format!("{meant}{}", &self.text[range.end..]);
+        let corrected = format!("{meant}{}", self.from(&(range.end..range.end)));
         if Grammar::parse(context.statement, &corrected).is_err() {
             return None;
         }

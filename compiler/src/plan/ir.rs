@@ -179,10 +179,9 @@ pub enum Node {
     Workaround {
         /// The erratum.
         erratum: usize,
-        /// Which of its workarounds.
+        /// Which of its workarounds: the first with these steps.
         number: usize,
-        /// The instruction that needs it and whose operands those of the workaround have. Without it all operands
-        /// are zero.
+        /// An instruction with the operands that those of the workaround have. Without it all operands are zero.
         of: Option<Issue>,
     },
     /// Context synchronization of this CPU.

@@ -2,6 +2,7 @@
 
 use super::builder::PlanBuilder;
 use super::choose::Chooser;
+use super::context::PlanContext;
 use super::flags::Needs;
 use super::ir::Shape;
 use super::plan;
@@ -112,4 +113,55 @@ fn each_erratum_with_a_workaround_adds_the_same() {
     assert_eq!(one - none, 1);
     assert_eq!(kinds_of_all, kinds);
     assert_eq!(all - none, 8 * (one - none));
+}
+
+/// Returns the number of ways in which an instruction can be a candidate for a page.
+fn ways(model: &Model, name: &str) -> usize {
+    let needs = Needs::of(model);
+    let found = outcomes(&needs, |machine| {
+        let context = PlanContext::new(model, machine, Space::User, Reach::Wide);
+        context
+            .pool(false)
+            .into_iter()
+            .filter(|it| {
+                let mut primitives = it.candidate.how.primitives();
+                primitives.any(|it| model.invalidates[it.invalidate].named.name == name)
+            })
+            .count()
+    });
+    found.into_iter().map(|(_, count)| count).max().unwrap_or(0)
+}
+
+#[test]
+fn conditions_in_a_circle_are_asked_for_one_after_the_other() {
+    let circle = |count: usize| {
+        let features = (0..count).map(|k| format!("feature f{k} \"one more\";"));
+        let clause = |k| {
+            let next = (k + 1) % count;
+            format!("drops leaf of one page, this tag when f{k} and not f{next};")
+        };
+        let clauses: String = (0..count).map(clause).collect();
+        let odd = format!(
+            "invalidate odd \"odd {{address}}, {{number}}\" {{ {clauses} where cpus; after end; }}"
+        );
+        ways(&with(features.chain([odd])), "odd")
+    };
+    let [four, eight] = [4, 8].map(circle);
+    // With all sets of features there would be sixteen times as many.
+    assert!(eight <= 4 * four, "{four}, {eight}");
+}
+
+#[test]
+fn errata_that_take_the_same_add_the_same() {
+    let errata = |count: usize| {
+        let erratum = |k| {
+            format!(
+                "feature f{k} \"one more\";
+                 erratum e{k} \"once more\" needs f{k} {{ weakens page: not leaf; }}"
+            )
+        };
+        ways(&with((0..count).map(erratum)), "page")
+    };
+    let [none, four, eight] = [0, 4, 8].map(errata);
+    assert_eq!(eight - none, 2 * (four - none));
 }

@@ -4,7 +4,7 @@
 //! none covers the cells. Holds: each cell is invalidated by one candidate of the set, and no proper subset covers
 //! all.
 //!
-//! The fields of [`Cost`] are the selection rule. If all of them are equal, the order in the definition decides.
+//! The fields of [`Rank`] are the selection rule.
 
 use std::collections::BTreeSet;
 
@@ -14,21 +14,21 @@ use super::candidates::{Addressing, Variant};
 use super::demand::Extent;
 use super::flags::KnownFlags;
 
-/// The selection rule of the language reference: sets are compared by these fields, in this order. No field
-/// decreases if a set grows.
+/// The order of preference of the language reference: sets are compared by these fields, in this order, and equal ones
+/// by the order in the file. No field decreases if a set grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Cost {
-    /// How many tag classes lose all their leaf entries, now or when a deferred flush is completed.
+struct Rank {
+    /// "Tag classes that lose all their leaf entries: fewer first," now or when a deferred flush is completed,
     classes: u32,
-    /// Those tag classes, one bit each: this, other, global.
-    loses: u8,
-    /// Instructions and barriers, weighted by their cost.
+    /// "then this before other before global": one bit each.
+    lost: u8,
+    /// "Instructions and barriers, weighted by `cost`; a deferred flush costs nothing."
     instructions: u64,
-    /// Stages, each of which waits for the one before.
+    /// "Stages, each of which is waited for."
     stages: u32,
-    /// Cells that are invalidated at all addresses, where one address was requested.
+    /// "Cells that are invalidated for every address though only some addresses were required."
     addresses: u32,
-    /// Cells that are invalidated beyond those requested.
+    /// "Cells that are invalidated and not required."
     beyond: u32,
 }
 
@@ -43,8 +43,8 @@ struct Set {
     rest: Vec<Cells>,
     /// The cells that are invalidated at all addresses, for each view.
     everywhere: Vec<Cells>,
-    /// Its cost.
-    cost: Cost,
+    /// Its place in the order.
+    rank: Rank,
     /// The stages, one bit each.
     stages: u8,
     /// The barriers before and after its instructions.
@@ -55,14 +55,14 @@ struct Search<'a> {
     pool: &'a [&'a Variant],
     /// The candidates by index, the cheapest first.
     order: Vec<usize>,
-    singles: Vec<Cost>,
+    singles: Vec<Rank>,
     cells: &'a [Cells],
     leaves: &'a [Cells; 3],
     /// The costs of the barriers, by index.
     barriers: &'a [u64],
     extent: Extent,
     most: usize,
-    best: Option<(Cost, Vec<usize>)>,
+    best: Option<(Rank, Vec<usize>)>,
 }
 
 /// Returns the least set that covers the cells.
@@ -74,7 +74,7 @@ pub fn least<'a>(
     extent: Extent,
 ) -> Option<Vec<&'a Variant>> {
     let staged = pool.iter().any(|it| it.candidate.stage > 0);
-    let singles: Vec<Cost> = pool.iter().map(|it| single(it, cells, extent)).collect();
+    let singles: Vec<Rank> = pool.iter().map(|it| single(it, cells, extent)).collect();
     let mut order: Vec<usize> = (0..pool.len()).collect();
     order.sort_by_key(|&index| singles[index]);
     let mut search = Search {
@@ -93,9 +93,9 @@ pub fn least<'a>(
         when: KnownFlags::default(),
         rest: cells.to_vec(),
         everywhere: vec![Cells::NONE; cells.len()],
-        cost: Cost {
+        rank: Rank {
             classes: 0,
-            loses: 0,
+            lost: 0,
             instructions: 0,
             stages: 0,
             addresses: 0,
@@ -108,13 +108,13 @@ pub fn least<'a>(
     Some(set.into_iter().map(|index| pool[index]).collect())
 }
 
-/// Returns the cost of one candidate, without the tag classes that lose all leaf entries.
-fn single(variant: &Variant, cells: &[Cells], extent: Extent) -> Cost {
+/// Returns the rank of one candidate, without the tag classes that lose all leaf entries.
+fn single(variant: &Variant, cells: &[Cells], extent: Extent) -> Rank {
     let candidate = &variant.candidate;
     let views = candidate.cells.iter().zip(cells);
-    Cost {
+    Rank {
         classes: candidate.deferred_classes.count_ones(),
-        loses: candidate.deferred_classes,
+        lost: candidate.deferred_classes,
         instructions: candidate.cost,
         stages: 1,
         addresses: match extent {
@@ -127,13 +127,13 @@ fn single(variant: &Variant, cells: &[Cells], extent: Extent) -> Cost {
     }
 }
 
-impl Cost {
-    /// Returns the cost of a set with one more candidate, without the tag classes that lose all leaf entries.
+impl Rank {
+    /// Returns the rank of a set with one more candidate, without the tag classes that lose all leaf entries.
     fn and(self, other: Self, stages: u8) -> Self {
-        let loses = self.loses | other.loses;
+        let lost = self.lost | other.lost;
         Self {
-            classes: loses.count_ones(),
-            loses,
+            classes: lost.count_ones(),
+            lost,
             instructions: self.instructions.saturating_add(other.instructions),
             stages: stages.count_ones(),
             addresses: self.addresses + other.addresses,
@@ -143,7 +143,7 @@ impl Cost {
 }
 
 impl Search<'_> {
-    /// Tries all supersets of this set, unless they cost more than the best.
+    /// Tries all supersets of this set, unless they are preferred less than the best.
     fn extend(&mut self, set: &Set) {
         let Some((view, pivot)) = self.pivot(&set.rest) else {
             self.found(set);
@@ -156,14 +156,15 @@ impl Search<'_> {
             let index = self.order[place];
             let Variant { when, candidate } = self.pool[index];
             let stages = set.stages | 1 << candidate.stage;
-            let mut cost = set.cost.and(self.singles[index], stages);
+            let mut rank = set.rank.and(self.singles[index], stages);
             let mut barriers = set.barriers.clone();
             for &barrier in candidate.before.iter().chain(&candidate.after) {
-                if self.barriers[barrier] > 0 && barriers.insert(barrier) {
-                    cost.instructions = cost.instructions.saturating_add(self.barriers[barrier]);
+                let cost = self.barriers[barrier];
+                if cost > 0 && barriers.insert(barrier) {
+                    rank.instructions = rank.instructions.saturating_add(cost);
                 }
             }
-            if self.is_too_much(cost) || candidate.cells[view].and(&pivot).is_empty() {
+            if self.is_worse(rank) || candidate.cells[view].and(&pivot).is_empty() {
                 continue;
             }
             let Some(when) = set.when.and(*when) else {
@@ -171,7 +172,7 @@ impl Search<'_> {
             };
             let mut wider = Set {
                 when,
-                cost,
+                rank,
                 stages,
                 barriers,
                 ..set.clone()
@@ -185,18 +186,18 @@ impl Search<'_> {
             }
             for (class, leaves) in self.leaves.iter().enumerate() {
                 let lost = wider.everywhere.iter().any(|all| all.covers(leaves));
-                wider.cost.loses |= u8::from(lost) << class;
+                wider.rank.lost |= u8::from(lost) << class;
             }
-            wider.cost.classes = wider.cost.loses.count_ones();
-            if !self.is_too_much(wider.cost) {
+            wider.rank.classes = wider.rank.lost.count_ones();
+            if !self.is_worse(wider.rank) {
                 self.extend(&wider);
             }
         }
     }
 
-    /// Returns whether a set of this cost is worse than the best. The cost of its supersets is not less.
-    fn is_too_much(&self, cost: Cost) -> bool {
-        self.best.as_ref().is_some_and(|(best, _)| cost > *best)
+    /// Returns whether a set of this rank is preferred less than the best. Its supersets are not preferred more.
+    fn is_worse(&self, rank: Rank) -> bool {
+        self.best.as_ref().is_some_and(|(best, _)| rank > *best)
     }
 
     /// Returns uncovered cells of which each candidate invalidates all or none, chosen so that few candidates do;
@@ -233,7 +234,7 @@ impl Search<'_> {
         }
         let mut candidates = set.candidates.clone();
         candidates.sort_unstable();
-        let found = (set.cost, candidates);
+        let found = (set.rank, candidates);
         if self.best.as_ref().is_none_or(|best| found < *best) {
             self.best = Some(found);
         }

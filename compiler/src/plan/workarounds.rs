@@ -16,7 +16,7 @@ pub fn beside_barrier(model: &Model, wanted: &[(usize, usize)], after: bool) -> 
     of_side
         .map(|&(erratum, number)| Node::Workaround {
             erratum,
-            number,
+            number: first_alike(model, erratum, number),
             of: None,
         })
         .collect()
@@ -62,11 +62,32 @@ pub fn beside(
             continue;
         }
         worked_around.push(erratum);
+        // Workarounds with the same steps are one node, whatever instruction needs them.
+        let number = first_alike(model, erratum, number);
+        let first = &model.errata[erratum].workarounds[number];
+        let named = first.issue.iter().any(|issued| model.names_address(issued));
+        let invalidate = match first.target.value {
+            Instr::Invalidate(invalidate) => invalidate,
+            Instr::Barrier(_) => issue.invalidate,
+        };
         out.push(Node::Workaround {
             erratum,
             number,
-            of: Some(issue),
+            of: Some(Issue {
+                invalidate,
+                form: 0,
+                address: issue.address && named,
+                hint: issue.hint && named,
+                ..issue
+            }),
         });
     }
     out
+}
+
+/// Returns the first workaround of an erratum that has the same steps as another.
+fn first_alike(model: &Model, erratum: usize, number: usize) -> usize {
+    let all = &model.errata[erratum].workarounds;
+    let first = all.iter().position(|it| it.steps_are_of(&all[number]));
+    first.unwrap_or(number)
 }

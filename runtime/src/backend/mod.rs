@@ -370,6 +370,14 @@ pub trait Backend {
     /// it is a teardown.
     fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets;
 
+    /// Returns whether some flush of a user space with a global tag sends IPIs in the current configuration, with any flags of
+    /// the space. If not, its CPUs need not record which changes they have followed. The default is what the
+    /// [facts](Facts::shootdown) say for every configuration.
+    #[inline]
+    fn sends_ipis(&self) -> bool {
+        Self::FACTS.shootdown != Shootdown::Broadcast
+    }
+
     /// Publishes the changes and issues the instructions that invalidate the entries.
     ///
     /// # Context

@@ -214,11 +214,16 @@ mod tests {
         let cpu = cpu(4, false);
         assert!(cpu.response(&flush(4, PAGE, true), VALUES).is_none());
         assert!(cpu.response(&flush(3, PAGE, true), VALUES).is_none());
+        // The CPU is not lazy, so it runs the space.
+        assert!(cpu.response(&Message::Leave(SPACE), VALUES).is_none());
         cpu.loaded.put(6);
         assert!(cpu.response(&flush(5, PAGE, true), VALUES).is_none());
         assert!(cpu.response(&Message::Leave(SPACE), VALUES).is_none());
         cpu.loaded.put(SpaceId::KERNEL.0);
         assert!(cpu.response(&Message::FlushLoaded, VALUES).is_none());
+        cpu.loaded.put(6);
+        cpu.lazy.release(1, Barrier::Unload);
+        assert!(cpu.response(&Message::Leave(SPACE), VALUES).is_none());
     }
 
     #[test]

@@ -11,7 +11,8 @@ use crate::request::SpaceId;
 use crate::stats::CpuStats;
 use crate::sync::{Barrier, Own, Word, const_fn};
 
-/// What the runtime keeps for a CPU. The platform holds one for each.
+/// What the runtime keeps for a CPU. The platform holds one for each. It shares no cache line with anything else.
+#[repr(align(128))]
 pub struct CpuTlb<S: CpuMask> {
     /// The id of the space whose root is loaded. Other CPUs read it to find IPI targets.
     pub(crate) loaded: Word,

@@ -5,7 +5,7 @@ use crate::backend::{
 };
 use crate::cpu::tests::{Set, Several, set};
 use crate::deferred::{Deferred, Pending};
-use crate::mask::{CpuMask, SharedCpuMask, set_of};
+use crate::mask::{CpuMask, CpuSet, SharedCpuMask, set_of};
 use crate::pte::{ChangeFacts, Marks, Stricter};
 use crate::request::{LevelFacts, LevelTable, SpaceId, Tag};
 use crate::space::Tagging;
@@ -160,7 +160,7 @@ fn of_generations(tag: u64) -> AddressSpace<Set> {
 fn load<const N: usize>(cpus: &Several<N>, cpu: usize, space: &AddressSpace<Set>) {
     let local = &cpus.cpus[cpu];
     if space.slots != 0 {
-        let generation = space.tlb_gen.now();
+        let generation = space.counts.tlb_gen.now();
         let (slot, _) = local
             .slots
             .find_or_assign(space.id, 6, generation, SpaceId::NONE);
@@ -198,6 +198,11 @@ fn active_cpus_get_an_ipi_and_lazy_ones_only_for_tables() {
     let plan = |scope| Flush::plan(&Machine::<true>, &cpus, THIS, &space, scope);
     assert_eq!(flushes(&plan(PAGE)), (set([1]), true));
     assert_eq!(flushes(&plan(TABLE)), (set([1, 2]), true));
+    // With tagged entries of CPUs that have left the space; one that is offline has none.
+    let all = space.targets(&cpus, THIS, Agents::CPUS);
+    assert!(all.here && all.others);
+    let others: CpuSet<1> = set_of(space.other_targets(&cpus, THIS, Agents::CPUS));
+    assert_eq!(others, set([1, 2, 3]));
     cpus.cpus[1].loaded.put(SpaceId::SWITCHING.0);
     assert_eq!(flushes(&plan(PAGE)), (set([1]), true));
 }
@@ -225,11 +230,11 @@ fn the_only_cpu_flushes_itself_and_has_then_seen_the_generation() {
     let own = AsidSlot::tag(Some(slot), Some(VALUES)).value;
     let flush = Flush::plan(&Machine::<true>, &cpus, THIS, &space, PAGE);
     assert_eq!(run(flush), [Op::Invalidate(own, Reach::Here), Op::Complete]);
-    assert_eq!(here.slots.seen_gen(slot), space.tlb_gen.now());
+    assert_eq!(here.slots.seen_gen(slot), space.counts.tlb_gen.now());
     assert!(here.slots.take_view(slot), "what the backend deferred");
     assert_eq!((here.stats.here.get(), here.stats.pages[1].get()), (1, 1));
     // Another CPU changed the space, and its flush has not reached this one: it still has to follow.
-    let missed = space.tlb_gen.raise();
+    let missed = space.counts.tlb_gen.raise();
     run(Flush::plan(&Machine::<true>, &cpus, THIS, &space, PAGE));
     assert_eq!(here.slots.seen_gen(slot).wrapping_add(1), missed);
 }
@@ -252,10 +257,14 @@ fn a_flush_of_everything_removes_from_the_cpumask_who_has_not_loaded_the_space()
     cpus.cpus[1].loaded.put(SpaceId::KERNEL.0);
     let mut flush = Flush::plan(&Machine::<false>, &cpus, THIS, &space, EVERYTHING);
     let started = flush.start(&mut Record(|_| ()));
-    assert_eq!(space.changes.get(), 1, "CPUs wait that attach the space");
+    assert_eq!(
+        space.counts.changes.get(),
+        1,
+        "CPUs wait that attach the space"
+    );
     assert_eq!(set_of::<Set>(space.holders(&cpus)), set([0, 1, 2]));
     let _ = flush.finish(&mut Record(|_| ()), started);
-    assert_eq!(space.changes.get(), 0);
+    assert_eq!(space.counts.changes.get(), 0);
     assert_eq!(set_of::<Set>(space.holders(&cpus)), set([0, 2]));
     // A flush of less leaves the cpumask as it is.
     cpus.cpus[2].loaded.put(SpaceId::KERNEL.0);

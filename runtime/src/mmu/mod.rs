@@ -13,10 +13,10 @@ mod tags;
 use crate::asid::{AsidAllocator, NoTag};
 use crate::backend::{Backend, TagSource};
 use crate::cpu::{CpuTlb, Cpus};
-use crate::deferred::AsidSlots;
+use crate::deferred::{AsidSlots, SLOTS};
 use crate::mask::{CpuId, CpuMask, no_cpus};
 use crate::platform::Platform;
-use crate::request::{Reach, Request, Scope, Space, SpaceFlags, SpaceId, Tag};
+use crate::request::{Space, SpaceFlags, SpaceId};
 use crate::space::{AddressSpace, Tagging};
 use crate::stats::Stats;
 use crate::sync::{Barrier, Lock, Word, const_fn};
@@ -184,29 +184,9 @@ impl<P: Platform> Mmu<P> {
         let slots = match tagging {
             Tagging::None => 1,
             Tagging::Cpu => AsidSlots::used_by(tags.per_cpu),
-            // If a flush sends IPIs, with these flags or with those that devices add later, each CPU has to record the
-            // generation that it has followed.
-            _ => {
-                let sends_ipis = |flags| {
-                    let request = Request {
-                        space: Space::User,
-                        tag: Tag {
-                            value: 0,
-                            global: true,
-                        },
-                        reach: Reach::Wide,
-                        flags,
-                        scope: Scope::Everything { tables: true },
-                    };
-                    !backend.ipi_targets(&request).agents.is_empty()
-                };
-                let all = SpaceFlags(u32::MAX);
-                if sends_ipis(new.flags) || sends_ipis(all) {
-                    crate::deferred::SLOTS
-                } else {
-                    0
-                }
-            }
+            // If a flush sends IPIs, each CPU has to record the generation that it has followed.
+            _ if backend.sends_ipis() => SLOTS,
+            _ => 0,
         };
         let mut space = AddressSpace::new(
             SpaceId(self.ids.add(1, Barrier::Defer)),

@@ -26,27 +26,69 @@ pub struct Pass {
 
 impl Pass {
     /// Returns the first address of each entry.
-    #[inline]
-    pub fn addresses(&self) -> impl Iterator<Item = u64> + use<> {
-        let Self {
-            start,
-            entries,
-            shift,
-            ..
-        } = *self;
-        (0..entries).map(move |nth| start.wrapping_add(nth.wrapping_shl(shift)))
-    }
-
-    /// Returns the first address after `entries` entries from an address.
     #[must_use]
     #[inline]
-    pub const fn after(&self, va: u64, entries: u64) -> u64 {
-        va.wrapping_add(entries.wrapping_shl(self.shift))
+    pub const fn addresses(&self) -> Addresses {
+        Addresses {
+            next: self.start,
+            step: 1u64.wrapping_shl(self.shift),
+            left: self.entries,
+        }
+    }
+
+    /// Returns the first address after the entry at an address.
+    #[must_use]
+    #[inline]
+    pub const fn after(&self, va: u64) -> u64 {
+        va.wrapping_add(1u64.wrapping_shl(self.shift))
     }
 
     /// Returns how many base pages of `1 << page` bytes it names.
     #[inline]
     pub(crate) const fn pages(&self, page: u32) -> u64 {
         self.entries.wrapping_shl(self.shift.wrapping_sub(page))
+    }
+}
+
+/// The first address of each entry of a pass.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    next: u64,
+    step: u64,
+    left: u64,
+}
+
+impl Iterator for Addresses {
+    type Item = u64;
+
+    #[inline]
+    fn next(&mut self) -> Option<u64> {
+        if self.left == 0 {
+            return None;
+        }
+        let va = self.next;
+        self.next = va.wrapping_add(self.step);
+        self.left = self.left.wrapping_sub(1);
+        Some(va)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_step_by_the_bytes_of_an_entry_up_to_the_last() {
+        let last = 0u64.wrapping_sub(0x20_0000);
+        let pass = |start, entries| Pass {
+            start,
+            entries,
+            shift: 21,
+            ..Pass::default()
+        };
+        assert!(pass(0x40_0000, 2).addresses().eq([0x40_0000, 0x60_0000]));
+        assert!(pass(last, 1).addresses().eq([last]));
+        assert_eq!(pass(last, 0).addresses().next(), None);
+        assert_eq!(pass(last, 1).after(last), 0);
     }
 }

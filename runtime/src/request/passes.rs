@@ -13,7 +13,7 @@ mod sorted;
 use crate::level::Levels;
 use crate::request::runs::Units;
 
-pub use crate::request::pass::Pass;
+pub use crate::request::pass::{Addresses, Pass};
 pub use single::SinglePass;
 pub use sorted::SortedPasses;
 

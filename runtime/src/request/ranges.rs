@@ -11,8 +11,10 @@ use crate::request::levels::{LevelTable, below};
 /// What was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ranges {
-    /// The leaf entries of one level, as long as nothing else has changed.
-    run: Extent,
+    /// The leaf entries of one level, as long as nothing else has changed: the first address, and the one after the last, which is
+    /// 0 after the last address of all. Without entries both are 0.
+    start: u64,
+    next: u64,
     level: Level,
     /// All changes by level, as soon as there are others.
     sorted: Option<Sorted>,
@@ -51,7 +53,8 @@ impl Ranges {
     #[inline]
     pub const fn new() -> Self {
         Self {
-            run: Extent::EMPTY,
+            start: 0,
+            next: 0,
             level: Level(0),
             sorted: None,
         }
@@ -60,24 +63,54 @@ impl Ranges {
     /// Adds leaf entries of a level. If no machine has such a level, adds everything.
     #[inline]
     pub fn leaf(&mut self, level: Level, extent: Extent) {
-        let next = self.run.start.wrapping_add(self.run.bytes);
-        if extent.start == next && next != 0 && level == self.level {
-            self.run.bytes = self.run.bytes.saturating_add(extent.bytes);
-        } else if self.is_nothing() && level.index() < LEVELS {
-            (self.level, self.run) = (level, extent);
-        } else {
+        if !self.extend(level, extent) {
             self.leaf_apart(level, extent);
         }
     }
 
+    /// Adds leaf entries if they continue the run. Returns whether they do.
+    #[inline]
+    pub(crate) fn extend(&mut self, level: Level, extent: Extent) -> bool {
+        let next = extent.start.wrapping_add(extent.bytes);
+        let continues =
+            extent.start == self.next && self.next != 0 && next != 0 && level == self.level;
+        if continues {
+            self.next = next;
+        }
+        continues
+    }
+
     /// Adds leaf entries that do not continue the run.
+    #[inline]
+    pub(crate) fn leaf_apart(&mut self, level: Level, extent: Extent) {
+        if self.is_nothing() && level.index() < LEVELS {
+            self.set_run(level, extent);
+        } else {
+            self.more_leaves(level, extent);
+        }
+    }
+
+    /// Adds leaf entries to others that they do not continue.
     #[inline(never)]
-    fn leaf_apart(&mut self, level: Level, extent: Extent) {
+    fn more_leaves(&mut self, level: Level, extent: Extent) {
         if self.sorted.is_none() && self.level == level {
-            self.run = self.run.hull(extent);
+            self.set_run(level, self.run().hull(extent));
         } else {
             self.sort().widen(|sorted| &mut sorted.leaf, level, extent);
         }
+    }
+
+    /// Returns the run.
+    #[inline]
+    const fn run(&self) -> Extent {
+        Extent::new(self.start, self.next.wrapping_sub(self.start))
+    }
+
+    #[inline]
+    fn set_run(&mut self, level: Level, extent: Extent) {
+        self.level = level;
+        self.start = extent.start;
+        self.next = extent.start.wrapping_add(extent.bytes);
     }
 
     /// Adds new entries of a level, whose negative entries must be invalidated. If no machine has such a level, adds everything.
@@ -155,14 +188,14 @@ impl Ranges {
     /// Removes everything, after it was flushed.
     #[inline]
     pub(crate) fn forget(&mut self) {
-        self.run = Extent::EMPTY;
+        (self.start, self.next) = (0, 0);
         self.sorted = None;
     }
 
     /// Returns whether nothing was changed.
     #[inline]
     pub(crate) fn is_nothing(&self) -> bool {
-        self.run.is_empty() && self.sorted.is_none()
+        self.start == self.next && self.sorted.is_none()
     }
 
     /// Returns what was changed, in the form in which it is recorded.
@@ -170,12 +203,14 @@ impl Ranges {
     pub(crate) fn kept(&self) -> Kept<'_> {
         match &self.sorted {
             Some(sorted) => Kept::Sorted(sorted),
-            None => Kept::Run(self.level, self.run),
+            None => Kept::Run(self.level, self.run()),
         }
     }
 
     /// Records everything by level from now on, and returns it.
     pub(crate) fn sort(&mut self) -> &mut Sorted {
+        let (level, run) = (self.level, self.run());
+        (self.start, self.next) = (0, 0);
         self.sorted.get_or_insert_with(|| {
             let mut sorted = Sorted {
                 leaf: [Extent::EMPTY; LEVELS],
@@ -183,8 +218,7 @@ impl Ranges {
                 live: false,
                 appeared: false,
             };
-            let run = core::mem::take(&mut self.run);
-            sorted.widen(|sorted| &mut sorted.leaf, self.level, run);
+            sorted.widen(|sorted| &mut sorted.leaf, level, run);
             sorted
         })
     }

@@ -43,6 +43,8 @@ impl Units {
 pub struct Run {
     /// The first address.
     pub va: u64,
+    /// The first address after it.
+    pub end: u64,
     /// The number of units, minus one.
     pub num: u64,
     /// The scale, which chooses the size of a unit.
@@ -122,14 +124,14 @@ impl Iterator for Runs {
             } else {
                 self.units.most
             };
+            let bytes = count.wrapping_shl(unit.wrapping_add(self.shift));
             let run = Run {
                 va: self.va,
+                end: self.va.wrapping_add(bytes),
                 num: count.wrapping_sub(1),
                 scale,
             };
-            self.va = self
-                .va
-                .wrapping_add(count.wrapping_shl(unit.wrapping_add(self.shift)));
+            self.va = run.end;
             self.left = self.left.wrapping_sub(count.wrapping_shl(unit));
             return Some(run);
         }
@@ -168,6 +170,7 @@ mod tests {
                 assert_eq!(run.va, at);
                 assert!(run.num < 32);
                 at += (run.num + 1) << (5 * run.scale + 1) << 12;
+                assert_eq!(run.end, at);
             }
             if let Some(rest) = runs.rest() {
                 assert_eq!(rest, at);

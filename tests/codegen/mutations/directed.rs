@@ -107,6 +107,23 @@ const CASES: &[Case] = &[
         &[("invlpgb_pages", "walk"), ("pcid", "of_space")],
         &[],
     ),
+    // Words that `asm!` takes for its own, and variables and functions of generated code.
+    (
+        "slate",
+        &[("address", "options"), ("number", "clobber_abi")],
+        &[],
+    ),
+    ("slate", &[("address", "each"), ("number", "op")], &[]),
+    (
+        "slate",
+        &[("flush_page", "operations"), ("flush_tag", "pass")],
+        &[],
+    ),
+    (
+        "slate",
+        &[("flush_page", "level_table"), ("pte", "levels")],
+        &[],
+    ),
     // Names that are the same in another case, and those of items of the module.
     (
         "slate",

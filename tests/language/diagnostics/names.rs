@@ -105,6 +105,31 @@ fn more_flags_than_bits() {
     assert_eq!(found, ["E0207 there are more than 16 features"]);
 }
 
+#[test]
+fn more_features_than_an_instruction_can_depend_on() {
+    let with = |count: usize| {
+        let features: String = (0..count)
+            .map(|n| format!("feature f{n} \"f\"; "))
+            .collect();
+        let clauses =
+            (0..count).map(|n| format!("drops leaf, walk of everything, any tag when f{n};"));
+        let facts = format!(
+            "{} where cpus; needs no lock; after wait;",
+            clauses.collect::<String>()
+        );
+        let found = messages(&toy_with(&format!(
+            "{features}\n{}",
+            invalidate("odd \"odd\"", &facts)
+        )));
+        found
+            .into_iter()
+            .filter(|message| message.starts_with("E0207"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(with(8), [""; 0]);
+    assert_eq!(with(9), ["E0207 what `odd` does depends on 9 features"]);
+}
+
 /// The least values of a tag may be reserved, and no others: what is given out is one stretch.
 #[test]
 fn reserved_tags_are_the_least() {
