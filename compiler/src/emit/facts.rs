@@ -175,9 +175,11 @@ impl Emit<'_> {
                 let (first, last) = tag.range();
                 let last = match tag.bits.value {
                     Amount::Stated(_) => hex(last),
-                    width @ Amount::Limit(_) => {
-                        let above = Expr::from("1u64").binary("<<", self.amount(width));
-                        above.binary("-", number(1u32)).method("min", [hex(last)])
+                    Amount::Limit(width) => {
+                        let width = Expr::from("self").field(self.names.limit(width));
+                        let most = Expr::from("u64::MAX");
+                        let most = most.method("wrapping_shr", [number(64u32).binary("-", width)]);
+                        most.method("min", [hex(last)])
                     }
                 };
                 let values = Runtime::TagValues.with([
