@@ -13,7 +13,7 @@ use tlbc_runtime::backend::{
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::Level;
-use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
+use tlbc_runtime::pte::{ChangeFacts, Marks, Negative, Stricter};
 use tlbc_runtime::request::passes::{Folding, Pass, Passes, SinglePass, SortedPasses, Walks};
 use tlbc_runtime::request::runs::{Runs, Units};
 use tlbc_runtime::request::{
@@ -1704,7 +1704,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         let _ = flags;
         ChangeFacts {
             walk_cached: true,
-            invalid_cached: false,
+            negative: Negative::Never,
             stricter: Stricter::FaultsUntilDropped,
             devices_stay_strict: false,
             output_through_invalid: true,

@@ -13,7 +13,7 @@ use tlbc_runtime::backend::{
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
-use tlbc_runtime::pte::{ChangeFacts, Marks, Stricter};
+use tlbc_runtime::pte::{ChangeFacts, Marks, Negative, Stricter};
 use tlbc_runtime::request::passes::{Folding, Pass, Passes, SinglePass, SortedPasses, Walks};
 use tlbc_runtime::request::runs::{Runs, Units};
 use tlbc_runtime::request::{
@@ -2138,7 +2138,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         let c = self.of_space(flags).config.flags();
         ChangeFacts {
             walk_cached: true,
-            invalid_cached: false,
+            negative: Negative::Never,
             stricter: Stricter::Refetched,
             devices_stay_strict: c.has(Config::COPROCESSORS),
             output_through_invalid: true,

@@ -11,7 +11,9 @@ use tlbc_runtime::backend::{
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::Level;
-use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Kind, Marks, Owner, Slot, Stricter};
+use tlbc_runtime::pte::{
+    Change, ChangeFacts, Changed, Kind, Marks, Negative, Owner, Slot, Stricter,
+};
 use tlbc_runtime::request::passes::Pass;
 use tlbc_runtime::request::runs::{Runs, Units};
 use tlbc_runtime::request::{LevelFacts, LevelTable, Reach, Request, Scope, Space, SpaceFlags};
@@ -1173,7 +1175,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         let _ = flags;
         ChangeFacts {
             walk_cached: true,
-            invalid_cached: false,
+            negative: Negative::Never,
             stricter: Stricter::FaultsUntilDropped,
             devices_stay_strict: false,
             output_through_invalid: false,

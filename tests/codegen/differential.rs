@@ -19,7 +19,7 @@ macro_rules! backends {
             const BACKEND: &str = stringify!($arch);
 
             fn module() -> Module {
-                generated!(tlbc_backends::$arch { $($limit),* })
+                generated!(tlbc_backends::$arch { $($limit)* })
             }
 
             #[test]

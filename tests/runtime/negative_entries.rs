@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tlbc_backends::arm64;
 use tlbc_runtime::level::Levels;
-use tlbc_runtime::pte::ChangeFacts;
+use tlbc_runtime::pte::{self, ChangeFacts};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Scope, Space};
 use tlbc_runtime::{
     Backend, Ceiling, Current, Deferred, Facts, Finished, IpiTargets, Issue, Level, Misuse,
@@ -33,7 +33,7 @@ impl Backend for Negative {
     }
     fn change_facts(&self, conditions: SpaceFlags) -> ChangeFacts {
         ChangeFacts {
-            invalid_cached: true,
+            negative: pte::Negative::UntilDropped,
             ..self.tlb.change_facts(conditions)
         }
     }

@@ -13,6 +13,8 @@ pub struct CacheSet(pub u8);
 impl CacheSet {
     /// The largest number of caches of a definition.
     pub const MAX: usize = 4;
+    /// No cache.
+    pub const NONE: Self = Self(0);
     /// Every cache.
     pub const ALL: Self = Self((1 << Self::MAX) - 1);
 }

@@ -1,6 +1,6 @@
 //! Changes of entries, events, errata and policy.
 
-use super::terms::{Cases, Cond, Ident, Number, Spanned, Text};
+use super::terms::{Amount, Cases, Cond, Ident, Number, Spanned, Text};
 use crate::source::Span;
 
 /// `change { ... }`
@@ -174,7 +174,7 @@ pub enum PolicyFact {
     /// `ceiling 511 operations, 2047 operations when g16k;`, `ceiling 2097152 pages;`
     Ceiling {
         /// The numbers, each with `here`, `for user` or `for kernel` if it is restricted to that.
-        count: Cases<(Number, Option<CeilingOf>)>,
+        count: Cases<(Amount, Option<CeilingOf>)>,
         /// `pages` (true) or `operations`.
         pages: bool,
     },

@@ -42,6 +42,8 @@ pub enum BarrierFact {
     Gone,
     /// `drained;`
     Drained,
+    /// `cost 2;`
+    Cost(Number),
 }
 
 /// `operand page 64 bits in memory { ... }`
@@ -156,6 +158,8 @@ pub enum InvalidateFact {
     AtOnce,
     /// `after dsb_ish;`
     After(Cases<Ident>),
+    /// `follows sfence_w_inval;`: the barrier is issued before it.
+    Follows(Ident),
     /// `needs same cpu;`, `needs interrupts off;`, `needs lock;`
     Needs(Spanned<Need>),
     /// `needs no lock;`: CPUs may issue it at once.

@@ -1,7 +1,7 @@
 //! Tables, caches, features, tags and spaces.
 
 use super::registers::{LimitFrom, ReadFrom};
-use super::terms::{Cases, Cond, Ident, Number, Spanned, Text};
+use super::terms::{Amount, Cases, Cond, Ident, Number, Spanned, Text};
 use crate::source::Span;
 
 /// A geometry: one page size with its tables.
@@ -59,9 +59,10 @@ pub enum CacheFact {
         kinds: Vec<Spanned<Kind>>,
         /// The cache from whose entries it makes its own.
         from: Option<Ident>,
+        when: Option<Cond>,
     },
     /// `tlb has 128 sets, 1 set when isa31;`
-    Sets { cache: Ident, count: Cases<Number> },
+    Sets { cache: Ident, count: Cases<Amount> },
     /// `one per core;` (true) or `one per cpu;`
     OnePer { core: bool },
     /// `leaf at pte covers 2 entries;`: one cached translation serves neighbouring table entries of a level.
@@ -78,23 +79,35 @@ pub enum CacheFact {
         /// `dropped together` or `kept whole`
         together: bool,
     },
-    /// `invalid never;` or `invalid cached;`
-    Invalid {
-        /// Whether there are negative entries.
-        cached: bool,
-    },
-    /// `fills while loaded;`: a CPU with a root loaded walks by speculation.
-    FillsWhileLoaded,
+    /// `invalid never;`, `invalid cached, expires when svvptc;`
+    Invalid(Cases<Negative>),
+    /// `fills while loaded;`, `fills by software, while loaded when walker;`
+    Fills(Cases<Fills>),
     /// `stricter ...;`: what happens when an entry allows less than the table.
-    Stricter {
-        how: Stricter,
-        /// `refetched by cpus`: devices keep it.
-        cpus_only: bool,
-    },
+    Stricter(Cases<StricterOn>),
     /// `clean to dirty walks;`: a clean entry never becomes dirty without a walk.
-    CleanToDirtyWalks,
+    CleanToDirtyWalks { when: Option<Cond> },
     /// `cleared accessed may stay;`: clearing the accessed mark requires no flush.
-    ClearedAccessedMayStay,
+    ClearedAccessedMayStay { when: Option<Cond> },
+}
+
+pub use tlbc_runtime::pte::Negative;
+
+/// What fills entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fills {
+    /// `while loaded`: a CPU with a root loaded walks by speculation.
+    WhileLoaded,
+    /// `by software`: the kernel fills an entry when an access finds none.
+    BySoftware,
+}
+
+/// What happens when an entry allows less than the table, and on which agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StricterOn {
+    pub how: Stricter,
+    /// `refetched by cpus`: devices keep it.
+    pub cpus_only: bool,
 }
 
 pub use tlbc_runtime::pte::Stricter;
@@ -168,8 +181,8 @@ pub struct Tag {
 /// A fact of a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TagFact {
-    /// `12 bits;`
-    Bits(Number),
+    /// `12 bits;`, `limit(asid_bits) bits;`
+    Bits(Amount),
     /// `of cpu;` (true) or `of machine;`
     OfCpu(bool),
     /// `values 1..6;`

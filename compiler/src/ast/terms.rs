@@ -18,6 +18,25 @@ pub type Text = Spanned<String>;
 /// A number. The parser has checked that it fits.
 pub type Number = Spanned<u64>;
 
+/// A number that is stated, or that the kernel reads at boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Amount {
+    Stated(Number),
+    /// `limit(name)`
+    Limit(Ident),
+}
+
+impl Amount {
+    /// Returns its place.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        match self {
+            Self::Stated(number) => number.span,
+            Self::Limit(limit) => limit.span,
+        }
+    }
+}
+
 /// `a and not b`: every term holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cond {

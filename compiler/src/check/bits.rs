@@ -336,9 +336,9 @@ fn joins(it: &Invalidate, level: usize) -> bool {
 
 /// Returns the tag, if there is one.
 fn tag(model: &Model, compared: Option<&Drops>, config: Config) -> Option<Wanted> {
-    let widest = tags_in(model, config).max_by_key(|tag| tag.bits.value)?;
+    let widest = tags_in(model, config).max_by_key(|tag| tag.widths.1)?;
     Some(Wanted {
-        all: low(widest.bits.value as u32),
+        all: low(widest.widths.1 as u32),
         any: 0,
         what: format!("the tag `{}`", widest.named.name),
         fact: compared.map_or(widest.bits.span, |drops| drops.whose.span),
@@ -349,7 +349,10 @@ fn tag(model: &Model, compared: Option<&Drops>, config: Config) -> Option<Wanted
 /// Returns which set of a cache.
 fn set(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     let one = active(it, config).find(|drops| drops.which.value == AddressSelector::OneSet)?;
-    let count = super::sets::most(model, one, |sets| sets.get(config).copied())?;
+    let count = super::sets::most(model, one, |sets| {
+        let count = sets.get(config)?;
+        Some(count.range(&model.limits).1)
+    })?;
     Some(Wanted {
         all: low(u64::BITS - (count - 1).leading_zeros()),
         any: 0,

@@ -112,7 +112,9 @@ pub(super) fn drops_lost(
         Lost::Global => (drops.whose.value.global, Kind::Leaf),
         Lost::Gone | Lost::Drained | Lost::Devices => return false,
     };
-    let held = drops.caches.unwrap_or_else(|| model.caches.holding(kind));
+    let held = drops
+        .caches
+        .unwrap_or_else(|| model.caches.ever_holding(kind));
     there && caches.is_none_or(|caches| caches.0 & held.0 != 0)
 }
 

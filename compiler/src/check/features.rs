@@ -149,6 +149,16 @@ pub fn barriers_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) 
             let user = (invalidate.named.name.as_str(), &allowed);
             may_be_missing(model, user, after.span, Instr::Barrier(after.value), found);
         }
+        if let Some(before) = &invalidate.follows {
+            let user = (invalidate.named.name.as_str(), &invalidate.requires);
+            may_be_missing(
+                model,
+                user,
+                before.span,
+                Instr::Barrier(before.value),
+                found,
+            );
+        }
     }
     for (name, resync) in [
         ("switch", &model.switch.resync),
@@ -230,6 +240,9 @@ pub fn known_too_late(model: &Model, found: &mut Vec<Diagnostic>) {
         for cond in levels.flat_map(|level| level.shift.conds()) {
             early(cond, "the levels of tables are", found);
         }
+    }
+    for cond in model.caches.conds() {
+        early(cond, "what the machine caches is", found);
     }
     for tag in &model.tags {
         early(&tag.when, "the existence of a tag is", found);

@@ -83,7 +83,7 @@ fn counted_sets(model: &Model, drops: &Drops) -> bool {
     let mut named = caches.filter(|(i, _)| drops.caches.is_none_or(|s| s.0 & (1 << i) != 0));
     named.any(|(_, cache)| {
         let mut counts = cache.sets.iter().flat_map(|sets| &sets.cases);
-        counts.any(|(count, _)| *count > 1)
+        counts.any(|(count, _)| count.range(&model.limits).1 > 1)
     })
 }
 

@@ -7,7 +7,7 @@ use super::configs::Configs;
 use super::tags_in;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Addresses, At, Config, Model, Space, Tag, Under};
+use crate::model::{Addresses, At, Config, Kind, Model, Space, Tag, Under};
 
 /// Checks E0512: where entries of the kernel are under a tag, its value is stated.
 pub fn tags_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
@@ -49,7 +49,7 @@ pub fn values_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
         };
         let tag = &model.tags[tag];
         if value
-            .checked_shr(tag.bits.value as u32)
+            .checked_shr(tag.widths.0 as u32)
             .is_some_and(|above| above != 0)
         {
             found.push(
@@ -59,7 +59,7 @@ pub fn values_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
                     format!("the tag `{}` cannot be {value}", tag.named.name),
                 )
                 .label("too large")
-                .because(tag.bits.span, format!("{} bits", tag.bits.value))
+                .because(tag.bits.span, format!("{} bits", tag.widths.0))
                 .help("correct the value, or the width"),
             );
         }
@@ -86,7 +86,7 @@ pub fn values_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
             ),
             (Under::Fixed(_, value), Under::EveryTag | Under::Tags(_))
             | (Under::EveryTag | Under::Tags(_), Under::Fixed(_, value))
-                if model.caches.walk.is_some() =>
+                if model.caches.hold(Kind::Walk, config) =>
             {
                 let (fixed, other) = if matches!(leaf.value, Under::Fixed(..)) { (leaf, walk) } else { (walk, leaf) };
                 (
@@ -288,12 +288,13 @@ pub fn value_left(model: &Model, found: &mut Vec<Diagnostic>) {
     for config in configs.iter() {
         let handed_out = tags_in(model, config).filter(|tag| tag.is_root.is_none());
         let mut tags: Vec<_> = handed_out.collect();
-        tags.sort_by_key(|tag| tag.range());
+        let narrowest = |tag: &Tag| tag.within(tag.widths.0);
+        tags.sort_by_key(|tag| narrowest(tag));
         let Some(first) = tags.first() else { continue };
-        let most = u64::MAX >> (64 - first.bits.value.clamp(1, 64));
+        let most = u64::MAX >> (64 - first.widths.0.clamp(1, 64));
         let mut next = 0;
         for tag in &tags {
-            let (least, last) = tag.range();
+            let (least, last) = narrowest(tag);
             if least <= next {
                 next = next.max(last.saturating_add(1));
             }

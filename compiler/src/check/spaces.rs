@@ -24,11 +24,15 @@ fn loaded(model: &Model, config: Config) -> Vec<&Load> {
 fn kept(model: &Model, config: Config) -> Vec<(Kind, &At<Under>)> {
     let kinds = [
         (Kind::Leaf, &model.user.leaf, true),
-        (Kind::Walk, &model.user.walk, model.caches.walk.is_some()),
+        (
+            Kind::Walk,
+            &model.user.walk,
+            model.caches.hold(Kind::Walk, config),
+        ),
         (
             Kind::Negative,
             &model.user.leaf,
-            model.caches.invalid_cached,
+            model.caches.hold(Kind::Negative, config),
         ),
     ];
     let cached = kinds.into_iter().filter(|(.., cached)| *cached);
@@ -154,6 +158,7 @@ fn conds(model: &Model) -> impl Iterator<Item = &Cond> {
     let operands = model.loads.iter().flat_map(|load| &load.template.operands);
     let fields = operands.flat_map(|&operand| model.operands[operand].fields.iter());
     tags.chain(under)
+        .chain(model.caches.conds())
         .chain(drops)
         .chain(fields.map(|field| &field.when))
         .chain(model.switch.loads.iter().map(|loads| &loads.when))
@@ -197,19 +202,19 @@ fn drops(model: &Model, load: &Load, kind: Kind, under: &Under, config: Config) 
             && reaches
             && drops
                 .caches
-                .is_none_or(|in_| model.caches.holding(kind).0 & !in_.0 == 0)
+                .is_none_or(|in_| model.caches.holding(kind, config).0 & !in_.0 == 0)
             && drops.when.holds_with(config, false, keep)
     })
 }
 
 /// Checks E0509: a switch loads the root of the space.
 pub fn roots(model: &Model, found: &mut Vec<Diagnostic>) {
-    // Where the machine finds the top table by the tag, no root is loaded.
-    if model.caches.root.is_some() {
-        return;
-    }
     let configs = Configs::of(model, conds(model));
-    let rootless = configs.iter().find(|&config| {
+    // Where the machine finds the top table by the tag, no root is loaded.
+    let mut by_root = configs
+        .iter()
+        .filter(|&config| !model.caches.hold(Kind::Root, config));
+    let rootless = by_root.find(|&config| {
         let of_root = tags_in(model, config).any(|tag| tag.is_root.is_some());
         !loaded(model, config).iter().any(|load| {
             takes(model, load, Source::Root, config)

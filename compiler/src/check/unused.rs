@@ -9,7 +9,7 @@ use super::user_tags;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    AddressSelector, Cases, Ceiling, Cond, Drops, LevelSel, Model, Named, Resync, Under,
+    AddressSelector, Cases, Ceiling, Cond, Drops, Kind, LevelSel, Model, Named, Resync, Under,
 };
 use crate::source::Span;
 use tlbc_facts::clause::MaxCount;
@@ -107,12 +107,7 @@ fn conds(model: &Model) -> Vec<&Cond> {
         .iter()
         .flat_map(|numbers| &numbers.cases);
     conds.extend(numbers.map(|(.., when)| when));
-    let sets = model
-        .caches
-        .all
-        .iter()
-        .filter_map(|cache| cache.sets.as_ref());
-    conds.extend(sets.flat_map(Cases::conds));
+    conds.extend(model.caches.conds());
     let devices = [&model.user, &model.kernel].map(|space| space.devices.as_ref());
     conds.extend(devices.into_iter().flatten().map(|at| &at.value));
     conds.extend(resyncs(model).flat_map(Cases::conds));
@@ -168,19 +163,19 @@ pub fn kinds(model: &Model, found: &mut Vec<Diagnostic>) {
     let caches = &model.caches;
     let kinds: [(bool, Dropped, &str, &str); 3] = [
         (
-            caches.walk.is_some(),
+            caches.ever_hold(Kind::Walk),
             |it| it.walk.is_some(),
             "walk entries",
             "`holds walk`",
         ),
         (
-            caches.root.is_some(),
+            caches.ever_hold(Kind::Root),
             |it| it.root,
             "root entries",
             "`holds root`",
         ),
         (
-            caches.invalid_cached,
+            caches.ever_hold(Kind::Negative),
             |it| it.negative.is_some(),
             "negative entries",
             "`invalid cached`",
@@ -287,7 +282,19 @@ fn used_limits(model: &Model) -> Vec<usize> {
         } => Some(usize::from(limit)),
         _ => None,
     };
-    all_drops(model).filter_map(limit).collect()
+    let runs = all_drops(model).filter_map(limit);
+    let widths = model.tags.iter().filter_map(|tag| tag.bits.value.limit());
+    let sets = model.caches.all.iter().flat_map(|cache| &cache.sets);
+    let sets = sets.flat_map(|sets| &sets.cases);
+    let sets = sets.filter_map(|(count, _)| count.limit());
+    let policy = &model.policy;
+    let ceilings = policy
+        .ceiling_operations
+        .iter()
+        .chain(&policy.ceiling_pages);
+    let ceilings = ceilings.flat_map(|cases| &cases.cases);
+    let ceilings = ceilings.filter_map(|(ceiling, _)| ceiling.count.limit());
+    runs.chain(widths).chain(sets).chain(ceilings).collect()
 }
 
 /// Checks E0208: each alternative is the last whose condition holds in some configuration.
@@ -295,6 +302,10 @@ pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
     if let Some(widths) = &model.table_bits {
         shadowed(model, widths, found);
     }
+    let caches = &model.caches;
+    shadowed(model, &caches.negative, found);
+    shadowed(model, &caches.fills, found);
+    shadowed(model, &caches.stricter, found);
     for space in [&model.user, &model.kernel] {
         shadowed(model, &space.addresses, found);
         shadowed(model, &space.leaf, found);

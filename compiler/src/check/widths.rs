@@ -9,7 +9,7 @@ use super::{all_drops, field_of, sets, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    AddressSelector, Addresses, Cases, Drops, Field, Model, Operand, Source, Value,
+    AddressSelector, Addresses, Amount, Cases, Drops, Field, Model, Operand, Source, Value,
 };
 use crate::source::Span;
 use crate::text::count;
@@ -162,9 +162,9 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
         Value::Const(value) => Some(number(value, format!("the constant {value:#x}"), None)),
         Value::Source(Source::Tag) => {
             let tags = user_tags(model).into_iter().map(|tag| &model.tags[tag]);
-            let widest = tags.max_by_key(|tag| tag.bits.value)?;
+            let widest = tags.max_by_key(|tag| tag.widths.1)?;
             Some(Demand {
-                bits: widest.bits.value as u32,
+                bits: widest.widths.1 as u32,
                 what: format!("the tag `{}`", widest.named.name),
                 fact: Some(widest.bits.span),
             })
@@ -195,7 +195,10 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
             let one = |drops: &&Drops| drops.which.value == AddressSelector::OneSet;
             let drops = users.flat_map(all_drops).filter(one);
             let most = |drops: &Drops| {
-                let counts = |sets: &Cases<u64>| sets.cases.iter().map(|(n, _)| *n).max();
+                let counts = |sets: &Cases<Amount>| {
+                    let counts = sets.cases.iter();
+                    counts.map(|(n, _)| n.range(&model.limits).1).max()
+                };
                 Some((sets::most(model, drops, counts)?, drops.which.span))
             };
             let (most, fact) = drops.filter_map(most).max_by_key(|(most, _)| *most)?;
@@ -289,7 +292,7 @@ fn tags(model: &Model, found: &mut Vec<Diagnostic>) {
     let fits = |value: u64, bits: u64| value >> bits.min(63) == 0;
     for tag in &model.tags {
         if let Some(values) = tag.values
-            && !fits(values.value.1, tag.bits.value)
+            && !fits(values.value.1, tag.widths.1)
         {
             found.push(
                 Diagnostic::new(
@@ -298,7 +301,7 @@ fn tags(model: &Model, found: &mut Vec<Diagnostic>) {
                     format!("the tag `{}` cannot be {}", tag.named.name, values.value.1),
                 )
                 .label("too large")
-                .because(tag.bits.span, count(tag.bits.value, "bit"))
+                .because(tag.bits.span, count(tag.widths.1, "bit"))
                 .help("correct the values, or the width"),
             );
         }
@@ -306,7 +309,7 @@ fn tags(model: &Model, found: &mut Vec<Diagnostic>) {
     let user: Vec<usize> = user_tags(model);
     for view in &model.user.views {
         let mut tags = user.iter().map(|&tag| &model.tags[tag]);
-        if let Some(tag) = tags.find(|tag| !fits(view.or, tag.bits.value)) {
+        if let Some(tag) = tags.find(|tag| !fits(view.or, tag.widths.0)) {
             found.push(
                 Diagnostic::new(
                     Code::E0303,
@@ -317,7 +320,7 @@ fn tags(model: &Model, found: &mut Vec<Diagnostic>) {
                     ),
                 )
                 .label(format!("sets {:#x}", view.or))
-                .because(tag.bits.span, count(tag.bits.value, "bit"))
+                .because(tag.bits.span, count(tag.widths.0, "bit"))
                 .note("both views would run under the same tag, and use each other's entries")
                 .help("set a bit within the width of the tag"),
             );

@@ -11,7 +11,7 @@ use super::settings::is_form;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    AddressSelector, Cases, Cond, Drops, Instr, Invalidate, Issued, LevelSel, Lost, Model,
+    AddressSelector, Cases, Cond, Drops, Instr, Invalidate, Issued, Kind, LevelSel, Lost, Model,
     Workaround,
 };
 
@@ -43,6 +43,39 @@ pub fn leaves_before_walks(model: &Model, found: &mut Vec<Diagnostic>) {
             .note("while the entries of a table are still valid, a walk that starts from the remaining entry fills the leaf entries again")
             .help(format!("put the workaround first: `workaround before {} issue ...;`", invalidate.named.name)),
         );
+    }
+}
+
+/// Checks E0506: an instruction of a workaround that follows a barrier has it before it.
+pub fn preceded(model: &Model, found: &mut Vec<Diagnostic>) {
+    let workarounds = model.errata.iter().flat_map(|erratum| &erratum.workarounds);
+    for workaround in workarounds {
+        for (index, issued) in workaround.issue.iter().enumerate() {
+            let Instr::Invalidate(invalidate) = issued.instr else {
+                continue;
+            };
+            let it = &model.invalidates[invalidate];
+            let Some(follows) = it.follows else {
+                continue;
+            };
+            let barrier = Instr::Barrier(follows.value);
+            let mut before = workaround.issue[..index].iter();
+            if before.any(|earlier| earlier.instr == barrier) {
+                continue;
+            }
+            let name = &model.barriers[follows.value].named.name;
+            found.push(
+                Diagnostic::new(
+                    Code::E0506,
+                    workaround.span,
+                    format!("`{}` is issued without `{name}` before it", it.named.name),
+                )
+                .label("the workaround")
+                .because(follows.span, "follows this barrier")
+                .note("a workaround issues what it names, and no barrier besides")
+                .help(format!("name `{name}` before `{}`", it.named.name)),
+            );
+        }
     }
 }
 
@@ -127,7 +160,7 @@ pub fn gone(model: &Model, found: &mut Vec<Diagnostic>) {
                 Instr::Barrier(_) => None,
             });
         let invalidates: Vec<(&Issued, &Invalidate)> = invalidates.collect();
-        let walk = model.caches.walk.is_some();
+        let walk = model.caches.ever_hold(Kind::Walk);
         let all = |(issued, it): &(&Issued, &Invalidate)| {
             let forms = it.forms.iter().filter(|form| is_form(issued, form));
             forms.flat_map(|form| &form.drops).any(|drops| {

@@ -2,7 +2,7 @@
 
 use tlbc_runtime::request::{Reach, Space};
 
-use super::{caches, code, instr, number, when};
+use super::{amount, caches, code, instr, when};
 use crate::model::{Aspect, Ceiling, Issued, Lost, Model, Source, Weakens, Workaround};
 use crate::text::list;
 
@@ -19,7 +19,7 @@ pub fn aspect(aspect: Aspect) -> &'static str {
 
 /// Describes a ceiling; `unit` is the plural of what it counts.
 #[must_use]
-pub fn ceiling(of: &Ceiling, unit: &str) -> String {
+pub fn ceiling(model: &Model, of: &Ceiling, unit: &str) -> String {
     let reach = match of.reach {
         None => "",
         Some(Reach::Here) => " on this CPU",
@@ -30,7 +30,7 @@ pub fn ceiling(of: &Ceiling, unit: &str) -> String {
         Some(Space::User) => " for user spaces",
         Some(Space::Kernel) => " for the kernel",
     };
-    format!("{} {unit}{reach}{space}", number(of.count))
+    format!("{} {unit}{reach}{space}", amount(model, of.count))
 }
 
 /// Describes what an erratum takes from an instruction.

@@ -12,8 +12,8 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 
 use crate::model::{
-    AddressSelector, Addresses, Cases, Cond, Config, Drops, Instr, Known, LevelSel, Model, Named,
-    Need, Space, Subject, Tag, TagSource, UNLIMITED, Under, Var, Writes, Written,
+    AddressSelector, Addresses, Amount, Cases, Cond, Config, Drops, Instr, Known, LevelSel, Model,
+    Named, Need, Space, Subject, Tag, TagSource, UNLIMITED, Under, Var, Writes, Written,
 };
 use crate::text::list;
 
@@ -289,6 +289,15 @@ pub fn known(known: Known) -> &'static str {
     }
 }
 
+/// Returns a number that is stated, or describes one that is read at boot.
+#[must_use]
+pub fn amount(model: &Model, amount: Amount) -> String {
+    match amount {
+        Amount::Stated(stated) => number(stated),
+        Amount::Limit(limit) => code(&model.limits[limit].named.name),
+    }
+}
+
 /// Describes a kind of tag.
 #[must_use]
 pub fn tag(model: &Model, tag: &Tag) -> String {
@@ -319,7 +328,7 @@ pub fn tag(model: &Model, tag: &Tag) -> String {
     format!(
         "{}: {} bits, {reach}{values}{source}{root}{lazily}{}",
         code(&tag.named.name),
-        tag.bits.value,
+        amount(model, tag.bits.value),
         when(model, &tag.when)
     )
 }

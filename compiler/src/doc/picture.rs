@@ -91,12 +91,7 @@ fn columns(model: &Model, blocks: &[Block]) -> Columns {
     let clauses = || blocks.iter().flat_map(|block| &block.clauses);
     let caches = &model.caches;
     let kinds: Vec<_> = (KINDS.into_iter())
-        .filter(|(kind, ..)| match kind {
-            Kind::Leaf => true,
-            Kind::Walk => caches.walk.is_some(),
-            Kind::Root => caches.root.is_some(),
-            Kind::Negative => caches.invalid_cached,
-        })
+        .filter(|(kind, ..)| caches.ever_hold(*kind))
         .collect();
     let name = MARGIN + 10;
     let names = blocks.iter().flat_map(|block| block.name.iter());

@@ -9,7 +9,9 @@ use super::backend::case_of;
 use super::tree::{
     Case, Expr, Item, Runtime, Stmt, Uses, Var, borrow, hex, number, string, structure,
 };
-use crate::model::{Aspect, Cases, Ceiling, Cond, Need, Stricter, TagSource};
+use crate::model::{
+    Amount, Aspect, Cases, Ceiling, Cond, Kind, Need, Negative, Stricter, TagSource,
+};
 
 impl Emit<'_> {
     /// Returns the body of the function that returns the ceiling.
@@ -24,7 +26,7 @@ impl Emit<'_> {
                 cases: kept.cloned().collect(),
                 span: cases.span,
             };
-            self.by_case(&kept, none, |ceiling| number(ceiling.count))
+            self.by_case(&kept, none, |ceiling| self.amount(ceiling.count))
         };
         let policy = &self.model.policy;
         let mut cases: Vec<Case> = Vec::new();
@@ -55,26 +57,48 @@ impl Emit<'_> {
     /// Returns the body of the function for the facts about changes that depend on the configuration.
     pub(super) fn change_facts(&self) -> Vec<Stmt> {
         let caches = &self.model.caches;
-        let stricter = Runtime::Stricter.item(match caches.stricter {
-            Stricter::Refetched => "Refetched",
-            Stricter::DroppedByFault => "DroppedByFault",
-            Stricter::FaultsUntilDropped => "FaultsUntilDropped",
+        let faults = Runtime::Stricter.item("FaultsUntilDropped");
+        let stricter = self.by_case(&caches.stricter, faults, |stricter| {
+            Runtime::Stricter.item(match stricter.how {
+                Stricter::Refetched => "Refetched",
+                Stricter::DroppedByFault => "DroppedByFault",
+                Stricter::FaultsUntilDropped => "FaultsUntilDropped",
+            })
         });
-        let cleared = Runtime::Marks.item(if caches.accessed_may_stay {
-            "ACCESSED"
-        } else {
-            "NONE"
+        let kept = Runtime::Negative.item("UntilDropped");
+        let negative = self.by_case(&caches.negative, kept, |negative| {
+            Runtime::Negative.item(match negative {
+                Negative::Never => "Never",
+                Negative::UntilDropped => "UntilDropped",
+                Negative::Expires => "Expires",
+            })
         });
-        let devices = if caches.stricter_on_cpus_only {
-            let spaces = [&self.model.user, &self.model.kernel].into_iter();
-            self.any_of(spaces.filter_map(|space| Some(&space.devices.as_ref()?.value)))
-        } else {
-            false.into()
+        let of_walks = caches.ever_holding(Kind::Walk);
+        let of_walks = (caches.all.iter().enumerate()).filter(|(i, _)| of_walks.0 & 1 << i != 0);
+        let walks = self.any_of(of_walks.map(|(_, cache)| &cache.when));
+        let none = Runtime::Marks.item("NONE");
+        let accessed = Runtime::Marks.item("ACCESSED");
+        let cleared = match &caches.accessed_may_stay {
+            None => none,
+            Some(when) => match self.condition(when) {
+                None => accessed,
+                Some(when) => Expr::choice(when, accessed, none),
+            },
         };
+        let spaces = [&self.model.user, &self.model.kernel].into_iter();
+        let devices = spaces.filter_map(|space| Some(&space.devices.as_ref()?.value));
+        let devices = self.by_case(&caches.stricter, false.into(), |stricter| {
+            if stricter.cpus_only {
+                self.any_of(devices.clone())
+            } else {
+                false.into()
+            }
+        });
+        let dirty = self.any_of(caches.clean_to_dirty_walks.iter());
         let through = |aspect| self.through_invalid(self.model.change.in_place(aspect));
         let facts = Runtime::ChangeFacts.with([
-            ("walk_cached", caches.walk.is_some().into()),
-            ("invalid_cached", caches.invalid_cached.into()),
+            ("walk_cached", walks),
+            ("negative", negative),
             ("stricter", stricter),
             ("devices_stay_strict", devices),
             ("output_through_invalid", through(Aspect::Output)),
@@ -82,7 +106,7 @@ impl Emit<'_> {
             ("attributes_through_invalid", through(Aspect::Attributes)),
             ("rights_through_invalid", through(Aspect::Rights)),
             ("cleared_may_stay", cleared),
-            ("clean_to_dirty_walks", caches.clean_to_dirty_walks.into()),
+            ("clean_to_dirty_walks", dirty),
         ]);
         let depends = Uses::of_expr(&facts).var(Var::Config);
         let of_space = self.of_space().is_some();
@@ -149,9 +173,18 @@ impl Emit<'_> {
             let tags = model.tags.iter().filter(|tag| tag.of_cpu.value == per_cpu);
             tags.fold(Expr::from("None"), |rest, tag| {
                 let (first, last) = tag.range();
+                let last = match tag.bits.value {
+                    Amount::Stated(_) => hex(last),
+                    Amount::Limit(width) => {
+                        let width = Expr::from("self").field(self.names.limit(width));
+                        let most = Expr::from("u64::MAX");
+                        let most = most.method("wrapping_shr", [number(64u32).binary("-", width)]);
+                        most.method("min", [hex(last)])
+                    }
+                };
                 let values = Runtime::TagValues.with([
                     ("first", number(first)),
-                    ("last", hex(last)),
+                    ("last", last),
                     ("views", "views".into()),
                 ]);
                 let source = Runtime::TagSource.item(match tag.source {
@@ -175,6 +208,17 @@ impl Emit<'_> {
         let views = (!model.tags.is_empty()).then(|| Stmt::Let("views".into(), views));
         let body = views.into_iter().chain([Stmt::Value(tags)]).collect();
         with_config(body, "self.config.flags()".into())
+    }
+
+    /// Returns a number that is stated, or read at boot, as a word.
+    pub(super) fn amount(&self, amount: Amount) -> Expr {
+        match amount {
+            Amount::Stated(stated) => number(stated),
+            Amount::Limit(limit) => {
+                let field = Expr::from("self").field(self.names.limit(limit));
+                Expr::from("u64::from").call([field])
+            }
+        }
     }
 
     /// Returns the facts that are the same in every configuration.

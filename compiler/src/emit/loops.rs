@@ -51,7 +51,7 @@ impl Emit<'_> {
             Over::Runs { operand, most } => self.runs(operand, most, each, rest, shape),
             Over::Sets { first, count } => {
                 let each = self.node(each, At::Set, shape);
-                let sets = number(first).binary("..", number(count));
+                let sets = number(first).binary("..", self.amount(count));
                 vec![Stmt::For(vec![Var::Set], sets, each)]
             }
         }

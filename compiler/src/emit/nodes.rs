@@ -123,6 +123,8 @@ impl Emit<'_> {
             Var::Tag if event => Var::To.field("tag").field("value"),
             Var::Tables if event => true.into(),
             Var::Global if event => Var::To.field("tag").field("global"),
+            // An event completes its flush by this call only where every flush requires the same steps.
+            Var::Steps if event => Runtime::FinishSteps.item("NONE"),
             Var::Tables => tables(shape),
             // A loop has one by value.
             Var::Pass if matches!(shape, Shape::Passes(..)) => borrow(Var::Pass),

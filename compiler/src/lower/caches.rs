@@ -6,7 +6,9 @@ use super::scope::{Lower, of_kind};
 use crate::ast::{self, CacheFact, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Cache, Caches, Named, Stricter};
+use crate::model::{
+    Amount, At, Cache, Caches, Cases, Cond, Fills, Limit, Named, Negative, Stricter, StricterOn,
+};
 use crate::source::Span;
 
 impl Lower {
@@ -91,33 +93,37 @@ impl Lower {
     }
 
     /// Returns how many sets a cache has, or reports a number that no flush can go through.
-    fn sets(&mut self, count: &ast::Number) -> Option<u64> {
-        let possible = (1..=1 << 16).contains(&count.node);
+    fn sets(&mut self, count: &ast::Amount, limits: &[Limit]) -> Option<Amount> {
+        let amount = self.amount(count)?;
+        let (least, most) = amount.range(limits);
+        let possible = least >= 1 && most <= 1 << 16;
         if !possible {
             self.misplaced(
-                count.span,
-                format!("a cache of {} sets cannot be described", count.node),
+                count.span(),
+                format!("a cache of {most} sets cannot be described"),
                 "a cache has 1 to 65536 sets",
             );
         }
-        possible.then_some(count.node)
+        possible.then_some(amount)
     }
 
-    pub(super) fn lower_caches(&mut self, it: &ast::Caches) -> Caches {
+    pub(super) fn lower_caches(&mut self, it: &ast::Caches, limits: &[Limit]) -> Caches {
         let mut out = Caches {
             all: Vec::new(),
-            leaf: None,
-            walk: None,
-            root: None,
             shared_by_core: None,
             joined: vec![None; self.levels.len()],
             walk_spans_reach: false,
-            invalid_cached: false,
-            fills_while_loaded: false,
-            stricter: Stricter::FaultsUntilDropped,
-            stricter_on_cpus_only: false,
-            clean_to_dirty_walks: false,
-            accessed_may_stay: false,
+            negative: Cases::always(Negative::UntilDropped, it.span),
+            fills: Cases::always(Fills::WhileLoaded, it.span),
+            stricter: Cases::always(
+                StricterOn {
+                    how: Stricter::FaultsUntilDropped,
+                    cpus_only: false,
+                },
+                it.span,
+            ),
+            clean_to_dirty_walks: None,
+            accessed_may_stay: None,
             span: it.span,
         };
         let mut invalid = None;
@@ -129,14 +135,21 @@ impl Lower {
         let mut held: Vec<Option<Span>> = vec![None; self.caches.len()];
         let names = self.caches.clone();
         out.all.extend(names.into_iter().map(|named| Cache {
+            span: named.span,
             named,
             holds: Vec::new(),
             from: None,
             sets: None,
+            when: Cond::default(),
         }));
         for fact in &it.facts {
             match &fact.node {
-                CacheFact::Holds { cache, kinds, from } => {
+                CacheFact::Holds {
+                    cache,
+                    kinds,
+                    from,
+                    when,
+                } => {
                     let position = self.caches.iter().position(|s| s.name == cache.node);
                     let Some(position) = position.filter(|&index| index < out.all.len()) else {
                         continue;
@@ -145,18 +158,17 @@ impl Lower {
                         self.said_twice("what the cache holds", fact.span, first);
                     }
                     self.repeated_kinds(kinds.iter());
+                    let when = self.cond(when.as_ref(), &[]);
                     let cache = &mut out.all[position];
+                    (cache.when, cache.span) = (when, fact.span);
                     for kind in kinds {
                         cache.holds.push(kind.node);
-                        match kind.node {
-                            ast::Kind::Leaf => out.leaf = Some(kind.span),
-                            ast::Kind::Walk => out.walk = Some(kind.span),
-                            ast::Kind::Root => out.root = Some(kind.span),
-                            ast::Kind::Negative => self.misplaced(
+                        if kind.node == ast::Kind::Negative {
+                            self.misplaced(
                                 kind.span,
                                 "negative entries have no cache of their own".to_owned(),
                                 "write `invalid cached;`: they are in every cache that holds leaf entries",
-                            ),
+                            );
                         }
                     }
                     if let Some(from) = from {
@@ -170,7 +182,7 @@ impl Lower {
                     }
                 }
                 CacheFact::Sets { cache, count } => {
-                    let sets = self.cases(count, false, Self::sets);
+                    let sets = self.cases(count, false, |cx, count| cx.sets(count, limits));
                     let found = self.with(|s| &mut s.caches, |s, l| s.find("cache", l, cache));
                     let Some(cache) = found.map(|index| &mut out.all[index]) else {
                         continue;
@@ -201,53 +213,42 @@ impl Lower {
                 CacheFact::WalkSpansReach => {
                     self.once(&mut spans, "`walk spans its reach`", (), fact.span);
                 }
-                CacheFact::Invalid { cached } => {
-                    self.once(
-                        &mut invalid,
-                        "whether there are negative entries",
-                        *cached,
-                        fact.span,
-                    );
+                CacheFact::Invalid(cases) => {
+                    let cases = self.cases(cases, false, |_, is| Some(*is));
+                    let what = "whether there are negative entries";
+                    self.once(&mut invalid, what, cases, fact.span);
                 }
-                CacheFact::FillsWhileLoaded => {
-                    self.once(&mut fills, "`fills while loaded`", (), fact.span);
+                CacheFact::Fills(cases) => {
+                    let cases = self.cases(cases, false, |_, by| Some(*by));
+                    self.once(&mut fills, "what fills entries", cases, fact.span);
                 }
-                CacheFact::Stricter { how, cpus_only } => {
-                    self.once(&mut stricter, "`stricter`", (*how, *cpus_only), fact.span);
+                CacheFact::Stricter(cases) => {
+                    let cases = self.cases(cases, false, |_, how| Some(*how));
+                    self.once(&mut stricter, "`stricter`", cases, fact.span);
                 }
-                CacheFact::CleanToDirtyWalks => {
-                    self.once(&mut clean, "`clean to dirty walks`", (), fact.span);
+                CacheFact::CleanToDirtyWalks { when } => {
+                    let when = self.cond(when.as_ref(), &[]);
+                    self.once(&mut clean, "`clean to dirty walks`", when, fact.span);
                 }
-                CacheFact::ClearedAccessedMayStay => {
-                    self.once(&mut accessed, "`cleared accessed may stay`", (), fact.span);
+                CacheFact::ClearedAccessedMayStay { when } => {
+                    let when = self.cond(when.as_ref(), &[]);
+                    self.once(&mut accessed, "`cleared accessed may stay`", when, fact.span);
                 }
             }
         }
         self.caches_in_circles(&mut out.all);
-        match invalid {
-            Some(at) => out.invalid_cached = at.value,
-            None => self.missing(
-                it.span,
-                "`caches`",
+        // All plans rely on these.
+        let rests = [
+            (
+                invalid.is_some(),
                 "whether there are negative entries",
                 "add `invalid never;` or `invalid cached;`",
             ),
-        }
-        match stricter {
-            Some(at) => (out.stricter, out.stricter_on_cpus_only) = at.value,
-            None => self.missing(
-                it.span,
-                "`caches`",
+            (
+                stricter.is_some(),
                 "what happens when an entry allows less than the table",
                 "add `stricter refetched;`, `stricter dropped by the fault;` or `stricter faults until dropped on self;`",
             ),
-        }
-        (out.walk_spans_reach, out.fills_while_loaded) = (spans.is_some(), fills.is_some());
-        (out.clean_to_dirty_walks, out.accessed_may_stay) = (clean.is_some(), accessed.is_some());
-        out.shared_by_core = shared.filter(|at| at.value).map(|at| at.span);
-        out.joined = joined;
-        // All plans rely on these; a machine for which they are not true cannot be described yet.
-        let rests = [
             (
                 shared.is_some(),
                 "whether CPUs share a TLB",
@@ -259,14 +260,14 @@ impl Lower {
                 "add `large leaf may split, dropped together;` or `large leaf kept whole;`",
             ),
             (
-                out.walk_spans_reach || out.walk.is_none(),
+                spans.is_some() || !out.ever_hold(ast::Kind::Walk),
                 "which addresses drop a walk entry",
                 "add `walk spans its reach;` if every address in its reach does",
             ),
             (
-                out.fills_while_loaded,
-                "when entries are filled",
-                "add `fills while loaded;`",
+                fills.is_some(),
+                "what fills entries",
+                "add `fills while loaded;`, or `fills by software;` if only the kernel does",
             ),
         ];
         for (said, what, help) in rests {
@@ -274,9 +275,19 @@ impl Lower {
                 self.missing(it.span, "`caches`", what, help);
             }
         }
-        if out.leaf.is_none() {
-            let help = "add `tlb holds leaf, walk;`";
-            self.missing(it.span, "`caches`", "which cache holds leaf entries", help);
+        out.negative = invalid.map_or(out.negative, |at| at.value);
+        out.stricter = stricter.map_or(out.stricter, |at| at.value);
+        out.fills = fills.map_or(out.fills, |at| at.value);
+        out.walk_spans_reach = spans.is_some();
+        out.clean_to_dirty_walks = clean.map(|at| at.value);
+        out.accessed_may_stay = accessed.map(|at| at.value);
+        out.shared_by_core = shared.filter(|at| at.value).map(|at| at.span);
+        out.joined = joined;
+        let mut caches = out.all.iter();
+        let of_leaves = |cache: &Cache| cache.holds.contains(&ast::Kind::Leaf);
+        if !caches.any(|cache| of_leaves(cache) && cache.when.terms.is_empty()) {
+            let what = "which cache of every machine holds leaf entries";
+            self.missing(it.span, "`caches`", what, "add `tlb holds leaf, walk;`");
         }
         out
     }

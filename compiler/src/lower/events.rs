@@ -404,7 +404,7 @@ impl Lower {
                             }
                         }
                         Some(Ceiling {
-                            count: number.node,
+                            count: cx.amount(number)?,
                             reach,
                             space,
                         })

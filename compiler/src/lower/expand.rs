@@ -204,7 +204,8 @@ impl Values<'_> {
                         | ast::BarrierFact::Resyncs(on) => self.ident(on),
                         ast::BarrierFact::Keeps(_)
                         | ast::BarrierFact::Gone
-                        | ast::BarrierFact::Drained => {}
+                        | ast::BarrierFact::Drained
+                        | ast::BarrierFact::Cost(_) => {}
                     }
                 }
             }
@@ -247,6 +248,7 @@ impl Values<'_> {
                         self.cond(when.as_mut());
                     }
                 }
+                InvalidateFact::Follows(name) => self.ident(name),
                 InvalidateFact::Drops(drops) => self.cond(drops.when.as_mut()),
                 InvalidateFact::Form(form) => {
                     self.cond(form.requires.as_mut());

@@ -86,9 +86,11 @@ impl Lower {
                 resyncs: None,
                 gone: None,
                 drained: None,
+                cost: 0,
                 span: it.span,
             };
             let (mut keeps, mut gone, mut drained, mut resyncs) = (None, None, None, None);
+            let mut cost = None;
             for fact in &it.facts {
                 match &fact.node {
                     BarrierFact::Publishes(on) => {
@@ -118,11 +120,13 @@ impl Lower {
                     }
                     BarrierFact::Gone => self.once(&mut gone, "`gone`", (), fact.span),
                     BarrierFact::Drained => self.once(&mut drained, "`drained`", (), fact.span),
+                    BarrierFact::Cost(n) => self.once(&mut cost, "`cost`", n.node, fact.span),
                 }
             }
             let said = |at: Option<At<()>>| at.map(|at| at.span);
             (barrier.gone, barrier.drained, barrier.resyncs) =
                 (said(gone), said(drained), said(resyncs));
+            barrier.cost = cost.map_or(0, |at| at.value);
             barrier.template.keeps = keeps.map_or(Keeps::default(), |at| at.value);
             out.push(barrier);
         }
@@ -182,7 +186,7 @@ impl Lower {
             (None, None) => unreachable!("the grammar demands one of them"),
         };
         let requires = self.cond(it.requires.as_ref(), &[]);
-        let (mut per, mut agents, mut after) = (None, None, None);
+        let (mut per, mut agents, mut after, mut follows) = (None, None, None, None);
         let (mut stated, mut cost) = (Stated::default(), None);
         let (mut flags, mut registers, mut retry) = (None, None, None);
         let (mut encoded, mut writes, mut nothing) = (None, None, None);
@@ -263,6 +267,12 @@ impl Lower {
                     };
                     self.once(&mut writes, "`writes entry`", written, fact.span);
                 }
+                InvalidateFact::Follows(name) => {
+                    let found = self.barrier(name);
+                    if let Some(barrier) = found {
+                        self.once(&mut follows, "what it follows", barrier, name.span);
+                    }
+                }
                 InvalidateFact::Cost(n) => {
                     if n.node == 0 {
                         self.misplaced(
@@ -302,6 +312,13 @@ impl Lower {
                 "remove it, or `call` a function that may answer that it is busy",
             );
         }
+        if let (Some(at), Some(_)) = (&follows, &writes) {
+            self.misplaced(
+                at.span,
+                "an instruction that writes entries follows no barrier".to_owned(),
+                "remove it; a change of entries has no barrier before its instructions",
+            );
+        }
         if let (Some(nothing), false) = (&nothing, drops.is_empty() && forms.is_empty()) {
             let other = drops.first().map_or(it.span, |d: &Drops| d.span);
             self.said_twice("what it drops", other, nothing.span);
@@ -337,6 +354,7 @@ impl Lower {
             encoded,
             agents,
             after: after.and_then(|at| at.value),
+            follows,
             needs,
             retry_while_busy: retry.is_some(),
             writes_entry: writes.map(|at| at.value),

@@ -102,7 +102,7 @@ impl Lower {
         let table_bits = self.lower_table_bits(items);
         let mut setup = self.lower_setup(items);
         setup.extend(table_bits.iter().flat_map(physical::demands));
-        let tags = self.lower_tags(items);
+        let tags = self.lower_tags(items, &limits);
         let barriers = self.lower_barriers(items);
         let operands = self.lower_operands(items);
         let invalidates = self.lower_invalidates(items);
@@ -125,10 +125,12 @@ impl Lower {
         for span in of_kind!(items, AtomicsOrder) {
             self.once(&mut atomics_order, "`atomics order everything`", (), *span);
         }
-        let caches = caches.map(|c| self.lower_caches(c));
+        let caches = caches.map(|c| self.lower_caches(c, &limits));
         let change = change.map(|c| self.lower_change(c));
         let policy: Option<Policy> = policy.map(|p| self.lower_policy(p));
-        let walks = caches.as_ref().is_none_or(|caches| caches.walk.is_some());
+        let walks = caches
+            .as_ref()
+            .is_some_and(|caches| caches.ever_hold(ast::Kind::Walk));
         let mut user = user.map(|s| self.lower_space(s, walks));
         let mut kernel = kernel.map(|s| self.lower_space(s, walks));
         self.resynced(

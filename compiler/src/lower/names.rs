@@ -4,7 +4,7 @@ use super::scope::{Lower, UnknownOfRow};
 use crate::ast::{self, Ident};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Cases, Cond, Instr, Named, Var};
+use crate::model::{Amount, At, Cases, Cond, Instr, Named, Var};
 use crate::source::Span;
 use crate::spelling::nearest;
 use crate::text;
@@ -109,6 +109,17 @@ impl Lower {
         let result = f(self, &names);
         *list(self) = names;
         result
+    }
+
+    /// Returns a number that is stated or read at boot; none if the limit is not known.
+    pub(super) fn amount(&mut self, amount: &ast::Amount) -> Option<Amount> {
+        match amount {
+            ast::Amount::Stated(number) => Some(Amount::Stated(number.node)),
+            ast::Amount::Limit(name) => {
+                let limit = self.with(|s| &mut s.limits, |s, l| s.find("limit", l, name))?;
+                Some(Amount::Limit(limit))
+            }
+        }
     }
 
     pub(super) fn feature(&mut self, ident: &Ident) -> Option<usize> {

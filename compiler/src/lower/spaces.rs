@@ -2,10 +2,11 @@
 
 use super::scope::{Lower, of_kind};
 use crate::ast::{self, Ident, Item, TagFact};
-use crate::model::{Addresses, At, Cond, Named, Resync, Space, Tag, Under, View};
+use crate::model::{Addresses, Amount, At, Cond, Limit, Named, Resync, Space, Tag, Under, View};
+use crate::source::Span;
 
 impl Lower {
-    pub(super) fn lower_tags(&mut self, items: &[Item]) -> Vec<Tag> {
+    pub(super) fn lower_tags(&mut self, items: &[Item], limits: &[Limit]) -> Vec<Tag> {
         let mut out = Vec::new();
         for (it, named) in of_kind!(items, Tag).zip(self.tags.clone()) {
             let (mut bits, mut of_cpu, mut values) = (None, None, None);
@@ -13,8 +14,9 @@ impl Lower {
             let mut reserved = Vec::new();
             for fact in &it.facts {
                 match &fact.node {
-                    TagFact::Bits(number) => {
-                        self.once(&mut bits, "the width", number.node, fact.span);
+                    TagFact::Bits(width) => {
+                        let width = self.amount(width).unwrap_or(Amount::Stated(1));
+                        self.once(&mut bits, "the width", width, fact.span);
                     }
                     TagFact::OfCpu(yes) => {
                         self.once(&mut of_cpu, "`of cpu` or `of machine`", *yes, fact.span);
@@ -66,20 +68,22 @@ impl Lower {
             // Tags are referred to by index, so a tag with a missing fact keeps its place.
             let nothing = it.name.span;
             let bits = bits.unwrap_or(At {
-                value: 1,
+                value: Amount::Stated(1),
                 span: nothing,
             });
+            let widths = bits.value.range(limits);
             let of_cpu = of_cpu.unwrap_or(At {
                 value: false,
                 span: nothing,
             });
-            let most = if root.is_some() { 64 } else { 32 };
-            let has_width = (1..=most).contains(&bits.value);
+            let is_root = root.is_some() && bits.value.limit().is_none();
+            let most = if is_root { 64 } else { 32 };
+            let has_width = widths.0 >= 1 && widths.1 <= most;
             // Without `is the root`, which may be what could not be read, the limit is lower.
             if !has_width && (root.is_some() || self.is_known(nothing)) {
                 self.misplaced(
                     bits.span,
-                    format!("a tag of {} bits cannot be described", bits.value),
+                    format!("a tag of {} bits cannot be described", widths.1),
                     "tags have 1 to 32 bits, and up to 64 where the tag is the root",
                 );
             }
@@ -87,12 +91,13 @@ impl Lower {
             let values = if is_free || !has_width {
                 None
             } else {
-                Some(self.given_out(values, &reserved, bits))
+                Some(self.given_out(values, &reserved, (widths.1, bits.span)))
             };
             out.push(Tag {
                 named,
                 when: self.cond(it.when.as_ref(), &[]),
                 bits,
+                widths,
                 of_cpu,
                 invalidated_lazily: retired.map(|at| at.span),
                 read_after_publish: read.map(|at| at.span),
@@ -109,18 +114,16 @@ impl Lower {
         &mut self,
         values: Option<At<(u64, u64)>>,
         reserved: &[At<u64>],
-        bits: At<u64>,
+        (bits, span): (u64, Span),
     ) -> At<(u64, u64)> {
-        let most = 1u64
-            .checked_shl(bits.value as u32)
-            .map_or(u64::MAX, |n| n - 1);
+        let most = 1u64.checked_shl(bits as u32).map_or(u64::MAX, |n| n - 1);
         // By default the kernel's own root has 0.
         let least = u64::from(values.is_none() && reserved.is_empty() && most > 0);
         let (mut low, high) = values.map_or((least, most), |at| at.value);
         while reserved.iter().any(|at| at.value == low) && low < high {
             low += 1;
         }
-        let others_are_known = self.is_known(bits.span);
+        let others_are_known = self.is_known(span);
         for at in reserved
             .iter()
             .filter(|at| (low..=high).contains(&at.value) && others_are_known)
@@ -134,14 +137,14 @@ impl Lower {
         for at in reserved.iter().filter(|at| at.value > most) {
             self.misplaced(
                 at.span,
-                format!("a tag of {} bits is never {}", bits.value, at.value),
+                format!("a tag of {bits} bits is never {}", at.value),
                 "reserve a value that the tag can have",
             );
         }
         let span = values
             .map(|at| at.span)
             .or(reserved.first().map(|at| at.span))
-            .unwrap_or(bits.span);
+            .unwrap_or(span);
         let value = (low, high);
         At { value, span }
     }

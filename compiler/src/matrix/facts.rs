@@ -3,8 +3,9 @@
 use super::ask::{Ask, brief, long};
 use crate::analysis::Analysis;
 use crate::describe::{self, code, when};
-use crate::model::Stricter;
-use crate::model::{Aspect, Geometry, Kind, Level, Model, Space};
+use crate::model::{
+    Amount, Aspect, Cond, Fills, Geometry, Kind, Level, Model, Negative, Space, Stricter,
+};
 use crate::text::list;
 
 pub(super) const TABLES: &[Ask] = &[
@@ -154,16 +155,17 @@ fn caches(it: &Analysis) -> Vec<String> {
             )
         });
         let sets = cache.sets.as_ref().map_or(String::new(), |sets| {
-            let count = |count: &u64| match count {
-                1 => "1 set".to_owned(),
-                _ => format!("{count} sets"),
+            let count = |count: &Amount| match count {
+                Amount::Stated(1) => "1 set".to_owned(),
+                &count => format!("{} sets", describe::amount(model, count)),
             };
             format!("; {}", describe::cases(model, sets, count))
         });
         format!(
-            "{}: {}{from}{sets}",
+            "{}: {}{from}{sets}{}",
             code(&cache.named.name),
-            list(&holds, "and")
+            list(&holds, "and"),
+            describe::when(model, &cache.when)
         )
     };
     model.caches.all.iter().map(line).collect()
@@ -198,61 +200,70 @@ fn joined_entries(it: &Analysis) -> Vec<String> {
 }
 
 fn negative(it: &Analysis) -> Vec<String> {
-    let cached = it.model.caches.invalid_cached;
-    let text = if cached {
-        "are cached: a new mapping requires a flush"
-    } else {
-        "are not cached"
-    };
-    vec![text.to_owned()]
+    let negative = describe::cases(&it.model, &it.model.caches.negative, |kept| {
+        let text = match kept {
+            Negative::Never => "are not cached",
+            Negative::UntilDropped => "are cached: a new mapping requires a flush",
+            Negative::Expires => {
+                "are cached for a bounded time: a new mapping of the kernel requires a flush"
+            }
+        };
+        text.to_owned()
+    });
+    vec![negative]
 }
 
 fn stricter(it: &Analysis) -> Vec<String> {
-    let caches = &it.model.caches;
-    let on = if caches.stricter_on_cpus_only {
-        " by CPUs; devices keep it"
-    } else {
-        ""
-    };
-    vec![match caches.stricter {
-        Stricter::Refetched => format!("is walked again{on}"),
-        Stricter::DroppedByFault => format!("is dropped by the fault{on}"),
-        Stricter::FaultsUntilDropped => "faults until this CPU drops it".to_owned(),
-    }]
+    let stricter = describe::cases(&it.model, &it.model.caches.stricter, |stricter| {
+        let on = if stricter.cpus_only {
+            " by CPUs; devices keep it"
+        } else {
+            ""
+        };
+        match stricter.how {
+            Stricter::Refetched => format!("is walked again{on}"),
+            Stricter::DroppedByFault => format!("is dropped by the fault{on}"),
+            Stricter::FaultsUntilDropped => "faults until this CPU drops it".to_owned(),
+        }
+    });
+    vec![stricter]
 }
 
 fn clean_to_dirty(it: &Analysis) -> Vec<String> {
-    let walks = it.model.caches.clean_to_dirty_walks;
-    vec![
-        if walks {
-            "by a walk that reads the table"
-        } else {
-            "possibly without a walk"
-        }
-        .to_owned(),
-    ]
+    let walks = it.model.caches.clean_to_dirty_walks.as_ref();
+    let or = "possibly without a walk";
+    vec![walks.map_or(or.to_owned(), |when| {
+        only(it, "by a walk that reads the table", when, or)
+    })]
 }
 
 fn accessed(it: &Analysis) -> Vec<String> {
-    let stays = it.model.caches.accessed_may_stay;
-    let text = if stays {
-        "may stay set in cached entries"
-    } else {
-        "requires a flush"
-    };
-    vec![text.to_owned()]
+    let stays = it.model.caches.accessed_may_stay.as_ref();
+    let or = "requires a flush";
+    vec![stays.map_or(or.to_owned(), |when| {
+        only(it, "may stay set in cached entries", when, or)
+    })]
 }
 
 fn fills(it: &Analysis) -> Vec<String> {
-    let fills = it.model.caches.fills_while_loaded;
-    vec![
-        if fills {
-            "while the root is loaded, also on lazy CPUs"
-        } else {
-            "not stated"
-        }
-        .to_owned(),
-    ]
+    let fills = describe::cases(&it.model, &it.model.caches.fills, |by| {
+        let text = match by {
+            Fills::WhileLoaded => "while the root is loaded, also on lazy CPUs",
+            Fills::BySoftware => "by software, when an access finds none",
+        };
+        text.to_owned()
+    });
+    vec![fills]
+}
+
+/// Returns what is true under a condition, with what is true otherwise.
+fn only(it: &Analysis, what: &str, when: &Cond, otherwise: &str) -> String {
+    let when = describe::when(&it.model, when);
+    if when.is_empty() {
+        what.to_owned()
+    } else {
+        format!("{otherwise}, {what}{when}")
+    }
 }
 
 fn tags(it: &Analysis) -> Vec<String> {

@@ -167,7 +167,7 @@ fn ceilings(it: &Analysis) -> Vec<String> {
     let of = |cases: &Option<model::Cases<Ceiling>>, unit: &str| {
         let cases = cases.iter().flat_map(|cases| &cases.cases);
         let line = |(of, cond): &(Ceiling, Cond)| {
-            let value = describe::events::ceiling(of, unit);
+            let value = describe::events::ceiling(&it.model, of, unit);
             format!("{value}{} ({})", when(&it.model, cond), Origin::Stated)
         };
         cases.map(line).collect::<Vec<_>>()

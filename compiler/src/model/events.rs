@@ -5,6 +5,7 @@ use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::instructions::{Instr, Source};
+use super::machine::Amount;
 use super::terms::{At, Cases, Cond, Config, Machine, Named};
 use crate::ast::{Lost, Shootdown};
 use crate::source::Span;
@@ -180,7 +181,7 @@ pub struct Policy {
 /// A ceiling, and the flushes to which it applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ceiling {
-    pub count: u64,
+    pub count: Amount,
     /// The reach of the flushes to which it applies; without it, both.
     pub reach: Option<Reach>,
     /// The space for which the fact is lost; without it, both.
@@ -198,7 +199,7 @@ impl Ceiling {
 impl Cases<Ceiling> {
     /// Returns the ceiling of a space and a reach: the last one that applies.
     #[must_use]
-    pub fn of(&self, config: Config, space: Space, reach: Reach) -> Option<u64> {
+    pub fn of(&self, config: Config, space: Space, reach: Reach) -> Option<Amount> {
         let mut cases = self.cases.iter().rev();
         let case = cases.find(|(ceiling, when)| when.holds(config) && ceiling.is_for(space, reach));
         case.map(|(ceiling, _)| ceiling.count)

@@ -6,9 +6,9 @@ use tlbc_runtime::pte::{self, ChangeFacts};
 use super::Model;
 use super::events::{Aspect, Event, Issued};
 use super::instructions::{Instr, Source, Value};
-use super::machine::Tag;
-use super::terms::{Config, Machine};
-use crate::ast::{Stricter, TagSource};
+use super::machine::{Kind, Tag};
+use super::terms::{Cond, Config, Machine};
+use crate::ast::TagSource;
 
 impl Model {
     /// Returns whether a CPU that attaches a space waits for changes of entries that are not finished: this is
@@ -34,26 +34,24 @@ impl Model {
             let said = said.find(|(_, when)| when.holds(config));
             self.change.plain_store.value && !said.is_some_and(|(in_place, _)| *in_place)
         };
+        let holds = |when: &Option<Cond>| when.as_ref().is_some_and(|when| when.holds(config));
+        let stricter = caches.stricter(config);
         let shared = self.user.has_devices(config) || self.kernel.has_devices(config);
         ChangeFacts {
-            walk_cached: caches.walk.is_some(),
-            invalid_cached: caches.invalid_cached,
-            stricter: match caches.stricter {
-                Stricter::Refetched => pte::Stricter::Refetched,
-                Stricter::DroppedByFault => pte::Stricter::DroppedByFault,
-                Stricter::FaultsUntilDropped => pte::Stricter::FaultsUntilDropped,
-            },
-            devices_stay_strict: caches.stricter_on_cpus_only && shared,
+            walk_cached: caches.hold(Kind::Walk, config),
+            negative: caches.negative(config),
+            stricter: stricter.how,
+            devices_stay_strict: stricter.cpus_only && shared,
             output_through_invalid: through_invalid(Aspect::Output),
             size_through_invalid: through_invalid(Aspect::Size),
             attributes_through_invalid: through_invalid(Aspect::Attributes),
             rights_through_invalid: through_invalid(Aspect::Rights),
-            cleared_may_stay: if caches.accessed_may_stay {
+            cleared_may_stay: if holds(&caches.accessed_may_stay) {
                 pte::Marks::ACCESSED
             } else {
                 pte::Marks::NONE
             },
-            clean_to_dirty_walks: caches.clean_to_dirty_walks,
+            clean_to_dirty_walks: holds(&caches.clean_to_dirty_walks),
         }
     }
 
@@ -81,7 +79,8 @@ impl Model {
     }
 
     /// Returns whether an event loads root and tag one after the other: a walk in between would fill entries of one
-    /// space under the tag of another, so an empty root is loaded first.
+    /// space under the tag of another, so an empty root is loaded first. Where software fills entries there is no walk
+    /// in between, because the kernel accesses no address of a user space then.
     #[must_use]
     pub fn is_half_loaded(&self, event: &Event, machine: impl Machine) -> bool {
         let here = event.loads.iter().filter(|loads| loads.when.holds(machine));
@@ -94,7 +93,8 @@ impl Model {
         let has = |source| loads.iter().any(|load| carries(load, source));
         let whole = |load: &usize| carries(load, Source::Root) && carries(load, Source::Tag);
         let stated = event.half_loaded_unsafe.is_some() && loads.len() > 1;
-        stated || has(Source::Root) && has(Source::Tag) && !loads.iter().any(whole)
+        let apart = has(Source::Root) && has(Source::Tag) && !loads.iter().any(whole);
+        stated || apart && self.caches.fill_while_loaded(machine)
     }
 
     /// Returns whether the tag of a space is read again after the change is visible: this is stated, or the tag may

@@ -60,6 +60,8 @@ pub struct Barrier {
     pub gone: Option<Span>,
     /// Whether earlier accesses are complete.
     pub drained: Option<Span>,
+    /// The cost relative to instructions.
+    pub cost: u64,
     pub span: Span,
 }
 
@@ -268,6 +270,8 @@ pub struct Invalidate {
     pub agents: Cases<At<Agents>>,
     /// The barrier after which it is finished; `None` for at once.
     pub after: Option<Cases<At<usize>>>,
+    /// The barrier that is issued before it.
+    pub follows: Option<At<usize>>,
     /// What the kernel must ensure while the instruction is issued.
     pub needs: Vec<At<Need>>,
     /// Whether it is called again while it answers that it is busy.

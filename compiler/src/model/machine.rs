@@ -6,7 +6,7 @@ use tlbc_runtime::agents::Agents;
 use super::events::Resync;
 use super::registers::{LimitFrom, ReadFrom};
 use super::terms::{At, Cases, Cond, Config, Machine, Named};
-use crate::ast::{Known, Stricter, TagSource};
+use crate::ast::{Fills, Known, Negative, Stricter, StricterOn, TagSource};
 use crate::source::Span;
 
 /// Another name for a set of agents.
@@ -63,7 +63,11 @@ pub struct Cache {
     /// The cache from whose entries it makes its own.
     pub from: Option<At<usize>>,
     /// The number of its sets, where an instruction drops one set at a time.
-    pub sets: Option<Cases<u64>>,
+    pub sets: Option<Cases<Amount>>,
+    /// The machines that have it.
+    pub when: Cond,
+    /// The place of `holds`.
+    pub span: Span,
 }
 
 /// What the machine may cache.
@@ -71,27 +75,21 @@ pub struct Cache {
 pub struct Caches {
     /// The caches, by name.
     pub all: Vec<Cache>,
-    pub leaf: Option<Span>,
-    pub walk: Option<Span>,
-    /// Bindings of tags to top tables.
-    pub root: Option<Span>,
     /// Whether the CPUs of a core share them.
     pub shared_by_core: Option<Span>,
     /// log2 of the number of neighbouring entries that one translation covers, by the index of their level.
     pub joined: Vec<Option<At<u32>>>,
     /// Whether an invalidation of any address in its reach drops a walk entry.
     pub walk_spans_reach: bool,
-    pub invalid_cached: bool,
-    /// Whether a CPU with a root loaded walks by speculation.
-    pub fills_while_loaded: bool,
+    /// Whether there are negative entries.
+    pub negative: Cases<Negative>,
+    pub fills: Cases<Fills>,
     /// What happens when an entry allows less than the table.
-    pub stricter: Stricter,
-    /// Whether that applies to CPUs only, and devices keep the entry.
-    pub stricter_on_cpus_only: bool,
-    /// Whether a clean entry becomes dirty only by a walk.
-    pub clean_to_dirty_walks: bool,
-    /// Whether the accessed mark may be cleared without a flush.
-    pub accessed_may_stay: bool,
+    pub stricter: Cases<StricterOn>,
+    /// The machines on which a clean entry becomes dirty only by a walk.
+    pub clean_to_dirty_walks: Option<Cond>,
+    /// The machines on which the accessed mark may be cleared without a flush.
+    pub accessed_may_stay: Option<Cond>,
     pub span: Span,
 }
 
@@ -104,17 +102,81 @@ impl Caches {
 }
 
 impl Caches {
+    /// Returns the caches that hold entries of a kind, on some machine. Negative entries are in those that hold leaf
+    /// entries.
+    #[must_use]
+    pub fn ever_holding(&self, kind: Kind) -> CacheSet {
+        let mut negative = self.negative.cases.iter();
+        match kind {
+            Kind::Negative if negative.all(|(kept, _)| *kept == Negative::Never) => CacheSet::NONE,
+            Kind::Negative => self.those(|cache| cache.holds.contains(&Kind::Leaf)),
+            kind => self.those(|cache| cache.holds.contains(&kind)),
+        }
+    }
+
+    /// Returns whether some machine caches entries of a kind.
+    #[must_use]
+    pub fn ever_hold(&self, kind: Kind) -> bool {
+        self.ever_holding(kind) != CacheSet::NONE
+    }
+
     /// Returns the caches that hold entries of a kind.
     #[must_use]
-    pub fn holding(&self, kind: Kind) -> CacheSet {
-        let kind = if kind == Kind::Negative {
-            Kind::Leaf
-        } else {
-            kind
-        };
+    pub fn holding(&self, kind: Kind, machine: impl Machine) -> CacheSet {
+        if kind == Kind::Negative && self.negative(machine) == Negative::Never {
+            return CacheSet::NONE;
+        }
+        let ever = self.ever_holding(kind);
+        let here = self.those(|cache| cache.when.holds(machine));
+        CacheSet(ever.0 & here.0)
+    }
+
+    fn those(&self, are: impl Fn(&Cache) -> bool) -> CacheSet {
         let caches = self.all.iter().enumerate();
-        let holding = caches.filter(|(_, cache)| cache.holds.contains(&kind));
-        CacheSet(holding.fold(0, |set, (index, _)| set | 1 << index))
+        let those = caches.filter(|(_, cache)| are(cache));
+        CacheSet(those.fold(0, |set, (index, _)| set | 1 << index))
+    }
+
+    /// Returns whether entries of a kind are cached.
+    #[must_use]
+    pub fn hold(&self, kind: Kind, machine: impl Machine) -> bool {
+        self.holding(kind, machine) != CacheSet::NONE
+    }
+
+    /// Returns whether negative entries are cached, and how long.
+    #[must_use]
+    pub fn negative(&self, machine: impl Machine) -> Negative {
+        let stated = self.negative.get(machine);
+        stated.copied().unwrap_or(Negative::UntilDropped)
+    }
+
+    /// Returns whether a CPU with a root loaded walks by speculation.
+    #[must_use]
+    pub fn fill_while_loaded(&self, machine: impl Machine) -> bool {
+        self.fills.get(machine) != Some(&Fills::BySoftware)
+    }
+
+    /// Returns what happens when an entry allows less than the table.
+    #[must_use]
+    pub fn stricter(&self, machine: impl Machine) -> StricterOn {
+        let stated = self.stricter.get(machine);
+        stated.copied().unwrap_or(StricterOn {
+            how: Stricter::FaultsUntilDropped,
+            cpus_only: false,
+        })
+    }
+
+    /// Returns the conditions of all facts.
+    pub fn conds(&self) -> impl Iterator<Item = &Cond> {
+        let facts = self.negative.conds().chain(self.fills.conds());
+        let facts = facts.chain(self.stricter.conds());
+        let facts = facts.chain(&self.clean_to_dirty_walks);
+        let facts = facts.chain(&self.accessed_may_stay);
+        let caches = self.all.iter();
+        facts.chain(caches.flat_map(|cache| {
+            let sets = cache.sets.iter().flat_map(Cases::conds);
+            sets.chain([&cache.when])
+        }))
     }
 
     /// Returns the number of caches through which this one is made from the tables: 0 for one that is made from
@@ -150,13 +212,52 @@ pub struct Limit {
     pub from: Option<LimitFrom>,
 }
 
+/// A number that is stated, or that the kernel reads at boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Amount {
+    Stated(u64),
+    /// A limit, by index.
+    Limit(usize),
+}
+
+impl Amount {
+    /// Returns the number on a machine with these limits.
+    #[must_use]
+    pub fn on(self, limits: &[u64]) -> u64 {
+        match self {
+            Self::Stated(number) => number,
+            Self::Limit(limit) => limits[limit],
+        }
+    }
+
+    /// Returns the limit, if it is read at boot.
+    #[must_use]
+    pub fn limit(self) -> Option<usize> {
+        match self {
+            Self::Stated(_) => None,
+            Self::Limit(limit) => Some(limit),
+        }
+    }
+
+    /// Returns the least and the greatest number that it can be.
+    #[must_use]
+    pub fn range(self, limits: &[Limit]) -> (u64, u64) {
+        match self {
+            Self::Stated(number) => (number, number),
+            Self::Limit(limit) => (limits[limit].least, limits[limit].most),
+        }
+    }
+}
+
 /// A kind of tag.
 #[derive(Debug, Clone)]
 pub struct Tag {
     pub named: Named,
     /// The machines on which the tag exists.
     pub when: Cond,
-    pub bits: At<u64>,
+    pub bits: At<Amount>,
+    /// The least and the greatest width.
+    pub widths: (u64, u64),
     /// Whether a value means another space on another CPU (`of cpu`).
     pub of_cpu: At<bool>,
     /// Whether other tags of this CPU can be invalidated lazily: each is flushed when it is next loaded.
@@ -172,21 +273,41 @@ pub struct Tag {
 }
 
 impl Tag {
-    /// Returns the least and the largest value that a space gets.
+    /// Returns the least and the largest value that a space gets, where the tag has its greatest width.
     #[must_use]
     pub fn range(&self) -> (u64, u64) {
-        let most = 1u64
-            .checked_shl(self.bits.value as u32)
-            .map_or(u64::MAX, |n| n - 1);
-        self.values.map_or((0, most), |at| at.value)
+        self.within(self.widths.1)
+    }
+
+    /// Returns the tag of a machine with these limits.
+    #[must_use]
+    pub fn on(&self, limits: &[u64]) -> Self {
+        let bits = self.bits.value.on(limits);
+        Self {
+            bits: At {
+                value: Amount::Stated(bits),
+                span: self.bits.span,
+            },
+            widths: (bits, bits),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the least and the largest value that a space gets, where the tag has this width.
+    #[must_use]
+    pub fn within(&self, bits: u64) -> (u64, u64) {
+        let most = 1u64.checked_shl(bits as u32).map_or(u64::MAX, |n| n - 1);
+        let (first, last) = self.values.map_or((0, most), |at| at.value);
+        (first, last.min(most))
     }
 }
 
 impl Tag {
-    /// Returns whether more than one value can be given out with the bits that views set left clear.
+    /// Returns whether more than one value can be given out with the bits that views set left clear, whatever width the
+    /// tag has.
     #[must_use]
     pub fn gives_out_several(&self, views: u64) -> bool {
-        let (first, last) = self.range();
+        let (first, last) = self.within(self.widths.0);
         // The least value from `from` on without those bits: a bit that is in the way is carried over.
         let next = |from: u64| {
             let mut value = from;

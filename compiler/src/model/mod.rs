@@ -23,7 +23,8 @@ use tlbc_runtime::level::{Level as LevelIndex, Levels};
 use tlbc_runtime::request::{LevelFacts, LevelTable};
 
 pub use crate::ast::{
-    EventKind, Keeps, Known, Lost, Need, Shootdown, Stricter, TagSelector, TagSource, Written,
+    EventKind, Fills, Keeps, Known, Lost, Need, Negative, Shootdown, Stricter, StricterOn,
+    TagSelector, TagSource, Written,
 };
 use crate::source::Span;
 

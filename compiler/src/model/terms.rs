@@ -134,6 +134,15 @@ pub struct Cases<T> {
 }
 
 impl<T> Cases<T> {
+    /// Returns a statement with one alternative, which always counts.
+    #[must_use]
+    pub fn always(value: T, span: Span) -> Self {
+        Self {
+            cases: vec![(value, Cond::default())],
+            span,
+        }
+    }
+
     /// Returns the alternative that counts.
     #[must_use]
     pub fn get(&self, machine: impl Machine) -> Option<&T> {

@@ -33,6 +33,7 @@ impl Builder<'_> {
             Rule::reach => InvalidateFact::Where(self.name_cases(node)),
             Rule::at_once => InvalidateFact::AtOnce,
             Rule::after => InvalidateFact::After(self.name_cases(node)),
+            Rule::follows => InvalidateFact::Follows(self.name(node)),
             Rule::needs if has(node, Rule::no_lock) => InvalidateFact::NeedsNoLock,
             Rule::needs => InvalidateFact::Needs(self.need(node)),
             Rule::interrupted => InvalidateFact::MayBeInterrupted,
@@ -135,7 +136,7 @@ impl Builder<'_> {
                 let numbers: Vec<_> = all(node, Rule::number)
                     .map(|number| self.number(&number))
                     .collect();
-                let limit = first(node, Rule::most_limit);
+                let limit = first(node, Rule::of_limit);
                 let levels = first(node, Rule::run_levels);
                 let (least, most) = (numbers.first().cloned(), numbers.get(1).cloned());
                 AddressSelector::Run {
@@ -362,7 +363,7 @@ impl Builder<'_> {
                                 CeilingOf::Space(builder.name(&of))
                             }
                         });
-                        (builder.number_in(node), of)
+                        (builder.amount(node), of)
                     }),
                     pages: pages.is_some(),
                 }

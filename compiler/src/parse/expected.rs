@@ -44,6 +44,16 @@ impl Expected {
             }
             Rule::term | Rule::cond | Rule::terms => &[Rule::k_not, Rule::name],
             Rule::half | Rule::halves => &[Rule::k_low, Rule::k_high],
+            Rule::of_limit => &[Rule::k_limit],
+            Rule::tag_bits
+            | Rule::set_cases
+            | Rule::set_case
+            | Rule::operations
+            | Rule::operations_case
+            | Rule::pages_case => &[Rule::number, Rule::k_limit],
+            Rule::invalid_case => &[Rule::k_never, Rule::k_cached, Rule::k_expires],
+            Rule::fills_case => &[Rule::k_while, Rule::k_by],
+            Rule::stricter_case => &[Rule::k_refetched, Rule::k_dropped, Rule::k_faults],
             Rule::under | Rule::unders => &[Rule::k_global, Rule::k_under],
             Rule::expr => &[Rule::number, Rule::name, Rule::paren_open],
             Rule::whose => &[

@@ -3,8 +3,9 @@
 use super::grammar::{Node, Rule};
 use super::tree::{Builder, all, first, has, one};
 use crate::ast::{
-    BarrierFact, Base, BinaryOp, CacheFact, Cases, Expr, Field, FieldValue, Half, Ident, Keeps,
-    Kind, Names, Operand, Space, Spanned, Stricter, TagFact, TagSource, Under, View,
+    Amount, BarrierFact, Base, BinaryOp, CacheFact, Cases, Expr, Field, FieldValue, Fills, Half,
+    Ident, Keeps, Kind, Names, Negative, Operand, Space, Spanned, Stricter, StricterOn, TagFact,
+    TagSource, Under, View,
 };
 
 /// The most operators of an expression. Later stages walk it by recursion.
@@ -17,10 +18,11 @@ impl Builder<'_> {
                 cache: self.name(node),
                 kinds: all(node, Rule::kind).map(|kind| self.kind(&kind)).collect(),
                 from: first(node, Rule::filled_from).map(|from| self.name(&from)),
+                when: self.cond(node),
             },
             Rule::sets => CacheFact::Sets {
                 cache: self.name(node),
-                count: self.cases(&one(node, Rule::set_cases), Rule::set_case, Self::number_in),
+                count: self.cases(&one(node, Rule::set_cases), Rule::set_case, Self::amount),
             },
             Rule::one_per => CacheFact::OnePer {
                 core: has(node, Rule::k_core),
@@ -33,24 +35,50 @@ impl Builder<'_> {
             Rule::large_leaf => CacheFact::LargeLeaf {
                 together: has(node, Rule::k_together) || has(node, Rule::k_whole),
             },
-            Rule::invalid => CacheFact::Invalid {
-                cached: has(node, Rule::k_cached),
-            },
-            Rule::fills => CacheFact::FillsWhileLoaded,
-            Rule::stricter => CacheFact::Stricter {
-                how: if has(node, Rule::k_refetched) {
-                    Stricter::Refetched
-                } else if has(node, Rule::k_faults) {
-                    Stricter::FaultsUntilDropped
+            Rule::invalid => CacheFact::Invalid(self.cases(node, Rule::invalid_case, |_, case| {
+                if has(case, Rule::k_cached) {
+                    Negative::UntilDropped
+                } else if has(case, Rule::k_expires) {
+                    Negative::Expires
                 } else {
-                    Stricter::DroppedByFault
-                },
-                cpus_only: has(node, Rule::k_cpus),
+                    Negative::Never
+                }
+            })),
+            Rule::fills => CacheFact::Fills(self.cases(node, Rule::fills_case, |_, case| {
+                if has(case, Rule::k_software) {
+                    Fills::BySoftware
+                } else {
+                    Fills::WhileLoaded
+                }
+            })),
+            Rule::stricter => {
+                CacheFact::Stricter(self.cases(node, Rule::stricter_case, |_, case| StricterOn {
+                    how: if has(case, Rule::k_refetched) {
+                        Stricter::Refetched
+                    } else if has(case, Rule::k_faults) {
+                        Stricter::FaultsUntilDropped
+                    } else {
+                        Stricter::DroppedByFault
+                    },
+                    cpus_only: has(case, Rule::k_cpus),
+                }))
+            }
+            Rule::clean_to_dirty => CacheFact::CleanToDirtyWalks {
+                when: self.cond(node),
             },
-            Rule::clean_to_dirty => CacheFact::CleanToDirtyWalks,
-            Rule::cleared_stays => CacheFact::ClearedAccessedMayStay,
+            Rule::cleared_stays => CacheFact::ClearedAccessedMayStay {
+                when: self.cond(node),
+            },
             _ => return None,
         })
+    }
+
+    /// Returns the number of a statement, which may be read at boot.
+    pub(super) fn amount(&mut self, node: &Node) -> Amount {
+        match first(node, Rule::of_limit) {
+            Some(limit) => Amount::Limit(self.name(&limit)),
+            None => Amount::Stated(self.number_in(node)),
+        }
     }
 
     /// Returns a node of the rule `kind`.
@@ -72,7 +100,7 @@ impl Builder<'_> {
 
     pub(super) fn tag_fact(&mut self, node: &Node) -> Option<TagFact> {
         Some(match node.as_rule() {
-            Rule::tag_bits => TagFact::Bits(self.number_in(node)),
+            Rule::tag_bits => TagFact::Bits(self.amount(node)),
             Rule::tag_of => TagFact::OfCpu(has(node, Rule::k_cpu)),
             Rule::tag_values => {
                 let (least, most) = self.pair(node);
@@ -182,6 +210,7 @@ impl Builder<'_> {
             Rule::keeps => BarrierFact::Keeps(keeps(node)),
             Rule::gone => BarrierFact::Gone,
             Rule::drained => BarrierFact::Drained,
+            Rule::cost => BarrierFact::Cost(self.number_in(node)),
             _ => return None,
         })
     }

@@ -19,9 +19,9 @@ use super::demand::{Demand, Extent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too}
 use super::factor::seq;
 use super::ir::{Node, Reason, Shape, Test};
 use super::stages::Staged;
-use super::steps::{guarded, issues};
+use super::steps::{before, guarded, issues};
 use super::symbolic::SymbolicMachine;
-use crate::model::{Model, Written};
+use crate::model::{Kind, Model, Written};
 
 /// A change that needs an instruction, and has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,7 +95,12 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
                 })?
             }
             Shape::Teardown(space, reach) => {
-                self.model.caches.root?;
+                if !self.model.caches.ever_hold(Kind::Root) {
+                    return None;
+                }
+                if !self.model.caches.hold(Kind::Root, self.machine) {
+                    return Some(Node::Call(Shape::Everything(space, reach)));
+                }
                 self.flush(space, reach, Shape::Teardown, |builder, s| {
                     Some(builder.teardown(s))
                 })?
@@ -170,12 +175,26 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
                 Shape::Finish(..) => nodes.push(here),
                 // Inactive CPUs get an IPI as well.
                 Shape::Teardown(..) if context.global_tag => nodes.push(here),
-                _ => nodes.push(seq([Some(here), deferred_on_others(space)]
+                _ => nodes.push(seq([Some(here), self.deferred_on_others(space)]
                     .into_iter()
                     .flatten())),
             }
         }
         either(nodes)
+    }
+
+    /// Returns what is deferred on lazy and inactive CPUs when active ones get an IPI.
+    fn deferred_on_others(&self, space: Space) -> Option<Node> {
+        if space == Space::Kernel {
+            return None;
+        }
+        let inactive = Deferred::INACTIVE_UNTIL_LOAD;
+        let both = Node::Defer(inactive | Deferred::LAZY_UNTIL_LOAD);
+        Some(if self.model.caches.hold(Kind::Walk, self.machine) {
+            Node::select(Test::WalkEntries, Node::Defer(inactive), both)
+        } else {
+            both
+        })
     }
 
     pub(super) fn choose(&mut self, context: &PlanContext<'_>, demand: Demand) -> Rc<Choice> {
@@ -251,6 +270,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
             .iter()
             .map(|candidates| (candidates.as_slice(), issued(candidates)));
         let (steps, _) = self.in_turn(context, parts);
+        let steps = before(staged.now.iter().flatten()).into_iter().chain(steps);
         let steps = guarded(self.model, choice, seq(steps));
         seq([self.publish(context), steps]
             .into_iter()
@@ -286,18 +306,6 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
         let staged = Staged::everything(context, &choice, TEARDOWN);
         self.at_once(loaded, (&choice, &staged), false, RoutinePart::Teardown)
     }
-}
-
-/// Returns what is deferred on lazy and inactive CPUs when active ones get an IPI.
-fn deferred_on_others(space: Space) -> Option<Node> {
-    let inactive = Deferred::INACTIVE_UNTIL_LOAD;
-    (space == Space::User).then(|| {
-        Node::select(
-            Test::WalkEntries,
-            Node::Defer(inactive),
-            Node::Defer(inactive | Deferred::LAZY_UNTIL_LOAD),
-        )
-    })
 }
 
 /// Returns the one node, or a selection by the reach of the tag: the first is for global tags.

@@ -18,7 +18,7 @@ use super::drops::{Portion, Primitive};
 use super::flags::KnownFlags;
 use super::ir::Issue;
 use super::symbolic::outcomes;
-use crate::model::{AddressSelector, Drops, Instr, Kind, LevelSel, Source, Value};
+use crate::model::{AddressSelector, Amount, Drops, Instr, Kind, LevelSel, Source, Value};
 
 /// How a candidate is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,7 +32,7 @@ pub enum How {
         /// For the others.
         rest: Primitive,
         /// The number of sets.
-        count: u64,
+        count: Amount,
     },
     /// All other tags of this CPU are invalidated lazily.
     InvalidateOtherTags,
@@ -99,6 +99,8 @@ pub struct Candidate {
     pub deferred_classes: u8,
     /// The cost that the definition states.
     pub cost: u64,
+    /// The barrier that is issued before it.
+    pub before: Option<usize>,
     /// The barriers after which it is complete.
     pub after: Vec<usize>,
     /// The workarounds that errata need beside it: (erratum, workaround), by index.
@@ -296,6 +298,7 @@ impl PlanContext<'_> {
             everywhere: cells(None, Portion::Everywhere).into(),
             deferred_classes: 0,
             cost: it.cost,
+            before: it.follows.map(|at| at.value),
             after: self.done_after(primitive.invalidate),
             workarounds: self.workarounds(Instr::Invalidate(primitive.invalidate)),
         })
@@ -310,8 +313,11 @@ impl PlanContext<'_> {
         view: Option<usize>,
     ) -> Option<Candidate> {
         let count = self.sets(self.clauses(first));
+        let (_, most) = count.range(&self.model.limits);
         let (head, tail) = (self.issue(first, view)?, self.issue(rest, view)?);
-        if count == 1 && first != rest || head.after != tail.after {
+        if count == Amount::Stated(1) && first != rest
+            || (head.before, &head.after) != (tail.before, &tail.after)
+        {
             return None;
         }
         // What is invalidated by sets has to be so for the first set and for the others.
@@ -336,26 +342,28 @@ impl PlanContext<'_> {
             cells,
             cost: head
                 .cost
-                .saturating_add(tail.cost.saturating_mul(count.saturating_sub(1))),
+                .saturating_add(tail.cost.saturating_mul(most.saturating_sub(1))),
             ..head
         })
     }
 
-    /// Returns the number of sets of the caches from which the clauses invalidate one set.
-    fn sets(&self, drops: &[Drops]) -> u64 {
+    /// Returns the number of sets of the caches from which the clauses invalidate one set: that of the cache with the
+    /// most.
+    fn sets(&self, drops: &[Drops]) -> Amount {
         let of_set = drops
             .iter()
             .filter(|d| d.which.value == AddressSelector::OneSet);
         let counts = of_set.flat_map(|d| {
             let stores = d
                 .caches
-                .unwrap_or_else(|| self.model.caches.holding(Kind::Leaf));
+                .unwrap_or_else(|| self.model.caches.holding(Kind::Leaf, self.machine));
             let named = self.model.caches.all.iter().enumerate();
             named
                 .filter(move |(index, _)| stores.0 & (1 << index) != 0)
                 .filter_map(|(_, store)| store.sets.as_ref()?.get(self.machine).copied())
         });
-        counts.max().unwrap_or(1).max(1)
+        let most = counts.max_by_key(|count| count.range(&self.model.limits).1);
+        most.unwrap_or(Amount::Stated(1))
     }
 
     /// Returns the levels that have a hint in some geometry.

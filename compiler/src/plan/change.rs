@@ -217,7 +217,7 @@ impl PlanBuilder<'_, '_> {
     /// CPU may fault on a cached entry with fewer rights, entries of the kernel are replaced, because its own code
     /// must not fault.
     pub(super) fn relax(&mut self, context: &PlanContext<'_>, level: Level) -> Node {
-        let faults = self.model.caches.stricter != Stricter::Refetched;
+        let faults = self.model.caches.stricter(self.machine).how != Stricter::Refetched;
         if context.space == Space::Kernel && faults {
             return Node::Call(Shape::Replace);
         }

@@ -18,7 +18,7 @@ use super::context::{ContextKey, PlanContext};
 use super::demand::{Demand, Extent};
 use super::search;
 use super::symbolic::Known;
-use crate::model::{Kind, Model};
+use crate::model::{Barrier, Kind, Model};
 
 /// A set of candidates that covers a demand.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -77,13 +77,17 @@ struct PoolKey {
 
 impl Chooser {
     /// Returns the least set of candidates that covers a demand.
-    pub fn choose(&mut self, context: &PlanContext<'_>, demand: Demand) -> Option<Rc<Choice>> {
+    pub fn choose(&mut self, context: &PlanContext<'_>, mut demand: Demand) -> Option<Rc<Choice>> {
+        let is_free = |barrier: &Barrier| barrier.cost == 0;
+        if demand.extent == Extent::Each && context.model.barriers.iter().all(is_free) {
+            demand.extent = Extent::One;
+        }
         let local = self.least_of(context, demand, false);
         match demand.extent {
             // Runs are made from what covers one entry, and reach the same agents.
             Extent::Runs if context.reach == Reach::Here => {
                 let one = Demand {
-                    extent: Extent::One,
+                    extent: Extent::Each,
                     ..demand
                 };
                 match self.least_of(context, one, false) {
@@ -164,6 +168,7 @@ impl Chooser {
         let pool = self.pools.entry(key);
         let pool = Rc::clone(pool.or_insert_with(|| context.pool(widened).into()));
         let leaves = context.leaves_of_classes();
+        let barriers = costs_of_barriers(context.model, extent);
         loop {
             let known = context.machine.known_since(mark);
             let there = pool.iter().filter(|variant| {
@@ -171,7 +176,7 @@ impl Chooser {
                     && useful(context.model, &variant.candidate, cells, extent)
             });
             let there: Vec<&Variant> = there.collect();
-            let set = search::least(&there, cells, &leaves, extent)?;
+            let set = search::least(&there, cells, &leaves, &barriers, extent)?;
             let mut flags = set.iter().flat_map(|variant| variant.when.flags());
             let Some(open) = flags.find(|flag| known.get(*flag).is_none()) else {
                 return Some(set.into_iter().map(|it| it.candidate.clone()).collect());
@@ -179,6 +184,16 @@ impl Chooser {
             context.machine.ask(open);
         }
     }
+}
+
+/// Returns the costs of the barriers, by index. Those of several addresses are issued once for all of them, and do not
+/// count.
+fn costs_of_barriers(model: &Model, extent: Extent) -> Vec<u64> {
+    let counts = matches!(extent, Extent::One | Extent::Everything);
+    let barriers = model.barriers.iter();
+    barriers
+        .map(|it| if counts { it.cost } else { 0 })
+        .collect()
 }
 
 /// Returns the cells of a demand, for each view of the space.
@@ -202,13 +217,7 @@ pub fn wanted(context: &PlanContext<'_>, demand: Demand, leaf: Levels, walk: Lev
 
 /// Returns whether a kind of entry is cached.
 pub fn held(context: &PlanContext<'_>, kind: Kind) -> bool {
-    let caches = &context.model.caches;
-    match kind {
-        Kind::Leaf => caches.leaf.is_some(),
-        Kind::Walk => caches.walk.is_some(),
-        Kind::Root => caches.root.is_some(),
-        Kind::Negative => caches.invalid_cached,
-    }
+    context.model.caches.hold(kind, context.machine)
 }
 
 fn fits(model: &Model, candidate: &Candidate, extent: Extent) -> bool {
@@ -224,9 +233,9 @@ fn fits(model: &Model, candidate: &Candidate, extent: Extent) -> bool {
             .iter()
             .all(|level| model.caches.covered(level.index()) == 0),
         (Addressing::Everything, _)
-        | (Addressing::One, Extent::One)
+        | (Addressing::One, Extent::One | Extent::Each)
         | (Addressing::Run { .. }, Extent::Runs) => true,
-        (Addressing::Run { least, .. }, Extent::One) => least == 1,
+        (Addressing::Run { least, .. }, Extent::One | Extent::Each) => least == 1,
         (Addressing::One, Extent::Runs) | (_, Extent::Everything) => false,
     }
 }

@@ -6,6 +6,7 @@
 use tlbc_runtime::backend::FinishSteps;
 
 use super::candidates::Candidate;
+use super::ir::Node;
 
 /// A part of a routine whose completion may differ from that of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct Step {
 pub enum Action {
     /// A completing barrier.
     Complete(usize),
+    /// Barriers before instructions.
+    Precede(Vec<Node>),
     /// An instruction whose operands are constants.
     Issue(Box<Candidate>),
     /// An IPI to these sets of CPUs.

@@ -173,7 +173,7 @@ impl<'m> PlanContext<'m> {
 
     /// Returns the cells of a kind of entry, in the caches that hold it.
     pub fn cells(&self, kind: Kind, levels: Levels, whose: TagSelector, agents: Agents) -> Cells {
-        let caches = self.model.caches.holding(kind);
+        let caches = self.model.caches.holding(kind, self.machine);
         let kinds = match kind {
             Kind::Leaf => EntryKinds::leaf(levels),
             Kind::Walk => EntryKinds::walk(levels),

@@ -22,6 +22,8 @@ pub struct Demand {
 pub enum Extent {
     /// One address.
     One,
+    /// Each of several addresses. What is issued once for all of them does not count.
+    Each,
     /// A run of addresses.
     Runs,
     /// All addresses.
@@ -54,6 +56,17 @@ pub const TEARDOWN: Demand = Demand {
     root: true,
     extent: Extent::Everything,
 };
+
+impl Demand {
+    /// Returns the same demand for several addresses, one by one.
+    #[must_use]
+    pub const fn each(self) -> Self {
+        Self {
+            extent: Extent::Each,
+            ..self
+        }
+    }
+}
 
 /// Returns the demand with negative entries.
 pub fn negative_too(demand: Demand) -> Demand {

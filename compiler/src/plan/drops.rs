@@ -107,7 +107,7 @@ impl PlanContext<'_> {
                 if levels.is_empty() {
                     return all;
                 }
-                let mut stores = self.model.caches.holding(kind);
+                let mut stores = self.model.caches.holding(kind, self.machine);
                 if let Some(named) = d.caches {
                     stores.0 &= named.0;
                 }

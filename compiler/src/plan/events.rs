@@ -19,7 +19,7 @@ use super::demand::{Demand, Extent, LEAF_AND_WALK};
 use super::factor::seq;
 use super::ir::{Node, Reason, Shape, Test};
 use super::stages::Staged;
-use super::steps::{guarded, issues};
+use super::steps::{before, guarded, issues};
 
 impl PlanBuilder<'_, '_> {
     /// Completes the pending flush of this CPU, for the tag or for every tag, and loads the space.
@@ -98,7 +98,9 @@ impl PlanBuilder<'_, '_> {
         let parts = staged.now.iter().chain(staged.late.values());
         let issued =
             parts.map(|candidates| (candidates, issues(context, candidates.iter(), false, true)));
-        let (mut steps, open) = self.in_turn(context, issued.map(|(m, s)| (m.as_slice(), seq(s))));
+        let (issued, open) = self.in_turn(context, issued.map(|(m, s)| (m.as_slice(), seq(s))));
+        let mut steps = before(&choice.candidates);
+        steps.extend(issued);
         steps.extend(open.into_iter().map(|b| self.complete(context, b)));
         steps
     }

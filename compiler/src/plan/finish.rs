@@ -20,9 +20,9 @@ use super::demand::{Demand, Extent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too}
 use super::factor::seq;
 use super::ir::{Node, Reason, Test};
 use super::stages::{Staged, barriers};
-use super::steps::issues;
+use super::steps::{before, issues};
 use super::workarounds;
-use crate::model::{Instr, Lost, Machine, Resync};
+use crate::model::{Instr, Kind, Lost, Machine, Resync};
 
 impl<'m> PlanBuilder<'m, '_> {
     /// Returns what a part issues, by stage; nothing if no request has the part.
@@ -41,7 +41,9 @@ impl<'m> PlanBuilder<'m, '_> {
                 Some(Staged::everything(context, &choice, all))
             }
             RoutinePart::Teardown => {
-                self.model.caches.root?;
+                if !self.model.caches.hold(Kind::Root, self.machine) {
+                    return None;
+                }
                 let left = PlanContext {
                     entering: true,
                     ..*context
@@ -78,7 +80,12 @@ impl<'m> PlanBuilder<'m, '_> {
         for stage in stages.collect::<BTreeSet<_>>() {
             let (mut issued, mut completed) = (Vec::new(), Vec::new());
             for (part, staged) in &parts {
-                for candidate in staged.late.get(stage).into_iter().flatten() {
+                let late = staged.late.get(stage).into_iter().flatten();
+                let barriers = before(late.clone());
+                if !barriers.is_empty() {
+                    require(&mut steps, Action::Precede(barriers), *part);
+                }
+                for candidate in late {
                     require(
                         &mut issued,
                         Action::Issue(Box::new(candidate.clone())),
@@ -180,6 +187,7 @@ impl<'m> PlanBuilder<'m, '_> {
     fn completing(&self, context: &PlanContext<'_>, action: &Action) -> Vec<Node> {
         match action {
             Action::Complete(barrier) => vec![self.complete(context, *barrier)],
+            Action::Precede(barriers) => barriers.clone(),
             Action::Issue(candidate) => issues(context, [&**candidate].into_iter(), false, true),
             Action::SendIpi(sets) => vec![Node::SendIpi {
                 to: IpiTargets {
@@ -270,13 +278,16 @@ impl<'m> PlanBuilder<'m, '_> {
             };
             let loaded = Agents::ACTIVE.union(Agents::LAZY);
             let walkers = to(loaded);
+            let active = to(Agents::ACTIVE);
             let of_flush = match space {
                 Space::Kernel => walkers,
-                Space::User => Node::select(Test::WalkEntries, walkers, to(Agents::ACTIVE)),
+                Space::User if !self.model.caches.hold(Kind::Walk, self.machine) => active,
+                Space::User => Node::select(Test::WalkEntries, walkers, active),
             };
             // The tag of a space that is torn down may be given to another space, for which inactive CPUs
             // would not flush.
-            let has_root_entries = self.model.caches.root.is_some() && context.global_tag;
+            let has_root_entries =
+                self.model.caches.hold(Kind::Root, self.machine) && context.global_tag;
             nodes.push(if has_root_entries && space == Space::User {
                 Node::select(Test::Teardown, to(loaded.union(Agents::INACTIVE)), of_flush)
             } else {

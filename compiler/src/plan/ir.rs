@@ -13,7 +13,7 @@ use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::passes::Folding;
 use tlbc_runtime::request::{Reach, Space};
 
-use crate::model::Need;
+use crate::model::{Amount, Need};
 
 /// The kind of request that a plan serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -314,7 +314,7 @@ pub enum Over {
         /// The first set.
         first: u64,
         /// The number of sets of the cache.
-        count: u64,
+        count: Amount,
     },
 }
 

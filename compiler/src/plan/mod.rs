@@ -206,7 +206,7 @@ fn required_on(
     };
     let entries = RequiredFlush {
         leaf: Levels::ALL,
-        walk: if model.caches.walk.is_some() {
+        walk: if model.caches.hold(Kind::Walk, machine) {
             Levels::ALL
         } else {
             Levels::NONE

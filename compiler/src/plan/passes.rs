@@ -27,10 +27,10 @@ impl<'m> PlanBuilder<'m, '_> {
     /// Returns the flush of consecutive entries of one level, at one stage; nothing if they are never flushed one
     /// by one.
     pub(super) fn pass(&mut self, context: &PlanContext<'m>, stage: u8) -> Option<Node> {
-        let leaf = self.entries(context, LEAF, stage)?;
-        let both = self.entries(context, LEAF_AND_WALK, stage);
-        let walk = self.entries(context, WALK, stage);
-        let apart = !self.choose(context, WALK).by_address();
+        let leaf = self.entries(context, LEAF.each(), stage)?;
+        let both = self.entries(context, LEAF_AND_WALK.each(), stage);
+        let walk = self.entries(context, WALK.each(), stage);
+        let apart = !self.choose(context, WALK.each()).by_address();
         let node = match (both, walk) {
             (Some(both), Some(walk)) if !apart => Node::select(
                 Test::WalkEntries,
@@ -117,9 +117,9 @@ impl<'m> PlanBuilder<'m, '_> {
     /// Returns which entries one instruction of a pass invalidates together. Without a hint, these are leaf entries
     /// of every level.
     pub(super) fn folding(&mut self, context: &PlanContext<'m>) -> Option<Node> {
-        let leaf = self.choose(context, LEAF);
-        let walk = self.choose(context, WALK);
-        let both = self.choose(context, LEAF_AND_WALK);
+        let leaf = self.choose(context, LEAF.each());
+        let walk = self.choose(context, WALK.each());
+        let both = self.choose(context, LEAF_AND_WALK.each());
         let apart = !walk.by_address();
         leaf.by_address().then(|| {
             Node::Fold(Folding {
@@ -155,7 +155,7 @@ impl<'m> PlanBuilder<'m, '_> {
 
     /// Returns whether every instruction of a pass invalidates the walk entries of all addresses.
     fn walks_of_everything(&mut self, context: &PlanContext<'_>) -> bool {
-        let choice = self.choose(context, WALK);
+        let choice = self.choose(context, WALK.each());
         let all = wanted(context, WALK, Levels::ALL, Levels::ALL);
         all.iter().enumerate().all(|(view, wanted)| {
             let dropped = choice
@@ -190,7 +190,8 @@ impl<'m> PlanBuilder<'m, '_> {
                     continue;
                 }
                 let mut run = |demand| run_at(&*self.runs(context, demand)?, stage);
-                let walks = tables && run(WALK).is_some() && run(LEAF_AND_WALK).is_some();
+                let walks =
+                    tables && run(WALK.each()).is_some() && run(LEAF_AND_WALK.each()).is_some();
                 let count = match run(*demand) {
                     Some((operand, _, RunUnit::Pages)) => Count::PageRuns(operand, walks),
                     Some((_, most, RunUnit::Entries(levels))) => {

@@ -18,8 +18,9 @@ use super::demand::{Demand, LEAF, LEAF_AND_WALK, WALK};
 use super::factor::seq;
 use super::ir::{Node, Over, Shape, Test};
 use super::stages::{Staged, barriers};
-use super::steps::{guarded, issues};
+use super::steps::{before, guarded, issues};
 use super::workarounds;
+use crate::model::Kind;
 
 /// The choices for loops.
 struct Chosen {
@@ -38,8 +39,8 @@ impl Chosen {
 impl<'m> PlanBuilder<'m, '_> {
     /// Returns the choices for ranges; nothing if ranges are flushed with the whole space.
     fn chosen(&mut self, context: &PlanContext<'m>) -> Option<Chosen> {
-        let leaf = self.choose(context, LEAF);
-        let tables = [LEAF_AND_WALK, LEAF, WALK].map(|demand| self.choose(context, demand));
+        let leaf = self.choose(context, LEAF.each());
+        let tables = [LEAF_AND_WALK, LEAF, WALK].map(|demand| self.choose(context, demand.each()));
         leaf.by_address().then(|| Chosen {
             tables: tables[0].by_address().then_some(tables),
             leaves: vec![leaf],
@@ -59,12 +60,12 @@ impl<'m> PlanBuilder<'m, '_> {
     /// Returns a demand for each level whose negative entries are invalidated by address, with the leaf entries
     /// that a pass may need as well.
     pub(super) fn negative_by_address(&mut self, context: &PlanContext<'m>) -> Vec<Demand> {
-        if !self.model.caches.invalid_cached {
+        if !self.model.caches.hold(Kind::Negative, self.machine) {
             return Vec::new();
         }
         let of_level = |level| Demand {
             negative: Levels::only(level),
-            ..LEAF
+            ..LEAF.each()
         };
         let needs = self.levels().into_iter().map(of_level);
         let by_address = |demand: &Demand| {
@@ -109,7 +110,7 @@ impl<'m> PlanBuilder<'m, '_> {
         } else {
             Node::select(Test::WalkEntries, all.clone(), passes.clone())
         };
-        if !self.model.caches.invalid_cached {
+        if !self.model.caches.hold(Kind::Negative, self.machine) {
             return node;
         }
         // New mappings together with unlinked tables are too rare for passes of their own.
@@ -145,7 +146,7 @@ impl<'m> PlanBuilder<'m, '_> {
         } else {
             leaves
         };
-        let node = self.loops(context, &chosen, &[LEAF], required);
+        let node = self.loops(context, &chosen, &[LEAF.each()], required);
         let Some(negative) = self.chosen_for_negative(context) else {
             return Some(node);
         };
@@ -165,6 +166,7 @@ impl<'m> PlanBuilder<'m, '_> {
     ) -> Node {
         let stages = Staged::of(chosen.all()).stages();
         let mut steps = vec![self.publish(context)];
+        steps.extend(before(chosen.all().flat_map(|choice| &choice.candidates)));
         let mut open: Vec<usize> = Vec::new();
         for stage in 0..stages {
             let candidates: Vec<&Candidate> =

@@ -6,6 +6,8 @@
 //!
 //! The fields of [`Rank`] are the selection rule.
 
+use std::collections::BTreeSet;
+
 use tlbc_facts::cells::Cells;
 
 use super::candidates::{Addressing, Variant};
@@ -20,7 +22,7 @@ struct Rank {
     classes: u32,
     /// "then this before other before global": one bit each.
     lost: u8,
-    /// "Instructions, weighted by `cost`; a deferred flush costs nothing."
+    /// "Instructions and barriers, weighted by `cost`; a deferred flush costs nothing."
     instructions: u64,
     /// "Stages, each of which is waited for."
     stages: u32,
@@ -45,6 +47,8 @@ struct Set {
     rank: Rank,
     /// The stages, one bit each.
     stages: u8,
+    /// The barriers before and after its instructions.
+    barriers: BTreeSet<usize>,
 }
 
 struct Search<'a> {
@@ -54,6 +58,8 @@ struct Search<'a> {
     singles: Vec<Rank>,
     cells: &'a [Cells],
     leaves: &'a [Cells; 3],
+    /// The costs of the barriers, by index.
+    barriers: &'a [u64],
     extent: Extent,
     most: usize,
     best: Option<(Rank, Vec<usize>)>,
@@ -64,6 +70,7 @@ pub fn least<'a>(
     pool: &[&'a Variant],
     cells: &[Cells],
     leaves: &[Cells; 3],
+    barriers: &[u64],
     extent: Extent,
 ) -> Option<Vec<&'a Variant>> {
     let staged = pool.iter().any(|it| it.candidate.stage > 0);
@@ -76,6 +83,7 @@ pub fn least<'a>(
         singles,
         cells,
         leaves,
+        barriers,
         extent,
         most: if staged { 4 } else { 3 },
         best: None,
@@ -94,6 +102,7 @@ pub fn least<'a>(
             beyond: 0,
         },
         stages: 0,
+        barriers: BTreeSet::new(),
     });
     let (_, set) = search.best?;
     Some(set.into_iter().map(|index| pool[index]).collect())
@@ -110,7 +119,9 @@ fn single(variant: &Variant, cells: &[Cells], extent: Extent) -> Rank {
         stages: 1,
         addresses: match extent {
             Extent::Everything => 0,
-            Extent::One | Extent::Runs => candidate.everywhere.iter().map(Cells::count).sum(),
+            Extent::One | Extent::Each | Extent::Runs => {
+                candidate.everywhere.iter().map(Cells::count).sum()
+            }
         },
         beyond: views.map(|(all, wanted)| all.without(wanted).count()).sum(),
     }
@@ -145,7 +156,14 @@ impl Search<'_> {
             let index = self.order[place];
             let Variant { when, candidate } = self.pool[index];
             let stages = set.stages | 1 << candidate.stage;
-            let rank = set.rank.and(self.singles[index], stages);
+            let mut rank = set.rank.and(self.singles[index], stages);
+            let mut barriers = set.barriers.clone();
+            for &barrier in candidate.before.iter().chain(&candidate.after) {
+                let cost = self.barriers[barrier];
+                if cost > 0 && barriers.insert(barrier) {
+                    rank.instructions = rank.instructions.saturating_add(cost);
+                }
+            }
             if self.is_worse(rank) || candidate.cells[view].and(&pivot).is_empty() {
                 continue;
             }
@@ -156,6 +174,7 @@ impl Search<'_> {
                 when,
                 rank,
                 stages,
+                barriers,
                 ..set.clone()
             };
             wider.candidates.push(index);

@@ -1,5 +1,7 @@
 //! The steps that carry out candidates: instructions, loops over sets, deferred flushes, and workarounds.
 
+use std::collections::BTreeSet;
+
 use tlbc_runtime::deferred::Deferred;
 
 use super::candidates::{Candidate, How};
@@ -7,7 +9,7 @@ use super::choose::Choice;
 use super::context::PlanContext;
 use super::ir::{Issue, Node, Over};
 use super::workarounds;
-use crate::model::{Model, Need};
+use crate::model::{Amount, Model, Need};
 
 /// Returns the nodes of candidates, deferred flushes last. With `beside`, each is followed by its workarounds.
 pub fn issues<'a>(
@@ -37,7 +39,7 @@ pub fn issues<'a>(
             How::Sets { first, rest, count } => {
                 let (first, rest) = (issue(first), issue(rest));
                 let mut nodes = vec![Node::Issue(first)];
-                if count > 1 {
+                if count != Amount::Stated(1) {
                     nodes.push(Node::Loop {
                         over: Over::Sets { first: 1, count },
                         each: Box::new(Node::Issue(rest)),
@@ -51,6 +53,18 @@ pub fn issues<'a>(
         }
     };
     candidates.into_iter().flat_map(node).collect()
+}
+
+/// Returns the barriers that are issued before candidates, each once.
+pub fn before<'a>(candidates: impl IntoIterator<Item = &'a Candidate>) -> Vec<Node> {
+    let barriers = candidates
+        .into_iter()
+        .filter_map(|candidate| candidate.before);
+    let barriers: BTreeSet<usize> = barriers.collect();
+    let publish = |barrier| Node::Publish {
+        barrier: Some(barrier),
+    };
+    barriers.into_iter().map(publish).collect()
 }
 
 /// Returns a node with the guards that the instructions of a choice need.

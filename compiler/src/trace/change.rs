@@ -7,7 +7,9 @@
 
 use tlbc_runtime::deferred;
 use tlbc_runtime::level::Level;
-use tlbc_runtime::pte::{Change, ChangeFacts, Deadline, Entry, Kind, RequiredFlush, Stricter};
+use tlbc_runtime::pte::{
+    Change, ChangeFacts, Deadline, Entry, Kind, Negative, RequiredFlush, Stricter,
+};
 use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
 
 use super::answer::{Becomes, Deferred, DeferredBy, EntryKind, Stale, StaleOf, Store, Until};
@@ -103,7 +105,7 @@ impl Run<'_> {
         let mut ranges = Ranges::new();
         for (level, extent) in self.entries.leaves(range)? {
             let page = Extent { bytes: 1, ..extent }.rounded(self.entries.shift(level.index())?);
-            if facts.invalid_cached {
+            if facts.negative == Negative::UntilDropped {
                 // The table that contains the entry may have been new as well.
                 for (above, there) in Level::all().zip(&self.levels) {
                     if above >= level && there.shift != 0 {
@@ -114,10 +116,14 @@ impl Run<'_> {
                 ranges.leaf(level, page);
             }
         }
-        if facts.invalid_cached || facts.stricter == Stricter::FaultsUntilDropped {
+        let flushes = facts.stricter == Stricter::FaultsUntilDropped;
+        if flushes || facts.negative == Negative::UntilDropped {
             self.flush_here(&ranges);
         } else {
             self.note(match facts.stricter {
+                _ if facts.negative == Negative::Expires => {
+                    "no flush is required: the machine keeps a negative entry for a bounded time"
+                }
                 Stricter::DroppedByFault => "no flush is required: the fault has dropped the entry",
                 _ => "no flush is required: the machine walks the table again before it faults",
             });
@@ -331,7 +337,10 @@ impl Run<'_> {
         let facts = self.model.change_facts(self.query.config);
         if required.is_required_now(self.query.space) {
             self.changed.require(required, extent);
-        } else if !required.is_nothing() && !is_done_by_fault(change, &facts) {
+        } else if !required.is_nothing()
+            && !is_done_by_fault(change, &facts)
+            && !expires(change, &facts)
+        {
             let appears = change.kind(&facts) == Kind::Map;
             let kind = if appears {
                 EntryKind::Negative
@@ -364,6 +373,9 @@ impl Run<'_> {
         let why = match change.kind(&facts) {
             _ if is_done_by_fault(change, &facts) && self.query.space == Space::User => {
                 "a fault on an entry that allows less drops it"
+            }
+            _ if expires(change, &facts) && self.query.space == Space::User => {
+                "the machine keeps a negative entry for a bounded time, and user code faults until then"
             }
             _ if !required.is_nothing() => return,
             Kind::Map => "negative entries are not cached",
@@ -415,6 +427,11 @@ impl Run<'_> {
             self.flush(Flush::Ranges(&changed));
         }
     }
+}
+
+/// Returns whether negative entries that a change leaves in caches expire by themselves.
+fn expires(change: &Change, facts: &ChangeFacts) -> bool {
+    change.kind(facts) == Kind::Map && facts.negative == Negative::Expires
 }
 
 /// Returns whether a fault on an old entry that a change leaves in caches invalidates it.

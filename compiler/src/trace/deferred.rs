@@ -7,7 +7,7 @@ use tlbc_runtime::deferred;
 
 use super::answer::{Deferred, DeferredBy, EntryKind, Stale, StaleOf, Until};
 use super::query::{Event, Query};
-use crate::model::Model;
+use crate::model::{Config, Kind, Model};
 
 /// Returns the flushes that `cpus` defer when entries of the kinds `asked` are flushed.
 pub(super) fn deferred(
@@ -43,7 +43,7 @@ pub(super) fn deferred(
         ),
     ];
     let table = table.into_iter().filter(|(is, _)| *is);
-    let all = kinds(model);
+    let all = kinds(model, query.config);
     let table = table.map(|(_, (cpus, of, until))| Deferred {
         cpus,
         entries: Stale {
@@ -60,14 +60,14 @@ pub(super) fn deferred(
 }
 
 /// Returns every kind of entry that the machine caches.
-pub(super) fn kinds(model: &Model) -> Vec<EntryKind> {
-    let caches = &model.caches;
+pub(super) fn kinds(model: &Model, config: Config) -> Vec<EntryKind> {
     let table = [
-        (caches.leaf.is_some(), EntryKind::Leaf),
-        (caches.walk.is_some(), EntryKind::Walk),
-        (caches.root.is_some(), EntryKind::Root),
-        (caches.invalid_cached, EntryKind::Negative),
+        (Kind::Leaf, EntryKind::Leaf),
+        (Kind::Walk, EntryKind::Walk),
+        (Kind::Root, EntryKind::Root),
+        (Kind::Negative, EntryKind::Negative),
     ];
-    let table = table.into_iter().filter(|(is, _)| *is);
+    let held = |(kind, _): &(Kind, EntryKind)| model.caches.hold(*kind, config);
+    let table = table.into_iter().filter(held);
     table.map(|(_, kind)| kind).collect()
 }

@@ -142,11 +142,16 @@ impl Default for Changing {
     }
 }
 
-/// Returns the ceilings of a space and a reach in a configuration: operations, base pages.
-pub fn ceiling(model: &Model, config: Config, space: Space, reach: Reach) -> (u64, u64) {
+/// Returns the ceilings of a space and a reach on a machine: operations, base pages.
+pub fn ceiling(
+    model: &Model,
+    (config, limits): (Config, &[u64]),
+    space: Space,
+    reach: Reach,
+) -> (u64, u64) {
     let of = |cases: &Option<Cases<Ceiling>>| {
         let stated = cases.as_ref().and_then(|c| c.of(config, space, reach));
-        stated.unwrap_or(u64::MAX)
+        stated.map_or(u64::MAX, |amount| amount.on(limits))
     };
     (
         of(&model.policy.ceiling_operations),

@@ -233,7 +233,12 @@ impl Run<'_> {
             return false;
         };
         let (space, reach) = (beyond.space(), beyond.reach());
-        let (operations, pages) = ceiling(self.model, self.env.config, space, reach);
+        let (operations, pages) = ceiling(
+            self.model,
+            (self.env.config, &self.env.limits),
+            space,
+            reach,
+        );
         self.operations(count, passes) > operations || passes.pages() > pages
     }
 
@@ -296,7 +301,7 @@ impl Run<'_> {
                 }
             }
             Over::Sets { first, count } => {
-                for set in first..count {
+                for set in first..count.on(&self.env.limits) {
                     let piece = Piece {
                         set,
                         ..Piece::default()

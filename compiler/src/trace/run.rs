@@ -234,7 +234,7 @@ impl<'a> Run<'a> {
 
     /// Returns the kinds of entries that a flush invalidates, of those that the machine caches.
     fn kinds(&self, what: Flush<'_>) -> Vec<EntryKind> {
-        let mut kinds = kinds(self.model);
+        let mut kinds = kinds(self.model, self.query.config);
         if let Flush::Ranges(ranges) = what {
             let passes = SortedPasses::new(ranges, &self.levels, Folding::default());
             let leaves = passes.leaves().any(|pass| pass.leaf);

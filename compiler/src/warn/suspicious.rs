@@ -5,7 +5,7 @@
 use crate::check::configs::Configs;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Ceiling, Geometry, Level, Model};
+use crate::model::{Amount, Ceiling, Geometry, Level, Model};
 
 /// Checks W0301: tables above the lowest, which is often of another size, have equally many entries. The size of the
 /// top table follows from the addresses.
@@ -70,7 +70,7 @@ pub(super) fn ceilings(model: &Model, found: &mut Vec<Diagnostic>) {
         if cases
             .cases
             .iter()
-            .any(|(of, _)| of.count == 0 && is_for_all(of))
+            .any(|(of, _)| of.count == Amount::Stated(0) && is_for_all(of))
         {
             found.push(
                 Diagnostic::new(Code::W0302, cases.span, "with a ceiling of 0 every flush is a flush of everything")

@@ -23,7 +23,7 @@ pub(super) fn names(model: &Model, found: &mut Vec<Diagnostic>) {
         .filter(|(_, it)| it.used)
         .map(|(index, _)| index);
     let of_domain = "name it after a `where` or in the role of a barrier, or remove it";
-    let of_barrier = "name it after an `after` or a `resync`, or remove it";
+    let of_barrier = "name it after an `after`, a `follows` or a `resync`, or remove it";
     let of_operand = "name it in the template of an instruction, or remove it";
     let of_load = "name it in `switch` or `return_to_user`, or remove it";
     let of_set = "name it after the `on` of an erratum, or remove it";
@@ -79,6 +79,8 @@ fn used_barriers(model: &Model) -> Vec<usize> {
             .filter_map(|i| i.after.as_ref())
             .flat_map(|after| after.cases.iter().map(|(at, _)| at.value)),
     );
+    let followed = model.invalidates.iter().filter_map(|i| i.follows);
+    used.extend(followed.map(|at| at.value));
     let resyncs = resyncs(model);
     used.extend(resyncs.flat_map(|of| of.barriers().map(|(at, _)| at.value)));
     let workarounds = model.errata.iter().flat_map(|erratum| &erratum.workarounds);

@@ -6,7 +6,7 @@ use crate::backend::{
 use crate::cpu::tests::{Set, Several, set};
 use crate::deferred::{Deferred, Pending};
 use crate::mask::{CpuMask, CpuSet, SharedCpuMask, set_of};
-use crate::pte::{ChangeFacts, Marks, Stricter};
+use crate::pte::{ChangeFacts, Marks, Negative, Stricter};
 use crate::request::{LevelFacts, LevelTable, SpaceId, Tag};
 use crate::space::Tagging;
 use crate::tag::{TagSource, TagValues, Tags};
@@ -67,7 +67,7 @@ impl<const IPI: bool> Backend for Machine<IPI> {
     fn change_facts(&self, _: SpaceFlags) -> ChangeFacts {
         ChangeFacts {
             walk_cached: true,
-            invalid_cached: false,
+            negative: Negative::Never,
             stricter: Stricter::Refetched,
             devices_stay_strict: false,
             output_through_invalid: false,

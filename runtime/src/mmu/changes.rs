@@ -27,7 +27,7 @@ use crate::mask::CpuId;
 use crate::misuse::{Misuse, check_leaf_level};
 use crate::mmu::Mmu;
 use crate::platform::Platform;
-use crate::pte::{Change, ChangeFacts, Changed, Deadline, Owner, Slot, Stricter, Was};
+use crate::pte::{Change, ChangeFacts, Changed, Deadline, Negative, Owner, Slot, Stricter, Was};
 use crate::request::{Extent, Ranges, Reach, Request, Space, SpaceFlags};
 use crate::space::AddressSpace;
 
@@ -169,8 +169,8 @@ impl<P: Platform> Mmu<P> {
 
     /// Flushes the stricter entry that this CPU may have cached, after a fault that the page table does not justify.
     ///
-    /// Returns whether it flushed anything. Where the machine drops the entry at the fault, or walks the table again before
-    /// it faults, no flush is needed.
+    /// Returns whether it flushed anything. Where the machine drops the entry at the fault, walks the table again before it
+    /// faults, or keeps a negative entry for a bounded time only, no flush is needed.
     ///
     /// # Context
     ///
@@ -188,14 +188,15 @@ impl<P: Platform> Mmu<P> {
         let backend = self.platform.backend();
         let shift = check_leaf_level(backend.levels(), level)?;
         let facts = backend.change_facts(space.flags());
-        if facts.stricter != Stricter::FaultsUntilDropped && !facts.invalid_cached {
+        let has_negative = facts.negative == Negative::UntilDropped;
+        if facts.stricter != Stricter::FaultsUntilDropped && !has_negative {
             return Ok(false);
         }
         self.platform.pin_cpu(Self::INTERRUPTS_OFF, |cpu| {
             let here = self.platform.cpu(cpu);
             let mut ranges = Ranges::new();
             let page = Extent::new(va, 1).rounded(shift);
-            if facts.invalid_cached {
+            if has_negative {
                 // The negative entry may be of any level above.
                 for (above, facts) in Level::all().zip(backend.levels()) {
                     if above >= level && facts.shift != 0 {

@@ -104,13 +104,24 @@ pub enum Stricter {
     FaultsUntilDropped,
 }
 
+/// Whether the machine caches that a table entry is invalid, and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Negative {
+    /// It does not.
+    Never,
+    /// Until the negative entry is invalidated: accesses fault until then.
+    UntilDropped,
+    /// For a bounded time: an access that is repeated after a fault finds the valid entry in the end.
+    Expires,
+}
+
 /// What agents may have cached of an entry, and how the machine permits the entry to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangeFacts {
     /// Whether walk entries are cached.
     pub walk_cached: bool,
     /// Whether negative entries are cached.
-    pub invalid_cached: bool,
+    pub negative: Negative,
     /// What CPUs do when a cached entry permits less than the entry in the table.
     pub stricter: Stricter,
     /// Whether devices that share the tables keep such cached entries until a flush.

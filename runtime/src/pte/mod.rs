@@ -13,7 +13,7 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
-pub use change::{Below, Change, ChangeFacts, Entry, Kind, Stricter};
+pub use change::{Below, Change, ChangeFacts, Entry, Kind, Negative, Stricter};
 pub use changed::{Changed, Owner};
 pub use marks::Marks;
 pub use required::{Deadline, RequiredFlush};

@@ -6,7 +6,7 @@
 
 use crate::fault::{Fault, is_back};
 use crate::level::{Level, Levels};
-use crate::pte::change::{Below, Change, ChangeFacts, Entry, Kind, Stricter};
+use crate::pte::change::{Below, Change, ChangeFacts, Entry, Kind, Negative, Stricter};
 use crate::request::{Extent, Ranges, Space};
 
 /// The latest moment of a required flush.
@@ -166,7 +166,7 @@ impl Change {
 
     /// Returns the required flush of a valid entry that is stored where none was.
     fn new_entry(&self, facts: &ChangeFacts) -> RequiredFlush {
-        if !facts.invalid_cached {
+        if facts.negative == Negative::Never {
             return RequiredFlush::NOTHING;
         }
         RequiredFlush {

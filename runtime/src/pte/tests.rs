@@ -6,7 +6,7 @@ use crate::request::Space;
 
 const FACTS: ChangeFacts = ChangeFacts {
     walk_cached: true,
-    invalid_cached: false,
+    negative: Negative::Never,
     stricter: Stricter::FaultsUntilDropped,
     devices_stay_strict: false,
     output_through_invalid: true,
@@ -248,7 +248,7 @@ fn a_cleared_mark_is_flushed_unless_a_cached_one_may_stay() {
     // Nothing was cached of an entry that was not valid.
     assert!(required(Entry::Invalid, PAGE, both).is_nothing());
     let cached = ChangeFacts {
-        invalid_cached: true,
+        negative: Negative::UntilDropped,
         ..FACTS
     };
     let neither = cleared(Entry::Invalid, Entry::Invalid, both);
@@ -289,11 +289,19 @@ fn more_rights_require_the_leaf_entry_where_devices_stay_strict() {
 fn a_new_mapping_requires_nothing_unless_negative_entries_are_cached() {
     assert!(change(0, Entry::Invalid, PAGE, Below::Cleared).is_nothing());
     let cached = ChangeFacts {
-        invalid_cached: true,
+        negative: Negative::UntilDropped,
         ..FACTS
     };
     let new = lowest(Entry::Invalid, PAGE);
     assert!(new.required_flush(&cached).negative == Levels(1));
+    // One that expires makes user code fault again; the kernel's code must not fault.
+    let expiring = ChangeFacts {
+        negative: Negative::Expires,
+        ..FACTS
+    };
+    let required = new.required_flush(&expiring);
+    assert!(!required.is_required_now(Space::User));
+    assert!(required.is_required_now(Space::Kernel));
 }
 
 #[test]

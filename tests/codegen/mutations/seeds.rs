@@ -6,7 +6,7 @@
 use tlbc_tests::archdefs;
 
 /// Machines that were never built, in this directory and elsewhere.
-const MADE_UP: [(&str, &str); 14] = [
+const MADE_UP: [(&str, &str); 15] = [
     ("quartz", include_str!("../new_architecture/quartz.arch")),
     ("narrow", include_str!("seeds/narrow.arch")),
     ("untagged", include_str!("seeds/untagged.arch")),
@@ -37,6 +37,10 @@ const MADE_UP: [(&str, &str); 14] = [
     (
         "written",
         include_str!("../../plan/invented/definitions/written.arch"),
+    ),
+    (
+        "refill",
+        include_str!("../../plan/invented/definitions/refill.arch"),
     ),
     ("toy", tlbc::codes::TOY),
 ];

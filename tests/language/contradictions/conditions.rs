@@ -98,3 +98,116 @@ fn fields_that_are_there_where_they_are_needed() {
     );
     accepted(slate(), &[feature, field, page]);
 }
+
+/// A machine whose caches depend on features.
+const REFILL: &str = include_str!("../../plan/invented/definitions/refill.arch");
+
+/// What the machine caches is decided at boot, on every machine some cache holds translations, and each case can count.
+#[test]
+fn what_is_cached_depends_on_what_is_known_at_boot() {
+    let walker = "feature walker \"a walker fills the TLB\"";
+    for of in ["of cpu", "of space"] {
+        refused(REFILL, &[(walker, &format!("{walker} {of}"))], "E0407");
+    }
+    let tlb = "tlb   holds leaf;";
+    refused(REFILL, &[(tlb, "tlb   holds leaf when walker;")], "E0203");
+    let last = "invalid cached, expires when brief, never when walker;";
+    refused(
+        REFILL,
+        &[(last, "invalid expires when brief, cached;")],
+        "E0208",
+    );
+    let fills = "fills by software, while loaded when walker;";
+    refused(
+        REFILL,
+        &[(fills, "fills while loaded when walker, by software;")],
+        "E0208",
+    );
+    let stricter = "stricter faults until dropped on self, refetched when rereads;";
+    let shadowed = "stricter refetched when rereads, faults until dropped on self;";
+    refused(REFILL, &[(stricter, shadowed)], "E0208");
+}
+
+/// The barrier that an instruction follows exists wherever the instruction does, and something issues it.
+#[test]
+fn barriers_that_are_followed() {
+    let page = "per \"Refill manual, 4.1\";";
+    let barrier = "barrier publish \"order\" { publishes on cpus; }";
+    let with = |body: &str, before: &str| {
+        refused(
+            REFILL,
+            &[
+                (page, &format!("{page} {body}")),
+                (barrier, &format!("{barrier} {before}")),
+            ],
+            "E0406",
+        );
+    };
+    with(
+        "follows ahead;",
+        "barrier ahead \"ahead\" requires walker { }",
+    );
+    let clear = "writes entry at pte: invalid;";
+    let text = S390.replacen(clear, &format!("{clear} follows ahead;"), 1);
+    let tag = "    tag asce ";
+    assert_eq!(text.matches(tag).count(), 1);
+    refused(
+        &text,
+        &[(tag, "    barrier ahead \"bcr 14, 0\" { } tag asce ")],
+        "E0207",
+    );
+    let va = "per \"Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_va\";";
+    refused(
+        POWERPC64,
+        &[
+            (va, &format!("{va} follows ahead;")),
+            (
+                "domain nest     is devices;",
+                "barrier ahead \"sync\" { } domain nest is devices;",
+            ),
+        ],
+        "E0506",
+    );
+}
+
+/// A number that is read at boot is right for every value that it can have.
+#[test]
+fn numbers_that_are_read_at_boot() {
+    let limit = "limit tag_bits \"Bits of a tag\" 2..8;";
+    // One value for all spaces, and wider than a tag can be.
+    refused(REFILL, &[(limit, "limit tag_bits \"bits\" 1..8;")], "E0503");
+    refused(
+        REFILL,
+        &[(limit, "limit tag_bits \"bits\" 2..33;")],
+        "E0207",
+    );
+    let operand = "[63:8] 0; [7:0] tag;";
+    refused(REFILL, &[(operand, "[63:7] 0; [6:0] tag;")], "E0303");
+    refused(
+        REFILL,
+        &[("limit(tag_bits) bits", "limit(tag_bit) bits")],
+        "E0202",
+    );
+    let ceiling = "ceiling limit(entries) operations;";
+    refused(REFILL, &[(ceiling, "ceiling 4 operations;")], "E0208");
+    // Of two caches whose sets one instruction drops together, the numbers are the same.
+    let sets = "tlb  has 128 sets, 1 set when isa31;";
+    let twice = "tlb  has limit(n) sets; erat has 128 sets;";
+    let domain = (
+        "domain nest     is devices;",
+        "limit n \"sets\" 1..256; domain nest is devices;",
+    );
+    let both = "drops leaf of one set, this tag in tlb;\n        where";
+    refused(
+        POWERPC64,
+        &[
+            domain,
+            (sets, twice),
+            (
+                both,
+                "drops leaf of one set, this tag in tlb, erat;\n        where",
+            ),
+        ],
+        "E0310",
+    );
+}

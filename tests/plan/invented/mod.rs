@@ -4,6 +4,7 @@
 mod changes;
 mod completion;
 mod negative;
+mod refill;
 mod selection;
 mod stages;
 

@@ -3,8 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use tlbc::model::Which;
-use tlbc::model::{Config, Model};
+use tlbc::model::{Config, Kind, Model, Which};
 use tlbc::plan::Plans;
 use tlbc::plan::ir::Shape;
 use tlbc::trace::interpret::{Changing, Effects, Env, Op, flush, interpret};
@@ -133,7 +132,9 @@ impl Asked<'_> {
         let shape = |reach| match scope {
             Scope::Page { .. } => Shape::Page(space, reach),
             Scope::Ranges(_) => Shape::Ranges(space, reach),
-            Scope::Teardown if self.model.caches.root.is_some() => Shape::Teardown(space, reach),
+            Scope::Teardown if self.model.caches.ever_hold(Kind::Root) => {
+                Shape::Teardown(space, reach)
+            }
             Scope::Everything { .. } | Scope::Teardown => Shape::Everything(space, reach),
         };
 

@@ -261,7 +261,7 @@ pub fn a_machine_is_what_the_definition_says(Analysis { model, .. }: &Analysis, 
         for (space, reach) in SPACES.iter().flat_map(|s| REACHES.map(|r| (*s, r))) {
             let one_by_one = tlb.ceiling(space, reach);
             let (operations, pages) = (one_by_one.operations, one_by_one.pages);
-            let stated = ceiling(model, config, space, reach);
+            let stated = ceiling(model, (config, &most(model)), space, reach);
             assert_eq!((operations, pages), stated, "{config:?}");
         }
     }

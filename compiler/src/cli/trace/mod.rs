@@ -235,12 +235,14 @@ impl Trace {
     /// Returns the request, and a remark on its tag.
     fn query(&self, model: &Model, plans: &Plans) -> Result<(Query, Option<String>), Trouble> {
         let config = self.machine.config(model)?;
-        let tag = |others| tag::tag(model, config, self.tag.as_deref(), others);
+        let limits = self.machine.limits(model)?;
+        let machine = (config, limits.as_slice());
+        let tag = |others| tag::tag(model, machine, self.tag.as_deref(), others);
         let others = self.cpus == Some(Cpus::Others) || self.cpus.is_none() && self.kernel;
         let (first, remark) = tag(others)?;
         let mut query = Query {
             config,
-            limits: self.machine.limits(model)?,
+            limits: limits.clone(),
             space: if self.kernel {
                 Space::Kernel
             } else {

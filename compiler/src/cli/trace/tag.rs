@@ -11,7 +11,7 @@ use crate::sample_requests::least_tag;
 /// it.
 pub(super) fn tag(
     model: &Model,
-    config: Config,
+    (config, limits): (Config, &[u64]),
     given: Option<&str>,
     others: bool,
 ) -> Result<(Tag, Option<String>), Trouble> {
@@ -23,7 +23,8 @@ pub(super) fn tag(
         None => (None, given),
     };
     let value = number(value).map_err(|why| Trouble(format!("--tag {given}: {why}")))?;
-    let all: Vec<&model::Tag> = model.tags(config).collect();
+    let all: Vec<model::Tag> = model.tags(config).map(|tag| tag.on(limits)).collect();
+    let all: Vec<&model::Tag> = all.iter().collect();
     let kind = match name {
         Some(name) => named(&all, name)?,
         None if all.is_empty() => {
@@ -71,7 +72,7 @@ fn of_value<'m>(all: &[&'m model::Tag], value: u64) -> Result<&'m model::Tag, Tr
 
 /// Checks that a value fits its kind and is not one of another kind.
 fn check(all: &[&model::Tag], kind: &model::Tag, value: u64) -> Result<(), Trouble> {
-    let (name, bits) = (&kind.named.name, kind.bits.value);
+    let (name, bits) = (&kind.named.name, kind.widths.1);
     if bits < 64 && value >> bits != 0 {
         let message = format!("tag {value:#x} does not fit the {bits} bits of `{name}`");
         return Err(Trouble(message));

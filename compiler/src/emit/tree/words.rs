@@ -185,7 +185,7 @@ runtime! {
         PteUpdate Root Shootdown Started TableFree TagSource TagValues Tags;
     "deferred": Deferred Pending;
     "level": Level Levels;
-    "pte": Change ChangeFacts Changed Kind Marks Owner RequiredFlush Slot Stricter;
+    "pte": Change ChangeFacts Changed Kind Marks Negative Owner RequiredFlush Slot Stricter;
     "request::passes": Folding Pass Passes SinglePass SortedPasses Walks;
     "request::runs": Runs Units;
     "request": LevelFacts LevelTable Ranges Reach Request Scope Space SpaceFlags;

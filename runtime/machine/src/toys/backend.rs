@@ -5,7 +5,9 @@ use std::marker::PhantomData;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{LazyMm, PteUpdate, TableFree};
 use tlbc_runtime::level::LEVELS;
-use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Entry, Marks, Owner, Slot, Stricter, Was};
+use tlbc_runtime::pte::{
+    Change, ChangeFacts, Changed, Entry, Marks, Negative, Owner, Slot, Stricter, Was,
+};
 use tlbc_runtime::request::{LevelFacts, LevelTable, Reach, Request, Scope, Space};
 use tlbc_runtime::{
     Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Level, Outcome, Pending, Root,
@@ -140,7 +142,7 @@ impl<K: Kind> Backend for Toy<K> {
     fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
         ChangeFacts {
             walk_cached: true,
-            invalid_cached: false,
+            negative: Negative::Never,
             stricter: Stricter::DroppedByFault,
             devices_stay_strict: flags.and(DEVICE) != SpaceFlags::NONE,
             output_through_invalid: true,
