@@ -10,9 +10,7 @@ use super::configs::{Configs, can_hold};
 use super::{compares_tag, field_of, tags_in, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{
-    Cases, Cond, Drops, Instr, Invalidate, Known, Model, Resync, Setup, Source, Var,
-};
+use crate::model::{Cases, Cond, Drops, Instr, Invalidate, Known, Model, Setup, Source, Var};
 use crate::source::Span;
 
 /// Returns the clauses that compare a tag, each with its conditions.
@@ -160,14 +158,8 @@ pub fn barriers_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) 
             );
         }
     }
-    for (name, resync) in [
-        ("switch", &model.switch.resync),
-        ("return_to_user", &model.return_to_user.resync),
-        ("cpu_online", &model.cpu_online.resync),
-        ("space user", &model.user.resync),
-        ("space kernel", &model.kernel.resync),
-    ] {
-        for (at, when) in resync.iter().flat_map(Resync::barriers) {
+    for (name, resync) in model.resyncs() {
+        for (at, when) in resync.barriers() {
             let barrier = Instr::Barrier(at.value);
             may_be_missing(model, (name, when), at.span, barrier, found);
         }

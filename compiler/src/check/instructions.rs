@@ -10,7 +10,7 @@ use super::configs::Configs;
 use super::{all_drops, compares_tag, field_of, hinted};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{AddressSelector, Drops, Invalidate, Model, Resync, Source, Var};
+use crate::model::{AddressSelector, Drops, Invalidate, Model, Source, Var};
 use crate::source::Span;
 use crate::text::list;
 
@@ -79,12 +79,11 @@ pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
 
 /// Returns whether a clause drops entries of a cache with more than one set.
 fn counted_sets(model: &Model, drops: &Drops) -> bool {
-    let caches = model.caches.all.iter().enumerate();
-    let mut named = caches.filter(|(i, _)| drops.caches.is_none_or(|s| s.0 & (1 << i) != 0));
-    named.any(|(_, cache)| {
-        let mut counts = cache.sets.iter().flat_map(|sets| &sets.cases);
-        counts.any(|(count, _)| count.range(&model.limits).1 > 1)
-    })
+    let sets = model
+        .caches_of(drops)
+        .filter_map(|cache| cache.sets.as_ref());
+    let mut counts = sets.flat_map(|sets| &sets.cases);
+    counts.any(|(count, _)| count.range(&model.limits).1 > 1)
 }
 
 /// Checks E0207: a function of the platform has the same operands and answers in all calls.
@@ -219,7 +218,7 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
 
 /// Checks E0402: the barrier that a `resync` names resyncs.
 pub fn resyncs(model: &Model, found: &mut Vec<Diagnostic>) {
-    for (at, _) in super::unused::resyncs(model).flat_map(Resync::barriers) {
+    for (at, _) in model.resyncs().flat_map(|(_, resync)| resync.barriers()) {
         let barrier = &model.barriers[at.value];
         if barrier.resyncs.is_some() {
             continue;

@@ -9,7 +9,7 @@ use super::user_tags;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    AddressSelector, Cases, Ceiling, Cond, Drops, Kind, LevelSel, Model, Named, Resync, Under,
+    AddressSelector, Cases, Ceiling, Cond, Drops, Kind, LevelSel, Model, Named, Under,
 };
 use crate::source::Span;
 use tlbc_facts::clause::MaxCount;
@@ -110,7 +110,7 @@ fn conds(model: &Model) -> Vec<&Cond> {
     conds.extend(model.caches.conds());
     let devices = [&model.user, &model.kernel].map(|space| space.devices.as_ref());
     conds.extend(devices.into_iter().flatten().map(|at| &at.value));
-    conds.extend(resyncs(model).flat_map(Cases::conds));
+    conds.extend(model.resyncs().flat_map(|(_, resync)| resync.conds()));
     conds.extend(model.table_bits.iter().flat_map(Cases::conds));
     conds.extend(model.cpu_online.contents_unknown.iter().map(|at| &at.value));
     let in_place = model.change.in_place.iter();
@@ -264,14 +264,6 @@ fn used_tags(model: &Model) -> Vec<usize> {
         Under::EveryTag | Under::Global => Vec::new(),
     });
     named.chain(user_tags(model)).collect()
-}
-
-/// Returns the `resync` statements.
-pub(crate) fn resyncs(model: &Model) -> impl Iterator<Item = &Resync> {
-    let events =
-        [&model.switch, &model.return_to_user, &model.cpu_online].map(|event| &event.resync);
-    let spaces = [&model.user, &model.kernel].map(|space| &space.resync);
-    events.into_iter().chain(spaces).flatten()
 }
 
 fn used_limits(model: &Model) -> Vec<usize> {

@@ -291,20 +291,23 @@ fn units(model: &Model, operand: usize) -> Option<Diagnostic> {
 fn tags(model: &Model, found: &mut Vec<Diagnostic>) {
     let fits = |value: u64, bits: u64| value >> bits.min(63) == 0;
     for tag in &model.tags {
-        if let Some(values) = tag.values
-            && !fits(values.value.1, tag.widths.1)
-        {
-            found.push(
-                Diagnostic::new(
-                    Code::E0303,
-                    values.span,
-                    format!("the tag `{}` cannot be {}", tag.named.name, values.value.1),
-                )
-                .label("too large")
-                .because(tag.bits.span, count(tag.widths.1, "bit"))
-                .help("correct the values, or the width"),
-            );
-        }
+        let Some(values) = tag.values else { continue };
+        let ((first, last), (least, most)) = (values.value, tag.widths);
+        // Where the tag is narrower than the last value needs, the values end earlier, but there is a first one.
+        let mut needed = [(last, most), (first, least)].into_iter();
+        let Some((value, bits)) = needed.find(|&(value, bits)| !fits(value, bits)) else {
+            continue;
+        };
+        found.push(
+            Diagnostic::new(
+                Code::E0303,
+                values.span,
+                format!("the tag `{}` cannot be {value}", tag.named.name),
+            )
+            .label("too large")
+            .because(tag.bits.span, count(bits, "bit"))
+            .help("correct the values, or the width"),
+        );
     }
     let user: Vec<usize> = user_tags(model);
     for view in &model.user.views {

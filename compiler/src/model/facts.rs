@@ -1,12 +1,13 @@
 //! Facts that follow from several statements of a definition.
 
+use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::pte::{self, ChangeFacts};
 
 use super::Model;
-use super::events::{Aspect, Event, Issued};
-use super::instructions::{Instr, Source, Value};
-use super::machine::{Kind, Tag};
+use super::events::{Aspect, Event, Issued, Resync};
+use super::instructions::{Drops, Instr, Source, Value};
+use super::machine::{Cache, Kind, Tag};
 use super::terms::{Cond, Config, Machine};
 use crate::ast::TagSource;
 
@@ -53,6 +54,38 @@ impl Model {
             },
             clean_to_dirty_walks: holds(&caches.clean_to_dirty_walks),
         }
+    }
+
+    /// Iterates over the caches from which a clause drops entries: those that it names, or those that hold entries of its
+    /// kinds on some machine.
+    pub fn caches_of(&self, drops: &Drops) -> impl Iterator<Item = &Cache> {
+        let kinds = [
+            (Kind::Leaf, drops.leaf.is_some()),
+            (Kind::Walk, drops.walk.is_some()),
+            (Kind::Root, drops.root),
+            (Kind::Negative, drops.negative.is_some()),
+        ];
+        let kinds = kinds.into_iter().filter(|(_, is_dropped)| *is_dropped);
+        let held = kinds.fold(CacheSet::NONE, |all, (kind, _)| {
+            CacheSet(all.0 | self.caches.ever_holding(kind).0)
+        });
+        let of = drops.caches.unwrap_or(held);
+        let caches = self.caches.all.iter().enumerate();
+        let caches = caches.filter(move |(index, _)| of.0 & (1 << index) != 0);
+        caches.map(|(_, cache)| cache)
+    }
+
+    /// Iterates over every `resync`, with the block in which it is stated.
+    pub fn resyncs(&self) -> impl Iterator<Item = (&'static str, &Resync)> {
+        let blocks = [
+            ("switch", &self.switch.resync),
+            ("return_to_user", &self.return_to_user.resync),
+            ("cpu_online", &self.cpu_online.resync),
+            ("space user", &self.user.resync),
+            ("space kernel", &self.kernel.resync),
+        ];
+        let stated = blocks.into_iter();
+        stated.filter_map(|(block, resync)| Some((block, resync.as_ref()?)))
     }
 
     /// Returns whether a CPU comes online with nothing cached.

@@ -18,7 +18,7 @@ use super::drops::{Portion, Primitive};
 use super::flags::KnownFlags;
 use super::ir::Issue;
 use super::symbolic::outcomes;
-use crate::model::{AddressSelector, Amount, Drops, Instr, Kind, LevelSel, Source, Value};
+use crate::model::{AddressSelector, Amount, Drops, Instr, LevelSel, Source, Value};
 
 /// How a candidate is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -353,15 +353,9 @@ impl PlanContext<'_> {
         let of_set = drops
             .iter()
             .filter(|d| d.which.value == AddressSelector::OneSet);
-        let counts = of_set.flat_map(|d| {
-            let stores = d
-                .caches
-                .unwrap_or_else(|| self.model.caches.holding(Kind::Leaf, self.machine));
-            let named = self.model.caches.all.iter().enumerate();
-            named
-                .filter(move |(index, _)| stores.0 & (1 << index) != 0)
-                .filter_map(|(_, store)| store.sets.as_ref()?.get(self.machine).copied())
-        });
+        let caches = of_set.flat_map(|drops| self.model.caches_of(drops));
+        let caches = caches.filter(|cache| cache.when.holds(self.machine));
+        let counts = caches.filter_map(|cache| cache.sets.as_ref()?.get(self.machine).copied());
         let most = counts.max_by_key(|count| count.range(&self.model.limits).1);
         most.unwrap_or(Amount::Stated(1))
     }

@@ -2,7 +2,7 @@
 //!
 //! In: all names, and what instructions write. Out: W0201.
 
-use crate::check::unused::{never_used, resyncs};
+use crate::check::unused::never_used;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Instr, Model, Named};
@@ -81,8 +81,8 @@ fn used_barriers(model: &Model) -> Vec<usize> {
     );
     let followed = model.invalidates.iter().filter_map(|i| i.follows);
     used.extend(followed.map(|at| at.value));
-    let resyncs = resyncs(model);
-    used.extend(resyncs.flat_map(|of| of.barriers().map(|(at, _)| at.value)));
+    let resyncs = model.resyncs();
+    used.extend(resyncs.flat_map(|(_, of)| of.barriers().map(|(at, _)| at.value)));
     let workarounds = model.errata.iter().flat_map(|erratum| &erratum.workarounds);
     used.extend(
         workarounds

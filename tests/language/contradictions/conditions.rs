@@ -1,6 +1,7 @@
 //! Fields that are there on some machines only: without them the instruction would act on something else.
 
-use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate};
+use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate, with};
+use tlbc_tests::requests::{Ask, good, lines};
 
 #[test]
 fn fields_that_some_machine_does_not_have() {
@@ -190,6 +191,9 @@ fn numbers_that_are_read_at_boot() {
     );
     let ceiling = "ceiling limit(entries) operations;";
     refused(REFILL, &[(ceiling, "ceiling 4 operations;")], "E0208");
+    let asid = "limit(tag_bits) bits; of cpu; values 1..200;";
+    let high = "limit(tag_bits) bits; of cpu; values 5..200;";
+    refused(REFILL, &[(asid, high)], "E0303 E0503");
     // Of two caches whose sets one instruction drops together, the numbers are the same.
     let sets = "tlb  has 128 sets, 1 set when isa31;";
     let twice = "tlb  has limit(n) sets; erat has 128 sets;";
@@ -210,4 +214,53 @@ fn numbers_that_are_read_at_boot() {
         ],
         "E0310",
     );
+}
+
+/// A flush goes through as many sets as there are in each cache from which an instruction drops one set, whether one
+/// clause names the caches, each has its own, or the kinds of entries determine them.
+#[test]
+fn sets_of_several_caches() {
+    let caches = |tlb: &str, paths: &str, drops: &str| {
+        let holds = "tlb holds leaf; paths holds walk;";
+        let operand = "operand which 64 bits { [63:4] 0; [3:0] set; }\n    operand number";
+        with(
+            slate(),
+            &[
+                (
+                    "    tables",
+                    "    feature f \"f\";\n    limit n \"n\" 2..16;\n    limit m \"m\" 2..16;\n    tables",
+                ),
+                ("tlb holds leaf, walk;", &format!("{holds} {tlb} {paths}")),
+                ("operand number", operand),
+                ("flush.tag {number}", "flush.tag {which}, {number}"),
+                ("drops leaf, walk of everything, this tag;", drops),
+                (
+                    "policy {",
+                    "policy { ceiling limit(n) pages, limit(m) pages when f;",
+                ),
+            ],
+        )
+    };
+    let one = "drops leaf, walk of one set, this tag;";
+    let two = "drops leaf of one set, this tag in tlb; drops walk of one set, this tag in paths;";
+    for drops in [one, two] {
+        let text = |tlb, paths| caches(tlb, paths, drops);
+        refused(&text("tlb has 4 sets;", ""), &[], "E0310");
+        refused(&text("", "paths has 4 sets;"), &[], "E0310");
+        let read = "tlb has limit(n) sets;";
+        refused(&text(read, "paths has limit(m) sets;"), &[], "E0310");
+        refused(
+            &text(read, "paths has limit(n) sets, 4 sets when f;"),
+            &[],
+            "E0310",
+        );
+        accepted(&text(read, "paths has limit(n) sets;"), &[]);
+        let some = "tlb has limit(n) sets, 4 sets when f;";
+        accepted(&text(some, "paths has limit(n) sets, 4 sets when f;"), &[]);
+        let arch = good(&text("tlb has 4 sets;", "paths has 16 sets;"));
+        let flush = Ask::user(0x1000, 0x1000, &["pte"]).tables();
+        let issued = lines(flush.on(&arch, "").issued());
+        let of_sets = issued.iter().filter(|line| line.starts_with("flush.tag"));
+        assert_eq!(of_sets.count(), 16, "{issued:#?}");
+    }
 }
