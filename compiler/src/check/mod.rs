@@ -26,6 +26,7 @@ mod registers;
 mod runs;
 mod sets;
 mod settings;
+mod silent;
 mod spaces;
 mod tables;
 mod tags;
@@ -65,6 +66,7 @@ const fn whole(check: fn(&Model, &mut Vec<Diagnostic>)) -> Rule {
 }
 
 const RULES: &[Rule] = &[
+    whole(silent::everywhere),
     stated(operands::overlaps),
     whole(operands::undefined_bits),
     whole(operands::unaligned_runs),
@@ -101,7 +103,7 @@ const RULES: &[Rule] = &[
     stated(levels::granules),
     whole(levels::given),
     whole(sets::counted),
-    stated(sets::comparable),
+    whole(sets::comparable),
     whole(instructions::promises),
     stated(instructions::loaded_elsewhere),
     stated(runs::lengths),

@@ -30,15 +30,56 @@ fn a_barrier_that_resyncs_on_some_machines_is_named_with_them() {
     let text = with(slate(), &some).replace(" resync refetch;", "");
     refused(&text, &[], "E0406");
     let said = [
-        ("loads root;", "loads root; resync refetch when f;"),
-        ("unknown;", "unknown; resync refetch when f;"),
+        ("loads root;", "loads root; resync nothing, refetch when f;"),
+        ("unknown;", "unknown; resync nothing, refetch when f;"),
     ];
     refused(&text, &said, "E0406");
-    let kernel = ("every tag;", "every tag; resync refetch when f;");
+    let kernel = ("every tag;", "every tag; resync nothing, refetch when f;");
     accepted(&text, &[&said[..], &[kernel]].concat());
     // One that every machine has is preferred.
     let other = "barrier again \"again\" { resyncs on self; }\n    barrier complete";
     accepted(&text, &[("barrier complete", other), kernel]);
+}
+
+/// Where no alternative holds, nothing is stated: that a flush is finished at once, or that a CPU need not fetch anew, would
+/// be the stronger claim.
+#[test]
+fn alternatives_leave_no_machine_out() {
+    let feature = ("    tables", "    feature f \"f\";\n    tables");
+    let on_some = |all: &str| {
+        let some = all.strip_suffix(';').expect("a statement");
+        let text = slate().replace(all, &format!("{some} when f;"));
+        refused(&text, &[feature], "E0203");
+    };
+    on_some("invalid never;");
+    on_some("fills while loaded;");
+    on_some("stricter dropped by the fault;");
+    on_some("leaf under asid;");
+    on_some("walk under asid;");
+    on_some("leaf global;");
+    on_some("walk under every tag;");
+    on_some("resync nothing;");
+    on_some("loads root; resync refetch;");
+    on_some("where cpus;");
+    on_some("after complete;");
+    // The alternatives need not begin with one that always holds, and a statement need not say more than counts.
+    let fills = (
+        "fills while loaded;",
+        "fills while loaded when f, by software unless f;",
+    );
+    accepted(slate(), &[feature, fills]);
+    let paths = (
+        "tlb holds leaf, walk;",
+        "tlb holds leaf; paths holds walk when f;",
+    );
+    let walk = ("walk under asid;", "walk under asid when f;");
+    accepted(slate(), &[feature, paths, walk]);
+    let page = (
+        "{address}, {number}\" {",
+        "{address}, {number}\" requires f {",
+    );
+    let text = slate().replacen("after complete;", "after complete when f;", 1);
+    accepted(&text, &[feature, page]);
 }
 
 #[test]
