@@ -10,7 +10,7 @@ use crate::plan::{self, Plans};
 use crate::source::{FileId, Files};
 use crate::{check, grouped, lower, parse, warn};
 
-/// A definition without errors, and its plans. [`trace()`](trace::trace()) reads both.
+/// A definition without errors, and its plans. [`trace()`](crate::trace::trace()) reads both.
 #[derive(Debug, Clone)]
 pub struct Analysis {
     /// The definition, with its names resolved.

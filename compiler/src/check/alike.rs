@@ -27,7 +27,7 @@ struct Seen<'m> {
 /// Instructions with their positions, by their texts.
 type ByText<'s, 'm> = FxHashMap<&'s [String], Vec<(usize, &'s Seen<'m>)>>;
 
-/// The instructions before one, by what is shown and by what the assembler is given. Of those with the same text, effect
+/// The instructions before one, by the shown text and by the text for the assembler. Of those with the same text, effect
 /// and condition the first is kept, because a rule says the same of all of them.
 #[derive(Default)]
 struct Earlier<'s, 'm> {

@@ -3,7 +3,7 @@
 //! In: an [`Analysis`]. Out: the text of one module. Holds: the text is formatted, parses, has no inner attribute
 //! (so that it can be included), and issues what the interpreted plan does.
 //!
-//! Every function here is a fold over the plan, which has decided what is issued and when. The folds build a [`tree`] of
+//! Every function here is a fold over the plan, which has decided what is issued and when. The folds build a `tree` of
 //! Rust, which tells what it uses, and [`print`] writes it.
 
 mod backend;

@@ -242,7 +242,7 @@ impl Lower {
             (
                 invalid.is_some(),
                 "whether there are negative entries",
-                "add `invalid never;` or `invalid cached;`",
+                "add `invalid never;`, `invalid cached;` or `invalid expires;`",
             ),
             (
                 stricter.is_some(),

@@ -26,7 +26,8 @@ impl Lower {
         })
     }
 
-    /// Reports an unknown name, unless it may be defined where the text could not be read. A name that the row of a `for` made is reported at the row.
+    /// Reports an unknown name, unless it may be defined where the text could not be read. A name that the row of a `for`
+    /// made is reported at the row.
     pub(super) fn unknown<'a>(
         &mut self,
         what: &str,

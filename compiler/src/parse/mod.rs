@@ -2,8 +2,8 @@
 //!
 //! In: a file of [`Files`]. Out: the [`Arch`] in it, and a diagnostic for each fault of the text. The tree holds every
 //! statement that can be read, and an error node in the place of each other one and of each fault, so later stages can
-//! continue; it is complete if there is no diagnostic. There is no tree if the first words of the definition cannot be read, or if a blank is left. Spans are
-//! bytes of the file as it is, with byte-order mark and carriage returns.
+//! continue; it is complete if there is no diagnostic. There is no tree if the first words of the definition cannot be read,
+//! or if a blank is left. Spans are bytes of the file as it is, with byte-order mark and carriage returns.
 //!
 //! Six steps: `controls` rejects characters that make the text look different; `blanks` reports blanks, and then
 //! nothing else is reported; `scan` rejects what is too large and closes what is left open; `Grammar` parses;

@@ -1,6 +1,6 @@
 //! Candidates: every instruction that a flush can use, with what it invalidates as cells.
 //!
-//! In: a [`PlanContext`]. Out: the [`Candidate`]s in the order of the definition, each with the machines that have
+//! In: a `PlanContext`. Out: the [`Candidate`]s in the order of the definition, each with the machines that have
 //! it. Holds: conditions are evaluated, and what errata weaken is left out, unless the erratum has a workaround,
 //! which the candidate then records whether the machine has the erratum or not. An instruction for one set of a
 //! cache is a candidate as a loop over all sets.

@@ -88,7 +88,7 @@ impl PlanBuilder<'_, '_> {
         Node::select(Test::Kind(Change::Map), Node::Store, valid)
     }
 
-    /// Returns the steps of a part of a change, by what the entries are and which CPUs may have cached them; nothing if
+    /// Returns the steps of a part of a change, by the kind of the change and the CPUs that may have cached the entries; nothing if
     /// changes are plain stores.
     pub(super) fn written(
         &mut self,

@@ -3,8 +3,7 @@
 //! In: warnings, and the comments of a file. Out: the warnings that no comment allows, and W0101 for each comment
 //! that allows nothing or gives no reason.
 
-use crate::codes::Code;
-use crate::codes::Severity;
+use crate::codes::{Code, Severity};
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Files, Span};
 
