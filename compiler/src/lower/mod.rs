@@ -12,6 +12,7 @@ mod drops;
 mod events;
 mod expand;
 mod instructions;
+mod invalidations;
 mod machine;
 mod names;
 mod needs;
@@ -23,6 +24,7 @@ mod scope;
 mod spaces;
 mod statements;
 mod targets;
+mod templates;
 mod texts;
 mod unconfirmed;
 

@@ -105,6 +105,25 @@ impl Lower {
         );
     }
 
+    /// Reports E0401: an instruction or a form does not state a required fact. One that a row of a `for` made names
+    /// the row.
+    pub(super) fn silent(&mut self, name: &Ident, what: &str, help: &str) {
+        if !self.is_known(name.span) {
+            return;
+        }
+        let message = format!("`{}` does not say {what}", name.node);
+        let silent = Diagnostic::new(Code::E0401, name.span, message)
+            .label("missing from this block")
+            .note("every flush relies on these statements; none has a default")
+            .help(help);
+        let row = self.origins.get(&(name.span, name.node.clone()));
+        let silent = match row {
+            Some(&row) => silent.because(row, "made by this row"),
+            None => silent,
+        };
+        self.report(silent);
+    }
+
     pub(super) fn misplaced(&mut self, span: Span, message: String, help: &str) {
         self.report(
             Diagnostic::new(Code::E0207, span, message)
