@@ -9,6 +9,7 @@
 mod caches;
 mod declare;
 mod drops;
+mod errata;
 mod events;
 mod expand;
 mod instructions;
@@ -18,6 +19,7 @@ mod names;
 mod needs;
 mod operands;
 mod physical;
+mod policy;
 mod registers;
 mod resync;
 mod scope;
