@@ -1,70 +1,32 @@
-//! Whether the flushes of a machine send IPIs, by its configuration alone.
-//!
-//! In: the plan that chooses the IPI targets of a user space. Out: a function of the backend, for a machine on which it depends on
-//! the configuration. Holds: where the function returns false, no request of a space with a global tag sends an IPI, whatever
-//! flags the space has.
+//! The function that says whether flushes send IPIs in the current configuration.
 
 use tlbc_runtime::backend::Shootdown;
 use tlbc_runtime::request::Space;
 
 use super::Emit;
-use super::tree::{Expr, Function, Stmt, Var};
-use crate::model::Known;
-use crate::plan::ir::{Node, Shape, Test};
-
-/// When an IPI is sent.
-#[derive(Clone)]
-enum Sends {
-    Never,
-    Always,
-    /// In the configurations in which this expression is true.
-    If(Expr),
-}
-
-impl Sends {
-    /// Returns when either of two requests sends an IPI.
-    fn or(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Always, _) | (_, Self::Always) => Self::Always,
-            (Self::Never, sends) | (sends, Self::Never) => sends,
-            (Self::If(a), Self::If(b)) if a == b => Self::If(a),
-            (Self::If(a), Self::If(b)) => Self::If(a.or(b)),
-        }
-    }
-
-    /// Returns when an IPI is sent by a request that a test of the configuration decides.
-    fn select(test: Expr, then: Self, otherwise: Self) -> Self {
-        match (then, otherwise) {
-            (Self::Never, Self::Never) => Self::Never,
-            (Self::Always, Self::Always) => Self::Always,
-            (Self::Always, Self::Never) => Self::If(test),
-            (Self::Never, Self::Always) => Self::If(test.not()),
-            (Self::Never, Self::If(b)) => Self::If(test.not().and(b)),
-            (Self::If(a), Self::Never) => Self::If(test.and(a)),
-            (Self::Always, Self::If(b)) => Self::If(test.or(b)),
-            (Self::If(a), Self::Always) => Self::If(test.not().or(a)),
-            (Self::If(a), Self::If(b)) => Self::If(Expr::choice(test, a, b)),
-        }
-    }
-}
+use super::tree::{Expr, Function, Stmt, Uses, Var};
+use crate::plan::ipis::SendsIpis;
+use crate::plan::ir::Shape;
 
 impl Emit<'_> {
     /// Returns the function that says whether flushes of spaces with a global tag send IPIs; nothing if the facts of the machine
-    /// say it for every configuration.
+    /// say the same for every configuration.
     pub(super) fn sends_ipis(&self) -> Option<Function> {
-        let shape = Shape::IpiTargets(Space::User);
-        let plan = self.plans.get(shape)?;
-        if self.plans.shootdown(self.model) != Shootdown::Either {
+        let sends = self.plans.sends_ipis(self.model);
+        let by_facts = match self.plans.shootdown(self.model) {
+            Shootdown::Broadcast => SendsIpis::Never,
+            Shootdown::Ipi | Shootdown::Either => SendsIpis::Always,
+        };
+        if sends == by_facts {
             return None;
         }
-        let body = match self.sends(&plan.body, shape) {
-            Sends::Never => vec![Stmt::Value(false.into())],
-            Sends::Always => vec![Stmt::Value(true.into())],
-            Sends::If(test) => {
-                let config = Stmt::Let(Var::Config.word(), "self.config.flags()".into());
-                vec![config, Stmt::Value(test)]
-            }
-        };
+        let mut body = vec![Stmt::Value(self.sends(&sends))];
+        if Uses::of(&body).var(Var::Config) {
+            body.insert(
+                0,
+                Stmt::Let(Var::Config.word(), "self.config.flags()".into()),
+            );
+        }
         Some(Function {
             attributes: vec!["inline"],
             head: "fn sends_ipis".into(),
@@ -75,29 +37,26 @@ impl Emit<'_> {
         })
     }
 
-    /// Returns in which configurations some request under a global tag comes to a node that sends an IPI.
-    fn sends(&self, node: &Node, shape: Shape) -> Sends {
-        let Node::Select {
+    /// Returns the condition that IPIs are sent.
+    fn sends(&self, sends: &SendsIpis) -> Expr {
+        use SendsIpis::{Always, Never};
+        let SendsIpis::If {
             on,
             then,
             otherwise,
-        } = node
+        } = sends
         else {
-            return match node {
-                Node::SendIpi { .. } => Sends::Always,
-                _ => Sends::Never,
-            };
+            return (*sends == Always).into();
         };
-        let (then, otherwise) = (self.sends(then, shape), self.sends(otherwise, shape));
-        match *on {
-            Test::GlobalTag => then,
-            Test::Feature(feature) if self.model.features[feature].known == Known::Space => {
-                then.or(otherwise)
-            }
-            Test::Feature(_) | Test::Erratum(_) => {
-                Sends::select(self.test(*on, shape), then, otherwise)
-            }
-            _ => then.or(otherwise),
+        let test = self.test(*on, Shape::IpiTargets(Space::User));
+        match (&**then, &**otherwise) {
+            (Always, Never) => test,
+            (Never, Always) => test.not(),
+            (then, Never) => test.and(self.sends(then)),
+            (Never, otherwise) => test.not().and(self.sends(otherwise)),
+            (Always, otherwise) => test.or(self.sends(otherwise)),
+            (then, Always) => test.not().or(self.sends(then)),
+            (then, otherwise) => Expr::choice(test, self.sends(then), self.sends(otherwise)),
         }
     }
 }

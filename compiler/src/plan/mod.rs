@@ -19,6 +19,7 @@ mod factor;
 mod finish;
 mod flags;
 mod gaps;
+pub mod ipis;
 pub mod ir;
 mod passes;
 mod plans;

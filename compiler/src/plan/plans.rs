@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tlbc_runtime::backend::Shootdown;
 use tlbc_runtime::request::Space;
 
+use super::ipis::SendsIpis;
 use super::ir::{Node, Plan, Shape};
 use crate::model::{self, Model};
 
@@ -44,7 +45,7 @@ impl Plans {
         let mut interrupts = false;
         for plan in ipi_targets.into_iter().flatten() {
             plan.body.walk(&mut |node| {
-                interrupts |= matches!(node, Node::SendIpi { .. } | Node::Defer(_));
+                interrupts |= matches!(node, Node::SendIpi { .. });
             });
         }
         let mut stated = model.policy.shootdown.iter().flat_map(|d| &d.cases);
@@ -56,5 +57,12 @@ impl Plans {
             (true, false) => Shootdown::Ipi,
             (true, true) => Shootdown::Either,
         }
+    }
+
+    /// Returns in which configurations some flush of a user space with a global tag sends IPIs.
+    #[must_use]
+    pub fn sends_ipis(&self, model: &Model) -> SendsIpis {
+        let plan = self.get(Shape::IpiTargets(Space::User));
+        plan.map_or(SendsIpis::Never, |plan| SendsIpis::of(model, &plan.body))
     }
 }

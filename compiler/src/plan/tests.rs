@@ -29,7 +29,8 @@ pub(super) fn model(text: String) -> Model {
     lower(&parse(&files, file).0.unwrap()).0.unwrap()
 }
 
-fn shipped() -> Vec<Model> {
+/// Returns the models of the shipped definitions.
+pub(super) fn shipped() -> Vec<Model> {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../archdefs");
     let paths = std::fs::read_dir(directory)
         .unwrap()
