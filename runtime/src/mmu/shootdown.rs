@@ -112,8 +112,8 @@ impl<P: Platform> Mmu<P> {
         let flush = |cpu| {
             let (here, backend) = (self.platform.cpu(cpu), self.platform.backend());
             let mut flush = Flush::plan(&*backend, self, cpu, space, scope(&here.stats));
-            flush.count();
             let started = flush.start(&mut self.platform.sink(cpu));
+            flush.count();
             // What other functions get is copied, so that the flush itself stays in registers.
             let (request, ipis) = (flush.request, flush.ipis);
             if !ipis.is_empty() {
