@@ -199,9 +199,12 @@ fn costs_of_barriers(model: &Model, extent: Extent) -> Vec<u64> {
 
 /// Returns the cells of a demand, for each view of the space.
 pub fn wanted(context: &PlanContext<'_>, demand: Demand, leaf: Levels, walk: Levels) -> Vec<Cells> {
+    let pages = context.model.leaf_levels();
+    let tables =
+        Levels::above(Level(0)).and(Levels::below(Level(context.model.levels.len() as u8)));
     let kinds = [
-        (demand.leaf, Kind::Leaf, leaf),
-        (demand.walk, Kind::Walk, walk),
+        (demand.leaf, Kind::Leaf, leaf.and(pages)),
+        (demand.walk, Kind::Walk, walk.and(tables)),
         (true, Kind::Negative, demand.negative.and(leaf)),
         (demand.root, Kind::Root, Levels::ALL),
     ];

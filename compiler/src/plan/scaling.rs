@@ -189,6 +189,34 @@ fn each_feature_adds_one_of_its_instructions_to_the_search() {
 }
 
 #[test]
+fn a_set_has_as_many_instructions_as_it_needs() {
+    let of_level = |drops: &str| {
+        let name = drops.replace(' ', "_");
+        format!(
+            "invalidate {name} \"{name} {{address}}, {{number}}\" {{
+                drops {drops} of one page, this tag; where cpus; after end;
+             }}"
+        )
+    };
+    let weak =
+        "erratum weak \"`page` does nothing\" { weakens page: not leaf; weakens page: not walk; }";
+    let levels = ["leaf at pte", "leaf at pmd", "walk at pmd", "walk at pgd"];
+    let model = with(levels.map(of_level).into_iter().chain([weak.to_owned()]));
+    let needs = Needs::of(&model);
+    let mut chooser = Chooser::default();
+    let chosen = outcomes(&needs, |machine| {
+        let context = PlanContext::new(&model, machine, Space::User, Reach::Wide);
+        let choice = chooser.choose(&context, LEAF_AND_WALK).unwrap();
+        let primitives = choice.candidates.iter().flat_map(|it| it.how.primitives());
+        let names = primitives.map(|it| model.invalidates[it.invalidate].named.name.clone());
+        names.collect::<Vec<_>>()
+    });
+    let chosen: Vec<Vec<String>> = chosen.into_iter().map(|(_, names)| names).collect();
+    let names = levels.map(|drops| drops.replace(' ', "_"));
+    assert_eq!(chosen, [vec!["page".to_owned()], names.to_vec()]);
+}
+
+#[test]
 fn conditions_in_a_circle_are_asked_for_one_after_the_other() {
     let circle = |count: usize| {
         let features = (0..count).map(|k| format!("feature f{k} \"one more\";"));

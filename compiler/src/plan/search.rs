@@ -1,8 +1,7 @@
 //! The search for the least set of candidates that covers some cells.
 //!
-//! In: candidates and cells. Out: a set of at most three, or four if a cache is filled from another; nothing if
-//! none covers the cells. Holds: each cell is invalidated by one candidate of the set, and no proper subset covers
-//! all.
+//! In: candidates and cells. Out: a set of any size; nothing if none covers the cells. Holds: each cell is
+//! invalidated by one candidate of the set, and no proper subset covers all.
 //!
 //! The fields of [`Rank`] are the selection rule.
 
@@ -61,7 +60,6 @@ struct Search<'a> {
     /// The costs of the barriers, by index.
     barriers: &'a [u64],
     extent: Extent,
-    most: usize,
     best: Option<(Rank, Vec<usize>)>,
 }
 
@@ -73,7 +71,6 @@ pub fn least<'a>(
     barriers: &[u64],
     extent: Extent,
 ) -> Option<Vec<&'a Variant>> {
-    let staged = pool.iter().any(|it| it.candidate.stage > 0);
     let singles: Vec<Rank> = pool.iter().map(|it| single(it, cells, extent)).collect();
     let mut order: Vec<usize> = (0..pool.len()).collect();
     order.sort_by_key(|&index| singles[index]);
@@ -85,7 +82,6 @@ pub fn least<'a>(
         leaves,
         barriers,
         extent,
-        most: if staged { 4 } else { 3 },
         best: None,
     };
     search.extend(&Set {
@@ -201,9 +197,6 @@ impl Search<'_> {
             self.found(set);
             return;
         };
-        if set.candidates.len() == self.most {
-            return;
-        }
         for place in 0..self.order.len() {
             let index = self.order[place];
             let Variant { when, candidate } = self.pool[index];
