@@ -754,6 +754,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         IpiTargets {
             agents: Agents::ACTIVE,
             sets: 0x0,
+            by_call: false,
         }
     }
 
@@ -763,6 +764,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         IpiTargets {
             agents: Agents::ACTIVE.union(Agents::LAZY),
             sets: 0x0,
+            by_call: false,
         }
     }
 }
@@ -845,7 +847,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         match (request.space, request.reach) {
             (Space::User, Reach::Wide) => self.user_ipi_targets(),
             (Space::Kernel, Reach::Wide) => self.kernel_ipi_targets(),
-            (_, Reach::Here) => IpiTargets::NONE,
+            (_, Reach::Here | Reach::Given) => IpiTargets::NONE,
         }
     }
 
@@ -859,7 +861,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                     self.user_here_everything(cpu, request.tag.value)
                 }
             },
-            (Space::User, Reach::Wide) => match request.scope {
+            (Space::User, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page { va, .. } => self.user_wide_page(cpu, request.tag.value, va),
                 Scope::Ranges(ranges) => self.user_wide_ranges(cpu, request.tag.value, ranges),
                 Scope::Everything { .. } | Scope::Teardown => {
@@ -871,7 +873,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
                 Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
             },
-            (Space::Kernel, Reach::Wide) => match request.scope {
+            (Space::Kernel, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page { va, .. } => self.kernel_wide_page(cpu, va),
                 Scope::Ranges(ranges) => self.kernel_wide_ranges(cpu, ranges),
                 Scope::Everything { .. } | Scope::Teardown => self.kernel_wide_everything(cpu),

@@ -228,7 +228,10 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
                 };
                 self.released(Out::Table(table), finished);
             }
-            Event::Issued(_, Seen::Delivered(_)) | Event::Devices(_) | Event::Note(_) => {}
+            Event::Issued(_, Seen::Delivered(_))
+            | Event::Called(..)
+            | Event::Devices(_)
+            | Event::Note(_) => {}
         }
     }
 

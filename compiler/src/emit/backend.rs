@@ -12,7 +12,6 @@ use crate::model::Known;
 use crate::plan::ir::Shape;
 
 pub(super) const SPACES: [Space; 2] = [Space::User, Space::Kernel];
-pub(super) const REACHES: [Reach; 2] = [Reach::Here, Reach::Wide];
 
 /// The sink of a function of the trait.
 fn sink() -> (Text, Word) {
@@ -340,10 +339,27 @@ pub(super) fn reach_word(reach: Reach) -> Expr {
     Runtime::Reach.item(match reach {
         Reach::Here => "Here",
         Reach::Wide => "Wide",
+        Reach::Given => "Given",
     })
 }
 
 /// Returns the pattern of a space and a reach.
 pub(super) fn case_of(space: Space, reach: Reach) -> Expr {
     Expr::Tuple(vec![space_word(space), reach_word(reach)])
+}
+
+impl Emit<'_> {
+    /// Returns the reaches of the flushes of a space, each with its pattern. Where no call is given CPUs, the runtime requests
+    /// no such flush, and it is the same as one of all CPUs.
+    pub(super) fn reaches(&self, space: Space) -> Vec<(Reach, Expr)> {
+        let has_calls = self.plans.get(Shape::Page(space, Reach::Given)).is_some();
+        let here = (Reach::Here, case_of(space, Reach::Here));
+        if has_calls {
+            let others = [Reach::Wide, Reach::Given].map(|reach| (reach, case_of(space, reach)));
+            return [here].into_iter().chain(others).collect();
+        }
+        let either = reach_word(Reach::Wide).binary("|", reach_word(Reach::Given));
+        let wide = Expr::Tuple(vec![space_word(space), either]);
+        vec![here, (Reach::Wide, wide)]
+    }
 }

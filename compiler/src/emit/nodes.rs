@@ -249,5 +249,9 @@ pub(super) fn ipi_targets(to: IpiTargets) -> Expr {
     let agents = agents.map(|(_, name)| Runtime::Agents.item(name));
     let agents = agents.reduce(|all, one| all.method("union", [one]));
     let agents = agents.unwrap_or_else(|| Runtime::Agents.item("NONE"));
-    Runtime::IpiTargets.with([("agents", agents), ("sets", hex(to.sets))])
+    Runtime::IpiTargets.with([
+        ("agents", agents),
+        ("sets", hex(to.sets)),
+        ("by_call", to.by_call.into()),
+    ])
 }
