@@ -1,13 +1,13 @@
 //! The plans of an architecture, which `emit`, `trace`, `doc` and `matrix` read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tlbc_runtime::backend::Shootdown;
 use tlbc_runtime::request::Space;
 
 use super::ipis::SendsIpis;
 use super::ir::{Node, Plan, Shape};
-use crate::model::{self, Model};
+use crate::model::{self, Model, Which};
 
 /// The plans of an architecture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,5 +64,16 @@ impl Plans {
     pub fn sends_ipis(&self, model: &Model) -> SendsIpis {
         let plan = self.get(Shape::IpiTargets(Space::User));
         plan.map_or(SendsIpis::Never, |plan| SendsIpis::of(model, &plan.body))
+    }
+
+    /// Returns the instructions that some plan issues.
+    #[must_use]
+    pub fn instructions(&self, model: &Model) -> BTreeSet<Which> {
+        let mut issued = BTreeSet::new();
+        for plan in self.iter() {
+            plan.body
+                .walk(&mut |node| issued.extend(node.instructions(model)));
+        }
+        issued
     }
 }
