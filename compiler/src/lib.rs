@@ -68,6 +68,9 @@ pub mod render;
 pub mod sample_requests;
 #[doc(hidden)]
 pub mod source;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod torment;
 
 pub use analysis::{Analysis, analyse};
 pub use builder::{BuildError, Builder};

@@ -14,6 +14,7 @@ mod matrix;
 mod new;
 mod number;
 mod said;
+mod torment;
 mod trace;
 
 use crate::analysis::Analysis;
@@ -62,6 +63,7 @@ enum Command {
     Gen(generate::Generate),
     Diff(diff::Diff),
     Trace(trace::Trace),
+    Torment(torment::Torment),
     Matrix(matrix::Matrix),
     Doc(doc::Doc),
     Explain(explain::Explain),
@@ -254,6 +256,7 @@ pub fn main() -> ExitCode {
             Command::Gen(command) => command.run(color),
             Command::Diff(command) => command.run(color, cli.color.wanted(&io::stdout())),
             Command::Trace(command) => command.run(color),
+            Command::Torment(command) => command.run(color),
             Command::Matrix(command) => command.run(color),
             Command::Doc(command) => command.run(color),
             Command::Explain(command) => command.run(),
