@@ -13,6 +13,7 @@ mod machine;
 mod matrix;
 mod new;
 mod number;
+mod prove;
 mod said;
 mod trace;
 
@@ -61,6 +62,7 @@ enum Command {
     Check(check::Check),
     Gen(generate::Generate),
     Diff(diff::Diff),
+    Prove(prove::Prove),
     Trace(trace::Trace),
     Matrix(matrix::Matrix),
     Doc(doc::Doc),
@@ -253,6 +255,7 @@ pub fn main() -> ExitCode {
             Command::Check(command) => command.run(color),
             Command::Gen(command) => command.run(color),
             Command::Diff(command) => command.run(color, cli.color.wanted(&io::stdout())),
+            Command::Prove(command) => command.run(color),
             Command::Trace(command) => command.run(color),
             Command::Matrix(command) => command.run(color),
             Command::Doc(command) => command.run(color),
