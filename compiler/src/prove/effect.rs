@@ -355,9 +355,7 @@ impl Path<'_> {
         }
         // A per-CPU tag of this CPU means another space elsewhere.
         let here = Agents::CORE.covers(Agents(1 << cell.agent));
-        here || fixed.is_some()
-            || self.space == Space::Kernel
-            || self.machine.is(Question::GlobalTag)
+        here || fixed.is_some() || self.space == Space::Kernel || self.machine.has_global_tag()
     }
 
     /// Returns whether the loaded tag is that of a cell.

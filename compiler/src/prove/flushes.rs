@@ -13,7 +13,7 @@ use tlbc_runtime::request::{Reach, Scope, Space};
 use super::ask::{Ask, What};
 use super::effect::{Cell, Path};
 use super::failure::{Failure, Rule};
-use super::machine::{Partial, Question, every_path};
+use super::machine::{Partial, every_path};
 use super::run::Run;
 use super::steps::{Step, deferred, ipi_targets};
 use super::{Proof, Row};
@@ -136,9 +136,6 @@ impl Flush<'_> {
 
     /// Returns the failures of one path.
     fn path(&self, machine: &Partial<'_>, ask: &Ask) -> Vec<Failure> {
-        if self.reach == Reach::Wide && !self.may_have_tag(machine) {
-            return Vec::new();
-        }
         let levels = self.model.level_table(machine);
         let mut run = Run::new(self.model, self.plans, machine, ask, levels);
         let planned = run.shape(self.shape(ask, machine, self.reach))
@@ -171,20 +168,6 @@ impl Flush<'_> {
             failures.push(self.failure(Rule::Resync, machine, None, None));
         }
         failures
-    }
-
-    /// Returns whether a space of the machine can have the kind of tag of the path.
-    fn may_have_tag(&self, machine: &Partial<'_>) -> bool {
-        if self.space == Space::Kernel {
-            return true;
-        }
-        let there: Vec<_> = self.model.tags.iter().collect();
-        let there: Vec<_> = there
-            .into_iter()
-            .filter(|tag| tag.when.holds(machine))
-            .collect();
-        let global = machine.is(Question::GlobalTag);
-        there.is_empty() && global || there.iter().any(|tag| tag.of_cpu.value != global)
     }
 
     /// Returns what is wrong with the instructions themselves.

@@ -67,6 +67,18 @@ impl Partial<'_> {
         self.ask(question) != 0
     }
 
+    /// Returns whether the tag of a user space means the same on every CPU: that of its machine does, unless the machine has
+    /// tags of both kinds. A machine without tags has none that means something else elsewhere.
+    pub fn has_global_tag(&self) -> bool {
+        let there = self.model.tags.iter().filter(|tag| tag.when.holds(self));
+        let (of_cpu, of_machine): (Vec<_>, Vec<_>) = there.partition(|tag| tag.of_cpu.value);
+        match (of_cpu.is_empty(), of_machine.is_empty()) {
+            (true, _) => true,
+            (false, true) => false,
+            (false, false) => self.is(Question::GlobalTag),
+        }
+    }
+
     /// Returns a machine with these answers and as few flags besides as possible.
     pub fn config(&self) -> Config {
         self.least(None).unwrap_or_default()

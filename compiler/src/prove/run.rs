@@ -121,12 +121,10 @@ impl<'a> Run<'a> {
             }
             Node::Loop { over, each, rest } => self.repeat(*over, each, rest.as_deref()),
             Node::Workaround {
-                erratum,
-                number,
-                of,
+                erratum, number, ..
             } => {
                 if self.machine.is(Question::Erratum(*erratum)) {
-                    self.workaround(*erratum, *number, *of);
+                    self.workaround(*erratum, *number);
                 }
             }
             Node::SendIpi { to, flush } => self.steps.push(Step::SendIpi(*to, *flush)),
@@ -159,7 +157,7 @@ impl<'a> Run<'a> {
         match test {
             Test::Feature(feature) => self.machine.is(Question::Feature(feature)),
             Test::Erratum(erratum) => self.machine.is(Question::Erratum(erratum)),
-            Test::GlobalTag => self.machine.is(Question::GlobalTag),
+            Test::GlobalTag => self.machine.has_global_tag(),
             Test::WalkEntries => self.pass.map_or(ask.walk, |pass| pass.walk),
             Test::LeafEntries => self.pass.is_some_and(|pass| pass.leaf),
             Test::NegativeEntries => {
@@ -226,12 +224,8 @@ impl<'a> Run<'a> {
         }));
     }
 
-    fn workaround(&mut self, erratum: usize, number: usize, of: Option<Issue>) {
-        self.steps.push(Step::Workaround {
-            erratum,
-            number,
-            of,
-        });
+    fn workaround(&mut self, erratum: usize, number: usize) {
+        self.steps.push(Step::Workaround { erratum, number });
         for issued in &self.model.errata[erratum].workarounds[number].issue {
             self.steps.push(match issued.instr {
                 Instr::Barrier(barrier) => Step::Barrier(barrier),

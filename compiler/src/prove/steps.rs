@@ -58,8 +58,6 @@ pub enum Step {
         erratum: usize,
         /// Its workaround.
         number: usize,
-        /// The instruction whose operands it has.
-        of: Option<ir::Issue>,
     },
     /// An instruction of a workaround. Its effect is what the erratum took; it invalidates nothing of its own account.
     OfWorkaround(usize),
