@@ -4,11 +4,11 @@ use tlbc_runtime::backend::Shootdown;
 use tlbc_runtime::level::{LEVELS, Levels};
 use tlbc_runtime::request::{Reach, Space};
 
-use super::Emit;
-use super::backend::case_of;
+use super::context::Emit;
 use super::tree::{
     Case, Expr, Item, Runtime, Stmt, Uses, Var, borrow, hex, number, string, structure,
 };
+use super::values::case_of;
 use crate::model::{
     Amount, Aspect, Cases, Ceiling, Cond, Kind, Need, Negative, Stricter, TagSource,
 };

@@ -3,9 +3,8 @@
 use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
 
-use super::events::Resync;
 use super::registers::{LimitFrom, ReadFrom};
-use super::terms::{At, Cases, Cond, Machine, Named};
+use super::terms::{At, Cases, Cond, Machine, Named, Resync};
 use crate::ast::{Fills, Known, Negative, Stricter, StricterOn, TagSource};
 use crate::source::Span;
 

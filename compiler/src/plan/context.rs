@@ -201,6 +201,6 @@ impl<'m> PlanContext<'m> {
             class(false, true, false),
             class(false, false, true),
         ]
-        .map(|whose| self.cells(Kind::Leaf, Levels::ALL, whose, self.agents()))
+        .map(|whose| self.cells(Kind::Leaf, self.model.leaf_levels(), whose, self.agents()))
     }
 }

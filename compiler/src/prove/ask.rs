@@ -11,7 +11,6 @@ use tlbc_runtime::pte::RequiredFlush;
 use tlbc_runtime::request::passes::Pass;
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, Scope, Space};
 
-use super::run::exists;
 use crate::model::Kind;
 
 /// The numbers of entries that are asked for.
@@ -272,4 +271,9 @@ fn within(whole: Extent, levels: &LevelTable, level: Level, count: u64) -> Exten
         whole.start.wrapping_add(whole.bytes).wrapping_sub(bytes),
         bytes,
     )
+}
+
+/// Returns whether the machine has a level.
+pub fn exists(levels: &LevelTable, level: Level) -> bool {
+    levels.get(level.index()).is_some_and(|it| it.shift != 0)
 }

@@ -9,14 +9,13 @@ use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::Space;
 
-use super::ask::{Ask, Stale};
+use super::ask::{Ask, Stale, exists};
 use super::effect::{Cell, Class, Path};
 use super::failure::{Failure, Rule};
-use super::flushes::count;
 use super::machine::{Partial, every_path};
-use super::run::{Run, exists};
+use super::proof::{Proof, Row};
+use super::run::Run;
 use super::steps::{Step, deferred};
-use super::{Proof, Row};
 use crate::model::{Event, Model, Source};
 use crate::plan::Plans;
 use crate::plan::ir::{Node, Shape};
@@ -84,7 +83,7 @@ pub fn prove(model: &Model, plans: &Plans, proof: &mut Proof) {
             failed,
             time: start.elapsed(),
         };
-        count(proof, row, failures);
+        proof.add(row, failures);
     }
 }
 

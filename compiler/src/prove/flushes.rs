@@ -14,9 +14,9 @@ use super::ask::{Ask, What};
 use super::effect::{Cell, Path};
 use super::failure::{Failure, Rule};
 use super::machine::{Partial, every_path};
+use super::proof::{Proof, Row};
 use super::run::Run;
 use super::steps::{Step, deferred, ipi_targets};
-use super::{Proof, Row};
 use crate::model::{Instr, Kind, Model};
 use crate::plan::Plans;
 use crate::plan::ir::Shape;
@@ -44,28 +44,6 @@ pub fn prove(model: &Model, plans: &Plans, proof: &mut Proof) {
                 };
                 flush.prove(proof);
             }
-        }
-    }
-}
-
-/// Adds the result of one request to that of its kind.
-pub fn count(proof: &mut Proof, more: Row, failures: Vec<Failure>) {
-    match proof
-        .rows
-        .iter_mut()
-        .find(|row| row.request == more.request)
-    {
-        Some(row) => {
-            row.paths += more.paths;
-            row.failed += more.failed;
-            row.time += more.time;
-        }
-        None if more.paths > 0 => proof.rows.push(more),
-        None => {}
-    }
-    for failure in failures {
-        if !proof.failures.iter().any(|known| known.is_like(&failure)) {
-            proof.failures.push(failure);
         }
     }
 }
@@ -106,7 +84,7 @@ impl Flush<'_> {
             failed,
             time: start.elapsed(),
         };
-        count(proof, row, failures);
+        proof.add(row, failures);
     }
 
     /// Returns whether the machine has nothing that the request is about.

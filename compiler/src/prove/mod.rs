@@ -23,50 +23,14 @@ mod events;
 mod failure;
 mod flushes;
 mod machine;
+mod proof;
 mod run;
 mod steps;
-
-use std::time::Duration;
 
 use crate::model::Model;
 use crate::plan::Plans;
 pub use failure::{Failure, Rule};
-
-/// The result for one kind of request.
-#[derive(Debug, Clone)]
-pub struct Row {
-    /// The kind of request.
-    pub request: String,
-    /// How many paths were followed, over all machines.
-    pub paths: u64,
-    /// The paths that break a rule.
-    pub failed: u64,
-    /// How long that took.
-    pub time: Duration,
-}
-
-/// The result for a definition.
-#[derive(Debug, Clone, Default)]
-pub struct Proof {
-    /// Each kind of request.
-    pub rows: Vec<Row>,
-    /// The first failure of each rule and request.
-    pub failures: Vec<Failure>,
-}
-
-impl Proof {
-    /// Returns how many paths were followed.
-    #[must_use]
-    pub fn paths(&self) -> u64 {
-        self.rows.iter().map(|row| row.paths).sum()
-    }
-
-    /// Returns how many paths break a rule.
-    #[must_use]
-    pub fn failed(&self) -> u64 {
-        self.rows.iter().map(|row| row.failed).sum()
-    }
-}
+pub use proof::{Proof, Row};
 
 /// Proves the plans of a definition against it. The definition may be another than the one that the plans were made from.
 #[must_use]

@@ -6,7 +6,6 @@
 use tlbc_facts::clause::MaxCount;
 use tlbc_runtime::backend::FinishSteps;
 use tlbc_runtime::deferred::Deferred;
-use tlbc_runtime::level::Level;
 use tlbc_runtime::request::LevelTable;
 use tlbc_runtime::request::passes::{Folding, Pass, Passes, SortedPasses};
 use tlbc_runtime::request::runs::{Runs, Units};
@@ -299,9 +298,4 @@ impl<'a> Run<'a> {
         };
         u32::try_from(most).unwrap_or(u32::MAX)
     }
-}
-
-/// Returns whether a level can have a table of its own in these levels.
-pub fn exists(levels: &LevelTable, level: Level) -> bool {
-    levels.get(level.index()).is_some_and(|it| it.shift != 0)
 }

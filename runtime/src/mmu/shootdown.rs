@@ -115,12 +115,10 @@ impl<P: Platform> Mmu<P> {
             flush.count();
             let started = flush.start(&mut self.platform.sink(cpu));
             // What other functions get is copied, so that the flush itself stays in registers.
-            let ipis = flush.ipis();
+            let (request, ipis) = (flush.request, flush.ipis);
             if !ipis.is_empty() {
-                let of = (space, flush.generation());
-                self.flush_by_ipi(cpu, of, *flush.request(), ipis);
+                self.flush_by_ipi(cpu, (space, flush.generation), request, ipis);
             } else if space.has_devices() {
-                let request = *flush.request();
                 self.platform.invalidate_secondary(space, &request);
             }
             let left = flush.finish(&mut self.platform.sink(cpu), started);
