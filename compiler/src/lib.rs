@@ -12,6 +12,7 @@
 //! | `lower` | `ast` | `model` |
 //! | `check` | `model` | diagnostics: is this a possible machine? |
 //! | `plan` | `model` | `plan::ir`: what is issued for each request |
+//! | `prove` | `model`, `plan::ir` | does each path of each plan invalidate what it has to? |
 //! | `warn` | `model` | warnings: is this what was meant? |
 //! | `emit` | `plan::ir` | Rust |
 //!
@@ -62,6 +63,8 @@ pub mod model;
 pub mod parse;
 #[doc(hidden)]
 pub mod plan;
+#[doc(hidden)]
+pub mod prove;
 #[doc(hidden)]
 pub mod render;
 #[doc(hidden)]

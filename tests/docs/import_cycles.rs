@@ -40,6 +40,7 @@ const LAYERS: &[(&str, &str)] = &[
         "source codes diagnostic template text model describe",
     ),
     ("plan", "codes diagnostic text model"),
+    ("prove", "codes diagnostic text model describe plan"),
     (
         "warn",
         "source codes diagnostic text ast model describe check plan",

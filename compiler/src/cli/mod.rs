@@ -13,6 +13,7 @@ mod machine;
 mod matrix;
 mod new;
 mod number;
+mod prove;
 mod said;
 mod torment;
 mod trace;
@@ -62,6 +63,7 @@ enum Command {
     Check(check::Check),
     Gen(generate::Generate),
     Diff(diff::Diff),
+    Prove(prove::Prove),
     Trace(trace::Trace),
     Torment(torment::Torment),
     Matrix(matrix::Matrix),
@@ -255,6 +257,7 @@ pub fn main() -> ExitCode {
             Command::Check(command) => command.run(color),
             Command::Gen(command) => command.run(color),
             Command::Diff(command) => command.run(color, cli.color.wanted(&io::stdout())),
+            Command::Prove(command) => command.run(color),
             Command::Trace(command) => command.run(color),
             Command::Torment(command) => command.run(color),
             Command::Matrix(command) => command.run(color),
