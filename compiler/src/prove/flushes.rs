@@ -57,6 +57,7 @@ impl Flush<'_> {
         let reach = match self.reach {
             Reach::Here => "this CPU",
             Reach::Wide => "other CPUs too",
+            Reach::Given => "other CPUs, by a call",
         };
         format!("{space}, {reach}: {}", self.what.kind())
     }
