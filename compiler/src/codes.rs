@@ -136,6 +136,9 @@ codes! {
     E0703 "two features are read from the same bits";
     E0704 "a register is required to have two values";
 
+    // Proofs.
+    E0801 "a plan does not invalidate what a request requires";
+
     // Warnings: possible, but usually a mistake.
     W0101 "a comment that allows nothing";
     W0201 "an unused definition";

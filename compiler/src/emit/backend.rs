@@ -2,16 +2,15 @@
 
 use tlbc_runtime::request::{Reach, Space};
 
-use super::Emit;
+use super::context::Emit;
 use super::docs::{escaped, paragraphs};
 use super::tree::{
     Case, Expr, Function, Item, Member, Private, Property, Runtime, Stmt, Text, Var, Word,
     structure,
 };
+use super::values::{SPACES, case_of, reach_word, space_word};
 use crate::model::Known;
 use crate::plan::ir::Shape;
-
-pub(super) const SPACES: [Space; 2] = [Space::User, Space::Kernel];
 
 /// The sink of a function of the trait.
 fn sink() -> (Text, Word) {
@@ -326,26 +325,6 @@ fn unwrapped(text: &str) -> String {
         .map(|it| it.replace('\n', " "))
         .collect::<Vec<_>>()
         .join("\n\n")
-}
-
-pub(super) fn space_word(space: Space) -> Expr {
-    Runtime::Space.item(match space {
-        Space::User => "User",
-        Space::Kernel => "Kernel",
-    })
-}
-
-pub(super) fn reach_word(reach: Reach) -> Expr {
-    Runtime::Reach.item(match reach {
-        Reach::Here => "Here",
-        Reach::Wide => "Wide",
-        Reach::Given => "Given",
-    })
-}
-
-/// Returns the pattern of a space and a reach.
-pub(super) fn case_of(space: Space, reach: Reach) -> Expr {
-    Expr::Tuple(vec![space_word(space), reach_word(reach)])
 }
 
 impl Emit<'_> {

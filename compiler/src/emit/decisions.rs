@@ -1,13 +1,11 @@
 //! Decisions: tests, and the code of their branches.
 
 use tlbc_runtime::deferred::Pending;
-use tlbc_runtime::pte::Kind;
 
-use super::Emit;
-use super::nodes::finish_steps;
-use super::parameters::{At, differ_in_form};
+use super::context::Emit;
+use super::parameters::At;
 use super::tree::{Expr, Private, Property, Runtime, Stmt, Var, matches, number};
-use crate::model::Which;
+use super::values::{finish_steps, kind_of, tables};
 use crate::plan::ir::{Node, Shape, Test};
 
 impl Emit<'_> {
@@ -21,17 +19,6 @@ impl Emit<'_> {
         at: At,
         shape: Shape,
     ) -> Vec<Stmt> {
-        if let Some(issue) = differ_in_form(then, otherwise) {
-            let form = self.choice(on, (then, otherwise), shape, &|node| {
-                self.form_of(node, shape)
-            });
-            let which = Which::Invalidate(issue.invalidate);
-            let call = self.issued(which, &|parameter| match parameter {
-                Var::Form => Var::Form.expr(),
-                other => self.parameter(&issue, other, at),
-            });
-            return vec![Stmt::Let(Var::Form.word(), form), call];
-        }
         // Tests of one value exclude each other, so the first test is redundant if its branch equals the
         // rest.
         if let Node::Select {
@@ -182,26 +169,6 @@ impl Emit<'_> {
             }
         }
     }
-}
-
-/// Returns the expression for whether tables were unlinked, in the routine of a shape.
-pub(super) fn tables(shape: Shape) -> Expr {
-    match shape {
-        Shape::Ranges(..) => Var::Ranges.method("tables", []),
-        Shape::Passes(..) => Var::Passes.method("tables", []),
-        Shape::Pass(..) => Var::Pass.field("walk"),
-        _ => Var::Tables.expr(),
-    }
-}
-
-fn kind_of(kind: Kind) -> Expr {
-    Runtime::Kind.item(match kind {
-        Kind::Map => "Map",
-        Kind::Unmap => "Unmap",
-        Kind::RelaxPermissions => "RelaxPermissions",
-        Kind::Same => "Same",
-        Kind::Remap => "Remap",
-    })
 }
 
 /// Appends alternatives to a single one, or joins its test with that of the first of them if both have the same code.

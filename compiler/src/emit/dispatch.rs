@@ -2,9 +2,9 @@
 
 use tlbc_runtime::request::{Reach, Space};
 
-use super::Emit;
-use super::backend::{SPACES, case_of};
+use super::context::Emit;
 use super::tree::{Case, Expr, Runtime, Stmt, Var, matches, structure};
+use super::values::{SPACES, case_of};
 use crate::plan::ir::Shape;
 
 impl Emit<'_> {

@@ -4,7 +4,7 @@ use tlbc_runtime::backend::Shootdown;
 use tlbc_runtime::level::{LEVELS, Levels};
 use tlbc_runtime::request::Space;
 
-use super::Emit;
+use super::context::Emit;
 use super::tree::{
     Case, Expr, Item, Runtime, Stmt, Uses, Var, borrow, hex, number, string, structure,
 };

@@ -1,6 +1,6 @@
 //! The sink that executes instructions on the current CPU.
 
-use super::Emit;
+use super::context::Emit;
 use super::docs::{escaped, paragraphs};
 use super::names::Scope;
 use super::op::Instruction;

@@ -21,6 +21,7 @@ mod flags;
 mod gaps;
 pub mod ipis;
 pub mod ir;
+mod issued;
 mod passes;
 mod plans;
 mod ranges;
