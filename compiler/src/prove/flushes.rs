@@ -200,6 +200,10 @@ impl Flush<'_> {
             let usable = match self.space {
                 // Every CPU uses the kernel's entries, also one that is lazy in a user space.
                 Space::Kernel => stale.usable.union(Agents::LAZY),
+                // Only through a walk entry does a lazy CPU make an entry again below a table that was unlinked.
+                Space::User if !self.model.caches.hold(Kind::Walk, machine) => {
+                    stale.usable.without(Agents::LAZY)
+                }
                 Space::User => stale.usable,
             };
             // Calls flush what would get the IPI.
