@@ -83,7 +83,8 @@ impl Path<'_> {
         self.are_all_sets(cell, &sets)
             || stale.at.is_some_and(|extent| {
                 let joined = match cell.kind {
-                    Kind::Leaf => self.model.caches.covered(cell.level.index()),
+                    // A negative entry is one translation as well.
+                    Kind::Leaf | Kind::Negative => self.model.caches.covered(cell.level.index()),
                     _ => 0,
                 };
                 let shift = self.levels[cell.level.index()].shift + joined;
