@@ -14,7 +14,7 @@ use super::ask::{Ask, What};
 use super::effect::{Cell, Path};
 use super::failure::{Failure, Rule};
 use super::machine::{Partial, every_path};
-use super::proof::{Proof, Row};
+use super::proof::{Part, Proof, Row};
 use super::run::Run;
 use super::steps::{Step, deferred, ipi_targets};
 use crate::model::{Instr, Kind, Model};
@@ -30,11 +30,13 @@ struct Flush<'a> {
     reach: Reach,
 }
 
-/// Proves every flush.
-pub fn prove(model: &Model, plans: &Plans, proof: &mut Proof) {
-    for space in [Space::User, Space::Kernel] {
-        for reach in [Reach::Here, Reach::Wide, Reach::Given] {
-            for what in What::all() {
+/// Returns the proof of each flush, with its space and reach.
+pub fn requests() -> impl Iterator<Item = ((Space, Reach), Part)> {
+    let spaces = [Space::User, Space::Kernel].into_iter();
+    let contexts = spaces.flat_map(|space| [Reach::Here, Reach::Wide, Reach::Given].map(|reach| (space, reach)));
+    contexts.flat_map(|(space, reach)| {
+        What::all().into_iter().map(move |what| {
+            let prove = move |model: &Model, plans: &Plans, proof: &mut Proof| {
                 let flush = Flush {
                     model,
                     plans,
@@ -43,9 +45,10 @@ pub fn prove(model: &Model, plans: &Plans, proof: &mut Proof) {
                     reach,
                 };
                 flush.prove(proof);
-            }
-        }
-    }
+            };
+            ((space, reach), Box::new(prove) as Part)
+        })
+    })
 }
 
 impl Flush<'_> {

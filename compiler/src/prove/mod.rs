@@ -17,6 +17,7 @@
 //! alignments: it is checked for those, and not proved for all.
 
 mod ask;
+mod complete;
 mod cover;
 mod effect;
 mod events;
@@ -27,16 +28,45 @@ mod proof;
 mod run;
 mod steps;
 
+use tlbc_runtime::request::{Reach, Space};
+
 use crate::model::Model;
 use crate::plan::Plans;
+use crate::plan::ir::Shape;
 pub use failure::{Failure, Rule};
+use proof::Part;
 pub use proof::{Proof, Row};
 
 /// Proves the plans of a definition against it. The definition may be another than the one that the plans were made from.
 #[must_use]
 pub fn prove(model: &Model, plans: &Plans) -> Proof {
     let mut proof = Proof::default();
-    flushes::prove(model, plans, &mut proof);
-    events::prove(model, plans, &mut proof);
+    for (_, part) in requests() {
+        part(model, plans, &mut proof);
+    }
     proof
+}
+
+/// Returns the first failure of those requests that the plan of a shape serves directly; none if they are proved.
+#[must_use]
+pub fn disproved(model: &Model, plans: &Plans, shape: Shape) -> Option<Failure> {
+    let of_event = matches!(
+        shape,
+        Shape::Switch | Shape::ReturnToUser | Shape::EnterFromUser | Shape::CpuOnline
+    );
+    let context = (!of_event).then_some((shape.space(), shape.reach()));
+    let mut proof = Proof::default();
+    for (_, part) in requests().filter(|(of, _)| *of == context) {
+        part(model, plans, &mut proof);
+        if let Some(failure) = proof.failures.pop() {
+            return Some(failure);
+        }
+    }
+    None
+}
+
+/// Returns the parts of the proof with their space and reach: one for each flush, and one without either for the events.
+fn requests() -> impl Iterator<Item = (Option<(Space, Reach)>, Part)> {
+    let flushes = flushes::requests().map(|(context, part)| (Some(context), part));
+    flushes.chain(std::iter::once((None, Box::new(events::prove) as Part)))
 }

@@ -5,6 +5,11 @@
 use std::time::Duration;
 
 use super::failure::Failure;
+use crate::model::Model;
+use crate::plan::Plans;
+
+/// A part of a proof: a function that adds its rows and failures.
+pub type Part = Box<dyn Fn(&Model, &Plans, &mut Proof)>;
 
 /// The result for one kind of request.
 #[derive(Debug, Clone)]
