@@ -61,6 +61,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("fs", "compile"),
     ("memo", ""),
     ("builder", "codes hidden render compile fs"),
+    ("torment", "model ast plan trace analysis"),
 ];
 
 /// A module by its path in the crate; the crate itself is empty.

@@ -53,10 +53,10 @@ pub(super) struct Torment {
     requests: u64,
 
     #[command(flatten)]
-    machine: Machine,
+    messages: Messages,
 
     #[command(flatten)]
-    messages: Messages,
+    machine: Machine,
 }
 
 impl Torment {

@@ -100,6 +100,7 @@ impl<'m> Hardware<'m> {
     ) -> Result<Act<'m>, String> {
         let text = text(planned, template);
         let mut reason = format!("the hardware has no instruction `{}`", text.join("; "));
+        let mut found = None;
         for (index, it) in self.model.invalidates.iter().enumerate() {
             let called = it.call.as_ref().map(|at| at.value.as_str());
             if called != call || self::text(self.model, &it.template) != text {
@@ -119,12 +120,25 @@ impl<'m> Hardware<'m> {
             };
             match it.forms.iter().find(is) {
                 Some(form) if form.requires.holds(self.config) => {
-                    return Ok(Act::Invalidate { index, form, with });
+                    let fixed = self.fixed_bits(&it.template);
+                    // Of several with these bits, the one that fixes most of them is meant.
+                    if found.is_none_or(|(most, _)| fixed > most) {
+                        found = Some((fixed, Act::Invalidate { index, form, with }));
+                    }
                 }
                 _ => reason = format!("no form of `{}` has this number", it.named.name),
             }
         }
-        Err(reason)
+        let act = found.map(|(_, act)| act);
+        act.ok_or(reason)
+    }
+
+    /// Returns how many bits of operands are constant.
+    fn fixed_bits(&self, template: &Template) -> u32 {
+        let operands = template.operands.iter();
+        let fields = operands.flat_map(|&operand| &self.model.operands[operand].fields);
+        let fixed = fields.filter(|field| matches!(field.value, Value::Const(_)));
+        fixed.map(Field::width).sum()
     }
 
     /// Decodes operands, by their position. An instruction with a hint may have other fields than one without.

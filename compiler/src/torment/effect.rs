@@ -82,9 +82,7 @@ impl Hardware<'_> {
         match &drops.which.value {
             AddressSelector::Everything => true,
             AddressSelector::OneSet => with.set == Some(agent.set),
-            AddressSelector::OnePage | AddressSelector::Subtree => {
-                named(agent.va, shift, start, u128::from(1u8))
-            }
+            AddressSelector::OnePage | AddressSelector::Subtree => named(agent.va, shift, start, 1),
             AddressSelector::Run {
                 least,
                 most,
@@ -94,8 +92,9 @@ impl Hardware<'_> {
                     MaxCount::Count(count) => u64::from(count),
                     MaxCount::Limit(limit) => self.limits[usize::from(limit)],
                 };
+                // A run of entries of a level that is not counted is the entry at its address.
                 let Some((unit, pages)) = self.unit(*stride, with) else {
-                    return false;
+                    return named(agent.va, shift, start, 1);
                 };
                 let operand = with.counts.map(|operand| &self.model.operands[operand]);
                 let Some(names) = operand.and_then(|operand| operand.names.as_ref()) else {
@@ -128,7 +127,8 @@ impl Hardware<'_> {
         shift.unwrap_or(63).min(63)
     }
 
-    /// Returns log2 of the unit of a run, and whether it consists of all pages in between.
+    /// Returns log2 of the unit of a run, and whether it consists of all pages in between. Returns none if
+    /// it does not count entries of the level that it is given.
     fn unit(&self, stride: RunUnit, with: &Decoded) -> Option<(u32, bool)> {
         match stride {
             RunUnit::Pages => {
