@@ -2061,16 +2061,19 @@ impl<M: Configuration<Config>> Tlb<M> {
                 IpiTargets {
                     agents: Agents::ACTIVE.union(Agents::LAZY).union(Agents::INACTIVE),
                     sets: 0x0,
+                    by_call: false,
                 }
             } else if tables {
                 IpiTargets {
                     agents: Agents::ACTIVE.union(Agents::LAZY),
                     sets: 0x0,
+                    by_call: false,
                 }
             } else {
                 IpiTargets {
                     agents: Agents::ACTIVE,
                     sets: 0x0,
+                    by_call: false,
                 }
             }
         } else {
@@ -2086,6 +2089,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             IpiTargets {
                 agents: Agents::ACTIVE.union(Agents::LAZY),
                 sets: 0x0,
+                by_call: false,
             }
         } else {
             IpiTargets::NONE
@@ -2122,11 +2126,11 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 operations: 256,
                 pages: u64::MAX,
             },
-            (Space::User, Reach::Wide) => Ceiling {
+            (Space::User, Reach::Wide | Reach::Given) => Ceiling {
                 operations: 33,
                 pages: u64::MAX,
             },
-            (Space::Kernel, Reach::Here) | (Space::Kernel, Reach::Wide) => Ceiling {
+            (Space::Kernel, Reach::Here) | (Space::Kernel, Reach::Wide | Reach::Given) => Ceiling {
                 operations: 0,
                 pages: u64::MAX,
             },
@@ -2182,7 +2186,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 tlb.user_ipi_targets(request.tables(), matches!(request.scope, Scope::Teardown))
             }
             (Space::Kernel, Reach::Wide) => tlb.kernel_ipi_targets(),
-            (_, Reach::Here) => IpiTargets::NONE,
+            (_, Reach::Here | Reach::Given) => IpiTargets::NONE,
         }
     }
 
@@ -2206,7 +2210,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 }
                 Scope::Teardown => tlb.user_here_teardown(cpu, request.tag.value),
             },
-            (Space::User, Reach::Wide) => match request.scope {
+            (Space::User, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page {
                     va, level, table, ..
                 } => tlb.user_wide_page(cpu, request.tag.value, va, level, table),
@@ -2224,7 +2228,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Scope::Everything { tables } => tlb.kernel_here_everything(cpu, tables),
                 Scope::Teardown => tlb.kernel_here_teardown(cpu),
             },
-            (Space::Kernel, Reach::Wide) => match request.scope {
+            (Space::Kernel, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page {
                     va, level, table, ..
                 } => tlb.kernel_wide_page(cpu, va, level, table),
@@ -2244,7 +2248,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 tlb.user_here_finish(cpu);
                 IpiTargets::NONE
             }
-            (Space::User, Reach::Wide) => {
+            (Space::User, Reach::Wide | Reach::Given) => {
                 tlb.user_wide_finish(cpu);
                 IpiTargets::NONE
             }
@@ -2252,7 +2256,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 tlb.kernel_here_finish(cpu);
                 IpiTargets::NONE
             }
-            (Space::Kernel, Reach::Wide) => {
+            (Space::Kernel, Reach::Wide | Reach::Given) => {
                 tlb.kernel_wide_finish(cpu);
                 IpiTargets::NONE
             }

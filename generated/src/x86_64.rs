@@ -1252,11 +1252,13 @@ impl<M: Configuration<Config>> Tlb<M> {
             IpiTargets {
                 agents: Agents::ACTIVE.union(Agents::LAZY),
                 sets: 0x0,
+                by_call: false,
             }
         } else {
             IpiTargets {
                 agents: Agents::ACTIVE,
                 sets: 0x0,
+                by_call: false,
             }
         }
     }
@@ -1271,6 +1273,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             IpiTargets {
                 agents: Agents::ACTIVE.union(Agents::LAZY),
                 sets: 0x0,
+                by_call: false,
             }
         }
     }
@@ -1370,7 +1373,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 self.user_ipi_targets(request.tag.global, request.tables())
             }
             (Space::Kernel, Reach::Wide) => self.kernel_ipi_targets(),
-            (_, Reach::Here) => IpiTargets::NONE,
+            (_, Reach::Here | Reach::Given) => IpiTargets::NONE,
         }
     }
 
@@ -1388,7 +1391,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Scope::Ranges(ranges) => self.user_here_ranges(cpu, request.tag.value, ranges),
                 Scope::Everything { .. } | Scope::Teardown => self.user_here_everything(cpu),
             },
-            (Space::User, Reach::Wide) => match request.scope {
+            (Space::User, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page {
                     va, level, table, ..
                 } => self.user_wide_page(
@@ -1414,7 +1417,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
                 Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
             },
-            (Space::Kernel, Reach::Wide) => match request.scope {
+            (Space::Kernel, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page {
                     va, level, table, ..
                 } => self.kernel_wide_page(cpu, va, level, table),
@@ -1429,11 +1432,11 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
         let sync_ipis = match (started.space, started.reach) {
             (Space::User, Reach::Here) | (Space::Kernel, Reach::Here) => IpiTargets::NONE,
-            (Space::User, Reach::Wide) => {
+            (Space::User, Reach::Wide | Reach::Given) => {
                 self.user_wide_finish(cpu, started.global);
                 IpiTargets::NONE
             }
-            (Space::Kernel, Reach::Wide) => {
+            (Space::Kernel, Reach::Wide | Reach::Given) => {
                 self.kernel_wide_finish(cpu);
                 IpiTargets::NONE
             }

@@ -17,9 +17,10 @@
 use crate::backend::{Backend, Finished, IpiTargets, Issue, Shootdown, Started};
 use crate::cpu::{CpuTlb, Cpus};
 use crate::deferred::AsidSlot;
+use crate::fault::{Fault, is_back};
 use crate::level::Level;
 use crate::mask::CpuId;
-use crate::request::{Extent, Kept, Ranges, Reach, Request, Scope, Space, SpaceFlags};
+use crate::request::{Extent, Kept, Ranges, Reach, Request, Scope, Space, SpaceFlags, Tag};
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier};
 
@@ -28,7 +29,8 @@ use crate::sync::{Barrier, full_barrier};
 pub(crate) enum Course {
     /// Instructions of this CPU reach every CPU.
     Broadcast,
-    /// Instructions of this CPU act on it alone, and no other CPU can use the entries.
+    /// Instructions of this CPU act on it alone, and no other CPU can use the entries. A [`Broadcast`](Self::Broadcast) becomes
+    /// this at its start if no other CPU may have entries.
     Here,
     /// The same, and other CPUs flush when they get an IPI.
     HereAndOthers,
@@ -42,17 +44,20 @@ pub(crate) enum Course {
 pub(crate) struct Flush<'a, B: Backend, C: Cpus> {
     backend: &'a B,
     cpus: &'a C,
+    cpu: CpuId,
     here: &'a CpuTlb<C::Set>,
     space: &'a AddressSpace<C::Set>,
-    /// The slot of the space on this CPU.
-    slot: Option<AsidSlot>,
-    /// The generation of the space that the changes belong to.
-    generation: u64,
-    request: Request<'a>,
-    course: Course,
-    ipis: IpiTargets,
-    /// Whether this CPU has followed the generation when the flush is finished.
-    follows: bool,
+    /// The generation of the space that the changes belong to. A CPU that had followed the one before has followed it after the
+    /// flush.
+    pub generation: u64,
+    /// The slot of the space on this CPU, if this CPU has followed the generation when the flush is finished.
+    follows: Option<AsidSlot>,
+    /// What the flush invalidates.
+    pub request: Request<'a>,
+    /// Which CPUs the flush reaches, and how.
+    pub course: Course,
+    /// The CPUs that are sent the request: those of the cpumask of these classes, and those of erratum sets.
+    pub ipis: IpiTargets,
     /// The CPUs that leave the cpumask when the flush is finished.
     leave: Option<C::Set>,
 }
@@ -99,40 +104,36 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             scope,
         };
         let mut ipis = backend.ipi_targets(&request);
-        let (mut course, mut follows) = (Course::Broadcast, false);
+        let (mut course, mut follows) = (Course::Broadcast, None);
         if !ipis.agents.is_empty() {
             let targets = space.targets(cpus, cpu, ipis.agents);
-            follows = targets.here;
+            follows = slot.filter(|_| targets.here);
             // Instructions of this CPU invalidate the entries of devices.
             let is_sender = request.flags.and(B::SENDER_ONLY) != SpaceFlags::NONE;
-            course = match (follows || is_sender, targets.others) {
+            course = match (targets.here || is_sender, targets.others) {
                 (false, false) if ipis.sets == 0 => Course::Nowhere,
                 (false, _) => Course::Others,
                 (true, false) => Course::Here,
                 (true, true) => Course::HereAndOthers,
             };
         }
-        // That only this CPU holds entries stays true only where other CPUs wait for the change before they attach the space.
-        let is_alone = match course {
-            Course::Broadcast => B::FACTS.attach_waits_for_changes && space.is_only_on(cpus, cpu),
-            Course::Here => true,
-            Course::HereAndOthers | Course::Others | Course::Nowhere => false,
-        };
-        if is_alone {
+        if course == Course::Here {
             request.reach = Reach::Here;
+        }
+        if let Course::Here | Course::Nowhere = course {
             ipis = IpiTargets::NONE;
         }
         Self {
             backend,
             cpus,
+            cpu,
             here,
             space,
-            slot,
             generation,
+            follows,
             request,
             course,
             ipis,
-            follows,
             leave: None,
         }
     }
@@ -160,6 +161,13 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         if let Course::Others | Course::Nowhere = self.course {
             return None;
         }
+        if self.course == Course::Broadcast
+            && is_alone(self.backend, sink, self.space, self.cpus, self.cpu)
+        {
+            self.course = Course::Here;
+            self.request.reach = Reach::Here;
+            self.ipis = IpiTargets::NONE;
+        }
         let is_whole = matches!(
             self.request.scope,
             Scope::Everything { .. } | Scope::Teardown
@@ -171,22 +179,30 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         {
             self.leave = Some(self.space.begin_trimming(self.cpus));
         }
-        loop {
+        let started = loop {
             let started = self.backend.start(sink, &self.request);
-            if started.outcome.exceeded_ceiling {
-                self.here.stats.full_ceiling.count(1);
-            }
             if !B::FACTS.tag_after_publish {
-                return Some(started);
+                break started;
             }
             // The start has published the changes: a tag that has not changed counts as read after that. A CPU that
-            // loads the space under a newer tag sees the changes. Per-CPU tags do not change during the flush.
-            let now = self.space.tag_on(self.slot, self.backend);
+            // loads the space under a newer tag sees the changes.
+            let now = self.tag();
             if now == self.request.tag {
-                return Some(started);
+                break started;
             }
             self.request.tag = now;
+        };
+        if started.outcome.exceeded_ceiling {
+            self.here.stats.full_ceiling.count(1);
         }
+        Some(started)
+    }
+
+    /// Returns the tag that the space has on this CPU now.
+    #[inline(always)]
+    fn tag(&self) -> Tag {
+        self.space
+            .tag_on(self.space.slot_on(self.here), self.backend)
     }
 
     /// Finishes the flush on this CPU. Returns the CPUs that still need an IPI, in which they have nothing to do: it drains
@@ -200,9 +216,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             sync_ipis,
             deferred,
         } = self.backend.finish(sink, started);
-        if let Some(slot) = self.slot
-            && self.follows
-        {
+        if let Some(slot) = self.follows {
             self.here.slots.see_next_gen(slot, self.generation);
         }
         self.here.defer(self.backend, deferred);
@@ -211,33 +225,29 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         }
         sync_ipis
     }
+}
 
-    /// Returns which CPUs the flush reaches, and how.
-    #[inline(always)]
-    pub fn course(&self) -> Course {
-        self.course
+/// Returns whether no other CPU may have entries of a space, so that instructions that act on this CPU are sufficient where others
+/// would reach every CPU. If so, the changes are published: a CPU that attaches the space from now on sees them, because it enters
+/// the cpumask first, and reads the tables after [`Barrier::SwitchIn`].
+///
+/// The first look needs no barrier, so a space that several CPUs have run pays for none.
+#[inline]
+fn is_alone<B: Backend, C: Cpus>(
+    backend: &B,
+    sink: &mut impl Issue<B::Op>,
+    space: &AddressSpace<C::Set>,
+    cpus: &C,
+    cpu: CpuId,
+) -> bool {
+    if !space.is_only_on(cpus, cpu) {
+        return false;
     }
-
-    /// Returns the CPUs that are sent the request: those of the cpumask of these classes, and those of erratum sets.
-    #[inline(always)]
-    pub fn ipis(&self) -> IpiTargets {
-        match self.course {
-            Course::Here | Course::Nowhere => IpiTargets::NONE,
-            Course::Broadcast | Course::HereAndOthers | Course::Others => self.ipis,
-        }
+    if !is_back(Fault::LooksBeforePublish) {
+        backend.publish(sink, space.kind);
     }
-
-    /// Returns what the flush invalidates.
-    #[inline(always)]
-    pub fn request(&self) -> &Request<'a> {
-        &self.request
-    }
-
-    /// Returns the generation that a CPU has followed after this flush, if it had followed the one before.
-    #[inline(always)]
-    pub fn generation(&self) -> u64 {
-        self.generation
-    }
+    full_barrier(Barrier::Change);
+    space.is_only_on(cpus, cpu)
 }
 
 /// Returns how many leaf entries ranges have.

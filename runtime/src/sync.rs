@@ -33,8 +33,9 @@ pub(crate) use const_fn;
 /// What orders two accesses of one CPU. Each variant names what it pairs with on another CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Barrier {
-    /// Full. A CPU stores that it is loading a space, and then reads which flushes are pending. Pairs with
-    /// [`Flush`](Self::Flush): the CPU sees the new generation, or the sender sees the CPU.
+    /// Full. A CPU stores that it is loading a space, and then reads which flushes are pending, and the tables. Pairs with
+    /// [`Flush`](Self::Flush): the CPU sees the new generation, or the sender sees the CPU. Pairs with
+    /// [`Change`](Self::Change): the CPU sees the change, or the flush reaches every CPU.
     SwitchIn,
     /// Full. A lazy CPU stores that it uses its space again, and then reads which flushes are pending. Pairs with
     /// [`Flush`](Self::Flush).
@@ -51,8 +52,8 @@ pub enum Barrier {
     /// The device sees what a CPU changed before it took the IPI; flushes after the IPI see the device. So flushes,
     /// which are frequent, need no barrier for devices, which are attached rarely.
     AttachEverywhere,
-    /// Full. A CPU stores that a change is under way, and then reads which CPUs have the space loaded. Pairs with
-    /// [`AttachWaits`](Self::AttachWaits).
+    /// Full. A CPU publishes a change, or stores that one is under way, and then reads which CPUs may have entries of the space
+    /// or have it loaded. Pairs with [`SwitchIn`](Self::SwitchIn) and [`AttachWaits`](Self::AttachWaits).
     Change,
     /// Full. A CPU stores that it is loading a space, and then waits for changes under way. Pairs with
     /// [`Change`](Self::Change).

@@ -7,5 +7,6 @@ mod invented;
 mod known_mistakes;
 mod linux;
 mod operands;
+mod proofs;
 mod traces;
 mod unused_facts;

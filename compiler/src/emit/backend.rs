@@ -2,17 +2,15 @@
 
 use tlbc_runtime::request::{Reach, Space};
 
-use super::Emit;
+use super::context::Emit;
 use super::docs::{escaped, paragraphs};
 use super::tree::{
     Case, Expr, Function, Item, Member, Private, Property, Runtime, Stmt, Text, Var, Word,
     structure,
 };
+use super::values::{SPACES, case_of, reach_word, space_word};
 use crate::model::Known;
 use crate::plan::ir::Shape;
-
-pub(super) const SPACES: [Space; 2] = [Space::User, Space::Kernel];
-pub(super) const REACHES: [Reach; 2] = [Reach::Here, Reach::Wide];
 
 /// The sink of a function of the trait.
 fn sink() -> (Text, Word) {
@@ -329,21 +327,18 @@ fn unwrapped(text: &str) -> String {
         .join("\n\n")
 }
 
-pub(super) fn space_word(space: Space) -> Expr {
-    Runtime::Space.item(match space {
-        Space::User => "User",
-        Space::Kernel => "Kernel",
-    })
-}
-
-pub(super) fn reach_word(reach: Reach) -> Expr {
-    Runtime::Reach.item(match reach {
-        Reach::Here => "Here",
-        Reach::Wide => "Wide",
-    })
-}
-
-/// Returns the pattern of a space and a reach.
-pub(super) fn case_of(space: Space, reach: Reach) -> Expr {
-    Expr::Tuple(vec![space_word(space), reach_word(reach)])
+impl Emit<'_> {
+    /// Returns the reaches of the flushes of a space, each with its pattern. Where no call is given CPUs, the runtime requests
+    /// no such flush, and it is the same as one of all CPUs.
+    pub(super) fn reaches(&self, space: Space) -> Vec<(Reach, Expr)> {
+        let has_calls = self.plans.get(Shape::Page(space, Reach::Given)).is_some();
+        let here = (Reach::Here, case_of(space, Reach::Here));
+        if has_calls {
+            let others = [Reach::Wide, Reach::Given].map(|reach| (reach, case_of(space, reach)));
+            return [here].into_iter().chain(others).collect();
+        }
+        let either = reach_word(Reach::Wide).binary("|", reach_word(Reach::Given));
+        let wide = Expr::Tuple(vec![space_word(space), either]);
+        vec![here, (Reach::Wide, wide)]
+    }
 }

@@ -1,6 +1,6 @@
 //! Conditions over the configuration, and values that depend on it.
 
-use super::Emit;
+use super::context::Emit;
 use super::tree::{Expr, Use, Var, Word};
 use crate::model::{Cases, Cond, Geometry, Var as Of};
 

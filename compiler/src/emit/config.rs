@@ -1,6 +1,6 @@
 //! The configuration word: its flags, and what is known of a machine with these flags.
 
-use super::Emit;
+use super::context::Emit;
 use super::docs::escaped;
 use super::tree::{Expr, Function, Item, Runtime, Stmt, hex, number, string};
 use crate::model::{Cond, Known, Var};

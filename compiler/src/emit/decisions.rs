@@ -1,13 +1,11 @@
 //! Decisions: tests, and the code of their branches.
 
 use tlbc_runtime::deferred::Pending;
-use tlbc_runtime::pte::Kind;
 
-use super::Emit;
-use super::nodes::finish_steps;
-use super::parameters::{At, differ_in_form};
+use super::context::Emit;
+use super::parameters::At;
 use super::tree::{Expr, Private, Property, Runtime, Stmt, Var, matches, number};
-use crate::model::Which;
+use super::values::{finish_steps, kind_of, tables};
 use crate::plan::ir::{Node, Shape, Test};
 
 impl Emit<'_> {
@@ -21,17 +19,6 @@ impl Emit<'_> {
         at: At,
         shape: Shape,
     ) -> Vec<Stmt> {
-        if let Some(issue) = differ_in_form(then, otherwise) {
-            let form = self.choice(on, (then, otherwise), shape, &|node| {
-                self.form_of(node, shape)
-            });
-            let which = Which::Invalidate(issue.invalidate);
-            let call = self.issued(which, &|parameter| match parameter {
-                Var::Form => Var::Form.expr(),
-                other => self.parameter(&issue, other, at),
-            });
-            return vec![Stmt::Let(Var::Form.word(), form), call];
-        }
         // Tests of one value exclude each other, so the first test is redundant if its branch equals the
         // rest.
         if let Node::Select {
@@ -59,7 +46,7 @@ impl Emit<'_> {
         };
         let last = match <[Stmt; 1]>::try_from(last) {
             Ok([Stmt::Do(Expr::If(others, last))]) if is_chained => {
-                alternatives.extend(others);
+                join_first(&mut alternatives, others);
                 last
             }
             Ok([one]) => vec![one],
@@ -184,24 +171,15 @@ impl Emit<'_> {
     }
 }
 
-/// Returns the expression for whether tables were unlinked, in the routine of a shape.
-pub(super) fn tables(shape: Shape) -> Expr {
-    match shape {
-        Shape::Ranges(..) => Var::Ranges.method("tables", []),
-        Shape::Passes(..) => Var::Passes.method("tables", []),
-        Shape::Pass(..) => Var::Pass.field("walk"),
-        _ => Var::Tables.expr(),
+/// Appends alternatives to a single one, or joins its test with that of the first of them if both have the same code.
+fn join_first(one: &mut Vec<(Expr, Vec<Stmt>)>, mut others: Vec<(Expr, Vec<Stmt>)>) {
+    if let ([(test, code)], [(next, first), ..]) = (&mut one[..], &mut others[..])
+        && code == first
+    {
+        *next = test.clone().or(next.clone());
+        one.clear();
     }
-}
-
-fn kind_of(kind: Kind) -> Expr {
-    Runtime::Kind.item(match kind {
-        Kind::Map => "Map",
-        Kind::Unmap => "Unmap",
-        Kind::RelaxPermissions => "RelaxPermissions",
-        Kind::Same => "Same",
-        Kind::Remap => "Remap",
-    })
+    one.append(&mut others);
 }
 
 /// Returns whether at most one of two tests holds.
@@ -228,5 +206,26 @@ fn is_silent(node: &Node) -> bool {
         Node::Publish { barrier } => barrier.is_none(),
         Node::Nothing(_) | Node::CompletePending(_) | Node::InvalidateSecondary => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tests of which one is nested in the other, but whose first alternatives have the same code, are joined.
+    #[test]
+    fn alternatives_with_the_same_code_are_joined() {
+        let code = |name: &'static str| vec![Stmt::Do(Expr::from(name))];
+        let [a, b, c] = ["a", "b", "c"].map(Expr::from);
+        let others = vec![(b.clone(), code("same")), (c.clone(), code("other"))];
+        let mut joined = vec![(a.clone(), code("same"))];
+        join_first(&mut joined, others.clone());
+        let expected = [(a.clone().or(b), code("same")), (c, code("other"))];
+        assert_eq!(joined, expected);
+
+        let mut apart = vec![(a.clone(), code("first"))];
+        join_first(&mut apart, others.clone());
+        assert_eq!(apart, [vec![(a, code("first"))], others].concat());
     }
 }

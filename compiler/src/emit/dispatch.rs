@@ -2,16 +2,17 @@
 
 use tlbc_runtime::request::{Reach, Space};
 
-use super::Emit;
-use super::backend::{REACHES, SPACES, case_of};
+use super::context::Emit;
 use super::tree::{Case, Expr, Runtime, Stmt, Var, matches, structure};
+use super::values::{SPACES, case_of};
 use crate::plan::ir::Shape;
 
 impl Emit<'_> {
     /// Returns the body of the start of a flush, by its space, reach and scope.
     pub(super) fn start(&self) -> Vec<Stmt> {
         let cases = SPACES.into_iter().flat_map(|space| {
-            REACHES.map(|reach| Case::new(case_of(space, reach), self.start_of(space, reach)))
+            let reaches = self.reaches(space).into_iter();
+            reaches.map(move |(reach, case)| Case::new(case, self.start_of(space, reach)))
         });
         let of = Expr::Tuple(vec!["request.space".into(), "request.reach".into()]);
         let outcome = of.matched(cases.collect());
@@ -120,7 +121,9 @@ impl Emit<'_> {
             return vec![Stmt::Let("_".into(), "request".into()), Stmt::Value(none())];
         }
         let others = if cases.len() == 2 {
-            Runtime::Reach.text("(_, Reach::Here)").into()
+            Runtime::Reach
+                .text("(_, Reach::Here | Reach::Given)")
+                .into()
         } else {
             Expr::from("_")
         };
@@ -142,7 +145,7 @@ impl Emit<'_> {
         let mut acts = false;
         let mut cases: Vec<Case> = Vec::new();
         for space in SPACES {
-            for reach in REACHES {
+            for (reach, pattern) in self.reaches(space) {
                 let shape = Shape::Finish(space, reach);
                 let call = || self.call(self.receiver(), shape, &argument);
                 acts |= self.acts(shape);
@@ -153,7 +156,6 @@ impl Emit<'_> {
                 } else {
                     Expr::Block(vec![Stmt::Do(call()), Stmt::Value(none())])
                 };
-                let pattern = case_of(space, reach);
                 match cases.iter_mut().find(|case| case.value == value) {
                     Some(case) => case.pattern = case.pattern.clone().binary("|", pattern),
                     None => cases.push(Case::new(pattern, value)),

@@ -11,8 +11,7 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::request::{Reach, Space};
 
-use super::Emit;
-use super::routines::instructions_of;
+use super::context::Emit;
 use super::tree::Var;
 use crate::model::Which;
 use crate::plan::ir::{Node, Plan, Shape};
@@ -29,6 +28,7 @@ impl Emit<'_> {
         let by = |reach| match reach {
             Reach::Here => "that only this CPU may have cached",
             Reach::Wide => "that other CPUs may have cached as well",
+            Reach::Given => "on other CPUs, which the sink is given",
         };
         let has_tables = self.parameters(plan.shape).contains(&Var::Tables);
         let mut text = match plan.shape {
@@ -127,7 +127,7 @@ impl Emit<'_> {
     fn instructions_of(&self, plan: &Plan) -> Vec<String> {
         let mut issued = BTreeSet::new();
         plan.body
-            .walk(&mut |node| issued.extend(instructions_of(self.model, node)));
+            .walk(&mut |node| issued.extend(node.instructions(self.model)));
         let name = |which| {
             Some(match which {
                 Which::Barrier(index) => &self.model.barriers[index].named.name,

@@ -3,7 +3,7 @@
 use tlbc_runtime::backend::Shootdown;
 use tlbc_runtime::request::Space;
 
-use super::Emit;
+use super::context::Emit;
 use super::tree::{Expr, Function, Stmt, Uses, Var};
 use crate::plan::ipis::SendsIpis;
 use crate::plan::ir::Shape;

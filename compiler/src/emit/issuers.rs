@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Emit;
+use super::context::Emit;
 use super::docs::escaped;
 use super::parameters::{At, nothing};
 use super::tree::{Expr, Function, Item, Private, Stmt, Uses, Var, Word, number, structure};

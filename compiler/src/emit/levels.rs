@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use tlbc_runtime::request::{LevelFacts, LevelTable};
 
-use super::Emit;
+use super::context::Emit;
 use super::tree::{
     Case, Expr, Function, Item, Private, Property, Runtime, Stmt, Uses, Var, borrow, number,
 };

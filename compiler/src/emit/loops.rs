@@ -2,10 +2,10 @@
 
 use tlbc_facts::clause::MaxCount;
 
-use super::Emit;
-use super::backend::{reach_word, space_word};
+use super::context::Emit;
 use super::parameters::At;
 use super::tree::{Expr, Private, Property, Runtime, Stmt, Uses, Var, number};
+use super::values::{reach_word, space_word};
 use crate::plan::ir::{Count, Node, Over, Shape};
 
 impl Emit<'_> {

@@ -9,6 +9,7 @@
 mod backend;
 mod conditions;
 mod config;
+mod context;
 mod decisions;
 mod dispatch;
 mod docs;
@@ -28,35 +29,13 @@ mod print;
 mod registers;
 mod routines;
 mod tree;
-
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+mod values;
 
 use crate::analysis::Analysis;
-use crate::model::{Model, Which};
-use crate::plan::Plans;
-use crate::plan::ir::Shape;
 use crate::source::{Files, Span};
 use crate::text::wrap;
-use names::Names;
-use operands::Encoder;
-use routines::Routine;
+use context::Emit;
 use tree::{Runtime, Uses};
-
-/// What the folds share.
-pub(crate) struct Emit<'a> {
-    model: &'a Model,
-    plans: &'a Plans,
-    files: &'a Files,
-    names: Names,
-    /// The instructions that some plan issues.
-    used: BTreeSet<Which>,
-    /// How each operand is encoded.
-    encoders: Vec<Encoder>,
-    /// The routines of plans, made when they are needed.
-    routines: RefCell<BTreeMap<Shape, Rc<Routine>>>,
-}
 
 /// Returns the text of an architecture's module.
 #[must_use]
@@ -126,21 +105,7 @@ pub fn lib(names: &[&str]) -> String {
     text
 }
 
-impl<'a> Emit<'a> {
-    fn new(analysis: &'a Analysis, files: &'a Files) -> Self {
-        let mut emit = Self {
-            model: &analysis.model,
-            plans: &analysis.plans,
-            files,
-            names: Names::new(&analysis.model),
-            used: routines::used(&analysis.model, &analysis.plans),
-            encoders: Vec::new(),
-            routines: RefCell::default(),
-        };
-        emit.encoders = emit.encoders_of_operands();
-        emit
-    }
-
+impl Emit<'_> {
     /// Returns the comment at the top of a module, given what its code uses.
     fn header(&self, uses: &Uses) -> String {
         let version = env!("CARGO_PKG_VERSION");

@@ -1,18 +1,16 @@
 //! Nodes: the Rust code of each step of a plan.
 
-use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::{FinishSteps, IpiTargets};
 use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::request::passes::Walks;
 use tlbc_runtime::request::{Reach, Space};
 
-use super::Emit;
-use super::decisions::tables;
+use super::context::Emit;
 use super::parameters::{At, nothing};
 use super::routines::returns_outcome;
-use super::tree::{Case, Expr, Property, Runtime, Stmt, Var, borrow, hex};
+use super::tree::{Case, Expr, Property, Runtime, Stmt, Var, borrow};
+use super::values::{defer, finish_steps, ipi_targets, tables};
 use crate::model::{Need, Which};
-use crate::plan::ir::{Node, Shape};
+use crate::plan::ir::{Issue, Node, Shape};
 
 impl Emit<'_> {
     /// Returns the statements of a node.
@@ -26,7 +24,10 @@ impl Emit<'_> {
                 on,
                 then,
                 otherwise,
-            } => self.select(*on, then, otherwise, at, shape),
+            } => match node.issue_in_some_form() {
+                Some(issue) => self.issue_in_form(node, &issue, at, shape),
+                None => self.select(*on, then, otherwise, at, shape),
+            },
             Node::Guard { scope, body } => {
                 let note = Stmt::Comment(
                     match scope {
@@ -94,6 +95,16 @@ impl Emit<'_> {
             } => vec![self.load(*load, *view, *empty, *keep)],
             Node::Call(other) => self.call_from(*other, shape),
         }
+    }
+
+    /// Returns an instruction after the choice of its form.
+    fn issue_in_form(&self, node: &Node, issue: &Issue, at: At, shape: Shape) -> Vec<Stmt> {
+        let which = Which::Invalidate(issue.invalidate);
+        let call = self.issued(which, &|parameter| match parameter {
+            Var::Form => Var::Form.expr(),
+            other => self.parameter(issue, other, at),
+        });
+        vec![Stmt::Let(Var::Form.word(), self.form_of(node, shape)), call]
     }
 
     fn load(&self, load: usize, view: usize, empty: bool, keep: bool) -> Stmt {
@@ -216,38 +227,4 @@ impl Emit<'_> {
             _ => Runtime::Folding.item("default").call([]),
         }
     }
-}
-
-/// Returns a set of steps of completion.
-pub(super) fn finish_steps(steps: FinishSteps) -> Expr {
-    Runtime::FinishSteps.of(hex(steps.0))
-}
-
-fn defer(deferred: Deferred) -> Stmt {
-    let names = [
-        (Deferred::OTHERS_UNTIL_LOAD, "OTHERS_UNTIL_LOAD"),
-        (Deferred::VIEW_UNTIL_RETURN, "VIEW_UNTIL_RETURN"),
-        (Deferred::LAZY_UNTIL_LOAD, "LAZY_UNTIL_LOAD"),
-        (Deferred::INACTIVE_UNTIL_LOAD, "INACTIVE_UNTIL_LOAD"),
-        (Deferred::SPACE_UNTIL_ATTACH, "SPACE_UNTIL_ATTACH"),
-    ];
-    let set = names.iter().filter(|(bit, _)| deferred.contains(*bit));
-    let set = set.map(|(_, name)| Runtime::Deferred.item(name));
-    let set = set.reduce(|all, one| all.binary("|", one));
-    let set = set.unwrap_or_else(|| Runtime::Deferred.item("NOTHING"));
-    Stmt::Do(Var::Outcome.field("deferred").binary("|=", set))
-}
-
-/// Returns CPUs to send an IPI.
-pub(super) fn ipi_targets(to: IpiTargets) -> Expr {
-    let names = [
-        (Agents::ACTIVE, "ACTIVE"),
-        (Agents::LAZY, "LAZY"),
-        (Agents::INACTIVE, "INACTIVE"),
-    ];
-    let agents = names.iter().filter(|(bit, _)| to.agents.covers(*bit));
-    let agents = agents.map(|(_, name)| Runtime::Agents.item(name));
-    let agents = agents.reduce(|all, one| all.method("union", [one]));
-    let agents = agents.unwrap_or_else(|| Runtime::Agents.item("NONE"));
-    Runtime::IpiTargets.with([("agents", agents), ("sets", hex(to.sets))])
 }

@@ -1,6 +1,6 @@
 //! Instructions: the enum of those that some plan issues, with their names and operands.
 
-use super::Emit;
+use super::context::Emit;
 use super::docs::escaped;
 use super::names::Scope;
 use super::tree::{Case, Expr, Function, Item, Member, Stmt, Word, string, structure};

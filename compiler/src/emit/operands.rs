@@ -1,16 +1,9 @@
 //! Encoders: a function for each operand that is not just a value, and the constants that operands are encoded from.
 
-use super::Emit;
+use super::context::{Emit, Encoder};
 use super::docs::escaped;
 use super::tree::{Expr, Function, Item, Private, Property, Runtime, Stmt, Uses, Var, hex, number};
 use crate::model::{Field, Source, Value};
-
-/// How an operand is encoded.
-pub struct Encoder {
-    body: Vec<Stmt>,
-    /// The parameters of the function.
-    pub parameters: Vec<Var>,
-}
 
 /// Returns the parameter that has the value of a source.
 fn var_of(source: Source) -> Var {
@@ -168,7 +161,7 @@ impl Emit<'_> {
 
     /// Returns the constants for the tags of views that the rest of the module uses.
     fn views(&self, rest: &Uses) -> Vec<Item> {
-        let spaces = super::backend::SPACES.into_iter();
+        let spaces = super::values::SPACES.into_iter();
         let views = spaces.flat_map(|space| {
             let views = self.model.space(space).views.iter().enumerate();
             views.filter_map(move |(index, view)| {

@@ -2,7 +2,7 @@
 
 use tlbc_runtime::request::Space;
 
-use super::Emit;
+use super::context::Emit;
 use super::tree::{Expr, Private, Property, Runtime, Var, Word, number};
 use crate::plan::ir::{Issue, Node, Shape};
 
@@ -124,18 +124,4 @@ fn nth(at: At) -> Expr {
         }
         _ => number(0u32),
     }
-}
-
-/// Returns the instruction in both branches of a decision, if they differ only in its form.
-pub(super) fn differ_in_form(then: &Node, otherwise: &Node) -> Option<Issue> {
-    let issue = |node: &Node| match node {
-        Node::Issue(issue) => Some(*issue),
-        Node::Select {
-            then, otherwise, ..
-        } => differ_in_form(then, otherwise),
-        _ => None,
-    };
-    let (then, otherwise) = (issue(then)?, issue(otherwise)?);
-    let form = otherwise.form;
-    (otherwise == Issue { form, ..then }).then_some(then)
 }

@@ -1,6 +1,6 @@
 //! Registers: what is read from them, and how they are set up.
 
-use super::Emit;
+use super::context::Emit;
 use super::docs::{escaped, paragraphs};
 use super::tree::{Expr, Function, Item, Member, Stmt, hex, number};
 use crate::describe::registers::{demand, limit_from, read_from, reason};

@@ -3,27 +3,18 @@
 //! A method has the variables that its body uses and does not define as parameters. One that starts a flush returns its
 //! outcome; another returns what it defers, if any of its branches defers something.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use tlbc_runtime::request::{Reach, Space};
 
-use super::Emit;
-use super::backend::SPACES;
-use super::nodes::ipi_targets;
+use super::context::{Emit, Routine};
 use super::parameters::At;
 use super::tree::{
     Expr, Function, Item, Property, Runtime, Stmt, Uses, Var, Word, borrow, structure,
 };
-use crate::model::{Instr, Model, Which};
-use crate::plan::Plans;
+use super::values::SPACES;
+use super::values::ipi_targets;
 use crate::plan::ir::{Node, Plan, Shape};
-
-/// A routine: its body, and the parameters besides the sink.
-pub struct Routine {
-    pub body: Vec<Stmt>,
-    pub parameters: Vec<Var>,
-}
 
 /// Returns the name of a routine.
 pub fn name(shape: Shape) -> String {
@@ -35,6 +26,7 @@ pub fn name(shape: Shape) -> String {
         let reach = match reach {
             Reach::Here => "here",
             Reach::Wide => "wide",
+            Reach::Given => "given",
         };
         format!("{space}_{reach}_{what}")
     };
@@ -64,40 +56,6 @@ pub fn name(shape: Shape) -> String {
         Shape::EnterFromUser => "load_kernel_view".to_owned(),
         Shape::CpuOnline => "invalidate_all".to_owned(),
     }
-}
-
-/// Returns the instructions that a node issues.
-pub(super) fn instructions_of(model: &Model, node: &Node) -> Vec<Which> {
-    match node {
-        Node::Publish {
-            barrier: Some(barrier),
-        }
-        | Node::Complete { barrier }
-        | Node::Resync { barrier } => vec![Which::Barrier(*barrier)],
-        Node::Issue(issue) => vec![Which::Invalidate(issue.invalidate)],
-        Node::Workaround {
-            erratum, number, ..
-        } => {
-            let issue = &model.errata[*erratum].workarounds[*number].issue;
-            let of_step = issue.iter().map(|issued| match issued.instr {
-                Instr::Invalidate(invalidate) => Which::Invalidate(invalidate),
-                Instr::Barrier(barrier) => Which::Barrier(barrier),
-            });
-            of_step.collect()
-        }
-        Node::Load { load, .. } => vec![Which::Load(*load)],
-        _ => Vec::new(),
-    }
-}
-
-/// Returns the instructions that some plan issues.
-pub fn used(model: &Model, plans: &Plans) -> BTreeSet<Which> {
-    let mut used = BTreeSet::new();
-    for plan in plans.iter() {
-        plan.body
-            .walk(&mut |node| used.extend(instructions_of(model, node)));
-    }
-    used
 }
 
 impl Emit<'_> {

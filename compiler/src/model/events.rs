@@ -6,7 +6,7 @@ use tlbc_runtime::request::{Reach, Space};
 
 use super::instructions::{Instr, Source};
 use super::machine::Amount;
-use super::terms::{At, Cases, Cond, Config, Machine, Named};
+use super::terms::{At, Cases, Cond, Config, Named, Resync};
 use crate::ast::{Lost, Shootdown};
 use crate::source::Span;
 
@@ -103,31 +103,6 @@ impl Change {
     pub fn in_place(&self, aspect: Aspect) -> &[(bool, Cond)] {
         let said = self.in_place.iter().find(|(of, _)| *of == aspect);
         said.map_or(&[], |(_, cases)| &cases.cases)
-    }
-}
-
-/// The barrier after which this CPU fetches anew, if any.
-pub type Resync = Cases<At<Option<usize>>>;
-
-impl Resync {
-    /// Returns the barrier in a configuration.
-    #[must_use]
-    pub fn barrier(&self, machine: impl Machine) -> Option<usize> {
-        self.get(machine)?.value
-    }
-
-    /// Returns the barriers, each with where it is named and when.
-    pub fn barriers(&self) -> impl Iterator<Item = (At<usize>, &Cond)> {
-        self.cases.iter().filter_map(|(at, when)| {
-            let span = at.span;
-            Some((
-                At {
-                    value: at.value?,
-                    span,
-                },
-                when,
-            ))
-        })
     }
 }
 

@@ -5,10 +5,10 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::pte::{self, ChangeFacts};
 
 use super::Model;
-use super::events::{Aspect, Event, Issued, Resync};
+use super::events::{Aspect, Event, Issued};
 use super::instructions::{Drops, Instr, Source, Value};
 use super::machine::{Cache, Kind, Tag};
-use super::terms::{Cond, Config, Machine};
+use super::terms::{Cond, Config, Machine, Resync};
 use crate::ast::TagSource;
 
 impl Model {

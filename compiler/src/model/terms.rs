@@ -165,3 +165,28 @@ pub struct Named {
     /// The text that describes it; may be empty.
     pub text: String,
 }
+
+/// The barrier after which this CPU fetches anew, if any.
+pub type Resync = Cases<At<Option<usize>>>;
+
+impl Resync {
+    /// Returns the barrier in a configuration.
+    #[must_use]
+    pub fn barrier(&self, machine: impl Machine) -> Option<usize> {
+        self.get(machine)?.value
+    }
+
+    /// Returns the barriers, each with where it is named and when.
+    pub fn barriers(&self) -> impl Iterator<Item = (At<usize>, &Cond)> {
+        self.cases.iter().filter_map(|(at, when)| {
+            let span = at.span;
+            Some((
+                At {
+                    value: at.value?,
+                    span,
+                },
+                when,
+            ))
+        })
+    }
+}

@@ -95,7 +95,7 @@ impl Chooser {
                     None => self.least_of(context, demand, true),
                 }
             }
-            _ if context.reach == Reach::Wide => local,
+            _ if context.reach != Reach::Here => local,
             _ => local.or_else(|| self.least_of(context, demand, true)),
         }
     }

@@ -1,13 +1,13 @@
 //! The plans of an architecture, which `emit`, `trace`, `doc` and `matrix` read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tlbc_runtime::backend::Shootdown;
 use tlbc_runtime::request::Space;
 
 use super::ipis::SendsIpis;
 use super::ir::{Node, Plan, Shape};
-use crate::model::{self, Model};
+use crate::model::{self, Model, Which};
 
 /// The plans of an architecture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,11 @@ impl Plans {
     /// Returns all plans.
     pub fn iter(&self) -> impl Iterator<Item = &Plan> {
         self.0.values()
+    }
+
+    /// Puts a plan in the place of the one of its shape. The tests of the prover break plans in this way.
+    pub fn replace(&mut self, plan: Plan) {
+        self.0.insert(plan.shape, plan);
     }
 
     /// Returns whether some flush needs this of its caller.
@@ -64,5 +69,16 @@ impl Plans {
     pub fn sends_ipis(&self, model: &Model) -> SendsIpis {
         let plan = self.get(Shape::IpiTargets(Space::User));
         plan.map_or(SendsIpis::Never, |plan| SendsIpis::of(model, &plan.body))
+    }
+
+    /// Returns the instructions that some plan issues.
+    #[must_use]
+    pub fn instructions(&self, model: &Model) -> BTreeSet<Which> {
+        let mut issued = BTreeSet::new();
+        for plan in self.iter() {
+            plan.body
+                .walk(&mut |node| issued.extend(node.instructions(model)));
+        }
+        issued
     }
 }

@@ -23,6 +23,7 @@ pub use answer::{
     BarrierRole, Becomes, Deferred, DeferredBy, EntryKind, Field, Instruction, Ipi, LoadedRoot,
     Operand, Stale, StaleOf, Step, Store, Target, TargetCpus, Trace, Undrained, Until, VERSION,
 };
+pub(crate) use asked::without_devices;
 pub use hex::Hex;
 pub use query::{AddressRange, Change, EMPTY, Event, Memory, Query, ROOT, Tables, To, Unmapped};
 pub use request::{Asked, Limit, Machine, Range, Request, TagValue, name};

@@ -15,6 +15,8 @@ pub use backend::{DEVICE, PAGE_SHIFT, Toy};
 pub trait Kind: 'static {
     /// Whether CPUs are interrupted to flush. Otherwise instructions reach them.
     const INTERRUPTS: bool;
+    /// Whether an instruction makes stores visible to walkers. Otherwise they see stores as loads do.
+    const PUBLISHES: bool = !Self::INTERRUPTS;
     /// Whether an instruction changes entries, selected by the CPUs that may have them cached. Otherwise a store does.
     const WRITES: bool = false;
     /// Whether a change may be deferred while no other CPU has the space loaded.
@@ -107,6 +109,17 @@ impl Kind for Broadcast {
     };
 }
 
+/// As [`Broadcast`], on a machine whose walkers see stores as loads do.
+#[derive(Debug)]
+pub struct Coherent;
+
+impl Kind for Coherent {
+    const INTERRUPTS: bool = false;
+    const PUBLISHES: bool = false;
+    const LAZY_REFCOUNTED: bool = true;
+    const TAGS: Tags = Broadcast::TAGS;
+}
+
 /// As [`Broadcast`], with flushes started and finished with interrupts off.
 #[derive(Debug)]
 pub struct Masked;
@@ -124,6 +137,7 @@ pub struct Crowd<K>(PhantomData<K>);
 
 impl<K: Kind> Kind for Crowd<K> {
     const INTERRUPTS: bool = K::INTERRUPTS;
+    const PUBLISHES: bool = K::PUBLISHES;
     const WRITES: bool = K::WRITES;
     const DEFERS: bool = K::DEFERS;
     const LAZY_REFCOUNTED: bool = K::LAZY_REFCOUNTED;

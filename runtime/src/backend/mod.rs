@@ -139,6 +139,9 @@ pub struct IpiTargets {
     pub agents: Agents,
     /// The CPUs of these [erratum sets](crate::Platform::erratum_set), one bit for each set, in the order of the definition.
     pub sets: u8,
+    /// Whether [`Backend::start`] with the reach [`Reach::Given`] flushes them in place of the IPI, as far as the sink reaches
+    /// them.
+    pub by_call: bool,
 }
 
 impl IpiTargets {
@@ -146,6 +149,7 @@ impl IpiTargets {
     pub const NONE: Self = Self {
         agents: Agents::NONE,
         sets: 0,
+        by_call: false,
     };
 
     /// Returns whether there is no CPU to send an IPI.

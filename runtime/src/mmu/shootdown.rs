@@ -19,8 +19,19 @@
 //! At least one of the two reads sees the other side's write. So a CPU that the sender did not see flushes its stale
 //! entries before it can use them. A CPU that the sender saw is sent an IPI, and takes it when it has loaded the root.
 //!
-//! Where instructions reach every CPU this is not needed: the cpumask is not read, and generations are not raised.
-//! Devices are read without a barrier, because attaching a device synchronizes every CPU by an IPI
+//! Where instructions reach every CPU this is not needed, and generations are not raised. There the cpumask decides whether
+//! instructions that act on this CPU alone are sufficient: they are if no other CPU has run the space. The changes are published
+//! first, so that a CPU that enters the cpumask later sees them:
+//!
+//! | switch side | flush side |
+//! |---|---|
+//! | enter the cpumask | change the entries; publish them |
+//! | [`Barrier::SwitchIn`] | [`Barrier::Change`] |
+//! | load the root, walk the tables | read the cpumask; flush here, or everywhere |
+//!
+//! A CPU that leaves the space stays in the cpumask as long as it may have entries, and a switch stores nothing there that is
+//! there already. Devices are
+//! read without a barrier, because attaching a device synchronizes every CPU by an IPI
 //! ([`Barrier::AttachEverywhere`]). Where atomics order all accesses, raising the generation is the barrier.
 //!
 //! How the CPUs that flush learn of it: the sender puts a message into their mailboxes, sends them an IPI and waits until
@@ -39,7 +50,7 @@ use crate::mask::{CpuId, CpuMask, SharedCpuMask, set_of};
 use crate::misuse::{Misuse, check_range};
 use crate::mmu::Mmu;
 use crate::platform::Platform;
-use crate::request::{Extent, Ranges, Request, Scope};
+use crate::request::{Extent, Ranges, Reach, Request, Scope};
 use crate::space::AddressSpace;
 use crate::stats::CpuStats;
 use crate::sync::{Barrier, full_barrier, wait_until};
@@ -65,7 +76,7 @@ impl<P: Platform> Mmu<P> {
     pub(crate) const INTERRUPTS_OFF: bool =
         Self::FACTS.interrupts_off || Self::FACTS.one_at_a_time || !Self::BROADCASTS;
 
-    /// Whether instructions reach every CPU, so that no cpumask is read before a flush starts.
+    /// Whether instructions reach every CPU, in every configuration.
     pub(crate) const BROADCASTS: bool = matches!(Self::FACTS.shootdown, Shootdown::Broadcast);
 
     /// Flushes the changed entries of a space on every CPU and device, and returns when none of them can use the old
@@ -112,15 +123,13 @@ impl<P: Platform> Mmu<P> {
         let flush = |cpu| {
             let (here, backend) = (self.platform.cpu(cpu), self.platform.backend());
             let mut flush = Flush::plan(&*backend, self, cpu, space, scope(&here.stats));
-            flush.count();
             let started = flush.start(&mut self.platform.sink(cpu));
+            flush.count();
             // What other functions get is copied, so that the flush itself stays in registers.
-            let ipis = flush.ipis();
+            let (request, ipis) = (flush.request, flush.ipis);
             if !ipis.is_empty() {
-                let of = (space, flush.generation());
-                self.flush_by_ipi(cpu, of, *flush.request(), ipis);
+                self.flush_by_ipi(cpu, (space, flush.generation), request, ipis);
             } else if space.has_devices() {
-                let request = *flush.request();
                 self.platform.invalidate_secondary(space, &request);
             }
             let left = flush.finish(&mut self.platform.sink(cpu), started);
@@ -154,6 +163,9 @@ impl<P: Platform> Mmu<P> {
     ) {
         let mut to = P::CpuSet::NONE;
         self.add_ipi_targets(&mut to, cpu, space, ipis);
+        if ipis.by_call && !to.is_empty() {
+            to = self.flush_by_call(cpu, &request, &to);
+        }
         let message = Message::Flush {
             space: space.id,
             generation,
@@ -164,6 +176,27 @@ impl<P: Platform> Mmu<P> {
             self.platform.invalidate_secondary(space, &request);
         }
         self.wait_for_acks(cpu, &to);
+    }
+
+    /// Flushes other CPUs by calls, and returns those that the calls did not reach. A CPU that was reached does not know: it has
+    /// not followed the generation, and flushes again when it next loads the space.
+    #[cold]
+    fn flush_by_call(&self, cpu: CpuId, request: &Request<'_>, to: &P::CpuSet) -> P::CpuSet {
+        // Instructions of this CPU invalidate the entries of devices.
+        let request = Request {
+            reach: Reach::Given,
+            flags: request.flags.without(P::Backend::SENDER_ONLY),
+            ..*request
+        };
+        let backend = self.platform.backend();
+        let mut missed = P::CpuSet::NONE;
+        {
+            let mut sink = self.platform.sink_for(cpu, to, &mut missed);
+            let started = backend.start(&mut sink, &request);
+            // Calls are finished when they return: nothing is deferred, and no CPU is left.
+            let _ = backend.finish(&mut sink, started);
+        }
+        missed
     }
 
     /// Sends an IPI to the CPUs whose accesses the completing barrier does not drain, and waits for them.
@@ -184,7 +217,7 @@ impl<P: Platform> Mmu<P> {
         space: &AddressSpace<P::CpuSet>,
         ipis: IpiTargets,
     ) {
-        // Until here no cpumask was read.
+        // Until here no barrier orders the changes before reads of the cpumask.
         if Self::BROADCASTS {
             full_barrier(Barrier::Flush);
         }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Expr, Item, Member, Private, Runtime, Stmt, Use, Var, Word};
+use super::syntax::{Expr, Item, Member, Stmt};
+use super::words::{Private, Runtime, Use, Var, Word};
 
 /// What trees use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -191,7 +192,8 @@ impl Uses {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Case, Property};
+    use super::super::syntax::Case;
+    use super::super::words::Property;
     use super::*;
 
     /// Returns the names of the variables that statements use and do not define.

@@ -1,8 +1,9 @@
 //! The words of trees, and what they refer to.
 
+use std::borrow::Cow;
+
 use tlbc_runtime::request::Space;
 
-use super::{Expr, Text};
 use crate::model::Which;
 
 /// Something that a word of a tree refers to.
@@ -75,16 +76,6 @@ impl Property {
             Self::Granule => "granule",
             Self::PageShift => "page_shift",
         }
-    }
-
-    /// Returns a call of the function for the configuration `c`.
-    pub fn call(self, arguments: impl IntoIterator<Item = Expr>) -> Expr {
-        let function = Word {
-            text: self.name().into(),
-            uses: Some(Use::Private(Private::Function(self))),
-        };
-        let arguments = std::iter::once(Var::Config.expr()).chain(arguments);
-        Expr::Word(function).call(arguments)
     }
 }
 
@@ -191,6 +182,8 @@ runtime! {
     "request": LevelFacts LevelTable Ranges Reach Request Scope Space SpaceFlags;
 }
 
+pub type Text = Cow<'static, str>;
+
 /// A token or a path, and what it refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
@@ -214,5 +207,38 @@ impl<T: Into<Text>> From<T> for Word {
             text: text.into(),
             uses: None,
         }
+    }
+}
+
+impl Runtime {
+    /// Returns a text that contains the name, such as a type.
+    pub fn text(self, text: impl Into<Text>) -> Word {
+        Word {
+            text: text.into(),
+            uses: Some(Use::Runtime(self)),
+        }
+    }
+}
+
+impl Var {
+    /// Returns the variable as a word, such as where it is defined.
+    pub fn word(self) -> Word {
+        Word {
+            text: self.name().into(),
+            uses: Some(Use::Var(self)),
+        }
+    }
+
+    /// Returns the definition of a variable that changes.
+    pub fn mutable(self) -> Word {
+        Word {
+            text: format!("mut {}", self.name()).into(),
+            uses: Some(Use::Var(self)),
+        }
+    }
+
+    /// Returns a parameter of this name.
+    pub fn parameter(self) -> (Text, Word) {
+        (self.name().into(), self.of())
     }
 }

@@ -1,0 +1,314 @@
+//! Expressions, statements and items.
+
+use super::words::{Private, Property, Runtime, Text, Var, Word};
+
+impl Property {
+    /// Returns a call of the function for the configuration `c`.
+    pub fn call(self, arguments: impl IntoIterator<Item = Expr>) -> Expr {
+        let function = Word::private(Private::Function(self), self.name());
+        let arguments = std::iter::once(Var::Config.expr()).chain(arguments);
+        Expr::Word(function).call(arguments)
+    }
+}
+
+impl Runtime {
+    /// Returns an associated item.
+    pub fn item(self, name: &str) -> Expr {
+        self.text(format!("{}::{name}", self.name())).into()
+    }
+
+    /// Returns the constructor of a tuple structure.
+    pub fn of(self, value: impl Into<Expr>) -> Expr {
+        Expr::from(self.text(self.name())).call([value.into()])
+    }
+
+    /// Returns a value of the structure with these fields.
+    pub fn with<N: Into<Text>>(self, fields: impl IntoIterator<Item = (N, Expr)>) -> Expr {
+        structure(self.text(self.name()), fields)
+    }
+}
+
+/// Returns a value of a structure or a variant with named fields.
+pub fn structure<N: Into<Text>>(path: Word, fields: impl IntoIterator<Item = (N, Expr)>) -> Expr {
+    let fields = fields.into_iter().map(|(name, value)| (name.into(), value));
+    Expr::Struct(path, fields.collect())
+}
+
+/// An expression.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expr {
+    Word(Word),
+    Field(Box<Expr>, Text),
+    Index(Box<Expr>, u32),
+    Method(Box<Expr>, Text, Vec<Expr>),
+    Call(Box<Expr>, Vec<Expr>),
+    Prefix(&'static str, Box<Expr>),
+    Cast(Box<Expr>, &'static str),
+    Binary(Box<Expr>, &'static str, Box<Expr>),
+    /// A structure with its fields; that with the name `..` is the rest.
+    Struct(Word, Vec<(Text, Expr)>),
+    Tuple(Vec<Expr>),
+    Array(Vec<Expr>),
+    /// Alternatives with their conditions, and the last one.
+    If(Vec<(Expr, Vec<Stmt>)>, Vec<Stmt>),
+    Match(Box<Expr>, Vec<Case>),
+    Block(Vec<Stmt>),
+    /// A function of one variable.
+    Closure(Word, Box<Expr>),
+    /// A call of `asm!`.
+    Asm(Vec<String>),
+}
+
+/// A case of a match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    pub pattern: Expr,
+    pub guard: Option<Expr>,
+    pub value: Expr,
+}
+
+/// A statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stmt {
+    Comment(String),
+    /// The definition of a variable.
+    Let(Word, Expr),
+    Do(Expr),
+    /// The value of a block.
+    Value(Expr),
+    Return(Expr),
+    For(Vec<Var>, Expr, Vec<Stmt>),
+    While(Expr, Vec<Stmt>),
+    /// A block for the value of an option.
+    IfSome(Var, Expr, Vec<Stmt>),
+    /// A block marked `unsafe`.
+    Unsafe(Vec<Stmt>),
+}
+
+/// An item.
+#[derive(Debug, Clone)]
+pub enum Item {
+    Function(Function),
+    /// A constant, or an associated type.
+    Const {
+        docs: Docs,
+        /// Everything before the value.
+        head: Word,
+        value: Expr,
+    },
+    /// A structure or an enum.
+    Type {
+        docs: Docs,
+        attributes: Vec<Text>,
+        head: Text,
+        members: Vec<Member>,
+    },
+    /// Items in braces, such as an implementation.
+    Group {
+        docs: Docs,
+        attributes: Vec<Text>,
+        head: Word,
+        items: Vec<Item>,
+    },
+    /// A text that is the same for every definition, or differs in a word.
+    Text(Text),
+}
+
+/// A text of documentation. Each line is a paragraph, an item of a list, or empty.
+pub type Docs = String;
+
+/// A field or a variant.
+#[derive(Debug, Clone)]
+pub struct Member {
+    pub docs: Docs,
+    pub text: Word,
+    pub fields: Vec<Member>,
+}
+
+/// A function.
+#[derive(Debug, Clone, Default)]
+pub struct Function {
+    pub docs: Docs,
+    pub attributes: Vec<&'static str>,
+    /// Everything before the parameters.
+    pub head: Text,
+    /// The words of the signature that refer to something, besides types of parameters.
+    pub receiver: &'static str,
+    pub parameters: Vec<(Text, Word)>,
+    pub returns: Option<Word>,
+    /// The statements, unless it is a declaration.
+    pub body: Option<Vec<Stmt>>,
+}
+
+impl From<Function> for Item {
+    fn from(function: Function) -> Self {
+        Item::Function(function)
+    }
+}
+
+impl Item {
+    /// Returns items in braces.
+    pub fn group(head: Word, items: Vec<Item>) -> Self {
+        Item::Group {
+            docs: String::new(),
+            attributes: Vec::new(),
+            head,
+            items,
+        }
+    }
+}
+
+impl Var {
+    /// Returns the variable as an expression.
+    pub fn expr(self) -> Expr {
+        Expr::Word(self.word())
+    }
+
+    /// Returns a field.
+    pub fn field(self, name: &'static str) -> Expr {
+        self.expr().field(name)
+    }
+
+    /// Returns the call of a method.
+    pub fn method(self, name: &'static str, arguments: impl IntoIterator<Item = Expr>) -> Expr {
+        self.expr().method(name, arguments)
+    }
+}
+
+impl From<Var> for Expr {
+    fn from(var: Var) -> Self {
+        var.expr()
+    }
+}
+
+impl From<Word> for Expr {
+    fn from(word: Word) -> Self {
+        Expr::Word(word)
+    }
+}
+
+impl From<&'static str> for Expr {
+    fn from(text: &'static str) -> Self {
+        Expr::Word(text.into())
+    }
+}
+
+impl From<String> for Expr {
+    fn from(text: String) -> Self {
+        Expr::Word(text.into())
+    }
+}
+
+impl From<bool> for Expr {
+    fn from(is: bool) -> Self {
+        Expr::from(if is { "true" } else { "false" })
+    }
+}
+
+/// Returns a literal: a decimal one if the number is small.
+pub fn number(number: impl Into<u64>) -> Expr {
+    match number.into() {
+        small @ 0..10_000 => small.to_string().into(),
+        large => hex(large),
+    }
+}
+
+/// Returns a hexadecimal literal, in groups of four digits.
+pub fn hex(number: impl Into<u64>) -> Expr {
+    let digits = format!("{:x}", number.into());
+    let mut out = String::from("0x");
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(4) {
+            out.push('_');
+        }
+        out.push(digit);
+    }
+    out.into()
+}
+
+/// Returns a string literal.
+pub fn string(text: &str) -> Expr {
+    format!("{text:?}").into()
+}
+
+/// Returns a reference.
+pub fn borrow(value: impl Into<Expr>) -> Expr {
+    Expr::Prefix("&", Box::new(value.into()))
+}
+
+/// Returns a call of `matches!`.
+pub fn matches(value: impl Into<Expr>, pattern: Expr) -> Expr {
+    Expr::from("matches!").call([value.into(), pattern])
+}
+
+impl Expr {
+    pub fn field(self, name: impl Into<Text>) -> Self {
+        Expr::Field(Box::new(self), name.into())
+    }
+
+    pub fn index(self, index: u32) -> Self {
+        Expr::Index(Box::new(self), index)
+    }
+
+    pub fn method(self, name: impl Into<Text>, arguments: impl IntoIterator<Item = Expr>) -> Self {
+        Expr::Method(Box::new(self), name.into(), arguments.into_iter().collect())
+    }
+
+    pub fn call(self, arguments: impl IntoIterator<Item = Expr>) -> Self {
+        Expr::Call(Box::new(self), arguments.into_iter().collect())
+    }
+
+    pub fn cast(self, to: &'static str) -> Self {
+        Expr::Cast(Box::new(self), to)
+    }
+
+    pub fn binary(self, operator: &'static str, other: impl Into<Expr>) -> Self {
+        Expr::Binary(Box::new(self), operator, Box::new(other.into()))
+    }
+
+    pub fn and(self, other: Expr) -> Self {
+        self.binary("&&", other)
+    }
+
+    pub fn or(self, other: Expr) -> Self {
+        self.binary("||", other)
+    }
+
+    pub fn not(self) -> Self {
+        match self {
+            Expr::Prefix("!", inner) => *inner,
+            Expr::Binary(left, "==", right) => Expr::Binary(left, "!=", right),
+            other => Expr::Prefix("!", Box::new(other)),
+        }
+    }
+
+    /// Returns a choice.
+    pub fn choice(test: Expr, then: Expr, otherwise: Expr) -> Self {
+        let otherwise = match otherwise {
+            Expr::If(mut alternatives, last) => {
+                alternatives.insert(0, (test, vec![Stmt::Value(then)]));
+                return Expr::If(alternatives, last);
+            }
+            other => other,
+        };
+        Expr::If(
+            vec![(test, vec![Stmt::Value(then)])],
+            vec![Stmt::Value(otherwise)],
+        )
+    }
+
+    /// Returns a match.
+    pub fn matched(self, cases: Vec<Case>) -> Self {
+        Expr::Match(Box::new(self), cases)
+    }
+}
+
+impl Case {
+    pub fn new(pattern: impl Into<Expr>, value: impl Into<Expr>) -> Self {
+        Self {
+            pattern: pattern.into(),
+            guard: None,
+            value: value.into(),
+        }
+    }
+}
