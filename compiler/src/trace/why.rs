@@ -279,6 +279,7 @@ fn choice(model: &Model, query: &Query, flushed: Flushed) -> Option<Choice> {
         entries: format!("{kinds} {of}"),
         on: match (flushed.reach, query.others) {
             (Reach::Wide, _) => "every CPU",
+            (Reach::Given, _) => "the CPUs that a call is given",
             (Reach::Here, false) => "this CPU",
             (Reach::Here, true) => "this CPU and each interrupted CPU",
         },
