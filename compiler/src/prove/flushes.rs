@@ -33,7 +33,7 @@ struct Flush<'a> {
 /// Proves every flush.
 pub fn prove(model: &Model, plans: &Plans, proof: &mut Proof) {
     for space in [Space::User, Space::Kernel] {
-        for reach in [Reach::Here, Reach::Wide] {
+        for reach in [Reach::Here, Reach::Wide, Reach::Given] {
             for what in What::all() {
                 let flush = Flush {
                     model,
@@ -57,6 +57,7 @@ impl Flush<'_> {
         let reach = match self.reach {
             Reach::Here => "this CPU",
             Reach::Wide => "other CPUs too",
+            Reach::Given => "other CPUs, by calls",
         };
         format!("{space}, {reach}: {}", self.what.kind())
     }
@@ -70,7 +71,9 @@ impl Flush<'_> {
             let Some(ask) = Ask::new(self.what, self.space, &levels) else {
                 return;
             };
-            if self.is_impossible(machine) {
+            if self.is_impossible(machine)
+                || self.reach == Reach::Given && !self.is_called(machine, &ask)
+            {
                 return;
             }
             let found = self.path(machine, &ask);
@@ -85,6 +88,15 @@ impl Flush<'_> {
             time: start.elapsed(),
         };
         proof.add(row, failures);
+    }
+
+    /// Returns whether calls take the place of the IPI.
+    fn is_called(&self, machine: &Partial<'_>, ask: &Ask) -> bool {
+        let levels = self.model.level_table(machine);
+        let mut run = Run::new(self.model, self.plans, machine, ask, levels);
+        run.shape(Shape::IpiTargets(self.space));
+        let mut steps = run.steps.iter();
+        steps.any(|step| matches!(step, Step::SendIpi(to, true) if to.by_call))
     }
 
     /// Returns whether the machine has nothing that the request is about.
@@ -120,7 +132,7 @@ impl Flush<'_> {
             & run.shape(Shape::Finish(self.space, self.reach));
         let steps = run.steps;
         let mut ipis = Run::new(self.model, self.plans, machine, ask, levels);
-        if self.reach == Reach::Wide {
+        if self.reach != Reach::Here {
             ipis.shape(Shape::IpiTargets(self.space));
         }
         let (handlers, _) = ipi_targets(&ipis.steps, true);
@@ -140,7 +152,8 @@ impl Flush<'_> {
         }
         failures.extend(self.entries(&path, ask, machine, handlers));
         let resync = self.model.space(self.space).resync.as_ref();
-        if let Some(barrier) = resync.and_then(|it| it.barrier(machine))
+        if self.reach != Reach::Given
+            && let Some(barrier) = resync.and_then(|it| it.barrier(machine))
             && !is_last_barrier(&steps, barrier)
         {
             failures.push(self.failure(Rule::Resync, machine, None, None));
@@ -189,7 +202,12 @@ impl Flush<'_> {
                 Space::Kernel => stale.usable.union(Agents::LAZY),
                 Space::User => stale.usable,
             };
-            for agent in self.agents(path, machine).iter() {
+            // Calls flush what would get the IPI.
+            let (agents, handlers) = match self.reach {
+                Reach::Given => (handlers, Agents::NONE),
+                Reach::Here | Reach::Wide => (self.agents(path, machine), handlers),
+            };
+            for agent in agents.iter() {
                 let of = Agents(1 << agent);
                 let handled = if of == Agents::SIBLING {
                     Agents::ACTIVE

@@ -48,7 +48,7 @@ impl Failure {
         };
         let cached = match request.reach {
             Reach::Here => "cached by this CPU only",
-            Reach::Wide => "cached by all CPUs",
+            Reach::Wide | Reach::Given => "cached by all CPUs",
         };
         let tag = request.tags.here;
         let _ = writeln!(

@@ -113,7 +113,7 @@ impl<'m> Bench<'m> {
         let Analysis { model, plans } = self.planned;
         let [start, finish] = flush(model, plans, shape(request.space, request.reach), &env);
         let targets = match request.reach {
-            Reach::Here => IpiTargets::NONE,
+            Reach::Here | Reach::Given => IpiTargets::NONE,
             Reach::Wide => {
                 interpret(model, plans, Shape::IpiTargets(request.space), &env).flush_ipis
             }

@@ -232,7 +232,7 @@ impl<K: Kind> Backend for Toy<K> {
     }
 
     fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
-        if !K::INTERRUPTS || request.reach == Reach::Here {
+        if !K::INTERRUPTS || request.reach != Reach::Wide {
             return IpiTargets::NONE;
         }
         let mut holders = Agents::ACTIVE;
@@ -244,6 +244,7 @@ impl<K: Kind> Backend for Toy<K> {
         }
         IpiTargets {
             agents: holders,
+            by_call: K::CALLS_REACH != 0,
             ..IpiTargets::NONE
         }
     }
