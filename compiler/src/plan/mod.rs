@@ -4,6 +4,7 @@
 //! diagnostic for every required flush that nothing covers in some configuration. Holds: each path of each tree
 //! covers what it has to invalidate, and is the least by the selection rule of the language reference.
 
+mod alternatives;
 mod builder;
 pub mod candidates;
 mod change;
@@ -48,6 +49,7 @@ use tlbc_runtime::request::{Reach, Space};
 
 use crate::diagnostic::Diagnostic;
 use crate::model::{Config, Kind, Model, Source};
+pub use alternatives::{Alternative, Rank, Request, alternatives};
 use builder::PlanBuilder;
 use choose::Chooser;
 use context::PlanContext;

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::hex::Hex;
 use super::request::{Range, Request};
+use super::why::Why;
 use crate::text;
 
 /// The version of the JSON form of a [`Trace`].
@@ -29,6 +30,9 @@ pub struct Trace {
     pub ipis: Vec<Ipi>,
     /// The deferred flushes.
     pub deferred: Vec<Deferred>,
+    /// What the request costs, and why these instructions are issued; only if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<Why>,
 }
 
 impl Trace {
@@ -346,7 +350,7 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Leaf => "leaf",
             Self::Walk => "walk",

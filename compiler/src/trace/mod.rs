@@ -17,6 +17,7 @@ mod request;
 mod run;
 pub mod show;
 mod steps;
+mod why;
 
 pub use answer::{
     BarrierRole, Becomes, Deferred, DeferredBy, EntryKind, Field, Instruction, Ipi, LoadedRoot,
@@ -28,6 +29,7 @@ pub use query::{AddressRange, Change, EMPTY, Event, Memory, Query, ROOT, Tables,
 pub use request::{Asked, Limit, Machine, Range, Request, TagValue, name};
 pub use run::is_ever_local;
 pub use steps::step;
+pub use why::{Choice, Cost, Interrupted, Lost, Rejected, Set, Why};
 
 use crate::model::Model;
 use crate::plan::Plans;
@@ -37,5 +39,18 @@ use crate::plan::Plans;
 /// # Errors
 /// When no machine of the configuration has such a request: it has no such address or level, or no such change.
 pub fn trace(model: &Model, plans: &Plans, query: &Query) -> Result<Trace, String> {
-    run::Run::new(model, plans, query).trace()
+    let mut run = run::Run::new(model, plans, query);
+    run.execute()?;
+    Ok(run.trace)
+}
+
+/// Answers a query, and explains the instructions by their costs and by the alternatives.
+///
+/// # Errors
+/// Those of [`trace()`].
+pub fn explained(model: &Model, plans: &Plans, query: &Query) -> Result<Trace, String> {
+    let mut run = run::Run::new(model, plans, query);
+    run.execute()?;
+    let why = Some(run.why());
+    Ok(Trace { why, ..run.trace })
 }

@@ -51,6 +51,9 @@ pub fn text(trace: &Trace) -> String {
     if trace.deferred.is_empty() {
         out.push_str("  (nothing)\n");
     }
+    if let Some(why) = &trace.why {
+        out.push_str(&why.text());
+    }
     out
 }
 
