@@ -3,7 +3,7 @@
 use tlbc_runtime::request::{Reach, Space};
 
 use super::context::Emit;
-use super::tree::{Case, Expr, Runtime, Stmt, Var, matches, structure};
+use super::tree::{Case, Expr, Runtime, Stmt, Uses, Var, matches, structure};
 use super::values::{REACHES, SPACES, case_of};
 use crate::plan::ir::Shape;
 
@@ -21,15 +21,17 @@ impl Emit<'_> {
                 .item("new")
                 .call(["request".into(), targets, "outcome".into()]);
         let tlb = self.for_space("request.flags".into());
-        let body = [Stmt::Let("outcome".into(), outcome), Stmt::Value(started)];
-        tlb.into_iter().chain(body).collect()
+        let body = vec![Stmt::Let("outcome".into(), outcome), Stmt::Value(started)];
+        let takes_tag = Uses::of(&body).var(Var::Tag);
+        let tag = takes_tag.then(|| Stmt::Let(Var::Tag.word(), "request.tag".into()));
+        tlb.into_iter().chain(tag).chain(body).collect()
     }
 
     /// Returns the start of a flush by its scope.
     fn start_of(&self, space: Space, reach: Reach) -> Expr {
         let argument = |parameter| match parameter {
-            Var::Tag => "request.tag.value".into(),
-            Var::Global => "request.tag.global".into(),
+            Var::Tag => Var::Tag.field("value"),
+            Var::Global => Var::Tag.field("global"),
             other => other.expr(),
         };
         let with_table = |parameter| match parameter {
@@ -139,33 +141,37 @@ impl Emit<'_> {
             other => Expr::from("started").field(other.name()),
         };
         let none = || Runtime::IpiTargets.item("NONE");
-        let mut acts = false;
+        let shapes = SPACES.map(|space| REACHES.map(|reach| Shape::Finish(space, reach)));
+        let shapes = shapes.as_flattened();
+        let sends = shapes.iter().any(|shape| self.returns_ipis(*shape));
         let mut cases: Vec<Case> = Vec::new();
-        for space in SPACES {
-            for reach in REACHES {
-                let shape = Shape::Finish(space, reach);
-                let call = || self.call(self.receiver(), shape, &argument);
-                acts |= self.acts(shape);
-                let value = if !self.acts(shape) {
-                    none()
-                } else if self.returns_ipis(shape) {
-                    call()
-                } else {
-                    Expr::Block(vec![Stmt::Do(call()), Stmt::Value(none())])
-                };
-                let pattern = case_of(space, reach);
-                match cases.iter_mut().find(|case| case.value == value) {
-                    Some(case) => case.pattern = case.pattern.clone().binary("|", pattern),
-                    None => cases.push(Case::new(pattern, value)),
-                }
+        for &shape in shapes {
+            let call = || self.call(self.receiver(), shape, &argument);
+            let value = match (self.acts(shape), self.returns_ipis(shape)) {
+                (true, true) => call(),
+                (true, false) if sends => Expr::Block(vec![Stmt::Do(call()), Stmt::Value(none())]),
+                (true, false) => call(),
+                (false, _) if sends => none(),
+                (false, _) => Expr::Block(Vec::new()),
+            };
+            let pattern = case_of(shape.space(), shape.reach());
+            match cases.iter_mut().find(|case| case.value == value) {
+                Some(case) => case.pattern = case.pattern.clone().binary("|", pattern),
+                None => cases.push(Case::new(pattern, value)),
             }
         }
         let of = Expr::Tuple(vec!["started.space".into(), "started.reach".into()]);
         let mut body = Vec::new();
-        let targets = if acts {
+        let targets = if shapes.iter().any(|shape| self.acts(*shape)) {
             body.extend(self.for_space("started.flags".into()));
-            body.push(Stmt::Let("sync_ipis".into(), of.matched(cases)));
-            "sync_ipis".into()
+            let by_request = of.matched(cases);
+            if sends {
+                body.push(Stmt::Let("sync_ipis".into(), by_request));
+                "sync_ipis".into()
+            } else {
+                body.push(Stmt::Do(by_request));
+                none()
+            }
         } else {
             body.push(Stmt::Let("_".into(), "cpu".into()));
             none()

@@ -121,6 +121,16 @@ impl Outcome {
         steps: FinishSteps::NONE,
         exceeded_ceiling: false,
     };
+
+    /// Returns the outcome of a flush that exceeds the [ceiling](Backend::ceiling), given that of the flush of everything which
+    /// was issued instead.
+    #[inline]
+    pub const fn over_ceiling(everything: Self) -> Self {
+        Self {
+            exceeded_ceiling: true,
+            ..everything
+        }
+    }
 }
 
 impl BitOrAssign for Outcome {
@@ -147,6 +157,13 @@ impl IpiTargets {
         agents: Agents::NONE,
         sets: 0,
     };
+
+    /// Returns the CPUs of these classes.
+    #[must_use]
+    #[inline]
+    pub const fn of(agents: Agents) -> Self {
+        Self { agents, sets: 0 }
+    }
 
     /// Returns whether there is no CPU to send an IPI.
     #[must_use]
