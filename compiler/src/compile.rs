@@ -2,6 +2,7 @@
 //!
 //! In: names and texts. Out: [`Compiled`]. Holds: the result does not depend on the order of the sources.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 use crate::analysis::{Analysis, analyse};
@@ -18,7 +19,7 @@ pub const LIB: &str = "lib.rs";
 pub const MODULES: &str = "mod.rs";
 
 /// A generated file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
     /// Its name, without a directory.
     pub path: String,

@@ -26,6 +26,8 @@ mod diagnostic;
 mod fs;
 mod grouped;
 mod json;
+#[cfg(feature = "cli")]
+mod memo;
 mod spelling;
 mod template;
 mod text;

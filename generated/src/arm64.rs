@@ -1527,6 +1527,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             sync_ipis = IpiTargets {
                 agents: Agents::NONE,
                 sets: 0x1,
+                by_call: false,
             };
         }
         if !c.has(Config::ETS2) {
@@ -1743,7 +1744,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                     self.user_here_everything(cpu, tag.value)
                 }
             },
-            (Space::User, Reach::Wide) => match request.scope {
+            (Space::User, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page {
                     va, level, table, ..
                 } => self.user_wide_page(cpu, tag.value, va, level, table),
@@ -1759,7 +1760,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
                 Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
             },
-            (Space::Kernel, Reach::Wide) => match request.scope {
+            (Space::Kernel, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page {
                     va, level, table, ..
                 } => self.kernel_wide_page(cpu, va, level, table),
@@ -1777,12 +1778,12 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 self.user_here_finish(cpu);
                 IpiTargets::NONE
             }
-            (Space::User, Reach::Wide) => self.user_wide_finish(cpu),
+            (Space::User, Reach::Wide | Reach::Given) => self.user_wide_finish(cpu),
             (Space::Kernel, Reach::Here) => {
                 self.kernel_here_finish(cpu);
                 IpiTargets::NONE
             }
-            (Space::Kernel, Reach::Wide) => {
+            (Space::Kernel, Reach::Wide | Reach::Given) => {
                 self.kernel_wide_finish(cpu);
                 IpiTargets::NONE
             }

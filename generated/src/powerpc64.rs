@@ -2026,11 +2026,11 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 operations: 256,
                 pages: u64::MAX,
             },
-            (Space::User, Reach::Wide) => Ceiling {
+            (Space::User, Reach::Wide | Reach::Given) => Ceiling {
                 operations: 33,
                 pages: u64::MAX,
             },
-            (Space::Kernel, Reach::Here) | (Space::Kernel, Reach::Wide) => Ceiling {
+            (Space::Kernel, Reach::Here) | (Space::Kernel, Reach::Wide | Reach::Given) => Ceiling {
                 operations: 0,
                 pages: u64::MAX,
             },
@@ -2086,7 +2086,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 tlb.user_ipi_targets(request.tables(), matches!(request.scope, Scope::Teardown))
             }
             (Space::Kernel, Reach::Wide) => tlb.kernel_ipi_targets(),
-            (_, Reach::Here) => IpiTargets::NONE,
+            (_, Reach::Here | Reach::Given) => IpiTargets::NONE,
         }
     }
 
@@ -2109,7 +2109,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Scope::Everything { tables } => tlb.user_here_everything(cpu, tag.value, tables),
                 Scope::Teardown => tlb.user_here_teardown(cpu, tag.value),
             },
-            (Space::User, Reach::Wide) => match request.scope {
+            (Space::User, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page {
                     va, level, table, ..
                 } => tlb.user_wide_page(cpu, tag.value, va, level, table),
@@ -2125,7 +2125,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Scope::Everything { tables } => tlb.kernel_here_everything(cpu, tables),
                 Scope::Teardown => tlb.kernel_here_teardown(cpu),
             },
-            (Space::Kernel, Reach::Wide) => match request.scope {
+            (Space::Kernel, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page {
                     va, level, table, ..
                 } => tlb.kernel_wide_page(cpu, va, level, table),
@@ -2142,9 +2142,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         let tlb = self.of_space(started.flags);
         match (started.space, started.reach) {
             (Space::User, Reach::Here) => tlb.user_here_finish(cpu),
-            (Space::User, Reach::Wide) => tlb.user_wide_finish(cpu),
+            (Space::User, Reach::Wide | Reach::Given) => tlb.user_wide_finish(cpu),
             (Space::Kernel, Reach::Here) => tlb.kernel_here_finish(cpu),
-            (Space::Kernel, Reach::Wide) => tlb.kernel_wide_finish(cpu),
+            (Space::Kernel, Reach::Wide | Reach::Given) => tlb.kernel_wide_finish(cpu),
         }
         Finished {
             sync_ipis: IpiTargets::NONE,

@@ -1236,7 +1236,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Scope::Ranges(_) => self.user_here_ranges(cpu),
                 Scope::Everything { .. } | Scope::Teardown => self.user_here_everything(cpu),
             },
-            (Space::User, Reach::Wide) => match request.scope {
+            (Space::User, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page { .. } => self.user_wide_page(cpu, tag.value),
                 Scope::Ranges(_) => self.user_wide_ranges(cpu, tag.value),
                 Scope::Everything { .. } | Scope::Teardown => {
@@ -1248,7 +1248,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Scope::Ranges(_) => self.kernel_here_ranges(cpu),
                 Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
             },
-            (Space::Kernel, Reach::Wide) => match request.scope {
+            (Space::Kernel, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page { .. } => self.kernel_wide_page(cpu, tag.value),
                 Scope::Ranges(_) => self.kernel_wide_ranges(cpu, tag.value),
                 Scope::Everything { .. } | Scope::Teardown => {

@@ -1324,7 +1324,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 self.user_ipi_targets(request.tag.global, request.tables())
             }
             (Space::Kernel, Reach::Wide) => self.kernel_ipi_targets(),
-            (_, Reach::Here) => IpiTargets::NONE,
+            (_, Reach::Here | Reach::Given) => IpiTargets::NONE,
         }
     }
 
@@ -1343,7 +1343,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Scope::Ranges(ranges) => self.user_here_ranges(cpu, tag.value, ranges),
                 Scope::Everything { .. } | Scope::Teardown => self.user_here_everything(cpu),
             },
-            (Space::User, Reach::Wide) => match request.scope {
+            (Space::User, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page {
                     va, level, table, ..
                 } => self.user_wide_page(cpu, tag.value, tag.global, va, level, table),
@@ -1358,7 +1358,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
                 Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
             },
-            (Space::Kernel, Reach::Wide) => match request.scope {
+            (Space::Kernel, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page {
                     va, level, table, ..
                 } => self.kernel_wide_page(cpu, va, level, table),
@@ -1373,8 +1373,8 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
         match (started.space, started.reach) {
             (Space::User, Reach::Here) | (Space::Kernel, Reach::Here) => {}
-            (Space::User, Reach::Wide) => self.user_wide_finish(cpu, started.global),
-            (Space::Kernel, Reach::Wide) => self.kernel_wide_finish(cpu),
+            (Space::User, Reach::Wide | Reach::Given) => self.user_wide_finish(cpu, started.global),
+            (Space::Kernel, Reach::Wide | Reach::Given) => self.kernel_wide_finish(cpu),
         }
         Finished {
             sync_ipis: IpiTargets::NONE,

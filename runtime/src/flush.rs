@@ -19,7 +19,7 @@ use crate::cpu::{CpuTlb, Cpus};
 use crate::deferred::AsidSlot;
 use crate::level::Level;
 use crate::mask::CpuId;
-use crate::request::{Extent, Kept, Ranges, Reach, Request, Scope, Space, SpaceFlags};
+use crate::request::{Extent, Kept, Ranges, Reach, Request, Scope, Space, SpaceFlags, Tag};
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier};
 
@@ -44,15 +44,17 @@ pub(crate) struct Flush<'a, B: Backend, C: Cpus> {
     cpus: &'a C,
     here: &'a CpuTlb<C::Set>,
     space: &'a AddressSpace<C::Set>,
-    /// The slot of the space on this CPU.
-    slot: Option<AsidSlot>,
-    /// The generation of the space that the changes belong to.
-    generation: u64,
-    request: Request<'a>,
-    course: Course,
-    ipis: IpiTargets,
-    /// Whether this CPU has followed the generation when the flush is finished.
-    follows: bool,
+    /// The generation of the space that the changes belong to. A CPU that had followed the one before has followed it after the
+    /// flush.
+    pub generation: u64,
+    /// The slot of the space on this CPU, if this CPU has followed the generation when the flush is finished.
+    follows: Option<AsidSlot>,
+    /// What the flush invalidates.
+    pub request: Request<'a>,
+    /// Which CPUs the flush reaches, and how.
+    pub course: Course,
+    /// The CPUs that are sent the request: those of the cpumask of these classes, and those of erratum sets.
+    pub ipis: IpiTargets,
     /// The CPUs that leave the cpumask when the flush is finished.
     leave: Option<C::Set>,
 }
@@ -99,13 +101,13 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             scope,
         };
         let mut ipis = backend.ipi_targets(&request);
-        let (mut course, mut follows) = (Course::Broadcast, false);
+        let (mut course, mut follows) = (Course::Broadcast, None);
         if !ipis.agents.is_empty() {
             let targets = space.targets(cpus, cpu, ipis.agents);
-            follows = targets.here;
+            follows = slot.filter(|_| targets.here);
             // Instructions of this CPU invalidate the entries of devices.
             let is_sender = request.flags.and(B::SENDER_ONLY) != SpaceFlags::NONE;
-            course = match (follows || is_sender, targets.others) {
+            course = match (targets.here || is_sender, targets.others) {
                 (false, false) if ipis.sets == 0 => Course::Nowhere,
                 (false, _) => Course::Others,
                 (true, false) => Course::Here,
@@ -120,6 +122,8 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         };
         if is_alone {
             request.reach = Reach::Here;
+        }
+        if is_alone || course == Course::Nowhere {
             ipis = IpiTargets::NONE;
         }
         Self {
@@ -127,12 +131,11 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             cpus,
             here,
             space,
-            slot,
             generation,
+            follows,
             request,
             course,
             ipis,
-            follows,
             leave: None,
         }
     }
@@ -171,22 +174,30 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         {
             self.leave = Some(self.space.begin_trimming(self.cpus));
         }
-        loop {
-            let started = self.backend.start(sink, &self.request);
-            if started.outcome.exceeded_ceiling {
-                self.here.stats.full_ceiling.count(1);
-            }
-            if !B::FACTS.tag_after_publish {
-                return Some(started);
-            }
+        let mut started = self.backend.start(sink, &self.request);
+        if B::FACTS.tag_after_publish {
             // The start has published the changes: a tag that has not changed counts as read after that. A CPU that
-            // loads the space under a newer tag sees the changes. Per-CPU tags do not change during the flush.
-            let now = self.space.tag_on(self.slot, self.backend);
-            if now == self.request.tag {
-                return Some(started);
+            // loads the space under a newer tag sees the changes.
+            loop {
+                let now = self.tag();
+                if now == self.request.tag {
+                    break;
+                }
+                self.request.tag = now;
+                started = self.backend.start(sink, &self.request);
             }
-            self.request.tag = now;
         }
+        if started.outcome.exceeded_ceiling {
+            self.here.stats.full_ceiling.count(1);
+        }
+        Some(started)
+    }
+
+    /// Returns the tag that the space has on this CPU now.
+    #[inline(always)]
+    fn tag(&self) -> Tag {
+        self.space
+            .tag_on(self.space.slot_on(self.here), self.backend)
     }
 
     /// Finishes the flush on this CPU. Returns the CPUs that still need an IPI, in which they have nothing to do: it drains
@@ -200,9 +211,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             sync_ipis,
             deferred,
         } = self.backend.finish(sink, started);
-        if let Some(slot) = self.slot
-            && self.follows
-        {
+        if let Some(slot) = self.follows {
             self.here.slots.see_next_gen(slot, self.generation);
         }
         self.here.defer(self.backend, deferred);
@@ -210,33 +219,6 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             self.space.end_trimming(self.cpus, leave);
         }
         sync_ipis
-    }
-
-    /// Returns which CPUs the flush reaches, and how.
-    #[inline(always)]
-    pub fn course(&self) -> Course {
-        self.course
-    }
-
-    /// Returns the CPUs that are sent the request: those of the cpumask of these classes, and those of erratum sets.
-    #[inline(always)]
-    pub fn ipis(&self) -> IpiTargets {
-        match self.course {
-            Course::Here | Course::Nowhere => IpiTargets::NONE,
-            Course::Broadcast | Course::HereAndOthers | Course::Others => self.ipis,
-        }
-    }
-
-    /// Returns what the flush invalidates.
-    #[inline(always)]
-    pub fn request(&self) -> &Request<'a> {
-        &self.request
-    }
-
-    /// Returns the generation that a CPU has followed after this flush, if it had followed the one before.
-    #[inline(always)]
-    pub fn generation(&self) -> u64 {
-        self.generation
     }
 }
 

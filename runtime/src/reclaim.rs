@@ -191,9 +191,9 @@ impl<P: Platform> UnmapBatch<'_, P> {
         let backend = mmu.platform.backend();
         let scope = changed.scope(backend.levels());
         let mut flush = Flush::plan(&*backend, mmu, self.cpu, space, scope);
-        let request = *flush.request();
+        let request = flush.request;
         let of_devices = request.flags.and(P::Backend::SENDER_ONLY) != SpaceFlags::NONE;
-        match flush.course() {
+        match flush.course {
             Course::Broadcast => {
                 if let Some(started) = flush.start(&mut mmu.platform.sink(self.cpu)) {
                     self.join(started);
@@ -208,7 +208,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
                     self.targets.insert(self.cpu);
                 }
                 if matches!(course, Course::Others | Course::HereAndOthers) {
-                    let classes = flush.ipis().agents;
+                    let classes = flush.ipis.agents;
                     let others = space.other_targets(mmu, self.cpu, classes);
                     others.for_each(|other| self.targets.insert(other));
                 }

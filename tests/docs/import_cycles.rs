@@ -58,6 +58,7 @@ const LAYERS: &[(&str, &str)] = &[
     ),
     ("compile", "source codes diagnostic parse emit analysis"),
     ("fs", "compile"),
+    ("memo", ""),
     ("builder", "codes hidden render compile fs"),
 ];
 

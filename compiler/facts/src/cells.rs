@@ -174,7 +174,18 @@ impl Cells {
     /// Returns whether every cell of `other` is in this set.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        other.without(self).is_empty()
+        self.pairs(other).all(|(mine, theirs)| theirs & !mine == 0)
+    }
+
+    /// Returns whether some cell is in both sets.
+    #[must_use]
+    pub fn intersects(&self, other: &Self) -> bool {
+        self.pairs(other).any(|(mine, theirs)| mine & theirs != 0)
+    }
+
+    fn pairs(&self, other: &Self) -> impl Iterator<Item = (u64, u64)> {
+        let theirs = other.caches.iter().flatten();
+        (self.caches.iter().flatten().copied()).zip(theirs.copied())
     }
 
     /// Returns whether the set is empty.

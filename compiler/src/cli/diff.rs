@@ -38,7 +38,7 @@ impl Diff {
         if compiled.has_errors() {
             return Ok(self.definitions.findings(&compiled, color));
         }
-        let changes = generate::changes(&self.definitions, compiled, &self.out)?;
+        let changes = generate::changes(&self.definitions, compiled.outputs, &self.out)?;
         if changes.is_empty() {
             return Ok(Outcome::Good(String::new()));
         }

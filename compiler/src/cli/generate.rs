@@ -1,8 +1,9 @@
 //! `tlbc gen`.
 
 use super::{Definitions, Denied, Outcome, Trouble};
-use crate::compile::{Compiled, LIB};
+use crate::compile::{LIB, Output, compile};
 use crate::fs::{self, Change};
+use crate::memo::Memo;
 use std::path::{Path, PathBuf};
 
 const HINT: &str =
@@ -16,6 +17,10 @@ generated files whose definition no longer exists are deleted. If a PATH is a fi
 modules of the definitions are written.
 
 If any definition has an error, nothing is written. Files that would not change are left alone.
+
+What was generated is remembered in TLBC_CACHE, or else in tlbc/ of the user's cache directory. While
+neither tlbc nor a definition changes, a run only compares files. --check does not rely on it; an empty
+TLBC_CACHE turns it off.
 
 Examples:
   tlbc gen                                  archdefs to generated/src
@@ -39,16 +44,31 @@ pub(super) struct Generate {
 
 impl Generate {
     pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
-        let compiled = self.definitions.compile()?;
+        let sources: Vec<_> = self.definitions.read()?.collect();
+        let names = sources.iter().map(|(name, _)| name.as_str());
+        // A check shows what the definitions say, whatever an earlier run remembered.
+        let memo = if self.check {
+            None
+        } else {
+            Memo::new("gen", names)
+        };
+        if let Some(outputs) = memo.as_ref().and_then(|memo| memo.recall(&sources)) {
+            return self.write(outputs);
+        }
+        let compiled = compile(sources.clone());
         if self.denied.refuses(&compiled) {
             return Ok(self.definitions.findings(&compiled, color));
         }
+        // Warnings are shown by every run.
+        if let Some(memo) = memo.filter(|_| compiled.diagnostics.is_empty()) {
+            memo.keep(&sources, &compiled.outputs);
+        }
         let warnings = self.definitions.shown(&compiled, color);
-        Ok(self.write(compiled)?.warned(warnings))
+        Ok(self.write(compiled.outputs)?.warned(warnings))
     }
 
-    fn write(&self, compiled: Compiled) -> Result<Outcome, Trouble> {
-        let changes = changes(&self.definitions, compiled, &self.out)?;
+    fn write(&self, outputs: Vec<Output>) -> Result<Outcome, Trouble> {
+        let changes = changes(&self.definitions, outputs, &self.out)?;
         if self.check && !changes.is_empty() {
             let files = listed(&changes, "missing", "different", "left over");
             return Ok(Outcome::Different(files, HINT));
@@ -69,10 +89,9 @@ impl Generate {
 /// Returns the changes that `directory` needs.
 pub(super) fn changes(
     definitions: &Definitions,
-    compiled: Compiled,
+    mut outputs: Vec<Output>,
     directory: &Path,
 ) -> Result<Vec<Change>, Trouble> {
-    let mut outputs = compiled.outputs;
     let whole = definitions.are_whole();
     outputs.retain(|output| whole || output.path != LIB);
     Ok(fs::changes(directory, &outputs, whole)?)

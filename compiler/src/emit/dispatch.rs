@@ -4,14 +4,15 @@ use tlbc_runtime::request::{Reach, Space};
 
 use super::context::Emit;
 use super::tree::{Case, Expr, Runtime, Stmt, Uses, Var, matches, structure};
-use super::values::{REACHES, SPACES, case_of};
+use super::values::{SPACES, case_of};
 use crate::plan::ir::Shape;
 
 impl Emit<'_> {
     /// Returns the body of the start of a flush, by its space, reach and scope.
     pub(super) fn start(&self) -> Vec<Stmt> {
         let cases = SPACES.into_iter().flat_map(|space| {
-            REACHES.map(|reach| Case::new(case_of(space, reach), self.start_of(space, reach)))
+            let reaches = self.reaches(space).into_iter();
+            reaches.map(move |(reach, case)| Case::new(case, self.start_of(space, reach)))
         });
         let of = Expr::Tuple(vec!["request.space".into(), "request.reach".into()]);
         let outcome = of.matched(cases.collect());
@@ -122,7 +123,9 @@ impl Emit<'_> {
             return vec![Stmt::Let("_".into(), "request".into()), Stmt::Value(none())];
         }
         let others = if cases.len() == 2 {
-            Runtime::Reach.text("(_, Reach::Here)").into()
+            Runtime::Reach
+                .text("(_, Reach::Here | Reach::Given)")
+                .into()
         } else {
             Expr::from("_")
         };
@@ -141,11 +144,16 @@ impl Emit<'_> {
             other => Expr::from("started").field(other.name()),
         };
         let none = || Runtime::IpiTargets.item("NONE");
-        let shapes = SPACES.map(|space| REACHES.map(|reach| Shape::Finish(space, reach)));
-        let shapes = shapes.as_flattened();
-        let sends = shapes.iter().any(|shape| self.returns_ipis(*shape));
+        let of_space = |space| {
+            let reaches = self.reaches(space).into_iter();
+            reaches.map(move |(reach, pattern)| (Shape::Finish(space, reach), pattern))
+        };
+        let shapes: Vec<_> = SPACES.into_iter().flat_map(of_space).collect();
+        let any = |is: &dyn Fn(Shape) -> bool| shapes.iter().any(|(shape, _)| is(*shape));
+        let acts = any(&|shape| self.acts(shape));
+        let sends = any(&|shape| self.returns_ipis(shape));
         let mut cases: Vec<Case> = Vec::new();
-        for &shape in shapes {
+        for (shape, pattern) in shapes {
             let call = || self.call(self.receiver(), shape, &argument);
             let value = match (self.acts(shape), self.returns_ipis(shape)) {
                 (true, true) => call(),
@@ -154,7 +162,6 @@ impl Emit<'_> {
                 (false, _) if sends => none(),
                 (false, _) => Expr::Block(Vec::new()),
             };
-            let pattern = case_of(shape.space(), shape.reach());
             match cases.iter_mut().find(|case| case.value == value) {
                 Some(case) => case.pattern = case.pattern.clone().binary("|", pattern),
                 None => cases.push(Case::new(pattern, value)),
@@ -162,7 +169,7 @@ impl Emit<'_> {
         }
         let of = Expr::Tuple(vec!["started.space".into(), "started.reach".into()]);
         let mut body = Vec::new();
-        let targets = if shapes.iter().any(|shape| self.acts(*shape)) {
+        let targets = if acts {
             body.extend(self.for_space("started.flags".into()));
             let by_request = of.matched(cases);
             if sends {

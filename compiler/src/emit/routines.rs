@@ -27,6 +27,7 @@ pub fn name(shape: Shape) -> String {
         let reach = match reach {
             Reach::Here => "here",
             Reach::Wide => "wide",
+            Reach::Given => "given",
         };
         format!("{space}_{reach}_{what}")
     };

@@ -95,7 +95,7 @@ impl Chooser {
                     None => self.least_of(context, demand, true),
                 }
             }
-            _ if context.reach == Reach::Wide => local,
+            _ if context.reach != Reach::Here => local,
             _ => local.or_else(|| self.least_of(context, demand, true)),
         }
     }
@@ -176,6 +176,7 @@ impl Chooser {
                     && useful(context.model, &variant.candidate, cells, extent)
             });
             let there: Vec<&Variant> = there.collect();
+            let there = search::undominated(&there, cells, extent, known);
             let set = search::least(&there, cells, &leaves, &barriers, extent)?;
             let mut flags = set.iter().flat_map(|variant| variant.when.flags());
             let Some(open) = flags.find(|flag| known.get(*flag).is_none()) else {
@@ -198,9 +199,12 @@ fn costs_of_barriers(model: &Model, extent: Extent) -> Vec<u64> {
 
 /// Returns the cells of a demand, for each view of the space.
 pub fn wanted(context: &PlanContext<'_>, demand: Demand, leaf: Levels, walk: Levels) -> Vec<Cells> {
+    let pages = context.model.leaf_levels();
+    let tables =
+        Levels::above(Level(0)).and(Levels::below(Level(context.model.levels.len() as u8)));
     let kinds = [
-        (demand.leaf, Kind::Leaf, leaf),
-        (demand.walk, Kind::Walk, walk),
+        (demand.leaf, Kind::Leaf, leaf.and(pages)),
+        (demand.walk, Kind::Walk, walk.and(tables)),
         (true, Kind::Negative, demand.negative.and(leaf)),
         (demand.root, Kind::Root, Levels::ALL),
     ];
@@ -244,7 +248,7 @@ fn fits(model: &Model, candidate: &Candidate, extent: Extent) -> bool {
 /// would still cover without it.
 pub fn useful(model: &Model, candidate: &Candidate, cells: &[Cells], extent: Extent) -> bool {
     let mut views = candidate.cells.iter().zip(cells);
-    fits(model, candidate, extent) && views.any(|(dropped, wanted)| !dropped.and(wanted).is_empty())
+    fits(model, candidate, extent) && views.any(|(dropped, wanted)| dropped.intersects(wanted))
 }
 
 /// Returns whether the choice also covers the demand if each instruction is given the level.

@@ -107,6 +107,11 @@ impl KnownFlags {
         (both.on & both.off == 0).then_some(both)
     }
 
+    /// Returns whether everything that the other knows is known.
+    pub fn implies(self, other: Self) -> bool {
+        other.on & !self.on == 0 && other.off & !self.off == 0
+    }
+
     /// Returns the known flags, in order.
     pub fn flags(self) -> impl Iterator<Item = Flag> {
         let known = self.on | self.off;

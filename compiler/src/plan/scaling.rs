@@ -1,14 +1,18 @@
 //! How plans grow with features, errata and instructions. Sizes are counted, not timed.
 
 use super::builder::PlanBuilder;
-use super::choose::Chooser;
+use super::candidates::Variant;
+use super::choose::{Chooser, wanted};
 use super::context::PlanContext;
-use super::flags::Needs;
+use super::demand::LEAF_AND_WALK;
+use super::flags::{KnownFlags, Needs};
 use super::ir::Shape;
 use super::plan;
+use super::search::undominated;
 use super::symbolic::outcomes;
 use super::tests::model;
 use crate::model::Model;
+use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
 /// Returns a machine that flushes a page with its tables, a tag, or everything, with additional items.
@@ -130,6 +134,86 @@ fn ways(model: &Model, name: &str) -> usize {
             .count()
     });
     found.into_iter().map(|(_, count)| count).max().unwrap_or(0)
+}
+
+/// Returns the number of candidates that the search for a page with its tables has to combine.
+fn searched(model: &Model) -> usize {
+    let needs = Needs::of(model);
+    let found = outcomes(&needs, |machine| {
+        let context = PlanContext::new(model, machine, Space::User, Reach::Wide);
+        let pool = context.pool(false);
+        let pool: Vec<&Variant> = pool.iter().collect();
+        let cells = wanted(&context, LEAF_AND_WALK, Levels::ALL, Levels::ALL);
+        undominated(&pool, &cells, LEAF_AND_WALK.extent, KnownFlags::default()).len()
+    });
+    found.into_iter().map(|(_, count)| count).max().unwrap_or(0)
+}
+
+#[test]
+fn instructions_that_others_dominate_are_not_searched() {
+    let many = |count: usize, cost: usize| {
+        let one = |k| {
+            let drops = ["leaf", "walk", "leaf, walk"][k % 3];
+            format!(
+                "invalidate x{k} \"x{k} {{address}}, {{number}}\" {{
+                    drops {drops} of one page, this tag; where cpus; after end; cost {cost};
+                 }}"
+            )
+        };
+        searched(&with((0..count).map(one)))
+    };
+    // The first of the three kinds each, and those of the machine itself.
+    let few = many(3, 1);
+    assert_eq!(many(198, 1), few);
+    assert_eq!(many(198, 2), searched(&with([])));
+}
+
+#[test]
+fn each_feature_adds_one_of_its_instructions_to_the_search() {
+    let features = |count: usize| {
+        let feature = |k| format!("feature f{k} \"one more\";");
+        let one = |k: usize| {
+            let of = k % count;
+            format!(
+                "invalidate x{k} requires f{of} \"x{k} {{address}}, {{number}}\" {{
+                    drops leaf of one page, this tag; where cpus; after end;
+                 }}"
+            )
+        };
+        searched(&with(
+            (0..count).map(feature).chain((0..12 * count).map(one)),
+        ))
+    };
+    let [one, two, eight] = [1, 2, 8].map(features);
+    assert_eq!(eight - one, 7 * (two - one));
+}
+
+#[test]
+fn a_set_has_as_many_instructions_as_it_needs() {
+    let of_level = |drops: &str| {
+        let name = drops.replace(' ', "_");
+        format!(
+            "invalidate {name} \"{name} {{address}}, {{number}}\" {{
+                drops {drops} of one page, this tag; where cpus; after end;
+             }}"
+        )
+    };
+    let weak =
+        "erratum weak \"`page` does nothing\" { weakens page: not leaf; weakens page: not walk; }";
+    let levels = ["leaf at pte", "leaf at pmd", "walk at pmd", "walk at pgd"];
+    let model = with(levels.map(of_level).into_iter().chain([weak.to_owned()]));
+    let needs = Needs::of(&model);
+    let mut chooser = Chooser::default();
+    let chosen = outcomes(&needs, |machine| {
+        let context = PlanContext::new(&model, machine, Space::User, Reach::Wide);
+        let choice = chooser.choose(&context, LEAF_AND_WALK).unwrap();
+        let primitives = choice.candidates.iter().flat_map(|it| it.how.primitives());
+        let names = primitives.map(|it| model.invalidates[it.invalidate].named.name.clone());
+        names.collect::<Vec<_>>()
+    });
+    let chosen: Vec<Vec<String>> = chosen.into_iter().map(|(_, names)| names).collect();
+    let names = levels.map(|drops| drops.replace(' ', "_"));
+    assert_eq!(chosen, [vec!["page".to_owned()], names.to_vec()]);
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! The search for the least set of candidates that covers some cells.
 //!
-//! In: candidates and cells. Out: a set of at most three, or four if a cache is filled from another; nothing if
-//! none covers the cells. Holds: each cell is invalidated by one candidate of the set, and no proper subset covers
-//! all.
+//! In: candidates and cells. Out: a set of any size; nothing if none covers the cells. Holds: each cell is
+//! invalidated by one candidate of the set, and no proper subset covers all.
 //!
 //! The fields of [`Rank`] are the selection rule.
 
@@ -10,7 +9,7 @@ use std::collections::BTreeSet;
 
 use tlbc_facts::cells::Cells;
 
-use super::candidates::{Addressing, Variant};
+use super::candidates::{Addressing, Candidate, Variant};
 use super::demand::Extent;
 use super::flags::KnownFlags;
 
@@ -61,7 +60,6 @@ struct Search<'a> {
     /// The costs of the barriers, by index.
     barriers: &'a [u64],
     extent: Extent,
-    most: usize,
     best: Option<(Rank, Vec<usize>)>,
 }
 
@@ -73,7 +71,6 @@ pub fn least<'a>(
     barriers: &[u64],
     extent: Extent,
 ) -> Option<Vec<&'a Variant>> {
-    let staged = pool.iter().any(|it| it.candidate.stage > 0);
     let singles: Vec<Rank> = pool.iter().map(|it| single(it, cells, extent)).collect();
     let mut order: Vec<usize> = (0..pool.len()).collect();
     order.sort_by_key(|&index| singles[index]);
@@ -85,7 +82,6 @@ pub fn least<'a>(
         leaves,
         barriers,
         extent,
-        most: if staged { 4 } else { 3 },
         best: None,
     };
     search.extend(&Set {
@@ -108,6 +104,53 @@ pub fn least<'a>(
     Some(set.into_iter().map(|index| pool[index]).collect())
 }
 
+/// Returns the candidates that can be in the least set, in their order. A set with another one has a counterpart that is
+/// less: the same set with a candidate that dominates it.
+pub fn undominated<'a>(
+    pool: &[&'a Variant],
+    cells: &[Cells],
+    extent: Extent,
+    known: KnownFlags,
+) -> Vec<&'a Variant> {
+    let singles: Vec<Rank> = pool.iter().map(|it| single(it, cells, extent)).collect();
+    let mut order: Vec<usize> = (0..pool.len()).collect();
+    // A candidate comes before those that it dominates.
+    order.sort_by_key(|&index| (singles[index], index));
+    let mut kept: Vec<usize> = Vec::new();
+    for index in order {
+        let better = |&by: &usize| {
+            (singles[by].sums(), by) < (singles[index].sums(), index)
+                && singles[by].lost & !singles[index].lost == 0
+                && serves_instead(pool[by], pool[index], known, cells)
+        };
+        if !kept.iter().any(better) {
+            kept.push(index);
+        }
+    }
+    kept.sort_unstable();
+    kept.into_iter().map(|index| pool[index]).collect()
+}
+
+/// Returns whether a candidate can take the place of another in every set, on every machine that agrees with what is
+/// known: it exists where the other does, covers as much, and needs and loses no more.
+fn serves_instead(by: &Variant, other: &Variant, known: KnownFlags, cells: &[Cells]) -> bool {
+    let there = known.and(other.when);
+    let exists = there.is_some_and(|there| there.implies(by.when));
+    let (by, other) = (&by.candidate, &other.candidate);
+    let is_run = |it: &Candidate| matches!(it.addressing, Addressing::Run { .. });
+    let barriers =
+        |it: &Candidate| -> Vec<usize> { it.before.iter().chain(&it.after).copied().collect() };
+    exists
+        && by.stage == other.stage
+        && is_run(by) == is_run(other)
+        && (cells.iter().zip(by.cells.iter()).zip(other.cells.iter()))
+            .all(|((wanted, by), other)| by.covers(other) || by.covers(&other.and(wanted)))
+        && (other.everywhere.iter().zip(by.everywhere.iter())).all(|(other, by)| other.covers(by))
+        && barriers(by)
+            .iter()
+            .all(|barrier| barriers(other).contains(barrier))
+}
+
 /// Returns the rank of one candidate, without the tag classes that lose all leaf entries.
 fn single(variant: &Variant, cells: &[Cells], extent: Extent) -> Rank {
     let candidate = &variant.candidate;
@@ -128,6 +171,11 @@ fn single(variant: &Variant, cells: &[Cells], extent: Extent) -> Rank {
 }
 
 impl Rank {
+    /// Returns the fields that are sums over the candidates of a set.
+    fn sums(self) -> (u64, u32, u32) {
+        (self.instructions, self.addresses, self.beyond)
+    }
+
     /// Returns the rank of a set with one more candidate, without the tag classes that lose all leaf entries.
     fn and(self, other: Self, stages: u8) -> Self {
         let lost = self.lost | other.lost;
@@ -149,12 +197,12 @@ impl Search<'_> {
             self.found(set);
             return;
         };
-        if set.candidates.len() == self.most {
-            return;
-        }
         for place in 0..self.order.len() {
             let index = self.order[place];
             let Variant { when, candidate } = self.pool[index];
+            if !candidate.cells[view].intersects(&pivot) {
+                continue;
+            }
             let stages = set.stages | 1 << candidate.stage;
             let mut rank = set.rank.and(self.singles[index], stages);
             let mut barriers = set.barriers.clone();
@@ -164,7 +212,7 @@ impl Search<'_> {
                     rank.instructions = rank.instructions.saturating_add(cost);
                 }
             }
-            if self.is_worse(rank) || candidate.cells[view].and(&pivot).is_empty() {
+            if self.is_worse(rank) {
                 continue;
             }
             let Some(when) = set.when.and(*when) else {
@@ -204,10 +252,13 @@ impl Search<'_> {
     /// nothing if all cells are covered.
     fn pivot(&self, rest: &[Cells]) -> Option<(usize, Cells)> {
         let view = rest.iter().position(|rest| !rest.is_empty())?;
-        let few = self.pool.iter().fold(rest[view], |few, it| {
-            let others = few.without(&it.candidate.cells[view]);
-            if others.is_empty() { few } else { others }
-        });
+        let mut few = rest[view];
+        for variant in self.pool {
+            let dropped = &variant.candidate.cells[view];
+            if few.intersects(dropped) && !dropped.covers(&few) {
+                few = few.without(dropped);
+            }
+        }
         Some((view, few))
     }
 

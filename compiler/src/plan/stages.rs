@@ -127,7 +127,7 @@ impl Staged {
         let drops = |candidate: &Candidate, demand: Demand| {
             let wanted = wanted(context, demand, Levels::ALL, Levels::ALL);
             let mut views = candidate.cells.iter().zip(&wanted);
-            !candidate.is_deferred() && views.any(|(cells, wanted)| !cells.and(wanted).is_empty())
+            !candidate.is_deferred() && views.any(|(cells, wanted)| cells.intersects(wanted))
         };
         let first = |candidate: &&Candidate| drops(candidate, WALK);
         let then = |candidate: &&Candidate| !drops(candidate, WALK) || drops(candidate, LEAF);
@@ -204,7 +204,7 @@ pub fn may_refill(context: &PlanContext<'_>, choice: &Choice) -> bool {
                 let earlier = |m: &&Candidate| m.is_deferred() || m.stage < candidate.stage;
                 let earlier = choice.candidates.iter().filter(earlier);
                 let gone = earlier.fold(*cells, |gone, m| gone.union(&m.cells[view]));
-                !candidate.is_deferred() && !cells.and(&leaves).is_empty() && !gone.covers(&walks)
+                !candidate.is_deferred() && cells.intersects(&leaves) && !gone.covers(&walks)
             })
         })
     })

@@ -193,6 +193,9 @@ pub enum Becomes {
 pub struct Ipi {
     /// Which CPUs it is sent to, and why.
     pub targets: Vec<Target>,
+    /// The steps of this CPU that flush the targets in place of the IPI: calls that are given these CPUs. Targets that the calls
+    /// do not reach get the IPI.
+    pub calls: Vec<Step>,
     /// The steps of each target. If there are none, taking the interrupt is enough.
     pub steps: Vec<Step>,
     /// The kind of tag, if each target uses its own value for the space instead of the one that is shown.

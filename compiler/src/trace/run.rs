@@ -144,7 +144,7 @@ impl<'a> Run<'a> {
         let [start, finish] = self.issued(shape, reach, &env);
         let deliver = match reach {
             Reach::Wide => flush_ipis(self.model, self.plans, self.query.space, &env),
-            Reach::Here => {
+            Reach::Here | Reach::Given => {
                 self.note_reach();
                 IpiTargets::NONE
             }
@@ -152,16 +152,24 @@ impl<'a> Run<'a> {
         self.did(&start, &env, &kinds);
         if !deliver.is_empty() {
             let sender = env.config;
-            env.tag.global = false;
             env.config = without_devices(self.model, env.config);
+            let calls = if deliver.by_call {
+                let effects = self.issued(shape, Reach::Given, &env);
+                let ops = effects.iter().flat_map(|effects| &effects.ops);
+                let steps = ops.filter_map(|op| step(self.model, env.config, op, None));
+                steps.collect()
+            } else {
+                Vec::new()
+            };
+            env.tag.global = false;
             let effects = self.issued(shape, Reach::Here, &env);
-            self.interrupt(deliver, &effects, &env, &kinds);
+            self.interrupt(deliver, calls, &effects, &env, &kinds);
             (env.tag, env.config) = (self.query.tag, sender);
         }
         self.did(&finish, &env, &kinds);
         for left in [start.sync_ipis, finish.sync_ipis] {
             if !left.is_empty() {
-                self.interrupt(left, &[], &env, &kinds);
+                self.interrupt(left, Vec::new(), &[], &env, &kinds);
             }
         }
     }
@@ -270,14 +278,23 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Records an IPI. Each target has the same effects, for a flush of entries of these kinds.
-    fn interrupt(&mut self, to: IpiTargets, effects: &[Effects], env: &Env, kinds: &[EntryKind]) {
+    /// Records an IPI, and the calls that take its place where they reach its targets. Each target has the same effects, for a
+    /// flush of entries of these kinds.
+    fn interrupt(
+        &mut self,
+        to: IpiTargets,
+        calls: Vec<Step>,
+        effects: &[Effects],
+        env: &Env,
+        kinds: &[EntryKind],
+    ) {
         let ops = || effects.iter().flat_map(|effects| &effects.ops);
         let tag = kind_of_tag(self.model, self.query).filter(|tag| tag.of_cpu.value);
         let own = tag.filter(|_| ops().any(|op| takes_tag(self.model, op)));
         let steps = ops().filter_map(|op| step(self.model, env.config, op, None));
         let ipi = Ipi {
             targets: targets(self.model, self.query, to),
+            calls,
             steps: steps.collect(),
             own_tag: own.map(|tag| tag.named.name.clone()),
         };

@@ -5,6 +5,7 @@ mod compile;
 mod doc;
 mod generate;
 mod matrix;
+mod memo;
 mod new;
 #[cfg(unix)]
 mod paths;

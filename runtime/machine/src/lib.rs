@@ -41,6 +41,7 @@
 #![forbid(unsafe_code)]
 
 mod devices;
+pub mod hardware;
 mod history;
 mod machine;
 mod memory;

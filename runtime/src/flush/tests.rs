@@ -97,7 +97,10 @@ impl<const IPI: bool> Backend for Machine<IPI> {
         } else {
             Agents::ACTIVE
         };
-        IpiTargets { agents, sets: 0 }
+        IpiTargets {
+            agents,
+            ..IpiTargets::NONE
+        }
     }
 
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
@@ -172,7 +175,7 @@ fn load<const N: usize>(cpus: &Several<N>, cpu: usize, space: &AddressSpace<Set>
 
 /// The other CPUs that flush, and whether this one does.
 fn flushes<C: Cpus<Set = Set>, B: Backend>(flush: &Flush<'_, B, C>) -> (Set, bool) {
-    let classes = flush.ipis().agents;
+    let classes = flush.ipis.agents;
     let others = set_of(flush.space.other_targets(flush.cpus, THIS, classes));
     let here = !matches!(flush.course, Course::Others | Course::Nowhere);
     (others, here)
@@ -276,8 +279,11 @@ fn a_flush_of_everything_removes_from_the_cpumask_who_has_not_loaded_the_space()
 fn a_flush_starts_again_under_a_tag_that_the_space_got_since() {
     let (cpus, space) = (Several::<2>::new(), of_generations(5));
     (0..2).for_each(|cpu| load(&cpus, cpu, &space));
+    let mut ranges = Ranges::new();
+    ranges.leaf(Level(0), Extent::new(0x1000, 0x3000));
     let mut issued = Vec::new();
-    let mut flush = Flush::plan(&Machine::<false>, &cpus, THIS, &space, PAGE);
+    let scope = Scope::Ranges(&ranges);
+    let mut flush = Flush::plan(&Machine::<false>, &cpus, THIS, &space, scope);
     let started = flush.start(&mut Record(|op| {
         issued.push(op);
         space.tag.put(9); // as another CPU does at a rollover
@@ -285,7 +291,9 @@ fn a_flush_starts_again_under_a_tag_that_the_space_got_since() {
     assert!(started.is_some());
     let wide = |tag| Op::Invalidate(tag, Reach::Wide);
     assert_eq!(issued, [wide(5), wide(9)]);
-    assert_eq!(flush.request().tag.value, 9);
+    assert_eq!(flush.request.tag.value, 9);
+    let ceiling = &cpus.cpus[0].stats.full_ceiling;
+    assert_eq!(ceiling.get(), 1, "one flush, which started twice");
 }
 
 #[test]
@@ -301,7 +309,7 @@ fn the_kernels_space_is_flushed_on_every_cpu_that_is_online() {
         value: 0,
         global: true,
     };
-    assert_eq!(flush.request().tag, tag);
+    assert_eq!(flush.request.tag, tag);
 }
 
 #[test]

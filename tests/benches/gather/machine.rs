@@ -13,8 +13,9 @@ use tlbc_runtime::pte::{Entry, Slot};
 use tlbc_runtime::request::Extent;
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    AddressSpace, Backend, CpuId, CpuMask, CpuSet, CpuTlb, Current, Flushed, Gather, Issue, Level,
-    Mmu, PageBatch, Platform, Pte, Record, Root, SpaceFlags, SpaceId, TableBatch, Tag, Unlinked,
+    AddressSpace, Backend, Constant, CpuId, CpuMask, CpuSet, CpuTlb, Current, Flushed, Gather,
+    Issue, Level, Mmu, PageBatch, Platform, Pte, Record, Root, SpaceFlags, SpaceId, TableBatch,
+    Tag, Unlinked,
 };
 
 /// A machine whose configuration is constant, as in a kernel built for it.
@@ -24,19 +25,27 @@ pub trait Machine: Sized + Sync + 'static {
     fn backend() -> &'static Self::Backend;
 }
 
+/// The features of the first machine. The C program tests none either: Linux patches such tests away at boot.
+type Arm64Config = Constant<{ arm64::Config::TTL.with(arm64::Config::ETS2).bits() }>;
+
+/// The features of the second machine.
+type X86Config = Constant<
+    {
+        x86_64::Config::PGE
+            .with(x86_64::Config::PCID)
+            .with(x86_64::Config::INVPCID)
+            .bits()
+    },
+>;
+
 /// Instructions reach every CPU.
 pub struct Arm64;
 
 impl Machine for Arm64 {
     const NAME: &'static str = "arm64";
-    type Backend = arm64::Tlb;
-    fn backend() -> &'static arm64::Tlb {
-        const TLB: arm64::Tlb = arm64::Tlb {
-            config: arm64::Config::NONE
-                .with(arm64::Config::TTL)
-                .with(arm64::Config::ETS2),
-        };
-        &TLB
+    type Backend = arm64::Tlb<Arm64Config>;
+    fn backend() -> &'static Self::Backend {
+        &arm64::Tlb { config: Constant }
     }
 }
 
@@ -45,16 +54,12 @@ pub struct X86;
 
 impl Machine for X86 {
     const NAME: &'static str = "x86_64";
-    type Backend = x86_64::Tlb;
-    fn backend() -> &'static x86_64::Tlb {
-        const TLB: x86_64::Tlb = x86_64::Tlb {
-            config: x86_64::Config::NONE
-                .with(x86_64::Config::PGE)
-                .with(x86_64::Config::PCID)
-                .with(x86_64::Config::INVPCID),
+    type Backend = x86_64::Tlb<X86Config>;
+    fn backend() -> &'static Self::Backend {
+        &x86_64::Tlb {
+            config: Constant,
             invlpgb_pages: 1,
-        };
-        &TLB
+        }
     }
 }
 

@@ -45,10 +45,11 @@ pub fn shipped(name: &str) -> String {
     std::fs::read_to_string(root().join("archdefs").join(name)).expect("a shipped definition")
 }
 
-/// Returns the command, to be run in `directory`.
+/// Returns the command, to be run in `directory`. It remembers nothing.
 pub fn command(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tlbc"));
     command.current_dir(directory).args(arguments);
+    command.env("TLBC_CACHE", "");
     command
 }
 

@@ -214,7 +214,7 @@ impl<K: Kind> Backend for Toy<K> {
                 },
                 at: match owner.reach {
                     Reach::Here => Where::Here,
-                    Reach::Wide => Where::EverywhereAtOnce,
+                    Reach::Wide | Reach::Given => Where::EverywhereAtOnce,
                 },
             });
         }
@@ -244,7 +244,7 @@ impl<K: Kind> Backend for Toy<K> {
         }
         IpiTargets {
             agents: holders,
-            sets: 0,
+            ..IpiTargets::NONE
         }
     }
 

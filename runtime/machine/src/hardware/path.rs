@@ -1,0 +1,231 @@
+//! The entries of one address on one agent under one tag.
+
+use tlbc_runtime::level::Level;
+
+/// A kind of cached entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A translation.
+    Leaf,
+    /// A pointer to a table.
+    Walk,
+    /// A binding of a tag to its top table.
+    Root,
+}
+
+/// An entry that may be cached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Its kind.
+    pub kind: Kind,
+    /// The level of the page-table entry that it was made from.
+    pub level: Level,
+    /// The cache that holds it, by index.
+    pub cache: u8,
+    /// The cache from whose entry it is made; without one it is made from the tables.
+    pub from: Option<u8>,
+}
+
+/// How the agent walks the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Walks {
+    /// Whether it walks by speculation: it has the root loaded, and hardware fills entries.
+    pub speculates: bool,
+    /// Whether the entries below an unlinked table are still valid, so that a stale walk entry leads to them.
+    pub live: bool,
+}
+
+/// A group of invalidations that are completed together: those of one issuer that wait for the same barrier.
+pub type Key = u32;
+
+/// Why an entry still does harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// It may be cached.
+    Cached,
+    /// It is gone, but accesses translated by it may not be performed yet.
+    InFlight,
+}
+
+/// The invalidations in progress that would remove an entry, one bit each.
+type Doomed = u128;
+
+/// An entry with what may have happened to it.
+#[derive(Debug, Clone)]
+struct Slot {
+    entry: Entry,
+    /// The ways in which the entry can be cached now: for each, the invalidations in progress that will remove it. No
+    /// way is a superset of another one, which would do more harm. Empty if the entry is gone.
+    ways: Vec<Doomed>,
+    in_flight: bool,
+}
+
+impl Slot {
+    /// Adds a way in which the entry can be cached. Returns whether it is a new one.
+    fn add(&mut self, way: Doomed) -> bool {
+        if self.ways.iter().any(|known| known & !way == 0) {
+            return false;
+        }
+        self.ways.retain(|known| way & !known != 0);
+        self.ways.push(way);
+        true
+    }
+}
+
+/// An invalidation in progress.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    key: Key,
+    /// The entries that it invalidates, one bit each.
+    hits: u64,
+}
+
+/// The entries of one address on one agent under one tag. All are stale and cached at first, and the stores that made
+/// them stale are not visible to the walker.
+#[derive(Debug, Clone)]
+pub struct Path {
+    slots: Vec<Slot>,
+    walks: Walks,
+    visible: bool,
+    pending: [Option<Pending>; Doomed::BITS as usize],
+}
+
+impl Path {
+    /// Creates a path with these entries, at most 64.
+    #[must_use]
+    pub fn new(entries: impl IntoIterator<Item = Entry>, walks: Walks) -> Self {
+        let slot = |entry| Slot {
+            entry,
+            ways: vec![0],
+            in_flight: false,
+        };
+        Self {
+            slots: entries.into_iter().map(slot).collect(),
+            walks,
+            visible: false,
+            pending: [None; Doomed::BITS as usize],
+        }
+    }
+
+    /// Returns the entries, by their index.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.slots.iter().map(|slot| &slot.entry)
+    }
+
+    /// The stores that made the entries stale become visible to the walker.
+    pub fn publish(&mut self) {
+        self.visible = true;
+    }
+
+    /// Removes entries at once: those with a bit in `hits`.
+    pub fn invalidate_now(&mut self, hits: u64) {
+        for slot in self.hit(hits) {
+            slot.ways.clear();
+        }
+        self.fill();
+    }
+
+    /// Starts an invalidation of the entries with a bit in `hits`. If more are in progress than the path counts, it has
+    /// no effect.
+    pub fn start(&mut self, hits: u64, key: Key) {
+        let Some(number) = self.pending.iter().position(Option::is_none) else {
+            return;
+        };
+        self.pending[number] = Some(Pending { key, hits });
+        for slot in self.hit(hits) {
+            slot.ways.iter_mut().for_each(|way| *way |= 1 << number);
+        }
+        self.fill();
+    }
+
+    /// Completes the invalidations of a key. Unless `drained`, accesses that the removed entries have translated may not
+    /// be performed yet.
+    pub fn complete(&mut self, key: Key, drained: bool) {
+        let mut done: Doomed = 0;
+        for (number, pending) in self.pending.iter_mut().enumerate() {
+            if pending.is_some_and(|pending| pending.key == key) {
+                *pending = None;
+                done |= 1 << number;
+            }
+        }
+        for slot in &mut self.slots {
+            let before = slot.ways.len();
+            slot.ways.retain(|way| way & done == 0);
+            slot.in_flight |= before != 0 && slot.ways.is_empty();
+        }
+        if drained {
+            self.drain();
+        }
+        self.fill();
+    }
+
+    /// Performs all accesses that removed entries have translated.
+    pub fn drain(&mut self) {
+        let gone = self.slots.iter_mut().filter(|slot| slot.ways.is_empty());
+        gone.for_each(|slot| slot.in_flight = false);
+    }
+
+    /// Returns the entries that still do harm, by their index.
+    pub fn left(&self) -> impl Iterator<Item = (usize, Left)> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter_map(
+            |(index, slot)| match (slot.ways.is_empty(), slot.in_flight) {
+                (false, _) => Some((index, Left::Cached)),
+                (true, true) => Some((index, Left::InFlight)),
+                (true, false) => None,
+            },
+        )
+    }
+
+    fn hit(&mut self, hits: u64) -> impl Iterator<Item = &mut Slot> {
+        let slots = self.slots.iter_mut().enumerate();
+        slots.filter_map(move |(index, slot)| (hits & (1 << index) != 0).then_some(slot))
+    }
+
+    /// Fills every entry from everything that it can be filled from.
+    fn fill(&mut self) {
+        loop {
+            let mut changed = false;
+            for to in 0..self.slots.len() {
+                for way in self.refills(to) {
+                    changed |= self.slots[to].add(way);
+                }
+            }
+            if !changed {
+                return;
+            }
+        }
+    }
+
+    /// Returns the ways in which an entry can be filled.
+    fn refills(&self, to: usize) -> Vec<Doomed> {
+        let entry = self.slots[to].entry;
+        let mut ways = Vec::new();
+        if !self.visible && self.walks.speculates && entry.from.is_none() {
+            ways.push(0);
+        }
+        let hits = self.pending.iter().enumerate();
+        let hits = hits.filter(|(_, it)| it.is_some_and(|it| it.hits & (1 << to) != 0));
+        let hits = hits.fold(0, |hits, (number, _)| hits | 1 << number);
+        for source in self
+            .slots
+            .iter()
+            .filter(|source| self.leads(&source.entry, &entry))
+        {
+            // What has not acted on the source yet acts on both together.
+            ways.extend(source.ways.iter().map(|way| way & hits));
+        }
+        ways
+    }
+
+    /// Returns whether an entry can be filled from another one.
+    fn leads(&self, source: &Entry, to: &Entry) -> bool {
+        match to.from {
+            Some(cache) => (source.cache, source.kind, source.level) == (cache, to.kind, to.level),
+            None => {
+                let below = source.kind == Kind::Walk && to.kind != Kind::Root;
+                self.walks.live && self.walks.speculates && below && source.level > to.level
+            }
+        }
+    }
+}
