@@ -453,9 +453,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under no tag (global), on this CPU and active CPUs.
     #[inline(always)]
     fn kernel_wide_page(&self, cpu: &mut impl Issue<Op>, va: u64) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
-        outcome |= self.kernel_here_page(cpu, va);
-        outcome
+        self.kernel_here_page(cpu, va)
     }
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
@@ -464,10 +462,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         if c.has(Config::PTW) {
             let levels = level_table(c);
-            outcome |= match SinglePass::new(ranges, levels) {
+            match SinglePass::new(ranges, levels) {
                 Some(single) => self.user_here_passes(cpu, tag, &single),
                 None => {
                     let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
@@ -475,13 +472,13 @@ impl<M: Configuration<Config>> Tlb<M> {
                         self.user_here_passes(cpu, tag, sorted)
                     })
                 }
-            };
+            }
         } else if ranges.have_appeared() {
             if ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, PGD])) {
-                outcome |= self.user_here_everything(cpu, tag);
+                self.user_here_everything(cpu, tag)
             } else {
                 let levels = level_table(c);
-                outcome |= match SinglePass::new(ranges, levels) {
+                match SinglePass::new(ranges, levels) {
                     Some(single) => self.user_here_passes(cpu, tag, &single),
                     None => {
                         let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
@@ -489,11 +486,11 @@ impl<M: Configuration<Config>> Tlb<M> {
                             self.user_here_passes(cpu, tag, sorted)
                         })
                     }
-                };
+                }
             }
         } else {
             let levels = level_table(c);
-            outcome |= match SinglePass::new(ranges, levels) {
+            match SinglePass::new(ranges, levels) {
                 Some(single) => self.user_here_passes(cpu, tag, &single),
                 None => {
                     let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
@@ -501,9 +498,8 @@ impl<M: Configuration<Config>> Tlb<M> {
                         self.user_here_passes(cpu, tag, sorted)
                     })
                 }
-            };
+            }
         }
-        outcome
     }
 
     /// Invalidates ranges of a user space that other CPUs may have cached as well.
@@ -526,10 +522,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         if c.has(Config::PTW) {
             let levels = level_table(c);
-            outcome |= match SinglePass::new(ranges, levels) {
+            match SinglePass::new(ranges, levels) {
                 Some(single) => self.kernel_here_passes(cpu, &single),
                 None => {
                     let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
@@ -537,13 +532,13 @@ impl<M: Configuration<Config>> Tlb<M> {
                         self.kernel_here_passes(cpu, sorted)
                     })
                 }
-            };
+            }
         } else if ranges.have_appeared() {
             if ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, PGD])) {
-                outcome |= self.kernel_here_everything(cpu);
+                self.kernel_here_everything(cpu)
             } else {
                 let levels = level_table(c);
-                outcome |= match SinglePass::new(ranges, levels) {
+                match SinglePass::new(ranges, levels) {
                     Some(single) => self.kernel_here_passes(cpu, &single),
                     None => {
                         let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
@@ -551,11 +546,11 @@ impl<M: Configuration<Config>> Tlb<M> {
                             self.kernel_here_passes(cpu, sorted)
                         })
                     }
-                };
+                }
             }
         } else {
             let levels = level_table(c);
-            outcome |= match SinglePass::new(ranges, levels) {
+            match SinglePass::new(ranges, levels) {
                 Some(single) => self.kernel_here_passes(cpu, &single),
                 None => {
                     let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
@@ -563,9 +558,8 @@ impl<M: Configuration<Config>> Tlb<M> {
                         self.kernel_here_passes(cpu, sorted)
                     })
                 }
-            };
+            }
         }
-        outcome
     }
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
@@ -573,9 +567,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under no tag (global), on this CPU and active CPUs.
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
-        outcome |= self.kernel_here_ranges(cpu, ranges);
-        outcome
+        self.kernel_here_ranges(cpu, ranges)
     }
 
     /// Invalidates the entries of passes over ranges of a user space that only this CPU may have
@@ -589,21 +581,16 @@ impl<M: Configuration<Config>> Tlb<M> {
         tag: u64,
         passes: &impl Passes,
     ) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
         let operations = passes.entries();
-        if self
-            .ceiling(Space::User, Reach::Here)
-            .is_exceeded_by(operations, passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.user_here_everything(cpu, tag);
-            return outcome;
+        let ceiling = self.ceiling(Space::User, Reach::Here);
+        if ceiling.is_exceeded_by(operations, passes.pages()) {
+            return Outcome::over_ceiling(self.user_here_everything(cpu, tag));
         }
         cpu.issue(Op::Publish);
         for pass in passes.leaves() {
             self.user_here_pass(cpu, tag, &pass);
         }
-        outcome
+        Outcome::NOTHING
     }
 
     /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
@@ -612,21 +599,16 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Instructions: `publish`.
     #[inline]
     fn kernel_here_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
         let operations = passes.entries();
-        if self
-            .ceiling(Space::Kernel, Reach::Here)
-            .is_exceeded_by(operations, passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.kernel_here_everything(cpu);
-            return outcome;
+        let ceiling = self.ceiling(Space::Kernel, Reach::Here);
+        if ceiling.is_exceeded_by(operations, passes.pages()) {
+            return Outcome::over_ceiling(self.kernel_here_everything(cpu));
         }
         cpu.issue(Op::Publish);
         for pass in passes.leaves() {
             self.kernel_here_pass(cpu, &pass);
         }
-        outcome
+        Outcome::NOTHING
     }
 
     /// Invalidates consecutive entries of one level of a user space that only this CPU may have
@@ -694,9 +676,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under no tag (global), on this CPU and active CPUs.
     #[inline(never)]
     fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
-        outcome |= self.kernel_here_everything(cpu);
-        outcome
+        self.kernel_here_everything(cpu)
     }
 
     /// Makes new entries of a user space visible to walkers.
@@ -751,21 +731,13 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.
     #[inline(always)]
     fn user_ipi_targets(&self) -> IpiTargets {
-        IpiTargets {
-            agents: Agents::ACTIVE,
-            sets: 0x0,
-            by_call: false,
-        }
+        IpiTargets::of(Agents::ACTIVE)
     }
 
     /// Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.
     #[inline(always)]
     fn kernel_ipi_targets(&self) -> IpiTargets {
-        IpiTargets {
-            agents: Agents::ACTIVE.union(Agents::LAZY),
-            sets: 0x0,
-            by_call: false,
-        }
+        IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
     }
 }
 
@@ -853,19 +825,20 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
+        let tag = request.tag;
         let outcome = match (request.space, request.reach) {
             (Space::User, Reach::Here) => match request.scope {
-                Scope::Page { va, .. } => self.user_here_page(cpu, request.tag.value, va),
-                Scope::Ranges(ranges) => self.user_here_ranges(cpu, request.tag.value, ranges),
+                Scope::Page { va, .. } => self.user_here_page(cpu, tag.value, va),
+                Scope::Ranges(ranges) => self.user_here_ranges(cpu, tag.value, ranges),
                 Scope::Everything { .. } | Scope::Teardown => {
-                    self.user_here_everything(cpu, request.tag.value)
+                    self.user_here_everything(cpu, tag.value)
                 }
             },
             (Space::User, Reach::Wide | Reach::Given) => match request.scope {
-                Scope::Page { va, .. } => self.user_wide_page(cpu, request.tag.value, va),
-                Scope::Ranges(ranges) => self.user_wide_ranges(cpu, request.tag.value, ranges),
+                Scope::Page { va, .. } => self.user_wide_page(cpu, tag.value, va),
+                Scope::Ranges(ranges) => self.user_wide_ranges(cpu, tag.value, ranges),
                 Scope::Everything { .. } | Scope::Teardown => {
-                    self.user_wide_everything(cpu, request.tag.value)
+                    self.user_wide_everything(cpu, tag.value)
                 }
             },
             (Space::Kernel, Reach::Here) => match request.scope {

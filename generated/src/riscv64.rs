@@ -776,9 +776,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// entries under the space's tag or other tags, on this CPU, active CPUs and lazy CPUs.
     #[inline(always)]
     fn kernel_wide_page(&self, cpu: &mut impl Issue<Op>, va: u64, tables: bool) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
-        outcome |= self.kernel_here_page(cpu, va, tables);
-        outcome
+        self.kernel_here_page(cpu, va, tables)
     }
 
     /// Invalidates one leaf entry of the kernel on other CPUs, which the sink is given; with
@@ -806,15 +804,14 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         if c.has(Config::CIP1200)
             || ranges.tables()
             || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
-            outcome |= self.user_here_everything(cpu, tag);
+            self.user_here_everything(cpu, tag)
         } else {
             let levels = level_table(c);
-            outcome |= match SinglePass::new(ranges, levels) {
+            match SinglePass::new(ranges, levels) {
                 Some(single) => self.user_here_passes(cpu, tag, &single),
                 None => {
                     let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
@@ -822,9 +819,8 @@ impl<M: Configuration<Config>> Tlb<M> {
                         self.user_here_passes(cpu, tag, sorted)
                     })
                 }
-            };
+            }
         }
-        outcome
     }
 
     /// Invalidates ranges of a user space that other CPUs may have cached as well.
@@ -853,15 +849,14 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn user_given_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         if c.has(Config::CIP1200)
             || ranges.tables()
             || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
-            outcome |= self.user_given_everything(cpu, tag);
+            self.user_given_everything(cpu, tag)
         } else {
             let levels = level_table(c);
-            outcome |= match SinglePass::new(ranges, levels) {
+            match SinglePass::new(ranges, levels) {
                 Some(single) => self.user_given_passes(cpu, tag, &single),
                 None => {
                     let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
@@ -869,9 +864,8 @@ impl<M: Configuration<Config>> Tlb<M> {
                         self.user_given_passes(cpu, tag, sorted)
                     })
                 }
-            };
+            }
         }
-        outcome
     }
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
@@ -881,17 +875,16 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         if c.has(Config::CIP1200) {
-            outcome |= self.kernel_here_everything(cpu);
+            self.kernel_here_everything(cpu)
         } else if c.has(Config::ASIDS) {
             if ranges.tables()
                 || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
             {
-                outcome |= self.kernel_here_everything(cpu);
+                self.kernel_here_everything(cpu)
             } else {
                 let levels = level_table(c);
-                outcome |= match SinglePass::new(ranges, levels) {
+                match SinglePass::new(ranges, levels) {
                     Some(single) => self.kernel_here_passes(cpu, &single),
                     None => {
                         let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
@@ -899,14 +892,14 @@ impl<M: Configuration<Config>> Tlb<M> {
                             self.kernel_here_passes(cpu, sorted)
                         })
                     }
-                };
+                }
             }
         } else if ranges.have_appeared() {
             if ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])) {
-                outcome |= self.kernel_here_everything(cpu);
+                self.kernel_here_everything(cpu)
             } else {
                 let levels = level_table(c);
-                outcome |= match SinglePass::new(ranges, levels) {
+                match SinglePass::new(ranges, levels) {
                     Some(single) => self.kernel_here_passes(cpu, &single),
                     None => {
                         let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
@@ -914,11 +907,11 @@ impl<M: Configuration<Config>> Tlb<M> {
                             self.kernel_here_passes(cpu, sorted)
                         })
                     }
-                };
+                }
             }
         } else {
             let levels = level_table(c);
-            outcome |= match SinglePass::new(ranges, levels) {
+            match SinglePass::new(ranges, levels) {
                 Some(single) => self.kernel_here_passes(cpu, &single),
                 None => {
                     let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
@@ -926,9 +919,8 @@ impl<M: Configuration<Config>> Tlb<M> {
                         self.kernel_here_passes(cpu, sorted)
                     })
                 }
-            };
+            }
         }
-        outcome
     }
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
@@ -937,9 +929,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// entries under the space's tag or other tags, on this CPU, active CPUs and lazy CPUs.
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
-        outcome |= self.kernel_here_ranges(cpu, ranges);
-        outcome
+        self.kernel_here_ranges(cpu, ranges)
     }
 
     /// Invalidates ranges of the kernel on other CPUs, which the sink is given.
@@ -949,15 +939,14 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn kernel_given_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         if c.has(Config::CIP1200)
             || ranges.tables()
             || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
-            outcome |= self.kernel_given_everything(cpu);
+            self.kernel_given_everything(cpu)
         } else {
             let levels = level_table(c);
-            outcome |= match SinglePass::new(ranges, levels) {
+            match SinglePass::new(ranges, levels) {
                 Some(single) => self.kernel_given_passes(cpu, &single),
                 None => {
                     let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
@@ -965,9 +954,8 @@ impl<M: Configuration<Config>> Tlb<M> {
                         self.kernel_given_passes(cpu, sorted)
                     })
                 }
-            };
+            }
         }
-        outcome
     }
 
     /// Invalidates the entries of passes over ranges of a user space that only this CPU may have
@@ -984,13 +972,9 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let operations = passes.entries();
-        if self
-            .ceiling(Space::User, Reach::Here)
-            .is_exceeded_by(operations, passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.user_here_everything(cpu, tag);
-            return outcome;
+        let ceiling = self.ceiling(Space::User, Reach::Here);
+        if ceiling.is_exceeded_by(operations, passes.pages()) {
+            return Outcome::over_ceiling(self.user_here_everything(cpu, tag));
         }
         if c.has(Config::SVINVAL) {
             cpu.issue(Op::SfenceWInval);
@@ -1016,20 +1000,15 @@ impl<M: Configuration<Config>> Tlb<M> {
         passes: &impl Passes,
     ) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         let operations = passes.page_runs(page_shift(c), PAGES_UNITS, false);
-        if self
-            .ceiling(Space::User, Reach::Given)
-            .is_exceeded_by(operations, passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.user_given_everything(cpu, tag);
-            return outcome;
+        let ceiling = self.ceiling(Space::User, Reach::Given);
+        if ceiling.is_exceeded_by(operations, passes.pages()) {
+            return Outcome::over_ceiling(self.user_given_everything(cpu, tag));
         }
         for pass in passes.leaves() {
             self.user_given_pass(cpu, tag, &pass);
         }
-        outcome
+        Outcome::NOTHING
     }
 
     /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
@@ -1041,13 +1020,9 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let operations = passes.entries();
-        if self
-            .ceiling(Space::Kernel, Reach::Here)
-            .is_exceeded_by(operations, passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.kernel_here_everything(cpu);
-            return outcome;
+        let ceiling = self.ceiling(Space::Kernel, Reach::Here);
+        if ceiling.is_exceeded_by(operations, passes.pages()) {
+            return Outcome::over_ceiling(self.kernel_here_everything(cpu));
         }
         if c.has(Config::SVINVAL) {
             cpu.issue(Op::SfenceWInval);
@@ -1074,20 +1049,15 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline]
     fn kernel_given_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         let operations = passes.page_runs(page_shift(c), PAGES_UNITS, false);
-        if self
-            .ceiling(Space::Kernel, Reach::Given)
-            .is_exceeded_by(operations, passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.kernel_given_everything(cpu);
-            return outcome;
+        let ceiling = self.ceiling(Space::Kernel, Reach::Given);
+        if ceiling.is_exceeded_by(operations, passes.pages()) {
+            return Outcome::over_ceiling(self.kernel_given_everything(cpu));
         }
         for pass in passes.leaves() {
             self.kernel_given_pass(cpu, &pass);
         }
-        outcome
+        Outcome::NOTHING
     }
 
     /// Invalidates consecutive entries of one level of a user space that only this CPU may have
@@ -1257,9 +1227,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// entries under the space's tag or other tags, on this CPU, active CPUs and lazy CPUs.
     #[inline(never)]
     fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
-        outcome |= self.kernel_here_everything(cpu);
-        outcome
+        self.kernel_here_everything(cpu)
     }
 
     /// Invalidates all entries of the kernel on other CPUs, which the sink is given.
@@ -1368,17 +1336,9 @@ impl<M: Configuration<Config>> Tlb<M> {
                 }
             }
         } else if tables {
-            IpiTargets {
-                agents: Agents::ACTIVE.union(Agents::LAZY),
-                sets: 0x0,
-                by_call: false,
-            }
+            IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
         } else {
-            IpiTargets {
-                agents: Agents::ACTIVE,
-                sets: 0x0,
-                by_call: false,
-            }
+            IpiTargets::of(Agents::ACTIVE)
         }
     }
 
@@ -1393,11 +1353,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                 by_call: true,
             }
         } else {
-            IpiTargets {
-                agents: Agents::ACTIVE.union(Agents::LAZY),
-                sets: 0x0,
-                by_call: false,
-            }
+            IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
         }
     }
 }
@@ -1468,18 +1424,14 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         let views = 0;
         Tags {
             per_cpu: None,
-            global: if c.has(Config::ASIDS) {
-                Some((
-                    TagValues {
-                        first: 1,
-                        last: u64::MAX.wrapping_shr(64 - self.asid_bits).min(0xffff),
-                        views,
-                    },
-                    TagSource::Generations,
-                ))
-            } else {
-                None
-            },
+            global: c.has(Config::ASIDS).then_some((
+                TagValues {
+                    first: 1,
+                    last: u64::MAX.wrapping_shr(64 - self.asid_bits).min(0xffff),
+                    views,
+                },
+                TagSource::Generations,
+            )),
         }
     }
 
@@ -1494,33 +1446,26 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
+        let tag = request.tag;
         let outcome = match (request.space, request.reach) {
             (Space::User, Reach::Here) => match request.scope {
-                Scope::Page { va, table, .. } => {
-                    self.user_here_page(cpu, request.tag.value, va, table)
-                }
-                Scope::Ranges(ranges) => self.user_here_ranges(cpu, request.tag.value, ranges),
+                Scope::Page { va, table, .. } => self.user_here_page(cpu, tag.value, va, table),
+                Scope::Ranges(ranges) => self.user_here_ranges(cpu, tag.value, ranges),
                 Scope::Everything { .. } | Scope::Teardown => {
-                    self.user_here_everything(cpu, request.tag.value)
+                    self.user_here_everything(cpu, tag.value)
                 }
             },
             (Space::User, Reach::Wide) => match request.scope {
-                Scope::Page { va, table, .. } => {
-                    self.user_wide_page(cpu, request.tag.value, va, table)
-                }
-                Scope::Ranges(ranges) => self.user_wide_ranges(cpu, request.tag.value, ranges),
-                Scope::Everything { tables } => {
-                    self.user_wide_everything(cpu, request.tag.value, tables)
-                }
-                Scope::Teardown => self.user_wide_everything(cpu, request.tag.value, true),
+                Scope::Page { va, table, .. } => self.user_wide_page(cpu, tag.value, va, table),
+                Scope::Ranges(ranges) => self.user_wide_ranges(cpu, tag.value, ranges),
+                Scope::Everything { tables } => self.user_wide_everything(cpu, tag.value, tables),
+                Scope::Teardown => self.user_wide_everything(cpu, tag.value, true),
             },
             (Space::User, Reach::Given) => match request.scope {
-                Scope::Page { va, table, .. } => {
-                    self.user_given_page(cpu, request.tag.value, va, table)
-                }
-                Scope::Ranges(ranges) => self.user_given_ranges(cpu, request.tag.value, ranges),
+                Scope::Page { va, table, .. } => self.user_given_page(cpu, tag.value, va, table),
+                Scope::Ranges(ranges) => self.user_given_ranges(cpu, tag.value, ranges),
                 Scope::Everything { .. } | Scope::Teardown => {
-                    self.user_given_everything(cpu, request.tag.value)
+                    self.user_given_everything(cpu, tag.value)
                 }
             },
             (Space::Kernel, Reach::Here) => match request.scope {
@@ -1544,27 +1489,15 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
-        let sync_ipis = match (started.space, started.reach) {
-            (Space::User, Reach::Here) => {
-                self.user_here_finish(cpu, started.outcome.steps);
-                IpiTargets::NONE
-            }
-            (Space::User, Reach::Wide) => {
-                self.user_wide_finish(cpu, started.outcome.steps);
-                IpiTargets::NONE
-            }
-            (Space::User, Reach::Given) | (Space::Kernel, Reach::Given) => IpiTargets::NONE,
-            (Space::Kernel, Reach::Here) => {
-                self.kernel_here_finish(cpu, started.outcome.steps);
-                IpiTargets::NONE
-            }
-            (Space::Kernel, Reach::Wide) => {
-                self.kernel_wide_finish(cpu, started.outcome.steps);
-                IpiTargets::NONE
-            }
-        };
+        match (started.space, started.reach) {
+            (Space::User, Reach::Here) => self.user_here_finish(cpu, started.outcome.steps),
+            (Space::User, Reach::Wide) => self.user_wide_finish(cpu, started.outcome.steps),
+            (Space::User, Reach::Given) | (Space::Kernel, Reach::Given) => {}
+            (Space::Kernel, Reach::Here) => self.kernel_here_finish(cpu, started.outcome.steps),
+            (Space::Kernel, Reach::Wide) => self.kernel_wide_finish(cpu, started.outcome.steps),
+        }
         Finished {
-            sync_ipis,
+            sync_ipis: IpiTargets::NONE,
             deferred: started.outcome.deferred,
         }
     }

@@ -195,10 +195,10 @@ impl Emit<'_> {
                 } else {
                     Expr::Tuple(vec![values, source])
                 };
-                let some = Expr::from("Some").call([value]);
                 match self.condition(&tag.when) {
-                    None => some,
-                    Some(when) => Expr::choice(when, some, rest),
+                    None => Expr::from("Some").call([value]),
+                    Some(when) if rest == Expr::from("None") => when.method("then_some", [value]),
+                    Some(when) => Expr::choice(when, Expr::from("Some").call([value]), rest),
                 }
             })
         };

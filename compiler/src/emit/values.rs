@@ -84,6 +84,9 @@ pub fn ipi_targets(to: IpiTargets) -> Expr {
     let agents = agents.map(|(_, name)| Runtime::Agents.item(name));
     let agents = agents.reduce(|all, one| all.method("union", [one]));
     let agents = agents.unwrap_or_else(|| Runtime::Agents.item("NONE"));
+    if to.sets == 0 && !to.by_call {
+        return Runtime::IpiTargets.item("of").call([agents]);
+    }
     Runtime::IpiTargets.with([
         ("agents", agents),
         ("sets", hex(to.sets)),

@@ -121,6 +121,16 @@ impl Outcome {
         steps: FinishSteps::NONE,
         exceeded_ceiling: false,
     };
+
+    /// Returns the outcome of a flush that exceeds the [ceiling](Backend::ceiling), given that of the flush of everything which
+    /// was issued instead.
+    #[inline]
+    pub const fn over_ceiling(everything: Self) -> Self {
+        Self {
+            exceeded_ceiling: true,
+            ..everything
+        }
+    }
 }
 
 impl BitOrAssign for Outcome {
@@ -151,6 +161,16 @@ impl IpiTargets {
         sets: 0,
         by_call: false,
     };
+
+    /// Returns the CPUs of these classes.
+    #[must_use]
+    #[inline]
+    pub const fn of(agents: Agents) -> Self {
+        Self {
+            agents,
+            ..Self::NONE
+        }
+    }
 
     /// Returns whether there is no CPU to send an IPI.
     #[must_use]
