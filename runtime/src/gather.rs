@@ -345,7 +345,11 @@ impl<'m, P: Platform> Gather<'m, P> {
     #[inline(never)]
     fn flush_whole_space(&self) {
         if self.attach_is_due() || !self.changed.is_nothing() {
-            let why = if self.whole { Why::Asked } else { Why::Pending };
+            let why = if self.whole {
+                Why::Requested
+            } else {
+                Why::Pending
+            };
             let everything = Scope::Everything { tables: true };
             self.mmu.flush_space(self.space, everything, why);
         }
@@ -429,7 +433,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     #[inline(never)]
     fn finish_whole_space(&mut self) {
         let (scope, why) = if self.whole {
-            (Scope::Teardown, Why::Asked)
+            (Scope::Teardown, Why::Requested)
         } else {
             (Scope::Everything { tables: true }, Why::Nested)
         };

@@ -57,7 +57,7 @@ stats! {
     /// Flushes for which CPUs were sent an IPI.
     by_ipi,
     /// Of these flushes, those of everything because of a teardown or because the caller requested everything.
-    full_asked,
+    full_requested,
     /// Those of everything because another gather of the space was in progress.
     full_nested,
     /// Those of everything because the request exceeds the ceiling, if the calling CPU takes part in the flush.

@@ -59,7 +59,7 @@ use crate::sync::{Barrier, full_barrier, wait_until};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
     /// The space is torn down, or the kernel requested it.
-    Asked,
+    Requested,
     /// Another gather is under way, which may have unmapped pages that this one did not see.
     Nested,
     /// A deferred flush must be completed now.
@@ -103,7 +103,7 @@ impl<P: Platform> Mmu<P> {
         self.shoot_down(space, |stats| {
             stats.completed.count(pending.count() as u64);
             match why {
-                Why::Asked => stats.full_asked.count(1),
+                Why::Requested => stats.full_requested.count(1),
                 Why::Nested => stats.full_nested.count(1),
                 Why::Pending => stats.full_deferred.count(1),
             }
@@ -360,6 +360,6 @@ impl<P: Platform> Mmu<P> {
     ///
     /// As [`flush_range`](Self::flush_range).
     pub fn flush_everything(&self, space: &AddressSpace<P::CpuSet>) {
-        self.flush_space(space, Scope::Everything { tables: true }, Why::Asked);
+        self.flush_space(space, Scope::Everything { tables: true }, Why::Requested);
     }
 }

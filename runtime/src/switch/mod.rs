@@ -269,7 +269,7 @@ impl<P: Platform> Mmu<P> {
         if space.tagging == Tagging::Life {
             if Self::FACTS.lazy_mm == LazyMm::Refcounted {
                 // A CPU that was lazy until now may have bound the tag to the empty top table again.
-                self.flush_space(space, Scope::Teardown, Why::Asked);
+                self.flush_space(space, Scope::Teardown, Why::Requested);
             }
             self.return_tag(space.tag.get());
         }

@@ -103,7 +103,7 @@ fn a_cpu_goes_offline_while_another_waits_for_it() {
         });
     });
     // CPU 0 continued without an acknowledgement: the interrupt that arrives late finds nothing to do.
-    assert_eq!(cpus.counted(), "by_ipi 1, full_asked 1, sent 1");
+    assert_eq!(cpus.counted(), "by_ipi 1, full_requested 1, sent 1");
     let root = "cpu 1: cr3 cr3=0x800000000000f000";
     assert_eq!(cpus.lines(), ["cpu 0: mov_cr3", "interrupted: cpu 1", root]);
 }
@@ -125,9 +125,9 @@ fn the_last_cpu_that_has_a_space_loaded_goes_offline() {
         assert_eq!(interrupted.count(), 0, "{}", case.name);
         let counted = cpus.counted();
         let expected = match case.kind {
-            Kind::Broadcast => "broadcast 1, full_asked 1",
+            Kind::Broadcast => "broadcast 1, full_requested 1",
             // CPU 1 flushes the entries that it has left when it comes online.
-            Kind::LifeTags | Kind::NoTags | Kind::CpuTags => "unneeded 1, full_asked 1",
+            Kind::LifeTags | Kind::NoTags | Kind::CpuTags => "unneeded 1, full_requested 1",
         };
         assert_eq!(counted, expected, "{}", case.name);
         assert_eq!(release(&cpus), Ok(()), "{}", case.name);
