@@ -103,6 +103,7 @@ codes! {
     E0409 "an instruction needs a value that is not known where it is issued";
     E0410 "one instruction with two effects";
     E0411 "a change is not published to all walkers that its flush reaches";
+    E0412 "only a call that is finished when it returns can be given CPUs";
 
     // Flushes and switches.
     E0501 "no instruction drops the entries that a request has to drop";
@@ -134,6 +135,9 @@ codes! {
     E0702 "fields of a register overlap";
     E0703 "two features are read from the same bits";
     E0704 "a register is required to have two values";
+
+    // Proofs.
+    E0801 "a plan does not invalidate what a request requires";
 
     // Warnings: possible, but usually a mistake.
     W0101 "a comment that allows nothing";

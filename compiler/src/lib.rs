@@ -12,6 +12,7 @@
 //! | `lower` | `ast` | `model` |
 //! | `check` | `model` | diagnostics: is this a possible machine? |
 //! | `plan` | `model` | `plan::ir`: what is issued for each request |
+//! | `prove` | `model`, `plan::ir` | does each path of each plan invalidate what it has to? |
 //! | `warn` | `model` | warnings: is this what was meant? |
 //! | `emit` | `plan::ir` | Rust |
 //!
@@ -63,11 +64,16 @@ pub mod parse;
 #[doc(hidden)]
 pub mod plan;
 #[doc(hidden)]
+pub mod prove;
+#[doc(hidden)]
 pub mod render;
 #[doc(hidden)]
 pub mod sample_requests;
 #[doc(hidden)]
 pub mod source;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod torment;
 
 pub use analysis::{Analysis, analyse};
 pub use builder::{BuildError, Builder};

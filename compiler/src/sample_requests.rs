@@ -8,7 +8,9 @@ use tlbc_runtime::request::{Extent, Space, Tag};
 
 use crate::analysis::Analysis;
 use crate::model::{Config, Model};
-use crate::trace::{AddressRange, Event, Query, Step, Tables, Target, Trace, Unmapped, trace};
+use crate::trace::{
+    AddressRange, Event, Query, Step, Tables, Target, Trace, Unmapped, explained, trace,
+};
 
 /// A typical flush request or event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +21,16 @@ pub enum Sample {
     Table,
     /// All pages of a user space are unmapped.
     Everything,
+    /// Four consecutive pages of a user space are unmapped.
+    FourPages,
+    /// So many pages of a user space are unmapped as a table of the lowest level has entries.
+    TableOfPages,
+    /// A user space is torn down.
+    Teardown,
     /// A page of the kernel is unmapped.
     KernelPage,
+    /// A page of the kernel is unmapped and its table is freed.
+    KernelTable,
     /// A CPU switches to another space.
     Switch,
     /// A CPU switches to a space whose tag has a pending flush.
@@ -56,13 +66,29 @@ impl Sample {
         Self::CpuOnline,
     ];
 
+    /// The flushes whose costs are compared.
+    pub const FLUSHES: [Self; 8] = [
+        Self::Page,
+        Self::FourPages,
+        Self::TableOfPages,
+        Self::Table,
+        Self::Everything,
+        Self::Teardown,
+        Self::KernelPage,
+        Self::KernelTable,
+    ];
+
     /// Returns the title of the sample.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
             Self::Page => "One page of a user space",
             Self::Table => "One page and its table",
+            Self::FourPages => "Four pages of a user space",
+            Self::TableOfPages => "As many pages as a table has",
             Self::Everything => "All of a user space",
+            Self::Teardown => "Teardown of a user space",
+            Self::KernelTable => "One page of the kernel and its table",
             Self::KernelPage => "One page of the kernel",
             Self::Switch => "Switch to another space",
             Self::SwitchPending => "Switch to a space with a pending flush of its tag",
@@ -80,7 +106,14 @@ impl Sample {
     pub fn may_concern_others(self) -> bool {
         matches!(
             self,
-            Self::Page | Self::Table | Self::Everything | Self::KernelPage
+            Self::Page
+                | Self::FourPages
+                | Self::TableOfPages
+                | Self::Table
+                | Self::Everything
+                | Self::Teardown
+                | Self::KernelPage
+                | Self::KernelTable
         )
     }
 
@@ -88,15 +121,17 @@ impl Sample {
     #[must_use]
     pub fn arguments(self, model: &Model, config: Config) -> String {
         let range = |space| {
-            let extent = page(model, config, space);
+            let extent = self.extent(model, config, space);
             let end = u128::from(extent.start) + u128::from(extent.bytes);
             format!("--range {:#x}..{end:#x}", extent.start)
         };
         match self {
-            Self::Page => range(Space::User),
+            Self::Page | Self::FourPages | Self::TableOfPages => range(Space::User),
             Self::Table => format!("{} --tables-freed", range(Space::User)),
             Self::Everything => "--everything".to_owned(),
+            Self::Teardown => "--teardown".to_owned(),
             Self::KernelPage => format!("--kernel {}", range(Space::Kernel)),
+            Self::KernelTable => format!("--kernel {} --tables-freed", range(Space::Kernel)),
             Self::Switch => "--event switch".to_owned(),
             Self::SwitchPending => "--event switch --pending tag".to_owned(),
             Self::ReturnToUser => "--event return-to-user".to_owned(),
@@ -112,7 +147,7 @@ impl Sample {
         let cleared = |space, tables| {
             Event::Unmapped(Unmapped {
                 ranges: vec![AddressRange {
-                    extent: page(model, config, space),
+                    extent: self.extent(model, config, space),
                     levels: lowest(model, config).into_iter().collect(),
                 }],
                 tables,
@@ -120,10 +155,12 @@ impl Sample {
             })
         };
         match self {
-            Self::Page => cleared(Space::User, Tables::Kept),
+            Self::Page | Self::FourPages | Self::TableOfPages => cleared(Space::User, Tables::Kept),
             Self::Table => cleared(Space::User, Tables::Unlinked),
             Self::KernelPage => cleared(Space::Kernel, Tables::Kept),
+            Self::KernelTable => cleared(Space::Kernel, Tables::Unlinked),
             Self::Everything => Event::Everything,
+            Self::Teardown => Event::Teardown,
             Self::Switch => Event::Switch(Pending::None),
             Self::SwitchPending => Event::Switch(Pending::Tag),
             Self::ReturnToUser => Event::ReturnToUser(false),
@@ -134,6 +171,28 @@ impl Sample {
         }
     }
 
+    /// Returns the addresses that are unmapped.
+    fn extent(self, model: &Model, config: Config, space: Space) -> Extent {
+        let first = page(model, config, space);
+        let lowest = lowest(model, config);
+        match self {
+            Self::FourPages => Extent {
+                bytes: 4 * first.bytes,
+                ..first
+            },
+            Self::TableOfPages => {
+                let above = (lowest.map_or(1, |level| level + 1)..model.levels.len())
+                    .find_map(|level| model.level_shift(level, config));
+                let bytes = above.map_or(first.bytes, |shift| 1 << shift);
+                Extent {
+                    start: first.start - first.bytes + bytes,
+                    bytes,
+                }
+            }
+            _ => first,
+        }
+    }
+
     /// Returns the query. The entries are cached by this CPU only, or also by others.
     #[must_use]
     pub fn query(self, model: &Model, config: Config, others: bool) -> Query {
@@ -141,7 +200,7 @@ impl Sample {
             config,
             limits: model.limits.iter().map(|limit| limit.least).collect(),
             space: match self {
-                Self::KernelPage | Self::KernelPublish => Space::Kernel,
+                Self::KernelPage | Self::KernelTable | Self::KernelPublish => Space::Kernel,
                 _ => Space::User,
             },
             event: self.event(model, config),
@@ -155,6 +214,15 @@ impl Sample {
     pub fn answer(self, analysis: &Analysis, config: Config, others: bool) -> Option<Trace> {
         let query = self.query(&analysis.model, config, others);
         trace(&analysis.model, &analysis.plans, &query).ok()
+    }
+
+    /// Returns what the sample costs, in words.
+    #[must_use]
+    pub fn cost(self, analysis: &Analysis, config: Config, others: bool) -> String {
+        let query = self.query(&analysis.model, config, others);
+        let answer = explained(&analysis.model, &analysis.plans, &query);
+        let why = answer.ok().and_then(|answer| answer.why);
+        why.map_or("no such request".to_owned(), |why| why.cost.words())
     }
 
     /// Returns a summary of what is issued for the sample.

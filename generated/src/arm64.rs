@@ -1068,9 +1068,8 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         let levels = level_table(c);
-        outcome |= match SinglePass::new(ranges, levels) {
+        match SinglePass::new(ranges, levels) {
             Some(single) => self.user_here_passes(cpu, tag, &single),
             None => {
                 let folding = Folding::new(Walks::Named).with_leaves().with_joint();
@@ -1078,8 +1077,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                     self.user_here_passes(cpu, tag, sorted)
                 })
             }
-        };
-        outcome
+        }
     }
 
     /// Invalidates ranges of a user space that other CPUs may have cached as well.
@@ -1089,9 +1087,8 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         let levels = level_table(c);
-        outcome |= match SinglePass::new(ranges, levels) {
+        match SinglePass::new(ranges, levels) {
             Some(single) => self.user_wide_passes(cpu, tag, &single),
             None => {
                 let folding = Folding::new(Walks::Named).with_leaves().with_joint();
@@ -1099,8 +1096,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                     self.user_wide_passes(cpu, tag, sorted)
                 })
             }
-        };
-        outcome
+        }
     }
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
@@ -1110,9 +1106,8 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         let levels = level_table(c);
-        outcome |= match SinglePass::new(ranges, levels) {
+        match SinglePass::new(ranges, levels) {
             Some(single) => self.kernel_here_passes(cpu, &single),
             None => {
                 let folding = Folding::new(Walks::Named).with_leaves().with_joint();
@@ -1120,8 +1115,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                     self.kernel_here_passes(cpu, sorted)
                 })
             }
-        };
-        outcome
+        }
     }
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
@@ -1132,9 +1126,8 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         let levels = level_table(c);
-        outcome |= match SinglePass::new(ranges, levels) {
+        match SinglePass::new(ranges, levels) {
             Some(single) => self.kernel_wide_passes(cpu, &single),
             None => {
                 let folding = Folding::new(Walks::Named).with_leaves().with_joint();
@@ -1142,8 +1135,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                     self.kernel_wide_passes(cpu, sorted)
                 })
             }
-        };
-        outcome
+        }
     }
 
     /// Invalidates the entries of passes over ranges of a user space that only this CPU may have
@@ -1158,19 +1150,14 @@ impl<M: Configuration<Config>> Tlb<M> {
         passes: &impl Passes,
     ) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         let operations = if c.has(Config::RANGES) {
             passes.page_runs(page_shift(c), RANGE_UNITS, true)
         } else {
             passes.entries()
         };
-        if self
-            .ceiling(Space::User, Reach::Here)
-            .is_exceeded_by(operations, passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.user_here_everything(cpu, tag);
-            return outcome;
+        let ceiling = self.ceiling(Space::User, Reach::Here);
+        if ceiling.is_exceeded_by(operations, passes.pages()) {
+            return Outcome::over_ceiling(self.user_here_everything(cpu, tag));
         }
         cpu.issue(Op::DsbNshst);
         for pass in passes.cuts() {
@@ -1182,7 +1169,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         for pass in passes.leaves() {
             self.user_here_pass(cpu, tag, &pass);
         }
-        outcome
+        Outcome::NOTHING
     }
 
     /// Invalidates the entries of passes over ranges of a user space that other CPUs may have
@@ -1197,19 +1184,14 @@ impl<M: Configuration<Config>> Tlb<M> {
         passes: &impl Passes,
     ) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         let operations = if c.has(Config::RANGES) {
             passes.page_runs(page_shift(c), RANGE_UNITS, true)
         } else {
             passes.entries()
         };
-        if self
-            .ceiling(Space::User, Reach::Wide)
-            .is_exceeded_by(operations, passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.user_wide_everything(cpu, tag);
-            return outcome;
+        let ceiling = self.ceiling(Space::User, Reach::Wide);
+        if ceiling.is_exceeded_by(operations, passes.pages()) {
+            return Outcome::over_ceiling(self.user_wide_everything(cpu, tag));
         }
         cpu.issue(Op::DsbIshst);
         for pass in passes.cuts() {
@@ -1221,7 +1203,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         for pass in passes.leaves() {
             self.user_wide_pass(cpu, tag, &pass);
         }
-        outcome
+        Outcome::NOTHING
     }
 
     /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
@@ -1231,19 +1213,14 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline]
     fn kernel_here_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         let operations = if c.has(Config::RANGES) {
             passes.page_runs(page_shift(c), RANGE_ANY_UNITS, true)
         } else {
             passes.entries()
         };
-        if self
-            .ceiling(Space::Kernel, Reach::Here)
-            .is_exceeded_by(operations, passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.kernel_here_everything(cpu);
-            return outcome;
+        let ceiling = self.ceiling(Space::Kernel, Reach::Here);
+        if ceiling.is_exceeded_by(operations, passes.pages()) {
+            return Outcome::over_ceiling(self.kernel_here_everything(cpu));
         }
         cpu.issue(Op::DsbNshst);
         for pass in passes.cuts() {
@@ -1255,7 +1232,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         for pass in passes.leaves() {
             self.kernel_here_pass(cpu, &pass);
         }
-        outcome
+        Outcome::NOTHING
     }
 
     /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have cached
@@ -1265,19 +1242,14 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline]
     fn kernel_wide_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         let operations = if c.has(Config::RANGES) {
             passes.page_runs(page_shift(c), RANGE_ANY_UNITS, true)
         } else {
             passes.entries()
         };
-        if self
-            .ceiling(Space::Kernel, Reach::Wide)
-            .is_exceeded_by(operations, passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.kernel_wide_everything(cpu);
-            return outcome;
+        let ceiling = self.ceiling(Space::Kernel, Reach::Wide);
+        if ceiling.is_exceeded_by(operations, passes.pages()) {
+            return Outcome::over_ceiling(self.kernel_wide_everything(cpu));
         }
         cpu.issue(Op::DsbIshst);
         for pass in passes.cuts() {
@@ -1289,7 +1261,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         for pass in passes.leaves() {
             self.kernel_wide_pass(cpu, &pass);
         }
-        outcome
+        Outcome::NOTHING
     }
 
     /// Invalidates consecutive entries of one level of a user space that only this CPU may have
@@ -1555,6 +1527,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             sync_ipis = IpiTargets {
                 agents: Agents::NONE,
                 sets: 0x1,
+                by_call: false,
             };
         }
         if !c.has(Config::ETS2) {
@@ -1739,8 +1712,8 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                     },
                     TagSource::Generations,
                 ))
-            } else if c.has(Config::ASID16) {
-                Some((
+            } else {
+                c.has(Config::ASID16).then_some((
                     TagValues {
                         first: 1,
                         last: 0xffff,
@@ -1748,8 +1721,6 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                     },
                     TagSource::Generations,
                 ))
-            } else {
-                None
             },
         }
     }
@@ -1762,23 +1733,24 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
+        let tag = request.tag;
         let outcome = match (request.space, request.reach) {
             (Space::User, Reach::Here) => match request.scope {
                 Scope::Page {
                     va, level, table, ..
-                } => self.user_here_page(cpu, request.tag.value, va, level, table),
-                Scope::Ranges(ranges) => self.user_here_ranges(cpu, request.tag.value, ranges),
+                } => self.user_here_page(cpu, tag.value, va, level, table),
+                Scope::Ranges(ranges) => self.user_here_ranges(cpu, tag.value, ranges),
                 Scope::Everything { .. } | Scope::Teardown => {
-                    self.user_here_everything(cpu, request.tag.value)
+                    self.user_here_everything(cpu, tag.value)
                 }
             },
-            (Space::User, Reach::Wide) => match request.scope {
+            (Space::User, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page {
                     va, level, table, ..
-                } => self.user_wide_page(cpu, request.tag.value, va, level, table),
-                Scope::Ranges(ranges) => self.user_wide_ranges(cpu, request.tag.value, ranges),
+                } => self.user_wide_page(cpu, tag.value, va, level, table),
+                Scope::Ranges(ranges) => self.user_wide_ranges(cpu, tag.value, ranges),
                 Scope::Everything { .. } | Scope::Teardown => {
-                    self.user_wide_everything(cpu, request.tag.value)
+                    self.user_wide_everything(cpu, tag.value)
                 }
             },
             (Space::Kernel, Reach::Here) => match request.scope {
@@ -1788,7 +1760,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
                 Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
             },
-            (Space::Kernel, Reach::Wide) => match request.scope {
+            (Space::Kernel, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page {
                     va, level, table, ..
                 } => self.kernel_wide_page(cpu, va, level, table),
@@ -1806,12 +1778,12 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 self.user_here_finish(cpu);
                 IpiTargets::NONE
             }
-            (Space::User, Reach::Wide) => self.user_wide_finish(cpu),
+            (Space::User, Reach::Wide | Reach::Given) => self.user_wide_finish(cpu),
             (Space::Kernel, Reach::Here) => {
                 self.kernel_here_finish(cpu);
                 IpiTargets::NONE
             }
-            (Space::Kernel, Reach::Wide) => {
+            (Space::Kernel, Reach::Wide | Reach::Given) => {
                 self.kernel_wide_finish(cpu);
                 IpiTargets::NONE
             }

@@ -7,9 +7,17 @@
 #[rustfmt::skip]
 pub mod arm64;
 
+/// The backend that `loongarch64` is defined for.
+#[rustfmt::skip]
+pub mod loongarch64;
+
 /// The backend that `powerpc64` is defined for.
 #[rustfmt::skip]
 pub mod powerpc64;
+
+/// The backend that `riscv64` is defined for.
+#[rustfmt::skip]
+pub mod riscv64;
 
 /// The backend that `s390` is defined for.
 #[rustfmt::skip]

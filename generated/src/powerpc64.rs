@@ -129,11 +129,7 @@ impl Config {
         }
         if config.has(Self::ISA31) {
             config = config.without(Self::P9_ERAT);
-        }
-        if config.has(Self::ISA31) {
             config = config.without(Self::P9_STQ);
-        }
-        if config.has(Self::ISA31) {
             config = config.without(Self::P9_NEST);
         }
         config
@@ -198,22 +194,13 @@ const fn level_table(c: Config) -> &'static LevelTable {
 /// Returns log2 of the bytes that an entry of a level maps; 0 if the level does not exist.
 #[inline(always)]
 const fn shift_of(c: Config, level: Level) -> u32 {
-    if c.has(Config::G64K) {
-        match level {
-            PTE => 16,
-            PMD => 21,
-            PUD => 30,
-            PGD => 39,
-            _ => 0,
-        }
-    } else {
-        match level {
-            PTE => 12,
-            PMD => 21,
-            PUD => 30,
-            PGD => 39,
-            _ => 0,
-        }
+    match level {
+        PTE if c.has(Config::G64K) => 16,
+        PTE => 12,
+        PMD => 21,
+        PUD => 30,
+        PGD => 39,
+        _ => 0,
     }
 }
 
@@ -893,6 +880,16 @@ fn p9_stq_by_tlbie_unused(cpu: &mut impl Issue<Op>, c: Config, tag: u64) {
     }
 }
 
+/// Issues `ptesync_cpabort` or `ptesync`.
+#[inline(always)]
+fn ptesync_cpabort_or_ptesync(cpu: &mut impl Issue<Op>, c: Config) {
+    if c.has(Config::ISA31) {
+        cpu.issue(Op::PtesyncCpabort);
+    } else {
+        cpu.issue(Op::Ptesync);
+    }
+}
+
 /// 64-bit Power, Book III-S: radix translation, process-scoped entries of one partition.
 ///
 /// The text of the Power ISA was not available for this file. Citations name its sections where
@@ -1087,7 +1084,6 @@ impl<M: Configuration<Config>> Tlb<M> {
         tables: bool,
     ) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
@@ -1097,15 +1093,16 @@ impl<M: Configuration<Config>> Tlb<M> {
                 if tables {
                     tlbie_pid1(cpu, 0);
                 }
+                Outcome::NOTHING
             } else {
-                outcome |= self.kernel_here_page(cpu, va, level, tables);
+                self.kernel_here_page(cpu, va, level, tables)
             }
         } else {
             cpu.issue(Op::Ptesync);
             let form = if tables { RPT_RUN_BOTH } else { RPT_RUN_TLB };
             rpt_run(cpu, c, 0, va, end_of(c, va, level), level, form);
+            Outcome::NOTHING
         }
-        outcome
     }
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
@@ -1115,9 +1112,8 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         let levels = level_table(c);
-        outcome |= match SinglePass::new(ranges, levels) {
+        match SinglePass::new(ranges, levels) {
             Some(single) => self.user_here_passes(cpu, tag, &single),
             None => {
                 let folding = if c.has(Config::GTSE) {
@@ -1131,8 +1127,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                     self.user_here_passes(cpu, tag, sorted)
                 })
             }
-        };
-        outcome
+        }
     }
 
     /// Invalidates ranges of a user space that other CPUs may have cached as well.
@@ -1179,9 +1174,8 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         let levels = level_table(c);
-        outcome |= match SinglePass::new(ranges, levels) {
+        match SinglePass::new(ranges, levels) {
             Some(single) => self.kernel_here_passes(cpu, &single),
             None => {
                 let folding = Folding::new(Walks::Apart).with_joint();
@@ -1189,8 +1183,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                     self.kernel_here_passes(cpu, sorted)
                 })
             }
-        };
-        outcome
+        }
     }
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
@@ -1200,12 +1193,11 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) && !c.has(Config::BROADCAST) {
-            outcome |= self.kernel_here_ranges(cpu, ranges);
+            self.kernel_here_ranges(cpu, ranges)
         } else {
             let levels = level_table(c);
-            outcome |= match SinglePass::new(ranges, levels) {
+            match SinglePass::new(ranges, levels) {
                 Some(single) => self.kernel_wide_passes(cpu, &single),
                 None => {
                     let folding = if c.has(Config::GTSE) {
@@ -1217,9 +1209,8 @@ impl<M: Configuration<Config>> Tlb<M> {
                         self.kernel_wide_passes(cpu, sorted)
                     })
                 }
-            };
+            }
         }
-        outcome
     }
 
     /// Invalidates the entries of passes over ranges of a user space that only this CPU may have
@@ -1235,7 +1226,6 @@ impl<M: Configuration<Config>> Tlb<M> {
         passes: &impl Passes,
     ) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         let operations = if c.has(Config::GTSE) {
             passes.entries()
         } else if c.has(Config::COPROCESSORS) {
@@ -1243,13 +1233,9 @@ impl<M: Configuration<Config>> Tlb<M> {
         } else {
             passes.entries()
         };
-        if self
-            .ceiling(Space::User, Reach::Here)
-            .is_exceeded_by(operations, passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.user_here_everything(cpu, tag, passes.tables());
-            return outcome;
+        let ceiling = self.ceiling(Space::User, Reach::Here);
+        if ceiling.is_exceeded_by(operations, passes.pages()) {
+            return Outcome::over_ceiling(self.user_here_everything(cpu, tag, passes.tables()));
         }
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
@@ -1264,11 +1250,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                         tlbiel_pid1(cpu, tag);
                         tlbie_pid1(cpu, tag);
                         if passes.cuts_are_live() {
-                            if c.has(Config::ISA31) {
-                                cpu.issue(Op::PtesyncCpabort);
-                            } else {
-                                cpu.issue(Op::Ptesync);
-                            }
+                            ptesync_cpabort_or_ptesync(cpu, c);
                             cpu.issue(Op::Tlbsync);
                         }
                     }
@@ -1282,11 +1264,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                 if passes.tables() {
                     tlbiel_pid1(cpu, tag);
                     if passes.cuts_are_live() {
-                        if c.has(Config::ISA31) {
-                            cpu.issue(Op::PtesyncCpabort);
-                        } else {
-                            cpu.issue(Op::Ptesync);
-                        }
+                        ptesync_cpabort_or_ptesync(cpu, c);
                     }
                 }
                 for pass in passes.leaves() {
@@ -1301,18 +1279,14 @@ impl<M: Configuration<Config>> Tlb<M> {
             } else if passes.tables() {
                 tlbiel_pid1(cpu, tag);
                 if passes.cuts_are_live() {
-                    if c.has(Config::ISA31) {
-                        cpu.issue(Op::PtesyncCpabort);
-                    } else {
-                        cpu.issue(Op::Ptesync);
-                    }
+                    ptesync_cpabort_or_ptesync(cpu, c);
                 }
             }
             for pass in passes.leaves() {
                 self.user_here_pass(cpu, tag, &pass);
             }
         }
-        outcome
+        Outcome::NOTHING
     }
 
     /// Invalidates the entries of passes over ranges of a user space that other CPUs may have
@@ -1327,19 +1301,14 @@ impl<M: Configuration<Config>> Tlb<M> {
         passes: &impl Passes,
     ) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         let operations = if c.has(Config::GTSE) {
             passes.entries()
         } else {
             passes.entry_runs(u32::MAX, Levels::of(&[PTE, PMD, PUD]), true)
         };
-        if self
-            .ceiling(Space::User, Reach::Wide)
-            .is_exceeded_by(operations, passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.user_wide_everything(cpu, tag, passes.tables());
-            return outcome;
+        let ceiling = self.ceiling(Space::User, Reach::Wide);
+        if ceiling.is_exceeded_by(operations, passes.pages()) {
+            return Outcome::over_ceiling(self.user_wide_everything(cpu, tag, passes.tables()));
         }
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
@@ -1362,7 +1331,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                 self.user_wide_pass(cpu, tag, &pass);
             }
         }
-        outcome
+        Outcome::NOTHING
     }
 
     /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
@@ -1372,31 +1341,22 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline]
     fn kernel_here_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         let operations = passes.entries();
-        if self
-            .ceiling(Space::Kernel, Reach::Here)
-            .is_exceeded_by(operations, passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.kernel_here_everything(cpu, passes.tables());
-            return outcome;
+        let ceiling = self.ceiling(Space::Kernel, Reach::Here);
+        if ceiling.is_exceeded_by(operations, passes.pages()) {
+            return Outcome::over_ceiling(self.kernel_here_everything(cpu, passes.tables()));
         }
         cpu.issue(Op::Ptesync);
         if passes.tables() {
             tlbiel_pid1(cpu, 0);
             if passes.cuts_are_live() {
-                if c.has(Config::ISA31) {
-                    cpu.issue(Op::PtesyncCpabort);
-                } else {
-                    cpu.issue(Op::Ptesync);
-                }
+                ptesync_cpabort_or_ptesync(cpu, c);
             }
         }
         for pass in passes.leaves() {
             self.kernel_here_pass(cpu, &pass);
         }
-        outcome
+        Outcome::NOTHING
     }
 
     /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have cached
@@ -1406,19 +1366,14 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline]
     fn kernel_wide_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         let operations = if c.has(Config::GTSE) {
             passes.entries()
         } else {
             passes.entry_runs(u32::MAX, Levels::of(&[PTE, PMD, PUD]), true)
         };
-        if self
-            .ceiling(Space::Kernel, Reach::Wide)
-            .is_exceeded_by(operations, passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.kernel_wide_everything(cpu, passes.tables());
-            return outcome;
+        let ceiling = self.ceiling(Space::Kernel, Reach::Wide);
+        if ceiling.is_exceeded_by(operations, passes.pages()) {
+            return Outcome::over_ceiling(self.kernel_wide_everything(cpu, passes.tables()));
         }
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
@@ -1441,7 +1396,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                 self.kernel_wide_pass(cpu, &pass);
             }
         }
-        outcome
+        Outcome::NOTHING
     }
 
     /// Invalidates consecutive entries of one level of a user space that only this CPU may have
@@ -1467,30 +1422,21 @@ impl<M: Configuration<Config>> Tlb<M> {
                 }
             }
         } else if c.has(Config::COPROCESSORS) {
+            let form = if pass.walk {
+                if pass.leaf {
+                    RPT_RUN_BOTH
+                } else {
+                    RPT_RUN_WALK
+                }
+            } else {
+                RPT_RUN_TLB
+            };
             if matches!(pass.stride, PTE | PMD | PUD) {
                 for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
-                    let form = if pass.walk {
-                        if pass.leaf {
-                            RPT_RUN_BOTH
-                        } else {
-                            RPT_RUN_WALK
-                        }
-                    } else {
-                        RPT_RUN_TLB
-                    };
                     rpt_run(cpu, c, tag, run.va, run.end, pass.stride, form);
                 }
             } else {
                 for va in pass.addresses() {
-                    let form = if pass.walk {
-                        if pass.leaf {
-                            RPT_RUN_BOTH
-                        } else {
-                            RPT_RUN_WALK
-                        }
-                    } else {
-                        RPT_RUN_TLB
-                    };
                     rpt_run(cpu, c, tag, va, pass.after(va), pass.stride, form);
                 }
             }
@@ -1512,31 +1458,24 @@ impl<M: Configuration<Config>> Tlb<M> {
             for va in pass.addresses() {
                 tlbie_va(cpu, c, tag, va, pass.stride);
             }
-        } else if matches!(pass.stride, PTE | PMD | PUD) {
-            for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
-                let form = if pass.walk {
-                    if pass.leaf {
-                        RPT_RUN_BOTH
-                    } else {
-                        RPT_RUN_WALK
-                    }
-                } else {
-                    RPT_RUN_TLB
-                };
-                rpt_run(cpu, c, tag, run.va, run.end, pass.stride, form);
-            }
         } else {
-            for va in pass.addresses() {
-                let form = if pass.walk {
-                    if pass.leaf {
-                        RPT_RUN_BOTH
-                    } else {
-                        RPT_RUN_WALK
-                    }
+            let form = if pass.walk {
+                if pass.leaf {
+                    RPT_RUN_BOTH
                 } else {
-                    RPT_RUN_TLB
-                };
-                rpt_run(cpu, c, tag, va, pass.after(va), pass.stride, form);
+                    RPT_RUN_WALK
+                }
+            } else {
+                RPT_RUN_TLB
+            };
+            if matches!(pass.stride, PTE | PMD | PUD) {
+                for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
+                    rpt_run(cpu, c, tag, run.va, run.end, pass.stride, form);
+                }
+            } else {
+                for va in pass.addresses() {
+                    rpt_run(cpu, c, tag, va, pass.after(va), pass.stride, form);
+                }
             }
         }
     }
@@ -1564,31 +1503,24 @@ impl<M: Configuration<Config>> Tlb<M> {
             for va in pass.addresses() {
                 tlbie_va(cpu, c, 0, va, pass.stride);
             }
-        } else if matches!(pass.stride, PTE | PMD | PUD) {
-            for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
-                let form = if pass.walk {
-                    if pass.leaf {
-                        RPT_RUN_BOTH
-                    } else {
-                        RPT_RUN_WALK
-                    }
-                } else {
-                    RPT_RUN_TLB
-                };
-                rpt_run(cpu, c, 0, run.va, run.end, pass.stride, form);
-            }
         } else {
-            for va in pass.addresses() {
-                let form = if pass.walk {
-                    if pass.leaf {
-                        RPT_RUN_BOTH
-                    } else {
-                        RPT_RUN_WALK
-                    }
+            let form = if pass.walk {
+                if pass.leaf {
+                    RPT_RUN_BOTH
                 } else {
-                    RPT_RUN_TLB
-                };
-                rpt_run(cpu, c, 0, va, pass.after(va), pass.stride, form);
+                    RPT_RUN_WALK
+                }
+            } else {
+                RPT_RUN_TLB
+            };
+            if matches!(pass.stride, PTE | PMD | PUD) {
+                for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
+                    rpt_run(cpu, c, 0, run.va, run.end, pass.stride, form);
+                }
+            } else {
+                for va in pass.addresses() {
+                    rpt_run(cpu, c, 0, va, pass.after(va), pass.stride, form);
+                }
             }
         }
     }
@@ -1747,7 +1679,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>, tables: bool) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
@@ -1758,8 +1689,9 @@ impl<M: Configuration<Config>> Tlb<M> {
                 }
                 p9_erat_by_tlbie_pid0(cpu, c);
                 p9_stq_by_tlbie_unused(cpu, c, 0);
+                Outcome::NOTHING
             } else {
-                outcome |= self.kernel_here_everything(cpu, tables);
+                self.kernel_here_everything(cpu, tables)
             }
         } else {
             cpu.issue(Op::Ptesync);
@@ -1769,8 +1701,8 @@ impl<M: Configuration<Config>> Tlb<M> {
                 RPT_SPACE_TLB
             };
             rpt_space(cpu, c, 0, form);
+            Outcome::NOTHING
         }
-        outcome
     }
 
     /// Invalidates all entries of a user space that only this CPU may have cached, and the root
@@ -1837,21 +1769,21 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn user_wide_teardown(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
                 tlbie_pid2(cpu, tag);
                 p9_erat_by_tlbie_pid0(cpu, c);
                 p9_stq_by_tlbie_unused(cpu, c, tag);
+                Outcome::NOTHING
             } else {
-                outcome |= self.user_here_teardown(cpu, tag);
+                self.user_here_teardown(cpu, tag)
             }
         } else {
             cpu.issue(Op::Ptesync);
             rpt_space(cpu, c, tag, RPT_SPACE_ALL);
+            Outcome::NOTHING
         }
-        outcome
     }
 
     /// Invalidates all entries of the kernel that only this CPU may have cached, and the root entry
@@ -1885,21 +1817,21 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn kernel_wide_teardown(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
                 tlbie_pid2(cpu, 0);
                 p9_erat_by_tlbie_pid0(cpu, c);
                 p9_stq_by_tlbie_unused(cpu, c, 0);
+                Outcome::NOTHING
             } else {
-                outcome |= self.kernel_here_teardown(cpu);
+                self.kernel_here_teardown(cpu)
             }
         } else {
             cpu.issue(Op::Ptesync);
             rpt_space(cpu, c, 0, RPT_SPACE_ALL);
+            Outcome::NOTHING
         }
-        outcome
     }
 
     /// Completes a flush of a user space that only this CPU may have cached. Secondary TLBs that
@@ -1914,20 +1846,12 @@ impl<M: Configuration<Config>> Tlb<M> {
                 if c.has(Config::COPROCESSORS) {
                     cpu.issue(Op::Tlbsync);
                 } else {
-                    if c.has(Config::ISA31) {
-                        cpu.issue(Op::PtesyncCpabort);
-                    } else {
-                        cpu.issue(Op::Ptesync);
-                    }
+                    ptesync_cpabort_or_ptesync(cpu, c);
                     cpu.issue(Op::SlbiaUser);
                     cpu.issue(Op::Isync);
                 }
             } else {
-                if c.has(Config::ISA31) {
-                    cpu.issue(Op::PtesyncCpabort);
-                } else {
-                    cpu.issue(Op::Ptesync);
-                }
+                ptesync_cpabort_or_ptesync(cpu, c);
                 if c.has(Config::COPROCESSORS) {
                     cpu.issue(Op::Tlbsync);
                 }
@@ -1935,11 +1859,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                 cpu.issue(Op::Isync);
             }
         } else if !c.has(Config::COPROCESSORS) {
-            if c.has(Config::ISA31) {
-                cpu.issue(Op::PtesyncCpabort);
-            } else {
-                cpu.issue(Op::Ptesync);
-            }
+            ptesync_cpabort_or_ptesync(cpu, c);
             cpu.issue(Op::SlbiaUser);
             cpu.issue(Op::Isync);
         }
@@ -1967,11 +1887,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(always)]
     fn kernel_here_finish(&self, cpu: &mut impl Issue<Op>) {
         let c = self.config.flags();
-        if c.has(Config::ISA31) {
-            cpu.issue(Op::PtesyncCpabort);
-        } else {
-            cpu.issue(Op::Ptesync);
-        }
+        ptesync_cpabort_or_ptesync(cpu, c);
         cpu.issue(Op::SlbiaAll);
         cpu.issue(Op::Isync);
     }
@@ -2058,20 +1974,11 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::GTSE) && !c.has(Config::BROADCAST) {
             if teardown {
-                IpiTargets {
-                    agents: Agents::ACTIVE.union(Agents::LAZY).union(Agents::INACTIVE),
-                    sets: 0x0,
-                }
+                IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY).union(Agents::INACTIVE))
             } else if tables {
-                IpiTargets {
-                    agents: Agents::ACTIVE.union(Agents::LAZY),
-                    sets: 0x0,
-                }
+                IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
             } else {
-                IpiTargets {
-                    agents: Agents::ACTIVE,
-                    sets: 0x0,
-                }
+                IpiTargets::of(Agents::ACTIVE)
             }
         } else {
             IpiTargets::NONE
@@ -2083,10 +1990,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     fn kernel_ipi_targets(&self) -> IpiTargets {
         let c = self.config.flags();
         if c.has(Config::GTSE) && !c.has(Config::BROADCAST) {
-            IpiTargets {
-                agents: Agents::ACTIVE.union(Agents::LAZY),
-                sets: 0x0,
-            }
+            IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
         } else {
             IpiTargets::NONE
         }
@@ -2122,11 +2026,11 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 operations: 256,
                 pages: u64::MAX,
             },
-            (Space::User, Reach::Wide) => Ceiling {
+            (Space::User, Reach::Wide | Reach::Given) => Ceiling {
                 operations: 33,
                 pages: u64::MAX,
             },
-            (Space::Kernel, Reach::Here) | (Space::Kernel, Reach::Wide) => Ceiling {
+            (Space::Kernel, Reach::Here) | (Space::Kernel, Reach::Wide | Reach::Given) => Ceiling {
                 operations: 0,
                 pages: u64::MAX,
             },
@@ -2182,7 +2086,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 tlb.user_ipi_targets(request.tables(), matches!(request.scope, Scope::Teardown))
             }
             (Space::Kernel, Reach::Wide) => tlb.kernel_ipi_targets(),
-            (_, Reach::Here) => IpiTargets::NONE,
+            (_, Reach::Here | Reach::Given) => IpiTargets::NONE,
         }
     }
 
@@ -2195,26 +2099,23 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
         let tlb = self.of_space(request.flags);
+        let tag = request.tag;
         let outcome = match (request.space, request.reach) {
             (Space::User, Reach::Here) => match request.scope {
                 Scope::Page {
                     va, level, table, ..
-                } => tlb.user_here_page(cpu, request.tag.value, va, level, table),
-                Scope::Ranges(ranges) => tlb.user_here_ranges(cpu, request.tag.value, ranges),
-                Scope::Everything { tables } => {
-                    tlb.user_here_everything(cpu, request.tag.value, tables)
-                }
-                Scope::Teardown => tlb.user_here_teardown(cpu, request.tag.value),
+                } => tlb.user_here_page(cpu, tag.value, va, level, table),
+                Scope::Ranges(ranges) => tlb.user_here_ranges(cpu, tag.value, ranges),
+                Scope::Everything { tables } => tlb.user_here_everything(cpu, tag.value, tables),
+                Scope::Teardown => tlb.user_here_teardown(cpu, tag.value),
             },
-            (Space::User, Reach::Wide) => match request.scope {
+            (Space::User, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page {
                     va, level, table, ..
-                } => tlb.user_wide_page(cpu, request.tag.value, va, level, table),
-                Scope::Ranges(ranges) => tlb.user_wide_ranges(cpu, request.tag.value, ranges),
-                Scope::Everything { tables } => {
-                    tlb.user_wide_everything(cpu, request.tag.value, tables)
-                }
-                Scope::Teardown => tlb.user_wide_teardown(cpu, request.tag.value),
+                } => tlb.user_wide_page(cpu, tag.value, va, level, table),
+                Scope::Ranges(ranges) => tlb.user_wide_ranges(cpu, tag.value, ranges),
+                Scope::Everything { tables } => tlb.user_wide_everything(cpu, tag.value, tables),
+                Scope::Teardown => tlb.user_wide_teardown(cpu, tag.value),
             },
             (Space::Kernel, Reach::Here) => match request.scope {
                 Scope::Page {
@@ -2224,7 +2125,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Scope::Everything { tables } => tlb.kernel_here_everything(cpu, tables),
                 Scope::Teardown => tlb.kernel_here_teardown(cpu),
             },
-            (Space::Kernel, Reach::Wide) => match request.scope {
+            (Space::Kernel, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page {
                     va, level, table, ..
                 } => tlb.kernel_wide_page(cpu, va, level, table),
@@ -2239,26 +2140,14 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
         let tlb = self.of_space(started.flags);
-        let sync_ipis = match (started.space, started.reach) {
-            (Space::User, Reach::Here) => {
-                tlb.user_here_finish(cpu);
-                IpiTargets::NONE
-            }
-            (Space::User, Reach::Wide) => {
-                tlb.user_wide_finish(cpu);
-                IpiTargets::NONE
-            }
-            (Space::Kernel, Reach::Here) => {
-                tlb.kernel_here_finish(cpu);
-                IpiTargets::NONE
-            }
-            (Space::Kernel, Reach::Wide) => {
-                tlb.kernel_wide_finish(cpu);
-                IpiTargets::NONE
-            }
-        };
+        match (started.space, started.reach) {
+            (Space::User, Reach::Here) => tlb.user_here_finish(cpu),
+            (Space::User, Reach::Wide | Reach::Given) => tlb.user_wide_finish(cpu),
+            (Space::Kernel, Reach::Here) => tlb.kernel_here_finish(cpu),
+            (Space::Kernel, Reach::Wide | Reach::Given) => tlb.kernel_wide_finish(cpu),
+        }
         Finished {
-            sync_ipis,
+            sync_ipis: IpiTargets::NONE,
             deferred: started.outcome.deferred,
         }
     }

@@ -822,9 +822,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// space's tag, on this CPU.
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
-        outcome |= self.user_here_everything(cpu);
-        outcome
+        self.user_here_everything(cpu)
     }
 
     /// Invalidates ranges of a user space that other CPUs may have cached as well.
@@ -833,9 +831,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     #[inline(never)]
     fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
-        outcome |= self.user_wide_everything(cpu, tag);
-        outcome
+        self.user_wide_everything(cpu, tag)
     }
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
@@ -844,9 +840,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// space's tag, on this CPU.
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
-        outcome |= self.kernel_here_everything(cpu);
-        outcome
+        self.kernel_here_everything(cpu)
     }
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
@@ -855,9 +849,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
-        outcome |= self.kernel_wide_everything(cpu, tag);
-        outcome
+        self.kernel_wide_everything(cpu, tag)
     }
 
     /// Invalidates all entries of a user space that only this CPU may have cached.
@@ -1237,17 +1229,18 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
+        let tag = request.tag;
         let outcome = match (request.space, request.reach) {
             (Space::User, Reach::Here) => match request.scope {
                 Scope::Page { .. } => self.user_here_page(cpu),
                 Scope::Ranges(_) => self.user_here_ranges(cpu),
                 Scope::Everything { .. } | Scope::Teardown => self.user_here_everything(cpu),
             },
-            (Space::User, Reach::Wide) => match request.scope {
-                Scope::Page { .. } => self.user_wide_page(cpu, request.tag.value),
-                Scope::Ranges(_) => self.user_wide_ranges(cpu, request.tag.value),
+            (Space::User, Reach::Wide | Reach::Given) => match request.scope {
+                Scope::Page { .. } => self.user_wide_page(cpu, tag.value),
+                Scope::Ranges(_) => self.user_wide_ranges(cpu, tag.value),
                 Scope::Everything { .. } | Scope::Teardown => {
-                    self.user_wide_everything(cpu, request.tag.value)
+                    self.user_wide_everything(cpu, tag.value)
                 }
             },
             (Space::Kernel, Reach::Here) => match request.scope {
@@ -1255,11 +1248,11 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Scope::Ranges(_) => self.kernel_here_ranges(cpu),
                 Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
             },
-            (Space::Kernel, Reach::Wide) => match request.scope {
-                Scope::Page { .. } => self.kernel_wide_page(cpu, request.tag.value),
-                Scope::Ranges(_) => self.kernel_wide_ranges(cpu, request.tag.value),
+            (Space::Kernel, Reach::Wide | Reach::Given) => match request.scope {
+                Scope::Page { .. } => self.kernel_wide_page(cpu, tag.value),
+                Scope::Ranges(_) => self.kernel_wide_ranges(cpu, tag.value),
                 Scope::Everything { .. } | Scope::Teardown => {
-                    self.kernel_wide_everything(cpu, request.tag.value)
+                    self.kernel_wide_everything(cpu, tag.value)
                 }
             },
         };

@@ -652,17 +652,16 @@ impl<M: Configuration<Config>> Tlb<M> {
         tables: bool,
     ) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
             if tables {
                 invlpgb(cpu, 0, 0, Level(0), 0, INVLPGB_NONGLOBAL);
             }
             invlpgb(cpu, 0, va, level, 0, INVLPGB_LEAVES_ANY);
+            Outcome::NOTHING
         } else {
-            outcome |= self.kernel_here_page(cpu, va, tables);
+            self.kernel_here_page(cpu, va, tables)
         }
-        outcome
     }
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
@@ -674,9 +673,8 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         let levels = level_table(c);
-        outcome |= match SinglePass::new(ranges, levels) {
+        match SinglePass::new(ranges, levels) {
             Some(single) => self.user_here_passes(cpu, tag, &single),
             None => {
                 let folding =
@@ -691,8 +689,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                     self.user_here_passes(cpu, tag, sorted)
                 })
             }
-        };
-        outcome
+        }
     }
 
     /// Invalidates ranges of a user space that other CPUs may have cached as well.
@@ -744,12 +741,11 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         if c.has(Config::PCID) && !c.has(Config::PTI) && c.has(Config::ALDER_LAKE_INVLPG) {
-            outcome |= self.kernel_here_everything(cpu);
+            self.kernel_here_everything(cpu)
         } else {
             let levels = level_table(c);
-            outcome |= match SinglePass::new(ranges, levels) {
+            match SinglePass::new(ranges, levels) {
                 Some(single) => self.kernel_here_passes(cpu, &single),
                 None => {
                     let folding = if c.has(Config::INVLPGB) {
@@ -763,9 +759,8 @@ impl<M: Configuration<Config>> Tlb<M> {
                         self.kernel_here_passes(cpu, sorted)
                     })
                 }
-            };
+            }
         }
-        outcome
     }
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
@@ -778,10 +773,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) {
             let levels = level_table(c);
-            outcome |= match SinglePass::new(ranges, levels) {
+            match SinglePass::new(ranges, levels) {
                 Some(single) => self.kernel_wide_passes(cpu, &single),
                 None => {
                     let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
@@ -789,11 +783,10 @@ impl<M: Configuration<Config>> Tlb<M> {
                         self.kernel_wide_passes(cpu, sorted)
                     })
                 }
-            };
+            }
         } else {
-            outcome |= self.kernel_here_ranges(cpu, ranges);
+            self.kernel_here_ranges(cpu, ranges)
         }
-        outcome
     }
 
     /// Invalidates the entries of passes over ranges of a user space that only this CPU may have
@@ -808,13 +801,9 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let operations = passes.entries();
-        if self
-            .ceiling(Space::User, Reach::Here)
-            .is_exceeded_by(operations, passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.user_here_everything(cpu);
-            return outcome;
+        let ceiling = self.ceiling(Space::User, Reach::Here);
+        if ceiling.is_exceeded_by(operations, passes.pages()) {
+            return Outcome::over_ceiling(self.user_here_everything(cpu));
         }
         for pass in passes.cuts() {
             self.user_here_pass(cpu, tag, &pass);
@@ -840,16 +829,13 @@ impl<M: Configuration<Config>> Tlb<M> {
         global: bool,
         passes: &impl Passes,
     ) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
         // The caller stays on this CPU until completion.
         let operations = passes.entry_runs(self.invlpgb_pages, Levels::of(&[PTE, PMD]), true);
-        if self
-            .ceiling(Space::User, Reach::Wide)
-            .is_exceeded_by(operations, passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.user_wide_everything(cpu, tag, global, passes.tables());
-            return outcome;
+        let ceiling = self.ceiling(Space::User, Reach::Wide);
+        if ceiling.is_exceeded_by(operations, passes.pages()) {
+            return Outcome::over_ceiling(
+                self.user_wide_everything(cpu, tag, global, passes.tables()),
+            );
         }
         for pass in passes.cuts() {
             self.user_wide_pass(cpu, tag, &pass);
@@ -860,7 +846,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         for pass in passes.leaves() {
             self.user_wide_pass(cpu, tag, &pass);
         }
-        outcome
+        Outcome::NOTHING
     }
 
     /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
@@ -872,13 +858,9 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         let operations = passes.entries();
-        if self
-            .ceiling(Space::Kernel, Reach::Here)
-            .is_exceeded_by(operations, passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.kernel_here_everything(cpu);
-            return outcome;
+        let ceiling = self.ceiling(Space::Kernel, Reach::Here);
+        if ceiling.is_exceeded_by(operations, passes.pages()) {
+            return Outcome::over_ceiling(self.kernel_here_everything(cpu));
         }
         if c.has(Config::PCID) {
             if c.has(Config::PTI) {
@@ -926,16 +908,11 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Instructions: `tlbsync`, `invlpgb`.
     #[inline]
     fn kernel_wide_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
         // The caller stays on this CPU until completion.
         let operations = passes.entry_runs(self.invlpgb_pages, Levels::of(&[PTE, PMD]), false);
-        if self
-            .ceiling(Space::Kernel, Reach::Wide)
-            .is_exceeded_by(operations, passes.pages())
-        {
-            outcome.exceeded_ceiling = true;
-            outcome |= self.kernel_wide_everything(cpu);
-            return outcome;
+        let ceiling = self.ceiling(Space::Kernel, Reach::Wide);
+        if ceiling.is_exceeded_by(operations, passes.pages()) {
+            return Outcome::over_ceiling(self.kernel_wide_everything(cpu));
         }
         if passes.tables() {
             invlpgb(cpu, 0, 0, Level(0), 0, INVLPGB_NONGLOBAL);
@@ -946,7 +923,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         for pass in passes.leaves() {
             self.kernel_wide_pass(cpu, &pass);
         }
-        outcome
+        Outcome::NOTHING
     }
 
     /// Invalidates consecutive entries of one level of a user space that only this CPU may have
@@ -970,22 +947,17 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Instructions: `invlpgb`.
     #[inline(always)]
     fn user_wide_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
+        let form = if pass.walk {
+            INVLPGB_RUN
+        } else {
+            INVLPGB_LEAVES
+        };
         if matches!(pass.stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
-                let form = if pass.walk {
-                    INVLPGB_RUN
-                } else {
-                    INVLPGB_LEAVES
-                };
                 invlpgb(cpu, tag, run.va, pass.stride, run.num, form);
             }
         } else {
             for va in pass.addresses() {
-                let form = if pass.walk {
-                    INVLPGB_RUN
-                } else {
-                    INVLPGB_LEAVES
-                };
                 invlpgb(cpu, tag, va, pass.stride, 0, form);
             }
         }
@@ -1128,14 +1100,13 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         if c.has(Config::INVLPGB) {
             // The caller stays on this CPU until completion.
             invlpgb(cpu, 0, 0, Level(0), 0, INVLPGB_EVERYTHING);
+            Outcome::NOTHING
         } else {
-            outcome |= self.kernel_here_everything(cpu);
+            self.kernel_here_everything(cpu)
         }
-        outcome
     }
 
     /// Completes a flush of a user space that other CPUs may have cached as well.
@@ -1249,15 +1220,9 @@ impl<M: Configuration<Config>> Tlb<M> {
         if c.has(Config::INVLPGB) && global {
             IpiTargets::NONE
         } else if tables {
-            IpiTargets {
-                agents: Agents::ACTIVE.union(Agents::LAZY),
-                sets: 0x0,
-            }
+            IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
         } else {
-            IpiTargets {
-                agents: Agents::ACTIVE,
-                sets: 0x0,
-            }
+            IpiTargets::of(Agents::ACTIVE)
         }
     }
 
@@ -1268,10 +1233,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         if c.has(Config::INVLPGB) {
             IpiTargets::NONE
         } else {
-            IpiTargets {
-                agents: Agents::ACTIVE.union(Agents::LAZY),
-                sets: 0x0,
-            }
+            IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
         }
     }
 }
@@ -1339,27 +1301,19 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
             0
         };
         Tags {
-            per_cpu: if c.has(Config::PCID) {
-                Some(TagValues {
-                    first: 1,
-                    last: 0x6,
+            per_cpu: c.has(Config::PCID).then_some(TagValues {
+                first: 1,
+                last: 0x6,
+                views,
+            }),
+            global: c.has(Config::INVLPGB).then_some((
+                TagValues {
+                    first: 7,
+                    last: 0xffe,
                     views,
-                })
-            } else {
-                None
-            },
-            global: if c.has(Config::INVLPGB) {
-                Some((
-                    TagValues {
-                        first: 7,
-                        last: 0xffe,
-                        views,
-                    },
-                    TagSource::Generations,
-                ))
-            } else {
-                None
-            },
+                },
+                TagSource::Generations,
+            )),
         }
     }
 
@@ -1370,7 +1324,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 self.user_ipi_targets(request.tag.global, request.tables())
             }
             (Space::Kernel, Reach::Wide) => self.kernel_ipi_targets(),
-            (_, Reach::Here) => IpiTargets::NONE,
+            (_, Reach::Here | Reach::Given) => IpiTargets::NONE,
         }
     }
 
@@ -1382,39 +1336,29 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline(always)]
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
+        let tag = request.tag;
         let outcome = match (request.space, request.reach) {
             (Space::User, Reach::Here) => match request.scope {
-                Scope::Page { va, .. } => self.user_here_page(cpu, request.tag.value, va),
-                Scope::Ranges(ranges) => self.user_here_ranges(cpu, request.tag.value, ranges),
+                Scope::Page { va, .. } => self.user_here_page(cpu, tag.value, va),
+                Scope::Ranges(ranges) => self.user_here_ranges(cpu, tag.value, ranges),
                 Scope::Everything { .. } | Scope::Teardown => self.user_here_everything(cpu),
             },
-            (Space::User, Reach::Wide) => match request.scope {
+            (Space::User, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page {
                     va, level, table, ..
-                } => self.user_wide_page(
-                    cpu,
-                    request.tag.value,
-                    request.tag.global,
-                    va,
-                    level,
-                    table,
-                ),
-                Scope::Ranges(ranges) => {
-                    self.user_wide_ranges(cpu, request.tag.value, request.tag.global, ranges)
-                }
+                } => self.user_wide_page(cpu, tag.value, tag.global, va, level, table),
+                Scope::Ranges(ranges) => self.user_wide_ranges(cpu, tag.value, tag.global, ranges),
                 Scope::Everything { tables } => {
-                    self.user_wide_everything(cpu, request.tag.value, request.tag.global, tables)
+                    self.user_wide_everything(cpu, tag.value, tag.global, tables)
                 }
-                Scope::Teardown => {
-                    self.user_wide_everything(cpu, request.tag.value, request.tag.global, true)
-                }
+                Scope::Teardown => self.user_wide_everything(cpu, tag.value, tag.global, true),
             },
             (Space::Kernel, Reach::Here) => match request.scope {
                 Scope::Page { va, table, .. } => self.kernel_here_page(cpu, va, table),
                 Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
                 Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
             },
-            (Space::Kernel, Reach::Wide) => match request.scope {
+            (Space::Kernel, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page {
                     va, level, table, ..
                 } => self.kernel_wide_page(cpu, va, level, table),
@@ -1427,19 +1371,13 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
-        let sync_ipis = match (started.space, started.reach) {
-            (Space::User, Reach::Here) | (Space::Kernel, Reach::Here) => IpiTargets::NONE,
-            (Space::User, Reach::Wide) => {
-                self.user_wide_finish(cpu, started.global);
-                IpiTargets::NONE
-            }
-            (Space::Kernel, Reach::Wide) => {
-                self.kernel_wide_finish(cpu);
-                IpiTargets::NONE
-            }
-        };
+        match (started.space, started.reach) {
+            (Space::User, Reach::Here) | (Space::Kernel, Reach::Here) => {}
+            (Space::User, Reach::Wide | Reach::Given) => self.user_wide_finish(cpu, started.global),
+            (Space::Kernel, Reach::Wide | Reach::Given) => self.kernel_wide_finish(cpu),
+        }
         Finished {
-            sync_ipis,
+            sync_ipis: IpiTargets::NONE,
             deferred: started.outcome.deferred,
         }
     }

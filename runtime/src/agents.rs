@@ -27,8 +27,10 @@ impl Agents {
     pub const DEVICE: Self = Self(1 << 6);
     /// This CPU and those that share its TLB.
     pub const CORE: Self = Self(Self::SELF.0 | Self::SIBLING.0);
+    /// Every other CPU of the domain that does not share this one's TLB.
+    pub const OTHERS: Self = Self(Self::ACTIVE.0 | Self::LAZY.0 | Self::INACTIVE.0);
     /// Every CPU of the domain.
-    pub const CPUS: Self = Self(Self::CORE.0 | Self::ACTIVE.0 | Self::LAZY.0 | Self::INACTIVE.0);
+    pub const CPUS: Self = Self(Self::CORE.0 | Self::OTHERS.0);
 
     /// Returns the classes in either set.
     #[must_use]

@@ -6,7 +6,7 @@
 
 use core::ops::{Deref, DerefMut};
 
-use crate::backend::{Backend, Issue, Root};
+use crate::backend::{Backend, Issue, Record, Root};
 use crate::cpu::CpuTlb;
 use crate::level::Level;
 use crate::mask::{CpuId, CpuMask};
@@ -116,6 +116,28 @@ pub trait Platform: Sized {
     ///
     /// On that CPU.
     fn sink(&self, cpu: CpuId) -> impl Issue<<Self::Backend as Backend>::Op>;
+
+    /// Returns a sink whose calls act on other CPUs: those of `cpus`, which does not contain this one. The functions that the
+    /// definition calls `where given` are the only instructions that it gets, and barriers before them.
+    ///
+    /// A call that does not reach one of them adds it to `missed`; it then gets an [IPI](Self::send_ipi). On every other CPU the
+    /// entries are gone, and accesses through them complete, when the call returns. A CPU that is not online needs no flush.
+    ///
+    /// By default nothing is called, and each CPU gets an IPI.
+    ///
+    /// # Context
+    ///
+    /// As [`send_ipi`](Self::send_ipi), on this CPU.
+    fn sink_for<'s>(
+        &'s self,
+        cpu: CpuId,
+        cpus: &'s Self::CpuSet,
+        missed: &'s mut Self::CpuSet,
+    ) -> impl Issue<<Self::Backend as Backend>::Op> {
+        let _ = cpu;
+        missed.extend(cpus);
+        Record(|_| ())
+    }
 
     /// Returns the greatest number of CPUs that there may ever be; the number of each CPU is less. The result is always the same.
     fn cpus(&self) -> usize;

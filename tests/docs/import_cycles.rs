@@ -40,6 +40,7 @@ const LAYERS: &[(&str, &str)] = &[
         "source codes diagnostic template text model describe",
     ),
     ("plan", "codes diagnostic text model"),
+    ("prove", "codes diagnostic text model describe plan"),
     (
         "warn",
         "source codes diagnostic text ast model describe check plan",
@@ -60,6 +61,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("fs", "compile"),
     ("memo", ""),
     ("builder", "codes hidden render compile fs"),
+    ("torment", "model ast plan trace analysis"),
 ];
 
 /// A module by its path in the crate; the crate itself is empty.

@@ -5,6 +5,8 @@ mod effects;
 mod errata;
 mod invented;
 mod known_mistakes;
+mod linux;
 mod operands;
+mod proofs;
 mod traces;
 mod unused_facts;

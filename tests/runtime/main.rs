@@ -1,5 +1,6 @@
 //! The runtime on a hosted machine that checks every call.
 
+mod calls;
 mod contexts;
 mod device_flags;
 mod gather;

@@ -36,6 +36,8 @@ pub type Host<B> = Mmu<Hosted<B>>;
 pub enum Event<Op> {
     /// A CPU issued an instruction.
     Issued(u32, Op),
+    /// A CPU called for others.
+    Called(u32, Vec<u32>, Op),
     /// A CPU interrupted others.
     Interrupted(Vec<u32>),
     /// A page was released, by its number.
@@ -74,6 +76,8 @@ pub struct Hosted<B: HostBackend> {
     pub(crate) shared: Arc<Shared>,
     /// Whether pages and tables may be lost, as in a test that abandons a gather.
     pub loses: AtomicBool,
+    /// The CPUs that calls for other CPUs reach, one bit each. The others are missed.
+    pub calls_reach: AtomicU64,
     /// The `empty` table of the kernel's root ([`Root::empty`](tlbc_runtime::Root::empty)).
     pub empty: AtomicU64,
     /// Whether there are grace periods after which tables may be freed.
@@ -134,6 +138,7 @@ impl<B: HostBackend> Hosted<B> {
             mmu: OnceLock::new(),
             shared: Arc::default(),
             loses: AtomicBool::new(false),
+            calls_reach: AtomicU64::new(0),
             empty: AtomicU64::new(0xe000),
             grace_periods: AtomicBool::new(true),
             batches: AtomicUsize::new(usize::MAX),

@@ -119,7 +119,7 @@ impl Function {
         let words = self
             .instructions
             .iter()
-            .flat_map(|i| i.split([' ', ',', '(', '@', '*']));
+            .flat_map(|i| i.split([' ', ',', '(', ')', '@', '*']));
         words
             .filter_map(|word| all.get_key_value(word))
             .map(|(name, _)| name.as_str())

@@ -146,6 +146,12 @@ impl<B: Machine> Case<B> {
         self.kind != Kind::Broadcast
     }
 
+    /// Returns whether CPUs are interrupted for a flush of tables of a user space, lazy ones too: walk entries are cached.
+    pub fn interrupts_for_tables(&self) -> bool {
+        let facts = self.backend.change_facts(self.space.flags);
+        self.interrupts() && facts.walk_cached
+    }
+
     /// Returns whether a lazy CPU holds a reference.
     pub fn refcounted(&self) -> bool {
         B::FACTS.lazy_mm == LazyMm::Refcounted

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tlbc_runtime::pte::Entry;
-use tlbc_runtime::request::{Reach, Request, Scope, Space};
+use tlbc_runtime::request::{Reach, Request, Scope, Space, SpaceFlags};
 use tlbc_runtime::{Backend, Deferred, Level, NewSpace, Platform, TableFree, Tag};
 
 use crate::hosted::{Event, Host, Hosted};
@@ -113,9 +113,13 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
         made
     }
 
-    /// Returns the required invalidations after a change, where `plainly` are those after a plain store.
-    fn stale(made: &Made, plainly: Vec<Stale>) -> Vec<Stale> {
+    /// Returns the required invalidations after a change, where `plainly` are those after a plain store on a machine that
+    /// caches walk entries.
+    fn stale(&self, made: &Made, mut plainly: Vec<Stale>) -> Vec<Stale> {
         if B::FACTS.pte_update.is_store() {
+            if !self.backend().change_facts(SpaceFlags::NONE).walk_cached {
+                plainly.retain(|stale| !matches!(stale, Stale::Walk(..)));
+            }
             return plainly;
         }
         // The instruction that changes the entry invalidates it, or defers all of that.
@@ -134,7 +138,7 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
         let required = Required {
             subject,
             since: made.started,
-            stale: Self::stale(made, plainly),
+            stale: self.stale(made, plainly),
         };
         if let Some(out) = out {
             let before = self.waiting.insert(out, required.clone());
@@ -224,7 +228,10 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
                 };
                 self.released(Out::Table(table), finished);
             }
-            Event::Issued(_, Seen::Delivered(_)) | Event::Devices(_) | Event::Note(_) => {}
+            Event::Issued(_, Seen::Delivered(_))
+            | Event::Called(..)
+            | Event::Devices(_)
+            | Event::Note(_) => {}
         }
     }
 
@@ -247,7 +254,7 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
         let required = Required {
             subject,
             since: made[0].started,
-            stale: Self::stale(&made[0], plainly),
+            stale: self.stale(&made[0], plainly),
         };
         let finished = made.get(1).map_or(self.finished, |again| again.finished);
         self.is_met(&required, finished)

@@ -116,6 +116,23 @@ impl<B: HostBackend> Platform for Hosted<B> {
         })
     }
 
+    fn sink_for<'s>(
+        &'s self,
+        cpu: CpuId,
+        cpus: &'s Cpus,
+        missed: &'s mut Cpus,
+    ) -> impl Issue<B::Op> {
+        context::require_cpu(cpu.0, Rule::SinkOfThisCpu);
+        let reach = self.calls_reach.load(SeqCst);
+        Record(move |op| {
+            context::require_cpu(cpu.0, Rule::SinkOfThisCpu);
+            let not_reached = cpus.iter().filter(|cpu| reach & 1 << cpu.0 == 0);
+            not_reached.for_each(|cpu| missed.insert(cpu));
+            let called = cpus.iter().map(|cpu| cpu.0).collect();
+            self.happened(Event::Called(cpu.0, called, op));
+        })
+    }
+
     fn cpus(&self) -> usize {
         self.cpus.len()
     }

@@ -34,6 +34,9 @@ impl<B: HostBackend<Op: Shown>> Machine for B {}
 pub fn line<Op: Shown>(event: &Event<Op>) -> String {
     match event {
         Event::Issued(cpu, op) => format!("cpu {cpu}: {}", op.shown()),
+        Event::Called(cpu, cpus, op) => {
+            format!("cpu {cpu}, for cpu {}: {}", list(cpus), op.shown())
+        }
         Event::Interrupted(cpus) => format!("interrupted: cpu {}", list(cpus)),
         Event::Released(page) => format!("page {page} is free"),
         Event::Deferred(tables) => {

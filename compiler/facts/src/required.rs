@@ -33,7 +33,7 @@ pub fn clauses(required: &RequiredFlush) -> impl Iterator<Item = (Clause, Agents
     let all = [
         (EntryKinds::walk(required.walk), WALKERS),
         (EntryKinds::leaf(required.leaf), users),
-        (EntryKinds::negative(required.negative), WALKERS),
+        (EntryKinds::negative(required.negative), USERS),
     ];
     let some = all
         .into_iter()
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_negative_entry_is_a_walkers() {
+    fn a_negative_entry_is_used_by_accesses() {
         let new = RequiredFlush {
             negative: Levels::only(Level(0)),
             ..RequiredFlush::NOTHING
@@ -129,7 +129,7 @@ mod tests {
         let negative = EntryKinds::negative(Levels::only(Level(0)));
         assert_eq!(
             expanded(&new),
-            [(negative, AddressSelector::Containing, WALKERS)]
+            [(negative, AddressSelector::Containing, USERS)]
         );
     }
 }

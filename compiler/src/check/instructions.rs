@@ -1,6 +1,6 @@
 //! Instructions: fields for what they need, and barriers that complete them.
 //!
-//! In: invalidations, loads and barriers. Out: E0306, E0402, E0403, E0404. Holds: the operands of an
+//! In: invalidations, loads and barriers. Out: E0306, E0402, E0403, E0404, E0412. Holds: the operands of an
 //! instruction can name what it drops, and its barrier makes this gone and drained wherever the
 //! instruction acts.
 
@@ -272,6 +272,49 @@ pub fn promises(model: &Model, found: &mut Vec<Diagnostic>) {
             .note(note)
             .help(help),
         );
+    }
+}
+
+/// Checks E0412: what acts on CPUs that it is given is a call, is finished when it returns, and writes no entry.
+pub fn given_cpus(model: &Model, found: &mut Vec<Diagnostic>) {
+    for it in &model.invalidates {
+        let Some(given) = it.given() else { continue };
+        let name = &it.named.name;
+        let mut report =
+            |because: Option<(Span, &str)>, message: String, note: &str, help: &str| {
+                let found_here =
+                    Diagnostic::new(Code::E0412, given, message).label("CPUs that are given");
+                let found_here = match because {
+                    Some((span, label)) => found_here.because(span, label),
+                    None => found_here,
+                };
+                found.push(found_here.note(note).help(help));
+            };
+        if it.call.is_none() {
+            report(
+                Some((it.template.span, "an instruction")),
+                format!("the instruction `{name}` cannot be given CPUs"),
+                "no operand has a set of CPUs, and an instruction cannot say which CPUs it did not reach",
+                "`call` a function of the platform in place of the text",
+            );
+        }
+        let after = it.after.as_ref().and_then(|cases| cases.cases.first());
+        if let Some((after, _)) = after {
+            report(
+                Some((after.span, "finished later")),
+                format!("`{name}` is given CPUs, and is not finished when it returns"),
+                "the barrier would be issued when it is known no more which CPUs were reached",
+                "state `at once`, and let the function return when the entries are gone on the CPUs that it reaches",
+            );
+        }
+        if let Some(writes) = &it.writes_entry {
+            report(
+                Some((writes.span, "writes entries")),
+                format!("`{name}` is given CPUs, and writes entries"),
+                "an entry is changed once, for all CPUs",
+                "use another instruction to change entries",
+            );
+        }
     }
 }
 

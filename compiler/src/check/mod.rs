@@ -106,6 +106,7 @@ const RULES: &[Rule] = &[
     whole(sets::comparable),
     whole(instructions::promises),
     stated(instructions::loaded_elsewhere),
+    stated(instructions::given_cpus),
     stated(runs::lengths),
     whole(runs::strides),
     whole(runs::written),

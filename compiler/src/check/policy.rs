@@ -45,11 +45,17 @@ pub fn tables_after_flush(model: &Model, found: &mut Vec<Diagnostic>) {
         cases.any(|(at, _)| !Agents::CORE.covers(at.value))
     };
     let wide = model.invalidates.iter().find(wide);
+    let given = model.invalidates.iter().find_map(Invalidate::given);
     let (message, fact, label) = match (broadcast, wide) {
         (Some((by, _)), _) => (
             "tables are freed after a flush that sends no IPI",
             by.span,
             "a broadcast leaves the other CPUs running",
+        ),
+        _ if given.is_some() => (
+            "tables are freed after a flush that may send no IPI",
+            given.unwrap_or(stated.span),
+            "flushes other CPUs in place of the IPI, and leaves them running",
         ),
         (None, Some(wide)) if shootdown.is_none() => (
             "tables are freed after a flush that may send no IPI",

@@ -29,6 +29,12 @@ pub(super) struct Machine {
 }
 
 impl Machine {
+    /// Returns whether an option describes the machine.
+    pub(super) fn is_given(&self) -> bool {
+        let lists = [&self.features, &self.errata, &self.limit];
+        self.geometry.is_some() || lists.iter().any(|list| !list.is_empty())
+    }
+
     /// Returns the configuration that the options describe.
     pub(super) fn config(&self, model: &Model) -> Result<Config, Trouble> {
         let mut config = Config::default();

@@ -21,7 +21,8 @@ Examples:
   tlbc matrix --width 240                   the same for a wide one
   tlbc matrix a.arch b.arch                 two of them
   tlbc matrix --format html > matrix.html   a page for a browser
-  tlbc matrix --brief --format markdown     one short table")]
+  tlbc matrix --brief --format markdown     one short table
+  tlbc matrix --costs                       what typical flushes cost")]
 pub(super) struct Matrix {
     #[command(flatten)]
     definitions: Definitions,
@@ -33,6 +34,10 @@ pub(super) struct Matrix {
     /// Only the most important rows
     #[arg(long)]
     brief: bool,
+
+    /// What typical flushes cost instead: operations, barriers, interrupted CPUs, entries that are lost
+    #[arg(long, conflicts_with = "brief")]
+    costs: bool,
 
     /// How wide the text may be; cells are wrapped to fit
     #[arg(long, value_name = "COLUMNS", default_value_t = 160)]
@@ -52,7 +57,11 @@ impl Matrix {
         if compiled.has_errors() {
             return Ok(self.definitions.findings(&compiled, color));
         }
-        let table = Table::new(&analyses, self.brief);
+        let table = if self.costs {
+            Table::costs(&analyses)
+        } else {
+            Table::new(&analyses, self.brief)
+        };
         Ok(Outcome::Good(match self.format {
             MatrixFormat::Text => text(&table, usize::from(self.width)),
             MatrixFormat::Markdown => markdown(&table, self.brief),

@@ -13,7 +13,9 @@ mod machine;
 mod matrix;
 mod new;
 mod number;
+mod prove;
 mod said;
+mod torment;
 mod trace;
 
 use crate::analysis::Analysis;
@@ -61,7 +63,9 @@ enum Command {
     Check(check::Check),
     Gen(generate::Generate),
     Diff(diff::Diff),
+    Prove(prove::Prove),
     Trace(trace::Trace),
+    Torment(torment::Torment),
     Matrix(matrix::Matrix),
     Doc(doc::Doc),
     Explain(explain::Explain),
@@ -253,7 +257,9 @@ pub fn main() -> ExitCode {
             Command::Check(command) => command.run(color),
             Command::Gen(command) => command.run(color),
             Command::Diff(command) => command.run(color, cli.color.wanted(&io::stdout())),
+            Command::Prove(command) => command.run(color),
             Command::Trace(command) => command.run(color),
+            Command::Torment(command) => command.run(color),
             Command::Matrix(command) => command.run(color),
             Command::Doc(command) => command.run(color),
             Command::Explain(command) => command.run(),

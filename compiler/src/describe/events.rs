@@ -23,7 +23,7 @@ pub fn ceiling(model: &Model, of: &Ceiling, unit: &str) -> String {
     let reach = match of.reach {
         None => "",
         Some(Reach::Here) => " on this CPU",
-        Some(Reach::Wide) => " on others",
+        Some(Reach::Wide | Reach::Given) => " on others",
     };
     let space = match of.space {
         None => "",

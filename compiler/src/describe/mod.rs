@@ -126,6 +126,7 @@ pub fn agents(agents: Agents) -> String {
         Agents::NONE => return if devices { "devices" } else { "no CPU" }.to_owned(),
         Agents::SELF => "this CPU",
         Agents::CORE => "this core",
+        Agents::OTHERS => "the CPUs that it is given",
         _ if cpus.covers(Agents::CPUS) => "every CPU",
         _ => "some CPUs",
     };

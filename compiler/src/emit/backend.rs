@@ -1,6 +1,6 @@
 //! The backend: the structure, and the trait that dispatches to the routines.
 
-use tlbc_runtime::request::Space;
+use tlbc_runtime::request::{Reach, Space};
 
 use super::context::Emit;
 use super::docs::{escaped, paragraphs};
@@ -8,7 +8,7 @@ use super::tree::{
     Case, Expr, Function, Item, Member, Private, Property, Runtime, Stmt, Text, Var, Word,
     structure,
 };
-use super::values::{SPACES, space_word};
+use super::values::{SPACES, case_of, reach_word, space_word};
 use crate::model::Known;
 use crate::plan::ir::Shape;
 
@@ -325,4 +325,20 @@ fn unwrapped(text: &str) -> String {
         .map(|it| it.replace('\n', " "))
         .collect::<Vec<_>>()
         .join("\n\n")
+}
+
+impl Emit<'_> {
+    /// Returns the reaches of the flushes of a space, each with its pattern. Where no call is given CPUs, the runtime requests
+    /// no such flush, and it is the same as one of all CPUs.
+    pub(super) fn reaches(&self, space: Space) -> Vec<(Reach, Expr)> {
+        let has_calls = self.plans.get(Shape::Page(space, Reach::Given)).is_some();
+        let here = (Reach::Here, case_of(space, Reach::Here));
+        if has_calls {
+            let others = [Reach::Wide, Reach::Given].map(|reach| (reach, case_of(space, reach)));
+            return [here].into_iter().chain(others).collect();
+        }
+        let either = reach_word(Reach::Wide).binary("|", reach_word(Reach::Given));
+        let wide = Expr::Tuple(vec![space_word(space), either]);
+        vec![here, (Reach::Wide, wide)]
+    }
 }

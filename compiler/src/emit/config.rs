@@ -168,13 +168,22 @@ impl Emit<'_> {
         let features = features.map(|index| (index, &self.model.features[index].needs));
         let errata = self.model.errata.iter().enumerate();
         let errata = errata.map(|(index, it)| (self.erratum_bit(index), &it.needs));
-        let steps = features.chain(errata).filter_map(|(bit, needs)| {
-            let unmet = self.unmet(needs)?;
+        // Flags in a row that need the same are cleared together: none of them is needed by another.
+        let mut steps: Vec<(Expr, Vec<Stmt>)> = Vec::new();
+        for (bit, needs) in features.chain(errata) {
+            let Some(unmet) = self.unmet(needs) else {
+                continue;
+            };
             let flag = format!("Self::{}", self.names.flag(bit));
             let without = Expr::from("config").method("without", [flag.into()]);
             let clear = Stmt::Do(Expr::from("config").binary("=", without));
-            Some(Stmt::Do(Expr::If(vec![(unmet, vec![clear])], Vec::new())))
-        });
+            match steps.last_mut() {
+                Some((other, clears)) if *other == unmet => clears.push(clear),
+                _ => steps.push((unmet, vec![clear])),
+            }
+        }
+        let steps = steps.into_iter();
+        let steps = steps.map(|step| Stmt::Do(Expr::If(vec![step], Vec::new())));
         let mut body: Vec<Stmt> = steps.collect();
         if body.is_empty() {
             body.push(Stmt::Value("self".into()));

@@ -46,7 +46,7 @@ impl Emit<'_> {
         };
         let last = match <[Stmt; 1]>::try_from(last) {
             Ok([Stmt::Do(Expr::If(others, last))]) if is_chained => {
-                alternatives.extend(others);
+                join_first(&mut alternatives, others);
                 last
             }
             Ok([one]) => vec![one],
@@ -171,6 +171,17 @@ impl Emit<'_> {
     }
 }
 
+/// Appends alternatives to a single one, or joins its test with that of the first of them if both have the same code.
+fn join_first(one: &mut Vec<(Expr, Vec<Stmt>)>, mut others: Vec<(Expr, Vec<Stmt>)>) {
+    if let ([(test, code)], [(next, first), ..]) = (&mut one[..], &mut others[..])
+        && code == first
+    {
+        *next = test.clone().or(next.clone());
+        one.clear();
+    }
+    one.append(&mut others);
+}
+
 /// Returns whether at most one of two tests holds.
 fn exclude_each_other(a: Test, b: Test) -> bool {
     a != b
@@ -195,5 +206,26 @@ fn is_silent(node: &Node) -> bool {
         Node::Publish { barrier } => barrier.is_none(),
         Node::Nothing(_) | Node::CompletePending(_) | Node::InvalidateSecondary => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tests of which one is nested in the other, but whose first alternatives have the same code, are joined.
+    #[test]
+    fn alternatives_with_the_same_code_are_joined() {
+        let code = |name: &'static str| vec![Stmt::Do(Expr::from(name))];
+        let [a, b, c] = ["a", "b", "c"].map(Expr::from);
+        let others = vec![(b.clone(), code("same")), (c.clone(), code("other"))];
+        let mut joined = vec![(a.clone(), code("same"))];
+        join_first(&mut joined, others.clone());
+        let expected = [(a.clone().or(b), code("same")), (c, code("other"))];
+        assert_eq!(joined, expected);
+
+        let mut apart = vec![(a.clone(), code("first"))];
+        join_first(&mut apart, others.clone());
+        assert_eq!(apart, [vec![(a, code("first"))], others].concat());
     }
 }

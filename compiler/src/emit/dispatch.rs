@@ -3,15 +3,16 @@
 use tlbc_runtime::request::{Reach, Space};
 
 use super::context::Emit;
-use super::tree::{Case, Expr, Runtime, Stmt, Var, matches, structure};
-use super::values::{REACHES, SPACES, case_of};
+use super::tree::{Case, Expr, Runtime, Stmt, Uses, Var, matches, structure};
+use super::values::{SPACES, case_of};
 use crate::plan::ir::Shape;
 
 impl Emit<'_> {
     /// Returns the body of the start of a flush, by its space, reach and scope.
     pub(super) fn start(&self) -> Vec<Stmt> {
         let cases = SPACES.into_iter().flat_map(|space| {
-            REACHES.map(|reach| Case::new(case_of(space, reach), self.start_of(space, reach)))
+            let reaches = self.reaches(space).into_iter();
+            reaches.map(move |(reach, case)| Case::new(case, self.start_of(space, reach)))
         });
         let of = Expr::Tuple(vec!["request.space".into(), "request.reach".into()]);
         let outcome = of.matched(cases.collect());
@@ -21,15 +22,17 @@ impl Emit<'_> {
                 .item("new")
                 .call(["request".into(), targets, "outcome".into()]);
         let tlb = self.for_space("request.flags".into());
-        let body = [Stmt::Let("outcome".into(), outcome), Stmt::Value(started)];
-        tlb.into_iter().chain(body).collect()
+        let body = vec![Stmt::Let("outcome".into(), outcome), Stmt::Value(started)];
+        let takes_tag = Uses::of(&body).var(Var::Tag);
+        let tag = takes_tag.then(|| Stmt::Let(Var::Tag.word(), "request.tag".into()));
+        tlb.into_iter().chain(tag).chain(body).collect()
     }
 
     /// Returns the start of a flush by its scope.
     fn start_of(&self, space: Space, reach: Reach) -> Expr {
         let argument = |parameter| match parameter {
-            Var::Tag => "request.tag.value".into(),
-            Var::Global => "request.tag.global".into(),
+            Var::Tag => Var::Tag.field("value"),
+            Var::Global => Var::Tag.field("global"),
             other => other.expr(),
         };
         let with_table = |parameter| match parameter {
@@ -120,7 +123,9 @@ impl Emit<'_> {
             return vec![Stmt::Let("_".into(), "request".into()), Stmt::Value(none())];
         }
         let others = if cases.len() == 2 {
-            Runtime::Reach.text("(_, Reach::Here)").into()
+            Runtime::Reach
+                .text("(_, Reach::Here | Reach::Given)")
+                .into()
         } else {
             Expr::from("_")
         };
@@ -139,33 +144,41 @@ impl Emit<'_> {
             other => Expr::from("started").field(other.name()),
         };
         let none = || Runtime::IpiTargets.item("NONE");
-        let mut acts = false;
+        let of_space = |space| {
+            let reaches = self.reaches(space).into_iter();
+            reaches.map(move |(reach, pattern)| (Shape::Finish(space, reach), pattern))
+        };
+        let shapes: Vec<_> = SPACES.into_iter().flat_map(of_space).collect();
+        let any = |is: &dyn Fn(Shape) -> bool| shapes.iter().any(|(shape, _)| is(*shape));
+        let acts = any(&|shape| self.acts(shape));
+        let sends = any(&|shape| self.returns_ipis(shape));
         let mut cases: Vec<Case> = Vec::new();
-        for space in SPACES {
-            for reach in REACHES {
-                let shape = Shape::Finish(space, reach);
-                let call = || self.call(self.receiver(), shape, &argument);
-                acts |= self.acts(shape);
-                let value = if !self.acts(shape) {
-                    none()
-                } else if self.returns_ipis(shape) {
-                    call()
-                } else {
-                    Expr::Block(vec![Stmt::Do(call()), Stmt::Value(none())])
-                };
-                let pattern = case_of(space, reach);
-                match cases.iter_mut().find(|case| case.value == value) {
-                    Some(case) => case.pattern = case.pattern.clone().binary("|", pattern),
-                    None => cases.push(Case::new(pattern, value)),
-                }
+        for (shape, pattern) in shapes {
+            let call = || self.call(self.receiver(), shape, &argument);
+            let value = match (self.acts(shape), self.returns_ipis(shape)) {
+                (true, true) => call(),
+                (true, false) if sends => Expr::Block(vec![Stmt::Do(call()), Stmt::Value(none())]),
+                (true, false) => call(),
+                (false, _) if sends => none(),
+                (false, _) => Expr::Block(Vec::new()),
+            };
+            match cases.iter_mut().find(|case| case.value == value) {
+                Some(case) => case.pattern = case.pattern.clone().binary("|", pattern),
+                None => cases.push(Case::new(pattern, value)),
             }
         }
         let of = Expr::Tuple(vec!["started.space".into(), "started.reach".into()]);
         let mut body = Vec::new();
         let targets = if acts {
             body.extend(self.for_space("started.flags".into()));
-            body.push(Stmt::Let("sync_ipis".into(), of.matched(cases)));
-            "sync_ipis".into()
+            let by_request = of.matched(cases);
+            if sends {
+                body.push(Stmt::Let("sync_ipis".into(), by_request));
+                "sync_ipis".into()
+            } else {
+                body.push(Stmt::Do(by_request));
+                none()
+            }
         } else {
             body.push(Stmt::Let("_".into(), "cpu".into()));
             none()

@@ -2,13 +2,12 @@
 
 use tlbc_runtime::backend::Shootdown;
 use tlbc_runtime::level::{LEVELS, Levels};
-use tlbc_runtime::request::{Reach, Space};
+use tlbc_runtime::request::Space;
 
 use super::context::Emit;
 use super::tree::{
     Case, Expr, Item, Runtime, Stmt, Uses, Var, borrow, hex, number, string, structure,
 };
-use super::values::case_of;
 use crate::model::{
     Amount, Aspect, Cases, Ceiling, Cond, Kind, Need, Negative, Stricter, TagSource,
 };
@@ -31,12 +30,11 @@ impl Emit<'_> {
         let policy = &self.model.policy;
         let mut cases: Vec<Case> = Vec::new();
         for space in [Space::User, Space::Kernel] {
-            for reach in [Reach::Here, Reach::Wide] {
+            for (reach, pattern) in self.reaches(space) {
                 let value = Runtime::Ceiling.with([
                     ("operations", of(&policy.ceiling_operations, space, reach)),
                     ("pages", of(&policy.ceiling_pages, space, reach)),
                 ]);
-                let pattern = case_of(space, reach);
                 match cases.iter_mut().find(|case| case.value == value) {
                     Some(case) => case.pattern = case.pattern.clone().binary("|", pattern),
                     None => cases.push(Case::new(pattern, value)),
@@ -197,10 +195,10 @@ impl Emit<'_> {
                 } else {
                     Expr::Tuple(vec![values, source])
                 };
-                let some = Expr::from("Some").call([value]);
                 match self.condition(&tag.when) {
-                    None => some,
-                    Some(when) => Expr::choice(when, some, rest),
+                    None => Expr::from("Some").call([value]),
+                    Some(when) if rest == Expr::from("None") => when.method("then_some", [value]),
+                    Some(when) => Expr::choice(when, Expr::from("Some").call([value]), rest),
                 }
             })
         };

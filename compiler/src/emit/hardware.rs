@@ -116,8 +116,14 @@ impl Emit<'_> {
                 let name = self.names.operand(operand);
                 (name.into(), self.operand_of(operand).into())
             });
+            let given = if it.given().is_some() {
+                "\n\nIt acts on the CPUs of the sink ([`Platform::sink_for`](tlbc_runtime::Platform::sink_for)), and adds those \
+                 that it does not reach to the CPUs that it missed."
+            } else {
+                ""
+            };
             functions.push(Item::from(Function {
-                docs: escaped(&format!("{per}.")),
+                docs: escaped(&format!("{per}.{given}")),
                 head: format!("fn {}", self.names.call(&call.value)).into(),
                 receiver: "&mut self",
                 parameters: parameters.collect(),

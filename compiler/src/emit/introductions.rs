@@ -28,6 +28,7 @@ impl Emit<'_> {
         let by = |reach| match reach {
             Reach::Here => "that only this CPU may have cached",
             Reach::Wide => "that other CPUs may have cached as well",
+            Reach::Given => "on other CPUs, which the sink is given",
         };
         let has_tables = self.parameters(plan.shape).contains(&Var::Tables);
         let mut text = match plan.shape {

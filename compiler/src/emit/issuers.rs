@@ -32,7 +32,13 @@ impl Emit<'_> {
     }
 
     /// Returns a function that issues instructions.
-    fn issuer(&self, item: Private, docs: String, parameters: Vec<Var>, body: Vec<Stmt>) -> Item {
+    pub(super) fn issuer(
+        &self,
+        item: Private,
+        docs: String,
+        parameters: Vec<Var>,
+        body: Vec<Stmt>,
+    ) -> Item {
         let parameters = std::iter::once(Var::Cpu).chain(parameters);
         Item::from(Function {
             docs,

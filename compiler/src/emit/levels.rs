@@ -8,7 +8,7 @@ use super::context::Emit;
 use super::tree::{
     Case, Expr, Function, Item, Private, Property, Runtime, Stmt, Uses, Var, borrow, number,
 };
-use crate::model::{Cases, Cond, Config, Level, Var as Of};
+use crate::model::{Cases, Cond, Config, Geometry, Level, Var as Of};
 
 impl Emit<'_> {
     /// Returns the constants of the levels.
@@ -190,17 +190,59 @@ impl Emit<'_> {
         Expr::choice(self.has(feature), having, lacking)
     }
 
-    /// Returns a match over levels in each geometry, with cases for values that are not the default.
+    /// Returns a match over levels, with cases for values that are not the default. Where the geometries differ in few levels,
+    /// these test the geometry; otherwise each geometry has a match of its own.
     fn by_level(
         &self,
         default: &Expr,
         cases: impl Fn(&Level) -> Option<Vec<(Option<Expr>, Expr)>>,
     ) -> Expr {
-        self.by_geometry(|geometry| {
+        let of = |geometry: &Geometry, level: usize| {
+            let level = geometry.levels.get(level)?.as_ref()?;
+            cases(level)
+        };
+        let in_all = |level: usize| {
+            let mut values: Vec<(Option<Expr>, Expr)> = Vec::new();
+            let (first, others) = self.model.geometries.split_first()?;
+            let first = of(first, level).unwrap_or_default();
+            for (index, geometry) in others.iter().enumerate() {
+                let other = of(geometry, level).unwrap_or_default();
+                if other == first {
+                    continue;
+                }
+                let [(None, value)] = other.as_slice() else {
+                    return None;
+                };
+                let test = self.has(self.geometry_bit(index + 1));
+                values.push((Some(test), value.clone()));
+            }
+            values.extend(first);
+            Some(values)
+        };
+        let levels = 0..self.model.levels.len();
+        let joint: Option<Vec<_>> = levels.map(|level| Some((level, in_all(level)?))).collect();
+        let count =
+            |levels: &[(usize, Vec<_>)]| levels.iter().map(|(_, values)| values.len()).sum();
+        let apart = self.model.geometries.iter().map(|geometry| {
             let levels = geometry.levels.iter().enumerate();
             let levels = levels.filter_map(|(index, level)| Some((index, cases(level.as_ref()?)?)));
-            self.match_level(Var::Level, levels, default)
-        })
+            levels.collect::<Vec<_>>()
+        });
+        let apart: Vec<_> = apart.collect();
+        let each: usize = apart.iter().map(|levels| count(levels)).sum();
+        let joint = joint.filter(|joint: &Vec<(usize, Vec<_>)>| {
+            let joint: usize = count(joint);
+            joint < each
+        });
+        match joint {
+            Some(joint) => self.match_level(Var::Level, joint.into_iter(), default),
+            None => {
+                let apart = apart.into_iter();
+                self.of_geometries(
+                    apart.map(|levels| self.match_level(Var::Level, levels.into_iter(), default)),
+                )
+            }
+        }
     }
 
     fn by_case_of_level(&self, shift: &Cases<u32>) -> Vec<(Option<Expr>, Expr)> {

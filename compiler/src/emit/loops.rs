@@ -102,15 +102,22 @@ impl Emit<'_> {
     ) -> Vec<Stmt> {
         let arguments = [space_word(shape.space()), reach_word(shape.reach())];
         let ceiling = Expr::from("self").method("ceiling", arguments);
-        let pages = Var::Passes.method("pages", []);
-        let exceeded = ceiling.method("is_exceeded_by", [Var::Operations.expr(), pages]);
-        let mark = Var::Outcome.field("exceeded_ceiling").binary("=", true);
-        let mut otherwise = vec![Stmt::Do(mark)];
-        otherwise.extend(self.call_from(beyond, shape));
-        otherwise.push(Stmt::Return(Var::Outcome.expr()));
+        let operations = self.operations(count, shape);
+        let arguments = [Var::Operations.expr(), Var::Passes.method("pages", [])];
+        let exceeded = Var::Ceiling.method("is_exceeded_by", arguments);
+        let everything = if self.acts(beyond) {
+            self.call_in(beyond, shape)
+        } else {
+            Runtime::Outcome.item("NOTHING")
+        };
+        let everything = Runtime::Outcome.item("over_ceiling").call([everything]);
         let mut steps = vec![
-            Stmt::Let(Var::Operations.word(), self.operations(count, shape)),
-            Stmt::Do(Expr::If(vec![(exceeded, otherwise)], Vec::new())),
+            Stmt::Let(Var::Operations.word(), operations),
+            Stmt::Let(Var::Ceiling.word(), ceiling),
+            Stmt::Do(Expr::If(
+                vec![(exceeded, vec![Stmt::Return(everything)])],
+                Vec::new(),
+            )),
         ];
         steps.extend(self.node(within, At::Nothing, shape));
         steps

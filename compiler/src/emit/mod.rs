@@ -7,6 +7,7 @@
 //! Rust, which tells what it uses, and [`print`] writes it.
 
 mod backend;
+mod barriers;
 mod conditions;
 mod config;
 mod context;
@@ -40,10 +41,11 @@ use tree::{Runtime, Uses};
 /// Returns the text of an architecture's module.
 #[must_use]
 pub fn emit(analysis: &Analysis, files: &Files) -> String {
-    let emit = Emit::new(analysis, files);
+    let emit = Emit::new(analysis, files, barriers::repeated(analysis));
     let mut items = emit.tlb();
     items.push(emit.routines());
     items.push(emit.backend());
+    items.splice(0..0, emit.barriers(&Uses::of_items(&items)));
     items.splice(0..0, emit.workarounds());
     // What follows is written if the rest uses it.
     items.splice(0..0, emit.issuers(&Uses::of_items(&items)));

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tlbc_runtime::request::Space;
 
-use super::tree::{Private, Property, Var};
+use super::tree::{FlagBarriers, Private, Property, Var};
 use crate::model::{Instr, Model, Named, Which, variable};
 
 /// Reserved words, in any edition.
@@ -101,6 +101,7 @@ pub struct Names {
     units: Vec<String>,
     variants: BTreeMap<Which, String>,
     issuers: BTreeMap<Which, String>,
+    barriers: BTreeMap<FlagBarriers, String>,
     workarounds: BTreeMap<(usize, usize), String>,
     forms: BTreeMap<(usize, usize), String>,
     views: BTreeMap<(Space, usize), String>,
@@ -111,8 +112,8 @@ pub struct Names {
 }
 
 impl Names {
-    /// Returns the names of a model.
-    pub fn new(model: &Model) -> Self {
+    /// Returns the names of a model, and of the functions for these barriers.
+    pub fn new(model: &Model, barriers: impl IntoIterator<Item = FlagBarriers>) -> Self {
         let upper = |named: &Named| named.name.to_uppercase();
         let operands = || model.operands.iter().map(|it| &it.named.name);
 
@@ -135,6 +136,12 @@ impl Names {
         let workarounds = workarounds(model, &mut items);
         let forms = forms(model, &mut items);
         let views = views(model, &mut items);
+        let barrier = |barrier: usize| &model.barriers[barrier].named.name;
+        let barriers = barriers.into_iter().map(|it| {
+            let natural = format!("{}_or_{}", barrier(it.set), barrier(it.clear));
+            (it, items.give(&natural))
+        });
+        let barriers = barriers.collect();
         let mut camels = Scope::camel();
         let variants = instructions.into_iter();
         let variants = variants.map(|(which, name)| (which, camels.give(&camel(&name))));
@@ -156,6 +163,7 @@ impl Names {
             units,
             variants: variants.collect(),
             issuers,
+            barriers,
             workarounds,
             forms,
             views,
@@ -206,6 +214,16 @@ impl Names {
         self.calls[call].clone()
     }
 
+    /// Returns the choices of barriers that have a function.
+    pub fn barriers(&self) -> impl Iterator<Item = FlagBarriers> {
+        self.barriers.keys().copied()
+    }
+
+    /// Returns whether a choice of barriers has a function.
+    pub fn has_barriers(&self, barriers: FlagBarriers) -> bool {
+        self.barriers.contains_key(&barriers)
+    }
+
     /// Returns whether a form of an instruction has a constant.
     pub fn has_form(&self, invalidate: usize, form: usize) -> bool {
         self.forms.contains_key(&(invalidate, form))
@@ -223,6 +241,7 @@ impl Names {
             Private::Encoder(operand) => self.encoders[operand].clone(),
             Private::Units(operand) => self.units[operand].clone(),
             Private::Issuer(which) => self.issuers[&which].clone(),
+            Private::Barriers(barriers) => self.barriers[&barriers].clone(),
             Private::Workaround(erratum, number) => self.workarounds[&(erratum, number)].clone(),
             Private::Form(invalidate, form) => self.forms[&(invalidate, form)].clone(),
             Private::View(space, view) => self.views[&(space, view)].clone(),

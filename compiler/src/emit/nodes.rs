@@ -24,10 +24,15 @@ impl Emit<'_> {
                 on,
                 then,
                 otherwise,
-            } => match node.issue_in_some_form() {
-                Some(issue) => self.issue_in_form(node, &issue, at, shape),
-                None => self.select(*on, then, otherwise, at, shape),
-            },
+            } => {
+                if let Some(issue) = node.issue_in_some_form() {
+                    self.issue_in_form(node, &issue, at, shape)
+                } else if let Some(call) = self.call_of_barriers(node) {
+                    vec![call]
+                } else {
+                    self.select(*on, then, otherwise, at, shape)
+                }
+            }
             Node::Guard { scope, body } => {
                 let note = Stmt::Comment(
                     match scope {
@@ -126,6 +131,25 @@ impl Emit<'_> {
         if let Shape::Passes(space, reach) = other {
             return self.in_passes(space, reach);
         }
+        let call = self.call_in(other, shape);
+        let call = if self.returns_ipis(other) {
+            if self.returns_ipis(shape) {
+                Var::SyncIpis.expr().binary("=", call)
+            } else {
+                return vec![Stmt::Let("_".into(), call)];
+            }
+        } else if returns_outcome(other) {
+            Var::Outcome.expr().binary("|=", call)
+        } else if self.defers(other) {
+            Var::Outcome.field("deferred").binary("|=", call)
+        } else {
+            call
+        };
+        vec![Stmt::Do(call)]
+    }
+
+    /// Returns the expression that calls another shape in the routine of a shape.
+    pub(super) fn call_in(&self, other: Shape, shape: Shape) -> Expr {
         let event = matches!(
             shape,
             Shape::Switch | Shape::ReturnToUser | Shape::CpuOnline
@@ -141,21 +165,7 @@ impl Emit<'_> {
             Var::Pass if matches!(shape, Shape::Passes(..)) => borrow(Var::Pass),
             other => other.expr(),
         };
-        let call = self.call("self", other, &argument);
-        let call = if self.returns_ipis(other) {
-            if self.returns_ipis(shape) {
-                Var::SyncIpis.expr().binary("=", call)
-            } else {
-                return vec![Stmt::Let("_".into(), call)];
-            }
-        } else if returns_outcome(other) {
-            Var::Outcome.expr().binary("|=", call)
-        } else if self.defers(other) {
-            Var::Outcome.field("deferred").binary("|=", call)
-        } else {
-            call
-        };
-        vec![Stmt::Do(call)]
+        self.call("self", other, &argument)
     }
 
     /// Returns the flush of ranges in passes: of a single pass directly, of others after they are sorted.

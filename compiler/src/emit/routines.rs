@@ -10,7 +10,8 @@ use tlbc_runtime::request::{Reach, Space};
 use super::context::{Emit, Routine};
 use super::parameters::At;
 use super::tree::{
-    Expr, Function, Item, Property, Runtime, Stmt, Uses, Var, Word, borrow, structure,
+    Expr, Function, Item, Property, Runtime, Stmt, Uses, Var, Word, as_value, borrow, hoist,
+    structure,
 };
 use super::values::SPACES;
 use super::values::ipi_targets;
@@ -26,6 +27,7 @@ pub fn name(shape: Shape) -> String {
         let reach = match reach {
             Reach::Here => "here",
             Reach::Wide => "wide",
+            Reach::Given => "given",
         };
         format!("{space}_{reach}_{what}")
     };
@@ -207,16 +209,15 @@ impl Emit<'_> {
             }
             _ => At::Nothing,
         };
-        let mut body = self.node(&plan.body, at, plan.shape);
-        let outcome = if Uses::of(&body).var(Var::Outcome) {
-            Var::Outcome.expr()
-        } else {
-            Runtime::Outcome.item("NOTHING")
-        };
+        let mut body = hoist(self.node(&plan.body, at, plan.shape), Var::Form);
         if self.returns_ipis(plan.shape) {
             body.push(Stmt::Value(Var::SyncIpis.expr()));
         } else if returns_outcome(plan.shape) {
-            body.push(Stmt::Value(outcome));
+            let nothing = Runtime::Outcome.item("NOTHING");
+            body = as_value(&body, Var::Outcome, &nothing).unwrap_or_else(|| {
+                body.push(Stmt::Value(Var::Outcome.expr()));
+                body
+            });
         } else if self.defers(plan.shape) {
             body.push(Stmt::Value(Var::Outcome.field("deferred")));
         }

@@ -10,7 +10,6 @@ use super::tree::{Expr, Runtime, Stmt, Var, hex};
 use crate::plan::ir::Shape;
 
 pub const SPACES: [Space; 2] = [Space::User, Space::Kernel];
-pub const REACHES: [Reach; 2] = [Reach::Here, Reach::Wide];
 
 pub fn space_word(space: Space) -> Expr {
     Runtime::Space.item(match space {
@@ -23,6 +22,7 @@ pub fn reach_word(reach: Reach) -> Expr {
     Runtime::Reach.item(match reach {
         Reach::Here => "Here",
         Reach::Wide => "Wide",
+        Reach::Given => "Given",
     })
 }
 
@@ -84,5 +84,12 @@ pub fn ipi_targets(to: IpiTargets) -> Expr {
     let agents = agents.map(|(_, name)| Runtime::Agents.item(name));
     let agents = agents.reduce(|all, one| all.method("union", [one]));
     let agents = agents.unwrap_or_else(|| Runtime::Agents.item("NONE"));
-    Runtime::IpiTargets.with([("agents", agents), ("sets", hex(to.sets))])
+    if to.sets == 0 && !to.by_call {
+        return Runtime::IpiTargets.item("of").call([agents]);
+    }
+    Runtime::IpiTargets.with([
+        ("agents", agents),
+        ("sets", hex(to.sets)),
+        ("by_call", to.by_call.into()),
+    ])
 }

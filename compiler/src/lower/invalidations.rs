@@ -72,7 +72,7 @@ impl Lower {
                 InvalidateFact::Where(names) => {
                     let found = self.cases(names, false, |cx, name| {
                         Some(At {
-                            value: cx.agents(name)?,
+                            value: cx.acts_on(name)?,
                             span: name.span,
                         })
                     });

@@ -91,6 +91,14 @@ impl Lower {
         found.map(|(_, agents)| *agents)
     }
 
+    /// Returns the agents on which an invalidation acts: `given`, or those that have another name.
+    pub(super) fn acts_on(&mut self, ident: &Ident) -> Option<Agents> {
+        if ident.node == "given" {
+            return Some(Agents::OTHERS);
+        }
+        self.agents(ident)
+    }
+
     pub(super) fn lower_geometries(&mut self, arch: &ast::Arch, items: &[Item]) -> Vec<Geometry> {
         let mut out = Vec::new();
         for it in of_kind!(items, Geometry) {

@@ -5,6 +5,7 @@
 //! its architecture, none from its name.
 
 mod ask;
+mod costs;
 mod facts;
 mod instructions;
 mod policy;

@@ -312,6 +312,14 @@ impl Invalidate {
         self.agents.get(machine).map_or(Agents::NONE, |at| at.value)
     }
 
+    /// Returns the place where it is said to act on other CPUs that it is given.
+    #[must_use]
+    pub fn given(&self) -> Option<Span> {
+        let mut cases = self.agents.cases.iter();
+        let given = cases.find(|(at, _)| at.value == Agents::OTHERS);
+        given.map(|(at, _)| at.span)
+    }
+
     /// Returns the barrier after which it is finished in a configuration.
     #[must_use]
     pub fn done_after(&self, machine: impl Machine) -> Option<usize> {

@@ -4,7 +4,7 @@ use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
 
 use super::registers::{LimitFrom, ReadFrom};
-use super::terms::{At, Cases, Cond, Config, Machine, Named, Resync};
+use super::terms::{At, Cases, Cond, Machine, Named, Resync};
 use crate::ast::{Fills, Known, Negative, Stricter, StricterOn, TagSource};
 use crate::source::Span;
 
@@ -46,7 +46,7 @@ pub struct Level {
 impl Level {
     /// Returns whether an entry may map a page in a configuration.
     #[must_use]
-    pub fn maps_pages(&self, config: Config) -> bool {
+    pub fn maps_pages(&self, config: impl Machine) -> bool {
         self.leaf.as_ref().is_some_and(|when| when.holds(config))
     }
 }

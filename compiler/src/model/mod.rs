@@ -159,10 +159,10 @@ impl Model {
 
     /// Returns the levels of a configuration.
     #[must_use]
-    pub fn level_table(&self, config: Config) -> LevelTable {
+    pub fn level_table(&self, config: impl Machine) -> LevelTable {
         let mut table = LevelTable::default();
         let merged = self.merged_levels();
-        let levels = &self.geometries[config.geometry].levels;
+        let levels = &self.geometries[config.geometry()].levels;
         for (index, level) in levels.iter().enumerate() {
             if let (Some(level), Some(shift)) = (level, self.level_shift(index, config)) {
                 table[index] = if level.maps_pages(config) {
@@ -186,8 +186,8 @@ impl Model {
 
     /// Returns a level of a configuration.
     #[must_use]
-    pub fn level_shift(&self, level: usize, config: Config) -> Option<u32> {
-        self.geometries[config.geometry].levels[level]
+    pub fn level_shift(&self, level: usize, config: impl Machine) -> Option<u32> {
+        self.geometries[config.geometry()].levels[level]
             .as_ref()
             .and_then(|l| l.shift.get(config).copied())
     }

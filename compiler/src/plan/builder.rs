@@ -155,7 +155,13 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
         context.reach == Reach::Here || self.chooser.choose(context, all).is_some()
     }
 
-    /// Returns a flush: by instructions of this CPU if they reach the others, else by local instructions and IPIs.
+    /// Returns whether calls that are given CPUs invalidate everything there that a request may be about.
+    pub(super) fn calls_reach_others(&mut self, context: &PlanContext<'_>) -> bool {
+        self.chooser.choose(context, TEARDOWN).is_some()
+    }
+
+    /// Returns a flush: by instructions of this CPU if they reach the others, else by local instructions and IPIs. For
+    /// CPUs that are given: by calls, or nothing if these do not reach them.
     fn flush(
         &mut self,
         space: Space,
@@ -165,7 +171,10 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
     ) -> Option<Node> {
         let mut nodes = Vec::new();
         for context in self.contexts(space, reach) {
-            if self.reaches_others(&context) {
+            if reach == Reach::Given && !self.calls_reach_others(&context) {
+                continue;
+            }
+            if reach == Reach::Given || self.reaches_others(&context) {
                 nodes.extend(node(self, &context));
                 continue;
             }

@@ -145,7 +145,7 @@ enum Origin {
 impl PlanContext<'_> {
     /// Returns every candidate of some machine. For this CPU: local instructions, deferred flushes, and if
     /// `widened` also instructions that reach other CPUs. For other CPUs: instructions that reach them, unless the
-    /// policy excludes those. Does not ask the machine of this context.
+    /// policy excludes those. For CPUs that are given: calls that take these. Does not ask the machine of this context.
     pub fn pool(&self, widened: bool) -> Vec<Variant> {
         let of_reach = |local: bool| {
             self.origins()
@@ -161,7 +161,7 @@ impl PlanContext<'_> {
                 }
                 origins.push((Origin::Deferrals, true));
             }
-            Reach::Wide => origins.extend(of_reach(false)),
+            Reach::Wide | Reach::Given => origins.extend(of_reach(false)),
         }
         let mut pool = Vec::new();
         for (origin, local) in origins {
@@ -253,7 +253,9 @@ impl PlanContext<'_> {
         let agents = it.reach(self.machine);
         if Agents::CORE.covers(agents) != local
             || agents.and(self.agents()).is_empty()
+            || (agents == Agents::OTHERS) != (self.reach == Reach::Given)
             || self.reach == Reach::Wide && !self.may_broadcast()
+            || self.reach == Reach::Given && !self.has_one_meaning()
             || self.never_done(Instr::Invalidate(primitive.invalidate))
         {
             return Vec::new();

@@ -16,7 +16,7 @@ use tlbc_runtime::request::Reach;
 use super::candidates::{Addressing, Candidate, Variant};
 use super::context::{ContextKey, PlanContext};
 use super::demand::{Demand, Extent};
-use super::search;
+use super::search::{self, Rank};
 use super::symbolic::Known;
 use crate::model::{Barrier, Kind, Model};
 
@@ -95,7 +95,7 @@ impl Chooser {
                     None => self.least_of(context, demand, true),
                 }
             }
-            _ if context.reach == Reach::Wide => local,
+            _ if context.reach != Reach::Here => local,
             _ => local.or_else(|| self.least_of(context, demand, true)),
         }
     }
@@ -126,6 +126,34 @@ impl Chooser {
         let known = self.known.entry(key).or_insert(Known::Unknown);
         known.insert(&context.machine.since(mark), choice.clone());
         choice
+    }
+
+    /// Returns the least sets of candidates that cover a demand on a fully decided machine, at most `keep` of them, in
+    /// the order of preference. The first is the choice.
+    pub fn ranked(
+        context: &PlanContext<'_>,
+        demand: Demand,
+        keep: usize,
+    ) -> Vec<(Rank, Vec<Candidate>)> {
+        let (model, extent) = (context.model, demand.extent);
+        let cells = wanted(context, demand, Levels::ALL, Levels::ALL);
+        let barriers = costs_of_barriers(model, extent);
+        let leaves = context.leaves_of_classes();
+        let mut of_pools = [false, true].into_iter().map(|widened| {
+            let pool = context.pool(widened);
+            let there = pool.iter().filter(|it| {
+                context.machine.known().and(it.when).is_some()
+                    && useful(model, &it.candidate, &cells, extent)
+            });
+            let there: Vec<&Variant> = there.collect();
+            let sets = search::ranked(&there, &cells, &leaves, &barriers, extent, keep);
+            let candidates =
+                |set: Vec<&Variant>| set.iter().map(|it| it.candidate.clone()).collect();
+            let sets = sets.into_iter();
+            sets.map(|(rank, set)| (rank, candidates(set)))
+                .collect::<Vec<_>>()
+        });
+        of_pools.find(|sets| !sets.is_empty()).unwrap_or_default()
     }
 
     /// Returns the least set of candidates that invalidates everything that a CPU may hold, under every tag.

@@ -79,11 +79,15 @@ impl<'m> PlanContext<'m> {
         tags.filter(move |tag| tag.when.holds(machine))
     }
 
-    /// Returns whether instructions of this CPU may reach other CPUs. They may not for a space with a per-CPU tag:
-    /// only an instruction for all tags would invalidate its entries elsewhere.
+    /// Returns whether instructions of this CPU may reach other CPUs.
     pub fn may_broadcast(&self) -> bool {
-        let named = self.space == Space::Kernel || self.global_tag || self.tags().next().is_none();
-        named && self.shootdown() != Some(Shootdown::Ipi)
+        self.has_one_meaning() && self.shootdown() != Some(Shootdown::Ipi)
+    }
+
+    /// Returns whether what this CPU knows of the space's tag is so on other CPUs. It is not for a per-CPU tag: only an
+    /// instruction for all tags would invalidate its entries elsewhere.
+    pub fn has_one_meaning(&self) -> bool {
+        self.space == Space::Kernel || self.global_tag || self.tags().next().is_none()
     }
 
     /// Returns the shootdown that the policy states for this machine.
@@ -105,7 +109,7 @@ impl<'m> PlanContext<'m> {
         }
         match self.reach {
             Reach::Here => self.tags().next().is_some(),
-            Reach::Wide => self.global_tag && self.has_tag(true),
+            Reach::Wide | Reach::Given => self.global_tag && self.has_tag(true),
         }
     }
 
@@ -163,6 +167,7 @@ impl<'m> PlanContext<'m> {
         let cpus = match self.reach {
             Reach::Here => Agents::SELF,
             Reach::Wide => Agents::CPUS,
+            Reach::Given => Agents::OTHERS,
         };
         if self.model.space(self.space).has_devices(self.machine) {
             cpus.union(Agents::DEVICE)

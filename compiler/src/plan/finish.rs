@@ -162,7 +162,13 @@ impl<'m> PlanBuilder<'m, '_> {
         if groups.is_empty() {
             steps.push(Node::Nothing(Reason::AtOnce));
         }
-        let mut resync = self.resync(self.model.space(context.space).resync.as_ref());
+        // This CPU resynchronizes after its own flush.
+        let mut resync = match context.reach {
+            Reach::Given => None,
+            Reach::Here | Reach::Wide => {
+                self.resync(self.model.space(context.space).resync.as_ref())
+            }
+        };
         let last = groups.len();
         for (number, (bit, nodes)) in groups.into_iter().enumerate() {
             // A barrier that has completed the flush also resynchronizes.
@@ -191,8 +197,8 @@ impl<'m> PlanBuilder<'m, '_> {
             Action::Issue(candidate) => issues(context, [&**candidate].into_iter(), false, true),
             Action::SendIpi(sets) => vec![Node::SendIpi {
                 to: IpiTargets {
-                    agents: Agents::NONE,
                     sets: *sets,
+                    ..IpiTargets::NONE
                 },
                 flush: false,
             }],
@@ -272,8 +278,17 @@ impl<'m> PlanBuilder<'m, '_> {
                 nodes.push(Node::Nothing(Reason::NoIpi));
                 continue;
             }
+            let given = PlanContext {
+                reach: Reach::Given,
+                ..context
+            };
+            let by_call = self.calls_reach_others(&given);
             let to = |agents| Node::SendIpi {
-                to: IpiTargets { agents, sets: 0 },
+                to: IpiTargets {
+                    agents,
+                    sets: 0,
+                    by_call,
+                },
                 flush: true,
             };
             let loaded = Agents::ACTIVE.union(Agents::LAZY);

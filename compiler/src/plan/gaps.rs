@@ -281,6 +281,7 @@ fn place(cell: Cell, reach: Reach) -> &'static str {
     match reach {
         Reach::Here => "this CPU",
         Reach::Wide => "every CPU that runs the space",
+        Reach::Given => "the CPUs that a call is given",
     }
 }
 

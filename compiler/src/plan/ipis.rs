@@ -114,7 +114,7 @@ mod tests {
         Node::SendIpi {
             to: IpiTargets {
                 agents: Agents::ACTIVE,
-                sets: 0,
+                ..IpiTargets::NONE
             },
             flush: true,
         }

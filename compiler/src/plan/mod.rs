@@ -4,6 +4,7 @@
 //! diagnostic for every required flush that nothing covers in some configuration. Holds: each path of each tree
 //! covers what it has to invalidate, and is the least by the selection rule of the language reference.
 
+mod alternatives;
 mod builder;
 pub mod candidates;
 mod change;
@@ -48,6 +49,7 @@ use tlbc_runtime::request::{Reach, Space};
 
 use crate::diagnostic::Diagnostic;
 use crate::model::{Config, Kind, Model, Source};
+pub use alternatives::{Alternative, Rank, Request, alternatives};
 use builder::PlanBuilder;
 use choose::Chooser;
 use context::PlanContext;
@@ -113,24 +115,25 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
     (plans, diagnostics)
 }
 
+/// The reaches of flushes.
+pub const REACHES: [Reach; 3] = [Reach::Here, Reach::Wide, Reach::Given];
+
 /// Returns every shape; a shape that others call comes before them.
 fn shapes() -> impl Iterator<Item = Shape> {
     let spaces = [Space::User, Space::Kernel];
     let of = move |shape: fn(Space, Reach) -> Shape| {
-        spaces.into_iter().flat_map(move |space| {
-            [Reach::Here, Reach::Wide]
-                .into_iter()
-                .map(move |reach| shape(space, reach))
-        })
+        spaces
+            .into_iter()
+            .flat_map(move |space| REACHES.into_iter().map(move |reach| shape(space, reach)))
     };
     of(Shape::Page)
         .chain(of(Shape::Ranges))
         .chain(of(Shape::Passes))
         .chain(of(Shape::Folding))
         .chain((0..CacheSet::MAX as u8).flat_map(move |stage| {
-            spaces.into_iter().flat_map(move |space| {
-                [Reach::Here, Reach::Wide].map(|reach| Shape::Pass(space, reach, stage))
-            })
+            spaces
+                .into_iter()
+                .flat_map(move |space| REACHES.map(|reach| Shape::Pass(space, reach, stage)))
         }))
         .chain(of(Shape::Everything))
         .chain(of(Shape::Teardown))
@@ -192,12 +195,13 @@ fn required_on(
         _ => return Vec::new(),
     };
     let context = PlanContext::new(model, machine, space, reach);
-    let others = match reach {
-        Reach::Here => Agents::NONE,
-        Reach::Wide => Agents::ACTIVE.union(Agents::LAZY),
+    let others = Agents::ACTIVE.union(Agents::LAZY);
+    let cpus = match reach {
+        Reach::Here => Agents::SELF,
+        Reach::Wide => Agents::SELF.union(others),
+        Reach::Given => others,
     };
-    let devices = context.agents().and(Agents::DEVICE);
-    let there = Agents::SELF.union(others).union(devices);
+    let there = cpus.union(context.agents().and(Agents::DEVICE));
     let clause = |kind, kinds| Clause {
         kinds,
         addresses,

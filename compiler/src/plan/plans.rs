@@ -25,6 +25,11 @@ impl Plans {
         self.0.values()
     }
 
+    /// Puts a plan in the place of the one of its shape. The tests of the prover break plans in this way.
+    pub fn replace(&mut self, plan: Plan) {
+        self.0.insert(plan.shape, plan);
+    }
+
     /// Returns whether some flush needs this of its caller.
     #[must_use]
     pub fn needs(&self, need: model::Need) -> bool {

@@ -1,6 +1,6 @@
 //! The search for the least set of candidates that covers some cells.
 //!
-//! In: candidates and cells. Out: a set of any size; nothing if none covers the cells. Holds: each cell is
+//! In: candidates and cells. Out: the least sets, of any size; nothing if none covers the cells. Holds: each cell is
 //! invalidated by one candidate of the set, and no proper subset covers all.
 //!
 //! The fields of [`Rank`] are the selection rule.
@@ -15,20 +15,20 @@ use super::flags::KnownFlags;
 
 /// The order of preference of the language reference: sets are compared by these fields, in this order, and equal ones
 /// by the order in the file. No field decreases if a set grows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Rank {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Rank {
     /// "Tag classes that lose all their leaf entries: fewer first," now or when a deferred flush is completed,
-    classes: u32,
+    pub classes: u32,
     /// "then this before other before global": one bit each.
-    lost: u8,
+    pub lost: u8,
     /// "Instructions and barriers, weighted by `cost`; a deferred flush costs nothing."
-    instructions: u64,
+    pub instructions: u64,
     /// "Stages, each of which is waited for."
-    stages: u32,
+    pub stages: u32,
     /// "Cells that are invalidated for every address though only some addresses were required."
-    addresses: u32,
+    pub addresses: u32,
     /// "Cells that are invalidated and not required."
-    beyond: u32,
+    pub beyond: u32,
 }
 
 /// A set of candidates that is being composed.
@@ -60,7 +60,10 @@ struct Search<'a> {
     /// The costs of the barriers, by index.
     barriers: &'a [u64],
     extent: Extent,
-    best: Option<(Rank, Vec<usize>)>,
+    /// How many sets are kept.
+    keep: usize,
+    /// The least sets so far, in order.
+    best: Vec<(Rank, Vec<usize>)>,
 }
 
 /// Returns the least set that covers the cells.
@@ -71,6 +74,19 @@ pub fn least<'a>(
     barriers: &[u64],
     extent: Extent,
 ) -> Option<Vec<&'a Variant>> {
+    let sets = ranked(pool, cells, leaves, barriers, extent, 1);
+    sets.into_iter().next().map(|(_, set)| set)
+}
+
+/// Returns the least sets that cover the cells, at most `keep` of them, in order.
+pub fn ranked<'a>(
+    pool: &[&'a Variant],
+    cells: &[Cells],
+    leaves: &[Cells; 3],
+    barriers: &[u64],
+    extent: Extent,
+    keep: usize,
+) -> Vec<(Rank, Vec<&'a Variant>)> {
     let singles: Vec<Rank> = pool.iter().map(|it| single(it, cells, extent)).collect();
     let mut order: Vec<usize> = (0..pool.len()).collect();
     order.sort_by_key(|&index| singles[index]);
@@ -82,26 +98,21 @@ pub fn least<'a>(
         leaves,
         barriers,
         extent,
-        best: None,
+        keep,
+        best: Vec::new(),
     };
     search.extend(&Set {
         candidates: Vec::new(),
         when: KnownFlags::default(),
         rest: cells.to_vec(),
         everywhere: vec![Cells::NONE; cells.len()],
-        rank: Rank {
-            classes: 0,
-            lost: 0,
-            instructions: 0,
-            stages: 0,
-            addresses: 0,
-            beyond: 0,
-        },
+        rank: Rank::default(),
         stages: 0,
         barriers: BTreeSet::new(),
     });
-    let (_, set) = search.best?;
-    Some(set.into_iter().map(|index| pool[index]).collect())
+    let variants = |set: Vec<usize>| set.into_iter().map(|index| pool[index]).collect();
+    let best = search.best.into_iter();
+    best.map(|(rank, set)| (rank, variants(set))).collect()
 }
 
 /// Returns the candidates that can be in the least set, in their order. A set with another one has a counterpart that is
@@ -191,7 +202,7 @@ impl Rank {
 }
 
 impl Search<'_> {
-    /// Tries all supersets of this set, unless they are preferred less than the best.
+    /// Tries all supersets of this set, unless they are preferred less than the sets that are kept.
     fn extend(&mut self, set: &Set) {
         let Some((view, pivot)) = self.pivot(&set.rest) else {
             self.found(set);
@@ -243,9 +254,10 @@ impl Search<'_> {
         }
     }
 
-    /// Returns whether a set of this rank is preferred less than the best. Its supersets are not preferred more.
+    /// Returns whether a set of this rank is preferred less than all that are kept. Its supersets are not preferred more.
     fn is_worse(&self, rank: Rank) -> bool {
-        self.best.as_ref().is_some_and(|(best, _)| rank > *best)
+        let last = self.best.get(self.keep - 1);
+        last.is_some_and(|(last, _)| rank > *last)
     }
 
     /// Returns uncovered cells of which each candidate invalidates all or none, chosen so that few candidates do;
@@ -262,8 +274,8 @@ impl Search<'_> {
         Some((view, few))
     }
 
-    /// Keeps a set that covers the cells, if it is less than the best and has no candidate without which it still
-    /// covers them.
+    /// Keeps a set that covers the cells, if it is among the least and has no candidate without which it still covers
+    /// them.
     fn found(&mut self, set: &Set) {
         let pool = self.pool;
         let runs =
@@ -286,8 +298,9 @@ impl Search<'_> {
         let mut candidates = set.candidates.clone();
         candidates.sort_unstable();
         let found = (set.rank, candidates);
-        if self.best.as_ref().is_none_or(|best| found < *best) {
-            self.best = Some(found);
+        if let Err(place) = self.best.binary_search(&found) {
+            self.best.insert(place, found);
+            self.best.truncate(self.keep);
         }
     }
 }

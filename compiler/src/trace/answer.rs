@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::hex::Hex;
 use super::request::{Range, Request};
+use super::why::Why;
 use crate::text;
 
 /// The version of the JSON form of a [`Trace`].
@@ -29,6 +30,9 @@ pub struct Trace {
     pub ipis: Vec<Ipi>,
     /// The deferred flushes.
     pub deferred: Vec<Deferred>,
+    /// What the request costs, and why these instructions are issued; only if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<Why>,
 }
 
 impl Trace {
@@ -193,6 +197,9 @@ pub enum Becomes {
 pub struct Ipi {
     /// Which CPUs it is sent to, and why.
     pub targets: Vec<Target>,
+    /// The steps of this CPU that flush the targets in place of the IPI: calls that are given these CPUs. Targets that the calls
+    /// do not reach get the IPI.
+    pub calls: Vec<Step>,
     /// The steps of each target. If there are none, taking the interrupt is enough.
     pub steps: Vec<Step>,
     /// The kind of tag, if each target uses its own value for the space instead of the one that is shown.
@@ -343,7 +350,7 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Leaf => "leaf",
             Self::Walk => "walk",

@@ -39,7 +39,7 @@ pub(super) fn env(query: &Query) -> Env {
 
 /// Returns the configuration without devices, for interrupted CPUs and for events: only the sender of a flush invalidates
 /// on devices.
-pub(super) fn without_devices(model: &Model, config: Config) -> Config {
+pub(crate) fn without_devices(model: &Model, config: Config) -> Config {
     let devices = model.user.devices.iter().chain(&model.kernel.devices);
     let features = devices.flat_map(|when| when.value.features_wanted());
     let of_space = features.filter(|&feature| model.features[feature].known == Known::Space);

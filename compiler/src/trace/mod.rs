@@ -17,16 +17,19 @@ mod request;
 mod run;
 pub mod show;
 mod steps;
+mod why;
 
 pub use answer::{
     BarrierRole, Becomes, Deferred, DeferredBy, EntryKind, Field, Instruction, Ipi, LoadedRoot,
     Operand, Stale, StaleOf, Step, Store, Target, TargetCpus, Trace, Undrained, Until, VERSION,
 };
+pub(crate) use asked::without_devices;
 pub use hex::Hex;
 pub use query::{AddressRange, Change, EMPTY, Event, Memory, Query, ROOT, Tables, To, Unmapped};
 pub use request::{Asked, Limit, Machine, Range, Request, TagValue, name};
 pub use run::is_ever_local;
 pub use steps::step;
+pub use why::{Choice, Cost, Interrupted, Lost, Rejected, Set, Why};
 
 use crate::model::Model;
 use crate::plan::Plans;
@@ -36,5 +39,18 @@ use crate::plan::Plans;
 /// # Errors
 /// When no machine of the configuration has such a request: it has no such address or level, or no such change.
 pub fn trace(model: &Model, plans: &Plans, query: &Query) -> Result<Trace, String> {
-    run::Run::new(model, plans, query).trace()
+    let mut run = run::Run::new(model, plans, query);
+    run.execute()?;
+    Ok(run.trace)
+}
+
+/// Answers a query, and explains the instructions by their costs and by the alternatives.
+///
+/// # Errors
+/// Those of [`trace()`].
+pub fn explained(model: &Model, plans: &Plans, query: &Query) -> Result<Trace, String> {
+    let mut run = run::Run::new(model, plans, query);
+    run.execute()?;
+    let why = Some(run.why());
+    Ok(Trace { why, ..run.trace })
 }

@@ -12,12 +12,14 @@ use tlbc_runtime::request::{LevelTable, Ranges, Reach, Scope, Space};
 use super::answer::{DeferredBy, EntryKind, Ipi, Step, Store, Trace, VERSION};
 use super::asked::{Entries, env, without_devices};
 use super::deferred::{deferred, kinds};
-use super::interpret::{Effects, Env, flush, interpret};
+use super::interpret::{Effects, Env, Op, flush, interpret};
 use super::query::{Event, Query};
 use super::request::{kind_of_tag, request};
 use super::steps::{step, takes_tag, targets};
-use crate::model::Model;
+use super::why::{Flushed, Why, why};
+use crate::model::{Kind, Model};
 use crate::plan::Plans;
+use crate::plan::demand::{Demand, Extent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too};
 use crate::plan::ir::Shape;
 
 /// What is flushed.
@@ -45,6 +47,10 @@ pub(super) struct Run<'a> {
     pub whole: bool,
     /// Whether a valid entry of the kernel was stored where none was, and is not published.
     pub new: bool,
+    /// The instructions of all CPUs.
+    ops: Vec<Op>,
+    /// The flushes.
+    flushed: Vec<Flushed>,
 }
 
 /// Returns whether the runtime ever flushes for this CPU alone. If no CPU is ever interrupted, the runtime does not track
@@ -75,15 +81,18 @@ impl<'a> Run<'a> {
                 here: Vec::new(),
                 ipis: Vec::new(),
                 deferred: Vec::new(),
+                why: None,
             },
             changed: Ranges::new(),
             whole: false,
             new: false,
+            ops: Vec::new(),
+            flushed: Vec::new(),
         }
     }
 
     /// Executes the request.
-    pub fn trace(mut self) -> Result<Trace, String> {
+    pub fn execute(&mut self) -> Result<(), String> {
         let space = self.query.space;
         match &self.query.event {
             Event::Unmapped(unmapped) if unmapped.stored || self.model.change.plain_store.value => {
@@ -115,7 +124,18 @@ impl<'a> Run<'a> {
             Event::CpuOnline => self.event(Shape::CpuOnline, |_| {}),
             Event::Publish => self.event(Shape::Publish(space), |_| {}),
         }
-        Ok(self.trace)
+        Ok(())
+    }
+
+    /// Returns what the request costs, and why its instructions are issued.
+    pub fn why(&self) -> Why {
+        why(
+            self.model,
+            self.query,
+            &self.trace,
+            &self.ops,
+            &self.flushed,
+        )
     }
 
     /// Which CPUs may have cached the entries.
@@ -144,26 +164,63 @@ impl<'a> Run<'a> {
         let [start, finish] = self.issued(shape, reach, &env);
         let deliver = match reach {
             Reach::Wide => flush_ipis(self.model, self.plans, self.query.space, &env),
-            Reach::Here => {
+            Reach::Here | Reach::Given => {
                 self.note_reach();
                 IpiTargets::NONE
             }
         };
+        self.flushed(what, &start, &env, deliver);
         self.did(&start, &env, &kinds);
         if !deliver.is_empty() {
             let sender = env.config;
-            env.tag.global = false;
             env.config = without_devices(self.model, env.config);
+            let calls = if deliver.by_call {
+                let effects = self.issued(shape, Reach::Given, &env);
+                let ops = effects.iter().flat_map(|effects| &effects.ops);
+                let steps = ops.filter_map(|op| step(self.model, env.config, op, None));
+                steps.collect()
+            } else {
+                Vec::new()
+            };
+            env.tag.global = false;
             let effects = self.issued(shape, Reach::Here, &env);
-            self.interrupt(deliver, &effects, &env, &kinds);
+            self.interrupt(deliver, calls, &effects, &env, &kinds);
             (env.tag, env.config) = (self.query.tag, sender);
         }
         self.did(&finish, &env, &kinds);
         for left in [start.sync_ipis, finish.sync_ipis] {
             if !left.is_empty() {
-                self.interrupt(left, &[], &env, &kinds);
+                self.interrupt(left, Vec::new(), &[], &env, &kinds);
             }
         }
+    }
+
+    /// Records a flush, which interrupts these CPUs to do the same, for the explanation of its instructions.
+    fn flushed(&mut self, what: Flush<'_>, start: &Effects, env: &Env, delivered: IpiTargets) {
+        let entries = if env.walk { LEAF_AND_WALK } else { LEAF };
+        let everything = Demand {
+            extent: Extent::Everything,
+            ..negative_too(entries)
+        };
+        let demand = match what {
+            Flush::Ranges(ranges) if ranges.have_appeared() => return,
+            Flush::Ranges(_) if start.exceeded_ceiling => everything,
+            Flush::Ranges(ranges) => match ranges.scope(&self.levels) {
+                Scope::Page { .. } => entries,
+                _ => entries.each(),
+            },
+            Flush::Teardown if self.model.caches.hold(Kind::Root, self.query.config) => TEARDOWN,
+            Flush::Everything | Flush::Teardown => everything,
+        };
+        self.flushed.push(Flushed {
+            reach: if delivered.is_empty() {
+                self.reach()
+            } else {
+                Reach::Here
+            },
+            demand,
+            exceeded_ceiling: start.exceeded_ceiling,
+        });
     }
 
     /// Adds a note if the runtime never flushes for one CPU alone.
@@ -256,6 +313,7 @@ impl<'a> Run<'a> {
 
     /// Records the instructions that this CPU issues. Plain stores are those of `store`.
     pub fn issue(&mut self, effects: &Effects, env: &Env, store: Option<&Store>) {
+        self.ops.extend(effects.ops.iter().cloned());
         let steps = effects.ops.iter();
         let steps = steps.filter_map(|op| step(self.model, env.config, op, store));
         self.trace.here.extend(steps);
@@ -270,14 +328,24 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Records an IPI. Each target has the same effects, for a flush of entries of these kinds.
-    fn interrupt(&mut self, to: IpiTargets, effects: &[Effects], env: &Env, kinds: &[EntryKind]) {
+    /// Records an IPI, and the calls that take its place where they reach its targets. Each target has the same effects, for a
+    /// flush of entries of these kinds.
+    fn interrupt(
+        &mut self,
+        to: IpiTargets,
+        calls: Vec<Step>,
+        effects: &[Effects],
+        env: &Env,
+        kinds: &[EntryKind],
+    ) {
         let ops = || effects.iter().flat_map(|effects| &effects.ops);
+        self.ops.extend(ops().cloned());
         let tag = kind_of_tag(self.model, self.query).filter(|tag| tag.of_cpu.value);
         let own = tag.filter(|_| ops().any(|op| takes_tag(self.model, op)));
         let steps = ops().filter_map(|op| step(self.model, env.config, op, None));
         let ipi = Ipi {
             targets: targets(self.model, self.query, to),
+            calls,
             steps: steps.collect(),
             own_tag: own.map(|tag| tag.named.name.clone()),
         };

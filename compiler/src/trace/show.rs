@@ -22,7 +22,13 @@ pub fn text(trace: &Trace) -> String {
         let targets = ipi.targets.iter();
         let targets = targets.map(|target| format!("{} ({})", target.words(), target.reason));
         let targets: Vec<String> = targets.collect();
-        let _ = writeln!(out, "IPI to {}:", targets.join(", "));
+        if ipi.calls.is_empty() {
+            let _ = writeln!(out, "IPI to {}:", targets.join(", "));
+        } else {
+            let _ = writeln!(out, "calls for {}:", targets.join(", "));
+            section(&mut out, trace, &ipi.calls, "");
+            out.push_str("IPI to those of them that the calls do not reach:\n");
+        }
         if let Some(tag) = &ipi.own_tag {
             let _ = writeln!(out, "  (each uses its own value of `{tag}`)");
         }
@@ -44,6 +50,9 @@ pub fn text(trace: &Trace) -> String {
     }
     if trace.deferred.is_empty() {
         out.push_str("  (nothing)\n");
+    }
+    if let Some(why) = &trace.why {
+        out.push_str(&why.text());
     }
     out
 }
@@ -75,8 +84,8 @@ fn lines(trace: &Trace, step: &Step) -> Vec<Line> {
     let instruction = match step {
         Step::Store(store) => return vec![(stored(store), String::new())],
         Step::Ipi { ipi } => {
-            let ipi = trace.ipis.get(*ipi).map_or(String::new(), named);
-            return vec![(format!("(IPI to {ipi})"), String::new())];
+            let ipi = trace.ipis.get(*ipi).map_or(String::new(), reached);
+            return vec![(format!("({ipi})"), String::new())];
         }
         Step::Barrier { instruction, .. }
         | Step::Invalidate { instruction, .. }
@@ -101,10 +110,15 @@ fn lines(trace: &Trace, step: &Step) -> Vec<Line> {
     lines.zip(beside).collect()
 }
 
-/// Returns the targets of an IPI in words.
-fn named(ipi: &Ipi) -> String {
+/// Returns in words how the targets of an IPI are reached.
+fn reached(ipi: &Ipi) -> String {
     let names: Vec<String> = ipi.targets.iter().map(Target::words).collect();
-    names.join(", ")
+    let names = names.join(", ");
+    if ipi.calls.is_empty() {
+        format!("IPI to {names}")
+    } else {
+        format!("calls for {names}, and IPI to those that the calls do not reach")
+    }
 }
 
 fn stored(store: &Store) -> String {

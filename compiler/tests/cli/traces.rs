@@ -382,3 +382,20 @@ fn the_schema_is_shipped() {
         tlbc::trace::VERSION
     );
 }
+
+#[test]
+fn why_shows_costs_and_what_was_rejected() {
+    snapshot(
+        "why",
+        &traced(&[
+            (
+                X86,
+                "--range 0x1000..0x3000 --cpus others --tables-freed --why",
+            ),
+            (ARM, "--range 0x1000..0x402000 --cpus others --why"),
+            (POWER, "--everything --features gtse,isa31 --why"),
+            (S390, "--teardown --cpus others --why --format json"),
+            (X86, "--event switch --why"),
+        ]),
+    );
+}

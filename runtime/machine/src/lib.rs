@@ -38,6 +38,11 @@
 //! once, and errata. A CPU that is offline keeps walking until it is [stopped](Machine::stop). [`Op::Publish`]
 //! publishes the stores of all CPUs.
 
+//! # Hardware from a description
+//!
+//! [`hardware`] is a second model, for plans instead of protocols: the entries of one address on one agent, with any levels
+//! and caches, and invalidations that are in progress.
+
 #![forbid(unsafe_code)]
 
 mod devices;

@@ -15,6 +15,8 @@ pub use backend::{DEVICE, PAGE_SHIFT, Toy};
 pub trait Kind: 'static {
     /// Whether CPUs are interrupted to flush. Otherwise instructions reach them.
     const INTERRUPTS: bool;
+    /// The CPUs that calls of other CPUs flush in place of an IPI, one bit each; 0 if there are no such calls.
+    const CALLS_REACH: u64 = 0;
     /// Whether an instruction changes entries, selected by the CPUs that may have them cached. Otherwise a store does.
     const WRITES: bool = false;
     /// Whether a change may be deferred while no other CPU has the space loaded.
@@ -144,6 +146,31 @@ impl Kind for Called {
         global: Some((values(1, 5), TagSource::Generations)),
         ..NO_TAGS
     };
+}
+
+/// As [`Called`], with calls that flush CPU 1 in place of the IPI, and do not reach CPU 2.
+#[derive(Debug)]
+pub struct Hypervisor;
+
+impl Kind for Hypervisor {
+    const INTERRUPTS: bool = true;
+    const CALLS_REACH: u64 = 0b10;
+    const LAZY_REFCOUNTED: bool = true;
+    const TAGS: Tags = Tags {
+        global: Some((values(1, 7), TagSource::Generations)),
+        ..NO_TAGS
+    };
+}
+
+/// As [`Hypervisor`], without tags.
+#[derive(Debug)]
+pub struct HypervisorUntagged;
+
+impl Kind for HypervisorUntagged {
+    const INTERRUPTS: bool = true;
+    const CALLS_REACH: u64 = Hypervisor::CALLS_REACH;
+    const LAZY_REFCOUNTED: bool = true;
+    const TAGS: Tags = NO_TAGS;
 }
 
 /// Shootdown IPIs, and a tag for the lifetime of each space.

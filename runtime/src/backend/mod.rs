@@ -121,6 +121,16 @@ impl Outcome {
         steps: FinishSteps::NONE,
         exceeded_ceiling: false,
     };
+
+    /// Returns the outcome of a flush that exceeds the [ceiling](Backend::ceiling), given that of the flush of everything which
+    /// was issued instead.
+    #[inline]
+    pub const fn over_ceiling(everything: Self) -> Self {
+        Self {
+            exceeded_ceiling: true,
+            ..everything
+        }
+    }
 }
 
 impl BitOrAssign for Outcome {
@@ -139,6 +149,9 @@ pub struct IpiTargets {
     pub agents: Agents,
     /// The CPUs of these [erratum sets](crate::Platform::erratum_set), one bit for each set, in the order of the definition.
     pub sets: u8,
+    /// Whether [`Backend::start`] with the reach [`Reach::Given`] flushes them in place of the IPI, as far as the sink reaches
+    /// them.
+    pub by_call: bool,
 }
 
 impl IpiTargets {
@@ -146,7 +159,18 @@ impl IpiTargets {
     pub const NONE: Self = Self {
         agents: Agents::NONE,
         sets: 0,
+        by_call: false,
     };
+
+    /// Returns the CPUs of these classes.
+    #[must_use]
+    #[inline]
+    pub const fn of(agents: Agents) -> Self {
+        Self {
+            agents,
+            ..Self::NONE
+        }
+    }
 
     /// Returns whether there is no CPU to send an IPI.
     #[must_use]

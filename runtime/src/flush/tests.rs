@@ -97,7 +97,10 @@ impl<const IPI: bool> Backend for Machine<IPI> {
         } else {
             Agents::ACTIVE
         };
-        IpiTargets { agents, sets: 0 }
+        IpiTargets {
+            agents,
+            ..IpiTargets::NONE
+        }
     }
 
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {

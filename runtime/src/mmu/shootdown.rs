@@ -39,7 +39,7 @@ use crate::mask::{CpuId, CpuMask, SharedCpuMask, set_of};
 use crate::misuse::{Misuse, check_range};
 use crate::mmu::Mmu;
 use crate::platform::Platform;
-use crate::request::{Extent, Ranges, Request, Scope};
+use crate::request::{Extent, Ranges, Reach, Request, Scope};
 use crate::space::AddressSpace;
 use crate::stats::CpuStats;
 use crate::sync::{Barrier, full_barrier, wait_until};
@@ -152,6 +152,9 @@ impl<P: Platform> Mmu<P> {
     ) {
         let mut to = P::CpuSet::NONE;
         self.add_ipi_targets(&mut to, cpu, space, ipis);
+        if ipis.by_call && !to.is_empty() {
+            to = self.flush_by_call(cpu, &request, &to);
+        }
         let message = Message::Flush {
             space: space.id,
             generation,
@@ -162,6 +165,27 @@ impl<P: Platform> Mmu<P> {
             self.platform.invalidate_secondary(space, &request);
         }
         self.wait_for_acks(cpu, &to);
+    }
+
+    /// Flushes other CPUs by calls, and returns those that the calls did not reach. A CPU that was reached does not know: it has
+    /// not followed the generation, and flushes again when it next loads the space.
+    #[cold]
+    fn flush_by_call(&self, cpu: CpuId, request: &Request<'_>, to: &P::CpuSet) -> P::CpuSet {
+        // Instructions of this CPU invalidate the entries of devices.
+        let request = Request {
+            reach: Reach::Given,
+            flags: request.flags.without(P::Backend::SENDER_ONLY),
+            ..*request
+        };
+        let backend = self.platform.backend();
+        let mut missed = P::CpuSet::NONE;
+        {
+            let mut sink = self.platform.sink_for(cpu, to, &mut missed);
+            let started = backend.start(&mut sink, &request);
+            // Calls are finished when they return: nothing is deferred, and no CPU is left.
+            let _ = backend.finish(&mut sink, started);
+        }
+        missed
     }
 
     /// Sends an IPI to the CPUs whose accesses the completing barrier does not drain, and waits for them.

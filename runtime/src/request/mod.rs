@@ -51,6 +51,8 @@ pub enum Reach {
     Here,
     /// This CPU and others.
     Wide,
+    /// Other CPUs, which the sink is given ([`Platform::sink_for`](crate::Platform::sink_for)).
+    Given,
 }
 
 /// The tag of a space.

@@ -8,6 +8,7 @@ mod derived;
 mod errata;
 mod events;
 mod fields;
+mod given;
 mod instructions;
 mod kernel;
 mod operands;

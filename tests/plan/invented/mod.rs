@@ -1,6 +1,7 @@
 //! Plans of invented machines, each with a property that no shipped machine has, and of machines that differ from them in
 //! one fact. Every issued instruction is asserted.
 
+mod calls;
 mod changes;
 mod completion;
 mod negative;

@@ -9,7 +9,8 @@ use serde_json::Value;
 use tlbc::Analysis;
 use tlbc::model::Config;
 use tlbc::trace::{
-    AddressRange, Change, Event, Memory, Query, Tables, To, Trace, Unmapped, VERSION, show, trace,
+    AddressRange, Change, Event, Memory, Query, Tables, To, Trace, Unmapped, VERSION, explained,
+    show, trace,
 };
 use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::level::Level;
@@ -46,6 +47,58 @@ fn agree(trace: &Trace) {
     published_once(&json["here"]);
     for ipi in json["ipis"].as_array().expect("IPIs") {
         published_once(&ipi["steps"]);
+    }
+}
+
+/// Checks that an explanation is of what is issued: the steps are those of the trace, and of a choice for one address or
+/// for everything, each instruction is among them.
+fn explains(trace: &Trace, explained: &Trace) {
+    let json: Value = serde_json::from_str(&show::json(explained)).expect("JSON");
+    if let Err(why) = schema::check(&SCHEMA, &json) {
+        panic!("{why}: {json}");
+    }
+    let mut steps = json.clone();
+    let why = steps.as_object_mut().expect("an object").remove("why");
+    let why = why.expect("an explanation");
+    let plain: Value = serde_json::from_str(&show::json(trace)).expect("JSON");
+    assert_eq!(steps, plain);
+    let text = show::text(explained);
+    assert!(text.starts_with(&show::text(trace)), "{text}");
+    let invalidated = |step: &&Value| step["kind"] == "invalidate" || step["kind"] == "load";
+    let here = json["here"].as_array().expect("steps");
+    let operations = here.iter().filter(invalidated).count();
+    assert_eq!(why["cost"]["operations"], operations);
+    let ipis = json["ipis"].as_array().expect("IPIs");
+    let interrupted = why["cost"]["interrupted"].as_array().expect("a list");
+    assert_eq!(ipis.len(), interrupted.len());
+    let elsewhere = ipis
+        .iter()
+        .flat_map(|ipi| ipi["steps"].as_array().expect("steps"));
+    let issued: Vec<&Value> = here
+        .iter()
+        .chain(elsewhere)
+        .map(|step| &step["name"])
+        .collect();
+    for choice in why["choices"].as_array().expect("choices") {
+        let selected = choice["selected"]["instructions"]
+            .as_array()
+            .expect("names");
+        // Loops may issue instructions for runs instead.
+        let entries = choice["entries"].as_str().expect("a text");
+        if entries.ends_with("of each address") {
+            continue;
+        }
+        for name in selected.iter().map(|it| it.as_str().expect("a name")) {
+            let name = name.split(' ').next().expect("a word");
+            let deferred = name.starts_with('(');
+            assert!(
+                deferred || issued.iter().any(|it| *it == name),
+                "{name}: {json}"
+            );
+        }
+        for rejected in choice["rejected"].as_array().expect("a list") {
+            assert_ne!(rejected["instructions"], choice["selected"]["instructions"]);
+        }
     }
 }
 
@@ -190,7 +243,11 @@ proptest! {
     fn text_and_json_say_the_same(case in case()) {
         let (analysis, query) = case.query();
         match trace(&analysis.model, &analysis.plans, &query) {
-            Ok(trace) => agree(&trace),
+            Ok(trace) => {
+                agree(&trace);
+                let explained = explained(&analysis.model, &analysis.plans, &query);
+                explains(&trace, &explained.expect("the same"));
+            }
             Err(why) => prop_assert!(!why.is_empty()),
         }
     }

@@ -1,13 +1,10 @@
 //! Machines: a configuration of the model, and the generated backend with the same configuration.
 
-use tlbc::Analysis;
 use tlbc::model::{Config, Known, Model};
-use tlbc::trace::interpret::ceiling;
 use tlbc_runtime::backend::{Facts, Finished, Started};
-use tlbc_runtime::level::LEVELS;
 use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Space, SpaceFlags};
-use tlbc_runtime::{Backend, Ceiling, Deferred, Pending, Record, Root};
+use tlbc_runtime::{Backend, Ceiling, Deferred, Pending, Record, Root, Tags};
 
 use super::Issued;
 
@@ -19,6 +16,10 @@ pub trait Machine {
     fn levels(&self) -> &'static LevelTable;
     /// [`Backend::ceiling`].
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling;
+    /// [`Backend::tags`].
+    fn tags(&self) -> Tags;
+    /// [`Backend::sends_ipis`].
+    fn sends_ipis(&self) -> bool;
     /// [`Backend::change_facts`].
     fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts;
     /// [`Backend::change`].
@@ -72,6 +73,14 @@ impl<B: Backend> Machine for Generated<B> {
 
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
         self.tlb.ceiling(space, reach)
+    }
+
+    fn tags(&self) -> Tags {
+        self.tlb.tags()
+    }
+
+    fn sends_ipis(&self) -> bool {
+        self.tlb.sends_ipis()
     }
 
     fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
@@ -220,7 +229,7 @@ fn has(model: &Model, config: Config, name: &str) -> bool {
 }
 
 /// Returns the generated machine of a configuration.
-fn machine(
+pub fn machine(
     module: &Module,
     model: &Model,
     config: Config,
@@ -239,39 +248,4 @@ pub fn addresses(model: &Model, space: Space, config: Config) -> (u64, u32) {
     let addresses = model.space(space).addresses.get(config);
     let addresses = addresses.expect("the addresses of a space");
     (addresses.base, addresses.bits)
-}
-
-/// Checks that levels, ceilings and possible configurations are those of the definition.
-pub fn a_machine_is_what_the_definition_says(Analysis { model, .. }: &Analysis, module: &Module) {
-    let flags = module.flags.len();
-    let expected = model.features.len() + model.errata.len() + model.geometries.len() - 1;
-    assert_eq!(flags, expected, "the first geometry has no flag");
-    assert_eq!(module.facts.name, model.arch.name);
-    let names = model.levels.iter().map(|level| level.name.as_str());
-    let mut levels = [""; LEVELS];
-    names.zip(&mut levels).for_each(|(name, slot)| *slot = name);
-    assert_eq!(module.facts.level_names, levels);
-    for config in configs(model) {
-        let tlb = machine(module, model, config, &most(model));
-        assert_eq!(tlb.is_some(), model.possible(config), "{config:?}");
-        let Some(tlb) = tlb else { continue };
-        assert_eq!(*tlb.levels(), model.level_table(config), "{config:?}");
-        let found = tlb.change_facts(space_flags(model, config));
-        assert_eq!(found, model.change_facts(config), "{config:?}");
-        for (space, reach) in SPACES.iter().flat_map(|s| REACHES.map(|r| (*s, r))) {
-            let one_by_one = tlb.ceiling(space, reach);
-            let (operations, pages) = (one_by_one.operations, one_by_one.pages);
-            let stated = ceiling(model, (config, &most(model)), space, reach);
-            assert_eq!((operations, pages), stated, "{config:?}");
-        }
-    }
-    assert!(
-        (module.make)(&|name| geometry_flag(model, name), &most(model)).is_none()
-            || model.geometries.len() < 3,
-        "two geometries at once are no machine"
-    );
-}
-
-fn geometry_flag(model: &Model, name: &str) -> bool {
-    model.geometries.iter().any(|g| g.named.name == name)
 }

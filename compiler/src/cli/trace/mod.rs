@@ -17,7 +17,7 @@ use crate::model::Model;
 use crate::parse;
 use crate::plan::Plans;
 use crate::source::Files;
-use crate::trace::{Query, is_ever_local, show, trace};
+use crate::trace::{Query, explained, is_ever_local, show, trace};
 
 /// The options that describe a `--range`.
 const OF_ENTRIES: [&str; 8] = [
@@ -63,6 +63,8 @@ Examples:
       a page of the kernel, for scripts
   tlbc trace foo.arch --everything --cpus others --errata all
       everything of a space
+  tlbc trace foo.arch --range 0x1000..0x5000 --cpus others --why
+      what four pages cost, and which instructions were rejected
   tlbc trace foo.arch --event switch --pending tag
       loading a space whose tag still has stale entries
   tlbc trace foo.arch --event fault --range 0x1000..0x2000
@@ -134,6 +136,10 @@ pub(super) struct Trace {
     /// --kernel and if the runtime never flushes for this CPU alone, else `self`]
     #[arg(long, value_enum, value_name = "WHICH")]
     cpus: Option<Cpus>,
+
+    /// Shows what the request costs, the sets of instructions that were rejected, and why
+    #[arg(long)]
+    why: bool,
 
     /// Lines for people, or one JSON object for scripts
     #[arg(long, value_enum, default_value_t = TraceFormat::Text)]
@@ -224,6 +230,7 @@ impl Trace {
             return Ok(Outcome::Findings(findings));
         };
         let (query, remark) = self.query(&analysis.model, &analysis.plans)?;
+        let trace = if self.why { explained } else { trace };
         let mut answer = trace(&analysis.model, &analysis.plans, &query).map_err(Trouble)?;
         answer.notes.extend(remark);
         Ok(Outcome::Good(match self.format {

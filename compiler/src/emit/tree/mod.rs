@@ -4,12 +4,14 @@
 //! else has to provide (a parameter, an import, a flag, a private item) says so, so that what a function uses is known without
 //! its text.
 
+mod simplify;
 mod syntax;
 mod uses;
 mod words;
 
+pub use simplify::{as_value, hoist};
 pub use syntax::{
     Case, Expr, Function, Item, Member, Stmt, borrow, hex, matches, number, string, structure,
 };
 pub use uses::Uses;
-pub use words::{Private, Property, Runtime, Text, Use, Var, Word};
+pub use words::{FlagBarriers, Private, Property, Runtime, Text, Use, Var, Word};

@@ -30,12 +30,25 @@ pub enum Private {
     Units(usize),
     /// The function that issues an instruction.
     Issuer(Which),
+    /// The function that issues one of two barriers, depending on a flag.
+    Barriers(FlagBarriers),
     /// The function of an erratum's workaround.
     Workaround(usize, usize),
     /// The number of an instruction's form.
     Form(usize, usize),
     /// The bits of a view's tag.
     View(Space, usize),
+}
+
+/// The choice of a barrier by a flag of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FlagBarriers {
+    /// The bit of the flag.
+    pub flag: usize,
+    /// The barrier where it is set.
+    pub set: usize,
+    /// The barrier where it is clear.
+    pub clear: usize,
 }
 
 /// What a private function returns of a configuration, or of a level in it.
@@ -143,6 +156,7 @@ variables! {
     Run "run": "Run";
     Runs "runs": "Runs" Runs;
     Operations "operations": "u64";
+    Ceiling "ceiling": "Ceiling" Ceiling;
     Levels "levels": "&LevelTable" LevelTable;
     Folding "folding": "Folding" Folding;
     Single "single": "SinglePass" SinglePass;

@@ -214,7 +214,7 @@ impl<K: Kind> Backend for Toy<K> {
                 },
                 at: match owner.reach {
                     Reach::Here => Where::Here,
-                    Reach::Wide => Where::EverywhereAtOnce,
+                    Reach::Wide | Reach::Given => Where::EverywhereAtOnce,
                 },
             });
         }
@@ -232,7 +232,7 @@ impl<K: Kind> Backend for Toy<K> {
     }
 
     fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
-        if !K::INTERRUPTS || request.reach == Reach::Here {
+        if !K::INTERRUPTS || request.reach != Reach::Wide {
             return IpiTargets::NONE;
         }
         let mut holders = Agents::ACTIVE;
@@ -244,7 +244,8 @@ impl<K: Kind> Backend for Toy<K> {
         }
         IpiTargets {
             agents: holders,
-            sets: 0,
+            by_call: K::CALLS_REACH != 0,
+            ..IpiTargets::NONE
         }
     }
 

@@ -19,8 +19,8 @@ use tlbc_machine_loom::{DeviceFlush, Kept, Op, Shared, TableId};
 use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::{Lock, Word};
 use tlbc_runtime::{
-    AddressSpace, CpuId, CpuSet, CpuTlb, Current, Flushed, Issue, LockEvent, Mmu, PageBatch,
-    Platform, Record, Root, SpaceFlags, TableBatch, Tag, Unlinked,
+    AddressSpace, CpuId, CpuMask, CpuSet, CpuTlb, Current, Flushed, Issue, LockEvent, Mmu,
+    PageBatch, Platform, Record, Root, SpaceFlags, TableBatch, Tag, Unlinked,
 };
 
 mod interrupts;
@@ -112,6 +112,7 @@ impl<K: Kind> Platform for Kernel<K> {
 
     fn sink(&self, cpu: CpuId) -> impl Issue<Op> {
         Record(move |op| {
+            self.serve_calls(cpu.index());
             Self::check_context(&op);
             if K::INTERRUPTS && matches!(op, Op::Load { .. }) {
                 // Until now this CPU may have walked the root that it had loaded. A broadcast is complete when such
@@ -129,6 +130,23 @@ impl<K: Kind> Platform for Kernel<K> {
             if op == Op::Publish {
                 // The instruction waits until stores are visible; later accesses are not performed before.
                 fence(SeqCst);
+            }
+        })
+    }
+
+    fn sink_for<'s>(
+        &'s self,
+        _: CpuId,
+        cpus: &'s CpuSet<1>,
+        missed: &'s mut CpuSet<1>,
+    ) -> impl Issue<Op> {
+        Record(move |op| {
+            for cpu in cpus.iter() {
+                if K::CALLS_REACH & 1 << cpu.0 == 0 {
+                    missed.insert(cpu);
+                } else {
+                    self.call_for(cpu.index(), op);
+                }
             }
         })
     }

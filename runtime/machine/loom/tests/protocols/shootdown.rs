@@ -1,10 +1,15 @@
 //! A page is unmapped, or a table freed, while another CPU loads the space.
 
-use tlbc_machine_loom::toys::{Broadcast, Called, Kind, Slots, Untagged};
+use tlbc_machine_loom::toys::{
+    Broadcast, Called, Hypervisor, HypervisorUntagged, Kind, Slots, Untagged,
+};
 use tlbc_runtime::Current;
 use tlbc_runtime::sync::Barrier;
 
-use crate::check::{Depth::Full, fails, holds};
+use crate::check::{
+    Depth::{Full, Preemptions},
+    fails, holds,
+};
 use crate::kernel::World;
 
 /// CPU 1 had the space loaded, keeps its entries under a tag if there are tags, runs in another space, and comes back
@@ -31,6 +36,8 @@ fn a_page_is_unmapped_while_another_cpu_loads_its_space() {
     holds(Full, unmap_and_switch_in::<Untagged>);
     holds(Full, unmap_and_switch_in::<Called>);
     holds(Full, unmap_and_switch_in::<Broadcast>);
+    holds(Preemptions(3), unmap_and_switch_in::<Hypervisor>);
+    holds(Preemptions(3), unmap_and_switch_in::<HypervisorUntagged>);
 }
 
 #[test]
@@ -85,4 +92,6 @@ fn a_live_table_is_unlinked_while_another_cpu_loads_its_space() {
     holds(Full, unlink_and_switch_in::<Untagged>);
     holds(Full, unlink_and_switch_in::<Called>);
     holds(Full, unlink_and_switch_in::<Broadcast>);
+    holds(Preemptions(3), unlink_and_switch_in::<Hypervisor>);
+    holds(Preemptions(3), unlink_and_switch_in::<HypervisorUntagged>);
 }

@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use loom::sync::Mutex;
 use tlbc_machine_loom::toys::{
-    Broadcast, Crowd, DEVICE, Deferrer, ForLife, Kind, Slots, Untagged, Writer,
+    Broadcast, Crowd, DEVICE, Deferrer, ForLife, Hypervisor, HypervisorUntagged, Kind, Slots,
+    Untagged, Writer,
 };
 use tlbc_runtime::sync::Barrier;
 use tlbc_runtime::{Current, SpaceFlags};
@@ -48,6 +49,30 @@ fn unmap_and_two_switch_in<K: Kind>() {
 fn a_page_is_unmapped_while_two_cpus_load_its_space() {
     holds(Preemptions(3), unmap_and_two_switch_in::<Slots>);
     holds(Preemptions(3), unmap_and_two_switch_in::<Untagged>);
+}
+
+/// CPU 0 unmaps a page in a space that CPU 1, which calls reach, and CPU 2, which they do not, run in; CPU 2 comes from
+/// another space.
+fn unmap_by_call<K: Kind>() {
+    let world = World::<K>::new(3, 2);
+    let (space, other) = (world.space(0), world.space(1));
+    let [_, _] = all_run(&world, &space, [0, 1]);
+    let now = world.on(2, || {
+        let now = world.switch(Current::Kernel, Some(&space));
+        world.switch(now, Some(&other))
+    });
+    let there = world.spawn_in(2, &space, move |world, space| {
+        world.switch(now, Some(&space))
+    });
+    world.on(0, || world.unmap(&space, 0, 0));
+    let _ = there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn calls_reach_one_cpu_and_not_another() {
+    holds(Preemptions(3), unmap_by_call::<Hypervisor>);
+    holds(Preemptions(3), unmap_by_call::<HypervisorUntagged>);
 }
 
 /// Two CPUs unmap a page each, so that the third is sent both flushes in either order, while it leaves the space and

@@ -5,6 +5,9 @@
 //! the bit, when it handles messages while it waits, and at [points](Kernel::point) with interrupts on. On another
 //! thread the handler would not be ordered with what the CPU does in between, as it is on a CPU.
 //!
+//! A [call](Kernel::call_for) flushes another CPU whatever its interrupts: if the CPU holds the bit, its own thread issues the
+//! instruction before its next one, or at its next point, and the caller waits for that.
+//!
 //! The kernel also checks that locks are taken, and instructions issued, in the contexts that the runtime promises.
 
 use std::cell::{Cell, RefCell};
@@ -23,6 +26,8 @@ use super::{CPU, Kernel};
 const HELD: u64 = 1;
 /// An interrupt has arrived since then.
 const PENDING: u64 = 2;
+/// A call for the CPU has arrived.
+const CALLED: u64 = 4;
 
 /// The interrupts that a CPU may take, as its own thread knows them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,6 +50,8 @@ type Preempts = Box<dyn FnOnce()>;
 /// The interrupts of a CPU.
 pub(super) struct Interrupts {
     word: AtomicU64,
+    /// The instructions of the calls that have arrived.
+    calls: RefCell<Vec<Op>>,
     /// Another thread, and the number of points of this one that come before it.
     preempts: RefCell<Option<(usize, Preempts)>>,
     /// Whether a lock of the runtime is held.
@@ -56,6 +63,7 @@ impl Interrupts {
     pub fn new() -> Self {
         Self {
             word: AtomicU64::new(HELD),
+            calls: RefCell::default(),
             preempts: RefCell::default(),
             locked: Cell::new(false),
         }
@@ -128,8 +136,40 @@ impl<K: Kind> Kernel<K> {
     fn release(&self, cpu: usize) {
         let word = &self.cpus[cpu].interrupts.word;
         while word.compare_exchange(HELD, 0, Release, Relaxed).is_err() {
-            self.handle(cpu);
+            self.serve_calls(cpu);
+            if word.load(Relaxed) & PENDING != 0 {
+                self.handle(cpu);
+            }
         }
+    }
+
+    /// Issues an instruction on another CPU, and returns when that is done.
+    pub(super) fn call_for(&self, cpu: usize, op: Op) {
+        let Interrupts { word, calls, .. } = &self.cpus[cpu].interrupts;
+        calls.borrow_mut().push(op);
+        if word.fetch_or(CALLED | HELD, Release) & HELD == 0 {
+            self.serve_calls(cpu);
+            self.release(cpu);
+        } else {
+            let here = CPU.with(Cell::get) as usize;
+            let served = || word.load(Acquire) & CALLED == 0;
+            wait_until(served, || self.serve_calls(here));
+        }
+    }
+
+    /// Issues the instructions of calls for a CPU, which this thread holds.
+    pub(super) fn serve_calls(&self, cpu: usize) {
+        if K::CALLS_REACH == 0 {
+            return;
+        }
+        let Interrupts { word, calls, .. } = &self.cpus[cpu].interrupts;
+        if word.load(Acquire) & CALLED == 0 {
+            return;
+        }
+        for op in calls.take() {
+            self.machine.issue(cpu, &op);
+        }
+        word.fetch_and(!CALLED, Release);
     }
 
     /// Handles pending interrupts.
@@ -174,6 +214,9 @@ impl<K: Kind> Kernel<K> {
     /// the context allows it.
     pub(super) fn point(&self) {
         let cpu = CPU.with(Cell::get) as usize;
+        if cpu < self.cpus.len() && MODE.with(Cell::get) != Mode::Free {
+            self.serve_calls(cpu);
+        }
         match MODE.with(Cell::get) {
             Mode::Off => {}
             Mode::Pinned => {

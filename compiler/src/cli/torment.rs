@@ -1,0 +1,126 @@
+//! `tlbc torment`.
+
+use std::path::{Path, PathBuf};
+
+use super::machine::Machine;
+use super::{Messages, Outcome, Trouble};
+use crate::analysis::{Analysis, analyse};
+use crate::fs;
+use crate::parse;
+use crate::source::Files;
+use crate::torment::{Options, torment};
+
+/// Runs what is issued on hostile hardware
+#[derive(clap::Args)]
+#[command(after_help = "\
+Random machines get random requests. For each, everything that the machine could have cached is cached, what the
+plans issue is executed, and whatever could be filled again in between is filled again. A request fails if an
+agent may then still use an entry that had to go, unless the flush is deferred. What an instruction does is
+determined from its text and its operand bits, by the definition of the hardware: an operand that is encoded
+wrongly names something else.
+
+With --hardware the plans run on the hardware of another definition, so that a mistake in a definition is found
+by a definition that is right.
+
+Not covered: changes of entries by instructions, switches and other events, negative entries, neighbouring
+entries that are cached as one, and the answers of calls to firmware.
+
+Examples:
+  tlbc torment a.arch                              random machines
+  tlbc torment a.arch --seed 7 --machines 1        the machine of one seed again
+  tlbc torment a.arch --features all               one machine
+  tlbc torment draft.arch --hardware a.arch        a draft on the hardware of another definition
+
+Exit code 1 if a request fails.")]
+pub(super) struct Torment {
+    /// The definition, or - for standard input
+    file: PathBuf,
+
+    /// The definition of the hardware [default: the same]
+    #[arg(long, value_name = "FILE")]
+    hardware: Option<PathBuf>,
+
+    /// The seed of the first machine; the next machine has the next seed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+
+    /// How many machines; 1 if the machine is given
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    machines: u64,
+
+    /// How many requests on each machine
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    requests: u64,
+
+    #[command(flatten)]
+    messages: Messages,
+
+    #[command(flatten)]
+    machine: Machine,
+}
+
+impl Torment {
+    pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
+        let planned = match self.analysis(&self.file, color)? {
+            Ok(analysis) => analysis,
+            Err(findings) => return Ok(findings),
+        };
+        let other = match &self.hardware {
+            None => None,
+            Some(file) => match self.analysis(file, color)? {
+                Ok(analysis) => Some(analysis),
+                Err(findings) => return Ok(findings),
+            },
+        };
+        let hardware = &other.as_ref().unwrap_or(&planned).model;
+        let machine = if self.machine.is_given() {
+            Some((
+                self.machine.config(hardware)?,
+                self.machine.limits(hardware)?,
+            ))
+        } else {
+            None
+        };
+        let options = Options {
+            seed: self.seed,
+            machines: if machine.is_some() { 1 } else { self.machines },
+            requests: self.requests,
+            machine,
+        };
+        let report = torment(&planned, hardware, &options);
+        let Some(failure) = report.failure else {
+            let machines = options.machines - report.incomparable;
+            let mut text = format!(
+                "{} requests on {machines} machines: nothing is left\n",
+                report.requests
+            );
+            if report.incomparable != 0 {
+                text += &format!(
+                    "{} more machines are not machines of both definitions\n",
+                    report.incomparable
+                );
+            }
+            return Ok(Outcome::Good(text));
+        };
+        let again = format!(
+            "seed {}, after {} requests\n",
+            failure.seed, report.requests
+        );
+        Ok(Outcome::Different(
+            failure.text + &again,
+            "a request failed: an agent may use an entry that had to go",
+        ))
+    }
+
+    /// Reads a definition. Returns findings if it has errors.
+    fn analysis(&self, file: &Path, color: bool) -> Result<Result<Analysis, Outcome>, Trouble> {
+        let (name, bytes) = fs::read_one(file.to_owned())?.named();
+        let mut files = Files::default();
+        let (analysis, diagnostics) = match parse::decode(&mut files, name, bytes) {
+            Ok(file) => analyse(&files, file),
+            Err(diagnostic) => (None, vec![*diagnostic]),
+        };
+        Ok(analysis
+            .ok_or_else(|| Outcome::Findings(self.messages.render(&files, &diagnostics, color))))
+    }
+}

@@ -1,0 +1,73 @@
+//! The alternatives among which the selection rule chose.
+//!
+//! In: a machine and a demand. Out: the sets of candidates that cover it, the least first, with the figures that the
+//! rule compares. Holds: the first one is what the plans issue.
+
+use tlbc_runtime::request::{Reach, Space};
+
+use super::candidates::How;
+use super::choose::Chooser;
+use super::context::PlanContext;
+use super::demand::Demand;
+use super::drops::Primitive;
+use super::flags::Needs;
+pub use super::search::Rank;
+use super::symbolic::SymbolicMachine;
+use crate::model::{Config, Model};
+
+/// A set of candidates that covers a demand.
+#[derive(Debug, Clone)]
+pub struct Alternative {
+    /// How each candidate is carried out.
+    pub candidates: Vec<How>,
+    /// What the selection rule compares.
+    pub rank: Rank,
+}
+
+/// Whose entries are flushed, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    /// The space.
+    pub space: Space,
+    /// The CPUs that the instructions must reach.
+    pub reach: Reach,
+    /// Whether the tag means the same space on every CPU.
+    pub global_tag: bool,
+}
+
+/// Returns the sets of candidates that cover a demand, at most `keep` of them, in the order of preference.
+#[must_use]
+pub fn alternatives(
+    model: &Model,
+    config: Config,
+    request: Request,
+    demand: Demand,
+    keep: usize,
+) -> Vec<Alternative> {
+    let needs = Needs::of(model);
+    let machine = SymbolicMachine::decided(&needs, config);
+    let context = PlanContext {
+        global_tag: request.global_tag,
+        // The CPUs that issue the flush of a space that ends may have loaded another one.
+        entering: demand.root,
+        ..PlanContext::new(model, &machine, request.space, request.reach)
+    };
+    let sets = Chooser::ranked(&context, demand, keep).into_iter();
+    sets.map(|(rank, set)| Alternative {
+        candidates: set.into_iter().map(|candidate| candidate.how).collect(),
+        rank,
+    })
+    .collect()
+}
+
+impl Primitive {
+    /// Returns the name of the instruction, with that of its form if it has several.
+    #[must_use]
+    pub fn name(self, model: &Model) -> String {
+        let it = &model.invalidates[self.invalidate];
+        let form = it.forms[self.form].named.as_ref();
+        form.map_or(it.named.name.clone(), |(form, _)| {
+            format!("{} {}", it.named.name, form.name)
+        })
+    }
+}

@@ -1,0 +1,279 @@
+//! Obligations: requests, with every entry that each of them makes stale.
+//!
+//! In: a kind of request and the levels of a machine. Out: an [`Ask`]. Holds: each level that maps pages or points at
+//! tables is asked for alone, with one entry and with several, aligned and not, up to the last page of the kernel's
+//! addresses.
+
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::deferred::Pending;
+use tlbc_runtime::level::{Level, Levels};
+use tlbc_runtime::pte::RequiredFlush;
+use tlbc_runtime::request::passes::Pass;
+use tlbc_runtime::request::{Extent, LevelTable, Ranges, Scope, Space};
+
+use crate::model::Kind;
+
+/// The numbers of entries that are asked for.
+const COUNTS: [u64; 3] = [1, 2, 5];
+
+/// A kind of request for a flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// Leaf entries of one level.
+    Leaves(Level, u64),
+    /// An entry that pointed at a table, with leaf entries below it if a level is given.
+    Cut(Level, Option<Level>),
+    /// The same, where the entries below are still valid.
+    Live(Level, Level),
+    /// Leaf entries of two levels.
+    Mixed(Level, Level),
+    /// New entries of one level.
+    New(Level, u64),
+    /// Everything, with unlinked tables or without.
+    Everything(bool),
+    /// Everything, and the root entry.
+    Teardown,
+}
+
+impl What {
+    /// Returns every request.
+    pub fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        for level in Level::all() {
+            for count in COUNTS {
+                all.push(Self::Leaves(level, count));
+                all.push(Self::New(level, count));
+            }
+            if level > Level(0) {
+                all.push(Self::Cut(level, None));
+            }
+            for below in Level::all().filter(|below| *below < level) {
+                all.push(Self::Cut(level, Some(below)));
+                all.push(Self::Live(level, below));
+                all.push(Self::Mixed(level, below));
+            }
+        }
+        all.extend([
+            Self::Everything(false),
+            Self::Everything(true),
+            Self::Teardown,
+        ]);
+        all
+    }
+
+    /// Returns the name of its kind, under which results are counted.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Leaves(_, 1) => "one page",
+            Self::Leaves(..) => "pages of one level",
+            Self::Mixed(..) => "pages of two levels",
+            Self::Cut(..) => "unlinked tables",
+            Self::Live(..) => "unlinked tables, valid below",
+            Self::New(..) => "new mappings",
+            Self::Everything(false) => "everything",
+            Self::Everything(true) => "everything, with tables",
+            Self::Teardown => "teardown",
+        }
+    }
+}
+
+/// Entries that must be invalidated: their kind, and their level and addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stale {
+    /// Their kind.
+    pub kind: Kind,
+    /// Their level; 0 for root entries.
+    pub level: Level,
+    /// Their addresses; all without.
+    pub at: Option<Extent>,
+    /// The agents that can use them. Others can not before they load the space again.
+    pub usable: Agents,
+}
+
+/// A request, with everything that plans test and everything that it makes stale.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// What changed.
+    pub ranges: Ranges,
+    /// Whether tables were unlinked.
+    pub walk: bool,
+    /// Whether the space is torn down.
+    pub ends: bool,
+    /// Whether all entries of the space are flushed.
+    pub everything: bool,
+    /// Whether leaf entries can be made again by walk entries that are stale as well.
+    pub live: bool,
+    /// The flush that is pending when a tag is loaded.
+    pub pending: Pending,
+    /// Whether the flush of a view is deferred.
+    pub view_deferred: bool,
+    /// The entries.
+    pub stale: Vec<Stale>,
+}
+
+impl Ask {
+    /// A request that flushes nothing.
+    pub const NOTHING: Self = Self {
+        ranges: Ranges::new(),
+        walk: false,
+        ends: false,
+        everything: false,
+        live: false,
+        pending: Pending::None,
+        view_deferred: false,
+        stale: Vec::new(),
+    };
+
+    /// Returns the request on a machine with these levels; none if the machine has no such levels.
+    pub fn new(what: What, space: Space, levels: &LevelTable) -> Option<Self> {
+        let maps = |level: Level| levels[level.index()].leaf && exists(levels, level);
+        let lowest = Level::all().find(|level| exists(levels, *level))?;
+        let points = |level: Level| exists(levels, level) && level > lowest;
+        let mut ask = Self::NOTHING;
+        let of = |level, count| extent(space, levels, level, count);
+        match what {
+            What::Leaves(level, count) => {
+                maps(level).then_some(())?;
+                ask.leaf(level, of(level, count));
+            }
+            What::Mixed(level, below) => {
+                (maps(level) && maps(below)).then_some(())?;
+                ask.leaf(level, of(level, 2));
+                ask.leaf(below, of(below, 3));
+            }
+            What::Cut(level, below) => {
+                points(level).then_some(())?;
+                let cut = of(level, 1);
+                ask.cut(level, cut);
+                if let Some(below) = below {
+                    maps(below).then_some(())?;
+                    ask.leaf(below, within(cut, levels, below, 2));
+                }
+            }
+            What::Live(level, below) => {
+                (points(level) && maps(below)).then_some(())?;
+                let cut = of(level, 1);
+                ask.live = true;
+                ask.ranges.below_live();
+                for walked in Level::all().filter(|it| points(*it) && *it <= level && *it > below) {
+                    ask.cut(walked, within(cut, levels, walked, 1));
+                }
+                ask.leaf(below, within(cut, levels, below, 3));
+            }
+            What::New(level, count) => {
+                maps(level).then_some(())?;
+                let extent = of(level, count);
+                ask.ranges.appeared(level, extent);
+                ask.stale(Kind::Negative, level, Some(extent));
+            }
+            What::Everything(walk) => {
+                ask.everything = true;
+                (ask.walk, ask.live) = (walk, walk);
+                ask.all(levels, lowest);
+            }
+            What::Teardown => {
+                ask.everything = true;
+                (ask.walk, ask.live, ask.ends) = (true, true, true);
+                ask.all(levels, lowest);
+                ask.stale(Kind::Root, Level(0), None);
+            }
+        }
+        ask.walk |= ask.ranges.tables();
+        Some(ask)
+    }
+
+    /// Adds everything that a space may have cached.
+    pub fn all(&mut self, levels: &LevelTable, lowest: Level) {
+        for level in Level::all().filter(|level| exists(levels, *level)) {
+            if levels[level.index()].leaf {
+                self.stale(Kind::Leaf, level, None);
+                self.stale(Kind::Negative, level, None);
+            }
+            if level > lowest && self.walk {
+                self.stale(Kind::Walk, level, None);
+            }
+        }
+    }
+
+    fn leaf(&mut self, level: Level, extent: Extent) {
+        self.ranges.leaf(level, extent);
+        self.stale(Kind::Leaf, level, Some(extent));
+    }
+
+    fn cut(&mut self, level: Level, extent: Extent) {
+        self.ranges.walk(level, extent);
+        self.stale(Kind::Walk, level, Some(extent));
+    }
+
+    /// Adds entries. The runtime's rules say which agents can use them.
+    pub fn stale(&mut self, kind: Kind, level: Level, at: Option<Extent>) {
+        let levels = Levels::only(level);
+        let required = match kind {
+            Kind::Leaf => RequiredFlush {
+                leaf: levels,
+                ..RequiredFlush::NOTHING
+            },
+            Kind::Walk | Kind::Root => RequiredFlush {
+                walk: levels,
+                ..RequiredFlush::NOTHING
+            },
+            Kind::Negative => RequiredFlush {
+                negative: levels,
+                ..RequiredFlush::NOTHING
+            },
+        };
+        let required = RequiredFlush {
+            subtree: self.live,
+            ..required
+        };
+        let usable = tlbc_facts::required::clauses(&required);
+        let usable = usable.fold(Agents::NONE, |all, (_, agents)| all.union(agents));
+        self.stale.push(Stale {
+            kind,
+            level,
+            at,
+            usable,
+        });
+    }
+
+    /// Returns the pass of one page, for the plan of one page.
+    pub fn page(&self, levels: &LevelTable) -> Option<Pass> {
+        match self.ranges.scope(levels) {
+            Scope::Page { va, level, .. } => Some(Pass {
+                start: va,
+                entries: 1,
+                stride: level,
+                shift: levels[level.index()].shift,
+                hint: Some(level),
+                leaf: true,
+                walk: self.walk,
+                negative: false,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// Returns the addresses of some entries: not aligned to more than one, and in the kernel's space the last ones.
+fn extent(space: Space, levels: &LevelTable, level: Level, count: u64) -> Extent {
+    let shift = levels[level.index()].shift;
+    let bytes = count << shift;
+    match space {
+        Space::User => Extent::new(3 << shift, bytes),
+        Space::Kernel => Extent::new(bytes.wrapping_neg(), bytes),
+    }
+}
+
+/// Returns the addresses of the last entries of a level in an extent.
+fn within(whole: Extent, levels: &LevelTable, level: Level, count: u64) -> Extent {
+    let bytes = (count << levels[level.index()].shift).min(whole.bytes);
+    Extent::new(
+        whole.start.wrapping_add(whole.bytes).wrapping_sub(bytes),
+        bytes,
+    )
+}
+
+/// Returns whether the machine has a level.
+pub fn exists(levels: &LevelTable, level: Level) -> bool {
+    levels.get(level.index()).is_some_and(|it| it.shift != 0)
+}

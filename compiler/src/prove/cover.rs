@@ -1,0 +1,324 @@
+//! The rules for one cell of a request.
+//!
+//! In: a [`Path`] and entries of a [`Cell`]. Out: the rule that the path breaks, if it breaks one. Holds: an instruction
+//! counts if the change was published to the walker before it, if it is complete, and if no entry that it leaves can make
+//! the entry again.
+
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::deferred::Deferred;
+use tlbc_runtime::level::Level;
+use tlbc_runtime::request::{Extent, Space};
+
+use super::ask::{Ask, Stale};
+use super::effect::{Cell, Class, Path, Place};
+use super::failure::Rule;
+use super::steps::{Named, Sets, Step, deferred};
+use crate::model::{Amount, Instr, Kind};
+
+/// Which conditions an instruction has to meet to count.
+#[derive(Clone, Copy)]
+struct Conditions {
+    published: bool,
+    complete: bool,
+    lasting: bool,
+}
+
+impl Conditions {
+    const ALL: Self = Self {
+        published: true,
+        complete: true,
+        lasting: true,
+    };
+}
+
+impl Path<'_> {
+    /// Returns the rule that the path breaks for some entries of a cell; none if they are invalidated.
+    pub fn broken(&self, ask: &Ask, stale: &Stale, cell: &Cell) -> Option<Rule> {
+        let mut conditions = Conditions::ALL;
+        if self.covers(ask, stale, cell, conditions) {
+            return None;
+        }
+        // The last condition without which the entries would count as invalidated is the one that is broken.
+        conditions.lasting = false;
+        if self.covers(ask, stale, cell, conditions) {
+            return Some(Rule::Lasting);
+        }
+        conditions.complete = false;
+        if self.covers(ask, stale, cell, conditions) {
+            return Some(Rule::Complete);
+        }
+        conditions.published = false;
+        if self.covers(ask, stale, cell, conditions) {
+            return Some(Rule::Published);
+        }
+        Some(Rule::Cover)
+    }
+
+    fn covers(&self, ask: &Ask, stale: &Stale, cell: &Cell, conditions: Conditions) -> bool {
+        let counts = |at: usize| {
+            (!conditions.published || self.is_published(at, cell))
+                && (!conditions.complete || self.complete(at, false).is_some())
+                && (!conditions.lasting || self.lasts(ask, at, cell))
+        };
+        self.covered(stale, cell, counts)
+    }
+
+    /// Returns whether those of the steps that count invalidate all entries of a cell.
+    fn covered(&self, stale: &Stale, cell: &Cell, counts: impl Fn(usize) -> bool) -> bool {
+        let mut named = Vec::new();
+        let mut sets = Vec::new();
+        for at in 0..self.steps.len() {
+            let places = self.places(at, cell);
+            if places.is_empty() || !counts(at) {
+                continue;
+            }
+            for place in places {
+                match place {
+                    Place::Everything => return true,
+                    Place::At(some) => named.push(some),
+                    Place::In(some) => sets.push(some),
+                }
+            }
+        }
+        self.are_all_sets(cell, &sets)
+            || stale.at.is_some_and(|extent| {
+                let joined = match cell.kind {
+                    // A negative entry is one translation as well.
+                    Kind::Leaf | Kind::Negative => self.model.caches.covered(cell.level.index()),
+                    _ => 0,
+                };
+                let shift = self.levels[cell.level.index()].shift + joined;
+                are_named(extent, shift, &named)
+            })
+    }
+
+    /// Returns whether these are all sets of a cache.
+    fn are_all_sets(&self, cell: &Cell, sets: &[Sets]) -> bool {
+        let stated = &self.model.caches.all[cell.cache].sets;
+        let Some(count) = stated.as_ref().and_then(|it| it.get(self.machine)) else {
+            return false;
+        };
+        let each = |first: u64| {
+            let is = |set: &Sets| match set {
+                Sets::Each(from, most) => *from <= first && at_least(self, *most, *count),
+                Sets::First => false,
+            };
+            sets.iter().any(is)
+        };
+        each(0) || sets.contains(&Sets::First) && (each(1) || *count == Amount::Stated(1))
+    }
+
+    /// Returns whether the change is visible to the walkers of a cell before a step.
+    fn is_published(&self, at: usize, cell: &Cell) -> bool {
+        let walker = Agents(1 << cell.agent);
+        let publishes = |step: &Step| match step {
+            Step::Barrier(barrier) => {
+                let barrier = &self.model.barriers[*barrier];
+                let to = barrier.publishes.is_some_and(|on| on.value.covers(walker));
+                to && barrier.requires.holds(self.machine)
+            }
+            _ => false,
+        };
+        let precedes = match &self.steps[at] {
+            Step::Issue(issued) => self.model.invalidates[issued.issue.invalidate].follows,
+            _ => None,
+        };
+        let before = &self.steps[..at];
+        let follows = precedes.is_none_or(|barrier| {
+            let is = |step: &Step| matches!(step, Step::Barrier(it) if *it == barrier.value);
+            before.iter().any(is)
+        });
+        let visible = self.published || self.model.assumed.is_some();
+        follows && (visible || before.iter().any(publishes))
+    }
+
+    /// Returns whether nothing can make the entries again that the instruction at a step invalidates.
+    fn lasts(&self, ask: &Ask, at: usize, cell: &Cell) -> bool {
+        // Entries of a cache that are made from those of another.
+        let from = self.model.caches.all[cell.cache].from;
+        if let Some(from) = from {
+            let above = Cell {
+                cache: from.value,
+                ..*cell
+            };
+            let held = self.model.caches.holding(cell.kind, self.machine);
+            if held.0 & (1 << from.value) != 0 && !self.gone_with(ask, at, &above) {
+                return false;
+            }
+        }
+        if !ask.live || cell.kind != Kind::Leaf {
+            return true;
+        }
+        let mut walks = ask.stale.iter().filter(|stale| stale.kind == Kind::Walk);
+        walks.all(|walk| {
+            let above = self.cells(walk.kind, walk.level, cell.agent).into_iter();
+            let mut usable = above.filter(|above| makes(above, cell));
+            usable.all(|above| self.is_deferred(&above) || self.gone_with(ask, at, &above))
+        })
+    }
+
+    /// Returns whether the entries of a cell are deferred on this CPU, and it cannot use them before.
+    pub fn is_deferred(&self, cell: &Cell) -> bool {
+        if Agents(1 << cell.agent) != Agents::SELF || cell.kind == Kind::Root {
+            return false;
+        }
+        let deferred = deferred(self.steps);
+        match cell.class {
+            Class::Other => {
+                let mut tags = self.model.tags.iter();
+                deferred.contains(Deferred::OTHERS_UNTIL_LOAD)
+                    && tags.all(|tag| {
+                        tag.invalidated_lazily.is_some() || !tag.when.holds(self.machine)
+                    })
+            }
+            Class::This => {
+                let views = &self.model.space(self.space).views;
+                let loaded = views.get(cell.view).is_none_or(|view| view.loaded);
+                let user = self.space == Space::User;
+                deferred.contains(Deferred::VIEW_UNTIL_RETURN) && !loaded && user
+            }
+            Class::Global => false,
+        }
+    }
+
+    /// Returns whether the entries of a cell are invalidated by the instruction at a step itself, or gone before it.
+    fn gone_with(&self, ask: &Ask, at: usize, cell: &Cell) -> bool {
+        // The instructions of a loop over sets count as one, which starts with the first set: a walker that goes on from an
+        // entry of a later set finds the change.
+        let first = at.checked_sub(1).filter(|_| self.is_of_sets(at));
+        let own = [Some(at), first].into_iter().flatten();
+        if own.into_iter().any(|at| !self.places(at, cell).is_empty()) {
+            return true;
+        }
+        let mut stale = ask
+            .stale
+            .iter()
+            .filter(|stale| stale.kind == cell.kind && stale.level == cell.level);
+        let before = |step: usize| self.complete(step, true).is_some_and(|end| end < at);
+        stale.all(|stale| self.covered(stale, cell, |step| step < at && before(step)))
+    }
+
+    /// Returns whether a step is the loop over the other sets that follows an instruction for the first.
+    fn is_of_sets(&self, at: usize) -> bool {
+        matches!(&self.steps[at], Step::Issue(issued) if issued.sets != Sets::First)
+    }
+
+    /// Returns the cells of entries of a kind and level on a class of agents.
+    pub fn cells(&self, kind: Kind, level: Level, agent: usize) -> Vec<Cell> {
+        let caches = self.model.caches.holding(kind, self.machine);
+        let mut cells = Vec::new();
+        for class in self.classes(kind) {
+            for view in self.views() {
+                for cache in (0..self.model.caches.all.len()).filter(|it| caches.0 & (1 << it) != 0)
+                {
+                    cells.push(Cell {
+                        kind,
+                        level,
+                        cache,
+                        class,
+                        view,
+                        agent,
+                    });
+                }
+            }
+        }
+        cells
+    }
+
+    /// Returns the instruction of the definition that is expected to invalidate a cell: one whose clauses have its kind, and
+    /// that the machine has.
+    pub fn expected(&self, cell: &Cell) -> Option<Instr> {
+        let mut all = self.model.invalidates.iter().enumerate();
+        let found = all.find(|(_, it)| {
+            let mut drops = it.forms.iter().flat_map(|form| &form.drops);
+            it.writes_entry.is_none()
+                && it.reach(self.machine).covers(Agents(1 << cell.agent))
+                && it.requires.holds(self.machine)
+                && drops.any(|d| match cell.kind {
+                    Kind::Leaf => d.leaf.is_some(),
+                    Kind::Walk => d.walk.is_some(),
+                    Kind::Negative => d.negative.is_some(),
+                    Kind::Root => d.root,
+                })
+        });
+        found.map(|(index, _)| Instr::Invalidate(index))
+    }
+}
+
+/// Returns whether a walk through entries of one cell can make entries of another.
+fn makes(above: &Cell, cell: &Cell) -> bool {
+    let same = above.class == cell.class && (above.view == cell.view || cell.class != Class::This);
+    same || above.class == Class::Global || cell.class == Class::Global
+}
+
+/// Returns whether a number of sets is at least another on every machine.
+fn at_least(path: &Path<'_>, most: Amount, count: Amount) -> bool {
+    most == count || most.range(&path.model.limits).0 >= count.range(&path.model.limits).1
+}
+
+/// Returns whether each entry of `1 << shift` bytes that an extent overlaps contains a named address.
+fn are_named(extent: Extent, shift: u32, named: &[Named]) -> bool {
+    let first = extent.start >> shift;
+    let count = (extent.last() >> shift).wrapping_sub(first).wrapping_add(1);
+    (0..count).all(|nth| {
+        let entry = (first + nth) << shift;
+        let last = entry | ((1 << shift) - 1);
+        named.iter().any(|named| contains(named, entry, last))
+    })
+}
+
+/// Returns whether an entry contains one of the addresses that an instruction names.
+fn contains(named: &Named, first: u64, last: u64) -> bool {
+    if (first..=last).contains(&named.va) {
+        return true;
+    }
+    // The first named address that is not below the entry.
+    let Some(below) = first.checked_sub(named.va) else {
+        return false;
+    };
+    let nth = below.div_ceil(1 << named.step);
+    let at = nth
+        .checked_mul(1 << named.step)
+        .and_then(|bytes| named.va.checked_add(bytes));
+    nth < named.count && at.is_some_and(|at| at <= last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(va: u64, count: u64, step: u32) -> Named {
+        Named {
+            va,
+            count,
+            step,
+            stride: Level(0),
+            hint: None,
+        }
+    }
+
+    #[test]
+    fn each_entry_contains_a_named_address() {
+        let extent = Extent::new(0x3000, 0x3000);
+        assert!(are_named(extent, 12, &[named(0x3000, 3, 12)]));
+        assert!(!are_named(extent, 12, &[named(0x3000, 2, 12)]));
+        assert!(!are_named(extent, 12, &[named(0x4000, 3, 12)]));
+        assert!(are_named(
+            extent,
+            12,
+            &[named(0x3fff, 1, 12), named(0x4000, 2, 12)]
+        ));
+        // Every second page is named.
+        assert!(!are_named(extent, 12, &[named(0x3000, 3, 13)]));
+        // The last page of the address space.
+        let top = Extent::new(0x2000u64.wrapping_neg(), 0x2000);
+        assert!(are_named(top, 12, &[named(top.start, 2, 12)]));
+        assert!(!are_named(top, 12, &[named(top.start, 1, 12)]));
+        // One address in a large page names all of it.
+        assert!(are_named(
+            Extent::new(0, 1 << 21),
+            21,
+            &[named(0x5000, 1, 12)]
+        ));
+    }
+}

@@ -1,0 +1,314 @@
+//! What a step of a path invalidates.
+//!
+//! In: an instruction with what its operands name, and a [`Cell`]. Out: the addresses at which it invalidates entries of that
+//! cell. Holds: an instruction that the machine lacks, or that is issued without what it needs, invalidates nothing; what an
+//! erratum takes is taken, unless the path has the workaround.
+
+use tlbc_facts::clause::{CacheSet, MaxCount, RunUnit};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::{Level, Levels};
+use tlbc_runtime::request::{LevelTable, Space};
+
+use super::machine::{Partial, Question};
+use super::steps::{Issued, Named, Sets, Step};
+use crate::model::{
+    AddressSelector, Drops, Instr, Kind, LevelSel, Lost, Model, Need, Source, Under, Value, Weakens,
+};
+pub use tlbc_facts::cells::Class;
+
+/// The entries of one kind and level in one cache, under one tag class, on one class of agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cell {
+    /// Their kind.
+    pub kind: Kind,
+    /// Their level.
+    pub level: Level,
+    /// The cache, by index.
+    pub cache: usize,
+    /// The tag class.
+    pub class: Class,
+    /// The view of the space under whose tag they are.
+    pub view: usize,
+    /// The class of agents, by index.
+    pub agent: usize,
+}
+
+/// Where an instruction invalidates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// At all addresses.
+    Everything,
+    /// At some.
+    At(Named),
+    /// In some sets.
+    In(Sets),
+}
+
+/// A path whose steps are judged.
+pub struct Path<'a> {
+    /// The definition.
+    pub model: &'a Model,
+    /// The machine.
+    pub machine: &'a Partial<'a>,
+    /// Whose entries are stale.
+    pub space: Space,
+    /// Whether another space is loaded.
+    pub entering: bool,
+    /// The levels.
+    pub levels: LevelTable,
+    /// Whether the change was published before the path starts.
+    pub published: bool,
+    /// The steps.
+    pub steps: &'a [Step],
+}
+
+impl Path<'_> {
+    /// Returns what the caller should guarantee around an instruction, and does not.
+    pub fn unmet(&self, issued: &Issued) -> Option<Need> {
+        let it = &self.model.invalidates[issued.issue.invalidate];
+        let done = it.done_after(self.machine);
+        let same = done.is_some_and(|barrier| self.model.barriers[barrier].same_cpu);
+        let needs = it.needs.iter().map(|at| at.value);
+        let mut needs = needs.chain(same.then_some(Need::SameCpu));
+        needs.find(|need| !issued.within.contains(need))
+    }
+
+    /// Returns whether the machine has an instruction.
+    pub fn is_there(&self, issued: &Issued) -> bool {
+        let it = &self.model.invalidates[issued.issue.invalidate];
+        let form = it.forms.get(issued.issue.form);
+        it.requires.holds(self.machine)
+            && form.is_some_and(|form| form.requires.holds(self.machine))
+    }
+
+    /// Returns where the instruction at a step invalidates entries of a cell.
+    pub fn places(&self, at: usize, cell: &Cell) -> Vec<Place> {
+        match &self.steps[at] {
+            Step::Issue(issued) => self.issued(at, issued, cell),
+            Step::Load {
+                load,
+                view,
+                empty: false,
+                keep,
+            } => self.loaded(*load, *view, *keep, cell),
+            _ => Vec::new(),
+        }
+    }
+
+    fn loaded(&self, load: usize, view: usize, keep: bool, cell: &Cell) -> Vec<Place> {
+        let drops = self.model.loads[load].drops.iter().filter(|d| {
+            let this = cell.class == Class::This && (d.whose.value.this && view == cell.view);
+            let other = cell.class == Class::Other && d.whose.value.other;
+            let global = cell.class == Class::Global && d.whose.value.global;
+            (this || other || global)
+                && cell.agent == 0
+                && self.holds_kind(d, cell, None, Levels::ALL)
+                && d.caches
+                    .is_none_or(|caches| caches.0 & (1 << cell.cache) != 0)
+                && d.which.value == AddressSelector::Everything
+                && d.when
+                    .holds_with(self.machine, false, keep && self.keeps(load))
+        });
+        drops.map(|_| Place::Everything).collect()
+    }
+
+    /// Returns whether a load has a field that says whether entries are kept.
+    fn keeps(&self, load: usize) -> bool {
+        let operands = self.model.loads[load].template.operands.iter();
+        let mut fields = operands.flat_map(|&operand| &self.model.operands[operand].fields);
+        fields.any(|f| f.value == Value::Source(Source::Keep) && f.when.holds(self.machine))
+    }
+
+    /// Returns whether a clause has entries of the kind and level of a cell.
+    fn holds_kind(&self, d: &Drops, cell: &Cell, hint: Option<Level>, given: Levels) -> bool {
+        let selected = match cell.kind {
+            Kind::Leaf => d.leaf,
+            Kind::Walk => d.walk,
+            Kind::Negative => d.negative,
+            Kind::Root => return d.root,
+        };
+        let levels = match (selected, hint) {
+            (None, _) => Levels::NONE,
+            (Some(LevelSel::Only(levels)), _) => levels,
+            (Some(LevelSel::Given), _) => given,
+            (Some(LevelSel::Any), _) | (Some(_), None) => Levels::ALL,
+            (Some(LevelSel::Hint), Some(level)) => Levels::only(level),
+            (Some(LevelSel::AboveHint), Some(level)) => Levels::above(level),
+        };
+        levels.contains(cell.level)
+    }
+
+    /// Returns the hint that reaches the machine: the operand has a field for it, and the level a number.
+    fn hint(&self, issued: &Issued) -> Option<Level> {
+        let level = issued.named.filter(|_| issued.issue.hint)?.hint?;
+        let geometry = &self.model.geometries[self.machine.ask(Question::Geometry)];
+        let numbered = geometry.levels[level.index()].as_ref()?.hint.is_some();
+        let it = &self.model.invalidates[issued.issue.invalidate];
+        let operands = it.template.operands.iter();
+        let mut fields = operands.flat_map(|&operand| &self.model.operands[operand].fields);
+        let has = fields.any(|field| {
+            field.value == Value::Source(Source::Hint)
+                && field.when.holds_with(self.machine, true, false)
+        });
+        (numbered && has).then_some(level)
+    }
+
+    fn issued(&self, at: usize, issued: &Issued, cell: &Cell) -> Vec<Place> {
+        let issue = issued.issue;
+        let it = &self.model.invalidates[issue.invalidate];
+        let agent = Agents(1 << cell.agent);
+        if it.writes_entry.is_some()
+            || !it.reach(self.machine).covers(agent)
+            || !self.is_there(issued)
+            || self.unmet(issued).is_some()
+        {
+            return Vec::new();
+        }
+        let target = Instr::Invalidate(issue.invalidate);
+        let takes = |weakens: &Weakens| match weakens.lost.value {
+            Lost::Leaf => matches!(cell.kind, Kind::Leaf | Kind::Negative),
+            Lost::Walk => cell.kind == Kind::Walk,
+            Lost::Root => cell.kind == Kind::Root,
+            Lost::Global => cell.class == Class::Global,
+            Lost::Devices => agent == Agents::DEVICE,
+            Lost::Gone | Lost::Drained => false,
+        };
+        let of_cache = |weakens: &Weakens| {
+            let caches = weakens.caches.unwrap_or(CacheSet::ALL);
+            caches.0 & (1 << cell.cache) != 0
+        };
+        let lost = self.weakens(target).any(|(erratum, weakens)| {
+            takes(weakens) && of_cache(weakens) && self.worked_around(at, target, erratum).is_none()
+        });
+        if lost {
+            return Vec::new();
+        }
+        let hint = self.hint(issued);
+        let given = issued
+            .named
+            .map_or(Levels::NONE, |named| Levels::only(named.stride));
+        let drops = it.forms[issue.form].drops.iter().filter(|d| {
+            self.holds_kind(d, cell, hint, given)
+                && d.caches
+                    .is_none_or(|caches| caches.0 & (1 << cell.cache) != 0)
+                && self.is_of_class(issued, d, cell)
+                && d.when.holds_with(self.machine, hint.is_some(), false)
+        });
+        drops.filter_map(|d| self.place(issued, d, hint)).collect()
+    }
+
+    /// Returns whether a clause has entries of the tag class of a cell.
+    fn is_of_class(&self, issued: &Issued, d: &Drops, cell: &Cell) -> bool {
+        let whose = d.whose.value;
+        match cell.class {
+            Class::Global => whose.global || whose.table,
+            Class::Other => whose.other || whose.table || whose.user,
+            Class::This => {
+                let any = whose.table || whose.user && self.space == Space::User;
+                any || whose.this && self.has_tag_of(issued, whose.other, cell)
+                    || whose.loaded && self.has_loaded(cell)
+            }
+        }
+    }
+
+    /// Returns whether the tag operand is the tag of a cell on its agents.
+    fn has_tag_of(&self, issued: &Issued, compares_none: bool, cell: &Cell) -> bool {
+        let issue = issued.issue;
+        if compares_none {
+            return true;
+        }
+        let fixed = self.model.space(self.space).fixed_tag(self.machine);
+        if issue.view != Some(cell.view) || issue.tag != fixed {
+            return false;
+        }
+        // A per-CPU tag of this CPU means another space elsewhere.
+        let here = Agents::CORE.covers(Agents(1 << cell.agent));
+        here || fixed.is_some() || self.space == Space::Kernel || self.machine.has_global_tag()
+    }
+
+    /// Returns whether the loaded tag is that of a cell.
+    fn has_loaded(&self, cell: &Cell) -> bool {
+        let space = self.model.space(self.space);
+        let loaded = space.views.get(cell.view).is_some_and(|view| view.loaded);
+        let tagged = || (self.model.tags.iter()).any(|tag| tag.when.holds(self.machine));
+        loaded && space.fixed_tag(self.machine).is_none() && !(self.entering && tagged())
+    }
+
+    fn place(&self, issued: &Issued, d: &Drops, hint: Option<Level>) -> Option<Place> {
+        let page = || self.model.geometries[self.machine.ask(Question::Geometry)].page_shift;
+        match d.which.value {
+            AddressSelector::Everything => Some(Place::Everything),
+            AddressSelector::OneSet => Some(Place::In(issued.sets)),
+            AddressSelector::Subtree => None,
+            AddressSelector::OnePage => {
+                let named = issued.named.filter(|_| issued.issue.address)?;
+                let one = Named { count: 1, ..named };
+                self.is_aligned(issued, one, hint).then_some(Place::At(one))
+            }
+            AddressSelector::Run {
+                least,
+                most,
+                stride,
+            } => {
+                let named = issued.named.filter(|_| issued.issue.address)?;
+                let most = match most {
+                    MaxCount::Count(most) => u64::from(most),
+                    MaxCount::Limit(limit) => {
+                        let limit = usize::from(limit);
+                        let stated = &self.model.limits[limit];
+                        if self.machine.is(Question::GreatestLimit(limit)) {
+                            stated.most
+                        } else {
+                            stated.least
+                        }
+                    }
+                };
+                // A run of one names one address, whatever is counted.
+                let legal = named.count == 1
+                    || match stride {
+                        RunUnit::Pages => named.step == page(),
+                        RunUnit::Entries(levels) => levels.contains(named.stride),
+                    };
+                let counted = named.count >= least && named.count <= most.max(1);
+                (legal && counted && self.is_aligned(issued, named, hint))
+                    .then_some(Place::At(named))
+            }
+        }
+    }
+
+    /// Returns whether the start is aligned to the hinted level, where the operand needs that.
+    fn is_aligned(&self, issued: &Issued, named: Named, hint: Option<Level>) -> bool {
+        let it = &self.model.invalidates[issued.issue.invalidate];
+        let mut operands = it.template.operands.iter();
+        let needs = operands.any(|&operand| self.model.operands[operand].aligned.is_some());
+        let shift = hint.map_or(0, |level| self.levels[level.index()].shift);
+        !needs || named.va & ((1 << shift) - 1) == 0
+    }
+
+    /// Returns the tag classes of the entries of a space.
+    pub fn classes(&self, kind: Kind) -> Vec<Class> {
+        let space = self.model.space(self.space);
+        let under = match kind {
+            Kind::Leaf | Kind::Negative => &space.leaf,
+            Kind::Walk | Kind::Root => &space.walk,
+        };
+        match under.get(self.machine).map(|at| &at.value) {
+            Some(Under::Global) => vec![Class::Global],
+            Some(Under::EveryTag) if self.has_tags() => vec![Class::This, Class::Other],
+            _ => vec![Class::This],
+        }
+    }
+
+    /// Returns whether the machine has a tag.
+    pub fn has_tags(&self) -> bool {
+        let mut tags = self.model.tags.iter();
+        tags.any(|tag| tag.when.holds(self.machine))
+    }
+
+    /// Returns the views of the space.
+    pub fn views(&self) -> Vec<usize> {
+        let views = self.model.space(self.space).views.iter().enumerate();
+        let there = views.filter(|(_, view)| view.when.holds(self.machine));
+        there.map(|(index, _)| index).collect()
+    }
+}

@@ -1,0 +1,280 @@
+//! Events: switches, the return to user code, and CPUs that come online.
+//!
+//! In: the plans. Out: rows and failures. Holds: a pending flush of a tag is complete before a root is loaded under it, or the
+//! load itself completes it; a CPU that starts with unknown contents invalidates everything.
+
+use std::time::Instant;
+
+use tlbc_runtime::deferred::{Deferred, Pending};
+use tlbc_runtime::level::Level;
+use tlbc_runtime::request::Space;
+
+use super::ask::{Ask, Stale, exists};
+use super::effect::{Cell, Class, Path};
+use super::failure::{Failure, Rule};
+use super::machine::{Partial, every_path};
+use super::proof::{Proof, Row};
+use super::run::Run;
+use super::steps::{Step, deferred};
+use crate::model::{Event, Model, Source};
+use crate::plan::Plans;
+use crate::plan::ir::{Node, Shape};
+
+/// An event with the flush that is pending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    Switch(Pending),
+    Return { deferred: bool },
+    Online,
+}
+
+impl Moment {
+    const ALL: [Self; 6] = [
+        Self::Switch(Pending::None),
+        Self::Switch(Pending::Tag),
+        Self::Switch(Pending::All),
+        Self::Return { deferred: false },
+        Self::Return { deferred: true },
+        Self::Online,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Switch(Pending::None) => "switch, nothing pending",
+            Self::Switch(Pending::Tag) => "switch, a flush of the tag pending",
+            Self::Switch(Pending::All) => "switch, a flush of every tag pending",
+            Self::Return { deferred: false } => "return to user code",
+            Self::Return { deferred: true } => "return to user code, a flush of the view deferred",
+            Self::Online => "a CPU comes online",
+        }
+    }
+
+    fn shape(self) -> Shape {
+        match self {
+            Self::Switch(_) => Shape::Switch,
+            Self::Return { .. } => Shape::ReturnToUser,
+            Self::Online => Shape::CpuOnline,
+        }
+    }
+}
+
+/// Proves every event.
+pub fn prove(model: &Model, plans: &Plans, proof: &mut Proof) {
+    for moment in Moment::ALL {
+        let start = Instant::now();
+        let (mut paths, mut failed) = (0, 0);
+        let mut failures = Vec::new();
+        every_path(model, |machine| {
+            let all = moment == Moment::Switch(Pending::All);
+            if all && !model.switch_flushes_every_tag(machine) {
+                return;
+            }
+            if moment == (Moment::Return { deferred: true }) && !defers_views(plans) {
+                return;
+            }
+            let found = path(model, plans, moment, machine);
+            paths += 1;
+            failed += u64::from(!found.is_empty());
+            failures.extend(found);
+        });
+        let row = Row {
+            request: moment.name().to_owned(),
+            paths,
+            failed,
+            time: start.elapsed(),
+        };
+        proof.add(row, failures);
+    }
+}
+
+/// Returns the failures of one path.
+fn path(model: &Model, plans: &Plans, moment: Moment, machine: &Partial<'_>) -> Vec<Failure> {
+    let levels = model.level_table(machine);
+    let mut ask = Ask {
+        walk: true,
+        everything: true,
+        pending: match moment {
+            Moment::Switch(pending) => pending,
+            _ => Pending::None,
+        },
+        view_deferred: moment == Moment::Return { deferred: true },
+        ..Ask::NOTHING
+    };
+    let flushes = match moment {
+        Moment::Switch(pending) => pending != Pending::None,
+        Moment::Return { deferred } => deferred,
+        Moment::Online => !model.online_clean(machine),
+    };
+    let lowest = Level::all().find(|level| exists(&levels, *level));
+    if let Some(lowest) = lowest.filter(|_| flushes) {
+        ask.all(&levels, lowest);
+    }
+    let mut run = Run::new(model, plans, machine, &ask, levels);
+    run.shape(moment.shape());
+    let steps = run.steps;
+    let path = Path {
+        model,
+        machine,
+        space: match moment {
+            Moment::Online => Space::Kernel,
+            _ => Space::User,
+        },
+        entering: matches!(moment, Moment::Switch(_)),
+        levels,
+        published: moment != Moment::Online,
+        steps: &steps,
+    };
+    let fail = |rule, cell: Option<Cell>| Failure {
+        rule,
+        request: moment.name().to_owned(),
+        machine: machine.config(),
+        cell,
+        instruction: cell.and_then(|cell| path.expected(&cell)),
+    };
+    let mut failures: Vec<Failure> = surviving(&path, &ask, moment)
+        .into_iter()
+        .map(|(rule, cell)| fail(rule, Some(cell)))
+        .collect();
+    let event = match moment {
+        Moment::Switch(_) => &model.switch,
+        Moment::Return { .. } => &model.return_to_user,
+        Moment::Online => &model.cpu_online,
+    };
+    if !loads_all(&path, event) || moment != Moment::Online && is_torn(&path, event, moment) {
+        failures.push(fail(Rule::Loads, None));
+    }
+    let happens = moment == Moment::Online && flushes || has_loads(&steps);
+    let resync = event.resync.as_ref();
+    if let Some(barrier) = resync
+        .and_then(|it| it.barrier(machine))
+        .filter(|_| happens)
+    {
+        let last = steps
+            .iter()
+            .rposition(|step| matches!(step, Step::Issue(_) | Step::Load { .. }));
+        let after = &steps[last.map_or(0, |last| last + 1)..];
+        let is = |step: &Step| matches!(step, Step::Barrier(it) if *it == barrier);
+        if !after.iter().any(is) {
+            failures.push(fail(Rule::Resync, None));
+        }
+    }
+    failures
+}
+
+/// Returns the entries that survive an event that flushes.
+fn surviving(path: &Path<'_>, ask: &Ask, moment: Moment) -> Vec<(Rule, Cell)> {
+    let mut out = Vec::new();
+    for stale in &ask.stale {
+        for cell in cells(path, stale, moment) {
+            let view = path.model.user.views.get(cell.view);
+            let loaded = view.is_some_and(|view| view.loaded);
+            let later = matches!(moment, Moment::Switch(_))
+                && cell.class == Class::This
+                && !loaded
+                && deferred(path.steps).contains(Deferred::VIEW_UNTIL_RETURN);
+            if later {
+                continue;
+            }
+            if let Some(rule) = path.broken(ask, stale, &cell) {
+                out.push((rule, cell));
+            } else if !is_before_use(path, &cell) {
+                out.push((Rule::Deferred, cell));
+            }
+        }
+    }
+    out
+}
+
+/// Returns the cells on this CPU that an event flushes.
+fn cells(path: &Path<'_>, stale: &Stale, moment: Moment) -> Vec<Cell> {
+    let mut cells = path.cells(stale.kind, stale.level, 0);
+    match moment {
+        Moment::Return { .. } => cells.retain(|cell| {
+            let loads = path.model.return_to_user.loads.iter();
+            let mut here = loads.filter(|it| it.when.holds(path.machine));
+            here.any(|it| it.view == cell.view)
+        }),
+        // User spaces have no other class.
+        Moment::Switch(Pending::Tag) => cells.retain(|cell| cell.class == Class::This),
+        Moment::Switch(_) | Moment::Online => {
+            let tagged = path.has_tags();
+            let own = cells.clone();
+            for cell in own {
+                let classes = [(Class::This, true), (Class::Other, tagged)];
+                let more = classes.into_iter().filter(|(_, is)| *is);
+                cells.extend(more.map(|(class, _)| Cell { class, ..cell }));
+            }
+        }
+    }
+    cells
+}
+
+/// Returns whether the entries of a cell are gone before a root is loaded: by instructions that are complete before the
+/// first load, or by a load.
+fn is_before_use(path: &Path<'_>, cell: &Cell) -> bool {
+    let is_load = |step: &Step| matches!(step, Step::Load { empty: false, .. });
+    let Some(first) = path.steps.iter().position(is_load) else {
+        return true;
+    };
+    (0..path.steps.len()).any(|at| {
+        let is = !path.places(at, cell).is_empty();
+        let in_time =
+            is_load(&path.steps[at]) || path.complete(at, false).is_some_and(|end| end < first);
+        is && in_time
+    })
+}
+
+/// Returns whether some flush is deferred until the return to user code.
+fn defers_views(plans: &Plans) -> bool {
+    let mut found = false;
+    for plan in plans.iter() {
+        plan.body.walk(&mut |node| {
+            found |= matches!(node, Node::Defer(it) if it.contains(Deferred::VIEW_UNTIL_RETURN));
+        });
+    }
+    found
+}
+
+fn has_loads(steps: &[Step]) -> bool {
+    steps.iter().any(|step| matches!(step, Step::Load { .. }))
+}
+
+/// Returns whether every load of an event is issued, in order.
+fn loads_all(path: &Path<'_>, event: &Event) -> bool {
+    let here = event.loads.iter().filter(|it| it.when.holds(path.machine));
+    let wanted: Vec<(usize, usize)> = here
+        .flat_map(|it| it.loads.iter().map(|&load| (load, it.view)))
+        .collect();
+    let loaded = path.steps.iter().filter_map(|step| match step {
+        Step::Load {
+            load,
+            view,
+            empty: false,
+            ..
+        } => Some((*load, *view)),
+        _ => None,
+    });
+    loaded.eq(wanted)
+}
+
+/// Returns whether a walker may see the root of one space with the tag of another during a switch.
+fn is_torn(path: &Path<'_>, event: &Event, moment: Moment) -> bool {
+    if !matches!(moment, Moment::Switch(_)) || !path.model.is_half_loaded(event, path.machine) {
+        return false;
+    }
+    let has_root = |load: usize| {
+        let operands = path.model.loads[load].template.operands.iter();
+        let mut fields = operands.flat_map(|&it| &path.model.operands[it].fields);
+        fields.any(|field| field.value.source() == Some(Source::Root))
+    };
+    let loads = path.steps.iter().filter_map(|step| match step {
+        Step::Load { load, empty, .. } => Some((*load, *empty)),
+        _ => None,
+    });
+    let loads: Vec<(usize, bool)> = loads.collect();
+    // The roots that are loaded later are empty first.
+    let first = loads.iter().position(|(_, empty)| !empty).unwrap_or(0);
+    let emptied: Vec<usize> = loads[..first].iter().map(|(load, _)| *load).collect();
+    let mut real = loads[first..].iter().map(|(load, _)| *load);
+    real.any(|load| has_root(load) && !emptied.contains(&load))
+}

@@ -1,0 +1,298 @@
+//! Flushes: every request, on this CPU alone and with others.
+//!
+//! In: the plans. Out: rows and failures. Holds: entries on an agent that can use them are invalidated by the sender, or by
+//! an IPI whose handler runs the plan for its own CPU, which is a request of its own here; entries on other CPUs are
+//! invalidated, or deferred until the CPU loads the space, which is an event of its own.
+
+use std::time::Instant;
+
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::deferred::Deferred;
+use tlbc_runtime::request::{Reach, Scope, Space};
+
+use super::ask::{Ask, What};
+use super::effect::{Cell, Path};
+use super::failure::{Failure, Rule};
+use super::machine::{Partial, every_path};
+use super::proof::{Part, Proof, Row};
+use super::run::Run;
+use super::steps::{Step, deferred, ipi_targets};
+use crate::model::{Instr, Kind, Model};
+use crate::plan::Plans;
+use crate::plan::ir::Shape;
+
+/// One kind of request: what changed, where.
+struct Flush<'a> {
+    model: &'a Model,
+    plans: &'a Plans,
+    what: What,
+    space: Space,
+    reach: Reach,
+}
+
+/// Returns the proof of each flush, with its space and reach.
+pub fn requests() -> impl Iterator<Item = ((Space, Reach), Part)> {
+    let spaces = [Space::User, Space::Kernel].into_iter();
+    let contexts = spaces.flat_map(|space| [Reach::Here, Reach::Wide, Reach::Given].map(|reach| (space, reach)));
+    contexts.flat_map(|(space, reach)| {
+        What::all().into_iter().map(move |what| {
+            let prove = move |model: &Model, plans: &Plans, proof: &mut Proof| {
+                let flush = Flush {
+                    model,
+                    plans,
+                    what,
+                    space,
+                    reach,
+                };
+                flush.prove(proof);
+            };
+            ((space, reach), Box::new(prove) as Part)
+        })
+    })
+}
+
+impl Flush<'_> {
+    fn name(&self) -> String {
+        let space = match self.space {
+            Space::User => "user",
+            Space::Kernel => "kernel",
+        };
+        let reach = match self.reach {
+            Reach::Here => "this CPU",
+            Reach::Wide => "other CPUs too",
+            Reach::Given => "other CPUs, by calls",
+        };
+        format!("{space}, {reach}: {}", self.what.kind())
+    }
+
+    fn prove(&self, proof: &mut Proof) {
+        let start = Instant::now();
+        let (mut paths, mut failed) = (0, 0);
+        let mut failures = Vec::new();
+        every_path(self.model, |machine| {
+            let levels = self.model.level_table(machine);
+            let Some(ask) = Ask::new(self.what, self.space, &levels) else {
+                return;
+            };
+            if self.is_impossible(machine)
+                || self.reach == Reach::Given && !self.is_called(machine, &ask)
+            {
+                return;
+            }
+            let found = self.path(machine, &ask);
+            paths += 1;
+            failed += u64::from(!found.is_empty());
+            failures.extend(found);
+        });
+        let row = Row {
+            request: self.name(),
+            paths,
+            failed,
+            time: start.elapsed(),
+        };
+        proof.add(row, failures);
+    }
+
+    /// Returns whether calls take the place of the IPI.
+    fn is_called(&self, machine: &Partial<'_>, ask: &Ask) -> bool {
+        let levels = self.model.level_table(machine);
+        let mut run = Run::new(self.model, self.plans, machine, ask, levels);
+        run.shape(Shape::IpiTargets(self.space));
+        let mut steps = run.steps.iter();
+        steps.any(|step| matches!(step, Step::SendIpi(to, true) if to.by_call))
+    }
+
+    /// Returns whether the machine has nothing that the request is about.
+    fn is_impossible(&self, machine: &Partial<'_>) -> bool {
+        let caches = &self.model.caches;
+        match self.what {
+            What::New(..) => !caches.hold(Kind::Negative, machine),
+            What::Teardown => self.space == Space::Kernel,
+            _ => false,
+        }
+    }
+
+    fn shape(&self, ask: &Ask, machine: &Partial<'_>, reach: Reach) -> Shape {
+        let levels = self.model.level_table(machine);
+        match self.what {
+            What::Everything(_) => Shape::Everything(self.space, reach),
+            What::Teardown if self.plans.get(Shape::Teardown(self.space, reach)).is_some() => {
+                Shape::Teardown(self.space, reach)
+            }
+            What::Teardown => Shape::Everything(self.space, reach),
+            _ => match ask.ranges.scope(&levels) {
+                Scope::Page { .. } => Shape::Page(self.space, reach),
+                _ => Shape::Ranges(self.space, reach),
+            },
+        }
+    }
+
+    /// Returns the failures of one path.
+    fn path(&self, machine: &Partial<'_>, ask: &Ask) -> Vec<Failure> {
+        let levels = self.model.level_table(machine);
+        let mut run = Run::new(self.model, self.plans, machine, ask, levels);
+        let planned = run.shape(self.shape(ask, machine, self.reach))
+            & run.shape(Shape::Finish(self.space, self.reach));
+        let steps = run.steps;
+        let mut ipis = Run::new(self.model, self.plans, machine, ask, levels);
+        if self.reach != Reach::Here {
+            ipis.shape(Shape::IpiTargets(self.space));
+        }
+        let (handlers, _) = ipi_targets(&ipis.steps, true);
+        let path = Path {
+            model: self.model,
+            machine,
+            space: self.space,
+            entering: matches!(self.what, What::Teardown)
+                && self.model.caches.hold(Kind::Root, machine),
+            levels,
+            published: false,
+            steps: &steps,
+        };
+        let mut failures = self.issued(&path, machine);
+        if !planned {
+            failures.push(self.failure(Rule::Planned, machine, None, None));
+        }
+        failures.extend(self.entries(&path, ask, machine, handlers));
+        let resync = self.model.space(self.space).resync.as_ref();
+        if self.reach != Reach::Given
+            && let Some(barrier) = resync.and_then(|it| it.barrier(machine))
+            && !is_last_barrier(&steps, barrier)
+        {
+            failures.push(self.failure(Rule::Resync, machine, None, None));
+        }
+        failures
+    }
+
+    /// Returns what is wrong with the instructions themselves.
+    fn issued(&self, path: &Path<'_>, machine: &Partial<'_>) -> Vec<Failure> {
+        let mut failures = Vec::new();
+        for step in path.steps {
+            let Step::Issue(issued) = step else {
+                continue;
+            };
+            let invalidate = issued.issue.invalidate;
+            let instruction = Some(Instr::Invalidate(invalidate));
+            let mut fail = |rule| {
+                failures.push(self.failure(rule, machine, None, instruction));
+            };
+            if self.model.invalidates[invalidate].writes_entry.is_some() {
+                fail(Rule::Writes);
+            }
+            if !path.is_there(issued) {
+                fail(Rule::Exists);
+            }
+            if let Some(need) = path.unmet(issued) {
+                fail(Rule::Needs(need));
+            }
+        }
+        failures
+    }
+
+    /// Returns the entries that survive.
+    fn entries(
+        &self,
+        path: &Path<'_>,
+        ask: &Ask,
+        machine: &Partial<'_>,
+        handlers: Agents,
+    ) -> Vec<Failure> {
+        let deferred = deferred(path.steps);
+        let mut failures = Vec::new();
+        for stale in &ask.stale {
+            let usable = match self.space {
+                // Every CPU uses the kernel's entries, also one that is lazy in a user space.
+                Space::Kernel => stale.usable.union(Agents::LAZY),
+                // Only through a walk entry does a lazy CPU make an entry again below a table that was unlinked.
+                Space::User if !self.model.caches.hold(Kind::Walk, machine) => {
+                    stale.usable.without(Agents::LAZY)
+                }
+                Space::User => stale.usable,
+            };
+            // Calls flush what would get the IPI.
+            let (agents, handlers) = match self.reach {
+                Reach::Given => (handlers, Agents::NONE),
+                Reach::Here | Reach::Wide => (self.agents(path, machine), handlers),
+            };
+            for agent in agents.iter() {
+                let of = Agents(1 << agent);
+                let handled = if of == Agents::SIBLING {
+                    Agents::ACTIVE
+                } else {
+                    of
+                };
+                if of != Agents::SELF && handlers.covers(handled) {
+                    continue;
+                }
+                let later = !usable.covers(of) && is_deferred_on(deferred, of);
+                if later {
+                    continue;
+                }
+                for cell in path.cells(stale.kind, stale.level, agent) {
+                    if path.is_deferred(&cell) {
+                        continue;
+                    }
+                    if let Some(rule) = path.broken(ask, stale, &cell) {
+                        let expected = path.expected(&cell);
+                        failures.push(self.failure(rule, machine, Some(cell), expected));
+                    }
+                }
+            }
+        }
+        failures
+    }
+
+    /// Returns the agents that may have cached the entries.
+    fn agents(&self, path: &Path<'_>, machine: &Partial<'_>) -> Agents {
+        let mut agents = Agents::SELF;
+        if self.reach == Reach::Wide {
+            agents = agents.union(Agents::ACTIVE).union(Agents::LAZY);
+            if self.model.caches.shared_by_core.is_some() {
+                agents = agents.union(Agents::SIBLING);
+            }
+            if self.space == Space::User && path.has_tags() {
+                agents = agents.union(Agents::INACTIVE);
+            }
+        }
+        if self.model.space(self.space).has_devices(machine) {
+            agents = agents.union(Agents::DEVICE);
+        }
+        agents
+    }
+
+    fn failure(
+        &self,
+        rule: Rule,
+        machine: &Partial<'_>,
+        cell: Option<Cell>,
+        instruction: Option<Instr>,
+    ) -> Failure {
+        Failure {
+            rule,
+            request: self.name(),
+            machine: machine.config(),
+            cell,
+            instruction,
+        }
+    }
+}
+
+/// Returns whether what was requested is deferred on these CPUs until they load the space.
+fn is_deferred_on(deferred: Deferred, agents: Agents) -> bool {
+    match agents {
+        Agents::LAZY => deferred.contains(Deferred::LAZY_UNTIL_LOAD),
+        Agents::INACTIVE => deferred.contains(Deferred::INACTIVE_UNTIL_LOAD),
+        _ => false,
+    }
+}
+
+/// Returns whether a barrier follows the last invalidation.
+fn is_last_barrier(steps: &[Step], barrier: usize) -> bool {
+    let last = steps
+        .iter()
+        .rposition(|step| matches!(step, Step::Issue(_) | Step::OfWorkaround(_)));
+    let after = &steps[last.map_or(0, |last| last + 1)..];
+    after
+        .iter()
+        .any(|step| matches!(step, Step::Barrier(it) if *it == barrier))
+}

@@ -1,0 +1,72 @@
+//! The second opinion on `plan`: each path of each plan covers each cell of each request.
+//!
+//! In: a [`Model`] and its [`Plans`]. Out: a [`Proof`]: for each kind of request how many paths were followed, and a
+//! [`Failure`] for each rule that some path breaks. Shares the vocabulary with `plan` (the model, the cells of an entry
+//! and the plan IR) and no code.
+//!
+//! * An *obligation* ([`ask::Ask`]) is one request: which entries changed, and on which agents they may be cached. The
+//!   runtime says what is required of which agents ([`tlbc_facts::required`]).
+//! * A *path* is one execution of a plan. Flags are decided when something asks for them, and every combination that the
+//!   definition allows is followed ([`machine`]).
+//! * The *evidence* for a cell is one single step of the path that invalidates it, published before, complete after, in an
+//!   order in which nothing can make the entry again ([`cover`]); an IPI whose handler does that; or a deferral whose latest
+//!   moment is early enough.
+//!
+//! Holds: a path without a failure satisfies every rule that `cover` and `events` state for it. Which addresses a loop
+//! names is computed with the functions of the runtime that the generated code calls, for requests of chosen sizes and
+//! alignments: it is checked for those, and not proved for all.
+
+mod ask;
+mod complete;
+mod cover;
+mod effect;
+mod events;
+mod failure;
+mod flushes;
+mod machine;
+mod proof;
+mod run;
+mod steps;
+
+use tlbc_runtime::request::{Reach, Space};
+
+use crate::model::Model;
+use crate::plan::Plans;
+use crate::plan::ir::Shape;
+pub use failure::{Failure, Rule};
+use proof::Part;
+pub use proof::{Proof, Row};
+
+/// Proves the plans of a definition against it. The definition may be another than the one that the plans were made from.
+#[must_use]
+pub fn prove(model: &Model, plans: &Plans) -> Proof {
+    let mut proof = Proof::default();
+    for (_, part) in requests() {
+        part(model, plans, &mut proof);
+    }
+    proof
+}
+
+/// Returns the first failure of those requests that the plan of a shape serves directly; none if they are proved.
+#[must_use]
+pub fn disproved(model: &Model, plans: &Plans, shape: Shape) -> Option<Failure> {
+    let of_event = matches!(
+        shape,
+        Shape::Switch | Shape::ReturnToUser | Shape::EnterFromUser | Shape::CpuOnline
+    );
+    let context = (!of_event).then_some((shape.space(), shape.reach()));
+    let mut proof = Proof::default();
+    for (_, part) in requests().filter(|(of, _)| *of == context) {
+        part(model, plans, &mut proof);
+        if let Some(failure) = proof.failures.pop() {
+            return Some(failure);
+        }
+    }
+    None
+}
+
+/// Returns the parts of the proof with their space and reach: one for each flush, and one without either for the events.
+fn requests() -> impl Iterator<Item = (Option<(Space, Reach)>, Part)> {
+    let flushes = flushes::requests().map(|(context, part)| (Some(context), part));
+    flushes.chain(std::iter::once((None, Box::new(events::prove) as Part)))
+}

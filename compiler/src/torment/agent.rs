@@ -1,0 +1,195 @@
+//! The agents of a request, each with the entries that it may have cached of one address.
+//!
+//! In: the hardware, a request, and an address of it. Out: one [`Agent`] for each tag of each class of agents. Holds:
+//! everything that could have been cached is.
+
+use tlbc_machine::hardware::{Entry, Kind, Path, Walks};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::{Level, Levels};
+use tlbc_runtime::request::{Reach, Space};
+
+use super::decode::Hardware;
+use super::request::{Request, Stale};
+use crate::model::{self, Under};
+
+/// An agent with its entries of one address, under one tag or global.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    pub class: Agents,
+    /// The set of CPUs with an erratum that it is in, by index.
+    pub suspect: Option<usize>,
+    pub space: Space,
+    /// The tag of the space that the agent has loaded, or under which it has entries; without the bits of a view.
+    pub space_tag: u64,
+    /// The tag that is loaded while the kernel runs.
+    pub loaded: u64,
+    pub va: u64,
+    /// The set of a cache with sets that holds its entries.
+    pub set: u64,
+    pub path: Path,
+    /// The tag of each entry, and whether it is global.
+    pub under: Vec<(u64, bool)>,
+}
+
+/// The tags of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct TagValues {
+    /// The tag of the space on this CPU.
+    pub here: u64,
+    /// Its tag on other CPUs.
+    pub there: u64,
+    /// Another tag.
+    pub other: u64,
+}
+
+impl Hardware<'_> {
+    /// Returns the agents with their entries of an address.
+    pub fn agents(&self, request: &Request, stale: &Stale) -> Vec<Agent> {
+        let (model, config) = (self.model, self.config);
+        let space = model.space(request.space);
+        let wide = request.reach == Reach::Wide;
+        let tagged = model.tags(config).next().is_some();
+        let mut classes = vec![(Agents::SELF, None)];
+        if space.has_devices(config) {
+            classes.push((Agents::DEVICE, None));
+        }
+        if wide {
+            classes.push((Agents::ACTIVE, None));
+            classes.extend((0..model.cpu_sets.len()).map(|set| (Agents::ACTIVE, Some(set))));
+            if model.caches.shared_by_core.is_some() {
+                classes.push((Agents::SIBLING, None));
+            }
+            // The kernel's space is active on every CPU.
+            if request.space == Space::User {
+                classes.push((Agents::LAZY, None));
+                if tagged {
+                    classes.push((Agents::INACTIVE, None));
+                }
+            }
+        }
+        let mut agents = Vec::new();
+        for (class, suspect) in classes {
+            for set in self.sets() {
+                agents.extend(self.agents_of(request, stale, (class, suspect), set));
+            }
+        }
+        agents
+    }
+
+    /// Returns sets of a cache in which an entry may be.
+    fn sets(&self) -> Vec<u64> {
+        let caches = self.model.caches.all.iter();
+        let counts = caches.filter_map(|cache| cache.sets.as_ref()?.get(self.config));
+        let most = counts
+            .map(|amount| amount.on(self.limits))
+            .max()
+            .unwrap_or(1);
+        let mut sets = vec![0, most / 2, most - 1];
+        sets.dedup();
+        sets
+    }
+
+    fn agents_of(
+        &self,
+        request: &Request,
+        stale: &Stale,
+        (class, suspect): (Agents, Option<usize>),
+        set: u64,
+    ) -> Vec<Agent> {
+        let (model, config) = (self.model, self.config);
+        let tags = request.tags;
+        let elsewhere = class == Agents::INACTIVE;
+        let space_tag = match class {
+            Agents::SELF | Agents::DEVICE | Agents::SIBLING => tags.here,
+            _ => tags.there,
+        };
+        let views: Vec<_> = { model.user.views.iter() }
+            .filter(|view| view.when.holds(config))
+            .collect();
+        let loaded_view = views
+            .iter()
+            .find(|view| view.loaded)
+            .map_or(0, |view| view.or);
+        let loaded = if elsewhere {
+            tags.other
+        } else {
+            space_tag | loaded_view
+        };
+        let space = model.space(request.space);
+        let under = |walk: bool| {
+            let cases = if walk { &space.walk } else { &space.leaf };
+            cases.get(config).map(|at| &at.value)
+        };
+        // The tags under which the space's entries are cached. A global entry is found under every tag.
+        let tagged = model.tags(config).next().is_some();
+        let contexts: Vec<u64> = match (under(false), under(true)) {
+            _ if !tagged => vec![0],
+            (Some(Under::Fixed(_, tag)), _) => vec![*tag],
+            (Some(Under::EveryTag | Under::Global), _) | (_, Some(Under::EveryTag)) => {
+                let of_views = views.iter().map(|view| space_tag | view.or);
+                of_views.chain([tags.other]).collect()
+            }
+            _ => views.iter().map(|view| space_tag | view.or).collect(),
+        };
+        let by_hardware = model.caches.fill_while_loaded(config);
+        let runs = class != Agents::LAZY && !elsewhere;
+        let one = |tag: u64| {
+            let is_loaded =
+                !tagged || tag != tags.other || matches!(under(false), Some(Under::Fixed(..)));
+            let walks = Walks {
+                speculates: is_loaded && !elsewhere && (by_hardware || runs),
+                live: stale.live,
+            };
+            let mut entries = Vec::new();
+            let mut tags_of = Vec::new();
+            let mut add = |kind: Kind, held: model::Kind, levels: Levels, global: bool| {
+                for level in levels.iter() {
+                    for entry in self.entries(kind, held, level) {
+                        entries.push(entry);
+                        tags_of.push((tag, global));
+                    }
+                }
+            };
+            let global = under(false) == Some(&Under::Global);
+            add(Kind::Leaf, model::Kind::Leaf, stale.leaf, global);
+            add(
+                Kind::Walk,
+                model::Kind::Walk,
+                stale.walk,
+                under(true) == Some(&Under::Global),
+            );
+            if stale.root {
+                add(Kind::Root, model::Kind::Root, Levels::only(Level(0)), false);
+            }
+            Agent {
+                class,
+                suspect,
+                space: request.space,
+                space_tag,
+                loaded: if tagged { loaded } else { 0 },
+                va: stale.va,
+                set,
+                path: Path::new(entries, walks),
+                under: tags_of,
+            }
+        };
+        contexts.into_iter().map(one).collect()
+    }
+
+    /// Returns the entries of a kind and level, in every cache that holds them.
+    fn entries(&self, kind: Kind, held: model::Kind, level: Level) -> Vec<Entry> {
+        let caches = self.model.caches.holding(held, self.config);
+        let has = |cache: usize| caches.0 & (1 << cache) != 0;
+        let all = 0..self.model.caches.all.len();
+        let entry = |cache: usize| {
+            let from = self.model.caches.all[cache].from.map(|at| at.value);
+            Entry {
+                kind,
+                level,
+                cache: cache as u8,
+                from: from.filter(|&from| has(from)).map(|from| from as u8),
+            }
+        };
+        all.filter(|&cache| has(cache)).map(entry).collect()
+    }
+}

@@ -1,0 +1,187 @@
+//! Which entries an instruction of the hardware invalidates.
+//!
+//! In: an instruction with its decoded operands, and the entries of an agent. Out: those that it invalidates, one bit
+//! each. Holds: what errata of the machine take from the instruction is left out, unless their workaround is issued.
+
+use tlbc_facts::clause::{MaxCount, RunUnit};
+use tlbc_machine::hardware::{Entry, Kind};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::{Level, Levels};
+use tlbc_runtime::request::Space;
+
+use super::agent::Agent;
+use super::decode::{Bits, Decoded, Hardware};
+use crate::model::{self, AddressSelector, Drops, Form, LevelSel, Lost, Names, Weakens};
+
+impl Hardware<'_> {
+    /// Returns the entries of an agent, one bit each, that an instruction invalidates. The agent is of a class as seen by
+    /// the CPU that issues it; `lost` is what errata take from the instruction.
+    pub fn hits(
+        &self,
+        (form, with): (&Form, &Decoded),
+        (reach, class): (Agents, Agents),
+        agent: &Agent,
+        lost: &[&Weakens],
+    ) -> u64 {
+        let loses = |what| {
+            lost.iter()
+                .any(|it| it.lost.value == what && it.caches.is_none())
+        };
+        let lost_there = class == Agents::DEVICE && loses(Lost::Devices);
+        if !reach.covers(class) || lost_there || loses(Lost::Gone) {
+            return 0;
+        }
+        let hits = |number: usize, entry: &Entry| {
+            let (tag, global) = agent.under[number];
+            form.drops.iter().any(|drops| {
+                drops
+                    .when
+                    .holds_with(self.config, with.hint.is_some(), false)
+                    && self.has_kind(drops, with, entry, lost)
+                    && has_tag(drops, with, agent, (tag, global), loses(Lost::Global))
+                    && self.has_address(drops, with, agent, entry)
+            })
+        };
+        let entries = agent.path.entries().enumerate();
+        let hit = entries.filter(|(number, entry)| hits(*number, entry));
+        hit.fold(0, |bits, (number, _)| bits | 1 << number)
+    }
+
+    fn has_kind(&self, drops: &Drops, with: &Decoded, entry: &Entry, lost: &[&Weakens]) -> bool {
+        let (selected, kind, loss) = match entry.kind {
+            Kind::Leaf => (drops.leaf, model::Kind::Leaf, Lost::Leaf),
+            Kind::Walk => (drops.walk, model::Kind::Walk, Lost::Walk),
+            Kind::Root => (
+                drops.root.then_some(LevelSel::Any),
+                model::Kind::Root,
+                Lost::Root,
+            ),
+        };
+        let level = entry.level;
+        let of_level = match selected {
+            None => false,
+            Some(LevelSel::Any) => true,
+            Some(LevelSel::Hint) => with.hint.is_none_or(|hint| hint == level),
+            Some(LevelSel::AboveHint) => with.hint.is_none_or(|hint| hint < level),
+            Some(LevelSel::Given) => with.levels.is_some_and(|levels| levels.contains(level)),
+            Some(LevelSel::Only(levels)) => levels.contains(level),
+        };
+        let mut caches = self.model.caches.holding(kind, self.config);
+        if let Some(named) = drops.caches {
+            caches.0 &= named.0;
+        }
+        for weakens in lost.iter().filter(|it| it.lost.value == loss) {
+            caches.0 &= weakens.caches.map_or(0, |named| !named.0);
+        }
+        of_level && caches.0 & (1 << entry.cache) != 0
+    }
+
+    fn has_address(&self, drops: &Drops, with: &Decoded, agent: &Agent, entry: &Entry) -> bool {
+        let start = with.va.unwrap_or_default();
+        let shift = self.reach_of(entry);
+        match &drops.which.value {
+            AddressSelector::Everything => true,
+            AddressSelector::OneSet => with.set == Some(agent.set),
+            AddressSelector::OnePage | AddressSelector::Subtree => named(agent.va, shift, start, 1),
+            AddressSelector::Run {
+                least,
+                most,
+                stride,
+            } => {
+                let most = match *most {
+                    MaxCount::Count(count) => u64::from(count),
+                    MaxCount::Limit(limit) => self.limits[usize::from(limit)],
+                };
+                // A run of entries of a level that is not counted is the entry at its address.
+                let Some((unit, pages)) = self.unit(*stride, with) else {
+                    return named(agent.va, shift, start, 1);
+                };
+                let operand = with.counts.map(|operand| &self.model.operands[operand]);
+                let Some(names) = operand.and_then(|operand| operand.names.as_ref()) else {
+                    return false;
+                };
+                let Some(count) = count(names, with, unit, agent.va) else {
+                    return false;
+                };
+                if count < u128::from(*least) || !names.any && count > u128::from(most) {
+                    return false;
+                }
+                if pages || unit <= shift {
+                    return named(agent.va, shift, start, count << unit);
+                }
+                // Only the entries at the addresses named, which are further apart than the entry is wide.
+                let first = start.or_of(agent.va);
+                let offset = agent.va.wrapping_sub(first);
+                u128::from(offset) >> unit < count && offset & ((1 << unit) - 1) < 1 << shift
+            }
+        }
+    }
+
+    /// Returns log2 of the addresses that an entry translates.
+    /// A walk entry is found only by the address for which it was made, unless it spans its reach.
+    fn reach_of(&self, entry: &Entry) -> u32 {
+        if entry.kind == Kind::Walk && !self.model.caches.walk_spans_reach {
+            return self.model.geometries[self.config.geometry].page_shift;
+        }
+        let shift = self.model.level_shift(entry.level.index(), self.config);
+        shift.unwrap_or(63).min(63)
+    }
+
+    /// Returns log2 of the unit of a run, and whether it consists of all pages in between. Returns none if
+    /// it does not count entries of the level that it is given.
+    fn unit(&self, stride: RunUnit, with: &Decoded) -> Option<(u32, bool)> {
+        match stride {
+            RunUnit::Pages => {
+                let geometry = &self.model.geometries[self.config.geometry];
+                Some((geometry.page_shift, true))
+            }
+            RunUnit::Entries(levels) => {
+                let given = with.levels.unwrap_or(Levels::ALL);
+                let mut both = levels.iter().filter(|&level| given.contains(level));
+                let level: Level = both.next()?;
+                let shift = self.model.level_shift(level.index(), self.config)?;
+                Some((shift, false))
+            }
+        }
+    }
+}
+
+/// Returns the number of units of a run.
+fn count(names: &Names, with: &Decoded, unit: u32, near: u64) -> Option<u128> {
+    if names.any {
+        let start = with.va.unwrap_or_default().or_of(near);
+        let end = with.end?.or_of(near);
+        let bytes = end.wrapping_sub(start);
+        return Some(u128::from(bytes).div_ceil(1 << unit));
+    }
+    let scale = names.base + names.step * with.scale as u32;
+    Some((u128::from(with.num) + 1) << scale)
+}
+
+/// Returns whether the entry that contains `va` translates one of some addresses.
+fn named(va: u64, shift: u32, start: Bits, bytes: u128) -> bool {
+    let low = (1u64 << shift) - 1;
+    let (first, last) = (va & !low, va | low);
+    // Bits that no operand contains are those of the entry.
+    let start = start.or_of(va);
+    u128::from(last) >= u128::from(start) && u128::from(first) < u128::from(start) + bytes
+}
+
+fn has_tag(
+    drops: &Drops,
+    with: &Decoded,
+    agent: &Agent,
+    (tag, global): (u64, bool),
+    not_global: bool,
+) -> bool {
+    let whose = drops.whose.value;
+    if global {
+        return (whose.global || whose.table) && !not_global;
+    }
+    let this = |otherwise| with.tag.map_or(otherwise, |bits| bits.agree(tag));
+    whose.table
+        || whose.this && this(true)
+        || whose.other && !this(false)
+        || whose.loaded && tag == agent.loaded
+        || whose.user && agent.space == Space::User
+}

@@ -1,0 +1,109 @@
+//! Runs the plans of a definition on hostile hardware.
+//!
+//! In: a definition with its plans, the definition of the hardware, and a seed. Out: a [`Report`]: the first request
+//! after which an agent may still use a stale entry. Holds: what an instruction does comes from the definition of the
+//! hardware, by the text and the operand bits that the plan issues; nothing is taken from the planner's reasoning.
+//!
+//! Not covered: changes of entries by instructions, switches and other events, negative entries, neighbouring entries
+//! that are cached as one, and the answers of calls to firmware.
+
+mod agent;
+mod decode;
+mod effect;
+mod report;
+mod request;
+mod run;
+
+pub use report::{Failure, Report};
+
+use decode::Hardware;
+use fastrand::Rng;
+use run::Bench;
+
+use crate::analysis::Analysis;
+use crate::model::{Config, Model};
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The first seed: each machine has its own.
+    pub seed: u64,
+    /// The number of machines.
+    pub machines: u64,
+    /// The number of requests on each.
+    pub requests: u64,
+    /// The machine and its limits, if it is not chosen at random.
+    pub machine: Option<(Config, Vec<u64>)>,
+}
+
+/// Runs the plans of a definition on the hardware of another one, or of the same.
+#[must_use]
+pub fn torment(planned: &Analysis, hardware: &Model, options: &Options) -> Report {
+    let mut report = Report::default();
+    for seed in options.seed..options.seed.saturating_add(options.machines) {
+        let mut rng = Rng::with_seed(seed);
+        let drawn = options.machine.clone();
+        let (config, limits) = drawn.unwrap_or_else(|| request::machine(hardware, &mut rng));
+        let same = renamed(hardware, &planned.model, config);
+        let Some(planned_config) = same else {
+            report.incomparable += 1;
+            continue;
+        };
+        let bench = Bench {
+            planned,
+            config: planned_config,
+            hardware: Hardware {
+                model: hardware,
+                config,
+                limits: &limits,
+            },
+        };
+        for _ in 0..options.requests {
+            let Some(request) = bench.hardware.request(&mut rng) else {
+                continue;
+            };
+            report.requests += 1;
+            if let Some(failure) = Failure::of(&bench, &request, seed) {
+                report.failure = Some(failure);
+                return report;
+            }
+        }
+    }
+    report
+}
+
+/// Returns a configuration in terms of another definition: the features, errata and geometry of the same names. Returns
+/// none if that definition has no such machine, or if its machine has other levels.
+fn renamed(from: &Model, to: &Model, config: Config) -> Option<Config> {
+    let geometry = &from.geometries[config.geometry].named.name;
+    let mut named = Config {
+        geometry: to
+            .geometries
+            .iter()
+            .position(|it| it.named.name == *geometry)?,
+        ..Config::default()
+    };
+    for (index, feature) in to.features.iter().enumerate() {
+        let mut known = from.features.iter();
+        let same = known.position(|it| it.named.name == feature.named.name);
+        if same.is_some_and(|same| config.has(same)) {
+            named.features |= 1 << index;
+        }
+    }
+    for (index, erratum) in to.errata.iter().enumerate() {
+        let mut known = from.errata.iter();
+        let same = known.position(|it| it.named.name == erratum.named.name);
+        if same.is_some_and(|same| config.suffers(same)) {
+            named.errata |= 1 << index;
+        }
+    }
+    let levels = |model: &Model, config| -> Vec<_> {
+        let table = model.level_table(config);
+        let names = model.levels.iter().enumerate();
+        names
+            .map(|(index, level)| (level.name.clone(), table[index].shift, table[index].leaf))
+            .collect()
+    };
+    let same_levels = levels(from, config) == levels(to, named);
+    (to.possible(named) && same_levels).then_some(named)
+}

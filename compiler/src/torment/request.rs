@@ -1,0 +1,283 @@
+//! Machines and requests from a seed.
+//!
+//! In: a definition and a generator of random numbers. Out: a possible machine, and requests that it can have, with the
+//! addresses at which stale entries are looked for. Holds: the same seed makes the same requests.
+
+use fastrand::Rng;
+use tlbc_runtime::level::{Level, Levels};
+use tlbc_runtime::pte::{Below, Change, Entry};
+use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
+
+use super::agent::TagValues;
+use super::decode::Hardware;
+use crate::ast::TagSource;
+use crate::model::{Config, Model};
+
+/// What is flushed.
+#[derive(Debug, Clone)]
+pub enum What {
+    Ranges(Ranges),
+    /// Everything of the space; walk entries as well or not.
+    Everything(bool),
+    Teardown,
+}
+
+/// An address with stale entries.
+#[derive(Debug, Clone, Copy)]
+pub struct Stale {
+    pub va: u64,
+    pub leaf: Levels,
+    pub walk: Levels,
+    pub root: bool,
+    /// Whether the entries below the stale walk entries are still valid.
+    pub live: bool,
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub space: Space,
+    pub reach: Reach,
+    /// Whether the tag means the same space on every CPU.
+    pub global_tag: bool,
+    pub tags: TagValues,
+    pub what: What,
+    pub stale: Vec<Stale>,
+    /// The request in words.
+    pub words: String,
+}
+
+/// Returns a random machine: a possible configuration, and limits.
+pub fn machine(model: &Model, rng: &mut Rng) -> (Config, Vec<u64>) {
+    let limits = model.limits.iter().map(|limit| match rng.u8(..3) {
+        0 => limit.least,
+        1 => limit.most,
+        _ => rng.u64(limit.least..=limit.most),
+    });
+    let limits = limits.collect();
+    let mask = |count: usize| (1u32 << count) - 1;
+    for _ in 0..64 {
+        let mut config = Config {
+            features: rng.u32(..) & mask(model.features.len()),
+            errata: rng.u32(..) & rng.u32(..) & mask(model.errata.len()),
+            geometry: rng.usize(..model.geometries.len()),
+        };
+        if rng.bool() {
+            config = model.with_all_features(Config {
+                features: config.features & rng.u32(..),
+                ..config
+            });
+        }
+        if model.possible(config) {
+            return (config, limits);
+        }
+    }
+    (Config::default(), limits)
+}
+
+impl Hardware<'_> {
+    /// Returns a random request, or none if the machine cannot have the one that was drawn.
+    pub fn request(&self, rng: &mut Rng) -> Option<Request> {
+        let space = if rng.u8(..3) == 0 {
+            Space::Kernel
+        } else {
+            Space::User
+        };
+        let reach = if rng.u8(..3) == 0 {
+            Reach::Here
+        } else {
+            Reach::Wide
+        };
+        let has = |global: bool| {
+            let mut tags = self.model.tags(self.config);
+            tags.any(|tag| tag.of_cpu.value != global)
+        };
+        let global_tag = match (has(true), has(false)) {
+            (true, true) => rng.bool(),
+            (global, per_cpu) => global || !per_cpu,
+        };
+        let tags = self.tag_values(global_tag, rng)?;
+        let mut request = Request {
+            space,
+            reach,
+            global_tag,
+            tags,
+            what: What::Teardown,
+            stale: Vec::new(),
+            words: String::new(),
+        };
+        match rng.u8(..8) {
+            0 => self.everything(&mut request, rng.bool(), rng),
+            1 if space == Space::User => {
+                self.everything(&mut request, true, rng);
+                request.what = What::Teardown;
+                request.words = "the space ends".to_owned();
+                request.stale.iter_mut().for_each(|stale| stale.root = true);
+            }
+            _ => self.ranges(&mut request, rng),
+        }
+        Some(request)
+    }
+
+    fn tag_values(&self, global: bool, rng: &mut Rng) -> Option<TagValues> {
+        let views = self.model.view_bits(self.config);
+        let tags = self.model.tags(self.config);
+        let Some(tag) = { tags }.find(|tag| tag.of_cpu.value != global) else {
+            return Some(TagValues {
+                here: 0,
+                there: 0,
+                other: 0,
+            });
+        };
+        let (first, last) = tag.on(self.limits).range();
+        let is_root = tag.is_root.is_some()
+            || tag
+                .source
+                .is_some_and(|at| at.value == TagSource::Slots && last == 0);
+        let (first, last) = if is_root {
+            (1 << 12, 1 << 40)
+        } else {
+            (first.max(1), last)
+        };
+        let mut value = || {
+            (0..64)
+                .map(|_| rng.u64(first..=last))
+                .find(|value| value & views == 0)
+        };
+        let here = value()?;
+        let there = if global {
+            here
+        } else {
+            (0..64).find_map(|_| value().filter(|it| *it != here))?
+        };
+        let other = (0..64).find_map(|_| value().filter(|it| *it != here && *it != there))?;
+        let whole = |value: u64| if is_root { value & !0xfff } else { value };
+        Some(TagValues {
+            here: whole(here),
+            there: whole(there),
+            other: whole(other),
+        })
+    }
+
+    /// Returns the first address of a space, and log2 of the number of its addresses.
+    fn addresses(&self, space: Space) -> (u64, u32) {
+        let addresses = self.model.space(space).addresses.get(self.config);
+        addresses.map_or((0, 48), |it| (it.base, it.bits.min(63)))
+    }
+
+    /// Returns the levels of this machine: those whose entries map pages, and those whose entries point at tables.
+    fn levels(&self) -> (Levels, Levels) {
+        let table = self.model.level_table(self.config);
+        let of = |is: &dyn Fn(usize) -> bool| {
+            let levels = Level::all().filter(|level| is(level.index()));
+            levels.fold(Levels::NONE, |all, level| all.union(Levels::only(level)))
+        };
+        let there = of(&|level| table[level].shift != 0);
+        let lowest = there.iter().next().map_or(Levels::NONE, Levels::only);
+        (of(&|level| table[level].leaf), Levels(there.0 & !lowest.0))
+    }
+
+    fn everything(&self, request: &mut Request, walks: bool, rng: &mut Rng) {
+        let (leaf, walk) = self.levels();
+        let (base, bits) = self.addresses(request.space);
+        let last = base + ((1u64 << bits) - 1);
+        request.stale = [base, last, base + rng.u64(..1 << bits)]
+            .map(|va| Stale {
+                va,
+                leaf,
+                walk: if walks { walk } else { Levels::NONE },
+                root: false,
+                live: false,
+            })
+            .to_vec();
+        request.what = What::Everything(walks);
+        let tables = if walks {
+            ", and its tables are freed"
+        } else {
+            ""
+        };
+        request.words = format!("all entries of the space are invalid{tables}");
+    }
+
+    fn ranges(&self, request: &mut Request, rng: &mut Rng) {
+        let (leaf, walk) = self.levels();
+        let table = self.model.level_table(self.config);
+        let facts = self.model.change_facts(self.config);
+        let (base, bits) = self.addresses(request.space);
+        let live = rng.u8(..4) == 0;
+        let anchor = rng.u64(..1 << bits);
+        let mut ranges = Ranges::new();
+        let mut words = Vec::new();
+        for _ in 0..rng.usize(1..4) {
+            // Below a table that is unlinked live no entry changes.
+            let cuts = live || rng.u8(..3) == 0;
+            let of = if cuts { walk } else { leaf };
+            let levels: Vec<Level> = of.iter().collect();
+            // Lower levels more often: the entries of high ones reach far.
+            let level = levels[rng.usize(..levels.len()).min(rng.usize(..levels.len()))];
+            let shift = table[level.index()].shift;
+            if shift >= bits {
+                continue;
+            }
+            let all = 1u64 << (bits - shift);
+            let most = if cuts {
+                4
+            } else {
+                [2, 20, 40, 600][rng.usize(..4)]
+            };
+            let count = rng.u64(1..=most).min(all);
+            let near = (anchor >> shift).saturating_add(rng.u64(..8));
+            let first = match rng.u8(..8) {
+                0 => all - count,
+                1 => 0,
+                _ => near.min(all - count),
+            };
+            let extent = Extent::new(base + (first << shift), count << shift);
+            let below = if live { Below::Live } else { Below::Cleared };
+            if cuts {
+                let old = Entry::Table {
+                    table: 0,
+                    attributes: 0,
+                };
+                let change = Change {
+                    below,
+                    ..Change::to_invalid(level, old)
+                };
+                ranges.require(&change.required_flush(&facts), extent);
+            } else {
+                ranges.leaf(level, extent);
+            }
+            let lower = |levels: Levels| Levels(levels.0 & Levels::below(level).0);
+            let only = Levels::only(level);
+            let (leaf, walk) = match (cuts, live) {
+                (false, _) => (only, Levels::NONE),
+                (true, false) => (Levels::NONE, only),
+                (true, true) => (lower(leaf), lower(walk).union(only)),
+            };
+            let nth =
+                |nth: u64, rng: &mut Rng| extent.start + (nth << shift) + rng.u64(..1 << shift);
+            for entry in [0, count - 1, rng.u64(..count)] {
+                let va = nth(entry, rng);
+                request.stale.push(Stale {
+                    va,
+                    leaf,
+                    walk,
+                    root: false,
+                    live,
+                });
+            }
+            let name = &self.model.levels[level.index()].name;
+            let what = match (cuts, live) {
+                (false, _) => "leaf entries are invalid",
+                (true, false) => "tables are unlinked",
+                (true, true) => "tables are unlinked with valid entries below",
+            };
+            words.push(format!(
+                "{count} of {name} from {:#x}: {what}",
+                extent.start
+            ));
+        }
+        request.what = What::Ranges(ranges);
+        request.words = words.join("; ");
+    }
+}

@@ -1,0 +1,362 @@
+//! The execution of a request on the hardware.
+//!
+//! In: plans, and a request. Out: the entries that still do harm at its end. Holds: the order is that of the runtime: the
+//! start of the flush, the CPUs that flush for themselves, the end of the flush, and the CPUs for which taking an
+//! interrupt is enough (`runtime/src/mmu/shootdown.rs`).
+
+use tlbc_machine::hardware::{Entry, Kind, Left};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::backend::{FinishSteps, IpiTargets, Root};
+use tlbc_runtime::deferred::{Deferred, Pending};
+use tlbc_runtime::level::Level;
+use tlbc_runtime::request::{Ranges, Reach, Scope, Space, SpaceFlags, Tag};
+
+use super::agent::Agent;
+use super::decode::{Act, Hardware};
+use super::request::{Request, What};
+use crate::analysis::Analysis;
+use crate::model::{Config, Instr, Lost, Model, Weakens, Workaround};
+use crate::plan::ir::Shape;
+use crate::trace::interpret::{Changing, Effects, Env, flush, interpret};
+use crate::trace::without_devices;
+
+/// An entry that still does harm after a request.
+#[derive(Debug, Clone)]
+pub struct Harm {
+    pub agent: Agent,
+    pub entry: Entry,
+    pub tag: u64,
+    pub global: bool,
+    pub left: Left,
+}
+
+/// What CPUs execute for a request.
+struct Script<'m> {
+    start: Part<'m>,
+    finish: Part<'m>,
+    targets: IpiTargets,
+    /// What a CPU executes that is interrupted to flush for itself: with the tag on this CPU, and on others.
+    interrupted: [Part<'m>; 2],
+}
+
+/// Instructions of one CPU, and what it defers.
+struct Part<'m> {
+    acts: Vec<Act<'m>>,
+    deferred: Deferred,
+    sync: IpiTargets,
+}
+
+impl Part<'_> {
+    /// Returns whether a workaround is issued around an instruction.
+    fn has_workaround(&self, at: usize, workaround: &Workaround) -> bool {
+        let is = |act: &Act<'_>, instr: Instr| match (*act, instr) {
+            (Act::Barrier(is), Instr::Barrier(wanted)) => is == wanted,
+            (Act::Invalidate { index, .. }, Instr::Invalidate(wanted)) => index == wanted,
+            _ => false,
+        };
+        let part = if workaround.after {
+            &self.acts[at + 1..]
+        } else {
+            &self.acts[..at]
+        };
+        part.windows(workaround.issue.len()).any(|acts| {
+            let mut pairs = acts.iter().zip(&workaround.issue);
+            pairs.all(|(act, issued)| is(act, issued.instr))
+        })
+    }
+}
+
+/// Plans, and the hardware on which they run.
+pub struct Bench<'m> {
+    pub planned: &'m Analysis,
+    /// The machine in terms of the planned definition.
+    pub config: Config,
+    pub hardware: Hardware<'m>,
+}
+
+impl<'m> Bench<'m> {
+    /// Executes a request.
+    ///
+    /// # Errors
+    /// Which instruction the hardware does not have.
+    pub fn run(&self, request: &Request) -> Result<Vec<Harm>, String> {
+        let script = self.script(request)?;
+        let mut harm = Vec::new();
+        for stale in &request.stale {
+            for mut agent in self.hardware.agents(request, stale) {
+                let deferred = self.execute(&script, &mut agent);
+                harm.extend(self.harm(&agent, deferred));
+            }
+        }
+        Ok(harm)
+    }
+
+    /// Returns the instructions of a request in words, one a line.
+    pub fn words(&self, request: &Request) -> Vec<String> {
+        let (shape, env) = self.asked(request);
+        let reach = request.reach;
+        let model = &self.planned.model;
+        let effects = flush(
+            model,
+            &self.planned.plans,
+            shape(request.space, reach),
+            &env,
+        );
+        let ops = effects.iter().flat_map(|it| &it.ops);
+        let steps = ops.filter_map(|op| crate::trace::step(model, self.config, op, None));
+        let texts = steps.filter_map(|step| Some(step.instruction()?.asm.join("; ")));
+        texts.collect()
+    }
+
+    fn script(&self, request: &Request) -> Result<Script<'m>, String> {
+        let (shape, env) = self.asked(request);
+        let Analysis { model, plans } = self.planned;
+        let [start, finish] = flush(model, plans, shape(request.space, request.reach), &env);
+        let targets = match request.reach {
+            Reach::Here | Reach::Given => IpiTargets::NONE,
+            Reach::Wide => {
+                interpret(model, plans, Shape::IpiTargets(request.space), &env).flush_ipis
+            }
+        };
+        let interrupted = |value: u64| {
+            let env = Env {
+                tag: Tag {
+                    value,
+                    global: false,
+                },
+                config: without_devices(model, self.config),
+                ..env.clone()
+            };
+            let [mut start, finish] = flush(model, plans, shape(request.space, Reach::Here), &env);
+            start.ops.extend(finish.ops);
+            start.deferred |= finish.deferred;
+            self.part(model, &start)
+        };
+        Ok(Script {
+            start: self.part(model, &start)?,
+            finish: self.part(model, &finish)?,
+            targets,
+            interrupted: [
+                interrupted(request.tags.here)?,
+                interrupted(request.tags.there)?,
+            ],
+        })
+    }
+
+    fn part(&self, model: &Model, effects: &Effects) -> Result<Part<'m>, String> {
+        let acts = effects.ops.iter().map(|op| self.hardware.decode(model, op));
+        Ok(Part {
+            acts: acts.collect::<Result<_, _>>()?,
+            deferred: effects.deferred,
+            sync: effects.sync_ipis,
+        })
+    }
+
+    /// Returns the shape of a request for each reach, and the environment of its plan.
+    fn asked(&self, request: &Request) -> (fn(Space, Reach) -> Shape, Env) {
+        let model = &self.planned.model;
+        let tag = Tag {
+            value: request.tags.here,
+            global: request.global_tag,
+        };
+        let mut env = Env {
+            config: self.config,
+            limits: self.limits(),
+            tag,
+            walk: true,
+            ends: false,
+            change: Changing::default(),
+            page: (0, Level(0)),
+            ranges: Ranges::new(),
+            root: Root {
+                table: 0,
+                tag,
+                empty: 0,
+                flags: SpaceFlags::NONE,
+            },
+            pending: Pending::None,
+            view_pending: false,
+            steps: FinishSteps::NONE,
+        };
+        let shape: fn(Space, Reach) -> Shape = match &request.what {
+            What::Everything(walks) => {
+                env.walk = *walks;
+                Shape::Everything
+            }
+            What::Teardown => {
+                env.ends = true;
+                match self
+                    .planned
+                    .plans
+                    .get(Shape::Teardown(request.space, request.reach))
+                {
+                    Some(_) => Shape::Teardown,
+                    None => Shape::Everything,
+                }
+            }
+            What::Ranges(ranges) => {
+                env.walk = ranges.tables();
+                env.ranges = *ranges;
+                match ranges.scope(&model.level_table(self.config)) {
+                    Scope::Page { va, level, .. } => {
+                        env.page = (va, level);
+                        Shape::Page
+                    }
+                    _ => Shape::Ranges,
+                }
+            }
+        };
+        (shape, env)
+    }
+
+    /// Returns the limits of the machine in terms of the planned definition.
+    fn limits(&self) -> Vec<u64> {
+        let known = &self.hardware.model.limits;
+        let limits = self.planned.model.limits.iter().map(|limit| {
+            let same = known
+                .iter()
+                .position(|it| it.named.name == limit.named.name);
+            same.map_or(limit.least, |index| self.hardware.limits[index])
+        });
+        limits.collect()
+    }
+
+    /// Executes a request as far as it concerns an agent. Returns the flushes that are deferred for the agent.
+    fn execute(&self, script: &Script<'m>, agent: &mut Agent) -> Deferred {
+        if self.hardware.model.assumed.is_some() {
+            agent.path.publish();
+        }
+        let class = agent.class;
+        let own = class == Agents::SELF;
+        let mut deferred = script.start.deferred | script.finish.deferred;
+        self.act(&script.start, agent, class, 0);
+        // A CPU that shares the TLB runs the space.
+        let runs = if class == Agents::SIBLING {
+            Agents::ACTIVE
+        } else {
+            class
+        };
+        let is_target = |to: IpiTargets| {
+            to.agents.covers(runs) || agent.suspect.is_some_and(|set| to.sets & (1 << set) != 0)
+        };
+        let synchronised = is_target(script.start.sync) || is_target(script.finish.sync);
+        if !own && class != Agents::DEVICE && is_target(script.targets) {
+            // Taking an interrupt performs earlier accesses, and orders later walks after the store of the sender.
+            agent.path.publish();
+            agent.path.drain();
+            let has_own_tag = class != Agents::SIBLING;
+            let part = &script.interrupted[usize::from(has_own_tag)];
+            self.act(part, agent, Agents::SELF, 1 << 16);
+            deferred |= part.deferred;
+        } else if !own {
+            // What this CPU defers for itself is not deferred elsewhere.
+            let for_others = [
+                Deferred::LAZY_UNTIL_LOAD,
+                Deferred::INACTIVE_UNTIL_LOAD,
+                Deferred::SPACE_UNTIL_ATTACH,
+            ];
+            deferred = { for_others.into_iter() }
+                .filter(|it| deferred.contains(*it))
+                .fold(Deferred::NOTHING, |all, it| all | it);
+        }
+        self.act(&script.finish, agent, class, 0);
+        if synchronised && !own {
+            agent.path.drain();
+        }
+        deferred
+    }
+
+    /// Executes instructions of a CPU to which the agent is of a class. Keys from `keys` on are those of the CPU.
+    fn act(&self, part: &Part<'m>, agent: &mut Agent, class: Agents, keys: u32) {
+        let Hardware { model, config, .. } = self.hardware;
+        for (at, act) in part.acts.iter().enumerate() {
+            match act {
+                Act::Barrier(index) => {
+                    let barrier = &model.barriers[*index];
+                    let lost = self.lost(part, at, Instr::Barrier(*index), agent);
+                    let loses = |what| lost.iter().any(|it| it.lost.value == what);
+                    if barrier.publishes.is_some_and(|at| at.value.covers(class)) {
+                        agent.path.publish();
+                    }
+                    let completes = barrier.completes.is_some_and(|at| at.value.covers(class));
+                    if completes && barrier.gone.is_some() && !loses(Lost::Gone) {
+                        let drained = barrier.drained.is_some() && !loses(Lost::Drained);
+                        agent.path.complete(keys + *index as u32, drained);
+                    }
+                }
+                Act::Invalidate { index, form, with } => {
+                    let it = &model.invalidates[*index];
+                    let lost = self.lost(part, at, Instr::Invalidate(*index), agent);
+                    let reach = it.reach(config);
+                    let hits = self
+                        .hardware
+                        .hits((form, with), (reach, class), agent, &lost);
+                    match it.done_after(config) {
+                        _ if hits == 0 => {}
+                        None => agent.path.invalidate_now(hits),
+                        Some(barrier) => agent.path.start(hits, keys + barrier as u32),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns what errata take from an instruction on an agent.
+    fn lost(&self, part: &Part<'m>, at: usize, target: Instr, agent: &Agent) -> Vec<&'m Weakens> {
+        let Hardware { model, config, .. } = self.hardware;
+        let errata = model.errata.iter().enumerate();
+        let present = errata.filter(|(index, _)| config.suffers(*index));
+        let lasting = present.filter(|(_, erratum)| {
+            let mut of_target = erratum.workarounds.iter();
+            !of_target.any(|it| it.target.value == target && part.has_workaround(at, it))
+        });
+        let weakens = lasting.flat_map(|(_, erratum)| &erratum.weakens);
+        let here = weakens.filter(|it| {
+            it.target.value == target
+                && it.space.is_none_or(|space| space == agent.space)
+                && it.when.holds(config)
+                && (it.on.is_none() || it.on == agent.suspect)
+        });
+        here.collect()
+    }
+
+    /// Returns the entries of an agent that do harm although some flushes are deferred.
+    fn harm(&self, agent: &Agent, deferred: Deferred) -> Vec<Harm> {
+        let entries: Vec<Entry> = agent.path.entries().copied().collect();
+        let by_hardware = self
+            .hardware
+            .model
+            .caches
+            .fill_while_loaded(self.hardware.config);
+        let is_deferred = |number: usize| {
+            let (tag, global) = agent.under[number];
+            let elsewhere = tag != agent.loaded && !global;
+            let view =
+                tag & !self.hardware.model.view_bits(self.hardware.config) == agent.space_tag;
+            let other = deferred.contains(Deferred::OTHERS_UNTIL_LOAD);
+            let of_view = deferred.contains(Deferred::VIEW_UNTIL_RETURN) && view;
+            // A lazy CPU uses no entry, but it walks through those that point at tables.
+            let unused = entries[number].kind == Kind::Leaf || !by_hardware;
+            let user = agent.space == Space::User;
+            elsewhere && (other || of_view)
+                || user
+                    && agent.class == Agents::LAZY
+                    && unused
+                    && deferred.contains(Deferred::LAZY_UNTIL_LOAD)
+                || user
+                    && agent.class == Agents::INACTIVE
+                    && deferred.contains(Deferred::INACTIVE_UNTIL_LOAD)
+                || deferred.contains(Deferred::SPACE_UNTIL_ATTACH)
+        };
+        let left = agent.path.left();
+        let harmful = left.filter(|(number, _)| !is_deferred(*number));
+        let harm = harmful.map(|(number, left)| Harm {
+            agent: agent.clone(),
+            entry: entries[number],
+            tag: agent.under[number].0,
+            global: agent.under[number].1,
+            left,
+        });
+        harm.collect()
+    }
+}

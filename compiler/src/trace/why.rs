@@ -1,0 +1,434 @@
+//! The cost of what is issued, and the alternatives that were rejected.
+//!
+//! In: the steps of a trace, and the flushes that it consists of. Out: a [`Why`]. Holds: the first set of each choice
+//! is the one that the plans issue; the other ones are in the order of preference.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use tlbc_facts::clause::{CacheSet, TagSelector};
+use tlbc_runtime::request::{Reach, Space};
+
+use super::answer::{EntryKind, Step, Target, Trace};
+use super::interpret::Op;
+use super::query::Query;
+use crate::model::{AddressSelector, Drops, Kind, Model, Under, Which};
+use crate::plan::candidates::How;
+use crate::plan::demand::{Demand, Extent};
+use crate::plan::{Alternative, Rank, Request, alternatives};
+use crate::text;
+
+const NO_TAGS: TagSelector = TagSelector {
+    this: false,
+    other: false,
+    global: false,
+};
+
+/// How many sets of instructions are compared.
+const SETS: usize = 6;
+
+/// What a request costs, and why these instructions are issued.
+#[derive(Debug, Clone, Serialize)]
+pub struct Why {
+    /// What the request costs.
+    pub cost: Cost,
+    /// The choices of instructions.
+    pub choices: Vec<Choice>,
+}
+
+/// What a request costs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cost {
+    /// The instructions and loads of this CPU that invalidate.
+    pub operations: usize,
+    /// The barriers of this CPU.
+    pub barriers: usize,
+    /// What each interrupted CPU does.
+    pub interrupted: Vec<Interrupted>,
+    /// The entries that are invalidated at all addresses, on this CPU or on interrupted ones.
+    pub lost: Vec<Lost>,
+}
+
+/// What interrupted CPUs do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Interrupted {
+    /// Which CPUs.
+    pub cpus: Vec<String>,
+    /// The instructions of each that invalidate.
+    pub operations: usize,
+    /// The barriers of each.
+    pub barriers: usize,
+}
+
+/// Entries that are invalidated at all addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lost {
+    /// Their kind.
+    pub kind: EntryKind,
+    /// The caches that lose them; none if all that hold the kind do.
+    pub caches: Vec<String>,
+    /// Their tag classes: `tag`, `other_tags`, `global`.
+    pub classes: Vec<&'static str>,
+}
+
+/// A choice of instructions.
+#[derive(Debug, Clone, Serialize)]
+pub struct Choice {
+    /// What they invalidate.
+    pub entries: String,
+    /// Where they act.
+    pub on: &'static str,
+    /// The ceiling that the request exceeds, so that everything is invalidated.
+    pub exceeded_ceiling: bool,
+    /// The set that is issued.
+    pub selected: Set,
+    /// The next sets in the order of preference.
+    pub rejected: Vec<Rejected>,
+}
+
+/// A set of instructions, with the figures that the selection rule compares.
+#[derive(Debug, Clone, Serialize)]
+pub struct Set {
+    /// The instructions.
+    pub instructions: Vec<String>,
+    /// The tag classes that lose all their leaf entries.
+    pub loses: Vec<&'static str>,
+    /// Instructions and barriers, weighted by `cost`.
+    pub cost: u64,
+    /// The stages.
+    pub stages: u32,
+    /// The cells that are invalidated at all addresses though only some were required.
+    pub everywhere: u32,
+    /// The cells that are invalidated and not required.
+    pub beyond: u32,
+}
+
+/// A set that is not issued.
+#[derive(Debug, Clone, Serialize)]
+pub struct Rejected {
+    /// The set.
+    #[serde(flatten)]
+    pub set: Set,
+    /// Why the other one is preferred.
+    pub reason: String,
+}
+
+/// A flush of a trace.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flushed {
+    /// Whose instructions: of one CPU, or of a CPU that reaches the others.
+    pub reach: Reach,
+    /// What is invalidated.
+    pub demand: Demand,
+    /// Whether everything is invalidated because the request exceeds the ceiling.
+    pub exceeded_ceiling: bool,
+}
+
+/// Returns why these instructions are issued.
+pub(super) fn why(
+    model: &Model,
+    query: &Query,
+    trace: &Trace,
+    ops: &[Op],
+    flushed: &[Flushed],
+) -> Why {
+    let choices = flushed.iter().filter_map(|it| choice(model, query, *it));
+    Why {
+        cost: cost(model, query, trace, ops),
+        choices: choices.collect(),
+    }
+}
+
+fn cost(model: &Model, query: &Query, trace: &Trace, ops: &[Op]) -> Cost {
+    let (operations, barriers) = counted(&trace.here);
+    let interrupted = trace.ipis.iter().map(|ipi| {
+        let (operations, barriers) = counted(&ipi.steps);
+        Interrupted {
+            cpus: ipi.targets.iter().map(Target::words).collect(),
+            operations,
+            barriers,
+        }
+    });
+    Cost {
+        operations,
+        barriers,
+        interrupted: interrupted.collect(),
+        lost: lost(model, query, ops),
+    }
+}
+
+/// Returns the number of instructions that invalidate, and of barriers.
+fn counted(steps: &[Step]) -> (usize, usize) {
+    let is_barrier = |step: &&Step| matches!(step, Step::Barrier { .. });
+    let invalidates = |step: &&Step| matches!(step, Step::Invalidate { .. } | Step::Load { .. });
+    let count = |matching: fn(&&Step) -> bool| steps.iter().filter(matching).count();
+    (count(invalidates), count(is_barrier))
+}
+
+/// Returns the entries that these instructions invalidate at all addresses.
+fn lost(model: &Model, query: &Query, ops: &[Op]) -> Vec<Lost> {
+    let kinds = [
+        (EntryKind::Leaf, Kind::Leaf),
+        (EntryKind::Walk, Kind::Walk),
+        (EntryKind::Root, Kind::Root),
+    ];
+    let mut all: Vec<Lost> = Vec::new();
+    for (kind, cached) in kinds {
+        let holding = model.caches.holding(cached, query.config);
+        let caches = model.caches.all.iter().enumerate();
+        let caches = caches.filter(|(cache, _)| holding.0 & 1 << cache != 0);
+        let mut of_kind: Vec<Lost> = Vec::new();
+        for (cache, named) in caches.clone() {
+            let tags = ops.iter().fold(NO_TAGS, |tags, op| {
+                tags.union(tags_of(model, query, op, (cached, CacheSet(1 << cache))))
+            });
+            let classes = classes(tags.bits());
+            let name = named.named.name.clone();
+            match of_kind.iter_mut().find(|lost| lost.classes == classes) {
+                Some(same) => same.caches.push(name),
+                None => of_kind.push(Lost {
+                    kind,
+                    caches: vec![name],
+                    classes,
+                }),
+            }
+        }
+        // Where every cache that holds the kind loses the same, none is named.
+        if let [whole] = of_kind.as_mut_slice() {
+            whole.caches.clear();
+        }
+        all.extend(of_kind.into_iter().filter(|lost| !lost.classes.is_empty()));
+    }
+    all
+}
+
+/// Returns the tag classes of which an instruction invalidates the entries of a kind in a cache at all addresses.
+fn tags_of(model: &Model, query: &Query, op: &Op, (kind, cache): (Kind, CacheSet)) -> TagSelector {
+    let config = query.config;
+    let from = &op.sources.0;
+    let drops: Vec<&Drops> = match op.which {
+        Which::Invalidate(index) => {
+            let forms = model.invalidates[index].forms.iter();
+            let issued = forms.filter(|form| {
+                let of_form = form
+                    .named
+                    .as_ref()
+                    .is_none_or(|(_, number)| *number == from.form);
+                of_form && form.requires.holds(config)
+            });
+            issued.flat_map(|form| &form.drops).collect()
+        }
+        Which::Load(index) => model.loads[index].drops.iter().collect(),
+        Which::Barrier(_) | Which::Store => Vec::new(),
+    };
+    let at_all_addresses = drops.into_iter().filter(|drops| {
+        let all = [AddressSelector::Everything, AddressSelector::OneSet];
+        let of_kind = match kind {
+            Kind::Leaf => drops.leaf.is_some(),
+            Kind::Walk => drops.walk.is_some(),
+            Kind::Negative => drops.negative.is_some(),
+            Kind::Root => drops.root,
+        };
+        let when = drops
+            .when
+            .holds_with(config, from.hint.is_some(), from.keep);
+        let in_cache = drops.caches.is_none_or(|named| named.0 & cache.0 != 0);
+        of_kind && in_cache && when && all.contains(&drops.which.value)
+    });
+    let has_tags = model.tags(config).next().is_some();
+    let under = |space: Space| model.space(space).leaf.get(config).map(|at| &at.value);
+    let has_global = [Space::User, Space::Kernel]
+        .map(under)
+        .contains(&Some(&Under::Global));
+    at_all_addresses.fold(NO_TAGS, |all, drops| {
+        let whose = drops.whose.value;
+        all.union(TagSelector {
+            this: whose.this || whose.loaded || whose.user,
+            other: (whose.other || whose.user) && has_tags,
+            global: whose.global && has_global,
+        })
+    })
+}
+
+/// Returns the choice that a flush makes.
+fn choice(model: &Model, query: &Query, flushed: Flushed) -> Option<Choice> {
+    let demand = flushed.demand;
+    let request = Request {
+        space: query.space,
+        reach: flushed.reach,
+        global_tag: query.tag.global || flushed.reach == Reach::Here,
+    };
+    let mut sets = alternatives(model, query.config, request, demand, SETS).into_iter();
+    let selected = sets.next()?;
+    let rejected = sets.map(|it| Rejected {
+        reason: reason(&selected.rank, &it.rank),
+        set: set(model, &it),
+    });
+    let kinds = if demand.walk && model.caches.hold(Kind::Walk, query.config) {
+        "leaf and walk entries"
+    } else {
+        "leaf entries"
+    };
+    let of = match demand.extent {
+        Extent::Everything => "of the whole space",
+        Extent::One => "of one address",
+        Extent::Each | Extent::Runs => "of each address",
+    };
+    Some(Choice {
+        entries: format!("{kinds} {of}"),
+        on: match (flushed.reach, query.others) {
+            (Reach::Wide, _) => "every CPU",
+            (Reach::Given, _) => "the CPUs that a call is given",
+            (Reach::Here, false) => "this CPU",
+            (Reach::Here, true) => "this CPU and each interrupted CPU",
+        },
+        exceeded_ceiling: flushed.exceeded_ceiling,
+        rejected: rejected.collect(),
+        selected: set(model, &selected),
+    })
+}
+
+fn set(model: &Model, alternative: &Alternative) -> Set {
+    let rank = alternative.rank;
+    let name = |how: &How| match *how {
+        How::Issue(primitive) => primitive.name(model),
+        How::Sets { first, rest, .. } if first == rest => {
+            format!("{} for each set", first.name(model))
+        }
+        How::Sets { first, rest, .. } => {
+            let (first, rest) = (first.name(model), rest.name(model));
+            format!("{first} for the first set, {rest} for the others")
+        }
+        How::InvalidateOtherTags => "(deferred: other tags)".to_owned(),
+        How::DeferView => "(deferred: the user view)".to_owned(),
+    };
+    Set {
+        instructions: alternative.candidates.iter().map(name).collect(),
+        loses: classes(rank.lost),
+        cost: rank.instructions,
+        stages: rank.stages,
+        everywhere: rank.addresses,
+        beyond: rank.beyond,
+    }
+}
+
+/// Returns the names of tag classes from their bits: this, other, global.
+fn classes(bits: u8) -> Vec<&'static str> {
+    let names = ["tag", "other_tags", "global"].into_iter().enumerate();
+    let named = names.filter(|(class, _)| bits & 1 << class != 0);
+    named.map(|(_, name)| name).collect()
+}
+
+/// Returns tag classes in words.
+fn in_words(classes: &[&'static str]) -> String {
+    let words = classes.iter().map(|class| match *class {
+        "tag" => "of this tag",
+        "other_tags" => "of other tags",
+        _ => "that are global",
+    });
+    text::list(&words.collect::<Vec<_>>(), "and")
+}
+
+/// Returns the first rule of the order of preference by which a set is preferred to another.
+fn reason(selected: &Rank, other: &Rank) -> String {
+    if (selected.classes, selected.lost) < (other.classes, other.lost) {
+        let lost = in_words(&classes(other.lost));
+        return format!("all leaf entries {lost} are lost");
+    }
+    if selected.instructions < other.instructions {
+        let (least, cost) = (selected.instructions, other.instructions);
+        return format!("costs {cost} instead of {least}");
+    }
+    if selected.stages < other.stages {
+        let (least, stages) = (selected.stages, other.stages);
+        return format!("needs {stages} stages instead of {least}");
+    }
+    if selected.addresses < other.addresses {
+        return "invalidates more entries at all addresses".to_owned();
+    }
+    if selected.beyond < other.beyond {
+        return "invalidates more entries that are not required".to_owned();
+    }
+    "is as good, and comes later in the definition".to_owned()
+}
+
+impl Cost {
+    /// Returns it in one line.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let mut parts = vec![work(self.operations, self.barriers)];
+        for it in &self.interrupted {
+            let cpus = it.cpus.join(", ");
+            parts.push(format!(
+                "IPI to {cpus}: {}",
+                work(it.operations, it.barriers)
+            ));
+        }
+        let mut lost: Vec<(Vec<&str>, String)> = Vec::new();
+        for it in &self.lost {
+            let mut of = in_words(&it.classes);
+            if !it.caches.is_empty() {
+                let _ = write!(of, " in `{}`", it.caches.join("`, `"));
+            }
+            match lost.iter_mut().find(|(_, same)| *same == of) {
+                Some((kinds, _)) => kinds.push(it.kind.word()),
+                None => lost.push((vec![it.kind.word()], of)),
+            }
+        }
+        let lost = lost.into_iter();
+        let lost = lost.map(|(kinds, of)| format!("{} entries {of}", text::list(&kinds, "and")));
+        let lost: Vec<String> = lost.collect();
+        if !lost.is_empty() {
+            parts.push(format!("loses all {}", text::list(&lost, "and")));
+        }
+        parts.join("; ")
+    }
+}
+
+/// Returns counts in words: `2 operations, 1 barrier`.
+fn work(operations: usize, barriers: usize) -> String {
+    let of = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    };
+    format!(
+        "{}, {}",
+        of(operations, "operation"),
+        of(barriers, "barrier")
+    )
+}
+
+impl Set {
+    fn words(&self) -> String {
+        self.instructions.join(" + ")
+    }
+}
+
+impl Why {
+    /// Returns the text: the cost, and each choice with the sets that were rejected.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut out = format!("cost:\n  {}\n", self.cost.words());
+        for choice in &self.choices {
+            let Choice {
+                entries,
+                on,
+                selected,
+                ..
+            } = choice;
+            let _ = writeln!(out, "chosen for {entries} on {on}:");
+            if choice.exceeded_ceiling {
+                out.push_str("  (by address, there are more operations than the ceiling)\n");
+            }
+            let _ = writeln!(out, "  {}: costs {}", selected.words(), selected.cost);
+            if !choice.rejected.is_empty() {
+                out.push_str("rejected:\n");
+            }
+            for rejected in &choice.rejected {
+                let _ = writeln!(out, "  {}: {}", rejected.set.words(), rejected.reason);
+            }
+        }
+        out
+    }
+}
