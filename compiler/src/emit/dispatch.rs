@@ -156,9 +156,8 @@ impl Emit<'_> {
         for (shape, pattern) in shapes {
             let call = || self.call(self.receiver(), shape, &argument);
             let value = match (self.acts(shape), self.returns_ipis(shape)) {
-                (true, true) => call(),
                 (true, false) if sends => Expr::Block(vec![Stmt::Do(call()), Stmt::Value(none())]),
-                (true, false) => call(),
+                (true, _) => call(),
                 (false, _) if sends => none(),
                 (false, _) => Expr::Block(Vec::new()),
             };

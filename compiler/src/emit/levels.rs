@@ -234,15 +234,11 @@ impl Emit<'_> {
             let joint: usize = count(joint);
             joint < each
         });
-        match joint {
-            Some(joint) => self.match_level(Var::Level, joint.into_iter(), default),
-            None => {
-                let apart = apart.into_iter();
-                self.of_geometries(
-                    apart.map(|levels| self.match_level(Var::Level, levels.into_iter(), default)),
-                )
-            }
+        if let Some(joint) = joint {
+            return self.match_level(Var::Level, joint.into_iter(), default);
         }
+        let apart = apart.into_iter();
+        self.of_geometries(apart.map(|it| self.match_level(Var::Level, it.into_iter(), default)))
     }
 
     fn by_case_of_level(&self, shift: &Cases<u32>) -> Vec<(Option<Expr>, Expr)> {
