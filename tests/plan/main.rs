@@ -6,5 +6,6 @@ mod errata;
 mod invented;
 mod known_mistakes;
 mod operands;
+mod torment;
 mod traces;
 mod unused_facts;
