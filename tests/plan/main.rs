@@ -8,5 +8,6 @@ mod known_mistakes;
 mod linux;
 mod operands;
 mod proofs;
+mod torment;
 mod traces;
 mod unused_facts;

@@ -33,7 +33,8 @@ struct Flush<'a> {
 /// Returns the proof of each flush, with its space and reach.
 pub fn requests() -> impl Iterator<Item = ((Space, Reach), Part)> {
     let spaces = [Space::User, Space::Kernel].into_iter();
-    let contexts = spaces.flat_map(|space| [Reach::Here, Reach::Wide, Reach::Given].map(|reach| (space, reach)));
+    let contexts = spaces
+        .flat_map(|space| [Reach::Here, Reach::Wide, Reach::Given].map(|reach| (space, reach)));
     contexts.flat_map(|(space, reach)| {
         What::all().into_iter().map(move |what| {
             let prove = move |model: &Model, plans: &Plans, proof: &mut Proof| {

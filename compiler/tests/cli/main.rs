@@ -61,7 +61,7 @@ fn snapshot(name: &str, text: &str) {
 #[test]
 fn help() {
     let commands = [
-        "new", "check", "gen", "diff", "prove", "trace", "matrix", "doc", "explain",
+        "new", "check", "gen", "diff", "prove", "trace", "torment", "matrix", "doc", "explain",
     ];
     let mut shown = session(&[&["--help"]]);
     for command in commands {

@@ -1,0 +1,58 @@
+//! Plans on hostile hardware: those of the shipped definitions leave nothing, and those of a definition with a wrong fact
+//! are found on the hardware of the right one.
+
+use tlbc::torment::{Options, Report, torment};
+use tlbc_tests::archdefs::analysis;
+use tlbc_tests::requests::{X86_64, edited, good};
+
+fn options(machines: u64, requests: u64) -> Options {
+    Options {
+        seed: 1,
+        machines,
+        requests,
+        machine: None,
+    }
+}
+
+fn shipped(arch: &str) -> Report {
+    let known = analysis(arch);
+    torment(known, &known.model, &options(15, 20))
+}
+
+#[test]
+fn nothing_is_left_by_shipped_definitions() {
+    for arch in ["arm64", "s390", "x86_64"] {
+        let report = shipped(arch);
+        let failure = report.failure.map_or(String::new(), |it| it.text);
+        assert_eq!(failure, "", "{arch}");
+        assert!(report.requests > 250, "{arch}: {}", report.requests);
+        assert_eq!(report.incomparable, 0, "{arch}");
+    }
+}
+
+/// A known fault of the planner: it treats a loop over the sets of a cache as one instruction. The walk entries are
+/// invalidated with the first set only, and until that is complete leaf entries of the other sets can be made again
+/// from them.
+#[test]
+fn a_loop_over_sets_leaves_entries_that_are_made_again() {
+    let failure = shipped("powerpc64").failure.expect("the fault");
+    assert!(failure.text.contains("tlbiel"), "{}", failure.text);
+    assert!(
+        failure.text.contains("valid entries below"),
+        "{}",
+        failure.text
+    );
+}
+
+#[test]
+fn a_field_at_another_place_is_found() {
+    let wrong = edited(
+        X86_64,
+        "[63:12]  0;\n        [11:0]   tag;",
+        "[63:13]  0;\n        [12:1]   tag;\n        [0]      0;",
+    );
+    let right = &analysis("x86_64").model;
+    let failure = torment(&good(&wrong), right, &options(10, 20)).failure;
+    let text = failure.expect("a failure").text;
+    assert!(text.contains("no `invpcid` has these operands"), "{text}");
+}
