@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use tlbc::Analysis;
 use tlbc::model::{Config, Kind};
 use tlbc::sample_requests::Sample;
-use tlbc::trace::{Cost, EntryKind, Trace, explained};
+use tlbc::trace::{Cost, Trace, explained};
 use tlbc_runtime::agents::Agents;
 use tlbc_tests::requests::{arm64, powerpc, s390, x86};
 
@@ -53,12 +53,7 @@ fn of_plan(analysis: &Analysis, config: Config, trace: &Trace, cost: &Cost) -> C
     });
     let mut lost = Lost::new();
     for it in &cost.lost {
-        let kind = match it.kind {
-            EntryKind::Leaf => "leaf",
-            EntryKind::Walk => "walk",
-            EntryKind::Root => "root",
-            EntryKind::Negative => "negative",
-        };
+        let kind = it.kind;
         for class in &it.classes {
             let mut caches = it.caches.clone();
             if caches.is_empty() {

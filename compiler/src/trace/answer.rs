@@ -7,9 +7,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::explanation::Why;
 use super::hex::Hex;
 use super::request::{Range, Request};
-use super::why::Why;
 use crate::text;
 
 /// The version of the JSON form of a [`Trace`].

@@ -10,6 +10,7 @@ mod change;
 mod deferred;
 pub mod encode;
 mod env;
+mod explanation;
 mod hex;
 pub mod interpret;
 mod query;
@@ -24,12 +25,12 @@ pub use answer::{
     Operand, Stale, StaleOf, Step, Store, Target, TargetCpus, Trace, Undrained, Until, VERSION,
 };
 pub(crate) use asked::without_devices;
+pub use explanation::{Choice, Cost, Interrupted, Lost, Rejected, Set, Why};
 pub use hex::Hex;
 pub use query::{AddressRange, Change, EMPTY, Event, Memory, Query, ROOT, Tables, To, Unmapped};
 pub use request::{Asked, Limit, Machine, Range, Request, TagValue, name};
 pub use run::is_ever_local;
 pub use steps::step;
-pub use why::{Choice, Cost, Interrupted, Lost, Rejected, Set, Why};
 
 use crate::model::Model;
 use crate::plan::Plans;
