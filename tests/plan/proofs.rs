@@ -296,7 +296,7 @@ fn is_proved(shape: Shape) -> bool {
 }
 
 /// Returns every plan of a definition with one node broken in this way.
-fn mutants<'a>(arch: &'a Analysis, how: Break) -> impl Iterator<Item = (Shape, Plans)> + 'a {
+fn mutants(arch: &Analysis, how: Break) -> impl Iterator<Item = (Shape, Plans)> + '_ {
     let plans = arch.plans.iter().filter(|plan| is_proved(plan.shape));
     plans.flat_map(move |plan| {
         let nth = move |number: usize| {

@@ -1,4 +1,4 @@
-//! Obligations: requests, with every entry that each of them makes stale.
+//! Requests, each for one representative set of changed entries.
 //!
 //! In: a kind of request and the levels of a machine. Out: an [`Ask`]. Holds: each level that maps pages or points at
 //! tables is asked for alone, with one entry and with several, aligned and not, up to the last page of the kernel's

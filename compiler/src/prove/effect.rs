@@ -102,7 +102,7 @@ impl Path<'_> {
             let global = cell.class == Class::Global && d.whose.value.global;
             (this || other || global)
                 && cell.agent == 0
-                && self.holds_kind(d, cell, None, Levels::ALL)
+                && holds_kind(d, cell, None, Levels::ALL)
                 && d.caches
                     .is_none_or(|caches| caches.0 & (1 << cell.cache) != 0)
                 && d.which.value == AddressSelector::Everything
@@ -117,25 +117,6 @@ impl Path<'_> {
         let operands = self.model.loads[load].template.operands.iter();
         let mut fields = operands.flat_map(|&operand| &self.model.operands[operand].fields);
         fields.any(|f| f.value == Value::Source(Source::Keep) && f.when.holds(self.machine))
-    }
-
-    /// Returns whether a clause has entries of the kind and level of a cell.
-    fn holds_kind(&self, d: &Drops, cell: &Cell, hint: Option<Level>, given: Levels) -> bool {
-        let selected = match cell.kind {
-            Kind::Leaf => d.leaf,
-            Kind::Walk => d.walk,
-            Kind::Negative => d.negative,
-            Kind::Root => return d.root,
-        };
-        let levels = match (selected, hint) {
-            (None, _) => Levels::NONE,
-            (Some(LevelSel::Only(levels)), _) => levels,
-            (Some(LevelSel::Given), _) => given,
-            (Some(LevelSel::Any), _) | (Some(_), None) => Levels::ALL,
-            (Some(LevelSel::Hint), Some(level)) => Levels::only(level),
-            (Some(LevelSel::AboveHint), Some(level)) => Levels::above(level),
-        };
-        levels.contains(cell.level)
     }
 
     /// Returns the hint that reaches the machine: the operand has a field for it, and the level a number.
@@ -188,7 +169,7 @@ impl Path<'_> {
             .named
             .map_or(Levels::NONE, |named| Levels::only(named.stride));
         let drops = it.forms[issue.form].drops.iter().filter(|d| {
-            self.holds_kind(d, cell, hint, given)
+            holds_kind(d, cell, hint, given)
                 && d.caches
                     .is_none_or(|caches| caches.0 & (1 << cell.cache) != 0)
                 && self.is_of_class(issued, d, cell)
@@ -311,4 +292,23 @@ impl Path<'_> {
         let there = views.filter(|(_, view)| view.when.holds(self.machine));
         there.map(|(index, _)| index).collect()
     }
+}
+
+/// Returns whether a clause has entries of the kind and level of a cell.
+fn holds_kind(d: &Drops, cell: &Cell, hint: Option<Level>, given: Levels) -> bool {
+    let selected = match cell.kind {
+        Kind::Leaf => d.leaf,
+        Kind::Walk => d.walk,
+        Kind::Negative => d.negative,
+        Kind::Root => return d.root,
+    };
+    let levels = match (selected, hint) {
+        (None, _) => Levels::NONE,
+        (Some(LevelSel::Only(levels)), _) => levels,
+        (Some(LevelSel::Given), _) => given,
+        (Some(LevelSel::Any), _) | (Some(_), None) => Levels::ALL,
+        (Some(LevelSel::Hint), Some(level)) => Levels::only(level),
+        (Some(LevelSel::AboveHint), Some(level)) => Levels::above(level),
+    };
+    levels.contains(cell.level)
 }

@@ -116,11 +116,10 @@ impl Flush<'_> {
     fn shape(&self, ask: &Ask, machine: &Partial<'_>, reach: Reach) -> Shape {
         let levels = self.model.level_table(machine);
         match self.what {
-            What::Everything(_) => Shape::Everything(self.space, reach),
             What::Teardown if self.plans.get(Shape::Teardown(self.space, reach)).is_some() => {
                 Shape::Teardown(self.space, reach)
             }
-            What::Teardown => Shape::Everything(self.space, reach),
+            What::Everything(_) | What::Teardown => Shape::Everything(self.space, reach),
             _ => match ask.ranges.scope(&levels) {
                 Scope::Page { .. } => Shape::Page(self.space, reach),
                 _ => Shape::Ranges(self.space, reach),

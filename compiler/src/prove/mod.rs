@@ -4,7 +4,7 @@
 //! [`Failure`] for each rule that some path breaks. Shares the vocabulary with `plan` (the model, the cells of an entry
 //! and the plan IR) and no code.
 //!
-//! * An *obligation* ([`ask::Ask`]) is one request: which entries changed, and on which agents they may be cached. The
+//! * A *request* ([`ask::Ask`]) says: which entries changed, and on which agents they may be cached. The
 //!   runtime says what is required of which agents ([`tlbc_facts::required`]).
 //! * A *path* is one execution of a plan. Flags are decided when something asks for them, and every combination that the
 //!   definition allows is followed ([`machine`]).

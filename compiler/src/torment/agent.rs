@@ -31,17 +31,6 @@ pub struct Agent {
     pub under: Vec<(u64, bool)>,
 }
 
-/// The tags of a request.
-#[derive(Debug, Clone, Copy)]
-pub struct TagValues {
-    /// The tag of the space on this CPU.
-    pub here: u64,
-    /// Its tag on other CPUs.
-    pub there: u64,
-    /// Another tag.
-    pub other: u64,
-}
-
 impl Hardware<'_> {
     /// Returns the agents with their entries of an address.
     pub fn agents(&self, request: &Request, stale: &Stale) -> Vec<Agent> {

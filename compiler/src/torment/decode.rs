@@ -223,15 +223,16 @@ impl<'m> Hardware<'m> {
             agree.then_some(())
         };
         match source {
-            Source::Tag | Source::Root => merged(&mut with.tag),
-            Source::Va => merged(&mut with.va),
-            Source::End => merged(&mut with.end),
-            Source::Num => Some(with.num = bits.value),
-            Source::Scale => Some(with.scale = bits.value),
-            Source::Set => Some(with.set = Some(bits.value)),
-            Source::Form => Some(with.form = Some(bits.value)),
+            Source::Tag | Source::Root => return merged(&mut with.tag),
+            Source::Va => return merged(&mut with.va),
+            Source::End => return merged(&mut with.end),
+            Source::Num => with.num = bits.value,
+            Source::Scale => with.scale = bits.value,
+            Source::Set => with.set = Some(bits.value),
+            Source::Form => with.form = Some(bits.value),
             Source::Granule => {
-                (geometry.granule.map_or(0, |at| at.value) & mask == value).then_some(())
+                let expected = geometry.granule.map_or(0, |at| at.value) & mask;
+                return (expected == value).then_some(());
             }
             Source::Hint => {
                 let levels = (0..self.model.levels.len()).map(|level| Level(level as u8));
@@ -239,10 +240,11 @@ impl<'m> Hardware<'m> {
                 with.hint = { levels }
                     .filter(|level| geometry.levels[level.index()].is_some())
                     .find(|level| number(*level) == Some(value));
-                with.hint.map(|_| ())
+                return with.hint.map(|_| ());
             }
-            Source::Keep | Source::Table | Source::Entry | Source::Old | Source::New => Some(()),
+            Source::Keep | Source::Table | Source::Entry | Source::Old | Source::New => {}
         }
+        Some(())
     }
 }
 

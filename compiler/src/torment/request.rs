@@ -8,7 +8,6 @@ use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::pte::{Below, Change, Entry};
 use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
 
-use super::agent::TagValues;
 use super::decode::Hardware;
 use crate::ast::TagSource;
 use crate::model::{Config, Model};
@@ -16,7 +15,7 @@ use crate::model::{Config, Model};
 /// What is flushed.
 #[derive(Debug, Clone)]
 pub enum What {
-    Ranges(Ranges),
+    Ranges(Box<Ranges>),
     /// Everything of the space; walk entries as well or not.
     Everything(bool),
     Teardown,
@@ -31,6 +30,17 @@ pub struct Stale {
     pub root: bool,
     /// Whether the entries below the stale walk entries are still valid.
     pub live: bool,
+}
+
+/// The tags of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct TagValues {
+    /// The tag of the space on this CPU.
+    pub here: u64,
+    /// Its tag on other CPUs.
+    pub there: u64,
+    /// Another tag.
+    pub other: u64,
 }
 
 /// A request.
@@ -111,7 +121,7 @@ impl Hardware<'_> {
             1 if space == Space::User => {
                 self.everything(&mut request, true, rng);
                 request.what = What::Teardown;
-                request.words = "the space ends".to_owned();
+                request.words = "the space ends".into();
                 request.stale.iter_mut().for_each(|stale| stale.root = true);
             }
             _ => self.ranges(&mut request, rng),
@@ -277,7 +287,7 @@ impl Hardware<'_> {
                 extent.start
             ));
         }
-        request.what = What::Ranges(ranges);
+        request.what = What::Ranges(Box::new(ranges));
         request.words = words.join("; ");
     }
 }

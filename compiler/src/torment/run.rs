@@ -196,7 +196,7 @@ impl<'m> Bench<'m> {
             }
             What::Ranges(ranges) => {
                 env.walk = ranges.tables();
-                env.ranges = *ranges;
+                env.ranges = **ranges;
                 match ranges.scope(&model.level_table(self.config)) {
                     Scope::Page { va, level, .. } => {
                         env.page = (va, level);

@@ -220,12 +220,10 @@ impl Path {
 
     /// Returns whether an entry can be filled from another one.
     fn leads(&self, source: &Entry, to: &Entry) -> bool {
-        match to.from {
-            Some(cache) => (source.cache, source.kind, source.level) == (cache, to.kind, to.level),
-            None => {
-                let below = source.kind == Kind::Walk && to.kind != Kind::Root;
-                self.walks.live && self.walks.speculates && below && source.level > to.level
-            }
+        if let Some(cache) = to.from {
+            return (source.cache, source.kind, source.level) == (cache, to.kind, to.level);
         }
+        let is_below = source.kind == Kind::Walk && to.kind != Kind::Root;
+        self.walks.live && self.walks.speculates && is_below && source.level > to.level
     }
 }
