@@ -39,7 +39,7 @@ pub(super) struct Matrix {
     #[arg(long, conflicts_with = "brief")]
     costs: bool,
 
-    /// How wide the text may be; cells are wrapped to fit
+    /// How wide the text may be; cells are wrapped, and machines that do not fit follow in another table
     #[arg(long, value_name = "COLUMNS", default_value_t = 160)]
     width: u16,
 }

@@ -4,36 +4,46 @@
 //! the HTML is a complete page in which no text of a definition is interpreted as markup.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use super::table::Matrix;
 
 /// The minimum width of a column of text.
 const NARROWEST: usize = 20;
 
-/// Returns the matrix as text for a terminal, with cells wrapped to fit the width if that is possible.
+/// Returns the matrix as text for a terminal, with cells wrapped to fit the width if that is possible. Architectures that
+/// do not fit next to each other follow in another table.
 #[must_use]
 pub fn text(matrix: &Matrix, width: usize) -> String {
     let rows = || matrix.sections.iter().flat_map(|section| &section.rows);
-    let longest = rows()
-        .map(|row| row.question.len())
-        .max()
-        .unwrap_or(0)
-        .min(28);
+    let questions = rows().map(|row| row.question.len());
+    let first = questions.max().unwrap_or(0).min(28);
+    let fit = width.saturating_sub(first) / (NARROWEST + 2);
     let count = matrix.columns.len().max(1);
-    let room = (width.saturating_sub(longest + 2 * count) / count).max(NARROWEST);
-    let columns = matrix.columns.iter().enumerate().map(|(index, name)| {
-        let cells = rows().filter_map(|row| row.cells.get(index));
+    // As many tables as needed, with as equal numbers of columns as possible.
+    let tables = count.div_ceil(fit.max(1));
+    let each = count.div_ceil(tables);
+    let starts = (0..count).step_by(each);
+    let texts = starts.map(|start| table(matrix, start..count.min(start + each), first, width));
+    texts.collect::<Vec<_>>().join("\n\n")
+}
+
+/// Returns the table of some architectures.
+fn table(matrix: &Matrix, shown: Range<usize>, first: usize, width: usize) -> String {
+    let count = shown.len();
+    let room = (width.saturating_sub(first + 2 * count) / count).max(NARROWEST);
+    let names = matrix.columns.get(shown.clone()).unwrap_or_default();
+    let columns = shown.clone().zip(names).map(|(index, name)| {
+        let rows = matrix.sections.iter().flat_map(|section| &section.rows);
+        let cells = rows.filter_map(|row| row.cells.get(index));
         let lines = cells.flatten().map(|line| line.chars().count());
-        lines
-            .chain([name.chars().count()])
-            .max()
-            .unwrap_or(0)
-            .min(room)
+        let longest = lines.chain([name.chars().count()]).max();
+        longest.unwrap_or(0).min(room)
     });
-    let widths: Vec<usize> = std::iter::once(longest).chain(columns).collect();
+    let widths: Vec<usize> = std::iter::once(first).chain(columns).collect();
     let mut out = String::new();
     let head: Vec<Vec<String>> = std::iter::once(Vec::new())
-        .chain(matrix.columns.iter().map(|name| vec![name.clone()]))
+        .chain(names.iter().map(|name| vec![name.clone()]))
         .collect();
     row(&mut out, &widths, &head);
     for section in &matrix.sections {
@@ -42,7 +52,8 @@ pub fn text(matrix: &Matrix, width: usize) -> String {
         let _ = writeln!(out, "{}", rule.join("  "));
         for asked in &section.rows {
             let question = vec![asked.question.to_owned()];
-            let cells = std::iter::once(&question).chain(&asked.cells);
+            let cells = asked.cells.get(shown.clone()).unwrap_or_default();
+            let cells = std::iter::once(&question).chain(cells);
             let wrapped: Vec<Vec<String>> = (cells.zip(&widths))
                 .map(|(cell, &width)| wrapped(cell, width))
                 .collect();
