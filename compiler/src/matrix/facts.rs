@@ -1,5 +1,7 @@
 //! Questions about the machine: tables, caches, tags, changes of table entries.
 
+use tlbc_facts::clause::CacheSet;
+
 use super::ask::{Ask, brief, long};
 use crate::analysis::Analysis;
 use crate::describe::{self, code, when};
@@ -288,6 +290,9 @@ fn entries(it: &Analysis, space: &Space) -> Vec<String> {
         })
     };
     let (leaf, walk) = (of(&space.leaf), of(&space.walk));
+    if model.caches.ever_holding(Kind::Walk) == CacheSet::NONE {
+        return vec![format!("leaf {leaf}")];
+    }
     if leaf == walk {
         return vec![format!("leaf and walk {leaf}")];
     }
