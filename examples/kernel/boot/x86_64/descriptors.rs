@@ -8,7 +8,7 @@ use core::ptr::{addr_of, addr_of_mut};
 use super::CPUS;
 use super::user::{CALL, ENTRIES};
 
-pub(super) const KERNEL_CODE: u16 = 0x08;
+const KERNEL_CODE: u16 = 0x08;
 pub(super) const USER_DATA: u16 = 0x18 | 3;
 pub(super) const USER_CODE: u16 = 0x20 | 3;
 /// The first of the descriptors that name a TSS, 16 bytes each, one a CPU.

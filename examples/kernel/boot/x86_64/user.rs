@@ -4,7 +4,7 @@ use core::arch::{asm, global_asm};
 use core::ptr::addr_of_mut;
 
 use super::backend::Op;
-use super::descriptors::{KERNEL_CODE, TaskState, USER_CODE, USER_DATA};
+use super::descriptors::{TaskState, USER_CODE, USER_DATA};
 use super::{CPUS, Cause, apic, cpu};
 
 global_asm!(
