@@ -2,7 +2,7 @@
 //! are found on the hardware of the right one.
 
 use tlbc::torment::{Options, Report, torment};
-use tlbc_tests::archdefs::analysis;
+use tlbc_tests::archdefs::{analysis, names};
 use tlbc_tests::requests::{X86_64, edited, good};
 
 fn options(machines: u64, requests: u64) -> Options {
@@ -19,9 +19,17 @@ fn shipped(arch: &str) -> Report {
     torment(known, &known.model, &options(15, 20))
 }
 
+/// Returns the shipped definitions with a cache that is flushed set by set, or those without.
+fn with_sets(sets: bool) -> impl Iterator<Item = &'static str> {
+    names().filter(move |arch| {
+        let mut caches = analysis(arch).model.caches.all.iter();
+        caches.any(|cache| cache.sets.is_some()) == sets
+    })
+}
+
 #[test]
 fn nothing_is_left_by_shipped_definitions() {
-    for arch in ["arm64", "s390", "x86_64"] {
+    for arch in with_sets(false) {
         let report = shipped(arch);
         let failure = report.failure.map_or(String::new(), |it| it.text);
         assert_eq!(failure, "", "{arch}");
@@ -35,13 +43,10 @@ fn nothing_is_left_by_shipped_definitions() {
 /// from them.
 #[test]
 fn a_loop_over_sets_leaves_entries_that_are_made_again() {
-    let failure = shipped("powerpc64").failure.expect("the fault");
-    assert!(failure.text.contains("tlbiel"), "{}", failure.text);
-    assert!(
-        failure.text.contains("valid entries below"),
-        "{}",
-        failure.text
-    );
+    for arch in with_sets(true) {
+        let text = shipped(arch).failure.expect("the fault").text;
+        assert!(text.contains("valid entries below"), "{text}");
+    }
 }
 
 #[test]

@@ -18,7 +18,8 @@ deferred flush.
 
 Addresses are checked for requests of a few sizes and alignments, with the functions of the runtime that
 generated code calls. They are not proved for all values. Changes of entries by instructions that write
-them are not proved.
+them are not proved. The instructions of a loop over the sets of a cache count as one; `tlbc torment`
+runs them one by one.
 
 Examples:
   tlbc prove                                all definitions in archdefs

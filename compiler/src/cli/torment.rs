@@ -22,8 +22,8 @@ wrongly names something else.
 With --hardware the plans run on the hardware of another definition, so that a mistake in a definition is found
 by a definition that is right.
 
-Not covered: changes of entries by instructions, switches and other events, negative entries, neighbouring
-entries that are cached as one, and the answers of calls to firmware.
+Not covered: changes of entries by instructions, switches and other events, negative entries, and the answers
+of calls to firmware.
 
 Examples:
   tlbc torment a.arch                              random machines

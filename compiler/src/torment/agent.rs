@@ -120,6 +120,13 @@ impl Hardware<'_> {
             }
             _ => views.iter().map(|view| space_tag | view.or).collect(),
         };
+        // Under a tag that is not the space's, only entries that any tag finds, or those of a fixed one.
+        let is_under = |walk: bool, tag: u64| {
+            let any = [Under::EveryTag, Under::Global];
+            let of_kind = under(walk);
+            tag != tags.other
+                || of_kind.is_some_and(|it| any.contains(it) || matches!(it, Under::Fixed(..)))
+        };
         let by_hardware = model.caches.fill_while_loaded(config);
         let runs = class != Agents::LAZY && !elsewhere;
         let one = |tag: u64| {
@@ -139,14 +146,13 @@ impl Hardware<'_> {
                     }
                 }
             };
-            let global = under(false) == Some(&Under::Global);
-            add(Kind::Leaf, model::Kind::Leaf, stale.leaf, global);
-            add(
-                Kind::Walk,
-                model::Kind::Walk,
-                stale.walk,
-                under(true) == Some(&Under::Global),
-            );
+            let is_global = |walk| under(walk) == Some(&Under::Global);
+            if is_under(false, tag) {
+                add(Kind::Leaf, model::Kind::Leaf, stale.leaf, is_global(false));
+            }
+            if is_under(true, tag) {
+                add(Kind::Walk, model::Kind::Walk, stale.walk, is_global(true));
+            }
             if stale.root {
                 add(Kind::Root, model::Kind::Root, Levels::only(Level(0)), false);
             }

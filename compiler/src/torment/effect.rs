@@ -117,14 +117,18 @@ impl Hardware<'_> {
         }
     }
 
-    /// Returns log2 of the addresses that an entry translates.
-    /// A walk entry is found only by the address for which it was made, unless it spans its reach.
+    /// Returns log2 of the addresses that an entry translates: those of all neighbours that are cached with it. A walk entry
+    /// is found only by the address for which it was made, unless it spans its reach.
     fn reach_of(&self, entry: &Entry) -> u32 {
         if entry.kind == Kind::Walk && !self.model.caches.walk_spans_reach {
             return self.model.geometries[self.config.geometry].page_shift;
         }
         let shift = self.model.level_shift(entry.level.index(), self.config);
-        shift.unwrap_or(63).min(63)
+        let joined = match entry.kind {
+            Kind::Leaf => self.model.caches.covered(entry.level.index()),
+            Kind::Walk | Kind::Root => 0,
+        };
+        (shift.unwrap_or(63) + joined).min(63)
     }
 
     /// Returns log2 of the unit of a run, and whether it consists of all pages in between. Returns none if
