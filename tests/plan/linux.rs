@@ -10,7 +10,8 @@ use tlbc::model::{Config, Kind};
 use tlbc::sample_requests::Sample;
 use tlbc::trace::{Cost, Trace, explained};
 use tlbc_runtime::agents::Agents;
-use tlbc_tests::requests::{arm64, powerpc, s390, x86};
+use tlbc_tests::archdefs::{analysis, lines, names};
+use tlbc_tests::workspace::root;
 
 /// Work of one CPU: operations, barriers.
 type Work = (usize, usize);
@@ -106,6 +107,12 @@ fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|it| !it.is_empty())
 }
 
+/// Returns whether a word is the first of two; it must be one of them.
+fn is(word: &str, first: &str, second: &str) -> bool {
+    assert!([first, second].contains(&word), "{word}");
+    word == first
+}
+
 fn work(text: &str) -> Work {
     let numbers: Vec<usize> = list(text).map(|it| it.parse().expect("a number")).collect();
     let [operations, barriers] = numbers[..] else {
@@ -158,13 +165,13 @@ fn line<'a>(analysis: &Analysis, text: &'a str) -> Line<'a> {
             "ktable" => Sample::KernelTable,
             other => panic!("a request: {other}"),
         },
-        others: cpus == "others",
+        others: is(cpus, "others", "self"),
         config,
         linux: Costs {
             here: work(here),
             interrupted: list(targets).map(|it| format!("{it} CPUs")).collect(),
             there: work(there),
-            wide: reach == "wide",
+            wide: is(reach, "wide", "here"),
             lost: expanded,
         },
         text,
@@ -175,10 +182,7 @@ fn line<'a>(analysis: &Analysis, text: &'a str) -> Line<'a> {
 fn compare(analysis: &Analysis, file: &str) {
     let mut reason = None;
     let mut compared = 0;
-    for text in file
-        .lines()
-        .filter(|it| !it.is_empty() && !it.starts_with('#'))
-    {
+    for text in lines(file) {
         if let Some(why) = text.strip_prefix("dominated: ") {
             reason = Some(why);
             continue;
@@ -201,25 +205,16 @@ fn compare(analysis: &Analysis, file: &str) {
     assert!(compared > 0 && reason.is_none());
 }
 
+/// Definitions of machines that Linux does not flush, or that are not compared yet, have no file.
 #[test]
-fn arm64_is_not_dominated() {
-    compare(arm64(), include_str!("../../archdefs/arm64/linux.txt"));
-}
-
-#[test]
-fn powerpc64_is_not_dominated() {
-    compare(
-        powerpc(),
-        include_str!("../../archdefs/powerpc64/linux.txt"),
-    );
-}
-
-#[test]
-fn s390_is_not_dominated() {
-    compare(s390(), include_str!("../../archdefs/s390/linux.txt"));
-}
-
-#[test]
-fn x86_64_is_not_dominated() {
-    compare(x86(), include_str!("../../archdefs/x86_64/linux.txt"));
+fn no_plan_is_dominated() {
+    let mut files = 0;
+    for arch in names() {
+        let path = root().join(format!("archdefs/{arch}/linux.txt"));
+        if let Ok(file) = std::fs::read_to_string(path) {
+            compare(analysis(arch), &file);
+            files += 1;
+        }
+    }
+    assert!(files > 0, "no definition is compared");
 }
