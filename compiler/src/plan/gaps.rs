@@ -67,8 +67,7 @@ fn gap_at(
     let nearest = nearest.and_then(|candidate| match candidate.how {
         How::InvalidateOtherTags | How::DeferView => None,
         how => how
-            .primitives()
-            .next()
+            .primitive()
             .map(|primitive| &model.invalidates[primitive.invalidate]),
     });
     if let Some(writer) = writer_of(context, cell) {

@@ -309,13 +309,8 @@ pub enum Over {
         /// The largest count of one instruction.
         most: MaxCount,
     },
-    /// The sets of a cache.
-    Sets {
-        /// The first set.
-        first: u64,
-        /// The number of sets of the cache.
-        count: Amount,
-    },
+    /// The sets of a cache, of which there are so many.
+    Sets(Amount),
 }
 
 /// One invalidation, and the sources of its operands.
