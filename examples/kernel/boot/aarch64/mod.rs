@@ -4,10 +4,13 @@ use core::arch::{asm, global_asm};
 use core::ops::Range;
 use core::ptr::{addr_of, addr_of_mut, read_volatile, write_volatile};
 
-use backend::{Config, Op, Registers, Tlb};
+use backend::{Config, Hardware, Op, Registers, Tlb};
 pub use tlbc_backends::arm64 as backend;
 
+use tlbc_runtime::{CpuMask, Issue, Record};
+
 use super::{CPUS, Cause, Options, StaticTable, physical};
+use crate::platform::Cpus;
 pub use pte::PteFormat;
 
 mod pte;
@@ -383,6 +386,21 @@ pub fn load(address: u64, refused: u64) -> u64 {
 pub fn store(address: u64, value: u64) {
     // SAFETY: the kernel decides what may be stored.
     unsafe { asm!("str {0}, [{1}]", in(reg) value, in(reg) address, options(nostack)) };
+}
+
+/// Returns the sink of this CPU.
+///
+/// # Safety
+/// As for [`Hardware::new`].
+pub unsafe fn hardware() -> Hardware {
+    // SAFETY: as for the caller.
+    unsafe { Hardware::new() }
+}
+
+/// Returns the sink of [`Platform::sink_for`](tlbc_runtime::Platform::sink_for). No call acts on other CPUs here, so each gets an IPI.
+pub fn hardware_for(cpus: &Cpus, missed: &mut Cpus) -> impl Issue<Op> + use<> {
+    missed.extend(cpus);
+    Record(|_| ())
 }
 
 /// Whether an instruction invalidates, and nothing else.
