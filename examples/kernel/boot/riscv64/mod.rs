@@ -1,4 +1,5 @@
-//! riscv64, on QEMU's `virt` machine, whose firmware has the SBI: from the firmware to [`crate::start`], and what differs from other machines.
+//! riscv64, on QEMU's `virt` machine, whose firmware has the SBI: from the firmware to [`crate::start`], and what differs from other
+//! machines.
 
 use core::arch::{asm, global_asm};
 use core::ops::Range;
