@@ -16,9 +16,9 @@ use tlbc_runtime::request::{Reach, Space};
 
 use super::context::PlanContext;
 use super::drops::Primitive;
-use super::flags::KnownFlags;
 use super::ir::Issue;
 use super::symbolic::outcomes;
+use crate::model::flags::KnownFlags;
 use crate::model::{AddressSelector, Amount, Drops, Instr, LevelSel, Source, Value};
 
 /// How a candidate is carried out.

@@ -13,6 +13,7 @@ use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::passes::Folding;
 use tlbc_runtime::request::{Reach, Space};
 
+use crate::model::flags::Flag;
 use crate::model::{Amount, Need};
 
 /// The kind of request that a plan serves.
@@ -279,6 +280,25 @@ pub enum Test {
     ViewDeferred,
     /// What was issued requires one of these steps of completion.
     Required(FinishSteps),
+}
+
+impl Flag {
+    /// Returns the flag that a test asks for; nothing for other tests.
+    pub fn of(test: Test) -> Option<Self> {
+        match test {
+            Test::Feature(index) => Some(Self::feature(index)),
+            Test::Erratum(index) => Some(Self::erratum(index)),
+            _ => None,
+        }
+    }
+
+    /// Returns the test that asks for the flag.
+    pub fn test(self) -> Test {
+        match self {
+            Self::Feature(index) => Test::Feature(index.into()),
+            Self::Erratum(index) => Test::Erratum(index.into()),
+        }
+    }
 }
 
 /// How operations are counted against a ceiling.

@@ -5,13 +5,13 @@ use super::candidates::Variant;
 use super::choose::{Chooser, wanted};
 use super::context::PlanContext;
 use super::demand::LEAF_AND_WALK;
-use super::flags::{KnownFlags, Needs};
 use super::ir::Shape;
 use super::plan;
 use super::search::undominated;
 use super::symbolic::outcomes;
 use super::tests::model;
 use crate::model::Model;
+use crate::model::flags::{KnownFlags, Needs};
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
