@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Builds the kernel and boots it in QEMU.
 #
-#     run.sh aarch64|x86_64 [--build] [--kpti] [--plain] [--drops | --stays-here] [--only NUMBER] [--pages THOUSANDS]
+#     run.sh aarch64|riscv64|x86_64 [--build] [--kpti] [--plain] [--drops | --stays-here] [--only NUMBER] [--pages THOUSANDS]
 #
 #   --build        only builds
-#   --kpti         the kernel is unmapped while user code runs
+#   --kpti         the kernel is unmapped while user code runs (not on riscv64, whose definition has no such feature)
 #   --plain        without features that are optional to use
 #   --drops        the instruction sink leaves invalidations out: has to be found
 #   --stays-here   invalidations do not reach other CPUs: has to be found
@@ -40,13 +40,17 @@ done
 case $arch in
     aarch64)
         target=aarch64-unknown-none-softfloat
-        qemu=(qemu-system-aarch64 -machine virt,gic-version=2 -semihosting)
+        qemu=(qemu-system-aarch64 -machine virt,gic-version=2 -cpu max -semihosting)
         options_at=0x43000000 ;;
+    riscv64)
+        target=riscv64imac-unknown-none-elf
+        qemu=(qemu-system-riscv64 -machine virt -cpu rv64,svinval=on)
+        options_at=0x83000000 ;;
     x86_64)
         target=x86_64-unknown-none
-        qemu=(qemu-system-x86_64 -device isa-debug-exit,iobase=0xf4,iosize=4)
+        qemu=(qemu-system-x86_64 -cpu max -device isa-debug-exit,iobase=0xf4,iosize=4)
         options_at=0x03000000 ;;
-    *) echo "usage: run.sh aarch64|x86_64 [option..]" >&2 && exit 2 ;;
+    *) echo "usage: run.sh aarch64|riscv64|x86_64 [option..]" >&2 && exit 2 ;;
 esac
 
 # A compiler with the source of its library: rustup's component rust-src, or Debian's rustc-web, cargo-web and
@@ -81,7 +85,7 @@ env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS -u LD_LIBRARY_PATH \
 
 options=$((kpti | plain << 1 | scenario << 4 | sabotage << 8 | pages << 16))
 code=0
-timeout "${SECONDS_LIMIT:-600}" "${qemu[@]}" -cpu max -smp 4 -m 64M -no-reboot \
+timeout "${SECONDS_LIMIT:-600}" "${qemu[@]}" -smp 4 -m 64M -no-reboot \
     -display none -serial stdio -monitor none </dev/null \
     -device "loader,addr=$options_at,data=$options,data-len=8" \
     -kernel "$target_dir/$target/release/kernel" || code=$?
@@ -89,7 +93,7 @@ timeout "${SECONDS_LIMIT:-600}" "${qemu[@]}" -cpu max -smp 4 -m 64M -no-reboot \
 case $arch:$code in
     x86_64:1) code=0 ;;
     x86_64:3) code=1 ;;
-    aarch64:[01]) ;;
+    aarch64:[01] | riscv64:[01]) ;;
     *) code=2 ;;
 esac
 exit "$code"

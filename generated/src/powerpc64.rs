@@ -1424,7 +1424,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU and devices.
     ///
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `tlbiel_pid0`,
-    /// `tlbiel_pid2`, `rpt_space`.
+    /// `tlbiel_pid1`, `tlbiel_pid2`, `rpt_space`.
     #[inline(never)]
     fn user_here_everything(&self, cpu: &mut impl Issue<Op>, tag: u64, tables: bool) -> Outcome {
         let c = self.config.flags();
@@ -1446,27 +1446,26 @@ impl<M: Configuration<Config>> Tlb<M> {
                 } else if c.has(Config::P9_NEST) {
                     if !c.has(Config::BROADCAST) {
                         if tables {
-                            tlbiel_pid2(cpu, tag, 0);
-                        } else {
-                            tlbiel_pid0(cpu, tag, 0);
+                            tlbiel_pid1(cpu, tag);
+                            cpu.issue(Op::Ptesync);
                         }
-                        for set in 1..128 {
+                        for set in 0..128 {
                             tlbiel_pid0(cpu, tag, set);
                         }
                     }
                     tlbie_pid2(cpu, tag);
                 } else if tables {
                     if !c.has(Config::BROADCAST) {
-                        tlbiel_pid2(cpu, tag, 0);
-                        for set in 1..128 {
+                        tlbiel_pid1(cpu, tag);
+                        cpu.issue(Op::Ptesync);
+                        for set in 0..128 {
                             tlbiel_pid0(cpu, tag, set);
                         }
                     }
                     tlbie_pid2(cpu, tag);
                 } else {
                     if !c.has(Config::BROADCAST) {
-                        tlbiel_pid0(cpu, tag, 0);
-                        for set in 1..128 {
+                        for set in 0..128 {
                             tlbiel_pid0(cpu, tag, set);
                         }
                     }
@@ -1482,16 +1481,19 @@ impl<M: Configuration<Config>> Tlb<M> {
                 };
                 rpt_space(cpu, c, tag, form);
             }
-        } else {
+        } else if c.has(Config::ISA31) {
             if tables {
                 tlbiel_pid2(cpu, tag, 0);
             } else {
                 tlbiel_pid0(cpu, tag, 0);
             }
-            if !c.has(Config::ISA31) {
-                for set in 1..128 {
-                    tlbiel_pid0(cpu, tag, set);
-                }
+        } else {
+            if tables {
+                tlbiel_pid1(cpu, tag);
+                cpu.issue(Op::Ptesync);
+            }
+            for set in 0..128 {
+                tlbiel_pid0(cpu, tag, set);
             }
         }
         Outcome::NOTHING
@@ -1544,18 +1546,23 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
-    /// Instructions: `ptesync`, `tlbiel_pid0`, `tlbiel_pid2`.
+    /// Instructions: `ptesync`, `tlbiel_pid0`, `tlbiel_pid1`, `tlbiel_pid2`.
     #[inline(never)]
     fn kernel_here_everything(&self, cpu: &mut impl Issue<Op>, tables: bool) -> Outcome {
         let c = self.config.flags();
         cpu.issue(Op::Ptesync);
-        if tables {
-            tlbiel_pid2(cpu, 0, 0);
+        if c.has(Config::ISA31) {
+            if tables {
+                tlbiel_pid2(cpu, 0, 0);
+            } else {
+                tlbiel_pid0(cpu, 0, 0);
+            }
         } else {
-            tlbiel_pid0(cpu, 0, 0);
-        }
-        if !c.has(Config::ISA31) {
-            for set in 1..128 {
+            if tables {
+                tlbiel_pid1(cpu, 0);
+                cpu.issue(Op::Ptesync);
+            }
+            for set in 0..128 {
                 tlbiel_pid0(cpu, 0, set);
             }
         }
@@ -1617,7 +1624,8 @@ impl<M: Configuration<Config>> Tlb<M> {
                 } else {
                     tlbiel_pid2(cpu, tag, 0);
                     if !c.has(Config::ISA31) {
-                        for set in 1..128 {
+                        cpu.issue(Op::Ptesync);
+                        for set in 0..128 {
                             tlbiel_pid0(cpu, tag, set);
                         }
                     }
@@ -1625,7 +1633,8 @@ impl<M: Configuration<Config>> Tlb<M> {
             } else {
                 tlbiel_pid2(cpu, tag, 0);
                 if !c.has(Config::ISA31) {
-                    for set in 1..128 {
+                    cpu.issue(Op::Ptesync);
+                    for set in 0..128 {
                         tlbiel_pid0(cpu, tag, set);
                     }
                 }
@@ -1640,7 +1649,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         } else {
             tlbiel_pid2(cpu, tag, 0);
             if !c.has(Config::ISA31) {
-                for set in 1..128 {
+                cpu.issue(Op::Ptesync);
+                for set in 0..128 {
                     tlbiel_pid0(cpu, tag, set);
                 }
             }
@@ -1688,7 +1698,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         cpu.issue(Op::Ptesync);
         tlbiel_pid2(cpu, 0, 0);
         if !c.has(Config::ISA31) {
-            for set in 1..128 {
+            cpu.issue(Op::Ptesync);
+            for set in 0..128 {
                 tlbiel_pid0(cpu, 0, set);
             }
         }
@@ -1829,7 +1840,8 @@ impl<M: Configuration<Config>> Tlb<M> {
             if c.has(Config::ISA31) {
                 cpu.issue(Op::PtesyncCpabort);
             } else {
-                for set in 1..128 {
+                cpu.issue(Op::Ptesync);
+                for set in 0..128 {
                     tlbiel_all0(cpu, set);
                 }
                 cpu.issue(Op::Ptesync);

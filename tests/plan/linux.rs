@@ -16,7 +16,7 @@ use tlbc_tests::workspace::root;
 /// Work of one CPU: operations, barriers.
 type Work = (usize, usize);
 
-/// Entries that are lost: the kind, the tag class, the cache.
+/// Entries that are lost: the kind, the tag class, the cache. A line without a cache names all that hold the kind.
 type Lost = BTreeSet<(String, String, String)>;
 
 /// What a request costs.
@@ -149,9 +149,12 @@ fn line<'a>(analysis: &Analysis, text: &'a str) -> Line<'a> {
     let (targets, there) = interrupted.split_once(':').unwrap_or(("", "0, 0"));
     let mut expanded = Lost::new();
     for it in list(lost) {
-        let (kind, class) = it.split_once(' ').expect("a kind and a class");
-        let caches = holding(analysis, config, kind).into_iter();
-        expanded.extend(caches.map(|cache| (kind.to_owned(), class.to_owned(), cache)));
+        let mut words = it.split(' ').map(str::to_owned);
+        let mut word = || words.next();
+        let (kind, class) = (word().expect("a kind"), word().expect("a class"));
+        let caches = word().map_or_else(|| holding(analysis, config, &kind), |it| vec![it]);
+        let caches = caches.into_iter();
+        expanded.extend(caches.map(|cache| (kind.clone(), class.clone(), cache)));
     }
     Line {
         sample: match request {

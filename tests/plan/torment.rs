@@ -19,33 +19,14 @@ fn shipped(arch: &str) -> Report {
     torment(known, &known.model, &options(15, 20))
 }
 
-/// Returns the shipped definitions with a cache that is flushed set by set, or those without.
-fn with_sets(sets: bool) -> impl Iterator<Item = &'static str> {
-    names().filter(move |arch| {
-        let mut caches = analysis(arch).model.caches.all.iter();
-        caches.any(|cache| cache.sets.is_some()) == sets
-    })
-}
-
 #[test]
 fn nothing_is_left_by_shipped_definitions() {
-    for arch in with_sets(false) {
+    for arch in names() {
         let report = shipped(arch);
         let failure = report.failure.map_or(String::new(), |it| it.text);
         assert_eq!(failure, "", "{arch}");
         assert!(report.requests > 250, "{arch}: {}", report.requests);
         assert_eq!(report.incomparable, 0, "{arch}");
-    }
-}
-
-/// A known fault of the planner: it treats a loop over the sets of a cache as one instruction. The walk entries are
-/// invalidated with the first set only, and until that is complete leaf entries of the other sets can be made again
-/// from them.
-#[test]
-fn a_loop_over_sets_leaves_entries_that_are_made_again() {
-    for arch in with_sets(true) {
-        let text = shipped(arch).failure.expect("the fault").text;
-        assert!(text.contains("valid entries below"), "{text}");
     }
 }
 

@@ -5,13 +5,13 @@
 //! an instruction may be used, no two of them have the same operands. The width of a single field is checked in
 //! `widths`.
 
-use super::configs::Configs;
+use super::configs::{Asked, Configs};
 use super::physical::table_bits;
 use super::{all_drops, compares_tag, tags_in};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    AddressSelector, Cases, Cond, Config, Drops, Field, Invalidate, Model, Source, Space, Value,
+    AddressSelector, Cases, Cond, Drops, Field, Invalidate, Machine, Model, Source, Space, Value,
 };
 use crate::source::Span;
 use tlbc_facts::clause::RunUnit;
@@ -47,7 +47,7 @@ pub fn of_invalidations(model: &Model, found: &mut Vec<Diagnostic>) {
         let of_forms = it.forms.iter().map(|form| &form.requires);
         let of_drops = all_drops(it).map(|drops| &drops.when);
         let conds: Vec<&Cond> = of_forms.chain(of_drops).chain([&it.requires]).collect();
-        let mut check = |source, wanted: &dyn Fn(Config) -> Option<Wanted>| {
+        let mut check = |source, wanted: &dyn Fn(Asked<'_>) -> Option<Wanted>| {
             found.extend(lost(model, template, &conds, source, |config| {
                 wanted(config).filter(|_| it.requires.holds(config))
             }));
@@ -86,7 +86,7 @@ pub fn of_loads(model: &Model, found: &mut Vec<Diagnostic>) {
             tag(model, None, config)
         }));
         found.extend(lost(model, template, &[], Source::Root, |config| {
-            let geometry = &model.geometries[config.geometry];
+            let geometry = &model.geometries[config.geometry()];
             let above = table_bits(model, config);
             Some(Wanted {
                 all: low(above.bits) & !low(geometry.page_shift),
@@ -100,7 +100,7 @@ pub fn of_loads(model: &Model, found: &mut Vec<Diagnostic>) {
 }
 
 /// Returns the clauses that count in a configuration, with a hint or without.
-fn active(it: &Invalidate, config: Config) -> impl Iterator<Item = &Drops> {
+fn active(it: &Invalidate, config: impl Machine) -> impl Iterator<Item = &Drops> {
     let forms = it.forms.iter();
     let usable = forms.filter(move |form| form.requires.holds(config));
     let drops = usable.flat_map(|form| &form.drops);
@@ -113,7 +113,7 @@ fn lost<'m>(
     (name, operands): (&str, &'m [usize]),
     conds: &[&'m Cond],
     source: Source,
-    wanted: impl Fn(Config) -> Option<Wanted>,
+    wanted: impl Fn(Asked<'_>) -> Option<Wanted>,
 ) -> Option<Diagnostic> {
     let fields: Vec<&Field> = super::fields_of(model, operands, source).collect();
     // An operand without a field for it has been reported.
@@ -138,7 +138,7 @@ fn lost<'m>(
     let configs = Configs::of(model, all);
     configs.iter().find_map(|config| {
         let wanted = wanted(config)?;
-        let geometry = &model.geometries[config.geometry];
+        let geometry = &model.geometries[config.geometry()];
         // A field with the condition `hinted` or `keep` does not exist otherwise.
         [false, true].into_iter().find_map(|hinted| {
             let there = fields
@@ -252,7 +252,7 @@ fn half(field: &Field, wanted: &Wanted) -> Diagnostic {
 }
 
 /// Returns the bits of an address in which two entries that an instruction serves differ.
-fn address(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
+fn address(model: &Model, it: &Invalidate, config: impl Machine) -> Option<Wanted> {
     let by_address = active(it, config).find(|drops| {
         !matches!(
             drops.which.value,
@@ -273,9 +273,9 @@ fn address(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
     };
     let (last, name) = (
         &model.levels[level].name,
-        &model.geometries[config.geometry].named.name,
+        &model.geometries[config.geometry()].named.name,
     );
-    let at = model.geometries[config.geometry].levels[level].as_ref();
+    let at = model.geometries[config.geometry()].levels[level].as_ref();
     let least = at.map_or(space.addresses.span, |level| level.span);
     Some(Wanted {
         all: low(bits) & !low(step),
@@ -287,7 +287,7 @@ fn address(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
 }
 
 /// Returns the least log2 of the distance of two entries that an instruction serves, and their level.
-fn least_step(model: &Model, it: &Invalidate, config: Config) -> Option<(u32, usize)> {
+fn least_step(model: &Model, it: &Invalidate, config: impl Machine) -> Option<(u32, usize)> {
     let served = |level: usize| {
         let level = Level(level as u8);
         let run = |drops: &Drops| match drops.which.value {
@@ -335,7 +335,7 @@ fn joins(it: &Invalidate, level: usize) -> bool {
 }
 
 /// Returns the tag, if there is one.
-fn tag(model: &Model, compared: Option<&Drops>, config: Config) -> Option<Wanted> {
+fn tag(model: &Model, compared: Option<&Drops>, config: impl Machine) -> Option<Wanted> {
     let widest = tags_in(model, config).max_by_key(|tag| tag.widths.1)?;
     Some(Wanted {
         all: low(widest.widths.1 as u32),
@@ -347,7 +347,7 @@ fn tag(model: &Model, compared: Option<&Drops>, config: Config) -> Option<Wanted
 }
 
 /// Returns which set of a cache.
-fn set(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
+fn set(model: &Model, it: &Invalidate, config: impl Machine) -> Option<Wanted> {
     let one = active(it, config).find(|drops| drops.which.value == AddressSelector::OneSet)?;
     let count = super::sets::most(model, one, |sets| {
         let count = sets.get(config)?;
@@ -363,7 +363,7 @@ fn set(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
 }
 
 /// Returns which form.
-fn form(it: &Invalidate, config: Config) -> Option<Wanted> {
+fn form(it: &Invalidate, config: impl Machine) -> Option<Wanted> {
     let usable = it.forms.iter().filter(|form| form.requires.holds(config));
     let forms = usable.filter_map(|form| form.named.as_ref());
     let (named, most) = forms.max_by_key(|(_, number)| number)?;
@@ -377,7 +377,7 @@ fn form(it: &Invalidate, config: Config) -> Option<Wanted> {
 }
 
 /// Returns how many a run takes.
-fn run(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
+fn run(model: &Model, it: &Invalidate, config: impl Machine) -> Option<Wanted> {
     let run = active(it, config)
         .find(|drops| matches!(drops.which.value, AddressSelector::Run { .. }))?;
     let ends = super::field_of(model, &it.template.operands, Source::End);
@@ -391,7 +391,7 @@ fn run(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
 }
 
 /// Returns the table of the entry that changes. A table is aligned to its own size.
-fn table(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
+fn table(model: &Model, it: &Invalidate, config: impl Machine) -> Option<Wanted> {
     let writes = it.writes_entry?;
     let present = (0..model.levels.len())
         .filter_map(|level| Some((level, model.level_shift(level, config)?)));
@@ -414,7 +414,7 @@ fn table(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
 }
 
 /// Returns the entry that changes.
-fn entry(model: &Model, it: &Invalidate, config: Config) -> Option<Wanted> {
+fn entry(model: &Model, it: &Invalidate, config: impl Machine) -> Option<Wanted> {
     let writes = it.writes_entry?;
     let above = table_bits(model, config);
     Some(Wanted {

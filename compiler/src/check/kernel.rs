@@ -7,7 +7,7 @@ use super::configs::Configs;
 use super::tags_in;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Addresses, At, Config, Kind, Model, Space, Tag, Under};
+use crate::model::{Addresses, At, Kind, Machine, Model, Space, Tag, Under};
 
 /// Checks E0512: where entries of the kernel are under a tag, its value is stated.
 pub fn tags_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
@@ -124,7 +124,7 @@ pub fn values_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
 }
 
 /// Returns whether some view of a user space can have that value of a tag.
-fn gives_out(model: &Model, tag: &Tag, value: u64, config: Config) -> bool {
+fn gives_out(model: &Model, tag: &Tag, value: u64, config: impl Machine) -> bool {
     let views = model
         .user
         .views
@@ -263,7 +263,7 @@ pub fn addresses(model: &Model, found: &mut Vec<Diagnostic>) {
 }
 
 /// Returns under what entries of the kernel are cached, if entries of user spaces can be under the same.
-fn shared(model: &Model, config: Config) -> Option<&At<Under>> {
+fn shared(model: &Model, config: impl Machine) -> Option<&At<Under>> {
     let kernel = &model.kernel;
     let cases = [&kernel.leaf, &kernel.walk];
     let mut under = cases.into_iter().filter_map(|cases| cases.get(config));

@@ -9,7 +9,7 @@ use super::configs::Configs;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    AddressSelector, Cond, Drops, Invalidate, LevelNumbers, LevelSel, Model, Source, Value,
+    AddressSelector, Cond, Drops, Invalidate, LevelNumbers, LevelSel, Machine, Model, Source, Value,
 };
 use tlbc_facts::clause::RunUnit;
 use tlbc_runtime::level::{Level, Levels};
@@ -52,7 +52,11 @@ fn unnumbered(
     let used = invalidate.requires.and(there);
     let configs = Configs::of(model, conds.chain(cases).chain([&used]));
     for config in configs.iter().filter(|&c| used.holds(c)) {
-        for (index, level) in model.geometries[config.geometry].levels.iter().enumerate() {
+        for (index, level) in model.geometries[config.geometry()]
+            .levels
+            .iter()
+            .enumerate()
+        {
             let Some(level) = level else { continue };
             let named = Level(index as u8);
             let wanted = match written {
@@ -131,7 +135,7 @@ fn same_number(
         let of = |level: &Level| {
             let index = level.index();
             let there = model.level_shift(index, config).is_some();
-            let facts = model.geometries[config.geometry].levels[index].as_ref();
+            let facts = model.geometries[config.geometry()].levels[index].as_ref();
             let maps = facts.is_some_and(|level| level.maps_pages(config));
             let wanted = there && (maps || invalidate.writes_entry.is_some());
             let number = numbers.get(index, config).filter(|_| wanted)?;
@@ -145,7 +149,7 @@ fn same_number(
             };
             let name = |level: usize| &model.levels[level].name;
             let span = |level: usize| {
-                let level = model.geometries[config.geometry].levels[level].as_ref();
+                let level = model.geometries[config.geometry()].levels[level].as_ref();
                 level.map_or(numbers.span, |level| level.span)
             };
             return Some(

@@ -38,7 +38,7 @@ mod workarounds;
 use std::collections::BTreeSet;
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{Config, Drops, Field, Invalidate, LevelSel, Model, Source, Tag, Under, Var};
+use crate::model::{Drops, Field, Invalidate, LevelSel, Machine, Model, Source, Tag, Under, Var};
 
 /// A rule, and what it concludes from.
 struct Rule {
@@ -212,7 +212,7 @@ fn user_tags(model: &Model) -> Vec<usize> {
 }
 
 /// Returns the tags that a user space may have in a configuration.
-fn tags_in(model: &Model, config: Config) -> impl Iterator<Item = &Tag> {
+fn tags_in(model: &Model, config: impl Machine) -> impl Iterator<Item = &Tag> {
     let tags = user_tags(model).into_iter().map(|tag| &model.tags[tag]);
     tags.filter(move |tag| tag.when.holds(config))
 }

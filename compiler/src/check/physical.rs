@@ -3,10 +3,10 @@
 //! In: `tables within`, and the fields that take the address of a table. Out: E0303. Holds: a field has no bit of such
 //! an address that is never set. `bits` checks that no bit is left out.
 
-use super::configs::{Configs, can_hold};
+use super::configs::{Asked, Configs, can_hold};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Config, Field, Model, Source, Value};
+use crate::model::{Field, Machine, Model, Source, Value};
 use crate::source::Span;
 
 /// How many bits the physical address of a table has.
@@ -17,7 +17,7 @@ pub struct TableBits {
 }
 
 /// Returns the bits that the physical address of a table has in a configuration.
-pub fn table_bits(model: &Model, config: Config) -> TableBits {
+pub fn table_bits(model: &Model, config: impl Machine) -> TableBits {
     let said = model.table_bits.as_ref().and_then(|it| it.get(config));
     TableBits {
         bits: said.map_or(u64::BITS, |at| at.value as u32),
@@ -34,8 +34,8 @@ pub fn beyond(model: &Model, found: &mut Vec<Diagnostic>) {
         for field in operand.fields.iter().filter(|field| is_of_table(field)) {
             let configs = Configs::of(model, widths.conds().chain([&field.when]));
             let used = configs.iter().filter(|&it| can_hold(&field.when, it));
-            let top = |config: Config| {
-                let page_shift = model.geometries[config.geometry].page_shift;
+            let top = |config: Asked<'_>| {
+                let page_shift = model.geometries[config.geometry()].page_shift;
                 match field.value {
                     Value::Slice(_, high, _) => high,
                     Value::PageNumber(_) => page_shift + field.width() - 1,

@@ -8,7 +8,7 @@ use tlbc_runtime::agents::Agents;
 use super::configs::Configs;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cond, Config, Model};
+use crate::model::{Cond, Machine, Model};
 use crate::source::Span;
 use crate::text::list;
 
@@ -59,7 +59,7 @@ pub fn published(model: &Model, found: &mut Vec<Diagnostic>) {
 
 /// Returns the walkers of the tables in a configuration, and where they are stated. All CPUs are: other CPUs walk the
 /// new entries of a space, whether they receive an IPI for a flush or not.
-fn reached(model: &Model, config: Config) -> (Agents, Span) {
+fn reached(model: &Model, config: impl Machine) -> (Agents, Span) {
     let spaces = [&model.user, &model.kernel];
     let devices = spaces.into_iter().find(|space| space.has_devices(config));
     match devices.and_then(|space| space.devices.as_ref()) {

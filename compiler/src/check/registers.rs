@@ -4,13 +4,13 @@
 //! E0704. Holds: each field has one place and a value that fits it, no two features are read in the same way, and in
 //! every configuration there are register values that agree with all statements.
 
-use super::configs::Configs;
+use super::configs::{Asked, Configs};
 use super::tables::counts;
 use crate::codes::Code;
 use crate::describe::registers::{bits_of, compared};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    At, Bits, Cases, Comparison, Cond, Config, Demand, Feature, Limit, Model, ReadFrom, Var,
+    At, Bits, Cases, Comparison, Cond, Demand, Feature, Limit, Machine, Model, ReadFrom, Var,
 };
 use crate::source::Span;
 
@@ -257,10 +257,10 @@ pub fn features_as_set(model: &Model, found: &mut Vec<Diagnostic>) {
                 }],
             };
             let configs = Configs::of(model, set.values.conds().chain([&on]));
-            let wrong = configs.iter().find_map(|config: Config| {
+            let wrong = configs.iter().find_map(|config: Asked<'_>| {
                 let value = set.values.get(config)?;
                 let there = holds(from.comparison, value.value, from.value.value);
-                (there != config.has(index)).then_some((config, value))
+                (there != Machine::has(config, index)).then_some((config, value))
             });
             let Some((config, value)) = wrong else {
                 continue;

@@ -4,10 +4,10 @@
 //! whose sets a flush loops.
 
 use super::all_drops;
-use super::configs::{Configs, can_hold};
+use super::configs::{Asked, Configs, can_hold};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{AddressSelector, Amount, Cases, Config, Drops, Form, Invalidate, Model};
+use crate::model::{AddressSelector, Amount, Cases, Drops, Form, Invalidate, Model};
 
 /// Iterates over the clauses that drop one set of a cache, with their instructions.
 fn clauses(model: &Model) -> impl Iterator<Item = (&Invalidate, &Drops)> {
@@ -53,7 +53,7 @@ fn incomparable(model: &Model, invalidate: &Invalidate, form: &Form) -> Option<D
         .iter()
         .flat_map(|(drops, cases)| cases.conds().chain([&drops.when]));
     let configs = Configs::of(model, conds);
-    let differ = |config: Config| {
+    let differ = |config: Asked<'_>| {
         let here = counts
             .iter()
             .filter(|(drops, _)| can_hold(&drops.when, config));

@@ -4,16 +4,16 @@
 //! every configuration a switch loads the root of the space, and for each kind of entry a tag of the space, or it
 //! drops what the previous space left; tags have no values in common; and every view is loaded when it must be.
 
-use super::configs::Configs;
+use super::configs::{Asked, Configs};
 use super::{fields_of, tags_in, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    AddressSelector, At, Cond, Config, Kind, LevelSel, Load, Loads, Model, Source, Tag, Under,
+    AddressSelector, At, Cond, Kind, LevelSel, Load, Loads, Machine, Model, Source, Tag, Under,
 };
 
 /// Returns what a switch loads in a configuration.
-fn loaded(model: &Model, config: Config) -> Vec<&Load> {
+fn loaded(model: &Model, config: impl Machine) -> Vec<&Load> {
     let loads = model.switch.loads.iter();
     let here = loads.filter(|loads: &&Loads| loads.when.holds(config));
     here.flat_map(|loads| loads.loads.iter().map(|&load| &model.loads[load]))
@@ -21,7 +21,7 @@ fn loaded(model: &Model, config: Config) -> Vec<&Load> {
 }
 
 /// Returns the kinds of entries that a CPU may keep of a space, with the tag that they are under.
-fn kept(model: &Model, config: Config) -> Vec<(Kind, &At<Under>)> {
+fn kept(model: &Model, config: impl Machine) -> Vec<(Kind, &At<Under>)> {
     let kinds = [
         (Kind::Leaf, &model.user.leaf, true),
         (
@@ -71,7 +71,7 @@ fn shared(
     model: &Model,
     loads: &[&Load],
     (kind, under): (Kind, &At<Under>),
-    config: Config,
+    config: impl Machine,
 ) -> Option<Shared> {
     let entries = match kind {
         Kind::Leaf => "leaf entries",
@@ -165,13 +165,13 @@ fn conds(model: &Model) -> impl Iterator<Item = &Cond> {
 }
 
 /// Returns whether the load is given a value of this source in this configuration.
-fn takes(model: &Model, load: &Load, source: Source, config: Config) -> bool {
+fn takes(model: &Model, load: &Load, source: Source, config: impl Machine) -> bool {
     let mut fields = fields_of(model, &load.template.operands, source);
     fields.any(|field| field.when.holds(config))
 }
 
 /// Returns whether one of them carries the tag; where the tag is the root, the root does.
-fn carry_tag(model: &Model, loads: &[&Load], config: Config) -> bool {
+fn carry_tag(model: &Model, loads: &[&Load], config: impl Machine) -> bool {
     let is_root = tags_in(model, config).any(|tag| tag.is_root.is_some());
     loads.iter().any(|load| {
         takes(model, load, Source::Tag, config)
@@ -181,7 +181,7 @@ fn carry_tag(model: &Model, loads: &[&Load], config: Config) -> bool {
 
 /// Returns whether loading drops the entries of a kind that the previous space left, even with `keep`:
 /// without tags no other statement requires that they are dropped.
-fn drops(model: &Model, load: &Load, kind: Kind, under: &Under, config: Config) -> bool {
+fn drops(model: &Model, load: &Load, kind: Kind, under: &Under, config: impl Machine) -> bool {
     let keep = takes(model, load, Source::Keep, config);
     load.drops.iter().any(|drops| {
         let levels = match kind {
@@ -250,7 +250,7 @@ pub fn values(model: &Model, found: &mut Vec<Diagnostic>) {
         for first in &tags[..index] {
             let ((a, b), (c, d)) = (first.range(), tag.range());
             let configs = Configs::of(model, [&first.when, &tag.when]);
-            let both = |&config: &Config| first.when.holds(config) && tag.when.holds(config);
+            let both = |&config: &Asked<'_>| first.when.holds(config) && tag.when.holds(config);
             let Some(config) = configs.iter().find(both).filter(|_| a <= d && c <= b) else {
                 continue;
             };
@@ -319,7 +319,7 @@ pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
     let configs = Configs::of(model, conds(model).chain(whens));
     let finding = |span, message: String| Diagnostic::new(Code::E0516, span, message);
     // Not exactly one view that is loaded while the kernel runs has been reported by E0513.
-    let one = |config: Config| {
+    let one = |config: Asked<'_>| {
         let loaded = views
             .iter()
             .filter(|view| view.loaded && view.when.holds(config));

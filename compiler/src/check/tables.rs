@@ -6,7 +6,9 @@
 use super::configs::Configs;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Addresses, Cases, Cond, Field, Invalidate, Level, Model, Source, Value, Var};
+use crate::model::{
+    Addresses, Cases, Cond, Field, Invalidate, Level, Machine, Model, Source, Value, Var,
+};
 
 /// Returns the levels that a geometry has, with their names, from the leaf up.
 fn levels(
@@ -28,7 +30,7 @@ fn conds(model: &Model, geometry: usize) -> impl Iterator<Item = &Cond> {
 pub fn ascending(model: &Model, found: &mut Vec<Diagnostic>) {
     for (g, geometry) in model.geometries.iter().enumerate() {
         let configs = Configs::of(model, conds(model, g));
-        for config in configs.iter().filter(|config| config.geometry == g) {
+        for config in configs.iter().filter(|config| config.geometry() == g) {
             let mut below: Option<(&str, u32, &Level)> = None;
             let before = found.len();
             for (index, name, level) in levels(model, g) {
@@ -83,7 +85,7 @@ pub fn lowest(model: &Model, found: &mut Vec<Diagnostic>) {
     for g in 0..model.geometries.len() {
         let leaves = levels(model, g).filter_map(|(.., level)| level.leaf.as_ref());
         let configs = Configs::of(model, conds(model, g).chain(leaves));
-        for config in configs.iter().filter(|config| config.geometry == g) {
+        for config in configs.iter().filter(|config| config.geometry() == g) {
             let mut present =
                 levels(model, g).filter(|(index, ..)| model.level_shift(*index, config).is_some());
             let Some((_, name, level)) = present.next() else {
@@ -118,7 +120,7 @@ pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
             let counts = |case| {
                 configs
                     .iter()
-                    .any(|c| c.geometry == g && counts(&level.shift, case, c))
+                    .any(|c| c.geometry() == g && counts(&level.shift, case, c))
             };
             for (case, (shift, _)) in level.shift.cases.iter().enumerate() {
                 if !counts(case) {
@@ -139,7 +141,7 @@ pub fn alternatives(model: &Model, found: &mut Vec<Diagnostic>) {
 }
 
 /// Returns whether that case is the one that counts.
-pub fn counts<T>(cases: &Cases<T>, case: usize, config: crate::model::Config) -> bool {
+pub fn counts<T>(cases: &Cases<T>, case: usize, config: impl Machine) -> bool {
     let last = cases.cases.iter().rposition(|(_, cond)| cond.holds(config));
     last == Some(case)
 }
@@ -231,7 +233,7 @@ pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
     for space in [&model.user, &model.kernel] {
         for (g, geometry) in model.geometries.iter().enumerate() {
             let configs = Configs::of(model, conds(model, g).chain(space.addresses.conds()));
-            for config in configs.iter().filter(|config| config.geometry == g) {
+            for config in configs.iter().filter(|config| config.geometry() == g) {
                 let top = levels(model, g).rev().find_map(|(index, name, level)| {
                     Some((name, level, model.level_shift(index, config)?))
                 });

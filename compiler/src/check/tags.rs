@@ -4,11 +4,11 @@
 //! can give out in the stated way; on one machine there is at most one tag `of machine` and one `of cpu`; and no two
 //! views of a space have the same tag.
 
-use super::configs::Configs;
+use super::configs::{Asked, Configs};
 use super::user_tags;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cond, Config, Model, Tag, TagSource};
+use crate::model::{Cond, Model, Tag, TagSource};
 
 /// Checks E0207: the first of the values of a tag is not larger than the last.
 pub fn values(model: &Model, found: &mut Vec<Diagnostic>) {
@@ -63,7 +63,7 @@ pub fn of_machine(model: &Model, found: &mut Vec<Diagnostic>) {
         for (index, tag) in alike.iter().enumerate() {
             for first in &alike[..index] {
                 let configs = Configs::of(model, [&first.when, &tag.when]);
-                let both = |&config: &Config| first.when.holds(config) && tag.when.holds(config);
+                let both = |&config: &Asked<'_>| first.when.holds(config) && tag.when.holds(config);
                 let Some(config) = configs.iter().find(both) else {
                     continue;
                 };

@@ -49,9 +49,9 @@ impl Emit<'_> {
                 vec![Stmt::For(vars, over, each)]
             }
             Over::Runs { operand, most } => self.runs(operand, most, each, rest, shape),
-            Over::Sets { first, count } => {
+            Over::Sets(count) => {
                 let each = self.node(each, At::Set, shape);
-                let sets = number(first).binary("..", self.amount(count));
+                let sets = Expr::from("0").binary("..", self.amount(count));
                 vec![Stmt::For(vec![Var::Set], sets, each)]
             }
         }

@@ -57,19 +57,20 @@ impl Lower {
         }
     }
 
-    /// Reports more features, errata, geometries or sets of CPUs than a configuration can have, and returns whether
-    /// there are.
+    /// Reports more flags, geometries or sets of CPUs than a configuration can have, and returns whether there are. The
+    /// flags are features, errata, and all geometries except the first.
     pub(super) fn too_many_flags(&mut self, errata: &[Erratum]) -> bool {
-        const MOST: [(usize, &str); 4] = [
-            (16, "features"),
-            (8, "errata"),
+        const MOST: [(usize, &str); 3] = [
             (8, "geometries"),
+            (32, "features, errata and geometries after the first"),
             (8, "sets of CPUs"),
         ];
         let [features, geometries, sets] = [&self.features, &self.geometries, &self.cpu_sets]
             .map(|list| list.iter().map(|named| named.span).collect::<Vec<_>>());
         let errata: Vec<Span> = errata.iter().map(|e| e.named.span).collect();
-        let lists = [features, errata, geometries, sets];
+        let further = geometries.get(1..).unwrap_or_default();
+        let flags = [&features, &errata, further].concat();
+        let lists = [geometries, flags, sets];
         let beyond = MOST
             .iter()
             .zip(&lists)

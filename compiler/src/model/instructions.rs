@@ -4,7 +4,7 @@ use tlbc_facts::clause::{CacheSet, MaxCount, RunUnit};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 
-use super::terms::{At, Cases, Cond, Config, Machine, Named};
+use super::terms::{At, Cases, Cond, Machine, Named};
 use crate::ast::{Keeps, Need, Written};
 use crate::source::Span;
 use crate::template::is_instruction;
@@ -237,9 +237,9 @@ pub struct LevelNumbers {
 impl LevelNumbers {
     /// Returns the number of a level.
     #[must_use]
-    pub fn get(&self, level: usize, config: Config) -> Option<u64> {
+    pub fn get(&self, level: usize, machine: impl Machine) -> Option<u64> {
         let mut cases = self.cases.iter().rev();
-        let case = cases.find(|(of, _, when)| *of == level && when.holds(config));
+        let case = cases.find(|(of, _, when)| *of == level && when.holds(machine));
         case.map(|(_, number, _)| *number).or(self.otherwise)
     }
 }

@@ -6,6 +6,7 @@
 
 mod events;
 mod facts;
+pub mod flags;
 mod instructions;
 mod machine;
 mod registers;

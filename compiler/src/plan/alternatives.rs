@@ -10,9 +10,9 @@ use super::choose::Chooser;
 use super::context::PlanContext;
 use super::demand::Demand;
 use super::drops::Primitive;
-use super::flags::Needs;
 pub use super::search::Rank;
 use super::symbolic::SymbolicMachine;
+use crate::model::flags::Needs;
 use crate::model::{Config, Model};
 
 /// A set of candidates that covers a demand.

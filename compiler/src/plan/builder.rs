@@ -296,7 +296,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
                     ..demand
                 },
             );
-            let staged = Staged::everything(context, &choice, demand);
+            let staged = Staged::all_of_space(context, &choice, demand);
             let part = RoutinePart::Everything { walk: demand.walk };
             builder.at_once(context, (&choice, &staged), false, part)
         };
@@ -312,7 +312,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
             ..*loaded
         };
         let choice = self.choose(context, TEARDOWN);
-        let staged = Staged::everything(context, &choice, TEARDOWN);
+        let staged = Staged::all_of_space(context, &choice, TEARDOWN);
         self.at_once(loaded, (&choice, &staged), false, RoutinePart::Teardown)
     }
 }

@@ -3,7 +3,8 @@
 //! In: a `PlanContext`. Out: the [`Candidate`]s in the order of the definition, each with the machines that have
 //! it. Holds: conditions are evaluated, and what errata weaken is left out, unless the erratum has a workaround,
 //! which the candidate then records whether the machine has the erratum or not. An instruction for one set of a
-//! cache is a candidate as a loop over all sets.
+//! cache is a candidate as a loop over all sets; what it invalidates besides, it invalidates as a candidate of its own,
+//! because a loop is not complete after its first instruction.
 
 use std::rc::Rc;
 
@@ -14,10 +15,10 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::context::PlanContext;
-use super::drops::{Portion, Primitive};
-use super::flags::KnownFlags;
+use super::drops::Primitive;
 use super::ir::Issue;
 use super::symbolic::outcomes;
+use crate::model::flags::KnownFlags;
 use crate::model::{AddressSelector, Amount, Drops, Instr, LevelSel, Source, Value};
 
 /// How a candidate is carried out.
@@ -25,12 +26,10 @@ use crate::model::{AddressSelector, Amount, Drops, Instr, LevelSel, Source, Valu
 pub enum How {
     /// An instruction.
     Issue(Primitive),
-    /// An instruction for the first set of a cache, and another for each other set.
+    /// An instruction for each set of a cache, which has more than one.
     Sets {
-        /// For set 0.
-        first: Primitive,
-        /// For the others.
-        rest: Primitive,
+        /// The instruction.
+        each: Primitive,
         /// The number of sets.
         count: Amount,
     },
@@ -41,14 +40,15 @@ pub enum How {
 }
 
 impl How {
-    /// Returns the instructions.
-    pub fn primitives(self) -> impl Iterator<Item = Primitive> {
-        let (first, second) = match self {
-            How::Issue(one) => (Some(one), None),
-            How::Sets { first, rest, .. } => (Some(first), Some(rest)),
-            How::InvalidateOtherTags | How::DeferView => (None, None),
-        };
-        first.into_iter().chain(second)
+    /// Returns the instruction; none for a deferred flush.
+    pub fn primitive(self) -> Option<Primitive> {
+        match self {
+            How::Issue(primitive)
+            | How::Sets {
+                each: primitive, ..
+            } => Some(primitive),
+            How::InvalidateOtherTags | How::DeferView => None,
+        }
     }
 }
 
@@ -136,8 +136,8 @@ pub struct Variant {
 enum Origin {
     /// An instruction.
     Issue(Primitive),
-    /// An instruction for the first set, and one for the others.
-    Sets(Primitive, Primitive),
+    /// An instruction for each set of a cache.
+    Sets(Primitive),
     /// The flushes that can be deferred.
     Deferrals,
 }
@@ -200,17 +200,13 @@ impl PlanContext<'_> {
             let mut drops = self.clauses(*primitive).iter();
             drops.any(|d| d.which.value == AddressSelector::OneSet)
         };
-        let (of_sets, whole): (Vec<Primitive>, Vec<Primitive>) = primitives.partition(by_set);
-        let only_sets = |primitive: Primitive| {
-            let mut drops = self.clauses(primitive).iter();
-            drops.all(|d| d.which.value == AddressSelector::OneSet)
-        };
-        let loops = of_sets.iter().flat_map(|&first| {
-            let rest = of_sets.iter().copied();
-            let rest = rest.filter(move |&rest| first == rest || only_sets(rest));
-            rest.map(move |rest| Origin::Sets(first, rest))
-        });
-        whole.into_iter().map(Origin::Issue).chain(loops).collect()
+        let all: Vec<Primitive> = primitives.collect();
+        let loops = all.iter().copied().filter(by_set).map(Origin::Sets);
+        all.iter()
+            .copied()
+            .map(Origin::Issue)
+            .chain(loops)
+            .collect()
     }
 
     fn clauses(&self, primitive: Primitive) -> &[Drops] {
@@ -226,11 +222,10 @@ impl PlanContext<'_> {
                     .filter_map(|view| self.issue(primitive, view))
                     .collect()
             }
-            Origin::Sets(first, rest) => {
-                let rest_views = self.views_given(rest, local);
-                let views = self.views_given(first, local).into_iter();
-                let both = views.filter(|view| rest_views.contains(view));
-                both.filter_map(|view| self.loop_over_sets(first, rest, view))
+            Origin::Sets(primitive) => {
+                let views = self.views_given(primitive, local).into_iter();
+                views
+                    .filter_map(|view| self.loop_over_sets(primitive, view))
                     .collect()
             }
             Origin::Deferrals => self.deferrals(),
@@ -269,10 +264,18 @@ impl PlanContext<'_> {
         }
     }
 
+    /// Returns an instruction that is issued once. It does not count for a cache of which it invalidates one set of
+    /// several.
     fn issue(&self, primitive: Primitive, view: Option<usize>) -> Option<Candidate> {
         let it = &self.model.invalidates[primitive.invalidate];
         let drops = self.clauses(primitive);
-        let cells = |hint, part| self.drops(primitive, drops, view, hint, part);
+        let one_set = self.sets(drops) == Amount::Stated(1);
+        let counts = |which: &AddressSelector| one_set || *which != AddressSelector::OneSet;
+        let cells = |hint| self.drops(primitive, drops, view, hint, counts);
+        let everywhere = |which: &AddressSelector| {
+            let all = [AddressSelector::Everything, AddressSelector::OneSet];
+            counts(which) && all.contains(which)
+        };
         let takes_hint = it.template.operands.iter().any(|&operand| {
             let fields = &self.model.operands[operand].fields;
             fields
@@ -288,16 +291,14 @@ impl PlanContext<'_> {
             addressing,
             exact: drops.iter().any(|d| d.leaf == Some(LevelSel::Given)),
             stage: 0,
-            cells: cells(None, Portion::Whole).into(),
+            cells: cells(None).into(),
             hinted: if takes_hint {
                 let hints = self.hints().into_iter();
-                hints
-                    .map(|l| (l, cells(Some(l), Portion::Whole).into()))
-                    .collect()
+                hints.map(|l| (l, cells(Some(l)).into())).collect()
             } else {
                 Rc::default()
             },
-            everywhere: cells(None, Portion::Everywhere).into(),
+            everywhere: self.drops(primitive, drops, view, None, everywhere).into(),
             deferred_classes: 0,
             cost: it.cost,
             before: it.follows.map(|at| at.value),
@@ -306,46 +307,27 @@ impl PlanContext<'_> {
         })
     }
 
-    /// Returns a loop over the sets of a cache: an instruction for the first set, which may invalidate more than
-    /// the set, and one for the others, which invalidates nothing else or is the same.
-    fn loop_over_sets(
-        &self,
-        first: Primitive,
-        rest: Primitive,
-        view: Option<usize>,
-    ) -> Option<Candidate> {
-        let count = self.sets(self.clauses(first));
+    /// Returns a loop over the sets of a cache; none if the cache has one set. It counts for what its instructions
+    /// invalidate by sets.
+    fn loop_over_sets(&self, primitive: Primitive, view: Option<usize>) -> Option<Candidate> {
+        let drops = self.clauses(primitive);
+        let count = self.sets(drops);
         let (_, most) = count.range(&self.model.limits);
-        let (head, tail) = (self.issue(first, view)?, self.issue(rest, view)?);
-        if count == Amount::Stated(1) && first != rest
-            || (head.before, &head.after) != (tail.before, &tail.after)
-        {
+        let one = self.issue(primitive, view)?;
+        if count == Amount::Stated(1) || one.addressing != Addressing::Everything {
             return None;
         }
-        // What is invalidated by sets has to be so for the first set and for the others.
-        let by_set = |primitive| {
-            self.drops(
-                primitive,
-                self.clauses(primitive),
-                view,
-                None,
-                Portion::OfSet,
-            )
-        };
-        let (a, b) = (by_set(first), by_set(rest));
-        let both = a.iter().zip(&b).map(|(a, b)| a.and(b));
-        let cells: Rc<[Cells]> = (head.cells.iter().zip(&a).zip(both))
-            .map(|((all, of_set), both)| all.without(of_set).union(&both))
-            .collect();
+        let of_set = |which: &AddressSelector| *which == AddressSelector::OneSet;
+        let cells: Rc<[Cells]> = self.drops(primitive, drops, view, None, of_set).into();
         Some(Candidate {
-            how: How::Sets { first, rest, count },
-            addressing: Addressing::Everything,
+            how: How::Sets {
+                each: primitive,
+                count,
+            },
             everywhere: Rc::clone(&cells),
             cells,
-            cost: head
-                .cost
-                .saturating_add(tail.cost.saturating_mul(most.saturating_sub(1))),
-            ..head
+            cost: one.cost.saturating_mul(most),
+            ..one
         })
     }
 

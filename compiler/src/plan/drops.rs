@@ -21,26 +21,15 @@ pub struct Primitive {
     pub form: usize,
 }
 
-/// Which cells of a clause are asked for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Portion {
-    /// All of them.
-    Whole,
-    /// Those that are invalidated at all addresses.
-    Everywhere,
-    /// Those that are invalidated one set at a time.
-    OfSet,
-}
-
 impl PlanContext<'_> {
-    /// Returns the cells that an instruction invalidates, for each view of the space, as far as they are asked for.
+    /// Returns the cells that an instruction invalidates by the clauses with these addresses, for each view of the space.
     pub fn drops(
         &self,
         primitive: Primitive,
         drops: &[Drops],
         given: Option<usize>,
         hint: Option<Level>,
-        part: Portion,
+        addresses: impl Fn(&AddressSelector) -> bool,
     ) -> Vec<Cells> {
         let it = &self.model.invalidates[primitive.invalidate];
         let lost: Vec<&Weakens> = self.lost(Instr::Invalidate(primitive.invalidate)).collect();
@@ -49,13 +38,8 @@ impl PlanContext<'_> {
             agents = agents.without(Agents::DEVICE);
         }
         let views = &self.model.space(self.space).views;
-        let wanted = |d: &&Drops| match part {
-            Portion::Whole => true,
-            Portion::Everywhere => d.which.value == AddressSelector::Everything,
-            Portion::OfSet => d.which.value == AddressSelector::OneSet,
-        };
         let one = |view: usize| {
-            let clauses = drops.iter().filter(wanted);
+            let clauses = drops.iter().filter(|d| addresses(&d.which.value));
             clauses.fold(Cells::NONE, |cells, d| {
                 let this = d.whose.value.user && self.space == Space::User
                     || d.whose.value.this && (given.is_none() || given == Some(view))

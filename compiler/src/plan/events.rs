@@ -3,8 +3,6 @@
 //! In: what the definition says is loaded. Out: the nodes of the four events. Holds: the pending flush of a tag is
 //! completed before its entries can be used; no walker sees the root of one space together with the tag of another.
 
-use std::rc::Rc;
-
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::request::{Reach, Space};
 
@@ -12,7 +10,6 @@ use crate::model::View;
 
 use super::builder::PlanBuilder;
 use super::candidates::How;
-use super::choose::Choice;
 use super::context::PlanContext;
 use super::deferrals::{can_keep, load_drops};
 use super::demand::{Demand, Extent, LEAF_AND_WALK};
@@ -79,7 +76,8 @@ impl PlanBuilder<'_, '_> {
             Some(choice)
                 if choice.candidates != usual.candidates || !self.completes_alike(&loaded) =>
             {
-                let steps = self.complete_steps(&entering, &choice);
+                // Nothing makes entries of a space that is not loaded.
+                let steps = self.complete_steps(&entering, &Staged::of([&choice]));
                 let steps = [self.publish(&entering)].into_iter().chain(steps);
                 guarded(self.model, &choice, seq(steps))
             }
@@ -87,19 +85,13 @@ impl PlanBuilder<'_, '_> {
         }
     }
 
-    /// Returns the instructions of a choice with their completion. Entries that a cache makes from others are
-    /// invalidated after those are gone.
-    pub(super) fn complete_steps(
-        &self,
-        context: &PlanContext<'_>,
-        choice: &Rc<Choice>,
-    ) -> Vec<Node> {
-        let staged = Staged::of([choice]);
+    /// Returns instructions with their completion. Each part starts when the one before is complete.
+    fn complete_steps(&self, context: &PlanContext<'_>, staged: &Staged) -> Vec<Node> {
         let parts = staged.now.iter().chain(staged.late.values());
         let issued =
             parts.map(|candidates| (candidates, issues(context, candidates.iter(), false, true)));
         let (issued, open) = self.in_turn(context, issued.map(|(m, s)| (m.as_slice(), seq(s))));
-        let mut steps = before(&choice.candidates);
+        let mut steps = before(staged.now.iter().chain(staged.late.values()).flatten());
         steps.extend(issued);
         steps.extend(open.into_iter().map(|b| self.complete(context, b)));
         steps
@@ -225,7 +217,8 @@ impl PlanBuilder<'_, '_> {
             self.gaps.push((Space::Kernel, Reach::Here, demand));
             return Node::Seq(Vec::new());
         };
-        steps.extend(self.complete_steps(&kernel, &choice));
+        let staged = Staged::everything(&kernel, &choice, |_| kernel.every_class());
+        steps.extend(self.complete_steps(&kernel, &staged));
         steps.extend(self.resync(self.model.cpu_online.resync.as_ref()));
         guarded(self.model, &choice, seq(steps))
     }

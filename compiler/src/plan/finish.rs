@@ -38,7 +38,7 @@ impl<'m> PlanBuilder<'m, '_> {
                     ..negative_too(demand(walk))
                 };
                 let choice = self.choose(context, all);
-                Some(Staged::everything(context, &choice, all))
+                Some(Staged::all_of_space(context, &choice, all))
             }
             RoutinePart::Teardown => {
                 if !self.model.caches.hold(Kind::Root, self.machine) {
@@ -49,7 +49,7 @@ impl<'m> PlanBuilder<'m, '_> {
                     ..*context
                 };
                 let choice = self.choose(&left, TEARDOWN);
-                Some(Staged::everything(&left, &choice, TEARDOWN))
+                Some(Staged::all_of_space(&left, &choice, TEARDOWN))
             }
         }
     }

@@ -13,12 +13,12 @@ use super::candidates::{Candidate, How};
 use super::choose::{Chooser, uncovered};
 use super::context::PlanContext;
 use super::demand::{Demand, Extent, LEAF_AND_WALK, negative_too};
-use super::flags::Needs;
 use super::ir::Node;
 use super::symbolic::{SymbolicMachine, outcomes};
 use super::{Gap, Plans};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
+use crate::model::flags::Needs;
 use crate::model::{At, Config, Invalidate, LevelSel, Model, Shootdown, TagSource};
 use crate::text::list;
 
@@ -67,8 +67,7 @@ fn gap_at(
     let nearest = nearest.and_then(|candidate| match candidate.how {
         How::InvalidateOtherTags | How::DeferView => None,
         how => how
-            .primitives()
-            .next()
+            .primitive()
             .map(|primitive| &model.invalidates[primitive.invalidate]),
     });
     if let Some(writer) = writer_of(context, cell) {

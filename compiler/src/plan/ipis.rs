@@ -3,8 +3,8 @@
 //! In: a plan that chooses IPI targets. Out: a tree of tests of the configuration. Holds: where the tree says never, no request
 //! of a space with a global tag sends an IPI, whatever flags the space has.
 
-use super::flags::Flag;
 use super::ir::{Node, Test};
+use crate::model::flags::Flag;
 use crate::model::{Known, Model};
 
 /// In which configurations some request sends an IPI.

@@ -13,6 +13,7 @@ use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::passes::Folding;
 use tlbc_runtime::request::{Reach, Space};
 
+use crate::model::flags::Flag;
 use crate::model::{Amount, Need};
 
 /// The kind of request that a plan serves.
@@ -281,6 +282,25 @@ pub enum Test {
     Required(FinishSteps),
 }
 
+impl Flag {
+    /// Returns the flag that a test asks for; nothing for other tests.
+    pub fn of(test: Test) -> Option<Self> {
+        match test {
+            Test::Feature(index) => Some(Self::feature(index)),
+            Test::Erratum(index) => Some(Self::erratum(index)),
+            _ => None,
+        }
+    }
+
+    /// Returns the test that asks for the flag.
+    pub fn test(self) -> Test {
+        match self {
+            Self::Feature(index) => Test::Feature(index.into()),
+            Self::Erratum(index) => Test::Erratum(index.into()),
+        }
+    }
+}
+
 /// How operations are counted against a ceiling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Count {
@@ -309,13 +329,8 @@ pub enum Over {
         /// The largest count of one instruction.
         most: MaxCount,
     },
-    /// The sets of a cache.
-    Sets {
-        /// The first set.
-        first: u64,
-        /// The number of sets of the cache.
-        count: Amount,
-    },
+    /// The sets of a cache, of which there are so many.
+    Sets(Amount),
 }
 
 /// One invalidation, and the sources of its operands.

@@ -17,7 +17,7 @@ use super::context::PlanContext;
 use super::demand::{Demand, Extent, LEAF, LEAF_AND_WALK, WALK};
 use super::factor::seq;
 use super::ir::{Count, Node, Over, Test};
-use super::stages::may_refill;
+use super::stages::Refills;
 use super::steps::issues;
 
 /// A run: the operand that has the count, the largest count, and what is counted.
@@ -131,7 +131,8 @@ impl<'m> PlanBuilder<'m, '_> {
                 } else {
                     Walks::Named
                 },
-                joint: apart || !may_refill(context, &both),
+                joint: apart
+                    || !Refills::of(context, &both, |kind| context.classes(kind)).possible(),
                 negative: self.negative_go_together(context),
             })
         })

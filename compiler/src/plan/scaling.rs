@@ -5,13 +5,13 @@ use super::candidates::Variant;
 use super::choose::{Chooser, wanted};
 use super::context::PlanContext;
 use super::demand::LEAF_AND_WALK;
-use super::flags::{KnownFlags, Needs};
 use super::ir::Shape;
 use super::plan;
 use super::search::undominated;
 use super::symbolic::outcomes;
 use super::tests::model;
 use crate::model::Model;
+use crate::model::flags::{KnownFlags, Needs};
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
@@ -128,7 +128,7 @@ fn ways(model: &Model, name: &str) -> usize {
             .pool(false)
             .into_iter()
             .filter(|it| {
-                let mut primitives = it.candidate.how.primitives();
+                let mut primitives = it.candidate.how.primitive().into_iter();
                 primitives.any(|it| model.invalidates[it.invalidate].named.name == name)
             })
             .count()
@@ -207,7 +207,7 @@ fn a_set_has_as_many_instructions_as_it_needs() {
     let chosen = outcomes(&needs, |machine| {
         let context = PlanContext::new(&model, machine, Space::User, Reach::Wide);
         let choice = chooser.choose(&context, LEAF_AND_WALK).unwrap();
-        let primitives = choice.candidates.iter().flat_map(|it| it.how.primitives());
+        let primitives = choice.candidates.iter().filter_map(|it| it.how.primitive());
         let names = primitives.map(|it| model.invalidates[it.invalidate].named.name.clone());
         names.collect::<Vec<_>>()
     });

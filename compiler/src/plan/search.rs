@@ -11,7 +11,7 @@ use tlbc_facts::cells::Cells;
 
 use super::candidates::{Addressing, Candidate, Variant};
 use super::demand::Extent;
-use super::flags::KnownFlags;
+use crate::model::flags::KnownFlags;
 
 /// The order of preference of the language reference: sets are compared by these fields, in this order, and equal ones
 /// by the order in the file. No field decreases if a set grows.

@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use tlbc_facts::cells::Cells;
-use tlbc_facts::clause::CacheSet;
+use tlbc_facts::clause::{CacheSet, TagSelector};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 
 use super::candidates::{Addressing, Candidate, How};
-use super::choose::{Choice, held, wanted};
+use super::choose::{Choice, held};
 use super::context::PlanContext;
-use super::demand::{Demand, LEAF, WALK};
+use super::demand::Demand;
 
 use crate::model::Kind;
 
@@ -80,6 +80,11 @@ impl Candidate {
         matches!(self.how, How::InvalidateOtherTags | How::DeferView)
     }
 
+    /// Returns whether it consists of several instructions, each of which invalidates a part of the cells.
+    fn is_loop(&self) -> bool {
+        matches!(self.how, How::Sets { .. })
+    }
+
     /// Returns whether all operands are constants.
     fn needs_nothing(&self) -> bool {
         self.addressing == Addressing::Everything && (self.view.is_none() || self.tag.is_some())
@@ -117,35 +122,45 @@ impl Staged {
         }
     }
 
-    /// Returns the candidates for all entries of a space whose tables may be live. If one instruction invalidates
-    /// leaf entries and another the walk entries that could make them again, those for walk entries come first.
-    pub fn everything(context: &PlanContext<'_>, choice: &Rc<Choice>, demand: Demand) -> Self {
-        let staged = Self::of([choice]);
-        if !demand.walk || !may_refill(context, choice) {
+    /// Returns the candidates for a demand of all entries of a space. Leaf entries may be made again if no table changes.
+    pub fn all_of_space(context: &PlanContext<'_>, choice: &Rc<Choice>, demand: Demand) -> Self {
+        if demand.walk {
+            Self::everything(context, choice, |kind| context.classes(kind))
+        } else {
+            Self::of([choice])
+        }
+    }
+
+    /// Returns the candidates for all entries under some tags, whose tables may be live. Those for walk entries that could
+    /// make leaf entries again come first.
+    pub fn everything(
+        context: &PlanContext<'_>,
+        choice: &Rc<Choice>,
+        whose: impl Fn(Kind) -> TagSelector,
+    ) -> Self {
+        let refills = Refills::of(context, choice, whose);
+        let mut staged = Self::of([choice]);
+        if !refills.possible() {
             return staged;
         }
-        let drops = |candidate: &Candidate, demand: Demand| {
-            let wanted = wanted(context, demand, Levels::ALL, Levels::ALL);
-            let mut views = candidate.cells.iter().zip(&wanted);
-            !candidate.is_deferred() && views.any(|(cells, wanted)| cells.intersects(wanted))
-        };
-        let first = |candidate: &&Candidate| drops(candidate, WALK);
-        let then = |candidate: &&Candidate| !drops(candidate, WALK) || drops(candidate, LEAF);
-        let parts: Vec<Vec<Candidate>> = staged
-            .now
-            .into_iter()
-            .chain(staged.late.into_values())
-            .collect();
-        let walks = parts
-            .iter()
-            .map(|candidates| candidates.iter().filter(first).cloned().collect());
-        let rest = parts
-            .iter()
-            .map(|candidates| candidates.iter().filter(then).cloned().collect());
-        Self {
-            now: walks.chain(rest).collect(),
-            late: BTreeMap::new(),
+        if staged
+            .late
+            .values()
+            .flatten()
+            .any(|late| refills.stops(late))
+        {
+            staged
+                .now
+                .extend(std::mem::take(&mut staged.late).into_values());
         }
+        let parts = |wanted: &dyn Fn(&Candidate) -> bool| -> Vec<Vec<Candidate>> {
+            let now = staged.now.iter();
+            now.map(|part| part.iter().filter(|it| wanted(it)).cloned().collect())
+                .collect()
+        };
+        let mut now = parts(&|it| refills.stops(it));
+        now.extend(parts(&|it| !refills.stops(it) || refills.undo(it)));
+        Self { now, ..staged }
     }
 
     /// Removes the candidates that are in none of these choices.
@@ -185,27 +200,65 @@ pub fn barriers<'a>(candidates: impl IntoIterator<Item = &'a Candidate>) -> Vec<
     barriers
 }
 
-/// Returns whether leaf entries that a choice invalidates could be made again, from walk entries that it does not
-/// invalidate earlier or with the same instruction. Entries of a deferred flush cannot be used and make nothing.
-pub fn may_refill(context: &PlanContext<'_>, choice: &Choice) -> bool {
-    if !held(context, Kind::Walk) {
-        return false;
+/// How leaf entries that a choice invalidates could be made again: from walk entries that it does not invalidate earlier
+/// or with the same instruction. Entries of a deferred flush cannot be used and make nothing.
+pub struct Refills<'a> {
+    /// The candidates of the choice, each with the walk entries that can make its leaf entries again, for each view.
+    from: Vec<(&'a Candidate, Vec<Cells>)>,
+}
+
+impl<'a> Refills<'a> {
+    /// Returns the refills of a choice for the entries under some tags.
+    pub fn of(
+        context: &PlanContext<'_>,
+        choice: &'a Choice,
+        whose: impl Fn(Kind) -> TagSelector,
+    ) -> Self {
+        let mut from: Vec<(&Candidate, Vec<Cells>)> = Vec::new();
+        if !held(context, Kind::Walk) {
+            return Self { from };
+        }
+        // Each agent makes its entries from its own.
+        let agents = context.agents().iter().map(|agent| {
+            let of = |kind| context.cells(kind, Levels::ALL, whose(kind), Agents(1 << agent));
+            (of(Kind::Leaf), of(Kind::Walk))
+        });
+        let agents: Vec<(Cells, Cells)> = agents.collect();
+        for candidate in choice.candidates.iter().filter(|it| !it.is_deferred()) {
+            let left = candidate.cells.iter().enumerate().map(|(view, cells)| {
+                let gone = choice.candidates.iter().filter(|other| {
+                    let earlier = other.is_deferred() || other.stage < candidate.stage;
+                    earlier || *other == candidate && !candidate.is_loop()
+                });
+                let gone = gone.fold(Cells::NONE, |gone, other| gone.union(&other.cells[view]));
+                let there = agents.iter().filter(|(leaves, _)| cells.intersects(leaves));
+                there.fold(Cells::NONE, |left, (_, walks)| {
+                    left.union(&walks.without(&gone))
+                })
+            });
+            from.push((candidate, left.collect()));
+        }
+        Self { from }
     }
-    let of = |kind, agent: usize| {
-        let agent = Agents(1 << agent);
-        context.cells(kind, Levels::ALL, context.classes(kind), agent)
-    };
-    // Each agent makes its entries from its own.
-    context.agents().iter().any(|agent| {
-        let (leaves, walks) = (of(Kind::Leaf, agent), of(Kind::Walk, agent));
-        choice.candidates.iter().any(|candidate| {
-            let mut views = candidate.cells.iter().enumerate();
-            views.any(|(view, cells)| {
-                let earlier = |m: &&Candidate| m.is_deferred() || m.stage < candidate.stage;
-                let earlier = choice.candidates.iter().filter(earlier);
-                let gone = earlier.fold(*cells, |gone, m| gone.union(&m.cells[view]));
-                !candidate.is_deferred() && cells.intersects(&leaves) && !gone.covers(&walks)
+
+    /// Returns whether leaf entries could be made again.
+    pub fn possible(&self) -> bool {
+        self.from.iter().any(|(candidate, _)| self.undo(candidate))
+    }
+
+    /// Returns whether leaf entries that a candidate invalidates could be made again.
+    fn undo(&self, candidate: &Candidate) -> bool {
+        let mut from = self.from.iter();
+        from.any(|(it, left)| *it == candidate && left.iter().any(|left| !left.is_empty()))
+    }
+
+    /// Returns whether a candidate invalidates walk entries that could make leaf entries again.
+    fn stops(&self, candidate: &Candidate) -> bool {
+        let mut from = self.from.iter();
+        !candidate.is_deferred()
+            && from.any(|(_, left)| {
+                let mut views = candidate.cells.iter().zip(left);
+                views.any(|(cells, left)| cells.intersects(left))
             })
-        })
-    })
+    }
 }

@@ -9,7 +9,7 @@ use super::choose::Choice;
 use super::context::PlanContext;
 use super::ir::{Issue, Node, Over};
 use super::workarounds;
-use crate::model::{Amount, Model, Need};
+use crate::model::{Model, Need};
 
 /// Returns the nodes of candidates, deferred flushes last. With `beside`, each is followed by its workarounds.
 pub fn issues<'a>(
@@ -36,17 +36,14 @@ pub fn issues<'a>(
                 let issue = issue(primitive);
                 with_workarounds(issue, vec![Node::Issue(issue)])
             }
-            How::Sets { first, rest, count } => {
-                let (first, rest) = (issue(first), issue(rest));
-                let mut nodes = vec![Node::Issue(first)];
-                if count != Amount::Stated(1) {
-                    nodes.push(Node::Loop {
-                        over: Over::Sets { first: 1, count },
-                        each: Box::new(Node::Issue(rest)),
-                        rest: None,
-                    });
-                }
-                with_workarounds(first, nodes)
+            How::Sets { each, count } => {
+                let each = issue(each);
+                let all = Node::Loop {
+                    over: Over::Sets(count),
+                    each: Box::new(Node::Issue(each)),
+                    rest: None,
+                };
+                with_workarounds(each, vec![all])
             }
             How::InvalidateOtherTags => vec![Node::InvalidateOtherTags],
             How::DeferView => vec![Node::Defer(Deferred::VIEW_UNTIL_RETURN)],
@@ -71,7 +68,7 @@ pub fn before<'a>(candidates: impl IntoIterator<Item = &'a Candidate>) -> Vec<No
 pub fn guarded(model: &Model, choice: &Choice, node: Node) -> Node {
     let mut scopes: Vec<Need> = Vec::new();
     for candidate in &choice.candidates {
-        let primitives = candidate.how.primitives();
+        let primitives = candidate.how.primitive().into_iter();
         let stated = primitives.flat_map(|p| &model.invalidates[p.invalidate].needs);
         let same = candidate
             .after

@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::flags::{Flag, KnownFlags, Needs};
+use crate::model::flags::{Flag, KnownFlags, Needs};
 use crate::model::{Config, Machine};
 
 /// A machine whose flags are decided when they are asked for. A flag that can be either is off at first.

@@ -4,8 +4,8 @@
 //! answer matters. Holds: the answers of a machine lead to what was planned for it.
 
 use super::factor::seq;
-use super::flags::{Flag, KnownFlags, Needs};
 use super::ir::Node;
+use crate::model::flags::{Flag, KnownFlags, Needs};
 
 /// An outcome.
 type Leaf = (KnownFlags, Node);

@@ -13,8 +13,8 @@ use super::builder::PlanBuilder;
 use super::choose::{self, Chooser};
 use super::context::PlanContext;
 use super::drops::Primitive;
-use super::flags::Needs;
 use super::symbolic::outcomes;
+use crate::model::flags::Needs;
 use crate::model::{AddressSelector, Drops, Instr, Invalidate, Kind, Model, Written};
 
 /// Returns the instructions that write entries and cannot be used for some of the levels that they write, with

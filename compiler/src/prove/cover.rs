@@ -98,14 +98,10 @@ impl Path<'_> {
         let Some(count) = stated.as_ref().and_then(|it| it.get(self.machine)) else {
             return false;
         };
-        let each = |first: u64| {
-            let is = |set: &Sets| match set {
-                Sets::Each(from, most) => *from <= first && at_least(self, *most, *count),
-                Sets::First => false,
-            };
-            sets.iter().any(is)
-        };
-        each(0) || sets.contains(&Sets::First) && (each(1) || *count == Amount::Stated(1))
+        sets.iter().any(|set| match set {
+            Sets::Each(most) => at_least(self, *most, *count),
+            Sets::First => *count == Amount::Stated(1),
+        })
     }
 
     /// Returns whether the change is visible to the walkers of a cell before a step.
@@ -183,11 +179,8 @@ impl Path<'_> {
 
     /// Returns whether the entries of a cell are invalidated by the instruction at a step itself, or gone before it.
     fn gone_with(&self, ask: &Ask, at: usize, cell: &Cell) -> bool {
-        // The instructions of a loop over sets count as one, which starts with the first set: a walker that goes on from an
-        // entry of a later set finds the change.
-        let first = at.checked_sub(1).filter(|_| self.is_of_sets(at));
-        let own = [Some(at), first].into_iter().flatten();
-        if own.into_iter().any(|at| !self.places(at, cell).is_empty()) {
+        // A loop over sets consists of several instructions: entries of one set can make those of another again.
+        if !self.is_loop(at) && !self.places(at, cell).is_empty() {
             return true;
         }
         let mut stale = ask
@@ -198,8 +191,8 @@ impl Path<'_> {
         stale.all(|stale| self.covered(stale, cell, |step| step < at && before(step)))
     }
 
-    /// Returns whether a step is the loop over the other sets that follows an instruction for the first.
-    fn is_of_sets(&self, at: usize) -> bool {
+    /// Returns whether a step is a loop over the sets of a cache.
+    fn is_loop(&self, at: usize) -> bool {
         matches!(&self.steps[at], Step::Issue(issued) if issued.sets != Sets::First)
     }
 

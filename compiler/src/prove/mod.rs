@@ -14,9 +14,7 @@
 //!
 //! Holds: a path without a failure satisfies every rule that `cover` and `events` state for it. Which addresses a loop
 //! names is computed with the functions of the runtime that the generated code calls, for requests of chosen sizes and
-//! alignments: it is checked for those, and not proved for all. One rule assumes more than a definition states: the
-//! instructions of a loop over the sets of a cache count as one, so entries that are made again between two sets are not
-//! found ([`cover`]). `torment` finds them.
+//! alignments: it is checked for those, and not proved for all.
 
 mod ask;
 mod complete;

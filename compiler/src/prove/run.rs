@@ -255,8 +255,8 @@ impl<'a> Run<'a> {
                     self.node(each, Some(Piece::Address(va)));
                 }
             }
-            Over::Sets { first, count } => {
-                self.node(each, Some(Piece::Sets(Sets::Each(first, count))));
+            Over::Sets(count) => {
+                self.node(each, Some(Piece::Sets(Sets::Each(count))));
             }
             Over::Runs { operand, most } => self.runs(operand, most, each, rest),
         }

@@ -13,8 +13,8 @@ use crate::plan::ir;
 pub enum Sets {
     /// Set 0: what an operand without a source has.
     First,
-    /// Each set from the first on up to the number of sets.
-    Each(u64, Amount),
+    /// Each of so many sets.
+    Each(Amount),
 }
 
 /// The addresses that an instruction names.

@@ -203,13 +203,7 @@ fn set(model: &Model, alternative: &Alternative) -> Set {
     let rank = alternative.rank;
     let name = |how: &How| match *how {
         How::Issue(primitive) => primitive.name(model),
-        How::Sets { first, rest, .. } if first == rest => {
-            format!("{} for each set", first.name(model))
-        }
-        How::Sets { first, rest, .. } => {
-            let (first, rest) = (first.name(model), rest.name(model));
-            format!("{first} for the first set, {rest} for the others")
-        }
+        How::Sets { each, .. } => format!("{} for each set", each.name(model)),
         How::InvalidateOtherTags => "(deferred: other tags)".to_owned(),
         How::DeferView => "(deferred: the user view)".to_owned(),
     };

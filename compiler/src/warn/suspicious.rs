@@ -5,7 +5,7 @@
 use crate::check::configs::Configs;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Amount, Ceiling, Geometry, Level, Model};
+use crate::model::{Amount, Ceiling, Geometry, Level, Machine, Model};
 
 /// Checks W0301: tables above the lowest, which is often of another size, have equally many entries. The size of the
 /// top table follows from the addresses.
@@ -18,7 +18,7 @@ pub(super) fn tables(model: &Model, found: &mut Vec<Diagnostic>) {
 fn unlike(model: &Model, index: usize, geometry: &Geometry) -> Option<Diagnostic> {
     let levels = geometry.levels.iter().flatten();
     let configs = Configs::of(model, levels.flat_map(|level| level.shift.conds()));
-    let mut configs = configs.iter().filter(|config| config.geometry == index);
+    let mut configs = configs.iter().filter(|config| config.geometry() == index);
     configs.find_map(|config| {
         let levels = geometry.levels.iter().enumerate();
         let levels: Vec<(usize, &Level, u32)> = levels

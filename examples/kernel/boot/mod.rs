@@ -82,6 +82,9 @@ pub enum Cause {
 #[cfg(target_arch = "aarch64")]
 #[path = "aarch64/mod.rs"]
 mod machine;
+#[cfg(target_arch = "riscv64")]
+#[path = "riscv64/mod.rs"]
+mod machine;
 #[cfg(target_arch = "x86_64")]
 #[path = "x86_64/mod.rs"]
 mod machine;

@@ -14,7 +14,7 @@ use crate::boot;
 use crate::boot::backend::{Config, Op, Tlb};
 use crate::frames::Frame;
 use crate::process::Process;
-use crate::sink::Sink;
+use crate::sink;
 
 /// The kernel, as the runtime sees it. It has no state of its own: everything is in statics.
 pub struct Kernel;
@@ -60,7 +60,11 @@ impl Platform for Kernel {
     }
 
     fn sink(&self, cpu: CpuId) -> impl Issue<Op> {
-        Sink::new(cpu)
+        sink::sink(cpu)
+    }
+
+    fn sink_for<'s>(&'s self, _cpu: CpuId, cpus: &'s Cpus, missed: &'s mut Cpus) -> impl Issue<Op> {
+        sink::sink_for(cpus, missed)
     }
 
     fn cpus(&self) -> usize {

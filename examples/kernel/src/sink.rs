@@ -5,10 +5,11 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use tlbc_runtime::{CpuId, Issue};
+use tlbc_runtime::{CpuId, Issue, Record};
 
 use crate::boot;
-use crate::boot::backend::{Hardware, Op};
+use crate::boot::backend::Op;
+use crate::platform::Cpus;
 
 /// What is wrong with the sinks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,21 +46,30 @@ pub fn while_serving(cpu: CpuId, serve: impl FnOnce()) {
 }
 
 /// The sink of a CPU.
-pub struct Sink {
+pub struct Sink<H> {
     cpu: CpuId,
-    hardware: Hardware,
+    hardware: H,
 }
 
-impl Sink {
-    pub fn new(cpu: CpuId) -> Self {
-        // SAFETY: the CPUs are set up as the backend requires (`boot/`), and every root that the runtime loads is that of a
-        // process which lives as long as a CPU may walk its tables (`process.rs`).
-        let hardware = unsafe { Hardware::new() };
-        Self { cpu, hardware }
-    }
+/// Returns the sink of a CPU.
+pub fn sink(cpu: CpuId) -> Sink<impl Issue<Op>> {
+    // SAFETY: the CPUs are set up as the backend requires (`boot/`), and every root that the runtime loads is that of a process
+    // which lives as long as a CPU may walk its tables (`process.rs`).
+    let hardware = unsafe { boot::hardware() };
+    Sink { cpu, hardware }
 }
 
-impl Issue<Op> for Sink {
+/// Returns the sink whose calls act on other CPUs: without any of them when invalidations are left out or do not reach others.
+pub fn sink_for<'s>(cpus: &'s Cpus, missed: &'s mut Cpus) -> impl Issue<Op> {
+    let mut calls = boot::hardware_for(cpus, missed);
+    Record(move |op| {
+        if sabotage() == Sabotage::Nothing || !boot::is_invalidation(op) {
+            calls.issue(op);
+        }
+    })
+}
+
+impl<H: Issue<Op>> Issue<Op> for Sink<H> {
     fn issue(&mut self, op: Op) {
         let op = match sabotage() {
             Sabotage::Drops if boot::is_invalidation(op) => return,
@@ -77,9 +87,9 @@ impl Issue<Op> for Sink {
 
 /// The sink of a CPU that returns to user code. It leaves the loads of the user's view to the last instructions before user
 /// code runs (`boot/`).
-pub struct Returning(pub Sink);
+pub struct Returning<S>(pub S);
 
-impl Issue<Op> for Returning {
+impl<S: Issue<Op>> Issue<Op> for Returning<S> {
     fn issue(&mut self, op: Op) {
         if !boot::set_user_view(op) {
             self.0.issue(op);

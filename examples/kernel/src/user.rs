@@ -6,7 +6,7 @@ use crate::boot::{self, Cause, UserState};
 use crate::fault::{self, Outcome};
 use crate::platform::MMU;
 use crate::process::{Body, Error, Process};
-use crate::sink::{Returning, Sink};
+use crate::sink::{Returning, sink};
 
 /// What a CPU runs in, and the switch to something else.
 pub struct Cpu {
@@ -67,7 +67,7 @@ pub fn run(process: &Body, state: &mut UserState) -> Result<Call, Error> {
 /// defer something to the next return.
 fn enter(process: &Body, state: &mut UserState) -> Cause {
     MMU.platform().pin_cpu(true, |cpu| {
-        let mut sink = Returning(Sink::new(cpu));
+        let mut sink = Returning(sink(cpu));
         MMU.return_to_user_through(cpu, &process.space, &mut sink);
         boot::run_user(state)
     })

@@ -102,7 +102,10 @@ fn aspects_of_changes() {
 fn more_flags_than_bits() {
     let features: Vec<String> = (0..40).map(|n| format!("feature f{n} \"f\";")).collect();
     let found = messages(&toy_with(&features.join("\n")));
-    assert_eq!(found, ["E0207 there are more than 16 features"]);
+    assert_eq!(
+        found,
+        ["E0207 there are more than 32 features, errata and geometries after the first"]
+    );
 }
 
 #[test]

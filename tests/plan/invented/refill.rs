@@ -110,7 +110,39 @@ fn a_flush_goes_through_the_sets_of_the_machine() {
         all.here_on(&with(POWERPC64, &[(edits[0].0, &sets)]), "")
     };
     assert_eq!(all.here_on(&arch, "tlb_sets=7"), stated("7 sets"));
-    assert_eq!(all.here_on(&arch, "tlb_sets=1"), stated("1 set"));
+    let [publish, walk, wait, first, .., done, erat, resync] = &stated("7 sets")[..] else {
+        panic!("{:?}", stated("7 sets"));
+    };
+    let one = [publish, walk, wait, first, done, erat, resync].map(Clone::clone);
+    assert_eq!(all.here_on(&arch, "tlb_sets=1"), one);
+}
+
+/// Where an instruction drops the leaf and walk entries of one set, walk entries of a set that is still to come can make
+/// leaf entries of the others again: the sets are gone through twice.
+#[test]
+fn walk_entries_of_another_set_make_leaf_entries_again() {
+    let edits = [
+        ("tlb   holds leaf;", "tlb   holds leaf; tlb has 2 sets;"),
+        (
+            "paths holds walk when walker;",
+            "paths holds walk when walker; paths has 2 sets;",
+        ),
+        (
+            "operand number",
+            "operand which 64 bits { [63:1] 0; [0] set; } operand number",
+        ),
+        ("\"space {number}\"", "\"space {number}, {which}\""),
+        (
+            "drops leaf, negative, walk of everything, this tag;",
+            "drops leaf, negative, walk of one set, this tag;",
+        ),
+    ];
+    let arch = with(REFILL, &edits);
+    let all = Ask::event(Event::Everything);
+    let (first, second) = ("space 0x42, 0x0", "space 0x42, 0x1");
+    issues(&arch, "", &all, &["order", first, second]);
+    let twice = ["order", first, second, first, second];
+    issues(&arch, "walker", &all, &twice);
 }
 
 /// The values that spaces get end where the tag of the machine does.

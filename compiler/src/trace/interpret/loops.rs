@@ -83,8 +83,8 @@ impl Run<'_> {
                     self.node(each, Some(piece));
                 }
             }
-            Over::Sets { first, count } => {
-                for set in first..count.on(&self.env.limits) {
+            Over::Sets(count) => {
+                for set in 0..count.on(&self.env.limits) {
                     let piece = Piece {
                         set,
                         ..Piece::default()

@@ -5,10 +5,13 @@ use core::arch::{asm, global_asm};
 use core::ops::Range;
 use core::ptr::{addr_of, addr_of_mut};
 
-use backend::{Config, Op, Registers, Tlb};
+use backend::{Config, Hardware, Op, Registers, Tlb};
 pub use tlbc_backends::x86_64 as backend;
 
+use tlbc_runtime::{CpuMask, Issue, Record};
+
 use super::{CPUS, Cause, Options, StaticTable, physical};
+use crate::platform::Cpus;
 pub use apic::{send_ipi, start_others};
 pub use descriptors::cpu;
 pub use pte::PteFormat;
@@ -212,6 +215,21 @@ pub fn user_top_entry(index: usize) -> u64 {
     } else {
         0
     }
+}
+
+/// Returns the sink of this CPU.
+///
+/// # Safety
+/// As for [`Hardware::new`].
+pub unsafe fn hardware() -> Hardware {
+    // SAFETY: as for the caller.
+    unsafe { Hardware::new() }
+}
+
+/// Returns the sink of [`Platform::sink_for`](tlbc_runtime::Platform::sink_for). No call acts on other CPUs here, so each gets an IPI.
+pub fn hardware_for(cpus: &Cpus, missed: &mut Cpus) -> impl Issue<Op> + use<> {
+    missed.extend(cpus);
+    Record(|_| ())
 }
 
 /// Whether an instruction invalidates, and nothing else.

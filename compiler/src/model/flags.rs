@@ -4,46 +4,34 @@
 //! from them. Holds: at least one machine agrees with them, because each feature and erratum that is on has what it
 //! needs.
 
-use super::ir::Test;
-use crate::model::{Cond, Config, Model, Var};
+use super::{Cond, Config, Model, Var};
 
 /// A feature or an erratum. Features come before errata, each in the order of the definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Flag(u8);
+pub enum Flag {
+    Feature(u8),
+    Erratum(u8),
+}
 
 impl Flag {
     /// The maximum number of features, and of errata: the bits of a [`Config`].
-    const EACH: u8 = u32::BITS as u8;
+    const EACH: u32 = u32::BITS;
 
     /// Returns the flag of a feature, by index.
     pub fn feature(index: usize) -> Self {
-        Self(index as u8)
+        Self::Feature(index as u8)
     }
 
     /// Returns the flag of an erratum, by index.
     pub fn erratum(index: usize) -> Self {
-        Self(Self::EACH + index as u8)
-    }
-
-    /// Returns the flag that a test asks for; nothing for other tests.
-    pub fn of(test: Test) -> Option<Self> {
-        match test {
-            Test::Feature(index) => Some(Self::feature(index)),
-            Test::Erratum(index) => Some(Self::erratum(index)),
-            _ => None,
-        }
-    }
-
-    /// Returns the test that asks for the flag.
-    pub fn test(self) -> Test {
-        match self.0.checked_sub(Self::EACH) {
-            None => Test::Feature(self.0.into()),
-            Some(index) => Test::Erratum(index.into()),
-        }
+        Self::Erratum(index as u8)
     }
 
     fn bit(self) -> u64 {
-        1 << self.0
+        match self {
+            Flag::Feature(index) => 1 << index,
+            Flag::Erratum(index) => 1 << Self::EACH << index,
+        }
     }
 }
 
@@ -115,8 +103,10 @@ impl KnownFlags {
     /// Returns the known flags, in order.
     pub fn flags(self) -> impl Iterator<Item = Flag> {
         let known = self.on | self.off;
-        (0..64)
-            .map(Flag)
+        let each = 0..Flag::EACH as u8;
+        let features = each.clone().map(Flag::Feature);
+        features
+            .chain(each.map(Flag::Erratum))
             .filter(move |flag| known & flag.bit() != 0)
     }
 
@@ -182,9 +172,9 @@ fn wanted(cond: &Cond) -> KnownFlags {
 mod tests {
     use super::*;
 
-    const A: Flag = Flag(0);
-    const B: Flag = Flag(1);
-    const C: Flag = Flag(Flag::EACH);
+    const A: Flag = Flag::Feature(0);
+    const B: Flag = Flag::Feature(1);
+    const C: Flag = Flag::Erratum(0);
 
     /// `b` needs `a`, and `c` needs `b` to be off.
     fn needs() -> Needs {
