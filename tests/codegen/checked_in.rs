@@ -1,6 +1,6 @@
 //! The checked-in backends: they are up to date and can be used in a kernel.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
