@@ -10,6 +10,7 @@ use tlbc_runtime::request::{LevelTable, Reach, Request, Space, SpaceFlags};
 use tlbc_runtime::{Backend, Ceiling, Deferred, Pending, Record, Root};
 
 use super::Issued;
+use crate::configurations;
 
 /// A generated backend with a configuration. Its methods append the instructions that they issue to a list.
 pub trait Machine {
@@ -168,22 +169,6 @@ macro_rules! generated {
 pub const SPACES: [Space; 2] = [Space::User, Space::Kernel];
 pub const REACHES: [Reach; 2] = [Reach::Here, Reach::Wide];
 
-/// Returns every configuration, possible or not.
-pub fn configs(model: &Model) -> impl Iterator<Item = Config> {
-    let features = 0..1u32 << model.features.len();
-    let errata = 1u32 << model.errata.len();
-    let geometries = model.geometries.len();
-    features.flat_map(move |features| {
-        (0..errata).flat_map(move |errata| {
-            (0..geometries).map(move |geometry| Config {
-                features,
-                errata,
-                geometry,
-            })
-        })
-    })
-}
-
 /// Returns the flags of a configuration that belong to a space instead of the machine.
 pub fn space_flags(model: &Model, config: Config) -> SpaceFlags {
     let features = model.features.iter().enumerate();
@@ -251,7 +236,7 @@ pub fn a_machine_is_what_the_definition_says(Analysis { model, .. }: &Analysis, 
     let mut levels = [""; LEVELS];
     names.zip(&mut levels).for_each(|(name, slot)| *slot = name);
     assert_eq!(module.facts.level_names, levels);
-    for config in configs(model) {
+    for config in configurations::all(model) {
         let tlb = machine(module, model, config, &most(model));
         assert_eq!(tlb.is_some(), model.possible(config), "{config:?}");
         let Some(tlb) = tlb else { continue };
