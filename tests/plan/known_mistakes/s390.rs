@@ -11,8 +11,9 @@ use tlbc_runtime::request::{Reach, Space, SpaceFlags, Tag};
 use tlbc_runtime::{Backend, Deferred, Record};
 
 use crate::known_mistakes::PAGE;
+use tlbc_tests::configurations::machine;
 use tlbc_tests::requests::{
-    Ask, Made, S390, TAG, What, change_on, edited, findings, good, level, machine, names, s390,
+    Ask, Made, S390, TAG, What, change_on, edited, findings, good, level, names, s390,
 };
 
 const USER: u64 = 0x100_0000_0000;
