@@ -92,7 +92,6 @@ impl Config {
         ("g16k", Self::G16K),
         ("g64k", Self::G64K),
     ];
-    const FEATURES: u32 = 0x1f;
 
     /// Returns the configuration with another flag set.
     #[must_use]
@@ -119,39 +118,25 @@ impl Config {
         self.0
     }
 
-    /// Returns the configuration of a word of flags. Unknown bits are ignored.
-    #[must_use]
-    #[inline(always)]
-    pub const fn from_bits(bits: u32) -> Self {
-        Self(bits & 0x1ff)
-    }
-
-    /// Returns the configuration for two CPUs together: the features of both, the errata of either.
-    #[must_use]
-    pub const fn least(self, other: Self) -> Self {
-        let (both, either) = (self.0 & other.0, self.0 | other.0);
-        Self((both & Self::FEATURES) | (either & !Self::FEATURES))
-    }
-
     /// Returns the features of one CPU, read from its registers.
     ///
-    /// A machine has the features that all its CPUs have: see [`least`](Self::least). When all
-    /// flags are set, [`settled`](Self::settled) clears those that cannot be used.
+    /// A machine has the features that all its CPUs have: see [`Flags::least`]. When all flags are
+    /// set, [`settled`](Self::settled) clears those that cannot be used.
     ///
     /// No register has [`kpti`](Self::KPTI): the kernel adds these with [`with`](Self::with).
     #[must_use]
     pub const fn from_registers(registers: &Registers) -> Self {
         let mut config = Self::NONE;
-        if (registers.id_aa64mmfr2_el1 >> 48) & 0xf >= 0x1 {
+        if (registers.id_aa64mmfr2_el1 >> 48) & 0xf >= 1 {
             config = config.with(Self::TTL);
         }
-        if (registers.id_aa64isar0_el1 >> 56) & 0xf >= 0x2 {
+        if (registers.id_aa64isar0_el1 >> 56) & 0xf >= 2 {
             config = config.with(Self::RANGES);
         }
-        if (registers.id_aa64mmfr0_el1 >> 4) & 0xf == 0x2 {
+        if (registers.id_aa64mmfr0_el1 >> 4) & 0xf == 2 {
             config = config.with(Self::ASID16);
         }
-        if (registers.id_aa64mmfr1_el1 >> 36) & 0xf >= 0x2 {
+        if (registers.id_aa64mmfr1_el1 >> 36) & 0xf >= 2 {
             config = config.with(Self::ETS2);
         }
         config
@@ -171,6 +156,8 @@ impl Config {
 }
 
 impl Flags for Config {
+    const FEATURES: u32 = 0x1f;
+
     #[inline(always)]
     fn bits(self) -> u32 {
         self.0
@@ -178,7 +165,7 @@ impl Flags for Config {
 
     #[inline(always)]
     fn from_bits(bits: u32) -> Self {
-        Self::from_bits(bits)
+        Self(bits & 0x1ff)
     }
 }
 
@@ -270,8 +257,9 @@ const fn page_shift(c: Config) -> u32 {
     }
 }
 
-/// An instruction with its operands.
+/// An instruction with its operands. Where an operand is encoded says what its bits are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum Op {
     /// Barrier `dsb_ishst`: `dsb ishst`.
     DsbIshst,
@@ -284,125 +272,49 @@ pub enum Op {
     /// Barrier `isb`: `isb`.
     Isb,
     /// `vale1is`: DDI 0601, TLBI VALE1IS; DDI 0487, D8.17.
-    Vale1is {
-        /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
-        /// [43:0] va[55:12]`
-        page: u64,
-    },
+    Vale1is { page: u64 },
     /// `vae1is`: DDI 0601, TLBI VAE1IS; DDI 0487, D8.17.
-    Vae1is {
-        /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
-        /// [43:0] va[55:12]`
-        page: u64,
-    },
+    Vae1is { page: u64 },
     /// `vaale1is`: DDI 0601, TLBI VAALE1IS; DDI 0487, D8.17.
-    Vaale1is {
-        /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
-        /// [43:0] va[55:12]`
-        page_any: u64,
-    },
+    Vaale1is { page_any: u64 },
     /// `vaae1is`: DDI 0601, TLBI VAAE1IS; DDI 0487, D8.17.
-    Vaae1is {
-        /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
-        /// [43:0] va[55:12]`
-        page_any: u64,
-    },
+    Vaae1is { page_any: u64 },
     /// `rvale1is`: DDI 0601, TLBI RVALE1IS; DDI 0487, D8.17.
-    Rvale1is {
-        /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
-        /// hinted; [36:0] va >> page`
-        range: u64,
-    },
+    Rvale1is { range: u64 },
     /// `rvae1is`: DDI 0601, TLBI RVAE1IS; DDI 0487, D8.17.
-    Rvae1is {
-        /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
-        /// hinted; [36:0] va >> page`
-        range: u64,
-    },
+    Rvae1is { range: u64 },
     /// `rvaale1is`: DDI 0601, TLBI RVAALE1IS; DDI 0487, D8.17.
-    Rvaale1is {
-        /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
-        /// hinted; [36:0] va >> page`
-        range_any: u64,
-    },
+    Rvaale1is { range_any: u64 },
     /// `rvaae1is`: DDI 0601, TLBI RVAAE1IS; DDI 0487, D8.17.
-    Rvaae1is {
-        /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
-        /// hinted; [36:0] va >> page`
-        range_any: u64,
-    },
+    Rvaae1is { range_any: u64 },
     /// `aside1is`: DDI 0601, TLBI ASIDE1IS; DDI 0487, D8.17.
-    Aside1is {
-        /// `[63:48] tag; [47:0] 0`
-        space: u64,
-    },
+    Aside1is { space: u64 },
     /// `vmalle1is`: DDI 0601, TLBI VMALLE1IS; DDI 0487, D8.17.
     Vmalle1is,
     /// `vale1`: DDI 0601, TLBI VALE1; DDI 0487, D8.17.
-    Vale1 {
-        /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
-        /// [43:0] va[55:12]`
-        page: u64,
-    },
+    Vale1 { page: u64 },
     /// `vae1`: DDI 0601, TLBI VAE1; DDI 0487, D8.17.
-    Vae1 {
-        /// `[63:48] tag; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
-        /// [43:0] va[55:12]`
-        page: u64,
-    },
+    Vae1 { page: u64 },
     /// `vaale1`: DDI 0601, TLBI VAALE1; DDI 0487, D8.17.
-    Vaale1 {
-        /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
-        /// [43:0] va[55:12]`
-        page_any: u64,
-    },
+    Vaale1 { page_any: u64 },
     /// `vaae1`: DDI 0601, TLBI VAAE1; DDI 0487, D8.17.
-    Vaae1 {
-        /// `[63:48] 0; [47:46] granule when ttl and hinted; [45:44] hint when ttl and hinted;
-        /// [43:0] va[55:12]`
-        page_any: u64,
-    },
+    Vaae1 { page_any: u64 },
     /// `rvale1`: DDI 0601, TLBI RVALE1; DDI 0487, D8.17.
-    Rvale1 {
-        /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
-        /// hinted; [36:0] va >> page`
-        range: u64,
-    },
+    Rvale1 { range: u64 },
     /// `rvae1`: DDI 0601, TLBI RVAE1; DDI 0487, D8.17.
-    Rvae1 {
-        /// `[63:48] tag; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
-        /// hinted; [36:0] va >> page`
-        range: u64,
-    },
+    Rvae1 { range: u64 },
     /// `rvaale1`: DDI 0601, TLBI RVAALE1; DDI 0487, D8.17.
-    Rvaale1 {
-        /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
-        /// hinted; [36:0] va >> page`
-        range_any: u64,
-    },
+    Rvaale1 { range_any: u64 },
     /// `rvaae1`: DDI 0601, TLBI RVAAE1; DDI 0487, D8.17.
-    Rvaae1 {
-        /// `[63:48] 0; [47:46] granule; [45:44] scale; [43:39] num; [38:37] hint when ttl and
-        /// hinted; [36:0] va >> page`
-        range_any: u64,
-    },
+    Rvaae1 { range_any: u64 },
     /// `aside1`: DDI 0601, TLBI ASIDE1; DDI 0487, D8.17.
-    Aside1 {
-        /// `[63:48] tag; [47:0] 0`
-        space: u64,
-    },
+    Aside1 { space: u64 },
     /// `vmalle1`: DDI 0601, TLBI VMALLE1; DDI 0487, D8.17.
     Vmalle1,
     /// Loads `ttbr0`.
-    LoadTtbr0 {
-        /// `[63:48] 0; [47:1] root[47:1]; [0] 0`
-        ttbr0: u64,
-    },
+    LoadTtbr0 { ttbr0: u64 },
     /// Loads `ttbr1`.
-    LoadTtbr1 {
-        /// `[63:16] 0; [15:0] tag`
-        asid: u64,
-    },
+    LoadTtbr1 { asid: u64 },
 }
 
 impl Op {
@@ -451,35 +363,23 @@ impl Op {
             | Op::Vmalle1is
             | Op::Vmalle1 => {}
             Op::Vale1is { page } | Op::Vae1is { page } | Op::Vale1 { page } | Op::Vae1 { page } => {
-                each("page", u128::from(page));
+                each("page", u128::from(page))
             }
             Op::Vaale1is { page_any }
             | Op::Vaae1is { page_any }
             | Op::Vaale1 { page_any }
-            | Op::Vaae1 { page_any } => {
-                each("page_any", u128::from(page_any));
-            }
+            | Op::Vaae1 { page_any } => each("page_any", u128::from(page_any)),
             Op::Rvale1is { range }
             | Op::Rvae1is { range }
             | Op::Rvale1 { range }
-            | Op::Rvae1 { range } => {
-                each("range", u128::from(range));
-            }
+            | Op::Rvae1 { range } => each("range", u128::from(range)),
             Op::Rvaale1is { range_any }
             | Op::Rvaae1is { range_any }
             | Op::Rvaale1 { range_any }
-            | Op::Rvaae1 { range_any } => {
-                each("range_any", u128::from(range_any));
-            }
-            Op::Aside1is { space } | Op::Aside1 { space } => {
-                each("space", u128::from(space));
-            }
-            Op::LoadTtbr0 { ttbr0 } => {
-                each("ttbr0", u128::from(ttbr0));
-            }
-            Op::LoadTtbr1 { asid } => {
-                each("asid", u128::from(asid));
-            }
+            | Op::Rvaae1 { range_any } => each("range_any", u128::from(range_any)),
+            Op::Aside1is { space } | Op::Aside1 { space } => each("space", u128::from(space)),
+            Op::LoadTtbr0 { ttbr0 } => each("ttbr0", u128::from(ttbr0)),
+            Op::LoadTtbr1 { asid } => each("asid", u128::from(asid)),
         }
     }
 }
@@ -641,7 +541,7 @@ impl Issue<Op> for Hardware {
 }
 
 /// The bits that the tag of view `user` has set.
-const USER_VIEW: u64 = 0x1;
+const USER_VIEW: u64 = 1;
 /// The lengths of runs that operand `range` encodes.
 const RANGE_UNITS: Units = Units {
     base: 1,
@@ -949,8 +849,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of a user space that only this CPU may have cached; with `tables`
     /// also the walk entries of the table that held it.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
+    /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
     /// Instructions: `dsb_nshst`, `vale1`, `vae1`.
     #[inline(always)]
@@ -1063,8 +962,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
+    /// Must invalidate and may defer: as `user_here_page`.
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -1082,8 +980,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
+    /// Must invalidate and may defer: as `user_wide_page`.
     #[inline(never)]
     fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -1101,8 +998,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
-    /// CPU; walk entries under the space's tag or other tags, on this CPU.
+    /// Must invalidate and may defer: as `kernel_here_page`.
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -1120,9 +1016,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
-    /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
-    /// CPUs and lazy CPUs.
+    /// Must invalidate and may defer: as `kernel_wide_page`.
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -1442,8 +1336,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates all entries of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
+    /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
     /// Instructions: `dsb_nshst`, `aside1`.
     #[inline(never)]
@@ -1526,7 +1419,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             // The barrier does not drain accesses of these CPUs; handling an IPI does.
             sync_ipis = IpiTargets {
                 agents: Agents::NONE,
-                sets: 0x1,
+                sets: 1,
                 by_call: false,
             };
         }
@@ -1556,74 +1449,10 @@ impl<M: Configuration<Config>> Tlb<M> {
         cpu.issue(Op::Isb);
     }
 
-    /// Makes new entries of a user space visible to walkers.
-    ///
-    /// Instructions: `dsb_ishst`, `isb`.
-    #[inline]
-    fn user_publish(&self, cpu: &mut impl Issue<Op>) {
-        let c = self.config.flags();
-        cpu.issue(Op::DsbIshst);
-        if !c.has(Config::ETS2) {
-            cpu.issue(Op::Isb);
-        }
-    }
-
-    /// Makes new entries of the kernel visible to walkers.
-    ///
-    /// Instructions: `dsb_ishst`, `isb`.
-    #[inline]
-    fn kernel_publish(&self, cpu: &mut impl Issue<Op>) {
-        cpu.issue(Op::DsbIshst);
-        cpu.issue(Op::Isb);
-    }
-
-    /// Loads another address space.
-    ///
-    /// Instructions: `isb`, `ttbr0`, `ttbr1`.
-    #[inline]
-    fn switch_to(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) {
-        let mut outcome = Outcome::NOTHING;
-        if pending != Pending::None {
-            if pending == Pending::Tag {
-                outcome |= self.user_here_everything(cpu, to.tag.value);
-                self.user_here_finish(cpu);
-            } else {
-                self.invalidate_all(cpu);
-            }
-        }
-        load_ttbr0(cpu, to.empty);
-        load_ttbr1(cpu, to.tag.value);
-        load_ttbr0(cpu, to.table);
-        cpu.issue(Op::Isb);
-    }
-
-    /// Loads the view that user code runs on.
-    ///
-    /// Instructions: `ttbr1`.
-    #[inline]
-    fn load_user_view(&self, cpu: &mut impl Issue<Op>, to: &Root) {
-        let c = self.config.flags();
-        if c.has(Config::KPTI) {
-            load_ttbr1(cpu, to.tag.value | USER_VIEW);
-        }
-    }
-
-    /// Loads the view that the kernel runs on, after user code ran.
-    ///
-    /// Instructions: `isb`, `ttbr1`.
-    #[inline]
-    fn load_kernel_view(&self, cpu: &mut impl Issue<Op>, to: &Root) {
-        let c = self.config.flags();
-        if c.has(Config::KPTI) {
-            load_ttbr1(cpu, to.tag.value);
-            cpu.issue(Op::Isb);
-        }
-    }
-
     /// Invalidates all entries under every tag on this CPU.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
-    /// CPU; walk entries under the space's tag, other tags or no tag (global), on this CPU.
+    /// Must invalidate: leaf and walk entries under the space's tag, other tags or no tag (global),
+    /// on this CPU.
     ///
     /// Instructions: `dsb_nshst`, `dsb_nsh`, `isb`, `vmalle1`.
     #[inline]
@@ -1692,35 +1521,31 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline]
     fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) {
         match space {
-            Space::User => self.user_publish(cpu),
-            Space::Kernel => self.kernel_publish(cpu),
+            Space::User => {
+                let c = self.config.flags();
+                cpu.issue(Op::DsbIshst);
+                if !c.has(Config::ETS2) {
+                    cpu.issue(Op::Isb);
+                }
+            }
+            Space::Kernel => {
+                cpu.issue(Op::DsbIshst);
+                cpu.issue(Op::Isb);
+            }
         }
     }
 
     #[inline]
     fn tags(&self) -> Tags {
         let c = self.config.flags();
-        let views = if c.has(Config::KPTI) { 0x1 } else { 0 };
+        let views = if c.has(Config::KPTI) { USER_VIEW } else { 0 };
         Tags {
             per_cpu: None,
             global: if !c.has(Config::ASID16) {
-                Some((
-                    TagValues {
-                        first: 1,
-                        last: 0xff,
-                        views,
-                    },
-                    TagSource::Generations,
-                ))
+                Some((TagValues::of(1..=0xff, views), TagSource::Generations))
             } else {
-                c.has(Config::ASID16).then_some((
-                    TagValues {
-                        first: 1,
-                        last: 0xffff,
-                        views,
-                    },
-                    TagSource::Generations,
-                ))
+                c.has(Config::ASID16)
+                    .then_some((TagValues::of(1..=0xffff, views), TagSource::Generations))
             },
         }
     }
@@ -1788,27 +1613,52 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 IpiTargets::NONE
             }
         };
-        Finished {
-            sync_ipis,
-            deferred: started.outcome.deferred,
-        }
+        started.finished(sync_ipis)
     }
 
+    /// Loads another address space.
+    ///
+    /// Instructions: `isb`, `ttbr0`, `ttbr1`.
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
-        self.switch_to(cpu, to, pending);
+        let mut outcome = Outcome::NOTHING;
+        if pending != Pending::None {
+            if pending == Pending::Tag {
+                outcome |= self.user_here_everything(cpu, to.tag.value);
+                self.user_here_finish(cpu);
+            } else {
+                self.invalidate_all(cpu);
+            }
+        }
+        load_ttbr0(cpu, to.empty);
+        load_ttbr1(cpu, to.tag.value);
+        load_ttbr0(cpu, to.table);
+        cpu.issue(Op::Isb);
         Deferred::NOTHING
     }
 
+    /// Loads the view that user code runs on.
+    ///
+    /// Instructions: `ttbr1`.
     #[inline]
     fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, view_deferred: bool) {
         let _ = view_deferred;
-        self.load_user_view(cpu, to);
+        let c = self.config.flags();
+        if c.has(Config::KPTI) {
+            load_ttbr1(cpu, to.tag.value | USER_VIEW);
+        }
     }
 
+    /// Loads the view that the kernel runs on, after user code ran.
+    ///
+    /// Instructions: `isb`, `ttbr1`.
     #[inline]
     fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
-        self.load_kernel_view(cpu, to);
+        let c = self.config.flags();
+        if c.has(Config::KPTI) {
+            load_ttbr1(cpu, to.tag.value);
+            cpu.issue(Op::Isb);
+        }
     }
 
     #[inline]

@@ -56,7 +56,6 @@ impl Config {
     /// Every flag by its name in the definition.
     pub const NAMES: [(&'static str, Self); 3] =
         [("ptw", Self::PTW), ("g4k", Self::G4K), ("g64k", Self::G64K)];
-    const FEATURES: u32 = 0x1;
 
     /// Returns the configuration with another flag set.
     #[must_use]
@@ -83,24 +82,10 @@ impl Config {
         self.0
     }
 
-    /// Returns the configuration of a word of flags. Unknown bits are ignored.
-    #[must_use]
-    #[inline(always)]
-    pub const fn from_bits(bits: u32) -> Self {
-        Self(bits & 0x7)
-    }
-
-    /// Returns the configuration for two CPUs together: the features of both, the errata of either.
-    #[must_use]
-    pub const fn least(self, other: Self) -> Self {
-        let (both, either) = (self.0 & other.0, self.0 | other.0);
-        Self((both & Self::FEATURES) | (either & !Self::FEATURES))
-    }
-
     /// Returns the features of one CPU, read from its registers.
     ///
-    /// A machine has the features that all its CPUs have: see [`least`](Self::least). When all
-    /// flags are set, [`settled`](Self::settled) clears those that cannot be used.
+    /// A machine has the features that all its CPUs have: see [`Flags::least`]. When all flags are
+    /// set, [`settled`](Self::settled) clears those that cannot be used.
     #[must_use]
     pub const fn from_registers(registers: &Registers) -> Self {
         let mut config = Self::NONE;
@@ -124,6 +109,8 @@ impl Config {
 }
 
 impl Flags for Config {
+    const FEATURES: u32 = 1;
+
     #[inline(always)]
     fn bits(self) -> u32 {
         self.0
@@ -131,7 +118,7 @@ impl Flags for Config {
 
     #[inline(always)]
     fn from_bits(bits: u32) -> Self {
-        Self::from_bits(bits)
+        Self(bits & 7)
     }
 }
 
@@ -180,42 +167,26 @@ const fn level_table(c: Config) -> &'static LevelTable {
     }
 }
 
-/// An instruction with its operands.
+/// An instruction with its operands. Where an operand is encoded says what its bits are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum Op {
     /// Barrier `publish`: `dbar 0`.
     Publish,
     /// `invtlb_page`: 4.2.4.7 INVTLB, op 5.
-    InvtlbPage {
-        /// `[63:10] 0; [9:0] tag`
-        number: u64,
-        /// `[63:12] va[63:12]; [11:0] 0`
-        address: u64,
-    },
+    InvtlbPage { number: u64, address: u64 },
     /// `invtlb_page_global`: 4.2.4.7 INVTLB, op 6.
-    InvtlbPageGlobal {
-        /// `[63:12] va[63:12]; [11:0] 0`
-        address: u64,
-    },
+    InvtlbPageGlobal { address: u64 },
     /// `invtlb_tag`: 4.2.4.7 INVTLB, op 4.
-    InvtlbTag {
-        /// `[63:10] 0; [9:0] tag`
-        number: u64,
-    },
+    InvtlbTag { number: u64 },
     /// `invtlb_global`: 4.2.4.7 INVTLB, op 2.
     InvtlbGlobal,
     /// `invtlb_all`: 4.2.4.7 INVTLB, op 0.
     InvtlbAll,
     /// Loads `pgdl`.
-    LoadPgdl {
-        /// `[63:60] 0; [59:12] root[59:12]; [11:0] 0`
-        pgdl: u64,
-    },
+    LoadPgdl { pgdl: u64 },
     /// Loads `asid`.
-    LoadAsid {
-        /// `[63:10] 0; [9:0] tag`
-        number: u64,
-    },
+    LoadAsid { number: u64 },
 }
 
 impl Op {
@@ -242,15 +213,11 @@ impl Op {
                 each("number", u128::from(number));
                 each("address", u128::from(address));
             }
-            Op::InvtlbPageGlobal { address } => {
-                each("address", u128::from(address));
-            }
+            Op::InvtlbPageGlobal { address } => each("address", u128::from(address)),
             Op::InvtlbTag { number } | Op::LoadAsid { number } => {
-                each("number", u128::from(number));
+                each("number", u128::from(number))
             }
-            Op::LoadPgdl { pgdl } => {
-                each("pgdl", u128::from(pgdl));
-            }
+            Op::LoadPgdl { pgdl } => each("pgdl", u128::from(pgdl)),
         }
     }
 }
@@ -458,22 +425,11 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU.
+    /// Must invalidate and may defer: as `user_here_page`.
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        if c.has(Config::PTW) {
-            let levels = level_table(c);
-            match SinglePass::new(ranges, levels) {
-                Some(single) => self.user_here_passes(cpu, tag, &single),
-                None => {
-                    let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
-                    SortedPasses::apply(ranges, levels, folding, |sorted| {
-                        self.user_here_passes(cpu, tag, sorted)
-                    })
-                }
-            }
-        } else if ranges.have_appeared() {
+        if !c.has(Config::PTW) && ranges.have_appeared() {
             if ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, PGD])) {
                 self.user_here_everything(cpu, tag)
             } else {
@@ -504,10 +460,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs.
-    ///
-    /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive CPUs,
-    /// until they load the space again.
+    /// Must invalidate and may defer: as `user_wide_page`.
     #[inline(never)]
     fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let mut outcome = Outcome::NOTHING;
@@ -518,22 +471,11 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under no tag (global), on this CPU.
+    /// Must invalidate and may defer: as `kernel_here_page`.
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        if c.has(Config::PTW) {
-            let levels = level_table(c);
-            match SinglePass::new(ranges, levels) {
-                Some(single) => self.kernel_here_passes(cpu, &single),
-                None => {
-                    let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
-                    SortedPasses::apply(ranges, levels, folding, |sorted| {
-                        self.kernel_here_passes(cpu, sorted)
-                    })
-                }
-            }
-        } else if ranges.have_appeared() {
+        if !c.has(Config::PTW) && ranges.have_appeared() {
             if ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, PGD])) {
                 self.kernel_here_everything(cpu)
             } else {
@@ -564,7 +506,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under no tag (global), on this CPU and active CPUs.
+    /// Must invalidate and may defer: as `kernel_wide_page`.
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         self.kernel_here_ranges(cpu, ranges)
@@ -679,43 +621,6 @@ impl<M: Configuration<Config>> Tlb<M> {
         self.kernel_here_everything(cpu)
     }
 
-    /// Makes new entries of a user space visible to walkers.
-    ///
-    /// Instructions: `publish`.
-    #[inline]
-    fn user_publish(&self, cpu: &mut impl Issue<Op>) {
-        cpu.issue(Op::Publish);
-    }
-
-    /// Makes new entries of the kernel visible to walkers.
-    ///
-    /// Instructions: `publish`.
-    #[inline]
-    fn kernel_publish(&self, cpu: &mut impl Issue<Op>) {
-        cpu.issue(Op::Publish);
-    }
-
-    /// Loads another address space.
-    ///
-    /// Instructions: `pgdl`, `asid`.
-    #[inline]
-    fn switch_to(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) {
-        let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
-        if pending != Pending::None {
-            if pending == Pending::Tag {
-                outcome |= self.user_here_everything(cpu, to.tag.value);
-            } else {
-                self.invalidate_all(cpu);
-            }
-        }
-        if c.has(Config::PTW) {
-            load_pgdl(cpu, to.empty);
-        }
-        load_pgdl(cpu, to.table);
-        load_asid(cpu, to.tag.value);
-    }
-
     /// Invalidates all entries under every tag on this CPU.
     ///
     /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
@@ -765,10 +670,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline]
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
         let _ = (space, reach);
-        Ceiling {
-            operations: u64::from(self.few),
-            pages: u64::MAX,
-        }
+        Ceiling::of_operations(u64::from(self.few))
     }
 
     #[inline]
@@ -795,21 +697,17 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline]
     fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) {
-        match space {
-            Space::User => self.user_publish(cpu),
-            Space::Kernel => self.kernel_publish(cpu),
-        }
+        let _ = space;
+        cpu.issue(Op::Publish);
     }
 
     #[inline]
     fn tags(&self) -> Tags {
-        let views = 0;
         Tags {
-            per_cpu: Some(TagValues {
-                first: 1,
-                last: u64::MAX.wrapping_shr(64 - self.asid_bits).min(0x3ff),
-                views,
-            }),
+            per_cpu: Some(TagValues::of(
+                1..=u64::MAX.wrapping_shr(64 - self.asid_bits).min(0x3ff),
+                0,
+            )),
             global: None,
         }
     }
@@ -858,26 +756,29 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
         let _ = cpu;
-        Finished {
-            sync_ipis: IpiTargets::NONE,
-            deferred: started.outcome.deferred,
-        }
+        started.finished(IpiTargets::NONE)
     }
 
+    /// Loads another address space.
+    ///
+    /// Instructions: `pgdl`, `asid`.
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
-        self.switch_to(cpu, to, pending);
+        let c = self.config.flags();
+        let mut outcome = Outcome::NOTHING;
+        if pending != Pending::None {
+            if pending == Pending::Tag {
+                outcome |= self.user_here_everything(cpu, to.tag.value);
+            } else {
+                self.invalidate_all(cpu);
+            }
+        }
+        if c.has(Config::PTW) {
+            load_pgdl(cpu, to.empty);
+        }
+        load_pgdl(cpu, to.table);
+        load_asid(cpu, to.tag.value);
         Deferred::NOTHING
-    }
-
-    #[inline]
-    fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, view_deferred: bool) {
-        let _ = (cpu, to, view_deferred);
-    }
-
-    #[inline]
-    fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
-        let _ = (cpu, to);
     }
 
     #[inline]

@@ -71,9 +71,6 @@ impl Config {
         ("p9_nest", Self::P9_NEST),
         ("g64k", Self::G64K),
     ];
-    /// The flags that each space has for itself.
-    pub const OF_SPACE: SpaceFlags = SpaceFlags(0x8);
-    const FEATURES: u32 = 0xf;
 
     /// Returns the configuration with another flag set.
     #[must_use]
@@ -100,26 +97,6 @@ impl Config {
         self.0
     }
 
-    /// Returns the configuration of a word of flags. Unknown bits are ignored.
-    #[must_use]
-    #[inline(always)]
-    pub const fn from_bits(bits: u32) -> Self {
-        Self(bits & 0xff)
-    }
-
-    /// Returns the flags that each space has for itself.
-    #[must_use]
-    pub const fn space_flags(self) -> SpaceFlags {
-        SpaceFlags(self.0).and(Self::OF_SPACE)
-    }
-
-    /// Returns the configuration for two CPUs together: the features of both, the errata of either.
-    #[must_use]
-    pub const fn least(self, other: Self) -> Self {
-        let (both, either) = (self.0 & other.0, self.0 | other.0);
-        Self((both & Self::FEATURES) | (either & !Self::FEATURES))
-    }
-
     /// Returns the configuration without features and errata whose needs are not met.
     #[must_use]
     pub const fn settled(self) -> Self {
@@ -143,7 +120,8 @@ impl Config {
 }
 
 impl Flags for Config {
-    const OF_SPACE: SpaceFlags = Self::OF_SPACE;
+    const FEATURES: u32 = 0xf;
+    const OF_SPACE: SpaceFlags = SpaceFlags(8);
 
     #[inline(always)]
     fn bits(self) -> u32 {
@@ -152,7 +130,7 @@ impl Flags for Config {
 
     #[inline(always)]
     fn from_bits(bits: u32) -> Self {
-        Self::from_bits(bits)
+        Self(bits & 0xff)
     }
 }
 
@@ -210,8 +188,9 @@ const fn end_of(c: Config, va: u64, level: Level) -> u64 {
     va.wrapping_add(1u64.wrapping_shl(shift_of(c, level)))
 }
 
-/// An instruction with its operands.
+/// An instruction with its operands. Where an operand is encoded says what its bits are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum Op {
     /// Barrier `ptesync`: `ptesync`.
     Ptesync,
@@ -222,123 +201,51 @@ pub enum Op {
     /// Barrier `isync`: `isync`.
     Isync,
     /// `tlbie_va`: Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_va.
-    TlbieVa {
-        /// `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k, pmd 1, pud 2; [4:0]
-        /// 0`
-        rb_va: u64,
-        /// `[63:52] 0; [51:32] tag; [31:0] 0`
-        rs: u64,
-    },
+    TlbieVa { rb_va: u64, rs: u64 },
     /// `tlbie_pid0`: Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid.
-    TlbiePid0 {
-        /// `[63:12] 0; [11:10] 1; [9:0] 0`
-        rb_pid: u64,
-        /// `[63:52] 0; [51:32] tag; [31:0] 0`
-        rs: u64,
-    },
+    TlbiePid0 { rb_pid: u64, rs: u64 },
     /// `tlbie_pid1`: Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid.
-    TlbiePid1 {
-        /// `[63:12] 0; [11:10] 1; [9:0] 0`
-        rb_pid: u64,
-        /// `[63:52] 0; [51:32] tag; [31:0] 0`
-        rs: u64,
-    },
+    TlbiePid1 { rb_pid: u64, rs: u64 },
     /// `tlbie_pid2`: Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbie_pid.
-    TlbiePid2 {
-        /// `[63:12] 0; [11:10] 1; [9:0] 0`
-        rb_pid: u64,
-        /// `[63:52] 0; [51:32] tag; [31:0] 0`
-        rs: u64,
-    },
+    TlbiePid2 { rb_pid: u64, rs: u64 },
     /// `tlbie_unused`: Linux radix_tlb.c, fixup_tlbie_pid.
-    TlbieUnused {
-        /// `[63:12] 0xff_ffff_ffff; [11:8] 0; [7:5] 5; [4:0] 0`
-        rb_unused: u64,
-        /// `[63:52] 0; [51:32] tag; [31:0] 0`
-        rs: u64,
-    },
+    TlbieUnused { rb_unused: u64, rs: u64 },
     /// `tlbiel_va`: Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, __tlbiel_va.
-    TlbielVa {
-        /// `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k, pmd 1, pud 2; [4:0]
-        /// 0`
-        rb_va: u64,
-        /// `[63:52] 0; [51:32] tag; [31:0] 0`
-        rs: u64,
-    },
+    TlbielVa { rb_va: u64, rs: u64 },
     /// `tlbiel_pid0`: Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid.
-    TlbielPid0 {
-        /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
-        rb_pid_set: u64,
-        /// `[63:52] 0; [51:32] tag; [31:0] 0`
-        rs: u64,
-    },
+    TlbielPid0 { rb_pid_set: u64, rs: u64 },
     /// `tlbiel_pid1`: Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid.
-    TlbielPid1 {
-        /// `[63:12] 0; [11:10] 1; [9:0] 0`
-        rb_pid: u64,
-        /// `[63:52] 0; [51:32] tag; [31:0] 0`
-        rs: u64,
-    },
+    TlbielPid1 { rb_pid: u64, rs: u64 },
     /// `tlbiel_pid2`: Power ISA 3.1 III 6.9.3.2; Linux radix_tlb.c, _tlbiel_pid.
-    TlbielPid2 {
-        /// `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`
-        rb_pid_set: u64,
-        /// `[63:52] 0; [51:32] tag; [31:0] 0`
-        rs: u64,
-    },
+    TlbielPid2 { rb_pid_set: u64, rs: u64 },
     /// `tlbiel_all0`: Linux radix_tlb.c, tlbiel_all_isa300.
-    TlbielAll0 {
-        /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
-        rb_all_set: u64,
-        /// `[63:0] 0`
-        rs_none: u64,
-    },
+    TlbielAll0 { rb_all_set: u64, rs_none: u64 },
     /// `tlbiel_all2`: Linux radix_tlb.c, tlbiel_all_isa300.
-    TlbielAll2 {
-        /// `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`
-        rb_all_set: u64,
-        /// `[63:0] 0`
-        rs_none: u64,
-    },
+    TlbielAll2 { rb_all_set: u64, rs_none: u64 },
     /// `slbia_user`: Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT_USER.
     SlbiaUser,
     /// `slbia_all`: Linux ppc-opcode.h, PPC_ISA_3_0_INVALIDATE_ERAT.
     SlbiaAll,
     /// `rpt_run`: PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
     RptRun {
-        /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
-        /// `[63:3] 0; [2] 1 when coprocessors; [1:0] 1`
         rpt_target: u64,
-        /// `[63:4] 0; [3:0] form`
         rpt_type: u64,
-        /// `[63:0] level as pte 1, pte 2 when g64k, pmd 4, pud 8, else 0xffff_ffff_ffff_ffff`
         rpt_size: u64,
-        /// `[63:0] va`
         rpt_start: u64,
-        /// `[63:0] end`
         rpt_end: u64,
     },
     /// `rpt_space`: PAPR, H_RPT_INVALIDATE; Linux plpar_wrappers.h, pseries_rpt_invalidate.
     RptSpace {
-        /// `[63:20] 0; [19:0] tag`
         rpt_pid: u64,
-        /// `[63:3] 0; [2] 1 when coprocessors; [1:0] 1`
         rpt_target: u64,
-        /// `[63:4] 0; [3:0] form`
         rpt_type: u64,
-        /// `[63:0] 0xffff_ffff_ffff_ffff`
         rpt_every_size: u64,
-        /// `[63:0] 0`
         rpt_from_first: u64,
-        /// `[63:0] 0xffff_ffff_ffff_ffff`
         rpt_to_last: u64,
     },
     /// Loads `pid`.
-    LoadPid {
-        /// `[63:20] 0; [19:0] tag`
-        pidr: u64,
-    },
+    LoadPid { pidr: u64 },
 }
 
 impl Op {
@@ -438,9 +345,7 @@ impl Op {
                 each("rpt_from_first", u128::from(rpt_from_first));
                 each("rpt_to_last", u128::from(rpt_to_last));
             }
-            Op::LoadPid { pidr } => {
-                each("pidr", u128::from(pidr));
-            }
+            Op::LoadPid { pidr } => each("pidr", u128::from(pidr)),
         }
     }
 }
@@ -616,15 +521,15 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
 }
 
 /// Form `tlb` of `rpt_run`.
-const RPT_RUN_TLB: u64 = 0x2;
+const RPT_RUN_TLB: u64 = 2;
 /// Form `walk` of `rpt_run`.
-const RPT_RUN_WALK: u64 = 0x4;
+const RPT_RUN_WALK: u64 = 4;
 /// Form `both` of `rpt_run`.
-const RPT_RUN_BOTH: u64 = 0x6;
+const RPT_RUN_BOTH: u64 = 6;
 /// Form `tlb` of `rpt_space`.
-const RPT_SPACE_TLB: u64 = 0x2;
+const RPT_SPACE_TLB: u64 = 2;
 /// Form `both` of `rpt_space`.
-const RPT_SPACE_BOTH: u64 = 0x6;
+const RPT_SPACE_BOTH: u64 = 6;
 /// Form `all` of `rpt_space`.
 const RPT_SPACE_ALL: u64 = 0xe;
 /// The lengths of runs that operand `rpt_end` encodes.
@@ -634,6 +539,14 @@ const RPT_END_UNITS: Units = Units {
     scales: 1,
     most: 0xffff_ffff,
 };
+/// Operand `rb_pid`: `[63:12] 0; [11:10] 1; [9:0] 0`.
+const RB_PID: u64 = 1 << 10;
+/// Operand `rb_unused`: `[63:12] 0xff_ffff_ffff; [11:8] 0; [7:5] 5; [4:0] 0`.
+const RB_UNUSED: u64 = (0xff_ffff_ffff << 12) | (5 << 5);
+/// Operand `rpt_every_size`: `[63:0] 0xffff_ffff_ffff_ffff`.
+const RPT_EVERY_SIZE: u64 = 0xffff_ffff_ffff_ffff;
+/// Operand `rpt_to_last`: `[63:0] 0xffff_ffff_ffff_ffff`.
+const RPT_TO_LAST: u64 = 0xffff_ffff_ffff_ffff;
 
 /// Encodes operand `rb_va`: `[63:12] va[63:12]; [11:8] 0; [7:5] level as pte 0, pte 5 when g64k,
 /// pmd 1, pud 2; [4:0] 0`.
@@ -651,13 +564,13 @@ fn encode_rb_va(c: Config, va: u64, stride: Level) -> u64 {
 /// Encodes operand `rb_pid_set`: `[63:24] 0; [23:12] set; [11:10] 1; [9:0] 0`.
 #[inline(always)]
 fn encode_rb_pid_set(set: u64) -> u64 {
-    (set << 12) | (0x1 << 10)
+    (set << 12) | (1 << 10)
 }
 
 /// Encodes operand `rb_all_set`: `[63:24] 0; [23:12] set; [11:10] 2; [9:0] 0`.
 #[inline(always)]
 fn encode_rb_all_set(set: u64) -> u64 {
-    (set << 12) | (0x2 << 10)
+    (set << 12) | (2 << 10)
 }
 
 /// Encodes operand `rs`: `[63:52] 0; [51:32] tag; [31:0] 0`.
@@ -675,9 +588,9 @@ fn encode_rpt_pid(tag: u64) -> u64 {
 /// Encodes operand `rpt_target`: `[63:3] 0; [2] 1 when coprocessors; [1:0] 1`.
 #[inline(always)]
 fn encode_rpt_target(c: Config) -> u64 {
-    let mut bits = 0x1;
+    let mut bits = 1;
     if c.has(Config::COPROCESSORS) {
-        bits |= 0x1 << 2;
+        bits |= 1 << 2;
     }
     bits
 }
@@ -714,7 +627,7 @@ fn tlbie_va(cpu: &mut impl Issue<Op>, c: Config, tag: u64, va: u64, stride: Leve
 #[inline(always)]
 fn tlbie_pid0(cpu: &mut impl Issue<Op>, tag: u64) {
     cpu.issue(Op::TlbiePid0 {
-        rb_pid: 0x1 << 10,
+        rb_pid: RB_PID,
         rs: encode_rs(tag),
     });
 }
@@ -723,7 +636,7 @@ fn tlbie_pid0(cpu: &mut impl Issue<Op>, tag: u64) {
 #[inline(always)]
 fn tlbie_pid1(cpu: &mut impl Issue<Op>, tag: u64) {
     cpu.issue(Op::TlbiePid1 {
-        rb_pid: 0x1 << 10,
+        rb_pid: RB_PID,
         rs: encode_rs(tag),
     });
 }
@@ -732,7 +645,7 @@ fn tlbie_pid1(cpu: &mut impl Issue<Op>, tag: u64) {
 #[inline(always)]
 fn tlbie_pid2(cpu: &mut impl Issue<Op>, tag: u64) {
     cpu.issue(Op::TlbiePid2 {
-        rb_pid: 0x1 << 10,
+        rb_pid: RB_PID,
         rs: encode_rs(tag),
     });
 }
@@ -741,7 +654,7 @@ fn tlbie_pid2(cpu: &mut impl Issue<Op>, tag: u64) {
 #[inline(always)]
 fn tlbie_unused(cpu: &mut impl Issue<Op>, tag: u64) {
     cpu.issue(Op::TlbieUnused {
-        rb_unused: (0xff_ffff_ffff << 12) | (0x5 << 5),
+        rb_unused: RB_UNUSED,
         rs: encode_rs(tag),
     });
 }
@@ -768,7 +681,7 @@ fn tlbiel_pid0(cpu: &mut impl Issue<Op>, tag: u64, set: u64) {
 #[inline(always)]
 fn tlbiel_pid1(cpu: &mut impl Issue<Op>, tag: u64) {
     cpu.issue(Op::TlbielPid1 {
-        rb_pid: 0x1 << 10,
+        rb_pid: RB_PID,
         rs: encode_rs(tag),
     });
 }
@@ -828,9 +741,9 @@ fn rpt_space(cpu: &mut impl Issue<Op>, c: Config, tag: u64, form: u64) {
         rpt_pid: encode_rpt_pid(tag),
         rpt_target: encode_rpt_target(c),
         rpt_type: form,
-        rpt_every_size: 0xffff_ffff_ffff_ffff,
+        rpt_every_size: RPT_EVERY_SIZE,
         rpt_from_first: 0,
-        rpt_to_last: 0xffff_ffff_ffff_ffff,
+        rpt_to_last: RPT_TO_LAST,
     });
 }
 
@@ -920,8 +833,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of a user space that only this CPU may have cached; with `tables`
     /// also the walk entries of the table that held it.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk entries
-    /// under the space's tag, on this CPU and devices.
+    /// Must invalidate: leaf and walk entries under the space's tag, on this CPU and devices.
     ///
     /// Instructions: `ptesync`, `tlbie_va`, `tlbie_pid0`, `tlbie_pid1`, `tlbie_pid2`,
     /// `tlbie_unused`, `tlbiel_va`, `tlbiel_pid1`, `tlbiel_pid2`, `rpt_run`.
@@ -1047,8 +959,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of the kernel that only this CPU may have cached; with `tables`
     /// also the walk entries of the table that held it.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
+    /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
     /// Instructions: `ptesync`, `tlbiel_va`, `tlbiel_pid1`.
     #[inline(always)]
@@ -1107,8 +1018,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk entries
-    /// under the space's tag, on this CPU and devices.
+    /// Must invalidate and may defer: as `user_here_page`.
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -1116,9 +1026,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         match SinglePass::new(ranges, levels) {
             Some(single) => self.user_here_passes(cpu, tag, &single),
             None => {
-                let folding = if c.has(Config::GTSE) {
-                    Folding::new(Walks::Apart).with_joint()
-                } else if c.has(Config::COPROCESSORS) {
+                let folding = if !c.has(Config::GTSE) && c.has(Config::COPROCESSORS) {
                     Folding::new(Walks::Named).with_joint()
                 } else {
                     Folding::new(Walks::Apart).with_joint()
@@ -1132,11 +1040,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and devices;
-    /// walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs and devices.
-    ///
-    /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive CPUs,
-    /// until they load the space again.
+    /// Must invalidate and may defer: as `user_wide_page`.
     #[inline(never)]
     fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -1169,8 +1073,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
+    /// Must invalidate and may defer: as `kernel_here_page`.
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -1188,8 +1091,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
+    /// Must invalidate and may defer: as `kernel_wide_page`.
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -1226,9 +1128,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         passes: &impl Passes,
     ) -> Outcome {
         let c = self.config.flags();
-        let operations = if c.has(Config::GTSE) {
-            passes.entries()
-        } else if c.has(Config::COPROCESSORS) {
+        let operations = if !c.has(Config::GTSE) && c.has(Config::COPROCESSORS) {
             passes.entry_runs(u32::MAX, Levels::of(&[PTE, PMD, PUD]), true)
         } else {
             passes.entries()
@@ -1422,14 +1322,12 @@ impl<M: Configuration<Config>> Tlb<M> {
                 }
             }
         } else if c.has(Config::COPROCESSORS) {
-            let form = if pass.walk {
-                if pass.leaf {
-                    RPT_RUN_BOTH
-                } else {
-                    RPT_RUN_WALK
-                }
-            } else {
+            let form = if !pass.walk {
                 RPT_RUN_TLB
+            } else if pass.leaf {
+                RPT_RUN_BOTH
+            } else {
+                RPT_RUN_WALK
             };
             if matches!(pass.stride, PTE | PMD | PUD) {
                 for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
@@ -1459,14 +1357,12 @@ impl<M: Configuration<Config>> Tlb<M> {
                 tlbie_va(cpu, c, tag, va, pass.stride);
             }
         } else {
-            let form = if pass.walk {
-                if pass.leaf {
-                    RPT_RUN_BOTH
-                } else {
-                    RPT_RUN_WALK
-                }
-            } else {
+            let form = if !pass.walk {
                 RPT_RUN_TLB
+            } else if pass.leaf {
+                RPT_RUN_BOTH
+            } else {
+                RPT_RUN_WALK
             };
             if matches!(pass.stride, PTE | PMD | PUD) {
                 for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
@@ -1504,14 +1400,12 @@ impl<M: Configuration<Config>> Tlb<M> {
                 tlbie_va(cpu, c, 0, va, pass.stride);
             }
         } else {
-            let form = if pass.walk {
-                if pass.leaf {
-                    RPT_RUN_BOTH
-                } else {
-                    RPT_RUN_WALK
-                }
-            } else {
+            let form = if !pass.walk {
                 RPT_RUN_TLB
+            } else if pass.leaf {
+                RPT_RUN_BOTH
+            } else {
+                RPT_RUN_WALK
             };
             if matches!(pass.stride, PTE | PMD | PUD) {
                 for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
@@ -1527,8 +1421,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates all entries of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk entries
-    /// under the space's tag, on this CPU and devices.
+    /// Must invalidate: leaf and walk entries under the space's tag, on this CPU and devices.
     ///
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `tlbiel_pid0`,
     /// `tlbiel_pid1`, `tlbiel_pid2`, `rpt_space`.
@@ -1651,8 +1544,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates all entries of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
+    /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
     /// Instructions: `ptesync`, `tlbiel_pid0`, `tlbiel_pid1`, `tlbiel_pid2`.
     #[inline(never)]
@@ -1715,9 +1607,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates all entries of a user space that only this CPU may have cached, and the root
     /// entry of its tag.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and devices; walk entries
-    /// under the space's tag, on this CPU and devices; root entries under the space's tag, on this
-    /// CPU and devices.
+    /// Must invalidate: leaf, walk and root entries under the space's tag, on this CPU and devices.
     ///
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `tlbiel_pid0`,
     /// `tlbiel_pid2`, `rpt_space`.
@@ -1772,8 +1662,8 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// root entry of its tag.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and devices;
-    /// walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs and devices; root
-    /// entries under the space's tag, on this CPU, active CPUs, lazy CPUs and devices.
+    /// walk and root entries under the space's tag, on this CPU, active CPUs, lazy CPUs and
+    /// devices.
     ///
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `rpt_space`.
     #[inline(never)]
@@ -1799,8 +1689,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates all entries of the kernel that only this CPU may have cached, and the root entry
     /// of its tag.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU; root entries under the space's tag, on this CPU.
+    /// Must invalidate: leaf, walk and root entries under the space's tag, on this CPU.
     ///
     /// Instructions: `ptesync`, `tlbiel_pid0`, `tlbiel_pid2`.
     #[inline(never)]
@@ -1820,9 +1709,8 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates all entries of the kernel that other CPUs may have cached as well, and the root
     /// entry of its tag.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs; root entries under
-    /// the space's tag, on this CPU, active CPUs and lazy CPUs.
+    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk and
+    /// root entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
     ///
     /// Instructions: `ptesync`, `tlbie_pid0`, `tlbie_pid2`, `tlbie_unused`, `rpt_space`.
     #[inline(never)]
@@ -1918,22 +1806,6 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Makes new entries of a user space visible to walkers.
-    ///
-    /// Instructions: `ptesync`.
-    #[inline]
-    fn user_publish(&self, cpu: &mut impl Issue<Op>) {
-        cpu.issue(Op::Ptesync);
-    }
-
-    /// Makes new entries of the kernel visible to walkers.
-    ///
-    /// Instructions: `ptesync`.
-    #[inline]
-    fn kernel_publish(&self, cpu: &mut impl Issue<Op>) {
-        cpu.issue(Op::Ptesync);
-    }
-
     /// Loads another address space.
     ///
     /// Instructions: `isync`, `pid`.
@@ -1955,8 +1827,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates all entries under every tag on this CPU.
     ///
-    /// Must invalidate: leaf entries under the space's tag or other tags, on this CPU; walk entries
-    /// under the space's tag or other tags, on this CPU.
+    /// Must invalidate: leaf and walk entries under the space's tag or other tags, on this CPU.
     ///
     /// Instructions: `ptesync`, `ptesync_cpabort`, `isync`, `tlbiel_all0`, `tlbiel_all2`,
     /// `slbia_all`.
@@ -1984,16 +1855,14 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(always)]
     fn user_ipi_targets(&self, tables: bool, teardown: bool) -> IpiTargets {
         let c = self.config.flags();
-        if c.has(Config::GTSE) && !c.has(Config::BROADCAST) {
-            if teardown {
-                IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY).union(Agents::INACTIVE))
-            } else if tables {
-                IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
-            } else {
-                IpiTargets::of(Agents::ACTIVE)
-            }
-        } else {
+        if !(c.has(Config::GTSE) && !c.has(Config::BROADCAST)) {
             IpiTargets::NONE
+        } else if teardown {
+            IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY).union(Agents::INACTIVE))
+        } else if tables {
+            IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
+        } else {
+            IpiTargets::of(Agents::ACTIVE)
         }
     }
 
@@ -2024,7 +1893,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         attach_waits_for_changes: false,
         atomics_order_everything: false,
     };
-    const SENDER_ONLY: SpaceFlags = Config::COPROCESSORS.space_flags();
+    const SENDER_ONLY: SpaceFlags = SpaceFlags(Config::COPROCESSORS.bits());
 
     #[inline]
     fn levels(&self) -> &'static LevelTable {
@@ -2034,18 +1903,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline]
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
         match (space, reach) {
-            (Space::User, Reach::Here) => Ceiling {
-                operations: 256,
-                pages: u64::MAX,
-            },
-            (Space::User, Reach::Wide | Reach::Given) => Ceiling {
-                operations: 33,
-                pages: u64::MAX,
-            },
-            (Space::Kernel, Reach::Here) | (Space::Kernel, Reach::Wide | Reach::Given) => Ceiling {
-                operations: 0,
-                pages: u64::MAX,
-            },
+            (Space::User, Reach::Here) => Ceiling::of_operations(256),
+            (Space::User, Reach::Wide | Reach::Given) => Ceiling::of_operations(33),
+            (Space::Kernel, _) => Ceiling::of_operations(0),
         }
     }
 
@@ -2068,25 +1928,15 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline]
     fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) {
-        match space {
-            Space::User => self.user_publish(cpu),
-            Space::Kernel => self.kernel_publish(cpu),
-        }
+        let _ = space;
+        cpu.issue(Op::Ptesync);
     }
 
     #[inline]
     fn tags(&self) -> Tags {
-        let views = 0;
         Tags {
             per_cpu: None,
-            global: Some((
-                TagValues {
-                    first: 2,
-                    last: 0xf_ffff,
-                    views,
-                },
-                TagSource::Life,
-            )),
+            global: Some((TagValues::of(2..=0xf_ffff, 0), TagSource::Life)),
         }
     }
 
@@ -2158,10 +2008,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
             (Space::Kernel, Reach::Here) => tlb.kernel_here_finish(cpu),
             (Space::Kernel, Reach::Wide | Reach::Given) => tlb.kernel_wide_finish(cpu),
         }
-        Finished {
-            sync_ipis: IpiTargets::NONE,
-            deferred: started.outcome.deferred,
-        }
+        started.finished(IpiTargets::NONE)
     }
 
     #[inline]
@@ -2169,16 +2016,6 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         let tlb = self.of_space(to.flags.without(Self::SENDER_ONLY));
         tlb.switch_to(cpu, to, pending);
         Deferred::NOTHING
-    }
-
-    #[inline]
-    fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, view_deferred: bool) {
-        let _ = (cpu, to, view_deferred);
-    }
-
-    #[inline]
-    fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
-        let _ = (cpu, to);
     }
 
     #[inline]

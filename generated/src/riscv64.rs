@@ -8,8 +8,8 @@
 use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
-    Backend, Ceiling, Configuration, Facts, FinishSteps, Finished, Flags, IpiTargets, Issue, LazyMm,
-    Outcome, PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
+    Backend, Ceiling, Configuration, Facts, FinishSteps, Finished, Flags, IpiTargets, Issue,
+    LazyMm, Outcome, PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
@@ -66,7 +66,6 @@ impl Config {
         ("sv48", Self::SV48),
         ("sv57", Self::SV57),
     ];
-    const FEATURES: u32 = 0xf;
 
     /// Returns the configuration with another flag set.
     #[must_use]
@@ -93,20 +92,6 @@ impl Config {
         self.0
     }
 
-    /// Returns the configuration of a word of flags. Unknown bits are ignored.
-    #[must_use]
-    #[inline(always)]
-    pub const fn from_bits(bits: u32) -> Self {
-        Self(bits & 0x7f)
-    }
-
-    /// Returns the configuration for two CPUs together: the features of both, the errata of either.
-    #[must_use]
-    pub const fn least(self, other: Self) -> Self {
-        let (both, either) = (self.0 & other.0, self.0 | other.0);
-        Self((both & Self::FEATURES) | (either & !Self::FEATURES))
-    }
-
     /// Returns the configuration without features and errata whose needs are not met.
     #[must_use]
     pub const fn settled(self) -> Self {
@@ -121,6 +106,8 @@ impl Config {
 }
 
 impl Flags for Config {
+    const FEATURES: u32 = 0xf;
+
     #[inline(always)]
     fn bits(self) -> u32 {
         self.0
@@ -128,7 +115,7 @@ impl Flags for Config {
 
     #[inline(always)]
     fn from_bits(bits: u32) -> Self {
-        Self::from_bits(bits)
+        Self(bits & 0x7f)
     }
 }
 
@@ -186,8 +173,9 @@ const fn page_shift(c: Config) -> u32 {
     12
 }
 
-/// An instruction with its operands.
+/// An instruction with its operands. Where an operand is encoded says what its bits are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum Op {
     /// Barrier `sfence_w_inval`: `.option push; .option arch, +svinval; sfence.w.inval; .option
     /// pop`.
@@ -196,90 +184,35 @@ pub enum Op {
     /// pop`.
     SfenceInvalIr,
     /// `sfence_page`: sfence_vma_va_asid.
-    SfencePage {
-        /// `[63:0] va`
-        address: u64,
-        /// `[63:16] 0; [15:0] tag`
-        asid: u64,
-    },
+    SfencePage { address: u64, asid: u64 },
     /// `sfence_page_asid0`: sfence_vma_va_asid.
-    SfencePageAsid0 {
-        /// `[63:0] va`
-        address: u64,
-        /// `[63:0] 0`
-        asid0: u64,
-    },
+    SfencePageAsid0 { address: u64, asid0: u64 },
     /// `sfence_page_any`: sfence_vma_va_all_asid.
-    SfencePageAny {
-        /// `[63:0] va`
-        address: u64,
-    },
+    SfencePageAny { address: u64 },
     /// `sfence_asid`: sfence_vma_asid_only.
-    SfenceAsid {
-        /// `[63:16] 0; [15:0] tag`
-        asid: u64,
-    },
+    SfenceAsid { asid: u64 },
     /// `sfence_asid0`: sfence_vma_asid_only.
-    SfenceAsid0 {
-        /// `[63:0] 0`
-        asid0: u64,
-    },
+    SfenceAsid0 { asid0: u64 },
     /// `sfence_all`: sfence_vma_all_asid_va.
     SfenceAll,
     /// `sinval_page`: Svinval_sinval_vma_invalidates_same_as_sfence_vma.
-    SinvalPage {
-        /// `[63:0] va`
-        address: u64,
-        /// `[63:16] 0; [15:0] tag`
-        asid: u64,
-    },
+    SinvalPage { address: u64, asid: u64 },
     /// `sinval_page_asid0`: Svinval_sinval_vma_invalidates_same_as_sfence_vma.
-    SinvalPageAsid0 {
-        /// `[63:0] va`
-        address: u64,
-        /// `[63:0] 0`
-        asid0: u64,
-    },
+    SinvalPageAsid0 { address: u64, asid0: u64 },
     /// `sinval_page_any`: Svinval_sinval_vma_invalidates_same_as_sfence_vma.
-    SinvalPageAny {
-        /// `[63:0] va`
-        address: u64,
-    },
+    SinvalPageAny { address: u64 },
     /// `rfence_run`: SBI, RFENCE, FID 2, with a range.
-    RfenceRun {
-        /// `[63:0] va`
-        address: u64,
-        /// `[63:20] 0; [19:0] num`
-        pages: u64,
-        /// `[63:16] 0; [15:0] tag`
-        asid: u64,
-    },
+    RfenceRun { address: u64, pages: u64, asid: u64 },
     /// `rfence_run_any`: SBI, RFENCE, FID 1, with a range.
-    RfenceRunAny {
-        /// `[63:0] va`
-        address: u64,
-        /// `[63:20] 0; [19:0] num`
-        pages: u64,
-    },
+    RfenceRunAny { address: u64, pages: u64 },
     /// `rfence_asid`: SBI, RFENCE, FID 2, start and size 0.
-    RfenceAsid {
-        /// `[63:16] 0; [15:0] tag`
-        asid: u64,
-    },
+    RfenceAsid { asid: u64 },
     /// `rfence_all`: SBI, RFENCE, FID 1, start and size 0.
     RfenceAll,
     /// Loads `satp`.
-    LoadSatp {
-        /// `[63:60] 8 when sv39; [63:60] 9 when sv48; [63:60] 10 when sv57; [59:44] tag when asids;
-        /// [43:0] root[55:12]`
-        satp: u64,
-    },
+    LoadSatp { satp: u64 },
     /// Loads `satp_flush`.
-    LoadSatpFlush {
-        /// `[63:60] 8 when sv39; [63:60] 9 when sv48; [63:60] 10 when sv57; [59:44] tag when asids;
-        /// [43:0] root[55:12]`
-        satp: u64,
-    },
+    LoadSatpFlush { satp: u64 },
 }
 
 impl Op {
@@ -320,14 +253,10 @@ impl Op {
                 each("asid0", u128::from(asid0));
             }
             Op::SfencePageAny { address } | Op::SinvalPageAny { address } => {
-                each("address", u128::from(address));
+                each("address", u128::from(address))
             }
-            Op::SfenceAsid { asid } | Op::RfenceAsid { asid } => {
-                each("asid", u128::from(asid));
-            }
-            Op::SfenceAsid0 { asid0 } => {
-                each("asid0", u128::from(asid0));
-            }
+            Op::SfenceAsid { asid } | Op::RfenceAsid { asid } => each("asid", u128::from(asid)),
+            Op::SfenceAsid0 { asid0 } => each("asid0", u128::from(asid0)),
             Op::RfenceRun {
                 address,
                 pages,
@@ -341,9 +270,7 @@ impl Op {
                 each("address", u128::from(address));
                 each("pages", u128::from(pages));
             }
-            Op::LoadSatp { satp } | Op::LoadSatpFlush { satp } => {
-                each("satp", u128::from(satp));
-            }
+            Op::LoadSatp { satp } | Op::LoadSatpFlush { satp } => each("satp", u128::from(satp)),
         }
     }
 }
@@ -526,10 +453,10 @@ fn encode_asid(tag: u64) -> u64 {
 fn encode_satp(c: Config, tag: u64, root: u64) -> u64 {
     let mut bits = (root >> 12) & 0xfff_ffff_ffff;
     if !c.has(Config::SV48.with(Config::SV57)) {
-        bits |= 0x8 << 60;
+        bits |= 8 << 60;
     }
     if c.has(Config::SV48) {
-        bits |= 0x9 << 60;
+        bits |= 9 << 60;
     }
     if c.has(Config::SV57) {
         bits |= 0xa << 60;
@@ -666,8 +593,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of a user space that only this CPU may have cached; with `tables`
     /// also the walk entries of the table that held it.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
+    /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
     /// Instructions: `sfence_page`, `sfence_page_asid0`, `sfence_asid`, `sfence_asid0`,
     /// `sfence_all`.
@@ -799,8 +725,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
+    /// Must invalidate and may defer: as `user_here_page`.
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -825,11 +750,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
-    ///
-    /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive CPUs,
-    /// until they load the space again.
+    /// Must invalidate and may defer: as `user_wide_page`.
     #[inline(never)]
     fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let mut outcome = Outcome::NOTHING;
@@ -844,8 +765,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space on other CPUs, which the sink is given.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on active CPUs; walk entries under the
-    /// space's tag, on active CPUs and lazy CPUs.
+    /// Must invalidate and may defer: as `user_given_page`.
     #[inline(never)]
     fn user_given_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -870,8 +790,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under no tag (global), on this CPU; walk entries under the
-    /// space's tag or other tags, on this CPU.
+    /// Must invalidate and may defer: as `kernel_here_page`.
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -925,8 +844,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under no tag (global), on this CPU and active CPUs; walk
-    /// entries under the space's tag or other tags, on this CPU, active CPUs and lazy CPUs.
+    /// Must invalidate and may defer: as `kernel_wide_page`.
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         self.kernel_here_ranges(cpu, ranges)
@@ -934,8 +852,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel on other CPUs, which the sink is given.
     ///
-    /// Must invalidate: leaf entries under no tag (global), on active CPUs; walk entries under the
-    /// space's tag or other tags, on active CPUs and lazy CPUs.
+    /// Must invalidate and may defer: as `kernel_given_page`.
     #[inline(never)]
     fn kernel_given_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -981,7 +898,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             for pass in passes.leaves() {
                 self.user_here_pass(cpu, tag, &pass);
             }
-            outcome.steps |= FinishSteps(0x1);
+            outcome.steps |= FinishSteps(1);
         } else {
             for pass in passes.leaves() {
                 self.user_here_pass(cpu, tag, &pass);
@@ -1032,7 +949,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             for pass in passes.leaves() {
                 self.kernel_here_pass(cpu, &pass);
             }
-            outcome.steps |= FinishSteps(0x1);
+            outcome.steps |= FinishSteps(1);
         } else {
             if !c.has(Config::ASIDS) && !passes.negative() && passes.tables() {
                 sfence_asid0(cpu);
@@ -1156,8 +1073,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates all entries of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
+    /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
     /// Instructions: `sfence_asid`, `sfence_asid0`, `sfence_all`.
     #[inline(never)]
@@ -1248,7 +1164,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(always)]
     fn user_here_finish(&self, cpu: &mut impl Issue<Op>, steps: FinishSteps) {
         let c = self.config.flags();
-        if c.has(Config::SVINVAL) && !c.has(Config::CIP1200) && steps.requires(FinishSteps(0x1)) {
+        if c.has(Config::SVINVAL) && !c.has(Config::CIP1200) && steps.requires(FinishSteps(1)) {
             cpu.issue(Op::SfenceInvalIr);
         }
     }
@@ -1265,7 +1181,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(always)]
     fn kernel_here_finish(&self, cpu: &mut impl Issue<Op>, steps: FinishSteps) {
         let c = self.config.flags();
-        if c.has(Config::SVINVAL) && !c.has(Config::CIP1200) && steps.requires(FinishSteps(0x1)) {
+        if c.has(Config::SVINVAL) && !c.has(Config::CIP1200) && steps.requires(FinishSteps(1)) {
             cpu.issue(Op::SfenceInvalIr);
         }
     }
@@ -1276,40 +1192,10 @@ impl<M: Configuration<Config>> Tlb<M> {
         self.kernel_here_finish(cpu, steps);
     }
 
-    /// Loads another address space.
-    ///
-    /// Instructions: `sfence_asid`, `satp`, `satp_flush`.
-    #[inline]
-    fn switch_to(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) {
-        let c = self.config.flags();
-        let tag = to.tag.value;
-        let mut outcome = Outcome::NOTHING;
-        if c.has(Config::ASIDS) {
-            if pending != Pending::None {
-                if pending == Pending::Tag {
-                    if c.has(Config::SVINVAL) && !c.has(Config::CIP1200) {
-                        sfence_asid(cpu, tag);
-                    } else {
-                        outcome |= self.user_here_everything(cpu, to.tag.value);
-                        self.user_here_finish(cpu, FinishSteps::NONE);
-                    }
-                } else {
-                    self.invalidate_all(cpu);
-                }
-            }
-            load_satp(cpu, c, to.tag.value, to.table);
-        } else {
-            if pending != Pending::None && pending != Pending::Tag {
-                self.invalidate_all(cpu);
-            }
-            load_satp_flush(cpu, c, to.tag.value, to.table);
-        }
-    }
-
     /// Invalidates all entries under every tag on this CPU.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
-    /// CPU; walk entries under the space's tag, other tags or no tag (global), on this CPU.
+    /// Must invalidate: leaf and walk entries under the space's tag, other tags or no tag (global),
+    /// on this CPU.
     ///
     /// Instructions: `sfence_all`.
     #[inline]
@@ -1325,13 +1211,13 @@ impl<M: Configuration<Config>> Tlb<M> {
             if tables {
                 IpiTargets {
                     agents: Agents::ACTIVE.union(Agents::LAZY),
-                    sets: 0x0,
+                    sets: 0,
                     by_call: true,
                 }
             } else {
                 IpiTargets {
                     agents: Agents::ACTIVE,
-                    sets: 0x0,
+                    sets: 0,
                     by_call: true,
                 }
             }
@@ -1349,7 +1235,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         if c.has(Config::SBI) {
             IpiTargets {
                 agents: Agents::ACTIVE.union(Agents::LAZY),
-                sets: 0x0,
+                sets: 0,
                 by_call: true,
             }
         } else {
@@ -1382,10 +1268,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline]
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
         let _ = (space, reach);
-        Ceiling {
-            operations: 64,
-            pages: u64::MAX,
-        }
+        Ceiling::of_operations(64)
     }
 
     #[inline]
@@ -1421,15 +1304,13 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline]
     fn tags(&self) -> Tags {
         let c = self.config.flags();
-        let views = 0;
         Tags {
             per_cpu: None,
             global: c.has(Config::ASIDS).then_some((
-                TagValues {
-                    first: 1,
-                    last: u64::MAX.wrapping_shr(64 - self.asid_bits).min(0xffff),
-                    views,
-                },
+                TagValues::of(
+                    1..=u64::MAX.wrapping_shr(64 - self.asid_bits).min(0xffff),
+                    0,
+                ),
                 TagSource::Generations,
             )),
         }
@@ -1496,26 +1377,38 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
             (Space::Kernel, Reach::Here) => self.kernel_here_finish(cpu, started.outcome.steps),
             (Space::Kernel, Reach::Wide) => self.kernel_wide_finish(cpu, started.outcome.steps),
         }
-        Finished {
-            sync_ipis: IpiTargets::NONE,
-            deferred: started.outcome.deferred,
-        }
+        started.finished(IpiTargets::NONE)
     }
 
+    /// Loads another address space.
+    ///
+    /// Instructions: `sfence_asid`, `satp`, `satp_flush`.
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
-        self.switch_to(cpu, to, pending);
+        let c = self.config.flags();
+        let tag = to.tag.value;
+        let mut outcome = Outcome::NOTHING;
+        if c.has(Config::ASIDS) {
+            if pending != Pending::None {
+                if pending == Pending::Tag {
+                    if c.has(Config::SVINVAL) && !c.has(Config::CIP1200) {
+                        sfence_asid(cpu, tag);
+                    } else {
+                        outcome |= self.user_here_everything(cpu, to.tag.value);
+                        self.user_here_finish(cpu, FinishSteps::NONE);
+                    }
+                } else {
+                    self.invalidate_all(cpu);
+                }
+            }
+            load_satp(cpu, c, to.tag.value, to.table);
+        } else {
+            if pending != Pending::None && pending != Pending::Tag {
+                self.invalidate_all(cpu);
+            }
+            load_satp_flush(cpu, c, to.tag.value, to.table);
+        }
         Deferred::NOTHING
-    }
-
-    #[inline]
-    fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, view_deferred: bool) {
-        let _ = (cpu, to, view_deferred);
-    }
-
-    #[inline]
-    fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
-        let _ = (cpu, to);
     }
 
     #[inline]

@@ -74,7 +74,6 @@ impl Config {
         ("edat2", Self::EDAT2),
         ("rdp", Self::RDP),
     ];
-    const FEATURES: u32 = 0x1f;
 
     /// Returns the configuration with another flag set.
     #[must_use]
@@ -101,24 +100,10 @@ impl Config {
         self.0
     }
 
-    /// Returns the configuration of a word of flags. Unknown bits are ignored.
-    #[must_use]
-    #[inline(always)]
-    pub const fn from_bits(bits: u32) -> Self {
-        Self(bits & 0x1f)
-    }
-
-    /// Returns the configuration for two CPUs together: the features of both, the errata of either.
-    #[must_use]
-    pub const fn least(self, other: Self) -> Self {
-        let (both, either) = (self.0 & other.0, self.0 | other.0);
-        Self((both & Self::FEATURES) | (either & !Self::FEATURES))
-    }
-
     /// Returns the features of one CPU, read from its registers.
     ///
-    /// A machine has the features that all its CPUs have: see [`least`](Self::least). When all
-    /// flags are set, [`settled`](Self::settled) clears those that cannot be used.
+    /// A machine has the features that all its CPUs have: see [`Flags::least`]. When all flags are
+    /// set, [`settled`](Self::settled) clears those that cannot be used.
     #[must_use]
     pub const fn from_registers(registers: &Registers) -> Self {
         let mut config = Self::NONE;
@@ -158,6 +143,8 @@ impl Config {
 }
 
 impl Flags for Config {
+    const FEATURES: u32 = 0x1f;
+
     #[inline(always)]
     fn bits(self) -> u32 {
         self.0
@@ -165,7 +152,7 @@ impl Flags for Config {
 
     #[inline(always)]
     fn from_bits(bits: u32) -> Self {
-        Self::from_bits(bits)
+        Self(bits & 0x1f)
     }
 }
 
@@ -242,111 +229,48 @@ const fn shift_of(c: Config, level: Level) -> u32 {
     }
 }
 
-/// An instruction with its operands.
+/// An instruction with its operands. Where an operand is encoded says what its bits are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum Op {
     /// `ipte`: S/370 PoP, INVALIDATE PAGE TABLE ENTRY; Linux pgtable.h, __ptep_ipte.
-    Ipte {
-        /// `[63:0] table`
-        table: u64,
-        /// `[63:12] va[63:12]; [11:0] 0`
-        page: u64,
-    },
+    Ipte { table: u64, page: u64 },
     /// `ipte_local`: US 2013/0339657; Linux pgtable.h, __ptep_ipte.
-    IpteLocal {
-        /// `[63:0] table`
-        table: u64,
-        /// `[63:12] va[63:12]; [11:0] 0`
-        page: u64,
-    },
+    IpteLocal { table: u64, page: u64 },
     /// `ipte_run`: Linux pgtable.h, __ptep_ipte_range.
-    IpteRun {
-        /// `[63:0] table`
-        table: u64,
-        /// `[63:12] va[63:12]; [11:0] 0`
-        page: u64,
-        /// `[63:8] 0; [7:0] num`
-        more: u64,
-    },
+    IpteRun { table: u64, page: u64, more: u64 },
     /// `ipte_run_local`: Linux pgtable.h, __ptep_ipte_range; US 2013/0339657.
-    IpteRunLocal {
-        /// `[63:0] table`
-        table: u64,
-        /// `[63:12] va[63:12]; [11:0] 0`
-        page: u64,
-        /// `[63:8] 0; [7:0] num`
-        more: u64,
-    },
+    IpteRunLocal { table: u64, page: u64, more: u64 },
     /// `idte`: US 7284100, US 9182984; Linux pgtable.h, __pmdp_idte.
-    Idte {
-        /// `[63:12] table[63:12]; [11:4] 0; [3:0] level as pmd 0, pud 4, p4d 8, pgd 12`
-        origin: u64,
-        /// `[63:20] va[63:20]; [19:0] 0`
-        segment: u64,
-    },
+    Idte { origin: u64, segment: u64 },
     /// `idte_local`: US 2013/0339657; Linux pgtable.h, __pmdp_idte.
-    IdteLocal {
-        /// `[63:12] table[63:12]; [11:4] 0; [3:0] level as pmd 0, pud 4, p4d 8, pgd 12`
-        origin: u64,
-        /// `[63:20] va[63:20]; [19:0] 0`
-        segment: u64,
-    },
+    IdteLocal { origin: u64, segment: u64 },
     /// `idte_asce`: US 7284100; Linux tlbflush.h, __tlb_flush_idte.
-    IdteAsce {
-        /// `[63:0] tag`
-        asce: u64,
-        /// `[63:12] 0; [11] 1; [10:0] 0`
-        clear_by_asce: u64,
-    },
+    IdteAsce { asce: u64, clear_by_asce: u64 },
     /// `ptlb`: S/370 PoP, PURGE TLB.
     Ptlb,
     /// `crdte`: WO 2013/186606; Linux pgtable.h, crdte.
     Crdte {
-        /// `[63:0] tag`
         asce: u64,
-        /// `[63:0] old`
         old_in_r2: u64,
-        /// `[63:0] new`
         new_in_r3: u64,
-        /// `[63:11] table[63:11]; [10:5] 0; [4:0] level as pte 0, pmd 0x10, pud 0x14, p4d 0x18, pgd
-        /// 0x1c`
         origin_in_r4: u64,
-        /// `[63:12] va[63:12]; [11:0] 0`
         address_in_r5: u64,
     },
     /// `cspg`: Linux pgtable.h, cspg.
     Cspg {
-        /// `[63:3] entry[63:3]; [2:1] 0; [0] 1`
         entry: u64,
-        /// `[63:0] old`
         old_in_r2: u64,
-        /// `[63:0] new`
         new_in_r3: u64,
     },
     /// `rdp`: Linux pgtable.h, __ptep_rdp.
-    Rdp {
-        /// `[63:0] table`
-        table: u64,
-        /// `[63:12] va[63:12]; [11:0] 0`
-        page: u64,
-    },
+    Rdp { table: u64, page: u64 },
     /// `rdp_local`: Linux pgtable.h, __ptep_rdp.
-    RdpLocal {
-        /// `[63:0] table`
-        table: u64,
-        /// `[63:12] va[63:12]; [11:0] 0`
-        page: u64,
-    },
+    RdpLocal { table: u64, page: u64 },
     /// Loads `cr1`.
-    LoadCr1 {
-        /// `[63:0] tag`
-        control: u64,
-    },
+    LoadCr1 { control: u64 },
     /// Loads `cr7`.
-    LoadCr7 {
-        /// `[63:0] tag`
-        control: u64,
-    },
+    LoadCr7 { control: u64 },
 }
 
 impl Op {
@@ -421,7 +345,7 @@ impl Op {
                 each("new_in_r3", u128::from(new_in_r3));
             }
             Op::LoadCr1 { control } | Op::LoadCr7 { control } => {
-                each("control", u128::from(control));
+                each("control", u128::from(control))
             }
         }
     }
@@ -574,6 +498,8 @@ const MORE_UNITS: Units = Units {
     scales: 1,
     most: 256,
 };
+/// Operand `clear_by_asce`: `[63:12] 0; [11] 1; [10:0] 0`.
+const CLEAR_BY_ASCE: u64 = 1 << 11;
 
 /// Encodes operand `page`: `[63:12] va[63:12]; [11:0] 0`.
 #[inline(always)]
@@ -623,7 +549,7 @@ fn encode_address_in_r5(va: u64) -> u64 {
 /// Encodes operand `entry`: `[63:3] entry[63:3]; [2:1] 0; [0] 1`.
 #[inline(always)]
 fn encode_entry(entry: u64) -> u64 {
-    (entry & !0x7) | 0x1
+    (entry & !7) | 1
 }
 
 /// Issues `ipte`.
@@ -687,7 +613,7 @@ fn idte_local(cpu: &mut impl Issue<Op>, va: u64, stride: Level, table: u64) {
 fn idte_asce(cpu: &mut impl Issue<Op>, tag: u64) {
     cpu.issue(Op::IdteAsce {
         asce: tag,
-        clear_by_asce: 0x1 << 11,
+        clear_by_asce: CLEAR_BY_ASCE,
     });
 }
 
@@ -770,8 +696,7 @@ pub struct Tlb<M = Config> {
 impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
+    /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
     /// Instructions: `ptlb`.
     #[inline(always)]
@@ -794,8 +719,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates one leaf entry of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
+    /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
     /// Instructions: `ptlb`.
     #[inline(always)]
@@ -818,8 +742,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
+    /// Must invalidate and may defer: as `user_here_page`.
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         self.user_here_everything(cpu)
@@ -827,8 +750,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
+    /// Must invalidate and may defer: as `user_wide_page`.
     #[inline(never)]
     fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
         self.user_wide_everything(cpu, tag)
@@ -836,8 +758,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
+    /// Must invalidate and may defer: as `kernel_here_page`.
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         self.kernel_here_everything(cpu)
@@ -845,8 +766,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
+    /// Must invalidate and may defer: as `kernel_wide_page`.
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
         self.kernel_wide_everything(cpu, tag)
@@ -854,8 +774,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates all entries of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
+    /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
     /// Instructions: `ptlb`.
     #[inline(never)]
@@ -878,8 +797,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates all entries of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
+    /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
     /// Instructions: `ptlb`.
     #[inline(never)]
@@ -1100,27 +1018,9 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Loads another address space.
-    ///
-    /// Instructions: `cr1`, `cr7`.
-    #[inline]
-    fn switch_to(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) {
-        let mut outcome = Outcome::NOTHING;
-        if pending != Pending::None {
-            if pending == Pending::Tag {
-                outcome |= self.user_here_everything(cpu);
-            } else {
-                self.invalidate_all(cpu);
-            }
-        }
-        load_cr1(cpu, to.tag.value);
-        load_cr7(cpu, to.tag.value);
-    }
-
     /// Invalidates all entries under every tag on this CPU.
     ///
-    /// Must invalidate: leaf entries under the space's tag or other tags, on this CPU; walk entries
-    /// under the space's tag or other tags, on this CPU.
+    /// Must invalidate: leaf and walk entries under the space's tag or other tags, on this CPU.
     ///
     /// Instructions: `ptlb`.
     #[inline]
@@ -1156,10 +1056,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline]
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
         let _ = (space, reach);
-        Ceiling {
-            operations: u64::MAX,
-            pages: u64::MAX,
-        }
+        Ceiling::NONE
     }
 
     #[inline]
@@ -1207,17 +1104,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline]
     fn tags(&self) -> Tags {
-        let views = 0;
         Tags {
             per_cpu: None,
-            global: Some((
-                TagValues {
-                    first: 0,
-                    last: 0xffff_ffff_ffff_ffff,
-                    views,
-                },
-                TagSource::Root,
-            )),
+            global: Some((TagValues::of(0..=0xffff_ffff_ffff_ffff, 0), TagSource::Root)),
         }
     }
 
@@ -1262,26 +1151,25 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline(always)]
     fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
         let _ = cpu;
-        Finished {
-            sync_ipis: IpiTargets::NONE,
-            deferred: started.outcome.deferred,
-        }
+        started.finished(IpiTargets::NONE)
     }
 
+    /// Loads another address space.
+    ///
+    /// Instructions: `cr1`, `cr7`.
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
-        self.switch_to(cpu, to, pending);
+        let mut outcome = Outcome::NOTHING;
+        if pending != Pending::None {
+            if pending == Pending::Tag {
+                outcome |= self.user_here_everything(cpu);
+            } else {
+                self.invalidate_all(cpu);
+            }
+        }
+        load_cr1(cpu, to.tag.value);
+        load_cr7(cpu, to.tag.value);
         Deferred::NOTHING
-    }
-
-    #[inline]
-    fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, view_deferred: bool) {
-        let _ = (cpu, to, view_deferred);
-    }
-
-    #[inline]
-    fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
-        let _ = (cpu, to);
     }
 
     #[inline]

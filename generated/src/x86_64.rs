@@ -117,7 +117,6 @@ impl Config {
         ("la57", Self::LA57),
         ("alder_lake_invlpg", Self::ALDER_LAKE_INVLPG),
     ];
-    const FEATURES: u32 = 0x7f;
 
     /// Returns the configuration with another flag set.
     #[must_use]
@@ -144,24 +143,10 @@ impl Config {
         self.0
     }
 
-    /// Returns the configuration of a word of flags. Unknown bits are ignored.
-    #[must_use]
-    #[inline(always)]
-    pub const fn from_bits(bits: u32) -> Self {
-        Self(bits & 0xff)
-    }
-
-    /// Returns the configuration for two CPUs together: the features of both, the errata of either.
-    #[must_use]
-    pub const fn least(self, other: Self) -> Self {
-        let (both, either) = (self.0 & other.0, self.0 | other.0);
-        Self((both & Self::FEATURES) | (either & !Self::FEATURES))
-    }
-
     /// Returns the features of one CPU, read from its registers.
     ///
-    /// A machine has the features that all its CPUs have: see [`least`](Self::least). When all
-    /// flags are set, [`settled`](Self::settled) clears those that cannot be used.
+    /// A machine has the features that all its CPUs have: see [`Flags::least`]. When all flags are
+    /// set, [`settled`](Self::settled) clears those that cannot be used.
     ///
     /// No register has [`pti`](Self::PTI): the kernel adds these with [`with`](Self::with).
     #[must_use]
@@ -209,6 +194,8 @@ impl Config {
 }
 
 impl Flags for Config {
+    const FEATURES: u32 = 0x7f;
+
     #[inline(always)]
     fn bits(self) -> u32 {
         self.0
@@ -216,7 +203,7 @@ impl Flags for Config {
 
     #[inline(always)]
     fn from_bits(bits: u32) -> Self {
-        Self::from_bits(bits)
+        Self(bits & 0xff)
     }
 }
 
@@ -257,41 +244,24 @@ const fn level_table(c: Config) -> &'static LevelTable {
     }
 }
 
-/// An instruction with its operands.
+/// An instruction with its operands. Where an operand is encoded says what its bits are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum Op {
     /// Barrier `tlbsync`: `tlbsync`.
     Tlbsync,
     /// `invlpg`: SDM 3A 4.10.4.1; SDM 2 INVLPG; APM 2 3.1.7 for TCE.
-    Invlpg {
-        /// `[63:0] va`
-        va: u64,
-    },
+    Invlpg { va: u64 },
     /// `invpcid`: SDM 3A 4.10.4.1; SDM 2 INVPCID.
-    Invpcid {
-        /// `[63:2] 0; [1:0] form`
-        kind: u64,
-        /// `[127:64] va; [63:12] 0; [11:0] tag`
-        descriptor: [u64; 2],
-    },
+    Invpcid { kind: u64, descriptor: [u64; 2] },
     /// `mov_cr3`: SDM 3A 4.10.4.1: MOV to CR3 with bit 63 clear.
     MovCr3,
     /// `mov_cr4`: SDM 3A 4.10.4.1: MOV to CR4 that changes PGE.
     MovCr4,
     /// `invlpgb`: APM 3 INVLPGB, TLBSYNC; APM 2 3.1.7 for TCE.
-    Invlpgb {
-        /// `[63:12] va[63:12]; [11:6] 0; [5:0] form`
-        rax: u64,
-        /// `[31] level as pmd 1, else 0; [30:16] 0; [15:0] num`
-        ecx: u32,
-        /// `[31:28] 0; [27:16] tag; [15:0] 0`
-        edx: u32,
-    },
+    Invlpgb { rax: u64, ecx: u32, edx: u32 },
     /// Loads `cr3`.
-    LoadCr3 {
-        /// `[63] keep when pcid; [62:52] 0; [51:12] root[51:12]; [11:0] tag when pcid`
-        cr3: u64,
-    },
+    LoadCr3 { cr3: u64 },
 }
 
 impl Op {
@@ -313,9 +283,7 @@ impl Op {
     pub fn operands(self, mut each: impl FnMut(&'static str, u128)) {
         match self {
             Op::Tlbsync | Op::MovCr3 | Op::MovCr4 => {}
-            Op::Invlpg { va } => {
-                each("va", u128::from(va));
-            }
+            Op::Invlpg { va } => each("va", u128::from(va)),
             Op::Invpcid { kind, descriptor } => {
                 each("kind", u128::from(kind));
                 each(
@@ -328,9 +296,7 @@ impl Op {
                 each("ecx", u128::from(ecx));
                 each("edx", u128::from(edx));
             }
-            Op::LoadCr3 { cr3 } => {
-                each("cr3", u128::from(cr3));
-            }
+            Op::LoadCr3 { cr3 } => each("cr3", u128::from(cr3)),
         }
     }
 }
@@ -415,19 +381,19 @@ impl Issue<Op> for Hardware {
 }
 
 /// Form `page` of `invpcid`.
-const INVPCID_PAGE: u64 = 0x0;
+const INVPCID_PAGE: u64 = 0;
 /// Form `nonglobal` of `invpcid`.
-const INVPCID_NONGLOBAL: u64 = 0x3;
+const INVPCID_NONGLOBAL: u64 = 3;
 /// Form `everything` of `invpcid`.
-const INVPCID_EVERYTHING: u64 = 0x2;
+const INVPCID_EVERYTHING: u64 = 2;
 /// Form `leaves` of `invlpgb`.
 const INVLPGB_LEAVES: u64 = 0x17;
 /// Form `run` of `invlpgb`.
-const INVLPGB_RUN: u64 = 0x7;
+const INVLPGB_RUN: u64 = 7;
 /// Form `tag` of `invlpgb`.
-const INVLPGB_TAG: u64 = 0x6;
+const INVLPGB_TAG: u64 = 6;
 /// Form `nonglobal` of `invlpgb`.
-const INVLPGB_NONGLOBAL: u64 = 0x4;
+const INVLPGB_NONGLOBAL: u64 = 4;
 /// Form `everything` of `invlpgb`.
 const INVLPGB_EVERYTHING: u64 = 0xc;
 /// Form `leaves_any` of `invlpgb`.
@@ -532,8 +498,7 @@ pub struct Tlb<M = Config> {
 impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
+    /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
     /// Deferred: entries of the user view on this CPU, until the return to user code.
     ///
@@ -666,10 +631,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
-    ///
-    /// Deferred: entries of the user view on this CPU, until the return to user code.
+    /// Must invalidate and may defer: as `user_here_page`.
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -694,12 +656,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
-    /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
-    ///
-    /// Deferred: entries of the user view on this CPU, until the return to user code; entries on
-    /// lazy CPUs, until they use the space again; entries on inactive CPUs, until they load the
-    /// space again.
+    /// Must invalidate and may defer: as `user_wide_page`.
     #[inline(never)]
     fn user_wide_ranges(
         &self,
@@ -734,10 +691,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
-    /// CPU; walk entries under the space's tag or other tags, on this CPU.
-    ///
-    /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
+    /// Must invalidate and may defer: as `kernel_here_page`.
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -765,11 +719,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
-    /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
-    /// CPUs and lazy CPUs.
-    ///
-    /// Deferred: entries under other tags of this CPU, each until its tag is loaded.
+    /// Must invalidate and may defer: as `kernel_wide_page`.
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -833,9 +783,12 @@ impl<M: Configuration<Config>> Tlb<M> {
         let operations = passes.entry_runs(self.invlpgb_pages, Levels::of(&[PTE, PMD]), true);
         let ceiling = self.ceiling(Space::User, Reach::Wide);
         if ceiling.is_exceeded_by(operations, passes.pages()) {
-            return Outcome::over_ceiling(
-                self.user_wide_everything(cpu, tag, global, passes.tables()),
-            );
+            return Outcome::over_ceiling(self.user_wide_everything(
+                cpu,
+                tag,
+                global,
+                passes.tables(),
+            ));
         }
         for pass in passes.cuts() {
             self.user_wide_pass(cpu, tag, &pass);
@@ -993,8 +946,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates all entries of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under the space's tag, on this CPU; walk entries under the
-    /// space's tag, on this CPU.
+    /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
     /// Deferred: entries of the user view on this CPU, until the return to user code.
     ///
@@ -1131,70 +1083,10 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Loads another address space.
-    ///
-    /// Deferred: entries of the user view on this CPU, until the return to user code.
-    ///
-    /// Instructions: `cr3`.
-    #[inline]
-    fn switch_to(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
-        let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
-        if c.has(Config::PCID) {
-            if pending == Pending::None {
-                load_cr3(cpu, c, to.tag.value, to.table, true);
-            } else {
-                if pending != Pending::Tag {
-                    self.invalidate_all(cpu);
-                }
-                load_cr3(cpu, c, to.tag.value, to.table, false);
-                if c.has(Config::PTI) {
-                    outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
-                }
-            }
-        } else {
-            if pending != Pending::None && pending != Pending::Tag {
-                self.invalidate_all(cpu);
-            }
-            load_cr3(cpu, c, to.tag.value, to.table, false);
-        }
-        outcome.deferred
-    }
-
-    /// Loads the view that user code runs on.
-    ///
-    /// Instructions: `cr3`.
-    #[inline]
-    fn load_user_view(&self, cpu: &mut impl Issue<Op>, to: &Root, view_deferred: bool) {
-        let c = self.config.flags();
-        if c.has(Config::PTI) {
-            if c.has(Config::PCID) && !view_deferred {
-                load_cr3(cpu, c, to.tag.value | USER_VIEW, to.table, true);
-            } else {
-                load_cr3(cpu, c, to.tag.value | USER_VIEW, to.table, false);
-            }
-        }
-    }
-
-    /// Loads the view that the kernel runs on, after user code ran.
-    ///
-    /// Instructions: `cr3`.
-    #[inline]
-    fn load_kernel_view(&self, cpu: &mut impl Issue<Op>, to: &Root) {
-        let c = self.config.flags();
-        if c.has(Config::PTI) {
-            if c.has(Config::PCID) {
-                load_cr3(cpu, c, to.tag.value, to.table, true);
-            } else {
-                load_cr3(cpu, c, to.tag.value, to.table, false);
-            }
-        }
-    }
-
     /// Invalidates all entries under every tag on this CPU.
     ///
-    /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
-    /// CPU; walk entries under the space's tag, other tags or no tag (global), on this CPU.
+    /// Must invalidate: leaf and walk entries under the space's tag, other tags or no tag (global),
+    /// on this CPU.
     ///
     /// Instructions: `invpcid`, `mov_cr3`, `mov_cr4`.
     #[inline]
@@ -1262,10 +1154,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline]
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
         let _ = (space, reach);
-        Ceiling {
-            operations: 33,
-            pages: u64::MAX,
-        }
+        Ceiling::of_operations(33)
     }
 
     #[inline]
@@ -1296,24 +1185,15 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     fn tags(&self) -> Tags {
         let c = self.config.flags();
         let views = if c.has(Config::PTI) && c.has(Config::PCID) {
-            0x800
+            USER_VIEW
         } else {
             0
         };
         Tags {
-            per_cpu: c.has(Config::PCID).then_some(TagValues {
-                first: 1,
-                last: 0x6,
-                views,
-            }),
-            global: c.has(Config::INVLPGB).then_some((
-                TagValues {
-                    first: 7,
-                    last: 0xffe,
-                    views,
-                },
-                TagSource::Generations,
-            )),
+            per_cpu: c.has(Config::PCID).then_some(TagValues::of(1..=6, views)),
+            global: c
+                .has(Config::INVLPGB)
+                .then_some((TagValues::of(7..=0xffe, views), TagSource::Generations)),
         }
     }
 
@@ -1376,25 +1256,61 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
             (Space::User, Reach::Wide | Reach::Given) => self.user_wide_finish(cpu, started.global),
             (Space::Kernel, Reach::Wide | Reach::Given) => self.kernel_wide_finish(cpu),
         }
-        Finished {
-            sync_ipis: IpiTargets::NONE,
-            deferred: started.outcome.deferred,
+        started.finished(IpiTargets::NONE)
+    }
+
+    /// Loads another address space.
+    ///
+    /// Deferred: entries of the user view on this CPU, until the return to user code.
+    ///
+    /// Instructions: `cr3`.
+    #[inline]
+    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
+        let c = self.config.flags();
+        let mut outcome = Outcome::NOTHING;
+        if c.has(Config::PCID) {
+            if pending == Pending::None {
+                load_cr3(cpu, c, to.tag.value, to.table, true);
+            } else {
+                if pending != Pending::Tag {
+                    self.invalidate_all(cpu);
+                }
+                load_cr3(cpu, c, to.tag.value, to.table, false);
+                if c.has(Config::PTI) {
+                    outcome.deferred |= Deferred::VIEW_UNTIL_RETURN;
+                }
+            }
+        } else {
+            if pending != Pending::None && pending != Pending::Tag {
+                self.invalidate_all(cpu);
+            }
+            load_cr3(cpu, c, to.tag.value, to.table, false);
+        }
+        outcome.deferred
+    }
+
+    /// Loads the view that user code runs on.
+    ///
+    /// Instructions: `cr3`.
+    #[inline]
+    fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, view_deferred: bool) {
+        let c = self.config.flags();
+        if c.has(Config::PTI) {
+            let keep = c.has(Config::PCID) && !view_deferred;
+            load_cr3(cpu, c, to.tag.value | USER_VIEW, to.table, keep);
         }
     }
 
-    #[inline]
-    fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
-        self.switch_to(cpu, to, pending)
-    }
-
-    #[inline]
-    fn return_to_user(&self, cpu: &mut impl Issue<Op>, to: &Root, view_deferred: bool) {
-        self.load_user_view(cpu, to, view_deferred);
-    }
-
+    /// Loads the view that the kernel runs on, after user code ran.
+    ///
+    /// Instructions: `cr3`.
     #[inline]
     fn enter_from_user(&self, cpu: &mut impl Issue<Op>, to: &Root) {
-        self.load_kernel_view(cpu, to);
+        let c = self.config.flags();
+        if c.has(Config::PTI) {
+            let keep = c.has(Config::PCID);
+            load_cr3(cpu, c, to.tag.value, to.table, keep);
+        }
     }
 
     #[inline]

@@ -3,6 +3,8 @@
 //! In: what a backend says about the tags of its machine. Out: the values that user spaces can have, in order. Holds: no value
 //! has a bit that the tag of another view of a space has.
 
+use core::ops::RangeInclusive;
+
 /// The tags of user spaces: per-CPU tags, whose values each CPU assigns for itself, and global tags, which mean the same space on
 /// every CPU. A machine may have both, or neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,6 +39,17 @@ pub enum TagSource {
 }
 
 impl TagValues {
+    /// Returns the values of a range, without those that have a bit of another view.
+    #[must_use]
+    #[inline]
+    pub const fn of(range: RangeInclusive<u64>, views: u64) -> Self {
+        Self {
+            first: *range.start(),
+            last: *range.end(),
+            views,
+        }
+    }
+
     /// Returns the `nth` of the values.
     #[must_use]
     #[inline]
@@ -82,11 +95,7 @@ mod tests {
 
     #[test]
     fn values_skip_those_of_other_views() {
-        let mut values = TagValues {
-            first: 1,
-            last: 6,
-            views: 0,
-        };
+        let mut values = TagValues::of(1..=6, 0);
         let all = |values: TagValues| (0..).map_while(move |nth| values.nth(nth));
         assert!(all(values).eq([1, 2, 3, 4, 5, 6]));
         values.views = 2;

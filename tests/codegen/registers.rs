@@ -8,6 +8,7 @@ use tlbc::doc::page;
 use tlbc::matrix::{Matrix, html, markdown, marked, text};
 use tlbc::source::Files;
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
+use tlbc_runtime::Flags;
 
 #[test]
 fn arm64_id_registers() {

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use tlbc_backends::powerpc64::{Config, Tlb};
-use tlbc_runtime::{Attached, Level, NewSpace, SpaceFlags};
+use tlbc_runtime::{Attached, Flags, Level, NewSpace, SpaceFlags};
 use tlbc_tests::hosted::{Handle, Host};
 use tlbc_tests::machines::powerpc64;
 use tlbc_tests::moments::{self, Moment};

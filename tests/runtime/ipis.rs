@@ -2,7 +2,7 @@
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 use tlbc_runtime::request::{Reach, Request, Scope, Space};
-use tlbc_runtime::{Backend, Level, SpaceFlags, Tag};
+use tlbc_runtime::{Backend, Flags, Level, SpaceFlags, Tag};
 
 /// Returns whether some request of a user space with a global tag sends an IPI.
 fn some_request_does(backend: &impl Backend) -> bool {

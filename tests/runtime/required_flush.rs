@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 use tlbc_runtime::pte::{Below, Change, Deadline, Marks};
 use tlbc_runtime::request::Space;
-use tlbc_runtime::{AddressSpace, Current, Level, Misuse, NewSpace, SpaceFlags};
+use tlbc_runtime::{AddressSpace, Current, Flags, Level, Misuse, NewSpace, SpaceFlags};
 use tlbc_tests::hosted::{Cpus, Event, Host, HostBackend, Hosted};
 use tlbc_tests::tables::{DIRTY, Entries, FILE, WRITE, leaf_bits, says, table_bits};
 

@@ -84,9 +84,7 @@ impl Emit<'_> {
         let space = || ("space".into(), Runtime::Space.text("Space"));
         let reach = || ("reach".into(), Runtime::Reach.text("Reach"));
         let request = || ("request".into(), Runtime::Request.text("&Request<'_>"));
-        let to = Var::To.parameter();
         let levels = Runtime::LevelTable.text("&'static LevelTable");
-        let view = Var::ViewDeferred.parameter();
         let functions = [
             Some(function(
                 inline,
@@ -140,34 +138,25 @@ impl Emit<'_> {
                 Some(Runtime::Finished.text("Finished")),
                 self.finish(),
             )),
-            Some(function(
-                inline,
+            self.event(
                 "fn switch",
-                [sink(), to.clone(), Var::Pending.parameter()],
+                Shape::Switch,
+                &[Var::To, Var::Pending],
                 Some(Runtime::Deferred.text("Deferred")),
-                self.event(Shape::Switch, &[Var::Cpu, Var::To, Var::Pending]),
-            )),
-            Some(function(
-                inline,
+            ),
+            self.event(
                 "fn return_to_user",
-                [sink(), to.clone(), view],
+                Shape::ReturnToUser,
+                &[Var::To, Var::ViewDeferred],
                 None,
-                self.event(Shape::ReturnToUser, &[Var::Cpu, Var::To, Var::ViewDeferred]),
-            )),
-            Some(function(
-                inline,
-                "fn enter_from_user",
-                [sink(), to],
-                None,
-                self.event(Shape::EnterFromUser, &[Var::Cpu, Var::To]),
-            )),
-            Some(function(
-                inline,
+            ),
+            self.event("fn enter_from_user", Shape::EnterFromUser, &[Var::To], None),
+            self.event(
                 "fn cpu_online",
-                [sink()],
+                Shape::CpuOnline,
+                &[],
                 Some(Runtime::Deferred.text("Deferred")),
-                self.event(Shape::CpuOnline, &[Var::Cpu]),
-            )),
+            ),
         ];
         let constants = [
             Item::Const {
@@ -235,16 +224,27 @@ impl Emit<'_> {
     fn publish(&self) -> Function {
         let acts = |space: &Space| self.acts(Shape::Publish(*space));
         let (docs, body) = if SPACES.iter().any(acts) {
-            let cases = SPACES.map(|space| {
-                let call = if acts(&space) {
-                    self.call("self", Shape::Publish(space), &Var::expr)
-                } else {
-                    Expr::Block(Vec::new())
-                };
-                Case::new(space_word(space), call)
-            });
-            let choice = Expr::from("space").matched(cases.to_vec());
-            (String::new(), vec![Stmt::Do(choice)])
+            let steps = |space| {
+                let plan = self.plans.get(Shape::Publish(space));
+                plan.map_or_else(Vec::new, |plan| self.routine_of(plan).body.clone())
+            };
+            let [user, kernel] = SPACES.map(steps);
+            let body = if user == kernel {
+                let unused = Stmt::Let("_".into(), "space".into());
+                std::iter::once(unused).chain(user).collect()
+            } else {
+                let cases = [(Space::User, user), (Space::Kernel, kernel)];
+                let cases = cases.map(|(space, steps)| {
+                    let steps = match <[Stmt; 1]>::try_from(steps) {
+                        Ok([Stmt::Do(one)]) => one,
+                        Ok(one) => Expr::Block(one.into()),
+                        Err(steps) => Expr::Block(steps),
+                    };
+                    Case::new(space_word(space), steps)
+                });
+                vec![Stmt::Do(Expr::from("space").matched(cases.to_vec()))]
+            };
+            (String::new(), body)
         } else {
             let why = match &self.model.assumed {
                 Some(by) => format!("new entries are published by {}.", by.value),
@@ -272,7 +272,7 @@ impl Emit<'_> {
         Some(Item::Const {
             docs: String::new(),
             head: Runtime::SpaceFlags.text("const SENDER_ONLY: SpaceFlags"),
-            value: flags.method("space_flags", []),
+            value: Runtime::SpaceFlags.of(flags.method("bits", [])),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::context::Emit;
 use super::docs::escaped;
-use super::tree::{Expr, Function, Item, Runtime, Stmt, hex, number, string};
+use super::tree::{Expr, Function, Item, Runtime, Stmt, Text, Word, hex, number, string};
 use crate::model::{Cond, Known, Var};
 
 /// Functions that are the same in every configuration.
@@ -30,27 +30,6 @@ pub const fn has(self, flag: Self) -> bool {
 #[must_use]
 pub const fn bits(self) -> u32 {
     self.0
-}
-";
-
-const SPACE_FLAGS: &str = "\
-/// Returns the flags that each space has for itself.
-#[must_use]
-pub const fn space_flags(self) -> SpaceFlags {
-    SpaceFlags(self.0).and(Self::OF_SPACE)
-}
-";
-
-/// The trait by which a configuration is also a type.
-const TRAIT: &str = "\
-#[inline(always)]
-fn bits(self) -> u32 {
-    self.0
-}
-
-#[inline(always)]
-fn from_bits(bits: u32) -> Self {
-    Self::from_bits(bits)
 }
 ";
 
@@ -109,23 +88,7 @@ impl Emit<'_> {
             format!("pub const NAMES: [(&'static str, Self); {}]", flags.len()),
             Expr::Array(names.collect()),
         ));
-        if let Some(mask) = self.of_space() {
-            items.push(Item::Const {
-                docs: "The flags that each space has for itself.".into(),
-                head: Runtime::SpaceFlags.text("pub const OF_SPACE: SpaceFlags"),
-                value: Runtime::SpaceFlags.of(hex(mask)),
-            });
-        }
-        if !self.model.features.is_empty() {
-            let all = (1u64 << self.model.features.len()) - 1;
-            items.push(constant("", "const FEATURES: u32".into(), hex(all)));
-        }
         items.push(Item::Text(FLAGS.into()));
-        items.push(word_of_bits(flags.len()));
-        if self.of_space().is_some() {
-            items.push(Item::Text(SPACE_FLAGS.into()));
-        }
-        items.push(self.least());
         items.extend(self.config_of_registers());
         items.push(self.settled());
         items.push(self.is_possible());
@@ -140,26 +103,8 @@ impl Emit<'_> {
             members: Vec::new(),
         });
         config.push(Item::group("impl Config".into(), items));
-        config.push(self.flags_trait());
+        config.push(self.flags_trait(flags.len()));
         config
-    }
-
-    fn least(&self) -> Item {
-        let (both, either) = ("self.0 & other.0", "self.0 | other.0");
-        let body = if self.model.features.is_empty() {
-            format!("    Self({either})")
-        } else {
-            format!(
-                "    let (both, either) = ({both}, {either});\n    \
-                 Self((both & Self::FEATURES) | (either & !Self::FEATURES))"
-            )
-        };
-        let text = format!(
-            "/// Returns the configuration for two CPUs together: the features of both, the errata of either.\n\
-             #[must_use]\n\
-             pub const fn least(self, other: Self) -> Self {{\n{body}\n}}"
-        );
-        Item::Text(text.into())
     }
 
     /// Returns the function that clears flags whose needs are not met.
@@ -258,29 +203,45 @@ impl Emit<'_> {
         })
     }
 
-    fn flags_trait(&self) -> Item {
-        let of_space = self.of_space().map(|_| Item::Const {
+    /// Returns the implementation of the trait by which a configuration is also a type, given the number of flags.
+    fn flags_trait(&self, flags: usize) -> Item {
+        let all = |flags: usize| hex((1u64 << flags) - 1);
+        let constant = |head, value| Item::Const {
             docs: String::new(),
-            head: Runtime::SpaceFlags.text("const OF_SPACE: SpaceFlags"),
-            value: "Self::OF_SPACE".into(),
+            head,
+            value,
+        };
+        let features = all(self.model.features.len());
+        let features = constant("const FEATURES: u32".into(), features);
+        let of_space = self.of_space().map(|mask| {
+            let head = Runtime::SpaceFlags.text("const OF_SPACE: SpaceFlags");
+            constant(head, Runtime::SpaceFlags.of(hex(mask)))
         });
-        let functions = Item::Text(TRAIT.into());
-        let items = of_space.into_iter().chain([functions]).collect();
-        Item::group(Runtime::Flags.text("impl Flags for Config"), items)
+        let function = |head: &'static str, parameter: Option<(Text, Word)>, returns, value| {
+            Item::from(Function {
+                attributes: vec!["inline(always)"],
+                head: head.into(),
+                receiver: if parameter.is_some() { "" } else { "self" },
+                parameters: parameter.into_iter().collect(),
+                returns: Some(Word::from(returns)),
+                body: Some(vec![Stmt::Value(value)]),
+                ..Function::default()
+            })
+        };
+        let known = Expr::from("bits").binary("&", all(flags));
+        let functions = [
+            function("fn bits", None, "u32", "self.0".into()),
+            function(
+                "fn from_bits",
+                Some(("bits".into(), "u32".into())),
+                "Self",
+                Expr::from("Self").call([known]),
+            ),
+        ];
+        let items = std::iter::once(features).chain(of_space).chain(functions);
+        Item::group(
+            Runtime::Flags.text("impl Flags for Config"),
+            items.collect(),
+        )
     }
-}
-
-/// Returns the constructor of a configuration from a word, which has so many flags.
-fn word_of_bits(flags: usize) -> Item {
-    let all = hex((1u64 << flags) - 1);
-    let bits = Expr::from("bits").binary("&", all);
-    Item::from(Function {
-        docs: "Returns the configuration of a word of flags. Unknown bits are ignored.".into(),
-        attributes: vec!["must_use", "inline(always)"],
-        head: "pub const fn from_bits".into(),
-        parameters: vec![("bits".into(), "u32".into())],
-        returns: Some("Self".into()),
-        body: Some(vec![Stmt::Value(Expr::from("Self").call([bits]))]),
-        ..Function::default()
-    })
 }

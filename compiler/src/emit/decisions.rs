@@ -76,6 +76,17 @@ impl Emit<'_> {
                 otherwise = rest;
                 continue;
             }
+            if let Node::Select {
+                on: next,
+                then: other,
+                otherwise: rest,
+            } = otherwise
+                && same(rest, then)
+            {
+                test = test.not().and(self.test(*next, shape));
+                (then, otherwise) = (other, rest);
+                continue;
+            }
             let Node::Select {
                 on: next,
                 then: a,

@@ -182,54 +182,8 @@ impl Emit<'_> {
             body.push(Stmt::Let("_".into(), "cpu".into()));
             none()
         };
-        body.push(Stmt::Value(Runtime::Finished.with([
-            ("sync_ipis", targets),
-            ("deferred", "started.outcome.deferred".into()),
-        ])));
-        body
-    }
-
-    /// Returns the body of an event, which has these parameters.
-    pub(super) fn event(&self, shape: Shape, parameters: &[Var]) -> Vec<Stmt> {
-        let returns = matches!(shape, Shape::Switch | Shape::CpuOnline);
-        let nothing = || Stmt::Value(Runtime::Deferred.item("NOTHING"));
-        let acts = self.acts(shape);
-        let taken = self.parameters(shape);
-        let is_used = |var: Var| acts && (var == Var::Cpu || taken.contains(&var));
-        let unused = parameters.iter().filter(|var| !is_used(**var));
-        let unused: Vec<Expr> = unused.map(|var| var.name().into()).collect();
-        let unused = match unused.as_slice() {
-            [] => None,
-            [one] => Some(one.clone()),
-            _ => Some(Expr::Tuple(unused)),
-        };
-        let mut body: Vec<Stmt> = (unused.map(|unused| Stmt::Let("_".into(), unused)))
-            .into_iter()
-            .collect();
-        if !acts {
-            body.extend(returns.then(nothing));
-            return body;
-        }
-        let receiver = if shape == Shape::CpuOnline {
-            "self"
-        } else {
-            // The flush of this CPU does not depend on whether devices share the tables.
-            let flags = Expr::from("to.flags");
-            let flags = if self.sender_only().is_some() {
-                flags.method("without", ["Self::SENDER_ONLY".into()])
-            } else {
-                flags
-            };
-            body.extend(self.for_space(flags));
-            self.receiver()
-        };
-        let call = self.call(receiver, shape, &Var::expr);
-        if returns && self.defers(shape) {
-            body.push(Stmt::Value(call));
-        } else {
-            body.push(Stmt::Do(call));
-            body.extend(returns.then(nothing));
-        }
+        let finished = Expr::from("started").method("finished", [targets]);
+        body.push(Stmt::Value(finished));
         body
     }
 }

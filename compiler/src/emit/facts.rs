@@ -6,8 +6,9 @@ use tlbc_runtime::request::Space;
 
 use super::context::Emit;
 use super::tree::{
-    Case, Expr, Item, Runtime, Stmt, Uses, Var, borrow, hex, number, string, structure,
+    Case, Expr, Item, Private, Runtime, Stmt, Uses, Var, borrow, hex, number, string, structure,
 };
+use super::values::{SPACES, space_word};
 use crate::model::{
     Amount, Aspect, Cases, Ceiling, Cond, Kind, Need, Negative, Stricter, TagSource,
 };
@@ -28,13 +29,32 @@ impl Emit<'_> {
             self.by_case(&kept, none, |ceiling| self.amount(ceiling.count))
         };
         let policy = &self.model.policy;
+        let unlimited = Expr::from("u64::MAX");
+        let value = |space, reach| {
+            let operations = of(&policy.ceiling_operations, space, reach);
+            let pages = of(&policy.ceiling_pages, space, reach);
+            match (operations == unlimited, pages == unlimited) {
+                (true, true) => Runtime::Ceiling.item("NONE"),
+                (false, true) if !matches!(operations, Expr::If(..)) => {
+                    Runtime::Ceiling.item("of_operations").call([operations])
+                }
+                _ => Runtime::Ceiling.with([("operations", operations), ("pages", pages)]),
+            }
+        };
         let mut cases: Vec<Case> = Vec::new();
-        for space in [Space::User, Space::Kernel] {
-            for (reach, pattern) in self.reaches(space) {
-                let value = Runtime::Ceiling.with([
-                    ("operations", of(&policy.ceiling_operations, space, reach)),
-                    ("pages", of(&policy.ceiling_pages, space, reach)),
-                ]);
+        for space in SPACES {
+            let reaches = self.reaches(space).into_iter();
+            let of_reaches: Vec<(Expr, Expr)> = reaches
+                .map(|(reach, pattern)| (pattern, value(space, reach)))
+                .collect();
+            let (_, first) = &of_reaches[0];
+            let of_space = if of_reaches.iter().all(|(_, value)| value == first) {
+                let all = Expr::Tuple(vec![space_word(space), "_".into()]);
+                vec![(all, first.clone())]
+            } else {
+                of_reaches
+            };
+            for (pattern, value) in of_space {
                 match cases.iter_mut().find(|case| case.value == value) {
                     Some(case) => case.pattern = case.pattern.clone().binary("|", pattern),
                     None => cases.push(Case::new(pattern, value)),
@@ -159,14 +179,19 @@ impl Emit<'_> {
     /// Returns the body of the function for the tags of user spaces.
     pub(super) fn tags(&self) -> Vec<Stmt> {
         let model = self.model;
-        let views = model.user.views.iter().filter(|view| view.or != 0);
-        let bits = views.map(|view| match self.condition(&view.when) {
-            None => hex(view.or),
-            Some(when) => Expr::choice(when, hex(view.or), number(0u32)),
+        let views = model.user.views.iter().enumerate();
+        let bits = views.filter(|(_, view)| view.or != 0).map(|(index, view)| {
+            let bits = self.private(Private::View(Space::User, index));
+            match self.condition(&view.when) {
+                None => bits,
+                Some(when) => Expr::choice(when, bits, number(0u32)),
+            }
         });
-        let views = bits
-            .reduce(|all, or| all.binary("|", or))
-            .unwrap_or(number(0u32));
+        let bits = bits.reduce(|all, or| all.binary("|", or));
+        let (define, views) = match bits {
+            None => (None, number(0u32)),
+            Some(bits) => (Some(Stmt::Let("views".into(), bits)), "views".into()),
+        };
         let of = |per_cpu: bool| {
             let tags = model.tags.iter().filter(|tag| tag.of_cpu.value == per_cpu);
             tags.fold(Expr::from("None"), |rest, tag| {
@@ -180,11 +205,8 @@ impl Emit<'_> {
                         most.method("min", [hex(last)])
                     }
                 };
-                let values = Runtime::TagValues.with([
-                    ("first", number(first)),
-                    ("last", last),
-                    ("views", "views".into()),
-                ]);
+                let values = number(first).binary("..=", last);
+                let values = Runtime::TagValues.item("of").call([values, views.clone()]);
                 let source = Runtime::TagSource.item(match tag.source {
                     _ if tag.is_root.is_some() => "Root",
                     Some(at) if at.value == TagSource::Generations => "Generations",
@@ -203,8 +225,8 @@ impl Emit<'_> {
             })
         };
         let tags = Runtime::Tags.with([("per_cpu", of(true)), ("global", of(false))]);
-        let views = (!model.tags.is_empty()).then(|| Stmt::Let("views".into(), views));
-        let body = views.into_iter().chain([Stmt::Value(tags)]).collect();
+        let define = define.filter(|_| !model.tags.is_empty());
+        let body = define.into_iter().chain([Stmt::Value(tags)]).collect();
         with_config(body, "self.config.flags()".into())
     }
 

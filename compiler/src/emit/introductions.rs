@@ -12,6 +12,7 @@ use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::context::Emit;
+use super::routines::name;
 use super::tree::Var;
 use crate::model::Which;
 use crate::plan::ir::{Node, Plan, Shape};
@@ -87,26 +88,34 @@ impl Emit<'_> {
             Shape::Relax => "Changes table entries that get more permissions.".to_owned(),
             Shape::Folding(..) | Shape::IpiTargets(_) => String::new(),
         };
-        // What the parts of a flush of ranges have to invalidate is said once.
-        let is_part = matches!(plan.shape, Shape::Passes(..) | Shape::Pass(..));
-        let required = plan.required.iter().filter(|_| !is_part);
-        let required: Vec<String> = required.map(required_text).collect();
-        let deferred = if is_part {
-            Vec::new()
-        } else {
-            deferred_texts(self.deferred(plan.shape))
-        };
+        text.push_str(&self.effects(plan));
         let instructions = self.instructions_of(plan);
-        for (heading, items) in [
-            ("Must invalidate", required),
-            ("Deferred", deferred),
-            ("Instructions", instructions),
-        ] {
-            if !items.is_empty() {
-                text.push_str(&format!("\n\n{heading}: {}.", items.join("; ")));
-            }
-        }
+        text.push_str(&section("Instructions", &instructions));
         text
+    }
+
+    /// Returns the sections about what a routine must invalidate and what it may defer. For the flushes of a space and a reach
+    /// this is said once, where one entry is invalidated; for the parts of a flush of ranges it is left out.
+    fn effects(&self, plan: &Plan) -> String {
+        let first = match plan.shape {
+            Shape::Passes(..) | Shape::Pass(..) => return String::new(),
+            Shape::Ranges(space, reach)
+            | Shape::Everything(space, reach)
+            | Shape::Teardown(space, reach) => self.plans.get(Shape::Page(space, reach)),
+            _ => None,
+        };
+        let deferred = self.deferred(plan.shape);
+        let is_same = |first: &&Plan| {
+            first.required == plan.required && self.deferred(first.shape) == deferred
+        };
+        if let Some(first) = first.filter(is_same) {
+            return format!(
+                "\n\nMust invalidate and may defer: as `{}`.",
+                name(first.shape)
+            );
+        }
+        let required = section("Must invalidate", &required_texts(&plan.required));
+        required + &section("Deferred", &deferred_texts(deferred))
     }
 
     /// Returns the flushes that a shape or one that it calls may defer.
@@ -147,8 +156,31 @@ impl Emit<'_> {
     }
 }
 
-/// Returns a clause of what a routine must invalidate, in words.
-fn required_text((clause, agents): &(Clause, Agents)) -> String {
+/// Returns a section of a description, if it has items.
+fn section(heading: &str, items: &[String]) -> String {
+    if items.is_empty() {
+        return String::new();
+    }
+    format!("\n\n{heading}: {}.", items.join("; "))
+}
+
+/// Returns what a routine must invalidate, in words. Kinds of entries that differ in nothing else are named together.
+fn required_texts(required: &[(Clause, Agents)]) -> Vec<String> {
+    let mut effects: Vec<(Vec<String>, String)> = Vec::new();
+    for (clause, agents) in required {
+        let (kind, of) = required_text(clause, *agents);
+        match effects.iter_mut().find(|(_, other)| *other == of) {
+            Some((kinds, _)) => kinds.push(kind.to_owned()),
+            None => effects.push((vec![kind.to_owned()], of)),
+        }
+    }
+    let texts = effects.iter();
+    let texts = texts.map(|(kinds, of)| format!("{} entries {of}", list(kinds, "and")));
+    texts.collect()
+}
+
+/// Returns the kind of the entries of a clause, and under which tags and on which agents they are.
+fn required_text(clause: &Clause, agents: Agents) -> (&'static str, String) {
     let kind = match (clause.kinds.root, clause.kinds.leaf.is_empty()) {
         (true, _) => "root",
         (false, true) => "walk",
@@ -162,15 +194,10 @@ fn required_text((clause, agents): &(Clause, Agents)) -> String {
     let tags: Vec<String> = (tags.iter().filter(|(is, _)| *is))
         .map(|(_, name)| (*name).to_owned())
         .collect();
-    let agents: Vec<String> = agents
-        .iter()
-        .map(|it| Agents::name(it).to_owned())
-        .collect();
-    format!(
-        "{kind} entries under {}, on {}",
-        list(&tags, "or"),
-        list(&agents, "and")
-    )
+    let agents = agents.iter().map(|it| Agents::name(it).to_owned());
+    let agents: Vec<String> = agents.collect();
+    let of = format!("under {}, on {}", list(&tags, "or"), list(&agents, "and"));
+    (kind, of)
 }
 
 /// Returns the flushes of a set, in words.

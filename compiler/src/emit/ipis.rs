@@ -39,24 +39,15 @@ impl Emit<'_> {
 
     /// Returns the condition that IPIs are sent.
     fn sends(&self, sends: &SendsIpis) -> Expr {
-        use SendsIpis::{Always, Never};
         let SendsIpis::If {
             on,
             then,
             otherwise,
         } = sends
         else {
-            return (*sends == Always).into();
+            return (*sends == SendsIpis::Always).into();
         };
         let test = self.test(*on, Shape::IpiTargets(Space::User));
-        match (&**then, &**otherwise) {
-            (Always, Never) => test,
-            (Never, Always) => test.not(),
-            (then, Never) => test.and(self.sends(then)),
-            (Never, otherwise) => test.not().and(self.sends(otherwise)),
-            (Always, otherwise) => test.or(self.sends(otherwise)),
-            (then, Always) => test.not().or(self.sends(then)),
-            (then, otherwise) => Expr::choice(test, self.sends(then), self.sends(otherwise)),
-        }
+        Expr::choice(test, self.sends(then), self.sends(otherwise))
     }
 }

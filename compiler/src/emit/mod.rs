@@ -14,6 +14,7 @@ mod context;
 mod decisions;
 mod dispatch;
 mod docs;
+mod events;
 mod facts;
 mod hardware;
 mod introductions;

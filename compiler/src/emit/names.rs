@@ -128,7 +128,15 @@ impl Names {
         let mut items = Scope::new(functions.chain(Var::NAMES.iter().copied()));
         let levels = items.all(model.levels.iter().map(|it| it.name.to_uppercase()));
         let units = items.all(operands().map(|it| format!("{}_UNITS", it.to_uppercase())));
-        let encoders = items.all(operands().map(|it| format!("encode_{it}")));
+        let encoders = model.operands.iter().map(|it| {
+            let name = &it.named.name;
+            if it.is_constant() {
+                name.to_uppercase()
+            } else {
+                format!("encode_{name}")
+            }
+        });
+        let encoders = items.all(encoders);
         let instructions = instructions(model);
         let issuers = instructions.iter();
         let issuers = issuers.map(|(which, name)| (*which, items.give(name)));

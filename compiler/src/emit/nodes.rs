@@ -29,6 +29,9 @@ impl Emit<'_> {
                     self.issue_in_form(node, &issue, at, shape)
                 } else if let Some(call) = self.call_of_barriers(node) {
                     vec![call]
+                } else if let Some(load) = node.load_of_one_root() {
+                    let keep = Stmt::Let(Var::Keep.word(), self.keeps(node, shape));
+                    vec![keep, self.load(load, Var::Keep.expr())]
                 } else {
                     self.select(*on, then, otherwise, at, shape)
                 }
@@ -97,7 +100,7 @@ impl Emit<'_> {
                 view,
                 empty,
                 keep,
-            } => vec![self.load(*load, *view, *empty, *keep)],
+            } => vec![self.load((*load, *view, *empty), (*keep).into())],
             Node::Call(other) => self.call_from(*other, shape),
         }
     }
@@ -112,15 +115,32 @@ impl Emit<'_> {
         vec![Stmt::Let(Var::Form.word(), self.form_of(node, shape)), call]
     }
 
-    fn load(&self, load: usize, view: usize, empty: bool, keep: bool) -> Stmt {
+    /// Returns a load of a root; `keep` is whether entries under its tag are kept.
+    fn load(&self, (load, view, empty): (usize, usize, bool), keep: Expr) -> Stmt {
+        let tag = || Var::To.field("tag").field("value");
         self.issued(Which::Load(load), &|parameter| match parameter {
             Var::Config => Var::Config.expr(),
-            Var::Tag => self.tag(Space::User, view, Var::To.field("tag").field("value")),
+            Var::Tag => self.tag(Space::User, view, tag()),
             Var::Root if empty => Var::To.field("empty"),
             Var::Root => Var::To.field("table"),
-            Var::Keep => keep.into(),
+            Var::Keep => keep.clone(),
             other => nothing(other),
         })
+    }
+
+    /// Returns the condition that the load of a node keeps the entries under the tag.
+    fn keeps(&self, node: &Node, shape: Shape) -> Expr {
+        match node {
+            Node::Select {
+                on,
+                then,
+                otherwise,
+            } => self.choice(*on, (then, otherwise), shape, &|node| {
+                self.keeps(node, shape)
+            }),
+            Node::Load { keep, .. } => (*keep).into(),
+            _ => false.into(),
+        }
     }
 
     /// Returns a call of another shape.

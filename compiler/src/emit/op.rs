@@ -96,7 +96,7 @@ impl Emit<'_> {
     pub(super) fn op(&self) -> Vec<Item> {
         let instructions = self.instructions();
         let field = |&operand: &usize| Member {
-            docs: escaped(&self.fields_text(operand)),
+            docs: String::new(),
             text: format!(
                 "{}: {}",
                 self.names.operand(operand),
@@ -111,8 +111,11 @@ impl Emit<'_> {
             fields: instruction.template.operands.iter().map(field).collect(),
         });
         let op = Item::Type {
-            docs: "An instruction with its operands.".into(),
-            attributes: vec!["derive(Debug, Clone, Copy, PartialEq, Eq)".into()],
+            docs: "An instruction with its operands. Where an operand is encoded says what its bits are.".into(),
+            attributes: vec![
+                "derive(Debug, Clone, Copy, PartialEq, Eq)".into(),
+                "allow(missing_docs)".into(),
+            ],
             head: "pub enum Op".into(),
             members: variants.collect(),
         };
@@ -171,10 +174,14 @@ impl Emit<'_> {
                 } else {
                     word(name)
                 };
-                Stmt::Do(Expr::from(each.clone()).call([string(&it.named.name), value]))
+                Expr::from(each.clone()).call([string(&it.named.name), value])
             });
-            let case = Case::new(pattern, Expr::Block(calls.collect()));
-            cases.push((operands, case));
+            let calls: Vec<Expr> = calls.collect();
+            let value = match calls.as_slice() {
+                [only] => only.clone(),
+                _ => Expr::Block(calls.into_iter().map(Stmt::Do).collect()),
+            };
+            cases.push((operands, Case::new(pattern, value)));
         }
         let cases = cases.into_iter().map(|(_, case)| case).collect();
         Item::from(Function {

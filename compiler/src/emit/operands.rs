@@ -78,23 +78,21 @@ impl Emit<'_> {
             }
             _ => {}
         }
-        let encoder = &self.encoders[operand];
-        if let ([], [Stmt::Value(constant)]) =
-            (encoder.parameters.as_slice(), encoder.body.as_slice())
-        {
-            return constant.clone();
+        let encoder = self.private(Private::Encoder(operand));
+        if it.is_constant() {
+            return encoder;
         }
-        let arguments = encoder
-            .parameters
-            .iter()
-            .map(|&parameter| argument(parameter));
-        self.private(Private::Encoder(operand)).call(arguments)
+        let parameters = self.encoders[operand].parameters.iter();
+        encoder.call(parameters.map(|&parameter| argument(parameter)))
     }
 
     /// Returns the encoders and constants that the rest of the module uses.
     pub(super) fn operands(&self, rest: &Uses) -> Vec<Item> {
         let all = 0..self.model.operands.len();
         let encoders = all.clone().filter(|it| rest.private(Private::Encoder(*it)));
+        let (constants, encoders): (Vec<usize>, Vec<usize>) =
+            encoders.partition(|&operand| self.model.operands[operand].is_constant());
+        let encoders = constants.into_iter().chain(encoders);
         let encoders: Vec<Item> = encoders.map(|operand| self.encoder(operand)).collect();
         let units = all.filter(|it| rest.private(Private::Units(*it)));
         let mut items = self.forms(rest);
@@ -108,11 +106,23 @@ impl Emit<'_> {
         let encoder = &self.encoders[operand];
         let name = &self.model.operands[operand].named.name;
         let fields = escaped(&self.fields_text(operand));
+        let encoder_name = self.names.private(Private::Encoder(operand));
+        if let (true, [Stmt::Value(value)]) = (
+            self.model.operands[operand].is_constant(),
+            encoder.body.as_slice(),
+        ) {
+            let of = self.operand_of(operand);
+            return Item::Const {
+                docs: format!("Operand `{name}`: {fields}."),
+                head: format!("const {encoder_name}: {of}").into(),
+                value: value.clone(),
+            };
+        }
         let parameters = encoder.parameters.iter().map(|it| it.parameter());
         Item::from(Function {
             docs: format!("Encodes operand `{name}`: {fields}."),
             attributes: vec!["inline(always)"],
-            head: format!("fn {}", self.names.private(Private::Encoder(operand))).into(),
+            head: format!("fn {encoder_name}").into(),
             parameters: parameters.collect(),
             returns: Some(self.operand_of(operand).into()),
             body: Some(encoder.body.clone()),

@@ -165,7 +165,7 @@ impl Emit<'_> {
         Some(Item::from(Function {
             docs: paragraphs([
                 "Returns the features of one CPU, read from its registers.".into(),
-                "A machine has the features that all its CPUs have: see [`least`](Self::least). When all flags are set, \
+                "A machine has the features that all its CPUs have: see [`Flags::least`]. When all flags are set, \
                  [`settled`](Self::settled) clears those that cannot be used."
                     .into(),
                 left,

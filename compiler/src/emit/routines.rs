@@ -130,7 +130,7 @@ impl Emit<'_> {
         let is_method = |plan: &&Plan| {
             let stores = plan.shape == Shape::Change && self.model.change.plain_store.value;
             let is_value = matches!(plan.shape, Shape::IpiTargets(_) | Shape::Folding(..));
-            self.acts(plan.shape) && !stores && !is_value
+            self.acts(plan.shape) && !stores && !is_value && !self.is_in_trait(plan.shape)
         };
         let methods = self.plans.iter().filter(is_method);
         let methods = methods.map(|plan| self.method(plan));
@@ -182,7 +182,7 @@ impl Emit<'_> {
     }
 
     /// Returns the routine of a plan. It is made once, because its callers ask for its parameters.
-    fn routine_of(&self, plan: &Plan) -> Rc<Routine> {
+    pub(super) fn routine_of(&self, plan: &Plan) -> Rc<Routine> {
         if let Some(routine) = self.routines.borrow().get(&plan.shape) {
             return Rc::clone(routine);
         }

@@ -90,6 +90,15 @@ pub struct Operand {
     pub span: Span,
 }
 
+impl Operand {
+    /// Returns whether it has the same value in every instruction and configuration.
+    #[must_use]
+    pub fn is_constant(&self) -> bool {
+        let mut fields = self.fields.iter();
+        fields.all(|it| matches!(it.value, Value::Const(_)) && it.when.terms.is_empty())
+    }
+}
+
 /// A field of an operand.
 #[derive(Debug, Clone)]
 pub struct Field {

@@ -45,4 +45,22 @@ impl Node {
             _ => None,
         }
     }
+
+    /// Returns the load of a register, the view whose tag it loads, and whether it loads the empty root, if tests choose only
+    /// whether entries under the tag are kept.
+    #[must_use]
+    pub fn load_of_one_root(&self) -> Option<(usize, usize, bool)> {
+        match self {
+            Node::Load {
+                load, view, empty, ..
+            } => Some((*load, *view, *empty)),
+            Node::Select {
+                then, otherwise, ..
+            } => {
+                let load = then.load_of_one_root()?;
+                (otherwise.load_of_one_root() == Some(load)).then_some(load)
+            }
+            _ => None,
+        }
+    }
 }

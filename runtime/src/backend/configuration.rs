@@ -8,14 +8,33 @@ use crate::request::SpaceFlags;
 
 /// A word of flags. Each backend generates one: its `Config`.
 pub trait Flags: Copy {
+    /// The flags of features. The others are errata and page sizes.
+    const FEATURES: u32;
     /// The flags that each space has for itself.
     const OF_SPACE: SpaceFlags = SpaceFlags::NONE;
 
     /// Returns the flags as a word.
+    #[must_use]
     fn bits(self) -> u32;
 
     /// Returns the flags of a word. Unknown bits are ignored.
+    #[must_use]
     fn from_bits(bits: u32) -> Self;
+
+    /// Returns the configuration for two CPUs together: the features of both, the errata of either.
+    #[must_use]
+    #[inline]
+    fn least(self, other: Self) -> Self {
+        let (both, either) = (self.bits() & other.bits(), self.bits() | other.bits());
+        Self::from_bits((both & Self::FEATURES) | (either & !Self::FEATURES))
+    }
+
+    /// Returns the flags that each space has for itself.
+    #[must_use]
+    #[inline]
+    fn space_flags(self) -> SpaceFlags {
+        SpaceFlags(self.bits()).and(Self::OF_SPACE)
+    }
 }
 
 /// A source of flags: a value, or a type.

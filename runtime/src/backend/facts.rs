@@ -26,6 +26,22 @@ pub struct Ceiling {
 }
 
 impl Ceiling {
+    /// No ceiling: addresses are invalidated one by one, however many there are.
+    pub const NONE: Self = Self {
+        operations: u64::MAX,
+        pages: u64::MAX,
+    };
+
+    /// Returns the ceiling of so many instructions for one view.
+    #[must_use]
+    #[inline]
+    pub const fn of_operations(operations: u64) -> Self {
+        Self {
+            operations,
+            ..Self::NONE
+        }
+    }
+
     /// Returns whether a request takes too many instructions or names too many pages.
     #[must_use]
     #[inline]

@@ -218,6 +218,15 @@ impl Started {
     pub fn join(&mut self, other: &Self) {
         self.outcome |= other.outcome;
     }
+
+    /// Returns the flush after its completion on this CPU, with the CPUs that still need an IPI.
+    #[inline]
+    pub const fn finished(self, sync_ipis: IpiTargets) -> Finished {
+        Finished {
+            sync_ipis,
+            deferred: self.outcome.deferred,
+        }
+    }
 }
 
 /// A flush that is complete on this CPU.
@@ -435,13 +444,21 @@ pub trait Backend {
     fn switch(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, pending: Pending) -> Deferred;
 
     /// Loads the root of the user view, if user code does not run on the kernel view. `to.table` is the user view's top table.
-    /// `deferred` is whether the flush of that view was deferred; it is then completed.
-    fn return_to_user(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, deferred: bool);
+    /// `deferred` is whether the flush of that view was deferred; it is then completed. The default is for machines on which user
+    /// code runs on the kernel view.
+    #[inline]
+    fn return_to_user(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, deferred: bool) {
+        let _ = (cpu, to, deferred);
+    }
 
     /// Loads the root of the kernel view, if [`return_to_user`](Self::return_to_user) loaded another one. It is called first
     /// after entry from user code. `to.table` is the kernel view's top table. It flushes nothing, and keeps the entries under
-    /// the kernel view's tag if the machine can; it ends with the context synchronization that the loads require.
-    fn enter_from_user(&self, cpu: &mut impl Issue<Self::Op>, to: &Root);
+    /// the kernel view's tag if the machine can; it ends with the context synchronization that the loads require. The default is
+    /// for machines on which user code runs on the kernel view.
+    #[inline]
+    fn enter_from_user(&self, cpu: &mut impl Issue<Self::Op>, to: &Root) {
+        let _ = (cpu, to);
+    }
 
     /// Invalidates everything on this CPU before its first translation, and returns what is deferred.
     fn cpu_online(&self, cpu: &mut impl Issue<Self::Op>) -> Deferred;

@@ -4,8 +4,8 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use tlbc_backends::{powerpc64, x86_64};
-use tlbc_runtime::SpaceFlags;
 use tlbc_runtime::request::Extent;
+use tlbc_runtime::{Flags, SpaceFlags};
 use tlbc_tests::hosted::{Event, HostBackend, Hosted};
 use tlbc_tests::tables::Entries;
 

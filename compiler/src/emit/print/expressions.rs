@@ -200,6 +200,7 @@ impl Printer {
         if let [
             only @ (Expr::Struct(..)
             | Expr::Call(..)
+            | Expr::Method(..)
             | Expr::Match(..)
             | Expr::Array(_)
             | Expr::Tuple(_)),

@@ -29,7 +29,7 @@ impl Printer {
                     self.flat_side(right, operator, true)?,
                 );
                 match *operator {
-                    ".." => format!("{left}..{right}"),
+                    ".." | "..=" => format!("{left}{operator}{right}"),
                     operator => format!("{left} {operator} {right}"),
                 }
             }

@@ -16,6 +16,8 @@ const WIDTH: usize = 100;
 const CALL: usize = 60;
 /// The maximum width of the fields of a structure on one line.
 const FIELDS: usize = 18;
+/// The maximum width of the fields of a variant on one line.
+const VARIANT: usize = 35;
 /// The maximum width of a choice on one line.
 const CHOICE: usize = 50;
 const INDENT: usize = 4;
@@ -35,7 +37,7 @@ pub fn import(path: &str, names: &[&str]) -> String {
     if line.len() <= WIDTH {
         return line;
     }
-    let names = wrap(&format!("{},", names.join(", ")), WIDTH - INDENT);
+    let names = wrap(&format!("{},", names.join(", ")), WIDTH - INDENT - 1);
     let names: Vec<String> = names.iter().map(|line| format!("    {line}\n")).collect();
     format!("use {path}::{{\n{}}};\n", names.concat())
 }
@@ -172,6 +174,13 @@ impl Printer {
         if members.is_empty() {
             self.out
                 .push_str(if comma.is_empty() { ";" } else { comma });
+            return;
+        }
+        let flat: Vec<&str> = members.iter().map(|it| it.text.text.as_ref()).collect();
+        let flat = flat.join(", ");
+        let is_flat = |it: &Member| it.docs.is_empty() && it.fields.is_empty();
+        if !comma.is_empty() && members.iter().all(is_flat) && flat.len() <= VARIANT {
+            self.out.push_str(&format!(" {{ {flat} }}{comma}"));
             return;
         }
         self.nested(" {", "}", |printer| {

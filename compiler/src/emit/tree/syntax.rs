@@ -213,9 +213,13 @@ pub fn number(number: impl Into<u64>) -> Expr {
     }
 }
 
-/// Returns a hexadecimal literal, in groups of four digits.
+/// Returns a hexadecimal literal, in groups of four digits; a decimal one if it has the same digit.
 pub fn hex(number: impl Into<u64>) -> Expr {
-    let digits = format!("{:x}", number.into());
+    let number = number.into();
+    if number < 10 {
+        return number.to_string().into();
+    }
+    let digits = format!("{number:x}");
     let mut out = String::from("0x");
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(4) {
@@ -282,8 +286,29 @@ impl Expr {
         }
     }
 
-    /// Returns a choice.
+    /// Returns a choice: a condition if the values are, and otherwise a chain of alternatives where that is possible.
     pub fn choice(test: Expr, then: Expr, otherwise: Expr) -> Self {
+        let [holds, fails] = [true, false].map(Expr::from);
+        if then == holds || otherwise == fails {
+            let both = |then| {
+                if then == holds {
+                    test.clone()
+                } else {
+                    test.clone().and(then)
+                }
+            };
+            return if otherwise == fails {
+                both(then)
+            } else {
+                test.or(otherwise)
+            };
+        }
+        if then == fails || otherwise == holds {
+            return Self::choice(test.not(), otherwise, then);
+        }
+        if matches!((&then, &otherwise), (Expr::If(..), other) if !matches!(other, Expr::If(..))) {
+            return Self::choice(test.not(), otherwise, then);
+        }
         let otherwise = match otherwise {
             Expr::If(mut alternatives, last) => {
                 alternatives.insert(0, (test, vec![Stmt::Value(then)]));
@@ -310,5 +335,39 @@ impl Case {
             guard: None,
             value: value.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_between_conditions_is_a_condition() {
+        let [a, b, holds, fails] = ["a", "b", "true", "false"].map(Expr::from);
+        let choice = |then: &Expr, otherwise: &Expr| {
+            Expr::choice(a.clone(), then.clone(), otherwise.clone())
+        };
+        assert_eq!(choice(&holds, &fails), a);
+        assert_eq!(choice(&fails, &holds), a.clone().not());
+        assert_eq!(choice(&b, &fails), a.clone().and(b.clone()));
+        assert_eq!(choice(&holds, &b), a.clone().or(b.clone()));
+        assert_eq!(choice(&fails, &b), a.clone().not().and(b.clone()));
+        assert_eq!(choice(&b, &holds), a.clone().not().or(b.clone()));
+    }
+
+    #[test]
+    fn choices_are_chains_where_that_is_possible() {
+        let [a, b, x, y, z] = ["a", "b", "x", "y", "z"].map(Expr::from);
+        let value = |value: &Expr| vec![Stmt::Value(value.clone())];
+        let chain = |test: Expr, first: &Expr, second: &Expr, last: &Expr| {
+            let alternatives = vec![(test, value(first)), (b.clone(), value(second))];
+            Expr::If(alternatives, value(last))
+        };
+        let inner = || Expr::choice(b.clone(), x.clone(), y.clone());
+        let after = Expr::choice(a.clone(), z.clone(), inner());
+        assert_eq!(after, chain(a.clone(), &z, &x, &y));
+        let within = Expr::choice(a.clone(), inner(), z.clone());
+        assert_eq!(within, chain(a.not(), &z, &x, &y));
     }
 }
