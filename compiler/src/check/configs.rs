@@ -5,7 +5,7 @@
 //! features for which the rule did not ask are evaluated once, so the work grows with the number of cases that a rule
 //! tells apart, not with the number of machines.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -18,20 +18,20 @@ pub struct Configs<'m> {
     needs: Needs,
     features: Vec<usize>,
     by_geometry: bool,
-    /// The features for which the rule has asked on the last configuration, one bit each.
-    asked: Cell<u32>,
+    /// The features for which the rule has asked on the last configuration, in this order.
+    asked: RefCell<Vec<usize>>,
 }
 
 /// A configuration that notes for which features a rule asks. It is asked only before the next one is taken.
 #[derive(Clone, Copy)]
 pub struct Asked<'c> {
     config: Config,
-    asked: &'c Cell<u32>,
+    asked: &'c RefCell<Vec<usize>>,
 }
 
 impl Machine for Asked<'_> {
     fn has(self, feature: usize) -> bool {
-        self.asked.set(self.asked.get() | 1 << feature);
+        self.asked.borrow_mut().push(feature);
         self.config.has(feature)
     }
 
@@ -77,7 +77,7 @@ impl<'m> Configs<'m> {
             needs: Needs::of(model),
             features,
             by_geometry,
-            asked: Cell::new(0),
+            asked: RefCell::default(),
         }
     }
 
@@ -95,7 +95,7 @@ impl<'m> Configs<'m> {
             let Open { order, known } = open.pop()?;
             let Reverse((.., geometry)) = order;
             last = Some((known, geometry));
-            self.asked.set(0);
+            self.asked.borrow_mut().clear();
             let config = Config {
                 geometry,
                 ..known.config()
@@ -105,13 +105,13 @@ impl<'m> Configs<'m> {
         })
     }
 
-    /// Returns what is known of the other configurations, which differ from the last in a feature for which was asked.
+    /// Returns what is known of the other configurations: each differs from the last in a feature for which was asked, and
+    /// agrees in those before it.
     fn others(&self, mut known: KnownFlags) -> Vec<KnownFlags> {
-        let asked = self.asked.get();
-        let asked = self.features.iter().filter(|&&it| asked & 1 << it != 0);
         let mut others = Vec::new();
-        for flag in asked.map(|&feature| Flag::feature(feature)) {
-            if known.get(flag).is_none() {
+        for &feature in self.asked.borrow().iter() {
+            let flag = Flag::feature(feature);
+            if known.get(flag).is_none() && self.features.contains(&feature) {
                 others.extend(self.needs.follow(known.with(flag, true)));
                 known = known.with(flag, false);
                 known = self.needs.follow(known).unwrap_or(known);
@@ -175,4 +175,77 @@ pub fn both_hold(model: &Model, a: &Cond, b: &Cond) -> Option<String> {
     let configs = Configs::of(model, [&both]);
     let config = configs.iter().find(|&config| can_hold(&both, config))?;
     Some(configs.when(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::scaling::with;
+
+    /// Returns the configurations of rules that may ask for every feature.
+    fn of_all(model: &Model) -> Configs<'_> {
+        Configs {
+            features: (0..model.features.len()).collect(),
+            ..Configs::of(model, [])
+        }
+    }
+
+    #[test]
+    fn a_rule_is_evaluated_for_the_cases_that_it_tells_apart() {
+        let model = with((0..24).map(|k| format!("feature f{k} \"one more\";")));
+        let last = model.features.len() - 1;
+        let configs = of_all(&model);
+        let evaluated = |rule: &dyn Fn(Asked<'_>)| configs.iter().map(rule).count();
+        let geometries = model.geometries.len();
+        assert_eq!(evaluated(&|_| ()), geometries);
+        let one = |config: Asked<'_>| assert!(config.has(last) || config.config.features == 0);
+        assert_eq!(evaluated(&one), 2 * geometries);
+        // The last feature that is on decides.
+        let alternatives = |config: Asked<'_>| {
+            (0..=last).rev().find(|&feature| config.has(feature));
+        };
+        assert_eq!(evaluated(&alternatives), (last + 2) * geometries);
+    }
+
+    /// What a rule finds first is what it would find first among all configurations, whatever it asks for and in
+    /// whatever order.
+    #[test]
+    fn the_first_finding_is_that_of_all_configurations() {
+        let needs = ["", "needs a", "needs not b", "", "needs d, c"];
+        let features = ["a", "b", "c", "d", "e"].into_iter().zip(needs);
+        let feature = |(name, needs)| format!("feature {name} \"one more\" {needs};");
+        let model = with(features.map(feature));
+        let count = model.features.len();
+        let configs = of_all(&model);
+        let all = (0..1u32 << count).map(|features| Config {
+            features,
+            ..Config::default()
+        });
+        let mut all: Vec<Config> = all.filter(|&config| model.possible(config)).collect();
+        all.sort_by_key(|it| {
+            (
+                it.features.count_ones(),
+                Reverse(it.features.reverse_bits()),
+            )
+        });
+        let mut found = 0;
+        for seed in 0..2000u64 {
+            // A walk through questions, of which each depends on the answers so far.
+            let rule = |has: &dyn Fn(usize) -> bool| {
+                let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                for _ in 0..seed % 6 {
+                    let feature = (state >> 33) as usize % count;
+                    let answer = u64::from(has(feature));
+                    state = (state ^ answer).wrapping_mul(0xd134_2543_de82_ef95);
+                    state = state.rotate_left(17);
+                }
+                state >> 61 == 0
+            };
+            let first = configs.iter().find(|config| rule(&|it| config.has(it)));
+            let of_all = all.iter().find(|config| rule(&|it| config.has(it)));
+            assert_eq!(first.map(|it| it.config), of_all.copied(), "{seed}");
+            found += u32::from(first.is_some());
+        }
+        assert!((500..1900).contains(&found), "{found}");
+    }
 }

@@ -26,7 +26,7 @@ mod passes;
 mod plans;
 mod ranges;
 #[cfg(test)]
-mod scaling;
+pub(crate) mod scaling;
 mod search;
 mod stages;
 mod steps;

@@ -16,7 +16,7 @@ use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
 /// Returns a machine that flushes a page with its tables, a tag, or everything, with additional items.
-fn with(items: impl IntoIterator<Item = String>) -> Model {
+pub(crate) fn with(items: impl IntoIterator<Item = String>) -> Model {
     let items: String = items.into_iter().collect();
     model(format!(
         r#"arch growing {{
