@@ -7,7 +7,8 @@ use tlbc_runtime::pte::{Marks, Negative, Stricter};
 use tlbc_runtime::request::Extent;
 
 use super::{issues, with};
-use tlbc_tests::requests::{Ask, POWERPC64, good, machine};
+use tlbc_tests::configurations::machine;
+use tlbc_tests::requests::{Ask, POWERPC64, good};
 
 const REFILL: &str = include_str!("definitions/refill.arch");
 

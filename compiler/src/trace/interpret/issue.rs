@@ -57,7 +57,7 @@ impl Run<'_> {
             table: change.table,
             entry: change
                 .table
-                .wrapping_add(change.index.wrapping_add(nth) << 3),
+                .wrapping_add(change.index.wrapping_add(nth).wrapping_mul(self.model.entry_size())),
             old: change.old,
             new: change.new,
             ..Sources::default()
