@@ -30,6 +30,14 @@ pub struct Was {
 }
 
 impl Was {
+    /// Returns what was in one entry.
+    const fn of(bits: u64) -> Self {
+        Self {
+            first: bits,
+            any: bits,
+        }
+    }
+
     /// Returns the same with further bits.
     #[must_use]
     pub(crate) const fn with(self, bits: u64) -> Self {
@@ -60,8 +68,10 @@ impl Slot<'_> {
     #[must_use]
     #[inline]
     pub fn first(&self) -> u64 {
-        let first = self.entries.first();
-        first.map_or(0, |entry| entry.load(Ordering::Relaxed))
+        match self.entries {
+            [first, ..] => first.load(Ordering::Relaxed),
+            [] => 0,
+        }
     }
 
     /// Returns the bits of the nth entry, or 0 if there is none.
@@ -113,12 +123,13 @@ impl Slot<'_> {
     /// Reads each entry by a function, and returns what was in them.
     #[inline]
     fn each(&self, mut read: impl FnMut(&AtomicU64) -> u64) -> Was {
-        let Some((first, rest)) = self.entries.split_first() else {
-            return Was::default();
-        };
-        let first = read(first);
-        let any = rest.iter().fold(first, |any, entry| any | read(entry));
-        Was { first, any }
+        match self.entries {
+            [first, rest @ ..] => rest.iter().fold(Was::of(read(first)), |was, entry| Was {
+                any: was.any | read(entry),
+                ..was
+            }),
+            [] => Was::default(),
+        }
     }
 
     /// Stores the same bits in each entry.
