@@ -112,6 +112,11 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(not(target_has_atomic = "64"))]
+compile_error!(
+    "tlbc-runtime requires atomic accesses of 64 bits: generations of TLBs and sets of CPUs are numbers of 64 bits"
+);
+
 #[cfg(test)]
 extern crate std;
 
@@ -173,7 +178,7 @@ pub use mmu::{Mmu, NewSpace, Unusable};
 pub use platform::{
     Batch, Flushed, LockEvent, PageBatch, Platform, Pte, TableBatch, Unlinked, Value,
 };
-pub use pte::{Entry, Slot};
+pub use pte::{Entries, Entry, Slot};
 pub use reclaim::{UnmapBatch, Unmapped, Waited};
 pub use request::{SpaceFlags, SpaceId, Tag};
 pub use section::{Refused, Section};

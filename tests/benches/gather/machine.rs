@@ -268,7 +268,7 @@ impl<M: Machine, const W: usize, const N: usize> Pte<Bare<M, W>> for Valid<'_, N
     #[inline]
     fn slot(&self) -> Slot<'_> {
         Slot {
-            entries: self.entries,
+            entries: self.entries.as_slice().into(),
             table: 0x1000,
             index: (self.at % TABLE) as u16,
             va: (self.at as u64) << (SHIFT + 9 * u32::from(self.level.0)),
