@@ -5,7 +5,7 @@ use tlbc_runtime::deferred::Pending;
 use super::context::Emit;
 use super::parameters::At;
 use super::tree::{Expr, Private, Property, Runtime, Stmt, Var, matches, number};
-use super::values::{finish_steps, kind_of, tables};
+use super::values::{kind_of, tables};
 use crate::plan::ir::{Node, Shape, Test};
 
 impl Emit<'_> {
@@ -176,7 +176,7 @@ impl Emit<'_> {
                 } else {
                     Var::Outcome.field("steps")
                 };
-                steps.method("requires", [finish_steps(required)])
+                steps.method("requires", [self.finish_steps(required)])
             }
         }
     }
