@@ -250,6 +250,7 @@ impl Case {
         let most = match (self.space, reach) {
             (Space::Kernel, _) => 0,
             (_, Reach::Wide) if direct => 33,
+            _ if self.cpu.has("coprocessors") => 33,
             _ => 256,
         };
         let both = self.cpu.has("gtse") && self.cpu.has("coprocessors") && !self.cut.is_empty();
