@@ -17,7 +17,7 @@
 //!
 //! An early return or a `?` inside the closures does not skip the flush. Code cannot get a page before the flush, cannot unmap an
 //! entry twice, and cannot lose an entry that was refused: the compiler rejects such code, or warns about an unused value. A kernel
-//! without a heap uses [`NoBatch`] in place of `Box`; a gather then flushes after every [`BUNDLE`](gather::BUNDLE) pages.
+//! without a heap uses [`NoBatch`] in place of `Box`; a gather then flushes after every [`BUNDLE`](pages::BUNDLE) pages.
 //! [`prelude`] has the names that most kernels need.
 //!
 //! # What a kernel calls
@@ -155,7 +155,7 @@ pub mod batch;
 mod fault;
 #[cfg(loom)]
 pub mod fault;
-pub mod flushed;
+pub mod pages;
 pub mod platform;
 pub mod prelude;
 pub mod responsibilities;

@@ -10,6 +10,7 @@ use super::routines::returns_outcome;
 use super::tree::{Case, Expr, Property, Runtime, Stmt, Var, borrow};
 use super::values::{defer, tables};
 use crate::model::{Need, Which};
+use crate::plan::decision::Decision;
 use crate::plan::ir::{Issue, Node, Shape};
 
 impl Emit<'_> {
@@ -33,7 +34,7 @@ impl Emit<'_> {
                     let keep = Stmt::Let(Var::Keep.word(), self.keeps(node, shape));
                     vec![keep, self.load(load, Var::Keep.expr())]
                 } else {
-                    self.select(*on, then, otherwise, at, shape)
+                    self.select(&Decision::of_steps(*on, then, otherwise), at, shape)
                 }
             }
             Node::Guard { scope, body } => {

@@ -351,7 +351,9 @@ pub trait Backend {
     /// # Context
     ///
     /// The lock of the table is held.
-    #[inline]
+    // A call would pass and return entries through memory, which costs more than the store.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     fn store(&self, slot: &Slot<'_>, change: &Change, flags: SpaceFlags) -> Changed {
         let was = if matches!(change.old, Entry::Invalid) {
             slot.store(change.new_bits); // the machine sets no marks in an invalid entry

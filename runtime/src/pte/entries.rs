@@ -18,6 +18,7 @@ pub enum Entries<'a> {
 }
 
 impl<'a> From<&'a [AtomicU32]> for Entries<'a> {
+    #[inline]
     fn from(entries: &'a [AtomicU32]) -> Self {
         Self::Narrow(entries)
     }
@@ -25,6 +26,7 @@ impl<'a> From<&'a [AtomicU32]> for Entries<'a> {
 
 #[cfg(target_has_atomic = "64")]
 impl<'a> From<&'a [AtomicU64]> for Entries<'a> {
+    #[inline]
     fn from(entries: &'a [AtomicU64]) -> Self {
         Self::Wide(entries)
     }

@@ -29,6 +29,14 @@ pub struct Was {
 }
 
 impl Was {
+    /// Returns what was in one entry.
+    const fn of(bits: u64) -> Self {
+        Self {
+            first: bits,
+            any: bits,
+        }
+    }
+
     /// Returns the same with further bits.
     #[must_use]
     pub(crate) const fn with(self, bits: u64) -> Self {
@@ -66,8 +74,10 @@ impl Slot<'_> {
     #[must_use]
     #[inline]
     pub fn load(&self, nth: u64) -> u64 {
-        let entry = usize::try_from(nth).ok().and_then(|n| self.entries.get(n));
-        entry.map_or(0, Word::load)
+        match usize::try_from(nth) {
+            Ok(nth) => self.entries.get(nth).map_or(0, Word::load),
+            Err(_) => 0,
+        }
     }
 
     /// Returns what is in the entries now.
@@ -106,13 +116,17 @@ impl Slot<'_> {
     /// Reads each entry by a function, and returns what was in them.
     #[inline]
     fn each(&self, mut read: impl FnMut(Word<'_>) -> u64) -> Was {
-        let mut entries = self.entries.iter();
-        let Some(first) = entries.next() else {
-            return Was::default();
-        };
-        let first = read(first);
-        let any = entries.fold(first, |any, entry| any | read(entry));
-        Was { first, any }
+        match self.entries.get(0) {
+            Some(first) => self
+                .entries
+                .iter()
+                .skip(1)
+                .fold(Was::of(read(first)), |was, entry| Was {
+                    any: was.any | read(entry),
+                    ..was
+                }),
+            None => Was::default(),
+        }
     }
 
     /// Stores the same bits in each entry.

@@ -342,6 +342,7 @@ impl<M: Machine, const W: usize> Task<M, W> {
         mut left: &[AtomicU64],
         mut at: usize,
     ) {
+        let space = self.space.id();
         while !left.is_empty() {
             let in_table = TABLE - at % TABLE;
             let (table, rest) = left.split_at_checked(in_table).unwrap_or((left, &[]));
@@ -349,7 +350,7 @@ impl<M: Machine, const W: usize> Task<M, W> {
             let valid = entries.filter(|(entries, _)| entries[0].load(Relaxed) & VALID != 0);
             gather.locked((), |section, ()| {
                 let cleared = section.unmap_all(valid.map(|(entries, at)| Valid {
-                    space: self.space.id(),
+                    space,
                     level: Level(0),
                     entries,
                     at,
