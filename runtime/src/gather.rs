@@ -120,7 +120,7 @@ impl<P: Platform> Mmu<P> {
         space: &AddressSpace<P::CpuSet>,
         body: impl FnOnce(&mut Gather<'_, P>) -> R,
     ) -> R {
-        if Self::FACTS.lazy_mm == LazyMm::Shootdown {
+        if Self::facts().lazy_mm == LazyMm::Shootdown {
             self.shoot_lazies(space);
         }
         let mut gather = Gather::new(self, space, true);
@@ -232,7 +232,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// Returns whether other gathers of the space have changes that are not flushed yet, on a machine on which a change does not
     /// flush by itself, or for devices.
     fn others_are_in_progress(&self) -> bool {
-        let waits = Mmu::<P>::FACTS.pte_update.batches_pages() || self.space.has_devices();
+        let waits = Mmu::<P>::facts().pte_update.batches_pages() || self.space.has_devices();
         waits && self.space.counts.gathers.acquire(Barrier::Pending) > u64::from(self.counts)
     }
 
@@ -337,7 +337,8 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// Returns whether a flush is pending that must be complete before another CPU attaches the space.
     #[inline]
     fn attach_is_due(&self) -> bool {
-        Mmu::<P>::FACTS.pte_update.is_deferrable() && self.space.pending.attach.pending().is_some()
+        Mmu::<P>::facts().pte_update.is_deferrable()
+            && self.space.pending.attach.pending().is_some()
     }
 
     /// Flushes everything of the space, if anything was changed or a flush is pending.

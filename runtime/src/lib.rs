@@ -113,7 +113,9 @@
 #![forbid(unsafe_code)]
 
 #[cfg(not(target_has_atomic = "64"))]
-compile_error!("tlbc-runtime requires atomic accesses of 64 bits: generations of TLBs and sets of CPUs are numbers of 64 bits");
+compile_error!(
+    "tlbc-runtime requires atomic accesses of 64 bits: generations of TLBs and sets of CPUs are numbers of 64 bits"
+);
 
 #[cfg(test)]
 extern crate std;

@@ -126,9 +126,15 @@ pub fn unaligned_runs(model: &Model, found: &mut Vec<Diagnostic>) {
 /// Checks E0303: an operand in a register is not wider than the register. A function of the platform takes any width.
 pub fn wider_than_registers(model: &Model, found: &mut Vec<Diagnostic>) {
     let called = |it: &&Invalidate| it.call.is_none();
-    let templates = model.invalidates.iter().filter(called).map(|it| &it.template);
+    let templates = model
+        .invalidates
+        .iter()
+        .filter(called)
+        .map(|it| &it.template);
     let templates = templates.chain(model.loads.iter().map(|load| &load.template));
-    let mut used: Vec<usize> = templates.flat_map(|it| it.operands.iter().copied()).collect();
+    let mut used: Vec<usize> = templates
+        .flat_map(|it| it.operands.iter().copied())
+        .collect();
     used.sort_unstable();
     used.dedup();
     for operand in used.into_iter().map(|index| &model.operands[index]) {

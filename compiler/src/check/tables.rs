@@ -239,9 +239,15 @@ pub fn entry_size(model: &Model, found: &mut Vec<Diagnostic>) {
         Diagnostic::new(
             Code::E0203,
             model.arch.span,
-            format!("`arch {}` does not state the size of a table entry", model.arch.name),
+            format!(
+                "`arch {}` does not state the size of a table entry",
+                model.arch.name
+            ),
         )
-        .because(model.user.addresses.span, "no address has more than 32 bits")
+        .because(
+            model.user.addresses.span,
+            "no address has more than 32 bits",
+        )
         .note("with addresses of 32 bits, entries of 4 and of 8 bytes are common")
         .help("write `entries 4 bytes;` or `entries 8 bytes;`"),
     );

@@ -8,9 +8,7 @@ use super::configs::admits;
 use super::{all_drops, field_of, sets, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{
-    AddressSelector, Amount, Cases, Drops, Field, Model, Operand, Source, Value,
-};
+use crate::model::{AddressSelector, Amount, Cases, Drops, Field, Model, Operand, Source, Value};
 use crate::source::Span;
 use crate::text::count;
 

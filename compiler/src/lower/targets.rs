@@ -61,7 +61,9 @@ impl Lower {
         }
         let other = |target: Target| {
             let mut names = target.others.into_iter().chain([target.name]);
-            names.any(|it| bare(it) == bare(name)).then_some(target.name)
+            names
+                .any(|it| bare(it) == bare(name))
+                .then_some(target.name)
         };
         let near = || nearest(name, targets().map(|target| target.name));
         let Some(meant) = targets().find_map(other).or_else(near) else {
