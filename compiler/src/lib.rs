@@ -16,7 +16,7 @@
 //! | `warn` | `model` | warnings: is this what was meant? |
 //! | `emit` | `plan::ir` | Rust |
 //!
-//! `trace` interprets the plan IR instead of printing it as Rust. `matrix` and `doc` describe a definition and its
+//! `trace` interprets the plan IR instead of printing it as Rust, and `interpreted` is a backend that does so. `matrix` and `doc` describe a definition and its
 //! plans for readers. The plan IR names instructions and does not repeat what they invalidate, so an independent
 //! check of the plans can take that from the model.
 
@@ -53,6 +53,8 @@ pub mod doc;
 pub mod emit;
 #[doc(hidden)]
 pub mod hidden;
+#[doc(hidden)]
+pub mod interpreted;
 #[doc(hidden)]
 pub mod lower;
 #[doc(hidden)]

@@ -40,12 +40,15 @@ use crate::analysis::Analysis;
 use crate::source::{Files, Span};
 use crate::text::wrap;
 use context::Emit;
+use names::Names;
 use tree::{Runtime, Uses};
 
 /// Returns the text of an architecture's module.
 #[must_use]
 pub fn emit(analysis: &Analysis, files: &Files) -> String {
-    let emit = Emit::new(analysis, files);
+    let repeated = (barriers::repeated(analysis), set_loops::repeated(analysis));
+    let names = Names::new(&analysis.model, repeated.0, repeated.1);
+    let emit = Emit::new(analysis, files, names);
     let mut items = emit.tlb();
     items.push(emit.routines());
     items.push(emit.backend());
