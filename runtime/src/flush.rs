@@ -17,6 +17,7 @@
 use crate::backend::{Backend, Finished, IpiTargets, Issue, Shootdown, Started};
 use crate::cpu::{CpuTlb, Cpus};
 use crate::deferred::AsidSlot;
+use crate::fault::{Fault, is_back};
 use crate::level::Level;
 use crate::mask::CpuId;
 use crate::request::{Extent, Kept, Ranges, Reach, Request, Scope, Space, SpaceFlags, Tag};
@@ -28,7 +29,8 @@ use crate::sync::{Barrier, full_barrier};
 pub(crate) enum Course {
     /// Instructions of this CPU reach every CPU.
     Broadcast,
-    /// Instructions of this CPU act on it alone, and no other CPU can use the entries.
+    /// Instructions of this CPU act on it alone, and no other CPU can use the entries. A [`Broadcast`](Self::Broadcast) becomes
+    /// this at its start if no other CPU may have entries.
     Here,
     /// The same, and other CPUs flush when they get an IPI.
     HereAndOthers,
@@ -42,6 +44,7 @@ pub(crate) enum Course {
 pub(crate) struct Flush<'a, B: Backend, C: Cpus> {
     backend: &'a B,
     cpus: &'a C,
+    cpu: CpuId,
     here: &'a CpuTlb<C::Set>,
     space: &'a AddressSpace<C::Set>,
     /// The generation of the space that the changes belong to. A CPU that had followed the one before has followed it after the
@@ -114,21 +117,16 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
                 (true, true) => Course::HereAndOthers,
             };
         }
-        // That only this CPU holds entries stays true only where other CPUs wait for the change before they attach the space.
-        let is_alone = match course {
-            Course::Broadcast => B::FACTS.attach_waits_for_changes && space.is_only_on(cpus, cpu),
-            Course::Here => true,
-            Course::HereAndOthers | Course::Others | Course::Nowhere => false,
-        };
-        if is_alone {
+        if course == Course::Here {
             request.reach = Reach::Here;
         }
-        if is_alone || course == Course::Nowhere {
+        if let Course::Here | Course::Nowhere = course {
             ipis = IpiTargets::NONE;
         }
         Self {
             backend,
             cpus,
+            cpu,
             here,
             space,
             generation,
@@ -163,6 +161,13 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         if let Course::Others | Course::Nowhere = self.course {
             return None;
         }
+        if self.course == Course::Broadcast
+            && is_alone(self.backend, sink, self.space, self.cpus, self.cpu)
+        {
+            self.course = Course::Here;
+            self.request.reach = Reach::Here;
+            self.ipis = IpiTargets::NONE;
+        }
         let is_whole = matches!(
             self.request.scope,
             Scope::Everything { .. } | Scope::Teardown
@@ -174,19 +179,19 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         {
             self.leave = Some(self.space.begin_trimming(self.cpus));
         }
-        let mut started = self.backend.start(sink, &self.request);
-        if B::FACTS.tag_after_publish {
+        let started = loop {
+            let started = self.backend.start(sink, &self.request);
+            if !B::FACTS.tag_after_publish {
+                break started;
+            }
             // The start has published the changes: a tag that has not changed counts as read after that. A CPU that
             // loads the space under a newer tag sees the changes.
-            loop {
-                let now = self.tag();
-                if now == self.request.tag {
-                    break;
-                }
-                self.request.tag = now;
-                started = self.backend.start(sink, &self.request);
+            let now = self.tag();
+            if now == self.request.tag {
+                break started;
             }
-        }
+            self.request.tag = now;
+        };
         if started.outcome.exceeded_ceiling {
             self.here.stats.full_ceiling.count(1);
         }
@@ -220,6 +225,34 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         }
         sync_ipis
     }
+}
+
+/// Returns whether no other CPU and no device may have entries of a space, so that instructions that act on this CPU are sufficient
+/// where others would reach every CPU and some devices. If so, the changes are published: a CPU that attaches the space from now on
+/// sees them, because it enters the cpumask first, and reads the tables after [`Barrier::SwitchIn`]; a device because it is counted or
+/// its tag is pinned first, and it fills after [`Barrier::Attach`].
+///
+/// The first look needs no barrier, so a space that several CPUs have run pays for none.
+#[inline]
+fn is_alone<B: Backend, C: Cpus>(
+    backend: &B,
+    sink: &mut impl Issue<B::Op>,
+    space: &AddressSpace<C::Set>,
+    cpus: &C,
+    cpu: CpuId,
+) -> bool {
+    let look = || {
+        let devices = space.has_devices_or_pins() && !is_back(Fault::OverlooksDevices);
+        !devices && space.is_only_on(cpus, cpu)
+    };
+    if !look() {
+        return false;
+    }
+    if !is_back(Fault::LooksBeforePublish) {
+        backend.publish(sink, space.kind);
+    }
+    full_barrier(Barrier::Change);
+    look()
 }
 
 /// Returns how many leaf entries ranges have.
