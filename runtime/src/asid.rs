@@ -349,7 +349,7 @@ impl AsidAllocator {
         match space.pins.get() {
             0 => Err(NotPinned),
             more if more > 1 && !is_back(Fault::PinsOnce) => {
-                space.pins.put(more - 1);
+                space.pins.release(more - 1, Barrier::Complete);
                 Ok(())
             }
             _ => {
@@ -362,7 +362,7 @@ impl AsidAllocator {
     /// Ends all pins of a space: its tag may be assigned again after the next rollover.
     pub fn end_pins<S: CpuMask>(&self, map: &AsidMap<'_>, space: &AddressSpace<S>) {
         if space.pins.get() != 0 {
-            space.pins.put(0);
+            space.pins.release(0, Barrier::Complete);
             map.unmark(value(space.tag.get()), true);
             self.pinned.put(self.pinned.get() - 1);
         }

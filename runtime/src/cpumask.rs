@@ -12,7 +12,7 @@
 //! | `targets`, for whether any CPU is interrupted | after the change is stored and [`Barrier::Flush`], before the flush starts | loads the space: sees the generation ([`Barrier::SwitchIn`]); leaves it: may be left out by the next reader |
 //! | `other_targets`, for the CPUs to interrupt | after that, before the flush is finished | loads the space: sees the generation; left it before: follows the generation when it loads it again; leaves it: takes a spurious IPI |
 //! | `other_targets`, for the IPIs after the flush | after the flush is finished and [`Barrier::Flush`] | left before: its accesses are complete ([`Barrier::Unloaded`]); loads it: fills only from the changed entries |
-//! | `is_only_on` | after the change is stored and [`Barrier::Change`] | attaches the space: sees the change |
+//! | `is_only_on` | after the change is stored and published, and [`Barrier::Change`] | attaches the space: sees the change ([`Barrier::SwitchIn`], [`Barrier::AttachWaits`]) |
 //! | `others`, for a change by an instruction | while a change is under way, after [`Barrier::Change`] | waits until the change is over |
 //! | `begin_trimming` | while a change is under way, before the flush | has it loaded: stays in the cpumask, because it can fill after the flush; attaches it: waits, and enters the cpumask again |
 //! | `loaded_on`, at a teardown | during the teardown of the space | loads the space: is excluded by the contract of the teardown |
@@ -63,11 +63,18 @@ impl<S: CpuMask> AddressSpace<S> {
             },
             Space::User => Targets {
                 here: self.cpumask.contains(cpu, barrier)
-                    && (classes.covers(Agents::INACTIVE) || here.may_have_loaded(self.id)),
+                    && (classes.covers(Agents::INACTIVE) || self.is_used_here(here, classes)),
                 others: self.cpumask.any(count, barrier, |holder| holder != cpu)
                     && self.has_other_target(cpus, cpu, classes),
             },
         }
+    }
+
+    /// Returns whether this CPU has the space loaded and is of these classes. If it is lazy and not of them, it flushes when it uses
+    /// the space again, as other lazy CPUs do.
+    #[inline]
+    fn is_used_here(&self, here: &CpuTlb<S>, classes: Agents) -> bool {
+        here.may_have_loaded(self.id) && (classes.covers(Agents::LAZY) || here.lazy.mine() == 0)
     }
 
     /// Returns whether a flush must run on another CPU of these classes.
@@ -113,13 +120,16 @@ impl<S: CpuMask> AddressSpace<S> {
         loaded != SpaceId::NONE && classes.covers(class) // a CPU that is offline has loaded no space
     }
 
-    /// Returns whether this CPU has the space loaded and is the only one in its cpumask. A CPU that attaches the space
-    /// from now on sees the changes made before ([`Barrier::AttachWaits`]).
+    /// Returns whether this CPU has the space loaded and is the only one in its cpumask. This holds for later changes of the
+    /// space too if the changes were published before, and [`Barrier::Change`] is between: a CPU that attaches the space after that
+    /// sees them.
+    #[inline]
     pub(crate) fn is_only_on(&self, cpus: &impl Cpus<Set = S>, cpu: CpuId) -> bool {
-        full_barrier(Barrier::Change);
         self.kind == Space::User
             && cpus.tlb(cpu).loaded.mine() == self.id.0
-            && self.holders(cpus).all(|holder| holder == cpu)
+            && !self
+                .cpumask
+                .has_others(cpu, cpus.count(), Barrier::Unloaded)
     }
 
     /// Returns whether CPUs other than this one may have entries of the space. A change is under way.

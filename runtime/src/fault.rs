@@ -1,4 +1,4 @@
-//! Faults that this crate once had, which a test can put back.
+//! Faults that this crate once had, or could have, which a test can put back.
 //!
 //! In: nothing. Out: whether a fault is put back. Holds: in a build without the model checker none is.
 //!
@@ -13,6 +13,12 @@ pub enum Fault {
     TrimsAfterFlush,
     /// A CPU that enters the cpumask while a flush of everything removes it stays removed.
     TrimsEntering,
+    /// A flush looks for other CPUs in the cpumask before walkers see the change.
+    LooksBeforePublish,
+    /// A flush of this CPU alone is chosen although devices have the space attached or its tag pinned.
+    OverlooksDevices,
+    /// A teardown is not flushed although a CPU has the space loaded lazily.
+    OverlooksLazy,
     /// The kernel root's tag is not among those that are invalidated lazily.
     ForgetsKernelRoot,
     /// A pin is looked up by the value of a tag, not by its space.

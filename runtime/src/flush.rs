@@ -14,13 +14,15 @@
 //! | [`finish`](Flush::finish) | the instructions are complete; what is deferred on this CPU is recorded |
 //! | the caller | sends a sync message to the CPUs that `finish` returned |
 
+use crate::agents::Agents;
 use crate::backend::{Backend, Finished, IpiTargets, Issue, Shootdown, Started};
 use crate::cpu::{CpuTlb, Cpus};
 use crate::deferred::AsidSlot;
+use crate::fault::{Fault, is_back};
 use crate::level::Level;
 use crate::mask::CpuId;
 use crate::request::{Extent, Ranges, Reach, Recorded, Request, Scope, Space, SpaceFlags};
-use crate::space::AddressSpace;
+use crate::space::{AddressSpace, Tagging};
 use crate::sync::{Barrier, full_barrier};
 
 /// Which CPUs a flush reaches, and how.
@@ -28,7 +30,8 @@ use crate::sync::{Barrier, full_barrier};
 pub(crate) enum Course {
     /// Instructions of this CPU reach every CPU.
     Broadcast,
-    /// Instructions of this CPU act on it alone, and no other CPU can use the entries.
+    /// Instructions of this CPU act on it alone, and no other CPU can use the entries. A [`Broadcast`](Self::Broadcast) becomes
+    /// this at its start if no other CPU may have entries.
     Here,
     /// The same, and other CPUs flush when they get an IPI.
     HereAndOthers,
@@ -42,6 +45,7 @@ pub(crate) enum Course {
 pub(crate) struct Flush<'a, B: Backend, C: Cpus> {
     backend: &'a B,
     cpus: &'a C,
+    cpu: CpuId,
     here: &'a CpuTlb<C::Set>,
     space: &'a AddressSpace<C::Set>,
     /// The slot of the space on this CPU; and the same, if this CPU has followed the generation when the flush is finished.
@@ -116,21 +120,19 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
                 (true, true) => Course::HereAndOthers,
             };
         }
-        // That only this CPU holds entries stays true only where other CPUs wait for the change before they attach the space.
-        let is_alone = match course {
-            Course::Broadcast => B::facts().attach_waits_for_changes && space.is_only_on(cpus, cpu),
-            Course::Here => true,
-            Course::HereAndOthers | Course::Others | Course::Nowhere => false,
-        };
-        if is_alone {
+        if course == Course::Broadcast && matches!(scope, Scope::Teardown) {
+            course = course_of_teardown(space, cpus, (cpu, here));
+        }
+        if course == Course::Here {
             request.reach = Reach::Here;
         }
-        if is_alone || course == Course::Nowhere {
+        if let Course::Here | Course::Nowhere = course {
             ipis = IpiTargets::NONE;
         }
         Self {
             backend,
             cpus,
+            cpu,
             here,
             space,
             slot,
@@ -167,6 +169,13 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         if let Course::Others | Course::Nowhere = self.course {
             return None;
         }
+        if self.course == Course::Broadcast
+            && is_alone(self.backend, sink, self.space, self.cpus, self.cpu)
+        {
+            self.course = Course::Here;
+            self.request.reach = Reach::Here;
+            self.ipis = IpiTargets::NONE;
+        }
         let is_whole = matches!(
             self.request.scope,
             Scope::Everything { .. } | Scope::Teardown
@@ -178,20 +187,20 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         {
             self.leave = Some(self.space.begin_trimming(self.cpus));
         }
-        let mut started = self.backend.start(sink, &self.request);
-        if B::facts().tag_after_publish {
+        let started = loop {
+            let started = self.backend.start(sink, &self.request);
+            if !B::facts().tag_after_publish {
+                break started;
+            }
             // The start has published the changes: a tag that has not changed counts as read after that. A CPU that
             // loads the space under a newer tag sees the changes.
-            loop {
-                let now = self.space.tag.get();
-                if now == self.tag {
-                    break;
-                }
-                self.tag = now;
-                self.request.tag = self.space.tag_on(self.slot, self.backend);
-                started = self.backend.start(sink, &self.request);
+            let now = self.space.tag.get();
+            if now == self.tag {
+                break started;
             }
-        }
+            self.tag = now;
+            self.request.tag = self.space.tag_on(self.slot, self.backend);
+        };
         if started.outcome.exceeded_ceiling {
             self.here.stats.full_ceiling.count(1);
         }
@@ -218,6 +227,59 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         }
         sync_ipis
     }
+}
+
+/// Returns how a teardown is flushed where instructions reach every CPU. If no other space gets the tag before a rollover, which
+/// flushes everything, entries matter only on CPUs that have the space loaded: they may walk tables that are freed. No CPU loads
+/// the space again, and a CPU that has left it has completed its accesses ([`Barrier::Unloaded`]).
+#[inline(never)]
+fn course_of_teardown<C: Cpus>(
+    space: &AddressSpace<C::Set>,
+    cpus: &C,
+    here: (CpuId, &CpuTlb<C::Set>),
+) -> Course {
+    if space.tagging != Tagging::Generations || space.has_devices_or_pins() {
+        return Course::Broadcast;
+    }
+    let lazy = if is_back(Fault::OverlooksLazy) {
+        Agents::NONE
+    } else {
+        Agents::LAZY
+    };
+    let targets = space.targets(cpus, here, Agents::ACTIVE.union(lazy));
+    match (targets.here, targets.others) {
+        (_, true) => Course::Broadcast,
+        (true, false) => Course::Here,
+        (false, false) => Course::Nowhere,
+    }
+}
+
+/// Returns whether no other CPU and no device may have entries of a space, so that instructions that act on this CPU are sufficient
+/// where others would reach every CPU and some devices. If so, the changes are published: a CPU that attaches the space from now on
+/// sees them, because it enters the cpumask first, and reads the tables after [`Barrier::SwitchIn`]; a device because it is counted or
+/// its tag is pinned first, and it fills after [`Barrier::Attach`].
+///
+/// The first look needs no barrier, so a space that several CPUs have run pays for none.
+#[inline]
+fn is_alone<B: Backend, C: Cpus>(
+    backend: &B,
+    sink: &mut impl Issue<B::Op>,
+    space: &AddressSpace<C::Set>,
+    cpus: &C,
+    cpu: CpuId,
+) -> bool {
+    let look = || {
+        let devices = space.has_devices_or_pins() && !is_back(Fault::OverlooksDevices);
+        !devices && space.is_only_on(cpus, cpu)
+    };
+    if !look() {
+        return false;
+    }
+    if !is_back(Fault::LooksBeforePublish) {
+        backend.publish(sink, space.kind);
+    }
+    full_barrier(Barrier::Change);
+    look()
 }
 
 /// Returns how many leaf entries ranges have.

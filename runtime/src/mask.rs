@@ -79,6 +79,10 @@ pub trait SharedCpuMask: Sized {
     fn any(&self, cpus: usize, barrier: Barrier, is: impl FnMut(CpuId) -> bool) -> bool {
         self.iter(cpus, barrier).any(is)
     }
+    /// Returns whether the set has a CPU other than `cpu` whose number is less than `cpus` (acquire).
+    fn has_others(&self, cpu: CpuId, cpus: usize, barrier: Barrier) -> bool {
+        self.any(cpus, barrier, |other| other != cpu)
+    }
 }
 
 const_fn! {
@@ -262,6 +266,16 @@ impl<const W: usize> SharedCpuMask for SharedCpuSet<W> {
         }
         false
     }
+
+    #[inline]
+    fn has_others(&self, cpu: CpuId, cpus: usize, barrier: Barrier) -> bool {
+        let (own, bit) = place(cpu);
+        let mut words = self.0.iter().take(cpus.div_ceil(64)).enumerate();
+        words.any(|(at, word)| {
+            let ignored = if at == own { bit } else { 0 };
+            word.acquire(barrier) & !ignored != 0
+        })
+    }
 }
 
 #[cfg(test)]
@@ -297,6 +311,9 @@ mod tests {
         assert!(shared.contains(CpuId(70), Barrier::Receive));
         assert!(shared.iter(128, Barrier::Receive).eq([CpuId(70)]));
         assert!(shared.iter(64, Barrier::Receive).next().is_none());
+        assert!(!shared.has_others(CpuId(70), 128, Barrier::Receive));
+        assert!(!shared.has_others(CpuId(6), 64, Barrier::Receive));
+        assert!(shared.has_others(CpuId(6), 128, Barrier::Receive));
         shared.remove(CpuId(70), Barrier::Acknowledge);
         assert!(shared.iter(128, Barrier::Receive).next().is_none());
     }

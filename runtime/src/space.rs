@@ -21,7 +21,7 @@ pub struct AddressSpace<S: CpuMask> {
     pub(crate) tagging: Tagging,
     /// The tag, if it is global; with its generation, if tags have generations. 0 if there is none.
     pub(crate) tag: Word,
-    /// The number of pins that keep the tag across rollovers. Read and written with the lock of the tags held.
+    /// The number of pins that keep the tag across rollovers, for devices that use it. Written with the lock of the tags held.
     pub(crate) pins: Word,
     /// How many of its ASID slots a CPU may use for this space; 0 if instructions reach every CPU.
     pub(crate) slots: usize,
@@ -129,6 +129,13 @@ impl<S: CpuMask> AddressSpace<S> {
     #[inline]
     pub(crate) fn has_devices(&self) -> bool {
         self.devices.acquire(Barrier::Pending) != 0
+    }
+
+    /// Returns whether devices may have entries of the space: those that are attached, and those that use its pinned tag. The flush
+    /// after which a pin was undone is complete when this no longer counts it (acquire).
+    #[inline]
+    pub(crate) fn has_devices_or_pins(&self) -> bool {
+        self.has_devices() || self.pins.acquire(Barrier::Pending) != 0
     }
 
     /// Returns the flags that the space has now. The flush that detached a device is complete when its flags are no longer set

@@ -33,8 +33,9 @@ pub(crate) use const_fn;
 /// What orders two accesses of one CPU. Each variant names what it pairs with on another CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Barrier {
-    /// Full. A CPU stores that it is loading a space, and then reads which flushes are pending. Pairs with
-    /// [`Flush`](Self::Flush): the CPU sees the new generation, or the sender sees the CPU.
+    /// Full. A CPU stores that it is loading a space, and then reads which flushes are pending, and the tables. Pairs with
+    /// [`Flush`](Self::Flush): the CPU sees the new generation, or the sender sees the CPU. Pairs with
+    /// [`Change`](Self::Change): the CPU sees the change, or the flush reaches every CPU.
     SwitchIn,
     /// Full. A lazy CPU stores that it uses its space again, and then reads which flushes are pending. Pairs with
     /// [`Flush`](Self::Flush).
@@ -44,15 +45,16 @@ pub enum Barrier {
     /// [`Attach`](Self::Attach). Where instructions reach every CPU and only devices would have to be read, this barrier
     /// is not issued ([`AttachEverywhere`](Self::AttachEverywhere)).
     Flush,
-    /// Full. A CPU counts a device, and then lets it fill entries, or reads which CPUs are online. Pairs with
-    /// [`Flush`](Self::Flush), and with [`SwitchIn`](Self::SwitchIn) of a CPU that comes online.
+    /// Full. A CPU counts a device or pins a tag for it, and then lets it fill entries, or reads which CPUs are online. Pairs with
+    /// [`Flush`](Self::Flush), with [`Change`](Self::Change), and with [`SwitchIn`](Self::SwitchIn) of a CPU that comes online.
     Attach,
     /// Full, on every CPU at once, by an IPI: a device is counted, and may fill entries when each CPU has taken the IPI.
     /// The device sees what a CPU changed before it took the IPI; flushes after the IPI see the device. So flushes,
     /// which are frequent, need no barrier for devices, which are attached rarely.
     AttachEverywhere,
-    /// Full. A CPU stores that a change is under way, and then reads which CPUs have the space loaded. Pairs with
-    /// [`AttachWaits`](Self::AttachWaits).
+    /// Full. A CPU publishes a change, or stores that one is under way, and then reads which CPUs may have entries of the space
+    /// or have it loaded, and which devices share it. Pairs with [`SwitchIn`](Self::SwitchIn), [`AttachWaits`](Self::AttachWaits)
+    /// and [`Attach`](Self::Attach).
     Change,
     /// Full. A CPU stores that it is loading a space, and then waits for changes under way. Pairs with
     /// [`Change`](Self::Change).

@@ -46,9 +46,7 @@ use tree::{Runtime, Uses};
 /// Returns the text of an architecture's module.
 #[must_use]
 pub fn emit(analysis: &Analysis, files: &Files) -> String {
-    let repeated = (barriers::repeated(analysis), set_loops::repeated(analysis));
-    let names = Names::new(&analysis.model, repeated.0, repeated.1);
-    let emit = Emit::new(analysis, files, names);
+    let emit = context_of(analysis, files);
     let mut items = emit.tlb();
     items.push(emit.routines());
     items.push(emit.backend());
@@ -88,7 +86,7 @@ pub(crate) struct Arithmetic {
 /// Returns the arithmetic of an architecture's module.
 #[cfg(feature = "cli")]
 pub(crate) fn arithmetic(analysis: &Analysis, files: &Files) -> Arithmetic {
-    let emit = Emit::new(analysis, files, barriers::repeated(analysis));
+    let emit = context_of(analysis, files);
     let operands = 0..emit.model.operands.len();
     let operands = operands.map(|operand| emit.encoded(operand, &|var| var.expr()));
     let geometries = emit.model.geometries.len().saturating_sub(1);
@@ -104,6 +102,13 @@ pub(crate) fn arithmetic(analysis: &Analysis, files: &Files) -> Arithmetic {
         levels: levels.map(|level| emit.names.level(level)).collect(),
         encoders: emit.encoders.into_iter().map(|it| it.body).collect(),
     }
+}
+
+/// Returns what the folds share.
+fn context_of<'a>(analysis: &'a Analysis, files: &'a Files) -> Emit<'a> {
+    let repeated = (barriers::repeated(analysis), set_loops::repeated(analysis));
+    let names = Names::new(&analysis.model, repeated.0, repeated.1);
+    Emit::new(analysis, files, names)
 }
 
 /// Returns the assertion that the runtime has the version for which a module is generated.

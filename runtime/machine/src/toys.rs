@@ -17,6 +17,8 @@ pub trait Kind: 'static {
     const INTERRUPTS: bool;
     /// The CPUs that calls of other CPUs flush in place of an IPI, one bit each; 0 if there are no such calls.
     const CALLS_REACH: u64 = 0;
+    /// Whether an instruction makes stores visible to walkers. Otherwise they see stores as loads do.
+    const PUBLISHES: bool = !Self::INTERRUPTS;
     /// Whether an instruction changes entries, selected by the CPUs that may have them cached. Otherwise a store does.
     const WRITES: bool = false;
     /// Whether a change may be deferred while no other CPU has the space loaded.
@@ -109,6 +111,17 @@ impl Kind for Broadcast {
     };
 }
 
+/// As [`Broadcast`], on a machine whose walkers see stores as loads do.
+#[derive(Debug)]
+pub struct Coherent;
+
+impl Kind for Coherent {
+    const INTERRUPTS: bool = false;
+    const PUBLISHES: bool = false;
+    const LAZY_REFCOUNTED: bool = true;
+    const TAGS: Tags = Broadcast::TAGS;
+}
+
 /// As [`Broadcast`], with flushes started and finished with interrupts off.
 #[derive(Debug)]
 pub struct Masked;
@@ -126,6 +139,7 @@ pub struct Crowd<K>(PhantomData<K>);
 
 impl<K: Kind> Kind for Crowd<K> {
     const INTERRUPTS: bool = K::INTERRUPTS;
+    const PUBLISHES: bool = K::PUBLISHES;
     const WRITES: bool = K::WRITES;
     const DEFERS: bool = K::DEFERS;
     const LAZY_REFCOUNTED: bool = K::LAZY_REFCOUNTED;

@@ -12,8 +12,9 @@ use crate::space::Tagging;
 use crate::tag::{TagSource, TagValues, Tags};
 use std::vec::Vec;
 
-/// A machine that flushes by IPI, or whose instructions reach every CPU and that makes CPUs wait for changes.
-struct Machine<const IPI: bool>;
+/// A machine that flushes by IPI, or whose instructions reach every CPU. `WAITS` is whether it makes CPUs wait for changes before
+/// they attach a space.
+struct Machine<const IPI: bool, const WAITS: bool>;
 
 /// What it issues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,7 @@ enum Op {
     /// Invalidates entries under a tag.
     Invalidate(u64, Reach),
     Complete,
+    Publish,
 }
 
 const VALUES: TagValues = TagValues {
@@ -29,7 +31,7 @@ const VALUES: TagValues = TagValues {
     views: 0,
 };
 
-impl<const IPI: bool> Backend for Machine<IPI> {
+impl<const IPI: bool, const WAITS: bool> Backend for Machine<IPI, WAITS> {
     type Op = Op;
 
     const FACTS: Facts = Facts {
@@ -46,7 +48,7 @@ impl<const IPI: bool> Backend for Machine<IPI> {
         interrupts_off: false,
         tag_after_publish: !IPI,
         one_at_a_time: false,
-        attach_waits_for_changes: !IPI,
+        attach_waits_for_changes: WAITS,
         atomics_order_everything: false,
     };
 
@@ -79,7 +81,9 @@ impl<const IPI: bool> Backend for Machine<IPI> {
         }
     }
 
-    fn publish(&self, _: &mut impl Issue<Op>, _: Space) {}
+    fn publish(&self, cpu: &mut impl Issue<Op>, _: Space) {
+        cpu.issue(Op::Publish);
+    }
 
     fn tags(&self) -> Tags {
         Tags {
@@ -189,8 +193,8 @@ fn flushes<C: Cpus<Set = Set>, B: Backend>(flush: &Flush<'_, B, C>) -> (Set, boo
 /// Runs a flush on this CPU, and returns what it issues.
 fn run<B: Backend<Op = Op>, C: Cpus>(mut flush: Flush<'_, B, C>) -> Vec<Op> {
     let mut issued = Vec::new();
-    flush.add_to_stats();
     let started = flush.start(&mut Record(|op| issued.push(op)));
+    flush.add_to_stats();
     let left = flush.finish(&mut Record(|op| issued.push(op)), started);
     assert!(left.is_empty());
     issued
@@ -203,7 +207,7 @@ fn active_cpus_get_an_ipi_and_lazy_ones_only_for_tables() {
     cpus.cpus[2].lazy.put(1);
     cpus.cpus[3].loaded.put(SpaceId::KERNEL.0);
     cpus.cpus[4].loaded.put(SpaceId::NONE.0); // offline
-    let plan = |scope| Flush::plan(&Machine::<true>, &cpus, this(&cpus), &space, scope);
+    let plan = |scope| Flush::plan(&Machine::<true, false>, &cpus, this(&cpus), &space, scope);
     assert_eq!(flushes(&plan(PAGE)), (set([1]), true));
     assert_eq!(flushes(&plan(TABLE)), (set([1, 2]), true));
     // With tagged entries of CPUs that have left the space; one that is offline has none.
@@ -219,7 +223,7 @@ fn active_cpus_get_an_ipi_and_lazy_ones_only_for_tables() {
 fn a_cpu_that_cannot_use_the_entries_issues_nothing() {
     let (cpus, space) = (Several::<2>::new(), of_slots());
     load(&cpus, 1, &space);
-    let plan = || Flush::plan(&Machine::<true>, &cpus, this(&cpus), &space, PAGE);
+    let plan = || Flush::plan(&Machine::<true, false>, &cpus, this(&cpus), &space, PAGE);
     assert_eq!(flushes(&plan()), (set([1]), false));
     assert_eq!(run(plan()), []);
     assert_eq!(cpus.cpus[0].stats.by_ipi.get(), 1);
@@ -230,13 +234,72 @@ fn a_cpu_that_cannot_use_the_entries_issues_nothing() {
 }
 
 #[test]
+fn a_lazy_cpu_flushes_pages_when_it_uses_the_space_again() {
+    let (cpus, space) = (Several::<2>::new(), of_slots());
+    load(&cpus, 0, &space);
+    cpus.cpus[0].lazy.put(1);
+    let plan = |scope| Flush::plan(&Machine::<true, false>, &cpus, this(&cpus), &space, scope);
+    assert_eq!(flushes(&plan(PAGE)), (set([]), false));
+    assert_eq!(run(plan(PAGE)), []);
+    let here = &cpus.cpus[0].slots;
+    let slot = space.slot_on(&cpus.cpus[0]).expect("a slot");
+    assert_ne!(here.seen_gen(slot), space.counts.tlb_gen.now());
+    // It may walk a table that is freed, until it leaves the space.
+    assert_eq!(flushes(&plan(TABLE)), (set([]), true));
+}
+
+#[test]
+fn a_teardown_is_flushed_where_the_space_is_loaded() {
+    let (cpus, space) = (Several::<2>::new(), of_generations(5));
+    let teardown = || {
+        run(Flush::plan(
+            &Machine::<false, false>,
+            &cpus,
+            this(&cpus),
+            &space,
+            Scope::Teardown,
+        ))
+    };
+    let flushed = |reach| [Op::Invalidate(5, reach), Op::Complete];
+    (0..2).for_each(|cpu| load(&cpus, cpu, &space));
+    assert_eq!(teardown(), flushed(Reach::Wide));
+    // No CPU can use entries of another space before a rollover, which flushes everything.
+    cpus.cpus[1].loaded.put(SpaceId::KERNEL.0);
+    assert_eq!(teardown(), flushed(Reach::Here));
+    cpus.cpus[0].loaded.put(SpaceId::KERNEL.0);
+    assert_eq!(teardown(), []);
+    assert_eq!(cpus.cpus[0].stats.unneeded.get(), 1);
+    // A CPU that is switching may still have it loaded.
+    cpus.cpus[1].loaded.put(SpaceId::SWITCHING.0);
+    assert_eq!(teardown(), flushed(Reach::Wide));
+    cpus.cpus[1].loaded.put(SpaceId::NONE.0);
+    assert_eq!(teardown(), []);
+    // A device keeps entries, under the tag or by itself.
+    for devices in [&space.devices, &space.pins] {
+        devices.put(1);
+        assert_eq!(teardown(), flushed(Reach::Wide));
+        devices.put(0);
+    }
+    // A tag that another space gets without a rollover.
+    let of_life = AddressSpace::new(SpaceId(8), Space::User, (0, 0), Tagging::Life, 0);
+    let flush = Flush::plan(
+        &Machine::<false, false>,
+        &cpus,
+        this(&cpus),
+        &of_life,
+        Scope::Teardown,
+    );
+    assert_eq!(run(flush), [Op::Invalidate(0, Reach::Wide), Op::Complete]);
+}
+
+#[test]
 fn the_only_cpu_flushes_itself_and_has_then_seen_the_generation() {
     let (cpus, space) = (Several::<2>::new(), of_slots());
     load(&cpus, 0, &space);
     let here = &cpus.cpus[0];
     let slot = space.slot_on(here).expect("a slot");
     let own = AsidSlot::tag(Some(slot), Some(VALUES)).value;
-    let flush = Flush::plan(&Machine::<true>, &cpus, this(&cpus), &space, PAGE);
+    let flush = Flush::plan(&Machine::<true, false>, &cpus, this(&cpus), &space, PAGE);
     assert_eq!(run(flush), [Op::Invalidate(own, Reach::Here), Op::Complete]);
     assert_eq!(here.slots.seen_gen(slot), space.counts.tlb_gen.now());
     assert!(here.slots.take_view(slot), "what the backend deferred");
@@ -244,7 +307,7 @@ fn the_only_cpu_flushes_itself_and_has_then_seen_the_generation() {
     // Another CPU changed the space, and its flush has not reached this one: it still has to follow.
     let missed = space.counts.tlb_gen.raise();
     run(Flush::plan(
-        &Machine::<true>,
+        &Machine::<true, false>,
         &cpus,
         this(&cpus),
         &space,
@@ -255,13 +318,40 @@ fn the_only_cpu_flushes_itself_and_has_then_seen_the_generation() {
 
 #[test]
 fn instructions_act_here_alone_where_no_other_cpu_holds_entries() {
-    let (cpus, space) = (Several::<2>::new(), of_generations(5));
-    load(&cpus, 0, &space);
-    let plan = || Flush::plan(&Machine::<false>, &cpus, this(&cpus), &space, PAGE);
-    assert_eq!(run(plan()), [Op::Invalidate(5, Reach::Here), Op::Complete]);
-    load(&cpus, 1, &space);
-    assert_eq!(run(plan()), [Op::Invalidate(5, Reach::Wide), Op::Complete]);
-    assert_eq!(cpus.cpus[0].stats.broadcast.get(), 2);
+    fn check<const WAITS: bool>() {
+        let machine = Machine::<false, WAITS>;
+        let (cpus, space) = (Several::<2>::new(), of_generations(5));
+        load(&cpus, 0, &space);
+        let issued = || run(Flush::plan(&machine, &cpus, this(&cpus), &space, PAGE));
+        let here = [Op::Publish, Op::Invalidate(5, Reach::Here), Op::Complete];
+        assert_eq!(issued(), here);
+        let stats = &cpus.cpus[0].stats;
+        assert_eq!((stats.here.get(), stats.broadcast.get()), (1, 0));
+        // Another CPU attaches the space while the changes are published.
+        let mut flush = Flush::plan(&machine, &cpus, this(&cpus), &space, PAGE);
+        let mut late = Vec::new();
+        let started = flush.start(&mut Record(|op| {
+            late.push(op);
+            load(&cpus, 1, &space);
+        }));
+        let _ = flush.finish(&mut Record(|_| ()), started);
+        assert_eq!(late, [Op::Publish, Op::Invalidate(5, Reach::Wide)]);
+        // A space that another CPU has run is not published twice.
+        let wide = [Op::Invalidate(5, Reach::Wide), Op::Complete];
+        assert_eq!(issued(), wide);
+        // A CPU that does not have the space loaded cannot flush it by instructions that act on it alone.
+        space.cpumask.remove(CpuId(1), Barrier::Unload);
+        cpus.cpus[0].loaded.put(SpaceId::KERNEL.0);
+        assert_eq!(issued(), wide);
+        let kernel = AddressSpace::new(SpaceId::KERNEL, Space::Kernel, (0, 0), Tagging::Kernel, 0);
+        let wide = [Op::Invalidate(0, Reach::Wide), Op::Complete];
+        assert_eq!(
+            run(Flush::plan(&machine, &cpus, this(&cpus), &kernel, PAGE)),
+            wide
+        );
+    }
+    check::<true>();
+    check::<false>();
 }
 
 #[test]
@@ -269,7 +359,13 @@ fn a_flush_of_everything_removes_from_the_cpumask_who_has_not_loaded_the_space()
     let (cpus, space) = (Several::<3>::new(), of_generations(5));
     (0..3).for_each(|cpu| load(&cpus, cpu, &space));
     cpus.cpus[1].loaded.put(SpaceId::KERNEL.0);
-    let mut flush = Flush::plan(&Machine::<false>, &cpus, this(&cpus), &space, EVERYTHING);
+    let mut flush = Flush::plan(
+        &Machine::<false, true>,
+        &cpus,
+        this(&cpus),
+        &space,
+        EVERYTHING,
+    );
     let started = flush.start(&mut Record(|_| ()));
     assert_eq!(
         space.counts.changes.get(),
@@ -283,7 +379,7 @@ fn a_flush_of_everything_removes_from_the_cpumask_who_has_not_loaded_the_space()
     // A flush of less leaves the cpumask as it is.
     cpus.cpus[2].loaded.put(SpaceId::KERNEL.0);
     run(Flush::plan(
-        &Machine::<false>,
+        &Machine::<false, true>,
         &cpus,
         this(&cpus),
         &space,
@@ -300,7 +396,7 @@ fn a_flush_starts_again_under_a_tag_that_the_space_got_since() {
     ranges.leaf(Level(0), Extent::new(0x1000, 0x3000));
     let mut issued = Vec::new();
     let scope = Scope::Ranges(&ranges);
-    let mut flush = Flush::plan(&Machine::<false>, &cpus, this(&cpus), &space, scope);
+    let mut flush = Flush::plan(&Machine::<false, true>, &cpus, this(&cpus), &space, scope);
     let started = flush.start(&mut Record(|op| {
         issued.push(op);
         space.tag.put(9); // as another CPU does at a rollover
@@ -317,10 +413,10 @@ fn a_flush_starts_again_under_a_tag_that_the_space_got_since() {
 fn the_kernels_space_is_flushed_on_every_cpu_that_is_online() {
     let cpus = Several::<3>::new();
     let kernel = AddressSpace::new(SpaceId::KERNEL, Space::Kernel, (0, 0), Tagging::Kernel, 0);
-    let flush = Flush::plan(&Machine::<true>, &cpus, this(&cpus), &kernel, PAGE);
+    let flush = Flush::plan(&Machine::<true, false>, &cpus, this(&cpus), &kernel, PAGE);
     assert_eq!(flushes(&flush), (set([1, 2]), true));
     cpus.online().remove(CpuId(2), Barrier::Unload);
-    let flush = Flush::plan(&Machine::<true>, &cpus, this(&cpus), &kernel, PAGE);
+    let flush = Flush::plan(&Machine::<true, false>, &cpus, this(&cpus), &kernel, PAGE);
     assert_eq!(flushes(&flush), (set([1]), true));
     let tag = Tag {
         value: 0,
@@ -337,7 +433,7 @@ fn sizes_count_the_entries_of_every_level() {
     ranges.leaf(Level(0), Extent::new(0x1000, 0x3000));
     ranges.leaf(Level(1), Extent::new(0x20_0000, 0x40_0000));
     run(Flush::plan(
-        &Machine::<true>,
+        &Machine::<true, false>,
         &cpus,
         this(&cpus),
         &space,

@@ -19,7 +19,8 @@
 //! At least one of the two reads sees the other side's write. So a CPU that the sender did not see flushes its stale
 //! entries before it can use them. A CPU that the sender saw is sent an IPI, and takes it when it has loaded the root.
 //!
-//! Where instructions reach every CPU this is not needed: the cpumask is not read, and generations are not raised.
+//! Where instructions reach every CPU this is not needed: generations are not raised, and the cpumask is read only to see whether
+//! this CPU alone has run the space, so that instructions that act on this CPU are sufficient.
 //! Devices are read without a barrier, because attaching a device synchronizes every CPU by an IPI
 //! ([`Barrier::AttachEverywhere`]). Where atomics order all accesses, raising the generation is the barrier.
 //!
@@ -121,8 +122,8 @@ impl<P: Platform> Mmu<P> {
         let flush = |cpu| {
             let (here, backend) = (self.platform.cpu(cpu), self.platform.backend());
             let mut flush = Flush::plan(&*backend, self, (cpu, here), space, scope(&here.stats));
-            flush.add_to_stats();
             let started = flush.start(&mut self.platform.sink(cpu));
+            flush.add_to_stats();
             // What other functions get is copied, so that the flush itself stays in registers.
             if !flush.ipis.is_empty() {
                 let (request, ipis) = (flush.request, flush.ipis);

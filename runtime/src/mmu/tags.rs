@@ -10,6 +10,7 @@ use crate::mmu::{Mmu, Unusable};
 use crate::platform::Platform;
 use crate::request::Tag;
 use crate::space::{AddressSpace, Tagging};
+use crate::sync::{Barrier, full_barrier};
 
 impl<P: Platform> Mmu<P> {
     /// Returns the global tags that the platform's memory can track.
@@ -74,8 +75,9 @@ impl<P: Platform> Mmu<P> {
         self.with_tags(|_| AsidAllocator::forget(here));
     }
 
-    /// Pins the tag of a space, so that a device can use it: the tag stays the same across rollovers. Returns the tag. Pins
-    /// are counted: the tag is kept until each pin is [undone](Self::unpin_tag), or the space is
+    /// Pins the tag of a space, so that a device can use it: the tag stays the same across rollovers. Returns the tag, under which
+    /// the device must not fill its TLB before. Flushes reach every CPU and device from now on, even while one CPU alone has run
+    /// the space. Pins are counted: the tag is kept until each pin is [undone](Self::unpin_tag), or the space is
     /// [released](Self::release).
     ///
     /// # Context
@@ -91,14 +93,17 @@ impl<P: Platform> Mmu<P> {
             return Err(NoTag);
         }
         let pin = |_| self.asids.pin(&self.asid_map(), space, self);
-        self.with_tags(pin)
+        let tag = self.with_tags(pin)?;
+        full_barrier(Barrier::Attach);
+        Ok(tag)
     }
 
     /// Undoes one [pin](Self::pin_tag). After the last one, the next rollover may free the tag.
     ///
     /// # Context
     ///
-    /// As [`pin_tag`](Self::pin_tag).
+    /// As [`pin_tag`](Self::pin_tag). The device does not fill its TLB any more, and everything of the space was
+    /// [flushed](Self::flush_everything) since: later flushes may not reach the device.
     ///
     /// # Errors
     ///

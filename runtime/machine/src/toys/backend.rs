@@ -52,7 +52,7 @@ impl<K: Kind> Toy<K> {
     /// Returns what walkers see of stores on a machine of this kind.
     #[must_use]
     pub fn stores() -> Stores {
-        if K::INTERRUPTS || K::WRITES {
+        if K::WRITES || !K::PUBLISHES {
             Stores::AsLoaded
         } else {
             Stores::Published
@@ -222,7 +222,7 @@ impl<K: Kind> Backend for Toy<K> {
     }
 
     fn publish(&self, cpu: &mut impl Issue<Op>, _: Space) {
-        if !K::INTERRUPTS {
+        if K::PUBLISHES {
             cpu.issue(Op::Publish);
         }
     }
@@ -255,7 +255,7 @@ impl<K: Kind> Backend for Toy<K> {
         } else {
             Where::Everywhere
         };
-        if !K::INTERRUPTS {
+        if K::PUBLISHES {
             cpu.issue(Op::Publish);
         }
         Self::drop_named(cpu, request, at);

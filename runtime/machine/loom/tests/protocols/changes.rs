@@ -1,11 +1,13 @@
-//! Machines whose instructions change entries: the instruction depends on which CPUs may have the entry cached, and a
-//! change may be deferred until a CPU attaches the space.
+//! A CPU attaches a space that only one CPU had. On machines whose instructions change entries, the instruction depends on
+//! which CPUs may have the entry cached, and a change may be deferred until a CPU attaches the space. Where instructions
+//! reach every CPU, a flush of one CPU alone is sufficient before another attaches the space.
 
-use tlbc_machine_loom::toys::{Deferrer, Kind, Writer};
+use tlbc_machine_loom::toys::{Broadcast, Coherent, Deferrer, Kind, Writer};
 use tlbc_runtime::Current;
+use tlbc_runtime::fault::Fault;
 use tlbc_runtime::sync::Barrier;
 
-use crate::check::{Depth::Full, Depth::Preemptions, fails, holds};
+use crate::check::{Depth::Full, Depth::Preemptions, fails, finds, holds};
 use crate::entries::leaf;
 use crate::kernel::World;
 
@@ -76,6 +78,9 @@ pub fn complete_and_attach() {
 #[test]
 fn a_page_is_unmapped_while_another_cpu_attaches() {
     holds(Full, change_and_attach::<Writer>);
+    // The change is a store, and a flush of this CPU alone follows, or a broadcast.
+    holds(Full, change_and_attach::<Broadcast>);
+    holds(Full, change_and_attach::<Coherent>);
     // There are too many interleavings to explore all of them here; those of the two halves are explored below.
     holds(Preemptions(4), change_and_attach::<Deferrer>);
 }
@@ -100,6 +105,21 @@ fn without_change() {
         "before the deferred flush",
         defer_and_attach,
     );
+}
+
+/// A CPU attaches the space without waiting for the change. Where an instruction publishes changes, it orders later reads too.
+#[test]
+fn without_the_barriers_of_a_flush_of_this_cpu_alone() {
+    let test = change_and_attach::<Coherent>;
+    for barrier in [Barrier::Change, Barrier::SwitchIn] {
+        fails(Full, barrier, "ForeignPage", test);
+    }
+}
+
+#[test]
+fn looking_for_other_cpus_before_walkers_see_the_change_is_found() {
+    let test = change_and_attach::<Broadcast>;
+    finds(Full, Fault::LooksBeforePublish, "ForeignPage", test);
 }
 
 #[test]

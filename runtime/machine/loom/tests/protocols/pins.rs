@@ -3,11 +3,12 @@
 use std::rc::Rc;
 
 use tlbc_machine_loom::DeviceFlush;
-use tlbc_machine_loom::toys::{Broadcast, Crowd, Kind};
+use tlbc_machine_loom::toys::{Broadcast, Coherent, Crowd, Kind};
 use tlbc_runtime::fault::Fault;
+use tlbc_runtime::sync::Barrier;
 use tlbc_runtime::{Current, NotPinned};
 
-use crate::check::{Depth::Full, Depth::Preemptions, finds, holds};
+use crate::check::{Depth::Full, Depth::Preemptions, fails, finds, holds};
 use crate::kernel::{Handle, Runs, World, root};
 
 impl<K: Kind> World<K> {
@@ -109,6 +110,72 @@ fn pin_and_roll_over() {
 #[test]
 fn a_generation_begins_while_a_space_is_pinned() {
     holds(Preemptions(3), pin_and_roll_over);
+}
+
+/// CPU 0 is the only CPU that has run a space, and unmaps a page of it while CPU 1 pins the space for a device.
+fn pin_and_unmap<K: Kind>() {
+    let world = World::<K>::new(2, 1);
+    let device = world.machine().add_device(DeviceFlush::ByBroadcasts);
+    let space = world.space(0);
+    let _ = world.on(0, || world.switch(Current::Kernel, Some(&space)));
+    let there = world.spawn_in(1, &space, move |world, space| {
+        world.pin_for(device, &space, 0)
+    });
+    world.on(0, || world.unmap(&space, 0, 0));
+    let _ = there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_page_is_unmapped_while_its_space_is_pinned() {
+    holds(Full, pin_and_unmap::<Crowd<Broadcast>>);
+    holds(Full, pin_and_unmap::<Crowd<Coherent>>);
+}
+
+#[test]
+fn without_the_barriers_between_a_pin_and_a_flush_of_this_cpu_alone() {
+    for barrier in [Barrier::Attach, Barrier::Change] {
+        fails(
+            Full,
+            barrier,
+            "ForeignPage",
+            pin_and_unmap::<Crowd<Coherent>>,
+        );
+    }
+}
+
+#[test]
+fn overlooking_the_device_of_a_pin_is_found() {
+    let fault = Fault::OverlooksDevices;
+    finds(
+        Full,
+        fault,
+        "ForeignPage",
+        pin_and_unmap::<Crowd<Broadcast>>,
+    );
+    finds(Full, fault, "ForeignPage", unpin_and_unmap);
+}
+
+/// CPU 0 is the only CPU that has run a space, and unmaps a page of it while CPU 1 undoes the pin of a device.
+fn unpin_and_unmap() {
+    let world = World::<Crowd<Broadcast>>::new(2, 1);
+    let device = world.machine().add_device(DeviceFlush::ByBroadcasts);
+    let space = world.space(0);
+    let _ = world.on(0, || {
+        world.pin_for(device, &space, 0);
+        world.switch(Current::Kernel, Some(&space))
+    });
+    let there = world.spawn_in(1, &space, move |world, space| {
+        world.unpin_for(device, &space);
+    });
+    world.on(0, || world.unmap(&space, 0, 0));
+    there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_page_is_unmapped_while_a_pin_is_undone() {
+    holds(Full, unpin_and_unmap);
 }
 
 /// The spaces, what each CPU runs, and each space's pins with their tag.
