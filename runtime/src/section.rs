@@ -7,6 +7,7 @@
 use core::fmt;
 
 use crate::backend::Backend;
+use crate::fault::{Fault, is_back};
 use crate::gather::{Gather, NEW};
 use crate::level::Level;
 use crate::misuse::{Misuse, check_entry, check_leaf_level};
@@ -431,7 +432,7 @@ impl<P: Platform> Section<'_, '_, P> {
         let gather = &mut *self.gather;
         let facts = gather.mmu.change_facts(gather.space);
         let page = facts.output_through_invalid || facts.attributes_through_invalid;
-        if !page && !facts.size_through_invalid {
+        if !page && !facts.size_through_invalid || is_back(Fault::MapsUnflushed) {
             return;
         }
         let changed = gather.has_changed(change.level, extent);
