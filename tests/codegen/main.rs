@@ -6,6 +6,7 @@ mod checked_in;
 mod differential;
 mod disassembly;
 mod mutations;
+mod narrow;
 mod new_architecture;
 mod readable;
 mod registers;

@@ -12,6 +12,10 @@ pub struct Geometry {
     pub page: Vec<Number>,
     /// `granule 0b01;`
     pub granule: Vec<Number>,
+    /// `root within 32 bits;`
+    pub root_within: Vec<Number>,
+    /// `root aligned to 16 KiB;` in bytes.
+    pub root_aligned: Vec<Number>,
     /// `levels { ... }`, from the leaf up.
     pub levels: Vec<Level>,
     /// `top pud, p4d, pgd;`: a space has its top table at one of these.
@@ -230,11 +234,11 @@ pub struct Space {
     pub span: Span,
 }
 
-/// `low 48 bits`, `high 47 bits`, `from 0xc000_0000_0000_0000, 52 bits`
+/// `low 48 bits`, `high 47 bits`, `from 0xc000_0000_0000_0000, 52 bits`, `below 0xc000_0000`
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Half {
-    pub base: Base,
-    pub bits: Number,
+pub enum Half {
+    Bits { base: Base, bits: Number },
+    Below(Number),
 }
 
 /// Where the addresses of a space begin.

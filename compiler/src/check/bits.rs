@@ -6,9 +6,10 @@
 //! `widths`.
 
 use super::configs::{Asked, Configs};
-use super::physical::table_bits;
+use super::physical::{root_bits, table_bits};
 use super::{all_drops, compares_tag, tags_in};
 use crate::codes::Code;
+use crate::describe;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
     AddressSelector, Cases, Cond, Drops, Field, Invalidate, Machine, Model, Source, Space, Value,
@@ -87,12 +88,17 @@ pub fn of_loads(model: &Model, found: &mut Vec<Diagnostic>) {
         }));
         found.extend(lost(model, template, &[], Source::Root, |config| {
             let geometry = &model.geometries[config.geometry()];
-            let above = table_bits(model, config);
+            let above = root_bits(model, config);
+            let aligned = geometry.root_shift;
+            let shift = aligned.map_or(geometry.page_shift, |shift| shift.value);
             Some(Wanted {
-                all: low(above.bits) & !low(geometry.page_shift),
+                all: low(above.bits) & !low(shift),
                 any: 0,
                 what: "the address of a top table".to_owned(),
-                fact: above.said.unwrap_or(geometry.named.span),
+                fact: above
+                    .said
+                    .or(aligned.map(|shift| shift.span))
+                    .unwrap_or(geometry.named.span),
                 needed: false,
             })
         }));
@@ -227,7 +233,11 @@ fn cut(name: &str, field: &Field, wanted: &Wanted, missing: u64, carried: u64) -
             "let a field carry the bits from {} to {top}{}",
             wanted.all.trailing_zeros(),
             match field.value.source() {
-                Some(Source::Root | Source::Table | Source::Entry) if !at_low_end =>
+                Some(Source::Root) if at_low_end =>
+                    format!(", or state a larger alignment of top tables: `root aligned to {};`", describe::bytes(carried.trailing_zeros().min(63))),
+                Some(Source::Root) =>
+                    format!(", or state a narrower address for top tables: `root within {bit} bits;`"),
+                Some(Source::Table | Source::Entry) if !at_low_end =>
                     format!(", or state a narrower address for tables: `tables within {bit} bits;`"),
                 _ => String::new(),
             }
@@ -323,7 +333,7 @@ fn joins(it: &Invalidate, level: usize) -> bool {
             AddressSelector::Run { .. } | AddressSelector::Subtree
         );
         // Entries of the lowest level point at no table.
-        one_by_one && drops.negative.is_none() && (level == 0 || drops.walk.is_none())
+        one_by_one && (level == 0 || drops.walk.is_none())
     };
     let by_address = |drops: &&Drops| {
         !matches!(
@@ -337,8 +347,14 @@ fn joins(it: &Invalidate, level: usize) -> bool {
 /// Returns the tag, if there is one.
 fn tag(model: &Model, compared: Option<&Drops>, config: impl Machine) -> Option<Wanted> {
     let widest = tags_in(model, config).max_by_key(|tag| tag.widths.1)?;
+    let geometry = &model.geometries[config.geometry()];
+    let aligned = geometry
+        .root_shift
+        .map_or(geometry.page_shift, |at| at.value);
+    // The address of a top table differs from its alignment upwards.
+    let same = widest.is_root.map_or(0, |_| low(aligned));
     Some(Wanted {
-        all: low(widest.widths.1 as u32),
+        all: low(widest.widths.1 as u32) & !same,
         any: 0,
         what: format!("the tag `{}`", widest.named.name),
         fact: compared.map_or(widest.bits.span, |drops| drops.whose.span),

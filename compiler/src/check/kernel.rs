@@ -278,8 +278,7 @@ fn shared(model: &Model, config: impl Machine) -> Option<&At<Under>> {
 }
 
 fn overlap(a: Addresses, b: Addresses) -> bool {
-    let last = |of: Addresses| of.base | u64::MAX >> (64 - of.bits.clamp(1, 64));
-    a.base <= last(b) && b.base <= last(a)
+    a.base <= b.last && b.base <= a.last
 }
 
 /// Checks E0515: a value of the tag is left for the kernel's own root.

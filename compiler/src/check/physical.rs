@@ -6,7 +6,7 @@
 use super::configs::{Asked, Configs, can_hold};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Field, Machine, Model, Source, Value};
+use crate::model::{Cases, Field, Machine, Model, Source, Value};
 use crate::source::Span;
 
 /// How many bits the physical address of a table has.
@@ -25,14 +25,24 @@ pub fn table_bits(model: &Model, config: impl Machine) -> TableBits {
     }
 }
 
+/// Returns the bits that the physical address of a top table has in a configuration.
+pub fn root_bits(model: &Model, config: impl Machine) -> TableBits {
+    let said = model.geometries[config.geometry()].root_bits;
+    said.map_or_else(
+        || table_bits(model, config),
+        |at| TableBits {
+            bits: at.value as u32,
+            said: Some(at.span),
+        },
+    )
+}
+
 /// Checks E0303: no field takes bits of a table's address that are never set.
 pub fn beyond(model: &Model, found: &mut Vec<Diagnostic>) {
-    let Some(widths) = &model.table_bits else {
-        return;
-    };
     for operand in &model.operands {
         for field in operand.fields.iter().filter(|field| is_of_table(field)) {
-            let configs = Configs::of(model, widths.conds().chain([&field.when]));
+            let widths = model.table_bits.iter().flat_map(Cases::conds);
+            let configs = Configs::of(model, widths.chain([&field.when]));
             let used = configs.iter().filter(|&it| can_hold(&field.when, it));
             let top = |config: Asked<'_>| {
                 let page_shift = model.geometries[config.geometry()].page_shift;
@@ -43,7 +53,11 @@ pub fn beyond(model: &Model, found: &mut Vec<Diagnostic>) {
                 }
             };
             let excess = |config| {
-                let table = table_bits(model, config);
+                let table = if field.value.source() == Some(Source::Root) {
+                    root_bits(model, config)
+                } else {
+                    table_bits(model, config)
+                };
                 (top(config) >= table.bits).then_some((config, table))
             };
             let excesses: Option<Vec<_>> = used.map(excess).collect();

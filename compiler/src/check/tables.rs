@@ -231,8 +231,7 @@ fn most_entries(model: &Model, page_shift: u32) -> u32 {
 pub fn entry_size(model: &Model, found: &mut Vec<Diagnostic>) {
     let spaces = [&model.user, &model.kernel].into_iter();
     let mut all = spaces.flat_map(|space| &space.addresses.cases);
-    let narrow = |of: &Addresses| of.base >> 32 == 0 && of.bits <= 32;
-    if model.entry_bytes.is_some() || !all.all(|(addresses, _)| narrow(addresses)) {
+    if model.entry_bytes.is_some() || !all.all(|(addresses, _)| addresses.are_narrow()) {
         return;
     }
     found.push(

@@ -23,7 +23,8 @@ pub fn names(model: &Model, found: &mut Vec<Diagnostic>) {
     let limits = model.limits.iter().map(|it| &it.named);
     let tags = model.tags.iter().map(|it| &it.named);
     let of_feature = "name it in a condition or a `requires` of a statement that depends on it; if none does, remove it";
-    let of_limit = "name it in a run, `run of 1..limit(...)`, or remove it";
+    let of_limit =
+        "name it where a number may be a limit, such as `run of 1..limit(...)`, or remove it";
     let of_tag = "state which entries are cached under it: `leaf under ...;` in a space";
     let unused = |what, all: Vec<&Named>, used: &[usize], help| {
         never_used(Code::E0208, what, &all, used, help)

@@ -168,7 +168,7 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
             })
         }
         Value::Source(Source::Va | Source::End) => Some(Demand {
-            bits: 64,
+            bits: address_bits(model, field),
             what: "a whole virtual address".to_owned(),
             fact: None,
         }),
@@ -248,6 +248,18 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
             ))
         }
         _ => None,
+    }
+}
+
+/// Returns the number of bits of a whole virtual address: 64, or 32 in a field that is narrower if no address has more.
+/// The address after the last one is 0 then.
+fn address_bits(model: &Model, field: &Field) -> u32 {
+    let spaces = [&model.user, &model.kernel].into_iter();
+    let mut all = spaces.flat_map(|space| &space.addresses.cases);
+    if field.width() < 64 && all.all(|(addresses, _)| addresses.are_narrow()) {
+        32
+    } else {
+        64
     }
 }
 

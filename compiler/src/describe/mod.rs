@@ -382,7 +382,9 @@ pub fn views(model: &Model, space: &Space) -> Vec<String> {
 /// Describes the addresses of a space.
 #[must_use]
 pub fn addresses(of: Addresses) -> String {
-    if of.base == 0 {
+    if of != Addresses::new(of.base, of.bits) {
+        format!("from 0 to {:#x}", of.last)
+    } else if of.base == 0 {
         format!("{} bits from 0", of.bits)
     } else {
         format!("{} bits from {:#x}", of.bits, of.base)

@@ -143,6 +143,8 @@ impl Lower {
             );
             return None;
         }
+        let root_bits = self.root_bits(&it.root_within);
+        let root_shift = self.root_shift(&it.root_aligned);
         let mut tops = Vec::new();
         for (index, top) in it.tops.iter().enumerate() {
             if index > 0 {
@@ -198,6 +200,8 @@ impl Lower {
             },
             page_shift: page.value.trailing_zeros(),
             granule,
+            root_bits,
+            root_shift,
             levels,
             tops,
         })

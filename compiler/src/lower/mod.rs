@@ -107,6 +107,7 @@ impl Lower {
         let entry_bytes = self.lower_entry_size(items);
         let mut setup = self.lower_setup(items);
         setup.extend(table_bits.iter().flat_map(physical::demands));
+        setup.extend(physical::demands_of_roots(&geometries));
         let tags = self.lower_tags(items, &limits);
         let barriers = self.lower_barriers(items);
         let operands = self.lower_operands(items);
@@ -215,10 +216,15 @@ impl Lower {
         if !spaces.clone().any(|other| other == name) && spaces.any(is_meant) {
             return None;
         }
+        let help = if name == "kernel" {
+            "state its addresses and the tags of its entries: `space ... { addresses ...; leaf ...; walk ...; }`; tables that map no kernel, such as those of a second stage of translation, cannot be described"
+        } else {
+            "state its addresses and the tags of its entries: `space ... { addresses ...; leaf ...; walk ...; }`"
+        };
         self.single(
             arch,
             &format!("`space {name}`"),
-            "state its addresses and the tags of its entries: `space ... { addresses ...; leaf ...; walk ...; }`",
+            help,
             of_kind!(items, Space).filter(|s| s.name.node == name),
             |s: &ast::Space| s.span,
         )

@@ -154,26 +154,8 @@ impl Lower {
         if let [first, second, ..] = it.addresses.as_slice() {
             self.said_twice("`addresses`", second.span, first.span);
         }
-        let halves = it.addresses.first().map(|cases| {
-            self.cases(cases, true, |cx, half| {
-                let bits = u32::try_from(half.bits.node).ok();
-                let Some(bits) = bits.filter(|bits| (1..=64).contains(bits)) else {
-                    cx.misplaced(
-                        half.bits.span,
-                        format!("addresses of {} bits are not possible", half.bits.node),
-                        "addresses have 1 to 64 bits",
-                    );
-                    return None;
-                };
-                let base = match &half.base {
-                    ast::Base::Low => 0,
-                    ast::Base::High if bits >= 64 => 0,
-                    ast::Base::High => u64::MAX << bits,
-                    ast::Base::At(base) => base.node,
-                };
-                Some(Addresses { base, bits })
-            })
-        });
+        let halves = it.addresses.first();
+        let halves = halves.map(|cases| self.cases(cases, true, Self::addresses));
         let leaf = self.under(it, (&it.leaf, "leaf"), true);
         let walk = self.under(it, (&it.walk, "walk"), walks);
         for (cases, what) in [(&it.leaf, "`leaf`"), (&it.walk, "`walk`")] {
@@ -219,7 +201,7 @@ impl Lower {
         }
         Space {
             addresses: halves.unwrap_or(crate::model::Cases {
-                cases: vec![(Addresses { base: 0, bits: 1 }, Cond::default())],
+                cases: vec![(Addresses::new(0, 1), Cond::default())],
                 span: it.span,
             }),
             leaf,
@@ -232,6 +214,40 @@ impl Lower {
             }),
             span: it.span,
         }
+    }
+
+    /// Returns the addresses of a case.
+    fn addresses(&mut self, half: &ast::Half) -> Option<Addresses> {
+        let (base, bits) = match half {
+            ast::Half::Bits { base, bits } => (base, bits),
+            ast::Half::Below(end) => {
+                let addresses = Addresses::below(end.node);
+                if addresses.is_none() {
+                    self.misplaced(
+                        end.span,
+                        format!("there is at most one address below {:#x}", end.node),
+                        "write the first address that is not one of the space",
+                    );
+                }
+                return addresses;
+            }
+        };
+        let number = u32::try_from(bits.node).ok();
+        let Some(number) = number.filter(|bits| (1..=64).contains(bits)) else {
+            self.misplaced(
+                bits.span,
+                format!("addresses of {} bits are not possible", bits.node),
+                "addresses have 1 to 64 bits",
+            );
+            return None;
+        };
+        let base = match base {
+            ast::Base::Low => 0,
+            ast::Base::High if number >= 64 => 0,
+            ast::Base::High => u64::MAX << number,
+            ast::Base::At(base) => base.node,
+        };
+        Some(Addresses::new(base, number))
     }
 
     pub(super) fn resync(&mut self, cases: &ast::Cases<Option<Ident>>) -> Resync {

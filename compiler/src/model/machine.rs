@@ -25,6 +25,10 @@ pub struct Geometry {
     pub page_shift: u32,
     /// The number of the page size in operands.
     pub granule: Option<At<u64>>,
+    /// The number of bits of the top table's address, where it is stated.
+    pub root_bits: Option<At<u64>>,
+    /// log2 of the alignment of the top table, where it is stated.
+    pub root_shift: Option<At<u32>>,
     /// The levels, by the index of their name; `None` where the geometry has none of that name.
     pub levels: Vec<Option<Level>>,
     /// The levels at which a space may have its top table; the highest alone where none is named.
@@ -368,19 +372,45 @@ impl Space {
     }
 }
 
-/// An address range: `1 << bits` addresses from `base`.
+/// The addresses of a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Addresses {
     pub base: u64,
-    /// log2 of their number.
+    /// The number of bits in which they differ.
     pub bits: u32,
+    /// The last of them.
+    pub last: u64,
 }
 
 impl Addresses {
+    /// Returns all addresses that differ from the first one in its lowest bits alone.
+    #[must_use]
+    pub fn new(base: u64, bits: u32) -> Self {
+        let last = base | u64::MAX >> (64 - bits.clamp(1, 64));
+        Self { base, bits, last }
+    }
+
+    /// Returns the addresses from 0 to an end, which is not one of them, if there are at least two.
+    #[must_use]
+    pub fn below(end: u64) -> Option<Self> {
+        let last = end.checked_sub(1).filter(|&last| last != 0)?;
+        Some(Self {
+            base: 0,
+            bits: u64::BITS - last.leading_zeros(),
+            last,
+        })
+    }
+
     /// Returns whether an address is one of them.
     #[must_use]
     pub fn contain(self, va: u64) -> bool {
-        self.bits >= 64 || va >> self.bits == self.base >> self.bits
+        (self.base..=self.last).contains(&va)
+    }
+
+    /// Returns whether all of them fit 32 bits.
+    #[must_use]
+    pub fn are_narrow(self) -> bool {
+        self.last >> 32 == 0
     }
 }
 

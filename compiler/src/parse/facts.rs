@@ -143,8 +143,11 @@ impl Builder<'_> {
     }
 
     fn half(&mut self, node: &Node) -> Half {
+        if let Some(below) = first(node, Rule::half_below) {
+            return Half::Below(self.number_in(&below));
+        }
         let from = first(node, Rule::half_from);
-        Half {
+        Half::Bits {
             base: match from {
                 Some(from) => Base::At(self.number_in(&from)),
                 None if has(node, Rule::k_high) => Base::High,

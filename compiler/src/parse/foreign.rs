@@ -6,6 +6,7 @@
 use super::expected::Expected;
 use super::grammar::Rule;
 use super::lex::{self, Kind};
+use super::undescribed::undescribed;
 use std::ops::Range;
 
 /// Words and operators with their counterparts, which apply only where the counterpart is possible.
@@ -95,6 +96,9 @@ pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Op
         let whole = hyphenated(text, found.start);
         let name = whole.replace('-', "_");
         return help(format!("names have no `-`; did you mean `{name}`?"));
+    }
+    if let Some(what) = undescribed(text, found) {
+        return help(what);
     }
     if ["||", "|", "or"].contains(&word) && expected.has("and") {
         return help(

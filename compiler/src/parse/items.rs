@@ -110,8 +110,10 @@ impl Builder<'_> {
         let levels = levels.map(|levels| one(&levels, Rule::levels_body));
         Geometry {
             name: self.name(node),
-            page: self.each(&body, Rule::page, Self::page),
+            page: self.each(&body, Rule::page, Self::size),
             granule: self.each(&body, Rule::granule, Self::number_in),
+            root_within: self.each(&body, Rule::root_within, Self::number_in),
+            root_aligned: self.each(&body, Rule::root_aligned, Self::size),
             tops: levels
                 .as_ref()
                 .map_or_else(Vec::new, |body| self.each(body, Rule::top, Self::top)),
@@ -127,7 +129,8 @@ impl Builder<'_> {
         }
     }
 
-    fn page(&mut self, node: &Node) -> Number {
+    /// Returns a number of bytes that has a unit.
+    fn size(&mut self, node: &Node) -> Number {
         let number = one(node, Rule::number);
         let count = self.number(&number);
         let units = [(Rule::k_KiB, 10), (Rule::k_MiB, 20), (Rule::k_GiB, 30)];

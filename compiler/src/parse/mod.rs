@@ -26,6 +26,7 @@ mod recover;
 mod registers;
 mod scan;
 mod tree;
+mod undescribed;
 
 use crate::ast::{Arch, Unread};
 use crate::codes::Code;

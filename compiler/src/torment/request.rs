@@ -169,10 +169,10 @@ impl Hardware<'_> {
         })
     }
 
-    /// Returns the first address of a space, and log2 of the number of its addresses.
+    /// Returns the first address of a space, and log2 of a number of addresses from there that it has.
     fn addresses(&self, space: Space) -> (u64, u32) {
         let addresses = self.model.space(space).addresses.get(self.config);
-        addresses.map_or((0, 48), |it| (it.base, it.bits.min(63)))
+        addresses.map_or((0, 48), |it| (it.base, (it.last - it.base).max(1).ilog2()))
     }
 
     /// Returns the levels of this machine: those whose entries map pages, and those whose entries point at tables.

@@ -114,7 +114,7 @@ impl<'a> Entries<'a> {
         if addresses.contain(extent.start) && addresses.contain(extent.last()) {
             return Ok(());
         }
-        let end = u128::from(addresses.base) + (1u128 << addresses.bits);
+        let end = u128::from(addresses.last) + 1;
         Err(format!(
             "{:#x}..{:#x} is not in {:#x}..{end:#x}, the addresses that the space has",
             extent.start,

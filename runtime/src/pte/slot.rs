@@ -137,3 +137,80 @@ impl<'a> Slot<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::{AtomicU32, AtomicU64};
+
+    /// Runs a test on three entries that contain these bits, of 32 bits and of 64.
+    fn on_both(bits: [u64; 3], test: impl Fn(Slot<'_>, u64)) {
+        let slot = |entries| Slot {
+            entries,
+            table: 0x1000,
+            index: 2,
+            va: 0x2000,
+        };
+        let narrow = bits.map(|bits| AtomicU32::new(bits as u32));
+        test(slot(narrow.as_slice().into()), 4);
+        let wide = bits.map(AtomicU64::new);
+        test(slot(wide.as_slice().into()), 8);
+    }
+
+    #[test]
+    fn entries_are_as_far_apart_as_they_are_large() {
+        on_both([0; 3], |slot, size| {
+            let addresses = [0, 1, 2].map(|nth| slot.address(nth));
+            let first = 0x1000 + 2 * size;
+            assert_eq!(addresses, [first, first + size, first + 2 * size]);
+            assert_eq!(slot.extent(12), Extent::new(0x2000, 0x3000));
+        });
+    }
+
+    #[test]
+    fn an_exchange_returns_all_marks() {
+        on_both([1, 1 | 4, 1 | 8], |slot, _| {
+            let was = Was {
+                first: 1,
+                any: 1 | 4 | 8,
+            };
+            assert_eq!(slot.was(), was);
+            assert_eq!(slot.exchange(0x8000_0001), was);
+            assert_eq!(
+                [0, 1, 2, 3].map(|nth| slot.load(nth)),
+                [0x8000_0001, 0x8000_0001, 0x8000_0001, 0]
+            );
+            slot.store(6);
+            assert_eq!((slot.first(), slot.was().any), (6, 6));
+        });
+    }
+
+    /// Entries that the machine has marked since they were read are left as they are.
+    #[test]
+    fn a_mark_that_was_not_seen_is_kept() {
+        on_both([1, 5, 1], |slot, _| {
+            let none = Was { first: 1, any: 1 };
+            assert!(!slot.compare_exchange(none, 0x80));
+            assert_eq!([1, 2].map(|nth| slot.load(nth)), [5, 1]);
+            slot.store(1);
+            assert!(slot.compare_exchange(none, 0x80));
+            assert_eq!(
+                slot.was(),
+                Was {
+                    first: 0x80,
+                    any: 0x80
+                }
+            );
+        });
+    }
+
+    /// An entry of 32 bits has the lower half of the bits.
+    #[test]
+    fn an_entry_is_as_wide_as_the_machine_has_it() {
+        on_both([0; 3], |slot, size| {
+            slot.store(0x1_0000_0002);
+            let kept = if size == 4 { 2 } else { 0x1_0000_0002 };
+            assert_eq!(slot.first(), kept);
+        });
+    }
+}

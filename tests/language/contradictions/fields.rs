@@ -1,6 +1,6 @@
 //! Fields have the width of their source, and carry every bit in which two values differ.
 
-use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate};
+use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate, with};
 
 #[test]
 fn counts() {
@@ -285,7 +285,7 @@ fn entries_that_share_a_translation_need_no_bits() {
     let spare = ("operand address 64 bits { [63:0] va; }", "");
     let all = [pairs, entry, page, spare];
     accepted(slate(), &all);
-    // Without the pairs, with quadruples of which half is named, and where more than translations is dropped.
+    // Without the pairs, and with quadruples of which half is named.
     refused(slate(), &[entry, page, spare], "E0303");
     let quarter = entry.1.replace(
         "[63:13] va[63:13]; [12:8] 0;",
@@ -298,11 +298,21 @@ fn entries_that_share_a_translation_need_no_bits() {
         "drops leaf, negative of one page, this tag or global;",
     );
     let cached = ("invalid never", "invalid cached");
-    refused(
-        slate(),
-        &[pairs, entry, page, spare, negative, cached],
-        "E0303",
-    );
+    // Negative entries are shared as well.
+    let everything = [
+        (
+            "drops leaf, walk of everything, this tag;",
+            "drops leaf, negative, walk of everything, this tag;",
+        ),
+        (
+            "drops leaf, walk of everything, any tag;",
+            "drops leaf, negative, walk of everything, any tag;",
+        ),
+    ];
+    let shared = [pairs, entry, page, spare, negative, cached];
+    accepted(&with(slate(), &everything), &shared);
+    let alone = [entry, page, spare, negative, cached];
+    refused(&with(slate(), &everything), &alone, "E0303");
     // Entries of the level above point at tables.
     accepted(
         slate(),

@@ -11,6 +11,7 @@ mod fields;
 mod given;
 mod instructions;
 mod kernel;
+mod narrow;
 mod operands;
 mod physical;
 mod rust;

@@ -121,6 +121,7 @@ fn widths_that_no_address_has() {
 #[test]
 fn the_lowest_bit_of_an_entry() {
     let small = [
+        ("    tables", "    entries 4 bytes;\n    tables"),
         ("pmd 21 leaf; pgd 30;", "pgd 22 leaf;"),
         ("low 38 bits", "low 31 bits"),
         ("high 38 bits", "from 0x8000_0000, 31 bits"),

@@ -85,6 +85,7 @@ fn operands_of_32_bits() {
             "operand address 64 bits { [63:0] va; }",
             "operand address 32 bits { [31:12] va[31:12]; [11:0] 0; }",
         ),
+        ("    tables", "    entries 4 bytes;\n    tables"),
         (
             "levels { pte 12 leaf; pmd 21 leaf; pgd 30; }",
             "levels { pte 12 leaf; pgd 21; }",
@@ -97,6 +98,7 @@ fn operands_of_32_bits() {
             "operand address 64 bits { [63:0] va; }",
             "operand address 32 bits { [31:20] 0; [19:0] va >> page; }",
         ),
+        ("    tables", "    entries 8 bytes;\n    tables"),
         (
             "levels { pte 12 leaf; pmd 21 leaf; pgd 30; }",
             "levels { pte 12 leaf; pgd 21; }",

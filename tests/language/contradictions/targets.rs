@@ -46,7 +46,7 @@ fn names_that_others_use() {
 fn names_that_resemble_none() {
     for name in [
         "slate", "toy", "quartz", "vax", "alpha", "parisc", "nios2", "aarch64", "s390x", "riscv64",
-        "wasm32",
+        "wasm64",
     ] {
         let target = format!("target_arch \"{name}\"");
         accepted(slate(), &[("target_arch \"slate\"", &target)]);

@@ -58,7 +58,7 @@ fn operands_in_one_register_under_two_names() {
         ("riscv64", "x2", None),
         ("bpf", "w2", Some("E0410")),
         ("sparc64", "g2", Some("E0410")),
-        ("arm", "a3", Some("E0410")),
+        ("arm", "a3", Some("E0303 E0410")), // and operands wider than registers
     ] {
         let target = format!("target_arch \"{target}\"");
         let other = r3.replace("in r3", &format!("in {name}"));
