@@ -1605,10 +1605,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     /// Instructions: `isb`, `ttbr0`, `ttbr1`.
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
-        let mut outcome = Outcome::NOTHING;
         if pending != Pending::None {
             if pending == Pending::Tag {
-                outcome |= self.user_here_everything(cpu, to.tag.value);
+                let _ = self.user_here_everything(cpu, to.tag.value);
                 self.user_here_finish(cpu);
             } else {
                 self.invalidate_all(cpu);

@@ -368,7 +368,7 @@ pub struct Tlb<M = Config> {
     pub config: M,
     /// ASIDBITS: the bits of a tag, in ASID\[23:16\].
     pub asid_bits: u32,
-    /// most pairs that are flushed one by one: half of the TLB, or an eighth where it has sets.
+    /// Most pairs that are flushed one by one: half of the TLB, or an eighth where it has sets.
     pub few: u32,
 }
 
@@ -424,21 +424,11 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        if !c.has(Config::PTW) && ranges.have_appeared() {
-            if ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, PGD])) {
-                self.user_here_everything(cpu, tag)
-            } else {
-                let levels = level_table(c);
-                match SinglePass::new(ranges, levels) {
-                    Some(single) => self.user_here_passes(cpu, tag, &single),
-                    None => {
-                        let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
-                        SortedPasses::apply(ranges, levels, folding, |sorted| {
-                            self.user_here_passes(cpu, tag, sorted)
-                        })
-                    }
-                }
-            }
+        if !c.has(Config::PTW)
+            && ranges.have_appeared()
+            && (ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, PGD])))
+        {
+            self.user_here_everything(cpu, tag)
         } else {
             let levels = level_table(c);
             match SinglePass::new(ranges, levels) {
@@ -469,21 +459,11 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        if !c.has(Config::PTW) && ranges.have_appeared() {
-            if ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, PGD])) {
-                self.kernel_here_everything(cpu)
-            } else {
-                let levels = level_table(c);
-                match SinglePass::new(ranges, levels) {
-                    Some(single) => self.kernel_here_passes(cpu, &single),
-                    None => {
-                        let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
-                        SortedPasses::apply(ranges, levels, folding, |sorted| {
-                            self.kernel_here_passes(cpu, sorted)
-                        })
-                    }
-                }
-            }
+        if !c.has(Config::PTW)
+            && ranges.have_appeared()
+            && (ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, PGD])))
+        {
+            self.kernel_here_everything(cpu)
         } else {
             let levels = level_table(c);
             match SinglePass::new(ranges, levels) {
@@ -746,10 +726,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         if pending != Pending::None {
             if pending == Pending::Tag {
-                outcome |= self.user_here_everything(cpu, to.tag.value);
+                let _ = self.user_here_everything(cpu, to.tag.value);
             } else {
                 self.invalidate_all(cpu);
             }

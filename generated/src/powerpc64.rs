@@ -1771,12 +1771,11 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline]
     fn switch_to(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         if pending != Pending::None {
             if c.has(Config::GTSE) && pending != Pending::Tag {
                 self.invalidate_all(cpu);
             } else {
-                outcome |= self.user_here_everything(cpu, to.tag.value, true);
+                let _ = self.user_here_everything(cpu, to.tag.value, true);
                 self.user_here_finish(cpu);
             }
         }

@@ -813,21 +813,10 @@ impl<M: Configuration<Config>> Tlb<M> {
                     }
                 }
             }
-        } else if ranges.have_appeared() {
-            if ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])) {
-                self.kernel_here_everything(cpu)
-            } else {
-                let levels = level_table(c);
-                match SinglePass::new(ranges, levels) {
-                    Some(single) => self.kernel_here_passes(cpu, &single),
-                    None => {
-                        let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
-                        SortedPasses::apply(ranges, levels, folding, |sorted| {
-                            self.kernel_here_passes(cpu, sorted)
-                        })
-                    }
-                }
-            }
+        } else if ranges.have_appeared()
+            && (ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+        {
+            self.kernel_here_everything(cpu)
         } else {
             let levels = level_table(c);
             match SinglePass::new(ranges, levels) {
@@ -1366,14 +1355,13 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
         let c = self.config.flags();
         let tag = to.tag.value;
-        let mut outcome = Outcome::NOTHING;
         if c.has(Config::ASIDS) {
             if pending != Pending::None {
                 if pending == Pending::Tag {
                     if c.has(Config::SVINVAL) && !c.has(Config::CIP1200) {
                         sfence_asid(cpu, tag);
                     } else {
-                        outcome |= self.user_here_everything(cpu, to.tag.value);
+                        let _ = self.user_here_everything(cpu, to.tag.value);
                         self.user_here_finish(cpu, FinishSteps::NONE);
                     }
                 } else {

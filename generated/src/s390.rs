@@ -1095,7 +1095,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     fn tags(&self) -> Tags {
         Tags {
             per_cpu: None,
-            global: Some((TagValues::of(0..=0xffff_ffff_ffff_ffff, 0), TagSource::Root)),
+            global: Some((TagValues::of(0..=u64::MAX, 0), TagSource::Root)),
         }
     }
 
@@ -1148,10 +1148,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     /// Instructions: `cr1`, `cr7`.
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
-        let mut outcome = Outcome::NOTHING;
         if pending != Pending::None {
             if pending == Pending::Tag {
-                outcome |= self.user_here_everything(cpu);
+                let _ = self.user_here_everything(cpu);
             } else {
                 self.invalidate_all(cpu);
             }

@@ -203,7 +203,7 @@ impl<P: Platform> Section<'_, '_, P> {
             let level = pte.level();
             let extent = slot.extent(shift);
             let change = Change::to_invalid(level, old);
-            let changed = if Mmu::<P>::FACTS.pte_update.is_store() {
+            let changed = if Mmu::<P>::facts().pte_update.is_store() {
                 // Whatever flags the space has, the change requires the flush of leaf entries of this level.
                 let backend = mmu.platform.backend();
                 backend.store(&slot, &change, SpaceFlags::NONE)

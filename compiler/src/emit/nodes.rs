@@ -163,6 +163,9 @@ impl Emit<'_> {
                 return vec![Stmt::Let("_".into(), call)];
             }
         } else if returns_outcome(other) {
+            if !returns_outcome(shape) && !self.defers(shape) {
+                return vec![Stmt::Let("_".into(), call)];
+            }
             Var::Outcome.expr().binary("|=", call)
         } else if self.defers(other) {
             Var::Outcome.field("deferred").binary("|=", call)

@@ -27,11 +27,17 @@ impl Condition {
     }
 
     fn and(self, other: Condition) -> Self {
-        Condition::Both(Box::new(self), Box::new(other))
+        match other {
+            Condition::Both(a, b) => self.and(*a).and(*b),
+            other => Condition::Both(Box::new(self), Box::new(other)),
+        }
     }
 
     fn or(self, other: Condition) -> Self {
-        Condition::Either(Box::new(self), Box::new(other))
+        match other {
+            Condition::Either(a, b) => self.or(*a).or(*b),
+            other => Condition::Either(Box::new(self), Box::new(other)),
+        }
     }
 }
 
@@ -89,46 +95,76 @@ impl<'n> Decision<'n> {
         first.joined(&same_steps)
     }
 
-    /// Joins tests of the alternatives that lead to the same.
+    /// Joins decisions of the alternatives that lead to the same, as long as there are any.
     fn joined(mut self, same: &dyn Fn(&Node, &Node) -> bool) -> Self {
         loop {
-            if let Node::Select {
-                on,
-                then,
-                otherwise,
-            } = self.otherwise
-            {
-                let next = Condition::Holds(*on);
-                if same(then, self.then) {
-                    self.condition = self.condition.or(next);
-                    self.otherwise = otherwise;
-                    continue;
-                }
-                if same(otherwise, self.then) {
-                    self.condition = self.condition.not().and(next);
-                    (self.then, self.otherwise) = (then, otherwise);
-                    continue;
-                }
-            }
-            let Node::Select {
-                on,
-                then,
-                otherwise,
-            } = self.then
-            else {
-                return self;
-            };
-            let next = Condition::Holds(*on);
-            if same(otherwise, self.otherwise) {
-                self.condition = self.condition.and(next);
-                self.then = then;
-            } else if same(then, self.otherwise) {
-                self.condition = self.condition.and(next.not());
-                self.then = otherwise;
-            } else {
-                return self;
+            let inner = Self::of_node(self.otherwise, same).into_iter();
+            let joined = inner
+                .filter_map(|inner| self.with_otherwise(inner, same))
+                .next();
+            let joined = joined.or_else(|| {
+                let inner = Self::of_node(self.then, same).into_iter();
+                inner.filter_map(|inner| self.with_then(inner, same)).next()
+            });
+            match joined {
+                Some(joined) => self = joined,
+                None => return self,
             }
         }
+    }
+
+    /// Returns the whole decision if that of the second alternative has an alternative that is the first one.
+    fn with_otherwise(&self, inner: Self, same: &dyn Fn(&Node, &Node) -> bool) -> Option<Self> {
+        let own = self.condition.clone();
+        if same(inner.then, self.then) {
+            Some(Self {
+                condition: own.or(inner.condition),
+                then: self.then,
+                otherwise: inner.otherwise,
+            })
+        } else if same(inner.otherwise, self.then) {
+            Some(Self {
+                condition: own.not().and(inner.condition),
+                ..inner
+            })
+        } else {
+            None
+        }
+    }
+
+    /// Returns the whole decision if that of the first alternative has an alternative that is the second one.
+    fn with_then(&self, inner: Self, same: &dyn Fn(&Node, &Node) -> bool) -> Option<Self> {
+        let own = self.condition.clone();
+        let (condition, then) = if same(inner.otherwise, self.otherwise) {
+            (own.and(inner.condition), inner.then)
+        } else if same(inner.then, self.otherwise) {
+            (own.and(inner.condition.not()), inner.otherwise)
+        } else {
+            return None;
+        };
+        Some(Self {
+            condition,
+            then,
+            otherwise: self.otherwise,
+        })
+    }
+
+    /// Returns the decisions of a node that is a selection: of its test, and of it with those that can be joined to it.
+    fn of_node(node: &'n Node, same: &dyn Fn(&Node, &Node) -> bool) -> Vec<Self> {
+        let Node::Select {
+            on,
+            then,
+            otherwise,
+        } = node
+        else {
+            return Vec::new();
+        };
+        let first = Self {
+            condition: Condition::Holds(*on),
+            then,
+            otherwise,
+        };
+        vec![first.clone(), first.joined(same)]
     }
 }
 
