@@ -5,7 +5,7 @@ use tlbc_runtime::{AddressSpace, Mmu, Platform};
 pub fn gather<P: Platform>(mmu: &Mmu<P>, space: &AddressSpace<P::CpuSet>) {
     mmu.gather(space, |gather| {
         #[cfg(misuse)]
-        let _ = gather.bundle[0].take();
+        let _ = &gather.pages;
         gather.flush();
     });
 }
