@@ -6,7 +6,7 @@
 
 mod events;
 mod facts;
-pub mod flags;
+pub(crate) mod flags;
 mod instructions;
 mod machine;
 mod registers;
