@@ -1834,8 +1834,12 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline]
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
+        let c = self.config.flags();
         match (space, reach) {
-            (Space::User, Reach::Here) => Ceiling::of_operations(256),
+            (Space::User, Reach::Here) => Ceiling {
+                operations: if c.has(Config::COPROCESSORS) { 33 } else { 256 },
+                pages: u64::MAX,
+            },
             (Space::User, Reach::Wide | Reach::Given) => Ceiling::of_operations(33),
             (Space::Kernel, _) => Ceiling::of_operations(0),
         }

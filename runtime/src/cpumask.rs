@@ -101,7 +101,6 @@ impl<S: CpuMask> AddressSpace<S> {
     }
 
     /// Returns whether another CPU of the cpumask is of these classes.
-    #[inline(never)]
     fn is_target(&self, holder: &CpuTlb<S>, classes: Agents) -> bool {
         let loaded = holder.loaded();
         let class = if loaded != self.id && loaded != SpaceId::SWITCHING {

@@ -65,7 +65,7 @@ pub(crate) struct Flush<'a, B: Backend, C: Cpus> {
 /// Orders changes of entries before the reads of which CPUs and devices may have cached them.
 #[inline]
 pub(crate) fn barrier_before_targets<B: Backend>() {
-    if B::FACTS.shootdown != Shootdown::Broadcast {
+    if B::facts().shootdown != Shootdown::Broadcast {
         full_barrier(Barrier::Flush);
     }
 }
@@ -89,7 +89,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             0
         } else {
             let generation = space.counts.tlb_gen.raise();
-            if !B::FACTS.atomics_order_everything {
+            if !B::facts().atomics_order_everything {
                 full_barrier(Barrier::Flush);
             }
             generation
@@ -108,7 +108,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             let targets = space.targets(cpus, (cpu, here), ipis.agents);
             follows = slot.filter(|_| targets.here);
             // Instructions of this CPU invalidate the entries of devices.
-            let is_sender = request.flags.and(B::SENDER_ONLY) != SpaceFlags::NONE;
+            let is_sender = request.flags.and(B::sender_only()) != SpaceFlags::NONE;
             course = match (targets.here || is_sender, targets.others) {
                 (false, false) if ipis.sets == 0 => Course::Nowhere,
                 (false, _) => Course::Others,
@@ -118,7 +118,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         }
         // That only this CPU holds entries stays true only where other CPUs wait for the change before they attach the space.
         let is_alone = match course {
-            Course::Broadcast => B::FACTS.attach_waits_for_changes && space.is_only_on(cpus, cpu),
+            Course::Broadcast => B::facts().attach_waits_for_changes && space.is_only_on(cpus, cpu),
             Course::Here => true,
             Course::HereAndOthers | Course::Others | Course::Nowhere => false,
         };
@@ -171,7 +171,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             self.request.scope,
             Scope::Everything { .. } | Scope::Teardown
         );
-        if B::FACTS.attach_waits_for_changes
+        if B::facts().attach_waits_for_changes
             && is_whole
             && self.request.reach == Reach::Wide
             && self.space.kind == Space::User
@@ -179,7 +179,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             self.leave = Some(self.space.begin_trimming(self.cpus));
         }
         let mut started = self.backend.start(sink, &self.request);
-        if B::FACTS.tag_after_publish {
+        if B::facts().tag_after_publish {
             // The start has published the changes: a tag that has not changed counts as read after that. A CPU that
             // loads the space under a newer tag sees the changes.
             loop {

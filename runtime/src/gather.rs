@@ -110,7 +110,7 @@ impl<P: Platform> Mmu<P> {
         space: &AddressSpace<P::CpuSet>,
         body: impl FnOnce(&mut Gather<'_, P>) -> R,
     ) -> R {
-        if Self::FACTS.lazy_mm == LazyMm::Shootdown {
+        if Self::facts().lazy_mm == LazyMm::Shootdown {
             self.shoot_lazies(space);
         }
         let mut gather = Gather::new(self, space, true);
@@ -221,7 +221,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// flush by itself, or for devices.
     #[inline]
     fn others_are_in_progress(&self) -> bool {
-        (Mmu::<P>::FACTS.pte_update.batches_pages() || self.space.has_devices())
+        (Mmu::<P>::facts().pte_update.batches_pages() || self.space.has_devices())
             && self.space.counts.gathers.acquire(Barrier::Pending) > u64::from(self.counts)
     }
 
@@ -310,7 +310,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// Returns whether a flush is pending that must be complete before another CPU attaches the space.
     #[inline]
     fn attach_is_due(&self) -> bool {
-        Mmu::<P>::FACTS.pte_update.is_deferrable() && self.space.pending.attach.is_pending()
+        Mmu::<P>::facts().pte_update.is_deferrable() && self.space.pending.attach.is_pending()
     }
 
     /// Flushes everything of the space, if anything was changed or a flush is pending.

@@ -7,6 +7,7 @@
 use core::fmt;
 
 use crate::backend::Backend;
+use crate::fault::{Fault, is_back};
 use crate::gather::{Gather, NEW};
 use crate::level::Level;
 use crate::misuse::{Misuse, check_entry, check_leaf_level};
@@ -202,7 +203,7 @@ impl<P: Platform> Section<'_, '_, P> {
             let level = pte.level();
             let extent = slot.extent(shift);
             let change = Change::to_invalid(level, old);
-            let changed = if Mmu::<P>::FACTS.pte_update.is_store() {
+            let changed = if Mmu::<P>::facts().pte_update.is_store() {
                 // Whatever flags the space has, the change requires the flush of leaf entries of this level.
                 let backend = mmu.platform.backend();
                 backend.store(&slot, &change, SpaceFlags::NONE)
@@ -431,7 +432,7 @@ impl<P: Platform> Section<'_, '_, P> {
         let gather = &mut *self.gather;
         let facts = gather.mmu.change_facts(gather.space);
         let page = facts.output_through_invalid || facts.attributes_through_invalid;
-        if !page && !facts.size_through_invalid {
+        if !page && !facts.size_through_invalid || is_back(Fault::MapsUnflushed) {
             return;
         }
         let changed = gather.has_changed(change.level, extent);

@@ -199,7 +199,7 @@ impl<P: Platform> Gather<'_, P> {
             }
         } else {
             self.flush_gathered();
-            if Mmu::<P>::FACTS.table_free == TableFree::GracePeriod {
+            if Mmu::<P>::facts().table_free == TableFree::GracePeriod {
                 self.mmu.wait_for_walkers();
             }
             self.mmu.platform.free_table(table);
@@ -214,7 +214,7 @@ impl<P: Platform> Gather<'_, P> {
             return;
         };
         let mut unlinked = Unlinked::<P>(batch);
-        if Mmu::<P>::FACTS.table_free == TableFree::GracePeriod {
+        if Mmu::<P>::facts().table_free == TableFree::GracePeriod {
             match self.mmu.platform.free_tables_deferred(unlinked) {
                 Ok(()) => return,
                 Err(back) => unlinked = back,

@@ -51,6 +51,7 @@ const LAYERS: &[(&str, &str)] = &[
         "source diagnostic grouped parse lower model check plan warn",
     ),
     ("emit", "source template text model describe plan analysis"),
+    ("addresses", "source codes diagnostic model emit analysis"),
     ("sample_requests", "model trace analysis"),
     ("matrix", "text model describe sample_requests analysis"),
     (

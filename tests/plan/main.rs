@@ -1,5 +1,6 @@
 //! The right choice of instructions: plans and traces compared with what the manuals say.
 
+mod addresses;
 mod coverage;
 mod effects;
 mod errata;

@@ -99,7 +99,7 @@ pub const DATA: [(&str, &str); 4] = [
     ),
     (
         "traces.txt",
-        "requests whose traces are compared with the reviewed ones in `traces/`",
+        "typical requests, whose results are the snapshots in traces/",
     ),
 ];
 

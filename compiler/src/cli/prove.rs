@@ -5,8 +5,10 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::{Definitions, Outcome, Trouble};
+use crate::addresses::{By, Judged, Verdict, judge};
 use crate::analysis::Analysis;
 use crate::prove::{Proof, prove};
+use crate::source::Files;
 
 /// Proves that each path of each plan invalidates what its request requires
 #[derive(clap::Args)]
@@ -16,14 +18,20 @@ request makes stale, on each agent that may have cached it, the path has one sin
 invalidates it, after the change is visible to the walker and complete at the end, or an IPI, or a
 deferred flush.
 
-Addresses are checked for requests of a few sizes and alignments, with the functions of the runtime that
-generated code calls. They are not proved for all values. Changes of entries by instructions that write
-them are not proved. The instructions of a loop over the sets of a cache count as one; `tlbc torment`
-runs them one by one.
+Addresses: for all values of start, end, tag and alignment, loops name every page and end, runs have no
+more than the instruction can name, and the code that is printed for operands has the bits that the
+definition states, without overflow. z3 proves this if it is installed. Without it each claim is checked
+for every small value and for random wide ones; such claims are counted as checked, never as proved. The
+loops are those of the runtime; that it takes the proved steps is checked.
+
+Not proved: changes of entries by instructions that write them, publication, the exclusion of lockless
+walkers, and the order of passes over several levels for all values, which is followed for a few sizes.
+Whether a request is above the ceiling is followed both ways.
 
 Examples:
   tlbc prove                                all definitions in archdefs
   tlbc prove foo.arch                       one definition
+  tlbc prove --without-solver               in seconds, with addresses checked
   tlbc prove --format json                  one JSON object")]
 pub(super) struct Prove {
     #[command(flatten)]
@@ -32,6 +40,10 @@ pub(super) struct Prove {
     /// The format of the results
     #[arg(long, value_enum, default_value_t = Form::Text, value_name = "FORMAT")]
     format: Form,
+
+    /// Check claims about addresses for values instead of proving them
+    #[arg(long)]
+    without_solver: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -46,51 +58,121 @@ impl Prove {
         if compiled.has_errors() {
             return Ok(self.definitions.findings(&compiled, color));
         }
-        let proofs = proofs(&analyses);
-        let results = match self.format {
-            Form::Text => proofs
-                .iter()
-                .map(|(name, proof)| table(name, proof))
-                .collect(),
-            Form::Json => json(&proofs),
+        let by = if self.without_solver {
+            By::Values
+        } else {
+            By::Solver
         };
-        for (analysis, (_, proof)) in analyses.iter().zip(&proofs) {
-            let failures = proof.failures.iter();
-            let found = failures.map(|failure| failure.diagnostic(&analysis.model));
-            compiled.diagnostics.extend(found);
+        let results = results(&analyses, &compiled.files, by);
+        let shown = match self.format {
+            Form::Text => results.iter().map(table).collect(),
+            Form::Json => json(&results),
+        };
+        for (analysis, found) in analyses.iter().zip(&results) {
+            let failures = found.proof.failures.iter();
+            let failures = failures.map(|failure| failure.diagnostic(&analysis.model));
+            compiled.diagnostics.extend(failures);
+            let judged = found.addresses.iter();
+            let judged = judged.filter_map(Judged::diagnostic);
+            compiled.diagnostics.extend(judged);
         }
         if compiled.has_errors() {
             return Ok(self.definitions.findings(&compiled, color));
         }
         let warnings = self.definitions.shown(&compiled, color);
-        Ok(Outcome::Good(results).warned(warnings))
+        Ok(Outcome::Good(shown).warned(warnings))
     }
 }
 
-/// Returns the proof of each definition, with its name.
-fn proofs(analyses: &[Analysis]) -> Vec<(String, Proof)> {
+/// What is known of a definition.
+struct Found {
+    name: String,
+    proof: Proof,
+    addresses: Vec<Judged>,
+}
+
+/// Returns what is known of each definition.
+fn results(analyses: &[Analysis], files: &Files, by: By) -> Vec<Found> {
     std::thread::scope(|scope| {
         let workers = analyses.iter().map(|it| {
-            let worker = scope.spawn(|| prove(&it.model, &it.plans));
-            (it.model.arch.name.clone(), worker)
+            scope.spawn(move || Found {
+                name: it.model.arch.name.clone(),
+                proof: prove(&it.model, &it.plans),
+                addresses: judge(it, files, by),
+            })
         });
         let workers: Vec<_> = workers.collect();
-        let joined = workers.into_iter().map(|(name, worker)| {
-            let proof = worker.join();
-            (
-                name,
-                proof.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            )
+        let joined = workers.into_iter().map(|worker| {
+            let found = worker.join();
+            found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         joined.collect()
     })
+}
+
+/// The number of claims about one part, by their verdict.
+#[derive(Default)]
+struct Claims {
+    all: u64,
+    proved: u64,
+    checked: u64,
+    time: Duration,
+}
+
+impl Claims {
+    fn add(&mut self, judged: &Judged) {
+        self.all += 1;
+        match judged.verdict {
+            Verdict::Proved => self.proved += 1,
+            Verdict::Checked(_) => self.checked += 1,
+            Verdict::Refuted(_) | Verdict::Unknown(_) => {}
+        }
+        self.time += judged.time;
+    }
+
+    fn line(&self, about: &str) -> String {
+        let Self {
+            all,
+            proved,
+            checked,
+            time,
+        } = self;
+        let failed = all - proved - checked;
+        let time = milliseconds(*time);
+        format!("  {about:<43} {all:>8} {proved:>8} {checked:>8} {failed:>10} {time:>6} ms\n")
+    }
+}
+
+/// Returns the table of the claims about addresses.
+fn claims(judged: &[Judged]) -> String {
+    let mut parts: Vec<(&str, Claims)> = Vec::new();
+    let mut total = Claims::default();
+    for one in judged {
+        total.add(one);
+        match parts.iter_mut().find(|(about, _)| *about == one.about) {
+            Some((_, claims)) => claims.add(one),
+            None => {
+                let mut claims = Claims::default();
+                claims.add(one);
+                parts.push((&one.about, claims));
+            }
+        }
+    }
+    let mut out = format!(
+        "  {:<43} {:>8} {:>8} {:>8} {:>10} {:>9}\n",
+        "addresses", "claims", "proved", "checked", "not proved", "time"
+    );
+    out.extend(parts.iter().map(|(about, claims)| claims.line(about)));
+    out += &total.line("all");
+    out
 }
 
 fn milliseconds(time: Duration) -> u128 {
     time.as_millis()
 }
 
-fn table(name: &str, proof: &Proof) -> String {
+fn table(found: &Found) -> String {
+    let (name, proof) = (&found.name, &found.proof);
     let mut out = format!("{name}\n");
     let mut line = |request: &str, paths: u64, failed: u64, time: Duration| {
         let proved = paths - failed;
@@ -107,11 +189,27 @@ fn table(name: &str, proof: &Proof) -> String {
         "request", "paths", "proved", "not proved", "time"
     );
     out.insert_str(name.len() + 1, &head);
-    out
+    out + &claims(&found.addresses)
 }
 
-fn json(proofs: &[(String, Proof)]) -> String {
-    let of = |(name, proof): &(String, Proof)| {
+fn claim(judged: &Judged) -> serde_json::Value {
+    let (verdict, values) = match judged.verdict {
+        Verdict::Proved => ("proved", None),
+        Verdict::Checked(values) => ("checked", Some(values)),
+        Verdict::Refuted(_) => ("refuted", None),
+        Verdict::Unknown(_) => ("not decided", None),
+    };
+    serde_json::json!({
+        "about": judged.about,
+        "claim": judged.claim,
+        "verdict": verdict,
+        "values": values,
+    })
+}
+
+fn json(found: &[Found]) -> String {
+    let of = |found: &Found| {
+        let (name, proof) = (&found.name, &found.proof);
         let rows = proof.rows.iter().map(|row| {
             serde_json::json!({
                 "request": row.request,
@@ -126,9 +224,10 @@ fn json(proofs: &[(String, Proof)]) -> String {
             "paths": proof.paths(),
             "not_proved": proof.failed(),
             "requests": rows.collect::<Vec<_>>(),
+            "addresses": found.addresses.iter().map(claim).collect::<Vec<_>>(),
         })
     };
-    let all: Vec<_> = proofs.iter().map(of).collect();
+    let all: Vec<_> = found.iter().map(of).collect();
     format!(
         "{}\n",
         serde_json::json!({ "version": 1, "definitions": all })

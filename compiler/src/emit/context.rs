@@ -6,7 +6,6 @@ use std::rc::Rc;
 
 use super::names::Names;
 use super::tree::{Stmt, Var};
-use super::{barriers, set_loops};
 use crate::analysis::Analysis;
 use crate::model::{Model, Which};
 use crate::plan::Plans;
@@ -41,15 +40,13 @@ pub struct Routine {
 }
 
 impl<'a> Emit<'a> {
-    /// Returns what the folds over a definition share.
-    pub fn new(analysis: &'a Analysis, files: &'a Files) -> Self {
-        let barriers = barriers::repeated(analysis);
-        let sets = set_loops::repeated(analysis);
+    /// Returns what the folds over a definition share. It takes the names of its items.
+    pub fn new(analysis: &'a Analysis, files: &'a Files, names: Names) -> Self {
         let mut emit = Self {
             model: &analysis.model,
             plans: &analysis.plans,
             files,
-            names: Names::new(&analysis.model, barriers, sets),
+            names,
             used: analysis.plans.instructions(&analysis.model),
             encoders: Vec::new(),
             routines: RefCell::default(),

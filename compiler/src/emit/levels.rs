@@ -91,13 +91,13 @@ impl Emit<'_> {
                 "Returns the number of the page size in operands.",
                 Vec::new(),
                 "u64",
-                self.by_geometry(|it| number(it.granule.map_or(0, |at| at.value))),
+                self.granule(),
             ),
             Property::PageShift => (
                 "Returns log2 of the page size.",
                 Vec::new(),
                 "u32",
-                self.by_geometry(|it| number(it.page_shift)),
+                self.page_shift(),
             ),
         };
         let config = Var::Config.parameter();
@@ -110,6 +110,16 @@ impl Emit<'_> {
             body: Some(using_config(value)),
             ..Function::default()
         })]
+    }
+
+    /// Returns the number of the page size in operands.
+    pub(super) fn granule(&self) -> Expr {
+        self.by_geometry(|it| number(it.granule.map_or(0, |at| at.value)))
+    }
+
+    /// Returns log2 of the page size.
+    pub(super) fn page_shift(&self) -> Expr {
+        self.by_geometry(|it| number(it.page_shift))
     }
 
     /// Returns the function that returns the table of a configuration, and the tables. They are constants, because the

@@ -33,19 +33,22 @@ mod registers;
 mod routines;
 mod set_loops;
 mod shared;
-mod tree;
+pub(crate) mod tree;
 mod values;
 
 use crate::analysis::Analysis;
 use crate::source::{Files, Span};
 use crate::text::wrap;
 use context::Emit;
+use names::Names;
 use tree::{Runtime, Uses};
 
 /// Returns the text of an architecture's module.
 #[must_use]
 pub fn emit(analysis: &Analysis, files: &Files) -> String {
-    let emit = Emit::new(analysis, files);
+    let repeated = (barriers::repeated(analysis), set_loops::repeated(analysis));
+    let names = Names::new(&analysis.model, repeated.0, repeated.1);
+    let emit = Emit::new(analysis, files, names);
     let mut items = emit.tlb();
     items.push(emit.routines());
     items.push(emit.backend());
@@ -63,6 +66,44 @@ pub fn emit(analysis: &Analysis, files: &Files) -> String {
     let imports = imports(&emit.model.target_arch.value, &Uses::of_items(&items));
     let version = required_version();
     format!("{header}\n{imports}\n{version}\n{}\n", print::items(&items))
+}
+
+/// The arithmetic of a module, as it is printed.
+#[cfg(feature = "cli")]
+pub(crate) struct Arithmetic {
+    /// How an instruction gets the value of each operand from its sources.
+    pub operands: Vec<tree::Expr>,
+    /// The bodies of the encoders.
+    pub encoders: Vec<Vec<tree::Stmt>>,
+    /// The value of the function that returns the number of the page size.
+    pub granule: tree::Expr,
+    /// The value of the function that returns log2 of the page size.
+    pub page_shift: tree::Expr,
+    /// The names of the flags, by their bits.
+    pub flags: Vec<String>,
+    /// The names of the levels.
+    pub levels: Vec<String>,
+}
+
+/// Returns the arithmetic of an architecture's module.
+#[cfg(feature = "cli")]
+pub(crate) fn arithmetic(analysis: &Analysis, files: &Files) -> Arithmetic {
+    let emit = Emit::new(analysis, files, barriers::repeated(analysis));
+    let operands = 0..emit.model.operands.len();
+    let operands = operands.map(|operand| emit.encoded(operand, &|var| var.expr()));
+    let geometries = emit.model.geometries.len().saturating_sub(1);
+    let flags = emit.model.features.len() + emit.model.errata.len() + geometries;
+    let levels = 0..emit.model.levels.len();
+    Arithmetic {
+        operands: operands.collect(),
+        granule: emit.granule(),
+        page_shift: emit.page_shift(),
+        flags: (0..flags)
+            .map(|bit| emit.flag(bit).text.into_owned())
+            .collect(),
+        levels: levels.map(|level| emit.names.level(level)).collect(),
+        encoders: emit.encoders.into_iter().map(|it| it.body).collect(),
+    }
 }
 
 /// Returns the assertion that the runtime has the version for which a module is generated.

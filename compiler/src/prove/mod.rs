@@ -14,7 +14,7 @@
 //!
 //! Holds: a path without a failure satisfies every rule that `cover` and `events` state for it. Which addresses a loop
 //! names is computed with the functions of the runtime that the generated code calls, for requests of chosen sizes and
-//! alignments: it is checked for those, and not proved for all.
+//! alignments; `addresses` proves the arithmetic for all.
 
 mod ask;
 mod complete;

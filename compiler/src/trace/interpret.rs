@@ -11,8 +11,7 @@ use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::request::passes::{Folding, Pass, Passes, SortedPasses};
 use tlbc_runtime::request::{Reach, Space};
 
-use super::env::SourcesEq;
-pub use super::env::{Changing, Effects, Env, Op, Role, ceiling};
+pub use super::env::{Changing, Effects, Env, Op, Role, SourcesEq, ceiling};
 use crate::model::{Model, Which};
 use crate::plan::Plans;
 use crate::plan::ir::{Node, Shape, Test};

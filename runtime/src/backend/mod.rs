@@ -313,6 +313,14 @@ pub trait Backend {
     /// What the definition says about the machine.
     const FACTS: Facts;
 
+    /// Returns the [facts](Self::FACTS), for code that has no backend at hand. Only a backend that interprets plans
+    /// overrides it: its facts are known when a definition has been read, and it has no constant.
+    #[must_use]
+    #[inline]
+    fn facts() -> &'static Facts {
+        &Self::FACTS
+    }
+
     /// Returns the levels of the current configuration, by [`Level`]: an index into the definition's fixed list of names, not a
     /// depth. A level that the configuration lacks keeps its place, with a shift of 0, so a machine with four levels may
     /// have 0, 1, 2 and 4. [`level_of_shift`](Self::level_of_shift) and [`levels_up`](Self::levels_up) find levels.
@@ -337,6 +345,14 @@ pub trait Backend {
     /// The flags that only the sender of an IPI reads: whether devices share the space's tables. The sender's instructions
     /// invalidate the entries of devices, so the CPUs that get the IPI need not.
     const SENDER_ONLY: SpaceFlags = SpaceFlags::NONE;
+
+    /// Returns the [flags that only the sender of an IPI reads](Self::SENDER_ONLY). Only a backend that interprets plans
+    /// overrides it.
+    #[must_use]
+    #[inline]
+    fn sender_only() -> SpaceFlags {
+        Self::SENDER_ONLY
+    }
 
     /// Returns the ceiling of the current configuration.
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling;
@@ -430,7 +446,7 @@ pub trait Backend {
     /// [facts](Facts::shootdown) say for every configuration.
     #[inline]
     fn sends_ipis(&self) -> bool {
-        Self::FACTS.shootdown != Shootdown::Broadcast
+        Self::facts().shootdown != Shootdown::Broadcast
     }
 
     /// Publishes the changes and issues the instructions that invalidate the entries.
@@ -455,7 +471,7 @@ pub trait Backend {
     fn deliver(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Deferred {
         let here = Request {
             reach: Reach::Here,
-            flags: request.flags.without(Self::SENDER_ONLY),
+            flags: request.flags.without(Self::sender_only()),
             ..*request
         };
         let started = self.start(cpu, &here);

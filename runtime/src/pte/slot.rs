@@ -47,7 +47,7 @@ impl Was {
     }
 }
 
-impl Slot<'_> {
+impl<'a> Slot<'a> {
     /// Returns the physical address of the nth entry.
     #[must_use]
     #[inline]
@@ -84,7 +84,7 @@ impl Slot<'_> {
     #[must_use]
     #[inline]
     pub fn was(&self) -> Was {
-        self.each(|entry| entry.load())
+        self.each(Word::load)
     }
 
     /// Stores the same bits in each entry by an atomic exchange, and returns what was in them. No mark that the machine sets
@@ -115,7 +115,7 @@ impl Slot<'_> {
 
     /// Reads each entry by a function, and returns what was in them.
     #[inline]
-    fn each(&self, mut read: impl FnMut(Word<'_>) -> u64) -> Was {
+    fn each(&self, mut read: impl FnMut(Word<'a>) -> u64) -> Was {
         match self.entries.get(0) {
             Some(first) => self
                 .entries

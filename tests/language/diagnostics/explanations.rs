@@ -51,7 +51,15 @@ fn every_code_is_explained() {
         assert!(text.ends_with(ending), "{code}");
         let blocks = block(code, "Wrong").is_some() && block(code, "Right").is_some();
         assert!(
-            blocks || [Code::E0104, Code::E0105, Code::E0108, Code::E0801].contains(&code),
+            blocks
+                || [
+                    Code::E0104,
+                    Code::E0105,
+                    Code::E0108,
+                    Code::E0801,
+                    Code::E0802
+                ]
+                .contains(&code),
             "{code}"
         );
     }

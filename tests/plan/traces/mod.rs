@@ -7,6 +7,6 @@
 
 mod json;
 mod rendered;
-mod reviewed;
 mod runtime;
 mod schema;
+mod typical;

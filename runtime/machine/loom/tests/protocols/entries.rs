@@ -33,6 +33,14 @@ pub fn leaf(space: &Space, nth: usize, page: usize) -> Owned {
     }
 }
 
+/// Returns the leaf entry of a page of a space, after it was unmapped.
+pub fn unmapped(space: &Space, nth: usize, page: usize) -> Owned {
+    Owned {
+        word: [AtomicU64::new(Bits::Invalid.bits())],
+        ..leaf(space, nth, page)
+    }
+}
+
 /// Returns the entry that points at the table of a space.
 pub fn link(space: &Space, nth: usize) -> Owned {
     Owned {

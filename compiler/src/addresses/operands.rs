@@ -1,0 +1,234 @@
+//! Obligations of operands.
+//!
+//! In: a definition, and the code that is printed for it. Out: obligations. Holds, where they do: the printed code encodes each
+//! operand as the definition states, for all values of its sources; no value overflows its field or reaches the next
+//! one; and the bits of an address that the instruction gets determine the page, or the entry that it writes.
+
+use super::obligation::Obligation;
+use super::printed;
+use super::sources::Sources;
+use super::term::{Truth, Word};
+use crate::emit::Arithmetic;
+use crate::model::{Cond, Field, Model, Operand, Source, Value, Var};
+
+/// Returns the obligations of every operand.
+pub fn obligations(model: &Model, code: &Arithmetic) -> Vec<Obligation> {
+    let operands = 0..model.operands.len();
+    let all = operands.flat_map(|operand| {
+        let of = Of::new(model, code, operand);
+        let mut all = vec![of.printed()];
+        all.extend(of.fitting());
+        all.extend(of.addresses());
+        all
+    });
+    all.collect()
+}
+
+/// An operand.
+pub struct Of<'a> {
+    model: &'a Model,
+    code: &'a Arithmetic,
+    index: usize,
+    /// Its variables.
+    pub sources: Sources<'a>,
+}
+
+impl<'a> Of<'a> {
+    pub fn new(model: &'a Model, code: &'a Arithmetic, index: usize) -> Self {
+        Self {
+            model,
+            code,
+            index,
+            sources: Sources::new(model, &code.flags, index),
+        }
+    }
+
+    fn operand(&self) -> &'a Operand {
+        &self.model.operands[self.index]
+    }
+
+    /// Returns an obligation.
+    pub fn claim(&self, claim: String, given: Vec<Truth>, holds: Truth) -> Obligation {
+        let mut all = self.sources.given();
+        all.extend(given);
+        Obligation {
+            about: format!("operand `{}`", self.operand().named.name),
+            claim,
+            span: self.operand().span,
+            given: all,
+            holds,
+        }
+    }
+
+    /// The printed code and the definition agree.
+    fn printed(&self) -> Obligation {
+        let claim = "the printed code has the bits that the definition states";
+        match printed::encoded(self.code, &self.sources, self.index) {
+            Ok((low, high)) => {
+                let (stated_low, stated_high) = (self.stated(0), self.stated(1));
+                let same = vec![low.equals(stated_low), high.equals(stated_high)];
+                self.claim(claim.to_owned(), Vec::new(), Truth::And(same))
+            }
+            Err(unclear) => {
+                let claim = format!("{claim}, but it contains {unclear}");
+                self.claim(claim, Vec::new(), Truth::Is(false))
+            }
+        }
+    }
+
+    /// Returns one of the two words that the definition states.
+    pub fn stated(&self, word: u32) -> Word {
+        let fields = self.operand().fields.iter();
+        let fields = fields.filter(|field| field.low / 64 == word);
+        fields.fold(Word::Number(0), |bits, field| {
+            let value = (self.value(field) & Word::ones(field.width())) << (field.low % 64);
+            let there = self.sources.condition(&field.when);
+            bits | Word::choice(there, value, Word::Number(0))
+        })
+    }
+
+    /// Returns the value of a field, which may be wider than the field.
+    fn value(&self, field: &Field) -> Word {
+        match field.value {
+            Value::Const(bits) => bits.into(),
+            Value::Source(source) => self.sources.source(source),
+            Value::Slice(source, high, low) => {
+                (self.sources.source(source) >> low) & Word::ones(high - low + 1)
+            }
+            Value::PageNumber(source) => {
+                let shift = |geometry: usize| self.model.geometries[geometry].page_shift.into();
+                self.sources.source(source) >> self.sources.by_geometry(shift)
+            }
+            Value::LevelAs(table) => {
+                let numbers = &self.model.level_numbers[table];
+                let otherwise = Word::Number(numbers.otherwise.unwrap_or(0));
+                numbers
+                    .cases
+                    .iter()
+                    .fold(otherwise, |rest, (level, number, when)| {
+                        let is = self.sources.stride().equals((*level as u64).into());
+                        let is = Truth::And(vec![is, self.sources.condition(when)]);
+                        Word::choice(is, (*number).into(), rest)
+                    })
+            }
+        }
+    }
+
+    /// Values that are not slices fit their fields.
+    fn fitting(&self) -> Vec<Obligation> {
+        let fields = self.operand().fields.iter();
+        let whole = fields.filter(|field| match field.value {
+            Value::Source(source) => self.sources.most(source).is_some() || is_listed(source),
+            Value::LevelAs(_) | Value::Const(_) => true,
+            Value::Slice(..) | Value::PageNumber(_) => false,
+        });
+        let claims = whole.map(|field| {
+            let value = self.value(field);
+            let fits = value.at_most(Word::ones(field.width()));
+            let claim = format!(
+                "{} fits bits {} to {}",
+                field.value.text(),
+                field.high,
+                field.low
+            );
+            self.claim(claim, vec![self.sources.condition(&field.when)], fits)
+        });
+        claims.collect()
+    }
+
+    /// The bits of an address determine the page.
+    fn addresses(&self) -> Vec<Obligation> {
+        let fields = self.operand().fields.iter();
+        let fields: Vec<&Field> = fields
+            .filter(|field| field.value.source() == Some(Source::Va))
+            .collect();
+        let (Some(_), Some(unit)) = (fields.first(), self.unit()) else {
+            return Vec::new();
+        };
+        let mut all = Vec::new();
+        let spaces = [("user", &self.model.user), ("kernel", &self.model.kernel)];
+        for (name, space) in spaces {
+            for (geometry, pages) in self.model.geometries.iter().enumerate() {
+                let cases = space.addresses.cases.iter();
+                for (addresses, when) in cases.filter(|(_, when)| is_of(when, geometry)) {
+                    let of = Of {
+                        sources: self.sources.within(*addresses),
+                        ..*self
+                    };
+                    let mut given = vec![of.sources.is_geometry(geometry)];
+                    given.push(of.sources.condition(when));
+                    given.extend(fields.iter().map(|it| of.sources.condition(&it.when)));
+                    let unit = unit.max(pages.page_shift);
+                    let read = of.read(&fields, pages.page_shift);
+                    let claim = format!(
+                        "an instruction reads the {name} address back, of {} bits, for entries of {} bytes",
+                        addresses.bits,
+                        1u64 << unit
+                    );
+                    let same = (read >> unit).equals(of.sources.source(Source::Va) >> unit);
+                    all.push(of.claim(claim, given, same));
+                }
+            }
+        }
+        all
+    }
+
+    /// Returns log2 of the bytes of the smallest entry at which an address is given; none if no instruction has the operand.
+    fn unit(&self) -> Option<u32> {
+        let model = self.model;
+        let uses = model.invalidates.iter();
+        let uses = uses.filter(|it| it.template.operands.contains(&self.index));
+        let units = uses.map(|it| match &it.writes_entry {
+            None => 0,
+            Some(writes) => {
+                let levels = model
+                    .geometries
+                    .iter()
+                    .flat_map(|it| it.levels.iter().enumerate());
+                let written = levels.filter(|(index, _)| {
+                    let level = u8::try_from(*index).map(tlbc_runtime::level::Level);
+                    level.is_ok_and(|level| writes.levels.contains(level))
+                });
+                let cases = written.filter_map(|(_, level)| level.as_ref());
+                let shifts = cases.flat_map(|level| level.shift.cases.iter().map(|(it, _)| *it));
+                shifts.min().unwrap_or(0)
+            }
+        });
+        units.min()
+    }
+
+    /// Returns the address that an instruction reads from the bits of an operand: bits above the topmost one are copies of it.
+    fn read(&self, fields: &[&Field], page_shift: u32) -> Word {
+        let mut top = 0;
+        let mut address = Word::Number(0);
+        for field in fields {
+            let lowest = match field.value {
+                Value::Slice(_, _, low) => low,
+                Value::PageNumber(_) => page_shift,
+                _ => 0,
+            };
+            let bits =
+                (self.stated(field.low / 64) >> (field.low % 64)) & Word::ones(field.width());
+            address = address | (bits << lowest);
+            top = top.max(lowest + field.width() - 1);
+        }
+        if top >= 63 {
+            return address;
+        }
+        let sign = Truth::Equal((address.clone() >> top) & Word::Number(1), Word::Number(1));
+        Word::choice(sign, address.clone() | !Word::ones(top + 1), address)
+    }
+}
+
+/// Returns whether the definition lists the values of a source.
+fn is_listed(source: Source) -> bool {
+    matches!(source, Source::Hint | Source::Granule | Source::Keep)
+}
+
+/// Returns whether a condition can hold with a geometry.
+fn is_of(when: &Cond, geometry: usize) -> bool {
+    when.terms.iter().all(|term| match term.value {
+        (Var::Geometry(of), wanted) => (of == geometry) == wanted,
+        _ => true,
+    })
+}

@@ -1,0 +1,50 @@
+//! `tlbc prove`: what is claimed of the addresses of the shipped definitions is proved.
+
+use std::process::Command;
+
+use tlbc::addresses::{By, Judged, Verdict, judge};
+use tlbc_tests::archdefs::shipped;
+use tlbc_tests::rustc::skipped;
+
+fn messages(judged: &[Judged]) -> Vec<String> {
+    let found = judged.iter().filter_map(Judged::diagnostic);
+    found.map(|it| it.message).collect()
+}
+
+#[test]
+fn the_addresses_of_shipped_definitions_are_checked() {
+    for definition in shipped() {
+        let (files, analysis) = definition.analysis();
+        let judged = judge(&analysis, &files, By::Values);
+        assert_eq!(messages(&judged), Vec::<String>::new());
+        let checked = |it: &Judged| matches!(it.verdict, Verdict::Checked(values) if values > 0);
+        assert!(judged.iter().all(checked), "{}", definition.arch());
+        // Loops over entries, and an operand.
+        assert!(judged.len() > 10, "{}: {}", definition.arch(), judged.len());
+    }
+}
+
+#[test]
+fn the_addresses_of_shipped_definitions_are_proved() {
+    if std::process::Command::new("z3")
+        .arg("-version")
+        .output()
+        .is_err()
+    {
+        assert!(std::env::var_os("TLBC_NO_SKIPS").is_none(), "z3 is missing");
+        println!("skipped: z3 is not installed");
+        return;
+    }
+    for definition in shipped() {
+        let (files, analysis) = definition.analysis();
+        let judged = judge(&analysis, &files, By::Solver);
+        assert_eq!(messages(&judged), Vec::<String>::new());
+        // The loops of the runtime are compared with the claims.
+        let compared = |it: &&Judged| it.claim.starts_with("the runtime takes");
+        let (compared, proved): (Vec<_>, Vec<_>) = judged.iter().partition(compared);
+        assert!(!compared.is_empty());
+        for it in proved {
+            assert_eq!(it.verdict, Verdict::Proved, "{}: {}", it.about, it.claim);
+        }
+    }
+}
