@@ -46,7 +46,7 @@ use tree::{Runtime, Uses};
 /// Returns the text of an architecture's module.
 #[must_use]
 pub fn emit(analysis: &Analysis, files: &Files) -> String {
-    let emit = context_of(analysis, files);
+    let emit = Emit::new(analysis, files, names(analysis));
     let mut items = emit.tlb();
     items.push(emit.routines());
     items.push(emit.backend());
@@ -64,6 +64,12 @@ pub fn emit(analysis: &Analysis, files: &Files) -> String {
     let imports = imports(&emit.model.target_arch.value, &Uses::of_items(&items));
     let version = required_version();
     format!("{header}\n{imports}\n{version}\n{}\n", print::items(&items))
+}
+
+/// Returns the names of a module's items.
+fn names(analysis: &Analysis) -> Names {
+    let (barriers, sets) = (barriers::repeated(analysis), set_loops::repeated(analysis));
+    Names::new(&analysis.model, barriers, sets)
 }
 
 /// The arithmetic of a module, as it is printed.
@@ -86,7 +92,7 @@ pub(crate) struct Arithmetic {
 /// Returns the arithmetic of an architecture's module.
 #[cfg(feature = "cli")]
 pub(crate) fn arithmetic(analysis: &Analysis, files: &Files) -> Arithmetic {
-    let emit = context_of(analysis, files);
+    let emit = Emit::new(analysis, files, names(analysis));
     let operands = 0..emit.model.operands.len();
     let operands = operands.map(|operand| emit.encoded(operand, &|var| var.expr()));
     let geometries = emit.model.geometries.len().saturating_sub(1);
@@ -102,13 +108,6 @@ pub(crate) fn arithmetic(analysis: &Analysis, files: &Files) -> Arithmetic {
         levels: levels.map(|level| emit.names.level(level)).collect(),
         encoders: emit.encoders.into_iter().map(|it| it.body).collect(),
     }
-}
-
-/// Returns what the folds share.
-fn context_of<'a>(analysis: &'a Analysis, files: &'a Files) -> Emit<'a> {
-    let repeated = (barriers::repeated(analysis), set_loops::repeated(analysis));
-    let names = Names::new(&analysis.model, repeated.0, repeated.1);
-    Emit::new(analysis, files, names)
 }
 
 /// Returns the assertion that the runtime has the version for which a module is generated.
