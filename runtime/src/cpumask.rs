@@ -62,7 +62,12 @@ impl<S: CpuMask> AddressSpace<S> {
                 holder != cpu && (is_kernel || self.is_target(cpus.tlb(holder), classes))
             });
         let is_holder = || self.cpumask.contains(cpu, Barrier::Unloaded);
-        let uses = || cpus.tlb(cpu).may_have_loaded(self.id);
+        // If it is lazy and lazy CPUs are not among the classes, it flushes when it uses the space again, as they do.
+        let uses = || {
+            let here = cpus.tlb(cpu);
+            let is_active = classes.covers(Agents::LAZY) || here.lazy.mine() == 0;
+            is_active && here.may_have_loaded(self.id)
+        };
         let here = is_kernel || is_holder() && (classes.covers(Agents::INACTIVE) || uses());
         Targets { here, others }
     }

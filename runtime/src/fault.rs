@@ -17,6 +17,8 @@ pub enum Fault {
     LooksBeforePublish,
     /// A flush of this CPU alone is chosen although devices have the space attached or its tag pinned.
     OverlooksDevices,
+    /// A teardown is not flushed although a CPU has the space loaded lazily.
+    OverlooksLazy,
     /// The kernel root's tag is not among those that are invalidated lazily.
     ForgetsKernelRoot,
     /// A pin is looked up by the value of a tag, not by its space.

@@ -14,6 +14,7 @@
 //! | [`finish`](Flush::finish) | the instructions are complete; what is deferred on this CPU is recorded |
 //! | the caller | sends a sync message to the CPUs that `finish` returned |
 
+use crate::agents::Agents;
 use crate::backend::{Backend, Finished, IpiTargets, Issue, Shootdown, Started};
 use crate::cpu::{CpuTlb, Cpus};
 use crate::deferred::AsidSlot;
@@ -21,7 +22,7 @@ use crate::fault::{Fault, is_back};
 use crate::level::Level;
 use crate::mask::CpuId;
 use crate::request::{Extent, Kept, Ranges, Reach, Request, Scope, Space, SpaceFlags, Tag};
-use crate::space::AddressSpace;
+use crate::space::{AddressSpace, Tagging};
 use crate::sync::{Barrier, full_barrier};
 
 /// Which CPUs a flush reaches, and how.
@@ -116,6 +117,9 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
                 (true, false) => Course::Here,
                 (true, true) => Course::HereAndOthers,
             };
+        }
+        if course == Course::Broadcast && matches!(scope, Scope::Teardown) {
+            course = course_of_teardown(space, cpus, cpu);
         }
         if course == Course::Here {
             request.reach = Reach::Here;
@@ -224,6 +228,27 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             self.space.end_trimming(self.cpus, leave);
         }
         sync_ipis
+    }
+}
+
+/// Returns how a teardown is flushed where instructions reach every CPU. If no other space gets the tag before a rollover, which
+/// flushes everything, entries matter only on CPUs that have the space loaded: they may walk tables that are freed. No CPU loads
+/// the space again, and a CPU that has left it has completed its accesses ([`Barrier::Unloaded`]).
+#[inline(never)]
+fn course_of_teardown<C: Cpus>(space: &AddressSpace<C::Set>, cpus: &C, cpu: CpuId) -> Course {
+    if space.tagging != Tagging::Generations || space.has_devices_or_pins() {
+        return Course::Broadcast;
+    }
+    let lazy = if is_back(Fault::OverlooksLazy) {
+        Agents::NONE
+    } else {
+        Agents::LAZY
+    };
+    let targets = space.targets(cpus, cpu, Agents::ACTIVE.union(lazy));
+    match (targets.here, targets.others) {
+        (_, true) => Course::Broadcast,
+        (true, false) => Course::Here,
+        (false, false) => Course::Nowhere,
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Model<B: Backend + Send + Sync + 'static> {
     loaded: HashMap<u32, u64>,
     /// The top tables of spaces whose flushes interrupt only the CPUs that have them loaded.
     roots: HashMap<u64, u64>,
+    /// Spaces of which no CPU can use an entry any more: they are torn down, and lazy CPUs need no flush.
+    unreachable: HashSet<u64>,
 }
 
 impl<B: Backend + Send + Sync + 'static> Model<B> {
@@ -67,6 +69,7 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
             open: Vec::new(),
             loaded: HashMap::new(),
             roots: HashMap::new(),
+            unreachable: HashSet::new(),
         }
     }
 
@@ -164,6 +167,9 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
         if root.is_some_and(|root| self.loaded.values().all(|loaded| loaded != root)) {
             return true;
         }
+        if self.unreachable.contains(&required.subject) {
+            return true;
+        }
         let levels = self.backend().levels();
         let in_time = || {
             let flushes = self.flushes[..finished as usize].iter();
@@ -173,6 +179,21 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
         };
         let mut stale = required.stale.iter();
         stale.all(|stale| in_time().any(|flush| flush.asked.covers(levels, stale)))
+    }
+
+    /// Notes that a space is torn down, in which CPUs are lazy at most.
+    pub fn tear_down(&mut self, subject: u64, space: &AddressSpace<CpuSet<1>>) {
+        let request = Request {
+            space: Space::User,
+            tag: Tag::default(),
+            reach: Reach::Wide,
+            flags: space.flags(),
+            scope: Scope::Teardown,
+        };
+        let agents = self.backend().ipi_targets(&request).agents;
+        if !agents.is_empty() && !agents.covers(Agents::LAZY) {
+            self.unreachable.insert(subject);
+        }
     }
 
     /// Checks the events since the last call, and returns them.

@@ -229,6 +229,65 @@ fn a_cpu_that_cannot_use_the_entries_issues_nothing() {
 }
 
 #[test]
+fn a_lazy_cpu_flushes_pages_when_it_uses_the_space_again() {
+    let (cpus, space) = (Several::<2>::new(), of_slots());
+    load(&cpus, 0, &space);
+    cpus.cpus[0].lazy.put(1);
+    let plan = |scope| Flush::plan(&Machine::<true, false>, &cpus, THIS, &space, scope);
+    assert_eq!(flushes(&plan(PAGE)), (set([]), false));
+    assert_eq!(run(plan(PAGE)), []);
+    let here = &cpus.cpus[0].slots;
+    let slot = space.slot_on(&cpus.cpus[0]).expect("a slot");
+    assert_ne!(here.seen_gen(slot), space.counts.tlb_gen.now());
+    // It may walk a table that is freed, until it leaves the space.
+    assert_eq!(flushes(&plan(TABLE)), (set([]), true));
+}
+
+#[test]
+fn a_teardown_is_flushed_where_the_space_is_loaded() {
+    let (cpus, space) = (Several::<2>::new(), of_generations(5));
+    let teardown = || {
+        run(Flush::plan(
+            &Machine::<false, false>,
+            &cpus,
+            THIS,
+            &space,
+            Scope::Teardown,
+        ))
+    };
+    let flushed = |reach| [Op::Invalidate(5, reach), Op::Complete];
+    (0..2).for_each(|cpu| load(&cpus, cpu, &space));
+    assert_eq!(teardown(), flushed(Reach::Wide));
+    // No CPU can use entries of another space before a rollover, which flushes everything.
+    cpus.cpus[1].loaded.put(SpaceId::KERNEL.0);
+    assert_eq!(teardown(), flushed(Reach::Here));
+    cpus.cpus[0].loaded.put(SpaceId::KERNEL.0);
+    assert_eq!(teardown(), []);
+    assert_eq!(cpus.cpus[0].stats.unneeded.get(), 1);
+    // A CPU that is switching may still have it loaded.
+    cpus.cpus[1].loaded.put(SpaceId::SWITCHING.0);
+    assert_eq!(teardown(), flushed(Reach::Wide));
+    cpus.cpus[1].loaded.put(SpaceId::NONE.0);
+    assert_eq!(teardown(), []);
+    // A device keeps entries, under the tag or by itself.
+    for devices in [&space.devices, &space.pins] {
+        devices.put(1);
+        assert_eq!(teardown(), flushed(Reach::Wide));
+        devices.put(0);
+    }
+    // A tag that another space gets without a rollover.
+    let of_life = AddressSpace::new(SpaceId(8), Space::User, (0, 0), Tagging::Life, 0);
+    let flush = Flush::plan(
+        &Machine::<false, false>,
+        &cpus,
+        THIS,
+        &of_life,
+        Scope::Teardown,
+    );
+    assert_eq!(run(flush), [Op::Invalidate(0, Reach::Wide), Op::Complete]);
+}
+
+#[test]
 fn the_only_cpu_flushes_itself_and_has_then_seen_the_generation() {
     let (cpus, space) = (Several::<2>::new(), of_slots());
     load(&cpus, 0, &space);

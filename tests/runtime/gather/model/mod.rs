@@ -70,6 +70,7 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
     fn teardown(&mut self, which: usize) {
         let (mmu, handle) = (self.mmu.clone(), self.spaces[which].handle.clone());
         self.begin(which);
+        self.model.tear_down(self.spaces[which].subject, &handle);
         mmu.teardown(&handle, |gather| {
             let large = (0..FEW).map(|at| Op::ClearLarge(true, at));
             let ops = large.chain([Op::UnlinkAll]).collect();

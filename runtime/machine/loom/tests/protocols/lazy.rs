@@ -1,11 +1,13 @@
 //! Lazy CPUs: a flush of pages skips them, a flush of tables interrupts them, and teardown of a space makes them leave
 //! it.
 
-use tlbc_machine_loom::toys::{Kind, Slots, Untagged};
+use tlbc_machine_loom::toys::{Broadcast, Kind, Slots, Untagged};
 use tlbc_runtime::Current;
+use tlbc_runtime::fault::Fault;
 use tlbc_runtime::sync::Barrier;
 
-use crate::check::{Depth::Full, Depth::Preemptions, RACE, fails, holds};
+use crate::check::{Depth::Full, Depth::Preemptions, RACE, fails, finds, holds};
+use crate::entries::unlink_in;
 use crate::kernel::World;
 
 /// CPU 1 is lazy in a space and becomes active, while CPU 0 unmaps a page of it.
@@ -108,6 +110,53 @@ fn end_and_load_another<K: Kind>() {
     world.on(0, || world.end(&space, 0));
     let _ = there.join().unwrap();
     world.check();
+}
+
+/// Instructions reach every CPU, and CPU 0 tears a space down: it flushes if CPU 1 is lazy in it, and frees the table at once if
+/// CPU 1 has left the space for another one.
+fn tear_down_and_load_another() {
+    let world = World::<Broadcast>::new(2, 2);
+    let (space, other) = (world.space(0), world.space(1));
+    let now = world.on(1, || {
+        let now = world.switch(Current::Kernel, Some(&space));
+        world.switch(now, None)
+    });
+    let there = world.spawn(1, move |world| world.switch(now, Some(&other)));
+    world.on(0, || {
+        world.mmu.teardown(&space, |g| unlink_in(g, &space, 0));
+    });
+    let _ = there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_space_is_torn_down_while_a_lazy_cpu_loads_another_one() {
+    holds(Full, tear_down_and_load_another);
+}
+
+#[test]
+fn a_teardown_that_overlooks_lazy_cpus_is_found() {
+    let fault = Fault::OverlooksLazy;
+    finds(Full, fault, "WalkedFreed", tear_down_and_load_another);
+}
+
+/// A lazy CPU unmaps a page of the space, and then uses the space again.
+fn unmap_while_lazy<K: Kind>() {
+    let world = World::<K>::new(1, 1);
+    let space = world.space(0);
+    let _ = world.on(0, || {
+        let now = world.switch(Current::Kernel, Some(&space));
+        let now = world.switch(now, None);
+        world.unmap(&space, 0, 0);
+        world.switch(now, Some(&space))
+    });
+    world.check();
+}
+
+#[test]
+fn a_lazy_cpu_unmaps_a_page_and_uses_the_space_again() {
+    holds(Full, unmap_while_lazy::<Slots>);
+    holds(Full, unmap_while_lazy::<Untagged>);
 }
 
 #[test]
