@@ -21,7 +21,7 @@ use crate::deferred::AsidSlot;
 use crate::fault::{Fault, is_back};
 use crate::level::Level;
 use crate::mask::CpuId;
-use crate::request::{Extent, Kept, Ranges, Reach, Request, Scope, Space, SpaceFlags, Tag};
+use crate::request::{Extent, Ranges, Reach, Recorded, Request, Scope, Space, SpaceFlags};
 use crate::space::{AddressSpace, Tagging};
 use crate::sync::{Barrier, full_barrier};
 
@@ -48,11 +48,14 @@ pub(crate) struct Flush<'a, B: Backend, C: Cpus> {
     cpu: CpuId,
     here: &'a CpuTlb<C::Set>,
     space: &'a AddressSpace<C::Set>,
+    /// The slot of the space on this CPU; and the same, if this CPU has followed the generation when the flush is finished.
+    slot: Option<AsidSlot>,
+    follows: Option<AsidSlot>,
+    /// The word of the space that has its global tag.
+    tag: u64,
     /// The generation of the space that the changes belong to. A CPU that had followed the one before has followed it after the
     /// flush.
     pub generation: u64,
-    /// The slot of the space on this CPU, if this CPU has followed the generation when the flush is finished.
-    follows: Option<AsidSlot>,
     /// What the flush invalidates.
     pub request: Request<'a>,
     /// Which CPUs the flush reaches, and how.
@@ -80,7 +83,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
     pub fn plan(
         backend: &'a B,
         cpus: &'a C,
-        cpu: CpuId,
+        (cpu, here): (CpuId, &'a CpuTlb<C::Set>),
         space: &'a AddressSpace<C::Set>,
         scope: Scope<'a>,
     ) -> Self {
@@ -95,8 +98,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             }
             generation
         };
-        let here = cpus.tlb(cpu);
-        let slot = space.slot_on(here);
+        let (slot, tag) = (space.slot_on(here), space.tag.get());
         let mut request = Request {
             space: space.kind,
             tag: space.tag_on(slot, backend),
@@ -107,7 +109,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         let mut ipis = backend.ipi_targets(&request);
         let (mut course, mut follows) = (Course::Broadcast, None);
         if !ipis.agents.is_empty() {
-            let targets = space.targets(cpus, cpu, ipis.agents);
+            let targets = space.targets(cpus, (cpu, here), ipis.agents);
             follows = slot.filter(|_| targets.here);
             // Instructions of this CPU invalidate the entries of devices.
             let is_sender = request.flags.and(B::SENDER_ONLY) != SpaceFlags::NONE;
@@ -119,7 +121,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             };
         }
         if course == Course::Broadcast && matches!(scope, Scope::Teardown) {
-            course = course_of_teardown(space, cpus, cpu);
+            course = course_of_teardown(space, cpus, (cpu, here));
         }
         if course == Course::Here {
             request.reach = Reach::Here;
@@ -133,8 +135,10 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             cpu,
             here,
             space,
-            generation,
+            slot,
             follows,
+            tag,
+            generation,
             request,
             course,
             ipis,
@@ -142,9 +146,9 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         }
     }
 
-    /// Counts the flush in the statistics of this CPU.
+    /// Adds the flush to the statistics of this CPU.
     #[inline(always)]
-    pub fn count(&self) {
+    pub fn add_to_stats(&self) {
         let stats = &self.here.stats;
         match self.course {
             Course::Broadcast => stats.broadcast.count(1),
@@ -190,23 +194,17 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             }
             // The start has published the changes: a tag that has not changed counts as read after that. A CPU that
             // loads the space under a newer tag sees the changes.
-            let now = self.tag();
-            if now == self.request.tag {
+            let now = self.space.tag.get();
+            if now == self.tag {
                 break started;
             }
-            self.request.tag = now;
+            self.tag = now;
+            self.request.tag = self.space.tag_on(self.slot, self.backend);
         };
         if started.outcome.exceeded_ceiling {
             self.here.stats.full_ceiling.count(1);
         }
         Some(started)
-    }
-
-    /// Returns the tag that the space has on this CPU now.
-    #[inline(always)]
-    fn tag(&self) -> Tag {
-        self.space
-            .tag_on(self.space.slot_on(self.here), self.backend)
     }
 
     /// Finishes the flush on this CPU. Returns the CPUs that still need an IPI, in which they have nothing to do: it drains
@@ -235,7 +233,11 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
 /// flushes everything, entries matter only on CPUs that have the space loaded: they may walk tables that are freed. No CPU loads
 /// the space again, and a CPU that has left it has completed its accesses ([`Barrier::Unloaded`]).
 #[inline(never)]
-fn course_of_teardown<C: Cpus>(space: &AddressSpace<C::Set>, cpus: &C, cpu: CpuId) -> Course {
+fn course_of_teardown<C: Cpus>(
+    space: &AddressSpace<C::Set>,
+    cpus: &C,
+    here: (CpuId, &CpuTlb<C::Set>),
+) -> Course {
     if space.tagging != Tagging::Generations || space.has_devices_or_pins() {
         return Course::Broadcast;
     }
@@ -244,7 +246,7 @@ fn course_of_teardown<C: Cpus>(space: &AddressSpace<C::Set>, cpus: &C, cpu: CpuI
     } else {
         Agents::LAZY
     };
-    let targets = space.targets(cpus, cpu, Agents::ACTIVE.union(lazy));
+    let targets = space.targets(cpus, here, Agents::ACTIVE.union(lazy));
     match (targets.here, targets.others) {
         (_, true) => Course::Broadcast,
         (true, false) => Course::Here,
@@ -288,9 +290,10 @@ fn leaf_entries(ranges: &Ranges, backend: &impl Backend) -> u64 {
         let shift = levels.get(level.index()).map_or(0, |facts| facts.shift);
         if shift == 0 { 0 } else { leaf.entries(shift) }
     };
-    match ranges.kept() {
-        Kept::Run(level, extent) => entries(level, extent),
-        Kept::Sorted(sorted) => {
+    match ranges.recorded() {
+        Recorded::Nothing => 0,
+        Recorded::Run(level, extent) => entries(level, extent),
+        Recorded::Sorted(sorted) => {
             let each = Level::all().zip(sorted.leaf);
             let each = each.map(|(level, leaf)| entries(level, leaf));
             each.fold(0, u64::saturating_add)

@@ -190,7 +190,8 @@ impl<P: Platform> UnmapBatch<'_, P> {
         let mmu = self.mmu;
         let backend = mmu.platform.backend();
         let scope = changed.scope(backend.levels());
-        let mut flush = Flush::plan(&*backend, mmu, self.cpu, space, scope);
+        let here = (self.cpu, mmu.platform.cpu(self.cpu));
+        let mut flush = Flush::plan(&*backend, mmu, here, space, scope);
         let request = flush.request;
         let of_devices = request.flags.and(P::Backend::SENDER_ONLY) != SpaceFlags::NONE;
         match flush.course {

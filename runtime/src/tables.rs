@@ -207,17 +207,9 @@ impl<P: Platform> Gather<'_, P> {
     }
 
     /// Gives the tables, whose entries are flushed, to the platform.
-    #[inline]
-    pub(crate) fn hand_out_tables(&mut self) {
-        if self.tables.is_some() {
-            self.hand_out_some_tables();
-        }
-    }
-
-    /// Gives the tables to the platform, of which there are some.
     #[cold]
     #[inline(never)]
-    fn hand_out_some_tables(&mut self) {
+    pub(crate) fn hand_out_tables(&mut self) {
         let Some(batch) = self.tables.take() else {
             return;
         };

@@ -1,5 +1,6 @@
 //! Features that registers report and settings that they need, in generated modules and in documents.
 
+use tlbc_tests::archdefs;
 use tlbc_tests::requests;
 use tlbc_tests::snapshot;
 
@@ -7,7 +8,7 @@ use tlbc::codes::TOY;
 use tlbc::doc::page;
 use tlbc::matrix::{Matrix, html, markdown, marked, text};
 use tlbc::source::Files;
-use tlbc_backends::{arm64, powerpc64, s390, x86_64};
+use tlbc_backends::{arm64, s390, x86_64};
 use tlbc_runtime::Flags;
 
 #[test]
@@ -170,14 +171,11 @@ fn several_cpus_and_choices_of_the_kernel() {
 #[test]
 fn settled_configurations_are_possible() {
     macro_rules! all {
-        ($module:ident, $analysis:ident) => {{
-            use $module::Config;
+        ($($arch:ident { $($limit:ident)* })*) => { $({
+            use tlbc_backends::$arch::Config;
             let features = |(name, _): &&(&str, Config)| {
-                let model = &requests::$analysis().model;
-                model
-                    .features
-                    .iter()
-                    .any(|feature| feature.named.name == *name)
+                let features = &archdefs::analysis(stringify!($arch)).model.features;
+                features.iter().any(|feature| feature.named.name == *name)
             };
             let flags: Vec<Config> = (Config::NAMES.iter().filter(features))
                 .map(|(_, flag)| *flag)
@@ -189,12 +187,9 @@ fn settled_configurations_are_possible() {
                 assert!(settled.is_possible(), "{config:?}");
                 assert_eq!(config.is_possible(), settled == config, "{config:?}");
             }
-        }};
+        })* };
     }
-    all!(arm64, arm64);
-    all!(x86_64, x86);
-    all!(powerpc64, powerpc);
-    all!(s390, s390);
+    tlbc_tests::for_each_architecture!([all]);
 }
 
 /// Returns the example machine with a feature and a setting.

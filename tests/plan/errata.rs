@@ -5,41 +5,20 @@ use tlbc::Analysis;
 use tlbc::model::{Config, Instr, Model};
 use tlbc::trace::{Event, Instruction, Trace};
 use tlbc_runtime::request::Space;
-use tlbc_tests::requests::{Ask, arm64, names, powerpc, s390, x86};
+use tlbc_tests::archdefs::{self, analysis, kernel_address};
+use tlbc_tests::configurations::{possible, words};
+use tlbc_tests::requests::{Ask, arm64, names, powerpc, x86};
 
-/// Returns every possible configuration, with the names of its features and errata.
-fn machines(model: &Model) -> Vec<(Config, String)> {
-    let features = 0u32..1 << model.features.len();
-    let errata = 0u32..1 << model.errata.len();
-    let configs = features.flat_map(|features| {
-        errata.clone().flat_map(move |errata| {
-            let geometries = 0..model.geometries.len();
-            geometries.map(move |geometry| Config {
-                features,
-                errata,
-                geometry,
-            })
-        })
-    });
-    let words = |config: Config| {
-        let geometry = std::iter::once(&model.geometries[config.geometry].named.name);
-        let features = model.features.iter().enumerate();
-        let features = features.filter(move |(i, _)| config.has(*i));
-        let errata = model.errata.iter().enumerate();
-        let errata = errata.filter(move |(i, _)| config.suffers(*i));
-        let names = geometry
-            .chain(features.map(|(_, it)| &it.named.name))
-            .chain(errata.map(|(_, it)| &it.named.name));
-        names.map(String::as_str).collect::<Vec<_>>().join(" ")
-    };
-    let possible = configs.filter(|config| model.possible(*config));
-    possible.map(|config| (config, words(config))).collect()
+/// Returns every possible configuration, with its words.
+fn machines(model: &Model) -> impl Iterator<Item = (Config, String)> {
+    possible(model).map(|config| (config, words(model, config)))
 }
 
 /// Returns requests of every shape, at addresses that are aligned in all geometries.
-fn asks(arch: &Analysis, kernel: u64) -> Vec<Ask> {
+fn asks(arch: &Analysis) -> Vec<Ask> {
     const PAGE: u64 = 1 << 16;
-    const USER: u64 = 0x40_0000_0000;
+    const USER: u64 = 0x10_0000_0000;
+    let kernel = kernel_address(&arch.model.arch.name) + 0x4000_0000;
     let page = [1, 3, 40, 600].map(|pages| {
         [
             Ask::user(USER, pages * PAGE, &["pte"]),
@@ -70,15 +49,6 @@ fn whole_table(model: &Model) -> u64 {
     1 << shift.max().expect("a level above the lowest")
 }
 
-fn all() -> [(&'static Analysis, u64); 4] {
-    [
-        (arm64(), 0xffff_8000_4000_0000),
-        (powerpc(), 0xc008_0000_4000_0000),
-        (s390(), 0x40_0000_0000),
-        (x86(), 0xffff_8000_4000_0000),
-    ]
-}
-
 fn name(model: &Model, instr: Instr) -> &str {
     match instr {
         Instr::Barrier(index) => &model.barriers[index].named.name,
@@ -92,9 +62,9 @@ fn has(words: &str, word: &str) -> bool {
 
 #[test]
 fn workarounds_follow_the_instructions_that_need_them() {
-    for (arch, kernel) in all() {
+    for arch in archdefs::names().map(analysis) {
         let model = &arch.model;
-        let asks = asks(arch, kernel);
+        let asks = asks(arch);
         let mut seen = 0;
         for (config, words) in machines(model) {
             let errata = model.errata.iter().enumerate();
@@ -150,7 +120,7 @@ fn sets_of_cpus_are_interrupted() {
             .iter()
             .position(|e| e.named.name == "c1pro_sme");
         let suffers = config.suffers(sme.expect("an erratum"));
-        for ask in asks(arch, 0xffff_8000_4000_0000) {
+        for ask in asks(arch) {
             let ipis = ask.on(arch, &words).ipis;
             let wanted = suffers && ask.others && ask.space == Space::User;
             assert_eq!(!ipis.is_empty(), wanted, "{words}: {ipis:?}");
@@ -171,7 +141,7 @@ fn invlpg_does_not_serve_global_leaves_that_it_may_leave() {
             continue;
         }
         seen += 1;
-        for ask in asks(arch, 0xffff_8000_4000_0000) {
+        for ask in asks(arch) {
             let trace = ask.on(arch, &words);
             let issued = trace.issued().chain(trace.issued_elsewhere());
             let used = issued.filter(|i| i.name == "invlpg").count();
@@ -222,7 +192,7 @@ fn power9_repeats_tlbie_before_it_waits() {
     let mut seen = [0; 2];
     for (_, words) in machines(&arch.model) {
         let (erat, stq) = (has(&words, "p9_erat"), has(&words, "p9_stq"));
-        for ask in asks(arch, 0xc008_0000_4000_0000) {
+        for ask in asks(arch) {
             let trace = ask.on(arch, &words);
             let (issued, syncs) = tlbies(&trace);
             let lines: Vec<&str> = machine_lines(&trace).map(|(_, line)| line).collect();
@@ -278,7 +248,7 @@ fn the_nest_mmu_gets_ric_2() {
             continue;
         }
         let weak = has(&words, "p9_nest");
-        for ask in asks(arch, 0xc008_0000_4000_0000) {
+        for ask in asks(arch) {
             let trace = ask.on(arch, &words);
             let (issued, _) = tlbies(&trace);
             if ask.space == Space::Kernel {

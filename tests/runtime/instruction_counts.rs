@@ -34,7 +34,7 @@ fn counts(filter: &str) -> Result<BTreeMap<String, u64>, String> {
     }
     rustc::run(Command::new("valgrind").arg("--version"))?;
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let program = benchmark(directory.path());
+    let program = benchmark(directory.path(), &["-Copt-level=3"]);
     let printed = rustc::run(Command::new(program).args(["--counts", filter]))?;
     let lines = printed.lines().map(|line| {
         let (count, name) = line
@@ -49,8 +49,8 @@ fn counts(filter: &str) -> Result<BTreeMap<String, u64>, String> {
     Ok(lines.collect())
 }
 
-/// Compiles the benchmark with optimization, and returns the program.
-fn benchmark(directory: &Path) -> PathBuf {
+/// Compiles the benchmark with these options, and returns the program.
+pub fn benchmark(directory: &Path, options: &[&str]) -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let library = |path: &str| tests.join("..").join(path).join("src/lib.rs");
     let crates = [
@@ -60,7 +60,8 @@ fn benchmark(directory: &Path) -> PathBuf {
     ];
     for (name, kind, source) in crates {
         let mut command = Command::new(rustc::rustc());
-        command.args(["--edition", "2024", "--cap-lints", "allow", "-Copt-level=3"]);
+        command.args(["--edition", "2024", "--cap-lints", "allow"]);
+        command.args(options);
         command
             .args(["--crate-name", name, "--crate-type", kind])
             .arg("--out-dir")

@@ -1,8 +1,8 @@
 //! Whether a backend sends IPIs at all is what its IPI targets say, request by request.
 
-use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 use tlbc_runtime::request::{Reach, Request, Scope, Space};
 use tlbc_runtime::{Backend, Flags, Level, SpaceFlags, Tag};
+use tlbc_tests::archdefs::{data, lines};
 
 /// Returns whether some request of a user space with a global tag sends an IPI.
 fn some_request_does(backend: &impl Backend) -> bool {
@@ -49,30 +49,29 @@ fn compared<B: Backend>(machine: impl Fn(u32) -> Option<B>) -> (usize, usize) {
     counts
 }
 
+/// Returns whether the flushes of a user space interrupt CPUs on some machine of an architecture, and whether they interrupt
+/// none on another.
+fn has_machines_with_ipis(arch: &str) -> (bool, bool) {
+    let list = data(arch, "machines.txt");
+    let kinds = lines(&list).map(|line| line.split('|').nth(2).expect("a kind").trim());
+    let (none, some): (Vec<&str>, Vec<&str>) = kinds.partition(|kind| *kind == "broadcast");
+    (!some.is_empty(), !none.is_empty())
+}
+
 #[test]
 fn a_backend_sends_ipis_if_some_request_does() {
-    let (sends, does_not) = compared(|bits| {
-        let config = x86_64::Config::from_bits(bits);
-        let possible = config.bits() == bits && config.is_possible();
-        possible.then_some(x86_64::Tlb {
-            config,
-            invlpgb_pages: 1,
-        })
-    });
-    assert!(sends > 0 && does_not > 0, "{sends} {does_not}");
-    let (sends, does_not) = compared(|bits| {
-        let config = powerpc64::Config::from_bits(bits);
-        (config.bits() == bits && config.is_possible()).then_some(powerpc64::Tlb { config })
-    });
-    assert!(sends > 0 && does_not > 0, "{sends} {does_not}");
-    let (sends, does_not) = compared(|bits| {
-        let config = arm64::Config::from_bits(bits);
-        (config.bits() == bits && config.is_possible()).then_some(arm64::Tlb { config })
-    });
-    assert!(sends == 0 && does_not > 0, "{sends} {does_not}");
-    let (sends, does_not) = compared(|bits| {
-        let config = s390::Config::from_bits(bits);
-        (config.bits() == bits && config.is_possible()).then_some(s390::Tlb { config })
-    });
-    assert!(sends == 0 && does_not > 0, "{sends} {does_not}");
+    macro_rules! all {
+        ($($arch:ident { $($limit:ident)* })*) => { $({
+            use tlbc_backends::$arch::{Config, Tlb};
+            let (sends, does_not) = compared(|bits| {
+                let config = Config::from_bits(bits);
+                let possible = config.bits() == bits && config.is_possible();
+                possible.then_some(Tlb { config, $($limit: 1),* })
+            });
+            let arch = stringify!($arch);
+            let found = (sends > 0, does_not > 0);
+            assert_eq!(found, has_machines_with_ipis(arch), "{arch}");
+        })* };
+    }
+    tlbc_tests::for_each_architecture!([all]);
 }

@@ -11,6 +11,7 @@ pub mod bare_metal;
 pub mod checked;
 pub mod churn;
 pub mod command;
+pub mod configurations;
 mod context;
 mod counted;
 pub mod differential;

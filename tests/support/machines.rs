@@ -4,9 +4,9 @@
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
 
 use crate::archdefs;
+use crate::configurations::machine;
 use crate::differential::space_flags;
 use crate::hosted::Handle;
-use crate::requests::machine;
 use crate::scheduler::Scheduler;
 use crate::show::Machine;
 use tlbc_runtime::{LazyMm, NewSpace};

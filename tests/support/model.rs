@@ -8,9 +8,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::pte::Entry;
 use tlbc_runtime::request::{Reach, Request, Scope, Space, SpaceFlags};
-use tlbc_runtime::{Backend, Deferred, Level, NewSpace, Platform, TableFree, Tag};
+use tlbc_runtime::{
+    AddressSpace, Backend, CpuMask, Deferred, Level, NewSpace, Platform, TableFree, Tag,
+};
 
 use crate::hosted::{Event, Host, Hosted};
 use crate::tables::Entries;
@@ -182,7 +185,7 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
     }
 
     /// Notes that a space is torn down, in which CPUs are lazy at most.
-    pub fn tear_down(&mut self, subject: u64, space: &AddressSpace<CpuSet<1>>) {
+    pub fn tear_down(&mut self, subject: u64, space: &AddressSpace<impl CpuMask>) {
         let request = Request {
             space: Space::User,
             tag: Tag::default(),

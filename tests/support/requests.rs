@@ -1,6 +1,7 @@
-//! The shipped definitions, machines from a line of words, and requests for what was unmapped.
+//! The shipped definitions, and requests for what was unmapped.
 
 use crate::archdefs::analysis;
+use crate::configurations::{Machine, machine};
 use std::fmt::Write as _;
 use tlbc::Diagnostic;
 use tlbc::model::Which;
@@ -76,41 +77,6 @@ pub fn findings(text: &str) -> Vec<String> {
 pub fn edited(text: &str, old: &str, new: &str) -> String {
     assert_eq!(text.matches(old).count(), 1, "`{old}` is there once");
     text.replacen(old, new, 1)
-}
-
-/// A machine: a configuration and its limits.
-#[derive(Debug, Clone)]
-pub struct Machine {
-    /// Geometry, features and errata.
-    pub config: Config,
-    /// The limits, by index.
-    pub limits: Vec<u64>,
-}
-
-/// Returns the machine of a line such as `g16k ttl ranges repeat_tlbi` or `pge pcid invpcid invlpgb invlpgb_pages=8`.
-/// Without a geometry in the line it has the first one.
-pub fn machine(model: &Model, words: &str) -> Machine {
-    let mut config = Config::default();
-    let mut limits: Vec<u64> = model.limits.iter().map(|limit| limit.least).collect();
-    for word in words.split_whitespace() {
-        let named = |name: &str| name == word;
-        let geometry = model.geometries.iter().position(|g| named(&g.named.name));
-        let feature = model.features.iter().position(|f| named(&f.named.name));
-        let erratum = model.errata.iter().position(|e| named(&e.named.name));
-        let limit = word.split_once('=').and_then(|(name, value)| {
-            let index = model.limits.iter().position(|l| l.named.name == name)?;
-            Some((index, value.parse().ok()?))
-        });
-        match (geometry, feature, erratum, limit) {
-            (Some(geometry), ..) => config.geometry = geometry,
-            (_, Some(feature), ..) => config.features |= 1 << feature,
-            (_, _, Some(erratum), _) => config.errata |= 1 << erratum,
-            (.., Some((limit, value))) => limits[limit] = value,
-            _ => panic!("`{word}` is no word of a machine"),
-        }
-    }
-    assert!(model.possible(config), "no machine is `{words}`");
-    Machine { config, limits }
 }
 
 /// A request.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::names::Names;
-use super::tree::{FlagBarriers, Stmt, Var};
+use super::tree::{Stmt, Var};
+use super::{barriers, set_loops};
 use crate::analysis::Analysis;
 use crate::model::{Model, Which};
 use crate::plan::Plans;
@@ -40,13 +41,15 @@ pub struct Routine {
 }
 
 impl<'a> Emit<'a> {
-    /// Returns what the folds over a definition share, with the choices of barriers that get a function.
-    pub fn new(analysis: &'a Analysis, files: &'a Files, barriers: Vec<FlagBarriers>) -> Self {
+    /// Returns what the folds over a definition share.
+    pub fn new(analysis: &'a Analysis, files: &'a Files) -> Self {
+        let barriers = barriers::repeated(analysis);
+        let sets = set_loops::repeated(analysis);
         let mut emit = Self {
             model: &analysis.model,
             plans: &analysis.plans,
             files,
-            names: Names::new(&analysis.model, barriers),
+            names: Names::new(&analysis.model, barriers, sets),
             used: analysis.plans.instructions(&analysis.model),
             encoders: Vec::new(),
             routines: RefCell::default(),

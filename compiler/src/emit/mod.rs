@@ -10,6 +10,7 @@ mod backend;
 mod barriers;
 mod conditions;
 mod config;
+mod constants;
 mod context;
 mod decisions;
 mod dispatch;
@@ -30,6 +31,8 @@ mod parameters;
 mod print;
 mod registers;
 mod routines;
+mod set_loops;
+mod shared;
 mod tree;
 mod values;
 
@@ -42,12 +45,13 @@ use tree::{Runtime, Uses};
 /// Returns the text of an architecture's module.
 #[must_use]
 pub fn emit(analysis: &Analysis, files: &Files) -> String {
-    let emit = Emit::new(analysis, files, barriers::repeated(analysis));
+    let emit = Emit::new(analysis, files);
     let mut items = emit.tlb();
     items.push(emit.routines());
     items.push(emit.backend());
     items.splice(0..0, emit.barriers(&Uses::of_items(&items)));
     items.splice(0..0, emit.workarounds());
+    items.splice(0..0, emit.set_loops(&Uses::of_items(&items)));
     // What follows is written if the rest uses it.
     items.splice(0..0, emit.issuers(&Uses::of_items(&items)));
     items.splice(0..0, emit.operands(&Uses::of_items(&items)));

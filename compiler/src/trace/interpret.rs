@@ -134,8 +134,14 @@ impl Run<'_> {
             }
             Node::Guard { body, .. } => self.node(body, piece),
             Node::Publish { barrier } => {
-                if let Some(barrier) = barrier {
-                    self.barrier(*barrier, Role::Publish);
+                if let Some(barrier) = *barrier {
+                    let publishes = self.model.barriers[barrier].publishes.is_some();
+                    let role = if publishes {
+                        Role::Publish
+                    } else {
+                        Role::Order
+                    };
+                    self.barrier(barrier, role);
                 }
             }
             Node::Complete { barrier } => self.barrier(*barrier, Role::Complete),

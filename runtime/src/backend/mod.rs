@@ -172,6 +172,26 @@ impl IpiTargets {
         }
     }
 
+    /// Returns the targets together with the CPUs of these erratum sets.
+    #[must_use]
+    #[inline]
+    pub const fn and_sets(self, sets: u8) -> Self {
+        Self {
+            sets: self.sets | sets,
+            ..self
+        }
+    }
+
+    /// Returns the targets for a machine on which a call may flush them in place of the IPI.
+    #[must_use]
+    #[inline]
+    pub const fn or_by_call(self) -> Self {
+        Self {
+            by_call: true,
+            ..self
+        }
+    }
+
     /// Returns whether there is no CPU to send an IPI.
     #[must_use]
     pub const fn is_empty(self) -> bool {
@@ -331,7 +351,9 @@ pub trait Backend {
     /// # Context
     ///
     /// The lock of the table is held.
-    #[inline]
+    // A call would pass and return entries through memory, which costs more than the store.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     fn store(&self, slot: &Slot<'_>, change: &Change, flags: SpaceFlags) -> Changed {
         let was = if matches!(change.old, Entry::Invalid) {
             slot.store(change.new_bits); // the machine sets no marks in an invalid entry

@@ -163,6 +163,11 @@ fn of_generations(tag: u64) -> AddressSpace<Set> {
     space
 }
 
+/// Returns the first of the CPUs, with what is kept for it.
+fn this<const N: usize>(cpus: &Several<N>) -> (CpuId, &CpuTlb<Set>) {
+    (THIS, &cpus.cpus[THIS.index()])
+}
+
 /// Makes a CPU one that has loaded a space.
 fn load<const N: usize>(cpus: &Several<N>, cpu: usize, space: &AddressSpace<Set>) {
     let local = &cpus.cpus[cpu];
@@ -189,7 +194,7 @@ fn flushes<C: Cpus<Set = Set>, B: Backend>(flush: &Flush<'_, B, C>) -> (Set, boo
 fn run<B: Backend<Op = Op>, C: Cpus>(mut flush: Flush<'_, B, C>) -> Vec<Op> {
     let mut issued = Vec::new();
     let started = flush.start(&mut Record(|op| issued.push(op)));
-    flush.count();
+    flush.add_to_stats();
     let left = flush.finish(&mut Record(|op| issued.push(op)), started);
     assert!(left.is_empty());
     issued
@@ -202,11 +207,11 @@ fn active_cpus_get_an_ipi_and_lazy_ones_only_for_tables() {
     cpus.cpus[2].lazy.put(1);
     cpus.cpus[3].loaded.put(SpaceId::KERNEL.0);
     cpus.cpus[4].loaded.put(SpaceId::NONE.0); // offline
-    let plan = |scope| Flush::plan(&Machine::<true, false>, &cpus, THIS, &space, scope);
+    let plan = |scope| Flush::plan(&Machine::<true, false>, &cpus, this(&cpus), &space, scope);
     assert_eq!(flushes(&plan(PAGE)), (set([1]), true));
     assert_eq!(flushes(&plan(TABLE)), (set([1, 2]), true));
     // With tagged entries of CPUs that have left the space; one that is offline has none.
-    let all = space.targets(&cpus, THIS, Agents::CPUS);
+    let all = space.targets(&cpus, this(&cpus), Agents::CPUS);
     assert!(all.here && all.others);
     let others: CpuSet<1> = set_of(space.other_targets(&cpus, THIS, Agents::CPUS));
     assert_eq!(others, set([1, 2, 3]));
@@ -218,7 +223,7 @@ fn active_cpus_get_an_ipi_and_lazy_ones_only_for_tables() {
 fn a_cpu_that_cannot_use_the_entries_issues_nothing() {
     let (cpus, space) = (Several::<2>::new(), of_slots());
     load(&cpus, 1, &space);
-    let plan = || Flush::plan(&Machine::<true, false>, &cpus, THIS, &space, PAGE);
+    let plan = || Flush::plan(&Machine::<true, false>, &cpus, this(&cpus), &space, PAGE);
     assert_eq!(flushes(&plan()), (set([1]), false));
     assert_eq!(run(plan()), []);
     assert_eq!(cpus.cpus[0].stats.by_ipi.get(), 1);
@@ -233,7 +238,7 @@ fn a_lazy_cpu_flushes_pages_when_it_uses_the_space_again() {
     let (cpus, space) = (Several::<2>::new(), of_slots());
     load(&cpus, 0, &space);
     cpus.cpus[0].lazy.put(1);
-    let plan = |scope| Flush::plan(&Machine::<true, false>, &cpus, THIS, &space, scope);
+    let plan = |scope| Flush::plan(&Machine::<true, false>, &cpus, this(&cpus), &space, scope);
     assert_eq!(flushes(&plan(PAGE)), (set([]), false));
     assert_eq!(run(plan(PAGE)), []);
     let here = &cpus.cpus[0].slots;
@@ -250,7 +255,7 @@ fn a_teardown_is_flushed_where_the_space_is_loaded() {
         run(Flush::plan(
             &Machine::<false, false>,
             &cpus,
-            THIS,
+            this(&cpus),
             &space,
             Scope::Teardown,
         ))
@@ -280,7 +285,7 @@ fn a_teardown_is_flushed_where_the_space_is_loaded() {
     let flush = Flush::plan(
         &Machine::<false, false>,
         &cpus,
-        THIS,
+        this(&cpus),
         &of_life,
         Scope::Teardown,
     );
@@ -294,7 +299,7 @@ fn the_only_cpu_flushes_itself_and_has_then_seen_the_generation() {
     let here = &cpus.cpus[0];
     let slot = space.slot_on(here).expect("a slot");
     let own = AsidSlot::tag(Some(slot), Some(VALUES)).value;
-    let flush = Flush::plan(&Machine::<true, false>, &cpus, THIS, &space, PAGE);
+    let flush = Flush::plan(&Machine::<true, false>, &cpus, this(&cpus), &space, PAGE);
     assert_eq!(run(flush), [Op::Invalidate(own, Reach::Here), Op::Complete]);
     assert_eq!(here.slots.seen_gen(slot), space.counts.tlb_gen.now());
     assert!(here.slots.take_view(slot), "what the backend deferred");
@@ -304,7 +309,7 @@ fn the_only_cpu_flushes_itself_and_has_then_seen_the_generation() {
     run(Flush::plan(
         &Machine::<true, false>,
         &cpus,
-        THIS,
+        this(&cpus),
         &space,
         PAGE,
     ));
@@ -317,13 +322,13 @@ fn instructions_act_here_alone_where_no_other_cpu_holds_entries() {
         let machine = Machine::<false, WAITS>;
         let (cpus, space) = (Several::<2>::new(), of_generations(5));
         load(&cpus, 0, &space);
-        let issued = || run(Flush::plan(&machine, &cpus, THIS, &space, PAGE));
+        let issued = || run(Flush::plan(&machine, &cpus, this(&cpus), &space, PAGE));
         let here = [Op::Publish, Op::Invalidate(5, Reach::Here), Op::Complete];
         assert_eq!(issued(), here);
         let stats = &cpus.cpus[0].stats;
         assert_eq!((stats.here.get(), stats.broadcast.get()), (1, 0));
         // Another CPU attaches the space while the changes are published.
-        let mut flush = Flush::plan(&machine, &cpus, THIS, &space, PAGE);
+        let mut flush = Flush::plan(&machine, &cpus, this(&cpus), &space, PAGE);
         let mut late = Vec::new();
         let started = flush.start(&mut Record(|op| {
             late.push(op);
@@ -340,7 +345,10 @@ fn instructions_act_here_alone_where_no_other_cpu_holds_entries() {
         assert_eq!(issued(), wide);
         let kernel = AddressSpace::new(SpaceId::KERNEL, Space::Kernel, (0, 0), Tagging::Kernel, 0);
         let wide = [Op::Invalidate(0, Reach::Wide), Op::Complete];
-        assert_eq!(run(Flush::plan(&machine, &cpus, THIS, &kernel, PAGE)), wide);
+        assert_eq!(
+            run(Flush::plan(&machine, &cpus, this(&cpus), &kernel, PAGE)),
+            wide
+        );
     }
     check::<true>();
     check::<false>();
@@ -351,7 +359,13 @@ fn a_flush_of_everything_removes_from_the_cpumask_who_has_not_loaded_the_space()
     let (cpus, space) = (Several::<3>::new(), of_generations(5));
     (0..3).for_each(|cpu| load(&cpus, cpu, &space));
     cpus.cpus[1].loaded.put(SpaceId::KERNEL.0);
-    let mut flush = Flush::plan(&Machine::<false, true>, &cpus, THIS, &space, EVERYTHING);
+    let mut flush = Flush::plan(
+        &Machine::<false, true>,
+        &cpus,
+        this(&cpus),
+        &space,
+        EVERYTHING,
+    );
     let started = flush.start(&mut Record(|_| ()));
     assert_eq!(
         space.counts.changes.get(),
@@ -367,7 +381,7 @@ fn a_flush_of_everything_removes_from_the_cpumask_who_has_not_loaded_the_space()
     run(Flush::plan(
         &Machine::<false, true>,
         &cpus,
-        THIS,
+        this(&cpus),
         &space,
         PAGE,
     ));
@@ -382,7 +396,7 @@ fn a_flush_starts_again_under_a_tag_that_the_space_got_since() {
     ranges.leaf(Level(0), Extent::new(0x1000, 0x3000));
     let mut issued = Vec::new();
     let scope = Scope::Ranges(&ranges);
-    let mut flush = Flush::plan(&Machine::<false, true>, &cpus, THIS, &space, scope);
+    let mut flush = Flush::plan(&Machine::<false, true>, &cpus, this(&cpus), &space, scope);
     let started = flush.start(&mut Record(|op| {
         issued.push(op);
         space.tag.put(9); // as another CPU does at a rollover
@@ -399,10 +413,10 @@ fn a_flush_starts_again_under_a_tag_that_the_space_got_since() {
 fn the_kernels_space_is_flushed_on_every_cpu_that_is_online() {
     let cpus = Several::<3>::new();
     let kernel = AddressSpace::new(SpaceId::KERNEL, Space::Kernel, (0, 0), Tagging::Kernel, 0);
-    let flush = Flush::plan(&Machine::<true, false>, &cpus, THIS, &kernel, PAGE);
+    let flush = Flush::plan(&Machine::<true, false>, &cpus, this(&cpus), &kernel, PAGE);
     assert_eq!(flushes(&flush), (set([1, 2]), true));
     cpus.online().remove(CpuId(2), Barrier::Unload);
-    let flush = Flush::plan(&Machine::<true, false>, &cpus, THIS, &kernel, PAGE);
+    let flush = Flush::plan(&Machine::<true, false>, &cpus, this(&cpus), &kernel, PAGE);
     assert_eq!(flushes(&flush), (set([1]), true));
     let tag = Tag {
         value: 0,
@@ -421,7 +435,7 @@ fn sizes_count_the_entries_of_every_level() {
     run(Flush::plan(
         &Machine::<true, false>,
         &cpus,
-        THIS,
+        this(&cpus),
         &space,
         Scope::Ranges(&ranges),
     ));

@@ -100,7 +100,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Makes a change by an instruction. Returns what [`change`](Self::change) does.
     #[inline(never)]
-    fn change_by_instruction(
+    pub(crate) fn change_by_instruction(
         &self,
         space: &AddressSpace<P::CpuSet>,
         slot: &Slot<'_>,

@@ -112,14 +112,15 @@ impl<P: Platform> Mmu<P> {
     ) {
         let flush = |cpu| {
             let (here, backend) = (self.platform.cpu(cpu), self.platform.backend());
-            let mut flush = Flush::plan(&*backend, self, cpu, space, scope(&here.stats));
+            let mut flush = Flush::plan(&*backend, self, (cpu, here), space, scope(&here.stats));
             let started = flush.start(&mut self.platform.sink(cpu));
-            flush.count();
+            flush.add_to_stats();
             // What other functions get is copied, so that the flush itself stays in registers.
-            let (request, ipis) = (flush.request, flush.ipis);
-            if !ipis.is_empty() {
+            if !flush.ipis.is_empty() {
+                let (request, ipis) = (flush.request, flush.ipis);
                 self.flush_by_ipi(cpu, (space, flush.generation), request, ipis);
             } else if space.has_devices() {
+                let request = flush.request;
                 self.platform.invalidate_secondary(space, &request);
             }
             let left = flush.finish(&mut self.platform.sink(cpu), started);
@@ -134,8 +135,11 @@ impl<P: Platform> Mmu<P> {
     /// Runs a flush while no other CPU flushes, if the machine permits only one flush at a time.
     pub(crate) fn alone<R>(&self, run: impl FnOnce() -> R) -> R {
         if Self::FACTS.one_at_a_time {
-            let poll = |cpu| self.handle_messages(cpu);
-            self.with_lock(&self.one_at_a_time, poll, |_| run())
+            self.with_lock(
+                &self.one_at_a_time,
+                |cpu| self.handle_messages(cpu),
+                |_| run(),
+            )
         } else {
             run()
         }

@@ -7,8 +7,8 @@ use crate::request::runs::Units;
 /// Which entries of other levels one by-address instruction of a pass invalidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Folding {
-    /// Whether an instruction without a hint invalidates leaf entries of every level, so that a level whose range is within that
-    /// of a lower one needs no pass of its own.
+    /// Whether an instruction without a hint invalidates leaf entries of every level, so that a level needs no pass of its own if
+    /// that of a lower level names an address in each of its entries.
     pub leaves: bool,
     /// How the walk entries of cuts are invalidated.
     pub walks: Walks,

@@ -10,8 +10,9 @@ use tlbc_runtime::request::{Reach, Space};
 
 use crate::coverage::case::{Asked, Case};
 use crate::coverage::manual::{Dropped, Issued, Key, Place, arm64 as manual};
-use crate::coverage::random::{addresses, asked, raw, reaches, spaces};
-use tlbc_tests::requests::{ARM64, TAG, arm64, good};
+use crate::coverage::random::{addresses, asked, configurations, raw, reaches, spaces};
+use tlbc_tests::configurations::possible;
+use tlbc_tests::requests::{ARM64, TAG, arm64, edited, good};
 
 /// Checks that the instructions drop all requested entries. Returns what each drops.
 fn check_covered(case: &Case<'_>, granule: u64) -> Vec<(usize, Dropped)> {
@@ -93,6 +94,19 @@ fn check(case: &Case<'_>, granule: u64) {
     );
 }
 
+/// The encodings of the page sizes in TG, by geometry.
+const GRANULES: [u64; 3] = [0b01, 0b10, 0b11];
+
+/// Returns whether the kernel is unmapped while user code runs.
+fn has_kpti(config: Config) -> bool {
+    let mut features = arm64().model.features.iter();
+    config.has(
+        features
+            .position(|it| it.named.name == "kpti")
+            .expect("a feature"),
+    )
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, max_shrink_time: 10_000,
         failure_persistence: None, ..ProptestConfig::default() })]
@@ -100,9 +114,7 @@ proptest! {
     #[test]
     fn covers(
         strides in 0usize..4,
-        geometry in 0usize..3,
-        features in 0u32..8,
-        errata in 0u32..4,
+        config in configurations(arm64()),
         space in spaces(),
         reach in reaches(),
         raw in proptest::array::uniform10(raw()),
@@ -110,12 +122,10 @@ proptest! {
         live in any::<bool>(),
     ) {
         let arch = with_strides(strides);
-        let granule = [0b01, 0b10, 0b11][geometry];
+        let granule = GRANULES[config.geometry];
         let levels = manual::levels(granule);
-        let kpti = arch.model.features.iter().position(|f| f.named.name == "kpti").expect("a feature");
-        let kpti = features & 1 << kpti != 0;
         let asid = TAG;
-        let (leaf_keys, walk_keys) = match (space, kpti) {
+        let (leaf_keys, walk_keys) = match (space, has_kpti(config)) {
             (Space::User, false) => (vec![Key::Tag(asid)], vec![Key::Tag(asid)]),
             (Space::User, true) => {
                 let both = vec![Key::Tag(asid), Key::Tag(asid | 1)];
@@ -126,7 +136,7 @@ proptest! {
         };
         let case = Case {
             arch,
-            config: Config { features, errata, geometry },
+            config,
             limits: Vec::new(),
             space,
             reach,
@@ -148,47 +158,41 @@ proptest! {
 fn with_strides(strides: usize) -> &'static Analysis {
     const STATED: [&str; 4] = ["pte, pmd, pud", "pte, pmd", "pte, pud", "pte"];
     static ALL: [OnceLock<Analysis>; 4] = [const { OnceLock::new() }; 4];
-    ALL[strides].get_or_init(|| good(&ARM64.replace(STATED[0], STATED[strides])))
+    ALL[strides].get_or_init(|| good(&edited(ARM64, STATED[0], STATED[strides])))
 }
 
 /// The last page of the address space, alone and as the end of a range, in every configuration.
 #[test]
 fn kernel_ranges_end_at_the_last_page() {
     const TOP: u128 = 1 << 64;
-    for geometry in 0..3 {
-        let granule = [0b01, 0b10, 0b11][geometry];
+    for config in possible(&arm64().model) {
+        let granule = GRANULES[config.geometry];
         let levels = manual::levels(granule);
         let page = 1u128 << levels[0].shift;
-        for features in 0..8 {
-            for pages in [1, 2, 3, 64, 65, 510, 511, 512] {
-                for cut in [false, true] {
-                    let range = TOP - pages * page..TOP;
-                    let mut asked = Asked {
-                        leaf: vec![(levels[0], range.clone())],
-                        ..Asked::default()
-                    };
-                    if cut {
-                        asked.cut.push((levels[1], range));
-                    }
-                    let kpti = features & 0b100 != 0;
-                    let case = Case {
-                        arch: arm64(),
-                        config: Config {
-                            features,
-                            errata: 0,
-                            geometry,
-                        },
-                        limits: Vec::new(),
-                        space: Space::Kernel,
-                        reach: Reach::Wide,
-                        global: true,
-                        levels: levels.clone(),
-                        asked,
-                        leaf_keys: vec![if kpti { Key::OtherTag } else { Key::Global }],
-                        walk_keys: vec![Key::OtherTag],
-                    };
-                    check(&case, granule);
+        for pages in [1, 2, 3, 64, 65, 510, 511, 512] {
+            for cut in [false, true] {
+                let range = TOP - pages * page..TOP;
+                let mut asked = Asked {
+                    leaf: vec![(levels[0], range.clone())],
+                    ..Asked::default()
+                };
+                if cut {
+                    asked.cut.push((levels[1], range));
                 }
+                let global = !has_kpti(config);
+                let case = Case {
+                    arch: arm64(),
+                    config,
+                    limits: Vec::new(),
+                    space: Space::Kernel,
+                    reach: Reach::Wide,
+                    global: true,
+                    levels: levels.clone(),
+                    asked,
+                    leaf_keys: vec![if global { Key::Global } else { Key::OtherTag }],
+                    walk_keys: vec![Key::OtherTag],
+                };
+                check(&case, granule);
             }
         }
     }

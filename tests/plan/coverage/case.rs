@@ -14,7 +14,8 @@ use tlbc_runtime::level;
 use tlbc_runtime::request::{Extent, Ranges, Reach, Scope, Space};
 
 use crate::coverage::manual::{Dropped, Issued, Key, Level, Place};
-use tlbc_tests::requests::{Machine, env};
+use tlbc_tests::configurations::Machine;
+use tlbc_tests::requests::env;
 
 /// The changed entries: for each level from the leaf up, the first and the last address.
 #[derive(Debug, Clone, Default)]

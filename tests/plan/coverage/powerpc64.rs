@@ -12,11 +12,11 @@ use tlbc_runtime::request::{Extent, Ranges, Reach, Scope, Space};
 
 use crate::coverage::case::rounded;
 use crate::coverage::manual::powerpc64::{Cpu, Drop, Place, Where};
-use crate::coverage::random::{Raw, reaches, spaces};
-use tlbc_tests::requests::{Machine, TAG, env, level, powerpc};
+use crate::coverage::random::{Raw, configurations, reaches, spaces};
+use tlbc_tests::configurations::Machine;
+use tlbc_tests::requests::{TAG, env, level, powerpc};
 
 const LEVELS: [&str; 4] = ["pte", "pmd", "pud", "pgd"];
-const NAMES: [&str; 4] = ["gtse", "broadcast", "isa31", "coprocessors"];
 
 /// The agents whose entries are invalidated: the CPU that flushes, all CPUs, devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -311,28 +311,13 @@ fn ranges(raw: &[Raw], cpu: Cpu, anchor: u64, space: &Range<u128>) -> Vec<(usize
     raw.iter().enumerate().filter_map(one).collect()
 }
 
-/// Returns every possible configuration.
-fn configs() -> impl Strategy<Value = Config> {
-    let all = (0usize..2).flat_map(|geometry| {
-        (0u32..1 << NAMES.len()).flat_map(move |features| {
-            (0u32..8).map(move |errata| Config {
-                features,
-                errata,
-                geometry,
-            })
-        })
-    });
-    let possible = all.filter(|config| powerpc().model.possible(*config));
-    proptest::sample::select(possible.collect::<Vec<_>>())
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, max_shrink_time: 10_000,
         failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn covers(
-        config in configs(),
+        config in configurations(powerpc()),
         space in spaces(),
         reach in reaches(),
         leaves in proptest::array::uniform3(raw()),

@@ -1,12 +1,20 @@
-//! Random requests: a few changed ranges, in a space, on this CPU or with others.
+//! Random configurations, and random requests: a few changed ranges, in a space, on this CPU or with others.
 
 use std::ops::Range;
 
 use proptest::prelude::*;
+use tlbc::Analysis;
+use tlbc::model::Config;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::coverage::case::Asked;
 use crate::coverage::manual::Level;
+use tlbc_tests::configurations::possible;
+
+/// Generates a possible configuration.
+pub fn configurations(arch: &Analysis) -> impl Strategy<Value = Config> + use<> {
+    proptest::sample::select(possible(&arch.model).collect::<Vec<_>>())
+}
 
 /// One changed range: its place, its number of entries, and whether it is used.
 pub type Raw = (bool, u64, u64, u8);

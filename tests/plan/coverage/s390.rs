@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use tlbc::model::Config;
 use tlbc::trace::interpret::Changing;
 use tlbc::trace::{Instruction, Step};
 use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::{Reach, Space};
 
+use crate::coverage::random::configurations;
 use tlbc_tests::requests::{Ask, Made, bits, change_on, level, names, s390};
 
 const LEVELS: [(&str, u32); 5] = [
@@ -145,17 +145,6 @@ fn check(change: &Changing, trace: &Made) {
     assert!(trace.deferred.is_nothing());
 }
 
-/// Returns every possible configuration.
-fn configs() -> impl Strategy<Value = Config> {
-    let all = 0u32..1 << s390().model.features.len();
-    let all = all.map(|features| Config {
-        features,
-        ..Config::default()
-    });
-    let possible = all.filter(|config| s390().model.possible(*config));
-    proptest::sample::select(possible.collect::<Vec<_>>())
-}
-
 fn kinds() -> impl Strategy<Value = Kind> {
     proptest::sample::select(vec![
         Kind::Map,
@@ -172,7 +161,7 @@ proptest! {
 
     #[test]
     fn covers(
-        config in configs(),
+        config in configurations(s390()),
         kind in kinds(),
         at in 0usize..5,
         first in 0u64..2048,

@@ -1,27 +1,13 @@
 //! x86-64: flushes of this CPU, and INVLPGB on all CPUs.
 
 use proptest::prelude::*;
-use tlbc::model::Config;
 use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::coverage::case::Case;
 use crate::coverage::manual::{Dropped, Issued, Key, Level, Place, x86_64 as manual};
-use crate::coverage::random::{addresses, asked, raw, reaches, spaces};
+use crate::coverage::random::{addresses, asked, configurations, raw, reaches, spaces};
 use tlbc_tests::requests::{TAG, x86};
-
-/// Returns every possible set of features.
-fn features() -> impl Strategy<Value = u32> {
-    let sets = 0u32..1 << x86().model.features.len();
-    let possible = |features: &u32| {
-        let config = Config {
-            features: *features,
-            ..Config::default()
-        };
-        x86().model.possible(config)
-    };
-    proptest::sample::select(sets.filter(possible).collect::<Vec<u32>>())
-}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, max_shrink_time: 10_000,
@@ -29,8 +15,7 @@ proptest! {
 
     #[test]
     fn covers(
-        features in features(),
-        errata in 0u32..2,
+        config in configurations(x86()),
         most in prop_oneof![Just(1u64), Just(2), Just(8), Just(512), Just(65536)],
         space in spaces(),
         reach in reaches(),
@@ -40,7 +25,6 @@ proptest! {
         live in any::<bool>(),
     ) {
         let arch = x86();
-        let config = Config { features, errata, geometry: 0 };
         let has = |name: &str| {
             let feature = arch.model.features.iter().position(|f| f.named.name == name);
             config.has(feature.expect("a feature"))
@@ -81,7 +65,7 @@ proptest! {
             la57: has("la57"),
             pcid: has("pcid"),
             most,
-            alder_lake: errata == 1,
+            alder_lake: config.errata == 1,
             shared: has("invlpgb"),
             loaded: tag,
         };

@@ -7,7 +7,8 @@ use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::with;
-use tlbc_tests::requests::{Steps, TAG, change_on, findings, good, machine};
+use tlbc_tests::configurations::machine;
+use tlbc_tests::requests::{Steps, TAG, change_on, findings, good};
 
 const WRITTEN: &str = include_str!("definitions/written.arch");
 

@@ -16,7 +16,8 @@ use tlbc::trace::Trace;
 use tlbc::trace::interpret::{Effects, Env, interpret};
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::Ranges;
-use tlbc_tests::requests::{env, machine, names};
+use tlbc_tests::configurations::machine;
+use tlbc_tests::requests::{env, names};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;

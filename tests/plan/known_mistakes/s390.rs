@@ -11,8 +11,9 @@ use tlbc_runtime::request::{Reach, Space, SpaceFlags, Tag};
 use tlbc_runtime::{Backend, Deferred, Record};
 
 use crate::known_mistakes::PAGE;
+use tlbc_tests::configurations::machine;
 use tlbc_tests::requests::{
-    Ask, Made, S390, TAG, What, change_on, edited, findings, good, level, machine, names, s390,
+    Ask, Made, S390, TAG, What, change_on, edited, findings, good, level, names, s390,
 };
 
 const USER: u64 = 0x100_0000_0000;
@@ -300,7 +301,7 @@ fn a_weakened_run_is_not_used() {
 fn each_entry_is_compared_with_its_own_value() {
     let entries = [0x1000, 0x5000, 0x9000].map(AtomicU64::new);
     let slot = Slot {
-        entries: &entries,
+        entries: entries.as_slice().into(),
         table: TABLE,
         index: 7,
         va: USER,

@@ -8,7 +8,8 @@ use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::Reach;
 
 use crate::operands::row::{Fields, is, operands};
-use tlbc_tests::requests::{Ask, Made, change_on, level, machine, s390};
+use tlbc_tests::configurations::machine;
+use tlbc_tests::requests::{Ask, Made, change_on, level, s390};
 
 /// A page table is aligned to half a page, the other tables to four pages.
 const PAGE_TABLE: u64 = 0x1_2345_6800;

@@ -17,7 +17,9 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Extent, Space};
 
 use crate::traces::{rendered, schema};
-use tlbc_tests::requests::{arm64, powerpc, s390, tag_on, x86};
+use tlbc_tests::archdefs;
+use tlbc_tests::configurations::possible;
+use tlbc_tests::requests::tag_on;
 
 static SCHEMA: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(schema::TRACE).expect("JSON"));
@@ -135,7 +137,7 @@ fn case() -> impl Strategy<Value = Case> {
     let entries = prop_oneof![4 => 1..4u64, 2 => 1..40u64, 1 => 1..700u64];
     let level = (0..5usize, 0..1u64 << 20, entries);
     (
-        (0..4usize, any::<u64>(), any::<u64>()),
+        (0..CONFIGS.len(), any::<u64>(), any::<u64>()),
         (any::<bool>(), any::<bool>(), any::<u16>()),
         (0..12usize, 0..CHANGES.len()),
         proptest::collection::vec(level, 1..3),
@@ -161,24 +163,11 @@ fn case() -> impl Strategy<Value = Case> {
         )
 }
 
-/// Returns every possible configuration of a definition.
-fn configs(analysis: &Analysis) -> Vec<Config> {
-    let model = &analysis.model;
-    let (features, errata) = (1u32 << model.features.len(), 1u32 << model.errata.len());
-    let all = (0..features).flat_map(|features| {
-        (0..errata).flat_map(move |errata| {
-            (0..model.geometries.len()).map(move |geometry| Config {
-                features,
-                errata,
-                geometry,
-            })
-        })
-    });
-    all.filter(|config| model.possible(*config)).collect()
-}
-
-static CONFIGS: LazyLock<[(&Analysis, Vec<Config>); 4]> =
-    LazyLock::new(|| [arm64(), powerpc(), s390(), x86()].map(|it| (it, configs(it))));
+/// The shipped definitions, with their possible configurations.
+static CONFIGS: LazyLock<Vec<(&Analysis, Vec<Config>)>> = LazyLock::new(|| {
+    let all = archdefs::names().map(archdefs::analysis);
+    all.map(|it| (it, possible(&it.model).collect())).collect()
+});
 
 impl Case {
     fn query(&self) -> (&'static Analysis, Query) {
@@ -284,6 +273,7 @@ fn every_part_of_the_schema_is_met() {
     assert!(good > 750, "{good}");
     let wanted = [
         "\"barrier\" \"complete\"",
+        "\"barrier\" \"order\"",
         "\"barrier\" \"publish\"",
         "\"barrier\" \"resync\"",
         "\"invalidate\" null",

@@ -17,7 +17,13 @@ pub fn text(json: &Value) -> String {
     out += "here:\n";
     out += &steps(&json["here"], ipis, "(nothing is issued)");
     for ipi in ipis {
-        let _ = writeln!(out, "IPI to {}:", targets(ipi, true));
+        if list(&ipi["calls"]).is_empty() {
+            let _ = writeln!(out, "IPI to {}:", targets(ipi, true));
+        } else {
+            let _ = writeln!(out, "calls for {}:", targets(ipi, true));
+            out += &steps(&ipi["calls"], ipis, "");
+            out += "IPI to those of them that the calls do not reach:\n";
+        }
         if let Some(tag) = ipi["own_tag"].as_str() {
             let _ = writeln!(out, "  (each uses its own value of `{tag}`)");
         }
@@ -80,10 +86,7 @@ fn lines(step: &Value, ipis: &[Value]) -> Vec<(String, String)> {
         }
         "ipi" => {
             let ipi = step["ipi"].as_u64().expect("an index") as usize;
-            return vec![(
-                format!("(IPI to {})", targets(&ipis[ipi], false)),
-                String::new(),
-            )];
+            return vec![(format!("({})", reached(&ipis[ipi])), String::new())];
         }
         _ => {}
     }
@@ -101,6 +104,16 @@ fn lines(step: &Value, ipis: &[Value]) -> Vec<(String, String)> {
     beside[0].extend(purpose(step));
     let asm = asm.iter().map(|line| word(line).to_owned());
     asm.zip(beside.iter().map(|it| it.join("  "))).collect()
+}
+
+/// Returns how the targets of an IPI are reached.
+fn reached(ipi: &Value) -> String {
+    let targets = targets(ipi, false);
+    if list(&ipi["calls"]).is_empty() {
+        format!("IPI to {targets}")
+    } else {
+        format!("calls for {targets}, and IPI to those that the calls do not reach")
+    }
 }
 
 /// Returns the purpose of an instruction.

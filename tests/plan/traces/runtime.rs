@@ -426,7 +426,7 @@ macro_rules! machines {
         fn $test() {
             use tlbc_backends::$arch::{Config as Flags, Tlb};
             for words in [$($words),*] {
-                let config = tlbc_tests::requests::machine(&$analysis.model, words).config;
+                let config = tlbc_tests::configurations::machine(&$analysis.model, words).config;
                 // What holds of a space is given with the space.
                 let at_boot = |name: &str| {
                     let mut features = $analysis.model.features.iter();

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::thread;
 
 use tlbc_backends::x86_64::Config;
-use tlbc_runtime::{CpuId, Level, Mmu, NewSpace, Platform, Record, SpaceFlags, StillLoaded};
+use tlbc_runtime::{
+    CpuId, Level, Mmu, NewSpace, Platform, Record, SpaceFlags, StillLoaded, TagSource,
+};
 use tlbc_tests::archdefs::kernel_address;
 use tlbc_tests::hosted::Hosted;
 use tlbc_tests::machines::{Case, Kind, x86};

@@ -8,7 +8,8 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Scope, Tag};
 
 use super::asked::{Asked, env};
-use super::machines::{Module, REACHES, SPACES, addresses, configs, machine_of, most as most_of};
+use super::machines::{Module, REACHES, SPACES, addresses, machine_of, most as most_of};
+use crate::configurations;
 
 const TAG: Tag = Tag {
     value: 0x5a6,
@@ -22,7 +23,7 @@ pub fn plans_and_backend_agree_in_configurations(
     most: usize,
 ) {
     let Analysis { model, plans } = analysis;
-    let possible: Vec<Config> = configs(model).filter(|c| model.possible(*c)).collect();
+    let possible: Vec<Config> = configurations::possible(model).collect();
     let limits = most_of(model);
     let seen = RefCell::default();
     let (mut compared, mut all) = (0, 0);

@@ -10,7 +10,8 @@ use tlbc_runtime::request::{Space, Tag};
 use tlbc_runtime::{IpiTargets, TagSource, TagValues, Tags};
 
 use super::asked::env;
-use super::machines::{Module, REACHES, SPACES, configs, machine, machine_of, most, space_flags};
+use super::machines::{Module, REACHES, SPACES, machine, machine_of, most, space_flags};
+use crate::configurations;
 
 /// Checks that the functions of a machine that issue nothing return what the definition says, and that the machines that the
 /// backend has are those that the definition permits.
@@ -24,7 +25,7 @@ pub fn a_machine_is_what_the_definition_says(analysis: &Analysis, module: &Modul
     let mut levels = [""; LEVELS];
     names.zip(&mut levels).for_each(|(name, slot)| *slot = name);
     assert_eq!(module.facts.level_names, levels);
-    for config in configs(model) {
+    for config in configurations::all(model) {
         let tlb = machine(module, model, config, &most(model));
         assert_eq!(tlb.is_some(), model.possible(config), "{config:?}");
         if tlb.is_some() {
@@ -118,7 +119,7 @@ fn sends_ipis(analysis: &Analysis, config: Config, limits: &[u64]) -> bool {
         value: 1,
         global: true,
     };
-    configs(model)
+    configurations::all(model)
         .filter(|other| {
             let same = |config: Config| {
                 (

@@ -177,22 +177,6 @@ macro_rules! generated {
 pub const SPACES: [Space; 2] = [Space::User, Space::Kernel];
 pub const REACHES: [Reach; 2] = [Reach::Here, Reach::Wide];
 
-/// Returns every configuration, possible or not.
-pub fn configs(model: &Model) -> impl Iterator<Item = Config> {
-    let features = 0..1u32 << model.features.len();
-    let errata = 1u32 << model.errata.len();
-    let geometries = model.geometries.len();
-    features.flat_map(move |features| {
-        (0..errata).flat_map(move |errata| {
-            (0..geometries).map(move |geometry| Config {
-                features,
-                errata,
-                geometry,
-            })
-        })
-    })
-}
-
 /// Returns the flags of a configuration that belong to a space instead of the machine.
 pub fn space_flags(model: &Model, config: Config) -> SpaceFlags {
     let features = model.features.iter().enumerate();

@@ -12,7 +12,8 @@ use tlbc_runtime::level::{LEVELS, Level};
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, Reach, Scope, Space, Tag};
 
 use super::asked::{Asked, env};
-use super::machines::{Module, SPACES, addresses, configs, machine_of};
+use super::machines::{Module, SPACES, addresses, machine_of};
+use crate::configurations;
 
 /// A random extent that does not depend on the machine yet.
 #[derive(Debug, Clone, Copy)]
@@ -160,7 +161,7 @@ pub fn plans_and_backend_agree_on_ranges(
     runs: &Runs,
 ) -> BTreeSet<String> {
     let Analysis { model, plans } = analysis;
-    let possible: Vec<Config> = configs(model).filter(|c| model.possible(*c)).collect();
+    let possible: Vec<Config> = configurations::possible(model).collect();
     let seen = RefCell::default();
     let mut runner = TestRunner::new(Runs {
         failure_persistence: None,

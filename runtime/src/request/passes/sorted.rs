@@ -5,7 +5,7 @@ use crate::request::extent::Extent;
 use crate::request::folding::{Folding, Passes, Walks};
 use crate::request::levels::{LevelFacts, LevelTable, below, stride};
 use crate::request::pass::Pass;
-use crate::request::ranges::{Kept, Ranges, Sorted};
+use crate::request::ranges::{Ranges, Recorded, Sorted};
 
 /// The passes over everything that was changed.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +36,9 @@ impl<'r> SortedPasses<'r> {
             leaf: 0,
         };
         let apart = matches!(folding.walks, Walks::Apart);
-        match ranges.kept() {
-            Kept::Run(level, extent) => {
+        match ranges.recorded() {
+            Recorded::Nothing => {}
+            Recorded::Run(level, extent) => {
                 let at = stride(levels, level);
                 if let Some((at, facts)) = at
                     && let Some((pass, _)) = leaves_of(at, extent, facts)
@@ -47,7 +48,7 @@ impl<'r> SortedPasses<'r> {
                     many.leaf = 1;
                 }
             }
-            Kept::Sorted(sorted) => {
+            Recorded::Sorted(sorted) => {
                 let named = many.name_leaves(sorted, levels, folding);
                 if !apart {
                     many.name_cuts(sorted, levels, folding, &named);
@@ -169,13 +170,13 @@ impl Many {
                 leaf: facts.leaf || sorted.appeared && facts.shift != 0,
                 ..*facts
             };
-            if sorted.appeared && folding.negative && self.absorb(&named, extent) {
+            if sorted.appeared && folding.negative && self.absorb(&named, extent, facts.shift) {
                 continue;
             }
             let Some((pass, extent)) = leaves_of(level, extent, &appeared) else {
                 continue;
             };
-            if folding.leaves && !sorted.appeared && self.absorb(&named, extent) {
+            if folding.leaves && !sorted.appeared && self.absorb(&named, extent, pass.shift) {
                 continue;
             }
             let (Some(place), Some(slot)) =
@@ -234,10 +235,11 @@ impl Many {
         }
     }
 
-    /// Returns whether the pass of a lower level names every address of `extent`. That pass then has no hint any more.
-    fn absorb(&mut self, named: &[Extent; LEVELS], extent: Extent) -> bool {
+    /// Returns whether the pass of a lower level names an address in each entry of `1 << shift` bytes of `extent`. That pass then
+    /// has no hint any more.
+    fn absorb(&mut self, named: &[Extent; LEVELS], extent: Extent, shift: u32) -> bool {
         for (pass, within) in self.leaves.iter_mut().zip(named).take(self.leaf) {
-            if within.contains(extent) {
+            if within.rounded(shift).contains(extent) {
                 pass.hint = None;
                 return true;
             }
@@ -464,5 +466,29 @@ mod tests {
         let both = folding(Walks::Named).with_leaves();
         let folded = SortedPasses::new(&ranges, &PAIRED, both);
         assert_eq!(levels(&folded), (Some(Level(0)), None));
+    }
+
+    #[test]
+    fn an_entry_of_which_an_address_is_named_takes_no_pass() {
+        let mut ranges = Ranges::new();
+        ranges.leaf(Level(0), Extent::new(0x3f_e000, 0x2000));
+        ranges.leaf(Level(1), Extent::new(0, 0x80_0000));
+        let folding = folding(Walks::Named).with_leaves();
+        // The pages are in one of two pairs of large entries.
+        let passes = SortedPasses::new(&ranges, &PAIRED, folding);
+        let one = passes.leaves().map(|pass| (pass.stride, pass.hint));
+        assert!(one.eq([(Level(0), Some(Level(0))), (Level(1), Some(Level(1)))]));
+        // They are in each of them.
+        let mut single = PAIRED;
+        single[1] = LevelFacts::leaf(21);
+        let mut ranges = Ranges::new();
+        ranges.leaf(Level(0), Extent::new(0x3f_f000, 0x2000));
+        ranges.leaf(Level(1), Extent::new(0x20_0000, 0x40_0000));
+        let passes = SortedPasses::new(&ranges, &single, folding);
+        let all = passes.leaves();
+        assert!(
+            all.map(|pass| (pass.stride, pass.entries, pass.hint))
+                .eq([(Level(0), 2, None)])
+        );
     }
 }

@@ -93,7 +93,7 @@ impl<K: Kind> Pte<Kernel<K>> for Owned {
 
     fn slot(&self) -> Slot<'_> {
         Slot {
-            entries: &self.word,
+            entries: self.word.as_slice().into(),
             table: self.table as u64,
             index: self.index as u16,
             va: self.page << PAGE_SHIFT,
