@@ -137,7 +137,7 @@ fn a_space_is_torn_down_while_a_lazy_cpu_loads_another_one() {
 #[test]
 fn a_teardown_that_overlooks_lazy_cpus_is_found() {
     let fault = Fault::OverlooksLazy;
-    finds(Full, fault, "WalkedFreed", tear_down_and_load_another);
+    finds(Full, fault, "FreedTable", tear_down_and_load_another);
 }
 
 /// A lazy CPU unmaps a page of the space, and then uses the space again.
