@@ -230,7 +230,7 @@ impl Options<'_> {
             return self.event(event).map(What::Event);
         }
         let walks = self.leaves_and_walks;
-        if let Some(ranges) = walks.filter(|ranges| ranges.tables()) {
+        if let Some(ranges) = walks.filter(Ranges::tables) {
             return Ok(What::Flush(ranges));
         }
         for range in &mut self.ranges {
