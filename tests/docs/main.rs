@@ -1,5 +1,6 @@
 //! The documents show what is there, and the sources keep to the rules of the project.
 
+mod architectures;
 mod beside;
 mod examples;
 mod import_cycles;

@@ -69,7 +69,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 /// Collects the files below a path, or the path itself.
-fn texts(path: &Path, found: &mut Vec<PathBuf>) {
+pub(super) fn texts(path: &Path, found: &mut Vec<PathBuf>) {
     if path.is_dir() {
         let is_built = path.file_name().is_some_and(|name| name == "target");
         if !is_built {

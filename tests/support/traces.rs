@@ -26,43 +26,61 @@ pub struct Theme<'a> {
     requests: Vec<(&'a str, &'a str)>,
 }
 
-/// Reads the themes of a file.
-///
-/// # Panics
-/// If the file does not have the form that `archdefs/README.md` describes.
-pub fn themes(text: &str) -> Vec<Theme<'_>> {
-    let mut lists: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let mut list = None;
-    let mut themes: Vec<Theme<'_>> = Vec::new();
-    for line in lines(text) {
-        if let Some(name) = line.strip_prefix("machines ") {
-            assert!(
-                themes.is_empty(),
-                "the lists of machines come first: {line}"
-            );
-            list = Some(name);
-        } else if let Some(theme) = line.strip_prefix("theme ") {
-            let (name, of) = theme.split_once(" on ").expect("theme NAME on LIST");
-            let machines = lists.get(of).cloned();
-            themes.push(Theme {
-                name,
-                machines: machines.unwrap_or_else(|| panic!("no list `{of}`: {line}")),
-                requests: Vec::new(),
-            });
-        } else if let Some(theme) = themes.last_mut() {
-            let request = line.split_once(" | ");
-            let request = request.unwrap_or_else(|| panic!("TITLE | OPTIONS: {line}"));
-            theme.requests.push(request);
-        } else {
-            let name = list.unwrap_or_else(|| panic!("a machine is in no list: {line}"));
-            let machine = if line == "-" { "" } else { line };
-            lists.entry(name).or_default().push(machine);
+/// The lists of machines and the themes of a file.
+pub struct Traces<'a> {
+    lists: BTreeMap<&'a str, Vec<&'a str>>,
+    /// The themes.
+    pub themes: Vec<Theme<'a>>,
+}
+
+impl<'a> Traces<'a> {
+    /// Reads a file.
+    ///
+    /// # Panics
+    /// If the file does not have the form that `archdefs/README.md` describes.
+    pub fn read(text: &'a str) -> Self {
+        let mut lists: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        let mut list = None;
+        let mut themes: Vec<Theme<'_>> = Vec::new();
+        for line in lines(text) {
+            if let Some(name) = line.strip_prefix("machines ") {
+                assert!(
+                    themes.is_empty(),
+                    "the lists of machines come first: {line}"
+                );
+                list = Some(name);
+            } else if let Some(theme) = line.strip_prefix("theme ") {
+                let (name, of) = theme.split_once(" on ").expect("theme NAME on LIST");
+                let machines = lists.get(of).cloned();
+                themes.push(Theme {
+                    name,
+                    machines: machines.unwrap_or_else(|| panic!("no list `{of}`: {line}")),
+                    requests: Vec::new(),
+                });
+            } else if let Some(theme) = themes.last_mut() {
+                let request = line.split_once(" | ");
+                let request = request.unwrap_or_else(|| panic!("TITLE | OPTIONS: {line}"));
+                theme.requests.push(request);
+            } else {
+                let name = list.unwrap_or_else(|| panic!("a machine is in no list: {line}"));
+                let machine = if line == "-" { "" } else { line };
+                lists.entry(name).or_default().push(machine);
+            }
         }
+        for theme in &themes {
+            assert!(!theme.requests.is_empty(), "`{}` is empty", theme.name);
+        }
+        Self { lists, themes }
     }
-    for theme in &themes {
-        assert!(!theme.requests.is_empty(), "`{}` is empty", theme.name);
+
+    /// Returns the machines of a list.
+    ///
+    /// # Panics
+    /// If there is no such list.
+    pub fn machines(&self, list: &str) -> &[&'a str] {
+        let machines = self.lists.get(list);
+        machines.unwrap_or_else(|| panic!("archdefs/NAME/traces.txt: `machines {list}` is missing"))
     }
-    themes
 }
 
 impl Theme<'_> {
@@ -212,7 +230,7 @@ impl Options<'_> {
             return self.event(event).map(What::Event);
         }
         let walks = self.leaves_and_walks;
-        if let Some(ranges) = walks.filter(|ranges| ranges.tables()) {
+        if let Some(ranges) = walks.filter(Ranges::tables) {
             return Ok(What::Flush(ranges));
         }
         for range in &mut self.ranges {

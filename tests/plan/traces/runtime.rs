@@ -16,11 +16,13 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::Entry;
 use tlbc_runtime::request::{Extent, Space, SpaceFlags, Tag};
 use tlbc_runtime::{AddressSpace, Current, NewSpace, Platform};
+use tlbc_tests::archdefs::{analysis, data};
+use tlbc_tests::configurations::machine;
 use tlbc_tests::hosted::{self, Cpus, Host, Hosted};
+use tlbc_tests::machines::Named;
 use tlbc_tests::show::{Machine, line};
 use tlbc_tests::tables::{ACCESSED, DIRTY, Entries, FILE, WRITE, leaf_bits, table_bits};
-
-use tlbc_tests::requests::{arm64, powerpc, s390, x86};
+use tlbc_tests::traces::Traces;
 
 const CHANGES: [To; 11] = [
     To::Unmap,
@@ -419,44 +421,36 @@ fn on_machine<B: Machine + Clone>(on: &On<B>) {
     assert!(found > 60, "{found}");
 }
 
-/// Defines the tests of an architecture, on machines with these features and errata.
-macro_rules! machines {
-    ($($test:ident: $arch:ident { $($limit:ident: $value:expr),* } of $analysis:expr, on [$($words:expr),*];)*) => { $(
+/// Compares on the machines of the list `changes` of `archdefs/NAME/traces.txt`.
+fn on_architecture<B: Named>() {
+    let analysis = analysis(B::ARCH);
+    let model = &analysis.model;
+    let text = data(B::ARCH, "traces.txt");
+    for words in Traces::read(&text).machines("changes") {
+        // What holds of a space is given with the space.
+        let of_space = |name: &&str| {
+            let mut features = model.features.iter();
+            features.any(|it| it.named.name == *name && it.known == Known::Space)
+        };
+        let at_boot = words.split_whitespace().filter(|name| !of_space(name));
+        let limits = model.limits.iter();
+        let limits = limits.map(|limit| format!("{}={}", limit.named.name, limit.most));
+        let at_boot: Vec<String> = at_boot.map(str::to_owned).chain(limits).collect();
+        on_machine(&On {
+            analysis,
+            config: machine(model, words).config,
+            backend: B::named(&at_boot.join(" ")),
+        });
+    }
+}
+
+macro_rules! tests {
+    ($($arch:ident { $($limit:ident)* })*) => { $(
         #[test]
-        fn $test() {
-            use tlbc_backends::$arch::{Config as Flags, Tlb};
-            for words in [$($words),*] {
-                let config = tlbc_tests::configurations::machine(&$analysis.model, words).config;
-                // What holds of a space is given with the space.
-                let at_boot = |name: &str| {
-                    let mut features = $analysis.model.features.iter();
-                    let is = |it: &&tlbc::model::Feature| it.named.name == name;
-                    features.find(is).is_none_or(|it| it.known != Known::Space)
-                };
-                let named = |name: &str| words.split_whitespace().any(|word| word == name);
-                let flags = Flags::NAMES.iter();
-                let flags = flags.filter(|(name, _)| named(name) && at_boot(name));
-                on_machine(&On {
-                    analysis: $analysis,
-                    config,
-                    backend: Tlb {
-                        config: flags.fold(Flags::NONE, |all, (_, flag)| all.with(*flag)),
-                        $($limit: $value),*
-                    },
-                });
-            }
+        fn $arch() {
+            on_architecture::<tlbc_backends::$arch::Tlb>();
         }
     )* };
 }
 
-machines! {
-    arm64_changes: arm64 {} of arm64(), on ["", "kpti", "ttl ranges asid16", "repeat_tlbi", "g64k ets2"];
-    powerpc64_changes: powerpc64 {} of powerpc(), on [
-        "", "gtse", "gtse broadcast", "gtse isa31 g64k", "gtse coprocessors", "gtse p9_erat broadcast p9_stq"
-    ];
-    s390_changes: s390 {} of s390(), on ["", "edat1 local_clear", "ipte_range local_clear edat1 edat2 rdp"];
-    x86_64_changes: x86_64 { invlpgb_pages: 65536 } of x86(), on [
-        "", "pge pcid", "pge pcid invpcid pti", "pti", "pge pcid invpcid invlpgb tce la57",
-        "pge pcid alder_lake_invlpg"
-    ];
-}
+tlbc_tests::for_each_architecture!([tests]);

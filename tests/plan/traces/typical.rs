@@ -5,13 +5,13 @@ use std::fs;
 
 use tlbc_tests::archdefs::{analysis, data, names};
 use tlbc_tests::snapshot;
-use tlbc_tests::traces::themes;
+use tlbc_tests::traces::Traces;
 use tlbc_tests::workspace::root;
 
 /// Compares the results of each theme with its snapshot.
 fn compare(name: &str) {
     let text = data(name, "traces.txt");
-    for theme in themes(&text) {
+    for theme in Traces::read(&text).themes {
         snapshot!(
             theme.name,
             theme.report(analysis(name)),
@@ -35,7 +35,10 @@ tlbc_tests::for_each_architecture!([tests]);
 fn every_snapshot_belongs_to_a_theme() {
     for name in names() {
         let text = data(name, "traces.txt");
-        let themes = themes(&text).into_iter().map(|theme| theme.name.to_owned());
+        let themes = Traces::read(&text)
+            .themes
+            .into_iter()
+            .map(|theme| theme.name.to_owned());
         let themes: Vec<String> = themes.collect();
         let directory = root().join("archdefs").join(name).join("traces");
         let entries = fs::read_dir(directory).expect("the snapshots");

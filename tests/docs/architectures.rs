@@ -1,0 +1,132 @@
+//! Files that name an architecture are about that architecture: what is compared for all of them is data beside the definitions.
+//!
+//! A file that lists the architectures needs an edit for the next one, and a name is the first sign of such a list.
+
+use std::fs;
+use std::path::Path;
+
+use tlbc_tests::archdefs::names;
+use tlbc_tests::workspace::root;
+
+use super::words::texts;
+
+/// Where architectures are named, seen from `tests/`, and why a new one changes nothing there.
+const NAMED_IN: &[(&str, &str)] = &[
+    ("benches/", "measures a backend against a C program for it"),
+    ("boot/main.rs", "builds the kernels of examples/kernel"),
+    (
+        "codegen/assemble.rs",
+        "says why the code of a function may end in zeros",
+    ),
+    (
+        "codegen/build_script.rs",
+        "generates two backends into a crate",
+    ),
+    ("codegen/checked_in.rs", "reads one backend as an example"),
+    (
+        "codegen/disassembly/",
+        "knows the vector registers of lines that it tries itself on",
+    ),
+    ("codegen/mutations/", "begins with definitions that differ"),
+    (
+        "codegen/registers.rs",
+        "sets ID registers as the manuals describe them",
+    ),
+    (
+        "docs/examples.rs",
+        "looks at what one example prints on known machines",
+    ),
+    ("docs/readme.rs", "runs the commands of the README"),
+    ("fuzz/main.rs", "edits definitions as a start"),
+    ("language/", "edits a definition that has the statement"),
+    ("plan/coverage/", "is written from one manual"),
+    ("plan/errata.rs", "follows the notice of one erratum"),
+    (
+        "plan/invented/refill.rs",
+        "compares an invented machine with a known one",
+    ),
+    (
+        "plan/known_mistakes/",
+        "repeats a mistake of a kernel on its machine",
+    ),
+    ("plan/operands/", "is written from one manual"),
+    (
+        "plan/torment.rs",
+        "breaks one operand and expects to see it",
+    ),
+    (
+        "plan/unused_facts.rs",
+        "deletes facts that one definition has",
+    ),
+    ("runtime/", "shows a protocol on a machine that needs it"),
+    (
+        "support/differential/machines.rs",
+        "shows in its documentation how a macro is called",
+    ),
+    (
+        "support/machines.rs",
+        "creates the machines of the tests in runtime/",
+    ),
+    (
+        "support/requests.rs",
+        "reads the definitions for the tests in language/ and plan/",
+    ),
+];
+
+/// Returns whether a text contains a name that is no part of a longer one.
+fn has(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + name.len()..].chars().next();
+        ![before, after]
+            .iter()
+            .flatten()
+            .any(char::is_ascii_alphanumeric)
+    })
+}
+
+/// Returns which architectures a file names.
+fn named(path: &Path) -> Vec<&'static str> {
+    let text = fs::read_to_string(path).expect("a text");
+    let text = text.to_lowercase();
+    names().filter(|name| has(&text, name)).collect()
+}
+
+#[test]
+fn architectures_are_named_where_that_is_justified() {
+    let tests = root().join("tests");
+    let mut found = Vec::new();
+    let mut used = vec![false; NAMED_IN.len()];
+    let mut files = Vec::new();
+    texts(&tests, &mut files);
+    files.retain(|path| path.extension().is_some_and(|it| it == "rs"));
+    for path in files {
+        let names = named(&path);
+        if names.is_empty() {
+            continue;
+        }
+        let shown = path.strip_prefix(&tests).expect("a path below tests");
+        let shown = shown.to_str().expect("a path in UTF-8");
+        match NAMED_IN
+            .iter()
+            .position(|(place, _)| shown.starts_with(place))
+        {
+            Some(index) => used[index] = true,
+            None => found.push(format!("{shown} names {}", names.join(", "))),
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "{}\nPut what depends on an architecture beside its definition (archdefs/README.md)",
+        found.join("\n")
+    );
+    let unused = NAMED_IN.iter().zip(used).filter(|(_, used)| !used);
+    let unused: Vec<&str> = unused.map(|((place, _), _)| *place).collect();
+    assert!(unused.is_empty(), "nothing is named in {unused:?}");
+}
+
+#[test]
+fn a_part_of_a_longer_name_is_none() {
+    assert!(has("on slate_page", "slate") && has("(toy)", "toy"));
+    assert!(!has("slates and toy2", "slate") && !has("slates and toy2", "toy"));
+}
