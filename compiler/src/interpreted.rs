@@ -88,6 +88,7 @@ pub struct Interpreted<'a> {
     limits: Vec<u64>,
     levels: &'static LevelTable,
     of_space: u32,
+    most_tags: u64,
 }
 
 impl<'a> Interpreted<'a> {
@@ -126,7 +127,14 @@ impl<'a> Interpreted<'a> {
             limits,
             levels: Box::leak(Box::new(model.level_table(config))),
             of_space,
+            most_tags: u64::MAX,
         })
+    }
+
+    /// Returns the backend of a machine with at most so many global tags.
+    #[must_use]
+    pub fn with_tags(self, most_tags: u64) -> Self {
+        Self { most_tags, ..self }
     }
 
     fn model(&self) -> &'a Model {
@@ -331,6 +339,12 @@ impl Backend for Interpreted<'_> {
                 _ if tag.is_root.is_some() => TagSource::Root,
                 Some(at) if at.value == ast::TagSource::Generations => TagSource::Generations,
                 _ => TagSource::Life,
+            };
+            let most = first.saturating_add(self.most_tags - 1);
+            let last = if per_cpu || source == TagSource::Root {
+                last
+            } else {
+                last.min(most)
             };
             Some((TagValues { first, last, views }, source))
         };

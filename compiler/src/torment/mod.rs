@@ -13,6 +13,7 @@ mod effect;
 mod report;
 mod request;
 mod run;
+pub mod whole;
 
 pub use report::{Failure, Report};
 
