@@ -420,7 +420,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate and may defer: as `user_here_page`.
+    /// Must invalidate: as `user_here_page`.
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -465,7 +465,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate and may defer: as `kernel_here_page`.
+    /// Must invalidate: as `kernel_here_page`.
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -500,7 +500,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
     ///
-    /// Must invalidate and may defer: as `kernel_wide_page`.
+    /// Must invalidate: as `kernel_wide_page`.
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         self.kernel_here_ranges(cpu, ranges)
@@ -756,9 +756,12 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         }
         if c.has(Config::PTW) {
             load_pgdl(cpu, to.empty);
+            load_asid(cpu, to.tag.value);
+            load_pgdl(cpu, to.table);
+        } else {
+            load_pgdl(cpu, to.table);
+            load_asid(cpu, to.tag.value);
         }
-        load_pgdl(cpu, to.table);
-        load_asid(cpu, to.tag.value);
         Deferred::NOTHING
     }
 
