@@ -340,12 +340,10 @@ impl Backend for Interpreted<'_> {
                 Some(at) if at.value == ast::TagSource::Generations => TagSource::Generations,
                 _ => TagSource::Life,
             };
-            let most = first.saturating_add(self.most_tags - 1);
-            let last = if per_cpu || source == TagSource::Root {
-                last
-            } else {
-                last.min(most)
-            };
+            let all = TagValues { first, last, views };
+            let is_few = !per_cpu && source != TagSource::Root;
+            let most = all.nth(self.most_tags - 1).filter(|_| is_few);
+            let last = most.unwrap_or(last);
             Some((TagValues { first, last, views }, source))
         };
         Tags {

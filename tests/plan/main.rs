@@ -8,6 +8,7 @@ mod known_mistakes;
 mod linux;
 mod operands;
 mod proofs;
+mod runtime;
 mod torment;
 mod traces;
 mod unused_facts;

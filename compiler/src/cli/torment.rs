@@ -153,9 +153,11 @@ impl Torment {
         let report = whole::torment(planned, &options).map_err(Trouble)?;
         let Some((seed, text)) = report.failure else {
             let (schedules, steps) = (report.schedules, report.steps);
-            return Ok(Outcome::Good(format!(
-                "{schedules} schedules, {steps} steps: no complaint\n"
-            )));
+            let mut text = format!("{schedules} schedules, {steps} steps: no complaint\n");
+            if report.unusable != 0 {
+                text += &format!("{} more machines have too few tags\n", report.unusable);
+            }
+            return Ok(Outcome::Good(text));
         };
         let again = format!("seed {seed}, after {} schedules\n", report.schedules);
         Ok(Outcome::Different(text + &again, "a schedule failed"))

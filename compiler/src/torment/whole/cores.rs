@@ -237,6 +237,18 @@ impl<'m> Cores<'m> {
         let it = &self.hardware.model.invalidates[index];
         let config = self.hardware.config;
         let (reach, after) = (it.reach(config), it.done_after(config));
+        let hardware = self.hardware;
+        let hits = |core: &Core, held: &Held| {
+            let cached = cached(&hardware, held, core.tag);
+            hardware.drops(&form.drops, &with, &cached, &[])
+        };
+        let reached = |number: usize| reach.covers(class(cpu, number));
+        let any = |(number, core): (usize, &Core)| {
+            reached(number) && core.held.iter().any(|held| hits(core, held))
+        };
+        if !self.cores.iter().enumerate().any(any) {
+            return; // what is filled later is filled from memory, or from entries that it does not remove
+        }
         let bit = after.and_then(|barrier| {
             let free = self.pending.iter().position(Option::is_none)?;
             self.pending[free] = Some(Pending {
@@ -250,7 +262,6 @@ impl<'m> Cores<'m> {
         if after.is_some() && bit.is_none() {
             return; // more are in progress than are counted: it has no effect
         }
-        let hardware = self.hardware;
         for (number, core) in self.cores.iter_mut().enumerate() {
             if !reach.covers(class(cpu, number)) {
                 continue;

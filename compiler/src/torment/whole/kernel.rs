@@ -236,7 +236,8 @@ impl<'m> Platform for Kernel<'m> {
     }
 
     fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
-        // There are no software walkers.
+        // A grace period has a barrier on every CPU.
+        self.cores.borrow_mut().publish();
         tables
             .after_walkers()
             .for_each(|table| self.free_table(table));

@@ -26,7 +26,7 @@ use super::request;
 use crate::analysis::Analysis;
 use crate::interpreted::{Instruction, Interpreted};
 use crate::model::Config;
-use crate::trace::step;
+use crate::trace::{step, without_devices};
 use cores::{Cores, Event};
 use program::World;
 
@@ -48,6 +48,8 @@ pub struct Options {
 pub struct Report {
     /// The number of schedules that were run.
     pub schedules: u64,
+    /// The number of seeds whose machine has too few tags for its CPUs.
+    pub unusable: u64,
     /// The number of points at which another CPU could run.
     pub steps: u64,
     /// The first complaint, with the events before it, and its seed.
@@ -55,7 +57,7 @@ pub struct Report {
 }
 
 /// The operations of the program of each CPU.
-const OPERATIONS: usize = 12;
+const OPERATIONS: usize = 40;
 /// The limit of steps of a schedule. A program takes some thousands.
 const MOST_STEPS: u64 = 400_000;
 
@@ -71,6 +73,10 @@ pub fn torment(analysis: &Analysis, options: &Options) -> Result<Report, String>
     for seed in options.seed..options.seed.saturating_add(options.schedules) {
         let run = |operations| one(analysis, options, seed, operations);
         let (mut complaint, steps) = run(OPERATIONS)?;
+        if steps == 0 {
+            report.unusable += 1;
+            continue;
+        }
         report.schedules += 1;
         report.steps += steps;
         if complaint.is_some() {
@@ -101,7 +107,7 @@ fn one(
     let (config, limits) = drawn.unwrap_or_else(|| request::machine(model, &mut rng));
     let config = Config {
         errata: 0,
-        ..config
+        ..without_devices(model, config)
     };
     let hardware = Hardware {
         model,
@@ -110,6 +116,9 @@ fn one(
     };
     let tags = 2 * options.cpus as u64 + 1;
     let backend = Interpreted::new(analysis, config, limits.clone())?.with_tags(tags);
+    if !World::has_tags(&backend, options.cpus) {
+        return Ok((None, 0));
+    }
     let world = World::new(Cores::new(hardware, options.cpus), backend, &mut rng)?;
     let world = Rc::new(world);
     let policy = match rng.u8(..3) {

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use tlbc_machine::schedule;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::Space;
-use tlbc_runtime::{CpuId, Current, Mmu, NewSpace};
+use tlbc_runtime::{Backend, CpuId, Current, Mmu, NewSpace, TagSource};
 
 use super::cores::Cores;
 use super::kernel::{Kernel, Owned, Process, Slotted};
@@ -96,6 +96,13 @@ impl<'m> World<'m> {
             })));
         }
         Ok(Self { mmu, processes })
+    }
+
+    /// Returns whether a machine has enough tags for its CPUs: each may use two at once, and one more is free.
+    pub fn has_tags(backend: &Interpreted<'m>, cpus: usize) -> bool {
+        let generations = |(_, source): &(_, TagSource)| *source == TagSource::Generations;
+        let global = backend.tags().global.filter(generations);
+        global.is_none_or(|(values, _)| values.nth(2 * cpus as u64).is_some())
     }
 
     pub fn kernel(&self) -> &Kernel<'m> {
@@ -224,12 +231,12 @@ impl<'m> World<'m> {
                                     .unmap(pte(nth))
                                     .map_err(|refused| refused.to_string())?;
                             }
-                            changed.push((table.clone(), nth));
+                            changed.push(table.va + ((nth as u64) << table.shift));
                         }
                         let unlinked = section.unlink(link(Some(table.clone())));
                         return unlinked.map_err(|refused| refused.to_string());
                     }
-                    changed.push((table.clone(), nth));
+                    changed.push(va);
                     if bits & VALID == 0 {
                         let page = cores.memory.page(process.number);
                         drop(cores);
@@ -272,9 +279,15 @@ impl<'m> World<'m> {
         });
         let mut cores = kernel.cores.borrow_mut();
         cores.step();
-        for (table, nth) in changed {
-            let va = table.va + ((nth as u64) << table.shift);
-            cores.check_settled(process.number, va, table.load(nth));
+        for va in changed {
+            let upper = &process.upper;
+            let link = upper.load(((va - upper.va) >> upper.shift) as usize);
+            let below = cores.memory.tables[(link >> NUMBER) as usize].clone();
+            let bits = match link & VALID {
+                0 => 0,
+                _ => below.load(((va - below.va) >> below.shift) as usize),
+            };
+            cores.check_settled(process.number, va, bits);
         }
         drop(cores);
         kernel.note(format!("space {}: the gather has ended", process.number));
