@@ -88,6 +88,7 @@ pub struct Interpreted<'a> {
     limits: Vec<u64>,
     levels: &'static LevelTable,
     of_space: u32,
+    most_tags: u64,
 }
 
 impl<'a> Interpreted<'a> {
@@ -126,7 +127,14 @@ impl<'a> Interpreted<'a> {
             limits,
             levels: Box::leak(Box::new(model.level_table(config))),
             of_space,
+            most_tags: u64::MAX,
         })
+    }
+
+    /// Returns the backend of a machine with at most so many global tags.
+    #[must_use]
+    pub fn with_tags(self, most_tags: u64) -> Self {
+        Self { most_tags, ..self }
     }
 
     fn model(&self) -> &'a Model {
@@ -332,6 +340,10 @@ impl Backend for Interpreted<'_> {
                 Some(at) if at.value == ast::TagSource::Generations => TagSource::Generations,
                 _ => TagSource::Life,
             };
+            let all = TagValues { first, last, views };
+            let is_few = !per_cpu && source != TagSource::Root;
+            let most = all.nth(self.most_tags - 1).filter(|_| is_few);
+            let last = most.unwrap_or(last);
             Some((TagValues { first, last, views }, source))
         };
         Tags {

@@ -735,9 +735,12 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         }
         if c.has(Config::PTW) {
             load_pgdl(cpu, to.empty);
+            load_asid(cpu, to.tag.value);
+            load_pgdl(cpu, to.table);
+        } else {
+            load_pgdl(cpu, to.table);
+            load_asid(cpu, to.tag.value);
         }
-        load_pgdl(cpu, to.table);
-        load_asid(cpu, to.tag.value);
         Deferred::NOTHING
     }
 

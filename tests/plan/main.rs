@@ -9,6 +9,7 @@ mod known_mistakes;
 mod linux;
 mod operands;
 mod proofs;
+mod runtime;
 mod torment;
 mod traces;
 mod unused_facts;

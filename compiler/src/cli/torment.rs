@@ -8,7 +8,7 @@ use crate::analysis::{Analysis, analyse};
 use crate::fs;
 use crate::parse;
 use crate::source::Files;
-use crate::torment::{Options, torment};
+use crate::torment::{Options, torment, whole};
 
 /// Runs what is issued on hostile hardware
 #[derive(clap::Args)]
@@ -25,11 +25,20 @@ by a definition that is right.
 Not covered: changes of entries by instructions, switches and other events, negative entries, and the answers
 of calls to firmware.
 
+With --runtime the whole runtime runs, with the plans of the definition: each CPU runs a random program, and
+another CPU may run at every instruction and every call of the platform. A schedule fails if user code may use a
+page of another space or of none, if it may use an old entry after the flush, if a walker may read a table that
+is freed, or if there is no progress. The runs are sequentially consistent: they are no evidence about a memory
+barrier. Errata, devices, kernel mappings and hotplug are not covered.
+
 Examples:
   tlbc torment a.arch                              random machines
   tlbc torment a.arch --seed 7 --machines 1        the machine of one seed again
   tlbc torment a.arch --features all               one machine
   tlbc torment draft.arch --hardware a.arch        a draft on the hardware of another definition
+  tlbc torment a.arch --runtime --schedules 100000 the whole runtime
+  tlbc torment a.arch --runtime --seed 7 --schedules 1
+                                                   one schedule again
 
 Exit code 1 if a request fails.")]
 pub(super) struct Torment {
@@ -52,6 +61,18 @@ pub(super) struct Torment {
     #[arg(long, value_name = "N", default_value_t = 100)]
     requests: u64,
 
+    /// Run the whole runtime
+    #[arg(long, conflicts_with_all = ["hardware", "machines", "requests"])]
+    runtime: bool,
+
+    /// How many schedules of the whole runtime
+    #[arg(long, value_name = "N", default_value_t = 1000, requires = "runtime")]
+    schedules: u64,
+
+    /// How many CPUs run the whole runtime
+    #[arg(long, value_name = "N", default_value_t = 2, requires = "runtime", value_parser = clap::value_parser!(u64).range(1..=8))]
+    cpus: u64,
+
     #[command(flatten)]
     messages: Messages,
 
@@ -65,6 +86,9 @@ impl Torment {
             Ok(analysis) => analysis,
             Err(findings) => return Ok(findings),
         };
+        if self.runtime {
+            return self.run_runtime(&planned);
+        }
         let other = match &self.hardware {
             None => None,
             Some(file) => match self.analysis(file, color)? {
@@ -110,6 +134,33 @@ impl Torment {
             failure.text + &again,
             "a request failed: an agent may use an entry that had to go",
         ))
+    }
+
+    /// Runs the whole runtime.
+    fn run_runtime(&self, planned: &Analysis) -> Result<Outcome, Trouble> {
+        let model = &planned.model;
+        let machine = if self.machine.is_given() {
+            Some((self.machine.config(model)?, self.machine.limits(model)?))
+        } else {
+            None
+        };
+        let options = whole::Options {
+            seed: self.seed,
+            schedules: self.schedules,
+            cpus: self.cpus as usize,
+            machine,
+        };
+        let report = whole::torment(planned, &options).map_err(Trouble)?;
+        let Some((seed, text)) = report.failure else {
+            let (schedules, steps) = (report.schedules, report.steps);
+            let mut text = format!("{schedules} schedules, {steps} steps: no complaint\n");
+            if report.unusable != 0 {
+                text += &format!("{} more machines have too few tags\n", report.unusable);
+            }
+            return Ok(Outcome::Good(text));
+        };
+        let again = format!("seed {seed}, after {} schedules\n", report.schedules);
+        Ok(Outcome::Different(text + &again, "a schedule failed"))
     }
 
     /// Reads a definition. Returns findings if it has errors.

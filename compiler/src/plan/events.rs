@@ -117,33 +117,31 @@ impl PlanBuilder<'_, '_> {
         let event = &self.model.switch;
         let mut steps = Vec::new();
         let here = event.loads.iter().filter(|l| l.when.holds(self.machine));
+        let each = here.flat_map(|loads| loads.loads.iter().map(|&load| (load, loads.view)));
+        let mut each: Vec<_> = each.collect();
         // A tag loaded before the root of its space, or after another root, would let the walker fill entries
-        // of one space under the tag of the other.
+        // of one space under the tag of the other. So the root is empty while the tag changes.
         if self.model.is_half_loaded(event, self.machine) {
-            let each = here
-                .clone()
-                .flat_map(|loads| loads.loads.iter().map(|&load| (load, loads.view)));
             let has_root = |load: usize| {
                 let mut operands = self.model.loads[load].template.operands.iter();
                 operands
                     .any(|&operand| super::takes(self.model, operand, crate::model::Source::Root))
             };
-            let roots = each.filter(|&(load, _)| has_root(load));
-            steps.extend(roots.map(|(load, view)| Node::Load {
+            let roots = each.iter().filter(|&&(load, _)| has_root(load));
+            steps.extend(roots.map(|&(load, view)| Node::Load {
                 load,
                 view,
                 empty: true,
                 keep: false,
             }));
+            each.sort_by_key(|&(load, _)| has_root(load));
         }
-        for loads in here {
-            steps.extend(loads.loads.iter().map(|&load| Node::Load {
-                load,
-                view: loads.view,
-                empty: false,
-                keep: keep && can_keep(self.model, load, self.machine),
-            }));
-        }
+        steps.extend(each.into_iter().map(|(load, view)| Node::Load {
+            load,
+            view,
+            empty: false,
+            keep: keep && can_keep(self.model, load, self.machine),
+        }));
         steps.extend(self.resync(event.resync.as_ref()));
         seq(steps)
     }

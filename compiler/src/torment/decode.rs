@@ -44,6 +44,10 @@ pub struct Decoded {
     pub levels: Option<Levels>,
     /// The operand with the count of a run, by index.
     pub counts: Option<usize>,
+    /// The root, where it is not the tag.
+    pub root: Option<Bits>,
+    /// Whether a load keeps the entries of the tag.
+    pub keep: bool,
 }
 
 /// An instruction of the hardware.
@@ -131,6 +135,11 @@ impl<'m> Hardware<'m> {
         }
         let act = found.map(|(_, act)| act);
         act.ok_or(reason)
+    }
+
+    /// Decodes the operands of a load. Returns none if no load of this hardware has such operands.
+    pub fn load(&self, load: usize, op: &Op) -> Option<Decoded> {
+        self.operands(&self.model.loads[load].template, op)
     }
 
     /// Returns how many bits of operands are constant.
@@ -223,7 +232,18 @@ impl<'m> Hardware<'m> {
             agree.then_some(())
         };
         match source {
-            Source::Tag | Source::Root => return merged(&mut with.tag),
+            Source::Tag => return merged(&mut with.tag),
+            Source::Root => {
+                merged(&mut with.root)?;
+                let is_tag = self
+                    .model
+                    .tags(self.config)
+                    .any(|tag| tag.is_root.is_some());
+                if is_tag {
+                    return merged(&mut with.tag);
+                }
+            }
+            Source::Keep => with.keep = value != 0,
             Source::Va => return merged(&mut with.va),
             Source::End => return merged(&mut with.end),
             Source::Num => with.num = bits.value,
@@ -242,7 +262,7 @@ impl<'m> Hardware<'m> {
                     .find(|level| number(*level) == Some(value));
                 return with.hint.map(|_| ());
             }
-            Source::Keep | Source::Table | Source::Entry | Source::Old | Source::New => {}
+            Source::Table | Source::Entry | Source::Old | Source::New => {}
         }
         Some(())
     }

@@ -13,6 +13,21 @@ use super::agent::Agent;
 use super::decode::{Bits, Decoded, Hardware};
 use crate::model::{self, AddressSelector, Drops, Form, LevelSel, Lost, Names, Weakens};
 
+/// An entry that an agent has cached.
+#[derive(Debug, Clone, Copy)]
+pub struct Cached<'e> {
+    pub entry: &'e Entry,
+    /// An address that it translates.
+    pub va: u64,
+    /// The set of the cache that holds it.
+    pub set: u64,
+    pub tag: u64,
+    pub global: bool,
+    /// The tag that is loaded on the CPU.
+    pub loaded: u64,
+    pub space: Space,
+}
+
 impl Hardware<'_> {
     /// Returns the entries of an agent, one bit each, that an instruction invalidates. The agent is of a class as seen by
     /// the CPU that issues it; `lost` is what errata take from the instruction.
@@ -33,18 +48,39 @@ impl Hardware<'_> {
         }
         let hits = |number: usize, entry: &Entry| {
             let (tag, global) = agent.under[number];
-            form.drops.iter().any(|drops| {
-                drops
-                    .when
-                    .holds_with(self.config, with.hint.is_some(), false)
-                    && self.has_kind(drops, with, entry, lost)
-                    && has_tag(drops, with, agent, (tag, global), loses(Lost::Global))
-                    && self.has_address(drops, with, agent, entry)
-            })
+            let cached = Cached {
+                entry,
+                va: agent.va,
+                set: agent.set,
+                tag,
+                global,
+                loaded: agent.loaded,
+                space: agent.space,
+            };
+            self.drops(&form.drops, with, &cached, lost)
         };
         let entries = agent.path.entries().enumerate();
         let hit = entries.filter(|(number, entry)| hits(*number, entry));
         hit.fold(0, |bits, (number, _)| bits | 1 << number)
+    }
+
+    /// Returns whether clauses invalidate an entry, except for what errata take.
+    pub fn drops(
+        &self,
+        clauses: &[Drops],
+        with: &Decoded,
+        cached: &Cached<'_>,
+        lost: &[&Weakens],
+    ) -> bool {
+        let not_global =
+            { lost.iter() }.any(|it| it.lost.value == Lost::Global && it.caches.is_none());
+        clauses.iter().any(|drops| {
+            let when = &drops.when;
+            when.holds_with(self.config, with.hint.is_some(), with.keep)
+                && self.has_kind(drops, with, cached.entry, lost)
+                && has_tag(drops, with, cached, not_global)
+                && self.has_address(drops, with, cached)
+        })
     }
 
     fn has_kind(&self, drops: &Drops, with: &Decoded, entry: &Entry, lost: &[&Weakens]) -> bool {
@@ -76,13 +112,16 @@ impl Hardware<'_> {
         of_level && caches.0 & (1 << entry.cache) != 0
     }
 
-    fn has_address(&self, drops: &Drops, with: &Decoded, agent: &Agent, entry: &Entry) -> bool {
+    fn has_address(&self, drops: &Drops, with: &Decoded, cached: &Cached<'_>) -> bool {
+        let entry = cached.entry;
         let start = with.va.unwrap_or_default();
         let shift = self.reach_of(entry);
         match &drops.which.value {
             AddressSelector::Everything => true,
-            AddressSelector::OneSet => with.set == Some(agent.set),
-            AddressSelector::OnePage | AddressSelector::Subtree => named(agent.va, shift, start, 1),
+            AddressSelector::OneSet => with.set == Some(cached.set),
+            AddressSelector::OnePage | AddressSelector::Subtree => {
+                named(cached.va, shift, start, 1)
+            }
             AddressSelector::Run {
                 least,
                 most,
@@ -94,24 +133,24 @@ impl Hardware<'_> {
                 };
                 // A run of entries of a level that is not counted is the entry at its address.
                 let Some((unit, pages)) = self.unit(*stride, with) else {
-                    return named(agent.va, shift, start, 1);
+                    return named(cached.va, shift, start, 1);
                 };
                 let operand = with.counts.map(|operand| &self.model.operands[operand]);
                 let Some(names) = operand.and_then(|operand| operand.names.as_ref()) else {
                     return false;
                 };
-                let Some(count) = count(names, with, unit, agent.va) else {
+                let Some(count) = count(names, with, unit, cached.va) else {
                     return false;
                 };
                 if count < u128::from(*least) || !names.any && count > u128::from(most) {
                     return false;
                 }
                 if pages || unit <= shift {
-                    return named(agent.va, shift, start, count << unit);
+                    return named(cached.va, shift, start, count << unit);
                 }
                 // Only the entries at the addresses named, which are further apart than the entry is wide.
-                let first = start.or_of(agent.va);
-                let offset = agent.va.wrapping_sub(first);
+                let first = start.or_of(cached.va);
+                let offset = cached.va.wrapping_sub(first);
                 u128::from(offset) >> unit < count && offset & ((1 << unit) - 1) < 1 << shift
             }
         }
@@ -171,13 +210,8 @@ fn named(va: u64, shift: u32, start: Bits, bytes: u128) -> bool {
     u128::from(last) >= u128::from(start) && u128::from(first) < u128::from(start) + bytes
 }
 
-fn has_tag(
-    drops: &Drops,
-    with: &Decoded,
-    agent: &Agent,
-    (tag, global): (u64, bool),
-    not_global: bool,
-) -> bool {
+fn has_tag(drops: &Drops, with: &Decoded, cached: &Cached<'_>, not_global: bool) -> bool {
+    let (tag, global) = (cached.tag, cached.global);
     let whose = drops.whose.value;
     if global {
         return (whose.global || whose.table) && !not_global;
@@ -186,6 +220,6 @@ fn has_tag(
     whose.table
         || whose.this && this(true)
         || whose.other && !this(false)
-        || whose.loaded && tag == agent.loaded
-        || whose.user && agent.space == Space::User
+        || whose.loaded && tag == cached.loaded
+        || whose.user && cached.space == Space::User
 }

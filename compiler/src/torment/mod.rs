@@ -4,6 +4,8 @@
 //! after which an agent may still use a stale entry. Holds: what an instruction does comes from the definition of the
 //! hardware, by the text and the operand bits that the plan issues; nothing is taken from the planner's reasoning.
 //!
+//! [`whole`] runs the whole runtime.
+//!
 //! Not covered: changes of entries by instructions, switches and other events, negative entries, and the answers of
 //! calls to firmware.
 
@@ -13,6 +15,7 @@ mod effect;
 mod report;
 mod request;
 mod run;
+pub mod whole;
 
 pub use report::{Failure, Report};
 

@@ -42,6 +42,10 @@
 //!
 //! [`hardware`] is a second model, for plans instead of protocols: the entries of one address on one agent, with any levels
 //! and caches, and invalidations that are in progress.
+//!
+//! # Schedules
+//!
+//! [`schedule`] runs CPUs as coroutines, in an order that a seed determines.
 
 #![forbid(unsafe_code)]
 
@@ -51,6 +55,7 @@ mod history;
 mod machine;
 mod memory;
 mod op;
+pub mod schedule;
 mod state;
 mod tlb;
 pub mod toys;

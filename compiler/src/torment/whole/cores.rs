@@ -1,0 +1,544 @@
+//! The CPUs of the hardware, with everything that their TLBs may hold.
+//!
+//! In: instructions with their operand bits, and stores. Out: the first complaint. Holds: nothing is evicted, and after each
+//! step every CPU has filled everything that it could fill. An invalidation in progress removes the entries that were
+//! cached when it was issued and that could not be filled again since, and that not before its barrier.
+//!
+//! A complaint is about owners: user code may use an entry although its page belongs to another space or to none, or an
+//! entry that permits more than the table after a flush; a walker may read memory that is no longer a table.
+
+use std::collections::VecDeque;
+
+use tlbc_machine::hardware::{Entry, Kind};
+use tlbc_machine::schedule;
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::Level;
+use tlbc_runtime::request::Space;
+
+use super::memory::{LEAF, Memory, NUMBER, VALID, WRITABLE};
+use crate::ast::Written;
+use crate::interpreted::Instruction;
+use crate::model::{self, Form, Which};
+use crate::torment::decode::{Act, Decoded, Hardware};
+use crate::torment::effect::Cached;
+
+/// The invalidations in progress that will remove an entry, one bit each.
+type Way = u64;
+
+/// An entry in a TLB.
+#[derive(Debug, Clone)]
+pub struct Held {
+    pub entry: Entry,
+    /// The first address that it translates.
+    pub va: u64,
+    pub tag: u64,
+    pub global: bool,
+    /// The bits of the page-table entry.
+    pub bits: u64,
+    /// The ways in which it can be cached; none is a superset of another one.
+    ways: Vec<Way>,
+    /// When it was filled first.
+    pub since: u64,
+}
+
+/// A CPU.
+#[derive(Debug, Clone, Default)]
+pub struct Core {
+    /// The number of the top table that is loaded.
+    root: Option<usize>,
+    tag: u64,
+    pub held: Vec<Held>,
+    /// The space whose user code runs.
+    pub user: Option<usize>,
+}
+
+/// An invalidation in progress.
+struct Pending<'m> {
+    cpu: usize,
+    barrier: usize,
+    form: &'m Form,
+    with: Decoded,
+}
+
+/// What happened, for the report.
+#[derive(Debug, Clone)]
+pub enum Event {
+    Issued(Instruction),
+    Note(String),
+}
+
+/// The CPUs and the memory.
+pub struct Cores<'m> {
+    pub hardware: Hardware<'m>,
+    pub memory: Memory,
+    pub cores: Vec<Core>,
+    pending: Vec<Option<Pending<'m>>>,
+    pub complaint: Option<String>,
+    /// The last events, with their step and their CPU.
+    pub events: VecDeque<(u64, usize, Event)>,
+    pub steps: u64,
+}
+
+/// How many events a report has.
+const EVENTS: usize = 60;
+
+impl<'m> Cores<'m> {
+    pub fn new(hardware: Hardware<'m>, cpus: usize) -> Self {
+        Self {
+            hardware,
+            memory: Memory::default(),
+            cores: vec![Core::default(); cpus],
+            pending: (0..Way::BITS).map(|_| None).collect(),
+            complaint: None,
+            events: VecDeque::new(),
+            steps: 0,
+        }
+    }
+
+    /// Records a complaint, and ends the run.
+    pub fn complain(&mut self, text: String) {
+        if self.complaint.is_none() {
+            self.complaint = Some(text);
+            schedule::stop();
+        }
+    }
+
+    /// Records an event of a CPU.
+    pub fn record(&mut self, cpu: usize, event: Event) {
+        if self.events.len() == EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back((self.steps, cpu, event));
+    }
+
+    /// Notes stores, and fills what can be filled since then.
+    pub fn step(&mut self) {
+        self.steps += 1;
+        if self.memory.note(self.hardware.model.assumed.is_some()) {
+            self.settle();
+        }
+    }
+
+    /// Publishes all stores.
+    pub fn publish(&mut self) {
+        self.step();
+        self.memory.publish();
+    }
+
+    /// Executes an instruction of a CPU.
+    pub fn issue(&mut self, cpu: usize, instruction: &Instruction) {
+        self.step();
+        self.record(cpu, Event::Issued(*instruction));
+        let model = self.hardware.model;
+        let op = instruction.op(model);
+        if let Which::Load(load) = instruction.which {
+            let Some(with) = self.hardware.load(load, &op) else {
+                let name = &model.loads[load].named.name;
+                return self.complain(format!("no `{name}` has these operands"));
+            };
+            self.load(cpu, load, &with, instruction.sources.root);
+        } else {
+            match self.hardware.decode(model, &op) {
+                Ok(Act::Barrier(barrier)) => self.barrier(cpu, barrier),
+                Ok(Act::Invalidate { index, form, with }) => {
+                    self.write(index, &with, instruction);
+                    self.invalidate(cpu, index, form, with);
+                }
+                Err(why) => self.complain(why),
+            }
+        }
+        self.settle();
+    }
+
+    fn load(&mut self, cpu: usize, load: usize, with: &Decoded, root: u64) {
+        let model = self.hardware.model;
+        if let Some(tag) = with.tag {
+            self.cores[cpu].tag = tag.value;
+        }
+        // Where no load has the root, the walker finds it by the tag in a table in memory.
+        let has_root = model.loads.iter().any(|load| {
+            let operands = load.template.operands.iter();
+            let mut fields = operands.flat_map(|&operand| &model.operands[operand].fields);
+            fields.any(|field| field.value.source() == Some(model::Source::Root))
+        });
+        let is_tag = model.tags.iter().any(|tag| tag.is_root.is_some());
+        let root = match (with.root, with.tag) {
+            (Some(bits), _) => Some(bits.value),
+            (None, Some(tag)) if is_tag => Some(tag.value),
+            (None, _) => (!has_root).then_some(root),
+        };
+        if let Some(root) = root {
+            self.cores[cpu].root = self.memory.at(root).map(|table| table.number);
+        }
+        let core = &mut self.cores[cpu];
+        let loaded = core.tag;
+        let held = std::mem::take(&mut core.held);
+        let drops = &model.loads[load].drops;
+        let hardware = self.hardware;
+        let keep =
+            |held: &Held| !hardware.drops(drops, with, &cached(&hardware, held, loaded), &[]);
+        core.held = held.into_iter().filter(keep).collect();
+    }
+
+    fn barrier(&mut self, cpu: usize, barrier: usize) {
+        let it = &self.hardware.model.barriers[barrier];
+        if it.publishes.is_some() {
+            self.memory.publish();
+        }
+        let Some(completes) = it.completes.filter(|_| it.gone.is_some()) else {
+            return;
+        };
+        let mut done: Way = 0;
+        for (nth, pending) in self.pending.iter_mut().enumerate() {
+            if pending
+                .as_ref()
+                .is_some_and(|it| it.cpu == cpu && it.barrier == barrier)
+            {
+                *pending = None;
+                done |= 1 << nth;
+            }
+        }
+        for (number, core) in self.cores.iter_mut().enumerate() {
+            let covered = completes.value.covers(class(cpu, number));
+            for held in &mut core.held {
+                if covered {
+                    held.ways.retain(|way| way & done == 0);
+                } else {
+                    held.ways.iter_mut().for_each(|way| *way &= !done);
+                }
+            }
+            core.held.retain(|held| !held.ways.is_empty());
+        }
+    }
+
+    /// Makes the change of a table entry that an instruction makes.
+    fn write(&mut self, index: usize, with: &Decoded, instruction: &Instruction) {
+        let Some(writes) = self.hardware.model.invalidates[index].writes_entry else {
+            return;
+        };
+        let from = &instruction.sources;
+        let count = if with.counts.is_some() {
+            with.num + 1
+        } else {
+            1
+        };
+        for nth in 0..count {
+            let bits = match writes.to {
+                Written::Invalid => 0,
+                Written::Replaced | Written::MoreRights => from.new,
+            };
+            self.memory.store(from.entry + (nth << 3), bits);
+        }
+        self.memory.note(true);
+        self.memory.publish();
+    }
+
+    fn invalidate(&mut self, cpu: usize, index: usize, form: &'m Form, with: Decoded) {
+        let it = &self.hardware.model.invalidates[index];
+        let config = self.hardware.config;
+        let (reach, after) = (it.reach(config), it.done_after(config));
+        let hardware = self.hardware;
+        let hits = |core: &Core, held: &Held| {
+            let cached = cached(&hardware, held, core.tag);
+            hardware.drops(&form.drops, &with, &cached, &[])
+        };
+        let reached = |number: usize| reach.covers(class(cpu, number));
+        let any = |(number, core): (usize, &Core)| {
+            reached(number) && core.held.iter().any(|held| hits(core, held))
+        };
+        if !self.cores.iter().enumerate().any(any) {
+            return; // what is filled later is filled from memory, or from entries that it does not remove
+        }
+        let bit = after.and_then(|barrier| {
+            let free = self.pending.iter().position(Option::is_none)?;
+            self.pending[free] = Some(Pending {
+                cpu,
+                barrier,
+                form,
+                with,
+            });
+            Some(1 << free)
+        });
+        if after.is_some() && bit.is_none() {
+            return; // more are in progress than are counted: it has no effect
+        }
+        for (number, core) in self.cores.iter_mut().enumerate() {
+            if !reach.covers(class(cpu, number)) {
+                continue;
+            }
+            let loaded = core.tag;
+            for held in &mut core.held {
+                if hardware.drops(&form.drops, &with, &cached(&hardware, held, loaded), &[]) {
+                    match bit {
+                        Some(bit) => held.ways.iter_mut().for_each(|way| *way |= bit),
+                        None => held.ways.clear(),
+                    }
+                }
+            }
+            core.held.retain(|held| !held.ways.is_empty());
+        }
+    }
+
+    /// Fills every entry that can be filled, and checks what may be used.
+    pub fn settle(&mut self) {
+        let speculates = self
+            .hardware
+            .model
+            .caches
+            .fill_while_loaded(self.hardware.config);
+        for cpu in 0..self.cores.len() {
+            if let Some(root) = self.cores[cpu].root
+                && (speculates || self.cores[cpu].user.is_some())
+            {
+                while self.fill(cpu, root) {}
+            }
+        }
+        self.check();
+    }
+
+    fn fill(&mut self, cpu: usize, root: usize) -> bool {
+        let mut changed = self.walk(cpu, root, 0);
+        let core = &self.cores[cpu];
+        let tag = core.tag;
+        let walks = core
+            .held
+            .iter()
+            .filter(|held| held.entry.kind == Kind::Walk && held.tag == tag);
+        let walks: Vec<_> = walks.map(|held| (held.bits, held.ways.clone())).collect();
+        for (bits, ways) in walks {
+            for way in ways {
+                changed |= self.walk(cpu, (bits >> NUMBER) as usize, way);
+            }
+        }
+        let caches = &self.hardware.model.caches.all;
+        let from: Vec<_> = { caches.iter().enumerate() }
+            .filter_map(|(cache, it)| Some((cache as u8, it.from?.value as u8)))
+            .collect();
+        for (cache, from) in from {
+            let sources = self.cores[cpu].held.iter();
+            let sources = sources.filter(|held| held.entry.cache == from);
+            for source in sources.cloned().collect::<Vec<_>>() {
+                let entry = Entry {
+                    cache,
+                    from: Some(from),
+                    ..source.entry
+                };
+                let kind = match entry.kind {
+                    Kind::Leaf => model::Kind::Leaf,
+                    Kind::Walk => model::Kind::Walk,
+                    Kind::Root => model::Kind::Root,
+                };
+                let holding = self
+                    .hardware
+                    .model
+                    .caches
+                    .holding(kind, self.hardware.config);
+                if holding.0 & (1 << cache) != 0 {
+                    for way in source.ways.clone() {
+                        changed |= self.add(
+                            cpu,
+                            &Held {
+                                entry,
+                                ..source.clone()
+                            },
+                            way,
+                        );
+                    }
+                }
+            }
+        }
+        changed
+    }
+
+    /// Walks from a table, which was found in a way. Returns whether an entry was filled.
+    fn walk(&mut self, cpu: usize, table: usize, way: Way) -> bool {
+        let Some(table) = self.memory.tables.get(table).cloned() else {
+            return false;
+        };
+        if table.is_freed.get() {
+            let number = table.number;
+            self.complain(format!("CPU {cpu} may walk table {number}, which is freed"));
+            return false;
+        }
+        let mut changed = false;
+        for nth in 0..table.entries.len() {
+            for bits in table.seen(nth) {
+                if bits & VALID == 0 {
+                    continue;
+                }
+                let leaf = bits & LEAF != 0;
+                let kind = if leaf { Kind::Leaf } else { Kind::Walk };
+                let va = table.va + ((nth as u64) << table.shift);
+                changed |= self.cache(cpu, (kind, table.level), va, bits, way);
+                if !leaf {
+                    changed |= self.walk(cpu, (bits >> NUMBER) as usize, way);
+                }
+            }
+        }
+        changed
+    }
+
+    fn cache(
+        &mut self,
+        cpu: usize,
+        (kind, level): (Kind, Level),
+        va: u64,
+        bits: u64,
+        way: Way,
+    ) -> bool {
+        let Hardware { model, config, .. } = self.hardware;
+        let held = match kind {
+            Kind::Leaf => model::Kind::Leaf,
+            _ => model::Kind::Walk,
+        };
+        let holding = model.caches.holding(held, config);
+        let mut changed = false;
+        for (cache, it) in model.caches.all.iter().enumerate() {
+            if holding.0 & (1 << cache) == 0
+                || it
+                    .from
+                    .is_some_and(|from| holding.0 & (1 << from.value) != 0)
+            {
+                continue;
+            }
+            let entry = Entry {
+                kind,
+                level,
+                cache: cache as u8,
+                from: None,
+            };
+            let (tag, since) = (self.cores[cpu].tag, self.steps);
+            let held = Held {
+                entry,
+                va,
+                tag,
+                global: false,
+                bits,
+                ways: Vec::new(),
+                since,
+            };
+            changed |= self.add(cpu, &held, way);
+        }
+        changed
+    }
+
+    /// Adds a way in which an entry can be cached, given the way of what it was filled from: an invalidation in progress
+    /// that acts on both acts on both at once. Returns whether it is new.
+    fn add(&mut self, cpu: usize, new: &Held, way: Way) -> bool {
+        let hardware = self.hardware;
+        let loaded = self.cores[cpu].tag;
+        let acts = |nth: u32| {
+            let pending = self.pending[nth as usize].as_ref();
+            pending.is_some_and(|it| {
+                hardware.drops(
+                    &it.form.drops,
+                    &it.with,
+                    &cached(&hardware, new, loaded),
+                    &[],
+                )
+            })
+        };
+        let bits = (0..Way::BITS).filter(|nth| way & (1 << nth) != 0 && acts(*nth));
+        let way = bits.fold(0, |all, nth| all | 1 << nth);
+        let held = &mut self.cores[cpu].held;
+        let same = held.iter_mut().find(|it| {
+            (it.entry, it.va, it.tag, it.bits) == (new.entry, new.va, new.tag, new.bits)
+        });
+        match same {
+            Some(same) if same.ways.iter().any(|known| known & !way == 0) => false,
+            Some(same) => {
+                same.ways.retain(|known| way & !known != 0);
+                same.ways.push(way);
+                true
+            }
+            None => {
+                held.push(Held {
+                    ways: vec![way],
+                    ..new.clone()
+                });
+                true
+            }
+        }
+    }
+
+    /// Returns the leaf entries that user code of a CPU may use.
+    pub fn usable(&self, cpu: usize) -> impl Iterator<Item = &Held> {
+        let core = &self.cores[cpu];
+        let leaves = core
+            .held
+            .iter()
+            .filter(|held| held.entry.kind == Kind::Leaf);
+        leaves.filter(|held| core.user.is_some() && (held.tag == core.tag || held.global))
+    }
+
+    /// Checks that user code uses only pages of its space.
+    pub fn check(&mut self) {
+        for cpu in 0..self.cores.len() {
+            let Some(space) = self.cores[cpu].user else {
+                continue;
+            };
+            let owner = |held: &Held| self.memory.pages[(held.bits >> NUMBER) as usize];
+            let is_wrong = |held: &&Held| owner(held) != Some(space);
+            let wrong = self.usable(cpu).find(is_wrong).cloned();
+            if let Some(held) = wrong {
+                let page = held.bits >> NUMBER;
+                let owner = match self.memory.pages[page as usize] {
+                    None => "nobody".to_owned(),
+                    Some(other) => format!("space {other}"),
+                };
+                let text = format!(
+                    "CPU {cpu} runs space {space} and may use an entry of {:#x} that was filled at step {}: its page {page} \
+                     belongs to {owner}",
+                    held.va, held.since
+                );
+                self.complain(text);
+            }
+        }
+    }
+
+    /// Checks, after a flush, that user code of a space uses an address only as the table permits.
+    pub fn check_settled(&mut self, space: usize, va: u64, bits: u64) {
+        for cpu in 0..self.cores.len() {
+            let is_wrong = |held: &&Held| {
+                let other = bits & VALID == 0 || held.bits >> NUMBER != bits >> NUMBER;
+                held.va == va && (other || held.bits & WRITABLE & !bits != 0)
+            };
+            let wrong = self.usable(cpu).find(is_wrong).cloned();
+            if let Some(held) = wrong.filter(|_| self.cores[cpu].user == Some(space)) {
+                let text = format!(
+                    "CPU {cpu} runs space {space} and may use an old entry of {va:#x} that was filled at step {}: the change \
+                     of the table was flushed",
+                    held.since
+                );
+                self.complain(text);
+            }
+        }
+    }
+}
+
+/// Returns the class of a CPU as seen by another one, which need not be another.
+fn class(from: usize, cpu: usize) -> Agents {
+    if from == cpu {
+        Agents::SELF
+    } else {
+        Agents::ACTIVE
+    }
+}
+
+fn cached<'h>(hardware: &Hardware<'_>, held: &'h Held, loaded: u64) -> Cached<'h> {
+    let caches = hardware.model.caches.all.iter();
+    let counts = caches.filter_map(|cache| cache.sets.as_ref()?.get(hardware.config));
+    let sets = counts
+        .map(|count| count.on(hardware.limits))
+        .max()
+        .unwrap_or(1);
+    Cached {
+        entry: &held.entry,
+        va: held.va,
+        set: (held.va >> NUMBER) % sets.max(1),
+        tag: held.tag,
+        global: held.global,
+        loaded,
+        space: Space::User,
+    }
+}

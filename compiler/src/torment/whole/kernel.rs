@@ -1,0 +1,317 @@
+//! The kernel whose TLB management is the runtime's.
+//!
+//! Every function of the platform is a point at which another CPU may run, or an IPI arrives if interrupts are on; so is
+//! every instruction. Between two of them the runtime is not interrupted.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::ops::Deref;
+use std::rc::{Rc, Weak};
+
+use tlbc_machine::schedule;
+use tlbc_runtime::level::Level;
+use tlbc_runtime::pte::{Entry, Slot};
+use tlbc_runtime::sync::Word;
+use tlbc_runtime::{
+    AddressSpace, CpuId, CpuMask, CpuSet, CpuTlb, Flushed, Issue, LockEvent, Mmu, PageBatch,
+    Platform, Pte, Record, Root, TableBatch, Unlinked,
+};
+
+use super::cores::{Cores, Event};
+use super::memory::{LEAF, NUMBER, Table, VALID, WRITABLE, address};
+use crate::interpreted::{Instruction, Interpreted};
+
+/// A process, counted.
+#[derive(Clone)]
+pub struct Process(pub Rc<Owned>);
+
+/// What a process has: a space with a number, and a lock for its tables.
+pub struct Owned {
+    pub number: usize,
+    pub space: AddressSpace<CpuSet<1>>,
+    pub locked: Cell<bool>,
+    /// The table of the second lowest level.
+    pub upper: Rc<Table>,
+}
+
+impl Deref for Process {
+    type Target = Owned;
+
+    fn deref(&self) -> &Owned {
+        &self.0
+    }
+}
+
+impl AsRef<AddressSpace<CpuSet<1>>> for Process {
+    fn as_ref(&self) -> &AddressSpace<CpuSet<1>> {
+        &self.space
+    }
+}
+
+pub struct Frame(pub usize);
+
+#[derive(Default)]
+pub struct Cpu {
+    tlb: CpuTlb<CpuSet<1>>,
+    /// How often interrupts were turned off.
+    off: Cell<u32>,
+    interrupted: Cell<bool>,
+    /// The process whose user code runs.
+    pub user: RefCell<Option<Process>>,
+}
+
+pub struct Kernel<'m> {
+    pub cores: RefCell<Cores<'m>>,
+    backend: Interpreted<'m>,
+    cpus: Vec<Cpu>,
+    words: Vec<Word>,
+    pub mmu: OnceCell<Weak<Mmu<Self>>>,
+    root: Root,
+}
+
+impl<'m> Kernel<'m> {
+    pub fn new(cores: Cores<'m>, backend: Interpreted<'m>, root: usize, empty: usize) -> Self {
+        let cpu = |_| Cpu {
+            off: Cell::new(1),
+            ..Cpu::default()
+        };
+        let cpus = (0..cores.cores.len()).map(cpu).collect();
+        Self {
+            cores: RefCell::new(cores),
+            backend,
+            cpus,
+            words: (0..2).map(|_| Word::new(0)).collect(),
+            mmu: OnceCell::new(),
+            root: Root::untagged(address(root), address(empty)),
+        }
+    }
+
+    /// Records a note of the CPU that runs.
+    pub fn note(&self, text: String) {
+        let mut cores = self.cores.borrow_mut();
+        cores.record(schedule::current(), Event::Note(text));
+    }
+
+    /// Marks a point at which another CPU may run, or an interrupt arrives.
+    pub fn point(&self) {
+        self.cores.borrow_mut().step();
+        schedule::point();
+        let cpu = schedule::current();
+        if self.cpus[cpu].off.get() == 0 {
+            self.take_interrupt(cpu);
+        }
+    }
+
+    fn take_interrupt(&self, cpu: usize) {
+        let here = &self.cpus[cpu];
+        if !here.interrupted.replace(false) {
+            return;
+        }
+        here.off.set(here.off.get() + 1);
+        self.note("takes the IPI".to_owned());
+        self.cores.borrow_mut().publish();
+        let mmu = self.mmu.get().and_then(Weak::upgrade).expect("a machine");
+        let user = self.leave_user(&mmu, cpu);
+        mmu.handle_ipi(CpuId(cpu as u32));
+        if let Some(process) = user {
+            self.run_user(&mmu, cpu, process);
+        }
+        here.off.set(here.off.get() - 1);
+    }
+
+    /// Enters the kernel from user code.
+    pub fn leave_user(&self, mmu: &Mmu<Self>, cpu: usize) -> Option<Process> {
+        let process = self.cpus[cpu].user.take()?;
+        self.cores.borrow_mut().cores[cpu].user = None;
+        mmu.enter_from_user(CpuId(cpu as u32), &process.space);
+        Some(process)
+    }
+
+    /// Returns to user code.
+    pub fn run_user(&self, mmu: &Mmu<Self>, cpu: usize, process: Process) {
+        mmu.return_to_user(CpuId(cpu as u32), &process.space);
+        let mut cores = self.cores.borrow_mut();
+        cores.cores[cpu].user = Some(process.number);
+        cores.settle();
+        self.cpus[cpu].user.replace(Some(process));
+    }
+
+    /// Runs with interrupts off.
+    pub fn interrupts_off<R>(&self, run: impl FnOnce(usize) -> R) -> R {
+        let cpu = schedule::current();
+        let here = &self.cpus[cpu];
+        here.off.set(here.off.get() + 1);
+        let result = run(cpu);
+        self.turn_on(cpu);
+        result
+    }
+
+    /// Turns interrupts on that were turned off once.
+    pub fn turn_on(&self, cpu: usize) {
+        let here = &self.cpus[cpu];
+        here.off.set(here.off.get() - 1);
+        if here.off.get() == 0 {
+            self.take_interrupt(cpu);
+        }
+    }
+
+    fn free_page(&self, page: usize) {
+        let mut cores = self.cores.borrow_mut();
+        if cores.memory.pages[page].take().is_none() {
+            cores.complain(format!("page {page} is released twice"));
+        }
+        cores.step();
+        cores.settle();
+    }
+}
+
+impl<'m> Platform for Kernel<'m> {
+    type Backend = Interpreted<'m>;
+    type CpuSet = CpuSet<1>;
+    type Page = Frame;
+    type Table = Rc<Table>;
+    type BatchBox<T> = Box<T>;
+    type Handle = Process;
+
+    fn backend(&self) -> impl Deref<Target = Interpreted<'m>> {
+        self.point();
+        &self.backend
+    }
+
+    fn sink(&self, cpu: CpuId) -> impl Issue<Instruction> {
+        Record(move |instruction| {
+            self.point();
+            self.cores.borrow_mut().issue(cpu.index(), &instruction);
+            self.point();
+        })
+    }
+
+    fn cpus(&self) -> usize {
+        self.cpus.len()
+    }
+
+    fn cpu(&self, cpu: CpuId) -> &CpuTlb<CpuSet<1>> {
+        self.point();
+        &self.cpus[cpu.index()].tlb
+    }
+
+    fn tag_words(&self) -> &[Word] {
+        self.point();
+        &self.words
+    }
+
+    fn kernel_root(&self) -> Root {
+        self.root
+    }
+
+    fn pin_cpu<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
+        self.point();
+        if interrupts_off {
+            self.interrupts_off(|cpu| run(CpuId(cpu as u32)))
+        } else {
+            run(CpuId(schedule::current() as u32))
+        }
+    }
+
+    fn lock_event(&self, _: CpuId, _: LockEvent) {
+        self.point();
+    }
+
+    fn send_ipi(&self, cpus: &CpuSet<1>) {
+        for cpu in cpus.iter() {
+            self.cpus[cpu.index()].interrupted.set(true);
+        }
+        self.point();
+    }
+
+    fn page_batch(&self) -> Option<Box<PageBatch<Self>>> {
+        Some(Box::default())
+    }
+
+    fn table_batch(&self) -> Option<Box<TableBatch<Self>>> {
+        Some(Box::default())
+    }
+
+    fn release_pages(&self, pages: Flushed<'_, Self>) {
+        pages.for_each(|page| self.free_page(page.0));
+    }
+
+    fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
+        // A grace period has a barrier on every CPU.
+        self.cores.borrow_mut().publish();
+        tables
+            .after_walkers()
+            .for_each(|table| self.free_table(table));
+        Ok(())
+    }
+
+    fn free_table(&self, table: Rc<Table>) {
+        let mut cores = self.cores.borrow_mut();
+        if table.is_freed.replace(true) {
+            cores.complain(format!("table {} is freed twice", table.number));
+        }
+        cores.step();
+        cores.settle();
+    }
+}
+
+/// An entry of a table.
+pub struct Slotted<'k> {
+    pub process: &'k Process,
+    pub table: Rc<Table>,
+    pub nth: usize,
+    /// The table that the entry points at, if it does.
+    pub below: Option<Rc<Table>>,
+}
+
+impl<'m> Pte<Kernel<'m>> for Slotted<'_> {
+    fn belongs_to(&self, space: &AddressSpace<CpuSet<1>>) -> bool {
+        self.process.space.id() == space.id()
+    }
+
+    fn level(&self) -> Level {
+        self.table.level
+    }
+
+    fn slot(&self) -> Slot<'_> {
+        Slot {
+            entries: (&self.table.entries[self.nth..=self.nth]).into(),
+            table: self.table.address(),
+            index: self.nth as u16,
+            va: self.table.va + ((self.nth as u64) << self.table.shift),
+        }
+    }
+
+    fn decode(_: Level, bits: u64) -> Entry {
+        let number = bits >> NUMBER;
+        if bits & VALID == 0 {
+            Entry::Invalid
+        } else if bits & LEAF == 0 {
+            Entry::Table {
+                table: number,
+                attributes: 0,
+            }
+        } else {
+            Entry::Leaf {
+                page: number,
+                rights: (1 | bits & WRITABLE) as _,
+                attributes: 0,
+            }
+        }
+    }
+
+    fn is_accessed(_: Level, _: u64) -> bool {
+        true
+    }
+
+    fn is_dirty(_: Level, bits: u64) -> bool {
+        bits & WRITABLE != 0
+    }
+
+    fn into_page(self, old: u64) -> Option<Frame> {
+        Some(Frame((old >> NUMBER) as usize))
+    }
+
+    fn into_table(self, _: u64) -> Rc<Table> {
+        self.below.expect("the entry of a table")
+    }
+}

@@ -1,0 +1,133 @@
+//! Page tables and pages in memory.
+//!
+//! In: stores of the kernel and of instructions. Out: the values that a walker may see. Holds: a value that was replaced
+//! may be seen until the store is published, unless the definition says that stores are visible at once.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tlbc_runtime::level::Level;
+
+/// The bits of an entry: valid, a leaf, writable. The number of the page or the table is above them.
+pub const VALID: u64 = 1;
+pub const LEAF: u64 = 2;
+pub const WRITABLE: u64 = 4;
+/// log2 of the lowest bit of the number.
+pub const NUMBER: u32 = 12;
+
+/// log2 of the distance between tables in memory.
+const TABLE: u32 = 16;
+
+/// A page table.
+#[derive(Debug)]
+pub struct Table {
+    /// Its number.
+    pub number: usize,
+    pub level: Level,
+    /// log2 of what an entry translates.
+    pub shift: u32,
+    /// The first address that it translates.
+    pub va: u64,
+    pub entries: Box<[AtomicU64]>,
+    /// The values of each entry that a walker may see; the last is the present one.
+    seen: RefCell<Vec<Vec<u64>>>,
+    pub is_freed: Cell<bool>,
+}
+
+impl Table {
+    /// Returns its physical address.
+    pub fn address(&self) -> u64 {
+        address(self.number)
+    }
+
+    pub fn load(&self, nth: usize) -> u64 {
+        self.entries[nth].load(Ordering::Relaxed)
+    }
+
+    /// Returns the values of an entry that a walker may see.
+    pub fn seen(&self, nth: usize) -> Vec<u64> {
+        self.seen.borrow()[nth].clone()
+    }
+}
+
+/// Returns the physical address of a table.
+pub fn address(number: usize) -> u64 {
+    (number as u64 + 1) << TABLE
+}
+
+/// All tables, by number.
+#[derive(Debug, Default)]
+pub struct Memory {
+    pub tables: Vec<Rc<Table>>,
+    /// The space that owns each page.
+    pub pages: Vec<Option<usize>>,
+}
+
+impl Memory {
+    /// Creates a table with this many entries, all invalid.
+    pub fn table(&mut self, (level, shift): (Level, u32), va: u64, entries: usize) -> Rc<Table> {
+        let table = Rc::new(Table {
+            number: self.tables.len(),
+            level,
+            shift,
+            va,
+            entries: (0..entries).map(|_| AtomicU64::new(0)).collect(),
+            seen: RefCell::new(vec![vec![0]; entries]),
+            is_freed: Cell::new(false),
+        });
+        self.tables.push(table.clone());
+        table
+    }
+
+    /// Returns the table at a physical address.
+    pub fn at(&self, address: u64) -> Option<&Rc<Table>> {
+        self.tables.get((address >> TABLE).checked_sub(1)? as usize)
+    }
+
+    /// Stores the bits of an entry at a physical address.
+    pub fn store(&self, address: u64, bits: u64) {
+        let nth = (address & ((1 << TABLE) - 1)) as usize >> 3;
+        if let Some(entry) = self.at(address).and_then(|table| table.entries.get(nth)) {
+            entry.store(bits, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes the stores since the last call. Returns whether there were any.
+    pub fn note(&self, visible_at_once: bool) -> bool {
+        let mut changed = false;
+        for table in self.tables.iter().filter(|table| !table.is_freed.get()) {
+            let mut seen = table.seen.borrow_mut();
+            for (nth, seen) in seen.iter_mut().enumerate() {
+                let now = table.load(nth);
+                if seen.last() != Some(&now) {
+                    changed = true;
+                    seen.retain(|value| !visible_at_once && *value != now);
+                    seen.push(now);
+                }
+            }
+        }
+        changed
+    }
+
+    /// Publishes all stores.
+    pub fn publish(&self) {
+        for table in &self.tables {
+            for seen in table.seen.borrow_mut().iter_mut() {
+                let old = seen.len().saturating_sub(1);
+                seen.drain(..old);
+            }
+        }
+    }
+
+    /// Gives a free page to a space.
+    pub fn page(&mut self, space: usize) -> u64 {
+        let free = self.pages.iter().position(Option::is_none);
+        let page = free.unwrap_or_else(|| {
+            self.pages.push(None);
+            self.pages.len() - 1
+        });
+        self.pages[page] = Some(space);
+        page as u64
+    }
+}

@@ -1,0 +1,288 @@
+//! A scheduler of CPUs that are coroutines on one host thread.
+//!
+//! In: one closure for each CPU, a [`Policy`], and a limit of steps. Out: an [`Ended`]. Holds: the same policy runs the same
+//! steps in the same order; another CPU runs only at a [`point`].
+//!
+//! The steps are sequentially consistent, so a run is no evidence about a barrier: the model checker's tests are.
+//!
+//! `shuttle` would do the same, but it schedules only at its own words and locks, starts a new runtime for each
+//! schedule, and keeps the whole schedule; the model checker already brings the coroutines that are used here.
+
+use std::cell::RefCell;
+
+use fastrand::Rng;
+use generator::Gn;
+
+/// The size of a coroutine's stack in words. The interpreter of plans is deep where nothing is optimized.
+const STACK: usize = 0x10000;
+/// The number of points in a row after which a CPU is assumed to wait for another one.
+const WAITS: u32 = 300;
+
+/// How the next CPU is chosen.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    rng: Rng,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    /// At one point in so many another CPU runs.
+    Random(u32),
+    /// The CPU with the highest priority runs. At some steps the one that runs gets the lowest priority.
+    Priorities {
+        of: Vec<u64>,
+        changes: Vec<u64>,
+        lowest: u64,
+    },
+}
+
+impl Policy {
+    /// Returns a random policy: at one point in `one_in` another CPU runs.
+    #[must_use]
+    pub fn random(seed: u64, one_in: u32) -> Self {
+        Self {
+            rng: Rng::with_seed(seed),
+            kind: Kind::Random(one_in),
+        }
+    }
+
+    /// Returns a policy with random priorities that change `changes` times within so many steps (probabilistic concurrency
+    /// testing, Burckhardt and others, ASPLOS 2010). It finds orders of few steps with a known probability.
+    #[must_use]
+    pub fn priorities(seed: u64, cpus: usize, changes: usize, steps: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let mut of: Vec<u64> = (0..cpus as u64).map(|cpu| u64::MAX - cpu).collect();
+        rng.shuffle(&mut of);
+        let changes = (0..changes).map(|_| rng.u64(..steps.max(1))).collect();
+        let lowest = u64::MAX / 2;
+        Self {
+            rng,
+            kind: Kind::Priorities {
+                of,
+                changes,
+                lowest,
+            },
+        }
+    }
+
+    /// Returns whether the CPU that runs stops running at a step, for now.
+    fn leaves(&mut self, cpu: usize, step: u64, waits: bool) -> bool {
+        match &mut self.kind {
+            Kind::Random(one_in) => waits || self.rng.u32(..*one_in) == 0,
+            Kind::Priorities {
+                of,
+                changes,
+                lowest,
+            } => {
+                let leaves = waits || changes.contains(&step);
+                if leaves {
+                    *lowest -= 1;
+                    of[cpu] = *lowest;
+                }
+                leaves
+            }
+        }
+    }
+
+    /// Returns which of some CPUs runs next.
+    fn next(&mut self, cpus: &[usize]) -> usize {
+        match &self.kind {
+            Kind::Random(_) => cpus[self.rng.usize(..cpus.len())],
+            Kind::Priorities { of, .. } => {
+                let highest = cpus.iter().max_by_key(|cpu| of[**cpu]);
+                *highest.expect("some CPU runs")
+            }
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Every closure returned.
+    All,
+    /// Some code called [`stop`].
+    Stopped,
+    /// The limit of steps was reached.
+    TooLong,
+}
+
+struct Run {
+    policy: Policy,
+    current: usize,
+    in_a_row: u32,
+    steps: u64,
+    most: u64,
+    ended: Ended,
+}
+
+thread_local! {
+    static RUN: RefCell<Option<Run>> = const { RefCell::new(None) };
+}
+
+/// What a CPU does.
+pub type Cpu = Box<dyn FnOnce()>;
+
+thread_local! {
+    /// The closures that have not started. A coroutine takes its own, since what it is given must be `Send`.
+    static CPUS: RefCell<Vec<Option<Cpu>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs closures as CPUs. Returns how the run ended, and after how many steps. Closures that have not returned by then are
+/// never dropped.
+///
+/// # Panics
+///
+/// If called within a run.
+pub fn run(policy: Policy, most: u64, cpus: Vec<Cpu>) -> (Ended, u64) {
+    let start = |number: usize| {
+        Gn::<()>::new_opt(STACK, move || {
+            let cpu = CPUS.with_borrow_mut(|cpus| cpus[number].take());
+            cpu.expect("a closure")();
+        })
+    };
+    let numbers = 0..cpus.len();
+    CPUS.set(cpus.into_iter().map(Some).collect());
+    let mut cpus: Vec<_> = numbers.map(|number| Some(start(number))).collect();
+    RUN.with_borrow_mut(|run| {
+        assert!(run.is_none(), "a run within a run");
+        *run = Some(Run {
+            policy,
+            current: 0,
+            in_a_row: 0,
+            steps: 0,
+            most,
+            ended: Ended::All,
+        });
+    });
+    loop {
+        let running = cpus.iter().enumerate().filter(|(_, cpu)| cpu.is_some());
+        let running: Vec<usize> = running.map(|(index, _)| index).collect();
+        if running.is_empty() {
+            break;
+        }
+        let next = with(|run| {
+            run.current = run.policy.next(&running);
+            run.in_a_row = 0;
+            run.current
+        });
+        let is_done = cpus[next].as_mut().is_none_or(|cpu| {
+            cpu.resume();
+            cpu.is_done()
+        });
+        if with(|run| run.ended) != Ended::All {
+            cpus.into_iter().for_each(std::mem::forget);
+            break;
+        }
+        if is_done {
+            cpus[next] = None;
+        }
+    }
+    let run = RUN.take().expect("a run");
+    (run.ended, run.steps)
+}
+
+fn with<R>(act: impl FnOnce(&mut Run) -> R) -> R {
+    RUN.with_borrow_mut(|run| act(run.as_mut().expect("a run")))
+}
+
+/// Marks a point at which another CPU may run. Does nothing outside a run.
+pub fn point() {
+    let leaves = RUN.with_borrow_mut(|run| {
+        run.as_mut().is_some_and(|run| {
+            run.steps += 1;
+            run.in_a_row += 1;
+            if run.steps > run.most && run.ended == Ended::All {
+                run.ended = Ended::TooLong;
+            }
+            let waits = run.in_a_row > WAITS;
+            run.policy.leaves(run.current, run.steps, waits) || run.ended != Ended::All
+        })
+    });
+    if leaves {
+        #[expect(
+            deprecated,
+            reason = "the scope is not at hand in a function of the platform"
+        )]
+        generator::yield_with(());
+    }
+}
+
+/// Ends the run at the next point.
+pub fn stop() {
+    with(|run| run.ended = Ended::Stopped);
+}
+
+/// Returns the CPU that runs.
+#[must_use]
+pub fn current() -> usize {
+    RUN.with_borrow(|run| run.as_ref().map_or(0, |run| run.current))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    /// Returns the order in which two CPUs take some steps.
+    fn order(policy: Policy) -> Vec<usize> {
+        let taken = Rc::new(RefCell::new(Vec::new()));
+        let cpu = || -> Cpu {
+            let taken = taken.clone();
+            Box::new(move || {
+                for _ in 0..20 {
+                    taken.borrow_mut().push(current());
+                    point();
+                }
+            })
+        };
+        let (ended, steps) = run(policy, 1000, vec![cpu(), cpu()]);
+        assert_eq!((ended, steps), (Ended::All, 40));
+        taken.take()
+    }
+
+    #[test]
+    fn a_seed_determines_the_order() {
+        let random = |seed| order(Policy::random(seed, 3));
+        assert_eq!(random(1), random(1));
+        assert_ne!(random(1), random(2));
+        let priorities = |seed| order(Policy::priorities(seed, 2, 2, 40));
+        assert_eq!(priorities(1), priorities(1));
+        let changes = |order: Vec<usize>| order.windows(2).filter(|it| it[0] != it[1]).count();
+        assert!((1..=3).contains(&changes(priorities(1))));
+        assert!(changes(random(1)) > 5);
+    }
+
+    #[test]
+    fn a_cpu_that_waits_for_another_one_lets_it_run() {
+        for seed in 0..4 {
+            let done = Rc::new(Cell::new(false));
+            let seen = done.clone();
+            let waits = move || {
+                while !seen.get() {
+                    point();
+                }
+            };
+            let sets = move || {
+                point();
+                done.set(true);
+            };
+            let policy = Policy::priorities(seed, 2, 0, 10);
+            let (ended, _) = run(policy, 10_000, vec![Box::new(waits), Box::new(sets)]);
+            assert_eq!(ended, Ended::All);
+        }
+    }
+
+    #[test]
+    fn a_run_without_end_is_stopped() {
+        let forever = || loop {
+            point();
+        };
+        let policy = Policy::random(1, 2);
+        let (ended, steps) = run(policy, 500, vec![Box::new(forever)]);
+        assert_eq!((ended, steps), (Ended::TooLong, 501));
+    }
+}

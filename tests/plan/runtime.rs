@@ -1,0 +1,150 @@
+//! The whole runtime on hostile hardware: with the plans of the shipped definitions there is no complaint, and with broken
+//! plans there is one.
+
+use tlbc::Analysis;
+use tlbc::plan::ir::{Node, Plan, Shape, Test};
+use tlbc::torment::whole::{Options, Report, torment};
+use tlbc_tests::archdefs::{analysis, names};
+
+fn run(analysis: &Analysis, schedules: u64, cpus: usize) -> Report {
+    let options = Options {
+        seed: 1,
+        schedules,
+        cpus,
+        machine: None,
+    };
+    torment(analysis, &options).expect("a machine")
+}
+
+#[test]
+fn nothing_is_found_with_the_plans_of_shipped_definitions() {
+    for arch in names() {
+        for cpus in [2, 3] {
+            let report = run(analysis(arch), 25, cpus);
+            let failure = report.failure.map_or(String::new(), |(_, text)| text);
+            assert_eq!(failure, "", "{arch}, {cpus} CPUs");
+            assert!(report.schedules > 10, "{arch}: {}", report.schedules);
+            assert!(
+                report.steps > 400 * report.schedules,
+                "{arch}: {}",
+                report.steps
+            );
+        }
+    }
+}
+
+/// Replaces nodes of plans by no steps, and returns what is then found.
+fn found_without(arch: &str, of: impl Fn(Shape) -> bool, is: &dyn Fn(&Node) -> bool) -> String {
+    let mut broken = analysis(arch).clone();
+    let plans: Vec<Plan> = broken
+        .plans
+        .iter()
+        .filter(|plan| of(plan.shape))
+        .cloned()
+        .collect();
+    for plan in plans {
+        let body = without(plan.body, is);
+        broken.plans.replace(Plan { body, ..plan });
+    }
+    let (_, text) = run(&broken, 1000, 2).failure.expect("a complaint");
+    text
+}
+
+fn without(node: Node, is: &dyn Fn(&Node) -> bool) -> Node {
+    if is(&node) {
+        return Node::Seq(Vec::new());
+    }
+    let boxed = |node: Box<Node>| Box::new(without(*node, is));
+    match node {
+        Node::Seq(nodes) => Node::Seq(nodes.into_iter().map(|node| without(node, is)).collect()),
+        Node::Select {
+            on,
+            then,
+            otherwise,
+        } => Node::Select {
+            on,
+            then: boxed(then),
+            otherwise: boxed(otherwise),
+        },
+        Node::Guard { scope, body } => Node::Guard {
+            scope,
+            body: boxed(body),
+        },
+        Node::Ceiling {
+            count,
+            beyond,
+            within,
+        } => Node::Ceiling {
+            count,
+            beyond,
+            within: boxed(within),
+        },
+        Node::Loop { over, each, rest } => Node::Loop {
+            over,
+            each: boxed(each),
+            rest: rest.map(boxed),
+        },
+        other => other,
+    }
+}
+
+#[test]
+fn a_flush_that_issues_nothing_is_found() {
+    let is_flush = |shape| matches!(shape, Shape::Page(..) | Shape::Ranges(..));
+    for arch in ["x86_64", "arm64", "riscv64", "loongarch64"] {
+        let text = found_without(arch, is_flush, &|_| true);
+        assert!(text.contains("may use an"), "{arch}: {text}");
+    }
+}
+
+#[test]
+fn ipis_that_are_not_sent_are_found() {
+    let is_target = |shape| matches!(shape, Shape::IpiTargets(_));
+    let text = found_without("x86_64", is_target, &|_| true);
+    assert!(
+        text.contains("may use an") || text.contains("may walk"),
+        "{text}"
+    );
+}
+
+#[test]
+fn invalidations_that_are_not_completed_are_found() {
+    let is_finish = |shape| matches!(shape, Shape::Finish(..));
+    let text = found_without("arm64", is_finish, &|node| {
+        matches!(node, Node::Complete { .. })
+    });
+    assert!(
+        text.contains("may use an") || text.contains("may walk"),
+        "{text}"
+    );
+}
+
+#[test]
+fn changes_that_are_not_published_are_found() {
+    let text = found_without("arm64", |_| true, &|node| {
+        matches!(node, Node::Publish { .. })
+    });
+    assert!(
+        text.contains("may use an") || text.contains("may walk"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_switch_that_forgets_a_pending_flush_is_found() {
+    let is_switch = |shape| shape == Shape::Switch;
+    let is_flush = |node: &Node| {
+        matches!(
+            node,
+            Node::Issue(_)
+                | Node::Select {
+                    on: Test::Pending(_),
+                    ..
+                }
+        )
+    };
+    for arch in ["riscv64", "loongarch64"] {
+        let text = found_without(arch, is_switch, &is_flush);
+        assert!(text.contains("may use an"), "{arch}: {text}");
+    }
+}
