@@ -121,7 +121,7 @@ impl Pte<Kernel> for TableEntry<'_> {
 
     fn slot(&self) -> Slot<'_> {
         Slot {
-            entries: &self.table.entries[self.index..=self.index],
+            entries: (&self.table.entries[self.index..=self.index]).into(),
             table: 0x3000, // where the table is in physical memory
             index: self.index as u16,
             va: (self.index as u64) << 12,

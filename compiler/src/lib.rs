@@ -17,7 +17,7 @@
 //! | `emit` | `plan::ir` | Rust |
 //! | `addresses` | the printed encoders | does each address reach the instruction whole? |
 //!
-//! `trace` interprets the plan IR instead of printing it as Rust. `matrix` and `doc` describe a definition and its
+//! `trace` interprets the plan IR instead of printing it as Rust, and `interpreted` is a backend that does so. `matrix` and `doc` describe a definition and its
 //! plans for readers. The plan IR names instructions and does not repeat what they invalidate, so an independent
 //! check of the plans can take that from the model.
 
@@ -57,6 +57,8 @@ pub mod doc;
 pub mod emit;
 #[doc(hidden)]
 pub mod hidden;
+#[doc(hidden)]
+pub mod interpreted;
 #[doc(hidden)]
 pub mod lower;
 #[doc(hidden)]

@@ -6,7 +6,6 @@
 
 #[cfg(target_arch = "aarch64")]
 use core::arch::asm;
-use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
     Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue, LazyMm, Outcome,
     PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
@@ -125,21 +124,12 @@ impl Config {
     ///
     /// No register has [`kpti`](Self::KPTI): the kernel adds these with [`with`](Self::with).
     #[must_use]
-    pub const fn from_registers(registers: &Registers) -> Self {
-        let mut config = Self::NONE;
-        if (registers.id_aa64mmfr2_el1 >> 48) & 0xf >= 1 {
-            config = config.with(Self::TTL);
-        }
-        if (registers.id_aa64isar0_el1 >> 56) & 0xf >= 2 {
-            config = config.with(Self::RANGES);
-        }
-        if (registers.id_aa64mmfr0_el1 >> 4) & 0xf == 2 {
-            config = config.with(Self::ASID16);
-        }
-        if (registers.id_aa64mmfr1_el1 >> 36) & 0xf >= 2 {
-            config = config.with(Self::ETS2);
-        }
-        config
+    pub fn from_registers(registers: &Registers) -> Self {
+        Self::NONE
+            .with_if(Self::TTL, (registers.id_aa64mmfr2_el1 >> 48) & 0xf >= 1)
+            .with_if(Self::RANGES, (registers.id_aa64isar0_el1 >> 56) & 0xf >= 2)
+            .with_if(Self::ASID16, (registers.id_aa64mmfr0_el1 >> 4) & 0xf == 2)
+            .with_if(Self::ETS2, (registers.id_aa64mmfr1_el1 >> 36) & 0xf >= 2)
     }
 
     /// Returns the configuration without features and errata whose needs are not met.
@@ -542,6 +532,8 @@ impl Issue<Op> for Hardware {
 
 /// The bits that the tag of view `user` has set.
 const USER_VIEW: u64 = 1;
+/// The erratum set `sme`: CPUs that run the space's user code with SME state live.
+const SME_CPUS: u8 = 1 << 0;
 /// The lengths of runs that operand `range` encodes.
 const RANGE_UNITS: Units = Units {
     base: 1,
@@ -962,7 +954,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate and may defer: as `user_here_page`.
+    /// Must invalidate: as `user_here_page`.
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -980,7 +972,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that other CPUs may have cached as well.
     ///
-    /// Must invalidate and may defer: as `user_wide_page`.
+    /// Must invalidate: as `user_wide_page`.
     #[inline(never)]
     fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -998,7 +990,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate and may defer: as `kernel_here_page`.
+    /// Must invalidate: as `kernel_here_page`.
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -1016,7 +1008,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
     ///
-    /// Must invalidate and may defer: as `kernel_wide_page`.
+    /// Must invalidate: as `kernel_wide_page`.
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -1417,11 +1409,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         repeat_tlbi_by_dsb_ish(cpu, c);
         if c.has(Config::C1PRO_SME) {
             // The barrier does not drain accesses of these CPUs; handling an IPI does.
-            sync_ipis = IpiTargets {
-                agents: Agents::NONE,
-                sets: 1,
-                by_call: false,
-            };
+            sync_ipis = IpiTargets::NONE.and_sets(SME_CPUS);
         }
         if !c.has(Config::ETS2) {
             cpu.issue(Op::Isb);
@@ -1561,34 +1549,30 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         let tag = request.tag;
         let outcome = match (request.space, request.reach) {
             (Space::User, Reach::Here) => match request.scope {
-                Scope::Page {
-                    va, level, table, ..
-                } => self.user_here_page(cpu, tag.value, va, level, table),
+                Scope::Page { va, level, table } => {
+                    self.user_here_page(cpu, tag.value, va, level, table)
+                }
                 Scope::Ranges(ranges) => self.user_here_ranges(cpu, tag.value, ranges),
                 Scope::Everything { .. } | Scope::Teardown => {
                     self.user_here_everything(cpu, tag.value)
                 }
             },
             (Space::User, Reach::Wide | Reach::Given) => match request.scope {
-                Scope::Page {
-                    va, level, table, ..
-                } => self.user_wide_page(cpu, tag.value, va, level, table),
+                Scope::Page { va, level, table } => {
+                    self.user_wide_page(cpu, tag.value, va, level, table)
+                }
                 Scope::Ranges(ranges) => self.user_wide_ranges(cpu, tag.value, ranges),
                 Scope::Everything { .. } | Scope::Teardown => {
                     self.user_wide_everything(cpu, tag.value)
                 }
             },
             (Space::Kernel, Reach::Here) => match request.scope {
-                Scope::Page {
-                    va, level, table, ..
-                } => self.kernel_here_page(cpu, va, level, table),
+                Scope::Page { va, level, table } => self.kernel_here_page(cpu, va, level, table),
                 Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
                 Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
             },
             (Space::Kernel, Reach::Wide | Reach::Given) => match request.scope {
-                Scope::Page {
-                    va, level, table, ..
-                } => self.kernel_wide_page(cpu, va, level, table),
+                Scope::Page { va, level, table } => self.kernel_wide_page(cpu, va, level, table),
                 Scope::Ranges(ranges) => self.kernel_wide_ranges(cpu, ranges),
                 Scope::Everything { .. } | Scope::Teardown => self.kernel_wide_everything(cpu),
             },
@@ -1621,10 +1605,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     /// Instructions: `isb`, `ttbr0`, `ttbr1`.
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
-        let mut outcome = Outcome::NOTHING;
         if pending != Pending::None {
             if pending == Pending::Tag {
-                outcome |= self.user_here_everything(cpu, to.tag.value);
+                let _ = self.user_here_everything(cpu, to.tag.value);
                 self.user_here_finish(cpu);
             } else {
                 self.invalidate_all(cpu);

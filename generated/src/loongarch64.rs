@@ -87,12 +87,8 @@ impl Config {
     /// A machine has the features that all its CPUs have: see [`Flags::least`]. When all flags are
     /// set, [`settled`](Self::settled) clears those that cannot be used.
     #[must_use]
-    pub const fn from_registers(registers: &Registers) -> Self {
-        let mut config = Self::NONE;
-        if registers.pwch & (1 << 24) != 0 {
-            config = config.with(Self::PTW);
-        }
-        config
+    pub fn from_registers(registers: &Registers) -> Self {
+        Self::NONE.with_if(Self::PTW, registers.pwch & (1 << 24) != 0)
     }
 
     /// Returns the configuration without features and errata whose needs are not met.
@@ -372,7 +368,7 @@ pub struct Tlb<M = Config> {
     pub config: M,
     /// ASIDBITS: the bits of a tag, in ASID\[23:16\].
     pub asid_bits: u32,
-    /// most pairs that are flushed one by one: half of the TLB, or an eighth where it has sets.
+    /// Most pairs that are flushed one by one: half of the TLB, or an eighth where it has sets.
     pub few: u32,
 }
 
@@ -397,8 +393,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// until they load the space again.
     #[inline(always)]
     fn user_wide_page(&self, cpu: &mut impl Issue<Op>, tag: u64, va: u64) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
-        outcome |= self.user_here_page(cpu, tag, va);
+        let mut outcome = self.user_here_page(cpu, tag, va);
         outcome.deferred |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
         outcome
     }
@@ -425,25 +420,15 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate and may defer: as `user_here_page`.
+    /// Must invalidate: as `user_here_page`.
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        if !c.has(Config::PTW) && ranges.have_appeared() {
-            if ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, PGD])) {
-                self.user_here_everything(cpu, tag)
-            } else {
-                let levels = level_table(c);
-                match SinglePass::new(ranges, levels) {
-                    Some(single) => self.user_here_passes(cpu, tag, &single),
-                    None => {
-                        let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
-                        SortedPasses::apply(ranges, levels, folding, |sorted| {
-                            self.user_here_passes(cpu, tag, sorted)
-                        })
-                    }
-                }
-            }
+        if !c.has(Config::PTW)
+            && ranges.have_appeared()
+            && (ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, PGD])))
+        {
+            self.user_here_everything(cpu, tag)
         } else {
             let levels = level_table(c);
             match SinglePass::new(ranges, levels) {
@@ -463,33 +448,22 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate and may defer: as `user_wide_page`.
     #[inline(never)]
     fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
-        outcome |= self.user_here_ranges(cpu, tag, ranges);
+        let mut outcome = self.user_here_ranges(cpu, tag, ranges);
         outcome.deferred |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
         outcome
     }
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate and may defer: as `kernel_here_page`.
+    /// Must invalidate: as `kernel_here_page`.
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        if !c.has(Config::PTW) && ranges.have_appeared() {
-            if ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, PGD])) {
-                self.kernel_here_everything(cpu)
-            } else {
-                let levels = level_table(c);
-                match SinglePass::new(ranges, levels) {
-                    Some(single) => self.kernel_here_passes(cpu, &single),
-                    None => {
-                        let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
-                        SortedPasses::apply(ranges, levels, folding, |sorted| {
-                            self.kernel_here_passes(cpu, sorted)
-                        })
-                    }
-                }
-            }
+        if !c.has(Config::PTW)
+            && ranges.have_appeared()
+            && (ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, PGD])))
+        {
+            self.kernel_here_everything(cpu)
         } else {
             let levels = level_table(c);
             match SinglePass::new(ranges, levels) {
@@ -506,7 +480,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
     ///
-    /// Must invalidate and may defer: as `kernel_wide_page`.
+    /// Must invalidate: as `kernel_wide_page`.
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         self.kernel_here_ranges(cpu, ranges)
@@ -595,8 +569,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// until they load the space again.
     #[inline(never)]
     fn user_wide_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
-        outcome |= self.user_here_everything(cpu, tag);
+        let mut outcome = self.user_here_everything(cpu, tag);
         outcome.deferred |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
         outcome
     }
@@ -631,18 +604,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     fn invalidate_all(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::Publish);
         cpu.issue(Op::InvtlbAll);
-    }
-
-    /// Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.
-    #[inline(always)]
-    fn user_ipi_targets(&self) -> IpiTargets {
-        IpiTargets::of(Agents::ACTIVE)
-    }
-
-    /// Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.
-    #[inline(always)]
-    fn kernel_ipi_targets(&self) -> IpiTargets {
-        IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
     }
 }
 
@@ -715,8 +676,8 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline(always)]
     fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
         match (request.space, request.reach) {
-            (Space::User, Reach::Wide) => self.user_ipi_targets(),
-            (Space::Kernel, Reach::Wide) => self.kernel_ipi_targets(),
+            (Space::User, Reach::Wide) => IpiTargets::of(Agents::ACTIVE),
+            (Space::Kernel, Reach::Wide) => IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY)),
             (_, Reach::Here | Reach::Given) => IpiTargets::NONE,
         }
     }
@@ -765,10 +726,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         if pending != Pending::None {
             if pending == Pending::Tag {
-                outcome |= self.user_here_everything(cpu, to.tag.value);
+                let _ = self.user_here_everything(cpu, to.tag.value);
             } else {
                 self.invalidate_all(cpu);
             }

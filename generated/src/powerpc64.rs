@@ -755,6 +755,14 @@ fn load_pid(cpu: &mut impl Issue<Op>, tag: u64) {
     });
 }
 
+/// Issues `tlbiel_pid0` for each set.
+#[inline(always)]
+fn tlbiel_pid0_sets(cpu: &mut impl Issue<Op>, tag: u64) {
+    for set in 0..128 {
+        tlbiel_pid0(cpu, tag, set);
+    }
+}
+
 /// Works around an erratum. POWER9: tlbie may leave ERAT entries.
 #[inline(always)]
 fn p9_erat_by_tlbie_va(cpu: &mut impl Issue<Op>, c: Config, va: u64, stride: Level) {
@@ -1018,7 +1026,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate and may defer: as `user_here_page`.
+    /// Must invalidate: as `user_here_page`.
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -1073,7 +1081,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate and may defer: as `kernel_here_page`.
+    /// Must invalidate: as `kernel_here_page`.
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -1091,7 +1099,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
     ///
-    /// Must invalidate and may defer: as `kernel_wide_page`.
+    /// Must invalidate: as `kernel_wide_page`.
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -1219,16 +1227,16 @@ impl<M: Configuration<Config>> Tlb<M> {
                 }
             }
             for pass in passes.leaves() {
-                self.user_wide_pass(cpu, tag, &pass);
+                self.wide_pass(cpu, tag, &pass);
             }
             p9_erat_by_tlbie_pid0(cpu, c);
             p9_stq_by_tlbie_unused(cpu, c, tag);
         } else {
             for pass in passes.cuts() {
-                self.user_wide_pass(cpu, tag, &pass);
+                self.wide_pass(cpu, tag, &pass);
             }
             for pass in passes.leaves() {
-                self.user_wide_pass(cpu, tag, &pass);
+                self.wide_pass(cpu, tag, &pass);
             }
         }
         Outcome::NOTHING
@@ -1284,16 +1292,16 @@ impl<M: Configuration<Config>> Tlb<M> {
                 }
             }
             for pass in passes.leaves() {
-                self.kernel_wide_pass(cpu, &pass);
+                self.wide_pass(cpu, 0, &pass);
             }
             p9_erat_by_tlbie_pid0(cpu, c);
             p9_stq_by_tlbie_unused(cpu, c, 0);
         } else {
             for pass in passes.cuts() {
-                self.kernel_wide_pass(cpu, &pass);
+                self.wide_pass(cpu, 0, &pass);
             }
             for pass in passes.leaves() {
-                self.kernel_wide_pass(cpu, &pass);
+                self.wide_pass(cpu, 0, &pass);
             }
         }
         Outcome::NOTHING
@@ -1345,12 +1353,12 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates consecutive entries of one level of a user space that other CPUs may have cached
-    /// as well.
+    /// Invalidates consecutive entries of one level of any space that other CPUs may have cached as
+    /// well.
     ///
     /// Instructions: `tlbie_va`, `rpt_run`.
     #[inline(always)]
-    fn user_wide_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
+    fn wide_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
         let c = self.config.flags();
         if c.has(Config::GTSE) {
             for va in pass.addresses() {
@@ -1388,37 +1396,6 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates consecutive entries of one level of the kernel that other CPUs may have cached
-    /// as well.
-    ///
-    /// Instructions: `tlbie_va`, `rpt_run`.
-    #[inline(always)]
-    fn kernel_wide_pass(&self, cpu: &mut impl Issue<Op>, pass: &Pass) {
-        let c = self.config.flags();
-        if c.has(Config::GTSE) {
-            for va in pass.addresses() {
-                tlbie_va(cpu, c, 0, va, pass.stride);
-            }
-        } else {
-            let form = if !pass.walk {
-                RPT_RUN_TLB
-            } else if pass.leaf {
-                RPT_RUN_BOTH
-            } else {
-                RPT_RUN_WALK
-            };
-            if matches!(pass.stride, PTE | PMD | PUD) {
-                for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
-                    rpt_run(cpu, c, 0, run.va, run.end, pass.stride, form);
-                }
-            } else {
-                for va in pass.addresses() {
-                    rpt_run(cpu, c, 0, va, pass.after(va), pass.stride, form);
-                }
-            }
-        }
-    }
-
     /// Invalidates all entries of a user space that only this CPU may have cached.
     ///
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU and devices.
@@ -1449,25 +1426,19 @@ impl<M: Configuration<Config>> Tlb<M> {
                             tlbiel_pid1(cpu, tag);
                             cpu.issue(Op::Ptesync);
                         }
-                        for set in 0..128 {
-                            tlbiel_pid0(cpu, tag, set);
-                        }
+                        tlbiel_pid0_sets(cpu, tag);
                     }
                     tlbie_pid2(cpu, tag);
                 } else if tables {
                     if !c.has(Config::BROADCAST) {
                         tlbiel_pid1(cpu, tag);
                         cpu.issue(Op::Ptesync);
-                        for set in 0..128 {
-                            tlbiel_pid0(cpu, tag, set);
-                        }
+                        tlbiel_pid0_sets(cpu, tag);
                     }
                     tlbie_pid2(cpu, tag);
                 } else {
                     if !c.has(Config::BROADCAST) {
-                        for set in 0..128 {
-                            tlbiel_pid0(cpu, tag, set);
-                        }
+                        tlbiel_pid0_sets(cpu, tag);
                     }
                     tlbie_pid0(cpu, tag);
                 }
@@ -1492,9 +1463,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                 tlbiel_pid1(cpu, tag);
                 cpu.issue(Op::Ptesync);
             }
-            for set in 0..128 {
-                tlbiel_pid0(cpu, tag, set);
-            }
+            tlbiel_pid0_sets(cpu, tag);
         }
         Outcome::NOTHING
     }
@@ -1562,9 +1531,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                 tlbiel_pid1(cpu, 0);
                 cpu.issue(Op::Ptesync);
             }
-            for set in 0..128 {
-                tlbiel_pid0(cpu, 0, set);
-            }
+            tlbiel_pid0_sets(cpu, 0);
         }
         Outcome::NOTHING
     }
@@ -1625,18 +1592,14 @@ impl<M: Configuration<Config>> Tlb<M> {
                     tlbiel_pid2(cpu, tag, 0);
                     if !c.has(Config::ISA31) {
                         cpu.issue(Op::Ptesync);
-                        for set in 0..128 {
-                            tlbiel_pid0(cpu, tag, set);
-                        }
+                        tlbiel_pid0_sets(cpu, tag);
                     }
                 }
             } else {
                 tlbiel_pid2(cpu, tag, 0);
                 if !c.has(Config::ISA31) {
                     cpu.issue(Op::Ptesync);
-                    for set in 0..128 {
-                        tlbiel_pid0(cpu, tag, set);
-                    }
+                    tlbiel_pid0_sets(cpu, tag);
                 }
                 if c.has(Config::COPROCESSORS) {
                     tlbie_pid2(cpu, tag);
@@ -1650,9 +1613,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             tlbiel_pid2(cpu, tag, 0);
             if !c.has(Config::ISA31) {
                 cpu.issue(Op::Ptesync);
-                for set in 0..128 {
-                    tlbiel_pid0(cpu, tag, set);
-                }
+                tlbiel_pid0_sets(cpu, tag);
             }
         }
         Outcome::NOTHING
@@ -1699,9 +1660,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         tlbiel_pid2(cpu, 0, 0);
         if !c.has(Config::ISA31) {
             cpu.issue(Op::Ptesync);
-            for set in 0..128 {
-                tlbiel_pid0(cpu, 0, set);
-            }
+            tlbiel_pid0_sets(cpu, 0);
         }
         Outcome::NOTHING
     }
@@ -1812,12 +1771,11 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline]
     fn switch_to(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) {
         let c = self.config.flags();
-        let mut outcome = Outcome::NOTHING;
         if pending != Pending::None {
             if c.has(Config::GTSE) && pending != Pending::Tag {
                 self.invalidate_all(cpu);
             } else {
-                outcome |= self.user_here_everything(cpu, to.tag.value, true);
+                let _ = self.user_here_everything(cpu, to.tag.value, true);
                 self.user_here_finish(cpu);
             }
         }
@@ -1850,32 +1808,6 @@ impl<M: Configuration<Config>> Tlb<M> {
             cpu.issue(Op::Isync);
         }
     }
-
-    /// Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.
-    #[inline(always)]
-    fn user_ipi_targets(&self, tables: bool, teardown: bool) -> IpiTargets {
-        let c = self.config.flags();
-        if !(c.has(Config::GTSE) && !c.has(Config::BROADCAST)) {
-            IpiTargets::NONE
-        } else if teardown {
-            IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY).union(Agents::INACTIVE))
-        } else if tables {
-            IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
-        } else {
-            IpiTargets::of(Agents::ACTIVE)
-        }
-    }
-
-    /// Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.
-    #[inline(always)]
-    fn kernel_ipi_targets(&self) -> IpiTargets {
-        let c = self.config.flags();
-        if c.has(Config::GTSE) && !c.has(Config::BROADCAST) {
-            IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
-        } else {
-            IpiTargets::NONE
-        }
-    }
 }
 
 impl<M: Configuration<Config>> Backend for Tlb<M> {
@@ -1902,8 +1834,12 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline]
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
+        let c = self.config.flags();
         match (space, reach) {
-            (Space::User, Reach::Here) => Ceiling::of_operations(256),
+            (Space::User, Reach::Here) => Ceiling {
+                operations: if c.has(Config::COPROCESSORS) { 33 } else { 256 },
+                pages: u64::MAX,
+            },
             (Space::User, Reach::Wide | Reach::Given) => Ceiling::of_operations(33),
             (Space::Kernel, _) => Ceiling::of_operations(0),
         }
@@ -1943,11 +1879,28 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline(always)]
     fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
         let tlb = self.of_space(request.flags);
+        let c = tlb.config.flags();
+        let tables = request.tables();
+        let teardown = matches!(request.scope, Scope::Teardown);
         match (request.space, request.reach) {
             (Space::User, Reach::Wide) => {
-                tlb.user_ipi_targets(request.tables(), matches!(request.scope, Scope::Teardown))
+                if !c.has(Config::GTSE) || c.has(Config::BROADCAST) {
+                    IpiTargets::NONE
+                } else if teardown {
+                    IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY).union(Agents::INACTIVE))
+                } else if tables {
+                    IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
+                } else {
+                    IpiTargets::of(Agents::ACTIVE)
+                }
             }
-            (Space::Kernel, Reach::Wide) => tlb.kernel_ipi_targets(),
+            (Space::Kernel, Reach::Wide) => {
+                if c.has(Config::GTSE) && !c.has(Config::BROADCAST) {
+                    IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
+                } else {
+                    IpiTargets::NONE
+                }
+            }
             (_, Reach::Here | Reach::Given) => IpiTargets::NONE,
         }
     }
@@ -1964,33 +1917,29 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         let tag = request.tag;
         let outcome = match (request.space, request.reach) {
             (Space::User, Reach::Here) => match request.scope {
-                Scope::Page {
-                    va, level, table, ..
-                } => tlb.user_here_page(cpu, tag.value, va, level, table),
+                Scope::Page { va, level, table } => {
+                    tlb.user_here_page(cpu, tag.value, va, level, table)
+                }
                 Scope::Ranges(ranges) => tlb.user_here_ranges(cpu, tag.value, ranges),
                 Scope::Everything { tables } => tlb.user_here_everything(cpu, tag.value, tables),
                 Scope::Teardown => tlb.user_here_teardown(cpu, tag.value),
             },
             (Space::User, Reach::Wide | Reach::Given) => match request.scope {
-                Scope::Page {
-                    va, level, table, ..
-                } => tlb.user_wide_page(cpu, tag.value, va, level, table),
+                Scope::Page { va, level, table } => {
+                    tlb.user_wide_page(cpu, tag.value, va, level, table)
+                }
                 Scope::Ranges(ranges) => tlb.user_wide_ranges(cpu, tag.value, ranges),
                 Scope::Everything { tables } => tlb.user_wide_everything(cpu, tag.value, tables),
                 Scope::Teardown => tlb.user_wide_teardown(cpu, tag.value),
             },
             (Space::Kernel, Reach::Here) => match request.scope {
-                Scope::Page {
-                    va, level, table, ..
-                } => tlb.kernel_here_page(cpu, va, level, table),
+                Scope::Page { va, level, table } => tlb.kernel_here_page(cpu, va, level, table),
                 Scope::Ranges(ranges) => tlb.kernel_here_ranges(cpu, ranges),
                 Scope::Everything { tables } => tlb.kernel_here_everything(cpu, tables),
                 Scope::Teardown => tlb.kernel_here_teardown(cpu),
             },
             (Space::Kernel, Reach::Wide | Reach::Given) => match request.scope {
-                Scope::Page {
-                    va, level, table, ..
-                } => tlb.kernel_wide_page(cpu, va, level, table),
+                Scope::Page { va, level, table } => tlb.kernel_wide_page(cpu, va, level, table),
                 Scope::Ranges(ranges) => tlb.kernel_wide_ranges(cpu, ranges),
                 Scope::Everything { tables } => tlb.kernel_wide_everything(cpu, tables),
                 Scope::Teardown => tlb.kernel_wide_teardown(cpu),

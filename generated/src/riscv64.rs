@@ -433,6 +433,8 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
     }
 }
 
+/// The step of completion that issues `sfence_inval_ir`.
+const FINISH_STEP_1: FinishSteps = FinishSteps(1 << 0);
 /// The lengths of runs that operand `pages` encodes.
 const PAGES_UNITS: Units = Units {
     base: 0,
@@ -577,9 +579,9 @@ fn load_satp_flush(cpu: &mut impl Issue<Op>, c: Config, tag: u64, root: u64) {
 /// Citations are to the RISC-V privileged specification, version of 2026-08-21, by its names of
 /// rules, and to the SBI specification of 2026-03-26.
 ///
-/// Changed entries are published by for a flush, the fence itself: it orders what is visible to its
+/// Changed entries are published by the fence itself, for a flush: it orders what is visible to its
 /// hart before later walks, and an interrupt and an SBI call make the changes of the sender
-/// visible; for a new entry, the flush of the negative entry after a fault.
+/// visible; and the flush of the negative entry after a fault, for a new entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tlb<M = Config> {
     /// The features, errata and page size, which must be [possible](Config::is_possible): a
@@ -626,8 +628,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// until they load the space again.
     #[inline(always)]
     fn user_wide_page(&self, cpu: &mut impl Issue<Op>, tag: u64, va: u64, tables: bool) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
-        outcome |= self.user_here_page(cpu, tag, va, tables);
+        let mut outcome = self.user_here_page(cpu, tag, va, tables);
         if tables {
             outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
         } else {
@@ -725,7 +726,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate and may defer: as `user_here_page`.
+    /// Must invalidate: as `user_here_page`.
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -753,8 +754,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate and may defer: as `user_wide_page`.
     #[inline(never)]
     fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
-        outcome |= self.user_here_ranges(cpu, tag, ranges);
+        let mut outcome = self.user_here_ranges(cpu, tag, ranges);
         if ranges.tables() {
             outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
         } else {
@@ -765,7 +765,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space on other CPUs, which the sink is given.
     ///
-    /// Must invalidate and may defer: as `user_given_page`.
+    /// Must invalidate: as `user_given_page`.
     #[inline(never)]
     fn user_given_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -790,7 +790,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate and may defer: as `kernel_here_page`.
+    /// Must invalidate: as `kernel_here_page`.
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -813,21 +813,10 @@ impl<M: Configuration<Config>> Tlb<M> {
                     }
                 }
             }
-        } else if ranges.have_appeared() {
-            if ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])) {
-                self.kernel_here_everything(cpu)
-            } else {
-                let levels = level_table(c);
-                match SinglePass::new(ranges, levels) {
-                    Some(single) => self.kernel_here_passes(cpu, &single),
-                    None => {
-                        let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
-                        SortedPasses::apply(ranges, levels, folding, |sorted| {
-                            self.kernel_here_passes(cpu, sorted)
-                        })
-                    }
-                }
-            }
+        } else if ranges.have_appeared()
+            && (ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+        {
+            self.kernel_here_everything(cpu)
         } else {
             let levels = level_table(c);
             match SinglePass::new(ranges, levels) {
@@ -844,7 +833,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
     ///
-    /// Must invalidate and may defer: as `kernel_wide_page`.
+    /// Must invalidate: as `kernel_wide_page`.
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         self.kernel_here_ranges(cpu, ranges)
@@ -852,7 +841,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel on other CPUs, which the sink is given.
     ///
-    /// Must invalidate and may defer: as `kernel_given_page`.
+    /// Must invalidate: as `kernel_given_page`.
     #[inline(never)]
     fn kernel_given_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -898,7 +887,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             for pass in passes.leaves() {
                 self.user_here_pass(cpu, tag, &pass);
             }
-            outcome.steps |= FinishSteps(1);
+            outcome.steps |= FINISH_STEP_1;
         } else {
             for pass in passes.leaves() {
                 self.user_here_pass(cpu, tag, &pass);
@@ -949,7 +938,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             for pass in passes.leaves() {
                 self.kernel_here_pass(cpu, &pass);
             }
-            outcome.steps |= FinishSteps(1);
+            outcome.steps |= FINISH_STEP_1;
         } else {
             if !c.has(Config::ASIDS) && !passes.negative() && passes.tables() {
                 sfence_asid0(cpu);
@@ -1098,8 +1087,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// until they load the space again.
     #[inline(never)]
     fn user_wide_everything(&self, cpu: &mut impl Issue<Op>, tag: u64, tables: bool) -> Outcome {
-        let mut outcome = Outcome::NOTHING;
-        outcome |= self.user_here_everything(cpu, tag);
+        let mut outcome = self.user_here_everything(cpu, tag);
         if tables {
             outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
         } else {
@@ -1164,7 +1152,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(always)]
     fn user_here_finish(&self, cpu: &mut impl Issue<Op>, steps: FinishSteps) {
         let c = self.config.flags();
-        if c.has(Config::SVINVAL) && !c.has(Config::CIP1200) && steps.requires(FinishSteps(1)) {
+        if c.has(Config::SVINVAL) && !c.has(Config::CIP1200) && steps.requires(FINISH_STEP_1) {
             cpu.issue(Op::SfenceInvalIr);
         }
     }
@@ -1181,7 +1169,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(always)]
     fn kernel_here_finish(&self, cpu: &mut impl Issue<Op>, steps: FinishSteps) {
         let c = self.config.flags();
-        if c.has(Config::SVINVAL) && !c.has(Config::CIP1200) && steps.requires(FinishSteps(1)) {
+        if c.has(Config::SVINVAL) && !c.has(Config::CIP1200) && steps.requires(FINISH_STEP_1) {
             cpu.issue(Op::SfenceInvalIr);
         }
     }
@@ -1201,46 +1189,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline]
     fn invalidate_all(&self, cpu: &mut impl Issue<Op>) {
         cpu.issue(Op::SfenceAll);
-    }
-
-    /// Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.
-    #[inline(always)]
-    fn user_ipi_targets(&self, tables: bool) -> IpiTargets {
-        let c = self.config.flags();
-        if c.has(Config::SBI) {
-            if tables {
-                IpiTargets {
-                    agents: Agents::ACTIVE.union(Agents::LAZY),
-                    sets: 0,
-                    by_call: true,
-                }
-            } else {
-                IpiTargets {
-                    agents: Agents::ACTIVE,
-                    sets: 0,
-                    by_call: true,
-                }
-            }
-        } else if tables {
-            IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
-        } else {
-            IpiTargets::of(Agents::ACTIVE)
-        }
-    }
-
-    /// Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.
-    #[inline(always)]
-    fn kernel_ipi_targets(&self) -> IpiTargets {
-        let c = self.config.flags();
-        if c.has(Config::SBI) {
-            IpiTargets {
-                agents: Agents::ACTIVE.union(Agents::LAZY),
-                sets: 0,
-                by_call: true,
-            }
-        } else {
-            IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
-        }
     }
 }
 
@@ -1293,9 +1241,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         }
     }
 
-    /// Issues nothing: new entries are published by for a flush, the fence itself: it orders what
+    /// Issues nothing: new entries are published by the fence itself, for a flush: it orders what
     /// is visible to its hart before later walks, and an interrupt and an SBI call make the changes
-    /// of the sender visible; for a new entry, the flush of the negative entry after a fault.
+    /// of the sender visible; and the flush of the negative entry after a fault, for a new entry.
     #[inline]
     fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) {
         let _ = (cpu, space);
@@ -1318,9 +1266,29 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline(always)]
     fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
+        let c = self.config.flags();
+        let tables = request.tables();
         match (request.space, request.reach) {
-            (Space::User, Reach::Wide) => self.user_ipi_targets(request.tables()),
-            (Space::Kernel, Reach::Wide) => self.kernel_ipi_targets(),
+            (Space::User, Reach::Wide) => {
+                if c.has(Config::SBI) {
+                    if tables {
+                        IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY)).or_by_call()
+                    } else {
+                        IpiTargets::of(Agents::ACTIVE).or_by_call()
+                    }
+                } else if tables {
+                    IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
+                } else {
+                    IpiTargets::of(Agents::ACTIVE)
+                }
+            }
+            (Space::Kernel, Reach::Wide) => {
+                if c.has(Config::SBI) {
+                    IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY)).or_by_call()
+                } else {
+                    IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
+                }
+            }
             (_, Reach::Here | Reach::Given) => IpiTargets::NONE,
         }
     }
@@ -1387,14 +1355,13 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
         let c = self.config.flags();
         let tag = to.tag.value;
-        let mut outcome = Outcome::NOTHING;
         if c.has(Config::ASIDS) {
             if pending != Pending::None {
                 if pending == Pending::Tag {
                     if c.has(Config::SVINVAL) && !c.has(Config::CIP1200) {
                         sfence_asid(cpu, tag);
                     } else {
-                        outcome |= self.user_here_everything(cpu, to.tag.value);
+                        let _ = self.user_here_everything(cpu, to.tag.value);
                         self.user_here_finish(cpu, FinishSteps::NONE);
                     }
                 } else {

@@ -105,24 +105,13 @@ impl Config {
     /// A machine has the features that all its CPUs have: see [`Flags::least`]. When all flags are
     /// set, [`settled`](Self::settled) clears those that cannot be used.
     #[must_use]
-    pub const fn from_registers(registers: &Registers) -> Self {
-        let mut config = Self::NONE;
-        if registers.stfle_0 & (1 << 50) != 0 {
-            config = config.with(Self::IPTE_RANGE);
-        }
-        if registers.stfle_0 & (1 << 12) != 0 {
-            config = config.with(Self::LOCAL_CLEAR);
-        }
-        if registers.stfle_0 & (1 << 55) != 0 {
-            config = config.with(Self::EDAT1);
-        }
-        if registers.stfle_1 & (1 << 49) != 0 {
-            config = config.with(Self::EDAT2);
-        }
-        if registers.stfle_3 & (1 << 61) != 0 {
-            config = config.with(Self::RDP);
-        }
-        config
+    pub fn from_registers(registers: &Registers) -> Self {
+        Self::NONE
+            .with_if(Self::IPTE_RANGE, registers.stfle_0 & (1 << 50) != 0)
+            .with_if(Self::LOCAL_CLEAR, registers.stfle_0 & (1 << 12) != 0)
+            .with_if(Self::EDAT1, registers.stfle_0 & (1 << 55) != 0)
+            .with_if(Self::EDAT2, registers.stfle_1 & (1 << 49) != 0)
+            .with_if(Self::RDP, registers.stfle_3 & (1 << 61) != 0)
     }
 
     /// Returns the configuration without features and errata whose needs are not met.
@@ -742,7 +731,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that only this CPU may have cached.
     ///
-    /// Must invalidate and may defer: as `user_here_page`.
+    /// Must invalidate: as `user_here_page`.
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         self.user_here_everything(cpu)
@@ -750,7 +739,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that other CPUs may have cached as well.
     ///
-    /// Must invalidate and may defer: as `user_wide_page`.
+    /// Must invalidate: as `user_wide_page`.
     #[inline(never)]
     fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
         self.user_wide_everything(cpu, tag)
@@ -758,7 +747,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate and may defer: as `kernel_here_page`.
+    /// Must invalidate: as `kernel_here_page`.
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         self.kernel_here_everything(cpu)
@@ -766,7 +755,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of the kernel that other CPUs may have cached as well.
     ///
-    /// Must invalidate and may defer: as `kernel_wide_page`.
+    /// Must invalidate: as `kernel_wide_page`.
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
         self.kernel_wide_everything(cpu, tag)
@@ -1106,7 +1095,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     fn tags(&self) -> Tags {
         Tags {
             per_cpu: None,
-            global: Some((TagValues::of(0..=0xffff_ffff_ffff_ffff, 0), TagSource::Root)),
+            global: Some((TagValues::of(0..=u64::MAX, 0), TagSource::Root)),
         }
     }
 
@@ -1159,10 +1148,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     /// Instructions: `cr1`, `cr7`.
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
-        let mut outcome = Outcome::NOTHING;
         if pending != Pending::None {
             if pending == Pending::Tag {
-                outcome |= self.user_here_everything(cpu);
+                let _ = self.user_here_everything(cpu);
             } else {
                 self.invalidate_all(cpu);
             }

@@ -150,27 +150,14 @@ impl Config {
     ///
     /// No register has [`pti`](Self::PTI): the kernel adds these with [`with`](Self::with).
     #[must_use]
-    pub const fn from_registers(registers: &Registers) -> Self {
-        let mut config = Self::NONE;
-        if registers.cpuid_01h_edx & (1 << 13) != 0 {
-            config = config.with(Self::PGE);
-        }
-        if registers.cpuid_01h_ecx & (1 << 17) != 0 {
-            config = config.with(Self::PCID);
-        }
-        if registers.cpuid_07h_0_ebx & (1 << 10) != 0 {
-            config = config.with(Self::INVPCID);
-        }
-        if registers.cpuid_80000008h_ebx & (1 << 3) != 0 {
-            config = config.with(Self::INVLPGB);
-        }
-        if registers.cpuid_80000001h_ecx & (1 << 17) != 0 {
-            config = config.with(Self::TCE);
-        }
-        if registers.cr4 & (1 << 12) != 0 {
-            config = config.with(Self::LA57);
-        }
-        config
+    pub fn from_registers(registers: &Registers) -> Self {
+        Self::NONE
+            .with_if(Self::PGE, registers.cpuid_01h_edx & (1 << 13) != 0)
+            .with_if(Self::PCID, registers.cpuid_01h_ecx & (1 << 17) != 0)
+            .with_if(Self::INVPCID, registers.cpuid_07h_0_ebx & (1 << 10) != 0)
+            .with_if(Self::INVLPGB, registers.cpuid_80000008h_ebx & (1 << 3) != 0)
+            .with_if(Self::TCE, registers.cpuid_80000001h_ecx & (1 << 17) != 0)
+            .with_if(Self::LA57, registers.cr4 & (1 << 12) != 0)
     }
 
     /// Returns the configuration without features and errata whose needs are not met.
@@ -1104,30 +1091,6 @@ impl<M: Configuration<Config>> Tlb<M> {
             cpu.issue(Op::MovCr3);
         }
     }
-
-    /// Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.
-    #[inline(always)]
-    fn user_ipi_targets(&self, global: bool, tables: bool) -> IpiTargets {
-        let c = self.config.flags();
-        if c.has(Config::INVLPGB) && global {
-            IpiTargets::NONE
-        } else if tables {
-            IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
-        } else {
-            IpiTargets::of(Agents::ACTIVE)
-        }
-    }
-
-    /// Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.
-    #[inline(always)]
-    fn kernel_ipi_targets(&self) -> IpiTargets {
-        let c = self.config.flags();
-        if c.has(Config::INVLPGB) {
-            IpiTargets::NONE
-        } else {
-            IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
-        }
-    }
 }
 
 impl<M: Configuration<Config>> Backend for Tlb<M> {
@@ -1199,11 +1162,26 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     #[inline(always)]
     fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
+        let c = self.config.flags();
+        let global = request.tag.global;
+        let tables = request.tables();
         match (request.space, request.reach) {
             (Space::User, Reach::Wide) => {
-                self.user_ipi_targets(request.tag.global, request.tables())
+                if c.has(Config::INVLPGB) && global {
+                    IpiTargets::NONE
+                } else if tables {
+                    IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
+                } else {
+                    IpiTargets::of(Agents::ACTIVE)
+                }
             }
-            (Space::Kernel, Reach::Wide) => self.kernel_ipi_targets(),
+            (Space::Kernel, Reach::Wide) => {
+                if c.has(Config::INVLPGB) {
+                    IpiTargets::NONE
+                } else {
+                    IpiTargets::of(Agents::ACTIVE.union(Agents::LAZY))
+                }
+            }
             (_, Reach::Here | Reach::Given) => IpiTargets::NONE,
         }
     }
@@ -1224,9 +1202,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Scope::Everything { .. } | Scope::Teardown => self.user_here_everything(cpu),
             },
             (Space::User, Reach::Wide | Reach::Given) => match request.scope {
-                Scope::Page {
-                    va, level, table, ..
-                } => self.user_wide_page(cpu, tag.value, tag.global, va, level, table),
+                Scope::Page { va, level, table } => {
+                    self.user_wide_page(cpu, tag.value, tag.global, va, level, table)
+                }
                 Scope::Ranges(ranges) => self.user_wide_ranges(cpu, tag.value, tag.global, ranges),
                 Scope::Everything { tables } => {
                     self.user_wide_everything(cpu, tag.value, tag.global, tables)
@@ -1239,9 +1217,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
             },
             (Space::Kernel, Reach::Wide | Reach::Given) => match request.scope {
-                Scope::Page {
-                    va, level, table, ..
-                } => self.kernel_wide_page(cpu, va, level, table),
+                Scope::Page { va, level, table } => self.kernel_wide_page(cpu, va, level, table),
                 Scope::Ranges(ranges) => self.kernel_wide_ranges(cpu, ranges),
                 Scope::Everything { .. } | Scope::Teardown => self.kernel_wide_everything(cpu),
             },

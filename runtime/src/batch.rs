@@ -59,7 +59,7 @@ impl<T, P: Platform> Batch<T, P> {
 
 /// The [`Platform::BatchBox`] of a kernel that has no memory for batches: no value of it exists.
 ///
-/// A gather then holds [`BUNDLE`](crate::gather::BUNDLE) pages, and flushes when there are more.
+/// A gather then holds [`BUNDLE`](crate::pages::BUNDLE) pages, and flushes when there are more.
 pub struct NoBatch<T> {
     never: Infallible,
     batch: PhantomData<T>,

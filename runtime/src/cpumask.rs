@@ -52,19 +52,29 @@ impl<S: CpuMask> AddressSpace<S> {
     pub(crate) fn targets(
         &self,
         cpus: &impl Cpus<Set = S>,
-        cpu: CpuId,
+        (cpu, here): (CpuId, &CpuTlb<S>),
         classes: Agents,
     ) -> Targets {
-        let is_kernel = self.kind == Space::Kernel;
-        let others = self
-            .may_hold(cpus)
-            .any(cpus.count(), Barrier::Unloaded, |holder| {
-                holder != cpu && (is_kernel || self.is_target(cpus.tlb(holder), classes))
-            });
-        let is_holder = || self.cpumask.contains(cpu, Barrier::Unloaded);
-        let uses = || cpus.tlb(cpu).may_have_loaded(self.id);
-        let here = is_kernel || is_holder() && (classes.covers(Agents::INACTIVE) || uses());
-        Targets { here, others }
+        let (count, barrier) = (cpus.count(), Barrier::Unloaded);
+        match self.kind {
+            Space::Kernel => Targets {
+                here: true,
+                others: cpus.online().any(count, barrier, |other| other != cpu),
+            },
+            Space::User => Targets {
+                here: self.cpumask.contains(cpu, barrier)
+                    && (classes.covers(Agents::INACTIVE) || here.may_have_loaded(self.id)),
+                others: self.cpumask.any(count, barrier, |holder| holder != cpu)
+                    && self.has_other_target(cpus, cpu, classes),
+            },
+        }
+    }
+
+    /// Returns whether a flush must run on another CPU of these classes.
+    #[inline(never)]
+    fn has_other_target(&self, cpus: &impl Cpus<Set = S>, cpu: CpuId, classes: Agents) -> bool {
+        let mut others = self.other_targets(cpus, cpu, classes);
+        others.next().is_some()
     }
 
     /// Returns the other CPUs of these classes, on which a flush must run.
@@ -79,24 +89,18 @@ impl<S: CpuMask> AddressSpace<S> {
         S: 'a,
     {
         let is_kernel = self.kind == Space::Kernel;
-        let holders = self.may_hold(cpus);
+        let holders = if is_kernel {
+            cpus.online()
+        } else {
+            &*self.cpumask
+        };
         let holders = holders.iter(cpus.count(), Barrier::Unloaded);
         holders.filter(move |&holder| {
             holder != cpu && (is_kernel || self.is_target(cpus.tlb(holder), classes))
         })
     }
 
-    /// Returns the CPUs that may hold entries: every online CPU for the kernel's space, else the cpumask.
-    #[inline]
-    fn may_hold<'a>(&'a self, cpus: &'a impl Cpus<Set = S>) -> &'a S::Shared {
-        match self.kind {
-            Space::Kernel => cpus.online(),
-            Space::User => &self.cpumask,
-        }
-    }
-
     /// Returns whether another CPU of the cpumask is of these classes.
-    #[inline(never)]
     fn is_target(&self, holder: &CpuTlb<S>, classes: Agents) -> bool {
         let loaded = holder.loaded();
         let class = if loaded != self.id && loaded != SpaceId::SWITCHING {

@@ -35,6 +35,8 @@ pub enum Fault {
     ClearsFlagsOfOthers,
     /// The flags of a space are read before an entry is stored, and not again.
     ReadsFlagsEarly,
+    /// A new entry is stored where others made one invalid, without the flush of the old one.
+    MapsUnflushed,
     /// A CPU that comes online flushes before it loads the kernel's root.
     FlushesBeforeRoot,
     /// A CPU that comes online loads the kernel's root without flushing what it had cached under that root's tag.

@@ -19,7 +19,7 @@ use crate::cpu::{CpuTlb, Cpus};
 use crate::deferred::AsidSlot;
 use crate::level::Level;
 use crate::mask::CpuId;
-use crate::request::{Extent, Kept, Ranges, Reach, Request, Scope, Space, SpaceFlags, Tag};
+use crate::request::{Extent, Ranges, Reach, Recorded, Request, Scope, Space, SpaceFlags};
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, full_barrier};
 
@@ -44,11 +44,14 @@ pub(crate) struct Flush<'a, B: Backend, C: Cpus> {
     cpus: &'a C,
     here: &'a CpuTlb<C::Set>,
     space: &'a AddressSpace<C::Set>,
+    /// The slot of the space on this CPU; and the same, if this CPU has followed the generation when the flush is finished.
+    slot: Option<AsidSlot>,
+    follows: Option<AsidSlot>,
+    /// The word of the space that has its global tag.
+    tag: u64,
     /// The generation of the space that the changes belong to. A CPU that had followed the one before has followed it after the
     /// flush.
     pub generation: u64,
-    /// The slot of the space on this CPU, if this CPU has followed the generation when the flush is finished.
-    follows: Option<AsidSlot>,
     /// What the flush invalidates.
     pub request: Request<'a>,
     /// Which CPUs the flush reaches, and how.
@@ -62,7 +65,7 @@ pub(crate) struct Flush<'a, B: Backend, C: Cpus> {
 /// Orders changes of entries before the reads of which CPUs and devices may have cached them.
 #[inline]
 pub(crate) fn barrier_before_targets<B: Backend>() {
-    if B::FACTS.shootdown != Shootdown::Broadcast {
+    if B::facts().shootdown != Shootdown::Broadcast {
         full_barrier(Barrier::Flush);
     }
 }
@@ -76,7 +79,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
     pub fn plan(
         backend: &'a B,
         cpus: &'a C,
-        cpu: CpuId,
+        (cpu, here): (CpuId, &'a CpuTlb<C::Set>),
         space: &'a AddressSpace<C::Set>,
         scope: Scope<'a>,
     ) -> Self {
@@ -86,13 +89,12 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             0
         } else {
             let generation = space.counts.tlb_gen.raise();
-            if !B::FACTS.atomics_order_everything {
+            if !B::facts().atomics_order_everything {
                 full_barrier(Barrier::Flush);
             }
             generation
         };
-        let here = cpus.tlb(cpu);
-        let slot = space.slot_on(here);
+        let (slot, tag) = (space.slot_on(here), space.tag.get());
         let mut request = Request {
             space: space.kind,
             tag: space.tag_on(slot, backend),
@@ -103,10 +105,10 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         let mut ipis = backend.ipi_targets(&request);
         let (mut course, mut follows) = (Course::Broadcast, None);
         if !ipis.agents.is_empty() {
-            let targets = space.targets(cpus, cpu, ipis.agents);
+            let targets = space.targets(cpus, (cpu, here), ipis.agents);
             follows = slot.filter(|_| targets.here);
             // Instructions of this CPU invalidate the entries of devices.
-            let is_sender = request.flags.and(B::SENDER_ONLY) != SpaceFlags::NONE;
+            let is_sender = request.flags.and(B::sender_only()) != SpaceFlags::NONE;
             course = match (targets.here || is_sender, targets.others) {
                 (false, false) if ipis.sets == 0 => Course::Nowhere,
                 (false, _) => Course::Others,
@@ -116,7 +118,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         }
         // That only this CPU holds entries stays true only where other CPUs wait for the change before they attach the space.
         let is_alone = match course {
-            Course::Broadcast => B::FACTS.attach_waits_for_changes && space.is_only_on(cpus, cpu),
+            Course::Broadcast => B::facts().attach_waits_for_changes && space.is_only_on(cpus, cpu),
             Course::Here => true,
             Course::HereAndOthers | Course::Others | Course::Nowhere => false,
         };
@@ -131,8 +133,10 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             cpus,
             here,
             space,
-            generation,
+            slot,
             follows,
+            tag,
+            generation,
             request,
             course,
             ipis,
@@ -140,9 +144,9 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         }
     }
 
-    /// Counts the flush in the statistics of this CPU.
+    /// Adds the flush to the statistics of this CPU.
     #[inline(always)]
-    pub fn count(&self) {
+    pub fn add_to_stats(&self) {
         let stats = &self.here.stats;
         match self.course {
             Course::Broadcast => stats.broadcast.count(1),
@@ -167,7 +171,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             self.request.scope,
             Scope::Everything { .. } | Scope::Teardown
         );
-        if B::FACTS.attach_waits_for_changes
+        if B::facts().attach_waits_for_changes
             && is_whole
             && self.request.reach == Reach::Wide
             && self.space.kind == Space::User
@@ -175,15 +179,16 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             self.leave = Some(self.space.begin_trimming(self.cpus));
         }
         let mut started = self.backend.start(sink, &self.request);
-        if B::FACTS.tag_after_publish {
+        if B::facts().tag_after_publish {
             // The start has published the changes: a tag that has not changed counts as read after that. A CPU that
             // loads the space under a newer tag sees the changes.
             loop {
-                let now = self.tag();
-                if now == self.request.tag {
+                let now = self.space.tag.get();
+                if now == self.tag {
                     break;
                 }
-                self.request.tag = now;
+                self.tag = now;
+                self.request.tag = self.space.tag_on(self.slot, self.backend);
                 started = self.backend.start(sink, &self.request);
             }
         }
@@ -191,13 +196,6 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             self.here.stats.full_ceiling.count(1);
         }
         Some(started)
-    }
-
-    /// Returns the tag that the space has on this CPU now.
-    #[inline(always)]
-    fn tag(&self) -> Tag {
-        self.space
-            .tag_on(self.space.slot_on(self.here), self.backend)
     }
 
     /// Finishes the flush on this CPU. Returns the CPUs that still need an IPI, in which they have nothing to do: it drains
@@ -230,9 +228,10 @@ fn leaf_entries(ranges: &Ranges, backend: &impl Backend) -> u64 {
         let shift = levels.get(level.index()).map_or(0, |facts| facts.shift);
         if shift == 0 { 0 } else { leaf.entries(shift) }
     };
-    match ranges.kept() {
-        Kept::Run(level, extent) => entries(level, extent),
-        Kept::Sorted(sorted) => {
+    match ranges.recorded() {
+        Recorded::Nothing => 0,
+        Recorded::Run(level, extent) => entries(level, extent),
+        Recorded::Sorted(sorted) => {
             let each = Level::all().zip(sorted.leaf);
             let each = each.map(|(level, leaf)| entries(level, leaf));
             each.fold(0, u64::saturating_add)

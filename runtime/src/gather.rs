@@ -27,20 +27,15 @@
 use core::mem::ManuallyDrop;
 
 use crate::backend::{Backend, LazyMm};
-use crate::deferred::PendingFlush;
 use crate::level::Level;
 use crate::mmu::Mmu;
 use crate::mmu::shootdown::Why;
-use crate::platform::{BATCH, Flushed, PageBatch, Platform, TableBatch};
+use crate::pages::Pages;
+use crate::platform::{Platform, TableBatch};
 use crate::pte::RequiredFlush;
 use crate::request::{Extent, LevelTable, Ranges, Scope, Touched};
 use crate::space::AddressSpace;
 use crate::sync::Barrier;
-
-/// The number of pages that fit in a gather without a batch. Most gathers have one page.
-pub const BUNDLE: usize = 8;
-/// The number of batches that a gather takes before it flushes: 10,000 pages.
-pub const BATCHES: usize = 19;
 
 /// The reverse mapping of some page is removed after the flush.
 const RMAPS: u8 = 1;
@@ -51,13 +46,8 @@ pub(crate) const NEW: u8 = 1 << 1;
 pub struct Gather<'m, P: Platform> {
     pub(crate) mmu: &'m Mmu<P>,
     pub(crate) space: &'m AddressSpace<P::CpuSet>,
-    changed: Ranges,
-    /// The number of pages in the bundle.
-    used: usize,
-    bundle: ManuallyDrop<[Option<P::Page>; BUNDLE]>,
-    /// Further pages: the batch that is being filled, and those before it, which are full.
-    batch: ManuallyDrop<Option<P::BatchBox<PageBatch<P>>>>,
-    batches: usize,
+    pub(crate) changed: Ranges,
+    pages: ManuallyDrop<Pages<P>>,
     pub(crate) tables: ManuallyDrop<Option<P::BatchBox<TableBatch<P>>>>,
     /// Whether this is a teardown.
     whole: bool,
@@ -120,11 +110,11 @@ impl<P: Platform> Mmu<P> {
         space: &AddressSpace<P::CpuSet>,
         body: impl FnOnce(&mut Gather<'_, P>) -> R,
     ) -> R {
-        if Self::FACTS.lazy_mm == LazyMm::Shootdown {
+        if Self::facts().lazy_mm == LazyMm::Shootdown {
             self.shoot_lazies(space);
         }
         let mut gather = Gather::new(self, space, true);
-        gather.count();
+        gather.count_in_progress();
         let result = body(&mut gather);
         gather.finish();
         core::mem::forget(gather);
@@ -157,10 +147,7 @@ impl<'m, P: Platform> Gather<'m, P> {
             mmu,
             space,
             changed: Ranges::new(),
-            used: 0,
-            bundle: ManuallyDrop::new([const { None }; BUNDLE]),
-            batch: ManuallyDrop::new(None),
-            batches: 0,
+            pages: ManuallyDrop::new(Pages::new()),
             tables: ManuallyDrop::new(None),
             whole,
             counts: false,
@@ -195,23 +182,26 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// });
     /// assert_eq!(table.bits(7), 0);
     /// ```
+    #[inline(always)]
     pub fn flush(&mut self) {
         self.flush_gathered();
-        self.hand_out();
+        self.pages.release(&self.mmu.platform);
+        if self.tables.is_some() {
+            self.hand_out_tables();
+        }
     }
 
     /// Returns whether the gather is so full that unmapping one more page causes a flush with the section's lock held. The kernel
     /// should then end the section and call [`flush`](Self::flush).
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let room = |batch: &P::BatchBox<PageBatch<P>>| batch.used < BATCH;
-        self.batches >= BATCHES && !self.batch.as_ref().is_some_and(room)
+        self.pages.is_full()
     }
 
     /// Records the flush that a change requires.
     pub(crate) fn record(&mut self, required: &RequiredFlush, extent: Extent) {
         if required.is_required_now(self.space.kind) {
-            self.count();
+            self.count_in_progress();
             self.changed.require(required, extent);
         }
     }
@@ -224,25 +214,15 @@ impl<'m, P: Platform> Gather<'m, P> {
 
     /// Returns whether entries of the space that others than this gather made invalid may not be flushed yet.
     pub(crate) fn others_are_pending(&self) -> bool {
-        let pending = &self.space.pending;
-        let others = [&pending.unmaps, &pending.abandoned];
-        self.others_are_in_progress() || others.iter().any(|flush| flush.pending().is_some())
+        self.others_are_in_progress() || self.space.pending.are_unmaps_pending()
     }
 
     /// Returns whether other gathers of the space have changes that are not flushed yet, on a machine on which a change does not
     /// flush by itself, or for devices.
-    fn others_are_in_progress(&self) -> bool {
-        let waits = Mmu::<P>::FACTS.pte_update.batches_pages() || self.space.has_devices();
-        waits && self.space.counts.gathers.acquire(Barrier::Pending) > u64::from(self.counts)
-    }
-
-    /// Records leaf entries that became invalid.
     #[inline]
-    pub(crate) fn record_leaf(&mut self, level: Level, extent: Extent) {
-        if !self.changed.extend(level, extent) {
-            self.count(); // with a run, the gather is counted
-            self.changed.leaf_apart(level, extent);
-        }
+    fn others_are_in_progress(&self) -> bool {
+        (Mmu::<P>::facts().pte_update.batches_pages() || self.space.has_devices())
+            && self.space.counts.gathers.acquire(Barrier::Pending) > u64::from(self.counts)
     }
 
     /// Counts this gather as in progress in its space, at the first change that requires a flush. A gather that only stores new
@@ -251,7 +231,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// The lock of the changed entry's table is still held. Code that finds the entry with that lock held therefore also finds
     /// this gather counted.
     #[inline]
-    fn count(&mut self) {
+    pub(crate) fn count_in_progress(&mut self) {
         if !self.counts {
             self.counts = true;
             self.space.counts.gathers.add(1, Barrier::Defer);
@@ -268,23 +248,13 @@ impl<'m, P: Platform> Gather<'m, P> {
         self.changed.touched(level, extent)
     }
 
-    /// Keeps the page of an entry that was unmapped and recorded, if there is one.
+    /// Keeps the page of an entry that was unmapped and recorded.
     #[inline]
-    pub(crate) fn keep_page(&mut self, page: Option<P::Page>) {
-        let Some(page) = page else { return };
+    pub(crate) fn keep_page(&mut self, page: P::Page) {
         if P::delays_rmap_removal(&page) {
             self.at_end |= RMAPS;
         }
-        let refused = match (self.bundle.get_mut(self.used), &mut *self.batch) {
-            (Some(room), _) => {
-                *room = Some(page);
-                self.used += 1;
-                return;
-            }
-            (None, Some(batch)) => batch.push(page),
-            (None, None) => Some(page),
-        };
-        if let Some(page) = refused {
+        if let Some(page) = self.pages.push(page) {
             self.keep_elsewhere(page);
         }
     }
@@ -292,31 +262,23 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// Keeps a page for which there is no room, and whose entry is recorded.
     #[cold]
     #[inline(never)]
-    pub(crate) fn keep_elsewhere(&mut self, page: P::Page) {
+    fn keep_elsewhere(&mut self, mut page: P::Page) {
         // Pages whose reverse mapping has to be removed are searched with a lock held, so in one batch at most.
-        let crowded = self.at_end & RMAPS != 0 && self.batch.is_some();
+        let crowded = self.at_end & RMAPS != 0 && self.pages.has_batch();
         let nothing_to_wait_for = self.changed.is_nothing() && !self.whole;
         if !crowded
             && !nothing_to_wait_for
-            && self.batches < BATCHES
-            && let Some(mut batch) = self.mmu.platform.page_batch()
+            && !self.pages.has_all_batches()
+            && let Some(batch) = self.mmu.platform.page_batch()
         {
-            batch.next = self.batch.take();
-            batch.used = 0;
-            if batch.push(page).is_none() {
-                *self.batch = Some(batch);
-                self.batches += 1;
-            }
-            return;
+            return self.pages.push_into(batch, page);
         }
         self.flush_gathered();
-        let mut page = page;
         if P::delays_rmap_removal(&page) {
             self.mmu.platform.remove_rmap(&mut page);
         }
-        self.hand_out_pages(); // tables have room of their own
-        self.used = 1;
-        self.bundle[0] = Some(page);
+        self.pages.release(&self.mmu.platform); // tables have room of their own
+        let _ = self.pages.push(page); // there is room now
     }
 
     /// Flushes what was changed so far, and then removes the reverse mappings whose removal was delayed.
@@ -334,10 +296,21 @@ impl<'m, P: Platform> Gather<'m, P> {
         }
     }
 
+    /// Removes the reverse mappings whose removal was delayed.
+    #[cold]
+    #[inline(never)]
+    fn remove_rmaps(&mut self) {
+        self.at_end &= !RMAPS;
+        let delayed = |page: &&mut P::Page| P::delays_rmap_removal(page);
+        for page in self.pages.held().filter(delayed) {
+            self.mmu.platform.remove_rmap(page);
+        }
+    }
+
     /// Returns whether a flush is pending that must be complete before another CPU attaches the space.
     #[inline]
     fn attach_is_due(&self) -> bool {
-        Mmu::<P>::FACTS.pte_update.is_deferrable() && self.space.pending.attach.pending().is_some()
+        Mmu::<P>::facts().pte_update.is_deferrable() && self.space.pending.attach.is_pending()
     }
 
     /// Flushes everything of the space, if anything was changed or a flush is pending.
@@ -368,76 +341,41 @@ impl<'m, P: Platform> Gather<'m, P> {
         }
     }
 
-    /// Removes the reverse mappings whose removal was delayed.
-    #[cold]
-    #[inline(never)]
-    fn remove_rmaps(&mut self) {
-        self.at_end &= !RMAPS;
-        let batch = self.batch.iter_mut().flat_map(|batch| batch.held());
-        let bundle = self.bundle.iter_mut().take(self.used).flatten();
-        let held = bundle.chain(batch);
-        for page in held.filter(|page| P::delays_rmap_removal(page)) {
-            self.mmu.platform.remove_rmap(page);
-        }
-    }
-
-    /// Completes a deferred flush if it is pending, by a flush of everything of the space.
-    #[inline]
-    pub(crate) fn complete(&self, flush: &PendingFlush) {
-        if flush.pending().is_some() {
-            let everything = Scope::Everything { tables: true };
-            self.mmu.flush_space(self.space, everything, Why::Pending);
-        }
-    }
-
-    /// Releases the pages and tables, whose entries are flushed.
-    fn hand_out(&mut self) {
-        self.hand_out_pages();
-        self.hand_out_tables();
-    }
-
-    /// Gives the pages, whose entries are flushed, to the platform.
-    fn hand_out_pages(&mut self) {
-        if self.used != 0 || self.batch.is_some() {
-            self.mmu.platform.release_pages(Flushed {
-                bundle: self.bundle.get_mut(..self.used).unwrap_or_default(),
-                batch: &mut self.batch,
-            });
-            self.used = 0;
-            if self.batches != 0 {
-                self.batches = usize::from(self.batch.is_some());
-            }
-        }
-    }
-
     /// Ends the gather: flushes and releases what is left.
     fn finish(&mut self) {
         // Other gathers may have made entries invalid that this one found invalid, and may not have flushed them yet.
-        if self.whole || self.others_are_in_progress() {
+        let abandoned = &self.space.pending.abandoned;
+        if self.whole || self.others_are_in_progress() || abandoned.is_pending() {
             self.finish_whole_space();
-        } else {
-            self.complete(&self.space.pending.abandoned);
         }
-        self.flush_gathered();
-        self.hand_out();
-        if self.batch.is_some() {
-            drop(self.batch.take()); // the memory that was kept for more pages
-        }
+        self.flush();
+        self.pages.free_batch();
         if self.counts {
             self.space.counts.gathers.sub(1, Barrier::Complete);
         }
     }
 
-    /// Flushes everything, because this is a teardown or another gather is in progress.
+    /// Flushes everything, because this is a teardown or because entries that others made invalid may not be flushed yet.
     #[cold]
     #[inline(never)]
     fn finish_whole_space(&mut self) {
+        let everything = Scope::Everything { tables: true };
         let (scope, why) = if self.whole {
             (Scope::Teardown, Why::Requested)
+        } else if self.others_are_in_progress() {
+            (everything, Why::Nested)
         } else {
-            (Scope::Everything { tables: true }, Why::Nested)
+            (everything, Why::Pending)
         };
         self.mmu.flush_space(self.space, scope, why);
         self.changed.forget();
+    }
+
+    /// Completes the deferred flushes that are due before code relies on invalid entries.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn complete_pending(&self) {
+        let everything = Scope::Everything { tables: true };
+        self.mmu.flush_space(self.space, everything, Why::Pending);
     }
 }

@@ -17,7 +17,7 @@
 //!
 //! An early return or a `?` inside the closures does not skip the flush. Code cannot get a page before the flush, cannot unmap an
 //! entry twice, and cannot lose an entry that was refused: the compiler rejects such code, or warns about an unused value. A kernel
-//! without a heap uses [`NoBatch`] in place of `Box`; a gather then flushes after every [`BUNDLE`](gather::BUNDLE) pages.
+//! without a heap uses [`NoBatch`] in place of `Box`; a gather then flushes after every [`BUNDLE`](pages::BUNDLE) pages.
 //! [`prelude`] has the names that most kernels need.
 //!
 //! # What a kernel calls
@@ -112,6 +112,11 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(not(target_has_atomic = "64"))]
+compile_error!(
+    "tlbc-runtime requires atomic accesses of 64 bits: generations of TLBs and sets of CPUs are numbers of 64 bits"
+);
+
 #[cfg(test)]
 extern crate std;
 
@@ -150,7 +155,7 @@ pub mod batch;
 mod fault;
 #[cfg(loom)]
 pub mod fault;
-pub mod flushed;
+pub mod pages;
 pub mod platform;
 pub mod prelude;
 pub mod responsibilities;
@@ -173,7 +178,7 @@ pub use mmu::{Mmu, NewSpace, Unusable};
 pub use platform::{
     Batch, Flushed, LockEvent, PageBatch, Platform, Pte, TableBatch, Unlinked, Value,
 };
-pub use pte::{Entry, Slot};
+pub use pte::{Entries, Entry, Slot};
 pub use reclaim::{UnmapBatch, Unmapped, Waited};
 pub use request::{SpaceFlags, SpaceId, Tag};
 pub use section::{Refused, Section};

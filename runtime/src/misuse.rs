@@ -66,8 +66,10 @@ pub(crate) fn check_entry(levels: &LevelTable, level: Level, entry: Entry) -> Re
 /// Returns log2 of the bytes that a leaf entry of this level translates, if the machine has leaf entries there.
 #[inline]
 pub(crate) fn check_leaf_level(levels: &LevelTable, level: Level) -> Result<u32, Misuse> {
-    let facts = levels.get(level.index()).filter(|facts| facts.leaf);
-    facts.map(|facts| facts.shift).ok_or(Misuse::NoSuchLevel)
+    match levels.get(level.index()) {
+        Some(facts) if facts.leaf => Ok(facts.shift),
+        _ => Err(Misuse::NoSuchLevel),
+    }
 }
 
 /// Checks that a range consists of whole leaf entries of a level.

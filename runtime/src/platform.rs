@@ -228,8 +228,7 @@ pub trait Platform: Sized {
     /// Returns whether the reverse mapping of a page has to stay until no CPU can write through the entry any more. That is the case
     /// for a page of a file whose entry was dirty. [`remove_rmap`](Self::remove_rmap) removes the mapping; after that this
     /// returns false.
-    fn delays_rmap_removal(page: &Self::Page) -> bool {
-        let _ = page;
+    fn delays_rmap_removal(_: &Self::Page) -> bool {
         false
     }
 

@@ -164,7 +164,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
             let mut ranges = Ranges::new();
             ranges.leaf(level, extent);
             let of_user = space.kind == Space::User;
-            if of_user && facts.clean_to_dirty_walks && !Mmu::<P>::FACTS.one_at_a_time {
+            if of_user && facts.clean_to_dirty_walks && !Mmu::<P>::facts().one_at_a_time {
                 self.with_interrupts_off(|this| this.defer(space, &ranges));
                 self.dirty |= E::is_dirty(level, changed.was.any);
                 space.pending.unmaps.defer();
@@ -181,7 +181,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
     /// Runs a closure as the runtime runs a flush: with interrupts off if the backend requires that to start or finish a flush, or
     /// if other CPUs may send this one a request during the closure. Interrupts are on between start and finish of a flush.
     fn with_interrupts_off<R>(&mut self, run: impl FnOnce(&mut Self) -> R) -> R {
-        let off = Mmu::<P>::INTERRUPTS_OFF && !is_back(Fault::ReclaimsInterrupted);
+        let off = Mmu::<P>::interrupts_off() && !is_back(Fault::ReclaimsInterrupted);
         self.mmu.platform.pin_cpu(off, |_| run(self))
     }
 
@@ -190,9 +190,10 @@ impl<P: Platform> UnmapBatch<'_, P> {
         let mmu = self.mmu;
         let backend = mmu.platform.backend();
         let scope = changed.scope(backend.levels());
-        let mut flush = Flush::plan(&*backend, mmu, self.cpu, space, scope);
+        let here = (self.cpu, mmu.platform.cpu(self.cpu));
+        let mut flush = Flush::plan(&*backend, mmu, here, space, scope);
         let request = flush.request;
-        let of_devices = request.flags.and(P::Backend::SENDER_ONLY) != SpaceFlags::NONE;
+        let of_devices = request.flags.and(P::Backend::sender_only()) != SpaceFlags::NONE;
         match flush.course {
             Course::Broadcast => {
                 if let Some(started) = flush.start(&mut mmu.platform.sink(self.cpu)) {

@@ -7,13 +7,14 @@
 use core::fmt;
 
 use crate::backend::Backend;
+use crate::fault::{Fault, is_back};
 use crate::gather::{Gather, NEW};
 use crate::level::Level;
-use crate::misuse::{Misuse, check_entry};
+use crate::misuse::{Misuse, check_entry, check_leaf_level};
 use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte};
 use crate::pte::{Change, Changed, Entry, Marks, RequiredFlush, Slot, Was};
-use crate::request::{Extent, Space};
+use crate::request::{Extent, Space, SpaceFlags};
 use crate::space::AddressSpace;
 
 /// A change that was refused. The entry is not changed, and still belongs to the caller.
@@ -95,8 +96,9 @@ impl<'m, P: Platform> Gather<'m, P> {
         mut guard: G,
         body: impl FnOnce(&mut Section<'_, 'm, P>, &mut G) -> R,
     ) -> R {
-        self.complete(&self.space.pending.unmaps);
-        self.complete(&self.space.pending.abandoned);
+        if self.space.pending.are_unmaps_pending() {
+            self.complete_pending();
+        }
         let result = body(&mut Section { gather: self }, &mut guard);
         if self.at_end != 0 {
             self.end_section();
@@ -190,21 +192,33 @@ impl<P: Platform> Section<'_, '_, P> {
         entries: impl IntoIterator<Item = E>,
     ) -> Result<(), Refused<E>> {
         let gather = &mut *self.gather;
+        let (mmu, space) = (gather.mmu, gather.space);
         let mut known = None;
         for pte in entries {
             let slot = pte.slot();
-            let (old, shift) = match gather.mmu.check_leaf(gather.space, &pte, &slot, &mut known) {
+            let (old, shift) = match mmu.check_leaf(space, &pte, &slot, &mut known) {
                 Ok(leaf) => leaf,
                 Err(why) => return Err(Refused { why, entry: pte }),
             };
             let level = pte.level();
             let extent = slot.extent(shift);
             let change = Change::to_invalid(level, old);
-            let changed = gather.mmu.change(gather.space, &slot, &change, true);
+            let changed = if Mmu::<P>::facts().pte_update.is_store() {
+                // Whatever flags the space has, the change requires the flush of leaf entries of this level.
+                let backend = mmu.platform.backend();
+                backend.store(&slot, &change, SpaceFlags::NONE)
+            } else {
+                mmu.change_by_instruction(space, &slot, &change, true)
+            };
             if !changed.required.is_nothing() {
-                gather.record_leaf(level, extent);
+                if gather.changed.is_nothing() {
+                    gather.count_in_progress();
+                }
+                gather.changed.leaf(level, extent);
             }
-            gather.keep_page(pte.into_page(changed.was.any));
+            if let Some(page) = pte.into_page(changed.was.any) {
+                gather.keep_page(page);
+            }
         }
         Ok(())
     }
@@ -321,7 +335,9 @@ impl<P: Platform> Section<'_, '_, P> {
             Err(why) => return Err(Refused { why, entry: pte }),
         };
         let was = self.exchange(&slot, shift, &change);
-        self.gather.keep_page(pte.into_page(was.any));
+        if let Some(page) = pte.into_page(was.any) {
+            self.gather.keep_page(page);
+        }
         Ok(())
     }
 
@@ -416,7 +432,7 @@ impl<P: Platform> Section<'_, '_, P> {
         let gather = &mut *self.gather;
         let facts = gather.mmu.change_facts(gather.space);
         let page = facts.output_through_invalid || facts.attributes_through_invalid;
-        if !page && !facts.size_through_invalid {
+        if !page && !facts.size_through_invalid || is_back(Fault::MapsUnflushed) {
             return;
         }
         let changed = gather.has_changed(change.level, extent);
@@ -487,7 +503,7 @@ impl<P: Platform> Mmu<P> {
         }
         let shift = match *known {
             Some((known, shift)) if known == level => shift,
-            _ => check_entry(self.platform.backend().levels(), level, entry)?,
+            _ => check_leaf_level(self.platform.backend().levels(), level)?,
         };
         *known = Some((level, shift));
         if pte.belongs_to(space) {

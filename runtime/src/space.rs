@@ -19,7 +19,7 @@ pub struct AddressSpace<S: CpuMask> {
     pub(crate) table: u64,
     pub(crate) user_table: u64,
     pub(crate) tagging: Tagging,
-    /// The tag, if it is global; with its generation, if tags have generations.
+    /// The tag, if it is global; with its generation, if tags have generations. 0 if there is none.
     pub(crate) tag: Word,
     /// The number of pins that keep the tag across rollovers. Read and written with the lock of the tags held.
     pub(crate) pins: Word,
@@ -104,23 +104,24 @@ impl<S: CpuMask> AddressSpace<S> {
     #[inline]
     pub(crate) fn slot_on(&self, here: &CpuTlb<S>) -> Option<AsidSlot> {
         if self.slots == 0 {
-            return None;
+            None
+        } else {
+            here.slots.find(self.id)
         }
-        here.slots.find(self.id)
     }
 
     /// Returns the tag of the space on the CPU that has it in this slot; 0 on a CPU on which it has none.
     #[inline]
     pub(crate) fn tag_on(&self, slot: Option<AsidSlot>, backend: &impl Backend) -> Tag {
-        let global = |value| Tag {
-            value,
-            global: true,
-        };
         match self.tagging {
-            Tagging::None => Tag::default(),
             Tagging::Cpu => AsidSlot::tag(slot, backend.tags().per_cpu),
-            Tagging::Generations => global(value(self.tag.get())),
-            Tagging::Life | Tagging::Root | Tagging::Kernel => global(self.tag.get()),
+            tagging => Tag {
+                value: match tagging {
+                    Tagging::Generations => value(self.tag.get()),
+                    _ => self.tag.get(),
+                },
+                global: tagging != Tagging::None,
+            },
         }
     }
 

@@ -84,22 +84,27 @@ impl CpuStats {
     /// Counts a flush of so many pages.
     #[inline]
     pub fn flushed(&self, pages: u64) {
-        // Comparisons: on many CPUs counting leading zeros costs more than the rest of the statistics.
-        let class = match pages {
-            0 => 0,
-            1 => 1,
-            2 => 2,
-            3..=4 => 3,
-            5..=8 => 4,
-            9..=16 => 5,
-            17..=32 => 6,
-            33..=64 => 7,
-            65..=128 => 8,
-            129..=256 => 9,
-            257..=512 => 10,
-            _ => SIZES - 1,
-        };
-        self.pages[class].count(1);
+        self.pages[size_class(pages)].count(1);
+    }
+}
+
+/// Returns the size class of a flush of so many pages.
+#[inline]
+const fn size_class(pages: u64) -> usize {
+    // Comparisons: on many CPUs counting leading zeros costs more than the rest of the statistics.
+    match pages {
+        0 => 0,
+        1 => 1,
+        2 => 2,
+        3..=4 => 3,
+        5..=8 => 4,
+        9..=16 => 5,
+        17..=32 => 6,
+        33..=64 => 7,
+        65..=128 => 8,
+        129..=256 => 9,
+        257..=512 => 10,
+        _ => SIZES - 1,
     }
 }
 

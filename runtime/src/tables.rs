@@ -199,7 +199,7 @@ impl<P: Platform> Gather<'_, P> {
             }
         } else {
             self.flush_gathered();
-            if Mmu::<P>::FACTS.table_free == TableFree::GracePeriod {
+            if Mmu::<P>::facts().table_free == TableFree::GracePeriod {
                 self.mmu.wait_for_walkers();
             }
             self.mmu.platform.free_table(table);
@@ -207,22 +207,14 @@ impl<P: Platform> Gather<'_, P> {
     }
 
     /// Gives the tables, whose entries are flushed, to the platform.
-    #[inline]
-    pub(crate) fn hand_out_tables(&mut self) {
-        if self.tables.is_some() {
-            self.hand_out_some_tables();
-        }
-    }
-
-    /// Gives the tables to the platform, of which there are some.
     #[cold]
     #[inline(never)]
-    fn hand_out_some_tables(&mut self) {
+    pub(crate) fn hand_out_tables(&mut self) {
         let Some(batch) = self.tables.take() else {
             return;
         };
         let mut unlinked = Unlinked::<P>(batch);
-        if Mmu::<P>::FACTS.table_free == TableFree::GracePeriod {
+        if Mmu::<P>::facts().table_free == TableFree::GracePeriod {
             match self.mmu.platform.free_tables_deferred(unlinked) {
                 Ok(()) => return,
                 Err(back) => unlinked = back,

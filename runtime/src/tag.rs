@@ -54,14 +54,18 @@ impl TagValues {
     #[must_use]
     #[inline]
     pub fn nth(&self, nth: u64) -> Option<u64> {
-        let mut left = nth;
-        let mut value = self.first;
-        if self.views == 0 {
-            let value = self.first.checked_add(nth)?;
-            return (value <= self.last).then_some(value);
+        match self.first.checked_add(nth) {
+            _ if self.views != 0 => self.nth_whole(nth),
+            Some(value) if value <= self.last => Some(value),
+            _ => None,
         }
+    }
+
+    /// Returns the `nth` of the values that have no bit of another view.
+    fn nth_whole(&self, nth: u64) -> Option<u64> {
+        let (mut left, mut value) = (nth, self.first);
         while value <= self.last {
-            if value & self.views == 0 {
+            if self.is_whole(value) {
                 if left == 0 {
                     return Some(value);
                 }

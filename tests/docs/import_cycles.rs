@@ -277,7 +277,7 @@ fn a_stage_imports_what_it_may_know() {
 
 /// The modules of the runtime that know the kernel. The others are parts, which need none for their tests.
 const KNOW_THE_KERNEL: [&str; 9] = [
-    "batch", "flushed", "gather", "mmu", "platform", "reclaim", "section", "switch", "tables",
+    "batch", "gather", "mmu", "pages", "platform", "reclaim", "section", "switch", "tables",
 ];
 
 #[test]

@@ -49,11 +49,13 @@ fn compared<B: Backend>(machine: impl Fn(u32) -> Option<B>) -> (usize, usize) {
     counts
 }
 
-/// Returns whether the flushes of a user space interrupt CPUs on some machine of an architecture.
-fn has_machines_with_ipis(arch: &str) -> bool {
+/// Returns whether the flushes of a user space interrupt CPUs on some machine of an architecture, and whether they interrupt
+/// none on another.
+fn has_machines_with_ipis(arch: &str) -> (bool, bool) {
     let list = data(arch, "machines.txt");
     let kinds = lines(&list).map(|line| line.split('|').nth(2).expect("a kind").trim());
-    kinds.into_iter().any(|kind| kind != "broadcast")
+    let (none, some): (Vec<&str>, Vec<&str>) = kinds.partition(|kind| *kind == "broadcast");
+    (!some.is_empty(), !none.is_empty())
 }
 
 #[test]
@@ -67,8 +69,8 @@ fn a_backend_sends_ipis_if_some_request_does() {
                 possible.then_some(Tlb { config, $($limit: 1),* })
             });
             let arch = stringify!($arch);
-            assert_eq!(sends > 0, has_machines_with_ipis(arch), "{arch}: {sends}");
-            assert!(does_not > 0, "{arch}");
+            let found = (sends > 0, does_not > 0);
+            assert_eq!(found, has_machines_with_ipis(arch), "{arch}");
         })* };
     }
     tlbc_tests::for_each_architecture!([all]);

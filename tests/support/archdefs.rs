@@ -84,7 +84,7 @@ pub fn kernel_address(arch: &str) -> u64 {
 }
 
 /// The files that belong to each definition, in the directory of its name.
-pub const DATA: [(&str, &str); 3] = [
+pub const DATA: [(&str, &str); 4] = [
     (
         "machines.txt",
         "the machines on which the scenarios of the runtime run",
@@ -96,6 +96,10 @@ pub const DATA: [(&str, &str); 3] = [
     (
         "effects.txt",
         "what each instruction drops, from the manual",
+    ),
+    (
+        "traces.txt",
+        "typical requests, whose results are the snapshots in traces/",
     ),
 ];
 

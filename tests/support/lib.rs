@@ -36,6 +36,7 @@ pub mod show;
 mod snapshot;
 pub mod tables;
 mod tlbs;
+pub mod traces;
 pub mod watched;
 pub mod workspace;
 

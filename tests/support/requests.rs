@@ -2,7 +2,6 @@
 
 use crate::archdefs::analysis;
 use crate::configurations::{Machine, machine};
-use std::fmt::Write as _;
 use tlbc::Diagnostic;
 use tlbc::model::Which;
 use tlbc::model::{Config, Model};
@@ -10,8 +9,8 @@ use tlbc::plan::ir::Shape;
 use tlbc::source::Files;
 use tlbc::trace::interpret::{Changing, Effects, Env, flush, interpret};
 use tlbc::trace::{
-    AddressRange, Becomes, Event, Instruction, Query, Step, Store, Tables, Trace, Unmapped, show,
-    step, trace,
+    AddressRange, Becomes, Event, Instruction, Query, Step, Store, Tables, Trace, Unmapped, step,
+    trace,
 };
 use tlbc::{Analysis, analyse};
 use tlbc_runtime::backend::{FinishSteps, Root};
@@ -377,56 +376,6 @@ pub fn lines<'i>(instructions: impl IntoIterator<Item = &'i Instruction>) -> Vec
         .into_iter()
         .flat_map(|it| it.asm.clone())
         .collect()
-}
-
-/// Returns a request in words with what is issued for it; machines with the same result are listed together.
-pub fn report(arch: &Analysis, words: &str, ask: &Ask, machines: &[&str]) -> String {
-    let mut answers: Vec<(String, Vec<&str>)> = Vec::new();
-    for &machine in machines {
-        let text = match ask.try_on(arch, machine) {
-            Ok(trace) => abridged(&show::text(&trace)),
-            Err(why) => format!("refused: {why}\n"),
-        };
-        match answers.iter_mut().find(|(known, _)| *known == text) {
-            Some((_, machines)) => machines.push(machine),
-            None => answers.push((text, vec![machine])),
-        }
-    }
-    let mut out = format!("==== {words}\n");
-    for (text, machines) in answers {
-        for machine in machines {
-            let machine = if machine.is_empty() {
-                "nothing optional"
-            } else {
-                machine
-            };
-            let _ = writeln!(out, "on: {machine}");
-        }
-        out.push_str(&text);
-        out.push('\n');
-    }
-    out
-}
-
-/// Removes the middle of long loops from a text.
-fn abridged(text: &str) -> String {
-    let first_word = |line: &str| line.split("0x").next().unwrap_or("").to_owned();
-    let all: Vec<&str> = text.lines().collect();
-    let mut out = String::new();
-    let mut rest = all.as_slice();
-    while let [line, ..] = rest {
-        let same = rest
-            .iter()
-            .take_while(|l| first_word(l) == first_word(line));
-        let (many, after) = rest.split_at(same.count());
-        rest = after;
-        if let (true, [first, second, middle @ .., last]) = (many.len() > 12, many) {
-            let _ = writeln!(out, "{first}\n{second}\n  ({} more)\n{last}", middle.len());
-        } else {
-            out.extend(many.iter().flat_map(|line| [line, "\n"]));
-        }
-    }
-    out
 }
 
 /// Returns the bits `high:low` of a word, as a manual numbers them.

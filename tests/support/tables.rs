@@ -87,7 +87,7 @@ impl Entries {
     /// Returns the location of an entry.
     pub fn slot(&self, index: usize) -> Slot<'_> {
         Slot {
-            entries: &self.words[index..=index],
+            entries: (&self.words[index..=index]).into(),
             table: self.table,
             index: index as u16,
             va: self.va + ((index as u64) << self.shift),
@@ -102,7 +102,7 @@ impl Entries {
     /// Returns the location of neighbouring entries that together map one page.
     pub fn slots(&self, indices: Range<usize>) -> Slot<'_> {
         Slot {
-            entries: &self.words[indices.clone()],
+            entries: (&self.words[indices.clone()]).into(),
             ..self.slot(indices.start)
         }
     }

@@ -62,6 +62,8 @@ pub enum Item {
     Space(Space),
     /// `tables within 48 bits;`
     TablesWithin(Cases<Number>),
+    /// `entries 4 bytes;`
+    EntrySize(Spanned<Number>),
     /// `publishes assumed "...";`
     Assumed(Spanned<Text>),
     /// `atomics order everything;`
@@ -134,6 +136,7 @@ impl Item {
             Self::Tag(it) => it.span,
             Self::Space(it) => it.span,
             Self::TablesWithin(it) => it.span,
+            Self::EntrySize(it) => it.span,
             Self::Assumed(it) => it.span,
             Self::AtomicsOrder(span) => *span,
             Self::Barrier(it) => it.span,

@@ -19,7 +19,7 @@ use tlbc_runtime::level::Level;
 
 /// Returns the log2 of the bytes of a table entry.
 fn entry_shift(model: &Model) -> u32 {
-    super::widths::entry_bits(model).ilog2() - 3
+    model.entry_size().ilog2()
 }
 
 /// What an instruction must be given on one machine.
@@ -430,7 +430,7 @@ fn entry(model: &Model, it: &Invalidate, config: impl Machine) -> Option<Wanted>
 fn written(model: &Model, it: &Invalidate, source: Source) -> Option<Wanted> {
     let writes = it.writes_entry?;
     Some(Wanted {
-        all: low(super::widths::entry_bits(model)),
+        all: low(model.entry_size() as u32 * 8),
         any: 0,
         what: if source == Source::Old {
             "the entry as it was".to_owned()

@@ -7,7 +7,7 @@ use super::configs::both_hold;
 use super::field_of;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Field, Model, Operand, Source};
+use crate::model::{Field, Invalidate, Model, Operand, Place, Source};
 use crate::text::list;
 
 /// Checks E0301: no two fields of an operand whose conditions can both hold have a bit in common.
@@ -120,5 +120,43 @@ pub fn unaligned_runs(model: &Model, found: &mut Vec<Diagnostic>) {
                 .help("add `start aligned to hint;`, or remove the hint from the run"),
             );
         }
+    }
+}
+
+/// Checks E0303: an operand in a register is not wider than the register. A function of the platform takes any width.
+pub fn wider_than_registers(model: &Model, found: &mut Vec<Diagnostic>) {
+    let called = |it: &&Invalidate| it.call.is_none();
+    let templates = model
+        .invalidates
+        .iter()
+        .filter(called)
+        .map(|it| &it.template);
+    let templates = templates.chain(model.loads.iter().map(|load| &load.template));
+    let mut used: Vec<usize> = templates
+        .flat_map(|it| it.operands.iter().copied())
+        .collect();
+    used.sort_unstable();
+    used.dedup();
+    for operand in used.into_iter().map(|index| &model.operands[index]) {
+        let in_memory = matches!(operand.place, Place::Memory(_));
+        if in_memory || operand.bits.value <= u64::from(model.register_bits) {
+            continue;
+        }
+        found.push(
+            Diagnostic::new(
+                Code::E0303,
+                operand.bits.span,
+                format!(
+                    "`{}` has {} bits, and a register of `{}` has {}",
+                    operand.named.name,
+                    operand.bits.value,
+                    model.target_arch.value,
+                    model.register_bits
+                ),
+            )
+            .label("wider than a register")
+            .because(model.target_arch.span, "the architecture")
+            .help("divide it among operands, of which each is in a register, and name them all in the template"),
+        );
     }
 }

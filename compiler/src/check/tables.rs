@@ -61,7 +61,7 @@ pub fn ascending(model: &Model, found: &mut Vec<Diagnostic>) {
                     ),
                     Some((lower, reach, fact))
                         if found.len() == before
-                            && shift - reach > most_entries(geometry.page_shift) => found.push(
+                            && shift - reach > most_entries(model, geometry.page_shift) => found.push(
                         Diagnostic::new(
                             Code::E0307,
                             level.span,
@@ -69,7 +69,7 @@ pub fn ascending(model: &Model, found: &mut Vec<Diagnostic>) {
                         )
                         .label(format!("reaches 2^{shift} bytes"))
                         .because(fact.span, format!("reaches 2^{reach} bytes"))
-                        .note("with eight bytes an entry, the table would be larger than sixteen pages")
+                        .note(format!("with {} bytes an entry, the table would be larger than sixteen pages", model.entry_size()))
                         .help("add the level that is missing, or correct the numbers"),
                     ),
                     _ => {}
@@ -220,12 +220,37 @@ pub fn hints_of_zero(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Returns log2 of the most entries of a table. The language does not state the size of one: no known machine has more
-/// than sixteen pages, with eight bytes an entry.
-fn most_entries(page_shift: u32) -> u32 {
-    const ENTRY: u32 = 3;
+/// Returns log2 of the most entries of a table. The language does not state the size of a table: no known machine has one
+/// of more than sixteen pages.
+fn most_entries(model: &Model, page_shift: u32) -> u32 {
     const PAGES: u32 = 4;
-    page_shift.saturating_sub(ENTRY) + PAGES
+    page_shift.saturating_sub(model.entry_size().ilog2()) + PAGES
+}
+
+/// Checks E0203: the size of an entry is stated where both sizes are common.
+pub fn entry_size(model: &Model, found: &mut Vec<Diagnostic>) {
+    let spaces = [&model.user, &model.kernel].into_iter();
+    let mut all = spaces.flat_map(|space| &space.addresses.cases);
+    let narrow = |of: &Addresses| of.base >> 32 == 0 && of.bits <= 32;
+    if model.entry_bytes.is_some() || !all.all(|(addresses, _)| narrow(addresses)) {
+        return;
+    }
+    found.push(
+        Diagnostic::new(
+            Code::E0203,
+            model.arch.span,
+            format!(
+                "`arch {}` does not state the size of a table entry",
+                model.arch.name
+            ),
+        )
+        .because(
+            model.user.addresses.span,
+            "no address has more than 32 bits",
+        )
+        .note("with addresses of 32 bits, entries of 4 and of 8 bytes are common")
+        .help("write `entries 4 bytes;` or `entries 8 bytes;`"),
+    );
 }
 
 /// Checks E0307: the top table reaches all addresses of the spaces.
@@ -242,7 +267,7 @@ pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
                 else {
                     continue;
                 };
-                let most = shift + most_entries(geometry.page_shift);
+                let most = shift + most_entries(model, geometry.page_shift);
                 if bits > most.min(64) {
                     found.push(
                         Diagnostic::new(
@@ -252,7 +277,7 @@ pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
                         )
                         .label(format!("{bits} bits"))
                         .because(level.span, format!("an entry of `{name}` reaches 2^{shift} bytes"))
-                        .note("with eight bytes an entry, the top table would be larger than sixteen pages")
+                        .note(format!("with {} bytes an entry, the top table would be larger than sixteen pages", model.entry_size()))
                         .help("add the level that is missing, or correct the number of bits"),
                     );
                     break;

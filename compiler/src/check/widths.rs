@@ -8,9 +8,7 @@ use super::configs::admits;
 use super::{all_drops, field_of, sets, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{
-    AddressSelector, Addresses, Amount, Cases, Drops, Field, Model, Operand, Source, Value,
-};
+use crate::model::{AddressSelector, Amount, Cases, Drops, Field, Model, Operand, Source, Value};
 use crate::source::Span;
 use crate::text::count;
 
@@ -180,9 +178,9 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
             fact: None,
         }),
         Value::Source(Source::Old | Source::New) => Some(Demand {
-            bits: entry_bits(model),
+            bits: model.entry_size() as u32 * 8,
             what: "a table entry".to_owned(),
-            fact: None,
+            fact: model.entry_bytes.map(|at| at.span),
         }),
         Value::Source(Source::Keep) => Some(Demand {
             bits: 1,
@@ -250,18 +248,6 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
             ))
         }
         _ => None,
-    }
-}
-
-/// Returns the number of bits of a table entry. The language does not state it: 64, or 32 if no address needs more.
-pub fn entry_bits(model: &Model) -> u32 {
-    let spaces = [&model.user, &model.kernel].into_iter();
-    let mut all = spaces.flat_map(|space| &space.addresses.cases);
-    let small = |of: &Addresses| of.base >> 32 == 0 && of.bits <= 32;
-    if all.all(|(addresses, _)| small(addresses)) {
-        32
-    } else {
-        64
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::names::Names;
-use super::tree::{FlagBarriers, Stmt, Var};
+use super::tree::{Stmt, Var};
 use crate::analysis::Analysis;
 use crate::model::{Model, Which};
 use crate::plan::Plans;
@@ -40,13 +40,13 @@ pub struct Routine {
 }
 
 impl<'a> Emit<'a> {
-    /// Returns what the folds over a definition share, with the choices of barriers that get a function.
-    pub fn new(analysis: &'a Analysis, files: &'a Files, barriers: Vec<FlagBarriers>) -> Self {
+    /// Returns what the folds over a definition share. It takes the names of its items.
+    pub fn new(analysis: &'a Analysis, files: &'a Files, names: Names) -> Self {
         let mut emit = Self {
             model: &analysis.model,
             plans: &analysis.plans,
             files,
-            names: Names::new(&analysis.model, barriers),
+            names,
             used: analysis.plans.instructions(&analysis.model),
             encoders: Vec::new(),
             routines: RefCell::default(),

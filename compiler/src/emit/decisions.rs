@@ -1,42 +1,23 @@
-//! Decisions: tests, and the code of their branches.
+//! Decisions: conditions, and the code of their branches.
 
 use tlbc_runtime::deferred::Pending;
 
 use super::context::Emit;
 use super::parameters::At;
 use super::tree::{Expr, Private, Property, Runtime, Stmt, Var, matches, number};
-use super::values::{finish_steps, kind_of, tables};
+use super::values::{kind_of, tables};
+use crate::plan::decision::{Condition, Decision};
 use crate::plan::ir::{Node, Shape, Test};
 
 impl Emit<'_> {
-    /// Returns a decision. Tests that lead to the same code are joined: with `||` if one is asked when the other
-    /// fails, with `&&` if both failures lead to the same.
-    pub(super) fn select(
-        &self,
-        on: Test,
-        then: &Node,
-        otherwise: &Node,
-        at: At,
-        shape: Shape,
-    ) -> Vec<Stmt> {
-        // Tests of one value exclude each other, so the first test is redundant if its branch equals the
-        // rest.
-        if let Node::Select {
-            on: next,
-            then: other,
-            otherwise: rest,
-        } = otherwise
-            && exclude_each_other(on, *next)
-            && same(then, rest)
-        {
-            return self.select(*next, other, rest, at, shape);
-        }
-        let (test, then, otherwise) = if is_silent(then) {
-            (self.test(on, shape).not(), otherwise, then)
-        } else {
-            (self.test(on, shape), then, otherwise)
-        };
-        let (test, then, otherwise) = self.joined(test, then, otherwise, shape, &same);
+    /// Returns a decision between steps.
+    pub(super) fn select(&self, decision: &Decision, at: At, shape: Shape) -> Vec<Stmt> {
+        let Decision {
+            condition,
+            then,
+            otherwise,
+        } = decision;
+        let test = self.holds(condition, shape);
         let is_chained = matches!(otherwise, Node::Select { .. });
         let (then, otherwise) = (self.node(then, at, shape), self.node(otherwise, at, shape));
         let (mut alternatives, last) = match (then.is_empty(), otherwise.is_empty()) {
@@ -55,60 +36,6 @@ impl Emit<'_> {
         vec![Stmt::Do(Expr::If(alternatives, last))]
     }
 
-    /// Joins a test with tests in its branches that lead to the same. Returns the whole test and the branches.
-    fn joined<'n>(
-        &self,
-        mut test: Expr,
-        mut then: &'n Node,
-        mut otherwise: &'n Node,
-        shape: Shape,
-        same: &dyn Fn(&Node, &Node) -> bool,
-    ) -> (Expr, &'n Node, &'n Node) {
-        loop {
-            if let Node::Select {
-                on: next,
-                then: other,
-                otherwise: rest,
-            } = otherwise
-                && same(other, then)
-            {
-                test = test.or(self.test(*next, shape));
-                otherwise = rest;
-                continue;
-            }
-            if let Node::Select {
-                on: next,
-                then: other,
-                otherwise: rest,
-            } = otherwise
-                && same(rest, then)
-            {
-                test = test.not().and(self.test(*next, shape));
-                (then, otherwise) = (other, rest);
-                continue;
-            }
-            let Node::Select {
-                on: next,
-                then: a,
-                otherwise: b,
-            } = then
-            else {
-                break;
-            };
-            let next = self.test(*next, shape);
-            let (next, inner) = if same(b, otherwise) {
-                (next, a)
-            } else if same(a, otherwise) {
-                (next.not(), b)
-            } else {
-                break;
-            };
-            test = test.and(next);
-            then = inner;
-        }
-        (test, then, otherwise)
-    }
-
     /// Returns the expression for one of two values; `value` returns that of a node.
     pub(super) fn choice(
         &self,
@@ -117,10 +44,19 @@ impl Emit<'_> {
         shape: Shape,
         value: &dyn Fn(&Node) -> Expr,
     ) -> Expr {
-        let same = |a: &Node, b: &Node| a == b;
-        let test = self.test(on, shape);
-        let (test, then, otherwise) = self.joined(test, then, otherwise, shape, &same);
-        Expr::choice(test, value(then), value(otherwise))
+        let decision = Decision::of_values(on, then, otherwise);
+        let test = self.holds(&decision.condition, shape);
+        Expr::choice(test, value(decision.then), value(decision.otherwise))
+    }
+
+    /// Returns the expression of a condition in the routine of a shape.
+    fn holds(&self, condition: &Condition, shape: Shape) -> Expr {
+        match condition {
+            Condition::Holds(test) => self.test(*test, shape),
+            Condition::Not(inner) => self.holds(inner, shape).not(),
+            Condition::Both(a, b) => self.holds(a, shape).and(self.holds(b, shape)),
+            Condition::Either(a, b) => self.holds(a, shape).or(self.holds(b, shape)),
+        }
     }
 
     /// Returns the expression of a test in the routine of a shape.
@@ -176,7 +112,7 @@ impl Emit<'_> {
                 } else {
                     Var::Outcome.field("steps")
                 };
-                steps.method("requires", [finish_steps(required)])
+                steps.method("requires", [self.finish_steps(required)])
             }
         }
     }
@@ -191,33 +127,6 @@ fn join_first(one: &mut Vec<(Expr, Vec<Stmt>)>, mut others: Vec<(Expr, Vec<Stmt>
         one.clear();
     }
     one.append(&mut others);
-}
-
-/// Returns whether at most one of two tests holds.
-fn exclude_each_other(a: Test, b: Test) -> bool {
-    a != b
-        && matches!(
-            (a, b),
-            (Test::Pending(_), Test::Pending(_)) | (Test::Kind(_), Test::Kind(_))
-        )
-}
-
-/// Returns whether two nodes are the same, or no code is written for either.
-fn same(a: &Node, b: &Node) -> bool {
-    a == b || is_silent(a) && is_silent(b)
-}
-
-/// Returns whether no code is written for a node.
-fn is_silent(node: &Node) -> bool {
-    match node {
-        Node::Seq(steps) => steps.iter().all(is_silent),
-        Node::Select {
-            then, otherwise, ..
-        } => is_silent(then) && is_silent(otherwise),
-        Node::Publish { barrier } => barrier.is_none(),
-        Node::Nothing(_) | Node::CompletePending(_) | Node::InvalidateSecondary => true,
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -65,10 +65,11 @@ impl Emit<'_> {
         ];
         let fields = fields.into_iter().filter(|(_, var)| of_page.contains(var));
         let fields = fields.map(|(field, _)| (field, field.into()));
-        let of_page = structure(
-            Runtime::Scope.text("Scope::Page"),
-            fields.chain([("..", "".into())]),
-        );
+        let mut fields: Vec<(&str, Expr)> = fields.collect();
+        if fields.len() < 3 {
+            fields.push(("..", "".into()));
+        }
+        let of_page = structure(Runtime::Scope.text("Scope::Page"), fields);
         let takes = |shape, var| self.parameters(shape).contains(&var);
         let ranges_are = if takes(ranges, Var::Ranges) {
             "ranges"
@@ -108,17 +109,12 @@ impl Emit<'_> {
     /// Returns the body of the choice of the CPUs to send an IPI.
     pub(super) fn ipi_targets_by_request(&self) -> Vec<Stmt> {
         let none = || Runtime::IpiTargets.item("NONE");
-        let argument = |parameter| match parameter {
-            Var::Tables => "request.tables()".into(),
-            Var::Teardown => matches("request.scope", Runtime::Scope.item("Teardown")),
-            _ => Expr::from("request.tag.global"),
-        };
-        let acts = |space: &Space| self.acts(Shape::IpiTargets(*space));
-        let cases = SPACES.into_iter().filter(acts).map(|space| {
-            let targets = self.call(self.receiver(), Shape::IpiTargets(space), &argument);
-            Case::new(case_of(space, Reach::Wide), targets)
+        let spaces = SPACES.into_iter().filter_map(|space| {
+            let plan = self.plans.get(Shape::IpiTargets(space))?;
+            let targets = self.ipi_target(&plan.body, plan.shape);
+            (targets != none()).then(|| Case::new(case_of(space, Reach::Wide), targets))
         });
-        let mut cases: Vec<Case> = cases.collect();
+        let mut cases: Vec<Case> = spaces.collect();
         if cases.is_empty() {
             return vec![Stmt::Let("_".into(), "request".into()), Stmt::Value(none())];
         }
@@ -131,10 +127,25 @@ impl Emit<'_> {
         };
         cases.push(Case::new(others, none()));
         let of = Expr::Tuple(vec!["request.space".into(), "request.reach".into()]);
+        let mut body = vec![Stmt::Value(of.matched(cases))];
+        let uses = Uses::of(&body);
+        let teardown = matches("request.scope", Runtime::Scope.item("Teardown"));
+        let config = Expr::from(self.receiver())
+            .field("config")
+            .method("flags", []);
+        for (var, value) in [
+            (Var::Teardown, teardown),
+            (Var::Tables, "request.tables()".into()),
+            (Var::Global, "request.tag.global".into()),
+            (Var::Config, config),
+        ] {
+            if uses.var(var) {
+                body.insert(0, Stmt::Let(var.word(), value));
+            }
+        }
         let tlb = self.for_space("request.flags".into());
-        tlb.into_iter()
-            .chain([Stmt::Value(of.matched(cases))])
-            .collect()
+        let tlb = tlb.filter(|_| uses.var(Var::Config));
+        tlb.into_iter().chain(body).collect()
     }
 
     /// Returns the body of the completion of a flush.

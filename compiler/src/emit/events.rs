@@ -1,4 +1,4 @@
-//! Events: the functions of the trait that have no request.
+//! Events: the functions of the trait that start no flush.
 //!
 //! In: the plans of a switch, of the return to user code and the entry from it, and of a CPU that comes online. Out: functions of
 //! the trait. Holds: a plan that only its function uses is written in it.
@@ -12,7 +12,7 @@ impl Emit<'_> {
     /// space, or that other plans call, is a routine.
     pub(super) fn is_in_trait(&self, shape: Shape) -> bool {
         match shape {
-            Shape::Publish(_) => true,
+            Shape::Publish(_) | Shape::IpiTargets(_) => true,
             Shape::Switch | Shape::ReturnToUser | Shape::EnterFromUser => self.of_space().is_none(),
             _ => false,
         }

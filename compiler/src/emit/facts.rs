@@ -197,6 +197,7 @@ impl Emit<'_> {
             tags.fold(Expr::from("None"), |rest, tag| {
                 let (first, last) = tag.range();
                 let last = match tag.bits.value {
+                    Amount::Stated(_) if last == u64::MAX => "u64::MAX".into(),
                     Amount::Stated(_) => hex(last),
                     Amount::Limit(width) => {
                         let width = Expr::from("self").field(self.names.limit(width));

@@ -12,7 +12,6 @@ use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::context::Emit;
-use super::routines::name;
 use super::tree::Var;
 use crate::model::Which;
 use crate::plan::ir::{Node, Plan, Shape};
@@ -51,7 +50,11 @@ impl Emit<'_> {
             ),
             Shape::Pass(s, r, stage) => format!(
                 "Invalidates consecutive entries of one level of {} {}{}.",
-                of(s),
+                if self.serves_both(plan.shape) {
+                    "any space"
+                } else {
+                    of(s)
+                },
                 by(r),
                 if stage == 0 {
                     ""
@@ -109,10 +112,13 @@ impl Emit<'_> {
             first.required == plan.required && self.deferred(first.shape) == deferred
         };
         if let Some(first) = first.filter(is_same) {
-            return format!(
-                "\n\nMust invalidate and may defer: as `{}`.",
-                name(first.shape)
-            );
+            let may_defer = if deferred == Deferred::NOTHING {
+                ""
+            } else {
+                " and may defer"
+            };
+            let first = self.routine_name(first.shape);
+            return format!("\n\nMust invalidate{may_defer}: as `{first}`.");
         }
         let required = section("Must invalidate", &required_texts(&plan.required));
         required + &section("Deferred", &deferred_texts(deferred))
@@ -132,20 +138,22 @@ impl Emit<'_> {
         deferred.get()
     }
 
+    /// Returns the name of an instruction in the definition; a store has none.
+    pub(super) fn name_of(&self, which: Which) -> Option<&str> {
+        Some(match which {
+            Which::Barrier(index) => &self.model.barriers[index].named.name,
+            Which::Invalidate(index) => &self.model.invalidates[index].named.name,
+            Which::Load(index) => &self.model.loads[index].named.name,
+            Which::Store => return None,
+        })
+    }
+
     /// Returns the names of the instructions that a plan issues itself, in the order of the definition.
     fn instructions_of(&self, plan: &Plan) -> Vec<String> {
         let mut issued = BTreeSet::new();
         plan.body
             .walk(&mut |node| issued.extend(node.instructions(self.model)));
-        let name = |which| {
-            Some(match which {
-                Which::Barrier(index) => &self.model.barriers[index].named.name,
-                Which::Invalidate(index) => &self.model.invalidates[index].named.name,
-                Which::Load(index) => &self.model.loads[index].named.name,
-                Which::Store => return None,
-            })
-        };
-        let names = issued.into_iter().filter_map(name);
+        let names = issued.into_iter().filter_map(|which| self.name_of(which));
         let names = names.map(|name| format!("`{name}`"));
         let names: Vec<String> = names.collect();
         if names.is_empty() {

@@ -155,7 +155,7 @@ impl Emit<'_> {
     }
 
     /// Returns the parameters from which the operands of an instruction are encoded.
-    fn issuer_parameters(&self, which: Which) -> Vec<Var> {
+    pub(super) fn issuer_parameters(&self, which: Which) -> Vec<Var> {
         let mut uses = Uses::default();
         for &operand in self.operands_of(which) {
             uses.add(&Uses::of_expr(&self.encoded(operand, &|it| it.expr())));

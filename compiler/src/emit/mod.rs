@@ -10,6 +10,7 @@ mod backend;
 mod barriers;
 mod conditions;
 mod config;
+mod constants;
 mod context;
 mod decisions;
 mod dispatch;
@@ -30,6 +31,8 @@ mod parameters;
 mod print;
 mod registers;
 mod routines;
+mod set_loops;
+mod shared;
 pub(crate) mod tree;
 mod values;
 
@@ -37,17 +40,21 @@ use crate::analysis::Analysis;
 use crate::source::{Files, Span};
 use crate::text::wrap;
 use context::Emit;
+use names::Names;
 use tree::{Runtime, Uses};
 
 /// Returns the text of an architecture's module.
 #[must_use]
 pub fn emit(analysis: &Analysis, files: &Files) -> String {
-    let emit = Emit::new(analysis, files, barriers::repeated(analysis));
+    let repeated = (barriers::repeated(analysis), set_loops::repeated(analysis));
+    let names = Names::new(&analysis.model, repeated.0, repeated.1);
+    let emit = Emit::new(analysis, files, names);
     let mut items = emit.tlb();
     items.push(emit.routines());
     items.push(emit.backend());
     items.splice(0..0, emit.barriers(&Uses::of_items(&items)));
     items.splice(0..0, emit.workarounds());
+    items.splice(0..0, emit.set_loops(&Uses::of_items(&items)));
     // What follows is written if the rest uses it.
     items.splice(0..0, emit.issuers(&Uses::of_items(&items)));
     items.splice(0..0, emit.operands(&Uses::of_items(&items)));

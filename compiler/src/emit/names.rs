@@ -8,9 +8,10 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use tlbc_runtime::backend::FinishSteps;
 use tlbc_runtime::request::Space;
 
-use super::tree::{FlagBarriers, Private, Property, Var};
+use super::tree::{FlagBarriers, Private, Property, SetLoop, Var};
 use crate::model::{Instr, Model, Named, Which, variable};
 
 /// Reserved words, in any edition.
@@ -102,9 +103,12 @@ pub struct Names {
     variants: BTreeMap<Which, String>,
     issuers: BTreeMap<Which, String>,
     barriers: BTreeMap<FlagBarriers, String>,
+    sets: BTreeMap<SetLoop, String>,
     workarounds: BTreeMap<(usize, usize), String>,
     forms: BTreeMap<(usize, usize), String>,
     views: BTreeMap<(Space, usize), String>,
+    erratum_sets: Vec<String>,
+    steps: Vec<String>,
     registers: BTreeMap<String, String>,
     calls: BTreeMap<String, String>,
     /// The names of items of the module.
@@ -112,8 +116,12 @@ pub struct Names {
 }
 
 impl Names {
-    /// Returns the names of a model, and of the functions for these barriers.
-    pub fn new(model: &Model, barriers: impl IntoIterator<Item = FlagBarriers>) -> Self {
+    /// Returns the names of a model, and of the functions for these choices of barriers and loops over sets.
+    pub fn new(
+        model: &Model,
+        barriers: impl IntoIterator<Item = FlagBarriers>,
+        sets: impl IntoIterator<Item = SetLoop>,
+    ) -> Self {
         let upper = |named: &Named| named.name.to_uppercase();
         let operands = || model.operands.iter().map(|it| &it.named.name);
 
@@ -144,12 +152,21 @@ impl Names {
         let workarounds = workarounds(model, &mut items);
         let forms = forms(model, &mut items);
         let views = views(model, &mut items);
+        let erratum_sets = model.cpu_sets.iter();
+        let erratum_sets = items.all(erratum_sets.map(|it| format!("{}_CPUS", upper(it))));
+        let steps = 1..=FinishSteps::MOST;
+        let steps = items.all(steps.map(|step| format!("FINISH_STEP_{step}")));
         let barrier = |barrier: usize| &model.barriers[barrier].named.name;
         let barriers = barriers.into_iter().map(|it| {
             let natural = format!("{}_or_{}", barrier(it.set), barrier(it.clear));
             (it, items.give(&natural))
         });
         let barriers = barriers.collect();
+        let sets = sets.into_iter().map(|it| {
+            let name = &model.invalidates[it.invalidate].named.name;
+            (it, items.give(&format!("{name}_sets")))
+        });
+        let sets = sets.collect();
         let mut camels = Scope::camel();
         let variants = instructions.into_iter();
         let variants = variants.map(|(which, name)| (which, camels.give(&camel(&name))));
@@ -172,9 +189,12 @@ impl Names {
             variants: variants.collect(),
             issuers,
             barriers,
+            sets,
             workarounds,
             forms,
             views,
+            erratum_sets,
+            steps,
             registers: once_each(registers, variable),
             calls: once_each(calls.map(|call| &call.value), str::to_owned),
             items: RefCell::new(items),
@@ -232,6 +252,16 @@ impl Names {
         self.barriers.contains_key(&barriers)
     }
 
+    /// Returns the loops over sets that have a function.
+    pub fn sets(&self) -> impl Iterator<Item = SetLoop> {
+        self.sets.keys().copied()
+    }
+
+    /// Returns whether a loop over sets has a function.
+    pub fn has_sets(&self, sets: SetLoop) -> bool {
+        self.sets.contains_key(&sets)
+    }
+
     /// Returns whether a form of an instruction has a constant.
     pub fn has_form(&self, invalidate: usize, form: usize) -> bool {
         self.forms.contains_key(&(invalidate, form))
@@ -250,8 +280,11 @@ impl Names {
             Private::Units(operand) => self.units[operand].clone(),
             Private::Issuer(which) => self.issuers[&which].clone(),
             Private::Barriers(barriers) => self.barriers[&barriers].clone(),
+            Private::Sets(sets) => self.sets[&sets].clone(),
             Private::Workaround(erratum, number) => self.workarounds[&(erratum, number)].clone(),
             Private::Form(invalidate, form) => self.forms[&(invalidate, form)].clone(),
+            Private::ErratumSet(set) => self.erratum_sets[set].clone(),
+            Private::FinishStep(step) => self.steps[step].clone(),
             Private::View(space, view) => self.views[&(space, view)].clone(),
         }
     }

@@ -8,8 +8,9 @@ use super::context::Emit;
 use super::parameters::{At, nothing};
 use super::routines::returns_outcome;
 use super::tree::{Case, Expr, Property, Runtime, Stmt, Var, borrow};
-use super::values::{defer, finish_steps, ipi_targets, tables};
+use super::values::{defer, tables};
 use crate::model::{Need, Which};
+use crate::plan::decision::Decision;
 use crate::plan::ir::{Issue, Node, Shape};
 
 impl Emit<'_> {
@@ -33,7 +34,7 @@ impl Emit<'_> {
                     let keep = Stmt::Let(Var::Keep.word(), self.keeps(node, shape));
                     vec![keep, self.load(load, Var::Keep.expr())]
                 } else {
-                    self.select(*on, then, otherwise, at, shape)
+                    self.select(&Decision::of_steps(*on, then, otherwise), at, shape)
                 }
             }
             Node::Guard { scope, body } => {
@@ -71,7 +72,10 @@ impl Emit<'_> {
                 beyond,
                 within,
             } => self.ceiling_of(count, *beyond, within, shape),
-            Node::Loop { over, each, rest } => self.repeat(*over, each, rest.as_deref(), shape),
+            Node::Loop { over, each, rest } => match self.call_of_sets(node) {
+                Some(call) => vec![call],
+                None => self.repeat(*over, each, rest.as_deref(), shape),
+            },
             Node::Workaround {
                 erratum,
                 number,
@@ -80,13 +84,13 @@ impl Emit<'_> {
             Node::SendIpi { to, .. } => {
                 let note =
                     "The barrier does not drain accesses of these CPUs; handling an IPI does.";
-                let send = Var::SyncIpis.expr().binary("=", ipi_targets(*to));
+                let send = Var::SyncIpis.expr().binary("=", self.targets(*to));
                 vec![Stmt::Comment(note.into()), Stmt::Do(send)]
             }
             Node::Defer(deferred) => vec![defer(*deferred)],
             Node::Requires(steps) => {
                 let outcome = Var::Outcome.field("steps");
-                vec![Stmt::Do(outcome.binary("|=", finish_steps(*steps)))]
+                vec![Stmt::Do(outcome.binary("|=", self.finish_steps(*steps)))]
             }
             Node::InvalidateOtherTags => {
                 let note = "Other tags of this CPU are invalidated lazily.";
@@ -159,6 +163,9 @@ impl Emit<'_> {
                 return vec![Stmt::Let("_".into(), call)];
             }
         } else if returns_outcome(other) {
+            if !returns_outcome(shape) && !self.defers(shape) {
+                return vec![Stmt::Let("_".into(), call)];
+            }
             Var::Outcome.expr().binary("|=", call)
         } else if self.defers(other) {
             Var::Outcome.field("deferred").binary("|=", call)

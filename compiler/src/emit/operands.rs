@@ -1,8 +1,8 @@
-//! Encoders: a function for each operand that is not just a value, and the constants that operands are encoded from.
+//! Encoders: a function for each operand that is not just a value, and a constant for one that does not vary.
 
 use super::context::{Emit, Encoder};
 use super::docs::escaped;
-use super::tree::{Expr, Function, Item, Private, Property, Runtime, Stmt, Uses, Var, hex, number};
+use super::tree::{Expr, Function, Item, Private, Property, Stmt, Uses, Var, hex, number};
 use crate::model::{Field, Source, Value};
 
 /// Returns the parameter that has the value of a source.
@@ -89,17 +89,12 @@ impl Emit<'_> {
     /// Returns the encoders and constants that the rest of the module uses.
     pub(super) fn operands(&self, rest: &Uses) -> Vec<Item> {
         let all = 0..self.model.operands.len();
-        let encoders = all.clone().filter(|it| rest.private(Private::Encoder(*it)));
+        let encoders = all.filter(|it| rest.private(Private::Encoder(*it)));
         let (constants, encoders): (Vec<usize>, Vec<usize>) =
             encoders.partition(|&operand| self.model.operands[operand].is_constant());
         let encoders = constants.into_iter().chain(encoders);
         let encoders: Vec<Item> = encoders.map(|operand| self.encoder(operand)).collect();
-        let units = all.filter(|it| rest.private(Private::Units(*it)));
-        let mut items = self.forms(rest);
-        items.extend(self.views(rest));
-        items.extend(units.filter_map(|operand| self.units(operand)));
-        items.extend(encoders);
-        items
+        self.constants(rest).into_iter().chain(encoders).collect()
     }
 
     fn encoder(&self, operand: usize) -> Item {
@@ -128,65 +123,6 @@ impl Emit<'_> {
             body: Some(encoder.body.clone()),
             ..Function::default()
         })
-    }
-
-    /// Returns the constant for the lengths of runs that an operand encodes.
-    fn units(&self, operand: usize) -> Option<Item> {
-        let it = &self.model.operands[operand];
-        let names = it.names.as_ref()?;
-        let value = Runtime::Units.with([
-            ("base", number(names.base)),
-            ("step", number(names.step)),
-            ("scales", number(names.scales)),
-            ("most", number(names.most_num + 1)),
-        ]);
-        let name = self.names.private(Private::Units(operand));
-        Some(Item::Const {
-            docs: format!(
-                "The lengths of runs that operand `{}` encodes.",
-                it.named.name
-            ),
-            head: Runtime::Units.text(format!("const {name}: Units")),
-            value,
-        })
-    }
-
-    /// Returns the constants of the forms that the rest of the module uses.
-    fn forms(&self, rest: &Uses) -> Vec<Item> {
-        let invalidates = self.model.invalidates.iter().enumerate();
-        let forms = invalidates.flat_map(|(index, it)| {
-            let forms = it.forms.iter().enumerate();
-            forms.filter_map(move |(form, it_form)| {
-                let (named, value) = it_form.named.as_ref()?;
-                let item = Private::Form(index, form);
-                rest.private(item).then(|| Item::Const {
-                    docs: format!("Form `{}` of `{}`.", named.name, it.named.name),
-                    head: format!("const {}: u64", self.names.private(item)).into(),
-                    value: hex(*value),
-                })
-            })
-        });
-        forms.collect()
-    }
-
-    /// Returns the constants for the tags of views that the rest of the module uses.
-    fn views(&self, rest: &Uses) -> Vec<Item> {
-        let spaces = super::values::SPACES.into_iter();
-        let views = spaces.flat_map(|space| {
-            let views = self.model.space(space).views.iter().enumerate();
-            views.filter_map(move |(index, view)| {
-                let item = Private::View(space, index);
-                rest.private(item).then(|| Item::Const {
-                    docs: format!(
-                        "The bits that the tag of view `{}` has set.",
-                        view.named.name
-                    ),
-                    head: format!("const {}: u64", self.names.private(item)).into(),
-                    value: hex(view.or),
-                })
-            })
-        });
-        views.collect()
     }
 
     /// Returns the statements of an encoder: the fields that are always there, and then those under each condition.

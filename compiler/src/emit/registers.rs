@@ -142,14 +142,12 @@ impl Emit<'_> {
             } else {
                 bits.binary(sign, hex(from.value.value))
             };
-            let flag = format!("Self::{}", self.names.flag(index));
-            let with = Expr::from("config").method("with", [flag.into()]);
-            let set = Stmt::Do(Expr::from("config").binary("=", with));
-            Stmt::Do(Expr::If(vec![(test, vec![set])], Vec::new()))
+            (format!("Self::{}", self.names.flag(index)), test)
         });
-        let mut body = vec![Stmt::Let("mut config".into(), "Self::NONE".into())];
-        body.extend(tests);
-        body.push(Stmt::Value("config".into()));
+        let none = Expr::from("Self::NONE");
+        let config = tests.fold(none, |config, (flag, test)| {
+            config.method("with_if", [flag.into(), test])
+        });
         let left = self.model.features.iter().enumerate();
         let left = left
             .filter(|(_, it)| it.from.is_none())
@@ -171,10 +169,10 @@ impl Emit<'_> {
                 left,
             ]),
             attributes: vec!["must_use"],
-            head: "pub const fn from_registers".into(),
+            head: "pub fn from_registers".into(),
             parameters: vec![("registers".into(), "&Registers".into())],
             returns: Some("Self".into()),
-            body: Some(body),
+            body: Some(vec![Stmt::Value(config)]),
             ..Function::default()
         }))
     }

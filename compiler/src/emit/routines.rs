@@ -11,14 +11,12 @@ use super::context::{Emit, Routine};
 use super::parameters::At;
 use super::tree::{
     Expr, Function, Item, Property, Runtime, Stmt, Uses, Var, Word, as_value, borrow, hoist,
-    structure,
+    number, structure,
 };
-use super::values::SPACES;
-use super::values::ipi_targets;
 use crate::plan::ir::{Node, Plan, Shape};
 
 /// Returns the name of a routine.
-pub fn name(shape: Shape) -> String {
+fn name(shape: Shape) -> String {
     let of = |what: &str, space: Space, reach: Reach| {
         let space = match space {
             Space::User => "user",
@@ -44,14 +42,12 @@ pub fn name(shape: Shape) -> String {
         Shape::Everything(space, reach) => of("everything", space, reach),
         Shape::Teardown(space, reach) => of("teardown", space, reach),
         Shape::Finish(space, reach) => of("finish", space, reach),
-        Shape::IpiTargets(Space::User) => "user_ipi_targets".to_owned(),
-        Shape::IpiTargets(Space::Kernel) => "kernel_ipi_targets".to_owned(),
+        Shape::IpiTargets(_) => "ipi_targets".to_owned(),
         Shape::Change => "change_entry".to_owned(),
         Shape::Invalidate => "invalidate_entries".to_owned(),
         Shape::Replace => "replace_entries".to_owned(),
         Shape::Relax => "relax_entries".to_owned(),
-        Shape::Publish(Space::User) => "user_publish".to_owned(),
-        Shape::Publish(Space::Kernel) => "kernel_publish".to_owned(),
+        Shape::Publish(_) => "publish".to_owned(),
         Shape::Switch => "switch_to".to_owned(),
         Shape::ReturnToUser => "load_user_view".to_owned(),
         Shape::EnterFromUser => "load_kernel_view".to_owned(),
@@ -60,6 +56,15 @@ pub fn name(shape: Shape) -> String {
 }
 
 impl Emit<'_> {
+    /// Returns the name of the routine of a shape. One that serves both spaces is named after none.
+    pub(super) fn routine_name(&self, shape: Shape) -> String {
+        let name = name(shape);
+        match name.split_once('_') {
+            Some((_, rest)) if self.serves_both(shape) => rest.to_owned(),
+            _ => name,
+        }
+    }
+
     /// Returns whether a predicate holds for any node of a shape, or of the shapes that it calls.
     pub(super) fn any(&self, shape: Shape, is: &dyn Fn(&Node) -> bool) -> bool {
         let mut found = false;
@@ -119,47 +124,40 @@ impl Emit<'_> {
         shape: Shape,
         argument: &dyn Fn(Var) -> Expr,
     ) -> Expr {
-        let sink = (!matches!(shape, Shape::IpiTargets(_))).then(|| Var::Cpu.expr());
-        let arguments = self.parameters(shape).into_iter().map(argument);
-        let arguments = sink.into_iter().chain(arguments);
-        Expr::from(receiver).method(name(shape), arguments)
+        let (shape, tag) = self.served_by(shape);
+        let arguments = self.parameters(shape).into_iter();
+        let arguments = arguments.map(|parameter| match (parameter, tag) {
+            (Var::Tag, Some(tag)) => number(tag),
+            _ => argument(parameter),
+        });
+        let arguments = std::iter::once(Var::Cpu.expr()).chain(arguments);
+        Expr::from(receiver).method(self.routine_name(shape), arguments)
     }
 
     /// Returns the methods for plans.
     pub(super) fn routines(&self) -> Item {
         let is_method = |plan: &&Plan| {
             let stores = plan.shape == Shape::Change && self.model.change.plain_store.value;
-            let is_value = matches!(plan.shape, Shape::IpiTargets(_) | Shape::Folding(..));
-            self.acts(plan.shape) && !stores && !is_value && !self.is_in_trait(plan.shape)
+            let is_value = matches!(plan.shape, Shape::Folding(..));
+            let is_served = self.served_by(plan.shape).0 != plan.shape;
+            let is_other = is_value || is_served || self.is_in_trait(plan.shape);
+            self.acts(plan.shape) && !stores && !is_other
         };
         let methods = self.plans.iter().filter(is_method);
         let methods = methods.map(|plan| self.method(plan));
-        let targets = SPACES.into_iter().filter_map(|space| {
-            let plan = self.plans.get(Shape::IpiTargets(space))?;
-            self.acts(plan.shape).then(|| self.method(plan))
-        });
         let head = Runtime::Configuration.text("impl<M: Configuration<Config>> Tlb<M>");
-        Item::group(head, methods.chain(targets).collect())
+        Item::group(head, methods.collect())
     }
 
     fn method(&self, plan: &Plan) -> Item {
         let routine = self.routine_of(plan);
-        let (docs, inline) = match plan.shape {
-            Shape::IpiTargets(_) => (
-                "Returns the CPUs to send an IPI for a request whose entries other CPUs may have cached.".into(),
-                "inline(always)",
-            ),
-            Shape::Ranges(..) | Shape::Everything(..) | Shape::Teardown(..) => {
-                (self.introduction(plan), "inline(never)")
-            }
+        let inline = match plan.shape {
+            Shape::Ranges(..) | Shape::Everything(..) | Shape::Teardown(..) => "inline(never)",
             // The flush of one page has no loops. With a single pass, most of its fields are constants.
-            Shape::Page(..) | Shape::Pass(..) | Shape::Finish(..) => {
-                (self.introduction(plan), "inline(always)")
-            }
-            _ => (self.introduction(plan), "inline"),
+            Shape::Page(..) | Shape::Pass(..) | Shape::Finish(..) => "inline(always)",
+            _ => "inline",
         };
-        let returns = if self.returns_ipis(plan.shape) || matches!(plan.shape, Shape::IpiTargets(_))
-        {
+        let returns = if self.returns_ipis(plan.shape) {
             Some(Runtime::IpiTargets.text("IpiTargets"))
         } else if returns_outcome(plan.shape) {
             Some(Runtime::Outcome.text("Outcome"))
@@ -168,14 +166,15 @@ impl Emit<'_> {
         } else {
             None
         };
-        let sink = (!matches!(plan.shape, Shape::IpiTargets(_))).then_some(Var::Cpu);
-        let parameters = sink.iter().chain(&routine.parameters);
+        let parameters = [Var::Cpu]
+            .into_iter()
+            .chain(routine.parameters.iter().copied());
         Item::from(Function {
-            docs,
+            docs: self.introduction(plan),
             attributes: vec![inline],
-            head: format!("fn {}", name(plan.shape)).into(),
+            head: format!("fn {}", self.routine_name(plan.shape)).into(),
             receiver: "&self",
-            parameters: parameters.map(|it| it.parameter()).collect(),
+            parameters: parameters.map(Var::parameter).collect(),
             returns,
             body: Some(routine.body.clone()),
         })
@@ -198,10 +197,6 @@ impl Emit<'_> {
 
     /// Returns the statements of a routine: those of the plan, after the definitions of what they use.
     fn body(&self, plan: &Plan) -> Vec<Stmt> {
-        if let Shape::IpiTargets(_) = plan.shape {
-            let targets = self.ipi_target(&plan.body, plan.shape);
-            return with_definitions(plan, vec![Stmt::Value(targets)]);
-        }
         let at = match plan.shape {
             Shape::Page(..) => At::Page,
             Shape::Pass(..) | Shape::Change | Shape::Invalidate | Shape::Replace | Shape::Relax => {
@@ -225,7 +220,7 @@ impl Emit<'_> {
     }
 
     /// Returns the expression for the CPUs to send an IPI.
-    fn ipi_target(&self, node: &Node, shape: Shape) -> Expr {
+    pub(super) fn ipi_target(&self, node: &Node, shape: Shape) -> Expr {
         match node {
             Node::Select {
                 on,
@@ -234,7 +229,7 @@ impl Emit<'_> {
             } => self.choice(*on, (then, otherwise), shape, &|node| {
                 self.ipi_target(node, shape)
             }),
-            Node::SendIpi { to, .. } => ipi_targets(*to),
+            Node::SendIpi { to, .. } => self.targets(*to),
             _ => Runtime::IpiTargets.item("NONE"),
         }
     }
@@ -272,6 +267,16 @@ pub(super) fn returns_outcome(shape: Shape) -> bool {
 
 /// Returns statements after the definitions of what they use, each after those that it uses itself.
 fn with_definitions(plan: &Plan, mut body: Vec<Stmt>) -> Vec<Stmt> {
+    // What is added first is the first value.
+    let first = match body.first() {
+        Some(Stmt::Do(Expr::Binary(to, "|=", value))) if **to == Var::Outcome.expr() => {
+            Some(Stmt::Let(Var::Outcome.mutable(), (**value).clone()))
+        }
+        _ => None,
+    };
+    if let Some(first) = first {
+        body[0] = first;
+    }
     let mut define = |name: Word, var: Var, value: &dyn Fn() -> Expr| {
         if Uses::of(&body).var(var) {
             body.insert(0, Stmt::Let(name, value()));

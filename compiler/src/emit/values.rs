@@ -1,12 +1,10 @@
 //! Values of the runtime's types.
 
-use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::{FinishSteps, IpiTargets};
 use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::{Reach, Space};
 
-use super::tree::{Expr, Runtime, Stmt, Var, hex};
+use super::tree::{Expr, Runtime, Stmt, Var};
 use crate::plan::ir::Shape;
 
 pub const SPACES: [Space; 2] = [Space::User, Space::Kernel];
@@ -52,11 +50,6 @@ pub fn kind_of(kind: Kind) -> Expr {
     })
 }
 
-/// Returns a set of steps of completion.
-pub fn finish_steps(steps: FinishSteps) -> Expr {
-    Runtime::FinishSteps.of(hex(steps.0))
-}
-
 /// Returns the statement that defers flushes.
 pub fn defer(deferred: Deferred) -> Stmt {
     let names = [
@@ -71,25 +64,4 @@ pub fn defer(deferred: Deferred) -> Stmt {
     let set = set.reduce(|all, one| all.binary("|", one));
     let set = set.unwrap_or_else(|| Runtime::Deferred.item("NOTHING"));
     Stmt::Do(Var::Outcome.field("deferred").binary("|=", set))
-}
-
-/// Returns CPUs to send an IPI.
-pub fn ipi_targets(to: IpiTargets) -> Expr {
-    let names = [
-        (Agents::ACTIVE, "ACTIVE"),
-        (Agents::LAZY, "LAZY"),
-        (Agents::INACTIVE, "INACTIVE"),
-    ];
-    let agents = names.iter().filter(|(bit, _)| to.agents.covers(*bit));
-    let agents = agents.map(|(_, name)| Runtime::Agents.item(name));
-    let agents = agents.reduce(|all, one| all.method("union", [one]));
-    let agents = agents.unwrap_or_else(|| Runtime::Agents.item("NONE"));
-    if to.sets == 0 && !to.by_call {
-        return Runtime::IpiTargets.item("of").call([agents]);
-    }
-    Runtime::IpiTargets.with([
-        ("agents", agents),
-        ("sets", hex(to.sets)),
-        ("by_call", to.by_call.into()),
-    ])
 }

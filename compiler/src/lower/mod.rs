@@ -104,6 +104,7 @@ impl Lower {
         let features = self.lower_features(items);
         let limits = self.lower_limits(items);
         let table_bits = self.lower_table_bits(items);
+        let entry_bytes = self.lower_entry_size(items);
         let mut setup = self.lower_setup(items);
         setup.extend(table_bits.iter().flat_map(physical::demands));
         let tags = self.lower_tags(items, &limits);
@@ -160,6 +161,7 @@ impl Lower {
                 value: t.name.node.clone(),
                 span: t.span,
             })?,
+            register_bits: target.map_or(64, |t| targets::register_bits(&t.name.node)),
             geometries,
             levels: self.levels.clone(),
             caches: caches?,
@@ -167,6 +169,7 @@ impl Lower {
             errata,
             limits,
             table_bits,
+            entry_bytes,
             setup,
             domains: std::mem::take(&mut self.domains),
             tags,

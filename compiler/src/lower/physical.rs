@@ -1,7 +1,7 @@
-//! The physical addresses that tables may have.
+//! The physical addresses that tables may have, and the size of their entries.
 //!
-//! In: `tables within`. Out: the number of bits of their addresses, and the requirement on the kernel. Holds: a width
-//! is 1 to 64 bits.
+//! In: `tables within` and `entries`. Out: the number of bits of their addresses with the requirement on the kernel, and
+//! the number of bytes of an entry. Holds: a width is 1 to 64 bits, a size 4 or 8 bytes.
 
 use super::scope::{Lower, of_kind};
 use crate::ast::Item;
@@ -28,6 +28,23 @@ impl Lower {
             self.once(&mut said, "`tables within`", cases, widths.span);
         }
         said.map(|at| at.value)
+    }
+
+    pub(super) fn lower_entry_size(&mut self, items: &[Item]) -> Option<At<u64>> {
+        let mut said = None;
+        for size in of_kind!(items, EntrySize) {
+            let bytes = &size.node;
+            if ![4, 8].contains(&bytes.node) {
+                self.misplaced(
+                    bytes.span,
+                    format!("entries of {} bytes cannot be expressed", bytes.node),
+                    "an entry is read and changed by one access of 4 or 8 bytes",
+                );
+                continue;
+            }
+            self.once(&mut said, "`entries`", bytes.node, size.span);
+        }
+        said
     }
 }
 

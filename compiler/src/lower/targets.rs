@@ -1,4 +1,4 @@
-//! Rust's names of architectures.
+//! Rust's names of architectures, and the width of their registers.
 
 use super::scope::Lower;
 use crate::ast::TargetArch;
@@ -9,13 +9,32 @@ use crate::spelling::nearest;
 /// A line for each of Rust's names, with the names that others use.
 const TARGETS: &str = include_str!("../../targets.txt");
 
-/// Rust's names, each with the others.
-fn targets() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+/// An architecture that Rust knows.
+struct Target {
+    name: &'static str,
+    /// The width of a general register.
+    register_bits: u32,
+    /// The names that others use.
+    others: Vec<&'static str>,
+}
+
+/// Returns the architectures that Rust knows.
+fn targets() -> impl Iterator<Item = Target> {
     let lines = TARGETS.lines().filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| {
-        let mut names = line.split_whitespace();
-        Some((names.next()?, names.collect()))
+        let mut words = line.split_whitespace();
+        Some(Target {
+            name: words.next()?,
+            register_bits: words.next()?.parse().ok()?,
+            others: words.collect(),
+        })
     })
+}
+
+/// Returns the width of a general register of an architecture; 64 bits if Rust does not know it.
+pub(super) fn register_bits(name: &str) -> u32 {
+    let target = targets().find(|target| target.name == name);
+    target.map_or(64, |target| target.register_bits)
 }
 
 /// Returns a name without the characters that are often written in different ways.
@@ -37,14 +56,16 @@ impl Lower {
             );
             return;
         }
-        if target.intended || targets().any(|(known, _)| known == name) {
+        if target.intended || targets().any(|target| target.name == name) {
             return;
         }
-        let other = |(known, others): (&'static str, Vec<&str>)| {
-            let mut names = others.into_iter().chain([known]);
-            names.any(|it| bare(it) == bare(name)).then_some(known)
+        let other = |target: Target| {
+            let mut names = target.others.into_iter().chain([target.name]);
+            names
+                .any(|it| bare(it) == bare(name))
+                .then_some(target.name)
         };
-        let near = || nearest(name, targets().map(|(known, _)| known));
+        let near = || nearest(name, targets().map(|target| target.name));
         let Some(meant) = targets().find_map(other).or_else(near) else {
             return;
         };

@@ -37,6 +37,8 @@ pub struct Model {
     pub doc: Vec<String>,
     /// Rust's `target_arch`.
     pub target_arch: At<String>,
+    /// The width of a general register of that architecture.
+    pub register_bits: u32,
     /// Page sizes with their tables.
     pub geometries: Vec<Geometry>,
     /// Names of levels, from the leaf up, over all geometries.
@@ -49,6 +51,8 @@ pub struct Model {
     pub limits: Vec<Limit>,
     /// The number of bits of a table's physical address; 64 if it is not stated.
     pub table_bits: Option<Cases<At<u64>>>,
+    /// The number of bytes of a table entry, 4 or 8, where it is stated.
+    pub entry_bytes: Option<At<u64>>,
     /// A requirement on the configuration of the machine.
     pub setup: Vec<Setup>,
     /// Other names for sets of agents.
@@ -115,6 +119,12 @@ impl Model {
             tlbc_runtime::request::Space::User => &self.user,
             tlbc_runtime::request::Space::Kernel => &self.kernel,
         }
+    }
+
+    /// Returns the number of bytes of a table entry.
+    #[must_use]
+    pub fn entry_size(&self) -> u64 {
+        self.entry_bytes.map_or(8, |at| at.value)
     }
 
     /// Returns whether a configuration is possible: every feature and erratum has what it needs.

@@ -67,6 +67,7 @@ pub(super) fn is_item_only(word: &str) -> bool {
         "atomics",
         "cpu_set",
         "tables",
+        "entries",
         "unconfirmed",
     ];
     let is_within = ["arch", "levels", "form"];

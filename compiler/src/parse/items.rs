@@ -28,6 +28,10 @@ impl Builder<'_> {
                 let cases = one(node, Rule::width_cases);
                 Item::TablesWithin(self.cases(&cases, Rule::width_case, Self::number_in))
             }
+            Rule::entry_size => Item::EntrySize(Spanned {
+                node: self.number_in(node),
+                span: self.span(node),
+            }),
             Rule::geometry => Item::Geometry(self.geometry(node)),
             Rule::caches => Item::Caches(self.caches(node)),
             Rule::feature => Item::Feature(self.feature(node)),

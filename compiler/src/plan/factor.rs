@@ -183,6 +183,7 @@ pub fn seq(nodes: impl IntoIterator<Item = Node>) -> Node {
             Node::Resync { barrier },
             Node::Complete { barrier: before } | Node::Resync { barrier: before },
         ) => barrier == before,
+        (Node::Publish { barrier }, Node::Publish { barrier: before }) => barrier == before,
         _ => false,
     });
     if flat.len() == 1 {

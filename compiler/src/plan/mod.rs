@@ -11,6 +11,7 @@ mod change;
 pub mod choose;
 mod completion;
 mod context;
+pub(crate) mod decision;
 mod deferrals;
 pub mod demand;
 mod drops;

@@ -112,6 +112,8 @@ impl Step {
 pub enum BarrierRole {
     /// It makes stores visible to walkers.
     Publish,
+    /// It comes before instructions that follow it.
+    Order,
     /// It waits until invalidations are complete.
     Complete,
     /// It synchronizes the context: this CPU translates and fetches again.

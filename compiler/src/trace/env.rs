@@ -16,6 +16,8 @@ pub enum Role {
     Main,
     /// It makes stores visible to walkers.
     Publish,
+    /// It comes before instructions that follow it.
+    Order,
     /// It waits until invalidations are complete.
     Complete,
     /// It makes this CPU translate and fetch anew.

@@ -11,8 +11,7 @@ use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::request::passes::{Folding, Pass, Passes, SortedPasses};
 use tlbc_runtime::request::{Reach, Space};
 
-use super::env::SourcesEq;
-pub use super::env::{Changing, Effects, Env, Op, Role, ceiling};
+pub use super::env::{Changing, Effects, Env, Op, Role, SourcesEq, ceiling};
 use crate::model::{Model, Which};
 use crate::plan::Plans;
 use crate::plan::ir::{Node, Shape, Test};
@@ -134,8 +133,14 @@ impl Run<'_> {
             }
             Node::Guard { body, .. } => self.node(body, piece),
             Node::Publish { barrier } => {
-                if let Some(barrier) = barrier {
-                    self.barrier(*barrier, Role::Publish);
+                if let Some(barrier) = *barrier {
+                    let publishes = self.model.barriers[barrier].publishes.is_some();
+                    let role = if publishes {
+                        Role::Publish
+                    } else {
+                        Role::Order
+                    };
+                    self.barrier(barrier, role);
                 }
             }
             Node::Complete { barrier } => self.barrier(*barrier, Role::Complete),

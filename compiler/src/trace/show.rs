@@ -147,6 +147,7 @@ fn role(step: &Step) -> Option<String> {
         } => {
             let role = match role {
                 BarrierRole::Publish => "publish",
+                BarrierRole::Order => "order",
                 BarrierRole::Complete => "complete",
                 BarrierRole::Resync => "resync",
             };

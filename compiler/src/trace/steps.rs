@@ -27,6 +27,7 @@ pub fn step(model: &Model, config: Config, op: &Op, store: Option<&Store>) -> Op
             Step::Barrier {
                 role: match op.role {
                     Role::Publish => BarrierRole::Publish,
+                    Role::Order => BarrierRole::Order,
                     Role::Resync => BarrierRole::Resync,
                     _ => BarrierRole::Complete,
                 },

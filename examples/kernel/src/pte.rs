@@ -155,7 +155,7 @@ impl Pte<Kernel> for TableEntry {
 
     fn slot(&self) -> Slot<'_> {
         Slot {
-            entries: slice::from_ref(self.word()),
+            entries: slice::from_ref(self.word()).into(),
             table: self.address,
             index: self.index as u16,
             va: self.va(),

@@ -21,6 +21,13 @@ pub trait Flags: Copy {
     #[must_use]
     fn from_bits(bits: u32) -> Self;
 
+    /// Returns the configuration with another flag set if a condition holds.
+    #[must_use]
+    #[inline]
+    fn with_if(self, flag: Self, holds: bool) -> Self {
+        Self::from_bits(self.bits() | if holds { flag.bits() } else { 0 })
+    }
+
     /// Returns the configuration for two CPUs together: the features of both, the errata of either.
     #[must_use]
     #[inline]

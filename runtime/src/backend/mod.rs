@@ -172,6 +172,26 @@ impl IpiTargets {
         }
     }
 
+    /// Returns the targets together with the CPUs of these erratum sets.
+    #[must_use]
+    #[inline]
+    pub const fn and_sets(self, sets: u8) -> Self {
+        Self {
+            sets: self.sets | sets,
+            ..self
+        }
+    }
+
+    /// Returns the targets for a machine on which a call may flush them in place of the IPI.
+    #[must_use]
+    #[inline]
+    pub const fn or_by_call(self) -> Self {
+        Self {
+            by_call: true,
+            ..self
+        }
+    }
+
     /// Returns whether there is no CPU to send an IPI.
     #[must_use]
     pub const fn is_empty(self) -> bool {
@@ -293,6 +313,14 @@ pub trait Backend {
     /// What the definition says about the machine.
     const FACTS: Facts;
 
+    /// Returns the [facts](Self::FACTS), for code that has no backend at hand. Only a backend that interprets plans
+    /// overrides it: its facts are known when a definition has been read, and it has no constant.
+    #[must_use]
+    #[inline]
+    fn facts() -> &'static Facts {
+        &Self::FACTS
+    }
+
     /// Returns the levels of the current configuration, by [`Level`]: an index into the definition's fixed list of names, not a
     /// depth. A level that the configuration lacks keeps its place, with a shift of 0, so a machine with four levels may
     /// have 0, 1, 2 and 4. [`level_of_shift`](Self::level_of_shift) and [`levels_up`](Self::levels_up) find levels.
@@ -318,6 +346,14 @@ pub trait Backend {
     /// invalidate the entries of devices, so the CPUs that get the IPI need not.
     const SENDER_ONLY: SpaceFlags = SpaceFlags::NONE;
 
+    /// Returns the [flags that only the sender of an IPI reads](Self::SENDER_ONLY). Only a backend that interprets plans
+    /// overrides it.
+    #[must_use]
+    #[inline]
+    fn sender_only() -> SpaceFlags {
+        Self::SENDER_ONLY
+    }
+
     /// Returns the ceiling of the current configuration.
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling;
 
@@ -331,7 +367,9 @@ pub trait Backend {
     /// # Context
     ///
     /// The lock of the table is held.
-    #[inline]
+    // A call would pass and return entries through memory, which costs more than the store.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     fn store(&self, slot: &Slot<'_>, change: &Change, flags: SpaceFlags) -> Changed {
         let was = if matches!(change.old, Entry::Invalid) {
             slot.store(change.new_bits); // the machine sets no marks in an invalid entry
@@ -408,7 +446,7 @@ pub trait Backend {
     /// [facts](Facts::shootdown) say for every configuration.
     #[inline]
     fn sends_ipis(&self) -> bool {
-        Self::FACTS.shootdown != Shootdown::Broadcast
+        Self::facts().shootdown != Shootdown::Broadcast
     }
 
     /// Publishes the changes and issues the instructions that invalidate the entries.
@@ -433,7 +471,7 @@ pub trait Backend {
     fn deliver(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Deferred {
         let here = Request {
             reach: Reach::Here,
-            flags: request.flags.without(Self::SENDER_ONLY),
+            flags: request.flags.without(Self::sender_only()),
             ..*request
         };
         let started = self.start(cpu, &here);

@@ -4,9 +4,7 @@
 //! another one reads; [`Mailbox`](crate::cpu::Mailbox) has the protocol for that.
 
 use crate::level::{LEVELS, Level};
-use crate::request::Kept;
-use crate::request::SpaceId;
-use crate::request::{Extent, Ranges, Request, Scope, Space, SpaceFlags, Tag};
+use crate::request::{Extent, Ranges, Recorded, Request, Scope, Space, SpaceFlags, SpaceId, Tag};
 use crate::sync::{Handed, const_fn};
 
 /// A request to a CPU.
@@ -76,9 +74,9 @@ impl Outbox {
         };
         put(match request.scope {
             Scope::Page { .. } => PAGE,
-            Scope::Ranges(ranges) => match ranges.kept() {
-                Kept::Run(..) => RUN,
-                Kept::Sorted(_) => RANGES,
+            Scope::Ranges(ranges) => match ranges.recorded() {
+                Recorded::Nothing | Recorded::Run(..) => RUN,
+                Recorded::Sorted(_) => RANGES,
             },
             Scope::Everything { .. } => EVERYTHING,
             Scope::Teardown => TEARDOWN,
@@ -94,13 +92,14 @@ impl Outbox {
                 put(u64::from(level.0));
                 put(u64::from(table));
             }
-            Scope::Ranges(ranges) => match ranges.kept() {
-                Kept::Run(level, extent) => {
+            Scope::Ranges(ranges) => match ranges.recorded() {
+                Recorded::Nothing => (0..3).for_each(|_| put(0)),
+                Recorded::Run(level, extent) => {
                     put(u64::from(level.0));
                     put(extent.start);
                     put(extent.bytes);
                 }
-                Kept::Sorted(sorted) => {
+                Recorded::Sorted(sorted) => {
                     let live = if sorted.live { LIVE } else { 0 };
                     let appeared = if sorted.appeared { APPEARED } else { 0 };
                     put(live | appeared);

@@ -83,8 +83,7 @@ impl<S: CpuMask> CpuTlb<S> {
 
     /// Returns whether this CPU has a space loaded, or is switching, possibly to that space.
     pub(crate) fn may_have_loaded(&self, space: SpaceId) -> bool {
-        let loaded = self.loaded();
-        loaded == space || loaded == SpaceId::SWITCHING
+        [space, SpaceId::SWITCHING].contains(&self.loaded())
     }
 
     /// Records the flushes that a backend has deferred on this CPU. Called on that CPU.

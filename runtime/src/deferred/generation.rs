@@ -46,6 +46,12 @@ impl PendingFlush {
         (self.completed.acquire(Barrier::Pending) != deferred).then_some(deferred)
     }
 
+    /// Returns whether a flush is pending.
+    #[inline]
+    pub fn is_pending(&self) -> bool {
+        self.deferred.acquire(Barrier::Pending) != self.completed.acquire(Barrier::Pending)
+    }
+
     /// Records that what was [pending](Self::pending) is flushed.
     #[inline]
     pub fn complete(&self, deferred: u64) {
@@ -90,6 +96,12 @@ impl PendingFlushes {
 
     fn all(&self) -> [&PendingFlush; 3] {
         [&self.attach, &self.unmaps, &self.abandoned]
+    }
+
+    /// Returns whether entries that a batched unmap or an abandoned gather made invalid may not be flushed yet.
+    #[inline]
+    pub(crate) fn are_unmaps_pending(&self) -> bool {
+        self.unmaps.is_pending() || self.abandoned.is_pending()
     }
 
     /// Returns which flushes are pending. The caller passes it to [`complete`](Self::complete) after a flush of everything of the

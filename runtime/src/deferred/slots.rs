@@ -58,12 +58,12 @@ impl AsidSlot {
     /// Returns the tag of a slot, if the machine has per-CPU tags of these values; 0 without a slot or a value.
     #[inline]
     pub(crate) fn tag(slot: Option<Self>, values: Option<TagValues>) -> Tag {
-        let value = slot
-            .zip(values)
-            .and_then(|(slot, values)| values.nth(slot.0 as u64));
-        Tag {
-            value: value.unwrap_or(0),
-            global: false,
+        match (slot, values) {
+            (Some(slot), Some(values)) => Tag {
+                value: values.nth(slot.0 as u64).unwrap_or(0),
+                global: false,
+            },
+            _ => Tag::default(),
         }
     }
 }
@@ -104,8 +104,8 @@ impl AsidSlots {
     /// Returns the slot of a space, if it is in one.
     #[inline]
     pub fn find(&self, space: SpaceId) -> Option<AsidSlot> {
-        let mut spaces = self.spaces.iter();
-        spaces
+        self.spaces
+            .iter()
             .position(|slot| slot.space.get() == space.0)
             .map(AsidSlot)
     }
@@ -161,7 +161,7 @@ impl AsidSlots {
     /// followed this one.
     #[inline]
     pub fn see_next_gen(&self, slot: AsidSlot, generation: u64) {
-        if self.seen_gen(slot).wrapping_add(1) == generation {
+        if self.seen_gen(slot) == generation.wrapping_sub(1) {
             self.set_seen_gen(slot, generation);
         }
     }

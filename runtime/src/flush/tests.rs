@@ -159,6 +159,11 @@ fn of_generations(tag: u64) -> AddressSpace<Set> {
     space
 }
 
+/// Returns the first of the CPUs, with what is kept for it.
+fn this<const N: usize>(cpus: &Several<N>) -> (CpuId, &CpuTlb<Set>) {
+    (THIS, &cpus.cpus[THIS.index()])
+}
+
 /// Makes a CPU one that has loaded a space.
 fn load<const N: usize>(cpus: &Several<N>, cpu: usize, space: &AddressSpace<Set>) {
     let local = &cpus.cpus[cpu];
@@ -184,7 +189,7 @@ fn flushes<C: Cpus<Set = Set>, B: Backend>(flush: &Flush<'_, B, C>) -> (Set, boo
 /// Runs a flush on this CPU, and returns what it issues.
 fn run<B: Backend<Op = Op>, C: Cpus>(mut flush: Flush<'_, B, C>) -> Vec<Op> {
     let mut issued = Vec::new();
-    flush.count();
+    flush.add_to_stats();
     let started = flush.start(&mut Record(|op| issued.push(op)));
     let left = flush.finish(&mut Record(|op| issued.push(op)), started);
     assert!(left.is_empty());
@@ -198,11 +203,11 @@ fn active_cpus_get_an_ipi_and_lazy_ones_only_for_tables() {
     cpus.cpus[2].lazy.put(1);
     cpus.cpus[3].loaded.put(SpaceId::KERNEL.0);
     cpus.cpus[4].loaded.put(SpaceId::NONE.0); // offline
-    let plan = |scope| Flush::plan(&Machine::<true>, &cpus, THIS, &space, scope);
+    let plan = |scope| Flush::plan(&Machine::<true>, &cpus, this(&cpus), &space, scope);
     assert_eq!(flushes(&plan(PAGE)), (set([1]), true));
     assert_eq!(flushes(&plan(TABLE)), (set([1, 2]), true));
     // With tagged entries of CPUs that have left the space; one that is offline has none.
-    let all = space.targets(&cpus, THIS, Agents::CPUS);
+    let all = space.targets(&cpus, this(&cpus), Agents::CPUS);
     assert!(all.here && all.others);
     let others: CpuSet<1> = set_of(space.other_targets(&cpus, THIS, Agents::CPUS));
     assert_eq!(others, set([1, 2, 3]));
@@ -214,7 +219,7 @@ fn active_cpus_get_an_ipi_and_lazy_ones_only_for_tables() {
 fn a_cpu_that_cannot_use_the_entries_issues_nothing() {
     let (cpus, space) = (Several::<2>::new(), of_slots());
     load(&cpus, 1, &space);
-    let plan = || Flush::plan(&Machine::<true>, &cpus, THIS, &space, PAGE);
+    let plan = || Flush::plan(&Machine::<true>, &cpus, this(&cpus), &space, PAGE);
     assert_eq!(flushes(&plan()), (set([1]), false));
     assert_eq!(run(plan()), []);
     assert_eq!(cpus.cpus[0].stats.by_ipi.get(), 1);
@@ -231,14 +236,20 @@ fn the_only_cpu_flushes_itself_and_has_then_seen_the_generation() {
     let here = &cpus.cpus[0];
     let slot = space.slot_on(here).expect("a slot");
     let own = AsidSlot::tag(Some(slot), Some(VALUES)).value;
-    let flush = Flush::plan(&Machine::<true>, &cpus, THIS, &space, PAGE);
+    let flush = Flush::plan(&Machine::<true>, &cpus, this(&cpus), &space, PAGE);
     assert_eq!(run(flush), [Op::Invalidate(own, Reach::Here), Op::Complete]);
     assert_eq!(here.slots.seen_gen(slot), space.counts.tlb_gen.now());
     assert!(here.slots.take_view(slot), "what the backend deferred");
     assert_eq!((here.stats.here.get(), here.stats.pages[1].get()), (1, 1));
     // Another CPU changed the space, and its flush has not reached this one: it still has to follow.
     let missed = space.counts.tlb_gen.raise();
-    run(Flush::plan(&Machine::<true>, &cpus, THIS, &space, PAGE));
+    run(Flush::plan(
+        &Machine::<true>,
+        &cpus,
+        this(&cpus),
+        &space,
+        PAGE,
+    ));
     assert_eq!(here.slots.seen_gen(slot).wrapping_add(1), missed);
 }
 
@@ -246,7 +257,7 @@ fn the_only_cpu_flushes_itself_and_has_then_seen_the_generation() {
 fn instructions_act_here_alone_where_no_other_cpu_holds_entries() {
     let (cpus, space) = (Several::<2>::new(), of_generations(5));
     load(&cpus, 0, &space);
-    let plan = || Flush::plan(&Machine::<false>, &cpus, THIS, &space, PAGE);
+    let plan = || Flush::plan(&Machine::<false>, &cpus, this(&cpus), &space, PAGE);
     assert_eq!(run(plan()), [Op::Invalidate(5, Reach::Here), Op::Complete]);
     load(&cpus, 1, &space);
     assert_eq!(run(plan()), [Op::Invalidate(5, Reach::Wide), Op::Complete]);
@@ -258,7 +269,7 @@ fn a_flush_of_everything_removes_from_the_cpumask_who_has_not_loaded_the_space()
     let (cpus, space) = (Several::<3>::new(), of_generations(5));
     (0..3).for_each(|cpu| load(&cpus, cpu, &space));
     cpus.cpus[1].loaded.put(SpaceId::KERNEL.0);
-    let mut flush = Flush::plan(&Machine::<false>, &cpus, THIS, &space, EVERYTHING);
+    let mut flush = Flush::plan(&Machine::<false>, &cpus, this(&cpus), &space, EVERYTHING);
     let started = flush.start(&mut Record(|_| ()));
     assert_eq!(
         space.counts.changes.get(),
@@ -271,7 +282,13 @@ fn a_flush_of_everything_removes_from_the_cpumask_who_has_not_loaded_the_space()
     assert_eq!(set_of::<Set>(space.holders(&cpus)), set([0, 2]));
     // A flush of less leaves the cpumask as it is.
     cpus.cpus[2].loaded.put(SpaceId::KERNEL.0);
-    run(Flush::plan(&Machine::<false>, &cpus, THIS, &space, PAGE));
+    run(Flush::plan(
+        &Machine::<false>,
+        &cpus,
+        this(&cpus),
+        &space,
+        PAGE,
+    ));
     assert_eq!(set_of::<Set>(space.holders(&cpus)), set([0, 2]));
 }
 
@@ -283,7 +300,7 @@ fn a_flush_starts_again_under_a_tag_that_the_space_got_since() {
     ranges.leaf(Level(0), Extent::new(0x1000, 0x3000));
     let mut issued = Vec::new();
     let scope = Scope::Ranges(&ranges);
-    let mut flush = Flush::plan(&Machine::<false>, &cpus, THIS, &space, scope);
+    let mut flush = Flush::plan(&Machine::<false>, &cpus, this(&cpus), &space, scope);
     let started = flush.start(&mut Record(|op| {
         issued.push(op);
         space.tag.put(9); // as another CPU does at a rollover
@@ -300,10 +317,10 @@ fn a_flush_starts_again_under_a_tag_that_the_space_got_since() {
 fn the_kernels_space_is_flushed_on_every_cpu_that_is_online() {
     let cpus = Several::<3>::new();
     let kernel = AddressSpace::new(SpaceId::KERNEL, Space::Kernel, (0, 0), Tagging::Kernel, 0);
-    let flush = Flush::plan(&Machine::<true>, &cpus, THIS, &kernel, PAGE);
+    let flush = Flush::plan(&Machine::<true>, &cpus, this(&cpus), &kernel, PAGE);
     assert_eq!(flushes(&flush), (set([1, 2]), true));
     cpus.online().remove(CpuId(2), Barrier::Unload);
-    let flush = Flush::plan(&Machine::<true>, &cpus, THIS, &kernel, PAGE);
+    let flush = Flush::plan(&Machine::<true>, &cpus, this(&cpus), &kernel, PAGE);
     assert_eq!(flushes(&flush), (set([1]), true));
     let tag = Tag {
         value: 0,
@@ -322,7 +339,7 @@ fn sizes_count_the_entries_of_every_level() {
     run(Flush::plan(
         &Machine::<true>,
         &cpus,
-        THIS,
+        this(&cpus),
         &space,
         Scope::Ranges(&ranges),
     ));

@@ -44,7 +44,7 @@ impl<P: Platform> Mmu<P> {
         change: &Change,
         may_defer: bool,
     ) -> Changed {
-        if !Self::FACTS.pte_update.is_store() {
+        if !Self::facts().pte_update.is_store() {
             return self.change_by_instruction(space, slot, change, may_defer);
         }
         let flags = space.flags();
@@ -62,7 +62,7 @@ impl<P: Platform> Mmu<P> {
         seen: Was,
         change: &Change,
     ) -> Option<Changed> {
-        if !Self::FACTS.pte_update.is_store() {
+        if !Self::facts().pte_update.is_store() {
             // Only the machine can change the entry before the instruction does, which returns the old entry.
             return (slot.was() == seen)
                 .then(|| self.change_by_instruction(space, slot, change, true));
@@ -84,7 +84,7 @@ impl<P: Platform> Mmu<P> {
         change: &Change,
         changed: &mut Changed,
     ) {
-        let set_by_devices = P::Backend::SENDER_ONLY != SpaceFlags::NONE;
+        let set_by_devices = P::Backend::sender_only() != SpaceFlags::NONE;
         if !set_by_devices
             || is_back(Fault::ReadsFlagsEarly)
             || changed.required.is_required_now(space.kind)
@@ -100,7 +100,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Makes a change by an instruction. Returns what [`change`](Self::change) does.
     #[inline(never)]
-    fn change_by_instruction(
+    pub(crate) fn change_by_instruction(
         &self,
         space: &AddressSpace<P::CpuSet>,
         slot: &Slot<'_>,
@@ -108,8 +108,8 @@ impl<P: Platform> Mmu<P> {
         may_defer: bool,
     ) -> Changed {
         let backend = self.platform.backend();
-        self.platform.pin_cpu(Self::INTERRUPTS_OFF, |cpu| {
-            if Self::FACTS.attach_waits_for_changes {
+        self.platform.pin_cpu(Self::interrupts_off(), |cpu| {
+            if Self::facts().attach_waits_for_changes {
                 space.begin_change();
             }
             let mut owner = self.owner(cpu, space);
@@ -122,7 +122,7 @@ impl<P: Platform> Mmu<P> {
                 space.pending.attach.defer(); // before another CPU attaches the space
                 self.platform.cpu(cpu).stats.deferred.count(1);
             }
-            if Self::FACTS.attach_waits_for_changes {
+            if Self::facts().attach_waits_for_changes {
                 space.end_change();
             }
             barrier_before_targets::<P::Backend>();
@@ -140,12 +140,12 @@ impl<P: Platform> Mmu<P> {
         let here = self.platform.cpu(cpu);
         // An instruction that acts on this CPU only requires that this CPU has the space loaded.
         let (mut reach, mut may_defer) = (Reach::Wide, false);
-        if Self::FACTS.attach_waits_for_changes && space.kind == Space::User {
+        if Self::facts().attach_waits_for_changes && space.kind == Space::User {
             let others = space.others(self, cpu);
             if !others.hold && here.loaded.mine() == space.id.0 {
                 reach = Reach::Here;
             }
-            may_defer = Self::FACTS.pte_update.is_deferrable() && !others.load;
+            may_defer = Self::facts().pte_update.is_deferrable() && !others.load;
         }
         Owner {
             space: space.kind,
@@ -160,7 +160,7 @@ impl<P: Platform> Mmu<P> {
     /// (break before make).
     pub(crate) fn must_break(&self, space: &AddressSpace<P::CpuSet>, change: &Change) -> bool {
         // An instruction replaces and flushes an entry in one step.
-        if !Self::FACTS.pte_update.is_store() {
+        if !Self::facts().pte_update.is_store() {
             return false;
         }
         let required = change.required_flush(&self.change_facts(space));
@@ -192,7 +192,7 @@ impl<P: Platform> Mmu<P> {
         if facts.stricter != Stricter::FaultsUntilDropped && !has_negative {
             return Ok(false);
         }
-        self.platform.pin_cpu(Self::INTERRUPTS_OFF, |cpu| {
+        self.platform.pin_cpu(Self::interrupts_off(), |cpu| {
             let here = self.platform.cpu(cpu);
             let mut ranges = Ranges::new();
             let page = Extent::new(va, 1).rounded(shift);
@@ -210,7 +210,7 @@ impl<P: Platform> Mmu<P> {
                 space: space.kind,
                 tag: space.tag_on(space.slot_on(here), &*backend),
                 reach: Reach::Here,
-                flags: space.flags().without(P::Backend::SENDER_ONLY),
+                flags: space.flags().without(P::Backend::sender_only()),
                 scope: ranges.scope(backend.levels()),
             };
             let mut sink = self.platform.sink(cpu);

@@ -73,7 +73,7 @@ impl<P: Platform> Mmu<P> {
             Ok(())
         })?;
         full_barrier(Barrier::Attach);
-        if Self::BROADCASTS && in_force(Barrier::AttachEverywhere) {
+        if Self::broadcasts() && in_force(Barrier::AttachEverywhere) {
             self.wait_for_walkers();
         }
         let space = space.id;

@@ -57,16 +57,25 @@ pub(crate) enum Why {
 
 // Flushes, from the caller's side down to one flush on this CPU.
 impl<P: Platform> Mmu<P> {
-    /// The facts of the backend.
-    pub(crate) const FACTS: Facts = <P::Backend as Backend>::FACTS;
+    /// Returns the facts of the backend.
+    #[inline]
+    pub(crate) fn facts() -> &'static Facts {
+        P::Backend::facts()
+    }
 
-    /// Whether interrupts are off during a flush: the backend requires it, or other CPUs may send messages to this
-    /// one.
-    pub(crate) const INTERRUPTS_OFF: bool =
-        Self::FACTS.interrupts_off || Self::FACTS.one_at_a_time || !Self::BROADCASTS;
+    /// Returns whether interrupts are off during a flush: the backend requires it, or other CPUs may send messages to
+    /// this one.
+    #[inline]
+    pub(crate) fn interrupts_off() -> bool {
+        let facts = Self::facts();
+        facts.interrupts_off || facts.one_at_a_time || !Self::broadcasts()
+    }
 
-    /// Whether instructions reach every CPU, so that no cpumask is read before a flush starts.
-    pub(crate) const BROADCASTS: bool = matches!(Self::FACTS.shootdown, Shootdown::Broadcast);
+    /// Returns whether instructions reach every CPU, so that no cpumask is read before a flush starts.
+    #[inline]
+    pub(crate) fn broadcasts() -> bool {
+        matches!(Self::facts().shootdown, Shootdown::Broadcast)
+    }
 
     /// Flushes the changed entries of a space on every CPU and device, and returns when none of them can use the old
     /// ones.
@@ -111,14 +120,15 @@ impl<P: Platform> Mmu<P> {
     ) {
         let flush = |cpu| {
             let (here, backend) = (self.platform.cpu(cpu), self.platform.backend());
-            let mut flush = Flush::plan(&*backend, self, cpu, space, scope(&here.stats));
-            flush.count();
+            let mut flush = Flush::plan(&*backend, self, (cpu, here), space, scope(&here.stats));
+            flush.add_to_stats();
             let started = flush.start(&mut self.platform.sink(cpu));
             // What other functions get is copied, so that the flush itself stays in registers.
-            let (request, ipis) = (flush.request, flush.ipis);
-            if !ipis.is_empty() {
+            if !flush.ipis.is_empty() {
+                let (request, ipis) = (flush.request, flush.ipis);
                 self.flush_by_ipi(cpu, (space, flush.generation), request, ipis);
             } else if space.has_devices() {
+                let request = flush.request;
                 self.platform.invalidate_secondary(space, &request);
             }
             let left = flush.finish(&mut self.platform.sink(cpu), started);
@@ -126,15 +136,18 @@ impl<P: Platform> Mmu<P> {
                 self.sync(cpu, space, left);
             }
         };
-        let off = Self::INTERRUPTS_OFF;
+        let off = Self::interrupts_off();
         self.platform.pin_cpu(off, |cpu| self.alone(|| flush(cpu)));
     }
 
     /// Runs a flush while no other CPU flushes, if the machine permits only one flush at a time.
     pub(crate) fn alone<R>(&self, run: impl FnOnce() -> R) -> R {
-        if Self::FACTS.one_at_a_time {
-            let poll = |cpu| self.handle_messages(cpu);
-            self.with_lock(&self.one_at_a_time, poll, |_| run())
+        if Self::facts().one_at_a_time {
+            self.with_lock(
+                &self.one_at_a_time,
+                |cpu| self.handle_messages(cpu),
+                |_| run(),
+            )
         } else {
             run()
         }
@@ -174,7 +187,7 @@ impl<P: Platform> Mmu<P> {
         // Instructions of this CPU invalidate the entries of devices.
         let request = Request {
             reach: Reach::Given,
-            flags: request.flags.without(P::Backend::SENDER_ONLY),
+            flags: request.flags.without(P::Backend::sender_only()),
             ..*request
         };
         let backend = self.platform.backend();
@@ -207,7 +220,7 @@ impl<P: Platform> Mmu<P> {
         ipis: IpiTargets,
     ) {
         // Until here no cpumask was read.
-        if Self::BROADCASTS {
+        if Self::broadcasts() {
             full_barrier(Barrier::Flush);
         }
         if !ipis.agents.is_empty() {

@@ -7,6 +7,7 @@
 
 mod change;
 mod changed;
+mod entries;
 mod marks;
 mod required;
 mod slot;
@@ -15,6 +16,7 @@ mod tests;
 
 pub use change::{Below, Change, ChangeFacts, Entry, Kind, Negative, Stricter};
 pub use changed::{Changed, Owner};
+pub use entries::Entries;
 pub use marks::Marks;
 pub use required::{Deadline, RequiredFlush};
 pub use slot::{Slot, Was};

@@ -98,14 +98,12 @@ impl RequiredFlush {
 
 impl Change {
     /// Returns whether the kernel must publish the entry before its own code uses it: the new entry is valid, its meaning to the
-    /// machine differs from the old one, and no flush of what is `left` to be invalidated publishes it. A valid entry where
-    /// none was must always be published.
+    /// machine differs from the old one, and no flush of what is `left` to be invalidated publishes it.
     #[must_use]
     #[inline]
     pub fn must_be_published(&self, left: &RequiredFlush, space: Space) -> bool {
-        let is_flushed = left.is_required_now(space) && !self.is_new();
         let is_read_differently = self.old.compared() != self.new.compared();
-        !matches!(self.new, Entry::Invalid) && is_read_differently && !is_flushed
+        !matches!(self.new, Entry::Invalid) && is_read_differently && !left.is_required_now(space)
     }
 
     /// Returns the flush that this change requires on a machine of these facts.

@@ -3,15 +3,14 @@
 //! In: consecutive entries of one table, in which the machine may set accessed and dirty marks at any time. Out: what was in
 //! them. Holds: an exchange returns every mark that the machine has set before it.
 
-use core::sync::atomic::{AtomicU64, Ordering};
-
+use crate::pte::entries::{Entries, Word};
 use crate::request::Extent;
 
 /// Consecutive entries of one table in memory: one entry, or several that all get the same bits.
 #[derive(Debug)]
 pub struct Slot<'a> {
     /// The entries.
-    pub entries: &'a [AtomicU64],
+    pub entries: Entries<'a>,
     /// The physical address of the table that contains them.
     pub table: u64,
     /// The index of the first entry in the table.
@@ -30,6 +29,14 @@ pub struct Was {
 }
 
 impl Was {
+    /// Returns what was in one entry.
+    const fn of(bits: u64) -> Self {
+        Self {
+            first: bits,
+            any: bits,
+        }
+    }
+
     /// Returns the same with further bits.
     #[must_use]
     pub(crate) const fn with(self, bits: u64) -> Self {
@@ -40,13 +47,13 @@ impl Was {
     }
 }
 
-impl Slot<'_> {
+impl<'a> Slot<'a> {
     /// Returns the physical address of the nth entry.
     #[must_use]
     #[inline]
     pub const fn address(&self, nth: u64) -> u64 {
         self.table
-            .wrapping_add((self.index as u64).wrapping_add(nth) << 3)
+            .wrapping_add((self.index as u64).wrapping_add(nth) << self.entries.size_shift())
     }
 
     /// Returns the addresses that the entries translate, if each translates `1 << shift` bytes.
@@ -60,23 +67,24 @@ impl Slot<'_> {
     #[must_use]
     #[inline]
     pub fn first(&self) -> u64 {
-        let first = self.entries.first();
-        first.map_or(0, |entry| entry.load(Ordering::Relaxed))
+        self.load(0)
     }
 
     /// Returns the bits of the nth entry, or 0 if there is none.
     #[must_use]
     #[inline]
     pub fn load(&self, nth: u64) -> u64 {
-        let entry = usize::try_from(nth).ok().and_then(|n| self.entries.get(n));
-        entry.map_or(0, |entry| entry.load(Ordering::Relaxed))
+        match usize::try_from(nth) {
+            Ok(nth) => self.entries.get(nth).map_or(0, Word::load),
+            Err(_) => 0,
+        }
     }
 
     /// Returns what is in the entries now.
     #[must_use]
     #[inline]
     pub fn was(&self) -> Was {
-        self.each(|entry| entry.load(Ordering::Relaxed))
+        self.each(Word::load)
     }
 
     /// Stores the same bits in each entry by an atomic exchange, and returns what was in them. No mark that the machine sets
@@ -84,7 +92,7 @@ impl Slot<'_> {
     #[must_use]
     #[inline]
     pub fn exchange(&self, bits: u64) -> Was {
-        self.each(|entry| entry.swap(bits, Ordering::Relaxed))
+        self.each(|entry| entry.swap(bits))
     }
 
     /// Stores the same bits in each entry, if no entry has bits other than those [`seen`](Self::was). Returns whether all were
@@ -92,18 +100,13 @@ impl Slot<'_> {
     #[must_use]
     #[inline]
     pub fn compare_exchange(&self, seen: Was, bits: u64) -> bool {
-        let relaxed = Ordering::Relaxed;
         let mut expected = seen.first;
         for (nth, entry) in self.entries.iter().enumerate() {
             if nth != 0 {
-                expected = entry.load(relaxed);
+                expected = entry.load();
             }
             let is_seen = expected & !seen.any == 0;
-            if !is_seen
-                || entry
-                    .compare_exchange(expected, bits, relaxed, relaxed)
-                    .is_err()
-            {
+            if !is_seen || !entry.replace(expected, bits) {
                 return false;
             }
         }
@@ -112,20 +115,25 @@ impl Slot<'_> {
 
     /// Reads each entry by a function, and returns what was in them.
     #[inline]
-    fn each(&self, mut read: impl FnMut(&AtomicU64) -> u64) -> Was {
-        let Some((first, rest)) = self.entries.split_first() else {
-            return Was::default();
-        };
-        let first = read(first);
-        let any = rest.iter().fold(first, |any, entry| any | read(entry));
-        Was { first, any }
+    fn each(&self, mut read: impl FnMut(Word<'a>) -> u64) -> Was {
+        match self.entries.get(0) {
+            Some(first) => self
+                .entries
+                .iter()
+                .skip(1)
+                .fold(Was::of(read(first)), |was, entry| Was {
+                    any: was.any | read(entry),
+                    ..was
+                }),
+            None => Was::default(),
+        }
     }
 
     /// Stores the same bits in each entry.
     #[inline]
     pub fn store(&self, bits: u64) {
-        for entry in self.entries {
-            entry.store(bits, Ordering::Relaxed);
+        for entry in self.entries.iter() {
+            entry.store(bits);
         }
     }
 }

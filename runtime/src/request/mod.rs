@@ -16,7 +16,7 @@ use crate::level::Level;
 pub use extent::Extent;
 pub use levels::{LevelFacts, LevelTable};
 pub use ranges::Ranges;
-pub(crate) use ranges::{Kept, Touched};
+pub(crate) use ranges::{Recorded, Touched};
 
 /// The kind of a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,15 +9,24 @@ use crate::request::extent::Extent;
 use crate::request::levels::{LevelTable, below};
 
 /// What was changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ranges {
-    /// The leaf entries of one level, as long as nothing else has changed: the first address, and the one after the last, which is
-    /// 0 after the last address of all. Without entries both are 0.
-    start: u64,
-    next: u64,
+    /// The leaf entries of one level, as long as nothing else has changed: the first and the last of their addresses.
+    first: u64,
+    last: u64,
+    /// Their level, or [`NO_RUN`].
     level: Level,
     /// All changes by level, as soon as there are others.
     sorted: Option<Sorted>,
+}
+
+/// The level of a run without entries.
+const NO_RUN: Level = Level(u8::MAX);
+
+impl Default for Ranges {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// What was changed, by its level.
@@ -41,9 +50,11 @@ pub(crate) struct Touched {
 }
 
 /// What was changed, in the form in which it is recorded.
-pub(crate) enum Kept<'r> {
-    /// Leaf entries of one level, or nothing.
+pub(crate) enum Recorded<'r> {
+    Nothing,
+    /// Leaf entries of one level.
     Run(Level, Extent),
+    /// Everything by level.
     Sorted(&'r Sorted),
 }
 
@@ -53,9 +64,9 @@ impl Ranges {
     #[inline]
     pub const fn new() -> Self {
         Self {
-            start: 0,
-            next: 0,
-            level: Level(0),
+            first: 0,
+            last: 0,
+            level: NO_RUN,
             sorted: None,
         }
     }
@@ -63,54 +74,36 @@ impl Ranges {
     /// Adds leaf entries of a level. If no machine has such a level, adds everything.
     #[inline]
     pub fn leaf(&mut self, level: Level, extent: Extent) {
-        if !self.extend(level, extent) {
-            self.leaf_apart(level, extent);
-        }
-    }
-
-    /// Adds leaf entries if they continue the run. Returns whether they do.
-    #[inline]
-    pub(crate) fn extend(&mut self, level: Level, extent: Extent) -> bool {
-        let next = extent.start.wrapping_add(extent.bytes);
-        let continues =
-            extent.start == self.next && self.next != 0 && next != 0 && level == self.level;
-        if continues {
-            self.next = next;
-        }
-        continues
-    }
-
-    /// Adds leaf entries that do not continue the run.
-    #[inline]
-    pub(crate) fn leaf_apart(&mut self, level: Level, extent: Extent) {
-        if self.is_nothing() && level.index() < LEVELS {
-            self.set_run(level, extent);
+        if self.is_nothing() && level.index() < LEVELS && !extent.is_empty() {
+            (self.level, self.first, self.last) = (level, extent.start, extent.last());
+        } else if level == self.level && level != NO_RUN && !extent.is_empty() {
+            if extent.start < self.first {
+                self.first = extent.start;
+            }
+            if extent.last() > self.last {
+                self.last = extent.last();
+            }
         } else {
             self.more_leaves(level, extent);
         }
     }
 
-    /// Adds leaf entries to others that they do not continue.
+    /// Adds leaf entries of another level, or of none.
     #[inline(never)]
     fn more_leaves(&mut self, level: Level, extent: Extent) {
-        if self.sorted.is_none() && self.level == level {
-            self.set_run(level, self.run().hull(extent));
-        } else {
+        if level.index() >= LEVELS || !extent.is_empty() {
             self.sort().widen(|sorted| &mut sorted.leaf, level, extent);
         }
     }
 
-    /// Returns the run.
+    /// Returns the addresses of the run.
     #[inline]
     const fn run(&self) -> Extent {
-        Extent::new(self.start, self.next.wrapping_sub(self.start))
-    }
-
-    #[inline]
-    fn set_run(&mut self, level: Level, extent: Extent) {
-        self.level = level;
-        self.start = extent.start;
-        self.next = extent.start.wrapping_add(extent.bytes);
+        // 64 bits cannot count all 2^64 bytes. All except the last one can be counted.
+        Extent::new(
+            self.first,
+            self.last.wrapping_sub(self.first).saturating_add(1),
+        )
     }
 
     /// Adds new entries of a level, whose negative entries must be invalidated. If no machine has such a level, adds everything.
@@ -173,9 +166,10 @@ impl Ranges {
             touched.leaf |= overlaps && at == level;
             touched.other |= overlaps && at != level;
         };
-        match self.kept() {
-            Kept::Run(at, run) => leaf(at, run),
-            Kept::Sorted(sorted) => {
+        match self.recorded() {
+            Recorded::Nothing => {}
+            Recorded::Run(at, run) => leaf(at, run),
+            Recorded::Sorted(sorted) => {
                 for (at, kept) in Level::all().zip(sorted.leaf) {
                     leaf(at, kept);
                 }
@@ -188,29 +182,29 @@ impl Ranges {
     /// Removes everything, after it was flushed.
     #[inline]
     pub(crate) fn forget(&mut self) {
-        (self.start, self.next) = (0, 0);
-        self.sorted = None;
+        *self = Self::new();
     }
 
     /// Returns whether nothing was changed.
     #[inline]
     pub(crate) fn is_nothing(&self) -> bool {
-        self.start == self.next && self.sorted.is_none()
+        self.level == NO_RUN && self.sorted.is_none()
     }
 
     /// Returns what was changed, in the form in which it is recorded.
     #[inline]
-    pub(crate) fn kept(&self) -> Kept<'_> {
+    pub(crate) fn recorded(&self) -> Recorded<'_> {
         match &self.sorted {
-            Some(sorted) => Kept::Sorted(sorted),
-            None => Kept::Run(self.level, self.run()),
+            Some(sorted) => Recorded::Sorted(sorted),
+            None if self.level == NO_RUN => Recorded::Nothing,
+            None => Recorded::Run(self.level, self.run()),
         }
     }
 
     /// Records everything by level from now on, and returns it.
     pub(crate) fn sort(&mut self) -> &mut Sorted {
         let (level, run) = (self.level, self.run());
-        (self.start, self.next) = (0, 0);
+        (self.first, self.last, self.level) = (0, 0, NO_RUN);
         self.sorted.get_or_insert_with(|| {
             let mut sorted = Sorted {
                 leaf: [Extent::EMPTY; LEVELS],
@@ -218,7 +212,9 @@ impl Ranges {
                 live: false,
                 appeared: false,
             };
-            sorted.widen(|sorted| &mut sorted.leaf, level, run);
+            if level != NO_RUN {
+                sorted.widen(|sorted| &mut sorted.leaf, level, run);
+            }
             sorted
         })
     }
@@ -227,35 +223,28 @@ impl Ranges {
     /// gathers are of this kind.
     #[inline]
     pub(crate) fn page(&self, levels: &LevelTable) -> Option<(u64, Level, bool)> {
-        match self.kept() {
-            Kept::Run(level, extent) => Some((leaf(levels, level, extent)?, level, false)),
-            Kept::Sorted(sorted) => sorted.page(levels),
+        if let Some(sorted) = &self.sorted {
+            return sorted.page(levels);
         }
+        is_page(levels, self.level, self.run()).then_some((self.first, self.level, false))
     }
 }
 
-/// Returns the address of the leaf entry that an extent overlaps, if it is only one and is flushed at the stride of its level.
+/// Returns whether an extent is that of one leaf entry, which is flushed at the stride of its level.
 #[inline]
-fn leaf(levels: &LevelTable, level: Level, extent: Extent) -> Option<u64> {
-    if levels.get(level.index())?.merged {
-        return None;
+fn is_page(levels: &LevelTable, level: Level, extent: Extent) -> bool {
+    match levels.get(level.index()) {
+        Some(facts) => !facts.merged && is_entry(facts.shift, extent),
+        None => false,
     }
-    entry(levels, level, extent)
 }
 
-/// Returns the address of the entry that an extent overlaps, if it is only one.
+/// Returns whether an extent is that of one entry of `1 << shift` bytes.
 #[inline]
-fn entry(levels: &LevelTable, level: Level, extent: Extent) -> Option<u64> {
-    let shift = levels.get(level.index())?.shift;
-    let bytes = 1u64.wrapping_shl(shift);
-    if extent.bytes > bytes || extent.is_empty() || shift == 0 {
-        return None;
-    }
-    if extent.bytes == bytes && extent.start & bytes.wrapping_sub(1) == 0 {
-        return Some(extent.start); // a whole entry, as nearly always
-    }
-    let start = extent.start & bytes.wrapping_neg();
-    (extent.last().wrapping_sub(start) < bytes).then_some(start)
+const fn is_entry(shift: u32, extent: Extent) -> bool {
+    shift != 0
+        && extent.bytes == 1u64.wrapping_shl(shift)
+        && extent.start & extent.bytes.wrapping_sub(1) == 0
 }
 
 impl Sorted {
@@ -290,21 +279,20 @@ impl Sorted {
         let (Some((level, extent)), false) = one(&self.leaf) else {
             return None;
         };
-        let va = leaf(levels, level, extent)?;
         let table = match one(&self.walk) {
             (None, _) => false,
-            (Some((cut, walk)), false) => {
-                let over = entry(levels, cut, walk)?;
-                let shift = levels.get(cut.index())?.shift;
-                let same = va.wrapping_shr(shift) == over.wrapping_shr(shift);
-                if below(levels, cut) != Some(level) || !same {
+            (Some((over, walk)), false) => {
+                let shift = levels.get(over.index())?.shift;
+                let is_over = is_entry(shift, walk) && walk.contains(extent);
+                if !is_over || below(levels, over) != Some(level) {
                     return None;
                 }
                 true
             }
             (Some(_), true) => return None,
         };
-        (!self.live && !self.appeared).then_some((va, level, table))
+        let is_page = is_page(levels, level, extent) && !self.live && !self.appeared;
+        is_page.then_some((extent.start, level, table))
     }
 }
 
@@ -339,7 +327,7 @@ mod tests {
         let orders = [[0x1000, 0x2000, 0x5000], [0x5000, 0x1000, 0x2000]];
         for order in orders {
             let ranges = run(&order.map(|start| (PAGE, start, 0x1000)));
-            let Kept::Run(PAGE, extent) = ranges.kept() else {
+            let Recorded::Run(PAGE, extent) = ranges.recorded() else {
                 panic!("{ranges:?}");
             };
             assert_eq!(extent, Extent::new(0x1000, 0x5000));
@@ -351,7 +339,7 @@ mod tests {
     fn what_is_more_is_kept_by_level() {
         let mut ranges = run(&[(PAGE, 0x1000, 0x1000), (LARGE, 0x20_0000, 0x20_0000)]);
         ranges.leaf(PAGE, Extent::new(0x2000, 0x1000));
-        let Kept::Sorted(sorted) = ranges.kept() else {
+        let Recorded::Sorted(sorted) = ranges.recorded() else {
             panic!("{ranges:?}");
         };
         assert_eq!(sorted.leaf[0], Extent::new(0x1000, 0x2000));
@@ -365,11 +353,8 @@ mod tests {
             page(&run(&[(LARGE, 0x20_0000, 0x20_0000)])),
             Some((0x20_0000, LARGE, false))
         );
-        // A part of it as well, and the last one; not what lies in two.
-        assert_eq!(
-            page(&run(&[(LARGE, 0x20_1000, 0x1000)])),
-            Some((0x20_0000, LARGE, false))
-        );
+        // The last one as well; not a part of one, nor what is in two.
+        assert_eq!(page(&run(&[(LARGE, 0x20_1000, 0x1000)])), None);
         let last = 0u64.wrapping_sub(0x1000);
         assert_eq!(
             page(&run(&[(PAGE, last, 0x1000)])),
@@ -377,6 +362,13 @@ mod tests {
         );
         assert_eq!(page(&run(&[(PAGE, 0x1800, 0x1000)])), None);
         assert_eq!(page(&Ranges::new()), None);
+        // An extent without an address adds nothing.
+        let nothing = run(&[(PAGE, 0x1000, 0)]);
+        assert!(nothing.is_nothing() && nothing == Ranges::new());
+        assert_eq!(
+            page(&run(&[(PAGE, 0x2000, 0x1000), (LARGE, 0, 0)])),
+            Some((0x2000, PAGE, false))
+        );
     }
 
     #[test]
@@ -398,7 +390,7 @@ mod tests {
             for change in changes {
                 let mut ranges = before;
                 change(&mut ranges, none, extent);
-                let Kept::Sorted(sorted) = ranges.kept() else {
+                let Recorded::Sorted(sorted) = ranges.recorded() else {
                     panic!("{ranges:?}");
                 };
                 assert_eq!(*sorted, Sorted::EVERYTHING);
@@ -414,7 +406,7 @@ mod tests {
         let around = [(PAGE, last, 0x1000), (PAGE, 0, 0x1000)];
         let through = [(PAGE, 0, last), (PAGE, last, 0x1000)];
         for ranges in [run(&around), run(&through)] {
-            let Kept::Run(PAGE, extent) = ranges.kept() else {
+            let Recorded::Run(PAGE, extent) = ranges.recorded() else {
                 panic!("{ranges:?}");
             };
             // All of the address space, which is one byte more than can be counted.

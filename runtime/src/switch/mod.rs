@@ -77,7 +77,7 @@ impl<P: Platform> Mmu<P> {
             (Current::User(from), None) => {
                 // From here on senders may skip this CPU, so earlier user accesses must be complete (release).
                 here.lazy.release(1, Barrier::Unload);
-                let counted = Self::FACTS.lazy_mm == LazyMm::Refcounted;
+                let counted = Self::facts().lazy_mm == LazyMm::Refcounted;
                 Current::Lazy(counted.then_some(from))
             }
             (from, None) => from,
@@ -151,7 +151,7 @@ impl<P: Platform> Mmu<P> {
     ) {
         here.loaded.put(SpaceId::SWITCHING.0);
         here.lazy.put(0);
-        if Self::FACTS.attach_waits_for_changes {
+        if Self::facts().attach_waits_for_changes {
             // A flush of everything that has ended may just have removed this CPU from the cpumask.
             space.cpumask.insert(cpu, Barrier::Unload);
             full_barrier(Barrier::AttachWaits);
@@ -221,7 +221,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Completes the flush of everything of a space that is deferred until another CPU attaches the space.
     fn complete_before_attach(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
-        if Self::FACTS.pte_update.is_deferrable() && space.pending.attach.pending().is_some() {
+        if Self::facts().pte_update.is_deferrable() && space.pending.attach.pending().is_some() {
             self.leave_root(cpu);
             self.flush_space(space, Scope::Everything { tables: true }, Why::Pending);
         }
@@ -267,7 +267,7 @@ impl<P: Platform> Mmu<P> {
             return Err(StillLoaded);
         }
         if space.tagging == Tagging::Life {
-            if Self::FACTS.lazy_mm == LazyMm::Refcounted {
+            if Self::facts().lazy_mm == LazyMm::Refcounted {
                 // A CPU that was lazy until now may have bound the tag to the empty top table again.
                 self.flush_space(space, Scope::Teardown, Why::Requested);
             }

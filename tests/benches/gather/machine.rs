@@ -268,7 +268,7 @@ impl<M: Machine, const W: usize, const N: usize> Pte<Bare<M, W>> for Valid<'_, N
     #[inline]
     fn slot(&self) -> Slot<'_> {
         Slot {
-            entries: self.entries,
+            entries: self.entries.as_slice().into(),
             table: 0x1000,
             index: (self.at % TABLE) as u16,
             va: (self.at as u64) << (SHIFT + 9 * u32::from(self.level.0)),
@@ -342,6 +342,7 @@ impl<M: Machine, const W: usize> Task<M, W> {
         mut left: &[AtomicU64],
         mut at: usize,
     ) {
+        let space = self.space.id();
         while !left.is_empty() {
             let in_table = TABLE - at % TABLE;
             let (table, rest) = left.split_at_checked(in_table).unwrap_or((left, &[]));
@@ -349,7 +350,7 @@ impl<M: Machine, const W: usize> Task<M, W> {
             let valid = entries.filter(|(entries, _)| entries[0].load(Relaxed) & VALID != 0);
             gather.locked((), |section, ()| {
                 let cleared = section.unmap_all(valid.map(|(entries, at)| Valid {
-                    space: self.space.id(),
+                    space,
                     level: Level(0),
                     entries,
                     at,

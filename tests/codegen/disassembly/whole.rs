@@ -165,7 +165,7 @@ impl Pte<Kernel> for Owns {
         self.level
     }
     fn slot(&self) -> Slot<'_> {
-        Slot { entries: self.words, table: 0x1000, index: 0, va: self.va }
+        Slot { entries: self.words.into(), table: 0x1000, index: 0, va: self.va }
     }
     fn decode(_: Level, bits: u64) -> Entry {
         match bits & 3 {

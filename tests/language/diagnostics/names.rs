@@ -108,6 +108,29 @@ fn more_flags_than_bits() {
     );
 }
 
+/// Features and errata together have as many bits as the configuration.
+#[test]
+fn as_many_flags_as_bits() {
+    let with = |errata: usize| {
+        let features = (0..24).map(|n| format!("feature f{n} \"f\"; "));
+        let erratum = |n| {
+            format!(
+                "erratum e{n} \"e\" {{ weakens wait: not drained; workaround after wait issue drop_all, wait; }}"
+            )
+        };
+        let items: String = features.chain((0..errata).map(erratum)).collect();
+        let found = messages(&toy_with(&items)).into_iter();
+        found
+            .filter(|message| message.starts_with("E0207"))
+            .collect::<Vec<_>>()
+    };
+    let most = 32 - 24 - TOY.matches("geometry ").count() + 1;
+    assert_eq!(with(most), [""; 0]);
+    let found = with(most + 1);
+    assert!(found[0].contains("more than 32"), "{found:?}");
+    assert_eq!(found.len(), 1);
+}
+
 #[test]
 fn more_features_than_an_instruction_can_depend_on() {
     let with = |count: usize| {

@@ -32,6 +32,7 @@ fn place(item: &Item) -> (String, Range<usize>) {
         Item::Tag(it) => ("tag", it.name.node.as_str(), it.span),
         Item::Space(it) => ("space", it.name.node.as_str(), it.span),
         Item::TablesWithin(it) => ("tables", "", it.span),
+        Item::EntrySize(it) => ("entries", "", it.span),
         Item::Assumed(it) => ("publishes", "", it.span),
         Item::AtomicsOrder(span) => ("atomics", "", *span),
         Item::Barrier(it) => ("barrier", it.name.node.as_str(), it.span),

@@ -234,7 +234,12 @@ impl Case {
     }
 
     /// Checks that everything is flushed only above the ceiling, or if a device needs both forms for a freed table.
-    fn flushes_by_address_below_the_ceiling(&self, effects: &[Effects; 2], reach: Reach) {
+    fn flushes_by_address_below_the_ceiling(
+        &self,
+        effects: &[Effects; 2],
+        reach: Reach,
+        devices: bool,
+    ) {
         let (drops, ..) = self.issued(effects);
         let whole = drops.iter().any(|(_, drop)| {
             let place = matches!(drop.place, Place::Everything | Place::Set(_));
@@ -250,6 +255,7 @@ impl Case {
         let most = match (self.space, reach) {
             (Space::Kernel, _) => 0,
             (_, Reach::Wide) if direct => 33,
+            _ if devices => 33,
             _ => 256,
         };
         let both = self.cpu.has("gtse") && self.cpu.has("coprocessors") && !self.cut.is_empty();
@@ -342,7 +348,7 @@ proptest! {
         let effects = case.run(config, reach);
         case.check(&effects, Agent::Cpu);
         case.names_no_more(&effects);
-        case.flushes_by_address_below_the_ceiling(&effects, reach);
+        case.flushes_by_address_below_the_ceiling(&effects, reach, cpu.has("coprocessors"));
         if space == Space::User && cpu.has("coprocessors") {
             case.check(&effects, Agent::Device);
         }
@@ -359,7 +365,7 @@ proptest! {
                 let own = Config { features: config.features & !device, ..config };
                 let effects = case.run(own, Reach::Here);
                 case.check(&effects, Agent::Cpu);
-                case.flushes_by_address_below_the_ceiling(&effects, Reach::Here);
+                case.flushes_by_address_below_the_ceiling(&effects, Reach::Here, false);
             }
         }
     }

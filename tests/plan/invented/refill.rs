@@ -193,6 +193,11 @@ fn one_page_and_several_may_take_different_instructions() {
     let all = Ask::event(Event::Everything);
     issues(&arch, "entries=9", &all, &["order", "space 0x42"]);
     issues(&arch, "entries=1", &two, &["order", "space 0x42"]);
+    // The barrier that publishes precedes the instructions as well.
+    let same = QUEUE.replace("follows ahead", "follows publish");
+    let arch = with(REFILL, &[(edits[0].0, &same), edits[1]]);
+    let once = ["order", "queue 0x1000, 0x42", "queue 0x2000, 0x42", "done"];
+    issues(&arch, "entries=9", &two, &once);
     // Where barriers are free, any number of pages takes the cheaper instruction.
     let free = QUEUE.replace("cost 1; ", "");
     let arch = with(REFILL, &[(edits[0].0, &free), edits[1]]);

@@ -301,7 +301,7 @@ fn a_weakened_run_is_not_used() {
 fn each_entry_is_compared_with_its_own_value() {
     let entries = [0x1000, 0x5000, 0x9000].map(AtomicU64::new);
     let slot = Slot {
-        entries: &entries,
+        entries: entries.as_slice().into(),
         table: TABLE,
         index: 7,
         va: USER,

@@ -273,6 +273,7 @@ fn every_part_of_the_schema_is_met() {
     assert!(good > 750, "{good}");
     let wanted = [
         "\"barrier\" \"complete\"",
+        "\"barrier\" \"order\"",
         "\"barrier\" \"publish\"",
         "\"barrier\" \"resync\"",
         "\"invalidate\" null",

@@ -5,17 +5,8 @@
 //! flushed, which CPUs are interrupted, what is deferred and until when? Other tests check that the JSON of a trace conforms
 //! to its schema and contains what the text contains, and that traces of changes match the runtime.
 
-mod arm64;
 mod json;
-mod powerpc64;
 mod rendered;
 mod runtime;
-mod s390;
 mod schema;
-mod themes;
-mod x86_64;
-
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
-const PAGE: u64 = 4 * KIB;
+mod typical;

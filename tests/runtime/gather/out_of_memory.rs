@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 use tlbc_tests::tests_on_every_architecture;
 
-use tlbc_runtime::gather::{BATCHES, BUNDLE};
+use tlbc_runtime::pages::{BATCHES, BUNDLE};
 use tlbc_runtime::platform::BATCH;
 use tlbc_runtime::{Backend, Current, Level, NewSpace};
 use tlbc_tests::hosted::{Event, Handle, Hosted};

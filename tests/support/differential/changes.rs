@@ -65,7 +65,7 @@ impl Asked<'_> {
                     let memory: Vec<AtomicU64> =
                         (0..entries).map(|_| AtomicU64::new(OLD)).collect();
                     let slot = Slot {
-                        entries: &memory,
+                        entries: memory.as_slice().into(),
                         table: 0x4_5678_9000,
                         index: 5,
                         va: 0x7_6543_2000,

@@ -10,7 +10,7 @@ use super::Issued;
 
 /// A generated backend with a configuration. Its methods append the instructions that they issue to a list.
 pub trait Machine {
-    /// [`Backend::SENDER_ONLY`].
+    /// [`Backend::sender_only`].
     fn sender_only(&self) -> SpaceFlags;
     /// [`Backend::levels`].
     fn levels(&self) -> &'static LevelTable;
@@ -64,7 +64,7 @@ impl<B: Backend> Generated<B> {
 
 impl<B: Backend> Machine for Generated<B> {
     fn sender_only(&self) -> SpaceFlags {
-        B::SENDER_ONLY
+        B::sender_only()
     }
 
     fn levels(&self) -> &'static LevelTable {

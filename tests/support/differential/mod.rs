@@ -13,11 +13,13 @@ mod asked;
 mod changes;
 mod configurations;
 mod functions;
+mod interpreted;
 mod machines;
 mod ranges;
 
 pub use configurations::plans_and_backend_agree_in_configurations;
 pub use functions::a_machine_is_what_the_definition_says;
+pub use interpreted::interpreted;
 pub use machines::{Generated, Machine, Make, Module, space_flags};
 pub use proptest::test_runner::{Config as Runs, RngSeed};
 pub use ranges::{planned, plans_and_backend_agree_on_ranges};

@@ -246,7 +246,10 @@ impl Trace {
         let machine = (config, limits.as_slice());
         let tag = |others| tag::tag(model, machine, self.tag.as_deref(), others);
         let others = self.cpus == Some(Cpus::Others) || self.cpus.is_none() && self.kernel;
-        let (first, remark) = tag(others)?;
+        let (first, mut remark) = tag(others)?;
+        if self.kernel && self.tag.is_some() {
+            remark = Some("entries of the kernel are under no tag that a space has: --tag makes no difference".to_owned());
+        }
         let mut query = Query {
             config,
             limits: limits.clone(),

@@ -278,9 +278,17 @@ impl Expr {
         self.binary("||", other)
     }
 
+    /// Returns the negation. That of two tests of which one is negated is written without a parenthesis.
     pub fn not(self) -> Self {
+        let is_negated = |test: &Expr| matches!(test, Expr::Prefix("!", _));
         match self {
             Expr::Prefix("!", inner) => *inner,
+            Expr::Binary(left, "&&", right) if is_negated(&left) != is_negated(&right) => {
+                left.not().or(right.not())
+            }
+            Expr::Binary(left, "||", right) if is_negated(&left) != is_negated(&right) => {
+                left.not().and(right.not())
+            }
             Expr::Binary(left, "==", right) => Expr::Binary(left, "!=", right),
             other => Expr::Prefix("!", Box::new(other)),
         }
@@ -354,6 +362,16 @@ mod tests {
         assert_eq!(choice(&holds, &b), a.clone().or(b.clone()));
         assert_eq!(choice(&fails, &b), a.clone().not().and(b.clone()));
         assert_eq!(choice(&b, &holds), a.clone().not().or(b.clone()));
+    }
+
+    #[test]
+    fn negations_move_inwards_if_there_are_not_more_of_them() {
+        let [a, b] = ["a", "b"].map(Expr::from);
+        let only_a = a.clone().and(b.clone().not());
+        assert_eq!(only_a.clone().not(), a.clone().not().or(b.clone()));
+        assert_eq!(only_a.clone().not().not(), only_a);
+        let both = a.and(b);
+        assert_eq!(both.clone().not(), Expr::Prefix("!", Box::new(both)));
     }
 
     #[test]

@@ -32,12 +32,18 @@ pub enum Private {
     Issuer(Which),
     /// The function that issues one of two barriers, depending on a flag.
     Barriers(FlagBarriers),
+    /// The function of a loop over sets.
+    Sets(SetLoop),
     /// The function of an erratum's workaround.
     Workaround(usize, usize),
     /// The number of an instruction's form.
     Form(usize, usize),
     /// The bits of a view's tag.
     View(Space, usize),
+    /// An erratum set, by index.
+    ErratumSet(usize),
+    /// A step of completion, by its bit.
+    FinishStep(usize),
 }
 
 /// The choice of a barrier by a flag of the configuration.
@@ -49,6 +55,15 @@ pub struct FlagBarriers {
     pub set: usize,
     /// The barrier where it is clear.
     pub clear: usize,
+}
+
+/// A loop over sets of a cache, with one instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SetLoop {
+    /// The instruction, by index.
+    pub invalidate: usize,
+    /// The number of sets of the cache.
+    pub count: u64,
 }
 
 /// What a private function returns of a configuration, or of a level in it.

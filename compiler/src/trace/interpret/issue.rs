@@ -55,9 +55,12 @@ impl Run<'_> {
             stride: pass.map(|pass| pass.stride),
             form: form.named.as_ref().map_or(0, |(_, value)| *value),
             table: change.table,
-            entry: change
-                .table
-                .wrapping_add(change.index.wrapping_add(nth) << 3),
+            entry: change.table.wrapping_add(
+                change
+                    .index
+                    .wrapping_add(nth)
+                    .wrapping_mul(self.model.entry_size()),
+            ),
             old: change.old,
             new: change.new,
             ..Sources::default()

@@ -4,7 +4,7 @@ use crate::level::Level;
 use crate::request::folding::Passes;
 use crate::request::levels::LevelTable;
 use crate::request::pass::Pass;
-use crate::request::ranges::{Kept, Ranges};
+use crate::request::ranges::{Ranges, Recorded};
 
 /// The only pass of a request: over leaf entries of one level. Tables stay linked, and no entry is new.
 ///
@@ -25,11 +25,11 @@ impl SinglePass {
     #[must_use]
     #[inline]
     pub fn new(ranges: &Ranges, levels: &LevelTable) -> Option<Self> {
-        let Kept::Run(level, extent) = ranges.kept() else {
+        let Recorded::Run(level, extent) = ranges.recorded() else {
             return None;
         };
         let facts = levels.get(level.index())?;
-        if extent.is_empty() || !facts.leaf || facts.merged {
+        if !facts.leaf || facts.merged {
             return None;
         }
         let shift = facts.shift.wrapping_add(facts.joined);

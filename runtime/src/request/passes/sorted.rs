@@ -5,7 +5,7 @@ use crate::request::extent::Extent;
 use crate::request::folding::{Folding, Passes, Walks};
 use crate::request::levels::{LevelFacts, LevelTable, below, stride};
 use crate::request::pass::Pass;
-use crate::request::ranges::{Kept, Ranges, Sorted};
+use crate::request::ranges::{Ranges, Recorded, Sorted};
 
 /// The passes over everything that was changed.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +36,9 @@ impl<'r> SortedPasses<'r> {
             leaf: 0,
         };
         let apart = matches!(folding.walks, Walks::Apart);
-        match ranges.kept() {
-            Kept::Run(level, extent) => {
+        match ranges.recorded() {
+            Recorded::Nothing => {}
+            Recorded::Run(level, extent) => {
                 let at = stride(levels, level);
                 if let Some((at, facts)) = at
                     && let Some((pass, _)) = leaves_of(at, extent, facts)
@@ -47,7 +48,7 @@ impl<'r> SortedPasses<'r> {
                     many.leaf = 1;
                 }
             }
-            Kept::Sorted(sorted) => {
+            Recorded::Sorted(sorted) => {
                 let named = many.name_leaves(sorted, levels, folding);
                 if !apart {
                     many.name_cuts(sorted, levels, folding, &named);

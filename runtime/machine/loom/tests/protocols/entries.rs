@@ -33,6 +33,14 @@ pub fn leaf(space: &Space, nth: usize, page: usize) -> Owned {
     }
 }
 
+/// Returns the leaf entry of a page of a space, after it was unmapped.
+pub fn unmapped(space: &Space, nth: usize, page: usize) -> Owned {
+    Owned {
+        word: [AtomicU64::new(Bits::Invalid.bits())],
+        ..leaf(space, nth, page)
+    }
+}
+
 /// Returns the entry that points at the table of a space.
 pub fn link(space: &Space, nth: usize) -> Owned {
     Owned {
@@ -93,7 +101,7 @@ impl<K: Kind> Pte<Kernel<K>> for Owned {
 
     fn slot(&self) -> Slot<'_> {
         Slot {
-            entries: &self.word,
+            entries: self.word.as_slice().into(),
             table: self.table as u64,
             index: self.index as u16,
             va: self.page << PAGE_SHIFT,

@@ -4,12 +4,14 @@
 use std::rc::Rc;
 
 use loom::sync::Mutex;
+use tlbc_machine_loom::Entry;
 use tlbc_machine_loom::toys::{Broadcast, Kind, Slots};
+use tlbc_runtime::fault::Fault;
 use tlbc_runtime::sync::Barrier;
 use tlbc_runtime::{CpuId, Current};
 
-use crate::check::{Depth::Full, RACE, fails, holds};
-use crate::entries::leaf;
+use crate::check::{Depth::Full, RACE, fails, finds, holds};
+use crate::entries::{leaf, unmapped};
 use crate::kernel::World;
 
 /// CPU 0 clears an entry in a gather; CPU 1, which still has it cached, finds it cleared in a gather of its own.
@@ -54,6 +56,53 @@ fn a_gather_finds_what_another_one_cleared() {
 #[test]
 fn without_complete() {
     fails(Full, Barrier::Complete, RACE, find_cleared::<Slots>);
+}
+
+/// CPU 0 unmaps a page in a gather, which flushes later; CPU 1, which may still have it cached, maps another page in its place.
+/// From then on it may not reach the old page: the machine permits one translation of an address at a time.
+fn map_in_place_of_cleared<K: Kind>() {
+    let world = World::<K>::new(2, 1);
+    let space = world.space(0);
+    let cleared = Rc::new(Mutex::new(false));
+    let _ = world.on(1, || world.switch(Current::Kernel, Some(&space)));
+    let there = world.spawn(1, {
+        let (space, cleared) = (space.clone(), cleared.clone());
+        move |world| {
+            world.mmu.gather(&space, |g| {
+                g.locked(cleared.lock().unwrap(), |section, cleared| {
+                    if **cleared {
+                        let entry = unmapped(&space, 0, 0);
+                        assert_eq!(section.map(&entry, Entry::page(1).bits()), Ok(()));
+                        let reached = world.machine().reaches(1, 0);
+                        assert_ne!(reached, Some(0), "the old page is still cached");
+                    }
+                });
+            });
+        }
+    });
+    world.on(0, || {
+        world.mmu.gather(&space, |g| {
+            g.locked(cleared.lock().unwrap(), |section, cleared| {
+                assert!(section.unmap(leaf(&space, 0, 0)).is_ok());
+                **cleared = true;
+            });
+        });
+    });
+    there.join().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_page_is_mapped_where_another_gather_unmapped_one() {
+    holds(Full, map_in_place_of_cleared::<Slots>);
+    holds(Full, map_in_place_of_cleared::<Broadcast>);
+}
+
+#[test]
+fn a_new_entry_without_the_flush_of_the_old_one_is_found() {
+    let (fault, how) = (Fault::MapsUnflushed, "still cached");
+    finds(Full, fault, how, map_in_place_of_cleared::<Slots>);
+    finds(Full, fault, how, map_in_place_of_cleared::<Broadcast>);
 }
 
 /// CPU 0 unmaps a page without waiting, and waits; CPU 1, which still has it cached, finds it cleared in a gather.
