@@ -12,10 +12,10 @@ use super::term::Variable;
 const EXHAUSTIVE: u32 = 10;
 
 /// Each value of a variable up to this many bits is checked, with others chosen at random.
-const SMALL: u32 = 6;
+const SMALL: u32 = 5;
 
 /// The number of random values of everything.
-const RANDOM: u64 = 1500;
+const RANDOM: u64 = 600;
 
 /// Checks an obligation.
 pub fn check(obligation: &Obligation) -> Verdict {

@@ -49,13 +49,7 @@ pub fn obligations(model: &Model, code: &Arithmetic) -> Vec<Obligation> {
         };
         for shift in counted {
             for scale in 0..names.scales {
-                all.extend(run(
-                    &of,
-                    operand.fields.iter().collect(),
-                    names,
-                    scale,
-                    shift,
-                ));
+                all.extend(run(&of, &operand.fields, names, scale, shift));
             }
         }
         all.push(rest(&of, names));
@@ -80,15 +74,16 @@ fn entries(shift: u32, span: Span) -> Vec<Obligation> {
     let first = start.clone() & !Word::ones(shift);
     let va = Word::var("va", 64);
     let nth = (va.clone() >> shift) - (start.clone() >> shift);
-    let within = vec![
-        range.clone(),
-        start.clone().at_most(va.clone()),
-        va.clone().at_most(last.clone()),
+    let after = vec![start.clone().at_most(va.clone())];
+    let ordered = (start.clone() >> shift).at_most(va.clone() >> shift);
+    let named = (first.clone() + (nth << shift)).equals(aligned(va));
+    // The numbers of the entries of the first address, of some address, and of the last one.
+    let [low, some, high] = ["low", "some", "high"].map(|name| Word::var(name, 64 - shift));
+    let between = vec![
+        low.clone().at_most(some.clone()),
+        some.clone().at_most(high.clone()),
     ];
-    let named = Truth::And(vec![
-        nth.clone().less(count.clone()),
-        (first.clone() + (nth << shift)).equals(aligned(va)),
-    ]);
+    let counted = (some - low.clone()).less(high - low + 1u32);
     let at_end = (first.clone() + ((count.clone() - 1u32) << shift)).equals(aligned(last));
     let n = Word::var("n", 64);
     let step = (first.clone() + (n.clone() << shift)) + (Word::Number(1) << shift);
@@ -96,10 +91,16 @@ fn entries(shift: u32, span: Span) -> Vec<Obligation> {
     let left = Word::var("left", 64);
     vec![
         claim(
-            "each address of the range is in an entry of the pass",
-            within,
-            named,
+            "entries have the order of their addresses",
+            after.clone(),
+            ordered,
         ),
+        claim(
+            "the entry of each address up to the last is counted",
+            between,
+            counted,
+        ),
+        claim("the entry of that number has the address", after, named),
         claim(
             "the pass ends with the entry of the last address",
             vec![range.clone()],
@@ -162,7 +163,7 @@ impl Step {
     }
 }
 
-fn run(of: &Of<'_>, fields: Vec<&Field>, names: &Names, scale: u32, shift: u32) -> Vec<Obligation> {
+fn run(of: &Of<'_>, fields: &[Field], names: &Names, scale: u32, shift: u32) -> Vec<Obligation> {
     let step = Step::new(names, scale, shift);
     let num = step.units.clone() - 1u32;
     let scaled = of.sources.source(Source::Scale);

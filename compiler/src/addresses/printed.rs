@@ -92,7 +92,7 @@ impl Reader<'_> {
             _ => return unclear(),
         };
         match (locals.get_mut(name.text.as_ref()), index) {
-            (Some(Value::Word(word)), 0) | (Some(Value::Two(word, _)), 0) => {
+            (Some(Value::Word(word) | Value::Two(word, _)), 0) => {
                 *word = word.clone() | value;
             }
             (Some(Value::Two(_, word)), 1) => *word = word.clone() | value,
@@ -117,7 +117,7 @@ impl Reader<'_> {
                 Some(Use::Private(Private::Encoder(operand))) => {
                     self.body(&self.code.encoders[operand])
                 }
-                Some(Use::Var(Var::Keep)) => Ok(Value::Truth(self.sources.keep())),
+                Some(Use::Var(Var::Keep)) => Ok(Value::Truth(Sources::keep())),
                 Some(Use::Var(var)) => {
                     let word = self.sources.of_var(var.name());
                     word.map(Value::Word).ok_or_else(|| format!("{of:?}"))

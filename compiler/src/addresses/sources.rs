@@ -44,7 +44,7 @@ impl<'a> Sources<'a> {
     }
 
     /// Returns whether a load keeps the entries of the tag.
-    pub fn keep(&self) -> Truth {
+    pub fn keep() -> Truth {
         Truth::var("keep")
     }
 
@@ -120,7 +120,7 @@ impl<'a> Sources<'a> {
                 Some(within) => Word::var("va", within.bits) | within.base,
                 None => Word::var("va", 64),
             },
-            Source::Keep => Word::choice(self.keep(), Word::Number(1), Word::Number(0)),
+            Source::Keep => Word::choice(Self::keep(), Word::Number(1), Word::Number(0)),
             Source::Granule => self.by_geometry(|index| {
                 let granule = self.model.geometries[index].granule;
                 granule.map_or(0, |at| at.value)
@@ -178,7 +178,7 @@ impl<'a> Sources<'a> {
                 Var::Feature(feature) => self.flag(feature),
                 Var::Geometry(geometry) => self.is_geometry(geometry),
                 Var::Hinted => self.hint().0,
-                Var::Keep => self.keep(),
+                Var::Keep => Self::keep(),
             };
             if wanted { is } else { !is }
         });

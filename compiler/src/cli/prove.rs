@@ -149,13 +149,13 @@ fn claims(judged: &[Judged]) -> String {
     let mut total = Claims::default();
     for one in judged {
         total.add(one);
-        match parts.iter_mut().find(|(about, _)| *about == one.about) {
-            Some((_, claims)) => claims.add(one),
-            None => {
-                let mut claims = Claims::default();
-                claims.add(one);
-                parts.push((&one.about, claims));
-            }
+        let known = parts.iter_mut().find(|(about, _)| *about == one.about);
+        if let Some((_, claims)) = known {
+            claims.add(one);
+        } else {
+            let mut claims = Claims::default();
+            claims.add(one);
+            parts.push((&one.about, claims));
         }
     }
     let mut out = format!(
