@@ -46,9 +46,7 @@ use tree::{Runtime, Uses};
 /// Returns the text of an architecture's module.
 #[must_use]
 pub fn emit(analysis: &Analysis, files: &Files) -> String {
-    let repeated = (barriers::repeated(analysis), set_loops::repeated(analysis));
-    let names = Names::new(&analysis.model, repeated.0, repeated.1);
-    let emit = Emit::new(analysis, files, names);
+    let emit = Emit::new(analysis, files, names(analysis));
     let mut items = emit.tlb();
     items.push(emit.routines());
     items.push(emit.backend());
@@ -66,6 +64,11 @@ pub fn emit(analysis: &Analysis, files: &Files) -> String {
     let imports = imports(&emit.model.target_arch.value, &Uses::of_items(&items));
     let version = required_version();
     format!("{header}\n{imports}\n{version}\n{}\n", print::items(&items))
+}
+
+fn names(analysis: &Analysis) -> Names {
+    let repeated = (barriers::repeated(analysis), set_loops::repeated(analysis));
+    Names::new(&analysis.model, repeated.0, repeated.1)
 }
 
 /// The arithmetic of a module, as it is printed.
@@ -88,7 +91,7 @@ pub(crate) struct Arithmetic {
 /// Returns the arithmetic of an architecture's module.
 #[cfg(feature = "cli")]
 pub(crate) fn arithmetic(analysis: &Analysis, files: &Files) -> Arithmetic {
-    let emit = Emit::new(analysis, files, barriers::repeated(analysis));
+    let emit = Emit::new(analysis, files, names(analysis));
     let operands = 0..emit.model.operands.len();
     let operands = operands.map(|operand| emit.encoded(operand, &|var| var.expr()));
     let geometries = emit.model.geometries.len().saturating_sub(1);
