@@ -1,7 +1,10 @@
 //! `tlbc prove`: what is claimed of the addresses of the shipped definitions is proved.
 
+use std::process::Command;
+
 use tlbc::addresses::{By, Judged, Verdict, judge};
 use tlbc_tests::archdefs::shipped;
+use tlbc_tests::rustc::skipped;
 
 fn messages(judged: &[Judged]) -> Vec<String> {
     let found = judged.iter().filter_map(Judged::diagnostic);
