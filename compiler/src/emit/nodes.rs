@@ -32,7 +32,7 @@ impl Emit<'_> {
                     vec![call]
                 } else if let Some(load) = node.load_of_one_root() {
                     let keep = Stmt::Let(Var::Keep.word(), self.keeps(node, shape));
-                    vec![keep, self.load(load, Var::Keep.expr())]
+                    vec![keep, self.load(load, &Var::Keep.expr())]
                 } else {
                     self.select(&Decision::of_steps(*on, then, otherwise), at, shape)
                 }
@@ -104,7 +104,7 @@ impl Emit<'_> {
                 view,
                 empty,
                 keep,
-            } => vec![self.load((*load, *view, *empty), (*keep).into())],
+            } => vec![self.load((*load, *view, *empty), &(*keep).into())],
             Node::Call(other) => self.call_from(*other, shape),
         }
     }
@@ -120,7 +120,7 @@ impl Emit<'_> {
     }
 
     /// Returns a load of a root; `keep` is whether entries under its tag are kept.
-    fn load(&self, (load, view, empty): (usize, usize, bool), keep: Expr) -> Stmt {
+    fn load(&self, (load, view, empty): (usize, usize, bool), keep: &Expr) -> Stmt {
         let tag = || Var::To.field("tag").field("value");
         self.issued(Which::Load(load), &|parameter| match parameter {
             Var::Config => Var::Config.expr(),

@@ -98,13 +98,11 @@ impl<'n> Decision<'n> {
     /// Joins decisions of the alternatives that lead to the same, as long as there are any.
     fn joined(mut self, same: &dyn Fn(&Node, &Node) -> bool) -> Self {
         loop {
-            let inner = Self::of_node(self.otherwise, same).into_iter();
-            let joined = inner
-                .filter_map(|inner| self.with_otherwise(inner, same))
-                .next();
+            let mut inner = Self::of_node(self.otherwise, same).into_iter();
+            let joined = inner.find_map(|inner| self.with_otherwise(inner, same));
             let joined = joined.or_else(|| {
-                let inner = Self::of_node(self.then, same).into_iter();
-                inner.filter_map(|inner| self.with_then(inner, same)).next()
+                let mut inner = Self::of_node(self.then, same).into_iter();
+                inner.find_map(|inner| self.with_then(inner, same))
             });
             match joined {
                 Some(joined) => self = joined,

@@ -50,11 +50,14 @@ fn make(has: &dyn Fn(&str) -> bool, limits: &[u64]) -> Option<Box<dyn Machine>> 
         geometry: geometries.first().map_or(0, |(index, _)| *index),
     };
     let tlb = Interpreted::new(analysis(), config, limits.to_vec()).expect("a backend");
-    let made = Generated { tlb, describe };
+    let made = Generated {
+        tlb,
+        describe: |instruction: Instruction| describe(&instruction),
+    };
     (geometries.len() < 2 && model.possible(config)).then(|| Box::new(made) as Box<_>)
 }
 
-fn describe(instruction: Instruction) -> Issued {
+fn describe(instruction: &Instruction) -> Issued {
     let model = &analysis().model;
     let named = match instruction.which {
         Which::Barrier(index) => &model.barriers[index].named,

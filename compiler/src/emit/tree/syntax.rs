@@ -376,16 +376,23 @@ mod tests {
 
     #[test]
     fn choices_are_chains_where_that_is_possible() {
-        let [a, b, x, y, z] = ["a", "b", "x", "y", "z"].map(Expr::from);
+        let [a, b] = ["a", "b"].map(Expr::from);
+        let [first_value, second_value, last_value] = ["x", "y", "z"].map(Expr::from);
         let value = |value: &Expr| vec![Stmt::Value(value.clone())];
         let chain = |test: Expr, first: &Expr, second: &Expr, last: &Expr| {
             let alternatives = vec![(test, value(first)), (b.clone(), value(second))];
             Expr::If(alternatives, value(last))
         };
-        let inner = || Expr::choice(b.clone(), x.clone(), y.clone());
-        let after = Expr::choice(a.clone(), z.clone(), inner());
-        assert_eq!(after, chain(a.clone(), &z, &x, &y));
-        let within = Expr::choice(a.clone(), inner(), z.clone());
-        assert_eq!(within, chain(a.not(), &z, &x, &y));
+        let inner = || Expr::choice(b.clone(), first_value.clone(), second_value.clone());
+        let after = Expr::choice(a.clone(), last_value.clone(), inner());
+        assert_eq!(
+            after,
+            chain(a.clone(), &last_value, &first_value, &second_value)
+        );
+        let within = Expr::choice(a.clone(), inner(), last_value.clone());
+        assert_eq!(
+            within,
+            chain(a.not(), &last_value, &first_value, &second_value)
+        );
     }
 }

@@ -63,7 +63,7 @@ struct Pending<'m> {
 /// What happened, for the report.
 #[derive(Debug, Clone)]
 pub enum Event {
-    Issued(Instruction),
+    Issued(Box<Instruction>),
     Note(String),
 }
 
@@ -71,7 +71,7 @@ pub enum Event {
 pub struct Cores<'m> {
     pub hardware: Hardware<'m>,
     pub memory: Memory,
-    pub cores: Vec<Core>,
+    pub all: Vec<Core>,
     pending: Vec<Option<Pending<'m>>>,
     pub complaint: Option<String>,
     /// The last events, with their step and their CPU.
@@ -87,7 +87,7 @@ impl<'m> Cores<'m> {
         Self {
             hardware,
             memory: Memory::default(),
-            cores: vec![Core::default(); cpus],
+            all: vec![Core::default(); cpus],
             pending: (0..Way::BITS).map(|_| None).collect(),
             complaint: None,
             events: VecDeque::new(),
@@ -128,7 +128,7 @@ impl<'m> Cores<'m> {
     /// Executes an instruction of a CPU.
     pub fn issue(&mut self, cpu: usize, instruction: &Instruction) {
         self.step();
-        self.record(cpu, Event::Issued(*instruction));
+        self.record(cpu, Event::Issued(Box::new(*instruction)));
         let model = self.hardware.model;
         let op = instruction.op(model);
         if let Which::Load(load) = instruction.which {
@@ -153,7 +153,7 @@ impl<'m> Cores<'m> {
     fn load(&mut self, cpu: usize, load: usize, with: &Decoded, root: u64) {
         let model = self.hardware.model;
         if let Some(tag) = with.tag {
-            self.cores[cpu].tag = tag.value;
+            self.all[cpu].tag = tag.value;
         }
         // Where no load has the root, the walker finds it by the tag in a table in memory.
         let has_root = model.loads.iter().any(|load| {
@@ -168,9 +168,9 @@ impl<'m> Cores<'m> {
             (None, _) => (!has_root).then_some(root),
         };
         if let Some(root) = root {
-            self.cores[cpu].root = self.memory.at(root).map(|table| table.number);
+            self.all[cpu].root = self.memory.at(root).map(|table| table.number);
         }
-        let core = &mut self.cores[cpu];
+        let core = &mut self.all[cpu];
         let loaded = core.tag;
         let held = std::mem::take(&mut core.held);
         let drops = &model.loads[load].drops;
@@ -198,7 +198,7 @@ impl<'m> Cores<'m> {
                 done |= 1 << nth;
             }
         }
-        for (number, core) in self.cores.iter_mut().enumerate() {
+        for (number, core) in self.all.iter_mut().enumerate() {
             let covered = completes.value.covers(class(cpu, number));
             for held in &mut core.held {
                 if covered {
@@ -246,7 +246,7 @@ impl<'m> Cores<'m> {
         let any = |(number, core): (usize, &Core)| {
             reached(number) && core.held.iter().any(|held| hits(core, held))
         };
-        if !self.cores.iter().enumerate().any(any) {
+        if !self.all.iter().enumerate().any(any) {
             return; // what is filled later is filled from memory, or from entries that it does not remove
         }
         let bit = after.and_then(|barrier| {
@@ -262,7 +262,7 @@ impl<'m> Cores<'m> {
         if after.is_some() && bit.is_none() {
             return; // more are in progress than are counted: it has no effect
         }
-        for (number, core) in self.cores.iter_mut().enumerate() {
+        for (number, core) in self.all.iter_mut().enumerate() {
             if !reach.covers(class(cpu, number)) {
                 continue;
             }
@@ -286,9 +286,9 @@ impl<'m> Cores<'m> {
             .model
             .caches
             .fill_while_loaded(self.hardware.config);
-        for cpu in 0..self.cores.len() {
-            if let Some(root) = self.cores[cpu].root
-                && (speculates || self.cores[cpu].user.is_some())
+        for cpu in 0..self.all.len() {
+            if let Some(root) = self.all[cpu].root
+                && (speculates || self.all[cpu].user.is_some())
             {
                 while self.fill(cpu, root) {}
             }
@@ -298,7 +298,7 @@ impl<'m> Cores<'m> {
 
     fn fill(&mut self, cpu: usize, root: usize) -> bool {
         let mut changed = self.walk(cpu, root, 0);
-        let core = &self.cores[cpu];
+        let core = &self.all[cpu];
         let tag = core.tag;
         let walks = core
             .held
@@ -315,7 +315,7 @@ impl<'m> Cores<'m> {
             .filter_map(|(cache, it)| Some((cache as u8, it.from?.value as u8)))
             .collect();
         for (cache, from) in from {
-            let sources = self.cores[cpu].held.iter();
+            let sources = self.all[cpu].held.iter();
             let sources = sources.filter(|held| held.entry.cache == from);
             for source in sources.cloned().collect::<Vec<_>>() {
                 let entry = Entry {
@@ -407,7 +407,7 @@ impl<'m> Cores<'m> {
                 cache: cache as u8,
                 from: None,
             };
-            let (tag, since) = (self.cores[cpu].tag, self.steps);
+            let (tag, since) = (self.all[cpu].tag, self.steps);
             let held = Held {
                 entry,
                 va,
@@ -426,7 +426,7 @@ impl<'m> Cores<'m> {
     /// that acts on both acts on both at once. Returns whether it is new.
     fn add(&mut self, cpu: usize, new: &Held, way: Way) -> bool {
         let hardware = self.hardware;
-        let loaded = self.cores[cpu].tag;
+        let loaded = self.all[cpu].tag;
         let acts = |nth: u32| {
             let pending = self.pending[nth as usize].as_ref();
             pending.is_some_and(|it| {
@@ -440,7 +440,7 @@ impl<'m> Cores<'m> {
         };
         let bits = (0..Way::BITS).filter(|nth| way & (1 << nth) != 0 && acts(*nth));
         let way = bits.fold(0, |all, nth| all | 1 << nth);
-        let held = &mut self.cores[cpu].held;
+        let held = &mut self.all[cpu].held;
         let same = held.iter_mut().find(|it| {
             (it.entry, it.va, it.tag, it.bits) == (new.entry, new.va, new.tag, new.bits)
         });
@@ -463,7 +463,7 @@ impl<'m> Cores<'m> {
 
     /// Returns the leaf entries that user code of a CPU may use.
     pub fn usable(&self, cpu: usize) -> impl Iterator<Item = &Held> {
-        let core = &self.cores[cpu];
+        let core = &self.all[cpu];
         let leaves = core
             .held
             .iter()
@@ -473,8 +473,8 @@ impl<'m> Cores<'m> {
 
     /// Checks that user code uses only pages of its space.
     pub fn check(&mut self) {
-        for cpu in 0..self.cores.len() {
-            let Some(space) = self.cores[cpu].user else {
+        for cpu in 0..self.all.len() {
+            let Some(space) = self.all[cpu].user else {
                 continue;
             };
             let owner = |held: &Held| self.memory.pages[(held.bits >> NUMBER) as usize];
@@ -498,13 +498,13 @@ impl<'m> Cores<'m> {
 
     /// Checks, after a flush, that user code of a space uses an address only as the table permits.
     pub fn check_settled(&mut self, space: usize, va: u64, bits: u64) {
-        for cpu in 0..self.cores.len() {
+        for cpu in 0..self.all.len() {
             let is_wrong = |held: &&Held| {
                 let other = bits & VALID == 0 || held.bits >> NUMBER != bits >> NUMBER;
                 held.va == va && (other || held.bits & WRITABLE & !bits != 0)
             };
             let wrong = self.usable(cpu).find(is_wrong).cloned();
-            if let Some(held) = wrong.filter(|_| self.cores[cpu].user == Some(space)) {
+            if let Some(held) = wrong.filter(|_| self.all[cpu].user == Some(space)) {
                 let text = format!(
                     "CPU {cpu} runs space {space} and may use an old entry of {va:#x} that was filled at step {}: the change \
                      of the table was flushed",

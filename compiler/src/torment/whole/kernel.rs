@@ -74,7 +74,7 @@ impl<'m> Kernel<'m> {
             off: Cell::new(1),
             ..Cpu::default()
         };
-        let cpus = (0..cores.cores.len()).map(cpu).collect();
+        let cpus = (0..cores.all.len()).map(cpu).collect();
         Self {
             cores: RefCell::new(cores),
             backend,
@@ -121,7 +121,7 @@ impl<'m> Kernel<'m> {
     /// Enters the kernel from user code.
     pub fn leave_user(&self, mmu: &Mmu<Self>, cpu: usize) -> Option<Process> {
         let process = self.cpus[cpu].user.take()?;
-        self.cores.borrow_mut().cores[cpu].user = None;
+        self.cores.borrow_mut().all[cpu].user = None;
         mmu.enter_from_user(CpuId(cpu as u32), &process.space);
         Some(process)
     }
@@ -130,7 +130,7 @@ impl<'m> Kernel<'m> {
     pub fn run_user(&self, mmu: &Mmu<Self>, cpu: usize, process: Process) {
         mmu.return_to_user(CpuId(cpu as u32), &process.space);
         let mut cores = self.cores.borrow_mut();
-        cores.cores[cpu].user = Some(process.number);
+        cores.all[cpu].user = Some(process.number);
         cores.settle();
         self.cpus[cpu].user.replace(Some(process));
     }
@@ -263,7 +263,7 @@ pub struct Slotted<'k> {
     pub below: Option<Rc<Table>>,
 }
 
-impl<'m> Pte<Kernel<'m>> for Slotted<'_> {
+impl Pte<Kernel<'_>> for Slotted<'_> {
     fn belongs_to(&self, space: &AddressSpace<CpuSet<1>>) -> bool {
         self.process.space.id() == space.id()
     }

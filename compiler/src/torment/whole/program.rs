@@ -52,7 +52,7 @@ impl<'m> World<'m> {
             return Err("the machine has no levels".to_owned());
         };
         let [root, empty] = [0, 1].map(|_| cores.memory.table(top, base, 1).number);
-        let cpus = cores.cores.len();
+        let cpus = cores.all.len();
         let spaces = rng.usize(1..=SPACES) * cpus;
         // The upper tables, which stay.
         let uppers = (0..spaces).map(|_| {
@@ -195,7 +195,7 @@ impl<'m> World<'m> {
                     let mut cores = kernel.cores.borrow_mut();
                     if bits & VALID == 0 {
                         let va = process.upper.va + ((upper as u64) << process.upper.shift);
-                        let lowest = self.lowest(&cores);
+                        let lowest = Self::lowest(&cores);
                         let table = cores.memory.table(lowest, va, ENTRIES);
                         drop(cores);
                         kernel.note(format!(
@@ -295,7 +295,7 @@ impl<'m> World<'m> {
     }
 
     /// Returns the lowest level, and log2 of what its entries translate.
-    fn lowest(&self, cores: &Cores<'m>) -> (Level, u32) {
+    fn lowest(cores: &Cores<'m>) -> (Level, u32) {
         let levels = cores.hardware.model.level_table(cores.hardware.config);
         let mut there = Level::all().filter(|level| levels[level.index()].shift != 0);
         let lowest = there.next().unwrap_or_default();
