@@ -171,10 +171,8 @@ impl<'a> Entries<'a> {
                     },
                 )
             };
-            cuts.push(Cut {
-                change,
-                extent: range.extent,
-            });
+            let extent = range.extent.rounded(self.shift(above)?);
+            cuts.push(Cut { change, extent });
         }
         Ok(cuts)
     }

@@ -54,12 +54,17 @@ pub(super) struct Run<'a> {
     flushed: Vec<Flushed>,
 }
 
-/// Returns whether the runtime ever flushes for this CPU alone. If no CPU is ever interrupted, the runtime does not track
-/// which CPUs may hold entries, unless a CPU that attaches the space waits for changes.
+/// Returns whether the runtime ever flushes for this CPU alone. Where instructions reach every CPU it does for a user space
+/// without devices, if no other CPU may have the space loaded.
 #[must_use]
 pub fn is_ever_local(model: &Model, plans: &Plans, query: &Query) -> bool {
-    let waits = model.switch.waits_for_changes.is_some() && query.space == Space::User;
-    waits || !flush_ipis(model, plans, query.space, &env(query)).is_empty()
+    let devices = model.space(query.space).has_devices(query.config);
+    query.space == Space::User && !devices || are_interrupted(model, plans, query)
+}
+
+/// Returns whether other CPUs flush for themselves.
+fn are_interrupted(model: &Model, plans: &Plans, query: &Query) -> bool {
+    !flush_ipis(model, plans, query.space, &env(query)).is_empty()
 }
 
 /// Returns the CPUs that are interrupted to flush for themselves.
@@ -166,7 +171,7 @@ impl<'a> Run<'a> {
         let deliver = match reach {
             Reach::Wide => flush_ipis(self.model, self.plans, self.query.space, &env),
             Reach::Here | Reach::Given => {
-                self.note_reach();
+                self.look_for_others(what);
                 IpiTargets::NONE
             }
         };
@@ -224,13 +229,19 @@ impl<'a> Run<'a> {
         });
     }
 
-    /// Adds a note if the runtime never flushes for one CPU alone.
-    fn note_reach(&mut self) {
+    /// Publishes the changes before a flush of this CPU alone, where instructions could reach every CPU: the runtime looks for
+    /// other CPUs after that. Adds a note if it never flushes for one CPU alone.
+    fn look_for_others(&mut self, what: Flush<'_>) {
         if !is_ever_local(self.model, self.plans, self.query) {
-            self.note(
-                "instructions reach every CPU, so the runtime does not look which CPUs have cached the entries: it \
-                 flushes as with `--cpus others`",
+            return self.note(
+                "instructions reach every CPU, and other CPUs or devices use the tables: the runtime flushes as with \
+                 `--cpus others`",
             );
+        }
+        // No CPU loads a space that ends, or its tag before everything is flushed.
+        let ends = matches!(what, Flush::Teardown) && self.model.has_generations(self.query.config);
+        if !ends && !are_interrupted(self.model, self.plans, self.query) {
+            self.event(Shape::Publish(self.query.space), |_| {});
         }
     }
 

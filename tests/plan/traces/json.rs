@@ -46,7 +46,10 @@ fn agree(trace: &Trace) {
     }
     assert_eq!(json["version"], VERSION);
     assert_eq!(rendered::text(&json), show::text(trace), "{json}");
-    published_once(&json["here"]);
+    // Where this CPU is alone the runtime publishes before it looks for others, and its flush publishes to this CPU again.
+    if json["request"]["cpus"] != "self" {
+        published_once(&json["here"]);
+    }
     for ipi in json["ipis"].as_array().expect("IPIs") {
         published_once(&ipi["steps"]);
     }
