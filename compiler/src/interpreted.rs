@@ -342,7 +342,7 @@ impl Backend for Interpreted<'_> {
             };
             let all = TagValues { first, last, views };
             let is_few = !per_cpu && source != TagSource::Root;
-            let most = all.nth(self.most_tags - 1).filter(|_| is_few);
+            let most = all.nth(self.most_tags.saturating_sub(1)).filter(|_| is_few);
             let last = most.unwrap_or(last);
             Some((TagValues { first, last, views }, source))
         };

@@ -17,13 +17,10 @@
 //! | `emit` | `plan::ir` | Rust |
 //! | `addresses` | the printed encoders | does each address reach the instruction whole? |
 //!
-//! `trace` interprets the plan IR instead of printing it as Rust, and `interpreted` is a backend that does so. `matrix` and `doc` describe a definition and its
-//! plans for readers. The plan IR names instructions and does not repeat what they invalidate, so an independent
-//! check of the plans can take that from the model.
+//! `trace` interprets the plan IR instead of printing it as Rust, and `interpreted` is a backend that does so. `matrix` and
+//! `doc` describe a definition and its plans for readers. The plan IR names instructions and does not repeat what they
+//! invalidate, so an independent check of the plans can take that from the model.
 
-#[cfg(feature = "cli")]
-#[doc(hidden)]
-pub mod addresses;
 mod analysis;
 mod builder;
 mod describe;
@@ -40,6 +37,9 @@ pub mod trace;
 mod warn;
 
 // Internals, public for the command line and the tests of this repository. They change without notice.
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod addresses;
 #[doc(hidden)]
 pub mod ast;
 #[doc(hidden)]
@@ -57,6 +57,7 @@ pub mod doc;
 pub mod emit;
 #[doc(hidden)]
 pub mod hidden;
+#[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod interpreted;
 #[doc(hidden)]

@@ -672,26 +672,16 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of the kernel that only this CPU may have cached; with `tables`
     /// also the walk entries of the table that held it.
     ///
-    /// Must invalidate: leaf entries under no tag (global), on this CPU; walk entries under the
-    /// space's tag or other tags, on this CPU.
+    /// Must invalidate: leaf and walk entries under no tag (global), on this CPU.
     ///
-    /// Instructions: `sfence_page_any`, `sfence_asid0`, `sfence_all`.
+    /// Instructions: `sfence_page_any`, `sfence_all`.
     #[inline(always)]
     fn kernel_here_page(&self, cpu: &mut impl Issue<Op>, va: u64, tables: bool) -> Outcome {
         let c = self.config.flags();
-        if c.has(Config::CIP1200) {
+        if c.has(Config::CIP1200) || tables {
             cpu.issue(Op::SfenceAll);
-        } else if c.has(Config::ASIDS) {
-            if tables {
-                cpu.issue(Op::SfenceAll);
-            } else {
-                sfence_page_any(cpu, va);
-            }
         } else {
             sfence_page_any(cpu, va);
-            if tables {
-                sfence_asid0(cpu);
-            }
         }
         Outcome::NOTHING
     }
@@ -700,7 +690,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// `tables` also the walk entries of the table that held it.
     ///
     /// Must invalidate: leaf entries under no tag (global), on this CPU and active CPUs; walk
-    /// entries under the space's tag or other tags, on this CPU, active CPUs and lazy CPUs.
+    /// entries under no tag (global), on this CPU, active CPUs and lazy CPUs.
     #[inline(always)]
     fn kernel_wide_page(&self, cpu: &mut impl Issue<Op>, va: u64, tables: bool) -> Outcome {
         self.kernel_here_page(cpu, va, tables)
@@ -709,8 +699,8 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of the kernel on other CPUs, which the sink is given; with
     /// `tables` also the walk entries of the table that held it.
     ///
-    /// Must invalidate: leaf entries under no tag (global), on active CPUs; walk entries under the
-    /// space's tag or other tags, on active CPUs and lazy CPUs.
+    /// Must invalidate: leaf entries under no tag (global), on active CPUs; walk entries under no
+    /// tag (global), on active CPUs and lazy CPUs.
     ///
     /// Instructions: `rfence_run_any`, `rfence_all`.
     #[inline(always)]
@@ -794,27 +784,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        if c.has(Config::CIP1200) {
-            self.kernel_here_everything(cpu)
-        } else if c.has(Config::ASIDS) {
-            if ranges.tables()
-                || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
-            {
-                self.kernel_here_everything(cpu)
-            } else {
-                let levels = level_table(c);
-                match SinglePass::new(ranges, levels) {
-                    Some(single) => self.kernel_here_passes(cpu, &single),
-                    None => {
-                        let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
-                        SortedPasses::apply(ranges, levels, folding, |sorted| {
-                            self.kernel_here_passes(cpu, sorted)
-                        })
-                    }
-                }
-            }
-        } else if ranges.have_appeared()
-            && (ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+        if c.has(Config::CIP1200)
+            || ranges.tables()
+            || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.kernel_here_everything(cpu)
         } else {
@@ -920,7 +892,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
     /// cached.
     ///
-    /// Instructions: `sfence_w_inval`, `sfence_asid0`.
+    /// Instructions: `sfence_w_inval`.
     #[inline]
     fn kernel_here_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
         let c = self.config.flags();
@@ -932,17 +904,11 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
         if c.has(Config::SVINVAL) {
             cpu.issue(Op::SfenceWInval);
-            if !c.has(Config::ASIDS) && !passes.negative() && passes.tables() {
-                sfence_asid0(cpu);
-            }
             for pass in passes.leaves() {
                 self.kernel_here_pass(cpu, &pass);
             }
             outcome.steps |= FINISH_STEP_1;
         } else {
-            if !c.has(Config::ASIDS) && !passes.negative() && passes.tables() {
-                sfence_asid0(cpu);
-            }
             for pass in passes.leaves() {
                 self.kernel_here_pass(cpu, &pass);
             }
@@ -1115,8 +1081,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates all entries of the kernel that only this CPU may have cached.
     ///
-    /// Must invalidate: leaf entries under no tag (global), on this CPU; walk entries under the
-    /// space's tag or other tags, on this CPU.
+    /// Must invalidate: leaf and walk entries under no tag (global), on this CPU.
     ///
     /// Instructions: `sfence_all`.
     #[inline(never)]
@@ -1128,7 +1093,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates all entries of the kernel that other CPUs may have cached as well.
     ///
     /// Must invalidate: leaf entries under no tag (global), on this CPU and active CPUs; walk
-    /// entries under the space's tag or other tags, on this CPU, active CPUs and lazy CPUs.
+    /// entries under no tag (global), on this CPU, active CPUs and lazy CPUs.
     #[inline(never)]
     fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         self.kernel_here_everything(cpu)
@@ -1136,8 +1101,8 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates all entries of the kernel on other CPUs, which the sink is given.
     ///
-    /// Must invalidate: leaf entries under no tag (global), on active CPUs; walk entries under the
-    /// space's tag or other tags, on active CPUs and lazy CPUs.
+    /// Must invalidate: leaf entries under no tag (global), on active CPUs; walk entries under no
+    /// tag (global), on active CPUs and lazy CPUs.
     ///
     /// Instructions: `rfence_all`.
     #[inline(never)]

@@ -59,12 +59,12 @@ impl<S: CpuMask> AddressSpace<S> {
         match self.kind {
             Space::Kernel => Targets {
                 here: true,
-                others: cpus.online().any(count, barrier, |other| other != cpu),
+                others: cpus.online().has_others(cpu, count, barrier),
             },
             Space::User => Targets {
                 here: self.cpumask.contains(cpu, barrier)
                     && (classes.covers(Agents::INACTIVE) || self.is_used_here(here, classes)),
-                others: self.cpumask.any(count, barrier, |holder| holder != cpu)
+                others: self.cpumask.has_others(cpu, count, barrier)
                     && self.has_other_target(cpus, cpu, classes),
             },
         }

@@ -1,4 +1,4 @@
-//! Faults that this crate once had, or could have, which a test can put back.
+//! Faults that this crate once had, or could have, which a test can switch on.
 //!
 //! In: nothing. Out: whether a fault is put back. Holds: in a build without the model checker none is.
 //!

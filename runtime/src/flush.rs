@@ -48,8 +48,9 @@ pub(crate) struct Flush<'a, B: Backend, C: Cpus> {
     cpu: CpuId,
     here: &'a CpuTlb<C::Set>,
     space: &'a AddressSpace<C::Set>,
-    /// The slot of the space on this CPU; and the same, if this CPU has followed the generation when the flush is finished.
+    /// The slot of the space on this CPU.
     slot: Option<AsidSlot>,
+    /// The same, if this CPU has followed the generation when the flush is finished.
     follows: Option<AsidSlot>,
     /// The word of the space that has its global tag.
     tag: u64,

@@ -284,7 +284,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// Flushes what was changed so far, and then removes the reverse mappings whose removal was delayed.
     #[inline(always)]
     pub(crate) fn flush_gathered(&mut self) {
-        if self.whole || self.attach_is_due() {
+        if self.whole || self.attach_is_pending() {
             self.flush_whole_space();
         } else if !self.changed.is_nothing() {
             self.mmu.flush_changed(self.space, &self.changed);
@@ -309,7 +309,7 @@ impl<'m, P: Platform> Gather<'m, P> {
 
     /// Returns whether a flush is pending that must be complete before another CPU attaches the space.
     #[inline]
-    fn attach_is_due(&self) -> bool {
+    fn attach_is_pending(&self) -> bool {
         Mmu::<P>::facts().pte_update.is_deferrable() && self.space.pending.attach.is_pending()
     }
 
@@ -317,7 +317,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     #[cold]
     #[inline(never)]
     fn flush_whole_space(&self) {
-        if self.attach_is_due() || !self.changed.is_nothing() {
+        if self.attach_is_pending() || !self.changed.is_nothing() {
             let why = if self.whole {
                 Why::Requested
             } else {
@@ -371,7 +371,7 @@ impl<'m, P: Platform> Gather<'m, P> {
         self.changed.forget();
     }
 
-    /// Completes the deferred flushes that are due before code relies on invalid entries.
+    /// Completes the pending flushes before code relies on invalid entries.
     #[cold]
     #[inline(never)]
     pub(crate) fn complete_pending(&self) {

@@ -145,7 +145,7 @@
 //! constructor of its `Hardware`, and `tlbc doc` in its page. Every CPU has them before `cpu_online`.
 //!
 //! The configuration of the backend is what all CPUs have. The generated `Config::from_registers` returns the features of one CPU,
-//! if registers report them, and `least` those of two CPUs together. `with` and `without` change what the kernel decides: the page
+//! if registers report them, and [`Flags::least`](crate::Flags::least) those of two CPUs together. `with` and `without` change what the kernel decides: the page
 //! size, errata, the features that it does not turn on. At the end `settled` clears features that lack what they need
 //! (`examples/kernel/boot`).
 //!

@@ -57,14 +57,12 @@ impl Reader<'_> {
                     locals.insert(name.to_owned(), value);
                 }
                 Stmt::Do(Expr::If(alternatives, otherwise)) if otherwise.is_empty() => {
-                    for (test, body) in alternatives {
-                        let test = self.truth(test, &locals)?;
-                        for statement in body {
-                            self.set(statement, &test, &mut locals)?;
-                        }
-                    }
-                    if alternatives.len() != 1 {
+                    let [(test, body)] = alternatives.as_slice() else {
                         return Err("alternatives that exclude each other".to_owned());
+                    };
+                    let test = self.truth(test, &locals)?;
+                    for statement in body {
+                        self.set(statement, &test, &mut locals)?;
                     }
                 }
                 Stmt::Do(_) => self.set(statement, &Truth::Is(true), &mut locals)?,

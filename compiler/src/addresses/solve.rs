@@ -31,12 +31,19 @@ impl Solver {
 
     /// Proves an obligation, or finds values that refute it.
     pub fn prove(&mut self, obligation: &Obligation) -> Verdict {
-        self.query(obligation)
+        self.alone(obligation)
             .unwrap_or_else(|error| Verdict::Unknown(format!("the solver failed: {error}")))
     }
 
-    fn query(&mut self, obligation: &Obligation) -> io::Result<Verdict> {
+    /// Does so without a trace in later queries.
+    fn alone(&mut self, obligation: &Obligation) -> io::Result<Verdict> {
         self.0.push()?;
+        let verdict = self.query(obligation);
+        self.0.pop()?;
+        verdict
+    }
+
+    fn query(&mut self, obligation: &Obligation) -> io::Result<Verdict> {
         let variables = obligation.variables();
         let mut declared = Vec::new();
         for variable in &variables {
@@ -50,7 +57,7 @@ impl Solver {
         let possible = self.0.check()? != Response::Unsat;
         let holds = truth(&self.0, &obligation.holds);
         self.0.assert(self.0.not(holds))?;
-        let verdict = match self.0.check()? {
+        Ok(match self.0.check()? {
             _ if !possible => Verdict::Unknown("what is given cannot be".to_owned()),
             Response::Unsat => Verdict::Proved,
             Response::Unknown => check(obligation),
@@ -59,9 +66,7 @@ impl Solver {
                 let values = found.iter().map(|(_, value)| self.number(*value));
                 Verdict::Refuted(variables.into_iter().zip(values).collect())
             }
-        };
-        self.0.pop()?;
-        Ok(verdict)
+        })
     }
 
     fn declare(&mut self, variable: &Variable) -> io::Result<SExpr> {

@@ -30,7 +30,7 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// Returns the same with all addresses of a range, and no others.
+    /// Returns the same with `va` in the bits of a range.
     pub fn within(&self, addresses: Addresses) -> Self {
         Self {
             within: Some(addresses),

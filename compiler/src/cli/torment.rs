@@ -140,7 +140,11 @@ impl Torment {
     fn run_runtime(&self, planned: &Analysis) -> Result<Outcome, Trouble> {
         let model = &planned.model;
         let machine = if self.machine.is_given() {
-            Some((self.machine.config(model)?, self.machine.limits(model)?))
+            let config = self.machine.config(model)?;
+            if config.errata != 0 {
+                return Err(Trouble("--runtime does not cover errata".to_owned()));
+            }
+            Some((config, self.machine.limits(model)?))
         } else {
             None
         };

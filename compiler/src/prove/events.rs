@@ -239,10 +239,10 @@ fn has_loads(steps: &[Step]) -> bool {
     steps.iter().any(|step| matches!(step, Step::Load { .. }))
 }
 
-/// Returns whether every load of an event is issued, in order.
+/// Returns whether every load of an event is issued, each once.
 fn loads_all(path: &Path<'_>, event: &Event) -> bool {
     let here = event.loads.iter().filter(|it| it.when.holds(path.machine));
-    let wanted: Vec<(usize, usize)> = here
+    let mut wanted: Vec<(usize, usize)> = here
         .flat_map(|it| it.loads.iter().map(|&load| (load, it.view)))
         .collect();
     let loaded = path.steps.iter().filter_map(|step| match step {
@@ -254,7 +254,10 @@ fn loads_all(path: &Path<'_>, event: &Event) -> bool {
         } => Some((*load, *view)),
         _ => None,
     });
-    loaded.eq(wanted)
+    let mut loaded: Vec<(usize, usize)> = loaded.collect();
+    loaded.sort_unstable();
+    wanted.sort_unstable();
+    loaded == wanted
 }
 
 /// Returns whether a walker may see the root of one space with the tag of another during a switch.
@@ -262,10 +265,10 @@ fn is_torn(path: &Path<'_>, event: &Event, moment: Moment) -> bool {
     if !matches!(moment, Moment::Switch(_)) || !path.model.is_half_loaded(event, path.machine) {
         return false;
     }
-    let has_root = |load: usize| {
+    let has = |load: usize, source: Source| {
         let operands = path.model.loads[load].template.operands.iter();
         let mut fields = operands.flat_map(|&it| &path.model.operands[it].fields);
-        fields.any(|field| field.value.source() == Some(Source::Root))
+        fields.any(|field| field.value.source() == Some(source))
     };
     let loads = path.steps.iter().filter_map(|step| match step {
         Step::Load { load, empty, .. } => Some((*load, *empty)),
@@ -275,6 +278,13 @@ fn is_torn(path: &Path<'_>, event: &Event, moment: Moment) -> bool {
     // The roots that are loaded later are empty first.
     let first = loads.iter().position(|(_, empty)| !empty).unwrap_or(0);
     let emptied: Vec<usize> = loads[..first].iter().map(|(load, _)| *load).collect();
-    let mut real = loads[first..].iter().map(|(load, _)| *load);
-    real.any(|load| has_root(load) && !emptied.contains(&load))
+    let real: Vec<usize> = loads[first..].iter().map(|(load, _)| *load).collect();
+    let is_root = |load: &usize| has(*load, Source::Root);
+    let is_left = real
+        .iter()
+        .any(|load| is_root(load) && !emptied.contains(load));
+    // A tag that is loaded after the root leaves the new root under the old tag.
+    let after_root = real.iter().skip_while(|load| !is_root(load)).skip(1);
+    let mut late_tags = after_root.filter(|load| has(**load, Source::Tag) && !is_root(load));
+    is_left || late_tags.next().is_some()
 }

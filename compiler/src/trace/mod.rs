@@ -24,6 +24,7 @@ pub use answer::{
     BarrierRole, Becomes, Deferred, DeferredBy, EntryKind, Field, Instruction, Ipi, LoadedRoot,
     Operand, Stale, StaleOf, Step, Store, Target, TargetCpus, Trace, Undrained, Until, VERSION,
 };
+#[cfg(feature = "cli")]
 pub(crate) use asked::without_devices;
 pub use explanation::{Choice, Cost, Interrupted, Lost, Rejected, Set, Why};
 pub use hex::Hex;

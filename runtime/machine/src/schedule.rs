@@ -143,10 +143,10 @@ pub fn run(policy: Policy, most: u64, cpus: Vec<Cpu>) -> (Ended, u64) {
         })
     };
     let numbers = 0..cpus.len();
+    RUN.with_borrow(|run| assert!(run.is_none(), "a run within a run"));
     CPUS.set(cpus.into_iter().map(Some).collect());
     let mut cpus: Vec<_> = numbers.map(|number| Some(start(number))).collect();
     RUN.with_borrow_mut(|run| {
-        assert!(run.is_none(), "a run within a run");
         *run = Some(Run {
             policy,
             current: 0,

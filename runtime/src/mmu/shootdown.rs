@@ -72,7 +72,7 @@ impl<P: Platform> Mmu<P> {
         facts.interrupts_off || facts.one_at_a_time || !Self::broadcasts()
     }
 
-    /// Returns whether instructions reach every CPU, so that no cpumask is read before a flush starts.
+    /// Returns whether instructions reach every CPU. The cpumask is then read only to find out whether a local flush suffices.
     #[inline]
     pub(crate) fn broadcasts() -> bool {
         matches!(Self::facts().shootdown, Shootdown::Broadcast)
@@ -220,7 +220,7 @@ impl<P: Platform> Mmu<P> {
         space: &AddressSpace<P::CpuSet>,
         ipis: IpiTargets,
     ) {
-        // Until here no cpumask was read.
+        // No barrier has preceded the reads of the IPI targets.
         if Self::broadcasts() {
             full_barrier(Barrier::Flush);
         }

@@ -75,8 +75,8 @@ impl<P: Platform> Mmu<P> {
         self.with_tags(|_| AsidAllocator::forget(here));
     }
 
-    /// Pins the tag of a space, so that a device can use it: the tag stays the same across rollovers. Returns the tag, under which
-    /// the device must not fill its TLB before. Flushes reach every CPU and device from now on, even while one CPU alone has run
+    /// Pins the tag of a space, so that a device can use it: the tag stays the same across rollovers. Returns the tag. The
+    /// device must not fill its TLB under it before this returns. Flushes reach every CPU and device from now on, even while one CPU alone has run
     /// the space. Pins are counted: the tag is kept until each pin is [undone](Self::unpin_tag), or the space is
     /// [released](Self::release).
     ///

@@ -227,7 +227,8 @@ impl<'m> Cores<'m> {
                 Written::Invalid => 0,
                 Written::Replaced | Written::MoreRights => from.new,
             };
-            self.memory.store(from.entry + (nth << 3), bits);
+            self.memory
+                .store(from.entry + nth * self.hardware.model.entry_size(), bits);
         }
         self.memory.note(true);
         self.memory.publish();
@@ -483,7 +484,7 @@ impl<'m> Cores<'m> {
             if let Some(held) = wrong {
                 let page = held.bits >> NUMBER;
                 let owner = match self.memory.pages[page as usize] {
-                    None => "nobody".to_owned(),
+                    None => "no space".to_owned(),
                     Some(other) => format!("space {other}"),
                 };
                 let text = format!(

@@ -1,8 +1,8 @@
 //! Runs the whole runtime on hostile hardware that is built from a definition.
 //!
 //! In: a definition with its plans, and a seed. Out: the first complaint of [`cores`], with the events before it, CPU by
-//! CPU. Holds: the same seed runs the same programs in the same order. The backend interprets the plans; what an instruction does comes
-//! from the definition, by its text and its operand bits.
+//! CPU. Holds: the same seed runs the same programs in the same order. The backend interprets the plans; what an instruction
+//! does comes from the definition, by its text and its operand bits.
 //!
 //! Each CPU runs a random program: it switches between spaces, becomes lazy, runs user code, and maps, unmaps, protects,
 //! replaces and unlinks in gathers. There are fewer tags than spaces, so that rollovers are frequent.

@@ -8,6 +8,11 @@
 .section .boot, "ax"
 .global start
 start:
+    // The first CPU that comes here starts the kernel, which starts the others; the firmware may let several come.
+    lla     t0, is_started
+    li      t1, 1
+    amoswap.w.aq t1, t1, (t0)
+    bnez    t1, stop
     lla     t0, boot_hart
     sd      a0, (t0)
     lla     t0, boot_device_tree
@@ -33,6 +38,12 @@ start_secondary:
     sfence.vma
     csrw    satp, t0
     unimp
+
+stop:
+    li      a7, 0x48534d        // SBI, HSM: hart_stop
+    li      a6, 1
+    ecall
+    j       stop
 
 .text
 .balign 4
@@ -64,6 +75,8 @@ boot_device_tree:
     .quad   0
 boot_upper:
     .quad   start_upper
+is_started:
+    .quad   0
 
 // What a CPU loads that runs in no user space, and the entries of the kernel in the top table of every space.
 .balign 4096
