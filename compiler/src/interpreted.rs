@@ -120,10 +120,7 @@ impl<'a> Interpreted<'a> {
         SENDER_ONLY.set(SpaceFlags(devices));
         Ok(Self {
             analysis,
-            config: Config {
-                features: config.features & !of_space,
-                ..config
-            },
+            config,
             limits,
             levels: Box::leak(Box::new(model.level_table(config))),
             of_space,
@@ -144,7 +141,7 @@ impl<'a> Interpreted<'a> {
     /// Returns the configuration for a space with these flags.
     fn config(&self, flags: SpaceFlags) -> Config {
         Config {
-            features: self.config.features | flags.0 & self.of_space,
+            features: self.config.features & !self.of_space | flags.0 & self.of_space,
             ..self.config
         }
     }

@@ -170,12 +170,24 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         if let Course::Others | Course::Nowhere = self.course {
             return None;
         }
-        if self.course == Course::Broadcast
-            && is_alone(self.backend, sink, self.space, self.cpus, self.cpu)
-        {
-            self.course = Course::Here;
-            self.request.reach = Reach::Here;
-            self.ipis = IpiTargets::NONE;
+        // Where instructions reach every CPU and no other one has run the space, those that act on this CPU alone are sufficient. The
+        // first look needs no barrier, so a space that several CPUs have run pays for none. A CPU that attaches the space after the
+        // second look sees the changes: it enters the cpumask first, and reads the tables after `Barrier::SwitchIn`. A device is
+        // counted or its tag pinned first, and it fills after `Barrier::Attach`.
+        let is_alone = || {
+            let devices = self.space.has_devices_or_pins() && !is_back(Fault::OverlooksDevices);
+            !devices && self.space.is_only_on(self.cpus, self.cpu)
+        };
+        if self.course == Course::Broadcast && is_alone() {
+            if !is_back(Fault::LooksBeforePublish) {
+                self.backend.publish(sink, self.space.kind);
+            }
+            full_barrier(Barrier::Change);
+            if is_alone() {
+                self.course = Course::Here;
+                self.request.reach = Reach::Here;
+                self.ipis = IpiTargets::NONE;
+            }
         }
         let is_whole = matches!(
             self.request.scope,
@@ -253,34 +265,6 @@ fn course_of_teardown<C: Cpus>(
         (true, false) => Course::Here,
         (false, false) => Course::Nowhere,
     }
-}
-
-/// Returns whether no other CPU and no device may have entries of a space, so that instructions that act on this CPU are sufficient
-/// where others would reach every CPU and some devices. If so, the changes are published: a CPU that attaches the space from now on
-/// sees them, because it enters the cpumask first, and reads the tables after [`Barrier::SwitchIn`]; a device because it is counted or
-/// its tag is pinned first, and it fills after [`Barrier::Attach`].
-///
-/// The first look needs no barrier, so a space that several CPUs have run pays for none.
-#[inline]
-fn is_alone<B: Backend, C: Cpus>(
-    backend: &B,
-    sink: &mut impl Issue<B::Op>,
-    space: &AddressSpace<C::Set>,
-    cpus: &C,
-    cpu: CpuId,
-) -> bool {
-    let look = || {
-        let devices = space.has_devices_or_pins() && !is_back(Fault::OverlooksDevices);
-        !devices && space.is_only_on(cpus, cpu)
-    };
-    if !look() {
-        return false;
-    }
-    if !is_back(Fault::LooksBeforePublish) {
-        backend.publish(sink, space.kind);
-    }
-    full_barrier(Barrier::Change);
-    look()
 }
 
 /// Returns how many leaf entries ranges have.

@@ -51,6 +51,10 @@ const NAMED_IN: &[(&str, &str)] = &[
     ),
     ("plan/operands/", "is written from one manual"),
     (
+        "plan/runtime.rs",
+        "breaks plans of machines on which the fault matters",
+    ),
+    (
         "plan/torment.rs",
         "breaks one operand and expects to see it",
     ),

@@ -32,7 +32,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("model", "source template ast"),
     (
         "lower",
-        "source codes diagnostic spelling template text ast model",
+        "source codes diagnostic spelling template text ast model describe",
     ),
     ("describe", "text model"),
     (
@@ -62,7 +62,8 @@ const LAYERS: &[(&str, &str)] = &[
     ("fs", "compile"),
     ("memo", ""),
     ("builder", "codes hidden render compile fs"),
-    ("torment", "model ast plan trace analysis"),
+    ("interpreted", "ast model plan trace analysis"),
+    ("torment", "model ast plan trace analysis interpreted"),
 ];
 
 /// A module by its path in the crate; the crate itself is empty.

@@ -34,11 +34,11 @@ fn the_addresses_of_shipped_definitions_are_proved() {
         let judged = judge(&analysis, &files, By::Solver);
         assert_eq!(messages(&judged), Vec::<String>::new());
         // The loops of the runtime are compared with the claims.
-        let compared = |it: &&Judged| it.claim.starts_with("the runtime takes");
+        let compared = |it: &&Judged| it.words.starts_with("the runtime takes");
         let (compared, proved): (Vec<_>, Vec<_>) = judged.iter().partition(compared);
         assert!(!compared.is_empty());
         for it in proved {
-            assert_eq!(it.verdict, Verdict::Proved, "{}: {}", it.about, it.claim);
+            assert_eq!(it.verdict, Verdict::Proved, "{}: {}", it.about, it.words);
         }
     }
 }

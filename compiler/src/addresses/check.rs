@@ -1,11 +1,11 @@
-//! Evaluates obligations for values: every small one, and random wide ones.
+//! Evaluates claims for values: every small one, and random wide ones.
 //!
-//! In: an obligation. Out: [`Verdict::Checked`] or [`Verdict::Refuted`]; never [`Verdict::Proved`]. Holds: the same obligation is
+//! In: a claim. Out: [`Verdict::Checked`] or [`Verdict::Refuted`]; never [`Verdict::Proved`]. Holds: the same claim is
 //! checked for the same values by every run.
 
 use fastrand::Rng;
 
-use super::obligation::{Obligation, Verdict};
+use super::claim::{Claim, Verdict};
 use super::term::Variable;
 
 /// The variables of at most this many bits together have all their values checked.
@@ -17,16 +17,16 @@ const SMALL: u32 = 5;
 /// The number of random values of everything.
 const RANDOM: u64 = 600;
 
-/// Checks an obligation.
-pub fn check(obligation: &Obligation) -> Verdict {
-    let variables = obligation.variables();
+/// Checks a claim.
+pub fn check(claim: &Claim) -> Verdict {
+    let variables = claim.variables();
     let bits = |variable: &Variable| variable.bits.unwrap_or(1);
     let mut checked = 0;
     let mut refuted = None;
     let mut one = |values: &[(Variable, u64)]| {
-        if obligation.given.iter().all(|given| given.holds(values)) {
+        if claim.given.iter().all(|given| given.holds(values)) {
             checked += 1;
-            if refuted.is_none() && !obligation.holds.holds(values) {
+            if refuted.is_none() && !claim.holds.holds(values) {
                 refuted = Some(values.to_vec());
             }
         }
@@ -42,7 +42,7 @@ pub fn check(obligation: &Obligation) -> Verdict {
             one(&values);
         }
     } else {
-        let seed = obligation.about.bytes().chain(obligation.claim.bytes());
+        let seed = claim.about.bytes().chain(claim.words.bytes());
         let mut rng = Rng::with_seed(seed.fold(0, |seed, byte| {
             u64::from(byte) ^ u64::rotate_left(seed, 5).wrapping_mul(0x0100_0193)
         }));

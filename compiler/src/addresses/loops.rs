@@ -1,6 +1,6 @@
-//! Obligations of loops over entries and over runs.
+//! Claims of loops over entries and over runs.
 //!
-//! In: a definition. Out: obligations about the steps of the runtime's loops, and the values for which the runtime takes exactly
+//! In: a definition. Out: claims about the steps of the runtime's loops, and the values for which the runtime takes exactly
 //! these steps. Holds, where they do: a pass has each entry that overlaps the range and no other; a loop names each of
 //! them and ends; a run has no more entries than the instruction can name, and its operand names exactly these.
 
@@ -11,7 +11,7 @@ use tlbc_runtime::request::passes::{Pass, Passes, SinglePass};
 use tlbc_runtime::request::runs::{Runs, Units};
 use tlbc_runtime::request::{Extent, LevelFacts, LevelTable, Ranges};
 
-use super::obligation::{Judged, Obligation, Verdict};
+use super::claim::{Claim, Judged, Verdict};
 use super::operands::Of;
 use super::term::{Truth, Word};
 use crate::emit::Arithmetic;
@@ -31,8 +31,8 @@ fn shifts(model: &Model) -> BTreeSet<u32> {
     shifts.collect()
 }
 
-/// Returns the obligations of all loops.
-pub fn obligations(model: &Model, code: &Arithmetic) -> Vec<Obligation> {
+/// Returns the claims of all loops.
+pub fn claims(model: &Model, code: &Arithmetic) -> Vec<Claim> {
     let mut all = Vec::new();
     for shift in shifts(model) {
         all.extend(entries(shift, model.arch.span));
@@ -58,10 +58,10 @@ pub fn obligations(model: &Model, code: &Arithmetic) -> Vec<Obligation> {
 }
 
 /// A range and its pass, and the loop over the pass.
-fn entries(shift: u32, span: Span) -> Vec<Obligation> {
-    let claim = |claim: &str, given: Vec<Truth>, holds: Truth| Obligation {
+fn entries(shift: u32, span: Span) -> Vec<Claim> {
+    let claim = |claim: &str, given: Vec<Truth>, holds: Truth| Claim {
         about: format!("loops over entries of 2^{shift} bytes"),
-        claim: claim.to_owned(),
+        words: claim.to_owned(),
         span,
         given,
         holds,
@@ -163,7 +163,7 @@ impl Step {
     }
 }
 
-fn run(of: &Of<'_>, fields: &[Field], names: &Names, scale: u32, shift: u32) -> Vec<Obligation> {
+fn run(of: &Of<'_>, fields: &[Field], names: &Names, scale: u32, shift: u32) -> Vec<Claim> {
     let step = Step::new(names, scale, shift);
     let num = step.units.clone() - 1u32;
     let scaled = of.sources.source(Source::Scale);
@@ -216,7 +216,7 @@ fn run(of: &Of<'_>, fields: &[Field], names: &Names, scale: u32, shift: u32) -> 
 }
 
 /// What no run can name is at most one entry or page.
-fn rest(of: &Of<'_>, names: &Names) -> Obligation {
+fn rest(of: &Of<'_>, names: &Names) -> Claim {
     let left = Word::var("left", 64);
     of.claim(
         "at most one page or entry is left after the runs".to_owned(),
@@ -225,7 +225,7 @@ fn rest(of: &Of<'_>, names: &Names) -> Obligation {
     )
 }
 
-/// Compares the loops of the runtime with the steps of the obligations.
+/// Compares the loops of the runtime with the steps of the claims.
 pub fn compared(model: &Model) -> Vec<Judged> {
     let start = std::time::Instant::now();
     let mut all = Vec::new();
@@ -262,7 +262,7 @@ pub fn compared(model: &Model) -> Vec<Judged> {
     all.into_iter()
         .map(|(about, verdict)| Judged {
             about,
-            claim: "the runtime takes the steps of the other claims".to_owned(),
+            words: "the runtime takes the steps of the other claims".to_owned(),
             span,
             verdict,
             time: each,
@@ -296,7 +296,7 @@ fn extents(shift: u32) -> impl Iterator<Item = Extent> {
     })
 }
 
-/// Returns whether the pass over a range is the one of the obligations.
+/// Returns whether the pass over a range is the one of the claims.
 fn is_pass(extent: Extent, shift: u32) -> bool {
     let mut levels: LevelTable = Default::default();
     levels[0] = LevelFacts::leaf(shift);
@@ -324,7 +324,7 @@ fn lengths() -> impl Iterator<Item = u64> {
     (1..512).chain(powers)
 }
 
-/// Returns whether the runs over some entries or pages are those of the obligations.
+/// Returns whether the runs over some entries or pages are those of the claims.
 fn takes_these_steps(names: &Names, entries: u64) -> bool {
     let Some(most) = names.most_num.checked_add(1) else {
         return true;

@@ -8,8 +8,8 @@
 //! time, a claim is checked for every small value and for random wide ones, and no claim is called proved.
 
 mod check;
+mod claim;
 mod loops;
-mod obligation;
 mod operands;
 mod printed;
 mod solve;
@@ -23,8 +23,8 @@ use std::time::Instant;
 use crate::analysis::Analysis;
 use crate::emit;
 use crate::source::Files;
-use obligation::Obligation;
-pub use obligation::{Judged, Verdict};
+use claim::Claim;
+pub use claim::{Judged, Verdict};
 use solve::Solver;
 
 /// What decides claims.
@@ -40,24 +40,24 @@ pub enum By {
 #[must_use]
 pub fn judge(analysis: &Analysis, files: &Files, by: By) -> Vec<Judged> {
     let code = emit::arithmetic(analysis, files);
-    let mut obligations = operands::obligations(&analysis.model, &code);
-    obligations.extend(loops::obligations(&analysis.model, &code));
+    let mut claims = operands::claims(&analysis.model, &code);
+    claims.extend(loops::claims(&analysis.model, &code));
     let mut solver = match by {
         By::Solver => Solver::start(),
         By::Values => None,
     };
-    let judged = obligations.into_iter().map(|obligation| {
+    let judged = claims.into_iter().map(|claim| {
         let start = Instant::now();
         let verdict = match &mut solver {
-            Some(solver) => solver.prove(&obligation),
-            None => check::check(&obligation),
+            Some(solver) => solver.prove(&claim),
+            None => check::check(&claim),
         };
-        let Obligation {
-            about, claim, span, ..
-        } = obligation;
+        let Claim {
+            about, words, span, ..
+        } = claim;
         Judged {
             about,
-            claim,
+            words,
             span,
             verdict,
             time: start.elapsed(),

@@ -1,18 +1,18 @@
-//! Obligations of operands.
+//! Claims of operands.
 //!
-//! In: a definition, and the code that is printed for it. Out: obligations. Holds, where they do: the printed code encodes each
+//! In: a definition, and the code that is printed for it. Out: claims. Holds, where they do: the printed code encodes each
 //! operand as the definition states, for all values of its sources; no value overflows its field or reaches the next
 //! one; and the bits of an address that the instruction gets determine the page, or the entry that it writes.
 
-use super::obligation::Obligation;
+use super::claim::Claim;
 use super::printed;
 use super::sources::Sources;
 use super::term::{Truth, Word};
 use crate::emit::Arithmetic;
 use crate::model::{Cond, Field, Model, Operand, Source, Value, Var};
 
-/// Returns the obligations of every operand.
-pub fn obligations(model: &Model, code: &Arithmetic) -> Vec<Obligation> {
+/// Returns the claims of every operand.
+pub fn claims(model: &Model, code: &Arithmetic) -> Vec<Claim> {
     let operands = 0..model.operands.len();
     let all = operands.flat_map(|operand| {
         let of = Of::new(model, code, operand);
@@ -47,13 +47,13 @@ impl<'a> Of<'a> {
         &self.model.operands[self.index]
     }
 
-    /// Returns an obligation.
-    pub fn claim(&self, claim: String, given: Vec<Truth>, holds: Truth) -> Obligation {
+    /// Returns a claim.
+    pub fn claim(&self, words: String, given: Vec<Truth>, holds: Truth) -> Claim {
         let mut all = self.sources.given();
         all.extend(given);
-        Obligation {
+        Claim {
             about: format!("operand `{}`", self.operand().named.name),
-            claim,
+            words,
             span: self.operand().span,
             given: all,
             holds,
@@ -61,7 +61,7 @@ impl<'a> Of<'a> {
     }
 
     /// The printed code and the definition agree.
-    fn printed(&self) -> Obligation {
+    fn printed(&self) -> Claim {
         let claim = "the printed code has the bits that the definition states";
         match printed::encoded(self.code, &self.sources, self.index) {
             Ok((low, high)) => {
@@ -115,7 +115,7 @@ impl<'a> Of<'a> {
     }
 
     /// Values that are not slices fit their fields.
-    fn fitting(&self) -> Vec<Obligation> {
+    fn fitting(&self) -> Vec<Claim> {
         let fields = self.operand().fields.iter();
         let whole = fields.filter(|field| match field.value {
             Value::Source(source) => self.sources.most(source).is_some() || is_listed(source),
@@ -137,7 +137,7 @@ impl<'a> Of<'a> {
     }
 
     /// The bits of an address determine the page.
-    fn addresses(&self) -> Vec<Obligation> {
+    fn addresses(&self) -> Vec<Claim> {
         let fields = self.operand().fields.iter();
         let fields: Vec<&Field> = fields
             .filter(|field| field.value.source() == Some(Source::Va))

@@ -1,17 +1,17 @@
-//! Proves obligations with an SMT solver, found when the command runs.
+//! Proves claims with an SMT solver, found when the command runs.
 //!
-//! In: obligations, one after the other. Out: a verdict for each. Holds: [`Verdict::Proved`] means that the solver found
-//! that no values refute the obligation; what it does not decide in time is checked for values, and reported as checked.
+//! In: claims, one after the other. Out: a verdict for each. Holds: [`Verdict::Proved`] means that the solver found
+//! that no values refute the claim; what it does not decide in time is checked for values, and reported as checked.
 
 use std::io;
 
 use easy_smt::{Context, ContextBuilder, Response, SExpr};
 
 use super::check::check;
-use super::obligation::{Obligation, Verdict};
+use super::claim::{Claim, Verdict};
 use super::term::{Operator, Truth, Variable, Word};
 
-/// The time for one obligation, in milliseconds.
+/// The time for one claim, in milliseconds.
 const TIME: u32 = 10_000;
 
 /// A running solver.
@@ -29,38 +29,38 @@ impl Solver {
         Some(Self(context))
     }
 
-    /// Proves an obligation, or finds values that refute it.
-    pub fn prove(&mut self, obligation: &Obligation) -> Verdict {
-        self.alone(obligation)
+    /// Proves a claim, or finds values that refute it.
+    pub fn prove(&mut self, claim: &Claim) -> Verdict {
+        self.alone(claim)
             .unwrap_or_else(|error| Verdict::Unknown(format!("the solver failed: {error}")))
     }
 
     /// Does so without a trace in later queries.
-    fn alone(&mut self, obligation: &Obligation) -> io::Result<Verdict> {
+    fn alone(&mut self, claim: &Claim) -> io::Result<Verdict> {
         self.0.push()?;
-        let verdict = self.query(obligation);
+        let verdict = self.query(claim);
         self.0.pop()?;
         verdict
     }
 
-    fn query(&mut self, obligation: &Obligation) -> io::Result<Verdict> {
-        let variables = obligation.variables();
+    fn query(&mut self, claim: &Claim) -> io::Result<Verdict> {
+        let variables = claim.variables();
         let mut declared = Vec::new();
         for variable in &variables {
             declared.push(self.declare(variable)?);
         }
-        for given in &obligation.given {
+        for given in &claim.given {
             let given = truth(&self.0, given);
             self.0.assert(given)?;
         }
         // What is given can be given: otherwise everything would follow.
         let possible = self.0.check()? != Response::Unsat;
-        let holds = truth(&self.0, &obligation.holds);
+        let holds = truth(&self.0, &claim.holds);
         self.0.assert(self.0.not(holds))?;
         Ok(match self.0.check()? {
             _ if !possible => Verdict::Unknown("what is given cannot be".to_owned()),
             Response::Unsat => Verdict::Proved,
-            Response::Unknown => check(obligation),
+            Response::Unknown => check(claim),
             Response::Sat => {
                 let found = self.0.get_value(declared)?;
                 let values = found.iter().map(|(_, value)| self.number(*value));

@@ -1,8 +1,8 @@
 //! Printed code, loops and definitions that are broken on purpose are refuted.
 
 use super::check::check;
+use super::claim::{Claim, Verdict};
 use super::loops;
-use super::obligation::{Obligation, Verdict};
 use super::operands;
 use super::solve::Solver;
 use super::term::{Truth, Word};
@@ -38,8 +38,8 @@ fn analysis(operands: &str) -> (Files, Analysis) {
     (files, analysis.unwrap_or_else(|| panic!("{messages:?}")))
 }
 
-fn is_checked(obligation: &Obligation) -> bool {
-    matches!(check(obligation), Verdict::Checked(_))
+fn is_checked(claim: &Claim) -> bool {
+    matches!(check(claim), Verdict::Checked(_))
 }
 
 /// Returns the claims that fail after a change of the model.
@@ -47,10 +47,10 @@ fn refuted(change: impl Fn(&mut Model)) -> Vec<String> {
     let (files, mut analysis) = analysis(OPERANDS);
     change(&mut analysis.model);
     let code = emit::arithmetic(&analysis, &files);
-    let mut all = operands::obligations(&analysis.model, &code);
-    all.extend(loops::obligations(&analysis.model, &code));
+    let mut all = operands::claims(&analysis.model, &code);
+    all.extend(loops::claims(&analysis.model, &code));
     all.retain(|it| !is_checked(it));
-    all.into_iter().map(|it| it.claim).collect()
+    all.into_iter().map(|it| it.words).collect()
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn each_change_of_the_printed_code_is_refuted() {
     }
     assert!(changed.len() > 40, "{}", changed.len());
     for code in changed {
-        let all = operands::obligations(&analysis.model, &code);
+        let all = operands::claims(&analysis.model, &code);
         assert!(!all.iter().all(is_checked), "{:?}", code.encoders);
     }
 }
@@ -254,16 +254,16 @@ fn operands_that_lose_bits_are_refuted() {
 #[test]
 fn a_solver_and_values_agree() {
     let x = Word::var("x", 64);
-    let claim = |holds: Truth| Obligation {
+    let claim = |holds: Truth| Claim {
         about: "a word".to_owned(),
-        claim: "a claim".to_owned(),
+        words: "a claim".to_owned(),
         span: analysis("").1.model.arch.span,
         given: vec![x.clone().less(Word::Number(1 << 20))],
         holds,
     };
     let right = claim(((x.clone() << 12u32) >> 12u32).equals(x.clone()));
     let wrong = claim(((x.clone() << 45u32) >> 45u32).equals(x.clone()));
-    let none = Obligation {
+    let none = Claim {
         given: vec![Truth::Is(false)],
         ..wrong.clone()
     };

@@ -201,7 +201,7 @@ fn claim(judged: &Judged) -> serde_json::Value {
     };
     serde_json::json!({
         "about": judged.about,
-        "claim": judged.claim,
+        "claim": judged.words,
         "verdict": verdict,
         "values": values,
     })

@@ -68,8 +68,7 @@ impl<P: Platform> Mmu<P> {
     /// this one.
     #[inline]
     pub(crate) fn interrupts_off() -> bool {
-        let facts = Self::facts();
-        facts.interrupts_off || facts.one_at_a_time || !Self::broadcasts()
+        Self::facts().interrupts_off || Self::facts().one_at_a_time || !Self::broadcasts()
     }
 
     /// Returns whether instructions reach every CPU. The cpumask is then read only to find out whether a local flush suffices.

@@ -14,7 +14,7 @@ thread_local! {
     static ANALYSIS: Cell<Option<&'static Analysis>> = const { Cell::new(None) };
 }
 
-/// Returns the backend of a definition, for this thread, which uses no backend of another definition meanwhile.
+/// Returns the backend of a definition, for this thread, which uses no backend of another definition at the same time.
 pub fn interpreted(analysis: &'static Analysis) -> Module {
     ANALYSIS.set(Some(analysis));
     let model = &analysis.model;

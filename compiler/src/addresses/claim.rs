@@ -9,11 +9,11 @@ use crate::source::Span;
 
 /// A claim for all values of its variables.
 #[derive(Debug, Clone)]
-pub struct Obligation {
+pub struct Claim {
     /// The part of the definition or of the runtime that it is about.
     pub about: String,
     /// The claim in words.
-    pub claim: String,
+    pub words: String,
     /// The place in the definition.
     pub span: Span,
     /// What is given.
@@ -22,7 +22,7 @@ pub struct Obligation {
     pub holds: Truth,
 }
 
-impl Obligation {
+impl Claim {
     /// Returns its variables, each once.
     pub fn variables(&self) -> Vec<Variable> {
         let mut found = Vec::new();
@@ -34,7 +34,7 @@ impl Obligation {
     }
 }
 
-/// What is known of an obligation.
+/// What is known of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It holds for all values.
@@ -47,13 +47,13 @@ pub enum Verdict {
     Unknown(String),
 }
 
-/// An obligation with its verdict.
+/// A claim with its verdict.
 #[derive(Debug, Clone)]
 pub struct Judged {
     /// The part that it is about.
     pub about: String,
     /// The claim in words.
-    pub claim: String,
+    pub words: String,
     /// The place in the definition.
     pub span: Span,
     /// What is known of it.
@@ -66,7 +66,7 @@ impl Judged {
     /// Returns the error about it, if it does not hold or was not decided.
     #[must_use]
     pub fn diagnostic(&self) -> Option<Diagnostic> {
-        let message = |why: &str| format!("{}: {} ({why})", self.about, self.claim);
+        let message = |why: &str| format!("{}: {} ({why})", self.about, self.words);
         let error = |why: &str| Diagnostic::new(Code::E0802, self.span, message(why));
         match &self.verdict {
             Verdict::Proved | Verdict::Checked(_) => None,
