@@ -58,10 +58,13 @@ fn traces() {
             ),
             (X86, "--range 0x1000..0x2000 --features pge,pcid --tag 0x17"),
             // Which instructions belong to workarounds, and which load is of the empty root.
-            (ARM, "--range 0x1000..0x2000 --errata repeat_tlbi"),
             (
                 ARM,
-                "--range 0x1000..0x2000 --errata repeat_tlbi --format json",
+                "--range 0x1000..0x2000 --cpus others --errata repeat_tlbi",
+            ),
+            (
+                ARM,
+                "--range 0x1000..0x2000 --cpus others --errata repeat_tlbi --format json",
             ),
             (
                 POWER,
