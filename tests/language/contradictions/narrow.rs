@@ -116,7 +116,7 @@ fn top_tables() {
     }
 }
 
-/// The kernel is stated where its top tables may be.
+/// Where top tables may be is a requirement on the kernel.
 #[test]
 fn top_tables_are_required_where_the_facts_say() {
     let facts = (

@@ -11,7 +11,10 @@ start:
     // The first CPU that comes here starts the kernel, which starts the others; the firmware may let several come.
     lla     t0, is_started
     li      t1, 1
+    .option push
+    .option arch, +a
     amoswap.w.aq t1, t1, (t0)
+    .option pop
     bnez    t1, stop
     lla     t0, boot_hart
     sd      a0, (t0)
