@@ -8,7 +8,7 @@ use tlbc_tests::requests::{Ask, findings, good, lines};
 
 /// Returns what a flush of one page of a user space issues.
 fn flush(text: &str) -> Vec<String> {
-    let asked = Ask::user(0x1000, 0x1000, &["pte"]);
+    let asked = Ask::user(0x1000, 0x1000, &["pte"]).others();
     lines(asked.on(&good(text), "").issued())
 }
 
