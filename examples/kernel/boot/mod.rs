@@ -77,6 +77,8 @@ pub enum Cause {
     Call,
     /// An access faulted: nothing is mapped, or it is not allowed.
     Fault { address: u64, is_write: bool },
+    /// The walk for an access read an entry that the kernel never stores: it was in a table that is freed.
+    WalkOfFreed { address: u64 },
 }
 
 #[cfg(target_arch = "aarch64")]

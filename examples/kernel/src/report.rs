@@ -30,6 +30,13 @@ pub fn stale(address: u64, value: u64) {
     }
 }
 
+/// A walk for an access has read a table that is freed.
+pub fn walk_of_freed(address: u64) {
+    if STALE.fetch_add(1, Ordering::Relaxed) < SHOWN {
+        say!("  stale: a freed table was walked for {address:#x}");
+    }
+}
+
 /// Returns how many words were wrong so far: those that were seen, and those that were overwritten while their frame was free.
 pub fn wrong() -> u64 {
     STALE.load(Ordering::Relaxed) + frames::OVERWRITTEN.load(Ordering::Relaxed)

@@ -6,6 +6,7 @@ use crate::boot::{self, Cause, UserState};
 use crate::fault::{self, Outcome};
 use crate::platform::MMU;
 use crate::process::{Body, Error, Process};
+use crate::report;
 use crate::sink::{Returning, sink};
 
 /// What a CPU runs in, and the switch to something else.
@@ -51,6 +52,8 @@ pub fn run(process: &Body, state: &mut UserState) -> Result<Call, Error> {
         match enter(process, state) {
             Cause::Interrupt => {}
             Cause::Call => return Ok(state.call()),
+            // The access is repeated, and finds the tables that are there now.
+            Cause::WalkOfFreed { address } => report::walk_of_freed(address),
             Cause::Fault { address, is_write } => {
                 if fault::handle(process, address, is_write)? == Outcome::Refused {
                     // Another kernel would send a signal. Here a program goes on after an access that was refused.

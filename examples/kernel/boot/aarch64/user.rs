@@ -120,7 +120,7 @@ pub fn run_user(state: &mut UserState) -> Cause {
     }
     let (syndrome, address) = (mrs!("esr_el1"), mrs!("far_el1"));
     let is_write = syndrome & (1 << 6) != 0;
-    // The class; for aborts also the status without the level: translation, access flag, permission.
+    // The class; for aborts also the status without the level: address size, translation, access flag, permission.
     match (syndrome >> 26, syndrome & 0x3c) {
         (0x15, _) => Cause::Call,
         (0x24, 0x04 | 0x08 | 0x0c) => Cause::Fault { address, is_write },
@@ -128,6 +128,8 @@ pub fn run_user(state: &mut UserState) -> Cause {
             address,
             is_write: false,
         },
+        // An address that is too large for the machine, in an entry.
+        (0x20 | 0x24, 0x00) => Cause::WalkOfFreed { address },
         _ => panic!(
             "user code at {:#x}: syndrome {syndrome:#x}, address {address:#x}",
             entry.pc

@@ -14,6 +14,9 @@ global_asm!(
 /// What scause is when software has interrupted this CPU.
 const SOFTWARE_INTERRUPT: u64 = 1 << 63 | 1;
 const CALL: u64 = 8;
+const FETCH_ACCESS_FAULT: u64 = 1;
+const LOAD_ACCESS_FAULT: u64 = 5;
+const STORE_ACCESS_FAULT: u64 = 7;
 const FETCH_PAGE_FAULT: u64 = 12;
 const LOAD_PAGE_FAULT: u64 = 13;
 const STORE_PAGE_FAULT: u64 = 15;
@@ -136,6 +139,10 @@ pub fn run_user(state: &mut UserState) -> Cause {
             address,
             is_write: cause == STORE_PAGE_FAULT,
         },
+        // A table or a page at an address without memory.
+        FETCH_ACCESS_FAULT | LOAD_ACCESS_FAULT | STORE_ACCESS_FAULT => {
+            Cause::WalkOfFreed { address }
+        }
         _ => panic!(
             "user code at {:#x}: cause {cause:#x}, address {address:#x}",
             state.pc

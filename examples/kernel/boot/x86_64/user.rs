@@ -14,6 +14,8 @@ global_asm!(
 
 pub(super) const CALL: u8 = 0x80;
 const PAGE_FAULT: u64 = 14;
+/// In the error code of a page fault: an entry had a reserved bit.
+const RESERVED_BIT: u64 = 8;
 
 /// What the way between user code and the kernel uses of a CPU. Mapped in both views; entry.s knows the fields by
 /// their offsets.
@@ -172,6 +174,9 @@ pub fn run_user(state: &mut UserState) -> Cause {
             // SAFETY: reading this register has no effect.
             unsafe {
                 asm!("mov {}, cr2", out(reg) address, options(nostack, preserves_flags));
+            }
+            if frame.error & RESERVED_BIT != 0 {
+                return Cause::WalkOfFreed { address };
             }
             let is_write = frame.error & 2 != 0;
             Cause::Fault { address, is_write }
