@@ -10,8 +10,8 @@
 use std::cell::Cell;
 
 use tlbc_runtime::backend::{
-    Backend, Ceiling, Facts, FinishSteps, Finished, IpiTargets, Issue, LazyMm, Outcome, PteUpdate,
-    Root, Started, TableFree, TagSource, TagValues, Tags,
+    Backend, Ceiling, Facts, FinishSteps, Finished, IpiTargets, Issue, Outcome, Root, Started,
+    TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{LEVELS, Level};
@@ -20,7 +20,7 @@ use tlbc_runtime::request::{LevelTable, Ranges, Reach, Request, Scope, Space, Sp
 
 use crate::analysis::Analysis;
 use crate::ast;
-use crate::model::{At, Config, Kind, Known, Model, Need, Which};
+use crate::model::{Config, Kind, Model, Need, Which};
 use crate::plan::Plans;
 use crate::plan::ipis::SendsIpis;
 use crate::plan::ir::{Shape, Test};
@@ -110,7 +110,7 @@ impl<'a> Interpreted<'a> {
                 ));
             }
         }
-        let of_space = of_space(model);
+        let of_space = model.features_of_space();
         FACTS.set(Some(Box::leak(Box::new(facts(model, &analysis.plans)))));
         let all = Config {
             features: u32::MAX,
@@ -197,13 +197,6 @@ impl<'a> Interpreted<'a> {
     }
 }
 
-/// Returns the features that each space has for itself, one bit each.
-fn of_space(model: &Model) -> u32 {
-    let features = model.features.iter().enumerate();
-    let of_space = features.filter(|(_, feature)| feature.known == Known::Space);
-    of_space.fold(0, |bits, (index, _)| bits | 1 << index)
-}
-
 /// Returns the facts of a definition. Its names stay in memory until the process ends.
 fn facts(model: &Model, plans: &Plans) -> Facts {
     let leaked = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
@@ -211,30 +204,13 @@ fn facts(model: &Model, plans: &Plans) -> Facts {
     for (to, level) in level_names.iter_mut().zip(&model.levels) {
         *to = leaked(&level.name);
     }
-    let policy = &model.policy;
-    let is = |stated: Option<At<bool>>| stated.is_none_or(|at| at.value);
     Facts {
         name: leaked(&model.arch.name),
         level_names,
         shootdown: plans.shootdown(model),
-        pte_update: if model.change.plain_store.value {
-            PteUpdate::Store
-        } else {
-            PteUpdate::Instruction {
-                pages_batched: is(policy.pages_batched),
-                deferrable: model.change.deferred.is_some(),
-            }
-        },
-        table_free: if is(policy.tables_deferred) {
-            TableFree::GracePeriod
-        } else {
-            TableFree::AfterFlush
-        },
-        lazy_mm: if is(policy.lazy_refcounted) {
-            LazyMm::Refcounted
-        } else {
-            LazyMm::Shootdown
-        },
+        pte_update: model.pte_update(),
+        table_free: model.table_free(),
+        lazy_mm: model.lazy_mm(),
         interrupts_off: plans.needs(Need::InterruptsOff),
         tag_after_publish: model.reads_tag_after_publish(),
         one_at_a_time: plans.needs(Need::Lock),

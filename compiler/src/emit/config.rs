@@ -3,7 +3,7 @@
 use super::context::Emit;
 use super::docs::escaped;
 use super::tree::{Expr, Function, Item, Runtime, Stmt, Text, Word, hex, number, string};
-use crate::model::{Cond, Known, Var};
+use crate::model::{Cond, Var};
 
 /// Functions that are the same in every configuration.
 const FLAGS: &str = "\
@@ -54,9 +54,7 @@ impl Emit<'_> {
 
     /// Returns the flags that each space has for itself, if there are any.
     pub(super) fn of_space(&self) -> Option<u32> {
-        let features = self.model.features.iter().enumerate();
-        let of_space = features.filter(|(_, feature)| feature.known == Known::Space);
-        let mask = of_space.fold(0, |mask, (index, _)| mask | 1 << index);
+        let mask = self.model.features_of_space();
         (mask != 0).then_some(mask)
     }
 

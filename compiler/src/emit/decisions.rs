@@ -36,16 +36,24 @@ impl Emit<'_> {
         vec![Stmt::Do(Expr::If(alternatives, last))]
     }
 
-    /// Returns the expression for one of two values; `value` returns that of a node.
-    pub(super) fn choice(
+    /// Returns the expression for the value of a node, which may be a selection of others; `value` returns that of each other node.
+    pub(super) fn selected(
         &self,
-        on: Test,
-        (then, otherwise): (&Node, &Node),
+        node: &Node,
         shape: Shape,
         value: &dyn Fn(&Node) -> Expr,
     ) -> Expr {
-        let decision = Decision::of_values(on, then, otherwise);
+        let Node::Select {
+            on,
+            then,
+            otherwise,
+        } = node
+        else {
+            return value(node);
+        };
+        let decision = Decision::of_values(*on, then, otherwise);
         let test = self.holds(&decision.condition, shape);
+        let value = |node| self.selected(node, shape, value);
         Expr::choice(test, value(decision.then), value(decision.otherwise))
     }
 

@@ -1,6 +1,6 @@
 //! The facts of a backend: constants, ceilings, and what changes require.
 
-use tlbc_runtime::backend::Shootdown;
+use tlbc_runtime::backend::{LazyMm, PteUpdate, Shootdown, TableFree};
 use tlbc_runtime::level::{LEVELS, Levels};
 use tlbc_runtime::request::Space;
 
@@ -251,27 +251,26 @@ impl Emit<'_> {
             Shootdown::Ipi => "Ipi",
             Shootdown::Either => "Either",
         };
-        let pte_update = if model.change.plain_store.value {
-            Runtime::PteUpdate.item("Store")
-        } else {
-            let pages = model.policy.pages_batched.is_none_or(|at| at.value);
-            structure(
+        let pte_update = match model.pte_update() {
+            PteUpdate::Store => Runtime::PteUpdate.item("Store"),
+            PteUpdate::Instruction {
+                pages_batched,
+                deferrable,
+            } => structure(
                 Runtime::PteUpdate.text("PteUpdate::Instruction"),
                 [
-                    ("pages_batched", pages.into()),
-                    ("deferrable", model.change.deferred.is_some().into()),
+                    ("pages_batched", pages_batched.into()),
+                    ("deferrable", deferrable.into()),
                 ],
-            )
+            ),
         };
-        let table_free = if model.policy.tables_deferred.is_none_or(|at| at.value) {
-            "GracePeriod"
-        } else {
-            "AfterFlush"
+        let table_free = match model.table_free() {
+            TableFree::GracePeriod => "GracePeriod",
+            TableFree::AfterFlush => "AfterFlush",
         };
-        let lazy_mm = if model.policy.lazy_refcounted.is_none_or(|at| at.value) {
-            "Refcounted"
-        } else {
-            "Shootdown"
+        let lazy_mm = match model.lazy_mm() {
+            LazyMm::Refcounted => "Refcounted",
+            LazyMm::Shootdown => "Shootdown",
         };
         // The target may be another machine than the host.
         let atomics = if model.atomics_order.is_some() {

@@ -125,21 +125,14 @@ impl Emit<'_> {
 
     /// Returns the expression for a number of operations.
     fn operations(&self, count: &Node, shape: Shape) -> Expr {
-        match count {
-            Node::Select {
-                on,
-                then,
-                otherwise,
-            } => self.choice(*on, (then, otherwise), shape, &|node| {
-                self.operations(node, shape)
-            }),
+        self.selected(count, shape, &|node| match node {
             Node::Count(counts) => {
                 let counts = counts.iter().map(|count| self.count(*count));
                 let most = counts.reduce(|most, count| most.method("max", [count]));
                 most.unwrap_or(number(0u32))
             }
             _ => number(0u32),
-        }
+        })
     }
 
     fn count(&self, count: Count) -> Expr {

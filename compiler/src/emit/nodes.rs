@@ -134,17 +134,10 @@ impl Emit<'_> {
 
     /// Returns the condition that the load of a node keeps the entries under the tag.
     fn keeps(&self, node: &Node, shape: Shape) -> Expr {
-        match node {
-            Node::Select {
-                on,
-                then,
-                otherwise,
-            } => self.choice(*on, (then, otherwise), shape, &|node| {
-                self.keeps(node, shape)
-            }),
+        self.selected(node, shape, &|node| match node {
             Node::Load { keep, .. } => (*keep).into(),
             _ => false.into(),
-        }
+        })
     }
 
     /// Returns a call of another shape.
@@ -238,14 +231,7 @@ impl Emit<'_> {
 
     /// Returns the expression for which entries one instruction invalidates together.
     fn folding(&self, node: &Node, shape: Shape) -> Expr {
-        match node {
-            Node::Select {
-                on,
-                then,
-                otherwise,
-            } => self.choice(*on, (then, otherwise), shape, &|node| {
-                self.folding(node, shape)
-            }),
+        self.selected(node, shape, &|node| match node {
             Node::Fold(folding) => {
                 let walks = Runtime::Walks.item(match folding.walks {
                     Walks::Named => "Named",
@@ -262,6 +248,6 @@ impl Emit<'_> {
                 set.fold(new, |folding, (_, with)| folding.method(with, []))
             }
             _ => Runtime::Folding.item("default").call([]),
-        }
+        })
     }
 }

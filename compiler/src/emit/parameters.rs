@@ -77,17 +77,10 @@ impl Emit<'_> {
 
     /// Returns the expression for the form of the instruction of a node.
     pub(super) fn form_of(&self, node: &Node, shape: Shape) -> Expr {
-        match node {
+        self.selected(node, shape, &|node| match node {
             Node::Issue(issue) => self.form(issue),
-            Node::Select {
-                on,
-                then,
-                otherwise,
-            } => self.choice(*on, (then, otherwise), shape, &|node| {
-                self.form_of(node, shape)
-            }),
             _ => nothing(Var::Form),
-        }
+        })
     }
 
     /// Returns the number of an instruction's form.

@@ -221,17 +221,10 @@ impl Emit<'_> {
 
     /// Returns the expression for the CPUs to send an IPI.
     pub(super) fn ipi_target(&self, node: &Node, shape: Shape) -> Expr {
-        match node {
-            Node::Select {
-                on,
-                then,
-                otherwise,
-            } => self.choice(*on, (then, otherwise), shape, &|node| {
-                self.ipi_target(node, shape)
-            }),
+        self.selected(node, shape, &|node| match node {
             Node::SendIpi { to, .. } => self.targets(*to),
             _ => Runtime::IpiTargets.item("NONE"),
-        }
+        })
     }
 }
 

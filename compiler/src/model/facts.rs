@@ -2,13 +2,14 @@
 
 use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
+use tlbc_runtime::backend::{LazyMm, PteUpdate, TableFree};
 use tlbc_runtime::pte::{self, ChangeFacts};
 
-use super::Model;
 use super::events::{Aspect, Event, Issued};
 use super::instructions::{Drops, Instr, Source, Value};
 use super::machine::{Cache, Kind, Tag};
 use super::terms::{Cond, Config, Machine, Resync};
+use super::{Known, Model};
 use crate::ast::TagSource;
 
 impl Model {
@@ -23,6 +24,46 @@ impl Model {
         });
         let depends = self.change.deferred.is_some() || local;
         self.switch.waits_for_changes.is_some() || !self.change.plain_store.value && depends
+    }
+
+    /// Returns how entries change, for the runtime.
+    #[must_use]
+    pub fn pte_update(&self) -> PteUpdate {
+        if self.change.plain_store.value {
+            return PteUpdate::Store;
+        }
+        PteUpdate::Instruction {
+            pages_batched: self.policy.pages_batched.is_none_or(|at| at.value),
+            deferrable: self.change.deferred.is_some(),
+        }
+    }
+
+    /// Returns when the memory of a table is free. If nothing is stated, lockless walkers are waited for.
+    #[must_use]
+    pub fn table_free(&self) -> TableFree {
+        if self.policy.tables_deferred.is_none_or(|at| at.value) {
+            TableFree::GracePeriod
+        } else {
+            TableFree::AfterFlush
+        }
+    }
+
+    /// Returns what keeps a space that lazy CPUs have loaded.
+    #[must_use]
+    pub fn lazy_mm(&self) -> LazyMm {
+        if self.policy.lazy_refcounted.is_none_or(|at| at.value) {
+            LazyMm::Refcounted
+        } else {
+            LazyMm::Shootdown
+        }
+    }
+
+    /// Returns the features that each space has for itself, one bit each.
+    #[must_use]
+    pub fn features_of_space(&self) -> u32 {
+        let features = self.features.iter().enumerate();
+        let of_space = features.filter(|(_, feature)| feature.known == Known::Space);
+        of_space.fold(0, |bits, (index, _)| bits | 1 << index)
     }
 
     /// Returns the facts about changes of table entries that the runtime uses.

@@ -136,7 +136,7 @@ impl<B: Machine> Made<'_, B> {
         let model = self.model();
         // No device shares the kernel's tables here.
         let of_kernel = Config {
-            features: self.on.config.features & !of_space(model),
+            features: self.on.config.features & !model.features_of_space(),
             ..self.on.config
         };
         let query = Query {
@@ -358,13 +358,6 @@ impl<B: Machine> Made<'_, B> {
     }
 }
 
-/// Returns the features that belong to a space instead of the machine, one bit each.
-fn of_space(model: &Model) -> u32 {
-    let features = model.features.iter().enumerate();
-    let of_space = features.filter(|(_, feature)| feature.known == Known::Space);
-    of_space.fold(0, |bits, (index, _)| bits | 1 << index)
-}
-
 /// Creates a machine with one CPU, or with two that run the same space.
 fn made<B: Machine + Clone>(on: &On<B>, kernel: bool, others: bool, per_cpu: bool) -> Made<'_, B> {
     let mmu = Hosted::machine(on.backend.clone(), if others { 2 } else { 1 });
@@ -373,7 +366,7 @@ fn made<B: Machine + Clone>(on: &On<B>, kernel: bool, others: bool, per_cpu: boo
         NewSpace {
             table: 0x1000,
             user_table: 0x1000,
-            flags: SpaceFlags(on.config.features & of_space(&on.analysis.model)),
+            flags: SpaceFlags(on.config.features & on.analysis.model.features_of_space()),
             tag_of_cpu: per_cpu,
         },
     );

@@ -1,6 +1,6 @@
 //! Machines: a configuration of the model, and the generated backend with the same configuration.
 
-use tlbc::model::{Config, Known, Model};
+use tlbc::model::{Config, Model};
 use tlbc_runtime::backend::{Facts, Finished, Started};
 use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Space, SpaceFlags};
@@ -179,9 +179,7 @@ pub const REACHES: [Reach; 2] = [Reach::Here, Reach::Wide];
 
 /// Returns the flags of a configuration that belong to a space instead of the machine.
 pub fn space_flags(model: &Model, config: Config) -> SpaceFlags {
-    let features = model.features.iter().enumerate();
-    let of_space = features.filter(|(_, feature)| feature.known == Known::Space);
-    SpaceFlags(of_space.fold(0, |bits, (index, _)| bits | config.features & 1 << index))
+    SpaceFlags(config.features & model.features_of_space())
 }
 
 /// Returns the generated machine of a configuration, without the flags of spaces.

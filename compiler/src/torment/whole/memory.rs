@@ -57,14 +57,25 @@ pub fn address(number: usize) -> u64 {
 }
 
 /// All tables, by number.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Memory {
+    /// The bytes of an entry.
+    pub entry_size: u64,
     pub tables: Vec<Rc<Table>>,
     /// The space that owns each page.
     pub pages: Vec<Option<usize>>,
 }
 
 impl Memory {
+    /// Creates memory without tables and pages.
+    pub fn new(entry_size: u64) -> Self {
+        Self {
+            entry_size,
+            tables: Vec::new(),
+            pages: Vec::new(),
+        }
+    }
+
     /// Creates a table with this many entries, all invalid.
     pub fn table(&mut self, (level, shift): (Level, u32), va: u64, entries: usize) -> Rc<Table> {
         let table = Rc::new(Table {
@@ -87,7 +98,7 @@ impl Memory {
 
     /// Stores the bits of an entry at a physical address.
     pub fn store(&self, address: u64, bits: u64) {
-        let nth = (address & ((1 << TABLE) - 1)) as usize >> 3;
+        let nth = ((address & ((1 << TABLE) - 1)) / self.entry_size) as usize;
         if let Some(entry) = self.at(address).and_then(|table| table.entries.get(nth)) {
             entry.store(bits, Ordering::Relaxed);
         }

@@ -1,0 +1,196 @@
+//! What CPUs fill into their TLBs.
+//!
+//! In: the roots and tags that are loaded, tables in memory, and entries that are cached already. Out: more cached entries.
+//! Holds: after [`Cores::settle`] everything that could be filled is filled, in every way in which it can be cached.
+
+use tlbc_machine::hardware::{Entry, Kind};
+use tlbc_runtime::level::Level;
+
+use super::super::memory::{LEAF, NUMBER, VALID};
+use super::{Cores, Held, Way, cached};
+use crate::model;
+use crate::torment::decode::Hardware;
+
+impl Cores<'_> {
+    /// Fills every entry that can be filled, and checks what may be used.
+    pub fn settle(&mut self) {
+        let speculates = self
+            .hardware
+            .model
+            .caches
+            .fill_while_loaded(self.hardware.config);
+        for cpu in 0..self.all.len() {
+            if let Some(root) = self.all[cpu].root
+                && (speculates || self.all[cpu].user.is_some())
+            {
+                while self.fill(cpu, root) {}
+            }
+        }
+        self.check();
+    }
+
+    fn fill(&mut self, cpu: usize, root: usize) -> bool {
+        let mut changed = self.walk(cpu, root, 0);
+        let core = &self.all[cpu];
+        let tag = core.tag;
+        let walks = core
+            .held
+            .iter()
+            .filter(|held| held.entry.kind == Kind::Walk && held.tag == tag);
+        let walks: Vec<_> = walks.map(|held| (held.bits, held.ways.clone())).collect();
+        for (bits, ways) in walks {
+            for way in ways {
+                changed |= self.walk(cpu, (bits >> NUMBER) as usize, way);
+            }
+        }
+        let caches = &self.hardware.model.caches.all;
+        let from: Vec<_> = { caches.iter().enumerate() }
+            .filter_map(|(cache, it)| Some((cache as u8, it.from?.value as u8)))
+            .collect();
+        for (cache, from) in from {
+            let sources = self.all[cpu].held.iter();
+            let sources = sources.filter(|held| held.entry.cache == from);
+            for source in sources.cloned().collect::<Vec<_>>() {
+                let entry = Entry {
+                    cache,
+                    from: Some(from),
+                    ..source.entry
+                };
+                let kind = match entry.kind {
+                    Kind::Leaf => model::Kind::Leaf,
+                    Kind::Walk => model::Kind::Walk,
+                    Kind::Root => model::Kind::Root,
+                };
+                let holding = self
+                    .hardware
+                    .model
+                    .caches
+                    .holding(kind, self.hardware.config);
+                if holding.0 & (1 << cache) != 0 {
+                    for way in source.ways.clone() {
+                        changed |= self.add(
+                            cpu,
+                            &Held {
+                                entry,
+                                ..source.clone()
+                            },
+                            way,
+                        );
+                    }
+                }
+            }
+        }
+        changed
+    }
+
+    /// Walks from a table, which was found in a way. Returns whether an entry was filled.
+    fn walk(&mut self, cpu: usize, table: usize, way: Way) -> bool {
+        let Some(table) = self.memory.tables.get(table).cloned() else {
+            return false;
+        };
+        if table.is_freed.get() {
+            let number = table.number;
+            self.complain(format!("CPU {cpu} may walk table {number}, which is freed"));
+            return false;
+        }
+        let mut changed = false;
+        for nth in 0..table.entries.len() {
+            for bits in table.seen(nth) {
+                if bits & VALID == 0 {
+                    continue;
+                }
+                let leaf = bits & LEAF != 0;
+                let kind = if leaf { Kind::Leaf } else { Kind::Walk };
+                let va = table.va + ((nth as u64) << table.shift);
+                changed |= self.cache(cpu, (kind, table.level), va, bits, way);
+                if !leaf {
+                    changed |= self.walk(cpu, (bits >> NUMBER) as usize, way);
+                }
+            }
+        }
+        changed
+    }
+
+    fn cache(
+        &mut self,
+        cpu: usize,
+        (kind, level): (Kind, Level),
+        va: u64,
+        bits: u64,
+        way: Way,
+    ) -> bool {
+        let Hardware { model, config, .. } = self.hardware;
+        let held = match kind {
+            Kind::Leaf => model::Kind::Leaf,
+            _ => model::Kind::Walk,
+        };
+        let holding = model.caches.holding(held, config);
+        let mut changed = false;
+        for (cache, it) in model.caches.all.iter().enumerate() {
+            if holding.0 & (1 << cache) == 0
+                || it
+                    .from
+                    .is_some_and(|from| holding.0 & (1 << from.value) != 0)
+            {
+                continue;
+            }
+            let entry = Entry {
+                kind,
+                level,
+                cache: cache as u8,
+                from: None,
+            };
+            let (tag, since) = (self.all[cpu].tag, self.steps);
+            let held = Held {
+                entry,
+                va,
+                tag,
+                global: false,
+                bits,
+                ways: Vec::new(),
+                since,
+            };
+            changed |= self.add(cpu, &held, way);
+        }
+        changed
+    }
+
+    /// Adds a way in which an entry can be cached, given the way of what it was filled from: an invalidation in progress
+    /// that acts on both acts on both at once. Returns whether it is new.
+    fn add(&mut self, cpu: usize, new: &Held, way: Way) -> bool {
+        let hardware = self.hardware;
+        let loaded = self.all[cpu].tag;
+        let acts = |nth: u32| {
+            let pending = self.pending[nth as usize].as_ref();
+            pending.is_some_and(|it| {
+                hardware.drops(
+                    &it.form.drops,
+                    &it.with,
+                    &cached(&hardware, new, loaded),
+                    &[],
+                )
+            })
+        };
+        let bits = (0..Way::BITS).filter(|nth| way & (1 << nth) != 0 && acts(*nth));
+        let way = bits.fold(0, |all, nth| all | 1 << nth);
+        let held = &mut self.all[cpu].held;
+        let same = held.iter_mut().find(|it| {
+            (it.entry, it.va, it.tag, it.bits) == (new.entry, new.va, new.tag, new.bits)
+        });
+        match same {
+            Some(same) if same.ways.iter().any(|known| known & !way == 0) => false,
+            Some(same) => {
+                same.ways.retain(|known| way & !known != 0);
+                same.ways.push(way);
+                true
+            }
+            None => {
+                held.push(Held {
+                    ways: vec![way],
+                    ..new.clone()
+                });
+                true
+            }
+        }
+    }
+}
