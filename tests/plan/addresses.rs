@@ -3,6 +3,8 @@
 use std::process::Command;
 
 use tlbc::addresses::{By, Judged, Verdict, judge};
+use tlbc::analyse;
+use tlbc::source::Files;
 use tlbc_tests::archdefs::shipped;
 use tlbc_tests::rustc::skipped;
 
@@ -40,5 +42,22 @@ fn the_addresses_of_shipped_definitions_are_proved() {
         for it in proved {
             assert_eq!(it.verdict, Verdict::Proved, "{}: {}", it.about, it.words);
         }
+    }
+}
+
+/// A 32-bit machine uses the lower half of an address alone.
+#[test]
+fn the_addresses_of_narrow_machines_are_checked() {
+    for text in [
+        include_str!("../codegen/narrow/extended.arch"),
+        include_str!("../codegen/narrow/sections.arch"),
+    ] {
+        let mut files = Files::default();
+        let file = files.add("narrow.arch", text);
+        let (analysis, _) = analyse(&files, file);
+        let judged = judge(&analysis.expect("a definition"), &files, By::Values);
+        assert_eq!(messages(&judged), Vec::<String>::new());
+        let read_back = |it: &&Judged| it.words.contains("address back");
+        assert!(judged.iter().filter(read_back).count() > 0);
     }
 }

@@ -11,6 +11,7 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::IpiTargets;
 use tlbc_runtime::deferred::Deferred;
 use tlbc_tests::archdefs::{analysis, names};
+use tlbc_tests::requests::good;
 
 #[test]
 fn the_shipped_definitions_are_proved() {
@@ -335,4 +336,48 @@ fn each_way_to_break_a_plan_is_detected() {
     }
     assert_eq!(undetected, BTreeSet::new());
     assert_eq!(BREAKS.len(), 30);
+}
+
+/// Returns the node with the first two loads swapped that follow the load of an empty root.
+fn with_a_late_tag(node: &Node) -> Option<Node> {
+    let Node::Seq(steps) = node else { return None };
+    let is_load = |step: &Node| matches!(step, Node::Load { .. });
+    let is_empty = |step: &Node| matches!(step, Node::Load { empty: true, .. });
+    let loads = steps
+        .windows(3)
+        .position(|steps| is_empty(&steps[0]) && steps.iter().all(is_load))?;
+    let mut steps = steps.clone();
+    steps.swap(loads + 1, loads + 2);
+    Some(Node::Seq(steps))
+}
+
+/// A root that is loaded before the tag is seen under the tag of the space before.
+#[test]
+fn a_tag_that_is_loaded_after_the_root_is_detected() {
+    let mut torn = 0;
+    for arch in names().map(analysis) {
+        let late: Break = |node, _| with_a_late_tag(node);
+        for (shape, plans) in mutants(arch, late).filter(|(shape, _)| *shape == Shape::Switch) {
+            let failure = disproved(&arch.model, &plans, shape);
+            let message = failure.map(|it| it.diagnostic(&arch.model).message);
+            let message = message.unwrap_or_else(|| panic!("{}", arch.model.arch.name));
+            assert!(message.contains("with the tag of another"), "{message}");
+            torn += 1;
+        }
+    }
+    assert!(torn > 0);
+}
+
+/// Definitions of 32-bit machines.
+#[test]
+fn narrow_machines_are_proved() {
+    for text in [
+        include_str!("../codegen/narrow/extended.arch"),
+        include_str!("../codegen/narrow/sections.arch"),
+    ] {
+        let Analysis { model, plans } = good(text);
+        let messages = prove(&model, &plans).failures;
+        let messages = messages.iter().map(|it| it.diagnostic(&model).message);
+        assert_eq!(messages.collect::<Vec<_>>(), Vec::<String>::new());
+    }
 }

@@ -165,7 +165,9 @@ impl<'a> Of<'a> {
                         addresses.bits,
                         1u64 << unit
                     );
-                    let same = (read >> unit).equals(of.sources.source(Source::Va) >> unit);
+                    let bits = Word::ones(if addresses.are_narrow() { 32 } else { 64 });
+                    let page = |address: Word| (address & bits.clone()) >> unit;
+                    let same = page(read).equals(page(of.sources.source(Source::Va)));
                     all.push(of.claim(claim, given, same));
                 }
             }
