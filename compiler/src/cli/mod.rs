@@ -16,7 +16,7 @@ mod number;
 mod prove;
 mod said;
 mod torment;
-mod trace;
+pub mod trace;
 
 use crate::analysis::Analysis;
 use crate::compile::{self, Compiled, compile};

@@ -5,7 +5,7 @@ mod tag;
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, ValueEnum};
+use clap::{ArgGroup, Parser, ValueEnum};
 use tlbc_runtime::request::Space;
 
 use super::machine::Machine;
@@ -13,11 +13,11 @@ use super::number::{Place, place};
 use super::{Messages, Outcome, Trouble};
 use crate::analysis::analyse;
 use crate::fs;
-use crate::model::Model;
+use crate::model::{Config, Model};
 use crate::parse;
 use crate::plan::Plans;
 use crate::source::Files;
-use crate::trace::{Query, explained, is_ever_local, show, trace};
+use crate::trace::{Event, Query, explained, is_ever_local, show, trace};
 
 /// The options that describe a `--range`.
 const OF_ENTRIES: [&str; 8] = [
@@ -217,6 +217,40 @@ enum TraceFormat {
     Json,
 }
 
+/// What options ask for, without a machine.
+pub struct Asked {
+    /// The event.
+    pub event: Event,
+    /// The space.
+    pub space: Space,
+    /// Whether other CPUs may have cached the entries.
+    pub others: bool,
+    /// The tag, as it is written.
+    pub tag: Option<String>,
+}
+
+/// Reads options, as a list of requests in a file has them, for a configuration.
+///
+/// # Errors
+/// What is wrong with the options.
+pub fn asked(options: &str, model: &Model, config: Config) -> Result<Asked, String> {
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        trace: Trace,
+    }
+    let words = ["trace", "-"].into_iter().chain(options.split_whitespace());
+    let alone = Alone::try_parse_from(words).map_err(|error| error.to_string())?;
+    let trace = alone.trace;
+    let event = trace.asked(model, config).map_err(|trouble| trouble.0)?;
+    Ok(Asked {
+        event,
+        space: trace.space(),
+        others: trace.cpus == Some(Cpus::Others),
+        tag: trace.tag,
+    })
+}
+
 impl Trace {
     pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
         let (name, bytes) = fs::read_one(self.file.clone())?.named();
@@ -239,6 +273,14 @@ impl Trace {
         }))
     }
 
+    fn space(&self) -> Space {
+        if self.kernel {
+            Space::Kernel
+        } else {
+            Space::User
+        }
+    }
+
     /// Returns the request, and a remark on its tag.
     fn query(&self, model: &Model, plans: &Plans) -> Result<(Query, Option<String>), Trouble> {
         let config = self.machine.config(model)?;
@@ -253,11 +295,7 @@ impl Trace {
         let mut query = Query {
             config,
             limits: limits.clone(),
-            space: if self.kernel {
-                Space::Kernel
-            } else {
-                Space::User
-            },
+            space: self.space(),
             event: self.asked(model, config)?,
             tag: first,
             others,
