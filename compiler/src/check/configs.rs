@@ -81,7 +81,7 @@ impl<'m> Configs<'m> {
         }
     }
 
-    /// Returns all that a rule tells apart by what it asks for. The first of those that a rule asks alike is returned.
+    /// Returns one configuration for each set of answers that a rule gets to its questions: the first one.
     pub fn iter(&self) -> impl Iterator<Item = Asked<'_>> {
         let all = 0..self.model.geometries.len();
         let nothing = KnownFlags::default();

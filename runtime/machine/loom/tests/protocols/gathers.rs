@@ -12,7 +12,19 @@ use tlbc_runtime::{CpuId, Current};
 
 use crate::check::{Depth::Full, RACE, fails, finds, holds};
 use crate::entries::{leaf, unmapped};
-use crate::kernel::World;
+use crate::kernel::{Space, World};
+
+/// Unmaps a page on CPU 0 in a gather, and notes that its entry is cleared while the lock of the table is held.
+fn unmap<K: Kind>(world: &World<K>, space: &Space, cleared: &Mutex<bool>) {
+    world.on(0, || {
+        world.mmu.gather(space, |g| {
+            g.locked(cleared.lock().unwrap(), |section, cleared| {
+                assert!(section.unmap(leaf(space, 0, 0)).is_ok());
+                **cleared = true;
+            });
+        });
+    });
+}
 
 /// CPU 0 clears an entry in a gather; CPU 1, which still has it cached, finds it cleared in a gather of its own.
 pub fn find_cleared<K: Kind>() {
@@ -35,14 +47,7 @@ pub fn find_cleared<K: Kind>() {
             }
         }
     });
-    world.on(0, || {
-        world.mmu.gather(&space, |g| {
-            g.locked(cleared.lock().unwrap(), |section, cleared| {
-                assert!(section.unmap(leaf(&space, 0, 0)).is_ok());
-                **cleared = true;
-            });
-        });
-    });
+    unmap(&world, &space, &cleared);
     there.join().unwrap();
     world.check();
 }
@@ -80,14 +85,7 @@ fn map_in_place_of_cleared<K: Kind>() {
             });
         }
     });
-    world.on(0, || {
-        world.mmu.gather(&space, |g| {
-            g.locked(cleared.lock().unwrap(), |section, cleared| {
-                assert!(section.unmap(leaf(&space, 0, 0)).is_ok());
-                **cleared = true;
-            });
-        });
-    });
+    unmap(&world, &space, &cleared);
     there.join().unwrap();
     world.check();
 }
