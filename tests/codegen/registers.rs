@@ -1,6 +1,10 @@
 //! Features that registers report and settings that they need, in generated modules and in documents.
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
 use tlbc_tests::archdefs;
+use tlbc_tests::read_registers;
 use tlbc_tests::requests;
 use tlbc_tests::snapshot;
 
@@ -8,189 +12,156 @@ use tlbc::codes::TOY;
 use tlbc::doc::page;
 use tlbc::matrix::{Matrix, html, markdown, marked, text};
 use tlbc::source::Files;
-use tlbc_backends::{arm64, s390, x86_64};
-use tlbc_runtime::Flags;
 
-#[test]
-fn arm64_id_registers() {
-    use arm64::{Config, Registers};
-    let none = Registers::default();
-    let of = |mmfr2: u64, isar0: u64| {
-        Config::from_registers(&Registers {
-            id_aa64mmfr2_el1: mmfr2,
-            id_aa64isar0_el1: isar0,
-            ..none
-        })
+/// Returns the flags, the limits and the registers of a line of `archdefs/NAME/registers.txt`.
+type Line<'a> = (
+    BTreeSet<&'a str>,
+    Vec<(&'a str, u32)>,
+    BTreeMap<&'a str, u64>,
+);
+
+/// Reads `REGISTER=0xVALUE ... | FLAG LIMIT=VALUE ...`.
+fn read(line: &str) -> Option<Line<'_>> {
+    let (registers, found) = line.split_once('|')?;
+    let register = |word| {
+        let (name, value): (&str, &str) = str::split_once(word, '=')?;
+        let digits = value.strip_prefix("0x")?;
+        Some((name, u64::from_str_radix(digits, 16).ok()?))
     };
-    // ASIDBits and ETS, of which 1 is an extension that was withdrawn.
-    let asid = |bits: u64| {
-        Config::from_registers(&Registers {
-            id_aa64mmfr0_el1: bits << 4,
-            ..none
-        })
-    };
-    assert_eq!([asid(0), asid(2)], [Config::NONE, Config::ASID16]);
-    let ets = |value: u64| {
-        Config::from_registers(&Registers {
-            id_aa64mmfr1_el1: value << 36,
-            ..none
-        })
-    };
-    assert_eq!(
-        [ets(1), ets(2), ets(3)],
-        [Config::NONE, Config::ETS2, Config::ETS2]
-    );
-    // Cortex-A53: neither. ID_AA64ISAR0_EL1.TLB = 1 is FEAT_TLBIOS alone.
-    assert_eq!(of(0, 0x0000_1112_0000), Config::NONE);
-    assert_eq!(of(1 << 48, 1 << 56), Config::TTL);
-    assert_eq!(of(0, 2 << 56), Config::RANGES);
-    assert_eq!(of(1 << 48, 2 << 56), Config::TTL.with(Config::RANGES));
-    // Later values of a field include what earlier ones mean.
-    assert_eq!(of(15 << 48, 15 << 56), Config::TTL.with(Config::RANGES));
-    // The fields beside them tell nothing.
-    let others = |high: u32, low: u32| !(u64::MAX >> (63 - high + low) << low);
-    assert_eq!(of(others(51, 48), others(59, 56)), Config::NONE);
+    let registers = registers.split_whitespace().map(register);
+    let words = found.split_whitespace().filter(|word| *word != "-");
+    let (limits, flags): (Vec<&str>, Vec<&str>) = words.partition(|word| word.contains('='));
+    let limit = |word: &str| word.split_once('=')?.1.parse().ok();
+    let name = |word: &'_ str| word.find('=');
+    let limits = limits
+        .into_iter()
+        .map(|word| Some((&word[..name(word)?], limit(word)?)));
+    Some((
+        flags.into_iter().collect(),
+        limits.collect::<Option<_>>()?,
+        registers.collect::<Option<_>>()?,
+    ))
 }
 
+/// What a backend reads from registers is what the manual says: `archdefs/NAME/registers.txt`.
 #[test]
-fn x86_cpuid() {
-    use x86_64::{Config, Registers};
-    let none = Registers::default();
-    let of = |registers: Registers| Config::from_registers(&registers);
-    assert_eq!(of(none), Config::NONE);
-    assert_eq!(
-        of(Registers {
-            cpuid_01h_edx: 1 << 13,
-            ..none
-        }),
-        Config::PGE
-    );
-    assert_eq!(
-        of(Registers {
-            cpuid_01h_ecx: 1 << 17,
-            ..none
-        }),
-        Config::PCID
-    );
-    assert_eq!(
-        of(Registers {
-            cpuid_07h_0_ebx: 1 << 10,
-            ..none
-        }),
-        Config::INVPCID
-    );
-    assert_eq!(
-        of(Registers {
-            cpuid_80000008h_ebx: 1 << 3,
-            ..none
-        }),
-        Config::INVLPGB
-    );
-    assert_eq!(
-        of(Registers {
-            cpuid_80000001h_ecx: 1 << 17,
-            ..none
-        }),
-        Config::TCE
-    );
-    assert_eq!(
-        of(Registers {
-            cr4: 1 << 12,
-            ..none
-        }),
-        Config::LA57
-    );
-}
-
-#[test]
-fn s390_facilities() {
-    use s390::{Config, Registers};
-    // STFLE stores facility 0 in the leftmost bit of the first doubleword.
-    let facility = |number: usize| {
-        let mut words = [0u64; 4];
-        words[number / 64] |= 1 << (63 - number % 64);
-        Config::from_registers(&Registers {
-            stfle_0: words[0],
-            stfle_1: words[1],
-            stfle_3: words[3],
-        })
-    };
-    assert_eq!(facility(8), Config::EDAT1);
-    assert_eq!(facility(13), Config::IPTE_RANGE);
-    assert_eq!(facility(51), Config::LOCAL_CLEAR);
-    assert_eq!(facility(78), Config::EDAT2);
-    assert_eq!(facility(194), Config::RDP);
-    let known = [8, 13, 51, 78, 194];
-    for other in (0..256).filter(|number| !known.contains(number)) {
-        assert_eq!(facility(other), Config::NONE, "facility {other}");
-    }
-}
-
-/// AMD64 APM 3, CPUID `8000_0008H`: `EDX[15:0]` counts the pages of an INVLPGB beyond the first.
-#[test]
-fn x86_64_pages_of_an_invlpgb() {
-    for (edx, pages) in [(0, 1), (7, 8), (0xabcd_ffff, 65536)] {
-        let registers = x86_64::Registers {
-            cpuid_80000008h_edx: edx,
-            ..Default::default()
-        };
-        assert_eq!(registers.invlpgb_pages(), pages);
-        assert_eq!(
-            x86_64::Config::from_registers(&registers),
-            x86_64::Config::NONE
-        );
-    }
-}
-
-#[test]
-fn several_cpus_and_choices_of_the_kernel() {
-    use x86_64::Config;
-    let all = [Config::PGE, Config::PCID, Config::INVPCID, Config::INVLPGB];
-    let one = all.into_iter().fold(Config::NONE, Config::with);
-    let other = Config::PGE.with(Config::ALDER_LAKE_INVLPG);
-    // Features of both, errata of either.
-    assert_eq!(one.least(other), other);
-    assert_eq!(other.least(one), other);
-    // PCIDs need global pages. INVLPGB needs both, and excludes PTI.
-    assert_eq!(one.settled(), one);
-    let isolated = one.with(Config::PTI);
-    assert!(!isolated.is_possible());
-    assert_eq!(isolated.settled(), isolated.without(Config::INVLPGB));
-    assert_eq!(
-        one.without(Config::PCID).settled(),
-        Config::PGE.with(Config::INVPCID)
-    );
-    assert_eq!(one.without(Config::PGE).settled(), Config::INVPCID);
-    // Two CPUs with different page sizes make no machine.
-    let (small, large) = (arm64::Config::G16K, arm64::Config::G64K);
-    assert!(!small.least(large).is_possible());
-    assert!(small.least(small).is_possible());
-}
-
-/// `settled` returns a possible configuration for every input.
-#[test]
-fn settled_configurations_are_possible() {
-    macro_rules! all {
-        ($($arch:ident { $($limit:ident)* })*) => { $({
-            use tlbc_backends::$arch::Config;
-            let features = |(name, _): &&(&str, Config)| {
-                let features = &archdefs::analysis(stringify!($arch)).model.features;
-                features.iter().any(|feature| feature.named.name == *name)
+fn features_and_limits_are_read_from_registers() {
+    let mut compared = 0;
+    for arch in archdefs::names() {
+        let model = &archdefs::analysis(arch).model;
+        let features = model.features.iter().filter(|it| it.from.is_some());
+        let features = features.map(|it| it.named.name.as_str());
+        let limits = model.limits.iter().filter(|it| it.from.is_some());
+        let limits = limits.map(|it| it.named.name.as_str());
+        let mut unseen: BTreeSet<&str> = features.chain(limits).collect();
+        if unseen.is_empty() {
+            assert!(read_registers(arch, |_| 0).is_none(), "{arch}");
+            continue;
+        }
+        let text = archdefs::data(arch, "registers.txt");
+        for line in archdefs::lines(&text) {
+            let line_read = read(line);
+            let (flags, limits, registers) =
+                line_read.unwrap_or_else(|| panic!("archdefs/{arch}/registers.txt: {line}"));
+            let used = RefCell::new(BTreeSet::new());
+            let value = |name: &str| {
+                used.borrow_mut().insert(name.to_owned());
+                registers.get(name).copied().unwrap_or(0)
             };
-            let flags: Vec<Config> = (Config::NAMES.iter().filter(features))
-                .map(|(_, flag)| *flag)
-                .collect();
-            for bits in 0..1u32 << flags.len() {
-                let on = flags.iter().enumerate().filter(|(i, _)| bits & 1 << i != 0);
-                let config = on.fold(Config::NONE, |c, (_, flag)| c.with(*flag));
-                let settled = config.settled();
-                assert!(settled.is_possible(), "{config:?}");
-                assert_eq!(config.is_possible(), settled == config, "{config:?}");
+            let (on, of_limits) = read_registers(arch, value).expect("registers");
+            let on: BTreeSet<&str> = on.into_iter().collect();
+            assert_eq!(on, flags, "{arch}: {line}");
+            for limit in &limits {
+                assert!(of_limits.contains(limit), "{arch}: {line}: {of_limits:?}");
             }
-        })* };
+            let unknown = registers
+                .keys()
+                .find(|name| !used.borrow().contains(**name));
+            assert_eq!(unknown, None, "{arch}: {line}");
+            unseen.retain(|name| !on.contains(name) && limits.iter().all(|(it, _)| it != name));
+            compared += 1;
+        }
+        assert!(unseen.is_empty(), "{arch}: no line has {unseen:?}");
     }
-    tlbc_tests::for_each_architecture!([all]);
+    assert!(compared > 0, "no backend reads registers");
 }
+
+macro_rules! configurations {
+    ($($arch:ident { $($limit:ident)* })*) => { $(
+        mod $arch {
+            use tlbc_backends::$arch::Config;
+            use tlbc_runtime::Flags as _;
+            use tlbc_tests::archdefs;
+            use tlbc_tests::configurations::{all, words};
+
+            const ARCH: &str = stringify!($arch);
+
+            /// Returns the flags of the features.
+            fn features() -> Vec<Config> {
+                let is = |name: &str| {
+                    let mut features = archdefs::analysis(ARCH).model.features.iter();
+                    features.any(|feature| feature.named.name == name)
+                };
+                let named = Config::NAMES.iter().filter(|(name, _)| is(name));
+                named.map(|(_, flag)| *flag).collect()
+            }
+
+            /// `settled` returns a possible configuration for every input: as little is taken away as possible.
+            #[test]
+            fn settled_configurations_are_possible() {
+                let flags = features();
+                for bits in 0..1u32 << flags.len() {
+                    let on = flags.iter().enumerate().filter(|(i, _)| bits & 1 << i != 0);
+                    let config = on.fold(Config::NONE, |c, (_, flag)| c.with(*flag));
+                    let settled = config.settled();
+                    assert!(settled.is_possible(), "{config:?}");
+                    assert_eq!(config.is_possible(), settled == config, "{config:?}");
+                    for flag in flags.iter().filter(|flag| !settled.has(**flag)) {
+                        let more = settled.with(*flag);
+                        assert!(
+                            !config.has(*flag) || !more.is_possible(),
+                            "{config:?} can keep more than {settled:?}"
+                        );
+                    }
+                    assert_eq!(settled.least(config), settled, "{config:?}");
+                }
+            }
+
+            /// Several CPUs have the features of all and the errata of any; with different page sizes they make no machine.
+            #[test]
+            fn several_cpus_have_what_all_have() {
+                let model = &archdefs::analysis(ARCH).model;
+                let machines: Vec<_> = all(model).collect();
+                let of = |config| {
+                    let words = words(model, config);
+                    let flags = Config::NAMES.iter();
+                    let on = flags.filter(|(name, _)| words.split(' ').any(|word| word == *name));
+                    on.fold(Config::NONE, |config, (_, flag)| config.with(*flag))
+                };
+                let step = machines.len() / 16 + 1;
+                for (one, other) in (machines.iter().step_by(step))
+                    .flat_map(|one| machines.iter().step_by(step).map(move |other| (*one, *other)))
+                {
+                    let least = of(one).least(of(other));
+                    if one.geometry != other.geometry {
+                        // The first page size has no flag.
+                        let both_known = one.geometry != 0 && other.geometry != 0;
+                        assert!(!both_known || !least.is_possible(), "{one:?} and {other:?}");
+                        continue;
+                    }
+                    let both = tlbc::model::Config {
+                        features: one.features & other.features,
+                        errata: one.errata | other.errata,
+                        geometry: one.geometry,
+                    };
+                    assert_eq!(least, of(both), "{one:?} and {other:?}");
+                }
+            }
+        }
+    )* };
+}
+
+tlbc_tests::for_each_architecture!([configurations]);
 
 /// Returns the example machine with a feature and a setting.
 fn toy() -> String {

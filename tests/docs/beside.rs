@@ -8,7 +8,12 @@ use tlbc_tests::workspace::root;
 
 #[test]
 fn every_definition_has_its_files() {
-    let files = names().flat_map(|arch| DATA.map(|(file, _)| try_data(arch, file)));
+    let files = names().flat_map(|arch| DATA.map(|(file, _)| (arch, file)));
+    // A backend that reads no registers has none of these.
+    let files = files.filter(|(arch, file)| {
+        *file != "registers.txt" || tlbc_tests::read_registers(arch, |_| 0).is_some()
+    });
+    let files = files.map(|(arch, file)| try_data(arch, file));
     let missing: Vec<String> = files.filter_map(Result::err).collect();
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }

@@ -67,12 +67,21 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     ANALYSES.iter().map(|(definition, _)| definition.arch())
 }
 
-/// Returns what the stages make of a shipped definition.
-pub fn analysis(arch: &str) -> &'static Analysis {
+/// Returns a shipped definition, and the place of what the stages make of it.
+fn shipped_as(arch: &str) -> &'static (Definition, OnceLock<Analysis>) {
     let mut all = ANALYSES.iter();
     let found = all.find(|(definition, _)| definition.arch() == arch);
-    let (definition, analysis) =
-        found.unwrap_or_else(|| panic!("archdefs/{arch}.arch is no shipped definition"));
+    found.unwrap_or_else(|| panic!("archdefs/{arch}.arch is no shipped definition"))
+}
+
+/// Returns the text of a shipped definition.
+pub fn definition(arch: &str) -> &'static str {
+    &shipped_as(arch).0.text
+}
+
+/// Returns what the stages make of a shipped definition.
+pub fn analysis(arch: &str) -> &'static Analysis {
+    let (definition, analysis) = shipped_as(arch);
     analysis.get_or_init(|| definition.analysis().1)
 }
 
@@ -84,7 +93,7 @@ pub fn kernel_address(arch: &str) -> u64 {
 }
 
 /// The files that belong to each definition, in the directory of its name.
-pub const DATA: [(&str, &str); 4] = [
+pub const DATA: [(&str, &str); 6] = [
     (
         "machines.txt",
         "the machines on which the scenarios of the runtime run",
@@ -96,6 +105,14 @@ pub const DATA: [(&str, &str); 4] = [
     (
         "effects.txt",
         "what each instruction drops, from the manual",
+    ),
+    (
+        "operands.txt",
+        "the operands of each instruction, from the manual",
+    ),
+    (
+        "registers.txt",
+        "the features and limits that registers report, from the manual",
     ),
     (
         "traces.txt",

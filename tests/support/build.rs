@@ -1,8 +1,9 @@
-//! Lists the architectures and their machines for macros.
+//! Lists the architectures, their machines and their registers.
 //!
-//! In: the definitions, `archdefs/NAME.arch`; the limits of a machine, which are fields of the backend in
-//! `generated/src/NAME.rs`; the machines of `archdefs/NAME/machines.txt`. Out: two macros that call another macro with all
-//! of these, in `architectures.rs`. A list that is missing is empty: a test reports it.
+//! In: the definitions, `archdefs/NAME.arch`; the limits of a machine and the registers, which are fields in
+//! `generated/src/NAME.rs`; the machines of `archdefs/NAME/machines.txt`. Out, in `architectures.rs`: two macros that call
+//! another macro with all of these, and a function that reads registers by their names. A list that is missing is empty: a
+//! test reports it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -29,15 +30,50 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-/// Returns the limits of a backend: the fields of `struct Tlb` besides the configuration.
-fn limits(backend: &str) -> Vec<&str> {
+/// Returns the lines of an item of a backend, by its first line.
+fn item<'a>(backend: &'a str, first: &str) -> impl Iterator<Item = &'a str> {
     let lines = backend
         .lines()
-        .skip_while(|line| !line.starts_with("pub struct Tlb"));
-    let fields = lines
-        .take_while(|line| *line != "}")
-        .filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(": u32,"));
+        .skip_while(move |line| !line.starts_with(first));
+    lines.skip(1).take_while(|line| *line != "}").map(str::trim)
+}
+
+/// Returns the fields of a type of a structure, by the first line of the structure.
+fn fields<'a>(backend: &'a str, first: &str, of: &str) -> Vec<&'a str> {
+    let fields = item(backend, first).filter_map(|line| {
+        line.strip_prefix("pub ")?
+            .strip_suffix(',')?
+            .split_once(": ")
+    });
+    let fields = fields.filter(|(_, ty)| *ty == of);
     fields.map(|(name, _)| name).collect()
+}
+
+/// Returns the arm of `read_registers` for an architecture, if its backend has registers.
+fn reading(arch: &str, backend: &str) -> String {
+    let registers = fields(backend, "pub struct Registers", "u64");
+    if registers.is_empty() {
+        return String::new();
+    }
+    let fields = registers
+        .iter()
+        .map(|name| format!("{name}: value({name:?})"));
+    let fields = fields.collect::<Vec<_>>().join(", ");
+    let limits = item(backend, "impl Registers").filter_map(|line| {
+        line.strip_prefix("pub const fn ")?
+            .split_once("(&self) -> u32")
+    });
+    let limits = limits.map(|(name, _)| format!("({name:?}, registers.{name}())"));
+    let limits = limits.collect::<Vec<_>>().join(", ");
+    format!(
+        "        {arch:?} => {{
+            use tlbc_backends::{arch}::{{Config, Registers}};
+            let registers = Registers {{ {fields} }};
+            let config = Config::from_registers(&registers);
+            let on = Config::NAMES.iter().filter(|(_, flag)| config.has(*flag));
+            Some((on.map(|(name, _)| *name).collect(), vec![{limits}]))
+        }}\n"
+    )
 }
 
 /// Returns the names of the machines of a list, each with what is said about it.
@@ -53,6 +89,7 @@ fn main() {
     let archdefs = root.join("archdefs");
     println!("cargo::rerun-if-changed={}", archdefs.display());
     let (mut of_architectures, mut of_machines) = (String::new(), String::new());
+    let mut of_registers = String::new();
     for arch in architectures(&archdefs) {
         let backend = read(&root.join(format!("generated/src/{arch}.rs")));
         if backend.is_empty() {
@@ -60,8 +97,9 @@ fn main() {
                 "cargo::error=generated/src/{arch}.rs is missing: run `cargo run -p tlbc -- gen`"
             );
         }
-        let limits = limits(&backend).join(" ");
+        let limits = fields(&backend, "pub struct Tlb", "u32").join(" ");
         let _ = writeln!(of_architectures, "            {arch} {{ {limits} }}");
+        of_registers += &reading(&arch, &backend);
         let list = read(&archdefs.join(&arch).join("machines.txt"));
         for (name, rest) in machines(&list) {
             let _ = writeln!(of_machines, "            {arch}_{name}: {arch} {rest:?};");
@@ -84,6 +122,14 @@ macro_rules! for_each_machine {{
         $($then)*! {{ $($arguments)*
 {of_machines}        }}
     }};
+}}
+
+/// Returns the flags and the limits that a backend reads from registers, whose values are given by name. `None` if the
+/// backend reads none.
+pub fn read_registers(arch: &str, value: impl Fn(&str) -> u64) -> Option<(Vec<&'static str>, Vec<(&'static str, u32)>)> {{
+    match arch {{
+{of_registers}        _ => None,
+    }}
 }}
 "
     );

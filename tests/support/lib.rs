@@ -26,6 +26,7 @@ pub mod machines;
 pub mod model;
 pub mod moments;
 pub mod mutate;
+pub mod operands;
 pub mod overridden;
 mod platform;
 pub mod requests;

@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 
 use tlbc::Analysis;
 use tlbc::cli::trace as cli;
-use tlbc::trace::{Event, Query, show, trace};
+use tlbc::model::Model;
+use tlbc::trace::{Change, Event, Query, show, trace};
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Extent, Ranges};
 
@@ -111,19 +112,56 @@ impl Theme<'_> {
     }
 }
 
+/// Takes options of these names from others. Returns both; the first ones are without their dashes.
+fn taken<'a>(options: &'a str, names: &[&str]) -> (Vec<&'a str>, String) {
+    let all = options.split("--").map(str::trim);
+    let (taken, rest): (Vec<&str>, Vec<&str>) =
+        all.partition(|it| names.contains(&it.split(' ').next().unwrap_or(it)));
+    (taken, rest.join(" --"))
+}
+
+/// Returns the query for options of `tlbc trace` on a machine. Other options besides, `--table`, `--index`, `--old` and `--new`,
+/// are the place and the values of changed entries, for which the command has samples.
+///
+/// # Errors
+/// What is wrong with the options.
+pub fn query(model: &Model, options: &str, words: &str) -> Result<Query, String> {
+    let Machine { config, limits } = machine(model, words);
+    let (memory, options) = taken(options, &["table", "index", "old", "new"]);
+    let mut asked = cli::asked(&options, model, config)?;
+    for option in memory {
+        let Event::Change(Change { memory, .. }) = &mut asked.event else {
+            return Err(format!("--{option}: only with --change"));
+        };
+        let (name, value) = option.split_once(' ').ok_or("an option without a value")?;
+        let place = match name {
+            "table" => &mut memory.table,
+            "index" => &mut memory.index,
+            "old" => &mut memory.old,
+            _ => &mut memory.new,
+        };
+        *place = number(value)?;
+    }
+    let tag = asked.tag.map_or(Ok(0), |tag| number(&tag))?;
+    Ok(Query {
+        config,
+        limits,
+        space: asked.space,
+        event: asked.event,
+        tag: tag_on(model, config, tag),
+        others: asked.others,
+    })
+}
+
 /// Returns what is issued on a machine for options of `tlbc trace`. With `--walk START..END@LEVEL` besides, walk entries that are
 /// flushed with the ranges, this is one flush of all of them, which no command shows.
 fn result(arch: &Analysis, options: &str, words: &str) -> Result<String, String> {
     let model = &arch.model;
-    let Machine { config, limits } = machine(model, words);
-    let (walks, options): (Vec<&str>, Vec<&str>) = options
-        .split("--")
-        .map(str::trim)
-        .partition(|it| it.starts_with("walk "));
-    let asked = cli::asked(&options.join(" --"), model, config)?;
+    let (walks, options) = taken(options, &["walk"]);
     if !walks.is_empty() {
+        let config = machine(model, words).config;
         let mut flushed = Ranges::new();
-        for (level, extent) in entries(asked.event)? {
+        for (level, extent) in entries(cli::asked(&options, model, config)?.event)? {
             flushed.leaf(level, extent);
         }
         for walk in walks {
@@ -135,15 +173,7 @@ fn result(arch: &Analysis, options: &str, words: &str) -> Result<String, String>
         let lines = ranges_on(arch, words, flushed);
         return Ok(format!("  {}\n", lines.join("\n  ")));
     }
-    let tag = asked.tag.map_or(Ok(0), |tag| number(&tag))?;
-    let query = Query {
-        config,
-        limits,
-        space: asked.space,
-        event: asked.event,
-        tag: tag_on(model, config, tag),
-        others: asked.others,
-    };
+    let query = query(model, &options, words)?;
     Ok(match trace(model, &arch.plans, &query) {
         Ok(trace) => abridged(&show::text(&trace)),
         Err(why) => format!("refused: {why}\n"),
