@@ -4,8 +4,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use tlbc_tests::archdefs::names;
+use tlbc_tests::archdefs::{DATA, names};
+use tlbc_tests::rustc::{run, rustc};
 use tlbc_tests::workspace::root;
 
 use super::words::texts;
@@ -29,14 +31,14 @@ const NAMED_IN: &[(&str, &str)] = &[
     ),
     ("codegen/mutations/", "begins with definitions that differ"),
     (
-        "codegen/registers.rs",
-        "sets ID registers as the manuals describe them",
-    ),
-    (
         "docs/examples.rs",
         "looks at what one example prints on known machines",
     ),
     ("docs/readme.rs", "runs the commands of the README"),
+    (
+        "docs/sources.rs",
+        "lists the names that the core may not have",
+    ),
     ("fuzz/main.rs", "edits definitions as a start"),
     ("language/", "edits a definition that has the statement"),
     ("plan/coverage/", "is written from one manual"),
@@ -49,7 +51,6 @@ const NAMED_IN: &[(&str, &str)] = &[
         "plan/known_mistakes/",
         "repeats a mistake of a kernel on its machine",
     ),
-    ("plan/operands/", "is written from one manual"),
     (
         "plan/runtime.rs",
         "breaks plans of machines on which the fault matters",
@@ -133,4 +134,60 @@ fn architectures_are_named_where_that_is_justified() {
 fn a_part_of_a_longer_name_is_none() {
     assert!(has("on slate_page", "slate") && has("(toy)", "toy"));
     assert!(!has("slates and toy2", "slate") && !has("slates and toy2", "toy"));
+}
+
+/// The lists of the tests come from the directory: under another name, a definition with its files and its backend is in each
+/// of them, and no Rust file of the tests is edited for it.
+#[test]
+fn a_new_definition_is_in_every_list() {
+    const NEW: &str = "slate";
+    let directory = tempfile::tempdir().expect("a directory");
+    let place = |path: String| directory.path().join(path);
+    for below in ["archdefs", "generated/src", "tests", "out"] {
+        fs::create_dir_all(place(below.to_owned())).expect("a directory");
+    }
+    let copy = |from: String, to: &str| {
+        let copied = fs::copy(root().join(&from), place(to.to_owned()));
+        copied.map_err(|error| format!("{from}: {error}"))
+    };
+    for arch in names() {
+        for name in [arch, NEW] {
+            copy(
+                format!("archdefs/{arch}.arch"),
+                &format!("archdefs/{name}.arch"),
+            )
+            .expect("it is there");
+            let backend = format!("generated/src/{name}.rs");
+            copy(format!("generated/src/{arch}.rs"), &backend).expect("it is there");
+            fs::create_dir_all(place(format!("archdefs/{name}"))).expect("a directory");
+            for (file, _) in DATA {
+                // One that need not be there is not copied.
+                let _ = copy(
+                    format!("archdefs/{arch}/{file}"),
+                    &format!("archdefs/{name}/{file}"),
+                );
+            }
+        }
+        let lists = place("lists".to_owned());
+        let mut compiler = Command::new(rustc());
+        compiler.args(["--edition", "2024", "-o"]).arg(&lists);
+        run(compiler.arg(root().join("tests/support/build.rs")))
+            .expect("the build script compiles");
+        let mut script = Command::new(&lists);
+        script.current_dir(place("tests".to_owned()));
+        run(script.env("OUT_DIR", place("out".to_owned()))).expect("it runs");
+        let text = fs::read_to_string(place("out/architectures.rs".to_owned())).expect("the lists");
+        let of = |name: &str| {
+            let lines = text.lines().filter(|line| has(line, name));
+            lines
+                .map(|line| line.replace(name, NEW))
+                .collect::<Vec<_>>()
+        };
+        assert!(
+            of(arch).len() > 2,
+            "{arch} is in the list of architectures and of machines"
+        );
+        assert_eq!(of(NEW), of(arch), "of {arch}");
+        fs::remove_dir_all(place(format!("archdefs/{NEW}"))).expect("it was copied");
+    }
 }

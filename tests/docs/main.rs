@@ -6,5 +6,6 @@ mod examples;
 mod import_cycles;
 mod matrix;
 mod readme;
+mod sources;
 mod walkthrough;
 mod words;

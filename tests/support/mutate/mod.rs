@@ -6,6 +6,7 @@
 //! changes.
 
 mod changes;
+mod names;
 mod slip;
 pub mod source;
 
