@@ -3,20 +3,14 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::workspace::{root, target};
+use crate::workspace::target;
 
-/// Builds the command beside these tests, if it is not there yet, and gives its path.
+/// Returns the path of the command, which cargo builds beside these tests from `support/tlbc.rs`.
 pub fn tlbc() -> PathBuf {
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--offline", "--quiet"])
-        .args(["--package", "tlbc", "--bin", "tlbc"])
-        .current_dir(root())
-        .env("CARGO_TARGET_DIR", target())
-        .status();
-    assert!(built.expect("cargo runs").success());
-    target()
-        .join("debug")
-        .join(format!("tlbc{}", std::env::consts::EXE_SUFFIX))
+    let name = format!("tlbc-of-tests{}", std::env::consts::EXE_SUFFIX);
+    let path = target().join("debug").join(name);
+    assert!(path.is_file(), "{} is not built", path.display());
+    path
 }
 
 /// What became of a run.
