@@ -4,8 +4,8 @@
 //! Two CPUs are interleaved in every way that the model checker knows. Where that would take minutes the parts of the
 //! protocol are, and the whole protocol has up to four preemptions: gathers of two CPUs that send to each other, a
 //! change that is deferred while another CPU attaches, and changes that make every CPU take an interrupt. Three CPUs
-//! ([`three`]) have up to three preemptions, and two where two CPUs send to the third, or two attach while a change is
-//! deferred.
+//! ([`three`]) have up to three preemptions, two where two CPUs send to the third, and one where two attach while a change
+//! is deferred, which takes twenty times as long with two.
 //!
 //! The [kernel] checks in every test what the runtime promises to a platform: contexts, locks, and the ownership of
 //! pages and tables.
