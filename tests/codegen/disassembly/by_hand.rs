@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use tlbc_tests::archdefs;
-use tlbc_tests::bare_metal::Target;
 use tlbc_tests::listing::{Function, reachable};
 use tlbc_tests::workspace::root;
 
-use super::compile::{Functions, kernel};
+use super::compile::{Backend, Functions, kernel};
 use super::{ENTRIES, OPT_LEVELS, kernels, on_any};
 
 /// Returns a line of an assembly listing without registers.
@@ -77,10 +76,10 @@ fn constant(kernel: &str, bits: &str) -> String {
 
 /// Compares a flush of one page in a constant configuration, and the loop over pages, with hand-written code.
 fn is_as_short_as_by_hand(arch: &str, by_hand: &ByHand) {
-    on_any(arch, |target| {
+    on_any(arch, |backend| {
         for opt_level in OPT_LEVELS {
             let text = constant(&kernels::flushes(arch), &by_hand.configuration) + &by_hand.text;
-            let all = &kernel(target, opt_level, &text).functions;
+            let all = &kernel(backend, opt_level, &text).functions;
             let hand = mnemonics(&all["hand_page"].instructions);
             // Identical functions may have become one.
             let one = all.get("generated_page").map(|f| f.instructions.as_slice());
@@ -93,7 +92,7 @@ fn is_as_short_as_by_hand(arch: &str, by_hand: &ByHand) {
                 generated.len(),
                 sorted.len(),
                 "one page, {} at opt-level {opt_level}: {generated:?}, by hand {hand:?}",
-                target.name
+                backend.target.name
             );
             let [hand] = all["hand_loop"].loops()[..] else {
                 panic!("one loop by hand");
@@ -118,7 +117,7 @@ fn is_as_short_as_by_hand(arch: &str, by_hand: &ByHand) {
             assert!(
                 longest <= by_hand.longest.get(opt_level),
                 "a page of many, {} at opt-level {opt_level}: {pages:#?}",
-                target.name
+                backend.target.name
             );
             // Without optimizations of loops, the iterator over addresses takes more instructions. With them, the loop
             // over a single pass, which has no decisions, is that by hand.
@@ -127,7 +126,7 @@ fn is_as_short_as_by_hand(arch: &str, by_hand: &ByHand) {
                     lengths.iter().min(),
                     Some(&hand.len()),
                     "a page of many, {} at opt-level {opt_level}: {pages:#?}",
-                    target.name
+                    backend.target.name
                 );
             }
         }
@@ -146,8 +145,8 @@ fn generated_code_is_as_short_as_by_hand() {
 }
 
 /// Returns the functions that a kernel reaches and that issue an instruction.
-fn issuing(target: &Target, text: &str, instruction: &str) -> Vec<String> {
-    let all = &kernel(target, "2", text).functions;
+fn issuing(backend: &Backend, text: &str, instruction: &str) -> Vec<String> {
+    let all = &kernel(backend, "2", text).functions;
     let issues = |function: &Function| {
         function
             .instructions
@@ -172,11 +171,11 @@ fn a_constant_configuration_leaves_no_code_of_other_features() {
         ),
     ];
     for (arch, bits, instruction) in lacking {
-        on_any(arch, |target| {
+        on_any(arch, |backend| {
             let any = kernels::flushes(arch);
             let constant = constant(&any, bits);
-            assert_eq!(issuing(target, &constant, instruction), [""; 0], "{arch}");
-            assert!(!issuing(target, &any, instruction).is_empty(), "{arch}");
+            assert_eq!(issuing(backend, &constant, instruction), [""; 0], "{arch}");
+            assert!(!issuing(backend, &any, instruction).is_empty(), "{arch}");
         });
     }
 }

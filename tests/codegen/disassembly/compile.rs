@@ -1,5 +1,5 @@
-//! Compiles kernels. In: a target, a level of optimization, the text of a kernel. Out: its functions as assembly, and
-//! objects to link. The runtime and the backends are compiled once for a target and level, and kept until they change.
+//! Compiles kernels. In: a backend, a level of optimization, the text of a kernel. Out: its functions as assembly, and
+//! objects to link. The runtime and the backend are compiled once for a level, and kept until they change.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
@@ -17,11 +17,32 @@ use tlbc_tests::workspace::{root, scratch};
 /// Functions, by name.
 pub type Functions = BTreeMap<String, Function>;
 
-/// The libraries of a kernel, in the order of their dependencies, with the directories of their sources.
-const LIBRARIES: [(&str, &str); 2] = [
-    ("tlbc_runtime", "runtime/src"),
-    ("tlbc_backends", "generated/src"),
-];
+/// The libraries of a kernel, in the order of their dependencies.
+const LIBRARIES: [&str; 2] = ["tlbc_runtime", "tlbc_backends"];
+
+/// A backend with a compiler for its target.
+pub struct Backend {
+    /// The name of its architecture.
+    pub arch: String,
+    /// The compiler.
+    pub target: Target,
+}
+
+impl Backend {
+    /// Returns the file of the generated module.
+    fn module(&self) -> PathBuf {
+        root().join(format!("generated/src/{}.rs", self.arch))
+    }
+
+    /// Returns the text of a library that has this backend alone.
+    fn library(&self) -> String {
+        let Self { arch, .. } = self;
+        format!(
+            "#![no_std]\n#[path = {:?}]\npub mod {arch};\n",
+            self.module()
+        )
+    }
+}
 
 /// A table whose values are computed once.
 struct Once<K, V>(Mutex<BTreeMap<K, Arc<OnceLock<V>>>>);
@@ -57,14 +78,17 @@ fn hash_files(directory: &Path, hasher: &mut DefaultHasher) {
 }
 
 /// Returns the directory with the compiled libraries.
-fn libraries(target: &Target, opt_level: &str) -> PathBuf {
+fn libraries(backend: &Backend, opt_level: &str) -> PathBuf {
     static BUILT: Once<String, PathBuf> = Once::new();
-    let what = format!("libraries-{}-{opt_level}", target.name);
+    let Backend { arch, target } = backend;
+    let what = format!("libraries-{arch}-{}-{opt_level}", target.name);
     BUILT.get(what.clone(), || {
+        let runtime = root().join("runtime/src");
         let mut hasher = DefaultHasher::new();
-        for (_, sources) in LIBRARIES {
-            hash_files(&root().join(sources), &mut hasher);
-        }
+        hash_files(&runtime, &mut hasher);
+        fs::read(backend.module())
+            .expect("a module")
+            .hash(&mut hasher);
         target.version().hash(&mut hasher);
         let place = scratch().join(format!("{what}-{:016x}", hasher.finish()));
         if place.is_dir() {
@@ -78,10 +102,9 @@ fn libraries(target: &Target, opt_level: &str) -> PathBuf {
             directory: new.path(),
             libraries: new.path(),
         };
-        for (index, (name, sources)) in LIBRARIES.into_iter().enumerate() {
-            let uses: Vec<&str> = LIBRARIES[..index].iter().map(|(name, _)| *name).collect();
-            build.code(name, &root().join(sources).join("lib.rs"), &uses);
-        }
+        let of_backend = write(&new.path().join("backend.rs"), &backend.library());
+        build.code(LIBRARIES[0], &runtime.join("lib.rs"), &[]);
+        build.code(LIBRARIES[1], &of_backend, &LIBRARIES[..1]);
         // Another process may have been faster.
         if fs::rename(new.keep(), &place).is_err() {
             assert!(place.is_dir(), "{} cannot be made", place.display());
@@ -102,9 +125,9 @@ fn remove_older(what: &str) {
 }
 
 /// Returns the functions of the libraries that are not generic.
-pub fn of_libraries(target: &Target, opt_level: &str) -> Functions {
-    let directory = libraries(target, opt_level);
-    let listings = LIBRARIES.map(|(name, _)| directory.join(format!("{name}.s")));
+pub fn of_libraries(backend: &Backend, opt_level: &str) -> Functions {
+    let directory = libraries(backend, opt_level);
+    let listings = LIBRARIES.map(|name| directory.join(format!("{name}.s")));
     let texts = listings.map(|path| fs::read_to_string(path).expect("a listing"));
     texts
         .iter()
@@ -121,11 +144,12 @@ pub struct Kernel {
 }
 
 /// Compiles a kernel, once for all tests.
-pub fn kernel(target: &Target, opt_level: &str, text: &str) -> Arc<Kernel> {
+pub fn kernel(backend: &Backend, opt_level: &str, text: &str) -> Arc<Kernel> {
     static COMPILED: Once<(String, String, String), Arc<Kernel>> = Once::new();
+    let target = &backend.target;
     let key = (target.name.clone(), opt_level.to_owned(), text.to_owned());
     COMPILED.get(key, || {
-        let libraries = libraries(target, opt_level);
+        let libraries = libraries(backend, opt_level);
         let directory = TempDir::new().expect("a directory");
         let build = Build {
             target,
@@ -134,7 +158,7 @@ pub fn kernel(target: &Target, opt_level: &str, text: &str) -> Arc<Kernel> {
             libraries: &libraries,
         };
         let source = write(&directory.path().join("kernel.rs"), text);
-        let code = build.code("kernel", &source, &LIBRARIES.map(|(name, _)| name));
+        let code = build.code("kernel", &source, &LIBRARIES);
         Arc::new(Kernel {
             functions: listing::functions(&code.listing),
             object: fs::read(code.object).expect("an object"),
@@ -143,15 +167,15 @@ pub fn kernel(target: &Target, opt_level: &str, text: &str) -> Arc<Kernel> {
 }
 
 /// Returns the objects of the libraries.
-pub fn objects(target: &Target, opt_level: &str) -> [PathBuf; 2] {
-    let directory = libraries(target, opt_level);
-    LIBRARIES.map(|(name, _)| directory.join(format!("{name}.o")))
+pub fn objects(backend: &Backend, opt_level: &str) -> [PathBuf; 2] {
+    let directory = libraries(backend, opt_level);
+    LIBRARIES.map(|name| directory.join(format!("{name}.o")))
 }
 
 /// Returns the functions of a kernel and of the libraries.
-pub fn all_functions(target: &Target, opt_level: &str, text: &str) -> Functions {
-    let mut all = of_libraries(target, opt_level);
-    let own = kernel(target, opt_level, text);
+pub fn all_functions(backend: &Backend, opt_level: &str, text: &str) -> Functions {
+    let mut all = of_libraries(backend, opt_level);
+    let own = kernel(backend, opt_level, text);
     all.extend(own.functions.clone());
     all
 }

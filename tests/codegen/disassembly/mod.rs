@@ -9,7 +9,7 @@ mod kernels;
 use std::path::{Path, PathBuf};
 
 use by_hand::mnemonics;
-use compile::{Functions, all_functions, kernel};
+use compile::{Backend, Functions, all_functions, kernel};
 use tlbc_tests::archdefs;
 use tlbc_tests::bare_metal::{self, Target};
 use tlbc_tests::encodings::Encodings;
@@ -18,7 +18,7 @@ use tlbc_tests::listing::{self, deepest, reachable};
 use tlbc_tests::rustc;
 
 /// The compiler options of kernels.
-const OPT_LEVELS: [&str; 3] = ["1", "s", "3"];
+const OPT_LEVELS: [&str; 3] = ["1", "s", "2"];
 
 /// The functions of a backend that a kernel calls.
 const ENTRIES: [&str; 3] = ["any_flush", "any_deliver", "any_event"];
@@ -40,20 +40,28 @@ fn panics<'a>(all: &'a Functions, from: impl IntoIterator<Item = &'a str>) -> St
 }
 
 /// Calls a function with the compiler for the bare target of an architecture, or prints why it cannot.
-fn on_bare_metal(arch: &str, test: impl FnOnce(&Target)) {
+fn on_bare_metal(arch: &str, test: impl FnOnce(&Backend)) {
     match bare_metal::find(&Encodings::of(arch).target) {
-        Ok(target) => test(&target),
+        Ok(target) => test(&backend(arch, target)),
         Err(reason) => rustc::skipped(&reason),
     }
 }
 
 /// Does the same, but also accepts the hosted target of this machine.
-fn on_any(arch: &str, test: impl FnOnce(&Target)) {
+fn on_any(arch: &str, test: impl FnOnce(&Backend)) {
     let bare = bare_metal::find(&Encodings::of(arch).target);
     let target_arch = &archdefs::analysis(arch).model.target_arch.value;
     match bare.or_else(|bare| bare_metal::find_hosted(target_arch).map_err(|_| bare)) {
-        Ok(target) => test(&target),
+        Ok(target) => test(&backend(arch, target)),
         Err(reason) => rustc::skipped(&reason),
+    }
+}
+
+/// Returns the backend of an architecture with a compiler.
+fn backend(arch: &str, target: Target) -> Backend {
+    Backend {
+        arch: arch.to_owned(),
+        target,
     }
 }
 
@@ -90,16 +98,16 @@ tlbc_tests::for_each_architecture!([of_each_architecture]);
 
 fn nothing_panics(arch: &str) {
     let text = kernels::flushes(arch);
-    on_any(arch, |target| {
+    on_any(arch, |backend| {
         for opt_level in OPT_LEVELS {
-            let all = all_functions(target, opt_level, &text);
+            let all = all_functions(backend, opt_level, &text);
             assert_eq!(panics(&all, ENTRIES), "", "{arch} at opt-level {opt_level}");
         }
         let panicking = text.replace(
             "tlb.deliver(&mut cpu(), request)",
             "[tlb.deliver(&mut cpu(), request)][request.tag.value as usize]",
         );
-        let found = panics(&kernel(target, "3", &panicking).functions, ENTRIES);
+        let found = panics(&kernel(backend, "2", &panicking).functions, ENTRIES);
         assert!(found.contains("panic_bounds_check"), "{found}");
     });
 }
@@ -114,17 +122,17 @@ fn entries(kernel: &str) -> Vec<&str> {
 }
 
 /// Links a kernel, or reports undefined symbols and the calls that end in a panic.
-fn link_whole(linker: &Path, target: &Target, opt_level: &str, text: &str) -> Result<(), String> {
-    let kernel = kernel(target, opt_level, text);
+fn link_whole(linker: &Path, backend: &Backend, opt_level: &str, text: &str) -> Result<(), String> {
+    let kernel = kernel(backend, opt_level, text);
     let directory = tempfile::tempdir().expect("a directory");
     let object = directory.path().join("kernel.o");
     std::fs::write(&object, &kernel.object).expect("an object");
-    let objects = compile::objects(target, opt_level);
+    let objects = compile::objects(backend, opt_level);
     let objects: Vec<PathBuf> = objects.into_iter().chain([object]).collect();
     let entries = entries(text);
     let image = directory.path().join("image");
     linker::link(linker, &objects, &entries, &image).map_err(|error| {
-        let all = all_functions(target, opt_level, text);
+        let all = all_functions(backend, opt_level, text);
         error + &panics(&all, entries)
     })
 }
@@ -135,10 +143,10 @@ fn a_kernel_without_panics_links(arch: &str) {
         Ok(linker) => linker,
         Err(reason) => return rustc::skipped(&reason),
     };
-    on_bare_metal(arch, |target| {
+    on_bare_metal(arch, |backend| {
         let kernel = kernels::whole(arch);
         for opt_level in ["2", "s"] {
-            if let Err(error) = link_whole(&linker, target, opt_level, &kernel) {
+            if let Err(error) = link_whole(&linker, backend, opt_level, &kernel) {
                 panic!("{arch} at opt-level {opt_level}: {error}");
             }
         }
@@ -148,7 +156,7 @@ fn a_kernel_without_panics_links(arch: &str) {
             "pages.for_each(|page| SENT.store([1; 2][page.number as usize], Relaxed));",
         );
         assert_ne!(panicking, kernel);
-        let error = link_whole(&linker, target, "s", &panicking).unwrap_err();
+        let error = link_whole(&linker, backend, "s", &panicking).unwrap_err();
         assert!(error.contains("rust_begin_unwind"), "{error}");
     });
 }
@@ -156,9 +164,9 @@ fn a_kernel_without_panics_links(arch: &str) {
 /// The largest stack use of any function of the runtime, with the frame of its caller and the requests of other CPUs that it
 /// handles while it waits; and the largest stack use of an interrupt handler.
 fn stacks_are_small(arch: &str) {
-    on_bare_metal(arch, |target| {
+    on_bare_metal(arch, |backend| {
         let kernel = kernels::whole(arch);
-        let all = all_functions(target, "2", &kernel);
+        let all = all_functions(backend, "2", &kernel);
         let of = |entry| deepest(&all, entry, &mut Vec::new());
         let handler = of("kernel_interrupted");
         let most = entries(&kernel).into_iter().map(of).max();
@@ -207,9 +215,9 @@ fn no_floating_point_and_no_vectors(arch: &str) {
         return; // the assembler names registers of every kind alike
     };
     let mut found = String::new();
-    on_bare_metal(arch, |target| {
+    on_bare_metal(arch, |backend| {
         for opt_level in OPT_LEVELS {
-            let kernel = kernel(target, opt_level, &kernels::flushes(arch));
+            let kernel = kernel(backend, opt_level, &kernels::flushes(arch));
             for (name, function) in reachable(&kernel.functions, ENTRIES) {
                 for line in &function.instructions {
                     if uses_vectors(&vectors, line) {
