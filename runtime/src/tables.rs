@@ -12,6 +12,8 @@
 //! Source: Linux `tlb_remove_table`; Linux 2ba99c5e0881 and 1013af4f585f, where a walker that took no lock was still in a table
 //! that was already used for something else.
 
+use core::mem::ManuallyDrop;
+
 use crate::backend::TableFree;
 use crate::gather::Gather;
 use crate::misuse::{Misuse, check_entry};
@@ -27,7 +29,7 @@ impl<P: Platform> Unlinked<P> {
     ///
     /// After a grace period: every software walker without locks that was running when the platform got the tables has left.
     pub fn after_walkers(self) -> impl Iterator<Item = P::Table> {
-        let mut batch = Some(self.0);
+        let mut batch = Some(ManuallyDrop::into_inner(self.0));
         core::iter::from_fn(move || {
             loop {
                 let first = batch.as_mut()?;
@@ -250,7 +252,7 @@ impl<P: Platform> Gather<'_, P> {
         let Some(batch) = self.tables.take() else {
             return;
         };
-        let mut unlinked = Unlinked::<P>(batch);
+        let mut unlinked = Unlinked::<P>(ManuallyDrop::new(batch));
         if Mmu::<P>::facts().table_free == TableFree::GracePeriod {
             match self.mmu.platform.free_tables_deferred(unlinked) {
                 Ok(()) => return,
