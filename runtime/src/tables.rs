@@ -28,7 +28,7 @@ impl<P: Platform> Unlinked<P> {
     /// # Context
     ///
     /// After a grace period: every software walker without locks that was running when the platform got the tables has left.
-    pub fn after_walkers(self) -> impl Iterator<Item = P::Table> {
+    pub fn after_grace_period(self) -> impl Iterator<Item = P::Table> {
         let mut batch = Some(ManuallyDrop::into_inner(self.0));
         core::iter::from_fn(move || {
             loop {
@@ -260,7 +260,7 @@ impl<P: Platform> Gather<'_, P> {
             }
             self.mmu.wait_for_walkers();
         }
-        for table in unlinked.after_walkers() {
+        for table in unlinked.after_grace_period() {
             self.mmu.platform.free_table(table);
         }
     }

@@ -229,7 +229,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
             return Ok(());
         }
         let _within = context::within(Within::Defer);
-        let tables: Vec<u64> = tables.after_walkers().map(Table::returned).collect();
+        let tables: Vec<u64> = tables.after_grace_period().map(Table::returned).collect();
         self.hooks
             .tables_out
             .get()

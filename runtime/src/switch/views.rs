@@ -20,10 +20,10 @@ use crate::space::AddressSpace;
 ///
 /// /// What is loaded on entry from user code, and on the return to it when no flush of its view was deferred.
 /// fn loads<B: Backend>(backend: &B, views: &Views) -> (Vec<B::Op>, Vec<B::Op>) {
-///     let (mut enter, mut resume) = (Vec::new(), Vec::new());
+///     let (mut enter, mut leave) = (Vec::new(), Vec::new());
 ///     backend.enter_from_user(&mut Record(|op| enter.push(op)), &views.kernel);
-///     backend.return_to_user(&mut Record(|op| resume.push(op)), &views.user, false);
-///     (enter, resume)
+///     backend.return_to_user(&mut Record(|op| leave.push(op)), &views.user, false);
+///     (enter, leave)
 /// }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -239,7 +239,7 @@ impl<'m> Platform for Kernel<'m> {
         // A grace period has a barrier on every CPU.
         self.cores.borrow_mut().publish();
         tables
-            .after_walkers()
+            .after_grace_period()
             .for_each(|table| self.free_table(table));
         Ok(())
     }
