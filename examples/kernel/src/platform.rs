@@ -12,9 +12,10 @@ use tlbc_runtime::{
 use crate::batch::FrameBox;
 use crate::boot;
 use crate::boot::backend::{Config, Op, Tlb};
-use crate::frames::Frame;
+use crate::frames::Page;
 use crate::process::Process;
 use crate::sink;
+use crate::tables::Table;
 
 /// The kernel, as the runtime sees it. It has no state of its own: everything is in statics.
 pub struct Kernel;
@@ -50,8 +51,8 @@ pub fn config() -> Config {
 impl Platform for Kernel {
     type Backend = Tlb;
     type CpuSet = Cpus;
-    type Page = Frame;
-    type Table = Frame;
+    type Page = Page;
+    type Table = Table;
     type BatchBox<T> = FrameBox<T>;
     type Handle = Process;
 
@@ -129,11 +130,11 @@ impl Platform for Kernel {
     /// Nothing in this kernel walks page tables without their lock, so there is nothing to wait for. A kernel with lockless
     /// walkers keeps `tables` until a grace period is over.
     fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
-        tables.after_walkers().for_each(drop);
+        tables.after_grace_period().for_each(drop);
         Ok(())
     }
 
-    fn free_table(&self, table: Frame) {
+    fn free_table(&self, table: Table) {
         drop(table);
     }
 }

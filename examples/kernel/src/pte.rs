@@ -3,6 +3,7 @@
 //! [`TableEntry`] is the owner of an entry: of the page or of the table that it names. Where entries say what, the runtime
 //! knows from [`Pte::decode`]; the bits themselves are a [`Format`] of each machine.
 
+use core::mem::ManuallyDrop;
 use core::slice;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,8 +11,9 @@ use tlbc_runtime::{AddressSpace, Backend, Level, Platform, Pte, SpaceId};
 use tlbc_runtime::{Entry, Slot};
 
 use crate::boot::PteFormat;
-use crate::frames::{self, Frame, Words};
+use crate::frames::{self, LARGE, Page, Words};
 use crate::platform::{Cpus, Kernel, MMU};
+use crate::tables::Table;
 
 /// What may be done with a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,6 +51,10 @@ pub trait Format {
     fn kernel_page(page: u64, global: bool) -> u64;
     /// A table.
     fn table(table: u64) -> u64;
+    /// The entry of the next level that maps a large page from the same address on, with the same rights.
+    fn large(bits: u64) -> u64;
+    /// The entry of the lowest level that maps a part of a large page: the small page that begins so many bytes after it.
+    fn small(bits: u64, offset: u64) -> u64;
     /// The same entry, whose page must not be written.
     fn without_write(bits: u64) -> u64;
     /// The same entry, whose page may be written.
@@ -113,7 +119,7 @@ impl TableEntry {
         }
     }
 
-    /// What it says.
+    /// Returns what it says.
     pub fn says(&self) -> Entry {
         Self::decode(self.level(), self.bits())
     }
@@ -122,14 +128,29 @@ impl TableEntry {
         self.word().load(Ordering::Relaxed)
     }
 
-    /// The first address that it translates.
+    /// Returns the first address that it translates.
     pub fn va(&self) -> u64 {
         self.va >> shift(self.height) << shift(self.height)
+    }
+
+    /// Returns the first address after those that it translates.
+    pub fn end(&self) -> u64 {
+        self.va() + (1 << shift(self.height))
+    }
+
+    /// Returns the page that it maps, if it is one of frames. The entry keeps its references.
+    pub fn page(&self) -> Option<ManuallyDrop<Page>> {
+        page_of(self.height, self.bits()).map(ManuallyDrop::new)
     }
 
     /// Stores an entry past the runtime: of a table that no CPU walks, or where something else brings the flush.
     pub fn store(&self, bits: u64) {
         self.word().store(bits, Ordering::Relaxed);
+    }
+
+    /// Returns the address that was looked for.
+    pub fn looked_for(&self) -> u64 {
+        self.va
     }
 
     pub fn height(&self) -> usize {
@@ -174,20 +195,29 @@ impl Pte<Kernel> for TableEntry {
         PteFormat::is_dirty(bits)
     }
 
-    /// The reference that the entry had to its page. What the machine noted in the entry until it was removed would go to the
+    /// The references that the entry had to its page. What the machine noted in the entry until it was removed would go to the
     /// page's own flags in a kernel that writes pages back.
-    fn into_page(self, old: u64) -> Option<Frame> {
-        match Self::decode(self.level(), old) {
-            Entry::Leaf { page, .. } => Frame::from_address(page),
-            _ => None,
-        }
+    fn into_page(self, old: u64) -> Option<Page> {
+        page_of(self.height, old)
     }
 
-    fn into_table(self, old: u64) -> Frame {
-        let table = match Self::decode(self.level(), old) {
-            Entry::Table { table, .. } => Frame::from_address(table),
-            _ => None,
-        };
-        table.expect("tables that are linked are in frames of the pool")
+    fn into_table(self, old: u64) -> Table {
+        table_of(self.height, old).expect("tables that are linked are in frames of the pool")
+    }
+}
+
+/// Takes the references back that an entry of a height kept to its page, if it maps one of frames.
+pub fn page_of(height: usize, bits: u64) -> Option<Page> {
+    match PteFormat::decode(bits, height == 0) {
+        Entry::Leaf { page, .. } => Page::from_address(page, LARGE.pow(height as u32)),
+        _ => None,
+    }
+}
+
+/// Takes the reference back that an entry of a height kept to a table, if it points at one.
+pub fn table_of(height: usize, bits: u64) -> Option<Table> {
+    match PteFormat::decode(bits, height == 0) {
+        Entry::Table { table, .. } => Table::from_address(table, height - 1),
+        _ => None,
     }
 }

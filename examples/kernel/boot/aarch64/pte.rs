@@ -45,6 +45,15 @@ impl Format for PteFormat {
         table | TABLE
     }
 
+    /// A block: bit 1 is clear (D8.3.1).
+    fn large(bits: u64) -> u64 {
+        bits & !(PAGE & !VALID)
+    }
+
+    fn small(bits: u64, offset: u64) -> u64 {
+        (bits | PAGE) + offset
+    }
+
     fn without_write(bits: u64) -> u64 {
         bits | READ_ONLY
     }
