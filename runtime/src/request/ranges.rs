@@ -36,8 +36,8 @@ pub(crate) struct Sorted {
     pub leaf: [Extent; LEVELS],
     /// The addresses at which entries of each level no longer point at the tables that they pointed at.
     pub walk: [Extent; LEVELS],
-    pub live: bool,
-    pub appeared: bool,
+    pub subtree: bool,
+    pub negative: bool,
 }
 
 /// Whether entries of an extent were changed.
@@ -107,27 +107,27 @@ impl Ranges {
     }
 
     /// Adds new entries of a level, whose negative entries must be invalidated. If no machine has such a level, adds everything.
-    pub fn appeared(&mut self, level: Level, extent: Extent) {
-        self.sort().appeared = true;
+    pub fn negative(&mut self, level: Level, extent: Extent) {
+        self.sort().negative = true;
         self.leaf(level, extent);
     }
 
     /// Returns whether new entries were added.
     #[must_use]
     #[inline]
-    pub fn have_appeared(&self) -> bool {
-        self.sorted.as_ref().is_some_and(|sorted| sorted.appeared)
+    pub fn has_negative(&self) -> bool {
+        self.sorted.as_ref().is_some_and(|sorted| sorted.negative)
     }
 
     /// Returns whether new entries of one of these levels were added. If new entries of any level were added, leaf entries
     /// count as new entries as well.
     #[must_use]
-    pub fn appeared_at(&self, levels: Levels) -> bool {
-        let appeared = |sorted: &Sorted| {
+    pub fn has_negative_at(&self, levels: Levels) -> bool {
+        let negative = |sorted: &Sorted| {
             let mut extents = Level::all().zip(&sorted.leaf);
-            sorted.appeared && extents.any(|(at, kept)| levels.contains(at) && !kept.is_empty())
+            sorted.negative && extents.any(|(at, kept)| levels.contains(at) && !kept.is_empty())
         };
-        self.sorted.as_ref().is_some_and(appeared)
+        self.sorted.as_ref().is_some_and(negative)
     }
 
     /// Adds entries of a level that no longer point at the tables that they pointed at. If no machine has such a level, adds
@@ -138,23 +138,23 @@ impl Ranges {
 
     /// Records that what is below the tables is still valid, because a table was moved or is no longer shared. A leaf entry is then
     /// gone only after the walk entries above it, which could be used to fill it again.
-    pub fn below_live(&mut self) {
-        self.sort().live = true;
+    pub fn subtree(&mut self) {
+        self.sort().subtree = true;
     }
 
     /// Returns whether what is below the tables is still valid.
     #[must_use]
     #[inline]
-    pub fn is_live(&self) -> bool {
-        self.sorted.as_ref().is_some_and(|sorted| sorted.live)
+    pub fn has_subtree(&self) -> bool {
+        self.sorted.as_ref().is_some_and(|sorted| sorted.subtree)
     }
 
     /// Returns whether some entry no longer points at the table that it pointed at.
     #[must_use]
     #[inline]
     pub fn tables(&self) -> bool {
-        let cut = |sorted: &Sorted| sorted.walk.iter().any(|extent| !extent.is_empty());
-        self.sorted.as_ref().is_some_and(cut)
+        let unlinked = |sorted: &Sorted| sorted.walk.iter().any(|extent| !extent.is_empty());
+        self.sorted.as_ref().is_some_and(unlinked)
     }
 
     /// Returns whether entries in an extent were changed, at this level and at others. All addresses between two changes of a level
@@ -209,8 +209,8 @@ impl Ranges {
             let mut sorted = Sorted {
                 leaf: [Extent::EMPTY; LEVELS],
                 walk: [Extent::EMPTY; LEVELS],
-                live: false,
-                appeared: false,
+                subtree: false,
+                negative: false,
             };
             if level != NO_RUN {
                 sorted.widen(|sorted| &mut sorted.leaf, level, run);
@@ -252,8 +252,8 @@ impl Sorted {
     const EVERYTHING: Self = Self {
         leaf: [Extent::EVERYTHING; LEVELS],
         walk: [Extent::EVERYTHING; LEVELS],
-        live: true,
-        appeared: true,
+        subtree: true,
+        negative: true,
     };
 
     /// Adds entries of a level to one of the arrays.
@@ -291,7 +291,7 @@ impl Sorted {
             }
             (Some(_), true) => return None,
         };
-        let is_page = is_page(levels, level, extent) && !self.live && !self.appeared;
+        let is_page = is_page(levels, level, extent) && !self.subtree && !self.negative;
         is_page.then_some((extent.start, level, table))
     }
 }
@@ -344,7 +344,7 @@ mod tests {
         };
         assert_eq!(sorted.leaf[0], Extent::new(0x1000, 0x2000));
         assert_eq!(sorted.leaf[1], Extent::new(0x20_0000, 0x20_0000));
-        assert!(!ranges.tables() && !ranges.is_live() && !ranges.have_appeared());
+        assert!(!ranges.tables() && !ranges.has_subtree() && !ranges.has_negative());
     }
 
     #[test]
@@ -376,7 +376,7 @@ mod tests {
         let mut ranges = run(&[(PAGE, 0x20_3000, 0x1000)]);
         ranges.walk(LARGE, Extent::new(0x20_0000, 0x20_0000));
         assert_eq!(page(&ranges), Some((0x20_3000, PAGE, true)));
-        ranges.below_live();
+        ranges.subtree();
         assert_eq!(page(&ranges), None);
     }
 
@@ -385,7 +385,7 @@ mod tests {
         let none = Level(LEVELS as u8);
         let extent = Extent::new(0x1000, 0x1000);
         let changes: [fn(&mut Ranges, Level, Extent); 3] =
-            [Ranges::leaf, Ranges::walk, Ranges::appeared];
+            [Ranges::leaf, Ranges::walk, Ranges::negative];
         for before in [run(&[]), run(&[(PAGE, 0x1000, 0x1000)])] {
             for change in changes {
                 let mut ranges = before;
@@ -394,7 +394,7 @@ mod tests {
                     panic!("{ranges:?}");
                 };
                 assert_eq!(*sorted, Sorted::EVERYTHING);
-                assert!(ranges.tables() && ranges.is_live() && page(&ranges).is_none());
+                assert!(ranges.tables() && ranges.has_subtree() && page(&ranges).is_none());
             }
         }
         assert_eq!(Extent::EVERYTHING.entries(12), 1 << 52);
