@@ -15,11 +15,11 @@ use crate::cpu::Message;
 use crate::fault::{Fault, is_back};
 use crate::flush::{Course, Flush};
 use crate::mask::{CpuId, CpuMask};
+use crate::misuse::Refused;
 use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte};
 use crate::pte::Change;
 use crate::request::{Ranges, Reach, Space, SpaceFlags};
-use crate::section::Refused;
 use crate::space::AddressSpace;
 use crate::sync::Barrier;
 

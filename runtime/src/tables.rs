@@ -14,11 +14,11 @@
 
 use crate::backend::TableFree;
 use crate::gather::Gather;
-use crate::misuse::{Misuse, check_entry};
+use crate::misuse::{Misuse, Refused, check_entry};
 use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte, Unlinked};
 use crate::pte::{Below, Change, Entry, Was};
-use crate::section::{Refused, Section, change_of};
+use crate::section::{Section, change_of};
 
 impl<P: Platform> Unlinked<P> {
     /// Returns the tables, which may be used for something else.
