@@ -706,7 +706,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.user_here_everything(cpu, tag)
         } else {
@@ -745,7 +745,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.user_given_everything(cpu, tag)
         } else {
@@ -770,7 +770,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.kernel_here_everything(cpu)
         } else {
@@ -803,7 +803,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.kernel_given_everything(cpu)
         } else {

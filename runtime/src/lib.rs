@@ -172,7 +172,7 @@ pub use deferred::{Deferred, Pending};
 pub use gather::Gather;
 pub use level::Level;
 pub use mask::{CpuId, CpuMask, CpuSet};
-pub use misuse::Misuse;
+pub use misuse::{Misuse, Refused};
 pub use mmu::devices::{Attached, TooManyDevices};
 pub use mmu::{Mmu, NewSpace, Unusable};
 pub use platform::{
@@ -181,9 +181,8 @@ pub use platform::{
 pub use pte::{Entries, Entry, Slot};
 pub use reclaim::{UnmapBatch, Unmapped, Waited};
 pub use request::{SpaceFlags, SpaceId, Tag};
-pub use section::{Refused, Section};
+pub use section::Section;
 pub use space::{AddressSpace, Tagging};
 pub use stats::Stats;
-pub use switch::views::Views;
 pub use switch::{Current, StillLoaded};
 pub use tag::{TagSource, TagValues, Tags};

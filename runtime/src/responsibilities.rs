@@ -131,7 +131,7 @@
 //! If user code runs on a view of its own, [`Mmu::return_to_user`] loads it last, and the entry code loads the kernel's view
 //! before anything of the runtime is called: [`Mmu::handle_ipi`] flushes what the loaded view names.
 //! [`Mmu::enter_from_user`] does so, if its code is mapped in the user view. Entry code in assembly loads what
-//! [`Mmu::views`] returned when the space was last loaded.
+//! [`Mmu::enter_from_user_through`] recorded when the space was last loaded.
 //!
 //! ## Non-maskable interrupts
 //!
