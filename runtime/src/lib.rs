@@ -32,8 +32,9 @@
 //! | mmap, page faults | [`Section::map`] |
 //! | munmap | [`Section::unmap`], [`Section::unmap_all`] |
 //! | mprotect, fork, aging | [`Section::protect`] |
-//! | copy on write, migration, a large page is split | [`Section::replace`] |
-//! | page tables are freed or moved | [`Section::unlink`], [`Section::unlink_subtree`], [`Section::detach`], [`Section::collapse`] |
+//! | copy on write, migration | [`Section::replace`] |
+//! | a large page is split, or takes the place of a table | [`Section::split`], [`Section::collapse`] |
+//! | page tables are freed or moved | [`Section::unlink`], [`Section::unlink_subtree`], [`Section::detach`] |
 //! | reclaim | [`Mmu::reclaim`]: many pages of many spaces, one wait |
 //! | a fault that the tables do not justify | [`Mmu::fix_spurious`] |
 //! | the kernel mapped something for itself | [`Mmu::publish`], where it used no section |

@@ -4,6 +4,7 @@
 //! the runtime depend on these statements, on those in [`responsibilities`](crate::responsibilities), and on nothing else of the
 //! kernel.
 
+use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 
 use crate::backend::{Backend, Issue, Record, Root};
@@ -303,5 +304,7 @@ pub struct Flushed<'r, P: Platform> {
 }
 
 /// Tables that no CPU and no device walks any more, but that software walkers without locks may still walk.
+///
+/// If this is dropped, the tables are not: they are lost, with the memory of their batch, since they may still be walked.
 #[must_use = "tables that are dropped are lost"]
-pub struct Unlinked<P: Platform>(pub(crate) P::BatchBox<TableBatch<P>>);
+pub struct Unlinked<P: Platform>(pub(crate) ManuallyDrop<P::BatchBox<TableBatch<P>>>);

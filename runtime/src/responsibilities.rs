@@ -22,10 +22,9 @@
 //!
 //! ## Splitting a large page
 //!
-//! [`Section::replace`] replaces the leaf entry by an entry that points at a table. The kernel has filled the table before, so that
-//! it maps the same memory in smaller pages. The page itself stays in use, so [`Pte::into_page`] returns `None`. The machine may
-//! have set marks in the large entry after the table was filled: `into_page` gets them, and the kernel transfers the dirty mark.
-//! [`Section::collapse`] is the reverse.
+//! [`Section::split`] replaces the leaf entry by an entry that points at a table. The kernel has filled the table before, so that
+//! it maps the same memory in smaller pages. The machine may have set marks in the large entry after the table was filled: `split`
+//! returns them, and the kernel transfers the dirty mark. [`Section::collapse`] is the reverse.
 //!
 //! On a machine that requires the entry to be invalid in between ([`ChangeFacts::size_through_invalid`]) every access to these
 //! addresses faults during that time. The same is true for other attributes of a page
