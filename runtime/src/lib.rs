@@ -113,10 +113,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-#[cfg(not(target_has_atomic = "64"))]
-compile_error!(
-    "tlbc-runtime requires atomic accesses of 64 bits: generations of TLBs and sets of CPUs are numbers of 64 bits"
-);
+#[cfg(not(target_has_atomic = "32"))]
+compile_error!("tlbc-runtime requires atomic accesses of 32 bits");
 
 #[cfg(test)]
 extern crate std;

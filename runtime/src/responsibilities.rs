@@ -137,6 +137,12 @@
 //! A handler of non-maskable interrupts calls no function of the runtime except [`Mmu::loaded`], whose documentation gives the
 //! reason. Shootdowns use an interrupt that can be masked.
 //!
+//! ## Machines without atomic accesses of 64 bits
+//!
+//! There a word of the runtime has a lock of its own, which a CPU holds for a few instructions. An interrupt handler that calls the
+//! runtime would wait for ever for a word of the code that it interrupts, so on these machines every function of the runtime is
+//! called with interrupts off, and a handler of non-maskable interrupts calls none.
+//!
 //! ## The setup of the machine
 //!
 //! A backend relies on control registers and on bits of entries that it does not set (which register holds the tag,
