@@ -123,6 +123,7 @@ codes! {
     E0515 "no value of the tag is left for the kernel";
     E0516 "a view is not loaded when it should be";
     E0517 "an instruction of a workaround lacks a value that it needs";
+    E0518 "a switch flushes entries that no other space can use";
 
     // Policy.
     E0601 "the stated shootdown does not follow from the facts";

@@ -211,8 +211,6 @@ pub enum Op {
     RfenceAll,
     /// Loads `satp`.
     LoadSatp { satp: u64 },
-    /// Loads `satp_flush`.
-    LoadSatpFlush { satp: u64 },
 }
 
 impl Op {
@@ -236,7 +234,6 @@ impl Op {
             Op::RfenceAsid { .. } => "rfence_asid",
             Op::RfenceAll => "rfence_all",
             Op::LoadSatp { .. } => "satp",
-            Op::LoadSatpFlush { .. } => "satp_flush",
         }
     }
 
@@ -270,7 +267,7 @@ impl Op {
                 each("address", u128::from(address));
                 each("pages", u128::from(pages));
             }
-            Op::LoadSatp { satp } | Op::LoadSatpFlush { satp } => each("satp", u128::from(satp)),
+            Op::LoadSatp { satp } => each("satp", u128::from(satp)),
         }
     }
 }
@@ -423,11 +420,6 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
                     "csrw satp, {satp}",
                     satp = in(reg) satp, options(nostack, preserves_flags),
                 ),
-                Op::LoadSatpFlush { satp } => asm!(
-                    "csrw satp, {satp}",
-                    "sfence.vma zero, zero",
-                    satp = in(reg) satp, options(nostack, preserves_flags),
-                ),
             }
         }
     }
@@ -562,14 +554,6 @@ fn rfence_asid(cpu: &mut impl Issue<Op>, tag: u64) {
 #[inline(always)]
 fn load_satp(cpu: &mut impl Issue<Op>, c: Config, tag: u64, root: u64) {
     cpu.issue(Op::LoadSatp {
-        satp: encode_satp(c, tag, root),
-    });
-}
-
-/// Issues `satp_flush`.
-#[inline(always)]
-fn load_satp_flush(cpu: &mut impl Issue<Op>, c: Config, tag: u64, root: u64) {
-    cpu.issue(Op::LoadSatpFlush {
         satp: encode_satp(c, tag, root),
     });
 }
@@ -722,7 +706,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.user_here_everything(cpu, tag)
         } else {
@@ -761,7 +745,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.user_given_everything(cpu, tag)
         } else {
@@ -786,7 +770,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.kernel_here_everything(cpu)
         } else {
@@ -819,7 +803,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.kernel_given_everything(cpu)
         } else {
@@ -1315,7 +1299,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     /// Loads another address space.
     ///
-    /// Instructions: `sfence_asid`, `satp`, `satp_flush`.
+    /// Instructions: `sfence_asid`, `satp`.
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
         let c = self.config.flags();
@@ -1338,7 +1322,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
             if pending != Pending::None && pending != Pending::Tag {
                 self.invalidate_all(cpu);
             }
-            load_satp_flush(cpu, c, to.tag.value, to.table);
+            load_satp(cpu, c, to.tag.value, to.table);
+            let _ = self.user_here_everything(cpu, to.tag.value);
+            self.user_here_finish(cpu, FinishSteps::NONE);
         }
         Deferred::NOTHING
     }

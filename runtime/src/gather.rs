@@ -187,7 +187,7 @@ impl<'m, P: Platform> Gather<'m, P> {
         self.flush_gathered();
         self.pages.release(&self.mmu.platform);
         if self.tables.is_some() {
-            self.hand_out_tables();
+            self.release_tables();
         }
     }
 

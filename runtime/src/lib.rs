@@ -113,10 +113,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-#[cfg(not(target_has_atomic = "64"))]
-compile_error!(
-    "tlbc-runtime requires atomic accesses of 64 bits: generations of TLBs and sets of CPUs are numbers of 64 bits"
-);
+#[cfg(not(target_has_atomic = "32"))]
+compile_error!("tlbc-runtime requires atomic accesses of 32 bits");
 
 #[cfg(test)]
 extern crate std;
@@ -173,7 +171,7 @@ pub use deferred::{Deferred, Pending};
 pub use gather::Gather;
 pub use level::Level;
 pub use mask::{CpuId, CpuMask, CpuSet};
-pub use misuse::Misuse;
+pub use misuse::{Misuse, Refused};
 pub use mmu::devices::{Attached, TooManyDevices};
 pub use mmu::{Mmu, NewSpace, Unusable};
 pub use platform::{
@@ -182,9 +180,8 @@ pub use platform::{
 pub use pte::{Entries, Entry, Slot};
 pub use reclaim::{UnmapBatch, Unmapped, Waited};
 pub use request::{SpaceFlags, SpaceId, Tag};
-pub use section::{Refused, Section};
+pub use section::Section;
 pub use space::{AddressSpace, Tagging};
 pub use stats::Stats;
-pub use switch::views::Views;
 pub use switch::{Current, StillLoaded};
 pub use tag::{TagSource, TagValues, Tags};

@@ -17,11 +17,11 @@ use crate::cpu::Message;
 use crate::fault::{Fault, is_back};
 use crate::flush::{Course, Flush};
 use crate::mask::{CpuId, CpuMask};
+use crate::misuse::Refused;
 use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte};
 use crate::pte::Change;
 use crate::request::{Ranges, Reach, Space, SpaceFlags};
-use crate::section::Refused;
 use crate::space::AddressSpace;
 use crate::sync::Barrier;
 
@@ -117,7 +117,7 @@ impl<P: Platform> Mmu<P> {
                 dirty: false,
             };
             let result = body(&mut batch);
-            batch.settle();
+            batch.finish_and_wait();
             result
         })
     }
@@ -257,7 +257,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
     }
 
     /// Waits until no CPU and no device can access any page unmapped so far.
-    fn settle(&mut self) {
+    fn finish_and_wait(&mut self) {
         let mmu = self.mmu;
         self.with_interrupts_off(Self::finish_started);
         let targets = core::mem::replace(&mut self.targets, P::CpuSet::NONE);
@@ -277,7 +277,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
     ///
     /// As [`Mmu::gather`].
     pub fn wait(&mut self) -> Waited {
-        self.settle();
+        self.finish_and_wait();
         let nth_wait = core::mem::replace(&mut self.nth_wait, self.mmu.next_wait());
         Waited { nth_wait }
     }
@@ -290,7 +290,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
     /// As [`Mmu::gather`].
     pub fn before_io(&mut self) {
         if self.dirty {
-            self.settle();
+            self.finish_and_wait();
         }
     }
 }

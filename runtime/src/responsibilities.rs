@@ -130,12 +130,18 @@
 //! If user code runs on a view of its own, [`Mmu::return_to_user`] loads it last, and the entry code loads the kernel's view
 //! before anything of the runtime is called: [`Mmu::handle_ipi`] flushes what the loaded view names.
 //! [`Mmu::enter_from_user`] does so, if its code is mapped in the user view. Entry code in assembly loads what
-//! [`Mmu::views`] returned when the space was last loaded.
+//! [`Mmu::enter_from_user_through`] recorded when the space was last loaded.
 //!
 //! ## Non-maskable interrupts
 //!
 //! A handler of non-maskable interrupts calls no function of the runtime except [`Mmu::loaded`], whose documentation gives the
 //! reason. Shootdowns use an interrupt that can be masked.
+//!
+//! ## Machines without atomic accesses of 64 bits
+//!
+//! There a word of the runtime has a lock of its own, which a CPU holds for a few instructions. An interrupt handler that calls the
+//! runtime would wait for ever for a word of the code that it interrupts, so on these machines every function of the runtime is
+//! called with interrupts off, and a handler of non-maskable interrupts calls none.
 //!
 //! ## The setup of the machine
 //!

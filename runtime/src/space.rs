@@ -35,12 +35,12 @@ pub struct AddressSpace<S: CpuMask> {
     /// The number of devices attached. It is at most the number of devices, so 64 bits do not wrap.
     pub(crate) devices: Word,
     /// The space flags that are set now: those that are [always](Self::always) set, and those that some device
-    /// [needs](Self::wanted).
+    /// [needs](Self::flag_counts).
     pub(crate) flags: Word,
     /// The flags that a user space has without any device.
     pub(crate) always: SpaceFlags,
     /// How many devices need each flag. Read and written with the lock of the devices held.
-    pub(crate) wanted: Wanted,
+    pub(crate) flag_counts: FlagCounts,
 }
 
 /// The counts of a space that every gather or flush of it writes.
@@ -83,7 +83,7 @@ impl<S: CpuMask> AddressSpace<S> {
                 devices: Word::new(0),
                 flags: Word::new(0),
                 always: SpaceFlags::NONE,
-                wanted: Wanted::none(),
+                flag_counts: FlagCounts::none(),
             }
         }
     }
@@ -180,9 +180,9 @@ pub enum Tagging {
 
 /// How many devices need each flag of a space, sixteen bits for each flag.
 #[derive(Debug)]
-pub(crate) struct Wanted([Own; 8]);
+pub(crate) struct FlagCounts([Own; 8]);
 
-impl Wanted {
+impl FlagCounts {
     /// Returns counts of 0.
     pub(crate) const fn none() -> Self {
         Self([const { Own::new(0) }; 8])

@@ -9,12 +9,23 @@
 #[path = "../loom/watched.rs"]
 pub mod watched;
 
+#[cfg(any(test, not(target_has_atomic = "64")))]
+mod split;
+
+#[cfg(not(target_has_atomic = "64"))]
+use self::split::AtomicU64;
 #[cfg(loom)]
 use self::watched::AtomicU64;
+#[cfg(all(not(loom), target_has_atomic = "64"))]
+use core::sync::atomic::AtomicU64;
+#[cfg(target_has_atomic = "64")]
+use core::sync::atomic::AtomicU64 as UntrackedU64;
 #[cfg(not(loom))]
-use core::sync::atomic::{AtomicU64, Ordering, fence};
+use core::sync::atomic::{Ordering, fence};
 #[cfg(loom)]
 use loom::sync::atomic::{Ordering, fence};
+#[cfg(not(target_has_atomic = "64"))]
+use split::AtomicU64 as UntrackedU64;
 
 /// Declares a `const fn`. With the words of the model checker, which exist only while it runs, it is a plain `fn`.
 macro_rules! const_fn {
@@ -294,14 +305,20 @@ impl Word {
 }
 
 /// A number that one CPU writes, and that orders nothing: the model checker does not track it.
-#[derive(Debug, Default)]
-pub struct Own(core::sync::atomic::AtomicU64);
+#[derive(Debug)]
+pub struct Own(UntrackedU64);
+
+impl Default for Own {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
 
 impl Own {
     /// Returns a number with a value.
     #[must_use]
     pub const fn new(value: u64) -> Self {
-        Self(core::sync::atomic::AtomicU64::new(value))
+        Self(UntrackedU64::new(value))
     }
 
     /// Returns the value.

@@ -16,11 +16,11 @@ use core::mem::ManuallyDrop;
 
 use crate::backend::TableFree;
 use crate::gather::Gather;
-use crate::misuse::{Misuse, check_entry};
+use crate::misuse::{Misuse, Refused, check_entry};
 use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte, Unlinked};
 use crate::pte::{Below, Change, Entry, Was};
-use crate::section::{Refused, Section, change_of};
+use crate::section::{Section, change_of};
 
 impl<P: Platform> Unlinked<P> {
     /// Returns the tables, which may be used for something else.
@@ -228,7 +228,7 @@ impl<P: Platform> Gather<'_, P> {
         let Some(table) = refused else { return };
         if self.tables.is_some() {
             self.flush_gathered(); // the batch is full
-            self.hand_out_tables();
+            self.release_tables();
         }
         if let Some(mut batch) = self.mmu.platform.table_batch() {
             batch.used = 0;
@@ -248,7 +248,7 @@ impl<P: Platform> Gather<'_, P> {
     /// Gives the tables, whose entries are flushed, to the platform.
     #[cold]
     #[inline(never)]
-    pub(crate) fn hand_out_tables(&mut self) {
+    pub(crate) fn release_tables(&mut self) {
         let Some(batch) = self.tables.take() else {
             return;
         };

@@ -117,6 +117,15 @@ fn a_switch_that_forgets_a_pending_flush_is_found() {
     }
 }
 
+/// Without tags the next space could use the entries of the previous one.
+#[test]
+fn a_switch_that_keeps_entries_of_the_space_before_is_found() {
+    let is_switch = |shape| shape == Shape::Switch;
+    let is_flush = |node: &Node| matches!(node, Node::Call(Shape::Everything(..)));
+    let text = found_without("riscv64", is_switch, &is_flush);
+    assert!(is_stale(&text), "{text}");
+}
+
 #[test]
 fn ipis_that_are_not_sent_are_found() {
     let is_target = |shape| matches!(shape, Shape::IpiTargets(_));

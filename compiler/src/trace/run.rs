@@ -209,7 +209,7 @@ impl<'a> Run<'a> {
             ..negative_too(entries)
         };
         let demand = match what {
-            Flush::Ranges(ranges) if ranges.have_appeared() => return,
+            Flush::Ranges(ranges) if ranges.has_negative() => return,
             Flush::Ranges(_) if start.exceeded_ceiling => everything,
             Flush::Ranges(ranges) => match ranges.scope(&self.levels) {
                 Scope::Page { .. } => entries,
@@ -310,7 +310,7 @@ impl<'a> Run<'a> {
             kinds.retain(|kind| match kind {
                 EntryKind::Leaf => leaves,
                 EntryKind::Walk => ranges.tables(),
-                EntryKind::Negative => ranges.have_appeared(),
+                EntryKind::Negative => ranges.has_negative(),
                 EntryKind::Root => false,
             });
         }

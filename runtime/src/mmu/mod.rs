@@ -92,7 +92,7 @@ pub struct NewSpace {
     /// The flags that the space always has.
     pub flags: SpaceFlags,
     /// Whether the space has per-CPU tags, on a machine that has both per-CPU and global tags.
-    pub tag_of_cpu: bool,
+    pub per_cpu_tag: bool,
 }
 
 impl From<u64> for NewSpace {
@@ -169,7 +169,7 @@ impl<P: Platform> Mmu<P> {
         let backend = self.platform.backend();
         let tags = backend.tags();
         let tagging = match (tags.per_cpu, tags.global) {
-            (Some(_), Some(_)) if new.tag_of_cpu => Tagging::Cpu,
+            (Some(_), Some(_)) if new.per_cpu_tag => Tagging::Cpu,
             (_, Some((_, TagSource::Generations))) => Tagging::Generations,
             (_, Some((_, TagSource::Life))) => Tagging::Life,
             (_, Some((_, TagSource::Root))) => Tagging::Root,

@@ -19,7 +19,7 @@
 //! Source: Linux `Documentation/mm/active_mm.rst`; Linux 2655421ae69f for lazy spaces without a reference count.
 
 mod hotplug;
-pub mod views;
+mod views;
 
 use crate::asid::AsidAllocator;
 use crate::backend::{Backend, LazyMm, Root};

@@ -10,7 +10,7 @@ use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
     AddressSpace, Attached, Backend, SpaceFlags, Stats, CpuId, CpuSet, CpuMask, Current, Flushed,
     Issue, Level, Loaded, CpuTlb, Misuse, Mmu, NewSpace, NoTag, NotPinned, PageBatch, Platform, Pte,
-    Root, SpaceId, StillLoaded, TableBatch, Tag, TooManyDevices, Unlinked, Unusable, Views,
+    Root, SpaceId, StillLoaded, TableBatch, Tag, TooManyDevices, Unlinked, Unusable,
 };
 
 const CPUS: usize = 128;
@@ -298,9 +298,9 @@ pub fn kernel_return_to_user(cpu: CpuId, space: Space) {
 }
 
 #[unsafe(no_mangle)]
-pub fn kernel_enter(cpu: CpuId, space: Space) -> (Views, Loaded) {
+pub fn kernel_enter(cpu: CpuId, space: Space) -> Loaded {
     MMU.enter_from_user(cpu, space);
-    (MMU.views(cpu, space), MMU.loaded(cpu))
+    MMU.loaded(cpu)
 }
 
 #[unsafe(no_mangle)]

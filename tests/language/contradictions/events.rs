@@ -2,7 +2,7 @@
 
 use tlbc::trace::Event;
 
-use super::{ARM64, S390, X86_64, accepted, refused, slate, with};
+use super::{ARM64, RISCV64, S390, X86_64, accepted, refused, slate, with};
 use tlbc_tests::requests::{Ask, good, lines};
 
 #[test]
@@ -23,6 +23,11 @@ fn facts_of_other_events() {
             "loads cr3 in user when pti; waits for changes;",
         ),
         ("        loads cr3;\n", "loads cr3; contents unknown;\n"),
+        ("contents unknown;", "contents unknown; flushes;"),
+        (
+            "loads cr3 in user when pti;",
+            "loads cr3 in user when pti; flushes;",
+        ),
     ] {
         refused(X86_64, &[(event, fact)], "E0207");
     }
@@ -47,6 +52,11 @@ fn facts_that_are_said_twice() {
             "waits for changes;",
             "waits for changes; waits for changes;",
         )],
+        "E0204",
+    );
+    refused(
+        RISCV64,
+        &[("flushes unless asids;", "flushes unless asids; flushes;")],
         "E0204",
     );
     refused(

@@ -26,7 +26,7 @@ fn live(arch: &Analysis, count: u64, expected: &[&str]) {
     let mut ranges = Ranges::new();
     ranges.leaf(level(&arch.model, "pte"), extent);
     ranges.walk(level(&arch.model, "pmd"), extent);
-    ranges.below_live();
+    ranges.subtree();
     let made = flush_on(arch, "", false, ranges);
     assert_eq!(lines(made.instructions()), expected);
 }

@@ -81,7 +81,7 @@ impl<'m> World<'m> {
             let new = NewSpace {
                 table: address(root.number),
                 user_table: address(root.number),
-                tag_of_cpu: rng.bool(),
+                per_cpu_tag: rng.bool(),
                 ..NewSpace::default()
             };
             // Where each space has a tag for its life there are as many spaces as tags.
