@@ -46,7 +46,7 @@ use user::Cpu;
 /// How many CPUs are online.
 static ONLINE: AtomicUsize = AtomicUsize::new(0);
 
-/// Where each CPU begins, with interrupts off and on the kernel's addresses.
+/// Starts the kernel on each CPU, with interrupts off and on the kernel's addresses.
 extern "C" fn start(cpu: u32) -> ! {
     let is_first = cpu == 0;
     let options = Options::read();

@@ -95,7 +95,7 @@ impl Platform for Kernel {
         }
     }
 
-    /// Code of the kernel is never moved to another CPU, so there are only interrupts to be turned off.
+    /// Turns interrupts off if necessary. Code of this kernel never moves to another CPU, so there is nothing else to do.
     fn pin_cpu<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
         let were_on = interrupts_off && boot::interrupts_on();
         if were_on {
@@ -112,7 +112,7 @@ impl Platform for Kernel {
         cpus.iter().for_each(|cpu| boot::send_ipi(cpu.0));
     }
 
-    /// A frame comes from a list under a lock that is held for a few instructions and never over a flush, so this may be
+    /// Returns a frame, from a list under a lock that is held for a few instructions and never over a flush. So this may be
     /// called with page tables locked.
     fn page_batch(&self) -> Option<FrameBox<PageBatch<Self>>> {
         FrameBox::new(PageBatch::<Self>::new())
@@ -122,12 +122,12 @@ impl Platform for Kernel {
         FrameBox::new(TableBatch::<Self>::new())
     }
 
-    /// No CPU can reach the pages any more: drops the reference that each entry had. A frame without references is free.
+    /// Drops the references that each entry had. No CPU can reach the pages any more; a frame without references is free.
     fn release_pages(&self, pages: Flushed<'_, Self>) {
         pages.for_each(drop);
     }
 
-    /// Nothing in this kernel walks page tables without their lock, so there is nothing to wait for. A kernel with lockless
+    /// Frees the tables at once, since nothing in this kernel walks page tables without their lock. A kernel with lockless
     /// walkers keeps `tables` until a grace period is over.
     fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
         tables.after_grace_period().for_each(drop);

@@ -32,12 +32,12 @@ impl Rights {
         self.0 & other.0 == other.0
     }
 
-    /// As the runtime has them, in [`Entry::Leaf`].
+    /// Returns them as the runtime has them, in [`Entry::Leaf`].
     pub const fn bits(self) -> u8 {
         self.0
     }
 
-    /// Whether the rights of an [`Entry::Leaf`] allow to write.
+    /// Returns whether the rights of an [`Entry::Leaf`] allow to write.
     pub const fn allows_write(bits: u8) -> bool {
         Self(bits).contains(Self::WRITE)
     }
@@ -45,26 +45,27 @@ impl Rights {
 
 /// The format of table entries: one implementation a machine, in `boot/`.
 pub trait Format {
-    /// A page of user code.
+    /// Returns the entry for a page of user code.
     fn user_page(page: u64, rights: Rights) -> u64;
-    /// A page of the kernel, to be read and written; in the TLB for all spaces at once where it is `global`.
+    /// Returns the entry for a page that the kernel reads and writes. If it is `global`, a TLB has it once for all spaces.
     fn kernel_page(page: u64, global: bool) -> u64;
-    /// A table.
+    /// Returns the entry that points at a table.
     fn table(table: u64) -> u64;
-    /// The entry of the next level that maps a large page from the same address on, with the same rights.
+    /// Returns the entry of the next level that maps a large page at the same address, with the same rights.
     fn large(bits: u64) -> u64;
-    /// The entry of the lowest level that maps a part of a large page: the small page that begins so many bytes after it.
+    /// Returns the entry of the lowest level that maps a part of a large page: the small page `offset` bytes after its start.
     fn small(bits: u64, offset: u64) -> u64;
-    /// The same entry, whose page must not be written.
+    /// Returns the same entry without the right to write.
     fn without_write(bits: u64) -> u64;
-    /// The same entry, whose page may be written.
+    /// Returns the same entry with the right to write.
     fn with_write(bits: u64) -> u64;
-    /// Whether the machine has noted in a valid entry that it was used.
+    /// Returns whether the machine has noted in a valid entry that it was used.
     fn is_accessed(bits: u64) -> bool;
-    /// Whether the machine has noted in a valid entry that its page was written; where it notes nothing, whether it may be.
+    /// Returns whether the machine has noted in a valid entry that its page was written; where it notes nothing, whether it
+    /// may be written.
     fn is_dirty(bits: u64) -> bool;
-    /// What an entry says, of the lowest level or of another one. Everything that the machine caches of an entry is in one
-    /// of the fields, or its changes are not flushed.
+    /// Returns what an entry says, of the lowest level or of another one. Everything that the machine caches of an entry must
+    /// be in one of the fields: changes of other bits are not flushed.
     fn decode(bits: u64, is_lowest: bool) -> Entry;
 }
 
@@ -86,7 +87,7 @@ pub struct TableEntry {
     va: u64,
 }
 
-/// How many bytes an entry of a height translates: 1 << this.
+/// Returns the binary logarithm of the number of bytes that an entry of a height translates.
 pub const fn shift(height: usize) -> u32 {
     12 + 9 * height as u32
 }
@@ -167,8 +168,8 @@ impl Pte<Kernel> for TableEntry {
         self.space == space.id()
     }
 
-    /// A level is not a height: the definition may have a level that this machine lacks (a fifth level of tables, for one), so
-    /// the backend translates the height.
+    /// Returns the level that the backend has for the height. They differ if the definition has a level that this machine
+    /// lacks, such as a fifth level of tables.
     fn level(&self) -> Level {
         let backend = MMU.platform().backend();
         backend.levels_up(self.height).unwrap_or(Level(u8::MAX))
@@ -195,7 +196,7 @@ impl Pte<Kernel> for TableEntry {
         PteFormat::is_dirty(bits)
     }
 
-    /// The references that the entry had to its page. What the machine noted in the entry until it was removed would go to the
+    /// Returns the references that the entry had to its page. What the machine noted in the entry until it was removed would go to the
     /// page's own flags in a kernel that writes pages back.
     fn into_page(self, old: u64) -> Option<Page> {
         page_of(self.height, old)
