@@ -96,7 +96,7 @@ impl Run<'_> {
         }
     }
 
-    /// The unit in which an operand with a count names pages or entries.
+    /// Returns the unit in which an operand with a count names pages or entries.
     pub(super) fn units(&self, operand: usize) -> Option<Units> {
         let names = self.model.operands[operand].names.as_ref()?;
         Some(Units {
