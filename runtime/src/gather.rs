@@ -193,6 +193,10 @@ impl<'m, P: Platform> Gather<'m, P> {
 
     /// Returns whether the gather is so full that unmapping one more page causes a flush with the section's lock held. The kernel
     /// should then end the section and call [`flush`](Self::flush).
+    ///
+    /// # Context
+    ///
+    /// Any.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.pages.is_full()

@@ -24,7 +24,12 @@
 //!
 //! [`Section::split`] replaces the leaf entry by an entry that points at a table. The kernel has filled the table before, so that
 //! it maps the same memory in smaller pages. The machine may have set marks in the large entry after the table was filled: `split`
-//! returns them, and the kernel transfers the dirty mark. [`Section::collapse`] is the reverse.
+//! returns them, and the kernel transfers the dirty mark.
+//!
+//! [`Section::collapse`] is the reverse. The kernel copies the small pages to the large one, and no CPU may write to them in between.
+//! So it takes the right to write from their entries in one section, calls [`Gather::flush`], and copies and collapses in a second
+//! section, with the lock held from the first to the second: the guard of the first section is a reference to that of the second
+//! (`examples/kernel/src/large.rs`).
 //!
 //! On a machine that requires the entry to be invalid in between ([`ChangeFacts::size_through_invalid`]) every access to these
 //! addresses faults during that time. The same is true for other attributes of a page

@@ -114,7 +114,8 @@ impl<P: Platform> Section<'_, '_, P> {
     }
 
     /// Replaces a table, whose entries may still be valid, by one large page. The table is freed as by [`unlink`](Self::unlink),
-    /// after a flush of everything below it. The pages that its entries mapped belong to the caller, which has copied them.
+    /// after a flush of everything below it. The pages that its entries mapped belong to the caller, which has copied them. They may
+    /// be freed when the gather has returned, or with the table, whose entries still name them.
     ///
     /// # Errors
     ///

@@ -5,7 +5,7 @@ use tlbc_runtime::{Entry, Section};
 use crate::boot::PteFormat;
 use crate::frames::{self, FRAME, Frame, Page};
 use crate::platform::{Kernel, MMU};
-use crate::process::{Area, Body, Error};
+use crate::process::{Area, Body, Contents, Error};
 use crate::pte::{Format, TableEntry, shift};
 use crate::tables::{descend, lowest};
 
@@ -13,11 +13,13 @@ use crate::tables::{descend, lowest};
 pub const HEIGHT: usize = 1;
 const BYTES: u64 = 1 << shift(HEIGHT);
 
-/// Returns the first address of the large page that an address would be in, if an area has all of its addresses.
+/// Returns the first address of the large page that an address would be in, if an area has all of its addresses, and contents
+/// that are not in the kernel's image.
 pub fn start_in(area: &Area, va: u64) -> Option<u64> {
     let start = va & !(BYTES - 1);
     let range = area.range();
-    (range.start <= start && start + BYTES <= range.end).then_some(start)
+    let is_within = range.start <= start && start + BYTES <= range.end;
+    (is_within && area.contents != Contents::Programs).then_some(start)
 }
 
 /// Splits a large page that contains an address of which the top table's entry is given, unless it begins there. After that a

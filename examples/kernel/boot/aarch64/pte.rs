@@ -45,7 +45,7 @@ impl Format for PteFormat {
         table | TABLE
     }
 
-    /// A block: bit 1 is clear (D8.3.1).
+    /// Returns a block: bit 1 is clear (D8.3.1).
     fn large(bits: u64) -> u64 {
         bits & !(PAGE & !VALID)
     }
@@ -66,7 +66,7 @@ impl Format for PteFormat {
         bits & ACCESSED != 0
     }
 
-    /// The machine does not set it (TCR_EL1.HD is 0).
+    /// Returns whether it may be written: the machine sets no mark (TCR_EL1.HD is 0).
     fn is_dirty(bits: u64) -> bool {
         bits & READ_ONLY == 0
     }

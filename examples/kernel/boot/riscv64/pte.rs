@@ -51,7 +51,7 @@ impl Format for PteFormat {
         ppn(table) | VALID
     }
 
-    /// An entry that allows something maps a page, at any level.
+    /// Returns the entry as it is: one that allows something maps a page, at any level.
     fn large(bits: u64) -> u64 {
         bits
     }
