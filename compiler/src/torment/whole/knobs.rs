@@ -51,7 +51,7 @@ pub enum Turned {
         seed: u64,
         /// The schedules that were run.
         schedules: u64,
-        /// The time until then, without that for shorter programs that still fail.
+        /// The time until then.
         took: Duration,
         /// The complaint.
         complaint: String,
@@ -157,7 +157,10 @@ fn other_tag(env: &mut Env, _: &LevelTable) {
 /// If the runtime cannot run on a machine of the definition.
 pub fn turn(analysis: &Analysis, knob: &Knob, options: &Options) -> Result<Turned, String> {
     let begun = Instant::now();
-    let mut options = options.clone();
+    let mut options = Options {
+        shortens: false,
+        ..options.clone()
+    };
     let mut broken = None;
     match knob.place {
         Place::Runtime(fault) => put_back(Some(fault)),

@@ -46,6 +46,8 @@ pub struct Options {
     pub cpus: usize,
     /// The machine and its limits, if it is not chosen at random.
     pub machine: Option<(Config, Vec<u64>)>,
+    /// Whether a failure is shown with the shortest programs that still fail.
+    pub shortens: bool,
     /// What the kernel does wrong.
     pub mistake: Option<Mistake>,
     /// What is wrong with the requests that plans are interpreted for.
@@ -59,6 +61,7 @@ impl Default for Options {
             schedules: 1000,
             cpus: 2,
             machine: None,
+            shortens: true,
             mistake: None,
             broken: None,
         }
@@ -102,8 +105,12 @@ pub fn torment(analysis: &Analysis, options: &Options) -> Result<Report, String>
         report.schedules += 1;
         report.steps += steps;
         if complaint.is_some() {
-            // The shortest programs that still fail.
-            for operations in 1..OPERATIONS {
+            let shorter = if options.shortens {
+                1..OPERATIONS
+            } else {
+                0..0
+            };
+            for operations in shorter {
                 if let (Some(shorter), _) = run(operations)? {
                     complaint = Some(shorter);
                     break;

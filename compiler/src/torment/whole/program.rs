@@ -54,7 +54,12 @@ impl<'m> World<'m> {
         };
         let [root, empty] = [0, 1].map(|_| cores.memory.table(top, base, 1).number);
         let cpus = cores.all.len();
-        let spaces = rng.usize(1..=SPACES) * cpus;
+        // With few spaces CPUs meet in one; with many there are rollovers.
+        let spaces = if rng.bool() {
+            rng.usize(1..=2)
+        } else {
+            rng.usize(1..=SPACES) * cpus
+        };
         // The upper tables, which stay.
         let uppers = (0..spaces).map(|_| {
             let mut above: Option<Rc<Table>> = None;
