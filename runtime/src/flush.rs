@@ -93,7 +93,11 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             barrier_before_targets::<B>();
             0
         } else {
-            let generation = space.counts.tlb_gen.raise();
+            let generation = if is_back(Fault::RaisesNoGeneration) {
+                space.counts.tlb_gen.now()
+            } else {
+                space.counts.tlb_gen.raise()
+            };
             if !B::facts().atomics_order_everything {
                 full_barrier(Barrier::Flush);
             }

@@ -151,12 +151,14 @@ pub mod sync;
 pub mod version;
 
 pub mod batch;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, feature = "torment")))]
 mod fault;
-#[cfg(loom)]
+#[cfg(any(loom, feature = "torment"))]
 pub mod fault;
 pub mod pages;
 pub mod platform;
+#[cfg(feature = "torment")]
+pub mod points;
 pub mod prelude;
 pub mod responsibilities;
 
