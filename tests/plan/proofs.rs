@@ -91,7 +91,7 @@ fn a_tag_that_is_loaded_after_the_root_is_detected() {
 fn a_switch_that_keeps_entries_of_the_space_before_is_detected() {
     let kept: Break = |node, _| {
         let is_flush = matches!(node, Node::Call(Shape::Everything(..)));
-        is_flush.then_some(NOTHING)
+        is_flush.then_some(Node::Seq(Vec::new()))
     };
     let mut detected = 0;
     for arch in names().map(analysis) {
