@@ -227,6 +227,7 @@ impl<P: Platform> Gather<'_, P> {
             None => Some(table),
         };
         let Some(table) = refused else { return };
+        let table = ManuallyDrop::new(table); // lost if the platform panics, as are the others
         if self.tables.is_some() {
             self.flush_gathered(); // the batch is full
             self.release_tables();
@@ -234,7 +235,7 @@ impl<P: Platform> Gather<'_, P> {
         if let Some(mut batch) = self.mmu.platform.table_batch() {
             batch.used = 0;
             batch.next = None;
-            if batch.push(table).is_none() {
+            if batch.push(ManuallyDrop::into_inner(table)).is_none() {
                 *self.tables = Some(batch);
             }
         } else {
@@ -242,7 +243,9 @@ impl<P: Platform> Gather<'_, P> {
             if Mmu::<P>::facts().table_free == TableFree::GracePeriod {
                 self.mmu.wait_for_walkers();
             }
-            self.mmu.platform.free_table(table);
+            self.mmu
+                .platform
+                .free_table(ManuallyDrop::into_inner(table));
         }
     }
 
