@@ -197,6 +197,12 @@ fn field_of<'m>(model: &'m Model, operands: &[usize], wanted: Source) -> Option<
     fields.find(|field| field.value.source() == Some(wanted))
 }
 
+/// Returns the first field of these operands that says where a run ends.
+fn run_end_of<'m>(model: &'m Model, operands: &[usize]) -> Option<&'m Field> {
+    let of = |source| field_of(model, operands, source);
+    of(Source::End).or_else(|| of(Source::Bytes))
+}
+
 /// Returns the tags that entries of the user space may have, by index.
 fn user_tags(model: &Model) -> Vec<usize> {
     let cases = (model.user.leaf.cases.iter()).chain(&model.user.walk.cases);

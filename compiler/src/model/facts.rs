@@ -197,7 +197,7 @@ impl Model {
         let set = |source| issued.with.iter().any(|(of, _)| *of == source);
         fields.any(|field| match field.value {
             Value::Source(s) | Value::Slice(s, ..) | Value::PageNumber(s) => {
-                matches!(s, Source::Va | Source::End) && !set(s)
+                matches!(s, Source::Va | Source::End | Source::Bytes) && !set(s)
             }
             Value::LevelAs(_) => issued.level.is_none(),
             Value::Const(_) => false,
