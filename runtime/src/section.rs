@@ -452,7 +452,8 @@ impl<P: Platform> Section<'_, '_, P> {
         let gather = &mut *self.gather;
         gather.record(&changed.required, extent);
         let space = gather.space.kind;
-        if space == Space::Kernel && change.must_be_published(&changed.required, space) {
+        let may_fault = Mmu::<P>::facts().may_fault(space);
+        if space == Space::Kernel && change.must_be_published(&changed.required, may_fault) {
             gather.at_end |= NEW;
         }
     }

@@ -271,7 +271,7 @@ fn half(field: &Field, wanted: &Wanted) -> Diagnostic {
     .label(format!("without bit {bit} of the address"))
     .because(wanted.fact, "must be distinguished")
     .note("addresses of the kernel and of user spaces differ only in higher bits; without them a page of one has the same operand as a page of the other")
-    .help(format!("extend the field to bit {bit} of the address, or higher"))
+    .help(format!("extend the field to bit {bit} of the address, or higher; an instruction for the addresses of one space alone, such as those of a second stage of translation, cannot be described"))
 }
 
 /// Returns the bits of an address in which two entries that an instruction serves differ.

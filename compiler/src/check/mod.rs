@@ -149,6 +149,7 @@ const RULES: &[Rule] = &[
     whole(policy::tables_after_flush),
     whole(policy::pages_at_change),
     whole(policy::strides),
+    whole(policy::faults),
     stated(registers::values),
     stated(registers::fields),
     stated(registers::features),
