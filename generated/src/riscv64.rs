@@ -219,8 +219,6 @@ pub enum Op {
     RfenceAll,
     /// Loads `satp`.
     LoadSatp { satp: u64 },
-    /// Loads `satp_flush`.
-    LoadSatpFlush { satp: u64 },
 }
 
 impl Op {
@@ -246,7 +244,6 @@ impl Op {
             Op::RfenceAsid { .. } => "rfence_asid",
             Op::RfenceAll => "rfence_all",
             Op::LoadSatp { .. } => "satp",
-            Op::LoadSatpFlush { .. } => "satp_flush",
         }
     }
 
@@ -293,7 +290,7 @@ impl Op {
                 each("address", u128::from(address));
                 each("size", u128::from(size));
             }
-            Op::LoadSatp { satp } | Op::LoadSatpFlush { satp } => each("satp", u128::from(satp)),
+            Op::LoadSatp { satp } => each("satp", u128::from(satp)),
         }
     }
 }
@@ -452,11 +449,6 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
                 Op::RfenceAll => self.0.remote_sfence_vma_all(),
                 Op::LoadSatp { satp } => asm!(
                     "csrw satp, {satp}",
-                    satp = in(reg) satp, options(nostack, preserves_flags),
-                ),
-                Op::LoadSatpFlush { satp } => asm!(
-                    "csrw satp, {satp}",
-                    "sfence.vma zero, zero",
                     satp = in(reg) satp, options(nostack, preserves_flags),
                 ),
             }
@@ -618,14 +610,6 @@ fn load_satp(cpu: &mut impl Issue<Op>, c: Config, tag: u64, root: u64) {
     });
 }
 
-/// Issues `satp_flush`.
-#[inline(always)]
-fn load_satp_flush(cpu: &mut impl Issue<Op>, c: Config, tag: u64, root: u64) {
-    cpu.issue(Op::LoadSatpFlush {
-        satp: encode_satp(c, tag, root),
-    });
-}
-
 /// RISC-V, 64-bit, supervisor mode: Sv39, Sv48 and Sv57, with and without ASIDs.
 ///
 /// Citations are to the RISC-V privileged specification, version of 2026-08-21, by its names of
@@ -774,7 +758,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.user_here_everything(cpu, tag)
         } else {
@@ -813,7 +797,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.user_given_everything(cpu, tag)
         } else {
@@ -838,7 +822,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.kernel_here_everything(cpu)
         } else {
@@ -871,7 +855,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.kernel_given_everything(cpu)
         } else {
@@ -1368,7 +1352,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     /// Loads another address space.
     ///
-    /// Instructions: `sfence_asid`, `satp`, `satp_flush`.
+    /// Instructions: `sfence_asid`, `satp`.
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
         let c = self.config.flags();
@@ -1391,7 +1375,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
             if pending != Pending::None && pending != Pending::Tag {
                 self.invalidate_all(cpu);
             }
-            load_satp_flush(cpu, c, to.tag.value, to.table);
+            load_satp(cpu, c, to.tag.value, to.table);
+            let _ = self.user_here_everything(cpu, to.tag.value);
+            self.user_here_finish(cpu, FinishSteps::NONE);
         }
         Deferred::NOTHING
     }

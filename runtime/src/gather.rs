@@ -27,6 +27,7 @@
 use core::mem::ManuallyDrop;
 
 use crate::backend::{Backend, LazyMm};
+use crate::fault::{Fault, is_back};
 use crate::level::Level;
 use crate::mmu::Mmu;
 use crate::mmu::shootdown::Why;
@@ -184,15 +185,25 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// ```
     #[inline(always)]
     pub fn flush(&mut self) {
+        if is_back(Fault::ReleasesBeforeFlush) {
+            self.pages.release(&self.mmu.platform);
+        }
+        if is_back(Fault::FreesTablesBeforeFlush) && self.tables.is_some() {
+            self.release_tables();
+        }
         self.flush_gathered();
         self.pages.release(&self.mmu.platform);
         if self.tables.is_some() {
-            self.hand_out_tables();
+            self.release_tables();
         }
     }
 
     /// Returns whether the gather is so full that unmapping one more page causes a flush with the section's lock held. The kernel
     /// should then end the section and call [`flush`](Self::flush).
+    ///
+    /// # Context
+    ///
+    /// Any.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.pages.is_full()
@@ -223,6 +234,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     fn others_are_in_progress(&self) -> bool {
         (Mmu::<P>::facts().pte_update.batches_pages() || self.space.has_devices())
             && self.space.counts.gathers.acquire(Barrier::Pending) > u64::from(self.counts)
+            && !is_back(Fault::IgnoresOtherGathers)
     }
 
     /// Counts this gather as in progress in its space, at the first change that requires a flush. A gather that only stores new

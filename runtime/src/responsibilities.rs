@@ -22,10 +22,14 @@
 //!
 //! ## Splitting a large page
 //!
-//! [`Section::replace`] replaces the leaf entry by an entry that points at a table. The kernel has filled the table before, so that
-//! it maps the same memory in smaller pages. The page itself stays in use, so [`Pte::into_page`] returns `None`. The machine may
-//! have set marks in the large entry after the table was filled: `into_page` gets them, and the kernel transfers the dirty mark.
-//! [`Section::collapse`] is the reverse.
+//! [`Section::split`] replaces the leaf entry by an entry that points at a table. The kernel has filled the table before, so that
+//! it maps the same memory in smaller pages. The machine may have set marks in the large entry after the table was filled: `split`
+//! returns them, and the kernel transfers the dirty mark.
+//!
+//! [`Section::collapse`] is the reverse. The kernel copies the small pages to the large one, and no CPU may write to them in between.
+//! So it takes the right to write from their entries in one section, calls [`Gather::flush`], and copies and collapses in a second
+//! section, with the lock held from the first to the second: the guard of the first section is a reference to that of the second
+//! (`examples/kernel/src/large.rs`).
 //!
 //! On a machine that requires the entry to be invalid in between ([`ChangeFacts::size_through_invalid`]) every access to these
 //! addresses faults during that time. The same is true for other attributes of a page
@@ -135,7 +139,7 @@
 //! If user code runs on a view of its own, [`Mmu::return_to_user`] loads it last, and the entry code loads the kernel's view
 //! before anything of the runtime is called: [`Mmu::handle_ipi`] flushes what the loaded view names.
 //! [`Mmu::enter_from_user`] does so, if its code is mapped in the user view. Entry code in assembly loads what
-//! [`Mmu::views`] returned when the space was last loaded.
+//! [`Mmu::enter_from_user_through`] recorded when the space was last loaded.
 //!
 //! ## Non-maskable interrupts
 //!

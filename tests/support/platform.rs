@@ -224,8 +224,12 @@ impl<B: HostBackend> Platform for Hosted<B> {
         if !self.grace_periods.load(SeqCst) {
             return Err(tables);
         }
+        if self.drops_tables.load(SeqCst) {
+            drop(tables);
+            return Ok(());
+        }
         let _within = context::within(Within::Defer);
-        let tables: Vec<u64> = tables.after_walkers().map(Table::returned).collect();
+        let tables: Vec<u64> = tables.after_grace_period().map(Table::returned).collect();
         self.hooks
             .tables_out
             .get()

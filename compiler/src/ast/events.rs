@@ -64,6 +64,8 @@ pub enum EventFact {
     ContentsUnknown(Option<Cond>),
     /// `waits for changes;`
     WaitsForChanges,
+    /// `flushes;`, `flushes unless asids;`
+    Flushes(Option<Cond>),
 }
 
 /// `erratum NAME "..." { ... }`

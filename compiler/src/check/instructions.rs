@@ -198,7 +198,7 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
         if let Some((after, acts, barrier, left)) = short {
             let ends = &barrier.named.name;
             let completes = barrier.completes.map_or(barrier.span, |at| at.span);
-            let who: Vec<String> = left.iter().map(|h| Agents::name(h).to_owned()).collect();
+            let agents: Vec<String> = left.iter().map(|h| Agents::name(h).to_owned()).collect();
             found.push(
                 Diagnostic::new(
                     Code::E0402,
@@ -208,7 +208,7 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
                 .label("waits for fewer")
                 .because(completes, "completes here")
                 .because(acts.span, "acts here")
-                .note(format!("no barrier waits for {}", list(&who, "and")))
+                .note(format!("no barrier waits for {}", list(&agents, "and")))
                 .help("name a barrier that completes wherever the instruction acts"),
             );
         }

@@ -119,6 +119,7 @@ const RULES: &[Rule] = &[
     whole(features::barriers_that_may_be_missing),
     stated(features::known_too_late),
     whole(spaces::switches),
+    stated(spaces::flushes),
     whole(spaces::roots),
     stated(spaces::values),
     whole(spaces::tags_loaded),

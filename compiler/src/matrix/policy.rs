@@ -271,6 +271,12 @@ fn event(it: &Analysis, event: &Event) -> Vec<String> {
     if machines.iter().any(|&it| model.is_half_loaded(event, it)) {
         lines.push("an empty root is loaded in between".to_owned());
     }
+    if let Some(flushes) = &event.flushes {
+        lines.push(format!(
+            "then invalidates everything of user spaces{}",
+            when(model, &flushes.value)
+        ));
+    }
     if let Some(unknown) = &event.contents_unknown {
         lines.push(format!(
             "contents unknown{}: drops everything",

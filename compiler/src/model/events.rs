@@ -119,6 +119,8 @@ pub struct Event {
     pub contents_unknown: Option<At<Cond>>,
     /// Whether a CPU waits for changes of entries that are not finished.
     pub waits_for_changes: Option<Span>,
+    /// The machines on which everything of user spaces is invalidated after the loads.
+    pub flushes: Option<At<Cond>>,
     pub span: Span,
 }
 

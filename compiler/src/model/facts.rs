@@ -159,6 +159,13 @@ impl Model {
         !self.online_clean(machine) || self.has_generations(machine)
     }
 
+    /// Returns whether a switch invalidates everything of user spaces after its loads.
+    #[must_use]
+    pub fn switch_flushes(&self, machine: impl Machine) -> bool {
+        let flushes = self.switch.flushes.as_ref();
+        flushes.is_some_and(|at| at.value.holds(machine))
+    }
+
     /// Returns whether an event loads root and tag one after the other: a walk in between would fill entries of one
     /// space under the tag of another, so an empty root is loaded first. Where software fills entries there is no walk
     /// in between, because the kernel accesses no address of a user space then.

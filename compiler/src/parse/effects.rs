@@ -259,6 +259,7 @@ impl Builder<'_> {
             Rule::resync => EventFact::Resync(self.resync(node)),
             Rule::contents => EventFact::ContentsUnknown(self.cond(node)),
             Rule::waits => EventFact::WaitsForChanges,
+            Rule::flushes => EventFact::Flushes(self.cond(node)),
             _ => return None,
         })
     }

@@ -338,7 +338,7 @@ pub(super) fn hyphenated(text: &str, at: usize) -> &str {
     &text[start..end]
 }
 
-/// `4 KiB` of `4K`.
+/// Returns `4 KiB` for `4K`.
 fn joined_unit(word: &str) -> Option<String> {
     let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

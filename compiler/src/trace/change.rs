@@ -109,7 +109,7 @@ impl Run<'_> {
                 // The table that contains the entry may have been new as well.
                 for (above, there) in Level::all().zip(&self.levels) {
                     if above >= level && there.shift != 0 {
-                        ranges.appeared(above, page);
+                        ranges.negative(above, page);
                     }
                 }
             } else {

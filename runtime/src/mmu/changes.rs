@@ -202,7 +202,7 @@ impl<P: Platform> Mmu<P> {
                 // The negative entry may be of any level above.
                 for (above, facts) in Level::all().zip(backend.levels()) {
                     if above >= level && facts.shift != 0 {
-                        ranges.appeared(above, page);
+                        ranges.negative(above, page);
                     }
                 }
             } else {

@@ -48,10 +48,10 @@ impl Ranges {
             self.walk(level, extent);
         }
         for level in required.negative.iter() {
-            self.appeared(level, extent);
+            self.negative(level, extent);
         }
         if required.subtree && !required.is_nothing() {
-            self.below_live();
+            self.subtree();
         }
     }
 }

@@ -184,7 +184,7 @@ fn calls_that_leave_something_are_not_used() {
 
 /// A per-CPU tag has another meaning on the CPUs that are given: only calls for every tag serve.
 #[test]
-fn a_tag_of_cpu_is_given_to_no_call() {
+fn a_per_cpu_tag_is_given_to_no_call() {
     let of_cpu = (
         "of machine; values 1..200; from generations",
         "of cpu; values 1..200",
