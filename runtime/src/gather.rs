@@ -211,7 +211,7 @@ impl<'m, P: Platform> Gather<'m, P> {
 
     /// Records the flush that a change requires.
     pub(crate) fn record(&mut self, required: &RequiredFlush, extent: Extent) {
-        if required.is_required_now(self.space.kind) {
+        if required.is_required_now(Mmu::<P>::facts().may_fault(self.space.kind)) {
             self.count_in_progress();
             self.changed.require(required, extent);
         }

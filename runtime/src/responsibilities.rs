@@ -100,7 +100,11 @@
 //! | a valid entry where none was | `fix_spurious` at the fault | the section [publishes](Mmu::publish) it at its end; the gather flushes where there are negative entries |
 //! | any other | the gather flushes | the gather flushes |
 //!
-//! The kernel's own accesses therefore require no handler for spurious faults after a section has changed its entries. For entries
+//! Where the policy of the definition says `kernel faults fixed` ([`Facts::kernel_faults_fixed`](crate::backend::Facts)), the
+//! column for user spaces holds for the kernel as well: the handler calls `fix_spurious` for the kernel's addresses, and uses no memory
+//! itself, such as a stack, whose entries may be stale.
+//!
+//! Otherwise the kernel's own accesses require no handler for spurious faults after a section has changed its entries. For entries
 //! that it stores without a section it calls [`Mmu::publish`], whose documentation says when they may be used. The flush
 //! publishes an entry that becomes invalid.
 //!

@@ -6,7 +6,7 @@
 use super::expected::Expected;
 use super::grammar::Rule;
 use super::lex::{self, Kind};
-use super::undescribed::undescribed;
+use crate::undescribed::in_statement;
 use std::ops::Range;
 
 /// Words and operators with their counterparts, which apply only where the counterpart is possible.
@@ -97,7 +97,7 @@ pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Op
         let name = whole.replace('-', "_");
         return help(format!("names have no `-`; did you mean `{name}`?"));
     }
-    if let Some(what) = undescribed(text, found) {
+    if let Some(what) = in_statement(text, found) {
         return help(what);
     }
     if ["||", "|", "or"].contains(&word) && expected.has("and") {

@@ -128,6 +128,7 @@ impl Run<'_> {
         for run in runs.by_ref() {
             let piece = Piece {
                 va: run.va,
+                end: Some(run.end),
                 num: run.num,
                 scale: u64::from(run.scale),
                 set: 0,

@@ -125,6 +125,7 @@ impl<K: Kind> Backend for Toy<K> {
         tag_after_publish: matches!(K::TAGS.global, Some((_, TagSource::Generations))),
         one_at_a_time: false,
         attach_waits_for_changes: K::WRITES,
+        kernel_faults_fixed: false,
         atomics_order_everything: false,
     };
 
