@@ -2,7 +2,7 @@
 // routine: user_wide_ranges
 // instruction: tlbi vale1is
 // configuration: { Config::TTL.with(Config::ETS2).bits() }
-// longest: 1=13 s=10 2=7
+// longest: 1=13 s=10 3=7
 use core::arch::global_asm;
 use tlbc_backends::arm64::PTE;
 use tlbc_runtime::request::{SpaceFlags, Reach, Scope, Space, Tag};

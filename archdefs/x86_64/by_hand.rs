@@ -2,7 +2,7 @@
 // routine: kernel_here_ranges
 // instruction: invlpg
 // configuration: { Config::PGE.with(Config::PCID).with(Config::INVPCID).bits() }
-// longest: 1=11 s=4 2=4
+// longest: 1=11 s=4 3=4
 use core::arch::global_asm;
 use tlbc_backends::x86_64::PTE;
 use tlbc_runtime::request::{SpaceFlags, Reach, Scope, Space, Tag};

@@ -18,7 +18,7 @@ use tlbc_tests::listing::{self, deepest, reachable};
 use tlbc_tests::rustc;
 
 /// The compiler options of kernels.
-const OPT_LEVELS: [&str; 3] = ["1", "s", "2"];
+const OPT_LEVELS: [&str; 3] = ["1", "s", "3"];
 
 /// The functions of a backend that a kernel calls.
 const ENTRIES: [&str; 3] = ["any_flush", "any_deliver", "any_event"];
@@ -107,7 +107,7 @@ fn nothing_panics(arch: &str) {
             "tlb.deliver(&mut cpu(), request)",
             "[tlb.deliver(&mut cpu(), request)][request.tag.value as usize]",
         );
-        let found = panics(&kernel(backend, "2", &panicking).functions, ENTRIES);
+        let found = panics(&kernel(backend, "3", &panicking).functions, ENTRIES);
         assert!(found.contains("panic_bounds_check"), "{found}");
     });
 }

@@ -3,7 +3,7 @@
 use super::names::{DEFINERS, HOSTILE};
 use super::slip::number;
 use super::source::{Kind, Source, Statement};
-use super::{Edit, Mutant, Rng, brief, edited, one};
+use super::{Edit, Mutant, Rng, brief, edited, one, text_of};
 
 /// Changes a definition, and inserts parts of others.
 pub struct Mutator {
@@ -65,10 +65,6 @@ fn pick<'s>(
 ) -> Option<&'s Statement> {
     let all: Vec<&Statement> = source.statements.iter().filter(|s| is(s)).collect();
     one(rng, &all).copied()
-}
-
-fn text_of<'s>(source: &'s Source, statement: &Statement) -> &'s str {
-    &source.text[source.range(statement)]
 }
 
 fn deleted(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, String)> {
