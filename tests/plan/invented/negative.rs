@@ -134,7 +134,7 @@ fn the_kernel_s_faults_may_be_fixed() {
         &[("    policy {", "    policy { kernel faults fixed;")],
     );
     issues(&good(NEGATIVE), "", &mapped, &["order", "all", "wait"]);
-    issues(&fixed, "", &mapped, &["order"]);
+    issues(&fixed, "", &mapped, &[]);
     let trace = mapped.on(&fixed, "");
     let until: Vec<Until> = trace.deferred.iter().map(|it| it.until).collect();
     assert_eq!(until, [Until::Fault]);
