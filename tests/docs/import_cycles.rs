@@ -21,6 +21,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("codes", ""),
     ("hidden", ""),
     ("spelling", ""),
+    ("undescribed", ""),
     ("template", ""),
     ("text", ""),
     ("json", "hidden"),
@@ -28,11 +29,14 @@ const LAYERS: &[(&str, &str)] = &[
     ("grouped", "source codes diagnostic"),
     ("render", "source codes diagnostic hidden json text"),
     ("ast", "source"),
-    ("parse", "source codes diagnostic hidden spelling text ast"),
+    (
+        "parse",
+        "source codes diagnostic hidden spelling text undescribed ast",
+    ),
     ("model", "source template ast"),
     (
         "lower",
-        "source codes diagnostic spelling template text ast model describe",
+        "source codes diagnostic spelling template text undescribed ast model describe",
     ),
     ("describe", "text model"),
     (

@@ -73,7 +73,6 @@ pub fn of_invalidations(model: &Model, found: &mut Vec<Diagnostic>) {
                     what: what.to_owned(),
                     fact: run.fact,
                     needed: !given,
-                    ..wanted
                 })
             });
         }

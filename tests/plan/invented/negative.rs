@@ -133,16 +133,16 @@ fn the_kernel_s_faults_may_be_fixed() {
         NEGATIVE,
         &[("    policy {", "    policy { kernel faults fixed;")],
     );
-    let flushed = ["order", "page 0xffffffc000200000, 0x0", "wait"];
-    issues(&good(NEGATIVE), "", &mapped, &flushed);
-    issues(&fixed, "", &mapped, &["order"]);
+    issues(&good(NEGATIVE), "", &mapped, &["order", "all", "wait"]);
+    issues(&fixed, "", &mapped, &[]);
     let trace = mapped.on(&fixed, "");
     let until: Vec<Until> = trace.deferred.iter().map(|it| it.until).collect();
     assert_eq!(until, [Until::Fault]);
     let fault = in_kernel(Event::Fault(range));
-    assert!(lines(fault.on(&fixed, "").issued()).contains(&flushed[1].to_owned()));
+    assert!(fault.here_on(&fixed, "").contains(&"all".to_owned()));
     // An entry that becomes invalid is flushed as before.
     let unmapped = Ask::kernel(start, 0x1000, &["pte"]);
+    let flushed = ["order", "all", "wait"];
     issues(&fixed, "", &unmapped, &flushed);
     issues(&good(NEGATIVE), "", &unmapped, &flushed);
 }
