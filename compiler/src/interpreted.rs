@@ -230,6 +230,7 @@ fn facts(model: &Model, plans: &Plans) -> Facts {
         tag_after_publish: model.reads_tag_after_publish(),
         one_at_a_time: plans.needs(Need::Lock),
         attach_waits_for_changes: model.attach_waits(),
+        kernel_faults_fixed: model.policy.kernel_faults_fixed.is_some(),
         // This is a fact of the target for which the runtime is compiled, and that is not the machine.
         atomics_order_everything: false,
     }

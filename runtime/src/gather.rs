@@ -200,6 +200,10 @@ impl<'m, P: Platform> Gather<'m, P> {
 
     /// Returns whether the gather is so full that unmapping one more page causes a flush with the section's lock held. The kernel
     /// should then end the section and call [`flush`](Self::flush).
+    ///
+    /// # Context
+    ///
+    /// Any.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.pages.is_full()
@@ -207,7 +211,7 @@ impl<'m, P: Platform> Gather<'m, P> {
 
     /// Records the flush that a change requires.
     pub(crate) fn record(&mut self, required: &RequiredFlush, extent: Extent) {
-        if required.is_required_now(self.space.kind) {
+        if required.is_required_now(Mmu::<P>::facts().may_fault(self.space.kind)) {
             self.count_in_progress();
             self.changed.require(required, extent);
         }
@@ -270,7 +274,8 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// Keeps a page for which there is no room, and whose entry is recorded.
     #[cold]
     #[inline(never)]
-    fn keep_elsewhere(&mut self, mut page: P::Page) {
+    fn keep_elsewhere(&mut self, page: P::Page) {
+        let mut page = ManuallyDrop::new(page); // lost if the platform panics, as are the others
         // Pages whose reverse mapping has to be removed are searched with a lock held, so in one batch at most.
         let crowded = self.at_end & RMAPS != 0 && self.pages.has_batch();
         let nothing_to_wait_for = self.changed.is_nothing() && !self.whole;
@@ -279,14 +284,14 @@ impl<'m, P: Platform> Gather<'m, P> {
             && !self.pages.has_all_batches()
             && let Some(batch) = self.mmu.platform.page_batch()
         {
-            return self.pages.push_into(batch, page);
+            return self.pages.push_into(batch, ManuallyDrop::into_inner(page));
         }
         self.flush_gathered();
         if P::delays_rmap_removal(&page) {
             self.mmu.platform.remove_rmap(&mut page);
         }
         self.pages.release(&self.mmu.platform); // tables have room of their own
-        let _ = self.pages.push(page); // there is room now
+        let _ = self.pages.push(ManuallyDrop::into_inner(page)); // there is room now
     }
 
     /// Flushes what was changed so far, and then removes the reverse mappings whose removal was delayed.

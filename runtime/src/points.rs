@@ -105,7 +105,7 @@ mod tests {
     fn each_access_to_what_cpus_share_is_followed_by_a_point() {
         let word = Word::new(1);
         assert_eq!(points(|| word.put(word.get())), 2);
-        assert_eq!(points(|| drop(word.add(1, Barrier::Defer))), 1);
+        assert_eq!(points(|| assert_eq!(word.add(1, Barrier::Defer), 1)), 1);
         let set: <CpuSet<1> as crate::CpuMask>::Shared = no_cpus();
         assert_eq!(points(|| set.insert(CpuId(0), Barrier::Unload)), 1);
         assert_eq!(points(|| Lock::new().with(|| (), || ())), 2);

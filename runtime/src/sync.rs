@@ -104,7 +104,7 @@ pub enum Barrier {
     /// Release, where a CPU stores which tag it runs, after it has stored the one that it leaves; acquire, where a
     /// rollover reads both. Pairs with itself: a rollover sees both tags that a CPU may use during a switch.
     RunTag,
-    /// Acquire: the holder of a [`Lock`] sees what was done under the lock before. Pairs with [`Unlock`](Self::Unlock).
+    /// Acquire: the CPU that takes a [`Lock`] sees what was done under the lock before. Pairs with [`Unlock`](Self::Unlock).
     Lock,
     /// Release: what was done under a [`Lock`] is complete. Pairs with [`Lock`](Self::Lock).
     Unlock,

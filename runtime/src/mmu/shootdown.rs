@@ -320,6 +320,10 @@ impl<P: Platform> Mmu<P> {
 
     /// Waits until every lockless walk of tables that runs now has ended: each CPU takes an interrupt, which it does not
     /// during such a walk.
+    ///
+    /// # Context
+    ///
+    /// As [`gather`](Self::gather).
     pub fn wait_for_walkers(&self) {
         self.platform.pin_cpu(true, |cpu| self.wait_for_all(cpu));
     }

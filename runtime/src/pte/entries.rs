@@ -67,30 +67,30 @@ impl<'a> Entries<'a> {
 
     /// Returns the nth entry, if there are so many.
     #[inline]
-    pub(super) fn get(self, nth: usize) -> Option<Word<'a>> {
+    pub(super) fn get(self, nth: usize) -> Option<EntryWord<'a>> {
         match self {
-            Self::Narrow(entries) => entries.get(nth).map(Word::Narrow),
+            Self::Narrow(entries) => entries.get(nth).map(EntryWord::Narrow),
             #[cfg(target_has_atomic = "64")]
-            Self::Wide(entries) => entries.get(nth).map(Word::Wide),
+            Self::Wide(entries) => entries.get(nth).map(EntryWord::Wide),
         }
     }
 
     /// Returns the entries in order.
     #[inline]
-    pub(super) fn iter(self) -> impl Iterator<Item = Word<'a>> {
+    pub(super) fn iter(self) -> impl Iterator<Item = EntryWord<'a>> {
         (0..self.len()).filter_map(move |nth| self.get(nth))
     }
 }
 
 /// One entry in memory.
 #[derive(Clone, Copy)]
-pub(super) enum Word<'a> {
+pub(super) enum EntryWord<'a> {
     Narrow(&'a AtomicU32),
     #[cfg(target_has_atomic = "64")]
     Wide(&'a AtomicU64),
 }
 
-impl Word<'_> {
+impl EntryWord<'_> {
     /// Returns the bits.
     #[inline]
     pub(super) fn load(self) -> u64 {

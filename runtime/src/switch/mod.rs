@@ -299,8 +299,8 @@ impl<P: Platform> Mmu<P> {
     fn is_loaded(&self, space: &AddressSpace<P::CpuSet>) -> bool {
         self.platform.pin_cpu(true, |cpu| {
             full_barrier(Barrier::Flush);
-            space.holders(self).any(|holder| {
-                let local = self.platform.cpu(holder);
+            space.cpus_in_mask(self).any(|other| {
+                let local = self.platform.cpu(other);
                 wait_until(
                     || local.loaded() != SpaceId::SWITCHING,
                     || self.handle_messages(cpu),

@@ -335,7 +335,7 @@ impl<'m> Platform for Kernel<'m> {
         let walkers = self.cpus.iter().enumerate();
         let walkers = walkers.filter(|(_, cpu)| cpu.walks.get());
         let walkers: Vec<_> = walkers.map(|(number, _)| number).collect();
-        for table in tables.after_walkers() {
+        for table in tables.after_grace_period() {
             if walkers.is_empty() || self.mistake == Some(Mistake::FreesUnderWalkers) {
                 self.free_table(table);
             } else {
