@@ -50,7 +50,8 @@ impl AtomicU64 {
     }
 
     pub fn store(&self, value: u64, order: Ordering) {
-        after(self.0.store(value, order));
+        self.0.store(value, order);
+        point();
     }
 
     pub fn swap(&self, value: u64, order: Ordering) -> u64 {

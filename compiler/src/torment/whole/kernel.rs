@@ -165,8 +165,9 @@ impl<'m> Kernel<'m> {
                 .map(|(cpus, table)| (cpus.into_iter().filter(|it| *it != cpu).collect(), table))
                 .partition(|(cpus, _): &(Vec<usize>, _)| cpus.is_empty());
             self.waiting.borrow_mut().extend(waiting);
-            free.into_iter()
-                .for_each(|(_, table)| self.free_table(table));
+            for (_, table) in free {
+                self.free_table(table);
+            }
         });
     }
 

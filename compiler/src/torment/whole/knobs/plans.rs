@@ -1,6 +1,7 @@
 //! Faults in plans: functions that change the nodes of plans.
 
 use tlbc_runtime::agents::Agents;
+use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::request::{Reach, Space};
 
 use crate::plan::Plans;
@@ -139,6 +140,11 @@ pub(super) fn without_lazy(plans: &mut Plans) {
 /// Loads a root as if no flush were pending.
 pub(super) fn without_pending(plans: &mut Plans) {
     each_node(plans, |shape| shape == Shape::Switch, &|node| match node {
+        Node::Select {
+            on: Test::Pending(Pending::None),
+            then,
+            ..
+        } => *then,
         Node::Select {
             on: Test::Pending(_),
             otherwise,
