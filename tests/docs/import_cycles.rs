@@ -23,16 +23,20 @@ const LAYERS: &[(&str, &str)] = &[
     ("spelling", ""),
     ("template", ""),
     ("text", ""),
+    ("undescribed", ""),
     ("json", "hidden"),
     ("diagnostic", "source codes"),
     ("grouped", "source codes diagnostic"),
     ("render", "source codes diagnostic hidden json text"),
     ("ast", "source"),
-    ("parse", "source codes diagnostic hidden spelling text ast"),
+    (
+        "parse",
+        "source codes diagnostic hidden spelling text ast undescribed",
+    ),
     ("model", "source template ast"),
     (
         "lower",
-        "source codes diagnostic spelling template text ast model describe",
+        "source codes diagnostic spelling template text ast model describe undescribed",
     ),
     ("describe", "text model"),
     (
