@@ -24,6 +24,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("undescribed", ""),
     ("template", ""),
     ("text", ""),
+    ("undescribed", ""),
     ("json", "hidden"),
     ("diagnostic", "source codes"),
     ("grouped", "source codes diagnostic"),

@@ -75,7 +75,7 @@ pub fn flushes(model: &Model, found: &mut Vec<Diagnostic>) {
             flushes.span,
             format!("a switch flushes entries that no other space can use{when}"),
         )
-        .label("every switch pays for it")
+        .label("each switch does this flush")
         .note("the loads change the tag that the entries are under, or invalidate them")
         .help("state on which machines spaces have no tags: `flushes unless ...;`, or remove the statement"),
     );

@@ -4,6 +4,7 @@
 //! or an error that returns the entry. Holds: the flush that a change requires is recorded in the gather before the lock is
 //! released; a function that returns an error has changed nothing, unless its documentation says otherwise.
 
+mod decoded;
 mod store;
 
 use crate::backend::Backend;
@@ -16,7 +17,7 @@ use crate::pte::{Change, Entry, Slot};
 use crate::request::SpaceFlags;
 use crate::space::AddressSpace;
 
-pub(crate) use store::change_of;
+pub(crate) use decoded::change_of;
 
 /// A section of code in which tables are locked. [`Gather::locked`] lends it to its closure.
 ///

@@ -5,9 +5,8 @@
 
 use crate::fault::{Fault, is_back};
 use crate::gather::NEW;
-use crate::level::Level;
 use crate::mmu::Mmu;
-use crate::platform::{Platform, Pte};
+use crate::platform::Platform;
 use crate::pte::{Change, Changed, Entry, Marks, RequiredFlush, Slot, Was};
 use crate::request::{Extent, Space};
 use crate::section::Section;
@@ -95,31 +94,4 @@ impl<P: Platform> Section<'_, '_, P> {
             gather.at_end |= NEW;
         }
     }
-}
-
-/// Returns the change of a valid entry to other bits.
-pub(crate) fn change_of<P: Platform, E: Pte<P>>(level: Level, old: Was, bits: u64) -> Change {
-    let new = E::decode(level, bits);
-    let clears = match new {
-        Entry::Invalid => Marks::NONE,
-        _ => marks::<P, E>(level, old.any).without(marks::<P, E>(level, bits)),
-    };
-    Change {
-        new,
-        new_bits: bits,
-        clears,
-        ..Change::to_invalid(level, E::decode(level, old.first))
-    }
-}
-
-/// Returns the marks that the machine has set in the bits of a valid entry.
-fn marks<P: Platform, E: Pte<P>>(level: Level, bits: u64) -> Marks {
-    let mut marks = Marks::NONE;
-    if E::is_accessed(level, bits) {
-        marks = marks.union(Marks::ACCESSED);
-    }
-    if E::is_dirty(level, bits) {
-        marks = marks.union(Marks::DIRTY);
-    }
-    marks
 }
