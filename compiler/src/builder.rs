@@ -4,7 +4,7 @@
 //! [`Builder`].
 
 use crate::codes::Severity;
-use crate::compile::{Compiled, LIB, MODULES, Output, compile};
+use crate::compile::{Compiled, LIB, MODULES, Output, Unproved, compile_with, failures};
 use crate::fs::{self, FileError, HEADER, Source};
 use crate::hidden::one_line;
 use crate::render::{Format, render};
@@ -50,6 +50,7 @@ pub struct Builder {
     directories: Vec<PathBuf>,
     out_dir: Option<PathBuf>,
     without_modules: bool,
+    unproved: Unproved,
 }
 
 impl Builder {
@@ -87,12 +88,23 @@ impl Builder {
         self
     }
 
+    /// Sets whether a backend whose plans cannot be proved is generated, with a mark in its header, instead of an error.
+    /// It is not by default.
+    #[must_use]
+    pub fn allow_unproved(mut self, allowed: bool) -> Self {
+        self.unproved = match allowed {
+            true => Unproved::Marked,
+            false => Unproved::Refused,
+        };
+        self
+    }
+
     /// Generates the modules and tells cargo when to run the build script again. Warnings about definitions become
     /// warnings of the build.
     ///
     /// # Errors
     ///
-    /// Fails if a definition has errors, which are printed to the build log, or if a file cannot be read or written.
+    /// Fails if a definition has errors or its plans are not proved, both of which are printed to the build log, or if a file cannot be read or written.
     /// No module is written then, unless the renaming of finished files failed halfway. A build script that returns
     /// the error from `main` shows it.
     pub fn generate(&self) -> Result<(), BuildError> {
@@ -117,8 +129,12 @@ impl Builder {
             );
         }
         let sources = fs::read(&paths)?;
-        let compiled = compile(sources.into_iter().map(Source::named));
+        let sources = sources.into_iter().map(Source::named);
+        let compiled = compile_with(sources, self.unproved, |it, _| failures(it));
         report(&compiled, words)?;
+        for name in &compiled.unproved {
+            let _ = writeln!(words, "cargo::warning=the backend of {name} is not proved");
+        }
         // rustc warns about `target_arch` values that it does not know, such as those of new architectures.
         for target in &compiled.targets {
             let _ = writeln!(

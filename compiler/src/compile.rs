@@ -1,6 +1,7 @@
 //! Compiles the texts of definitions to the texts of backends. No input or output.
 //!
-//! In: names and texts. Out: [`Compiled`]. Holds: the result does not depend on the order of the sources.
+//! In: names and texts. Out: [`Compiled`]. Holds: the result does not depend on the order of the sources; a backend whose
+//! proof fails is refused, or marked if the caller asks for that.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -10,7 +11,7 @@ use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, has_errors};
 use crate::emit::names::is_word;
 use crate::source::Files;
-use crate::{emit, parse};
+use crate::{emit, parse, prove};
 
 /// The file that lists the modules of all architectures.
 pub const LIB: &str = "lib.rs";
@@ -36,8 +37,20 @@ pub struct Compiled {
     pub outputs: Vec<Output>,
     /// The values of Rust's `target_arch` that the modules are for, each once.
     pub targets: Vec<String>,
+    /// The names of the architectures whose outputs are marked as not proved.
+    pub unproved: Vec<String>,
     /// Errors and warnings.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+/// What becomes of a backend whose proof fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unproved {
+    /// It is an error.
+    #[default]
+    Refused,
+    /// It is marked.
+    Marked,
 }
 
 impl Compiled {
@@ -48,7 +61,8 @@ impl Compiled {
     }
 }
 
-/// Compiles definitions, given as names for messages and texts.
+/// Compiles definitions, given as names for messages and texts. The plans of each are proved ([`mod@crate::prove`]); a
+/// failure is an error.
 ///
 /// ```
 /// let compiled = tlbc::compile([("foo.arch", "arch foo { frobnicate; }")]);
@@ -58,10 +72,48 @@ impl Compiled {
 pub fn compile<N: Into<String>, T: Into<Vec<u8>>>(
     sources: impl IntoIterator<Item = (N, T)>,
 ) -> Compiled {
-    let (mut compiled, good) = planned(sources);
-    if !compiled.has_errors() {
-        compiled.outputs = outputs(&compiled.files, &good);
+    compile_with(sources, Unproved::Refused, |it, _| failures(it))
+}
+
+/// Compiles definitions like [`compile`]. `prove` returns the failures of a proof.
+pub fn compile_with<N: Into<String>, T: Into<Vec<u8>>>(
+    sources: impl IntoIterator<Item = (N, T)>,
+    unproved: Unproved,
+    prove: impl Fn(&Analysis, &Files) -> Vec<Diagnostic> + Sync,
+) -> Compiled {
+    let (compiled, good) = planned(sources);
+    if compiled.has_errors() {
+        return compiled;
     }
+    finished(compiled, &good, unproved, prove)
+}
+
+/// Returns the failures of the proof of a definition.
+#[must_use]
+pub fn failures(analysis: &Analysis) -> Vec<Diagnostic> {
+    let Analysis { model, plans } = analysis;
+    let proof = prove::prove(model, plans);
+    let failures = proof.failures.iter();
+    failures.map(|it| it.diagnostic(model)).collect()
+}
+
+/// Proves definitions, sorted by name, and adds their modules.
+fn finished(
+    mut compiled: Compiled,
+    sorted: &[Analysis],
+    unproved: Unproved,
+    prove: impl Fn(&Analysis, &Files) -> Vec<Diagnostic> + Sync,
+) -> Compiled {
+    let files = &compiled.files;
+    let found = at_once(sorted.iter().collect(), |it| prove(it, files));
+    if unproved == Unproved::Refused && found.iter().any(|it| !it.is_empty()) {
+        compiled.diagnostics.extend(found.into_iter().flatten());
+        return compiled;
+    }
+    let failed: Vec<(&Analysis, usize)> = sorted.iter().zip(found.iter().map(Vec::len)).collect();
+    let marked = failed.iter().filter(|(_, failures)| *failures > 0);
+    compiled.unproved = marked.map(|(it, _)| it.model.arch.name.clone()).collect();
+    compiled.outputs = outputs(files, failed);
     compiled
 }
 
@@ -87,6 +139,7 @@ pub fn planned<N: Into<String>, T: Into<Vec<u8>>>(
         files: Files::default(),
         outputs: Vec::new(),
         targets: Vec::new(),
+        unproved: Vec::new(),
         diagnostics: Vec::new(),
     };
     let mut decoded = Vec::new();
@@ -147,16 +200,21 @@ pub(crate) fn is_module(name: &str) -> bool {
     is_name && !is_word(name) && !["lib", "main"].contains(&name)
 }
 
-fn outputs(files: &Files, sorted: &[Analysis]) -> Vec<Output> {
-    let names: Vec<&str> = sorted.iter().map(|a| a.model.arch.name.as_str()).collect();
-    let mut outputs = at_once(sorted.iter().collect(), |analysis| Output {
-        path: file_name(&analysis.model.arch.name),
-        text: emit::emit(analysis, files),
-    });
-    outputs.push(Output {
+/// Returns the modules of definitions, sorted by name, each given with the number of failures of its proof.
+fn outputs(files: &Files, sorted: Vec<(&Analysis, usize)>) -> Vec<Output> {
+    let names: Vec<&str> = sorted
+        .iter()
+        .map(|(it, _)| it.model.arch.name.as_str())
+        .collect();
+    let lib = Output {
         path: LIB.to_owned(),
         text: emit::lib(&names),
+    };
+    let mut outputs = at_once(sorted, |(analysis, failures)| Output {
+        path: file_name(&analysis.model.arch.name),
+        text: emit::emit(analysis, files, failures),
     });
+    outputs.push(lib);
     outputs
 }
 
@@ -180,4 +238,47 @@ fn at_once<T: Send, R: Send>(all: Vec<T>, each: impl Fn(T) -> R + Sync) -> Vec<R
             })
             .collect()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codes::TOY;
+    use crate::plan::ir::{Node, Plan};
+
+    /// The example machine with plans that issue nothing.
+    fn broken(unproved: Unproved) -> Compiled {
+        let (compiled, mut good) = planned([("toy.arch", TOY)]);
+        let plans: Vec<Plan> = good[0].plans.iter().cloned().collect();
+        for plan in plans {
+            let body = Node::Seq(Vec::new());
+            good[0].plans.replace(Plan { body, ..plan });
+        }
+        finished(compiled, &good, unproved, |it, _| failures(it))
+    }
+
+    #[test]
+    fn a_backend_whose_proof_fails_is_refused() {
+        let compiled = broken(Unproved::Refused);
+        assert!(compiled.outputs.is_empty() && compiled.has_errors());
+        assert!(compiled.diagnostics.iter().all(|it| it.code == Code::E0801));
+    }
+
+    #[test]
+    fn or_it_is_marked() {
+        let compiled = broken(Unproved::Marked);
+        assert_eq!(
+            (compiled.unproved, compiled.diagnostics.len()),
+            (vec!["toy".to_owned()], 0)
+        );
+        let second = compiled.outputs[0].text.lines().nth(1).expect("a header");
+        assert!(second.starts_with("// NOT PROVED, "), "{second}");
+    }
+
+    #[test]
+    fn a_backend_that_is_proved_is_not_marked() {
+        let compiled = compile([("toy.arch", TOY)]);
+        assert!(compiled.unproved.is_empty() && !compiled.has_errors());
+        assert!(!compiled.outputs[0].text.contains("PROVED"));
+    }
 }

@@ -21,7 +21,7 @@ fn stages(criterion: &mut Criterion) {
         group.bench_function("3 check", |b| b.iter(|| check::check(black_box(model))));
         group.bench_function("4 plan", |b| b.iter(|| plan::plan(black_box(model))));
         group.bench_function("5 emit", |b| {
-            b.iter(|| emit::emit(black_box(&analysis), &files));
+            b.iter(|| emit::emit(black_box(&analysis), &files, 0));
         });
         group.finish();
     }
@@ -97,7 +97,7 @@ fn scaling(criterion: &mut Criterion) {
     group.bench_function("3 check", |b| b.iter(|| check::check(black_box(model))));
     group.bench_function("4 plan", |b| b.iter(|| plan::plan(black_box(model))));
     group.bench_function("5 emit", |b| {
-        b.iter(|| emit::emit(black_box(&analysis), &files));
+        b.iter(|| emit::emit(black_box(&analysis), &files, 0));
     });
     group.finish();
 }

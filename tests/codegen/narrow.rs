@@ -37,7 +37,7 @@ fn generate(text: &str) -> (String, Option<String>) {
     let first = arch.model.doc.first();
     let target = first.and_then(|line| line.trim().strip_prefix("target: "));
     let target = target.map(str::to_owned);
-    (tlbc::emit::emit(&arch, &files), target)
+    (tlbc::emit::emit(&arch, &files, 0), target)
 }
 
 /// Compiles the runtime, a backend and a kernel for a target; returns the kernel's assembly.

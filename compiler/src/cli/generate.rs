@@ -1,9 +1,12 @@
 //! `tlbc gen`.
 
 use super::{Definitions, Denied, Outcome, Trouble};
-use crate::compile::{LIB, Output, compile};
+use crate::analysis::Analysis;
+use crate::compile::{self, LIB, Output, Unproved, compile_with};
+use crate::diagnostic::Diagnostic;
 use crate::fs::{self, FileChange};
 use crate::memo::Memo;
+use crate::source::Files;
 use std::path::{Path, PathBuf};
 
 const HINT: &str =
@@ -16,7 +19,8 @@ If every PATH is a directory, DIR gets a module for each definition and lib.rs w
 generated files whose definition no longer exists are deleted. If a PATH is a file or -, only the
 modules of the definitions are written.
 
-If any definition has an error, nothing is written. Files that would not change are left alone.
+The plans of each definition are proved first, as `tlbc prove --without-solver` does without its part about
+addresses. If any definition has an error or is not proved, nothing is written. Files that would not change are left alone.
 
 What was generated is remembered in TLBC_CACHE, or else in tlbc/ of the user's cache directory. While
 neither tlbc nor a definition changes, a run only compares files. --check does not rely on it; an empty
@@ -37,6 +41,10 @@ pub(super) struct Generate {
     #[command(flatten)]
     denied: Denied,
 
+    /// Write backends whose plans are not proved as well, marked in their headers
+    #[arg(long)]
+    allow_unproved: bool,
+
     /// Write nothing; list what is missing, different or left over, and exit with 1 if anything is
     #[arg(long)]
     check: bool,
@@ -55,16 +63,44 @@ impl Generate {
         if let Some(outputs) = memo.as_ref().and_then(|memo| memo.recall(&sources)) {
             return self.write(outputs);
         }
-        let compiled = compile(sources.clone());
+        let unproved = match self.allow_unproved {
+            true => Unproved::Marked,
+            false => Unproved::Refused,
+        };
+        let compiled = compile_with(sources.clone(), unproved, |it, files| {
+            self.failures(it, files)
+        });
         if self.denied.refuses(&compiled) {
             return Ok(self.definitions.findings(&compiled, color));
         }
         // Warnings are shown by every run.
-        if let Some(memo) = memo.filter(|_| compiled.diagnostics.is_empty()) {
+        let quiet = compiled.diagnostics.is_empty() && compiled.unproved.is_empty();
+        if let Some(memo) = memo.filter(|_| quiet) {
             memo.keep(&sources, &compiled.outputs);
         }
-        let warnings = self.definitions.shown(&compiled, color);
+        let mut warnings = self.definitions.shown(&compiled, color);
+        let marked = compiled.unproved.iter();
+        warnings
+            .extend(marked.map(|name| format!("{name} is not proved: `tlbc prove` says why\n")));
         Ok(self.write(compiled.outputs)?.warned(warnings))
+    }
+
+    /// Returns the failures of the proof of a definition. A proof without failures is remembered.
+    fn failures(&self, analysis: &Analysis, files: &Files) -> Vec<Diagnostic> {
+        let file = files.get(analysis.model.arch.span.file);
+        let memo = Memo::new("proof", [file.name.as_str()]).filter(|_| !self.check);
+        let sources = [(file.name.clone(), file.text.clone().into_bytes())];
+        if memo
+            .as_ref()
+            .is_some_and(|it| it.recall::<()>(&sources).is_some())
+        {
+            return Vec::new();
+        }
+        let failures = compile::failures(analysis);
+        if let Some(memo) = memo.filter(|_| failures.is_empty()) {
+            memo.keep(&sources, &());
+        }
+        failures
     }
 
     fn write(&self, outputs: Vec<Output>) -> Result<Outcome, Trouble> {
