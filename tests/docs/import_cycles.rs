@@ -63,7 +63,7 @@ const LAYERS: &[(&str, &str)] = &[
         "doc",
         "source text model describe plan trace matrix sample_requests analysis compile",
     ),
-    ("compile", "source codes diagnostic parse emit analysis"),
+    ("compile", "source codes diagnostic parse emit analysis prove"),
     ("fs", "compile"),
     ("memo", ""),
     ("builder", "codes hidden render compile fs"),

@@ -142,7 +142,7 @@ impl<'a> Judge<'a> {
 
 /// Returns the generated code without its comments.
 fn code(analysis: &Analysis, files: &Files) -> Vec<String> {
-    let text = emit(analysis, files);
+    let text = emit(analysis, files, 0);
     let lines = text
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"));
