@@ -49,9 +49,11 @@ fn found_without(arch: &str, of: impl Fn(Shape) -> bool, is: &dyn Fn(&Node) -> b
     text
 }
 
-/// Returns whether a report says that an old entry may be used by an access or by a walk.
+/// Returns whether a report says that an old entry may be used by an access or by a walk, or for a write to a clean page.
 fn is_stale(report: &str) -> bool {
-    report.contains("may use an") || report.contains("may walk")
+    ["may use an", "may walk", "may write"]
+        .iter()
+        .any(|what| report.contains(what))
 }
 
 fn without(node: Node, is: &dyn Fn(&Node) -> bool) -> Node {
