@@ -200,13 +200,12 @@ impl<P: Platform> Section<'_, '_, P> {
         Ok(())
     }
 
-    /// Replaces the page of a leaf entry by another page or by a table, and releases the old page after the flush. Kernels use it
-    /// to copy on write, to migrate a page, and to split a large page; a split keeps the page, so [`Pte::into_page`] returns
-    /// `None`.
+    /// Replaces the page of a leaf entry by another page, and releases the old page after the flush. Kernels use it to copy on
+    /// write, and to migrate a page.
     ///
     /// # Errors
     ///
-    /// As [`unmap`](Self::unmap); and if the bits are no valid entry, or the machine has no such entry at this level.
+    /// As [`unmap`](Self::unmap); and if the bits map no page, or entries of this level cannot.
     ///
     /// # Examples
     ///
@@ -230,9 +229,9 @@ impl<P: Platform> Section<'_, '_, P> {
         let change = change_of::<P, E>(level, slot.was(), bits);
         let checked = mmu
             .check_leaf(space, &pte, &slot, &mut None)
-            .and_then(|(_, shift)| {
-                self.check_new(&change)?;
-                Ok(shift)
+            .and_then(|(_, shift)| match change.new {
+                Entry::Leaf { .. } => Ok(shift),
+                Entry::Table { .. } | Entry::Invalid => Err(Misuse::NotALeaf),
             });
         let shift = match checked {
             Ok(shift) => shift,

@@ -250,7 +250,7 @@ impl<B: Machine> Made<'_, B> {
                             section.replace(entry, new).map_err(|refused| refused.why)
                         }
                         (Entry::Leaf { .. }, Entry::Table { .. }) => {
-                            section.replace(entry, new).map_err(|refused| refused.why)
+                            section.split(&entry, new).map(drop)
                         }
                         _ => section.protect(&entry, |_| new).map(drop),
                     };
