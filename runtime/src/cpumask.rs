@@ -124,9 +124,13 @@ impl<S: CpuMask> AddressSpace<S> {
     /// space too if the changes were published before, and [`Barrier::Change`] is between: a CPU that attaches the space after that
     /// sees them.
     #[inline]
-    pub(crate) fn is_only_on(&self, cpus: &impl Cpus<Set = S>, cpu: CpuId) -> bool {
+    pub(crate) fn is_only_on(
+        &self,
+        cpus: &impl Cpus<Set = S>,
+        (cpu, here): (CpuId, &CpuTlb<S>),
+    ) -> bool {
         self.kind == Space::User
-            && cpus.tlb(cpu).loaded.mine() == self.id.0
+            && here.loaded.mine() == self.id.0
             && !self
                 .cpumask
                 .has_others(cpu, cpus.count(), Barrier::Unloaded)

@@ -180,7 +180,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         // counted or its tag pinned first, and it fills after `Barrier::Attach`.
         let is_alone = || {
             let devices = self.space.has_devices_or_pins() && !is_back(Fault::OverlooksDevices);
-            !devices && self.space.is_only_on(self.cpus, self.cpu)
+            !devices && self.space.is_only_on(self.cpus, (self.cpu, self.here))
         };
         if self.course == Course::Broadcast && is_alone() {
             if !is_back(Fault::LooksBeforePublish) {

@@ -269,12 +269,12 @@ impl<const W: usize> SharedCpuMask for SharedCpuSet<W> {
 
     #[inline]
     fn has_others(&self, cpu: CpuId, cpus: usize, barrier: Barrier) -> bool {
-        let (own, bit) = place(cpu);
-        let mut words = self.0.iter().take(cpus.div_ceil(64)).enumerate();
-        words.any(|(at, word)| {
-            let ignored = if at == own { bit } else { 0 };
-            word.acquire(barrier) & !ignored != 0
-        })
+        match self.0.split_first() {
+            Some((first, _)) if cpus <= 64 && cpu.index() < 64 => {
+                first.acquire(barrier) & !place(cpu).1 != 0
+            }
+            _ => self.any(cpus, barrier, |other| other != cpu),
+        }
     }
 }
 

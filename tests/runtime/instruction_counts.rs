@@ -12,17 +12,17 @@ use tlbc_tests::rustc;
 
 /// The most instructions of one gather, or of one of what else the benchmark measures, by the names that it prints.
 const MOST: [(&str, u64); 13] = [
-    ("no flush, 1 page", 400),
-    ("arm64, 1 page", 510),
-    ("arm64, 2 pages", 670),
+    ("no flush, 1 page", 430),
+    ("arm64, 1 page", 490),
+    ("arm64, 2 pages", 655),
     ("arm64, 16 pages in folios", 850),
-    ("arm64, 100 pages", 7_600),
-    ("arm64, 1 pages, set of 64, 8 online, 2 active", 480),
+    ("arm64, 100 pages", 7_450),
+    ("arm64, 1 pages, set of 64, 8 online, 2 active", 450),
     ("arm64, switch and back", 380),
     ("x86-64, 1 page", 475),
-    ("x86-64, 2 pages", 660),
-    ("x86-64, 100 pages", 6_500),
-    ("x86-64, teardown of 1000", 60_200),
+    ("x86-64, 2 pages", 645),
+    ("x86-64, 100 pages", 6_370),
+    ("x86-64, teardown of 1000", 59_000),
     ("x86-64, switch and back", 425),
     ("x86-64, lazy and back", 145),
 ];
@@ -104,7 +104,7 @@ fn no_path_takes_more_instructions_than_it_did() {
     for (name, count) in small {
         let large = counts[&name.replace("set of 64,", "set of 4096,")];
         assert!(
-            large * 4 <= count * 5,
+            large * 20 <= count * 23,
             "{name}: {count}, with room for 4,096: {large}"
         );
     }

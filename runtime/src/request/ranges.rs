@@ -12,17 +12,51 @@ use crate::request::levels::{LevelTable, below};
 /// What was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ranges {
-    /// The leaf entries of one level, as long as nothing else has changed: the first and the last of their addresses.
+    /// The leaf entries of one level, as long as nothing else has changed. Its level is [`SORTED`] as soon as there are others.
+    run: Run,
+    /// All changes by level, if there are others.
+    sorted: Option<Sorted>,
+}
+
+/// Leaf entries of one level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    /// The first and the last of their addresses.
     first: u64,
     last: u64,
-    /// Their level, or [`NO_RUN`].
+    /// Their level, [`NO_RUN`] or [`SORTED`].
     level: Level,
-    /// All changes by level, as soon as there are others.
-    sorted: Option<Sorted>,
 }
 
 /// The level of a run without entries.
 const NO_RUN: Level = Level(u8::MAX);
+/// The level of the run of ranges that record everything by level. One comparison of the level distinguishes all cases.
+const SORTED: Level = Level(u8::MAX - 1);
+
+impl Run {
+    /// No entry.
+    const NONE: Self = Self {
+        first: 0,
+        last: 0,
+        level: NO_RUN,
+    };
+
+    /// Returns whether there is no entry.
+    #[inline]
+    const fn is_nothing(self) -> bool {
+        self.level.0 == NO_RUN.0
+    }
+
+    /// Returns the addresses.
+    #[inline]
+    const fn extent(self) -> Extent {
+        // 64 bits cannot count all 2^64 bytes. All except the last one can be counted.
+        Extent::new(
+            self.first,
+            self.last.wrapping_sub(self.first).saturating_add(1),
+        )
+    }
+}
 
 impl Default for Ranges {
     fn default() -> Self {
@@ -65,9 +99,7 @@ impl Ranges {
     #[inline]
     pub const fn new() -> Self {
         Self {
-            first: 0,
-            last: 0,
-            level: NO_RUN,
+            run: Run::NONE,
             sorted: None,
         }
     }
@@ -78,14 +110,16 @@ impl Ranges {
         if is_back(Fault::RecordsFirstRange) && !self.is_nothing() {
             return;
         }
-        if self.is_nothing() && level.index() < LEVELS && !extent.is_empty() {
-            (self.level, self.first, self.last) = (level, extent.start, extent.last());
-        } else if level == self.level && level != NO_RUN && !extent.is_empty() {
-            if extent.start < self.first {
-                self.first = extent.start;
+        let run = &mut self.run;
+        let is_valid = level.index() < LEVELS && !extent.is_empty();
+        if is_valid && run.is_nothing() {
+            (run.level, run.first, run.last) = (level, extent.start, extent.last());
+        } else if is_valid && level == run.level {
+            if extent.start < run.first {
+                run.first = extent.start;
             }
-            if extent.last() > self.last {
-                self.last = extent.last();
+            if extent.last() > run.last {
+                run.last = extent.last();
             }
         } else {
             self.more_leaves(level, extent);
@@ -98,16 +132,6 @@ impl Ranges {
         if level.index() >= LEVELS || !extent.is_empty() {
             self.sort().widen(|sorted| &mut sorted.leaf, level, extent);
         }
-    }
-
-    /// Returns the addresses of the run.
-    #[inline]
-    const fn run(&self) -> Extent {
-        // 64 bits cannot count all 2^64 bytes. All except the last one can be counted.
-        Extent::new(
-            self.first,
-            self.last.wrapping_sub(self.first).saturating_add(1),
-        )
     }
 
     /// Adds new entries of a level, whose negative entries must be invalidated. If no machine has such a level, adds everything.
@@ -192,23 +216,26 @@ impl Ranges {
     /// Returns whether nothing was changed.
     #[inline]
     pub(crate) fn is_nothing(&self) -> bool {
-        self.level == NO_RUN && self.sorted.is_none()
+        self.run.is_nothing()
     }
 
     /// Returns what was changed, in the form in which it is recorded.
     #[inline]
     pub(crate) fn recorded(&self) -> Recorded<'_> {
-        match &self.sorted {
-            Some(sorted) => Recorded::Sorted(sorted),
-            None if self.level == NO_RUN => Recorded::Nothing,
-            None => Recorded::Run(self.level, self.run()),
+        match (self.run.level, &self.sorted) {
+            (NO_RUN, _) => Recorded::Nothing,
+            (SORTED, Some(sorted)) => Recorded::Sorted(sorted),
+            (level, _) => Recorded::Run(level, self.run.extent()),
         }
     }
 
     /// Records everything by level from now on, and returns it.
     pub(crate) fn sort(&mut self) -> &mut Sorted {
-        let (level, run) = (self.level, self.run());
-        (self.first, self.last, self.level) = (0, 0, NO_RUN);
+        let sorted = Run {
+            level: SORTED,
+            ..Run::NONE
+        };
+        let run = core::mem::replace(&mut self.run, sorted);
         self.sorted.get_or_insert_with(|| {
             let mut sorted = Sorted {
                 leaf: [Extent::EMPTY; LEVELS],
@@ -216,8 +243,8 @@ impl Ranges {
                 subtree: false,
                 negative: false,
             };
-            if level != NO_RUN {
-                sorted.widen(|sorted| &mut sorted.leaf, level, run);
+            if !run.is_nothing() {
+                sorted.widen(|sorted| &mut sorted.leaf, run.level, run.extent());
             }
             sorted
         })
@@ -227,28 +254,26 @@ impl Ranges {
     /// gathers are of this kind.
     #[inline]
     pub(crate) fn page(&self, levels: &LevelTable) -> Option<(u64, Level, bool)> {
-        if let Some(sorted) = &self.sorted {
-            return sorted.page(levels);
+        let Run { first, last, level } = self.run;
+        if level == SORTED {
+            return self.sorted.as_ref()?.page(levels);
         }
-        is_page(levels, self.level, self.run()).then_some((self.first, self.level, false))
+        let facts = levels.get(level.index())?;
+        let is_page = !facts.merged && is_entry(facts.shift, first, last);
+        is_page.then_some((first, level, false))
     }
 }
 
-/// Returns whether an extent is that of one leaf entry, which is flushed at the stride of its level.
+/// Returns the bits of an address within an entry of `1 << shift` bytes.
 #[inline]
-fn is_page(levels: &LevelTable, level: Level, extent: Extent) -> bool {
-    match levels.get(level.index()) {
-        Some(facts) => !facts.merged && is_entry(facts.shift, extent),
-        None => false,
-    }
+const fn within(shift: u32) -> u64 {
+    1u64.wrapping_shl(shift).wrapping_sub(1)
 }
 
-/// Returns whether an extent is that of one entry of `1 << shift` bytes.
+/// Returns whether these are the first and the last address of one entry of `1 << shift` bytes.
 #[inline]
-const fn is_entry(shift: u32, extent: Extent) -> bool {
-    shift != 0
-        && extent.bytes == 1u64.wrapping_shl(shift)
-        && extent.start & extent.bytes.wrapping_sub(1) == 0
+const fn is_entry(shift: u32, first: u64, last: u64) -> bool {
+    shift != 0 && first & within(shift) == 0 && first | within(shift) == last
 }
 
 impl Sorted {
@@ -287,7 +312,7 @@ impl Sorted {
             (None, _) => false,
             (Some((over, walk)), false) => {
                 let shift = levels.get(over.index())?.shift;
-                let is_over = is_entry(shift, walk) && walk.contains(extent);
+                let is_over = is_entry(shift, walk.start, walk.last()) && walk.contains(extent);
                 if !is_over || below(levels, over) != Some(level) {
                     return None;
                 }
@@ -295,7 +320,11 @@ impl Sorted {
             }
             (Some(_), true) => return None,
         };
-        let is_page = is_page(levels, level, extent) && !self.subtree && !self.negative;
+        let facts = levels.get(level.index())?;
+        let is_page = !facts.merged
+            && is_entry(facts.shift, extent.start, extent.last())
+            && !self.subtree
+            && !self.negative;
         is_page.then_some((extent.start, level, table))
     }
 }
