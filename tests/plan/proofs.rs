@@ -336,6 +336,18 @@ fn each_way_to_break_a_plan_is_detected() {
 const BROKEN: &[(&str, Shape, &str, &str)] = &[
     (
         "s390",
+        Shape::Invalidate,
+        "always the first alternative",
+        "of other levels",
+    ),
+    (
+        "s390",
+        Shape::Invalidate,
+        "the next instruction",
+        "which the machine does not have",
+    ),
+    (
+        "s390",
         Shape::Change,
         "no store",
         "does not get its new value",
@@ -378,7 +390,12 @@ const BROKEN: &[(&str, Shape, &str, &str)] = &[
         "alternatives swapped",
         "no single instruction invalidates",
     ),
-    ("x86_64", Shape::Change, "no store", "by a plain store"),
+    (
+        "x86_64",
+        Shape::Change,
+        "no store",
+        "does not get its new value",
+    ),
     (
         "arm64",
         Shape::Publish(Space::Kernel),
@@ -407,13 +424,12 @@ fn broken_changes_are_detected() {
         let how = BREAKS.iter().find(|(name, _)| name == way);
         let (_, how) = how.unwrap_or_else(|| panic!("there is no way {way:?}"));
         let some = mutants(arch, *how).filter(|(of, _)| of == shape);
-        let messages = some.filter_map(|(_, plans)| {
+        let mut messages = some.filter_map(|(_, plans)| {
             let failure = disproved(&arch.model, &plans, *shape)?;
             Some(failure.diagnostic(&arch.model).message)
         });
-        let messages: Vec<String> = messages.collect();
-        if !messages.iter().any(|it| it.contains(expected)) {
-            undetected.push(format!("{name} {shape:?} {way}: {messages:#?}"));
+        if !messages.any(|message| message.contains(expected)) {
+            undetected.push(format!("{name}, {shape:?}, {way}: {expected}"));
         }
     }
     assert_eq!(undetected, Vec::<String>::new());

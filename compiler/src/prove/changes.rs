@@ -208,16 +208,18 @@ fn changed(
     broken.extend(misused(&whole, change));
     let store = steps.iter().position(|it| matches!(it, Step::Store));
     if change.kind == pte::Kind::Map || model.change.plain_store.value {
-        // Nothing but the store: neither an instruction nor a deferral.
-        if store.is_none() || steps.len() != 1 {
-            broken.push((Rule::Stored, None, None));
+        if store.is_none() {
+            broken.push((Rule::Written, None, None));
         }
         return broken;
     }
     if deferred(&steps).contains(Deferred::SPACE_UNTIL_ATTACH) {
         let allowed = change.may_defer && model.change.deferred.is_some();
-        if !allowed || store.is_none() {
+        if !allowed {
             broken.push((Rule::Stored, None, None));
+        }
+        if store.is_none() {
+            broken.push((Rule::Written, None, None));
         }
         return broken;
     }

@@ -79,11 +79,11 @@ pub fn disproved(model: &Model, plans: &Plans, shape: Shape) -> Option<Failure> 
     let mut proof = Proof::default();
     for (_, part) in requests().filter(|(about, _)| *about == About::of(shape)) {
         part(model, plans, &mut proof);
-        if let Some(failure) = proof.failures.pop() {
-            return Some(failure);
+        if !proof.failures.is_empty() {
+            break;
         }
     }
-    None
+    proof.failures.into_iter().next()
 }
 
 /// Returns the parts of the proof.
