@@ -29,7 +29,7 @@ impl Severity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(usize);
 
-struct Entry {
+struct CodeEntry {
     name: &'static str,
     title: &'static str,
     explanation: &'static str,
@@ -44,7 +44,7 @@ macro_rules! codes {
             $(#[doc = $title] pub const $name: Code = Code(Index::$name as usize);)*
         }
 
-        static ENTRIES: &[Entry] = &[$(Entry {
+        static ENTRIES: &[CodeEntry] = &[$(CodeEntry {
             name: stringify!($name),
             title: $title,
             explanation: include_str!(concat!("../explain/", stringify!($name), ".md")),

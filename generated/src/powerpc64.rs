@@ -1819,6 +1819,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Shootdown,
+        kernel_faults_fixed: false,
         interrupts_off: false,
         tag_after_publish: false,
         one_at_a_time: false,

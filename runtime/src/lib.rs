@@ -92,8 +92,9 @@
 //!
 //! A page or a table gets a new owner only after a flush that covers everything that may be cached of its entry, on every CPU and
 //! device that could use it. The vocabulary defines which flush covers which entries, and the compiler planned the generated backend
-//! with it. The planner is checked by random coverage tests. There is no independent proof of each plan, so this crate relies on the
-//! planner. This crate decides which CPUs and devices flush, and when. [`Platform`] and [`responsibilities`] state its assumptions.
+//! with it. This crate relies on these plans: `tlbc prove` checks each path of each flush and each event, independently of the
+//! planner, and tests check the plans of changes. This crate decides which CPUs and devices flush, and when. [`Platform`] and
+//! [`responsibilities`] state its assumptions.
 //!
 //! # The protocols
 //!
@@ -150,12 +151,14 @@ pub mod sync;
 pub mod version;
 
 pub mod batch;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, feature = "torment")))]
 mod fault;
-#[cfg(loom)]
+#[cfg(any(loom, feature = "torment"))]
 pub mod fault;
 pub mod pages;
 pub mod platform;
+#[cfg(feature = "torment")]
+pub mod points;
 pub mod prelude;
 pub mod responsibilities;
 

@@ -68,14 +68,14 @@ pub struct UnmapBatch<'m, P: Platform> {
     /// CPUs that flush at the next wait, which may include this one: they have loaded a space with unmapped pages.
     targets: P::CpuSet,
     /// Flushes of one kind that were started on this CPU: one finish completes all of them.
-    started: Option<(Started, Kind)>,
+    started: Option<(Started, FinishKind)>,
     /// Whether a dirty page was unmapped after the last wait.
     dirty: bool,
 }
 
 /// A kind of flushes that one finish completes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Kind {
+struct FinishKind {
     reach: Reach,
     global: bool,
     flags: SpaceFlags,
@@ -227,7 +227,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
 
     /// Keeps a flush that was started, to be finished with others of its kind.
     fn join(&mut self, started: Started) {
-        let kind = Kind {
+        let kind = FinishKind {
             reach: started.reach,
             global: started.global,
             flags: started.flags,

@@ -89,12 +89,20 @@ impl<S: CpuMask> AddressSpace<S> {
     }
 
     /// Returns the number that identifies the space.
+    ///
+    /// # Context
+    ///
+    /// Any.
     #[must_use]
     pub fn id(&self) -> SpaceId {
         self.id
     }
 
     /// Returns whether this is the kernel's space or a user space.
+    ///
+    /// # Context
+    ///
+    /// Any.
     #[must_use]
     pub fn kind(&self) -> Space {
         self.kind
@@ -140,15 +148,22 @@ impl<S: CpuMask> AddressSpace<S> {
 
     /// Returns the flags that the space has now. The flush that detached a device is complete when its flags are no longer set
     /// (acquire).
+    ///
+    /// # Context
+    ///
+    /// Any.
     #[must_use]
     pub fn flags(&self) -> SpaceFlags {
         SpaceFlags(self.flags.acquire(Barrier::Pending) as u32)
     }
 
-    /// Returns whether entries that were made invalid may still be cached: a gather is in progress, or a flush is pending. If it
-    /// is called with the lock of a table held, it includes every change that was made with that lock held.
+    /// Returns whether entries that were made invalid may still be cached: a gather is in progress, or a flush is pending.
     ///
     /// Code calls this before it relies on the fact that an invalid entry cannot be used.
+    ///
+    /// # Context
+    ///
+    /// Any. With the lock of a table held, the result includes every change that was made with that lock held.
     #[must_use]
     pub fn flush_pending(&self) -> bool {
         self.counts.gathers.get() != 0 || self.pending.pending().count() != 0

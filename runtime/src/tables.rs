@@ -28,7 +28,7 @@ impl<P: Platform> Unlinked<P> {
     /// # Context
     ///
     /// After a grace period: every software walker without locks that was running when the platform got the tables has left.
-    pub fn after_walkers(self) -> impl Iterator<Item = P::Table> {
+    pub fn after_grace_period(self) -> impl Iterator<Item = P::Table> {
         let mut batch = Some(ManuallyDrop::into_inner(self.0));
         core::iter::from_fn(move || {
             loop {
@@ -114,7 +114,8 @@ impl<P: Platform> Section<'_, '_, P> {
     }
 
     /// Replaces a table, whose entries may still be valid, by one large page. The table is freed as by [`unlink`](Self::unlink),
-    /// after a flush of everything below it. The pages that its entries mapped belong to the caller, which has copied them.
+    /// after a flush of everything below it. The pages that its entries mapped belong to the caller, which has copied them. They may
+    /// be freed when the gather has returned, or with the table, whose entries still name them.
     ///
     /// # Errors
     ///
@@ -226,6 +227,7 @@ impl<P: Platform> Gather<'_, P> {
             None => Some(table),
         };
         let Some(table) = refused else { return };
+        let table = ManuallyDrop::new(table); // lost if the platform panics, as are the others
         if self.tables.is_some() {
             self.flush_gathered(); // the batch is full
             self.release_tables();
@@ -233,7 +235,7 @@ impl<P: Platform> Gather<'_, P> {
         if let Some(mut batch) = self.mmu.platform.table_batch() {
             batch.used = 0;
             batch.next = None;
-            if batch.push(table).is_none() {
+            if batch.push(ManuallyDrop::into_inner(table)).is_none() {
                 *self.tables = Some(batch);
             }
         } else {
@@ -241,7 +243,9 @@ impl<P: Platform> Gather<'_, P> {
             if Mmu::<P>::facts().table_free == TableFree::GracePeriod {
                 self.mmu.wait_for_walkers();
             }
-            self.mmu.platform.free_table(table);
+            self.mmu
+                .platform
+                .free_table(ManuallyDrop::into_inner(table));
         }
     }
 
@@ -260,7 +264,7 @@ impl<P: Platform> Gather<'_, P> {
             }
             self.mmu.wait_for_walkers();
         }
-        for table in unlinked.after_walkers() {
+        for table in unlinked.after_grace_period() {
             self.mmu.platform.free_table(table);
         }
     }

@@ -8,10 +8,9 @@ use tlbc_tests::archdefs::{analysis, names};
 
 fn run(analysis: &Analysis, schedules: u64, cpus: usize) -> Report {
     let options = Options {
-        seed: 1,
         schedules,
         cpus,
-        machine: None,
+        ..Options::default()
     };
     torment(analysis, &options).expect("a machine")
 }

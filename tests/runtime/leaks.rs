@@ -57,22 +57,9 @@ fn a_kernel_that_loses_nothing_is_accepted() {
     assert_eq!(fine, None);
 }
 
-#[test]
-fn a_lost_page_is_found() {
-    let lost = complaint(|mmu, space| {
-        let pages = pages(space);
-        mmu.reclaim(|reclaim| {
-            let leaf = pages.leaf(0).expect("a page");
-            let unmapped = reclaim.unmap(space, leaf);
-            std::mem::forget(unmapped);
-        });
-    });
-    assert_eq!(lost.as_deref(), Some("[Page(100)] was never returned"));
-}
-
 /// Other CPUs may still use the page, so it must not be free.
 #[test]
-fn an_unmapped_page_that_is_dropped_before_the_wait_is_lost_and_not_released() {
+fn a_page_that_is_dropped_before_the_wait_is_lost_and_not_released() {
     let lost = complaint(|mmu, space| {
         let pages = pages(space);
         mmu.reclaim(|reclaim| {

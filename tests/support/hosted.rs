@@ -92,6 +92,8 @@ pub struct Hosted<B: HostBackend> {
     pub asked: AtomicUsize,
     /// The request that the platform refuses even if it can allocate.
     pub refused: AtomicUsize,
+    /// The request in which the platform panics.
+    pub panics: AtomicUsize,
     /// The maximum number of pages that it takes from each release.
     pub takes: AtomicUsize,
 }
@@ -148,6 +150,7 @@ impl<B: HostBackend> Hosted<B> {
             memory_out: Arc::default(),
             asked: AtomicUsize::new(0),
             refused: AtomicUsize::new(usize::MAX),
+            panics: AtomicUsize::new(usize::MAX),
             takes: AtomicUsize::new(usize::MAX),
         };
         let mmu = Arc::new(Mmu::new(hosted));

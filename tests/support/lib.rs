@@ -32,6 +32,7 @@ pub mod requests;
 pub mod rules;
 pub mod rustc;
 pub mod scheduler;
+pub mod scores;
 pub mod show;
 mod snapshot;
 pub mod tables;

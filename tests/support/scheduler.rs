@@ -149,7 +149,7 @@ impl<B: HostBackend> Scheduler<B> {
         let mut loads = Vec::new();
         let mut sink = Record(|op| loads.push(op));
         self.off(cpu, |mmu| {
-            mmu.enter_from_user_through(CpuId(cpu), space, &mut sink)
+            mmu.enter_from_user_through(CpuId(cpu), space, &mut sink);
         });
         loads
     }

@@ -372,9 +372,10 @@ pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
             let loads = event.loads.iter();
             loads.filter(|it| it.when.holds(config)).cloned().collect()
         };
-        let (switch, resume) = (of(&model.switch), of(&model.return_to_user));
-        let negative = (switch.iter().chain(&resume)).find(|it| !views[it.view].when.holds(config));
-        if let Some(loads) = negative {
+        let (switch, return_to_user) = (of(&model.switch), of(&model.return_to_user));
+        let missing =
+            (switch.iter().chain(&return_to_user)).find(|it| !views[it.view].when.holds(config));
+        if let Some(loads) = missing {
             let view = &views[loads.view].named;
             found.push(
                 finding(
@@ -409,7 +410,7 @@ pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
             return;
         }
         let never = views.iter().enumerate().find(|(index, view)| {
-            let loads = resume.iter().filter(|it| it.view == *index);
+            let loads = return_to_user.iter().filter(|it| it.view == *index);
             let loads = loads.flat_map(|it| it.loads.iter().map(|&load| &model.loads[load]));
             let loads: Vec<&Load> = loads.collect();
             !view.loaded && view.when.holds(config) && !carry_tag(model, &loads, config)

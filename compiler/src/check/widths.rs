@@ -168,7 +168,7 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
                 fact: Some(widest.bits.span),
             })
         }
-        Value::Source(Source::Va | Source::End) => Some(Demand {
+        Value::Source(Source::Va | Source::End | Source::Bytes) => Some(Demand {
             bits: address_bits(model, field),
             what: "a whole virtual address".to_owned(),
             fact: None,

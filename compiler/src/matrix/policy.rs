@@ -17,6 +17,7 @@ pub(super) const POLICIES: &[Ask] = &[
     long("Unmapped pages", pages),
     brief("Tables are freed", tables),
     brief("Lazy CPUs", lazy),
+    long("A fault on a stale entry of the kernel", kernel_faults),
     brief("Ceiling", ceilings),
     long("A flush needs", needs),
     long("The tag is read", tag_read),
@@ -160,6 +161,21 @@ fn lazy(it: &Analysis) -> Vec<String> {
         "hold a reference to the space",
         "leave the space at its teardown",
     )
+}
+
+fn kernel_faults(it: &Analysis) -> Vec<String> {
+    let fixed = it.model.policy.kernel_faults_fixed;
+    let origin = if fixed.is_some() {
+        Origin::Stated
+    } else {
+        Origin::Derived
+    };
+    let what = if fixed.is_some() {
+        "is fixed by the CPU that takes it"
+    } else {
+        "must not occur"
+    };
+    vec![format!("{what} ({origin})")]
 }
 
 fn ceilings(it: &Analysis) -> Vec<String> {

@@ -148,6 +148,8 @@ pub struct Policy {
     pub tables_deferred: Option<At<bool>>,
     /// Whether a lazy CPU holds a reference to its space.
     pub lazy_refcounted: Option<At<bool>>,
+    /// Whether the kernel's own code may fault on new entries, and on those that gain rights.
+    pub kernel_faults_fixed: Option<At<()>>,
     /// Ceilings in instructions of one view.
     pub ceiling_operations: Option<Cases<Ceiling>>,
     /// Ceilings in base pages.

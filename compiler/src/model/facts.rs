@@ -4,6 +4,7 @@ use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{LazyMm, PteUpdate, TableFree};
 use tlbc_runtime::pte::{self, ChangeFacts};
+use tlbc_runtime::request;
 
 use super::events::{Aspect, Event, Issued};
 use super::instructions::{Drops, Instr, Source, Value};
@@ -56,6 +57,12 @@ impl Model {
         } else {
             LazyMm::Shootdown
         }
+    }
+
+    /// Returns whether code that uses the entries of a space may fault on stale ones, which the fault handler then flushes.
+    #[must_use]
+    pub fn may_fault(&self, space: request::Space) -> bool {
+        space == request::Space::User || self.policy.kernel_faults_fixed.is_some()
     }
 
     /// Returns the features that each space has for itself, one bit each.
@@ -204,7 +211,7 @@ impl Model {
         let set = |source| issued.with.iter().any(|(of, _)| *of == source);
         fields.any(|field| match field.value {
             Value::Source(s) | Value::Slice(s, ..) | Value::PageNumber(s) => {
-                matches!(s, Source::Va | Source::End) && !set(s)
+                matches!(s, Source::Va | Source::End | Source::Bytes) && !set(s)
             }
             Value::LevelAs(_) => issued.level.is_none(),
             Value::Const(_) => false,

@@ -15,6 +15,7 @@ mod effect;
 mod report;
 mod request;
 mod run;
+#[cfg(feature = "torment")]
 pub mod whole;
 
 pub use report::{Failure, Report};

@@ -67,6 +67,8 @@ struct Run<'a> {
 #[derive(Clone, Copy, Default)]
 struct Piece {
     va: u64,
+    /// The first address after it, where it is a run.
+    end: Option<u64>,
     num: u64,
     scale: u64,
     set: u64,

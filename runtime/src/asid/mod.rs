@@ -189,7 +189,9 @@ impl AsidAllocator {
             // Every CPU that reserves the old tag has to reserve the new one. Otherwise a later rollover would keep the old one.
             for cpu in cpus.tlbs() {
                 if cpu.reserved_tag.get() == old {
-                    cpu.reserved_tag.put(same);
+                    if !is_back(Fault::KeepsOldReservation) {
+                        cpu.reserved_tag.put(same);
+                    }
                     reserved = true;
                 }
                 reserved |= cpu.leaving_tag.replace(old, same, Barrier::RunTag);
@@ -227,7 +229,9 @@ impl AsidAllocator {
                 }
             }
             cpu.reserved_tag.put(running);
-            cpu.slots.roll_over();
+            if !is_back(Fault::RollsOverUnflushed) {
+                cpu.slots.roll_over();
+            }
         }
         self.rollovers.count(1);
     }

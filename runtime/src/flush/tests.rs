@@ -244,10 +244,10 @@ fn a_flush_of_everything_removes_from_the_cpumask_who_has_not_loaded_the_space()
         1,
         "CPUs wait that attach the space"
     );
-    assert_eq!(set_of::<Set>(space.holders(&cpus)), set([0, 1, 2]));
+    assert_eq!(set_of::<Set>(space.cpus_in_mask(&cpus)), set([0, 1, 2]));
     let _ = flush.finish(&mut Record(|_| ()), started);
     assert_eq!(space.counts.changes.get(), 0);
-    assert_eq!(set_of::<Set>(space.holders(&cpus)), set([0, 2]));
+    assert_eq!(set_of::<Set>(space.cpus_in_mask(&cpus)), set([0, 2]));
     // A flush of less leaves the cpumask as it is.
     cpus.cpus[2].loaded.put(SpaceId::KERNEL.0);
     run(Flush::plan(
@@ -257,7 +257,7 @@ fn a_flush_of_everything_removes_from_the_cpumask_who_has_not_loaded_the_space()
         &space,
         PAGE,
     ));
-    assert_eq!(set_of::<Set>(space.holders(&cpus)), set([0, 2]));
+    assert_eq!(set_of::<Set>(space.cpus_in_mask(&cpus)), set([0, 2]));
 }
 
 #[test]

@@ -87,7 +87,9 @@ impl<P: Platform> Mmu<P> {
         let set_by_devices = P::Backend::sender_only() != SpaceFlags::NONE;
         if !set_by_devices
             || is_back(Fault::ReadsFlagsEarly)
-            || changed.required.is_required_now(space.kind)
+            || changed
+                .required
+                .is_required_now(Self::facts().may_fault(space.kind))
         {
             return;
         }

@@ -110,6 +110,10 @@ impl<P: Platform> Mmu<P> {
     const_fn! {
         /// Returns the runtime of a machine whose CPUs are all offline until each calls [`cpu_online`](Self::cpu_online). That
         /// checks what the platform says; no method of the platform is called before.
+        ///
+        /// # Context
+        ///
+        /// Any, and in constants.
         #[must_use]
         pub const fn new(platform: P) -> Self {
             Self {
@@ -144,12 +148,20 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Returns the kernel's [`Platform`].
+    ///
+    /// # Context
+    ///
+    /// Any.
     #[must_use]
     pub fn platform(&self) -> &P {
         &self.platform
     }
 
     /// Returns the kernel's space, which every online CPU has loaded.
+    ///
+    /// # Context
+    ///
+    /// Any.
     #[must_use]
     pub fn kernel(&self) -> &AddressSpace<P::CpuSet> {
         &self.kernel

@@ -7,6 +7,8 @@
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use crate::sync::point;
+
 /// Consecutive entries of one table in memory, of the size that the machine's entries have.
 #[derive(Debug, Clone, Copy)]
 pub enum Entries<'a> {
@@ -65,30 +67,30 @@ impl<'a> Entries<'a> {
 
     /// Returns the nth entry, if there are so many.
     #[inline]
-    pub(super) fn get(self, nth: usize) -> Option<Word<'a>> {
+    pub(super) fn get(self, nth: usize) -> Option<EntryWord<'a>> {
         match self {
-            Self::Narrow(entries) => entries.get(nth).map(Word::Narrow),
+            Self::Narrow(entries) => entries.get(nth).map(EntryWord::Narrow),
             #[cfg(target_has_atomic = "64")]
-            Self::Wide(entries) => entries.get(nth).map(Word::Wide),
+            Self::Wide(entries) => entries.get(nth).map(EntryWord::Wide),
         }
     }
 
     /// Returns the entries in order.
     #[inline]
-    pub(super) fn iter(self) -> impl Iterator<Item = Word<'a>> {
+    pub(super) fn iter(self) -> impl Iterator<Item = EntryWord<'a>> {
         (0..self.len()).filter_map(move |nth| self.get(nth))
     }
 }
 
 /// One entry in memory.
 #[derive(Clone, Copy)]
-pub(super) enum Word<'a> {
+pub(super) enum EntryWord<'a> {
     Narrow(&'a AtomicU32),
     #[cfg(target_has_atomic = "64")]
     Wide(&'a AtomicU64),
 }
 
-impl Word<'_> {
+impl EntryWord<'_> {
     /// Returns the bits.
     #[inline]
     pub(super) fn load(self) -> u64 {
@@ -107,29 +109,34 @@ impl Word<'_> {
             #[cfg(target_has_atomic = "64")]
             Self::Wide(word) => word.store(bits, Ordering::Relaxed),
         }
+        point();
     }
 
     /// Stores bits and returns those that were there.
     #[inline]
     pub(super) fn swap(self, bits: u64) -> u64 {
-        match self {
+        let was = match self {
             Self::Narrow(word) => word.swap(bits as u32, Ordering::Relaxed).into(),
             #[cfg(target_has_atomic = "64")]
             Self::Wide(word) => word.swap(bits, Ordering::Relaxed),
-        }
+        };
+        point();
+        was
     }
 
     /// Stores bits if others are still there. Returns whether they were.
     #[inline]
     pub(super) fn replace(self, old: u64, new: u64) -> bool {
         const RELAXED: Ordering = Ordering::Relaxed;
-        match self {
+        let is_stored = match self {
             Self::Narrow(word) => {
                 let (old, new) = (old as u32, new as u32);
                 word.compare_exchange(old, new, RELAXED, RELAXED).is_ok()
             }
             #[cfg(target_has_atomic = "64")]
             Self::Wide(word) => word.compare_exchange(old, new, RELAXED, RELAXED).is_ok(),
-        }
+        };
+        point();
+        is_stored
     }
 }

@@ -4,6 +4,7 @@
 //! covers every entry that was added. As long as only leaf entries of one level in one run were added, as for most flushes, nothing
 //! is recorded by level, so that reading it is fast.
 
+use crate::fault::{Fault, is_back};
 use crate::level::{LEVELS, Level, Levels};
 use crate::request::extent::Extent;
 use crate::request::levels::{LevelTable, below};
@@ -74,6 +75,9 @@ impl Ranges {
     /// Adds leaf entries of a level. If no machine has such a level, adds everything.
     #[inline]
     pub fn leaf(&mut self, level: Level, extent: Extent) {
+        if is_back(Fault::RecordsFirstRange) && !self.is_nothing() {
+            return;
+        }
         if self.is_nothing() && level.index() < LEVELS && !extent.is_empty() {
             (self.level, self.first, self.last) = (level, extent.start, extent.last());
         } else if level == self.level && level != NO_RUN && !extent.is_empty() {

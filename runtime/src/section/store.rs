@@ -6,6 +6,7 @@
 use crate::fault::{Fault, is_back};
 use crate::gather::NEW;
 use crate::level::Level;
+use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte};
 use crate::pte::{Change, Changed, Entry, Marks, RequiredFlush, Slot, Was};
 use crate::request::{Extent, Space};
@@ -89,7 +90,8 @@ impl<P: Platform> Section<'_, '_, P> {
         let gather = &mut *self.gather;
         gather.record(&changed.required, extent);
         let space = gather.space.kind;
-        if space == Space::Kernel && change.must_be_published(&changed.required, space) {
+        let may_fault = Mmu::<P>::facts().may_fault(space);
+        if space == Space::Kernel && change.must_be_published(&changed.required, may_fault) {
             gather.at_end |= NEW;
         }
     }

@@ -9,8 +9,6 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use super::wait_until;
-
 /// A number of 64 bits in two halves.
 #[derive(Debug)]
 pub struct AtomicU64 {
@@ -36,7 +34,9 @@ impl AtomicU64 {
             self.lock
                 .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
         };
-        wait_until(|| take().is_ok(), || ());
+        while take().is_err() {
+            core::hint::spin_loop();
+        }
         let low = u64::from(self.low.load(Ordering::Relaxed));
         let high = u64::from(self.high.load(Ordering::Relaxed));
         let value = high << u32::BITS | low;

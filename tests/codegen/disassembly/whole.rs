@@ -112,7 +112,7 @@ impl Platform for Kernel {
         if SENT.load(Relaxed) == 0 {
             return Err(tables);
         }
-        tables.after_walkers().for_each(|table| SENT.store(table.0, Relaxed));
+        tables.after_grace_period().for_each(|table| SENT.store(table.0, Relaxed));
         Ok(())
     }
 
@@ -245,6 +245,11 @@ pub fn kernel_protect(space: Space, pte: &Owns, mask: u64) -> Result<u64, Misuse
 #[unsafe(no_mangle)]
 pub fn kernel_replace(space: Space, leaf: Owns, bits: u64) -> bool {
     MMU.gather(space, |gather| gather.locked((), |section, ()| section.replace(leaf, bits).is_ok()))
+}
+
+#[unsafe(no_mangle)]
+pub fn kernel_split(space: Space, pte: &Owns, table: u64) -> Result<u64, Misuse> {
+    MMU.gather(space, |gather| gather.locked((), |section, ()| section.split(pte, table)))
 }
 
 #[unsafe(no_mangle)]

@@ -91,23 +91,23 @@ fn a_cpu_that_attaches_waits_where_changes_depend_on_it() {
 #[test]
 fn events_end_with_what_fetches_anew() {
     let of = |text: &str, event: Event| lines(Ask::event(event).on(&good(text), "").issued());
-    let arrive = of(slate(), Event::CpuOnline);
+    let online = of(slate(), Event::CpuOnline);
     assert_eq!(
-        arrive.last().map(String::as_str),
+        online.last().map(String::as_str),
         Some("refetch"),
-        "{arrive:?}"
+        "{online:?}"
     );
     let nothing = ("contents unknown;", "contents unknown; resync nothing;");
     let silent = of(&with(slate(), &[nothing]), Event::CpuOnline);
-    assert_eq!(silent, arrive[..arrive.len() - 1]);
+    assert_eq!(silent, online[..online.len() - 1]);
     let unsaid = ARM64.replace("        resync nothing;                             // the exception return synchronises\n", "");
     assert_ne!(unsaid, ARM64);
-    let resume = |text: &str| {
+    let returns = |text: &str| {
         let ask = Ask::event(Event::ReturnToUser(false));
         lines(ask.on(&good(text), "kpti").issued())
     };
-    assert_eq!(resume(&unsaid).last().map(String::as_str), Some("isb"));
-    assert_ne!(resume(ARM64).last().map(String::as_str), Some("isb"));
+    assert_eq!(returns(&unsaid).last().map(String::as_str), Some("isb"));
+    assert_ne!(returns(ARM64).last().map(String::as_str), Some("isb"));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_resync_names_a_barrier_that_resyncs() {
 
 #[test]
 fn a_resync_is_of_this_cpu() {
-    let on = |holders: &str| format!("resyncs on {holders};");
+    let on = |agents: &str| format!("resyncs on {agents};");
     refused(slate(), &[("resyncs on self;", &on("devices"))], "E0207");
     refused(slate(), &[("resyncs on self;", &on("everywhere"))], "E0202");
     accepted(slate(), &[("resyncs on self;", &on("cpus"))]);

@@ -1,11 +1,11 @@
 //! Negative entries: dropped by address where an instruction for their level does so.
 
 use tlbc::Analysis;
-use tlbc::trace::{AddressRange, Event};
+use tlbc::trace::{AddressRange, Event, Until};
 use tlbc_runtime::request::{Extent, Ranges};
 
 use super::{issues, with};
-use tlbc_tests::requests::{Ask, Steps, flush_on, good, level, lines};
+use tlbc_tests::requests::{Ask, Steps, What, flush_on, good, level, lines};
 
 const NEGATIVE: &str = include_str!("definitions/negative.arch");
 
@@ -113,4 +113,36 @@ fn one_instruction_for_every_level_is_issued_once() {
     let arch = with(NEGATIVE, &edits);
     let once = ["order", "page 0x1000, 0x42", "wait"];
     negative(&arch, 0x1000, 0x1000, &["pte", "pmd"], &once);
+}
+
+/// New entries of the kernel and more rights are flushed on every CPU, unless the CPU that faults may flush them.
+#[test]
+fn the_kernel_s_faults_may_be_fixed() {
+    let start = 0xffff_ffc0_0020_0000;
+    let extent = Extent::new(start, 0x1000);
+    let range = AddressRange {
+        extent,
+        levels: vec![0],
+    };
+    let in_kernel = |event: Event| Ask {
+        event: What::Event(event),
+        ..Ask::kernel(start, 0x1000, &[])
+    };
+    let mapped = in_kernel(Event::Mapped(vec![range.clone()]));
+    let fixed = with(
+        NEGATIVE,
+        &[("    policy {", "    policy { kernel faults fixed;")],
+    );
+    let flushed = ["order", "page 0xffffffc000200000, 0x0", "wait"];
+    issues(&good(NEGATIVE), "", &mapped, &flushed);
+    issues(&fixed, "", &mapped, &["order"]);
+    let trace = mapped.on(&fixed, "");
+    let until: Vec<Until> = trace.deferred.iter().map(|it| it.until).collect();
+    assert_eq!(until, [Until::Fault]);
+    let fault = in_kernel(Event::Fault(range));
+    assert!(lines(fault.on(&fixed, "").issued()).contains(&flushed[1].to_owned()));
+    // An entry that becomes invalid is flushed as before.
+    let unmapped = Ask::kernel(start, 0x1000, &["pte"]);
+    issues(&fixed, "", &unmapped, &flushed);
+    issues(&good(NEGATIVE), "", &unmapped, &flushed);
 }

@@ -108,7 +108,7 @@ fn broadcasts_and_interrupts_take_the_same_stages() {
 }
 
 #[test]
-fn a_switch_that_pays_for_a_tag_takes_the_stages_as_well() {
+fn a_switch_that_completes_the_flush_of_a_tag_takes_the_stages_as_well() {
     let paid = [
         "order",
         "space 0x42",

@@ -2,7 +2,7 @@
 
 use super::slip::number;
 use super::source::{Kind, Source, Statement};
-use super::{Edit, Mutant, Rng, brief, edited, one};
+use super::{Edit, Mutant, Rng, brief, edited, one, text_of};
 
 /// Names that Rust, the generated code or the language uses.
 const HOSTILE: [&str; 88] = [
@@ -173,10 +173,6 @@ fn pick<'s>(
 ) -> Option<&'s Statement> {
     let all: Vec<&Statement> = source.statements.iter().filter(|s| is(s)).collect();
     one(rng, &all).copied()
-}
-
-fn text_of<'s>(source: &'s Source, statement: &Statement) -> &'s str {
-    &source.text[source.range(statement)]
 }
 
 fn deleted(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, String)> {

@@ -3,9 +3,13 @@
 //! In: the text of a definition, and a generator of random numbers. Out: the text with one change, and what
 //! was changed. [`slip`] makes typing mistakes in a single token; [`Mutator`] changes
 //! statements, and `check` accepts many of its results. The same seed makes the same
-//! changes.
+//! changes. [`facts`] makes every change of a single fact, without a seed, and [`plans`]
+//! breaks plans instead of definitions.
 
 mod changes;
+mod effects;
+pub mod facts;
+pub mod plans;
 mod slip;
 pub mod source;
 
@@ -14,7 +18,7 @@ use std::ops::Range;
 pub use changes::{Mutator, renamed};
 pub use fastrand::Rng;
 pub use slip::slip;
-use source::Source;
+use source::{Source, Statement};
 
 /// A changed text, and what was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +40,11 @@ fn edited(source: &Source, mut edits: Vec<Edit>, what: String) -> Mutant {
         text.replace_range(range, &with);
     }
     Mutant { text, what }
+}
+
+/// Returns the text of a statement.
+fn text_of<'s>(source: &'s Source, statement: &Statement) -> &'s str {
+    &source.text[source.range(statement)]
 }
 
 /// Chooses one of several.

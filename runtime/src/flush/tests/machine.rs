@@ -47,6 +47,7 @@ impl<const IPI: bool, const WAITS: bool> Backend for Machine<IPI, WAITS> {
         tag_after_publish: !IPI,
         one_at_a_time: false,
         attach_waits_for_changes: WAITS,
+        kernel_faults_fixed: false,
         atomics_order_everything: false,
     };
 

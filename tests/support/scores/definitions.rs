@@ -1,0 +1,214 @@
+//! What is found of a wrong fact in a definition.
+//!
+//! In: a shipped definition, which is right, and one with a changed fact. Out: the stage that finds the change, or the reason
+//! why it does no harm. Holds: the plans of the changed definition are judged by the right one, and by hardware made from it.
+
+use std::collections::BTreeMap;
+
+use tlbc::emit::emit;
+use tlbc::model::Model;
+use tlbc::plan::Plans;
+use tlbc::plan::ir::{Plan, Shape};
+use tlbc::prove::{self, disproved};
+use tlbc::source::Files;
+use tlbc::torment::{self, Options, torment};
+use tlbc::{Analysis, analyse};
+use tlbc_runtime::request::{Reach, Space};
+
+use super::translate;
+use crate::archdefs::Definition;
+use crate::mutate::facts::{self, Changed, Usage};
+use crate::mutate::plans::is_followed;
+
+/// What became of a changed definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// `check` or the planner refuses it.
+    Refused,
+    /// Its plans are not proved against the right definition.
+    Disproved,
+    /// Its plans cannot be stated in terms of the right definition: it lacks a name, or has other levels.
+    OtherMachine,
+    /// Its plans are proved, and leave entries on the hardware of the right definition, or issue what that does not have.
+    Tormented,
+    /// The same code is generated.
+    SameCode,
+    /// Its plans differ, and are proved: they invalidate no less.
+    NoLess,
+    /// Its plans differ in shapes that the prover does not follow.
+    NotFollowed,
+    /// Its plans are the same. Generated constants, operands or texts differ.
+    Constants,
+}
+
+impl Verdict {
+    /// Every verdict.
+    pub const ALL: [Self; 8] = [
+        Self::Refused,
+        Self::Disproved,
+        Self::OtherMachine,
+        Self::Tormented,
+        Self::SameCode,
+        Self::NoLess,
+        Self::NotFollowed,
+        Self::Constants,
+    ];
+
+    /// Returns what it is called in a table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "check",
+            Self::Disproved => "prove",
+            Self::OtherMachine => "other tables or names",
+            Self::Tormented => "torment",
+            Self::SameCode => "same code",
+            Self::NoLess => "proved: no less",
+            Self::NotFollowed => "not followed",
+            Self::Constants => "constants",
+        }
+    }
+}
+
+/// A shipped definition, against which changed ones are judged.
+pub struct Judge<'a> {
+    definition: &'a Definition,
+    right: &'a Analysis,
+    code: Vec<String>,
+    known: BTreeMap<Vec<String>, Verdict>,
+}
+
+impl<'a> Judge<'a> {
+    /// Creates a judge.
+    pub fn new(definition: &'a Definition, right: &'a Analysis) -> Self {
+        let (files, again) = definition.analysis();
+        Self {
+            definition,
+            right,
+            code: code(&again, &files),
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// Returns every changed definition.
+    pub fn changes(&self, usage: &Usage) -> Vec<Changed> {
+        facts::changes(&self.definition.text, usage)
+    }
+
+    /// Returns what becomes of a changed definition.
+    pub fn verdict(&mut self, changed: &Changed) -> Verdict {
+        let mut files = Files::default();
+        let file = files.add(&self.definition.path, &changed.mutant.text);
+        let (Some(planned), _) = analyse(&files, file) else {
+            return Verdict::Refused;
+        };
+        let code = code(&planned, &files);
+        if code == self.code {
+            return Verdict::SameCode;
+        }
+        // The same code does the same, whatever the definition says.
+        if let Some(verdict) = self.known.get(&code) {
+            return *verdict;
+        }
+        let verdict = self.judged(&planned);
+        self.known.insert(code, verdict);
+        verdict
+    }
+
+    fn judged(&self, planned: &Analysis) -> Verdict {
+        let Some(plans) = translate::plans(planned, &self.right.model) else {
+            return Verdict::OtherMachine;
+        };
+        let different = different(&plans, &self.right.plans);
+        if failure(&self.right.model, &plans, &different).is_some() {
+            return Verdict::Disproved;
+        }
+        let options = Options {
+            seed: 1,
+            machines: 30,
+            requests: 30,
+            machine: None,
+        };
+        let report = torment(planned, &self.right.model, &options);
+        if report.failure.is_some() {
+            return Verdict::Tormented;
+        }
+        match different.as_slice() {
+            [] => Verdict::Constants,
+            shapes if shapes.iter().all(|shape| !is_followed(*shape)) => Verdict::NotFollowed,
+            _ => Verdict::NoLess,
+        }
+    }
+}
+
+/// Returns the generated code without its comments.
+fn code(analysis: &Analysis, files: &Files) -> Vec<String> {
+    let text = emit(analysis, files);
+    let lines = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    lines.map(str::to_owned).collect()
+}
+
+/// Returns the shapes that two sets of plans serve differently.
+pub fn different(plans: &Plans, others: &Plans) -> Vec<Shape> {
+    let body = |plans: &Plans, shape| plans.get(shape).map(|plan: &Plan| plan.body.clone());
+    let shapes = plans.iter().chain(others.iter()).map(|plan| plan.shape);
+    let mut shapes: Vec<Shape> = shapes
+        .filter(|shape| body(plans, *shape) != body(others, *shape))
+        .collect();
+    shapes.sort_unstable();
+    shapes.dedup();
+    shapes
+}
+
+/// Returns the first failure of the requests that plans of some shapes serve, directly or as a part.
+pub fn failure(model: &Model, plans: &Plans, shapes: &[Shape]) -> Option<prove::Failure> {
+    let mut asked: Vec<Shape> = Vec::new();
+    for shape in shapes.iter().filter(|shape| is_followed(**shape)) {
+        // What a flush defers, events complete.
+        asked.push(Shape::Switch);
+        let of = |space: Space, reach: Reach| Shape::Everything(space, reach);
+        match *shape {
+            Shape::Switch | Shape::ReturnToUser | Shape::CpuOnline => {}
+            Shape::IpiTargets(space) => {
+                asked.extend([of(space, Reach::Wide), of(space, Reach::Given)]);
+            }
+            other => asked.push(of(other.space(), other.reach())),
+        }
+    }
+    asked.sort_unstable();
+    asked.dedup();
+    asked
+        .into_iter()
+        .find_map(|shape| disproved(model, plans, shape))
+}
+
+/// Returns the first failure of plans on hardware: on the machine that a proof names, or on random ones.
+pub fn on_hardware(
+    planned: &Analysis,
+    hardware: &Model,
+    seed: u64,
+    on: Option<tlbc::model::Config>,
+    (machines, requests): (u64, u64),
+) -> Option<torment::Failure> {
+    let limits = |least: bool| {
+        let limits = hardware.limits.iter();
+        limits
+            .map(|it| if least { it.least } else { it.most })
+            .collect()
+    };
+    let machine = |least| on.map(|config| (config, limits(least)));
+    let run = |machine| {
+        let options = Options {
+            seed,
+            machines,
+            requests,
+            machine,
+        };
+        torment(planned, hardware, &options).failure
+    };
+    match on {
+        None => run(None),
+        Some(_) => run(machine(true)).or_else(|| run(machine(false))),
+    }
+}

@@ -1,0 +1,7 @@
+//! How many wrong facts and faulty plans are found, and by what.
+//!
+//! In: the shipped definitions. Out: counts by definition and kind. Holds: the same seeds give the same counts.
+
+pub mod definitions;
+pub mod planner;
+pub mod translate;
