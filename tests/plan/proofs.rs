@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tlbc::Analysis;
 use tlbc::plan::ir::{Node, Shape};
 use tlbc::prove::{disproved, prove};
+use tlbc_runtime::request::Space;
 use tlbc_tests::archdefs::{analysis, names};
 use tlbc_tests::mutate::plans::{BREAKS, Break, mutants};
 use tlbc_tests::requests::good;
@@ -21,7 +22,11 @@ fn the_shipped_definitions_are_proved() {
             "one page",
             "everything",
             "unlinked tables",
+            "an entry becomes invalid",
+            "a leaf entry gains rights",
+            "publication",
             "switch",
+            "entry from user code",
             "comes online",
         ];
         for kind in kinds {
@@ -54,6 +59,114 @@ fn each_way_to_break_a_plan_is_detected() {
     }
     assert_eq!(undetected, BTreeSet::new());
     assert!(BREAKS.len() >= 30);
+}
+
+/// Changes of entries, publication and entry from user code: a plan that is broken in one way, and what the failure says.
+const BROKEN: &[(&str, Shape, &str, &str)] = &[
+    (
+        "s390",
+        Shape::Invalidate,
+        "always the first alternative",
+        "of other levels",
+    ),
+    (
+        "s390",
+        Shape::Invalidate,
+        "the next instruction",
+        "which the machine does not have",
+    ),
+    (
+        "s390",
+        Shape::Change,
+        "no store",
+        "does not get its new value",
+    ),
+    (
+        "s390",
+        Shape::Change,
+        "nothing deferred",
+        "by a plain store",
+    ),
+    ("s390", Shape::Change, "no call", "by a plain store"),
+    (
+        "s390",
+        Shape::Change,
+        "always the first alternative",
+        "by a plain store",
+    ),
+    (
+        "s390",
+        Shape::Change,
+        "alternatives swapped",
+        "another kind of change",
+    ),
+    (
+        "s390",
+        Shape::Invalidate,
+        "alternatives swapped",
+        "no single instruction invalidates",
+    ),
+    ("s390", Shape::Invalidate, "no loop", "by a plain store"),
+    (
+        "s390",
+        Shape::Replace,
+        "no loop",
+        "does not get its new value",
+    ),
+    (
+        "s390",
+        Shape::Relax,
+        "alternatives swapped",
+        "no single instruction invalidates",
+    ),
+    (
+        "x86_64",
+        Shape::Change,
+        "no store",
+        "does not get its new value",
+    ),
+    (
+        "arm64",
+        Shape::Publish(Space::Kernel),
+        "nothing published",
+        "may not see the new entry",
+    ),
+    (
+        "arm64",
+        Shape::Publish(Space::Kernel),
+        "not refetched",
+        "does not refetch",
+    ),
+    (
+        "x86_64",
+        Shape::EnterFromUser,
+        "no load",
+        "with the tag of another",
+    ),
+];
+
+const NO_STORE: (&str, Break) = ("no store", |node, _| {
+    matches!(node, Node::Store).then_some(Node::Seq(Vec::new()))
+});
+
+#[test]
+fn broken_changes_are_detected() {
+    let mut undetected = Vec::new();
+    for (name, shape, way, expected) in BROKEN {
+        let arch = analysis(name);
+        let mut ways = BREAKS.iter().chain(std::iter::once(&NO_STORE));
+        let how = ways.find(|(name, _)| name == way);
+        let (_, how) = how.unwrap_or_else(|| panic!("there is no way {way:?}"));
+        let some = mutants(arch, *how).filter(|(of, _)| of == shape);
+        let mut messages = some.filter_map(|(_, plans)| {
+            let failure = disproved(&arch.model, &plans, *shape)?;
+            Some(failure.diagnostic(&arch.model).message)
+        });
+        if !messages.any(|message| message.contains(expected)) {
+            undetected.push(format!("{name}, {shape:?}, {way}: {expected}"));
+        }
+    }
+    assert_eq!(undetected, Vec::<String>::new());
 }
 
 /// Returns the node with the first two loads swapped that follow the load of an empty root.

@@ -24,8 +24,12 @@ definition states, without overflow. z3 proves this if it is installed. Without 
 for every small value and for random wide ones; such claims are counted as checked, never as proved. The
 loops are those of the runtime; that it takes the proved steps is checked.
 
-Not proved: changes of entries by instructions that write them, publication, the exclusion of lockless
-walkers, and the order of passes over several levels for all values, which is followed for a few sizes.
+Changes: a valid entry is written by instructions that the definition names for its level and for the
+change, and what was made through it is invalidated before a new entry is stored. A plain store is for an
+invalid entry, for software bits, or for an entry whose flush is deferred. New entries are published.
+
+Not proved: the exclusion of lockless walkers, that an instruction is repeated if the entry has changed
+meanwhile, and the order of passes over several levels for all values, which is followed for a few sizes.
 Whether a request is above the ceiling is followed both ways.
 
 Examples:

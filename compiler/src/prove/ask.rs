@@ -7,7 +7,7 @@
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::level::{Level, Levels};
-use tlbc_runtime::pte::RequiredFlush;
+use tlbc_runtime::pte::{self, RequiredFlush};
 use tlbc_runtime::request::passes::Pass;
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, Scope, Space};
 
@@ -90,6 +90,21 @@ pub struct Stale {
     pub usable: Agents,
 }
 
+/// A change of table entries.
+#[derive(Debug, Clone, Copy)]
+pub struct Change {
+    /// What kind of change it is.
+    pub kind: pte::Kind,
+    /// Whose entries change.
+    pub space: Space,
+    /// Whether only this CPU may have cached them.
+    pub only_here: bool,
+    /// Whether the flush may be deferred.
+    pub may_defer: bool,
+    /// The entries.
+    pub entries: Pass,
+}
+
 /// A request, with everything that plans test and everything that it makes stale.
 #[derive(Debug, Clone)]
 pub struct Ask {
@@ -107,6 +122,8 @@ pub struct Ask {
     pub pending: Pending,
     /// Whether the flush of a view is deferred.
     pub view_deferred: bool,
+    /// The change, if table entries are changed.
+    pub change: Option<Change>,
     /// The entries.
     pub stale: Vec<Stale>,
 }
@@ -121,6 +138,7 @@ impl Ask {
         live: false,
         pending: Pending::None,
         view_deferred: false,
+        change: None,
         stale: Vec::new(),
     };
 
@@ -255,7 +273,7 @@ impl Ask {
 }
 
 /// Returns the addresses of some entries: not aligned to more than one, and in the kernel's space the last ones.
-fn extent(space: Space, levels: &LevelTable, level: Level, count: u64) -> Extent {
+pub fn extent(space: Space, levels: &LevelTable, level: Level, count: u64) -> Extent {
     let shift = levels[level.index()].shift;
     let bytes = count << shift;
     match space {
@@ -265,7 +283,7 @@ fn extent(space: Space, levels: &LevelTable, level: Level, count: u64) -> Extent
 }
 
 /// Returns the addresses of the last entries of a level in an extent.
-fn within(whole: Extent, levels: &LevelTable, level: Level, count: u64) -> Extent {
+pub fn within(whole: Extent, levels: &LevelTable, level: Level, count: u64) -> Extent {
     let bytes = (count << levels[level.index()].shift).min(whole.bytes);
     Extent::new(
         whole.start.wrapping_add(whole.bytes).wrapping_sub(bytes),

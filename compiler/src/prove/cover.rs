@@ -250,7 +250,7 @@ fn at_least(path: &Path<'_>, most: Amount, count: Amount) -> bool {
 }
 
 /// Returns whether each entry of `1 << shift` bytes that an extent overlaps contains a named address.
-fn are_named(extent: Extent, shift: u32, named: &[Named]) -> bool {
+pub fn are_named(extent: Extent, shift: u32, named: &[Named]) -> bool {
     let first = extent.start >> shift;
     let count = (extent.last() >> shift).wrapping_sub(first).wrapping_add(1);
     (0..count).all(|nth| {

@@ -7,12 +7,14 @@
 use tlbc_facts::clause::{CacheSet, MaxCount, RunUnit};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::{Level, Levels};
-use tlbc_runtime::request::{LevelTable, Space};
+use tlbc_runtime::request::{LevelTable, Reach, Space};
 
+use super::failure::Rule;
 use super::machine::{Partial, Question};
 use super::steps::{Issued, Named, Sets, Step};
 use crate::model::{
-    AddressSelector, Drops, Instr, Kind, LevelSel, Lost, Model, Need, Source, Under, Value, Weakens,
+    AddressSelector, Drops, Instr, Kind, LevelSel, Lost, Model, Need, Resync, Source, Under, Value,
+    Weakens,
 };
 pub use tlbc_facts::cells::Class;
 
@@ -54,6 +56,8 @@ pub struct Path<'a> {
     pub space: Space,
     /// Whether another space is loaded.
     pub entering: bool,
+    /// Whether table entries change, so that instructions that write them count.
+    pub changes: bool,
     /// The levels.
     pub levels: LevelTable,
     /// Whether the change was published before the path starts.
@@ -138,7 +142,7 @@ impl Path<'_> {
         let issue = issued.issue;
         let it = &self.model.invalidates[issue.invalidate];
         let agent = Agents(1 << cell.agent);
-        if it.writes_entry.is_some()
+        if it.writes_entry.is_some() && !self.changes
             || !it.reach(self.machine).covers(agent)
             || !self.is_there(issued)
             || self.unmet(issued).is_some()
@@ -199,7 +203,9 @@ impl Path<'_> {
             return true;
         }
         let fixed = self.model.space(self.space).fixed_tag(self.machine);
-        if issue.view != Some(cell.view) || issue.tag != fixed {
+        // A change is made under the tag of the space whose entries change.
+        let tag = self.changes || issue.tag == fixed;
+        if issue.view != Some(cell.view) || !tag {
             return false;
         }
         // A per-CPU tag of this CPU means another space elsewhere.
@@ -220,7 +226,18 @@ impl Path<'_> {
         match d.which.value {
             AddressSelector::Everything => Some(Place::Everything),
             AddressSelector::OneSet => Some(Place::In(issued.sets)),
-            AddressSelector::Subtree => None,
+            AddressSelector::Subtree => {
+                let named = issued
+                    .named
+                    .filter(|_| self.changes && issued.issue.address)?;
+                let below = named.step.saturating_sub(page());
+                Some(Place::At(Named {
+                    va: named.va >> named.step << named.step,
+                    count: 1 << below,
+                    step: named.step - below,
+                    ..named
+                }))
+            }
             AddressSelector::OnePage => {
                 let named = issued.named.filter(|_| issued.issue.address)?;
                 let one = Named { count: 1, ..named };
@@ -264,6 +281,56 @@ impl Path<'_> {
         let needs = operands.any(|&operand| self.model.operands[operand].aligned.is_some());
         let shift = hint.map_or(0, |level| self.levels[level.index()].shift);
         !needs || named.va & ((1 << shift) - 1) == 0
+    }
+
+    /// Returns the agents that may have cached entries of the space.
+    pub fn agents(&self, reach: Reach) -> Agents {
+        let mut agents = Agents::SELF;
+        if reach == Reach::Wide {
+            agents = agents.union(Agents::ACTIVE).union(Agents::LAZY);
+            if self.model.caches.shared_by_core.is_some() {
+                agents = agents.union(Agents::SIBLING);
+            }
+            if self.space == Space::User && self.has_tags() {
+                agents = agents.union(Agents::INACTIVE);
+            }
+        }
+        if self.model.space(self.space).has_devices(self.machine) {
+            agents = agents.union(Agents::DEVICE);
+        }
+        agents
+    }
+
+    /// Returns what is wrong with the instructions themselves, with the instruction.
+    pub fn wrongly_issued(&self) -> Vec<(Rule, Instr)> {
+        let mut out = Vec::new();
+        for step in self.steps {
+            let Step::Issue(issued) = step else {
+                continue;
+            };
+            let invalidate = issued.issue.invalidate;
+            let mut fail = |rule| out.push((rule, Instr::Invalidate(invalidate)));
+            if self.model.invalidates[invalidate].writes_entry.is_some() && !self.changes {
+                fail(Rule::Writes);
+            }
+            if !self.is_there(issued) {
+                fail(Rule::Exists);
+            }
+            if let Some(need) = self.unmet(issued) {
+                fail(Rule::Needs(need));
+            }
+        }
+        out
+    }
+
+    /// Returns whether this CPU refetches after the last instruction that satisfies a condition, where `resync` says so.
+    pub fn is_resynced(&self, resync: Option<&Resync>, after: impl Fn(&Step) -> bool) -> bool {
+        let Some(barrier) = resync.and_then(|it| it.barrier(self.machine)) else {
+            return true;
+        };
+        let last = self.steps.iter().rposition(after);
+        let mut later = self.steps[last.map_or(0, |last| last + 1)..].iter();
+        later.any(|step| matches!(step, Step::Barrier(it) if *it == barrier))
     }
 
     /// Returns the tag classes of the entries of a space.

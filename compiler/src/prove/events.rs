@@ -25,16 +25,18 @@ use crate::plan::ir::{Node, Shape};
 enum Moment {
     Switch(Pending),
     Return { deferred: bool },
+    Enter,
     Online,
 }
 
 impl Moment {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Switch(Pending::None),
         Self::Switch(Pending::Tag),
         Self::Switch(Pending::All),
         Self::Return { deferred: false },
         Self::Return { deferred: true },
+        Self::Enter,
         Self::Online,
     ];
 
@@ -45,6 +47,7 @@ impl Moment {
             Self::Switch(Pending::All) => "switch, a flush of every tag pending",
             Self::Return { deferred: false } => "return to user code",
             Self::Return { deferred: true } => "return to user code, a flush of the view deferred",
+            Self::Enter => "entry from user code",
             Self::Online => "a CPU comes online",
         }
     }
@@ -53,6 +56,7 @@ impl Moment {
         match self {
             Self::Switch(_) => Shape::Switch,
             Self::Return { .. } => Shape::ReturnToUser,
+            Self::Enter => Shape::EnterFromUser,
             Self::Online => Shape::CpuOnline,
         }
     }
@@ -103,6 +107,8 @@ fn path(model: &Model, plans: &Plans, moment: Moment, machine: &Partial<'_>) -> 
     let flushes = match moment {
         Moment::Switch(pending) => pending != Pending::None,
         Moment::Return { deferred } => deferred,
+        // Entries of the view that the kernel runs on are flushed while the kernel runs.
+        Moment::Enter => false,
         Moment::Online => !model.online_clean(machine),
     };
     let lowest = Level::all().find(|level| exists(&levels, *level));
@@ -120,6 +126,7 @@ fn path(model: &Model, plans: &Plans, moment: Moment, machine: &Partial<'_>) -> 
             _ => Space::User,
         },
         entering: matches!(moment, Moment::Switch(_)),
+        changes: false,
         levels,
         published: moment != Moment::Online,
         steps: &steps,
@@ -157,12 +164,13 @@ fn path(model: &Model, plans: &Plans, moment: Moment, machine: &Partial<'_>) -> 
         let kept = cells.filter(|cell| shared(cell) && !is_gone_after_loads(&path, cell));
         failures.extend(kept.map(|cell| fail(Rule::Shared, Some(cell))));
     }
+    // What follows the loads of a switch follows those of an entry, too.
     let event = match moment {
-        Moment::Switch(_) => &model.switch,
+        Moment::Switch(_) | Moment::Enter => &model.switch,
         Moment::Return { .. } => &model.return_to_user,
         Moment::Online => &model.cpu_online,
     };
-    if !loads_all(&path, event) || moment != Moment::Online && is_torn(&path, event, moment) {
+    if !loads_all(&path, wanted(model, machine, moment)) || is_torn(&path, event, moment) {
         failures.push(fail(Rule::Loads, None));
     }
     let happens = moment == Moment::Online && flushes || has_loads(&steps);
@@ -218,7 +226,7 @@ fn cells(path: &Path<'_>, stale: &Stale, moment: Moment) -> Vec<Cell> {
         }),
         // User spaces have no other class.
         Moment::Switch(Pending::Tag) => cells.retain(|cell| cell.class == Class::This),
-        Moment::Switch(_) | Moment::Online => {
+        Moment::Switch(_) | Moment::Enter | Moment::Online => {
             let tagged = path.has_tags();
             let own = cells.clone();
             for cell in own {
@@ -276,12 +284,28 @@ fn has_loads(steps: &[Step]) -> bool {
     steps.iter().any(|step| matches!(step, Step::Load { .. }))
 }
 
-/// Returns whether every load of an event is issued, each once.
-fn loads_all(path: &Path<'_>, event: &Event) -> bool {
-    let here = event.loads.iter().filter(|it| it.when.holds(path.machine));
-    let mut wanted: Vec<(usize, usize)> = here
-        .flat_map(|it| it.loads.iter().map(|&load| (load, it.view)))
-        .collect();
+/// Returns the loads of an event, each with the view that is loaded. An entry from user code loads again, for the view that
+/// the kernel runs on, what the return to user code loaded for another.
+fn wanted(model: &Model, machine: &Partial<'_>, moment: Moment) -> Vec<(usize, usize)> {
+    let event = match moment {
+        Moment::Switch(_) => &model.switch,
+        Moment::Return { .. } | Moment::Enter => &model.return_to_user,
+        Moment::Online => &model.cpu_online,
+    };
+    let here = event.loads.iter().filter(|it| it.when.holds(machine));
+    let all = here.flat_map(|it| it.loads.iter().map(|&load| (load, it.view)));
+    if moment != Moment::Enter {
+        return all.collect();
+    }
+    let mut views = model.user.views.iter();
+    let kernel = views.position(|view| view.loaded && view.when.holds(machine));
+    let kernel = kernel.unwrap_or(0);
+    let others = all.filter(|(_, view)| *view != kernel);
+    others.map(|(load, _)| (load, kernel)).collect()
+}
+
+/// Returns whether each of these loads is issued, once, and no other.
+fn loads_all(path: &Path<'_>, mut wanted: Vec<(usize, usize)>) -> bool {
     let loaded = path.steps.iter().filter_map(|step| match step {
         Step::Load {
             load,

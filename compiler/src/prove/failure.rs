@@ -33,6 +33,12 @@ pub enum Rule {
     Loads,
     /// Where no tag tells spaces apart, a switch invalidates the entries of the previous space.
     Shared,
+    /// Each entry of a change is written: by instructions for its level and for the kind of change, or by a store.
+    Written,
+    /// A plain store changes no valid entry, except for software bits and where the flush is deferred.
+    Stored,
+    /// New entries are visible to every walker at the end.
+    Visible,
     /// Every shape of request has a plan.
     Planned,
 }
@@ -75,7 +81,7 @@ impl Failure {
         if let Some(Instr::Invalidate(index)) = self.instruction {
             let it = &model.invalidates[index];
             let text = match self.rule {
-                Rule::Needs(_) | Rule::Exists | Rule::Writes => "is issued",
+                Rule::Needs(_) | Rule::Exists | Rule::Writes | Rule::Written => "is issued",
                 _ => "is expected to invalidate them",
             };
             diagnostic = diagnostic.because(it.named.span, text);
@@ -132,6 +138,14 @@ impl Failure {
             Rule::Deferred => format!("the deferred flush leaves {entries}"),
             Rule::Loads => "the root of one space is loaded with the tag of another".to_owned(),
             Rule::Shared => format!("the next space can use {entries} of the previous one"),
+            Rule::Written => match self.instruction {
+                Some(_) => format!(
+                    "{instruction} writes entries of other levels, or another kind of change"
+                ),
+                None => "some entry does not get its new value".to_owned(),
+            },
+            Rule::Stored => "a valid entry is changed by a plain store".to_owned(),
+            Rule::Visible => "some walker may not see the new entry at the end".to_owned(),
             Rule::Planned => "there is no plan".to_owned(),
         }
     }

@@ -145,46 +145,23 @@ impl Flush<'_> {
             space: self.space,
             entering: matches!(self.what, What::Teardown)
                 && self.model.caches.hold(Kind::Root, machine),
+            changes: false,
             levels,
             published: false,
             steps: &steps,
         };
-        let mut failures = self.issued(&path, machine);
+        let wrong = path.wrongly_issued().into_iter();
+        let mut failures: Vec<Failure> = wrong
+            .map(|(rule, instruction)| self.failure(rule, machine, None, Some(instruction)))
+            .collect();
         if !planned {
             failures.push(self.failure(Rule::Planned, machine, None, None));
         }
         failures.extend(self.entries(&path, ask, machine, handlers));
         let resync = self.model.space(self.space).resync.as_ref();
-        if self.reach != Reach::Given
-            && let Some(barrier) = resync.and_then(|it| it.barrier(machine))
-            && !is_last_barrier(&steps, barrier)
-        {
+        let invalidates = |step: &Step| matches!(step, Step::Issue(_) | Step::OfWorkaround(_));
+        if self.reach != Reach::Given && !path.is_resynced(resync, invalidates) {
             failures.push(self.failure(Rule::Resync, machine, None, None));
-        }
-        failures
-    }
-
-    /// Returns what is wrong with the instructions themselves.
-    fn issued(&self, path: &Path<'_>, machine: &Partial<'_>) -> Vec<Failure> {
-        let mut failures = Vec::new();
-        for step in path.steps {
-            let Step::Issue(issued) = step else {
-                continue;
-            };
-            let invalidate = issued.issue.invalidate;
-            let instruction = Some(Instr::Invalidate(invalidate));
-            let mut fail = |rule| {
-                failures.push(self.failure(rule, machine, None, instruction));
-            };
-            if self.model.invalidates[invalidate].writes_entry.is_some() {
-                fail(Rule::Writes);
-            }
-            if !path.is_there(issued) {
-                fail(Rule::Exists);
-            }
-            if let Some(need) = path.unmet(issued) {
-                fail(Rule::Needs(need));
-            }
         }
         failures
     }
@@ -212,7 +189,7 @@ impl Flush<'_> {
             // Calls flush what would get the IPI.
             let (agents, handlers) = match self.reach {
                 Reach::Given => (handlers, Agents::NONE),
-                Reach::Here | Reach::Wide => (self.agents(path, machine), handlers),
+                Reach::Here | Reach::Wide => (path.agents(self.reach), handlers),
             };
             for agent in agents.iter() {
                 let of = Agents(1 << agent);
@@ -242,24 +219,6 @@ impl Flush<'_> {
         failures
     }
 
-    /// Returns the agents that may have cached the entries.
-    fn agents(&self, path: &Path<'_>, machine: &Partial<'_>) -> Agents {
-        let mut agents = Agents::SELF;
-        if self.reach == Reach::Wide {
-            agents = agents.union(Agents::ACTIVE).union(Agents::LAZY);
-            if self.model.caches.shared_by_core.is_some() {
-                agents = agents.union(Agents::SIBLING);
-            }
-            if self.space == Space::User && path.has_tags() {
-                agents = agents.union(Agents::INACTIVE);
-            }
-        }
-        if self.model.space(self.space).has_devices(machine) {
-            agents = agents.union(Agents::DEVICE);
-        }
-        agents
-    }
-
     fn failure(
         &self,
         rule: Rule,
@@ -284,15 +243,4 @@ fn is_deferred_on(deferred: Deferred, agents: Agents) -> bool {
         Agents::INACTIVE => deferred.contains(Deferred::INACTIVE_UNTIL_LOAD),
         _ => false,
     }
-}
-
-/// Returns whether a barrier follows the last invalidation.
-fn is_last_barrier(steps: &[Step], barrier: usize) -> bool {
-    let last = steps
-        .iter()
-        .rposition(|step| matches!(step, Step::Issue(_) | Step::OfWorkaround(_)));
-    let after = &steps[last.map_or(0, |last| last + 1)..];
-    after
-        .iter()
-        .any(|step| matches!(step, Step::Barrier(it) if *it == barrier))
 }

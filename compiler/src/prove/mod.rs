@@ -12,11 +12,12 @@
 //!   order in which nothing can make the entry again ([`cover`]); an IPI whose handler does that; or a deferral whose latest
 //!   moment is early enough.
 //!
-//! Holds: a path without a failure satisfies every rule that `cover` and `events` state for it. Which addresses a loop
+//! Holds: a path without a failure satisfies every rule that `cover`, `changes` and `events` state for it. Which addresses a loop
 //! names is computed with the functions of the runtime that the generated code calls, for requests of chosen sizes and
 //! alignments; `addresses` proves the arithmetic for all.
 
 mod ask;
+mod changes;
 mod complete;
 mod cover;
 mod effect;
@@ -47,26 +48,49 @@ pub fn prove(model: &Model, plans: &Plans) -> Proof {
     proof
 }
 
+/// What a part of a proof is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum About {
+    Flush(Space, Reach),
+    Change,
+    Event,
+}
+
+impl About {
+    /// Returns which part follows the plan of a shape.
+    fn of(shape: Shape) -> Self {
+        match shape {
+            Shape::Switch | Shape::ReturnToUser | Shape::EnterFromUser | Shape::CpuOnline => {
+                Self::Event
+            }
+            Shape::Change
+            | Shape::Invalidate
+            | Shape::Replace
+            | Shape::Relax
+            | Shape::Publish(_) => Self::Change,
+            _ => Self::Flush(shape.space(), shape.reach()),
+        }
+    }
+}
+
 /// Returns the first failure of those requests that the plan of a shape serves directly; none if they are proved.
 #[must_use]
 pub fn disproved(model: &Model, plans: &Plans, shape: Shape) -> Option<Failure> {
-    let of_event = matches!(
-        shape,
-        Shape::Switch | Shape::ReturnToUser | Shape::EnterFromUser | Shape::CpuOnline
-    );
-    let context = (!of_event).then_some((shape.space(), shape.reach()));
     let mut proof = Proof::default();
-    for (_, part) in requests().filter(|(of, _)| *of == context) {
+    for (_, part) in requests().filter(|(about, _)| *about == About::of(shape)) {
         part(model, plans, &mut proof);
-        if let Some(failure) = proof.failures.pop() {
-            return Some(failure);
+        if !proof.failures.is_empty() {
+            break;
         }
     }
-    None
+    proof.failures.into_iter().next()
 }
 
-/// Returns the parts of the proof with their space and reach: one for each flush, and one without either for the events.
-fn requests() -> impl Iterator<Item = (Option<(Space, Reach)>, Part)> {
-    let flushes = flushes::requests().map(|(context, part)| (Some(context), part));
-    flushes.chain(std::iter::once((None, Box::new(events::prove) as Part)))
+/// Returns the parts of the proof.
+fn requests() -> impl Iterator<Item = (About, Part)> {
+    let flushes =
+        flushes::requests().map(|((space, reach), part)| (About::Flush(space, reach), part));
+    let changes = changes::requests().map(|part| (About::Change, part));
+    let events = std::iter::once((About::Event, Box::new(events::prove) as Part));
+    flushes.chain(changes).chain(events)
 }

@@ -6,9 +6,9 @@
 use tlbc_facts::clause::MaxCount;
 use tlbc_runtime::backend::FinishSteps;
 use tlbc_runtime::deferred::Deferred;
-use tlbc_runtime::request::LevelTable;
 use tlbc_runtime::request::passes::{Folding, Pass, Passes, SortedPasses};
 use tlbc_runtime::request::runs::{Runs, Units};
+use tlbc_runtime::request::{LevelTable, Space};
 
 use super::ask::Ask;
 use super::machine::{Partial, Question};
@@ -74,6 +74,7 @@ impl<'a> Run<'a> {
         let before = self.pass;
         match shape {
             Shape::Page(..) => self.pass = self.ask.page(&self.levels),
+            Shape::Change => self.pass = self.ask.change.map(|change| change.entries),
             Shape::Passes(space, reach) => {
                 self.shape(Shape::Folding(space, reach));
                 let (ranges, folding) = (&self.ask.ranges, self.folding);
@@ -177,10 +178,11 @@ impl<'a> Run<'a> {
             Test::Pending(pending) => ask.pending == pending,
             Test::ViewDeferred => ask.view_deferred,
             Test::Required(steps) => self.required.requires(steps),
-            // Changes have plans of their own.
-            Test::Kind(_) | Test::MayDefer | Test::OnlyHere | Test::OfKernel | Test::OneEntry => {
-                false
-            }
+            Test::Kind(kind) => ask.change.is_some_and(|it| it.kind == kind),
+            Test::MayDefer => ask.change.is_some_and(|it| it.may_defer),
+            Test::OnlyHere => ask.change.is_some_and(|it| it.only_here),
+            Test::OfKernel => ask.change.is_some_and(|it| it.space == Space::Kernel),
+            Test::OneEntry => self.pass.is_some_and(|pass| pass.entries == 1),
         }
     }
 

@@ -401,8 +401,7 @@ fn broken(node: &Node, model: &Model, how: Break, left: &mut usize) -> Option<No
 
 /// Returns every plan of a definition with one node broken in this way.
 pub fn mutants(arch: &Analysis, how: Break) -> impl Iterator<Item = (Shape, Plans)> + '_ {
-    let plans = arch.plans.iter().filter(|plan| is_followed(plan.shape));
-    plans.flat_map(move |plan| {
+    arch.plans.iter().flat_map(move |plan| {
         let nth = move |number: usize| {
             let body = broken(&plan.body, &arch.model, how, &mut { number })?;
             let mut plans = arch.plans.clone();
@@ -416,7 +415,7 @@ pub fn mutants(arch: &Analysis, how: Break) -> impl Iterator<Item = (Shape, Plan
     })
 }
 
-/// Returns whether the prover follows the plan of a shape.
+/// Returns whether a plan is one of a flush or of an event that flushes.
 pub fn is_followed(shape: Shape) -> bool {
     !matches!(
         shape,
