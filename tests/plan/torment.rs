@@ -3,7 +3,7 @@
 
 use tlbc::torment::{Options, Report, torment};
 use tlbc_tests::archdefs::{analysis, names};
-use tlbc_tests::requests::{X86_64, edited, good};
+use tlbc_tests::requests::{POWERPC64, X86_64, edited, good};
 
 fn options(machines: u64, requests: u64) -> Options {
     Options {
@@ -41,4 +41,17 @@ fn a_field_at_another_place_is_found() {
     let failure = torment(&good(&wrong), right, &options(10, 20)).failure;
     let text = failure.expect("a failure").text;
     assert!(text.contains("no `invpcid` has these operands"), "{text}");
+}
+
+#[test]
+fn a_workaround_with_another_operand_is_found() {
+    let wrong = edited(
+        POWERPC64,
+        "workaround after tlbie_va issue ptesync, tlbie_va with tag 0;",
+        "workaround after tlbie_va issue ptesync, tlbie_va with tag 1;",
+    );
+    let right = &analysis("powerpc64").model;
+    let failure = torment(&good(&wrong), right, &options(10, 20)).failure;
+    let text = failure.expect("a failure").text;
+    assert!(text.contains("in `erat`"), "{text}");
 }

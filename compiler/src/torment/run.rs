@@ -12,10 +12,10 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Ranges, Reach, Scope, Space, SpaceFlags, Tag};
 
 use super::agent::Agent;
-use super::decode::{Act, Hardware};
+use super::decode::{Act, Bits, Decoded, Hardware};
 use super::request::{Request, What};
 use crate::analysis::Analysis;
-use crate::model::{Config, Instr, Lost, Model, Weakens, Workaround};
+use crate::model::{Config, Instr, Issued, Lost, Model, Source, Weakens, Workaround};
 use crate::plan::ir::Shape;
 use crate::trace::interpret::{Changing, Effects, Env, flush, interpret};
 use crate::trace::without_devices;
@@ -47,23 +47,62 @@ struct Part<'m> {
 }
 
 impl Part<'_> {
-    /// Returns whether a workaround is issued around an instruction.
+    /// Returns whether a workaround is issued around an instruction, with the operands of that instruction. In a loop the
+    /// operands may be those of a later one of the same kind.
     fn has_workaround(&self, at: usize, workaround: &Workaround) -> bool {
-        let is = |act: &Act<'_>, instr: Instr| match (*act, instr) {
-            (Act::Barrier(is), Instr::Barrier(wanted)) => is == wanted,
-            (Act::Invalidate { index, .. }, Instr::Invalidate(wanted)) => index == wanted,
-            _ => false,
-        };
-        let part = if workaround.after {
-            &self.acts[at + 1..]
+        let count = workaround.issue.len();
+        let (first, last) = if workaround.after {
+            (at + 1, self.acts.len())
         } else {
-            &self.acts[..at]
+            (0, at)
         };
-        part.windows(workaround.issue.len()).any(|acts| {
-            let mut pairs = acts.iter().zip(&workaround.issue);
-            pairs.all(|(act, issued)| is(act, issued.instr))
+        let starts = first..(last + 1).saturating_sub(count);
+        starts.into_iter().any(|start| {
+            let targets = if workaround.after {
+                &self.acts[at..start]
+            } else {
+                &self.acts[start + count..=at]
+            };
+            let mut of_target = targets
+                .iter()
+                .filter(|act| is(act, workaround.target.value));
+            let issued = &self.acts[start..start + count];
+            of_target.any(|target| {
+                let mut pairs = issued.iter().zip(&workaround.issue);
+                pairs.all(|(act, wanted)| is_issued(act, wanted, target))
+            })
         })
     }
+}
+
+fn is(act: &Act<'_>, instr: Instr) -> bool {
+    match (*act, instr) {
+        (Act::Barrier(is), Instr::Barrier(wanted)) => is == wanted,
+        (Act::Invalidate { index, .. }, Instr::Invalidate(wanted)) => index == wanted,
+        _ => false,
+    }
+}
+
+/// Returns whether an instruction is one of a workaround: with the tag and the address of the target, or zeros for a
+/// barrier, except for the sources that the workaround sets.
+fn is_issued(act: &Act<'_>, wanted: &Issued, target: &Act<'_>) -> bool {
+    if !is(act, wanted.instr) {
+        return false;
+    }
+    let Act::Invalidate { with, .. } = act else {
+        return true;
+    };
+    let of_target = |of: fn(&Decoded) -> Option<Bits>| match target {
+        Act::Barrier(_) => Some(0),
+        Act::Invalidate { with, .. } => of(with).map(|bits| bits.value),
+    };
+    let agrees = |source: Source, of: fn(&Decoded) -> Option<Bits>| {
+        let set = wanted.with.iter().find(|(set, _)| *set == source);
+        let value = set.map(|(_, value)| *value).or(of_target(of));
+        // An operand that the target does not have is any.
+        of(with).is_none_or(|bits| value.is_none_or(|value| bits.agree(value & bits.known)))
+    };
+    agrees(Source::Tag, |with| with.tag) && agrees(Source::Va, |with| with.va)
 }
 
 /// Plans, and the hardware on which they run.
