@@ -10,6 +10,7 @@ mod linux;
 mod operands;
 mod proofs;
 mod runtime;
+mod scores;
 mod torment;
 mod traces;
 mod unused_facts;

@@ -9,6 +9,7 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{LevelTable, Space};
 
+use super::failure::Rule;
 use super::machine::{Partial, Question};
 use super::steps::{Issued, Named, Sets, Step};
 use crate::model::{
@@ -63,6 +64,39 @@ pub struct Path<'a> {
 }
 
 impl Path<'_> {
+    /// Returns the instructions that the machine does not have, or that are issued where they may not be.
+    pub fn misused(&self) -> Vec<(Rule, Instr)> {
+        let mut misused = Vec::new();
+        for step in self.steps {
+            match step {
+                Step::Issue(issued) => {
+                    let invalidate = issued.issue.invalidate;
+                    let it = &self.model.invalidates[invalidate];
+                    let rules = [
+                        it.writes_entry.is_some().then_some(Rule::Writes),
+                        (!self.is_there(issued)).then_some(Rule::Exists),
+                        self.unmet(issued).map(Rule::Needs),
+                    ];
+                    let instr = Instr::Invalidate(invalidate);
+                    misused.extend(rules.into_iter().flatten().map(|rule| (rule, instr)));
+                }
+                Step::Barrier(barrier) => {
+                    if !self.model.barriers[*barrier].requires.holds(self.machine) {
+                        misused.push((Rule::Exists, Instr::Barrier(*barrier)));
+                    }
+                }
+                Step::OfWorkaround(invalidate) => {
+                    let it = &self.model.invalidates[*invalidate];
+                    if !it.requires.holds(self.machine) {
+                        misused.push((Rule::Exists, Instr::Invalidate(*invalidate)));
+                    }
+                }
+                _ => {}
+            }
+        }
+        misused
+    }
+
     /// Returns what the caller should guarantee around an instruction, and does not.
     pub fn unmet(&self, issued: &Issued) -> Option<Need> {
         let it = &self.model.invalidates[issued.issue.invalidate];

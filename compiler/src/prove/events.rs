@@ -135,6 +135,11 @@ fn path(model: &Model, plans: &Plans, moment: Moment, machine: &Partial<'_>) -> 
         .into_iter()
         .map(|(rule, cell)| fail(rule, Some(cell)))
         .collect();
+    let misused = path.misused().into_iter();
+    failures.extend(misused.map(|(rule, instruction)| Failure {
+        instruction: Some(instruction),
+        ..fail(rule, None)
+    }));
     let event = match moment {
         Moment::Switch(_) => &model.switch,
         Moment::Return { .. } => &model.return_to_user,

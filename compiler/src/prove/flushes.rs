@@ -149,7 +149,10 @@ impl Flush<'_> {
             published: false,
             steps: &steps,
         };
-        let mut failures = self.issued(&path, machine);
+        let misused = path.misused().into_iter();
+        let mut failures: Vec<Failure> = misused
+            .map(|(rule, instruction)| self.failure(rule, machine, None, Some(instruction)))
+            .collect();
         if !planned {
             failures.push(self.failure(Rule::Planned, machine, None, None));
         }
@@ -160,31 +163,6 @@ impl Flush<'_> {
             && !is_last_barrier(&steps, barrier)
         {
             failures.push(self.failure(Rule::Resync, machine, None, None));
-        }
-        failures
-    }
-
-    /// Returns what is wrong with the instructions themselves.
-    fn issued(&self, path: &Path<'_>, machine: &Partial<'_>) -> Vec<Failure> {
-        let mut failures = Vec::new();
-        for step in path.steps {
-            let Step::Issue(issued) = step else {
-                continue;
-            };
-            let invalidate = issued.issue.invalidate;
-            let instruction = Some(Instr::Invalidate(invalidate));
-            let mut fail = |rule| {
-                failures.push(self.failure(rule, machine, None, instruction));
-            };
-            if self.model.invalidates[invalidate].writes_entry.is_some() {
-                fail(Rule::Writes);
-            }
-            if !path.is_there(issued) {
-                fail(Rule::Exists);
-            }
-            if let Some(need) = path.unmet(issued) {
-                fail(Rule::Needs(need));
-            }
         }
         failures
     }
