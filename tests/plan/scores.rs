@@ -9,7 +9,7 @@ use tlbc_tests::scores::planner::{Agreement, explored};
 /// One in so many changed facts is judged.
 const STEP: usize = 400;
 /// How many faulty plans of each definition are judged.
-const PLANS: u64 = 12;
+const PLANS: u64 = 3;
 
 /// No plan of a wrong definition is proved and leaves entries on the right hardware.
 #[test]
@@ -47,7 +47,7 @@ fn faulty_plans_are_found() {
         }
     }
     assert_eq!(all.hardware_only, Vec::<String>::new());
-    assert!(all.both > all.neither, "{all:?}");
+    assert!(all.both >= 7, "{all:?}");
     assert!(searched.agents > 1000 && searched.left > 0, "{searched:?}");
     assert_eq!((searched.missed, searched.over), (0, 0), "{searched:?}");
 }
