@@ -29,7 +29,7 @@ impl Severity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(usize);
 
-struct Entry {
+struct CodeEntry {
     name: &'static str,
     title: &'static str,
     explanation: &'static str,
@@ -44,7 +44,7 @@ macro_rules! codes {
             $(#[doc = $title] pub const $name: Code = Code(Index::$name as usize);)*
         }
 
-        static ENTRIES: &[Entry] = &[$(Entry {
+        static ENTRIES: &[CodeEntry] = &[$(CodeEntry {
             name: stringify!($name),
             title: $title,
             explanation: include_str!(concat!("../explain/", stringify!($name), ".md")),
@@ -123,6 +123,7 @@ codes! {
     E0515 "no value of the tag is left for the kernel";
     E0516 "a view is not loaded when it should be";
     E0517 "an instruction of a workaround lacks a value that it needs";
+    E0518 "a switch flushes entries that no other space can use";
 
     // Policy.
     E0601 "the stated shootdown does not follow from the facts";

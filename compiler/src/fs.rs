@@ -185,7 +185,7 @@ fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
 }
 
 /// A file to be written or deleted.
-pub(crate) struct Change {
+pub(crate) struct FileChange {
     pub path: PathBuf,
     /// Its present content, if it exists; the command line shows it.
     #[cfg_attr(not(feature = "cli"), allow(dead_code))]
@@ -200,7 +200,7 @@ pub(crate) fn changes(
     directory: &Path,
     outputs: &[Output],
     nothing_else: bool,
-) -> Result<Vec<Change>, FileError> {
+) -> Result<Vec<FileChange>, FileError> {
     let mut wanted: BTreeMap<PathBuf, &str> = BTreeMap::new();
     for output in outputs {
         wanted.insert(directory.join(&output.path), &output.text);
@@ -209,7 +209,7 @@ pub(crate) fn changes(
     for (path, text) in &wanted {
         let old = existing(path)?;
         if old.as_deref() != Some(text.as_bytes()) {
-            changes.push(Change {
+            changes.push(FileChange {
                 path: path.clone(),
                 old,
                 new: Some((*text).to_owned()),
@@ -225,13 +225,13 @@ pub(crate) fn changes(
             let old = existing(&path)?;
             if old.as_ref().is_some_and(|text| is_generated(text)) {
                 let new = None;
-                changes.push(Change { path, old, new });
+                changes.push(FileChange { path, old, new });
             }
         }
     }
     for path in leftovers::found(directory) {
         let old = existing(&path)?;
-        changes.push(Change {
+        changes.push(FileChange {
             path,
             old,
             new: None,
@@ -254,7 +254,7 @@ fn is_generated(text: &[u8]) -> bool {
 }
 
 /// Applies the changes, and creates the directory if necessary. Modules are renamed before the lists that name them.
-pub(crate) fn apply(directory: &Path, changes: &[Change]) -> Result<(), FileError> {
+pub(crate) fn apply(directory: &Path, changes: &[FileChange]) -> Result<(), FileError> {
     fs::create_dir_all(directory).map_err(failed("create directory", directory))?;
     let _lock = leftovers::cleared(directory);
     // On failure all temporary files are dropped, which deletes them.
@@ -317,8 +317,8 @@ fn stage(directory: &Path, text: &str) -> io::Result<NamedTempFile> {
 mod tests {
     use super::*;
 
-    fn change(directory: &Path, name: &str) -> Change {
-        Change {
+    fn change(directory: &Path, name: &str) -> FileChange {
+        FileChange {
             path: directory.join(name),
             old: None,
             new: Some(format!("{HEADER}\n")),

@@ -89,7 +89,11 @@ pub struct Interpreted<'a> {
     levels: &'static LevelTable,
     of_space: u32,
     most_tags: u64,
+    broken: Option<Breaks>,
 }
+
+/// Changes the environment in which the plan of a flush is interpreted.
+pub type Breaks = fn(&mut Env, &LevelTable);
 
 impl<'a> Interpreted<'a> {
     /// Creates the backend of a machine, and makes the facts of its definition those of this host thread. The facts and
@@ -125,6 +129,7 @@ impl<'a> Interpreted<'a> {
             levels: Box::leak(Box::new(model.level_table(config))),
             of_space,
             most_tags: u64::MAX,
+            broken: None,
         })
     }
 
@@ -132,6 +137,13 @@ impl<'a> Interpreted<'a> {
     #[must_use]
     pub fn with_tags(self, most_tags: u64) -> Self {
         Self { most_tags, ..self }
+    }
+
+    /// Returns the backend with every flush interpreted for another request than the one that is asked for. Tests use it as an
+    /// operand that is wrong.
+    #[must_use]
+    pub fn with_requests(self, broken: Option<Breaks>) -> Self {
+        Self { broken, ..self }
     }
 
     fn model(&self) -> &'a Model {
@@ -177,6 +189,9 @@ impl<'a> Interpreted<'a> {
             Scope::Everything { .. } => {}
             Scope::Teardown => env.ends = true,
         }
+        if let Some(broken) = self.broken {
+            broken(&mut env, self.levels);
+        }
         env
     }
 
@@ -215,6 +230,7 @@ fn facts(model: &Model, plans: &Plans) -> Facts {
         tag_after_publish: model.reads_tag_after_publish(),
         one_at_a_time: plans.needs(Need::Lock),
         attach_waits_for_changes: model.attach_waits(),
+        kernel_faults_fixed: model.policy.kernel_faults_fixed.is_some(),
         // This is a fact of the target for which the runtime is compiled, and that is not the machine.
         atomics_order_everything: false,
     }

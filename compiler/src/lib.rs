@@ -34,6 +34,7 @@ mod spelling;
 mod template;
 mod text;
 pub mod trace;
+mod undescribed;
 mod warn;
 
 // Internals, public for the command line and the tests of this repository. They change without notice.

@@ -1046,10 +1046,10 @@ impl<M: Configuration<Config>> Tlb<M> {
             return Outcome::over_ceiling(self.user_here_everything(cpu, tag));
         }
         cpu.issue(Op::DsbNshst);
-        for pass in passes.cuts() {
+        for pass in passes.walks() {
             self.user_here_pass(cpu, tag, &pass);
         }
-        if passes.cuts_are_live() {
+        if passes.walks_complete_first() {
             cpu.issue(Op::DsbNsh);
         }
         for pass in passes.leaves() {
@@ -1080,10 +1080,10 @@ impl<M: Configuration<Config>> Tlb<M> {
             return Outcome::over_ceiling(self.user_wide_everything(cpu, tag));
         }
         cpu.issue(Op::DsbIshst);
-        for pass in passes.cuts() {
+        for pass in passes.walks() {
             self.user_wide_pass(cpu, tag, &pass);
         }
-        if passes.cuts_are_live() {
+        if passes.walks_complete_first() {
             cpu.issue(Op::DsbIsh);
         }
         for pass in passes.leaves() {
@@ -1109,10 +1109,10 @@ impl<M: Configuration<Config>> Tlb<M> {
             return Outcome::over_ceiling(self.kernel_here_everything(cpu));
         }
         cpu.issue(Op::DsbNshst);
-        for pass in passes.cuts() {
+        for pass in passes.walks() {
             self.kernel_here_pass(cpu, &pass);
         }
-        if passes.cuts_are_live() {
+        if passes.walks_complete_first() {
             cpu.issue(Op::DsbNsh);
         }
         for pass in passes.leaves() {
@@ -1138,10 +1138,10 @@ impl<M: Configuration<Config>> Tlb<M> {
             return Outcome::over_ceiling(self.kernel_wide_everything(cpu));
         }
         cpu.issue(Op::DsbIshst);
-        for pass in passes.cuts() {
+        for pass in passes.walks() {
             self.kernel_wide_pass(cpu, &pass);
         }
-        if passes.cuts_are_live() {
+        if passes.walks_complete_first() {
             cpu.issue(Op::DsbIsh);
         }
         for pass in passes.leaves() {
@@ -1461,6 +1461,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,
+        kernel_faults_fixed: false,
         interrupts_off: false,
         tag_after_publish: true,
         one_at_a_time: false,

@@ -425,8 +425,8 @@ impl<M: Configuration<Config>> Tlb<M> {
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
         if !c.has(Config::PTW)
-            && ranges.have_appeared()
-            && (ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, PGD])))
+            && ranges.has_negative()
+            && (ranges.tables() || ranges.has_negative_at(Levels::of(&[PMD, PUD, PGD])))
         {
             self.user_here_everything(cpu, tag)
         } else {
@@ -460,8 +460,8 @@ impl<M: Configuration<Config>> Tlb<M> {
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
         if !c.has(Config::PTW)
-            && ranges.have_appeared()
-            && (ranges.tables() || ranges.appeared_at(Levels::of(&[PMD, PUD, PGD])))
+            && ranges.has_negative()
+            && (ranges.tables() || ranges.has_negative_at(Levels::of(&[PMD, PUD, PGD])))
         {
             self.kernel_here_everything(cpu)
         } else {
@@ -616,6 +616,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,
+        kernel_faults_fixed: false,
         interrupts_off: false,
         tag_after_publish: false,
         one_at_a_time: false,

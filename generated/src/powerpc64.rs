@@ -1151,13 +1151,13 @@ impl<M: Configuration<Config>> Tlb<M> {
                 if passes.tables() {
                     if c.has(Config::BROADCAST) {
                         tlbie_pid1(cpu, tag);
-                        if passes.cuts_are_live() {
+                        if passes.walks_complete_first() {
                             cpu.issue(Op::Tlbsync);
                         }
                     } else {
                         tlbiel_pid1(cpu, tag);
                         tlbie_pid1(cpu, tag);
-                        if passes.cuts_are_live() {
+                        if passes.walks_complete_first() {
                             ptesync_cpabort_or_ptesync(cpu, c);
                             cpu.issue(Op::Tlbsync);
                         }
@@ -1171,7 +1171,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             } else {
                 if passes.tables() {
                     tlbiel_pid1(cpu, tag);
-                    if passes.cuts_are_live() {
+                    if passes.walks_complete_first() {
                         ptesync_cpabort_or_ptesync(cpu, c);
                     }
                 }
@@ -1181,12 +1181,12 @@ impl<M: Configuration<Config>> Tlb<M> {
             }
         } else {
             if c.has(Config::COPROCESSORS) {
-                for pass in passes.cuts() {
+                for pass in passes.walks() {
                     self.user_here_pass(cpu, tag, &pass);
                 }
             } else if passes.tables() {
                 tlbiel_pid1(cpu, tag);
-                if passes.cuts_are_live() {
+                if passes.walks_complete_first() {
                     ptesync_cpabort_or_ptesync(cpu, c);
                 }
             }
@@ -1222,7 +1222,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         if c.has(Config::GTSE) {
             if passes.tables() {
                 tlbie_pid1(cpu, tag);
-                if passes.cuts_are_live() {
+                if passes.walks_complete_first() {
                     cpu.issue(Op::Tlbsync);
                 }
             }
@@ -1232,7 +1232,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             p9_erat_by_tlbie_pid0(cpu, c);
             p9_stq_by_tlbie_unused(cpu, c, tag);
         } else {
-            for pass in passes.cuts() {
+            for pass in passes.walks() {
                 self.wide_pass(cpu, tag, &pass);
             }
             for pass in passes.leaves() {
@@ -1257,7 +1257,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         cpu.issue(Op::Ptesync);
         if passes.tables() {
             tlbiel_pid1(cpu, 0);
-            if passes.cuts_are_live() {
+            if passes.walks_complete_first() {
                 ptesync_cpabort_or_ptesync(cpu, c);
             }
         }
@@ -1287,7 +1287,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         if c.has(Config::GTSE) {
             if passes.tables() {
                 tlbie_pid1(cpu, 0);
-                if passes.cuts_are_live() {
+                if passes.walks_complete_first() {
                     cpu.issue(Op::Tlbsync);
                 }
             }
@@ -1297,7 +1297,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             p9_erat_by_tlbie_pid0(cpu, c);
             p9_stq_by_tlbie_unused(cpu, c, 0);
         } else {
-            for pass in passes.cuts() {
+            for pass in passes.walks() {
                 self.wide_pass(cpu, 0, &pass);
             }
             for pass in passes.leaves() {
@@ -1819,6 +1819,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Shootdown,
+        kernel_faults_fixed: false,
         interrupts_off: false,
         tag_after_publish: false,
         one_at_a_time: false,

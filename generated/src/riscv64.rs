@@ -201,18 +201,24 @@ pub enum Op {
     SinvalPageAsid0 { address: u64, asid0: u64 },
     /// `sinval_page_any`: Svinval_sinval_vma_invalidates_same_as_sfence_vma.
     SinvalPageAny { address: u64 },
+    /// `rfence_page`: SBI, RFENCE, FID 2, with a range.
+    RfencePage {
+        address: u64,
+        one_page: u64,
+        asid: u64,
+    },
     /// `rfence_run`: SBI, RFENCE, FID 2, with a range.
-    RfenceRun { address: u64, pages: u64, asid: u64 },
+    RfenceRun { address: u64, size: u64, asid: u64 },
+    /// `rfence_page_any`: SBI, RFENCE, FID 1, with a range.
+    RfencePageAny { address: u64, one_page: u64 },
     /// `rfence_run_any`: SBI, RFENCE, FID 1, with a range.
-    RfenceRunAny { address: u64, pages: u64 },
+    RfenceRunAny { address: u64, size: u64 },
     /// `rfence_asid`: SBI, RFENCE, FID 2, start and size 0.
     RfenceAsid { asid: u64 },
     /// `rfence_all`: SBI, RFENCE, FID 1, start and size 0.
     RfenceAll,
     /// Loads `satp`.
     LoadSatp { satp: u64 },
-    /// Loads `satp_flush`.
-    LoadSatpFlush { satp: u64 },
 }
 
 impl Op {
@@ -231,12 +237,13 @@ impl Op {
             Op::SinvalPage { .. } => "sinval_page",
             Op::SinvalPageAsid0 { .. } => "sinval_page_asid0",
             Op::SinvalPageAny { .. } => "sinval_page_any",
+            Op::RfencePage { .. } => "rfence_page",
             Op::RfenceRun { .. } => "rfence_run",
+            Op::RfencePageAny { .. } => "rfence_page_any",
             Op::RfenceRunAny { .. } => "rfence_run_any",
             Op::RfenceAsid { .. } => "rfence_asid",
             Op::RfenceAll => "rfence_all",
             Op::LoadSatp { .. } => "satp",
-            Op::LoadSatpFlush { .. } => "satp_flush",
         }
     }
 
@@ -257,20 +264,33 @@ impl Op {
             }
             Op::SfenceAsid { asid } | Op::RfenceAsid { asid } => each("asid", u128::from(asid)),
             Op::SfenceAsid0 { asid0 } => each("asid0", u128::from(asid0)),
-            Op::RfenceRun {
+            Op::RfencePage {
                 address,
-                pages,
+                one_page,
                 asid,
             } => {
                 each("address", u128::from(address));
-                each("pages", u128::from(pages));
+                each("one_page", u128::from(one_page));
                 each("asid", u128::from(asid));
             }
-            Op::RfenceRunAny { address, pages } => {
+            Op::RfenceRun {
+                address,
+                size,
+                asid,
+            } => {
                 each("address", u128::from(address));
-                each("pages", u128::from(pages));
+                each("size", u128::from(size));
+                each("asid", u128::from(asid));
             }
-            Op::LoadSatp { satp } | Op::LoadSatpFlush { satp } => each("satp", u128::from(satp)),
+            Op::RfencePageAny { address, one_page } => {
+                each("address", u128::from(address));
+                each("one_page", u128::from(one_page));
+            }
+            Op::RfenceRunAny { address, size } => {
+                each("address", u128::from(address));
+                each("size", u128::from(size));
+            }
+            Op::LoadSatp { satp } => each("satp", u128::from(satp)),
         }
     }
 }
@@ -288,14 +308,14 @@ pub trait Calls {
     /// It acts on the CPUs of the sink
     /// (\[`Platform::sink_for`\](tlbc_runtime::Platform::sink_for)), and adds those that it does
     /// not reach to the CPUs that it missed.
-    fn remote_sfence_vma_asid(&mut self, address: u64, pages: u64, asid: u64);
+    fn remote_sfence_vma_asid(&mut self, address: u64, size: u64, asid: u64);
 
     /// SBI, RFENCE, FID 1, with a range.
     ///
     /// It acts on the CPUs of the sink
     /// (\[`Platform::sink_for`\](tlbc_runtime::Platform::sink_for)), and adds those that it does
     /// not reach to the CPUs that it missed.
-    fn remote_sfence_vma(&mut self, address: u64, pages: u64);
+    fn remote_sfence_vma(&mut self, address: u64, size: u64);
 
     /// SBI, RFENCE, FID 2, start and size 0.
     ///
@@ -411,21 +431,24 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
                     ".option pop",
                     address = in(reg) address, options(nostack, preserves_flags),
                 ),
+                Op::RfencePage {
+                    address,
+                    one_page,
+                    asid,
+                } => self.0.remote_sfence_vma_asid(address, one_page, asid),
                 Op::RfenceRun {
                     address,
-                    pages,
+                    size,
                     asid,
-                } => self.0.remote_sfence_vma_asid(address, pages, asid),
-                Op::RfenceRunAny { address, pages } => self.0.remote_sfence_vma(address, pages),
+                } => self.0.remote_sfence_vma_asid(address, size, asid),
+                Op::RfencePageAny { address, one_page } => {
+                    self.0.remote_sfence_vma(address, one_page)
+                }
+                Op::RfenceRunAny { address, size } => self.0.remote_sfence_vma(address, size),
                 Op::RfenceAsid { asid } => self.0.remote_sfence_vma_asid_all(asid),
                 Op::RfenceAll => self.0.remote_sfence_vma_all(),
                 Op::LoadSatp { satp } => asm!(
                     "csrw satp, {satp}",
-                    satp = in(reg) satp, options(nostack, preserves_flags),
-                ),
-                Op::LoadSatpFlush { satp } => asm!(
-                    "csrw satp, {satp}",
-                    "sfence.vma zero, zero",
                     satp = in(reg) satp, options(nostack, preserves_flags),
                 ),
             }
@@ -435,13 +458,15 @@ impl<P: Calls> Issue<Op> for Hardware<P> {
 
 /// The step of completion that issues `sfence_inval_ir`.
 const FINISH_STEP_1: FinishSteps = FinishSteps(1 << 0);
-/// The lengths of runs that operand `pages` encodes.
-const PAGES_UNITS: Units = Units {
+/// The lengths of runs that operand `size` encodes.
+const SIZE_UNITS: Units = Units {
     base: 0,
     step: 0,
     scales: 1,
-    most: 0x10_0000,
+    most: 0xffff_ffff,
 };
+/// Operand `one_page`: `[63:0] 4096`.
+const ONE_PAGE: u64 = 0x1000;
 
 /// Encodes operand `asid`: `[63:16] 0; [15:0] tag`.
 #[inline(always)]
@@ -531,22 +556,41 @@ fn sinval_page_any(cpu: &mut impl Issue<Op>, va: u64) {
     cpu.issue(Op::SinvalPageAny { address: va });
 }
 
+/// Issues `rfence_page`.
+#[inline(always)]
+fn rfence_page(cpu: &mut impl Issue<Op>, tag: u64, va: u64) {
+    cpu.issue(Op::RfencePage {
+        address: va,
+        one_page: ONE_PAGE,
+        asid: encode_asid(tag),
+    });
+}
+
 /// Issues `rfence_run`.
 #[inline(always)]
-fn rfence_run(cpu: &mut impl Issue<Op>, tag: u64, va: u64, num: u64) {
+fn rfence_run(cpu: &mut impl Issue<Op>, tag: u64, va: u64, bytes: u64) {
     cpu.issue(Op::RfenceRun {
         address: va,
-        pages: num,
+        size: bytes,
         asid: encode_asid(tag),
+    });
+}
+
+/// Issues `rfence_page_any`.
+#[inline(always)]
+fn rfence_page_any(cpu: &mut impl Issue<Op>, va: u64) {
+    cpu.issue(Op::RfencePageAny {
+        address: va,
+        one_page: ONE_PAGE,
     });
 }
 
 /// Issues `rfence_run_any`.
 #[inline(always)]
-fn rfence_run_any(cpu: &mut impl Issue<Op>, va: u64, num: u64) {
+fn rfence_run_any(cpu: &mut impl Issue<Op>, va: u64, bytes: u64) {
     cpu.issue(Op::RfenceRunAny {
         address: va,
-        pages: num,
+        size: bytes,
     });
 }
 
@@ -562,14 +606,6 @@ fn rfence_asid(cpu: &mut impl Issue<Op>, tag: u64) {
 #[inline(always)]
 fn load_satp(cpu: &mut impl Issue<Op>, c: Config, tag: u64, root: u64) {
     cpu.issue(Op::LoadSatp {
-        satp: encode_satp(c, tag, root),
-    });
-}
-
-/// Issues `satp_flush`.
-#[inline(always)]
-fn load_satp_flush(cpu: &mut impl Issue<Op>, c: Config, tag: u64, root: u64) {
-    cpu.issue(Op::LoadSatpFlush {
         satp: encode_satp(c, tag, root),
     });
 }
@@ -643,7 +679,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on active CPUs; walk entries under the
     /// space's tag, on active CPUs and lazy CPUs.
     ///
-    /// Instructions: `rfence_run`, `rfence_run_any`, `rfence_asid`, `rfence_all`.
+    /// Instructions: `rfence_page`, `rfence_page_any`, `rfence_asid`, `rfence_all`.
     #[inline(always)]
     fn user_given_page(
         &self,
@@ -659,12 +695,12 @@ impl<M: Configuration<Config>> Tlb<M> {
             if tables {
                 rfence_asid(cpu, tag);
             } else {
-                rfence_run(cpu, tag, va, 0);
+                rfence_page(cpu, tag, va);
             }
         } else if tables {
             cpu.issue(Op::RfenceAll);
         } else {
-            rfence_run_any(cpu, va, 0);
+            rfence_page_any(cpu, va);
         }
         Outcome::NOTHING
     }
@@ -702,14 +738,14 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under no tag (global), on active CPUs; walk entries under no
     /// tag (global), on active CPUs and lazy CPUs.
     ///
-    /// Instructions: `rfence_run_any`, `rfence_all`.
+    /// Instructions: `rfence_page_any`, `rfence_all`.
     #[inline(always)]
     fn kernel_given_page(&self, cpu: &mut impl Issue<Op>, va: u64, tables: bool) -> Outcome {
         let c = self.config.flags();
         if c.has(Config::CIP1200) || tables {
             cpu.issue(Op::RfenceAll);
         } else {
-            rfence_run_any(cpu, va, 0);
+            rfence_page_any(cpu, va);
         }
         Outcome::NOTHING
     }
@@ -722,7 +758,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.user_here_everything(cpu, tag)
         } else {
@@ -761,7 +797,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.user_given_everything(cpu, tag)
         } else {
@@ -786,7 +822,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.kernel_here_everything(cpu)
         } else {
@@ -819,7 +855,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.have_appeared() && ranges.appeared_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.kernel_given_everything(cpu)
         } else {
@@ -878,7 +914,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         passes: &impl Passes,
     ) -> Outcome {
         let c = self.config.flags();
-        let operations = passes.page_runs(page_shift(c), PAGES_UNITS, false);
+        let operations = passes.page_runs(page_shift(c), SIZE_UNITS, false);
         let ceiling = self.ceiling(Space::User, Reach::Given);
         if ceiling.is_exceeded_by(operations, passes.pages()) {
             return Outcome::over_ceiling(self.user_given_everything(cpu, tag));
@@ -921,7 +957,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline]
     fn kernel_given_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
         let c = self.config.flags();
-        let operations = passes.page_runs(page_shift(c), PAGES_UNITS, false);
+        let operations = passes.page_runs(page_shift(c), SIZE_UNITS, false);
         let ceiling = self.ceiling(Space::Kernel, Reach::Given);
         if ceiling.is_exceeded_by(operations, passes.pages()) {
             return Outcome::over_ceiling(self.kernel_given_everything(cpu));
@@ -957,32 +993,32 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates consecutive entries of one level of a user space on other CPUs, which the sink
     /// is given.
     ///
-    /// Instructions: `rfence_run`, `rfence_run_any`.
+    /// Instructions: `rfence_page`, `rfence_run`, `rfence_page_any`, `rfence_run_any`.
     #[inline(always)]
     fn user_given_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
         let c = self.config.flags();
-        if PAGES_UNITS.hold(pass.shift.wrapping_sub(page_shift(c))) {
-            let mut runs = Runs::of_pages(pass, page_shift(c), PAGES_UNITS);
+        if SIZE_UNITS.hold(pass.shift.wrapping_sub(page_shift(c))) {
+            let mut runs = Runs::of_pages(pass, page_shift(c), SIZE_UNITS);
             for run in runs.by_ref() {
                 if c.has(Config::ASIDS) {
-                    rfence_run(cpu, tag, run.va, run.num);
+                    rfence_run(cpu, tag, run.va, run.end.wrapping_sub(run.va));
                 } else {
-                    rfence_run_any(cpu, run.va, run.num);
+                    rfence_run_any(cpu, run.va, run.end.wrapping_sub(run.va));
                 }
             }
             if let Some(va) = runs.rest() {
                 if c.has(Config::ASIDS) {
-                    rfence_run(cpu, tag, va, 0);
+                    rfence_page(cpu, tag, va);
                 } else {
-                    rfence_run_any(cpu, va, 0);
+                    rfence_page_any(cpu, va);
                 }
             }
         } else {
             for va in pass.addresses() {
                 if c.has(Config::ASIDS) {
-                    rfence_run(cpu, tag, va, 0);
+                    rfence_page(cpu, tag, va);
                 } else {
-                    rfence_run_any(cpu, va, 0);
+                    rfence_page_any(cpu, va);
                 }
             }
         }
@@ -1007,21 +1043,21 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates consecutive entries of one level of the kernel on other CPUs, which the sink is
     /// given.
     ///
-    /// Instructions: `rfence_run_any`.
+    /// Instructions: `rfence_page_any`, `rfence_run_any`.
     #[inline(always)]
     fn kernel_given_pass(&self, cpu: &mut impl Issue<Op>, pass: &Pass) {
         let c = self.config.flags();
-        if PAGES_UNITS.hold(pass.shift.wrapping_sub(page_shift(c))) {
-            let mut runs = Runs::of_pages(pass, page_shift(c), PAGES_UNITS);
+        if SIZE_UNITS.hold(pass.shift.wrapping_sub(page_shift(c))) {
+            let mut runs = Runs::of_pages(pass, page_shift(c), SIZE_UNITS);
             for run in runs.by_ref() {
-                rfence_run_any(cpu, run.va, run.num);
+                rfence_run_any(cpu, run.va, run.end.wrapping_sub(run.va));
             }
             if let Some(va) = runs.rest() {
-                rfence_run_any(cpu, va, 0);
+                rfence_page_any(cpu, va);
             }
         } else {
             for va in pass.addresses() {
-                rfence_run_any(cpu, va, 0);
+                rfence_page_any(cpu, va);
             }
         }
     }
@@ -1166,6 +1202,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,
+        kernel_faults_fixed: false,
         interrupts_off: false,
         tag_after_publish: true,
         one_at_a_time: false,
@@ -1315,7 +1352,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     /// Loads another address space.
     ///
-    /// Instructions: `sfence_asid`, `satp`, `satp_flush`.
+    /// Instructions: `sfence_asid`, `satp`.
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
         let c = self.config.flags();
@@ -1338,7 +1375,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
             if pending != Pending::None && pending != Pending::Tag {
                 self.invalidate_all(cpu);
             }
-            load_satp_flush(cpu, c, to.tag.value, to.table);
+            load_satp(cpu, c, to.tag.value, to.table);
+            let _ = self.user_here_everything(cpu, to.tag.value);
+            self.user_here_finish(cpu, FinishSteps::NONE);
         }
         Deferred::NOTHING
     }

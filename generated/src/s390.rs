@@ -1030,6 +1030,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         },
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,
+        kernel_faults_fixed: false,
         interrupts_off: false,
         tag_after_publish: false,
         one_at_a_time: false,

@@ -742,7 +742,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         if ceiling.is_exceeded_by(operations, passes.pages()) {
             return Outcome::over_ceiling(self.user_here_everything(cpu));
         }
-        for pass in passes.cuts() {
+        for pass in passes.walks() {
             self.user_here_pass(cpu, tag, &pass);
         }
         for pass in passes.leaves() {
@@ -777,10 +777,10 @@ impl<M: Configuration<Config>> Tlb<M> {
                 passes.tables(),
             ));
         }
-        for pass in passes.cuts() {
+        for pass in passes.walks() {
             self.user_wide_pass(cpu, tag, &pass);
         }
-        if passes.cuts_are_live() {
+        if passes.walks_complete_first() {
             cpu.issue(Op::Tlbsync);
         }
         for pass in passes.leaves() {
@@ -804,7 +804,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
         if c.has(Config::PCID) {
             if c.has(Config::PTI) {
-                for pass in passes.cuts() {
+                for pass in passes.walks() {
                     self.kernel_here_pass(cpu, &pass);
                 }
                 for pass in passes.leaves() {
@@ -820,7 +820,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                     self.kernel_here_pass(cpu, &pass);
                 }
             } else {
-                for pass in passes.cuts() {
+                for pass in passes.walks() {
                     self.kernel_here_pass(cpu, &pass);
                 }
                 for pass in passes.leaves() {
@@ -832,7 +832,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                 }
             }
         } else {
-            for pass in passes.cuts() {
+            for pass in passes.walks() {
                 self.kernel_here_pass(cpu, &pass);
             }
             for pass in passes.leaves() {
@@ -856,7 +856,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
         if passes.tables() {
             invlpgb(cpu, 0, 0, Level(0), 0, INVLPGB_NONGLOBAL);
-            if passes.cuts_are_live() {
+            if passes.walks_complete_first() {
                 cpu.issue(Op::Tlbsync);
             }
         }
@@ -1102,6 +1102,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,
+        kernel_faults_fixed: false,
         interrupts_off: true,
         tag_after_publish: false,
         one_at_a_time: false,

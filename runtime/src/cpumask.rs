@@ -96,23 +96,23 @@ impl<S: CpuMask> AddressSpace<S> {
         S: 'a,
     {
         let is_kernel = self.kind == Space::Kernel;
-        let holders = if is_kernel {
+        let mask = if is_kernel {
             cpus.online()
         } else {
             &*self.cpumask
         };
-        let holders = holders.iter(cpus.count(), Barrier::Unloaded);
-        holders.filter(move |&holder| {
-            holder != cpu && (is_kernel || self.is_target(cpus.tlb(holder), classes))
+        let all = mask.iter(cpus.count(), Barrier::Unloaded);
+        all.filter(move |&other| {
+            other != cpu && (is_kernel || self.is_target(cpus.tlb(other), classes))
         })
     }
 
     /// Returns whether another CPU of the cpumask is of these classes.
-    fn is_target(&self, holder: &CpuTlb<S>, classes: Agents) -> bool {
-        let loaded = holder.loaded();
+    fn is_target(&self, other: &CpuTlb<S>, classes: Agents) -> bool {
+        let loaded = other.loaded();
         let class = if loaded != self.id && loaded != SpaceId::SWITCHING {
             Agents::INACTIVE
-        } else if loaded == self.id && holder.lazy.acquire(Barrier::Unloaded) != 0 {
+        } else if loaded == self.id && other.lazy.acquire(Barrier::Unloaded) != 0 {
             Agents::LAZY
         } else {
             Agents::ACTIVE
@@ -138,10 +138,10 @@ impl<S: CpuMask> AddressSpace<S> {
             hold: false,
             load: false,
         };
-        for holder in self.holders(cpus) {
-            if holder != cpu {
+        for other in self.cpus_in_mask(cpus) {
+            if other != cpu {
                 others.hold = true;
-                others.load |= cpus.tlb(holder).may_have_loaded(self.id);
+                others.load |= cpus.tlb(other).may_have_loaded(self.id);
             }
         }
         others
@@ -149,20 +149,20 @@ impl<S: CpuMask> AddressSpace<S> {
 
     /// Returns the CPUs of the cpumask that have the space loaded or are switching.
     pub(crate) fn loaded_on(&self, cpus: &impl Cpus<Set = S>) -> S {
-        self.holders_that(cpus, true)
+        self.cpus_that(cpus, true)
     }
 
     /// Returns the CPUs of the cpumask, each as it is when the iterator gets there.
     #[inline]
-    pub(crate) fn holders(&self, cpus: &impl Cpus<Set = S>) -> impl Iterator<Item = CpuId> {
+    pub(crate) fn cpus_in_mask(&self, cpus: &impl Cpus<Set = S>) -> impl Iterator<Item = CpuId> {
         self.cpumask.iter(cpus.count(), Barrier::Unloaded)
     }
 
     /// Returns the CPUs of the cpumask that have the space loaded or are switching, or the others, as they are when they are
     /// read.
-    fn holders_that(&self, cpus: &impl Cpus<Set = S>, loaded: bool) -> S {
-        let holders = self.holders(cpus);
-        let those = holders.filter(|&cpu| cpus.tlb(cpu).may_have_loaded(self.id) == loaded);
+    fn cpus_that(&self, cpus: &impl Cpus<Set = S>, loaded: bool) -> S {
+        let all = self.cpus_in_mask(cpus);
+        let those = all.filter(|&cpu| cpus.tlb(cpu).may_have_loaded(self.id) == loaded);
         set_of(those)
     }
 
@@ -186,14 +186,14 @@ impl<S: CpuMask> AddressSpace<S> {
     /// resets its mask before it flushes.
     pub(crate) fn begin_trimming(&self, cpus: &impl Cpus<Set = S>) -> S {
         self.begin_change();
-        self.holders_that(cpus, false)
+        self.cpus_that(cpus, false)
     }
 
     /// Removes from the cpumask the CPUs that [`begin_trimming`](Self::begin_trimming) returned, after everything of the
     /// space is flushed on every CPU, and lets CPUs attach the space again.
     pub(crate) fn end_trimming(&self, cpus: &impl Cpus<Set = S>, mut leave: S) {
         if is_back(Fault::TrimsAfterFlush) {
-            leave = self.holders_that(cpus, false);
+            leave = self.cpus_that(cpus, false);
         }
         for cpu in leave.iter() {
             self.cpumask.remove(cpu, Barrier::Unload);

@@ -1,14 +1,29 @@
 //! Faults that this crate once had, or could have, which a test can switch on.
 //!
-//! In: nothing. Out: whether a fault is put back. Holds: in a build without the model checker none is.
+//! In: nothing. Out: whether a fault is put back. Holds: in a kernel's build none is.
 //!
-//! Each fault is kept next to its fix, as the other branch of one `if`. Outside the model checker's build the condition is
-//! a constant `false`, and the compiler removes the branch. A test puts one fault back and expects the model checker to
-//! find it, so a scenario that stops finding it fails.
+//! Each fault is kept next to its fix, as the other branch of one `if`. In a kernel's build the condition is a constant
+//! `false`, and the compiler removes the branch. A test puts one fault back and expects the model checker, or random programs
+//! (`tlbc torment --runtime --knobs`), to find it, so a test that stops finding it fails.
 
-/// A fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Fault {
+/// Declares the faults, and the list of them.
+macro_rules! faults {
+    ($($(#[$what:meta])* $fault:ident,)*) => {
+        /// A fault.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Fault {
+            $($(#[$what])* $fault,)*
+        }
+
+        impl Fault {
+            /// All of them.
+            #[cfg(any(loom, feature = "torment"))]
+            pub const ALL: &[Self] = &[$(Self::$fault),*];
+        }
+    };
+}
+
+faults! {
     /// Which CPUs leave the cpumask after a flush of everything is decided by what they have loaded after the flush.
     TrimsAfterFlush,
     /// A CPU that enters the cpumask while a flush of everything removes it stays removed.
@@ -47,9 +62,43 @@ pub enum Fault {
     FlushesBeforeRoot,
     /// A CPU that comes online loads the kernel's root without flushing what it had cached under that root's tag.
     KeepsStaleRoot,
+    /// Pages are released before the flush.
+    ReleasesBeforeFlush,
+    /// Tables are freed before the flush.
+    FreesTablesBeforeFlush,
+    /// A gather that ends while others of its space have changes that are not flushed does not flush them.
+    IgnoresOtherGathers,
+    /// Of the changes of a gather only the first range is recorded.
+    RecordsFirstRange,
+    /// A flush does not raise the generation of its space.
+    RaisesNoGeneration,
+    /// A CPU that missed a generation flushes only what the present one requires.
+    SkipsGenerations,
+    /// A lazy CPU uses its space again without looking at the generation.
+    LeavesLazyStale,
+    /// A CPU enters the cpumask after it has loaded the root.
+    EntersMaskLate,
+    /// A CPU reads the generation before it enters the cpumask.
+    ReadsGenerationEarly,
+    /// A CPU attaches a space while an instruction changes an entry of it.
+    AttachesDuringChange,
+    /// A sender does not wait for the acknowledgement of one of the CPUs.
+    WaitsForOneLess,
+    /// A CPU acknowledges a message before it reads it.
+    AcknowledgesUnread,
+    /// A rollover does not make CPUs flush.
+    RollsOverUnflushed,
+    /// A CPU that reserves the old tag of a space does not reserve its tag in the present generation.
+    KeepsOldReservation,
+    /// A slot is given to another space without a flush of its tag.
+    ReusesSlotUnflushed,
+    /// The flush of the user view that was deferred is forgotten.
+    ForgetsView,
+    /// Other tags of a CPU are not invalidated.
+    ForgetsOtherTags,
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, feature = "torment"))]
 mod put_back {
     extern crate std;
     use core::cell::Cell;
@@ -57,27 +106,40 @@ mod put_back {
     use crate::fault::Fault;
 
     std::thread_local! {
-        /// The fault that is put back. The model checker runs all threads of a test on one host thread.
+        /// The fault that is put back. All CPUs of a test run on one host thread.
         static BACK: Cell<Option<Fault>> = const { Cell::new(None) };
+        /// Whether its place was reached.
+        static REACHED: Cell<bool> = const { Cell::new(false) };
     }
 
     /// Puts a fault back, on this host thread, until the next call.
     pub fn put_back(fault: Option<Fault>) {
-        BACK.with(|cell| cell.set(fault));
+        BACK.set(fault);
+        REACHED.set(false);
+    }
+
+    /// Returns whether the place of the fault was reached since it was put back.
+    #[must_use]
+    pub fn is_reached() -> bool {
+        REACHED.get()
     }
 
     pub(crate) fn is_back(fault: Fault) -> bool {
-        BACK.with(|cell| cell.get() == Some(fault))
+        let is_back = BACK.get() == Some(fault);
+        if is_back {
+            REACHED.set(true);
+        }
+        is_back
     }
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, feature = "torment"))]
 pub(crate) use put_back::is_back;
-#[cfg(loom)]
-pub use put_back::put_back;
+#[cfg(any(loom, feature = "torment"))]
+pub use put_back::{is_reached, put_back};
 
 /// Returns whether a fault is put back.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, feature = "torment")))]
 #[inline]
 pub(crate) const fn is_back(_: Fault) -> bool {
     false

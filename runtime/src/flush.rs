@@ -93,7 +93,11 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             barrier_before_targets::<B>();
             0
         } else {
-            let generation = space.counts.tlb_gen.raise();
+            let generation = if is_back(Fault::RaisesNoGeneration) {
+                space.counts.tlb_gen.now()
+            } else {
+                space.counts.tlb_gen.raise()
+            };
             if !B::facts().atomics_order_everything {
                 full_barrier(Barrier::Flush);
             }
@@ -171,7 +175,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             return None;
         }
         // Where instructions reach every CPU and no other one has run the space, those that act on this CPU alone are sufficient. The
-        // first look needs no barrier, so a space that several CPUs have run pays for none. A CPU that attaches the space after the
+        // first look needs no barrier, so a space that several CPUs have run has no barrier here. A CPU that attaches the space after the
         // second look sees the changes: it enters the cpumask first, and reads the tables after `Barrier::SwitchIn`. A device is
         // counted or its tag pinned first, and it fills after `Barrier::Attach`.
         let is_alone = || {

@@ -27,6 +27,7 @@
 use core::mem::ManuallyDrop;
 
 use crate::backend::{Backend, LazyMm};
+use crate::fault::{Fault, is_back};
 use crate::level::Level;
 use crate::mmu::Mmu;
 use crate::mmu::shootdown::Why;
@@ -184,15 +185,25 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// ```
     #[inline(always)]
     pub fn flush(&mut self) {
+        if is_back(Fault::ReleasesBeforeFlush) {
+            self.pages.release(&self.mmu.platform);
+        }
+        if is_back(Fault::FreesTablesBeforeFlush) && self.tables.is_some() {
+            self.release_tables();
+        }
         self.flush_gathered();
         self.pages.release(&self.mmu.platform);
         if self.tables.is_some() {
-            self.hand_out_tables();
+            self.release_tables();
         }
     }
 
     /// Returns whether the gather is so full that unmapping one more page causes a flush with the section's lock held. The kernel
     /// should then end the section and call [`flush`](Self::flush).
+    ///
+    /// # Context
+    ///
+    /// Any.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.pages.is_full()
@@ -200,7 +211,7 @@ impl<'m, P: Platform> Gather<'m, P> {
 
     /// Records the flush that a change requires.
     pub(crate) fn record(&mut self, required: &RequiredFlush, extent: Extent) {
-        if required.is_required_now(self.space.kind) {
+        if required.is_required_now(Mmu::<P>::facts().may_fault(self.space.kind)) {
             self.count_in_progress();
             self.changed.require(required, extent);
         }
@@ -223,6 +234,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     fn others_are_in_progress(&self) -> bool {
         (Mmu::<P>::facts().pte_update.batches_pages() || self.space.has_devices())
             && self.space.counts.gathers.acquire(Barrier::Pending) > u64::from(self.counts)
+            && !is_back(Fault::IgnoresOtherGathers)
     }
 
     /// Counts this gather as in progress in its space, at the first change that requires a flush. A gather that only stores new
@@ -262,7 +274,8 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// Keeps a page for which there is no room, and whose entry is recorded.
     #[cold]
     #[inline(never)]
-    fn keep_elsewhere(&mut self, mut page: P::Page) {
+    fn keep_elsewhere(&mut self, page: P::Page) {
+        let mut page = ManuallyDrop::new(page); // lost if the platform panics, as are the others
         // Pages whose reverse mapping has to be removed are searched with a lock held, so in one batch at most.
         let crowded = self.at_end & RMAPS != 0 && self.pages.has_batch();
         let nothing_to_wait_for = self.changed.is_nothing() && !self.whole;
@@ -271,14 +284,14 @@ impl<'m, P: Platform> Gather<'m, P> {
             && !self.pages.has_all_batches()
             && let Some(batch) = self.mmu.platform.page_batch()
         {
-            return self.pages.push_into(batch, page);
+            return self.pages.push_into(batch, ManuallyDrop::into_inner(page));
         }
         self.flush_gathered();
         if P::delays_rmap_removal(&page) {
             self.mmu.platform.remove_rmap(&mut page);
         }
         self.pages.release(&self.mmu.platform); // tables have room of their own
-        let _ = self.pages.push(page); // there is room now
+        let _ = self.pages.push(ManuallyDrop::into_inner(page)); // there is room now
     }
 
     /// Flushes what was changed so far, and then removes the reverse mappings whose removal was delayed.

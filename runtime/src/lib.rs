@@ -32,8 +32,9 @@
 //! | mmap, page faults | [`Section::map`] |
 //! | munmap | [`Section::unmap`], [`Section::unmap_all`] |
 //! | mprotect, fork, aging | [`Section::protect`] |
-//! | copy on write, migration, a large page is split | [`Section::replace`] |
-//! | page tables are freed or moved | [`Section::unlink`], [`Section::unlink_subtree`], [`Section::detach`], [`Section::collapse`] |
+//! | copy on write, migration | [`Section::replace`] |
+//! | a large page is split, or takes the place of a table | [`Section::split`], [`Section::collapse`] |
+//! | page tables are freed or moved | [`Section::unlink`], [`Section::unlink_subtree`], [`Section::detach`] |
 //! | reclaim | [`Mmu::reclaim`]: many pages of many spaces, one wait |
 //! | a fault that the tables do not justify | [`Mmu::fix_spurious`] |
 //! | the kernel mapped something for itself | [`Mmu::publish`], where it used no section |
@@ -91,8 +92,9 @@
 //!
 //! A page or a table gets a new owner only after a flush that covers everything that may be cached of its entry, on every CPU and
 //! device that could use it. The vocabulary defines which flush covers which entries, and the compiler planned the generated backend
-//! with it. The planner is checked by random coverage tests. There is no independent proof of each plan, so this crate relies on the
-//! planner. This crate decides which CPUs and devices flush, and when. [`Platform`] and [`responsibilities`] state its assumptions.
+//! with it. This crate relies on these plans: `tlbc prove` checks each path of each flush and each event, independently of the
+//! planner, and tests check the plans of changes. This crate decides which CPUs and devices flush, and when. [`Platform`] and
+//! [`responsibilities`] state its assumptions.
 //!
 //! # The protocols
 //!
@@ -112,10 +114,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-#[cfg(not(target_has_atomic = "64"))]
-compile_error!(
-    "tlbc-runtime requires atomic accesses of 64 bits: generations of TLBs and sets of CPUs are numbers of 64 bits"
-);
+#[cfg(not(target_has_atomic = "32"))]
+compile_error!("tlbc-runtime requires atomic accesses of 32 bits");
 
 #[cfg(test)]
 extern crate std;
@@ -151,12 +151,14 @@ pub mod sync;
 pub mod version;
 
 pub mod batch;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, feature = "torment")))]
 mod fault;
-#[cfg(loom)]
+#[cfg(any(loom, feature = "torment"))]
 pub mod fault;
 pub mod pages;
 pub mod platform;
+#[cfg(feature = "torment")]
+pub mod points;
 pub mod prelude;
 pub mod responsibilities;
 
@@ -172,7 +174,7 @@ pub use deferred::{Deferred, Pending};
 pub use gather::Gather;
 pub use level::Level;
 pub use mask::{CpuId, CpuMask, CpuSet};
-pub use misuse::Misuse;
+pub use misuse::{Misuse, Refused};
 pub use mmu::devices::{Attached, TooManyDevices};
 pub use mmu::{Mmu, NewSpace, Unusable};
 pub use platform::{
@@ -181,9 +183,8 @@ pub use platform::{
 pub use pte::{Entries, Entry, Slot};
 pub use reclaim::{UnmapBatch, Unmapped, Waited};
 pub use request::{SpaceFlags, SpaceId, Tag};
-pub use section::{Refused, Section};
+pub use section::Section;
 pub use space::{AddressSpace, Tagging};
 pub use stats::Stats;
-pub use switch::views::Views;
 pub use switch::{Current, StillLoaded};
 pub use tag::{TagSource, TagValues, Tags};

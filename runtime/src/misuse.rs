@@ -1,7 +1,9 @@
-//! Why an address range or a page-table entry is rejected.
+//! Why an address range or a page-table entry is rejected, and the entry that is returned with the reason.
 //!
 //! In: what a caller passes, and the levels of the machine. Out: log2 of the bytes that an entry translates, or a [`Misuse`].
 //! Holds: a range or an entry that is not rejected is one that the machine can have.
+
+use core::fmt;
 
 use crate::level::Level;
 use crate::pte::Entry;
@@ -32,8 +34,8 @@ pub enum Misuse {
     OtherPage,
 }
 
-impl core::fmt::Display for Misuse {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Empty => "the range has no address",
             Self::Wraps => "the range goes beyond the last address",
@@ -50,6 +52,31 @@ impl core::fmt::Display for Misuse {
 }
 
 impl core::error::Error for Misuse {}
+
+/// A change that was refused. The entry is not changed, and still belongs to the caller.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Refused<E> {
+    /// Why it was refused.
+    pub why: Misuse,
+    /// The entry.
+    pub entry: E,
+}
+
+impl<E> fmt::Display for Refused<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.why.fmt(f)
+    }
+}
+
+impl<E> fmt::Debug for Refused<E> {
+    /// Writes the reason alone, since an entry need not be `Debug`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut refused = f.debug_struct("Refused");
+        refused.field("why", &self.why).finish_non_exhaustive()
+    }
+}
+
+impl<E> core::error::Error for Refused<E> {}
 
 /// Returns log2 of the bytes that an entry of this level and kind translates, if the machine has such entries.
 #[inline]
@@ -91,6 +118,7 @@ pub(crate) fn check_range(levels: &LevelTable, level: Level, range: Extent) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::format;
 
     const TABLE: LevelTable = [
         LevelFacts::leaf(12),
@@ -143,5 +171,17 @@ mod tests {
         assert_eq!(check(0, 0x3000, 0x800), Err(Misuse::Misaligned));
         assert_eq!(check(3, 0x3000, 0x1000), Err(Misuse::Misaligned));
         assert_eq!(check(1, 0, 1 << 21), Err(Misuse::NoSuchLevel));
+    }
+
+    #[test]
+    fn a_refusal_is_an_error_for_any_entry_type() {
+        struct Entry;
+        let refused = Refused {
+            why: Misuse::OtherSpace,
+            entry: Entry,
+        };
+        assert_eq!(format!("{refused:?}"), "Refused { why: OtherSpace, .. }");
+        let error: &dyn core::error::Error = &refused;
+        assert_eq!(format!("{error}"), "the entry is in another address space");
     }
 }

@@ -4,6 +4,7 @@
 //! the runtime depend on these statements, on those in [`responsibilities`](crate::responsibilities), and on nothing else of the
 //! kernel.
 
+use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 
 use crate::backend::{Backend, Issue, Record, Root};
@@ -45,6 +46,10 @@ pub enum LockEvent {
 ///
 /// [`decode`](Self::decode), [`is_accessed`](Self::is_accessed) and [`is_dirty`](Self::is_dirty) say what bits of an entry
 /// mean to the machine. They depend only on their arguments.
+///
+/// # Context
+///
+/// The runtime calls every method with the lock of the entry's table held.
 pub trait Pte<P: Platform>: Sized {
     /// Returns whether the entry is in the tables of this space.
     fn belongs_to(&self, space: &AddressSpace<P::CpuSet>) -> bool;
@@ -89,6 +94,11 @@ pub trait Pte<P: Platform>: Sized {
 /// ([`TableFree::AfterFlush`](crate::TableFree)), they walk only the space that is loaded on their CPU, since a flush sends no IPI
 /// to other CPUs. A CPU that waits, with interrupts off, for a lock that is held during a flush, such as a page-table lock, calls
 /// [`Mmu::handle_ipi`](crate::Mmu::handle_ipi) while it waits, since the flush may be waiting for this CPU.
+///
+/// # Context
+///
+/// A method that states no context is called in any: with interrupts on or off, and with any of the caller's locks held. It
+/// does not wait.
 pub trait Platform: Sized {
     /// The generated backend.
     type Backend: Backend;
@@ -303,5 +313,7 @@ pub struct Flushed<'r, P: Platform> {
 }
 
 /// Tables that no CPU and no device walks any more, but that software walkers without locks may still walk.
+///
+/// If this is dropped, the tables are not: they are lost, with the memory of their batch, since they may still be walked.
 #[must_use = "tables that are dropped are lost"]
-pub struct Unlinked<P: Platform>(pub(crate) P::BatchBox<TableBatch<P>>);
+pub struct Unlinked<P: Platform>(pub(crate) ManuallyDrop<P::BatchBox<TableBatch<P>>>);

@@ -10,25 +10,29 @@
 //!
 //! Source: Linux `mm/rmap.c` (`flush_tlb_batched_pending`): which pending flush a concurrent change of the space has to see.
 
+use core::mem::ManuallyDrop;
+
 use crate::backend::{Backend, Started};
 use crate::cpu::Message;
 use crate::fault::{Fault, is_back};
 use crate::flush::{Course, Flush};
 use crate::mask::{CpuId, CpuMask};
+use crate::misuse::Refused;
 use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte};
 use crate::pte::Change;
 use crate::request::{Ranges, Reach, Space, SpaceFlags};
-use crate::section::Refused;
 use crate::space::AddressSpace;
 use crate::sync::Barrier;
 
 /// A page that was unmapped and that some CPU or device may still access.
+///
+/// If this is dropped, the page is not: it is lost, since it may still be in use.
 #[derive(Debug)]
 #[must_use = "the page is lost if it is never redeemed"]
 pub struct Unmapped<T> {
     nth_wait: u64,
-    page: T,
+    page: ManuallyDrop<T>,
 }
 
 /// The proof that a wait is over.
@@ -46,7 +50,7 @@ impl Waited {
     /// If the page was unmapped after the wait, or in another batch: it is returned unchanged.
     pub fn redeem<T>(&self, unmapped: Unmapped<T>) -> Result<T, Unmapped<T>> {
         if unmapped.nth_wait == self.nth_wait || unmapped.nth_wait == AT_ONCE {
-            Ok(unmapped.page)
+            Ok(ManuallyDrop::into_inner(unmapped.page))
         } else {
             Err(unmapped)
         }
@@ -64,14 +68,14 @@ pub struct UnmapBatch<'m, P: Platform> {
     /// CPUs that flush at the next wait, which may include this one: they have loaded a space with unmapped pages.
     targets: P::CpuSet,
     /// Flushes of one kind that were started on this CPU: one finish completes all of them.
-    started: Option<(Started, Kind)>,
+    started: Option<(Started, FinishKind)>,
     /// Whether a dirty page was unmapped after the last wait.
     dirty: bool,
 }
 
 /// A kind of flushes that one finish completes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Kind {
+struct FinishKind {
     reach: Reach,
     global: bool,
     flags: SpaceFlags,
@@ -113,7 +117,7 @@ impl<P: Platform> Mmu<P> {
                 dirty: false,
             };
             let result = body(&mut batch);
-            batch.settle();
+            batch.finish_and_wait();
             result
         })
     }
@@ -175,6 +179,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
             }
         }
         let page = pte.into_page(changed.was.any);
+        let page = page.map(ManuallyDrop::new);
         Ok(page.map(|page| Unmapped { nth_wait, page }))
     }
 
@@ -222,7 +227,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
 
     /// Keeps a flush that was started, to be finished with others of its kind.
     fn join(&mut self, started: Started) {
-        let kind = Kind {
+        let kind = FinishKind {
             reach: started.reach,
             global: started.global,
             flags: started.flags,
@@ -252,7 +257,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
     }
 
     /// Waits until no CPU and no device can access any page unmapped so far.
-    fn settle(&mut self) {
+    fn finish_and_wait(&mut self) {
         let mmu = self.mmu;
         self.with_interrupts_off(Self::finish_started);
         let targets = core::mem::replace(&mut self.targets, P::CpuSet::NONE);
@@ -272,7 +277,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
     ///
     /// As [`Mmu::gather`].
     pub fn wait(&mut self) -> Waited {
-        self.settle();
+        self.finish_and_wait();
         let nth_wait = core::mem::replace(&mut self.nth_wait, self.mmu.next_wait());
         Waited { nth_wait }
     }
@@ -285,7 +290,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
     /// As [`Mmu::gather`].
     pub fn before_io(&mut self) {
         if self.dirty {
-            self.settle();
+            self.finish_and_wait();
         }
     }
 }

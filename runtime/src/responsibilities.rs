@@ -22,10 +22,14 @@
 //!
 //! ## Splitting a large page
 //!
-//! [`Section::replace`] replaces the leaf entry by an entry that points at a table. The kernel has filled the table before, so that
-//! it maps the same memory in smaller pages. The page itself stays in use, so [`Pte::into_page`] returns `None`. The machine may
-//! have set marks in the large entry after the table was filled: `into_page` gets them, and the kernel transfers the dirty mark.
-//! [`Section::collapse`] is the reverse.
+//! [`Section::split`] replaces the leaf entry by an entry that points at a table. The kernel has filled the table before, so that
+//! it maps the same memory in smaller pages. The machine may have set marks in the large entry after the table was filled: `split`
+//! returns them, and the kernel transfers the dirty mark.
+//!
+//! [`Section::collapse`] is the reverse. The kernel copies the small pages to the large one, and no CPU may write to them in between.
+//! So it takes the right to write from their entries in one section, calls [`Gather::flush`], and copies and collapses in a second
+//! section, with the lock held from the first to the second: the guard of the first section is a reference to that of the second
+//! (`examples/kernel/src/large.rs`).
 //!
 //! On a machine that requires the entry to be invalid in between ([`ChangeFacts::size_through_invalid`]) every access to these
 //! addresses faults during that time. The same is true for other attributes of a page
@@ -96,7 +100,11 @@
 //! | a valid entry where none was | `fix_spurious` at the fault | the section [publishes](Mmu::publish) it at its end; the gather flushes where there are negative entries |
 //! | any other | the gather flushes | the gather flushes |
 //!
-//! The kernel's own accesses therefore require no handler for spurious faults after a section has changed its entries. For entries
+//! Where the policy of the definition says `kernel faults fixed` ([`Facts::kernel_faults_fixed`](crate::backend::Facts)), the
+//! column for user spaces holds for the kernel as well: the handler calls `fix_spurious` for the kernel's addresses, and uses no memory
+//! itself, such as a stack, whose entries may be stale.
+//!
+//! Otherwise the kernel's own accesses require no handler for spurious faults after a section has changed its entries. For entries
 //! that it stores without a section it calls [`Mmu::publish`], whose documentation says when they may be used. The flush
 //! publishes an entry that becomes invalid.
 //!
@@ -131,12 +139,18 @@
 //! If user code runs on a view of its own, [`Mmu::return_to_user`] loads it last, and the entry code loads the kernel's view
 //! before anything of the runtime is called: [`Mmu::handle_ipi`] flushes what the loaded view names.
 //! [`Mmu::enter_from_user`] does so, if its code is mapped in the user view. Entry code in assembly loads what
-//! [`Mmu::views`] returned when the space was last loaded.
+//! [`Mmu::enter_from_user_through`] recorded when the space was last loaded.
 //!
 //! ## Non-maskable interrupts
 //!
 //! A handler of non-maskable interrupts calls no function of the runtime except [`Mmu::loaded`], whose documentation gives the
 //! reason. Shootdowns use an interrupt that can be masked.
+//!
+//! ## Machines without atomic accesses of 64 bits
+//!
+//! There a word of the runtime has a lock of its own, which a CPU holds for a few instructions. An interrupt handler that calls the
+//! runtime would wait for ever for a word of the code that it interrupts, so on these machines every function of the runtime is
+//! called with interrupts off, and a handler of non-maskable interrupts calls none.
 //!
 //! ## The setup of the machine
 //!

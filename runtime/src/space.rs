@@ -35,12 +35,12 @@ pub struct AddressSpace<S: CpuMask> {
     /// The number of devices attached. It is at most the number of devices, so 64 bits do not wrap.
     pub(crate) devices: Word,
     /// The space flags that are set now: those that are [always](Self::always) set, and those that some device
-    /// [needs](Self::wanted).
+    /// [needs](Self::flag_counts).
     pub(crate) flags: Word,
     /// The flags that a user space has without any device.
     pub(crate) always: SpaceFlags,
     /// How many devices need each flag. Read and written with the lock of the devices held.
-    pub(crate) wanted: Wanted,
+    pub(crate) flag_counts: FlagCounts,
 }
 
 /// The counts of a space that every gather or flush of it writes.
@@ -83,18 +83,26 @@ impl<S: CpuMask> AddressSpace<S> {
                 devices: Word::new(0),
                 flags: Word::new(0),
                 always: SpaceFlags::NONE,
-                wanted: Wanted::none(),
+                flag_counts: FlagCounts::none(),
             }
         }
     }
 
     /// Returns the number that identifies the space.
+    ///
+    /// # Context
+    ///
+    /// Any.
     #[must_use]
     pub fn id(&self) -> SpaceId {
         self.id
     }
 
     /// Returns whether this is the kernel's space or a user space.
+    ///
+    /// # Context
+    ///
+    /// Any.
     #[must_use]
     pub fn kind(&self) -> Space {
         self.kind
@@ -140,15 +148,22 @@ impl<S: CpuMask> AddressSpace<S> {
 
     /// Returns the flags that the space has now. The flush that detached a device is complete when its flags are no longer set
     /// (acquire).
+    ///
+    /// # Context
+    ///
+    /// Any.
     #[must_use]
     pub fn flags(&self) -> SpaceFlags {
         SpaceFlags(self.flags.acquire(Barrier::Pending) as u32)
     }
 
-    /// Returns whether entries that were made invalid may still be cached: a gather is in progress, or a flush is pending. If it
-    /// is called with the lock of a table held, it includes every change that was made with that lock held.
+    /// Returns whether entries that were made invalid may still be cached: a gather is in progress, or a flush is pending.
     ///
     /// Code calls this before it relies on the fact that an invalid entry cannot be used.
+    ///
+    /// # Context
+    ///
+    /// Any. With the lock of a table held, the result includes every change that was made with that lock held.
     #[must_use]
     pub fn flush_pending(&self) -> bool {
         self.counts.gathers.get() != 0 || self.pending.pending().count() != 0
@@ -180,9 +195,9 @@ pub enum Tagging {
 
 /// How many devices need each flag of a space, sixteen bits for each flag.
 #[derive(Debug)]
-pub(crate) struct Wanted([Own; 8]);
+pub(crate) struct FlagCounts([Own; 8]);
 
-impl Wanted {
+impl FlagCounts {
     /// Returns counts of 0.
     pub(crate) const fn none() -> Self {
         Self([const { Own::new(0) }; 8])

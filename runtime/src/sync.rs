@@ -3,18 +3,33 @@
 //! Everything that CPUs share in this crate consists of [`Word`]s and [`Lock`]s. Everything that orders accesses to them
 //! names a [`Barrier`], so the list of barriers is the list of what pairs with what. Built with `--cfg loom` the words
 //! are those of the model checker, and a test can leave out one barrier at a time and check that the model checker finds
-//! the error.
+//! the error. With the feature `torment`, which is not for kernels, another CPU may run after each access (`points`).
 
 #[cfg(loom)]
 #[path = "../loom/watched.rs"]
 pub mod watched;
 
+#[cfg(any(test, not(target_has_atomic = "64")))]
+mod split;
+
+#[cfg(all(not(feature = "torment"), not(target_has_atomic = "64")))]
+use self::split::AtomicU64;
 #[cfg(loom)]
 use self::watched::AtomicU64;
+#[cfg(feature = "torment")]
+use crate::points::AtomicU64;
+#[cfg(feature = "torment")]
+pub(crate) use crate::points::point;
+#[cfg(all(not(any(loom, feature = "torment")), target_has_atomic = "64"))]
+use core::sync::atomic::AtomicU64;
+#[cfg(target_has_atomic = "64")]
+use core::sync::atomic::AtomicU64 as UntrackedU64;
 #[cfg(not(loom))]
-use core::sync::atomic::{AtomicU64, Ordering, fence};
+use core::sync::atomic::{Ordering, fence};
 #[cfg(loom)]
 use loom::sync::atomic::{Ordering, fence};
+#[cfg(not(target_has_atomic = "64"))]
+use split::AtomicU64 as UntrackedU64;
 
 /// Declares a `const fn`. With the words of the model checker, which exist only while it runs, it is a plain `fn`.
 macro_rules! const_fn {
@@ -89,7 +104,7 @@ pub enum Barrier {
     /// Release, where a CPU stores which tag it runs, after it has stored the one that it leaves; acquire, where a
     /// rollover reads both. Pairs with itself: a rollover sees both tags that a CPU may use during a switch.
     RunTag,
-    /// Acquire: the holder of a [`Lock`] sees what was done under the lock before. Pairs with [`Unlock`](Self::Unlock).
+    /// Acquire: the CPU that takes a [`Lock`] sees what was done under the lock before. Pairs with [`Unlock`](Self::Unlock).
     Lock,
     /// Release: what was done under a [`Lock`] is complete. Pairs with [`Lock`](Self::Lock).
     Unlock,
@@ -143,6 +158,11 @@ pub(crate) const fn first_count() -> u64 {
 pub(crate) const fn in_force(_: Barrier) -> bool {
     true
 }
+
+/// Marks a point at which a test may run another CPU.
+#[cfg(not(feature = "torment"))]
+#[inline]
+pub(crate) const fn point() {}
 
 /// Returns the ordering of a barrier's access: relaxed if the barrier is left out.
 #[inline]
@@ -294,14 +314,20 @@ impl Word {
 }
 
 /// A number that one CPU writes, and that orders nothing: the model checker does not track it.
-#[derive(Debug, Default)]
-pub struct Own(core::sync::atomic::AtomicU64);
+#[derive(Debug)]
+pub struct Own(UntrackedU64);
+
+impl Default for Own {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
 
 impl Own {
     /// Returns a number with a value.
     #[must_use]
     pub const fn new(value: u64) -> Self {
-        Self(core::sync::atomic::AtomicU64::new(value))
+        Self(UntrackedU64::new(value))
     }
 
     /// Returns the value.
@@ -356,7 +382,7 @@ impl<const N: usize> Handed<N> {
     pub fn to_write(&self) -> impl Iterator<Item = &Own> {
         #[cfg(loom)]
         self.order.with_mut(|_| ());
-        self.numbers.iter()
+        self.numbers.iter().inspect(|_| point())
     }
 
     /// Returns the numbers for reading. No CPU writes them at the same time.
@@ -364,7 +390,7 @@ impl<const N: usize> Handed<N> {
     pub fn to_read(&self) -> impl Iterator<Item = &Own> {
         #[cfg(loom)]
         self.order.with(|_| ());
-        self.numbers.iter()
+        self.numbers.iter().inspect(|_| point())
     }
 }
 

@@ -1,6 +1,6 @@
-//! Unlinks tables and frees them.
+//! Unlinks tables and frees them, and exchanges a table for a large page.
 //!
-//! In: entries that point at tables, through [`Section`]. Out: tables, to [`Platform::free_tables_deferred`] or
+//! In: entries that point at tables or map large pages, through [`Section`]. Out: tables, to [`Platform::free_tables_deferred`] or
 //! [`Platform::free_table`]; or to a caller that moves a table.
 //!
 //! The order is the same on every path: the entry that points at the table becomes invalid; its walk entries are flushed; the
@@ -12,13 +12,15 @@
 //! Source: Linux `tlb_remove_table`; Linux 2ba99c5e0881 and 1013af4f585f, where a walker that took no lock was still in a table
 //! that was already used for something else.
 
+use core::mem::ManuallyDrop;
+
 use crate::backend::TableFree;
 use crate::gather::Gather;
-use crate::misuse::{Misuse, check_entry};
+use crate::misuse::{Misuse, Refused, check_entry};
 use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte, Unlinked};
 use crate::pte::{Below, Change, Entry, Was};
-use crate::section::{Refused, Section, change_of};
+use crate::section::{Section, change_of};
 
 impl<P: Platform> Unlinked<P> {
     /// Returns the tables, which may be used for something else.
@@ -26,8 +28,8 @@ impl<P: Platform> Unlinked<P> {
     /// # Context
     ///
     /// After a grace period: every software walker without locks that was running when the platform got the tables has left.
-    pub fn after_walkers(self) -> impl Iterator<Item = P::Table> {
-        let mut batch = Some(self.0);
+    pub fn after_grace_period(self) -> impl Iterator<Item = P::Table> {
+        let mut batch = Some(ManuallyDrop::into_inner(self.0));
         core::iter::from_fn(move || {
             loop {
                 let first = batch.as_mut()?;
@@ -112,7 +114,8 @@ impl<P: Platform> Section<'_, '_, P> {
     }
 
     /// Replaces a table, whose entries may still be valid, by one large page. The table is freed as by [`unlink`](Self::unlink),
-    /// after a flush of everything below it. The pages that its entries mapped belong to the caller, which has copied them.
+    /// after a flush of everything below it. The pages that its entries mapped belong to the caller, which has copied them. They may
+    /// be freed when the gather has returned, or with the table, whose entries still name them.
     ///
     /// # Errors
     ///
@@ -153,6 +156,43 @@ impl<P: Platform> Section<'_, '_, P> {
         Ok(())
     }
 
+    /// Replaces a large page by a table that maps the same memory in smaller pages. Returns the bits that the entry had before.
+    ///
+    /// The kernel has filled the table. The memory stays in use, so no page is released. The bits have every mark that the machine
+    /// set before the entry changed: if the page was written after the table was filled, the kernel transfers the dirty mark.
+    ///
+    /// # Errors
+    ///
+    /// If the entry is in another space or maps no page, if the bits point at no table, and if the machine has no such entry at
+    /// its level. The entry is not changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    #[doc = include_str!("../doc/kernel.md")]
+    /// let space = a_space();
+    /// let upper = Table::new(&space, Level(1));
+    /// upper.set(0, frame(512) | LARGE | DIRTY);
+    /// let old = MMU.gather(&space, |gather| {
+    ///     gather.locked(upper.lock.lock().unwrap(), |section, _| section.split(&upper.entry(0), frame(9)))
+    /// })?;
+    /// assert_eq!(upper.bits(0), frame(9)); // it points at a table
+    /// assert_eq!(old & DIRTY, DIRTY);
+    /// assert_eq!(log_lines(), ["invlpg { va: 0 }"]); // nothing is released
+    /// # Ok::<(), Misuse>(())
+    /// ```
+    pub fn split<E: Pte<P>>(&mut self, pte: &E, bits: u64) -> Result<u64, Misuse> {
+        let (mmu, space) = (self.gather.mmu, self.gather.space);
+        let (level, slot) = (pte.level(), pte.slot());
+        let change = change_of::<P, E>(level, slot.was(), bits);
+        let (_, shift) = mmu.check_leaf(space, pte, &slot, &mut None)?;
+        match change.new {
+            Entry::Table { .. } => check_entry(self.gather.levels(), level, change.new)?,
+            Entry::Leaf { .. } | Entry::Invalid => return Err(Misuse::NotATable),
+        };
+        Ok(self.exchange(&slot, shift, &change).any)
+    }
+
     /// Makes an entry invalid that points at a table, and records it. Returns what was in it.
     fn clear_link<E: Pte<P>>(&mut self, pte: E, below: Below) -> Result<(E, Was), Refused<E>> {
         let (level, slot) = (pte.level(), pte.slot());
@@ -187,14 +227,15 @@ impl<P: Platform> Gather<'_, P> {
             None => Some(table),
         };
         let Some(table) = refused else { return };
+        let table = ManuallyDrop::new(table); // lost if the platform panics, as are the others
         if self.tables.is_some() {
             self.flush_gathered(); // the batch is full
-            self.hand_out_tables();
+            self.release_tables();
         }
         if let Some(mut batch) = self.mmu.platform.table_batch() {
             batch.used = 0;
             batch.next = None;
-            if batch.push(table).is_none() {
+            if batch.push(ManuallyDrop::into_inner(table)).is_none() {
                 *self.tables = Some(batch);
             }
         } else {
@@ -202,18 +243,20 @@ impl<P: Platform> Gather<'_, P> {
             if Mmu::<P>::facts().table_free == TableFree::GracePeriod {
                 self.mmu.wait_for_walkers();
             }
-            self.mmu.platform.free_table(table);
+            self.mmu
+                .platform
+                .free_table(ManuallyDrop::into_inner(table));
         }
     }
 
     /// Gives the tables, whose entries are flushed, to the platform.
     #[cold]
     #[inline(never)]
-    pub(crate) fn hand_out_tables(&mut self) {
+    pub(crate) fn release_tables(&mut self) {
         let Some(batch) = self.tables.take() else {
             return;
         };
-        let mut unlinked = Unlinked::<P>(batch);
+        let mut unlinked = Unlinked::<P>(ManuallyDrop::new(batch));
         if Mmu::<P>::facts().table_free == TableFree::GracePeriod {
             match self.mmu.platform.free_tables_deferred(unlinked) {
                 Ok(()) => return,
@@ -221,7 +264,7 @@ impl<P: Platform> Gather<'_, P> {
             }
             self.mmu.wait_for_walkers();
         }
-        for table in unlinked.after_walkers() {
+        for table in unlinked.after_grace_period() {
             self.mmu.platform.free_table(table);
         }
     }

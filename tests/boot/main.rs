@@ -1,13 +1,11 @@
 //! The example kernel, in QEMU: CPUs access memory without pause while it is unmapped and used again. No access may find
 //! another page through a translation that is gone; and where invalidations are left out, some must.
 
-#[allow(dead_code)]
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
-use tlbc_tests::rustc;
 
-use rustc::skipped;
+use tlbc_tests::rustc::skipped;
 
 /// The exit codes of `run.sh`.
 const GOOD: i32 = 0;
@@ -15,7 +13,7 @@ const STALE: i32 = 1;
 const MISSING: i32 = 77;
 
 /// The scenarios of the kernel, by their numbers.
-const SCENARIOS: std::ops::RangeInclusive<u32> = 1..=4;
+const SCENARIOS: std::ops::RangeInclusive<u32> = 1..=6;
 
 /// What came of a boot.
 struct Run {
@@ -73,6 +71,8 @@ fn holds(arch: &str, options: &[&str], thousands: u64) -> Option<Run> {
     assert_eq!(run.number(" overwritten words"), 0);
     assert!(run.number(" accesses,") > thousands * 1000);
     assert!(arch == "x86_64" || thousands < 100 || run.number(" rollovers of tags") > 0);
+    assert!(run.number(" large pages split by writes") > 0);
+    assert!(run.number(" made of small ones") > 0);
     Some(run)
 }
 

@@ -106,7 +106,7 @@ const CASES: &[Case] = &[
     // Only one of the two instructions drops negative entries.
     (
         "--event fault --range 0x4000..0x6000",
-        "flush(Space::User, Reach::Here, Scope::Ranges(&appeared(PTE, 0x4000, 0x2000)))",
+        "flush(Space::User, Reach::Here, Scope::Ranges(&negative(PTE, 0x4000, 0x2000)))",
         ["order; drop_entry entry=0x4005; settle", NONE[0], NONE[1]],
     ),
     // If a table is unlinked as well, that instruction is not enough: everything of the tag is flushed.
@@ -142,7 +142,7 @@ const CASES: &[Case] = &[
     ),
     (
         "--kernel --range 0xffffff0000004000..0xffffff0000008000 --mapped --cpus others",
-        "flush(Space::Kernel, Reach::Wide, Scope::Ranges(&appeared(PTE, 0xffff_ff00_0000_4000, 0x4000)))",
+        "flush(Space::Kernel, Reach::Wide, Scope::Ranges(&negative(PTE, 0xffff_ff00_0000_4000, 0x4000)))",
         [
             "order; shout_page address=0xffffff0000004000; settled",
             NONE[0],

@@ -3,6 +3,7 @@
 mod architectures;
 mod beside;
 mod examples;
+mod functions;
 mod import_cycles;
 mod matrix;
 mod readme;

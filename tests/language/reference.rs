@@ -403,7 +403,7 @@ fn every_statement_has_a_row_of_defaults() {
         ("policy_fact", "policy"),
     ];
     let events = ["switch", "return_to_user", "cpu_online"];
-    let of_some_events = ["half_loaded", "contents", "waits", "loads"];
+    let of_some_events = ["half_loaded", "contents", "waits", "flushes", "loads"];
     let mut missing = Vec::new();
     let mut seen = 0;
     for (list, block) in lists {

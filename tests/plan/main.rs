@@ -5,10 +5,13 @@ mod coverage;
 mod effects;
 mod errata;
 mod invented;
+#[cfg(feature = "torment")]
+mod knobs;
 mod known_mistakes;
 mod linux;
 mod operands;
 mod proofs;
+#[cfg(feature = "torment")]
 mod runtime;
 mod scores;
 mod torment;

@@ -87,6 +87,25 @@ fn a_tag_that_is_loaded_after_the_root_is_detected() {
     assert!(torn > 0);
 }
 
+/// Without tags the entries of the previous space are invalidated after the load of the root.
+#[test]
+fn a_switch_that_keeps_entries_of_the_space_before_is_detected() {
+    let kept: Break = |node, _| {
+        let is_flush = matches!(node, Node::Call(Shape::Everything(..)));
+        is_flush.then_some(Node::Seq(Vec::new()))
+    };
+    let mut detected = 0;
+    for arch in names().map(analysis) {
+        for (shape, plans) in mutants(arch, kept).filter(|(shape, _)| *shape == Shape::Switch) {
+            let failure = disproved(&arch.model, &plans, shape);
+            let message = failure.map(|it| it.diagnostic(&arch.model).message);
+            let message = message.unwrap_or_else(|| panic!("{}", arch.model.arch.name));
+            detected += u32::from(message.contains("of the previous one"));
+        }
+    }
+    assert!(detected > 0);
+}
+
 /// Definitions of 32-bit machines.
 #[test]
 fn narrow_machines_are_proved() {

@@ -8,10 +8,9 @@ use tlbc_tests::archdefs::{analysis, names};
 
 fn run(analysis: &Analysis, schedules: u64, cpus: usize) -> Report {
     let options = Options {
-        seed: 1,
         schedules,
         cpus,
-        machine: None,
+        ..Options::default()
     };
     torment(analysis, &options).expect("a machine")
 }
@@ -115,6 +114,15 @@ fn a_switch_that_forgets_a_pending_flush_is_found() {
         let text = found_without(arch, is_switch, &is_flush);
         assert!(is_stale(&text), "{arch}: {text}");
     }
+}
+
+/// Without tags the next space could use the entries of the previous one.
+#[test]
+fn a_switch_that_keeps_entries_of_the_space_before_is_found() {
+    let is_switch = |shape| shape == Shape::Switch;
+    let is_flush = |node: &Node| matches!(node, Node::Call(Shape::Everything(..)));
+    let text = found_without("riscv64", is_switch, &is_flush);
+    assert!(is_stale(&text), "{text}");
 }
 
 #[test]

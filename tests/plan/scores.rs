@@ -60,7 +60,7 @@ fn each_fact_is_changed() {
     let all = changes(text, &usage);
     let has = |part: &str| all.iter().any(|it| it.mutant.text.contains(part));
     for part in [
-        "tlb holds leaf when f;",
+        "tlb holds leaf;",
         "tlb holds leaf, walk ;",
         "tlb holds leaf, walk when not f;",
         "drops leaf of everything, this tag when f;",

@@ -3,10 +3,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 use tlbc_backends::x86_64::{Config, Tlb};
 use tlbc_runtime::{Level, NewSpace, Platform, Pte, Section};
-use tlbc_tests::hosted::{Handle, Host, Hosted};
+use tlbc_tests::hosted::{Handle, Host, Hosted, pages_dropped};
 use tlbc_tests::machines::x86;
 use tlbc_tests::tables::Entries;
 
@@ -56,14 +57,16 @@ fn a_kernel_that_loses_nothing_is_accepted() {
     assert_eq!(fine, None);
 }
 
+/// Other CPUs may still use the page, so it must not be free.
 #[test]
-fn a_lost_page_is_found() {
+fn a_page_that_is_dropped_before_the_wait_is_lost_and_not_released() {
     let lost = complaint(|mmu, space| {
         let pages = pages(space);
         mmu.reclaim(|reclaim| {
             let leaf = pages.leaf(0).expect("a page");
-            let unmapped = reclaim.unmap(space, leaf);
-            std::mem::forget(unmapped);
+            let before = pages_dropped();
+            drop(reclaim.unmap(space, leaf));
+            assert_eq!(pages_dropped(), before, "it is released before the flush");
         });
     });
     assert_eq!(lost.as_deref(), Some("[Page(100)] was never returned"));
@@ -89,6 +92,20 @@ fn a_lost_table_is_found() {
         };
         assert_eq!(lost.as_deref(), Some(expected));
     }
+}
+
+/// A walker without locks may still be in them, so they must not be free.
+#[test]
+fn unlinked_tables_that_are_dropped_are_lost_and_not_freed() {
+    let lost = complaint(|mmu, space| {
+        let tables = tables(space);
+        mmu.platform().drops_tables.store(true, SeqCst);
+        section(mmu, space, |section| {
+            let link = tables.pointer(0).expect("a table");
+            section.unlink(link).expect("of this space");
+        });
+    });
+    assert_eq!(lost.as_deref(), Some("[Table(7)] was never returned"));
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn a_cpu_that_waits_for_a_lock_handles_messages() {
     );
     let tagged = cpus.process();
     let process = cpus.process_with(NewSpace {
-        tag_of_cpu: true,
+        per_cpu_tag: true,
         ..NewSpace::default()
     });
     cpus.run(1, &process);

@@ -49,7 +49,7 @@ impl Backend for Negative {
     fn start(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Started {
         let levels = match request.scope {
             Scope::Ranges(ranges) => Level::all()
-                .filter(|&level| ranges.appeared_at(Levels::only(level)))
+                .filter(|&level| ranges.has_negative_at(Levels::only(level)))
                 .collect(),
             _ => Vec::new(),
         };

@@ -1,6 +1,7 @@
 //! Batched unmaps: pages that are unmapped one by one and waited for together.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::SeqCst;
 
 use tlbc_runtime::{
     Backend, CpuId, Current, FinishSteps, Level, NewSpace, Section, UnmapBatch, Unmapped, Waited,
@@ -85,9 +86,7 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
         index: usize,
     ) -> Token {
         let backend = self.mmu.platform().backend();
-        backend
-            .subject
-            .store(nth as u64, std::sync::atomic::Ordering::SeqCst);
+        backend.subject.store(nth as u64, SeqCst);
         let leaf = self.tables[nth].leaf(index).expect("it is mapped");
         let unmapped = reclaim.unmap(&self.spaces[nth], leaf);
         unmapped
@@ -193,6 +192,7 @@ mod one_wait {
 /// Pages that the caller does not wait for are waited for at the end, but no wait redeems them.
 fn the_end_waits<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let world = World::new(backend, new);
+    world.mmu.platform().loses.store(true, SeqCst);
     let _token = world.reclaim(|reclaim| world.unmap(reclaim, 1, 0));
     if B::FACTS.pte_update.is_store() {
         let events = world.events();
@@ -366,6 +366,7 @@ mod everything {
 /// A batch that panics has waited for nothing; the flush stays pending.
 fn a_panic_leaves_the_flush_pending<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
     let world = World::new(backend, new);
+    world.mmu.platform().loses.store(true, SeqCst);
     let mut token = None;
     Hosted::on(&world.mmu, 0, || {
         let result = catch_unwind(AssertUnwindSafe(|| {

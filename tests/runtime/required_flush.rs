@@ -73,7 +73,7 @@ fn requirements_of<B: HostBackend>(
     let required = change.required_flush(&backend.change_facts(flags));
     let before = required.deadline == Deadline::Store && !required.is_nothing();
     let at_once = !before || !B::FACTS.pte_update.is_store();
-    (required.is_required_now(space), at_once)
+    (required.is_required_now(B::FACTS.may_fault(space)), at_once)
 }
 
 fn requirements<B: HostBackend, const N: usize>(

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::context;
 
 thread_local! {
-    /// The number of pages that this thread has dropped.
+    /// The number of pages that this thread has dropped, and of tables that a panic has dropped.
     static DROPPED: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -89,7 +89,8 @@ impl Page {
     }
 }
 
-/// Returns the number of pages that this thread has dropped, including those that the platform did not take.
+/// Returns the number of pages that this thread has dropped, including those that the platform did not take, and of tables that
+/// a panic has dropped.
 pub fn pages_dropped() -> usize {
     DROPPED.get()
 }
@@ -124,9 +125,13 @@ impl Table {
 
 impl Drop for Table {
     fn drop(&mut self) {
-        let lost = self.entry.is_some() && !std::thread::panicking();
+        let is_lost = self.entry.is_some();
+        if is_lost && std::thread::panicking() {
+            DROPPED.set(DROPPED.get() + 1);
+            return;
+        }
         assert!(
-            !lost,
+            !is_lost,
             "table {} is dropped and was never returned",
             self.number
         );

@@ -76,6 +76,8 @@ pub struct Hosted<B: HostBackend> {
     pub(crate) shared: Arc<Shared>,
     /// Whether pages and tables may be lost, as in a test that abandons a gather.
     pub loses: AtomicBool,
+    /// Whether tables that are to be freed after a grace period are dropped instead, by a mistake of the kernel.
+    pub drops_tables: AtomicBool,
     /// The CPUs that calls for other CPUs reach, one bit each. The others are missed.
     pub calls_reach: AtomicU64,
     /// The `empty` table of the kernel's root ([`Root::empty`](tlbc_runtime::Root::empty)).
@@ -90,6 +92,8 @@ pub struct Hosted<B: HostBackend> {
     pub asked: AtomicUsize,
     /// The request that the platform refuses even if it can allocate.
     pub refused: AtomicUsize,
+    /// The request in which the platform panics.
+    pub panics: AtomicUsize,
     /// The maximum number of pages that it takes from each release.
     pub takes: AtomicUsize,
 }
@@ -141,10 +145,12 @@ impl<B: HostBackend> Hosted<B> {
             calls_reach: AtomicU64::new(0),
             empty: AtomicU64::new(0xe000),
             grace_periods: AtomicBool::new(true),
+            drops_tables: AtomicBool::new(false),
             batches: AtomicUsize::new(usize::MAX),
             memory_out: Arc::default(),
             asked: AtomicUsize::new(0),
             refused: AtomicUsize::new(usize::MAX),
+            panics: AtomicUsize::new(usize::MAX),
             takes: AtomicUsize::new(usize::MAX),
         };
         let mmu = Arc::new(Mmu::new(hosted));

@@ -33,7 +33,7 @@ const KINDS: [(&str, Kind); 4] = [
 ];
 
 /// The word for spaces with per-CPU tags, on a machine that has global tags as well.
-const TAG_OF_CPU: &str = "tag_of_cpu";
+const PER_CPU_TAG: &str = "per_cpu_tag";
 
 /// A backend that the words of a machine determine.
 pub trait Named: Machine + Clone {
@@ -104,8 +104,8 @@ impl<B: Named> Case<B> {
         let mut space = NewSpace::default();
         let flags = parts.next().unwrap_or_default();
         for word in flags.split_whitespace() {
-            if word == TAG_OF_CPU {
-                space.tag_of_cpu = true;
+            if word == PER_CPU_TAG {
+                space.per_cpu_tag = true;
             } else {
                 let model = &archdefs::analysis(B::ARCH).model;
                 let with = machine(model, &format!("{words} {word}"));

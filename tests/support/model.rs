@@ -83,7 +83,7 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
     /// Adds a space of which no entry has changed yet.
     pub fn has_space(&mut self, subject: u64, new: &NewSpace) {
         let tags = self.backend().tags();
-        let per_cpu = tags.per_cpu.is_some() && (new.tag_of_cpu || tags.global.is_none());
+        let per_cpu = tags.per_cpu.is_some() && (new.per_cpu_tag || tags.global.is_none());
         let targets = self.backend().ipi_targets(&Request {
             space: Space::User,
             tag: Tag {

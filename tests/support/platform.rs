@@ -86,7 +86,9 @@ impl<B: HostBackend> Hosted<B> {
 
     fn has_batch(&self) -> bool {
         context::require_unlocked();
-        if self.asked.fetch_add(1, SeqCst) == self.refused.load(SeqCst) {
+        let nth = self.asked.fetch_add(1, SeqCst);
+        assert_ne!(nth, self.panics.load(SeqCst), "on purpose");
+        if nth == self.refused.load(SeqCst) {
             return false;
         }
         let take = |left: usize| (left > 0).then(|| left - usize::from(left != usize::MAX));
@@ -224,8 +226,12 @@ impl<B: HostBackend> Platform for Hosted<B> {
         if !self.grace_periods.load(SeqCst) {
             return Err(tables);
         }
+        if self.drops_tables.load(SeqCst) {
+            drop(tables);
+            return Ok(());
+        }
         let _within = context::within(Within::Defer);
-        let tables: Vec<u64> = tables.after_walkers().map(Table::returned).collect();
+        let tables: Vec<u64> = tables.after_grace_period().map(Table::returned).collect();
         self.hooks
             .tables_out
             .get()

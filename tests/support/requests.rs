@@ -27,6 +27,8 @@ pub const X86_64: &str = include_str!("../../archdefs/x86_64.arch");
 /// The text of a shipped definition.
 pub const POWERPC64: &str = include_str!("../../archdefs/powerpc64.arch");
 /// The text of a shipped definition.
+pub const RISCV64: &str = include_str!("../../archdefs/riscv64.arch");
+/// The text of a shipped definition.
 pub const S390: &str = include_str!("../../archdefs/s390.arch");
 
 /// Returns the shipped definition of arm64.

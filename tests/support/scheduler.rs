@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
 
-use tlbc_runtime::{CpuId, Current, NewSpace, Platform, Stats, Views};
+use tlbc_runtime::{CpuId, Current, NewSpace, Platform, Record, Stats};
 
 use crate::hosted::{Handle, Host, HostBackend, Hosted};
 use crate::show::{self, Shown};
@@ -141,12 +141,17 @@ impl<B: HostBackend> Scheduler<B> {
         self.off(cpu, |mmu| mmu.enter_from_user(CpuId(cpu), space));
     }
 
-    /// Returns the views of what a CPU runs.
-    pub fn views(&self, cpu: u32) -> Views {
+    /// Returns what the entry from user code loads on a CPU, without loading it.
+    pub fn loads_at_entry(&self, cpu: u32) -> Vec<B::Op> {
         let Some(Current::User(space)) = self.current(cpu) else {
             panic!("CPU {cpu} runs no process");
         };
-        self.off(cpu, |mmu| mmu.views(CpuId(cpu), space))
+        let mut loads = Vec::new();
+        let mut sink = Record(|op| loads.push(op));
+        self.off(cpu, |mmu| {
+            mmu.enter_from_user_through(CpuId(cpu), space, &mut sink);
+        });
+        loads
     }
 
     /// Returns what a CPU runs, if it is online.

@@ -168,7 +168,7 @@ impl Asked {
         match (*self, *stale) {
             (Self::Teardown | Self::Everything { tables: true }, _)
             | (Self::Everything { .. }, Stale::Leaf(..)) => true,
-            (Self::Ranges(ranges), Stale::Live) => ranges.is_live(),
+            (Self::Ranges(ranges), Stale::Live) => ranges.has_subtree(),
             (_, Stale::Everything | Stale::Live) | (Self::Everything { .. }, Stale::Walk(..)) => {
                 false
             }

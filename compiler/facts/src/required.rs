@@ -17,7 +17,7 @@ pub const WALKERS: Agents = USERS.union(Agents::LAZY);
 /// Returns the clauses of a required flush, those that have to be invalidated first in front: walk entries before the leaf
 /// entries that they can make again.
 ///
-/// What is due at a fault is due on the CPU that faults, alone.
+/// What is required at a fault is required on the CPU that faults, alone.
 pub fn clauses(required: &RequiredFlush) -> impl Iterator<Item = (Clause, Agents)> {
     let addresses = if required.subtree {
         AddressSelector::Subtree

@@ -57,7 +57,7 @@ pub fn claims(model: &Model, code: &Arithmetic) -> Vec<Claim> {
     all
 }
 
-/// A range and its pass, and the loop over the pass.
+/// Returns the claims about a range and its pass, and about the loop over the pass.
 fn entries(shift: u32, span: Span) -> Vec<Claim> {
     let claim = |claim: &str, given: Vec<Truth>, holds: Truth| Claim {
         about: format!("loops over entries of 2^{shift} bytes"),
@@ -215,7 +215,7 @@ fn run(of: &Of<'_>, fields: &[Field], names: &Names, scale: u32, shift: u32) -> 
     all
 }
 
-/// What no run can name is at most one entry or page.
+/// Returns the claim that what no run can name is at most one entry or page.
 fn rest(of: &Of<'_>, names: &Names) -> Claim {
     let left = Word::var("left", 64);
     of.claim(
@@ -318,7 +318,7 @@ fn is_pass(extent: Extent, shift: u32) -> bool {
     })
 }
 
-/// Small numbers of entries, and those around powers of two.
+/// Returns small numbers of entries, and those around powers of two.
 fn lengths() -> impl Iterator<Item = u64> {
     let powers = (9..24).flat_map(|power| [(1u64 << power) - 1, 1 << power, (1 << power) + 1]);
     (1..512).chain(powers)

@@ -60,7 +60,7 @@ impl<'a> Of<'a> {
         }
     }
 
-    /// The printed code and the definition agree.
+    /// Returns the claim that the printed code and the definition agree.
     fn printed(&self) -> Claim {
         let claim = "the printed code has the bits that the definition states";
         match printed::encoded(self.code, &self.sources, self.index) {
@@ -136,7 +136,7 @@ impl<'a> Of<'a> {
         claims.collect()
     }
 
-    /// The bits of an address determine the page.
+    /// Returns the claims that the bits of an address determine the page.
     fn addresses(&self) -> Vec<Claim> {
         let fields = self.operand().fields.iter();
         let fields: Vec<&Field> = fields

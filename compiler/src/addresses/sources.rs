@@ -134,7 +134,7 @@ impl<'a> Sources<'a> {
 
     /// Returns the variable of this name in generated code.
     pub fn of_var(&self, name: &str) -> Option<Word> {
-        const ALL: [Source; 12] = [
+        const ALL: [Source; 13] = [
             Source::Tag,
             Source::Va,
             Source::Root,
@@ -143,6 +143,7 @@ impl<'a> Sources<'a> {
             Source::Form,
             Source::Set,
             Source::End,
+            Source::Bytes,
             Source::Table,
             Source::Entry,
             Source::Old,

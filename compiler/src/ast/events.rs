@@ -64,6 +64,8 @@ pub enum EventFact {
     ContentsUnknown(Option<Cond>),
     /// `waits for changes;`
     WaitsForChanges,
+    /// `flushes;`, `flushes unless asids;`
+    Flushes(Option<Cond>),
 }
 
 /// `erratum NAME "..." { ... }`
@@ -171,6 +173,8 @@ pub enum PolicyFact {
     },
     /// `lazy refcounted;` (true) or `lazy shootdown;`
     LazyRefcounted(Spanned<bool>),
+    /// `kernel faults fixed;`
+    KernelFaultsFixed,
     /// `ceiling 511 operations, 2047 operations when g16k;`, `ceiling 2097152 pages;`
     Ceiling {
         /// The numbers, each with `here`, `for user` or `for kernel` if it is restricted to that.

@@ -54,16 +54,29 @@ pub fn of_invalidations(model: &Model, found: &mut Vec<Diagnostic>) {
             }));
         };
         check(Source::Va, &|config| address(model, it, config));
-        check(Source::End, &|config| {
-            let run = run(model, it, config)?;
-            let counts = super::field_of(model, &it.template.operands, Source::Num).is_some();
-            address(model, it, config).map(|wanted| Wanted {
-                what: "the end of a run".to_owned(),
-                fact: run.fact,
-                needed: !counts,
-                ..wanted
-            })
-        });
+        for (source, what) in [
+            (Source::End, "the end of a run"),
+            (Source::Bytes, "the size of a run"),
+        ] {
+            check(source, &|config| {
+                let run = run(model, it, config)?;
+                let others = [Source::Num, Source::End, Source::Bytes].into_iter();
+                let mut others = others.filter(|other| *other != source);
+                let given =
+                    others.any(|of| super::field_of(model, &it.template.operands, of).is_some());
+                // A size is up to that of a whole space, which has one bit more than an address.
+                let is_size = source == Source::Bytes;
+                let more = |all: u64| if is_size { all | all << 1 } else { all };
+                address(model, it, config).map(|wanted| Wanted {
+                    all: more(wanted.all),
+                    any: if is_size { 0 } else { wanted.any },
+                    what: what.to_owned(),
+                    fact: run.fact,
+                    needed: !given,
+                    ..wanted
+                })
+            });
+        }
         check(Source::Tag, &|config| {
             let compared = active(it, config).find(|drops| compares_tag(drops));
             tag(model, compared, config)
@@ -135,7 +148,7 @@ fn lost<'m>(
     let all = own.chain(conds.iter().copied());
     let all: Vec<&Cond> = match source {
         Source::Tag => all.chain(tags).collect(),
-        Source::Va | Source::End => all.chain(addresses).chain(shifts).collect(),
+        Source::Va | Source::End | Source::Bytes => all.chain(addresses).chain(shifts).collect(),
         Source::Table => all.chain(shifts).chain(tables).collect(),
         Source::Set => all.chain(counts.flat_map(Cases::conds)).collect(),
         Source::Root | Source::Entry => all.chain(tables).collect(),
@@ -258,7 +271,7 @@ fn half(field: &Field, wanted: &Wanted) -> Diagnostic {
     .label(format!("without bit {bit} of the address"))
     .because(wanted.fact, "must be distinguished")
     .note("addresses of the kernel and of user spaces differ only in higher bits; without them a page of one has the same operand as a page of the other")
-    .help(format!("extend the field to bit {bit} of the address, or higher"))
+    .help(format!("extend the field to bit {bit} of the address, or higher; an instruction for the addresses of one space alone, such as those of a second stage of translation, cannot be described"))
 }
 
 /// Returns the bits of an address in which two entries that an instruction serves differ.
@@ -396,7 +409,7 @@ fn form(it: &Invalidate, config: impl Machine) -> Option<Wanted> {
 fn run(model: &Model, it: &Invalidate, config: impl Machine) -> Option<Wanted> {
     let run = active(it, config)
         .find(|drops| matches!(drops.which.value, AddressSelector::Run { .. }))?;
-    let ends = super::field_of(model, &it.template.operands, Source::End);
+    let ends = super::run_end_of(model, &it.template.operands);
     Some(Wanted {
         all: 1,
         any: 0,

@@ -168,13 +168,15 @@ pub fn needless_facts(model: &Model, found: &mut Vec<Diagnostic>) {
     }
     for (index, operand) in model.operands.iter().enumerate() {
         let takes = |source| field_of(model, &[index], source).is_some();
-        let counts = takes(Source::Num) || takes(Source::End);
+        let counts = [Source::Num, Source::End, Source::Bytes]
+            .into_iter()
+            .any(takes);
         let facts = [
             (
                 operand.names.as_ref().map(|names| names.span),
                 counts,
                 "says what a run counts, and carries no count",
-                "a field for `num` or `end`",
+                "a field for `num`, `end` or `bytes`",
             ),
             (
                 operand.aligned,
@@ -287,7 +289,7 @@ fn carried(it: &Invalidate, field: &Field) -> Option<(&'static str, &'static str
             ),
             Source::Tag => (writes || table || any(&compares_tag), "a tag"),
             Source::Hint => (any(&hinted), "a level hint"),
-            Source::Num | Source::Scale | Source::End => (run, "a count"),
+            Source::Num | Source::Scale | Source::End | Source::Bytes => (run, "a count"),
             Source::Set => (any(&|d| d.which.value == AddressSelector::OneSet), "a set"),
             Source::Form => (it.forms.iter().any(|form| form.named.is_some()), "a form"),
             Source::Table

@@ -7,7 +7,7 @@
 use tlbc_runtime::agents::Agents;
 
 use super::configs::Configs;
-use super::{all_drops, compares_tag, field_of, hinted};
+use super::{all_drops, compares_tag, field_of, hinted, run_end_of};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{AddressSelector, Drops, Invalidate, Model, Source, Var};
@@ -36,7 +36,7 @@ pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
             if compares_tag(drops) {
                 lacks(Source::Tag, "tag", drops.whose.span, "the tag");
             }
-            let ends = field_of(model, operands, Source::End).is_some();
+            let ends = run_end_of(model, operands).is_some();
             if matches!(which.value, AddressSelector::Run { .. }) && !ends {
                 lacks(Source::Num, "num", which.span, "the count");
             }
@@ -57,8 +57,7 @@ pub fn places(model: &Model, found: &mut Vec<Diagnostic>) {
         let counting = |&operand: &usize| model.operands[operand].names.is_some();
         let run =
             all_drops(invalidate).find(|d| matches!(d.which.value, AddressSelector::Run { .. }));
-        let num = field_of(model, operands, Source::Num)
-            .or_else(|| field_of(model, operands, Source::End));
+        let num = field_of(model, operands, Source::Num).or_else(|| run_end_of(model, operands));
         if let (Some(run), Some(num), false) = (run, num, operands.iter().any(counting)) {
             found.push(
                 Diagnostic::new(
@@ -199,7 +198,7 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
         if let Some((after, acts, barrier, left)) = short {
             let ends = &barrier.named.name;
             let completes = barrier.completes.map_or(barrier.span, |at| at.span);
-            let who: Vec<String> = left.iter().map(|h| Agents::name(h).to_owned()).collect();
+            let agents: Vec<String> = left.iter().map(|h| Agents::name(h).to_owned()).collect();
             found.push(
                 Diagnostic::new(
                     Code::E0402,
@@ -209,7 +208,7 @@ pub fn completion(model: &Model, found: &mut Vec<Diagnostic>) {
                 .label("waits for fewer")
                 .because(completes, "completes here")
                 .because(acts.span, "acts here")
-                .note(format!("no barrier waits for {}", list(&who, "and")))
+                .note(format!("no barrier waits for {}", list(&agents, "and")))
                 .help("name a barrier that completes wherever the instruction acts"),
             );
         }

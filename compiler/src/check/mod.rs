@@ -119,6 +119,7 @@ const RULES: &[Rule] = &[
     whole(features::barriers_that_may_be_missing),
     stated(features::known_too_late),
     whole(spaces::switches),
+    stated(spaces::flushes),
     whole(spaces::roots),
     stated(spaces::values),
     whole(spaces::tags_loaded),
@@ -149,6 +150,7 @@ const RULES: &[Rule] = &[
     whole(policy::tables_after_flush),
     whole(policy::pages_at_change),
     whole(policy::strides),
+    whole(policy::faults),
     stated(registers::values),
     stated(registers::fields),
     stated(registers::features),
@@ -195,6 +197,12 @@ fn fields_of<'m>(
 fn field_of<'m>(model: &'m Model, operands: &[usize], wanted: Source) -> Option<&'m Field> {
     let mut fields = operands.iter().flat_map(|&o| &model.operands[o].fields);
     fields.find(|field| field.value.source() == Some(wanted))
+}
+
+/// Returns the first field of these operands that says where a run ends.
+fn run_end_of<'m>(model: &'m Model, operands: &[usize]) -> Option<&'m Field> {
+    let of = |source| field_of(model, operands, source);
+    of(Source::End).or_else(|| of(Source::Bytes))
 }
 
 /// Returns the tags that entries of the user space may have, by index.

@@ -37,6 +37,25 @@ pub fn root_bits(model: &Model, config: impl Machine) -> TableBits {
     )
 }
 
+/// Returns the most bits that the physical address of a table, or of a top table, has in any configuration; nothing where one of
+/// them does not state it.
+pub fn most_table_bits(model: &Model, source: Source) -> Option<TableBits> {
+    let widths = model.table_bits.iter().flat_map(Cases::conds);
+    let configs = Configs::of(model, widths);
+    let stated: Option<Vec<TableBits>> = configs
+        .iter()
+        .map(|config| {
+            let bits = if source == Source::Root {
+                root_bits(model, config)
+            } else {
+                table_bits(model, config)
+            };
+            bits.said.is_some().then_some(bits)
+        })
+        .collect();
+    stated?.into_iter().max_by_key(|stated| stated.bits)
+}
+
 /// Checks E0303: no field takes bits of a table's address that are never set.
 pub fn beyond(model: &Model, found: &mut Vec<Diagnostic>) {
     for operand in &model.operands {

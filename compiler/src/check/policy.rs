@@ -1,14 +1,14 @@
 //! Policy: the facts permit what it states.
 //!
-//! In: the policy, and how entries change. Out: E0505, E0602, E0603, E0604. Holds: nothing is
-//! freed earlier than a flush allows, and entries can be changed as stated.
+//! In: the policy, and how entries change. Out: E0208, E0505, E0602, E0603, E0604. Holds: nothing is freed earlier than a flush
+//! allows, entries can be changed as stated, and a fault that is fixed can occur.
 
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Level;
 
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Invalidate, Kind, Model, Shootdown};
+use crate::model::{Invalidate, Kind, Model, Negative, Shootdown, Stricter};
 
 fn has_writer(model: &Model) -> bool {
     model.invalidates.iter().any(|i| i.writes_entry.is_some())
@@ -101,6 +101,32 @@ pub fn pages_at_change(model: &Model, found: &mut Vec<Diagnostic>) {
             "a CPU that still caches the translation would write into a page that has a new owner",
         )
         .help("state `pages batched`: pages are freed after one flush"),
+    );
+}
+
+/// Checks E0208: faults on stale entries of the kernel occur on some machine.
+pub fn faults(model: &Model, found: &mut Vec<Diagnostic>) {
+    let Some(stated) = model.policy.kernel_faults_fixed else {
+        return;
+    };
+    let caches = &model.caches;
+    let mut negative = caches.negative.cases.iter();
+    let mut stricter = caches.stricter.cases.iter();
+    if negative.any(|(kept, _)| *kept != Negative::Never)
+        || stricter.any(|(stricter, _)| stricter.how != Stricter::Refetched)
+    {
+        return;
+    }
+    found.push(
+        Diagnostic::new(
+            Code::E0208,
+            stated.span,
+            "`kernel faults fixed` has no effect: no stale entry makes the kernel's code fault",
+        )
+        .label("stated here")
+        .because(caches.negative.span, "no negative entries")
+        .because(caches.stricter.span, "walks again before it faults")
+        .help("remove the statement, or correct what the machine caches"),
     );
 }
 

@@ -10,7 +10,7 @@ use tlbc_runtime::level::{Level, Levels};
 use super::all_drops;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{AddressSelector, Drops, Invalidate, Model, Names, Source, UNLIMITED, Value};
+use crate::model::{AddressSelector, Drops, Invalidate, Model, Names, UNLIMITED, Value};
 
 /// Returns the runs that instructions drop, each with the formula of its operand.
 fn runs(model: &Model) -> impl Iterator<Item = (&Invalidate, &Drops, &Names)> {
@@ -55,7 +55,7 @@ pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
                 .because(names.span, format!("counts {unit}"))
                 .note("for a large page one counts many pages, and the other one entry")
                 .help(if is_by_end(model, invalidate) {
-                    "let the run count `entries`, too: an operand with `end` names entries"
+                    "let both name `pages`, or both `entries`"
                 } else {
                     "write `pages` in both, or `entries` in both"
                 })
@@ -94,7 +94,7 @@ pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
 
 /// Returns whether the operands give the end of a run, and not its count.
 fn is_by_end(model: &Model, invalidate: &Invalidate) -> bool {
-    super::field_of(model, &invalidate.template.operands, Source::End).is_some()
+    super::run_end_of(model, &invalidate.template.operands).is_some()
 }
 
 /// Checks E0408: a run that counts entries is given their level, and the level maps pages.

@@ -1,6 +1,6 @@
 //! Spaces: after a switch a CPU does not use entries of the previous space.
 //!
-//! In: the tags, and what a switch and a return to user code load. Out: E0503, E0509, E0510, E0511, E0516. Holds: in
+//! In: the tags, and what a switch and a return to user code load. Out: E0503, E0509, E0510, E0511, E0516, E0518. Holds: in
 //! every configuration a switch loads the root of the space, and for each kind of entry a tag of the space, or it
 //! drops what the previous space left; tags have no values in common; and every view is loaded when it must be.
 
@@ -45,18 +45,50 @@ fn kept(model: &Model, config: impl Machine) -> Vec<(Kind, &At<Under>)> {
 pub fn switches(model: &Model, found: &mut Vec<Diagnostic>) {
     let configs = Configs::of(model, conds(model));
     for config in configs.iter() {
-        let loads = loaded(model, config);
-        let left = |(kind, under): &(Kind, &At<Under>)| {
-            !(loads.iter()).any(|load| drops(model, load, *kind, &under.value, config))
-        };
-        let mut left = kept(model, config).into_iter().filter(left);
-        let shared = left.find_map(|(kind, under)| shared(model, &loads, (kind, under), config));
-        if let Some(shared) = shared {
+        if model.switch_flushes(config) {
+            continue;
+        }
+        if let Some(shared) = shared_after_loads(model, config) {
             let when = configs.when(config);
             found.push(open_memory(model, &shared, &when));
             return;
         }
     }
+}
+
+/// Checks E0518: a switch flushes only where the next space could use entries of the previous one.
+pub fn flushes(model: &Model, found: &mut Vec<Diagnostic>) {
+    let Some(flushes) = &model.switch.flushes else {
+        return;
+    };
+    let configs = Configs::of(model, conds(model));
+    let mut needless = configs.iter().filter(|&config| {
+        model.switch_flushes(config) && shared_after_loads(model, config).is_none()
+    });
+    let Some(config) = needless.next() else {
+        return;
+    };
+    let when = configs.when(config);
+    found.push(
+        Diagnostic::new(
+            Code::E0518,
+            flushes.span,
+            format!("a switch flushes entries that no other space can use{when}"),
+        )
+        .label("every switch pays for it")
+        .note("the loads change the tag that the entries are under, or invalidate them")
+        .help("state on which machines spaces have no tags: `flushes unless ...;`, or remove the statement"),
+    );
+}
+
+/// Returns which entries of the previous space the next one can use once the loads of a switch are done, if any.
+fn shared_after_loads(model: &Model, config: impl Machine) -> Option<Shared> {
+    let loads = loaded(model, config);
+    let left = |(kind, under): &(Kind, &At<Under>)| {
+        !(loads.iter()).any(|load| drops(model, load, *kind, &under.value, config))
+    };
+    let mut left = kept(model, config).into_iter().filter(left);
+    left.find_map(|(kind, under)| shared(model, &loads, (kind, under), config))
 }
 
 /// Entries of the previous space that the next one can use.
@@ -142,7 +174,7 @@ fn open_memory(model: &Model, shared: &Shared, when: &str) -> Diagnostic {
         .label("no tag or flush separates two spaces here")
         .because(shared.fact, shared.label)
         .note("the new space would use translations of the old one, and access its memory")
-        .help("load a tag of the space under which its entries are cached, or state what loading drops: `drops leaf, walk of everything, this tag;`")
+        .help("load a tag of the space under which its entries are cached, or state what loading drops: `drops leaf, walk of everything, this tag;`; or write `flushes;` in `switch`, for an instruction after the loads")
 }
 
 /// Returns the conditions on which a switch can depend.
@@ -162,6 +194,7 @@ fn conds(model: &Model) -> impl Iterator<Item = &Cond> {
         .chain(drops)
         .chain(fields.map(|field| &field.when))
         .chain(model.switch.loads.iter().map(|loads| &loads.when))
+        .chain(model.switch.flushes.iter().map(|at| &at.value))
 }
 
 /// Returns whether the load is given a value of this source in this configuration.
@@ -282,9 +315,10 @@ pub fn tags_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
             continue;
         };
         // A switch that loads no tag and drops nothing has been reported by E0503.
-        let dropped = kept(model, config).iter().all(|(kind, under)| {
-            (loads.iter()).any(|load| drops(model, load, *kind, &under.value, config))
-        });
+        let dropped = model.switch_flushes(config)
+            || kept(model, config).iter().all(|(kind, under)| {
+                (loads.iter()).any(|load| drops(model, load, *kind, &under.value, config))
+            });
         if carry_tag(model, &loads, config) || !dropped {
             continue;
         }
@@ -338,9 +372,10 @@ pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
             let loads = event.loads.iter();
             loads.filter(|it| it.when.holds(config)).cloned().collect()
         };
-        let (switch, resume) = (of(&model.switch), of(&model.return_to_user));
-        let negative = (switch.iter().chain(&resume)).find(|it| !views[it.view].when.holds(config));
-        if let Some(loads) = negative {
+        let (switch, return_to_user) = (of(&model.switch), of(&model.return_to_user));
+        let missing =
+            (switch.iter().chain(&return_to_user)).find(|it| !views[it.view].when.holds(config));
+        if let Some(loads) = missing {
             let view = &views[loads.view].named;
             found.push(
                 finding(
@@ -375,7 +410,7 @@ pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
             return;
         }
         let never = views.iter().enumerate().find(|(index, view)| {
-            let loads = resume.iter().filter(|it| it.view == *index);
+            let loads = return_to_user.iter().filter(|it| it.view == *index);
             let loads = loads.flat_map(|it| it.loads.iter().map(|&load| &model.loads[load]));
             let loads: Vec<&Load> = loads.collect();
             !view.loaded && view.when.holds(config) && !carry_tag(model, &loads, config)

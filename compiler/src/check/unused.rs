@@ -114,6 +114,7 @@ fn conds(model: &Model) -> Vec<&Cond> {
     conds.extend(model.resyncs().flat_map(|(_, resync)| resync.conds()));
     conds.extend(model.table_bits.iter().flat_map(Cases::conds));
     conds.extend(model.cpu_online.contents_unknown.iter().map(|at| &at.value));
+    conds.extend(model.switch.flushes.iter().map(|at| &at.value));
     let in_place = model.change.in_place.iter();
     conds.extend(in_place.flat_map(|(_, cases)| cases.conds()));
     conds.extend(all_drops(model).map(|drops| &drops.when));

@@ -5,6 +5,7 @@
 //! its value. `bits` checks that an instruction has a field for every bit.
 
 use super::configs::admits;
+use super::physical::most_table_bits;
 use super::{all_drops, field_of, sets, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -167,16 +168,23 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
                 fact: Some(widest.bits.span),
             })
         }
-        Value::Source(Source::Va | Source::End) => Some(Demand {
+        Value::Source(Source::Va | Source::End | Source::Bytes) => Some(Demand {
             bits: address_bits(model, field),
             what: "a whole virtual address".to_owned(),
             fact: None,
         }),
-        Value::Source(Source::Root | Source::Table | Source::Entry) => Some(Demand {
-            bits: 64,
-            what: "a whole physical address".to_owned(),
-            fact: None,
-        }),
+        Value::Source(source @ (Source::Root | Source::Table | Source::Entry)) => {
+            let width = field.width();
+            let stated = most_table_bits(model, source).filter(|_| width < 64);
+            // A field that is the whole operand has leading zeros.
+            let whole = u64::from(width) == model.operands[operand].bits.value;
+            let least = if whole { width } else { 0 };
+            Some(Demand {
+                bits: stated.as_ref().map_or(64, |stated| stated.bits.max(least)),
+                what: "a whole physical address".to_owned(),
+                fact: stated.and_then(|stated| stated.said),
+            })
+        }
         Value::Source(Source::Old | Source::New) => Some(Demand {
             bits: model.entry_size() as u32 * 8,
             what: "a table entry".to_owned(),

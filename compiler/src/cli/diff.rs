@@ -1,7 +1,7 @@
 //! `tlbc diff`.
 
 use super::{Definitions, Outcome, Trouble, generate};
-use crate::fs::Change;
+use crate::fs::FileChange;
 use crate::hidden::spelt;
 use similar::TextDiff;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(super) struct Diff {
 }
 
 impl Diff {
-    /// `color` applies to messages, `in_color` to the patch.
+    /// Prints the patch. `color` applies to messages, `in_color` to the patch.
     pub(super) fn run(&self, color: bool, in_color: bool) -> Result<Outcome, Trouble> {
         if !self.out.is_dir() {
             let directory = self.out.display();
@@ -51,7 +51,7 @@ impl Diff {
 }
 
 /// Returns a change as a patch for `git apply`; its file is in `directory`.
-fn patch(change: &Change, directory: &str) -> String {
+fn patch(change: &FileChange, directory: &str) -> String {
     let old = change.old.as_deref().map(String::from_utf8_lossy);
     let file = change.path.file_name().unwrap_or_default();
     let path = format!("{directory}{}", file.to_string_lossy());

@@ -2,7 +2,7 @@
 
 use super::{Definitions, Denied, Outcome, Trouble};
 use crate::compile::{LIB, Output, compile};
-use crate::fs::{self, Change};
+use crate::fs::{self, FileChange};
 use crate::memo::Memo;
 use std::path::{Path, PathBuf};
 
@@ -91,14 +91,14 @@ pub(super) fn changes(
     definitions: &Definitions,
     mut outputs: Vec<Output>,
     directory: &Path,
-) -> Result<Vec<Change>, Trouble> {
+) -> Result<Vec<FileChange>, Trouble> {
     let whole = definitions.are_whole();
     outputs.retain(|output| whole || output.path != LIB);
     Ok(fs::changes(directory, &outputs, whole)?)
 }
 
-pub(super) fn listed(changes: &[Change], new: &str, different: &str, stale: &str) -> String {
-    let line = |change: &Change| {
+pub(super) fn listed(changes: &[FileChange], new: &str, different: &str, stale: &str) -> String {
+    let line = |change: &FileChange| {
         let what = match (&change.old, &change.new) {
             (None, _) => new,
             (Some(_), Some(_)) => different,

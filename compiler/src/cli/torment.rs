@@ -8,7 +8,9 @@ use crate::analysis::{Analysis, analyse};
 use crate::fs;
 use crate::parse;
 use crate::source::Files;
-use crate::torment::{Options, torment, whole};
+#[cfg(feature = "torment")]
+use crate::torment::whole::{self, knobs};
+use crate::torment::{Options, torment};
 
 /// Runs what is issued on hostile hardware
 #[derive(clap::Args)]
@@ -26,8 +28,9 @@ Not covered: changes of entries by instructions, switches and other events, nega
 of calls to firmware.
 
 With --runtime the whole runtime runs, with the plans of the definition: each CPU runs a random program, and
-another CPU may run at every instruction and every call of the platform. A schedule fails if user code may use a
-page of another space or of none, if it may use an old entry after the flush, if a walker may read a table that
+another CPU may run at every instruction, at every call of the platform, and after every access of the runtime to
+what CPUs share. A schedule fails if user code may use a page of another space or of none, if it may use an old
+entry after the flush, if it may write a page whose reverse mapping is removed, if a walker may read a table that
 is freed, or if there is no progress. The runs are sequentially consistent: they are no evidence about a memory
 barrier. Errata, devices, kernel mappings and hotplug are not covered.
 
@@ -39,6 +42,7 @@ Examples:
   tlbc torment a.arch --runtime --schedules 100000 the whole runtime
   tlbc torment a.arch --runtime --seed 7 --schedules 1
                                                    one schedule again
+  tlbc torment a.arch --runtime --knobs            faults that are put back
 
 Exit code 1 if a request fails.")]
 pub(super) struct Torment {
@@ -72,6 +76,12 @@ pub(super) struct Torment {
     /// How many CPUs run the whole runtime
     #[arg(long, value_name = "N", default_value_t = 2, requires = "runtime", value_parser = clap::value_parser!(u64).range(1..=8))]
     cpus: u64,
+
+    /// Put each known fault of the runtime, of plans, of operands and of the kernel back, and show by which seed it is found; or
+    /// only those whose name contains this
+    #[cfg(feature = "torment")]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", requires = "runtime")]
+    knobs: Option<String>,
 
     #[command(flatten)]
     messages: Messages,
@@ -137,6 +147,7 @@ impl Torment {
     }
 
     /// Runs the whole runtime.
+    #[cfg(feature = "torment")]
     fn run_runtime(&self, planned: &Analysis) -> Result<Outcome, Trouble> {
         let model = &planned.model;
         let machine = if self.machine.is_given() {
@@ -153,7 +164,11 @@ impl Torment {
             schedules: self.schedules,
             cpus: self.cpus as usize,
             machine,
+            ..whole::Options::default()
         };
+        if let Some(name) = &self.knobs {
+            return turn_knobs(planned, name, &options);
+        }
         let report = whole::torment(planned, &options).map_err(Trouble)?;
         let Some((seed, text)) = report.failure else {
             let (schedules, steps) = (report.schedules, report.steps);
@@ -167,6 +182,15 @@ impl Torment {
         Ok(Outcome::Different(text + &again, "a schedule failed"))
     }
 
+    /// Refuses to run the whole runtime, which was compiled without points.
+    #[cfg(not(feature = "torment"))]
+    fn run_runtime(&self, _: &Analysis) -> Result<Outcome, Trouble> {
+        let _ = (self.schedules, self.cpus);
+        Err(Trouble(
+            "this `tlbc` was built without the feature `torment`".to_owned(),
+        ))
+    }
+
     /// Reads a definition. Returns findings if it has errors.
     fn analysis(&self, file: &Path, color: bool) -> Result<Result<Analysis, Outcome>, Trouble> {
         let (name, bytes) = fs::read_one(file.to_owned())?.named();
@@ -178,4 +202,25 @@ impl Torment {
         Ok(analysis
             .ok_or_else(|| Outcome::Findings(self.messages.render(&files, &diagnostics, color))))
     }
+}
+
+/// Turns the knobs whose names contain a text, one after the other, and returns a line for each.
+#[cfg(feature = "torment")]
+fn turn_knobs(
+    planned: &Analysis,
+    name: &str,
+    options: &whole::Options,
+) -> Result<Outcome, Trouble> {
+    let mut text = String::new();
+    for knob in { knobs::KNOBS.iter() }.filter(|knob| knob.name.contains(name)) {
+        let found = match knobs::turn(planned, knob, options).map_err(Trouble)? {
+            knobs::Turned::Found { seed, took, .. } => {
+                format!("seed {seed}, {:.1} s", took.as_secs_f64())
+            }
+            knobs::Turned::Nothing { schedules } => format!("not in {schedules} schedules"),
+            knobs::Turned::Elsewhere => "no such step here".to_owned(),
+        };
+        text += &format!("{:18} {found:24} {}\n", knob.name, knob.what);
+    }
+    Ok(Outcome::Good(text))
 }

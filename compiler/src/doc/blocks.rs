@@ -1,6 +1,6 @@
 //! The texts that the picture shows for each instruction.
 //!
-//! In: a [`Model`]. Out: a [`Block`] for each form of each instruction, with the texts of its lines.
+//! In: a [`Model`]. Out: a [`InstructionText`] for each form of each instruction, with the texts of its lines.
 
 use crate::describe;
 use crate::matrix::done;
@@ -8,18 +8,18 @@ use crate::model::{Drops, Form, Invalidate, LevelSel, Model};
 use crate::text::wrap;
 
 /// The texts for an instruction, or for one of its forms.
-pub struct Block<'m> {
+pub struct InstructionText<'m> {
     /// Its name and its condition.
     pub name: Vec<String>,
     pub invalidate: &'m Invalidate,
-    pub clauses: Vec<Clause<'m>>,
+    pub clauses: Vec<ClauseText<'m>>,
     /// On which CPUs and devices it acts, where that depends on a condition.
     pub reach: Vec<String>,
     pub when: Vec<String>,
 }
 
 /// The texts for one clause of an instruction, on one line.
-pub struct Clause<'m> {
+pub struct ClauseText<'m> {
     pub drops: &'m Drops,
     pub levels: String,
     pub addresses: String,
@@ -33,7 +33,7 @@ pub fn bare(text: &str) -> String {
 }
 
 /// Returns a block for each form of each instruction.
-pub fn blocks<'m>(model: &'m Model) -> Vec<Block<'m>> {
+pub fn blocks<'m>(model: &'m Model) -> Vec<InstructionText<'m>> {
     let of = |invalidate: &'m Invalidate| {
         let forms = invalidate.forms.iter();
         forms.map(move |form| block(model, invalidate, form))
@@ -41,7 +41,7 @@ pub fn blocks<'m>(model: &'m Model) -> Vec<Block<'m>> {
     model.invalidates.iter().flat_map(of).collect()
 }
 
-fn block<'m>(model: &'m Model, invalidate: &'m Invalidate, form: &'m Form) -> Block<'m> {
+fn block<'m>(model: &'m Model, invalidate: &'m Invalidate, form: &'m Form) -> InstructionText<'m> {
     let mut name = vec![match &form.named {
         Some((named, _)) => format!("{} {}", invalidate.named.name, named.name),
         None => invalidate.named.name.clone(),
@@ -64,13 +64,13 @@ fn block<'m>(model: &'m Model, invalidate: &'m Invalidate, form: &'m Form) -> Bl
         wrap(&bare(&format!("{}{when}", describe::agents(at.value))), 24)
     });
     let reach = reach.collect();
-    let clauses = form.drops.iter().map(|drops| Clause {
+    let clauses = form.drops.iter().map(|drops| ClauseText {
         drops,
         levels: levels_of(model, drops),
         addresses: bare(&describe::which(model, &drops.which.value)),
         note: note(model, drops),
     });
-    Block {
+    InstructionText {
         name,
         invalidate,
         clauses: clauses.collect(),

@@ -12,9 +12,9 @@ use crate::plan::ir::{Node, Test};
 use crate::sample_requests::Sample;
 
 /// The features and errata that plans test.
-pub struct Flags(Vec<Test>);
+pub struct TestedFlags(Vec<Test>);
 
-impl Flags {
+impl TestedFlags {
     /// Returns the features and errata that the plans of a definition test.
     pub fn of(analysis: &Analysis) -> Self {
         let mut found = Vec::new();
@@ -79,16 +79,16 @@ impl Flags {
 /// Returns the lines of a sample: descriptions of machines, and what is issued on them.
 pub fn lines(
     analysis: &Analysis,
-    flags: &Flags,
+    flags: &TestedFlags,
     sample: Sample,
     others: bool,
 ) -> Vec<(String, String)> {
     let configs = flags.configs(&analysis.model).into_iter();
-    let answers: Vec<Answer> = configs
+    let answers: Vec<IssuedOn> = configs
         .map(|config| (config, sample.summary(analysis, config, others)))
         .collect();
     let mut lines: Vec<(String, String)> = Vec::new();
-    let all: Vec<&Answer> = answers.iter().collect();
+    let all: Vec<&IssuedOn> = answers.iter().collect();
     split(&all, &flags.0, &mut Vec::new(), &mut |path, answer| {
         let machine = machine(&analysis.model, path);
         // Machines with the same answer share a line.
@@ -101,7 +101,7 @@ pub fn lines(
 }
 
 /// A machine and what is issued on it.
-type Answer = (Config, String);
+type IssuedOn = (Config, String);
 
 fn has(config: Config, flag: Test) -> bool {
     match flag {
@@ -114,7 +114,7 @@ fn has(config: Config, flag: Test) -> bool {
 /// Splits machines by the flag that leaves the fewest different answers on both sides, until each part has one
 /// answer.
 fn split<'a>(
-    answers: &[&'a Answer],
+    answers: &[&'a IssuedOn],
     flags: &[Test],
     path: &mut Vec<(Test, bool)>,
     found: &mut impl FnMut(&[(Test, bool)], &'a str),
@@ -126,7 +126,7 @@ fn split<'a>(
         found(path, &first.1);
         return;
     }
-    let parts = |flag: Test| -> (Vec<&'a Answer>, Vec<_>) {
+    let parts = |flag: Test| -> (Vec<&'a IssuedOn>, Vec<_>) {
         answers.iter().partition(|(config, _)| !has(*config, flag))
     };
     let cost = |flag: Test| {
@@ -149,7 +149,7 @@ fn split<'a>(
 }
 
 /// Returns the number of different answers.
-fn kinds(answers: &[&Answer]) -> usize {
+fn kinds(answers: &[&IssuedOn]) -> usize {
     let kinds: BTreeSet<&str> = answers.iter().map(|(_, text)| text.as_str()).collect();
     kinds.len()
 }

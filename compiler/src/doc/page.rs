@@ -5,12 +5,12 @@
 
 use std::fmt::Write as _;
 
-use super::issued::{Flags, lines};
+use super::issued::{TestedFlags, lines};
 use super::markdown::{anchor, fenced, heading, source, table};
 use super::{instructions, setup};
 use crate::analysis::Analysis;
 use crate::describe::{self, code, plain, registers};
-use crate::matrix::{Matrix, Section, marked, wants};
+use crate::matrix::{Matrix, Subject, marked, wants};
 use crate::model::{Config, Model};
 use crate::sample_requests::Sample;
 use crate::source::Files;
@@ -24,10 +24,10 @@ pub fn page(analysis: &Analysis, files: &Files) -> String {
     let model = &analysis.model;
     let name = &model.arch.name;
     let matrix = Matrix::new(std::slice::from_ref(analysis), false);
-    let is_shown = |section: &&Section| {
+    let is_shown = |section: &&Subject| {
         !["Instructions", "What is issued", "Features and errata"].contains(&section.title)
     };
-    let facts: Vec<&Section> = matrix.sections.iter().filter(is_shown).collect();
+    let facts: Vec<&Subject> = matrix.sections.iter().filter(is_shown).collect();
     let own = [
         "Picture",
         "Instructions",
@@ -204,7 +204,7 @@ fn errata(out: &mut String, model: &Model) {
 fn issued(out: &mut String, analysis: &Analysis) {
     let model = &analysis.model;
     heading(out, "What is issued");
-    let flags = Flags::of(analysis);
+    let flags = TestedFlags::of(analysis);
     if let Some(count) = flags.too_many() {
         let _ = writeln!(
             out,

@@ -6,7 +6,7 @@
 
 use tlbc_runtime::agents::Agents;
 
-use super::blocks::{Block, Clause, bare, blocks};
+use super::blocks::{ClauseText, InstructionText, bare, blocks};
 use super::levels;
 use super::svg::{Face, Svg, width};
 use crate::describe;
@@ -81,7 +81,7 @@ pub fn picture(model: &Model) -> String {
     svg.finish(right + MARGIN, y + MARGIN, &title)
 }
 
-fn columns(model: &Model, blocks: &[Block]) -> Columns {
+fn columns(model: &Model, blocks: &[InstructionText]) -> Columns {
     let widest = |texts: &mut dyn Iterator<Item = &String>, size| {
         texts
             .map(|text| width(text, size, Face::Mono))
@@ -164,7 +164,7 @@ fn heads(svg: &mut Svg, at: &Columns, y: u32) -> u32 {
 }
 
 /// Draws an instruction. Returns the y coordinate of the lower end.
-fn draw(svg: &mut Svg, at: &Columns, block: &Block, y: u32, shade: bool) -> u32 {
+fn draw(svg: &mut Svg, at: &Columns, block: &InstructionText, y: u32, shade: bool) -> u32 {
     let lines = block
         .clauses
         .len()
@@ -228,7 +228,7 @@ fn agents(svg: &mut Svg, x: u32, y: u32, invalidate: &Invalidate) {
     }
 }
 
-fn draw_clause(svg: &mut Svg, at: &Columns, clause: &Clause, y: u32) {
+fn draw_clause(svg: &mut Svg, at: &Columns, clause: &ClauseText, y: u32) {
     let drops = clause.drops;
     let some = !drops.when.terms.is_empty();
     let mut colour = GREY;

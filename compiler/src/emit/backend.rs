@@ -12,7 +12,7 @@ use super::values::{SPACES, case_of, reach_word, space_word};
 use crate::model::Known;
 use crate::plan::ir::Shape;
 
-/// The sink of a function of the trait.
+/// Returns the parameter of a function of the trait that is the sink.
 fn sink() -> (Text, Word) {
     ("cpu".into(), Runtime::Issue.text("&mut impl Issue<Op>"))
 }

@@ -77,18 +77,20 @@ impl Emit<'_> {
             Test::WalkEntries => tables(shape),
             Test::LeafEntries => Var::Pass.field("leaf"),
             Test::NegativeEntries => match shape {
-                Shape::Ranges(..) => Var::Ranges.method("have_appeared", []),
+                Shape::Ranges(..) => Var::Ranges.method("has_negative", []),
                 Shape::Passes(..) => Var::Passes.method("negative", []),
                 _ => Var::Pass.field("negative"),
             },
-            Test::NegativeAt(levels) => Var::Ranges.method("appeared_at", [self.level_set(levels)]),
+            Test::NegativeAt(levels) => {
+                Var::Ranges.method("has_negative_at", [self.level_set(levels)])
+            }
             Test::Teardown => Var::Teardown.expr(),
             Test::Kind(kind) => is(Var::Kind, kind_of(kind)),
             Test::MayDefer => Var::Owner.field("may_defer"),
             Test::OnlyHere => matches(Var::Owner.field("reach"), Runtime::Reach.item("Here")),
             Test::OneEntry => Var::Pass.field("entries").binary("==", number(1u32)),
             Test::OfKernel => matches(Var::Owner.field("space"), Runtime::Space.item("Kernel")),
-            Test::Live => Var::Passes.method("cuts_are_live", []),
+            Test::Live => Var::Passes.method("walks_complete_first", []),
             Test::Stride(levels) => {
                 let levels = levels.iter().map(|level| self.level_word(level.index()));
                 let levels = levels.reduce(|all, level| all.binary("|", level));

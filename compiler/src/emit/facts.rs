@@ -286,6 +286,10 @@ impl Emit<'_> {
             ("table_free", Runtime::TableFree.item(table_free)),
             ("lazy_mm", Runtime::LazyMm.item(lazy_mm)),
             (
+                "kernel_faults_fixed",
+                model.policy.kernel_faults_fixed.is_some().into(),
+            ),
+            (
                 "interrupts_off",
                 self.plans.needs(Need::InterruptsOff).into(),
             ),

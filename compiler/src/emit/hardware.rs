@@ -112,7 +112,16 @@ impl Emit<'_> {
             };
             names.push(&call.value);
             let per = it.per.as_ref().map_or("", |per| per.value.as_str());
-            let parameters = it.template.operands.iter().map(|&operand| {
+            // Of several calls, the one with the fewest constants names the parameters.
+            let constant = |&operand: &usize| self.model.operands[operand].is_constant();
+            let constants = |it: &&&Invalidate| {
+                let operands = it.template.operands.iter();
+                operands.filter(|&operand| constant(operand)).count()
+            };
+            let function = |it: &Invalidate| it.call.as_ref().map(|at| at.value.clone());
+            let same = calls.iter().filter(|other| function(other) == function(it));
+            let naming = same.min_by_key(constants).unwrap_or(it);
+            let parameters = naming.template.operands.iter().map(|&operand| {
                 let name = self.names.operand(operand);
                 (name.into(), self.operand_of(operand).into())
             });

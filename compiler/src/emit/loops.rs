@@ -26,7 +26,7 @@ impl Emit<'_> {
             )]
         };
         match over {
-            Over::Cuts => passes("cuts"),
+            Over::Walks => passes("walks"),
             Over::Leaves => passes("leaves"),
             Over::Entries => {
                 let each = self.node(each, At::Each, shape);

@@ -19,6 +19,7 @@ fn var_of(source: Source) -> Var {
         Source::Keep => Var::Keep,
         Source::Set => Var::Set,
         Source::End => Var::End,
+        Source::Bytes => Var::Bytes,
         Source::Table => Var::Table,
         Source::Entry => Var::Entry,
         Source::Old => Var::Old,

@@ -46,7 +46,7 @@ impl Emit<'_> {
                 (Some(_), Some(tag)) => number(tag),
                 (Some(view), None) => self.tag(issue.space, view, Var::Tag.expr()),
             },
-            Var::Va | Var::End | Var::Stride if !issue.address => nothing(parameter),
+            Var::Va | Var::End | Var::Bytes | Var::Stride if !issue.address => nothing(parameter),
             Var::Va => match at {
                 At::Piece => Var::Run.field("va"),
                 At::First => Var::Pass.field("start"),
@@ -58,6 +58,10 @@ impl Emit<'_> {
                 At::Page => Property::EndOf.call([Var::Va.expr(), Var::Level.expr()]),
                 _ => after(Var::Va.expr()),
             },
+            Var::Bytes => {
+                let end = self.parameter(issue, Var::End, at);
+                end.method("wrapping_sub", [self.parameter(issue, Var::Va, at)])
+            }
             Var::Set if at == At::Set => Var::Set.expr(),
             Var::Table => Var::Slot.field("table"),
             Var::Entry => Var::Slot.method("address", [nth(at)]),

@@ -123,9 +123,10 @@ impl Lower {
             resync: None,
             contents_unknown: None,
             waits_for_changes: None,
+            flushes: None,
             span: it.span,
         };
-        let (mut half_loaded, mut contents, mut waits) = (None, None, None);
+        let (mut half_loaded, mut contents, mut waits, mut flushes) = (None, None, None, None);
         for fact in &it.facts {
             if let Some(of) = misplaced(kind, &fact.node) {
                 self.misplaced(
@@ -168,9 +169,14 @@ impl Lower {
                 EventFact::WaitsForChanges => {
                     self.once(&mut waits, "`waits for changes`", (), fact.span);
                 }
+                EventFact::Flushes(when) => {
+                    let when = self.cond(when.as_ref(), &[]);
+                    self.once(&mut flushes, "`flushes`", when, fact.span);
+                }
             }
         }
         event.contents_unknown = contents;
+        event.flushes = flushes;
         event.half_loaded_unsafe = half_loaded.map(|at| at.span);
         event.waits_for_changes = waits.map(|at| at.span);
         Some(event)
@@ -183,9 +189,10 @@ fn misplaced(kind: EventKind, fact: &EventFact) -> Option<&'static str> {
         (EventFact::ContentsUnknown(_), EventKind::Switch | EventKind::ReturnToUser) => {
             Some("`cpu_online`")
         }
-        (EventFact::WaitsForChanges, EventKind::ReturnToUser | EventKind::CpuOnline) => {
-            Some("`switch`")
-        }
+        (
+            EventFact::WaitsForChanges | EventFact::Flushes(_),
+            EventKind::ReturnToUser | EventKind::CpuOnline,
+        ) => Some("`switch`"),
         (EventFact::Loads { .. } | EventFact::HalfLoadedUnsafe, EventKind::CpuOnline) => {
             Some("`switch` and `return_to_user`")
         }

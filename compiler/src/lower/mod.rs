@@ -191,6 +191,7 @@ impl Lower {
                 resync: None,
                 contents_unknown: None,
                 waits_for_changes: None,
+                flushes: None,
                 span: arch.name.span,
             }),
             cpu_online: cpu_online?,

@@ -8,6 +8,7 @@ use crate::model::{Amount, At, Cases, Cond, Instr, Named, Var};
 use crate::source::Span;
 use crate::spelling::nearest;
 use crate::text;
+use crate::undescribed;
 use std::collections::BTreeMap;
 use tlbc_runtime::level::{Level, Levels};
 
@@ -48,7 +49,12 @@ impl Lower {
                 .because(ident.span, "used here"),
             None => Diagnostic::new(Code::E0202, ident.span, message).label("not defined"),
         };
+        // A feature or an operand may have any name.
+        let is_of_machine =
+            ["source of a field", "space", "tag", "reach or domain"].contains(&what);
+        let undescribed = undescribed::named(&ident.node).filter(|_| is_of_machine);
         diagnostic = match nearest(&ident.node, known.iter().copied()) {
+            _ if undescribed.is_some() => diagnostic.help(undescribed.unwrap_or_default()),
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
             None if known.is_empty() => {
                 diagnostic.help(format!("this definition has no {what}; define one"))

@@ -9,7 +9,7 @@ use crate::model::{At, Field, LevelNumbers, Names, Operand, Place, Source, UNLIM
 use crate::spelling::nearest;
 use crate::template;
 
-const SOURCES: [(&str, Source); 15] = [
+const SOURCES: [(&str, Source); 16] = [
     ("tag", Source::Tag),
     ("va", Source::Va),
     ("root", Source::Root),
@@ -21,6 +21,7 @@ const SOURCES: [(&str, Source); 15] = [
     ("keep", Source::Keep),
     ("set", Source::Set),
     ("end", Source::End),
+    ("bytes", Source::Bytes),
     ("table", Source::Table),
     ("entry", Source::Entry),
     ("old", Source::Old),
@@ -195,16 +196,13 @@ impl Lower {
         let even = |s: &[u32]| s.windows(2).all(|w| w[1].checked_sub(w[0]) == step);
         let (Some(base), true) = (base, shifts.as_deref().is_some_and(even)) else {
             // Any count, so that no other diagnostic about it follows.
-            let any = Names {
-                pages: it.pages && bits("end").is_none(),
-                ..any(it.span)
-            };
+            let any = any(it.span);
             if !self.is_known(it.span) {
                 return any;
             }
             // With `end`, nothing is counted.
-            let help = if bits("end").is_some() {
-                "write `names any entries;`: with `end`, an operand names any number of them"
+            let help = if bits("end").or_else(|| bits("bytes")).is_some() {
+                "write `names any pages;` or `names any entries;`: with `end` or `bytes`, an operand names any number of them"
             } else {
                 "write it as `(num + 1) << (a * scale + b) pages` or `num + 1 entries`"
             };

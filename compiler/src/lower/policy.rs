@@ -14,6 +14,7 @@ impl Lower {
             pages_batched: None,
             tables_deferred: None,
             lazy_refcounted: None,
+            kernel_faults_fixed: None,
             ceiling_operations: None,
             ceiling_pages: None,
             span: it.span,
@@ -52,6 +53,10 @@ impl Lower {
                 }
                 PolicyFact::LazyRefcounted(yes) => {
                     self.once(&mut out.lazy_refcounted, "`lazy`", yes.node, yes.span);
+                }
+                PolicyFact::KernelFaultsFixed => {
+                    let slot = &mut out.kernel_faults_fixed;
+                    self.once(slot, "`kernel faults fixed`", (), fact.span);
                 }
                 PolicyFact::Ceiling { count, pages } => {
                     let cases = self.cases(count, true, |cx, (number, of)| {

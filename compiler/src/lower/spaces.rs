@@ -10,7 +10,7 @@ impl Lower {
         let mut out = Vec::new();
         for (it, named) in of_kind!(items, Tag).zip(self.tags.clone()) {
             let (mut bits, mut of_cpu, mut values) = (None, None, None);
-            let (mut retired, mut read, mut root, mut source) = (None, None, None, None);
+            let (mut lazily, mut read, mut root, mut source) = (None, None, None, None);
             let mut reserved = Vec::new();
             for fact in &it.facts {
                 match &fact.node {
@@ -35,7 +35,7 @@ impl Lower {
                         self.once(&mut values, "`values`", (low.node, high.node), fact.span);
                     }
                     TagFact::InvalidatedLazily => {
-                        self.once(&mut retired, "`may be invalidated lazily`", (), fact.span);
+                        self.once(&mut lazily, "`may be invalidated lazily`", (), fact.span);
                     }
                     TagFact::ReadAfterPublish => {
                         self.once(&mut read, "`read after publish`", (), fact.span);
@@ -99,7 +99,7 @@ impl Lower {
                 bits,
                 widths,
                 of_cpu,
-                invalidated_lazily: retired.map(|at| at.span),
+                invalidated_lazily: lazily.map(|at| at.span),
                 read_after_publish: read.map(|at| at.span),
                 values,
                 is_root: root.map(|at| at.span),

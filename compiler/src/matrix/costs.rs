@@ -3,7 +3,7 @@
 //! In: definitions with their plans. Out: a table with one column per architecture and one row per flush. Holds: the
 //! figures are those of `tlbc trace --why`.
 
-use super::table::{Matrix, Row, Section};
+use super::table::{Matrix, Row, Subject};
 use crate::analysis::Analysis;
 use crate::model::Config;
 use crate::sample_requests::Sample;
@@ -33,7 +33,7 @@ impl Matrix {
                 question: sample.title(),
                 cells: analyses.iter().map(|it| cell(it, sample)).collect(),
             });
-            Section {
+            Subject {
                 title,
                 rows: rows.collect(),
             }

@@ -16,7 +16,7 @@ pub(crate) use instructions::{done, reach};
 pub use policy::Origin;
 pub(crate) use policy::wants;
 pub use show::{escaped, html, markdown, marked, text};
-pub use table::{Matrix, Row, Section};
+pub use table::{Matrix, Row, Subject};
 
 use crate::analysis::Analysis;
 
@@ -43,7 +43,7 @@ impl Matrix {
                 cells: analyses.iter().map(ask.answer).collect(),
             });
             let rows = rows.filter(|row| row.cells.iter().any(|cell| !cell.is_empty()));
-            Section {
+            Subject {
                 title,
                 rows: rows.collect(),
             }

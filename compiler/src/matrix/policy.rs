@@ -17,6 +17,7 @@ pub(super) const POLICIES: &[Ask] = &[
     long("Unmapped pages", pages),
     brief("Tables are freed", tables),
     brief("Lazy CPUs", lazy),
+    long("A fault on a stale entry of the kernel", kernel_faults),
     brief("Ceiling", ceilings),
     long("A flush needs", needs),
     long("The tag is read", tag_read),
@@ -162,6 +163,21 @@ fn lazy(it: &Analysis) -> Vec<String> {
     )
 }
 
+fn kernel_faults(it: &Analysis) -> Vec<String> {
+    let fixed = it.model.policy.kernel_faults_fixed;
+    let origin = if fixed.is_some() {
+        Origin::Stated
+    } else {
+        Origin::Derived
+    };
+    let what = if fixed.is_some() {
+        "is fixed by the CPU that takes it"
+    } else {
+        "must not occur"
+    };
+    vec![format!("{what} ({origin})")]
+}
+
 fn ceilings(it: &Analysis) -> Vec<String> {
     let policy = &it.model.policy;
     let of = |cases: &Option<model::Cases<Ceiling>>, unit: &str| {
@@ -254,6 +270,12 @@ fn event(it: &Analysis, event: &Event) -> Vec<String> {
     let machines = [plain, model.with_all_features(plain)];
     if machines.iter().any(|&it| model.is_half_loaded(event, it)) {
         lines.push("an empty root is loaded in between".to_owned());
+    }
+    if let Some(flushes) = &event.flushes {
+        lines.push(format!(
+            "then invalidates everything of user spaces{}",
+            when(model, &flushes.value)
+        ));
     }
     if let Some(unknown) = &event.contents_unknown {
         lines.push(format!(

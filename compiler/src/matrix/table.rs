@@ -6,12 +6,12 @@ pub struct Matrix {
     /// The names of the architectures.
     pub columns: Vec<String>,
     /// The questions, grouped by subject.
-    pub sections: Vec<Section>,
+    pub sections: Vec<Subject>,
 }
 
 /// The questions of one subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Section {
+pub struct Subject {
     pub title: &'static str,
     pub rows: Vec<Row>,
 }

@@ -119,6 +119,8 @@ pub struct Event {
     pub contents_unknown: Option<At<Cond>>,
     /// Whether a CPU waits for changes of entries that are not finished.
     pub waits_for_changes: Option<Span>,
+    /// The machines on which everything of user spaces is invalidated after the loads.
+    pub flushes: Option<At<Cond>>,
     pub span: Span,
 }
 
@@ -146,6 +148,8 @@ pub struct Policy {
     pub tables_deferred: Option<At<bool>>,
     /// Whether a lazy CPU holds a reference to its space.
     pub lazy_refcounted: Option<At<bool>>,
+    /// Whether the kernel's own code may fault on new entries, and on those that gain rights.
+    pub kernel_faults_fixed: Option<At<()>>,
     /// Ceilings in instructions of one view.
     pub ceiling_operations: Option<Cases<Ceiling>>,
     /// Ceilings in base pages.

@@ -4,6 +4,7 @@ use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{LazyMm, PteUpdate, TableFree};
 use tlbc_runtime::pte::{self, ChangeFacts};
+use tlbc_runtime::request;
 
 use super::events::{Aspect, Event, Issued};
 use super::instructions::{Drops, Instr, Source, Value};
@@ -56,6 +57,12 @@ impl Model {
         } else {
             LazyMm::Shootdown
         }
+    }
+
+    /// Returns whether code that uses the entries of a space may fault on stale ones, which the fault handler then flushes.
+    #[must_use]
+    pub fn may_fault(&self, space: request::Space) -> bool {
+        space == request::Space::User || self.policy.kernel_faults_fixed.is_some()
     }
 
     /// Returns the features that each space has for itself, one bit each.
@@ -152,6 +159,13 @@ impl Model {
         !self.online_clean(machine) || self.has_generations(machine)
     }
 
+    /// Returns whether a switch invalidates everything of user spaces after its loads.
+    #[must_use]
+    pub fn switch_flushes(&self, machine: impl Machine) -> bool {
+        let flushes = self.switch.flushes.as_ref();
+        flushes.is_some_and(|at| at.value.holds(machine))
+    }
+
     /// Returns whether an event loads root and tag one after the other: a walk in between would fill entries of one
     /// space under the tag of another, so an empty root is loaded first. Where software fills entries there is no walk
     /// in between, because the kernel accesses no address of a user space then.
@@ -197,7 +211,7 @@ impl Model {
         let set = |source| issued.with.iter().any(|(of, _)| *of == source);
         fields.any(|field| match field.value {
             Value::Source(s) | Value::Slice(s, ..) | Value::PageNumber(s) => {
-                matches!(s, Source::Va | Source::End) && !set(s)
+                matches!(s, Source::Va | Source::End | Source::Bytes) && !set(s)
             }
             Value::LevelAs(_) => issued.level.is_none(),
             Value::Const(_) => false,

@@ -142,6 +142,8 @@ pub enum Source {
     Set,
     /// The first address after the range.
     End,
+    /// The bytes of the range.
+    Bytes,
     /// The physical address of the table whose entry changes.
     Table,
     /// The physical address of the entry that changes.
@@ -177,6 +179,7 @@ impl Source {
             Self::Keep => "keep",
             Self::Set => "set",
             Self::End => "end",
+            Self::Bytes => "bytes",
             Self::Table => "table",
             Self::Entry => "entry",
             Self::Old => "old",
@@ -255,7 +258,7 @@ pub struct Names {
     pub scales: u32,
     /// The largest `num`.
     pub most_num: u64,
-    /// Whether the run ends where the source `end` says, and nothing is counted.
+    /// Whether the run ends where the source `end` or `bytes` says, and nothing is counted.
     pub any: bool,
     /// Whether base pages are counted, at any level; otherwise entries of the level.
     pub pages: bool,

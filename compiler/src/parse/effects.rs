@@ -259,6 +259,7 @@ impl Builder<'_> {
             Rule::resync => EventFact::Resync(self.resync(node)),
             Rule::contents => EventFact::ContentsUnknown(self.cond(node)),
             Rule::waits => EventFact::WaitsForChanges,
+            Rule::flushes => EventFact::Flushes(self.cond(node)),
             _ => return None,
         })
     }
@@ -348,6 +349,7 @@ impl Builder<'_> {
                 let how = one(node, Rule::lazy_how);
                 PolicyFact::LazyRefcounted(self.flag(&how, Rule::k_refcounted))
             }
+            Rule::kernel_faults => PolicyFact::KernelFaultsFixed,
             Rule::ceiling => {
                 let pages = first(node, Rule::pages);
                 let (cases, case) = match &pages {

@@ -282,7 +282,7 @@ impl Builder<'_> {
         let Some(expr) = first(node, Rule::expr) else {
             return Names {
                 count: None,
-                pages: false,
+                pages: first(node, Rule::any_count).is_some_and(|any| has(&any, Rule::k_pages)),
                 span: self.span(node),
             };
         };

@@ -6,7 +6,7 @@
 use super::expected::Expected;
 use super::grammar::Rule;
 use super::lex::{self, Kind};
-use super::undescribed::undescribed;
+use crate::undescribed::in_statement;
 use std::ops::Range;
 
 /// Words and operators with their counterparts, which apply only where the counterpart is possible.
@@ -97,7 +97,7 @@ pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Op
         let name = whole.replace('-', "_");
         return help(format!("names have no `-`; did you mean `{name}`?"));
     }
-    if let Some(what) = undescribed(text, found) {
+    if let Some(what) = in_statement(text, found) {
         return help(what);
     }
     if ["||", "|", "or"].contains(&word) && expected.has("and") {
@@ -338,7 +338,7 @@ pub(super) fn hyphenated(text: &str, at: usize) -> &str {
     &text[start..end]
 }
 
-/// `4 KiB` of `4K`.
+/// Returns `4 KiB` for `4K`.
 fn joined_unit(word: &str) -> Option<String> {
     let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

@@ -26,7 +26,6 @@ mod recover;
 mod registers;
 mod scan;
 mod tree;
-mod undescribed;
 
 use crate::ast::{Arch, Unread};
 use crate::codes::Code;

@@ -340,7 +340,7 @@ impl Builder<'_> {
         }
     }
 
-    /// All `requires` of a node as one.
+    /// Returns all `requires` of a node as one.
     pub(super) fn requires(&mut self, node: &Node) -> Option<Cond> {
         let conds = all(node, Rule::requires).filter_map(|requires| self.cond(&requires));
         conds.reduce(|all, more| Cond {

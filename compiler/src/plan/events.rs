@@ -21,7 +21,8 @@ use super::steps::{before, guarded, issues};
 impl PlanBuilder<'_, '_> {
     /// Completes the pending flush of this CPU, for the tag or for every tag, and loads the space.
     pub(super) fn switch(&mut self) -> Node {
-        let load_completes = self.switch_invalidates();
+        let after = self.flush_after_load();
+        let load_completes = after.is_some() || self.switch_invalidates();
         let deferred_views_ = self.deferred_views();
         let flush = self.flush_before_load();
         let of_tag = |builder: &Self| {
@@ -30,6 +31,7 @@ impl PlanBuilder<'_, '_> {
                 steps.push(flush.clone());
             }
             steps.push(builder.loads(false));
+            steps.extend(after.clone());
             steps.extend(deferred_views_.clone());
             seq(steps)
         };
@@ -44,16 +46,28 @@ impl PlanBuilder<'_, '_> {
                 everything,
                 self.loads(false),
             ];
-            seq(steps.into_iter().chain(deferred_views_.clone()))
+            let steps = steps.into_iter().chain(after.clone());
+            seq(steps.chain(deferred_views_.clone()))
         } else {
             // Tags are not given out anew all at once, so no instruction has to invalidate everything.
             of_tag(self)
         };
+        let nothing_pending = seq([self.loads(true)].into_iter().chain(after.clone()));
         Node::select(
             Test::Pending(Pending::None),
-            self.loads(true),
+            nothing_pending,
             Node::select(Test::Pending(Pending::Tag), of_tag(self), all),
         )
+    }
+
+    /// Invalidates everything of user spaces after the loads, where the definition says so: no tag tells the entries of
+    /// the previous space apart.
+    fn flush_after_load(&self) -> Option<Node> {
+        let whole = [
+            Node::Call(Shape::Everything(Space::User, Reach::Here)),
+            Node::Call(Shape::Finish(Space::User, Reach::Here)),
+        ];
+        self.model.switch_flushes(self.machine).then(|| seq(whole))
     }
 
     /// Flushes everything of a space that is about to be loaded. Instructions for the loaded tag would act on

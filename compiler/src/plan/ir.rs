@@ -317,7 +317,7 @@ pub enum Count {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Over {
     /// The passes over entries of unlinked tables.
-    Cuts,
+    Walks,
     /// The passes over leaf entries.
     Leaves,
     /// The entries of a pass, one by one.

@@ -216,7 +216,7 @@ impl<'m> PlanBuilder<'m, '_> {
                 none()
             };
             if walk.by_address() {
-                steps.extend(over(context, Over::Cuts, tables.iter(), stage));
+                steps.extend(over(context, Over::Walks, tables.iter(), stage));
                 steps.push(live);
                 let tables = once(context, whole_of(tables.iter(), stage));
                 whole = Node::select(Test::WalkEntries, tables, whole);
@@ -247,7 +247,7 @@ impl<'m> PlanBuilder<'m, '_> {
             let complete = std::mem::replace(&mut open, barriers(candidates));
             steps.extend(complete.into_iter().map(|b| self.gone(context, b)));
             if stage > 0 {
-                steps.extend(over(context, Over::Cuts, tables.iter(), stage));
+                steps.extend(over(context, Over::Walks, tables.iter(), stage));
             }
             if stage > 0 || walk.by_address() {
                 let now = walk

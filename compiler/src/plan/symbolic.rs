@@ -92,7 +92,7 @@ impl Machine for &SymbolicMachine<'_> {
         self.ask(Flag::erratum(erratum))
     }
 
-    /// Any: one plan serves every geometry, and `lower` refuses conditions by which it would not.
+    /// Returns any geometry: one plan serves all, and `lower` refuses conditions by which it would not.
     fn geometry(self) -> usize {
         0
     }

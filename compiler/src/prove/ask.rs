@@ -154,7 +154,7 @@ impl Ask {
                 (points(level) && maps(below)).then_some(())?;
                 let cut = of(level, 1);
                 ask.live = true;
-                ask.ranges.below_live();
+                ask.ranges.subtree();
                 for walked in Level::all().filter(|it| points(*it) && *it <= level && *it > below) {
                     ask.cut(walked, within(cut, levels, walked, 1));
                 }
@@ -163,7 +163,7 @@ impl Ask {
             What::New(level, count) => {
                 maps(level).then_some(())?;
                 let extent = of(level, count);
-                ask.ranges.appeared(level, extent);
+                ask.ranges.negative(level, extent);
                 ask.stale(Kind::Negative, level, Some(extent));
             }
             What::Everything(walk) => {

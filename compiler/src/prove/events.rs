@@ -1,7 +1,7 @@
 //! Events: switches, the return to user code, and CPUs that come online.
 //!
 //! In: the plans. Out: rows and failures. Holds: a pending flush of a tag is complete before a root is loaded under it, or the
-//! load itself completes it; a CPU that starts with unknown contents invalidates everything.
+//! load itself completes it; where no tag tells spaces apart, entries of the previous space are gone after a switch; a CPU that starts with unknown contents invalidates everything.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::Space;
 
 use super::ask::{Ask, Stale, exists};
-use super::effect::{Cell, Class, Path};
+use super::effect::{Cell, Class, Path, Place};
 use super::failure::{Failure, Rule};
 use super::machine::{Partial, every_path};
 use super::proof::{Proof, Row};
@@ -140,6 +140,28 @@ fn path(model: &Model, plans: &Plans, moment: Moment, machine: &Partial<'_>) -> 
         instruction: Some(instruction),
         ..fail(rule, None)
     }));
+    if matches!(moment, Moment::Switch(_)) {
+        let mut previous = Ask {
+            walk: true,
+            everything: true,
+            ..Ask::NOTHING
+        };
+        if let Some(lowest) = lowest {
+            previous.all(&levels, lowest);
+        }
+        let cells = previous
+            .stale
+            .iter()
+            .flat_map(|it| path.cells(it.kind, it.level, 0));
+        let distinct = path.has_tags() && model.user.fixed_tag(machine).is_none();
+        let shared = |cell: &Cell| match cell.class {
+            Class::This => !distinct,
+            Class::Global => true,
+            Class::Other => false,
+        };
+        let kept = cells.filter(|cell| shared(cell) && !is_gone_after_loads(&path, cell));
+        failures.extend(kept.map(|cell| fail(Rule::Shared, Some(cell))));
+    }
     let event = match moment {
         Moment::Switch(_) => &model.switch,
         Moment::Return { .. } => &model.return_to_user,
@@ -215,7 +237,8 @@ fn cells(path: &Path<'_>, stale: &Stale, moment: Moment) -> Vec<Cell> {
 }
 
 /// Returns whether the entries of a cell are gone before a root is loaded: by instructions that are complete before the
-/// first load, or by a load.
+/// first load, or by a load. Without tags an instruction after the loads is in time, too: the load changes nothing about
+/// which entries can be used, and the kernel accesses no address of a user space during a switch.
 fn is_before_use(path: &Path<'_>, cell: &Cell) -> bool {
     let is_load = |step: &Step| matches!(step, Step::Load { empty: false, .. });
     let Some(first) = path.steps.iter().position(is_load) else {
@@ -223,9 +246,23 @@ fn is_before_use(path: &Path<'_>, cell: &Cell) -> bool {
     };
     (0..path.steps.len()).any(|at| {
         let is = !path.places(at, cell).is_empty();
+        let complete = path.complete(at, false);
         let in_time =
-            is_load(&path.steps[at]) || path.complete(at, false).is_some_and(|end| end < first);
+            is_load(&path.steps[at]) || complete.is_some_and(|end| end < first || !path.has_tags());
         is && in_time
+    })
+}
+
+/// Returns whether all entries of a cell are invalidated by a load, or by an instruction after the loads that is complete:
+/// until then, walks of the previous space fill entries.
+fn is_gone_after_loads(path: &Path<'_>, cell: &Cell) -> bool {
+    let is_load = |step: &Step| matches!(step, Step::Load { empty: false, .. });
+    let Some(last) = path.steps.iter().rposition(is_load) else {
+        return false;
+    };
+    (0..path.steps.len()).any(|at| {
+        let in_time = is_load(&path.steps[at]) || at > last && path.complete(at, false).is_some();
+        in_time && path.places(at, cell).contains(&Place::Everything)
     })
 }
 

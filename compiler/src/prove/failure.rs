@@ -31,6 +31,8 @@ pub enum Rule {
     Deferred,
     /// The root and tag of a space are loaded without a moment at which a walker sees one without the other.
     Loads,
+    /// Where no tag tells spaces apart, a switch invalidates the entries of the previous space.
+    Shared,
     /// Every shape of request has a plan.
     Planned,
 }
@@ -129,6 +131,7 @@ impl Failure {
             Rule::Resync => "this CPU does not refetch afterwards".to_owned(),
             Rule::Deferred => format!("the deferred flush leaves {entries}"),
             Rule::Loads => "the root of one space is loaded with the tag of another".to_owned(),
+            Rule::Shared => format!("the next space can use {entries} of the previous one"),
             Rule::Planned => "there is no plan".to_owned(),
         }
     }

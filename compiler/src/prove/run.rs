@@ -160,12 +160,15 @@ impl<'a> Run<'a> {
             Test::WalkEntries => self.pass.map_or(ask.walk, |pass| pass.walk),
             Test::LeafEntries => self.pass.is_some_and(|pass| pass.leaf),
             Test::NegativeEntries => {
-                let appeared = ask.ranges.have_appeared();
-                self.pass.map_or(appeared, |pass| pass.negative)
+                let negative = ask.ranges.has_negative();
+                self.pass.map_or(negative, |pass| pass.negative)
             }
-            Test::NegativeAt(levels) => ask.ranges.appeared_at(levels),
+            Test::NegativeAt(levels) => ask.ranges.has_negative_at(levels),
             Test::Teardown => ask.ends,
-            Test::Live => self.passes.as_ref().is_some_and(Passes::cuts_are_live),
+            Test::Live => self
+                .passes
+                .as_ref()
+                .is_some_and(Passes::walks_complete_first),
             Test::Stride(levels) => self.pass.is_some_and(|pass| levels.contains(pass.stride)),
             Test::FitsRun(operand) => self.pass.is_some_and(|pass| {
                 let entry = pass.shift.wrapping_sub(self.page_shift());
@@ -235,12 +238,12 @@ impl<'a> Run<'a> {
 
     fn repeat(&mut self, over: Over, each: &Node, rest: Option<&Node>) {
         match over {
-            Over::Cuts | Over::Leaves => {
+            Over::Walks | Over::Leaves => {
                 let Some(passes) = &self.passes else {
                     return;
                 };
                 let part: Vec<Pass> = match over {
-                    Over::Cuts => passes.cuts().collect(),
+                    Over::Walks => passes.walks().collect(),
                     _ => passes.leaves().collect(),
                 };
                 for pass in part {

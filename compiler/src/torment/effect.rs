@@ -193,8 +193,8 @@ impl Hardware<'_> {
 fn count(names: &Names, with: &Decoded, unit: u32, near: u64) -> Option<u128> {
     if names.any {
         let start = with.va.unwrap_or_default().or_of(near);
-        let end = with.end?.or_of(near);
-        let bytes = end.wrapping_sub(start);
+        let to = |end: Bits| end.or_of(near).wrapping_sub(start);
+        let bytes = with.bytes.or_else(|| with.end.map(to))?;
         return Some(u128::from(bytes).div_ceil(1 << unit));
     }
     let scale = names.base + names.step * with.scale as u32;

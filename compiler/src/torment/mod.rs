@@ -16,6 +16,7 @@ mod explore;
 mod report;
 mod request;
 mod run;
+#[cfg(feature = "torment")]
 pub mod whole;
 
 pub use explore::Explored;

@@ -109,7 +109,7 @@ impl Run<'_> {
                 // The table that contains the entry may have been new as well.
                 for (above, there) in Level::all().zip(&self.levels) {
                     if above >= level && there.shift != 0 {
-                        ranges.appeared(above, page);
+                        ranges.negative(above, page);
                     }
                 }
             } else {
@@ -208,7 +208,7 @@ impl Run<'_> {
             } else {
                 let left = change.left_over(&facts, self.query.space);
                 // No CPU can fault on an entry that the instructions have dropped.
-                if dropped && !left.is_required_now(self.query.space) {
+                if dropped && !left.is_required_now(self.may_fault()) {
                     RequiredFlush::NOTHING
                 } else {
                     left
@@ -217,8 +217,13 @@ impl Run<'_> {
         };
         self.record(change, &required, extent);
         let space = self.query.space;
-        self.new |= space == Space::Kernel && change.must_be_published(&required, space);
+        self.new |= space == Space::Kernel && change.must_be_published(&required, self.may_fault());
         Ok(())
+    }
+
+    /// Returns whether code that uses the entries may fault on stale ones.
+    fn may_fault(&self) -> bool {
+        self.model.may_fault(self.query.space)
     }
 
     /// Makes a change by plain stores.
@@ -335,7 +340,7 @@ impl Run<'_> {
     /// Records the flush that a change requires: for the end of the gather, or as deferred until a fault.
     fn record(&mut self, change: &Change, required: &RequiredFlush, extent: Extent) {
         let facts = self.model.change_facts(self.query.config);
-        if required.is_required_now(self.query.space) {
+        if required.is_required_now(self.may_fault()) {
             self.changed.require(required, extent);
         } else if !required.is_nothing()
             && !is_done_by_fault(change, &facts)
@@ -371,11 +376,11 @@ impl Run<'_> {
         let facts = self.model.change_facts(self.query.config);
         let required = change.required_flush(&facts);
         let why = match change.kind(&facts) {
-            _ if is_done_by_fault(change, &facts) && self.query.space == Space::User => {
+            _ if is_done_by_fault(change, &facts) && self.may_fault() => {
                 "a fault on an entry that allows less drops it"
             }
-            _ if expires(change, &facts) && self.query.space == Space::User => {
-                "the machine keeps a negative entry for a bounded time, and user code faults until then"
+            _ if expires(change, &facts) && self.may_fault() => {
+                "the machine keeps a negative entry for a bounded time, and code faults until then"
             }
             _ if !required.is_nothing() => return,
             Kind::Map => "negative entries are not cached",

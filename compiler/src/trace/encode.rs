@@ -32,6 +32,8 @@ pub struct Sources {
     pub set: u64,
     /// The first address after the entries.
     pub end: u64,
+    /// The bytes that the entries translate.
+    pub bytes: u64,
     /// The physical address of the table whose entry changes.
     pub table: u64,
     /// The physical address of the entry that changes.
@@ -114,6 +116,7 @@ fn value(model: &Model, config: Config, value: Value, from: &Sources, hint: Opti
         Source::Keep => u64::from(from.keep),
         Source::Set => from.set,
         Source::End => from.end,
+        Source::Bytes => from.bytes,
         Source::Table => from.table,
         Source::Entry => from.entry,
         Source::Old => from.old,

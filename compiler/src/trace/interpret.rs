@@ -67,6 +67,8 @@ struct Run<'a> {
 #[derive(Clone, Copy, Default)]
 struct Piece {
     va: u64,
+    /// The first address after it, where it is a run.
+    end: Option<u64>,
     num: u64,
     scale: u64,
     set: u64,
@@ -208,17 +210,20 @@ impl Run<'_> {
             Test::WalkEntries => self.pass.map_or(self.walk, |pass| pass.walk),
             Test::LeafEntries => self.pass.is_some_and(|pass| pass.leaf),
             Test::NegativeEntries => {
-                let appeared = env.ranges.have_appeared();
-                self.pass.map_or(appeared, |pass| pass.negative)
+                let negative = env.ranges.has_negative();
+                self.pass.map_or(negative, |pass| pass.negative)
             }
-            Test::NegativeAt(levels) => env.ranges.appeared_at(levels),
+            Test::NegativeAt(levels) => env.ranges.has_negative_at(levels),
             Test::Teardown => env.ends,
             Test::Kind(kind) => env.change.kind == kind,
             Test::MayDefer => env.change.may_defer,
             Test::OnlyHere => env.change.reach == Reach::Here,
             Test::OneEntry => env.change.entries == 1,
             Test::OfKernel => env.change.space == Space::Kernel,
-            Test::Live => self.passes.as_ref().is_some_and(Passes::cuts_are_live),
+            Test::Live => self
+                .passes
+                .as_ref()
+                .is_some_and(Passes::walks_complete_first),
             Test::Stride(levels) => self.pass.is_some_and(|p| levels.contains(p.stride)),
             Test::FitsRun(operand) => self.pass.is_some_and(|pass| {
                 let page = self.model.geometries[env.config.geometry].page_shift;

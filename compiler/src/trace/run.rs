@@ -17,7 +17,7 @@ use super::interpret::{Effects, Env, Op, flush, interpret};
 use super::query::{Event, Query};
 use super::request::{kind_of_tag, request};
 use super::steps::{step, takes_tag, targets};
-use super::why::{Flushed, why};
+use super::why::{TracedFlush, why};
 use crate::model::{Kind, Model};
 use crate::plan::Plans;
 use crate::plan::demand::{Demand, Extent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too};
@@ -51,7 +51,7 @@ pub(super) struct Run<'a> {
     /// The instructions of all CPUs.
     ops: Vec<Op>,
     /// The flushes.
-    flushed: Vec<Flushed>,
+    flushed: Vec<TracedFlush>,
 }
 
 /// Returns whether the runtime ever flushes for this CPU alone. Where instructions reach every CPU it does for a user space
@@ -144,7 +144,7 @@ impl<'a> Run<'a> {
         )
     }
 
-    /// Which CPUs may have cached the entries.
+    /// Returns which CPUs may have cached the entries.
     pub fn reach(&self) -> Reach {
         if self.query.others {
             Reach::Wide
@@ -209,7 +209,7 @@ impl<'a> Run<'a> {
             ..negative_too(entries)
         };
         let demand = match what {
-            Flush::Ranges(ranges) if ranges.have_appeared() => return,
+            Flush::Ranges(ranges) if ranges.has_negative() => return,
             Flush::Ranges(_) if start.exceeded_ceiling => everything,
             Flush::Ranges(ranges) => match ranges.scope(&self.levels) {
                 Scope::Page { .. } => entries,
@@ -218,7 +218,7 @@ impl<'a> Run<'a> {
             Flush::Teardown if self.model.caches.hold(Kind::Root, self.query.config) => TEARDOWN,
             Flush::Everything | Flush::Teardown => everything,
         };
-        self.flushed.push(Flushed {
+        self.flushed.push(TracedFlush {
             reach: if delivered.is_empty() {
                 self.reach()
             } else {
@@ -310,7 +310,7 @@ impl<'a> Run<'a> {
             kinds.retain(|kind| match kind {
                 EntryKind::Leaf => leaves,
                 EntryKind::Walk => ranges.tables(),
-                EntryKind::Negative => ranges.have_appeared(),
+                EntryKind::Negative => ranges.has_negative(),
                 EntryKind::Root => false,
             });
         }

@@ -26,7 +26,7 @@ const SETS: usize = 6;
 
 /// A flush of a trace.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Flushed {
+pub(super) struct TracedFlush {
     /// Whose instructions: of one CPU, or of a CPU that reaches the others.
     pub reach: Reach,
     /// What is invalidated.
@@ -41,7 +41,7 @@ pub(super) fn why(
     query: &Query,
     trace: &Trace,
     ops: &[Op],
-    flushed: &[Flushed],
+    flushed: &[TracedFlush],
 ) -> Why {
     let choices = flushed.iter().filter_map(|it| choice(model, query, *it));
     Why {
@@ -162,7 +162,7 @@ fn tags_of(model: &Model, query: &Query, op: &Op, (kind, cache): (Kind, CacheSet
 }
 
 /// Returns the choice that a flush makes.
-fn choice(model: &Model, query: &Query, flushed: Flushed) -> Option<Choice> {
+fn choice(model: &Model, query: &Query, flushed: TracedFlush) -> Option<Choice> {
     let demand = flushed.demand;
     let request = Request {
         space: query.space,

@@ -53,17 +53,17 @@ unsafe extern "C" {
 #[repr(C, align(4096))]
 struct StaticTable([u64; 512]);
 
-/// The physical address of a part of the kernel's image.
+/// Returns the physical address of a part of the kernel's image.
 fn physical<T>(of: *const T) -> u64 {
     of as u64 - machine::OFFSET
 }
 
-/// Where the kernel's image ends in its memory.
+/// Returns where the kernel's image ends in its memory.
 pub fn image_end_address() -> u64 {
     physical(addr_of!(image_end))
 }
 
-/// The part of the image that has user programs.
+/// Returns the part of the image that has user programs.
 pub fn programs() -> Range<u64> {
     physical(addr_of!(user_begin))..physical(addr_of!(user_end))
 }

@@ -10,11 +10,9 @@ use core::ptr::NonNull;
 use crate::boot;
 use crate::frames::{FRAME, Frame};
 
-/// A value that is alone in a frame.
+/// A value that is alone in a frame, which it keeps. It is one word, so that a batch fills the frame.
 pub struct FrameBox<T> {
     value: NonNull<T>,
-    /// Freed after the value is dropped.
-    _frame: Frame,
     owns: PhantomData<T>,
 }
 
@@ -23,12 +21,11 @@ impl<T> FrameBox<T> {
     pub fn new(value: T) -> Option<Self> {
         const { assert!(size_of::<T>() <= FRAME as usize) };
         let frame = Frame::table(|_| 0)?;
-        let at = NonNull::new((boot::OFFSET + frame.address()) as *mut T)?;
+        let at = NonNull::new((boot::OFFSET + frame.into_address()) as *mut T)?;
         // SAFETY: the frame is this value's alone, large enough, and aligned for anything.
         unsafe { at.write(value) };
         Some(Self {
             value: at,
-            _frame: frame,
             owns: PhantomData,
         })
     }
@@ -54,5 +51,7 @@ impl<T> Drop for FrameBox<T> {
     fn drop(&mut self) {
         // SAFETY: the value was written in `new`, and is not used any more.
         unsafe { self.value.drop_in_place() };
+        let address = self.value.addr().get() as u64 - boot::OFFSET;
+        drop(Frame::from_address(address));
     }
 }

@@ -1,9 +1,6 @@
 //! fork, with copy on write.
 
-use tlbc_runtime::Entry;
-
 use crate::boot::PteFormat;
-use crate::frames;
 use crate::platform::MMU;
 use crate::process::{Error, Process};
 use crate::pte::Format;
@@ -23,14 +20,15 @@ pub fn fork(parent: &Process) -> Result<Process, Error> {
             for area in from.areas.iter() {
                 for entry in from.pages(from_id, area.range()) {
                     let old = section.protect(&entry, PteFormat::without_write)?;
-                    let copy = find_or_link(to.entry(to_id, entry.va()), |link, bits| {
+                    let top = to.entry(to_id, entry.va());
+                    let copy = find_or_link(top, entry.height(), |link, bits| {
                         link.store(bits);
                         Ok(())
                     })?;
-                    if let Entry::Leaf { page, .. } = entry.says() {
-                        frames::share(page);
-                        copy.store(PteFormat::without_write(old));
+                    if let Some(page) = entry.page() {
+                        page.share();
                     }
+                    copy.store(PteFormat::without_write(old));
                 }
             }
             Ok(())

@@ -1,5 +1,8 @@
 //! Physical memory: frames of 4 KiB, counted, poisoned while they are free.
 //!
+//! Some are consecutive, for large pages. Each frame of a large page has a count of its own, so that the page can be split;
+//! they are given out again when all of them are free.
+//!
 //! The poison is what the whole kernel is about: a free frame contains nothing else. A CPU that still writes to it through a
 //! stale translation is found when the frame is next allocated, and one that reads it reads poison. The last frame that was
 //! freed is the first to be allocated, so a stale translation does not stay harmless for long.
@@ -14,9 +17,14 @@ use crate::boot;
 use crate::lock::SpinLock;
 
 pub const FRAME: u64 = 4096;
-/// How many there are, the first of which are for pages and the others for the kernel.
-const FRAMES: usize = 6144;
+/// How many frames a large page has.
+pub const LARGE: usize = 512;
+/// How many large pages there are frames for. These frames come first, then those for other pages, then those for the kernel.
+const LARGE_PAGES: usize = 4;
 const PAGES: usize = 5120;
+const FIRST_PAGE: usize = LARGE_PAGES * LARGE;
+const FIRST_OF_KERNEL: usize = FIRST_PAGE + PAGES;
+const FRAMES: usize = FIRST_OF_KERNEL + 1024;
 /// What free frames contain.
 pub const POISON: u64 = 0xdead_0bad_dead_0bad;
 
@@ -25,6 +33,8 @@ pub static OVERWRITTEN: AtomicU64 = AtomicU64::new(0);
 
 /// References to each frame; 0 while it is free.
 static COUNTS: [AtomicU32; FRAMES] = [const { AtomicU32::new(0) }; FRAMES];
+/// How many frames of each large page are free.
+static FREE_OF_LARGE: [AtomicU32; LARGE_PAGES] = [const { AtomicU32::new(0) }; LARGE_PAGES];
 static FREE_PAGES: SpinLock<FreeFrames> = SpinLock::new(FreeFrames::NONE);
 static FREE_KERNEL: SpinLock<FreeFrames> = SpinLock::new(FreeFrames::NONE);
 
@@ -51,13 +61,25 @@ impl FreeFrames {
     }
 }
 
-/// Returns where a frame is kept while it is free.
-fn pool(number: usize) -> &'static SpinLock<FreeFrames> {
-    if number < PAGES {
-        &FREE_PAGES
-    } else {
-        &FREE_KERNEL
+/// Keeps a frame until it is used again. It is free, and contains poison.
+fn put_back(number: usize) {
+    match number {
+        FIRST_OF_KERNEL.. => FREE_KERNEL.lock().push(number),
+        FIRST_PAGE.. => FREE_PAGES.lock().push(number),
+        _ => {
+            FREE_OF_LARGE[number / LARGE].fetch_add(1, Ordering::Release);
+        }
     }
+}
+
+/// Takes the frames of a large page all of which are free. Returns the number of the first.
+fn take_large() -> Option<usize> {
+    let taken = |free: &AtomicU32| {
+        let all = LARGE as u32;
+        free.compare_exchange(all, 0, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    };
+    Some(FREE_OF_LARGE.iter().position(taken)? * LARGE)
 }
 
 /// A frame as words that several CPUs, and their table walkers, use at once.
@@ -68,16 +90,21 @@ pub type Words = [AtomicU64; 512];
 /// The frame's number, plus one: an `Option<Frame>` is as small.
 pub struct Frame(NonZeroU32);
 
-/// Fills the pools: from the end of the kernel's image on.
+/// Makes all frames free.
 pub fn prepare() {
     for number in (0..FRAMES).rev() {
         poison(words(address(number)));
-        pool(number).lock().push(number);
+        put_back(number);
     }
 }
 
+/// Returns the address of the first frame: that of the first large page after the kernel's image.
+fn first_address() -> u64 {
+    boot::image_end_address().next_multiple_of(LARGE as u64 * FRAME)
+}
+
 fn address(number: usize) -> u64 {
-    boot::image_end_address() + number as u64 * FRAME
+    first_address() + number as u64 * FRAME
 }
 
 /// Returns what is in a frame.
@@ -94,6 +121,11 @@ pub fn words(address: u64) -> &'static Words {
     );
     // SAFETY: the kernel has all memory mapped, and frames are used as words that may change at any time.
     unsafe { &*((boot::OFFSET + address) as *const Words) }
+}
+
+/// Returns a word of a frame.
+pub fn word(address: u64, index: usize) -> u64 {
+    words(address)[index].load(Ordering::Relaxed)
 }
 
 fn poison(words: &Words) {
@@ -151,33 +183,9 @@ impl Frame {
     ///
     /// The caller has the entry, and removed it: one reference a call of [`into_address`](Self::into_address).
     pub fn from_address(at: u64) -> Option<Self> {
-        let number = at.checked_sub(boot::image_end_address())? / FRAME;
+        let number = at.checked_sub(first_address())? / FRAME;
         let is_counted = (number as usize) < FRAMES;
         is_counted.then(|| Self(NonZeroU32::MIN.saturating_add(number as u32)))
-    }
-}
-
-/// Adds a reference to the page of a table entry, for another entry, if it is one of a frame of the pool.
-pub fn share(page: u64) {
-    if let Some(frame) = Frame::from_address(page) {
-        core::mem::forget(frame.clone());
-        core::mem::forget(frame);
-    }
-}
-
-/// Returns whether the reference of a table entry is the only one to its page.
-pub fn is_unshared(page: u64) -> bool {
-    Frame::from_address(page).is_some_and(|frame| {
-        let count = COUNTS[frame.number()].load(Ordering::Acquire);
-        core::mem::forget(frame);
-        count == 1
-    })
-}
-
-impl Clone for Frame {
-    fn clone(&self) -> Self {
-        COUNTS[self.number()].fetch_add(1, Ordering::Relaxed);
-        Self(self.0)
     }
 }
 
@@ -188,11 +196,75 @@ impl Drop for Frame {
             return;
         }
         poison(self.words());
-        pool(number).lock().push(number);
+        put_back(number);
+    }
+}
+
+/// References to the frames of a page: to one frame, or to those of a large page. The last reference to each frees it.
+pub struct Page {
+    first: Frame,
+    others: u32,
+}
+
+impl Page {
+    /// Takes free frames for a large page, and fills them. `with` is given the number of the frame within the page, and that of
+    /// the word within the frame.
+    pub fn large(mut with: impl FnMut(usize, usize) -> u64) -> Option<Self> {
+        let number = take_large()?;
+        let mut fill = |nth| Frame::filled(number + nth, |word| with(nth, word));
+        let first = fill(0);
+        (1..LARGE).for_each(|nth| core::mem::forget(fill(nth)));
+        Some(Self {
+            first,
+            others: LARGE as u32 - 1,
+        })
+    }
+
+    pub fn address(&self) -> u64 {
+        self.first.address()
+    }
+
+    /// Gives the references to a table entry, which keeps the address instead.
+    pub fn into_address(self) -> u64 {
+        let address = self.address();
+        core::mem::forget(self);
+        address
+    }
+
+    /// Takes the references back that a table entry kept to `count` frames; `None` as in [`Frame::from_address`].
+    pub fn from_address(at: u64, count: usize) -> Option<Self> {
+        let first = Frame::from_address(at)?;
+        let others = count as u32 - 1;
+        Some(Self { first, others })
+    }
+
+    /// Adds a reference to each frame, for another table entry.
+    pub fn share(&self) {
+        let numbers = self.first.number()..=self.first.number() + self.others as usize;
+        for count in &COUNTS[numbers] {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns whether there is no other reference to any of the frames.
+    pub fn is_unshared(&self) -> bool {
+        let numbers = self.first.number()..=self.first.number() + self.others as usize;
+        let mut counts = COUNTS[numbers].iter();
+        counts.all(|count| count.load(Ordering::Acquire) == 1)
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        for nth in 1..=self.others {
+            drop(Frame(self.first.0.saturating_add(nth)));
+        }
     }
 }
 
 /// Returns how many frames are free.
 pub fn free() -> usize {
-    FREE_PAGES.lock().used + FREE_KERNEL.lock().used
+    let of_large = FREE_OF_LARGE.iter();
+    let of_large: u32 = of_large.map(|free| free.load(Ordering::Relaxed)).sum();
+    FREE_PAGES.lock().used + FREE_KERNEL.lock().used + of_large as usize
 }

@@ -22,7 +22,7 @@ pub fn map(start: u64, frames: impl Iterator<Item = Frame>) -> Result<(), Error>
         gather.locked(LOCK.lock(), |section, _| {
             for (va, frame) in (start..).step_by(FRAME as usize).zip(frames) {
                 let link = |entry: &TableEntry, bits| Ok(section.map(entry, bits)?);
-                let entry = find_or_link(top_entry(va), link)?;
+                let entry = find_or_link(top_entry(va), 0, link)?;
                 section.map(&entry, PteFormat::kernel_page(frame.address(), is_global))?;
                 let _ = frame.into_address(); // the entry has it now
             }

@@ -17,6 +17,7 @@ mod fault;
 mod fork;
 mod frames;
 mod kernel_map;
+mod large;
 mod lock;
 mod mprotect;
 mod munmap;
@@ -24,6 +25,7 @@ mod platform;
 mod process;
 mod program;
 mod pte;
+mod reclaim;
 mod report;
 mod scenario;
 mod sched;
@@ -44,7 +46,7 @@ use user::Cpu;
 /// How many CPUs are online.
 static ONLINE: AtomicUsize = AtomicUsize::new(0);
 
-/// Where each CPU begins, with interrupts off and on the kernel's addresses.
+/// Starts the kernel on each CPU, with interrupts off and on the kernel's addresses.
 extern "C" fn start(cpu: u32) -> ! {
     let is_first = cpu == 0;
     let options = Options::read();

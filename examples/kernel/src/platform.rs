@@ -12,9 +12,10 @@ use tlbc_runtime::{
 use crate::batch::FrameBox;
 use crate::boot;
 use crate::boot::backend::{Config, Op, Tlb};
-use crate::frames::Frame;
+use crate::frames::Page;
 use crate::process::Process;
 use crate::sink;
+use crate::tables::Table;
 
 /// The kernel, as the runtime sees it. It has no state of its own: everything is in statics.
 pub struct Kernel;
@@ -50,8 +51,8 @@ pub fn config() -> Config {
 impl Platform for Kernel {
     type Backend = Tlb;
     type CpuSet = Cpus;
-    type Page = Frame;
-    type Table = Frame;
+    type Page = Page;
+    type Table = Table;
     type BatchBox<T> = FrameBox<T>;
     type Handle = Process;
 
@@ -94,7 +95,7 @@ impl Platform for Kernel {
         }
     }
 
-    /// Code of the kernel is never moved to another CPU, so there are only interrupts to be turned off.
+    /// Turns interrupts off if necessary. Code of this kernel never moves to another CPU, so there is nothing else to do.
     fn pin_cpu<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
         let were_on = interrupts_off && boot::interrupts_on();
         if were_on {
@@ -111,7 +112,7 @@ impl Platform for Kernel {
         cpus.iter().for_each(|cpu| boot::send_ipi(cpu.0));
     }
 
-    /// A frame comes from a list under a lock that is held for a few instructions and never over a flush, so this may be
+    /// Returns a frame, from a list under a lock that is held for a few instructions and never over a flush. So this may be
     /// called with page tables locked.
     fn page_batch(&self) -> Option<FrameBox<PageBatch<Self>>> {
         FrameBox::new(PageBatch::<Self>::new())
@@ -121,19 +122,19 @@ impl Platform for Kernel {
         FrameBox::new(TableBatch::<Self>::new())
     }
 
-    /// No CPU can reach the pages any more: drops the reference that each entry had. A frame without references is free.
+    /// Drops the references that each entry had. No CPU can reach the pages any more; a frame without references is free.
     fn release_pages(&self, pages: Flushed<'_, Self>) {
         pages.for_each(drop);
     }
 
-    /// Nothing in this kernel walks page tables without their lock, so there is nothing to wait for. A kernel with lockless
+    /// Frees the tables at once, since nothing in this kernel walks page tables without their lock. A kernel with lockless
     /// walkers keeps `tables` until a grace period is over.
     fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
-        tables.after_walkers().for_each(drop);
+        tables.after_grace_period().for_each(drop);
         Ok(())
     }
 
-    fn free_table(&self, table: Frame) {
+    fn free_table(&self, table: Table) {
         drop(table);
     }
 }

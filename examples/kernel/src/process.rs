@@ -15,6 +15,7 @@ use crate::boot;
 use crate::frames::{FRAME, Frame};
 use crate::lock::{SpinGuard, SpinLock};
 use crate::platform::{Cpus, Kernel, MMU, config};
+use crate::program;
 use crate::pte::Rights;
 use crate::tables::Tables;
 
@@ -49,9 +50,20 @@ impl<E> From<Refused<E>> for Error {
 pub enum Contents {
     /// The part of the kernel's image that has user programs.
     Programs,
-    /// Each word says where it is (see [`program::pattern`](crate::program::pattern)).
+    /// Each word says where it is (see [`program::pattern`]).
     Pattern,
     Zeros,
+}
+
+impl Contents {
+    /// Returns the word that belongs at an address, unless it is one of the image.
+    pub fn word(self, va: u64) -> Option<u64> {
+        match self {
+            Self::Programs => None,
+            Self::Pattern => Some(program::pattern(va)),
+            Self::Zeros => Some(0),
+        }
+    }
 }
 
 /// Addresses that user code may use.

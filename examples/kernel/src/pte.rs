@@ -3,6 +3,7 @@
 //! [`TableEntry`] is the owner of an entry: of the page or of the table that it names. Where entries say what, the runtime
 //! knows from [`Pte::decode`]; the bits themselves are a [`Format`] of each machine.
 
+use core::mem::ManuallyDrop;
 use core::slice;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,8 +11,9 @@ use tlbc_runtime::{AddressSpace, Backend, Level, Platform, Pte, SpaceId};
 use tlbc_runtime::{Entry, Slot};
 
 use crate::boot::PteFormat;
-use crate::frames::{self, Frame, Words};
+use crate::frames::{self, LARGE, Page, Words};
 use crate::platform::{Cpus, Kernel, MMU};
+use crate::tables::Table;
 
 /// What may be done with a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,12 +32,12 @@ impl Rights {
         self.0 & other.0 == other.0
     }
 
-    /// As the runtime has them, in [`Entry::Leaf`].
+    /// Returns them as the runtime has them, in [`Entry::Leaf`].
     pub const fn bits(self) -> u8 {
         self.0
     }
 
-    /// Whether the rights of an [`Entry::Leaf`] allow to write.
+    /// Returns whether the rights of an [`Entry::Leaf`] allow to write.
     pub const fn allows_write(bits: u8) -> bool {
         Self(bits).contains(Self::WRITE)
     }
@@ -43,22 +45,27 @@ impl Rights {
 
 /// The format of table entries: one implementation a machine, in `boot/`.
 pub trait Format {
-    /// A page of user code.
+    /// Returns the entry for a page of user code.
     fn user_page(page: u64, rights: Rights) -> u64;
-    /// A page of the kernel, to be read and written; in the TLB for all spaces at once where it is `global`.
+    /// Returns the entry for a page that the kernel reads and writes. If it is `global`, a TLB has it once for all spaces.
     fn kernel_page(page: u64, global: bool) -> u64;
-    /// A table.
+    /// Returns the entry that points at a table.
     fn table(table: u64) -> u64;
-    /// The same entry, whose page must not be written.
+    /// Returns the entry of the next level that maps a large page at the same address, with the same rights.
+    fn large(bits: u64) -> u64;
+    /// Returns the entry of the lowest level that maps a part of a large page: the small page `offset` bytes after its start.
+    fn small(bits: u64, offset: u64) -> u64;
+    /// Returns the same entry without the right to write.
     fn without_write(bits: u64) -> u64;
-    /// The same entry, whose page may be written.
+    /// Returns the same entry with the right to write.
     fn with_write(bits: u64) -> u64;
-    /// Whether the machine has noted in a valid entry that it was used.
+    /// Returns whether the machine has noted in a valid entry that it was used.
     fn is_accessed(bits: u64) -> bool;
-    /// Whether the machine has noted in a valid entry that its page was written; where it notes nothing, whether it may be.
+    /// Returns whether the machine has noted in a valid entry that its page was written; where it notes nothing, whether it
+    /// may be written.
     fn is_dirty(bits: u64) -> bool;
-    /// What an entry says, of the lowest level or of another one. Everything that the machine caches of an entry is in one
-    /// of the fields, or its changes are not flushed.
+    /// Returns what an entry says, of the lowest level or of another one. Everything that the machine caches of an entry must
+    /// be in one of the fields: changes of other bits are not flushed.
     fn decode(bits: u64, is_lowest: bool) -> Entry;
 }
 
@@ -80,7 +87,7 @@ pub struct TableEntry {
     va: u64,
 }
 
-/// How many bytes an entry of a height translates: 1 << this.
+/// Returns the binary logarithm of the number of bytes that an entry of a height translates.
 pub const fn shift(height: usize) -> u32 {
     12 + 9 * height as u32
 }
@@ -113,7 +120,7 @@ impl TableEntry {
         }
     }
 
-    /// What it says.
+    /// Returns what it says.
     pub fn says(&self) -> Entry {
         Self::decode(self.level(), self.bits())
     }
@@ -122,14 +129,29 @@ impl TableEntry {
         self.word().load(Ordering::Relaxed)
     }
 
-    /// The first address that it translates.
+    /// Returns the first address that it translates.
     pub fn va(&self) -> u64 {
         self.va >> shift(self.height) << shift(self.height)
+    }
+
+    /// Returns the first address after those that it translates.
+    pub fn end(&self) -> u64 {
+        self.va() + (1 << shift(self.height))
+    }
+
+    /// Returns the page that it maps, if it is one of frames. The entry keeps its references.
+    pub fn page(&self) -> Option<ManuallyDrop<Page>> {
+        page_of(self.height, self.bits()).map(ManuallyDrop::new)
     }
 
     /// Stores an entry past the runtime: of a table that no CPU walks, or where something else brings the flush.
     pub fn store(&self, bits: u64) {
         self.word().store(bits, Ordering::Relaxed);
+    }
+
+    /// Returns the address that was looked for.
+    pub fn looked_for(&self) -> u64 {
+        self.va
     }
 
     pub fn height(&self) -> usize {
@@ -146,8 +168,8 @@ impl Pte<Kernel> for TableEntry {
         self.space == space.id()
     }
 
-    /// A level is not a height: the definition may have a level that this machine lacks (a fifth level of tables, for one), so
-    /// the backend translates the height.
+    /// Returns the level that the backend has for the height. They differ if the definition has a level that this machine
+    /// lacks, such as a fifth level of tables.
     fn level(&self) -> Level {
         let backend = MMU.platform().backend();
         backend.levels_up(self.height).unwrap_or(Level(u8::MAX))
@@ -174,20 +196,29 @@ impl Pte<Kernel> for TableEntry {
         PteFormat::is_dirty(bits)
     }
 
-    /// The reference that the entry had to its page. What the machine noted in the entry until it was removed would go to the
+    /// Returns the references that the entry had to its page. What the machine noted in the entry until it was removed would go to the
     /// page's own flags in a kernel that writes pages back.
-    fn into_page(self, old: u64) -> Option<Frame> {
-        match Self::decode(self.level(), old) {
-            Entry::Leaf { page, .. } => Frame::from_address(page),
-            _ => None,
-        }
+    fn into_page(self, old: u64) -> Option<Page> {
+        page_of(self.height, old)
     }
 
-    fn into_table(self, old: u64) -> Frame {
-        let table = match Self::decode(self.level(), old) {
-            Entry::Table { table, .. } => Frame::from_address(table),
-            _ => None,
-        };
-        table.expect("tables that are linked are in frames of the pool")
+    fn into_table(self, old: u64) -> Table {
+        table_of(self.height, old).expect("tables that are linked are in frames of the pool")
+    }
+}
+
+/// Takes the references back that an entry of a height kept to its page, if it maps one of frames.
+pub fn page_of(height: usize, bits: u64) -> Option<Page> {
+    match PteFormat::decode(bits, height == 0) {
+        Entry::Leaf { page, .. } => Page::from_address(page, LARGE.pow(height as u32)),
+        _ => None,
+    }
+}
+
+/// Takes the reference back that an entry of a height kept to a table, if it points at one.
+pub fn table_of(height: usize, bits: u64) -> Option<Table> {
+    match PteFormat::decode(bits, height == 0) {
+        Entry::Table { table, .. } => Table::from_address(table, height - 1),
+        _ => None,
     }
 }

@@ -13,24 +13,24 @@ static STALE: AtomicU64 = AtomicU64::new(0);
 /// How many wrong words are printed.
 const SHOWN: u64 = 4;
 
-/// A program has accessed memory so many times.
+/// Counts accesses of a program.
 pub fn ran(accesses: u64) {
     ACCESSES.fetch_add(accesses, Ordering::Relaxed);
 }
 
-/// So many pages were unmapped.
+/// Counts pages that were unmapped.
 pub fn unmapped(pages: usize) {
     UNMAPPED.fetch_add(pages as u64, Ordering::Relaxed);
 }
 
-/// A word is not what it should be: it was accessed through a translation that is not there any more.
+/// Counts a word with a wrong value: it was accessed through a translation that is not there any more.
 pub fn stale(address: u64, value: u64) {
     if STALE.fetch_add(1, Ordering::Relaxed) < SHOWN {
         say!("  stale: {value:#x} at {address:#x}");
     }
 }
 
-/// A walk for an access has read a table that is freed.
+/// Counts a walk that has read a freed table.
 pub fn walk_of_freed(address: u64) {
     if STALE.fetch_add(1, Ordering::Relaxed) < SHOWN {
         say!("  stale: a freed table was walked for {address:#x}");

@@ -1,6 +1,6 @@
 //! The page tables of a process, and the way through them.
 //!
-//! Four levels of 512 entries. User code has the part of the top table's first entry: that entry and the table below exist
+//! Four levels of 512 entries; those of the second one may map large pages. User code has the part of the top table's first entry: that entry and the table below exist
 //! from the beginning, and so the second view of a process (`user_top`), where there is one, is a top table with a copy of
 //! one entry that never changes until the end.
 
@@ -10,13 +10,39 @@ use core::sync::atomic::Ordering;
 use tlbc_runtime::{Entry, Section, SpaceId};
 
 use crate::boot::{self, PteFormat};
-use crate::frames::{self, FRAME, Frame};
+use crate::frames::{self, Frame};
 use crate::platform::Kernel;
 use crate::process::{Areas, Error};
-use crate::pte::{Format, TOP, TableEntry, shift};
+use crate::pte::{Format, TOP, TableEntry, page_of, shift, table_of};
 
 /// User addresses end here: what the top table's first entry translates.
 pub const USER_END: u64 = 1 << shift(TOP);
+
+/// A table that was unlinked. It has what its entries name: the pages of a table in whose place a large page was mapped.
+pub struct Table {
+    frame: Frame,
+    /// The height of its entries.
+    height: u8,
+}
+
+impl Table {
+    /// Takes the reference back that a table entry kept; `None` as in [`Frame::from_address`].
+    pub fn from_address(at: u64, height: usize) -> Option<Self> {
+        let frame = Frame::from_address(at)?;
+        let height = height as u8;
+        Some(Self { frame, height })
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        for word in self.frame.words() {
+            let bits = word.load(Ordering::Relaxed);
+            drop(page_of(self.height.into(), bits));
+            drop(table_of(self.height.into(), bits));
+        }
+    }
+}
 
 /// The tables of a process, what its addresses are for, and the lock that protects both is around this.
 pub struct Tables {
@@ -104,32 +130,38 @@ pub fn descend(top: TableEntry) -> impl Iterator<Item = TableEntry> {
     core::iter::successors(Some(top), TableEntry::below)
 }
 
-/// Returns the lowest entry for the address of a top table's entry, and links the tables that it takes: with `link`, which
-/// stores an entry.
+/// Returns the lowest entry that there is for the address of an entry above it. It maps a page, or is invalid.
+pub fn lowest(top: TableEntry) -> TableEntry {
+    descend(top).last().unwrap_or(top)
+}
+
+/// Returns the lowest entry for the address of a top table's entry, but none below a height, and links the tables that it takes:
+/// with `link`, which stores an entry. The entry is higher if it maps a large page, and lower if there is a table already.
 pub fn find_or_link(
     top: TableEntry,
+    height: usize,
     mut link: impl FnMut(&TableEntry, u64) -> Result<(), Error>,
 ) -> Result<TableEntry, Error> {
-    let mut entry = top;
-    while entry.height() > 0 {
-        if matches!(entry.says(), Entry::Invalid) {
-            let table = Frame::table(|_| 0).ok_or(Error::NoMemory)?;
-            link(&entry, PteFormat::table(table.address()))?;
-            let _ = table.into_address(); // the entry has it now
-        }
-        entry = entry.below().ok_or(Error::NoMemory)?;
+    let mut entry = lowest(top);
+    while entry.height() > height && entry.says() == Entry::Invalid {
+        let table = Frame::table(|_| 0).ok_or(Error::NoMemory)?;
+        link(&entry, PteFormat::table(table.address()))?;
+        let _ = table.into_address(); // the entry has it now
+        entry = lowest(entry);
     }
     Ok(entry)
 }
 
-/// Returns the entries of a range that map pages, given the top table's entry for an address.
+/// Returns the entries of a range that map pages, given the top table's entry for an address. A large page may begin before the
+/// range or end after it, unless it was [split](crate::large::split_at).
 pub fn pages(
     range: Range<u64>,
     top: impl Fn(u64) -> TableEntry,
 ) -> impl Iterator<Item = TableEntry> {
-    let lowest = move |va| descend(top(va)).find(|entry| entry.height() == 0);
-    let entries = range.step_by(FRAME as usize).filter_map(lowest);
-    entries.filter(|entry| !matches!(entry.says(), Entry::Invalid))
+    let entry = move |va| (va < range.end).then(|| lowest(top(va)));
+    let first = entry(range.start);
+    let entries = core::iter::successors(first, move |before| entry(before.end()));
+    entries.filter(|entry| entry.says() != Entry::Invalid)
 }
 
 /// Unlinks the tables for a range that have no valid entry any more, but not the one below the top table. From the lowest up:

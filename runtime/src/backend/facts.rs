@@ -4,6 +4,7 @@
 //! other.
 
 use crate::level::LEVELS;
+use crate::request::Space;
 
 /// How other CPUs are reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +131,9 @@ pub struct Facts {
     pub table_free: TableFree,
     /// What keeps a space alive while a CPU has it loaded lazily.
     pub lazy_mm: LazyMm,
+    /// Whether the kernel's fault handler flushes stale entries of the kernel as it does those of user spaces. If not, the kernel's
+    /// own code must not fault.
+    pub kernel_faults_fixed: bool,
     /// Whether interrupts must be off during [`Backend::start`](crate::Backend::start), [`Backend::finish`](crate::Backend::finish) and [`Backend::deliver`](crate::Backend::deliver). They may be on
     /// between a start and its finish.
     pub interrupts_off: bool,
@@ -142,4 +146,13 @@ pub struct Facts {
     pub attach_waits_for_changes: bool,
     /// Whether an atomic read-modify-write of any ordering is a full barrier on the compilation target.
     pub atomics_order_everything: bool,
+}
+
+impl Facts {
+    /// Returns whether code that uses the entries of a space of this kind may fault on stale ones, which the fault handler flushes.
+    #[must_use]
+    #[inline]
+    pub const fn may_fault(&self, space: Space) -> bool {
+        matches!(space, Space::User) || self.kernel_faults_fixed
+    }
 }

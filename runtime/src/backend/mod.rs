@@ -7,11 +7,8 @@
 
 mod configuration;
 mod facts;
+mod steps;
 
-use core::marker::PhantomData;
-use core::ops::{BitOr, BitOrAssign};
-
-use crate::agents::Agents;
 use crate::deferred::{Deferred, Pending};
 use crate::level::Level;
 use crate::pte::{Change, ChangeFacts, Changed, Entry, Owner, Slot, Was};
@@ -20,6 +17,7 @@ use crate::request::{LevelTable, Reach, Request, Space, SpaceFlags, Tag};
 pub use crate::tag::{TagSource, TagValues, Tags};
 pub use configuration::{Configuration, Constant, Flags, OfSpace};
 pub use facts::{Ceiling, Facts, LazyMm, PteUpdate, Shootdown, TableFree};
+pub use steps::{FinishSteps, Finished, IpiTargets, Outcome, Started};
 
 /// Takes the instructions that a backend issues, in order.
 ///
@@ -65,198 +63,6 @@ impl<Op, F: FnMut(Op)> Issue<Op> for Record<F> {
     fn issue(&mut self, op: Op) {
         (self.0)(op);
     }
-}
-
-/// What a started flush requires of [`Backend::finish`], one bit for each step. Each backend defines what a bit means: a barrier,
-/// or entries that are invalidated after others are gone. A backend whose flushes all require the same steps uses no bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[must_use = "entries are not gone before the steps are done"]
-pub struct FinishSteps(pub u8);
-
-impl FinishSteps {
-    /// No step.
-    pub const NONE: Self = Self(0);
-    /// The greatest number of steps.
-    pub const MOST: usize = 8;
-
-    /// Returns whether one of `steps` is required.
-    #[must_use]
-    #[inline]
-    pub const fn requires(self, steps: Self) -> bool {
-        self.0 & steps.0 != 0
-    }
-}
-
-impl BitOr for FinishSteps {
-    type Output = Self;
-    #[inline]
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
-impl BitOrAssign for FinishSteps {
-    #[inline]
-    fn bitor_assign(&mut self, other: Self) {
-        *self = *self | other;
-    }
-}
-
-/// The result of issuing the instructions of a flush.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[must_use = "entries that are still cached stay stale"]
-pub struct Outcome {
-    /// The flushes that are deferred.
-    pub deferred: Deferred,
-    /// The steps that [`Backend::finish`] has to take.
-    pub steps: FinishSteps,
-    /// Whether everything of the space was invalidated because the request exceeds the [ceiling](Backend::ceiling).
-    pub exceeded_ceiling: bool,
-}
-
-impl Outcome {
-    /// No flush is deferred, no step is left, and the ceiling was not exceeded.
-    pub const NOTHING: Self = Self {
-        deferred: Deferred::NOTHING,
-        steps: FinishSteps::NONE,
-        exceeded_ceiling: false,
-    };
-
-    /// Returns the outcome of a flush that exceeds the [ceiling](Backend::ceiling), given that of the flush of everything which
-    /// was issued instead.
-    #[inline]
-    pub const fn over_ceiling(everything: Self) -> Self {
-        Self {
-            exceeded_ceiling: true,
-            ..everything
-        }
-    }
-}
-
-impl BitOrAssign for Outcome {
-    #[inline]
-    fn bitor_assign(&mut self, other: Self) {
-        self.deferred |= other.deferred;
-        self.steps |= other.steps;
-        self.exceeded_ceiling |= other.exceeded_ceiling;
-    }
-}
-
-/// CPUs to send an IPI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct IpiTargets {
-    /// The CPUs of these classes.
-    pub agents: Agents,
-    /// The CPUs of these [erratum sets](crate::Platform::erratum_set), one bit for each set, in the order of the definition.
-    pub sets: u8,
-    /// Whether [`Backend::start`] with the reach [`Reach::Given`] flushes them in place of the IPI, as far as the sink reaches
-    /// them.
-    pub by_call: bool,
-}
-
-impl IpiTargets {
-    /// No CPU.
-    pub const NONE: Self = Self {
-        agents: Agents::NONE,
-        sets: 0,
-        by_call: false,
-    };
-
-    /// Returns the CPUs of these classes.
-    #[must_use]
-    #[inline]
-    pub const fn of(agents: Agents) -> Self {
-        Self {
-            agents,
-            ..Self::NONE
-        }
-    }
-
-    /// Returns the targets together with the CPUs of these erratum sets.
-    #[must_use]
-    #[inline]
-    pub const fn and_sets(self, sets: u8) -> Self {
-        Self {
-            sets: self.sets | sets,
-            ..self
-        }
-    }
-
-    /// Returns the targets for a machine on which a call may flush them in place of the IPI.
-    #[must_use]
-    #[inline]
-    pub const fn or_by_call(self) -> Self {
-        Self {
-            by_call: true,
-            ..self
-        }
-    }
-
-    /// Returns whether there is no CPU to send an IPI.
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        self.agents.is_empty() && self.sets == 0
-    }
-}
-
-/// A flush that was started on this CPU. It must be finished on the same CPU, so this is not `Send`.
-#[derive(Debug)]
-#[must_use = "entries are not gone before the flush is finished"]
-pub struct Started {
-    /// The kind of the space whose entries are flushed.
-    pub space: Space,
-    /// Which agents may have cached them.
-    pub reach: Reach,
-    /// Whether the tag means the same space on every CPU.
-    pub global: bool,
-    /// The flags of the space.
-    pub flags: SpaceFlags,
-    /// CPUs to send an IPI before the finish: each runs [`Backend::deliver`] with the same request and acknowledges.
-    pub flush_ipis: IpiTargets,
-    /// The result of the instructions.
-    pub outcome: Outcome,
-    here: PhantomData<*const ()>,
-}
-
-impl Started {
-    /// Returns a started flush whose instructions have been issued with this outcome.
-    #[inline]
-    pub const fn new(request: &Request<'_>, flush_ipis: IpiTargets, outcome: Outcome) -> Self {
-        Self {
-            space: request.space,
-            reach: request.reach,
-            global: request.tag.global,
-            flags: request.flags,
-            flush_ipis,
-            outcome,
-            here: PhantomData,
-        }
-    }
-
-    /// Joins another flush to this one, so that one [`Backend::finish`] completes both. The other one has the same space kind,
-    /// reach, kind of tag and flags.
-    pub fn join(&mut self, other: &Self) {
-        self.outcome |= other.outcome;
-    }
-
-    /// Returns the flush after its completion on this CPU, with the CPUs that still need an IPI.
-    #[inline]
-    pub const fn finished(self, sync_ipis: IpiTargets) -> Finished {
-        Finished {
-            sync_ipis,
-            deferred: self.outcome.deferred,
-        }
-    }
-}
-
-/// A flush that is complete on this CPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "no page may get a new owner before the IPIs are acknowledged"]
-pub struct Finished {
-    /// CPUs that still need an IPI. They have nothing to do in it: taking the interrupt drains their accesses.
-    pub sync_ipis: IpiTargets,
-    /// The flushes that are deferred.
-    pub deferred: Deferred,
 }
 
 /// What a CPU loads to run in an address space.

@@ -9,6 +9,7 @@
 //! bit. Each CPU calls its own mailbox with interrupts off.
 
 use crate::cpu::message::{Message, Outbox};
+use crate::fault::{Fault, is_back};
 use crate::mask::{CpuId, CpuMask, SharedCpuMask, no_cpus};
 use crate::request::Ranges;
 use crate::sync::{Barrier, const_fn, full_barrier};
@@ -77,6 +78,9 @@ impl<S: CpuMask> Mailbox<S> {
         S: 'm,
     {
         for sender in self.inbox.iter(cpus, Barrier::Receive) {
+            if is_back(Fault::AcknowledgesUnread) {
+                self.inbox.remove(sender, Barrier::Acknowledge);
+            }
             let mut ranges = Ranges::new();
             handle(&of(sender).outbox.read(&mut ranges));
             self.inbox.remove(sender, Barrier::Acknowledge);

@@ -40,8 +40,8 @@ const RANGES: u64 = 5;
 const EVERYTHING: u64 = 6;
 const TEARDOWN: u64 = 7;
 
-const LIVE: u64 = 1;
-const APPEARED: u64 = 2;
+const SUBTREE: u64 = 1;
+const NEGATIVE: u64 = 2;
 
 impl Outbox {
     const_fn! {
@@ -100,9 +100,9 @@ impl Outbox {
                     put(extent.bytes);
                 }
                 Recorded::Sorted(sorted) => {
-                    let live = if sorted.live { LIVE } else { 0 };
-                    let appeared = if sorted.appeared { APPEARED } else { 0 };
-                    put(live | appeared);
+                    let subtree = if sorted.subtree { SUBTREE } else { 0 };
+                    let negative = if sorted.negative { NEGATIVE } else { 0 };
+                    put(subtree | negative);
                     for extent in sorted.leaf.iter().chain(&sorted.walk) {
                         put(extent.start);
                         put(extent.bytes);
@@ -150,8 +150,8 @@ impl Outbox {
                 let flags = get();
                 *ranges = Ranges::new();
                 let sorted = ranges.sort();
-                sorted.live = flags & LIVE != 0;
-                sorted.appeared = flags & APPEARED != 0;
+                sorted.subtree = flags & SUBTREE != 0;
+                sorted.negative = flags & NEGATIVE != 0;
                 for extent in sorted.leaf.iter_mut().chain(&mut sorted.walk) {
                     *extent = Extent::new(get(), get());
                 }
@@ -187,9 +187,9 @@ mod tests {
         let mut ranges = Ranges::new();
         ranges.leaf(Level(0), Extent::new(0x1000, 0x3000));
         ranges.walk(Level(5), Extent::new(1 << 48, 1 << 48));
-        ranges.below_live();
-        let mut appeared = Ranges::new();
-        appeared.appeared(Level(1), Extent::new(0x20_0000, 0x20_0000));
+        ranges.subtree();
+        let mut negative = Ranges::new();
+        negative.negative(Level(1), Extent::new(0x20_0000, 0x20_0000));
         let mut run = Ranges::new();
         run.leaf(Level(1), Extent::new(0x40_0000, 0x60_0000));
         let page = Scope::Page {
@@ -201,7 +201,7 @@ mod tests {
             page,
             Scope::Ranges(&run),
             Scope::Ranges(&ranges),
-            Scope::Ranges(&appeared),
+            Scope::Ranges(&negative),
             Scope::Everything { tables: true },
             Scope::Teardown,
         ] {

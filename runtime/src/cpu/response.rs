@@ -6,6 +6,7 @@
 use crate::cpu::message::Message;
 use crate::cpu::tlb::CpuTlb;
 use crate::deferred::AsidSlot;
+use crate::fault::{Fault, is_back};
 use crate::mask::CpuMask;
 use crate::request::{Reach, Request, Scope, Space, SpaceFlags, SpaceId, Tag};
 use crate::tag::TagValues;
@@ -98,7 +99,8 @@ impl<S: CpuMask> CpuTlb<S> {
             return None; // flushed with a later generation
         }
         let mut flush = request.under_tag_of(slot, values);
-        if seen.wrapping_add(1) != generation && !ends {
+        let missed = seen.wrapping_add(1) != generation && !is_back(Fault::SkipsGenerations);
+        if missed && !ends {
             self.stats.full_deferred.count(1);
             flush.scope = Scope::Everything { tables: true };
         }

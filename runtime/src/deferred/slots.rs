@@ -132,7 +132,12 @@ impl AsidSlots {
                 },
             );
         }
-        (self.assign(space, slots, loaded), Pending::Tag)
+        let pending = if is_back(Fault::ReusesSlotUnflushed) {
+            Pending::None
+        } else {
+            Pending::Tag
+        };
+        (self.assign(space, slots, loaded), pending)
     }
 
     /// Assigns a slot to a space that has none, and returns it.
@@ -179,12 +184,15 @@ impl AsidSlots {
 
     /// Returns and clears the pending flush of the user view.
     pub fn take_view(&self, slot: AsidSlot) -> bool {
-        take(&self.at(slot).view)
+        take(&self.at(slot).view) && !is_back(Fault::ForgetsView)
     }
 
     /// Invalidates other tags lazily: each tag except the loaded one is flushed before it is next loaded, and the user view of the
     /// loaded one before it is used.
     pub fn invalidate_others(&self, loaded: LoadedTag) {
+        if is_back(Fault::ForgetsOtherTags) {
+            return;
+        }
         let (loaded, kernel_root) = match loaded {
             LoadedTag::Slot(slot) => (slot, false),
             LoadedTag::KernelRoot => (None, true),

@@ -1,142 +1,14 @@
+mod machine;
+
 use super::*;
 use crate::agents::Agents;
-use crate::backend::{
-    Ceiling, Facts, FinishSteps, LazyMm, Outcome, PteUpdate, Record, Root, TableFree,
-};
+use crate::backend::Record;
 use crate::cpu::tests::{Set, Several, set};
-use crate::deferred::{Deferred, Pending};
 use crate::mask::{CpuMask, CpuSet, SharedCpuMask, set_of};
-use crate::pte::{ChangeFacts, Marks, Negative, Stricter};
-use crate::request::{LevelFacts, LevelTable, SpaceId, Tag};
+use crate::request::{SpaceId, Tag};
 use crate::space::Tagging;
-use crate::tag::{TagSource, TagValues, Tags};
+use machine::{Machine, Op, VALUES};
 use std::vec::Vec;
-
-/// A machine that flushes by IPI, or whose instructions reach every CPU. `WAITS` is whether it makes CPUs wait for changes before
-/// they attach a space.
-struct Machine<const IPI: bool, const WAITS: bool>;
-
-/// What it issues.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Op {
-    /// Invalidates entries under a tag.
-    Invalidate(u64, Reach),
-    Complete,
-    Publish,
-}
-
-const VALUES: TagValues = TagValues {
-    first: 1,
-    last: 6,
-    views: 0,
-};
-
-impl<const IPI: bool, const WAITS: bool> Backend for Machine<IPI, WAITS> {
-    type Op = Op;
-
-    const FACTS: Facts = Facts {
-        name: "machine",
-        level_names: ["page", "table", "", "", "", ""],
-        shootdown: if IPI {
-            Shootdown::Ipi
-        } else {
-            Shootdown::Broadcast
-        },
-        pte_update: PteUpdate::Store,
-        table_free: TableFree::GracePeriod,
-        lazy_mm: LazyMm::Refcounted,
-        interrupts_off: false,
-        tag_after_publish: !IPI,
-        one_at_a_time: false,
-        attach_waits_for_changes: WAITS,
-        atomics_order_everything: false,
-    };
-
-    fn levels(&self) -> &'static LevelTable {
-        const NONE: LevelFacts = LevelFacts::NONE;
-        const LEAVES: [LevelFacts; 2] = [LevelFacts::leaf(12), LevelFacts::leaf(21)];
-        const TABLE: LevelTable = [LEAVES[0], LEAVES[1], NONE, NONE, NONE, NONE];
-        &TABLE
-    }
-
-    fn ceiling(&self, _: Space, _: Reach) -> Ceiling {
-        Ceiling {
-            operations: 1,
-            pages: 1,
-        }
-    }
-
-    fn change_facts(&self, _: SpaceFlags) -> ChangeFacts {
-        ChangeFacts {
-            walk_cached: true,
-            negative: Negative::Never,
-            stricter: Stricter::Refetched,
-            devices_stay_strict: false,
-            output_through_invalid: false,
-            size_through_invalid: false,
-            attributes_through_invalid: false,
-            rights_through_invalid: false,
-            cleared_may_stay: Marks::NONE,
-            clean_to_dirty_walks: true,
-        }
-    }
-
-    fn publish(&self, cpu: &mut impl Issue<Op>, _: Space) {
-        cpu.issue(Op::Publish);
-    }
-
-    fn tags(&self) -> Tags {
-        Tags {
-            per_cpu: Some(VALUES),
-            global: Some((VALUES, TagSource::Generations)),
-        }
-    }
-
-    fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
-        if !IPI || request.reach == Reach::Here {
-            return IpiTargets::NONE;
-        }
-        let agents = if request.tables() {
-            Agents::ACTIVE.union(Agents::LAZY)
-        } else {
-            Agents::ACTIVE
-        };
-        IpiTargets {
-            agents,
-            ..IpiTargets::NONE
-        }
-    }
-
-    fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
-        cpu.issue(Op::Invalidate(request.tag.value, request.reach));
-        let outcome = Outcome {
-            steps: FinishSteps::NONE,
-            deferred: Deferred::NOTHING,
-            exceeded_ceiling: matches!(request.scope, Scope::Ranges(_)),
-        };
-        Started::new(request, self.ipi_targets(request), outcome)
-    }
-
-    fn finish(&self, cpu: &mut impl Issue<Op>, _: Started) -> Finished {
-        cpu.issue(Op::Complete);
-        Finished {
-            sync_ipis: IpiTargets::NONE,
-            deferred: Deferred::VIEW_UNTIL_RETURN,
-        }
-    }
-
-    fn switch(&self, _: &mut impl Issue<Op>, _: &Root, _: Pending) -> Deferred {
-        Deferred::NOTHING
-    }
-
-    fn return_to_user(&self, _: &mut impl Issue<Op>, _: &Root, _: bool) {}
-
-    fn enter_from_user(&self, _: &mut impl Issue<Op>, _: &Root) {}
-
-    fn cpu_online(&self, _: &mut impl Issue<Op>) -> Deferred {
-        Deferred::NOTHING
-    }
-}
 
 const THIS: CpuId = CpuId(0);
 const PAGE: Scope<'static> = Scope::Page {
@@ -372,10 +244,10 @@ fn a_flush_of_everything_removes_from_the_cpumask_who_has_not_loaded_the_space()
         1,
         "CPUs wait that attach the space"
     );
-    assert_eq!(set_of::<Set>(space.holders(&cpus)), set([0, 1, 2]));
+    assert_eq!(set_of::<Set>(space.cpus_in_mask(&cpus)), set([0, 1, 2]));
     let _ = flush.finish(&mut Record(|_| ()), started);
     assert_eq!(space.counts.changes.get(), 0);
-    assert_eq!(set_of::<Set>(space.holders(&cpus)), set([0, 2]));
+    assert_eq!(set_of::<Set>(space.cpus_in_mask(&cpus)), set([0, 2]));
     // A flush of less leaves the cpumask as it is.
     cpus.cpus[2].loaded.put(SpaceId::KERNEL.0);
     run(Flush::plan(
@@ -385,7 +257,7 @@ fn a_flush_of_everything_removes_from_the_cpumask_who_has_not_loaded_the_space()
         &space,
         PAGE,
     ));
-    assert_eq!(set_of::<Set>(space.holders(&cpus)), set([0, 2]));
+    assert_eq!(set_of::<Set>(space.cpus_in_mask(&cpus)), set([0, 2]));
 }
 
 #[test]

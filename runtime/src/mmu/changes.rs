@@ -87,7 +87,9 @@ impl<P: Platform> Mmu<P> {
         let set_by_devices = P::Backend::sender_only() != SpaceFlags::NONE;
         if !set_by_devices
             || is_back(Fault::ReadsFlagsEarly)
-            || changed.required.is_required_now(space.kind)
+            || changed
+                .required
+                .is_required_now(Self::facts().may_fault(space.kind))
         {
             return;
         }
@@ -200,7 +202,7 @@ impl<P: Platform> Mmu<P> {
                 // The negative entry may be of any level above.
                 for (above, facts) in Level::all().zip(backend.levels()) {
                     if above >= level && facts.shift != 0 {
-                        ranges.appeared(above, page);
+                        ranges.negative(above, page);
                     }
                 }
             } else {

@@ -61,12 +61,12 @@ impl<P: Platform> Mmu<P> {
         wants: SpaceFlags,
     ) -> Result<Attached, TooManyDevices> {
         self.with_devices(|| {
-            let full = |bit| space.wanted.count(bit) == 0xffff;
+            let full = |bit| space.flag_counts.count(bit) == 0xffff;
             if bits(wants).any(full) {
                 return Err(TooManyDevices);
             }
             for bit in bits(wants) {
-                space.wanted.set(bit, space.wanted.count(bit) + 1);
+                space.flag_counts.set(bit, space.flag_counts.count(bit) + 1);
             }
             space.flags.or(u64::from(wants.0), Barrier::Defer);
             space.devices.add(1, Barrier::Defer);
@@ -105,21 +105,21 @@ impl<P: Platform> Mmu<P> {
                 .and(!u64::from(device.wants.0), Barrier::Complete);
         }
         self.with_devices(|| {
-            let mut no_longer = SpaceFlags::NONE;
+            let mut unused = SpaceFlags::NONE;
             for bit in bits(device.wants) {
-                let others = space.wanted.count(bit) - 1;
-                space.wanted.set(bit, others);
+                let others = space.flag_counts.count(bit) - 1;
+                space.flag_counts.set(bit, others);
                 if others == 0 {
-                    no_longer.0 |= 1 << bit;
+                    unused.0 |= 1 << bit;
                 }
             }
             let always = match space.kind {
                 Space::User => space.always,
                 Space::Kernel => self.platform.kernel_root().flags,
             };
-            let no_longer = no_longer.without(always);
+            let unused = unused.without(always);
             space.devices.sub(1, Barrier::Complete);
-            space.flags.and(!u64::from(no_longer.0), Barrier::Complete);
+            space.flags.and(!u64::from(unused.0), Barrier::Complete);
         });
         Ok(())
     }

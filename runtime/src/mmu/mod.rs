@@ -92,7 +92,7 @@ pub struct NewSpace {
     /// The flags that the space always has.
     pub flags: SpaceFlags,
     /// Whether the space has per-CPU tags, on a machine that has both per-CPU and global tags.
-    pub tag_of_cpu: bool,
+    pub per_cpu_tag: bool,
 }
 
 impl From<u64> for NewSpace {
@@ -110,6 +110,10 @@ impl<P: Platform> Mmu<P> {
     const_fn! {
         /// Returns the runtime of a machine whose CPUs are all offline until each calls [`cpu_online`](Self::cpu_online). That
         /// checks what the platform says; no method of the platform is called before.
+        ///
+        /// # Context
+        ///
+        /// Any, and in constants.
         #[must_use]
         pub const fn new(platform: P) -> Self {
             Self {
@@ -144,12 +148,20 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Returns the kernel's [`Platform`].
+    ///
+    /// # Context
+    ///
+    /// Any.
     #[must_use]
     pub fn platform(&self) -> &P {
         &self.platform
     }
 
     /// Returns the kernel's space, which every online CPU has loaded.
+    ///
+    /// # Context
+    ///
+    /// Any.
     #[must_use]
     pub fn kernel(&self) -> &AddressSpace<P::CpuSet> {
         &self.kernel
@@ -169,7 +181,7 @@ impl<P: Platform> Mmu<P> {
         let backend = self.platform.backend();
         let tags = backend.tags();
         let tagging = match (tags.per_cpu, tags.global) {
-            (Some(_), Some(_)) if new.tag_of_cpu => Tagging::Cpu,
+            (Some(_), Some(_)) if new.per_cpu_tag => Tagging::Cpu,
             (_, Some((_, TagSource::Generations))) => Tagging::Generations,
             (_, Some((_, TagSource::Life))) => Tagging::Life,
             (_, Some((_, TagSource::Root))) => Tagging::Root,

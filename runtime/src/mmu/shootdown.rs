@@ -34,6 +34,7 @@
 
 use crate::backend::{Backend, Facts, IpiTargets, Shootdown};
 use crate::cpu::{CpuTlb, Message};
+use crate::fault::{Fault, is_back};
 use crate::flush::Flush;
 use crate::level::Level;
 use crate::mask::{CpuId, CpuMask, SharedCpuMask, set_of};
@@ -260,7 +261,8 @@ impl<P: Platform> Mmu<P> {
 
     /// Waits until all these CPUs have acknowledged this CPU's message, and handles the messages of others while it waits.
     fn wait_for_acks(&self, cpu: CpuId, sent: &P::CpuSet) {
-        for other in sent.iter() {
+        let left_out = usize::from(is_back(Fault::WaitsForOneLess));
+        for other in sent.iter().skip(left_out) {
             let mailbox = &self.platform.cpu(other).mailbox;
             wait_until(
                 || mailbox.has_acknowledged(cpu),
@@ -318,6 +320,10 @@ impl<P: Platform> Mmu<P> {
 
     /// Waits until every lockless walk of tables that runs now has ended: each CPU takes an interrupt, which it does not
     /// during such a walk.
+    ///
+    /// # Context
+    ///
+    /// As [`gather`](Self::gather).
     pub fn wait_for_walkers(&self) {
         self.platform.pin_cpu(true, |cpu| self.wait_for_all(cpu));
     }

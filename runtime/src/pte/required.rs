@@ -48,10 +48,10 @@ impl Ranges {
             self.walk(level, extent);
         }
         for level in required.negative.iter() {
-            self.appeared(level, extent);
+            self.negative(level, extent);
         }
         if required.subtree && !required.is_nothing() {
-            self.below_live();
+            self.subtree();
         }
     }
 }
@@ -86,12 +86,12 @@ impl RequiredFlush {
         self.leaf.is_empty() && self.walk.is_empty() && self.negative.is_empty()
     }
 
-    /// Returns whether a flush is required now, for entries of a space of this kind. If not, either none is required, or the CPU
-    /// on which user code takes a fault flushes then. The kernel's own code must not fault.
+    /// Returns whether a flush is required now. If not, either none is required, or the CPU that takes a fault flushes then: that
+    /// is sufficient where code that uses the entry [may fault](crate::backend::Facts::may_fault).
     #[must_use]
     #[inline]
-    pub const fn is_required_now(&self, space: Space) -> bool {
-        let at_fault = matches!(self.deadline, Deadline::Fault) && matches!(space, Space::User);
+    pub const fn is_required_now(&self, may_fault: bool) -> bool {
+        let at_fault = matches!(self.deadline, Deadline::Fault) && may_fault;
         !self.is_nothing() && !at_fault
     }
 }
@@ -101,9 +101,11 @@ impl Change {
     /// machine differs from the old one, and no flush of what is `left` to be invalidated publishes it.
     #[must_use]
     #[inline]
-    pub fn must_be_published(&self, left: &RequiredFlush, space: Space) -> bool {
+    pub fn must_be_published(&self, left: &RequiredFlush, may_fault: bool) -> bool {
         let is_read_differently = self.old.compared() != self.new.compared();
-        !matches!(self.new, Entry::Invalid) && is_read_differently && !left.is_required_now(space)
+        !matches!(self.new, Entry::Invalid)
+            && is_read_differently
+            && !left.is_required_now(may_fault)
     }
 
     /// Returns the flush that this change requires on a machine of these facts.

@@ -3,7 +3,7 @@
 //! In: consecutive entries of one table, in which the machine may set accessed and dirty marks at any time. Out: what was in
 //! them. Holds: an exchange returns every mark that the machine has set before it.
 
-use crate::pte::entries::{Entries, Word};
+use crate::pte::entries::{Entries, EntryWord};
 use crate::request::Extent;
 
 /// Consecutive entries of one table in memory: one entry, or several that all get the same bits.
@@ -75,7 +75,7 @@ impl<'a> Slot<'a> {
     #[inline]
     pub fn load(&self, nth: u64) -> u64 {
         match usize::try_from(nth) {
-            Ok(nth) => self.entries.get(nth).map_or(0, Word::load),
+            Ok(nth) => self.entries.get(nth).map_or(0, EntryWord::load),
             Err(_) => 0,
         }
     }
@@ -84,7 +84,7 @@ impl<'a> Slot<'a> {
     #[must_use]
     #[inline]
     pub fn was(&self) -> Was {
-        self.each(Word::load)
+        self.each(EntryWord::load)
     }
 
     /// Stores the same bits in each entry by an atomic exchange, and returns what was in them. No mark that the machine sets
@@ -115,7 +115,7 @@ impl<'a> Slot<'a> {
 
     /// Reads each entry by a function, and returns what was in them.
     #[inline]
-    fn each(&self, mut read: impl FnMut(Word<'a>) -> u64) -> Was {
+    fn each(&self, mut read: impl FnMut(EntryWord<'a>) -> u64) -> Was {
         match self.entries.get(0) {
             Some(first) => self
                 .entries

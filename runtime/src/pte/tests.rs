@@ -300,8 +300,8 @@ fn a_new_mapping_requires_nothing_unless_negative_entries_are_cached() {
         ..FACTS
     };
     let required = new.required_flush(&expiring);
-    assert!(!required.is_required_now(Space::User));
-    assert!(required.is_required_now(Space::Kernel));
+    assert!(!required.is_required_now(true));
+    assert!(required.is_required_now(false));
 }
 
 #[test]

@@ -10,10 +10,10 @@ pub struct Folding {
     /// Whether an instruction without a hint invalidates leaf entries of every level, so that a level needs no pass of its own if
     /// that of a lower level names an address in each of its entries.
     pub leaves: bool,
-    /// How the walk entries of cuts are invalidated.
+    /// How the walk entries of unlinked tables are invalidated.
     pub walks: Walks,
-    /// Whether one instruction invalidates leaf and walk entries of an address, so that a pass over leaf entries can cover the
-    /// cuts above it.
+    /// Whether one instruction invalidates leaf and walk entries of an address, so that a pass over leaf entries can cover
+    /// the walk entries above it.
     pub joint: bool,
     /// Whether an instruction for negative entries invalidates those of every level at its address.
     pub negative: bool,
@@ -60,15 +60,15 @@ impl Folding {
     }
 }
 
-/// How the walk entries of cuts are invalidated.
+/// How the walk entries of unlinked tables are invalidated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Walks {
     /// An instruction invalidates those above the address that it names.
     #[default]
     Named,
-    /// An instruction invalidates all walk entries, for any address: one instruction covers every cut.
+    /// An instruction invalidates all walk entries, for any address: one instruction is enough.
     All,
-    /// An instruction of its own that names no address invalidates them before the passes: cuts have no pass.
+    /// An instruction of its own that names no address invalidates them before the passes: they have no pass.
     Apart,
 }
 
@@ -80,12 +80,13 @@ pub trait Passes {
     /// Returns whether new entries were added, whose negative entries must be invalidated.
     fn negative(&self) -> bool;
 
-    /// Returns the passes over cuts. They come first, since a walk entry could otherwise be used to fill a leaf entry again.
-    fn cuts(&self) -> impl Iterator<Item = Pass>;
+    /// Returns the passes over the walk entries of unlinked entries. They come first, since a walk entry could otherwise be used to
+    /// fill a leaf entry again.
+    fn walks(&self) -> impl Iterator<Item = Pass>;
 
-    /// Returns whether instructions of their own invalidate walk entries and what is below the cuts is still valid, so that
+    /// Returns whether instructions of their own invalidate walk entries and what is below the unlinked tables is still valid, so that
     /// these instructions must be complete before those for leaf entries.
-    fn cuts_are_live(&self) -> bool;
+    fn walks_complete_first(&self) -> bool;
 
     /// Returns the passes over leaf entries.
     fn leaves(&self) -> impl Iterator<Item = Pass>;
@@ -96,7 +97,7 @@ pub trait Passes {
     /// Returns the sum of a number over all passes.
     #[inline]
     fn sum(&self, of: impl Fn(&Pass) -> u64) -> u64 {
-        let all = self.cuts().chain(self.leaves());
+        let all = self.walks().chain(self.leaves());
         all.fold(0, |sum: u64, pass| sum.saturating_add(of(&pass)))
     }
 

@@ -4,6 +4,7 @@
 //! covers every entry that was added. As long as only leaf entries of one level in one run were added, as for most flushes, nothing
 //! is recorded by level, so that reading it is fast.
 
+use crate::fault::{Fault, is_back};
 use crate::level::{LEVELS, Level, Levels};
 use crate::request::extent::Extent;
 use crate::request::levels::{LevelTable, below};
@@ -36,8 +37,8 @@ pub(crate) struct Sorted {
     pub leaf: [Extent; LEVELS],
     /// The addresses at which entries of each level no longer point at the tables that they pointed at.
     pub walk: [Extent; LEVELS],
-    pub live: bool,
-    pub appeared: bool,
+    pub subtree: bool,
+    pub negative: bool,
 }
 
 /// Whether entries of an extent were changed.
@@ -74,6 +75,9 @@ impl Ranges {
     /// Adds leaf entries of a level. If no machine has such a level, adds everything.
     #[inline]
     pub fn leaf(&mut self, level: Level, extent: Extent) {
+        if is_back(Fault::RecordsFirstRange) && !self.is_nothing() {
+            return;
+        }
         if self.is_nothing() && level.index() < LEVELS && !extent.is_empty() {
             (self.level, self.first, self.last) = (level, extent.start, extent.last());
         } else if level == self.level && level != NO_RUN && !extent.is_empty() {
@@ -107,27 +111,27 @@ impl Ranges {
     }
 
     /// Adds new entries of a level, whose negative entries must be invalidated. If no machine has such a level, adds everything.
-    pub fn appeared(&mut self, level: Level, extent: Extent) {
-        self.sort().appeared = true;
+    pub fn negative(&mut self, level: Level, extent: Extent) {
+        self.sort().negative = true;
         self.leaf(level, extent);
     }
 
     /// Returns whether new entries were added.
     #[must_use]
     #[inline]
-    pub fn have_appeared(&self) -> bool {
-        self.sorted.as_ref().is_some_and(|sorted| sorted.appeared)
+    pub fn has_negative(&self) -> bool {
+        self.sorted.as_ref().is_some_and(|sorted| sorted.negative)
     }
 
     /// Returns whether new entries of one of these levels were added. If new entries of any level were added, leaf entries
     /// count as new entries as well.
     #[must_use]
-    pub fn appeared_at(&self, levels: Levels) -> bool {
-        let appeared = |sorted: &Sorted| {
+    pub fn has_negative_at(&self, levels: Levels) -> bool {
+        let negative = |sorted: &Sorted| {
             let mut extents = Level::all().zip(&sorted.leaf);
-            sorted.appeared && extents.any(|(at, kept)| levels.contains(at) && !kept.is_empty())
+            sorted.negative && extents.any(|(at, kept)| levels.contains(at) && !kept.is_empty())
         };
-        self.sorted.as_ref().is_some_and(appeared)
+        self.sorted.as_ref().is_some_and(negative)
     }
 
     /// Adds entries of a level that no longer point at the tables that they pointed at. If no machine has such a level, adds
@@ -138,23 +142,23 @@ impl Ranges {
 
     /// Records that what is below the tables is still valid, because a table was moved or is no longer shared. A leaf entry is then
     /// gone only after the walk entries above it, which could be used to fill it again.
-    pub fn below_live(&mut self) {
-        self.sort().live = true;
+    pub fn subtree(&mut self) {
+        self.sort().subtree = true;
     }
 
     /// Returns whether what is below the tables is still valid.
     #[must_use]
     #[inline]
-    pub fn is_live(&self) -> bool {
-        self.sorted.as_ref().is_some_and(|sorted| sorted.live)
+    pub fn has_subtree(&self) -> bool {
+        self.sorted.as_ref().is_some_and(|sorted| sorted.subtree)
     }
 
     /// Returns whether some entry no longer points at the table that it pointed at.
     #[must_use]
     #[inline]
     pub fn tables(&self) -> bool {
-        let cut = |sorted: &Sorted| sorted.walk.iter().any(|extent| !extent.is_empty());
-        self.sorted.as_ref().is_some_and(cut)
+        let unlinked = |sorted: &Sorted| sorted.walk.iter().any(|extent| !extent.is_empty());
+        self.sorted.as_ref().is_some_and(unlinked)
     }
 
     /// Returns whether entries in an extent were changed, at this level and at others. All addresses between two changes of a level
@@ -209,8 +213,8 @@ impl Ranges {
             let mut sorted = Sorted {
                 leaf: [Extent::EMPTY; LEVELS],
                 walk: [Extent::EMPTY; LEVELS],
-                live: false,
-                appeared: false,
+                subtree: false,
+                negative: false,
             };
             if level != NO_RUN {
                 sorted.widen(|sorted| &mut sorted.leaf, level, run);
@@ -252,8 +256,8 @@ impl Sorted {
     const EVERYTHING: Self = Self {
         leaf: [Extent::EVERYTHING; LEVELS],
         walk: [Extent::EVERYTHING; LEVELS],
-        live: true,
-        appeared: true,
+        subtree: true,
+        negative: true,
     };
 
     /// Adds entries of a level to one of the arrays.
@@ -291,128 +295,10 @@ impl Sorted {
             }
             (Some(_), true) => return None,
         };
-        let is_page = is_page(levels, level, extent) && !self.live && !self.appeared;
+        let is_page = is_page(levels, level, extent) && !self.subtree && !self.negative;
         is_page.then_some((extent.start, level, table))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::request::levels::LevelFacts;
-
-    const PAGE: Level = Level(0);
-    const LARGE: Level = Level(1);
-    const LEVELS_OF_TWO: LevelTable = {
-        let mut table = [LevelFacts::NONE; LEVELS];
-        table[0] = LevelFacts::leaf(12);
-        table[1] = LevelFacts::leaf(21);
-        table
-    };
-
-    fn run(extents: &[(Level, u64, u64)]) -> Ranges {
-        let mut ranges = Ranges::new();
-        for &(level, start, bytes) in extents {
-            ranges.leaf(level, Extent::new(start, bytes));
-        }
-        ranges
-    }
-
-    fn page(ranges: &Ranges) -> Option<(u64, Level, bool)> {
-        ranges.page(&LEVELS_OF_TWO)
-    }
-
-    #[test]
-    fn leaves_of_one_level_are_one_run() {
-        let orders = [[0x1000, 0x2000, 0x5000], [0x5000, 0x1000, 0x2000]];
-        for order in orders {
-            let ranges = run(&order.map(|start| (PAGE, start, 0x1000)));
-            let Recorded::Run(PAGE, extent) = ranges.recorded() else {
-                panic!("{ranges:?}");
-            };
-            assert_eq!(extent, Extent::new(0x1000, 0x5000));
-            assert!(!ranges.is_nothing() && page(&ranges).is_none());
-        }
-    }
-
-    #[test]
-    fn what_is_more_is_kept_by_level() {
-        let mut ranges = run(&[(PAGE, 0x1000, 0x1000), (LARGE, 0x20_0000, 0x20_0000)]);
-        ranges.leaf(PAGE, Extent::new(0x2000, 0x1000));
-        let Recorded::Sorted(sorted) = ranges.recorded() else {
-            panic!("{ranges:?}");
-        };
-        assert_eq!(sorted.leaf[0], Extent::new(0x1000, 0x2000));
-        assert_eq!(sorted.leaf[1], Extent::new(0x20_0000, 0x20_0000));
-        assert!(!ranges.tables() && !ranges.is_live() && !ranges.have_appeared());
-    }
-
-    #[test]
-    fn one_entry_is_a_page() {
-        assert_eq!(
-            page(&run(&[(LARGE, 0x20_0000, 0x20_0000)])),
-            Some((0x20_0000, LARGE, false))
-        );
-        // The last one as well; not a part of one, nor what is in two.
-        assert_eq!(page(&run(&[(LARGE, 0x20_1000, 0x1000)])), None);
-        let last = 0u64.wrapping_sub(0x1000);
-        assert_eq!(
-            page(&run(&[(PAGE, last, 0x1000)])),
-            Some((last, PAGE, false))
-        );
-        assert_eq!(page(&run(&[(PAGE, 0x1800, 0x1000)])), None);
-        assert_eq!(page(&Ranges::new()), None);
-        // An extent without an address adds nothing.
-        let nothing = run(&[(PAGE, 0x1000, 0)]);
-        assert!(nothing.is_nothing() && nothing == Ranges::new());
-        assert_eq!(
-            page(&run(&[(PAGE, 0x2000, 0x1000), (LARGE, 0, 0)])),
-            Some((0x2000, PAGE, false))
-        );
-    }
-
-    #[test]
-    fn one_entry_whose_table_goes_as_well_is_a_page() {
-        let mut ranges = run(&[(PAGE, 0x20_3000, 0x1000)]);
-        ranges.walk(LARGE, Extent::new(0x20_0000, 0x20_0000));
-        assert_eq!(page(&ranges), Some((0x20_3000, PAGE, true)));
-        ranges.below_live();
-        assert_eq!(page(&ranges), None);
-    }
-
-    #[test]
-    fn a_level_that_cannot_be_is_everything() {
-        let none = Level(LEVELS as u8);
-        let extent = Extent::new(0x1000, 0x1000);
-        let changes: [fn(&mut Ranges, Level, Extent); 3] =
-            [Ranges::leaf, Ranges::walk, Ranges::appeared];
-        for before in [run(&[]), run(&[(PAGE, 0x1000, 0x1000)])] {
-            for change in changes {
-                let mut ranges = before;
-                change(&mut ranges, none, extent);
-                let Recorded::Sorted(sorted) = ranges.recorded() else {
-                    panic!("{ranges:?}");
-                };
-                assert_eq!(*sorted, Sorted::EVERYTHING);
-                assert!(ranges.tables() && ranges.is_live() && page(&ranges).is_none());
-            }
-        }
-        assert_eq!(Extent::EVERYTHING.entries(12), 1 << 52);
-    }
-
-    #[test]
-    fn a_run_ends_at_the_last_address() {
-        let last = 0u64.wrapping_sub(0x1000);
-        let around = [(PAGE, last, 0x1000), (PAGE, 0, 0x1000)];
-        let through = [(PAGE, 0, last), (PAGE, last, 0x1000)];
-        for ranges in [run(&around), run(&through)] {
-            let Recorded::Run(PAGE, extent) = ranges.recorded() else {
-                panic!("{ranges:?}");
-            };
-            // All of the address space, which is one byte more than can be counted.
-            assert_eq!(extent.entries(12), 1 << 52);
-            assert_eq!(extent.rounded(12).entries(12), 1 << 52);
-            assert_eq!(extent.rounded(21).entries(21), 1 << 43);
-        }
-    }
-}
+mod tests;

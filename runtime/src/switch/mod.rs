@@ -19,7 +19,7 @@
 //! Source: Linux `Documentation/mm/active_mm.rst`; Linux 2655421ae69f for lazy spaces without a reference count.
 
 mod hotplug;
-pub mod views;
+mod views;
 
 use crate::asid::AsidAllocator;
 use crate::backend::{Backend, LazyMm, Root};
@@ -119,7 +119,7 @@ impl<P: Platform> Mmu<P> {
     fn leave_lazy(&self, cpu: CpuId, here: &CpuTlb<P::CpuSet>, space: &AddressSpace<P::CpuSet>) {
         here.lazy.put(0);
         full_barrier(Barrier::LeaveLazy);
-        if space.slots == 0 {
+        if space.slots == 0 || is_back(Fault::LeavesLazyStale) {
             return;
         }
         let generation = space.counts.tlb_gen.now();
@@ -151,11 +151,12 @@ impl<P: Platform> Mmu<P> {
     ) {
         here.loaded.put(SpaceId::SWITCHING.0);
         here.lazy.put(0);
+        let early = is_back(Fault::ReadsGenerationEarly).then(|| space.counts.tlb_gen.now());
         if Self::facts().attach_waits_for_changes {
             // A flush of everything that has ended may just have removed this CPU from the cpumask.
             space.cpumask.insert(cpu, Barrier::Unload);
             full_barrier(Barrier::AttachWaits);
-            if space.counts.changes.get() != 0 {
+            if space.counts.changes.get() != 0 && !is_back(Fault::AttachesDuringChange) {
                 self.leave_root(cpu);
                 wait_until(
                     || space.counts.changes.get() == 0,
@@ -163,7 +164,8 @@ impl<P: Platform> Mmu<P> {
                 );
             }
             // The changes are seen after SwitchIn.
-        } else if !space.cpumask.contains(cpu, Barrier::Unloaded) {
+        } else if !space.cpumask.contains(cpu, Barrier::Unloaded) && !is_back(Fault::EntersMaskLate)
+        {
             space.cpumask.insert(cpu, Barrier::Unload);
         }
         // Before the barrier: if a sender reads the old tag after its changes, this CPU sees those changes.
@@ -176,7 +178,7 @@ impl<P: Platform> Mmu<P> {
         let (slot, mut pending) = match space.slots {
             0 => (None, Pending::None),
             slots => {
-                generation = space.counts.tlb_gen.now();
+                generation = early.unwrap_or_else(|| space.counts.tlb_gen.now());
                 let (slot, pending) = here.slots.find_or_assign(space.id, slots, generation, left);
                 if slots == 1 && space.tagging == Tagging::Cpu && pending != Pending::None {
                     self.leave_root(cpu); // the tag of the only slot may still be the other space's
@@ -197,6 +199,9 @@ impl<P: Platform> Mmu<P> {
         here.tag
             .put(if root.tag.global { root.tag.value } else { 0 });
         here.loaded.release(space.id.0, Barrier::Unload);
+        if is_back(Fault::EntersMaskLate) {
+            space.cpumask.insert(cpu, Barrier::Unload);
+        }
         AsidAllocator::left_tag(here);
         if let Some(slot) = slot {
             here.slots.set_seen_gen(slot, generation);
@@ -294,8 +299,8 @@ impl<P: Platform> Mmu<P> {
     fn is_loaded(&self, space: &AddressSpace<P::CpuSet>) -> bool {
         self.platform.pin_cpu(true, |cpu| {
             full_barrier(Barrier::Flush);
-            space.holders(self).any(|holder| {
-                let local = self.platform.cpu(holder);
+            space.cpus_in_mask(self).any(|other| {
+                let local = self.platform.cpu(other);
                 wait_until(
                     || local.loaded() != SpaceId::SWITCHING,
                     || self.handle_messages(cpu),

@@ -194,7 +194,7 @@ impl<M: Machine, const W: usize> Platform for Bare<M, W> {
 
     #[inline(never)]
     fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
-        let tables = tables.after_walkers();
+        let tables = tables.after_grace_period();
         let sum = tables.fold(0, |sum: u64, table| sum.wrapping_add(table.0.get()));
         self.sum.store(sum, Relaxed);
         Ok(())

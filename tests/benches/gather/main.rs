@@ -5,9 +5,9 @@
 //! and the minimum of all rounds, and the number of instructions, counted by valgrind if it is installed.
 //!
 //! ```text
-//! cargo bench -p tlbc-tests --bench gather                    everything
-//! cargo bench -p tlbc-tests --bench gather -- 'arm64, 2'      the rows whose name contains this
-//! cargo bench -p tlbc-tests --bench gather -- --counts        the instructions of the runtime's side, without times
+//! cargo bench -p tlbc-tests --no-default-features --bench gather                    everything
+//! cargo bench -p tlbc-tests --no-default-features --bench gather -- 'arm64, 2'      the rows whose name contains this
+//! cargo bench -p tlbc-tests --no-default-features --bench gather -- --counts        the instructions of the runtime's side, without times
 //! ```
 
 mod apart;

@@ -10,7 +10,7 @@ use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
     AddressSpace, Attached, Backend, SpaceFlags, Stats, CpuId, CpuSet, CpuMask, Current, Flushed,
     Issue, Level, Loaded, CpuTlb, Misuse, Mmu, NewSpace, NoTag, NotPinned, PageBatch, Platform, Pte,
-    Root, SpaceId, StillLoaded, TableBatch, Tag, TooManyDevices, Unlinked, Unusable, Views,
+    Root, SpaceId, StillLoaded, TableBatch, Tag, TooManyDevices, Unlinked, Unusable,
 };
 
 const CPUS: usize = 128;
@@ -112,7 +112,7 @@ impl Platform for Kernel {
         if SENT.load(Relaxed) == 0 {
             return Err(tables);
         }
-        tables.after_walkers().for_each(|table| SENT.store(table.0, Relaxed));
+        tables.after_grace_period().for_each(|table| SENT.store(table.0, Relaxed));
         Ok(())
     }
 
@@ -248,6 +248,11 @@ pub fn kernel_replace(space: Space, leaf: Owns, bits: u64) -> bool {
 }
 
 #[unsafe(no_mangle)]
+pub fn kernel_split(space: Space, pte: &Owns, table: u64) -> Result<u64, Misuse> {
+    MMU.gather(space, |gather| gather.locked((), |section, ()| section.split(pte, table)))
+}
+
+#[unsafe(no_mangle)]
 pub fn kernel_unlink_subtree(space: Space, table: Owns) -> bool {
     MMU.gather(space, |gather| gather.locked((), |section, ()| section.unlink_subtree(table).is_ok()))
 }
@@ -293,9 +298,9 @@ pub fn kernel_return_to_user(cpu: CpuId, space: Space) {
 }
 
 #[unsafe(no_mangle)]
-pub fn kernel_enter(cpu: CpuId, space: Space) -> (Views, Loaded) {
+pub fn kernel_enter(cpu: CpuId, space: Space) -> Loaded {
     MMU.enter_from_user(cpu, space);
-    (MMU.views(cpu, space), MMU.loaded(cpu))
+    MMU.loaded(cpu)
 }
 
 #[unsafe(no_mangle)]

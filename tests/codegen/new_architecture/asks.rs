@@ -65,15 +65,15 @@ fn cleared(level: Level, start: u64, bytes: u64) -> Ranges {
     ranges
 }
 
-fn appeared(level: Level, start: u64, bytes: u64) -> Ranges {
+fn negative(level: Level, start: u64, bytes: u64) -> Ranges {
     let mut ranges = Ranges::new();
-    ranges.appeared(level, Extent::new(start, bytes));
+    ranges.negative(level, Extent::new(start, bytes));
     ranges
 }
 
 /// Two pages were mapped, and a table elsewhere was unlinked.
 fn both() -> Ranges {
-    let mut ranges = appeared(PTE, 0x4000, 0x4000);
+    let mut ranges = negative(PTE, 0x4000, 0x4000);
     ranges.walk(PMD, Extent::new(0x8000_0000, 0x40_0000));
     ranges
 }

@@ -2,7 +2,7 @@
 
 use tlbc::trace::Event;
 
-use super::{ARM64, S390, X86_64, accepted, refused, slate, with};
+use super::{ARM64, RISCV64, S390, X86_64, accepted, refused, slate, with};
 use tlbc_tests::requests::{Ask, good, lines};
 
 #[test]
@@ -23,6 +23,11 @@ fn facts_of_other_events() {
             "loads cr3 in user when pti; waits for changes;",
         ),
         ("        loads cr3;\n", "loads cr3; contents unknown;\n"),
+        ("contents unknown;", "contents unknown; flushes;"),
+        (
+            "loads cr3 in user when pti;",
+            "loads cr3 in user when pti; flushes;",
+        ),
     ] {
         refused(X86_64, &[(event, fact)], "E0207");
     }
@@ -47,6 +52,11 @@ fn facts_that_are_said_twice() {
             "waits for changes;",
             "waits for changes; waits for changes;",
         )],
+        "E0204",
+    );
+    refused(
+        RISCV64,
+        &[("flushes unless asids;", "flushes unless asids; flushes;")],
         "E0204",
     );
     refused(
@@ -81,23 +91,23 @@ fn a_cpu_that_attaches_waits_where_changes_depend_on_it() {
 #[test]
 fn events_end_with_what_fetches_anew() {
     let of = |text: &str, event: Event| lines(Ask::event(event).on(&good(text), "").issued());
-    let arrive = of(slate(), Event::CpuOnline);
+    let online = of(slate(), Event::CpuOnline);
     assert_eq!(
-        arrive.last().map(String::as_str),
+        online.last().map(String::as_str),
         Some("refetch"),
-        "{arrive:?}"
+        "{online:?}"
     );
     let nothing = ("contents unknown;", "contents unknown; resync nothing;");
     let silent = of(&with(slate(), &[nothing]), Event::CpuOnline);
-    assert_eq!(silent, arrive[..arrive.len() - 1]);
+    assert_eq!(silent, online[..online.len() - 1]);
     let unsaid = ARM64.replace("        resync nothing;                             // the exception return synchronises\n", "");
     assert_ne!(unsaid, ARM64);
-    let resume = |text: &str| {
+    let returns = |text: &str| {
         let ask = Ask::event(Event::ReturnToUser(false));
         lines(ask.on(&good(text), "kpti").issued())
     };
-    assert_eq!(resume(&unsaid).last().map(String::as_str), Some("isb"));
-    assert_ne!(resume(ARM64).last().map(String::as_str), Some("isb"));
+    assert_eq!(returns(&unsaid).last().map(String::as_str), Some("isb"));
+    assert_ne!(returns(ARM64).last().map(String::as_str), Some("isb"));
 }
 
 #[test]
@@ -147,7 +157,7 @@ fn a_resync_names_a_barrier_that_resyncs() {
 
 #[test]
 fn a_resync_is_of_this_cpu() {
-    let on = |holders: &str| format!("resyncs on {holders};");
+    let on = |agents: &str| format!("resyncs on {agents};");
     refused(slate(), &[("resyncs on self;", &on("devices"))], "E0207");
     refused(slate(), &[("resyncs on self;", &on("everywhere"))], "E0202");
     accepted(slate(), &[("resyncs on self;", &on("cpus"))]);

@@ -194,3 +194,20 @@ fn a_value_of_the_kernel_is_the_tag_of_both_kinds() {
         ],
     );
 }
+
+/// Faults of the kernel are fixed where stale entries cause some.
+#[test]
+fn faults_of_the_kernel_that_never_occur() {
+    const FIXED: (&str, &str) = ("lazy refcounted;", "lazy refcounted; kernel faults fixed;");
+    const NO_FAULT: (&str, &str) = ("stricter dropped by the fault;", "stricter refetched;");
+    accepted(slate(), &[FIXED]);
+    refused(slate(), &[FIXED, NO_FAULT], "E0208");
+    let twice = "lazy refcounted; kernel faults fixed; kernel faults fixed;";
+    refused(slate(), &[(FIXED.0, twice)], "E0204");
+    let fixed = |text: &str| {
+        let module = tlbc::compile([("slate.arch", text)]);
+        let text = &module.outputs[0].text;
+        text.contains("kernel_faults_fixed: true")
+    };
+    assert!(fixed(&super::with(slate(), &[FIXED])) && !fixed(slate()));
+}

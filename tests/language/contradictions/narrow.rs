@@ -116,6 +116,45 @@ fn top_tables() {
     }
 }
 
+/// A whole address of a top table has the bits that are stated, or is a whole operand.
+#[test]
+fn whole_top_tables() {
+    let root = "operand root 64 bits { [63:48] tag; [47:0] root[47:0]; }";
+    let whole = "operand root 64 bits { [63:48] tag; [47:0] root; }";
+    assert_eq!(codes(&with(&narrow(), &[(root, whole)])), [""; 0]);
+    for (bits, expected) in [
+        (
+            "40",
+            "E0303 a whole physical address has 40 bits, and its field in `root` 48 bits",
+        ),
+        (
+            "52",
+            "E0303 a whole physical address needs 52 bits and gets 48",
+        ),
+    ] {
+        let within = format!("tables within {bits} bits");
+        let edits = [(root, whole), ("tables within 48 bits", &within)];
+        assert_eq!(findings(&with(&narrow(), &edits)), [expected]);
+    }
+    let apart = "operand number_alone 32 bits { [31:16] 0; [15:0] tag; } operand root 32 bits { [31:0] root; }";
+    let load = "load root \"load.root {root}\"";
+    let both = "load root \"load.root {root}, {number_alone}\"";
+    for bits in ["32", "30"] {
+        let within = format!("tables within {bits} bits");
+        let edits = [
+            (root, apart),
+            (load, both),
+            ("tables within 48 bits", &within),
+        ];
+        assert_eq!(codes(&with(&narrow(), &edits)), [""; 0]);
+    }
+    let edits = [(root, apart), (load, both)];
+    assert_eq!(
+        findings(&with(&narrow(), &edits)),
+        ["E0303 a whole physical address needs 48 bits and gets 32"]
+    );
+}
+
 /// Where top tables may be is a requirement on the kernel.
 #[test]
 fn top_tables_are_required_where_the_facts_say() {

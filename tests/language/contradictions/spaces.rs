@@ -1,6 +1,6 @@
 //! No process reads another's memory.
 
-use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate};
+use super::{ARM64, POWERPC64, RISCV64, S390, X86_64, accepted, refused, slate};
 
 #[test]
 fn global_entries_of_user_space() {
@@ -39,6 +39,29 @@ fn global_entries_of_user_space() {
         "{ per \"manual, 3.1\"; drops leaf, walk of everything, this tag; }",
     );
     refused(slate(), &[not_enough, leaf_and_page], "E0503");
+}
+
+#[test]
+fn flushes_of_a_switch() {
+    let flushes = "flushes unless asids;";
+    refused(RISCV64, &[(flushes, "")], "E0503");
+    refused(
+        RISCV64,
+        &[(flushes, "flushes unless svinval;")],
+        "E0503 E0518",
+    );
+    // Where spaces have tags, nothing is shared.
+    refused(RISCV64, &[(flushes, "flushes;")], "E0518");
+    refused(
+        RISCV64,
+        &[(flushes, "flushes unless asids; flushes when sbi;")],
+        "E0204",
+    );
+    // A load that invalidates everything needs no instruction after it.
+    let load = "load satp \"csrw satp, {satp}\" {";
+    let drops = "load satp \"csrw satp, {satp}; sfence.vma zero, zero\" {\n drops leaf, negative, walk of everything, any tag unless asids;";
+    refused(RISCV64, &[(load, drops)], "E0518");
+    accepted(RISCV64, &[(load, drops), (flushes, "")]);
 }
 
 #[test]

@@ -130,7 +130,7 @@ impl Case<'_> {
             ranges.walk(level(at), extent(range));
         }
         if self.asked.live {
-            ranges.below_live();
+            ranges.subtree();
         }
         ranges
     }

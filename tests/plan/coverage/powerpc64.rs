@@ -63,7 +63,7 @@ impl Case {
             ranges.walk(level(model, LEVELS[*at]), extent(range));
         }
         if self.live {
-            ranges.below_live();
+            ranges.subtree();
         }
         ranges
     }

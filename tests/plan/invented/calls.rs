@@ -4,7 +4,7 @@ use tlbc::Analysis;
 use tlbc::trace::{Event, Trace};
 
 use super::{issues, with};
-use tlbc_tests::requests::{Ask, good, lines};
+use tlbc_tests::requests::{Ask, edited, findings, good, lines};
 
 const CALLS: &str = include_str!("definitions/calls.arch");
 
@@ -48,6 +48,111 @@ fn a_call_takes_the_place_of_an_ipi() {
     calls(&arch, "guest", &kernel, &list, &here);
 }
 
+/// A run may be given by its bytes, of any number of pages and at any level.
+#[test]
+fn a_call_is_given_bytes() {
+    let counted = "{ [63:4] 0; [3:0] num; names num + 1 pages; }";
+    let bytes = "{ [63:0] bytes; names any pages; }";
+    let edits = [(counted, bytes), ("run of 1..16 pages", "run of 1.. pages")];
+    let arch = with(CALLS, &edits);
+    let here = |addresses: &[&str]| -> Vec<String> {
+        let pages = addresses.iter().map(|address| format!("page {address}"));
+        std::iter::once("order.here".to_owned())
+            .chain(pages)
+            .collect()
+    };
+    const PTE: &[&str] = &["pte"];
+    const PMD: &[&str] = &["pmd"];
+    for (start, size, level, list, pages) in [
+        (
+            0x1000,
+            0x1000,
+            PTE,
+            "flush_list(0x1000, 0x1000)",
+            &["0x1000"][..],
+        ),
+        (
+            0x1000,
+            0x3000,
+            PTE,
+            "flush_list(0x1000, 0x3000)",
+            &["0x1000", "0x2000", "0x3000"],
+        ),
+        (
+            0x20_0000,
+            0x20_0000,
+            PMD,
+            "flush_list(0x200000, 0x200000)",
+            &["0x200000"],
+        ),
+        (
+            0x20_0000,
+            0x40_0000,
+            PMD,
+            "flush_list(0x200000, 0x400000)",
+            &["0x200000", "0x400000"],
+        ),
+    ] {
+        let ask = Ask::user(start, size, level).others();
+        let here = here(pages);
+        let here: Vec<&str> = here.iter().map(String::as_str).collect();
+        calls(&arch, "guest tags", &ask, &["order", list], &here);
+    }
+}
+
+/// A field for the bytes of a run has all bits in which two runs differ, up to the size of a whole space.
+#[test]
+fn bytes_that_do_not_fit() {
+    let counted = "{ [63:4] 0; [3:0] num; names num + 1 pages; }";
+    for (field, expected) in [
+        (
+            "[63:39] 0; [38:12] bytes[38:12]; [11:0] 0; names any pages;",
+            None,
+        ),
+        (
+            "[63:38] 0; [37:12] bytes[37:12]; [11:0] 0; names any pages;",
+            Some("E0303 the size of a run needs 39 bits and gets 38"),
+        ),
+        (
+            "[63:39] 0; [38:13] bytes[38:13]; [12:0] 0; names any pages;",
+            Some("E0303 the size of a run differs in bit 12, which no field of `list` carries"),
+        ),
+        (
+            "[63:32] 0; [31:0] bytes; names any pages;",
+            Some("E0303 a whole virtual address needs 64 bits and gets 32"),
+        ),
+        (
+            "[63:0] bytes;",
+            Some("E0306 `list` drops a run, and its operands do not say what `num` counts"),
+        ),
+        (
+            "[63:0] bytes; names bytes pages;",
+            Some("E0304 the count of a run is `num + 1` units, each a power of two"),
+        ),
+        (
+            "[63:0] 0; names any pages;",
+            Some("E0313 the operand `count` says what a run counts, and carries no count"),
+        ),
+        (
+            "[63:0] bytes; names any entries;",
+            Some("E0308 `list` and its operand count different things"),
+        ),
+    ] {
+        let edits = [
+            (counted, format!("{{ {field} }}")),
+            ("run of 1..16 pages", "run of 1.. pages".to_owned()),
+        ];
+        let text = edits
+            .iter()
+            .fold(CALLS.to_owned(), |text, (old, new)| edited(&text, old, new));
+        let found = findings(&text);
+        match expected {
+            None => assert_eq!(found, [""; 0]),
+            Some(expected) => assert!(found.iter().any(|it| it == expected), "{field}: {found:#?}"),
+        }
+    }
+}
+
 /// Without walk entries the call is the narrowest; where it cannot compare tags it flushes all of them.
 #[test]
 fn the_least_call_is_chosen() {
@@ -79,7 +184,7 @@ fn calls_that_leave_something_are_not_used() {
 
 /// A per-CPU tag has another meaning on the CPUs that are given: only calls for every tag serve.
 #[test]
-fn a_tag_of_cpu_is_given_to_no_call() {
+fn a_per_cpu_tag_is_given_to_no_call() {
     let of_cpu = (
         "of machine; values 1..200; from generations",
         "of cpu; values 1..200",

@@ -1,20 +1,20 @@
 //! Negative entries: dropped by address where an instruction for their level does so.
 
 use tlbc::Analysis;
-use tlbc::trace::{AddressRange, Event};
+use tlbc::trace::{AddressRange, Event, Until};
 use tlbc_runtime::request::{Extent, Ranges};
 
 use super::{issues, with};
-use tlbc_tests::requests::{Ask, Steps, flush_on, good, level, lines};
+use tlbc_tests::requests::{Ask, Steps, What, flush_on, good, level, lines};
 
 const NEGATIVE: &str = include_str!("definitions/negative.arch");
 
 /// Checks the instructions for entries that were mapped.
 #[track_caller]
-fn appeared(arch: &Analysis, start: u64, bytes: u64, levels: &[&str], expected: &[&str]) {
+fn negative(arch: &Analysis, start: u64, bytes: u64, levels: &[&str], expected: &[&str]) {
     let mut ranges = Ranges::new();
     for name in levels {
-        ranges.appeared(level(&arch.model, name), Extent::new(start, bytes));
+        ranges.negative(level(&arch.model, name), Extent::new(start, bytes));
     }
     let made = flush_on(arch, "", true, ranges);
     assert_eq!(lines(made.instructions()), expected);
@@ -24,16 +24,16 @@ fn appeared(arch: &Analysis, start: u64, bytes: u64, levels: &[&str], expected: 
 fn entries_that_appear_go_by_address_where_their_level_does() {
     let arch = good(NEGATIVE);
     let one = ["order", "page 0x1000, 0x42", "wait"];
-    appeared(&arch, 0x1000, 0x1000, &["pte"], &one);
+    negative(&arch, 0x1000, 0x1000, &["pte"], &one);
     let two = ["order", "page 0x1000, 0x42", "page 0x2000, 0x42", "wait"];
-    appeared(&arch, 0x1000, 0x2000, &["pte"], &two);
+    negative(&arch, 0x1000, 0x2000, &["pte"], &two);
     let large = [
         "order",
         "page 0x200000, 0x42",
         "large 0x200000, 0x42",
         "wait",
     ];
-    appeared(&arch, 0x20_0000, 0x20_0000, &["pmd"], &large);
+    negative(&arch, 0x20_0000, 0x20_0000, &["pmd"], &large);
     // Each level by its own instruction, even where the addresses are the same.
     let both = [
         "order",
@@ -42,7 +42,7 @@ fn entries_that_appear_go_by_address_where_their_level_does() {
         "large 0x0, 0x42",
         "wait",
     ];
-    appeared(&arch, 0, 0x1000, &["pte", "pmd"], &both);
+    negative(&arch, 0, 0x1000, &["pte", "pmd"], &both);
     // Of the other levels nothing goes by address.
     let edit = (
         "drops negative at pmd of one page",
@@ -50,8 +50,8 @@ fn entries_that_appear_go_by_address_where_their_level_does() {
     );
     let arch = with(NEGATIVE, &[edit]);
     let whole = ["order", "space 0x42", "wait"];
-    appeared(&arch, 0, 0x20_0000, &["pmd"], &whole);
-    appeared(&arch, 0x1000, 0x2000, &["pte"], &two);
+    negative(&arch, 0, 0x20_0000, &["pmd"], &whole);
+    negative(&arch, 0x1000, 0x2000, &["pte"], &two);
 }
 
 /// Unmapped entries take no instruction for negative entries, even if no instruction drops those by address.
@@ -67,7 +67,7 @@ fn a_single_page_and_ranges_take_the_same_instruction() {
     let many = ["order", "page 0x1000, 0x42", "page 0x2000, 0x42", "wait"];
     issues(&arch, "", &one, &["order", "page 0x1000, 0x42", "wait"]);
     issues(&arch, "", &two, &many);
-    appeared(&arch, 0x1000, 0x2000, &["pte"], &many);
+    negative(&arch, 0x1000, 0x2000, &["pte"], &many);
 }
 
 /// The entry on which a CPU faults may have been missing at any level above: a negative entry of each of them is flushed.
@@ -84,7 +84,7 @@ fn a_fault_flushes_the_levels_above() {
             let level_of = |name: &&str| level(&arch.model, name);
             let mut ranges = Ranges::new();
             for level in all[nth..].iter().map(level_of) {
-                ranges.appeared(level, Extent::new(0x20_0000, bytes));
+                ranges.negative(level, Extent::new(0x20_0000, bytes));
             }
             let wanted = flush_on(arch, "", false, ranges);
             let fault = Ask::event(Event::Fault(AddressRange {
@@ -112,5 +112,37 @@ fn one_instruction_for_every_level_is_issued_once() {
     ];
     let arch = with(NEGATIVE, &edits);
     let once = ["order", "page 0x1000, 0x42", "wait"];
-    appeared(&arch, 0x1000, 0x1000, &["pte", "pmd"], &once);
+    negative(&arch, 0x1000, 0x1000, &["pte", "pmd"], &once);
+}
+
+/// New entries of the kernel and more rights are flushed on every CPU, unless the CPU that faults may flush them.
+#[test]
+fn the_kernel_s_faults_may_be_fixed() {
+    let start = 0xffff_ffc0_0020_0000;
+    let extent = Extent::new(start, 0x1000);
+    let range = AddressRange {
+        extent,
+        levels: vec![0],
+    };
+    let in_kernel = |event: Event| Ask {
+        event: What::Event(event),
+        ..Ask::kernel(start, 0x1000, &[])
+    };
+    let mapped = in_kernel(Event::Mapped(vec![range.clone()]));
+    let fixed = with(
+        NEGATIVE,
+        &[("    policy {", "    policy { kernel faults fixed;")],
+    );
+    let flushed = ["order", "page 0xffffffc000200000, 0x0", "wait"];
+    issues(&good(NEGATIVE), "", &mapped, &flushed);
+    issues(&fixed, "", &mapped, &["order"]);
+    let trace = mapped.on(&fixed, "");
+    let until: Vec<Until> = trace.deferred.iter().map(|it| it.until).collect();
+    assert_eq!(until, [Until::Fault]);
+    let fault = in_kernel(Event::Fault(range));
+    assert!(lines(fault.on(&fixed, "").issued()).contains(&flushed[1].to_owned()));
+    // An entry that becomes invalid is flushed as before.
+    let unmapped = Ask::kernel(start, 0x1000, &["pte"]);
+    issues(&fixed, "", &unmapped, &flushed);
+    issues(&good(NEGATIVE), "", &unmapped, &flushed);
 }

@@ -26,7 +26,7 @@ fn live(arch: &Analysis, count: u64, expected: &[&str]) {
     let mut ranges = Ranges::new();
     ranges.leaf(level(&arch.model, "pte"), extent);
     ranges.walk(level(&arch.model, "pmd"), extent);
-    ranges.below_live();
+    ranges.subtree();
     let made = flush_on(arch, "", false, ranges);
     assert_eq!(lines(made.instructions()), expected);
 }
@@ -108,7 +108,7 @@ fn broadcasts_and_interrupts_take_the_same_stages() {
 }
 
 #[test]
-fn a_switch_that_pays_for_a_tag_takes_the_stages_as_well() {
+fn a_switch_that_completes_the_flush_of_a_tag_takes_the_stages_as_well() {
     let paid = [
         "order",
         "space 0x42",

@@ -136,7 +136,7 @@ fn leaves_of_another_level_wait_for_the_walk_entry() {
     ranges.leaf(level("pte"), Extent::new(USER, PAGE));
     ranges.leaf(level("pmd"), Extent::new(USER + 2 * MIB, 2 * MIB));
     ranges.walk(level("pud"), Extent::new(USER, 1024 * MIB));
-    ranges.below_live();
+    ranges.subtree();
     let issued = ranges_on(arch, "", ranges);
     let names: Vec<&str> = issued
         .iter()

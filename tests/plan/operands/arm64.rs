@@ -352,7 +352,7 @@ fn switch_and_resume() {
         &[(63, 48, 0), (47, 1, 0x2000_0000), (0, 0, 0)],
         0x4000_0000,
     );
-    // The ASID goes to TTBR1_EL1[63:48] by a bit field insert: it stands in [15:0] of its register.
+    // The ASID goes to TTBR1_EL1[63:48] by a bit field insert: it is in [15:0] of its register.
     is(
         &switch,
         ("ttbr1", 0, "asid"),

@@ -93,7 +93,7 @@ fn by_address() {
 
 #[test]
 fn by_pid() {
-    // RIC stands in the instruction: RB is the same for 0, 1 and 2.
+    // RIC is in the instruction: RB is the same for 0, 1 and 2.
     let row: (Fields<'_>, u128) = (&[(63, 12, 0), (11, 10, 1), (9, 0, 0)], 0x400);
     let pid: (Fields<'_>, u128) = (&[(63, 32, 0x1_2345), (31, 0, 0)], 0x0001_2345_0000_0000);
     let page = user(0x3000, 0x3000, &["pte"]).tables();

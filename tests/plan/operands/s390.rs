@@ -238,7 +238,7 @@ fn crdte() {
 
 #[test]
 fn cspg() {
-    // R2: where the entry stands, on eight bytes, and in [0] that the TLBs are purged. It is the fifth.
+    // R2: where the entry is, on eight bytes, and in [0] that the TLBs are purged. It is the fifth.
     let change = Changing {
         space: tlbc_runtime::request::Space::Kernel,
         ..change(Kind::Remap, "pte", 0x5000, 1)

@@ -250,7 +250,7 @@ impl<B: Machine> Made<'_, B> {
                             section.replace(entry, new).map_err(|refused| refused.why)
                         }
                         (Entry::Leaf { .. }, Entry::Table { .. }) => {
-                            section.replace(entry, new).map_err(|refused| refused.why)
+                            section.split(&entry, new).map(drop)
                         }
                         _ => section.protect(&entry, |_| new).map(drop),
                     };
@@ -367,7 +367,7 @@ fn made<B: Machine + Clone>(on: &On<B>, kernel: bool, others: bool, per_cpu: boo
             table: 0x1000,
             user_table: 0x1000,
             flags: SpaceFlags(on.config.features & on.analysis.model.features_of_space()),
-            tag_of_cpu: per_cpu,
+            per_cpu_tag: per_cpu,
         },
     );
     let space = space.expect("a tag");

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::SeqCst;
 
+use tlbc_runtime::pages::BUNDLE;
 use tlbc_runtime::{Backend, Current, Level, NewSpace, Section};
 use tlbc_tests::hosted::{Event, Handle, Hosted, pages_dropped};
 use tlbc_tests::model::{Machine, Model, Out, machine};
@@ -250,6 +251,40 @@ fn panic_in<B: Backend + Send + Sync + 'static>(world: &World<B>, panics: Panics
 
 mod panics {
     tlbc_tests::tests_on_every_machine!(super::a_panic_loses_everything_and_flushes_nothing);
+}
+
+/// The platform panics while the gather has a page or a table that is in no batch yet: that one is lost like the others.
+fn a_panic_of_the_platform_releases_nothing<B: Backend + Copy + Send + Sync + 'static>(
+    backend: B,
+    new: NewSpace,
+) {
+    // The gather asks for memory for the first table, and before that for the first page that does not fit, unless all pages are
+    // flushed already.
+    let pages = BUNDLE + usize::from(B::FACTS.pte_update.batches_pages());
+    for pages in [pages, 0] {
+        let world = World::new(backend, new);
+        let World { mmu, space, .. } = &world;
+        let platform = mmu.platform();
+        platform.loses.store(true, SeqCst);
+        Hosted::on(mmu, 0, || {
+            platform.panics.store(platform.asked.load(SeqCst), SeqCst);
+            platform.events();
+            let dropped = pages_dropped();
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                mmu.gather(space, |gather| {
+                    gather.locked((), |section, ()| world.clear(section, 0..pages, 0));
+                });
+            }));
+            assert!(result.is_err());
+            assert!(!platform.events().iter().any(returned));
+            assert_eq!(pages_dropped(), dropped, "what is lost is not dropped");
+            world.begins_with_deferred(true);
+        });
+    }
+}
+
+mod platform_panics {
+    tlbc_tests::tests_on_every_machine!(super::a_panic_of_the_platform_releases_nothing);
 }
 
 /// An inner gather panics and the outer one continues: the outer gather's next section completes the deferred flush,

@@ -236,6 +236,7 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
                 is_refused(section.collapse(link, page), OtherSpace);
                 let leaf = theirs.leaf(0).unwrap();
                 let leaf = is_refused(section.replace(leaf, page), OtherSpace);
+                assert_eq!(section.split(&leaf, table_bits(1, 0)), Err(OtherSpace));
                 assert_eq!(section.protect(&leaf, |bits| bits), Err(OtherSpace));
                 assert_eq!(section.map(&leaf, page), Err(OtherSpace));
 
@@ -251,7 +252,8 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
                 is_refused(section.detach(link), NoSuchLevel);
 
                 let table = table_bits(1, 0);
-                is_refused(section.replace(ours.leaf(0).unwrap(), table), NoSuchLevel);
+                let leaf = ours.leaf(0).unwrap();
+                assert_eq!(section.split(&leaf, table), Err(NoSuchLevel));
                 assert_eq!(section.map(&ours.at(1), table), Err(NoSuchLevel));
                 for level in [negative, Level(9), Level(255)] {
                     for bits in [page, table] {
@@ -261,6 +263,7 @@ fn entries_are_checked<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
                     let leaf = AtLevel(no_leaves.at(0), level);
                     assert_eq!(section.protect(&leaf, |bits| bits), Err(NoSuchLevel));
                     let leaf = is_refused(section.replace(leaf, page), NoSuchLevel);
+                    assert_eq!(section.split(&leaf, table), Err(NoSuchLevel));
                     is_refused(section.unmap(leaf), NoSuchLevel);
                     let link = AtLevel(no_leaves.at(1), level);
                     let link = is_refused(section.unlink(link), NoSuchLevel);

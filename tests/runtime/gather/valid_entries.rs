@@ -37,7 +37,8 @@ fn an_entry_of_another_kind_is_refused_and_stays() {
                 for index in [pointer, invalid] {
                     let entry = refused(section.unmap(entries.at(index)), NotALeaf);
                     let entry = refused(section.unmap_all([entry]), NotALeaf);
-                    refused(section.replace(entry, before[leaf]), NotALeaf);
+                    let entry = refused(section.replace(entry, before[leaf]), NotALeaf);
+                    assert_eq!(section.split(&entry, before[pointer]), Err(NotALeaf));
                 }
                 for index in [leaf, invalid] {
                     let entry = refused(section.unlink(entries.at(index)), NotATable);
@@ -53,7 +54,13 @@ fn an_entry_of_another_kind_is_refused_and_stays() {
                 let mapped = section.map(&entries.group(1..3), before[leaf]);
                 assert_eq!(mapped, Err(AlreadyValid));
                 assert_eq!(section.map(&entries.at(invalid), 0), Err(NotValid));
-                refused(section.replace(entries.at(leaf), 0), NotValid);
+                for bits in [0, before[pointer]] {
+                    refused(section.replace(entries.at(leaf), bits), NotALeaf);
+                }
+                for bits in [0, before[leaf]] {
+                    let split = section.split(&entries.at(leaf), bits);
+                    assert_eq!(split, Err(NotATable));
+                }
                 refused(
                     section.collapse(entries.at(pointer), before[pointer]),
                     NotALeaf,

@@ -151,7 +151,7 @@ fn flushes_of_the_kernel_reach_all_online_cpus_and_its_devices() {
         cpus.kernel_thread(2);
         cpus.cpu_offline(3);
         // A flush of the kernel uses IPIs unless an instruction of this machine reaches all CPUs.
-        let interrupts = case.interrupts() && !case.space.tag_of_cpu;
+        let interrupts = case.interrupts() && !case.space.per_cpu_tag;
         let kernel_at = kernel_address(B::FACTS.name);
         let hosted = cpus.mmu.platform();
         let kernel = cpus.mmu.kernel();

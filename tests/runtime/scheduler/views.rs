@@ -1,8 +1,8 @@
 //! A separate view for user code: a flush that was deferred to the return to user code is completed there, once.
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
+use tlbc_runtime::Level;
 use tlbc_runtime::request::Extent;
-use tlbc_runtime::{Backend, Level, Record};
 use tlbc_tests::hosted::Handle;
 use tlbc_tests::machines::{self, x86};
 use tlbc_tests::scheduler::Scheduler;
@@ -260,69 +260,31 @@ fn an_entry_completes_no_flush() {
     assert_eq!(returned(&mut cpus, 0), FLUSHED);
 }
 
-/// What entry code in assembly loads: the operands of the instructions that a backend issues for the views.
+/// What entry code in assembly loads: the operands of recorded instructions.
 #[test]
-fn views_are_data() {
+fn the_loads_of_an_entry_are_recorded_without_being_executed() {
     let mut cpus = Scheduler::new(x86(PCID.with(X86::PTI)), 1);
     let process = cpus.process();
     cpus.run(0, &process);
-    let views = cpus.views(0);
-    assert_eq!((views.kernel.table, views.kernel.tag.value), (0x10000, 2));
-    assert_eq!((views.user.table, views.user.tag.value), (0x11000, 0x802));
-    let backend = cpus.mmu.platform().backend();
-    let mut loaded = Vec::new();
-    backend.enter_from_user(&mut Record(|op| loaded.push(op)), &views.kernel);
-    backend.return_to_user(&mut Record(|op| loaded.push(op)), &views.user, false);
-    let [
-        x86_64::Op::LoadCr3 { cr3: kernel },
-        x86_64::Op::LoadCr3 { cr3: user },
-    ] = loaded[..]
-    else {
-        panic!("{loaded:?}");
-    };
-    assert_eq!(kernel, 0x8000_0000_0001_0002);
-    assert_eq!(user, 0x8000_0000_0001_1802);
-    // Another process has another tag, so the values that were read before are stale.
+    cpus.forget();
+    let cr3 = 0x8000_0000_0001_0002;
+    assert_eq!(cpus.loads_at_entry(0), [x86_64::Op::LoadCr3 { cr3 }]);
+    assert_eq!(cpus.lines(), [""; 0]);
+    // Another process has another table and another tag, so the values that were recorded before are stale.
     let other = cpus.process();
     cpus.run(0, &other);
-    assert_eq!(cpus.views(0).kernel.table, 0x20000);
-    assert_ne!(cpus.views(0).user.tag, views.user.tag);
+    let cr3 = 0x8000_0000_0002_0003;
+    assert_eq!(cpus.loads_at_entry(0), [x86_64::Op::LoadCr3 { cr3 }]);
 
     let mut cpus = Scheduler::new(machines::arm64(Arm::KPTI), 1);
     let process = cpus.process();
     cpus.run(0, &process);
-    let views = cpus.views(0);
-    let mut loaded = Vec::new();
-    let backend = cpus.mmu.platform().backend();
-    backend.enter_from_user(&mut Record(|op| loaded.push(op)), &views.kernel);
     // Assembly code that loads the ASID synchronizes as well.
-    let asid = views.kernel.tag.value;
-    assert_eq!(
-        loaded,
-        [arm64::Op::LoadTtbr1 { asid }, arm64::Op::Isb],
-        "the tag of the kernel's view"
-    );
-    assert_eq!(views.user.tag.value, asid | 1);
-}
-
-/// If user code runs on the root that the kernel runs on, both views are the same.
-#[test]
-fn without_a_separate_view_user_code_has_the_kernels_tag() {
-    fn tags<B: Machine>(backend: B) -> (u64, u64) {
-        let mut cpus = Scheduler::new(backend, 1);
-        let process = cpus.process();
-        cpus.run(0, &process);
-        let views = cpus.views(0);
-        (views.kernel.tag.value, views.user.tag.value)
-    }
-    for (kernel, user) in [
-        tags(x86(X86::NONE)),
-        tags(x86(X86::PTI)),
-        tags(x86(PCID)),
-        tags(machines::arm64(Arm::NONE)),
-        tags(machines::powerpc64(Power::GTSE)),
-        tags(machines::s390(S390::NONE)),
-    ] {
-        assert_eq!(kernel, user);
-    }
+    let loads = [arm64::Op::LoadTtbr1 { asid: 2 }, arm64::Op::Isb];
+    assert_eq!(cpus.loads_at_entry(0), loads);
+    // Without a separate view, user code has the kernel's.
+    let mut cpus = Scheduler::new(machines::arm64(Arm::NONE), 1);
+    let process = cpus.process();
+    cpus.run(0, &process);
+    assert_eq!(cpus.loads_at_entry(0), []);
 }

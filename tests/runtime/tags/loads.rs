@@ -251,7 +251,7 @@ fn tags_of_invlpgb_roll_over_as_well() {
 fn per_cpu_and_global_tags_are_distinct() {
     let mut cpus = Scheduler::new(x86(PCID.with(X86::INVPCID).with(X86::INVLPGB)), 1);
     let per_cpu = cpus.process_with(NewSpace {
-        tag_of_cpu: true,
+        per_cpu_tag: true,
         ..NewSpace::default()
     });
     let global = cpus.process();

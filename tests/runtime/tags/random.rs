@@ -137,7 +137,7 @@ impl<B: Machine> World<B> {
 
     fn space(&self, nth: usize) -> Space<B> {
         let handle = self.cpus.process_with(NewSpace {
-            tag_of_cpu: self.has_own_tags(nth),
+            per_cpu_tag: self.has_own_tags(nth),
             ..NewSpace::default()
         });
         Space {

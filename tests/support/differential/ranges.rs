@@ -77,7 +77,7 @@ struct Case {
     walk: [Option<AddressRange>; LEVELS],
     live: bool,
     /// Whether leaf entries were mapped instead of unmapped.
-    appeared: bool,
+    negative: bool,
     /// Whether a single entry is flushed as a page instead of a range.
     reduced: bool,
     root: (u64, u64),
@@ -106,7 +106,7 @@ fn case() -> impl Strategy<Value = Case> {
                 (config, limits),
                 (space, reach, tag),
                 (leaf, walk, live),
-                (reduced, appeared),
+                (reduced, negative),
                 root,
             )| Case {
                 config,
@@ -117,7 +117,7 @@ fn case() -> impl Strategy<Value = Case> {
                 leaf,
                 walk,
                 live,
-                appeared,
+                negative,
                 reduced,
                 root,
             },
@@ -136,8 +136,8 @@ impl Case {
             }
             if let (Some(leaf), true) = (&self.leaf[level.index()], facts.leaf) {
                 let extent = extent(leaf, facts.shift);
-                if self.appeared {
-                    ranges.appeared(level, extent);
+                if self.negative {
+                    ranges.negative(level, extent);
                 } else {
                     ranges.leaf(level, extent);
                 }
@@ -147,7 +147,7 @@ impl Case {
             }
         }
         if self.live {
-            ranges.below_live();
+            ranges.subtree();
         }
         ranges
     }

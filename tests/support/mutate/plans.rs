@@ -295,8 +295,8 @@ pub const BREAKS: &[(&str, Break)] = &[
     ("the other passes", |node, _| match node {
         Node::Loop { over, each, rest } => {
             let over = match over {
-                Over::Cuts => Over::Leaves,
-                Over::Leaves => Over::Cuts,
+                Over::Walks => Over::Leaves,
+                Over::Leaves => Over::Walks,
                 _ => return None,
             };
             Some(Node::Loop {

@@ -135,7 +135,7 @@ pub(super) struct Trace {
     /// Which CPUs may have cached the entries: this one alone, or others as well, one of them lazy [default: `others` with
     /// --kernel and if the runtime never flushes for this CPU alone, else `self`]
     #[arg(long, value_enum, value_name = "WHICH")]
-    cpus: Option<Cpus>,
+    cpus: Option<WhichCpus>,
 
     /// Shows what the request costs, the sets of instructions that were rejected, and why
     #[arg(long)]
@@ -205,7 +205,7 @@ enum PendingName {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Cpus {
+enum WhichCpus {
     #[value(name = "self")]
     Current,
     Others,
@@ -246,7 +246,7 @@ pub fn asked(options: &str, model: &Model, config: Config) -> Result<Asked, Stri
     Ok(Asked {
         event,
         space: trace.space(),
-        others: trace.cpus == Some(Cpus::Others),
+        others: trace.cpus == Some(WhichCpus::Others),
         tag: trace.tag,
     })
 }
@@ -287,7 +287,7 @@ impl Trace {
         let limits = self.machine.limits(model)?;
         let machine = (config, limits.as_slice());
         let tag = |others| tag::tag(model, machine, self.tag.as_deref(), others);
-        let others = self.cpus == Some(Cpus::Others) || self.cpus.is_none() && self.kernel;
+        let others = self.cpus == Some(WhichCpus::Others) || self.cpus.is_none() && self.kernel;
         let (first, mut remark) = tag(others)?;
         if self.kernel && self.tag.is_some() {
             remark = Some("entries of the kernel are under no tag that a space has: --tag makes no difference".to_owned());

@@ -140,6 +140,7 @@ variables! {
     Global "global": "bool";
     Va "va": "u64";
     End "end": "u64";
+    Bytes "bytes": "u64";
     Level "level": "Level" Level;
     Tables "tables": "bool";
     Teardown "teardown": "bool";

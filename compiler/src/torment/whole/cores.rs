@@ -291,7 +291,14 @@ impl<'m> Cores<'m> {
         leaves.filter(|held| core.user.is_some() && (held.tag == core.tag || held.global))
     }
 
-    /// Checks that user code uses only pages of its space.
+    /// Records that a page is clean, because its reverse mapping is removed: no CPU may write it through an old entry.
+    pub fn clean(&mut self, page: usize) {
+        self.memory.clean.insert(page);
+        self.step();
+        self.settle();
+    }
+
+    /// Checks that user code uses only pages of its space, and writes none that is taken to be clean.
     pub fn check(&mut self) {
         for cpu in 0..self.all.len() {
             let Some(space) = self.all[cpu].user else {
@@ -300,6 +307,16 @@ impl<'m> Cores<'m> {
             let owner = |held: &Held| self.memory.pages[(held.bits >> NUMBER) as usize];
             let is_wrong = |held: &&Held| owner(held) != Some(space);
             let wrong = self.usable(cpu).find(is_wrong).cloned();
+            let page = |held: &Held| (held.bits >> NUMBER) as usize;
+            let writes =
+                |held: &&Held| held.bits & WRITABLE != 0 && self.memory.clean.contains(&page(held));
+            let written = self.usable(cpu).find(writes).map(page);
+            if let Some(page) = written.filter(|_| wrong.is_none()) {
+                let text = format!(
+                    "CPU {cpu} runs space {space} and may write page {page}, whose reverse mapping is removed"
+                );
+                self.complain(text);
+            }
             if let Some(held) = wrong {
                 let page = held.bits >> NUMBER;
                 let owner = match self.memory.pages[page as usize] {

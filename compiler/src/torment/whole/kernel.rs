@@ -1,9 +1,13 @@
 //! The kernel whose TLB management is the runtime's.
 //!
-//! Every function of the platform is a point at which another CPU may run, or an IPI arrives if interrupts are on; so is
-//! every instruction. Between two of them the runtime is not interrupted.
+//! Every function of the platform and every instruction is a point at which another CPU may run, or an IPI arrives if
+//! interrupts are on. So is each access of the runtime to what CPUs share.
+//!
+//! Software walks tables without locks, with interrupts off. Tables are freed after a grace period: when each CPU that was in
+//! such a walk has left it.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
 use std::ops::Deref;
 use std::rc::{Rc, Weak};
 
@@ -20,6 +24,17 @@ use super::cores::{Cores, Event};
 use super::memory::{LEAF, NUMBER, Table, VALID, WRITABLE, address};
 use crate::interpreted::{Instruction, Interpreted};
 
+/// What a kernel may do wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mistake {
+    /// A table is freed although software still walks it.
+    FreesUnderWalkers,
+    /// A table is linked before its entries are made invalid.
+    LinksUninitialized,
+    /// The reverse mapping of a page is removed before the flush.
+    RemovesRmapEarly,
+}
+
 /// A process, counted.
 #[derive(Clone)]
 pub struct Process(pub Rc<Owned>);
@@ -28,9 +43,28 @@ pub struct Process(pub Rc<Owned>);
 pub struct Owned {
     pub number: usize,
     pub space: AddressSpace<CpuSet<1>>,
-    pub locked: Cell<bool>,
+    locked: Cell<bool>,
+    /// How often each entry of the lowest tables was changed.
+    pub changes: RefCell<HashMap<u64, u64>>,
     /// The table of the second lowest level.
     pub upper: Rc<Table>,
+}
+
+impl Owned {
+    pub fn new(number: usize, space: AddressSpace<CpuSet<1>>, upper: Rc<Table>) -> Self {
+        Self {
+            number,
+            space,
+            locked: Cell::new(false),
+            changes: RefCell::default(),
+            upper,
+        }
+    }
+
+    /// Returns how often the entry of an address was changed.
+    pub fn changes_of(&self, va: u64) -> u64 {
+        self.changes.borrow().get(&va).copied().unwrap_or_default()
+    }
 }
 
 impl Deref for Process {
@@ -47,7 +81,17 @@ impl AsRef<AddressSpace<CpuSet<1>>> for Process {
     }
 }
 
-pub struct Frame(pub usize);
+/// A page that was mapped.
+pub struct Frame {
+    pub number: usize,
+    /// Whether it is a page of a file that may be written through an old entry.
+    is_dirty: bool,
+}
+
+/// Returns whether a page is one of a file.
+pub fn is_of_file(page: usize) -> bool {
+    page.is_multiple_of(4)
+}
 
 #[derive(Default)]
 pub struct Cpu {
@@ -55,6 +99,8 @@ pub struct Cpu {
     /// How often interrupts were turned off.
     off: Cell<u32>,
     interrupted: Cell<bool>,
+    /// Whether software walks tables without locks.
+    walks: Cell<bool>,
     /// The process whose user code runs.
     pub user: RefCell<Option<Process>>,
 }
@@ -66,10 +112,18 @@ pub struct Kernel<'m> {
     words: Vec<Word>,
     pub mmu: OnceCell<Weak<Mmu<Self>>>,
     root: Root,
+    /// Tables to be freed when these CPUs have left the walks that they are in.
+    waiting: RefCell<Vec<(Vec<usize>, Rc<Table>)>>,
+    pub mistake: Option<Mistake>,
 }
 
 impl<'m> Kernel<'m> {
-    pub fn new(cores: Cores<'m>, backend: Interpreted<'m>, root: usize, empty: usize) -> Self {
+    pub fn new(
+        cores: Cores<'m>,
+        backend: Interpreted<'m>,
+        (root, empty): (usize, usize),
+        mistake: Option<Mistake>,
+    ) -> Self {
         let cpu = |_| Cpu {
             off: Cell::new(1),
             ..Cpu::default()
@@ -82,7 +136,38 @@ impl<'m> Kernel<'m> {
             words: (0..2).map(|_| Word::new(0)).collect(),
             mmu: OnceCell::new(),
             root: Root::untagged(address(root), address(empty)),
+            waiting: RefCell::default(),
+            mistake,
         }
+    }
+
+    /// Waits for the lock of the tables of a process.
+    pub fn lock(&self, process: &Process) {
+        while process.locked.get() {
+            self.point();
+        }
+        process.locked.set(true);
+    }
+
+    pub fn unlock(&self, process: &Process) {
+        process.locked.set(false);
+        self.point();
+    }
+
+    /// Runs a walk without locks, on this CPU, with interrupts off.
+    pub fn walk(&self, walk: impl FnOnce()) {
+        self.interrupts_off(|cpu| {
+            self.cpus[cpu].walks.set(true);
+            walk();
+            self.cpus[cpu].walks.set(false);
+            let waiting = self.waiting.take();
+            let (free, waiting): (Vec<_>, Vec<_>) = { waiting.into_iter() }
+                .map(|(cpus, table)| (cpus.into_iter().filter(|it| *it != cpu).collect(), table))
+                .partition(|(cpus, _): &(Vec<usize>, _)| cpus.is_empty());
+            self.waiting.borrow_mut().extend(waiting);
+            free.into_iter()
+                .for_each(|(_, table)| self.free_table(table));
+        });
     }
 
     /// Records a note of the CPU that runs.
@@ -232,15 +317,31 @@ impl<'m> Platform for Kernel<'m> {
     }
 
     fn release_pages(&self, pages: Flushed<'_, Self>) {
-        pages.for_each(|page| self.free_page(page.0));
+        pages.for_each(|page| self.free_page(page.number));
+    }
+
+    fn delays_rmap_removal(page: &Frame) -> bool {
+        page.is_dirty
+    }
+
+    fn remove_rmap(&self, page: &mut Frame) {
+        page.is_dirty = false;
+        self.cores.borrow_mut().clean(page.number);
     }
 
     fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
         // A grace period has a barrier on every CPU.
         self.cores.borrow_mut().publish();
-        tables
-            .after_walkers()
-            .for_each(|table| self.free_table(table));
+        let walkers = self.cpus.iter().enumerate();
+        let walkers = walkers.filter(|(_, cpu)| cpu.walks.get());
+        let walkers: Vec<_> = walkers.map(|(number, _)| number).collect();
+        for table in tables.after_grace_period() {
+            if walkers.is_empty() || self.mistake == Some(Mistake::FreesUnderWalkers) {
+                self.free_table(table);
+            } else {
+                self.waiting.borrow_mut().push((walkers.clone(), table));
+            }
+        }
         Ok(())
     }
 
@@ -308,7 +409,11 @@ impl Pte<Kernel<'_>> for Slotted<'_> {
     }
 
     fn into_page(self, old: u64) -> Option<Frame> {
-        Some(Frame((old >> NUMBER) as usize))
+        let number = (old >> NUMBER) as usize;
+        Some(Frame {
+            number,
+            is_dirty: old & WRITABLE != 0 && is_of_file(number),
+        })
     }
 
     fn into_table(self, _: u64) -> Rc<Table> {

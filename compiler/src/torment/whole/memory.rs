@@ -4,6 +4,7 @@
 //! may be seen until the store is published, unless the definition says that stores are visible at once.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -64,6 +65,8 @@ pub struct Memory {
     pub tables: Vec<Rc<Table>>,
     /// The space that owns each page.
     pub pages: Vec<Option<usize>>,
+    /// The pages that are taken to be clean and unmapped, since their reverse mapping was removed.
+    pub clean: HashSet<usize>,
 }
 
 impl Memory {
@@ -73,6 +76,7 @@ impl Memory {
             entry_size,
             tables: Vec::new(),
             pages: Vec::new(),
+            clean: HashSet::new(),
         }
     }
 
@@ -139,6 +143,7 @@ impl Memory {
             self.pages.len() - 1
         });
         self.pages[page] = Some(space);
+        self.clean.remove(&page);
         page as u64
     }
 }

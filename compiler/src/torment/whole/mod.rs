@@ -7,12 +7,15 @@
 //! Each CPU runs a random program: it switches between spaces, becomes lazy, runs user code, and maps, unmaps, protects,
 //! replaces and unlinks in gathers. There are fewer tags than spaces, so that rollovers are frequent.
 //!
-//! Not covered: the memory model of CPUs (steps are sequentially consistent), preemption inside the runtime between two
-//! calls of the platform, kernel mappings, devices, errata, negative and global entries, calls that are given CPUs, accesses
+//! Another CPU may run, and an IPI may arrive, at each instruction, at each call of the platform, and after each access of the
+//! runtime to what CPUs share.
+//!
+//! Not covered: the memory model of CPUs (steps are sequentially consistent), kernel mappings, devices, errata, negative and global entries, calls that are given CPUs, accesses
 //! that were translated before an invalidation, CPUs that share a TLB, hotplug, large pages, the end of spaces.
 
 mod cores;
-mod kernel;
+pub mod kernel;
+pub mod knobs;
 mod memory;
 mod program;
 
@@ -20,14 +23,16 @@ use std::rc::Rc;
 
 use fastrand::Rng;
 use tlbc_machine::schedule::{self, Ended, Policy};
+use tlbc_runtime::points;
 
 use super::decode::Hardware;
 use super::request;
 use crate::analysis::Analysis;
-use crate::interpreted::{Instruction, Interpreted};
+use crate::interpreted::{Breaks, Instruction, Interpreted};
 use crate::model::Config;
 use crate::trace::{step, without_devices};
 use cores::{Cores, Event};
+use kernel::Mistake;
 use program::World;
 
 /// What to run.
@@ -41,6 +46,26 @@ pub struct Options {
     pub cpus: usize,
     /// The machine and its limits, if it is not chosen at random.
     pub machine: Option<(Config, Vec<u64>)>,
+    /// Whether a failure is shown with the shortest programs that still fail.
+    pub shortens: bool,
+    /// What the kernel does wrong.
+    pub mistake: Option<Mistake>,
+    /// What is wrong with the requests that plans are interpreted for.
+    pub broken: Option<Breaks>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            schedules: 1000,
+            cpus: 2,
+            machine: None,
+            shortens: true,
+            mistake: None,
+            broken: None,
+        }
+    }
 }
 
 /// What was found.
@@ -80,8 +105,12 @@ pub fn torment(analysis: &Analysis, options: &Options) -> Result<Report, String>
         report.schedules += 1;
         report.steps += steps;
         if complaint.is_some() {
-            // The shortest programs that still fail.
-            for operations in 1..OPERATIONS {
+            let shorter = if options.shortens {
+                1..OPERATIONS
+            } else {
+                0..0
+            };
+            for operations in shorter {
                 if let (Some(shorter), _) = run(operations)? {
                     complaint = Some(shorter);
                     break;
@@ -115,12 +144,14 @@ fn one(
         limits: Box::leak(limits.clone().into_boxed_slice()),
     };
     let tags = 2 * options.cpus as u64 + 1;
-    let backend = Interpreted::new(analysis, config, limits.clone())?.with_tags(tags);
+    let backend = Interpreted::new(analysis, config, limits.clone())?
+        .with_tags(tags)
+        .with_requests(options.broken);
     if !World::has_tags(&backend, options.cpus) {
         return Ok((None, 0));
     }
-    let world = World::new(Cores::new(hardware, options.cpus), backend, &mut rng)?;
-    let world = Rc::new(world);
+    let cores = Cores::new(hardware, options.cpus);
+    let world = Rc::new(World::new(cores, backend, options.mistake, &mut rng)?);
     let policy = match rng.u8(..3) {
         0 => Policy::priorities(rng.u64(..), options.cpus, rng.usize(1..12), 4000),
         1 => Policy::random(rng.u64(..), 2),
@@ -131,7 +162,10 @@ fn one(
         let world = world.clone();
         Box::new(move || world.run(Rng::with_seed(seed), operations)) as schedule::Cpu
     });
+    let of_runtime = world.clone();
+    points::at_each(Some(Rc::new(move || of_runtime.kernel().point())));
     let (ended, steps) = schedule::run(policy, MOST_STEPS, cpus.collect());
+    points::at_each(None);
     let cores = world.kernel().cores.borrow();
     let complaint = match (&cores.complaint, ended) {
         (Some(text), _) => Some(text.clone()),

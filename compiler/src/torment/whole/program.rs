@@ -12,7 +12,7 @@ use tlbc_runtime::request::Space;
 use tlbc_runtime::{Backend, CpuId, Current, Mmu, NewSpace, TagSource};
 
 use super::cores::Cores;
-use super::kernel::{Kernel, Owned, Process, Slotted};
+use super::kernel::{Kernel, Mistake, Owned, Process, Slotted, is_of_file};
 use super::memory::{LEAF, NUMBER, Table, VALID, WRITABLE, address};
 use crate::interpreted::Interpreted;
 
@@ -35,6 +35,7 @@ impl<'m> World<'m> {
     pub fn new(
         mut cores: Cores<'m>,
         backend: Interpreted<'m>,
+        mistake: Option<Mistake>,
         rng: &mut Rng,
     ) -> Result<Self, String> {
         let (model, config) = (cores.hardware.model, cores.hardware.config);
@@ -53,7 +54,12 @@ impl<'m> World<'m> {
         };
         let [root, empty] = [0, 1].map(|_| cores.memory.table(top, base, 1).number);
         let cpus = cores.all.len();
-        let spaces = rng.usize(1..=SPACES) * cpus;
+        // With few spaces CPUs meet in one; with many there are rollovers.
+        let spaces = if rng.bool() {
+            rng.usize(1..=2)
+        } else {
+            rng.usize(1..=SPACES) * cpus
+        };
         // The upper tables, which stay.
         let uppers = (0..spaces).map(|_| {
             let mut above: Option<Rc<Table>> = None;
@@ -74,26 +80,26 @@ impl<'m> World<'m> {
         let uppers = uppers.ok_or("the machine has one level")?;
         cores.memory.note(true);
         cores.memory.publish();
-        let mmu = Rc::new(Mmu::new(Kernel::new(cores, backend, root, empty)));
+        let mmu = Rc::new(Mmu::new(Kernel::new(
+            cores,
+            backend,
+            (root, empty),
+            mistake,
+        )));
         let _ = mmu.platform().mmu.set(Rc::downgrade(&mmu));
         let mut processes = Vec::new();
         for (number, (root, upper)) in uppers.into_iter().enumerate() {
             let new = NewSpace {
                 table: address(root.number),
                 user_table: address(root.number),
-                tag_of_cpu: rng.bool(),
+                per_cpu_tag: rng.bool(),
                 ..NewSpace::default()
             };
             // Where each space has a tag for its life there are as many spaces as tags.
             let Ok(space) = mmu.address_space(new) else {
                 break;
             };
-            processes.push(Process(Rc::new(Owned {
-                number,
-                space,
-                locked: false.into(),
-                upper,
-            })));
+            processes.push(Process(Rc::new(Owned::new(number, space, upper))));
         }
         Ok(Self { mmu, processes })
     }
@@ -121,9 +127,10 @@ impl<'m> World<'m> {
         kernel.turn_on(cpu);
         for _ in 0..operations {
             kernel.point();
-            match rng.u8(..8) {
-                0..=2 => runs = self.switch(runs, &mut rng),
-                3..=4 => self.run_user(&runs, &mut rng),
+            match rng.u8(..17) {
+                0..=5 => runs = self.switch(runs, &mut rng),
+                6..=9 => self.run_user(&runs, &mut rng),
+                10 => self.walk(&runs, &mut rng),
                 _ => {
                     let process = &self.processes[rng.usize(..self.processes.len())];
                     let running = match &runs {
@@ -173,16 +180,44 @@ impl<'m> World<'m> {
         });
     }
 
-    /// Changes entries of a space, with its lock held until the flush is finished.
+    /// Walks tables of the space that this CPU runs, without a lock.
+    fn walk(&self, runs: &Runs, rng: &mut Rng) {
+        let Current::User(process) = runs else {
+            return;
+        };
+        let kernel = self.kernel();
+        kernel.walk(|| {
+            let bits = process.upper.load(rng.usize(..TABLES));
+            if bits & VALID == 0 {
+                return;
+            }
+            let number = (bits >> NUMBER) as usize;
+            kernel.note(format!("walks table {number} without a lock"));
+            let table = kernel.cores.borrow().memory.tables[number].clone();
+            for _ in 0..rng.usize(1..20) {
+                kernel.point();
+                if table.is_freed.get() {
+                    let text =
+                        format!("a walk without a lock reads table {number}, which is freed");
+                    return kernel.cores.borrow_mut().complain(text);
+                }
+            }
+        });
+    }
+
+    /// Changes entries of a space. Its lock is held in each section, and not between sections or during the last flush. An
+    /// entry that no other gather has changed since must be flushed at the end.
     fn gather(&self, process: &Process, rng: &mut Rng) {
         let kernel = self.kernel();
-        while process.locked.get() {
-            kernel.point();
-        }
-        process.locked.set(true);
-        let mut changed = Vec::new();
+        let mut changed: Vec<(u64, u64)> = Vec::new();
+        let change = |changed: &mut Vec<(u64, u64)>, va: u64| {
+            let count = process.changes_of(va) + 1;
+            process.changes.borrow_mut().insert(va, count);
+            changed.push((va, count));
+        };
         self.mmu.gather(&process.space, |gather| {
             for _ in 0..rng.usize(1..4) {
+                kernel.lock(process);
                 let result = gather.locked((), |section, ()| {
                     let upper = rng.usize(..TABLES);
                     let link = |below| Slotted {
@@ -197,15 +232,23 @@ impl<'m> World<'m> {
                         let va = process.upper.va + ((upper as u64) << process.upper.shift);
                         let lowest = Self::lowest(&cores);
                         let table = cores.memory.table(lowest, va, ENTRIES);
+                        let garbage = kernel.mistake == Some(Mistake::LinksUninitialized);
+                        if garbage {
+                            let other = cores.memory.page(usize::MAX);
+                            let bits = other << NUMBER | VALID | LEAF;
+                            cores.memory.store(table.address(), bits);
+                        }
                         drop(cores);
                         kernel.note(format!(
                             "space {}: links table {}",
                             process.number, table.number
                         ));
                         let bits = (table.number as u64) << NUMBER | VALID;
-                        return section
-                            .map(&link(None), bits)
-                            .map_err(|why| why.to_string());
+                        let linked = section.map(&link(None), bits);
+                        if garbage {
+                            kernel.cores.borrow().memory.store(table.address(), 0);
+                        }
+                        return linked.map_err(|why| why.to_string());
                     }
                     let table = cores.memory.tables[(bits >> NUMBER) as usize].clone();
                     let nth = rng.usize(..ENTRIES);
@@ -231,12 +274,17 @@ impl<'m> World<'m> {
                                     .unmap(pte(nth))
                                     .map_err(|refused| refused.to_string())?;
                             }
-                            changed.push(table.va + ((nth as u64) << table.shift));
+                            change(&mut changed, table.va + ((nth as u64) << table.shift));
                         }
                         let unlinked = section.unlink(link(Some(table.clone())));
                         return unlinked.map_err(|refused| refused.to_string());
                     }
-                    changed.push(va);
+                    if bits & VALID == 0 && rng.bool() {
+                        // The kernel relies on the entry being invalid.
+                        changed.push((va, process.changes_of(va)));
+                        return Ok(());
+                    }
+                    change(&mut changed, va);
                     if bits & VALID == 0 {
                         let page = cores.memory.page(process.number);
                         drop(cores);
@@ -246,6 +294,11 @@ impl<'m> World<'m> {
                     }
                     match rng.u8(..3) {
                         0 => {
+                            let page = (bits >> NUMBER) as usize;
+                            let early = kernel.mistake == Some(Mistake::RemovesRmapEarly);
+                            if early && bits & WRITABLE != 0 && is_of_file(page) {
+                                cores.memory.clean.insert(page);
+                            }
                             drop(cores);
                             kernel.note(format!("{name} is unmapped"));
                             section
@@ -269,6 +322,7 @@ impl<'m> World<'m> {
                         }
                     }
                 });
+                kernel.unlock(process);
                 if let Err(why) = result {
                     kernel
                         .cores
@@ -279,7 +333,10 @@ impl<'m> World<'m> {
         });
         let mut cores = kernel.cores.borrow_mut();
         cores.step();
-        for va in changed {
+        for (va, count) in changed {
+            if process.changes_of(va) != count {
+                continue; // a later change may not be flushed yet
+            }
             let upper = &process.upper;
             let link = upper.load(((va - upper.va) >> upper.shift) as usize);
             let below = cores.memory.tables[(link >> NUMBER) as usize].clone();
@@ -291,7 +348,6 @@ impl<'m> World<'m> {
         }
         drop(cores);
         kernel.note(format!("space {}: the gather has ended", process.number));
-        process.locked.set(false);
     }
 
     /// Returns the lowest level, and log2 of what its entries translate.

@@ -38,9 +38,7 @@ impl Run<'_> {
             ..Piece::default()
         });
         let va = if issue.address { piece.va } else { 0 };
-        let end = pass.map_or(0, |pass| {
-            va.wrapping_add(piece.num.wrapping_add(1).wrapping_shl(pass.shift))
-        });
+        let end = pass.map_or(0, |pass| piece.end.unwrap_or_else(|| pass.after(va)));
         let change = &self.env.change;
         let nth = pass.map_or(0, |pass| va.wrapping_sub(pass.start) >> pass.shift);
         let tag = issue.tag.unwrap_or(self.env.tag.value);
@@ -48,6 +46,7 @@ impl Run<'_> {
             tag: issue.view.map_or(0, |view| tag | views[view].or),
             va,
             end,
+            bytes: end.wrapping_sub(va),
             num: piece.num,
             scale: piece.scale,
             set: piece.set,
@@ -135,6 +134,7 @@ fn with(issued: &Issued, mut sources: Sources) -> Sources {
             Source::Tag => sources.tag = value,
             Source::Va => sources.va = value,
             Source::End => sources.end = value,
+            Source::Bytes => sources.bytes = value,
             Source::Form => sources.form = value,
             Source::Num => sources.num = value,
             Source::Scale => sources.scale = value,

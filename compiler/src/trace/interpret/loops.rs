@@ -58,12 +58,12 @@ impl Run<'_> {
 
     pub(super) fn repeat(&mut self, over: Over, each: &Node, rest: Option<&Node>) {
         match over {
-            Over::Cuts | Over::Leaves => {
+            Over::Walks | Over::Leaves => {
                 let Some(passes) = &self.passes else {
                     return;
                 };
-                let part: Vec<Pass> = if over == Over::Cuts {
-                    passes.cuts().collect()
+                let part: Vec<Pass> = if over == Over::Walks {
+                    passes.walks().collect()
                 } else {
                     passes.leaves().collect()
                 };
@@ -96,7 +96,7 @@ impl Run<'_> {
         }
     }
 
-    /// The unit in which an operand with a count names pages or entries.
+    /// Returns the unit in which an operand with a count names pages or entries.
     pub(super) fn units(&self, operand: usize) -> Option<Units> {
         let names = self.model.operands[operand].names.as_ref()?;
         Some(Units {
@@ -128,6 +128,7 @@ impl Run<'_> {
         for run in runs.by_ref() {
             let piece = Piece {
                 va: run.va,
+                end: Some(run.end),
                 num: run.num,
                 scale: u64::from(run.scale),
                 set: 0,

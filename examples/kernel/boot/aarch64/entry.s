@@ -68,7 +68,7 @@ from_user:
     mrs     x0, elr_el1
     mrs     x1, spsr_el1
     stp     x0, x1, [sp, #ENTRY_REGS + 256]
-    // The kernel's view, where it is another one: what the runtime says in `Mmu::views`.
+    // The kernel's view, where it is another one: what `Mmu::enter_from_user_through` recorded.
     mov     x0, sp
     ldr     x1, [x0, #ENTRY_KERNEL_ROOT]
     cbz     x1, 1f

@@ -71,7 +71,7 @@ static EMPTY: StaticTable = StaticTable([0; 512]);
 /// The upper half while user code runs, where the kernel is unmapped: [`entry_begin`] to [`entry_end`].
 static mut TRAMPOLINE: [StaticTable; 4] = [const { StaticTable([0; 512]) }; 4];
 
-/// The kernel's memory.
+/// Returns the addresses of the kernel's memory.
 pub fn memory() -> Range<u64> {
     0x4000_0000..0x4400_0000
 }
@@ -86,7 +86,7 @@ fn device_read(address: u64) -> u32 {
     unsafe { read_volatile(address as *const u32) }
 }
 
-/// The number of this CPU.
+/// Returns the number of this CPU.
 pub fn cpu() -> u32 {
     mrs!("tpidr_el1") as u32
 }
@@ -162,7 +162,7 @@ pub fn prepare_cpu() {
     device_write(GICC, 1);
 }
 
-/// The configuration of the machine. Its CPUs are alike.
+/// Returns the configuration of the machine. Its CPUs are alike.
 pub fn config(options: Options) -> Config {
     let mut config = Config::from_registers(&Registers {
         id_aa64mmfr0_el1: mrs!("id_aa64mmfr0_el1"),
@@ -179,22 +179,22 @@ pub fn config(options: Options) -> Config {
     config.settled()
 }
 
-/// The backend for a configuration.
+/// Returns the backend for a configuration.
 pub fn tlb(config: Config) -> Tlb {
     Tlb { config }
 }
 
-/// The top table that the kernel's addresses are in.
+/// Returns the address of the top table that the kernel's addresses are in.
 pub fn kernel_table() -> u64 {
     physical(addr_of!(kernel_top))
 }
 
-/// What a CPU loads that runs in no user space: TTBR0 names an empty table.
+/// Returns what a CPU loads that runs in no user space: TTBR0 names an empty table.
 pub fn kernel_root() -> u64 {
     physical(&EMPTY)
 }
 
-/// The entries of a new space's top table: the kernel's are in a table of their own here.
+/// Returns an entry for a new space's top table: 0, since the kernel's are in a table of their own here.
 pub fn kernel_entry(_index: usize) -> u64 {
     0
 }
@@ -202,7 +202,7 @@ pub fn kernel_entry(_index: usize) -> u64 {
 /// Whether user code that runs on a view of its own has another top table than the kernel.
 pub const HAS_USER_TOP: bool = false;
 
-/// The entries of that table which do not depend on the space.
+/// Returns an entry for that table: one that does not depend on the space, or 0.
 pub fn user_top_entry(_index: usize) -> u64 {
     0
 }
@@ -239,7 +239,7 @@ pub fn hardware_for(cpus: &Cpus, missed: &mut Cpus) -> impl Issue<Op> + use<> {
     Record(|_| ())
 }
 
-/// Whether an instruction invalidates, and nothing else.
+/// Returns whether an instruction invalidates and does nothing else.
 pub fn is_invalidation(op: Op) -> bool {
     !matches!(
         op,
@@ -253,7 +253,7 @@ pub fn is_invalidation(op: Op) -> bool {
     )
 }
 
-/// The same instruction without effect on other CPUs.
+/// Returns the same instruction without effect on other CPUs.
 pub fn confined(op: Op) -> Op {
     match op {
         Op::Vale1is { page } => Op::Vale1 { page },

@@ -45,6 +45,15 @@ impl Format for PteFormat {
         table | TABLE
     }
 
+    /// Returns a block: bit 1 is clear (D8.3.1).
+    fn large(bits: u64) -> u64 {
+        bits & !(PAGE & !VALID)
+    }
+
+    fn small(bits: u64, offset: u64) -> u64 {
+        (bits | PAGE) + offset
+    }
+
     fn without_write(bits: u64) -> u64 {
         bits | READ_ONLY
     }
@@ -57,7 +66,7 @@ impl Format for PteFormat {
         bits & ACCESSED != 0
     }
 
-    /// The machine does not set it (TCR_EL1.HD is 0).
+    /// Returns whether it may be written: the machine sets no mark (TCR_EL1.HD is 0).
     fn is_dirty(bits: u64) -> bool {
         bits & READ_ONLY == 0
     }

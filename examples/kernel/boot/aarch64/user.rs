@@ -56,7 +56,7 @@ extern "C" fn kernel_fault(esr: u64, far: u64, pc: u64) -> ! {
     panic!("the kernel faults at {pc:#x}: syndrome {esr:#x}, address {far:#x}");
 }
 
-/// What entry code loads for a space, where user code has a view of its own; see
+/// Notes what entry code loads for a space, where user code has a view of its own; see
 /// [`Mmu::enter_from_user_through`](tlbc_runtime::Mmu::enter_from_user_through).
 pub fn set_kernel_view(op: Op) {
     if let Op::LoadTtbr1 { asid } = op {
@@ -64,9 +64,7 @@ pub fn set_kernel_view(op: Op) {
     }
 }
 
-/// What the return to user code loads.
-///
-/// Returns whether the instruction is such a load.
+/// Notes what the return to user code loads. Returns whether the instruction is such a load.
 pub fn set_user_view(op: Op) -> bool {
     let Op::LoadTtbr1 { asid } = op else {
         return false;
@@ -96,7 +94,7 @@ impl UserState {
         Self { pc, sp, x }
     }
 
-    /// The number and the values of a [`call`].
+    /// Returns the number and the values of a [`call`].
     pub fn call(&self) -> (u64, [u64; 2]) {
         (self.x[0], [self.x[1], self.x[2]])
     }

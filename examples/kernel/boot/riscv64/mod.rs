@@ -71,12 +71,12 @@ static mut WINDOW: StaticTable = StaticTable([0; 512]);
 /// How many bits of an ASID the machine has, found before the first CPU comes online.
 static ASID_BITS: AtomicU32 = AtomicU32::new(0);
 
-/// The kernel's memory.
+/// Returns the addresses of the kernel's memory.
 pub fn memory() -> Range<u64> {
     0x8000_0000..0x8400_0000
 }
 
-/// The hart ID of a CPU. The IDs are 0 and the numbers after it, and any of them may be that of the first CPU.
+/// Returns the hart ID of a CPU. The IDs are 0 and the numbers after it, and any of them may be that of the first CPU.
 fn hart(cpu: u32) -> u64 {
     // SAFETY: it does not change.
     let first = unsafe { boot_hart };
@@ -150,7 +150,7 @@ pub fn prepare_cpu() {
     unsafe { asm!("csrs sie, {}", in(reg) user::SOFTWARE, options(nostack)) };
 }
 
-/// The configuration of the machine. Its CPUs are alike.
+/// Returns the configuration of the machine. Its CPUs are alike.
 pub fn config(options: Options) -> Config {
     assert!(!options.kpti, "user code has no view of its own here");
     let config = Config::SV48;
@@ -171,7 +171,7 @@ pub fn config(options: Options) -> Config {
         .settled()
 }
 
-/// The backend for a configuration.
+/// Returns the backend for a configuration.
 pub fn tlb(config: Config) -> Tlb {
     Tlb {
         config,
@@ -179,17 +179,17 @@ pub fn tlb(config: Config) -> Tlb {
     }
 }
 
-/// The top table that the kernel's addresses are in.
+/// Returns the address of the top table that the kernel's addresses are in.
 pub fn kernel_table() -> u64 {
     physical(addr_of!(kernel_top))
 }
 
-/// What a CPU loads that runs in no user space.
+/// Returns what a CPU loads that runs in no user space.
 pub fn kernel_root() -> u64 {
     kernel_table()
 }
 
-/// The entries of a new space's top table that are the kernel's.
+/// Returns an entry for a new space's top table: the kernel's one, or 0.
 pub fn kernel_entry(index: usize) -> u64 {
     // SAFETY: the entries of the kernel's table do not change once CPUs are online.
     unsafe { (*addr_of!(kernel_top))[index] }
@@ -198,20 +198,20 @@ pub fn kernel_entry(index: usize) -> u64 {
 /// Whether user code that runs on a view of its own has another top table than the kernel.
 pub const HAS_USER_TOP: bool = false;
 
-/// The entries of that table which do not depend on the space.
+/// Returns an entry for that table: one that does not depend on the space, or 0.
 pub fn user_top_entry(_index: usize) -> u64 {
     0
 }
 
-/// Whether an instruction invalidates, and nothing else.
+/// Returns whether an instruction invalidates and does nothing else.
 pub fn is_invalidation(op: Op) -> bool {
     !matches!(
         op,
-        Op::SfenceWInval | Op::SfenceInvalIr | Op::LoadSatp { .. } | Op::LoadSatpFlush { .. }
+        Op::SfenceWInval | Op::SfenceInvalIr | Op::LoadSatp { .. }
     )
 }
 
-/// The same instruction without effect on other CPUs.
+/// Returns the same instruction without effect on other CPUs.
 pub fn confined(op: Op) -> Op {
     op
 }

@@ -51,6 +51,15 @@ impl Format for PteFormat {
         ppn(table) | VALID
     }
 
+    /// Returns the entry as it is: one that allows something maps a page, at any level.
+    fn large(bits: u64) -> u64 {
+        bits
+    }
+
+    fn small(bits: u64, offset: u64) -> u64 {
+        bits + ppn(offset)
+    }
+
     fn without_write(bits: u64) -> u64 {
         bits & !WRITE
     }

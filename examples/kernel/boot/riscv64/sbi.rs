@@ -87,18 +87,13 @@ impl Remote<'_> {
     }
 }
 
-/// Returns the size of a range, given the number of its pages less one.
-fn size(pages: u64) -> u64 {
-    (pages + 1) << 12
-}
-
 impl Calls for Remote<'_> {
-    fn remote_sfence_vma_asid(&mut self, address: u64, pages: u64, asid: u64) {
-        self.call(REMOTE_SFENCE_VMA_ASID, address, size(pages), asid);
+    fn remote_sfence_vma_asid(&mut self, address: u64, size: u64, asid: u64) {
+        self.call(REMOTE_SFENCE_VMA_ASID, address, size, asid);
     }
 
-    fn remote_sfence_vma(&mut self, address: u64, pages: u64) {
-        self.call(REMOTE_SFENCE_VMA, address, size(pages), 0);
+    fn remote_sfence_vma(&mut self, address: u64, size: u64) {
+        self.call(REMOTE_SFENCE_VMA, address, size, 0);
     }
 
     fn remote_sfence_vma_asid_all(&mut self, asid: u64) {

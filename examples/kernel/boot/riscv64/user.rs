@@ -59,7 +59,7 @@ unsafe extern "C" {
     fn enter_user();
 }
 
-/// The number of this CPU.
+/// Returns the number of this CPU.
 pub fn cpu() -> u32 {
     let number: u64;
     // SAFETY: tp points at the entry of this CPU.
@@ -85,7 +85,7 @@ extern "C" fn kernel_trap() {
     }
 }
 
-/// What entry code loads for a space: nothing, because user code has no view of its own.
+/// Notes what entry code loads for a space: nothing, because user code has no view of its own.
 pub fn set_kernel_view(_op: Op) {}
 
 /// Returns whether an instruction is a load of the user's view: none is.
@@ -109,7 +109,7 @@ impl UserState {
         Self { pc, x }
     }
 
-    /// The number and the values of a [`call`].
+    /// Returns the number and the values of a [`call`].
     pub fn call(&self) -> (u64, [u64; 2]) {
         (self.x[9], [self.x[10], self.x[11]])
     }

@@ -59,7 +59,7 @@ struct TablePointer {
     base: u64,
 }
 
-/// The number of this CPU: that of its TSS.
+/// Returns the number of this CPU: that of its TSS.
 pub fn cpu() -> u32 {
     let selector: u16;
     // SAFETY: reading this register has no effect.

@@ -68,7 +68,7 @@ trap:
 
 from_user:
     lea     rdi, [rsp - ENTRY_REGS]
-    // The kernel's view, where it is another one: what the runtime says in `Mmu::views`.
+    // The kernel's view, where it is another one: what `Mmu::enter_from_user_through` recorded.
     mov     rax, [rdi + ENTRY_KERNEL_ROOT]
     test    rax, rax
     jz      1f

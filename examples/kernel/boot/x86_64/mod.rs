@@ -52,7 +52,7 @@ unsafe extern "C" {
     static entry_end: u8;
 }
 
-/// What a CPU loads that runs in no user space.
+/// Returns what a CPU loads that runs in no user space.
 static mut KERNEL_TOP: StaticTable = StaticTable([0; 512]);
 /// Below [`WINDOW_INDEX`] of every top table.
 static mut WINDOW: StaticTable = StaticTable([0; 512]);
@@ -60,7 +60,7 @@ static mut WINDOW: StaticTable = StaticTable([0; 512]);
 /// [`entry_begin`] to [`entry_end`].
 static mut USER_VIEW: [StaticTable; 3] = [const { StaticTable([0; 512]) }; 3];
 
-/// The kernel's memory.
+/// Returns the addresses of the kernel's memory.
 pub fn memory() -> Range<u64> {
     0x10_0000..0x400_0000
 }
@@ -166,7 +166,7 @@ fn registers() -> Registers {
     }
 }
 
-/// The configuration of the machine. Its CPUs are alike.
+/// Returns the configuration of the machine. Its CPUs are alike.
 pub fn config(options: Options) -> Config {
     // CR4.PCIDE and EFER.TCE stay off (see `Hardware::new`), and INVLPGB needs PCIDs. The emulator has none of them.
     let mut config = Config::from_registers(&registers())
@@ -181,7 +181,7 @@ pub fn config(options: Options) -> Config {
     config.settled()
 }
 
-/// The backend for a configuration.
+/// Returns the backend for a configuration.
 pub fn tlb(config: Config) -> Tlb {
     Tlb {
         config,
@@ -189,17 +189,17 @@ pub fn tlb(config: Config) -> Tlb {
     }
 }
 
-/// The top table that the kernel's addresses are in.
+/// Returns the address of the top table that the kernel's addresses are in.
 pub fn kernel_table() -> u64 {
     physical(addr_of!(KERNEL_TOP))
 }
 
-/// What a CPU loads that runs in no user space.
+/// Returns what a CPU loads that runs in no user space.
 pub fn kernel_root() -> u64 {
     physical(addr_of!(KERNEL_TOP))
 }
 
-/// The entries of a new space's top table that are the kernel's.
+/// Returns an entry for a new space's top table: the kernel's one, or 0.
 pub fn kernel_entry(index: usize) -> u64 {
     // SAFETY: the entries of the kernel's table do not change once CPUs are online.
     unsafe { (*addr_of!(KERNEL_TOP)).0[index] }
@@ -208,7 +208,7 @@ pub fn kernel_entry(index: usize) -> u64 {
 /// Whether user code that runs on a view of its own has another top table than the kernel.
 pub const HAS_USER_TOP: bool = true;
 
-/// The entries of that table which do not depend on the space.
+/// Returns an entry for that table: one that does not depend on the space, or 0.
 pub fn user_top_entry(index: usize) -> u64 {
     if index == KERNEL_INDEX {
         physical(addr_of!(USER_VIEW)) | pte::TABLE
@@ -232,12 +232,12 @@ pub fn hardware_for(cpus: &Cpus, missed: &mut Cpus) -> impl Issue<Op> + use<> {
     Record(|_| ())
 }
 
-/// Whether an instruction invalidates, and nothing else.
+/// Returns whether an instruction invalidates and does nothing else.
 pub fn is_invalidation(op: Op) -> bool {
     !matches!(op, Op::Tlbsync | Op::LoadCr3 { .. })
 }
 
-/// The same instruction without effect on other CPUs.
+/// Returns the same instruction without effect on other CPUs.
 pub fn confined(op: Op) -> Op {
     op
 }

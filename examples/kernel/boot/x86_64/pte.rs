@@ -11,7 +11,8 @@ const WRITE_THROUGH: u64 = 1 << 3;
 const NO_CACHE: u64 = 1 << 4;
 const ACCESSED: u64 = 1 << 5;
 const DIRTY: u64 = 1 << 6;
-/// A page, above the lowest level; there it is the third bit of the memory type.
+/// A page, above the lowest level; there it is the third bit of the memory type, which is another one in large pages. The kernel
+/// sets neither.
 const LARGE_OR_PAT: u64 = 1 << 7;
 pub(super) const GLOBAL: u64 = 1 << 8;
 const NO_EXECUTION: u64 = 1 << 63;
@@ -44,6 +45,14 @@ impl Format for PteFormat {
 
     fn table(table: u64) -> u64 {
         table | PRESENT | WRITE | USER
+    }
+
+    fn large(bits: u64) -> u64 {
+        bits | LARGE_OR_PAT
+    }
+
+    fn small(bits: u64, offset: u64) -> u64 {
+        (bits & !LARGE_OR_PAT) + offset
     }
 
     fn without_write(bits: u64) -> u64 {

@@ -92,7 +92,7 @@ extern "C" fn kernel_trap(frame: &Frame) {
     serve_interrupt(frame.vector);
 }
 
-/// What entry code loads for a space, where user code has a view of its own; see
+/// Notes what entry code loads for a space, where user code has a view of its own; see
 /// [`Mmu::enter_from_user_through`](tlbc_runtime::Mmu::enter_from_user_through).
 pub fn set_kernel_view(op: Op) {
     if let Op::LoadCr3 { cr3 } = op {
@@ -100,9 +100,7 @@ pub fn set_kernel_view(op: Op) {
     }
 }
 
-/// What the return to user code loads.
-///
-/// Returns whether the instruction is such a load.
+/// Notes what the return to user code loads. Returns whether the instruction is such a load.
 pub fn set_user_view(op: Op) -> bool {
     let Op::LoadCr3 { cr3 } = op else {
         return false;
@@ -142,7 +140,7 @@ impl UserState {
         }
     }
 
-    /// The number and the values of a [`call`].
+    /// Returns the number and the values of a [`call`].
     pub fn call(&self) -> (u64, [u64; 2]) {
         let [number, first, second, _] = ARGUMENTS.map(|place| self.registers[place]);
         (number, [first, second])

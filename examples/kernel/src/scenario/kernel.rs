@@ -19,7 +19,7 @@ static READERS: AtomicUsize = AtomicUsize::new(0);
 /// How often they were read.
 static READS: AtomicU64 = AtomicU64::new(0);
 
-/// What a page contains in a round.
+/// Returns what a page contains in a round.
 fn contents(round: u64, page: u64) -> u64 {
     round << 16 | page
 }

@@ -2,6 +2,8 @@
 
 pub mod copies;
 pub mod kernel;
+pub mod large;
+pub mod reclaim;
 pub mod recycle;
 pub mod rights;
 
@@ -20,7 +22,7 @@ pub struct Scenario {
     pub run: fn(&mut Cpu, usize) -> Result<(), Error>,
 }
 
-pub const ALL: [Scenario; 4] = [
+pub const ALL: [Scenario; 6] = [
     Scenario {
         number: 1,
         name: "kernel mappings",
@@ -40,6 +42,16 @@ pub const ALL: [Scenario; 4] = [
         number: 4,
         name: "recycled pages",
         run: recycle::run,
+    },
+    Scenario {
+        number: 5,
+        name: "large pages",
+        run: large::run,
+    },
+    Scenario {
+        number: 6,
+        name: "reclaim",
+        run: reclaim::run,
     },
 ];
 

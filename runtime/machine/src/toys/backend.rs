@@ -125,6 +125,7 @@ impl<K: Kind> Backend for Toy<K> {
         tag_after_publish: matches!(K::TAGS.global, Some((_, TagSource::Generations))),
         one_at_a_time: false,
         attach_waits_for_changes: K::WRITES,
+        kernel_faults_fixed: false,
         atomics_order_everything: false,
     };
 
@@ -235,15 +236,15 @@ impl<K: Kind> Backend for Toy<K> {
         if !K::INTERRUPTS || request.reach != Reach::Wide {
             return IpiTargets::NONE;
         }
-        let mut holders = Agents::ACTIVE;
+        let mut agents = Agents::ACTIVE;
         if request.tables() || request.space == Space::Kernel {
-            holders = holders.union(Agents::LAZY);
+            agents = agents.union(Agents::LAZY);
         }
         if K::TAGS.global.is_some() && matches!(request.scope, Scope::Teardown) {
-            holders = holders.union(Agents::INACTIVE);
+            agents = agents.union(Agents::INACTIVE);
         }
         IpiTargets {
-            agents: holders,
+            agents,
             by_call: K::CALLS_REACH != 0,
             ..IpiTargets::NONE
         }

@@ -69,12 +69,12 @@ impl Passes for SinglePass {
     }
 
     #[inline]
-    fn cuts(&self) -> impl Iterator<Item = Pass> {
+    fn walks(&self) -> impl Iterator<Item = Pass> {
         core::iter::empty()
     }
 
     #[inline]
-    fn cuts_are_live(&self) -> bool {
+    fn walks_complete_first(&self) -> bool {
         false
     }
 
@@ -130,17 +130,17 @@ mod tests {
             let folding = Folding::new(Walks::Named);
             let sorted = SortedPasses::new(&ranges, &LEVELS_OF_THREE, folding);
             assert!(single.leaves().eq(sorted.leaves()), "{ranges:?}");
-            assert!(single.cuts().eq(sorted.cuts()));
+            assert!(single.walks().eq(sorted.walks()));
             let counts = (single.entries(), single.pages());
             assert_eq!(counts, (sorted.entries(), sorted.pages()));
-            assert!(!sorted.tables() && !sorted.negative() && !sorted.cuts_are_live());
+            assert!(!sorted.tables() && !sorted.negative() && !sorted.walks_complete_first());
         }
     }
 
     #[test]
     fn there_is_none_for_anything_else() {
         let page = Extent::new(0x1000, 0x1000);
-        let changes: [fn(&mut Ranges, Level, Extent); 2] = [Ranges::walk, Ranges::appeared];
+        let changes: [fn(&mut Ranges, Level, Extent); 2] = [Ranges::walk, Ranges::negative];
         for change in changes {
             let mut ranges = Ranges::new();
             ranges.leaf(Level(0), page);

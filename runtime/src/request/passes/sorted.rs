@@ -18,8 +18,8 @@ pub struct SortedPasses<'r> {
 
 #[derive(Debug, Clone, Copy)]
 struct Many {
-    cuts: [Pass; LEVELS],
-    cut: usize,
+    walks: [Pass; LEVELS],
+    walk: usize,
     leaves: [Pass; LEVELS],
     leaf: usize,
 }
@@ -30,8 +30,8 @@ impl<'r> SortedPasses<'r> {
     #[inline(never)]
     pub fn new(ranges: &'r Ranges, levels: &LevelTable, folding: Folding) -> Self {
         let mut many = Many {
-            cuts: [Pass::default(); LEVELS],
-            cut: 0,
+            walks: [Pass::default(); LEVELS],
+            walk: 0,
             leaves: [Pass::default(); LEVELS],
             leaf: 0,
         };
@@ -51,7 +51,7 @@ impl<'r> SortedPasses<'r> {
             Recorded::Sorted(sorted) => {
                 let named = many.name_leaves(sorted, levels, folding);
                 if !apart {
-                    many.name_cuts(sorted, levels, folding, &named);
+                    many.name_walks(sorted, levels, folding, &named);
                 }
             }
         }
@@ -87,17 +87,17 @@ impl Passes for SortedPasses<'_> {
 
     #[inline]
     fn negative(&self) -> bool {
-        self.ranges.have_appeared()
+        self.ranges.has_negative()
     }
 
     #[inline]
-    fn cuts(&self) -> impl Iterator<Item = Pass> {
-        self.many.cuts.iter().take(self.many.cut).copied()
+    fn walks(&self) -> impl Iterator<Item = Pass> {
+        self.many.walks.iter().take(self.many.walk).copied()
     }
 
     #[inline]
-    fn cuts_are_live(&self) -> bool {
-        self.ranges.is_live() && (self.many.cut > 0 || self.apart) && self.many.leaf > 0
+    fn walks_complete_first(&self) -> bool {
+        self.ranges.has_subtree() && (self.many.walk > 0 || self.apart) && self.many.leaf > 0
     }
 
     #[inline]
@@ -133,13 +133,13 @@ fn leaves_of(level: Level, extent: Extent, facts: &LevelFacts) -> Option<(Pass, 
 }
 
 /// Returns the leaf entries of each level, with those of merged levels at the strides where they are flushed; and the levels
-/// whose strides contain entries of other levels. Negative entries are of one level each, so entries that appeared are not merged.
+/// whose strides contain entries of other levels. Negative entries are of one level each, so new entries are not merged.
 fn merged(sorted: &Sorted, levels: &LevelTable) -> ([Extent; LEVELS], Levels) {
     let (mut leaf, mut mixed) = (sorted.leaf, Levels::NONE);
     for (level, facts) in Level::all().zip(levels) {
         let extent = sorted.leaf.get(level.index()).copied();
         let extent = extent.filter(|extent| facts.merged && !extent.is_empty());
-        if !sorted.appeared
+        if !sorted.negative
             && let Some(extent) = extent
             && let Some((at, _)) = stride(levels, level)
             && let Some(wider) = leaf.get_mut(at.index())
@@ -166,17 +166,17 @@ impl Many {
         let (leaf, mixed) = merged(sorted, levels);
         for ((level, extent), facts) in Level::all().zip(leaf).zip(levels) {
             // A new entry may point at a table.
-            let appeared = LevelFacts {
-                leaf: facts.leaf || sorted.appeared && facts.shift != 0,
+            let facts = LevelFacts {
+                leaf: facts.leaf || sorted.negative && facts.shift != 0,
                 ..*facts
             };
-            if sorted.appeared && folding.negative && self.absorb(&named, extent, facts.shift) {
+            if sorted.negative && folding.negative && self.absorb(&named, extent, facts.shift) {
                 continue;
             }
-            let Some((pass, extent)) = leaves_of(level, extent, &appeared) else {
+            let Some((pass, extent)) = leaves_of(level, extent, &facts) else {
                 continue;
             };
-            if folding.leaves && !sorted.appeared && self.absorb(&named, extent, pass.shift) {
+            if folding.leaves && !sorted.negative && self.absorb(&named, extent, pass.shift) {
                 continue;
             }
             let (Some(place), Some(slot)) =
@@ -184,7 +184,7 @@ impl Many {
             else {
                 break;
             };
-            let negative = sorted.appeared;
+            let negative = sorted.negative;
             let hint = pass.hint.filter(|_| !mixed.contains(level));
             *place = Pass {
                 hint,
@@ -197,8 +197,8 @@ impl Many {
         named
     }
 
-    /// Adds a pass over the cuts of each level, unless a pass over leaf entries invalidates their walk entries as well.
-    fn name_cuts(
+    /// Adds a pass over the walk entries of each level, unless a pass over leaf entries invalidates them as well.
+    fn name_walks(
         &mut self,
         sorted: &Sorted,
         levels: &LevelTable,
@@ -208,17 +208,17 @@ impl Many {
         let all = matches!(folding.walks, Walks::All);
         // Leaf entries of one pass must not be invalidated while a walk entry that another pass invalidates can still be used
         // to fill them again.
-        let apart = !folding.joint || sorted.live && self.leaf > 1;
+        let apart = !folding.joint || sorted.subtree && self.leaf > 1;
         for ((level, &extent), facts) in Level::all().zip(&sorted.walk).zip(levels) {
             let shift = facts.shift;
             if extent.is_empty() || shift == 0 {
                 continue;
             }
             let rounded = extent.rounded(shift);
-            if !apart && self.take(named, level, rounded, shift, all) || all && self.cut > 0 {
+            if !apart && self.take(named, level, rounded, shift, all) || all && self.walk > 0 {
                 continue;
             }
-            let Some(slot) = self.cuts.get_mut(self.cut) else {
+            let Some(slot) = self.walks.get_mut(self.walk) else {
                 break;
             };
             *slot = Pass {
@@ -231,7 +231,7 @@ impl Many {
                 walk: true,
                 negative: false,
             };
-            self.cut = self.cut.wrapping_add(1);
+            self.walk = self.walk.wrapping_add(1);
         }
     }
 
@@ -247,18 +247,18 @@ impl Many {
         false
     }
 
-    /// Returns whether a pass over leaf entries names an address that each cut of `level` translates. That pass then invalidates
+    /// Returns whether a pass over leaf entries names an address that each unlinked entry of `level` translates. That pass then invalidates
     /// walk entries as well.
     fn take(
         &mut self,
         named: &[Extent; LEVELS],
         level: Level,
-        cut: Extent,
+        unlinked: Extent,
         shift: u32,
         all: bool,
     ) -> bool {
         for (pass, within) in self.leaves.iter_mut().zip(named).take(self.leaf) {
-            let names = pass.stride < level && within.rounded(shift).contains(cut);
+            let names = pass.stride < level && within.rounded(shift).contains(unlinked);
             if all || names {
                 pass.walk = true;
                 return true;
@@ -269,226 +269,4 @@ impl Many {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Pages of 4 KiB in pairs, tables of 512 entries.
-    const PAIRED: LevelTable = {
-        let mut table = [LevelFacts::NONE; LEVELS];
-        table[0] = LevelFacts::joined(12, 1);
-        table[1] = LevelFacts::joined(21, 1);
-        table[2] = LevelFacts::table(30);
-        table
-    };
-
-    fn folding(walks: Walks) -> Folding {
-        Folding::new(walks).with_joint()
-    }
-
-    fn first_two<T>(mut all: impl Iterator<Item = T>) -> (Option<T>, Option<T>) {
-        (all.next(), all.next())
-    }
-
-    #[test]
-    fn neighbours_that_one_translation_covers_are_named_once() {
-        let mut ranges = Ranges::new();
-        // From the second entry of a pair to the first entry of another: three pairs.
-        ranges.leaf(Level(0), Extent::new(0x1000, 0x4000));
-        let passes = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Named));
-        let (Some(pass), None) = first_two(passes.leaves()) else {
-            panic!("{passes:?}");
-        };
-        assert_eq!((pass.start, pass.entries, pass.shift), (0, 3, 13));
-        assert_eq!(passes.pages(), 6);
-    }
-
-    /// The same, where the policy states only the stride of pages.
-    const MERGED: LevelTable = {
-        let mut table = PAIRED;
-        table[0] = LevelFacts::leaf(12);
-        table[1] = LevelFacts::leaf(21).merged();
-        table[2] = LevelFacts::leaf(30).merged();
-        table
-    };
-
-    #[test]
-    fn a_merged_level_is_flushed_at_the_next_lower_stride_without_a_hint() {
-        let large = (Level(1), Extent::new(0x20_0000, 0x40_0000));
-        let mut run = Ranges::new();
-        run.leaf(large.0, large.1);
-        let mut sorted = run;
-        sorted.walk(Level(2), Extent::new(0, 0x4000_0000));
-        for ranges in [run, sorted] {
-            let passes = SortedPasses::new(&ranges, &MERGED, folding(Walks::Apart));
-            let (Some(pass), None) = first_two(passes.leaves()) else {
-                panic!("{passes:?}");
-            };
-            assert_eq!((pass.start, pass.entries), (0x20_0000, 1024));
-            assert_eq!((pass.stride, pass.shift, pass.hint), (Level(0), 12, None));
-            assert_eq!((passes.pages(), passes.entries()), (1024, 1024));
-            // Where the policy states the stride, the pass has a hint.
-            let stated = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Apart));
-            assert!(matches!(
-                first_two(stated.leaves()),
-                (Some(pass), None) if pass.hint == Some(Level(1)) && pass.stride == Level(1)
-            ));
-        }
-        // One large entry takes many instructions, so it is no single page.
-        let mut one = Ranges::new();
-        one.leaf(Level(1), Extent::new(0x20_0000, 0x20_0000));
-        assert_eq!(one.page(&MERGED), None);
-        assert!(one.page(&PAIRED).is_some());
-    }
-
-    #[test]
-    fn levels_of_one_stride_have_one_pass() {
-        let mut ranges = Ranges::new();
-        ranges.leaf(Level(0), Extent::new(0x1000, 0x1000));
-        ranges.leaf(Level(1), Extent::new(0x20_0000, 0x20_0000));
-        ranges.leaf(Level(2), Extent::new(0x4000_0000, 0x4000_0000));
-        let passes = SortedPasses::new(&ranges, &MERGED, folding(Walks::Apart));
-        let (Some(pass), None) = first_two(passes.leaves()) else {
-            panic!("{passes:?}");
-        };
-        // All addresses between them as well.
-        assert_eq!(
-            (pass.start, pass.entries),
-            (0x1000, (0x8000_0000 >> 12) - 1)
-        );
-        assert_eq!(pass.hint, None);
-        // The greatest stride below a level is the one that counts.
-        let mut two = MERGED;
-        two[1] = LevelFacts::leaf(21);
-        let passes = SortedPasses::new(&ranges, &two, folding(Walks::Apart));
-        let strides = passes.leaves();
-        let strides = strides.map(|pass| (pass.stride, pass.entries, pass.hint));
-        assert!(strides.eq([
-            (Level(0), 1, Some(Level(0))),
-            (Level(1), (0x8000_0000 >> 21) - 1, None)
-        ]));
-    }
-
-    #[test]
-    fn entries_that_appear_are_not_merged() {
-        let mut ranges = Ranges::new();
-        ranges.appeared(Level(1), Extent::new(0x20_0000, 0x20_0000));
-        let passes = SortedPasses::new(&ranges, &MERGED, folding(Walks::Apart));
-        let is_large = |pass: Pass| pass.stride == Level(1) && pass.negative;
-        assert!(matches!(first_two(passes.leaves()), (Some(pass), None) if is_large(pass)));
-    }
-
-    #[test]
-    fn a_cut_is_of_one_entry_whatever_a_translation_covers() {
-        let mut ranges = Ranges::new();
-        ranges.walk(Level(1), Extent::new(0x20_0000, 0x20_0000));
-        let passes = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Named));
-        let (Some(pass), None) = first_two(passes.cuts()) else {
-            panic!("{passes:?}");
-        };
-        assert_eq!((pass.start, pass.entries, pass.shift), (0x20_0000, 1, 21));
-    }
-
-    #[test]
-    fn cuts_take_no_pass_where_walk_entries_go_apart() {
-        let mut ranges = Ranges::new();
-        ranges.leaf(Level(0), Extent::new(0, 0x4000));
-        ranges.walk(Level(1), Extent::new(0, 0x20_0000));
-        let passes = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Apart));
-        assert!(passes.cuts().next().is_none());
-        assert!(passes.leaves().all(|pass| pass.leaf && !pass.walk));
-        assert!(!passes.cuts_are_live());
-        ranges.below_live();
-        let live = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Apart));
-        assert!(live.cuts_are_live());
-    }
-
-    #[test]
-    fn cuts_have_passes_of_their_own_where_leaf_and_walk_entries_take_two_instructions() {
-        let mut ranges = Ranges::new();
-        ranges.leaf(Level(0), Extent::new(0, 0x4000));
-        ranges.walk(Level(1), Extent::new(0, 0x20_0000));
-        let joint = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Named));
-        assert!(joint.cuts().next().is_none() && joint.leaves().all(|pass| pass.walk));
-        let apart = Folding {
-            joint: false,
-            ..folding(Walks::Named)
-        };
-        let apart = SortedPasses::new(&ranges, &PAIRED, apart);
-        assert_eq!(apart.cuts().count(), 1);
-        assert!(apart.leaves().all(|pass| !pass.walk));
-    }
-
-    #[test]
-    fn no_leaves_wait_for_cuts_where_there_are_none() {
-        let mut ranges = Ranges::new();
-        ranges.walk(Level(1), Extent::new(0, 0x20_0000));
-        ranges.below_live();
-        let cuts = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Named));
-        assert!(cuts.cuts().next().is_some() && !cuts.cuts_are_live());
-        ranges.leaf(Level(1), Extent::new(0, 0x20_0000));
-        ranges.leaf(Level(0), Extent::new(0, 0x4000));
-        let both = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Named));
-        assert!(both.cuts_are_live());
-    }
-
-    #[test]
-    fn entries_that_appear_have_a_pass_at_every_level() {
-        let passes = |ranges: &Ranges, negative| {
-            let folding = Folding {
-                negative,
-                ..folding(Walks::Named)
-            };
-            let passes = SortedPasses::new(ranges, &PAIRED, folding);
-            let levels = passes.leaves().map(|pass| pass.stride);
-            levels.fold(Levels::NONE, |all, level| all.union(Levels::only(level)))
-        };
-        // A new table, at a level that maps no page.
-        let mut table = Ranges::new();
-        table.appeared(Level(2), Extent::new(0, 0x4000_0000));
-        assert_eq!(passes(&table, false), Levels::only(Level(2)));
-        // A page and its tables take one pass, if an instruction invalidates the entries of every level.
-        let mut page = Ranges::new();
-        for level in 0..3 {
-            page.appeared(Level(level), Extent::new(0x5000, 0x1000));
-        }
-        assert_eq!(passes(&page, false), Levels(7));
-        assert_eq!(passes(&page, true), Levels::only(Level(0)));
-    }
-
-    #[test]
-    fn levels_have_passes_of_their_own_if_an_instruction_names_the_level() {
-        let mut ranges = Ranges::new();
-        ranges.leaf(Level(0), Extent::new(0, 0x80_0000));
-        ranges.leaf(Level(1), Extent::new(0, 0x40_0000));
-        let apart = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Named));
-        let levels = |passes: &SortedPasses| first_two(passes.leaves().map(|pass| pass.stride));
-        assert_eq!(levels(&apart), (Some(Level(0)), Some(Level(1))));
-        let both = folding(Walks::Named).with_leaves();
-        let folded = SortedPasses::new(&ranges, &PAIRED, both);
-        assert_eq!(levels(&folded), (Some(Level(0)), None));
-    }
-
-    #[test]
-    fn an_entry_of_which_an_address_is_named_takes_no_pass() {
-        let mut ranges = Ranges::new();
-        ranges.leaf(Level(0), Extent::new(0x3f_e000, 0x2000));
-        ranges.leaf(Level(1), Extent::new(0, 0x80_0000));
-        let folding = folding(Walks::Named).with_leaves();
-        // The pages are in one of two pairs of large entries.
-        let passes = SortedPasses::new(&ranges, &PAIRED, folding);
-        let one = passes.leaves().map(|pass| (pass.stride, pass.hint));
-        assert!(one.eq([(Level(0), Some(Level(0))), (Level(1), Some(Level(1)))]));
-        // They are in each of them.
-        let mut single = PAIRED;
-        single[1] = LevelFacts::leaf(21);
-        let mut ranges = Ranges::new();
-        ranges.leaf(Level(0), Extent::new(0x3f_f000, 0x2000));
-        ranges.leaf(Level(1), Extent::new(0x20_0000, 0x40_0000));
-        let passes = SortedPasses::new(&ranges, &single, folding);
-        let all = passes.leaves();
-        assert!(
-            all.map(|pass| (pass.stride, pass.entries, pass.hint))
-                .eq([(Level(0), 2, None)])
-        );
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ pub fn defer<P: Platform>(take: impl Fn() -> Unlinked<P>, free: impl Fn(P::Table
     #[cfg(misuse)]
     take();
     #[cfg(not(misuse))]
-    take().after_walkers().for_each(free);
+    take().after_grace_period().for_each(free);
     #[cfg(misuse)]
     let _ = free;
 }

@@ -6,6 +6,6 @@ pub fn defer<P: Platform>(unlinked: Unlinked<P>, free: impl Fn(P::Table)) {
     #[cfg(misuse)]
     let tables = unlinked.0;
     #[cfg(not(misuse))]
-    let tables = unlinked.after_walkers();
+    let tables = unlinked.after_grace_period();
     tables.for_each(free);
 }

@@ -203,7 +203,7 @@ impl<K: Kind> Platform for Kernel<K> {
     fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
         // There are no software walkers.
         tables
-            .after_walkers()
+            .after_grace_period()
             .for_each(|table| self.free_table(table));
         Ok(())
     }

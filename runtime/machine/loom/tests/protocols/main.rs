@@ -24,7 +24,7 @@ mod gathers;
 mod hotplug;
 mod kernel_root;
 mod lazy;
-mod mail;
+mod mailbox;
 mod membarrier;
 mod ownership;
 mod pins;

@@ -4,43 +4,19 @@
 //! or an error that returns the entry. Holds: the flush that a change requires is recorded in the gather before the lock is
 //! released; a function that returns an error has changed nothing, unless its documentation says otherwise.
 
-use core::fmt;
+mod store;
 
 use crate::backend::Backend;
-use crate::fault::{Fault, is_back};
-use crate::gather::{Gather, NEW};
+use crate::gather::Gather;
 use crate::level::Level;
-use crate::misuse::{Misuse, check_entry, check_leaf_level};
+use crate::misuse::{Misuse, Refused, check_entry, check_leaf_level};
 use crate::mmu::Mmu;
 use crate::platform::{Platform, Pte};
-use crate::pte::{Change, Changed, Entry, Marks, RequiredFlush, Slot, Was};
-use crate::request::{Extent, Space, SpaceFlags};
+use crate::pte::{Change, Entry, Slot};
+use crate::request::SpaceFlags;
 use crate::space::AddressSpace;
 
-/// A change that was refused. The entry is not changed, and still belongs to the caller.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Refused<E> {
-    /// Why it was refused.
-    pub why: Misuse,
-    /// The entry.
-    pub entry: E,
-}
-
-impl<E> fmt::Display for Refused<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.why.fmt(f)
-    }
-}
-
-impl<E> fmt::Debug for Refused<E> {
-    /// Writes the reason alone, since an entry need not be `Debug`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut refused = f.debug_struct("Refused");
-        refused.field("why", &self.why).finish_non_exhaustive()
-    }
-}
-
-impl<E> core::error::Error for Refused<E> {}
+pub(crate) use store::change_of;
 
 /// A section of code in which tables are locked. [`Gather::locked`] lends it to its closure.
 ///
@@ -74,7 +50,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     /// # Examples
     ///
     /// ```
-    #[doc = include_str!("../doc/kernel.md")]
+    #[doc = include_str!("../../doc/kernel.md")]
     /// let space = a_space();
     /// let [parent, child] = [0, 1].map(|_| Table::new(&space, Level(0)));
     /// parent.set(0, frame(7) | WRITABLE);
@@ -124,7 +100,7 @@ impl<P: Platform> Section<'_, '_, P> {
     /// # Examples
     ///
     /// ```
-    #[doc = include_str!("../doc/kernel.md")]
+    #[doc = include_str!("../../doc/kernel.md")]
     /// let space = a_space();
     /// let table = Table::new(&space, Level(0));
     /// MMU.gather(&space, |gather| {
@@ -161,7 +137,7 @@ impl<P: Platform> Section<'_, '_, P> {
     /// # Examples
     ///
     /// ```
-    #[doc = include_str!("../doc/kernel.md")]
+    #[doc = include_str!("../../doc/kernel.md")]
     /// let space = a_space();
     /// let table = Table::new(&space, Level(0));
     /// table.set(3, frame(7));
@@ -238,7 +214,7 @@ impl<P: Platform> Section<'_, '_, P> {
     /// # Examples
     ///
     /// ```
-    #[doc = include_str!("../doc/kernel.md")]
+    #[doc = include_str!("../../doc/kernel.md")]
     /// let space = a_space();
     /// let table = Table::new(&space, Level(0));
     /// table.set(3, frame(7) | WRITABLE | DIRTY);
@@ -296,18 +272,17 @@ impl<P: Platform> Section<'_, '_, P> {
         }
     }
 
-    /// Replaces the page of a leaf entry by another page or by a table, and releases the old page after the flush. Kernels use it
-    /// to copy on write, to migrate a page, and to split a large page; a split keeps the page, so [`Pte::into_page`] returns
-    /// `None`.
+    /// Replaces the page of a leaf entry by another page, and releases the old page after the flush. Kernels use it to copy on
+    /// write, and to migrate a page.
     ///
     /// # Errors
     ///
-    /// As [`unmap`](Self::unmap); and if the bits are no valid entry, or the machine has no such entry at this level.
+    /// As [`unmap`](Self::unmap); and if the bits map no page, or entries of this level cannot.
     ///
     /// # Examples
     ///
     /// ```
-    #[doc = include_str!("../doc/kernel.md")]
+    #[doc = include_str!("../../doc/kernel.md")]
     /// let space = a_space();
     /// let table = Table::new(&space, Level(0));
     /// table.set(3, frame(7));
@@ -326,9 +301,9 @@ impl<P: Platform> Section<'_, '_, P> {
         let change = change_of::<P, E>(level, slot.was(), bits);
         let checked = mmu
             .check_leaf(space, &pte, &slot, &mut None)
-            .and_then(|(_, shift)| {
-                self.check_new(&change)?;
-                Ok(shift)
+            .and_then(|(_, shift)| match change.new {
+                Entry::Leaf { .. } => Ok(shift),
+                Entry::Table { .. } | Entry::Invalid => Err(Misuse::NotALeaf),
             });
         let shift = match checked {
             Ok(shift) => shift,
@@ -374,115 +349,6 @@ impl<P: Platform> Section<'_, '_, P> {
             Err(Misuse::OtherSpace)
         }
     }
-
-    /// Changes a valid entry into another valid one, through an invalid one if the machine requires that. Returns what was in
-    /// it.
-    pub(crate) fn exchange(&mut self, slot: &Slot<'_>, shift: u32, change: &Change) -> Was {
-        if self.gather.mmu.must_break(self.gather.space, change) {
-            let was = self.make_invalid(slot, shift, change);
-            self.make_valid(slot, shift, change);
-            was
-        } else {
-            self.store(slot, shift, change)
-        }
-    }
-
-    /// Makes an entry invalid and flushes it, as the first half of break before make. Returns what was in it.
-    fn make_invalid(&mut self, slot: &Slot<'_>, shift: u32, change: &Change) -> Was {
-        let broken = Change {
-            new: Entry::Invalid,
-            new_bits: 0,
-            clears: Marks::NONE,
-            ..*change
-        };
-        let was = self.store(slot, shift, &broken);
-        self.gather.flush_gathered();
-        was
-    }
-
-    /// Stores the new entry, as the second half of break before make.
-    fn make_valid(&mut self, slot: &Slot<'_>, shift: u32, change: &Change) {
-        let made = Change {
-            old: Entry::Invalid,
-            clears: Marks::NONE,
-            ..*change
-        };
-        self.store(slot, shift, &made);
-    }
-
-    /// Makes a change that was checked, and records it. Returns what was in the entry.
-    pub(crate) fn store(&mut self, slot: &Slot<'_>, shift: u32, change: &Change) -> Was {
-        let (mmu, space) = (self.gather.mmu, self.gather.space);
-        let extent = slot.extent(shift);
-        if change.is_new() {
-            self.flush_before_new(extent, change);
-        }
-        let changed = mmu.change(space, slot, change, true);
-        self.record(extent, change, &changed);
-        changed.was
-    }
-
-    /// Flushes before a new entry is stored, if the machine requires it, what is not flushed yet at the same addresses: entries
-    /// that this gather has changed, and entries that others may have made invalid.
-    ///
-    /// The lock of the entry's table is held. What others have changed with the lock held is counted in the space. They may have
-    /// changed anything here that an entry of this level can mean; the new entries of higher levels were stored in the same way.
-    #[inline(never)]
-    fn flush_before_new(&mut self, extent: Extent, change: &Change) {
-        let gather = &mut *self.gather;
-        let facts = gather.mmu.change_facts(gather.space);
-        let page = facts.output_through_invalid || facts.attributes_through_invalid;
-        if !page && !facts.size_through_invalid || is_back(Fault::MapsUnflushed) {
-            return;
-        }
-        let changed = gather.has_changed(change.level, extent);
-        let other_size = changed.other || changed.leaf && matches!(change.new, Entry::Table { .. });
-        if gather.others_are_pending() {
-            let required = RequiredFlush::of_anything(change.level);
-            gather.flush_also(&required, extent);
-        } else if changed.leaf && page || other_size && facts.size_through_invalid {
-            gather.flush_gathered();
-        }
-    }
-
-    /// Records the flush that a change requires; and that an entry must be published, if the kernel's own code may use it next
-    /// and no flush publishes it.
-    #[inline]
-    fn record(&mut self, extent: Extent, change: &Change, changed: &Changed) {
-        let gather = &mut *self.gather;
-        gather.record(&changed.required, extent);
-        let space = gather.space.kind;
-        if space == Space::Kernel && change.must_be_published(&changed.required, space) {
-            gather.at_end |= NEW;
-        }
-    }
-}
-
-/// Returns the change of a valid entry to other bits.
-pub(crate) fn change_of<P: Platform, E: Pte<P>>(level: Level, old: Was, bits: u64) -> Change {
-    let new = E::decode(level, bits);
-    let clears = match new {
-        Entry::Invalid => Marks::NONE,
-        _ => marks::<P, E>(level, old.any).without(marks::<P, E>(level, bits)),
-    };
-    Change {
-        new,
-        new_bits: bits,
-        clears,
-        ..Change::to_invalid(level, E::decode(level, old.first))
-    }
-}
-
-/// Returns the marks that the machine has set in the bits of a valid entry.
-fn marks<P: Platform, E: Pte<P>>(level: Level, bits: u64) -> Marks {
-    let mut marks = Marks::NONE;
-    if E::is_accessed(level, bits) {
-        marks = marks.union(Marks::ACCESSED);
-    }
-    if E::is_dirty(level, bits) {
-        marks = marks.union(Marks::DIRTY);
-    }
-    marks
 }
 
 impl<P: Platform> Mmu<P> {
@@ -511,23 +377,5 @@ impl<P: Platform> Mmu<P> {
         } else {
             Err(Misuse::OtherSpace)
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::format;
-
-    #[test]
-    fn a_refusal_is_an_error_for_any_entry_type() {
-        struct Entry;
-        let refused = Refused {
-            why: Misuse::OtherSpace,
-            entry: Entry,
-        };
-        assert_eq!(format!("{refused:?}"), "Refused { why: OtherSpace, .. }");
-        let error: &dyn core::error::Error = &refused;
-        assert_eq!(format!("{error}"), "the entry is in another address space");
     }
 }

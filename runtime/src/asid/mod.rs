@@ -16,13 +16,17 @@
 //! Source: Linux 0ebea8088095, where two threads of a space ran under different tags after a second rollover; the comments
 //! in the same file (`mm/context.c`) on pinned tags, and on the flush after a rollover, which a CPU takes over under the lock.
 
+mod map;
+
 use crate::cpu::{CpuTlb, Cpus};
 use crate::fault::{Fault, is_back};
 use crate::mask::CpuMask;
 use crate::request::Tag;
 use crate::space::AddressSpace;
 use crate::sync::{Barrier, Lock, Own, Word, const_fn, first_count};
-use crate::tag::{GENERATION_BITS, TagSource, TagValues, Tags, VALUE_BITS, value};
+use crate::tag::{GENERATION_BITS, VALUE_BITS, value};
+
+pub(crate) use map::AsidMap;
 
 /// The error that no tag is left, and none will be before the release of a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,85 +66,6 @@ const fn present(count: u64) -> u64 {
     match count % (1 << GENERATION_BITS) {
         0 => 1,
         generation => generation,
-    }
-}
-
-/// The global tags, and the memory that records which are taken and which are pinned.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AsidMap<'m> {
-    /// The bits of the tags that are taken, followed by as many bits of those that are pinned.
-    words: &'m [Word],
-    values: Option<TagValues>,
-    /// The greatest number of tags that CPUs may use at the same time: for each CPU the tag that it runs and, during a switch, the
-    /// tag that it leaves.
-    most_used: u64,
-}
-
-impl<'m> AsidMap<'m> {
-    /// Returns the map of a machine with so many CPUs. If there is too little memory, fewer tags are used.
-    pub fn new(tags: &Tags, words: &'m [Word], cpus: usize) -> Self {
-        let values = tags.global.and_then(|(values, source)| {
-            let kept = (words.len() / 2) as u64 * 64;
-            let end = values.first.saturating_add(kept);
-            let mut last = values.last.min(end.checked_sub(1)?);
-            if source == TagSource::Generations {
-                last = last.min((1 << VALUE_BITS) - 1);
-            }
-            Some(TagValues { last, ..values })
-        });
-        Self {
-            words,
-            values,
-            most_used: 2 * cpus as u64,
-        }
-    }
-
-    /// Returns whether there are more tags than the CPUs may use at the same time plus `more`, so that one is free after a
-    /// rollover.
-    pub fn has_more_than_used(&self, more: u64) -> bool {
-        let values = self.values;
-        values.is_some_and(|values| values.nth(self.most_used + more).is_some()) // counted from 0
-    }
-
-    /// Returns the word and the bit of a value.
-    fn word(&self, value: u64, pins: bool) -> Option<(&Word, u64)> {
-        let at = value.checked_sub(self.values?.first)?;
-        let half = self.words.len() / 2;
-        let word = self
-            .words
-            .get(at as usize / 64 + if pins { half } else { 0 })?;
-        Some((word, 1 << (at % 64)))
-    }
-
-    /// Marks a value, and returns whether it was free.
-    fn mark(&self, value: u64, pins: bool) -> bool {
-        let Some((word, bit)) = self.word(value, pins) else {
-            return false;
-        };
-        let free = word.get() & bit == 0;
-        word.put(word.get() | bit);
-        free
-    }
-
-    /// Clears the mark of a value.
-    fn unmark(&self, value: u64, pins: bool) {
-        if let Some((word, bit)) = self.word(value, pins) {
-            word.put(word.get() & !bit);
-        }
-    }
-
-    /// Returns whether a value is marked.
-    fn is_marked(&self, value: u64, pins: bool) -> bool {
-        let word = self.word(value, pins);
-        word.is_some_and(|(word, bit)| word.get() & bit != 0)
-    }
-
-    /// Frees all values except those that are pinned.
-    fn free_all_but_pinned(&self) {
-        let (taken, pinned) = self.words.split_at(self.words.len() / 2);
-        for (taken, pinned) in taken.iter().zip(pinned) {
-            taken.put(pinned.get());
-        }
     }
 }
 
@@ -264,7 +189,9 @@ impl AsidAllocator {
             // Every CPU that reserves the old tag has to reserve the new one. Otherwise a later rollover would keep the old one.
             for cpu in cpus.tlbs() {
                 if cpu.reserved_tag.get() == old {
-                    cpu.reserved_tag.put(same);
+                    if !is_back(Fault::KeepsOldReservation) {
+                        cpu.reserved_tag.put(same);
+                    }
                     reserved = true;
                 }
                 reserved |= cpu.leaving_tag.replace(old, same, Barrier::RunTag);
@@ -302,7 +229,9 @@ impl AsidAllocator {
                 }
             }
             cpu.reserved_tag.put(running);
-            cpu.slots.roll_over();
+            if !is_back(Fault::RollsOverUnflushed) {
+                cpu.slots.roll_over();
+            }
         }
         self.rollovers.count(1);
     }
@@ -370,99 +299,4 @@ impl AsidAllocator {
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-    use crate::cpu::tests::{Set, Several};
-    use crate::request::{Space, SpaceId};
-    use crate::space::Tagging;
-
-    fn space(id: u64) -> AddressSpace<Set> {
-        let tagging = Tagging::Generations;
-        AddressSpace::new(SpaceId(id), Space::User, (0, 0), tagging, 0)
-    }
-
-    fn tags(last: u64) -> Tags {
-        let values = TagValues {
-            first: 1,
-            last,
-            views: 0,
-        };
-        Tags {
-            per_cpu: None,
-            global: Some((values, TagSource::Generations)),
-        }
-    }
-
-    #[test]
-    fn a_rollover_keeps_the_tag_that_a_cpu_runs() {
-        let (asids, words) = (AsidAllocator::new(), [const { Word::new(0) }; 2]);
-        let all = &Several::<1>::new();
-        let cpu = &all.cpus[0];
-        let map = AsidMap::new(&tags(3), &words, 1);
-        assert!(map.has_more_than_used(0) && !map.has_more_than_used(1));
-        let spaces = [2, 3, 4, 5].map(space);
-        for space in &spaces[..3] {
-            asids.renew(&map, cpu, space, all);
-            cpu.leaving_tag.put(0);
-        }
-        assert_eq!(asids.rollovers.get(), 0);
-        // No tag is left; the third space's is loaded while the fourth gets one.
-        asids.renew(&map, cpu, &spaces[3], all);
-        assert_eq!(asids.rollovers.get(), 1);
-        assert_ne!(value(spaces[3].tag.get()), value(spaces[2].tag.get()));
-        assert!(cpu.slots.take_everything() && !cpu.slots.take_everything());
-        assert!(!asids.is_present(spaces[2].tag.get()) && asids.is_present(spaces[3].tag.get()));
-        // What runs is of the present generation, so that no lock is taken.
-        assert!(asids.renew_running(cpu, &spaces[3]));
-        assert!(!asids.renew_running(cpu, &spaces[0]));
-    }
-
-    #[test]
-    fn no_space_gets_the_tag_that_another_cpu_runs() {
-        let (asids, words) = (AsidAllocator::new(), [const { Word::new(0) }; 2]);
-        let machine = &Several::<2>::new();
-        let map = AsidMap::new(&tags(5), &words, 2);
-        let runs = space(2);
-        asids.renew(&map, &machine.cpus[0], &runs, machine);
-        for id in 3..20 {
-            let other = space(id);
-            asids.renew(&map, &machine.cpus[1], &other, machine);
-            assert_ne!(value(other.tag.get()), value(runs.tag.get()));
-        }
-        assert!(asids.rollovers.get() > 1);
-    }
-
-    #[test]
-    fn a_pinned_tag_survives_rollovers_until_its_last_pin_ends() {
-        let (asids, words) = (AsidAllocator::new(), [const { Word::new(0) }; 2]);
-        let all = &Several::<1>::new();
-        let map = AsidMap::new(&tags(4), &words, 1);
-        let device = space(2);
-        let pinned = asids.pin(&map, &device, all).unwrap();
-        assert_eq!(asids.pin(&map, &device, all), Ok(pinned));
-        // Every CPU needs two that are not pinned.
-        assert_eq!(asids.pin(&map, &space(3), all), Err(NoTag));
-        for id in 4..20 {
-            let other = space(id);
-            asids.renew(&map, &all.cpus[0], &other, all);
-            assert_ne!(value(other.tag.get()), pinned.value);
-        }
-        assert_eq!(asids.pin(&map, &device, all), Ok(pinned));
-        for _ in 0..3 {
-            assert_eq!(asids.unpin(&map, &device), Ok(()));
-        }
-        assert_eq!(asids.unpin(&map, &device), Err(NotPinned));
-    }
-
-    #[test]
-    fn memory_bounds_the_tags() {
-        let words = [const { Word::new(0) }; 2];
-        let values = AsidMap::new(&tags(1000), &words, 1).values.unwrap();
-        assert_eq!((values.first, values.last), (1, 64));
-        assert!(
-            AsidMap::new(&tags(1000), &[], 1)
-                .values
-                .is_none_or(|v| v.last < v.first)
-        );
-    }
-}
+mod tests;

@@ -1,0 +1,221 @@
+use super::*;
+
+/// Pages of 4 KiB in pairs, tables of 512 entries.
+const PAIRED: LevelTable = {
+    let mut table = [LevelFacts::NONE; LEVELS];
+    table[0] = LevelFacts::joined(12, 1);
+    table[1] = LevelFacts::joined(21, 1);
+    table[2] = LevelFacts::table(30);
+    table
+};
+
+fn folding(walks: Walks) -> Folding {
+    Folding::new(walks).with_joint()
+}
+
+fn first_two<T>(mut all: impl Iterator<Item = T>) -> (Option<T>, Option<T>) {
+    (all.next(), all.next())
+}
+
+#[test]
+fn neighbours_that_one_translation_covers_are_named_once() {
+    let mut ranges = Ranges::new();
+    // From the second entry of a pair to the first entry of another: three pairs.
+    ranges.leaf(Level(0), Extent::new(0x1000, 0x4000));
+    let passes = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Named));
+    let (Some(pass), None) = first_two(passes.leaves()) else {
+        panic!("{passes:?}");
+    };
+    assert_eq!((pass.start, pass.entries, pass.shift), (0, 3, 13));
+    assert_eq!(passes.pages(), 6);
+}
+
+/// The same, where the policy states only the stride of pages.
+const MERGED: LevelTable = {
+    let mut table = PAIRED;
+    table[0] = LevelFacts::leaf(12);
+    table[1] = LevelFacts::leaf(21).merged();
+    table[2] = LevelFacts::leaf(30).merged();
+    table
+};
+
+#[test]
+fn a_merged_level_is_flushed_at_the_next_lower_stride_without_a_hint() {
+    let large = (Level(1), Extent::new(0x20_0000, 0x40_0000));
+    let mut run = Ranges::new();
+    run.leaf(large.0, large.1);
+    let mut sorted = run;
+    sorted.walk(Level(2), Extent::new(0, 0x4000_0000));
+    for ranges in [run, sorted] {
+        let passes = SortedPasses::new(&ranges, &MERGED, folding(Walks::Apart));
+        let (Some(pass), None) = first_two(passes.leaves()) else {
+            panic!("{passes:?}");
+        };
+        assert_eq!((pass.start, pass.entries), (0x20_0000, 1024));
+        assert_eq!((pass.stride, pass.shift, pass.hint), (Level(0), 12, None));
+        assert_eq!((passes.pages(), passes.entries()), (1024, 1024));
+        // Where the policy states the stride, the pass has a hint.
+        let stated = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Apart));
+        assert!(matches!(
+            first_two(stated.leaves()),
+            (Some(pass), None) if pass.hint == Some(Level(1)) && pass.stride == Level(1)
+        ));
+    }
+    // One large entry takes many instructions, so it is no single page.
+    let mut one = Ranges::new();
+    one.leaf(Level(1), Extent::new(0x20_0000, 0x20_0000));
+    assert_eq!(one.page(&MERGED), None);
+    assert!(one.page(&PAIRED).is_some());
+}
+
+#[test]
+fn levels_of_one_stride_have_one_pass() {
+    let mut ranges = Ranges::new();
+    ranges.leaf(Level(0), Extent::new(0x1000, 0x1000));
+    ranges.leaf(Level(1), Extent::new(0x20_0000, 0x20_0000));
+    ranges.leaf(Level(2), Extent::new(0x4000_0000, 0x4000_0000));
+    let passes = SortedPasses::new(&ranges, &MERGED, folding(Walks::Apart));
+    let (Some(pass), None) = first_two(passes.leaves()) else {
+        panic!("{passes:?}");
+    };
+    // All addresses between them as well.
+    assert_eq!(
+        (pass.start, pass.entries),
+        (0x1000, (0x8000_0000 >> 12) - 1)
+    );
+    assert_eq!(pass.hint, None);
+    // The greatest stride below a level is the one that counts.
+    let mut two = MERGED;
+    two[1] = LevelFacts::leaf(21);
+    let passes = SortedPasses::new(&ranges, &two, folding(Walks::Apart));
+    let strides = passes.leaves();
+    let strides = strides.map(|pass| (pass.stride, pass.entries, pass.hint));
+    assert!(strides.eq([
+        (Level(0), 1, Some(Level(0))),
+        (Level(1), (0x8000_0000 >> 21) - 1, None)
+    ]));
+}
+
+#[test]
+fn new_entries_are_not_merged() {
+    let mut ranges = Ranges::new();
+    ranges.negative(Level(1), Extent::new(0x20_0000, 0x20_0000));
+    let passes = SortedPasses::new(&ranges, &MERGED, folding(Walks::Apart));
+    let is_large = |pass: Pass| pass.stride == Level(1) && pass.negative;
+    assert!(matches!(first_two(passes.leaves()), (Some(pass), None) if is_large(pass)));
+}
+
+#[test]
+fn an_unlinked_entry_is_of_one_entry_whatever_a_translation_covers() {
+    let mut ranges = Ranges::new();
+    ranges.walk(Level(1), Extent::new(0x20_0000, 0x20_0000));
+    let passes = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Named));
+    let (Some(pass), None) = first_two(passes.walks()) else {
+        panic!("{passes:?}");
+    };
+    assert_eq!((pass.start, pass.entries, pass.shift), (0x20_0000, 1, 21));
+}
+
+#[test]
+fn walk_entries_take_no_pass_where_walk_entries_go_apart() {
+    let mut ranges = Ranges::new();
+    ranges.leaf(Level(0), Extent::new(0, 0x4000));
+    ranges.walk(Level(1), Extent::new(0, 0x20_0000));
+    let passes = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Apart));
+    assert!(passes.walks().next().is_none());
+    assert!(passes.leaves().all(|pass| pass.leaf && !pass.walk));
+    assert!(!passes.walks_complete_first());
+    ranges.subtree();
+    let live = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Apart));
+    assert!(live.walks_complete_first());
+}
+
+#[test]
+fn walk_entries_have_passes_of_their_own_where_leaf_and_walk_entries_take_two_instructions() {
+    let mut ranges = Ranges::new();
+    ranges.leaf(Level(0), Extent::new(0, 0x4000));
+    ranges.walk(Level(1), Extent::new(0, 0x20_0000));
+    let joint = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Named));
+    assert!(joint.walks().next().is_none() && joint.leaves().all(|pass| pass.walk));
+    let apart = Folding {
+        joint: false,
+        ..folding(Walks::Named)
+    };
+    let apart = SortedPasses::new(&ranges, &PAIRED, apart);
+    assert_eq!(apart.walks().count(), 1);
+    assert!(apart.leaves().all(|pass| !pass.walk));
+}
+
+#[test]
+fn no_leaves_wait_for_walk_entries_where_there_are_none() {
+    let mut ranges = Ranges::new();
+    ranges.walk(Level(1), Extent::new(0, 0x20_0000));
+    ranges.subtree();
+    let named = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Named));
+    assert!(named.walks().next().is_some() && !named.walks_complete_first());
+    ranges.leaf(Level(1), Extent::new(0, 0x20_0000));
+    ranges.leaf(Level(0), Extent::new(0, 0x4000));
+    let both = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Named));
+    assert!(both.walks_complete_first());
+}
+
+#[test]
+fn new_entries_have_a_pass_at_every_level() {
+    let passes = |ranges: &Ranges, negative| {
+        let folding = Folding {
+            negative,
+            ..folding(Walks::Named)
+        };
+        let passes = SortedPasses::new(ranges, &PAIRED, folding);
+        let levels = passes.leaves().map(|pass| pass.stride);
+        levels.fold(Levels::NONE, |all, level| all.union(Levels::only(level)))
+    };
+    // A new table, at a level that maps no page.
+    let mut table = Ranges::new();
+    table.negative(Level(2), Extent::new(0, 0x4000_0000));
+    assert_eq!(passes(&table, false), Levels::only(Level(2)));
+    // A page and its tables take one pass, if an instruction invalidates the entries of every level.
+    let mut page = Ranges::new();
+    for level in 0..3 {
+        page.negative(Level(level), Extent::new(0x5000, 0x1000));
+    }
+    assert_eq!(passes(&page, false), Levels(7));
+    assert_eq!(passes(&page, true), Levels::only(Level(0)));
+}
+
+#[test]
+fn levels_have_passes_of_their_own_if_an_instruction_names_the_level() {
+    let mut ranges = Ranges::new();
+    ranges.leaf(Level(0), Extent::new(0, 0x80_0000));
+    ranges.leaf(Level(1), Extent::new(0, 0x40_0000));
+    let apart = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Named));
+    let levels = |passes: &SortedPasses| first_two(passes.leaves().map(|pass| pass.stride));
+    assert_eq!(levels(&apart), (Some(Level(0)), Some(Level(1))));
+    let both = folding(Walks::Named).with_leaves();
+    let folded = SortedPasses::new(&ranges, &PAIRED, both);
+    assert_eq!(levels(&folded), (Some(Level(0)), None));
+}
+
+#[test]
+fn an_entry_of_which_an_address_is_named_takes_no_pass() {
+    let mut ranges = Ranges::new();
+    ranges.leaf(Level(0), Extent::new(0x3f_e000, 0x2000));
+    ranges.leaf(Level(1), Extent::new(0, 0x80_0000));
+    let folding = folding(Walks::Named).with_leaves();
+    // The pages are in one of two pairs of large entries.
+    let passes = SortedPasses::new(&ranges, &PAIRED, folding);
+    let one = passes.leaves().map(|pass| (pass.stride, pass.hint));
+    assert!(one.eq([(Level(0), Some(Level(0))), (Level(1), Some(Level(1)))]));
+    // They are in each of them.
+    let mut single = PAIRED;
+    single[1] = LevelFacts::leaf(21);
+    let mut ranges = Ranges::new();
+    ranges.leaf(Level(0), Extent::new(0x3f_f000, 0x2000));
+    ranges.leaf(Level(1), Extent::new(0x20_0000, 0x40_0000));
+    let passes = SortedPasses::new(&ranges, &single, folding);
+    let all = passes.leaves();
+    assert!(
+        all.map(|pass| (pass.stride, pass.entries, pass.hint))
+            .eq([(Level(0), 2, None)])
+    );
+}

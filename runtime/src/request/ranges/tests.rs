@@ -1,0 +1,117 @@
+use super::*;
+use crate::request::levels::LevelFacts;
+
+const PAGE: Level = Level(0);
+const LARGE: Level = Level(1);
+const LEVELS_OF_TWO: LevelTable = {
+    let mut table = [LevelFacts::NONE; LEVELS];
+    table[0] = LevelFacts::leaf(12);
+    table[1] = LevelFacts::leaf(21);
+    table
+};
+
+fn run(extents: &[(Level, u64, u64)]) -> Ranges {
+    let mut ranges = Ranges::new();
+    for &(level, start, bytes) in extents {
+        ranges.leaf(level, Extent::new(start, bytes));
+    }
+    ranges
+}
+
+fn page(ranges: &Ranges) -> Option<(u64, Level, bool)> {
+    ranges.page(&LEVELS_OF_TWO)
+}
+
+#[test]
+fn leaves_of_one_level_are_one_run() {
+    let orders = [[0x1000, 0x2000, 0x5000], [0x5000, 0x1000, 0x2000]];
+    for order in orders {
+        let ranges = run(&order.map(|start| (PAGE, start, 0x1000)));
+        let Recorded::Run(PAGE, extent) = ranges.recorded() else {
+            panic!("{ranges:?}");
+        };
+        assert_eq!(extent, Extent::new(0x1000, 0x5000));
+        assert!(!ranges.is_nothing() && page(&ranges).is_none());
+    }
+}
+
+#[test]
+fn what_is_more_is_kept_by_level() {
+    let mut ranges = run(&[(PAGE, 0x1000, 0x1000), (LARGE, 0x20_0000, 0x20_0000)]);
+    ranges.leaf(PAGE, Extent::new(0x2000, 0x1000));
+    let Recorded::Sorted(sorted) = ranges.recorded() else {
+        panic!("{ranges:?}");
+    };
+    assert_eq!(sorted.leaf[0], Extent::new(0x1000, 0x2000));
+    assert_eq!(sorted.leaf[1], Extent::new(0x20_0000, 0x20_0000));
+    assert!(!ranges.tables() && !ranges.has_subtree() && !ranges.has_negative());
+}
+
+#[test]
+fn one_entry_is_a_page() {
+    assert_eq!(
+        page(&run(&[(LARGE, 0x20_0000, 0x20_0000)])),
+        Some((0x20_0000, LARGE, false))
+    );
+    // The last one as well; not a part of one, nor what is in two.
+    assert_eq!(page(&run(&[(LARGE, 0x20_1000, 0x1000)])), None);
+    let last = 0u64.wrapping_sub(0x1000);
+    assert_eq!(
+        page(&run(&[(PAGE, last, 0x1000)])),
+        Some((last, PAGE, false))
+    );
+    assert_eq!(page(&run(&[(PAGE, 0x1800, 0x1000)])), None);
+    assert_eq!(page(&Ranges::new()), None);
+    // An extent without an address adds nothing.
+    let nothing = run(&[(PAGE, 0x1000, 0)]);
+    assert!(nothing.is_nothing() && nothing == Ranges::new());
+    assert_eq!(
+        page(&run(&[(PAGE, 0x2000, 0x1000), (LARGE, 0, 0)])),
+        Some((0x2000, PAGE, false))
+    );
+}
+
+#[test]
+fn one_entry_whose_table_goes_as_well_is_a_page() {
+    let mut ranges = run(&[(PAGE, 0x20_3000, 0x1000)]);
+    ranges.walk(LARGE, Extent::new(0x20_0000, 0x20_0000));
+    assert_eq!(page(&ranges), Some((0x20_3000, PAGE, true)));
+    ranges.subtree();
+    assert_eq!(page(&ranges), None);
+}
+
+#[test]
+fn a_level_that_cannot_be_is_everything() {
+    let none = Level(LEVELS as u8);
+    let extent = Extent::new(0x1000, 0x1000);
+    let changes: [fn(&mut Ranges, Level, Extent); 3] =
+        [Ranges::leaf, Ranges::walk, Ranges::negative];
+    for before in [run(&[]), run(&[(PAGE, 0x1000, 0x1000)])] {
+        for change in changes {
+            let mut ranges = before;
+            change(&mut ranges, none, extent);
+            let Recorded::Sorted(sorted) = ranges.recorded() else {
+                panic!("{ranges:?}");
+            };
+            assert_eq!(*sorted, Sorted::EVERYTHING);
+            assert!(ranges.tables() && ranges.has_subtree() && page(&ranges).is_none());
+        }
+    }
+    assert_eq!(Extent::EVERYTHING.entries(12), 1 << 52);
+}
+
+#[test]
+fn a_run_ends_at_the_last_address() {
+    let last = 0u64.wrapping_sub(0x1000);
+    let around = [(PAGE, last, 0x1000), (PAGE, 0, 0x1000)];
+    let through = [(PAGE, 0, last), (PAGE, last, 0x1000)];
+    for ranges in [run(&around), run(&through)] {
+        let Recorded::Run(PAGE, extent) = ranges.recorded() else {
+            panic!("{ranges:?}");
+        };
+        // All of the address space, which is one byte more than can be counted.
+        assert_eq!(extent.entries(12), 1 << 52);
+        assert_eq!(extent.rounded(12).entries(12), 1 << 52);
+        assert_eq!(extent.rounded(21).entries(21), 1 << 43);
+    }
+}

@@ -1,0 +1,83 @@
+//! Faults that are put back in the runtime, in plans, in operands and in the kernel: random programs find each, by a seed
+//! without which nothing is found.
+//!
+//! `knobs.txt` has a line for each knob: the definition, the number of CPUs and the seed; or the reason why it is not found.
+//! `tlbc torment FILE --runtime --knobs` finds the seeds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tlbc::torment::whole::knobs::{KNOBS, Knob, Turned, turn};
+use tlbc::torment::whole::{Options, torment};
+use tlbc_tests::archdefs::analysis;
+
+/// By which seed a knob is found, or why it is not.
+enum Line {
+    Found {
+        arch: &'static str,
+        cpus: usize,
+        seed: u64,
+    },
+    Not(&'static str),
+}
+
+/// Returns the lines of `knobs.txt`, by the name of the knob.
+fn lines() -> BTreeMap<&'static str, Line> {
+    let lines = include_str!("knobs.txt").lines();
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let of = |line: &'static str| {
+        if let Some((name, reason)) = line.split_once(" not found: ") {
+            return (name, Line::Not(reason));
+        }
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let &[name, arch, cpus, seed] = words.as_slice() else {
+            panic!("{line}");
+        };
+        let number = |word: &str| word.parse().unwrap_or_else(|_| panic!("{line}"));
+        let (cpus, seed) = (number(cpus) as usize, number(seed));
+        (name, Line::Found { arch, cpus, seed })
+    };
+    lines.map(of).collect()
+}
+
+#[test]
+fn each_knob_has_a_line() {
+    let lines = lines();
+    let names: BTreeSet<&str> = KNOBS.iter().map(|knob| knob.name).collect();
+    assert_eq!(names.len(), KNOBS.len(), "two knobs have one name");
+    assert_eq!(names, lines.keys().copied().collect());
+    for (name, line) in &lines {
+        if let Line::Not(reason) = line {
+            assert!(reason.len() > 20, "{name}: {reason}");
+        }
+    }
+}
+
+fn options(cpus: usize, seed: u64) -> Options {
+    Options {
+        seed,
+        cpus,
+        schedules: 1,
+        ..Options::default()
+    }
+}
+
+#[test]
+fn each_knob_is_found() {
+    let lines = lines();
+    let found = |knob: &&Knob| matches!(lines[knob.name], Line::Found { .. });
+    for knob in KNOBS.iter().filter(found) {
+        let Line::Found { arch, cpus, seed } = lines[knob.name] else {
+            continue;
+        };
+        let options = options(cpus, seed);
+        let turned = turn(analysis(arch), knob, &options).expect("a machine");
+        assert!(
+            matches!(turned, Turned::Found { .. }),
+            "{}: {turned:?}",
+            knob.name
+        );
+        let report = torment(analysis(arch), &options).expect("a machine");
+        let failure = report.failure.map_or(String::new(), |(_, text)| text);
+        assert_eq!(failure, "", "{}, with the knob off", knob.name);
+    }
+}
