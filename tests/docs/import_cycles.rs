@@ -63,7 +63,10 @@ const LAYERS: &[(&str, &str)] = &[
         "doc",
         "source text model describe plan trace matrix sample_requests analysis compile",
     ),
-    ("compile", "source codes diagnostic parse emit analysis prove"),
+    (
+        "compile",
+        "source codes diagnostic parse emit analysis prove",
+    ),
     ("fs", "compile"),
     ("memo", ""),
     ("builder", "codes hidden render compile fs"),

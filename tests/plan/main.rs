@@ -13,6 +13,7 @@ mod operands;
 mod proofs;
 #[cfg(feature = "torment")]
 mod runtime;
+mod scores;
 mod torment;
 mod traces;
 mod unused_facts;

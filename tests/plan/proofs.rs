@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use tlbc::Analysis;
-use tlbc::plan::ir::{Node, Shape};
+use tlbc::plan::ir::{Node, Plan, Shape};
 use tlbc::prove::{disproved, prove};
-use tlbc_runtime::request::Space;
+use tlbc_runtime::request::{Reach, Space};
 use tlbc_tests::archdefs::{analysis, names};
 use tlbc_tests::mutate::plans::{BREAKS, Break, mutants};
 use tlbc_tests::requests::good;
@@ -230,4 +230,31 @@ fn narrow_machines_are_proved() {
         let messages = messages.iter().map(|it| it.diagnostic(&model).message);
         assert_eq!(messages.collect::<Vec<_>>(), Vec::<String>::new());
     }
+}
+
+/// A barrier that the machine lacks is an undefined instruction, also where it has nothing to do.
+#[test]
+fn a_barrier_that_the_machine_lacks_is_detected() {
+    let mut found = 0;
+    for arch in names().map(analysis) {
+        for (index, barrier) in arch.model.barriers.iter().enumerate() {
+            if barrier.requires.terms.is_empty() {
+                continue;
+            }
+            for shape in [Shape::Everything(Space::User, Reach::Here), Shape::Switch] {
+                let mut plans = arch.plans.clone();
+                let plan = arch.plans.get(shape).expect("a plan").clone();
+                let more = Node::Complete { barrier: index };
+                plans.replace(Plan {
+                    body: Node::Seq(vec![more, plan.body]),
+                    ..plan
+                });
+                let failure = disproved(&arch.model, &plans, shape).expect("a failure");
+                let message = failure.diagnostic(&arch.model).message;
+                assert!(message.contains("does not have"), "{message}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 0);
 }

@@ -304,20 +304,37 @@ impl Path<'_> {
     /// Returns what is wrong with the instructions themselves, with the instruction.
     pub fn wrongly_issued(&self) -> Vec<(Rule, Instr)> {
         let mut out = Vec::new();
+        let mut fail = |rule, instr| out.push((rule, instr));
         for step in self.steps {
-            let Step::Issue(issued) = step else {
-                continue;
-            };
-            let invalidate = issued.issue.invalidate;
-            let mut fail = |rule| out.push((rule, Instr::Invalidate(invalidate)));
-            if self.model.invalidates[invalidate].writes_entry.is_some() && !self.changes {
-                fail(Rule::Writes);
-            }
-            if !self.is_there(issued) {
-                fail(Rule::Exists);
-            }
-            if let Some(need) = self.unmet(issued) {
-                fail(Rule::Needs(need));
+            match step {
+                Step::Issue(issued) => {
+                    let invalidate = issued.issue.invalidate;
+                    let instr = Instr::Invalidate(invalidate);
+                    let writes = self.model.invalidates[invalidate].writes_entry.is_some();
+                    if writes && !self.changes {
+                        fail(Rule::Writes, instr);
+                    }
+                    if !self.is_there(issued) {
+                        fail(Rule::Exists, instr);
+                    }
+                    if let Some(need) = self.unmet(issued) {
+                        fail(Rule::Needs(need), instr);
+                    }
+                }
+                Step::Barrier(barrier) => {
+                    if !self.model.barriers[*barrier].requires.holds(self.machine) {
+                        fail(Rule::Exists, Instr::Barrier(*barrier));
+                    }
+                }
+                Step::OfWorkaround(invalidate) => {
+                    if !self.model.invalidates[*invalidate]
+                        .requires
+                        .holds(self.machine)
+                    {
+                        fail(Rule::Exists, Instr::Invalidate(*invalidate));
+                    }
+                }
+                _ => {}
             }
         }
         out

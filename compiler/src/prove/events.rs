@@ -142,6 +142,11 @@ fn path(model: &Model, plans: &Plans, moment: Moment, machine: &Partial<'_>) -> 
         .into_iter()
         .map(|(rule, cell)| fail(rule, Some(cell)))
         .collect();
+    let wrong = path.wrongly_issued().into_iter();
+    failures.extend(wrong.map(|(rule, instruction)| Failure {
+        instruction: Some(instruction),
+        ..fail(rule, None)
+    }));
     if matches!(moment, Moment::Switch(_)) {
         let mut previous = Ask {
             walk: true,

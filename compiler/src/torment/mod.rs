@@ -12,12 +12,14 @@
 mod agent;
 mod decode;
 mod effect;
+mod explore;
 mod report;
 mod request;
 mod run;
 #[cfg(feature = "torment")]
 pub mod whole;
 
+pub use explore::Explored;
 pub use report::{Failure, Report};
 
 use decode::Hardware;
@@ -40,27 +42,39 @@ pub struct Options {
     pub machine: Option<(Config, Vec<u64>)>,
 }
 
+impl Options {
+    /// Returns the machine of a seed, and its limits.
+    fn machine(&self, hardware: &Model, rng: &mut Rng) -> (Config, Vec<u64>) {
+        let drawn = self.machine.clone();
+        drawn.unwrap_or_else(|| request::machine(hardware, rng))
+    }
+}
+
+/// Returns plans on hardware; none if their definition has no such machine.
+fn bench<'m>(planned: &'m Analysis, hardware: Hardware<'m>) -> Option<Bench<'m>> {
+    let config = renamed(hardware.model, &planned.model, hardware.config)?;
+    Some(Bench {
+        planned,
+        config,
+        hardware,
+    })
+}
+
 /// Runs the plans of a definition on the hardware of another one, or of the same.
 #[must_use]
 pub fn torment(planned: &Analysis, hardware: &Model, options: &Options) -> Report {
     let mut report = Report::default();
     for seed in options.seed..options.seed.saturating_add(options.machines) {
         let mut rng = Rng::with_seed(seed);
-        let drawn = options.machine.clone();
-        let (config, limits) = drawn.unwrap_or_else(|| request::machine(hardware, &mut rng));
-        let same = renamed(hardware, &planned.model, config);
-        let Some(planned_config) = same else {
+        let (config, limits) = options.machine(hardware, &mut rng);
+        let hardware = Hardware {
+            model: hardware,
+            config,
+            limits: &limits,
+        };
+        let Some(bench) = bench(planned, hardware) else {
             report.incomparable += 1;
             continue;
-        };
-        let bench = Bench {
-            planned,
-            config: planned_config,
-            hardware: Hardware {
-                model: hardware,
-                config,
-                limits: &limits,
-            },
         };
         for _ in 0..options.requests {
             let Some(request) = bench.hardware.request(&mut rng) else {
@@ -74,6 +88,30 @@ pub fn torment(planned: &Analysis, hardware: &Model, options: &Options) -> Repor
         }
     }
     report
+}
+
+/// Compares the hostile hardware with a search through all schedules, on the requests of a run. Machines that the planned definition does not have are left out.
+#[must_use]
+pub fn explore(planned: &Analysis, hardware: &Model, options: &Options) -> Explored {
+    let mut explored = Explored::default();
+    for seed in options.seed..options.seed.saturating_add(options.machines) {
+        let mut rng = Rng::with_seed(seed);
+        let (config, limits) = options.machine(hardware, &mut rng);
+        let hardware = Hardware {
+            model: hardware,
+            config,
+            limits: &limits,
+        };
+        let Some(bench) = bench(planned, hardware) else {
+            continue;
+        };
+        for _ in 0..options.requests {
+            if let Some(request) = bench.hardware.request(&mut rng) {
+                bench.explore(&request, &mut explored);
+            }
+        }
+    }
+    explored
 }
 
 /// Returns a configuration in terms of another definition: the features, errata and geometry of the same names. Returns

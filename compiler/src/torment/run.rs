@@ -13,6 +13,7 @@ use tlbc_runtime::request::{Ranges, Reach, Scope, Space, SpaceFlags, Tag};
 
 use super::agent::Agent;
 use super::decode::{Act, Bits, Decoded, Hardware};
+use super::explore::Explored;
 use super::request::{Request, What};
 use crate::analysis::Analysis;
 use crate::model::{Config, Instr, Issued, Lost, Model, Source, Weakens, Workaround};
@@ -128,6 +129,22 @@ impl<'m> Bench<'m> {
             }
         }
         Ok(harm)
+    }
+
+    /// Executes a request, and compares what is left with a search. A request with an instruction that the hardware does not
+    /// have is left out.
+    pub fn explore(&self, request: &Request, explored: &mut Explored) {
+        let Ok(script) = self.script(request) else {
+            return;
+        };
+        for stale in &request.stale {
+            for mut agent in self.hardware.agents(request, stale) {
+                agent.path.record();
+                // What is deferred is left as well, by both.
+                let _deferred = self.execute(&script, &mut agent);
+                explored.add(&agent);
+            }
+        }
     }
 
     /// Returns the instructions of a request in words, one a line.

@@ -261,7 +261,7 @@ pub const BREAKS: &[(&str, Break)] = &[
         } => Some(Node::Loop {
             over: Over::Runs {
                 operand: *operand,
-                most: MaxCount::Count(most * 2),
+                most: MaxCount::Count(most.checked_mul(2)?),
             },
             each: each.clone(),
             rest: rest.clone(),
@@ -286,7 +286,7 @@ pub const BREAKS: &[(&str, Break)] = &[
             each,
             rest,
         } => Some(Node::Loop {
-            over: Over::Sets(Amount::Stated(count - 1)),
+            over: Over::Sets(Amount::Stated(count.checked_sub(1)?)),
             each: each.clone(),
             rest: rest.clone(),
         }),

@@ -29,8 +29,11 @@ pub enum Verdict {
     Disproved,
     /// Its plans cannot be stated in terms of the right definition: it lacks a name, or has other levels.
     OtherMachine,
-    /// Its plans are proved, and leave entries on the hardware of the right definition, or issue what that does not have.
+    /// Its plans are the same, and leave entries on the hardware of the right definition, or issue what that does not have:
+    /// operands have other bits.
     Tormented,
+    /// Its plans differ and are proved, and leave entries on that hardware. One of the two is wrong.
+    Contradicted,
     /// The same code is generated.
     SameCode,
     /// Its plans differ, and are proved: they invalidate no less.
@@ -43,11 +46,12 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Refused,
         Self::Disproved,
-        Self::OtherMachine,
         Self::Tormented,
+        Self::OtherMachine,
+        Self::Contradicted,
         Self::SameCode,
         Self::NoLess,
         Self::NotFollowed,
@@ -59,12 +63,48 @@ impl Verdict {
         match self {
             Self::Refused => "check",
             Self::Disproved => "prove",
-            Self::OtherMachine => "other tables or names",
             Self::Tormented => "torment",
+            Self::OtherMachine => "other machine",
+            Self::Contradicted => "contradicted",
             Self::SameCode => "same code",
-            Self::NoLess => "proved: no less",
+            Self::NoLess => "no less",
             Self::NotFollowed => "not followed",
             Self::Constants => "constants",
+        }
+    }
+
+    /// Returns what it means.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Refused => "`tlbc check` refuses the definition",
+            Self::Disproved => "its plans are not proved against the right definition",
+            Self::Tormented => {
+                "its plans are the same, but operands have other bits, and on the hardware of the right definition entries are left \
+                 or an instruction does not exist"
+            }
+            Self::OtherMachine => {
+                "it lacks a name that its plans would need on the right machine, or has other levels: a kernel for the right \
+                 machine does not build with it"
+            }
+            Self::Contradicted => {
+                "its plans are proved and leave entries on hostile hardware: a fault of tlbc"
+            }
+            Self::SameCode => {
+                "harmless: the same code is generated, except for comments. The fact is implied by others, or describes, or makes an \
+                 instruction no better that no plan uses"
+            }
+            Self::NoLess => {
+                "harmless: the plans differ and are proved against the right definition, so they invalidate no less"
+            }
+            Self::NotFollowed => {
+                "not judged: the plans differ only where entries are changed by instructions, new entries are published, or the \
+                 kernel is entered, which the prover does not follow"
+            }
+            Self::Constants => {
+                "not judged here: the plans are the same. Constants of the runtime, the place where a feature is read, or the \
+                 operands and registers of instructions that no flush of the sample issues differ; tests compare these with the \
+                 manuals, the assembler and runs of the whole runtime"
+            }
         }
     }
 }
@@ -124,15 +164,15 @@ impl<'a> Judge<'a> {
         }
         let options = Options {
             seed: 1,
-            machines: 30,
-            requests: 30,
+            machines: 20,
+            requests: 15,
             machine: None,
         };
         let report = torment(planned, &self.right.model, &options);
-        if report.failure.is_some() {
-            return Verdict::Tormented;
-        }
+        let is_found = report.failure.is_some();
         match different.as_slice() {
+            [] if is_found => Verdict::Tormented,
+            _ if is_found => Verdict::Contradicted,
             [] => Verdict::Constants,
             shapes if shapes.iter().all(|shape| !is_followed(*shape)) => Verdict::NotFollowed,
             _ => Verdict::NoLess,

@@ -4,4 +4,5 @@
 
 pub mod definitions;
 pub mod planner;
+pub mod table;
 pub mod translate;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use tlbc::Analysis;
 use tlbc::prove::Rule;
+use tlbc::torment::{Explored, Options, explore};
 
 use super::definitions::{failure, on_hardware};
 use crate::mutate::Rng;
@@ -22,14 +23,29 @@ pub struct Agreement {
     pub both: u64,
     /// Those that neither finds: the fault makes nothing weaker.
     pub neither: u64,
-    /// Those that only the prover finds, by rule.
-    pub proof_only: BTreeMap<String, u64>,
+    /// Those that only the prover finds, by rule, with the first of them.
+    pub proof_only: BTreeMap<String, (u64, String)>,
     /// Those that only the hardware finds: the ways in which they are broken, and the failure.
     pub hardware_only: Vec<String>,
 }
 
+/// Compares the hardware with a search through all schedules, on plans with random faults from a seed.
+pub fn explored(arch: &Analysis, seed: u64) -> Explored {
+    let planned = Analysis {
+        model: arch.model.clone(),
+        plans: random(arch, &mut Rng::with_seed(seed)).plans,
+    };
+    let options = Options {
+        seed,
+        machines: 2,
+        requests: 2,
+        machine: None,
+    };
+    explore(&planned, &arch.model, &options)
+}
+
 impl Agreement {
-    /// Judges plans from a seed.
+    /// Judges plans with random faults from a seed.
     pub fn add(&mut self, arch: &Analysis, seed: u64) {
         let mut rng = Rng::with_seed(seed);
         let faulty = random(arch, &mut rng);
@@ -58,21 +74,13 @@ impl Agreement {
                 if found.is_some() {
                     self.both += 1;
                 } else {
-                    *self.proof_only.entry(named(failed.rule)).or_default() += 1;
+                    let message = failed.diagnostic(&arch.model).message;
+                    let text = format!("seed {seed}: {ways:?} in {shapes:?}: {message}");
+                    let known = self.proof_only.entry(named(failed.rule));
+                    known.or_insert((0, text)).0 += 1;
                 }
             }
         }
-    }
-
-    /// Adds the results of others.
-    pub fn join(&mut self, other: Self) {
-        self.plans += other.plans;
-        self.both += other.both;
-        self.neither += other.neither;
-        for (rule, count) in other.proof_only {
-            *self.proof_only.entry(rule).or_default() += count;
-        }
-        self.hardware_only.extend(other.hardware_only);
     }
 }
 

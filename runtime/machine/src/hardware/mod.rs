@@ -2,7 +2,7 @@
 //!
 //! In: the entries of one address that became stale together, and the events of one agent in order: stores become
 //! visible, instructions invalidate, barriers complete. Out: the entries that the agent may still use. Holds: the answer
-//! is that of a search through all schedules of fills and invalidations (`tests/explorer.rs`), without a search.
+//! is that of a search through all schedules of fills and invalidations ([`search`]), without a search.
 //!
 //! The hardware is hostile. It evicts nothing, and fills everything that it could fill after each event. Staleness is
 //! monotone: an entry that could be cached does no less harm than one that is not, so fills need no scheduler. An
@@ -11,5 +11,6 @@
 //! the invalidation does not act.
 
 mod path;
+pub mod search;
 
-pub use path::{Entry, Key, Kind, Left, Path, Walks};
+pub use path::{Entry, Event, Key, Kind, Left, Path, Walks};

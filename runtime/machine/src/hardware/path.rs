@@ -38,6 +38,19 @@ pub struct Walks {
 /// A group of invalidations that are completed together: those of one issuer that wait for the same barrier.
 pub type Key = u32;
 
+/// An event of a [`Path`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// The stores become visible.
+    Publish,
+    /// Entries are removed at once.
+    Now(u64),
+    /// An invalidation of entries starts.
+    Start(u64, Key),
+    /// The invalidations of a key are complete.
+    Complete(Key),
+}
+
 /// Why an entry still does harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
@@ -58,6 +71,8 @@ struct Slot {
     /// way is a superset of another one, which would do more harm. Empty if the entry is gone.
     ways: Vec<Doomed>,
     in_flight: bool,
+    /// The invalidations in progress that invalidate the entry.
+    hit_by: Doomed,
 }
 
 impl Slot {
@@ -72,14 +87,6 @@ impl Slot {
     }
 }
 
-/// An invalidation in progress.
-#[derive(Debug, Clone, Copy)]
-struct Pending {
-    key: Key,
-    /// The entries that it invalidates, one bit each.
-    hits: u64,
-}
-
 /// The entries of one address on one agent under one tag. All are stale and cached at first, and the stores that made
 /// them stale are not visible to the walker.
 #[derive(Debug, Clone)]
@@ -87,7 +94,9 @@ pub struct Path {
     slots: Vec<Slot>,
     walks: Walks,
     visible: bool,
-    pending: [Option<Pending>; Doomed::BITS as usize],
+    /// The keys of the invalidations in progress.
+    pending: [Option<Key>; Doomed::BITS as usize],
+    events: Option<Vec<Event>>,
 }
 
 impl Path {
@@ -98,12 +107,35 @@ impl Path {
             entry,
             ways: vec![0],
             in_flight: false,
+            hit_by: 0,
         };
         Self {
             slots: entries.into_iter().map(slot).collect(),
             walks,
             visible: false,
             pending: [None; Doomed::BITS as usize],
+            events: None,
+        }
+    }
+
+    /// Records events from here on.
+    pub fn record(&mut self) {
+        self.events = Some(Vec::new());
+    }
+
+    /// Returns the recorded events.
+    pub fn recorded(&self) -> &[Event] {
+        self.events.as_deref().unwrap_or_default()
+    }
+
+    /// Returns how the agent walks the tables.
+    pub fn walks(&self) -> Walks {
+        self.walks
+    }
+
+    fn note(&mut self, event: Event) {
+        if let Some(events) = &mut self.events {
+            events.push(event);
         }
     }
 
@@ -114,11 +146,13 @@ impl Path {
 
     /// The stores that made the entries stale become visible to the walker.
     pub fn publish(&mut self) {
+        self.note(Event::Publish);
         self.visible = true;
     }
 
     /// Removes entries at once: those with a bit in `hits`.
     pub fn invalidate_now(&mut self, hits: u64) {
+        self.note(Event::Now(hits));
         for slot in self.hit(hits) {
             slot.ways.clear();
         }
@@ -128,11 +162,13 @@ impl Path {
     /// Starts an invalidation of the entries with a bit in `hits`. If more are in progress than the path counts, it has
     /// no effect.
     pub fn start(&mut self, hits: u64, key: Key) {
+        self.note(Event::Start(hits, key));
         let Some(number) = self.pending.iter().position(Option::is_none) else {
             return;
         };
-        self.pending[number] = Some(Pending { key, hits });
+        self.pending[number] = Some(key);
         for slot in self.hit(hits) {
+            slot.hit_by |= 1 << number;
             slot.ways.iter_mut().for_each(|way| *way |= 1 << number);
         }
         self.fill();
@@ -141,9 +177,10 @@ impl Path {
     /// Completes the invalidations of a key. Unless `drained`, accesses that the removed entries have translated may not
     /// be performed yet.
     pub fn complete(&mut self, key: Key, drained: bool) {
+        self.note(Event::Complete(key));
         let mut done: Doomed = 0;
         for (number, pending) in self.pending.iter_mut().enumerate() {
-            if pending.is_some_and(|pending| pending.key == key) {
+            if *pending == Some(key) {
                 *pending = None;
                 done |= 1 << number;
             }
@@ -151,6 +188,7 @@ impl Path {
         for slot in &mut self.slots {
             let before = slot.ways.len();
             slot.ways.retain(|way| way & done == 0);
+            slot.hit_by &= !done;
             slot.in_flight |= before != 0 && slot.ways.is_empty();
         }
         if drained {
@@ -204,9 +242,7 @@ impl Path {
         if !self.visible && self.walks.speculates && entry.from.is_none() {
             ways.push(0);
         }
-        let hits = self.pending.iter().enumerate();
-        let hits = hits.filter(|(_, it)| it.is_some_and(|it| it.hits & (1 << to) != 0));
-        let hits = hits.fold(0, |hits, (number, _)| hits | 1 << number);
+        let hits = self.slots[to].hit_by;
         for source in self
             .slots
             .iter()
