@@ -92,10 +92,7 @@ impl Builder {
     /// It is not by default.
     #[must_use]
     pub fn allow_unproved(mut self, allowed: bool) -> Self {
-        self.unproved = match allowed {
-            true => Unproved::Marked,
-            false => Unproved::Refused,
-        };
+        self.unproved = Unproved::of(allowed);
         self
     }
 

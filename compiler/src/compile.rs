@@ -53,6 +53,13 @@ pub enum Unproved {
     Marked,
 }
 
+impl Unproved {
+    /// Returns what becomes of it if it is allowed, or not.
+    pub(crate) fn of(allowed: bool) -> Self {
+        if allowed { Self::Marked } else { Self::Refused }
+    }
+}
+
 impl Compiled {
     /// Returns whether there is an error among the diagnostics.
     #[must_use]

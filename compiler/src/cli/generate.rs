@@ -63,10 +63,7 @@ impl Generate {
         if let Some(outputs) = memo.as_ref().and_then(|memo| memo.recall(&sources)) {
             return self.write(outputs);
         }
-        let unproved = match self.allow_unproved {
-            true => Unproved::Marked,
-            false => Unproved::Refused,
-        };
+        let unproved = Unproved::of(self.allow_unproved);
         let compiled = compile_with(sources.clone(), unproved, |it, files| {
             self.failures(it, files)
         });

@@ -321,18 +321,17 @@ impl Path<'_> {
                         fail(Rule::Needs(need), instr);
                     }
                 }
-                Step::Barrier(barrier) => {
-                    if !self.model.barriers[*barrier].requires.holds(self.machine) {
-                        fail(Rule::Exists, Instr::Barrier(*barrier));
-                    }
+                Step::Barrier(barrier)
+                    if !self.model.barriers[*barrier].requires.holds(self.machine) =>
+                {
+                    fail(Rule::Exists, Instr::Barrier(*barrier));
                 }
-                Step::OfWorkaround(invalidate) => {
+                Step::OfWorkaround(invalidate)
                     if !self.model.invalidates[*invalidate]
                         .requires
-                        .holds(self.machine)
-                    {
-                        fail(Rule::Exists, Instr::Invalidate(*invalidate));
-                    }
+                        .holds(self.machine) =>
+                {
+                    fail(Rule::Exists, Instr::Invalidate(*invalidate));
                 }
                 _ => {}
             }
