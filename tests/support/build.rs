@@ -124,9 +124,11 @@ macro_rules! for_each_machine {{
     }};
 }}
 
-/// Returns the flags and the limits that a backend reads from registers, whose values are given by name. `None` if the
-/// backend reads none.
-pub fn read_registers(arch: &str, value: impl Fn(&str) -> u64) -> Option<(Vec<&'static str>, Vec<(&'static str, u32)>)> {{
+/// The flags and the limits that a backend reads from registers.
+pub type Read = (Vec<&'static str>, Vec<(&'static str, u32)>);
+
+/// Returns what a backend reads from registers, whose values are given by name. `None` if the backend reads none.
+pub fn read_registers(arch: &str, value: impl Fn(&str) -> u64) -> Option<Read> {{
     match arch {{
 {of_registers}        _ => None,
     }}
