@@ -28,8 +28,8 @@ Changes: a valid entry is written by instructions that the definition names for 
 change, and what was made through it is invalidated before a new entry is stored. A plain store is for an
 invalid entry, for software bits, or for an entry whose flush is deferred. New entries are published.
 
-Not proved: the exclusion of lockless walkers, that an instruction is repeated if another CPU has
-changed the entry, and the order of passes over several levels for all values, which is followed for a few sizes.
+Not proved: the exclusion of lockless walkers, that an instruction is repeated if another CPU has changed
+the entry, and the order of passes over several levels for all values, which is followed for a few sizes.
 Whether a request is above the ceiling is followed both ways.
 
 Examples:
