@@ -35,6 +35,30 @@ fn wrong_facts_are_found() {
     assert!(found * 2 > judged, "{found} of {judged}");
 }
 
+/// A definition that says too much of what an instruction invalidates of walk entries makes plans that name one address for
+/// several tables. All of them are refused.
+#[test]
+fn wrong_facts_about_walk_entries_are_found() {
+    let all = shipped();
+    let usage = Usage::new(all.iter().map(|it| it.text.as_str()));
+    for definition in &all {
+        let mut judge = Judge::new(definition, analysis(definition.arch()));
+        let conditional = |what: &str| what.contains("drops walk") && what.contains(" when ");
+        let changes = judge.changes(&usage);
+        for changed in changes.iter().filter(|it| conditional(&it.mutant.what)) {
+            let verdict = judge.verdict(changed);
+            println!("{verdict:?}: {}", changed.mutant.what);
+            assert_ne!(
+                verdict,
+                Verdict::Contradicted,
+                "{}: {}",
+                definition.path,
+                changed.mutant.what
+            );
+        }
+    }
+}
+
 /// The prover is no weaker than the hardware, and the hardware agrees with a search.
 #[test]
 fn faulty_plans_are_found() {
