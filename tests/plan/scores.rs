@@ -35,6 +35,24 @@ fn wrong_facts_are_found() {
     assert!(found * 2 > judged, "{found} of {judged}");
 }
 
+/// What an instruction writes into table entries is judged by the plans of changes.
+#[test]
+fn wrong_facts_about_writing_instructions_are_found() {
+    let all = shipped();
+    let usage = Usage::new(all.iter().map(|it| it.text.as_str()));
+    for definition in &all {
+        let mut judge = Judge::new(definition, analysis(definition.arch()));
+        let changes = judge.changes(&usage);
+        for changed in changes
+            .iter()
+            .filter(|it| it.mutant.what.contains("writes entry"))
+        {
+            let verdict = judge.verdict(changed);
+            println!("{verdict:?}: {}", changed.mutant.what);
+        }
+    }
+}
+
 /// A definition that says too much of what an instruction invalidates of walk entries makes plans that name one address for
 /// several tables. All of them are refused.
 #[test]

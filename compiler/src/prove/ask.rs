@@ -16,8 +16,8 @@ use crate::model::Kind;
 /// The numbers of entries that are asked for.
 const COUNTS: [u64; 3] = [1, 2, 5];
 
-/// The numbers of tables that are unlinked: an instruction that names an address in one of several leaves the others.
-const TABLES: [u64; 2] = [1, 3];
+/// How many tables are unlinked, besides one: an instruction that names an address in one of them leaves the others.
+const MANY: u64 = 3;
 
 /// A kind of request for a flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum What {
     Live(Level, Level, u64),
     /// An entry that pointed at a table, and one leaf entry below it.
     Last(Level, Level),
-    /// Entries of two levels that pointed at tables, at different addresses.
+    /// Entries of two levels, one above the other, that pointed at tables at different addresses.
     Tables(Level, Level),
     /// Leaf entries of two levels.
     Mixed(Level, Level),
@@ -54,13 +54,11 @@ impl What {
                 all.push(Self::New(level, count));
             }
             if level > Level(0) {
-                all.extend(TABLES.map(|tables| Self::Cut(level, None, tables)));
+                all.push(Self::Cut(level, None, MANY));
             }
             for below in Level::all().filter(|below| *below < level) {
-                for tables in TABLES {
-                    all.push(Self::Cut(level, Some(below), tables));
-                    all.push(Self::Live(level, below, tables));
-                }
+                all.extend([1, MANY].map(|tables| Self::Cut(level, Some(below), tables)));
+                all.extend([1, 2].map(|tables| Self::Live(level, below, tables)));
                 all.push(Self::Last(level, below));
                 all.push(Self::Tables(level, below));
                 all.push(Self::Mixed(level, below));
@@ -162,6 +160,10 @@ impl Ask {
         let maps = |level: Level| levels[level.index()].leaf && exists(levels, level);
         let lowest = Level::all().find(|level| exists(levels, *level))?;
         let points = |level: Level| exists(levels, level) && level > lowest;
+        let is_next = |level: Level, below: Level| {
+            let mut between = Level::all().filter(|it| *it < level && *it > below);
+            !between.any(|it| exists(levels, it))
+        };
         let mut ask = Self::NOTHING;
         let of = |level, count| extent(space, levels, level, count);
         match what {
@@ -189,19 +191,19 @@ impl Ask {
                 ask.live = true;
                 ask.ranges.subtree();
                 for walked in Level::all().filter(|it| points(*it) && *it < level && *it > below) {
-                    ask.cut(walked, within(cut, levels, walked, 2));
+                    ask.cut(walked, within(cut, levels, walked, 1));
                 }
                 ask.cut(level, cut);
                 ask.leaf(below, within(cut, levels, below, 3));
             }
             What::Last(level, below) => {
-                (points(level) && maps(below)).then_some(())?;
+                (points(level) && maps(below) && is_next(level, below)).then_some(())?;
                 let cut = of(level, 1);
                 ask.cut(level, cut);
                 ask.leaf(below, within(cut, levels, below, 1));
             }
             What::Tables(level, below) => {
-                (points(level) && points(below)).then_some(())?;
+                (points(level) && points(below) && is_next(level, below)).then_some(())?;
                 ask.cut(level, of(level, 2));
                 ask.cut(below, of(below, 3));
             }
