@@ -35,6 +35,49 @@ fn wrong_facts_are_found() {
     assert!(found * 2 > judged, "{found} of {judged}");
 }
 
+/// Returns the verdicts on those changed facts of a definition that satisfy a condition, with what was changed.
+fn verdicts(arch: &str, is: impl Fn(&str) -> bool) -> Vec<(Verdict, String)> {
+    let all = shipped();
+    let usage = Usage::new(all.iter().map(|it| it.text.as_str()));
+    let mut definitions = all.iter();
+    let definition = definitions.find(|it| it.arch() == arch);
+    let mut judge = Judge::new(definition.expect("a definition"), analysis(arch));
+    let changes = judge.changes(&usage);
+    let chosen = changes.iter().map(|it| (it, it.mutant.what.clone()));
+    let chosen = chosen.filter(|(_, what)| is(what));
+    chosen
+        .map(|(changed, what)| (judge.verdict(changed), what))
+        .collect()
+}
+
+/// An instruction that invalidates the walk entries of one address is taken for one that invalidates all: its plan names one
+/// address for several unlinked tables.
+#[test]
+fn a_condition_of_walk_entries_that_is_wrong_is_found() {
+    let judged = verdicts("x86_64", |what| {
+        let clause = what.contains("`drops walk of everything, loaded tag when not tce;`");
+        clause && (what.starts_with("`not ") || what.contains("` without `when"))
+    });
+    let disproved = judged.iter().filter(|(it, _)| *it == Verdict::Disproved);
+    assert!(disproved.count() >= 7, "{judged:?}");
+    // What is left is no definition.
+    let found = |it: &(Verdict, String)| matches!(it.0, Verdict::Disproved | Verdict::Refused);
+    assert!(judged.iter().all(found), "{judged:?}");
+}
+
+/// Instructions that write entries are judged by the plans of changes.
+#[test]
+fn wrong_levels_of_a_writing_instruction_are_found() {
+    let judged = verdicts("s390", |what| {
+        let other = what.starts_with("`at pmd`") || what.starts_with("`at pud`");
+        other && what.contains("in `writes entry at pte: more rights;`")
+    });
+    assert!(judged.len() >= 4, "{judged:?}");
+    for (verdict, what) in judged {
+        assert_eq!(verdict, Verdict::Disproved, "{what}");
+    }
+}
+
 /// The prover is no weaker than the hardware, and the hardware agrees with a search.
 #[test]
 fn faulty_plans_are_found() {

@@ -1,8 +1,8 @@
 //! Requests, each for one representative set of changed entries.
 //!
 //! In: a kind of request and the levels of a machine. Out: an [`Ask`]. Holds: each level that maps pages or points at
-//! tables is asked for alone, with one entry and with several, aligned and not, up to the last page of the kernel's
-//! addresses.
+//! tables is asked for alone and with each other one, with one entry and with several, aligned and not, up to the last page
+//! of the kernel's addresses.
 
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::deferred::Pending;
@@ -16,19 +16,28 @@ use crate::model::Kind;
 /// The numbers of entries that are asked for.
 const COUNTS: [u64; 3] = [1, 2, 5];
 
+/// How many tables are unlinked, besides one: an instruction that names an address in one of them leaves the others.
+const MANY: u64 = 3;
+
 /// A kind of request for a flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     /// Leaf entries of one level.
     Leaves(Level, u64),
-    /// An entry that pointed at a table, with leaf entries below it if a level is given.
-    Cut(Level, Option<Level>),
+    /// Entries that pointed at tables, with leaf entries below some of them if a level is given.
+    Cut(Level, Option<Level>, u64),
     /// The same, where the entries below are still valid.
-    Live(Level, Level),
+    Live(Level, Level, u64),
+    /// An entry that pointed at a table, and one leaf entry below it.
+    Last(Level, Level),
+    /// Entries of two levels, one above the other, that pointed at tables at different addresses.
+    Tables(Level, Level),
     /// Leaf entries of two levels.
     Mixed(Level, Level),
     /// New entries of one level.
     New(Level, u64),
+    /// New entries of two levels.
+    News(Level, Level),
     /// Everything, with unlinked tables or without.
     Everything(bool),
     /// Everything, and the root entry.
@@ -45,12 +54,15 @@ impl What {
                 all.push(Self::New(level, count));
             }
             if level > Level(0) {
-                all.push(Self::Cut(level, None));
+                all.push(Self::Cut(level, None, MANY));
             }
             for below in Level::all().filter(|below| *below < level) {
-                all.push(Self::Cut(level, Some(below)));
-                all.push(Self::Live(level, below));
+                all.extend([1, MANY].map(|tables| Self::Cut(level, Some(below), tables)));
+                all.extend([1, 2].map(|tables| Self::Live(level, below, tables)));
+                all.push(Self::Last(level, below));
+                all.push(Self::Tables(level, below));
                 all.push(Self::Mixed(level, below));
+                all.push(Self::News(level, below));
             }
         }
         all.extend([
@@ -67,9 +79,10 @@ impl What {
             Self::Leaves(_, 1) => "one page",
             Self::Leaves(..) => "pages of one level",
             Self::Mixed(..) => "pages of two levels",
-            Self::Cut(..) => "unlinked tables",
+            Self::Last(..) => "one page and its table",
+            Self::Cut(..) | Self::Tables(..) => "unlinked tables",
             Self::Live(..) => "unlinked tables, valid below",
-            Self::New(..) => "new mappings",
+            Self::New(..) | Self::News(..) => "new mappings",
             Self::Everything(false) => "everything",
             Self::Everything(true) => "everything, with tables",
             Self::Teardown => "teardown",
@@ -147,6 +160,10 @@ impl Ask {
         let maps = |level: Level| levels[level.index()].leaf && exists(levels, level);
         let lowest = Level::all().find(|level| exists(levels, *level))?;
         let points = |level: Level| exists(levels, level) && level > lowest;
+        let is_next = |level: Level, below: Level| {
+            let mut between = Level::all().filter(|it| *it < level && *it > below);
+            !between.any(|it| exists(levels, it))
+        };
         let mut ask = Self::NOTHING;
         let of = |level, count| extent(space, levels, level, count);
         match what {
@@ -159,30 +176,45 @@ impl Ask {
                 ask.leaf(level, of(level, 2));
                 ask.leaf(below, of(below, 3));
             }
-            What::Cut(level, below) => {
+            What::Cut(level, below, tables) => {
                 points(level).then_some(())?;
-                let cut = of(level, 1);
+                let cut = of(level, tables);
                 ask.cut(level, cut);
                 if let Some(below) = below {
                     maps(below).then_some(())?;
-                    ask.leaf(below, within(cut, levels, below, 2));
+                    ask.leaf(below, in_last_tables(cut, levels, level, below));
                 }
             }
-            What::Live(level, below) => {
+            What::Live(level, below, tables) => {
                 (points(level) && maps(below)).then_some(())?;
-                let cut = of(level, 1);
+                let cut = of(level, tables);
                 ask.live = true;
                 ask.ranges.subtree();
-                for walked in Level::all().filter(|it| points(*it) && *it <= level && *it > below) {
+                for walked in Level::all().filter(|it| points(*it) && *it < level && *it > below) {
                     ask.cut(walked, within(cut, levels, walked, 1));
                 }
+                ask.cut(level, cut);
                 ask.leaf(below, within(cut, levels, below, 3));
+            }
+            What::Last(level, below) => {
+                (points(level) && maps(below) && is_next(level, below)).then_some(())?;
+                let cut = of(level, 1);
+                ask.cut(level, cut);
+                ask.leaf(below, within(cut, levels, below, 1));
+            }
+            What::Tables(level, below) => {
+                (points(level) && points(below) && is_next(level, below)).then_some(())?;
+                ask.cut(level, of(level, 2));
+                ask.cut(below, of(below, 3));
             }
             What::New(level, count) => {
                 maps(level).then_some(())?;
-                let extent = of(level, count);
-                ask.ranges.negative(level, extent);
-                ask.stale(Kind::Negative, level, Some(extent));
+                ask.new_entries(level, of(level, count));
+            }
+            What::News(level, below) => {
+                (maps(level) && maps(below)).then_some(())?;
+                ask.new_entries(level, of(level, 2));
+                ask.new_entries(below, of(below, 3));
             }
             What::Everything(walk) => {
                 ask.everything = true;
@@ -221,6 +253,11 @@ impl Ask {
     fn cut(&mut self, level: Level, extent: Extent) {
         self.ranges.walk(level, extent);
         self.stale(Kind::Walk, level, Some(extent));
+    }
+
+    fn new_entries(&mut self, level: Level, extent: Extent) {
+        self.ranges.negative(level, extent);
+        self.stale(Kind::Negative, level, Some(extent));
     }
 
     /// Adds entries. The runtime's rules say which agents can use them.
@@ -289,6 +326,17 @@ pub fn within(whole: Extent, levels: &LevelTable, level: Level, count: u64) -> E
         whole.start.wrapping_add(whole.bytes).wrapping_sub(bytes),
         bytes,
     )
+}
+
+/// Returns the addresses of two entries of a level below tables: the last two, or the last one below the last table but one and
+/// the first one below the last table.
+fn in_last_tables(cut: Extent, levels: &LevelTable, level: Level, below: Level) -> Extent {
+    let last = within(cut, levels, level, 1);
+    if last == cut {
+        return within(cut, levels, below, 2);
+    }
+    let entry = 1 << levels[below.index()].shift;
+    Extent::new(last.start.wrapping_sub(entry), 2 * entry)
 }
 
 /// Returns whether the machine has a level.

@@ -107,7 +107,7 @@ impl Flush<'_> {
     fn is_impossible(&self, machine: &Partial<'_>) -> bool {
         let caches = &self.model.caches;
         match self.what {
-            What::New(..) => !caches.hold(Kind::Negative, machine),
+            What::New(..) | What::News(..) => !caches.hold(Kind::Negative, machine),
             What::Teardown => self.space == Space::Kernel,
             _ => false,
         }

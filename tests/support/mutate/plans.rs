@@ -415,26 +415,17 @@ pub fn mutants(arch: &Analysis, how: Break) -> impl Iterator<Item = (Shape, Plan
     })
 }
 
-/// Returns whether a plan is one of a flush or of an event that flushes.
-pub fn is_followed(shape: Shape) -> bool {
-    !matches!(
-        shape,
-        Shape::Change
-            | Shape::Invalidate
-            | Shape::Replace
-            | Shape::Relax
-            | Shape::EnterFromUser
-            | Shape::Publish(_)
-    )
-}
-
 /// Returns whether the plan of a shape is one of a flush: hardware that is described runs these alone.
 fn is_of_flush(shape: Shape) -> bool {
+    let of_change = matches!(
+        shape,
+        Shape::Change | Shape::Invalidate | Shape::Replace | Shape::Relax | Shape::Publish(_)
+    );
     let of_event = matches!(
         shape,
-        Shape::Switch | Shape::ReturnToUser | Shape::CpuOnline
+        Shape::Switch | Shape::ReturnToUser | Shape::EnterFromUser | Shape::CpuOnline
     );
-    is_followed(shape) && !of_event && shape.reach() != Reach::Given
+    !of_change && !of_event && shape.reach() != Reach::Given
 }
 
 /// Returns how many nodes of a plan can be broken in a way.

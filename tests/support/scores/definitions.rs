@@ -18,7 +18,6 @@ use tlbc_runtime::request::{Reach, Space};
 use super::translate;
 use crate::archdefs::Definition;
 use crate::mutate::facts::{self, Changed, Usage};
-use crate::mutate::plans::is_followed;
 
 /// What became of a changed definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,15 +37,13 @@ pub enum Verdict {
     SameCode,
     /// Its plans differ, and are proved: they invalidate no less.
     NoLess,
-    /// Its plans differ in shapes that the prover does not follow.
-    NotFollowed,
     /// Its plans are the same. Generated constants, operands or texts differ.
     Constants,
 }
 
 impl Verdict {
     /// Every verdict.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 8] = [
         Self::Refused,
         Self::Disproved,
         Self::Tormented,
@@ -54,7 +51,6 @@ impl Verdict {
         Self::Contradicted,
         Self::SameCode,
         Self::NoLess,
-        Self::NotFollowed,
         Self::Constants,
     ];
 
@@ -68,7 +64,6 @@ impl Verdict {
             Self::Contradicted => "contradicted",
             Self::SameCode => "same code",
             Self::NoLess => "no less",
-            Self::NotFollowed => "not followed",
             Self::Constants => "constants",
         }
     }
@@ -95,10 +90,6 @@ impl Verdict {
             }
             Self::NoLess => {
                 "harmless: the plans differ and are proved against the right definition, so they invalidate no less"
-            }
-            Self::NotFollowed => {
-                "not judged: the plans differ only where entries are changed by instructions, new entries are published, or the \
-                 kernel is entered, which the prover does not follow"
             }
             Self::Constants => {
                 "not judged here: the plans are the same. Constants of the runtime, the place where a feature is read, or the \
@@ -174,7 +165,6 @@ impl<'a> Judge<'a> {
             [] if is_found => Verdict::Tormented,
             _ if is_found => Verdict::Contradicted,
             [] => Verdict::Constants,
-            shapes if shapes.iter().all(|shape| !is_followed(*shape)) => Verdict::NotFollowed,
             _ => Verdict::NoLess,
         }
     }
@@ -204,12 +194,17 @@ pub fn different(plans: &Plans, others: &Plans) -> Vec<Shape> {
 /// Returns the first failure of the requests that plans of some shapes serve, directly or as a part.
 pub fn failure(model: &Model, plans: &Plans, shapes: &[Shape]) -> Option<prove::Failure> {
     let mut asked: Vec<Shape> = Vec::new();
-    for shape in shapes.iter().filter(|shape| is_followed(**shape)) {
+    for shape in shapes {
         // What a flush defers, events complete.
         asked.push(Shape::Switch);
         let of = |space: Space, reach: Reach| Shape::Everything(space, reach);
         match *shape {
-            Shape::Switch | Shape::ReturnToUser | Shape::CpuOnline => {}
+            Shape::Switch | Shape::ReturnToUser | Shape::EnterFromUser | Shape::CpuOnline => {}
+            Shape::Change
+            | Shape::Invalidate
+            | Shape::Replace
+            | Shape::Relax
+            | Shape::Publish(_) => asked.push(Shape::Change),
             Shape::IpiTargets(space) => {
                 asked.extend([of(space, Reach::Wide), of(space, Reach::Given)]);
             }
