@@ -96,7 +96,8 @@ impl Path<'_> {
                     start = start.max(end);
                     barriers.extend(open);
                 }
-                None if matches!(weakens.lost.value, Lost::Gone | Lost::Drained) => return None,
+                None if weakens.lost.value == Lost::Gone => return None,
+                None if weakens.lost.value == Lost::Drained && self.in_use => return None,
                 None => {}
             }
         }
@@ -124,7 +125,7 @@ impl Path<'_> {
         let mut end = at;
         for (erratum, weakens) in self.weakens(target) {
             let drained = weakens.lost.value == Lost::Drained;
-            if drained && gone {
+            if drained && (gone || !self.in_use) {
                 continue;
             }
             if let Some((last, _)) = self.worked_around(at, target, erratum) {

@@ -54,6 +54,9 @@ pub struct Path<'a> {
     pub space: Space,
     /// Whether another space is loaded.
     pub entering: bool,
+    /// Whether accesses through the entries may be in flight, so that an invalidation is complete when these are performed
+    /// as well. A CPU that completes a deferred flush has not used the entries since the change.
+    pub in_use: bool,
     /// Whether table entries change, so that instructions that write them count.
     pub changes: bool,
     /// The levels.

@@ -126,6 +126,7 @@ fn path(model: &Model, plans: &Plans, moment: Moment, machine: &Partial<'_>) -> 
             _ => Space::User,
         },
         entering: matches!(moment, Moment::Switch(_)),
+        in_use: false,
         changes: false,
         levels,
         published: moment != Moment::Online,

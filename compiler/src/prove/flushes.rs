@@ -145,6 +145,7 @@ impl Flush<'_> {
             space: self.space,
             entering: matches!(self.what, What::Teardown)
                 && self.model.caches.hold(Kind::Root, machine),
+            in_use: true,
             changes: false,
             levels,
             published: false,
