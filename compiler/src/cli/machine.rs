@@ -10,7 +10,7 @@ const ALL: &str = "all";
 /// The machine
 #[derive(clap::Args)]
 #[command(next_help_heading = "The machine")]
-pub(super) struct Machine {
+pub(super) struct MachineOptions {
     /// Its features, such as a,b; none if empty; `all` adds all others that can be on together with them
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     features: Vec<String>,
@@ -28,7 +28,7 @@ pub(super) struct Machine {
     limit: Vec<String>,
 }
 
-impl Machine {
+impl MachineOptions {
     /// Returns whether an option describes the machine.
     pub(super) fn is_given(&self) -> bool {
         let lists = [&self.features, &self.errata, &self.limit];

@@ -2,14 +2,14 @@
 
 use super::facts::keeps;
 use super::grammar::{Node, Rule};
-use super::tree::{Builder, all, first, has, one};
+use super::tree::{TreeBuilder, all, first, has, one};
 use crate::ast::{
     AddressSelector, Aspects, Cases, CeilingOf, Change, Drops, Erratum, Event, EventFact,
     EventKind, Form, Ident, Invalidate, InvalidateFact, Issued, Levels, Load, Lost, MaxCount, Need,
     Policy, PolicyFact, Setting, Shootdown, Spanned, TagSelector, Weakens, Workaround, Written,
 };
 
-impl Builder<'_> {
+impl TreeBuilder<'_> {
     pub(super) fn invalidate(&mut self, node: &Node) -> Invalidate {
         Invalidate {
             doc: self.doc(node),

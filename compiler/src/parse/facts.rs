@@ -1,7 +1,7 @@
 //! Facts of caches, tags, spaces, barriers and operands.
 
 use super::grammar::{Node, Rule};
-use super::tree::{Builder, all, first, has, one};
+use super::tree::{TreeBuilder, all, first, has, one};
 use crate::ast::{
     Amount, BarrierFact, Base, BinaryOp, CacheFact, Cases, Expr, Field, FieldValue, Fills, Half,
     Ident, Keeps, Kind, Names, Negative, Operand, Space, Spanned, Stricter, StricterOn, TagFact,
@@ -11,7 +11,7 @@ use crate::ast::{
 /// The most operators of an expression. Later stages walk it by recursion.
 const MAX_OPERATORS: usize = 64;
 
-impl Builder<'_> {
+impl TreeBuilder<'_> {
     pub(super) fn cache_fact(&mut self, node: &Node) -> Option<CacheFact> {
         Some(match node.as_rule() {
             Rule::holds => CacheFact::Holds {

@@ -2,13 +2,13 @@
 //! `effects`.
 
 use super::grammar::{Node, Rule};
-use super::tree::{Builder, all, first, has, one};
+use super::tree::{TreeBuilder, all, first, has, one};
 use crate::ast::{
     Barrier, Caches, CpuSet, Domain, Feature, For, Geometry, Ident, Item, Known, Level, Limit,
     Number, Spanned, Tag, TargetArch, Text, Unconfirmed,
 };
 
-impl Builder<'_> {
+impl TreeBuilder<'_> {
     /// Returns the items of a body.
     pub(super) fn items(&mut self, body: &Node) -> Vec<Item> {
         body.clone()

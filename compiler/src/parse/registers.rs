@@ -1,10 +1,10 @@
 //! Registers: the fields that report features and limits, and the required configuration.
 
 use super::grammar::{Node, Rule};
-use super::tree::{Builder, first, has, one};
+use super::tree::{TreeBuilder, first, has, one};
 use crate::ast::{Bits, Comparison, Demand, Ident, LimitFrom, ReadFrom, Setup, Spanned};
 
-impl Builder<'_> {
+impl TreeBuilder<'_> {
     pub(super) fn read_from(&mut self, node: &Node) -> ReadFrom {
         ReadFrom {
             register: self.register(node),

@@ -8,7 +8,7 @@
 
 use super::foreign;
 use super::grammar::{Node, Rule};
-use super::lex::{self, Kind};
+use super::lex::{self, TokenKind};
 use crate::ast::{Arch, Cases, Cond, Ident, Number, Spanned, Term, Text, Unread};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -22,7 +22,7 @@ pub(super) fn build(
     length: usize,
     root: &Node,
 ) -> (Option<Arch>, Vec<Diagnostic>) {
-    let mut builder = Builder {
+    let mut builder = TreeBuilder {
         file,
         text,
         length,
@@ -81,7 +81,7 @@ pub(super) fn has(node: &Node, rule: Rule) -> bool {
 }
 
 /// The state of one build.
-pub(super) struct Builder<'t> {
+pub(super) struct TreeBuilder<'t> {
     file: FileId,
     text: &'t str,
     /// The end of the file, beyond which no span reaches.
@@ -97,7 +97,7 @@ pub(super) struct Builder<'t> {
     diagnostics: Vec<Diagnostic>,
 }
 
-impl Builder<'_> {
+impl TreeBuilder<'_> {
     fn arch(&mut self, node: &Node) -> Arch {
         Arch {
             doc: self.doc(node),
@@ -140,7 +140,7 @@ impl Builder<'_> {
         let text = node.as_str();
         let mut words = BTreeSet::new();
         for (kind, range) in lex::tokens(text, 0) {
-            if kind != Kind::Word {
+            if kind != TokenKind::Word {
                 continue;
             }
             if text[range.end..].starts_with('-') {

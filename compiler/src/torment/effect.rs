@@ -10,7 +10,7 @@ use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::Space;
 
 use super::agent::Agent;
-use super::decode::{Bits, Decoded, Hardware};
+use super::decode::{Decoded, Hardware, SourceBits};
 use crate::model::{self, AddressSelector, Drops, Form, LevelSel, Lost, Names, Weakens};
 
 /// An entry that an agent has cached.
@@ -193,7 +193,7 @@ impl Hardware<'_> {
 fn count(names: &Names, with: &Decoded, unit: u32, near: u64) -> Option<u128> {
     if names.any {
         let start = with.va.unwrap_or_default().or_of(near);
-        let to = |end: Bits| end.or_of(near).wrapping_sub(start);
+        let to = |end: SourceBits| end.or_of(near).wrapping_sub(start);
         let bytes = with.bytes.or_else(|| with.end.map(to))?;
         return Some(u128::from(bytes).div_ceil(1 << unit));
     }
@@ -202,7 +202,7 @@ fn count(names: &Names, with: &Decoded, unit: u32, near: u64) -> Option<u128> {
 }
 
 /// Returns whether the entry that contains `va` translates one of some addresses.
-fn named(va: u64, shift: u32, start: Bits, bytes: u128) -> bool {
+fn named(va: u64, shift: u32, start: SourceBits, bytes: u128) -> bool {
     let low = (1u64 << shift) - 1;
     let (first, last) = (va & !low, va | low);
     // Bits that no operand contains are those of the entry.

@@ -12,7 +12,7 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Ranges, Reach, Scope, Space, SpaceFlags, Tag};
 
 use super::agent::Agent;
-use super::decode::{Act, Bits, Decoded, Hardware};
+use super::decode::{Act, Decoded, Hardware, SourceBits};
 use super::explore::Explored;
 use super::request::{Request, What};
 use crate::analysis::Analysis;
@@ -33,21 +33,21 @@ pub struct Harm {
 
 /// What CPUs execute for a request.
 struct Script<'m> {
-    start: Part<'m>,
-    finish: Part<'m>,
+    start: CpuPart<'m>,
+    finish: CpuPart<'m>,
     targets: IpiTargets,
     /// What a CPU executes that is interrupted to flush for itself: with the tag on this CPU, and on others.
-    interrupted: [Part<'m>; 2],
+    interrupted: [CpuPart<'m>; 2],
 }
 
 /// Instructions of one CPU, and what it defers.
-struct Part<'m> {
+struct CpuPart<'m> {
     acts: Vec<Act<'m>>,
     deferred: Deferred,
     sync: IpiTargets,
 }
 
-impl Part<'_> {
+impl CpuPart<'_> {
     /// Returns whether a workaround is issued around an instruction, with the operands of that instruction. In a loop the
     /// operands may be those of a later one of the same kind.
     fn has_workaround(&self, at: usize, workaround: &Workaround) -> bool {
@@ -93,11 +93,11 @@ fn is_issued(act: &Act<'_>, wanted: &Issued, target: &Act<'_>) -> bool {
     let Act::Invalidate { with, .. } = act else {
         return true;
     };
-    let of_target = |of: fn(&Decoded) -> Option<Bits>| match target {
+    let of_target = |of: fn(&Decoded) -> Option<SourceBits>| match target {
         Act::Barrier(_) => Some(0),
         Act::Invalidate { with, .. } => of(with).map(|bits| bits.value),
     };
-    let agrees = |source: Source, of: fn(&Decoded) -> Option<Bits>| {
+    let agrees = |source: Source, of: fn(&Decoded) -> Option<SourceBits>| {
         let set = wanted.with.iter().find(|(set, _)| *set == source);
         let value = set.map(|(_, value)| *value).or(of_target(of));
         // An operand that the target does not have is any.
@@ -199,9 +199,9 @@ impl<'m> Bench<'m> {
         })
     }
 
-    fn part(&self, model: &Model, effects: &Effects) -> Result<Part<'m>, String> {
+    fn part(&self, model: &Model, effects: &Effects) -> Result<CpuPart<'m>, String> {
         let acts = effects.ops.iter().map(|op| self.hardware.decode(model, op));
-        Ok(Part {
+        Ok(CpuPart {
             acts: acts.collect::<Result<_, _>>()?,
             deferred: effects.deferred,
             sync: effects.sync_ipis,
@@ -323,7 +323,7 @@ impl<'m> Bench<'m> {
     }
 
     /// Executes instructions of a CPU to which the agent is of a class. Keys from `keys` on are those of the CPU.
-    fn act(&self, part: &Part<'m>, agent: &mut Agent, class: Agents, keys: u32) {
+    fn act(&self, part: &CpuPart<'m>, agent: &mut Agent, class: Agents, keys: u32) {
         let Hardware { model, config, .. } = self.hardware;
         for (at, act) in part.acts.iter().enumerate() {
             match act {
@@ -358,7 +358,13 @@ impl<'m> Bench<'m> {
     }
 
     /// Returns what errata take from an instruction on an agent.
-    fn lost(&self, part: &Part<'m>, at: usize, target: Instr, agent: &Agent) -> Vec<&'m Weakens> {
+    fn lost(
+        &self,
+        part: &CpuPart<'m>,
+        at: usize,
+        target: Instr,
+        agent: &Agent,
+    ) -> Vec<&'m Weakens> {
         let Hardware { model, config, .. } = self.hardware;
         let errata = model.errata.iter().enumerate();
         let present = errata.filter(|(index, _)| config.suffers(*index));

@@ -20,7 +20,7 @@ use super::steps::{step, takes_tag, targets};
 use super::why::{TracedFlush, why};
 use crate::model::{Kind, Model};
 use crate::plan::Plans;
-use crate::plan::demand::{Demand, Extent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too};
+use crate::plan::demand::{Demand, DemandExtent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too};
 use crate::plan::ir::Shape;
 
 /// What is flushed.
@@ -205,7 +205,7 @@ impl<'a> Run<'a> {
     fn flushed(&mut self, what: Flush<'_>, start: &Effects, env: &Env, delivered: IpiTargets) {
         let entries = if env.walk { LEAF_AND_WALK } else { LEAF };
         let everything = Demand {
-            extent: Extent::Everything,
+            extent: DemandExtent::Everything,
             ..negative_too(entries)
         };
         let demand = match what {

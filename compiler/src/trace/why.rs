@@ -12,8 +12,8 @@ use super::interpret::Op;
 use super::query::Query;
 use crate::model::{AddressSelector, Drops, Kind, Model, Under, Which};
 use crate::plan::candidates::How;
-use crate::plan::demand::{Demand, Extent};
-use crate::plan::{Alternative, Rank, Request, alternatives};
+use crate::plan::demand::{Demand, DemandExtent};
+use crate::plan::{Alternative, FlushTarget, Rank, alternatives};
 
 const NO_TAGS: TagSelector = TagSelector {
     this: false,
@@ -164,7 +164,7 @@ fn tags_of(model: &Model, query: &Query, op: &Op, (kind, cache): (Kind, CacheSet
 /// Returns the choice that a flush makes.
 fn choice(model: &Model, query: &Query, flushed: TracedFlush) -> Option<Choice> {
     let demand = flushed.demand;
-    let request = Request {
+    let request = FlushTarget {
         space: query.space,
         reach: flushed.reach,
         global_tag: query.tag.global || flushed.reach == Reach::Here,
@@ -181,9 +181,9 @@ fn choice(model: &Model, query: &Query, flushed: TracedFlush) -> Option<Choice> 
         "leaf entries"
     };
     let of = match demand.extent {
-        Extent::Everything => "of the whole space",
-        Extent::One => "of one address",
-        Extent::Each | Extent::Runs => "of each address",
+        DemandExtent::Everything => "of the whole space",
+        DemandExtent::One => "of one address",
+        DemandExtent::Each | DemandExtent::Runs => "of each address",
     };
     Some(Choice {
         entries: format!("{kinds} {of}"),

@@ -3,13 +3,13 @@
 use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::level::Level;
 
-use super::{ChangeName, EventName, PendingName, Trace};
+use super::{ChangeName, EventName, PendingName, TraceCommand};
 use crate::cli::Trouble;
 use crate::cli::machine::find;
 use crate::model::{Config, Model};
 use crate::trace::{AddressRange, Change, Event, Memory, Tables, To, Unmapped};
 
-impl Trace {
+impl TraceCommand {
     /// Returns the event.
     pub(super) fn asked(&self, model: &Model, config: Config) -> Result<Event, Trouble> {
         match self.event {

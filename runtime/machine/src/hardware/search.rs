@@ -11,12 +11,12 @@ use super::path::{Entry, Event, Key, Kind, Walks};
 /// Returns the entries, one bit each, that are cached in some state after the events.
 #[must_use]
 pub fn cached(entries: &[Entry], walks: Walks, events: &[Event]) -> u64 {
-    let mut search = Search {
+    let mut search = PathSearch {
         entries,
         walks,
         visible: false,
         started: Vec::new(),
-        states: [State {
+        states: [SearchState {
             cached: (1 << entries.len()) - 1,
             acted: 0,
         }]
@@ -31,21 +31,21 @@ pub fn cached(entries: &[Entry], walks: Walks, events: &[Event]) -> u64 {
 
 /// A state of the search: the cached entries, and which of the invalidations in progress have acted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct State {
+struct SearchState {
     cached: u64,
     acted: u64,
 }
 
-struct Search<'a> {
+struct PathSearch<'a> {
     entries: &'a [Entry],
     walks: Walks,
     visible: bool,
     /// What was started and is not complete: hits and key.
     started: Vec<Option<(u64, Key)>>,
-    states: BTreeSet<State>,
+    states: BTreeSet<SearchState>,
 }
 
-impl Search<'_> {
+impl PathSearch<'_> {
     fn event(&mut self, event: Event) {
         let all = std::mem::take(&mut self.states);
         match event {
@@ -54,7 +54,7 @@ impl Search<'_> {
                 self.states = all;
             }
             Event::Now(hits) => {
-                let without = |state: State| State {
+                let without = |state: SearchState| SearchState {
                     cached: state.cached & !hits,
                     ..state
                 };
@@ -81,7 +81,7 @@ impl Search<'_> {
 
     /// Adds every state that fills and invalidations in progress lead to.
     fn close(&mut self) {
-        let mut open: Vec<State> = self.states.iter().copied().collect();
+        let mut open: Vec<SearchState> = self.states.iter().copied().collect();
         while let Some(state) = open.pop() {
             for next in self.next(state) {
                 if self.states.insert(next) {
@@ -91,18 +91,18 @@ impl Search<'_> {
         }
     }
 
-    fn next(&self, state: State) -> Vec<State> {
+    fn next(&self, state: SearchState) -> Vec<SearchState> {
         let mut next = Vec::new();
         for (number, it) in self.started.iter().enumerate() {
             if let (Some((hits, _)), 0) = (it, state.acted & 1 << number) {
-                next.push(State {
+                next.push(SearchState {
                     cached: state.cached & !hits,
                     acted: state.acted | 1 << number,
                 });
             }
         }
         for to in (0..self.entries.len()).filter(|to| self.can_fill(state.cached, *to)) {
-            next.push(State {
+            next.push(SearchState {
                 cached: state.cached | 1 << to,
                 ..state
             });
