@@ -10,7 +10,7 @@ use crate::codes::Code;
 use crate::describe::registers::{bits_of, compared};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    At, Bits, Cases, Comparison, Cond, Demand, Feature, Limit, Machine, Model, ReadFrom, Var,
+    At, Bits, Cases, Comparison, Cond, Feature, Limit, Machine, Model, ReadFrom, Requirement, Var,
 };
 use crate::source::Span;
 
@@ -36,7 +36,7 @@ impl SetupField<'_> {
 
 fn sets(model: &Model) -> Vec<SetupField<'_>> {
     let fields = model.setup.iter().filter_map(|setup| match &setup.what {
-        Demand::Field {
+        Requirement::Field {
             register,
             field,
             named,
@@ -51,7 +51,7 @@ fn sets(model: &Model) -> Vec<SetupField<'_>> {
             comparison: *comparison,
             values,
         }),
-        Demand::Text(_) => None,
+        Requirement::Text(_) => None,
     });
     fields.collect()
 }

@@ -21,7 +21,7 @@ pub mod trace;
 use crate::analysis::Analysis;
 use crate::compile::{self, Compiled, compile};
 use crate::diagnostic::Diagnostic;
-use crate::fs::{self, FileError, Source};
+use crate::fs::{self, DefinitionText, FileError};
 use crate::hidden::spelt;
 use crate::render::{self, render};
 use crate::source::Files;
@@ -132,7 +132,7 @@ impl Definitions {
             return Err(FileError::NoDefault(DEFAULT));
         }
         let sources = fs::read(&self.paths)?;
-        Ok(sources.into_iter().map(Source::named))
+        Ok(sources.into_iter().map(DefinitionText::named))
     }
 
     fn compile(&self) -> Result<Compiled, FileError> {

@@ -12,8 +12,8 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 
 use crate::model::{
-    AddressSelector, Addresses, Amount, Cases, Cond, Config, Drops, Instr, Known, LevelSel, Model,
-    Named, Need, Space, Subject, Tag, TagSource, UNLIMITED, Under, Var, Writes, Written,
+    AddressSelector, Amount, Cases, Cond, Config, Drops, Instr, Known, LevelSel, Model, Named,
+    Need, Space, SpaceAddresses, Subject, Tag, TagSource, UNLIMITED, Under, Var, Writes, Written,
 };
 use crate::text::list;
 
@@ -381,8 +381,8 @@ pub fn views(model: &Model, space: &Space) -> Vec<String> {
 
 /// Describes the addresses of a space.
 #[must_use]
-pub fn addresses(of: Addresses) -> String {
-    if of != Addresses::new(of.base, of.bits) {
+pub fn addresses(of: SpaceAddresses) -> String {
+    if of != SpaceAddresses::new(of.base, of.bits) {
         format!("from 0 to {:#x}", of.last)
     } else if of.base == 0 {
         format!("{} bits from 0", of.bits)

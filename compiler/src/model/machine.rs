@@ -343,7 +343,7 @@ pub enum Under {
 #[derive(Debug, Clone)]
 pub struct Space {
     /// The addresses of the space.
-    pub addresses: Cases<Addresses>,
+    pub addresses: Cases<SpaceAddresses>,
     pub leaf: Cases<At<Under>>,
     /// Its pointers to tables.
     pub walk: Cases<At<Under>>,
@@ -374,7 +374,7 @@ impl Space {
 
 /// The addresses of a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Addresses {
+pub struct SpaceAddresses {
     pub base: u64,
     /// The number of bits in which they differ.
     pub bits: u32,
@@ -382,7 +382,7 @@ pub struct Addresses {
     pub last: u64,
 }
 
-impl Addresses {
+impl SpaceAddresses {
     /// Returns all addresses that differ from the first one in its lowest bits alone.
     #[must_use]
     pub fn new(base: u64, bits: u32) -> Self {

@@ -7,7 +7,7 @@
 use super::blocks::{Context, body_of, context};
 use super::expected::Expected;
 use super::foreign;
-use super::grammar::{Grammar, Node, Rule};
+use super::grammar::{Grammar, ParseNode, Rule};
 use super::lex::{self, TokenKind};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -56,7 +56,7 @@ fn beginnings(context: &Context) -> Expected {
 }
 
 /// Returns the syntax errors of a file.
-pub(super) fn explain(file: FileId, text: &str, length: usize, root: &Node) -> Findings {
+pub(super) fn explain(file: FileId, text: &str, length: usize, root: &ParseNode) -> Findings {
     let mut parts = root.clone().into_inner().map(|node| node.as_rule());
     let mut recovery = Recovery {
         file,
@@ -82,7 +82,7 @@ struct Recovery<'t> {
 
 impl Recovery<'_> {
     /// Adds the syntax errors under `node`, whose offsets count from byte `base` of the file.
-    fn walk(&mut self, node: &Node, base: usize) {
+    fn walk(&mut self, node: &ParseNode, base: usize) {
         let mut defined = false;
         let strange = self.statements_of_another(node, base);
         let mut explained = false;
@@ -114,12 +114,12 @@ impl Recovery<'_> {
 
     /// Returns the number of statements of a block, if none of them begins like one of its own: probably another block
     /// was meant.
-    fn statements_of_another(&self, block: &Node, base: usize) -> usize {
+    fn statements_of_another(&self, block: &ParseNode, base: usize) -> usize {
         let rule = block.as_rule();
         let statements = block.clone().into_inner();
         let statements =
             statements.filter(|node| !matches!(node.as_rule(), Rule::open | Rule::close));
-        let begins = |node: &Node| {
+        let begins = |node: &ParseNode| {
             let span = node.as_span();
             let text = &self.text[base + span.start()..base + span.end()];
             match Grammar::parse(context(rule).statement, text) {

@@ -4,7 +4,7 @@
 //! start of the flush, the CPUs that flush for themselves, the end of the flush, and the CPUs for which taking an
 //! interrupt is enough (`runtime/src/mmu/shootdown.rs`).
 
-use tlbc_machine::hardware::{Entry, Kind, Left};
+use tlbc_machine::hardware::{CachedEntry, EntryKind, Left};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{FinishSteps, IpiTargets, Root};
 use tlbc_runtime::deferred::{Deferred, Pending};
@@ -25,7 +25,7 @@ use crate::trace::without_devices;
 #[derive(Debug, Clone)]
 pub struct Harm {
     pub agent: Agent,
-    pub entry: Entry,
+    pub entry: CachedEntry,
     pub tag: u64,
     pub global: bool,
     pub left: Left,
@@ -384,7 +384,7 @@ impl<'m> Bench<'m> {
 
     /// Returns the entries of an agent that do harm although some flushes are deferred.
     fn harm(&self, agent: &Agent, deferred: Deferred) -> Vec<Harm> {
-        let entries: Vec<Entry> = agent.path.entries().copied().collect();
+        let entries: Vec<CachedEntry> = agent.path.entries().copied().collect();
         let by_hardware = self
             .hardware
             .model
@@ -398,7 +398,7 @@ impl<'m> Bench<'m> {
             let other = deferred.contains(Deferred::OTHERS_UNTIL_LOAD);
             let of_view = deferred.contains(Deferred::VIEW_UNTIL_RETURN) && view;
             // A lazy CPU uses no entry, but it walks through those that point at tables.
-            let unused = entries[number].kind == Kind::Leaf || !by_hardware;
+            let unused = entries[number].kind == EntryKind::Leaf || !by_hardware;
             let user = agent.space == Space::User;
             elsewhere && (other || of_view)
                 || user

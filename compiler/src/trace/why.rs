@@ -7,7 +7,7 @@ use tlbc_facts::clause::{CacheSet, TagSelector};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::answer::{Step, Target, Trace};
-use super::explanation::{Choice, Cost, Interrupted, Lost, Rejected, Set, Why, in_words};
+use super::explanation::{Choice, Cost, Interrupted, LostEntries, Rejected, Set, Why, in_words};
 use super::interpret::Op;
 use super::query::Query;
 use crate::model::{AddressSelector, Drops, Kind, Model, Under, Which};
@@ -77,18 +77,18 @@ fn counted(steps: &[Step]) -> (usize, usize) {
 }
 
 /// Returns the entries that these instructions invalidate at all addresses.
-fn lost(model: &Model, query: &Query, ops: &[Op]) -> Vec<Lost> {
+fn lost(model: &Model, query: &Query, ops: &[Op]) -> Vec<LostEntries> {
     let kinds = [
         ("leaf", Kind::Leaf),
         ("walk", Kind::Walk),
         ("root", Kind::Root),
     ];
-    let mut all: Vec<Lost> = Vec::new();
+    let mut all: Vec<LostEntries> = Vec::new();
     for (kind, cached) in kinds {
         let holding = model.caches.holding(cached, query.config);
         let caches = model.caches.all.iter().enumerate();
         let caches = caches.filter(|(cache, _)| holding.0 & 1 << cache != 0);
-        let mut of_kind: Vec<Lost> = Vec::new();
+        let mut of_kind: Vec<LostEntries> = Vec::new();
         for (cache, named) in caches.clone() {
             let tags = ops.iter().fold(NO_TAGS, |tags, op| {
                 tags.union(tags_of(model, query, op, (cached, CacheSet(1 << cache))))
@@ -97,7 +97,7 @@ fn lost(model: &Model, query: &Query, ops: &[Op]) -> Vec<Lost> {
             let name = named.named.name.clone();
             match of_kind.iter_mut().find(|lost| lost.classes == classes) {
                 Some(same) => same.caches.push(name),
-                None => of_kind.push(Lost {
+                None => of_kind.push(LostEntries {
                     kind,
                     caches: vec![name],
                     classes,

@@ -10,7 +10,7 @@ use tlbc::Analysis;
 use tlbc::model::{Config, Known, Model};
 use tlbc::trace::{
     AddressRange, Becomes, Change, DeferredBy, Event, Instruction, Memory, Query, Step, Tables, To,
-    Trace, Unmapped, trace,
+    Trace, UnmappedEntries, trace,
 };
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::Entry;
@@ -290,7 +290,7 @@ impl<B: Machine> Made<'_, B> {
         let whole = tables == Tables::UnlinkedLive;
         let start = self.base() + (3 << reach);
         let bytes = if whole { 1 << reach } else { count << shift };
-        let event = Event::Unmapped(Unmapped {
+        let event = Event::Unmapped(UnmappedEntries {
             ranges: vec![AddressRange {
                 extent: Extent::new(start, bytes),
                 levels: vec![level.index()],

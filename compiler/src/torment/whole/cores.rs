@@ -11,7 +11,7 @@ mod fills;
 
 use std::collections::VecDeque;
 
-use tlbc_machine::hardware::{Entry, Kind};
+use tlbc_machine::hardware::{CachedEntry, EntryKind};
 use tlbc_machine::schedule;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::Space;
@@ -29,7 +29,7 @@ type Way = u64;
 /// An entry in a TLB.
 #[derive(Debug, Clone)]
 pub struct Held {
-    pub entry: Entry,
+    pub entry: CachedEntry,
     /// The first address that it translates.
     pub va: u64,
     pub tag: u64,
@@ -287,7 +287,7 @@ impl<'m> Cores<'m> {
         let leaves = core
             .held
             .iter()
-            .filter(|held| held.entry.kind == Kind::Leaf);
+            .filter(|held| held.entry.kind == EntryKind::Leaf);
         leaves.filter(|held| core.user.is_some() && (held.tag == core.tag || held.global))
     }
 

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use super::path::{Entry, Event, Key, Kind, Walks};
+use super::path::{AgentWalks, CachedEntry, EntryKind, Key, PathEvent};
 
 /// Returns the entries, one bit each, that are cached in some state after the events.
 #[must_use]
-pub fn cached(entries: &[Entry], walks: Walks, events: &[Event]) -> u64 {
+pub fn cached(entries: &[CachedEntry], walks: AgentWalks, events: &[PathEvent]) -> u64 {
     let mut search = PathSearch {
         entries,
         walks,
@@ -37,8 +37,8 @@ struct SearchState {
 }
 
 struct PathSearch<'a> {
-    entries: &'a [Entry],
-    walks: Walks,
+    entries: &'a [CachedEntry],
+    walks: AgentWalks,
     visible: bool,
     /// What was started and is not complete: hits and key.
     started: Vec<Option<(u64, Key)>>,
@@ -46,25 +46,25 @@ struct PathSearch<'a> {
 }
 
 impl PathSearch<'_> {
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, event: PathEvent) {
         let all = std::mem::take(&mut self.states);
         match event {
-            Event::Publish => {
+            PathEvent::Publish => {
                 self.visible = true;
                 self.states = all;
             }
-            Event::Now(hits) => {
+            PathEvent::Now(hits) => {
                 let without = |state: SearchState| SearchState {
                     cached: state.cached & !hits,
                     ..state
                 };
                 self.states = all.into_iter().map(without).collect();
             }
-            Event::Start(hits, key) => {
+            PathEvent::Start(hits, key) => {
                 self.started.push(Some((hits, key)));
                 self.states = all;
             }
-            Event::Complete(key) => {
+            PathEvent::Complete(key) => {
                 let done = (self.started.iter().enumerate())
                     .filter(|(_, it)| it.is_some_and(|(_, of)| of == key))
                     .fold(0, |done, (number, _)| done | 1 << number);
@@ -113,7 +113,7 @@ impl PathSearch<'_> {
     fn can_fill(&self, cached: u64, to: usize) -> bool {
         let entry = self.entries[to];
         let mut held = self.entries.iter().enumerate();
-        let mut from = |is: &dyn Fn(&Entry) -> bool| {
+        let mut from = |is: &dyn Fn(&CachedEntry) -> bool| {
             held.any(|(index, source)| cached & 1 << index != 0 && is(source))
         };
         match entry.from {
@@ -124,7 +124,7 @@ impl PathSearch<'_> {
             None => {
                 !self.visible
                     || self.walks.live
-                        && from(&|it| it.kind == Kind::Walk && it.level > entry.level)
+                        && from(&|it| it.kind == EntryKind::Walk && it.level > entry.level)
             }
         }
     }
