@@ -2,7 +2,7 @@
 
 use super::number::number;
 use super::{Trouble, unknown};
-use crate::model::{Config, Model, Named, Var};
+use crate::model::{Config, DefinitionName, Model, Var};
 
 /// The word for all features, or all errata.
 const ALL: &str = "all";
@@ -93,7 +93,7 @@ fn named(list: &[String]) -> impl Iterator<Item = &String> {
 pub(super) fn find<'a>(
     what: &str,
     name: &str,
-    known: impl Iterator<Item = &'a Named>,
+    known: impl Iterator<Item = &'a DefinitionName>,
 ) -> Result<usize, Trouble> {
     let known: Vec<&str> = known.map(|named| named.name.as_str()).collect();
     let found = known.iter().position(|known| *known == name);

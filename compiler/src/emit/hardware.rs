@@ -5,7 +5,7 @@ use super::docs::{escaped, paragraphs};
 use super::names::NameScope;
 use super::op::Instruction;
 use super::tree::{Case, CodeText, Expr, Function, Item, Runtime, Stmt};
-use crate::model::{Invalidate, Place};
+use crate::model::{Invalidate, OperandPlace};
 use crate::template;
 
 const SAFETY: &str = "SAFETY: invalidating cached translations and ordering accesses has no effect that Rust can \
@@ -195,10 +195,10 @@ impl Emit<'_> {
                 _ => name.clone(),
             };
             match &it.place {
-                Place::Register => format!("{name} = {way}(reg) {value}{back}"),
-                Place::Class(class) => format!("{name} = {way}({class}) {value}{back}"),
-                Place::Fixed(register) => format!("{way}(\"{register}\") {name}{back}"),
-                Place::Memory(by) => {
+                OperandPlace::Register => format!("{name} = {way}(reg) {value}{back}"),
+                OperandPlace::Class(class) => format!("{name} = {way}({class}) {value}{back}"),
+                OperandPlace::Fixed(register) => format!("{way}(\"{register}\") {name}{back}"),
+                OperandPlace::Memory(by) => {
                     let class = by.as_deref().unwrap_or("reg");
                     format!("{name} = {way}({class}) &raw const {name}{back}")
                 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::context::Emit;
 use super::docs::escaped;
-use super::parameters::{OperandPlace, nothing};
+use super::parameters::{OperandValues, nothing};
 use super::tree::{CodeWord, Expr, Function, Item, Private, Stmt, Uses, Var, number, structure};
 use crate::model::{Instr, Issued, Which};
 use crate::plan::ir::{Issue, Node};
@@ -97,7 +97,7 @@ impl Emit<'_> {
         &self,
         (erratum, number): (usize, usize),
         of: Option<&Issue>,
-        at: OperandPlace,
+        at: OperandValues,
     ) -> Stmt {
         let parameters = self.workaround_parameters(erratum, number).into_iter();
         let arguments = parameters.map(|parameter| match (parameter, of) {

@@ -12,7 +12,7 @@ use tlbc_runtime::backend::FinishSteps;
 use tlbc_runtime::request::Space;
 
 use super::tree::{FlagBarriers, Private, Property, SetLoop, Var};
-use crate::model::{Instr, Model, Named, Which, variable};
+use crate::model::{DefinitionName, Instr, Model, Which, variable};
 
 /// Reserved words, in any edition.
 const WORDS: [&str; 53] = [
@@ -122,7 +122,7 @@ impl ModuleNames {
         barriers: impl IntoIterator<Item = FlagBarriers>,
         sets: impl IntoIterator<Item = SetLoop>,
     ) -> Self {
-        let upper = |named: &Named| named.name.to_uppercase();
+        let upper = |named: &DefinitionName| named.name.to_uppercase();
         let operands = || model.operands.iter().map(|it| &it.named.name);
 
         let features = model.features.iter().map(|it| &it.named);

@@ -5,14 +5,14 @@ use super::docs::escaped;
 use super::names::NameScope;
 use super::tree::{Case, CodeWord, Expr, Function, Item, Member, Stmt, string, structure};
 use crate::model::Which;
-use crate::model::{Invalidate, Named, Template};
+use crate::model::{DefinitionName, Invalidate, Template};
 
 /// An instruction of any kind.
 pub struct Instruction<'a> {
     /// Its index.
     pub which: Which,
     /// Its name.
-    pub named: &'a Named,
+    pub named: &'a DefinitionName,
     /// Its assembly.
     pub template: &'a Template,
     /// Its description.

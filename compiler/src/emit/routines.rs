@@ -8,7 +8,7 @@ use std::rc::Rc;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::context::{Emit, Routine};
-use super::parameters::OperandPlace;
+use super::parameters::OperandValues;
 use super::tree::{
     CodeWord, Expr, Function, Item, Property, Runtime, Stmt, Uses, Var, as_value, borrow, hoist,
     number, structure,
@@ -198,11 +198,11 @@ impl Emit<'_> {
     /// Returns the statements of a routine: those of the plan, after the definitions of what they use.
     fn body(&self, plan: &Plan) -> Vec<Stmt> {
         let at = match plan.shape {
-            Shape::Page(..) => OperandPlace::Page,
+            Shape::Page(..) => OperandValues::Page,
             Shape::Pass(..) | Shape::Change | Shape::Invalidate | Shape::Replace | Shape::Relax => {
-                OperandPlace::First
+                OperandValues::First
             }
-            _ => OperandPlace::Nothing,
+            _ => OperandValues::Nothing,
         };
         let mut body = hoist(self.node(&plan.body, at, plan.shape), Var::Form);
         if self.returns_ipis(plan.shape) {

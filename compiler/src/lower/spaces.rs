@@ -3,7 +3,7 @@
 use super::scope::{Lower, of_kind};
 use crate::ast::{self, Ident, Item, TagFact};
 use crate::model::{
-    Amount, At, Cond, Limit, Named, Resync, Space, SpaceAddresses, Tag, Under, View,
+    Amount, At, Cond, DefinitionName, Limit, Resync, Space, SpaceAddresses, Tag, Under, View,
 };
 use crate::source::Span;
 
@@ -179,7 +179,7 @@ impl Lower {
         let mut views = Vec::new();
         for view in &it.views {
             views.push(View {
-                named: Named {
+                named: DefinitionName {
                     name: view.name.node.clone(),
                     span: view.name.span,
                     text: String::new(),
@@ -191,7 +191,7 @@ impl Lower {
         }
         if views.is_empty() {
             views.push(View {
-                named: Named {
+                named: DefinitionName {
                     name: "only".to_owned(),
                     span: it.name.span,
                     text: String::new(),

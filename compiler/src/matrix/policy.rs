@@ -7,7 +7,7 @@ use tlbc_runtime::backend::Shootdown;
 use super::ask::{MatrixQuestion, brief, long};
 use crate::analysis::Analysis;
 use crate::describe::{self, code, plain, registers, when};
-use crate::model::{self, At, Ceiling, Cond, Config, Event, Model, Named, Need};
+use crate::model::{self, At, Ceiling, Cond, Config, DefinitionName, Event, Model, Need};
 use crate::sample_requests::Sample;
 use crate::text;
 
@@ -294,7 +294,7 @@ fn event(it: &Analysis, event: &Event) -> Vec<String> {
     lines
 }
 
-fn named(of: &Named) -> String {
+fn named(of: &DefinitionName) -> String {
     if of.text.is_empty() {
         return code(&of.name);
     }

@@ -3,7 +3,7 @@
 //! In: the hardware, a request, and an address of it. Out: one [`Agent`] for each tag of each class of agents. Holds:
 //! everything that could have been cached is.
 
-use tlbc_machine::hardware::{AgentWalks, CachedEntry, EntryKind, Path};
+use tlbc_machine::hardware::{AgentWalks, CachedEntry, EntryKind, TranslationPath};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{Reach, Space};
@@ -26,7 +26,7 @@ pub struct Agent {
     pub va: u64,
     /// The set of a cache with sets that holds its entries.
     pub set: u64,
-    pub path: Path,
+    pub path: TranslationPath,
     /// The tag of each entry, and whether it is global.
     pub under: Vec<(u64, bool)>,
 }
@@ -179,7 +179,7 @@ impl Hardware<'_> {
                 loaded: if tagged { loaded } else { 0 },
                 va: stale.va,
                 set,
-                path: Path::new(entries, walks),
+                path: TranslationPath::new(entries, walks),
                 under: tags_of,
             }
         };

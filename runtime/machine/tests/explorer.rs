@@ -5,7 +5,9 @@
 
 use fastrand::Rng;
 use tlbc_machine::hardware::search::cached;
-use tlbc_machine::hardware::{AgentWalks, CachedEntry, EntryKind, Left, Path, PathEvent};
+use tlbc_machine::hardware::{
+    AgentWalks, CachedEntry, EntryKind, Left, PathEvent, TranslationPath,
+};
 use tlbc_runtime::level::Level;
 
 fn entries(rng: &mut Rng) -> Vec<CachedEntry> {
@@ -47,7 +49,7 @@ fn the_closure_is_the_search() {
             speculates: rng.u8(..4) != 0,
             live: rng.bool(),
         };
-        let mut path = Path::new(entries.iter().copied(), walks);
+        let mut path = TranslationPath::new(entries.iter().copied(), walks);
         path.record();
         let events = events(&mut rng, entries.len());
         for &event in &events {
@@ -83,7 +85,7 @@ fn an_entry_that_is_gone_may_have_accesses_in_flight() {
         speculates: true,
         live: false,
     };
-    let mut path = Path::new([leaf], walks);
+    let mut path = TranslationPath::new([leaf], walks);
     path.publish();
     path.start(1, 7);
     path.complete(7, false);

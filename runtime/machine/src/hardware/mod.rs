@@ -13,4 +13,4 @@
 mod path;
 pub mod search;
 
-pub use path::{AgentWalks, CachedEntry, EntryKind, Key, Left, Path, PathEvent};
+pub use path::{AgentWalks, CachedEntry, EntryKind, Key, Left, PathEvent, TranslationPath};

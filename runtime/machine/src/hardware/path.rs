@@ -38,7 +38,7 @@ pub struct AgentWalks {
 /// A group of invalidations that are completed together: those of one issuer that wait for the same barrier.
 pub type Key = u32;
 
-/// An event of a [`Path`].
+/// An event of a [`TranslationPath`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathEvent {
     /// The stores become visible.
@@ -90,7 +90,7 @@ impl PathEntry {
 /// The entries of one address on one agent under one tag. All are stale and cached at first, and the stores that made
 /// them stale are not visible to the walker.
 #[derive(Debug, Clone)]
-pub struct Path {
+pub struct TranslationPath {
     slots: Vec<PathEntry>,
     walks: AgentWalks,
     visible: bool,
@@ -99,7 +99,7 @@ pub struct Path {
     events: Option<Vec<PathEvent>>,
 }
 
-impl Path {
+impl TranslationPath {
     /// Creates a path with these entries, at most 64.
     #[must_use]
     pub fn new(entries: impl IntoIterator<Item = CachedEntry>, walks: AgentWalks) -> Self {
