@@ -5,7 +5,7 @@
 
 use crate::codes::Severity;
 use crate::compile::{Compiled, LIB, MODULES, Output, Unproved, compile_with, failures};
-use crate::fs::{self, FileError, HEADER, Source};
+use crate::fs::{self, DefinitionText, FileError, HEADER};
 use crate::hidden::one_line;
 use crate::render::{Format, render};
 use std::collections::BTreeSet;
@@ -126,7 +126,7 @@ impl Builder {
             );
         }
         let sources = fs::read(&paths)?;
-        let sources = sources.into_iter().map(Source::named);
+        let sources = sources.into_iter().map(DefinitionText::named);
         let compiled = compile_with(sources, self.unproved, |it, _| failures(it));
         report(&compiled, words)?;
         for name in &compiled.unproved {

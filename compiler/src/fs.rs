@@ -89,13 +89,13 @@ fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileErro
 }
 
 /// A text that may be a definition.
-pub(crate) struct Source {
+pub(crate) struct DefinitionText {
     /// Its path; none for standard input.
     pub path: Option<PathBuf>,
     pub bytes: Vec<u8>,
 }
 
-impl Source {
+impl DefinitionText {
     /// Returns the name for messages.
     pub fn name(&self) -> String {
         let path = self.path.as_deref();
@@ -110,7 +110,7 @@ impl Source {
 
 /// Reads files, all definitions of directories, and standard input for `-`. A file that is named several times is
 /// read once.
-pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Source>, FileError> {
+pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<DefinitionText>, FileError> {
     let mut seen = BTreeSet::new();
     let mut sources = Vec::new();
     for path in paths {
@@ -157,10 +157,10 @@ fn list(directory: &Path) -> Result<Vec<PathBuf>, FileError> {
 }
 
 /// Reads a file, or standard input for `-`.
-pub(crate) fn read_one(path: PathBuf) -> Result<Source, FileError> {
+pub(crate) fn read_one(path: PathBuf) -> Result<DefinitionText, FileError> {
     if path.as_os_str() == "-" {
         let bytes = read_all(io::stdin().lock()).map_err(failed("read", Path::new(STDIN)))?;
-        return Ok(Source { path: None, bytes });
+        return Ok(DefinitionText { path: None, bytes });
     }
     if path.is_dir() {
         return Err(FileError::Directory(path));
@@ -168,7 +168,7 @@ pub(crate) fn read_one(path: PathBuf) -> Result<Source, FileError> {
     let bytes = File::open(&path).and_then(read_all);
     let bytes = bytes.map_err(failed("read", &path))?;
     let path = Some(path);
-    Ok(Source { path, bytes })
+    Ok(DefinitionText { path, bytes })
 }
 
 fn read_all(from: impl Read) -> io::Result<Vec<u8>> {

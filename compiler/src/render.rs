@@ -84,17 +84,17 @@ struct Finding<'a> {
     severity: &'static str,
     message: &'a str,
     #[serde(flatten)]
-    place: Place<'a>,
-    because: Vec<Place<'a>>,
+    place: LabelledPlace<'a>,
+    because: Vec<LabelledPlace<'a>>,
     /// Other places with the same finding.
-    also: Vec<Place<'a>>,
+    also: Vec<LabelledPlace<'a>>,
     notes: &'a [String],
     help: Option<&'a str>,
 }
 
 /// A place, and the label for it.
 #[derive(Serialize)]
-struct Place<'a> {
+struct LabelledPlace<'a> {
     file: &'a str,
     line: usize,
     column: usize,
@@ -120,15 +120,15 @@ fn json(files: &Files, diagnostic: &Diagnostic) -> String {
     })
 }
 
-fn place<'a>(files: &'a Files, label: &'a Label) -> Place<'a> {
+fn place<'a>(files: &'a Files, label: &'a Label) -> LabelledPlace<'a> {
     span_place(files, label.span, &label.text)
 }
 
-fn span_place<'a>(files: &'a Files, span: Span, label: &'a str) -> Place<'a> {
+fn span_place<'a>(files: &'a Files, span: Span, label: &'a str) -> LabelledPlace<'a> {
     let Span { file, start, end } = span;
     let (line, column) = files.line_column(file, start);
     let (end_line, end_column) = files.line_column(file, end);
-    Place {
+    LabelledPlace {
         file: &files.get(file).name,
         line,
         column,

@@ -9,7 +9,7 @@ use tlbc_runtime::request::{Extent, Space, Tag};
 use crate::analysis::Analysis;
 use crate::model::{Config, Model};
 use crate::trace::{
-    AddressRange, Event, Query, Step, Tables, Target, Trace, Unmapped, explained, trace,
+    AddressRange, Event, Query, Step, Tables, Target, Trace, UnmappedEntries, explained, trace,
 };
 
 /// A typical flush request or event.
@@ -145,7 +145,7 @@ impl Sample {
 
     fn event(self, model: &Model, config: Config) -> Event {
         let cleared = |space, tables| {
-            Event::Unmapped(Unmapped {
+            Event::Unmapped(UnmappedEntries {
                 ranges: vec![AddressRange {
                     extent: self.extent(model, config, space),
                     levels: lowest(model, config).into_iter().collect(),

@@ -21,7 +21,7 @@ pub struct Malformed {
 
 /// A part of an instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Piece<'t> {
+enum TemplatePart<'t> {
     Text(&'t str),
     Brace(char),
     Name(&'t str),
@@ -31,18 +31,18 @@ const BRACES: &str =
     "write `{{` or `}}` for a brace of the instruction, and an operand as `{name}`";
 
 /// Splits a text into pieces with their places.
-fn pieces(text: &str) -> Result<Vec<(Range<usize>, Piece<'_>)>, Malformed> {
+fn pieces(text: &str) -> Result<Vec<(Range<usize>, TemplatePart<'_>)>, Malformed> {
     let mut out = Vec::new();
     let mut at = 0;
     while let Some(found) = text[at..].find(['{', '}']) {
         let start = at + found;
         if found > 0 {
-            out.push((at..start, Piece::Text(&text[at..start])));
+            out.push((at..start, TemplatePart::Text(&text[at..start])));
         }
         let brace = text.as_bytes()[start];
         if text.as_bytes().get(start + 1) == Some(&brace) {
             at = start + 2;
-            out.push((start..at, Piece::Brace(char::from(brace))));
+            out.push((start..at, TemplatePart::Brace(char::from(brace))));
             continue;
         }
         let malformed = |range, message: &str, help| Malformed {
@@ -74,11 +74,11 @@ fn pieces(text: &str) -> Result<Vec<(Range<usize>, Piece<'_>)>, Malformed> {
             let help = "names consist of lower-case letters, digits and `_`; a register is written whole, without a modifier";
             return Err(malformed(range, &message, help));
         }
-        out.push((range, Piece::Name(name)));
+        out.push((range, TemplatePart::Name(name)));
         at = end + 1;
     }
     if at < text.len() {
-        out.push((at..text.len(), Piece::Text(&text[at..])));
+        out.push((at..text.len(), TemplatePart::Text(&text[at..])));
     }
     Ok(out)
 }
@@ -158,8 +158,8 @@ fn is_bad_label(word: &str) -> bool {
 pub fn names(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
     let pieces = pieces(text).unwrap_or_default();
     pieces.into_iter().filter_map(|(range, piece)| match piece {
-        Piece::Name(name) => Some((range, name)),
-        Piece::Text(_) | Piece::Brace(_) => None,
+        TemplatePart::Name(name) => Some((range, name)),
+        TemplatePart::Text(_) | TemplatePart::Brace(_) => None,
     })
 }
 
@@ -182,9 +182,9 @@ pub fn for_asm(line: &str, name: impl Fn(&str) -> String) -> String {
 fn written(line: &str, name: impl Fn(&str) -> String, brace: impl Fn(char) -> String) -> String {
     let pieces = pieces(line).unwrap_or_default().into_iter();
     let pieces = pieces.map(|(_, piece)| match piece {
-        Piece::Text(text) => text.to_owned(),
-        Piece::Brace(of) => brace(of),
-        Piece::Name(of) => name(of),
+        TemplatePart::Text(text) => text.to_owned(),
+        TemplatePart::Brace(of) => brace(of),
+        TemplatePart::Name(of) => name(of),
     });
     pieces.collect()
 }

@@ -30,7 +30,7 @@ use crate::backend::{Backend, LazyMm};
 use crate::fault::{Fault, is_back};
 use crate::level::Level;
 use crate::mmu::Mmu;
-use crate::mmu::shootdown::Why;
+use crate::mmu::shootdown::FlushReason;
 use crate::pages::Pages;
 use crate::platform::{Platform, TableBatch};
 use crate::pte::RequiredFlush;
@@ -332,9 +332,9 @@ impl<'m, P: Platform> Gather<'m, P> {
     fn flush_whole_space(&self) {
         if self.attach_is_pending() || !self.changed.is_nothing() {
             let why = if self.whole {
-                Why::Requested
+                FlushReason::Requested
             } else {
-                Why::Pending
+                FlushReason::Pending
             };
             let everything = Scope::Everything { tables: true };
             self.mmu.flush_space(self.space, everything, why);
@@ -374,11 +374,11 @@ impl<'m, P: Platform> Gather<'m, P> {
     fn finish_whole_space(&mut self) {
         let everything = Scope::Everything { tables: true };
         let (scope, why) = if self.whole {
-            (Scope::Teardown, Why::Requested)
+            (Scope::Teardown, FlushReason::Requested)
         } else if self.others_are_in_progress() {
-            (everything, Why::Nested)
+            (everything, FlushReason::Nested)
         } else {
-            (everything, Why::Pending)
+            (everything, FlushReason::Pending)
         };
         self.mmu.flush_space(self.space, scope, why);
         self.changed.forget();
@@ -389,6 +389,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     #[inline(never)]
     pub(crate) fn complete_pending(&self) {
         let everything = Scope::Everything { tables: true };
-        self.mmu.flush_space(self.space, everything, Why::Pending);
+        self.mmu
+            .flush_space(self.space, everything, FlushReason::Pending);
     }
 }

@@ -8,5 +8,6 @@ mod import_cycles;
 mod matrix;
 mod readme;
 mod sources;
+mod type_names;
 mod walkthrough;
 mod words;

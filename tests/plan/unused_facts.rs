@@ -3,7 +3,7 @@
 
 use tlbc::model::Config;
 use tlbc::source::Files;
-use tlbc::trace::{AddressRange, Event, Query, Tables, Unmapped, trace};
+use tlbc::trace::{AddressRange, Event, Query, Tables, UnmappedEntries, trace};
 use tlbc::{Analysis, analyse, render};
 use tlbc_runtime::request::{Extent, Space, Tag};
 
@@ -37,7 +37,7 @@ fn kernel_page(analysis: &Analysis, features: &[&str], errata: &[&str]) -> Vec<S
         },
         limits: model.limits.iter().map(|limit| limit.least).collect(),
         space: Space::Kernel,
-        event: Event::Unmapped(Unmapped {
+        event: Event::Unmapped(UnmappedEntries {
             ranges: vec![AddressRange {
                 extent: Extent::new(0xffff_8000_0000_0000, 0x1000),
                 levels: vec![0],
@@ -82,7 +82,7 @@ fn large_pages(analysis: &Analysis, features: u32, bytes: u64) -> Vec<u128> {
         },
         limits: Vec::new(),
         space: Space::User,
-        event: Event::Unmapped(Unmapped {
+        event: Event::Unmapped(UnmappedEntries {
             ranges: vec![AddressRange {
                 extent: Extent::new(0x20_0000, bytes),
                 levels: vec![1],

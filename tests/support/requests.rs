@@ -9,8 +9,8 @@ use tlbc::plan::ir::Shape;
 use tlbc::source::Files;
 use tlbc::trace::interpret::{Changing, Effects, Env, flush, interpret};
 use tlbc::trace::{
-    AddressRange, Becomes, Event, Instruction, Query, Step, Store, Tables, Trace, Unmapped, step,
-    trace,
+    AddressRange, Becomes, Event, Instruction, Query, Step, Store, Tables, Trace, UnmappedEntries,
+    step, trace,
 };
 use tlbc::{Analysis, analyse};
 use tlbc_runtime::backend::{FinishSteps, Root};
@@ -189,7 +189,7 @@ impl Ask {
         let Machine { config, limits } = machine(&arch.model, words);
         let level = |name: &&str| arch.model.level(name).expect("a level");
         let event = match &self.event {
-            What::Unmapped(extent, levels, tables) => Event::Unmapped(Unmapped {
+            What::Unmapped(extent, levels, tables) => Event::Unmapped(UnmappedEntries {
                 ranges: vec![AddressRange {
                     extent: *extent,
                     levels: levels.iter().map(level).collect(),

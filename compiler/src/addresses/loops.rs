@@ -120,7 +120,7 @@ fn entries(shift: u32, span: Span) -> Vec<Claim> {
 }
 
 /// A step of a loop over runs, as terms.
-struct Step {
+struct LoopStep {
     /// Entries or pages that are left before it.
     left: Word,
     /// The units of the run.
@@ -130,7 +130,7 @@ struct Step {
     limit: Word,
 }
 
-impl Step {
+impl LoopStep {
     fn new(names: &Names, scale: u32, shift: u32) -> Self {
         let unit = names.base + names.step * scale;
         let left = Word::var("left", 64 - shift);
@@ -164,7 +164,7 @@ impl Step {
 }
 
 fn run(of: &Of<'_>, fields: &[Field], names: &Names, scale: u32, shift: u32) -> Vec<Claim> {
-    let step = Step::new(names, scale, shift);
+    let step = LoopStep::new(names, scale, shift);
     let num = step.units.clone() - 1u32;
     let scaled = of.sources.source(Source::Scale);
     let at = |claim: &str| format!("{claim}, at scale {scale}, counted in 2^{shift} bytes");
@@ -355,7 +355,7 @@ fn takes_these_steps(names: &Names, entries: u64) -> bool {
     let mut runs = runs;
     let (mut left, mut va) = (entries, 0);
     for scale in (0..names.scales).rev() {
-        let step = Step::new(names, scale, 12);
+        let step = LoopStep::new(names, scale, 12);
         let mut values = Vec::new();
         let mut variables = Vec::new();
         step.units

@@ -12,7 +12,7 @@ use crate::emit::tree::{Expr, Private, Property, Stmt, Use, Var};
 
 /// The value of an expression.
 #[derive(Debug, Clone)]
-enum Value {
+enum ExprValue {
     Word(Word),
     Truth(Truth),
     /// The words of an operand of 128 bits, the low one first.
@@ -30,13 +30,13 @@ pub fn encoded(
 ) -> Result<(Word, Word), Unclear> {
     let reader = Reader { code, sources };
     match reader.value(&code.operands[operand], &Locals::new())? {
-        Value::Word(low) => Ok((low, Word::Number(0))),
-        Value::Two(low, high) => Ok((low, high)),
-        Value::Truth(_) => Err("a truth value".to_owned()),
+        ExprValue::Word(low) => Ok((low, Word::Number(0))),
+        ExprValue::Two(low, high) => Ok((low, high)),
+        ExprValue::Truth(_) => Err("a truth value".to_owned()),
     }
 }
 
-type Locals = BTreeMap<String, Value>;
+type Locals = BTreeMap<String, ExprValue>;
 
 struct Reader<'a> {
     code: &'a Arithmetic,
@@ -44,7 +44,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn body(&self, body: &[Stmt]) -> Result<Value, Unclear> {
+    fn body(&self, body: &[Stmt]) -> Result<ExprValue, Unclear> {
         let mut locals = Locals::new();
         for statement in body {
             match statement {
@@ -90,19 +90,19 @@ impl Reader<'_> {
             _ => return unclear(),
         };
         match (locals.get_mut(name.text.as_ref()), index) {
-            (Some(Value::Word(word) | Value::Two(word, _)), 0) => {
+            (Some(ExprValue::Word(word) | ExprValue::Two(word, _)), 0) => {
                 *word = word.clone() | value;
             }
-            (Some(Value::Two(_, word)), 1) => *word = word.clone() | value,
+            (Some(ExprValue::Two(_, word)), 1) => *word = word.clone() | value,
             _ => return unclear(),
         }
         Ok(())
     }
 
-    fn value(&self, of: &Expr, locals: &Locals) -> Result<Value, Unclear> {
+    fn value(&self, of: &Expr, locals: &Locals) -> Result<ExprValue, Unclear> {
         match of {
             Expr::Array(words) => match words.as_slice() {
-                [low, high] => Ok(Value::Two(
+                [low, high] => Ok(ExprValue::Two(
                     self.word(low, locals)?,
                     self.word(high, locals)?,
                 )),
@@ -115,10 +115,10 @@ impl Reader<'_> {
                 Some(Use::Private(Private::Encoder(operand))) => {
                     self.body(&self.code.encoders[operand])
                 }
-                Some(Use::Var(Var::Keep)) => Ok(Value::Truth(Sources::keep())),
+                Some(Use::Var(Var::Keep)) => Ok(ExprValue::Truth(Sources::keep())),
                 Some(Use::Var(var)) => {
                     let word = self.sources.of_var(var.name());
-                    word.map(Value::Word).ok_or_else(|| format!("{of:?}"))
+                    word.map(ExprValue::Word).ok_or_else(|| format!("{of:?}"))
                 }
                 None => literal(&word.text).ok_or_else(|| format!("{of:?}")),
                 _ => Err(format!("{of:?}")),
@@ -129,23 +129,25 @@ impl Reader<'_> {
                     (value, "unwrap_or", [otherwise]) if *value == Var::Hint.expr() => {
                         let (is, number) = self.sources.hint();
                         let otherwise = self.word(otherwise, locals)?;
-                        Ok(Value::Word(Word::choice(is, number, otherwise)))
+                        Ok(ExprValue::Word(Word::choice(is, number, otherwise)))
                     }
-                    _ => Ok(Value::Truth(self.truth(of, locals)?)),
+                    _ => Ok(ExprValue::Truth(self.truth(of, locals)?)),
                 }
             }
             Expr::Prefix("!", value) => Ok(match self.value(value, locals)? {
-                Value::Word(word) => Value::Word(!word),
-                Value::Truth(truth) => Value::Truth(!truth),
-                Value::Two(..) => return Err(format!("{of:?}")),
+                ExprValue::Word(word) => ExprValue::Word(!word),
+                ExprValue::Truth(truth) => ExprValue::Truth(!truth),
+                ExprValue::Two(..) => return Err(format!("{of:?}")),
             }),
-            Expr::Cast(value, "u32") => Ok(Value::Word(self.word(value, locals)? & Word::ones(32))),
+            Expr::Cast(value, "u32") => {
+                Ok(ExprValue::Word(self.word(value, locals)? & Word::ones(32)))
+            }
             Expr::Binary(left, operator, right) => {
                 if matches!(*operator, "&&" | "||") {
-                    return Ok(Value::Truth(self.truth(of, locals)?));
+                    return Ok(ExprValue::Truth(self.truth(of, locals)?));
                 }
                 let (left, right) = (self.word(left, locals)?, self.word(right, locals)?);
-                Ok(Value::Word(match *operator {
+                Ok(ExprValue::Word(match *operator {
                     "|" => left | right,
                     "&" => left & right,
                     "<<" => left << right,
@@ -160,7 +162,7 @@ impl Reader<'_> {
                     let test = self.truth(test, locals)?;
                     Ok::<_, Unclear>(Word::choice(test, self.only_value(then, locals)?, rest))
                 })?;
-                Ok(Value::Word(chosen))
+                Ok(ExprValue::Word(chosen))
             }
             Expr::Match(over, cases) if **over == Var::Stride.expr() => {
                 let mut chosen = Word::Number(0);
@@ -181,13 +183,18 @@ impl Reader<'_> {
                     }
                     chosen = Word::choice(Truth::And(tests), value, chosen);
                 }
-                Ok(Value::Word(chosen))
+                Ok(ExprValue::Word(chosen))
             }
             _ => Err(format!("{of:?}")),
         }
     }
 
-    fn call(&self, function: &Expr, arguments: &[Expr], locals: &Locals) -> Result<Value, Unclear> {
+    fn call(
+        &self,
+        function: &Expr,
+        arguments: &[Expr],
+        locals: &Locals,
+    ) -> Result<ExprValue, Unclear> {
         let Expr::Word(name) = function else {
             return Err(format!("{function:?}"));
         };
@@ -206,11 +213,13 @@ impl Reader<'_> {
             (Some(Use::Private(Private::Function(Property::PageShift))), ..) => {
                 self.value(&self.code.page_shift, locals)
             }
-            (None, "u64::from", [value]) => Ok(Value::Word(match self.value(value, locals)? {
-                Value::Truth(is) => Word::choice(is, Word::Number(1), Word::Number(0)),
-                Value::Word(word) => word,
-                Value::Two(..) => return Err(format!("{function:?}")),
-            })),
+            (None, "u64::from", [value]) => {
+                Ok(ExprValue::Word(match self.value(value, locals)? {
+                    ExprValue::Truth(is) => Word::choice(is, Word::Number(1), Word::Number(0)),
+                    ExprValue::Word(word) => word,
+                    ExprValue::Two(..) => return Err(format!("{function:?}")),
+                }))
+            }
             _ => Err(format!("{function:?}")),
         }
     }
@@ -224,7 +233,7 @@ impl Reader<'_> {
 
     fn word(&self, of: &Expr, locals: &Locals) -> Result<Word, Unclear> {
         match self.value(of, locals)? {
-            Value::Word(word) => Ok(word),
+            ExprValue::Word(word) => Ok(word),
             _ => Err(format!("{of:?}")),
         }
     }
@@ -253,7 +262,7 @@ impl Reader<'_> {
                 Ok(Truth::Is(word.text == "true"))
             }
             Expr::Word(_) => match self.value(of, locals)? {
-                Value::Truth(truth) => Ok(truth),
+                ExprValue::Truth(truth) => Ok(truth),
                 _ => Err(format!("{of:?}")),
             },
             _ => Err(format!("{of:?}")),
@@ -276,11 +285,11 @@ impl Reader<'_> {
 }
 
 /// Returns the number of a literal.
-fn literal(text: &str) -> Option<Value> {
+fn literal(text: &str) -> Option<ExprValue> {
     let digits = text.replace('_', "");
     let number = match digits.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),
         None => digits.parse(),
     };
-    number.ok().map(|number| Value::Word(number.into()))
+    number.ok().map(|number| ExprValue::Word(number.into()))
 }

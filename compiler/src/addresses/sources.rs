@@ -4,7 +4,7 @@
 //! definition permits its source, and the machines that the definition excludes are excluded.
 
 use super::term::{Truth, Word};
-use crate::model::{Addresses, Cond, Model, Source, Var};
+use crate::model::{Cond, Model, Source, SpaceAddresses, Var};
 
 /// The variables of the encoders of one operand.
 pub struct Sources<'a> {
@@ -12,7 +12,7 @@ pub struct Sources<'a> {
     flags: &'a [String],
     operand: usize,
     /// The addresses to which `va` is restricted.
-    within: Option<Addresses>,
+    within: Option<SpaceAddresses>,
 }
 
 /// Returns how many bits a number has.
@@ -31,7 +31,7 @@ impl<'a> Sources<'a> {
     }
 
     /// Returns the same with `va` in the bits of a range.
-    pub fn within(&self, addresses: Addresses) -> Self {
+    pub fn within(&self, addresses: SpaceAddresses) -> Self {
         Self {
             within: Some(addresses),
             ..*self

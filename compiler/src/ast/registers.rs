@@ -45,7 +45,7 @@ pub struct LimitFrom {
 /// `needs TCR_EL1.A1[22] = 1 "...";`, `needs "..." when pge;`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setup {
-    pub what: Demand,
+    pub what: Requirement,
     /// The reason, or the requirement where no field can state it.
     pub text: Text,
     pub span: Span,
@@ -53,7 +53,7 @@ pub struct Setup {
 
 /// A requirement on the configuration of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Demand {
+pub enum Requirement {
     /// The value of a register field.
     Field {
         /// The register and its field.

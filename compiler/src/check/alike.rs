@@ -15,7 +15,7 @@ use crate::model::{Barrier, Cond, Form, Invalidate, Load, Model, Template, Value
 use crate::source::Span;
 
 /// An instruction: what the assembler is given, and its stated effect.
-struct Seen<'m> {
+struct StatedInstruction<'m> {
     name: &'m str,
     span: Span,
     requires: &'m Cond,
@@ -25,7 +25,7 @@ struct Seen<'m> {
 }
 
 /// Instructions with their positions, by their texts.
-type ByText<'s, 'm> = FxHashMap<&'s [String], Vec<(usize, &'s Seen<'m>)>>;
+type ByText<'s, 'm> = FxHashMap<&'s [String], Vec<(usize, &'s StatedInstruction<'m>)>>;
 
 /// The instructions before one, by the shown text and by the text for the assembler. Of those with the same text, effect
 /// and condition the first is kept, because a rule says the same of all of them.
@@ -37,7 +37,7 @@ struct Earlier<'s, 'm> {
 
 impl<'s, 'm> Earlier<'s, 'm> {
     /// Adds the next instruction.
-    fn add(&mut self, it: &'s Seen<'m>) {
+    fn add(&mut self, it: &'s StatedInstruction<'m>) {
         for (by_text, text) in self.by_text.iter_mut().zip(&it.texts) {
             let same = by_text.entry(text).or_default();
             if same.iter().all(|(_, other)| {
@@ -50,11 +50,15 @@ impl<'s, 'm> Earlier<'s, 'm> {
     }
 
     /// Returns the first instruction of another name with one of the texts of `it` for which a condition holds.
-    fn find(&self, it: &Seen<'m>, wanted: impl Fn(&Seen<'m>) -> bool) -> Option<&'s Seen<'m>> {
+    fn find(
+        &self,
+        it: &StatedInstruction<'m>,
+        wanted: impl Fn(&StatedInstruction<'m>) -> bool,
+    ) -> Option<&'s StatedInstruction<'m>> {
         let texts = self.by_text.iter().zip(&it.texts);
         let same =
             texts.flat_map(|(by_text, text)| by_text.get(text.as_slice()).into_iter().flatten());
-        let mut same: Vec<(usize, &Seen<'m>)> = same.copied().collect();
+        let mut same: Vec<(usize, &StatedInstruction<'m>)> = same.copied().collect();
         same.sort_unstable_by_key(|(index, _)| *index);
         let mut others = same.into_iter().map(|(_, other)| other);
         others.find(|other| it.name != other.name && wanted(other))
@@ -65,9 +69,9 @@ impl<'s, 'm> Earlier<'s, 'm> {
 pub fn instructions(model: &Model, found: &mut Vec<Diagnostic>) {
     let barriers = model.barriers.iter().map(|it| of_barrier(model, it));
     let invalidates = model.invalidates.iter().map(|it| of_invalidate(model, it));
-    let issued: Vec<Seen> = barriers.chain(invalidates).collect();
+    let issued: Vec<StatedInstruction> = barriers.chain(invalidates).collect();
     let always = Cond::default();
-    let loads: Vec<Seen> = (model.loads.iter())
+    let loads: Vec<StatedInstruction> = (model.loads.iter())
         .map(|it| of_load(model, it, &always))
         .collect();
     same_loads(&loads, found);
@@ -84,7 +88,7 @@ pub fn instructions(model: &Model, found: &mut Vec<Diagnostic>) {
 }
 
 /// Reports two loads that are the same instruction, of which one cannot load what was meant.
-fn same_loads(loads: &[Seen], found: &mut Vec<Diagnostic>) {
+fn same_loads(loads: &[StatedInstruction], found: &mut Vec<Diagnostic>) {
     let mut before = Earlier::default();
     for it in loads {
         let other = before.find(it, |other| it.effect == other.effect);
@@ -111,7 +115,7 @@ fn both_on_one_machine(model: &Model, a: &Cond, b: &Cond) -> bool {
         .any(|config| a.holds(config) && b.holds(config))
 }
 
-fn alike(it: &Seen, other: &Seen) -> Diagnostic {
+fn alike(it: &StatedInstruction, other: &StatedInstruction) -> Diagnostic {
     let differs = (it.effect.iter().zip(&other.effect)).find(|(mine, its)| mine != its);
     let mut diagnostic = Diagnostic::new(
         Code::E0410,
@@ -220,7 +224,7 @@ fn content(model: &Model, operand: usize) -> String {
     format!("<{:?} {}>", it.place, fields.join("; "))
 }
 
-fn of_barrier<'m>(model: &'m Model, it: &'m Barrier) -> Seen<'m> {
+fn of_barrier<'m>(model: &'m Model, it: &'m Barrier) -> StatedInstruction<'m> {
     let role = |what: &str, on: Option<String>| {
         on.map_or(format!("{what} nothing"), |on| format!("{what} {on}"))
     };
@@ -228,7 +232,7 @@ fn of_barrier<'m>(model: &'m Model, it: &'m Barrier) -> Seen<'m> {
     let completes = it
         .completes
         .map(|at| format!("{}{same}", describe::agents(at.value)));
-    Seen {
+    StatedInstruction {
         name: &it.named.name,
         span: it.template.span,
         requires: &it.requires,
@@ -245,7 +249,7 @@ fn of_barrier<'m>(model: &'m Model, it: &'m Barrier) -> Seen<'m> {
     }
 }
 
-fn of_invalidate<'m>(model: &'m Model, it: &'m Invalidate) -> Seen<'m> {
+fn of_invalidate<'m>(model: &'m Model, it: &'m Invalidate) -> StatedInstruction<'m> {
     let lines = it.assembled();
     let reach = describe::cases(model, &it.agents, |at| describe::agents(at.value));
     let done = it.after.as_ref().map_or("at once".to_owned(), |after| {
@@ -260,7 +264,7 @@ fn of_invalidate<'m>(model: &'m Model, it: &'m Invalidate) -> Seen<'m> {
     });
     let forms = it.forms.iter().map(|form| drops(model, form));
     let forms: Vec<String> = forms.collect();
-    Seen {
+    StatedInstruction {
         name: &it.named.name,
         span: it.template.span,
         requires: &it.requires,
@@ -275,10 +279,10 @@ fn of_invalidate<'m>(model: &'m Model, it: &'m Invalidate) -> Seen<'m> {
     }
 }
 
-fn of_load<'m>(model: &'m Model, it: &'m Load, always: &'m Cond) -> Seen<'m> {
+fn of_load<'m>(model: &'m Model, it: &'m Load, always: &'m Cond) -> StatedInstruction<'m> {
     let drops = it.drops.iter().map(|drops| describe::drops(model, drops));
     let drops: Vec<String> = drops.collect();
-    Seen {
+    StatedInstruction {
         name: &it.named.name,
         span: it.template.span,
         requires: always,
@@ -342,7 +346,7 @@ mod tests {
     #[test]
     fn one_of_many_alike_is_kept() {
         let always = Cond::default();
-        let seen = |name, effect: &str| Seen {
+        let seen = |name, effect: &str| StatedInstruction {
             name,
             span: Span::new(FileId(0), 0..1),
             requires: &always,

@@ -5,7 +5,7 @@
 //! an instruction may be used, no two of them have the same operands. The width of a single field is checked in
 //! `widths`.
 
-use super::configs::{Asked, Configs};
+use super::configs::{Configs, RecordedConfig};
 use super::physical::{root_bits, table_bits};
 use super::{all_drops, compares_tag, tags_in};
 use crate::codes::Code;
@@ -48,7 +48,7 @@ pub fn of_invalidations(model: &Model, found: &mut Vec<Diagnostic>) {
         let of_forms = it.forms.iter().map(|form| &form.requires);
         let of_drops = all_drops(it).map(|drops| &drops.when);
         let conds: Vec<&Cond> = of_forms.chain(of_drops).chain([&it.requires]).collect();
-        let mut check = |source, wanted: &dyn Fn(Asked<'_>) -> Option<Wanted>| {
+        let mut check = |source, wanted: &dyn Fn(RecordedConfig<'_>) -> Option<Wanted>| {
             found.extend(lost(model, template, &conds, source, |config| {
                 wanted(config).filter(|_| it.requires.holds(config))
             }));
@@ -131,7 +131,7 @@ fn lost<'m>(
     (name, operands): (&str, &'m [usize]),
     conds: &[&'m Cond],
     source: Source,
-    wanted: impl Fn(Asked<'_>) -> Option<Wanted>,
+    wanted: impl Fn(RecordedConfig<'_>) -> Option<Wanted>,
 ) -> Option<Diagnostic> {
     let fields: Vec<&Field> = super::fields_of(model, operands, source).collect();
     // An operand without a field for it has been reported.

@@ -9,8 +9,8 @@ use super::{all_drops, compares_tag, field_of, hinted};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    AddressSelector, Drops, Field, Invalidate, LevelSel, Model, Named, Source, Template, Value,
-    Var, Written,
+    AddressSelector, DefinitionName, Drops, Field, Invalidate, LevelSel, Model, Source, Template,
+    Value, Var, Written,
 };
 
 fn fields<'m>(model: &'m Model, template: &'m Template) -> impl Iterator<Item = &'m Field> {
@@ -68,7 +68,7 @@ pub fn at_hand(model: &Model, found: &mut Vec<Diagnostic>) {
 
 fn unknown(
     model: &Model,
-    (named, template): (&Named, &Template),
+    (named, template): (&DefinitionName, &Template),
     known: impl Fn(Source) -> bool,
     (what, note): (&str, &str),
 ) -> Option<Diagnostic> {

@@ -24,12 +24,12 @@ pub struct Configs<'m> {
 
 /// A configuration that notes for which features a rule asks. It is asked only before the next one is taken.
 #[derive(Clone, Copy)]
-pub struct Asked<'c> {
+pub struct RecordedConfig<'c> {
     config: Config,
     asked: &'c RefCell<Vec<usize>>,
 }
 
-impl Machine for Asked<'_> {
+impl Machine for RecordedConfig<'_> {
     fn has(self, feature: usize) -> bool {
         self.asked.borrow_mut().push(feature);
         self.config.has(feature)
@@ -82,7 +82,7 @@ impl<'m> Configs<'m> {
     }
 
     /// Returns one configuration for each set of answers that a rule gets to its questions: the first one.
-    pub fn iter(&self) -> impl Iterator<Item = Asked<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = RecordedConfig<'_>> {
         let all = 0..self.model.geometries.len();
         let nothing = KnownFlags::default();
         let mut open: BinaryHeap<Open> = all.map(|g| Open::new(nothing, g)).collect();
@@ -101,7 +101,7 @@ impl<'m> Configs<'m> {
                 ..known.config()
             };
             let asked = &self.asked;
-            Some(Asked { config, asked })
+            Some(RecordedConfig { config, asked })
         })
     }
 
@@ -121,7 +121,7 @@ impl<'m> Configs<'m> {
     }
 
     /// Returns the end of a sentence, such as ` when a is on and b is off`; empty for every configuration.
-    pub fn when(&self, Asked { config, .. }: Asked<'_>) -> String {
+    pub fn when(&self, RecordedConfig { config, .. }: RecordedConfig<'_>) -> String {
         let name = |feature: &usize| &self.model.features[*feature].named.name;
         let (on, off): (Vec<usize>, Vec<usize>) = self
             .features
@@ -195,13 +195,14 @@ mod tests {
         let model = with((0..24).map(|k| format!("feature f{k} \"one more\";")));
         let last = model.features.len() - 1;
         let configs = of_all(&model);
-        let evaluated = |rule: &dyn Fn(Asked<'_>)| configs.iter().map(rule).count();
+        let evaluated = |rule: &dyn Fn(RecordedConfig<'_>)| configs.iter().map(rule).count();
         let geometries = model.geometries.len();
         assert_eq!(evaluated(&|_| ()), geometries);
-        let one = |config: Asked<'_>| assert!(config.has(last) || config.config.features == 0);
+        let one =
+            |config: RecordedConfig<'_>| assert!(config.has(last) || config.config.features == 0);
         assert_eq!(evaluated(&one), 2 * geometries);
         // The last feature that is on decides.
-        let alternatives = |config: Asked<'_>| {
+        let alternatives = |config: RecordedConfig<'_>| {
             (0..=last).rev().find(|&feature| config.has(feature));
         };
         assert_eq!(evaluated(&alternatives), (last + 2) * geometries);

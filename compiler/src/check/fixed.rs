@@ -5,7 +5,7 @@
 
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Model, Place};
+use crate::model::{Model, OperandPlace};
 
 /// Architectures, and the names of one register.
 const REGISTERS: &str = include_str!("../../registers.txt");
@@ -27,7 +27,7 @@ pub fn registers(model: &Model, found: &mut Vec<Diagnostic>) {
     let invalidates = model.invalidates.iter().map(|it| (&it.named, &it.template));
     let loads = model.loads.iter().map(|it| (&it.named, &it.template));
     let register = |operand: usize| match &model.operands[operand].place {
-        Place::Fixed(register) => Some(register.as_str()),
+        OperandPlace::Fixed(register) => Some(register.as_str()),
         _ => None,
     };
     for (named, template) in invalidates.chain(loads) {

@@ -7,7 +7,7 @@ use super::configs::Configs;
 use super::tags_in;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Addresses, At, Kind, Machine, Model, Space, Tag, Under};
+use crate::model::{At, Kind, Machine, Model, Space, SpaceAddresses, Tag, Under};
 
 /// Checks E0512: where entries of the kernel are under a tag, its value is stated.
 pub fn tags_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
@@ -277,7 +277,7 @@ fn shared(model: &Model, config: impl Machine) -> Option<&At<Under>> {
     })
 }
 
-fn overlap(a: Addresses, b: Addresses) -> bool {
+fn overlap(a: SpaceAddresses, b: SpaceAddresses) -> bool {
     a.base <= b.last && b.base <= a.last
 }
 

@@ -41,7 +41,7 @@ use crate::diagnostic::Diagnostic;
 use crate::model::{Drops, Field, Invalidate, LevelSel, Machine, Model, Source, Tag, Under, Var};
 
 /// A rule, and what it concludes from.
-struct Rule {
+struct ModelRule {
     /// Whether it also concludes from what the definition does not state. Such a rule needs a definition of which
     /// everything is known.
     needs_whole: bool,
@@ -50,22 +50,22 @@ struct Rule {
 }
 
 /// Makes a rule that concludes only from the facts that its diagnostics have labels for.
-const fn stated(check: fn(&Model, &mut Vec<Diagnostic>)) -> Rule {
-    Rule {
+const fn stated(check: fn(&Model, &mut Vec<Diagnostic>)) -> ModelRule {
+    ModelRule {
         needs_whole: false,
         check,
     }
 }
 
 /// Makes a rule that also concludes from what is not stated.
-const fn whole(check: fn(&Model, &mut Vec<Diagnostic>)) -> Rule {
-    Rule {
+const fn whole(check: fn(&Model, &mut Vec<Diagnostic>)) -> ModelRule {
+    ModelRule {
         needs_whole: true,
         check,
     }
 }
 
-const RULES: &[Rule] = &[
+const RULES: &[ModelRule] = &[
     whole(silent::everywhere),
     stated(operands::overlaps),
     whole(operands::undefined_bits),

@@ -7,7 +7,7 @@ use super::configs::both_hold;
 use super::field_of;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Field, Invalidate, Model, Operand, Place, Source};
+use crate::model::{Field, Invalidate, Model, Operand, OperandPlace, Source};
 use crate::text::list;
 
 /// Checks E0301: no two fields of an operand whose conditions can both hold have a bit in common.
@@ -138,7 +138,7 @@ pub fn wider_than_registers(model: &Model, found: &mut Vec<Diagnostic>) {
     used.sort_unstable();
     used.dedup();
     for operand in used.into_iter().map(|index| &model.operands[index]) {
-        let in_memory = matches!(operand.place, Place::Memory(_));
+        let in_memory = matches!(operand.place, OperandPlace::Memory(_));
         if in_memory || operand.bits.value <= u64::from(model.register_bits) {
             continue;
         }

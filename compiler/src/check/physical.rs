@@ -3,7 +3,7 @@
 //! In: `tables within`, and the fields that take the address of a table. Out: E0303. Holds: a field has no bit of such
 //! an address that is never set. `bits` checks that no bit is left out.
 
-use super::configs::{Asked, Configs, can_hold};
+use super::configs::{Configs, RecordedConfig, can_hold};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Cases, Field, Machine, Model, Source, Value};
@@ -63,7 +63,7 @@ pub fn beyond(model: &Model, found: &mut Vec<Diagnostic>) {
             let widths = model.table_bits.iter().flat_map(Cases::conds);
             let configs = Configs::of(model, widths.chain([&field.when]));
             let used = configs.iter().filter(|&it| can_hold(&field.when, it));
-            let top = |config: Asked<'_>| {
+            let top = |config: RecordedConfig<'_>| {
                 let page_shift = model.geometries[config.geometry()].page_shift;
                 match field.value {
                     Value::Slice(_, high, _) => high,

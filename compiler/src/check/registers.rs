@@ -4,18 +4,18 @@
 //! E0704. Holds: each field has one place and a value that fits it, no two features are read in the same way, and in
 //! every configuration there are register values that agree with all statements.
 
-use super::configs::{Asked, Configs};
+use super::configs::{Configs, RecordedConfig};
 use super::tables::counts;
 use crate::codes::Code;
 use crate::describe::registers::{bits_of, compared};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    At, Bits, Cases, Comparison, Cond, Demand, Feature, Limit, Machine, Model, ReadFrom, Var,
+    At, Bits, Cases, Comparison, Cond, Feature, Limit, Machine, Model, ReadFrom, Requirement, Var,
 };
 use crate::source::Span;
 
 /// A register field that the setup requires to have a value.
-struct Set<'m> {
+struct SetupField<'m> {
     register: &'m str,
     field: &'m str,
     named: Span,
@@ -24,8 +24,8 @@ struct Set<'m> {
     values: &'m Cases<At<u64>>,
 }
 
-impl Set<'_> {
-    fn is_same_field(&self, other: &Set) -> bool {
+impl SetupField<'_> {
+    fn is_same_field(&self, other: &SetupField) -> bool {
         self.register == other.register && self.field == other.field
     }
 
@@ -34,16 +34,16 @@ impl Set<'_> {
     }
 }
 
-fn sets(model: &Model) -> Vec<Set<'_>> {
+fn sets(model: &Model) -> Vec<SetupField<'_>> {
     let fields = model.setup.iter().filter_map(|setup| match &setup.what {
-        Demand::Field {
+        Requirement::Field {
             register,
             field,
             named,
             bits,
             comparison,
             values,
-        } => Some(Set {
+        } => Some(SetupField {
             register,
             field,
             named: *named,
@@ -51,7 +51,7 @@ fn sets(model: &Model) -> Vec<Set<'_>> {
             comparison: *comparison,
             values,
         }),
-        Demand::Text(_) => None,
+        Requirement::Text(_) => None,
     });
     fields.collect()
 }
@@ -257,7 +257,7 @@ pub fn features_as_set(model: &Model, found: &mut Vec<Diagnostic>) {
                 }],
             };
             let configs = Configs::of(model, set.values.conds().chain([&on]));
-            let wrong = configs.iter().find_map(|config: Asked<'_>| {
+            let wrong = configs.iter().find_map(|config: RecordedConfig<'_>| {
                 let value = set.values.get(config)?;
                 let there = holds(from.comparison, value.value, from.value.value);
                 (there != Machine::has(config, index)).then_some((config, value))

@@ -4,7 +4,7 @@
 //! whose sets a flush loops.
 
 use super::all_drops;
-use super::configs::{Asked, Configs, can_hold};
+use super::configs::{Configs, RecordedConfig, can_hold};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{AddressSelector, Amount, Cases, Drops, Form, Invalidate, Model};
@@ -53,7 +53,7 @@ fn incomparable(model: &Model, invalidate: &Invalidate, form: &Form) -> Option<D
         .iter()
         .flat_map(|(drops, cases)| cases.conds().chain([&drops.when]));
     let configs = Configs::of(model, conds);
-    let differ = |config: Asked<'_>| {
+    let differ = |config: RecordedConfig<'_>| {
         let here = counts
             .iter()
             .filter(|(drops, _)| can_hold(&drops.when, config));

@@ -3,7 +3,7 @@
 //! In: the statements that have no default. Out: E0203. Holds: on every machine on which such a statement counts, one of
 //! its alternatives does. `tables`, `sets` and `levels` check the statements whose numbers have rules of their own.
 
-use super::configs::{Asked, Configs};
+use super::configs::{Configs, RecordedConfig};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Cases, Cond, Kind, Model};
@@ -11,7 +11,7 @@ use crate::model::{Cases, Cond, Kind, Model};
 /// Checks E0203: a statement without a default has an alternative on every machine.
 pub fn everywhere(model: &Model, found: &mut Vec<Diagnostic>) {
     let caches = &model.caches;
-    let always = |_: Asked<'_>| true;
+    let always = |_: RecordedConfig<'_>| true;
     let what = "`caches` does not say whether there are negative entries";
     silent(model, &caches.negative, [], always, what, found);
     let what = "`caches` does not say what fills entries";
@@ -22,12 +22,12 @@ pub fn everywhere(model: &Model, found: &mut Vec<Diagnostic>) {
         let what = format!("`space {name}` does not say under what leaf entries are");
         silent(model, &space.leaf, [], always, &what, found);
         let what = format!("`space {name}` does not say under what walk entries are");
-        let walks = |config: Asked<'_>| caches.hold(Kind::Walk, config);
+        let walks = |config: RecordedConfig<'_>| caches.hold(Kind::Walk, config);
         silent(model, &space.walk, caches.conds(), walks, &what, found);
     }
     for it in &model.invalidates {
         let name = &it.named.name;
-        let used = |config: Asked<'_>| it.requires.holds(config);
+        let used = |config: RecordedConfig<'_>| it.requires.holds(config);
         let what = format!("`{name}` does not say where it acts");
         silent(model, &it.agents, [&it.requires], used, &what, found);
         if let Some(after) = &it.after {
@@ -47,7 +47,7 @@ fn silent<'m, T>(
     model: &'m Model,
     cases: &'m Cases<T>,
     conds: impl IntoIterator<Item = &'m Cond>,
-    counts: impl Fn(Asked<'_>) -> bool,
+    counts: impl Fn(RecordedConfig<'_>) -> bool,
     what: &str,
     found: &mut Vec<Diagnostic>,
 ) {

@@ -4,7 +4,7 @@
 //! every configuration a switch loads the root of the space, and for each kind of entry a tag of the space, or it
 //! drops what the previous space left; tags have no values in common; and every view is loaded when it must be.
 
-use super::configs::{Asked, Configs};
+use super::configs::{Configs, RecordedConfig};
 use super::{fields_of, tags_in, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -82,7 +82,7 @@ pub fn flushes(model: &Model, found: &mut Vec<Diagnostic>) {
 }
 
 /// Returns which entries of the previous space the next one can use once the loads of a switch are done, if any.
-fn shared_after_loads(model: &Model, config: impl Machine) -> Option<Shared> {
+fn shared_after_loads(model: &Model, config: impl Machine) -> Option<SharedEntries> {
     let loads = loaded(model, config);
     let left = |(kind, under): &(Kind, &At<Under>)| {
         !(loads.iter()).any(|load| drops(model, load, *kind, &under.value, config))
@@ -92,7 +92,7 @@ fn shared_after_loads(model: &Model, config: impl Machine) -> Option<Shared> {
 }
 
 /// Entries of the previous space that the next one can use.
-struct Shared {
+struct SharedEntries {
     why: String,
     fact: crate::source::Span,
     label: &'static str,
@@ -104,7 +104,7 @@ fn shared(
     loads: &[&Load],
     (kind, under): (Kind, &At<Under>),
     config: impl Machine,
-) -> Option<Shared> {
+) -> Option<SharedEntries> {
     let entries = match kind {
         Kind::Leaf => "leaf entries",
         Kind::Walk => "walk entries",
@@ -113,14 +113,14 @@ fn shared(
     };
     match &under.value {
         Under::Global => {
-            return Some(Shared {
+            return Some(SharedEntries {
                 why: format!("keeps {entries} that every space uses"),
                 fact: under.span,
                 label: "match under any loaded tag",
             });
         }
         Under::Fixed(..) => {
-            return Some(Shared {
+            return Some(SharedEntries {
                 why: format!("keeps {entries} under a tag that every space has"),
                 fact: under.span,
                 label: "one value for all spaces",
@@ -129,7 +129,7 @@ fn shared(
         Under::Tags(named) => {
             let is_named = |tag: &&Tag| named.iter().any(|&it| model.tags[it].named == tag.named);
             if let Some(tag) = tags_in(model, config).find(|tag| !is_named(tag)) {
-                return Some(Shared {
+                return Some(SharedEntries {
                     why: format!(
                         "keeps {entries} of a space whose tag is `{}`, under which they are not cached",
                         tag.named.name
@@ -164,10 +164,10 @@ fn shared(
         ),
     };
     let why = format!("{why} and drops nothing");
-    Some(Shared { why, fact, label })
+    Some(SharedEntries { why, fact, label })
 }
 
-fn open_memory(model: &Model, shared: &Shared, when: &str) -> Diagnostic {
+fn open_memory(model: &Model, shared: &SharedEntries, when: &str) -> Diagnostic {
     let first = model.switch.loads.first();
     let span = first.map_or(model.switch.span, |loads| loads.span);
     Diagnostic::new(Code::E0503, span, format!("a switch {}{when}", shared.why))
@@ -283,7 +283,8 @@ pub fn values(model: &Model, found: &mut Vec<Diagnostic>) {
         for first in &tags[..index] {
             let ((a, b), (c, d)) = (first.range(), tag.range());
             let configs = Configs::of(model, [&first.when, &tag.when]);
-            let both = |&config: &Asked<'_>| first.when.holds(config) && tag.when.holds(config);
+            let both =
+                |&config: &RecordedConfig<'_>| first.when.holds(config) && tag.when.holds(config);
             let Some(config) = configs.iter().find(both).filter(|_| a <= d && c <= b) else {
                 continue;
             };
@@ -353,7 +354,7 @@ pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
     let configs = Configs::of(model, conds(model).chain(whens));
     let finding = |span, message: String| Diagnostic::new(Code::E0516, span, message);
     // Not exactly one view that is loaded while the kernel runs has been reported by E0513.
-    let one = |config: Asked<'_>| {
+    let one = |config: RecordedConfig<'_>| {
         let loaded = views
             .iter()
             .filter(|view| view.loaded && view.when.holds(config));

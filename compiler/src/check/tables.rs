@@ -7,7 +7,7 @@ use super::configs::Configs;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    Addresses, Cases, Cond, Field, Invalidate, Level, Machine, Model, Source, Value, Var,
+    Cases, Cond, Field, Invalidate, Level, Machine, Model, Source, SpaceAddresses, Value, Var,
 };
 
 /// Returns the levels that a geometry has, with their names, from the leaf up.
@@ -261,7 +261,7 @@ pub fn reach(model: &Model, found: &mut Vec<Diagnostic>) {
                 let top = levels(model, g).rev().find_map(|(index, name, level)| {
                     Some((name, level, model.level_shift(index, config)?))
                 });
-                let (Some((name, level, shift)), Some(&Addresses { bits, .. })) =
+                let (Some((name, level, shift)), Some(&SpaceAddresses { bits, .. })) =
                     (top, space.addresses.get(config))
                 else {
                     continue;

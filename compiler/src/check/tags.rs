@@ -4,7 +4,7 @@
 //! can give out in the stated way; on one machine there is at most one tag `of machine` and one `of cpu`; and no two
 //! views of a space have the same tag.
 
-use super::configs::{Asked, Configs};
+use super::configs::{Configs, RecordedConfig};
 use super::user_tags;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -63,7 +63,9 @@ pub fn of_machine(model: &Model, found: &mut Vec<Diagnostic>) {
         for (index, tag) in alike.iter().enumerate() {
             for first in &alike[..index] {
                 let configs = Configs::of(model, [&first.when, &tag.when]);
-                let both = |&config: &Asked<'_>| first.when.holds(config) && tag.when.holds(config);
+                let both = |&config: &RecordedConfig<'_>| {
+                    first.when.holds(config) && tag.when.holds(config)
+                };
                 let Some(config) = configs.iter().find(both) else {
                     continue;
                 };

@@ -5,7 +5,7 @@
 
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Invalidate, Model, Operand, Place, Template};
+use crate::model::{Invalidate, Model, Operand, OperandPlace, Template};
 use crate::source::Span;
 use crate::template::{self, mentions, names};
 
@@ -46,7 +46,7 @@ fn template(model: &Model, template: &Template, lines: &[String], found: &mut Ve
         let it = &model.operands[operand];
         let name = &it.named.name;
         let is_named = lines.iter().any(|line| mentions(line, name));
-        let Place::Fixed(register) = &it.place else {
+        let OperandPlace::Fixed(register) = &it.place else {
             if !is_named {
                 found.push(
                     misplaced(template.span, name, "the text does not use it")

@@ -9,7 +9,7 @@ use super::user_tags;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    AddressSelector, Cases, Ceiling, Cond, Drops, Kind, LevelSel, Model, Named, Under,
+    AddressSelector, Cases, Ceiling, Cond, DefinitionName, Drops, Kind, LevelSel, Model, Under,
 };
 use crate::source::Span;
 use tlbc_facts::clause::MaxCount;
@@ -26,7 +26,7 @@ pub fn names(model: &Model, found: &mut Vec<Diagnostic>) {
     let of_limit =
         "name it where a number may be a limit, such as `run of 1..limit(...)`, or remove it";
     let of_tag = "state which entries are cached under it: `leaf under ...;` in a space";
-    let unused = |what, all: Vec<&Named>, used: &[usize], help| {
+    let unused = |what, all: Vec<&DefinitionName>, used: &[usize], help| {
         never_used(Code::E0208, what, &all, used, help)
     };
     found.extend(unused(
@@ -49,7 +49,7 @@ pub fn names(model: &Model, found: &mut Vec<Diagnostic>) {
 pub(crate) fn never_used(
     code: Code,
     what: &str,
-    all: &[&Named],
+    all: &[&DefinitionName],
     used: &[usize],
     help: &str,
 ) -> Vec<Diagnostic> {

@@ -14,7 +14,7 @@ use crate::source::Span;
 use crate::text::count;
 
 /// The value of a field: its number of bits, its name, and where it is stated.
-struct Demand {
+struct StatedBits {
     bits: u32,
     what: String,
     fact: Option<Span>,
@@ -81,7 +81,7 @@ pub fn wider(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-fn lost(field: &Field, demand: &Demand) -> Diagnostic {
+fn lost(field: &Field, demand: &StatedBits) -> Diagnostic {
     let have = u64::from(field.width());
     let needs = count(u64::from(demand.bits), "bit");
     let diagnostic = Diagnostic::new(
@@ -151,8 +151,8 @@ fn slice(field: &Field) -> Option<Diagnostic> {
     })
 }
 
-fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
-    let number = |value: u64, what: String, fact| Demand {
+fn demand(model: &Model, operand: usize, field: &Field) -> Option<StatedBits> {
+    let number = |value: u64, what: String, fact| StatedBits {
         bits: (u64::BITS - value.leading_zeros()).max(1),
         what,
         fact,
@@ -162,13 +162,13 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
         Value::Source(Source::Tag) => {
             let tags = user_tags(model).into_iter().map(|tag| &model.tags[tag]);
             let widest = tags.max_by_key(|tag| tag.widths.1)?;
-            Some(Demand {
+            Some(StatedBits {
                 bits: widest.widths.1 as u32,
                 what: format!("the tag `{}`", widest.named.name),
                 fact: Some(widest.bits.span),
             })
         }
-        Value::Source(Source::Va | Source::End | Source::Bytes) => Some(Demand {
+        Value::Source(Source::Va | Source::End | Source::Bytes) => Some(StatedBits {
             bits: address_bits(model, field),
             what: "a whole virtual address".to_owned(),
             fact: None,
@@ -179,18 +179,18 @@ fn demand(model: &Model, operand: usize, field: &Field) -> Option<Demand> {
             // A field that is the whole operand has leading zeros.
             let whole = u64::from(width) == model.operands[operand].bits.value;
             let least = if whole { width } else { 0 };
-            Some(Demand {
+            Some(StatedBits {
                 bits: stated.as_ref().map_or(64, |stated| stated.bits.max(least)),
                 what: "a whole physical address".to_owned(),
                 fact: stated.and_then(|stated| stated.said),
             })
         }
-        Value::Source(Source::Old | Source::New) => Some(Demand {
+        Value::Source(Source::Old | Source::New) => Some(StatedBits {
             bits: model.entry_size() as u32 * 8,
             what: "a table entry".to_owned(),
             fact: model.entry_bytes.map(|at| at.span),
         }),
-        Value::Source(Source::Keep) => Some(Demand {
+        Value::Source(Source::Keep) => Some(StatedBits {
             bits: 1,
             what: "whether entries are kept".to_owned(),
             fact: None,

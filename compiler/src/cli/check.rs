@@ -1,6 +1,6 @@
 //! `tlbc check`.
 
-use super::{Definitions, Denied, Outcome, Trouble};
+use super::{CommandResult, Definitions, Denied, Trouble};
 use crate::text::count;
 
 /// Checks definitions and reports errors and warnings
@@ -21,13 +21,13 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
+    pub(super) fn run(&self, color: bool) -> Result<CommandResult, Trouble> {
         let compiled = self.definitions.check()?;
         if self.denied.refuses(&compiled) {
             return Ok(self.definitions.findings(&compiled, color));
         }
         let definitions = count(compiled.files.iter().count(), "definition");
-        let summary = Outcome::Good(format!("{definitions}, no errors\n"));
+        let summary = CommandResult::Good(format!("{definitions}, no errors\n"));
         Ok(summary.warned(self.definitions.shown(&compiled, color)))
     }
 }

@@ -1,6 +1,6 @@
 //! `tlbc diff`.
 
-use super::{Definitions, Outcome, Trouble, generate};
+use super::{CommandResult, Definitions, Trouble, generate};
 use crate::fs::FileChange;
 use crate::hidden::spelt;
 use similar::TextDiff;
@@ -28,7 +28,7 @@ pub(super) struct Diff {
 
 impl Diff {
     /// Prints the patch. `color` applies to messages, `in_color` to the patch.
-    pub(super) fn run(&self, color: bool, in_color: bool) -> Result<Outcome, Trouble> {
+    pub(super) fn run(&self, color: bool, in_color: bool) -> Result<CommandResult, Trouble> {
         if !self.out.is_dir() {
             let directory = self.out.display();
             return Err(Trouble(format!("there is no directory {directory}")));
@@ -40,13 +40,13 @@ impl Diff {
         }
         let changes = generate::changes(&self.definitions, compiled.outputs, &self.out)?;
         if changes.is_empty() {
-            return Ok(Outcome::Good(String::new()));
+            return Ok(CommandResult::Good(String::new()));
         }
         let patch: String = changes.iter().map(|it| patch(it, &directory)).collect();
         if in_color {
-            return Ok(Outcome::Painted(painted(&spelt(&patch))));
+            return Ok(CommandResult::Painted(painted(&spelt(&patch))));
         }
-        Ok(Outcome::Different(patch, ""))
+        Ok(CommandResult::Different(patch, ""))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `tlbc doc`.
 
 use super::generate::listed;
-use super::{Messages, Outcome, Trouble};
+use super::{CommandResult, Messages, Trouble};
 use crate::compile;
 use crate::doc::documents;
 use crate::fs;
@@ -33,14 +33,14 @@ pub(super) struct Doc {
 }
 
 impl Doc {
-    pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
+    pub(super) fn run(&self, color: bool) -> Result<CommandResult, Trouble> {
         let source = fs::read_one(self.file.clone())?.named();
         let (compiled, analyses) = compile::planned([source]);
         if compiled.has_errors() {
             let findings = self
                 .messages
                 .render(&compiled.files, &compiled.diagnostics, color);
-            return Ok(Outcome::Findings(findings));
+            return Ok(CommandResult::Findings(findings));
         }
         let outputs: Vec<_> = analyses
             .iter()
@@ -49,10 +49,10 @@ impl Doc {
         let changes = fs::changes(&self.out, &outputs, false)?;
         if changes.is_empty() {
             let text = format!("{} is up to date\n", self.out.display());
-            return Ok(Outcome::Good(text));
+            return Ok(CommandResult::Good(text));
         }
         fs::apply(&self.out, &changes)?;
-        Ok(Outcome::Good(listed(
+        Ok(CommandResult::Good(listed(
             &changes, "written", "written", "deleted",
         )))
     }

@@ -1,6 +1,6 @@
 //! `tlbc explain`.
 
-use super::{Outcome, Trouble};
+use super::{CommandResult, Trouble};
 use crate::codes::{Code, TOY};
 
 /// What `tlbc trace --format json` prints.
@@ -21,16 +21,16 @@ pub(super) struct Explain {
 }
 
 impl Explain {
-    pub(super) fn run(&self) -> Result<Outcome, Trouble> {
+    pub(super) fn run(&self) -> Result<CommandResult, Trouble> {
         let Some(name) = &self.code else {
             let lines = Code::all().map(|code| format!("{code}  {}\n", code.title()));
-            return Ok(Outcome::Good(lines.collect()));
+            return Ok(CommandResult::Good(lines.collect()));
         };
         if name == "toy" {
-            return Ok(Outcome::Good(TOY.to_owned()));
+            return Ok(CommandResult::Good(TOY.to_owned()));
         }
         if name == "trace-schema" {
-            return Ok(Outcome::Good(TRACE_SCHEMA.to_owned()));
+            return Ok(CommandResult::Good(TRACE_SCHEMA.to_owned()));
         }
         let code = Code::named(name).ok_or_else(|| {
             Trouble(format!(
@@ -39,6 +39,6 @@ impl Explain {
                 Code::E0101
             ))
         })?;
-        Ok(Outcome::Good(code.explanation().to_owned()))
+        Ok(CommandResult::Good(code.explanation().to_owned()))
     }
 }

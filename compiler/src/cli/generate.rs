@@ -1,6 +1,6 @@
 //! `tlbc gen`.
 
-use super::{Definitions, Denied, Outcome, Trouble};
+use super::{CommandResult, Definitions, Denied, Trouble};
 use crate::analysis::Analysis;
 use crate::compile::{self, LIB, Output, Unproved, compile_with};
 use crate::diagnostic::Diagnostic;
@@ -52,7 +52,7 @@ pub(super) struct Generate {
 }
 
 impl Generate {
-    pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
+    pub(super) fn run(&self, color: bool) -> Result<CommandResult, Trouble> {
         let sources: Vec<_> = self.definitions.read()?.collect();
         let names = sources.iter().map(|(name, _)| name.as_str());
         // A check shows what the definitions say, whatever an earlier run remembered.
@@ -101,20 +101,20 @@ impl Generate {
         failures
     }
 
-    fn write(&self, outputs: Vec<Output>) -> Result<Outcome, Trouble> {
+    fn write(&self, outputs: Vec<Output>) -> Result<CommandResult, Trouble> {
         let changes = changes(&self.definitions, outputs, &self.out)?;
         if self.check && !changes.is_empty() {
             let files = listed(&changes, "missing", "different", "left over");
-            return Ok(Outcome::Different(files, HINT));
+            return Ok(CommandResult::Different(files, HINT));
         }
         if !self.check {
             fs::apply(&self.out, &changes)?;
         }
         if changes.is_empty() {
             let text = format!("{} is up to date\n", self.out.display());
-            return Ok(Outcome::Good(text));
+            return Ok(CommandResult::Good(text));
         }
-        Ok(Outcome::Good(listed(
+        Ok(CommandResult::Good(listed(
             &changes, "written", "written", "deleted",
         )))
     }

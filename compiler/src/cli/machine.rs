@@ -2,7 +2,7 @@
 
 use super::number::number;
 use super::{Trouble, unknown};
-use crate::model::{Config, Model, Named, Var};
+use crate::model::{Config, DefinitionName, Model, Var};
 
 /// The word for all features, or all errata.
 const ALL: &str = "all";
@@ -10,7 +10,7 @@ const ALL: &str = "all";
 /// The machine
 #[derive(clap::Args)]
 #[command(next_help_heading = "The machine")]
-pub(super) struct Machine {
+pub(super) struct MachineOptions {
     /// Its features, such as a,b; none if empty; `all` adds all others that can be on together with them
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     features: Vec<String>,
@@ -28,7 +28,7 @@ pub(super) struct Machine {
     limit: Vec<String>,
 }
 
-impl Machine {
+impl MachineOptions {
     /// Returns whether an option describes the machine.
     pub(super) fn is_given(&self) -> bool {
         let lists = [&self.features, &self.errata, &self.limit];
@@ -93,7 +93,7 @@ fn named(list: &[String]) -> impl Iterator<Item = &String> {
 pub(super) fn find<'a>(
     what: &str,
     name: &str,
-    known: impl Iterator<Item = &'a Named>,
+    known: impl Iterator<Item = &'a DefinitionName>,
 ) -> Result<usize, Trouble> {
     let known: Vec<&str> = known.map(|named| named.name.as_str()).collect();
     let found = known.iter().position(|known| *known == name);

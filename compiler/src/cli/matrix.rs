@@ -1,7 +1,7 @@
 //! `tlbc matrix`.
 
-use super::{Definitions, Outcome, Trouble};
-use crate::matrix::{Matrix as Table, html, markdown, text};
+use super::{CommandResult, Definitions, Trouble};
+use crate::matrix::{Matrix, html, markdown, text};
 use clap::ValueEnum;
 
 /// Compares architectures side by side
@@ -23,7 +23,7 @@ Examples:
   tlbc matrix --format html > matrix.html   a page for a browser
   tlbc matrix --brief --format markdown     one short table
   tlbc matrix --costs                       what typical flushes cost")]
-pub(super) struct Matrix {
+pub(super) struct MatrixCommand {
     #[command(flatten)]
     definitions: Definitions,
 
@@ -51,18 +51,18 @@ enum MatrixFormat {
     Html,
 }
 
-impl Matrix {
-    pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
+impl MatrixCommand {
+    pub(super) fn run(&self, color: bool) -> Result<CommandResult, Trouble> {
         let (compiled, analyses) = self.definitions.planned()?;
         if compiled.has_errors() {
             return Ok(self.definitions.findings(&compiled, color));
         }
         let table = if self.costs {
-            Table::costs(&analyses)
+            Matrix::costs(&analyses)
         } else {
-            Table::new(&analyses, self.brief)
+            Matrix::new(&analyses, self.brief)
         };
-        Ok(Outcome::Good(match self.format {
+        Ok(CommandResult::Good(match self.format {
             MatrixFormat::Text => text(&table, usize::from(self.width)),
             MatrixFormat::Markdown => markdown(&table, self.brief),
             MatrixFormat::Html => html(&table),

@@ -1,7 +1,7 @@
 //! The command line.
 //!
 //! In: arguments. Out: results on stdout, findings on stderr, and an exit code: 0 success, 1 findings
-//! or differences, 2 trouble. Commands print nothing themselves; they return an `Outcome` or a
+//! or differences, 2 trouble. Commands print nothing themselves; they return a `CommandResult` or a
 //! `Trouble`, and [`main`] prints it.
 
 mod check;
@@ -21,7 +21,7 @@ pub mod trace;
 use crate::analysis::Analysis;
 use crate::compile::{self, Compiled, compile};
 use crate::diagnostic::Diagnostic;
-use crate::fs::{self, FileError, Source};
+use crate::fs::{self, DefinitionText, FileError};
 use crate::hidden::spelt;
 use crate::render::{self, render};
 use crate::source::Files;
@@ -64,9 +64,9 @@ enum Command {
     Gen(generate::Generate),
     Diff(diff::Diff),
     Prove(prove::Prove),
-    Trace(trace::Trace),
+    Trace(trace::TraceCommand),
     Torment(torment::Torment),
-    Matrix(matrix::Matrix),
+    Matrix(matrix::MatrixCommand),
     Doc(doc::Doc),
     Explain(explain::Explain),
 }
@@ -93,12 +93,12 @@ impl Color {
 #[derive(Args)]
 struct Messages {
     /// Findings for people, as `file:line:column: ...` lines for editors, or as JSON lines
-    #[arg(long, value_enum, default_value_t = Format::Human, value_name = "FORMAT")]
-    message_format: Format,
+    #[arg(long, value_enum, default_value_t = MessageFormat::Human, value_name = "FORMAT")]
+    message_format: MessageFormat,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Format {
+enum MessageFormat {
     Human,
     Short,
     Json,
@@ -107,9 +107,9 @@ enum Format {
 impl Messages {
     fn render(&self, files: &Files, diagnostics: &[Diagnostic], color: bool) -> String {
         let format = match self.message_format {
-            Format::Human => render::Format::Human,
-            Format::Short => render::Format::Short,
-            Format::Json => render::Format::Json,
+            MessageFormat::Human => render::Format::Human,
+            MessageFormat::Short => render::Format::Short,
+            MessageFormat::Json => render::Format::Json,
         };
         render(files, diagnostics, format, color)
     }
@@ -132,7 +132,7 @@ impl Definitions {
             return Err(FileError::NoDefault(DEFAULT));
         }
         let sources = fs::read(&self.paths)?;
-        Ok(sources.into_iter().map(Source::named))
+        Ok(sources.into_iter().map(DefinitionText::named))
     }
 
     fn compile(&self) -> Result<Compiled, FileError> {
@@ -153,13 +153,13 @@ impl Definitions {
     }
 
     /// Returns the findings because of which definitions are refused.
-    fn findings(&self, compiled: &Compiled, color: bool) -> Outcome {
+    fn findings(&self, compiled: &Compiled, color: bool) -> CommandResult {
         let mut shown = self.shown(compiled, color);
-        let for_people = matches!(self.messages.message_format, Format::Human);
+        let for_people = matches!(self.messages.message_format, MessageFormat::Human);
         if for_people && !compiled.has_errors() {
             shown += "warnings are denied: --deny warnings makes errors of them\n";
         }
-        Outcome::Findings(shown)
+        CommandResult::Findings(shown)
     }
 
     fn shown(&self, compiled: &Compiled, color: bool) -> String {
@@ -189,7 +189,7 @@ impl Denied {
     }
 }
 
-impl Outcome {
+impl CommandResult {
     /// Adds warnings, if there are any.
     fn warned(self, warnings: String) -> Self {
         if warnings.is_empty() {
@@ -200,7 +200,7 @@ impl Outcome {
 }
 
 /// The result of a command that could be carried out.
-enum Outcome {
+enum CommandResult {
     /// Results.
     Good(String),
     /// Differences, and a hint what to do about them.
@@ -208,7 +208,7 @@ enum Outcome {
     /// Differences in colour, without other control characters.
     Painted(String),
     /// Warnings, and the rest.
-    Warned(String, Box<Outcome>),
+    Warned(String, Box<CommandResult>),
     /// Findings because of which the definitions are refused.
     Findings(String),
 }
@@ -269,20 +269,20 @@ pub fn main() -> ExitCode {
 }
 
 /// Prints the result of a command and returns the exit code.
-fn show(mut result: Result<Outcome, Trouble>, said: Said) -> ExitCode {
-    if let Ok(Outcome::Warned(warnings, rest)) = result {
+fn show(mut result: Result<CommandResult, Trouble>, said: Said) -> ExitCode {
+    if let Ok(CommandResult::Warned(warnings, rest)) = result {
         said::complain(warnings);
         result = Ok(*rest);
     }
     // Names of files and names in arguments may contain control characters.
     let (results, code) = match result {
-        Ok(Outcome::Good(results)) => (spelt(&results), 0),
-        Ok(Outcome::Different(results, hint)) => {
+        Ok(CommandResult::Good(results)) => (spelt(&results), 0),
+        Ok(CommandResult::Different(results, hint)) => {
             said.hint(hint);
             (spelt(&results), 1)
         }
-        Ok(Outcome::Painted(results)) => (results, 1),
-        Ok(Outcome::Findings(findings) | Outcome::Warned(findings, _)) => {
+        Ok(CommandResult::Painted(results)) => (results, 1),
+        Ok(CommandResult::Findings(findings) | CommandResult::Warned(findings, _)) => {
             said::complain(findings);
             return ExitCode::from(1);
         }

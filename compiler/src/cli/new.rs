@@ -1,6 +1,6 @@
 //! `tlbc new`.
 
-use super::{Outcome, Trouble};
+use super::{CommandResult, Trouble};
 use crate::compile;
 use crate::fs::{self, FileError};
 use std::io::ErrorKind;
@@ -28,12 +28,12 @@ pub(super) struct New {
 }
 
 impl New {
-    pub(super) fn run(&self) -> Result<Outcome, Trouble> {
+    pub(super) fn run(&self) -> Result<CommandResult, Trouble> {
         check_name(&self.name)?;
         let text = definition(&self.name);
         let file = format!("{}.{}", self.name, fs::EXTENSION);
         let path = match &self.out {
-            Some(path) if path.as_os_str() == "-" => return Ok(Outcome::Good(text)),
+            Some(path) if path.as_os_str() == "-" => return Ok(CommandResult::Good(text)),
             Some(directory) if directory.is_dir() => directory.join(file),
             Some(path) => path.clone(),
             None => file.into(),
@@ -46,7 +46,7 @@ impl New {
             refused => refused.into(),
         })?;
         let path = path.display();
-        Ok(Outcome::Good(format!(
+        Ok(CommandResult::Good(format!(
             "{path}: written; `tlbc check {path}` lists what is to be filled in\n"
         )))
     }

@@ -26,7 +26,7 @@ pub(super) fn tag(text: &str) -> Result<u64, String> {
 
 /// Addresses, with the level of their entries if one is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct LevelRange {
     /// The addresses.
     pub extent: Extent,
     /// The name of the level.
@@ -34,13 +34,13 @@ pub(super) struct Place {
 }
 
 /// Parses `START..END` or `START..END@LEVEL`.
-pub(super) fn place(text: &str) -> Result<Place, String> {
+pub(super) fn place(text: &str) -> Result<LevelRange, String> {
     let (addresses, level) = match text.split_once('@') {
         Some((_, "")) => return Err("the level is missing after the @".to_owned()),
         Some((addresses, level)) => (addresses, Some(level.to_owned())),
         None => (text, None),
     };
-    Ok(Place {
+    Ok(LevelRange {
         extent: range(addresses)?,
         level,
     })

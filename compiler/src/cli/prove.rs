@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::{Definitions, Outcome, Trouble};
+use super::{CommandResult, Definitions, Trouble};
 use crate::addresses::{By, Judged, Verdict, judge};
 use crate::analysis::Analysis;
 use crate::prove::{Proof, prove};
@@ -42,8 +42,8 @@ pub(super) struct Prove {
     definitions: Definitions,
 
     /// The format of the results
-    #[arg(long, value_enum, default_value_t = Form::Text, value_name = "FORMAT")]
-    format: Form,
+    #[arg(long, value_enum, default_value_t = ProofFormat::Text, value_name = "FORMAT")]
+    format: ProofFormat,
 
     /// Check claims about addresses for values instead of proving them
     #[arg(long)]
@@ -51,13 +51,13 @@ pub(super) struct Prove {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Form {
+enum ProofFormat {
     Text,
     Json,
 }
 
 impl Prove {
-    pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
+    pub(super) fn run(&self, color: bool) -> Result<CommandResult, Trouble> {
         let (mut compiled, analyses) = self.definitions.planned()?;
         if compiled.has_errors() {
             return Ok(self.definitions.findings(&compiled, color));
@@ -69,8 +69,8 @@ impl Prove {
         };
         let results = results(&analyses, &compiled.files, by);
         let shown = match self.format {
-            Form::Text => results.iter().map(table).collect(),
-            Form::Json => json(&results),
+            ProofFormat::Text => results.iter().map(table).collect(),
+            ProofFormat::Json => json(&results),
         };
         for (analysis, found) in analyses.iter().zip(&results) {
             let failures = found.proof.failures.iter();
@@ -84,7 +84,7 @@ impl Prove {
             return Ok(self.definitions.findings(&compiled, color));
         }
         let warnings = self.definitions.shown(&compiled, color);
-        Ok(Outcome::Good(shown).warned(warnings))
+        Ok(CommandResult::Good(shown).warned(warnings))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::machine::Machine;
-use super::{Messages, Outcome, Trouble};
+use super::machine::MachineOptions;
+use super::{CommandResult, Messages, Trouble};
 use crate::analysis::{Analysis, analyse};
 use crate::fs;
 use crate::parse;
@@ -87,11 +87,11 @@ pub(super) struct Torment {
     messages: Messages,
 
     #[command(flatten)]
-    machine: Machine,
+    machine: MachineOptions,
 }
 
 impl Torment {
-    pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
+    pub(super) fn run(&self, color: bool) -> Result<CommandResult, Trouble> {
         let planned = match self.analysis(&self.file, color)? {
             Ok(analysis) => analysis,
             Err(findings) => return Ok(findings),
@@ -134,13 +134,13 @@ impl Torment {
                     report.incomparable
                 );
             }
-            return Ok(Outcome::Good(text));
+            return Ok(CommandResult::Good(text));
         };
         let again = format!(
             "seed {}, after {} requests\n",
             failure.seed, report.requests
         );
-        Ok(Outcome::Different(
+        Ok(CommandResult::Different(
             failure.text + &again,
             "a request failed: an agent may use an entry that had to go",
         ))
@@ -148,7 +148,7 @@ impl Torment {
 
     /// Runs the whole runtime.
     #[cfg(feature = "torment")]
-    fn run_runtime(&self, planned: &Analysis) -> Result<Outcome, Trouble> {
+    fn run_runtime(&self, planned: &Analysis) -> Result<CommandResult, Trouble> {
         let model = &planned.model;
         let machine = if self.machine.is_given() {
             let config = self.machine.config(model)?;
@@ -176,15 +176,15 @@ impl Torment {
             if report.unusable != 0 {
                 text += &format!("{} more machines have too few tags\n", report.unusable);
             }
-            return Ok(Outcome::Good(text));
+            return Ok(CommandResult::Good(text));
         };
         let again = format!("seed {seed}, after {} schedules\n", report.schedules);
-        Ok(Outcome::Different(text + &again, "a schedule failed"))
+        Ok(CommandResult::Different(text + &again, "a schedule failed"))
     }
 
     /// Refuses to run the whole runtime, which was compiled without points.
     #[cfg(not(feature = "torment"))]
-    fn run_runtime(&self, _: &Analysis) -> Result<Outcome, Trouble> {
+    fn run_runtime(&self, _: &Analysis) -> Result<CommandResult, Trouble> {
         let _ = (self.schedules, self.cpus);
         Err(Trouble(
             "this `tlbc` was built without the feature `torment`".to_owned(),
@@ -192,15 +192,20 @@ impl Torment {
     }
 
     /// Reads a definition. Returns findings if it has errors.
-    fn analysis(&self, file: &Path, color: bool) -> Result<Result<Analysis, Outcome>, Trouble> {
+    fn analysis(
+        &self,
+        file: &Path,
+        color: bool,
+    ) -> Result<Result<Analysis, CommandResult>, Trouble> {
         let (name, bytes) = fs::read_one(file.to_owned())?.named();
         let mut files = Files::default();
         let (analysis, diagnostics) = match parse::decode(&mut files, name, bytes) {
             Ok(file) => analyse(&files, file),
             Err(diagnostic) => (None, vec![*diagnostic]),
         };
-        Ok(analysis
-            .ok_or_else(|| Outcome::Findings(self.messages.render(&files, &diagnostics, color))))
+        Ok(analysis.ok_or_else(|| {
+            CommandResult::Findings(self.messages.render(&files, &diagnostics, color))
+        }))
     }
 }
 
@@ -210,7 +215,7 @@ fn turn_knobs(
     planned: &Analysis,
     name: &str,
     options: &whole::Options,
-) -> Result<Outcome, Trouble> {
+) -> Result<CommandResult, Trouble> {
     let mut text = String::new();
     for knob in { knobs::KNOBS.iter() }.filter(|knob| knob.name.contains(name)) {
         let found = match knobs::turn(planned, knob, options).map_err(Trouble)? {
@@ -222,5 +227,5 @@ fn turn_knobs(
         };
         text += &format!("{:18} {found:24} {}\n", knob.name, knob.what);
     }
-    Ok(Outcome::Good(text))
+    Ok(CommandResult::Good(text))
 }

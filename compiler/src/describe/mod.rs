@@ -12,8 +12,9 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 
 use crate::model::{
-    AddressSelector, Addresses, Amount, Cases, Cond, Config, Drops, Instr, Known, LevelSel, Model,
-    Named, Need, Space, Subject, Tag, TagSource, UNLIMITED, Under, Var, Writes, Written,
+    AddressSelector, Amount, Cases, Cond, Config, DefinitionName, Drops, Instr, Known, LevelSel,
+    Model, Need, Space, SpaceAddresses, Subject, Tag, TagSource, UNLIMITED, Under, Var, Writes,
+    Written,
 };
 use crate::text::list;
 
@@ -381,8 +382,8 @@ pub fn views(model: &Model, space: &Space) -> Vec<String> {
 
 /// Describes the addresses of a space.
 #[must_use]
-pub fn addresses(of: Addresses) -> String {
-    if of != Addresses::new(of.base, of.bits) {
+pub fn addresses(of: SpaceAddresses) -> String {
+    if of != SpaceAddresses::new(of.base, of.bits) {
         format!("from 0 to {:#x}", of.last)
     } else if of.base == 0 {
         format!("{} bits from 0", of.bits)
@@ -412,7 +413,7 @@ pub fn machine(model: &Model, config: Config, limits: &[u64]) -> String {
 }
 
 /// Returns the names after the word for them, or that there are none.
-fn names<'a>(what: &str, all: impl Iterator<Item = &'a Named>) -> String {
+fn names<'a>(what: &str, all: impl Iterator<Item = &'a DefinitionName>) -> String {
     let names: Vec<&str> = all.map(|it| it.name.as_str()).collect();
     if names.is_empty() {
         format!("no {what}")

@@ -1,7 +1,7 @@
 //! Descriptions of registers.
 
 use super::{code, plain, when};
-use crate::model::{Bits, Comparison, Demand, LimitFrom, Model, ReadFrom, Setup};
+use crate::model::{Bits, Comparison, LimitFrom, Model, ReadFrom, Requirement, Setup};
 
 /// Returns bits as `[51:48]` or `[36]`.
 #[must_use]
@@ -65,8 +65,8 @@ pub fn limit_from(from: &LimitFrom) -> String {
 #[must_use]
 pub fn demand(model: &Model, setup: &Setup) -> String {
     match &setup.what {
-        Demand::Text(cond) => format!("{}{}", plain(&setup.text), when(model, cond)),
-        Demand::Field {
+        Requirement::Text(cond) => format!("{}{}", plain(&setup.text), when(model, cond)),
+        Requirement::Field {
             register,
             field,
             bits: at,
@@ -96,7 +96,7 @@ pub fn demand(model: &Model, setup: &Setup) -> String {
 #[must_use]
 pub fn reason(setup: &Setup) -> Option<String> {
     match setup.what {
-        Demand::Text(_) => None,
-        Demand::Field { .. } => Some(plain(&setup.text)),
+        Requirement::Text(_) => None,
+        Requirement::Field { .. } => Some(plain(&setup.text)),
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::markdown::{anchor, fenced, heading, place, table};
 use crate::describe::{self, code, plain, when};
 use crate::matrix::{done, marked, reach};
-use crate::model::{Drops, Field, Form, Invalidate, Model, Operand, Place, Template, Value};
+use crate::model::{Drops, Field, Form, Invalidate, Model, Operand, OperandPlace, Template, Value};
 use crate::source::Files;
 
 pub fn write(out: &mut String, model: &Model, files: &Files) {
@@ -250,11 +250,13 @@ fn operands(out: &mut String, model: &Model) {
 
 fn location(operand: &Operand) -> String {
     let place = match &operand.place {
-        Place::Register => "in a register".to_owned(),
-        Place::Fixed(name) => format!("in {}", code(name)),
-        Place::Class(name) => format!("in a register of class {}", code(name)),
-        Place::Memory(None) => "in memory".to_owned(),
-        Place::Memory(Some(class)) => format!("in memory, by a register of class {}", code(class)),
+        OperandPlace::Register => "in a register".to_owned(),
+        OperandPlace::Fixed(name) => format!("in {}", code(name)),
+        OperandPlace::Class(name) => format!("in a register of class {}", code(name)),
+        OperandPlace::Memory(None) => "in memory".to_owned(),
+        OperandPlace::Memory(Some(class)) => {
+            format!("in memory, by a register of class {}", code(class))
+        }
     };
     format!("{} bits {place}", operand.bits.value)
 }

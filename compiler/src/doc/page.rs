@@ -10,7 +10,7 @@ use super::markdown::{anchor, fenced, heading, source, table};
 use super::{instructions, setup};
 use crate::analysis::Analysis;
 use crate::describe::{self, code, plain, registers};
-use crate::matrix::{Matrix, Subject, marked, wants};
+use crate::matrix::{Matrix, MatrixSection, marked, wants};
 use crate::model::{Config, Model};
 use crate::sample_requests::Sample;
 use crate::source::Files;
@@ -24,10 +24,10 @@ pub fn page(analysis: &Analysis, files: &Files) -> String {
     let model = &analysis.model;
     let name = &model.arch.name;
     let matrix = Matrix::new(std::slice::from_ref(analysis), false);
-    let is_shown = |section: &&Subject| {
+    let is_shown = |section: &&MatrixSection| {
         !["Instructions", "What is issued", "Features and errata"].contains(&section.title)
     };
-    let facts: Vec<&Subject> = matrix.sections.iter().filter(is_shown).collect();
+    let facts: Vec<&MatrixSection> = matrix.sections.iter().filter(is_shown).collect();
     let own = [
         "Picture",
         "Instructions",

@@ -2,7 +2,7 @@
 
 use super::markdown::{heading, table};
 use crate::describe::registers::{demand, reason};
-use crate::model::{Demand, Model, Setup};
+use crate::model::{Model, Requirement, Setup};
 
 pub(super) const TITLE: &str = "Setup of the machine";
 
@@ -14,7 +14,7 @@ pub(super) fn write(out: &mut String, model: &Model) {
         return;
     }
     out.push_str("Required on every CPU, from before its first flush for as long as it runs.\n\n");
-    let fields = |setup: &&Setup| matches!(setup.what, Demand::Field { .. });
+    let fields = |setup: &&Setup| matches!(setup.what, Requirement::Field { .. });
     let rows = |wanted: bool| {
         model
             .setup

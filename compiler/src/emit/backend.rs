@@ -5,7 +5,7 @@ use tlbc_runtime::request::{Reach, Space};
 use super::context::Emit;
 use super::docs::{escaped, paragraphs};
 use super::tree::{
-    Case, Expr, Function, Item, Member, Private, Property, Runtime, Stmt, Text, Var, Word,
+    Case, CodeText, CodeWord, Expr, Function, Item, Member, Private, Property, Runtime, Stmt, Var,
     structure,
 };
 use super::values::{SPACES, case_of, reach_word, space_word};
@@ -13,11 +13,11 @@ use crate::model::Known;
 use crate::plan::ir::Shape;
 
 /// Returns the parameter of a function of the trait that is the sink.
-fn sink() -> (Text, Word) {
+fn sink() -> (CodeText, CodeWord) {
     ("cpu".into(), Runtime::Issue.text("&mut impl Issue<Op>"))
 }
 
-fn space_flags() -> (Text, Word) {
+fn space_flags() -> (CodeText, CodeWord) {
     ("flags".into(), Runtime::SpaceFlags.text("SpaceFlags"))
 }
 
@@ -25,8 +25,8 @@ fn space_flags() -> (Text, Word) {
 fn function(
     inline: &'static str,
     head: &'static str,
-    parameters: impl IntoIterator<Item = (Text, Word)>,
-    returns: Option<Word>,
+    parameters: impl IntoIterator<Item = (CodeText, CodeWord)>,
+    returns: Option<CodeWord>,
     body: Vec<Stmt>,
 ) -> Function {
     Function {
@@ -77,7 +77,7 @@ impl Emit<'_> {
 
     /// Returns the implementation of the trait.
     pub(super) fn backend(&self) -> Item {
-        let level_table = Word::private(Private::Function(Property::LevelTable), "level_table");
+        let level_table = CodeWord::private(Private::Function(Property::LevelTable), "level_table");
         let level_table = Expr::Word(level_table).call(["self.config.flags()".into()]);
         let inline = "inline";
         let always = "inline(always)";
@@ -169,7 +169,7 @@ impl Emit<'_> {
         let constants = constants.into_iter().chain(self.sender_only());
         let functions = functions.into_iter().flatten().map(Item::from);
         Item::group(
-            Word {
+            CodeWord {
                 text: "impl<M: Configuration<Config>> Backend for Tlb<M>".into(),
                 ..Runtime::Backend.text("")
             },

@@ -1,13 +1,13 @@
 //! Conditions over the configuration, and values that depend on it.
 
 use super::context::Emit;
-use super::tree::{Expr, Use, Var, Word};
+use super::tree::{CodeWord, Expr, Use, Var};
 use crate::model::{Cases, Cond, Geometry, Var as Of};
 
 impl Emit<'_> {
     /// Returns the constant of a flag.
-    pub(super) fn flag(&self, bit: usize) -> Word {
-        Word {
+    pub(super) fn flag(&self, bit: usize) -> CodeWord {
+        CodeWord {
             text: format!("Config::{}", self.names.flag(bit)).into(),
             uses: Some(Use::Flag(bit)),
         }

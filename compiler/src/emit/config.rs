@@ -2,7 +2,7 @@
 
 use super::context::Emit;
 use super::docs::escaped;
-use super::tree::{Expr, Function, Item, Runtime, Stmt, Text, Word, hex, number, string};
+use super::tree::{CodeText, CodeWord, Expr, Function, Item, Runtime, Stmt, hex, number, string};
 use crate::model::{Cond, Var};
 
 /// Functions that are the same in every configuration.
@@ -215,17 +215,18 @@ impl Emit<'_> {
             let head = Runtime::SpaceFlags.text("const OF_SPACE: SpaceFlags");
             constant(head, Runtime::SpaceFlags.of(hex(mask)))
         });
-        let function = |head: &'static str, parameter: Option<(Text, Word)>, returns, value| {
-            Item::from(Function {
-                attributes: vec!["inline(always)"],
-                head: head.into(),
-                receiver: if parameter.is_some() { "" } else { "self" },
-                parameters: parameter.into_iter().collect(),
-                returns: Some(Word::from(returns)),
-                body: Some(vec![Stmt::Value(value)]),
-                ..Function::default()
-            })
-        };
+        let function =
+            |head: &'static str, parameter: Option<(CodeText, CodeWord)>, returns, value| {
+                Item::from(Function {
+                    attributes: vec!["inline(always)"],
+                    head: head.into(),
+                    receiver: if parameter.is_some() { "" } else { "self" },
+                    parameters: parameter.into_iter().collect(),
+                    returns: Some(CodeWord::from(returns)),
+                    body: Some(vec![Stmt::Value(value)]),
+                    ..Function::default()
+                })
+            };
         let known = Expr::from("bits").binary("&", all(flags));
         let functions = [
             function("fn bits", None, "u32", "self.0".into()),

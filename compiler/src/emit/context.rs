@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use super::names::Names;
+use super::names::ModuleNames;
 use super::tree::{Stmt, Var};
 use crate::analysis::Analysis;
 use crate::model::{Model, Which};
@@ -17,7 +17,7 @@ pub(crate) struct Emit<'a> {
     pub model: &'a Model,
     pub plans: &'a Plans,
     pub files: &'a Files,
-    pub names: Names,
+    pub names: ModuleNames,
     /// The instructions that some plan issues.
     pub used: BTreeSet<Which>,
     /// How each operand is encoded.
@@ -41,7 +41,7 @@ pub struct Routine {
 
 impl<'a> Emit<'a> {
     /// Returns what the folds over a definition share. It takes the names of its items.
-    pub fn new(analysis: &'a Analysis, files: &'a Files, names: Names) -> Self {
+    pub fn new(analysis: &'a Analysis, files: &'a Files, names: ModuleNames) -> Self {
         let mut emit = Self {
             model: &analysis.model,
             plans: &analysis.plans,

@@ -3,7 +3,7 @@
 use tlbc_runtime::deferred::Pending;
 
 use super::context::Emit;
-use super::parameters::At;
+use super::parameters::OperandValues;
 use super::tree::{Expr, Private, Property, Runtime, Stmt, Var, matches, number};
 use super::values::{kind_of, tables};
 use crate::plan::decision::{Condition, Decision};
@@ -11,7 +11,7 @@ use crate::plan::ir::{Node, Shape, Test};
 
 impl Emit<'_> {
     /// Returns a decision between steps.
-    pub(super) fn select(&self, decision: &Decision, at: At, shape: Shape) -> Vec<Stmt> {
+    pub(super) fn select(&self, decision: &Decision, at: OperandValues, shape: Shape) -> Vec<Stmt> {
         let Decision {
             condition,
             then,

@@ -4,7 +4,7 @@
 //! the trait. Holds: a plan that only its function uses is written in it.
 
 use super::context::Emit;
-use super::tree::{Expr, Function, Runtime, Stmt, Var, Word};
+use super::tree::{CodeWord, Expr, Function, Runtime, Stmt, Var};
 use crate::plan::ir::Shape;
 
 impl Emit<'_> {
@@ -25,7 +25,7 @@ impl Emit<'_> {
         head: &'static str,
         shape: Shape,
         parameters: &[Var],
-        returns: Option<Word>,
+        returns: Option<CodeWord>,
     ) -> Option<Function> {
         let acts = self.acts(shape);
         if !acts && returns.is_none() {

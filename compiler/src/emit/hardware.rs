@@ -2,10 +2,10 @@
 
 use super::context::Emit;
 use super::docs::{escaped, paragraphs};
-use super::names::Scope;
+use super::names::NameScope;
 use super::op::Instruction;
-use super::tree::{Case, Expr, Function, Item, Runtime, Stmt, Text};
-use crate::model::{Invalidate, Place};
+use super::tree::{Case, CodeText, Expr, Function, Item, Runtime, Stmt};
+use crate::model::{Invalidate, OperandPlace};
 use crate::template;
 
 const SAFETY: &str = "SAFETY: invalidating cached translations and ordering accesses has no effect that Rust can \
@@ -73,7 +73,8 @@ impl Emit<'_> {
             ]),
             ..Function::default()
         };
-        let target: Text = format!("cfg(target_arch = {:?})", self.model.target_arch.value).into();
+        let target: CodeText =
+            format!("cfg(target_arch = {:?})", self.model.target_arch.value).into();
         let group = |head, function: Function| Item::Group {
             docs: String::new(),
             attributes: vec![target.clone()],
@@ -183,7 +184,7 @@ impl Emit<'_> {
             .iter()
             .map(|&operand| self.names.operand(operand));
         let names: Vec<String> = names.collect();
-        let mut scope = Scope::new(names.iter().map(String::as_str));
+        let mut scope = NameScope::new(names.iter().map(String::as_str));
         let scratch = scope.give(template::SCRATCH);
         let operands = template.operands.iter().zip(&names);
         let bound = operands.clone().map(|(&operand, name)| {
@@ -194,10 +195,10 @@ impl Emit<'_> {
                 _ => name.clone(),
             };
             match &it.place {
-                Place::Register => format!("{name} = {way}(reg) {value}{back}"),
-                Place::Class(class) => format!("{name} = {way}({class}) {value}{back}"),
-                Place::Fixed(register) => format!("{way}(\"{register}\") {name}{back}"),
-                Place::Memory(by) => {
+                OperandPlace::Register => format!("{name} = {way}(reg) {value}{back}"),
+                OperandPlace::Class(class) => format!("{name} = {way}({class}) {value}{back}"),
+                OperandPlace::Fixed(register) => format!("{way}(\"{register}\") {name}{back}"),
+                OperandPlace::Memory(by) => {
                     let class = by.as_deref().unwrap_or("reg");
                     format!("{name} = {way}({class}) &raw const {name}{back}")
                 }

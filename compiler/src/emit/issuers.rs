@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use super::context::Emit;
 use super::docs::escaped;
-use super::parameters::{At, nothing};
-use super::tree::{Expr, Function, Item, Private, Stmt, Uses, Var, Word, number, structure};
+use super::parameters::{OperandValues, nothing};
+use super::tree::{CodeWord, Expr, Function, Item, Private, Stmt, Uses, Var, number, structure};
 use crate::model::{Instr, Issued, Which};
 use crate::plan::ir::{Issue, Node};
 
@@ -97,7 +97,7 @@ impl Emit<'_> {
         &self,
         (erratum, number): (usize, usize),
         of: Option<&Issue>,
-        at: At,
+        at: OperandValues,
     ) -> Stmt {
         let parameters = self.workaround_parameters(erratum, number).into_iter();
         let arguments = parameters.map(|parameter| match (parameter, of) {
@@ -173,7 +173,7 @@ impl Emit<'_> {
 
     /// Returns an instruction with the values of its operands.
     fn instruction(&self, which: Which, operand: impl Fn(usize) -> Expr) -> Expr {
-        let path: Word = format!("Op::{}", self.names.variant(which)).into();
+        let path: CodeWord = format!("Op::{}", self.names.variant(which)).into();
         let operands = self.operands_of(which);
         if operands.is_empty() {
             return path.into();

@@ -3,7 +3,7 @@
 use tlbc_facts::clause::MaxCount;
 
 use super::context::Emit;
-use super::parameters::At;
+use super::parameters::OperandValues;
 use super::tree::{Expr, Private, Property, Runtime, Stmt, Uses, Var, number};
 use super::values::{reach_word, space_word};
 use crate::plan::ir::{Count, Node, Over, Shape};
@@ -18,7 +18,7 @@ impl Emit<'_> {
         shape: Shape,
     ) -> Vec<Stmt> {
         let passes = |name| {
-            let each = self.node(each, At::First, shape);
+            let each = self.node(each, OperandValues::First, shape);
             vec![Stmt::For(
                 vec![Var::Pass],
                 Var::Passes.method(name, []),
@@ -29,7 +29,7 @@ impl Emit<'_> {
             Over::Walks => passes("walks"),
             Over::Leaves => passes("leaves"),
             Over::Entries => {
-                let each = self.node(each, At::Each, shape);
+                let each = self.node(each, OperandValues::Each, shape);
                 let uses = Uses::of(&each);
                 let addresses = Var::Pass.method("addresses", []);
                 let (vars, over) = match (uses.var(Var::Nth), uses.var(Var::Va)) {
@@ -50,7 +50,7 @@ impl Emit<'_> {
             }
             Over::Runs { operand, most } => self.runs(operand, most, each, rest, shape),
             Over::Sets(count) => {
-                let each = self.node(each, At::Set, shape);
+                let each = self.node(each, OperandValues::Set, shape);
                 let sets = Expr::from("0").binary("..", self.amount(count));
                 vec![Stmt::For(vec![Var::Set], sets, each)]
             }
@@ -68,7 +68,7 @@ impl Emit<'_> {
         let Some(names) = self.model.operands[operand].names.as_ref() else {
             return Vec::new();
         };
-        let each = self.node(each, At::Piece, shape);
+        let each = self.node(each, OperandValues::Piece, shape);
         let units = self.private(Private::Units(operand));
         let runs = if names.pages {
             let shift = Property::PageShift.call([]);
@@ -84,7 +84,7 @@ impl Emit<'_> {
         let Some(rest) = rest else {
             return vec![Stmt::For(vec![Var::Run], runs, each)];
         };
-        let rest = self.node(rest, At::Rest, shape);
+        let rest = self.node(rest, OperandValues::Rest, shape);
         vec![
             Stmt::Let(Var::Runs.mutable(), runs),
             Stmt::For(vec![Var::Run], Var::Runs.method("by_ref", []), each),
@@ -119,7 +119,7 @@ impl Emit<'_> {
                 Vec::new(),
             )),
         ];
-        steps.extend(self.node(within, At::Nothing, shape));
+        steps.extend(self.node(within, OperandValues::Nothing, shape));
         steps
     }
 

@@ -40,7 +40,7 @@ use crate::analysis::Analysis;
 use crate::source::{Files, Span};
 use crate::text::{count, wrap};
 use context::Emit;
-use names::Names;
+use names::ModuleNames;
 use tree::{Runtime, Uses};
 
 /// Returns the text of an architecture's module. The header states how many failures its proof has, if it has some.
@@ -67,9 +67,9 @@ pub fn emit(analysis: &Analysis, files: &Files, failures: usize) -> String {
 }
 
 /// Returns the names of a module's items.
-fn names(analysis: &Analysis) -> Names {
+fn names(analysis: &Analysis) -> ModuleNames {
     let (barriers, sets) = (barriers::repeated(analysis), set_loops::repeated(analysis));
-    Names::new(&analysis.model, barriers, sets)
+    ModuleNames::new(&analysis.model, barriers, sets)
 }
 
 /// The arithmetic of a module, as it is printed.

@@ -12,7 +12,7 @@ use tlbc_runtime::backend::FinishSteps;
 use tlbc_runtime::request::Space;
 
 use super::tree::{FlagBarriers, Private, Property, SetLoop, Var};
-use crate::model::{Instr, Model, Named, Which, variable};
+use crate::model::{DefinitionName, Instr, Model, Which, variable};
 
 /// Reserved words, in any edition.
 const WORDS: [&str; 53] = [
@@ -29,12 +29,12 @@ pub fn is_word(name: &str) -> bool {
 }
 
 /// A set of unique names.
-pub struct Scope {
+pub struct NameScope {
     taken: BTreeSet<String>,
     separator: &'static str,
 }
 
-impl Scope {
+impl NameScope {
     /// Returns a scope in which generated code has these names.
     pub fn new<'a>(fixed: impl IntoIterator<Item = &'a str>) -> Self {
         Self {
@@ -93,7 +93,7 @@ fn camel(name: &str) -> String {
 }
 
 /// The identifiers of a module.
-pub struct Names {
+pub struct ModuleNames {
     flags: Vec<String>,
     levels: Vec<String>,
     limits: Vec<String>,
@@ -112,28 +112,28 @@ pub struct Names {
     registers: BTreeMap<String, String>,
     calls: BTreeMap<String, String>,
     /// The names of items of the module.
-    items: RefCell<Scope>,
+    items: RefCell<NameScope>,
 }
 
-impl Names {
+impl ModuleNames {
     /// Returns the names of a model, and of the functions for these choices of barriers and loops over sets.
     pub fn new(
         model: &Model,
         barriers: impl IntoIterator<Item = FlagBarriers>,
         sets: impl IntoIterator<Item = SetLoop>,
     ) -> Self {
-        let upper = |named: &Named| named.name.to_uppercase();
+        let upper = |named: &DefinitionName| named.name.to_uppercase();
         let operands = || model.operands.iter().map(|it| &it.named.name);
 
         let features = model.features.iter().map(|it| &it.named);
         let errata = model.errata.iter().map(|it| &it.named);
         let geometries = model.geometries.iter().skip(1).map(|it| &it.named);
         let flags = features.chain(errata).chain(geometries).map(upper);
-        let flags = Scope::new(["FEATURES", "NAMES", "NONE", "OF_SPACE"]).all(flags);
+        let flags = NameScope::new(["FEATURES", "NAMES", "NONE", "OF_SPACE"]).all(flags);
 
         // A variable hides a function of the same name.
         let functions = Property::ALL.iter().map(|it| it.name());
-        let mut items = Scope::new(functions.chain(Var::NAMES.iter().copied()));
+        let mut items = NameScope::new(functions.chain(Var::NAMES.iter().copied()));
         let levels = items.all(model.levels.iter().map(|it| it.name.to_uppercase()));
         let units = items.all(operands().map(|it| format!("{}_UNITS", it.to_uppercase())));
         let encoders = model.operands.iter().map(|it| {
@@ -167,7 +167,7 @@ impl Names {
             (it, items.give(&format!("{name}_sets")))
         });
         let sets = sets.collect();
-        let mut camels = Scope::camel();
+        let mut camels = NameScope::camel();
         let variants = instructions.into_iter();
         let variants = variants.map(|(which, name)| (which, camels.give(&camel(&name))));
 
@@ -181,9 +181,9 @@ impl Names {
         Self {
             flags,
             levels,
-            limits: Scope::new(["config"]).all(limits),
+            limits: NameScope::new(["config"]).all(limits),
             // `asm!` takes these words for its own in the place of an operand.
-            operands: Scope::new(["clobber_abi", "options"]).all(operands().cloned()),
+            operands: NameScope::new(["clobber_abi", "options"]).all(operands().cloned()),
             encoders,
             units,
             variants: variants.collect(),
@@ -295,7 +295,7 @@ fn once_each<'n>(
     names: impl Iterator<Item = &'n String>,
     natural: impl Fn(&str) -> String,
 ) -> BTreeMap<String, String> {
-    let mut scope = Scope::new([]);
+    let mut scope = NameScope::new([]);
     let mut given = BTreeMap::new();
     for name in names {
         let give = || scope.give(&natural(name));
@@ -317,7 +317,7 @@ fn instructions(model: &Model) -> Vec<(Which, String)> {
 }
 
 /// Returns the names of workarounds. Those of an erratum with the same steps share one.
-fn workarounds(model: &Model, scope: &mut Scope) -> BTreeMap<(usize, usize), String> {
+fn workarounds(model: &Model, scope: &mut NameScope) -> BTreeMap<(usize, usize), String> {
     let mut names: BTreeMap<(usize, usize), String> = BTreeMap::new();
     for (index, erratum) in model.errata.iter().enumerate() {
         for (number, workaround) in erratum.workarounds.iter().enumerate() {
@@ -339,7 +339,7 @@ fn workarounds(model: &Model, scope: &mut Scope) -> BTreeMap<(usize, usize), Str
 }
 
 /// Returns the names of forms.
-fn forms(model: &Model, scope: &mut Scope) -> BTreeMap<(usize, usize), String> {
+fn forms(model: &Model, scope: &mut NameScope) -> BTreeMap<(usize, usize), String> {
     let mut names = BTreeMap::new();
     for (index, it) in model.invalidates.iter().enumerate() {
         for (form, it_form) in it.forms.iter().enumerate() {
@@ -353,7 +353,7 @@ fn forms(model: &Model, scope: &mut Scope) -> BTreeMap<(usize, usize), String> {
 }
 
 /// Returns the names of the bits of views.
-fn views(model: &Model, scope: &mut Scope) -> BTreeMap<(Space, usize), String> {
+fn views(model: &Model, scope: &mut NameScope) -> BTreeMap<(Space, usize), String> {
     let mut names = BTreeMap::new();
     for space in [Space::User, Space::Kernel] {
         for (index, view) in model.space(space).views.iter().enumerate() {
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_name_is_taken_over_unless_it_is_taken() {
-        let mut scope = Scope::new(["config"]);
+        let mut scope = NameScope::new(["config"]);
         let names = [
             "pages", "pages", "config", "fn", "gen", "_", "__", "a__b", "a_b", "pages_2",
         ];
@@ -394,7 +394,7 @@ mod tests {
 
     #[test]
     fn names_in_camel_case_begin_with_no_digit() {
-        let mut scope = Scope::camel();
+        let mut scope = NameScope::camel();
         let names = [
             "complete",
             "complete_",

@@ -5,7 +5,7 @@ use tlbc_runtime::request::passes::Walks;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::context::Emit;
-use super::parameters::{At, nothing};
+use super::parameters::{OperandValues, nothing};
 use super::routines::returns_outcome;
 use super::tree::{Case, Expr, Property, Runtime, Stmt, Var, borrow};
 use super::values::{defer, tables};
@@ -15,7 +15,7 @@ use crate::plan::ir::{Issue, Node, Shape};
 
 impl Emit<'_> {
     /// Returns the statements of a node.
-    pub(super) fn node(&self, node: &Node, at: At, shape: Shape) -> Vec<Stmt> {
+    pub(super) fn node(&self, node: &Node, at: OperandValues, shape: Shape) -> Vec<Stmt> {
         match node {
             Node::Seq(nodes) => {
                 let nodes = nodes.iter();
@@ -110,7 +110,13 @@ impl Emit<'_> {
     }
 
     /// Returns an instruction after the choice of its form.
-    fn issue_in_form(&self, node: &Node, issue: &Issue, at: At, shape: Shape) -> Vec<Stmt> {
+    fn issue_in_form(
+        &self,
+        node: &Node,
+        issue: &Issue,
+        at: OperandValues,
+        shape: Shape,
+    ) -> Vec<Stmt> {
         let which = Which::Invalidate(issue.invalidate);
         let call = self.issued(which, &|parameter| match parameter {
             Var::Form => Var::Form.expr(),

@@ -2,17 +2,17 @@
 
 use super::context::Emit;
 use super::docs::escaped;
-use super::names::Scope;
-use super::tree::{Case, Expr, Function, Item, Member, Stmt, Word, string, structure};
+use super::names::NameScope;
+use super::tree::{Case, CodeWord, Expr, Function, Item, Member, Stmt, string, structure};
 use crate::model::Which;
-use crate::model::{Invalidate, Named, Template};
+use crate::model::{DefinitionName, Invalidate, Template};
 
 /// An instruction of any kind.
 pub struct Instruction<'a> {
     /// Its index.
     pub which: Which,
     /// Its name.
-    pub named: &'a Named,
+    pub named: &'a DefinitionName,
     /// Its assembly.
     pub template: &'a Template,
     /// Its description.
@@ -83,7 +83,7 @@ impl Emit<'_> {
 
     /// Returns a pattern for an instruction that binds its operands to variables of their names.
     pub(super) fn pattern(&self, instruction: &Instruction<'_>) -> Expr {
-        let path: Word = format!("Op::{}", self.names.variant(instruction.which)).into();
+        let path: CodeWord = format!("Op::{}", self.names.variant(instruction.which)).into();
         let operands = &instruction.template.operands;
         if operands.is_empty() {
             return path.into();
@@ -155,7 +155,7 @@ impl Emit<'_> {
     fn operands_function(&self, instructions: &[Instruction<'_>]) -> Item {
         let names = (0..self.model.operands.len()).map(|it| self.names.operand(it));
         let names: Vec<String> = names.collect();
-        let each = Scope::new(names.iter().map(String::as_str)).give("each");
+        let each = NameScope::new(names.iter().map(String::as_str)).give("each");
         let mut cases: Vec<(&[usize], Case)> = Vec::new();
         for instruction in instructions {
             let operands = instruction.template.operands.as_slice();

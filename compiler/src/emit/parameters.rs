@@ -3,7 +3,7 @@
 use tlbc_runtime::request::Space;
 
 use super::context::Emit;
-use super::tree::{Expr, Private, Property, Runtime, Var, Word, number};
+use super::tree::{CodeWord, Expr, Private, Property, Runtime, Var, number};
 use crate::plan::ir::{Issue, Node, Shape};
 
 /// Returns the argument for a parameter without a value.
@@ -18,7 +18,7 @@ pub fn nothing(parameter: Var) -> Expr {
 
 /// Where the operand values of an instruction are found.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum At {
+pub enum OperandValues {
     /// There is no address.
     Nothing,
     /// `va` and `level`.
@@ -37,7 +37,7 @@ pub enum At {
 
 impl Emit<'_> {
     /// Returns the argument for a parameter from which operands are encoded.
-    pub(super) fn parameter(&self, issue: &Issue, parameter: Var, at: At) -> Expr {
+    pub(super) fn parameter(&self, issue: &Issue, parameter: Var, at: OperandValues) -> Expr {
         let after = |va: Expr| Var::Pass.method("after", [va]);
         match parameter {
             Var::Config => Var::Config.expr(),
@@ -48,32 +48,32 @@ impl Emit<'_> {
             },
             Var::Va | Var::End | Var::Bytes | Var::Stride if !issue.address => nothing(parameter),
             Var::Va => match at {
-                At::Piece => Var::Run.field("va"),
-                At::First => Var::Pass.field("start"),
+                OperandValues::Piece => Var::Run.field("va"),
+                OperandValues::First => Var::Pass.field("start"),
                 _ => Var::Va.expr(),
             },
             Var::End => match at {
-                At::Piece => Var::Run.field("end"),
-                At::First => after(Var::Pass.field("start")),
-                At::Page => Property::EndOf.call([Var::Va.expr(), Var::Level.expr()]),
+                OperandValues::Piece => Var::Run.field("end"),
+                OperandValues::First => after(Var::Pass.field("start")),
+                OperandValues::Page => Property::EndOf.call([Var::Va.expr(), Var::Level.expr()]),
                 _ => after(Var::Va.expr()),
             },
             Var::Bytes => {
                 let end = self.parameter(issue, Var::End, at);
                 end.method("wrapping_sub", [self.parameter(issue, Var::Va, at)])
             }
-            Var::Set if at == At::Set => Var::Set.expr(),
+            Var::Set if at == OperandValues::Set => Var::Set.expr(),
             Var::Table => Var::Slot.field("table"),
             Var::Entry => Var::Slot.method("address", [nth(at)]),
             Var::Old => Var::Slot.method("load", [nth(at)]),
             Var::New => Var::Change.field("new_bits"),
             Var::Hint if !issue.hint => nothing(parameter),
-            Var::Hint if at == At::Page => Property::HintOf.call([Var::Level.expr()]),
+            Var::Hint if at == OperandValues::Page => Property::HintOf.call([Var::Level.expr()]),
             Var::Hint => Var::Hinted.expr(),
-            Var::Stride if at == At::Page => Var::Level.expr(),
+            Var::Stride if at == OperandValues::Page => Var::Level.expr(),
             Var::Stride => Var::Pass.field("stride"),
-            Var::Num if at == At::Piece => Var::Run.field("num"),
-            Var::Scale if at == At::Piece => Var::Run.field("scale"),
+            Var::Num if at == OperandValues::Piece => Var::Run.field("num"),
+            Var::Scale if at == OperandValues::Piece => Var::Run.field("scale"),
             Var::Form => self.form(issue),
             _ => nothing(parameter),
         }
@@ -105,15 +105,15 @@ impl Emit<'_> {
 
     /// Returns a private item.
     pub(super) fn private(&self, item: Private) -> Expr {
-        Expr::Word(Word::private(item, self.names.private(item)))
+        Expr::Word(CodeWord::private(item, self.names.private(item)))
     }
 }
 
 /// Returns the number of an entry in its slot.
-fn nth(at: At) -> Expr {
+fn nth(at: OperandValues) -> Expr {
     match at {
-        At::Each => Var::Nth.expr(),
-        At::Piece => {
+        OperandValues::Each => Var::Nth.expr(),
+        OperandValues::Piece => {
             let bytes = Var::Run
                 .field("va")
                 .method("wrapping_sub", [Var::Pass.field("start")]);

@@ -8,9 +8,9 @@ use std::rc::Rc;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::context::{Emit, Routine};
-use super::parameters::At;
+use super::parameters::OperandValues;
 use super::tree::{
-    Expr, Function, Item, Property, Runtime, Stmt, Uses, Var, Word, as_value, borrow, hoist,
+    CodeWord, Expr, Function, Item, Property, Runtime, Stmt, Uses, Var, as_value, borrow, hoist,
     number, structure,
 };
 use crate::plan::ir::{Node, Plan, Shape};
@@ -198,11 +198,11 @@ impl Emit<'_> {
     /// Returns the statements of a routine: those of the plan, after the definitions of what they use.
     fn body(&self, plan: &Plan) -> Vec<Stmt> {
         let at = match plan.shape {
-            Shape::Page(..) => At::Page,
+            Shape::Page(..) => OperandValues::Page,
             Shape::Pass(..) | Shape::Change | Shape::Invalidate | Shape::Replace | Shape::Relax => {
-                At::First
+                OperandValues::First
             }
-            _ => At::Nothing,
+            _ => OperandValues::Nothing,
         };
         let mut body = hoist(self.node(&plan.body, at, plan.shape), Var::Form);
         if self.returns_ipis(plan.shape) {
@@ -270,7 +270,7 @@ fn with_definitions(plan: &Plan, mut body: Vec<Stmt>) -> Vec<Stmt> {
     if let Some(first) = first {
         body[0] = first;
     }
-    let mut define = |name: Word, var: Var, value: &dyn Fn() -> Expr| {
+    let mut define = |name: CodeWord, var: Var, value: &dyn Fn() -> Expr| {
         if Uses::of(&body).var(var) {
             body.insert(0, Stmt::Let(name, value()));
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::context::Emit;
-use super::parameters::At;
+use super::parameters::OperandValues;
 use super::tree::{Item, Private, SetLoop, Stmt, Uses, Var, number};
 use crate::analysis::Analysis;
 use crate::model::{Amount, Which};
@@ -51,7 +51,8 @@ impl Emit<'_> {
     pub(super) fn call_of_sets(&self, node: &Node) -> Option<Stmt> {
         let (over, issue) = of_node(node).filter(|(over, _)| self.names.has_sets(*over))?;
         let parameters = self.parameters_of_sets(over).into_iter();
-        let arguments = parameters.map(|parameter| self.parameter(&issue, parameter, At::Set));
+        let arguments =
+            parameters.map(|parameter| self.parameter(&issue, parameter, OperandValues::Set));
         let arguments = std::iter::once(Var::Cpu.expr()).chain(arguments);
         Some(Stmt::Do(self.private(Private::Sets(over)).call(arguments)))
     }

@@ -7,21 +7,22 @@ use crate::ast::{self, CacheFact, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    Amount, At, Cache, Caches, Cases, Cond, Fills, Limit, Named, Negative, Stricter, StricterOn,
+    Amount, At, Cache, Caches, Cases, Cond, DefinitionName, Fills, Limit, Negative, Stricter,
+    StricterOn,
 };
 use crate::source::Span;
 
 impl Lower {
     /// Declares the caches, in the order of their `holds` statements.
     pub(super) fn declare_caches(&mut self, items: &[Item]) {
-        let mut caches: Vec<Named> = Vec::new();
+        let mut caches: Vec<DefinitionName> = Vec::new();
         let facts = of_kind!(items, Caches).flat_map(|caches| &caches.facts);
         for fact in facts {
             let CacheFact::Holds { cache, .. } = &fact.node else {
                 continue;
             };
             if caches.iter().all(|named| named.name != cache.node) {
-                caches.push(Named {
+                caches.push(DefinitionName {
                     name: cache.node.clone(),
                     span: cache.span,
                     text: String::new(),

@@ -4,7 +4,7 @@ use super::scope::{Lower, of_kind};
 use crate::ast::{Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::Named;
+use crate::model::DefinitionName;
 
 impl Lower {
     /// Makes a list of names, and reports repeated ones.
@@ -12,8 +12,8 @@ impl Lower {
         &mut self,
         what: &str,
         names: impl Iterator<Item = (&'a Ident, &'a str)>,
-    ) -> Vec<Named> {
-        let mut list: Vec<Named> = Vec::new();
+    ) -> Vec<DefinitionName> {
+        let mut list: Vec<DefinitionName> = Vec::new();
         for (ident, text) in names {
             let has_variable = ident.node.contains('{');
             let first = list.iter().find(|named| named.name == ident.node);
@@ -37,7 +37,7 @@ impl Lower {
                         .help("give one of them another name, or join them"),
                 });
             }
-            list.push(Named {
+            list.push(DefinitionName {
                 name: ident.node.clone(),
                 span: ident.span,
                 text: text.to_owned(),

@@ -4,7 +4,7 @@ use tlbc_runtime::request::Space;
 
 use super::scope::{Lower, of_kind};
 use crate::ast::{self, Ident, Item};
-use crate::model::{At, Erratum, Instr, Issued, Named, Weakens, Workaround};
+use crate::model::{At, DefinitionName, Erratum, Instr, Issued, Weakens, Workaround};
 use crate::source::Span;
 
 impl Lower {
@@ -41,7 +41,7 @@ impl Lower {
     }
 
     /// Reports names that two of features, errata and geometries share: all of them become flags of a configuration.
-    fn flags_share_a_name(&mut self, errata: &[Named]) {
+    fn flags_share_a_name(&mut self, errata: &[DefinitionName]) {
         let kinds = [
             self.features.clone(),
             errata.to_vec(),

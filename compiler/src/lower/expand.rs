@@ -23,7 +23,7 @@ impl Lower {
             };
             for row in &it.rows {
                 if row.node.len() == it.variables.len() {
-                    let mut values = Values {
+                    let mut values = ForRow {
                         variables: &it.variables,
                         row,
                         origins: &mut self.origins,
@@ -137,7 +137,7 @@ fn bad_name(
 }
 
 /// One row of a `for`.
-struct Values<'a> {
+struct ForRow<'a> {
     variables: &'a [Ident],
     row: &'a ast::Spanned<Vec<Text>>,
     origins: &'a mut Origins,
@@ -146,7 +146,7 @@ struct Values<'a> {
     bad: Vec<Diagnostic>,
 }
 
-impl Values<'_> {
+impl ForRow<'_> {
     /// Writes the values into a text, and returns the places of those that it used.
     fn text(&self, text: &mut String) -> Vec<Span> {
         let mut taken = Vec::new();

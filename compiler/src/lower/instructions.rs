@@ -4,10 +4,10 @@ use tlbc_runtime::agents::Agents;
 
 use super::scope::{Lower, of_kind};
 use crate::ast::{BarrierFact, Ident, Item};
-use crate::model::{At, Barrier, Keeps, Load, Named};
+use crate::model::{At, Barrier, DefinitionName, Keeps, Load};
 
-pub(super) fn named(ident: &Ident) -> Named {
-    Named {
+pub(super) fn named(ident: &Ident) -> DefinitionName {
+    DefinitionName {
         name: ident.node.clone(),
         span: ident.span,
         text: String::new(),

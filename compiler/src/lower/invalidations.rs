@@ -6,7 +6,7 @@ use super::instructions::named;
 use super::needs::Stated;
 use super::scope::{Lower, of_kind};
 use crate::ast::{self, InvalidateFact, Item};
-use crate::model::{At, Cases, Cond, Drops, Form, Invalidate, Keeps, Named, Writes};
+use crate::model::{At, Cases, Cond, DefinitionName, Drops, Form, Invalidate, Keeps, Writes};
 use crate::template;
 
 /// The most features on which the facts of an instruction may depend: their effects can be as many as sets of these.
@@ -208,7 +208,7 @@ impl Lower {
             operands: registers.is_some_and(|at| at.value),
         };
         Invalidate {
-            named: Named {
+            named: DefinitionName {
                 text: it.doc.join("\n"),
                 ..named(&it.name)
             },

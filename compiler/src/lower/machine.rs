@@ -7,7 +7,7 @@ use super::scope::{Lower, of_kind};
 use crate::ast::{self, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Domain, Feature, Geometry, Known, Level, Limit, Named, Var};
+use crate::model::{At, DefinitionName, Domain, Feature, Geometry, Known, Level, Limit, Var};
 use crate::source::Span;
 use crate::spelling::nearest;
 
@@ -15,7 +15,7 @@ impl Lower {
     /// Orders the level names of all geometries from the leaf up: each geometry lists them so, and
     /// one without a level does not determine its place.
     pub(super) fn declare_levels(&mut self, items: &[Item]) {
-        let mut order: Vec<Named> = Vec::new();
+        let mut order: Vec<DefinitionName> = Vec::new();
         for geometry in of_kind!(items, Geometry) {
             let levels = self.names("level", geometry.levels.iter().map(|l| (&l.name, "")));
             let mut at = 0;
@@ -54,7 +54,7 @@ impl Lower {
                     agents = agents.union(more);
                 }
             }
-            let named = Named {
+            let named = DefinitionName {
                 name: domain.name.node.clone(),
                 span: domain.name.span,
                 text: String::new(),
@@ -193,7 +193,7 @@ impl Lower {
             return None;
         }
         Some(Geometry {
-            named: Named {
+            named: DefinitionName {
                 name: it.name.node.clone(),
                 span: it.name.span,
                 text: String::new(),

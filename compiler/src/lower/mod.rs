@@ -32,7 +32,7 @@ mod unconfirmed;
 
 use crate::ast::{self, Item};
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Event, Model, Named, Policy, Unknown};
+use crate::model::{At, DefinitionName, Event, Model, Policy, Unknown};
 use crate::spelling::nearest;
 use scope::{Lower, SPACES, UnreadNames, of_kind};
 
@@ -152,7 +152,7 @@ impl Lower {
             return None;
         }
         Some(Model {
-            arch: Named {
+            arch: DefinitionName {
                 name: arch.name.node.clone(),
                 span: arch.name.span,
                 text: String::new(),

@@ -4,7 +4,7 @@ use super::scope::{Lower, UnknownOfRow};
 use crate::ast::{self, Ident};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Amount, At, Cases, Cond, Instr, Named, Var};
+use crate::model::{Amount, At, Cases, Cond, DefinitionName, Instr, Var};
 use crate::source::Span;
 use crate::spelling::nearest;
 use crate::text;
@@ -15,7 +15,12 @@ use tlbc_runtime::level::{Level, Levels};
 impl Lower {
     /// Returns the index of a name. An unknown one is reported, and replaced by the nearest, so that
     /// no other diagnostic follows from it.
-    pub(super) fn find(&mut self, what: &str, list: &[Named], ident: &Ident) -> Option<usize> {
+    pub(super) fn find(
+        &mut self,
+        what: &str,
+        list: &[DefinitionName],
+        ident: &Ident,
+    ) -> Option<usize> {
         let position = |name: &str| list.iter().position(|named| named.name == name);
         position(&ident.node).or_else(|| {
             let known: Vec<&str> = list.iter().map(|named| named.name.as_str()).collect();
@@ -109,8 +114,8 @@ impl Lower {
     /// Calls `f` with a list of names taken out of `self`, which can report at the same time.
     pub(super) fn with<T>(
         &mut self,
-        list: impl Fn(&mut Self) -> &mut Vec<Named>,
-        f: impl FnOnce(&mut Self, &[Named]) -> T,
+        list: impl Fn(&mut Self) -> &mut Vec<DefinitionName>,
+        f: impl FnOnce(&mut Self, &[DefinitionName]) -> T,
     ) -> T {
         let names = std::mem::take(list(self));
         let result = f(self, &names);
@@ -146,7 +151,7 @@ impl Lower {
     }
 
     pub(super) fn instruction(&mut self, ident: &Ident) -> Option<Instr> {
-        let by_name = |list: &[Named]| list.iter().position(|n| n.name == ident.node);
+        let by_name = |list: &[DefinitionName]| list.iter().position(|n| n.name == ident.node);
         if let Some(barrier) = by_name(&self.barriers) {
             return Some(Instr::Barrier(barrier));
         }

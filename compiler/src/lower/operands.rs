@@ -5,7 +5,9 @@ use super::scope::{Lower, no_bits, of_kind};
 use crate::ast::{self, FieldValue, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Field, LevelNumbers, Names, Operand, Place, Source, UNLIMITED, Value, Var};
+use crate::model::{
+    At, Field, LevelNumbers, Names, Operand, OperandPlace, Source, UNLIMITED, Value, Var,
+};
 use crate::spelling::nearest;
 use crate::template;
 
@@ -33,13 +35,15 @@ impl Lower {
         let mut out = Vec::new();
         for it in of_kind!(items, Operand) {
             let place = match it.place.as_ref() {
-                None => Place::Register,
+                None => OperandPlace::Register,
                 Some(place) if place.node == "memory" => {
-                    Place::Memory(it.by.as_ref().map(|class| class.node.clone()))
+                    OperandPlace::Memory(it.by.as_ref().map(|class| class.node.clone()))
                 }
                 // In Rust such a name is a class of registers, and never a register.
-                Some(place) if place.node.starts_with("reg") => Place::Class(place.node.clone()),
-                Some(place) => Place::Fixed(place.node.clone()),
+                Some(place) if place.node.starts_with("reg") => {
+                    OperandPlace::Class(place.node.clone())
+                }
+                Some(place) => OperandPlace::Fixed(place.node.clone()),
             };
             if it.name.node == template::SCRATCH {
                 self.misplaced(
@@ -49,7 +53,7 @@ impl Lower {
                     "give the operand another name",
                 );
             }
-            let in_memory = matches!(place, Place::Memory(_));
+            let in_memory = matches!(place, OperandPlace::Memory(_));
             if let (Some(by), false) = (&it.by, in_memory) {
                 self.misplaced(
                     by.span,

@@ -6,7 +6,7 @@
 use super::scope::{Lower, of_kind};
 use crate::ast::{Item, Number};
 use crate::describe;
-use crate::model::{At, Cases, Cond, Demand, Geometry, Setup, Var};
+use crate::model::{At, Cases, Cond, Geometry, Requirement, Setup, Var};
 
 impl Lower {
     pub(super) fn lower_table_bits(&mut self, items: &[Item]) -> Option<Cases<At<u64>>> {
@@ -92,7 +92,7 @@ pub(super) fn demands(widths: &Cases<At<u64>>) -> Vec<Setup> {
             continue;
         }
         demands.push(Setup {
-            what: Demand::Text(unless(when, &widths.cases[index + 1..])),
+            what: Requirement::Text(unless(when, &widths.cases[index + 1..])),
             text: format!("tables are below 2^{}", bits.value),
             span: bits.span,
         });
@@ -112,7 +112,7 @@ pub(super) fn demands_of_roots(geometries: &[Geometry]) -> Vec<Setup> {
                     span,
                 });
             }
-            let what = Demand::Text(when);
+            let what = Requirement::Text(when);
             demands.push(Setup { what, text, span });
         };
         if let Some(bits) = geometry.root_bits {

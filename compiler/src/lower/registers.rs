@@ -2,7 +2,7 @@
 
 use super::scope::{Lower, no_bits, of_kind};
 use crate::ast::{self, Item};
-use crate::model::{At, Bits, Demand, Known, LimitFrom, ReadFrom, Setup};
+use crate::model::{At, Bits, Known, LimitFrom, ReadFrom, Requirement, Setup};
 
 impl Lower {
     pub(super) fn read_from(
@@ -50,8 +50,10 @@ impl Lower {
 
     fn setup(&mut self, it: &ast::Setup) -> Option<Setup> {
         let what = match &it.what {
-            ast::Demand::Text(when) => Demand::Text(self.cond_with_geometry(when.as_ref(), &[])),
-            ast::Demand::Field {
+            ast::Requirement::Text(when) => {
+                Requirement::Text(self.cond_with_geometry(when.as_ref(), &[]))
+            }
+            ast::Requirement::Field {
                 field: path,
                 bits,
                 comparison,
@@ -65,7 +67,7 @@ impl Lower {
                     );
                     return None;
                 };
-                Demand::Field {
+                Requirement::Field {
                     register: register.to_owned(),
                     field: field.to_owned(),
                     named: path.span,

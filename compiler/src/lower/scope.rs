@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ast::{Ident, Unread};
 use crate::diagnostic::Diagnostic;
-use crate::model::{Domain, LevelNumbers, Named, Unknown};
+use crate::model::{DefinitionName, Domain, LevelNumbers, Unknown};
 use crate::source::Span;
 
 /// The words for the two spaces.
@@ -23,20 +23,20 @@ pub(super) struct Lower {
     pub(super) unknown_of_rows: Vec<UnknownOfRow>,
     /// The texts between braces in names of a `for` that are none of its variables.
     pub(super) unknown_variables: BTreeSet<String>,
-    pub(super) features: Vec<Named>,
-    pub(super) geometries: Vec<Named>,
-    pub(super) levels: Vec<Named>,
-    pub(super) limits: Vec<Named>,
+    pub(super) features: Vec<DefinitionName>,
+    pub(super) geometries: Vec<DefinitionName>,
+    pub(super) levels: Vec<DefinitionName>,
+    pub(super) limits: Vec<DefinitionName>,
     pub(super) domains: Vec<Domain>,
-    pub(super) tags: Vec<Named>,
-    pub(super) barriers: Vec<Named>,
-    pub(super) operands: Vec<Named>,
+    pub(super) tags: Vec<DefinitionName>,
+    pub(super) barriers: Vec<DefinitionName>,
+    pub(super) operands: Vec<DefinitionName>,
     pub(super) level_numbers: Vec<LevelNumbers>,
-    pub(super) caches: Vec<Named>,
-    pub(super) invalidates: Vec<Named>,
-    pub(super) loads: Vec<Named>,
-    pub(super) cpu_sets: Vec<Named>,
-    pub(super) views: Vec<Named>,
+    pub(super) caches: Vec<DefinitionName>,
+    pub(super) invalidates: Vec<DefinitionName>,
+    pub(super) loads: Vec<DefinitionName>,
+    pub(super) cpu_sets: Vec<DefinitionName>,
+    pub(super) views: Vec<DefinitionName>,
 }
 
 /// Names that may be defined where the text could not be read.

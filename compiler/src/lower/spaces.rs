@@ -2,7 +2,9 @@
 
 use super::scope::{Lower, of_kind};
 use crate::ast::{self, Ident, Item, TagFact};
-use crate::model::{Addresses, Amount, At, Cond, Limit, Named, Resync, Space, Tag, Under, View};
+use crate::model::{
+    Amount, At, Cond, DefinitionName, Limit, Resync, Space, SpaceAddresses, Tag, Under, View,
+};
 use crate::source::Span;
 
 impl Lower {
@@ -177,7 +179,7 @@ impl Lower {
         let mut views = Vec::new();
         for view in &it.views {
             views.push(View {
-                named: Named {
+                named: DefinitionName {
                     name: view.name.node.clone(),
                     span: view.name.span,
                     text: String::new(),
@@ -189,7 +191,7 @@ impl Lower {
         }
         if views.is_empty() {
             views.push(View {
-                named: Named {
+                named: DefinitionName {
                     name: "only".to_owned(),
                     span: it.name.span,
                     text: String::new(),
@@ -201,7 +203,7 @@ impl Lower {
         }
         Space {
             addresses: halves.unwrap_or(crate::model::Cases {
-                cases: vec![(Addresses::new(0, 1), Cond::default())],
+                cases: vec![(SpaceAddresses::new(0, 1), Cond::default())],
                 span: it.span,
             }),
             leaf,
@@ -217,11 +219,11 @@ impl Lower {
     }
 
     /// Returns the addresses of a case.
-    fn addresses(&mut self, half: &ast::Half) -> Option<Addresses> {
+    fn addresses(&mut self, half: &ast::Half) -> Option<SpaceAddresses> {
         let (base, bits) = match half {
             ast::Half::Bits { base, bits } => (base, bits),
             ast::Half::Below(end) => {
-                let addresses = Addresses::below(end.node);
+                let addresses = SpaceAddresses::below(end.node);
                 if addresses.is_none() {
                     self.misplaced(
                         end.span,
@@ -247,7 +249,7 @@ impl Lower {
             ast::Base::High => u64::MAX << number,
             ast::Base::At(base) => base.node,
         };
-        Some(Addresses::new(base, number))
+        Some(SpaceAddresses::new(base, number))
     }
 
     pub(super) fn resync(&mut self, cases: &ast::Cases<Option<Ident>>) -> Resync {

@@ -10,7 +10,7 @@ use crate::spelling::nearest;
 const TARGETS: &str = include_str!("../../targets.txt");
 
 /// An architecture that Rust knows.
-struct Target {
+struct RustTarget {
     name: &'static str,
     /// The width of a general register.
     register_bits: u32,
@@ -19,11 +19,11 @@ struct Target {
 }
 
 /// Returns the architectures that Rust knows.
-fn targets() -> impl Iterator<Item = Target> {
+fn targets() -> impl Iterator<Item = RustTarget> {
     let lines = TARGETS.lines().filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| {
         let mut words = line.split_whitespace();
-        Some(Target {
+        Some(RustTarget {
             name: words.next()?,
             register_bits: words.next()?.parse().ok()?,
             others: words.collect(),
@@ -59,7 +59,7 @@ impl Lower {
         if target.intended || targets().any(|target| target.name == name) {
             return;
         }
-        let other = |target: Target| {
+        let other = |target: RustTarget| {
             let mut names = target.others.into_iter().chain([target.name]);
             names
                 .any(|it| bare(it) == bare(name))

@@ -3,7 +3,7 @@
 use crate::analysis::Analysis;
 
 /// A question, and how it is answered for an architecture.
-pub(super) struct Ask {
+pub(super) struct MatrixQuestion {
     pub(super) question: &'static str,
     /// Whether it is part of the brief form.
     pub(super) brief: bool,
@@ -12,8 +12,11 @@ pub(super) struct Ask {
 }
 
 /// Creates a question of the long form only.
-pub(super) const fn long(question: &'static str, answer: fn(&Analysis) -> Vec<String>) -> Ask {
-    Ask {
+pub(super) const fn long(
+    question: &'static str,
+    answer: fn(&Analysis) -> Vec<String>,
+) -> MatrixQuestion {
+    MatrixQuestion {
         question,
         brief: false,
         answer,
@@ -21,8 +24,11 @@ pub(super) const fn long(question: &'static str, answer: fn(&Analysis) -> Vec<St
 }
 
 /// Creates a question of both forms.
-pub(super) const fn brief(question: &'static str, answer: fn(&Analysis) -> Vec<String>) -> Ask {
-    Ask {
+pub(super) const fn brief(
+    question: &'static str,
+    answer: fn(&Analysis) -> Vec<String>,
+) -> MatrixQuestion {
+    MatrixQuestion {
         question,
         brief: true,
         answer,

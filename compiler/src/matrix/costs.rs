@@ -3,7 +3,7 @@
 //! In: definitions with their plans. Out: a table with one column per architecture and one row per flush. Holds: the
 //! figures are those of `tlbc trace --why`.
 
-use super::table::{Matrix, Row, Subject};
+use super::table::{Matrix, MatrixRow, MatrixSection};
 use crate::analysis::Analysis;
 use crate::model::Config;
 use crate::sample_requests::Sample;
@@ -29,11 +29,11 @@ impl Matrix {
                 };
                 vec![sample.cost(it, config, others)]
             };
-            let rows = Sample::FLUSHES.into_iter().map(|sample| Row {
+            let rows = Sample::FLUSHES.into_iter().map(|sample| MatrixRow {
                 question: sample.title(),
                 cells: analyses.iter().map(|it| cell(it, sample)).collect(),
             });
-            Subject {
+            MatrixSection {
                 title,
                 rows: rows.collect(),
             }

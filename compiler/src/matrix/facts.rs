@@ -2,7 +2,7 @@
 
 use tlbc_facts::clause::CacheSet;
 
-use super::ask::{Ask, brief, long};
+use super::ask::{MatrixQuestion, brief, long};
 use crate::analysis::Analysis;
 use crate::describe::{self, code, when};
 use crate::model::{
@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::text::list;
 
-pub(super) const TABLES: &[Ask] = &[
+pub(super) const TABLES: &[MatrixQuestion] = &[
     brief("Page sizes", page_sizes),
     long("Levels, from the leaf up", levels),
     long("Top tables", tops),
@@ -22,7 +22,7 @@ pub(super) const TABLES: &[Ask] = &[
     }),
 ];
 
-pub(super) const CACHES: &[Ask] = &[
+pub(super) const CACHES: &[MatrixQuestion] = &[
     brief("Caches", caches),
     brief("One set of caches per", shared),
     long("One leaf entry covers", joined_entries),
@@ -33,7 +33,7 @@ pub(super) const CACHES: &[Ask] = &[
     long("Filled by speculation", fills),
 ];
 
-pub(super) const TAGS: &[Ask] = &[
+pub(super) const TAGS: &[MatrixQuestion] = &[
     brief("Tags", tags),
     long("User entries", |it| entries(it, &it.model.user)),
     brief("Kernel entries", |it| entries(it, &it.model.kernel)),
@@ -48,7 +48,7 @@ pub(super) const TAGS: &[Ask] = &[
     }),
 ];
 
-pub(super) const CHANGES: &[Ask] = &[
+pub(super) const CHANGES: &[MatrixQuestion] = &[
     brief("A table entry is changed by", change),
     brief("Through an invalid entry", through_invalid),
 ];

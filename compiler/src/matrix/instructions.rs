@@ -2,12 +2,12 @@
 
 use tlbc_runtime::agents::Agents;
 
-use super::ask::{Ask, brief, long};
+use super::ask::{MatrixQuestion, brief, long};
 use crate::analysis::Analysis;
 use crate::describe::{self, code, when};
 use crate::model::{AddressSelector, Barrier, Cond, Form, Invalidate, Model};
 
-pub(super) const ALL: &[Ask] = &[
+pub(super) const ALL: &[MatrixQuestion] = &[
     long("One page, on this CPU", |it| listed(it, Least::Page, true)),
     long("One page, on others as well", |it| {
         listed(it, Least::Page, false)

@@ -16,7 +16,7 @@ pub(crate) use instructions::{done, reach};
 pub use policy::Origin;
 pub(crate) use policy::wants;
 pub use show::{escaped, html, markdown, marked, text};
-pub use table::{Matrix, Row, Subject};
+pub use table::{Matrix, MatrixRow, MatrixSection};
 
 use crate::analysis::Analysis;
 
@@ -38,12 +38,12 @@ impl Matrix {
         ];
         let sections = subjects.into_iter().map(|(title, asked)| {
             let asked = asked.iter().filter(|ask| ask.brief || !is_brief);
-            let rows = asked.map(|ask| Row {
+            let rows = asked.map(|ask| MatrixRow {
                 question: ask.question,
                 cells: analyses.iter().map(ask.answer).collect(),
             });
             let rows = rows.filter(|row| row.cells.iter().any(|cell| !cell.is_empty()));
-            Subject {
+            MatrixSection {
                 title,
                 rows: rows.collect(),
             }

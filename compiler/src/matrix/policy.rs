@@ -4,14 +4,14 @@ use std::fmt;
 
 use tlbc_runtime::backend::Shootdown;
 
-use super::ask::{Ask, brief, long};
+use super::ask::{MatrixQuestion, brief, long};
 use crate::analysis::Analysis;
 use crate::describe::{self, code, plain, registers, when};
-use crate::model::{self, At, Ceiling, Cond, Config, Event, Model, Named, Need};
+use crate::model::{self, At, Ceiling, Cond, Config, DefinitionName, Event, Model, Need};
 use crate::sample_requests::Sample;
 use crate::text;
 
-pub(super) const POLICIES: &[Ask] = &[
+pub(super) const POLICIES: &[MatrixQuestion] = &[
     brief("Other CPUs are reached by", shootdown_line),
     long("Strides", strides),
     long("Unmapped pages", pages),
@@ -23,7 +23,7 @@ pub(super) const POLICIES: &[Ask] = &[
     long("The tag is read", tag_read),
 ];
 
-pub(super) const ISSUED: &[Ask] = &[
+pub(super) const ISSUED: &[MatrixQuestion] = &[
     long("An entry made invalid, on this CPU", |it| {
         unmapped(it, false)
     }),
@@ -56,7 +56,7 @@ pub(super) const ISSUED: &[Ask] = &[
     }),
 ];
 
-pub(super) const EVENTS: &[Ask] = &[
+pub(super) const EVENTS: &[MatrixQuestion] = &[
     long("Switch to another space", switch),
     long("Return to user code", |it| {
         event(it, &it.model.return_to_user)
@@ -64,7 +64,7 @@ pub(super) const EVENTS: &[Ask] = &[
     long("A CPU comes online", |it| event(it, &it.model.cpu_online)),
 ];
 
-pub(super) const VARIANTS: &[Ask] = &[
+pub(super) const VARIANTS: &[MatrixQuestion] = &[
     long("Features", features),
     long("Setup of the machine", setup),
     long("Limits", limits),
@@ -294,7 +294,7 @@ fn event(it: &Analysis, event: &Event) -> Vec<String> {
     lines
 }
 
-fn named(of: &Named) -> String {
+fn named(of: &DefinitionName) -> String {
     if of.text.is_empty() {
         return code(&of.name);
     }

@@ -6,14 +6,14 @@ use tlbc_runtime::request::{Reach, Space};
 
 use super::instructions::{Instr, Source};
 use super::machine::Amount;
-use super::terms::{At, Cases, Cond, Config, Named, Resync};
+use super::terms::{At, Cases, Cond, Config, DefinitionName, Resync};
 use crate::ast::{Lost, Shootdown};
 use crate::source::Span;
 
 /// An erratum.
 #[derive(Debug, Clone)]
 pub struct Erratum {
-    pub named: Named,
+    pub named: DefinitionName,
     /// The machines on which it occurs.
     pub needs: Cond,
     pub weakens: Vec<Weakens>,

@@ -4,7 +4,7 @@ use tlbc_facts::clause::{CacheSet, MaxCount, RunUnit};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 
-use super::terms::{At, Cases, Cond, Machine, Named};
+use super::terms::{At, Cases, Cond, DefinitionName, Machine};
 use crate::ast::{Keeps, Need, Written};
 use crate::source::Span;
 use crate::template::is_instruction;
@@ -45,7 +45,7 @@ pub struct Template {
 /// A barrier.
 #[derive(Debug, Clone)]
 pub struct Barrier {
-    pub named: Named,
+    pub named: DefinitionName,
     pub template: Template,
     /// The condition under which it may be used.
     pub requires: Cond,
@@ -67,7 +67,7 @@ pub struct Barrier {
 
 /// The place of an operand.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum OperandPlace {
     Register,
     Fixed(String),
     /// Any register of this class.
@@ -79,9 +79,9 @@ pub enum Place {
 /// An operand.
 #[derive(Debug, Clone)]
 pub struct Operand {
-    pub named: Named,
+    pub named: DefinitionName,
     pub bits: At<u64>,
-    pub place: Place,
+    pub place: OperandPlace,
     pub fields: Vec<Field>,
     /// The number of pages or entries that it names.
     pub names: Option<Names>,
@@ -268,7 +268,7 @@ pub struct Names {
 /// An instruction that invalidates.
 #[derive(Debug, Clone)]
 pub struct Invalidate {
-    pub named: Named,
+    pub named: DefinitionName,
     /// What it looks like.
     pub template: Template,
     /// The condition under which it may be used.
@@ -354,7 +354,7 @@ pub struct Writes {
 #[derive(Debug, Clone)]
 pub struct Form {
     /// The name and number of a form.
-    pub named: Option<(Named, u64)>,
+    pub named: Option<(DefinitionName, u64)>,
     /// The condition under which it may be used, in addition to that of the instruction.
     pub requires: Cond,
     pub drops: Vec<Drops>,
@@ -414,7 +414,7 @@ pub struct Drops {
 /// An instruction that loads a root or a tag.
 #[derive(Debug, Clone)]
 pub struct Load {
-    pub named: Named,
+    pub named: DefinitionName,
     /// What it looks like.
     pub template: Template,
     pub drops: Vec<Drops>,

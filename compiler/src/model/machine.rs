@@ -4,14 +4,14 @@ use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
 
 use super::registers::{LimitFrom, ReadFrom};
-use super::terms::{At, Cases, Cond, Machine, Named, Resync};
+use super::terms::{At, Cases, Cond, DefinitionName, Machine, Resync};
 use crate::ast::{Fills, Known, Negative, Stricter, StricterOn, TagSource};
 use crate::source::Span;
 
 /// Another name for a set of agents.
 #[derive(Debug, Clone)]
 pub struct Domain {
-    pub named: Named,
+    pub named: DefinitionName,
     pub agents: Agents,
     /// Whether a statement names it.
     pub used: bool,
@@ -20,7 +20,7 @@ pub struct Domain {
 /// A page size with its tables.
 #[derive(Debug, Clone)]
 pub struct Geometry {
-    pub named: Named,
+    pub named: DefinitionName,
     /// log2 of the page size.
     pub page_shift: u32,
     /// The number of the page size in operands.
@@ -61,7 +61,7 @@ pub use crate::ast::Kind;
 /// A named cache.
 #[derive(Debug, Clone)]
 pub struct Cache {
-    pub named: Named,
+    pub named: DefinitionName,
     pub holds: Vec<Kind>,
     /// The cache from whose entries it makes its own.
     pub from: Option<At<usize>>,
@@ -196,7 +196,7 @@ impl Caches {
 /// A feature.
 #[derive(Debug, Clone)]
 pub struct Feature {
-    pub named: Named,
+    pub named: DefinitionName,
     /// When it is known.
     pub known: Known,
     /// The register that reports it, if there is one.
@@ -207,7 +207,7 @@ pub struct Feature {
 /// A number read at boot.
 #[derive(Debug, Clone)]
 pub struct Limit {
-    pub named: Named,
+    pub named: DefinitionName,
     /// The least value.
     pub least: u64,
     pub most: u64,
@@ -255,7 +255,7 @@ impl Amount {
 /// A kind of tag.
 #[derive(Debug, Clone)]
 pub struct Tag {
-    pub named: Named,
+    pub named: DefinitionName,
     /// The machines on which the tag exists.
     pub when: Cond,
     pub bits: At<Amount>,
@@ -343,7 +343,7 @@ pub enum Under {
 #[derive(Debug, Clone)]
 pub struct Space {
     /// The addresses of the space.
-    pub addresses: Cases<Addresses>,
+    pub addresses: Cases<SpaceAddresses>,
     pub leaf: Cases<At<Under>>,
     /// Its pointers to tables.
     pub walk: Cases<At<Under>>,
@@ -374,7 +374,7 @@ impl Space {
 
 /// The addresses of a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Addresses {
+pub struct SpaceAddresses {
     pub base: u64,
     /// The number of bits in which they differ.
     pub bits: u32,
@@ -382,7 +382,7 @@ pub struct Addresses {
     pub last: u64,
 }
 
-impl Addresses {
+impl SpaceAddresses {
     /// Returns all addresses that differ from the first one in its lowest bits alone.
     #[must_use]
     pub fn new(base: u64, bits: u32) -> Self {
@@ -417,7 +417,7 @@ impl Addresses {
 /// A loadable view of a space.
 #[derive(Debug, Clone)]
 pub struct View {
-    pub named: Named,
+    pub named: DefinitionName,
     /// The bits that are or-ed to the tag.
     pub or: u64,
     /// Whether it is loaded while the kernel runs.

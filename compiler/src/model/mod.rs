@@ -32,7 +32,7 @@ use crate::source::Span;
 /// A definition.
 #[derive(Debug, Clone)]
 pub struct Model {
-    pub arch: Named,
+    pub arch: DefinitionName,
     /// The `///` comment before it.
     pub doc: Vec<String>,
     /// Rust's `target_arch`.
@@ -42,7 +42,7 @@ pub struct Model {
     /// Page sizes with their tables.
     pub geometries: Vec<Geometry>,
     /// Names of levels, from the leaf up, over all geometries.
-    pub levels: Vec<Named>,
+    pub levels: Vec<DefinitionName>,
     /// What the machine may cache.
     pub caches: Caches,
     pub features: Vec<Feature>,
@@ -79,7 +79,7 @@ pub struct Model {
     pub return_to_user: Event,
     pub cpu_online: Event,
     /// Sets of CPUs that the kernel maintains.
-    pub cpu_sets: Vec<Named>,
+    pub cpu_sets: Vec<DefinitionName>,
     /// What the kernel does with the facts.
     pub policy: Policy,
     /// The facts that no manual confirms.

@@ -63,7 +63,7 @@ pub fn variable(register: &str) -> String {
 /// A requirement on the configuration of the machine, with its reason.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    pub what: Demand,
+    pub what: Requirement,
     /// The reason, or the requirement where no field can state it.
     pub text: String,
     pub span: Span,
@@ -73,15 +73,15 @@ impl Setup {
     /// Returns the conditions on which it depends.
     pub fn conds(&self) -> Vec<&Cond> {
         match &self.what {
-            Demand::Field { values, .. } => values.conds().collect(),
-            Demand::Text(when) => vec![when],
+            Requirement::Field { values, .. } => values.conds().collect(),
+            Requirement::Text(when) => vec![when],
         }
     }
 }
 
 /// A requirement on the configuration of the machine.
 #[derive(Debug, Clone)]
-pub enum Demand {
+pub enum Requirement {
     /// The value of a register field.
     Field {
         register: String,

@@ -158,7 +158,7 @@ impl<T> Cases<T> {
 
 /// The name of a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
+pub struct DefinitionName {
     pub name: String,
     /// The place of the name.
     pub span: Span,

@@ -6,7 +6,7 @@
 //! The question is in a comment that begins with `?`: after the blank on its line, or else the
 //! last such comment directly above it. Without one, the message names the statement of the blank.
 
-use super::lex::{self, Kind};
+use super::lex::{self, TokenKind};
 use super::recover::MAX_FINDINGS;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -50,22 +50,22 @@ pub(super) fn find(file: FileId, text: &str) -> Blanks {
     let mut last = 0;
     for (kind, token) in lex::tokens(text, 0) {
         match kind {
-            Kind::Word if words.len() < MAX_WORDS && token.len() <= MAX_WORD => {
+            TokenKind::Word if words.len() < MAX_WORDS && token.len() <= MAX_WORD => {
                 let word = &text[token.clone()];
                 if !word.starts_with(|c: char| c.is_ascii_digit()) {
                     words.push(word);
                 }
             }
-            Kind::Mark(';') => words.clear(),
-            Kind::Mark('{') => blocks.push(std::mem::take(&mut words)),
-            Kind::Mark('}') => {
+            TokenKind::Mark(';') => words.clear(),
+            TokenKind::Mark('{') => blocks.push(std::mem::take(&mut words)),
+            TokenKind::Mark('}') => {
                 blocks.pop();
                 words.clear();
             }
             _ => {}
         }
-        let quoted = matches!(kind, Kind::Text | Kind::Unclosed);
-        if token.start < last || !(quoted || kind == Kind::Mark('?')) {
+        let quoted = matches!(kind, TokenKind::Text | TokenKind::Unclosed);
+        if token.start < last || !(quoted || kind == TokenKind::Mark('?')) {
             continue;
         }
         // A text may have several; outside of one, marks are tokens of their own.

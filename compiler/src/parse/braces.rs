@@ -6,7 +6,7 @@
 //! Both are used only when braces do not match: a correct text may have any layout.
 
 use super::blocks::{body_of, is_item_only};
-use super::lex::{self, Kind};
+use super::lex::{self, TokenKind};
 
 /// The deepest nesting of braces and parentheses.
 pub(super) const MAX_DEPTH: usize = 200;
@@ -52,7 +52,7 @@ struct Opener {
 }
 
 /// The walk over the tokens of a text.
-struct Walk {
+struct BraceWalk {
     stack: Vec<Opener>,
     line: usize,
     indent: usize,
@@ -71,7 +71,7 @@ struct Walk {
 
 /// Returns the mistake in the braces of `text`, if there is one. Without guesses it is the braces left open.
 pub(super) fn mismatch(text: &str, guess: bool) -> Option<Mismatch> {
-    let mut walk = Walk {
+    let mut walk = BraceWalk {
         stack: Vec::new(),
         line: 0,
         indent: 0,
@@ -83,7 +83,7 @@ pub(super) fn mismatch(text: &str, guess: bool) -> Option<Mismatch> {
         closes_too_much: false,
         unopened: false,
     };
-    let mut previous: Option<(Kind, usize)> = None;
+    let mut previous: Option<(TokenKind, usize)> = None;
     // The first word of the current statement.
     let mut keyword: Option<&str> = None;
     let mut was_closed = false;
@@ -92,7 +92,8 @@ pub(super) fn mismatch(text: &str, guess: bool) -> Option<Mismatch> {
         let end = previous.map_or(0, |(_, end)| end);
         let breaks = text[end..at].matches('\n').count();
         let begins_line = previous.is_none() || breaks > 0;
-        let begins_statement = matches!(previous, None | Some((Kind::Mark(';' | '{' | '}'), _)));
+        let begins_statement =
+            matches!(previous, None | Some((TokenKind::Mark(';' | '{' | '}'), _)));
         let word = &text[range.clone()];
         if begins_line {
             walk.line += breaks;
@@ -105,11 +106,11 @@ pub(super) fn mismatch(text: &str, guess: bool) -> Option<Mismatch> {
         }
         let follows_close = walk.last_close.filter(|(line, _)| *line == walk.line);
         if let Some((_, close)) = follows_close
-            && kind != Kind::Mark('}')
+            && kind != TokenKind::Mark('}')
         {
             walk.early.get_or_insert(close);
         }
-        let is_word = kind == Kind::Word;
+        let is_word = kind == TokenKind::Word;
         let begins_item = is_word && is_item_only(word) && (begins_statement || begins_line);
         if begins_item {
             walk.begin_item(at, end);
@@ -121,25 +122,25 @@ pub(super) fn mismatch(text: &str, guess: bool) -> Option<Mismatch> {
         walk.closes_too_much |= was_closed && walk.stack.is_empty() && word != "arch";
         was_closed = false;
         match kind {
-            Kind::Mark(mark @ ('{' | '(')) => {
+            TokenKind::Mark(mark @ ('{' | '(')) => {
                 if walk.stack.len() == MAX_DEPTH {
                     return Some(Mismatch::TooDeep(at));
                 }
-                if mark == '{' && matches!(previous, Some((Kind::Mark('{'), _))) {
+                if mark == '{' && matches!(previous, Some((TokenKind::Mark('{'), _))) {
                     walk.doubled.get_or_insert(at);
                 }
                 let holds_items = mark == '{' && matches!(keyword, Some("arch" | "for"));
                 walk.open(at, mark == '{', holds_items);
             }
-            Kind::Mark(')') => {
+            TokenKind::Mark(')') => {
                 walk.stack.pop_if(|opener| !opener.brace);
             }
             // A statement or a block ends: the grammar reports a parenthesis that is still open.
-            Kind::Mark(';') => {
+            TokenKind::Mark(';') => {
                 walk.close_parentheses();
                 walk.unopened |= has_block(keyword);
             }
-            Kind::Mark('}') => {
+            TokenKind::Mark('}') => {
                 walk.close(at, begins_line);
                 was_closed = walk.stack.is_empty();
             }
@@ -155,15 +156,16 @@ fn has_block(keyword: Option<&str>) -> bool {
     keyword.is_some_and(|word| body_of(word).is_some())
 }
 
-impl Walk {
+impl BraceWalk {
     /// Returns the fault that the place of the first token of a line shows.
-    fn begin_line(&mut self, kind: Kind, at: usize, end: usize) {
+    fn begin_line(&mut self, kind: TokenKind, at: usize, end: usize) {
         let indent = self.indent;
         let Some(opener) = self.stack.last_mut().filter(|opener| opener.brace) else {
             return;
         };
         let inner = *opener.inner.get_or_insert(indent);
-        let outside = indent < opener.indent || indent == opener.indent && kind != Kind::Mark('}');
+        let outside =
+            indent < opener.indent || indent == opener.indent && kind != TokenKind::Mark('}');
         let tells = inner > opener.indent || opener.has_content;
         if tells && outside && self.unclosed.is_none() {
             self.unclosed = Some(Unclosed {

@@ -4,7 +4,7 @@
 //! a comment causes no other finding; a mark that is possible in a definition begins a comment only where it is not
 //! possible.
 
-use super::lex::{self, Kind};
+use super::lex::{self, TokenKind};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Span};
@@ -67,11 +67,11 @@ fn comment(text: &str, from: usize) -> Option<(&'static str, Range<usize>)> {
             return Some((mark, range.start..line_end(range.start)));
         }
         // One that ends a statement may be on the next line, or alone.
-        if kind == Kind::Mark(';') && breaks && ended && !is_alone(&rest[1..]) {
+        if kind == TokenKind::Mark(';') && breaks && ended && !is_alone(&rest[1..]) {
             return Some((";", range.start..line_end(range.start)));
         }
-        may_begin = matches!(kind, Kind::Mark(';' | '{' | '}' | ','));
-        ended = matches!(kind, Kind::Mark(';' | '{' | '}'));
+        may_begin = matches!(kind, TokenKind::Mark(';' | '{' | '}' | ','));
+        ended = matches!(kind, TokenKind::Mark(';' | '{' | '}'));
         end = range.end;
     }
     None

@@ -1,16 +1,16 @@
 //! Invalidations, changes, loads, events, errata and policy.
 
 use super::facts::keeps;
-use super::grammar::{Node, Rule};
-use super::tree::{Builder, all, first, has, one};
+use super::grammar::{ParseNode, Rule};
+use super::tree::{TreeBuilder, all, first, has, one};
 use crate::ast::{
     AddressSelector, Aspects, Cases, CeilingOf, Change, Drops, Erratum, Event, EventFact,
     EventKind, Form, Ident, Invalidate, InvalidateFact, Issued, Levels, Load, Lost, MaxCount, Need,
     Policy, PolicyFact, Setting, Shootdown, Spanned, TagSelector, Weakens, Workaround, Written,
 };
 
-impl Builder<'_> {
-    pub(super) fn invalidate(&mut self, node: &Node) -> Invalidate {
+impl TreeBuilder<'_> {
+    pub(super) fn invalidate(&mut self, node: &ParseNode) -> Invalidate {
         Invalidate {
             doc: self.doc(node),
             name: self.name(node),
@@ -25,7 +25,7 @@ impl Builder<'_> {
         }
     }
 
-    fn invalidate_fact(&mut self, node: &Node) -> Option<InvalidateFact> {
+    fn invalidate_fact(&mut self, node: &ParseNode) -> Option<InvalidateFact> {
         Some(match node.as_rule() {
             Rule::per => InvalidateFact::Per(self.text(node)),
             Rule::drops => InvalidateFact::Drops(self.drops(node)),
@@ -59,12 +59,12 @@ impl Builder<'_> {
         })
     }
 
-    fn name_cases(&mut self, node: &Node) -> Cases<Ident> {
+    fn name_cases(&mut self, node: &ParseNode) -> Cases<Ident> {
         let cases = one(node, Rule::name_cases);
         self.cases(&cases, Rule::name_case, Self::name)
     }
 
-    fn need(&self, node: &Node) -> Spanned<Need> {
+    fn need(&self, node: &ParseNode) -> Spanned<Need> {
         let needs = [
             (Rule::same_cpu, Need::SameCpu),
             (Rule::interrupts_off, Need::InterruptsOff),
@@ -79,7 +79,7 @@ impl Builder<'_> {
         found.expect("the grammar demands a need")
     }
 
-    fn form(&mut self, node: &Node) -> Form {
+    fn form(&mut self, node: &ParseNode) -> Form {
         let body = one(node, Rule::form_body);
         Form {
             name: self.name(node),
@@ -90,11 +90,11 @@ impl Builder<'_> {
         }
     }
 
-    fn drops_fact(&mut self, node: &Node) -> Option<Drops> {
+    fn drops_fact(&mut self, node: &ParseNode) -> Option<Drops> {
         (node.as_rule() == Rule::drops).then(|| self.drops(node))
     }
 
-    fn drops(&mut self, node: &Node) -> Drops {
+    fn drops(&mut self, node: &ParseNode) -> Drops {
         let what = all(node, Rule::what)
             .map(|what| (self.kind(&one(&what, Rule::kind)), self.levels(&what)))
             .collect();
@@ -110,11 +110,11 @@ impl Builder<'_> {
         }
     }
 
-    fn in_caches(&mut self, node: &Node) -> Vec<Ident> {
+    fn in_caches(&mut self, node: &ParseNode) -> Vec<Ident> {
         first(node, Rule::in_caches).map_or_else(Vec::new, |caches| self.names(&caches))
     }
 
-    fn levels(&mut self, node: &Node) -> Levels {
+    fn levels(&mut self, node: &ParseNode) -> Levels {
         if has(node, Rule::at_hint) {
             Levels::AtHint
         } else if has(node, Rule::at_given) {
@@ -126,7 +126,7 @@ impl Builder<'_> {
         }
     }
 
-    fn which(&mut self, node: &Node) -> Option<Spanned<AddressSelector>> {
+    fn which(&mut self, node: &ParseNode) -> Option<Spanned<AddressSelector>> {
         let which = match node.as_rule() {
             Rule::one_page => AddressSelector::OnePage,
             Rule::everything => AddressSelector::Everything,
@@ -156,14 +156,14 @@ impl Builder<'_> {
         })
     }
 
-    fn whose_words(&mut self, node: &Node) -> Vec<Ident> {
+    fn whose_words(&mut self, node: &ParseNode) -> Vec<Ident> {
         let words = [Rule::k_this, Rule::k_loaded, Rule::k_other, Rule::k_global];
         let inner = node.clone().into_inner();
         let words = inner.filter(|node| words.contains(&node.as_rule()));
         words.map(|word| self.ident(&word)).collect()
     }
 
-    fn whose(&self, node: &Node) -> Spanned<TagSelector> {
+    fn whose(&self, node: &ParseNode) -> Spanned<TagSelector> {
         let any = has(node, Rule::any_tag);
         let table = has(node, Rule::this_table);
         let user = has(node, Rule::user_tags);
@@ -180,7 +180,7 @@ impl Builder<'_> {
         }
     }
 
-    pub(super) fn change(&mut self, node: &Node) -> Change {
+    pub(super) fn change(&mut self, node: &ParseNode) -> Change {
         let body = one(node, Rule::change_body);
         let stores = all(&body, Rule::plain_store).chain(all(&body, Rule::by_writers));
         let mut plain: Option<Spanned<bool>> = None;
@@ -215,7 +215,7 @@ impl Builder<'_> {
         }
     }
 
-    pub(super) fn load(&mut self, node: &Node) -> Load {
+    pub(super) fn load(&mut self, node: &ParseNode) -> Load {
         let body = one(node, Rule::load_body);
         Load {
             name: self.name(node),
@@ -229,7 +229,7 @@ impl Builder<'_> {
         }
     }
 
-    pub(super) fn event(&mut self, node: &Node) -> Event {
+    pub(super) fn event(&mut self, node: &ParseNode) -> Event {
         let kind = one(node, Rule::event_kind);
         let event_kind = if has(&kind, Rule::k_switch) {
             EventKind::Switch
@@ -248,7 +248,7 @@ impl Builder<'_> {
         }
     }
 
-    fn event_fact(&mut self, node: &Node) -> Option<EventFact> {
+    fn event_fact(&mut self, node: &ParseNode) -> Option<EventFact> {
         Some(match node.as_rule() {
             Rule::loads => EventFact::Loads {
                 loads: self.names(node),
@@ -264,7 +264,7 @@ impl Builder<'_> {
         })
     }
 
-    pub(super) fn erratum(&mut self, node: &Node) -> Erratum {
+    pub(super) fn erratum(&mut self, node: &ParseNode) -> Erratum {
         let body = one(node, Rule::erratum_body);
         Erratum {
             name: self.name(node),
@@ -276,7 +276,7 @@ impl Builder<'_> {
         }
     }
 
-    fn weakens(&mut self, node: &Node) -> Weakens {
+    fn weakens(&mut self, node: &ParseNode) -> Weakens {
         let lost = one(node, Rule::lost);
         let kinds = [
             (Rule::k_gone, Lost::Gone),
@@ -301,7 +301,7 @@ impl Builder<'_> {
         }
     }
 
-    fn workaround(&mut self, node: &Node) -> Workaround {
+    fn workaround(&mut self, node: &ParseNode) -> Workaround {
         Workaround {
             after: has(node, Rule::k_after),
             targets: self.names(node),
@@ -310,7 +310,7 @@ impl Builder<'_> {
         }
     }
 
-    fn issued(&mut self, node: &Node) -> Issued {
+    fn issued(&mut self, node: &ParseNode) -> Issued {
         Issued {
             name: self.name(node),
             with: self.each(node, Rule::setting, |builder, node| {
@@ -325,14 +325,14 @@ impl Builder<'_> {
         }
     }
 
-    pub(super) fn policy(&mut self, node: &Node) -> Policy {
+    pub(super) fn policy(&mut self, node: &ParseNode) -> Policy {
         Policy {
             facts: self.facts(&one(node, Rule::policy_body), Self::policy_fact),
             span: self.span(node),
         }
     }
 
-    fn policy_fact(&mut self, node: &Node) -> Option<PolicyFact> {
+    fn policy_fact(&mut self, node: &ParseNode) -> Option<PolicyFact> {
         Some(match node.as_rule() {
             Rule::shootdown => {
                 let cases = one(node, Rule::shootdowns);
@@ -374,7 +374,7 @@ impl Builder<'_> {
         })
     }
 
-    fn shootdown(&mut self, node: &Node) -> Spanned<Shootdown> {
+    fn shootdown(&mut self, node: &ParseNode) -> Spanned<Shootdown> {
         let by = one(node, Rule::shootdown_by);
         let shootdown = if has(&by, Rule::k_broadcast) {
             Shootdown::Broadcast
@@ -388,7 +388,7 @@ impl Builder<'_> {
     }
 
     /// Returns whether a node contains the keyword.
-    fn flag(&self, node: &Node, keyword: Rule) -> Spanned<bool> {
+    fn flag(&self, node: &ParseNode, keyword: Rule) -> Spanned<bool> {
         Spanned {
             node: has(node, keyword),
             span: self.span(node),

@@ -1,7 +1,7 @@
 //! Facts of caches, tags, spaces, barriers and operands.
 
-use super::grammar::{Node, Rule};
-use super::tree::{Builder, all, first, has, one};
+use super::grammar::{ParseNode, Rule};
+use super::tree::{TreeBuilder, all, first, has, one};
 use crate::ast::{
     Amount, BarrierFact, Base, BinaryOp, CacheFact, Cases, Expr, Field, FieldValue, Fills, Half,
     Ident, Keeps, Kind, Names, Negative, Operand, Space, Spanned, Stricter, StricterOn, TagFact,
@@ -11,8 +11,8 @@ use crate::ast::{
 /// The most operators of an expression. Later stages walk it by recursion.
 const MAX_OPERATORS: usize = 64;
 
-impl Builder<'_> {
-    pub(super) fn cache_fact(&mut self, node: &Node) -> Option<CacheFact> {
+impl TreeBuilder<'_> {
+    pub(super) fn cache_fact(&mut self, node: &ParseNode) -> Option<CacheFact> {
         Some(match node.as_rule() {
             Rule::holds => CacheFact::Holds {
                 cache: self.name(node),
@@ -74,7 +74,7 @@ impl Builder<'_> {
     }
 
     /// Returns the number of a statement, which may be read at boot.
-    pub(super) fn amount(&mut self, node: &Node) -> Amount {
+    pub(super) fn amount(&mut self, node: &ParseNode) -> Amount {
         match first(node, Rule::of_limit) {
             Some(limit) => Amount::Limit(self.name(&limit)),
             None => Amount::Stated(self.number_in(node)),
@@ -82,7 +82,7 @@ impl Builder<'_> {
     }
 
     /// Returns a node of the rule `kind`.
-    pub(super) fn kind(&self, node: &Node) -> Spanned<Kind> {
+    pub(super) fn kind(&self, node: &ParseNode) -> Spanned<Kind> {
         let kind = if has(node, Rule::k_leaf) {
             Kind::Leaf
         } else if has(node, Rule::k_walk) {
@@ -98,7 +98,7 @@ impl Builder<'_> {
         }
     }
 
-    pub(super) fn tag_fact(&mut self, node: &Node) -> Option<TagFact> {
+    pub(super) fn tag_fact(&mut self, node: &ParseNode) -> Option<TagFact> {
         Some(match node.as_rule() {
             Rule::tag_bits => TagFact::Bits(self.amount(node)),
             Rule::tag_of => TagFact::OfCpu(has(node, Rule::k_cpu)),
@@ -121,7 +121,7 @@ impl Builder<'_> {
         })
     }
 
-    pub(super) fn space(&mut self, node: &Node) -> Space {
+    pub(super) fn space(&mut self, node: &ParseNode) -> Space {
         let body = one(node, Rule::space_body);
         Space {
             name: self.name(node),
@@ -142,7 +142,7 @@ impl Builder<'_> {
         }
     }
 
-    fn half(&mut self, node: &Node) -> Half {
+    fn half(&mut self, node: &ParseNode) -> Half {
         if let Some(below) = first(node, Rule::half_below) {
             return Half::Below(self.number_in(&below));
         }
@@ -157,7 +157,7 @@ impl Builder<'_> {
         }
     }
 
-    fn unders(&mut self, node: &Node) -> Cases<Under> {
+    fn unders(&mut self, node: &ParseNode) -> Cases<Under> {
         self.cases(&one(node, Rule::unders), Rule::under, |builder, under| {
             if let Some(tags) = first(under, Rule::tags) {
                 Under::Tags(builder.idents(&tags))
@@ -171,7 +171,7 @@ impl Builder<'_> {
         })
     }
 
-    fn view(&mut self, node: &Node) -> View {
+    fn view(&mut self, node: &ParseNode) -> View {
         let numbers: Vec<_> = all(node, Rule::number)
             .map(|number| self.number(&number))
             .collect();
@@ -196,13 +196,13 @@ impl Builder<'_> {
     }
 
     /// Returns the barriers of a `resync`; none for `resync nothing`.
-    pub(super) fn resync(&mut self, node: &Node) -> Cases<Option<Ident>> {
+    pub(super) fn resync(&mut self, node: &ParseNode) -> Cases<Option<Ident>> {
         self.cases(node, Rule::resync_case, |builder, case| {
             first(case, Rule::name).map(|name| builder.ident(&name))
         })
     }
 
-    pub(super) fn barrier_fact(&mut self, node: &Node) -> Option<BarrierFact> {
+    pub(super) fn barrier_fact(&mut self, node: &ParseNode) -> Option<BarrierFact> {
         Some(match node.as_rule() {
             Rule::publishes => BarrierFact::Publishes(self.name(node)),
             Rule::completes => BarrierFact::Completes {
@@ -218,7 +218,7 @@ impl Builder<'_> {
         })
     }
 
-    pub(super) fn operand(&mut self, node: &Node) -> Operand {
+    pub(super) fn operand(&mut self, node: &ParseNode) -> Operand {
         let body = one(node, Rule::operand_body);
         let names = self.at_most_one(&body, Rule::count);
         let aligned = self.at_most_one(&body, Rule::aligned);
@@ -234,7 +234,7 @@ impl Builder<'_> {
         }
     }
 
-    fn field(&mut self, node: &Node) -> Field {
+    fn field(&mut self, node: &ParseNode) -> Field {
         let (high, low) = self.pair(node);
         let mut inner = node.clone().into_inner();
         let value = inner.find_map(|value| self.field_value(&value));
@@ -247,7 +247,7 @@ impl Builder<'_> {
         }
     }
 
-    fn field_value(&mut self, node: &Node) -> Option<Spanned<FieldValue>> {
+    fn field_value(&mut self, node: &ParseNode) -> Option<Spanned<FieldValue>> {
         let value = match node.as_rule() {
             Rule::constant => FieldValue::Const(self.number_in(node).node),
             Rule::source => FieldValue::Source(self.name(node)),
@@ -278,7 +278,7 @@ impl Builder<'_> {
         })
     }
 
-    fn count(&mut self, node: &Node) -> Names {
+    fn count(&mut self, node: &ParseNode) -> Names {
         let Some(expr) = first(node, Rule::expr) else {
             return Names {
                 count: None,
@@ -286,7 +286,7 @@ impl Builder<'_> {
                 span: self.span(node),
             };
         };
-        let is_operator = |node: &Node| operator(node.as_rule()).is_some();
+        let is_operator = |node: &ParseNode| operator(node.as_rule()).is_some();
         let operators = expr
             .clone()
             .into_inner()
@@ -310,7 +310,7 @@ impl Builder<'_> {
     }
 
     /// Operators of one strength associate to the left; the stacks hold what waits for its right side.
-    fn expr(&mut self, node: &Node) -> Expr {
+    fn expr(&mut self, node: &ParseNode) -> Expr {
         let mut operands = Vec::new();
         let mut operators: Vec<(BinaryOp, u8)> = Vec::new();
         for child in node.clone().into_inner() {
@@ -353,7 +353,7 @@ fn combine(operands: &mut Vec<Expr>, op: BinaryOp) {
 }
 
 /// Returns what an instruction does not change.
-pub(super) fn keeps(node: &Node) -> Keeps {
+pub(super) fn keeps(node: &ParseNode) -> Keeps {
     Keeps {
         flags: has(node, Rule::k_flags),
         operands: has(node, Rule::k_operands),

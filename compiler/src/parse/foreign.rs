@@ -5,7 +5,7 @@
 
 use super::expected::Expected;
 use super::grammar::Rule;
-use super::lex::{self, Kind};
+use super::lex::{self, TokenKind};
 use crate::undescribed::in_statement;
 use std::ops::Range;
 
@@ -264,7 +264,7 @@ fn is_superfluous(expected: &Expected, text: &str, found: &Range<usize>) -> bool
         word if word.starts_with(char::is_alphabetic) => {
             let next = lex::tokens(rest, 0).next();
             let is_value = next.is_some_and(|(kind, range)| {
-                kind == Kind::Text || rest[range].starts_with(is_digit)
+                kind == TokenKind::Text || rest[range].starts_with(is_digit)
             });
             let fits = is_value || expected.has("barrier") && expected.has("operand");
             fits && !expected.name() && may_follow(expected, rest)
@@ -359,12 +359,12 @@ fn may_follow(expected: &Expected, rest: &str) -> bool {
     };
     let word = &rest[range];
     match kind {
-        Kind::Text => expected.text(),
-        Kind::Word if word.starts_with(|c: char| c.is_ascii_digit()) => expected.number(),
-        Kind::Word if is_keyword(word) => expected.has(word),
-        Kind::Word => expected.name(),
-        Kind::Mark(_) => expected.has(word),
-        Kind::Unclosed => false,
+        TokenKind::Text => expected.text(),
+        TokenKind::Word if word.starts_with(|c: char| c.is_ascii_digit()) => expected.number(),
+        TokenKind::Word if is_keyword(word) => expected.has(word),
+        TokenKind::Word => expected.name(),
+        TokenKind::Mark(_) => expected.has(word),
+        TokenKind::Unclosed => false,
     }
 }
 

@@ -7,4 +7,4 @@
 pub struct Grammar;
 
 /// A node of the parse.
-pub(super) type Node<'t> = pest::iterators::Pair<'t, Rule>;
+pub(super) type ParseNode<'t> = pest::iterators::Pair<'t, Rule>;

@@ -1,23 +1,23 @@
 //! The items of a definition: heads and blocks. The contents of the blocks are in `facts` and
 //! `effects`.
 
-use super::grammar::{Node, Rule};
-use super::tree::{Builder, all, first, has, one};
+use super::grammar::{ParseNode, Rule};
+use super::tree::{TreeBuilder, all, first, has, one};
 use crate::ast::{
     Barrier, Caches, CpuSet, Domain, Feature, For, Geometry, Ident, Item, Known, Level, Limit,
     Number, Spanned, Tag, TargetArch, Text, Unconfirmed,
 };
 
-impl Builder<'_> {
+impl TreeBuilder<'_> {
     /// Returns the items of a body.
-    pub(super) fn items(&mut self, body: &Node) -> Vec<Item> {
+    pub(super) fn items(&mut self, body: &ParseNode) -> Vec<Item> {
         body.clone()
             .into_inner()
             .filter_map(|node| self.sound(&node, Self::item).flatten())
             .collect()
     }
 
-    fn item(&mut self, node: &Node) -> Option<Item> {
+    fn item(&mut self, node: &ParseNode) -> Option<Item> {
         Some(match node.as_rule() {
             Rule::target_arch => Item::TargetArch(TargetArch {
                 name: self.text(node),
@@ -70,14 +70,14 @@ impl Builder<'_> {
     }
 
     /// Returns a statement with a text, with its own span and that of the text.
-    fn statement_text(&mut self, node: &Node) -> Spanned<Text> {
+    fn statement_text(&mut self, node: &ParseNode) -> Spanned<Text> {
         Spanned {
             node: self.text(node),
             span: self.span(node),
         }
     }
 
-    fn for_item(&mut self, node: &Node) -> For {
+    fn for_item(&mut self, node: &ParseNode) -> For {
         let variables = self.idents(&one(node, Rule::variables));
         let rows = all(node, Rule::row).map(|row| self.row(&row)).collect();
         self.in_for = true;
@@ -91,7 +91,7 @@ impl Builder<'_> {
         }
     }
 
-    fn row(&mut self, row: &Node) -> Spanned<Vec<Text>> {
+    fn row(&mut self, row: &ParseNode) -> Spanned<Vec<Text>> {
         let values = row.clone().into_inner();
         let values = values.filter_map(|value| match value.as_rule() {
             Rule::text => Some(self.quoted(&value)),
@@ -104,7 +104,7 @@ impl Builder<'_> {
         }
     }
 
-    fn geometry(&mut self, node: &Node) -> Geometry {
+    fn geometry(&mut self, node: &ParseNode) -> Geometry {
         let body = one(node, Rule::geometry_body);
         let levels = self.at_most_one(&body, Rule::levels);
         let levels = levels.map(|levels| one(&levels, Rule::levels_body));
@@ -122,7 +122,7 @@ impl Builder<'_> {
         }
     }
 
-    fn top(&mut self, node: &Node) -> Spanned<Vec<Ident>> {
+    fn top(&mut self, node: &ParseNode) -> Spanned<Vec<Ident>> {
         Spanned {
             node: self.names(node),
             span: self.span(node),
@@ -130,7 +130,7 @@ impl Builder<'_> {
     }
 
     /// Returns a number of bytes that has a unit.
-    fn size(&mut self, node: &Node) -> Number {
+    fn size(&mut self, node: &ParseNode) -> Number {
         let number = one(node, Rule::number);
         let count = self.number(&number);
         let units = [(Rule::k_KiB, 10), (Rule::k_MiB, 20), (Rule::k_GiB, 30)];
@@ -139,7 +139,7 @@ impl Builder<'_> {
         self.fitting(count.node.checked_mul(1 << shift), count.span)
     }
 
-    fn level(&mut self, node: &Node) -> Level {
+    fn level(&mut self, node: &ParseNode) -> Level {
         Level {
             name: self.name(node),
             shift: self.cases(&one(node, Rule::shifts), Rule::shift, Self::number_in),
@@ -152,14 +152,14 @@ impl Builder<'_> {
         }
     }
 
-    fn caches(&mut self, node: &Node) -> Caches {
+    fn caches(&mut self, node: &ParseNode) -> Caches {
         Caches {
             facts: self.facts(&one(node, Rule::caches_body), Self::cache_fact),
             span: self.span(node),
         }
     }
 
-    fn feature(&mut self, node: &Node) -> Feature {
+    fn feature(&mut self, node: &ParseNode) -> Feature {
         let known = first(node, Rule::known).map(|known| Spanned {
             node: if has(&known, Rule::k_cpu) {
                 Known::Cpu
@@ -178,7 +178,7 @@ impl Builder<'_> {
         }
     }
 
-    fn limit(&mut self, node: &Node) -> Limit {
+    fn limit(&mut self, node: &ParseNode) -> Limit {
         Limit {
             name: self.name(node),
             text: self.text(node),
@@ -188,7 +188,7 @@ impl Builder<'_> {
         }
     }
 
-    fn tag(&mut self, node: &Node) -> Tag {
+    fn tag(&mut self, node: &ParseNode) -> Tag {
         Tag {
             name: self.name(node),
             when: self.cond(node),
@@ -197,7 +197,7 @@ impl Builder<'_> {
         }
     }
 
-    fn barrier(&mut self, node: &Node) -> Barrier {
+    fn barrier(&mut self, node: &ParseNode) -> Barrier {
         Barrier {
             name: self.name(node),
             template: self.text(node),

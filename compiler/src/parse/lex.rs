@@ -7,7 +7,7 @@ use std::ops::Range;
 
 /// The kind of a token, by its first character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     /// Letters, digits and `_`, and variables between them: `vale1{is}`.
     Word,
     /// A text with both its quotes.
@@ -18,7 +18,7 @@ pub(super) enum Kind {
 }
 
 /// A token and its bytes.
-pub(super) type Token = (Kind, Range<usize>);
+pub(super) type Token = (TokenKind, Range<usize>);
 
 /// Returns the tokens of `text` from byte `at` on, which must not lie within a token.
 pub(super) fn tokens(text: &str, mut at: usize) -> impl Iterator<Item = Token> {
@@ -44,15 +44,15 @@ pub(super) fn tokens(text: &str, mut at: usize) -> impl Iterator<Item = Token> {
 }
 
 /// Returns the token at the start of `rest` and its length.
-fn token(rest: &str) -> Option<(Kind, usize)> {
+fn token(rest: &str) -> Option<(TokenKind, usize)> {
     let first = rest.chars().next()?;
     if first == '"' {
         // A text ends on its line.
         let end = rest[1..].find(['"', '\n']).map_or(rest.len(), |at| at + 1);
         return Some(if rest[end..].starts_with('"') {
-            (Kind::Text, end + 1)
+            (TokenKind::Text, end + 1)
         } else {
-            (Kind::Unclosed, rest[..end].trim_end().len())
+            (TokenKind::Unclosed, rest[..end].trim_end().len())
         });
     }
     let mut length = 0;
@@ -65,9 +65,9 @@ fn token(rest: &str) -> Option<(Kind, usize)> {
         length += part;
     }
     Some(if length > 0 {
-        (Kind::Word, length)
+        (TokenKind::Word, length)
     } else {
-        (Kind::Mark(first), first.len_utf8())
+        (TokenKind::Mark(first), first.len_utf8())
     })
 }
 

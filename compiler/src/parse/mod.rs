@@ -101,7 +101,7 @@ pub fn parse(files: &Files, file: FileId) -> (Option<Arch>, Vec<Diagnostic>) {
     let mut repaired = Vec::new();
     let mut passes = MAX_PASSES;
     let last = loop {
-        let mut pass = Pass::new(file, &text, original.len());
+        let mut pass = ParseResult::new(file, &text, original.len());
         passes -= 1;
         let (missing, others): (Vec<_>, Vec<_>) =
             (pass.syntax.listed.into_iter()).partition(|f| f.mend.is_some());
@@ -136,7 +136,7 @@ pub fn parse(files: &Files, file: FileId) -> (Option<Arch>, Vec<Diagnostic>) {
 }
 
 /// The outcome of one parse.
-struct Pass {
+struct ParseResult {
     arch: Option<Arch>,
     /// What did not fit the grammar.
     syntax: Findings,
@@ -144,7 +144,7 @@ struct Pass {
     diagnostics: Vec<Diagnostic>,
 }
 
-impl Pass {
+impl ParseResult {
     /// Parses `text`; what is after byte `length` was appended, and no span reaches there.
     fn new(file: FileId, text: &str, length: usize) -> Self {
         // Every text fits the rule `file`; only pest's guard of the stack can stop it.

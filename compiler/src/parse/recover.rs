@@ -1,14 +1,14 @@
 //! Explains the words that do not fit the grammar.
 //!
-//! In: the parse of a whole file, with `bad` nodes where nothing fitted. Out: a [`Finding`] for each,
+//! In: the parse of a whole file, with `bad` nodes where nothing fitted. Out: a [`SyntaxError`] for each,
 //! from a second parse of these words alone by the rule that should fit. A missing semicolon comes
 //! with its place, so that the caller can parse again and see what follows.
 
 use super::blocks::{Context, body_of, context};
 use super::expected::Expected;
 use super::foreign;
-use super::grammar::{Grammar, Node, Rule};
-use super::lex::{self, Kind};
+use super::grammar::{Grammar, ParseNode, Rule};
+use super::lex::{self, TokenKind};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Span};
@@ -20,7 +20,7 @@ use std::ops::Range;
 pub(super) const MAX_FINDINGS: usize = 50;
 
 /// A syntax error.
-pub(super) struct Finding {
+pub(super) struct SyntaxError {
     pub(super) diagnostic: Diagnostic,
     /// A mark with which the text can be parsed further, and the byte that it replaces: white space, or
     /// another mark.
@@ -31,14 +31,14 @@ pub(super) struct Finding {
 #[derive(Default)]
 pub(super) struct Findings {
     /// The first of them.
-    pub(super) listed: Vec<Finding>,
+    pub(super) listed: Vec<SyntaxError>,
     /// The number of further ones.
     pub(super) more: usize,
 }
 
 impl Findings {
     /// Lists a finding, or counts it.
-    fn add(&mut self, finding: Finding) {
+    fn add(&mut self, finding: SyntaxError) {
         if self.listed.len() < MAX_FINDINGS {
             self.listed.push(finding);
         } else {
@@ -56,7 +56,7 @@ fn beginnings(context: &Context) -> Expected {
 }
 
 /// Returns the syntax errors of a file.
-pub(super) fn explain(file: FileId, text: &str, length: usize, root: &Node) -> Findings {
+pub(super) fn explain(file: FileId, text: &str, length: usize, root: &ParseNode) -> Findings {
     let mut parts = root.clone().into_inner().map(|node| node.as_rule());
     let mut recovery = Recovery {
         file,
@@ -82,7 +82,7 @@ struct Recovery<'t> {
 
 impl Recovery<'_> {
     /// Adds the syntax errors under `node`, whose offsets count from byte `base` of the file.
-    fn walk(&mut self, node: &Node, base: usize) {
+    fn walk(&mut self, node: &ParseNode, base: usize) {
         let mut defined = false;
         let strange = self.statements_of_another(node, base);
         let mut explained = false;
@@ -114,12 +114,12 @@ impl Recovery<'_> {
 
     /// Returns the number of statements of a block, if none of them begins like one of its own: probably another block
     /// was meant.
-    fn statements_of_another(&self, block: &Node, base: usize) -> usize {
+    fn statements_of_another(&self, block: &ParseNode, base: usize) -> usize {
         let rule = block.as_rule();
         let statements = block.clone().into_inner();
         let statements =
             statements.filter(|node| !matches!(node.as_rule(), Rule::open | Rule::close));
-        let begins = |node: &Node| {
+        let begins = |node: &ParseNode| {
             let span = node.as_span();
             let text = &self.text[base + span.start()..base + span.end()];
             match Grammar::parse(context(rule).statement, text) {
@@ -145,7 +145,7 @@ impl Recovery<'_> {
         let (found, range) = self.found(start);
         let message = format!("expected the end of the file, found {}", describe(found));
         let span = Span::new(self.file, range);
-        self.findings.add(Finding {
+        self.findings.add(SyntaxError {
             diagnostic: Diagnostic::new(Code::E0101, span, message)
                 .note("the definition ends above, at the `}` that closes `arch`"),
             mend: None,
@@ -196,12 +196,18 @@ impl Recovery<'_> {
         (&self.text[range.clone()], range)
     }
 
-    fn finding(&self, context: &Context, expected: &Expected, start: usize, at: usize) -> Finding {
+    fn finding(
+        &self,
+        context: &Context,
+        expected: &Expected,
+        start: usize,
+        at: usize,
+    ) -> SyntaxError {
         let (found, range) = self.found(at);
         let span = |range| Span::new(self.file, range);
         if context.statement == Rule::plain_item && start == range.start && found == "for" {
             let message = "a `for` cannot be inside another `for`";
-            return Finding {
+            return SyntaxError {
                 diagnostic: Diagnostic::new(Code::E0101, span(range), message)
                     .help("write one `for` with a row for each combination"),
                 mend: None,
@@ -222,7 +228,7 @@ impl Recovery<'_> {
                 .help(
                     "remove the condition; LANGUAGE.md, \"How a file is read\", lists the statements that take one",
                 );
-            return Finding {
+            return SyntaxError {
                 diagnostic,
                 mend: None,
             };
@@ -244,12 +250,17 @@ impl Recovery<'_> {
                 );
             }
         }
-        Finding { diagnostic, mend }
+        SyntaxError { diagnostic, mend }
     }
 
     /// Returns the finding that the first word is a misspelt keyword, where it was taken for a name and the statement
     /// fits with the keyword.
-    fn misspelt_beginning(&self, context: &Context, start: usize, at: usize) -> Option<Finding> {
+    fn misspelt_beginning(
+        &self,
+        context: &Context,
+        start: usize,
+        at: usize,
+    ) -> Option<SyntaxError> {
         let (first, range) = self.found(start);
         if self.found(range.end).1.start != at {
             return None;
@@ -262,7 +273,7 @@ impl Recovery<'_> {
         }
         let (sentence, _) = beginnings.sentence(Some(context.words), &describe(first));
         let span = Span::new(self.file, range);
-        Some(Finding {
+        Some(SyntaxError {
             diagnostic: Diagnostic::new(Code::E0101, span, sentence)
                 .help(format!("did you mean `{meant}`?")),
             mend: None,
@@ -277,7 +288,7 @@ impl Recovery<'_> {
         expected: &Expected,
         start: usize,
         at: usize,
-    ) -> Option<Finding> {
+    ) -> Option<SyntaxError> {
         let (found, range) = self.found(at);
         let before = lex::tokens(self.text, start).map(|(_, range)| range.end);
         let end = before.take_while(|&end| end <= at).last()?;
@@ -294,7 +305,7 @@ impl Recovery<'_> {
             if let Some(meant) = foreign::meant(expected, self.text, &range) {
                 diagnostic = diagnostic.help(meant.help);
             }
-            return Some(Finding {
+            return Some(SyntaxError {
                 diagnostic,
                 mend: mend('{'),
             });
@@ -304,7 +315,7 @@ impl Recovery<'_> {
             || found.is_empty()
             || self.text[end..at].contains('\n')
             || beginnings(context).has(found);
-        (expected.semicolon() && breaks).then(|| Finding {
+        (expected.semicolon() && breaks).then(|| SyntaxError {
             diagnostic: Diagnostic::new(Code::E0101, span(end..end), "expected `;`")
                 .label("the statement ends here"),
             mend: mend(';'),
@@ -322,7 +333,7 @@ impl Recovery<'_> {
             Some(meant) if first.start == at => meant,
             _ => words[first].to_owned(),
         };
-        let open = tokens.find(|(kind, range)| *kind == Kind::Mark('{') && range.start >= at);
+        let open = tokens.find(|(kind, range)| *kind == TokenKind::Mark('{') && range.start >= at);
         if let (Some(rule), Some((_, open))) = (body_of(&keyword), open) {
             let base = bad.start + open.start;
             let text = self.text;

@@ -1,11 +1,11 @@
 //! Registers: the fields that report features and limits, and the required configuration.
 
-use super::grammar::{Node, Rule};
-use super::tree::{Builder, first, has, one};
-use crate::ast::{Bits, Comparison, Demand, Ident, LimitFrom, ReadFrom, Setup, Spanned};
+use super::grammar::{ParseNode, Rule};
+use super::tree::{TreeBuilder, first, has, one};
+use crate::ast::{Bits, Comparison, Ident, LimitFrom, ReadFrom, Requirement, Setup, Spanned};
 
-impl Builder<'_> {
-    pub(super) fn read_from(&mut self, node: &Node) -> ReadFrom {
+impl TreeBuilder<'_> {
+    pub(super) fn read_from(&mut self, node: &ParseNode) -> ReadFrom {
         ReadFrom {
             register: self.register(node),
             bits: self.register_bits(&one(node, Rule::register_bits)),
@@ -15,7 +15,7 @@ impl Builder<'_> {
         }
     }
 
-    pub(super) fn limit_from(&mut self, node: &Node) -> LimitFrom {
+    pub(super) fn limit_from(&mut self, node: &ParseNode) -> LimitFrom {
         LimitFrom {
             register: self.register(node),
             bits: self.register_bits(&one(node, Rule::register_bits)),
@@ -24,11 +24,11 @@ impl Builder<'_> {
         }
     }
 
-    pub(super) fn setup(&mut self, node: &Node) -> Setup {
+    pub(super) fn setup(&mut self, node: &ParseNode) -> Setup {
         let span = self.span(node);
         if let Some(field) = first(node, Rule::setup_field) {
             return Setup {
-                what: Demand::Field {
+                what: Requirement::Field {
                     field: self.register(&field),
                     bits: first(&field, Rule::register_bits).map(|bits| self.register_bits(&bits)),
                     comparison: comparison(&field),
@@ -40,13 +40,13 @@ impl Builder<'_> {
         }
         let text = one(node, Rule::setup_text);
         Setup {
-            what: Demand::Text(self.cond(&text)),
+            what: Requirement::Text(self.cond(&text)),
             text: self.text(&text),
             span,
         }
     }
 
-    fn register(&self, node: &Node) -> Ident {
+    fn register(&self, node: &ParseNode) -> Ident {
         let register = one(node, Rule::register);
         Spanned {
             node: register.as_str().to_owned(),
@@ -54,7 +54,7 @@ impl Builder<'_> {
         }
     }
 
-    fn register_bits(&mut self, node: &Node) -> Bits {
+    fn register_bits(&mut self, node: &ParseNode) -> Bits {
         let (high, low) = self.pair(node);
         Bits {
             high,
@@ -64,7 +64,7 @@ impl Builder<'_> {
     }
 }
 
-fn comparison(node: &Node) -> Comparison {
+fn comparison(node: &ParseNode) -> Comparison {
     if has(node, Rule::at_least) {
         Comparison::AtLeast
     } else {

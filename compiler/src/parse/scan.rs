@@ -7,7 +7,7 @@
 
 use super::braces::{self, MAX_DEPTH, Mismatch};
 use super::comments::comments;
-use super::lex::{self, Kind};
+use super::lex::{self, TokenKind};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Span};
@@ -38,7 +38,7 @@ pub(super) fn scan(file: FileId, text: &str) -> Result<Scanned, Box<Diagnostic>>
     let text = into_text(bytes);
     let mut bytes = text.as_bytes().to_vec();
     for (kind, range) in lex::tokens(&text, 0) {
-        if kind == Kind::Unclosed {
+        if kind == TokenKind::Unclosed {
             findings.push(unclosed_text(file, range.start, range.end));
             close_text(&mut bytes, &text, range.start, range.end);
         }

@@ -7,8 +7,8 @@
 //! Children are looked up by their rule, so keywords and punctuation are not mentioned.
 
 use super::foreign;
-use super::grammar::{Node, Rule};
-use super::lex::{self, Kind};
+use super::grammar::{ParseNode, Rule};
+use super::lex::{self, TokenKind};
 use crate::ast::{Arch, Cases, Cond, Ident, Number, Spanned, Term, Text, Unread};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -20,9 +20,9 @@ pub(super) fn build(
     file: FileId,
     text: &str,
     length: usize,
-    root: &Node,
+    root: &ParseNode,
 ) -> (Option<Arch>, Vec<Diagnostic>) {
-    let mut builder = Builder {
+    let mut builder = TreeBuilder {
         file,
         text,
         length,
@@ -59,29 +59,29 @@ pub(super) fn build(
 }
 
 /// Returns the children of a rule.
-pub(super) fn all<'t>(node: &Node<'t>, rule: Rule) -> impl Iterator<Item = Node<'t>> {
+pub(super) fn all<'t>(node: &ParseNode<'t>, rule: Rule) -> impl Iterator<Item = ParseNode<'t>> {
     node.clone()
         .into_inner()
         .filter(move |child| child.as_rule() == rule)
 }
 
 /// Returns the first child of a rule.
-pub(super) fn first<'t>(node: &Node<'t>, rule: Rule) -> Option<Node<'t>> {
+pub(super) fn first<'t>(node: &ParseNode<'t>, rule: Rule) -> Option<ParseNode<'t>> {
     all(node, rule).next()
 }
 
 /// Returns the child of a rule that the grammar demands.
-pub(super) fn one<'t>(node: &Node<'t>, rule: Rule) -> Node<'t> {
+pub(super) fn one<'t>(node: &ParseNode<'t>, rule: Rule) -> ParseNode<'t> {
     first(node, rule).expect("the grammar demands this child")
 }
 
 /// Returns whether there is a child of a rule.
-pub(super) fn has(node: &Node, rule: Rule) -> bool {
+pub(super) fn has(node: &ParseNode, rule: Rule) -> bool {
     first(node, rule).is_some()
 }
 
 /// The state of one build.
-pub(super) struct Builder<'t> {
+pub(super) struct TreeBuilder<'t> {
     file: FileId,
     text: &'t str,
     /// The end of the file, beyond which no span reaches.
@@ -97,8 +97,8 @@ pub(super) struct Builder<'t> {
     diagnostics: Vec<Diagnostic>,
 }
 
-impl Builder<'_> {
-    fn arch(&mut self, node: &Node) -> Arch {
+impl TreeBuilder<'_> {
+    fn arch(&mut self, node: &ParseNode) -> Arch {
         Arch {
             doc: self.doc(node),
             name: self.name(node),
@@ -108,7 +108,7 @@ impl Builder<'_> {
         }
     }
 
-    fn second_arch(&mut self, node: &Node, arch: &Arch) {
+    fn second_arch(&mut self, node: &ParseNode, arch: &Arch) {
         let span = self.span(&one(node, Rule::name));
         self.diagnostics.push(
             Diagnostic::new(Code::E0106, span, "a second definition in one file")
@@ -121,8 +121,8 @@ impl Builder<'_> {
     /// continues without it.
     pub(super) fn sound<T>(
         &mut self,
-        node: &Node,
-        build: impl FnOnce(&mut Self, &Node) -> T,
+        node: &ParseNode,
+        build: impl FnOnce(&mut Self, &ParseNode) -> T,
     ) -> Option<T> {
         let outer = std::mem::replace(&mut self.is_sound, true);
         let statement = build(self, node);
@@ -136,11 +136,11 @@ impl Builder<'_> {
 
     /// Makes an error node of a node, with its words and the names that were probably meant by words that are no
     /// names.
-    fn leave_out(&mut self, node: &Node) {
+    fn leave_out(&mut self, node: &ParseNode) {
         let text = node.as_str();
         let mut words = BTreeSet::new();
         for (kind, range) in lex::tokens(text, 0) {
-            if kind != Kind::Word {
+            if kind != TokenKind::Word {
                 continue;
             }
             if text[range.end..].starts_with('-') {
@@ -162,8 +162,8 @@ impl Builder<'_> {
     /// Returns the statements of a body; `build` returns nothing for braces and punctuation.
     pub(super) fn facts<T>(
         &mut self,
-        body: &Node,
-        build: impl Fn(&mut Self, &Node) -> Option<T>,
+        body: &ParseNode,
+        build: impl Fn(&mut Self, &ParseNode) -> Option<T>,
     ) -> Vec<Spanned<T>> {
         let mut facts = Vec::new();
         for node in body.clone().into_inner() {
@@ -177,9 +177,9 @@ impl Builder<'_> {
     /// Returns the sound values of those children of `node` that have the rule.
     pub(super) fn each<T>(
         &mut self,
-        node: &Node,
+        node: &ParseNode,
         rule: Rule,
-        build: impl Fn(&mut Self, &Node) -> T,
+        build: impl Fn(&mut Self, &ParseNode) -> T,
     ) -> Vec<T> {
         all(node, rule)
             .filter_map(|child| self.sound(&child, &build))
@@ -187,7 +187,11 @@ impl Builder<'_> {
     }
 
     /// Returns the only child of that rule; a second is an error.
-    pub(super) fn at_most_one<'t>(&mut self, node: &Node<'t>, rule: Rule) -> Option<Node<'t>> {
+    pub(super) fn at_most_one<'t>(
+        &mut self,
+        node: &ParseNode<'t>,
+        rule: Rule,
+    ) -> Option<ParseNode<'t>> {
         let mut children = all(node, rule);
         let child = children.next()?;
         for again in children {
@@ -211,13 +215,13 @@ impl Builder<'_> {
         Span::new(self.file, range.start.min(end)..end)
     }
 
-    pub(super) fn span(&self, node: &Node) -> Span {
+    pub(super) fn span(&self, node: &ParseNode) -> Span {
         let span = node.as_span();
         self.at(span.start()..span.end())
     }
 
     /// Returns the lines of the `///` comment right before a node.
-    pub(super) fn doc(&self, node: &Node) -> Vec<String> {
+    pub(super) fn doc(&self, node: &ParseNode) -> Vec<String> {
         let before = &self.text[..node.as_span().start()];
         let lines = before.trim_end_matches([' ', '\t']).lines().rev();
         let mut doc: Vec<String> = lines
@@ -232,7 +236,7 @@ impl Builder<'_> {
     }
 
     /// Returns a node of the rule `name`.
-    pub(super) fn ident(&mut self, node: &Node) -> Ident {
+    pub(super) fn ident(&mut self, node: &ParseNode) -> Ident {
         let span = self.span(node);
         let name = node.as_str().to_owned();
         if name.contains('{') && !self.in_for {
@@ -248,24 +252,24 @@ impl Builder<'_> {
     }
 
     /// Returns the first name in a node.
-    pub(super) fn name(&mut self, node: &Node) -> Ident {
+    pub(super) fn name(&mut self, node: &ParseNode) -> Ident {
         self.ident(&one(node, Rule::name))
     }
 
     /// Returns the names in the `names` of a node.
-    pub(super) fn names(&mut self, node: &Node) -> Vec<Ident> {
+    pub(super) fn names(&mut self, node: &ParseNode) -> Vec<Ident> {
         self.idents(&one(node, Rule::names))
     }
 
     /// Returns the names in a node.
-    pub(super) fn idents(&mut self, node: &Node) -> Vec<Ident> {
+    pub(super) fn idents(&mut self, node: &ParseNode) -> Vec<Ident> {
         all(node, Rule::name)
             .map(|name| self.ident(&name))
             .collect()
     }
 
     /// Returns a node of the rule `text`.
-    pub(super) fn quoted(&self, node: &Node) -> Text {
+    pub(super) fn quoted(&self, node: &ParseNode) -> Text {
         Spanned {
             node: node.as_str().trim_matches('"').to_owned(),
             span: self.span(node),
@@ -273,12 +277,12 @@ impl Builder<'_> {
     }
 
     /// Returns the text in a node.
-    pub(super) fn text(&self, node: &Node) -> Text {
+    pub(super) fn text(&self, node: &ParseNode) -> Text {
         self.quoted(&one(node, Rule::text))
     }
 
     /// Returns a node of the rule `number`. One that does not fit is reported and becomes zero.
-    pub(super) fn number(&mut self, node: &Node) -> Number {
+    pub(super) fn number(&mut self, node: &ParseNode) -> Number {
         let digits: String = node.as_str().chars().filter(|&c| c != '_').collect();
         let (digits, radix) = match (digits.strip_prefix("0x"), digits.strip_prefix("0b")) {
             (Some(digits), _) => (digits, 16),
@@ -302,12 +306,12 @@ impl Builder<'_> {
     }
 
     /// Returns the first number in a node.
-    pub(super) fn number_in(&mut self, node: &Node) -> Number {
+    pub(super) fn number_in(&mut self, node: &ParseNode) -> Number {
         self.number(&one(node, Rule::number))
     }
 
     /// Returns the two numbers of a node: `1..6`, `[63:48]`; one alone is both.
-    pub(super) fn pair(&mut self, node: &Node) -> (Number, Number) {
+    pub(super) fn pair(&mut self, node: &ParseNode) -> (Number, Number) {
         let mut numbers = all(node, Rule::number).map(|number| self.number(&number));
         let first = numbers.next().expect("the grammar demands a number");
         let second = numbers.next().unwrap_or_else(|| first.clone());
@@ -315,7 +319,7 @@ impl Builder<'_> {
     }
 
     /// Returns the condition in a node, in any of its forms.
-    pub(super) fn cond(&mut self, node: &Node) -> Option<Cond> {
+    pub(super) fn cond(&mut self, node: &ParseNode) -> Option<Cond> {
         let node = node
             .clone()
             .into_inner()
@@ -333,7 +337,7 @@ impl Builder<'_> {
         })
     }
 
-    fn term(&mut self, node: &Node, negated: bool) -> Term {
+    fn term(&mut self, node: &ParseNode, negated: bool) -> Term {
         Term {
             negated,
             name: self.name(node),
@@ -341,7 +345,7 @@ impl Builder<'_> {
     }
 
     /// Returns all `requires` of a node as one.
-    pub(super) fn requires(&mut self, node: &Node) -> Option<Cond> {
+    pub(super) fn requires(&mut self, node: &ParseNode) -> Option<Cond> {
         let conds = all(node, Rule::requires).filter_map(|requires| self.cond(&requires));
         conds.reduce(|all, more| Cond {
             span: all.span.to(more.span),
@@ -352,9 +356,9 @@ impl Builder<'_> {
     /// Alternatives, each a child of the rule `case` with its condition.
     pub(super) fn cases<T>(
         &mut self,
-        node: &Node,
+        node: &ParseNode,
         case: Rule,
-        build: impl Fn(&mut Self, &Node) -> T,
+        build: impl Fn(&mut Self, &ParseNode) -> T,
     ) -> Cases<T> {
         let cases = all(node, case)
             .map(|node| (build(self, &node), self.cond(&node)))
@@ -366,7 +370,7 @@ impl Builder<'_> {
     }
 
     /// Reports an expression that is too long to walk by recursion.
-    pub(super) fn too_long(&mut self, node: &Node, most: usize) {
+    pub(super) fn too_long(&mut self, node: &ParseNode, most: usize) {
         let message = format!("an expression of more than {most} operators");
         self.report(Diagnostic::new(Code::E0105, self.span(node), message));
     }

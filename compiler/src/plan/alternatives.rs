@@ -26,7 +26,7 @@ pub struct Alternative {
 
 /// Whose entries are flushed, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request {
+pub struct FlushTarget {
     /// The space.
     pub space: Space,
     /// The CPUs that the instructions must reach.
@@ -40,7 +40,7 @@ pub struct Request {
 pub fn alternatives(
     model: &Model,
     config: Config,
-    request: Request,
+    request: FlushTarget,
     demand: Demand,
     keep: usize,
 ) -> Vec<Alternative> {

@@ -15,7 +15,7 @@ use super::candidates::Candidate;
 use super::choose::{Choice, Chooser};
 use super::completion::{Completion, RoutinePart};
 use super::context::{ContextKey, PlanContext};
-use super::demand::{Demand, Extent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too};
+use super::demand::{Demand, DemandExtent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too};
 use super::factor::seq;
 use super::ir::{Node, Reason, Shape, Test};
 use super::stages::Staged;
@@ -149,7 +149,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
     /// Returns whether instructions of this CPU reach the other CPUs.
     pub(super) fn reaches_others(&mut self, context: &PlanContext<'_>) -> bool {
         let all = Demand {
-            extent: Extent::Everything,
+            extent: DemandExtent::Everything,
             ..negative_too(LEAF_AND_WALK)
         };
         context.reach == Reach::Here || self.chooser.choose(context, all).is_some()
@@ -292,7 +292,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
             let choice = builder.choose(
                 context,
                 Demand {
-                    extent: Extent::Everything,
+                    extent: DemandExtent::Everything,
                     ..demand
                 },
             );

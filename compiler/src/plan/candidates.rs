@@ -133,7 +133,7 @@ pub struct Variant {
 
 /// What a candidate is made from.
 #[derive(Clone, Copy)]
-enum Origin {
+enum CandidateOrigin {
     /// An instruction.
     Issue(Primitive),
     /// An instruction for each set of a cache.
@@ -152,14 +152,14 @@ impl PlanContext<'_> {
                 .into_iter()
                 .map(move |origin| (origin, local))
         };
-        let mut origins: Vec<(Origin, bool)> = Vec::new();
+        let mut origins: Vec<(CandidateOrigin, bool)> = Vec::new();
         match self.reach {
             Reach::Here => {
                 origins.extend(of_reach(true));
                 if widened {
                     origins.extend(of_reach(false));
                 }
-                origins.push((Origin::Deferrals, true));
+                origins.push((CandidateOrigin::Deferrals, true));
             }
             Reach::Wide | Reach::Given => origins.extend(of_reach(false)),
         }
@@ -189,7 +189,7 @@ impl PlanContext<'_> {
     }
 
     /// Returns what candidates are made from, in the order of the definition.
-    fn origins(&self) -> Vec<Origin> {
+    fn origins(&self) -> Vec<CandidateOrigin> {
         let flushing = self.model.invalidates.iter().enumerate();
         let flushing = flushing.filter(|(_, it)| it.writes_entry.is_none());
         let primitives = flushing.flat_map(|(invalidate, it)| {
@@ -201,10 +201,14 @@ impl PlanContext<'_> {
             drops.any(|d| d.which.value == AddressSelector::OneSet)
         };
         let all: Vec<Primitive> = primitives.collect();
-        let loops = all.iter().copied().filter(by_set).map(Origin::Sets);
+        let loops = all
+            .iter()
+            .copied()
+            .filter(by_set)
+            .map(CandidateOrigin::Sets);
         all.iter()
             .copied()
-            .map(Origin::Issue)
+            .map(CandidateOrigin::Issue)
             .chain(loops)
             .collect()
     }
@@ -214,21 +218,21 @@ impl PlanContext<'_> {
     }
 
     /// Returns the candidates from one origin on the machine of this context, at each stage.
-    fn candidates_of(&self, origin: Origin, local: bool) -> Vec<Candidate> {
+    fn candidates_of(&self, origin: CandidateOrigin, local: bool) -> Vec<Candidate> {
         let candidates = match origin {
-            Origin::Issue(primitive) => {
+            CandidateOrigin::Issue(primitive) => {
                 let views = self.views_given(primitive, local).into_iter();
                 views
                     .filter_map(|view| self.issue(primitive, view))
                     .collect()
             }
-            Origin::Sets(primitive) => {
+            CandidateOrigin::Sets(primitive) => {
                 let views = self.views_given(primitive, local).into_iter();
                 views
                     .filter_map(|view| self.loop_over_sets(primitive, view))
                     .collect()
             }
-            Origin::Deferrals => self.deferrals(),
+            CandidateOrigin::Deferrals => self.deferrals(),
         };
         candidates
             .into_iter()

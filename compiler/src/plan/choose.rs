@@ -15,9 +15,9 @@ use tlbc_runtime::request::Reach;
 
 use super::candidates::{Addressing, Candidate, Variant};
 use super::context::{ContextKey, PlanContext};
-use super::demand::{Demand, Extent};
+use super::demand::{Demand, DemandExtent};
 use super::search::{self, Rank};
-use super::symbolic::Known;
+use super::symbolic::OutcomeTree;
 use crate::model::{Barrier, Kind, Model};
 
 /// A set of candidates that covers a demand.
@@ -64,7 +64,7 @@ impl Choice {
 #[derive(Default)]
 pub struct Chooser {
     pools: FxHashMap<PoolKey, Rc<[Variant]>>,
-    known: FxHashMap<(PoolKey, Demand), Known<Option<Rc<Choice>>>>,
+    known: FxHashMap<(PoolKey, Demand), OutcomeTree<Option<Rc<Choice>>>>,
 }
 
 /// The candidates of a kind of request.
@@ -79,15 +79,15 @@ impl Chooser {
     /// Returns the least set of candidates that covers a demand.
     pub fn choose(&mut self, context: &PlanContext<'_>, mut demand: Demand) -> Option<Rc<Choice>> {
         let is_free = |barrier: &Barrier| barrier.cost == 0;
-        if demand.extent == Extent::Each && context.model.barriers.iter().all(is_free) {
-            demand.extent = Extent::One;
+        if demand.extent == DemandExtent::Each && context.model.barriers.iter().all(is_free) {
+            demand.extent = DemandExtent::One;
         }
         let local = self.least_of(context, demand, false);
         match demand.extent {
             // Runs are made from what covers one entry, and reach the same agents.
-            Extent::Runs if context.reach == Reach::Here => {
+            DemandExtent::Runs if context.reach == Reach::Here => {
                 let one = Demand {
-                    extent: Extent::Each,
+                    extent: DemandExtent::Each,
                     ..demand
                 };
                 match self.least_of(context, one, false) {
@@ -123,7 +123,7 @@ impl Chooser {
                 let hint = hint_covers(context, &candidates, demand);
                 Rc::new(Choice { candidates, hint })
             });
-        let known = self.known.entry(key).or_insert(Known::Unknown);
+        let known = self.known.entry(key).or_insert(OutcomeTree::Unknown);
         known.insert(&context.machine.since(mark), choice.clone());
         choice
     }
@@ -168,7 +168,8 @@ impl Chooser {
             });
         let cells = vec![cells; context.views().len()];
         [false, true].into_iter().find_map(|widened| {
-            let candidates = self.least(context, &cells, Extent::Everything, widened, mark)?;
+            let candidates =
+                self.least(context, &cells, DemandExtent::Everything, widened, mark)?;
             Some(Rc::new(Choice {
                 candidates,
                 hint: false,
@@ -185,7 +186,7 @@ impl Chooser {
         &mut self,
         context: &PlanContext<'_>,
         cells: &[Cells],
-        extent: Extent,
+        extent: DemandExtent,
         widened: bool,
         mark: usize,
     ) -> Option<Vec<Candidate>> {
@@ -217,8 +218,8 @@ impl Chooser {
 
 /// Returns the costs of the barriers, by index. Those of several addresses are issued once for all of them, and do not
 /// count.
-fn costs_of_barriers(model: &Model, extent: Extent) -> Vec<u64> {
-    let counts = matches!(extent, Extent::One | Extent::Everything);
+fn costs_of_barriers(model: &Model, extent: DemandExtent) -> Vec<u64> {
+    let counts = matches!(extent, DemandExtent::One | DemandExtent::Everything);
     let barriers = model.barriers.iter();
     barriers
         .map(|it| if counts { it.cost } else { 0 })
@@ -252,7 +253,7 @@ pub fn held(context: &PlanContext<'_>, kind: Kind) -> bool {
     context.model.caches.hold(kind, context.machine)
 }
 
-fn fits(model: &Model, candidate: &Candidate, extent: Extent) -> bool {
+fn fits(model: &Model, candidate: &Candidate, extent: DemandExtent) -> bool {
     match (candidate.addressing, extent) {
         // A pass steps by as many entries as one cached translation covers; such a run steps by one.
         (
@@ -260,21 +261,21 @@ fn fits(model: &Model, candidate: &Candidate, extent: Extent) -> bool {
                 stride: RunUnit::Entries(levels),
                 ..
             },
-            Extent::Runs,
+            DemandExtent::Runs,
         ) => levels
             .iter()
             .all(|level| model.caches.covered(level.index()) == 0),
         (Addressing::Everything, _)
-        | (Addressing::One, Extent::One | Extent::Each)
-        | (Addressing::Run { .. }, Extent::Runs) => true,
-        (Addressing::Run { least, .. }, Extent::One | Extent::Each) => least == 1,
-        (Addressing::One, Extent::Runs) | (_, Extent::Everything) => false,
+        | (Addressing::One, DemandExtent::One | DemandExtent::Each)
+        | (Addressing::Run { .. }, DemandExtent::Runs) => true,
+        (Addressing::Run { least, .. }, DemandExtent::One | DemandExtent::Each) => least == 1,
+        (Addressing::One, DemandExtent::Runs) | (_, DemandExtent::Everything) => false,
     }
 }
 
 /// Returns whether a candidate fits the addresses and invalidates any of the cells. A set with another candidate
 /// would still cover without it.
-pub fn useful(model: &Model, candidate: &Candidate, cells: &[Cells], extent: Extent) -> bool {
+pub fn useful(model: &Model, candidate: &Candidate, cells: &[Cells], extent: DemandExtent) -> bool {
     let mut views = candidate.cells.iter().zip(cells);
     fits(model, candidate, extent) && views.any(|(dropped, wanted)| dropped.intersects(wanted))
 }
@@ -306,7 +307,8 @@ pub fn uncovered(context: &PlanContext<'_>, demand: Demand) -> (Cells, Option<Ca
     let cells = wanted(context, demand, Levels::ALL, Levels::ALL);
     let mut pool = context.candidates(true);
     pool.retain(|candidate| {
-        fits(context.model, candidate, demand.extent) || matches!(demand.extent, Extent::Everything)
+        fits(context.model, candidate, demand.extent)
+            || matches!(demand.extent, DemandExtent::Everything)
     });
     let left = |candidate: &Candidate| {
         let views = cells.iter().zip(candidate.cells.iter());

@@ -33,7 +33,7 @@ impl RoutinePart {
 }
 
 /// A step of completion.
-pub struct Step {
+pub struct CompletionStep {
     /// What is done.
     pub action: Action,
     /// The parts that require it, one bit each.
@@ -56,24 +56,24 @@ pub enum Action {
 /// The steps of completion, and which of them depend on what was issued.
 pub struct Completion {
     /// The steps, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<CompletionStep>,
     /// The sets of parts that require different steps. Each set has a bit of [`FinishSteps`].
     pub distinct: Vec<u16>,
 }
 
 impl Completion {
     /// Returns the bit of a step; none for a step that every part requires.
-    pub fn bit(&self, step: &Step) -> FinishSteps {
+    pub fn bit(&self, step: &CompletionStep) -> FinishSteps {
         let position = self.distinct.iter().position(|parts| *parts == step.parts);
         position.map_or(FinishSteps::NONE, |bit| FinishSteps(1 << bit))
     }
 }
 
 /// Adds a part to those that require a step.
-pub fn require(steps: &mut Vec<Step>, action: Action, part: u16) {
+pub fn require(steps: &mut Vec<CompletionStep>, action: Action, part: u16) {
     match steps.iter_mut().find(|step| step.action == action) {
         Some(step) => step.parts |= part,
-        None => steps.push(Step {
+        None => steps.push(CompletionStep {
             action,
             parts: part,
         }),

@@ -14,12 +14,12 @@ pub struct Demand {
     /// Root entries.
     pub root: bool,
     /// The addresses.
-    pub extent: Extent,
+    pub extent: DemandExtent,
 }
 
 /// The addresses of a demand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Extent {
+pub enum DemandExtent {
     /// One address.
     One,
     /// Each of several addresses. What is issued once for all of them does not count.
@@ -36,7 +36,7 @@ pub const LEAF: Demand = Demand {
     walk: false,
     negative: Levels::NONE,
     root: false,
-    extent: Extent::One,
+    extent: DemandExtent::One,
 };
 
 /// Leaf and walk entries of one address.
@@ -54,7 +54,7 @@ pub const TEARDOWN: Demand = Demand {
     walk: true,
     negative: Levels::ALL,
     root: true,
-    extent: Extent::Everything,
+    extent: DemandExtent::Everything,
 };
 
 impl Demand {
@@ -62,7 +62,7 @@ impl Demand {
     #[must_use]
     pub const fn each(self) -> Self {
         Self {
-            extent: Extent::Each,
+            extent: DemandExtent::Each,
             ..self
         }
     }

@@ -12,7 +12,7 @@ use super::builder::PlanBuilder;
 use super::candidates::How;
 use super::context::PlanContext;
 use super::deferrals::{can_keep, load_drops};
-use super::demand::{Demand, Extent, LEAF_AND_WALK};
+use super::demand::{Demand, DemandExtent, LEAF_AND_WALK};
 use super::factor::seq;
 use super::ir::{Node, Reason, Shape, Test};
 use super::stages::Staged;
@@ -76,7 +76,7 @@ impl PlanBuilder<'_, '_> {
         let user = Shape::Everything(Space::User, Reach::Here);
         let finish = Shape::Finish(Space::User, Reach::Here);
         let demand = Demand {
-            extent: Extent::Everything,
+            extent: DemandExtent::Everything,
             ..LEAF_AND_WALK
         };
         let loaded = self.context(Space::User, Reach::Here, true);
@@ -221,7 +221,7 @@ impl PlanBuilder<'_, '_> {
     fn invalidate_all(&mut self) -> Node {
         let kernel = self.context(Space::Kernel, Reach::Here, true);
         let demand = Demand {
-            extent: Extent::Everything,
+            extent: DemandExtent::Everything,
             ..LEAF_AND_WALK
         };
         let mut steps = vec![self.publish(&kernel)];

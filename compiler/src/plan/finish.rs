@@ -16,7 +16,7 @@ use super::builder::{PlanBuilder, either};
 use super::candidates::Candidate;
 use super::completion::{Action, Completion, RoutinePart, require};
 use super::context::PlanContext;
-use super::demand::{Demand, Extent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too};
+use super::demand::{Demand, DemandExtent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too};
 use super::factor::seq;
 use super::ir::{Node, Reason, Test};
 use super::stages::{Staged, barriers};
@@ -34,7 +34,7 @@ impl<'m> PlanBuilder<'m, '_> {
             RoutinePart::Negative => self.negative_staged(context),
             RoutinePart::Everything { walk } => {
                 let all = Demand {
-                    extent: Extent::Everything,
+                    extent: DemandExtent::Everything,
                     ..negative_too(demand(walk))
                 };
                 let choice = self.choose(context, all);

@@ -12,7 +12,7 @@ use super::builder::Unwritten;
 use super::candidates::{Candidate, How};
 use super::choose::{Chooser, uncovered};
 use super::context::PlanContext;
-use super::demand::{Demand, Extent, LEAF_AND_WALK, negative_too};
+use super::demand::{Demand, DemandExtent, LEAF_AND_WALK, negative_too};
 use super::ir::Node;
 use super::symbolic::{SymbolicMachine, outcomes};
 use super::{Gap, Plans};
@@ -287,8 +287,8 @@ fn place(cell: Cell, reach: Reach) -> &'static str {
 fn request(demand: Demand) -> &'static str {
     match (demand.extent, demand.leaf, demand.walk) {
         _ if demand.root => "the teardown of a space",
-        (Extent::Everything, _, true) => "a change of a whole space with its tables",
-        (Extent::Everything, ..) => "a change of a whole space",
+        (DemandExtent::Everything, _, true) => "a change of a whole space with its tables",
+        (DemandExtent::Everything, ..) => "a change of a whole space",
         (_, true, true) => "freeing a table with the pages below it",
         (_, false, _) => "freeing a table",
         _ if !demand.negative.is_empty() => "mapping a page where none was",
@@ -334,7 +334,7 @@ pub fn shootdown(model: &Model, needs: &Needs, chooser: &mut Chooser) -> Vec<Dia
         return Vec::new();
     };
     let demand = Demand {
-        extent: Extent::Everything,
+        extent: DemandExtent::Everything,
         ..negative_too(LEAF_AND_WALK)
     };
     let mut found: Vec<(Config, Space, At<Shootdown>)> = Vec::new();

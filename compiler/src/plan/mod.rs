@@ -50,7 +50,7 @@ use tlbc_runtime::request::{Reach, Space};
 use crate::diagnostic::Diagnostic;
 use crate::model::flags::{KnownFlags, Needs};
 use crate::model::{Config, Kind, Model, Source};
-pub use alternatives::{Alternative, Rank, Request, alternatives};
+pub use alternatives::{Alternative, FlushTarget, Rank, alternatives};
 use builder::PlanBuilder;
 use choose::Chooser;
 use context::PlanContext;

@@ -14,14 +14,14 @@ use super::builder::PlanBuilder;
 use super::candidates::{Addressing, Candidate};
 use super::choose::{Choice, wanted};
 use super::context::PlanContext;
-use super::demand::{Demand, Extent, LEAF, LEAF_AND_WALK, WALK};
+use super::demand::{Demand, DemandExtent, LEAF, LEAF_AND_WALK, WALK};
 use super::factor::seq;
 use super::ir::{Count, Node, Over, Test};
 use super::stages::Refills;
 use super::steps::issues;
 
 /// A run: the operand that has the count, the largest count, and what is counted.
-type Run = (usize, MaxCount, RunUnit);
+type RunOperand = (usize, MaxCount, RunUnit);
 
 impl<'m> PlanBuilder<'m, '_> {
     /// Returns the flush of consecutive entries of one level, at one stage; nothing if they are never flushed one
@@ -100,7 +100,7 @@ impl<'m> PlanBuilder<'m, '_> {
     fn runs(&mut self, context: &PlanContext<'m>, demand: Demand) -> Option<Rc<Choice>> {
         let one = self.choose(context, demand);
         let runs = Demand {
-            extent: Extent::Runs,
+            extent: DemandExtent::Runs,
             ..demand
         };
         let many = self.chooser.choose(context, runs)?;
@@ -210,13 +210,13 @@ impl<'m> PlanBuilder<'m, '_> {
 }
 
 /// Returns the run of a stage, if all its candidates with addresses count in the same way.
-fn run_at(choice: &Choice, stage: u8) -> Option<Run> {
+fn run_at(choice: &Choice, stage: u8) -> Option<RunOperand> {
     let mut runs = choice.addressed(stage).map(run_of);
     let first = runs.next()??;
     runs.all(|run| run == Some(first)).then_some(first)
 }
 
-fn run_of(candidate: &Candidate) -> Option<Run> {
+fn run_of(candidate: &Candidate) -> Option<RunOperand> {
     match candidate.addressing {
         Addressing::Run {
             most,

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use tlbc_facts::cells::Cells;
 
 use super::candidates::{Addressing, Candidate, Variant};
-use super::demand::Extent;
+use super::demand::DemandExtent;
 use crate::model::flags::KnownFlags;
 
 /// The order of preference of the language reference: sets are compared by these fields, in this order, and equal ones
@@ -33,7 +33,7 @@ pub struct Rank {
 
 /// A set of candidates that is being composed.
 #[derive(Clone)]
-struct Set {
+struct PartialSet {
     /// The candidates, by index.
     candidates: Vec<usize>,
     /// The machines that have all of them.
@@ -50,7 +50,7 @@ struct Set {
     barriers: BTreeSet<usize>,
 }
 
-struct Search<'a> {
+struct SetSearch<'a> {
     pool: &'a [&'a Variant],
     /// The candidates by index, the cheapest first.
     order: Vec<usize>,
@@ -59,7 +59,7 @@ struct Search<'a> {
     leaves: &'a [Cells; 3],
     /// The costs of the barriers, by index.
     barriers: &'a [u64],
-    extent: Extent,
+    extent: DemandExtent,
     /// How many sets are kept.
     keep: usize,
     /// The least sets so far, in order.
@@ -72,7 +72,7 @@ pub fn least<'a>(
     cells: &[Cells],
     leaves: &[Cells; 3],
     barriers: &[u64],
-    extent: Extent,
+    extent: DemandExtent,
 ) -> Option<Vec<&'a Variant>> {
     let sets = ranked(pool, cells, leaves, barriers, extent, 1);
     sets.into_iter().next().map(|(_, set)| set)
@@ -84,13 +84,13 @@ pub fn ranked<'a>(
     cells: &[Cells],
     leaves: &[Cells; 3],
     barriers: &[u64],
-    extent: Extent,
+    extent: DemandExtent,
     keep: usize,
 ) -> Vec<(Rank, Vec<&'a Variant>)> {
     let singles: Vec<Rank> = pool.iter().map(|it| single(it, cells, extent)).collect();
     let mut order: Vec<usize> = (0..pool.len()).collect();
     order.sort_by_key(|&index| singles[index]);
-    let mut search = Search {
+    let mut search = SetSearch {
         pool,
         order,
         singles,
@@ -101,7 +101,7 @@ pub fn ranked<'a>(
         keep,
         best: Vec::new(),
     };
-    search.extend(&Set {
+    search.extend(&PartialSet {
         candidates: Vec::new(),
         when: KnownFlags::default(),
         rest: cells.to_vec(),
@@ -120,7 +120,7 @@ pub fn ranked<'a>(
 pub fn undominated<'a>(
     pool: &[&'a Variant],
     cells: &[Cells],
-    extent: Extent,
+    extent: DemandExtent,
     known: KnownFlags,
 ) -> Vec<&'a Variant> {
     let singles: Vec<Rank> = pool.iter().map(|it| single(it, cells, extent)).collect();
@@ -163,7 +163,7 @@ fn serves_instead(by: &Variant, other: &Variant, known: KnownFlags, cells: &[Cel
 }
 
 /// Returns the rank of one candidate, without the tag classes that lose all leaf entries.
-fn single(variant: &Variant, cells: &[Cells], extent: Extent) -> Rank {
+fn single(variant: &Variant, cells: &[Cells], extent: DemandExtent) -> Rank {
     let candidate = &variant.candidate;
     let views = candidate.cells.iter().zip(cells);
     Rank {
@@ -172,8 +172,8 @@ fn single(variant: &Variant, cells: &[Cells], extent: Extent) -> Rank {
         instructions: candidate.cost,
         stages: 1,
         addresses: match extent {
-            Extent::Everything => 0,
-            Extent::One | Extent::Each | Extent::Runs => {
+            DemandExtent::Everything => 0,
+            DemandExtent::One | DemandExtent::Each | DemandExtent::Runs => {
                 candidate.everywhere.iter().map(Cells::count).sum()
             }
         },
@@ -201,9 +201,9 @@ impl Rank {
     }
 }
 
-impl Search<'_> {
+impl SetSearch<'_> {
     /// Tries all supersets of this set, unless they are preferred less than the sets that are kept.
-    fn extend(&mut self, set: &Set) {
+    fn extend(&mut self, set: &PartialSet) {
         let Some((view, pivot)) = self.pivot(&set.rest) else {
             self.found(set);
             return;
@@ -229,7 +229,7 @@ impl Search<'_> {
             let Some(when) = set.when.and(*when) else {
                 continue;
             };
-            let mut wider = Set {
+            let mut wider = PartialSet {
                 when,
                 rank,
                 stages,
@@ -276,11 +276,11 @@ impl Search<'_> {
 
     /// Keeps a set that covers the cells, if it is among the least and has no candidate without which it still covers
     /// them.
-    fn found(&mut self, set: &Set) {
+    fn found(&mut self, set: &PartialSet) {
         let pool = self.pool;
         let runs =
             |&index: &usize| matches!(pool[index].candidate.addressing, Addressing::Run { .. });
-        if self.extent == Extent::Runs && !set.candidates.iter().any(runs) {
+        if self.extent == DemandExtent::Runs && !set.candidates.iter().any(runs) {
             return;
         }
         let needless = |without: &usize| {

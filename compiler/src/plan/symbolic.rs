@@ -143,22 +143,22 @@ fn outcomes_of<R: PartialEq>(
 
 /// Outcomes of a computation, by the questions that it asked.
 #[derive(Debug)]
-pub enum Known<R> {
+pub enum OutcomeTree<R> {
     /// It was not done with these answers.
     Unknown,
     /// Its outcome.
     Is(R),
     /// It asks for a flag next: what follows if that is off, and if it is on.
-    Asks(Flag, Box<[Known<R>; 2]>),
+    Asks(Flag, Box<[OutcomeTree<R>; 2]>),
 }
 
-impl<R: Clone> Known<R> {
+impl<R: Clone> OutcomeTree<R> {
     /// Returns the outcome for a machine, if it is known.
     pub fn get(&self, asked: &SymbolicMachine<'_>) -> Option<R> {
         match self {
-            Known::Unknown => None,
-            Known::Is(result) => Some(result.clone()),
-            Known::Asks(flag, then) => then[usize::from(asked.ask(*flag))].get(asked),
+            OutcomeTree::Unknown => None,
+            OutcomeTree::Is(result) => Some(result.clone()),
+            OutcomeTree::Asks(flag, then) => then[usize::from(asked.ask(*flag))].get(asked),
         }
     }
 
@@ -171,14 +171,15 @@ impl<R: Clone> Known<R> {
                 continue;
             }
             seen = seen.with(flag, answer);
-            if matches!(at, Known::Unknown) {
-                *at = Known::Asks(flag, Box::new([Known::Unknown, Known::Unknown]));
+            if matches!(at, OutcomeTree::Unknown) {
+                *at =
+                    OutcomeTree::Asks(flag, Box::new([OutcomeTree::Unknown, OutcomeTree::Unknown]));
             }
-            if let Known::Asks(_, then) = at {
+            if let OutcomeTree::Asks(_, then) = at {
                 at = &mut then[usize::from(answer)];
             }
         }
-        *at = Known::Is(result);
+        *at = OutcomeTree::Is(result);
     }
 }
 
@@ -213,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_is_known_is_not_computed_again() {
-        let mut known = Known::Unknown;
+        let mut known = OutcomeTree::Unknown;
         let mut computed = 0;
         let mut of_two = |machine: &SymbolicMachine<'_>| {
             known.get(machine).unwrap_or_else(|| {

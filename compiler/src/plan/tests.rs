@@ -9,7 +9,7 @@ use super::builder::PlanBuilder;
 use super::candidates::{Addressing, Candidate};
 use super::choose::{Chooser, useful, wanted};
 use super::context::PlanContext;
-use super::demand::{Demand, Extent, LEAF, LEAF_AND_WALK, WALK, negative_too};
+use super::demand::{Demand, DemandExtent, LEAF, LEAF_AND_WALK, WALK, negative_too};
 use super::ir::{Node, Test};
 use super::symbolic::SymbolicMachine;
 use super::{plan, shapes};
@@ -207,7 +207,7 @@ fn least_of_all(
                 .map(|m| m.stage)
                 .collect::<BTreeSet<u8>>()
                 .len(),
-            if demand.extent == Extent::Everything {
+            if demand.extent == DemandExtent::Everything {
                 0
             } else {
                 addresses
@@ -229,7 +229,7 @@ fn least_of_all(
         }
     }
     let is_run = |&i: &usize| matches!(pool[i].addressing, Addressing::Run { .. });
-    covering.retain(|set| demand.extent != Extent::Runs || set.iter().any(is_run));
+    covering.retain(|set| demand.extent != DemandExtent::Runs || set.iter().any(is_run));
     let least = covering.into_iter().min_by_key(|set| rank(set))?;
     Some(least.into_iter().map(|i| pool[i].clone()).collect())
 }
@@ -239,10 +239,14 @@ fn what_is_chosen_is_the_least_of_all_that_a_machine_has() {
     let demands = |extent| {
         [LEAF, WALK, LEAF_AND_WALK, negative_too(LEAF)].map(|demand| Demand { extent, ..demand })
     };
-    let demands: Vec<Demand> = [Extent::One, Extent::Runs, Extent::Everything]
-        .into_iter()
-        .flat_map(demands)
-        .collect();
+    let demands: Vec<Demand> = [
+        DemandExtent::One,
+        DemandExtent::Runs,
+        DemandExtent::Everything,
+    ]
+    .into_iter()
+    .flat_map(demands)
+    .collect();
     let mut compared = 0;
     for model in shipped() {
         let needs = Needs::of(&model);

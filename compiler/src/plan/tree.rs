@@ -8,38 +8,38 @@ use super::ir::Node;
 use crate::model::flags::{Flag, KnownFlags, Needs};
 
 /// An outcome.
-type Leaf = (KnownFlags, Node);
+type KnownNode = (KnownFlags, Node);
 
 /// Returns the decision tree.
-pub fn tree(needs: &Needs, leaves: &[Leaf]) -> Node {
-    let leaves: Vec<&Leaf> = leaves.iter().collect();
+pub fn tree(needs: &Needs, leaves: &[KnownNode]) -> Node {
+    let leaves: Vec<&KnownNode> = leaves.iter().collect();
     grow(needs, KnownFlags::default(), &leaves)
 }
 
-fn grow(needs: &Needs, at: KnownFlags, leaves: &[&Leaf]) -> Node {
-    let of_all = |(_, node): &&&Leaf| {
+fn grow(needs: &Needs, at: KnownFlags, leaves: &[&KnownNode]) -> Node {
+    let of_all = |(_, node): &&&KnownNode| {
         let mut leaves = leaves.iter();
         leaves.all(|leaf| serves(needs, node, at, leaf))
     };
     if let Some((_, node)) = leaves.iter().find(of_all) {
         return given(needs, node, at);
     }
-    let open = |(when, _): &&Leaf| when.flags().find(|flag| at.get(*flag).is_none());
+    let open = |(when, _): &&KnownNode| when.flags().find(|flag| at.get(*flag).is_none());
     let Some(flag) = leaves.iter().filter_map(open).min() else {
         return Node::Seq(Vec::new());
     };
     let side = |on| {
         let at = needs.follow(at.with(flag, on))?;
-        let here = |(when, _): &&&Leaf| {
+        let here = |(when, _): &&&KnownNode| {
             when.and(at)
                 .is_some_and(|both| needs.follow(both).is_some())
         };
-        let here: Vec<&Leaf> = leaves.iter().filter(here).copied().collect();
+        let here: Vec<&KnownNode> = leaves.iter().filter(here).copied().collect();
         (!here.is_empty()).then(|| (at, grow(needs, at, &here), here))
     };
     // Impossible machines do not matter: if one branch also serves the machines of the other, the flag is not
     // asked for.
-    let serves_also = |node: &Node, others: &[&Leaf], at: KnownFlags| {
+    let serves_also = |node: &Node, others: &[&KnownNode], at: KnownFlags| {
         let mut others = others.iter();
         others.all(|leaf| serves(needs, node, at, leaf))
     };
@@ -57,7 +57,7 @@ fn grow(needs: &Needs, at: KnownFlags, leaves: &[&Leaf]) -> Node {
 }
 
 /// Returns whether a node does the same as an outcome on all machines of the outcome that agree with some answers.
-fn serves(needs: &Needs, node: &Node, at: KnownFlags, leaf: &Leaf) -> bool {
+fn serves(needs: &Needs, node: &Node, at: KnownFlags, leaf: &KnownNode) -> bool {
     let (when, planned) = leaf;
     if node == planned {
         return true;
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::plan::ir::Shape;
 
-    fn leaf(answers: &[(usize, bool)], shape: Shape) -> Leaf {
+    fn leaf(answers: &[(usize, bool)], shape: Shape) -> KnownNode {
         let answers = answers.iter();
         let when = answers.fold(KnownFlags::default(), |all, (feature, on)| {
             all.with(Flag::feature(*feature), *on)

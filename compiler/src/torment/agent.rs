@@ -3,7 +3,7 @@
 //! In: the hardware, a request, and an address of it. Out: one [`Agent`] for each tag of each class of agents. Holds:
 //! everything that could have been cached is.
 
-use tlbc_machine::hardware::{Entry, Kind, Path, Walks};
+use tlbc_machine::hardware::{AgentWalks, CachedEntry, EntryKind, TranslationPath};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{Reach, Space};
@@ -26,7 +26,7 @@ pub struct Agent {
     pub va: u64,
     /// The set of a cache with sets that holds its entries.
     pub set: u64,
-    pub path: Path,
+    pub path: TranslationPath,
     /// The tag of each entry, and whether it is global.
     pub under: Vec<(u64, bool)>,
 }
@@ -132,13 +132,13 @@ impl Hardware<'_> {
         let one = |tag: u64| {
             let is_loaded =
                 !tagged || tag != tags.other || matches!(under(false), Some(Under::Fixed(..)));
-            let walks = Walks {
+            let walks = AgentWalks {
                 speculates: is_loaded && !elsewhere && (by_hardware || runs),
                 live: stale.live,
             };
             let mut entries = Vec::new();
             let mut tags_of = Vec::new();
-            let mut add = |kind: Kind, held: model::Kind, levels: Levels, global: bool| {
+            let mut add = |kind: EntryKind, held: model::Kind, levels: Levels, global: bool| {
                 for level in levels.iter() {
                     for entry in self.entries(kind, held, level) {
                         entries.push(entry);
@@ -148,13 +148,28 @@ impl Hardware<'_> {
             };
             let is_global = |walk| under(walk) == Some(&Under::Global);
             if is_under(false, tag) {
-                add(Kind::Leaf, model::Kind::Leaf, stale.leaf, is_global(false));
+                add(
+                    EntryKind::Leaf,
+                    model::Kind::Leaf,
+                    stale.leaf,
+                    is_global(false),
+                );
             }
             if is_under(true, tag) {
-                add(Kind::Walk, model::Kind::Walk, stale.walk, is_global(true));
+                add(
+                    EntryKind::Walk,
+                    model::Kind::Walk,
+                    stale.walk,
+                    is_global(true),
+                );
             }
             if stale.root {
-                add(Kind::Root, model::Kind::Root, Levels::only(Level(0)), false);
+                add(
+                    EntryKind::Root,
+                    model::Kind::Root,
+                    Levels::only(Level(0)),
+                    false,
+                );
             }
             Agent {
                 class,
@@ -164,7 +179,7 @@ impl Hardware<'_> {
                 loaded: if tagged { loaded } else { 0 },
                 va: stale.va,
                 set,
-                path: Path::new(entries, walks),
+                path: TranslationPath::new(entries, walks),
                 under: tags_of,
             }
         };
@@ -172,13 +187,13 @@ impl Hardware<'_> {
     }
 
     /// Returns the entries of a kind and level, in every cache that holds them.
-    fn entries(&self, kind: Kind, held: model::Kind, level: Level) -> Vec<Entry> {
+    fn entries(&self, kind: EntryKind, held: model::Kind, level: Level) -> Vec<CachedEntry> {
         let caches = self.model.caches.holding(held, self.config);
         let has = |cache: usize| caches.0 & (1 << cache) != 0;
         let all = 0..self.model.caches.all.len();
         let entry = |cache: usize| {
             let from = self.model.caches.all[cache].from.map(|at| at.value);
-            Entry {
+            CachedEntry {
                 kind,
                 level,
                 cache: cache as u8,

@@ -12,12 +12,12 @@ use crate::trace::interpret::Op;
 
 /// Bits of a source, as far as operands contain them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Bits {
+pub struct SourceBits {
     pub known: u64,
     pub value: u64,
 }
 
-impl Bits {
+impl SourceBits {
     /// Returns the value, with the unknown bits of `other`.
     pub fn or_of(self, other: u64) -> u64 {
         self.value | other & !self.known
@@ -32,9 +32,9 @@ impl Bits {
 /// The sources of the operands of an instruction; `None` for those that no operand contains.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Decoded {
-    pub tag: Option<Bits>,
-    pub va: Option<Bits>,
-    pub end: Option<Bits>,
+    pub tag: Option<SourceBits>,
+    pub va: Option<SourceBits>,
+    pub end: Option<SourceBits>,
     pub bytes: Option<u64>,
     pub num: u64,
     pub scale: u64,
@@ -46,7 +46,7 @@ pub struct Decoded {
     /// The operand with the count of a run, by index.
     pub counts: Option<usize>,
     /// The root, where it is not the tag.
-    pub root: Option<Bits>,
+    pub root: Option<SourceBits>,
     /// Whether a load keeps the entries of the tag.
     pub keep: bool,
 }
@@ -211,22 +211,22 @@ impl<'m> Hardware<'m> {
                 with.levels = Some(there);
                 return (!there.is_empty()).then_some(());
             }
-            Value::Source(source) => (source, Bits { known: mask, value }),
+            Value::Source(source) => (source, SourceBits { known: mask, value }),
             Value::PageNumber(source) => {
                 let known = mask << geometry.page_shift;
                 let value = value << geometry.page_shift;
-                (source, Bits { known, value })
+                (source, SourceBits { known, value })
             }
             Value::Slice(source, high, low) => {
                 let wide = 2u64.checked_shl(high - low).map_or(u64::MAX, |bit| bit - 1) & mask;
                 let (known, value) = (wide << low, (value & wide) << low);
-                (source, Bits { known, value })
+                (source, SourceBits { known, value })
             }
         };
-        let merged = |to: &mut Option<Bits>| {
+        let merged = |to: &mut Option<SourceBits>| {
             let before = to.unwrap_or_default();
             let agree = (before.value ^ bits.value) & before.known & bits.known == 0;
-            *to = Some(Bits {
+            *to = Some(SourceBits {
                 known: before.known | bits.known,
                 value: before.value | bits.value,
             });

@@ -4,19 +4,19 @@
 //! each. Holds: what errata of the machine take from the instruction is left out, unless their workaround is issued.
 
 use tlbc_facts::clause::{MaxCount, RunUnit};
-use tlbc_machine::hardware::{Entry, Kind};
+use tlbc_machine::hardware::{CachedEntry, EntryKind};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::Space;
 
 use super::agent::Agent;
-use super::decode::{Bits, Decoded, Hardware};
+use super::decode::{Decoded, Hardware, SourceBits};
 use crate::model::{self, AddressSelector, Drops, Form, LevelSel, Lost, Names, Weakens};
 
 /// An entry that an agent has cached.
 #[derive(Debug, Clone, Copy)]
 pub struct Cached<'e> {
-    pub entry: &'e Entry,
+    pub entry: &'e CachedEntry,
     /// An address that it translates.
     pub va: u64,
     /// The set of the cache that holds it.
@@ -46,7 +46,7 @@ impl Hardware<'_> {
         if !reach.covers(class) || lost_there || loses(Lost::Gone) {
             return 0;
         }
-        let hits = |number: usize, entry: &Entry| {
+        let hits = |number: usize, entry: &CachedEntry| {
             let (tag, global) = agent.under[number];
             let cached = Cached {
                 entry,
@@ -83,11 +83,17 @@ impl Hardware<'_> {
         })
     }
 
-    fn has_kind(&self, drops: &Drops, with: &Decoded, entry: &Entry, lost: &[&Weakens]) -> bool {
+    fn has_kind(
+        &self,
+        drops: &Drops,
+        with: &Decoded,
+        entry: &CachedEntry,
+        lost: &[&Weakens],
+    ) -> bool {
         let (selected, kind, loss) = match entry.kind {
-            Kind::Leaf => (drops.leaf, model::Kind::Leaf, Lost::Leaf),
-            Kind::Walk => (drops.walk, model::Kind::Walk, Lost::Walk),
-            Kind::Root => (
+            EntryKind::Leaf => (drops.leaf, model::Kind::Leaf, Lost::Leaf),
+            EntryKind::Walk => (drops.walk, model::Kind::Walk, Lost::Walk),
+            EntryKind::Root => (
                 drops.root.then_some(LevelSel::Any),
                 model::Kind::Root,
                 Lost::Root,
@@ -158,14 +164,14 @@ impl Hardware<'_> {
 
     /// Returns log2 of the addresses that an entry translates: those of all neighbours that are cached with it. A walk entry
     /// is found only by the address for which it was made, unless it spans its reach.
-    fn reach_of(&self, entry: &Entry) -> u32 {
-        if entry.kind == Kind::Walk && !self.model.caches.walk_spans_reach {
+    fn reach_of(&self, entry: &CachedEntry) -> u32 {
+        if entry.kind == EntryKind::Walk && !self.model.caches.walk_spans_reach {
             return self.model.geometries[self.config.geometry].page_shift;
         }
         let shift = self.model.level_shift(entry.level.index(), self.config);
         let joined = match entry.kind {
-            Kind::Leaf => self.model.caches.covered(entry.level.index()),
-            Kind::Walk | Kind::Root => 0,
+            EntryKind::Leaf => self.model.caches.covered(entry.level.index()),
+            EntryKind::Walk | EntryKind::Root => 0,
         };
         (shift.unwrap_or(63) + joined).min(63)
     }
@@ -193,7 +199,7 @@ impl Hardware<'_> {
 fn count(names: &Names, with: &Decoded, unit: u32, near: u64) -> Option<u128> {
     if names.any {
         let start = with.va.unwrap_or_default().or_of(near);
-        let to = |end: Bits| end.or_of(near).wrapping_sub(start);
+        let to = |end: SourceBits| end.or_of(near).wrapping_sub(start);
         let bytes = with.bytes.or_else(|| with.end.map(to))?;
         return Some(u128::from(bytes).div_ceil(1 << unit));
     }
@@ -202,7 +208,7 @@ fn count(names: &Names, with: &Decoded, unit: u32, near: u64) -> Option<u128> {
 }
 
 /// Returns whether the entry that contains `va` translates one of some addresses.
-fn named(va: u64, shift: u32, start: Bits, bytes: u128) -> bool {
+fn named(va: u64, shift: u32, start: SourceBits, bytes: u128) -> bool {
     let low = (1u64 << shift) - 1;
     let (first, last) = (va & !low, va | low);
     // Bits that no operand contains are those of the entry.

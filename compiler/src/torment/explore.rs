@@ -5,7 +5,7 @@
 //! counted. Which entries an instruction invalidates is not searched: both take it from the definition.
 
 use tlbc_machine::hardware::search::cached;
-use tlbc_machine::hardware::{Entry, Event, Left};
+use tlbc_machine::hardware::{CachedEntry, Left, PathEvent};
 
 use super::agent::Agent;
 
@@ -30,9 +30,11 @@ pub struct Explored {
 impl Explored {
     /// Compares both on an agent after a request.
     pub(super) fn add(&mut self, agent: &Agent) {
-        let entries: Vec<Entry> = agent.path.entries().copied().collect();
+        let entries: Vec<CachedEntry> = agent.path.entries().copied().collect();
         let events = agent.path.recorded();
-        let started = events.iter().filter(|it| matches!(it, Event::Start(..)));
+        let started = events
+            .iter()
+            .filter(|it| matches!(it, PathEvent::Start(..)));
         if entries.len() + started.count() > MOST {
             self.skipped += 1;
             return;

@@ -20,7 +20,7 @@ mod run;
 pub mod whole;
 
 pub use explore::Explored;
-pub use report::{Failure, Report};
+pub use report::{FailedRequest, Report};
 
 use decode::Hardware;
 use fastrand::Rng;
@@ -81,7 +81,7 @@ pub fn torment(planned: &Analysis, hardware: &Model, options: &Options) -> Repor
                 continue;
             };
             report.requests += 1;
-            if let Some(failure) = Failure::of(&bench, &request, seed) {
+            if let Some(failure) = FailedRequest::of(&bench, &request, seed) {
                 report.failure = Some(failure);
                 return report;
             }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tlbc_machine::hardware::{Kind, Left};
+use tlbc_machine::hardware::{EntryKind, Left};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::{Reach, Space};
 
@@ -18,12 +18,12 @@ pub struct Report {
     /// The number of machines that the planned definition does not have.
     pub incomparable: u64,
     /// The first failure.
-    pub failure: Option<Failure>,
+    pub failure: Option<FailedRequest>,
 }
 
 /// A request that failed.
 #[derive(Debug, Clone)]
-pub struct Failure {
+pub struct FailedRequest {
     /// The seed of its machine.
     pub seed: u64,
     /// Why it failed, in one line.
@@ -32,7 +32,7 @@ pub struct Failure {
     pub text: String,
 }
 
-impl Failure {
+impl FailedRequest {
     /// Executes a request. Returns the failure, if it fails.
     pub(super) fn of(bench: &Bench<'_>, request: &Request, seed: u64) -> Option<Self> {
         let result = bench.run(request);
@@ -115,9 +115,9 @@ fn words(bench: &Bench<'_>, harm: &Harm) -> String {
     });
     let level = &model.levels[entry.level.index()].name;
     let kind = match entry.kind {
-        Kind::Leaf => format!("leaf entry of {level}"),
-        Kind::Walk => format!("walk entry of {level}"),
-        Kind::Root => "root entry".to_owned(),
+        EntryKind::Leaf => format!("leaf entry of {level}"),
+        EntryKind::Walk => format!("walk entry of {level}"),
+        EntryKind::Root => "root entry".to_owned(),
     };
     let cache = &model.caches.all[usize::from(entry.cache)].named.name;
     let under = if harm.global {

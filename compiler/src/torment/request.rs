@@ -34,7 +34,7 @@ pub struct Stale {
 
 /// The tags of a request.
 #[derive(Debug, Clone, Copy)]
-pub struct TagValues {
+pub struct RequestTags {
     /// The tag of the space on this CPU.
     pub here: u64,
     /// Its tag on other CPUs.
@@ -50,7 +50,7 @@ pub struct Request {
     pub reach: Reach,
     /// Whether the tag means the same space on every CPU.
     pub global_tag: bool,
-    pub tags: TagValues,
+    pub tags: RequestTags,
     pub what: What,
     pub stale: Vec<Stale>,
     /// The request in words.
@@ -129,11 +129,11 @@ impl Hardware<'_> {
         Some(request)
     }
 
-    fn tag_values(&self, global: bool, rng: &mut Rng) -> Option<TagValues> {
+    fn tag_values(&self, global: bool, rng: &mut Rng) -> Option<RequestTags> {
         let views = self.model.view_bits(self.config);
         let tags = self.model.tags(self.config);
         let Some(tag) = { tags }.find(|tag| tag.of_cpu.value != global) else {
-            return Some(TagValues {
+            return Some(RequestTags {
                 here: 0,
                 there: 0,
                 other: 0,
@@ -162,7 +162,7 @@ impl Hardware<'_> {
         };
         let other = (0..64).find_map(|_| value().filter(|it| *it != here && *it != there))?;
         let whole = |value: u64| if is_root { value & !0xfff } else { value };
-        Some(TagValues {
+        Some(RequestTags {
             here: whole(here),
             there: whole(there),
             other: whole(other),

@@ -4,7 +4,7 @@
 //! start of the flush, the CPUs that flush for themselves, the end of the flush, and the CPUs for which taking an
 //! interrupt is enough (`runtime/src/mmu/shootdown.rs`).
 
-use tlbc_machine::hardware::{Entry, Kind, Left};
+use tlbc_machine::hardware::{CachedEntry, EntryKind, Left};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{FinishSteps, IpiTargets, Root};
 use tlbc_runtime::deferred::{Deferred, Pending};
@@ -12,7 +12,7 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Ranges, Reach, Scope, Space, SpaceFlags, Tag};
 
 use super::agent::Agent;
-use super::decode::{Act, Bits, Decoded, Hardware};
+use super::decode::{Act, Decoded, Hardware, SourceBits};
 use super::explore::Explored;
 use super::request::{Request, What};
 use crate::analysis::Analysis;
@@ -25,7 +25,7 @@ use crate::trace::without_devices;
 #[derive(Debug, Clone)]
 pub struct Harm {
     pub agent: Agent,
-    pub entry: Entry,
+    pub entry: CachedEntry,
     pub tag: u64,
     pub global: bool,
     pub left: Left,
@@ -33,21 +33,21 @@ pub struct Harm {
 
 /// What CPUs execute for a request.
 struct Script<'m> {
-    start: Part<'m>,
-    finish: Part<'m>,
+    start: CpuPart<'m>,
+    finish: CpuPart<'m>,
     targets: IpiTargets,
     /// What a CPU executes that is interrupted to flush for itself: with the tag on this CPU, and on others.
-    interrupted: [Part<'m>; 2],
+    interrupted: [CpuPart<'m>; 2],
 }
 
 /// Instructions of one CPU, and what it defers.
-struct Part<'m> {
+struct CpuPart<'m> {
     acts: Vec<Act<'m>>,
     deferred: Deferred,
     sync: IpiTargets,
 }
 
-impl Part<'_> {
+impl CpuPart<'_> {
     /// Returns whether a workaround is issued around an instruction, with the operands of that instruction. In a loop the
     /// operands may be those of a later one of the same kind.
     fn has_workaround(&self, at: usize, workaround: &Workaround) -> bool {
@@ -93,11 +93,11 @@ fn is_issued(act: &Act<'_>, wanted: &Issued, target: &Act<'_>) -> bool {
     let Act::Invalidate { with, .. } = act else {
         return true;
     };
-    let of_target = |of: fn(&Decoded) -> Option<Bits>| match target {
+    let of_target = |of: fn(&Decoded) -> Option<SourceBits>| match target {
         Act::Barrier(_) => Some(0),
         Act::Invalidate { with, .. } => of(with).map(|bits| bits.value),
     };
-    let agrees = |source: Source, of: fn(&Decoded) -> Option<Bits>| {
+    let agrees = |source: Source, of: fn(&Decoded) -> Option<SourceBits>| {
         let set = wanted.with.iter().find(|(set, _)| *set == source);
         let value = set.map(|(_, value)| *value).or(of_target(of));
         // An operand that the target does not have is any.
@@ -199,9 +199,9 @@ impl<'m> Bench<'m> {
         })
     }
 
-    fn part(&self, model: &Model, effects: &Effects) -> Result<Part<'m>, String> {
+    fn part(&self, model: &Model, effects: &Effects) -> Result<CpuPart<'m>, String> {
         let acts = effects.ops.iter().map(|op| self.hardware.decode(model, op));
-        Ok(Part {
+        Ok(CpuPart {
             acts: acts.collect::<Result<_, _>>()?,
             deferred: effects.deferred,
             sync: effects.sync_ipis,
@@ -323,7 +323,7 @@ impl<'m> Bench<'m> {
     }
 
     /// Executes instructions of a CPU to which the agent is of a class. Keys from `keys` on are those of the CPU.
-    fn act(&self, part: &Part<'m>, agent: &mut Agent, class: Agents, keys: u32) {
+    fn act(&self, part: &CpuPart<'m>, agent: &mut Agent, class: Agents, keys: u32) {
         let Hardware { model, config, .. } = self.hardware;
         for (at, act) in part.acts.iter().enumerate() {
             match act {
@@ -358,7 +358,13 @@ impl<'m> Bench<'m> {
     }
 
     /// Returns what errata take from an instruction on an agent.
-    fn lost(&self, part: &Part<'m>, at: usize, target: Instr, agent: &Agent) -> Vec<&'m Weakens> {
+    fn lost(
+        &self,
+        part: &CpuPart<'m>,
+        at: usize,
+        target: Instr,
+        agent: &Agent,
+    ) -> Vec<&'m Weakens> {
         let Hardware { model, config, .. } = self.hardware;
         let errata = model.errata.iter().enumerate();
         let present = errata.filter(|(index, _)| config.suffers(*index));
@@ -378,7 +384,7 @@ impl<'m> Bench<'m> {
 
     /// Returns the entries of an agent that do harm although some flushes are deferred.
     fn harm(&self, agent: &Agent, deferred: Deferred) -> Vec<Harm> {
-        let entries: Vec<Entry> = agent.path.entries().copied().collect();
+        let entries: Vec<CachedEntry> = agent.path.entries().copied().collect();
         let by_hardware = self
             .hardware
             .model
@@ -392,7 +398,7 @@ impl<'m> Bench<'m> {
             let other = deferred.contains(Deferred::OTHERS_UNTIL_LOAD);
             let of_view = deferred.contains(Deferred::VIEW_UNTIL_RETURN) && view;
             // A lazy CPU uses no entry, but it walks through those that point at tables.
-            let unused = entries[number].kind == Kind::Leaf || !by_hardware;
+            let unused = entries[number].kind == EntryKind::Leaf || !by_hardware;
             let user = agent.space == Space::User;
             elsewhere && (other || of_view)
                 || user

@@ -10,7 +10,7 @@ use tlbc_runtime::pte::{Below, Change, Entry};
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, SpaceFlags};
 
 use super::interpret::{Changing, Env};
-use super::query::{AddressRange, EMPTY, Query, ROOT, Tables, Unmapped};
+use super::query::{AddressRange, EMPTY, Query, ROOT, Tables, UnmappedEntries};
 use crate::describe::bytes;
 use crate::model::{Config, Known, Model};
 
@@ -50,7 +50,7 @@ pub(crate) fn without_devices(model: &Model, config: Config) -> Config {
 }
 
 /// The entries of a request: their addresses and levels, whether they are leaf entries, and the tables that are unlinked.
-pub(super) struct Entries<'a> {
+pub(super) struct RequestedEntries<'a> {
     model: &'a Model,
     config: Config,
     table: LevelTable,
@@ -65,7 +65,7 @@ pub(super) struct Cut {
     pub extent: Extent,
 }
 
-impl<'a> Entries<'a> {
+impl<'a> RequestedEntries<'a> {
     pub fn new(model: &'a Model, query: &'a Query) -> Self {
         Self {
             model,
@@ -194,7 +194,7 @@ impl<'a> Entries<'a> {
     }
 
     /// Returns the ranges to flush after entries were unmapped.
-    pub fn unmapped(&self, unmapped: &Unmapped) -> Result<Ranges, String> {
+    pub fn unmapped(&self, unmapped: &UnmappedEntries) -> Result<Ranges, String> {
         let live = unmapped.tables == Tables::UnlinkedLive;
         let mut ranges = Ranges::new();
         let facts = self.model.change_facts(self.config);

@@ -15,9 +15,9 @@ use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
 use super::answer::{Becomes, Deferred, DeferredBy, EntryKind, Stale, StaleOf, Store, Until};
 use super::asked::env;
 use super::interpret::{Changing, interpret};
-use super::query::{self, AddressRange, Event, Memory, Tables, To, Unmapped};
+use super::query::{self, AddressRange, EntriesInMemory, Event, Tables, To, UnmappedEntries};
 use super::request::named_range;
-use super::run::{Flush, Run};
+use super::run::{FlushedEntries, TraceRun};
 use crate::model::{Which, Written};
 use crate::plan::ir::Shape;
 
@@ -27,7 +27,7 @@ const MOST_ENTRIES: u64 = 1 << 16;
 /// The distance in bytes between the sample addresses of tables.
 const TABLE: u64 = 1 << 16;
 
-impl Run<'_> {
+impl TraceRun<'_> {
     /// Changes entries of one level.
     pub(super) fn change(&mut self, asked: &query::Change) -> Result<(), String> {
         let level = asked.level.index();
@@ -46,7 +46,7 @@ impl Run<'_> {
     }
 
     /// Unmaps entries, on a machine whose instructions write entries, and then unlinks their tables.
-    pub(super) fn unmapped(&mut self, unmapped: &Unmapped) -> Result<(), String> {
+    pub(super) fn unmapped(&mut self, unmapped: &UnmappedEntries) -> Result<(), String> {
         let live = unmapped.tables == Tables::UnlinkedLive;
         // No other CPU has the space loaded.
         let alone = !self.query.others && self.query.space == Space::User;
@@ -55,7 +55,7 @@ impl Run<'_> {
             to: To::Unmap,
             level: change.level,
             extent,
-            memory: Memory::default(),
+            memory: EntriesInMemory::default(),
             may_defer,
         };
         for range in &unmapped.ranges {
@@ -256,7 +256,7 @@ impl Run<'_> {
         for (nth, (extent, index)) in (0u64..).zip(self.entries.tables(asked.extent, level)?) {
             let table = asked.memory.table.wrapping_add(nth * TABLE);
             let asked = query::Change {
-                memory: Memory {
+                memory: EntriesInMemory {
                     table,
                     ..asked.memory
                 },
@@ -427,9 +427,9 @@ impl Run<'_> {
     fn flush_changed(&mut self) {
         let changed = std::mem::take(&mut self.changed);
         if std::mem::take(&mut self.whole) {
-            self.flush(Flush::Everything);
+            self.flush(FlushedEntries::Everything);
         } else if changed != Ranges::new() {
-            self.flush(Flush::Ranges(&changed));
+            self.flush(FlushedEntries::Ranges(&changed));
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct Cost {
     /// What each interrupted CPU does.
     pub interrupted: Vec<Interrupted>,
     /// The entries that are invalidated at all addresses, on this CPU or on interrupted ones.
-    pub lost: Vec<Lost>,
+    pub lost: Vec<LostEntries>,
 }
 
 /// What interrupted CPUs do.
@@ -43,7 +43,7 @@ pub struct Interrupted {
 
 /// Entries that are invalidated at all addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Lost {
+pub struct LostEntries {
     /// Their kind.
     pub kind: &'static str,
     /// The caches that lose them; none if all that hold the kind do.

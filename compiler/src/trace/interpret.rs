@@ -30,7 +30,7 @@ pub fn flush(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> [Effects;
 
 /// Interprets the plan of a shape.
 pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effects {
-    let mut run = Run {
+    let mut run = Interpreter {
         model,
         plans,
         env,
@@ -51,7 +51,7 @@ pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effec
     run.effects
 }
 
-struct Run<'a> {
+struct Interpreter<'a> {
     model: &'a Model,
     plans: &'a Plans,
     env: &'a Env,
@@ -65,7 +65,7 @@ struct Run<'a> {
 
 /// The operands of one iteration of a loop.
 #[derive(Clone, Copy, Default)]
-struct Piece {
+struct LoopOperands {
     va: u64,
     /// The first address after it, where it is a run.
     end: Option<u64>,
@@ -74,7 +74,7 @@ struct Piece {
     set: u64,
 }
 
-impl Run<'_> {
+impl Interpreter<'_> {
     fn shape(&mut self, shape: Shape) {
         let plans = self.plans;
         if let Some(plan) = plans.get(shape) {
@@ -122,7 +122,7 @@ impl Run<'_> {
         }
     }
 
-    fn node(&mut self, node: &Node, piece: Option<Piece>) {
+    fn node(&mut self, node: &Node, piece: Option<LoopOperands>) {
         match node {
             Node::Seq(nodes) => nodes.iter().for_each(|node| self.node(node, piece)),
             Node::Select {

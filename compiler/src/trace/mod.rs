@@ -26,9 +26,11 @@ pub use answer::{
 };
 #[cfg(feature = "cli")]
 pub(crate) use asked::without_devices;
-pub use explanation::{Choice, Cost, Interrupted, Lost, Rejected, Set, Why};
+pub use explanation::{Choice, Cost, Interrupted, LostEntries, Rejected, Set, Why};
 pub use hex::Hex;
-pub use query::{AddressRange, Change, EMPTY, Event, Memory, Query, ROOT, Tables, To, Unmapped};
+pub use query::{
+    AddressRange, Change, EMPTY, EntriesInMemory, Event, Query, ROOT, Tables, To, UnmappedEntries,
+};
 pub use request::{Asked, Limit, Machine, Range, Request, TagValue, name};
 pub use run::is_ever_local;
 pub use steps::step;
@@ -41,7 +43,7 @@ use crate::plan::Plans;
 /// # Errors
 /// When no machine of the configuration has such a request: it has no such address or level, or no such change.
 pub fn trace(model: &Model, plans: &Plans, query: &Query) -> Result<Trace, String> {
-    let mut run = run::Run::new(model, plans, query);
+    let mut run = run::TraceRun::new(model, plans, query);
     run.execute()?;
     Ok(run.trace)
 }
@@ -51,7 +53,7 @@ pub fn trace(model: &Model, plans: &Plans, query: &Query) -> Result<Trace, Strin
 /// # Errors
 /// Those of [`trace()`].
 pub fn explained(model: &Model, plans: &Plans, query: &Query) -> Result<Trace, String> {
-    let mut run = run::Run::new(model, plans, query);
+    let mut run = run::TraceRun::new(model, plans, query);
     run.execute()?;
     let why = Some(run.why());
     Ok(Trace { why, ..run.trace })

@@ -31,7 +31,7 @@ pub struct Query {
 #[derive(Debug, Clone)]
 pub enum Event {
     /// Entries were unmapped.
-    Unmapped(Unmapped),
+    Unmapped(UnmappedEntries),
     /// Entries of these ranges became valid where there were none.
     Mapped(Vec<AddressRange>),
     /// Entries change.
@@ -80,7 +80,7 @@ pub struct AddressRange {
 
 /// Entries that were unmapped.
 #[derive(Debug, Clone)]
-pub struct Unmapped {
+pub struct UnmappedEntries {
     /// Which.
     pub ranges: Vec<AddressRange>,
     /// What happened to the tables that contained them.
@@ -111,7 +111,7 @@ pub struct Change {
     /// The addresses that they translate.
     pub extent: Extent,
     /// Their place in memory, and their values.
-    pub memory: Memory,
+    pub memory: EntriesInMemory,
     /// Whether the flush may be deferred: no other CPU has the space loaded.
     pub may_defer: bool,
 }
@@ -202,7 +202,7 @@ impl To {
 
 /// The place of changed entries in memory, and their values, for instructions that take them as operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Memory {
+pub struct EntriesInMemory {
     /// The physical address of their table.
     pub table: u64,
     /// The index of the first in it.
@@ -213,7 +213,7 @@ pub struct Memory {
     pub new: u64,
 }
 
-impl Default for Memory {
+impl Default for EntriesInMemory {
     /// Returns sample values.
     fn default() -> Self {
         Self {

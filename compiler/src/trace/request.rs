@@ -10,7 +10,7 @@ use tlbc_runtime::request::Space;
 use super::hex::Hex;
 use super::query::{AddressRange, Change, Event, Query, Tables, To};
 use crate::describe;
-use crate::model::{Config, Model, Named, Tag, Under};
+use crate::model::{Config, DefinitionName, Model, Tag, Under};
 
 /// What was asked.
 #[derive(Debug, Clone, Serialize)]
@@ -160,7 +160,7 @@ pub(super) fn request(model: &Model, query: &Query) -> Request {
 
 fn machine(model: &Model, query: &Query) -> Machine {
     let config = query.config;
-    let names = |all: &mut dyn Iterator<Item = (&Named, bool)>| {
+    let names = |all: &mut dyn Iterator<Item = (&DefinitionName, bool)>| {
         let there = all.filter(|(_, is)| *is);
         there.map(|(named, _)| named.name.clone()).collect()
     };

@@ -10,7 +10,7 @@ use tlbc_runtime::request::passes::{Folding, Passes, SortedPasses};
 use tlbc_runtime::request::{LevelTable, Ranges, Reach, Scope, Space};
 
 use super::answer::{DeferredBy, EntryKind, Ipi, Step, Store, Trace, VERSION};
-use super::asked::{Entries, env, without_devices};
+use super::asked::{RequestedEntries, env, without_devices};
 use super::deferred::{deferred, kinds};
 use super::explanation::Why;
 use super::interpret::{Effects, Env, Op, flush, interpret};
@@ -20,12 +20,12 @@ use super::steps::{step, takes_tag, targets};
 use super::why::{TracedFlush, why};
 use crate::model::{Kind, Model};
 use crate::plan::Plans;
-use crate::plan::demand::{Demand, Extent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too};
+use crate::plan::demand::{Demand, DemandExtent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too};
 use crate::plan::ir::Shape;
 
 /// What is flushed.
 #[derive(Clone, Copy)]
-pub(super) enum Flush<'r> {
+pub(super) enum FlushedEntries<'r> {
     /// These entries.
     Ranges(&'r Ranges),
     /// The whole space.
@@ -35,11 +35,11 @@ pub(super) enum Flush<'r> {
 }
 
 /// The execution of one request.
-pub(super) struct Run<'a> {
+pub(super) struct TraceRun<'a> {
     pub model: &'a Model,
     pub plans: &'a Plans,
     pub query: &'a Query,
-    pub entries: Entries<'a>,
+    pub entries: RequestedEntries<'a>,
     pub levels: LevelTable,
     pub trace: Trace,
     /// The changed entries that are not flushed yet.
@@ -72,13 +72,13 @@ fn flush_ipis(model: &Model, plans: &Plans, space: Space, env: &Env) -> IpiTarge
     interpret(model, plans, Shape::IpiTargets(space), env).flush_ipis
 }
 
-impl<'a> Run<'a> {
+impl<'a> TraceRun<'a> {
     pub fn new(model: &'a Model, plans: &'a Plans, query: &'a Query) -> Self {
         Self {
             model,
             plans,
             query,
-            entries: Entries::new(model, query),
+            entries: RequestedEntries::new(model, query),
             levels: model.level_table(query.config),
             trace: Trace {
                 version: VERSION,
@@ -103,14 +103,14 @@ impl<'a> Run<'a> {
         match &self.query.event {
             Event::Unmapped(unmapped) if unmapped.stored || self.model.change.plain_store.value => {
                 let ranges = self.entries.unmapped(unmapped)?;
-                self.flush(Flush::Ranges(&ranges));
+                self.flush(FlushedEntries::Ranges(&ranges));
             }
             Event::Unmapped(unmapped) => self.unmapped(unmapped)?,
             Event::Mapped(ranges) => self.mapped(ranges)?,
             Event::Change(change) => self.change(change)?,
             Event::Fault(range) => self.fault(range)?,
-            Event::Everything => self.flush(Flush::Everything),
-            Event::Teardown => self.flush(Flush::Teardown),
+            Event::Everything => self.flush(FlushedEntries::Everything),
+            Event::Teardown => self.flush(FlushedEntries::Teardown),
             Event::Switch(pending) => {
                 if *pending == tlbc_runtime::Pending::All
                     && !self.model.switch_flushes_every_tag(self.query.config)
@@ -163,7 +163,7 @@ impl<'a> Run<'a> {
     }
 
     /// Flushes on all agents that may have cached the entries.
-    pub fn flush(&mut self, what: Flush<'_>) {
+    pub fn flush(&mut self, what: FlushedEntries<'_>) {
         let reach = self.reach();
         let (shape, mut env) = self.flush_of(what, env(self.query));
         let kinds = self.kinds(what);
@@ -202,21 +202,29 @@ impl<'a> Run<'a> {
     }
 
     /// Records a flush, which interrupts these CPUs to do the same, for the explanation of its instructions.
-    fn flushed(&mut self, what: Flush<'_>, start: &Effects, env: &Env, delivered: IpiTargets) {
+    fn flushed(
+        &mut self,
+        what: FlushedEntries<'_>,
+        start: &Effects,
+        env: &Env,
+        delivered: IpiTargets,
+    ) {
         let entries = if env.walk { LEAF_AND_WALK } else { LEAF };
         let everything = Demand {
-            extent: Extent::Everything,
+            extent: DemandExtent::Everything,
             ..negative_too(entries)
         };
         let demand = match what {
-            Flush::Ranges(ranges) if ranges.has_negative() => return,
-            Flush::Ranges(_) if start.exceeded_ceiling => everything,
-            Flush::Ranges(ranges) => match ranges.scope(&self.levels) {
+            FlushedEntries::Ranges(ranges) if ranges.has_negative() => return,
+            FlushedEntries::Ranges(_) if start.exceeded_ceiling => everything,
+            FlushedEntries::Ranges(ranges) => match ranges.scope(&self.levels) {
                 Scope::Page { .. } => entries,
                 _ => entries.each(),
             },
-            Flush::Teardown if self.model.caches.hold(Kind::Root, self.query.config) => TEARDOWN,
-            Flush::Everything | Flush::Teardown => everything,
+            FlushedEntries::Teardown if self.model.caches.hold(Kind::Root, self.query.config) => {
+                TEARDOWN
+            }
+            FlushedEntries::Everything | FlushedEntries::Teardown => everything,
         };
         self.flushed.push(TracedFlush {
             reach: if delivered.is_empty() {
@@ -231,7 +239,7 @@ impl<'a> Run<'a> {
 
     /// Publishes the changes before a flush of this CPU alone, where instructions could reach every CPU: the runtime looks for
     /// other CPUs after that. Adds a note if it never flushes for one CPU alone.
-    fn look_for_others(&mut self, what: Flush<'_>) {
+    fn look_for_others(&mut self, what: FlushedEntries<'_>) {
         if !is_ever_local(self.model, self.plans, self.query) {
             return self.note(
                 "instructions reach every CPU, and other CPUs or devices use the tables: the runtime flushes as with \
@@ -239,7 +247,8 @@ impl<'a> Run<'a> {
             );
         }
         // No CPU loads a space that ends, or its tag before everything is flushed.
-        let ends = matches!(what, Flush::Teardown) && self.model.has_generations(self.query.config);
+        let ends = matches!(what, FlushedEntries::Teardown)
+            && self.model.has_generations(self.query.config);
         if !ends && !are_interrupted(self.model, self.plans, self.query) {
             self.event(Shape::Publish(self.query.space), |_| {});
         }
@@ -254,7 +263,7 @@ impl<'a> Run<'a> {
 
     /// Flushes on this CPU alone, without devices.
     pub fn flush_here(&mut self, ranges: &Ranges) {
-        let what = Flush::Ranges(ranges);
+        let what = FlushedEntries::Ranges(ranges);
         let (shape, mut env) = self.flush_of(what, env(self.query));
         let kinds = self.kinds(what);
         env.config = without_devices(self.model, env.config);
@@ -264,9 +273,9 @@ impl<'a> Run<'a> {
     }
 
     /// Returns the shape of a flush for each reach, and the environment of its plan.
-    fn flush_of(&self, what: Flush<'_>, mut env: Env) -> (fn(Space, Reach) -> Shape, Env) {
+    fn flush_of(&self, what: FlushedEntries<'_>, mut env: Env) -> (fn(Space, Reach) -> Shape, Env) {
         let shape: fn(Space, Reach) -> Shape = match what {
-            Flush::Ranges(ranges) => {
+            FlushedEntries::Ranges(ranges) => {
                 env.walk = ranges.tables();
                 let one = match ranges.scope(&self.levels) {
                     Scope::Page { va, level, .. } => Some((va, level)),
@@ -279,11 +288,11 @@ impl<'a> Run<'a> {
                     None => Shape::Ranges,
                 }
             }
-            Flush::Everything => {
+            FlushedEntries::Everything => {
                 env.walk = true;
                 Shape::Everything
             }
-            Flush::Teardown => {
+            FlushedEntries::Teardown => {
                 (env.walk, env.ends) = (true, true);
                 let ends = Shape::Teardown(self.query.space, self.reach());
                 if self.plans.get(ends).is_some() {
@@ -302,9 +311,9 @@ impl<'a> Run<'a> {
     }
 
     /// Returns the kinds of entries that a flush invalidates, of those that the machine caches.
-    fn kinds(&self, what: Flush<'_>) -> Vec<EntryKind> {
+    fn kinds(&self, what: FlushedEntries<'_>) -> Vec<EntryKind> {
         let mut kinds = kinds(self.model, self.query.config);
-        if let Flush::Ranges(ranges) = what {
+        if let FlushedEntries::Ranges(ranges) = what {
             let passes = SortedPasses::new(ranges, &self.levels, Folding::default());
             let leaves = passes.leaves().any(|pass| pass.leaf);
             kinds.retain(|kind| match kind {

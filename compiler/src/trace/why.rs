@@ -7,13 +7,13 @@ use tlbc_facts::clause::{CacheSet, TagSelector};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::answer::{Step, Target, Trace};
-use super::explanation::{Choice, Cost, Interrupted, Lost, Rejected, Set, Why, in_words};
+use super::explanation::{Choice, Cost, Interrupted, LostEntries, Rejected, Set, Why, in_words};
 use super::interpret::Op;
 use super::query::Query;
 use crate::model::{AddressSelector, Drops, Kind, Model, Under, Which};
 use crate::plan::candidates::How;
-use crate::plan::demand::{Demand, Extent};
-use crate::plan::{Alternative, Rank, Request, alternatives};
+use crate::plan::demand::{Demand, DemandExtent};
+use crate::plan::{Alternative, FlushTarget, Rank, alternatives};
 
 const NO_TAGS: TagSelector = TagSelector {
     this: false,
@@ -77,18 +77,18 @@ fn counted(steps: &[Step]) -> (usize, usize) {
 }
 
 /// Returns the entries that these instructions invalidate at all addresses.
-fn lost(model: &Model, query: &Query, ops: &[Op]) -> Vec<Lost> {
+fn lost(model: &Model, query: &Query, ops: &[Op]) -> Vec<LostEntries> {
     let kinds = [
         ("leaf", Kind::Leaf),
         ("walk", Kind::Walk),
         ("root", Kind::Root),
     ];
-    let mut all: Vec<Lost> = Vec::new();
+    let mut all: Vec<LostEntries> = Vec::new();
     for (kind, cached) in kinds {
         let holding = model.caches.holding(cached, query.config);
         let caches = model.caches.all.iter().enumerate();
         let caches = caches.filter(|(cache, _)| holding.0 & 1 << cache != 0);
-        let mut of_kind: Vec<Lost> = Vec::new();
+        let mut of_kind: Vec<LostEntries> = Vec::new();
         for (cache, named) in caches.clone() {
             let tags = ops.iter().fold(NO_TAGS, |tags, op| {
                 tags.union(tags_of(model, query, op, (cached, CacheSet(1 << cache))))
@@ -97,7 +97,7 @@ fn lost(model: &Model, query: &Query, ops: &[Op]) -> Vec<Lost> {
             let name = named.named.name.clone();
             match of_kind.iter_mut().find(|lost| lost.classes == classes) {
                 Some(same) => same.caches.push(name),
-                None => of_kind.push(Lost {
+                None => of_kind.push(LostEntries {
                     kind,
                     caches: vec![name],
                     classes,
@@ -164,7 +164,7 @@ fn tags_of(model: &Model, query: &Query, op: &Op, (kind, cache): (Kind, CacheSet
 /// Returns the choice that a flush makes.
 fn choice(model: &Model, query: &Query, flushed: TracedFlush) -> Option<Choice> {
     let demand = flushed.demand;
-    let request = Request {
+    let request = FlushTarget {
         space: query.space,
         reach: flushed.reach,
         global_tag: query.tag.global || flushed.reach == Reach::Here,
@@ -181,9 +181,9 @@ fn choice(model: &Model, query: &Query, flushed: TracedFlush) -> Option<Choice> 
         "leaf entries"
     };
     let of = match demand.extent {
-        Extent::Everything => "of the whole space",
-        Extent::One => "of one address",
-        Extent::Each | Extent::Runs => "of each address",
+        DemandExtent::Everything => "of the whole space",
+        DemandExtent::One => "of one address",
+        DemandExtent::Each | DemandExtent::Runs => "of each address",
     };
     Some(Choice {
         entries: format!("{kinds} {of}"),

@@ -5,7 +5,7 @@
 use crate::check::unused::never_used;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Instr, Model, Named};
+use crate::model::{DefinitionName, Instr, Model};
 use crate::plan;
 use crate::text::list;
 
@@ -13,11 +13,11 @@ use crate::text::list;
 pub(super) fn names(model: &Model, found: &mut Vec<Diagnostic>) {
     let weakens = model.errata.iter().flat_map(|erratum| &erratum.weakens);
     let sets: Vec<usize> = weakens.filter_map(|weakens| weakens.on).collect();
-    let barriers: Vec<&Named> = model.barriers.iter().map(|it| &it.named).collect();
-    let operands: Vec<&Named> = model.operands.iter().map(|it| &it.named).collect();
-    let loads: Vec<&Named> = model.loads.iter().map(|it| &it.named).collect();
-    let cpu_sets: Vec<&Named> = model.cpu_sets.iter().collect();
-    let domains: Vec<&Named> = model.domains.iter().map(|it| &it.named).collect();
+    let barriers: Vec<&DefinitionName> = model.barriers.iter().map(|it| &it.named).collect();
+    let operands: Vec<&DefinitionName> = model.operands.iter().map(|it| &it.named).collect();
+    let loads: Vec<&DefinitionName> = model.loads.iter().map(|it| &it.named).collect();
+    let cpu_sets: Vec<&DefinitionName> = model.cpu_sets.iter().collect();
+    let domains: Vec<&DefinitionName> = model.domains.iter().map(|it| &it.named).collect();
     let used_domains = model.domains.iter().enumerate();
     let used_domains = used_domains
         .filter(|(_, it)| it.used)

@@ -1,6 +1,6 @@
 //! Devices that walk the tables of spaces and have TLBs of their own.
 
-use crate::history::Event;
+use crate::history::HistoryEvent;
 use crate::machine::{MOST_DEVICES, Machine};
 use crate::memory::TableId;
 use crate::op::DeviceFlush;
@@ -28,7 +28,7 @@ impl Machine {
     /// If there is no such device.
     pub fn attach_device(&self, device: usize, root: TableId, tag: u64) {
         assert!(device < self.devices.get(), "no such device");
-        self.note(Event::Walks { device, root, tag });
+        self.note(HistoryEvent::Walks { device, root, tag });
         let device = self.walker(device);
         let loaded = self.loaded_for(device, Some(root));
         self.step(&[device], |state, device| {
@@ -41,7 +41,7 @@ impl Machine {
 
     /// Makes a device stop walking. It still uses the entries that it has cached, until they are invalidated.
     pub fn detach_device(&self, device: usize) {
-        self.note(Event::Rests { device });
+        self.note(HistoryEvent::Rests { device });
         self.step(&[self.walker(device)], |state, device| {
             state.walkers[device].rests = true;
         });

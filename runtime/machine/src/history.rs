@@ -8,7 +8,7 @@ use crate::op::Op;
 
 /// A step of the history.
 #[derive(Debug, Clone)]
-pub(crate) enum Event {
+pub(crate) enum HistoryEvent {
     Issued {
         cpu: usize,
         op: Op,
@@ -37,7 +37,7 @@ pub(crate) enum Event {
     Freed(TableId),
 }
 
-impl fmt::Display for Event {
+impl fmt::Display for HistoryEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Issued { cpu, op } => write!(f, "CPU {cpu} issues {op:?}"),
@@ -60,7 +60,7 @@ impl fmt::Display for Event {
 }
 
 impl Machine {
-    pub(crate) fn note(&self, event: Event) {
+    pub(crate) fn note(&self, event: HistoryEvent) {
         let mut state = self.state.borrow_mut();
         if state.complaint.is_none() {
             state.history.push(event);

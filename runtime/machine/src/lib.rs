@@ -60,7 +60,7 @@ mod state;
 mod tlb;
 pub mod toys;
 
-pub use machine::{Machine, Shared};
+pub use machine::{Machine, SharedMachine};
 pub use memory::{ENTRIES, Entry, KERNEL, KERNEL_PAGE, Memory, Stores, TableId};
-pub use op::{DeviceFlush, Kept, Op, Target, Where};
+pub use op::{DeviceFlush, InvalidatedEntries, Kept, Op, Where};
 pub use state::Complaint;

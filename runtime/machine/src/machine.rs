@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use tlbc_runtime::sync::Word;
 
-use crate::history::Event;
-use crate::memory::{ENTRIES, Entry, Memory, Seen, Stores, TableId, at};
+use crate::history::HistoryEvent;
+use crate::memory::{ENTRIES, Entry, Memory, Stores, TableId, VisibleValues, at};
 use crate::op::{DeviceFlush, Op, Where};
-use crate::state::{Complaint, Frame, Owner, State, Walker};
+use crate::state::{Complaint, Frame, PageOwner, State, Walker};
 
 /// A machine with CPUs, devices, tables and pages.
 #[derive(Debug)]
@@ -28,14 +28,14 @@ pub struct Machine {
 pub(crate) const MOST_DEVICES: usize = 2;
 
 /// A machine that the CPUs of one host thread share.
-pub type Shared = Rc<Machine>;
+pub type SharedMachine = Rc<Machine>;
 
 impl Machine {
     /// Creates a machine. Every CPU has table 0 loaded, which stays empty, and no page has an owner.
     #[must_use]
-    pub fn new(stores: Stores, cpus: usize, tables: usize, frames: usize) -> Shared {
+    pub fn new(stores: Stores, cpus: usize, tables: usize, frames: usize) -> SharedMachine {
         let frame = Frame {
-            owner: Owner::Other,
+            owner: PageOwner::Other,
             write: true,
             needs_write: false,
             attributes: None,
@@ -99,7 +99,7 @@ impl Machine {
 
     /// Stores into a table.
     pub fn store(&self, table: TableId, index: usize, bits: u64) {
-        self.note(Event::Stored(table, index, Entry::of(bits)));
+        self.note(HistoryEvent::Stored(table, index, Entry::of(bits)));
         self.memory.store(table, index, bits);
         if self.memory.stores == Stores::AsLoaded {
             self.state.borrow_mut().entries[at(table, index)] = vec![bits];
@@ -132,7 +132,7 @@ impl Machine {
             _ => None,
         };
         let loaded = self.loaded_for(cpu, load);
-        self.note(Event::Issued { cpu, op: *op });
+        self.note(HistoryEvent::Issued { cpu, op: *op });
         if !matches!(op, Op::InvalidateDevices | Op::Complete) {
             self.step(&[cpu], |state, _| {
                 state.fill(cpu, loaded.as_ref());
@@ -156,7 +156,7 @@ impl Machine {
     }
 
     /// Returns what a walker sees of the tables that it may walk, now and after it has loaded another root.
-    pub(crate) fn loaded_for(&self, walker: usize, load: Option<TableId>) -> Option<Seen> {
+    pub(crate) fn loaded_for(&self, walker: usize, load: Option<TableId>) -> Option<VisibleValues> {
         let tables = {
             let walker = &self.state.borrow().walkers[walker];
             let cached = walker.tlb.walks.iter().map(|walk| walk.table);
@@ -167,7 +167,7 @@ impl Machine {
 
     /// Starts user code on a CPU.
     pub fn run_user(&self, cpu: usize) {
-        self.note(Event::RunsUser { cpu });
+        self.note(HistoryEvent::RunsUser { cpu });
         // A complaint is found in either order with the steps of another CPU, so this needs no step of its own.
         let mut state = self.state.borrow_mut();
         state.walkers[cpu].uses = true;
@@ -178,22 +178,22 @@ impl Machine {
     pub fn stop_user(&self, cpu: usize) {
         let runs = self.state.borrow().walkers[cpu].uses;
         if runs {
-            self.note(Event::StopsUser { cpu });
+            self.note(HistoryEvent::StopsUser { cpu });
             self.step(&[cpu], |state, cpu| state.walkers[cpu].uses = false);
         }
     }
 
     /// Makes a page belong to the space of a root.
     pub fn own(&self, frame: usize, root: TableId) {
-        self.own_by(frame, Owner::Space(root));
+        self.own_by(frame, PageOwner::Space(root));
     }
 
     /// Makes a page belong to the kernel.
     pub fn own_by_kernel(&self, frame: usize) {
-        self.own_by(frame, Owner::Kernel);
+        self.own_by(frame, PageOwner::Kernel);
     }
 
-    fn own_by(&self, frame: usize, owner: Owner) {
+    fn own_by(&self, frame: usize, owner: PageOwner) {
         let walkers: Vec<_> = (0..self.cpus + MOST_DEVICES).collect(); // devices may be added later
         self.step(&walkers, |state, walker| {
             state.walkers[walker].frames[frame].owner = owner;
@@ -202,7 +202,7 @@ impl Machine {
 
     /// Gives pages another owner.
     pub fn reuse(&self, frames: &[usize]) {
-        self.rely(frames, |frame| frame.owner = Owner::Other);
+        self.rely(frames, |frame| frame.owner = PageOwner::Other);
     }
 
     /// From here on the page's owner relies on no agent writing to it.
@@ -221,7 +221,7 @@ impl Machine {
     }
 
     fn rely(&self, frames: &[usize], on: impl Fn(&mut Frame)) {
-        self.note(Event::Relied(frames.to_vec()));
+        self.note(HistoryEvent::Relied(frames.to_vec()));
         self.step(&self.all(), |state, walker| {
             for frame in frames {
                 on(&mut state.walkers[walker].frames[*frame]);
@@ -251,7 +251,7 @@ impl Machine {
     /// stopped.
     pub fn boot(&self, cpu: usize, root: TableId, tag: u64) {
         let loaded = self.loaded_for(cpu, Some(root));
-        self.note(Event::Boots { cpu, root, tag });
+        self.note(HistoryEvent::Boots { cpu, root, tag });
         self.step(&[cpu], |state, cpu| {
             let walker = &mut state.walkers[cpu];
             (walker.root, walker.tag, walker.rests) = (Some(root), tag, false);
@@ -261,7 +261,7 @@ impl Machine {
 
     /// Frees a table: its memory is used for something else.
     pub fn free_table(&self, table: TableId) {
-        self.note(Event::Freed(table));
+        self.note(HistoryEvent::Freed(table));
         self.step(&self.all(), |state, walker| {
             state.walkers[walker].gone[table] = true;
         });

@@ -102,7 +102,7 @@ pub struct Memory {
 }
 
 /// The values that a walker may see, for each entry.
-pub(crate) type Seen = Vec<Vec<u64>>;
+pub(crate) type VisibleValues = Vec<Vec<u64>>;
 
 /// Returns the index of an entry among all entries.
 pub(crate) const fn at(table: TableId, index: usize) -> usize {
@@ -129,7 +129,7 @@ impl Memory {
 
     /// Returns what the calling CPU sees of these tables and of those that they point at, or `None` if walkers do not
     /// see stores as loads do.
-    pub(crate) fn loaded(&self, mut tables: Vec<TableId>) -> Option<Seen> {
+    pub(crate) fn loaded(&self, mut tables: Vec<TableId>) -> Option<VisibleValues> {
         if self.stores != Stores::AsLoaded {
             return None;
         }

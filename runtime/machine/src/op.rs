@@ -4,7 +4,7 @@ use crate::memory::TableId;
 
 /// The entries that an invalidation applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Target {
+pub struct InvalidatedEntries {
     /// The tag of the entries; `None` for every tag.
     pub tag: Option<u64>,
     /// The number of the page; `None` for every page.
@@ -13,7 +13,7 @@ pub struct Target {
     pub walks: bool,
 }
 
-impl Target {
+impl InvalidatedEntries {
     /// Every entry.
     pub const ALL: Self = Self {
         tag: None,
@@ -61,7 +61,7 @@ pub enum Op {
     /// Makes earlier stores visible to later walks.
     Publish,
     /// Invalidates entries.
-    Invalidate(Target, Where),
+    Invalidate(InvalidatedEntries, Where),
     /// Invalidates entries of this CPU under the loaded tag.
     InvalidateLoaded {
         /// The number of the page; `None` for every page.
@@ -91,7 +91,7 @@ pub enum Op {
         /// The new content.
         bits: u64,
         /// The entries that are invalidated.
-        target: Target,
+        target: InvalidatedEntries,
         /// The CPUs and devices that this applies to.
         at: Where,
     },

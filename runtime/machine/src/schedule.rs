@@ -1,6 +1,6 @@
 //! A scheduler of CPUs that are coroutines on one host thread.
 //!
-//! In: one closure for each CPU, a [`Policy`], and a limit of steps. Out: an [`Ended`]. Holds: the same policy runs the same
+//! In: one closure for each CPU, a [`SchedulePolicy`], and a limit of steps. Out: an [`Ended`]. Holds: the same policy runs the same
 //! steps in the same order; another CPU runs only at a [`point`].
 //!
 //! The steps are sequentially consistent, so a run is no evidence about a barrier: the model checker's tests are.
@@ -20,13 +20,13 @@ const WAITS: u32 = 300;
 
 /// How the next CPU is chosen.
 #[derive(Debug, Clone)]
-pub struct Policy {
+pub struct SchedulePolicy {
     rng: Rng,
-    kind: Kind,
+    kind: PolicyKind,
 }
 
 #[derive(Debug, Clone)]
-enum Kind {
+enum PolicyKind {
     /// At one point in so many another CPU runs.
     Random(u32),
     /// The CPU with the highest priority runs. At some steps the one that runs gets the lowest priority.
@@ -37,13 +37,13 @@ enum Kind {
     },
 }
 
-impl Policy {
+impl SchedulePolicy {
     /// Returns a random policy: at one point in `one_in` another CPU runs.
     #[must_use]
     pub fn random(seed: u64, one_in: u32) -> Self {
         Self {
             rng: Rng::with_seed(seed),
-            kind: Kind::Random(one_in),
+            kind: PolicyKind::Random(one_in),
         }
     }
 
@@ -58,7 +58,7 @@ impl Policy {
         let lowest = u64::MAX / 2;
         Self {
             rng,
-            kind: Kind::Priorities {
+            kind: PolicyKind::Priorities {
                 of,
                 changes,
                 lowest,
@@ -69,8 +69,8 @@ impl Policy {
     /// Returns whether the CPU that runs stops running at a step, for now.
     fn leaves(&mut self, cpu: usize, step: u64, waits: bool) -> bool {
         match &mut self.kind {
-            Kind::Random(one_in) => waits || self.rng.u32(..*one_in) == 0,
-            Kind::Priorities {
+            PolicyKind::Random(one_in) => waits || self.rng.u32(..*one_in) == 0,
+            PolicyKind::Priorities {
                 of,
                 changes,
                 lowest,
@@ -88,8 +88,8 @@ impl Policy {
     /// Returns which of some CPUs runs next.
     fn next(&mut self, cpus: &[usize]) -> usize {
         match &self.kind {
-            Kind::Random(_) => cpus[self.rng.usize(..cpus.len())],
-            Kind::Priorities { of, .. } => {
+            PolicyKind::Random(_) => cpus[self.rng.usize(..cpus.len())],
+            PolicyKind::Priorities { of, .. } => {
                 let highest = cpus.iter().max_by_key(|cpu| of[**cpu]);
                 *highest.expect("some CPU runs")
             }
@@ -108,8 +108,8 @@ pub enum Ended {
     TooLong,
 }
 
-struct Run {
-    policy: Policy,
+struct ScheduleState {
+    policy: SchedulePolicy,
     current: usize,
     in_a_row: u32,
     steps: u64,
@@ -118,15 +118,15 @@ struct Run {
 }
 
 thread_local! {
-    static RUN: RefCell<Option<Run>> = const { RefCell::new(None) };
+    static RUN: RefCell<Option<ScheduleState>> = const { RefCell::new(None) };
 }
 
 /// What a CPU does.
-pub type Cpu = Box<dyn FnOnce()>;
+pub type CpuMain = Box<dyn FnOnce()>;
 
 thread_local! {
     /// The closures that have not started. A coroutine takes its own, since what it is given must be `Send`.
-    static CPUS: RefCell<Vec<Option<Cpu>>> = const { RefCell::new(Vec::new()) };
+    static CPUS: RefCell<Vec<Option<CpuMain>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Runs closures as CPUs. Returns how the run ended, and after how many steps. Closures that have not returned by then are
@@ -135,7 +135,7 @@ thread_local! {
 /// # Panics
 ///
 /// If called within a run.
-pub fn run(policy: Policy, most: u64, cpus: Vec<Cpu>) -> (Ended, u64) {
+pub fn run(policy: SchedulePolicy, most: u64, cpus: Vec<CpuMain>) -> (Ended, u64) {
     let start = |number: usize| {
         Gn::<()>::new_opt(STACK, move || {
             let cpu = CPUS.with_borrow_mut(|cpus| cpus[number].take());
@@ -147,7 +147,7 @@ pub fn run(policy: Policy, most: u64, cpus: Vec<Cpu>) -> (Ended, u64) {
     CPUS.set(cpus.into_iter().map(Some).collect());
     let mut cpus: Vec<_> = numbers.map(|number| Some(start(number))).collect();
     RUN.with_borrow_mut(|run| {
-        *run = Some(Run {
+        *run = Some(ScheduleState {
             policy,
             current: 0,
             in_a_row: 0,
@@ -183,7 +183,7 @@ pub fn run(policy: Policy, most: u64, cpus: Vec<Cpu>) -> (Ended, u64) {
     (run.ended, run.steps)
 }
 
-fn with<R>(act: impl FnOnce(&mut Run) -> R) -> R {
+fn with<R>(act: impl FnOnce(&mut ScheduleState) -> R) -> R {
     RUN.with_borrow_mut(|run| act(run.as_mut().expect("a run")))
 }
 
@@ -228,9 +228,9 @@ mod tests {
     use super::*;
 
     /// Returns the order in which two CPUs take some steps.
-    fn order(policy: Policy) -> Vec<usize> {
+    fn order(policy: SchedulePolicy) -> Vec<usize> {
         let taken = Rc::new(RefCell::new(Vec::new()));
-        let cpu = || -> Cpu {
+        let cpu = || -> CpuMain {
             let taken = taken.clone();
             Box::new(move || {
                 for _ in 0..20 {
@@ -246,10 +246,10 @@ mod tests {
 
     #[test]
     fn a_seed_determines_the_order() {
-        let random = |seed| order(Policy::random(seed, 3));
+        let random = |seed| order(SchedulePolicy::random(seed, 3));
         assert_eq!(random(1), random(1));
         assert_ne!(random(1), random(2));
-        let priorities = |seed| order(Policy::priorities(seed, 2, 2, 40));
+        let priorities = |seed| order(SchedulePolicy::priorities(seed, 2, 2, 40));
         assert_eq!(priorities(1), priorities(1));
         let changes = |order: Vec<usize>| order.windows(2).filter(|it| it[0] != it[1]).count();
         assert!((1..=3).contains(&changes(priorities(1))));
@@ -270,7 +270,7 @@ mod tests {
                 point();
                 done.set(true);
             };
-            let policy = Policy::priorities(seed, 2, 0, 10);
+            let policy = SchedulePolicy::priorities(seed, 2, 0, 10);
             let (ended, _) = run(policy, 10_000, vec![Box::new(waits), Box::new(sets)]);
             assert_eq!(ended, Ended::All);
         }
@@ -281,7 +281,7 @@ mod tests {
         let forever = || loop {
             point();
         };
-        let policy = Policy::random(1, 2);
+        let policy = SchedulePolicy::random(1, 2);
         let (ended, steps) = run(policy, 500, vec![Box::new(forever)]);
         assert_eq!((ended, steps), (Ended::TooLong, 501));
     }

@@ -1,9 +1,9 @@
 //! The state of the machine: what each walker has cached, the owner of each page, and the first complaint.
 
-use crate::history::Event;
-use crate::memory::{KERNEL_PAGE, Seen, TableId, at};
-use crate::op::{DeviceFlush, Kept, Op, Target, Where};
-use crate::tlb::{Leaf, Tlb};
+use crate::history::HistoryEvent;
+use crate::memory::{KERNEL_PAGE, TableId, VisibleValues, at};
+use crate::op::{DeviceFlush, InvalidatedEntries, Kept, Op, Where};
+use crate::tlb::{CachedLeaf, Tlb};
 
 /// A violation of safety.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum Complaint {
 
 /// The owner of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Owner {
+pub(crate) enum PageOwner {
     /// An owner other than the kernel and the spaces that agents have entries of.
     Other,
     /// The space of a root.
@@ -35,7 +35,7 @@ pub(crate) enum Owner {
 /// A page, and what its owner and its users rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame {
-    pub owner: Owner,
+    pub owner: PageOwner,
     /// Whether it may be written.
     pub write: bool,
     /// Whether devices and the kernel write to it and cannot repeat that after a fault.
@@ -69,7 +69,7 @@ pub(crate) struct Walker {
 
 impl Walker {
     /// Returns the complaint about its use of an entry, if there is one.
-    fn misuses(&self, leaf: &Leaf) -> Option<Complaint> {
+    fn misuses(&self, leaf: &CachedLeaf) -> Option<Complaint> {
         let root = self.root?;
         let of_kernel = leaf.page >= KERNEL_PAGE && self.device.is_none();
         let uses = if of_kernel {
@@ -82,9 +82,9 @@ impl Walker {
         }
         let frame = &self.frames[leaf.frame];
         let owner = if of_kernel {
-            Owner::Kernel
+            PageOwner::Kernel
         } else {
-            Owner::Space(root)
+            PageOwner::Space(root)
         };
         let faults = of_kernel || self.device.is_some();
         if frame.owner != owner {
@@ -111,12 +111,12 @@ impl Walker {
 #[derive(Debug)]
 pub(crate) struct State {
     /// The current content of memory, and the older values that walkers may still see.
-    pub entries: Seen,
+    pub entries: VisibleValues,
     /// The CPUs, then the devices.
     pub walkers: Vec<Walker>,
     pub complaint: Option<Complaint>,
     /// The steps up to the first complaint.
-    pub history: Vec<Event>,
+    pub history: Vec<HistoryEvent>,
 }
 
 impl State {
@@ -131,18 +131,19 @@ impl State {
             Op::InvalidateLoaded { page, walks } => {
                 let this = &mut self.walkers[cpu];
                 let tag = Some(this.tag);
-                this.tlb.invalidate_now(&Target { tag, page, walks });
+                this.tlb
+                    .invalidate_now(&InvalidatedEntries { tag, page, walks });
             }
             Op::Complete | Op::InvalidateDevices => {}
             Op::Load { root, tag, kept } => {
                 let this = &mut self.walkers[cpu];
                 match kept {
                     Kept::All => {}
-                    Kept::OtherTags => this.tlb.invalidate_now(&Target {
+                    Kept::OtherTags => this.tlb.invalidate_now(&InvalidatedEntries {
                         tag: Some(tag),
-                        ..Target::ALL
+                        ..InvalidatedEntries::ALL
                     }),
-                    Kept::Nothing => this.tlb.invalidate_now(&Target::ALL),
+                    Kept::Nothing => this.tlb.invalidate_now(&InvalidatedEntries::ALL),
                 }
                 (this.root, this.tag) = (Some(root), tag);
             }
@@ -178,7 +179,9 @@ impl State {
     }
 
     pub fn invalidate_device(&mut self, device: usize) {
-        self.walkers[device].tlb.invalidate_now(&Target::ALL);
+        self.walkers[device]
+            .tlb
+            .invalidate_now(&InvalidatedEntries::ALL);
         self.walkers[device].flushed = true;
         self.fill(device, None);
     }
@@ -188,7 +191,7 @@ impl State {
     }
 
     /// Fills what a walker may see: what was loaded for it, or else every value that may be in memory.
-    pub fn fill(&mut self, walker: usize, loaded: Option<&Seen>) {
+    pub fn fill(&mut self, walker: usize, loaded: Option<&VisibleValues>) {
         let loaded = loaded.filter(|_| !self.walkers[walker].flushed);
         let seen = loaded.unwrap_or(&self.entries);
         let this = &mut self.walkers[walker];

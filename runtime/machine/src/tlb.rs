@@ -1,11 +1,11 @@
 //! What a CPU or a device has cached.
 
-use crate::memory::{ENTRIES, Entry, Seen, TableId, at};
-use crate::op::Target;
+use crate::memory::{ENTRIES, Entry, TableId, VisibleValues, at};
+use crate::op::InvalidatedEntries;
 
 /// A leaf entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Leaf {
+pub(crate) struct CachedLeaf {
     pub tag: u64,
     pub page: u64,
     pub frame: usize,
@@ -17,7 +17,7 @@ pub(crate) struct Leaf {
 
 /// A walk entry: a cached pointer to a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Walk {
+pub(crate) struct CachedWalk {
     pub tag: u64,
     pub index: usize,
     pub table: TableId,
@@ -27,18 +27,18 @@ pub(crate) struct Walk {
 /// Everything that a CPU or a device may have cached.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tlb {
-    pub leaves: Vec<Leaf>,
-    pub walks: Vec<Walk>,
+    pub leaves: Vec<CachedLeaf>,
+    pub walks: Vec<CachedWalk>,
     /// The broadcasts that are not complete, each with the CPU that issued it.
-    under_way: Vec<Option<(usize, Target)>>,
+    under_way: Vec<Option<(usize, InvalidatedEntries)>>,
 }
 
-impl Target {
-    fn leaf(&self, leaf: &Leaf) -> bool {
+impl InvalidatedEntries {
+    fn leaf(&self, leaf: &CachedLeaf) -> bool {
         self.tag.is_none_or(|tag| tag == leaf.tag) && self.page.is_none_or(|page| page == leaf.page)
     }
 
-    fn walk(&self, walk: &Walk) -> bool {
+    fn walk(&self, walk: &CachedWalk) -> bool {
         let over = |page: u64| page / ENTRIES as u64 == walk.index as u64;
         self.walks && self.tag.is_none_or(|tag| tag == walk.tag) && self.page.is_none_or(over)
     }
@@ -46,13 +46,13 @@ impl Target {
 
 impl Tlb {
     /// Invalidates entries at once.
-    pub fn invalidate_now(&mut self, target: &Target) {
+    pub fn invalidate_now(&mut self, target: &InvalidatedEntries) {
         self.leaves.retain(|leaf| !target.leaf(leaf));
         self.walks.retain(|walk| !target.walk(walk));
     }
 
     /// Starts a broadcast.
-    pub fn doom(&mut self, target: &Target, by: usize) {
+    pub fn doom(&mut self, target: &InvalidatedEntries, by: usize) {
         let free = self.under_way.iter().position(Option::is_none);
         let nth = free.unwrap_or_else(|| {
             self.under_way.push(None);
@@ -67,8 +67,9 @@ impl Tlb {
 
     /// Completes the broadcasts of a CPU. What could be filled again in between stays cached.
     pub fn complete(&mut self, by: usize) {
-        let per_cpu =
-            |broadcast: &Option<(usize, Target)>| broadcast.is_some_and(|(cpu, _)| cpu == by);
+        let per_cpu = |broadcast: &Option<(usize, InvalidatedEntries)>| {
+            broadcast.is_some_and(|(cpu, _)| cpu == by)
+        };
         let complete = self.broadcasts(per_cpu);
         self.leaves.retain(|leaf| leaf.doomed & complete == 0);
         self.walks.retain(|walk| walk.doomed & complete == 0);
@@ -82,7 +83,7 @@ impl Tlb {
     }
 
     /// Returns the broadcasts in progress that match, one bit each.
-    fn broadcasts(&self, are: impl Fn(&Option<(usize, Target)>) -> bool) -> u32 {
+    fn broadcasts(&self, are: impl Fn(&Option<(usize, InvalidatedEntries)>) -> bool) -> u32 {
         let all = self.under_way.iter().enumerate();
         all.filter(|(_, broadcast)| are(broadcast))
             .fold(0, |bits, (nth, _)| bits | 1 << nth)
@@ -90,22 +91,23 @@ impl Tlb {
 
     /// Returns the broadcasts that invalidate a leaf entry which is filled through a walk entry: those that invalidate
     /// both. Each acts once and on both at the same moment, and afterwards the walk entry is gone.
-    fn doomed_with(&self, walk: &Walk, leaf: &Leaf) -> u32 {
+    fn doomed_with(&self, walk: &CachedWalk, leaf: &CachedLeaf) -> u32 {
         walk.doomed
             & self.broadcasts(|broadcast| broadcast.is_some_and(|(_, target)| target.leaf(leaf)))
     }
 
     /// Fills everything that a walker may see from a root. Returns whether it read memory that is no longer a table.
-    pub fn fill(&mut self, root: TableId, tag: u64, seen: &Seen, gone: &[bool]) -> bool {
+    pub fn fill(&mut self, root: TableId, tag: u64, seen: &VisibleValues, gone: &[bool]) -> bool {
         let mut lost = gone[root];
         for index in 0..ENTRIES {
             for bits in &seen[at(root, index)] {
                 if let Entry::Table(table) = Entry::of(*bits) {
-                    let same =
-                        |walk: &Walk| (walk.tag, walk.index, walk.table) == (tag, index, table);
+                    let same = |walk: &CachedWalk| {
+                        (walk.tag, walk.index, walk.table) == (tag, index, table)
+                    };
                     self.walks.retain(|walk| !same(walk));
                     let doomed = 0;
-                    self.walks.push(Walk {
+                    self.walks.push(CachedWalk {
                         tag,
                         index,
                         table,
@@ -131,7 +133,7 @@ impl Tlb {
                         attributes,
                     } = Entry::of(*bits)
                     {
-                        let leaf = Leaf {
+                        let leaf = CachedLeaf {
                             tag,
                             page,
                             frame,
@@ -140,7 +142,7 @@ impl Tlb {
                             doomed: 0,
                         };
                         let doomed = self.doomed_with(&walk, &leaf);
-                        self.cache(Leaf { doomed, ..leaf });
+                        self.cache(CachedLeaf { doomed, ..leaf });
                     }
                 }
             }
@@ -148,10 +150,10 @@ impl Tlb {
         lost
     }
 
-    fn cache(&mut self, leaf: Leaf) {
+    fn cache(&mut self, leaf: CachedLeaf) {
         let doomed = leaf.doomed;
         self.leaves
-            .retain(|other| Leaf { doomed, ..*other } != leaf);
+            .retain(|other| CachedLeaf { doomed, ..*other } != leaf);
         self.leaves.push(leaf);
     }
 }

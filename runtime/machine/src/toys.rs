@@ -12,7 +12,7 @@ mod backend;
 pub use backend::{DEVICE, PAGE_SHIFT, Toy};
 
 /// What distinguishes one toy from another.
-pub trait Kind: 'static {
+pub trait ToyKind: 'static {
     /// Whether CPUs are interrupted to flush. Otherwise instructions reach them.
     const INTERRUPTS: bool;
     /// The CPUs that calls of other CPUs flush in place of an IPI, one bit each; 0 if there are no such calls.
@@ -53,7 +53,7 @@ const NO_TAGS: Tags = Tags {
 #[derive(Debug)]
 pub struct Slots;
 
-impl Kind for Slots {
+impl ToyKind for Slots {
     const INTERRUPTS: bool = true;
     const LAZY_REFCOUNTED: bool = false;
     const TAGS: Tags = Tags {
@@ -67,7 +67,7 @@ impl Kind for Slots {
 #[derive(Debug)]
 pub struct UnderLoaded;
 
-impl Kind for UnderLoaded {
+impl ToyKind for UnderLoaded {
     const INTERRUPTS: bool = true;
     const KERNEL_UNDER_LOADED: bool = true;
     const LAZY_REFCOUNTED: bool = false;
@@ -78,7 +78,7 @@ impl Kind for UnderLoaded {
 #[derive(Debug)]
 pub struct Viewed;
 
-impl Kind for Viewed {
+impl ToyKind for Viewed {
     const INTERRUPTS: bool = true;
     const VIEWS: bool = true;
     const LAZY_REFCOUNTED: bool = false;
@@ -92,7 +92,7 @@ pub const VIEW: u64 = 8;
 #[derive(Debug)]
 pub struct Untagged;
 
-impl Kind for Untagged {
+impl ToyKind for Untagged {
     const INTERRUPTS: bool = true;
     const LAZY_REFCOUNTED: bool = true;
     const TAGS: Tags = NO_TAGS;
@@ -102,7 +102,7 @@ impl Kind for Untagged {
 #[derive(Debug)]
 pub struct Broadcast;
 
-impl Kind for Broadcast {
+impl ToyKind for Broadcast {
     const INTERRUPTS: bool = false;
     const LAZY_REFCOUNTED: bool = true;
     const TAGS: Tags = Tags {
@@ -115,7 +115,7 @@ impl Kind for Broadcast {
 #[derive(Debug)]
 pub struct Coherent;
 
-impl Kind for Coherent {
+impl ToyKind for Coherent {
     const INTERRUPTS: bool = false;
     const PUBLISHES: bool = false;
     const LAZY_REFCOUNTED: bool = true;
@@ -126,7 +126,7 @@ impl Kind for Coherent {
 #[derive(Debug)]
 pub struct Masked;
 
-impl Kind for Masked {
+impl ToyKind for Masked {
     const INTERRUPTS: bool = false;
     const INTERRUPTS_OFF: bool = true;
     const LAZY_REFCOUNTED: bool = true;
@@ -137,7 +137,7 @@ impl Kind for Masked {
 #[derive(Debug)]
 pub struct Crowd<K>(PhantomData<K>);
 
-impl<K: Kind> Kind for Crowd<K> {
+impl<K: ToyKind> ToyKind for Crowd<K> {
     const INTERRUPTS: bool = K::INTERRUPTS;
     const PUBLISHES: bool = K::PUBLISHES;
     const WRITES: bool = K::WRITES;
@@ -153,7 +153,7 @@ impl<K: Kind> Kind for Crowd<K> {
 #[derive(Debug)]
 pub struct Called;
 
-impl Kind for Called {
+impl ToyKind for Called {
     const INTERRUPTS: bool = true;
     const LAZY_REFCOUNTED: bool = true;
     const TAGS: Tags = Tags {
@@ -166,7 +166,7 @@ impl Kind for Called {
 #[derive(Debug)]
 pub struct Hypervisor;
 
-impl Kind for Hypervisor {
+impl ToyKind for Hypervisor {
     const INTERRUPTS: bool = true;
     const CALLS_REACH: u64 = 0b10;
     const LAZY_REFCOUNTED: bool = true;
@@ -180,7 +180,7 @@ impl Kind for Hypervisor {
 #[derive(Debug)]
 pub struct HypervisorUntagged;
 
-impl Kind for HypervisorUntagged {
+impl ToyKind for HypervisorUntagged {
     const INTERRUPTS: bool = true;
     const CALLS_REACH: u64 = Hypervisor::CALLS_REACH;
     const LAZY_REFCOUNTED: bool = true;
@@ -191,7 +191,7 @@ impl Kind for HypervisorUntagged {
 #[derive(Debug)]
 pub struct ForLife;
 
-impl Kind for ForLife {
+impl ToyKind for ForLife {
     const INTERRUPTS: bool = true;
     const LAZY_REFCOUNTED: bool = false;
     const TAGS: Tags = Tags {
@@ -204,7 +204,7 @@ impl Kind for ForLife {
 #[derive(Debug)]
 pub struct Writer;
 
-impl Kind for Writer {
+impl ToyKind for Writer {
     const INTERRUPTS: bool = false;
     const WRITES: bool = true;
     const LAZY_REFCOUNTED: bool = true;
@@ -215,7 +215,7 @@ impl Kind for Writer {
 #[derive(Debug)]
 pub struct Deferrer;
 
-impl Kind for Deferrer {
+impl ToyKind for Deferrer {
     const INTERRUPTS: bool = false;
     const WRITES: bool = true;
     const DEFERS: bool = true;

@@ -5,34 +5,36 @@
 
 use fastrand::Rng;
 use tlbc_machine::hardware::search::cached;
-use tlbc_machine::hardware::{Entry, Event, Kind, Left, Path, Walks};
+use tlbc_machine::hardware::{
+    AgentWalks, CachedEntry, EntryKind, Left, PathEvent, TranslationPath,
+};
 use tlbc_runtime::level::Level;
 
-fn entries(rng: &mut Rng) -> Vec<Entry> {
-    let entry = |kind, level, cache, from| Entry {
+fn entries(rng: &mut Rng) -> Vec<CachedEntry> {
+    let entry = |kind, level, cache, from| CachedEntry {
         kind,
         level: Level(level),
         cache,
         from,
     };
-    let mut all = vec![entry(Kind::Leaf, 0, 0, None)];
+    let mut all = vec![entry(EntryKind::Leaf, 0, 0, None)];
     let optional = [
-        entry(Kind::Walk, 1, 0, None),
-        entry(Kind::Walk, 2, 0, None),
-        entry(Kind::Leaf, 0, 1, Some(0)),
-        entry(Kind::Leaf, 0, 2, Some(1)),
+        entry(EntryKind::Walk, 1, 0, None),
+        entry(EntryKind::Walk, 2, 0, None),
+        entry(EntryKind::Leaf, 0, 1, Some(0)),
+        entry(EntryKind::Leaf, 0, 2, Some(1)),
     ];
     all.extend(optional.into_iter().filter(|_| rng.bool()));
     all
 }
 
-fn events(rng: &mut Rng, entries: usize) -> Vec<Event> {
+fn events(rng: &mut Rng, entries: usize) -> Vec<PathEvent> {
     let hits = |rng: &mut Rng| rng.u64(..1 << entries);
     let one = |_| match rng.u8(..8) {
-        0 => Event::Publish,
-        1 | 2 => Event::Now(hits(rng)),
-        3..=5 => Event::Start(hits(rng), rng.u32(..2)),
-        _ => Event::Complete(rng.u32(..2)),
+        0 => PathEvent::Publish,
+        1 | 2 => PathEvent::Now(hits(rng)),
+        3..=5 => PathEvent::Start(hits(rng), rng.u32(..2)),
+        _ => PathEvent::Complete(rng.u32(..2)),
     };
     (0..7).map(one).collect()
 }
@@ -43,19 +45,19 @@ fn the_closure_is_the_search() {
     let (mut gone, mut kept) = (0, 0);
     for round in 0..20_000 {
         let entries = entries(&mut rng);
-        let walks = Walks {
+        let walks = AgentWalks {
             speculates: rng.u8(..4) != 0,
             live: rng.bool(),
         };
-        let mut path = Path::new(entries.iter().copied(), walks);
+        let mut path = TranslationPath::new(entries.iter().copied(), walks);
         path.record();
         let events = events(&mut rng, entries.len());
         for &event in &events {
             match event {
-                Event::Publish => path.publish(),
-                Event::Now(hits) => path.invalidate_now(hits),
-                Event::Start(hits, key) => path.start(hits, key),
-                Event::Complete(key) => path.complete(key, true),
+                PathEvent::Publish => path.publish(),
+                PathEvent::Now(hits) => path.invalidate_now(hits),
+                PathEvent::Start(hits, key) => path.start(hits, key),
+                PathEvent::Complete(key) => path.complete(key, true),
             }
         }
         let closure = path.left().fold(0, |all, (index, _)| all | 1 << index);
@@ -73,17 +75,17 @@ fn the_closure_is_the_search() {
 
 #[test]
 fn an_entry_that_is_gone_may_have_accesses_in_flight() {
-    let leaf = Entry {
-        kind: Kind::Leaf,
+    let leaf = CachedEntry {
+        kind: EntryKind::Leaf,
         level: Level(0),
         cache: 0,
         from: None,
     };
-    let walks = Walks {
+    let walks = AgentWalks {
         speculates: true,
         live: false,
     };
-    let mut path = Path::new([leaf], walks);
+    let mut path = TranslationPath::new([leaf], walks);
     path.publish();
     path.start(1, 7);
     path.complete(7, false);

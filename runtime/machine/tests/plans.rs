@@ -3,14 +3,14 @@
 //! CPU 0 clears a page, or a table with it, and frees it, while CPU 1 runs in the space.
 
 use tlbc_machine::{
-    Complaint, DeviceFlush, Entry, KERNEL, KERNEL_PAGE, Kept, Machine, Op, Shared, Stores, Target,
-    Where,
+    Complaint, DeviceFlush, Entry, InvalidatedEntries, KERNEL, KERNEL_PAGE, Kept, Machine, Op,
+    SharedMachine, Stores, Where,
 };
 
 const TAG: u64 = 5;
 
 /// CPUs 0 and 1 run in the space of table 1, whose table 2 maps page 0 of memory at page 0 and page 1 at page 1.
-fn machine(stores: Stores) -> Shared {
+fn machine(stores: Stores) -> SharedMachine {
     let machine = Machine::new(stores, 2, 3, 2);
     machine.own(0, 1);
     machine.own(1, 1);
@@ -34,16 +34,16 @@ fn machine(stores: Stores) -> Shared {
     machine
 }
 
-fn page(page: u64) -> Target {
-    Target {
+fn page(page: u64) -> InvalidatedEntries {
+    InvalidatedEntries {
         tag: Some(TAG),
         page: Some(page),
         walks: false,
     }
 }
 
-fn with_walks(target: Target) -> Target {
-    Target {
+fn with_walks(target: InvalidatedEntries) -> InvalidatedEntries {
+    InvalidatedEntries {
         walks: true,
         ..target
     }
@@ -65,17 +65,22 @@ fn unmap(plan: &[Op]) -> Option<Complaint> {
     machine.complaint()
 }
 
-fn everywhere(target: Target) -> Op {
+fn everywhere(target: InvalidatedEntries) -> Op {
     Op::Invalidate(target, Where::Everywhere)
 }
 
 #[test]
 fn a_page_may_be_freed_after_publish_invalidate_and_complete() {
-    let whole_tag = Target {
+    let whole_tag = InvalidatedEntries {
         page: None,
         ..with_walks(page(0))
     };
-    for target in [page(0), with_walks(page(0)), whole_tag, Target::ALL] {
+    for target in [
+        page(0),
+        with_walks(page(0)),
+        whole_tag,
+        InvalidatedEntries::ALL,
+    ] {
         let plan = [Op::Publish, everywhere(target), Op::Complete];
         assert_eq!(unmap(&plan), None, "{target:?}");
     }
@@ -86,7 +91,7 @@ fn a_page_may_be_freed_after_publish_invalidate_and_complete() {
 #[test]
 fn a_page_must_not_be_freed_earlier() {
     let (publish, complete) = (Op::Publish, Op::Complete);
-    let other_tag = Target {
+    let other_tag = InvalidatedEntries {
         tag: Some(TAG + 1),
         ..page(0)
     };
@@ -155,7 +160,7 @@ fn a_page_is_filled_again_through_a_walk_entry_that_is_invalidated_later() {
     assert_eq!(unlink(&not_complete), Some(Complaint::ForeignPage));
     assert_eq!(unlink(&leaf_first), Some(Complaint::ForeignPage));
     // One instruction invalidates both at the same moment.
-    for target in [with_walks(page(0)), Target::ALL] {
+    for target in [with_walks(page(0)), InvalidatedEntries::ALL] {
         assert_eq!(unlink(&[publish, everywhere(target), complete]), None);
     }
 }
@@ -254,7 +259,7 @@ fn a_page_is_not_accessed_with_old_attributes() {
 
 /// Returns a machine where page 0 of the same space was read-only before, and CPUs and the device have the stricter
 /// entry.
-fn more_rights(device: Option<DeviceFlush>) -> (Shared, Entry) {
+fn more_rights(device: Option<DeviceFlush>) -> (SharedMachine, Entry) {
     let machine = machine(Stores::AsLoaded);
     let read_only = Entry::Page {
         frame: 0,
@@ -297,7 +302,7 @@ fn a_device_that_broadcasts_reach_caches_under_the_tag() {
     for (target, complaint) in [
         (page(0), None),
         (
-            Target {
+            InvalidatedEntries {
                 tag: Some(TAG + 1),
                 ..page(0)
             },
@@ -315,7 +320,7 @@ fn a_device_that_broadcasts_reach_caches_under_the_tag() {
 }
 
 /// CPU 0 has a kernel page under the tag of the space, and under tag 0 as well. Table 3 is the kernel's.
-fn kernel_machine() -> Shared {
+fn kernel_machine() -> SharedMachine {
     let machine = Machine::new(Stores::AsLoaded, 1, 4, 1);
     machine.own_by_kernel(0);
     machine.store(3, 0, Entry::page(0).bits());

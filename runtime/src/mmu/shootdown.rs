@@ -48,7 +48,7 @@ use crate::sync::{Barrier, full_barrier, wait_until};
 
 /// Why everything of a space is flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Why {
+pub(crate) enum FlushReason {
     /// The space is torn down, or the kernel requested it.
     Requested,
     /// Another gather is under way, which may have unmapped pages that this one did not see.
@@ -96,15 +96,15 @@ impl<P: Platform> Mmu<P> {
         &self,
         space: &AddressSpace<P::CpuSet>,
         everything: Scope<'_>,
-        why: Why,
+        why: FlushReason,
     ) {
         let pending = space.pending.pending();
         self.shoot_down(space, |stats| {
             stats.completed.count(pending.count() as u64);
             match why {
-                Why::Requested => stats.full_requested.count(1),
-                Why::Nested => stats.full_nested.count(1),
-                Why::Pending => stats.full_deferred.count(1),
+                FlushReason::Requested => stats.full_requested.count(1),
+                FlushReason::Nested => stats.full_nested.count(1),
+                FlushReason::Pending => stats.full_deferred.count(1),
             }
             everything
         });
@@ -368,6 +368,10 @@ impl<P: Platform> Mmu<P> {
     ///
     /// As [`flush_range`](Self::flush_range).
     pub fn flush_everything(&self, space: &AddressSpace<P::CpuSet>) {
-        self.flush_space(space, Scope::Everything { tables: true }, Why::Requested);
+        self.flush_space(
+            space,
+            Scope::Everything { tables: true },
+            FlushReason::Requested,
+        );
     }
 }

@@ -13,14 +13,14 @@ use crate::request::levels::{LevelTable, below};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ranges {
     /// The leaf entries of one level, as long as nothing else has changed. Its level is [`SORTED`] as soon as there are others.
-    run: Run,
+    run: LeafRun,
     /// All changes by level, if there are others.
     sorted: Option<Sorted>,
 }
 
 /// Leaf entries of one level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Run {
+struct LeafRun {
     /// The first and the last of their addresses.
     first: u64,
     last: u64,
@@ -33,7 +33,7 @@ const NO_RUN: Level = Level(u8::MAX);
 /// The level of the run of ranges that record everything by level. One comparison of the level distinguishes all cases.
 const SORTED: Level = Level(u8::MAX - 1);
 
-impl Run {
+impl LeafRun {
     /// No entry.
     const NONE: Self = Self {
         first: 0,
@@ -99,7 +99,7 @@ impl Ranges {
     #[inline]
     pub const fn new() -> Self {
         Self {
-            run: Run::NONE,
+            run: LeafRun::NONE,
             sorted: None,
         }
     }
@@ -231,9 +231,9 @@ impl Ranges {
 
     /// Records everything by level from now on, and returns it.
     pub(crate) fn sort(&mut self) -> &mut Sorted {
-        let sorted = Run {
+        let sorted = LeafRun {
             level: SORTED,
-            ..Run::NONE
+            ..LeafRun::NONE
         };
         let run = core::mem::replace(&mut self.run, sorted);
         self.sorted.get_or_insert_with(|| {
@@ -254,7 +254,7 @@ impl Ranges {
     /// gathers are of this kind.
     #[inline]
     pub(crate) fn page(&self, levels: &LevelTable) -> Option<(u64, Level, bool)> {
-        let Run { first, last, level } = self.run;
+        let LeafRun { first, last, level } = self.run;
         if level == SORTED {
             return self.sorted.as_ref()?.page(levels);
         }

@@ -28,7 +28,7 @@ use crate::deferred::{AsidSlot, LoadedTag, Pending};
 use crate::fault::{Fault, is_back};
 use crate::mask::{CpuId, SharedCpuMask};
 use crate::mmu::Mmu;
-use crate::mmu::shootdown::Why;
+use crate::mmu::shootdown::FlushReason;
 use crate::platform::Platform;
 use crate::request::{Scope, Space, SpaceId};
 use crate::space::{AddressSpace, Tagging};
@@ -228,7 +228,11 @@ impl<P: Platform> Mmu<P> {
     fn complete_before_attach(&self, cpu: CpuId, space: &AddressSpace<P::CpuSet>) {
         if Self::facts().pte_update.is_deferrable() && space.pending.attach.pending().is_some() {
             self.leave_root(cpu);
-            self.flush_space(space, Scope::Everything { tables: true }, Why::Pending);
+            self.flush_space(
+                space,
+                Scope::Everything { tables: true },
+                FlushReason::Pending,
+            );
         }
     }
 
@@ -274,7 +278,7 @@ impl<P: Platform> Mmu<P> {
         if space.tagging == Tagging::Life {
             if Self::facts().lazy_mm == LazyMm::Refcounted {
                 // A CPU that was lazy until now may have bound the tag to the empty top table again.
-                self.flush_space(space, Scope::Teardown, Why::Requested);
+                self.flush_space(space, Scope::Teardown, FlushReason::Requested);
             }
             self.return_tag(space.tag.get());
         }

@@ -9,8 +9,8 @@ use serde_json::Value;
 use tlbc::Analysis;
 use tlbc::model::Config;
 use tlbc::trace::{
-    AddressRange, Change, Event, Memory, Query, Tables, To, Trace, Unmapped, VERSION, explained,
-    show, trace,
+    AddressRange, Change, EntriesInMemory, Event, Query, Tables, To, Trace, UnmappedEntries,
+    VERSION, explained, show, trace,
 };
 use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::level::Level;
@@ -195,7 +195,7 @@ impl Case {
         let ranges: Vec<AddressRange> = self.levels.iter().map(range).collect();
         let first = ranges[0].clone();
         let event = match self.what {
-            0..=2 => Event::Unmapped(Unmapped {
+            0..=2 => Event::Unmapped(UnmappedEntries {
                 ranges,
                 tables: [Tables::Kept, Tables::Unlinked, Tables::UnlinkedLive][self.tables],
                 stored: self.flags.0,
@@ -204,7 +204,7 @@ impl Case {
                 to: CHANGES[self.to],
                 level: Level(first.levels[0] as u8),
                 extent: first.extent,
-                memory: Memory::default(),
+                memory: EntriesInMemory::default(),
                 may_defer: self.flags.1 && self.flags.0,
             }),
             6 => Event::Mapped(ranges),

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use tlbc::Analysis;
 use tlbc::model::{Config, Known, Model};
 use tlbc::trace::{
-    AddressRange, Becomes, Change, DeferredBy, Event, Instruction, Memory, Query, Step, Tables, To,
-    Trace, Unmapped, trace,
+    AddressRange, Becomes, Change, DeferredBy, EntriesInMemory, Event, Instruction, Query, Step,
+    Tables, To, Trace, UnmappedEntries, trace,
 };
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::Entry;
@@ -195,11 +195,11 @@ impl<B: Machine> Made<'_, B> {
         let change = to.change(level, maps_pages, 0);
         let (old, new) = bits_of(to, &change);
         let entries = Entries::new(backend, self.space(), level, base, 6);
-        let memory = Memory {
+        let memory = EntriesInMemory {
             table: entries.table,
             old,
             new,
-            ..Memory::default()
+            ..EntriesInMemory::default()
         };
         // With no other CPU in the space the runtime defers where it may, to the end of the gather.
         let deferrable = B::FACTS.pte_update.is_deferrable() && !self.others && !self.kernel;
@@ -290,7 +290,7 @@ impl<B: Machine> Made<'_, B> {
         let whole = tables == Tables::UnlinkedLive;
         let start = self.base() + (3 << reach);
         let bytes = if whole { 1 << reach } else { count << shift };
-        let event = Event::Unmapped(Unmapped {
+        let event = Event::Unmapped(UnmappedEntries {
             ranges: vec![AddressRange {
                 extent: Extent::new(start, bytes),
                 levels: vec![level.index()],

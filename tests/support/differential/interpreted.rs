@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use tlbc::Analysis;
 use tlbc::interpreted::{Instruction, Interpreted};
-use tlbc::model::{Config, Named, Which};
+use tlbc::model::{Config, DefinitionName, Which};
 use tlbc_runtime::Backend;
 
 use super::Issued;
@@ -37,7 +37,7 @@ fn analysis() -> &'static Analysis {
 
 fn make(has: &dyn Fn(&str) -> bool, limits: &[u64]) -> Option<Box<dyn Machine>> {
     let model = &analysis().model;
-    let bit = |(index, named): (usize, &Named)| u32::from(has(&named.name)) << index;
+    let bit = |(index, named): (usize, &DefinitionName)| u32::from(has(&named.name)) << index;
     let geometries = model.geometries.iter().enumerate().skip(1);
     let geometries: Vec<_> = geometries.filter(|(_, it)| has(&it.named.name)).collect();
     let config = Config {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Runs, TestRunner};
 use tlbc::Analysis;
-use tlbc::model::{Config, Instr, Limit, Named};
+use tlbc::model::{Config, DefinitionName, Instr, Limit};
 use tlbc::plan::ir::{Issue, Node};
 use tlbc_runtime::level::{LEVELS, Level};
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, Reach, Scope, Space, Tag};
@@ -215,7 +215,7 @@ pub fn plans_and_backend_agree_on_ranges(
 /// Returns the names of the instructions that a plan may issue.
 pub fn planned(Analysis { model, plans }: &Analysis) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
-    let mut add = |named: &Named| {
+    let mut add = |named: &DefinitionName| {
         used.insert(named.name.clone());
     };
     for plan in plans.iter() {

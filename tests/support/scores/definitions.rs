@@ -225,7 +225,7 @@ pub fn on_hardware(
     seed: u64,
     on: Option<tlbc::model::Config>,
     (machines, requests): (u64, u64),
-) -> Option<torment::Failure> {
+) -> Option<torment::FailedRequest> {
     let limits = |least: bool| {
         let limits = hardware.limits.iter();
         limits

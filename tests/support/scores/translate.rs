@@ -5,7 +5,7 @@
 //! encoded is not part of a plan.
 
 use tlbc::Analysis;
-use tlbc::model::{Amount, Instr, Model, Named};
+use tlbc::model::{Amount, DefinitionName, Instr, Model};
 use tlbc::plan::Plans;
 use tlbc::plan::ir::{Count, Issue, Node, Over, Plan, Test};
 use tlbc_facts::clause::MaxCount;
@@ -40,7 +40,12 @@ struct Terms<'a> {
 }
 
 /// Returns the index of what has the same name in another list.
-fn same<T>(from: &[T], to: &[T], index: usize, named: impl Fn(&T) -> &Named) -> Option<usize> {
+fn same<T>(
+    from: &[T],
+    to: &[T],
+    index: usize,
+    named: impl Fn(&T) -> &DefinitionName,
+) -> Option<usize> {
     let name = &named(from.get(index)?).name;
     to.iter().position(|it| named(it).name == *name)
 }

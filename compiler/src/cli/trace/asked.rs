@@ -3,13 +3,13 @@
 use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::level::Level;
 
-use super::{ChangeName, EventName, PendingName, Trace};
+use super::{ChangeName, EventName, PendingName, TraceCommand};
 use crate::cli::Trouble;
 use crate::cli::machine::find;
 use crate::model::{Config, Model};
-use crate::trace::{AddressRange, Change, Event, Memory, Tables, To, Unmapped};
+use crate::trace::{AddressRange, Change, EntriesInMemory, Event, Tables, To, UnmappedEntries};
 
-impl Trace {
+impl TraceCommand {
     /// Returns the event.
     pub(super) fn asked(&self, model: &Model, config: Config) -> Result<Event, Trouble> {
         match self.event {
@@ -30,7 +30,7 @@ impl Trace {
         Ok(if self.mapped {
             Event::Mapped(ranges)
         } else {
-            Event::Unmapped(Unmapped {
+            Event::Unmapped(UnmappedEntries {
                 ranges,
                 tables: match (self.tables_freed, self.below_live) {
                     (false, _) => Tables::Kept,
@@ -69,7 +69,7 @@ impl Trace {
             },
             level: Level(level as u8),
             extent: *extent,
-            memory: Memory::default(),
+            memory: EntriesInMemory::default(),
             may_defer: self.defer,
         }))
     }

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Parser, ValueEnum};
 use tlbc_runtime::request::Space;
 
-use super::machine::Machine;
-use super::number::{Place, place};
-use super::{Messages, Outcome, Trouble};
+use super::machine::MachineOptions;
+use super::number::{LevelRange, place};
+use super::{CommandResult, Messages, Trouble};
 use crate::analysis::analyse;
 use crate::fs;
 use crate::model::{Config, Model};
@@ -72,13 +72,13 @@ Examples:
   tlbc trace foo.arch --event publish --kernel
       a page of the kernel was mapped where none was"
 )]
-pub(super) struct Trace {
+pub(super) struct TraceCommand {
     /// The definition, or - for standard input
     file: PathBuf,
 
     /// The addresses whose entries were unmapped; END is the first address after them; repeatable
     #[arg(long, value_name = "START..END[@LEVEL]", value_parser = place)]
-    range: Vec<Place>,
+    range: Vec<LevelRange>,
 
     /// The level of the entries, such as pmd, if `--range` does not name one; repeatable [default: the lowest]
     #[arg(long, value_name = "NAME", requires = "range")]
@@ -149,7 +149,7 @@ pub(super) struct Trace {
     messages: Messages,
 
     #[command(flatten)]
-    machine: Machine,
+    machine: MachineOptions,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -218,7 +218,7 @@ enum TraceFormat {
 }
 
 /// What options ask for, without a machine.
-pub struct Asked {
+pub struct TraceOptions {
     /// The event.
     pub event: Event,
     /// The space.
@@ -233,17 +233,17 @@ pub struct Asked {
 ///
 /// # Errors
 /// What is wrong with the options.
-pub fn asked(options: &str, model: &Model, config: Config) -> Result<Asked, String> {
+pub fn asked(options: &str, model: &Model, config: Config) -> Result<TraceOptions, String> {
     #[derive(Parser)]
     struct Alone {
         #[command(flatten)]
-        trace: Trace,
+        trace: TraceCommand,
     }
     let words = ["trace", "-"].into_iter().chain(options.split_whitespace());
     let alone = Alone::try_parse_from(words).map_err(|error| error.to_string())?;
     let trace = alone.trace;
     let event = trace.asked(model, config).map_err(|trouble| trouble.0)?;
-    Ok(Asked {
+    Ok(TraceOptions {
         event,
         space: trace.space(),
         others: trace.cpus == Some(WhichCpus::Others),
@@ -251,8 +251,8 @@ pub fn asked(options: &str, model: &Model, config: Config) -> Result<Asked, Stri
     })
 }
 
-impl Trace {
-    pub(super) fn run(&self, color: bool) -> Result<Outcome, Trouble> {
+impl TraceCommand {
+    pub(super) fn run(&self, color: bool) -> Result<CommandResult, Trouble> {
         let (name, bytes) = fs::read_one(self.file.clone())?.named();
         let mut files = Files::default();
         let (analysis, diagnostics) = match parse::decode(&mut files, name, bytes) {
@@ -261,13 +261,13 @@ impl Trace {
         };
         let Some(analysis) = analysis else {
             let findings = self.messages.render(&files, &diagnostics, color);
-            return Ok(Outcome::Findings(findings));
+            return Ok(CommandResult::Findings(findings));
         };
         let (query, remark) = self.query(&analysis.model, &analysis.plans)?;
         let trace = if self.why { explained } else { trace };
         let mut answer = trace(&analysis.model, &analysis.plans, &query).map_err(Trouble)?;
         answer.notes.extend(remark);
-        Ok(Outcome::Good(match self.format {
+        Ok(CommandResult::Good(match self.format {
             TraceFormat::Text => format!("{}\n{}", answer.request.title, show::text(&answer)),
             TraceFormat::Json => format!("{}\n", show::json(&answer)),
         }))

@@ -234,7 +234,7 @@ impl Printer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emit::tree::{Expr, Stmt, Var, Word, borrow, number, structure};
+    use crate::emit::tree::{CodeWord, Expr, Stmt, Var, borrow, number, structure};
 
     /// Returns the text of a function of these statements.
     fn printed(body: Vec<Stmt>) -> String {
@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(printed(vec![Stmt::Do(test)]), expected);
 
         let fields = [("long_name", number(1u32)), ("other_name", number(2u32))];
-        let value = structure(Word::from("S"), fields);
+        let value = structure(CodeWord::from("S"), fields);
         let value = Stmt::Let(Var::Pass.word(), borrow(value));
         let expected = "    let pass = &S {\n        long_name: 1,\n        other_name: 2,\n    };";
         assert_eq!(printed(vec![value]), expected);

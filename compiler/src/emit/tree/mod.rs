@@ -14,4 +14,4 @@ pub use syntax::{
     Case, Expr, Function, Item, Member, Stmt, borrow, hex, matches, number, string, structure,
 };
 pub use uses::Uses;
-pub use words::{FlagBarriers, Private, Property, Runtime, SetLoop, Text, Use, Var, Word};
+pub use words::{CodeText, CodeWord, FlagBarriers, Private, Property, Runtime, SetLoop, Use, Var};

@@ -1,11 +1,11 @@
 //! Expressions, statements and items.
 
-use super::words::{Private, Property, Runtime, Text, Var, Word};
+use super::words::{CodeText, CodeWord, Private, Property, Runtime, Var};
 
 impl Property {
     /// Returns a call of the function for the configuration `c`.
     pub fn call(self, arguments: impl IntoIterator<Item = Expr>) -> Expr {
-        let function = Word::private(Private::Function(self), self.name());
+        let function = CodeWord::private(Private::Function(self), self.name());
         let arguments = std::iter::once(Var::Config.expr()).chain(arguments);
         Expr::Word(function).call(arguments)
     }
@@ -23,13 +23,16 @@ impl Runtime {
     }
 
     /// Returns a value of the structure with these fields.
-    pub fn with<N: Into<Text>>(self, fields: impl IntoIterator<Item = (N, Expr)>) -> Expr {
+    pub fn with<N: Into<CodeText>>(self, fields: impl IntoIterator<Item = (N, Expr)>) -> Expr {
         structure(self.text(self.name()), fields)
     }
 }
 
 /// Returns a value of a structure or a variant with named fields.
-pub fn structure<N: Into<Text>>(path: Word, fields: impl IntoIterator<Item = (N, Expr)>) -> Expr {
+pub fn structure<N: Into<CodeText>>(
+    path: CodeWord,
+    fields: impl IntoIterator<Item = (N, Expr)>,
+) -> Expr {
     let fields = fields.into_iter().map(|(name, value)| (name.into(), value));
     Expr::Struct(path, fields.collect())
 }
@@ -37,16 +40,16 @@ pub fn structure<N: Into<Text>>(path: Word, fields: impl IntoIterator<Item = (N,
 /// An expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expr {
-    Word(Word),
-    Field(Box<Expr>, Text),
+    Word(CodeWord),
+    Field(Box<Expr>, CodeText),
     Index(Box<Expr>, u32),
-    Method(Box<Expr>, Text, Vec<Expr>),
+    Method(Box<Expr>, CodeText, Vec<Expr>),
     Call(Box<Expr>, Vec<Expr>),
     Prefix(&'static str, Box<Expr>),
     Cast(Box<Expr>, &'static str),
     Binary(Box<Expr>, &'static str, Box<Expr>),
     /// A structure with its fields; that with the name `..` is the rest.
-    Struct(Word, Vec<(Text, Expr)>),
+    Struct(CodeWord, Vec<(CodeText, Expr)>),
     Tuple(Vec<Expr>),
     Array(Vec<Expr>),
     /// Alternatives with their conditions, and the last one.
@@ -54,7 +57,7 @@ pub enum Expr {
     Match(Box<Expr>, Vec<Case>),
     Block(Vec<Stmt>),
     /// A function of one variable.
-    Closure(Word, Box<Expr>),
+    Closure(CodeWord, Box<Expr>),
     /// A call of `asm!`.
     Asm(Vec<String>),
 }
@@ -72,7 +75,7 @@ pub struct Case {
 pub enum Stmt {
     Comment(String),
     /// The definition of a variable.
-    Let(Word, Expr),
+    Let(CodeWord, Expr),
     Do(Expr),
     /// The value of a block.
     Value(Expr),
@@ -93,25 +96,25 @@ pub enum Item {
     Const {
         docs: Docs,
         /// Everything before the value.
-        head: Word,
+        head: CodeWord,
         value: Expr,
     },
     /// A structure or an enum.
     Type {
         docs: Docs,
-        attributes: Vec<Text>,
-        head: Text,
+        attributes: Vec<CodeText>,
+        head: CodeText,
         members: Vec<Member>,
     },
     /// Items in braces, such as an implementation.
     Group {
         docs: Docs,
-        attributes: Vec<Text>,
-        head: Word,
+        attributes: Vec<CodeText>,
+        head: CodeWord,
         items: Vec<Item>,
     },
     /// A text that is the same for every definition, or differs in a word.
-    Text(Text),
+    Text(CodeText),
 }
 
 /// A text of documentation. Each line is a paragraph, an item of a list, or empty.
@@ -121,7 +124,7 @@ pub type Docs = String;
 #[derive(Debug, Clone)]
 pub struct Member {
     pub docs: Docs,
-    pub text: Word,
+    pub text: CodeWord,
     pub fields: Vec<Member>,
 }
 
@@ -131,11 +134,11 @@ pub struct Function {
     pub docs: Docs,
     pub attributes: Vec<&'static str>,
     /// Everything before the parameters.
-    pub head: Text,
+    pub head: CodeText,
     /// The words of the signature that refer to something, besides types of parameters.
     pub receiver: &'static str,
-    pub parameters: Vec<(Text, Word)>,
-    pub returns: Option<Word>,
+    pub parameters: Vec<(CodeText, CodeWord)>,
+    pub returns: Option<CodeWord>,
     /// The statements, unless it is a declaration.
     pub body: Option<Vec<Stmt>>,
 }
@@ -148,7 +151,7 @@ impl From<Function> for Item {
 
 impl Item {
     /// Returns items in braces.
-    pub fn group(head: Word, items: Vec<Item>) -> Self {
+    pub fn group(head: CodeWord, items: Vec<Item>) -> Self {
         Item::Group {
             docs: String::new(),
             attributes: Vec::new(),
@@ -181,8 +184,8 @@ impl From<Var> for Expr {
     }
 }
 
-impl From<Word> for Expr {
-    fn from(word: Word) -> Self {
+impl From<CodeWord> for Expr {
+    fn from(word: CodeWord) -> Self {
         Expr::Word(word)
     }
 }
@@ -246,7 +249,7 @@ pub fn matches(value: impl Into<Expr>, pattern: Expr) -> Expr {
 }
 
 impl Expr {
-    pub fn field(self, name: impl Into<Text>) -> Self {
+    pub fn field(self, name: impl Into<CodeText>) -> Self {
         Expr::Field(Box::new(self), name.into())
     }
 
@@ -254,7 +257,11 @@ impl Expr {
         Expr::Index(Box::new(self), index)
     }
 
-    pub fn method(self, name: impl Into<Text>, arguments: impl IntoIterator<Item = Expr>) -> Self {
+    pub fn method(
+        self,
+        name: impl Into<CodeText>,
+        arguments: impl IntoIterator<Item = Expr>,
+    ) -> Self {
         Expr::Method(Box::new(self), name.into(), arguments.into_iter().collect())
     }
 

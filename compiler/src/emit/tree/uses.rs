@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::syntax::{Expr, Item, Member, Stmt};
-use super::words::{Private, Runtime, Use, Var, Word};
+use super::words::{CodeWord, Private, Runtime, Use, Var};
 
 /// What trees use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Uses {
         self.0.contains(&Use::Private(item))
     }
 
-    fn word(&mut self, word: &Word) {
+    fn word(&mut self, word: &CodeWord) {
         self.0.extend(word.uses);
     }
 
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn trees_know_what_they_use() {
-        let flag = Word {
+        let flag = CodeWord {
             text: "Config::PGE".into(),
             uses: Some(Use::Flag(3)),
         };

@@ -124,12 +124,12 @@ macro_rules! variables {
             }
 
             /// Returns the type of a parameter.
-            pub fn of(self) -> Word {
+            pub fn of(self) -> CodeWord {
                 match self { $(Self::$var => variables!(@ $of $($uses)?)),* }
             }
         }
     };
-    (@ $of:literal) => { Word::from($of) };
+    (@ $of:literal) => { CodeWord::from($of) };
     (@ $of:literal $uses:ident) => { Runtime::$uses.text($of) };
 }
 
@@ -212,18 +212,18 @@ runtime! {
     "request": LevelFacts LevelTable Ranges Reach Request Scope Space SpaceFlags;
 }
 
-pub type Text = Cow<'static, str>;
+pub type CodeText = Cow<'static, str>;
 
 /// A token or a path, and what it refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Word {
-    pub text: Text,
+pub struct CodeWord {
+    pub text: CodeText,
     pub uses: Option<Use>,
 }
 
-impl Word {
+impl CodeWord {
     /// Returns the name of a private item.
-    pub fn private(item: Private, name: impl Into<Text>) -> Self {
+    pub fn private(item: Private, name: impl Into<CodeText>) -> Self {
         Self {
             text: name.into(),
             uses: Some(Use::Private(item)),
@@ -231,7 +231,7 @@ impl Word {
     }
 }
 
-impl<T: Into<Text>> From<T> for Word {
+impl<T: Into<CodeText>> From<T> for CodeWord {
     fn from(text: T) -> Self {
         Self {
             text: text.into(),
@@ -242,8 +242,8 @@ impl<T: Into<Text>> From<T> for Word {
 
 impl Runtime {
     /// Returns a text that contains the name, such as a type.
-    pub fn text(self, text: impl Into<Text>) -> Word {
-        Word {
+    pub fn text(self, text: impl Into<CodeText>) -> CodeWord {
+        CodeWord {
             text: text.into(),
             uses: Some(Use::Runtime(self)),
         }
@@ -252,23 +252,23 @@ impl Runtime {
 
 impl Var {
     /// Returns the variable as a word, such as where it is defined.
-    pub fn word(self) -> Word {
-        Word {
+    pub fn word(self) -> CodeWord {
+        CodeWord {
             text: self.name().into(),
             uses: Some(Use::Var(self)),
         }
     }
 
     /// Returns the definition of a variable that changes.
-    pub fn mutable(self) -> Word {
-        Word {
+    pub fn mutable(self) -> CodeWord {
+        CodeWord {
             text: format!("mut {}", self.name()).into(),
             uses: Some(Use::Var(self)),
         }
     }
 
     /// Returns a parameter of this name.
-    pub fn parameter(self) -> (Text, Word) {
+    pub fn parameter(self) -> (CodeText, CodeWord) {
         (self.name().into(), self.of())
     }
 }

@@ -11,7 +11,7 @@ mod fills;
 
 use std::collections::VecDeque;
 
-use tlbc_machine::hardware::{Entry, Kind};
+use tlbc_machine::hardware::{CachedEntry, EntryKind};
 use tlbc_machine::schedule;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::Space;
@@ -29,7 +29,7 @@ type Way = u64;
 /// An entry in a TLB.
 #[derive(Debug, Clone)]
 pub struct Held {
-    pub entry: Entry,
+    pub entry: CachedEntry,
     /// The first address that it translates.
     pub va: u64,
     pub tag: u64,
@@ -54,7 +54,7 @@ pub struct Core {
 }
 
 /// An invalidation in progress.
-struct Pending<'m> {
+struct PendingInvalidation<'m> {
     cpu: usize,
     barrier: usize,
     form: &'m Form,
@@ -63,7 +63,7 @@ struct Pending<'m> {
 
 /// What happened, for the report.
 #[derive(Debug, Clone)]
-pub enum Event {
+pub enum CoreEvent {
     Issued(Box<Instruction>),
     Note(String),
 }
@@ -73,10 +73,10 @@ pub struct Cores<'m> {
     pub hardware: Hardware<'m>,
     pub memory: Memory,
     pub all: Vec<Core>,
-    pending: Vec<Option<Pending<'m>>>,
+    pending: Vec<Option<PendingInvalidation<'m>>>,
     pub complaint: Option<String>,
     /// The last events, with their step and their CPU.
-    pub events: VecDeque<(u64, usize, Event)>,
+    pub events: VecDeque<(u64, usize, CoreEvent)>,
     pub steps: u64,
 }
 
@@ -105,7 +105,7 @@ impl<'m> Cores<'m> {
     }
 
     /// Records an event of a CPU.
-    pub fn record(&mut self, cpu: usize, event: Event) {
+    pub fn record(&mut self, cpu: usize, event: CoreEvent) {
         if self.events.len() == EVENTS {
             self.events.pop_front();
         }
@@ -129,7 +129,7 @@ impl<'m> Cores<'m> {
     /// Executes an instruction of a CPU.
     pub fn issue(&mut self, cpu: usize, instruction: &Instruction) {
         self.step();
-        self.record(cpu, Event::Issued(Box::new(*instruction)));
+        self.record(cpu, CoreEvent::Issued(Box::new(*instruction)));
         let model = self.hardware.model;
         let op = instruction.op(model);
         if let Which::Load(load) = instruction.which {
@@ -253,7 +253,7 @@ impl<'m> Cores<'m> {
         }
         let bit = after.and_then(|barrier| {
             let free = self.pending.iter().position(Option::is_none)?;
-            self.pending[free] = Some(Pending {
+            self.pending[free] = Some(PendingInvalidation {
                 cpu,
                 barrier,
                 form,
@@ -287,7 +287,7 @@ impl<'m> Cores<'m> {
         let leaves = core
             .held
             .iter()
-            .filter(|held| held.entry.kind == Kind::Leaf);
+            .filter(|held| held.entry.kind == EntryKind::Leaf);
         leaves.filter(|held| core.user.is_some() && (held.tag == core.tag || held.global))
     }
 

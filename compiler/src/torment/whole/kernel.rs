@@ -20,7 +20,7 @@ use tlbc_runtime::{
     Platform, Pte, Record, Root, TableBatch, Unlinked,
 };
 
-use super::cores::{Cores, Event};
+use super::cores::{CoreEvent, Cores};
 use super::memory::{LEAF, NUMBER, Table, VALID, WRITABLE, address};
 use crate::interpreted::{Instruction, Interpreted};
 
@@ -82,7 +82,7 @@ impl AsRef<AddressSpace<CpuSet<1>>> for Process {
 }
 
 /// A page that was mapped.
-pub struct Frame {
+pub struct MappedPage {
     pub number: usize,
     /// Whether it is a page of a file that may be written through an old entry.
     is_dirty: bool,
@@ -94,7 +94,7 @@ pub fn is_of_file(page: usize) -> bool {
 }
 
 #[derive(Default)]
-pub struct Cpu {
+pub struct CpuState {
     tlb: CpuTlb<CpuSet<1>>,
     /// How often interrupts were turned off.
     off: Cell<u32>,
@@ -108,7 +108,7 @@ pub struct Cpu {
 pub struct Kernel<'m> {
     pub cores: RefCell<Cores<'m>>,
     backend: Interpreted<'m>,
-    cpus: Vec<Cpu>,
+    cpus: Vec<CpuState>,
     words: Vec<Word>,
     pub mmu: OnceCell<Weak<Mmu<Self>>>,
     root: Root,
@@ -124,9 +124,9 @@ impl<'m> Kernel<'m> {
         (root, empty): (usize, usize),
         mistake: Option<Mistake>,
     ) -> Self {
-        let cpu = |_| Cpu {
+        let cpu = |_| CpuState {
             off: Cell::new(1),
-            ..Cpu::default()
+            ..CpuState::default()
         };
         let cpus = (0..cores.all.len()).map(cpu).collect();
         Self {
@@ -174,7 +174,7 @@ impl<'m> Kernel<'m> {
     /// Records a note of the CPU that runs.
     pub fn note(&self, text: String) {
         let mut cores = self.cores.borrow_mut();
-        cores.record(schedule::current(), Event::Note(text));
+        cores.record(schedule::current(), CoreEvent::Note(text));
     }
 
     /// Marks a point at which another CPU may run, or an interrupt arrives.
@@ -253,7 +253,7 @@ impl<'m> Kernel<'m> {
 impl<'m> Platform for Kernel<'m> {
     type Backend = Interpreted<'m>;
     type CpuSet = CpuSet<1>;
-    type Page = Frame;
+    type Page = MappedPage;
     type Table = Rc<Table>;
     type BatchBox<T> = Box<T>;
     type Handle = Process;
@@ -321,11 +321,11 @@ impl<'m> Platform for Kernel<'m> {
         pages.for_each(|page| self.free_page(page.number));
     }
 
-    fn delays_rmap_removal(page: &Frame) -> bool {
+    fn delays_rmap_removal(page: &MappedPage) -> bool {
         page.is_dirty
     }
 
-    fn remove_rmap(&self, page: &mut Frame) {
+    fn remove_rmap(&self, page: &mut MappedPage) {
         page.is_dirty = false;
         self.cores.borrow_mut().clean(page.number);
     }
@@ -409,9 +409,9 @@ impl Pte<Kernel<'_>> for Slotted<'_> {
         bits & WRITABLE != 0
     }
 
-    fn into_page(self, old: u64) -> Option<Frame> {
+    fn into_page(self, old: u64) -> Option<MappedPage> {
         let number = (old >> NUMBER) as usize;
-        Some(Frame {
+        Some(MappedPage {
             number,
             is_dirty: old & WRITABLE != 0 && is_of_file(number),
         })

@@ -26,12 +26,12 @@ pub struct Knob {
     /// What is broken.
     pub what: &'static str,
     /// Where.
-    pub place: Place,
+    pub place: FaultPlace,
 }
 
 /// Where a fault is.
 #[derive(Debug, Clone, Copy)]
-pub enum Place {
+pub enum FaultPlace {
     /// In the runtime.
     Runtime(Fault),
     /// In the plans.
@@ -79,57 +79,57 @@ macro_rules! knobs {
 }
 
 knobs! {
-    free_page: "pages are released before the flush", Place::Runtime(Fault::ReleasesBeforeFlush);
-    free_table: "tables are freed before the flush", Place::Runtime(Fault::FreesTablesBeforeFlush);
-    nested: "a gather ignores unflushed changes of others", Place::Runtime(Fault::IgnoresOtherGathers);
-    map_unflushed: "a new entry is stored where an old one may be cached", Place::Runtime(Fault::MapsUnflushed);
-    attributes: "a change of attributes requires no flush", Place::Runtime(Fault::IgnoresAttributes);
-    first_range: "of several changes only the first range is recorded", Place::Runtime(Fault::RecordsFirstRange);
-    kernel_rights: "a kernel page that gets more rights is not flushed", Place::Runtime(Fault::KernelFaults);
-    generation: "a flush does not raise the generation", Place::Runtime(Fault::RaisesNoGeneration);
-    skipped: "a CPU that missed a generation flushes only the present one", Place::Runtime(Fault::SkipsGenerations);
-    lazy_stale: "a lazy CPU does not catch up", Place::Runtime(Fault::LeavesLazyStale);
-    lazy_teardown: "a teardown overlooks lazy CPUs", Place::Runtime(Fault::OverlooksLazy);
-    mask_late: "a CPU enters the cpumask after it has loaded the root", Place::Runtime(Fault::EntersMaskLate);
-    generation_early: "a CPU reads the generation before it enters the cpumask", Place::Runtime(Fault::ReadsGenerationEarly);
-    attach: "a CPU attaches a space during a change", Place::Runtime(Fault::AttachesDuringChange);
-    trim_after: "the cpumask is trimmed by what is loaded after the flush", Place::Runtime(Fault::TrimsAfterFlush);
-    trim_entering: "a CPU that enters the cpumask is trimmed", Place::Runtime(Fault::TrimsEntering);
-    publish_late: "the cpumask is read before the change is published", Place::Runtime(Fault::LooksBeforePublish);
-    no_wait: "a sender does not wait for one of the CPUs", Place::Runtime(Fault::WaitsForOneLess);
-    ack_unread: "a message is acknowledged before it is read", Place::Runtime(Fault::AcknowledgesUnread);
-    locks: "locks are taken with interrupts on", Place::Runtime(Fault::LocksInterrupted);
-    rollover: "a rollover makes no CPU flush", Place::Runtime(Fault::RollsOverUnflushed);
-    rollover_old_root: "a rollover's flush comes before the root is replaced", Place::Runtime(Fault::FlushesUnderOldRoot);
-    reservation: "a reservation keeps the tag of an old generation", Place::Runtime(Fault::KeepsOldReservation);
-    half_generation: "half of the generation is compared", Place::Runtime(Fault::ComparesHalfGenerations);
-    slot: "a slot is reused without a flush", Place::Runtime(Fault::ReusesSlotUnflushed);
-    view: "the deferred flush of the user view is forgotten", Place::Runtime(Fault::ForgetsView);
-    other_tags: "other tags are not invalidated", Place::Runtime(Fault::ForgetsOtherTags);
-    kernel_root: "the kernel root's tag is not invalidated", Place::Runtime(Fault::ForgetsKernelRoot);
-    pin_value: "a pin is looked up by value", Place::Runtime(Fault::PinsByValue);
-    pin_once: "pins are not counted", Place::Runtime(Fault::PinsOnce);
-    devices: "a local flush is chosen although devices share the tables", Place::Runtime(Fault::OverlooksDevices);
-    device_flags: "a device that leaves clears the flags of others", Place::Runtime(Fault::ClearsFlagsOfOthers);
-    flags_early: "the flags of a space are read before the store alone", Place::Runtime(Fault::ReadsFlagsEarly);
-    reclaim: "a batched unmap starts flushes with interrupts on", Place::Runtime(Fault::ReclaimsInterrupted);
-    online_flush: "a CPU that comes online flushes before it loads the root", Place::Runtime(Fault::FlushesBeforeRoot);
-    online_stale: "a CPU that comes online keeps the kernel root's entries", Place::Runtime(Fault::KeepsStaleRoot);
-    plan_publish: "changes are not published", Place::Plans(plans::without_publish);
-    plan_complete: "invalidations are not completed", Place::Plans(plans::without_completion);
-    plan_flush: "one page is not flushed", Place::Plans(plans::without_page);
-    plan_leaf_only: "walk entries stay when a table is freed", Place::Plans(plans::leaf_only);
-    plan_local: "the local plan serves every reach", Place::Plans(plans::local);
-    plan_no_ipi: "no CPU is sent an IPI", Place::Plans(plans::without_ipis);
-    plan_no_lazy: "lazy CPUs are sent no IPI", Place::Plans(plans::without_lazy);
-    plan_pending: "a switch forgets the pending flush", Place::Plans(plans::without_pending);
-    plan_deferred: "what is deferred is not recorded", Place::Plans(plans::without_deferred);
-    operand_page: "the page beside the one that changed is flushed", Place::Operands(other_page);
-    operand_level: "the level is one too high", Place::Operands(other_level);
-    operand_tag: "another tag is flushed", Place::Operands(other_tag);
-    walkers: "a table is freed under a software walk", Place::Kernel(Mistake::FreesUnderWalkers);
-    uninitialized: "a table is linked before it is cleared", Place::Kernel(Mistake::LinksUninitialized);
-    rmap: "the reverse mapping is removed before the flush", Place::Kernel(Mistake::RemovesRmapEarly);
+    free_page: "pages are released before the flush", FaultPlace::Runtime(Fault::ReleasesBeforeFlush);
+    free_table: "tables are freed before the flush", FaultPlace::Runtime(Fault::FreesTablesBeforeFlush);
+    nested: "a gather ignores unflushed changes of others", FaultPlace::Runtime(Fault::IgnoresOtherGathers);
+    map_unflushed: "a new entry is stored where an old one may be cached", FaultPlace::Runtime(Fault::MapsUnflushed);
+    attributes: "a change of attributes requires no flush", FaultPlace::Runtime(Fault::IgnoresAttributes);
+    first_range: "of several changes only the first range is recorded", FaultPlace::Runtime(Fault::RecordsFirstRange);
+    kernel_rights: "a kernel page that gets more rights is not flushed", FaultPlace::Runtime(Fault::KernelFaults);
+    generation: "a flush does not raise the generation", FaultPlace::Runtime(Fault::RaisesNoGeneration);
+    skipped: "a CPU that missed a generation flushes only the present one", FaultPlace::Runtime(Fault::SkipsGenerations);
+    lazy_stale: "a lazy CPU does not catch up", FaultPlace::Runtime(Fault::LeavesLazyStale);
+    lazy_teardown: "a teardown overlooks lazy CPUs", FaultPlace::Runtime(Fault::OverlooksLazy);
+    mask_late: "a CPU enters the cpumask after it has loaded the root", FaultPlace::Runtime(Fault::EntersMaskLate);
+    generation_early: "a CPU reads the generation before it enters the cpumask", FaultPlace::Runtime(Fault::ReadsGenerationEarly);
+    attach: "a CPU attaches a space during a change", FaultPlace::Runtime(Fault::AttachesDuringChange);
+    trim_after: "the cpumask is trimmed by what is loaded after the flush", FaultPlace::Runtime(Fault::TrimsAfterFlush);
+    trim_entering: "a CPU that enters the cpumask is trimmed", FaultPlace::Runtime(Fault::TrimsEntering);
+    publish_late: "the cpumask is read before the change is published", FaultPlace::Runtime(Fault::LooksBeforePublish);
+    no_wait: "a sender does not wait for one of the CPUs", FaultPlace::Runtime(Fault::WaitsForOneLess);
+    ack_unread: "a message is acknowledged before it is read", FaultPlace::Runtime(Fault::AcknowledgesUnread);
+    locks: "locks are taken with interrupts on", FaultPlace::Runtime(Fault::LocksInterrupted);
+    rollover: "a rollover makes no CPU flush", FaultPlace::Runtime(Fault::RollsOverUnflushed);
+    rollover_old_root: "a rollover's flush comes before the root is replaced", FaultPlace::Runtime(Fault::FlushesUnderOldRoot);
+    reservation: "a reservation keeps the tag of an old generation", FaultPlace::Runtime(Fault::KeepsOldReservation);
+    half_generation: "half of the generation is compared", FaultPlace::Runtime(Fault::ComparesHalfGenerations);
+    slot: "a slot is reused without a flush", FaultPlace::Runtime(Fault::ReusesSlotUnflushed);
+    view: "the deferred flush of the user view is forgotten", FaultPlace::Runtime(Fault::ForgetsView);
+    other_tags: "other tags are not invalidated", FaultPlace::Runtime(Fault::ForgetsOtherTags);
+    kernel_root: "the kernel root's tag is not invalidated", FaultPlace::Runtime(Fault::ForgetsKernelRoot);
+    pin_value: "a pin is looked up by value", FaultPlace::Runtime(Fault::PinsByValue);
+    pin_once: "pins are not counted", FaultPlace::Runtime(Fault::PinsOnce);
+    devices: "a local flush is chosen although devices share the tables", FaultPlace::Runtime(Fault::OverlooksDevices);
+    device_flags: "a device that leaves clears the flags of others", FaultPlace::Runtime(Fault::ClearsFlagsOfOthers);
+    flags_early: "the flags of a space are read before the store alone", FaultPlace::Runtime(Fault::ReadsFlagsEarly);
+    reclaim: "a batched unmap starts flushes with interrupts on", FaultPlace::Runtime(Fault::ReclaimsInterrupted);
+    online_flush: "a CPU that comes online flushes before it loads the root", FaultPlace::Runtime(Fault::FlushesBeforeRoot);
+    online_stale: "a CPU that comes online keeps the kernel root's entries", FaultPlace::Runtime(Fault::KeepsStaleRoot);
+    plan_publish: "changes are not published", FaultPlace::Plans(plans::without_publish);
+    plan_complete: "invalidations are not completed", FaultPlace::Plans(plans::without_completion);
+    plan_flush: "one page is not flushed", FaultPlace::Plans(plans::without_page);
+    plan_leaf_only: "walk entries stay when a table is freed", FaultPlace::Plans(plans::leaf_only);
+    plan_local: "the local plan serves every reach", FaultPlace::Plans(plans::local);
+    plan_no_ipi: "no CPU is sent an IPI", FaultPlace::Plans(plans::without_ipis);
+    plan_no_lazy: "lazy CPUs are sent no IPI", FaultPlace::Plans(plans::without_lazy);
+    plan_pending: "a switch forgets the pending flush", FaultPlace::Plans(plans::without_pending);
+    plan_deferred: "what is deferred is not recorded", FaultPlace::Plans(plans::without_deferred);
+    operand_page: "the page beside the one that changed is flushed", FaultPlace::Operands(other_page);
+    operand_level: "the level is one too high", FaultPlace::Operands(other_level);
+    operand_tag: "another tag is flushed", FaultPlace::Operands(other_tag);
+    walkers: "a table is freed under a software walk", FaultPlace::Kernel(Mistake::FreesUnderWalkers);
+    uninitialized: "a table is linked before it is cleared", FaultPlace::Kernel(Mistake::LinksUninitialized);
+    rmap: "the reverse mapping is removed before the flush", FaultPlace::Kernel(Mistake::RemovesRmapEarly);
 }
 
 /// Returns the bytes of a page.
@@ -163,8 +163,8 @@ pub fn turn(analysis: &Analysis, knob: &Knob, options: &Options) -> Result<Turne
     };
     let mut broken = None;
     match knob.place {
-        Place::Runtime(fault) => put_back(Some(fault)),
-        Place::Plans(change) => {
+        FaultPlace::Runtime(fault) => put_back(Some(fault)),
+        FaultPlace::Plans(change) => {
             let mut other = analysis.clone();
             change(&mut other.plans);
             if other.plans == analysis.plans {
@@ -172,11 +172,11 @@ pub fn turn(analysis: &Analysis, knob: &Knob, options: &Options) -> Result<Turne
             }
             broken = Some(other);
         }
-        Place::Operands(change) => options.broken = Some(change),
-        Place::Kernel(mistake) => options.mistake = Some(mistake),
+        FaultPlace::Operands(change) => options.broken = Some(change),
+        FaultPlace::Kernel(mistake) => options.mistake = Some(mistake),
     }
     let report = torment(broken.as_ref().unwrap_or(analysis), &options);
-    let is_elsewhere = matches!(knob.place, Place::Runtime(_)) && !is_reached();
+    let is_elsewhere = matches!(knob.place, FaultPlace::Runtime(_)) && !is_reached();
     put_back(None);
     let report = report?;
     Ok(match report.failure {

@@ -22,7 +22,7 @@ mod program;
 use std::rc::Rc;
 
 use fastrand::Rng;
-use tlbc_machine::schedule::{self, Ended, Policy};
+use tlbc_machine::schedule::{self, Ended, SchedulePolicy};
 use tlbc_runtime::points;
 
 use super::decode::Hardware;
@@ -31,7 +31,7 @@ use crate::analysis::Analysis;
 use crate::interpreted::{Breaks, Instruction, Interpreted};
 use crate::model::Config;
 use crate::trace::{step, without_devices};
-use cores::{Cores, Event};
+use cores::{CoreEvent, Cores};
 use kernel::Mistake;
 use program::World;
 
@@ -153,14 +153,14 @@ fn one(
     let cores = Cores::new(hardware, options.cpus);
     let world = Rc::new(World::new(cores, backend, options.mistake, &mut rng)?);
     let policy = match rng.u8(..3) {
-        0 => Policy::priorities(rng.u64(..), options.cpus, rng.usize(1..12), 4000),
-        1 => Policy::random(rng.u64(..), 2),
-        _ => Policy::random(rng.u64(..), 12),
+        0 => SchedulePolicy::priorities(rng.u64(..), options.cpus, rng.usize(1..12), 4000),
+        1 => SchedulePolicy::random(rng.u64(..), 2),
+        _ => SchedulePolicy::random(rng.u64(..), 12),
     };
     let seeds: Vec<u64> = (0..options.cpus).map(|_| rng.u64(..)).collect();
     let cpus = seeds.into_iter().map(|seed| {
         let world = world.clone();
-        Box::new(move || world.run(Rng::with_seed(seed), operations)) as schedule::Cpu
+        Box::new(move || world.run(Rng::with_seed(seed), operations)) as schedule::CpuMain
     });
     let of_runtime = world.clone();
     points::at_each(Some(Rc::new(move || of_runtime.kernel().point())));
@@ -184,14 +184,14 @@ fn one(
 }
 
 /// Returns an event in words.
-fn shown(hardware: Hardware<'_>, event: &Event) -> String {
+fn shown(hardware: Hardware<'_>, event: &CoreEvent) -> String {
     let text = |instruction: &Instruction| {
         let op = instruction.op(hardware.model);
         let step = step(hardware.model, hardware.config, &op, None);
         step.and_then(|it| Some(it.instruction()?.asm.join("; ")))
     };
     match event {
-        Event::Issued(instruction) => text(instruction).unwrap_or_default(),
-        Event::Note(text) => text.clone(),
+        CoreEvent::Issued(instruction) => text(instruction).unwrap_or_default(),
+        CoreEvent::Note(text) => text.clone(),
     }
 }

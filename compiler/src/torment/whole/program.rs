@@ -28,7 +28,7 @@ pub struct World<'m> {
     processes: Vec<Process>,
 }
 
-type Runs = Current<Process>;
+type CurrentProcess = Current<Process>;
 
 impl<'m> World<'m> {
     /// Creates a machine whose CPUs are offline.
@@ -120,7 +120,7 @@ impl<'m> World<'m> {
         let (kernel, mmu) = (self.kernel(), &self.mmu);
         let cpu = schedule::current();
         let id = CpuId(cpu as u32);
-        let mut runs: Runs = match mmu.cpu_online(id) {
+        let mut runs: CurrentProcess = match mmu.cpu_online(id) {
             Ok(runs) => runs,
             Err(why) => return kernel.cores.borrow_mut().complain(why.to_string()),
         };
@@ -147,7 +147,7 @@ impl<'m> World<'m> {
         // The walker of a CPU that is offline stands still.
     }
 
-    fn switch(&self, runs: Runs, rng: &mut Rng) -> Runs {
+    fn switch(&self, runs: CurrentProcess, rng: &mut Rng) -> CurrentProcess {
         let to = self
             .processes
             .get(rng.usize(..=self.processes.len()))
@@ -162,7 +162,7 @@ impl<'m> World<'m> {
         })
     }
 
-    fn run_user(&self, runs: &Runs, rng: &mut Rng) {
+    fn run_user(&self, runs: &CurrentProcess, rng: &mut Rng) {
         let Current::User(process) = runs else {
             return;
         };
@@ -181,7 +181,7 @@ impl<'m> World<'m> {
     }
 
     /// Walks tables of the space that this CPU runs, without a lock.
-    fn walk(&self, runs: &Runs, rng: &mut Rng) {
+    fn walk(&self, runs: &CurrentProcess, rng: &mut Rng) {
         let Current::User(process) = runs else {
             return;
         };

@@ -2,13 +2,13 @@
 
 use tlbc_runtime::level::Level;
 
-use super::{Piece, Run};
+use super::{Interpreter, LoopOperands};
 use crate::model::{Instr, Issued, Source, Which};
 use crate::plan::ir::Issue;
 use crate::trace::encode::{Sources, encode};
 use crate::trace::env::{Op, Role, SourcesEq};
 
-impl Run<'_> {
+impl Interpreter<'_> {
     pub(super) fn barrier(&mut self, barrier: usize, role: Role) {
         self.effects.ops.push(Op {
             which: Which::Barrier(barrier),
@@ -18,7 +18,7 @@ impl Run<'_> {
         });
     }
 
-    pub(super) fn issue(&mut self, issue: &Issue, piece: Option<Piece>) {
+    pub(super) fn issue(&mut self, issue: &Issue, piece: Option<LoopOperands>) {
         let primitive = &self.model.invalidates[issue.invalidate];
         let sources = self.sources(issue, piece);
         self.push(
@@ -29,13 +29,13 @@ impl Run<'_> {
     }
 
     /// Returns the values from which the operands of an instruction are encoded.
-    fn sources(&self, issue: &Issue, piece: Option<Piece>) -> Sources {
+    fn sources(&self, issue: &Issue, piece: Option<LoopOperands>) -> Sources {
         let form = &self.model.invalidates[issue.invalidate].forms[issue.form];
         let views = &self.model.space(issue.space).views;
         let pass = self.pass.filter(|_| issue.address);
-        let piece = piece.unwrap_or(Piece {
+        let piece = piece.unwrap_or(LoopOperands {
             va: pass.map_or(0, |pass| pass.start),
-            ..Piece::default()
+            ..LoopOperands::default()
         });
         let va = if issue.address { piece.va } else { 0 };
         let end = pass.map_or(0, |pass| piece.end.unwrap_or_else(|| pass.after(va)));
@@ -72,7 +72,7 @@ impl Run<'_> {
         erratum: usize,
         number: usize,
         of: Option<Issue>,
-        piece: Option<Piece>,
+        piece: Option<LoopOperands>,
     ) {
         let role = Role::Workaround(erratum);
         for issued in &self.model.errata[erratum].workarounds[number].issue {

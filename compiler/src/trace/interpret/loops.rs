@@ -5,11 +5,11 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::passes::{Pass, Passes, SortedPasses};
 use tlbc_runtime::request::runs::{Runs, Units};
 
-use super::{Piece, Run};
+use super::{Interpreter, LoopOperands};
 use crate::plan::ir::{Count, Node, Over, Shape};
 use crate::trace::env::ceiling;
 
-impl Run<'_> {
+impl Interpreter<'_> {
     /// Returns whether the passes take more operations than the ceiling of a space and a reach permits.
     pub(super) fn is_over_ceiling(&self, count: &Node, beyond: Shape) -> bool {
         let Some(passes) = &self.passes else {
@@ -76,18 +76,18 @@ impl Run<'_> {
             Over::Entries => {
                 let addresses = self.pass.map(|pass| pass.addresses());
                 for va in addresses.into_iter().flatten() {
-                    let piece = Piece {
+                    let piece = LoopOperands {
                         va,
-                        ..Piece::default()
+                        ..LoopOperands::default()
                     };
                     self.node(each, Some(piece));
                 }
             }
             Over::Sets(count) => {
                 for set in 0..count.on(&self.env.limits) {
-                    let piece = Piece {
+                    let piece = LoopOperands {
                         set,
-                        ..Piece::default()
+                        ..LoopOperands::default()
                     };
                     self.node(each, Some(piece));
                 }
@@ -126,7 +126,7 @@ impl Run<'_> {
             Runs::of_entries(&pass, self.most(most), units)
         };
         for run in runs.by_ref() {
-            let piece = Piece {
+            let piece = LoopOperands {
                 va: run.va,
                 end: Some(run.end),
                 num: run.num,
@@ -136,9 +136,9 @@ impl Run<'_> {
             self.node(each, Some(piece));
         }
         if let (Some(va), Some(rest)) = (runs.rest(), rest) {
-            let piece = Piece {
+            let piece = LoopOperands {
                 va,
-                ..Piece::default()
+                ..LoopOperands::default()
             };
             self.node(rest, Some(piece));
         }

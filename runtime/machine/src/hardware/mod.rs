@@ -13,4 +13,4 @@
 mod path;
 pub mod search;
 
-pub use path::{Entry, Event, Key, Kind, Left, Path, Walks};
+pub use path::{AgentWalks, CachedEntry, EntryKind, Key, Left, PathEvent, TranslationPath};

@@ -4,7 +4,7 @@ use tlbc_runtime::level::Level;
 
 /// A kind of cached entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum EntryKind {
     /// A translation.
     Leaf,
     /// A pointer to a table.
@@ -15,9 +15,9 @@ pub enum Kind {
 
 /// An entry that may be cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub struct CachedEntry {
     /// Its kind.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// The level of the page-table entry that it was made from.
     pub level: Level,
     /// The cache that holds it, by index.
@@ -28,7 +28,7 @@ pub struct Entry {
 
 /// How the agent walks the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Walks {
+pub struct AgentWalks {
     /// Whether it walks by speculation: it has the root loaded, and hardware fills entries.
     pub speculates: bool,
     /// Whether the entries below an unlinked table are still valid, so that a stale walk entry leads to them.
@@ -38,9 +38,9 @@ pub struct Walks {
 /// A group of invalidations that are completed together: those of one issuer that wait for the same barrier.
 pub type Key = u32;
 
-/// An event of a [`Path`].
+/// An event of a [`TranslationPath`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
+pub enum PathEvent {
     /// The stores become visible.
     Publish,
     /// Entries are removed at once.
@@ -65,8 +65,8 @@ type Doomed = u128;
 
 /// An entry with what may have happened to it.
 #[derive(Debug, Clone)]
-struct Slot {
-    entry: Entry,
+struct PathEntry {
+    entry: CachedEntry,
     /// The ways in which the entry can be cached now: for each, the invalidations in progress that will remove it. No
     /// way is a superset of another one, which would do more harm. Empty if the entry is gone.
     ways: Vec<Doomed>,
@@ -75,7 +75,7 @@ struct Slot {
     hit_by: Doomed,
 }
 
-impl Slot {
+impl PathEntry {
     /// Adds a way in which the entry can be cached. Returns whether it is a new one.
     fn add(&mut self, way: Doomed) -> bool {
         if self.ways.iter().any(|known| known & !way == 0) {
@@ -90,20 +90,20 @@ impl Slot {
 /// The entries of one address on one agent under one tag. All are stale and cached at first, and the stores that made
 /// them stale are not visible to the walker.
 #[derive(Debug, Clone)]
-pub struct Path {
-    slots: Vec<Slot>,
-    walks: Walks,
+pub struct TranslationPath {
+    slots: Vec<PathEntry>,
+    walks: AgentWalks,
     visible: bool,
     /// The keys of the invalidations in progress.
     pending: [Option<Key>; Doomed::BITS as usize],
-    events: Option<Vec<Event>>,
+    events: Option<Vec<PathEvent>>,
 }
 
-impl Path {
+impl TranslationPath {
     /// Creates a path with these entries, at most 64.
     #[must_use]
-    pub fn new(entries: impl IntoIterator<Item = Entry>, walks: Walks) -> Self {
-        let slot = |entry| Slot {
+    pub fn new(entries: impl IntoIterator<Item = CachedEntry>, walks: AgentWalks) -> Self {
+        let slot = |entry| PathEntry {
             entry,
             ways: vec![0],
             in_flight: false,
@@ -124,35 +124,35 @@ impl Path {
     }
 
     /// Returns the recorded events.
-    pub fn recorded(&self) -> &[Event] {
+    pub fn recorded(&self) -> &[PathEvent] {
         self.events.as_deref().unwrap_or_default()
     }
 
     /// Returns how the agent walks the tables.
-    pub fn walks(&self) -> Walks {
+    pub fn walks(&self) -> AgentWalks {
         self.walks
     }
 
-    fn note(&mut self, event: Event) {
+    fn note(&mut self, event: PathEvent) {
         if let Some(events) = &mut self.events {
             events.push(event);
         }
     }
 
     /// Returns the entries, by their index.
-    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+    pub fn entries(&self) -> impl Iterator<Item = &CachedEntry> {
         self.slots.iter().map(|slot| &slot.entry)
     }
 
     /// The stores that made the entries stale become visible to the walker.
     pub fn publish(&mut self) {
-        self.note(Event::Publish);
+        self.note(PathEvent::Publish);
         self.visible = true;
     }
 
     /// Removes entries at once: those with a bit in `hits`.
     pub fn invalidate_now(&mut self, hits: u64) {
-        self.note(Event::Now(hits));
+        self.note(PathEvent::Now(hits));
         for slot in self.hit(hits) {
             slot.ways.clear();
         }
@@ -162,7 +162,7 @@ impl Path {
     /// Starts an invalidation of the entries with a bit in `hits`. If more are in progress than the path counts, it has
     /// no effect.
     pub fn start(&mut self, hits: u64, key: Key) {
-        self.note(Event::Start(hits, key));
+        self.note(PathEvent::Start(hits, key));
         let Some(number) = self.pending.iter().position(Option::is_none) else {
             return;
         };
@@ -177,7 +177,7 @@ impl Path {
     /// Completes the invalidations of a key. Unless `drained`, accesses that the removed entries have translated may not
     /// be performed yet.
     pub fn complete(&mut self, key: Key, drained: bool) {
-        self.note(Event::Complete(key));
+        self.note(PathEvent::Complete(key));
         let mut done: Doomed = 0;
         for (number, pending) in self.pending.iter_mut().enumerate() {
             if *pending == Some(key) {
@@ -215,7 +215,7 @@ impl Path {
         )
     }
 
-    fn hit(&mut self, hits: u64) -> impl Iterator<Item = &mut Slot> {
+    fn hit(&mut self, hits: u64) -> impl Iterator<Item = &mut PathEntry> {
         let slots = self.slots.iter_mut().enumerate();
         slots.filter_map(move |(index, slot)| (hits & (1 << index) != 0).then_some(slot))
     }
@@ -255,11 +255,11 @@ impl Path {
     }
 
     /// Returns whether an entry can be filled from another one.
-    fn leads(&self, source: &Entry, to: &Entry) -> bool {
+    fn leads(&self, source: &CachedEntry, to: &CachedEntry) -> bool {
         if let Some(cache) = to.from {
             return (source.cache, source.kind, source.level) == (cache, to.kind, to.level);
         }
-        let is_below = source.kind == Kind::Walk && to.kind != Kind::Root;
+        let is_below = source.kind == EntryKind::Walk && to.kind != EntryKind::Root;
         self.walks.live && self.walks.speculates && is_below && source.level > to.level
     }
 }

@@ -2,21 +2,21 @@
 //!
 //! In: the entries of one address, and events. Out: the entries that may be cached after them. Holds: each state that some
 //! schedule leads to is visited, one fill or one invalidation at a time; nothing is derived. The time grows with the number of
-//! states, 2 to the power of entries and invalidations: this is the second opinion about [`Path`](super::Path), for tests.
+//! states, 2 to the power of entries and invalidations: this is the second opinion about [`TranslationPath`](super::Path), for tests.
 
 use std::collections::BTreeSet;
 
-use super::path::{Entry, Event, Key, Kind, Walks};
+use super::path::{AgentWalks, CachedEntry, EntryKind, Key, PathEvent};
 
 /// Returns the entries, one bit each, that are cached in some state after the events.
 #[must_use]
-pub fn cached(entries: &[Entry], walks: Walks, events: &[Event]) -> u64 {
-    let mut search = Search {
+pub fn cached(entries: &[CachedEntry], walks: AgentWalks, events: &[PathEvent]) -> u64 {
+    let mut search = PathSearch {
         entries,
         walks,
         visible: false,
         started: Vec::new(),
-        states: [State {
+        states: [SearchState {
             cached: (1 << entries.len()) - 1,
             acted: 0,
         }]
@@ -31,40 +31,40 @@ pub fn cached(entries: &[Entry], walks: Walks, events: &[Event]) -> u64 {
 
 /// A state of the search: the cached entries, and which of the invalidations in progress have acted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct State {
+struct SearchState {
     cached: u64,
     acted: u64,
 }
 
-struct Search<'a> {
-    entries: &'a [Entry],
-    walks: Walks,
+struct PathSearch<'a> {
+    entries: &'a [CachedEntry],
+    walks: AgentWalks,
     visible: bool,
     /// What was started and is not complete: hits and key.
     started: Vec<Option<(u64, Key)>>,
-    states: BTreeSet<State>,
+    states: BTreeSet<SearchState>,
 }
 
-impl Search<'_> {
-    fn event(&mut self, event: Event) {
+impl PathSearch<'_> {
+    fn event(&mut self, event: PathEvent) {
         let all = std::mem::take(&mut self.states);
         match event {
-            Event::Publish => {
+            PathEvent::Publish => {
                 self.visible = true;
                 self.states = all;
             }
-            Event::Now(hits) => {
-                let without = |state: State| State {
+            PathEvent::Now(hits) => {
+                let without = |state: SearchState| SearchState {
                     cached: state.cached & !hits,
                     ..state
                 };
                 self.states = all.into_iter().map(without).collect();
             }
-            Event::Start(hits, key) => {
+            PathEvent::Start(hits, key) => {
                 self.started.push(Some((hits, key)));
                 self.states = all;
             }
-            Event::Complete(key) => {
+            PathEvent::Complete(key) => {
                 let done = (self.started.iter().enumerate())
                     .filter(|(_, it)| it.is_some_and(|(_, of)| of == key))
                     .fold(0, |done, (number, _)| done | 1 << number);
@@ -81,7 +81,7 @@ impl Search<'_> {
 
     /// Adds every state that fills and invalidations in progress lead to.
     fn close(&mut self) {
-        let mut open: Vec<State> = self.states.iter().copied().collect();
+        let mut open: Vec<SearchState> = self.states.iter().copied().collect();
         while let Some(state) = open.pop() {
             for next in self.next(state) {
                 if self.states.insert(next) {
@@ -91,18 +91,18 @@ impl Search<'_> {
         }
     }
 
-    fn next(&self, state: State) -> Vec<State> {
+    fn next(&self, state: SearchState) -> Vec<SearchState> {
         let mut next = Vec::new();
         for (number, it) in self.started.iter().enumerate() {
             if let (Some((hits, _)), 0) = (it, state.acted & 1 << number) {
-                next.push(State {
+                next.push(SearchState {
                     cached: state.cached & !hits,
                     acted: state.acted | 1 << number,
                 });
             }
         }
         for to in (0..self.entries.len()).filter(|to| self.can_fill(state.cached, *to)) {
-            next.push(State {
+            next.push(SearchState {
                 cached: state.cached | 1 << to,
                 ..state
             });
@@ -113,7 +113,7 @@ impl Search<'_> {
     fn can_fill(&self, cached: u64, to: usize) -> bool {
         let entry = self.entries[to];
         let mut held = self.entries.iter().enumerate();
-        let mut from = |is: &dyn Fn(&Entry) -> bool| {
+        let mut from = |is: &dyn Fn(&CachedEntry) -> bool| {
             held.any(|(index, source)| cached & 1 << index != 0 && is(source))
         };
         match entry.from {
@@ -124,7 +124,7 @@ impl Search<'_> {
             None => {
                 !self.visible
                     || self.walks.live
-                        && from(&|it| it.kind == Kind::Walk && it.level > entry.level)
+                        && from(&|it| it.kind == EntryKind::Walk && it.level > entry.level)
             }
         }
     }

@@ -14,15 +14,15 @@ use tlbc_runtime::{
     Shootdown, SpaceFlags, Started, TagSource, Tags,
 };
 
-use super::{Kind, VIEW};
-use crate::machine::Shared;
+use super::{ToyKind, VIEW};
+use crate::machine::SharedMachine;
 use crate::memory::Stores;
-use crate::op::{Kept, Op, Target, Where};
+use crate::op::{InvalidatedEntries, Kept, Op, Where};
 
 /// A backend of the kind `K`.
 #[derive(Debug)]
 pub struct Toy<K> {
-    machine: Shared,
+    machine: SharedMachine,
     kind: PhantomData<K>,
 }
 
@@ -39,10 +39,10 @@ pub const DEVICE: SpaceFlags = SpaceFlags(1);
 /// log2 of the size of a page in bytes.
 pub const PAGE_SHIFT: u32 = 12;
 
-impl<K: Kind> Toy<K> {
+impl<K: ToyKind> Toy<K> {
     /// Creates a backend for a machine.
     #[must_use]
-    pub fn new(machine: &Shared) -> Self {
+    pub fn new(machine: &SharedMachine) -> Self {
         Self {
             machine: machine.clone(),
             kind: PhantomData,
@@ -82,7 +82,7 @@ impl<K: Kind> Toy<K> {
                 if K::KERNEL_UNDER_LOADED && request.space == Space::Kernel {
                     Op::InvalidateLoaded { page, walks }
                 } else {
-                    Op::Invalidate(Target { tag, page, walks }, at)
+                    Op::Invalidate(InvalidatedEntries { tag, page, walks }, at)
                 },
             );
         };
@@ -94,7 +94,7 @@ impl<K: Kind> Toy<K> {
     }
 }
 
-impl<K: Kind> Backend for Toy<K> {
+impl<K: ToyKind> Backend for Toy<K> {
     type Op = Op;
 
     const SENDER_ONLY: SpaceFlags = DEVICE;
@@ -208,7 +208,7 @@ impl<K: Kind> Backend for Toy<K> {
                 table: slot.table as usize,
                 index: usize::from(slot.index),
                 bits: change.new_bits,
-                target: Target {
+                target: InvalidatedEntries {
                     tag: Some(owner.tag.value),
                     page: Some(slot.va >> PAGE_SHIFT),
                     walks: change.level != Level(0),
@@ -293,12 +293,15 @@ impl<K: Kind> Backend for Toy<K> {
             // The flush comes before the load: this CPU may still fill under the tag that is loaded.
             Pending::Tag if Self::TAGGED => {
                 let tag = Some(tag);
-                drop(Target { tag, ..Target::ALL });
+                drop(InvalidatedEntries {
+                    tag,
+                    ..InvalidatedEntries::ALL
+                });
                 by_load
             }
             Pending::Tag => Kept::OtherTags,
             Pending::All => {
-                drop(Target::ALL);
+                drop(InvalidatedEntries::ALL);
                 by_load
             }
         };
@@ -329,7 +332,10 @@ impl<K: Kind> Backend for Toy<K> {
             let tag = to.tag.value | VIEW;
             if deferred {
                 let tag = Some(tag);
-                let target = Target { tag, ..Target::ALL };
+                let target = InvalidatedEntries {
+                    tag,
+                    ..InvalidatedEntries::ALL
+                };
                 cpu.issue(Op::Invalidate(target, Where::Here));
             }
             cpu.issue(Op::Load {
@@ -346,7 +352,7 @@ impl<K: Kind> Backend for Toy<K> {
             cpu.issue(Op::InvalidateLoaded { page, walks });
             return Deferred::OTHERS_UNTIL_LOAD;
         }
-        cpu.issue(Op::Invalidate(Target::ALL, Where::Here));
+        cpu.issue(Op::Invalidate(InvalidatedEntries::ALL, Where::Here));
         Deferred::NOTHING
     }
 }

@@ -3,7 +3,7 @@
 //! In: the roots and tags that are loaded, tables in memory, and entries that are cached already. Out: more cached entries.
 //! Holds: after [`Cores::settle`] everything that could be filled is filled, in every way in which it can be cached.
 
-use tlbc_machine::hardware::{Entry, Kind};
+use tlbc_machine::hardware::{CachedEntry, EntryKind};
 use tlbc_runtime::level::Level;
 
 use super::super::memory::{LEAF, NUMBER, VALID};
@@ -36,7 +36,7 @@ impl Cores<'_> {
         let walks = core
             .held
             .iter()
-            .filter(|held| held.entry.kind == Kind::Walk && held.tag == tag);
+            .filter(|held| held.entry.kind == EntryKind::Walk && held.tag == tag);
         let walks: Vec<_> = walks.map(|held| (held.bits, held.ways.clone())).collect();
         for (bits, ways) in walks {
             for way in ways {
@@ -51,15 +51,15 @@ impl Cores<'_> {
             let sources = self.all[cpu].held.iter();
             let sources = sources.filter(|held| held.entry.cache == from);
             for source in sources.cloned().collect::<Vec<_>>() {
-                let entry = Entry {
+                let entry = CachedEntry {
                     cache,
                     from: Some(from),
                     ..source.entry
                 };
                 let kind = match entry.kind {
-                    Kind::Leaf => model::Kind::Leaf,
-                    Kind::Walk => model::Kind::Walk,
-                    Kind::Root => model::Kind::Root,
+                    EntryKind::Leaf => model::Kind::Leaf,
+                    EntryKind::Walk => model::Kind::Walk,
+                    EntryKind::Root => model::Kind::Root,
                 };
                 let holding = self
                     .hardware
@@ -100,7 +100,11 @@ impl Cores<'_> {
                     continue;
                 }
                 let leaf = bits & LEAF != 0;
-                let kind = if leaf { Kind::Leaf } else { Kind::Walk };
+                let kind = if leaf {
+                    EntryKind::Leaf
+                } else {
+                    EntryKind::Walk
+                };
                 let va = table.va + ((nth as u64) << table.shift);
                 changed |= self.cache(cpu, (kind, table.level), va, bits, way);
                 if !leaf {
@@ -114,14 +118,14 @@ impl Cores<'_> {
     fn cache(
         &mut self,
         cpu: usize,
-        (kind, level): (Kind, Level),
+        (kind, level): (EntryKind, Level),
         va: u64,
         bits: u64,
         way: Way,
     ) -> bool {
         let Hardware { model, config, .. } = self.hardware;
         let held = match kind {
-            Kind::Leaf => model::Kind::Leaf,
+            EntryKind::Leaf => model::Kind::Leaf,
             _ => model::Kind::Walk,
         };
         let holding = model.caches.holding(held, config);
@@ -134,7 +138,7 @@ impl Cores<'_> {
             {
                 continue;
             }
-            let entry = Entry {
+            let entry = CachedEntry {
                 kind,
                 level,
                 cache: cache as u8,

@@ -1,7 +1,7 @@
 //! CPUs that come online on boot tables, which are freed afterwards, with entries that they had cached before.
 
 use tlbc_machine_loom::toys::{
-    Broadcast, Called, ForLife, Kind, Slots, UnderLoaded, Untagged, Viewed, Writer,
+    Broadcast, Called, ForLife, Slots, ToyKind, UnderLoaded, Untagged, Viewed, Writer,
 };
 use tlbc_runtime::Current;
 use tlbc_runtime::fault::Fault;
@@ -10,7 +10,7 @@ use crate::check::{Depth::Full, finds, holds};
 use crate::kernel::{Layout, World};
 
 /// Returns a world with two CPUs, whose space 0 provides the memory for boot tables.
-fn world<K: Kind>(online: usize) -> World<K> {
+fn world<K: ToyKind>(online: usize) -> World<K> {
     let world = World::with(Layout {
         online,
         kernel: true,
@@ -22,7 +22,7 @@ fn world<K: Kind>(online: usize) -> World<K> {
 
 /// CPU 1 comes online on boot tables that are loaded under a tag. The boot tables are freed, and CPU 1 runs in the
 /// first space that gets a tag.
-fn come_from_boot_tables<K: Kind>(tag: u64) {
+fn come_from_boot_tables<K: ToyKind>(tag: u64) {
     let world = world::<K>(1);
     let space = world.space(1);
     world.on(1, || {
@@ -70,7 +70,7 @@ fn a_flush_before_the_root_is_found() {
 
 /// CPU 1 goes offline, and comes back on boot tables with the entries that it had. Before it comes back a page of the
 /// kernel is unmapped, or the kernel's table is freed.
-fn go_and_come_back<K: Kind>(unmap: impl FnOnce(&World<K>)) {
+fn go_and_come_back<K: ToyKind>(unmap: impl FnOnce(&World<K>)) {
     let world = world::<K>(2);
     let space = world.space(1);
     world.on(1, || {

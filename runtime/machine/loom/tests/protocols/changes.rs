@@ -2,7 +2,7 @@
 //! which CPUs may have the entry cached, and a change may be deferred until a CPU attaches the space. Where instructions
 //! reach every CPU, a flush of one CPU alone is sufficient before another attaches the space.
 
-use tlbc_machine_loom::toys::{Broadcast, Coherent, Deferrer, Kind, Writer};
+use tlbc_machine_loom::toys::{Broadcast, Coherent, Deferrer, ToyKind, Writer};
 use tlbc_runtime::Current;
 use tlbc_runtime::fault::Fault;
 use tlbc_runtime::sync::Barrier;
@@ -13,7 +13,7 @@ use crate::kernel::World;
 
 /// CPU 0 is the only CPU that has the space, and unmaps a page while CPU 1 attaches the space. The change is made
 /// locally, is deferred, or is made on both CPUs.
-fn change_and_attach<K: Kind>() {
+fn change_and_attach<K: ToyKind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
     let _ = world.on(0, || world.switch(Current::Kernel, Some(&space)));

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use loom::sync::Mutex;
 use tlbc_machine_loom::DeviceFlush;
-use tlbc_machine_loom::toys::{Broadcast, Called, Crowd, ForLife, Kind, Masked, Slots, Writer};
+use tlbc_machine_loom::toys::{Broadcast, Called, Crowd, ForLife, Masked, Slots, ToyKind, Writer};
 use tlbc_runtime::fault::Fault;
 use tlbc_runtime::{Current, SpaceFlags};
 
@@ -18,38 +18,38 @@ use crate::kernel::{Handle, World};
 /// What a thread does in a space, while other threads run on the same CPU.
 type Does<K> = fn(&World<K>, &Handle);
 
-fn unmaps<K: Kind>(world: &World<K>, space: &Handle) {
+fn unmaps<K: ToyKind>(world: &World<K>, space: &Handle) {
     world.unmap(space, 0, 0);
 }
 
-fn frees_table<K: Kind>(world: &World<K>, space: &Handle) {
+fn frees_table<K: ToyKind>(world: &World<K>, space: &Handle) {
     world.unlink(space, 0);
 }
 
-fn reclaims<K: Kind>(world: &World<K>, space: &Handle) {
+fn reclaims<K: ToyKind>(world: &World<K>, space: &Handle) {
     world.reclaim(space, &Mutex::new(false));
 }
 
-fn pins<K: Kind>(world: &World<K>, space: &Handle) {
+fn pins<K: ToyKind>(world: &World<K>, space: &Handle) {
     assert!(world.mmu.pin_tag(space).is_ok());
     assert!(world.mmu.unpin_tag(space).is_ok());
 }
 
-fn attaches_device<K: Kind>(world: &World<K>, space: &Handle) {
+fn attaches_device<K: ToyKind>(world: &World<K>, space: &Handle) {
     let device = world.machine().add_device(DeviceFlush::ByDriver);
     let attached = world.attach(device, space, 0, SpaceFlags::NONE);
     world.unmap(space, 0, 0);
     world.detach(device, space, attached);
 }
 
-fn makes_and_ends_space<K: Kind>(world: &World<K>, _: &Handle) {
+fn makes_and_ends_space<K: ToyKind>(world: &World<K>, _: &Handle) {
     let space = world.space(2);
     world.end(&space, 2);
 }
 
 /// Runs a thread that does something in space 0. At its nth preemption point another thread runs, in space 1 and in new
 /// spaces, and unmaps a page. Returns whether there was such a point.
-fn preempted_at<K: Kind>(nth: usize, does: Does<K>) -> bool {
+fn preempted_at<K: ToyKind>(nth: usize, does: Does<K>) -> bool {
     let world = World::<K>::new(1, 8);
     let (space, other) = (world.space(0), world.space(1));
     world.on(0, || {
@@ -75,7 +75,7 @@ fn preempted_at<K: Kind>(nth: usize, does: Does<K>) -> bool {
 }
 
 /// Runs the same for every point at which the scheduler may run another thread.
-fn preempted<K: Kind>(does: Does<K>) {
+fn preempted<K: ToyKind>(does: Does<K>) {
     for nth in 0.. {
         let was_preempted = Arc::new(AtomicBool::new(false));
         holds(Full, {
@@ -89,7 +89,7 @@ fn preempted<K: Kind>(does: Does<K>) {
     }
 }
 
-fn preempted_in_all<K: Kind>() {
+fn preempted_in_all<K: ToyKind>() {
     for does in [unmaps, frees_table, attaches_device, makes_and_ends_space] {
         preempted::<K>(does);
     }
@@ -104,7 +104,7 @@ fn another_thread_runs_at_any_point() {
 }
 
 /// Runs it without another thread.
-fn alone<K: Kind>(does: Does<K>) {
+fn alone<K: ToyKind>(does: Does<K>) {
     let world = World::<K>::new(1, 3);
     let space = world.space(0);
     world.on(0, || does(&world, &space));

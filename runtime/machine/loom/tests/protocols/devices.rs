@@ -1,7 +1,7 @@
 //! Devices that share the tables of a space are counted before they fill.
 
 use tlbc_machine_loom::DeviceFlush;
-use tlbc_machine_loom::toys::{Broadcast, DEVICE, Kind, Slots, Untagged, Writer};
+use tlbc_machine_loom::toys::{Broadcast, DEVICE, Slots, ToyKind, Untagged, Writer};
 use tlbc_runtime::fault::Fault;
 use tlbc_runtime::sync::Barrier;
 use tlbc_runtime::{Attached, SpaceFlags};
@@ -18,7 +18,7 @@ pub const fn device_flush(holds: SpaceFlags) -> DeviceFlush {
     }
 }
 
-impl<K: Kind> World<K> {
+impl<K: ToyKind> World<K> {
     /// Attaches a device, which needs these flags, to a space.
     pub fn attach(&self, device: usize, space: &Handle, nth: usize, flags: SpaceFlags) -> Attached {
         let attached = self.mmu.attach_device(space, flags).expect("few devices");
@@ -35,7 +35,7 @@ impl<K: Kind> World<K> {
 }
 
 /// Attaches a device to a space on CPU 1, while CPU 0 unmaps a page.
-fn unmap_and_attach<K: Kind>(holds: SpaceFlags) {
+fn unmap_and_attach<K: ToyKind>(holds: SpaceFlags) {
     let world = World::<K>::new(2, 1);
     let device = world.machine().add_device(device_flush(holds));
     let space = world.space(0);
@@ -86,7 +86,7 @@ fn without_attach() {
 
 /// CPU 1 comes online and unmaps a page, while CPU 0 attaches a device, for which the CPUs that are online take an
 /// interrupt.
-fn online_and_attach<K: Kind>() {
+fn online_and_attach<K: ToyKind>() {
     let world = World::<K>::with(Layout {
         online: 1,
         ..Layout::of(2, 1)
@@ -120,7 +120,7 @@ fn without_attach_when_a_cpu_comes_online() {
 }
 
 /// Detaches a device from a space on CPU 1, while CPU 0 unmaps a page.
-fn unmap_and_detach<K: Kind>(holds: SpaceFlags) {
+fn unmap_and_detach<K: ToyKind>(holds: SpaceFlags) {
     let world = World::<K>::new(2, 1);
     let device = world.machine().add_device(device_flush(holds));
     let space = world.space(0);
@@ -159,7 +159,7 @@ fn without_pending() {
 
 /// Detaches a device from a space on CPU 1, while CPU 0 attaches another one and then unmaps a page. Both devices need
 /// the same flag of the space.
-fn detach_and_attach<K: Kind>() {
+fn detach_and_attach<K: ToyKind>() {
     let world = World::<K>::new(2, 1);
     let [goes, comes] = [0, 1].map(|_| world.machine().add_device(DeviceFlush::ByInstructions));
     let space = world.space(0);

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use tlbc_machine_loom::toys::{Kind, PAGE_SHIFT};
+use tlbc_machine_loom::toys::{PAGE_SHIFT, ToyKind};
 use tlbc_machine_loom::{Entry as Bits, KERNEL, KERNEL_PAGE, TableId};
 use tlbc_runtime::pte::{Entry, Slot};
 use tlbc_runtime::request::Extent;
@@ -54,7 +54,7 @@ pub fn link(space: &Space, nth: usize) -> Owned {
 }
 
 /// Returns the leaf entry of a page of the kernel.
-pub fn kernel_leaf<K: Kind>(world: &World<K>, page: usize) -> Owned {
+pub fn kernel_leaf<K: ToyKind>(world: &World<K>, page: usize) -> Owned {
     Owned {
         page: KERNEL_PAGE + page as u64,
         ..leaf(world.mmu.kernel(), world.layout.spaces, page)
@@ -62,7 +62,7 @@ pub fn kernel_leaf<K: Kind>(world: &World<K>, page: usize) -> Owned {
 }
 
 /// Returns the entry of the kernel's own root that points at its table.
-fn kernel_link<K: Kind>(world: &World<K>) -> Owned {
+fn kernel_link<K: ToyKind>(world: &World<K>) -> Owned {
     Owned {
         index: KERNEL,
         page: KERNEL_PAGE,
@@ -90,7 +90,7 @@ fn decoded(bits: Bits) -> Entry {
     }
 }
 
-impl<K: Kind> Pte<Kernel<K>> for Owned {
+impl<K: ToyKind> Pte<Kernel<K>> for Owned {
     fn belongs_to(&self, space: &Space) -> bool {
         space.id() == self.space
     }
@@ -133,7 +133,7 @@ impl<K: Kind> Pte<Kernel<K>> for Owned {
     }
 }
 
-impl<K: Kind> World<K> {
+impl<K: ToyKind> World<K> {
     /// Unmaps a page of a space and gives it another owner.
     pub fn unmap(&self, space: &Handle, nth: usize, page: usize) {
         self.mmu.gather(space, |g| {
@@ -212,7 +212,7 @@ impl<K: Kind> World<K> {
 }
 
 /// Clears all entries of a space in a gather, and unlinks their table.
-pub fn unlink_in<K: Kind>(
+pub fn unlink_in<K: ToyKind>(
     gather: &mut tlbc_runtime::Gather<'_, Kernel<K>>,
     space: &Handle,
     nth: usize,

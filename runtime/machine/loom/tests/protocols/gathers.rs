@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use loom::sync::Mutex;
 use tlbc_machine_loom::Entry;
-use tlbc_machine_loom::toys::{Broadcast, Kind, Slots};
+use tlbc_machine_loom::toys::{Broadcast, Slots, ToyKind};
 use tlbc_runtime::fault::Fault;
 use tlbc_runtime::sync::Barrier;
 use tlbc_runtime::{CpuId, Current};
@@ -15,7 +15,7 @@ use crate::entries::{leaf, unmapped};
 use crate::kernel::{Space, World};
 
 /// Unmaps a page on CPU 0 in a gather, and notes that its entry is cleared while the lock of the table is held.
-fn unmap<K: Kind>(world: &World<K>, space: &Space, cleared: &Mutex<bool>) {
+fn unmap<K: ToyKind>(world: &World<K>, space: &Space, cleared: &Mutex<bool>) {
     world.on(0, || {
         world.mmu.gather(space, |g| {
             g.locked(cleared.lock().unwrap(), |section, cleared| {
@@ -27,7 +27,7 @@ fn unmap<K: Kind>(world: &World<K>, space: &Space, cleared: &Mutex<bool>) {
 }
 
 /// CPU 0 clears an entry in a gather; CPU 1, which still has it cached, finds it cleared in a gather of its own.
-pub fn find_cleared<K: Kind>() {
+pub fn find_cleared<K: ToyKind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
     let cleared = Rc::new(Mutex::new(false));
@@ -65,7 +65,7 @@ fn without_complete() {
 
 /// CPU 0 unmaps a page in a gather, which flushes later; CPU 1, which may still have it cached, maps another page in its place.
 /// From then on it may not reach the old page: the machine permits one translation of an address at a time.
-fn map_in_place_of_cleared<K: Kind>() {
+fn map_in_place_of_cleared<K: ToyKind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
     let cleared = Rc::new(Mutex::new(false));
@@ -104,7 +104,7 @@ fn a_new_entry_without_the_flush_of_the_old_one_is_found() {
 }
 
 /// CPU 0 unmaps a page without waiting, and waits; CPU 1, which still has it cached, finds it cleared in a gather.
-pub fn find_unmapped<K: Kind>() {
+pub fn find_unmapped<K: ToyKind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
     let cleared = Rc::new(Mutex::new(false));
@@ -126,7 +126,7 @@ pub fn find_unmapped<K: Kind>() {
     world.check();
 }
 
-impl<K: Kind> World<K> {
+impl<K: ToyKind> World<K> {
     /// Unmaps page 0 of space 0, waits, and gives the page another owner.
     pub fn reclaim(&self, space: &crate::kernel::Handle, cleared: &Mutex<bool>) {
         self.mmu.reclaim(|r| {
@@ -153,7 +153,7 @@ fn a_gather_finds_what_was_unmapped_without_waiting() {
 }
 
 /// CPU 0 unmaps a page without waiting, and waits, while CPU 1 leaves the space and comes back.
-fn unmap_and_come_back<K: Kind>() {
+fn unmap_and_come_back<K: ToyKind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
     let now = world.on(1, || world.switch(Current::Kernel, Some(&space)));

@@ -1,6 +1,6 @@
 //! CPUs that go offline or come online while other CPUs send them messages.
 
-use tlbc_machine_loom::toys::{Kind, Slots, Untagged};
+use tlbc_machine_loom::toys::{Slots, ToyKind, Untagged};
 use tlbc_runtime::Current;
 use tlbc_runtime::sync::Barrier;
 
@@ -8,7 +8,7 @@ use crate::check::{Depth::Full, fails, holds};
 use crate::kernel::{Layout, World};
 
 /// CPU 1, which runs in a space, goes offline while CPU 0 unmaps a page of it.
-fn unmap_and_offline<K: Kind>() {
+fn unmap_and_offline<K: ToyKind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
     let now = world.on(1, || world.switch(Current::Kernel, Some(&space)));
@@ -43,7 +43,7 @@ fn without_send() {
 }
 
 /// CPU 1 comes online while CPU 0 unmaps a page of the kernel.
-fn unmap_and_online<K: Kind>() {
+fn unmap_and_online<K: ToyKind>() {
     let world = World::<K>::with(Layout {
         online: 1,
         kernel: true,

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use loom::sync::atomic::Ordering::SeqCst;
 use loom::sync::atomic::fence;
-use tlbc_machine_loom::toys::{Kind, Toy, VIEW};
-use tlbc_machine_loom::{DeviceFlush, Kept, Op, Shared, TableId};
+use tlbc_machine_loom::toys::{Toy, ToyKind, VIEW};
+use tlbc_machine_loom::{DeviceFlush, Kept, Op, SharedMachine, TableId};
 use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::{Lock, Word};
 use tlbc_runtime::{
@@ -57,9 +57,9 @@ struct Cpu {
     user: RefCell<Option<Handle>>,
 }
 
-pub struct Kernel<K: Kind> {
+pub struct Kernel<K: ToyKind> {
     backend: Toy<K>,
-    pub machine: Shared,
+    pub machine: SharedMachine,
     cpus: Vec<Cpu>,
     words: Vec<Word>,
     mmu: OnceCell<Weak<Mmu<Self>>>,
@@ -72,7 +72,7 @@ pub struct Kernel<K: Kind> {
     owned: Owned,
 }
 
-impl<K: Kind> Kernel<K> {
+impl<K: ToyKind> Kernel<K> {
     /// Enters the kernel from user code with a separate view, in the space that it ran in.
     fn enter(&self, cpu: usize) -> Option<Handle> {
         let user = self.cpus[cpu].user.take();
@@ -97,7 +97,7 @@ impl<K: Kind> Kernel<K> {
     }
 }
 
-impl<K: Kind> Platform for Kernel<K> {
+impl<K: ToyKind> Platform for Kernel<K> {
     type Backend = Toy<K>;
     type CpuSet = CpuSet<1>;
     type Page = Page;
@@ -217,7 +217,7 @@ impl<K: Kind> Platform for Kernel<K> {
     }
 }
 
-impl<K: Kind> Kernel<K> {
+impl<K: ToyKind> Kernel<K> {
     /// Flushes devices after their accesses. Later callers are ordered after the flush.
     fn flush_devices(&self, by: DeviceFlush, flush: impl FnOnce()) {
         if !self.machine.has_devices(by) {

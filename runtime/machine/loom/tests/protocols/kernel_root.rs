@@ -1,6 +1,6 @@
 //! The kernel's root has a tag, under which the kernel's pages and tables stay cached while another root is loaded.
 
-use tlbc_machine_loom::toys::{Kind, Slots, UnderLoaded, Untagged};
+use tlbc_machine_loom::toys::{Slots, ToyKind, UnderLoaded, Untagged};
 use tlbc_runtime::Current;
 use tlbc_runtime::fault::Fault;
 
@@ -9,7 +9,7 @@ use crate::kernel::{Layout, World};
 
 /// CPU 1, which has used the kernel's root before, is lazy in a space. CPU 0 unmaps a page of the kernel or frees a
 /// table of it, and then a table of the space: CPU 1 goes back to the kernel's root.
-fn unmap_and_go_back<K: Kind>(unmap: impl FnOnce(&World<K>)) {
+fn unmap_and_go_back<K: ToyKind>(unmap: impl FnOnce(&World<K>)) {
     let world = World::<K>::with(Layout {
         kernel: true,
         ..Layout::of(2, 1)
@@ -25,11 +25,11 @@ fn unmap_and_go_back<K: Kind>(unmap: impl FnOnce(&World<K>)) {
     world.check();
 }
 
-fn unmap_page<K: Kind>() {
+fn unmap_page<K: ToyKind>() {
     unmap_and_go_back::<K>(|world| world.unmap_kernel(0));
 }
 
-fn free_table<K: Kind>() {
+fn free_table<K: ToyKind>() {
     unmap_and_go_back::<K>(World::unlink_kernel);
 }
 

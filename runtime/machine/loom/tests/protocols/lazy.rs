@@ -1,7 +1,7 @@
 //! Lazy CPUs: a flush of pages skips them, a flush of tables interrupts them, and teardown of a space makes them leave
 //! it.
 
-use tlbc_machine_loom::toys::{Broadcast, Kind, Slots, Untagged};
+use tlbc_machine_loom::toys::{Broadcast, Slots, ToyKind, Untagged};
 use tlbc_runtime::Current;
 use tlbc_runtime::fault::Fault;
 use tlbc_runtime::sync::Barrier;
@@ -11,7 +11,7 @@ use crate::entries::unlink_in;
 use crate::kernel::World;
 
 /// CPU 1 is lazy in a space and becomes active, while CPU 0 unmaps a page of it.
-fn unmap_and_leave_lazy<K: Kind>() {
+fn unmap_and_leave_lazy<K: ToyKind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
     let now = world.on(1, || {
@@ -39,7 +39,7 @@ fn without_leave_lazy() {
 }
 
 /// CPU 1 uses a page and becomes lazy, while CPU 0 unmaps the page.
-fn unmap_and_go_lazy<K: Kind>() {
+fn unmap_and_go_lazy<K: ToyKind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
     let now = world.on(1, || world.switch(Current::Kernel, Some(&space)));
@@ -59,7 +59,7 @@ fn a_page_is_unmapped_while_a_cpu_becomes_lazy() {
 }
 
 /// CPU 1 is lazy in a space and loads another one, while CPU 0 frees a table of the first.
-fn free_and_load_another<K: Kind>() {
+fn free_and_load_another<K: ToyKind>() {
     let world = World::<K>::new(2, 2);
     let (space, other) = (world.space(0), world.space(1));
     let now = world.on(1, || {
@@ -99,7 +99,7 @@ fn without_unloaded() {
 }
 
 /// A space is torn down in which CPU 1 is lazy, or which it has just left for another one.
-fn end_and_load_another<K: Kind>() {
+fn end_and_load_another<K: ToyKind>() {
     let world = World::<K>::new(2, 2);
     let (space, other) = (world.space(0), world.space(1));
     let now = world.on(1, || {
@@ -141,7 +141,7 @@ fn a_teardown_that_overlooks_lazy_cpus_is_found() {
 }
 
 /// A lazy CPU unmaps a page of the space, and then uses the space again.
-fn unmap_while_lazy<K: Kind>() {
+fn unmap_while_lazy<K: ToyKind>() {
     let world = World::<K>::new(1, 1);
     let space = world.space(0);
     let _ = world.on(0, || {

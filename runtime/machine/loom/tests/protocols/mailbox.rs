@@ -1,6 +1,6 @@
 //! Messages: a CPU acknowledges the message that it was sent, and an outbox is free when all targets have read it.
 
-use tlbc_machine_loom::toys::{Kind, Slots, Untagged};
+use tlbc_machine_loom::toys::{Slots, ToyKind, Untagged};
 use tlbc_runtime::Current;
 use tlbc_runtime::sync::Barrier;
 
@@ -8,7 +8,7 @@ use crate::check::{Depth::Full, Depth::Preemptions, RACE, fails, holds};
 use crate::kernel::{Handle, World};
 
 /// Runs these functions on CPU 0 and CPU 1, both of which run in a space.
-fn both_run<K: Kind>(
+fn both_run<K: ToyKind>(
     here: impl FnOnce(&World<K>, &Handle),
     there: impl FnOnce(&World<K>, &Handle) + 'static,
 ) {
@@ -24,7 +24,7 @@ fn both_run<K: Kind>(
 }
 
 /// CPU 0 unmaps a page that CPU 1 has used and frees it; CPU 1 flushes everything.
-fn both_send<K: Kind>() {
+fn both_send<K: ToyKind>() {
     both_run::<K>(
         |world, space| world.clear(space, 0, 0),
         |world, space| {
@@ -35,7 +35,7 @@ fn both_send<K: Kind>() {
 }
 
 /// Does the same in gathers, which find that they overlap, and frees both pages.
-fn both_unmap<K: Kind>() {
+fn both_unmap<K: ToyKind>() {
     both_run::<K>(
         |world, space| world.unmap(space, 0, 0),
         |world, space| {
@@ -73,7 +73,7 @@ fn without_acknowledged() {
 }
 
 /// Uses the outbox of CPU 0 twice, while CPU 1 sends as well.
-fn send_twice<K: Kind>() {
+fn send_twice<K: ToyKind>() {
     both_run::<K>(
         |world, space| {
             world.mmu.wait_for_walkers();
@@ -84,7 +84,7 @@ fn send_twice<K: Kind>() {
 }
 
 /// Does the same in gathers.
-fn unmap_twice<K: Kind>() {
+fn unmap_twice<K: ToyKind>() {
     both_run::<K>(
         |world, space| {
             world.unmap(space, 0, 0);
@@ -101,7 +101,7 @@ fn an_outbox_is_used_again() {
 }
 
 /// CPU 1 walks a space in software, without a lock. CPU 0 frees the table, without memory to defer that.
-fn walk_and_free<K: Kind>() {
+fn walk_and_free<K: ToyKind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
     world.refuse_batches();

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use tlbc_machine_loom::DeviceFlush;
-use tlbc_machine_loom::toys::{Broadcast, Coherent, Crowd, Kind};
+use tlbc_machine_loom::toys::{Broadcast, Coherent, Crowd, ToyKind};
 use tlbc_runtime::fault::Fault;
 use tlbc_runtime::sync::Barrier;
 use tlbc_runtime::{Current, NotPinned};
@@ -11,7 +11,7 @@ use tlbc_runtime::{Current, NotPinned};
 use crate::check::{Depth::Full, Depth::Preemptions, fails, finds, holds};
 use crate::kernel::{Handle, Runs, World, root};
 
-impl<K: Kind> World<K> {
+impl<K: ToyKind> World<K> {
     /// Pins the tag of a space for a device, which walks the space under it.
     fn pin_for(&self, device: usize, space: &Handle, nth: usize) -> u64 {
         let tag = self.mmu.pin_tag(space).expect("tags that are not pinned");
@@ -28,7 +28,7 @@ impl<K: Kind> World<K> {
 }
 
 /// Switches this CPU through these spaces.
-fn run_in_all<K: Kind>(world: &World<K>, now: Runs, spaces: &[Handle]) -> Runs {
+fn run_in_all<K: ToyKind>(world: &World<K>, now: Runs, spaces: &[Handle]) -> Runs {
     spaces
         .iter()
         .fold(now, |now, space| world.switch(now, Some(space)))
@@ -113,7 +113,7 @@ fn a_generation_begins_while_a_space_is_pinned() {
 }
 
 /// CPU 0 is the only CPU that has run a space, and unmaps a page of it while CPU 1 pins the space for a device.
-fn pin_and_unmap<K: Kind>() {
+fn pin_and_unmap<K: ToyKind>() {
     let world = World::<K>::new(2, 1);
     let device = world.machine().add_device(DeviceFlush::ByBroadcasts);
     let space = world.space(0);

@@ -1,7 +1,7 @@
 //! Changes of an entry that stays valid: other attributes, and more rights for agents that cannot repeat an access.
 
-use tlbc_machine_loom::toys::{Broadcast, DEVICE, Kind, Slots, Untagged};
-use tlbc_machine_loom::{DeviceFlush, Entry, Op, Target, Where};
+use tlbc_machine_loom::toys::{Broadcast, DEVICE, Slots, ToyKind, Untagged};
+use tlbc_machine_loom::{DeviceFlush, Entry, InvalidatedEntries, Op, Where};
 use tlbc_runtime::Current;
 use tlbc_runtime::fault::Fault;
 
@@ -28,7 +28,7 @@ const fn other_attributes(frame: usize) -> Entry {
 }
 
 /// CPU 0 changes the attributes of a page and relies on them, while CPU 1 comes back to the space.
-fn change_attributes<K: Kind>() {
+fn change_attributes<K: ToyKind>() {
     let world = World::<K>::new(2, 1);
     let space = world.space(0);
     let now = world.on(1, || {
@@ -62,7 +62,7 @@ fn ignoring_attributes_is_found() {
 }
 
 /// CPU 0 makes a page of the kernel writable, which CPU 1 then writes to.
-fn give_kernel_rights<K: Kind>() {
+fn give_kernel_rights<K: ToyKind>() {
     let world = World::<K>::with(Layout {
         kernel: true,
         ..Layout::of(2, 1)
@@ -72,7 +72,7 @@ fn give_kernel_rights<K: Kind>() {
     for cpu in 0..2 {
         world
             .machine()
-            .issue(cpu, &Op::Invalidate(Target::ALL, Where::Here));
+            .issue(cpu, &Op::Invalidate(InvalidatedEntries::ALL, Where::Here));
     }
     let space = world.space(0);
     let there = world.spawn_in(1, &space, |world, space| {
@@ -103,7 +103,7 @@ fn faults_of_the_kernel_are_found() {
 
 /// CPU 0 makes a page writable, while CPU 1 attaches a device that has stricter entries. Then the device writes to the
 /// page.
-fn give_rights_and_attach<K: Kind>() {
+fn give_rights_and_attach<K: ToyKind>() {
     let world = World::<K>::new(2, 1);
     let device = world.machine().add_device(DeviceFlush::ByInstructions);
     let space = world.space(0);

@@ -1,7 +1,7 @@
 //! A page is unmapped, or a table freed, while another CPU loads the space.
 
 use tlbc_machine_loom::toys::{
-    Broadcast, Called, Hypervisor, HypervisorUntagged, Kind, Slots, Untagged,
+    Broadcast, Called, Hypervisor, HypervisorUntagged, Slots, ToyKind, Untagged,
 };
 use tlbc_runtime::Current;
 use tlbc_runtime::sync::Barrier;
@@ -14,7 +14,7 @@ use crate::kernel::World;
 
 /// CPU 1 had the space loaded, keeps its entries under a tag if there are tags, runs in another space, and comes back
 /// while CPU 0 unmaps a page.
-pub fn unmap_and_switch_in<K: Kind>() {
+pub fn unmap_and_switch_in<K: ToyKind>() {
     let world = World::<K>::new(2, 2);
     let (space, other) = (world.space(0), world.space(1));
     let now = world.on(1, || {
@@ -71,7 +71,7 @@ fn without_pending() {
 }
 
 /// Does the same, while CPU 0 unlinks the table of all pages with its entries.
-fn unlink_and_switch_in<K: Kind>() {
+fn unlink_and_switch_in<K: ToyKind>() {
     let world = World::<K>::new(2, 2);
     let (space, other) = (world.space(0), world.space(1));
     let now = world.on(1, || {

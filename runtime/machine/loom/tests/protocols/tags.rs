@@ -1,6 +1,6 @@
 //! Tags: no two spaces have the same tag at one time, and a reused tag has no stale entries.
 
-use tlbc_machine_loom::toys::{Broadcast, Called, Kind};
+use tlbc_machine_loom::toys::{Broadcast, Called, ToyKind};
 use tlbc_runtime::Current;
 use tlbc_runtime::fault::Fault;
 use tlbc_runtime::sync::Barrier;
@@ -10,7 +10,7 @@ use crate::kernel::{Handle, Runs, World, root};
 
 /// Creates six spaces, of which the first five have all the tags: CPU 1 has loaded these of them, the last one now, and
 /// CPU 0 the others.
-fn all_tags_taken<K: Kind>(world: &World<K>, by_cpu_1: &[usize]) -> (Vec<Handle>, [Runs; 2]) {
+fn all_tags_taken<K: ToyKind>(world: &World<K>, by_cpu_1: &[usize]) -> (Vec<Handle>, [Runs; 2]) {
     let spaces: Vec<_> = (0..6).map(|nth| world.space(nth)).collect();
     let mut now = [Current::Kernel, Current::Kernel];
     for (nth, space) in spaces[..5].iter().enumerate() {
@@ -23,7 +23,7 @@ fn all_tags_taken<K: Kind>(world: &World<K>, by_cpu_1: &[usize]) -> (Vec<Handle>
 
 /// All tags are taken. CPU 0 loads a space that has no tag, so that the tags roll over, while CPU 1 switches to a space
 /// that had one; then both continue.
-pub fn roll_over<K: Kind>() {
+pub fn roll_over<K: ToyKind>() {
     let world = World::<K>::new(2, 6);
     let (spaces, [here, there]) = all_tags_taken(&world, &[1, 3]);
     let there = world.spawn(1, {
@@ -62,7 +62,7 @@ fn without_unlock() {
 }
 
 /// Does the same, while CPU 0 unmaps a page of the space that CPU 1 loads, under whichever tag it has then.
-fn roll_over_and_unmap<K: Kind>() {
+fn roll_over_and_unmap<K: ToyKind>() {
     let world = World::<K>::new(2, 6);
     let (spaces, [_, there]) = all_tags_taken(&world, &[0, 1, 2, 3, 4]);
     let there = world.on(1, || world.switch(there, Some(&spaces[5])));
@@ -83,7 +83,7 @@ fn a_page_is_unmapped_while_its_space_gets_another_tag() {
 
 /// The tags roll over at any point of a switch of CPU 1, which leaves space 0. The space that gets a tag then may get
 /// that of space 0, and is loaded by CPU 1 next.
-fn roll_over_in_a_switch<K: Kind>() {
+fn roll_over_in_a_switch<K: ToyKind>() {
     let world = World::<K>::new(2, 6);
     let (spaces, [here, there]) = all_tags_taken(&world, &[0]);
     let there = world.spawn(1, {
@@ -111,7 +111,7 @@ fn a_flush_under_the_old_root_is_found() {
 
 /// Does the same, and CPU 0 frees the table of space 0, under whichever tag it has then: CPU 1 may still have it
 /// loaded.
-fn roll_over_and_free<K: Kind>() {
+fn roll_over_and_free<K: ToyKind>() {
     let world = World::<K>::new(2, 6);
     let (spaces, [here, there]) = all_tags_taken(&world, &[0]);
     let there = world.spawn(1, {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use loom::sync::Mutex;
 use tlbc_machine_loom::toys::{
-    Broadcast, Crowd, DEVICE, Deferrer, ForLife, Hypervisor, HypervisorUntagged, Kind, Slots,
+    Broadcast, Crowd, DEVICE, Deferrer, ForLife, Hypervisor, HypervisorUntagged, Slots, ToyKind,
     Untagged, Writer,
 };
 use tlbc_runtime::sync::Barrier;
@@ -16,7 +16,7 @@ use crate::entries::leaf;
 use crate::kernel::{Handle, Layout, Runs, World, root};
 
 /// Makes these CPUs run in a space.
-fn all_run<K: Kind, const N: usize>(
+fn all_run<K: ToyKind, const N: usize>(
     world: &World<K>,
     space: &Handle,
     cpus: [usize; N],
@@ -25,7 +25,7 @@ fn all_run<K: Kind, const N: usize>(
 }
 
 /// Two CPUs come back, separately and with entries that they kept, to a space of which CPU 0 unmaps a page.
-fn unmap_and_two_switch_in<K: Kind>() {
+fn unmap_and_two_switch_in<K: ToyKind>() {
     let world = World::<K>::new(3, 2);
     let (space, other) = (world.space(0), world.space(1));
     let there = [1, 2].map(|cpu| {
@@ -53,7 +53,7 @@ fn a_page_is_unmapped_while_two_cpus_load_its_space() {
 
 /// CPU 0 unmaps a page in a space that CPU 1, which calls reach, and CPU 2, which they do not, run in; CPU 2 comes from
 /// another space.
-fn unmap_by_call<K: Kind>() {
+fn unmap_by_call<K: ToyKind>() {
     let world = World::<K>::new(3, 2);
     let (space, other) = (world.space(0), world.space(1));
     let [_, _] = all_run(&world, &space, [0, 1]);
@@ -77,7 +77,7 @@ fn calls_reach_one_cpu_and_not_another() {
 
 /// Two CPUs unmap a page each, so that the third is sent both flushes in either order, while it leaves the space and
 /// comes back.
-fn two_send_to_one<K: Kind>(gathers: bool) {
+fn two_send_to_one<K: ToyKind>(gathers: bool) {
     let world = World::<K>::new(3, 1);
     let space = world.space(0);
     let [_, _, third] = all_run(&world, &space, [0, 1, 2]);
@@ -113,7 +113,7 @@ fn a_cpu_is_sent_two_flushes_in_either_order() {
 }
 
 /// One CPU becomes active and one lazy, while CPU 0 unmaps a page.
-fn unmap_and_come_and_go<K: Kind>() {
+fn unmap_and_come_and_go<K: ToyKind>() {
     let world = World::<K>::new(3, 1);
     let space = world.space(0);
     let [comes, goes] = all_run(&world, &space, [1, 2]);
@@ -131,7 +131,7 @@ fn unmap_and_come_and_go<K: Kind>() {
 }
 
 /// A space is torn down in which one CPU is lazy, and which another one leaves.
-fn end_and_leave<K: Kind>() {
+fn end_and_leave<K: ToyKind>() {
     let world = World::<K>::new(3, 2);
     let (space, other) = (world.space(0), world.space(1));
     let lazies = all_run(&world, &space, [1, 2]);
@@ -161,7 +161,7 @@ fn a_space_is_torn_down_that_is_used_lazily() {
 
 /// CPU 0 clears an entry in a gather, or unmaps it without waiting; CPU 1 finds it cleared in a gather of its own; CPU
 /// 2 has used it and comes back to the space.
-fn find_cleared<K: Kind>(reclaims: bool) {
+fn find_cleared<K: ToyKind>(reclaims: bool) {
     let world = World::<K>::new(3, 1);
     let space = world.space(0);
     let cleared = Rc::new(Mutex::new(false));
@@ -249,7 +249,7 @@ fn all_cpus_roll_over() {
 }
 
 /// CPU 0 is the only CPU that has the space, and unmaps a page while two CPUs attach it.
-fn change_and_two_attach<K: Kind>() {
+fn change_and_two_attach<K: ToyKind>() {
     let world = World::<K>::new(3, 1);
     let space = world.space(0);
     let _ = all_run(&world, &space, [0]);
@@ -272,7 +272,7 @@ fn a_page_is_unmapped_while_two_cpus_attach() {
 }
 
 /// CPU 1 attaches a device to a space and CPU 2 loads the space, while CPU 0 unmaps a page.
-fn unmap_and_attach_device<K: Kind>(holds: SpaceFlags) {
+fn unmap_and_attach_device<K: ToyKind>(holds: SpaceFlags) {
     let world = World::<K>::new(3, 1);
     let device = world.machine().add_device(device_flush(holds));
     let space = world.space(0);
@@ -302,7 +302,7 @@ fn a_page_is_unmapped_while_a_device_is_attached() {
 }
 
 /// One CPU goes offline and one comes online, while CPU 0 unmaps a page of the kernel.
-fn unmap_and_change_places<K: Kind>() {
+fn unmap_and_change_places<K: ToyKind>() {
     let world = World::<K>::with(Layout {
         online: 2,
         kernel: true,

@@ -1,6 +1,6 @@
 //! A flush of everything removes CPUs from the cpumask of the space, except those that fill entries after it.
 
-use tlbc_machine_loom::toys::{Deferrer, Kind, Writer};
+use tlbc_machine_loom::toys::{Deferrer, ToyKind, Writer};
 use tlbc_runtime::Current;
 use tlbc_runtime::fault::Fault;
 
@@ -9,7 +9,7 @@ use crate::kernel::World;
 
 /// CPU 0 flushes everything of a space, then unmaps a page of it; CPU 1 runs in the space, leaves it in between and
 /// comes back.
-fn flush_and_leave<K: Kind>() {
+fn flush_and_leave<K: ToyKind>() {
     let world = World::<K>::new(2, 2);
     let (space, other) = (world.space(0), world.space(1));
     let [_, there] =

@@ -15,7 +15,7 @@ use std::rc::Weak;
 
 use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use tlbc_machine_loom::Op;
-use tlbc_machine_loom::toys::{Kind, Toy};
+use tlbc_machine_loom::toys::{Toy, ToyKind};
 use tlbc_runtime::sync::wait_until;
 use tlbc_runtime::sync::watched::AtomicU64;
 use tlbc_runtime::{Backend, CpuId, CpuMask, CpuSet, LockEvent};
@@ -82,7 +82,7 @@ impl Interrupts {
     }
 }
 
-impl<K: Kind> Kernel<K> {
+impl<K: ToyKind> Kernel<K> {
     /// Runs with the CPU's mode changed, by its thread or on its behalf.
     fn in_mode<R>(mode: Mode, run: impl FnOnce() -> R) -> R {
         let before = MODE.with(|this| this.replace(mode));

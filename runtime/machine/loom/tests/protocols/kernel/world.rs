@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tlbc_machine_loom::toys::{Kind, Toy};
+use tlbc_machine_loom::toys::{Toy, ToyKind};
 use tlbc_machine_loom::{Entry, KERNEL, Machine, Op, TableId};
 use tlbc_runtime::sync::{Lock, Word};
 use tlbc_runtime::{CpuId, CpuTlb, Current, Mmu, NewSpace, Platform};
@@ -14,12 +14,12 @@ use crate::entries::unlink_in;
 
 /// A machine with its kernel. Space `n` has table `2n + 1` as its root, which points at table `2n + 2`, which maps
 /// pages `2n` and `2n + 1`.
-pub struct World<K: Kind> {
+pub struct World<K: ToyKind> {
     pub mmu: Rc<Mmu<Kernel<K>>>,
     pub layout: Layout,
 }
 
-impl<K: Kind> Clone for World<K> {
+impl<K: ToyKind> Clone for World<K> {
     fn clone(&self) -> Self {
         Self {
             mmu: self.mmu.clone(),
@@ -62,7 +62,7 @@ pub const fn table(space: usize) -> TableId {
     2 * space + 2
 }
 
-impl<K: Kind> World<K> {
+impl<K: ToyKind> World<K> {
     /// Creates a machine with this many CPUs, all online, and memory for this many spaces.
     pub fn new(cpus: usize, spaces: usize) -> Self {
         Self::with(Layout::of(cpus, spaces))
