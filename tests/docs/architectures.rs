@@ -59,6 +59,7 @@ const NAMED_IN: &[(&str, &str)] = &[
         "plan/torment.rs",
         "breaks one operand and expects to see it",
     ),
+    ("plan/proofs.rs", "breaks plans that one architecture has"),
     (
         "plan/unused_facts.rs",
         "deletes facts that one definition has",

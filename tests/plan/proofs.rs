@@ -46,7 +46,7 @@ fn what_is_not_proved_is_counted() {
         let left = |gap: Gap| proof.left().any(|(it, _)| it == gap);
         assert!(left(Gap::Walkers), "{name}");
         let mut writes = model.invalidates.iter().filter_map(|it| it.writes_entry);
-        assert_eq!(left(Gap::Repeated), writes.any(|it| it.if_old), "{name}");
+        assert_eq!(left(Gap::Compared), writes.any(|it| it.if_old), "{name}");
         let mut has_ceiling = false;
         for plan in plans.iter() {
             plan.body

@@ -19,12 +19,13 @@ If every PATH is a directory, DIR gets a module for each definition and lib.rs w
 generated files whose definition no longer exists are deleted. If a PATH is a file or -, only the
 modules of the definitions are written.
 
-The plans of each definition are proved first, as `tlbc prove --without-solver` does without its part about
-addresses. If any definition has an error or is not proved, nothing is written. Files that would not change are left alone.
+The plans of each definition are proved, except for the arithmetic of addresses (`tlbc prove`). If any
+definition has an error or is not proved, nothing is written. Files that would not change are left
+alone.
 
-What was generated is remembered in TLBC_CACHE, or else in tlbc/ of the user's cache directory. While
-neither tlbc nor a definition changes, a run only compares files. --check does not rely on it; an empty
-TLBC_CACHE turns it off.
+What was generated and what was proved is remembered in TLBC_CACHE, or else in tlbc/ of the user's cache
+directory. While neither tlbc nor a definition changes, a run only compares files. --check does not rely
+on it; an empty TLBC_CACHE turns it off.
 
 Examples:
   tlbc gen                                  archdefs to generated/src

@@ -30,9 +30,9 @@ change, and what was made through it is invalidated before a new entry is stored
 invalid entry, for software bits, or for an entry whose flush is deferred. New entries are published.
 
 What is not proved of a path that breaks no rule is counted in rows of its own, with the reason, and is no
-failure: the exclusion of lockless walkers from freed tables, that a change is repeated if the entry has
-changed meanwhile, and whether a request is above the ceiling, which is followed both ways. The order of
-passes over several levels is not proved for all values, but followed for a few sizes.
+failure: that no lockless walker is in a freed table, that an entry still has the value with which an
+instruction compares it, and whether a request is above the ceiling, which is followed both ways. The
+order of passes over several levels is not proved for all values, but followed for a few sizes.
 
 Examples:
   tlbc prove                                all definitions in archdefs

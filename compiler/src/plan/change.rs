@@ -20,6 +20,7 @@ use super::context::PlanContext;
 use super::drops::Primitive;
 use super::factor::seq;
 use super::ir::{Issue, Node, Over, Shape, Test};
+use super::steps::{needs, within};
 use super::workarounds;
 use crate::model::{AddressSelector, Instr, Stricter, Written};
 
@@ -179,9 +180,16 @@ impl PlanBuilder<'_, '_> {
             ..issue
         };
         let after = workarounds::beside(self.model, &workarounds, issue, true);
-        let barriers = context.done_after(primitive.invalidate).into_iter();
-        let complete = barriers.map(|barrier| self.complete(context, barrier));
-        seq([written].into_iter().chain(after).chain(complete))
+        let barriers: Vec<usize> = context
+            .done_after(primitive.invalidate)
+            .into_iter()
+            .collect();
+        let complete = barriers
+            .iter()
+            .map(|&barrier| self.complete(context, barrier));
+        let steps = seq([written].into_iter().chain(after).chain(complete));
+        let needs = needs(self.model, [primitive.invalidate], &barriers);
+        within(needs, steps)
     }
 
     /// Stores the new entry over an invalid one. The kernel's own code may use it at once.

@@ -66,19 +66,35 @@ pub fn before<'a>(candidates: impl IntoIterator<Item = &'a Candidate>) -> Vec<No
 
 /// Returns a node with the guards that the instructions of a choice need.
 pub fn guarded(model: &Model, choice: &Choice, node: Node) -> Node {
+    let needs = choice.candidates.iter().flat_map(|candidate| {
+        let invalidates = candidate.how.primitive().map(|p| p.invalidate);
+        needs(model, invalidates, &candidate.after)
+    });
+    within(needs, node)
+}
+
+/// Returns what instructions need around them, up to the barriers after which they are complete.
+pub fn needs<'a>(
+    model: &'a Model,
+    invalidates: impl IntoIterator<Item = usize> + 'a,
+    after: &[usize],
+) -> impl Iterator<Item = Need> + 'a {
+    let stated = invalidates.into_iter();
+    let stated = stated.flat_map(|index| model.invalidates[index].needs.iter());
+    let same = after
+        .iter()
+        .any(|&barrier| model.barriers[barrier].same_cpu);
+    stated
+        .map(|need| need.value)
+        .chain(same.then_some(Need::SameCpu))
+}
+
+/// Returns a node with guards, each once.
+pub fn within(needs: impl IntoIterator<Item = Need>, node: Node) -> Node {
     let mut scopes: Vec<Need> = Vec::new();
-    for candidate in &choice.candidates {
-        let primitives = candidate.how.primitive().into_iter();
-        let stated = primitives.flat_map(|p| &model.invalidates[p.invalidate].needs);
-        let same = candidate
-            .after
-            .iter()
-            .any(|&barrier| model.barriers[barrier].same_cpu);
-        let needs = stated.map(|need| need.value);
-        for need in needs.chain(same.then_some(Need::SameCpu)) {
-            if !scopes.contains(&need) {
-                scopes.push(need);
-            }
+    for need in needs {
+        if !scopes.contains(&need) {
+            scopes.push(need);
         }
     }
     scopes.into_iter().fold(node, |body, scope| match body {

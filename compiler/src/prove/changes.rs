@@ -205,7 +205,7 @@ fn changed(
     };
     let whole = path(&steps);
     if steps.iter().any(|step| compares(model, step)) {
-        proof.leave(Gap::Repeated);
+        proof.leave(Gap::Compared);
     }
     let mut broken: Vec<Broken> = whole
         .wrongly_issued()

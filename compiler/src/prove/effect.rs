@@ -9,12 +9,10 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{LevelTable, Reach, Space};
 
-use super::failure::Rule;
 use super::machine::{Partial, Question};
 use super::steps::{Issued, Named, Sets, Step};
 use crate::model::{
-    AddressSelector, Drops, Instr, Kind, LevelSel, Lost, Model, Need, Resync, Source, Under, Value,
-    Weakens,
+    AddressSelector, Drops, Instr, Kind, LevelSel, Lost, Model, Need, Source, Under, Value, Weakens,
 };
 pub use tlbc_facts::cells::Class;
 
@@ -299,54 +297,6 @@ impl Path<'_> {
             agents = agents.union(Agents::DEVICE);
         }
         agents
-    }
-
-    /// Returns what is wrong with the instructions themselves, with the instruction.
-    pub fn wrongly_issued(&self) -> Vec<(Rule, Instr)> {
-        let mut out = Vec::new();
-        let mut fail = |rule, instr| out.push((rule, instr));
-        for step in self.steps {
-            match step {
-                Step::Issue(issued) => {
-                    let invalidate = issued.issue.invalidate;
-                    let instr = Instr::Invalidate(invalidate);
-                    let writes = self.model.invalidates[invalidate].writes_entry.is_some();
-                    if writes && !self.changes {
-                        fail(Rule::Writes, instr);
-                    }
-                    if !self.is_there(issued) {
-                        fail(Rule::Exists, instr);
-                    }
-                    if let Some(need) = self.unmet(issued) {
-                        fail(Rule::Needs(need), instr);
-                    }
-                }
-                Step::Barrier(barrier)
-                    if !self.model.barriers[*barrier].requires.holds(self.machine) =>
-                {
-                    fail(Rule::Exists, Instr::Barrier(*barrier));
-                }
-                Step::OfWorkaround(invalidate)
-                    if !self.model.invalidates[*invalidate]
-                        .requires
-                        .holds(self.machine) =>
-                {
-                    fail(Rule::Exists, Instr::Invalidate(*invalidate));
-                }
-                _ => {}
-            }
-        }
-        out
-    }
-
-    /// Returns whether this CPU refetches after the last instruction that satisfies a condition, where `resync` says so.
-    pub fn is_resynced(&self, resync: Option<&Resync>, after: impl Fn(&Step) -> bool) -> bool {
-        let Some(barrier) = resync.and_then(|it| it.barrier(self.machine)) else {
-            return true;
-        };
-        let last = self.steps.iter().rposition(after);
-        let mut later = self.steps[last.map_or(0, |last| last + 1)..].iter();
-        later.any(|step| matches!(step, Step::Barrier(it) if *it == barrier))
     }
 
     /// Returns the tag classes of the entries of a space.

@@ -24,6 +24,7 @@ mod effect;
 mod events;
 mod failure;
 mod flushes;
+mod issued;
 mod machine;
 mod proof;
 mod run;

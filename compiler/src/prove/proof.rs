@@ -30,22 +30,22 @@ pub struct Row {
 pub enum Gap {
     /// Lockless walkers have left the tables that are freed.
     Walkers,
-    /// A change is repeated if the instruction found another entry than the one that it compares with.
-    Repeated,
+    /// The entry has the value with which the instruction compares it: otherwise nothing is written or invalidated.
+    Compared,
     /// The request is on the side of the ceiling that the path takes.
     Ceiling,
 }
 
 impl Gap {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Walkers, Self::Repeated, Self::Ceiling];
+    pub const ALL: [Self; 3] = [Self::Walkers, Self::Compared, Self::Ceiling];
 
     /// Returns what is not proved.
     #[must_use]
     pub fn what(self) -> &'static str {
         match self {
             Self::Walkers => "no lockless walker is in a freed table",
-            Self::Repeated => "a change is repeated if the entry differs",
+            Self::Compared => "an entry has the value that is compared",
             Self::Ceiling => "the request is above the ceiling, or is not",
         }
     }
@@ -55,7 +55,7 @@ impl Gap {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Walkers => "the kernel's walkers, and what waits for them, are not in the plan",
-            Self::Repeated => "the caller repeats it; the plan ends after one attempt",
+            Self::Compared => "nothing else may change it before; the caller guarantees that",
             Self::Ceiling => "the number of operations is not computed; both ways are followed",
         }
     }

@@ -18,9 +18,16 @@ fn remembering(project: &TempDir, cache: &Path, arguments: &[&str]) -> Run {
     run
 }
 
-/// Returns the only remembered result.
+/// Returns the names of the remembered outputs, or of the proofs (`what`).
+fn remembered(cache: &Path, what: &str) -> Vec<String> {
+    let mut names = names_in(cache);
+    names.retain(|name| name.starts_with(what));
+    names
+}
+
+/// Returns the only remembered outputs.
 fn result(cache: &Path) -> PathBuf {
-    let names = names_in(cache);
+    let names = remembered(cache, "gen-");
     assert_eq!(names.len(), 1, "{names:?}");
     cache.join(&names[0])
 }
@@ -62,7 +69,25 @@ fn outputs_are_remembered_until_a_definition_changes() {
     // What was deleted is written again.
     fs::remove_file(&module).expect("a file");
     assert_eq!(generate(), WRITTEN);
-    assert_eq!(names_in(cache.path()).len(), 1);
+    assert_eq!(remembered(cache.path(), "gen-").len(), 1);
+}
+
+/// A proof is remembered for each definition alone.
+#[test]
+fn proofs_are_remembered_until_a_definition_changes() {
+    let (project, cache) = (project(), TempDir::new().expect("a directory"));
+    let definition = project.path().join("archdefs/x86_64.arch");
+    let proof = || {
+        remembering(&project, cache.path(), &["gen"]);
+        let names = remembered(cache.path(), "proof-");
+        assert_eq!(names.len(), 1, "{names:?}");
+        fs::read_to_string(cache.path().join(&names[0])).expect("a file")
+    };
+    let first = proof();
+    fs::remove_file(result(cache.path())).expect("a file");
+    assert_eq!(proof(), first);
+    fs::write(&definition, shipped("x86_64.arch") + "\n").expect("a file");
+    assert_ne!(proof(), first);
 }
 
 #[test]
@@ -100,7 +125,7 @@ fn runs_with_warnings_show_them_each_time() {
         let run = remembering(&project, cache.path(), &["gen"]);
         assert!(run.stderr.contains("warning[W0201]"), "{}", run.stderr);
     }
-    assert_eq!(names_in(cache.path()), [""; 0]);
+    assert_eq!(remembered(cache.path(), "gen-"), [""; 0]);
 }
 
 #[test]

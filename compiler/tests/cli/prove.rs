@@ -17,7 +17,7 @@ fn what_is_not_proved_has_rows_in_the_table() {
     let table = proved("s390", "text");
     for claim in [
         "no lockless walker is in a freed table",
-        "a change is repeated if the entry differs",
+        "an entry has the value that is compared",
     ] {
         let row = table.lines().find(|line| line.trim().starts_with(claim));
         let row = row.unwrap_or_else(|| panic!("{claim}:\n{table}"));

@@ -38,8 +38,8 @@ impl Backend {
     fn library(&self) -> String {
         let Self { arch, .. } = self;
         format!(
-            "#![no_std]\n#[path = {:?}]\npub mod {arch};\n",
-            self.module()
+            "#![no_std]\n#[path = \"{}\"]\npub mod {arch};\n",
+            self.module().display()
         )
     }
 }

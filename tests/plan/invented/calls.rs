@@ -51,6 +51,8 @@ fn a_call_takes_the_place_of_an_ipi() {
 /// A run may be given by its bytes, of any number of pages and at any level.
 #[test]
 fn a_call_is_given_bytes() {
+    const PTE: &[&str] = &["pte"];
+    const PMD: &[&str] = &["pmd"];
     let counted = "{ [63:4] 0; [3:0] num; names num + 1 pages; }";
     let bytes = "{ [63:0] bytes; names any pages; }";
     let edits = [(counted, bytes), ("run of 1..16 pages", "run of 1.. pages")];
@@ -61,8 +63,6 @@ fn a_call_is_given_bytes() {
             .chain(pages)
             .collect()
     };
-    const PTE: &[&str] = &["pte"];
-    const PMD: &[&str] = &["pmd"];
     for (start, size, level, list, pages) in [
         (
             0x1000,
