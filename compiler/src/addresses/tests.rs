@@ -1,5 +1,7 @@
 //! Printed code, loops and definitions that are broken on purpose are refuted.
 
+mod printed;
+
 use super::check::check;
 use super::claim::{Claim, Verdict};
 use super::loops;

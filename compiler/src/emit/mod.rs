@@ -28,7 +28,7 @@ mod nodes;
 mod op;
 mod operands;
 mod parameters;
-mod print;
+pub(crate) mod print;
 mod registers;
 mod routines;
 mod set_loops;

@@ -20,7 +20,7 @@ use super::cover::are_named;
 use super::effect::{Cell, Path};
 use super::failure::{Failure, Rule};
 use super::machine::{Partial, every_path};
-use super::proof::{Part, Proof, Row};
+use super::proof::{Gap, Part, Proof, Row};
 use super::run::Run;
 use super::steps::{Step, deferred};
 use crate::model::{Instr, Kind, Model, Stricter, Written};
@@ -42,14 +42,14 @@ pub fn requests() -> impl Iterator<Item = Part> {
         let changes = KINDS.into_iter().map(move |(kind, words)| {
             let name = named(space, words);
             let prove = move |model: &Model, plans: &Plans, proof: &mut Proof| {
-                follow(model, &name, proof, |machine| {
-                    changes(model, plans, machine, kind, space)
+                follow(model, &name, proof, |machine, proof| {
+                    changes(model, plans, machine, (kind, space), proof)
                 });
             };
             Box::new(prove) as Part
         });
         let published = move |model: &Model, plans: &Plans, proof: &mut Proof| {
-            follow(model, &named(space, "publication"), proof, |machine| {
+            follow(model, &named(space, "publication"), proof, |machine, _| {
                 vec![publication(model, plans, machine, space)]
             });
         };
@@ -73,14 +73,17 @@ fn follow(
     model: &Model,
     name: &str,
     proof: &mut Proof,
-    requests: impl Fn(&Partial<'_>) -> Vec<Vec<Broken>>,
+    requests: impl Fn(&Partial<'_>, &mut Proof) -> Vec<Vec<Broken>>,
 ) {
     let start = Instant::now();
     let (mut paths, mut failed) = (0, 0);
     let mut failures = Vec::new();
     every_path(model, |machine| {
-        for broken in requests(machine) {
+        for broken in requests(machine, proof) {
             paths += 1;
+            if machine.has_ceiling() {
+                proof.leave(Gap::Ceiling);
+            }
             failed += u64::from(!broken.is_empty());
             let found = broken.into_iter().map(|(rule, cell, instruction)| Failure {
                 rule,
@@ -106,8 +109,8 @@ fn changes(
     model: &Model,
     plans: &Plans,
     machine: &Partial<'_>,
-    kind: pte::Kind,
-    space: Space,
+    (kind, space): (pte::Kind, Space),
+    proof: &mut Proof,
 ) -> Vec<Vec<Broken>> {
     let levels = model.level_table(machine);
     let there = |level: &Level| {
@@ -128,7 +131,7 @@ fn changes(
                     entries: entries(space, &levels, level, count),
                 };
                 let ask = ask(change, &levels);
-                out.push(changed(model, plans, machine, &ask, change));
+                out.push(changed(model, plans, machine, &ask, change, proof));
             }
         }
     }
@@ -182,6 +185,7 @@ fn changed(
     machine: &Partial<'_>,
     ask: &Ask,
     change: Change,
+    proof: &mut Proof,
 ) -> Vec<Broken> {
     let levels = model.level_table(machine);
     let mut run = Run::new(model, plans, machine, ask, levels);
@@ -201,6 +205,9 @@ fn changed(
         steps,
     };
     let whole = path(&steps);
+    if steps.iter().any(|step| compares(model, step)) {
+        proof.leave(Gap::Compared);
+    }
     let mut broken: Vec<Broken> = whole
         .wrongly_issued()
         .into_iter()
@@ -258,6 +265,15 @@ fn changed(
         broken.push((Rule::Written, None, None));
     }
     broken
+}
+
+/// Returns whether a step writes an entry only if it has the old value.
+fn compares(model: &Model, step: &Step) -> bool {
+    let Step::Issue(issued) = step else {
+        return false;
+    };
+    let writes = model.invalidates[issued.issue.invalidate].writes_entry;
+    writes.is_some_and(|writes| writes.if_old)
 }
 
 /// Returns the instructions that write entries of other levels, or something else than the change.

@@ -14,7 +14,7 @@ use super::ask::{Ask, What};
 use super::effect::{Cell, Path};
 use super::failure::{Failure, Rule};
 use super::machine::{Partial, every_path};
-use super::proof::{Part, Proof, Row};
+use super::proof::{Gap, Part, Proof, Row};
 use super::run::Run;
 use super::steps::{Step, deferred, ipi_targets};
 use crate::model::{Instr, Kind, Model};
@@ -82,6 +82,12 @@ impl Flush<'_> {
             }
             let found = self.path(machine, &ask);
             paths += 1;
+            if ask.walk && !matches!(self.what, What::Live(..)) {
+                proof.leave(Gap::Walkers);
+            }
+            if machine.has_ceiling() {
+                proof.leave(Gap::Ceiling);
+            }
             failed += u64::from(!found.is_empty());
             failures.extend(found);
         });

@@ -90,6 +90,14 @@ impl Partial<'_> {
         answers.iter().map(|it| (it.question, it.answer)).collect()
     }
 
+    /// Returns whether the path depends on the ceiling.
+    pub fn has_ceiling(&self) -> bool {
+        let answers = self.answers.borrow();
+        answers
+            .iter()
+            .any(|it| it.question == Question::AboveCeiling)
+    }
+
     /// Returns whether a machine exists that gives this answer besides those that are known.
     fn is_possible(&self, question: Question, answer: usize) -> bool {
         match question {

@@ -1,6 +1,7 @@
 //! The results of a proof.
 //!
-//! In: the paths of each request. Out: a [`Proof`]. Holds: each failure is kept once for each rule, request and kind of entry.
+//! In: the paths of each request. Out: a [`Proof`]. Holds: each failure is kept once for each rule, request and kind of entry;
+//! what no path can prove is counted by its kind, and is no failure.
 
 use std::time::Duration;
 
@@ -24,6 +25,42 @@ pub struct Row {
     pub time: Duration,
 }
 
+/// What is not proved of a path that breaks no rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gap {
+    /// Lockless walkers have left the tables that are freed.
+    Walkers,
+    /// The entry has the value with which the instruction compares it: otherwise nothing is written or invalidated.
+    Compared,
+    /// The request is on the side of the ceiling that the path takes.
+    Ceiling,
+}
+
+impl Gap {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Walkers, Self::Compared, Self::Ceiling];
+
+    /// Returns what is not proved.
+    #[must_use]
+    pub fn what(self) -> &'static str {
+        match self {
+            Self::Walkers => "no lockless walker is in a freed table",
+            Self::Compared => "an entry has the value that is compared",
+            Self::Ceiling => "the request is above the ceiling, or is not",
+        }
+    }
+
+    /// Returns why it is not proved.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Walkers => "the kernel's walkers, and what waits for them, are not in the plan",
+            Self::Compared => "nothing else may change it before; the caller guarantees that",
+            Self::Ceiling => "the number of operations is not computed; both ways are followed",
+        }
+    }
+}
+
 /// The result for a definition.
 #[derive(Debug, Clone, Default)]
 pub struct Proof {
@@ -31,6 +68,8 @@ pub struct Proof {
     pub rows: Vec<Row>,
     /// The first failure of each rule and request.
     pub failures: Vec<Failure>,
+    /// For how many paths each kind of gap is left, in the order of [`Gap::ALL`].
+    left: [u64; Gap::ALL.len()],
 }
 
 impl Proof {
@@ -50,6 +89,17 @@ impl Proof {
                 self.failures.push(failure);
             }
         }
+    }
+
+    /// Counts a path for which something is not proved.
+    pub fn leave(&mut self, gap: Gap) {
+        self.left[gap as usize] += 1;
+    }
+
+    /// Returns what is not proved, each with the number of paths for which it is not.
+    pub fn left(&self) -> impl Iterator<Item = (Gap, u64)> + '_ {
+        let all = Gap::ALL.into_iter().zip(self.left);
+        all.filter(|(_, paths)| *paths > 0)
     }
 
     /// Returns how many paths were followed.

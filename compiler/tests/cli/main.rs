@@ -9,6 +9,7 @@ mod memo;
 mod new;
 #[cfg(unix)]
 mod paths;
+mod prove;
 mod said;
 mod streams;
 mod support;
