@@ -19,7 +19,7 @@ fn shipped() -> Vec<(Files, Analysis)> {
     let analysed = definitions.map(|path| {
         let mut files = Files::default();
         let text = std::fs::read_to_string(&path).expect("a text");
-        let file = files.add(&path.display().to_string(), &text);
+        let file = files.add(path.display().to_string(), &text);
         let (analysis, _) = analyse(&files, file);
         (files, analysis.expect("a definition"))
     });
