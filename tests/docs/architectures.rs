@@ -56,6 +56,10 @@ const NAMED_IN: &[(&str, &str)] = &[
         "breaks plans of machines on which the fault matters",
     ),
     (
+        "plan/scores.rs",
+        "changes facts of definitions and expects to see them",
+    ),
+    (
         "plan/torment.rs",
         "breaks one operand and expects to see it",
     ),

@@ -99,7 +99,7 @@ fn sources(root: &Path) -> Sources {
         for entry in directory.read_dir().expect("a directory") {
             let path = entry.expect("an entry").path();
             let is_source = path.extension().is_some_and(|it| it == "rs");
-            if path.is_dir() {
+            if path.is_dir() && !path.ends_with("tests") {
                 directories.push(path);
             } else if is_source && !path.ends_with("tests.rs") {
                 let file = path.strip_prefix(root).expect("below the root");

@@ -416,7 +416,7 @@ pub fn mutants(arch: &Analysis, how: Break) -> impl Iterator<Item = (Shape, Plan
 }
 
 /// Returns whether the plan of a shape is one of a flush: hardware that is described runs these alone.
-fn is_of_flush(shape: Shape) -> bool {
+pub fn is_of_flush(shape: Shape) -> bool {
     let of_change = matches!(
         shape,
         Shape::Change | Shape::Invalidate | Shape::Replace | Shape::Relax | Shape::Publish(_)

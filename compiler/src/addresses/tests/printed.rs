@@ -105,7 +105,7 @@ fn what_is_proved_is_printed() {
     assert!(printed > 20, "{printed}");
 }
 
-/// An emitter that prints another tree is refuted: the claims are about the tree that it prints.
+/// Refutes an emitter that prints another tree: the claims are about the tree that it prints.
 #[test]
 fn a_tree_with_another_text_is_refuted() {
     let mut changed = 0;
