@@ -34,6 +34,8 @@ pub enum What {
     Tables(Level, Level),
     /// Leaf entries of two levels.
     Mixed(Level, Level),
+    /// A leaf entry, and those of a lower level at some of its addresses: it was split before the flush.
+    Split(Level, Level),
     /// New entries of one level.
     New(Level, u64),
     /// New entries of two levels.
@@ -62,6 +64,7 @@ impl What {
                 all.push(Self::Last(level, below));
                 all.push(Self::Tables(level, below));
                 all.push(Self::Mixed(level, below));
+                all.push(Self::Split(level, below));
                 all.push(Self::News(level, below));
             }
         }
@@ -78,7 +81,7 @@ impl What {
         match self {
             Self::Leaves(_, 1) => "one page",
             Self::Leaves(..) => "pages of one level",
-            Self::Mixed(..) => "pages of two levels",
+            Self::Mixed(..) | Self::Split(..) => "pages of two levels",
             Self::Last(..) => "one page and its table",
             Self::Cut(..) | Self::Tables(..) => "unlinked tables",
             Self::Live(..) => "unlinked tables, valid below",
@@ -175,6 +178,12 @@ impl Ask {
                 (maps(level) && maps(below)).then_some(())?;
                 ask.leaf(level, of(level, 2));
                 ask.leaf(below, of(below, 3));
+            }
+            What::Split(level, below) => {
+                (maps(level) && maps(below)).then_some(())?;
+                let whole = of(level, 1);
+                ask.leaf(level, whole);
+                ask.leaf(below, within(whole, levels, below, 3));
             }
             What::Cut(level, below, tables) => {
                 points(level).then_some(())?;
