@@ -67,7 +67,9 @@ fn each_way_to_break_a_plan_is_detected() {
         include_str!("invented/definitions/calls.arch").replace("1..16 pages", "1..4 pages");
     let invented = good(&calls);
     let mut definitions: Vec<&Analysis> = Vec::new();
-    definitions.extend(names().map(analysis));
+    for name in names() {
+        definitions.push(analysis(name));
+    }
     definitions.push(&invented);
     let apart = good(include_str!("invented/definitions/fork.arch"));
     definitions.push(&apart);
