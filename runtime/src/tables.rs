@@ -241,7 +241,7 @@ impl<P: Platform> Gather<'_, P> {
         } else {
             self.flush_gathered();
             if Mmu::<P>::facts().table_free == TableFree::GracePeriod {
-                self.mmu.wait_for_walkers();
+                self.wait_without_grace_period();
             }
             self.mmu
                 .platform
@@ -262,10 +262,19 @@ impl<P: Platform> Gather<'_, P> {
                 Ok(()) => return,
                 Err(back) => unlinked = back,
             }
-            self.mmu.wait_for_walkers();
+            self.wait_without_grace_period();
         }
         for table in unlinked.after_grace_period() {
             self.mmu.platform.free_table(table);
         }
+    }
+
+    /// Waits until nothing walks an unlinked table, where the platform has no grace period for it. Where walk entries are not
+    /// cached there was no flush, so the walker of this CPU has to see the unlinked entries as well.
+    #[cold]
+    #[inline(never)]
+    fn wait_without_grace_period(&self) {
+        self.mmu.publish(self.space);
+        self.mmu.wait_for_walkers();
     }
 }

@@ -1,7 +1,12 @@
-//! New entries: what a kernel issues before it uses a new mapping.
+//! New entries: what a kernel issues before it uses a new mapping. Unlinked tables: what the walker of this CPU has to see
+//! before one is freed.
 
-use tlbc_backends::{arm64, powerpc64, s390, x86_64};
+use std::sync::atomic::Ordering::SeqCst;
+
+use tlbc_backends::{arm64, loongarch64, powerpc64, s390, x86_64};
+use tlbc_runtime::{Level, NewSpace};
 use tlbc_tests::hosted::{Event, HostBackend, Hosted};
+use tlbc_tests::tables::Entries;
 
 /// Returns what publishing on CPU 1 of two issues, for the kernel and for a user space.
 fn published<B: HostBackend>(
@@ -51,4 +56,33 @@ fn new_entries_are_published_by_what_the_definition_says() {
         config: s390::Config::NONE,
     };
     assert_eq!(published(s390, s390::Op::name), [none, none]);
+}
+
+/// Where walk entries are not cached, an unlinked table takes no flush. Without memory for a batch it is freed at once.
+#[test]
+fn a_table_that_is_freed_without_a_flush_is_published_as_unlinked() {
+    let backend = loongarch64::Tlb {
+        config: loongarch64::Config::NONE.with(loongarch64::Config::PTW),
+        asid_bits: 10,
+        few: 8,
+    };
+    let mmu = Hosted::machine(backend, 1);
+    let space = Hosted::space(&mmu, NewSpace::default()).expect("a tag");
+    let tables = Entries::new(mmu.platform().backend(), &space, Level(1), 0, 1);
+    tables.link(0, 1);
+    mmu.platform().batches.store(0, SeqCst);
+    mmu.platform().events();
+    Hosted::on(&mmu, 0, || {
+        mmu.gather(&space, |gather| {
+            gather.locked((), |section, ()| {
+                let link = tables.pointer(0).expect("it points at a table");
+                section.unlink(link).expect("a table of this space");
+            });
+        });
+    });
+    let events = mmu.platform().events();
+    let is_published = |event: &Event<loongarch64::Op>| matches!(event, Event::Issued(0, op) if op.name() == "publish");
+    let published = events.iter().position(is_published);
+    let freed = events.iter().position(|event| *event == Event::Freed(1));
+    assert!(published.is_some() && published < freed, "{events:?}");
 }
