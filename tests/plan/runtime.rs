@@ -2,7 +2,8 @@
 //! plans there is one.
 
 use tlbc::Analysis;
-use tlbc::plan::ir::{Node, Plan, Shape, Test};
+use tlbc::plan::ir::{Node, Shape, Test};
+use tlbc::torment::whole::knobs::plans::without;
 use tlbc::torment::whole::{Options, Report, torment};
 use tlbc_tests::archdefs::{analysis, names};
 
@@ -35,16 +36,7 @@ fn nothing_is_found_with_the_plans_of_shipped_definitions() {
 /// Replaces nodes of plans by no steps, and returns what is then found.
 fn found_without(arch: &str, of: impl Fn(Shape) -> bool, is: &dyn Fn(&Node) -> bool) -> String {
     let mut broken = analysis(arch).clone();
-    let plans: Vec<Plan> = broken
-        .plans
-        .iter()
-        .filter(|plan| of(plan.shape))
-        .cloned()
-        .collect();
-    for plan in plans {
-        let body = without(plan.body, is);
-        broken.plans.replace(Plan { body, ..plan });
-    }
+    without(&mut broken.plans, of, is);
     let (_, text) = run(&broken, 1000, 2).failure.expect("a complaint");
     text
 }
@@ -54,44 +46,6 @@ fn is_stale(report: &str) -> bool {
     ["may use an", "may walk", "may write"]
         .iter()
         .any(|what| report.contains(what))
-}
-
-fn without(node: Node, is: &dyn Fn(&Node) -> bool) -> Node {
-    if is(&node) {
-        return Node::Seq(Vec::new());
-    }
-    let boxed = |node: Box<Node>| Box::new(without(*node, is));
-    match node {
-        Node::Seq(nodes) => Node::Seq(nodes.into_iter().map(|node| without(node, is)).collect()),
-        Node::Select {
-            on,
-            then,
-            otherwise,
-        } => Node::Select {
-            on,
-            then: boxed(then),
-            otherwise: boxed(otherwise),
-        },
-        Node::Guard { scope, body } => Node::Guard {
-            scope,
-            body: boxed(body),
-        },
-        Node::Ceiling {
-            count,
-            beyond,
-            within,
-        } => Node::Ceiling {
-            count,
-            beyond,
-            within: boxed(within),
-        },
-        Node::Loop { over, each, rest } => Node::Loop {
-            over,
-            each: boxed(each),
-            rest: rest.map(boxed),
-        },
-        other => other,
-    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! In: a definition with its plans, and a [`Knob`]: a fault of the runtime, of the plans, of operands or of the kernel. Out: the
 //! first seed whose schedule fails. Holds: with no knob turned nothing changes.
 
-mod plans;
+pub mod plans;
 
 use std::time::{Duration, Instant};
 

@@ -63,7 +63,7 @@ fn changed(node: Node, change: &dyn Fn(Node) -> Node) -> Node {
 const NO_STEP: Node = Node::Seq(Vec::new());
 
 /// Replaces some nodes by no steps.
-fn without(plans: &mut Plans, of: impl Fn(Shape) -> bool, is: impl Fn(&Node) -> bool) {
+pub fn without(plans: &mut Plans, of: impl Fn(Shape) -> bool, is: impl Fn(&Node) -> bool) {
     each_node(plans, of, &|node| if is(&node) { NO_STEP } else { node });
 }
 
