@@ -20,7 +20,7 @@ use tlbc_runtime::request::{LevelTable, Ranges, Reach, Request, Scope, Space, Sp
 
 use crate::analysis::Analysis;
 use crate::ast;
-use crate::model::{Config, Kind, Model, Need, Which};
+use crate::model::{CachedKind, Config, Model, Need, Which};
 use crate::plan::Plans;
 use crate::plan::ipis::SendsIpis;
 use crate::plan::ir::{Shape, Test};
@@ -376,7 +376,7 @@ impl Backend for Interpreted<'_> {
         let shape = match request.scope {
             Scope::Page { .. } => Shape::Page(space, reach),
             Scope::Ranges(_) => Shape::Ranges(space, reach),
-            Scope::Teardown if self.model().caches.ever_hold(Kind::Root) => teardown,
+            Scope::Teardown if self.model().caches.ever_hold(CachedKind::Root) => teardown,
             Scope::Everything { .. } | Scope::Teardown => Shape::Everything(space, reach),
         };
         let effects = self.interpret(shape, &self.asked(request));

@@ -178,7 +178,7 @@ pub use misuse::{Misuse, Refused};
 pub use mmu::devices::{Attached, TooManyDevices};
 pub use mmu::{Mmu, NewSpace, Unusable};
 pub use platform::{
-    Batch, Flushed, LockEvent, PageBatch, Platform, Pte, TableBatch, Unlinked, Value,
+    Batch, ByValue, Flushed, LockEvent, PageBatch, Platform, Pte, TableBatch, Unlinked,
 };
 pub use pte::{Entries, Entry, Slot};
 pub use reclaim::{UnmapBatch, Unmapped, Waited};

@@ -18,9 +18,9 @@ use crate::sync::Word;
 
 /// A value that dereferences to itself, to be returned where a reference is expected.
 #[derive(Debug, Clone, Copy)]
-pub struct Value<T>(pub T);
+pub struct ByValue<T>(pub T);
 
-impl<T> Deref for Value<T> {
+impl<T> Deref for ByValue<T> {
     type Target = T;
 
     #[inline]
@@ -115,7 +115,7 @@ pub trait Platform: Sized {
     /// A counted reference to an address space, or to what contains one (a process), as the scheduler holds it.
     type Handle: AsRef<AddressSpace<Self::CpuSet>>;
 
-    /// Returns the backend, for the configuration that all CPUs have: a reference, or a [`Value`] that is built for each call, for
+    /// Returns the backend, for the configuration that all CPUs have: a reference, or a [`ByValue`] that is built for each call, for
     /// example from features that were found at boot and are stored in an atomic word. The result does not change after the first
     /// CPU [has come online](crate::Mmu::cpu_online).
     fn backend(&self) -> impl Deref<Target = Self::Backend>;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tlbc::model::{AddressSelector, Config, Drops, Kind, Model};
+use tlbc::model::{AddressSelector, CachedKind, Config, Drops, Model};
 use tlbc_tests::archdefs::{self, analysis, data, lines};
 
 /// The dropped entries, by cache, kind and class.
@@ -67,17 +67,17 @@ fn table(arch: &str) -> Table {
 }
 
 /// Returns the caches that hold a kind of entry.
-fn caches(model: &Model, kind: Kind) -> Vec<String> {
+fn caches(model: &Model, kind: CachedKind) -> Vec<String> {
     let caches = model.caches.all.iter();
     let holding = caches.filter(|cache| cache.holds.contains(&kind));
     holding.map(|cache| cache.named.name.clone()).collect()
 }
 
-fn kind_of(word: &str) -> Kind {
+fn kind_of(word: &str) -> CachedKind {
     match word {
-        "leaf" => Kind::Leaf,
-        "walk" => Kind::Walk,
-        "root" => Kind::Root,
+        "leaf" => CachedKind::Leaf,
+        "walk" => CachedKind::Walk,
+        "root" => CachedKind::Root,
         other => panic!("no kind `{other}`"),
     }
 }

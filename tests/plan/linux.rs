@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use tlbc::Analysis;
-use tlbc::model::{Config, Kind};
+use tlbc::model::{CachedKind, Config};
 use tlbc::sample_requests::Sample;
 use tlbc::trace::{Cost, Trace, explained};
 use tlbc_runtime::agents::Agents;
@@ -81,9 +81,9 @@ fn of_plan(analysis: &Analysis, config: Config, trace: &Trace, cost: &Cost) -> C
 /// Returns the caches that hold a kind of entry.
 fn holding(analysis: &Analysis, config: Config, kind: &str) -> Vec<String> {
     let kind = match kind {
-        "leaf" => Kind::Leaf,
-        "walk" => Kind::Walk,
-        "root" => Kind::Root,
+        "leaf" => CachedKind::Leaf,
+        "walk" => CachedKind::Walk,
+        "root" => CachedKind::Root,
         other => panic!("{other}"),
     };
     let caches = &analysis.model.caches;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tlbc::Analysis;
 use tlbc::plan::ir::{Node, Plan, Shape};
-use tlbc::prove::{Gap, disproved, prove};
+use tlbc::prove::{Unfollowed, disproved, prove};
 use tlbc_runtime::request::{Reach, Space};
 use tlbc_tests::archdefs::{analysis, names};
 use tlbc_tests::mutate::plans::{BREAKS, Break, is_of_flush, mutants};
@@ -43,16 +43,20 @@ fn what_is_not_proved_is_counted() {
         let Analysis { model, plans } = analysis(name);
         let proof = prove(model, plans);
         assert!(proof.left().all(|(_, paths)| paths < proof.paths()));
-        let left = |gap: Gap| proof.left().any(|(it, _)| it == gap);
-        assert!(left(Gap::Walkers), "{name}");
+        let left = |gap: Unfollowed| proof.left().any(|(it, _)| it == gap);
+        assert!(left(Unfollowed::Walkers), "{name}");
         let mut writes = model.invalidates.iter().filter_map(|it| it.writes_entry);
-        assert_eq!(left(Gap::Compared), writes.any(|it| it.if_old), "{name}");
+        assert_eq!(
+            left(Unfollowed::Compared),
+            writes.any(|it| it.if_old),
+            "{name}"
+        );
         let mut has_ceiling = false;
         for plan in plans.iter() {
             plan.body
                 .walk(&mut |node| has_ceiling |= matches!(node, Node::Ceiling { .. }));
         }
-        assert_eq!(left(Gap::Ceiling), has_ceiling, "{name}");
+        assert_eq!(left(Unfollowed::Ceiling), has_ceiling, "{name}");
     }
 }
 

@@ -21,7 +21,7 @@ const WORDS: usize = BITS.div_ceil(64);
 
 /// A kind of cached fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum CachedKind {
     /// A translation made from an entry of this level.
     Leaf(Level),
     /// A pointer to a table, made from an entry of this level.
@@ -49,7 +49,7 @@ pub struct Cell {
     /// The cache, by its index.
     pub cache: u8,
     /// The kind and level.
-    pub kind: Kind,
+    pub kind: CachedKind,
     /// The tag class.
     pub class: Class,
     /// The class of agents, by its index in [`Agents`].
@@ -59,10 +59,10 @@ pub struct Cell {
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            Kind::Leaf(level) => write!(f, "leaf entries of level {}", level.0)?,
-            Kind::Walk(level) => write!(f, "walk entries of level {}", level.0)?,
-            Kind::Negative(level) => write!(f, "negative entries of level {}", level.0)?,
-            Kind::Root => f.write_str("root entries")?,
+            CachedKind::Leaf(level) => write!(f, "leaf entries of level {}", level.0)?,
+            CachedKind::Walk(level) => write!(f, "walk entries of level {}", level.0)?,
+            CachedKind::Negative(level) => write!(f, "negative entries of level {}", level.0)?,
+            CachedKind::Root => f.write_str("root entries")?,
         }
         f.write_str(match self.class {
             Class::This => " under the space's tag",
@@ -217,10 +217,10 @@ impl Cells {
         Cell {
             cache: cache as u8,
             kind: match kind / LEVELS {
-                0 => Kind::Leaf(level),
-                1 => Kind::Walk(level),
-                2 => Kind::Negative(level),
-                _ => Kind::Root,
+                0 => CachedKind::Leaf(level),
+                1 => CachedKind::Walk(level),
+                2 => CachedKind::Negative(level),
+                _ => CachedKind::Root,
             },
             class: [Class::This, Class::Other, Class::Global][class],
             agent: agent as u8,
@@ -286,7 +286,10 @@ mod tests {
         );
         let asked = Cells::of(EntryKinds::LEAF_AND_WALK, TagSelector::THIS, Agents::CPUS);
         let left = asked.without(&here.union(&wide));
-        assert!(left.iter().all(|cell| matches!(cell.kind, Kind::Leaf(_))));
+        assert!(
+            left.iter()
+                .all(|cell| matches!(cell.kind, CachedKind::Leaf(_)))
+        );
         assert!(!left.is_empty());
     }
 

@@ -1,6 +1,6 @@
 //! Barriers, operands, invalidations and loads.
 
-use super::machine::Kind;
+use super::machine::CachedKind;
 use super::terms::{Cases, Cond, Ident, Number, Spanned, Text};
 use crate::source::Span;
 
@@ -226,7 +226,7 @@ pub struct Form {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drops {
     /// The kinds, each with its levels.
-    pub what: Vec<(Spanned<Kind>, Levels)>,
+    pub what: Vec<(Spanned<CachedKind>, Levels)>,
     pub which: Spanned<AddressSelector>,
     pub whose: Spanned<TagSelector>,
     /// The words that name the tags.

@@ -60,7 +60,7 @@ pub enum CacheFact {
     Holds {
         cache: Ident,
         /// The kinds of entries.
-        kinds: Vec<Spanned<Kind>>,
+        kinds: Vec<Spanned<CachedKind>>,
         /// The cache from whose entries it makes its own.
         from: Option<Ident>,
         when: Option<Cond>,
@@ -118,7 +118,7 @@ pub use tlbc_runtime::pte::Stricter;
 
 /// A kind of entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum CachedKind {
     Leaf,
     /// A pointer to a table.
     Walk,

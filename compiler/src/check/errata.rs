@@ -6,7 +6,7 @@
 use super::all_drops;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Drops, Erratum, Instr, Kind, Lost, Model, Weakens, Workaround};
+use crate::model::{At, CachedKind, Drops, Erratum, Instr, Lost, Model, Weakens, Workaround};
 use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
 
@@ -106,10 +106,10 @@ pub(super) fn drops_lost(
     caches: Option<CacheSet>,
 ) -> bool {
     let (there, kind) = match lost {
-        Lost::Leaf => (drops.leaf.is_some(), Kind::Leaf),
-        Lost::Walk => (drops.walk.is_some(), Kind::Walk),
-        Lost::Root => (drops.root, Kind::Root),
-        Lost::Global => (drops.whose.value.global, Kind::Leaf),
+        Lost::Leaf => (drops.leaf.is_some(), CachedKind::Leaf),
+        Lost::Walk => (drops.walk.is_some(), CachedKind::Walk),
+        Lost::Root => (drops.root, CachedKind::Root),
+        Lost::Global => (drops.whose.value.global, CachedKind::Leaf),
         Lost::Gone | Lost::Drained | Lost::Devices => return false,
     };
     let held = drops

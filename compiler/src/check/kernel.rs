@@ -7,7 +7,7 @@ use super::configs::Configs;
 use super::tags_in;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Kind, Machine, Model, Space, SpaceAddresses, Tag, Under};
+use crate::model::{At, CachedKind, Machine, Model, Space, SpaceAddresses, Tag, Under};
 
 /// Checks E0512: where entries of the kernel are under a tag, its value is stated.
 pub fn tags_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
@@ -86,7 +86,7 @@ pub fn values_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
             ),
             (Under::Fixed(_, value), Under::EveryTag | Under::Tags(_))
             | (Under::EveryTag | Under::Tags(_), Under::Fixed(_, value))
-                if model.caches.hold(Kind::Walk, config) =>
+                if model.caches.hold(CachedKind::Walk, config) =>
             {
                 let (fixed, other) = if matches!(leaf.value, Under::Fixed(..)) { (leaf, walk) } else { (walk, leaf) };
                 (

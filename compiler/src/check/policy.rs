@@ -8,7 +8,7 @@ use tlbc_runtime::level::Level;
 
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Invalidate, Kind, Model, Negative, Shootdown, Stricter};
+use crate::model::{CachedKind, Invalidate, Model, Negative, Shootdown, Stricter};
 
 fn has_writer(model: &Model) -> bool {
     model.invalidates.iter().any(|i| i.writes_entry.is_some())
@@ -62,7 +62,7 @@ pub fn tables_after_flush(model: &Model, found: &mut Vec<Diagnostic>) {
             wide.agents.span,
             "flushes other CPUs and leaves them running",
         ),
-        _ if !model.caches.ever_hold(Kind::Walk) => (
+        _ if !model.caches.ever_hold(CachedKind::Walk) => (
             "tables are freed after a flush, and freeing one requires no flush",
             model.caches.span,
             "no cache holds walk entries",

@@ -6,7 +6,7 @@
 use super::configs::{Configs, RecordedConfig};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cases, Cond, Kind, Model};
+use crate::model::{CachedKind, Cases, Cond, Model};
 
 /// Checks E0203: a statement without a default has an alternative on every machine.
 pub fn everywhere(model: &Model, found: &mut Vec<Diagnostic>) {
@@ -22,7 +22,7 @@ pub fn everywhere(model: &Model, found: &mut Vec<Diagnostic>) {
         let what = format!("`space {name}` does not say under what leaf entries are");
         silent(model, &space.leaf, [], always, &what, found);
         let what = format!("`space {name}` does not say under what walk entries are");
-        let walks = |config: RecordedConfig<'_>| caches.hold(Kind::Walk, config);
+        let walks = |config: RecordedConfig<'_>| caches.hold(CachedKind::Walk, config);
         silent(model, &space.walk, caches.conds(), walks, &what, found);
     }
     for it in &model.invalidates {

@@ -9,7 +9,8 @@ use super::{fields_of, tags_in, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    AddressSelector, At, Cond, Kind, LevelSel, Load, Loads, Machine, Model, Source, Tag, Under,
+    AddressSelector, At, CachedKind, Cond, LevelSel, Load, Loads, Machine, Model, Source, Tag,
+    Under,
 };
 
 /// Returns what a switch loads in a configuration.
@@ -21,18 +22,18 @@ fn loaded(model: &Model, config: impl Machine) -> Vec<&Load> {
 }
 
 /// Returns the kinds of entries that a CPU may keep of a space, with the tag that they are under.
-fn kept(model: &Model, config: impl Machine) -> Vec<(Kind, &At<Under>)> {
+fn kept(model: &Model, config: impl Machine) -> Vec<(CachedKind, &At<Under>)> {
     let kinds = [
-        (Kind::Leaf, &model.user.leaf, true),
+        (CachedKind::Leaf, &model.user.leaf, true),
         (
-            Kind::Walk,
+            CachedKind::Walk,
             &model.user.walk,
-            model.caches.hold(Kind::Walk, config),
+            model.caches.hold(CachedKind::Walk, config),
         ),
         (
-            Kind::Negative,
+            CachedKind::Negative,
             &model.user.leaf,
-            model.caches.hold(Kind::Negative, config),
+            model.caches.hold(CachedKind::Negative, config),
         ),
     ];
     let cached = kinds.into_iter().filter(|(.., cached)| *cached);
@@ -84,7 +85,7 @@ pub fn flushes(model: &Model, found: &mut Vec<Diagnostic>) {
 /// Returns which entries of the previous space the next one can use once the loads of a switch are done, if any.
 fn shared_after_loads(model: &Model, config: impl Machine) -> Option<SharedEntries> {
     let loads = loaded(model, config);
-    let left = |(kind, under): &(Kind, &At<Under>)| {
+    let left = |(kind, under): &(CachedKind, &At<Under>)| {
         !(loads.iter()).any(|load| drops(model, load, *kind, &under.value, config))
     };
     let mut left = kept(model, config).into_iter().filter(left);
@@ -102,14 +103,14 @@ struct SharedEntries {
 fn shared(
     model: &Model,
     loads: &[&Load],
-    (kind, under): (Kind, &At<Under>),
+    (kind, under): (CachedKind, &At<Under>),
     config: impl Machine,
 ) -> Option<SharedEntries> {
     let entries = match kind {
-        Kind::Leaf => "leaf entries",
-        Kind::Walk => "walk entries",
-        Kind::Root => "root entries",
-        Kind::Negative => "negative entries",
+        CachedKind::Leaf => "leaf entries",
+        CachedKind::Walk => "walk entries",
+        CachedKind::Root => "root entries",
+        CachedKind::Negative => "negative entries",
     };
     match &under.value {
         Under::Global => {
@@ -214,14 +215,20 @@ fn carry_tag(model: &Model, loads: &[&Load], config: impl Machine) -> bool {
 
 /// Returns whether loading drops the entries of a kind that the previous space left, even with `keep`:
 /// without tags no other statement requires that they are dropped.
-fn drops(model: &Model, load: &Load, kind: Kind, under: &Under, config: impl Machine) -> bool {
+fn drops(
+    model: &Model,
+    load: &Load,
+    kind: CachedKind,
+    under: &Under,
+    config: impl Machine,
+) -> bool {
     let keep = takes(model, load, Source::Keep, config);
     load.drops.iter().any(|drops| {
         let levels = match kind {
-            Kind::Leaf => drops.leaf,
-            Kind::Walk => drops.walk,
-            Kind::Negative => drops.negative,
-            Kind::Root => drops.root.then_some(LevelSel::Any),
+            CachedKind::Leaf => drops.leaf,
+            CachedKind::Walk => drops.walk,
+            CachedKind::Negative => drops.negative,
+            CachedKind::Root => drops.root.then_some(LevelSel::Any),
         };
         let whose = drops.whose.value;
         let of_space = whose.this || whose.loaded;
@@ -246,7 +253,7 @@ pub fn roots(model: &Model, found: &mut Vec<Diagnostic>) {
     // Where the machine finds the top table by the tag, no root is loaded.
     let mut by_root = configs
         .iter()
-        .filter(|&config| !model.caches.hold(Kind::Root, config));
+        .filter(|&config| !model.caches.hold(CachedKind::Root, config));
     let rootless = by_root.find(|&config| {
         let of_root = tags_in(model, config).any(|tag| tag.is_root.is_some());
         !loaded(model, config).iter().any(|load| {

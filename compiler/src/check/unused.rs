@@ -9,7 +9,8 @@ use super::user_tags;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    AddressSelector, Cases, Ceiling, Cond, DefinitionName, Drops, Kind, LevelSel, Model, Under,
+    AddressSelector, CachedKind, Cases, Ceiling, Cond, DefinitionName, Drops, LevelSel, Model,
+    Under,
 };
 use crate::source::Span;
 use tlbc_facts::clause::MaxCount;
@@ -165,19 +166,19 @@ pub fn kinds(model: &Model, found: &mut Vec<Diagnostic>) {
     let caches = &model.caches;
     let kinds: [(bool, Dropped, &str, &str); 3] = [
         (
-            caches.ever_hold(Kind::Walk),
+            caches.ever_hold(CachedKind::Walk),
             |it| it.walk.is_some(),
             "walk entries",
             "`holds walk`",
         ),
         (
-            caches.ever_hold(Kind::Root),
+            caches.ever_hold(CachedKind::Root),
             |it| it.root,
             "root entries",
             "`holds root`",
         ),
         (
-            caches.ever_hold(Kind::Negative),
+            caches.ever_hold(CachedKind::Negative),
             |it| it.negative.is_some(),
             "negative entries",
             "`invalid cached`",

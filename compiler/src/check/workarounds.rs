@@ -11,8 +11,8 @@ use super::settings::is_form;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    AddressSelector, Cases, Cond, Drops, Instr, Invalidate, Issued, Kind, LevelSel, Lost, Model,
-    Workaround,
+    AddressSelector, CachedKind, Cases, Cond, Drops, Instr, Invalidate, Issued, LevelSel, Lost,
+    Model, Workaround,
 };
 
 /// Checks E0504: walk entries that an erratum leaves are dropped before leaf entries.
@@ -160,7 +160,7 @@ pub fn gone(model: &Model, found: &mut Vec<Diagnostic>) {
                 Instr::Barrier(_) => None,
             });
         let invalidates: Vec<(&Issued, &Invalidate)> = invalidates.collect();
-        let walk = model.caches.ever_hold(Kind::Walk);
+        let walk = model.caches.ever_hold(CachedKind::Walk);
         let all = |(issued, it): &(&Issued, &Invalidate)| {
             let forms = it.forms.iter().filter(|form| is_form(issued, form));
             forms.flat_map(|form| &form.drops).any(|drops| {

@@ -11,7 +11,7 @@ use super::levels;
 use super::svg::{Face, Svg, width};
 use crate::describe;
 use crate::model::TagSelector;
-use crate::model::{AddressSelector, Barrier, Invalidate, Kind, Model};
+use crate::model::{AddressSelector, Barrier, CachedKind, Invalidate, Model};
 
 const MARGIN: u32 = 28;
 const LINE: u32 = 20;
@@ -21,11 +21,11 @@ const GREY: &str = "#555555";
 const RULE: &str = "#d0d0d0";
 
 /// The kinds of entries with their colours.
-const KINDS: [(Kind, &str, &str); 4] = [
-    (Kind::Leaf, "leaf", "#2f7d4f"),
-    (Kind::Walk, "walk", "#2e5aa8"),
-    (Kind::Root, "root", "#8a4b9c"),
-    (Kind::Negative, "negative", "#a3641a"),
+const KINDS: [(CachedKind, &str, &str); 4] = [
+    (CachedKind::Leaf, "leaf", "#2f7d4f"),
+    (CachedKind::Walk, "walk", "#2e5aa8"),
+    (CachedKind::Root, "root", "#8a4b9c"),
+    (CachedKind::Negative, "negative", "#a3641a"),
 ];
 const WHOSE: [&str; 6] = ["this", "loaded", "other", "global", "table", "user"];
 const WHERE: [(&str, Agents); 4] = [
@@ -37,7 +37,7 @@ const WHERE: [(&str, Agents); 4] = [
 
 /// The x coordinates at which columns begin.
 struct Columns {
-    kinds: Vec<(Kind, &'static str, &'static str)>,
+    kinds: Vec<(CachedKind, &'static str, &'static str)>,
     kind: u32,
     levels: u32,
     bar: u32,
@@ -234,10 +234,10 @@ fn draw_clause(svg: &mut Svg, at: &Columns, clause: &ClauseText, y: u32) {
     let mut colour = GREY;
     for (index, (kind, _, of)) in at.kinds.iter().enumerate().rev() {
         let is = match kind {
-            Kind::Leaf => drops.leaf.is_some(),
-            Kind::Walk => drops.walk.is_some(),
-            Kind::Root => drops.root,
-            Kind::Negative => drops.negative.is_some(),
+            CachedKind::Leaf => drops.leaf.is_some(),
+            CachedKind::Walk => drops.walk.is_some(),
+            CachedKind::Root => drops.root,
+            CachedKind::Negative => drops.negative.is_some(),
         };
         if is {
             colour = of;

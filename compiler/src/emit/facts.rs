@@ -10,7 +10,7 @@ use super::tree::{
 };
 use super::values::{SPACES, space_word};
 use crate::model::{
-    Amount, Aspect, Cases, Ceiling, Cond, Kind, Need, Negative, Stricter, TagSource,
+    Amount, Aspect, CachedKind, Cases, Ceiling, Cond, Need, Negative, Stricter, TagSource,
 };
 
 impl Emit<'_> {
@@ -91,7 +91,7 @@ impl Emit<'_> {
                 Negative::Expires => "Expires",
             })
         });
-        let of_walks = caches.ever_holding(Kind::Walk);
+        let of_walks = caches.ever_holding(CachedKind::Walk);
         let of_walks = (caches.all.iter().enumerate()).filter(|(i, _)| of_walks.0 & 1 << i != 0);
         let walks = self.any_of(of_walks.map(|(_, cache)| &cache.when));
         let none = Runtime::Marks.item("NONE");

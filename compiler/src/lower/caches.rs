@@ -164,7 +164,7 @@ impl Lower {
                     (cache.when, cache.span) = (when, fact.span);
                     for kind in kinds {
                         cache.holds.push(kind.node);
-                        if kind.node == ast::Kind::Negative {
+                        if kind.node == ast::CachedKind::Negative {
                             self.misplaced(
                                 kind.span,
                                 "negative entries have no cache of their own".to_owned(),
@@ -261,7 +261,7 @@ impl Lower {
                 "add `large leaf may split, dropped together;` or `large leaf kept whole;`",
             ),
             (
-                spans.is_some() || !out.ever_hold(ast::Kind::Walk),
+                spans.is_some() || !out.ever_hold(ast::CachedKind::Walk),
                 "which addresses drop a walk entry",
                 "add `walk spans its reach;` if every address in its reach does",
             ),
@@ -285,7 +285,7 @@ impl Lower {
         out.shared_by_core = shared.filter(|at| at.value).map(|at| at.span);
         out.joined = joined;
         let mut caches = out.all.iter();
-        let of_leaves = |cache: &Cache| cache.holds.contains(&ast::Kind::Leaf);
+        let of_leaves = |cache: &Cache| cache.holds.contains(&ast::CachedKind::Leaf);
         if !caches.any(|cache| of_leaves(cache) && cache.when.terms.is_empty()) {
             let what = "which cache of every machine holds leaf entries";
             self.missing(it.span, "`caches`", what, "add `tlb holds leaf, walk;`");

@@ -28,10 +28,10 @@ impl Lower {
                 }
             };
             match kind.node {
-                ast::Kind::Leaf => leaf = Some(levels),
-                ast::Kind::Walk => walk = Some(levels),
-                ast::Kind::Negative => negative = Some(levels),
-                ast::Kind::Root => root = true,
+                ast::CachedKind::Leaf => leaf = Some(levels),
+                ast::CachedKind::Walk => walk = Some(levels),
+                ast::CachedKind::Negative => negative = Some(levels),
+                ast::CachedKind::Root => root = true,
             }
         }
         let which = match &it.which.node {

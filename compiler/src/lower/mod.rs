@@ -136,7 +136,7 @@ impl Lower {
         let policy: Option<Policy> = policy.map(|p| self.lower_policy(p));
         let walks = caches
             .as_ref()
-            .is_some_and(|caches| caches.ever_hold(ast::Kind::Walk));
+            .is_some_and(|caches| caches.ever_hold(ast::CachedKind::Walk));
         let mut user = user.map(|s| self.lower_space(s, walks));
         let mut kernel = kernel.map(|s| self.lower_space(s, walks));
         self.resynced(

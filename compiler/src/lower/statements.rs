@@ -55,15 +55,15 @@ impl Lower {
     /// Reports repeated kinds of entries.
     pub(super) fn repeated_kinds<'a>(
         &mut self,
-        kinds: impl Iterator<Item = &'a ast::Spanned<ast::Kind>>,
+        kinds: impl Iterator<Item = &'a ast::Spanned<ast::CachedKind>>,
     ) {
         let kinds = kinds.map(|kind| (kind.node, kind.span));
         self.repeated(kinds, |kind| {
             let word = match kind {
-                ast::Kind::Leaf => "leaf",
-                ast::Kind::Walk => "walk",
-                ast::Kind::Root => "root",
-                ast::Kind::Negative => "negative",
+                ast::CachedKind::Leaf => "leaf",
+                ast::CachedKind::Walk => "walk",
+                ast::CachedKind::Root => "root",
+                ast::CachedKind::Negative => "negative",
             };
             format!("`{word}`")
         });

@@ -6,7 +6,7 @@ use super::ask::{MatrixQuestion, brief, long};
 use crate::analysis::Analysis;
 use crate::describe::{self, code, when};
 use crate::model::{
-    Amount, Aspect, Cond, Fills, Geometry, Kind, Level, Model, Negative, Space, Stricter,
+    Amount, Aspect, CachedKind, Cond, Fills, Geometry, Level, Model, Negative, Space, Stricter,
 };
 use crate::text::list;
 
@@ -136,12 +136,12 @@ fn space_addresses(it: &Analysis, space: &Space) -> Vec<String> {
         .collect()
 }
 
-fn kind(kind: Kind) -> String {
+fn kind(kind: CachedKind) -> String {
     match kind {
-        Kind::Leaf => "leaf",
-        Kind::Walk => "walk",
-        Kind::Root => "root",
-        Kind::Negative => "negative",
+        CachedKind::Leaf => "leaf",
+        CachedKind::Walk => "walk",
+        CachedKind::Root => "root",
+        CachedKind::Negative => "negative",
     }
     .to_owned()
 }
@@ -290,7 +290,7 @@ fn entries(it: &Analysis, space: &Space) -> Vec<String> {
         })
     };
     let (leaf, walk) = (of(&space.leaf), of(&space.walk));
-    if model.caches.ever_holding(Kind::Walk) == CacheSet::NONE {
+    if model.caches.ever_holding(CachedKind::Walk) == CacheSet::NONE {
         return vec![format!("leaf {leaf}")];
     }
     if leaf == walk {

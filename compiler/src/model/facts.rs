@@ -8,7 +8,7 @@ use tlbc_runtime::request;
 
 use super::events::{Aspect, Event, Issued};
 use super::instructions::{Drops, Instr, Source, Value};
-use super::machine::{Cache, Kind, Tag};
+use super::machine::{Cache, CachedKind, Tag};
 use super::terms::{Cond, Config, Machine, Resync};
 use super::{Known, Model};
 use crate::ast::TagSource;
@@ -87,7 +87,7 @@ impl Model {
         let stricter = caches.stricter(config);
         let shared = self.user.has_devices(config) || self.kernel.has_devices(config);
         ChangeFacts {
-            walk_cached: caches.hold(Kind::Walk, config),
+            walk_cached: caches.hold(CachedKind::Walk, config),
             negative: caches.negative(config),
             stricter: stricter.how,
             devices_stay_strict: stricter.cpus_only && shared,
@@ -108,10 +108,10 @@ impl Model {
     /// kinds on some machine.
     pub fn caches_of(&self, drops: &Drops) -> impl Iterator<Item = &Cache> {
         let kinds = [
-            (Kind::Leaf, drops.leaf.is_some()),
-            (Kind::Walk, drops.walk.is_some()),
-            (Kind::Root, drops.root),
-            (Kind::Negative, drops.negative.is_some()),
+            (CachedKind::Leaf, drops.leaf.is_some()),
+            (CachedKind::Walk, drops.walk.is_some()),
+            (CachedKind::Root, drops.root),
+            (CachedKind::Negative, drops.negative.is_some()),
         ];
         let kinds = kinds.into_iter().filter(|(_, is_dropped)| *is_dropped);
         let held = kinds.fold(CacheSet::NONE, |all, (kind, _)| {

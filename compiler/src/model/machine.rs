@@ -56,13 +56,13 @@ impl Level {
 }
 
 /// A kind of cached entry.
-pub use crate::ast::Kind;
+pub use crate::ast::CachedKind;
 
 /// A named cache.
 #[derive(Debug, Clone)]
 pub struct Cache {
     pub named: DefinitionName,
-    pub holds: Vec<Kind>,
+    pub holds: Vec<CachedKind>,
     /// The cache from whose entries it makes its own.
     pub from: Option<At<usize>>,
     /// The number of its sets, where an instruction drops one set at a time.
@@ -108,25 +108,27 @@ impl Caches {
     /// Returns the caches that hold entries of a kind, on some machine. Negative entries are in those that hold leaf
     /// entries.
     #[must_use]
-    pub fn ever_holding(&self, kind: Kind) -> CacheSet {
+    pub fn ever_holding(&self, kind: CachedKind) -> CacheSet {
         let mut negative = self.negative.cases.iter();
         match kind {
-            Kind::Negative if negative.all(|(kept, _)| *kept == Negative::Never) => CacheSet::NONE,
-            Kind::Negative => self.those(|cache| cache.holds.contains(&Kind::Leaf)),
+            CachedKind::Negative if negative.all(|(kept, _)| *kept == Negative::Never) => {
+                CacheSet::NONE
+            }
+            CachedKind::Negative => self.those(|cache| cache.holds.contains(&CachedKind::Leaf)),
             kind => self.those(|cache| cache.holds.contains(&kind)),
         }
     }
 
     /// Returns whether some machine caches entries of a kind.
     #[must_use]
-    pub fn ever_hold(&self, kind: Kind) -> bool {
+    pub fn ever_hold(&self, kind: CachedKind) -> bool {
         self.ever_holding(kind) != CacheSet::NONE
     }
 
     /// Returns the caches that hold entries of a kind.
     #[must_use]
-    pub fn holding(&self, kind: Kind, machine: impl Machine) -> CacheSet {
-        if kind == Kind::Negative && self.negative(machine) == Negative::Never {
+    pub fn holding(&self, kind: CachedKind, machine: impl Machine) -> CacheSet {
+        if kind == CachedKind::Negative && self.negative(machine) == Negative::Never {
             return CacheSet::NONE;
         }
         let ever = self.ever_holding(kind);
@@ -142,7 +144,7 @@ impl Caches {
 
     /// Returns whether entries of a kind are cached.
     #[must_use]
-    pub fn hold(&self, kind: Kind, machine: impl Machine) -> bool {
+    pub fn hold(&self, kind: CachedKind, machine: impl Machine) -> bool {
         self.holding(kind, machine) != CacheSet::NONE
     }
 

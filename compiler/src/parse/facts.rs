@@ -3,9 +3,9 @@
 use super::grammar::{ParseNode, Rule};
 use super::tree::{TreeBuilder, all, first, has, one};
 use crate::ast::{
-    Amount, BarrierFact, Base, BinaryOp, CacheFact, Cases, Expr, Field, FieldValue, Fills, Half,
-    Ident, Keeps, Kind, Names, Negative, Operand, Space, Spanned, Stricter, StricterOn, TagFact,
-    TagSource, Under, View,
+    Amount, BarrierFact, Base, BinaryOp, CacheFact, CachedKind, Cases, Expr, Field, FieldValue,
+    Fills, Half, Ident, Keeps, Names, Negative, Operand, Space, Spanned, Stricter, StricterOn,
+    TagFact, TagSource, Under, View,
 };
 
 /// The most operators of an expression. Later stages walk it by recursion.
@@ -82,15 +82,15 @@ impl TreeBuilder<'_> {
     }
 
     /// Returns a node of the rule `kind`.
-    pub(super) fn kind(&self, node: &ParseNode) -> Spanned<Kind> {
+    pub(super) fn kind(&self, node: &ParseNode) -> Spanned<CachedKind> {
         let kind = if has(node, Rule::k_leaf) {
-            Kind::Leaf
+            CachedKind::Leaf
         } else if has(node, Rule::k_walk) {
-            Kind::Walk
+            CachedKind::Walk
         } else if has(node, Rule::k_negative) {
-            Kind::Negative
+            CachedKind::Negative
         } else {
-            Kind::Root
+            CachedKind::Root
         };
         Spanned {
             node: kind,

@@ -21,7 +21,7 @@ use super::ir::{Node, Reason, Shape, Test};
 use super::stages::Staged;
 use super::steps::{before, guarded, issues};
 use super::symbolic::SymbolicMachine;
-use crate::model::{Kind, Model, Written};
+use crate::model::{CachedKind, Model, Written};
 
 /// A change that needs an instruction, and has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,10 +95,10 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
                 })?
             }
             Shape::Teardown(space, reach) => {
-                if !self.model.caches.ever_hold(Kind::Root) {
+                if !self.model.caches.ever_hold(CachedKind::Root) {
                     return None;
                 }
-                if !self.model.caches.hold(Kind::Root, self.machine) {
+                if !self.model.caches.hold(CachedKind::Root, self.machine) {
                     return Some(Node::Call(Shape::Everything(space, reach)));
                 }
                 self.flush(space, reach, Shape::Teardown, |builder, s| {
@@ -199,7 +199,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
         }
         let inactive = Deferred::INACTIVE_UNTIL_LOAD;
         let both = Node::Defer(inactive | Deferred::LAZY_UNTIL_LOAD);
-        Some(if self.model.caches.hold(Kind::Walk, self.machine) {
+        Some(if self.model.caches.hold(CachedKind::Walk, self.machine) {
             Node::select(Test::WalkEntries, Node::Defer(inactive), both)
         } else {
             both

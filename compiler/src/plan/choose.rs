@@ -18,7 +18,7 @@ use super::context::{ContextKey, PlanContext};
 use super::demand::{Demand, DemandExtent};
 use super::search::{self, Rank};
 use super::symbolic::OutcomeTree;
-use crate::model::{Barrier, Kind, Model};
+use crate::model::{Barrier, CachedKind, Model};
 
 /// A set of candidates that covers a demand.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -160,7 +160,13 @@ impl Chooser {
     pub fn choose_any(&mut self, context: &PlanContext<'_>) -> Option<Rc<Choice>> {
         let mark = context.machine.mark();
         let tags = context.every_class();
-        let kinds = [Kind::Leaf, Kind::Walk, Kind::Root, Kind::Negative].into_iter();
+        let kinds = [
+            CachedKind::Leaf,
+            CachedKind::Walk,
+            CachedKind::Root,
+            CachedKind::Negative,
+        ]
+        .into_iter();
         let cells = kinds
             .filter(|kind| held(context, *kind))
             .fold(Cells::NONE, |all, kind| {
@@ -232,10 +238,10 @@ pub fn wanted(context: &PlanContext<'_>, demand: Demand, leaf: Levels, walk: Lev
     let tables =
         Levels::above(Level(0)).and(Levels::below(Level(context.model.levels.len() as u8)));
     let kinds = [
-        (demand.leaf, Kind::Leaf, leaf.and(pages)),
-        (demand.walk, Kind::Walk, walk.and(tables)),
-        (true, Kind::Negative, demand.negative.and(leaf)),
-        (demand.root, Kind::Root, Levels::ALL),
+        (demand.leaf, CachedKind::Leaf, leaf.and(pages)),
+        (demand.walk, CachedKind::Walk, walk.and(tables)),
+        (true, CachedKind::Negative, demand.negative.and(leaf)),
+        (demand.root, CachedKind::Root, Levels::ALL),
     ];
     let cells = kinds
         .into_iter()
@@ -249,7 +255,7 @@ pub fn wanted(context: &PlanContext<'_>, demand: Demand, leaf: Levels, walk: Lev
 }
 
 /// Returns whether a kind of entry is cached.
-pub fn held(context: &PlanContext<'_>, kind: Kind) -> bool {
+pub fn held(context: &PlanContext<'_>, kind: CachedKind) -> bool {
     context.model.caches.hold(kind, context.machine)
 }
 

@@ -7,7 +7,7 @@ use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::symbolic::SymbolicMachine;
-use crate::model::{Kind, Machine, Model, Shootdown, Tag, Under};
+use crate::model::{CachedKind, Machine, Model, Shootdown, Tag, Under};
 
 /// One machine and one kind of request, for which candidates are chosen.
 #[derive(Clone, Copy)]
@@ -144,11 +144,11 @@ impl<'m> PlanContext<'m> {
     }
 
     /// Returns the tag classes of the space's entries of a kind.
-    pub fn classes(&self, kind: Kind) -> TagSelector {
+    pub fn classes(&self, kind: CachedKind) -> TagSelector {
         let space = self.model.space(self.space);
         let cases = match kind {
-            Kind::Leaf | Kind::Negative => &space.leaf,
-            Kind::Walk | Kind::Root => &space.walk,
+            CachedKind::Leaf | CachedKind::Negative => &space.leaf,
+            CachedKind::Walk | CachedKind::Root => &space.walk,
         };
         let tagged = self.tags().next().is_some();
         match cases.get(self.machine).map(|at| &at.value) {
@@ -177,16 +177,22 @@ impl<'m> PlanContext<'m> {
     }
 
     /// Returns the cells of a kind of entry, in the caches that hold it.
-    pub fn cells(&self, kind: Kind, levels: Levels, whose: TagSelector, agents: Agents) -> Cells {
+    pub fn cells(
+        &self,
+        kind: CachedKind,
+        levels: Levels,
+        whose: TagSelector,
+        agents: Agents,
+    ) -> Cells {
         let caches = self.model.caches.holding(kind, self.machine);
         let kinds = match kind {
-            Kind::Leaf => EntryKinds::leaf(levels),
-            Kind::Walk => EntryKinds::walk(levels),
-            Kind::Root => EntryKinds {
+            CachedKind::Leaf => EntryKinds::leaf(levels),
+            CachedKind::Walk => EntryKinds::walk(levels),
+            CachedKind::Root => EntryKinds {
                 root: true,
                 ..EntryKinds::NOTHING
             },
-            Kind::Negative => EntryKinds {
+            CachedKind::Negative => EntryKinds {
                 negative: levels,
                 ..EntryKinds::NOTHING
             },
@@ -206,6 +212,13 @@ impl<'m> PlanContext<'m> {
             class(false, true, false),
             class(false, false, true),
         ]
-        .map(|whose| self.cells(Kind::Leaf, self.model.leaf_levels(), whose, self.agents()))
+        .map(|whose| {
+            self.cells(
+                CachedKind::Leaf,
+                self.model.leaf_levels(),
+                whose,
+                self.agents(),
+            )
+        })
     }
 }

@@ -12,7 +12,7 @@ use tlbc_runtime::request::Space;
 
 use super::candidates::{Addressing, Candidate, How};
 use super::context::PlanContext;
-use crate::model::{AddressSelector, Kind, LevelSel, Machine, Model, Source, Value};
+use crate::model::{AddressSelector, CachedKind, LevelSel, Machine, Model, Source, Value};
 
 impl PlanContext<'_> {
     /// Returns the flushes that can be deferred.
@@ -83,7 +83,8 @@ pub fn load_drops(model: &Model, load: usize, machine: impl Machine, keep: bool)
     model.loads[load].drops.iter().any(|d| {
         d.leaf == Some(LevelSel::Any)
             && d.walk == Some(LevelSel::Any)
-            && (d.negative == Some(LevelSel::Any) || !model.caches.hold(Kind::Negative, machine))
+            && (d.negative == Some(LevelSel::Any)
+                || !model.caches.hold(CachedKind::Negative, machine))
             && d.which.value == AddressSelector::Everything
             && d.whose.value.this
             && d.when.holds_with(machine, false, keep)

@@ -10,7 +10,7 @@ use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::Space;
 
 use super::context::PlanContext;
-use crate::model::{AddressSelector, Drops, Instr, Kind, LevelSel, Lost, Weakens};
+use crate::model::{AddressSelector, CachedKind, Drops, Instr, LevelSel, Lost, Weakens};
 
 /// An instruction, or one of its forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,14 +76,14 @@ impl PlanContext<'_> {
             global: (d.whose.value.global || d.whose.value.table) && !takes(Lost::Global),
         };
         let kinds = [
-            (Kind::Leaf, levels(d.leaf, hint), Lost::Leaf),
-            (Kind::Walk, levels(d.walk, hint), Lost::Walk),
+            (CachedKind::Leaf, levels(d.leaf, hint), Lost::Leaf),
+            (CachedKind::Walk, levels(d.walk, hint), Lost::Walk),
             (
-                Kind::Negative,
+                CachedKind::Negative,
                 self.negative_levels(d.negative, hint),
                 Lost::Leaf,
             ),
-            (Kind::Root, Levels(u8::from(d.root)), Lost::Root),
+            (CachedKind::Root, Levels(u8::from(d.root)), Lost::Root),
         ];
         kinds
             .into_iter()

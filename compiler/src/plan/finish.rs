@@ -22,7 +22,7 @@ use super::ir::{Node, Reason, Test};
 use super::stages::{Staged, barriers};
 use super::steps::{before, issues};
 use super::workarounds;
-use crate::model::{Instr, Kind, Lost, Machine, Resync};
+use crate::model::{CachedKind, Instr, Lost, Machine, Resync};
 
 impl<'m> PlanBuilder<'m, '_> {
     /// Returns what a part issues, by stage; nothing if no request has the part.
@@ -41,7 +41,7 @@ impl<'m> PlanBuilder<'m, '_> {
                 Some(Staged::all_of_space(context, &choice, all))
             }
             RoutinePart::Teardown => {
-                if !self.model.caches.hold(Kind::Root, self.machine) {
+                if !self.model.caches.hold(CachedKind::Root, self.machine) {
                     return None;
                 }
                 let left = PlanContext {
@@ -296,13 +296,13 @@ impl<'m> PlanBuilder<'m, '_> {
             let active = to(Agents::ACTIVE);
             let of_flush = match space {
                 Space::Kernel => walkers,
-                Space::User if !self.model.caches.hold(Kind::Walk, self.machine) => active,
+                Space::User if !self.model.caches.hold(CachedKind::Walk, self.machine) => active,
                 Space::User => Node::select(Test::WalkEntries, walkers, active),
             };
             // The tag of a space that is torn down may be given to another space, for which inactive CPUs
             // would not flush.
             let has_root_entries =
-                self.model.caches.hold(Kind::Root, self.machine) && context.global_tag;
+                self.model.caches.hold(CachedKind::Root, self.machine) && context.global_tag;
             nodes.push(if has_root_entries && space == Space::User {
                 Node::select(Test::Teardown, to(loaded.union(Agents::INACTIVE)), of_flush)
             } else {

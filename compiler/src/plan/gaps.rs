@@ -3,7 +3,7 @@
 //! In: the gaps that planning found. Out: one diagnostic for each cell and kind of request, which names the machine
 //! with the fewest features and errata that has the gap.
 
-use tlbc_facts::cells::{Cell, Cells, Class, Kind};
+use tlbc_facts::cells::{CachedKind, Cell, Cells, Class};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
@@ -40,7 +40,7 @@ pub fn diagnose(model: &Model, needs: &Needs, gaps: &[Gap]) -> Vec<Diagnostic> {
         let context = PlanContext::new(model, &machine, gap.space, gap.reach);
         let (cells, nearest) = uncovered(&context, gap.demand);
         let first = cells.iter().next();
-        let kind = first.map(|cell| (matches!(cell.kind, Kind::Leaf(_)), cell.class));
+        let kind = first.map(|cell| (matches!(cell.kind, CachedKind::Leaf(_)), cell.class));
         if seen.contains(&(gap.space, gap.reach, kind)) {
             continue;
         }
@@ -80,7 +80,7 @@ fn gap_at(
     let tagged = cell.class != Class::This && compares;
     let code = if tagged { Code::E0502 } else { Code::E0501 };
     let fact = match cell.kind {
-        Kind::Walk(_) => space.walk.span,
+        CachedKind::Walk(_) => space.walk.span,
         _ => space.leaf.span,
     };
     let mut diagnostic = Diagnostic::new(code, fact, format!("nothing drops {what}{with}"))
@@ -298,10 +298,10 @@ fn request(demand: Demand) -> &'static str {
 
 fn named(cell: Cell, owner: &str) -> String {
     let kind = match cell.kind {
-        Kind::Leaf(_) => "leaf entries",
-        Kind::Walk(_) => "walk entries",
-        Kind::Negative(_) => "negative entries",
-        Kind::Root => "root entries",
+        CachedKind::Leaf(_) => "leaf entries",
+        CachedKind::Walk(_) => "walk entries",
+        CachedKind::Negative(_) => "negative entries",
+        CachedKind::Root => "root entries",
     };
     match cell.class {
         Class::This => format!("{kind} of the {owner}"),

@@ -49,7 +49,7 @@ use tlbc_runtime::request::{Reach, Space};
 
 use crate::diagnostic::Diagnostic;
 use crate::model::flags::{KnownFlags, Needs};
-use crate::model::{Config, Kind, Model, Source};
+use crate::model::{CachedKind, Config, Model, Source};
 pub use alternatives::{Alternative, FlushTarget, Rank, alternatives};
 use builder::PlanBuilder;
 use choose::Chooser;
@@ -212,7 +212,7 @@ fn required_on(
     };
     let entries = RequiredFlush {
         leaf: Levels::ALL,
-        walk: if model.caches.hold(Kind::Walk, machine) {
+        walk: if model.caches.hold(CachedKind::Walk, machine) {
             Levels::ALL
         } else {
             Levels::NONE
@@ -223,9 +223,9 @@ fn required_on(
         .map(|(of_entries, agents)| {
             let kinds = of_entries.kinds;
             let kind = if kinds.leaf.is_empty() {
-                Kind::Walk
+                CachedKind::Walk
             } else {
-                Kind::Leaf
+                CachedKind::Leaf
             };
             (clause(kind, kinds), agents.and(there))
         })
@@ -236,7 +236,7 @@ fn required_on(
             root: true,
             ..EntryKinds::NOTHING
         };
-        out.push((clause(Kind::Root, root), required::WALKERS.and(there)));
+        out.push((clause(CachedKind::Root, root), required::WALKERS.and(there)));
     }
     out
 }

@@ -20,7 +20,7 @@ use super::ir::{Node, Over, Shape, Test};
 use super::stages::{Staged, barriers};
 use super::steps::{before, guarded, issues};
 use super::workarounds;
-use crate::model::Kind;
+use crate::model::CachedKind;
 
 /// The choices for loops.
 struct Chosen {
@@ -60,7 +60,7 @@ impl<'m> PlanBuilder<'m, '_> {
     /// Returns a demand for each level whose negative entries are invalidated by address, with the leaf entries
     /// that a pass may need as well.
     pub(super) fn negative_by_address(&mut self, context: &PlanContext<'m>) -> Vec<Demand> {
-        if !self.model.caches.hold(Kind::Negative, self.machine) {
+        if !self.model.caches.hold(CachedKind::Negative, self.machine) {
             return Vec::new();
         }
         let of_level = |level| Demand {
@@ -110,7 +110,7 @@ impl<'m> PlanBuilder<'m, '_> {
         } else {
             Node::select(Test::WalkEntries, all.clone(), passes.clone())
         };
-        if !self.model.caches.hold(Kind::Negative, self.machine) {
+        if !self.model.caches.hold(CachedKind::Negative, self.machine) {
             return node;
         }
         // New mappings together with unlinked tables are too rare for passes of their own.

@@ -18,7 +18,7 @@ use super::choose::{Choice, held};
 use super::context::PlanContext;
 use super::demand::Demand;
 
-use crate::model::Kind;
+use crate::model::CachedKind;
 
 impl PlanContext<'_> {
     /// Returns a candidate at each stage at which it invalidates cells that it does not invalidate before.
@@ -136,7 +136,7 @@ impl Staged {
     pub fn everything(
         context: &PlanContext<'_>,
         choice: &Rc<Choice>,
-        whose: impl Fn(Kind) -> TagSelector,
+        whose: impl Fn(CachedKind) -> TagSelector,
     ) -> Self {
         let refills = Refills::of(context, choice, whose);
         let mut staged = Self::of([choice]);
@@ -212,16 +212,16 @@ impl<'a> Refills<'a> {
     pub fn of(
         context: &PlanContext<'_>,
         choice: &'a Choice,
-        whose: impl Fn(Kind) -> TagSelector,
+        whose: impl Fn(CachedKind) -> TagSelector,
     ) -> Self {
         let mut from: Vec<(&Candidate, Vec<Cells>)> = Vec::new();
-        if !held(context, Kind::Walk) {
+        if !held(context, CachedKind::Walk) {
             return Self { from };
         }
         // Each agent makes its entries from its own.
         let agents = context.agents().iter().map(|agent| {
             let of = |kind| context.cells(kind, Levels::ALL, whose(kind), Agents(1 << agent));
-            (of(Kind::Leaf), of(Kind::Walk))
+            (of(CachedKind::Leaf), of(CachedKind::Walk))
         });
         let agents: Vec<(Cells, Cells)> = agents.collect();
         for candidate in choice.candidates.iter().filter(|it| !it.is_deferred()) {

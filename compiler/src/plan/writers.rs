@@ -15,7 +15,7 @@ use super::context::PlanContext;
 use super::drops::Primitive;
 use super::symbolic::outcomes;
 use crate::model::flags::Needs;
-use crate::model::{AddressSelector, Drops, Instr, Invalidate, Kind, Model, Written};
+use crate::model::{AddressSelector, CachedKind, Drops, Instr, Invalidate, Model, Written};
 
 /// Returns the instructions that write entries and cannot be used for some of the levels that they write, with
 /// these levels.
@@ -141,7 +141,7 @@ fn certainly(context: &PlanContext<'_>, drops: &Drops, level: Level) -> Cells {
         AddressSelector::Run { .. } | AddressSelector::OneSet => Levels::NONE,
     };
     let cells = |kind| context.cells(kind, levels, TagSelector::ANY, context.agents());
-    cells(Kind::Leaf).union(&cells(Kind::Walk))
+    cells(CachedKind::Leaf).union(&cells(CachedKind::Walk))
 }
 
 /// Returns the cells that were made through an entry: translations at the lowest level; at other levels also walk
@@ -168,5 +168,5 @@ fn wanted(context: &PlanContext<'_>, level: Level, to: Written) -> Cells {
         Levels::below(level)
     };
     let walks = if lowest { Levels::NONE } else { upto };
-    cells(Kind::Leaf, leaves).union(&cells(Kind::Walk, walks))
+    cells(CachedKind::Leaf, leaves).union(&cells(CachedKind::Walk, walks))
 }

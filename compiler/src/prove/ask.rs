@@ -11,7 +11,7 @@ use tlbc_runtime::pte::{self, RequiredFlush};
 use tlbc_runtime::request::passes::Pass;
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, Scope, Space};
 
-use crate::model::Kind;
+use crate::model::CachedKind;
 
 /// The numbers of entries that are asked for.
 const COUNTS: [u64; 3] = [1, 2, 5];
@@ -97,7 +97,7 @@ impl What {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stale {
     /// Their kind.
-    pub kind: Kind,
+    pub kind: CachedKind,
     /// Their level; 0 for root entries.
     pub level: Level,
     /// Their addresses; all without.
@@ -234,7 +234,7 @@ impl Ask {
                 ask.everything = true;
                 (ask.walk, ask.live, ask.ends) = (true, true, true);
                 ask.all(levels, lowest);
-                ask.stale(Kind::Root, Level(0), None);
+                ask.stale(CachedKind::Root, Level(0), None);
             }
         }
         ask.walk |= ask.ranges.tables();
@@ -245,43 +245,43 @@ impl Ask {
     pub fn all(&mut self, levels: &LevelTable, lowest: Level) {
         for level in Level::all().filter(|level| exists(levels, *level)) {
             if levels[level.index()].leaf {
-                self.stale(Kind::Leaf, level, None);
-                self.stale(Kind::Negative, level, None);
+                self.stale(CachedKind::Leaf, level, None);
+                self.stale(CachedKind::Negative, level, None);
             }
             if level > lowest && self.walk {
-                self.stale(Kind::Walk, level, None);
+                self.stale(CachedKind::Walk, level, None);
             }
         }
     }
 
     fn leaf(&mut self, level: Level, extent: Extent) {
         self.ranges.leaf(level, extent);
-        self.stale(Kind::Leaf, level, Some(extent));
+        self.stale(CachedKind::Leaf, level, Some(extent));
     }
 
     fn cut(&mut self, level: Level, extent: Extent) {
         self.ranges.walk(level, extent);
-        self.stale(Kind::Walk, level, Some(extent));
+        self.stale(CachedKind::Walk, level, Some(extent));
     }
 
     fn new_entries(&mut self, level: Level, extent: Extent) {
         self.ranges.negative(level, extent);
-        self.stale(Kind::Negative, level, Some(extent));
+        self.stale(CachedKind::Negative, level, Some(extent));
     }
 
     /// Adds entries. The runtime's rules say which agents can use them.
-    pub fn stale(&mut self, kind: Kind, level: Level, at: Option<Extent>) {
+    pub fn stale(&mut self, kind: CachedKind, level: Level, at: Option<Extent>) {
         let levels = Levels::only(level);
         let required = match kind {
-            Kind::Leaf => RequiredFlush {
+            CachedKind::Leaf => RequiredFlush {
                 leaf: levels,
                 ..RequiredFlush::NOTHING
             },
-            Kind::Walk | Kind::Root => RequiredFlush {
+            CachedKind::Walk | CachedKind::Root => RequiredFlush {
                 walk: levels,
                 ..RequiredFlush::NOTHING
             },
-            Kind::Negative => RequiredFlush {
+            CachedKind::Negative => RequiredFlush {
                 negative: levels,
                 ..RequiredFlush::NOTHING
             },

@@ -20,10 +20,10 @@ use super::cover::are_named;
 use super::effect::{Cell, Path};
 use super::failure::{Failure, Rule};
 use super::machine::{Partial, every_path};
-use super::proof::{Gap, Part, Proof, Row};
-use super::run::Run;
+use super::proof::{Part, Proof, Row, Unfollowed};
+use super::run::Execution;
 use super::steps::{Step, deferred};
-use crate::model::{Instr, Kind, Model, Stricter, Written};
+use crate::model::{CachedKind, Instr, Model, Stricter, Written};
 use crate::plan::Plans;
 use crate::plan::ir::Shape;
 
@@ -82,7 +82,7 @@ fn follow(
         for broken in requests(machine, proof) {
             paths += 1;
             if machine.has_ceiling() {
-                proof.leave(Gap::Ceiling);
+                proof.leave(Unfollowed::Ceiling);
             }
             failed += u64::from(!broken.is_empty());
             let found = broken.into_iter().map(|(rule, cell, instruction)| Failure {
@@ -167,10 +167,10 @@ fn ask(change: Change, levels: &LevelTable) -> Ask {
             let first = Extent::new(start, 1 << levels[level.index()].shift);
             for at in [first, within(whole, levels, level, 1)] {
                 if levels[level.index()].leaf {
-                    ask.stale(Kind::Leaf, level, Some(at));
+                    ask.stale(CachedKind::Leaf, level, Some(at));
                 }
                 if Some(level) > lowest {
-                    ask.stale(Kind::Walk, level, Some(at));
+                    ask.stale(CachedKind::Walk, level, Some(at));
                 }
             }
         }
@@ -188,7 +188,7 @@ fn changed(
     proof: &mut Proof,
 ) -> Vec<Broken> {
     let levels = model.level_table(machine);
-    let mut run = Run::new(model, plans, machine, ask, levels);
+    let mut run = Execution::new(model, plans, machine, ask, levels);
     if !run.shape(Shape::Change) {
         return vec![(Rule::Planned, None, None)];
     }
@@ -206,7 +206,7 @@ fn changed(
     };
     let whole = path(&steps);
     if steps.iter().any(|step| compares(model, step)) {
-        proof.leave(Gap::Compared);
+        proof.leave(Unfollowed::Compared);
     }
     let mut broken: Vec<Broken> = whole
         .wrongly_issued()
@@ -341,7 +341,7 @@ fn surviving(path: &Path<'_>, ask: &Ask, change: Change) -> Vec<Broken> {
 fn publication(model: &Model, plans: &Plans, machine: &Partial<'_>, space: Space) -> Vec<Broken> {
     let levels = model.level_table(machine);
     let ask = Ask::NOTHING;
-    let mut run = Run::new(model, plans, machine, &ask, levels);
+    let mut run = Execution::new(model, plans, machine, &ask, levels);
     if !run.shape(Shape::Publish(space)) {
         return vec![(Rule::Planned, None, None)];
     }

@@ -13,7 +13,7 @@ use super::ask::{Ask, Stale};
 use super::effect::{Cell, Class, Path, Place};
 use super::failure::Rule;
 use super::steps::{Named, Sets, Step, deferred};
-use crate::model::{Amount, Instr, Kind};
+use crate::model::{Amount, CachedKind, Instr};
 
 /// Which conditions an instruction has to meet to count.
 #[derive(Clone, Copy)]
@@ -84,7 +84,9 @@ impl Path<'_> {
             || stale.at.is_some_and(|extent| {
                 let joined = match cell.kind {
                     // A negative entry is one translation as well.
-                    Kind::Leaf | Kind::Negative => self.model.caches.covered(cell.level.index()),
+                    CachedKind::Leaf | CachedKind::Negative => {
+                        self.model.caches.covered(cell.level.index())
+                    }
                     _ => 0,
                 };
                 let shift = self.levels[cell.level.index()].shift + joined;
@@ -142,10 +144,13 @@ impl Path<'_> {
                 return false;
             }
         }
-        if !ask.live || cell.kind != Kind::Leaf {
+        if !ask.live || cell.kind != CachedKind::Leaf {
             return true;
         }
-        let mut walks = ask.stale.iter().filter(|stale| stale.kind == Kind::Walk);
+        let mut walks = ask
+            .stale
+            .iter()
+            .filter(|stale| stale.kind == CachedKind::Walk);
         walks.all(|walk| {
             let above = self.cells(walk.kind, walk.level, cell.agent).into_iter();
             let mut usable = above.filter(|above| makes(above, cell));
@@ -155,7 +160,7 @@ impl Path<'_> {
 
     /// Returns whether the entries of a cell are deferred on this CPU, and it cannot use them before.
     pub fn is_deferred(&self, cell: &Cell) -> bool {
-        if Agents(1 << cell.agent) != Agents::SELF || cell.kind == Kind::Root {
+        if Agents(1 << cell.agent) != Agents::SELF || cell.kind == CachedKind::Root {
             return false;
         }
         let deferred = deferred(self.steps);
@@ -197,7 +202,7 @@ impl Path<'_> {
     }
 
     /// Returns the cells of entries of a kind and level on a class of agents.
-    pub fn cells(&self, kind: Kind, level: Level, agent: usize) -> Vec<Cell> {
+    pub fn cells(&self, kind: CachedKind, level: Level, agent: usize) -> Vec<Cell> {
         let caches = self.model.caches.holding(kind, self.machine);
         let mut cells = Vec::new();
         for class in self.classes(kind) {
@@ -228,10 +233,10 @@ impl Path<'_> {
                 && it.reach(self.machine).covers(Agents(1 << cell.agent))
                 && it.requires.holds(self.machine)
                 && drops.any(|d| match cell.kind {
-                    Kind::Leaf => d.leaf.is_some(),
-                    Kind::Walk => d.walk.is_some(),
-                    Kind::Negative => d.negative.is_some(),
-                    Kind::Root => d.root,
+                    CachedKind::Leaf => d.leaf.is_some(),
+                    CachedKind::Walk => d.walk.is_some(),
+                    CachedKind::Negative => d.negative.is_some(),
+                    CachedKind::Root => d.root,
                 })
         });
         found.map(|(index, _)| Instr::Invalidate(index))

@@ -12,7 +12,8 @@ use tlbc_runtime::request::{LevelTable, Reach, Space};
 use super::machine::{Partial, Question};
 use super::steps::{Issued, Named, Sets, Step};
 use crate::model::{
-    AddressSelector, Drops, Instr, Kind, LevelSel, Lost, Model, Need, Source, Under, Value, Weakens,
+    AddressSelector, CachedKind, Drops, Instr, LevelSel, Lost, Model, Need, Source, Under, Value,
+    Weakens,
 };
 pub use tlbc_facts::cells::Class;
 
@@ -20,7 +21,7 @@ pub use tlbc_facts::cells::Class;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cell {
     /// Their kind.
-    pub kind: Kind,
+    pub kind: CachedKind,
     /// Their level.
     pub level: Level,
     /// The cache, by index.
@@ -152,9 +153,9 @@ impl Path<'_> {
         }
         let target = Instr::Invalidate(issue.invalidate);
         let takes = |weakens: &Weakens| match weakens.lost.value {
-            Lost::Leaf => matches!(cell.kind, Kind::Leaf | Kind::Negative),
-            Lost::Walk => cell.kind == Kind::Walk,
-            Lost::Root => cell.kind == Kind::Root,
+            Lost::Leaf => matches!(cell.kind, CachedKind::Leaf | CachedKind::Negative),
+            Lost::Walk => cell.kind == CachedKind::Walk,
+            Lost::Root => cell.kind == CachedKind::Root,
             Lost::Global => cell.class == Class::Global,
             Lost::Devices => agent == Agents::DEVICE,
             Lost::Gone | Lost::Drained => false,
@@ -303,11 +304,11 @@ impl Path<'_> {
     }
 
     /// Returns the tag classes of the entries of a space.
-    pub fn classes(&self, kind: Kind) -> Vec<Class> {
+    pub fn classes(&self, kind: CachedKind) -> Vec<Class> {
         let space = self.model.space(self.space);
         let under = match kind {
-            Kind::Leaf | Kind::Negative => &space.leaf,
-            Kind::Walk | Kind::Root => &space.walk,
+            CachedKind::Leaf | CachedKind::Negative => &space.leaf,
+            CachedKind::Walk | CachedKind::Root => &space.walk,
         };
         match under.get(self.machine).map(|at| &at.value) {
             Some(Under::Global) => vec![Class::Global],
@@ -333,10 +334,10 @@ impl Path<'_> {
 /// Returns whether a clause has entries of the kind and level of a cell.
 fn holds_kind(d: &Drops, cell: &Cell, hint: Option<Level>, given: Levels) -> bool {
     let selected = match cell.kind {
-        Kind::Leaf => d.leaf,
-        Kind::Walk => d.walk,
-        Kind::Negative => d.negative,
-        Kind::Root => return d.root,
+        CachedKind::Leaf => d.leaf,
+        CachedKind::Walk => d.walk,
+        CachedKind::Negative => d.negative,
+        CachedKind::Root => return d.root,
     };
     let levels = match (selected, hint) {
         (None, _) => Levels::NONE,

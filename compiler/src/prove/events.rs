@@ -14,7 +14,7 @@ use super::effect::{Cell, Class, Path, Place};
 use super::failure::{Failure, Rule};
 use super::machine::{Partial, every_path};
 use super::proof::{Proof, Row};
-use super::run::Run;
+use super::run::Execution;
 use super::steps::{Step, deferred};
 use crate::model::{Event, Model, Source};
 use crate::plan::Plans;
@@ -115,7 +115,7 @@ fn path(model: &Model, plans: &Plans, moment: Moment, machine: &Partial<'_>) -> 
     if let Some(lowest) = lowest.filter(|_| flushes) {
         ask.all(&levels, lowest);
     }
-    let mut run = Run::new(model, plans, machine, &ask, levels);
+    let mut run = Execution::new(model, plans, machine, &ask, levels);
     run.shape(moment.shape());
     let steps = run.steps;
     let path = Path {

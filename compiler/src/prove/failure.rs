@@ -4,7 +4,7 @@ use super::effect::{Cell, Class};
 use crate::codes::Code;
 use crate::describe;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Config, Instr, Kind, Model, Need};
+use crate::model::{CachedKind, Config, Instr, Model, Need};
 use crate::text::list;
 use tlbc_runtime::agents::Agents;
 
@@ -161,10 +161,10 @@ fn entries(model: &Model, cell: &Cell) -> String {
             })
     };
     let kind = match cell.kind {
-        Kind::Leaf => format!("leaf entries{}", level()),
-        Kind::Walk => format!("walk entries{}", level()),
-        Kind::Negative => format!("negative entries{}", level()),
-        Kind::Root => "root entries".to_owned(),
+        CachedKind::Leaf => format!("leaf entries{}", level()),
+        CachedKind::Walk => format!("walk entries{}", level()),
+        CachedKind::Negative => format!("negative entries{}", level()),
+        CachedKind::Root => "root entries".to_owned(),
     };
     let class = match cell.class {
         Class::This => "under the tag of the space",

@@ -14,10 +14,10 @@ use super::ask::{Ask, What};
 use super::effect::{Cell, Path};
 use super::failure::{Failure, Rule};
 use super::machine::{Partial, every_path};
-use super::proof::{Gap, Part, Proof, Row};
-use super::run::Run;
+use super::proof::{Part, Proof, Row, Unfollowed};
+use super::run::Execution;
 use super::steps::{Step, deferred, ipi_targets};
-use crate::model::{Instr, Kind, Model};
+use crate::model::{CachedKind, Instr, Model};
 use crate::plan::Plans;
 use crate::plan::ir::Shape;
 
@@ -83,10 +83,10 @@ impl Flush<'_> {
             let found = self.path(machine, &ask);
             paths += 1;
             if ask.walk && !matches!(self.what, What::Live(..)) {
-                proof.leave(Gap::Walkers);
+                proof.leave(Unfollowed::Walkers);
             }
             if machine.has_ceiling() {
-                proof.leave(Gap::Ceiling);
+                proof.leave(Unfollowed::Ceiling);
             }
             failed += u64::from(!found.is_empty());
             failures.extend(found);
@@ -103,7 +103,7 @@ impl Flush<'_> {
     /// Returns whether calls take the place of the IPI.
     fn is_called(&self, machine: &Partial<'_>, ask: &Ask) -> bool {
         let levels = self.model.level_table(machine);
-        let mut run = Run::new(self.model, self.plans, machine, ask, levels);
+        let mut run = Execution::new(self.model, self.plans, machine, ask, levels);
         run.shape(Shape::IpiTargets(self.space));
         let mut steps = run.steps.iter();
         steps.any(|step| matches!(step, Step::SendIpi(to, true) if to.by_call))
@@ -113,7 +113,7 @@ impl Flush<'_> {
     fn is_impossible(&self, machine: &Partial<'_>) -> bool {
         let caches = &self.model.caches;
         match self.what {
-            What::New(..) | What::News(..) => !caches.hold(Kind::Negative, machine),
+            What::New(..) | What::News(..) => !caches.hold(CachedKind::Negative, machine),
             What::Teardown => self.space == Space::Kernel,
             _ => false,
         }
@@ -136,11 +136,11 @@ impl Flush<'_> {
     /// Returns the failures of one path.
     fn path(&self, machine: &Partial<'_>, ask: &Ask) -> Vec<Failure> {
         let levels = self.model.level_table(machine);
-        let mut run = Run::new(self.model, self.plans, machine, ask, levels);
+        let mut run = Execution::new(self.model, self.plans, machine, ask, levels);
         let planned = run.shape(self.shape(ask, machine, self.reach))
             & run.shape(Shape::Finish(self.space, self.reach));
         let steps = run.steps;
-        let mut ipis = Run::new(self.model, self.plans, machine, ask, levels);
+        let mut ipis = Execution::new(self.model, self.plans, machine, ask, levels);
         if self.reach != Reach::Here {
             ipis.shape(Shape::IpiTargets(self.space));
         }
@@ -150,7 +150,7 @@ impl Flush<'_> {
             machine,
             space: self.space,
             entering: matches!(self.what, What::Teardown)
-                && self.model.caches.hold(Kind::Root, machine),
+                && self.model.caches.hold(CachedKind::Root, machine),
             in_use: true,
             changes: false,
             levels,
@@ -188,7 +188,7 @@ impl Flush<'_> {
                 // Every CPU uses the kernel's entries, also one that is lazy in a user space.
                 Space::Kernel => stale.usable.union(Agents::LAZY),
                 // Only through a walk entry does a lazy CPU make an entry again below a table that was unlinked.
-                Space::User if !self.model.caches.hold(Kind::Walk, machine) => {
+                Space::User if !self.model.caches.hold(CachedKind::Walk, machine) => {
                     stale.usable.without(Agents::LAZY)
                 }
                 Space::User => stale.usable,

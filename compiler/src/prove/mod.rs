@@ -37,7 +37,7 @@ use crate::plan::Plans;
 use crate::plan::ir::Shape;
 pub use failure::{Failure, Rule};
 use proof::Part;
-pub use proof::{Gap, Proof, Row};
+pub use proof::{Proof, Row, Unfollowed};
 
 /// Proves the plans of a definition against it. The definition may be another than the one that the plans were made from.
 #[must_use]

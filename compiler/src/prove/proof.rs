@@ -27,7 +27,7 @@ pub struct Row {
 
 /// What is not proved of a path that breaks no rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gap {
+pub enum Unfollowed {
     /// Lockless walkers have left the tables that are freed.
     Walkers,
     /// The entry has the value with which the instruction compares it: otherwise nothing is written or invalidated.
@@ -36,7 +36,7 @@ pub enum Gap {
     Ceiling,
 }
 
-impl Gap {
+impl Unfollowed {
     /// Every kind.
     pub const ALL: [Self; 3] = [Self::Walkers, Self::Compared, Self::Ceiling];
 
@@ -68,8 +68,8 @@ pub struct Proof {
     pub rows: Vec<Row>,
     /// The first failure of each rule and request.
     pub failures: Vec<Failure>,
-    /// For how many paths each kind of gap is left, in the order of [`Gap::ALL`].
-    left: [u64; Gap::ALL.len()],
+    /// For how many paths each kind of gap is left, in the order of [`Unfollowed::ALL`].
+    left: [u64; Unfollowed::ALL.len()],
 }
 
 impl Proof {
@@ -92,13 +92,13 @@ impl Proof {
     }
 
     /// Counts a path for which something is not proved.
-    pub fn leave(&mut self, gap: Gap) {
+    pub fn leave(&mut self, gap: Unfollowed) {
         self.left[gap as usize] += 1;
     }
 
     /// Returns what is not proved, each with the number of paths for which it is not.
-    pub fn left(&self) -> impl Iterator<Item = (Gap, u64)> + '_ {
-        let all = Gap::ALL.into_iter().zip(self.left);
+    pub fn left(&self) -> impl Iterator<Item = (Unfollowed, u64)> + '_ {
+        let all = Unfollowed::ALL.into_iter().zip(self.left);
         all.filter(|(_, paths)| *paths > 0)
     }
 

@@ -18,7 +18,7 @@ use crate::plan::Plans;
 use crate::plan::ir::{Issue, Node, Over, Shape, Test};
 
 /// An execution.
-pub struct Run<'a> {
+pub struct Execution<'a> {
     model: &'a Model,
     plans: &'a Plans,
     machine: &'a Partial<'a>,
@@ -42,7 +42,7 @@ enum Piece {
     Sets(Sets),
 }
 
-impl<'a> Run<'a> {
+impl<'a> Execution<'a> {
     pub fn new(
         model: &'a Model,
         plans: &'a Plans,

@@ -138,19 +138,20 @@ impl Hardware<'_> {
             };
             let mut entries = Vec::new();
             let mut tags_of = Vec::new();
-            let mut add = |kind: EntryKind, held: model::Kind, levels: Levels, global: bool| {
-                for level in levels.iter() {
-                    for entry in self.entries(kind, held, level) {
-                        entries.push(entry);
-                        tags_of.push((tag, global));
+            let mut add =
+                |kind: EntryKind, held: model::CachedKind, levels: Levels, global: bool| {
+                    for level in levels.iter() {
+                        for entry in self.entries(kind, held, level) {
+                            entries.push(entry);
+                            tags_of.push((tag, global));
+                        }
                     }
-                }
-            };
+                };
             let is_global = |walk| under(walk) == Some(&Under::Global);
             if is_under(false, tag) {
                 add(
                     EntryKind::Leaf,
-                    model::Kind::Leaf,
+                    model::CachedKind::Leaf,
                     stale.leaf,
                     is_global(false),
                 );
@@ -158,7 +159,7 @@ impl Hardware<'_> {
             if is_under(true, tag) {
                 add(
                     EntryKind::Walk,
-                    model::Kind::Walk,
+                    model::CachedKind::Walk,
                     stale.walk,
                     is_global(true),
                 );
@@ -166,7 +167,7 @@ impl Hardware<'_> {
             if stale.root {
                 add(
                     EntryKind::Root,
-                    model::Kind::Root,
+                    model::CachedKind::Root,
                     Levels::only(Level(0)),
                     false,
                 );
@@ -187,7 +188,7 @@ impl Hardware<'_> {
     }
 
     /// Returns the entries of a kind and level, in every cache that holds them.
-    fn entries(&self, kind: EntryKind, held: model::Kind, level: Level) -> Vec<CachedEntry> {
+    fn entries(&self, kind: EntryKind, held: model::CachedKind, level: Level) -> Vec<CachedEntry> {
         let caches = self.model.caches.holding(held, self.config);
         let has = |cache: usize| caches.0 & (1 << cache) != 0;
         let all = 0..self.model.caches.all.len();

@@ -91,11 +91,11 @@ impl Hardware<'_> {
         lost: &[&Weakens],
     ) -> bool {
         let (selected, kind, loss) = match entry.kind {
-            EntryKind::Leaf => (drops.leaf, model::Kind::Leaf, Lost::Leaf),
-            EntryKind::Walk => (drops.walk, model::Kind::Walk, Lost::Walk),
+            EntryKind::Leaf => (drops.leaf, model::CachedKind::Leaf, Lost::Leaf),
+            EntryKind::Walk => (drops.walk, model::CachedKind::Walk, Lost::Walk),
             EntryKind::Root => (
                 drops.root.then_some(LevelSel::Any),
-                model::Kind::Root,
+                model::CachedKind::Root,
                 Lost::Root,
             ),
         };

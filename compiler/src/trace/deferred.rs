@@ -7,7 +7,7 @@ use tlbc_runtime::deferred;
 
 use super::answer::{Deferred, DeferredBy, EntryKind, Stale, StaleOf, Until};
 use super::query::{Event, Query};
-use crate::model::{Config, Kind, Model};
+use crate::model::{CachedKind, Config, Model};
 
 /// Returns the flushes that `cpus` defer when entries of the kinds `asked` are flushed.
 pub(super) fn deferred(
@@ -62,12 +62,12 @@ pub(super) fn deferred(
 /// Returns every kind of entry that the machine caches.
 pub(super) fn kinds(model: &Model, config: Config) -> Vec<EntryKind> {
     let table = [
-        (Kind::Leaf, EntryKind::Leaf),
-        (Kind::Walk, EntryKind::Walk),
-        (Kind::Root, EntryKind::Root),
-        (Kind::Negative, EntryKind::Negative),
+        (CachedKind::Leaf, EntryKind::Leaf),
+        (CachedKind::Walk, EntryKind::Walk),
+        (CachedKind::Root, EntryKind::Root),
+        (CachedKind::Negative, EntryKind::Negative),
     ];
-    let held = |(kind, _): &(Kind, EntryKind)| model.caches.hold(*kind, config);
+    let held = |(kind, _): &(CachedKind, EntryKind)| model.caches.hold(*kind, config);
     let table = table.into_iter().filter(held);
     table.map(|(_, kind)| kind).collect()
 }

@@ -18,7 +18,7 @@ use super::query::{Event, Query};
 use super::request::{kind_of_tag, request};
 use super::steps::{step, takes_tag, targets};
 use super::why::{TracedFlush, why};
-use crate::model::{Kind, Model};
+use crate::model::{CachedKind, Model};
 use crate::plan::Plans;
 use crate::plan::demand::{Demand, DemandExtent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too};
 use crate::plan::ir::Shape;
@@ -221,7 +221,9 @@ impl<'a> TraceRun<'a> {
                 Scope::Page { .. } => entries,
                 _ => entries.each(),
             },
-            FlushedEntries::Teardown if self.model.caches.hold(Kind::Root, self.query.config) => {
+            FlushedEntries::Teardown
+                if self.model.caches.hold(CachedKind::Root, self.query.config) =>
+            {
                 TEARDOWN
             }
             FlushedEntries::Everything | FlushedEntries::Teardown => everything,

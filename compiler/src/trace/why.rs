@@ -10,7 +10,7 @@ use super::answer::{Step, Target, Trace};
 use super::explanation::{Choice, Cost, Interrupted, LostEntries, Rejected, Set, Why, in_words};
 use super::interpret::Op;
 use super::query::Query;
-use crate::model::{AddressSelector, Drops, Kind, Model, Under, Which};
+use crate::model::{AddressSelector, CachedKind, Drops, Model, Under, Which};
 use crate::plan::candidates::How;
 use crate::plan::demand::{Demand, DemandExtent};
 use crate::plan::{Alternative, FlushTarget, Rank, alternatives};
@@ -79,9 +79,9 @@ fn counted(steps: &[Step]) -> (usize, usize) {
 /// Returns the entries that these instructions invalidate at all addresses.
 fn lost(model: &Model, query: &Query, ops: &[Op]) -> Vec<LostEntries> {
     let kinds = [
-        ("leaf", Kind::Leaf),
-        ("walk", Kind::Walk),
-        ("root", Kind::Root),
+        ("leaf", CachedKind::Leaf),
+        ("walk", CachedKind::Walk),
+        ("root", CachedKind::Root),
     ];
     let mut all: Vec<LostEntries> = Vec::new();
     for (kind, cached) in kinds {
@@ -114,7 +114,12 @@ fn lost(model: &Model, query: &Query, ops: &[Op]) -> Vec<LostEntries> {
 }
 
 /// Returns the tag classes of which an instruction invalidates the entries of a kind in a cache at all addresses.
-fn tags_of(model: &Model, query: &Query, op: &Op, (kind, cache): (Kind, CacheSet)) -> TagSelector {
+fn tags_of(
+    model: &Model,
+    query: &Query,
+    op: &Op,
+    (kind, cache): (CachedKind, CacheSet),
+) -> TagSelector {
     let config = query.config;
     let from = &op.sources.0;
     let drops: Vec<&Drops> = match op.which {
@@ -135,10 +140,10 @@ fn tags_of(model: &Model, query: &Query, op: &Op, (kind, cache): (Kind, CacheSet
     let at_all_addresses = drops.into_iter().filter(|drops| {
         let all = [AddressSelector::Everything, AddressSelector::OneSet];
         let of_kind = match kind {
-            Kind::Leaf => drops.leaf.is_some(),
-            Kind::Walk => drops.walk.is_some(),
-            Kind::Negative => drops.negative.is_some(),
-            Kind::Root => drops.root,
+            CachedKind::Leaf => drops.leaf.is_some(),
+            CachedKind::Walk => drops.walk.is_some(),
+            CachedKind::Negative => drops.negative.is_some(),
+            CachedKind::Root => drops.root,
         };
         let when = drops
             .when
@@ -175,7 +180,7 @@ fn choice(model: &Model, query: &Query, flushed: TracedFlush) -> Option<Choice> 
         reason: reason(&selected.rank, &it.rank),
         set: set(model, &it),
     });
-    let kinds = if demand.walk && model.caches.hold(Kind::Walk, query.config) {
+    let kinds = if demand.walk && model.caches.hold(CachedKind::Walk, query.config) {
         "leaf and walk entries"
     } else {
         "leaf entries"

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
     CpuId, CpuMask, CpuSet, CpuTlb, Flags, Flushed, Issue, Mmu, PageBatch, Platform, Root,
-    SpaceFlags, TableBatch, Tag, Unlinked, Value,
+    SpaceFlags, TableBatch, Tag, Unlinked, ByValue,
 };
 
 use crate::batch::FrameBox;
@@ -57,7 +57,7 @@ impl Platform for Kernel {
     type Handle = Process;
 
     fn backend(&self) -> impl Deref<Target = Tlb> {
-        Value(boot::tlb(config()))
+        ByValue(boot::tlb(config()))
     }
 
     fn sink(&self, cpu: CpuId) -> impl Issue<Op> {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use tlbc::model::{Config, Kind, Model, Which};
+use tlbc::model::{CachedKind, Config, Model, Which};
 use tlbc::plan::Plans;
 use tlbc::plan::ir::Shape;
 use tlbc::trace::interpret::{Changing, Effects, Env, Op, flush, interpret};
@@ -137,7 +137,7 @@ impl Asked<'_> {
         let shape = |reach| match scope {
             Scope::Page { .. } => Shape::Page(space, reach),
             Scope::Ranges(_) => Shape::Ranges(space, reach),
-            Scope::Teardown if self.model.caches.ever_hold(Kind::Root) => {
+            Scope::Teardown if self.model.caches.ever_hold(CachedKind::Root) => {
                 Shape::Teardown(space, reach)
             }
             Scope::Everything { .. } | Scope::Teardown => Shape::Everything(space, reach),

@@ -57,9 +57,9 @@ impl Cores<'_> {
                     ..source.entry
                 };
                 let kind = match entry.kind {
-                    EntryKind::Leaf => model::Kind::Leaf,
-                    EntryKind::Walk => model::Kind::Walk,
-                    EntryKind::Root => model::Kind::Root,
+                    EntryKind::Leaf => model::CachedKind::Leaf,
+                    EntryKind::Walk => model::CachedKind::Walk,
+                    EntryKind::Root => model::CachedKind::Root,
                 };
                 let holding = self
                     .hardware
@@ -125,8 +125,8 @@ impl Cores<'_> {
     ) -> bool {
         let Hardware { model, config, .. } = self.hardware;
         let held = match kind {
-            EntryKind::Leaf => model::Kind::Leaf,
-            _ => model::Kind::Walk,
+            EntryKind::Leaf => model::CachedKind::Leaf,
+            _ => model::CachedKind::Walk,
         };
         let holding = model.caches.holding(held, config);
         let mut changed = false;
