@@ -5,8 +5,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
-    CpuId, CpuMask, CpuSet, CpuTlb, Flags, Flushed, Issue, Mmu, PageBatch, Platform, Root,
-    SpaceFlags, TableBatch, Tag, Unlinked, ByValue,
+    ByValue, CpuId, CpuMask, CpuSet, CpuTlb, Flags, Flushed, Issue, Mmu, PageBatch, Platform, Root,
+    SpaceFlags, TableBatch, Tag, Unlinked,
 };
 
 use crate::batch::FrameBox;
