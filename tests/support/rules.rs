@@ -140,7 +140,7 @@ impl Rule {
                 "That of the flush. This must not sleep or flush.",
             ),
             Self::TagsAreNotShared => (
-                "asid.rs",
+                "asid/mod.rs",
                 "No CPU loads a tag for another space before everything under the tag is gone from that CPU",
             ),
         }
