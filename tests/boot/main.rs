@@ -115,7 +115,8 @@ fn aarch64_without_broadcast() {
 #[test]
 fn riscv64() {
     if let Some(run) = holds("riscv64", &[], 100) {
-        assert_eq!(run.number(" IPIs"), 0, "calls reach every CPU");
+        // Calls reach every CPU. Only a batched unmap sends IPIs, one for many pages.
+        assert!(run.number(" IPIs") * 20 < run.number(" pages unmapped:"));
     }
 }
 
