@@ -14,7 +14,7 @@
 
 use core::mem::ManuallyDrop;
 
-use crate::backend::TableFree;
+use crate::backend::{Backend, TableFree};
 use crate::gather::Gather;
 use crate::misuse::{Misuse, Refused, check_entry};
 use crate::mmu::Mmu;
@@ -240,8 +240,9 @@ impl<P: Platform> Gather<'_, P> {
             }
         } else {
             self.flush_gathered();
+            self.publish_unlinked();
             if Mmu::<P>::facts().table_free == TableFree::GracePeriod {
-                self.wait_without_grace_period();
+                self.mmu.wait_for_walkers();
             }
             self.mmu
                 .platform
@@ -257,24 +258,27 @@ impl<P: Platform> Gather<'_, P> {
             return;
         };
         let mut unlinked = Unlinked::<P>(ManuallyDrop::new(batch));
+        self.publish_unlinked();
         if Mmu::<P>::facts().table_free == TableFree::GracePeriod {
             match self.mmu.platform.free_tables_deferred(unlinked) {
                 Ok(()) => return,
                 Err(back) => unlinked = back,
             }
-            self.wait_without_grace_period();
+            self.mmu.wait_for_walkers();
         }
         for table in unlinked.after_grace_period() {
             self.mmu.platform.free_table(table);
         }
     }
 
-    /// Waits until nothing walks an unlinked table, where the platform has no grace period for it. Where walk entries are not
-    /// cached there was no flush, so the walker of this CPU has to see the unlinked entries as well.
+    /// Makes walkers see that tables are unlinked, before these are given away. A flush does so; where walk entries are not
+    /// cached, there was none.
     #[cold]
     #[inline(never)]
-    fn wait_without_grace_period(&self) {
-        self.mmu.publish(self.space);
-        self.mmu.wait_for_walkers();
+    fn publish_unlinked(&self) {
+        let facts = self.mmu.platform.backend().change_facts(self.space.flags());
+        if !facts.walk_cached {
+            self.mmu.publish(self.space);
+        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! In: the entries of one address, and events. Out: the entries that may be cached after them. Holds: each state that some
 //! schedule leads to is visited, one fill or one invalidation at a time; nothing is derived. The time grows with the number of
-//! states, 2 to the power of entries and invalidations: this is the second opinion about [`TranslationPath`](super::Path), for tests.
+//! states, 2 to the power of entries and invalidations: this is the second opinion about
+//! [`TranslationPath`](super::TranslationPath), for tests.
 
 use std::collections::BTreeSet;
 
