@@ -101,8 +101,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// Fails if a definition has errors or its plans are not proved, both of which are printed to the build log, or if a file cannot be read or written.
-    /// No module is written then, unless the renaming of finished files failed halfway. A build script that returns
+    /// Fails if a definition has errors or its plans are not proved, both of which are printed to the build log, or if a
+    /// file cannot be read or written. No module is written then, unless the renaming of finished files failed halfway. A build script that returns
     /// the error from `main` shows it.
     pub fn generate(&self) -> Result<(), BuildError> {
         caught(|| self.run(&mut io::stdout()))

@@ -1,7 +1,7 @@
 //! A search through all schedules as the second opinion about the hostile hardware.
 //!
-//! In: an agent after a request, with the events of it. Out: [`Explored`]: on how many agents the two agree about the entries that may be
-//! cached after a request. Holds: an agent with so many entries or invalidations that the search takes long is left out and
+//! In: an agent after a request, and its events. Out: [`Explored`]: on how many agents the two agree about the entries that
+//! may be cached. Holds: an agent with so many entries or invalidations that the search takes long is left out and
 //! counted. Which entries an instruction invalidates is not searched: both take it from the definition.
 
 use tlbc_machine::hardware::search::cached;

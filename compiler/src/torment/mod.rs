@@ -22,6 +22,8 @@ pub mod whole;
 pub use explore::Explored;
 pub use report::{FailedRequest, Report};
 
+use std::ops::ControlFlow;
+
 use decode::Hardware;
 use fastrand::Rng;
 use run::Bench;
@@ -60,10 +62,14 @@ fn bench<'m>(planned: &'m Analysis, hardware: Hardware<'m>) -> Option<Bench<'m>>
     })
 }
 
-/// Runs the plans of a definition on the hardware of another one, or of the same.
-#[must_use]
-pub fn torment(planned: &Analysis, hardware: &Model, options: &Options) -> Report {
-    let mut report = Report::default();
+/// Passes the plans to `run` on each machine of a run, with the generator of its requests and its seed; nothing in place of
+/// the plans if their definition has no such machine.
+fn on_each_machine(
+    planned: &Analysis,
+    hardware: &Model,
+    options: &Options,
+    mut run: impl FnMut(Option<Bench<'_>>, &mut Rng, u64) -> ControlFlow<()>,
+) {
     for seed in options.seed..options.seed.saturating_add(options.machines) {
         let mut rng = Rng::with_seed(seed);
         let (config, limits) = options.machine(hardware, &mut rng);
@@ -72,45 +78,52 @@ pub fn torment(planned: &Analysis, hardware: &Model, options: &Options) -> Repor
             config,
             limits: &limits,
         };
-        let Some(bench) = bench(planned, hardware) else {
+        if run(bench(planned, hardware), &mut rng, seed).is_break() {
+            return;
+        }
+    }
+}
+
+/// Runs the plans of a definition on the hardware of another one, or of the same.
+#[must_use]
+pub fn torment(planned: &Analysis, hardware: &Model, options: &Options) -> Report {
+    let mut report = Report::default();
+    on_each_machine(planned, hardware, options, |bench, rng, seed| {
+        let Some(bench) = bench else {
             report.incomparable += 1;
-            continue;
+            return ControlFlow::Continue(());
         };
         for _ in 0..options.requests {
-            let Some(request) = bench.hardware.request(&mut rng) else {
+            let Some(request) = bench.hardware.request(rng) else {
                 continue;
             };
             report.requests += 1;
             if let Some(failure) = FailedRequest::of(&bench, &request, seed) {
                 report.failure = Some(failure);
-                return report;
+                return ControlFlow::Break(());
             }
         }
-    }
+        ControlFlow::Continue(())
+    });
     report
 }
 
-/// Compares the hostile hardware with a search through all schedules, on the requests of a run. Machines that the planned definition does not have are left out.
+/// Compares the hostile hardware with a search through all schedules, on the requests of a run. Machines that the planned
+/// definition does not have are left out.
 #[must_use]
 pub fn explore(planned: &Analysis, hardware: &Model, options: &Options) -> Explored {
     let mut explored = Explored::default();
-    for seed in options.seed..options.seed.saturating_add(options.machines) {
-        let mut rng = Rng::with_seed(seed);
-        let (config, limits) = options.machine(hardware, &mut rng);
-        let hardware = Hardware {
-            model: hardware,
-            config,
-            limits: &limits,
-        };
-        let Some(bench) = bench(planned, hardware) else {
-            continue;
+    on_each_machine(planned, hardware, options, |bench, rng, _| {
+        let Some(bench) = bench else {
+            return ControlFlow::Continue(());
         };
         for _ in 0..options.requests {
-            if let Some(request) = bench.hardware.request(&mut rng) {
+            if let Some(request) = bench.hardware.request(rng) {
                 bench.explore(&request, &mut explored);
             }
         }
-    }
+        ControlFlow::Continue(())
+    });
     explored
 }
 
