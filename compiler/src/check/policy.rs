@@ -6,6 +6,7 @@
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Level;
 
+use super::configs::Configs;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{CachedKind, Invalidate, Model, Negative, Shootdown, Stricter};
@@ -46,8 +47,16 @@ pub fn tables_after_flush(model: &Model, found: &mut Vec<Diagnostic>) {
     };
     let wide = model.invalidates.iter().find(wide);
     let given = model.invalidates.iter().find_map(Invalidate::given);
-    let (message, fact, label) = match (broadcast, wide) {
-        (Some((by, _)), _) => (
+    let configs = Configs::of(model, model.caches.conds());
+    let uncached = configs
+        .iter()
+        .find(|&config| !model.caches.hold(CachedKind::Walk, config));
+    let unflushed = uncached.map(|config| {
+        let when = configs.when(config);
+        format!("tables are freed after a flush, and freeing one requires no flush{when}")
+    });
+    let (message, fact, label) = match (broadcast, wide, &unflushed) {
+        (Some((by, _)), ..) => (
             "tables are freed after a flush that sends no IPI",
             by.span,
             "a broadcast leaves the other CPUs running",
@@ -57,13 +66,13 @@ pub fn tables_after_flush(model: &Model, found: &mut Vec<Diagnostic>) {
             given.unwrap_or(stated.span),
             "flushes other CPUs in place of the IPI, and leaves them running",
         ),
-        (None, Some(wide)) if shootdown.is_none() => (
+        (None, Some(wide), _) if shootdown.is_none() => (
             "tables are freed after a flush that may send no IPI",
             wide.agents.span,
             "flushes other CPUs and leaves them running",
         ),
-        _ if !model.caches.ever_hold(CachedKind::Walk) => (
-            "tables are freed after a flush, and freeing one requires no flush",
+        (.., Some(message)) => (
+            message.as_str(),
             model.caches.span,
             "no cache holds walk entries",
         ),

@@ -264,3 +264,12 @@ fn sets_of_several_caches() {
         assert_eq!(of_sets.count(), 16, "{issued:#?}");
     }
 }
+
+/// Without the walker a table is unlinked without a flush, and so without the IPI that excludes lockless walkers.
+#[test]
+fn tables_are_freed_after_a_flush_where_some_machine_needs_none() {
+    let freed = ("tables deferred", "tables after flush");
+    refused(REFILL, &[freed], "E0602");
+    let walks = ("paths holds walk when walker;", "paths holds walk;");
+    accepted(REFILL, &[freed, walks]);
+}
