@@ -38,10 +38,14 @@ use crate::request::{Extent, LevelTable, Ranges, Scope, Touched};
 use crate::space::AddressSpace;
 use crate::sync::Barrier;
 
-/// The reverse mapping of some page is removed after the flush.
+/// The reverse mapping of some page is removed after the flush, before the lock of the section is released.
 const RMAPS: u8 = 1;
-/// Entries of the kernel that are new, or that gained rights, are not published yet.
+/// Entries of the kernel that are new, or that gained rights, are published before the lock of the section is released.
 pub(crate) const NEW: u8 = 1 << 1;
+/// What is done before the lock of the section is released.
+pub(crate) const BEFORE_UNLOCK: u8 = RMAPS | NEW;
+/// A table was unlinked without a change that requires a flush. If no flush publishes this, it is published in place of the flush.
+pub(crate) const UNLINKED: u8 = 1 << 2;
 
 /// A gather in progress. [`Mmu::gather`] lends it to its closure.
 pub struct Gather<'m, P: Platform> {
@@ -54,8 +58,8 @@ pub struct Gather<'m, P: Platform> {
     whole: bool,
     /// Whether the space counts this gather as in progress.
     counts: bool,
-    /// What has to be done before the lock of the section is released: bits of [`RMAPS`] and [`NEW`].
-    pub(crate) at_end: u8,
+    /// What is left to do beside the flush: bits of [`RMAPS`], [`NEW`] and [`UNLINKED`].
+    pub(crate) remaining: u8,
 }
 
 impl<P: Platform> Mmu<P> {
@@ -152,7 +156,7 @@ impl<'m, P: Platform> Gather<'m, P> {
             tables: ManuallyDrop::new(None),
             whole,
             counts: false,
-            at_end: 0,
+            remaining: 0,
         }
     }
 
@@ -264,7 +268,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     #[inline]
     pub(crate) fn keep_page(&mut self, page: P::Page) {
         if P::delays_rmap_removal(&page) {
-            self.at_end |= RMAPS;
+            self.remaining |= RMAPS;
         }
         if let Some(page) = self.pages.push(page) {
             self.keep_elsewhere(page);
@@ -277,7 +281,7 @@ impl<'m, P: Platform> Gather<'m, P> {
     fn keep_elsewhere(&mut self, page: P::Page) {
         let mut page = ManuallyDrop::new(page); // lost if the platform panics, as are the others
         // Pages whose reverse mapping has to be removed are searched with a lock held, so in one batch at most.
-        let crowded = self.at_end & RMAPS != 0 && self.pages.has_batch();
+        let crowded = self.remaining & RMAPS != 0 && self.pages.has_batch();
         let nothing_to_wait_for = self.changed.is_nothing() && !self.whole;
         if !crowded
             && !nothing_to_wait_for
@@ -294,26 +298,35 @@ impl<'m, P: Platform> Gather<'m, P> {
         let _ = self.pages.push(ManuallyDrop::into_inner(page)); // there is room now
     }
 
-    /// Flushes what was changed so far, and then removes the reverse mappings whose removal was delayed.
+    /// Flushes what was changed so far, and then removes the reverse mappings whose removal was delayed. Afterwards no walker uses
+    /// a table that was unlinked: where that took no flush, it is published.
     #[inline(always)]
     pub(crate) fn flush_gathered(&mut self) {
         if self.whole || self.attach_is_pending() {
             self.flush_whole_space();
         } else if !self.changed.is_nothing() {
             self.mmu.flush_changed(self.space, &self.changed);
+        } else if self.remaining & UNLINKED != 0 {
+            self.mmu.publish(self.space);
         }
-        // This comes after the flush: if the flush panics, the changes are not flushed.
-        self.changed.forget();
-        if self.at_end & RMAPS != 0 {
+        self.forget_changes();
+        if self.remaining & RMAPS != 0 {
             self.remove_rmaps();
         }
+    }
+
+    /// Forgets what was changed, since it is flushed. This comes after the flush: if that panics, the changes are not flushed.
+    #[inline]
+    fn forget_changes(&mut self) {
+        self.changed.forget();
+        self.remaining &= !UNLINKED;
     }
 
     /// Removes the reverse mappings whose removal was delayed.
     #[cold]
     #[inline(never)]
     fn remove_rmaps(&mut self) {
-        self.at_end &= !RMAPS;
+        self.remaining &= !RMAPS;
         let delayed = |page: &&mut P::Page| P::delays_rmap_removal(page);
         for page in self.pages.held().filter(delayed) {
             self.mmu.platform.remove_rmap(page);
@@ -338,6 +351,8 @@ impl<'m, P: Platform> Gather<'m, P> {
             };
             let everything = Scope::Everything { tables: true };
             self.mmu.flush_space(self.space, everything, why);
+        } else if self.remaining & UNLINKED != 0 {
+            self.mmu.publish(self.space);
         }
     }
 
@@ -345,11 +360,11 @@ impl<'m, P: Platform> Gather<'m, P> {
     #[cold]
     #[inline(never)]
     pub(crate) fn end_section(&mut self) {
-        if self.at_end & RMAPS != 0 {
+        if self.remaining & RMAPS != 0 {
             self.flush_gathered();
         }
-        if self.at_end & NEW != 0 {
-            self.at_end &= !NEW;
+        if self.remaining & NEW != 0 {
+            self.remaining &= !NEW;
             self.mmu.publish(self.space);
         }
     }
@@ -381,7 +396,7 @@ impl<'m, P: Platform> Gather<'m, P> {
             (everything, FlushReason::Pending)
         };
         self.mmu.flush_space(self.space, scope, why);
-        self.changed.forget();
+        self.forget_changes();
     }
 
     /// Completes the pending flushes before code relies on invalid entries.

@@ -14,7 +14,7 @@
 
 use core::mem::ManuallyDrop;
 
-use crate::backend::{Backend, TableFree};
+use crate::backend::TableFree;
 use crate::gather::Gather;
 use crate::misuse::{Misuse, Refused, check_entry};
 use crate::mmu::Mmu;
@@ -240,7 +240,6 @@ impl<P: Platform> Gather<'_, P> {
             }
         } else {
             self.flush_gathered();
-            self.publish_unlinked();
             if Mmu::<P>::facts().table_free == TableFree::GracePeriod {
                 self.mmu.wait_for_walkers();
             }
@@ -258,7 +257,6 @@ impl<P: Platform> Gather<'_, P> {
             return;
         };
         let mut unlinked = Unlinked::<P>(ManuallyDrop::new(batch));
-        self.publish_unlinked();
         if Mmu::<P>::facts().table_free == TableFree::GracePeriod {
             match self.mmu.platform.free_tables_deferred(unlinked) {
                 Ok(()) => return,
@@ -268,17 +266,6 @@ impl<P: Platform> Gather<'_, P> {
         }
         for table in unlinked.after_grace_period() {
             self.mmu.platform.free_table(table);
-        }
-    }
-
-    /// Makes walkers see that tables are unlinked, before these are given away. A flush does so; where walk entries are not
-    /// cached, there was none.
-    #[cold]
-    #[inline(never)]
-    fn publish_unlinked(&self) {
-        let facts = self.mmu.platform.backend().change_facts(self.space.flags());
-        if !facts.walk_cached {
-            self.mmu.publish(self.space);
         }
     }
 }

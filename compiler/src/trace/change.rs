@@ -3,7 +3,8 @@
 //! In: entries and their change. Out: the stores or the instructions that write them, the flush, and the flushes that are
 //! deferred. Holds: the runtime decides which flush a change requires, and when ([`Change::required_flush`]). The order is
 //! that of locked sections and gathers: where the machine requires it, an entry becomes invalid and is flushed before it
-//! gets its new value; new entries of the kernel are published; the rest is flushed once, at the end.
+//! gets its new value; new entries of the kernel are published; the rest is flushed once, at the end. A table that was
+//! unlinked without a flush is published instead.
 
 use tlbc_runtime::deferred;
 use tlbc_runtime::level::Level;
@@ -218,6 +219,7 @@ impl TraceRun<'_> {
         self.record(change, &required, extent);
         let space = self.query.space;
         self.new |= space == Space::Kernel && change.must_be_published(&required, self.may_fault());
+        self.unlinked |= change.unlinks_without_flush(&facts);
         Ok(())
     }
 
@@ -426,10 +428,13 @@ impl TraceRun<'_> {
     /// Flushes the changed entries.
     fn flush_changed(&mut self) {
         let changed = std::mem::take(&mut self.changed);
+        let unlinked = std::mem::take(&mut self.unlinked);
         if std::mem::take(&mut self.whole) {
             self.flush(FlushedEntries::Everything);
         } else if changed != Ranges::new() {
             self.flush(FlushedEntries::Ranges(&changed));
+        } else if unlinked {
+            self.event(Shape::Publish(self.query.space), |_| {});
         }
     }
 }

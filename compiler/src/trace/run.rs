@@ -48,6 +48,8 @@ pub(super) struct TraceRun<'a> {
     pub whole: bool,
     /// Whether a valid entry of the kernel was stored where none was, and is not published.
     pub new: bool,
+    /// Whether a table was unlinked without a flush, and this is not published.
+    pub unlinked: bool,
     /// The instructions of all CPUs.
     ops: Vec<Op>,
     /// The flushes.
@@ -92,6 +94,7 @@ impl<'a> TraceRun<'a> {
             changed: Ranges::new(),
             whole: false,
             new: false,
+            unlinked: false,
             ops: Vec::new(),
             flushed: Vec::new(),
         }

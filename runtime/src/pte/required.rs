@@ -108,6 +108,14 @@ impl Change {
             && !left.is_required_now(may_fault)
     }
 
+    /// Returns whether a table is unlinked and no flush is required, so that no flush publishes this.
+    #[must_use]
+    pub fn unlinks_without_flush(&self, facts: &ChangeFacts) -> bool {
+        let unlinks =
+            matches!(self.old, Entry::Table { .. }) && !matches!(self.new, Entry::Table { .. });
+        unlinks && self.required_flush(facts).is_nothing()
+    }
+
     /// Returns the flush that this change requires on a machine of these facts.
     #[inline]
     pub fn required_flush(&self, facts: &ChangeFacts) -> RequiredFlush {

@@ -9,7 +9,7 @@ mod protect;
 mod store;
 
 use crate::backend::Backend;
-use crate::gather::Gather;
+use crate::gather::{BEFORE_UNLOCK, Gather};
 use crate::level::Level;
 use crate::misuse::{Misuse, Refused, check_entry, check_leaf_level};
 use crate::mmu::Mmu;
@@ -78,7 +78,7 @@ impl<'m, P: Platform> Gather<'m, P> {
             self.complete_pending();
         }
         let result = body(&mut Section { gather: self }, &mut guard);
-        if self.at_end != 0 {
+        if self.remaining & BEFORE_UNLOCK != 0 {
             self.end_section();
         }
         drop(guard);

@@ -4,7 +4,7 @@
 //! flushed before the new one is stored (break before make).
 
 use crate::fault::{Fault, is_back};
-use crate::gather::NEW;
+use crate::gather::{NEW, UNLINKED};
 use crate::mmu::Mmu;
 use crate::platform::Platform;
 use crate::pte::{Change, Changed, Entry, Marks, RequiredFlush, Slot, Was};
@@ -91,7 +91,13 @@ impl<P: Platform> Section<'_, '_, P> {
         let space = gather.space.kind;
         let may_fault = Mmu::<P>::facts().may_fault(space);
         if space == Space::Kernel && change.must_be_published(&changed.required, may_fault) {
-            gather.at_end |= NEW;
+            gather.remaining |= NEW;
+        }
+        if changed.required.is_nothing() && matches!(change.old, Entry::Table { .. }) {
+            let facts = gather.mmu.change_facts(gather.space);
+            if change.unlinks_without_flush(&facts) {
+                gather.remaining |= UNLINKED;
+            }
         }
     }
 }
