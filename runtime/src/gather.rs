@@ -309,17 +309,12 @@ impl<'m, P: Platform> Gather<'m, P> {
         } else if self.remaining & UNLINKED != 0 {
             self.mmu.publish(self.space);
         }
-        self.forget_changes();
+        // This comes after the flush: if the flush panics, the changes are not flushed.
+        self.changed.forget();
+        self.remaining &= !UNLINKED;
         if self.remaining & RMAPS != 0 {
             self.remove_rmaps();
         }
-    }
-
-    /// Forgets what was changed, since it is flushed. This comes after the flush: if that panics, the changes are not flushed.
-    #[inline]
-    fn forget_changes(&mut self) {
-        self.changed.forget();
-        self.remaining &= !UNLINKED;
     }
 
     /// Removes the reverse mappings whose removal was delayed.
@@ -396,7 +391,8 @@ impl<'m, P: Platform> Gather<'m, P> {
             (everything, FlushReason::Pending)
         };
         self.mmu.flush_space(self.space, scope, why);
-        self.forget_changes();
+        self.changed.forget();
+        self.remaining &= !UNLINKED;
     }
 
     /// Completes the pending flushes before code relies on invalid entries.
