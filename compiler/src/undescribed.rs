@@ -1,7 +1,7 @@
-//! Words for what no statement describes.
+//! Words for what no statement describes, or another one than expected.
 //!
 //! In: a name that is not defined, or a place in a text where something else was expected. Out: the help that names what cannot be
-//! described, if the name or the statement says it. LANGUAGE.md lists the same.
+//! described, or the statement that describes it, if the name or the statement says it. LANGUAGE.md lists the same.
 
 use std::ops::Range;
 
@@ -39,10 +39,6 @@ const UNDESCRIBED: &[(&[&str], &str)] = &[
         "a tag that belongs to a part of a space, such as a segment",
     ),
     (
-        &["preempted", "vcpu", "vcpus"],
-        "a flush that is deferred until a virtual CPU runs",
-    ),
-    (
         &["halves", "split_entry", "low_word", "high_word"],
         "a table entry that is stored in two halves",
     ),
@@ -55,6 +51,12 @@ const UNDESCRIBED: &[(&[&str], &str)] = &[
         "an instruction for one entry of a cache, by its place: one text, or a call, does what is needed for all of them",
     ),
 ];
+
+/// What is described by other words, each with the words that suggest it.
+const DESCRIBED_OTHERWISE: &[(&[&str], &str)] = &[(
+    &["preempted", "vcpu", "vcpus"],
+    "a hypervisor that flushes a virtual CPU before it runs again is a `call` with `where given`, which reaches those that do not run",
+)];
 
 /// Words before a name that defines it.
 const DEFINES: &[&str] = &[
@@ -74,9 +76,13 @@ const DEFINES: &[&str] = &[
 
 /// Returns the help for a name that is not defined.
 pub fn named(name: &str) -> Option<String> {
-    let mut all = UNDESCRIBED.iter();
-    let (_, what) = all.find(|(words, _)| words.contains(&name))?;
-    Some(help(what))
+    let of = |all: &[(&[&str], &'static str)]| {
+        let mut all = all.iter();
+        all.find(|(words, _)| words.contains(&name))
+            .map(|(_, what)| *what)
+    };
+    let otherwise = of(DESCRIBED_OTHERWISE).map(str::to_owned);
+    otherwise.or_else(|| of(UNDESCRIBED).map(help))
 }
 
 /// Returns the help for the words of a statement, in which the token in `found` does not fit: for that token, the one before it, or

@@ -131,7 +131,8 @@ pub trait Platform: Sized {
     /// definition calls `where given` are the only instructions that it gets, and barriers before them.
     ///
     /// A call that does not reach one of them adds it to `missed`; it then gets an [IPI](Self::send_ipi). On every other CPU the
-    /// entries are gone, and accesses through them complete, when the call returns. A CPU that is not online needs no flush.
+    /// entries are gone, and accesses through them complete, when the call returns; or it is a virtual CPU that does not run then,
+    /// and they are gone before it does. A CPU that is not online needs no flush.
     ///
     /// By default nothing is called, and each CPU gets an IPI.
     ///

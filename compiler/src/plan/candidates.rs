@@ -250,16 +250,17 @@ impl PlanContext<'_> {
             return Vec::new();
         }
         let agents = it.reach(self.machine);
+        let wants = wants_tag(self.clauses(primitive));
         if Agents::CORE.covers(agents) != local
             || agents.and(self.agents()).is_empty()
             || (agents == Agents::OTHERS) != (self.reach == Reach::Given)
             || self.reach == Reach::Wide && !self.may_broadcast()
-            || self.reach == Reach::Given && !self.has_one_meaning()
+            || self.reach == Reach::Given && wants && !self.has_one_meaning()
             || self.never_done(Instr::Invalidate(primitive.invalidate))
         {
             return Vec::new();
         }
-        if !wants_tag(self.clauses(primitive)) {
+        if !wants {
             vec![None]
         } else if self.gives_tag() {
             self.views().into_iter().map(Some).collect()

@@ -85,7 +85,7 @@ impl<'m> PlanContext<'m> {
     }
 
     /// Returns whether what this CPU knows of the space's tag is so on other CPUs. It is not for a per-CPU tag: only an
-    /// instruction for all tags would invalidate its entries elsewhere.
+    /// instruction for all tags invalidates its entries elsewhere.
     pub fn has_one_meaning(&self) -> bool {
         self.space == Space::Kernel || self.global_tag || self.tags().next().is_none()
     }

@@ -182,26 +182,44 @@ fn calls_that_leave_something_are_not_used() {
     calls(&arch, "guest", &page, &[], &["order.here", "page 0x1000"]);
 }
 
-/// A per-CPU tag has another meaning on the CPUs that are given: only calls for every tag serve.
+/// A per-CPU tag has another meaning on the CPUs that are given: calls for every tag serve.
 #[test]
 fn a_per_cpu_tag_is_given_to_no_call() {
-    let of_cpu = (
-        "of machine; values 1..200; from generations",
-        "of cpu; values 1..200",
-    );
-    let (start, rest) = CALLS
-        .split_once("    invalidate one_space")
-        .expect("the call");
-    let (_, rest) = rest.split_once("    invalidate every").expect("the next");
-    let arch = with(&format!("{start}    invalidate every{rest}"), &[of_cpu]);
     let page = Ask::user(0x1000, 0x1000, &["pte"]).others();
     let here = ["order.here", "page 0x1000"];
-    calls(&arch, "guest tags", &page, &[], &here);
-    calls(
-        &arch,
-        "guest",
-        &page,
-        &["order", "flush_list(0x1000, 0x0)"],
-        &here,
-    );
+    let arch = of_cpu(&without("one_space", CALLS));
+    for words in ["guest", "guest tags"] {
+        let list = ["order", "flush_list(0x1000, 0x0)"];
+        calls(&arch, words, &page, &list, &here);
+    }
+}
+
+/// A hypervisor that flushes a virtual CPU before it runs again is given all CPUs, and reaches those that do not run.
+#[test]
+fn a_hypervisor_flushes_preempted_cpus() {
+    let text = without("list", &without("one_space", CALLS));
+    let page = Ask::user(0x1000, 0x1000, &["pte"]).others();
+    let here = ["order.here", "page 0x1000"];
+    for arch in [good(&text), of_cpu(&text)] {
+        for words in ["guest", "guest tags"] {
+            issues(&arch, words, &page, &here);
+            calls(&arch, words, &page, &["order", "flush_all()"], &here);
+        }
+        calls(&arch, "tags", &page, &[], &here);
+    }
+}
+
+/// Returns a definition without one of its calls.
+fn without(call: &str, text: &str) -> String {
+    let (before, rest) = text
+        .split_once(&format!("    invalidate {call} call"))
+        .expect("the call");
+    let (_, after) = rest.split_once("    }\n").expect("its end");
+    format!("{before}{after}")
+}
+
+/// Returns a definition whose tags have another meaning on each CPU.
+fn of_cpu(text: &str) -> Analysis {
+    let machine = "of machine; values 1..200; from generations";
+    with(text, &[(machine, "of cpu; values 1..200")])
 }
