@@ -10,8 +10,8 @@
 use std::cell::Cell;
 
 use tlbc_runtime::backend::{
-    Backend, Ceiling, Facts, FinishSteps, Finished, IpiTargets, Issue, Outcome, Root, Started,
-    TagSource, TagValues, Tags,
+    Backend, Ceiling, Facts, FinishSteps, Finished, IpiTargets, Issue, Outcome, PerCpuSource, Root,
+    Started, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{LEVELS, Level};
@@ -19,7 +19,6 @@ use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
 use tlbc_runtime::request::{LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags, Tag};
 
 use crate::analysis::Analysis;
-use crate::ast;
 use crate::model::{CachedKind, Config, Model, Need, Which};
 use crate::plan::Plans;
 use crate::plan::ipis::SendsIpis;
@@ -324,21 +323,29 @@ impl Backend for Interpreted<'_> {
                 |tag: &&crate::model::Tag| tag.of_cpu.value == per_cpu && tag.when.holds(config);
             let tag = tags.rfind(is)?;
             let (first, last) = tag.on(&self.limits).range();
-            let source = match tag.source {
-                _ if tag.is_root.is_some() => TagSource::Root,
-                Some(at) if at.value == ast::TagSource::Generations => TagSource::Generations,
-                _ => TagSource::Life,
-            };
             let all = TagValues { first, last, views };
-            let is_few = !per_cpu && source != TagSource::Root;
+            let is_few = tag.is_root.is_none() && !tag.has_slots();
             let most = all.nth(self.most_tags.saturating_sub(1)).filter(|_| is_few);
             let last = most.unwrap_or(last);
-            Some((TagValues { first, last, views }, source))
+            Some((TagValues { first, last, views }, tag))
         };
-        Tags {
-            per_cpu: of(true).map(|(values, _)| values),
-            global: of(false),
-        }
+        let per_cpu = of(true).map(|(values, tag)| {
+            let source = if tag.has_generations() {
+                PerCpuSource::Generations
+            } else {
+                PerCpuSource::Slots
+            };
+            (values, source)
+        });
+        let global = of(false).map(|(values, tag)| {
+            let source = match () {
+                () if tag.is_root.is_some() => TagSource::Root,
+                () if tag.has_generations() => TagSource::Generations,
+                () => TagSource::Life,
+            };
+            (values, source)
+        });
+        Tags { per_cpu, global }
     }
 
     fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {

@@ -8,7 +8,7 @@ use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
     Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue, LazyMm, Outcome,
-    PteUpdate, Root, Shootdown, Started, TableFree, TagValues, Tags,
+    PerCpuSource, PteUpdate, Root, Shootdown, Started, TableFree, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
@@ -666,9 +666,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline]
     fn tags(&self) -> Tags {
         Tags {
-            per_cpu: Some(TagValues::of(
-                1..=u64::MAX.wrapping_shr(64 - self.asid_bits).min(0x3ff),
-                0,
+            per_cpu: Some((
+                TagValues::of(1..=u64::MAX.wrapping_shr(64 - self.asid_bits).min(0x3ff), 0),
+                PerCpuSource::Generations,
             )),
             global: None,
         }

@@ -9,7 +9,7 @@ use core::arch::asm;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{
     Backend, Ceiling, Configuration, Facts, Finished, Flags, IpiTargets, Issue, LazyMm, Outcome,
-    PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
+    PerCpuSource, PteUpdate, Root, Shootdown, Started, TableFree, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
 use tlbc_runtime::level::{Level, Levels};
@@ -1154,7 +1154,9 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
             0
         };
         Tags {
-            per_cpu: c.has(Config::PCID).then_some(TagValues::of(1..=6, views)),
+            per_cpu: c
+                .has(Config::PCID)
+                .then_some((TagValues::of(1..=6, views), PerCpuSource::Slots)),
             global: c
                 .has(Config::INVLPGB)
                 .then_some((TagValues::of(7..=0xffe, views), TagSource::Generations)),

@@ -106,7 +106,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         let (slot, tag) = (space.slot_on(here), space.tag.get());
         let mut request = Request {
             space: space.kind,
-            tag: space.tag_on(slot, backend),
+            tag: space.tag_on(here, slot, backend),
             reach: Reach::Wide,
             flags: space.flags(),
             scope,
@@ -216,7 +216,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
                 break started;
             }
             self.tag = now;
-            self.request.tag = self.space.tag_on(self.slot, self.backend);
+            self.request.tag = self.space.tag_on(self.here, self.slot, self.backend);
         };
         if started.outcome.exceeded_ceiling {
             self.here.stats.full_ceiling.count(1);

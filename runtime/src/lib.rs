@@ -187,4 +187,4 @@ pub use section::Section;
 pub use space::{AddressSpace, Tagging};
 pub use stats::Stats;
 pub use switch::{Current, StillLoaded};
-pub use tag::{TagSource, TagValues, Tags};
+pub use tag::{PerCpuSource, TagSource, TagValues, Tags};

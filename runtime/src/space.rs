@@ -118,11 +118,16 @@ impl<S: CpuMask> AddressSpace<S> {
         }
     }
 
-    /// Returns the tag of the space on the CPU that has it in this slot; 0 on a CPU on which it has none.
+    /// Returns the tag of the space on a CPU that has it in this slot; 0 on a CPU on which it has none.
     #[inline]
-    pub(crate) fn tag_on(&self, slot: Option<AsidSlot>, backend: &impl Backend) -> Tag {
+    pub(crate) fn tag_on(
+        &self,
+        here: &CpuTlb<S>,
+        slot: Option<AsidSlot>,
+        backend: &impl Backend,
+    ) -> Tag {
         match self.tagging {
-            Tagging::Cpu => AsidSlot::tag(slot, backend.tags().per_cpu),
+            Tagging::Cpu => here.slots.tag(slot, backend.tags().per_cpu),
             tagging => Tag {
                 value: match tagging {
                     Tagging::Generations => value(self.tag.get()),

@@ -9,8 +9,8 @@ use core::ops::RangeInclusive;
 /// every CPU. A machine may have both, or neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tags {
-    /// The values of per-CPU tags.
-    pub per_cpu: Option<TagValues>,
+    /// The values of per-CPU tags, and how each CPU assigns them.
+    pub per_cpu: Option<(TagValues, PerCpuSource)>,
     /// The values of global tags, and where they come from.
     pub global: Option<(TagValues, TagSource)>,
 }
@@ -26,7 +26,17 @@ pub struct TagValues {
     pub views: u64,
 }
 
-/// Where the values of a tag come from.
+/// How a CPU assigns the values of a per-CPU tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PerCpuSource {
+    /// Each ASID slot has one value. It is flushed when the slot is assigned to another space.
+    Slots,
+    /// Values are assigned until none is left. Then the CPU flushes everything, and values are assigned again. A space gets a new
+    /// value in place of the flush that it needs when it is loaded.
+    Generations,
+}
+
+/// Where the values of a global tag come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TagSource {
     /// Values are assigned until none is left. Then a new generation begins: every CPU flushes everything, and values are

@@ -70,7 +70,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("fs", "compile"),
     ("memo", ""),
     ("builder", "codes hidden render compile fs"),
-    ("interpreted", "ast model plan trace analysis"),
+    ("interpreted", "model plan trace analysis"),
     ("torment", "model ast plan trace analysis interpreted"),
 ];
 

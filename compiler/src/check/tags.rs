@@ -36,9 +36,9 @@ pub fn sources(model: &Model, found: &mut Vec<Diagnostic>) {
             continue;
         };
         let (message, help) = match (tag.of_cpu.value, source.value) {
-            (true, TagSource::Generations | TagSource::Life) => (
-                "each CPU gives out its own tags from slots only",
-                "write `from slots;`, or `of machine;` if a value means the same space on every CPU",
+            (true, TagSource::Life) => (
+                "a space has another tag `of cpu` on each CPU, and gets it anew",
+                "write `from slots;` or `from generations;`, or `of machine;` if a value means the same space on every CPU",
             ),
             (false, TagSource::Slots) => (
                 "a tag `of machine` is not given out from the slots of a CPU",

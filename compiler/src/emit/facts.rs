@@ -9,9 +9,7 @@ use super::tree::{
     Case, Expr, Item, Private, Runtime, Stmt, Uses, Var, borrow, hex, number, string, structure,
 };
 use super::values::{SPACES, space_word};
-use crate::model::{
-    Amount, Aspect, CachedKind, Cases, Ceiling, Cond, Need, Negative, Stricter, TagSource,
-};
+use crate::model::{Amount, Aspect, CachedKind, Cases, Ceiling, Cond, Need, Negative, Stricter};
 
 impl Emit<'_> {
     /// Returns the body of the function that returns the ceiling.
@@ -208,16 +206,16 @@ impl Emit<'_> {
                 };
                 let values = number(first).binary("..=", last);
                 let values = Runtime::TagValues.item("of").call([values, views.clone()]);
-                let source = Runtime::TagSource.item(match tag.source {
-                    _ if tag.is_root.is_some() => "Root",
-                    Some(at) if at.value == TagSource::Generations => "Generations",
-                    _ => "Life",
-                });
-                let value = if per_cpu {
-                    values
-                } else {
-                    Expr::Tuple(vec![values, source])
+                let source = match () {
+                    () if per_cpu && tag.has_generations() => {
+                        Runtime::PerCpuSource.item("Generations")
+                    }
+                    () if per_cpu => Runtime::PerCpuSource.item("Slots"),
+                    () if tag.is_root.is_some() => Runtime::TagSource.item("Root"),
+                    () if tag.has_generations() => Runtime::TagSource.item("Generations"),
+                    () => Runtime::TagSource.item("Life"),
                 };
+                let value = Expr::Tuple(vec![values, source]);
                 match self.condition(&tag.when) {
                     None => Expr::from("Some").call([value]),
                     Some(when) if rest == Expr::from("None") => when.method("then_some", [value]),

@@ -11,7 +11,6 @@ use super::instructions::{Drops, Instr, Source, Value};
 use super::machine::{Cache, CachedKind, Tag};
 use super::terms::{Cond, Config, Machine, Resync};
 use super::{Known, Model};
-use crate::ast::TagSource;
 
 impl Model {
     /// Returns whether a CPU that attaches a space waits for changes of entries that are not finished: this is
@@ -143,20 +142,19 @@ impl Model {
         unknown.is_some_and(|when| !when.value.holds(machine))
     }
 
-    /// Returns whether all tags are given out anew at once, at a rollover.
+    /// Returns whether all tags are given out anew at once, at a rollover: of the machine, or of one CPU.
     #[must_use]
-    pub fn has_generations(&self, machine: impl Machine) -> bool {
-        self.tags.iter().any(|tag| {
-            let source = tag.source.map(|at| at.value);
-            tag.when.holds(machine) && source == Some(TagSource::Generations)
-        })
+    pub fn has_generations(&self, machine: impl Machine, of_cpu: bool) -> bool {
+        let mut tags = self.tags.iter().filter(|tag| tag.when.holds(machine));
+        tags.any(|tag| tag.of_cpu.value == of_cpu && tag.has_generations())
     }
 
     /// Returns whether a switch may need a flush of everything under every tag: a CPU whose caches start empty needs
     /// none, unless all tags are given out anew at once.
     #[must_use]
     pub fn switch_flushes_every_tag(&self, machine: impl Machine) -> bool {
-        !self.online_clean(machine) || self.has_generations(machine)
+        let has_generations = |of_cpu| self.has_generations(machine, of_cpu);
+        !self.online_clean(machine) || [true, false].into_iter().any(has_generations)
     }
 
     /// Returns whether a switch invalidates everything of user spaces after its loads.
@@ -192,10 +190,7 @@ impl Model {
     pub fn reads_tag_after_publish(&self) -> bool {
         let visible_before = self.assumed.is_some() && self.atomics_order.is_some();
         self.tags.iter().any(|tag| {
-            let generations = tag
-                .source
-                .is_some_and(|at| at.value == TagSource::Generations);
-            let changes = generations && !tag.of_cpu.value && !visible_before;
+            let changes = tag.has_generations() && !tag.of_cpu.value && !visible_before;
             tag.read_after_publish.is_some() || changes
         })
     }

@@ -278,6 +278,19 @@ pub struct Tag {
 }
 
 impl Tag {
+    /// Returns whether its values are given out in generations.
+    #[must_use]
+    pub fn has_generations(&self) -> bool {
+        self.source
+            .is_some_and(|at| at.value == TagSource::Generations)
+    }
+
+    /// Returns whether each slot of a CPU has one of its values.
+    #[must_use]
+    pub fn has_slots(&self) -> bool {
+        self.of_cpu.value && !self.has_generations()
+    }
+
     /// Returns the least and the largest value that a space gets, where the tag has its greatest width.
     #[must_use]
     pub fn range(&self) -> (u64, u64) {

@@ -19,7 +19,7 @@ use super::{Gap, Plans};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::flags::Needs;
-use crate::model::{At, Config, Invalidate, LevelSel, Model, Shootdown, TagSource};
+use crate::model::{At, Config, Invalidate, LevelSel, Model, Shootdown};
 use crate::text::list;
 
 /// What separates gaps: the space and reach, whether leaf entries are left, and their tag class.
@@ -237,10 +237,11 @@ fn nothing_drops_all(model: &Model, config: Config) -> Diagnostic {
     let unknown = &model.cpu_online.contents_unknown;
     let clean = unknown.as_ref().is_some_and(|at| !at.value.holds(config));
     let generations = model.tags.iter().find_map(|tag| {
-        let source = tag.source.filter(|_| tag.when.holds(config));
-        source.filter(|at| at.value == TagSource::Generations)
+        let source = tag.source.filter(|_| tag.when.holds(config))?;
+        tag.has_generations().then_some((source, tag.of_cpu.value))
     });
-    if let (true, Some(at)) = (clean, generations) {
+    if let (true, Some((at, of_cpu))) = (clean, generations) {
+        let instead = if of_cpu { "slots" } else { "life" };
         return Diagnostic::new(
             Code::E0501,
             at.span,
@@ -251,7 +252,9 @@ fn nothing_drops_all(model: &Model, config: Config) -> Diagnostic {
         )
         .label("a tag may have meant another space before a rollover")
         .note("entries of every tag of the last generation may be left")
-        .help("describe an instruction that drops everything, of any tag, or write `from life;`");
+        .help(format!(
+            "describe an instruction that drops everything, of any tag, or write `from {instead};`"
+        ));
     }
     Diagnostic::new(
         Code::E0501,

@@ -253,7 +253,7 @@ impl<'a> TraceRun<'a> {
         }
         // No CPU loads a space that ends, or its tag before everything is flushed.
         let ends = matches!(what, FlushedEntries::Teardown)
-            && self.model.has_generations(self.query.config);
+            && self.model.has_generations(self.query.config, false);
         if !ends && !are_interrupted(self.model, self.plans, self.query) {
             self.event(Shape::Publish(self.query.space), |_| {});
         }

@@ -5,7 +5,7 @@
 
 use std::marker::PhantomData;
 
-use tlbc_runtime::{TagSource, TagValues, Tags};
+use tlbc_runtime::{PerCpuSource, TagSource, TagValues, Tags};
 
 mod backend;
 
@@ -57,7 +57,7 @@ impl ToyKind for Slots {
     const INTERRUPTS: bool = true;
     const LAZY_REFCOUNTED: bool = false;
     const TAGS: Tags = Tags {
-        per_cpu: Some(values(1, 2)),
+        per_cpu: Some((values(1, 2), PerCpuSource::Slots)),
         ..NO_TAGS
     };
 }

@@ -14,7 +14,7 @@ use crate::level::Level;
 use crate::pte::{Change, ChangeFacts, Changed, Entry, Owner, Slot, Was};
 use crate::request::{LevelTable, Reach, Request, Space, SpaceFlags, Tag};
 
-pub use crate::tag::{TagSource, TagValues, Tags};
+pub use crate::tag::{PerCpuSource, TagSource, TagValues, Tags};
 pub use configuration::{Configuration, Constant, Flags, OfSpace};
 pub use facts::{Ceiling, Facts, LazyMm, PteUpdate, Shootdown, TableFree};
 pub use steps::{FinishSteps, Finished, IpiTargets, Outcome, Started};

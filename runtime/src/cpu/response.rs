@@ -9,7 +9,7 @@ use crate::deferred::AsidSlot;
 use crate::fault::{Fault, is_back};
 use crate::mask::CpuMask;
 use crate::request::{Reach, Request, Scope, Space, SpaceFlags, SpaceId, Tag};
-use crate::tag::TagValues;
+use crate::tag::{PerCpuSource, TagValues};
 
 /// What a CPU does for a message, in the order of the fields.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,12 +41,12 @@ impl<'m> Response<'m> {
 }
 
 impl<S: CpuMask> CpuTlb<S> {
-    /// Returns what this CPU, whose tags have these values, does for a message; `None` if it has nothing to do. Called on
+    /// Returns what this CPU, which has these per-CPU tags, does for a message; `None` if it has nothing to do. Called on
     /// that CPU.
     pub(crate) fn response<'m>(
         &self,
         message: &Message<'m>,
-        values: Option<TagValues>,
+        tags: Option<(TagValues, PerCpuSource)>,
     ) -> Option<Response<'m>> {
         let loaded = SpaceId(self.loaded.mine());
         let lazy = self.lazy.mine() != 0;
@@ -55,7 +55,7 @@ impl<S: CpuMask> CpuTlb<S> {
             Message::Leave(space) => (loaded == space && lazy).then_some(Response::LEAVE),
             Message::FlushLoaded if lazy => Some(Response::LEAVE),
             Message::FlushLoaded => {
-                (loaded > SpaceId::KERNEL).then(|| Response::flush(self.everything_loaded(values)))
+                (loaded > SpaceId::KERNEL).then(|| Response::flush(self.everything_loaded(tags)))
             }
             Message::Flush { request, .. } if request.space == Space::Kernel => {
                 Some(Response::flush(request))
@@ -64,7 +64,7 @@ impl<S: CpuMask> CpuTlb<S> {
                 space,
                 generation,
                 request,
-            } => self.response_to_flush((space, generation), request, values),
+            } => self.response_to_flush((space, generation), request, tags),
         }
     }
 
@@ -73,7 +73,7 @@ impl<S: CpuMask> CpuTlb<S> {
         &self,
         (space, generation): (SpaceId, u64),
         request: Request<'m>,
-        values: Option<TagValues>,
+        tags: Option<(TagValues, PerCpuSource)>,
     ) -> Option<Response<'m>> {
         let is_loaded = SpaceId(self.loaded.mine()) == space;
         let ends = matches!(request.scope, Scope::Teardown);
@@ -98,7 +98,7 @@ impl<S: CpuMask> CpuTlb<S> {
         if seen.wrapping_sub(generation) < u64::MAX / 2 && !ends {
             return None; // flushed with a later generation
         }
-        let mut flush = request.under_tag_of(slot, values);
+        let mut flush = self.under_tag_of(slot, request, tags);
         let missed = seen.wrapping_add(1) != generation && !is_back(Fault::SkipsGenerations);
         if missed && !ends {
             self.stats.full_deferred.count(1);
@@ -112,7 +112,7 @@ impl<S: CpuMask> CpuTlb<S> {
     }
 
     /// Returns the request to flush everything under the loaded tag of a user space on this CPU.
-    fn everything_loaded(&self, values: Option<TagValues>) -> Request<'static> {
+    fn everything_loaded(&self, tags: Option<(TagValues, PerCpuSource)>) -> Request<'static> {
         let slot = self.slots.find(SpaceId(self.loaded.mine()));
         let of_slot = slot.filter(|_| self.tag.get() == 0);
         let request = Request {
@@ -125,18 +125,21 @@ impl<S: CpuMask> CpuTlb<S> {
             flags: SpaceFlags::NONE,
             scope: Scope::Everything { tables: true },
         };
-        of_slot.map_or(request, |slot| request.under_tag_of(slot, values))
+        of_slot.map_or(request, |slot| self.under_tag_of(slot, request, tags))
     }
-}
 
-impl Request<'_> {
-    /// Returns the request of another CPU with the tag that a slot has on this one.
-    fn under_tag_of(self, slot: AsidSlot, values: Option<TagValues>) -> Self {
-        if self.tag.global {
-            return self;
+    /// Returns the request of another CPU with the tag that the space in a slot has on this one.
+    fn under_tag_of<'a>(
+        &self,
+        slot: AsidSlot,
+        request: Request<'a>,
+        tags: Option<(TagValues, PerCpuSource)>,
+    ) -> Request<'a> {
+        if request.tag.global {
+            return request;
         }
-        let tag = AsidSlot::tag(Some(slot), values);
-        Self { tag, ..self }
+        let tag = self.slots.tag(Some(slot), tags);
+        Request { tag, ..request }
     }
 }
 
@@ -148,11 +151,12 @@ mod tests {
     use crate::sync::Barrier;
 
     const SPACE: SpaceId = SpaceId(7);
-    const VALUES: Option<TagValues> = Some(TagValues {
+    const VALUES: TagValues = TagValues {
         first: 1,
         last: 6,
         views: 0,
-    });
+    };
+    const TAGS: Option<(TagValues, PerCpuSource)> = Some((VALUES, PerCpuSource::Slots));
     const PAGE: Scope<'static> = Scope::Page {
         va: 0x3000,
         level: Level(0),
@@ -195,18 +199,18 @@ mod tests {
     fn the_next_generation_is_flushed_as_requested_under_this_cpus_own_tag() {
         let cpu = cpu(4, false);
         let slot = cpu.slots.find(SPACE).expect("a slot");
-        let own = VALUES.and_then(|values| values.nth(slot.index() as u64));
-        let response = cpu.response(&flush(5, PAGE, false), VALUES);
+        let own = VALUES.nth(slot.index() as u64);
+        let response = cpu.response(&flush(5, PAGE, false), TAGS);
         assert_eq!(flushed(response), own.map(|tag| (tag, false)));
         assert_eq!(response.expect("a flush").sees, Some((slot, 5)));
-        let global = cpu.response(&flush(5, PAGE, true), VALUES);
+        let global = cpu.response(&flush(5, PAGE, true), TAGS);
         assert_eq!(flushed(global), Some((40, false)));
     }
 
     #[test]
     fn a_cpu_that_missed_a_generation_flushes_everything_of_the_space() {
         let cpu = cpu(4, false);
-        let response = cpu.response(&flush(6, PAGE, true), VALUES);
+        let response = cpu.response(&flush(6, PAGE, true), TAGS);
         assert_eq!(flushed(response), Some((40, true)));
         assert_eq!(cpu.stats.full_deferred.get(), 1);
     }
@@ -214,18 +218,18 @@ mod tests {
     #[test]
     fn what_was_flushed_or_is_not_loaded_is_spurious() {
         let cpu = cpu(4, false);
-        assert!(cpu.response(&flush(4, PAGE, true), VALUES).is_none());
-        assert!(cpu.response(&flush(3, PAGE, true), VALUES).is_none());
+        assert!(cpu.response(&flush(4, PAGE, true), TAGS).is_none());
+        assert!(cpu.response(&flush(3, PAGE, true), TAGS).is_none());
         // The CPU is not lazy, so it runs the space.
-        assert!(cpu.response(&Message::Leave(SPACE), VALUES).is_none());
+        assert!(cpu.response(&Message::Leave(SPACE), TAGS).is_none());
         cpu.loaded.put(6);
-        assert!(cpu.response(&flush(5, PAGE, true), VALUES).is_none());
-        assert!(cpu.response(&Message::Leave(SPACE), VALUES).is_none());
+        assert!(cpu.response(&flush(5, PAGE, true), TAGS).is_none());
+        assert!(cpu.response(&Message::Leave(SPACE), TAGS).is_none());
         cpu.loaded.put(SpaceId::KERNEL.0);
-        assert!(cpu.response(&Message::FlushLoaded, VALUES).is_none());
+        assert!(cpu.response(&Message::FlushLoaded, TAGS).is_none());
         cpu.loaded.put(6);
         cpu.lazy.release(1, Barrier::Unload);
-        assert!(cpu.response(&Message::Leave(SPACE), VALUES).is_none());
+        assert!(cpu.response(&Message::Leave(SPACE), TAGS).is_none());
     }
 
     #[test]
@@ -236,7 +240,7 @@ mod tests {
             Message::Leave(SPACE),
             Message::FlushLoaded,
         ] {
-            let response = cpu.response(&message, VALUES).expect("it leaves");
+            let response = cpu.response(&message, TAGS).expect("it leaves");
             assert!(response.leaves && response.flush.is_none() && response.sees.is_none());
         }
     }
@@ -245,13 +249,13 @@ mod tests {
     fn a_teardown_flushes_a_global_tag_on_cpus_that_left_too() {
         let teardown = |global| flush(9, Scope::Teardown, global);
         let cpu = cpu(4, false);
-        let response = cpu.response(&teardown(true), VALUES);
+        let response = cpu.response(&teardown(true), TAGS);
         assert_eq!(flushed(response), Some((40, true)));
         assert!(response.expect("a flush").leaves);
-        let of_cpu = cpu.response(&teardown(false), VALUES).expect("it leaves");
+        let of_cpu = cpu.response(&teardown(false), TAGS).expect("it leaves");
         assert!(of_cpu.leaves && of_cpu.flush.is_none());
         cpu.loaded.put(6);
-        let inactive = cpu.response(&teardown(true), VALUES);
+        let inactive = cpu.response(&teardown(true), TAGS);
         assert_eq!(flushed(inactive), Some((40, true)));
         assert!(!inactive.expect("a flush").leaves);
     }
@@ -260,11 +264,11 @@ mod tests {
     fn everything_loaded_is_flushed_under_the_tag_that_is_loaded() {
         let cpu = cpu(4, false);
         let slot = cpu.slots.find(SPACE).expect("a slot");
-        let own = VALUES.and_then(|values| values.nth(slot.index() as u64));
-        let response = cpu.response(&Message::FlushLoaded, VALUES);
+        let own = VALUES.nth(slot.index() as u64);
+        let response = cpu.response(&Message::FlushLoaded, TAGS);
         assert_eq!(flushed(response), own.map(|tag| (tag, true)));
         cpu.tag.put(40);
-        let response = cpu.response(&Message::FlushLoaded, VALUES);
+        let response = cpu.response(&Message::FlushLoaded, TAGS);
         assert_eq!(flushed(response), Some((40, true)));
     }
 }

@@ -4,16 +4,21 @@ use crate::deferred::flags::Pending;
 use crate::fault::{Fault, is_back};
 use crate::request::{SpaceId, Tag};
 use crate::sync::{Own, Word, const_fn};
-use crate::tag::TagValues;
+use crate::tag::{PerCpuSource, TagValues};
 
 /// The number of slots of a CPU.
 pub const SLOTS: usize = 8;
+
+/// A value that no tag has.
+const NO_TAG: u64 = u64::MAX;
 
 /// A space in a slot. Everything that the CPU has cached of it is at least as new as the generation.
 #[derive(Debug)]
 struct Remembered {
     space: Own,
     generation: Own,
+    /// Its tag on this CPU, where per-CPU tags come from generations.
+    tag: Own,
     /// Whether the user view's entries are older, and are flushed before the return to user code.
     view: Own,
 }
@@ -23,6 +28,7 @@ impl Remembered {
         Self {
             space: Own::new(SpaceId::NONE.0),
             generation: Own::new(0),
+            tag: Own::new(0),
             view: Own::new(0),
         }
     }
@@ -35,6 +41,11 @@ pub struct AsidSlots {
     spaces: [Remembered; SLOTS],
     /// The slot that was assigned last.
     last: Own,
+    /// How many tags were assigned since everything was flushed, where per-CPU tags come from generations.
+    assigned: Own,
+    /// The tag of the space that was loaded during that flush. Entries of it may have been filled again before the next load, so
+    /// it is not assigned.
+    held: Own,
     /// Whether the tag of the kernel's root is flushed before that root is loaded.
     kernel_root: Own,
     /// Whether everything under every tag is flushed before one is loaded.
@@ -48,23 +59,11 @@ pub struct AsidSlots {
 pub struct AsidSlot(usize);
 
 impl AsidSlot {
-    /// Returns the index of the slot, which chooses the tag of the space on that CPU.
+    /// Returns the index of the slot. Where each slot has one tag, it chooses the tag of the space on that CPU.
     #[must_use]
     #[inline]
     pub const fn index(self) -> usize {
         self.0
-    }
-
-    /// Returns the tag of a slot, if the machine has per-CPU tags of these values; 0 without a slot or a value.
-    #[inline]
-    pub(crate) fn tag(slot: Option<Self>, values: Option<TagValues>) -> Tag {
-        match (slot, values) {
-            (Some(slot), Some(values)) => Tag {
-                value: values.nth(slot.0 as u64).unwrap_or(0),
-                global: false,
-            },
-            _ => Tag::default(),
-        }
     }
 }
 
@@ -82,6 +81,8 @@ impl AsidSlots {
             Self {
                 spaces: [const { Remembered::new() }; SLOTS],
                 last: Own::new(0),
+                assigned: Own::new(0),
+                held: Own::new(NO_TAG),
                 kernel_root: Own::new(0),
                 everything: Own::new(0),
                 rolled_over: Word::new(0),
@@ -95,10 +96,62 @@ impl AsidSlots {
         &self.spaces[slot.0 % SLOTS] // the remainder is equal to the index, and removes the panic
     }
 
-    /// Returns how many slots the spaces of a machine use whose per-CPU tags have these values: one for each value.
-    pub(crate) fn used_by(values: Option<TagValues>) -> usize {
-        let has = |nth: &usize| values.is_some_and(|values| values.nth(*nth as u64).is_some());
+    /// Returns how many slots the spaces of a machine use that has these per-CPU tags: at most one for each value.
+    pub(crate) fn used_by(tags: Option<(TagValues, PerCpuSource)>) -> usize {
+        let has = |nth: &usize| tags.is_some_and(|(values, _)| values.nth(*nth as u64).is_some());
         (0..SLOTS).take_while(has).count()
+    }
+
+    /// Returns the tag of the space in a slot, if the machine has these per-CPU tags; 0 without a slot or a value.
+    #[inline]
+    pub(crate) fn tag(
+        &self,
+        slot: Option<AsidSlot>,
+        tags: Option<(TagValues, PerCpuSource)>,
+    ) -> Tag {
+        let (Some(slot), Some((values, source))) = (slot, tags) else {
+            return Tag::default();
+        };
+        Tag {
+            value: match source {
+                PerCpuSource::Slots => values.nth(slot.0 as u64).unwrap_or(0),
+                PerCpuSource::Generations => self.at(slot).tag.get(),
+            },
+            global: false,
+        }
+    }
+
+    /// Gives the space in a slot a new tag, in place of a flush of the old one: nothing is cached under it. If no tag is left,
+    /// everything has to be flushed before the space is loaded. `loaded` is the space that is loaded now.
+    pub(crate) fn renew_tag(
+        &self,
+        slot: AsidSlot,
+        values: TagValues,
+        loaded: Option<AsidSlot>,
+    ) -> Pending {
+        let mut pending = Pending::None;
+        let mut next = self.unassigned(self.assigned.get(), values);
+        if next.is_none() {
+            self.held
+                .put(loaded.map_or(NO_TAG, |slot| self.at(slot).tag.get()));
+            next = self.unassigned(0, values);
+            if !is_back(Fault::ReusesSlotUnflushed) {
+                pending = Pending::All;
+            }
+        }
+        // Where all spaces share the only tag, the caller has loaded the kernel's root.
+        let (nth, tag) = next.unwrap_or((0, values.nth(0).unwrap_or(0)));
+        self.assigned.put(nth + 1);
+        let remembered = self.at(slot);
+        remembered.tag.put(tag);
+        remembered.view.put(0);
+        pending
+    }
+
+    /// Returns the first tag that is not assigned, from the `nth` on.
+    fn unassigned(&self, nth: u64, values: TagValues) -> Option<(u64, u64)> {
+        let mut left = (nth..=nth + 1).filter_map(|nth| Some((nth, values.nth(nth)?)));
+        left.find(|(_, tag)| *tag != self.held.get())
     }
 
     /// Returns the slot of a space, if it is in one.
@@ -277,91 +330,4 @@ pub enum LoadedTag {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const A: SpaceId = SpaceId(10);
-    const B: SpaceId = SpaceId(11);
-    const C: SpaceId = SpaceId(12);
-
-    #[test]
-    fn what_is_not_remembered_is_flushed() {
-        let slots = AsidSlots::default();
-        let (slot, pending) = slots.find_or_assign(A, 2, 5, SpaceId::NONE);
-        assert_eq!(pending, Pending::Tag);
-        slots.set_seen_gen(slot, 5);
-        assert_eq!(
-            slots.find_or_assign(A, 2, 5, SpaceId::NONE),
-            (slot, Pending::None)
-        );
-        assert_eq!(
-            slots.find_or_assign(A, 2, 6, SpaceId::NONE),
-            (slot, Pending::Tag)
-        );
-        let (other, _) = slots.find_or_assign(B, 2, 0, SpaceId::NONE);
-        assert_ne!(other, slot);
-        // A third one takes the older slot.
-        assert_eq!(
-            slots.find_or_assign(C, 2, 0, SpaceId::NONE),
-            (slot, Pending::Tag)
-        );
-        assert_eq!(slots.find(A), None);
-    }
-
-    #[test]
-    fn others_are_invalidated_lazily_and_the_loaded_ones_user_view() {
-        let slots = AsidSlots::default();
-        let (a, _) = slots.find_or_assign(A, 8, 1, SpaceId::NONE);
-        slots.set_seen_gen(a, 1);
-        let (b, _) = slots.find_or_assign(B, 8, 1, SpaceId::NONE);
-        slots.set_seen_gen(b, 1);
-        slots.invalidate_others(LoadedTag::Slot(Some(b)));
-        assert_eq!(slots.find(A), None);
-        assert_eq!(
-            slots.find_or_assign(B, 8, 1, SpaceId::NONE).1,
-            Pending::None
-        );
-        assert!(slots.take_view(b) && !slots.take_view(b));
-    }
-
-    #[test]
-    fn the_line_that_is_loaded_is_not_given_away() {
-        let slots = AsidSlots::default();
-        let (a, _) = slots.find_or_assign(A, 2, 0, SpaceId::NONE);
-        let (b, _) = slots.find_or_assign(B, 2, 0, A);
-        // It would be the turn of A's, whose tag is loaded.
-        assert_eq!(slots.find_or_assign(C, 2, 0, A), (b, Pending::Tag));
-        assert_eq!(slots.find(A), Some(a));
-        // With one slot there is no other.
-        let slots = AsidSlots::default();
-        let (a, _) = slots.find_or_assign(A, 1, 0, SpaceId::NONE);
-        assert_eq!(slots.find_or_assign(B, 1, 0, A), (a, Pending::Tag));
-    }
-
-    #[test]
-    fn each_per_cpu_tag_is_of_one_slot() {
-        let values = |last| {
-            Some(TagValues {
-                first: 1,
-                last,
-                views: 1,
-            })
-        };
-        assert_eq!(AsidSlots::used_by(None), 0);
-        assert_eq!(AsidSlots::used_by(values(6)), 3);
-        assert_eq!(AsidSlots::used_by(values(100)), SLOTS);
-        let tags = [0, 1, 2].map(|nth| AsidSlot::tag(Some(AsidSlot(nth)), values(6)).value);
-        assert_eq!(tags, [2, 4, 6]);
-        assert_eq!(AsidSlot::tag(None, values(6)), Tag::default());
-    }
-
-    #[test]
-    fn the_kernel_roots_tag_is_flushed_as_others_are() {
-        let slots = AsidSlots::default();
-        let (a, _) = slots.find_or_assign(A, 2, 0, SpaceId::NONE);
-        slots.invalidate_others(LoadedTag::KernelRoot);
-        assert!(!slots.take_kernel_root() && slots.find(A).is_none());
-        slots.invalidate_others(LoadedTag::Slot(Some(a)));
-        assert!(slots.take_kernel_root() && !slots.take_kernel_root());
-    }
-}
+mod tests;

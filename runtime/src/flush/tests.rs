@@ -170,7 +170,7 @@ fn the_only_cpu_flushes_itself_and_has_then_seen_the_generation() {
     load(&cpus, 0, &space);
     let here = &cpus.cpus[0];
     let slot = space.slot_on(here).expect("a slot");
-    let own = AsidSlot::tag(Some(slot), Some(VALUES)).value;
+    let own = VALUES.nth(slot.index() as u64).expect("a value");
     let flush = Flush::plan(&Machine::<true, false>, &cpus, this(&cpus), &space, PAGE);
     assert_eq!(run(flush), [Op::Invalidate(own, Reach::Here), Op::Complete]);
     assert_eq!(here.slots.seen_gen(slot), space.counts.tlb_gen.now());

@@ -151,7 +151,7 @@ impl<P: Platform> Mmu<P> {
         }
         Owner {
             space: space.kind,
-            tag: space.tag_on(space.slot_on(here), &*self.platform.backend()),
+            tag: space.tag_on(here, space.slot_on(here), &*self.platform.backend()),
             reach,
             flags: space.flags(),
             may_defer,
@@ -210,7 +210,7 @@ impl<P: Platform> Mmu<P> {
             }
             let request = Request {
                 space: space.kind,
-                tag: space.tag_on(space.slot_on(here), &*backend),
+                tag: space.tag_on(here, space.slot_on(here), &*backend),
                 reach: Reach::Here,
                 flags: space.flags().without(P::Backend::sender_only()),
                 scope: ranges.scope(backend.levels()),

@@ -33,6 +33,7 @@ use crate::platform::Platform;
 use crate::request::{Scope, Space, SpaceId};
 use crate::space::{AddressSpace, Tagging};
 use crate::sync::{Barrier, full_barrier, wait_until};
+use crate::tag::PerCpuSource;
 
 /// What a CPU runs in. The scheduler keeps it.
 #[derive(Debug)]
@@ -127,7 +128,7 @@ impl<P: Platform> Mmu<P> {
             here.slots
                 .find_or_assign(space.id, space.slots, generation, space.id);
         if pending != Pending::None {
-            let (root, backend) = (self.root(Some(slot), space), self.platform.backend());
+            let (root, backend) = (self.root(here, Some(slot), space), self.platform.backend());
             here.stats.completed.count(1);
             here.stats.full_deferred.count(1);
             let deferred = backend.switch(&mut self.platform.sink(cpu), &root, pending);
@@ -180,6 +181,7 @@ impl<P: Platform> Mmu<P> {
             slots => {
                 generation = early.unwrap_or_else(|| space.counts.tlb_gen.now());
                 let (slot, pending) = here.slots.find_or_assign(space.id, slots, generation, left);
+                let pending = self.new_slot_tag(cpu, left, (space, slot), pending);
                 if slots == 1 && space.tagging == Tagging::Cpu && pending != Pending::None {
                     self.leave_root(cpu); // the tag of the only slot may still be the other space's
                 }
@@ -187,14 +189,14 @@ impl<P: Platform> Mmu<P> {
             }
         };
         let late = is_back(Fault::FlushesUnderOldRoot) && here.slots.take_rollover();
-        if here.slots.take_everything() || late {
+        if here.slots.take_everything() || late || pending == Pending::All {
             here.slots.forget_all_but(slot);
             pending = Pending::All;
         }
         if pending != Pending::None {
             here.stats.completed.count(1);
         }
-        let (root, backend) = (self.root(slot, space), self.platform.backend());
+        let (root, backend) = (self.root(here, slot, space), self.platform.backend());
         let deferred = backend.switch(&mut self.platform.sink(cpu), &root, pending);
         here.tag
             .put(if root.tag.global { root.tag.value } else { 0 });
@@ -209,16 +211,46 @@ impl<P: Platform> Mmu<P> {
         here.defer(&*backend, deferred);
     }
 
-    /// Returns the root that a CPU loads for a space, in the view that the kernel runs on. `slot` is the CPU's ASID slot of the
-    /// space.
-    fn root(&self, slot: Option<AsidSlot>, space: &AddressSpace<P::CpuSet>) -> Root {
+    /// Gives a space that is about to be loaded a new tag in place of a flush of the old one, where the per-CPU tags of the machine
+    /// come from generations. Returns what still has to be flushed. If that is nothing, changes of the space are published, as they
+    /// are before a flush: the walker of this CPU must see them.
+    fn new_slot_tag(
+        &self,
+        cpu: CpuId,
+        left: SpaceId,
+        (space, slot): (&AddressSpace<P::CpuSet>, AsidSlot),
+        pending: Pending,
+    ) -> Pending {
+        let backend = self.platform.backend();
+        let Some((values, PerCpuSource::Generations)) = backend.tags().per_cpu else {
+            return pending;
+        };
+        if space.tagging != Tagging::Cpu || pending != Pending::Tag {
+            return pending;
+        }
+        let slots = &self.platform.cpu(cpu).slots;
+        let pending = slots.renew_tag(slot, values, slots.find(left));
+        if pending == Pending::None {
+            backend.publish(&mut self.platform.sink(cpu), space.kind());
+        }
+        pending
+    }
+
+    /// Returns the root that a CPU loads for a space, in the view that the kernel runs on. `slot` is the ASID slot of the
+    /// space on this CPU.
+    fn root(
+        &self,
+        here: &CpuTlb<P::CpuSet>,
+        slot: Option<AsidSlot>,
+        space: &AddressSpace<P::CpuSet>,
+    ) -> Root {
         let kernel = self.platform.kernel_root();
         if space.kind == Space::Kernel {
             return kernel;
         }
         Root {
             table: space.table,
-            tag: space.tag_on(slot, &*self.platform.backend()),
+            tag: space.tag_on(here, slot, &*self.platform.backend()),
             empty: kernel.empty,
             flags: space.flags(),
         }

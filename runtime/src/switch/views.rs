@@ -43,7 +43,8 @@ impl<P: Platform> Mmu<P> {
         space: &AddressSpace<P::CpuSet>,
         sink: &mut impl Issue<<P::Backend as Backend>::Op>,
     ) {
-        let root = self.root(space.slot_on(self.platform.cpu(cpu)), space);
+        let here = self.platform.cpu(cpu);
+        let root = self.root(here, space.slot_on(here), space);
         self.platform.backend().enter_from_user(sink, &root);
     }
 
@@ -79,7 +80,7 @@ impl<P: Platform> Mmu<P> {
         here.stats.completed.count(u64::from(deferred));
         let root = Root {
             table: space.user_table,
-            ..self.root(slot, space)
+            ..self.root(here, slot, space)
         };
         self.platform
             .backend()

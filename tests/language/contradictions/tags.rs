@@ -78,7 +78,6 @@ fn values_that_cannot_be() {
     );
     refused(slate(), &[("from generations", "from slots")], "E0207");
     refused(X86_64, &[("from slots", "from life")], "E0207");
-    refused(X86_64, &[("from slots", "from generations")], "E0207");
     refused(X86_64, &[("from generations", "from slots")], "E0207");
     // Two tags `of machine` on one machine: one would never be given out.
     refused(

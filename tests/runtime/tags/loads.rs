@@ -1,6 +1,6 @@
 //! Tags: which value a space has on a CPU, and that no value is reused before its entries are invalidated.
 
-use tlbc_backends::{arm64, powerpc64, x86_64};
+use tlbc_backends::{arm64, loongarch64, powerpc64, x86_64};
 use tlbc_runtime::request::Extent;
 use tlbc_runtime::{Level, NewSpace, NoTag, Unusable};
 use tlbc_tests::hosted::{Handle, Hosted};
@@ -65,6 +65,45 @@ fn per_cpu_tags_are_reused_after_a_flush() {
         assert_eq!(load(&mut cpus, &processes[0]), (tags[1], false));
         assert_eq!(load(&mut cpus, &processes[2]), (tags[2], true));
     }
+}
+
+/// Per-CPU tags from generations: a space that needs a flush gets a new tag instead, and everything is flushed when none is left.
+#[test]
+fn a_new_tag_takes_the_place_of_a_flush() {
+    let backend = loongarch64::Tlb {
+        config: loongarch64::Config::NONE,
+        asid_bits: 2,
+        few: 8,
+    };
+    let mut cpus = Scheduler::new(backend, 2);
+    let processes = [(); 3].map(|()| cpus.process());
+    let table = Entries::new(cpus.mmu.platform().backend(), &processes[0], Level(0), 0, 4);
+    table.map(0, 100, 0);
+    let loads = |cpus: &mut Scheduler<_>, process: usize| {
+        cpus.forget();
+        cpus.run(0, &processes[process]);
+        let lines = cpus.lines();
+        let tag = lines
+            .iter()
+            .find_map(|line| line.split("asid number=").nth(1));
+        let tag = tag.unwrap_or_else(|| panic!("{lines:?}")).to_owned();
+        (tag, lines.iter().any(|line| line.contains("invtlb")))
+    };
+    assert_eq!(loads(&mut cpus, 0), ("0x1".to_owned(), false));
+    assert_eq!(loads(&mut cpus, 1), ("0x2".to_owned(), false));
+    assert_eq!(
+        loads(&mut cpus, 0),
+        ("0x1".to_owned(), false),
+        "nothing has changed"
+    );
+    assert_eq!(loads(&mut cpus, 1), ("0x2".to_owned(), false));
+    cpus.unmap(1, &processes[0], &table, 0);
+    assert_eq!(loads(&mut cpus, 0), ("0x3".to_owned(), false), "a new tag");
+    assert_eq!(
+        loads(&mut cpus, 2),
+        ("0x1".to_owned(), true),
+        "none is left"
+    );
 }
 
 #[test]

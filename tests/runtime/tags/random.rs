@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use tlbc_backends::{arm64, powerpc64, x86_64};
+use tlbc_backends::{arm64, loongarch64, powerpc64, x86_64};
 use tlbc_runtime::{
     Backend, CpuId, LazyMm, Loaded, NewSpace, NoTag, NotPinned, Platform, TagSource, TagValues,
 };
@@ -367,4 +367,17 @@ fn powerpc64_gtse() {
 #[test]
 fn powerpc64() {
     holds(&machines::powerpc64(powerpc64::Config::NONE), false);
+}
+
+/// Each CPU has three tags, so it flushes everything at almost every other load.
+#[test]
+fn loongarch64() {
+    for config in [loongarch64::Config::NONE, loongarch64::Config::PTW] {
+        let few_tags = loongarch64::Tlb {
+            config,
+            asid_bits: 2,
+            few: 8,
+        };
+        holds(&few_tags, false);
+    }
 }

@@ -7,7 +7,7 @@ use tlbc::plan::ir::Shape;
 use tlbc::trace::interpret::{ceiling, interpret};
 use tlbc_runtime::level::LEVELS;
 use tlbc_runtime::request::{Space, Tag};
-use tlbc_runtime::{IpiTargets, TagSource, TagValues, Tags};
+use tlbc_runtime::{IpiTargets, PerCpuSource, TagSource, TagValues, Tags};
 
 use super::asked::env;
 use super::machines::{Module, REACHES, SPACES, machine, machine_of, most, space_flags};
@@ -92,17 +92,21 @@ fn tags(model: &Model, config: Config, limits: &[u64]) -> Tags {
         let mut tags = model.tags.iter();
         let tag = tags.rfind(|it| it.of_cpu.value == per_cpu && it.when.holds(config))?;
         let (first, last) = tag.on(limits).range();
-        let source = match tag.source.map(|at| at.value) {
-            _ if tag.is_root.is_some() => TagSource::Root,
-            Some(model::TagSource::Generations) => TagSource::Generations,
-            Some(model::TagSource::Slots | model::TagSource::Life) | None => TagSource::Life,
-        };
-        Some((TagValues { first, last, views }, source))
+        Some((TagValues { first, last, views }, tag))
     };
-    Tags {
-        per_cpu: of(true).map(|(values, _)| values),
-        global: of(false),
-    }
+    let source = |tag: &model::Tag| tag.source.map(|at| at.value);
+    let per_cpu = of(true).map(|(values, tag)| match source(tag) {
+        Some(model::TagSource::Generations) => (values, PerCpuSource::Generations),
+        Some(model::TagSource::Slots | model::TagSource::Life) | None => {
+            (values, PerCpuSource::Slots)
+        }
+    });
+    let global = of(false).map(|(values, tag)| match source(tag) {
+        _ if tag.is_root.is_some() => (values, TagSource::Root),
+        Some(model::TagSource::Generations) => (values, TagSource::Generations),
+        Some(model::TagSource::Slots | model::TagSource::Life) | None => (values, TagSource::Life),
+    });
+    Tags { per_cpu, global }
 }
 
 /// Returns whether a flush of some user space with a global tag sends IPIs on the machine of a configuration.

@@ -203,7 +203,7 @@ macro_rules! runtime {
 runtime! {
     "agents": Agents;
     "backend": Answer Backend Ceiling Configuration Facts FinishSteps Finished Flags IpiTargets Issue LazyMm OfSpace Outcome
-        PteUpdate Root Shootdown Started TableFree TagSource TagValues Tags;
+        PerCpuSource PteUpdate Root Shootdown Started TableFree TagSource TagValues Tags;
     "deferred": Deferred Pending;
     "level": Level Levels;
     "pte": Change ChangeFacts Changed Kind Marks Negative Owner RequiredFlush Slot Stricter;

@@ -8,7 +8,7 @@ use crate::backend::{
 use crate::deferred::{Deferred, Pending};
 use crate::pte::{ChangeFacts, Marks, Negative, Stricter};
 use crate::request::{LevelFacts, LevelTable, Reach, Request, Scope, Space, SpaceFlags};
-use crate::tag::{TagSource, TagValues, Tags};
+use crate::tag::{PerCpuSource, TagSource, TagValues, Tags};
 
 /// A machine that flushes by IPI, or whose instructions reach every CPU. `WAITS` is whether it makes CPUs wait for changes before
 /// they attach a space.
@@ -86,7 +86,7 @@ impl<const IPI: bool, const WAITS: bool> Backend for Machine<IPI, WAITS> {
 
     fn tags(&self) -> Tags {
         Tags {
-            per_cpu: Some(VALUES),
+            per_cpu: Some((VALUES, PerCpuSource::Slots)),
             global: Some((VALUES, TagSource::Generations)),
         }
     }
