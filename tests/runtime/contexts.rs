@@ -162,17 +162,17 @@ fn flushes_are_one_at_a_time_if_the_facts_require_it() {
 }
 
 #[test]
-fn a_request_is_delivered_with_interrupts_off_and_where_the_space_is_loaded() {
+fn a_request_is_handled_with_interrupts_off_and_where_the_space_is_loaded() {
     let mmu = machine();
-    Rule::DeliverInterruptsOff.is_violated_by(&mmu, || {
+    Rule::HandleInterruptsOff.is_violated_by(&mmu, || {
         let everything = request(Space::Kernel, Tag::default());
-        let _ = backend(&mmu).deliver(&mut nowhere(), &everything);
+        let _ = backend(&mmu).handle(&mut nowhere(), &everything);
     });
     let mmu = machine();
     let _space = running(&mmu);
-    Rule::DeliverWhereLoaded.is_violated_by(&mmu, || {
+    Rule::HandleWhereLoaded.is_violated_by(&mmu, || {
         mmu.platform().interrupts_off(|| {
-            let _ = backend(&mmu).deliver(&mut nowhere(), &request(Space::User, OTHER));
+            let _ = backend(&mmu).handle(&mut nowhere(), &request(Space::User, OTHER));
         });
     });
 }

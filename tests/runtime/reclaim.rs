@@ -115,13 +115,13 @@ impl<B: Backend + Send + Sync + 'static> World<B> {
         }
         let mut runs = (0..).zip(RUNS).filter(|(_, space)| *space == nth);
         runs.all(|(cpu, _)| {
-            let delivered = |event: &Event<Seen>| match event {
-                Event::Issued(by, Seen::Delivered(asked)) => {
+            let handled = |event: &Event<Seen>| match event {
+                Event::Issued(by, Seen::Handled(asked)) => {
                     *by == cpu && asked.covers(levels, &stale)
                 }
                 _ => false,
             };
-            cpu == 0 && flushed || events.iter().any(delivered)
+            cpu == 0 && flushed || events.iter().any(handled)
         })
     }
 

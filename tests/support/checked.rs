@@ -192,12 +192,12 @@ impl<B: Backend> Backend for Checked<B> {
         finished
     }
 
-    fn deliver(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Deferred {
-        context::require_off(Rule::DeliverInterruptsOff);
+    fn handle(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Deferred {
+        context::require_off(Rule::HandleInterruptsOff);
         Self::unlocked();
-        context::require(self.is_loaded(request), Rule::DeliverWhereLoaded);
+        context::require(self.is_loaded(request), Rule::HandleWhereLoaded);
         self.record_full_flush(request, Reach::Here);
-        self.inner.deliver(cpu, request)
+        self.inner.handle(cpu, request)
     }
 
     fn switch(&self, cpu: &mut impl Issue<B::Op>, to: &Root, pending: Pending) -> Deferred {

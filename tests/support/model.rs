@@ -252,7 +252,7 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
                 };
                 self.released(Out::Table(table), finished);
             }
-            Event::Issued(_, Seen::Delivered(_))
+            Event::Issued(_, Seen::Handled(_))
             | Event::Called(..)
             | Event::Devices(_)
             | Event::Note(_) => {}

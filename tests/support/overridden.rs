@@ -59,8 +59,8 @@ impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Overridden<B
     fn finish(&self, cpu: &mut impl Issue<B::Op>, started: Started) -> Finished {
         self.0.finish(cpu, started)
     }
-    fn deliver(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Deferred {
-        self.0.deliver(cpu, request)
+    fn handle(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Deferred {
+        self.0.handle(cpu, request)
     }
     fn switch(&self, cpu: &mut impl Issue<B::Op>, to: &Root, pending: Pending) -> Deferred {
         self.0.switch(cpu, to, pending)

@@ -17,10 +17,10 @@ pub enum Rule {
     FlushInterruptsOff,
     /// Of [`Backend::start`](tlbc_runtime::Backend::start), where the facts say so.
     OneFlushAtATime,
-    /// Of [`Backend::deliver`](tlbc_runtime::Backend::deliver).
-    DeliverInterruptsOff,
-    /// Of [`Backend::deliver`](tlbc_runtime::Backend::deliver).
-    DeliverWhereLoaded,
+    /// Of [`Backend::handle`](tlbc_runtime::Backend::handle).
+    HandleInterruptsOff,
+    /// Of [`Backend::handle`](tlbc_runtime::Backend::handle).
+    HandleWhereLoaded,
     /// Of [`Mmu::switch`](tlbc_runtime::Mmu::switch) and [`Mmu::cpu_offline`](tlbc_runtime::Mmu::cpu_offline).
     SwitchInterruptsOff,
     /// Of [`Mmu::return_to_user`](tlbc_runtime::Mmu::return_to_user).
@@ -54,8 +54,8 @@ impl Rule {
         Self::FlushStaysOnCpu,
         Self::FlushInterruptsOff,
         Self::OneFlushAtATime,
-        Self::DeliverInterruptsOff,
-        Self::DeliverWhereLoaded,
+        Self::HandleInterruptsOff,
+        Self::HandleWhereLoaded,
         Self::SwitchInterruptsOff,
         Self::ReturnToUserInterruptsOff,
         Self::EnterInterruptsOff,
@@ -90,11 +90,11 @@ impl Rule {
                 "backend/facts.rs",
                 "the machine permits only one flush at a time",
             ),
-            Self::DeliverInterruptsOff => (
+            Self::HandleInterruptsOff => (
                 "mmu/shootdown.rs",
                 "Handles the messages of other CPUs. Interrupts are off.",
             ),
-            Self::DeliverWhereLoaded => (
+            Self::HandleWhereLoaded => (
                 "backend/mod.rs",
                 "The CPU has the space loaded, unless the request is a teardown",
             ),

@@ -33,7 +33,7 @@ pub enum Seen {
     /// Every flush with a smaller number is finished.
     Finished(u64),
     /// A CPU that was interrupted did the flush that it was sent; or calls did it for CPUs that they were given.
-    Delivered(Asked),
+    Handled(Asked),
     /// A CPU loaded the root with this top table.
     Loaded(u64),
 }
@@ -266,7 +266,7 @@ impl<B: Backend> Backend for Watched<B> {
 
     fn start(&self, cpu: &mut impl Issue<Seen>, request: &Request<'_>) -> Started {
         if request.reach == Reach::Given {
-            cpu.issue(Seen::Delivered(Asked::new(request.scope)));
+            cpu.issue(Seen::Handled(Asked::new(request.scope)));
             return self.inner.start(&mut nowhere(), request);
         }
         let number = self.started.fetch_add(1, SeqCst);
@@ -297,9 +297,9 @@ impl<B: Backend> Backend for Watched<B> {
         finished
     }
 
-    fn deliver(&self, cpu: &mut impl Issue<Seen>, request: &Request<'_>) -> Deferred {
-        cpu.issue(Seen::Delivered(Asked::new(request.scope)));
-        self.inner.deliver(&mut nowhere(), request)
+    fn handle(&self, cpu: &mut impl Issue<Seen>, request: &Request<'_>) -> Deferred {
+        cpu.issue(Seen::Handled(Asked::new(request.scope)));
+        self.inner.handle(&mut nowhere(), request)
     }
 
     fn switch(&self, cpu: &mut impl Issue<Seen>, to: &Root, pending: Pending) -> Deferred {

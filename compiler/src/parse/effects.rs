@@ -336,7 +336,7 @@ impl TreeBuilder<'_> {
         Some(match node.as_rule() {
             Rule::shootdown => {
                 let cases = one(node, Rule::shootdowns);
-                PolicyFact::Shootdown(self.cases(&cases, Rule::deliver, Self::shootdown))
+                PolicyFact::Shootdown(self.cases(&cases, Rule::shootdown_case, Self::shootdown))
             }
             Rule::strides => PolicyFact::Strides(self.names(node)),
             Rule::gather => PolicyFact::Gather {

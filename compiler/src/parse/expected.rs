@@ -76,7 +76,7 @@ impl Expected {
             Rule::event_kind | Rule::event => {
                 &[Rule::k_switch, Rule::k_return_to_user, Rule::k_cpu_online]
             }
-            Rule::shootdowns | Rule::deliver | Rule::shootdown_by => {
+            Rule::shootdowns | Rule::shootdown_case | Rule::shootdown_by => {
                 &[Rule::k_broadcast, Rule::k_ipi]
             }
             Rule::gather_pages => &[Rule::k_batched, Rule::k_at],

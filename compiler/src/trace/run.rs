@@ -171,19 +171,19 @@ impl<'a> TraceRun<'a> {
         let (shape, mut env) = self.flush_of(what, env(self.query));
         let kinds = self.kinds(what);
         let [start, finish] = self.issued(shape, reach, &env);
-        let deliver = match reach {
+        let flush_ipis = match reach {
             Reach::Wide => flush_ipis(self.model, self.plans, self.query.space, &env),
             Reach::Here | Reach::Given => {
                 self.look_for_others(what);
                 IpiTargets::NONE
             }
         };
-        self.flushed(what, &start, &env, deliver);
+        self.flushed(what, &start, &env, flush_ipis);
         self.did(&start, &env, &kinds);
-        if !deliver.is_empty() {
+        if !flush_ipis.is_empty() {
             let sender = env.config;
             env.config = without_devices(self.model, env.config);
-            let calls = if deliver.by_call {
+            let calls = if flush_ipis.by_call {
                 let effects = self.issued(shape, Reach::Given, &env);
                 let ops = effects.iter().flat_map(|effects| &effects.ops);
                 let steps = ops.filter_map(|op| step(self.model, env.config, op, None));
@@ -193,7 +193,7 @@ impl<'a> TraceRun<'a> {
             };
             env.tag.global = false;
             let effects = self.issued(shape, Reach::Here, &env);
-            self.interrupt(deliver, calls, &effects, &env, &kinds);
+            self.interrupt(flush_ipis, calls, &effects, &env, &kinds);
             (env.tag, env.config) = (self.query.tag, sender);
         }
         self.did(&finish, &env, &kinds);
@@ -210,7 +210,7 @@ impl<'a> TraceRun<'a> {
         what: FlushedEntries<'_>,
         start: &Effects,
         env: &Env,
-        delivered: IpiTargets,
+        flush_ipis: IpiTargets,
     ) {
         let entries = if env.walk { LEAF_AND_WALK } else { LEAF };
         let everything = Demand {
@@ -232,7 +232,7 @@ impl<'a> TraceRun<'a> {
             FlushedEntries::Everything | FlushedEntries::Teardown => everything,
         };
         self.flushed.push(TracedFlush {
-            reach: if delivered.is_empty() {
+            reach: if flush_ipis.is_empty() {
                 self.reach()
             } else {
                 Reach::Here

@@ -134,8 +134,8 @@ pub struct Facts {
     /// Whether the kernel's fault handler flushes stale entries of the kernel as it does those of user spaces. If not, the kernel's
     /// own code must not fault.
     pub kernel_faults_fixed: bool,
-    /// Whether interrupts must be off during [`Backend::start`](crate::Backend::start), [`Backend::finish`](crate::Backend::finish) and [`Backend::deliver`](crate::Backend::deliver). They may be on
-    /// between a start and its finish.
+    /// Whether interrupts must be off during [`Backend::start`](crate::Backend::start), [`Backend::finish`](crate::Backend::finish) and
+    /// [`Backend::handle`](crate::Backend::handle). They may be on between a start and its finish.
     pub interrupts_off: bool,
     /// Whether the tag is read only after the changes are published.
     pub tag_after_publish: bool,

@@ -274,7 +274,7 @@ pub trait Backend {
     /// # Context
     ///
     /// As [`Request`] says. The CPU has the space loaded, unless the request is a teardown.
-    fn deliver(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Deferred {
+    fn handle(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Deferred {
         let here = Request {
             reach: Reach::Here,
             flags: request.flags.without(Self::sender_only()),

@@ -154,7 +154,7 @@ pub struct Started {
     pub global: bool,
     /// The flags of the space.
     pub flags: SpaceFlags,
-    /// CPUs to send an IPI before the finish: each runs [`Backend::deliver`](crate::Backend::deliver) with the same request and acknowledges.
+    /// CPUs to send an IPI before the finish: each runs [`Backend::handle`](crate::Backend::handle) with the same request and acknowledges.
     pub flush_ipis: IpiTargets,
     /// The result of the instructions.
     pub outcome: Outcome,

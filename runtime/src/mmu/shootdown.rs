@@ -309,7 +309,7 @@ impl<P: Platform> Mmu<P> {
             self.load_kernel(cpu);
         }
         if let Some(request) = response.flush {
-            let deferred = backend.deliver(&mut self.platform.sink(cpu), &request);
+            let deferred = backend.handle(&mut self.platform.sink(cpu), &request);
             here.defer(&*backend, deferred);
         }
         if let Some((slot, generation)) = response.sees {

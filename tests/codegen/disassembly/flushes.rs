@@ -17,8 +17,8 @@ pub fn any_flush(tlb: &Tlb, request: &Request<'_>) -> bool {
 }
 
 #[unsafe(no_mangle)]
-pub fn any_deliver(tlb: &Tlb, request: &Request<'_>) -> bool {
-    tlb.deliver(&mut cpu(), request).is_nothing()
+pub fn any_handle(tlb: &Tlb, request: &Request<'_>) -> bool {
+    tlb.handle(&mut cpu(), request).is_nothing()
 }
 
 #[unsafe(no_mangle)]

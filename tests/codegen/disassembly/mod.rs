@@ -21,7 +21,7 @@ use tlbc_tests::rustc;
 const OPT_LEVELS: [&str; 3] = ["1", "s", "3"];
 
 /// The functions of a backend that a kernel calls.
-const ENTRIES: [&str; 3] = ["any_flush", "any_deliver", "any_event"];
+const ENTRIES: [&str; 3] = ["any_flush", "any_handle", "any_event"];
 
 /// Returns the calls that end in a panic, of all functions that some functions reach.
 fn panics<'a>(all: &'a Functions, from: impl IntoIterator<Item = &'a str>) -> String {
@@ -104,8 +104,8 @@ fn nothing_panics(arch: &str) {
             assert_eq!(panics(&all, ENTRIES), "", "{arch} at opt-level {opt_level}");
         }
         let panicking = text.replace(
-            "tlb.deliver(&mut cpu(), request)",
-            "[tlb.deliver(&mut cpu(), request)][request.tag.value as usize]",
+            "tlb.handle(&mut cpu(), request)",
+            "[tlb.handle(&mut cpu(), request)][request.tag.value as usize]",
         );
         let found = panics(&kernel(backend, "3", &panicking).functions, ENTRIES);
         assert!(found.contains("panic_bounds_check"), "{found}");

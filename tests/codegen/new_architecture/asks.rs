@@ -54,7 +54,7 @@ fn flush(space: Space, reach: Reach, scope: Scope<'_>) {
     assert!(finished.sync_ipis.is_empty());
     let mut deferred = finished.deferred;
     if interrupts {
-        deferred |= TLB.deliver(&mut Record(|op| others.push(text(op))), &request);
+        deferred |= TLB.handle(&mut Record(|op| others.push(text(op))), &request);
     }
     show(here, others, deferred);
 }

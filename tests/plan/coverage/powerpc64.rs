@@ -356,8 +356,8 @@ proptest! {
             let arch = powerpc();
             let machine = Machine { config, limits: Vec::new() };
             let env = env(machine, true, case.ranges());
-            let deliver = interpret(&arch.model, &arch.plans, Shape::IpiTargets(space), &env).flush_ipis;
-            if deliver.is_empty() {
+            let flush_ipis = interpret(&arch.model, &arch.plans, Shape::IpiTargets(space), &env).flush_ipis;
+            if flush_ipis.is_empty() {
                 case.check(&effects, Agent::Others);
             } else {
                 let device = arch.model.features.iter().position(|f| f.named.name == "coprocessors");

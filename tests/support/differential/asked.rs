@@ -192,13 +192,13 @@ impl Asked<'_> {
         wanted.deferred |= finish.deferred;
         self.env.tag = request.tag;
         self.env.config = config;
-        let (issued, deferred) = self.backend(|tlb, sink| tlb.deliver(sink, &request));
+        let (issued, deferred) = self.backend(|tlb, sink| tlb.handle(sink, &request));
         let there = Did {
             issued,
             deferred,
             ..Did::nothing()
         };
-        assert_eq!(there, wanted, "deliver of {request:?}");
+        assert_eq!(there, wanted, "handle of {request:?}");
     }
 
     /// Compares loading a space, the return to user code, entry from it, publishing, and a CPU that comes online.

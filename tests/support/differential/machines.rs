@@ -36,8 +36,8 @@ pub trait Machine {
     fn start(&self, to: &mut Vec<Issued>, request: &Request<'_>) -> Started;
     /// [`Backend::finish`].
     fn finish(&self, to: &mut Vec<Issued>, started: Started) -> Finished;
-    /// [`Backend::deliver`].
-    fn deliver(&self, to: &mut Vec<Issued>, request: &Request<'_>) -> Deferred;
+    /// [`Backend::handle`].
+    fn handle(&self, to: &mut Vec<Issued>, request: &Request<'_>) -> Deferred;
     /// [`Backend::switch`].
     fn switch(&self, to: &mut Vec<Issued>, root: &Root, pending: Pending) -> Deferred;
     /// [`Backend::return_to_user`].
@@ -109,8 +109,8 @@ impl<B: Backend> Machine for Generated<B> {
         self.tlb.finish(&mut self.sink(to), started)
     }
 
-    fn deliver(&self, to: &mut Vec<Issued>, request: &Request<'_>) -> Deferred {
-        self.tlb.deliver(&mut self.sink(to), request)
+    fn handle(&self, to: &mut Vec<Issued>, request: &Request<'_>) -> Deferred {
+        self.tlb.handle(&mut self.sink(to), request)
     }
 
     fn switch(&self, to: &mut Vec<Issued>, root: &Root, pending: Pending) -> Deferred {

@@ -31,7 +31,7 @@ fn read(address: u64) -> u32 {
     unsafe { read_volatile(address as *const u32) }
 }
 
-/// Lets this CPU's APIC deliver interrupts.
+/// Enables this CPU's APIC.
 pub(super) fn enable() {
     write(APIC_SPURIOUS, 0x100 | u32::from(SPURIOUS));
 }
