@@ -14,7 +14,7 @@ use tlbc_runtime::backend::{
     Started, TagSource, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
-use tlbc_runtime::level::{LEVELS, Level};
+use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
 use tlbc_runtime::request::{LevelTable, Ranges, Reach, Request, Scope, Space, SpaceFlags, Tag};
 
@@ -214,13 +214,8 @@ impl<'a> Interpreted<'a> {
 /// Returns the facts of a definition. Its names stay in memory until the process ends.
 fn facts(model: &Model, plans: &Plans) -> Facts {
     let leaked = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
-    let mut level_names = [""; LEVELS];
-    for (to, level) in level_names.iter_mut().zip(&model.levels) {
-        *to = leaked(&level.name);
-    }
     Facts {
         name: leaked(&model.arch.name),
-        level_names,
         shootdown: plans.shootdown(model),
         pte_update: model.pte_update(),
         table_free: model.table_free(),

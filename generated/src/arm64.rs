@@ -1456,7 +1456,6 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     type Op = Op;
     const FACTS: Facts = Facts {
         name: "arm64",
-        level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         shootdown: Shootdown::Broadcast,
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,

@@ -611,7 +611,6 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     type Op = Op;
     const FACTS: Facts = Facts {
         name: "loongarch64",
-        level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         shootdown: Shootdown::Ipi,
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,

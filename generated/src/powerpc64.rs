@@ -1814,7 +1814,6 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     type Op = Op;
     const FACTS: Facts = Facts {
         name: "powerpc64",
-        level_names: ["pte", "pmd", "pud", "pgd", "", ""],
         shootdown: Shootdown::Either,
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,

@@ -1197,7 +1197,6 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     type Op = Op;
     const FACTS: Facts = Facts {
         name: "riscv64",
-        level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
         shootdown: Shootdown::Ipi,
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,

@@ -1022,7 +1022,6 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     type Op = Op;
     const FACTS: Facts = Facts {
         name: "s390",
-        level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
         shootdown: Shootdown::Broadcast,
         pte_update: PteUpdate::Instruction {
             pages_batched: false,

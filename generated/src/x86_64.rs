@@ -1097,7 +1097,6 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     type Op = Op;
     const FACTS: Facts = Facts {
         name: "x86_64",
-        level_names: ["pte", "pmd", "pud", "p4d", "pgd", ""],
         shootdown: Shootdown::Either,
         pte_update: PteUpdate::Store,
         table_free: TableFree::GracePeriod,

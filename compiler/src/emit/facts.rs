@@ -1,7 +1,7 @@
 //! The facts of a backend: constants, ceilings, and what changes require.
 
 use tlbc_runtime::backend::{LazyMm, PteUpdate, Shootdown, TableFree};
-use tlbc_runtime::level::{LEVELS, Levels};
+use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::Space;
 
 use super::context::Emit;
@@ -243,7 +243,6 @@ impl Emit<'_> {
     /// Returns the facts that are the same in every configuration.
     pub(super) fn facts(&self) -> Item {
         let model = self.model;
-        let level_names = (0..LEVELS).map(|i| string(model.levels.get(i).map_or("", |l| &l.name)));
         let shootdown = match self.plans.shootdown(model) {
             Shootdown::Broadcast => "Broadcast",
             Shootdown::Ipi => "Ipi",
@@ -278,7 +277,6 @@ impl Emit<'_> {
         };
         let value = Runtime::Facts.with([
             ("name", string(&model.arch.name)),
-            ("level_names", Expr::Array(level_names.collect())),
             ("shootdown", Runtime::Shootdown.item(shootdown)),
             ("pte_update", pte_update),
             ("table_free", Runtime::TableFree.item(table_free)),

@@ -3,7 +3,6 @@
 //! The runtime selects its policies by these facts. Each is an enum or a number, so that two facts cannot contradict each
 //! other.
 
-use crate::level::LEVELS;
 use crate::request::Space;
 
 /// How other CPUs are reached.
@@ -121,8 +120,6 @@ pub enum LazyMm {
 pub struct Facts {
     /// The name of the architecture.
     pub name: &'static str,
-    /// Names of the levels, from the leaf up. The name of a level that the architecture lacks is empty.
-    pub level_names: [&'static str; LEVELS],
     /// How other CPUs are reached.
     pub shootdown: Shootdown,
     /// How page-table entries change.

@@ -5,7 +5,6 @@ use tlbc::Analysis;
 use tlbc::model::{self, Config, Model};
 use tlbc::plan::ir::Shape;
 use tlbc::trace::interpret::{ceiling, interpret};
-use tlbc_runtime::level::LEVELS;
 use tlbc_runtime::request::{Space, Tag};
 use tlbc_runtime::{IpiTargets, PerCpuSource, TagSource, TagValues, Tags};
 
@@ -21,10 +20,6 @@ pub fn a_machine_is_what_the_definition_says(analysis: &Analysis, module: &Modul
     let expected = model.features.len() + model.errata.len() + model.geometries.len() - 1;
     assert_eq!(flags, expected, "the first geometry has no flag");
     assert_eq!(module.facts.name, model.arch.name);
-    let names = model.levels.iter().map(|level| level.name.as_str());
-    let mut levels = [""; LEVELS];
-    names.zip(&mut levels).for_each(|(name, slot)| *slot = name);
-    assert_eq!(module.facts.level_names, levels);
     for config in configurations::all(model) {
         let tlb = machine(module, model, config, &most(model));
         assert_eq!(tlb.is_some(), model.possible(config), "{config:?}");

@@ -101,7 +101,6 @@ impl<K: ToyKind> Backend for Toy<K> {
 
     const FACTS: Facts = Facts {
         name: "toy",
-        level_names: ["page", "table", "", "", "", ""],
         shootdown: if K::INTERRUPTS {
             Shootdown::Ipi
         } else {

@@ -34,7 +34,6 @@ impl<const IPI: bool, const WAITS: bool> Backend for Machine<IPI, WAITS> {
 
     const FACTS: Facts = Facts {
         name: "machine",
-        level_names: ["page", "table", "", "", "", ""],
         shootdown: if IPI {
             Shootdown::Ipi
         } else {
