@@ -163,7 +163,7 @@ impl<'a> Interpreted<'a> {
             limits: self.limits.clone(),
             tag,
             walk: false,
-            ends: false,
+            teardown: false,
             change: Changing::default(),
             page: (0, Level(0)),
             ranges: Ranges::new(),
@@ -186,7 +186,7 @@ impl<'a> Interpreted<'a> {
             Scope::Page { va, level, .. } => env.page = (va, level),
             Scope::Ranges(ranges) => env.ranges = *ranges,
             Scope::Everything { .. } => {}
-            Scope::Teardown => env.ends = true,
+            Scope::Teardown => env.teardown = true,
         }
         if let Some(broken) = self.broken {
             broken(&mut env, self.levels);
@@ -315,7 +315,7 @@ impl Backend for Interpreted<'_> {
         let of = |per_cpu: bool| {
             let mut tags = model.tags.iter();
             let is =
-                |tag: &&crate::model::Tag| tag.of_cpu.value == per_cpu && tag.when.holds(config);
+                |tag: &&crate::model::Tag| tag.per_cpu.value == per_cpu && tag.when.holds(config);
             let tag = tags.rfind(is)?;
             let (first, last) = tag.on(&self.limits).range();
             let all = TagValues { first, last, views };

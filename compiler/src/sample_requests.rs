@@ -313,8 +313,8 @@ fn lowest(model: &Model, config: Config) -> Option<usize> {
 #[must_use]
 pub fn least_tag(model: &Model, config: Config, others: bool) -> Tag {
     let all = model.tags(config);
-    let of_machine = all.clone().find(|tag| !tag.of_cpu.value);
-    let kind = of_machine.filter(|_| others).or_else(|| all.clone().next());
+    let global = all.clone().find(|tag| !tag.per_cpu.value);
+    let kind = global.filter(|_| others).or_else(|| all.clone().next());
     let least = { kind }
         .and_then(|tag| tag.values)
         .map_or(1, |values| values.value.0.max(1));
@@ -322,6 +322,6 @@ pub fn least_tag(model: &Model, config: Config, others: bool) -> Tag {
     let mut values = least..=u64::MAX;
     Tag {
         value: values.find(|&value| value & taken == 0).unwrap_or(1),
-        global: kind.is_some_and(|kind| !kind.of_cpu.value),
+        global: kind.is_some_and(|kind| !kind.per_cpu.value),
     }
 }

@@ -846,8 +846,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         } else if kind == Kind::Unmap {
             self.invalidate_entries(cpu, pass, slot, owner);
             slot.store(change.new_bits);
-        } else if kind == Kind::RelaxPermissions {
-            self.relax_entries(cpu, tag, pass, slot, change, owner);
+        } else if kind == Kind::MoreRights {
+            self.give_more_rights(cpu, tag, pass, slot, change, owner);
         } else {
             self.replace_entries(cpu, tag, pass, slot, change, owner);
         }
@@ -978,11 +978,11 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Changes table entries that get more permissions.
+    /// Gives table entries more rights.
     ///
     /// Instructions: `rdp`, `rdp_local`.
     #[inline]
-    fn relax_entries(
+    fn give_more_rights(
         &self,
         cpu: &mut impl Issue<Op>,
         tag: u64,

@@ -10,7 +10,7 @@
 //! thread had polled all the time.
 //!
 //! There are two ways to wait. The first yields to other threads. A store by another thread then orders nothing, and a CPU
-//! sees what its own loads return; but the model checker also explores executions in which the thread resumes without a
+//! sees what its own loads return; but the model checker also explores executions in which the thread continues without a
 //! new value. The [other](block) blocks. The model checker knows about blocking, and orders the thread after the one
 //! that stored, which every waiting CPU is in any case where no barrier is missing. So only the first way tests
 //! barriers; the other makes tests with more CPUs feasible.

@@ -104,7 +104,7 @@ fn comments_in_a_definition_change_no_output() {
     }
 }
 
-/// What a reader of a backend sees first: who wrote it, from what, for which runtime, and what it depends on.
+/// What a reader of a backend sees first: what generated it, from what, for which runtime, and what it depends on.
 #[test]
 fn a_header_names_versions_and_the_flags_that_are_consulted() {
     let version = env!("CARGO_PKG_VERSION");

@@ -317,10 +317,10 @@ fn traced(edits: &[(&str, &str)], request: &str) -> Vec<String> {
 /// asked for would stay.
 #[test]
 fn runs_of_entries_do_not_serve_where_a_translation_covers_several() {
-    const RUN: &str = "operand stretch 64 bits {
+    const RUN: &str = "operand region 64 bits {
         [63:13] va[63:13]; [12] level as pte 0, pmd 1; [11:6] num; [5:0] tag; names num + 1 entries;
     }
-    invalidate drop_run \"drop.run {stretch}\" {
+    invalidate drop_run \"drop.run {region}\" {
         per \"Quartz manual, 7.9\";
         drops leaf of run of 1..64 entries at pte, pmd, this tag;
         where self;

@@ -7,20 +7,30 @@ use std::process::Command;
 
 use tlbc_tests::command;
 
-/// Words that the glossary replaces, and pairs of words, in lower case, each with the word to use.
+/// Words that the glossary replaces, and words that follow each other, in lower case, each with the word to use.
 const RETIRED: &[(&str, &str)] = &[
     ("absence", "negative entry"),
     ("absences", "negative entries"),
     ("after walkers", "after a grace period"),
+    ("anybody", "any CPU, any caller"),
+    ("anyone", "any CPU, any caller"),
     ("audience", "IPI targets"),
     ("behind", "after"),
+    ("come out", "unlink, detach"),
+    ("cuts", "unlinked tables"),
+    ("debit", "deferred flush"),
     ("debt", "deferred flush"),
     ("debts", "deferred flushes"),
+    ("deliver", "handle"),
+    ("delivered", "handled"),
+    ("delivers", "handles"),
+    ("delivery", "shootdown"),
     ("disown", "invalidate lazily"),
     ("disowned", "invalidated lazily"),
     ("due", "required, pending"),
     ("dues", "pending flushes"),
     ("everybody", "every CPU, every caller"),
+    ("everyone", "every CPU, all agents"),
     ("give up", "exceed the ceiling"),
     ("gives up", "exceeds the ceiling"),
     ("holder", "a CPU of the cpumask, an agent"),
@@ -28,28 +38,52 @@ const RETIRED: &[(&str, &str)] = &[
     ("in vain", "spurious"),
     ("ledger", "TLB generation"),
     ("meanwhile", "at the same time"),
+    ("mend", "workaround, repair"),
+    ("mended", "repaired"),
     ("mends", "works around"),
+    ("named set", "erratum set"),
+    ("no one", "no CPU, no caller"),
     ("nobody", "no CPU, no caller"),
+    ("obey", "handle"),
+    ("obeys", "handles"),
     ("obligation", "required flush"),
     ("obligations", "required flushes"),
     ("obliges", "requires"),
     ("owe", "defer"),
     ("owed", "deferred, required"),
     ("owes", "requires, defers"),
+    ("paid", "completed"),
+    ("park", "deactivate"),
     ("parked", "inactive"),
+    ("pay", "complete, cost"),
     ("pays", "completes, costs"),
     ("put off", "deferred"),
+    ("reclaim round", "batched unmap"),
+    ("relax", "give more rights"),
+    ("relaxes", "gives more rights"),
+    ("relaxing", "giving more rights"),
     ("remedies", "workarounds"),
     ("remedy", "workaround"),
+    ("resume", "return to user"),
+    ("resumed", "returned to user"),
+    ("resumes", "returns to user"),
     ("retire", "invalidate lazily"),
     ("retired", "invalidated lazily"),
     ("somebody", "a CPU, a caller"),
+    ("someone", "a CPU, a caller"),
+    ("stretch", "address range"),
+    ("stretches", "address ranges"),
+    ("the space ends", "teardown"),
     ("told", "sent an IPI"),
     ("vanish", "unmap"),
     ("vanishes", "unmap"),
+    ("who", "which CPUs, what"),
     ("whoever", "the CPU that"),
     ("whom", "which CPUs"),
 ];
+
+/// Functions of libraries that have such a name.
+const OF_LIBRARIES: [&str; 3] = [".resume()", "std::panic::resume_unwind", "thread::park"];
 
 /// What holds text of this project, seen from its root.
 const TEXTS: [&str; 9] = [
@@ -83,7 +117,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Returns whether words contain a retired word, or a pair of them one after the other.
+/// Returns whether words contain a retired word, or several of them one after the other.
 fn uses_word(used: &[String], retired: &str) -> bool {
     let wanted: Vec<&str> = retired.split(' ').collect();
     used.windows(wanted.len()).any(|words| words == wanted)
@@ -122,7 +156,10 @@ fn retired_words_are_not_used() {
             continue;
         }
         for (line, number) in text.lines().zip(1..) {
-            let used = words(line);
+            let own = OF_LIBRARIES
+                .iter()
+                .fold(line.to_owned(), |line, name| line.replace(name, ""));
+            let used = words(&own);
             let retired = RETIRED.iter().filter(|(word, _)| uses_word(&used, word));
             uses.extend(
                 retired.map(|(word, instead)| {

@@ -155,7 +155,7 @@ const BROKEN: &[(&str, Shape, &str, &str)] = &[
     ),
     (
         "s390",
-        Shape::Relax,
+        Shape::MoreRights,
         "alternatives swapped",
         "no single instruction invalidates",
     ),

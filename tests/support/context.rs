@@ -41,7 +41,7 @@ impl Shared {
     }
 }
 
-/// Who disabled interrupts.
+/// Whether interrupts are on, and what disabled them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interrupts {
     On,

@@ -222,7 +222,7 @@ pub fn tag_on(model: &Model, config: Config, value: u64) -> Tag {
     let mut there = model.tags(config);
     Tag {
         value,
-        global: there.any(|tag| !tag.of_cpu.value),
+        global: there.any(|tag| !tag.per_cpu.value),
     }
 }
 
@@ -234,7 +234,7 @@ pub fn env(machine: Machine, global: bool, ranges: Ranges) -> Env {
         limits: machine.limits,
         tag,
         walk: ranges.tables(),
-        ends: false,
+        teardown: false,
         change: Changing::default(),
         page: (0, Level(0)),
         ranges,

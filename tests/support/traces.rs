@@ -128,7 +128,7 @@ fn taken<'a>(options: &'a str, names: &[&str]) -> (Vec<&'a str>, String) {
 pub fn query(model: &Model, options: &str, words: &str) -> Result<Query, String> {
     let Machine { config, limits } = machine(model, words);
     let (memory, options) = taken(options, &["table", "index", "old", "new"]);
-    let mut asked = cli::asked(&options, model, config)?;
+    let mut asked = cli::parse_options(&options, model, config)?;
     for option in memory {
         let Event::Change(Change { memory, .. }) = &mut asked.event else {
             return Err(format!("--{option}: only with --change"));
@@ -161,12 +161,12 @@ fn result(arch: &Analysis, options: &str, words: &str) -> Result<String, String>
     if !walks.is_empty() {
         let config = machine(model, words).config;
         let mut flushed = Ranges::new();
-        for (level, extent) in entries(cli::asked(&options, model, config)?.event)? {
+        for (level, extent) in entries(cli::parse_options(&options, model, config)?.event)? {
             flushed.leaf(level, extent);
         }
         for walk in walks {
             let walk = walk.replacen("walk", "--range", 1);
-            for (level, extent) in entries(cli::asked(&walk, model, config)?.event)? {
+            for (level, extent) in entries(cli::parse_options(&walk, model, config)?.event)? {
                 flushed.walk(level, extent);
             }
         }

@@ -152,7 +152,7 @@ pub enum InvalidateFact {
     Drops(Drops),
     /// `drops nothing;`
     DropsNothing,
-    /// `where inner;`, `where devices, everyone when broadcast;`
+    /// `where inner;`, `where devices, all_agents when broadcast;`
     Where(Cases<Ident>),
     /// `at once;`
     AtOnce,

@@ -52,7 +52,7 @@ fn of_one_cpu(
         .filter(|&config| conds.iter().all(|cond| can_hold(cond, config)));
     let mut tags = used.flat_map(|config| tags_in(model, config));
     let tag = tags.next()?;
-    if !tag.of_cpu.value || tags.any(|tag| !tag.of_cpu.value) {
+    if !tag.per_cpu.value || tags.any(|tag| !tag.per_cpu.value) {
         return None;
     }
     let name = &invalidate.named.name;
@@ -64,7 +64,7 @@ fn of_one_cpu(
         )
         .label("compared on every CPU that it reaches")
         .because(invalidate.agents.span, "reaches these")
-        .because(tag.of_cpu.span, "means another space on each CPU")
+        .because(tag.per_cpu.span, "means another space on each CPU")
         .note("on another CPU the value belongs to another space, whose entries would be dropped instead")
         .help("write `of machine;` if a value means the same space everywhere, or give the instruction such a tag"),
     )
@@ -75,11 +75,11 @@ pub fn tags_in_shared_caches(model: &Model, found: &mut Vec<Diagnostic>) {
     let Some(shared) = model.caches.shared_by_core else {
         return;
     };
-    for tag in model.tags.iter().filter(|tag| tag.of_cpu.value) {
+    for tag in model.tags.iter().filter(|tag| tag.per_cpu.value) {
         found.push(
             Diagnostic::new(
                 Code::E0405,
-                tag.of_cpu.span,
+                tag.per_cpu.span,
                 format!(
                     "CPUs share a TLB, and a value of the tag `{}` means another space on each",
                     tag.named.name
@@ -249,7 +249,7 @@ pub fn known_too_late(model: &Model, found: &mut Vec<Diagnostic>) {
     }
     for field in model.operands.iter().flat_map(|operand| &operand.fields) {
         // Features of a space are known whenever it is flushed.
-        let of_cpu = |cond: &Cond| Cond {
+        let per_cpu = |cond: &Cond| Cond {
             terms: (cond.terms.iter())
                 .filter(|term| match term.value.0 {
                     Var::Feature(feature) => model.features[feature].known == Known::Cpu,
@@ -258,7 +258,7 @@ pub fn known_too_late(model: &Model, found: &mut Vec<Diagnostic>) {
                 .copied()
                 .collect(),
         };
-        early(&of_cpu(&field.when), "the layout of an operand is", found);
+        early(&per_cpu(&field.when), "the layout of an operand is", found);
     }
     for cond in model.setup.iter().flat_map(Setup::conds) {
         later_than(model, cond, Known::Cpu, "the setup of a CPU is", found);

@@ -126,7 +126,7 @@ const RULES: &[ModelRule] = &[
     whole(spaces::views_loaded),
     stated(tags::values),
     stated(tags::sources),
-    stated(tags::of_machine),
+    stated(tags::one_of_each_kind),
     stated(tags::views),
     stated(kernel::tags_of_kernel),
     whole(kernel::values_of_kernel),

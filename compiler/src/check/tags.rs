@@ -35,7 +35,7 @@ pub fn sources(model: &Model, found: &mut Vec<Diagnostic>) {
         let Some(source) = tag.source.filter(|_| tag.is_root.is_none()) else {
             continue;
         };
-        let (message, help) = match (tag.of_cpu.value, source.value) {
+        let (message, help) = match (tag.per_cpu.value, source.value) {
             (true, TagSource::Life) => (
                 "a space has another tag `of cpu` on each CPU, and gets it anew",
                 "write `from slots;` or `from generations;`, or `of machine;` if a value means the same space on every CPU",
@@ -49,17 +49,17 @@ pub fn sources(model: &Model, found: &mut Vec<Diagnostic>) {
         found.push(
             Diagnostic::new(Code::E0207, source.span, message)
                 .label("not such a tag")
-                .because(tag.of_cpu.span, "stated here")
+                .because(tag.per_cpu.span, "stated here")
                 .help(help),
         );
     }
 }
 
 /// Checks E0207: no machine has two tags `of machine`, or two `of cpu`.
-pub fn of_machine(model: &Model, found: &mut Vec<Diagnostic>) {
-    for of_cpu in [true, false] {
+pub fn one_of_each_kind(model: &Model, found: &mut Vec<Diagnostic>) {
+    for per_cpu in [true, false] {
         let tags = user_tags(model).into_iter().map(|tag| &model.tags[tag]);
-        let alike: Vec<&Tag> = tags.filter(|tag| tag.of_cpu.value == of_cpu).collect();
+        let alike: Vec<&Tag> = tags.filter(|tag| tag.per_cpu.value == per_cpu).collect();
         for (index, tag) in alike.iter().enumerate() {
             for first in &alike[..index] {
                 let configs = Configs::of(model, [&first.when, &tag.when]);
@@ -70,18 +70,18 @@ pub fn of_machine(model: &Model, found: &mut Vec<Diagnostic>) {
                     continue;
                 };
                 let (one, other) = (&first.named.name, &tag.named.name);
-                let whose = if of_cpu { "a CPU" } else { "the machine" };
+                let whose = if per_cpu { "a CPU" } else { "the machine" };
                 found.push(
                     Diagnostic::new(
                         Code::E0207,
-                        tag.of_cpu.span,
+                        tag.per_cpu.span,
                         format!(
                             "`{one}` and `{other}` are both tags of {whose}{}",
                             configs.when(config)
                         ),
                     )
                     .label("a second one")
-                    .because(first.of_cpu.span, "the first")
+                    .because(first.per_cpu.span, "the first")
                     .note("one of the two would never be given out")
                     .help("make them one tag, or give them conditions that exclude each other"),
                 );

@@ -11,10 +11,10 @@ mod explain;
 mod generate;
 mod machine;
 mod matrix;
+mod message;
 mod new;
 mod number;
 mod prove;
-mod said;
 mod torment;
 pub mod trace;
 
@@ -27,7 +27,7 @@ use crate::render::{self, render};
 use crate::source::Files;
 use crate::spelling::nearest;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use said::Said;
+use message::LineFormat;
 use std::io::{self, IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -237,17 +237,17 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> Trouble {
 /// Runs `tlbc` with the arguments of the process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let said = Said::of(std::env::args_os());
+    let format = LineFormat::of(std::env::args_os());
     caught(|| {
         let cli = match Cli::try_parse() {
             Ok(cli) => cli,
             // `--help` or `--version`.
             Err(answer) if !answer.use_stderr() => {
                 let printed = answer.print().and_then(|()| io::stdout().flush());
-                return written(printed, 0, said);
+                return written(printed, 0, format);
             }
             Err(error) => {
-                said.usage(&error);
+                format.usage(&error);
                 return ExitCode::from(2);
             }
         };
@@ -264,44 +264,44 @@ pub fn main() -> ExitCode {
             Command::Doc(command) => command.run(color),
             Command::Explain(command) => command.run(),
         };
-        show(result, said)
+        show(result, format)
     })
 }
 
 /// Prints the result of a command and returns the exit code.
-fn show(mut result: Result<CommandResult, Trouble>, said: Said) -> ExitCode {
+fn show(mut result: Result<CommandResult, Trouble>, format: LineFormat) -> ExitCode {
     if let Ok(CommandResult::Warned(warnings, rest)) = result {
-        said::complain(warnings);
+        message::complain(warnings);
         result = Ok(*rest);
     }
     // Names of files and names in arguments may contain control characters.
     let (results, code) = match result {
         Ok(CommandResult::Good(results)) => (spelt(&results), 0),
         Ok(CommandResult::Different(results, hint)) => {
-            said.hint(hint);
+            format.hint(hint);
             (spelt(&results), 1)
         }
         Ok(CommandResult::Painted(results)) => (results, 1),
         Ok(CommandResult::Findings(findings) | CommandResult::Warned(findings, _)) => {
-            said::complain(findings);
+            message::complain(findings);
             return ExitCode::from(1);
         }
         Err(Trouble(message)) => {
-            said.trouble(&message);
+            format.trouble(&message);
             return ExitCode::from(2);
         }
     };
     let mut stdout = io::stdout().lock();
     let printed = stdout.write_all(results.as_bytes());
-    written(printed.and_then(|()| stdout.flush()), code, said)
+    written(printed.and_then(|()| stdout.flush()), code, format)
 }
 
 /// Returns the exit code after results were printed.
-fn written(printed: io::Result<()>, code: u8, said: Said) -> ExitCode {
+fn written(printed: io::Result<()>, code: u8, format: LineFormat) -> ExitCode {
     match printed {
         // A reader such as `head` may close the pipe early.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            said.trouble(&format!("cannot write to stdout: {error}"));
+            format.trouble(&format!("cannot write to stdout: {error}"));
             ExitCode::from(2)
         }
         _ => ExitCode::from(code),
@@ -313,7 +313,7 @@ fn caught(run: impl FnOnce() -> ExitCode) -> ExitCode {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
         let version = env!("CARGO_PKG_VERSION");
         let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-        said::complain(format_args!(
+        message::complain(format_args!(
             "\nerror: this is a bug in tlbc, not in its input\n  \
              please report it, with the lines above, the definitions, and this:\n  \
              tlbc {version}, arguments {arguments:?}\n"

@@ -303,7 +303,7 @@ pub fn amount(model: &Model, amount: Amount) -> String {
 /// Describes a kind of tag.
 #[must_use]
 pub fn tag(model: &Model, tag: &Tag) -> String {
-    let reach = if tag.of_cpu.value {
+    let reach = if tag.per_cpu.value {
         "each CPU its own"
     } else {
         "the same on every CPU"

@@ -191,7 +191,7 @@ impl Emit<'_> {
             Some(bits) => (Some(Stmt::Let("views".into(), bits)), "views".into()),
         };
         let of = |per_cpu: bool| {
-            let tags = model.tags.iter().filter(|tag| tag.of_cpu.value == per_cpu);
+            let tags = model.tags.iter().filter(|tag| tag.per_cpu.value == per_cpu);
             tags.fold(Expr::from("None"), |rest, tag| {
                 let (first, last) = tag.range();
                 let last = match tag.bits.value {

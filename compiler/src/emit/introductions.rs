@@ -88,7 +88,7 @@ impl Emit<'_> {
             Shape::CpuOnline => "Invalidates all entries under every tag on this CPU.".to_owned(),
             Shape::Invalidate => "Makes table entries invalid.".to_owned(),
             Shape::Replace => "Replaces table entries.".to_owned(),
-            Shape::Relax => "Changes table entries that get more permissions.".to_owned(),
+            Shape::MoreRights => "Gives table entries more rights.".to_owned(),
             Shape::Folding(..) | Shape::IpiTargets(_) => String::new(),
         };
         text.push_str(&self.effects(plan));

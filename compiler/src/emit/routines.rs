@@ -46,7 +46,7 @@ fn name(shape: Shape) -> String {
         Shape::Change => "change_entry".to_owned(),
         Shape::Invalidate => "invalidate_entries".to_owned(),
         Shape::Replace => "replace_entries".to_owned(),
-        Shape::Relax => "relax_entries".to_owned(),
+        Shape::MoreRights => "give_more_rights".to_owned(),
         Shape::Publish(_) => "publish".to_owned(),
         Shape::Switch => "switch_to".to_owned(),
         Shape::ReturnToUser => "load_user_view".to_owned(),
@@ -199,9 +199,11 @@ impl Emit<'_> {
     fn body(&self, plan: &Plan) -> Vec<Stmt> {
         let at = match plan.shape {
             Shape::Page(..) => OperandValues::Page,
-            Shape::Pass(..) | Shape::Change | Shape::Invalidate | Shape::Replace | Shape::Relax => {
-                OperandValues::First
-            }
+            Shape::Pass(..)
+            | Shape::Change
+            | Shape::Invalidate
+            | Shape::Replace
+            | Shape::MoreRights => OperandValues::First,
             _ => OperandValues::Nothing,
         };
         let mut body = hoist(self.node(&plan.body, at, plan.shape), Var::Form);

@@ -44,7 +44,7 @@ pub fn kind_of(kind: Kind) -> Expr {
     Runtime::Kind.item(match kind {
         Kind::Map => "Map",
         Kind::Unmap => "Unmap",
-        Kind::RelaxPermissions => "RelaxPermissions",
+        Kind::MoreRights => "MoreRights",
         Kind::Same => "Same",
         Kind::Remap => "Remap",
     })

@@ -11,7 +11,7 @@ impl Lower {
     pub(super) fn lower_tags(&mut self, items: &[Item], limits: &[Limit]) -> Vec<Tag> {
         let mut out = Vec::new();
         for (it, named) in of_kind!(items, Tag).zip(self.tags.clone()) {
-            let (mut bits, mut of_cpu, mut values) = (None, None, None);
+            let (mut bits, mut per_cpu, mut values) = (None, None, None);
             let (mut lazily, mut read, mut root, mut source) = (None, None, None, None);
             let mut reserved = Vec::new();
             for fact in &it.facts {
@@ -21,7 +21,7 @@ impl Lower {
                         self.once(&mut bits, "the width", width, fact.span);
                     }
                     TagFact::OfCpu(yes) => {
-                        self.once(&mut of_cpu, "`of cpu` or `of machine`", *yes, fact.span);
+                        self.once(&mut per_cpu, "`of cpu` or `of machine`", *yes, fact.span);
                     }
                     TagFact::Values(low, high) => {
                         if low.node > high.node {
@@ -59,7 +59,7 @@ impl Lower {
                 );
                 values = None;
             }
-            if of_cpu.is_none() {
+            if per_cpu.is_none() {
                 self.missing(
                     it.name.span,
                     &format!("the tag `{}`", it.name.node),
@@ -74,7 +74,7 @@ impl Lower {
                 span: nothing,
             });
             let widths = bits.value.range(limits);
-            let of_cpu = of_cpu.unwrap_or(At {
+            let per_cpu = per_cpu.unwrap_or(At {
                 value: false,
                 span: nothing,
             });
@@ -100,7 +100,7 @@ impl Lower {
                 when: self.cond(it.when.as_ref(), &[]),
                 bits,
                 widths,
-                of_cpu,
+                per_cpu,
                 invalidated_lazily: lazily.map(|at| at.span),
                 read_after_publish: read.map(|at| at.span),
                 values,

@@ -2,7 +2,7 @@
 
 use tlbc_facts::clause::CacheSet;
 
-use super::ask::{MatrixQuestion, brief, long};
+use super::question::{MatrixQuestion, brief, long};
 use crate::analysis::Analysis;
 use crate::describe::{self, code, when};
 use crate::model::{

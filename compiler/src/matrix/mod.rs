@@ -4,11 +4,11 @@
 //! text for a terminal, as Markdown or as a page of HTML. Holds: every cell follows from the facts or the plans of
 //! its architecture, none from its name.
 
-mod ask;
 mod costs;
 mod facts;
 mod instructions;
 mod policy;
+mod question;
 mod show;
 mod table;
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use tlbc_runtime::backend::Shootdown;
 
-use super::ask::{MatrixQuestion, brief, long};
+use super::question::{MatrixQuestion, brief, long};
 use crate::analysis::Analysis;
 use crate::describe::{self, code, plain, registers, when};
 use crate::model::{self, At, Ceiling, Cond, Config, DefinitionName, Event, Model, Need};

@@ -101,7 +101,7 @@ fn wrapped(lines: &[String], width: usize) -> Vec<String> {
     out
 }
 
-/// Cuts a word into pieces that fit on a line.
+/// Divides a word into pieces that fit on a line.
 fn pieces(word: &str, width: usize) -> Vec<String> {
     let letters: Vec<char> = word.chars().collect();
     letters

@@ -144,16 +144,16 @@ impl Model {
 
     /// Returns whether all tags are given out anew at once, at a rollover: of the machine, or of one CPU.
     #[must_use]
-    pub fn has_generations(&self, machine: impl Machine, of_cpu: bool) -> bool {
+    pub fn has_generations(&self, machine: impl Machine, per_cpu: bool) -> bool {
         let mut tags = self.tags.iter().filter(|tag| tag.when.holds(machine));
-        tags.any(|tag| tag.of_cpu.value == of_cpu && tag.has_generations())
+        tags.any(|tag| tag.per_cpu.value == per_cpu && tag.has_generations())
     }
 
     /// Returns whether a switch may need a flush of everything under every tag: a CPU whose caches start empty needs
     /// none, unless all tags are given out anew at once.
     #[must_use]
     pub fn switch_flushes_every_tag(&self, machine: impl Machine) -> bool {
-        let has_generations = |of_cpu| self.has_generations(machine, of_cpu);
+        let has_generations = |per_cpu| self.has_generations(machine, per_cpu);
         !self.online_clean(machine) || [true, false].into_iter().any(has_generations)
     }
 
@@ -190,7 +190,7 @@ impl Model {
     pub fn reads_tag_after_publish(&self) -> bool {
         let visible_before = self.assumed.is_some() && self.atomics_order.is_some();
         self.tags.iter().any(|tag| {
-            let changes = tag.has_generations() && !tag.of_cpu.value && !visible_before;
+            let changes = tag.has_generations() && !tag.per_cpu.value && !visible_before;
             tag.read_after_publish.is_some() || changes
         })
     }

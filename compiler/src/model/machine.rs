@@ -264,7 +264,7 @@ pub struct Tag {
     /// The least and the greatest width.
     pub widths: (u64, u64),
     /// Whether a value means another space on another CPU (`of cpu`).
-    pub of_cpu: At<bool>,
+    pub per_cpu: At<bool>,
     /// Whether other tags of this CPU can be invalidated lazily: each is flushed when it is next loaded.
     pub invalidated_lazily: Option<Span>,
     /// Whether it is read only after changes are published.
@@ -288,7 +288,7 @@ impl Tag {
     /// Returns whether each slot of a CPU has one of its values.
     #[must_use]
     pub fn has_slots(&self) -> bool {
-        self.of_cpu.value && !self.has_generations()
+        self.per_cpu.value && !self.has_generations()
     }
 
     /// Returns the least and the largest value that a space gets, where the tag has its greatest width.

@@ -104,14 +104,14 @@ pub fn parse(files: &Files, file: FileId) -> (Option<Arch>, Vec<Diagnostic>) {
         let mut pass = ParseResult::new(file, &text, original.len());
         passes -= 1;
         let (missing, others): (Vec<_>, Vec<_>) =
-            (pass.syntax.listed.into_iter()).partition(|f| f.mend.is_some());
+            (pass.syntax.listed.into_iter()).partition(|f| f.repair.is_some());
         pass.syntax.listed = others;
         if passes == 0 || missing.is_empty() {
             pass.syntax.listed.extend(missing);
             break pass;
         }
         for finding in missing {
-            if let Some((at, mark)) = finding.mend {
+            if let Some((at, mark)) = finding.repair {
                 text.replace_range(at..=at, mark.encode_utf8(&mut [0; 4]));
             }
             repaired.push(finding.diagnostic);

@@ -24,7 +24,7 @@ pub(super) struct SyntaxError {
     pub(super) diagnostic: Diagnostic,
     /// A mark with which the text can be parsed further, and the byte that it replaces: white space, or
     /// another mark.
-    pub(super) mend: Option<(usize, char)>,
+    pub(super) repair: Option<(usize, char)>,
 }
 
 /// The syntax errors of a file.
@@ -148,7 +148,7 @@ impl Recovery<'_> {
         self.findings.add(SyntaxError {
             diagnostic: Diagnostic::new(Code::E0101, span, message)
                 .note("the definition ends above, at the `}` that closes `arch`"),
-            mend: None,
+            repair: None,
         });
     }
 
@@ -210,7 +210,7 @@ impl Recovery<'_> {
             return SyntaxError {
                 diagnostic: Diagnostic::new(Code::E0101, span(range), message)
                     .help("write one `for` with a row for each combination"),
-                mend: None,
+                repair: None,
             };
         }
         if let Some(finding) = self.misspelt_beginning(context, start, at) {
@@ -230,17 +230,17 @@ impl Recovery<'_> {
                 );
             return SyntaxError {
                 diagnostic,
-                mend: None,
+                repair: None,
             };
         }
         let begins = (start == range.start).then_some(context.words);
         let (sentence, note) = expected.sentence(begins, &describe(found));
         let mut diagnostic = Diagnostic::new(Code::E0101, span(range.clone()), sentence);
-        let mut mend = None;
+        let mut repair = None;
         if let Some(meant) = expected.meant(found) {
             diagnostic = diagnostic.help(format!("did you mean `{meant}`?"));
         } else if let Some(meant) = foreign::meant(expected, self.text, &range) {
-            mend = meant.mark.map(|mark| (range.start, mark));
+            repair = meant.mark.map(|mark| (range.start, mark));
             diagnostic = diagnostic.help(meant.help);
         } else {
             diagnostic.notes.extend(note);
@@ -250,7 +250,7 @@ impl Recovery<'_> {
                 );
             }
         }
-        SyntaxError { diagnostic, mend }
+        SyntaxError { diagnostic, repair }
     }
 
     /// Returns the finding that the first word is a misspelt keyword, where it was taken for a name and the statement
@@ -276,7 +276,7 @@ impl Recovery<'_> {
         Some(SyntaxError {
             diagnostic: Diagnostic::new(Code::E0101, span, sentence)
                 .help(format!("did you mean `{meant}`?")),
-            mend: None,
+            repair: None,
         })
     }
 
@@ -294,7 +294,7 @@ impl Recovery<'_> {
         let end = before.take_while(|&end| end <= at).last()?;
         let span = |range| Span::new(self.file, range);
         let blank = self.text[end..].starts_with(|c: char| c.is_ascii_whitespace());
-        let mend = |mark| blank.then_some((end, mark));
+        let repair = |mark| blank.then_some((end, mark));
         if expected.meant(found).is_some() {
             return None;
         }
@@ -307,7 +307,7 @@ impl Recovery<'_> {
             }
             return Some(SyntaxError {
                 diagnostic,
-                mend: mend('{'),
+                repair: repair('{'),
             });
         }
         // A statement that could end before another one, or at the end of a line, lacks its semicolon.
@@ -318,7 +318,7 @@ impl Recovery<'_> {
         (expected.semicolon() && breaks).then(|| SyntaxError {
             diagnostic: Diagnostic::new(Code::E0101, span(end..end), "expected `;`")
                 .label("the statement ends here"),
-            mend: mend(';'),
+            repair: repair(';'),
         })
     }
 

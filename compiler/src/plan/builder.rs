@@ -109,7 +109,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
             Shape::Change => self.change(),
             Shape::Invalidate => self.written(Self::invalidate)?,
             Shape::Replace => self.written(Self::replace)?,
-            Shape::Relax => self.written(Self::relax)?,
+            Shape::MoreRights => self.written(Self::give_more_rights)?,
             Shape::Publish(space) => self.publish_new(space),
             Shape::Switch => self.switch(),
             Shape::ReturnToUser => self.return_to_user(),

@@ -66,8 +66,8 @@ impl PlanBuilder<'_, '_> {
             Test::Kind(Change::Unmap),
             unmapped,
             Node::select(
-                Test::Kind(Change::RelaxPermissions),
-                Node::Call(Shape::Relax),
+                Test::Kind(Change::MoreRights),
+                Node::Call(Shape::MoreRights),
                 replaced.clone(),
             ),
         );
@@ -221,10 +221,10 @@ impl PlanBuilder<'_, '_> {
         }
     }
 
-    /// Relaxes permissions. What the instruction does not write may be stored into the valid entry as well. If a
+    /// Gives entries more rights. What the instruction does not write may be stored into the valid entry as well. If a
     /// CPU may fault on a cached entry with fewer rights, entries of the kernel are replaced, because its own code
     /// must not fault.
-    pub(super) fn relax(&mut self, context: &PlanContext<'_>, level: Level) -> Node {
+    pub(super) fn give_more_rights(&mut self, context: &PlanContext<'_>, level: Level) -> Node {
         let faults = self.model.caches.stricter(self.machine).how != Stricter::Refetched;
         if context.space == Space::Kernel && faults {
             return Node::Call(Shape::Replace);

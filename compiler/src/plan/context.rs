@@ -98,7 +98,7 @@ impl<'m> PlanContext<'m> {
 
     /// Returns whether user spaces may have a global tag, or a per-CPU tag.
     pub fn has_tag(&self, global_tag: bool) -> bool {
-        self.tags().any(|tag| tag.of_cpu.value != global_tag)
+        self.tags().any(|tag| tag.per_cpu.value != global_tag)
     }
 
     /// Returns whether all entries of the space are under one known tag.

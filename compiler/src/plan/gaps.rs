@@ -238,10 +238,10 @@ fn nothing_drops_all(model: &Model, config: Config) -> Diagnostic {
     let clean = unknown.as_ref().is_some_and(|at| !at.value.holds(config));
     let generations = model.tags.iter().find_map(|tag| {
         let source = tag.source.filter(|_| tag.when.holds(config))?;
-        tag.has_generations().then_some((source, tag.of_cpu.value))
+        tag.has_generations().then_some((source, tag.per_cpu.value))
     });
-    if let (true, Some((at, of_cpu))) = (clean, generations) {
-        let instead = if of_cpu { "slots" } else { "life" };
+    if let (true, Some((at, per_cpu))) = (clean, generations) {
+        let instead = if per_cpu { "slots" } else { "life" };
         return Diagnostic::new(
             Code::E0501,
             at.span,

@@ -43,8 +43,8 @@ pub enum Shape {
     Invalidate,
     /// Entries are replaced: part of `Change`.
     Replace,
-    /// Entries get more permissions: part of `Change`.
-    Relax,
+    /// Entries get more rights: part of `Change`.
+    MoreRights,
     /// New entries become visible to walkers.
     Publish(Space),
     /// A switch to another address space.
@@ -75,7 +75,7 @@ impl Shape {
             Shape::Change
             | Shape::Invalidate
             | Shape::Replace
-            | Shape::Relax
+            | Shape::MoreRights
             | Shape::Switch
             | Shape::ReturnToUser
             | Shape::EnterFromUser
@@ -99,7 +99,7 @@ impl Shape {
             Shape::Change
             | Shape::Invalidate
             | Shape::Replace
-            | Shape::Relax
+            | Shape::MoreRights
             | Shape::Switch
             | Shape::ReturnToUser
             | Shape::EnterFromUser

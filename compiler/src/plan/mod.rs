@@ -144,7 +144,7 @@ fn shapes() -> impl Iterator<Item = Shape> {
             Shape::Change,
             Shape::Invalidate,
             Shape::Replace,
-            Shape::Relax,
+            Shape::MoreRights,
             Shape::Switch,
             Shape::ReturnToUser,
             Shape::EnterFromUser,

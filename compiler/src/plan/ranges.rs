@@ -211,7 +211,7 @@ impl<'m> PlanBuilder<'m, '_> {
         let mut whole = once(context, whole_of(chosen.leaves.iter(), stage));
         if let Some(tables @ [.., walk]) = &chosen.tables {
             let live = if stage == 0 {
-                self.live_cuts(context, tables)
+                self.live_unlinked(context, tables)
             } else {
                 none()
             };
@@ -235,7 +235,7 @@ impl<'m> PlanBuilder<'m, '_> {
 
     /// Returns what follows the first stage of unlinked tables whose entries are live: the walk entries that no
     /// pass has invalidated yet, until all are gone. Leaf entries come afterwards.
-    fn live_cuts(&self, context: &PlanContext<'m>, tables: &[Rc<Choice>; 3]) -> Node {
+    fn live_unlinked(&self, context: &PlanContext<'m>, tables: &[Rc<Choice>; 3]) -> Node {
         let [.., walk] = tables;
         let mut steps = Vec::new();
         let mut open: Vec<usize> = Vec::new();

@@ -25,7 +25,7 @@ pub enum What {
     /// Leaf entries of one level.
     Leaves(Level, u64),
     /// Entries that pointed at tables, with leaf entries below some of them if a level is given.
-    Cut(Level, Option<Level>, u64),
+    Unlinked(Level, Option<Level>, u64),
     /// The same, where the entries below are still valid.
     Live(Level, Level, u64),
     /// An entry that pointed at a table, and one leaf entry below it.
@@ -56,10 +56,10 @@ impl What {
                 all.push(Self::New(level, count));
             }
             if level > Level(0) {
-                all.push(Self::Cut(level, None, MANY));
+                all.push(Self::Unlinked(level, None, MANY));
             }
             for below in Level::all().filter(|below| *below < level) {
-                all.extend([1, MANY].map(|tables| Self::Cut(level, Some(below), tables)));
+                all.extend([1, MANY].map(|tables| Self::Unlinked(level, Some(below), tables)));
                 all.extend([1, 2].map(|tables| Self::Live(level, below, tables)));
                 all.push(Self::Last(level, below));
                 all.push(Self::Tables(level, below));
@@ -83,7 +83,7 @@ impl What {
             Self::Leaves(..) => "pages of one level",
             Self::Mixed(..) | Self::Split(..) => "pages of two levels",
             Self::Last(..) => "one page and its table",
-            Self::Cut(..) | Self::Tables(..) => "unlinked tables",
+            Self::Unlinked(..) | Self::Tables(..) => "unlinked tables",
             Self::Live(..) => "unlinked tables, valid below",
             Self::New(..) | Self::News(..) => "new mappings",
             Self::Everything(false) => "everything",
@@ -129,7 +129,7 @@ pub struct Ask {
     /// Whether tables were unlinked.
     pub walk: bool,
     /// Whether the space is torn down.
-    pub ends: bool,
+    pub teardown: bool,
     /// Whether all entries of the space are flushed.
     pub everything: bool,
     /// Whether leaf entries can be made again by walk entries that are stale as well.
@@ -149,7 +149,7 @@ impl Ask {
     pub const NOTHING: Self = Self {
         ranges: Ranges::new(),
         walk: false,
-        ends: false,
+        teardown: false,
         everything: false,
         live: false,
         pending: Pending::None,
@@ -185,36 +185,36 @@ impl Ask {
                 ask.leaf(level, whole);
                 ask.leaf(below, within(whole, levels, below, 3));
             }
-            What::Cut(level, below, tables) => {
+            What::Unlinked(level, below, tables) => {
                 points(level).then_some(())?;
-                let cut = of(level, tables);
-                ask.cut(level, cut);
+                let tables = of(level, tables);
+                ask.unlinked(level, tables);
                 if let Some(below) = below {
                     maps(below).then_some(())?;
-                    ask.leaf(below, in_last_tables(cut, levels, level, below));
+                    ask.leaf(below, in_last_tables(tables, levels, level, below));
                 }
             }
             What::Live(level, below, tables) => {
                 (points(level) && maps(below)).then_some(())?;
-                let cut = of(level, tables);
+                let tables = of(level, tables);
                 ask.live = true;
                 ask.ranges.subtree();
                 for walked in Level::all().filter(|it| points(*it) && *it < level && *it > below) {
-                    ask.cut(walked, within(cut, levels, walked, 1));
+                    ask.unlinked(walked, within(tables, levels, walked, 1));
                 }
-                ask.cut(level, cut);
-                ask.leaf(below, within(cut, levels, below, 3));
+                ask.unlinked(level, tables);
+                ask.leaf(below, within(tables, levels, below, 3));
             }
             What::Last(level, below) => {
                 (points(level) && maps(below) && is_next(level, below)).then_some(())?;
-                let cut = of(level, 1);
-                ask.cut(level, cut);
-                ask.leaf(below, within(cut, levels, below, 1));
+                let tables = of(level, 1);
+                ask.unlinked(level, tables);
+                ask.leaf(below, within(tables, levels, below, 1));
             }
             What::Tables(level, below) => {
                 (points(level) && points(below) && is_next(level, below)).then_some(())?;
-                ask.cut(level, of(level, 2));
-                ask.cut(below, of(below, 3));
+                ask.unlinked(level, of(level, 2));
+                ask.unlinked(below, of(below, 3));
             }
             What::New(level, count) => {
                 maps(level).then_some(())?;
@@ -232,7 +232,7 @@ impl Ask {
             }
             What::Teardown => {
                 ask.everything = true;
-                (ask.walk, ask.live, ask.ends) = (true, true, true);
+                (ask.walk, ask.live, ask.teardown) = (true, true, true);
                 ask.all(levels, lowest);
                 ask.stale(CachedKind::Root, Level(0), None);
             }
@@ -259,7 +259,7 @@ impl Ask {
         self.stale(CachedKind::Leaf, level, Some(extent));
     }
 
-    fn cut(&mut self, level: Level, extent: Extent) {
+    fn unlinked(&mut self, level: Level, extent: Extent) {
         self.ranges.walk(level, extent);
         self.stale(CachedKind::Walk, level, Some(extent));
     }
@@ -339,10 +339,10 @@ pub fn within(whole: Extent, levels: &LevelTable, level: Level, count: u64) -> E
 
 /// Returns the addresses of two entries of a level below tables: the last two, or the last one below the last table but one and
 /// the first one below the last table.
-fn in_last_tables(cut: Extent, levels: &LevelTable, level: Level, below: Level) -> Extent {
-    let last = within(cut, levels, level, 1);
-    if last == cut {
-        return within(cut, levels, below, 2);
+fn in_last_tables(tables: Extent, levels: &LevelTable, level: Level, below: Level) -> Extent {
+    let last = within(tables, levels, level, 1);
+    if last == tables {
+        return within(tables, levels, below, 2);
     }
     let entry = 1 << levels[below.index()].shift;
     Extent::new(last.start.wrapping_sub(entry), 2 * entry)

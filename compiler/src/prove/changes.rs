@@ -30,7 +30,7 @@ use crate::plan::ir::Shape;
 const KINDS: [(pte::Kind, &str); 5] = [
     (pte::Kind::Map, "an entry becomes valid"),
     (pte::Kind::Unmap, "an entry becomes invalid"),
-    (pte::Kind::RelaxPermissions, "a leaf entry gains rights"),
+    (pte::Kind::MoreRights, "a leaf entry gains rights"),
     (pte::Kind::Same, "software bits change"),
     (pte::Kind::Remap, "an entry is replaced"),
 ];
@@ -114,7 +114,7 @@ fn changes(
 ) -> Vec<Vec<Broken>> {
     let levels = model.level_table(machine);
     let there = |level: &Level| {
-        let leaf = kind != pte::Kind::RelaxPermissions || levels[level.index()].leaf;
+        let leaf = kind != pte::Kind::MoreRights || levels[level.index()].leaf;
         exists(&levels, *level) && leaf
     };
     let mut out = Vec::new();
@@ -287,7 +287,7 @@ fn misused(path: &Path<'_>, change: Change) -> Vec<Broken> {
         };
         let right = match writes.to {
             Written::Invalid | Written::Replaced => change.kind != pte::Kind::Map,
-            Written::MoreRights => change.kind == pte::Kind::RelaxPermissions,
+            Written::MoreRights => change.kind == pte::Kind::MoreRights,
         };
         if !right || !writes.levels.contains(change.entries.stride) {
             out.push((Rule::Written, None, Some(Instr::Invalidate(invalidate))));

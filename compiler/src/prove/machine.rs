@@ -71,8 +71,8 @@ impl Partial<'_> {
     /// tags of both kinds. A machine without tags has none that means something else elsewhere.
     pub fn has_global_tag(&self) -> bool {
         let there = self.model.tags.iter().filter(|tag| tag.when.holds(self));
-        let (of_cpu, of_machine): (Vec<_>, Vec<_>) = there.partition(|tag| tag.of_cpu.value);
-        match (of_cpu.is_empty(), of_machine.is_empty()) {
+        let (per_cpu, global): (Vec<_>, Vec<_>) = there.partition(|tag| tag.per_cpu.value);
+        match (per_cpu.is_empty(), global.is_empty()) {
             (true, _) => true,
             (false, true) => false,
             (false, false) => self.is(Question::GlobalTag),

@@ -67,7 +67,7 @@ impl About {
             Shape::Change
             | Shape::Invalidate
             | Shape::Replace
-            | Shape::Relax
+            | Shape::MoreRights
             | Shape::Publish(_) => Self::Change,
             _ => Self::Flush(shape.space(), shape.reach()),
         }

@@ -165,7 +165,7 @@ impl<'a> Execution<'a> {
                 self.pass.map_or(negative, |pass| pass.negative)
             }
             Test::NegativeAt(levels) => ask.ranges.has_negative_at(levels),
-            Test::Teardown => ask.ends,
+            Test::Teardown => ask.teardown,
             Test::Live => self
                 .passes
                 .as_ref()

@@ -100,7 +100,7 @@ impl Hardware<'_> {
         };
         let has = |global: bool| {
             let mut tags = self.model.tags(self.config);
-            tags.any(|tag| tag.of_cpu.value != global)
+            tags.any(|tag| tag.per_cpu.value != global)
         };
         let global_tag = match (has(true), has(false)) {
             (true, true) => rng.bool(),
@@ -121,7 +121,7 @@ impl Hardware<'_> {
             1 if space == Space::User => {
                 self.everything(&mut request, true, rng);
                 request.what = What::Teardown;
-                request.words = "the space ends".into();
+                request.words = "a teardown".into();
                 request.stale.iter_mut().for_each(|stale| stale.root = true);
             }
             _ => self.ranges(&mut request, rng),
@@ -132,7 +132,7 @@ impl Hardware<'_> {
     fn tag_values(&self, global: bool, rng: &mut Rng) -> Option<RequestTags> {
         let views = self.model.view_bits(self.config);
         let tags = self.model.tags(self.config);
-        let Some(tag) = { tags }.find(|tag| tag.of_cpu.value != global) else {
+        let Some(tag) = { tags }.find(|tag| tag.per_cpu.value != global) else {
             return Some(RequestTags {
                 here: 0,
                 there: 0,
@@ -220,8 +220,8 @@ impl Hardware<'_> {
         let mut words = Vec::new();
         for _ in 0..rng.usize(1..4) {
             // Below a table that is unlinked live no entry changes.
-            let cuts = live || rng.u8(..3) == 0;
-            let of = if cuts { walk } else { leaf };
+            let unlinked = live || rng.u8(..3) == 0;
+            let of = if unlinked { walk } else { leaf };
             let levels: Vec<Level> = of.iter().collect();
             // Lower levels more often: the entries of high ones reach far.
             let level = levels[rng.usize(..levels.len()).min(rng.usize(..levels.len()))];
@@ -230,7 +230,7 @@ impl Hardware<'_> {
                 continue;
             }
             let all = 1u64 << (bits - shift);
-            let most = if cuts {
+            let most = if unlinked {
                 4
             } else {
                 [2, 20, 40, 600][rng.usize(..4)]
@@ -244,7 +244,7 @@ impl Hardware<'_> {
             };
             let extent = Extent::new(base + (first << shift), count << shift);
             let below = if live { Below::Live } else { Below::Cleared };
-            if cuts {
+            if unlinked {
                 let old = Entry::Table {
                     table: 0,
                     attributes: 0,
@@ -259,7 +259,7 @@ impl Hardware<'_> {
             }
             let lower = |levels: Levels| Levels(levels.0 & Levels::below(level).0);
             let only = Levels::only(level);
-            let (leaf, walk) = match (cuts, live) {
+            let (leaf, walk) = match (unlinked, live) {
                 (false, _) => (only, Levels::NONE),
                 (true, false) => (Levels::NONE, only),
                 (true, true) => (lower(leaf), lower(walk).union(only)),
@@ -277,7 +277,7 @@ impl Hardware<'_> {
                 });
             }
             let name = &self.model.levels[level.index()].name;
-            let what = match (cuts, live) {
+            let what = match (unlinked, live) {
                 (false, _) => "leaf entries are invalid",
                 (true, false) => "tables are unlinked",
                 (true, true) => "tables are unlinked with valid entries below",

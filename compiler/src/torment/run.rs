@@ -220,7 +220,7 @@ impl<'m> Bench<'m> {
             limits: self.limits(),
             tag,
             walk: true,
-            ends: false,
+            teardown: false,
             change: Changing::default(),
             page: (0, Level(0)),
             ranges: Ranges::new(),
@@ -240,7 +240,7 @@ impl<'m> Bench<'m> {
                 Shape::Everything
             }
             What::Teardown => {
-                env.ends = true;
+                env.teardown = true;
                 match self
                     .planned
                     .plans

@@ -13,11 +13,11 @@ use tlbc_runtime::pte::{
 };
 use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
 
-use super::answer::{Becomes, Deferred, DeferredBy, EntryKind, Stale, StaleOf, Store, Until};
-use super::asked::env;
+use super::input::env;
 use super::interpret::{Changing, interpret};
 use super::query::{self, AddressRange, EntriesInMemory, Event, Tables, To, UnmappedEntries};
 use super::request::named_range;
+use super::response::{Becomes, Deferred, DeferredBy, EntryKind, Stale, StaleOf, Store, Until};
 use super::run::{FlushedEntries, TraceRun};
 use crate::model::{Which, Written};
 use crate::plan::ir::Shape;
@@ -66,13 +66,15 @@ impl TraceRun<'_> {
             }
             let leaves = leaves.into_iter().filter(|_| !live);
             let leaves = leaves.map(|(level, extent)| (To::Unmap.change(level, true, 0), extent));
-            let cuts = if unmapped.tables == Tables::Kept {
+            let unlinked = if unmapped.tables == Tables::Kept {
                 Vec::new()
             } else {
-                self.entries.cuts(range, live)?
+                self.entries.unlinked_tables(range, live)?
             };
-            let cuts = cuts.into_iter().map(|cut| (cut.change, cut.extent));
-            for (change, extent) in leaves.chain(cuts) {
+            let unlinked = unlinked
+                .into_iter()
+                .map(|tables| (tables.change, tables.extent));
+            for (change, extent) in leaves.chain(unlinked) {
                 let extent = extent.rounded(self.entries.shift(change.level.index())?);
                 self.changed(&change, &becomes_invalid(&change, extent))?;
             }
@@ -447,7 +449,5 @@ fn expires(change: &Change, facts: &ChangeFacts) -> bool {
 /// Returns whether a fault on an old entry that a change leaves in caches invalidates it.
 fn is_done_by_fault(change: &Change, facts: &ChangeFacts) -> bool {
     let at_fault = change.required_flush(facts).deadline == Deadline::Fault;
-    at_fault
-        && change.kind(facts) == Kind::RelaxPermissions
-        && facts.stricter == Stricter::DroppedByFault
+    at_fault && change.kind(facts) == Kind::MoreRights && facts.stricter == Stricter::DroppedByFault
 }

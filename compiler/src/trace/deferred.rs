@@ -5,8 +5,8 @@
 
 use tlbc_runtime::deferred;
 
-use super::answer::{Deferred, DeferredBy, EntryKind, Stale, StaleOf, Until};
 use super::query::{Event, Query};
+use super::response::{Deferred, DeferredBy, EntryKind, Stale, StaleOf, Until};
 use crate::model::{CachedKind, Config, Model};
 
 /// Returns the flushes that `cpus` defer when entries of the kinds `asked` are flushed.

@@ -81,8 +81,8 @@ pub struct Env {
     pub tag: Tag,
     /// Whether walk entries are flushed as well.
     pub walk: bool,
-    /// Whether the space ends.
-    pub ends: bool,
+    /// Whether the space is torn down.
+    pub teardown: bool,
     /// How entries change, for `Change`.
     pub change: Changing,
     /// The one entry, for `Page`.

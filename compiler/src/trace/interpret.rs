@@ -214,7 +214,7 @@ impl Interpreter<'_> {
                 self.pass.map_or(negative, |pass| pass.negative)
             }
             Test::NegativeAt(levels) => env.ranges.has_negative_at(levels),
-            Test::Teardown => env.ends,
+            Test::Teardown => env.teardown,
             Test::Kind(kind) => env.change.kind == kind,
             Test::MayDefer => env.change.may_defer,
             Test::OnlyHere => env.change.reach == Reach::Here,

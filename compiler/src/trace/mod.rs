@@ -4,34 +4,34 @@
 //! which CPUs are interrupted and what each of them issues, and which flushes are deferred until when. [`show`] prints it,
 //! as text or as JSON. Holds: the runtime with the generated backend does the same.
 
-mod answer;
-mod asked;
 mod change;
 mod deferred;
 pub mod encode;
 mod env;
 mod explanation;
 mod hex;
+mod input;
 pub mod interpret;
 mod query;
 mod request;
+mod response;
 mod run;
 pub mod show;
 mod steps;
 mod why;
 
-pub use answer::{
-    BarrierRole, Becomes, Deferred, DeferredBy, EntryKind, Field, Instruction, Ipi, LoadedRoot,
-    Operand, Stale, StaleOf, Step, Store, Target, TargetCpus, Trace, Undrained, Until, VERSION,
-};
-#[cfg(feature = "cli")]
-pub(crate) use asked::without_devices;
 pub use explanation::{Choice, Cost, Interrupted, LostEntries, Rejected, Set, Why};
 pub use hex::Hex;
+#[cfg(feature = "cli")]
+pub(crate) use input::without_devices;
 pub use query::{
     AddressRange, Change, EMPTY, EntriesInMemory, Event, Query, ROOT, Tables, To, UnmappedEntries,
 };
 pub use request::{Asked, Limit, Machine, Range, Request, TagValue, name};
+pub use response::{
+    BarrierRole, Becomes, Deferred, DeferredBy, EntryKind, Field, Instruction, Ipi, LoadedRoot,
+    Operand, Stale, StaleOf, Step, Store, Target, TargetCpus, Trace, Undrained, Until, VERSION,
+};
 pub use run::is_ever_local;
 pub use steps::step;
 

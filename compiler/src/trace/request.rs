@@ -148,7 +148,7 @@ pub(super) fn request(model: &Model, query: &Query) -> Request {
                 .fixed_tag(config)
                 .unwrap_or(query.tag.value)
                 .into(),
-            of: if tag.of_cpu.value { "cpu" } else { "machine" },
+            of: if tag.per_cpu.value { "cpu" } else { "machine" },
         }),
         cpus: query
             .event
@@ -185,7 +185,7 @@ fn machine(model: &Model, query: &Query) -> Machine {
 pub(super) fn kind_of_tag<'m>(model: &'m Model, query: &Query) -> Option<&'m Tag> {
     let config = query.config;
     let under = &model.space(query.space).leaf.get(config)?.value;
-    let of = |tag: &Tag| tag.of_cpu.value != query.tag.global;
+    let of = |tag: &Tag| tag.per_cpu.value != query.tag.global;
     match under {
         Under::Fixed(tag, _) => Some(&model.tags[*tag]),
         Under::Tags(_) => {

@@ -9,13 +9,13 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::passes::{Folding, Passes, SortedPasses};
 use tlbc_runtime::request::{LevelTable, Ranges, Reach, Scope, Space};
 
-use super::answer::{DeferredBy, EntryKind, Ipi, Step, Store, Trace, VERSION};
-use super::asked::{RequestedEntries, env, without_devices};
 use super::deferred::{deferred, kinds};
 use super::explanation::Why;
+use super::input::{RequestedEntries, env, without_devices};
 use super::interpret::{Effects, Env, Op, flush, interpret};
 use super::query::{Event, Query};
 use super::request::{kind_of_tag, request};
+use super::response::{DeferredBy, EntryKind, Ipi, Step, Store, Trace, VERSION};
 use super::steps::{step, takes_tag, targets};
 use super::why::{TracedFlush, why};
 use crate::model::{CachedKind, Model};
@@ -252,9 +252,9 @@ impl<'a> TraceRun<'a> {
             );
         }
         // No CPU loads a space that ends, or its tag before everything is flushed.
-        let ends = matches!(what, FlushedEntries::Teardown)
+        let is_teardown = matches!(what, FlushedEntries::Teardown)
             && self.model.has_generations(self.query.config, false);
-        if !ends && !are_interrupted(self.model, self.plans, self.query) {
+        if !is_teardown && !are_interrupted(self.model, self.plans, self.query) {
             self.event(Shape::Publish(self.query.space), |_| {});
         }
     }
@@ -298,9 +298,9 @@ impl<'a> TraceRun<'a> {
                 Shape::Everything
             }
             FlushedEntries::Teardown => {
-                (env.walk, env.ends) = (true, true);
-                let ends = Shape::Teardown(self.query.space, self.reach());
-                if self.plans.get(ends).is_some() {
+                (env.walk, env.teardown) = (true, true);
+                let teardown = Shape::Teardown(self.query.space, self.reach());
+                if self.plans.get(teardown).is_some() {
                     Shape::Teardown
                 } else {
                     Shape::Everything
@@ -366,7 +366,7 @@ impl<'a> TraceRun<'a> {
     ) {
         let ops = || effects.iter().flat_map(|effects| &effects.ops);
         self.ops.extend(ops().cloned());
-        let tag = kind_of_tag(self.model, self.query).filter(|tag| tag.of_cpu.value);
+        let tag = kind_of_tag(self.model, self.query).filter(|tag| tag.per_cpu.value);
         let own = tag.filter(|_| ops().any(|op| takes_tag(self.model, op)));
         let steps = ops().filter_map(|op| step(self.model, env.config, op, None));
         let ipi = Ipi {

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::answer::{
+use super::response::{
     BarrierRole, Becomes, Deferred, Ipi, LoadedRoot, Operand, Step, Store, Target, Trace,
 };
 use crate::json;

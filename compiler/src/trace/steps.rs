@@ -7,14 +7,14 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::IpiTargets;
 use tlbc_runtime::request::Space;
 
-use super::answer::{
-    BarrierRole, Field, Instruction, LoadedRoot, Operand, Step, Store, Target, TargetCpus,
-    Undrained,
-};
 use super::encode;
 use super::hex::Hex;
 use super::interpret::{Op, Role};
 use super::query::Query;
+use super::response::{
+    BarrierRole, Field, Instruction, LoadedRoot, Operand, Step, Store, Target, TargetCpus,
+    Undrained,
+};
 use crate::model::{Config, Instr, Lost, Model, Source, Which};
 use crate::template::shown;
 

@@ -6,10 +6,10 @@
 use tlbc_facts::clause::{CacheSet, TagSelector};
 use tlbc_runtime::request::{Reach, Space};
 
-use super::answer::{Step, Target, Trace};
 use super::explanation::{Choice, Cost, Interrupted, LostEntries, Rejected, Set, Why, in_words};
 use super::interpret::Op;
 use super::query::Query;
+use super::response::{Step, Target, Trace};
 use crate::model::{AddressSelector, CachedKind, Drops, Model, Under, Which};
 use crate::plan::candidates::How;
 use crate::plan::demand::{Demand, DemandExtent};

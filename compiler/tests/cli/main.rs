@@ -6,11 +6,11 @@ mod doc;
 mod generate;
 mod matrix;
 mod memo;
+mod messages;
 mod new;
 #[cfg(unix)]
 mod paths;
 mod prove;
-mod said;
 mod streams;
 mod support;
 mod traces;

@@ -161,7 +161,7 @@ mod tests {
         boxes[0].send(CpuId(0), &mut sent, &message, &online, of);
         assert_eq!(sent, set([1]));
         assert!(boxes[2].has_acknowledged(CpuId(0)));
-        // One that goes offline now waits for no one, and no one for it.
+        // A CPU that goes offline now waits for no other CPU, and no other CPU for it.
         boxes[1].discard(3);
         assert!(boxes[1].has_acknowledged(CpuId(0)));
         assert_eq!(received(&boxes, 1), []);

@@ -227,7 +227,7 @@ fn instructions_act_here_alone_where_no_other_cpu_holds_entries() {
 }
 
 #[test]
-fn a_flush_of_everything_removes_from_the_cpumask_who_has_not_loaded_the_space() {
+fn a_flush_of_everything_removes_cpus_from_the_cpumask_that_have_not_loaded_the_space() {
     let (cpus, space) = (Several::<3>::new(), of_generations(5));
     (0..3).for_each(|cpu| load(&cpus, cpu, &space));
     cpus.cpus[1].loaded.put(SpaceId::KERNEL.0);

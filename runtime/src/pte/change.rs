@@ -86,7 +86,7 @@ pub enum Kind {
     Unmap,
     /// A leaf entry keeps its page and its attributes, and gains rights. No mark is cleared whose clearing requires a flush. The
     /// entry stays valid during the change.
-    RelaxPermissions,
+    MoreRights,
     /// A valid entry keeps its meaning to the machine: only bits that software alone reads change.
     Same,
     /// Any other change of a valid entry into a valid one.
@@ -188,7 +188,7 @@ impl Change {
                 && rights & !new_rights == 0
                 && !self.clears_what_stays(facts) =>
             {
-                Kind::RelaxPermissions
+                Kind::MoreRights
             }
             _ => Kind::Remap,
         }

@@ -135,7 +135,7 @@ impl Change {
             (Entry::Invalid, Entry::Invalid) => RequiredFlush::NOTHING,
             (Entry::Invalid, _) => self.new_entry(facts),
             (old, new) if old == new && !self.clears_what_stays(facts) => RequiredFlush::NOTHING,
-            (Entry::Leaf { .. }, _) if self.kind(facts) == Kind::RelaxPermissions => {
+            (Entry::Leaf { .. }, _) if self.kind(facts) == Kind::MoreRights => {
                 self.more_rights(facts)
             }
             (Entry::Leaf { .. }, _) => self.translation(self.deadline(facts)),
@@ -164,10 +164,10 @@ impl Change {
     pub fn left_over(&self, facts: &ChangeFacts, space: Space) -> RequiredFlush {
         let of_kernel = matches!(space, Space::Kernel) && !facts.devices_stay_strict;
         match self.kind(facts) {
-            Kind::RelaxPermissions if of_kernel && facts.stricter != Stricter::Refetched => {
+            Kind::MoreRights if of_kernel && facts.stricter != Stricter::Refetched => {
                 RequiredFlush::NOTHING
             }
-            Kind::Map | Kind::RelaxPermissions | Kind::Same => self.required_flush(facts),
+            Kind::Map | Kind::MoreRights | Kind::Same => self.required_flush(facts),
             Kind::Unmap | Kind::Remap => RequiredFlush::NOTHING,
         }
     }

@@ -25,7 +25,7 @@ fn workarounds_that_reach_too_few() {
     refused(
         POWERPC64,
         &[(
-            "where nest, everyone when broadcast;\n        after tlbsync;\n        needs no lock;\n    }\n\n    // To this core",
+            "where nest, all_agents when broadcast;\n        after tlbsync;\n        needs no lock;\n    }\n\n    // To this core",
             "where nest;\n        after tlbsync;\n        needs no lock;\n    }\n\n    // To this core",
         )],
         "E0506",

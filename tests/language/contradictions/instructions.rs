@@ -91,20 +91,20 @@ fn flushes_before_the_change_is_visible() {
         &[("dsb ishst\" {", "dsb ishst\" requires ttl {")],
         "E0411",
     );
-    refused(POWERPC64, &[("publishes on everyone; ", "")], "E0411");
+    refused(POWERPC64, &[("publishes on all_agents; ", "")], "E0411");
     refused(
         POWERPC64,
-        &[("publishes on everyone;", "publishes on core;")],
+        &[("publishes on all_agents;", "publishes on core;")],
         "E0411",
     );
     // The nest MMU walks the tables of some spaces.
     refused(
         POWERPC64,
         &[
-            ("publishes on everyone;", "publishes on cpus;"),
+            ("publishes on all_agents;", "publishes on cpus;"),
             (
-                "domain everyone",
-                "domain all is cpus;\n    domain everyone",
+                "domain all_agents",
+                "domain all is cpus;\n    domain all_agents",
             ),
         ],
         "E0411",

@@ -42,7 +42,7 @@ fn views_under_one_tag() {
 
 #[test]
 fn views_that_are_not_loaded() {
-    let resume = "loads ttbr1 in user when kpti;";
+    let in_user = "loads ttbr1 in user when kpti;";
     for loads in [
         "",
         "loads ttbr1 in kernel when kpti;",
@@ -50,7 +50,7 @@ fn views_that_are_not_loaded() {
         "loads ttbr0 in user when kpti;",
         "loads ttbr1 in user when kpti and ttl;",
     ] {
-        refused(ARM64, &[(resume, loads)], "E0516");
+        refused(ARM64, &[(in_user, loads)], "E0516");
     }
     let switch = "loads ttbr1, ttbr0;";
     for loads in [

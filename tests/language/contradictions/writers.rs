@@ -148,7 +148,7 @@ fn writers_that_compare_the_tag_of_one_of_two_views() {
         "resync nothing; }",
         "resync nothing; view kernel tag, loaded; view user tag | 1 << 15; }",
     );
-    let resume = (
+    let return_to_user = (
         "    cpu_online",
         "    return_to_user { loads root in user; }\n    cpu_online",
     );
@@ -157,7 +157,7 @@ fn writers_that_compare_the_tag_of_one_of_two_views() {
     let kernel = ("walk under every tag;", "walk global;");
     let numbered = ("{at}, {address}\"", "{at}, {address}, {number}\"");
     let one = |drops: &str| with(&cleared(drops), &[kernel, numbered]);
-    let two = |drops: &str| with(&one(drops), &[views, resume, values]);
+    let two = |drops: &str| with(&one(drops), &[views, return_to_user, values]);
     let by_tag = "leaf, walk of subtree, this tag or global";
     accepted(&one(by_tag), &[]);
     refused(&two(by_tag), &[], "E0505");
@@ -203,7 +203,7 @@ fn what_is_below_an_entry_that_is_not_at_hand() {
 }
 
 #[test]
-fn what_is_below_a_changed_entry_goes_as_well() {
+fn what_is_below_a_changed_entry_is_invalidated_as_well() {
     accepted(&cleared("leaf, walk of subtree, any tag"), &[]);
     accepted(&cleared("leaf, walk of everything, any tag"), &[]);
     accepted(

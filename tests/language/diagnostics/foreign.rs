@@ -1,4 +1,4 @@
-//! What people write who know other languages: each slip has a suggestion.
+//! What people write if they know other languages: each slip has a suggestion.
 //!
 //! A line of `foreign.txt` replaces a part of the machine of `slips.rs` wherever it is, and says the help of every finding.
 

@@ -158,7 +158,7 @@ fn more_features_than_an_instruction_can_depend_on() {
     assert_eq!(with(9), ["E0207 what `odd` does depends on 9 features"]);
 }
 
-/// The least values of a tag may be reserved, and no others: what is given out is one stretch.
+/// The least values of a tag may be reserved, and no others: the values that are given out follow each other.
 #[test]
 fn reserved_tags_are_the_least() {
     let with = |facts: &str| {

@@ -161,10 +161,10 @@ fn what_the_machine_must_be_set_to() {
             &with("needs \"entries are marked\" when slow;"),
             "feature shared \"a device shares the tables\" of space;
 space user { addresses low 38 bits; leaf under color; walk under color; devices when shared; }
-invalidate drop_all \"drop.all\" { per \"Toy manual, 4.3\"; drops leaf, walk of everything, any tag; where everyone; after wait; }
-barrier publish \"order stores\" { publishes on everyone; }
-domain everyone is cpus, devices;
-barrier wait \"wait flushes\" { completes on everyone; gone; drained; }
+invalidate drop_all \"drop.all\" { per \"Toy manual, 4.3\"; drops leaf, walk of everything, any tag; where all_agents; after wait; }
+barrier publish \"order stores\" { publishes on all_agents; }
+domain all_agents is cpus, devices;
+barrier wait \"wait flushes\" { completes on all_agents; gone; drained; }
 needs CTRL.MODE[9] = 0, 1 when shared \"devices are let in\";",
         ],
     );

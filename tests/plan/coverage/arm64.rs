@@ -90,7 +90,7 @@ fn check(case: &Case<'_>, granule: u64) {
     let whole = drops.iter().any(|(_, d)| d.place == Place::Everything);
     assert!(
         !whole || over,
-        "everything goes for {instructions} entries, {pages} pages"
+        "everything is flushed for {instructions} entries, {pages} pages"
     );
 }
 
@@ -170,14 +170,14 @@ fn kernel_ranges_end_at_the_last_page() {
         let levels = manual::levels(granule);
         let page = 1u128 << levels[0].shift;
         for pages in [1, 2, 3, 64, 65, 510, 511, 512] {
-            for cut in [false, true] {
+            for unlinked in [false, true] {
                 let range = TOP - pages * page..TOP;
                 let mut asked = Asked {
                     leaf: vec![(levels[0], range.clone())],
                     ..Asked::default()
                 };
-                if cut {
-                    asked.cut.push((levels[1], range));
+                if unlinked {
+                    asked.unlinked.push((levels[1], range));
                 }
                 let global = !has_kpti(config);
                 let case = Case {

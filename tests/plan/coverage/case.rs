@@ -23,7 +23,7 @@ pub struct Asked {
     /// Leaf entries.
     pub leaf: Vec<(Level, Range<u128>)>,
     /// Entries that pointed at tables.
-    pub cut: Vec<(Level, Range<u128>)>,
+    pub unlinked: Vec<(Level, Range<u128>)>,
     /// Whether the entries below those are still valid.
     pub live: bool,
 }
@@ -31,7 +31,7 @@ pub struct Asked {
 impl Asked {
     /// Leaf entries, and those that pointed at tables.
     pub fn all(&self) -> impl Iterator<Item = &(Level, Range<u128>)> {
-        self.leaf.iter().chain(&self.cut)
+        self.leaf.iter().chain(&self.unlinked)
     }
 }
 
@@ -126,7 +126,7 @@ impl Case<'_> {
         for (at, range) in &self.asked.leaf {
             ranges.leaf(level(at), extent(range));
         }
-        for (at, range) in &self.asked.cut {
+        for (at, range) in &self.asked.unlinked {
             ranges.walk(level(at), extent(range));
         }
         if self.asked.live {
@@ -210,7 +210,7 @@ impl Case<'_> {
             }
         }
         for &key in &walk_keys {
-            for (level, range) in &self.asked.cut {
+            for (level, range) in &self.asked.unlinked {
                 let places = drops.iter().filter_map(|(_, d)| d.walk(*level, key));
                 let name = level.name;
                 assert!(
@@ -234,9 +234,9 @@ impl Case<'_> {
         let done = |before: usize| {
             before < at && barriers.is_none_or(|all| all.iter().any(|b| before < *b && *b < at))
         };
-        self.asked.cut.iter().all(|(level, cut)| {
-            let cut = rounded(cut, level.shift);
-            let both = cut.start.max(named.start)..cut.end.min(named.end);
+        self.asked.unlinked.iter().all(|(level, unlinked)| {
+            let unlinked = rounded(unlinked, level.shift);
+            let both = unlinked.start.max(named.start)..unlinked.end.min(named.end);
             let before = drops.iter().filter(|(before, _)| done(*before));
             let places = before.filter_map(|(_, d)| d.walk(*level, key));
             both.is_empty() || op.walk(*level, key).is_some() || covered(&both, level.shift, places)

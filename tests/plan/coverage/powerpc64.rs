@@ -43,7 +43,7 @@ struct Case {
     cpu: Cpu,
     space: Space,
     leaf: Vec<(usize, Range<u128>)>,
-    cut: Vec<(usize, Range<u128>)>,
+    unlinked: Vec<(usize, Range<u128>)>,
     live: bool,
 }
 
@@ -59,7 +59,7 @@ impl Case {
         for (at, range) in &self.leaf {
             ranges.leaf(level(model, LEVELS[*at]), extent(range));
         }
-        for (at, range) in &self.cut {
+        for (at, range) in &self.unlinked {
             ranges.walk(level(model, LEVELS[*at]), extent(range));
         }
         if self.live {
@@ -159,7 +159,7 @@ impl Case {
             .filter(|(at, drop)| drop.walk && done(drop, *at, end))
             .map(|(at, _)| *at)
             .collect();
-        for (level, range) in &self.cut {
+        for (level, range) in &self.unlinked {
             let all = mine(false);
             let named = all.iter().filter(|(at, _)| walks.contains(at));
             let named: Vec<&Place> = named.map(|(_, drop)| &drop.place).collect();
@@ -168,7 +168,7 @@ impl Case {
                 "{agent:?} keeps walk entries of {range:x?}: {named:x?}"
             );
         }
-        let refills = self.live && !self.cut.is_empty();
+        let refills = self.live && !self.unlinked.is_empty();
         let walk_done = |by: usize| {
             mine(false)
                 .iter()
@@ -223,7 +223,11 @@ impl Case {
             let Place::Sized(shift, named) = &drop.place else {
                 continue;
             };
-            let asked = if drop.leaf { &self.leaf } else { &self.cut };
+            let asked = if drop.leaf {
+                &self.leaf
+            } else {
+                &self.unlinked
+            };
             let inside = asked.iter().any(|(at, range)| {
                 let all = rounded(range, *shift);
                 self.cpu.shift(*at) == *shift && all.start <= named.start && named.end <= all.end
@@ -250,7 +254,7 @@ impl Case {
             (out.end - out.start) >> self.cpu.shift(*at)
         };
         let leaves: u128 = self.leaf.iter().map(one).sum();
-        let all = leaves + self.cut.iter().map(one).sum::<u128>();
+        let all = leaves + self.unlinked.iter().map(one).sum::<u128>();
         let direct = self.cpu.has("broadcast") || !self.cpu.has("gtse");
         let most = match (self.space, reach) {
             (Space::Kernel, _) => 0,
@@ -258,7 +262,8 @@ impl Case {
             _ if devices => 33,
             _ => 256,
         };
-        let both = self.cpu.has("gtse") && self.cpu.has("coprocessors") && !self.cut.is_empty();
+        let both =
+            self.cpu.has("gtse") && self.cpu.has("coprocessors") && !self.unlinked.is_empty();
         let workaround = self.cpu.suffers("p9_erat") && self.pid() == 0;
         assert!(
             !whole || all > most || both || workaround,
@@ -327,7 +332,7 @@ proptest! {
         space in spaces(),
         reach in reaches(),
         leaves in proptest::array::uniform3(raw()),
-        cuts in proptest::array::uniform4(raw()),
+        unlinked_raw in proptest::array::uniform4(raw()),
         anchor in any::<u64>(),
         live in any::<bool>(),
     ) {
@@ -337,14 +342,14 @@ proptest! {
             Space::Kernel => 0xc000_0000_0000_0000..0xc010_0000_0000_0000,
         };
         let mut leaf = ranges(&leaves, cpu, anchor, &addresses);
-        let cut: Vec<_> = ranges(&cuts, cpu, anchor, &addresses)
+        let unlinked: Vec<_> = ranges(&unlinked_raw, cpu, anchor, &addresses)
             .into_iter()
             .filter(|(at, _)| *at > 0)
             .collect();
-        if leaf.is_empty() && cut.is_empty() {
+        if leaf.is_empty() && unlinked.is_empty() {
             leaf = ranges(&[(true, leaves[0].1, leaves[0].2, leaves[0].3)], cpu, anchor, &addresses);
         }
-        let case = Case { cpu, space, leaf, cut, live };
+        let case = Case { cpu, space, leaf, unlinked, live };
         let effects = case.run(config, reach);
         case.check(&effects, Agent::Cpu);
         case.names_no_more(&effects);

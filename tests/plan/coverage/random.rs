@@ -51,7 +51,7 @@ pub fn asked(raw: &[Raw], anchor: u64, live: bool, levels: &[Level], space: &Ran
             asked.leaf.push((level, range));
         }
         if let Some(range) = near(level, &raw[5 + index]).filter(|_| index > 0) {
-            asked.cut.push((level, range));
+            asked.unlinked.push((level, range));
         }
     }
     if asked.all().next().is_none() {

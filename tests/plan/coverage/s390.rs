@@ -36,7 +36,7 @@ struct Written {
 enum Becomes {
     Invalid,
     New,
-    Relaxed,
+    MoreRights,
 }
 
 fn read(i: &Instruction, at: usize) -> Written {
@@ -67,7 +67,7 @@ fn read(i: &Instruction, at: usize) -> Written {
         }
         "rdp" => {
             assert_eq!((operand("table"), at), (u128::from(TABLE), 0));
-            (index(operand("page")), 1, Becomes::Relaxed)
+            (index(operand("page")), 1, Becomes::MoreRights)
         }
         "idte" => {
             let origin = operand("origin");
@@ -102,7 +102,7 @@ fn read(i: &Instruction, at: usize) -> Written {
         indexes: first..first + count,
         becomes,
         wide,
-        purges: becomes != Becomes::Relaxed,
+        purges: becomes != Becomes::MoreRights,
     }
 }
 
@@ -119,7 +119,7 @@ fn check(change: &Changing, trace: &Made) {
         assert!(!stored, "after the store: {:?}", trace.here);
         assert!(it.wide || change.reach == Reach::Here, "{:?}", trace.here);
         assert!(
-            it.purges || change.kind == Kind::RelaxPermissions,
+            it.purges || change.kind == Kind::MoreRights,
             "{:?}",
             trace.here
         );
@@ -138,9 +138,9 @@ fn check(change: &Changing, trace: &Made) {
     let found: Vec<u64> = written.keys().copied().collect();
     assert_eq!(found, wanted, "{:?}", trace.here);
     let invalid = written.values().any(|it| *it == Becomes::Invalid);
-    let relaxed = written.values().any(|it| *it == Becomes::Relaxed);
+    let more_rights = written.values().any(|it| *it == Becomes::MoreRights);
     // What takes the place of an invalid entry is stored: another page, or what software keeps in its place.
-    let wanted = invalid || relaxed || by_store;
+    let wanted = invalid || more_rights || by_store;
     assert_eq!(stored, wanted, "{:?}", trace.here);
     assert!(trace.deferred.is_nothing());
 }
@@ -149,7 +149,7 @@ fn kinds() -> impl Strategy<Value = Kind> {
     proptest::sample::select(vec![
         Kind::Map,
         Kind::Unmap,
-        Kind::RelaxPermissions,
+        Kind::MoreRights,
         Kind::Same,
         Kind::Remap,
     ])

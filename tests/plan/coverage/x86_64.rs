@@ -125,13 +125,13 @@ fn check(case: &Case<'_>, cpu: &manual::Cpu) {
     let kernel = case.space == Space::Kernel;
     let global = case.leaf_keys == [Key::Global];
     // By address nothing drops walk entries under other PCIDs, nor, on Alder Lake, globals.
-    let walks = kernel && cpu.pcid && !case.asked.cut.is_empty();
+    let walks = kernel && cpu.pcid && !case.asked.unlinked.is_empty();
     let globals = kernel && cpu.pcid && global && cpu.alder_lake && !broadcast;
     // Nor, on this CPU alone, leaves under PCIDs that all CPUs share and that cannot be invalidated lazily.
     let others = kernel && cpu.shared && !global && !broadcast;
     let whole = drops.iter().any(|(_, d)| d.place == Place::Everything);
     assert!(
         !whole || instructions > 33 || walks || globals || others,
-        "everything goes for {instructions} instructions"
+        "everything is flushed for {instructions} instructions"
     );
 }

@@ -54,7 +54,7 @@ fn entries_become_invalid_and_are_stored_when_that_is_complete() {
         "settle.all",
         "(the entries are stored)",
     ];
-    let kinds = [Kind::Unmap, Kind::Remap, Kind::RelaxPermissions];
+    let kinds = [Kind::Unmap, Kind::Remap, Kind::MoreRights];
     changes(&written, "", &kinds, Space::User, &cleared);
     changes(
         &written,
@@ -90,7 +90,7 @@ fn the_kernel_finds_its_new_entries() {
     changes(
         &written,
         "",
-        &[Kind::Remap, Kind::RelaxPermissions],
+        &[Kind::Remap, Kind::MoreRights],
         Space::Kernel,
         &stored,
     );

@@ -43,7 +43,7 @@ fn entries_that_appear_go_by_address_where_their_level_does() {
         "wait",
     ];
     negative(&arch, 0, 0x1000, &["pte", "pmd"], &both);
-    // Of the other levels nothing goes by address.
+    // Of the other levels nothing is invalidated by address.
     let edit = (
         "drops negative at pmd of one page",
         "drops negative at pgd of one page",

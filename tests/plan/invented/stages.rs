@@ -109,7 +109,7 @@ fn broadcasts_and_interrupts_take_the_same_stages() {
 
 #[test]
 fn a_switch_that_completes_the_flush_of_a_tag_takes_the_stages_as_well() {
-    let paid = [
+    let expected = [
         "order",
         "space 0x42",
         "settle",
@@ -124,14 +124,14 @@ fn a_switch_that_completes_the_flush_of_a_tag_takes_the_stages_as_well() {
         &good(RELAY),
         "",
         &Ask::event(Event::Switch(Pending::Tag)),
-        &paid,
+        &expected,
     );
 }
 
 /// Instructions by address alone, by address and tag, and for several caches at once.
 #[test]
 fn a_second_cache_takes_what_its_instruction_compares() {
-    // The last cache goes with the one that it is made from.
+    // The last cache is flushed with the one that it is made from.
     let edits = [
         (
             "drops leaf of one page, this tag or global in micro;",

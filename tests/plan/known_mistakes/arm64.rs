@@ -125,7 +125,7 @@ fn trap_21_hinted_ranges_start_at_an_entry() {
     );
 }
 
-/// The refill rule: what is below a cut is still valid, so no leaf goes while a walk entry above it
+/// The refill rule: what is below an unlinked table is still valid, so no leaf is invalidated while a walk entry above it
 /// can make it again. The page's VAE1 drops the walk entry over both leaves; the leaf of 2 MiB may
 /// only go once that is complete.
 #[test]
@@ -145,16 +145,16 @@ fn leaves_of_another_level_wait_for_the_walk_entry() {
     let walk = names
         .iter()
         .position(|n| *n == "vae1is")
-        .expect("the walk entry goes");
+        .expect("the walk entry is invalidated");
     let leaf = names
         .iter()
         .rposition(|n| n.starts_with("va"))
-        .expect("the leaf goes");
+        .expect("the leaf is invalidated");
     let same = names[walk..=leaf].iter().all(|n| *n == "vae1is");
     assert!(same || names[walk..leaf].contains(&"dsb_ish"), "{names:?}");
 }
 
-/// Section 3, step 5: a walk clause takes one instruction for each cut, whatever its reach. One
+/// Section 3, step 5: a walk clause takes one instruction for each unlinked table, whatever its reach. One
 /// table below an entry of the top level is one VAE1, not the whole ASID.
 #[test]
 fn one_cut_is_one_instruction_however_far_it_reaches() {

@@ -23,7 +23,7 @@ const LEVELS: [&str; 5] = ["pte", "pmd", "pud", "p4d", "pgd"];
 const KINDS: [Kind; 5] = [
     Kind::Map,
     Kind::Unmap,
-    Kind::RelaxPermissions,
+    Kind::MoreRights,
     Kind::Same,
     Kind::Remap,
 ];
@@ -97,17 +97,19 @@ fn no_store_to_a_valid_entry() {
             };
             let invalid = of(&["ipte", "ipte_local", "idte", "idte_local"]);
             let runs = of(&["ipte_run", "ipte_run_local"]);
-            let relaxed = of(&["rdp", "rdp_local"]);
+            let more_rights = of(&["rdp", "rdp_local"]);
             let replaced = of(&["crdte", "cspg"]);
             assert_eq!(
-                invalid + runs + relaxed + replaced,
+                invalid + runs + more_rights + replaced,
                 store.unwrap_or(names.len()),
                 "{context}"
             );
-            assert!(invalid == entries || runs == 1 || relaxed == entries || replaced == entries);
+            assert!(
+                invalid == entries || runs == 1 || more_rights == entries || replaced == entries
+            );
             assert!(runs == 0 || entries > 1, "{context}");
             assert!(
-                relaxed == 0 || change.kind == Kind::RelaxPermissions,
+                more_rights == 0 || change.kind == Kind::MoreRights,
                 "{context}"
             );
             assert!(replaced == 0 || change.kind != Kind::Unmap, "{context}");
@@ -273,7 +275,7 @@ fn rdp_only_gives_rights() {
         for change in changes(1) {
             let trace = on(change, &words);
             let used = names(&trace).iter().any(|name| name.starts_with("rdp"));
-            let may = change.kind == Kind::RelaxPermissions && change.level.index() == 0;
+            let may = change.kind == Kind::MoreRights && change.level.index() == 0;
             assert!(!used || may, "{words}: {change:?}");
         }
     }

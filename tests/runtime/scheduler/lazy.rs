@@ -1,4 +1,4 @@
-//! Lazy CPUs: which flushes are sent to them, how they complete those that were not, and who keeps the space alive in
+//! Lazy CPUs: which flushes are sent to them, how they complete those that were not, and what keeps the space alive in
 //! between.
 
 use std::sync::{Arc, Mutex};
@@ -60,7 +60,7 @@ fn a_flush_of_pages_skips_a_lazy_cpu_which_catches_up() {
             cpus.run(1, &process);
             (cpus.lines(), cpus.counted())
         };
-        let (lines, paid) = back(&mut cpus);
+        let (lines, completed) = back(&mut cpus);
         // If a user view cannot be flushed by its tag, its flush is deferred to the return to user code.
         let expected = match (case.kind, case.name) {
             (Kind::Broadcast, _) => ("broadcast 1", ""),
@@ -77,7 +77,7 @@ fn a_flush_of_pages_skips_a_lazy_cpu_which_catches_up() {
         } else {
             "broadcast 1"
         };
-        assert_eq!((counted, &*paid), expected, "{}", case.name);
+        assert_eq!((counted, &*completed), expected, "{}", case.name);
         assert_eq!(lines.is_empty(), !case.interrupts(), "{}", case.name);
         // A flush that it has completed is not pending again.
         cpus.kernel_thread(1);
@@ -116,9 +116,9 @@ fn a_flush_of_tables_interrupts_a_lazy_cpu() {
         assert_eq!(interrupted(&cpus.lines()), [""; 0], "{}", case.name);
         cpus.forget();
         cpus.run(1, &process);
-        let paid = cpus.counted();
+        let completed = cpus.counted();
         assert_eq!(
-            paid.contains("completed 1"),
+            completed.contains("completed 1"),
             case.interrupts_for_tables(),
             "{}",
             case.name

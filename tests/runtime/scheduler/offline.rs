@@ -66,9 +66,9 @@ fn a_cpu_goes_offline_and_comes_online_again() {
                 case.name
             );
             cpus.run(1, &process);
-            let paid = cpus.counted();
+            let completed = cpus.counted();
             assert_eq!(
-                paid.contains("completed 1"),
+                completed.contains("completed 1"),
                 case.interrupts_for_tables(),
                 "{}",
                 case.name

@@ -203,19 +203,23 @@ fn round_trip<B: Machine>(backend: B) -> (Vec<String>, Vec<String>) {
     cpus.enter_from_user(0);
     cpus.forget();
     cpus.return_to_user(0);
-    let resumed = cpus.lines();
+    let returned = cpus.lines();
     cpus.enter_from_user(0);
     let entered = cpus.lines();
-    assert_eq!(cpus.counted(), "", "nothing is paid, nothing is deferred");
-    (resumed, entered)
+    assert_eq!(
+        cpus.counted(),
+        "",
+        "nothing is completed, nothing is deferred"
+    );
+    (returned, entered)
 }
 
 #[test]
 fn the_entry_from_user_code_loads_the_kernels_view_again_and_keeps_it() {
     let nothing = (vec![], vec![]);
-    let of = |resumed: &[&str], entered: &[&str]| {
+    let of = |returned: &[&str], entered: &[&str]| {
         let owned = |lines: &[&str]| lines.iter().map(|&line| line.to_owned()).collect();
-        (owned(resumed), owned(entered))
+        (owned(returned), owned(entered))
     };
     let x86 = |config| round_trip(x86(config));
     assert_eq!(x86(X86::NONE), nothing);

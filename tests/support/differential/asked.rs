@@ -133,7 +133,7 @@ impl Asked<'_> {
             scope,
         };
         self.env.walk = request.tables();
-        self.env.ends = matches!(scope, Scope::Teardown);
+        self.env.teardown = matches!(scope, Scope::Teardown);
         let shape = |reach| match scope {
             Scope::Page { .. } => Shape::Page(space, reach),
             Scope::Ranges(_) => Shape::Ranges(space, reach),
@@ -269,7 +269,7 @@ pub fn env(config: Config, limits: &[u64], tag: Tag) -> Env {
         limits: limits.to_vec(),
         tag,
         walk: false,
-        ends: false,
+        teardown: false,
         change: Changing::default(),
         page: (0, Level(0)),
         ranges: Ranges::new(),

@@ -28,7 +28,7 @@ impl Asked<'_> {
         let kinds = [
             (Kind::Map, Entry::Invalid, page(1, 1)),
             (Kind::Unmap, page(1, 1), Entry::Invalid),
-            (Kind::RelaxPermissions, page(1, 1), page(1, 3)),
+            (Kind::MoreRights, page(1, 1), page(1, 3)),
             (Kind::Same, page(1, 3), page(1, 3)),
             (Kind::Remap, page(1, 3), page(2, 3)),
         ];

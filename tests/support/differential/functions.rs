@@ -85,7 +85,7 @@ fn tags(model: &Model, config: Config, limits: &[u64]) -> Tags {
     let views = views.fold(0, |all, view| all | view.or);
     let of = |per_cpu: bool| {
         let mut tags = model.tags.iter();
-        let tag = tags.rfind(|it| it.of_cpu.value == per_cpu && it.when.holds(config))?;
+        let tag = tags.rfind(|it| it.per_cpu.value == per_cpu && it.when.holds(config))?;
         let (first, last) = tag.on(limits).range();
         Some((TagValues { first, last, views }, tag))
     };
@@ -133,7 +133,7 @@ fn sends_ipis(analysis: &Analysis, config: Config, limits: &[u64]) -> bool {
             let requests = [(false, false), (true, false), (true, true)];
             requests.into_iter().any(|(tables, teardown)| {
                 let mut env = env(config, limits, tag);
-                (env.walk, env.ends) = (tables, teardown);
+                (env.walk, env.teardown) = (tables, teardown);
                 let effects = interpret(model, plans, Shape::IpiTargets(Space::User), &env);
                 effects.flush_ipis != IpiTargets::NONE
             })

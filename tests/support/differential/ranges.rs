@@ -27,7 +27,7 @@ struct AddressRange {
     pages: u64,
 }
 
-fn stretch() -> impl Strategy<Value = AddressRange> {
+fn address_range() -> impl Strategy<Value = AddressRange> {
     let entries = prop_oneof![
         6 => 0..8u64,
         3 => 0..70u64,
@@ -84,7 +84,7 @@ struct Case {
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    let level = |weight| proptest::option::weighted(weight, stretch());
+    let level = |weight| proptest::option::weighted(weight, address_range());
     let levels = |weight| std::array::from_fn::<_, LEVELS, _>(|_| level(weight));
     let request = (
         proptest::sample::select(SPACES.to_vec()),
@@ -128,7 +128,7 @@ impl Case {
     fn ranges(&self, addresses: (u64, u32), table: &LevelTable) -> Ranges {
         let mut ranges = Ranges::new();
         let page = table[0].shift;
-        let extent = |stretch: &AddressRange, shift| stretch.extent(addresses, shift, page);
+        let extent = |range: &AddressRange, shift| range.extent(addresses, shift, page);
         for level in Level::all() {
             let facts = table[level.index()];
             if facts.shift == 0 {

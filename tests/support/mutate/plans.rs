@@ -419,7 +419,7 @@ pub fn mutants(arch: &Analysis, how: Break) -> impl Iterator<Item = (Shape, Plan
 pub fn is_of_flush(shape: Shape) -> bool {
     let of_change = matches!(
         shape,
-        Shape::Change | Shape::Invalidate | Shape::Replace | Shape::Relax | Shape::Publish(_)
+        Shape::Change | Shape::Invalidate | Shape::Replace | Shape::MoreRights | Shape::Publish(_)
     );
     let of_event = matches!(
         shape,

@@ -203,7 +203,7 @@ pub fn failure(model: &Model, plans: &Plans, shapes: &[Shape]) -> Option<prove::
             Shape::Change
             | Shape::Invalidate
             | Shape::Replace
-            | Shape::Relax
+            | Shape::MoreRights
             | Shape::Publish(_) => asked.push(Shape::Change),
             Shape::IpiTargets(space) => {
                 asked.extend([of(space, Reach::Wide), of(space, Reach::Given)]);

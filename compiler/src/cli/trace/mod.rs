@@ -1,6 +1,6 @@
 //! `tlbc trace`.
 
-mod asked;
+mod event;
 mod tag;
 
 use std::path::PathBuf;
@@ -233,7 +233,7 @@ pub struct TraceOptions {
 ///
 /// # Errors
 /// What is wrong with the options.
-pub fn asked(options: &str, model: &Model, config: Config) -> Result<TraceOptions, String> {
+pub fn parse_options(options: &str, model: &Model, config: Config) -> Result<TraceOptions, String> {
     #[derive(Parser)]
     struct Alone {
         #[command(flatten)]
@@ -242,7 +242,7 @@ pub fn asked(options: &str, model: &Model, config: Config) -> Result<TraceOption
     let words = ["trace", "-"].into_iter().chain(options.split_whitespace());
     let alone = Alone::try_parse_from(words).map_err(|error| error.to_string())?;
     let trace = alone.trace;
-    let event = trace.asked(model, config).map_err(|trouble| trouble.0)?;
+    let event = trace.event(model, config).map_err(|trouble| trouble.0)?;
     Ok(TraceOptions {
         event,
         space: trace.space(),
@@ -296,7 +296,7 @@ impl TraceCommand {
             config,
             limits: limits.clone(),
             space: self.space(),
-            event: self.asked(model, config)?,
+            event: self.event(model, config)?,
             tag: first,
             others,
         };

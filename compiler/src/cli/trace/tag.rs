@@ -40,7 +40,7 @@ pub(super) fn tag(
     check(&all, kind, value)?;
     let tag = Tag {
         value,
-        global: !kind.of_cpu.value,
+        global: !kind.per_cpu.value,
     };
     Ok((tag, remark(kind, value, model.view_bits(config))))
 }

@@ -72,7 +72,7 @@ fn one_entry_is_a_page() {
 }
 
 #[test]
-fn one_entry_whose_table_goes_as_well_is_a_page() {
+fn one_entry_whose_table_is_unlinked_as_well_is_a_page() {
     let mut ranges = run(&[(PAGE, 0x20_3000, 0x1000)]);
     ranges.walk(LARGE, Extent::new(0x20_0000, 0x20_0000));
     assert_eq!(page(&ranges), Some((0x20_3000, PAGE, true)));

@@ -19,7 +19,7 @@ pub enum Op {
     /// A table's pages, and the large pages after it in the same call.
     ClearAcross(usize),
     Protect(usize, usize),
-    Relax(usize, usize),
+    MoreRights(usize, usize),
     Replace(usize, usize),
     Unlink(usize),
     Detach(usize),
@@ -56,7 +56,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (any::<bool>(), 0..FEW).prop_map(|(up, at)| Op::ClearLarge(up, at)),
         2 => table().prop_map(Op::ClearAcross),
         2 => (table(), 0..MOST).prop_map(|(t, at)| Op::Protect(t, at)),
-        1 => (table(), 0..MOST).prop_map(|(t, at)| Op::Relax(t, at)),
+        1 => (table(), 0..MOST).prop_map(|(t, at)| Op::MoreRights(t, at)),
         2 => (table(), 0..MOST).prop_map(|(t, at)| Op::Replace(t, at)),
         3 => table().prop_map(Op::Unlink),
         1 => table().prop_map(Op::Detach),

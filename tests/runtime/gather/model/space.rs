@@ -255,7 +255,7 @@ impl<B: Backend + Send + Sync + 'static> Space<B> {
                     model.requires(subject, &made, stale, None);
                 }
             }
-            Op::Relax(nth, at) => {
+            Op::MoreRights(nth, at) => {
                 let through_invalid = self.mmu.platform().backend();
                 let facts = through_invalid.change_facts(self.handle.flags());
                 if !facts.rights_through_invalid {

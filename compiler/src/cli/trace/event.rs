@@ -11,10 +11,10 @@ use crate::trace::{AddressRange, Change, EntriesInMemory, Event, Tables, To, Unm
 
 impl TraceCommand {
     /// Returns the event.
-    pub(super) fn asked(&self, model: &Model, config: Config) -> Result<Event, Trouble> {
+    pub(super) fn event(&self, model: &Model, config: Config) -> Result<Event, Trouble> {
         match self.event {
             Some(EventName::Fault) => self.fault(model, config),
-            Some(event) => self.event(event),
+            Some(event) => self.named_event(event),
             None if self.teardown => Ok(Event::Teardown),
             None if self.everything => Ok(Event::Everything),
             None => self.entries(model, config),
@@ -88,7 +88,7 @@ impl TraceCommand {
         }
     }
 
-    fn event(&self, event: EventName) -> Result<Event, Trouble> {
+    fn named_event(&self, event: EventName) -> Result<Event, Trouble> {
         if !self.range.is_empty() {
             return Err(Trouble(
                 "--range: only `--event fault` has addresses".into(),

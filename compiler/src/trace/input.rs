@@ -21,7 +21,7 @@ pub(super) fn env(query: &Query) -> Env {
         limits: query.limits.clone(),
         tag: query.tag,
         walk: false,
-        ends: false,
+        teardown: false,
         change: Changing::default(),
         page: (0, Level(0)),
         ranges: Ranges::new(),
@@ -58,7 +58,7 @@ pub(super) struct RequestedEntries<'a> {
 }
 
 /// Entries that no longer point at tables.
-pub(super) struct Cut {
+pub(super) struct UnlinkedTables {
     /// The change of each.
     pub change: Change,
     /// The addresses that they translate.
@@ -141,7 +141,11 @@ impl<'a> RequestedEntries<'a> {
     }
 
     /// Returns the entries that pointed at the unlinked tables of a range.
-    pub fn cuts(&self, range: &AddressRange, live: bool) -> Result<Vec<Cut>, String> {
+    pub fn unlinked_tables(
+        &self,
+        range: &AddressRange,
+        live: bool,
+    ) -> Result<Vec<UnlinkedTables>, String> {
         let (Some(&low), Some(&high)) = (range.levels.iter().min(), range.levels.iter().max())
         else {
             return Ok(Vec::new());
@@ -149,7 +153,7 @@ impl<'a> RequestedEntries<'a> {
         let below = if live { Below::Live } else { Below::Cleared };
         // A table that is unlinked live takes all tables below it along.
         let levels = if live { high..=high } else { low..=high };
-        let mut cuts = Vec::new();
+        let mut unlinked = Vec::new();
         // The tables of a level are pointed at by entries of the next level above.
         for level in levels.filter(|&level| self.table[level].shift != 0) {
             let Some(above) = self.above(level) else {
@@ -172,9 +176,9 @@ impl<'a> RequestedEntries<'a> {
                 )
             };
             let extent = range.extent.rounded(self.shift(above)?);
-            cuts.push(Cut { change, extent });
+            unlinked.push(UnlinkedTables { change, extent });
         }
-        Ok(cuts)
+        Ok(unlinked)
     }
 
     fn check_whole_tables(&self, extent: Extent, level: usize, above: usize) -> Result<(), String> {
@@ -208,8 +212,8 @@ impl<'a> RequestedEntries<'a> {
                 ranges.leaf(level, extent);
             }
             if unmapped.tables != Tables::Kept {
-                for cut in self.cuts(range, live)? {
-                    ranges.require(&cut.change.required_flush(&facts), cut.extent);
+                for tables in self.unlinked_tables(range, live)? {
+                    ranges.require(&tables.change.required_flush(&facts), tables.extent);
                 }
             }
         }

@@ -15,7 +15,7 @@ use crate::json;
 
 /// The format of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum LineFormat {
     /// Text.
     Text,
     /// JSON lines.
@@ -31,7 +31,7 @@ struct Object<'a> {
     notes: Vec<&'a str>,
 }
 
-impl Said {
+impl LineFormat {
     /// Returns the format that the arguments ask for, even if other arguments are wrong.
     pub(super) fn of(arguments: impl Iterator<Item = OsString>) -> Self {
         let mut arguments = arguments.take_while(|argument| argument != "--");
