@@ -54,7 +54,7 @@ impl Platform for Kernel {
     }
 
     fn kernel_root(&self) -> Root {
-        Root::untagged(0x1000, 0x2000)
+        Root::untagged(0x1000, 0x2000) // the kernel's top table, and an empty one
     }
 
     fn pin_cpu<R>(&self, _interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
@@ -172,7 +172,8 @@ fn munmap(table: &Table, pages: Range<usize>) {
 fn main() {
     let cpu = CpuId(0);
     let current = MMU.cpu_online(cpu).expect("a usable machine");
-    let space = MMU.address_space(0x4000.into()).expect("a tag");
+    let top_table = 0x4000; // where it is in physical memory
+    let space = MMU.address_space(top_table.into()).expect("a tag");
     let space = Arc::new(space);
     let table = Table {
         space: space.clone(),

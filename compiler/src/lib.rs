@@ -17,8 +17,8 @@
 //! | `emit` | `plan::ir` | Rust |
 //! | `addresses` | the printed encoders | does each address reach the instruction whole? |
 //!
-//! `trace` interprets the plan IR instead of printing it as Rust, and `interpreted` is a backend that does so. `matrix` and
-//! `doc` describe a definition and its plans for readers. The plan IR names instructions and does not repeat what they
+//! `trace` interprets the plan IR instead of printing it as Rust, and `interpreted` is a backend that does so. `torment` executes
+//! what plans issue on hostile hardware. `matrix` and `doc` describe a definition and its plans for readers. The plan IR names instructions and does not repeat what they
 //! invalidate, so an independent check of the plans can take that from the model.
 
 mod analysis;

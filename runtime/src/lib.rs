@@ -27,7 +27,7 @@
 //! | a CPU comes online, goes offline | [`Mmu::cpu_online`], [`Mmu::cpu_offline`] |
 //! | the handler of the IPI | [`Mmu::handle_ipi`] |
 //! | scheduler | [`Mmu::switch`] |
-//! | return to user code, entry from it | [`Mmu::return_to_user`], [`Mmu::enter_from_user`]; `_through` a sink of its own if assembly does the loads |
+//! | return to user code, entry from it | [`Mmu::return_to_user`], [`Mmu::enter_from_user`]; for loads in assembly [`Mmu::return_to_user_through`], [`Mmu::enter_from_user_through`] |
 //! | an address space is created, torn down, released | [`Mmu::address_space`], [`Mmu::teardown`], [`Mmu::release`] |
 //! | mmap, page faults | [`Section::map`] |
 //! | munmap | [`Section::unmap`], [`Section::unmap_all`] |

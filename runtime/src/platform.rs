@@ -84,9 +84,10 @@ pub trait Pte<P: Platform>: Sized {
 
 /// What a kernel provides to the runtime.
 ///
-/// The kernel calls back in four places: [`Mmu::handle_ipi`](crate::Mmu::handle_ipi) when a CPU takes the interrupt
-/// of [`send_ipi`](Self::send_ipi); [`Mmu::switch`](crate::Mmu::switch) in its scheduler;
-/// [`Mmu::return_to_user`](crate::Mmu::return_to_user) before user code runs; [`Mmu::cpu_online`](crate::Mmu::cpu_online) and
+/// In turn the kernel calls [`Mmu::handle_ipi`](crate::Mmu::handle_ipi) when a CPU takes the interrupt of
+/// [`send_ipi`](Self::send_ipi); [`Mmu::switch`](crate::Mmu::switch) in its scheduler;
+/// [`Mmu::return_to_user`](crate::Mmu::return_to_user) before user code runs, and
+/// [`Mmu::enter_from_user`](crate::Mmu::enter_from_user) after it; [`Mmu::cpu_online`](crate::Mmu::cpu_online) and
 /// [`Mmu::cpu_offline`](crate::Mmu::cpu_offline) when CPUs come online and go offline.
 ///
 /// Software walkers that take no lock run with interrupts off, or in a section for whose end
@@ -227,7 +228,8 @@ pub trait Platform: Sized {
     }
 
     /// Takes pages that no CPU and no device can access through the entries that were unmapped. Pages that the iterator has not
-    /// returned are dropped. The default drops all of them.
+    /// returned are dropped. The default drops all of them. The pages of a [batched unmap](crate::Mmu::reclaim) do not come here:
+    /// [`Waited::redeem`](crate::Waited::redeem) returns each to the code that unmapped it.
     ///
     /// # Context
     ///

@@ -1,5 +1,6 @@
 //! The documentation of functions begins with a verb. That of every public function that a kernel calls, and of every one that
-//! it provides, says in which contexts it is called.
+//! it provides, says in which contexts it is called. That it says how it fails is checked by lints of the workspace,
+//! `missing_errors_doc` and `missing_panics_doc`.
 
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
