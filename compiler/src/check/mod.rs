@@ -32,6 +32,8 @@ mod tables;
 mod tags;
 mod texts;
 pub(crate) mod unused;
+mod views;
+mod wanted;
 mod widths;
 mod workarounds;
 
@@ -123,7 +125,7 @@ const RULES: &[ModelRule] = &[
     whole(spaces::roots),
     stated(spaces::values),
     whole(spaces::tags_loaded),
-    whole(spaces::views_loaded),
+    whole(views::loaded),
     stated(tags::values),
     stated(tags::sources),
     stated(tags::one_of_each_kind),

@@ -1,8 +1,8 @@
 //! Spaces: after a switch a CPU does not use entries of the previous space.
 //!
-//! In: the tags, and what a switch and a return to user code load. Out: E0503, E0509, E0510, E0511, E0516, E0518. Holds: in
-//! every configuration a switch loads the root of the space, and for each kind of entry a tag of the space, or it
-//! drops what the previous space left; tags have no values in common; and every view is loaded when it must be.
+//! In: the tags, and what a switch loads. Out: E0503, E0509, E0510, E0511, E0518. Holds: in every
+//! configuration a switch loads the root of the space, and for each kind of entry a tag of the space, or it drops what the
+//! previous space left; and tags have no values in common. Views are checked in `views`.
 
 use super::configs::{Configs, RecordedConfig};
 use super::{fields_of, tags_in, user_tags};
@@ -179,7 +179,7 @@ fn open_memory(model: &Model, shared: &SharedEntries, when: &str) -> Diagnostic 
 }
 
 /// Returns the conditions on which a switch can depend.
-fn conds(model: &Model) -> impl Iterator<Item = &Cond> {
+pub fn conds(model: &Model) -> impl Iterator<Item = &Cond> {
     let tags = user_tags(model)
         .into_iter()
         .map(|tag| &model.tags[tag].when);
@@ -205,7 +205,7 @@ fn takes(model: &Model, load: &Load, source: Source, config: impl Machine) -> bo
 }
 
 /// Returns whether one of them carries the tag; where the tag is the root, the root does.
-fn carry_tag(model: &Model, loads: &[&Load], config: impl Machine) -> bool {
+pub fn carry_tag(model: &Model, loads: &[&Load], config: impl Machine) -> bool {
     let is_root = tags_in(model, config).any(|tag| tag.is_root.is_some());
     loads.iter().any(|load| {
         takes(model, load, Source::Tag, config)
@@ -350,94 +350,5 @@ pub fn tags_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
             .help("give the field of the load the condition of the tag, or the tag that of the load"),
         );
         return;
-    }
-}
-
-/// Checks E0516: a switch loads the view with which the kernel runs, and a return to user code every other.
-pub fn views_loaded(model: &Model, found: &mut Vec<Diagnostic>) {
-    let views = &model.user.views;
-    let of_return = model.return_to_user.loads.iter().map(|loads| &loads.when);
-    let whens = views.iter().map(|view| &view.when).chain(of_return);
-    let configs = Configs::of(model, conds(model).chain(whens));
-    let finding = |span, message: String| Diagnostic::new(Code::E0516, span, message);
-    // Not exactly one view that is loaded while the kernel runs has been reported by E0513.
-    let one = |config: RecordedConfig<'_>| {
-        let loaded = views
-            .iter()
-            .filter(|view| view.loaded && view.when.holds(config));
-        loaded.count() == 1
-    };
-    if !configs.iter().all(one) {
-        return;
-    }
-    for config in configs.iter() {
-        // Without a tag, a view is a root alone, and a load drops the entries of the previous one.
-        if tags_in(model, config).next().is_none() {
-            continue;
-        }
-        let when = configs.when(config);
-        let of = |event: &'_ crate::model::Event| -> Vec<Loads> {
-            let loads = event.loads.iter();
-            loads.filter(|it| it.when.holds(config)).cloned().collect()
-        };
-        let (switch, return_to_user) = (of(&model.switch), of(&model.return_to_user));
-        let missing =
-            (switch.iter().chain(&return_to_user)).find(|it| !views[it.view].when.holds(config));
-        if let Some(loads) = missing {
-            let view = &views[loads.view].named;
-            found.push(
-                finding(
-                    loads.span,
-                    format!(
-                        "the view `{}` is loaded where it does not exist{when}",
-                        view.name
-                    ),
-                )
-                .label("loaded here")
-                .because(view.span, "does not exist then")
-                .note("a CPU would run under a tag that no flush covers")
-                .help("give the load the condition of the view"),
-            );
-            return;
-        }
-        if let Some(loads) = switch.iter().find(|it| !views[it.view].loaded) {
-            let view = &views[loads.view].named;
-            found.push(
-                finding(
-                    loads.span,
-                    format!(
-                        "a switch loads the view `{}`, and the kernel runs with another{when}",
-                        view.name
-                    ),
-                )
-                .label("loaded here")
-                .because(view.span, "not the one that is `loaded`")
-                .note("an instruction on the loaded tag would be chosen to cover a view that is not loaded")
-                .help("load the view that is `loaded` in `switch`, and the other in `return_to_user`"),
-            );
-            return;
-        }
-        let never = views.iter().enumerate().find(|(index, view)| {
-            let loads = return_to_user.iter().filter(|it| it.view == *index);
-            let loads = loads.flat_map(|it| it.loads.iter().map(|&load| &model.loads[load]));
-            let loads: Vec<&Load> = loads.collect();
-            !view.loaded && view.when.holds(config) && !carry_tag(model, &loads, config)
-        });
-        if let Some((_, view)) = never {
-            found.push(
-                finding(
-                    view.named.span,
-                    format!(
-                        "the view `{}` is not loaded in the kernel, nor by the return to user code{when}",
-                        view.named.name
-                    ),
-                )
-                .label("never loaded")
-                .because(model.return_to_user.span, "loads no tag of it")
-                .note("user code would run with the view of the kernel, and flushes that are deferred until this view is loaded would never be done")
-                .help(format!("let `return_to_user` load it: `loads ... in {};`", view.named.name)),
-            );
-            return;
-        }
     }
 }

@@ -1,24 +1,20 @@
 //! Changes of page-table entries, in the order of the runtime.
 //!
-//! In: entries and their change. Out: the stores or the instructions that write them, the flush, and the flushes that are
-//! deferred. Holds: the runtime decides which flush a change requires, and when ([`Change::required_flush`]). The order is
-//! that of locked sections and gathers: where the machine requires it, an entry becomes invalid and is flushed before it
+//! In: entries and their change. Out: the stores or the instructions that write them; `required` adds the flushes. Holds: the
+//! order is that of locked sections and gathers: where the machine requires it, an entry becomes invalid and is flushed before it
 //! gets its new value; new entries of the kernel are published; the rest is flushed once, at the end. A table that was
 //! unlinked without a flush is published instead.
 
 use tlbc_runtime::deferred;
 use tlbc_runtime::level::Level;
-use tlbc_runtime::pte::{
-    Change, ChangeFacts, Deadline, Entry, Kind, Negative, RequiredFlush, Stricter,
-};
+use tlbc_runtime::pte::{Change, Deadline, Entry, Negative, RequiredFlush, Stricter};
 use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
 
 use super::input::env;
 use super::interpret::{Changing, interpret};
 use super::query::{self, AddressRange, EntriesInMemory, Event, Tables, To, UnmappedEntries};
-use super::request::named_range;
-use super::response::{Becomes, Deferred, DeferredBy, EntryKind, Stale, StaleOf, Store, Until};
-use super::run::{FlushedEntries, TraceRun};
+use super::response::{Becomes, DeferredBy, Store};
+use super::run::TraceRun;
 use crate::model::{Which, Written};
 use crate::plan::ir::Shape;
 
@@ -226,7 +222,7 @@ impl TraceRun<'_> {
     }
 
     /// Returns whether code that uses the entries may fault on stale ones.
-    fn may_fault(&self) -> bool {
+    pub(super) fn may_fault(&self) -> bool {
         self.model.may_fault(self.query.space)
     }
 
@@ -340,114 +336,4 @@ impl TraceRun<'_> {
         });
         Ok(written.any(|entry| entry.to != Written::MoreRights))
     }
-
-    /// Records the flush that a change requires: for the end of the gather, or as deferred until a fault.
-    fn record(&mut self, change: &Change, required: &RequiredFlush, extent: Extent) {
-        let facts = self.model.change_facts(self.query.config);
-        if required.is_required_now(self.may_fault()) {
-            self.changed.require(required, extent);
-        } else if !required.is_nothing()
-            && !is_done_by_fault(change, &facts)
-            && !expires(change, &facts)
-        {
-            let appears = change.kind(&facts) == Kind::Map;
-            let kind = if appears {
-                EntryKind::Negative
-            } else {
-                EntryKind::Leaf
-            };
-            let range = AddressRange {
-                extent,
-                levels: vec![change.level.index()],
-            };
-            let deferred = Deferred {
-                cpus: DeferredBy::FaultingCpu,
-                entries: Stale {
-                    kinds: vec![kind],
-                    of: StaleOf::Range(named_range(self.model, &range)),
-                    stricter: !appears,
-                },
-                until: Until::Fault,
-            };
-            if !self.trace.deferred.contains(&deferred) {
-                self.trace.deferred.push(deferred);
-            }
-        }
-    }
-
-    /// Adds a note with the reason if a change requires no flush, now or later.
-    fn explain(&mut self, change: &Change) {
-        let facts = self.model.change_facts(self.query.config);
-        let required = change.required_flush(&facts);
-        let why = match change.kind(&facts) {
-            _ if is_done_by_fault(change, &facts) && self.may_fault() => {
-                "a fault on an entry that allows less drops it"
-            }
-            _ if expires(change, &facts) && self.may_fault() => {
-                "the machine keeps a negative entry for a bounded time, and code faults until then"
-            }
-            _ if !required.is_nothing() => return,
-            Kind::Map => "negative entries are not cached",
-            Kind::Same if change.clears.is_none() => {
-                "the machine reads none of the bits that change"
-            }
-            Kind::Same => "a cached entry may keep the mark that is cleared",
-            _ => "the machine walks the table again before it faults on an entry that allows less",
-        };
-        let by_instruction = self.is_written(change, &facts);
-        let but = if by_instruction {
-            format!(
-                ", but only an instruction may change entries of level {}",
-                self.model.levels[change.level.index()].name
-            )
-        } else {
-            String::new()
-        };
-        self.note(&format!("no flush is required: {why}{but}"));
-    }
-
-    /// Returns whether instructions make the change, and plain stores do not.
-    fn is_written(&self, change: &Change, facts: &ChangeFacts) -> bool {
-        let rules = &self.model.change;
-        let by_store = match change.kind(facts) {
-            Kind::Map => true,
-            Kind::Same => rules
-                .software_bits
-                .is_some_and(|at| at.value.contains(change.level)),
-            _ => false,
-        };
-        !rules.plain_store.value && !by_store
-    }
-
-    /// Ends the locked section and the gather.
-    fn end(&mut self) {
-        if std::mem::take(&mut self.new) {
-            self.event(Shape::Publish(Space::Kernel), |_| {});
-        }
-        self.flush_changed();
-    }
-
-    /// Flushes the changed entries.
-    fn flush_changed(&mut self) {
-        let changed = std::mem::take(&mut self.changed);
-        let unlinked = std::mem::take(&mut self.unlinked);
-        if std::mem::take(&mut self.whole) {
-            self.flush(FlushedEntries::Everything);
-        } else if changed != Ranges::new() {
-            self.flush(FlushedEntries::Ranges(&changed));
-        } else if unlinked {
-            self.event(Shape::Publish(self.query.space), |_| {});
-        }
-    }
-}
-
-/// Returns whether negative entries that a change leaves in caches expire by themselves.
-fn expires(change: &Change, facts: &ChangeFacts) -> bool {
-    change.kind(facts) == Kind::Map && facts.negative == Negative::Expires
-}
-
-/// Returns whether a fault on an old entry that a change leaves in caches invalidates it.
-fn is_done_by_fault(change: &Change, facts: &ChangeFacts) -> bool {
-    let at_fault = change.required_flush(facts).deadline == Deadline::Fault;
-    at_fault && change.kind(facts) == Kind::MoreRights && facts.stricter == Stricter::DroppedByFault
 }

@@ -14,6 +14,7 @@ mod input;
 pub mod interpret;
 mod query;
 mod request;
+mod required;
 mod response;
 mod run;
 pub mod show;
