@@ -13,17 +13,21 @@
 mod apart;
 mod case;
 mod counts;
+mod entries;
 mod machine;
 mod nothing;
 mod peer;
+mod platform;
+mod task;
 mod work;
 
 use std::fmt::Write;
 use std::time::Duration;
 
 use case::{Case, MOST_FOR_CAPACITY, Shape, WORDS};
-use machine::{Arm64, Bench};
+use machine::Arm64;
 use peer::Peer;
+use task::Bench;
 use work::Work;
 
 /// How often the two sides take turns.

@@ -10,8 +10,10 @@ use tlbc_runtime::CpuId;
 
 use crate::case::{Case, Flush, Shape};
 use crate::counts::counted_work;
-use crate::machine::{Arena, Arm64, Bench, FOLIO, Machine, Task, X86};
+use crate::entries::{Arena, FOLIO};
+use crate::machine::{Arm64, Machine, X86};
 use crate::nothing::Nothing;
+use crate::task::{Bench, Task};
 
 /// Smaller gathers are repeated in a round until this many pages are unmapped.
 const SMALL: usize = 8192;
