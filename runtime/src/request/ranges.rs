@@ -231,12 +231,13 @@ impl Ranges {
 
     /// Records everything by level from now on, and returns it.
     pub(crate) fn sort(&mut self) -> &mut Sorted {
-        let sorted = LeafRun {
-            level: SORTED,
-            ..LeafRun::NONE
-        };
-        let run = core::mem::replace(&mut self.run, sorted);
+        let run = &mut self.run;
         self.sorted.get_or_insert_with(|| {
+            let sorted = LeafRun {
+                level: SORTED,
+                ..LeafRun::NONE
+            };
+            let run = core::mem::replace(run, sorted);
             let mut sorted = Sorted {
                 leaf: [Extent::EMPTY; LEVELS],
                 walk: [Extent::EMPTY; LEVELS],
