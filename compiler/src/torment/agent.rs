@@ -120,11 +120,13 @@ impl Hardware<'_> {
             }
             _ => views.iter().map(|view| space_tag | view.or).collect(),
         };
-        // Under a tag that is not the space's, only entries that any tag finds, or those of a fixed one.
+        // Under a tag that is not the space's, only entries that any tag finds, or those of a fixed one. Without tags there is
+        // one value.
         let is_under = |walk: bool, tag: u64| {
             let any = [Under::EveryTag, Under::Global];
             let of_kind = under(walk);
-            tag != tags.other
+            !tagged
+                || tag != tags.other
                 || of_kind.is_some_and(|it| any.contains(it) || matches!(it, Under::Fixed(..)))
         };
         let by_hardware = model.caches.fill_while_loaded(config);

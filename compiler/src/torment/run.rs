@@ -21,6 +21,9 @@ use crate::plan::ir::Shape;
 use crate::trace::interpret::{Changing, Effects, Env, flush, interpret};
 use crate::trace::without_devices;
 
+/// The bit of a key whose invalidations an erratum keeps from waiting for accesses that are in flight.
+const UNDRAINED: u32 = 1 << 31;
+
 /// An entry that still does harm after a request.
 #[derive(Debug, Clone)]
 pub struct Harm {
@@ -337,7 +340,9 @@ impl<'m> Bench<'m> {
                     let completes = barrier.completes.is_some_and(|at| at.value.covers(class));
                     if completes && barrier.gone.is_some() && !loses(Lost::Gone) {
                         let drained = barrier.drained.is_some() && !loses(Lost::Drained);
-                        agent.path.complete(keys + *index as u32, drained);
+                        let key = keys + *index as u32;
+                        agent.path.complete(key, drained);
+                        agent.path.complete(key | UNDRAINED, false);
                     }
                 }
                 Act::Invalidate { index, form, with } => {
@@ -347,10 +352,17 @@ impl<'m> Bench<'m> {
                     let hits = self
                         .hardware
                         .hits((form, with), (reach, class), agent, &lost);
-                    match it.done_after(config) {
+                    let key = it.done_after(config).map(|barrier| keys + barrier as u32);
+                    let drains = lost.iter().all(|it| it.lost.value != Lost::Drained);
+                    match key {
                         _ if hits == 0 => {}
-                        None => agent.path.invalidate_now(hits),
-                        Some(barrier) => agent.path.start(hits, keys + barrier as u32),
+                        Some(key) if drains => agent.path.start(hits, key),
+                        Some(key) => agent.path.start(hits, key | UNDRAINED),
+                        None if drains => agent.path.invalidate_now(hits),
+                        None => {
+                            agent.path.start(hits, UNDRAINED);
+                            agent.path.complete(UNDRAINED, false);
+                        }
                     }
                 }
             }
