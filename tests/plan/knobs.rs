@@ -11,7 +11,7 @@ use tlbc::torment::whole::{Options, torment};
 use tlbc_tests::archdefs::analysis;
 
 /// By which seed a knob is found, or why it is not.
-enum Line {
+pub enum Line {
     Found {
         arch: &'static str,
         cpus: usize,
@@ -21,7 +21,7 @@ enum Line {
 }
 
 /// Returns the lines of `knobs.txt`, by the name of the knob.
-fn lines() -> BTreeMap<&'static str, Line> {
+pub fn lines() -> BTreeMap<&'static str, Line> {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/plan/knobs.txt");
     let text: &'static str = std::fs::read_to_string(file).expect("a text").leak();
     let lines = text

@@ -1,6 +1,8 @@
 //! The right choice of instructions: plans and traces compared with what the manuals say.
 
 mod addresses;
+#[cfg(feature = "torment")]
+mod corpus;
 mod coverage;
 mod effects;
 mod errata;

@@ -23,6 +23,7 @@ pub mod instructions;
 pub mod linker;
 pub mod listing;
 pub mod machines;
+pub mod misuse;
 pub mod model;
 pub mod moments;
 pub mod mutate;
@@ -39,6 +40,7 @@ mod snapshot;
 pub mod tables;
 mod tlbs;
 pub mod traces;
+pub mod unchecked;
 pub mod watched;
 pub mod workspace;
 
