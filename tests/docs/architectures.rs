@@ -41,6 +41,10 @@ const NAMED_IN: &[(&str, &str)] = &[
     ),
     ("fuzz/main.rs", "edits definitions as a start"),
     ("language/", "edits a definition that has the statement"),
+    (
+        "plan/corpus/orders",
+        "repeats a bug of a kernel on a machine that shows it",
+    ),
     ("plan/coverage/", "is written from one manual"),
     ("plan/errata.rs", "follows the notice of one erratum"),
     (

@@ -3,7 +3,7 @@
 //! In: `rows.txt`, which lists bugs that were found in kernels, hypervisors and hardware, with a public source; and a file for
 //! each family of them, which says how a row is replayed, or why it is not. Out: nothing, or the rows whose replay does not
 //! fail with the fault, or fails without it. Holds: every row of the list is in the file of its family once. A row without a
-//! source is nobody's known bug: it is a mistake that one could make.
+//! source is no known bug: it is a mistake that one could make.
 //!
 //! There are these kinds of replay:
 //!
@@ -62,7 +62,7 @@ fn every_row_is_in_the_file_of_its_family_once() {
     let rows = read::rows();
     let ids: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
     assert_eq!(ids.len(), rows.len(), "two rows have one name");
-    let mut told = BTreeSet::new();
+    let mut described = BTreeSet::new();
     let mut replayed = 0;
     for family in FAMILIES {
         for story in read::family(family) {
@@ -77,11 +77,14 @@ fn every_row_is_in_the_file_of_its_family_once() {
                     assert!(why.len() > 30, "{}: {why}", story.id);
                 }
             }
-            told.insert(story.id);
+            described.insert(story.id);
         }
     }
     assert_eq!(
-        told.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+        described
+            .iter()
+            .map(String::as_str)
+            .collect::<BTreeSet<_>>(),
         ids
     );
     let files = fs::read_dir(directory()).expect("a directory");

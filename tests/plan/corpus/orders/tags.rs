@@ -38,7 +38,9 @@ pub fn rolls_over() -> Result<(), String> {
         roll_over(&mut cpus);
     }
     cpus.run(1, &processes[2]);
-    Ok(())
+    let [here, there] = [0, 1].map(|cpu| cpus.mmu.platform().loaded_tag(cpu));
+    let tags = [format!("{here:?}"), format!("{there:?}")];
+    require(here != there, "two processes have one tag", &tags)
 }
 
 /// CPU 1 runs one process through two rollovers, and CPU 0 runs it between them and after them: it has one tag.
