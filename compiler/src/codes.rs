@@ -140,6 +140,7 @@ codes! {
     // Proofs.
     E0801 "a plan does not invalidate what a request requires";
     E0802 "an address or a field does not reach the instruction whole";
+    E0803 "a run of the runtime leaves a stale entry that can be used";
 
     // Warnings: possible, but usually a mistake.
     W0101 "a comment that allows nothing";

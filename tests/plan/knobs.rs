@@ -60,6 +60,7 @@ fn options(cpus: usize, seed: u64) -> Options {
         seed,
         cpus,
         schedules: 1,
+        shrinks: false,
         ..Options::default()
     }
 }
@@ -79,7 +80,8 @@ fn each_knob_is_found() {
             wrong.push(format!("{}: {turned:?}", knob.name));
         }
         let report = torment(analysis(arch), &options).expect("a machine");
-        if let Some((_, text)) = report.failure {
+        if let Some(failure) = report.failure {
+            let text = failure.complaint;
             wrong.push(format!("{}, with the knob off: {text}", knob.name));
         }
     }

@@ -3,14 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use super::machine::MachineOptions;
-use super::{CommandResult, Messages, Trouble};
+use super::{CommandResult, MessageFormat, Messages, Trouble};
 use crate::analysis::{Analysis, analyse};
 use crate::fs;
 use crate::parse;
 use crate::source::Files;
+use crate::torment::{Options, torment_shown};
+use crate::torment::picture::Picture;
+use progress::Progress;
+
+mod progress;
 #[cfg(feature = "torment")]
-use crate::torment::whole::{self, knobs};
-use crate::torment::{Options, torment};
+mod runtime;
 
 /// Runs what is issued on hostile hardware
 #[derive(clap::Args)]
@@ -29,7 +33,9 @@ of calls to firmware.
 
 With --runtime the whole runtime runs, with the plans of the definition: each CPU runs a random program, and
 another CPU may run at every instruction, at every call of the platform, and after every access of the runtime to
-what CPUs share. A schedule fails if user code may use a page of another space or of none, if it may use an old
+what CPUs share. A failure is made small: CPUs, operations and places at which another CPU runs are left out while
+it fails in the same way. The report has the life of the stale entry, what each instruction did about it, the
+place that is responsible, and the steps of each CPU. A schedule fails if user code may use a page of another space or of none, if it may use an old
 entry after the flush, if it may write a page whose reverse mapping is removed, if a walker may read a table that
 is freed, or if there is no progress. The runs are sequentially consistent: they are no evidence about a memory
 barrier. Errata, devices, kernel mappings and hotplug are not covered.
@@ -42,6 +48,10 @@ Examples:
   tlbc torment a.arch --runtime --schedules 100000 the whole runtime
   tlbc torment a.arch --runtime --seed 7 --schedules 1
                                                    one schedule again
+  tlbc torment a.arch --runtime --svg failure.svg --save failure.json
+                                                   the failure as a picture, and as a file
+  tlbc torment a.arch --runtime --replay failure.json
+                                                   the small failure again
   tlbc torment a.arch --runtime --knobs            faults that are put back
 
 Exit code 1 if a request fails.")]
@@ -65,6 +75,10 @@ pub(super) struct Torment {
     #[arg(long, value_name = "N", default_value_t = 100)]
     requests: u64,
 
+    /// Run the plans alone [default]
+    #[arg(long, conflicts_with = "runtime")]
+    plans: bool,
+
     /// Run the whole runtime
     #[arg(long, conflicts_with_all = ["hardware", "machines", "requests"])]
     runtime: bool,
@@ -78,10 +92,22 @@ pub(super) struct Torment {
     cpus: u64,
 
     /// Put each known fault of the runtime, of plans, of operands and of the kernel back, and show by which seed it is found; or
-    /// only those whose name contains this
+    /// only those whose name contains this; the failure of a single one is shown
     #[cfg(feature = "torment")]
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", requires = "runtime")]
     knobs: Option<String>,
+
+    /// Draw a failure: a lane for each CPU, and time running down
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+
+    /// Write the small programs and schedule of a failure of the whole runtime
+    #[arg(long, value_name = "FILE", requires = "runtime")]
+    save: Option<PathBuf>,
+
+    /// Run the programs and the schedule of a file that --save wrote, with the same machine and knob
+    #[arg(long, value_name = "FILE", requires = "runtime", conflicts_with_all = ["seed", "schedules", "cpus", "save"])]
+    replay: Option<PathBuf>,
 
     #[command(flatten)]
     messages: Messages,
@@ -92,16 +118,17 @@ pub(super) struct Torment {
 
 impl Torment {
     pub(super) fn run(&self, color: bool) -> Result<CommandResult, Trouble> {
-        let planned = match self.analysis(&self.file, color)? {
+        let mut files = Files::default();
+        let planned = match self.analysis(&mut files, &self.file, color)? {
             Ok(analysis) => analysis,
             Err(findings) => return Ok(findings),
         };
         if self.runtime {
-            return self.run_runtime(&planned);
+            return self.run_runtime(&planned, &files, color);
         }
         let other = match &self.hardware {
             None => None,
-            Some(file) => match self.analysis(file, color)? {
+            Some(file) => match self.analysis(&mut files, file, color)? {
                 Ok(analysis) => Some(analysis),
                 Err(findings) => return Ok(findings),
             },
@@ -121,7 +148,11 @@ impl Torment {
             requests: self.requests,
             machine,
         };
-        let report = torment(&planned, hardware, &options);
+        let mut progress = self.progress();
+        let report = torment_shown(&planned, hardware, &options, |report| {
+            progress.show(|| format!("{} requests", report.requests));
+        });
+        drop(progress);
         let Some(failure) = report.failure else {
             let machines = options.machines - report.incomparable;
             let mut text = format!(
@@ -146,86 +177,48 @@ impl Torment {
         ))
     }
 
-    /// Runs the whole runtime.
-    #[cfg(feature = "torment")]
-    fn run_runtime(&self, planned: &Analysis) -> Result<CommandResult, Trouble> {
-        let model = &planned.model;
-        let machine = if self.machine.is_given() {
-            let config = self.machine.config(model)?;
-            if config.errata != 0 {
-                return Err(Trouble("--runtime does not cover errata".to_owned()));
-            }
-            Some((config, self.machine.limits(model)?))
-        } else {
-            None
-        };
-        let options = whole::Options {
-            seed: self.seed,
-            schedules: self.schedules,
-            cpus: self.cpus as usize,
-            machine,
-            ..whole::Options::default()
-        };
-        if let Some(name) = &self.knobs {
-            return turn_knobs(planned, name, &options);
-        }
-        let report = whole::torment(planned, &options).map_err(Trouble)?;
-        let Some((seed, text)) = report.failure else {
-            let (schedules, steps) = (report.schedules, report.steps);
-            let mut text = format!("{schedules} schedules, {steps} steps: no complaint\n");
-            if report.unusable != 0 {
-                text += &format!("{} more machines have too few tags\n", report.unusable);
-            }
-            return Ok(CommandResult::Good(text));
-        };
-        let again = format!("seed {seed}, after {} schedules\n", report.schedules);
-        Ok(CommandResult::Different(text + &again, "a schedule failed"))
-    }
-
     /// Refuses to run the whole runtime, which was compiled without points.
     #[cfg(not(feature = "torment"))]
-    fn run_runtime(&self, _: &Analysis) -> Result<CommandResult, Trouble> {
-        let _ = (self.schedules, self.cpus);
+    fn run_runtime(&self, _: &Analysis, _: &Files, _: bool) -> Result<CommandResult, Trouble> {
+        let _ = (self.schedules, self.cpus, &self.save, &self.replay);
         Err(Trouble(
             "this `tlbc` was built without the feature `torment`".to_owned(),
         ))
     }
 
+    /// Returns what shows how far a run is, to people.
+    fn progress(&self) -> Progress {
+        Progress::new(matches!(self.messages.message_format, MessageFormat::Human))
+    }
+
+    /// Draws a failure, if that is asked for.
+    fn draw(&self, picture: &Picture) -> Result<(), Trouble> {
+        let Some(path) = &self.svg else {
+            return Ok(());
+        };
+        written(path, &picture.svg())
+    }
+
     /// Reads a definition. Returns findings if it has errors.
     fn analysis(
         &self,
+        files: &mut Files,
         file: &Path,
         color: bool,
     ) -> Result<Result<Analysis, CommandResult>, Trouble> {
         let (name, bytes) = fs::read_one(file.to_owned())?.named();
-        let mut files = Files::default();
-        let (analysis, diagnostics) = match parse::decode(&mut files, name, bytes) {
-            Ok(file) => analyse(&files, file),
+        let (analysis, diagnostics) = match parse::decode(files, name, bytes) {
+            Ok(file) => analyse(files, file),
             Err(diagnostic) => (None, vec![*diagnostic]),
         };
         Ok(analysis.ok_or_else(|| {
-            CommandResult::Findings(self.messages.render(&files, &diagnostics, color))
+            CommandResult::Findings(self.messages.render(files, &diagnostics, color))
         }))
     }
 }
 
-/// Turns the knobs whose names contain a text, one after the other, and returns a line for each.
-#[cfg(feature = "torment")]
-fn turn_knobs(
-    planned: &Analysis,
-    name: &str,
-    options: &whole::Options,
-) -> Result<CommandResult, Trouble> {
-    let mut text = String::new();
-    for knob in { knobs::KNOBS.iter() }.filter(|knob| knob.name.contains(name)) {
-        let found = match knobs::turn(planned, knob, options).map_err(Trouble)? {
-            knobs::Turned::Found { seed, took, .. } => {
-                format!("seed {seed}, {:.1} s", took.as_secs_f64())
-            }
-            knobs::Turned::Nothing { schedules } => format!("not in {schedules} schedules"),
-            knobs::Turned::Elsewhere => "no such step here".to_owned(),
-        };
-        text += &format!("{:18} {found:24} {}\n", knob.name, knob.what);
-    }
-    Ok(CommandResult::Good(text))
+/// Writes a file that may exist.
+fn written(path: &Path, text: &str) -> Result<(), Trouble> {
+    let refused = |error| Trouble(format!("cannot write {}: {error}", path.display()));
+    std::fs::write(path, text).map_err(refused)
 }

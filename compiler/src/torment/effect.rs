@@ -28,6 +28,19 @@ pub struct Cached<'e> {
     pub space: Space,
 }
 
+/// Why a clause leaves an entry; a later reason is one of a clause that comes closer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kept {
+    /// The clause does not apply on this machine, or with these operands.
+    Condition,
+    /// It is of another kind or level, or in another cache.
+    Kind,
+    /// It is under another tag.
+    Tag,
+    /// It translates other addresses.
+    Address,
+}
+
 impl Hardware<'_> {
     /// Returns the entries of an agent, one bit each, that an instruction invalidates. The agent is of a class as seen by
     /// the CPU that issues it; `lost` is what errata take from the instruction.
@@ -72,15 +85,32 @@ impl Hardware<'_> {
         cached: &Cached<'_>,
         lost: &[&Weakens],
     ) -> bool {
+        let mut clauses = clauses.iter();
+        clauses.any(|drops| self.keeps(drops, with, cached, lost).is_none())
+    }
+
+    /// Returns why a clause does not invalidate an entry, except for what errata take, or none if it does.
+    pub fn keeps(
+        &self,
+        drops: &Drops,
+        with: &Decoded,
+        cached: &Cached<'_>,
+        lost: &[&Weakens],
+    ) -> Option<Kept> {
         let not_global =
             { lost.iter() }.any(|it| it.lost.value == Lost::Global && it.caches.is_none());
-        clauses.iter().any(|drops| {
-            let when = &drops.when;
-            when.holds_with(self.config, with.hint.is_some(), with.keep)
-                && self.has_kind(drops, with, cached.entry, lost)
-                && has_tag(drops, with, cached, not_global)
-                && self.has_address(drops, with, cached)
-        })
+        let when = &drops.when;
+        if !when.holds_with(self.config, with.hint.is_some(), with.keep) {
+            Some(Kept::Condition)
+        } else if !self.has_kind(drops, with, cached.entry, lost) {
+            Some(Kept::Kind)
+        } else if !has_tag(drops, with, cached, not_global) {
+            Some(Kept::Tag)
+        } else if !self.has_address(drops, with, cached) {
+            Some(Kept::Address)
+        } else {
+            None
+        }
     }
 
     fn has_kind(

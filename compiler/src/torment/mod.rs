@@ -13,6 +13,7 @@ mod agent;
 mod decode;
 mod effect;
 mod explore;
+pub mod picture;
 mod report;
 mod request;
 mod run;
@@ -87,8 +88,21 @@ fn on_each_machine(
 /// Runs the plans of a definition on the hardware of another one, or of the same.
 #[must_use]
 pub fn torment(planned: &Analysis, hardware: &Model, options: &Options) -> Report {
+    torment_shown(planned, hardware, options, |_| {})
+}
+
+/// Runs the plans of a definition on the hardware of another one, or of the same. Passes what was run to `progress` before
+/// each machine.
+#[must_use]
+pub fn torment_shown(
+    planned: &Analysis,
+    hardware: &Model,
+    options: &Options,
+    mut progress: impl FnMut(&Report),
+) -> Report {
     let mut report = Report::default();
     on_each_machine(planned, hardware, options, |bench, rng, seed| {
+        progress(&report);
         let Some(bench) = bench else {
             report.incomparable += 1;
             return ControlFlow::Continue(());

@@ -1,7 +1,7 @@
 //! A scheduler of CPUs that are coroutines on one host thread.
 //!
-//! In: one closure for each CPU, a [`SchedulePolicy`], and a limit of steps. Out: an [`Ended`]. Holds: the same policy runs the same
-//! steps in the same order; another CPU runs only at a [`point`].
+//! In: one closure for each CPU, a [`SchedulePolicy`], and a limit of steps. Out: a [`ScheduleRun`]. Holds: the same policy runs the
+//! same steps in the same order; another CPU runs only at a [`point`]. The turns of a run, given as a policy, run it again.
 //!
 //! The steps are sequentially consistent, so a run is no evidence about a barrier: the model checker's tests are.
 //!
@@ -9,6 +9,7 @@
 //! schedule, and keeps the whole schedule; the model checker already brings the coroutines that are used here.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 
 use fastrand::Rng;
 use generator::Gn;
@@ -25,8 +26,39 @@ pub struct SchedulePolicy {
     kind: PolicyKind,
 }
 
+/// A place in the program of a CPU at which another CPU runs on. Points are counted within a part of the program, so that
+/// a place is the same when other parts are left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Turn {
+    /// The CPU that stops.
+    pub cpu: usize,
+    /// The part of its program; [`Turn::END`] when its program has ended.
+    pub part: u32,
+    /// The number of points since the part began; 0 at the start of a run.
+    pub point: u64,
+    /// The CPU that runs on.
+    pub to: usize,
+}
+
+impl Turn {
+    /// The part after the last one.
+    pub const END: u32 = u32::MAX;
+
+    fn place(&self) -> Place {
+        (self.cpu, self.part, self.point)
+    }
+}
+
+/// A CPU, a part of its program, and a point of it.
+type Place = (usize, u32, u64);
+
+/// Where no CPU has passed a point.
+const START: Place = (0, 0, 0);
+
 #[derive(Debug, Clone)]
 enum PolicyKind {
+    /// These turns are taken, and others only by a CPU that waits or has ended.
+    Given(HashMap<Place, usize>),
     /// At one point in so many another CPU runs.
     Random(u32),
     /// The CPU with the highest priority runs. At some steps the one that runs gets the lowest priority.
@@ -66,9 +98,20 @@ impl SchedulePolicy {
         }
     }
 
+    /// Returns the policy that takes these turns.
+    #[must_use]
+    pub fn given(turns: &[Turn]) -> Self {
+        let turns = turns.iter().map(|turn| (turn.place(), turn.to));
+        Self {
+            rng: Rng::with_seed(0),
+            kind: PolicyKind::Given(turns.collect()),
+        }
+    }
+
     /// Returns whether the CPU that runs stops running at a step, for now.
-    fn leaves(&mut self, cpu: usize, step: u64, waits: bool) -> bool {
+    fn leaves(&mut self, place: Place, step: u64, waits: bool) -> bool {
         match &mut self.kind {
+            PolicyKind::Given(turns) => waits || turns.contains_key(&place),
             PolicyKind::Random(one_in) => waits || self.rng.u32(..*one_in) == 0,
             PolicyKind::Priorities {
                 of,
@@ -78,16 +121,22 @@ impl SchedulePolicy {
                 let leaves = waits || changes.contains(&step);
                 if leaves {
                     *lowest -= 1;
-                    of[cpu] = *lowest;
+                    of[place.0] = *lowest;
                 }
                 leaves
             }
         }
     }
 
-    /// Returns which of some CPUs runs next.
-    fn next(&mut self, cpus: &[usize]) -> usize {
+    /// Returns which of some CPUs runs next, after one that stopped at a place.
+    fn next(&mut self, cpus: &[usize], place: Place) -> usize {
         match &self.kind {
+            PolicyKind::Given(turns) => {
+                let given = turns.get(&place).filter(|to| cpus.contains(to));
+                let is_after = |cpu: &&usize| place == START || **cpu > place.0;
+                let next = given.or_else(|| cpus.iter().find(is_after));
+                next.copied().unwrap_or(cpus[0])
+            }
             PolicyKind::Random(_) => cpus[self.rng.usize(..cpus.len())],
             PolicyKind::Priorities { of, .. } => {
                 let highest = cpus.iter().max_by_key(|cpu| of[**cpu]);
@@ -95,6 +144,17 @@ impl SchedulePolicy {
             }
         }
     }
+}
+
+/// What a run did.
+#[derive(Debug, Clone)]
+pub struct ScheduleRun {
+    /// How it ended.
+    pub ended: Ended,
+    /// The number of points that were passed.
+    pub steps: u64,
+    /// Where another CPU ran on, in order.
+    pub turns: Vec<Turn>,
 }
 
 /// How a run ended.
@@ -115,6 +175,9 @@ struct ScheduleState {
     steps: u64,
     most: u64,
     ended: Ended,
+    /// The part of each CPU's program, and the points since it began.
+    parts: Vec<(u32, u64)>,
+    turns: Vec<Turn>,
 }
 
 thread_local! {
@@ -129,13 +192,12 @@ thread_local! {
     static CPUS: RefCell<Vec<Option<CpuMain>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs closures as CPUs. Returns how the run ended, and after how many steps. Closures that have not returned by then are
-/// never dropped.
+/// Runs closures as CPUs. Closures that have not returned when the run ends are never dropped.
 ///
 /// # Panics
 ///
 /// If called within a run.
-pub fn run(policy: SchedulePolicy, most: u64, cpus: Vec<CpuMain>) -> (Ended, u64) {
+pub fn run(policy: SchedulePolicy, most: u64, cpus: Vec<CpuMain>) -> ScheduleRun {
     let start = |number: usize| {
         Gn::<()>::new_opt(STACK, move || {
             let cpu = CPUS.with_borrow_mut(|cpus| cpus[number].take());
@@ -154,8 +216,11 @@ pub fn run(policy: SchedulePolicy, most: u64, cpus: Vec<CpuMain>) -> (Ended, u64
             steps: 0,
             most,
             ended: Ended::All,
+            parts: vec![(0, 0); cpus.len()],
+            turns: Vec::new(),
         });
     });
+    let mut place = START;
     loop {
         let running = cpus.iter().enumerate().filter(|(_, cpu)| cpu.is_some());
         let running: Vec<usize> = running.map(|(index, _)| index).collect();
@@ -163,9 +228,19 @@ pub fn run(policy: SchedulePolicy, most: u64, cpus: Vec<CpuMain>) -> (Ended, u64
             break;
         }
         let next = with(|run| {
-            run.current = run.policy.next(&running);
+            let (cpu, part, point) = place;
+            let to = run.policy.next(&running, place);
+            if to != cpu {
+                run.turns.push(Turn {
+                    cpu,
+                    part,
+                    point,
+                    to,
+                });
+            }
+            run.current = to;
             run.in_a_row = 0;
-            run.current
+            to
         });
         let is_done = cpus[next].as_mut().is_none_or(|cpu| {
             cpu.resume();
@@ -175,12 +250,21 @@ pub fn run(policy: SchedulePolicy, most: u64, cpus: Vec<CpuMain>) -> (Ended, u64
             cpus.into_iter().for_each(std::mem::forget);
             break;
         }
+        place = with(|run| {
+            let (part, point) = run.parts[next];
+            (next, part, point)
+        });
         if is_done {
             cpus[next] = None;
+            place = (next, Turn::END, 0);
         }
     }
     let run = RUN.take().expect("a run");
-    (run.ended, run.steps)
+    ScheduleRun {
+        ended: run.ended,
+        steps: run.steps,
+        turns: run.turns,
+    }
 }
 
 fn with<R>(act: impl FnOnce(&mut ScheduleState) -> R) -> R {
@@ -197,7 +281,10 @@ pub fn point() {
                 run.ended = Ended::TooLong;
             }
             let waits = run.in_a_row > WAITS;
-            run.policy.leaves(run.current, run.steps, waits) || run.ended != Ended::All
+            let (part, point) = &mut run.parts[run.current];
+            *point += 1;
+            let place = (run.current, *part, *point);
+            run.policy.leaves(place, run.steps, waits) || run.ended != Ended::All
         })
     });
     if leaves {
@@ -207,6 +294,11 @@ pub fn point() {
         )]
         generator::yield_with(());
     }
+}
+
+/// Begins a part of the program of the CPU that runs. No part of a program begins twice.
+pub fn part(number: u32) {
+    with(|run| run.parts[run.current] = (number, 0));
 }
 
 /// Ends the run at the next point.
@@ -227,21 +319,61 @@ mod tests {
 
     use super::*;
 
-    /// Returns the order in which two CPUs take some steps.
-    fn order(policy: SchedulePolicy) -> Vec<usize> {
+    /// Returns the order in which two CPUs take the steps of these parts of their programs, and the turns.
+    fn ran(policy: SchedulePolicy, parts: &[u32]) -> (Vec<usize>, Vec<Turn>) {
         let taken = Rc::new(RefCell::new(Vec::new()));
         let cpu = || -> CpuMain {
-            let taken = taken.clone();
+            let (taken, parts) = (taken.clone(), parts.to_owned());
             Box::new(move || {
-                for _ in 0..20 {
-                    taken.borrow_mut().push(current());
-                    point();
+                for number in parts {
+                    part(number);
+                    for _ in 0..5 {
+                        taken.borrow_mut().push(current());
+                        point();
+                    }
                 }
             })
         };
-        let (ended, steps) = run(policy, 1000, vec![cpu(), cpu()]);
-        assert_eq!((ended, steps), (Ended::All, 40));
-        taken.take()
+        let ran = run(policy, 1000, vec![cpu(), cpu()]);
+        assert_eq!((ran.ended, ran.steps), (Ended::All, 10 * parts.len() as u64));
+        (taken.take(), ran.turns)
+    }
+
+    /// Returns the order of the steps of all parts.
+    fn order(policy: SchedulePolicy) -> Vec<usize> {
+        ran(policy, &[0, 1, 2, 3]).0
+    }
+
+    #[test]
+    fn the_turns_of_a_run_run_it_again() {
+        for seed in 0..20 {
+            let random = SchedulePolicy::random(seed, 3);
+            let priorities = SchedulePolicy::priorities(seed, 2, 3, 40);
+            for policy in [random, priorities] {
+                let (order, turns) = ran(policy, &[0, 1, 2, 3]);
+                let again = ran(SchedulePolicy::given(&turns), &[0, 1, 2, 3]);
+                assert_eq!(again, (order, turns), "{seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn turns_keep_their_places_when_a_part_is_left_out() {
+        let turn = |cpu, part, point, to| Turn {
+            cpu,
+            part,
+            point,
+            to,
+        };
+        let turns = [turn(0, 2, 3, 1), turn(1, 1, 2, 0)];
+        let (order, _) = ran(SchedulePolicy::given(&turns), &[1, 2]);
+        let split = |counts: &[(usize, usize)]| -> Vec<usize> {
+            let each = counts.iter().map(|&(cpu, count)| vec![cpu; count]);
+            each.flatten().collect()
+        };
+        assert_eq!(order, split(&[(0, 8), (1, 2), (0, 2), (1, 8)]));
+        let (order, _) = ran(SchedulePolicy::given(&turns), &[2]);
+        assert_eq!(order, split(&[(0, 3), (1, 5), (0, 2)]));
     }
 
     #[test]
@@ -271,8 +403,8 @@ mod tests {
                 done.set(true);
             };
             let policy = SchedulePolicy::priorities(seed, 2, 0, 10);
-            let (ended, _) = run(policy, 10_000, vec![Box::new(waits), Box::new(sets)]);
-            assert_eq!(ended, Ended::All);
+            let ran = run(policy, 10_000, vec![Box::new(waits), Box::new(sets)]);
+            assert_eq!(ran.ended, Ended::All);
         }
     }
 
@@ -282,7 +414,7 @@ mod tests {
             point();
         };
         let policy = SchedulePolicy::random(1, 2);
-        let (ended, steps) = run(policy, 500, vec![Box::new(forever)]);
-        assert_eq!((ended, steps), (Ended::TooLong, 501));
+        let ran = run(policy, 500, vec![Box::new(forever)]);
+        assert_eq!((ran.ended, ran.steps), (Ended::TooLong, 501));
     }
 }

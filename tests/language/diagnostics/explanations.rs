@@ -57,7 +57,8 @@ fn every_code_is_explained() {
                     Code::E0105,
                     Code::E0108,
                     Code::E0801,
-                    Code::E0802
+                    Code::E0802,
+                    Code::E0803
                 ]
                 .contains(&code),
             "{code}"

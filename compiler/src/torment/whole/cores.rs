@@ -7,9 +7,12 @@
 //! A complaint is about owners: user code may use an entry although its page belongs to another space or to none, or an
 //! entry that permits more than the table after a flush; a walker may read memory that is no longer a table.
 
+pub mod blame;
 mod fills;
+pub mod history;
+mod observe;
 
-use std::collections::VecDeque;
+use std::panic::Location;
 
 use tlbc_machine::hardware::{CachedEntry, EntryKind};
 use tlbc_machine::schedule;
@@ -17,6 +20,7 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::Space;
 
 use super::memory::{Memory, NUMBER, VALID, WRITABLE};
+use self::history::{EntryKey, History, Seen};
 use crate::ast::Written;
 use crate::interpreted::Instruction;
 use crate::model::{self, Form, Which};
@@ -42,6 +46,19 @@ pub struct Held {
     pub since: u64,
 }
 
+impl Held {
+    /// Returns what tells it from other entries.
+    pub fn key(&self) -> EntryKey {
+        EntryKey {
+            entry: self.entry,
+            va: self.va,
+            tag: self.tag,
+            global: self.global,
+            bits: self.bits,
+        }
+    }
+}
+
 /// A CPU.
 #[derive(Debug, Clone, Default)]
 pub struct Core {
@@ -61,11 +78,13 @@ struct PendingInvalidation<'m> {
     with: Decoded,
 }
 
-/// What happened, for the report.
+/// What a complaint is about.
 #[derive(Debug, Clone)]
-pub enum CoreEvent {
-    Issued(Box<Instruction>),
-    Note(String),
+pub enum Subject {
+    /// An entry of a CPU.
+    Entry(usize, EntryKey),
+    /// A table that a CPU may walk.
+    Table(usize, usize),
 }
 
 /// The CPUs and the memory.
@@ -75,13 +94,14 @@ pub struct Cores<'m> {
     pub all: Vec<Core>,
     pending: Vec<Option<PendingInvalidation<'m>>>,
     pub complaint: Option<String>,
-    /// The last events, with their step and their CPU.
-    pub events: VecDeque<(u64, usize, CoreEvent)>,
+    /// What the complaint is about, if that is an entry or a table.
+    pub subject: Option<Subject>,
+    /// What happened, where that is recorded.
+    pub history: Option<History>,
+    /// Where the runtime called the platform last, for each CPU.
+    pub called: Vec<Option<&'static Location<'static>>>,
     pub steps: u64,
 }
-
-/// How many events a report has.
-const EVENTS: usize = 60;
 
 impl<'m> Cores<'m> {
     pub fn new(hardware: Hardware<'m>, cpus: usize) -> Self {
@@ -91,7 +111,9 @@ impl<'m> Cores<'m> {
             all: vec![Core::default(); cpus],
             pending: (0..Way::BITS).map(|_| None).collect(),
             complaint: None,
-            events: VecDeque::new(),
+            subject: None,
+            history: None,
+            called: vec![None; cpus],
             steps: 0,
         }
     }
@@ -104,18 +126,26 @@ impl<'m> Cores<'m> {
         }
     }
 
-    /// Records an event of a CPU.
-    pub fn record(&mut self, cpu: usize, event: CoreEvent) {
-        if self.events.len() == EVENTS {
-            self.events.pop_front();
+    /// Records a complaint about something, and ends the run.
+    fn complain_of(&mut self, subject: Subject, text: String) {
+        if self.complaint.is_none() {
+            self.subject = Some(subject);
         }
-        self.events.push_back((self.steps, cpu, event));
+        self.complain(text);
+    }
+
+    /// Records an event of a CPU.
+    pub fn record(&mut self, cpu: usize, seen: impl FnOnce() -> Seen) {
+        if let Some(history) = &mut self.history {
+            history.add(self.steps, cpu, seen());
+        }
     }
 
     /// Notes stores, and fills what can be filled since then.
     pub fn step(&mut self) {
         self.steps += 1;
         if self.memory.note(self.hardware.model.assumed.is_some()) {
+            self.observe();
             self.settle();
         }
     }
@@ -124,12 +154,19 @@ impl<'m> Cores<'m> {
     pub fn publish(&mut self) {
         self.step();
         self.memory.publish();
+        self.observe();
     }
 
     /// Executes an instruction of a CPU.
     pub fn issue(&mut self, cpu: usize, instruction: &Instruction) {
         self.step();
-        self.record(cpu, CoreEvent::Issued(Box::new(*instruction)));
+        let tags: Vec<u64> = self.all.iter().map(|core| core.tag).collect();
+        let from = self.called[cpu];
+        self.record(cpu, || Seen::Issued {
+            instruction: Box::new(*instruction),
+            tags,
+            from,
+        });
         let model = self.hardware.model;
         let op = instruction.op(model);
         if let Which::Load(load) = instruction.which {
@@ -148,6 +185,7 @@ impl<'m> Cores<'m> {
                 Err(why) => self.complain(why),
             }
         }
+        self.observe();
         self.settle();
     }
 
@@ -310,12 +348,13 @@ impl<'m> Cores<'m> {
             let page = |held: &Held| (held.bits >> NUMBER) as usize;
             let writes =
                 |held: &&Held| held.bits & WRITABLE != 0 && self.memory.clean.contains(&page(held));
-            let written = self.usable(cpu).find(writes).map(page);
-            if let Some(page) = written.filter(|_| wrong.is_none()) {
+            let written = self.usable(cpu).find(writes);
+            let written = written.map(|held| (page(held), Subject::Entry(cpu, held.key())));
+            if let Some((page, subject)) = written.filter(|_| wrong.is_none()) {
                 let text = format!(
                     "CPU {cpu} runs space {space} and may write page {page}, whose reverse mapping is removed"
                 );
-                self.complain(text);
+                self.complain_of(subject, text);
             }
             if let Some(held) = wrong {
                 let page = held.bits >> NUMBER;
@@ -328,7 +367,7 @@ impl<'m> Cores<'m> {
                      belongs to {owner}",
                     held.va, held.since
                 );
-                self.complain(text);
+                self.complain_of(Subject::Entry(cpu, held.key()), text);
             }
         }
     }
@@ -347,7 +386,7 @@ impl<'m> Cores<'m> {
                      of the table was flushed",
                     held.since
                 );
-                self.complain(text);
+                self.complain_of(Subject::Entry(cpu, held.key()), text);
             }
         }
     }

@@ -9,6 +9,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::panic::Location;
 use std::rc::{Rc, Weak};
 
 use tlbc_machine::schedule;
@@ -20,7 +21,8 @@ use tlbc_runtime::{
     Platform, Pte, Record, Root, TableBatch, Unlinked,
 };
 
-use super::cores::{CoreEvent, Cores};
+use super::cores::Cores;
+use super::cores::history::Seen;
 use super::memory::{LEAF, NUMBER, Table, VALID, WRITABLE, address};
 use crate::interpreted::{Instruction, Interpreted};
 
@@ -174,7 +176,18 @@ impl<'m> Kernel<'m> {
     /// Records a note of the CPU that runs.
     pub fn note(&self, text: String) {
         let mut cores = self.cores.borrow_mut();
-        cores.record(schedule::current(), CoreEvent::Note(text));
+        cores.record(schedule::current(), || Seen::Note(text));
+    }
+
+    /// Marks a point in a call of the platform, and remembers where the runtime made it.
+    #[track_caller]
+    fn called(&self) {
+        self.called_from(Location::caller());
+        self.point();
+    }
+
+    fn called_from(&self, place: &'static Location<'static>) {
+        self.cores.borrow_mut().called[schedule::current()] = Some(place);
     }
 
     /// Marks a point at which another CPU may run, or an interrupt arrives.
@@ -193,7 +206,7 @@ impl<'m> Kernel<'m> {
             return;
         }
         here.off.set(here.off.get() + 1);
-        self.note("takes the IPI".to_owned());
+        self.cores.borrow_mut().record(cpu, || Seen::Takes);
         self.cores.borrow_mut().publish();
         let mmu = self.mmu.get().and_then(Weak::upgrade).expect("a machine");
         let user = self.leave_user(&mmu, cpu);
@@ -258,13 +271,17 @@ impl<'m> Platform for Kernel<'m> {
     type BatchBox<T> = Box<T>;
     type Handle = Process;
 
+    #[track_caller]
     fn backend(&self) -> impl Deref<Target = Interpreted<'m>> {
-        self.point();
+        self.called();
         &self.backend
     }
 
+    #[track_caller]
     fn sink(&self, cpu: CpuId) -> impl Issue<Instruction> {
+        let from = Location::caller();
         Record(move |instruction| {
+            self.called_from(from);
             self.point();
             self.cores.borrow_mut().issue(cpu.index(), &instruction);
             self.point();
@@ -275,13 +292,15 @@ impl<'m> Platform for Kernel<'m> {
         self.cpus.len()
     }
 
+    #[track_caller]
     fn cpu(&self, cpu: CpuId) -> &CpuTlb<CpuSet<1>> {
-        self.point();
+        self.called();
         &self.cpus[cpu.index()].tlb
     }
 
+    #[track_caller]
     fn tag_words(&self) -> &[Word] {
-        self.point();
+        self.called();
         &self.words
     }
 
@@ -289,8 +308,9 @@ impl<'m> Platform for Kernel<'m> {
         self.root
     }
 
+    #[track_caller]
     fn pin_cpu<R>(&self, interrupts_off: bool, run: impl FnOnce(CpuId) -> R) -> R {
-        self.point();
+        self.called();
         if interrupts_off {
             self.interrupts_off(|cpu| run(CpuId(cpu as u32)))
         } else {
@@ -298,11 +318,17 @@ impl<'m> Platform for Kernel<'m> {
         }
     }
 
+    #[track_caller]
     fn lock_event(&self, _: CpuId, _: LockEvent) {
-        self.point();
+        self.called();
     }
 
+    #[track_caller]
     fn send_ipi(&self, cpus: &CpuSet<1>) {
+        let from = Location::caller();
+        let sends = || Seen::Sends(cpus.iter().map(CpuId::index).collect(), Some(from));
+        let cpu = schedule::current();
+        self.cores.borrow_mut().record(cpu, sends);
         for cpu in cpus.iter() {
             self.cpus[cpu.index()].interrupted.set(true);
         }
@@ -317,7 +343,9 @@ impl<'m> Platform for Kernel<'m> {
         Some(Box::default())
     }
 
+    #[track_caller]
     fn release_pages(&self, pages: Flushed<'_, Self>) {
+        self.called_from(Location::caller());
         pages.for_each(|page| self.free_page(page.number));
     }
 
@@ -325,12 +353,16 @@ impl<'m> Platform for Kernel<'m> {
         page.is_dirty
     }
 
+    #[track_caller]
     fn remove_rmap(&self, page: &mut MappedPage) {
+        self.called_from(Location::caller());
         page.is_dirty = false;
         self.cores.borrow_mut().clean(page.number);
     }
 
+    #[track_caller]
     fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
+        self.called_from(Location::caller());
         // A grace period has a barrier on every CPU.
         self.cores.borrow_mut().publish();
         let walkers = self.cpus.iter().enumerate();

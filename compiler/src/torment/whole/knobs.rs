@@ -12,7 +12,7 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::LevelTable;
 
 use super::kernel::Mistake;
-use super::{Options, torment};
+use super::{Failure, Options, torment};
 use crate::analysis::Analysis;
 use crate::interpreted::Breaks;
 use crate::plan::Plans;
@@ -53,8 +53,8 @@ pub enum Turned {
         schedules: u64,
         /// The time until then.
         took: Duration,
-        /// The complaint.
-        complaint: String,
+        /// What failed.
+        failure: Box<Failure>,
     },
     /// No schedule failed.
     Nothing {
@@ -150,45 +150,61 @@ fn other_tag(env: &mut Env, _: &LevelTable) {
     env.tag.value ^= 1;
 }
 
-/// Turns a knob, and runs schedules until one fails.
+/// Turns a knob, and runs schedules until one fails. The time includes that for making the failure small.
 ///
 /// # Errors
 ///
 /// If the runtime cannot run on a machine of the definition.
 pub fn turn(analysis: &Analysis, knob: &Knob, options: &Options) -> Result<Turned, String> {
     let begun = Instant::now();
-    let mut options = Options {
-        shortens: false,
-        ..options.clone()
+    let ran = with_fault(analysis, knob, options, torment);
+    let Some((report, is_reached)) = ran else {
+        return Ok(Turned::Elsewhere);
     };
+    let report = report?;
+    Ok(match report.failure {
+        Some(failure) => Turned::Found {
+            seed: failure.seed,
+            schedules: report.schedules,
+            took: begun.elapsed(),
+            failure: Box::new(failure),
+        },
+        None if !is_reached => Turned::Elsewhere,
+        None => Turned::Nothing {
+            schedules: report.schedules,
+        },
+    })
+}
+
+/// Puts a fault back while a closure runs. Returns its result, and whether the place of a fault of the runtime was reached; none
+/// if the definition has no such plans.
+pub fn with_fault<R>(
+    analysis: &Analysis,
+    knob: &Knob,
+    options: &Options,
+    run: impl FnOnce(&Analysis, &Options) -> R,
+) -> Option<(R, bool)> {
+    let mut options = options.clone();
     let mut broken = None;
+    let mut is_runtime = false;
     match knob.place {
-        FaultPlace::Runtime(fault) => put_back(Some(fault)),
+        FaultPlace::Runtime(fault) => {
+            put_back(Some(fault));
+            is_runtime = true;
+        }
         FaultPlace::Plans(change) => {
             let mut other = analysis.clone();
             change(&mut other.plans);
             if other.plans == analysis.plans {
-                return Ok(Turned::Elsewhere);
+                return None;
             }
             broken = Some(other);
         }
         FaultPlace::Operands(change) => options.broken = Some(change),
         FaultPlace::Kernel(mistake) => options.mistake = Some(mistake),
     }
-    let report = torment(broken.as_ref().unwrap_or(analysis), &options);
-    let is_elsewhere = matches!(knob.place, FaultPlace::Runtime(_)) && !is_reached();
+    let result = run(broken.as_ref().unwrap_or(analysis), &options);
+    let was_reached = !is_runtime || is_reached();
     put_back(None);
-    let report = report?;
-    Ok(match report.failure {
-        Some((seed, complaint)) => Turned::Found {
-            seed,
-            schedules: report.schedules,
-            took: begun.elapsed(),
-            complaint,
-        },
-        None if is_elsewhere => Turned::Elsewhere,
-        None => Turned::Nothing {
-            schedules: report.schedules,
-        },
-    })
+    Some((result, was_reached))
 }

@@ -14,6 +14,7 @@ use tlbc_runtime::{Backend, CpuId, Current, Mmu, NewSpace, TagSource};
 use super::cores::Cores;
 use super::kernel::{Kernel, Mistake, Owned, Process, Slotted, is_of_file};
 use super::memory::{LEAF, NUMBER, Table, VALID, WRITABLE, address};
+use super::operations::Program;
 use crate::interpreted::Interpreted;
 
 /// The tables of the lowest level in each space, and the entries of each.
@@ -116,7 +117,7 @@ impl<'m> World<'m> {
     }
 
     /// Runs the program of a CPU.
-    pub fn run(&self, mut rng: Rng, operations: usize) {
+    pub fn run(&self, mut program: Program) {
         let (kernel, mmu) = (self.kernel(), &self.mmu);
         let cpu = schedule::current();
         let id = CpuId(cpu as u32);
@@ -125,7 +126,7 @@ impl<'m> World<'m> {
             Err(why) => return kernel.cores.borrow_mut().complain(why.to_string()),
         };
         kernel.turn_on(cpu);
-        for _ in 0..operations {
+        while let Some(mut rng) = program.begin() {
             kernel.point();
             match rng.u8(..17) {
                 0..=5 => runs = self.switch(runs, &mut rng),
@@ -140,6 +141,7 @@ impl<'m> World<'m> {
                     self.gather(running, &mut rng);
                 }
             }
+            program.end(rng);
         }
         kernel.interrupts_off(|_| {
             mmu.cpu_offline(id, runs);

@@ -7,7 +7,7 @@ use tlbc_machine::hardware::{CachedEntry, EntryKind};
 use tlbc_runtime::level::Level;
 
 use super::super::memory::{LEAF, NUMBER, VALID};
-use super::{Cores, Held, Way, cached};
+use super::{Cores, Held, Subject, Way, cached};
 use crate::model;
 use crate::torment::decode::Hardware;
 
@@ -26,6 +26,7 @@ impl Cores<'_> {
                 while self.fill(cpu, root) {}
             }
         }
+        self.observe();
         self.check();
     }
 
@@ -90,7 +91,8 @@ impl Cores<'_> {
         };
         if table.is_freed.get() {
             let number = table.number;
-            self.complain(format!("CPU {cpu} may walk table {number}, which is freed"));
+            let text = format!("CPU {cpu} may walk table {number}, which is freed");
+            self.complain_of(Subject::Table(cpu, number), text);
             return false;
         }
         let mut changed = false;

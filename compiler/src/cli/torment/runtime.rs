@@ -1,0 +1,193 @@
+//! `tlbc torment --runtime`.
+
+use std::path::Path;
+
+use super::{Torment, written};
+use crate::analysis::Analysis;
+use crate::cli::{CommandResult, MessageFormat, Trouble};
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::json;
+use crate::source::{Files, Span};
+use crate::torment::whole::knobs::{self, KNOBS, Knob, Turned};
+use crate::torment::whole::{Case, Options, Place, Small, replay, torment_shown};
+
+impl Torment {
+    /// Runs the whole runtime.
+    pub(super) fn run_runtime(
+        &self,
+        planned: &Analysis,
+        files: &Files,
+        color: bool,
+    ) -> Result<CommandResult, Trouble> {
+        let model = &planned.model;
+        let machine = if self.machine.is_given() {
+            let config = self.machine.config(model)?;
+            if config.errata != 0 {
+                return Err(Trouble("--runtime does not cover errata".to_owned()));
+            }
+            Some((config, self.machine.limits(model)?))
+        } else {
+            None
+        };
+        let mut options = Options {
+            seed: self.seed,
+            schedules: self.schedules,
+            cpus: self.cpus as usize,
+            machine,
+            ..Options::default()
+        };
+        let shown = Shown {
+            command: self,
+            planned,
+            files,
+            color,
+        };
+        let knobs: Option<Vec<&Knob>> = self.knobs.as_ref().map(|name| {
+            // A name is meant even if others contain it.
+            let same = KNOBS.iter().find(|knob| knob.name == name);
+            let found = || KNOBS.iter().filter(|knob| knob.name.contains(name)).collect();
+            same.map_or_else(found, |knob| vec![knob])
+        });
+        if let Some(path) = &self.replay {
+            return shown.replayed(path, knobs.as_deref(), &options);
+        }
+        if let Some(knobs) = knobs {
+            options.shrinks = knobs.len() == 1;
+            return shown.turned(&knobs, &options);
+        }
+        let mut progress = self.progress();
+        let report = torment_shown(planned, &options, |report| {
+            progress.show(|| {
+                let (schedules, steps) = (report.schedules, report.steps / 1_000_000);
+                format!("{schedules} schedules, {steps} million steps")
+            });
+        });
+        drop(progress);
+        let report = report.map_err(Trouble)?;
+        let (schedules, steps) = (report.schedules, report.steps);
+        let Some(failure) = report.failure else {
+            let mut text = format!("{schedules} schedules, {steps} steps: no complaint\n");
+            if report.unusable != 0 {
+                text += &format!("{} more machines have too few tags\n", report.unusable);
+            }
+            return Ok(CommandResult::Good(text));
+        };
+        let again = format!("seed {}, after {schedules} schedules\n", failure.seed);
+        match &failure.small {
+            Some(small) => shown.failure(small, &again),
+            None => Ok(CommandResult::Different(failure.complaint, "a schedule failed")),
+        }
+    }
+}
+
+/// What a failure is shown with.
+struct Shown<'a> {
+    command: &'a Torment,
+    planned: &'a Analysis,
+    files: &'a Files,
+    color: bool,
+}
+
+impl Shown<'_> {
+    /// Turns knobs, one after the other, and returns a line for each. Of a single one the failure is shown.
+    fn turned(&self, knobs: &[&Knob], options: &Options) -> Result<CommandResult, Trouble> {
+        let mut text = String::new();
+        let mut failed = None;
+        for knob in knobs {
+            let found = match knobs::turn(self.planned, knob, options).map_err(Trouble)? {
+                Turned::Found {
+                    seed,
+                    took,
+                    failure,
+                    ..
+                } => {
+                    failed = failure.small;
+                    format!("seed {seed}, {:.1} s", took.as_secs_f64())
+                }
+                Turned::Nothing { schedules } => format!("not in {schedules} schedules"),
+                Turned::Elsewhere => "no such step here".to_owned(),
+            };
+            text += &format!("{:18} {found:24} {}\n", knob.name, knob.what);
+        }
+        match failed {
+            // That a fault which was put back is found is a success.
+            Some(small) => {
+                self.kept(&small)?;
+                Ok(CommandResult::Good(small.text(self.files) + "\n" + &text))
+            }
+            None => Ok(CommandResult::Good(text)),
+        }
+    }
+
+    /// Runs the case of a file.
+    fn replayed(
+        &self,
+        path: &Path,
+        knobs: Option<&[&Knob]>,
+        options: &Options,
+    ) -> Result<CommandResult, Trouble> {
+        let name = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Trouble(format!("cannot read {name}: {error}")))?;
+        let case = Case::parse(&text).map_err(|why| Trouble(format!("{name}: {why}")))?;
+        let ran = match knobs {
+            None => replay(self.planned, options, &case),
+            Some([knob]) => {
+                let run = |analysis: &Analysis, options: &Options| replay(analysis, options, &case);
+                let ran = knobs::with_fault(self.planned, knob, options, run);
+                ran.map_or(Ok(None), |(ran, _)| ran)
+            }
+            Some(_) => {
+                let text = "--replay needs the name of one knob";
+                return Err(Trouble(text.to_owned()));
+            }
+        };
+        match ran.map_err(Trouble)? {
+            Some(small) => self.failure(&small, ""),
+            None => Ok(CommandResult::Good("no complaint\n".to_owned())),
+        }
+    }
+
+    /// Writes the files of a failure that are asked for.
+    fn kept(&self, small: &Small) -> Result<(), Trouble> {
+        self.command.draw(&small.picture(self.files))?;
+        match &self.command.save {
+            Some(path) => written(path, &(json::text(&small.case) + "\n")),
+            None => Ok(()),
+        }
+    }
+
+    fn failure(&self, small: &Small, again: &str) -> Result<CommandResult, Trouble> {
+        self.kept(small)?;
+        let messages = &self.command.messages;
+        let found = self.diagnostic(small, again);
+        let result = small.text(self.files) + "\n" + again;
+        let result = CommandResult::Different(result, "a schedule failed");
+        Ok(match messages.message_format {
+            // The text has all of it.
+            MessageFormat::Human => result,
+            _ => result.warned(messages.render(self.files, &[found], self.color)),
+        })
+    }
+
+    /// Returns the failure as a finding, at the place of the definition that is responsible; at its name if the runtime is.
+    fn diagnostic(&self, small: &Small, again: &str) -> Diagnostic {
+        let mut spans: Vec<(Span, &str)> = Vec::new();
+        let mut notes = vec![small.complaint.clone()];
+        for (place, why) in small.places() {
+            match place {
+                Place::Definition(span) => spans.push((*span, why)),
+                Place::Runtime(_) => notes.push(format!("{}: {why}", place.shown(self.files))),
+            }
+        }
+        let name = (self.planned.model.arch.span, "the plans of this definition");
+        let (span, why) = spans.first().copied().unwrap_or(name);
+        let mut found = Diagnostic::new(Code::E0803, span, small.cause()).label(why);
+        for (span, why) in spans.into_iter().skip(1) {
+            found = found.because(span, why);
+        }
+        notes.extend(again.lines().map(str::to_owned));
+        notes.into_iter().fold(found, Diagnostic::note)
+    }
+}

@@ -1,0 +1,45 @@
+//! What to run.
+
+use super::kernel::Mistake;
+use crate::interpreted::Breaks;
+use crate::model::Config;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The seed of the first schedule; the next one has the next seed.
+    pub seed: u64,
+    /// The number of schedules.
+    pub schedules: u64,
+    /// The number of CPUs.
+    pub cpus: usize,
+    /// The machine and its limits, if it is not chosen at random.
+    pub machine: Option<(Config, Vec<u64>)>,
+    /// Whether a failure is made small.
+    pub shrinks: bool,
+    /// What the kernel does wrong.
+    pub mistake: Option<Mistake>,
+    /// What is wrong with the requests that plans are interpreted for.
+    pub broken: Option<Breaks>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            schedules: 1000,
+            cpus: 2,
+            machine: None,
+            shrinks: true,
+            mistake: None,
+            broken: None,
+        }
+    }
+}
+
+/// The operations of the program of each CPU.
+pub const OPERATIONS: usize = 40;
+/// The limit of steps of a schedule. A program takes some thousands.
+pub const MOST_STEPS: u64 = 400_000;
+/// The most CPUs.
+pub const MOST_CPUS: usize = 8;

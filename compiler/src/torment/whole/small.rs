@@ -1,0 +1,187 @@
+//! A small failure, and its text.
+//!
+//! In: a run that failed, with what is to blame. Out: a text for people, and what scripts and editors are told: a sentence and
+//! places. Holds: the text has the life of the stale entry first, then the steps of each CPU.
+
+use super::case::{Case, Ran};
+use super::cores::blame::{Blame, Line, Place};
+use crate::source::Files;
+use crate::torment::picture::{Life, Mark, Picture, Row};
+
+/// The most steps of a CPU that are shown.
+const MOST_LINES: usize = 60;
+/// The most rows of a picture.
+const MOST_ROWS: usize = 150;
+
+/// A case that fails, and why.
+#[derive(Debug, Clone)]
+pub struct Small {
+    /// The complaint.
+    pub complaint: String,
+    /// What is executed.
+    pub case: Case,
+    /// The number of steps.
+    pub steps: u64,
+    pub(super) blame: Blame,
+}
+
+impl Small {
+    /// Returns the failure of a run whose events were recorded; none if it did not fail.
+    pub(super) fn of(ran: Ran) -> Option<Self> {
+        Some(Self {
+            complaint: ran.complaint?,
+            case: ran.case,
+            steps: ran.steps,
+            blame: ran.blame?,
+        })
+    }
+
+    /// Returns what went wrong, in one sentence without its full stop.
+    #[must_use]
+    pub fn cause(&self) -> &str {
+        self.blame.cause.as_deref().unwrap_or(&self.complaint)
+    }
+
+    /// Returns the places that are responsible, the first most, and why.
+    #[must_use]
+    pub fn places(&self) -> &[(Place, String)] {
+        &self.blame.places
+    }
+
+    /// Returns the failure in words: the life of the stale entry, the cause, and what each CPU did.
+    #[must_use]
+    pub fn text(&self, files: &Files) -> String {
+        let blame = &self.blame;
+        let mut text = format!("{}\n", self.complaint);
+        if let Some(entry) = &blame.entry {
+            text += &format!("\nstale: {entry}\n");
+        }
+        for line in &blame.life {
+            text += &format!("{:6}  CPU {}: {}\n", line.step, line.cpu, said(line, files));
+        }
+        if let Some(cause) = &blame.cause {
+            text += &format!("cause: {cause}\n");
+        }
+        for (place, why) in &blame.places {
+            text += &format!("  {}: {why}\n", place.shown(files));
+        }
+        for cpu in 0..self.case.programs.len() {
+            text += &self.of_cpu(cpu, files);
+        }
+        text
+    }
+
+    /// Returns the failure as a picture.
+    #[must_use]
+    pub fn picture(&self, files: &Files) -> Picture {
+        let blame = &self.blame;
+        let mut paragraphs: Vec<String> = blame.entry.clone().into_iter().collect();
+        paragraphs.extend(blame.cause.as_ref().map(|cause| format!("cause: {cause}")));
+        let places = blame.places.iter();
+        paragraphs.extend(places.map(|(place, why)| format!("{}: {why}", place.shown(files))));
+        // What is said of the entry replaces what is said of the CPU.
+        let of_life = |event: usize| blame.life.iter().any(|line| line.event == event);
+        let mut lines: Vec<&Line> = { blame.steps.iter() }
+            .filter(|line| !of_life(line.event))
+            .chain(&blame.life)
+            .collect();
+        lines.sort_by_key(|line| line.event);
+        let lines = &lines[lines.len().saturating_sub(MOST_ROWS)..];
+        let cpus: Vec<usize> = (0..self.case.programs.len())
+            .filter(|cpu| self.case.programs[*cpu].is_some())
+            .collect();
+        let lane = |cpu: usize| cpus.iter().position(|it| *it == cpu).unwrap_or_default();
+        let mut rows: Vec<Row> = { lines.iter() }
+            .map(|line| Row {
+                step: line.step.to_string(),
+                lane: lane(line.cpu),
+                mark: line.mark,
+                text: line.text.clone(),
+                place: line.place.map(|place| place.shown(files)),
+            })
+            .collect();
+        let row_of = |event: Option<usize>| {
+            let event = event?;
+            let at = lines.partition_point(|line| line.event < event);
+            Some(at.min(lines.len().saturating_sub(1)))
+        };
+        let user = blame.user.unwrap_or_else(|| lines.last().map_or(0, |line| line.cpu));
+        let used = rows.len();
+        rows.push(Row {
+            step: self.steps.to_string(),
+            lane: lane(user),
+            mark: Mark::Use,
+            text: self.complaint.clone(),
+            place: None,
+        });
+        let filled = row_of(blame.filled).filter(|_| blame.user.is_some());
+        let lives = filled.map(|filled| Life {
+            lane: lane(user),
+            filled,
+            stale: row_of(blame.changed).unwrap_or(filled),
+            used,
+        });
+        let changed = row_of(blame.changed);
+        let mut arrows = Vec::new();
+        for (from, line) in lines.iter().enumerate() {
+            for to in &line.sends {
+                let mut later = lines.iter().enumerate().skip(from);
+                let taken = later.find(|(_, it)| it.cpu == *to && it.takes);
+                arrows.extend(taken.map(|(taken, _)| (from, taken)));
+            }
+        }
+        Picture {
+            title: self.complaint.clone(),
+            paragraphs,
+            lanes: cpus.iter().map(|cpu| format!("CPU {cpu}")).collect(),
+            rows,
+            lives: lives.into_iter().collect(),
+            arrows,
+            rules: changed.map(|row| (row, "the table changes".to_owned())).into_iter().collect(),
+        }
+    }
+
+    /// Returns the steps of a CPU.
+    fn of_cpu(&self, cpu: usize, files: &Files) -> String {
+        let Some(operations) = &self.case.programs[cpu] else {
+            return format!("\nCPU {cpu} stays offline\n");
+        };
+        let steps: Vec<&Line> = { self.blame.steps.iter() }
+            .filter(|line| line.cpu == cpu)
+            .collect();
+        let count = match operations.len() {
+            1 => "1 operation".to_owned(),
+            count => format!("{count} operations"),
+        };
+        let mut text = format!("\nCPU {cpu}, {count}:\n");
+        // What comes last is closer to the failure.
+        let left_out = steps.len().saturating_sub(MOST_LINES);
+        if left_out != 0 {
+            text += &format!("        ({left_out} earlier steps)\n");
+        }
+        for line in &steps[left_out..] {
+            text += &format!("{:6}  {}\n", line.step, said(line, files));
+        }
+        text
+    }
+}
+
+/// Returns what happened, and where.
+fn said(line: &Line, files: &Files) -> String {
+    let place = { line.place }.map_or(String::new(), |place| format!(" ({})", place.shown(files)));
+    format!("{}{place}", line.text)
+}
+
+impl Place {
+    /// Returns the file and the line.
+    #[must_use]
+    pub fn shown(&self, files: &Files) -> String {
+        match self {
+            Self::Definition(span) => {
+                let (line, column) = files.line_column(span.file, span.start);
+                format!("{}:{line}:{column}", files.get(span.file).name)
+            }
+            Self::Runtime(at) => format!("{}:{}", at.file(), at.line()),
+        }
+    }
+}
