@@ -141,6 +141,7 @@ codes! {
     E0801 "a plan does not invalidate what a request requires";
     E0802 "an address or a field does not reach the instruction whole";
     E0803 "a run of the runtime leaves a stale entry that can be used";
+    E0804 "the plans of a request leave a stale entry on hostile hardware";
 
     // Warnings: possible, but usually a mistake.
     W0101 "a comment that allows nothing";

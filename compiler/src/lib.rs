@@ -31,6 +31,7 @@ mod json;
 #[cfg(feature = "cli")]
 mod memo;
 mod spelling;
+mod svg;
 mod template;
 mod text;
 pub mod trace;

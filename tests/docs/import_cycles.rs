@@ -59,9 +59,10 @@ const LAYERS: &[(&str, &str)] = &[
     ("addresses", "source codes diagnostic model emit analysis"),
     ("sample_requests", "model trace analysis"),
     ("matrix", "text model describe sample_requests analysis"),
+    ("svg", "matrix"),
     (
         "doc",
-        "source text model describe plan trace matrix sample_requests analysis compile",
+        "source text model describe plan trace matrix sample_requests analysis compile svg",
     ),
     (
         "compile",
@@ -71,7 +72,10 @@ const LAYERS: &[(&str, &str)] = &[
     ("memo", ""),
     ("builder", "codes hidden render compile fs"),
     ("interpreted", "model plan trace analysis"),
-    ("torment", "model ast plan trace analysis interpreted"),
+    (
+        "torment",
+        "source model ast plan trace analysis interpreted svg",
+    ),
 ];
 
 /// A module by its path in the crate; the crate itself is empty.

@@ -16,6 +16,8 @@ mod proofs;
 #[cfg(feature = "torment")]
 mod runtime;
 mod scores;
+#[cfg(feature = "torment")]
+mod shrunk;
 mod torment;
 mod traces;
 mod unused_facts;

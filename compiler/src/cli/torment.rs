@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use super::machine::MachineOptions;
 use super::{CommandResult, MessageFormat, Messages, Trouble};
 use crate::analysis::{Analysis, analyse};
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
 use crate::fs;
 use crate::parse;
 use crate::source::Files;
-use crate::torment::{Options, torment_shown};
 use crate::torment::picture::Picture;
+use crate::torment::{Options, torment_shown};
 use progress::Progress;
 
 mod progress;
@@ -167,14 +169,26 @@ impl Torment {
             }
             return Ok(CommandResult::Good(text));
         };
+        self.draw(&failure.picture)?;
         let again = format!(
             "seed {}, after {} requests\n",
             failure.seed, report.requests
         );
-        Ok(CommandResult::Different(
+        let mut places = failure.places.iter().copied();
+        let (span, why) = places.next().unwrap_or((
+            hardware.arch.span,
+            "the hardware is that of this definition",
+        ));
+        let mut found = Diagnostic::new(Code::E0804, span, &failure.cause).label(why);
+        for (span, why) in places {
+            found = found.because(span, why);
+        }
+        let found = found.note(&failure.summary).note(again.trim_end());
+        let different = CommandResult::Different(
             failure.text + &again,
             "a request failed: an agent may use an entry that had to go",
-        ))
+        );
+        Ok(different.warned(self.messages.render(&files, &[found], color)))
     }
 
     /// Refuses to run the whole runtime, which was compiled without points.

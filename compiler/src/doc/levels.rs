@@ -4,9 +4,9 @@
 //! table to the page. A box shows the bits of a user address that index the table, how many bytes one of its entries
 //! maps, and whether an entry may map a page.
 
-use super::svg::{Face, Svg, width};
 use crate::describe::{bytes, cond};
 use crate::model::{Config, Model};
+use crate::svg::{Face, Svg, width};
 
 const BOX: u32 = 176;
 const GAP: u32 = 24;

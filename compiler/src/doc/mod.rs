@@ -12,7 +12,6 @@ mod markdown;
 mod page;
 mod picture;
 mod setup;
-mod svg;
 
 use crate::analysis::Analysis;
 use crate::compile::Output;

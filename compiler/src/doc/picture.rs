@@ -8,10 +8,10 @@ use tlbc_runtime::agents::Agents;
 
 use super::blocks::{ClauseText, InstructionText, bare, blocks};
 use super::levels;
-use super::svg::{Face, Svg, width};
 use crate::describe;
 use crate::model::TagSelector;
 use crate::model::{AddressSelector, Barrier, CachedKind, Invalidate, Model};
+use crate::svg::{Face, Svg, width};
 
 const MARGIN: u32 = 28;
 const LINE: u32 = 20;

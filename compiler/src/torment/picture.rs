@@ -2,11 +2,8 @@
 //!
 //! In: what happened, row by row. Out: a text in SVG. Holds: texts are escaped and wrapped, so that nothing is cut off; a row has
 //! one event, and rows are as high as their text.
-//!
-//! The writer is its own: the picture consists of rectangles, lines and texts with positions that are computed here, which no
-//! crate for SVG takes over.
 
-use std::fmt::Write as _;
+use crate::svg::{Face, Svg, width};
 
 /// What an event is, which decides its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +87,15 @@ pub struct Life {
     pub used: usize,
 }
 
+/// An IPI, from a row to a later one of another lane.
+#[derive(Debug, Clone)]
+pub struct Arrow {
+    pub from: usize,
+    pub to: usize,
+    /// Whether it had not arrived by then.
+    pub is_late: bool,
+}
+
 /// A picture.
 #[derive(Debug, Clone, Default)]
 pub struct Picture {
@@ -101,20 +107,48 @@ pub struct Picture {
     pub lanes: Vec<String>,
     pub rows: Vec<Row>,
     pub lives: Vec<Life>,
-    /// IPIs and the like: from a row to a later one of another lane.
-    pub arrows: Vec<(usize, usize)>,
+    pub arrows: Vec<Arrow>,
     /// Rows at which something changes for every lane, and what.
     pub rules: Vec<(usize, String)>,
 }
 
-/// The width of a character, the height of a line, and the widths of the steps and of a lane's margin for lives.
-const CHARACTER: usize = 7;
-const LINE: usize = 16;
-const STEPS: usize = 64;
-const MARGIN: usize = 34;
+/// The sizes of texts, the height of a line, and the widths of the steps and of a lane's margin for lives.
+const TEXT: u32 = 12;
+const SMALL: u32 = 10;
+const LINE: u32 = 16;
+const STEPS: u32 = 64;
+const MARGIN: u32 = 34;
 /// The most characters of a line in a lane, and the fewest.
 const WIDEST: usize = 50;
 const NARROWEST: usize = 30;
+/// The least width of a picture.
+const LEAST: u32 = 640;
+
+const NONE: &str = "none";
+const TABLES: &str = "#1a73e8";
+const IPI: &str = "#8430ce";
+const GREY: &str = "#777777";
+
+/// The sizes of a picture.
+struct Layout {
+    lane: u32,
+    /// Where each row begins, and where the last one ends.
+    tops: Vec<u32>,
+}
+
+impl Layout {
+    fn x(&self, lane: usize) -> u32 {
+        STEPS + lane as u32 * self.lane
+    }
+
+    fn middle(&self, row: usize) -> u32 {
+        self.tops[row] + 8
+    }
+
+    fn bottom(&self) -> u32 {
+        self.tops.last().copied().unwrap_or_default()
+    }
+}
 
 impl Picture {
     /// Returns the picture in SVG.
@@ -122,124 +156,135 @@ impl Picture {
     pub fn svg(&self) -> String {
         let texts = self.rows.iter().map(|row| row.text.chars().count());
         let characters = texts.max().unwrap_or(0).clamp(NARROWEST, WIDEST);
-        let lane_width = MARGIN + characters * CHARACTER + 16;
-        let width = (STEPS + self.lanes.len() * lane_width + 16).max(640);
-        let mut body = String::new();
+        let widest = width(&"m".repeat(characters), TEXT, Face::Mono);
+        let lane = MARGIN + widest + 16;
+        let width = (STEPS + self.lanes.len() as u32 * lane + 16).max(LEAST);
+        let mut svg = Svg::default();
+        let top = self.head(&mut svg, width);
+        let layout = Layout {
+            lane,
+            tops: self.tops(top + 34, characters),
+        };
+        self.lanes(&mut svg, &layout, top);
+        for life in &self.lives {
+            let x = layout.x(life.lane) + 8;
+            let stale = life.stale.max(life.filled);
+            let [from, turns, to] = [life.filled, stale, life.used].map(|row| layout.middle(row));
+            svg.rect(x, from, 8, turns - from, "#f3c77d", NONE);
+            svg.rect(x, turns, 8, to - turns, "#e57373", NONE);
+        }
+        for arrow in &self.arrows {
+            self.arrow(&mut svg, &layout, arrow);
+        }
+        for (number, row) in self.rows.iter().enumerate() {
+            let (x, y) = (layout.x(row.lane) + MARGIN, layout.tops[number]);
+            svg.right(STEPS - 8, y + 12, TEXT, Face::Mono, GREY, &row.step);
+            svg.circle(x - 10, y + 8, 4, row.mark.colour(), row.mark.colour());
+            let fill = if row.mark == Mark::Note {
+                GREY
+            } else {
+                "#000000"
+            };
+            let mut line_y = y + 12;
+            for line in wrapped(&row.text, characters) {
+                svg.text(x, line_y, TEXT, Face::Mono, fill, &line);
+                line_y += LINE;
+            }
+            for line in row
+                .place
+                .iter()
+                .flat_map(|place| wrapped(place, characters))
+            {
+                svg.text(x, line_y - 2, SMALL, Face::Mono, GREY, &line);
+                line_y += LINE;
+            }
+        }
+        let height = legend(&mut svg, layout.bottom() + 22, width);
+        svg.finish(width, height, &self.title)
+    }
+
+    /// Draws what failed, and why. Returns where that ends.
+    fn head(&self, svg: &mut Svg, width: u32) -> u32 {
+        let most = |size: u32, face: Face| {
+            let letter = crate::svg::width("mmmmmmmmmm", size, face);
+            ((width - 32) * 10 / letter) as usize
+        };
         let mut y = 30;
-        let across = (width - 32) / CHARACTER;
-        for line in wrapped(&self.title, across * 6 / 7) {
-            text(&mut body, (16, y), "title", &line);
+        for line in wrapped(&self.title, most(15, Face::Bold)) {
+            svg.text(16, y, 15, Face::Bold, "#000000", &line);
             y += LINE + 3;
         }
         for paragraph in &self.paragraphs {
-            for line in wrapped(paragraph, across) {
-                text(&mut body, (16, y), "why", &line);
+            for line in wrapped(paragraph, most(TEXT, Face::Mono)) {
+                svg.text(16, y, TEXT, Face::Mono, "#333333", &line);
                 y += LINE;
             }
             y += 3;
         }
-        y += 12;
-        let top = y;
+        y + 12
+    }
+
+    /// Draws the lanes, and what changes for all of them.
+    fn lanes(&self, svg: &mut Svg, layout: &Layout, top: u32) {
         for (number, name) in self.lanes.iter().enumerate() {
-            let x = STEPS + number * lane_width;
-            text(&mut body, (x + MARGIN, y + 15), "lane", name);
-        }
-        y += 34;
-        let tops = self.tops(y, characters);
-        let bottom = tops.last().copied().unwrap_or(y);
-        let mut back = String::new();
-        for number in 0..self.lanes.len() {
-            let x = STEPS + number * lane_width;
-            let fill = if number % 2 == 0 { "#f6f8fa" } else { "#ffffff" };
-            rectangle(&mut back, (x, top), (lane_width, bottom - top), fill);
+            let x = layout.x(number);
+            let fill = if number % 2 == 0 {
+                "#f6f8fa"
+            } else {
+                "#ffffff"
+            };
+            svg.rect(x, top, layout.lane, layout.bottom() - top, fill, NONE);
+            svg.text(x + MARGIN, top + 15, 14, Face::Bold, "#000000", name);
         }
         for (row, what) in &self.rules {
-            let y = tops[*row] - 3;
-            let _ = writeln!(
-                back,
-                r##"<line x1="{STEPS}" y1="{y}" x2="{}" y2="{y}" stroke="#1a73e8" stroke-dasharray="5 4"/>"##,
-                STEPS + self.lanes.len() * lane_width
-            );
-            text(&mut back, (width - 22, y - 3), "rule", what);
-        }
-        let lane = |row: usize| STEPS + self.rows[row].lane * lane_width;
-        let middle = |row: usize| tops[row] + 8;
-        for life in &self.lives {
-            let x = STEPS + life.lane * lane_width + 8;
-            let stale = life.stale.max(life.filled);
-            let (from, turns, to) = (middle(life.filled), middle(stale), middle(life.used));
-            rectangle(&mut back, (x, from), (8, turns - from), "#f3c77d");
-            rectangle(&mut back, (x, turns), (8, to - turns), "#e57373");
-        }
-        for (from, to) in &self.arrows {
-            let is_right = self.rows[*to].lane > self.rows[*from].lane;
-            let start = lane(*from) + if is_right { lane_width - 10 } else { MARGIN - 10 };
-            let end = lane(*to) + if is_right { MARGIN - 14 } else { lane_width - 4 };
-            let _ = writeln!(
-                back,
-                r##"<line x1="{start}" y1="{}" x2="{end}" y2="{}" stroke="#8430ce" stroke-width="1.5" marker-end="url(#tip)"/>"##,
-                middle(*from),
-                middle(*to)
+            let y = layout.tops[*row] - 3;
+            svg.dashed((STEPS, y), (layout.x(self.lanes.len()), y), TABLES);
+            svg.right(
+                layout.x(self.lanes.len()) - 4,
+                y - 3,
+                SMALL,
+                Face::Sans,
+                TABLES,
+                what,
             );
         }
-        for (number, row) in self.rows.iter().enumerate() {
-            let (x, y) = (lane(number) + MARGIN, tops[number]);
-            let colour = row.mark.colour();
-            text(&mut body, (STEPS - 8, y + 12), "step", &row.step);
-            let _ = writeln!(
-                body,
-                r#"<circle cx="{}" cy="{}" r="4.5" fill="{colour}"/>"#,
-                x - 9,
-                y + 8
-            );
-            let mut line_y = y + 12;
-            for line in wrapped(&row.text, characters) {
-                let class = if row.mark == Mark::Note { "note" } else { "text" };
-                text(&mut body, (x, line_y), class, &line);
-                line_y += LINE;
-            }
-            for line in row.place.iter().flat_map(|place| wrapped(place, characters)) {
-                text(&mut body, (x, line_y - 2), "place", &line);
-                line_y += LINE;
-            }
+    }
+
+    fn arrow(&self, svg: &mut Svg, layout: &Layout, arrow: &Arrow) {
+        let (from, to) = (self.rows[arrow.from].lane, self.rows[arrow.to].lane);
+        let is_right = to > from;
+        let start = layout.x(from)
+            + if is_right {
+                layout.lane - 10
+            } else {
+                MARGIN - 16
+            };
+        let end = layout.x(to)
+            + if is_right {
+                MARGIN - 16
+            } else {
+                layout.lane - 4
+            };
+        let start = (start, layout.middle(arrow.from));
+        let end = (end, layout.middle(arrow.to));
+        if arrow.is_late {
+            svg.dashed(start, end, IPI);
+        } else {
+            svg.line(start, end, IPI);
         }
-        let mut x = 16;
-        let mut legend_y = bottom + 22;
-        for mark in Mark::ALL {
-            let advance = 24 + mark.name().len() * CHARACTER;
-            if x + advance > width {
-                (x, legend_y) = (16, legend_y + LINE + 2);
-            }
-            let _ = writeln!(
-                body,
-                r#"<circle cx="{}" cy="{}" r="4.5" fill="{}"/>"#,
-                x + 5,
-                legend_y - 4,
-                mark.colour()
-            );
-            text(&mut body, (x + 14, legend_y), "note", mark.name());
-            x += advance;
-        }
-        let bars = "a bar is the life of the stale entry: yellow while the tables have it, red afterwards";
-        text(&mut body, (16, legend_y + LINE + 4), "note", bars);
-        let height = legend_y + LINE + 18;
-        format!(
-            r##"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="11.5">
-<style>.title{{font-size:14px;font-weight:bold}}.why{{fill:#333}}.lane{{font-size:13px;font-weight:bold}}.step{{fill:#888;text-anchor:end}}.note{{fill:#777}}.place{{fill:#999;font-size:10px}}.rule{{fill:#1a73e8;font-size:10px;text-anchor:end}}</style>
-<defs><marker id="tip" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto"><path d="M0,0 L8,4 L0,8 z" fill="#8430ce"/></marker></defs>
-<rect width="{width}" height="{height}" fill="#ffffff"/>
-{back}{body}</svg>
-"##
-        )
+        svg.tip(start, end, IPI);
     }
 
     /// Returns where each row begins, and where the last one ends.
-    fn tops(&self, first: usize, characters: usize) -> Vec<usize> {
+    fn tops(&self, first: u32, characters: usize) -> Vec<u32> {
         let mut tops = vec![first];
         for row in &self.rows {
-            let place = row.place.iter().flat_map(|place| wrapped(place, characters));
+            let place = row
+                .place
+                .iter()
+                .flat_map(|place| wrapped(place, characters));
             let lines = wrapped(&row.text, characters).len() + place.count();
-            tops.push(tops[tops.len() - 1] + lines.max(1) * LINE + 6);
+            tops.push(tops[tops.len() - 1] + lines.max(1) as u32 * LINE + 6);
         }
         tops
     }
@@ -260,26 +305,24 @@ fn wrapped(text: &str, most: usize) -> Vec<String> {
     lines
 }
 
-fn rectangle(out: &mut String, (x, y): (usize, usize), (w, h): (usize, usize), fill: &str) {
-    let _ = writeln!(
-        out,
-        r#"<rect x="{x}" y="{y}" width="{w}" height="{h}" fill="{fill}"/>"#
-    );
-}
-
-fn text(out: &mut String, (x, y): (usize, usize), class: &str, text: &str) {
-    let mut escaped = String::new();
-    for character in text.chars() {
-        match character {
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '&' => escaped += "&amp;",
-            _ if character.is_control() => escaped.push(' '),
-            _ => escaped.push(character),
+/// Draws what marks mean. Returns the height of the picture.
+fn legend(svg: &mut Svg, top: u32, most: u32) -> u32 {
+    let (mut x, mut y) = (16, top);
+    for mark in Mark::ALL {
+        let advance = 24 + width(mark.name(), TEXT, Face::Sans);
+        if x + advance > most {
+            (x, y) = (16, y + LINE + 2);
         }
+        svg.circle(x + 5, y - 4, 4, mark.colour(), mark.colour());
+        svg.text(x + 14, y, TEXT, Face::Sans, GREY, mark.name());
+        x += advance;
     }
-    let _ = writeln!(
-        out,
-        r#"<text x="{x}" y="{y}" class="{class}">{escaped}</text>"#
-    );
+    for line in [
+        "A bar is the life of the stale entry: yellow while the tables have it, red afterwards.",
+        "An arrow is an IPI, dashed if it was not taken in time.",
+    ] {
+        y += LINE + 2;
+        svg.text(16, y, TEXT, Face::Sans, GREY, line);
+    }
+    y + 16
 }

@@ -6,9 +6,12 @@ use tlbc_machine::hardware::{EntryKind, Left};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::{Reach, Space};
 
+use super::picture::{Arrow, Life, Mark, Picture, Row};
 use super::request::Request;
+use super::run::account::Account;
 use super::run::{Bench, Harm};
 use crate::model::Model;
+use crate::source::Span;
 
 /// The result of a run.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +33,12 @@ pub struct FailedRequest {
     pub summary: String,
     /// The machine, the request, what was issued, and the entries that are left.
     pub text: String,
+    /// What went wrong with the first entry that is left, in one sentence without its full stop.
+    pub cause: String,
+    /// The words of the definition of the hardware that are responsible, the first most, and why.
+    pub places: Vec<(Span, &'static str)>,
+    /// What was done about the first entry that is left: a lane for the CPU that flushes, and one for the agent that has it.
+    pub picture: Picture,
 }
 
 impl FailedRequest {
@@ -73,12 +82,92 @@ impl FailedRequest {
         if left.len() > 8 {
             let _ = writeln!(text, "  ({} more)", left.len() - 8);
         }
+        let harm = result.as_ref().ok().and_then(|harm| harm.first());
+        let account = harm.and_then(|harm| Some((bench.account(request, harm).ok()?, harm)));
+        let picture = picture(bench, request, &summary, account.as_ref());
+        let (account, _) = account.unzip();
+        let account = account.unwrap_or_else(|| Account {
+            cause: summary.clone(),
+            ..Account::default()
+        });
+        let _ = writeln!(text, "cause: {}", account.cause);
         Some(Self {
             seed,
             summary,
             text,
+            cause: account.cause,
+            places: account.places,
+            picture,
         })
     }
+}
+
+/// Draws what was done about an entry; without one, only what failed.
+fn picture(
+    bench: &Bench<'_>,
+    request: &Request,
+    summary: &str,
+    account: Option<&(Account, &Harm)>,
+) -> Picture {
+    let mut picture = Picture {
+        title: summary.to_owned(),
+        paragraphs: vec![
+            format!("machine: {}", machine(bench)),
+            format!("request: {}", request.words),
+        ],
+        lanes: vec!["the CPU that flushes".to_owned()],
+        ..Picture::default()
+    };
+    let Some((account, harm)) = account else {
+        return picture;
+    };
+    picture.paragraphs.push(format!("cause: {}", account.cause));
+    let is_own = harm.agent.class == Agents::SELF;
+    let other = usize::from(!is_own);
+    if !is_own {
+        let class = harm.agent.class.iter().next().map_or("agent", Agents::name);
+        picture
+            .lanes
+            .push(format!("the agent with the entry: {class}"));
+    }
+    let row = |step: String, lane, mark, text: &str| Row {
+        step,
+        lane,
+        mark,
+        text: text.to_owned(),
+        place: None,
+    };
+    picture.rows.push(row(
+        "0".to_owned(),
+        other,
+        Mark::Fill,
+        "has filled the entry",
+    ));
+    // The middle of a long loop says nothing.
+    let is_shown = |number: usize| number < 24 || number + 12 >= account.lines.len();
+    let lines = account.lines.iter().enumerate();
+    for (number, line) in lines.filter(|(number, _)| is_shown(*number)) {
+        let lane = if line.is_other { other } else { 0 };
+        let step = (number + 1).to_string();
+        picture.rows.push(row(step, lane, line.mark, &line.text));
+    }
+    let sent = { picture.rows.iter() }.position(|it| it.mark == Mark::Ipi && it.lane == 0);
+    picture.arrows.extend(sent.map(|from| Arrow {
+        from,
+        to: from + 1,
+        is_late: false,
+    }));
+    picture.rules.push((1, "the tables change".to_owned()));
+    let used = picture.rows.len();
+    let last = (account.lines.len() + 1).to_string();
+    picture.rows.push(row(last, other, Mark::Use, summary));
+    picture.lives.push(Life {
+        lane: other,
+        filled: 0,
+        stale: 1,
+        used,
+    });
+    picture
 }
 
 fn machine(bench: &Bench<'_>) -> String {

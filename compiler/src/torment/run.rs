@@ -4,6 +4,8 @@
 //! start of the flush, the CPUs that flush for themselves, the end of the flush, and the CPUs for which taking an
 //! interrupt is enough (`runtime/src/mmu/shootdown.rs`).
 
+pub mod account;
+
 use tlbc_machine::hardware::{CachedEntry, EntryKind, Left};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{FinishSteps, IpiTargets, Root};

@@ -13,6 +13,8 @@ mod paths;
 mod prove;
 mod streams;
 mod support;
+#[cfg(feature = "torment")]
+mod torment;
 mod traces;
 
 use std::fs;

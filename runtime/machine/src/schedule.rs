@@ -335,7 +335,10 @@ mod tests {
             })
         };
         let ran = run(policy, 1000, vec![cpu(), cpu()]);
-        assert_eq!((ran.ended, ran.steps), (Ended::All, 10 * parts.len() as u64));
+        assert_eq!(
+            (ran.ended, ran.steps),
+            (Ended::All, 10 * parts.len() as u64)
+        );
         (taken.take(), ran.turns)
     }
 

@@ -58,7 +58,8 @@ fn every_code_is_explained() {
                     Code::E0108,
                     Code::E0801,
                     Code::E0802,
-                    Code::E0803
+                    Code::E0803,
+                    Code::E0804
                 ]
                 .contains(&code),
             "{code}"

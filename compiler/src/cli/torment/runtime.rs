@@ -46,7 +46,12 @@ impl Torment {
         let knobs: Option<Vec<&Knob>> = self.knobs.as_ref().map(|name| {
             // A name is meant even if others contain it.
             let same = KNOBS.iter().find(|knob| knob.name == name);
-            let found = || KNOBS.iter().filter(|knob| knob.name.contains(name)).collect();
+            let found = || {
+                KNOBS
+                    .iter()
+                    .filter(|knob| knob.name.contains(name))
+                    .collect()
+            };
             same.map_or_else(found, |knob| vec![knob])
         });
         if let Some(path) = &self.replay {
@@ -76,7 +81,10 @@ impl Torment {
         let again = format!("seed {}, after {schedules} schedules\n", failure.seed);
         match &failure.small {
             Some(small) => shown.failure(small, &again),
-            None => Ok(CommandResult::Different(failure.complaint, "a schedule failed")),
+            None => Ok(CommandResult::Different(
+                failure.complaint,
+                "a schedule failed",
+            )),
         }
     }
 }

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use tlbc_machine::schedule::{self, CpuMain, Ended, SchedulePolicy, Turn};
 use tlbc_runtime::points;
 
+use super::cores::Cores;
 use super::cores::blame::{Blame, blame};
 use super::cores::history::History;
-use super::cores::Cores;
 use super::operations::{Operation, Program, Source};
 use super::options::{MOST_CPUS, MOST_STEPS, OPERATIONS, Options};
 use super::program::World;
@@ -101,7 +101,12 @@ impl Ran {
     /// Returns the size of what was executed.
     pub fn size(&self) -> Size {
         let cpus = self.case.programs.iter().flatten().count();
-        (cpus, self.case.operations(), self.case.turns.len(), self.steps)
+        (
+            cpus,
+            self.case.operations(),
+            self.case.turns.len(),
+            self.steps,
+        )
     }
 }
 
@@ -199,7 +204,9 @@ pub fn run(
     };
     ran.steps = schedule.steps;
     ran.case.turns = schedule.turns;
-    let begun = begun.iter().map(|begun| Some(begun.as_ref()?.borrow().clone()));
+    let begun = begun
+        .iter()
+        .map(|begun| Some(begun.as_ref()?.borrow().clone()));
     ran.case.programs = begun.collect();
     if let (Some(_), Some(history)) = (&ran.complaint, &cores.history) {
         ran.blame = Some(blame(&cores, history));

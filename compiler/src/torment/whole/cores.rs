@@ -19,8 +19,8 @@ use tlbc_machine::schedule;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::Space;
 
-use super::memory::{Memory, NUMBER, VALID, WRITABLE};
 use self::history::{EntryKey, History, Seen};
+use super::memory::{Memory, NUMBER, VALID, WRITABLE};
 use crate::ast::Written;
 use crate::interpreted::Instruction;
 use crate::model::{self, Form, Which};
@@ -94,6 +94,8 @@ pub struct Cores<'m> {
     pub all: Vec<Core>,
     pending: Vec<Option<PendingInvalidation<'m>>>,
     pub complaint: Option<String>,
+    /// The step of the complaint.
+    pub complained: u64,
     /// What the complaint is about, if that is an entry or a table.
     pub subject: Option<Subject>,
     /// What happened, where that is recorded.
@@ -111,6 +113,7 @@ impl<'m> Cores<'m> {
             all: vec![Core::default(); cpus],
             pending: (0..Way::BITS).map(|_| None).collect(),
             complaint: None,
+            complained: 0,
             subject: None,
             history: None,
             called: vec![None; cpus],
@@ -122,8 +125,14 @@ impl<'m> Cores<'m> {
     pub fn complain(&mut self, text: String) {
         if self.complaint.is_none() {
             self.complaint = Some(text);
+            self.complained = self.steps;
             schedule::stop();
         }
+    }
+
+    /// Returns whether the run goes on only to its end, after the step of a complaint.
+    fn is_over(&self) -> bool {
+        self.complaint.is_some() && self.steps > self.complained
     }
 
     /// Records a complaint about something, and ends the run.
@@ -136,7 +145,8 @@ impl<'m> Cores<'m> {
 
     /// Records an event of a CPU.
     pub fn record(&mut self, cpu: usize, seen: impl FnOnce() -> Seen) {
-        if let Some(history) = &mut self.history {
+        let is_over = self.is_over();
+        if let Some(history) = self.history.as_mut().filter(|_| !is_over) {
             history.add(self.steps, cpu, seen());
         }
     }

@@ -52,6 +52,8 @@ pub struct Failure {
     pub seed: u64,
     /// The complaint.
     pub complaint: String,
+    /// What was executed.
+    pub case: Case,
     /// A small case that fails in the same way, unless [`Options::shrinks`] is off.
     pub small: Option<Small>,
 }
@@ -89,6 +91,7 @@ pub fn torment_shown(
         let Some(complaint) = ran.complaint.clone() else {
             continue;
         };
+        let whole = ran.case.clone();
         let mut small = None;
         if options.shrinks {
             let case = shrink(analysis, options, ran)?.case;
@@ -98,6 +101,7 @@ pub fn torment_shown(
         report.failure = Some(Failure {
             seed,
             complaint,
+            case: whole,
             small,
         });
         break;

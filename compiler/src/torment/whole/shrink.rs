@@ -41,11 +41,7 @@ struct Shrinking<'o> {
 /// # Errors
 ///
 /// If the runtime cannot run on the machine.
-pub fn shrink(
-    analysis: &'static Analysis,
-    options: &Options,
-    failed: Ran,
-) -> Result<Ran, String> {
+pub fn shrink(analysis: &'static Analysis, options: &Options, failed: Ran) -> Result<Ran, String> {
     let kind = kind(failed.complaint.as_deref().unwrap_or_default());
     let mut shrinking = Shrinking {
         analysis,
@@ -66,9 +62,12 @@ pub fn shrink(
                 }
             }
         })?;
-        shrinking.leave_out(|case| case.turns.clone(), |case, those| {
-            case.turns.drain(those);
-        })?;
+        shrinking.leave_out(
+            |case| case.turns.clone(),
+            |case, those| {
+                case.turns.drain(those);
+            },
+        )?;
         shrinking.replace_operations()?;
         if shrinking.smallest.size() == before || shrinking.runs >= MOST_RUNS {
             return Ok(shrinking.smallest);

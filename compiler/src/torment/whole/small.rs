@@ -6,7 +6,7 @@
 use super::case::{Case, Ran};
 use super::cores::blame::{Blame, Line, Place};
 use crate::source::Files;
-use crate::torment::picture::{Life, Mark, Picture, Row};
+use crate::torment::picture::{Arrow, Life, Mark, Picture, Row};
 
 /// The most steps of a CPU that are shown.
 const MOST_LINES: usize = 60;
@@ -20,8 +20,6 @@ pub struct Small {
     pub complaint: String,
     /// What is executed.
     pub case: Case,
-    /// The number of steps.
-    pub steps: u64,
     pub(super) blame: Blame,
 }
 
@@ -31,7 +29,6 @@ impl Small {
         Some(Self {
             complaint: ran.complaint?,
             case: ran.case,
-            steps: ran.steps,
             blame: ran.blame?,
         })
     }
@@ -105,10 +102,12 @@ impl Small {
             let at = lines.partition_point(|line| line.event < event);
             Some(at.min(lines.len().saturating_sub(1)))
         };
-        let user = blame.user.unwrap_or_else(|| lines.last().map_or(0, |line| line.cpu));
+        let user = blame
+            .user
+            .unwrap_or_else(|| lines.last().map_or(0, |line| line.cpu));
         let used = rows.len();
         rows.push(Row {
-            step: self.steps.to_string(),
+            step: self.blame.complained.to_string(),
             lane: lane(user),
             mark: Mark::Use,
             text: self.complaint.clone(),
@@ -127,7 +126,9 @@ impl Small {
             for to in &line.sends {
                 let mut later = lines.iter().enumerate().skip(from);
                 let taken = later.find(|(_, it)| it.cpu == *to && it.takes);
-                arrows.extend(taken.map(|(taken, _)| (from, taken)));
+                let is_late = taken.is_none() && *to == user;
+                let end = taken.map(|(taken, _)| taken).or(is_late.then_some(used));
+                arrows.extend(end.map(|to| Arrow { from, to, is_late }));
             }
         }
         Picture {
@@ -137,7 +138,10 @@ impl Small {
             rows,
             lives: lives.into_iter().collect(),
             arrows,
-            rules: changed.map(|row| (row, "the table changes".to_owned())).into_iter().collect(),
+            rules: changed
+                .map(|row| (row, "the table changes".to_owned()))
+                .into_iter()
+                .collect(),
         }
     }
 

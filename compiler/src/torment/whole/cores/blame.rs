@@ -78,6 +78,8 @@ pub struct Blame {
     pub changed: Option<usize>,
     /// The CPU that may use the entry.
     pub user: Option<usize>,
+    /// The step of the complaint.
+    pub complained: u64,
     /// What the CPUs did, in order.
     pub steps: Vec<Line>,
 }
@@ -108,11 +110,16 @@ struct Story<'a, 'm> {
     hidden: Option<usize>,
     /// When its page or its table got another owner.
     harmed: Option<usize>,
+    /// When user code began to run that can use it, if that was later.
+    runs: Option<usize>,
 }
 
 /// Finds out why a run failed.
 pub fn blame(cores: &Cores<'_>, history: &History) -> Blame {
-    let mut blame = Blame::default();
+    let mut blame = Blame {
+        complained: cores.complained,
+        ..Blame::default()
+    };
     let key = match &cores.subject {
         Some(Subject::Entry(cpu, key)) => Some((*cpu, key.clone())),
         Some(Subject::Table(cpu, table)) => {
@@ -212,7 +219,8 @@ impl<'a, 'm> Story<'a, 'm> {
         });
         let after = |from: usize, is: &dyn Fn(&Seen) -> bool| {
             let mut rest = events.iter().enumerate().skip(from + 1);
-            rest.find(|(_, event)| is(&event.seen)).map(|(index, _)| index)
+            rest.find(|(_, event)| is(&event.seen))
+                .map(|(index, _)| index)
         };
         let changed = stored.zip(slot).and_then(|(stored, slot)| {
             after(stored, &|seen| {
@@ -250,6 +258,14 @@ impl<'a, 'm> Story<'a, 'm> {
             } => key.entry.kind == EntryKind::Leaf && *page == number,
             _ => false,
         });
+        let runs = events
+            .iter()
+            .rposition(|event| event.cpu == cpu && matches!(event.seen, Seen::Runs(Some(_))));
+        let is_leaf = key.entry.kind == EntryKind::Leaf;
+        // A CPU that was sent an IPI should have taken it before.
+        let is_sent = { events.iter().skip(changed.unwrap_or(0)) }
+            .any(|event| matches!(&event.seen, Seen::Sends(to, _) if to.contains(&cpu)));
+        let runs = runs.filter(|runs| is_leaf && !is_sent && harmed.is_some_and(|it| it < *runs));
         Self {
             cores,
             events,
@@ -260,6 +276,7 @@ impl<'a, 'm> Story<'a, 'm> {
             changed,
             hidden,
             harmed,
+            runs,
         }
     }
 
@@ -310,9 +327,10 @@ impl<'a, 'm> Story<'a, 'm> {
     }
 
     fn at(&self, event: usize) -> String {
-        self.events
-            .get(event)
-            .map_or_else(|| "at the end".to_owned(), |it| format!("at step {}", it.step))
+        self.events.get(event).map_or_else(
+            || "at the end".to_owned(),
+            |it| format!("at step {}", it.step),
+        )
     }
 
     /// Returns the instruction of an event, with the tags that CPUs have loaded.
@@ -356,7 +374,9 @@ impl<'a, 'm> Story<'a, 'm> {
         };
         let entry = cached(&hardware, &held, tags[self.cpu]);
         let kept = |clauses: &'m [Drops], with: Decoded| {
-            let kept = clauses.iter().map(|it| (hardware.keeps(it, &with, &entry, &[]), it));
+            let kept = clauses
+                .iter()
+                .map(|it| (hardware.keeps(it, &with, &entry, &[]), it));
             let kept: Option<Vec<_>> = kept.map(|(kept, it)| Some((kept?, it))).collect();
             kept?.into_iter().max_by_key(|(kept, _)| *kept)
         };
@@ -386,13 +406,16 @@ impl<'a, 'm> Story<'a, 'm> {
             return Some(Judged::Removes(Some(event)));
         };
         let completes = |later: &usize| {
-            let same = self.issued(*later).filter(|_| self.events[*later].cpu == by);
+            let same = self
+                .issued(*later)
+                .filter(|_| self.events[*later].cpu == by);
             same.is_some_and(|(instruction, _)| {
                 let op = instruction.op(hardware.model);
                 let act = hardware.decode(hardware.model, &op);
-                matches!(act, Ok(Act::Barrier(barrier)) if barrier == after)
-                    && { hardware.model.barriers[after].completes }
-                        .is_some_and(|it| it.value.covers(of))
+                matches!(act, Ok(Act::Barrier(barrier)) if barrier == after) && {
+                    hardware.model.barriers[after].completes
+                }
+                .is_some_and(|it| it.value.covers(of))
             })
         };
         let mut later = event + 1..self.events.len();
@@ -437,7 +460,11 @@ impl<'a, 'm> Story<'a, 'm> {
             let is_ours = event.cpu == self.cpu;
             match &event.seen {
                 Seen::Stored { table, .. } if Some(index) == self.stored => {
-                    add(index, format!("stores the value of the entry in table {table}"), None);
+                    add(
+                        index,
+                        format!("stores the value of the entry in table {table}"),
+                        None,
+                    );
                 }
                 Seen::Stored { table, new, .. } if Some(index) == self.changed => {
                     let text = match new & VALID {
@@ -449,7 +476,11 @@ impl<'a, 'm> Story<'a, 'm> {
                 Seen::Hidden { .. } if Some(index) == self.hidden => {
                     let is_at_once = self.changed.map(|it| self.events[it].step);
                     if is_at_once != Some(event.step) {
-                        add(index, "from here on no walker sees the old value".into(), None);
+                        add(
+                            index,
+                            "from here on no walker sees the old value".into(),
+                            None,
+                        );
                     }
                 }
                 Seen::Filled(key) if is_ours && *key == self.key => {
@@ -532,21 +563,46 @@ impl<'a, 'm> Story<'a, 'm> {
         let mut places = Vec::new();
         let cpu = self.cpu;
         let end = self.events.len();
-        let deadline = self.harmed.unwrap_or(end);
+        let deadline = self.runs.or(self.harmed).unwrap_or(end);
         let (harm, harm_place) = match self.harmed {
+            _ if self.runs.is_some() => (
+                format!(
+                    "CPU {cpu} begins to run its user code {}",
+                    self.at(deadline)
+                ),
+                self.last_call(deadline, cpu),
+            ),
             Some(harmed) => {
                 let (text, from) = self.harm(harmed);
                 let by = self.events[harmed].cpu;
                 (format!("CPU {by} {text} {}", self.at(harmed)), from)
             }
-            None => ("the flush ended".to_owned(), self.last_call(end)),
+            None => {
+                let by = self.changed.map_or(cpu, |changed| self.events[changed].cpu);
+                ("the flush ended".to_owned(), self.last_call(end, by))
+            }
         };
+        if let Some(owner) = self.other_owner() {
+            let stored = self.stored.unwrap_or_default();
+            places.extend(self.events.get(stored).and_then(|event| {
+                let at = self.last_call(stored, event.cpu)?;
+                Some((
+                    Place::Runtime(at),
+                    "the last call of the runtime before".to_owned(),
+                ))
+            }));
+            let cause = format!(
+                "a table had this value {} although its page belonged to {owner}",
+                self.at(stored)
+            );
+            return (cause, places);
+        }
         let runtime = |text: &str| harm_place.map(|at| (Place::Runtime(at), text.to_owned()));
         let Some(changed) = self.changed else {
             places.extend(runtime("the page is released here, while an entry maps it"));
             return (format!("{harm} while the tables still lead to it"), places);
         };
-        if deadline < changed {
+        if self.harmed.is_some_and(|harmed| harmed < changed) {
             places.extend(runtime("this comes before the change of the table"));
             return (format!("{harm} before the table was changed"), places);
         }
@@ -581,16 +637,22 @@ impl<'a, 'm> Story<'a, 'm> {
                     || "never completed".to_owned(),
                     |done| format!("completed only {}", self.at(done)),
                 );
-                return (format!("`{text}` removes the entry, but is {when}; {harm}"), places);
+                return (
+                    format!("`{text}` removes the entry, but is {when}; {harm}"),
+                    places,
+                );
             };
             let hidden = self.hidden.unwrap_or(end);
-            if self.filled.is_some_and(|filled| filled > index) && hidden > index {
+            if hidden > index {
                 places.extend(
                     self.publication()
                         .map(|at| (at, "this makes stores visible to walkers".into())),
                 );
                 places.extend(self.caller(index).map(|at| {
-                    (Place::Runtime(at), "the instruction is issued from here".into())
+                    (
+                        Place::Runtime(at),
+                        "the instruction is issued from here".into(),
+                    )
                 }));
                 let cause = format!(
                     "`{text}` is issued by CPU {by} {} before the change is visible to the walker of CPU {cpu}, which \
@@ -623,15 +685,24 @@ impl<'a, 'm> Story<'a, 'm> {
         });
         if let Some(sent) = sent.filter(|_| taken.is_none_or(|taken| taken > deadline)) {
             places.extend(runtime("this should have waited for the CPU"));
-            places.extend(self.caller(sent).map(|at| {
-                (Place::Runtime(at), "the IPI is sent from here".into())
-            }));
+            places.extend(
+                self.caller(sent)
+                    .map(|at| (Place::Runtime(at), "the IPI is sent from here".into())),
+            );
+            if sent > deadline {
+                let by = self.events[sent].cpu;
+                let cause = format!("{harm}, before CPU {by} sends the IPI {}", self.at(sent));
+                return (cause, places);
+            }
             let taken = taken.map_or_else(
                 || "has not taken".to_owned(),
                 |taken| format!("takes only {}", self.at(taken)),
             );
             return (
-                format!("{harm}, but CPU {cpu} {taken} the IPI that was sent {}", self.at(sent)),
+                format!(
+                    "{harm}, but CPU {cpu} {taken} the IPI that was sent {}",
+                    self.at(sent)
+                ),
                 places,
             );
         }
@@ -640,7 +711,10 @@ impl<'a, 'm> Story<'a, 'm> {
             let why = self.why_kept(kept, with);
             places.push((Place::Definition(drops.span), "this clause keeps it".into()));
             places.extend(self.caller(index).map(|at| {
-                (Place::Runtime(at), "the instruction is issued from here".into())
+                (
+                    Place::Runtime(at),
+                    "the instruction is issued from here".into(),
+                )
             }));
             let cause = format!("the entry should be removed by `{text}`, which {why}");
             return (cause, places);
@@ -648,7 +722,7 @@ impl<'a, 'm> Story<'a, 'm> {
         if let Some((index, _)) = judged.first() {
             let by = self.events[*index].cpu;
             places.extend(self.reach(*index).map(|at| (at, "this CPU alone".into())));
-            places.extend(runtime("nothing had reached the CPU here"));
+            places.extend(runtime("nothing had reached the CPU before this"));
             let what = if sent.is_some() {
                 "which took an IPI and issued nothing for it"
             } else {
@@ -660,11 +734,15 @@ impl<'a, 'm> Story<'a, 'm> {
             );
             return (cause, places);
         }
-        places.extend(runtime("nothing was flushed here"));
-        places.extend(self.candidate().map(|at| {
-            (at, "such an instruction removes the entry".to_owned())
-        }));
-        (format!("no instruction that invalidates was issued; {harm}"), places)
+        places.extend(runtime("nothing was flushed before this"));
+        places.extend(
+            self.candidate()
+                .map(|at| (at, "such an instruction removes the entry".to_owned())),
+        );
+        (
+            format!("no instruction that invalidates was issued; {harm}"),
+            places,
+        )
     }
 
     /// Returns where the runtime called the platform when an instruction was issued.
@@ -675,9 +753,25 @@ impl<'a, 'm> Story<'a, 'm> {
         }
     }
 
-    /// Returns the last call of the platform before an event by the CPU that changed the table.
-    fn last_call(&self, before: usize) -> Caller {
-        let by = self.events[self.changed?].cpu;
+    /// Returns who owned the page when the value was stored, if that was not the space that uses it.
+    fn other_owner(&self) -> Option<String> {
+        let (stored, used) = (self.stored?, self.cores.all[self.cpu].user?);
+        let number = (self.key.bits >> NUMBER) as usize;
+        let owner = { self.events[..=stored].iter() }
+            .rev()
+            .find_map(|event| match event.seen {
+                Seen::Owner { page, new, .. } if page == number => Some(new),
+                _ => None,
+            });
+        match owner.filter(|_| self.key.entry.kind == EntryKind::Leaf)? {
+            Some(owner) if owner == used => None,
+            Some(_) => Some("another owner".to_owned()),
+            None => Some("no space".to_owned()),
+        }
+    }
+
+    /// Returns the last call of the platform by a CPU before an event.
+    fn last_call(&self, before: usize, by: usize) -> Caller {
         let mut earlier = (0..before).rev().filter(|it| self.events[*it].cpu == by);
         earlier.find_map(|it| self.caller(it))
     }
@@ -713,17 +807,16 @@ impl<'a, 'm> Story<'a, 'm> {
     fn publication(&self) -> Option<Place> {
         let hardware = self.cores.hardware;
         let mut barriers = hardware.model.barriers.iter();
-        let publishes = barriers.find(|it| {
-            it.publishes.is_some() && it.requires.holds(hardware.config)
-        });
+        let publishes =
+            barriers.find(|it| it.publishes.is_some() && it.requires.holds(hardware.config));
         Some(Place::Definition(publishes?.publishes?.span))
     }
 
     /// Returns an instruction that removes such entries.
     fn candidate(&self) -> Option<Place> {
         let hardware = self.cores.hardware;
-        let mut there = { hardware.model.invalidates.iter() }
-            .filter(|it| it.requires.holds(hardware.config));
+        let mut there =
+            { hardware.model.invalidates.iter() }.filter(|it| it.requires.holds(hardware.config));
         let found = there.find(|it| {
             let clauses = it.forms.iter().flat_map(|form| &form.drops);
             let mut selected = clauses.filter_map(|drops| match self.key.entry.kind {

@@ -11,6 +11,9 @@ use super::{Cores, Held};
 impl Cores<'_> {
     /// Records what has changed since the last call.
     pub(super) fn observe(&mut self) {
+        if self.is_over() {
+            return;
+        }
         let Some(mut history) = self.history.take() else {
             return;
         };

@@ -51,6 +51,28 @@ impl Svg {
         );
     }
 
+    pub fn dashed(&mut self, from: (u32, u32), to: (u32, u32), stroke: &str) {
+        let ((x1, y1), (x2, y2)) = (from, to);
+        let _ = writeln!(
+            self.body,
+            r#"<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="{stroke}" stroke-dasharray="5 4"/>"#
+        );
+    }
+
+    /// Draws the tip of an arrow, in the direction of the line to it.
+    pub fn tip(&mut self, from: (u32, u32), to: (u32, u32), fill: &str) {
+        let degrees = {
+            let across = f64::from(to.0) - f64::from(from.0);
+            let down = f64::from(to.1) - f64::from(from.1);
+            down.atan2(across).to_degrees()
+        };
+        let (x, y) = to;
+        let _ = writeln!(
+            self.body,
+            r#"<path d="M -8 -4 L 0 0 L -8 4 Z" transform="translate({x} {y}) rotate({degrees:.1})" fill="{fill}"/>"#
+        );
+    }
+
     /// Draws an arrow to the right.
     pub fn arrow(&mut self, x: u32, y: u32, length: u32, stroke: &str) {
         let end = x + length;
@@ -77,6 +99,11 @@ impl Svg {
     /// Draws a text with its middle at `x` and its baseline at `y`.
     pub fn centred(&mut self, x: u32, y: u32, size: u32, face: Face, fill: &str, text: &str) {
         self.anchored(x, y, size, face, fill, text, "middle");
+    }
+
+    /// Draws a text with its right end at `x` and its baseline at `y`.
+    pub fn right(&mut self, x: u32, y: u32, size: u32, face: Face, fill: &str, text: &str) {
+        self.anchored(x, y, size, face, fill, text, "end");
     }
 
     #[allow(clippy::too_many_arguments)] // The attributes of a text in SVG.

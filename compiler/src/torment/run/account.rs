@@ -1,0 +1,315 @@
+//! What the instructions of a request do about an entry that is left.
+//!
+//! In: a request, and an entry that does harm afterwards. Out: an [`Account`]: each instruction in order, with what it does about
+//! the entry, and the words of the definition that are responsible. Holds: the order and the effects are those of the execution.
+
+use tlbc_machine::hardware::{EntryKind, Left};
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::backend::IpiTargets;
+
+use super::{Bench, CpuPart, Harm};
+use crate::model::{Drops, Instr};
+use crate::source::Span;
+use crate::torment::decode::{Act, Decoded};
+use crate::torment::effect::{Cached, Kept};
+use crate::torment::picture::Mark;
+use crate::torment::request::Request;
+
+/// What a CPU does, in order.
+#[derive(Debug, Clone)]
+pub struct AccountLine {
+    /// Whether the CPU with the entry does it, which is not the one that flushes.
+    pub is_other: bool,
+    pub text: String,
+    pub mark: Mark,
+}
+
+/// What was done about an entry.
+#[derive(Debug, Clone, Default)]
+pub struct Account {
+    pub lines: Vec<AccountLine>,
+    /// What went wrong, in one sentence without its full stop.
+    pub cause: String,
+    /// The words of the definition that are responsible, the first most, and why.
+    pub places: Vec<(Span, &'static str)>,
+}
+
+/// What an invalidation does about the entry.
+enum Judged<'m> {
+    NotReached,
+    Kept(Kept, &'m Drops),
+    /// An erratum of the machine takes this effect.
+    Lost(Span),
+    /// It removes the entry; the barrier that completes it, if one does.
+    Removes(Option<usize>),
+}
+
+/// The account while it is written.
+struct Writer<'b, 'm> {
+    bench: &'b Bench<'m>,
+    harm: &'b Harm,
+    account: Account,
+    is_published: bool,
+    /// The instructions that remove the entry: the number, whether the change was visible, and the barrier that is missing.
+    removals: Vec<(usize, bool, Option<usize>)>,
+    closest: Option<(Kept, String, &'m Drops)>,
+    lost: Option<(String, Span)>,
+    not_reached: Option<(String, Span)>,
+}
+
+impl<'m> Bench<'m> {
+    /// Returns what the instructions of a request do about an entry that is left.
+    ///
+    /// # Errors
+    /// Which instruction the hardware does not have.
+    pub fn account(&self, request: &Request, harm: &Harm) -> Result<Account, String> {
+        let script = self.script(request)?;
+        let agent = &harm.agent;
+        let class = agent.class;
+        let runs = if class == Agents::SIBLING {
+            Agents::ACTIVE
+        } else {
+            class
+        };
+        let is_target = |to: IpiTargets| {
+            to.agents.covers(runs) || agent.suspect.is_some_and(|set| to.sets & (1 << set) != 0)
+        };
+        let is_own = class == Agents::SELF;
+        let mut writer = Writer {
+            bench: self,
+            harm,
+            account: Account::default(),
+            is_published: self.hardware.model.assumed.is_some(),
+            removals: Vec::new(),
+            closest: None,
+            lost: None,
+            not_reached: None,
+        };
+        writer.add(false, "changes the tables".to_owned(), Mark::Store);
+        writer.part(&script.start, false, class);
+        let is_sent = !is_own && class != Agents::DEVICE && is_target(script.targets);
+        if is_sent {
+            writer.add(false, "sends an IPI".to_owned(), Mark::Ipi);
+            writer.add(true, "takes the IPI".to_owned(), Mark::Ipi);
+            writer.is_published = true;
+            let has_own_tag = class != Agents::SIBLING;
+            let part = &script.interrupted[usize::from(has_own_tag)];
+            writer.part(part, true, Agents::SELF);
+        }
+        writer.part(&script.finish, false, class);
+        writer.add(false, "the flush ends".to_owned(), Mark::Release);
+        Ok(writer.finish(is_own || is_sent))
+    }
+}
+
+impl<'m> Writer<'_, 'm> {
+    fn add(&mut self, is_other: bool, text: String, mark: Mark) {
+        self.account.lines.push(AccountLine {
+            is_other,
+            text,
+            mark,
+        });
+    }
+
+    fn part(&mut self, part: &CpuPart<'m>, is_other: bool, class: Agents) {
+        let model = self.bench.hardware.model;
+        for (at, act) in part.acts.iter().enumerate() {
+            match act {
+                Act::Barrier(index) => {
+                    let barrier = &model.barriers[*index];
+                    let publishes = barrier.publishes.is_some_and(|at| at.value.covers(class));
+                    self.is_published |= publishes;
+                    let completes = barrier.completes.is_some_and(|at| at.value.covers(class));
+                    let what = match (publishes, completes) {
+                        (true, true) => ": publishes, completes",
+                        (true, false) => ": publishes",
+                        (false, true) => ": completes",
+                        (false, false) => "",
+                    };
+                    let text = format!("`{}`{what}", barrier.named.name);
+                    self.add(is_other, text, Mark::Instruction);
+                }
+                Act::Invalidate { index, with, .. } => {
+                    let it = &model.invalidates[*index];
+                    let judged = self.judge(part, at, class);
+                    let (does, mark) = self.note(&judged, with, *index);
+                    let text = format!("`{}`{}: {does}", it.named.name, operands(with));
+                    self.add(is_other, text, mark);
+                }
+            }
+        }
+    }
+
+    /// Returns what an invalidation of a part does about the entry.
+    fn judge(&self, part: &CpuPart<'m>, at: usize, class: Agents) -> Judged<'m> {
+        let hardware = self.bench.hardware;
+        let Harm {
+            agent,
+            entry,
+            tag,
+            global,
+            ..
+        } = self.harm;
+        let Act::Invalidate { index, form, with } = part.acts[at] else {
+            return Judged::NotReached;
+        };
+        let it = &hardware.model.invalidates[index];
+        if !it.reach(hardware.config).covers(class) {
+            return Judged::NotReached;
+        }
+        let cached = Cached {
+            entry,
+            va: agent.va,
+            set: agent.set,
+            tag: *tag,
+            global: *global,
+            loaded: agent.loaded,
+            space: agent.space,
+        };
+        let kept = |drops: &'m Drops| Some((hardware.keeps(drops, &with, &cached, &[])?, drops));
+        let kept: Option<Vec<_>> = form.drops.iter().map(kept).collect();
+        if let Some((kept, drops)) = kept.and_then(|all| all.into_iter().max_by_key(|it| it.0)) {
+            return Judged::Kept(kept, drops);
+        }
+        let lost = self.bench.lost(part, at, Instr::Invalidate(index), agent);
+        let hits = { self.bench.hardware }.hits(
+            (form, &with),
+            (it.reach(hardware.config), class),
+            agent,
+            &lost,
+        );
+        let number = agent.path.entries().zip(&agent.under);
+        let mut same = number
+            .enumerate()
+            .filter(|(_, (other, under))| *other == entry && **under == (*tag, *global));
+        let is_hit = same.any(|(number, _)| hits & (1 << number) != 0);
+        if let Some(weakens) = lost.first().filter(|_| !is_hit) {
+            return Judged::Lost(weakens.target.span);
+        }
+        let Some(after) = it.done_after(hardware.config) else {
+            return Judged::Removes(None);
+        };
+        Judged::Removes(Some(after))
+    }
+
+    /// Returns what an invalidation does about the entry, in words.
+    fn note(&mut self, judged: &Judged<'m>, with: &Decoded, index: usize) -> (String, Mark) {
+        let model = self.bench.hardware.model;
+        let it = &model.invalidates[index];
+        let name = || format!("`{}`{}", it.named.name, operands(with));
+        match judged {
+            Judged::NotReached => {
+                let at = it.agents.get(self.bench.hardware.config);
+                let span = at.map_or(it.named.span, |at| at.span);
+                self.not_reached.get_or_insert((name(), span));
+                ("does not act there".to_owned(), Mark::Instruction)
+            }
+            Judged::Kept(kept, drops) => {
+                if self.closest.as_ref().is_none_or(|(most, ..)| most < kept) {
+                    self.closest = Some((*kept, name(), drops));
+                }
+                let does = match kept {
+                    Kept::Condition => "does not act with these operands",
+                    Kept::Kind => "removes other kinds or levels",
+                    Kept::Tag => "acts on other tags",
+                    Kept::Address => "names other addresses",
+                };
+                (does.to_owned(), Mark::Instruction)
+            }
+            Judged::Lost(span) => {
+                self.lost.get_or_insert((name(), *span));
+                ("keeps it, by an erratum".to_owned(), Mark::Instruction)
+            }
+            Judged::Removes(after) => {
+                self.removals.push((index, self.is_published, *after));
+                let does = match after {
+                    Some(after) => {
+                        format!("removes it after `{}`", model.barriers[*after].named.name)
+                    }
+                    None => "removes it".to_owned(),
+                };
+                (does, Mark::Removal)
+            }
+        }
+    }
+
+    /// Adds the cause.
+    fn finish(mut self, is_served: bool) -> Account {
+        let model = self.bench.hardware.model;
+        let account = &mut self.account;
+        if let Some((index, is_published, after)) = self.removals.last() {
+            let it = &model.invalidates[*index];
+            let name = &it.named.name;
+            account.cause = match (self.harm.left, is_published, after) {
+                (Left::InFlight, ..) => {
+                    format!(
+                        "`{name}` removes the entry, but accesses that it translated are not awaited"
+                    )
+                }
+                (Left::Cached, false, _) => {
+                    format!(
+                        "`{name}` is issued before the change is visible to the walker, which fills the entry again"
+                    )
+                }
+                (Left::Cached, true, Some(after)) => {
+                    let barrier = &model.barriers[*after];
+                    account
+                        .places
+                        .push((barrier.named.span, "this completes it"));
+                    let barrier = &barrier.named.name;
+                    format!(
+                        "`{name}` removes the entry after `{barrier}`, which does not follow, or the entry is filled again \
+                         from one that is still cached"
+                    )
+                }
+                (Left::Cached, true, None) => {
+                    format!(
+                        "`{name}` removes the entry, and it is filled again from one that is still cached"
+                    )
+                }
+            };
+            account
+                .places
+                .push((it.named.span, "this instruction removes it"));
+        } else if let Some((name, span)) = self.lost {
+            account.cause =
+                format!("{name} would remove the entry, but for an erratum of this machine");
+            account.places.push((span, "this is lost"));
+        } else if let Some((kept, name, drops)) = self.closest {
+            let why = match kept {
+                Kept::Condition => "does not act with these operands",
+                Kept::Kind => match self.harm.entry.kind {
+                    EntryKind::Leaf => "removes no leaf entry of this level from this cache",
+                    EntryKind::Walk => "removes no walk entry of this level from this cache",
+                    EntryKind::Root => "removes no root entry",
+                },
+                Kept::Tag => "acts on other tags",
+                Kept::Address => "names other addresses",
+            };
+            account.cause = format!("the entry should be removed by {name}, which {why}");
+            account.places.push((drops.span, "this clause keeps it"));
+        } else if let Some((name, span)) = self.not_reached {
+            let ipi = if is_served {
+                ""
+            } else {
+                ", and no IPI is sent"
+            };
+            account.cause = format!("{name} does not act on the CPU or device with the entry{ipi}");
+            account.places.push((span, "it acts on these alone"));
+        } else {
+            account.cause = "no instruction that invalidates is issued".to_owned();
+        }
+        self.account
+    }
+}
+
+/// Returns the address and the tag that an instruction names.
+fn operands(with: &Decoded) -> String {
+    let mut words = Vec::new();
+    words.extend(with.va.map(|bits| format!("{:#x}", bits.value)));
+    words.extend(with.tag.map(|bits| format!("tag {:#x}", bits.value)));
+    if words.is_empty() {
+        return String::new();
+    }
+    format!(" of {}", words.join(", "))
+}
