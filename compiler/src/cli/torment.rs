@@ -35,12 +35,14 @@ of calls to firmware.
 
 With --runtime the whole runtime runs, with the plans of the definition: each CPU runs a random program, and
 another CPU may run at every instruction, at every call of the platform, and after every access of the runtime to
-what CPUs share. A failure is made small: CPUs, operations and places at which another CPU runs are left out while
-it fails in the same way. The report has the life of the stale entry, what each instruction did about it, the
-place that is responsible, and the steps of each CPU. A schedule fails if user code may use a page of another space or of none, if it may use an old
+what CPUs share. A schedule fails if user code may use a page of another space or of none, if it may use an old
 entry after the flush, if it may write a page whose reverse mapping is removed, if a walker may read a table that
 is freed, or if there is no progress. The runs are sequentially consistent: they are no evidence about a memory
 barrier. Errata, devices, kernel mappings and hotplug are not covered.
+
+A failure of a schedule is made small: CPUs, operations and places at which another CPU runs on are left out while
+it fails in the same way. The report has the life of the stale entry, what each instruction did about it, the
+place that is responsible, and the steps of each CPU.
 
 Examples:
   tlbc torment a.arch                              random machines

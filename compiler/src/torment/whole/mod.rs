@@ -27,7 +27,7 @@ mod small;
 use crate::analysis::Analysis;
 pub use case::Case;
 use case::{Drawn, run};
-pub use cores::blame::Place;
+pub use cores::blame::line::Place;
 pub use options::Options;
 use shrink::shrink;
 pub use small::Small;

@@ -4,7 +4,8 @@
 //! places. Holds: the text has the life of the stale entry first, then the steps of each CPU.
 
 use super::case::{Case, Ran};
-use super::cores::blame::{Blame, Line, Place};
+use super::cores::blame::Blame;
+use super::cores::blame::line::{Line, Place};
 use crate::source::Files;
 use crate::torment::picture::{Arrow, Life, Mark, Picture, Row};
 
