@@ -28,10 +28,11 @@ pub enum Verdict {
     Disproved,
     /// Its plans cannot be stated in terms of the right definition: it lacks a name, or has other levels.
     OtherMachine,
-    /// Its plans are the same, and leave entries on the hardware of the right definition, or issue what that does not have:
-    /// operands have other bits.
+    /// Its plans are the same or proved, and leave entries on the hardware of the right definition, or issue what that does
+    /// not have: operands have other bits, or its levels other facts, so that loops name other addresses.
     Tormented,
-    /// Its plans differ and are proved, and leave entries on that hardware. One of the two is wrong.
+    /// Its plans differ and are proved, and leave entries on that hardware with the operands and levels of the right
+    /// definition as well. One of the two is wrong.
     Contradicted,
     /// The same code is generated.
     SameCode,
@@ -74,8 +75,8 @@ impl Verdict {
             Self::Refused => "`tlbc check` refuses the definition",
             Self::Disproved => "its plans are not proved against the right definition",
             Self::Tormented => {
-                "its plans are the same, but operands have other bits, and on the hardware of the right definition entries are left \
-                 or an instruction does not exist"
+                "its plans are the same or proved, but operands have other bits, or loops name other addresses as its levels \
+                 have other facts; on the hardware of the right definition entries are left or an instruction does not exist"
             }
             Self::OtherMachine => {
                 "it lacks a name that its plans would need on the right machine, or has other levels: a kernel for the right \
@@ -159,11 +160,23 @@ impl<'a> Judge<'a> {
             requests: 15,
             machine: None,
         };
-        let report = torment(planned, &self.right.model, &options);
-        let is_found = report.failure.is_some();
+        let run = |planned: &Analysis| torment(planned, &self.right.model, &options).failure;
+        let is_found = run(planned).is_some();
+        if is_found && different.is_empty() {
+            return Verdict::Tormented;
+        }
+        if is_found {
+            // What was proved are its plans with the operands and the levels of the right definition.
+            let as_proved = Analysis {
+                model: self.right.model.clone(),
+                plans,
+            };
+            return match run(&as_proved) {
+                Some(_) => Verdict::Contradicted,
+                None => Verdict::Tormented,
+            };
+        }
         match different.as_slice() {
-            [] if is_found => Verdict::Tormented,
-            _ if is_found => Verdict::Contradicted,
             [] => Verdict::Constants,
             _ => Verdict::NoLess,
         }
