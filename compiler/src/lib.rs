@@ -59,6 +59,7 @@ pub mod doc;
 pub mod emit;
 #[doc(hidden)]
 pub mod hidden;
+mod html;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod interpreted;

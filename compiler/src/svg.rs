@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::matrix::escaped;
+use crate::html::escaped;
 
 /// A typeface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -48,6 +48,13 @@ pub(crate) fn wrap(text: &str, most: usize) -> Vec<String> {
     lines
 }
 
+/// Lists indices as numbers of which the first is 1.
+#[must_use]
+pub fn numbers(indices: &[usize]) -> String {
+    let numbers = indices.iter().map(|index| (index + 1).to_string());
+    numbers.collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

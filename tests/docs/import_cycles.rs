@@ -27,6 +27,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("undescribed", ""),
     ("json", "hidden"),
     ("diagnostic", "source codes"),
+    ("html", ""),
     ("grouped", "source codes diagnostic"),
     ("render", "source codes diagnostic hidden json text"),
     ("ast", "source"),
@@ -58,11 +59,14 @@ const LAYERS: &[(&str, &str)] = &[
     ("emit", "source template text model describe plan analysis"),
     ("addresses", "source codes diagnostic model emit analysis"),
     ("sample_requests", "model trace analysis"),
-    ("matrix", "text model describe sample_requests analysis"),
-    ("svg", "matrix"),
+    (
+        "matrix",
+        "html text model describe sample_requests analysis",
+    ),
+    ("svg", "html"),
     (
         "doc",
-        "source text model describe plan trace matrix sample_requests analysis compile svg",
+        "source html text model describe plan prove trace matrix sample_requests analysis compile svg",
     ),
     (
         "compile",

@@ -13,7 +13,7 @@ use tlbc_runtime::request::{Extent, LevelFacts, LevelTable, Ranges};
 
 use super::claim::{Claim, Judged, Verdict};
 use super::operands::Of;
-use super::term::{Truth, Word};
+use super::term::{Truth, Variable, Word};
 use crate::emit::Arithmetic;
 use crate::model::{Field, Model, Names, Source};
 use crate::source::Span;
@@ -356,23 +356,22 @@ fn takes_these_steps(names: &Names, entries: u64) -> bool {
     let (mut left, mut va) = (entries, 0);
     for scale in (0..names.scales).rev() {
         let step = LoopStep::new(names, scale, 12);
-        let mut values = Vec::new();
+        let (fits, taken) = (step.fits(), step.taken());
         let mut variables = Vec::new();
-        step.units
-            .clone()
-            .equals(0u32.into())
-            .variables(&mut variables);
+        fits.variables(&mut variables);
+        taken.clone().equals(0u32.into()).variables(&mut variables);
+        variables.sort();
+        variables.dedup();
+        let mut values: Vec<(Variable, u64)> = variables
+            .into_iter()
+            .map(|variable| (variable, limit.unwrap_or(0)))
+            .collect();
+        let Some(at) = values.iter().position(|(it, _)| it.name == "left") else {
+            return false;
+        };
         loop {
-            values.clear();
-            values.extend(variables.iter().map(|variable| {
-                let value = if variable.name == "left" {
-                    left
-                } else {
-                    limit.unwrap_or(0)
-                };
-                (variable.clone(), value)
-            }));
-            if !step.fits().holds(&values) {
+            values[at].1 = left;
+            if !fits.holds(&values) {
                 break;
             }
             let count = step.units.value(&values);
@@ -384,7 +383,7 @@ fn takes_these_steps(names: &Names, entries: u64) -> bool {
                 return false;
             }
             va += bytes;
-            left -= step.taken().value(&values);
+            left -= taken.value(&values);
         }
     }
     runs.next().is_none() && runs.rest() == (left > 0).then_some(va)

@@ -5,14 +5,15 @@ use super::{CommandResult, Messages, Trouble};
 use crate::compile;
 use crate::doc::documents;
 use crate::fs;
+use crate::prove::prove;
 use std::path::PathBuf;
 
 /// Writes a page about an architecture, with a picture
 #[derive(clap::Args)]
 #[command(after_help = "\
 DIR/NAME.md contains the facts of the architecture, the policies and whether they are stated or derived,
-features, errata with their workarounds, every instruction with its source, and what is issued for each
-kind of request on each machine. DIR/NAME.svg shows the levels of its tables and what each
+features, errata with their workarounds, every instruction with its source, what is issued for each kind
+of request on each machine, and what is proved of each kind, with the facts on which that depends. DIR/NAME.svg shows the levels of its tables and what each
 instruction invalidates. If the definition has an error, nothing is written. Files that would not change
 are left alone.
 
@@ -44,7 +45,7 @@ impl Doc {
         }
         let outputs: Vec<_> = analyses
             .iter()
-            .flat_map(|it| documents(it, &compiled.files))
+            .flat_map(|it| documents(it, &compiled.files, &prove(&it.model, &it.plans)))
             .collect();
         let changes = fs::changes(&self.out, &outputs, false)?;
         if changes.is_empty() {

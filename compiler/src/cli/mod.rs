@@ -205,7 +205,7 @@ enum CommandResult {
     Good(String),
     /// Differences, and a hint what to do about them.
     Different(String, &'static str),
-    /// Differences in colour, without other control characters.
+    /// Results that are no success, without control characters except for colours.
     Painted(String),
     /// Warnings, and the rest.
     Warned(String, Box<CommandResult>),

@@ -7,11 +7,12 @@ use std::fmt::Write as _;
 
 use super::issued::{TestedFlags, lines};
 use super::markdown::{anchor, fenced, heading, source, table};
-use super::{instructions, setup};
+use super::{instructions, proved, setup};
 use crate::analysis::Analysis;
 use crate::describe::{self, code, plain, registers};
 use crate::matrix::{Matrix, MatrixSection, marked, wants};
 use crate::model::{Config, Model};
+use crate::prove::Proof;
 use crate::sample_requests::Sample;
 use crate::source::Files;
 use crate::trace::show;
@@ -20,7 +21,7 @@ use crate::trace::show;
 const MOST_LINES: usize = 40;
 
 #[must_use]
-pub fn page(analysis: &Analysis, files: &Files) -> String {
+pub fn page(analysis: &Analysis, files: &Files, proof: &Proof) -> String {
     let model = &analysis.model;
     let name = &model.arch.name;
     let matrix = Matrix::new(std::slice::from_ref(analysis), false);
@@ -38,6 +39,7 @@ pub fn page(analysis: &Analysis, files: &Files) -> String {
         setup::TITLE,
         "Errata",
         UNCONFIRMED,
+        proved::TITLE,
     ];
     let titles = own[..1].iter().copied();
     let titles = titles.chain(facts.iter().map(|section| section.title));
@@ -81,6 +83,7 @@ pub fn page(analysis: &Analysis, files: &Files) -> String {
     setup::write(&mut out, model);
     errata(&mut out, model);
     unconfirmed(&mut out, model);
+    proved::write(&mut out, model, proof);
     issued(&mut out, analysis);
     traces(&mut out, analysis, &source(files, model.arch.span));
     out
@@ -148,12 +151,16 @@ fn unconfirmed(out: &mut String, model: &Model) {
         out.push_str("None is marked.\n");
         return;
     }
-    let rows = model.unconfirmed.iter().map(|fact| {
+    let rows = model.unconfirmed.iter().enumerate().map(|(index, fact)| {
         let about = fact.about.iter().map(|it| describe::subject(model, *it));
         let about: Vec<String> = about.collect();
-        [about.join(", "), plain(&fact.text)]
+        [(index + 1).to_string(), about.join(", "), plain(&fact.text)]
     });
-    table(out, ["about", "the fact, and the evidence for it"], rows);
+    table(
+        out,
+        ["number", "about", "the fact, and the evidence for it"],
+        rows,
+    );
 }
 
 fn errata(out: &mut String, model: &Model) {

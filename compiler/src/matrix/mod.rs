@@ -15,7 +15,7 @@ mod table;
 pub(crate) use instructions::{done, reach};
 pub use policy::Origin;
 pub(crate) use policy::wants;
-pub use show::{escaped, html, markdown, marked, text};
+pub use show::{html, markdown, marked, text};
 pub use table::{Matrix, MatrixRow, MatrixSection};
 
 use crate::analysis::Analysis;

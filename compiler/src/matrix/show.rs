@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::table::Matrix;
+use crate::html::{self, coded};
 
 /// The minimum width of a column of text.
 const NARROWEST: usize = 20;
@@ -165,35 +166,14 @@ pub fn marked(line: &str) -> String {
     out
 }
 
-const STYLE: &str = "\
-body { font: 15px/1.4 sans-serif; margin: 2em; background: #fff; color: #111; }
-table { border-collapse: collapse; margin-bottom: 2em; }
-th, td { border: 1px solid #ccc; padding: .35em .6em; text-align: left; vertical-align: top; }
-thead th { background: #eee; position: sticky; top: 0; }
-tbody th { background: #f7f7f7; font-weight: normal; min-width: 11em; }
-code { font: 13px monospace; background: #f2f2f2; overflow-wrap: anywhere; }
-td div + div { margin-top: .4em; }
-";
-
 /// Returns the matrix as a self-contained page of HTML.
 #[must_use]
 pub fn html(matrix: &Matrix) -> String {
-    let title = "How architectures invalidate their TLBs";
-    let mut out = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
-         <meta name=\"viewport\" content=\"width=device-width\"/>\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
-    );
+    let mut out = String::new();
     for section in &matrix.sections {
-        let _ = write!(
-            out,
-            "<h2>{}</h2>\n<table>\n<thead><tr><th></th>",
-            section.title
-        );
-        for name in &matrix.columns {
-            let _ = write!(out, "<th>{}</th>", escaped(name));
-        }
-        out.push_str("</tr></thead>\n<tbody>\n");
+        let _ = writeln!(out, "<h2>{}</h2>", section.title);
+        let names = matrix.columns.iter().map(String::as_str);
+        html::table_start(&mut out, std::iter::once("").chain(names));
         for row in &section.rows {
             let _ = write!(out, "<tr><th>{}</th>", coded(row.question));
             for cell in &row.cells {
@@ -204,37 +184,7 @@ pub fn html(matrix: &Matrix) -> String {
             }
             out.push_str("</tr>\n");
         }
-        out.push_str("</tbody>\n</table>\n");
+        out.push_str(html::TABLE_END);
     }
-    out.push_str("</body>\n</html>\n");
-    out
-}
-
-/// Converts a line to HTML, with the parts between backticks as code.
-fn coded(line: &str) -> String {
-    let parts = line.split('`').enumerate().map(|(index, part)| {
-        if index % 2 == 1 {
-            format!("<code>{}</code>", escaped(part))
-        } else {
-            escaped(part)
-        }
-    });
-    parts.collect()
-}
-
-/// Escapes a text for HTML and XML.
-#[must_use]
-pub fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for letter in text.chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(letter),
-        }
-    }
-    out
+    html::page("How architectures invalidate their TLBs", &out)
 }

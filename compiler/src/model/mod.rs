@@ -99,7 +99,7 @@ pub struct Unconfirmed {
 }
 
 /// A subject of a fact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
     /// An invalidation or a barrier.
     Instr(Instr),

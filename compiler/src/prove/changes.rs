@@ -18,6 +18,8 @@ use tlbc_runtime::request::{Extent, LevelTable, Reach, Space};
 use super::ask::{Ask, Change, exists, extent, within};
 use super::cover::are_named;
 use super::effect::{Cell, Path};
+use super::events;
+use super::facts::{Facts, Later};
 use super::failure::{Failure, Rule};
 use super::machine::{Partial, every_path};
 use super::proof::{Part, Proof, Row, Unfollowed};
@@ -42,16 +44,19 @@ pub fn requests() -> impl Iterator<Item = Part> {
         let changes = KINDS.into_iter().map(move |(kind, words)| {
             let name = named(space, words);
             let prove = move |model: &Model, plans: &Plans, proof: &mut Proof| {
-                follow(model, &name, proof, |machine, proof| {
-                    changes(model, plans, machine, (kind, space), proof)
+                follow(model, &name, proof, |facts, machine, proof| {
+                    changes(facts, plans, machine, (kind, space), proof)
                 });
             };
             Box::new(prove) as Part
         });
         let published = move |model: &Model, plans: &Plans, proof: &mut Proof| {
-            follow(model, &named(space, "publication"), proof, |machine, _| {
-                vec![publication(model, plans, machine, space)]
-            });
+            follow(
+                model,
+                &named(space, "publication"),
+                proof,
+                |facts, machine, _| vec![publication(facts, plans, machine, space)],
+            );
         };
         changes.chain(std::iter::once(Box::new(published) as Part))
     })
@@ -73,17 +78,15 @@ fn follow(
     model: &Model,
     name: &str,
     proof: &mut Proof,
-    requests: impl Fn(&Partial<'_>, &mut Proof) -> Vec<Vec<Broken>>,
+    requests: impl Fn(&Facts<'_>, &Partial<'_>, &mut Proof) -> Vec<Vec<Broken>>,
 ) {
     let start = Instant::now();
+    let facts = Facts::new(model);
     let (mut paths, mut failed) = (0, 0);
     let mut failures = Vec::new();
     every_path(model, |machine| {
-        for broken in requests(machine, proof) {
+        for broken in requests(&facts, machine, proof) {
             paths += 1;
-            if machine.has_ceiling() {
-                proof.leave(Unfollowed::Ceiling);
-            }
             failed += u64::from(!broken.is_empty());
             let found = broken.into_iter().map(|(rule, cell, instruction)| Failure {
                 rule,
@@ -100,19 +103,21 @@ fn follow(
         paths,
         failed,
         time: start.elapsed(),
+        facts: facts.read(),
+        relies: events::completing(&facts),
     };
     proof.add(row, failures);
 }
 
 /// Returns what is wrong with each change of a kind.
 fn changes(
-    model: &Model,
+    facts: &Facts<'_>,
     plans: &Plans,
     machine: &Partial<'_>,
     (kind, space): (pte::Kind, Space),
     proof: &mut Proof,
 ) -> Vec<Vec<Broken>> {
-    let levels = model.level_table(machine);
+    let levels = facts.level_table(machine);
     let there = |level: &Level| {
         let leaf = kind != pte::Kind::MoreRights || levels[level.index()].leaf;
         exists(&levels, *level) && leaf
@@ -131,7 +136,7 @@ fn changes(
                     entries: entries(space, &levels, level, count),
                 };
                 let ask = ask(change, &levels);
-                out.push(changed(model, plans, machine, &ask, change, proof));
+                out.push(changed(facts, plans, machine, &ask, change, proof));
             }
         }
     }
@@ -180,21 +185,21 @@ fn ask(change: Change, levels: &LevelTable) -> Ask {
 
 /// Returns what is wrong with one change.
 fn changed(
-    model: &Model,
+    facts: &Facts<'_>,
     plans: &Plans,
     machine: &Partial<'_>,
     ask: &Ask,
     change: Change,
     proof: &mut Proof,
 ) -> Vec<Broken> {
-    let levels = model.level_table(machine);
-    let mut run = Execution::new(model, plans, machine, ask, levels);
+    let levels = facts.level_table(machine);
+    let mut run = Execution::new(facts, plans, machine, ask, levels);
     if !run.shape(Shape::Change) {
         return vec![(Rule::Planned, None, None)];
     }
     let steps = run.steps;
     let path = |steps| Path {
-        model,
+        facts,
         machine,
         space: change.space,
         entering: false,
@@ -205,7 +210,7 @@ fn changed(
         steps,
     };
     let whole = path(&steps);
-    if steps.iter().any(|step| compares(model, step)) {
+    if steps.iter().any(|step| compares(facts, step)) {
         proof.leave(Unfollowed::Compared);
     }
     let mut broken: Vec<Broken> = whole
@@ -215,14 +220,15 @@ fn changed(
         .collect();
     broken.extend(misused(&whole, change));
     let store = steps.iter().position(|it| matches!(it, Step::Store));
-    if change.kind == pte::Kind::Map || model.change.plain_store.value {
+    if change.kind == pte::Kind::Map || facts.change().plain_store.value {
         if store.is_none() {
             broken.push((Rule::Written, None, None));
         }
         return broken;
     }
     if deferred(&steps).contains(Deferred::SPACE_UNTIL_ATTACH) {
-        let allowed = change.may_defer && model.change.deferred.is_some();
+        facts.rely(Later::Load);
+        let allowed = change.may_defer && facts.change().deferred.is_some();
         if !allowed {
             broken.push((Rule::Stored, None, None));
         }
@@ -232,18 +238,18 @@ fn changed(
         return broken;
     }
     let level = change.entries.stride;
-    let software = model.change.software_bits.as_ref();
+    let software = facts.change().software_bits.as_ref();
     let software = software.is_some_and(|levels| levels.value.contains(level));
     let writes_all = |to| writes_all(&whole, change, to);
     if writes_all(Written::MoreRights) {
         // CPUs may keep entries with fewer rights until they fault. The kernel's code must not fault.
-        let faults = model.caches.stricter(machine).how != Stricter::Refetched;
+        let faults = facts.caches().stricter(machine).how != Stricter::Refetched;
         if change.space == Space::Kernel && faults {
             broken.extend(surviving(&whole, ask, change));
         }
     } else if writes_all(Written::Replaced) {
         broken.extend(surviving(&whole, ask, change));
-        let resync = model.space(change.space).resync.as_ref();
+        let resync = facts.space(change.space).resync.as_ref();
         if !whole.is_resynced(resync, |it| matches!(it, Step::Issue(_))) {
             broken.push((Rule::Resync, None, None));
         }
@@ -268,11 +274,11 @@ fn changed(
 }
 
 /// Returns whether a step writes an entry only if it has the old value.
-fn compares(model: &Model, step: &Step) -> bool {
+fn compares(facts: &Facts<'_>, step: &Step) -> bool {
     let Step::Issue(issued) = step else {
         return false;
     };
-    let writes = model.invalidates[issued.issue.invalidate].writes_entry;
+    let writes = facts.invalidate(issued.issue.invalidate).writes_entry;
     writes.is_some_and(|writes| writes.if_old)
 }
 
@@ -282,7 +288,7 @@ fn misused(path: &Path<'_>, change: Change) -> Vec<Broken> {
     for step in path.steps {
         let Step::Issue(issued) = step else { continue };
         let invalidate = issued.issue.invalidate;
-        let Some(writes) = path.model.invalidates[invalidate].writes_entry else {
+        let Some(writes) = path.facts.invalidate(invalidate).writes_entry else {
             continue;
         };
         let right = match writes.to {
@@ -300,7 +306,7 @@ fn misused(path: &Path<'_>, change: Change) -> Vec<Broken> {
 fn writes_all(path: &Path<'_>, change: Change, to: Written) -> bool {
     let named = path.steps.iter().filter_map(|step| match step {
         Step::Issue(issued) => {
-            let it = &path.model.invalidates[issued.issue.invalidate];
+            let it = path.facts.invalidate(issued.issue.invalidate);
             let writes = it.writes_entry.is_some_and(|it| it.to == to);
             issued.named.filter(|_| writes && path.is_there(issued))
         }
@@ -338,15 +344,20 @@ fn surviving(path: &Path<'_>, ask: &Ask, change: Change) -> Vec<Broken> {
 }
 
 /// Returns what is wrong with the publication of new entries.
-fn publication(model: &Model, plans: &Plans, machine: &Partial<'_>, space: Space) -> Vec<Broken> {
-    let levels = model.level_table(machine);
+fn publication(
+    facts: &Facts<'_>,
+    plans: &Plans,
+    machine: &Partial<'_>,
+    space: Space,
+) -> Vec<Broken> {
+    let levels = facts.level_table(machine);
     let ask = Ask::NOTHING;
-    let mut run = Execution::new(model, plans, machine, &ask, levels);
+    let mut run = Execution::new(facts, plans, machine, &ask, levels);
     if !run.shape(Shape::Publish(space)) {
         return vec![(Rule::Planned, None, None)];
     }
     invisible(&Path {
-        model,
+        facts,
         machine,
         space,
         entering: false,
@@ -362,22 +373,22 @@ fn publication(model: &Model, plans: &Plans, machine: &Partial<'_>, space: Space
 /// definition says so.
 fn invisible(path: &Path<'_>) -> Vec<Broken> {
     let mut walkers = Agents::CPUS;
-    if path.model.space(path.space).has_devices(path.machine) {
+    if path.facts.space(path.space).has_devices(path.machine) {
         walkers = walkers.union(Agents::DEVICE);
     }
     let publishes = |step: &Step| match step {
         Step::Barrier(barrier) => {
-            let barrier = &path.model.barriers[*barrier];
+            let barrier = path.facts.barrier(*barrier);
             let to = barrier.publishes.is_some_and(|on| on.value.covers(walkers));
             to && barrier.requires.holds(path.machine)
         }
         _ => false,
     };
     let mut broken = Vec::new();
-    if path.model.assumed.is_none() && !path.steps.iter().any(publishes) {
+    if !path.facts.is_publication_assumed() && !path.steps.iter().any(publishes) {
         broken.push((Rule::Visible, None, None));
     }
-    let resync = path.model.space(path.space).resync.as_ref();
+    let resync = path.facts.space(path.space).resync.as_ref();
     if !path.is_resynced(resync, publishes) {
         broken.push((Rule::Resync, None, None));
     }

@@ -5,14 +5,15 @@
 //! CPUs on which it does not drain.
 
 use super::effect::Path;
+use super::facts::Facts;
 use super::machine::Question;
 use super::steps::Step;
-use crate::model::{Instr, Lost, Model, Weakens};
+use crate::model::{Instr, Lost, Weakens};
 
 impl Path<'_> {
     /// Returns what errata of the machine take from an instruction of this space.
     pub fn weakens(&self, target: Instr) -> impl Iterator<Item = (usize, &Weakens)> {
-        let errata = self.model.errata.iter().enumerate();
+        let errata = self.facts.errata(self.machine);
         let all = errata.flat_map(|(index, it)| it.weakens.iter().map(move |w| (index, w)));
         all.filter(move |(index, weakens)| {
             weakens.target.value == target
@@ -30,7 +31,7 @@ impl Path<'_> {
         target: Instr,
         erratum: usize,
     ) -> Option<(usize, Vec<usize>)> {
-        let all = &self.model.errata[erratum].workarounds;
+        let all = &self.facts.erratum(erratum).workarounds;
         let wanted: Vec<_> = all.iter().filter(|it| it.target.value == target).collect();
         if wanted.is_empty() {
             return None;
@@ -62,13 +63,13 @@ impl Path<'_> {
                 let instructions = self.steps[start + 1..].iter();
                 let own = instructions
                     .take_while(|step| matches!(step, Step::Barrier(_) | Step::OfWorkaround(_)));
-                let count = all_issued(self.model, erratum, &self.steps[start]);
+                let count = all_issued(self.facts, erratum, &self.steps[start]);
                 let own: Vec<&Step> = own.take(count).collect();
                 end = start + own.len();
                 for step in own.iter().rev() {
                     match step {
                         Step::OfWorkaround(invalidate) => {
-                            let it = &self.model.invalidates[*invalidate];
+                            let it = self.facts.invalidate(*invalidate);
                             open.extend(it.done_after(self.machine));
                         }
                         _ => break,
@@ -87,7 +88,7 @@ impl Path<'_> {
         };
         let invalidate = issued.issue.invalidate;
         let target = Instr::Invalidate(invalidate);
-        let it = &self.model.invalidates[invalidate];
+        let it = self.facts.invalidate(invalidate);
         let mut barriers: Vec<usize> = it.done_after(self.machine).into_iter().collect();
         let mut start = at;
         for (erratum, weakens) in self.weakens(target) {
@@ -118,7 +119,7 @@ impl Path<'_> {
         let Step::Barrier(barrier) = self.steps[at] else {
             return None;
         };
-        if !self.model.barriers[barrier].requires.holds(self.machine) {
+        if !self.facts.barrier(barrier).requires.holds(self.machine) {
             return None;
         }
         let target = Instr::Barrier(barrier);
@@ -145,9 +146,9 @@ impl Path<'_> {
 }
 
 /// Returns how many instructions the workaround at a step has.
-fn all_issued(model: &Model, erratum: usize, step: &Step) -> usize {
+fn all_issued(facts: &Facts<'_>, erratum: usize, step: &Step) -> usize {
     match step {
-        Step::Workaround { number, .. } => model.errata[erratum].workarounds[*number].issue.len(),
+        Step::Workaround { number, .. } => facts.erratum(erratum).workarounds[*number].issue.len(),
         _ => 0,
     }
 }

@@ -11,6 +11,7 @@ use tlbc_runtime::request::{Extent, Space};
 
 use super::ask::{Ask, Stale};
 use super::effect::{Cell, Class, Path, Place};
+use super::facts::Later;
 use super::failure::Rule;
 use super::steps::{Named, Sets, Step, deferred};
 use crate::model::{Amount, CachedKind, Instr};
@@ -85,7 +86,7 @@ impl Path<'_> {
                 let joined = match cell.kind {
                     // A negative entry is one translation as well.
                     CachedKind::Leaf | CachedKind::Negative => {
-                        self.model.caches.covered(cell.level.index())
+                        self.facts.caches().covered(cell.level.index())
                     }
                     _ => 0,
                 };
@@ -96,7 +97,7 @@ impl Path<'_> {
 
     /// Returns whether these are all sets of a cache.
     fn are_all_sets(&self, cell: &Cell, sets: &[Sets]) -> bool {
-        let stated = &self.model.caches.all[cell.cache].sets;
+        let stated = &self.facts.caches().all[cell.cache].sets;
         let Some(count) = stated.as_ref().and_then(|it| it.get(self.machine)) else {
             return false;
         };
@@ -111,14 +112,14 @@ impl Path<'_> {
         let walker = Agents(1 << cell.agent);
         let publishes = |step: &Step| match step {
             Step::Barrier(barrier) => {
-                let barrier = &self.model.barriers[*barrier];
+                let barrier = self.facts.barrier(*barrier);
                 let to = barrier.publishes.is_some_and(|on| on.value.covers(walker));
                 to && barrier.requires.holds(self.machine)
             }
             _ => false,
         };
         let precedes = match &self.steps[at] {
-            Step::Issue(issued) => self.model.invalidates[issued.issue.invalidate].follows,
+            Step::Issue(issued) => self.facts.invalidate(issued.issue.invalidate).follows,
             _ => None,
         };
         let before = &self.steps[..at];
@@ -126,20 +127,20 @@ impl Path<'_> {
             let is = |step: &Step| matches!(step, Step::Barrier(it) if *it == barrier.value);
             before.iter().any(is)
         });
-        let visible = self.published || self.model.assumed.is_some();
+        let visible = self.published || self.facts.is_publication_assumed();
         follows && (visible || before.iter().any(publishes))
     }
 
     /// Returns whether nothing can make the entries again that the instruction at a step invalidates.
     fn lasts(&self, ask: &Ask, at: usize, cell: &Cell) -> bool {
         // Entries of a cache that are made from those of another.
-        let from = self.model.caches.all[cell.cache].from;
+        let from = self.facts.caches().all[cell.cache].from;
         if let Some(from) = from {
             let above = Cell {
                 cache: from.value,
                 ..*cell
             };
-            let held = self.model.caches.holding(cell.kind, self.machine);
+            let held = self.facts.caches().holding(cell.kind, self.machine);
             if held.0 & (1 << from.value) != 0 && !self.gone_with(ask, at, &above) {
                 return false;
             }
@@ -164,22 +165,27 @@ impl Path<'_> {
             return false;
         }
         let deferred = deferred(self.steps);
-        match cell.class {
+        let (is_deferred, until) = match cell.class {
             Class::Other => {
-                let mut tags = self.model.tags.iter();
-                deferred.contains(Deferred::OTHERS_UNTIL_LOAD)
-                    && tags.all(|tag| {
-                        tag.invalidated_lazily.is_some() || !tag.when.holds(self.machine)
-                    })
+                let mut tags = self.facts.tags().iter();
+                let all = tags
+                    .all(|tag| tag.invalidated_lazily.is_some() || !tag.when.holds(self.machine));
+                let to_load = deferred.contains(Deferred::OTHERS_UNTIL_LOAD);
+                (to_load && all, Later::Load)
             }
             Class::This => {
-                let views = &self.model.space(self.space).views;
+                let views = &self.facts.space(self.space).views;
                 let loaded = views.get(cell.view).is_none_or(|view| view.loaded);
                 let user = self.space == Space::User;
-                deferred.contains(Deferred::VIEW_UNTIL_RETURN) && !loaded && user
+                let to_return = deferred.contains(Deferred::VIEW_UNTIL_RETURN);
+                (to_return && !loaded && user, Later::Return)
             }
-            Class::Global => false,
+            Class::Global => return false,
+        };
+        if is_deferred {
+            self.facts.rely(until);
         }
+        is_deferred
     }
 
     /// Returns whether the entries of a cell are invalidated by the instruction at a step itself, or gone before it.
@@ -203,11 +209,12 @@ impl Path<'_> {
 
     /// Returns the cells of entries of a kind and level on a class of agents.
     pub fn cells(&self, kind: CachedKind, level: Level, agent: usize) -> Vec<Cell> {
-        let caches = self.model.caches.holding(kind, self.machine);
+        let caches = self.facts.caches().holding(kind, self.machine);
         let mut cells = Vec::new();
         for class in self.classes(kind) {
             for view in self.views() {
-                for cache in (0..self.model.caches.all.len()).filter(|it| caches.0 & (1 << it) != 0)
+                for cache in
+                    (0..self.facts.caches().all.len()).filter(|it| caches.0 & (1 << it) != 0)
                 {
                     cells.push(Cell {
                         kind,
@@ -226,7 +233,7 @@ impl Path<'_> {
     /// Returns the instruction of the definition that is expected to invalidate a cell: one whose clauses have its kind, and
     /// that the machine has.
     pub fn expected(&self, cell: &Cell) -> Option<Instr> {
-        let mut all = self.model.invalidates.iter().enumerate();
+        let mut all = self.facts.invalidates().iter().enumerate();
         let found = all.find(|(_, it)| {
             let mut drops = it.forms.iter().flat_map(|form| &form.drops);
             it.writes_entry.is_none()
@@ -251,7 +258,7 @@ fn makes(above: &Cell, cell: &Cell) -> bool {
 
 /// Returns whether a number of sets is at least another on every machine.
 fn at_least(path: &Path<'_>, most: Amount, count: Amount) -> bool {
-    most == count || most.range(&path.model.limits).0 >= count.range(&path.model.limits).1
+    most == count || most.range(&path.facts.limits()).0 >= count.range(&path.facts.limits()).1
 }
 
 /// Returns whether each entry of `1 << shift` bytes that an extent overlaps contains a named address.

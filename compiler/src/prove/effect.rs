@@ -9,11 +9,11 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{LevelTable, Reach, Space};
 
+use super::facts::Facts;
 use super::machine::{Partial, Question};
 use super::steps::{Issued, Named, Sets, Step};
 use crate::model::{
-    AddressSelector, CachedKind, Drops, Instr, LevelSel, Lost, Model, Need, Source, Under, Value,
-    Weakens,
+    AddressSelector, CachedKind, Drops, Instr, LevelSel, Lost, Need, Source, Under, Value, Weakens,
 };
 pub use tlbc_facts::cells::Class;
 
@@ -48,7 +48,7 @@ pub enum Place {
 /// A path whose steps are judged.
 pub struct Path<'a> {
     /// The definition.
-    pub model: &'a Model,
+    pub facts: &'a Facts<'a>,
     /// The machine.
     pub machine: &'a Partial<'a>,
     /// Whose entries are stale.
@@ -71,9 +71,9 @@ pub struct Path<'a> {
 impl Path<'_> {
     /// Returns what the caller should guarantee around an instruction, and does not.
     pub fn unmet(&self, issued: &Issued) -> Option<Need> {
-        let it = &self.model.invalidates[issued.issue.invalidate];
+        let it = self.facts.invalidate(issued.issue.invalidate);
         let done = it.done_after(self.machine);
-        let same = done.is_some_and(|barrier| self.model.barriers[barrier].same_cpu);
+        let same = done.is_some_and(|barrier| self.facts.barrier(barrier).same_cpu);
         let needs = it.needs.iter().map(|at| at.value);
         let mut needs = needs.chain(same.then_some(Need::SameCpu));
         needs.find(|need| !issued.within.contains(need))
@@ -81,7 +81,7 @@ impl Path<'_> {
 
     /// Returns whether the machine has an instruction.
     pub fn is_there(&self, issued: &Issued) -> bool {
-        let it = &self.model.invalidates[issued.issue.invalidate];
+        let it = self.facts.invalidate(issued.issue.invalidate);
         let form = it.forms.get(issued.issue.form);
         it.requires.holds(self.machine)
             && form.is_some_and(|form| form.requires.holds(self.machine))
@@ -102,7 +102,7 @@ impl Path<'_> {
     }
 
     fn loaded(&self, load: usize, view: usize, keep: bool, cell: &Cell) -> Vec<Place> {
-        let drops = self.model.loads[load].drops.iter().filter(|d| {
+        let drops = self.facts.load(load).drops.iter().filter(|d| {
             let this = cell.class == Class::This && (d.whose.value.this && view == cell.view);
             let other = cell.class == Class::Other && d.whose.value.other;
             let global = cell.class == Class::Global && d.whose.value.global;
@@ -120,19 +120,19 @@ impl Path<'_> {
 
     /// Returns whether a load has a field that says whether entries are kept.
     fn keeps(&self, load: usize) -> bool {
-        let operands = self.model.loads[load].template.operands.iter();
-        let mut fields = operands.flat_map(|&operand| &self.model.operands[operand].fields);
+        let operands = self.facts.load(load).template.operands.iter();
+        let mut fields = operands.flat_map(|&operand| &self.facts.operand(operand).fields);
         fields.any(|f| f.value == Value::Source(Source::Keep) && f.when.holds(self.machine))
     }
 
     /// Returns the hint that reaches the machine: the operand has a field for it, and the level a number.
     fn hint(&self, issued: &Issued) -> Option<Level> {
         let level = issued.named.filter(|_| issued.issue.hint)?.hint?;
-        let geometry = &self.model.geometries[self.machine.ask(Question::Geometry)];
+        let geometry = self.facts.geometry(self.machine.ask(Question::Geometry));
         let numbered = geometry.levels[level.index()].as_ref()?.hint.is_some();
-        let it = &self.model.invalidates[issued.issue.invalidate];
+        let it = self.facts.invalidate(issued.issue.invalidate);
         let operands = it.template.operands.iter();
-        let mut fields = operands.flat_map(|&operand| &self.model.operands[operand].fields);
+        let mut fields = operands.flat_map(|&operand| &self.facts.operand(operand).fields);
         let has = fields.any(|field| {
             field.value == Value::Source(Source::Hint)
                 && field.when.holds_with(self.machine, true, false)
@@ -142,7 +142,7 @@ impl Path<'_> {
 
     fn issued(&self, at: usize, issued: &Issued, cell: &Cell) -> Vec<Place> {
         let issue = issued.issue;
-        let it = &self.model.invalidates[issue.invalidate];
+        let it = self.facts.invalidate(issue.invalidate);
         let agent = Agents(1 << cell.agent);
         if it.writes_entry.is_some() && !self.changes
             || !it.reach(self.machine).covers(agent)
@@ -204,7 +204,7 @@ impl Path<'_> {
         if compares_none {
             return true;
         }
-        let fixed = self.model.space(self.space).fixed_tag(self.machine);
+        let fixed = self.facts.space(self.space).fixed_tag(self.machine);
         // A change is made under the tag of the space whose entries change.
         let tag = self.changes || issue.tag == fixed;
         if issue.view != Some(cell.view) || !tag {
@@ -217,14 +217,18 @@ impl Path<'_> {
 
     /// Returns whether the loaded tag is that of a cell.
     fn has_loaded(&self, cell: &Cell) -> bool {
-        let space = self.model.space(self.space);
+        let space = self.facts.space(self.space);
         let loaded = space.views.get(cell.view).is_some_and(|view| view.loaded);
-        let tagged = || (self.model.tags.iter()).any(|tag| tag.when.holds(self.machine));
+        let tagged = || (self.facts.tags().iter()).any(|tag| tag.when.holds(self.machine));
         loaded && space.fixed_tag(self.machine).is_none() && !(self.entering && tagged())
     }
 
     fn place(&self, issued: &Issued, d: &Drops, hint: Option<Level>) -> Option<Place> {
-        let page = || self.model.geometries[self.machine.ask(Question::Geometry)].page_shift;
+        let page = || {
+            self.facts
+                .geometry(self.machine.ask(Question::Geometry))
+                .page_shift
+        };
         match d.which.value {
             AddressSelector::Everything => Some(Place::Everything),
             AddressSelector::OneSet => Some(Place::In(issued.sets)),
@@ -255,7 +259,7 @@ impl Path<'_> {
                     MaxCount::Count(most) => u64::from(most),
                     MaxCount::Limit(limit) => {
                         let limit = usize::from(limit);
-                        let stated = &self.model.limits[limit];
+                        let stated = &self.facts.limits()[limit];
                         if self.machine.is(Question::GreatestLimit(limit)) {
                             stated.most
                         } else {
@@ -278,9 +282,9 @@ impl Path<'_> {
 
     /// Returns whether the start is aligned to the hinted level, where the operand needs that.
     fn is_aligned(&self, issued: &Issued, named: Named, hint: Option<Level>) -> bool {
-        let it = &self.model.invalidates[issued.issue.invalidate];
+        let it = self.facts.invalidate(issued.issue.invalidate);
         let mut operands = it.template.operands.iter();
-        let needs = operands.any(|&operand| self.model.operands[operand].aligned.is_some());
+        let needs = operands.any(|&operand| self.facts.operand(operand).aligned.is_some());
         let shift = hint.map_or(0, |level| self.levels[level.index()].shift);
         !needs || named.va & ((1 << shift) - 1) == 0
     }
@@ -290,14 +294,14 @@ impl Path<'_> {
         let mut agents = Agents::SELF;
         if reach == Reach::Wide {
             agents = agents.union(Agents::ACTIVE).union(Agents::LAZY);
-            if self.model.caches.shared_by_core.is_some() {
+            if self.facts.caches().shared_by_core.is_some() {
                 agents = agents.union(Agents::SIBLING);
             }
             if self.space == Space::User && self.has_tags() {
                 agents = agents.union(Agents::INACTIVE);
             }
         }
-        if self.model.space(self.space).has_devices(self.machine) {
+        if self.facts.space(self.space).has_devices(self.machine) {
             agents = agents.union(Agents::DEVICE);
         }
         agents
@@ -305,7 +309,7 @@ impl Path<'_> {
 
     /// Returns the tag classes of the entries of a space.
     pub fn classes(&self, kind: CachedKind) -> Vec<Class> {
-        let space = self.model.space(self.space);
+        let space = self.facts.space(self.space);
         let under = match kind {
             CachedKind::Leaf | CachedKind::Negative => &space.leaf,
             CachedKind::Walk | CachedKind::Root => &space.walk,
@@ -319,13 +323,13 @@ impl Path<'_> {
 
     /// Returns whether the machine has a tag.
     pub fn has_tags(&self) -> bool {
-        let mut tags = self.model.tags.iter();
+        let mut tags = self.facts.tags().iter();
         tags.any(|tag| tag.when.holds(self.machine))
     }
 
     /// Returns the views of the space.
     pub fn views(&self) -> Vec<usize> {
-        let views = self.model.space(self.space).views.iter().enumerate();
+        let views = self.facts.space(self.space).views.iter().enumerate();
         let there = views.filter(|(_, view)| view.when.holds(self.machine));
         there.map(|(index, _)| index).collect()
     }

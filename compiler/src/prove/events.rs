@@ -11,6 +11,7 @@ use tlbc_runtime::request::Space;
 
 use super::ask::{Ask, Stale, exists};
 use super::effect::{Cell, Class, Path, Place};
+use super::facts::{Facts, Later};
 use super::failure::{Failure, Rule};
 use super::machine::{Partial, every_path};
 use super::proof::{Proof, Row};
@@ -62,21 +63,32 @@ impl Moment {
     }
 }
 
+/// Returns the names of the events that complete what is deferred.
+pub fn completing(facts: &Facts<'_>) -> Vec<String> {
+    let on_load = [Moment::Switch(Pending::Tag), Moment::Switch(Pending::All)];
+    let on_load = on_load.into_iter().filter(|_| facts.relies(Later::Load));
+    let on_return = [Moment::Return { deferred: true }].into_iter();
+    let on_return = on_return.filter(|_| facts.relies(Later::Return));
+    let all = on_load.chain(on_return);
+    all.map(|moment| moment.name().to_owned()).collect()
+}
+
 /// Proves every event.
 pub fn prove(model: &Model, plans: &Plans, proof: &mut Proof) {
     for moment in Moment::ALL {
         let start = Instant::now();
         let (mut paths, mut failed) = (0, 0);
         let mut failures = Vec::new();
+        let facts = Facts::new(model);
         every_path(model, |machine| {
             let all = moment == Moment::Switch(Pending::All);
-            if all && !model.switch_flushes_every_tag(machine) {
+            if all && !facts.switch_flushes_every_tag(machine) {
                 return;
             }
             if moment == (Moment::Return { deferred: true }) && !defers_views(plans) {
                 return;
             }
-            let found = path(model, plans, moment, machine);
+            let found = path(&facts, plans, moment, machine);
             paths += 1;
             failed += u64::from(!found.is_empty());
             failures.extend(found);
@@ -86,14 +98,16 @@ pub fn prove(model: &Model, plans: &Plans, proof: &mut Proof) {
             paths,
             failed,
             time: start.elapsed(),
+            facts: facts.read(),
+            relies: completing(&facts),
         };
         proof.add(row, failures);
     }
 }
 
 /// Returns the failures of one path.
-fn path(model: &Model, plans: &Plans, moment: Moment, machine: &Partial<'_>) -> Vec<Failure> {
-    let levels = model.level_table(machine);
+fn path(facts: &Facts<'_>, plans: &Plans, moment: Moment, machine: &Partial<'_>) -> Vec<Failure> {
+    let levels = facts.level_table(machine);
     let mut ask = Ask {
         walk: true,
         everything: true,
@@ -109,17 +123,17 @@ fn path(model: &Model, plans: &Plans, moment: Moment, machine: &Partial<'_>) -> 
         Moment::Return { deferred } => deferred,
         // Entries of the view that the kernel runs on are flushed while the kernel runs.
         Moment::Enter => false,
-        Moment::Online => !model.online_clean(machine),
+        Moment::Online => !facts.online_clean(machine),
     };
     let lowest = Level::all().find(|level| exists(&levels, *level));
     if let Some(lowest) = lowest.filter(|_| flushes) {
         ask.all(&levels, lowest);
     }
-    let mut run = Execution::new(model, plans, machine, &ask, levels);
+    let mut run = Execution::new(facts, plans, machine, &ask, levels);
     run.shape(moment.shape());
     let steps = run.steps;
     let path = Path {
-        model,
+        facts,
         machine,
         space: match moment {
             Moment::Online => Space::Kernel,
@@ -161,7 +175,7 @@ fn path(model: &Model, plans: &Plans, moment: Moment, machine: &Partial<'_>) -> 
             .stale
             .iter()
             .flat_map(|it| path.cells(it.kind, it.level, 0));
-        let distinct = path.has_tags() && model.user.fixed_tag(machine).is_none();
+        let distinct = path.has_tags() && facts.space(Space::User).fixed_tag(machine).is_none();
         let shared = |cell: &Cell| match cell.class {
             Class::This => !distinct,
             Class::Global => true,
@@ -172,11 +186,11 @@ fn path(model: &Model, plans: &Plans, moment: Moment, machine: &Partial<'_>) -> 
     }
     // What follows the loads of a switch follows those of an entry, too.
     let event = match moment {
-        Moment::Switch(_) | Moment::Enter => &model.switch,
-        Moment::Return { .. } => &model.return_to_user,
-        Moment::Online => &model.cpu_online,
+        Moment::Switch(_) | Moment::Enter => facts.switch(),
+        Moment::Return { .. } => facts.return_to_user(),
+        Moment::Online => facts.cpu_online(),
     };
-    if !loads_all(&path, wanted(model, machine, moment)) || is_torn(&path, event, moment) {
+    if !loads_all(&path, wanted(facts, machine, moment)) || is_torn(&path, event, moment) {
         failures.push(fail(Rule::Loads, None));
     }
     let happens = moment == Moment::Online && flushes || has_loads(&steps);
@@ -202,13 +216,14 @@ fn surviving(path: &Path<'_>, ask: &Ask, moment: Moment) -> Vec<(Rule, Cell)> {
     let mut out = Vec::new();
     for stale in &ask.stale {
         for cell in cells(path, stale, moment) {
-            let view = path.model.user.views.get(cell.view);
+            let view = path.facts.space(Space::User).views.get(cell.view);
             let loaded = view.is_some_and(|view| view.loaded);
             let later = matches!(moment, Moment::Switch(_))
                 && cell.class == Class::This
                 && !loaded
                 && deferred(path.steps).contains(Deferred::VIEW_UNTIL_RETURN);
             if later {
+                path.facts.rely(Later::Return);
                 continue;
             }
             if let Some(rule) = path.broken(ask, stale, &cell) {
@@ -226,7 +241,7 @@ fn cells(path: &Path<'_>, stale: &Stale, moment: Moment) -> Vec<Cell> {
     let mut cells = path.cells(stale.kind, stale.level, 0);
     match moment {
         Moment::Return { .. } => cells.retain(|cell| {
-            let loads = path.model.return_to_user.loads.iter();
+            let loads = path.facts.return_to_user().loads.iter();
             let mut here = loads.filter(|it| it.when.holds(path.machine));
             here.any(|it| it.view == cell.view)
         }),
@@ -292,18 +307,18 @@ fn has_loads(steps: &[Step]) -> bool {
 
 /// Returns the loads of an event, each with the view that is loaded. An entry from user code loads again, for the view that
 /// the kernel runs on, what the return to user code loaded for another.
-fn wanted(model: &Model, machine: &Partial<'_>, moment: Moment) -> Vec<(usize, usize)> {
+fn wanted(facts: &Facts<'_>, machine: &Partial<'_>, moment: Moment) -> Vec<(usize, usize)> {
     let event = match moment {
-        Moment::Switch(_) => &model.switch,
-        Moment::Return { .. } | Moment::Enter => &model.return_to_user,
-        Moment::Online => &model.cpu_online,
+        Moment::Switch(_) => facts.switch(),
+        Moment::Return { .. } | Moment::Enter => facts.return_to_user(),
+        Moment::Online => facts.cpu_online(),
     };
     let here = event.loads.iter().filter(|it| it.when.holds(machine));
     let all = here.flat_map(|it| it.loads.iter().map(|&load| (load, it.view)));
     if moment != Moment::Enter {
         return all.collect();
     }
-    let mut views = model.user.views.iter();
+    let mut views = facts.space(Space::User).views.iter();
     let kernel = views.position(|view| view.loaded && view.when.holds(machine));
     let kernel = kernel.unwrap_or(0);
     let others = all.filter(|(_, view)| *view != kernel);
@@ -329,12 +344,12 @@ fn loads_all(path: &Path<'_>, mut wanted: Vec<(usize, usize)>) -> bool {
 
 /// Returns whether a walker may see the root of one space with the tag of another during a switch.
 fn is_torn(path: &Path<'_>, event: &Event, moment: Moment) -> bool {
-    if !matches!(moment, Moment::Switch(_)) || !path.model.is_half_loaded(event, path.machine) {
+    if !matches!(moment, Moment::Switch(_)) || !path.facts.is_half_loaded(event, path.machine) {
         return false;
     }
     let has = |load: usize, source: Source| {
-        let operands = path.model.loads[load].template.operands.iter();
-        let mut fields = operands.flat_map(|&it| &path.model.operands[it].fields);
+        let operands = path.facts.load(load).template.operands.iter();
+        let mut fields = operands.flat_map(|&it| &path.facts.operand(it).fields);
         fields.any(|field| field.value.source() == Some(source))
     };
     let loads = path.steps.iter().filter_map(|step| match step {

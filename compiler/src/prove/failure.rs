@@ -39,6 +39,10 @@ pub enum Rule {
     Stored,
     /// New entries are visible to every walker at the end.
     Visible,
+    /// No lockless walker is in a table when it is freed.
+    Walkers,
+    /// The handler of an IPI has what its instructions need.
+    Handled,
     /// Every shape of request has a plan.
     Planned,
 }
@@ -81,7 +85,9 @@ impl Failure {
         if let Some(Instr::Invalidate(index)) = self.instruction {
             let it = &model.invalidates[index];
             let text = match self.rule {
-                Rule::Needs(_) | Rule::Exists | Rule::Writes | Rule::Written => "is issued",
+                Rule::Needs(_) | Rule::Exists | Rule::Writes | Rule::Written | Rule::Handled => {
+                    "is issued"
+                }
                 _ => "is expected to invalidate them",
             };
             diagnostic = diagnostic.because(it.named.span, text);
@@ -146,6 +152,10 @@ impl Failure {
             },
             Rule::Stored => "a valid entry is changed by a plain store".to_owned(),
             Rule::Visible => "some walker may not see the new entry at the end".to_owned(),
+            Rule::Walkers => "a lockless walker may be in a table that is freed".to_owned(),
+            Rule::Handled => {
+                format!("{instruction} needs the lock, which the handler of an IPI does not have")
+            }
             Rule::Planned => "there is no plan".to_owned(),
         }
     }

@@ -7,23 +7,26 @@
 use std::time::Instant;
 
 use tlbc_runtime::agents::Agents;
+use tlbc_runtime::backend::TableFree;
 use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::request::{Reach, Scope, Space};
 
 use super::ask::{Ask, What};
 use super::effect::{Cell, Path};
+use super::events;
+use super::facts::{Facts, Later};
 use super::failure::{Failure, Rule};
 use super::machine::{Partial, every_path};
-use super::proof::{Part, Proof, Row, Unfollowed};
+use super::proof::{Part, Proof, Row};
 use super::run::Execution;
 use super::steps::{Step, deferred, ipi_targets};
-use crate::model::{CachedKind, Instr, Model};
+use crate::model::{CachedKind, Instr, Model, Need};
 use crate::plan::Plans;
 use crate::plan::ir::Shape;
 
 /// One kind of request: what changed, where.
 struct Flush<'a> {
-    model: &'a Model,
+    facts: &'a Facts<'a>,
     plans: &'a Plans,
     what: What,
     space: Space,
@@ -38,14 +41,15 @@ pub fn requests() -> impl Iterator<Item = ((Space, Reach), Part)> {
     contexts.flat_map(|(space, reach)| {
         What::all().into_iter().map(move |what| {
             let prove = move |model: &Model, plans: &Plans, proof: &mut Proof| {
+                let facts = Facts::new(model);
                 let flush = Flush {
-                    model,
+                    facts: &facts,
                     plans,
                     what,
                     space,
                     reach,
                 };
-                flush.prove(proof);
+                flush.prove(model, proof);
             };
             ((space, reach), Box::new(prove) as Part)
         })
@@ -66,12 +70,12 @@ impl Flush<'_> {
         format!("{space}, {reach}: {}", self.what.kind())
     }
 
-    fn prove(&self, proof: &mut Proof) {
+    fn prove(&self, model: &Model, proof: &mut Proof) {
         let start = Instant::now();
         let (mut paths, mut failed) = (0, 0);
         let mut failures = Vec::new();
-        every_path(self.model, |machine| {
-            let levels = self.model.level_table(machine);
+        every_path(model, |machine| {
+            let levels = self.facts.level_table(machine);
             let Some(ask) = Ask::new(self.what, self.space, &levels) else {
                 return;
             };
@@ -82,28 +86,32 @@ impl Flush<'_> {
             }
             let found = self.path(machine, &ask);
             paths += 1;
-            if ask.walk && !matches!(self.what, What::Live(..)) {
-                proof.leave(Unfollowed::Walkers);
-            }
-            if machine.has_ceiling() {
-                proof.leave(Unfollowed::Ceiling);
-            }
             failed += u64::from(!found.is_empty());
             failures.extend(found);
         });
+        let mut relies = events::completing(self.facts);
+        if self.facts.relies(Later::Handler) {
+            let handler = Self {
+                reach: Reach::Here,
+                ..*self
+            };
+            relies.push(handler.name());
+        }
         let row = Row {
             request: self.name(),
             paths,
             failed,
             time: start.elapsed(),
+            facts: self.facts.read(),
+            relies,
         };
         proof.add(row, failures);
     }
 
     /// Returns whether calls take the place of the IPI.
     fn is_called(&self, machine: &Partial<'_>, ask: &Ask) -> bool {
-        let levels = self.model.level_table(machine);
-        let mut run = Execution::new(self.model, self.plans, machine, ask, levels);
+        let levels = self.facts.level_table(machine);
+        let mut run = Execution::new(self.facts, self.plans, machine, ask, levels);
         run.shape(Shape::IpiTargets(self.space));
         let mut steps = run.steps.iter();
         steps.any(|step| matches!(step, Step::SendIpi(to, true) if to.by_call))
@@ -111,7 +119,7 @@ impl Flush<'_> {
 
     /// Returns whether the machine has nothing that the request is about.
     fn is_impossible(&self, machine: &Partial<'_>) -> bool {
-        let caches = &self.model.caches;
+        let caches = self.facts.caches();
         match self.what {
             What::New(..) | What::News(..) => !caches.hold(CachedKind::Negative, machine),
             What::Teardown => self.space == Space::Kernel,
@@ -120,7 +128,7 @@ impl Flush<'_> {
     }
 
     fn shape(&self, ask: &Ask, machine: &Partial<'_>, reach: Reach) -> Shape {
-        let levels = self.model.level_table(machine);
+        let levels = self.facts.level_table(machine);
         match self.what {
             What::Teardown if self.plans.get(Shape::Teardown(self.space, reach)).is_some() => {
                 Shape::Teardown(self.space, reach)
@@ -135,22 +143,22 @@ impl Flush<'_> {
 
     /// Returns the failures of one path.
     fn path(&self, machine: &Partial<'_>, ask: &Ask) -> Vec<Failure> {
-        let levels = self.model.level_table(machine);
-        let mut run = Execution::new(self.model, self.plans, machine, ask, levels);
+        let levels = self.facts.level_table(machine);
+        let mut run = Execution::new(self.facts, self.plans, machine, ask, levels);
         let planned = run.shape(self.shape(ask, machine, self.reach))
             & run.shape(Shape::Finish(self.space, self.reach));
         let steps = run.steps;
-        let mut ipis = Execution::new(self.model, self.plans, machine, ask, levels);
+        let mut ipis = Execution::new(self.facts, self.plans, machine, ask, levels);
         if self.reach != Reach::Here {
             ipis.shape(Shape::IpiTargets(self.space));
         }
         let (handlers, _) = ipi_targets(&ipis.steps, true);
         let path = Path {
-            model: self.model,
+            facts: self.facts,
             machine,
             space: self.space,
             entering: matches!(self.what, What::Teardown)
-                && self.model.caches.hold(CachedKind::Root, machine),
+                && self.facts.caches().hold(CachedKind::Root, machine),
             in_use: true,
             changes: false,
             levels,
@@ -164,13 +172,62 @@ impl Flush<'_> {
         if !planned {
             failures.push(self.failure(Rule::Planned, machine, None, None));
         }
+        if self.reach == Reach::Here {
+            failures.extend(self.wrongly_handled(&path, ask));
+        }
+        if ask.walk && !self.excludes_walkers(machine, &ipis.steps) {
+            failures.push(self.failure(Rule::Walkers, machine, None, None));
+        }
         failures.extend(self.entries(&path, ask, machine, handlers));
-        let resync = self.model.space(self.space).resync.as_ref();
+        let resync = self.facts.space(self.space).resync.as_ref();
         let invalidates = |step: &Step| matches!(step, Step::Issue(_) | Step::OfWorkaround(_));
         if self.reach != Reach::Given && !path.is_resynced(resync, invalidates) {
             failures.push(self.failure(Rule::Resync, machine, None, None));
         }
         failures
+    }
+
+    /// Returns the instructions that need what the handler of an IPI, which runs the same plan, has not: the sender holds the
+    /// lock that lets one instruction at a time be in flight, and several handlers run at once.
+    fn wrongly_handled(&self, path: &Path<'_>, ask: &Ask) -> Vec<Failure> {
+        let locked = path.steps.iter().filter_map(|step| match step {
+            Step::Issue(issued) => Some(issued.issue.invalidate),
+            Step::OfWorkaround(invalidate) => Some(*invalidate),
+            _ => None,
+        });
+        let needs_lock = |invalidate: &usize| {
+            let mut needs = self.facts.invalidate(*invalidate).needs.iter();
+            needs.any(|need| need.value == Need::Lock)
+        };
+        let locked: Vec<usize> = locked.filter(needs_lock).collect();
+        if locked.is_empty() {
+            return Vec::new();
+        }
+        let mut ipis = Execution::new(self.facts, self.plans, path.machine, ask, path.levels);
+        ipis.shape(Shape::IpiTargets(self.space));
+        if ipi_targets(&ipis.steps, true).0 == Agents::NONE {
+            return Vec::new();
+        }
+        let locked = locked.into_iter().map(Instr::Invalidate);
+        let wrong = locked.map(|it| self.failure(Rule::Handled, path.machine, None, Some(it)));
+        wrong.collect()
+    }
+
+    /// Returns whether no lockless walker is in a table when it is freed. Either the runtime waits for them, or the flush sends
+    /// an IPI to each CPU that may run one: they run with interrupts off, and walk the space that is loaded.
+    fn excludes_walkers(&self, machine: &Partial<'_>, ipis: &[Step]) -> bool {
+        if self.facts.table_free() == TableFree::GracePeriod || self.reach == Reach::Here {
+            return true;
+        }
+        let walking = match self.space {
+            Space::User => Agents::ACTIVE,
+            Space::Kernel => Agents::ACTIVE.union(Agents::LAZY),
+        };
+        // A call flushes other CPUs without an interrupt, and without an entry to flush there is no IPI.
+        let by_call = |step: &Step| matches!(step, Step::SendIpi(to, _) if to.by_call);
+        ipi_targets(ipis, true).0.covers(walking)
+            && !ipis.iter().any(by_call)
+            && self.facts.caches().hold(CachedKind::Walk, machine)
     }
 
     /// Returns the entries that survive.
@@ -188,7 +245,7 @@ impl Flush<'_> {
                 // Every CPU uses the kernel's entries, also one that is lazy in a user space.
                 Space::Kernel => stale.usable.union(Agents::LAZY),
                 // Only through a walk entry does a lazy CPU make an entry again below a table that was unlinked.
-                Space::User if !self.model.caches.hold(CachedKind::Walk, machine) => {
+                Space::User if !self.facts.caches().hold(CachedKind::Walk, machine) => {
                     stale.usable.without(Agents::LAZY)
                 }
                 Space::User => stale.usable,
@@ -206,10 +263,12 @@ impl Flush<'_> {
                     of
                 };
                 if of != Agents::SELF && handlers.covers(handled) {
+                    self.facts.rely(Later::Handler);
                     continue;
                 }
                 let later = !usable.covers(of) && is_deferred_on(deferred, of);
                 if later {
+                    self.facts.rely(Later::Load);
                     continue;
                 }
                 for cell in path.cells(stale.kind, stale.level, agent) {

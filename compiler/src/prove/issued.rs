@@ -18,7 +18,7 @@ impl Path<'_> {
                 Step::Issue(issued) => {
                     let invalidate = issued.issue.invalidate;
                     let instr = Instr::Invalidate(invalidate);
-                    let writes = self.model.invalidates[invalidate].writes_entry.is_some();
+                    let writes = self.facts.invalidate(invalidate).writes_entry.is_some();
                     if writes && !self.changes {
                         fail(Rule::Writes, instr);
                     }
@@ -30,12 +30,14 @@ impl Path<'_> {
                     }
                 }
                 Step::Barrier(barrier)
-                    if !self.model.barriers[*barrier].requires.holds(self.machine) =>
+                    if !self.facts.barrier(*barrier).requires.holds(self.machine) =>
                 {
                     fail(Rule::Exists, Instr::Barrier(*barrier));
                 }
                 Step::OfWorkaround(invalidate)
-                    if !self.model.invalidates[*invalidate]
+                    if !self
+                        .facts
+                        .invalidate(*invalidate)
                         .requires
                         .holds(self.machine) =>
                 {

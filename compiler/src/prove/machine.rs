@@ -21,7 +21,8 @@ pub enum Question {
     GreatestLimit(usize),
     /// Whether the tag of the space means the same on every CPU.
     GlobalTag,
-    /// Whether the request takes more operations than the ceiling permits.
+    /// Whether the request takes more operations than the ceiling permits. Both answers are followed for every request, so the
+    /// number of operations has no influence on what is proved.
     AboveCeiling,
 }
 
@@ -90,12 +91,14 @@ impl Partial<'_> {
         answers.iter().map(|it| (it.question, it.answer)).collect()
     }
 
-    /// Returns whether the path depends on the ceiling.
-    pub fn has_ceiling(&self) -> bool {
+    /// Returns whether a machine with the known answers may have an erratum.
+    pub fn may_suffer(&self, erratum: usize) -> bool {
+        let question = Question::Erratum(erratum);
         let answers = self.answers.borrow();
-        answers
-            .iter()
-            .any(|it| it.question == Question::AboveCeiling)
+        let known = answers.iter().find(|it| it.question == question);
+        let known = known.map(|it| it.answer == 1);
+        drop(answers);
+        known.unwrap_or_else(|| self.is_possible(question, 1))
     }
 
     /// Returns whether a machine exists that gives this answer besides those that are known.

@@ -22,6 +22,7 @@ mod complete;
 mod cover;
 mod effect;
 mod events;
+mod facts;
 mod failure;
 mod flushes;
 mod issued;
@@ -46,6 +47,7 @@ pub fn prove(model: &Model, plans: &Plans) -> Proof {
     for (_, part) in requests() {
         part(model, plans, &mut proof);
     }
+    proof.join();
     proof
 }
 

@@ -3,10 +3,11 @@
 //! In: the paths of each request. Out: a [`Proof`]. Holds: each failure is kept once for each rule, request and kind of entry;
 //! what no path can prove is counted by its kind, and is no failure.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::failure::Failure;
-use crate::model::Model;
+use crate::model::{Model, Subject};
 use crate::plan::Plans;
 
 /// A part of a proof: a function that adds its rows and failures.
@@ -23,30 +24,37 @@ pub struct Row {
     pub failed: u64,
     /// How long that took.
     pub time: Duration,
+    /// The parts of the definition that can be marked as unconfirmed and were read, also by the proofs on which this one relies.
+    pub facts: BTreeSet<Subject>,
+    /// The kinds of request that complete what a path leaves to a handler or defers.
+    pub relies: Vec<String>,
+}
+
+impl Row {
+    /// Returns the indices of the facts that no manual confirms and on which the proof may depend.
+    pub fn unconfirmed(&self, model: &Model) -> Vec<usize> {
+        let all = model.unconfirmed.iter().enumerate();
+        let read = all.filter(|(_, it)| it.about.iter().any(|about| self.facts.contains(about)));
+        read.map(|(index, _)| index).collect()
+    }
 }
 
 /// What is not proved of a path that breaks no rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unfollowed {
-    /// Lockless walkers have left the tables that are freed.
-    Walkers,
     /// The entry has the value with which the instruction compares it: otherwise nothing is written or invalidated.
     Compared,
-    /// The request is on the side of the ceiling that the path takes.
-    Ceiling,
 }
 
 impl Unfollowed {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Walkers, Self::Compared, Self::Ceiling];
+    pub const ALL: [Self; 1] = [Self::Compared];
 
     /// Returns what is not proved.
     #[must_use]
     pub fn what(self) -> &'static str {
         match self {
-            Self::Walkers => "no lockless walker is in a freed table",
             Self::Compared => "an entry has the value that is compared",
-            Self::Ceiling => "the request is above the ceiling, or is not",
         }
     }
 
@@ -54,9 +62,7 @@ impl Unfollowed {
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
-            Self::Walkers => "the kernel's walkers, and what waits for them, are not in the plan",
             Self::Compared => "nothing else may change it before; the caller guarantees that",
-            Self::Ceiling => "the number of operations is not computed; both ways are followed",
         }
     }
 }
@@ -80,6 +86,10 @@ impl Proof {
                 row.paths += more.paths;
                 row.failed += more.failed;
                 row.time += more.time;
+                row.facts.extend(more.facts);
+                row.relies.extend(more.relies);
+                row.relies.sort_unstable();
+                row.relies.dedup();
             }
             None if more.paths > 0 => self.rows.push(more),
             None => {}
@@ -87,6 +97,22 @@ impl Proof {
         for failure in failures {
             if !self.failures.iter().any(|known| known.is_like(&failure)) {
                 self.failures.push(failure);
+            }
+        }
+    }
+
+    /// Adds to each row what those rows read on which it relies.
+    pub fn join(&mut self) {
+        loop {
+            let before = self.rows.clone();
+            for row in &mut self.rows {
+                let others = before.iter().filter(|it| row.relies.contains(&it.request));
+                let facts = others.flat_map(|it| it.facts.iter().copied());
+                row.facts.extend(facts);
+            }
+            let same = |(row, old): (&Row, &Row)| row.facts.len() == old.facts.len();
+            if self.rows.iter().zip(&before).all(same) {
+                return;
             }
         }
     }

@@ -11,15 +11,16 @@ use tlbc_runtime::request::runs::{Runs, Units};
 use tlbc_runtime::request::{LevelTable, Space};
 
 use super::ask::Ask;
+use super::facts::Facts;
 use super::machine::{Partial, Question};
 use super::steps::{Issued, Named, Sets, Step};
-use crate::model::{Instr, Model, Need};
+use crate::model::{Instr, Need};
 use crate::plan::Plans;
 use crate::plan::ir::{Issue, Node, Over, Shape, Test};
 
 /// An execution.
 pub struct Execution<'a> {
-    model: &'a Model,
+    facts: &'a Facts<'a>,
     plans: &'a Plans,
     machine: &'a Partial<'a>,
     ask: &'a Ask,
@@ -44,14 +45,14 @@ enum Piece {
 
 impl<'a> Execution<'a> {
     pub fn new(
-        model: &'a Model,
+        facts: &'a Facts<'a>,
         plans: &'a Plans,
         machine: &'a Partial<'a>,
         ask: &'a Ask,
         levels: LevelTable,
     ) -> Self {
         Self {
-            model,
+            facts,
             plans,
             machine,
             ask,
@@ -187,11 +188,13 @@ impl<'a> Execution<'a> {
     }
 
     fn page_shift(&self) -> u32 {
-        self.model.geometries[self.machine.ask(Question::Geometry)].page_shift
+        self.facts
+            .geometry(self.machine.ask(Question::Geometry))
+            .page_shift
     }
 
     fn units(&self, operand: usize) -> Option<Units> {
-        let names = self.model.operands[operand].names.as_ref()?;
+        let names = self.facts.operand(operand).names.as_ref()?;
         Some(Units {
             base: names.base,
             step: names.step,
@@ -230,7 +233,7 @@ impl<'a> Execution<'a> {
 
     fn workaround(&mut self, erratum: usize, number: usize) {
         self.steps.push(Step::Workaround { erratum, number });
-        for issued in &self.model.errata[erratum].workarounds[number].issue {
+        for issued in &self.facts.erratum(erratum).workarounds[number].issue {
             self.steps.push(match issued.instr {
                 Instr::Barrier(barrier) => Step::Barrier(barrier),
                 Instr::Invalidate(invalidate) => Step::OfWorkaround(invalidate),
@@ -268,7 +271,7 @@ impl<'a> Execution<'a> {
     }
 
     fn runs(&mut self, operand: usize, most: MaxCount, each: &Node, rest: Option<&Node>) {
-        let names = self.model.operands[operand].names.as_ref();
+        let names = self.facts.operand(operand).names.as_ref();
         let (Some(pass), Some(names), Some(units)) = (self.pass, names, self.units(operand)) else {
             return;
         };
@@ -293,7 +296,7 @@ impl<'a> Execution<'a> {
             MaxCount::Count(count) => u64::from(count),
             MaxCount::Limit(limit) => {
                 let limit = usize::from(limit);
-                let stated = &self.model.limits[limit];
+                let stated = &self.facts.limits()[limit];
                 if self.machine.is(Question::GreatestLimit(limit)) {
                     stated.most
                 } else {

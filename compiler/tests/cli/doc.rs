@@ -16,7 +16,9 @@ fn documents(text: &str) -> (String, String, String) {
         "{:?}",
         compiled.diagnostics
     );
-    let [page, picture] = tlbc::doc::documents(&analyses[0], &compiled.files)
+    // Most tests are about the rest of the page, and proofs take long in test builds.
+    let proof = tlbc::prove::Proof::default();
+    let [page, picture] = tlbc::doc::documents(&analyses[0], &compiled.files, &proof)
         .try_into()
         .expect("two files");
     let name = analyses[0].model.arch.name.clone();
@@ -215,6 +217,29 @@ fn texts_do_not_overlap() {
             }
         }
     }
+}
+
+/// For each kind of request the page has what was proved, from which facts, and which of them are not confirmed.
+#[test]
+fn proofs_name_their_facts() {
+    let text = TOY.replace("change {", "unconfirmed drop_space \"a fact\"; change {");
+    let (compiled, analyses) = tlbc::compile::planned([("a.arch", text.as_str())]);
+    let proof = tlbc::prove::prove(&analyses[0].model, &analyses[0].plans);
+    let [page, _] = tlbc::doc::documents(&analyses[0], &compiled.files, &proof)
+        .try_into()
+        .expect("two files");
+    let row = |request: &str| {
+        let start = format!("| {request} | ");
+        let row = page.text.lines().find(|line| line.starts_with(&start));
+        row.unwrap_or_else(|| panic!("{request}: {}", page.text))
+    };
+    let page_flush = row("user, other CPUs too: one page");
+    assert!(page_flush.contains("`drop_page`") && page_flush.ends_with(" |  |"));
+    let everything = row("user, other CPUs too: everything");
+    assert!(everything.contains("| 1 | 0 | `publish`, ") && everything.ends_with(" | 1 |"));
+    assert!(page.text.contains("| 1 | `drop_space` | a fact |"));
+    let rows = proof.rows.iter().map(|it| row(&it.request)).count();
+    assert!(rows > 50, "{rows}");
 }
 
 #[test]
