@@ -6,7 +6,7 @@
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-use crate::cli::said;
+use crate::cli::message;
 
 /// The time between two texts.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -40,14 +40,14 @@ impl Progress {
         self.last = Instant::now();
         self.is_shown = true;
         let seconds = self.begun.elapsed().as_secs();
-        said::complain(format_args!("{ANEW}{}, {seconds} s", text()));
+        message::complain(format_args!("{ANEW}{}, {seconds} s", text()));
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.is_shown {
-            said::complain(ANEW);
+            message::complain(ANEW);
         }
     }
 }
