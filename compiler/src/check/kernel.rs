@@ -179,7 +179,7 @@ pub fn views(model: &Model, found: &mut Vec<Diagnostic>) {
 
 /// Checks E0307: a space has addresses on every machine; they are at least one page, and begin at a multiple of their
 /// number.
-pub fn stretches(model: &Model, found: &mut Vec<Diagnostic>) {
+pub fn address_ranges(model: &Model, found: &mut Vec<Diagnostic>) {
     let least = model
         .geometries
         .iter()

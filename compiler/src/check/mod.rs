@@ -132,7 +132,7 @@ const RULES: &[ModelRule] = &[
     stated(tags::views),
     stated(kernel::tags_of_kernel),
     whole(kernel::values_of_kernel),
-    whole(kernel::stretches),
+    whole(kernel::address_ranges),
     whole(kernel::views),
     stated(kernel::addresses),
     stated(kernel::value_left),
