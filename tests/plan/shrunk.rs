@@ -1,7 +1,7 @@
 //! Failures that are made small: they still fail in the same way, are no larger, and are the same each time.
 
 use tlbc::torment::whole::knobs::{KNOBS, Knob, Turned, turn, with_fault};
-use tlbc::torment::whole::{Failure, Options, Small, replay};
+use tlbc::torment::whole::{FailedSchedule, Options, Small, replay};
 use tlbc_tests::archdefs::analysis;
 
 /// Definitions, and knobs that are found on their machines within a few schedules.
@@ -24,7 +24,7 @@ fn options() -> Options {
     }
 }
 
-fn found(arch: &str, name: &str) -> (Failure, Small) {
+fn found(arch: &str, name: &str) -> (FailedSchedule, Small) {
     let turned = turn(analysis(arch), knob(name), &options()).expect("a machine");
     let Turned::Found { failure, .. } = turned else {
         panic!("{arch}, {name}: {turned:?}");
@@ -77,7 +77,7 @@ fn a_small_failure_is_small() {
         );
         let (before, after) = (failure.case.turns.len(), small.case.turns.len());
         assert!(
-            after <= before.min(20),
+            after <= before.min(8),
             "{arch}, {name}: {after} of {before} turns"
         );
     }

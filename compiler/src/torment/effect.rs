@@ -30,7 +30,7 @@ pub struct Cached<'e> {
 
 /// Why a clause leaves an entry; a later reason is one of a clause that comes closer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kept {
+pub enum KeptReason {
     /// The clause does not apply on this machine, or with these operands.
     Condition,
     /// It is of another kind or level, or in another cache.
@@ -96,18 +96,18 @@ impl Hardware<'_> {
         with: &Decoded,
         cached: &Cached<'_>,
         lost: &[&Weakens],
-    ) -> Option<Kept> {
+    ) -> Option<KeptReason> {
         let not_global =
             { lost.iter() }.any(|it| it.lost.value == Lost::Global && it.caches.is_none());
         let when = &drops.when;
         if !when.holds_with(self.config, with.hint.is_some(), with.keep) {
-            Some(Kept::Condition)
+            Some(KeptReason::Condition)
         } else if !self.has_kind(drops, with, cached.entry, lost) {
-            Some(Kept::Kind)
+            Some(KeptReason::Kind)
         } else if !has_tag(drops, with, cached, not_global) {
-            Some(Kept::Tag)
+            Some(KeptReason::Tag)
         } else if !self.has_address(drops, with, cached) {
-            Some(Kept::Address)
+            Some(KeptReason::Address)
         } else {
             None
         }

@@ -67,7 +67,7 @@ impl Mark {
 
 /// An event.
 #[derive(Debug, Clone)]
-pub struct Row {
+pub struct PictureRow {
     /// When it happened.
     pub step: String,
     /// The number of its lane.
@@ -105,7 +105,7 @@ pub struct Picture {
     pub paragraphs: Vec<String>,
     /// The names of the lanes.
     pub lanes: Vec<String>,
-    pub rows: Vec<Row>,
+    pub rows: Vec<PictureRow>,
     pub lives: Vec<Life>,
     pub arrows: Vec<Arrow>,
     /// Rows at which something changes for every lane, and what.

@@ -6,7 +6,7 @@ use tlbc_machine::hardware::{EntryKind, Left};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::{Reach, Space};
 
-use super::picture::{Arrow, Life, Mark, Picture, Row};
+use super::picture::{Arrow, Life, Mark, Picture, PictureRow};
 use super::request::Request;
 use super::run::account::Account;
 use super::run::{Bench, Harm};
@@ -130,7 +130,7 @@ fn picture(
             .lanes
             .push(format!("the agent with the entry: {class}"));
     }
-    let row = |step: String, lane, mark, text: &str| Row {
+    let row = |step: String, lane, mark, text: &str| PictureRow {
         step,
         lane,
         mark,

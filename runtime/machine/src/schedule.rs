@@ -44,21 +44,21 @@ impl Turn {
     /// The part after the last one.
     pub const END: u32 = u32::MAX;
 
-    fn place(&self) -> Place {
+    fn place(&self) -> PointPlace {
         (self.cpu, self.part, self.point)
     }
 }
 
 /// A CPU, a part of its program, and a point of it.
-type Place = (usize, u32, u64);
+type PointPlace = (usize, u32, u64);
 
 /// Where no CPU has passed a point.
-const START: Place = (0, 0, 0);
+const START: PointPlace = (0, 0, 0);
 
 #[derive(Debug, Clone)]
 enum PolicyKind {
     /// These turns are taken, and others only by a CPU that waits or has ended.
-    Given(HashMap<Place, usize>),
+    Given(HashMap<PointPlace, usize>),
     /// At one point in so many another CPU runs.
     Random(u32),
     /// The CPU with the highest priority runs. At some steps the one that runs gets the lowest priority.
@@ -109,7 +109,7 @@ impl SchedulePolicy {
     }
 
     /// Returns whether the CPU that runs stops running at a step, for now.
-    fn leaves(&mut self, place: Place, step: u64, waits: bool) -> bool {
+    fn leaves(&mut self, place: PointPlace, step: u64, waits: bool) -> bool {
         match &mut self.kind {
             PolicyKind::Given(turns) => waits || turns.contains_key(&place),
             PolicyKind::Random(one_in) => waits || self.rng.u32(..*one_in) == 0,
@@ -129,7 +129,7 @@ impl SchedulePolicy {
     }
 
     /// Returns which of some CPUs runs next, after one that stopped at a place.
-    fn next(&mut self, cpus: &[usize], place: Place) -> usize {
+    fn next(&mut self, cpus: &[usize], place: PointPlace) -> usize {
         match &self.kind {
             PolicyKind::Given(turns) => {
                 let given = turns.get(&place).filter(|to| cpus.contains(to));

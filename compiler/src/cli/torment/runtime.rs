@@ -10,7 +10,7 @@ use crate::diagnostic::Diagnostic;
 use crate::json;
 use crate::source::{Files, Span};
 use crate::torment::whole::knobs::{self, KNOBS, Knob, Turned};
-use crate::torment::whole::{Case, Options, Place, Small, replay, torment_shown};
+use crate::torment::whole::{BlamedPlace, Options, ScheduledCase, Small, replay, torment_shown};
 
 impl Torment {
     /// Runs the whole runtime.
@@ -138,7 +138,7 @@ impl Shown<'_> {
         let name = path.display();
         let text = std::fs::read_to_string(path)
             .map_err(|error| Trouble(format!("cannot read {name}: {error}")))?;
-        let case = Case::parse(&text).map_err(|why| Trouble(format!("{name}: {why}")))?;
+        let case = ScheduledCase::parse(&text).map_err(|why| Trouble(format!("{name}: {why}")))?;
         let ran = match knobs {
             None => replay(self.planned, options, &case),
             Some([knob]) => {
@@ -185,8 +185,10 @@ impl Shown<'_> {
         let mut notes = vec![small.complaint.clone()];
         for (place, why) in small.places() {
             match place {
-                Place::Definition(span) => spans.push((*span, why)),
-                Place::Runtime(_) => notes.push(format!("{}: {why}", place.shown(self.files))),
+                BlamedPlace::Definition(span) => spans.push((*span, why)),
+                BlamedPlace::Runtime(_) => {
+                    notes.push(format!("{}: {why}", place.shown(self.files)))
+                }
             }
         }
         let name = (self.planned.model.arch.span, "the plans of this definition");

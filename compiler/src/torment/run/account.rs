@@ -11,7 +11,7 @@ use super::{Bench, CpuPart, Harm};
 use crate::model::{Drops, Instr};
 use crate::source::Span;
 use crate::torment::decode::{Act, Decoded};
-use crate::torment::effect::{Cached, Kept};
+use crate::torment::effect::{Cached, KeptReason};
 use crate::torment::picture::Mark;
 use crate::torment::request::Request;
 
@@ -35,9 +35,9 @@ pub struct Account {
 }
 
 /// What an invalidation does about the entry.
-enum Judged<'m> {
+enum RequestFate<'m> {
     NotReached,
-    Kept(Kept, &'m Drops),
+    KeptReason(KeptReason, &'m Drops),
     /// An erratum of the machine takes this effect.
     Lost(Span),
     /// It removes the entry; the barrier that completes it, if one does.
@@ -45,14 +45,14 @@ enum Judged<'m> {
 }
 
 /// The account while it is written.
-struct Writer<'b, 'm> {
+struct AccountWriter<'b, 'm> {
     bench: &'b Bench<'m>,
     harm: &'b Harm,
     account: Account,
     is_published: bool,
     /// The instructions that remove the entry: the number, whether the change was visible, and the barrier that is missing.
     removals: Vec<(usize, bool, Option<usize>)>,
-    closest: Option<(Kept, String, &'m Drops)>,
+    closest: Option<(KeptReason, String, &'m Drops)>,
     lost: Option<(String, Span)>,
     not_reached: Option<(String, Span)>,
 }
@@ -75,7 +75,7 @@ impl<'m> Bench<'m> {
             to.agents.covers(runs) || agent.suspect.is_some_and(|set| to.sets & (1 << set) != 0)
         };
         let is_own = class == Agents::SELF;
-        let mut writer = Writer {
+        let mut writer = AccountWriter {
             bench: self,
             harm,
             account: Account::default(),
@@ -102,7 +102,7 @@ impl<'m> Bench<'m> {
     }
 }
 
-impl<'m> Writer<'_, 'm> {
+impl<'m> AccountWriter<'_, 'm> {
     fn add(&mut self, is_other: bool, text: String, mark: Mark) {
         self.account.lines.push(AccountLine {
             is_other,
@@ -141,7 +141,7 @@ impl<'m> Writer<'_, 'm> {
     }
 
     /// Returns what an invalidation of a part does about the entry.
-    fn judge(&self, part: &CpuPart<'m>, at: usize, class: Agents) -> Judged<'m> {
+    fn judge(&self, part: &CpuPart<'m>, at: usize, class: Agents) -> RequestFate<'m> {
         let hardware = self.bench.hardware;
         let Harm {
             agent,
@@ -151,11 +151,11 @@ impl<'m> Writer<'_, 'm> {
             ..
         } = self.harm;
         let Act::Invalidate { index, form, with } = part.acts[at] else {
-            return Judged::NotReached;
+            return RequestFate::NotReached;
         };
         let it = &hardware.model.invalidates[index];
         if !it.reach(hardware.config).covers(class) {
-            return Judged::NotReached;
+            return RequestFate::NotReached;
         }
         let cached = Cached {
             entry,
@@ -169,7 +169,7 @@ impl<'m> Writer<'_, 'm> {
         let kept = |drops: &'m Drops| Some((hardware.keeps(drops, &with, &cached, &[])?, drops));
         let kept: Option<Vec<_>> = form.drops.iter().map(kept).collect();
         if let Some((kept, drops)) = kept.and_then(|all| all.into_iter().max_by_key(|it| it.0)) {
-            return Judged::Kept(kept, drops);
+            return RequestFate::KeptReason(kept, drops);
         }
         let lost = self.bench.lost(part, at, Instr::Invalidate(index), agent);
         let hits = { self.bench.hardware }.hits(
@@ -184,43 +184,43 @@ impl<'m> Writer<'_, 'm> {
             .filter(|(_, (other, under))| *other == entry && **under == (*tag, *global));
         let is_hit = same.any(|(number, _)| hits & (1 << number) != 0);
         if let Some(weakens) = lost.first().filter(|_| !is_hit) {
-            return Judged::Lost(weakens.target.span);
+            return RequestFate::Lost(weakens.target.span);
         }
         let Some(after) = it.done_after(hardware.config) else {
-            return Judged::Removes(None);
+            return RequestFate::Removes(None);
         };
-        Judged::Removes(Some(after))
+        RequestFate::Removes(Some(after))
     }
 
     /// Returns what an invalidation does about the entry, in words.
-    fn note(&mut self, judged: &Judged<'m>, with: &Decoded, index: usize) -> (String, Mark) {
+    fn note(&mut self, judged: &RequestFate<'m>, with: &Decoded, index: usize) -> (String, Mark) {
         let model = self.bench.hardware.model;
         let it = &model.invalidates[index];
         let name = || format!("`{}`{}", it.named.name, operands(with));
         match judged {
-            Judged::NotReached => {
+            RequestFate::NotReached => {
                 let at = it.agents.get(self.bench.hardware.config);
                 let span = at.map_or(it.named.span, |at| at.span);
                 self.not_reached.get_or_insert((name(), span));
                 ("does not act there".to_owned(), Mark::Instruction)
             }
-            Judged::Kept(kept, drops) => {
+            RequestFate::KeptReason(kept, drops) => {
                 if self.closest.as_ref().is_none_or(|(most, ..)| most < kept) {
                     self.closest = Some((*kept, name(), drops));
                 }
                 let does = match kept {
-                    Kept::Condition => "does not act with these operands",
-                    Kept::Kind => "removes other kinds or levels",
-                    Kept::Tag => "acts on other tags",
-                    Kept::Address => "names other addresses",
+                    KeptReason::Condition => "does not act with these operands",
+                    KeptReason::Kind => "removes other kinds or levels",
+                    KeptReason::Tag => "acts on other tags",
+                    KeptReason::Address => "names other addresses",
                 };
                 (does.to_owned(), Mark::Instruction)
             }
-            Judged::Lost(span) => {
+            RequestFate::Lost(span) => {
                 self.lost.get_or_insert((name(), *span));
                 ("keeps it, by an erratum".to_owned(), Mark::Instruction)
             }
-            Judged::Removes(after) => {
+            RequestFate::Removes(after) => {
                 self.removals.push((index, self.is_published, *after));
                 let does = match after {
                     Some(after) => {
@@ -277,14 +277,14 @@ impl<'m> Writer<'_, 'm> {
             account.places.push((span, "this is lost"));
         } else if let Some((kept, name, drops)) = self.closest {
             let why = match kept {
-                Kept::Condition => "does not act with these operands",
-                Kept::Kind => match self.harm.entry.kind {
+                KeptReason::Condition => "does not act with these operands",
+                KeptReason::Kind => match self.harm.entry.kind {
                     EntryKind::Leaf => "removes no leaf entry of this level from this cache",
                     EntryKind::Walk => "removes no walk entry of this level from this cache",
                     EntryKind::Root => "removes no root entry",
                 },
-                Kept::Tag => "acts on other tags",
-                Kept::Address => "names other addresses",
+                KeptReason::Tag => "acts on other tags",
+                KeptReason::Address => "names other addresses",
             };
             account.cause = format!("the entry should be removed by {name}, which {why}");
             account.places.push((drops.span, "this clause keeps it"));

@@ -1,6 +1,6 @@
 //! What one run executes: the programs of its CPUs, and the order of their steps.
 //!
-//! In: a seed, or a [`Case`]. Out: the [`Ran`] of its run. Holds: the case of a run, given again, is
+//! In: a seed, or a [`ScheduledCase`]. Out: the [`Ran`] of its run. Holds: the case of a run, given again, is
 //! the same run.
 
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use tlbc_runtime::points;
 use super::cores::Cores;
 use super::cores::blame::{Blame, blame};
 use super::cores::history::History;
-use super::operations::{Operation, Program, Source};
+use super::operations::{Operation, OperationSource, Program};
 use super::options::{MOST_CPUS, MOST_STEPS, OPERATIONS, Options};
 use super::program::World;
 use crate::analysis::Analysis;
@@ -25,7 +25,7 @@ use crate::trace::without_devices;
 
 /// The programs of a machine, and the order of their steps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Case {
+pub struct ScheduledCase {
     /// The seed of the machine and its spaces.
     pub seed: u64,
     /// The operations of each CPU; none for a CPU that stays offline.
@@ -37,8 +37,8 @@ pub struct Case {
 
 /// Turns as lists of numbers.
 mod turns {
-    use super::Turn;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use tlbc_machine::schedule::Turn;
 
     pub fn serialize<S: Serializer>(turns: &[Turn], to: S) -> Result<S::Ok, S::Error> {
         let turns = turns.iter().map(|it| (it.cpu, it.part, it.point, it.to));
@@ -60,7 +60,7 @@ mod turns {
 /// How large a run is: CPUs, operations, turns, and steps.
 pub type Size = (usize, usize, usize, u64);
 
-impl Case {
+impl ScheduledCase {
     /// Reads a case that was written as JSON.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ pub struct Ran {
     /// The number of steps; 0 if the machine has too few tags for its CPUs.
     pub steps: u64,
     /// What was executed.
-    pub case: Case,
+    pub case: ScheduledCase,
     /// Why it failed, if that was recorded.
     pub blame: Option<Blame>,
 }
@@ -116,7 +116,7 @@ pub enum Drawn<'c> {
     /// From a seed.
     Seed(u64),
     /// Given.
-    Case(&'c Case),
+    ScheduledCase(&'c ScheduledCase),
 }
 
 /// Runs programs on a machine of the definition.
@@ -132,7 +132,7 @@ pub fn run(
 ) -> Result<Ran, String> {
     let (seed, given) = match drawn {
         Drawn::Seed(seed) => (seed, None),
-        Drawn::Case(case) => (case.seed, Some(case)),
+        Drawn::ScheduledCase(case) => (case.seed, Some(case)),
     };
     let mut rng = Rng::with_seed(seed);
     let model = &analysis.model;
@@ -155,7 +155,7 @@ pub fn run(
     let mut ran = Ran {
         complaint: None,
         steps: 0,
-        case: Case {
+        case: ScheduledCase {
             seed,
             programs: vec![None; count],
             turns: Vec::new(),
@@ -177,10 +177,10 @@ pub fn run(
     let mut begun = Vec::new();
     let mut cpus: Vec<CpuMain> = Vec::new();
     for cpu in 0..count {
-        let drawn = Source::Drawn(Rng::with_seed(rng.u64(..)), OPERATIONS);
+        let drawn = OperationSource::Drawn(Rng::with_seed(rng.u64(..)), OPERATIONS);
         let source = match given.map(|case| case.programs[cpu].clone()) {
             None => Some(drawn),
-            Some(operations) => operations.map(|it| Source::Given(it.into_iter())),
+            Some(operations) => operations.map(|it| OperationSource::Given(it.into_iter())),
         };
         let Some(source) = source else {
             begun.push(None);

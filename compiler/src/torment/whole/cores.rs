@@ -80,7 +80,7 @@ struct PendingInvalidation<'m> {
 
 /// What a complaint is about.
 #[derive(Debug, Clone)]
-pub enum Subject {
+pub enum ComplaintSubject {
     /// An entry of a CPU.
     Entry(usize, EntryKey),
     /// A table that a CPU may walk.
@@ -97,7 +97,7 @@ pub struct Cores<'m> {
     /// The step of the complaint.
     pub complained: u64,
     /// What the complaint is about, if that is an entry or a table.
-    pub subject: Option<Subject>,
+    pub subject: Option<ComplaintSubject>,
     /// What happened, where that is recorded.
     pub history: Option<History>,
     /// Where the runtime called the platform last, for each CPU.
@@ -136,7 +136,7 @@ impl<'m> Cores<'m> {
     }
 
     /// Records a complaint about something, and ends the run.
-    fn complain_of(&mut self, subject: Subject, text: String) {
+    fn complain_of(&mut self, subject: ComplaintSubject, text: String) {
         if self.complaint.is_none() {
             self.subject = Some(subject);
         }
@@ -359,7 +359,8 @@ impl<'m> Cores<'m> {
             let writes =
                 |held: &&Held| held.bits & WRITABLE != 0 && self.memory.clean.contains(&page(held));
             let written = self.usable(cpu).find(writes);
-            let written = written.map(|held| (page(held), Subject::Entry(cpu, held.key())));
+            let written =
+                written.map(|held| (page(held), ComplaintSubject::Entry(cpu, held.key())));
             if let Some((page, subject)) = written.filter(|_| wrong.is_none()) {
                 let text = format!(
                     "CPU {cpu} runs space {space} and may write page {page}, whose reverse mapping is removed"
@@ -377,7 +378,7 @@ impl<'m> Cores<'m> {
                      belongs to {owner}",
                     held.va, held.since
                 );
-                self.complain_of(Subject::Entry(cpu, held.key()), text);
+                self.complain_of(ComplaintSubject::Entry(cpu, held.key()), text);
             }
         }
     }
@@ -396,7 +397,7 @@ impl<'m> Cores<'m> {
                      of the table was flushed",
                     held.since
                 );
-                self.complain_of(Subject::Entry(cpu, held.key()), text);
+                self.complain_of(ComplaintSubject::Entry(cpu, held.key()), text);
             }
         }
     }

@@ -12,7 +12,7 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::LevelTable;
 
 use super::kernel::Mistake;
-use super::{Failure, Options, torment};
+use super::{FailedSchedule, Options, torment};
 use crate::analysis::Analysis;
 use crate::interpreted::Breaks;
 use crate::plan::Plans;
@@ -54,7 +54,7 @@ pub enum Turned {
         /// The time until then.
         took: Duration,
         /// What failed.
-        failure: Box<Failure>,
+        failure: Box<FailedSchedule>,
     },
     /// No schedule failed.
     Nothing {

@@ -25,9 +25,9 @@ mod shrink;
 mod small;
 
 use crate::analysis::Analysis;
-pub use case::Case;
+pub use case::ScheduledCase;
 use case::{Drawn, run};
-pub use cores::blame::line::Place;
+pub use cores::blame::line::BlamedPlace;
 pub use options::Options;
 use shrink::shrink;
 pub use small::Small;
@@ -42,18 +42,18 @@ pub struct Report {
     /// The number of points at which another CPU could run.
     pub steps: u64,
     /// The first failure.
-    pub failure: Option<Failure>,
+    pub failure: Option<FailedSchedule>,
 }
 
 /// A schedule that failed.
 #[derive(Debug, Clone)]
-pub struct Failure {
+pub struct FailedSchedule {
     /// Its seed.
     pub seed: u64,
     /// The complaint.
     pub complaint: String,
     /// What was executed.
-    pub case: Case,
+    pub case: ScheduledCase,
     /// A small case that fails in the same way, unless [`Options::shrinks`] is off.
     pub small: Option<Small>,
 }
@@ -95,10 +95,10 @@ pub fn torment_shown(
         let mut small = None;
         if options.shrinks {
             let case = shrink(analysis, options, ran)?.case;
-            let ran = run(analysis, options, Drawn::Case(&case), true)?;
+            let ran = run(analysis, options, Drawn::ScheduledCase(&case), true)?;
             small = Small::of(ran);
         }
-        report.failure = Some(Failure {
+        report.failure = Some(FailedSchedule {
             seed,
             complaint,
             case: whole,
@@ -117,9 +117,9 @@ pub fn torment_shown(
 pub fn replay(
     analysis: &Analysis,
     options: &Options,
-    case: &Case,
+    case: &ScheduledCase,
 ) -> Result<Option<Small>, String> {
-    let ran = run(leaked(analysis), options, Drawn::Case(case), true)?;
+    let ran = run(leaked(analysis), options, Drawn::ScheduledCase(case), true)?;
     Ok(Small::of(ran))
 }
 

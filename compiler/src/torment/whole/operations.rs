@@ -20,7 +20,7 @@ pub struct Operation {
 }
 
 /// Where a CPU gets its operations from.
-pub enum Source {
+pub enum OperationSource {
     /// They are drawn, so many.
     Drawn(Rng, usize),
     Given(std::vec::IntoIter<Operation>),
@@ -28,14 +28,14 @@ pub enum Source {
 
 /// The operations of a CPU, while it executes them.
 pub struct Program {
-    source: Source,
+    source: OperationSource,
     /// Those that it has begun.
     begun: Rc<RefCell<Vec<Operation>>>,
 }
 
 impl Program {
     /// Creates the program of a CPU.
-    pub fn new(source: Source) -> Self {
+    pub fn new(source: OperationSource) -> Self {
         Self {
             source,
             begun: Rc::default(),
@@ -51,12 +51,12 @@ impl Program {
     pub fn begin(&mut self) -> Option<Rng> {
         let count = self.begun.borrow().len();
         let operation = match &mut self.source {
-            Source::Drawn(_, most) if count == *most => return None,
-            Source::Drawn(rng, _) => Operation {
+            OperationSource::Drawn(_, most) if count == *most => return None,
+            OperationSource::Drawn(rng, _) => Operation {
                 part: count as u32 + 1,
                 seed: rng.get_seed(),
             },
-            Source::Given(operations) => operations.next()?,
+            OperationSource::Given(operations) => operations.next()?,
         };
         schedule::part(operation.part);
         self.begun.borrow_mut().push(operation);
@@ -65,7 +65,7 @@ impl Program {
 
     /// Ends an operation that has used some of its numbers.
     pub fn end(&mut self, rng: Rng) {
-        if let Source::Drawn(next, _) = &mut self.source {
+        if let OperationSource::Drawn(next, _) = &mut self.source {
             *next = rng;
         }
     }

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::case::{Case, Drawn, Ran, run};
+use super::case::{Drawn, Ran, ScheduledCase, run};
 use super::operations::Operation;
 use super::options::Options;
 use crate::analysis::Analysis;
@@ -76,7 +76,7 @@ pub fn shrink(analysis: &'static Analysis, options: &Options, failed: Ran) -> Re
 }
 
 /// Returns the operations of all CPUs, with their CPU.
-fn operations(case: &Case) -> Vec<(usize, Operation)> {
+fn operations(case: &ScheduledCase) -> Vec<(usize, Operation)> {
     let programs = case.programs.iter().enumerate();
     let each = programs.flat_map(|(cpu, it)| it.iter().flatten().map(move |it| (cpu, *it)));
     each.collect()
@@ -84,12 +84,17 @@ fn operations(case: &Case) -> Vec<(usize, Operation)> {
 
 impl Shrinking<'_> {
     /// Runs a case, and keeps it if it fails in the same way and is smaller. Returns whether it is kept.
-    fn keeps(&mut self, case: &Case) -> Result<bool, String> {
+    fn keeps(&mut self, case: &ScheduledCase) -> Result<bool, String> {
         if self.runs >= MOST_RUNS {
             return Ok(false);
         }
         self.runs += 1;
-        let ran = run(self.analysis, self.options, Drawn::Case(case), false)?;
+        let ran = run(
+            self.analysis,
+            self.options,
+            Drawn::ScheduledCase(case),
+            false,
+        )?;
         let is_same = ran.complaint.as_deref().map(kind).as_ref() == Some(&self.kind);
         let is_smaller = ran.size() < self.smallest.size();
         if is_same && is_smaller {
@@ -113,8 +118,8 @@ impl Shrinking<'_> {
     /// Hildebrandt, IEEE TSE 2002, without its complements).
     fn leave_out<T>(
         &mut self,
-        list: impl Fn(&Case) -> Vec<T>,
-        without: impl Fn(&mut Case, Range<usize>),
+        list: impl Fn(&ScheduledCase) -> Vec<T>,
+        without: impl Fn(&mut ScheduledCase, Range<usize>),
     ) -> Result<(), String> {
         let mut size = list(&self.smallest.case).len().div_ceil(2);
         while size > 0 {

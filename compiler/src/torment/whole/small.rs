@@ -1,13 +1,13 @@
 //! A small failure, and its text.
 //!
-//! In: a run that failed, with what is to blame. Out: a text for people, and what scripts and editors are told: a sentence and
+//! In: a run that failed, with what is to blame. Out: a text for people, and for scripts and editors a sentence and
 //! places. Holds: the text has the life of the stale entry first, then the steps of each CPU.
 
-use super::case::{Case, Ran};
+use super::case::{Ran, ScheduledCase};
 use super::cores::blame::Blame;
-use super::cores::blame::line::{Line, Place};
+use super::cores::blame::line::{BlameLine, BlamedPlace};
 use crate::source::Files;
-use crate::torment::picture::{Arrow, Life, Mark, Picture, Row};
+use crate::torment::picture::{Arrow, Life, Mark, Picture, PictureRow};
 
 /// The most steps of a CPU that are shown.
 const MOST_LINES: usize = 60;
@@ -20,7 +20,7 @@ pub struct Small {
     /// The complaint.
     pub complaint: String,
     /// What is executed.
-    pub case: Case,
+    pub case: ScheduledCase,
     pub(super) blame: Blame,
 }
 
@@ -42,7 +42,7 @@ impl Small {
 
     /// Returns the places that are responsible, the first most, and why.
     #[must_use]
-    pub fn places(&self) -> &[(Place, String)] {
+    pub fn places(&self) -> &[(BlamedPlace, String)] {
         &self.blame.places
     }
 
@@ -79,7 +79,7 @@ impl Small {
         paragraphs.extend(places.map(|(place, why)| format!("{}: {why}", place.shown(files))));
         // What is said of the entry replaces what is said of the CPU.
         let of_life = |event: usize| blame.life.iter().any(|line| line.event == event);
-        let mut lines: Vec<&Line> = { blame.steps.iter() }
+        let mut lines: Vec<&BlameLine> = { blame.steps.iter() }
             .filter(|line| !of_life(line.event))
             .chain(&blame.life)
             .collect();
@@ -89,8 +89,8 @@ impl Small {
             .filter(|cpu| self.case.programs[*cpu].is_some())
             .collect();
         let lane = |cpu: usize| cpus.iter().position(|it| *it == cpu).unwrap_or_default();
-        let mut rows: Vec<Row> = { lines.iter() }
-            .map(|line| Row {
+        let mut rows: Vec<PictureRow> = { lines.iter() }
+            .map(|line| PictureRow {
                 step: line.step.to_string(),
                 lane: lane(line.cpu),
                 mark: line.mark,
@@ -107,7 +107,7 @@ impl Small {
             .user
             .unwrap_or_else(|| lines.last().map_or(0, |line| line.cpu));
         let used = rows.len();
-        rows.push(Row {
+        rows.push(PictureRow {
             step: self.blame.complained.to_string(),
             lane: lane(user),
             mark: Mark::Use,
@@ -151,7 +151,7 @@ impl Small {
         let Some(operations) = &self.case.programs[cpu] else {
             return format!("\nCPU {cpu} stays offline\n");
         };
-        let steps: Vec<&Line> = { self.blame.steps.iter() }
+        let steps: Vec<&BlameLine> = { self.blame.steps.iter() }
             .filter(|line| line.cpu == cpu)
             .collect();
         let count = match operations.len() {
@@ -172,12 +172,12 @@ impl Small {
 }
 
 /// Returns what happened, and where.
-fn said(line: &Line, files: &Files) -> String {
+fn said(line: &BlameLine, files: &Files) -> String {
     let place = { line.place }.map_or(String::new(), |place| format!(" ({})", place.shown(files)));
     format!("{}{place}", line.text)
 }
 
-impl Place {
+impl BlamedPlace {
     /// Returns the file and the line.
     #[must_use]
     pub fn shown(&self, files: &Files) -> String {

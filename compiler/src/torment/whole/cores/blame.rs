@@ -11,10 +11,10 @@ mod story;
 
 use tlbc_machine::hardware::EntryKind;
 
-use self::line::{Line, Place, line};
+use self::line::{BlameLine, BlamedPlace, line};
 use self::story::Story;
 use super::history::History;
-use super::{Cores, Held, Subject};
+use super::{ComplaintSubject, Cores, Held};
 use crate::torment::whole::memory::NUMBER;
 
 /// Why a run failed.
@@ -23,11 +23,11 @@ pub struct Blame {
     /// The entry, in words.
     pub entry: Option<String>,
     /// The life of the entry, in order.
-    pub life: Vec<Line>,
+    pub life: Vec<BlameLine>,
     /// What went wrong, in one sentence without its full stop.
     pub cause: Option<String>,
     /// The places that are responsible, the first most.
-    pub places: Vec<(Place, String)>,
+    pub places: Vec<(BlamedPlace, String)>,
     /// The event of the fill that made the stale entry, and the one of the change of the table.
     pub filled: Option<usize>,
     pub changed: Option<usize>,
@@ -36,7 +36,7 @@ pub struct Blame {
     /// The step of the complaint.
     pub complained: u64,
     /// What the CPUs did, in order.
-    pub steps: Vec<Line>,
+    pub steps: Vec<BlameLine>,
 }
 
 /// Finds out why a run failed.
@@ -46,8 +46,8 @@ pub fn blame(cores: &Cores<'_>, history: &History) -> Blame {
         ..Blame::default()
     };
     let key = match &cores.subject {
-        Some(Subject::Entry(cpu, key)) => Some((*cpu, key.clone())),
-        Some(Subject::Table(cpu, table)) => {
+        Some(ComplaintSubject::Entry(cpu, key)) => Some((*cpu, key.clone())),
+        Some(ComplaintSubject::Table(cpu, table)) => {
             let leads = |held: &&Held| {
                 held.entry.kind == EntryKind::Walk && (held.bits >> NUMBER) as usize == *table
             };

@@ -7,7 +7,7 @@ use tlbc_machine::hardware::{CachedEntry, EntryKind};
 use tlbc_runtime::level::Level;
 
 use super::super::memory::{LEAF, NUMBER, VALID};
-use super::{Cores, Held, Subject, Way, cached};
+use super::{ComplaintSubject, Cores, Held, Way, cached};
 use crate::model;
 use crate::torment::decode::Hardware;
 
@@ -92,7 +92,7 @@ impl Cores<'_> {
         if table.is_freed.get() {
             let number = table.number;
             let text = format!("CPU {cpu} may walk table {number}, which is freed");
-            self.complain_of(Subject::Table(cpu, number), text);
+            self.complain_of(ComplaintSubject::Table(cpu, number), text);
             return false;
         }
         let mut changed = false;

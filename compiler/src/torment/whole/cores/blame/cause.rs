@@ -5,14 +5,14 @@
 
 use tlbc_machine::hardware::EntryKind;
 
-use super::line::{Place, asm};
-use super::story::{Judged, Story};
+use super::line::{BlamedPlace, asm};
+use super::story::{EntryFate, Story};
 use crate::model::{Invalidate, LevelSel, Which};
 use crate::torment::whole::cores::history::Seen;
 
 impl<'m> Story<'_, 'm> {
     /// Returns what went wrong, and the places that are responsible.
-    pub fn cause(&self) -> (String, Vec<(Place, String)>) {
+    pub fn cause(&self) -> (String, Vec<(BlamedPlace, String)>) {
         let mut places = Vec::new();
         let cpu = self.cpu;
         let end = self.events.len();
@@ -40,7 +40,7 @@ impl<'m> Story<'_, 'm> {
             places.extend(self.events.get(stored).and_then(|event| {
                 let at = self.last_call(stored, event.cpu)?;
                 Some((
-                    Place::Runtime(at),
+                    BlamedPlace::Runtime(at),
                     "the last call of the runtime before".to_owned(),
                 ))
             }));
@@ -50,7 +50,7 @@ impl<'m> Story<'_, 'm> {
             );
             return (cause, places);
         }
-        let runtime = |text: &str| harm_place.map(|at| (Place::Runtime(at), text.to_owned()));
+        let runtime = |text: &str| harm_place.map(|at| (BlamedPlace::Runtime(at), text.to_owned()));
         let Some(changed) = self.changed else {
             places.extend(runtime("the page is released here, while an entry maps it"));
             return (format!("{harm} while the tables still lead to it"), places);
@@ -59,7 +59,7 @@ impl<'m> Story<'_, 'm> {
             places.extend(runtime("this comes before the change of the table"));
             return (format!("{harm} before the table was changed"), places);
         }
-        let judged: Vec<(usize, Judged<'m>)> = { self.since_change() }
+        let judged: Vec<(usize, EntryFate<'m>)> = { self.since_change() }
             .filter_map(|index| Some((index, self.judge(index)?)))
             .collect();
         let instruction = |index: usize| {
@@ -67,8 +67,8 @@ impl<'m> Story<'_, 'm> {
             issued.map_or(String::new(), |(it, _)| asm(self.cores, it))
         };
         let defined = |index: usize| self.defined(index);
-        let removes = |at: &&(usize, Judged<'m>)| matches!(at.1, Judged::Removes(_));
-        if let Some((index, Judged::Removes(done))) = judged.iter().find(removes) {
+        let removes = |at: &&(usize, EntryFate<'m>)| matches!(at.1, EntryFate::Removes(_));
+        if let Some((index, EntryFate::Removes(done))) = judged.iter().find(removes) {
             let (index, text) = (*index, instruction(*index));
             let by = self.events[index].cpu;
             if index > deadline {
@@ -103,7 +103,7 @@ impl<'m> Story<'_, 'm> {
                 );
                 places.extend(self.caller(index).map(|at| {
                     (
-                        Place::Runtime(at),
+                        BlamedPlace::Runtime(at),
                         "the instruction is issued from here".into(),
                     )
                 }));
@@ -123,7 +123,7 @@ impl<'m> Story<'_, 'm> {
         }
         let closest = { judged.iter() }
             .filter_map(|(index, judged)| match judged {
-                Judged::Kept(kept, drops, with) => Some((*kept, *index, *drops, with)),
+                EntryFate::KeptReason(kept, drops, with) => Some((*kept, *index, *drops, with)),
                 _ => None,
             })
             .max_by_key(|(kept, ..)| *kept);
@@ -140,7 +140,7 @@ impl<'m> Story<'_, 'm> {
             places.extend(runtime("this should have waited for the CPU"));
             places.extend(
                 self.caller(sent)
-                    .map(|at| (Place::Runtime(at), "the IPI is sent from here".into())),
+                    .map(|at| (BlamedPlace::Runtime(at), "the IPI is sent from here".into())),
             );
             if sent > deadline {
                 let by = self.events[sent].cpu;
@@ -162,10 +162,13 @@ impl<'m> Story<'_, 'm> {
         if let Some((kept, index, drops, with)) = closest {
             let text = instruction(index);
             let why = self.why_kept(kept, with);
-            places.push((Place::Definition(drops.span), "this clause keeps it".into()));
+            places.push((
+                BlamedPlace::Definition(drops.span),
+                "this clause keeps it".into(),
+            ));
             places.extend(self.caller(index).map(|at| {
                 (
-                    Place::Runtime(at),
+                    BlamedPlace::Runtime(at),
                     "the instruction is issued from here".into(),
                 )
             }));
@@ -206,36 +209,38 @@ impl<'m> Story<'_, 'm> {
         }
     }
 
-    fn defined(&self, event: usize) -> Option<Place> {
+    fn defined(&self, event: usize) -> Option<BlamedPlace> {
         let span = self.invalidate(event)?.named.span;
-        Some(Place::Definition(span))
+        Some(BlamedPlace::Definition(span))
     }
 
     /// Returns where the definition says on which CPUs an instruction acts.
-    fn reach(&self, event: usize) -> Option<Place> {
+    fn reach(&self, event: usize) -> Option<BlamedPlace> {
         let it = self.invalidate(event)?;
         let at = it.agents.get(self.cores.hardware.config);
-        Some(Place::Definition(at.map_or(it.named.span, |at| at.span)))
+        Some(BlamedPlace::Definition(
+            at.map_or(it.named.span, |at| at.span),
+        ))
     }
 
     /// Returns where the definition says after which barrier an instruction is complete.
-    fn completion(&self, event: usize) -> Option<Place> {
+    fn completion(&self, event: usize) -> Option<BlamedPlace> {
         let after = self.invalidate(event)?.after.as_ref()?;
         let at = after.get(self.cores.hardware.config)?;
-        Some(Place::Definition(at.span))
+        Some(BlamedPlace::Definition(at.span))
     }
 
     /// Returns the barrier that publishes stores.
-    fn publication(&self) -> Option<Place> {
+    fn publication(&self) -> Option<BlamedPlace> {
         let hardware = self.cores.hardware;
         let mut barriers = hardware.model.barriers.iter();
         let publishes =
             barriers.find(|it| it.publishes.is_some() && it.requires.holds(hardware.config));
-        Some(Place::Definition(publishes?.publishes?.span))
+        Some(BlamedPlace::Definition(publishes?.publishes?.span))
     }
 
     /// Returns an instruction that removes such entries.
-    fn candidate(&self) -> Option<Place> {
+    fn candidate(&self) -> Option<BlamedPlace> {
         let hardware = self.cores.hardware;
         let mut there =
             { hardware.model.invalidates.iter() }.filter(|it| it.requires.holds(hardware.config));
@@ -248,6 +253,6 @@ impl<'m> Story<'_, 'm> {
             });
             selected.next().is_some()
         });
-        Some(Place::Definition(found?.named.span))
+        Some(BlamedPlace::Definition(found?.named.span))
     }
 }

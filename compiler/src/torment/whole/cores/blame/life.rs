@@ -5,8 +5,8 @@
 
 use tlbc_machine::hardware::EntryKind;
 
-use super::line::{Line, Place, asm};
-use super::story::{Judged, Story};
+use super::line::{BlameLine, BlamedPlace, asm};
+use super::story::{EntryFate, Story};
 use crate::torment::picture::Mark;
 use crate::torment::whole::cores::history::{EntryKey, Seen};
 use crate::torment::whole::memory::{NUMBER, VALID, WRITABLE};
@@ -43,11 +43,11 @@ impl Story<'_, '_> {
     }
 
     /// Returns the life of the entry.
-    pub fn life(&self) -> Vec<Line> {
+    pub fn life(&self) -> Vec<BlameLine> {
         let mut lines = Vec::new();
-        let mut add = |event: usize, text: String, place: Option<Place>| {
-            let mut line = Line::new(event, &self.events[event], text, place);
-            if matches!(self.judge(event), Some(Judged::Removes(_))) {
+        let mut add = |event: usize, text: String, place: Option<BlamedPlace>| {
+            let mut line = BlameLine::new(event, &self.events[event], text, place);
+            if matches!(self.judge(event), Some(EntryFate::Removes(_))) {
                 line.mark = Mark::Removal;
             }
             lines.push(line);
@@ -97,24 +97,26 @@ impl Story<'_, '_> {
                 } if since.contains(&index) => {
                     let text = match self.judge(index) {
                         None => continue,
-                        Some(Judged::NotReached) => {
+                        Some(EntryFate::NotReached) => {
                             format!("does not act on CPU {}", self.cpu)
                         }
-                        Some(Judged::Kept(kept, _, with)) => self.why_kept(kept, &with),
-                        Some(Judged::Removes(Some(at))) if at == index => "removes it".to_owned(),
-                        Some(Judged::Removes(Some(at))) => {
+                        Some(EntryFate::KeptReason(kept, _, with)) => self.why_kept(kept, &with),
+                        Some(EntryFate::Removes(Some(at))) if at == index => {
+                            "removes it".to_owned()
+                        }
+                        Some(EntryFate::Removes(Some(at))) => {
                             format!("removes it, completed {}", self.at(at))
                         }
-                        Some(Judged::Removes(None)) => {
+                        Some(EntryFate::Removes(None)) => {
                             "removes it, and is never completed".to_owned()
                         }
                     };
                     let text = format!("issues `{}`: {text}", asm(self.cores, instruction));
-                    add(index, text, from.map(Place::Runtime));
+                    add(index, text, from.map(BlamedPlace::Runtime));
                 }
                 Seen::Sends(to, from) if since.contains(&index) && to.contains(&self.cpu) => {
                     let text = format!("sends an IPI to CPU {}", self.cpu);
-                    add(index, text, from.map(Place::Runtime));
+                    add(index, text, from.map(BlamedPlace::Runtime));
                 }
                 Seen::Takes if since.contains(&index) && is_ours => {
                     add(index, "takes the IPI".to_owned(), None);
@@ -124,7 +126,7 @@ impl Story<'_, '_> {
                 }
                 _ if Some(index) == self.harmed => {
                     let (text, from) = self.harm(index);
-                    add(index, text, from.map(Place::Runtime));
+                    add(index, text, from.map(BlamedPlace::Runtime));
                 }
                 _ => {}
             }

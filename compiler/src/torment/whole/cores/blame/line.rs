@@ -1,6 +1,6 @@
 //! What a CPU did, in words.
 //!
-//! In: an event of a history. Out: a [`Line`]. Holds: it says nothing about a stale entry.
+//! In: an event of a history. Out: a [`BlameLine`]. Holds: it says nothing about a stale entry.
 
 use std::panic::Location;
 
@@ -8,12 +8,12 @@ use crate::interpreted::Instruction;
 use crate::source::Span;
 use crate::torment::picture::Mark;
 use crate::torment::whole::cores::Cores;
-use crate::torment::whole::cores::history::{Event, Seen};
+use crate::torment::whole::cores::history::{HistoryEvent, Seen};
 use crate::trace::step;
 
 /// A place that is responsible.
 #[derive(Debug, Clone, Copy)]
-pub enum Place {
+pub enum BlamedPlace {
     /// Words of the definition.
     Definition(Span),
     /// A call of the platform by the runtime.
@@ -22,11 +22,11 @@ pub enum Place {
 
 /// What happened to an entry at a step, or a CPU did.
 #[derive(Debug, Clone)]
-pub struct Line {
+pub struct BlameLine {
     pub step: u64,
     pub cpu: usize,
     pub text: String,
-    pub place: Option<Place>,
+    pub place: Option<BlamedPlace>,
     /// The index of its event.
     pub event: usize,
     pub mark: Mark,
@@ -36,8 +36,13 @@ pub struct Line {
     pub takes: bool,
 }
 
-impl Line {
-    pub fn new(index: usize, event: &Event, text: String, place: Option<Place>) -> Self {
+impl BlameLine {
+    pub fn new(
+        index: usize,
+        event: &HistoryEvent,
+        text: String,
+        place: Option<BlamedPlace>,
+    ) -> Self {
         Self {
             step: event.step,
             cpu: event.cpu,
@@ -55,7 +60,7 @@ impl Line {
 }
 
 /// Returns what a CPU did, in words, if it did something.
-pub fn line(cores: &Cores<'_>, index: usize, event: &Event) -> Option<Line> {
+pub fn line(cores: &Cores<'_>, index: usize, event: &HistoryEvent) -> Option<BlameLine> {
     let (text, place) = match &event.seen {
         Seen::Note(text) => (text.clone(), None),
         Seen::Issued {
@@ -72,7 +77,12 @@ pub fn line(cores: &Cores<'_>, index: usize, event: &Event) -> Option<Line> {
         Seen::Freed { table, from } => (format!("frees table {table}"), *from),
         _ => return None,
     };
-    Some(Line::new(index, event, text, place.map(Place::Runtime)))
+    Some(BlameLine::new(
+        index,
+        event,
+        text,
+        place.map(BlamedPlace::Runtime),
+    ))
 }
 
 /// Returns the mark of an event that says nothing about a stale entry.

@@ -9,17 +9,17 @@ use tlbc_machine::hardware::EntryKind;
 use crate::interpreted::Instruction;
 use crate::model::{Drops, Which};
 use crate::torment::decode::{Act, Decoded};
-use crate::torment::effect::Kept;
-use crate::torment::whole::cores::history::{Caller, EntryKey, Event, Seen};
+use crate::torment::effect::KeptReason;
+use crate::torment::whole::cores::history::{Caller, EntryKey, HistoryEvent, Seen};
 use crate::torment::whole::cores::{Cores, Held, cached, class};
 use crate::torment::whole::memory::{LEAF, NUMBER, VALID, WRITABLE};
 
 /// What an instruction does about an entry.
-pub enum Judged<'m> {
+pub enum EntryFate<'m> {
     /// It does not act on the CPU.
     NotReached,
     /// It acts on the CPU, and keeps the entry.
-    Kept(Kept, &'m Drops, Decoded),
+    KeptReason(KeptReason, &'m Drops, Decoded),
     /// It removes the entry, once the event of this index has happened.
     Removes(Option<usize>),
 }
@@ -27,7 +27,7 @@ pub enum Judged<'m> {
 /// The entry, and the events that decide about it, by their index.
 pub struct Story<'a, 'm> {
     pub cores: &'a Cores<'m>,
-    pub events: &'a [Event],
+    pub events: &'a [HistoryEvent],
     pub cpu: usize,
     pub key: EntryKey,
     /// The store of the value that it holds.
@@ -45,7 +45,7 @@ pub struct Story<'a, 'm> {
 }
 
 impl<'a, 'm> Story<'a, 'm> {
-    pub fn of(cores: &'a Cores<'m>, events: &'a [Event], cpu: usize, key: EntryKey) -> Self {
+    pub fn of(cores: &'a Cores<'m>, events: &'a [HistoryEvent], cpu: usize, key: EntryKey) -> Self {
         let filled = events.iter().rposition(|event| {
             event.cpu == cpu && matches!(&event.seen, Seen::Filled(filled) if *filled == key)
         });
@@ -54,7 +54,7 @@ impl<'a, 'm> Story<'a, 'm> {
             let table = &tables[table];
             table.va + ((nth as u64) << table.shift)
         };
-        let is_stored = |event: &Event| {
+        let is_stored = |event: &HistoryEvent| {
             matches!(event.seen, Seen::Stored { table, nth, new, .. }
                 if new == key.bits && va(table, nth) == key.va)
         };
@@ -129,7 +129,7 @@ impl<'a, 'm> Story<'a, 'm> {
 
     /// Returns the fill since which the entry was cached all the time.
     pub fn first_fill(&self) -> Option<usize> {
-        let is_ours = |event: &Event| event.cpu == self.cpu;
+        let is_ours = |event: &HistoryEvent| event.cpu == self.cpu;
         let mut filled = self.filled?;
         for index in (0..filled).rev() {
             match &self.events[index].seen {
@@ -175,7 +175,7 @@ impl<'a, 'm> Story<'a, 'm> {
     }
 
     /// Returns what an instruction does about the entry; none for a barrier or what the hardware does not have.
-    pub fn judge(&self, event: usize) -> Option<Judged<'m>> {
+    pub fn judge(&self, event: usize) -> Option<EntryFate<'m>> {
         let (instruction, tags) = self.issued(event)?;
         let hardware = self.cores.hardware;
         let by = self.events[event].cpu;
@@ -204,8 +204,8 @@ impl<'a, 'm> Story<'a, 'm> {
                 return None;
             }
             return Some(match kept(drops, with) {
-                Some((kept, drops)) => Judged::Kept(kept, drops, with),
-                None => Judged::Removes(Some(event)),
+                Some((kept, drops)) => EntryFate::KeptReason(kept, drops, with),
+                None => EntryFate::Removes(Some(event)),
             });
         }
         let Ok(Act::Invalidate { index, form, with }) = hardware.decode(hardware.model, &op) else {
@@ -214,13 +214,13 @@ impl<'a, 'm> Story<'a, 'm> {
         let it = &hardware.model.invalidates[index];
         let of = class(by, self.cpu);
         if !it.reach(hardware.config).covers(of) {
-            return Some(Judged::NotReached);
+            return Some(EntryFate::NotReached);
         }
         if let Some((kept, drops)) = kept(&form.drops, with) {
-            return Some(Judged::Kept(kept, drops, with));
+            return Some(EntryFate::KeptReason(kept, drops, with));
         }
         let Some(after) = it.done_after(hardware.config) else {
-            return Some(Judged::Removes(Some(event)));
+            return Some(EntryFate::Removes(Some(event)));
         };
         let completes = |later: &usize| {
             let same = self
@@ -236,14 +236,16 @@ impl<'a, 'm> Story<'a, 'm> {
             })
         };
         let mut later = event + 1..self.events.len();
-        Some(Judged::Removes(later.find(completes)))
+        Some(EntryFate::Removes(later.find(completes)))
     }
 
     /// Returns why an entry is kept, in words.
-    pub fn why_kept(&self, kept: Kept, with: &Decoded) -> String {
+    pub fn why_kept(&self, kept: KeptReason, with: &Decoded) -> String {
         match kept {
-            Kept::Condition => "does not act on this machine, or with these operands".to_owned(),
-            Kept::Kind => {
+            KeptReason::Condition => {
+                "does not act on this machine, or with these operands".to_owned()
+            }
+            KeptReason::Kind => {
                 let kind = match self.key.entry.kind {
                     EntryKind::Leaf => "leaf",
                     EntryKind::Walk => "walk",
@@ -251,11 +253,11 @@ impl<'a, 'm> Story<'a, 'm> {
                 };
                 format!("removes no {kind} entry of this level")
             }
-            Kept::Tag => match with.tag {
+            KeptReason::Tag => match with.tag {
                 Some(tag) => format!("names tag {:#x}", tag.value),
                 None => "acts on other tags".to_owned(),
             },
-            Kept::Address => match with.va {
+            KeptReason::Address => match with.va {
                 Some(va) => format!("names {:#x}", va.value),
                 None => "names other addresses".to_owned(),
             },
