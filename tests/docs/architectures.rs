@@ -67,6 +67,10 @@ const NAMED_IN: &[(&str, &str)] = &[
         "plan/torment.rs",
         "breaks one operand and expects to see it",
     ),
+    (
+        "plan/shrunk.rs",
+        "turns knobs that not every architecture has",
+    ),
     ("plan/proofs.rs", "breaks plans that one architecture has"),
     (
         "plan/unused_facts.rs",
