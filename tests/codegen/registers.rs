@@ -218,7 +218,8 @@ fn what_people_read() {
     let file = files.add("toy.arch", toy());
     let (analysis, _) = tlbc::analyse(&files, file);
     let analysis = analysis.expect("a definition");
-    let page = page(&analysis, &files);
+    let proof = tlbc::prove::prove(&analysis.model, &analysis.plans);
+    let page = page(&analysis, &files, &proof);
     let matrix = Matrix::new(std::slice::from_ref(&analysis), false);
     let terminal = text(&matrix, 400);
     for statement in [

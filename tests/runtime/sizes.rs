@@ -1,13 +1,24 @@
 //! The sizes of the types for which a kernel provides memory do not grow unnoticed.
 #![cfg(target_pointer_width = "64")]
 
+#[path = "../benches/gather/entries.rs"]
+#[allow(dead_code, reason = "the benchmark uses the rest")]
+mod entries;
 #[path = "../benches/gather/machine.rs"]
 #[allow(dead_code, reason = "the benchmark uses the rest")]
 mod machine;
+#[path = "../benches/gather/platform.rs"]
+#[allow(dead_code, reason = "the benchmark uses the rest")]
+mod platform;
+#[path = "../benches/gather/task.rs"]
+#[allow(dead_code, reason = "the benchmark uses the rest")]
+mod task;
 
 use std::mem::size_of;
 
-use machine::{Arm64, Bare, Bench};
+use machine::Arm64;
+use platform::Bare;
+use task::Bench;
 
 use tlbc_backends::{arm64, x86_64};
 use tlbc_runtime::platform::BATCH;
@@ -18,7 +29,7 @@ use tlbc_tests::hosted::{self, Hosted};
 #[test]
 fn a_batch_is_a_page_of_memory() {
     // With pages and references to memory of 8 bytes, neither of which is ever 0.
-    assert_eq!(size_of::<Option<machine::Page>>(), 8);
+    assert_eq!(size_of::<Option<platform::Page>>(), 8);
     assert_eq!(size_of::<PageBatch<Bare<Arm64>>>(), 4096);
     assert_eq!(BATCH, 510);
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tlbc_runtime::pte::{Entry, Slot};
 use tlbc_runtime::{AddressSpace, CpuSet, Level, Pte, SpaceId};
 
-use crate::machine::Machine;
-use crate::platform::{Bare, Page};
+use super::machine::Machine;
+use super::platform::{Bare, Page};
 
 pub const VALID: u64 = 1;
 const SHIFT: u32 = 12;

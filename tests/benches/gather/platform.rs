@@ -15,7 +15,7 @@ use tlbc_runtime::{
     Platform, Record, Root, SpaceFlags, TableBatch, Tag, Unlinked,
 };
 
-use crate::machine::Machine;
+use super::machine::Machine;
 
 /// A page or a table, by its number. It is never 0, like a pointer to a kernel's page structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tlbc_runtime::request::Extent;
 use tlbc_runtime::{AddressSpace, CpuId, CpuSet, Current, Gather, Level, Mmu};
 
-use crate::entries::{Arena, TABLE, VALID, Valid};
-use crate::machine::Machine;
-use crate::platform::{Bare, CPU};
+use super::entries::{Arena, TABLE, VALID, Valid};
+use super::machine::Machine;
+use super::platform::{Bare, CPU};
 
 type Space<const W: usize> = &'static AddressSpace<CpuSet<W>>;
 

@@ -54,7 +54,10 @@ impl TurnedKnob {
             return Err(format!("`{}` is not found: {turned:?}", self.name));
         }
         match torment(analysis(arch), &options)?.failure {
-            Some((_, text)) => Err(format!("found without `{}`: {text}", self.name)),
+            Some(failed) => Err(format!(
+                "found without `{}`: {}",
+                self.name, failed.complaint
+            )),
             None => Ok(()),
         }
     }
