@@ -28,6 +28,7 @@ fn without_lines(text: &str) -> String {
             rest = column.trim_start_matches(|it: char| it.is_ascii_digit());
         }
     }
+    out + rest
 }
 
 /// Returns what is said of a failure: the life of the stale entry, its cause, and the places that are responsible.
