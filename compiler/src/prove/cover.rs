@@ -258,7 +258,7 @@ fn makes(above: &Cell, cell: &Cell) -> bool {
 
 /// Returns whether a number of sets is at least another on every machine.
 fn at_least(path: &Path<'_>, most: Amount, count: Amount) -> bool {
-    most == count || most.range(&path.facts.limits()).0 >= count.range(&path.facts.limits()).1
+    most == count || most.range(path.facts.limits()).0 >= count.range(path.facts.limits()).1
 }
 
 /// Returns whether each entry of `1 << shift` bytes that an extent overlaps contains a named address.

@@ -238,8 +238,10 @@ fn proofs_name_their_facts() {
     let everything = row("user, other CPUs too: everything");
     assert!(everything.contains("| 1 | 0 | `publish`, ") && everything.ends_with(" | 1 |"));
     assert!(page.text.contains("| 1 | `drop_space` | a fact |"));
-    let rows = proof.rows.iter().map(|it| row(&it.request)).count();
-    assert!(rows > 50, "{rows}");
+    assert!(proof.rows.len() > 50);
+    for it in &proof.rows {
+        row(&it.request);
+    }
 }
 
 #[test]

@@ -13,11 +13,13 @@ use crate::support::{root, shipped, tlbc};
 fn without_lines(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
-    while let Some(at) = rest.find(".rs:").or_else(|| rest.find(".arch:")) {
-        let at = [".rs:", ".arch:"]
-            .iter()
-            .filter_map(|it| Some(rest.find(it)? + it.len()));
-        let end = at.min().expect("one of them");
+    let ends = |rest: &str| {
+        let places = [".rs:", ".arch:"].into_iter();
+        places
+            .filter_map(|it| Some(rest.find(it)? + it.len()))
+            .min()
+    };
+    while let Some(end) = ends(rest) {
         out += &rest[..end];
         out.push('_');
         rest = rest[end..].trim_start_matches(|it: char| it.is_ascii_digit());

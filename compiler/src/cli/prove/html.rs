@@ -50,11 +50,9 @@ fn finding(out: &mut String, diagnostic: &Diagnostic, files: &Files) {
     let lines = labels.filter(|label| !label.text.is_empty());
     let lines = lines.map(|label| format!("{}: {}", place(files, label.span), coded(&label.text)));
     let notes = notes.iter().map(|note| coded(note));
-    let lines: String = std::iter::once(coded(message))
-        .chain(lines)
-        .chain(notes)
-        .map(|line| format!("<div>{line}</div>"))
-        .collect();
+    let lines = std::iter::once(coded(message)).chain(lines).chain(notes);
+    let lines: Vec<String> = lines.collect();
+    let lines = lines.join("<br>");
     let place = place(files, primary.span);
     let _ = writeln!(
         out,

@@ -187,7 +187,7 @@ impl Shown<'_> {
             match place {
                 BlamedPlace::Definition(span) => spans.push((*span, why)),
                 BlamedPlace::Runtime(_) => {
-                    notes.push(format!("{}: {why}", place.shown(self.files)))
+                    notes.push(format!("{}: {why}", place.shown(self.files)));
                 }
             }
         }

@@ -57,7 +57,7 @@ struct AccountWriter<'b, 'm> {
     not_reached: Option<(String, Span)>,
 }
 
-impl<'m> Bench<'m> {
+impl Bench<'_> {
     /// Returns what the instructions of a request do about an entry that is left.
     ///
     /// # Errors
@@ -297,7 +297,7 @@ impl<'m> AccountWriter<'_, 'm> {
             account.cause = format!("{name} does not act on the CPU or device with the entry{ipi}");
             account.places.push((span, "it acts on these alone"));
         } else {
-            account.cause = "no instruction that invalidates is issued".to_owned();
+            "no instruction that invalidates is issued".clone_into(&mut account.cause);
         }
         self.account
     }

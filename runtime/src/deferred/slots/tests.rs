@@ -60,32 +60,31 @@ fn the_line_that_is_loaded_is_not_given_away() {
     assert_eq!(slots.find_or_assign(B, 1, 0, A), (a, Pending::Tag));
 }
 
-fn of(last: u64, source: PerCpuSource) -> Option<(TagValues, PerCpuSource)> {
-    let values = TagValues {
+const fn values(last: u64) -> TagValues {
+    TagValues {
         first: 1,
         last,
         views: 1,
-    };
-    Some((values, source))
+    }
 }
 
 #[test]
 fn each_slot_has_a_tag() {
-    let values = |last| of(last, PerCpuSource::Slots);
+    let each = |last| Some((values(last), PerCpuSource::Slots));
     assert_eq!(AsidSlots::used_by(None), 0);
-    assert_eq!(AsidSlots::used_by(values(6)), 3);
-    assert_eq!(AsidSlots::used_by(values(100)), SLOTS);
+    assert_eq!(AsidSlots::used_by(each(6)), 3);
+    assert_eq!(AsidSlots::used_by(each(100)), SLOTS);
     let slots = AsidSlots::default();
-    let tags = [0, 1, 2].map(|nth| slots.tag(Some(AsidSlot(nth)), values(6)).value);
+    let tags = [0, 1, 2].map(|nth| slots.tag(Some(AsidSlot(nth)), each(6)).value);
     assert_eq!(tags, [2, 4, 6]);
-    assert_eq!(slots.tag(None, values(6)), Tag::default());
+    assert_eq!(slots.tag(None, each(6)), Tag::default());
 }
 
 /// The values are 2, 4 and 6. Everything is flushed before one is assigned again, and the one that is loaded then is not.
 #[test]
 fn tags_from_generations_are_assigned_once_before_a_flush_of_everything() {
-    let tags = of(6, PerCpuSource::Generations);
-    let (values, _) = tags.expect("tags");
+    let values = values(6);
+    let tags = Some((values, PerCpuSource::Generations));
     let slots = AsidSlots::default();
     let slot = |space| slots.find_or_assign(space, 3, 0, SpaceId::NONE).0;
     let (a, b) = (slot(A), slot(B));
@@ -111,8 +110,8 @@ fn tags_from_generations_are_assigned_once_before_a_flush_of_everything() {
 
 #[test]
 fn the_only_tag_takes_a_flush_each_time() {
-    let tags = of(2, PerCpuSource::Generations);
-    let (values, _) = tags.expect("tags");
+    let values = values(2);
+    let tags = Some((values, PerCpuSource::Generations));
     let slots = AsidSlots::default();
     let (slot, _) = slots.find_or_assign(A, 1, 0, SpaceId::NONE);
     assert_eq!(slots.renew_tag(slot, values, None), Pending::None);
