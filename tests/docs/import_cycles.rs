@@ -66,7 +66,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("svg", "html"),
     (
         "doc",
-        "source html text model describe plan prove trace matrix sample_requests analysis compile svg",
+        "source text model describe plan prove trace matrix sample_requests analysis compile svg",
     ),
     (
         "compile",

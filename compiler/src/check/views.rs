@@ -13,8 +13,8 @@ use crate::model::{Load, Loads, Model};
 /// Checks E0516: a switch loads the view with which the kernel runs, and a return to user code every other.
 pub fn loaded(model: &Model, found: &mut Vec<Diagnostic>) {
     let views = &model.user.views;
-    let of_resume = model.return_to_user.loads.iter().map(|loads| &loads.when);
-    let whens = views.iter().map(|view| &view.when).chain(of_resume);
+    let of_return = model.return_to_user.loads.iter().map(|loads| &loads.when);
+    let whens = views.iter().map(|view| &view.when).chain(of_return);
     let configs = Configs::of(model, conds(model).chain(whens));
     let finding = |span, message: String| Diagnostic::new(Code::E0516, span, message);
     // Not exactly one view that is loaded while the kernel runs has been reported by E0513.

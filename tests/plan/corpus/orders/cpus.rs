@@ -56,7 +56,7 @@ pub fn loads_within_a_flush() -> Result<(), String> {
     })
 }
 
-/// CPU 1 leaves a process after the instructions of a flush of everything, and before CPU 0 looks who has it loaded: it may have
+/// CPU 1 leaves a process after the instructions of a flush of everything, and before CPU 0 looks which CPUs have it loaded: it may have
 /// cached a page in between.
 pub fn leaves_within_a_flush() -> Result<(), String> {
     let mut cpus = Scheduler::new(machines::s390(s390::Config::LOCAL_CLEAR), 2);

@@ -25,7 +25,7 @@ pub struct EntryKey {
 
 /// An event.
 #[derive(Debug, Clone)]
-pub struct HistoryEvent {
+pub struct SeenEvent {
     pub step: u64,
     pub cpu: usize,
     pub seen: Seen,
@@ -89,7 +89,7 @@ pub struct Snapshot {
 /// The events of a run.
 #[derive(Debug, Default)]
 pub struct History {
-    pub events: Vec<HistoryEvent>,
+    pub events: Vec<SeenEvent>,
     /// The state that was recorded last.
     pub last: Snapshot,
 }
@@ -97,6 +97,6 @@ pub struct History {
 impl History {
     /// Adds an event.
     pub fn add(&mut self, step: u64, cpu: usize, seen: Seen) {
-        self.events.push(HistoryEvent { step, cpu, seen });
+        self.events.push(SeenEvent { step, cpu, seen });
     }
 }

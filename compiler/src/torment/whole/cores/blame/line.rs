@@ -8,7 +8,7 @@ use crate::interpreted::Instruction;
 use crate::source::Span;
 use crate::torment::picture::Mark;
 use crate::torment::whole::cores::Cores;
-use crate::torment::whole::cores::history::{HistoryEvent, Seen};
+use crate::torment::whole::cores::history::{Seen, SeenEvent};
 use crate::trace::step;
 
 /// A place that is responsible.
@@ -37,12 +37,7 @@ pub struct BlameLine {
 }
 
 impl BlameLine {
-    pub fn new(
-        index: usize,
-        event: &HistoryEvent,
-        text: String,
-        place: Option<BlamedPlace>,
-    ) -> Self {
+    pub fn new(index: usize, event: &SeenEvent, text: String, place: Option<BlamedPlace>) -> Self {
         Self {
             step: event.step,
             cpu: event.cpu,
@@ -60,7 +55,7 @@ impl BlameLine {
 }
 
 /// Returns what a CPU did, in words, if it did something.
-pub fn line(cores: &Cores<'_>, index: usize, event: &HistoryEvent) -> Option<BlameLine> {
+pub fn line(cores: &Cores<'_>, index: usize, event: &SeenEvent) -> Option<BlameLine> {
     let (text, place) = match &event.seen {
         Seen::Note(text) => (text.clone(), None),
         Seen::Issued {

@@ -10,7 +10,7 @@ use crate::interpreted::Instruction;
 use crate::model::{Drops, Which};
 use crate::torment::decode::{Act, Decoded};
 use crate::torment::effect::KeptReason;
-use crate::torment::whole::cores::history::{Caller, EntryKey, HistoryEvent, Seen};
+use crate::torment::whole::cores::history::{Caller, EntryKey, Seen, SeenEvent};
 use crate::torment::whole::cores::{Cores, Held, cached, class};
 use crate::torment::whole::memory::{LEAF, NUMBER, VALID, WRITABLE};
 
@@ -27,7 +27,7 @@ pub enum EntryFate<'m> {
 /// The entry, and the events that decide about it, by their index.
 pub struct Story<'a, 'm> {
     pub cores: &'a Cores<'m>,
-    pub events: &'a [HistoryEvent],
+    pub events: &'a [SeenEvent],
     pub cpu: usize,
     pub key: EntryKey,
     /// The store of the value that it holds.
@@ -45,7 +45,7 @@ pub struct Story<'a, 'm> {
 }
 
 impl<'a, 'm> Story<'a, 'm> {
-    pub fn of(cores: &'a Cores<'m>, events: &'a [HistoryEvent], cpu: usize, key: EntryKey) -> Self {
+    pub fn of(cores: &'a Cores<'m>, events: &'a [SeenEvent], cpu: usize, key: EntryKey) -> Self {
         let filled = events.iter().rposition(|event| {
             event.cpu == cpu && matches!(&event.seen, Seen::Filled(filled) if *filled == key)
         });
@@ -54,7 +54,7 @@ impl<'a, 'm> Story<'a, 'm> {
             let table = &tables[table];
             table.va + ((nth as u64) << table.shift)
         };
-        let is_stored = |event: &HistoryEvent| {
+        let is_stored = |event: &SeenEvent| {
             matches!(event.seen, Seen::Stored { table, nth, new, .. }
                 if new == key.bits && va(table, nth) == key.va)
         };
@@ -129,7 +129,7 @@ impl<'a, 'm> Story<'a, 'm> {
 
     /// Returns the fill since which the entry was cached all the time.
     pub fn first_fill(&self) -> Option<usize> {
-        let is_ours = |event: &HistoryEvent| event.cpu == self.cpu;
+        let is_ours = |event: &SeenEvent| event.cpu == self.cpu;
         let mut filled = self.filled?;
         for index in (0..filled).rev() {
             match &self.events[index].seen {
@@ -295,7 +295,7 @@ impl<'a, 'm> Story<'a, 'm> {
         }
     }
 
-    /// Returns who owned the page when the value was stored, if that was not the space that uses it.
+    /// Returns the space that owned the page when the value was stored, if that was not the space that uses it.
     pub fn other_owner(&self) -> Option<String> {
         let (stored, used) = (self.stored?, self.cores.all[self.cpu].user?);
         let number = (self.key.bits >> NUMBER) as usize;
