@@ -10,7 +10,7 @@ use tlbc_tests::workspace::root;
 const HELP: &str = "\
 scores facts [ARCH] [STEP]          judges each changed fact of a definition, or one in STEP, and lists those that are not found
 scores plans [ARCH] [COUNT] [SEED]  judges COUNT plans with random faults from a seed on
-scores write [COUNT]                does both for all definitions, and writes tests/SCORES.md
+scores write [COUNT] [STEP]         does both for all definitions, and writes tests/SCORES.md
 ARCH may be `all`.
 ";
 
@@ -51,13 +51,13 @@ fn main() {
                 .iter()
                 .map(|definition| {
                     let mut scores = Scores::default();
-                    judge_facts(definition, &usage, 1, false, &mut scores);
+                    judge_facts(definition, &usage, step, false, &mut scores);
                     judge_plans(definition, number(1, 100_000), 1, &mut scores);
                     (definition.arch().to_owned(), scores)
                 })
                 .collect();
             let path = root().join("tests/SCORES.md");
-            std::fs::write(&path, page(&scored)).expect("the page can be written");
+            std::fs::write(&path, page(&scored, step)).expect("the page can be written");
         }
         _ => print!("{HELP}"),
     }

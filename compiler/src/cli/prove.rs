@@ -114,7 +114,7 @@ struct Found {
     name: String,
     proof: Proof,
     /// The facts that no manual confirms.
-    unconfirmed: Vec<parts::Unconfirmed>,
+    unconfirmed: Vec<parts::UnconfirmedFact>,
     /// For each row of the proof, the indices of those facts on which it may depend.
     depends: Vec<Vec<usize>>,
     addresses: Vec<Judged>,

@@ -19,10 +19,10 @@ use super::ask::{Ask, Change, exists, extent, within};
 use super::cover::are_named;
 use super::effect::{Cell, Path};
 use super::events;
-use super::facts::{Facts, Later};
 use super::failure::{Failure, Rule};
 use super::machine::{Partial, every_path};
 use super::proof::{Part, Proof, Row, Unfollowed};
+use super::reading::{Later, Reading};
 use super::run::Execution;
 use super::steps::{Step, deferred};
 use crate::model::{CachedKind, Instr, Model, Stricter, Written};
@@ -78,10 +78,10 @@ fn follow(
     model: &Model,
     name: &str,
     proof: &mut Proof,
-    requests: impl Fn(&Facts<'_>, &Partial<'_>, &mut Proof) -> Vec<Vec<Broken>>,
+    requests: impl Fn(&Reading<'_>, &Partial<'_>, &mut Proof) -> Vec<Vec<Broken>>,
 ) {
     let start = Instant::now();
-    let facts = Facts::new(model);
+    let facts = Reading::new(model);
     let (mut paths, mut failed) = (0, 0);
     let mut failures = Vec::new();
     every_path(model, |machine| {
@@ -111,7 +111,7 @@ fn follow(
 
 /// Returns what is wrong with each change of a kind.
 fn changes(
-    facts: &Facts<'_>,
+    facts: &Reading<'_>,
     plans: &Plans,
     machine: &Partial<'_>,
     (kind, space): (pte::Kind, Space),
@@ -185,7 +185,7 @@ fn ask(change: Change, levels: &LevelTable) -> Ask {
 
 /// Returns what is wrong with one change.
 fn changed(
-    facts: &Facts<'_>,
+    facts: &Reading<'_>,
     plans: &Plans,
     machine: &Partial<'_>,
     ask: &Ask,
@@ -274,7 +274,7 @@ fn changed(
 }
 
 /// Returns whether a step writes an entry only if it has the old value.
-fn compares(facts: &Facts<'_>, step: &Step) -> bool {
+fn compares(facts: &Reading<'_>, step: &Step) -> bool {
     let Step::Issue(issued) = step else {
         return false;
     };
@@ -345,7 +345,7 @@ fn surviving(path: &Path<'_>, ask: &Ask, change: Change) -> Vec<Broken> {
 
 /// Returns what is wrong with the publication of new entries.
 fn publication(
-    facts: &Facts<'_>,
+    facts: &Reading<'_>,
     plans: &Plans,
     machine: &Partial<'_>,
     space: Space,

@@ -5,8 +5,8 @@
 //! CPUs on which it does not drain.
 
 use super::effect::Path;
-use super::facts::Facts;
 use super::machine::Question;
+use super::reading::Reading;
 use super::steps::Step;
 use crate::model::{Instr, Lost, Weakens};
 
@@ -146,7 +146,7 @@ impl Path<'_> {
 }
 
 /// Returns how many instructions the workaround at a step has.
-fn all_issued(facts: &Facts<'_>, erratum: usize, step: &Step) -> usize {
+fn all_issued(facts: &Reading<'_>, erratum: usize, step: &Step) -> usize {
     match step {
         Step::Workaround { number, .. } => facts.erratum(erratum).workarounds[*number].issue.len(),
         _ => 0,

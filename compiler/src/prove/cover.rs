@@ -11,8 +11,8 @@ use tlbc_runtime::request::{Extent, Space};
 
 use super::ask::{Ask, Stale};
 use super::effect::{Cell, Class, Path, Place};
-use super::facts::Later;
 use super::failure::Rule;
+use super::reading::Later;
 use super::steps::{Named, Sets, Step, deferred};
 use crate::model::{Amount, CachedKind, Instr};
 
@@ -167,11 +167,14 @@ impl Path<'_> {
         let deferred = deferred(self.steps);
         let (is_deferred, until) = match cell.class {
             Class::Other => {
-                let mut tags = self.facts.tags().iter();
-                let all = tags
-                    .all(|tag| tag.invalidated_lazily.is_some() || !tag.when.holds(self.machine));
+                let lazily = || {
+                    let mut tags = self.facts.tags().iter();
+                    tags.all(|tag| {
+                        tag.invalidated_lazily.is_some() || !tag.when.holds(self.machine)
+                    })
+                };
                 let to_load = deferred.contains(Deferred::OTHERS_UNTIL_LOAD);
-                (to_load && all, Later::Load)
+                (to_load && lazily(), Later::Load)
             }
             Class::This => {
                 let views = &self.facts.space(self.space).views;

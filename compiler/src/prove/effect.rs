@@ -9,8 +9,8 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{LevelTable, Reach, Space};
 
-use super::facts::Facts;
 use super::machine::{Partial, Question};
+use super::reading::Reading;
 use super::steps::{Issued, Named, Sets, Step};
 use crate::model::{
     AddressSelector, CachedKind, Drops, Instr, LevelSel, Lost, Need, Source, Under, Value, Weakens,
@@ -48,7 +48,7 @@ pub enum Place {
 /// A path whose steps are judged.
 pub struct Path<'a> {
     /// The definition.
-    pub facts: &'a Facts<'a>,
+    pub facts: &'a Reading<'a>,
     /// The machine.
     pub machine: &'a Partial<'a>,
     /// Whose entries are stale.

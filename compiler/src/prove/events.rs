@@ -11,10 +11,10 @@ use tlbc_runtime::request::Space;
 
 use super::ask::{Ask, Stale, exists};
 use super::effect::{Cell, Class, Path, Place};
-use super::facts::{Facts, Later};
 use super::failure::{Failure, Rule};
 use super::machine::{Partial, every_path};
 use super::proof::{Proof, Row};
+use super::reading::{Later, Reading};
 use super::run::Execution;
 use super::steps::{Step, deferred};
 use crate::model::{Event, Model, Source};
@@ -64,7 +64,7 @@ impl Moment {
 }
 
 /// Returns the names of the events that complete what is deferred.
-pub fn completing(facts: &Facts<'_>) -> Vec<String> {
+pub fn completing(facts: &Reading<'_>) -> Vec<String> {
     let on_load = [Moment::Switch(Pending::Tag), Moment::Switch(Pending::All)];
     let on_load = on_load.into_iter().filter(|_| facts.relies(Later::Load));
     let on_return = [Moment::Return { deferred: true }].into_iter();
@@ -79,7 +79,7 @@ pub fn prove(model: &Model, plans: &Plans, proof: &mut Proof) {
         let start = Instant::now();
         let (mut paths, mut failed) = (0, 0);
         let mut failures = Vec::new();
-        let facts = Facts::new(model);
+        let facts = Reading::new(model);
         every_path(model, |machine| {
             let all = moment == Moment::Switch(Pending::All);
             if all && !facts.switch_flushes_every_tag(machine) {
@@ -106,7 +106,7 @@ pub fn prove(model: &Model, plans: &Plans, proof: &mut Proof) {
 }
 
 /// Returns the failures of one path.
-fn path(facts: &Facts<'_>, plans: &Plans, moment: Moment, machine: &Partial<'_>) -> Vec<Failure> {
+fn path(facts: &Reading<'_>, plans: &Plans, moment: Moment, machine: &Partial<'_>) -> Vec<Failure> {
     let levels = facts.level_table(machine);
     let mut ask = Ask {
         walk: true,
@@ -307,7 +307,7 @@ fn has_loads(steps: &[Step]) -> bool {
 
 /// Returns the loads of an event, each with the view that is loaded. An entry from user code loads again, for the view that
 /// the kernel runs on, what the return to user code loaded for another.
-fn wanted(facts: &Facts<'_>, machine: &Partial<'_>, moment: Moment) -> Vec<(usize, usize)> {
+fn wanted(facts: &Reading<'_>, machine: &Partial<'_>, moment: Moment) -> Vec<(usize, usize)> {
     let event = match moment {
         Moment::Switch(_) => facts.switch(),
         Moment::Return { .. } | Moment::Enter => facts.return_to_user(),

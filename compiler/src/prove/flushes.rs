@@ -14,10 +14,10 @@ use tlbc_runtime::request::{Reach, Scope, Space};
 use super::ask::{Ask, What};
 use super::effect::{Cell, Path};
 use super::events;
-use super::facts::{Facts, Later};
 use super::failure::{Failure, Rule};
 use super::machine::{Partial, every_path};
 use super::proof::{Part, Proof, Row};
+use super::reading::{Later, Reading};
 use super::run::Execution;
 use super::steps::{Step, deferred, ipi_targets};
 use crate::model::{CachedKind, Instr, Model, Need};
@@ -26,7 +26,7 @@ use crate::plan::ir::Shape;
 
 /// One kind of request: what changed, where.
 struct Flush<'a> {
-    facts: &'a Facts<'a>,
+    facts: &'a Reading<'a>,
     plans: &'a Plans,
     what: What,
     space: Space,
@@ -41,7 +41,7 @@ pub fn requests() -> impl Iterator<Item = ((Space, Reach), Part)> {
     contexts.flat_map(|(space, reach)| {
         What::all().into_iter().map(move |what| {
             let prove = move |model: &Model, plans: &Plans, proof: &mut Proof| {
-                let facts = Facts::new(model);
+                let facts = Reading::new(model);
                 let flush = Flush {
                     facts: &facts,
                     plans,

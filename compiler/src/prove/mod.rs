@@ -22,12 +22,12 @@ mod complete;
 mod cover;
 mod effect;
 mod events;
-mod facts;
 mod failure;
 mod flushes;
 mod issued;
 mod machine;
 mod proof;
+mod reading;
 mod run;
 mod steps;
 

@@ -11,8 +11,8 @@ use tlbc_runtime::request::runs::{Runs, Units};
 use tlbc_runtime::request::{LevelTable, Space};
 
 use super::ask::Ask;
-use super::facts::Facts;
 use super::machine::{Partial, Question};
+use super::reading::Reading;
 use super::steps::{Issued, Named, Sets, Step};
 use crate::model::{Instr, Need};
 use crate::plan::Plans;
@@ -20,7 +20,7 @@ use crate::plan::ir::{Issue, Node, Over, Shape, Test};
 
 /// An execution.
 pub struct Execution<'a> {
-    facts: &'a Facts<'a>,
+    facts: &'a Reading<'a>,
     plans: &'a Plans,
     machine: &'a Partial<'a>,
     ask: &'a Ask,
@@ -45,7 +45,7 @@ enum Piece {
 
 impl<'a> Execution<'a> {
     pub fn new(
-        facts: &'a Facts<'a>,
+        facts: &'a Reading<'a>,
         plans: &'a Plans,
         machine: &'a Partial<'a>,
         ask: &'a Ask,

@@ -127,14 +127,18 @@ pub fn plans(all: &[(String, Scores)]) -> String {
 }
 
 /// Returns the page of all scores.
-pub fn page(all: &[(String, Scores)]) -> String {
+pub fn page(all: &[(String, Scores)], step: usize) -> String {
     let mut out = String::from(
         "# What is found of wrong facts and faulty plans\n\n\
          Written by `cargo run --release -p tlbc-tests --bin scores -- write`.\n\n\
          ## Wrong facts\n\n\
          Each statement, element of a list, condition, name, keyword and number of each definition is changed, one at a time \
-         (`support/mutate/facts.rs`).\n\n",
+         (`support/mutate/facts.rs`).",
     );
+    if step > 1 {
+        let _ = write!(out, " One in {step} of these changes is judged here.");
+    }
+    out += "\n\n";
     out += &facts(all);
     out.push('\n');
     for verdict in Verdict::ALL {

@@ -50,13 +50,14 @@ fn finding(out: &mut String, diagnostic: &Diagnostic, files: &Files) {
     let lines = labels.filter(|label| !label.text.is_empty());
     let lines = lines.map(|label| format!("{}: {}", place(files, label.span), coded(&label.text)));
     let notes = notes.iter().map(|note| coded(note));
-    let lines = std::iter::once(coded(message)).chain(lines).chain(notes);
-    let lines: Vec<String> = lines.collect();
-    let lines = lines.join("<br>");
+    let mut shown = String::new();
+    for line in std::iter::once(coded(message)).chain(lines).chain(notes) {
+        let _ = write!(shown, "<div>{line}</div>");
+    }
     let place = place(files, primary.span);
     let _ = writeln!(
         out,
-        "<tr><th>{code}</th><td>{place}</td><td>{lines}</td></tr>"
+        "<tr><th>{code}</th><td>{place}</td><td>{shown}</td></tr>"
     );
 }
 

@@ -56,10 +56,10 @@ pub(super) fn milliseconds(time: Duration) -> u64 {
 }
 
 /// A fact that no manual confirms: what it is about, and its text.
-pub(super) type Unconfirmed = (Vec<String>, String);
+pub(super) type UnconfirmedFact = (Vec<String>, String);
 
 /// Returns the facts that no manual confirms, in the order of their numbers, of which the first is 1.
-pub(super) fn unconfirmed(model: &Model) -> Vec<Unconfirmed> {
+pub(super) fn unconfirmed(model: &Model) -> Vec<UnconfirmedFact> {
     let fact = |it: &crate::model::Unconfirmed| {
         let about = it.about.iter().map(|of| describe::subject(model, *of));
         (about.collect(), plain(&it.text))

@@ -37,7 +37,7 @@ pub enum Later {
 
 /// A definition, with marks at what was read.
 #[derive(Debug)]
-pub struct Facts<'m> {
+pub struct Reading<'m> {
     model: &'m Model,
     invalidates: Vec<Cell<bool>>,
     barriers: Vec<Cell<bool>>,
@@ -47,7 +47,7 @@ pub struct Facts<'m> {
     later: [Cell<bool>; 3],
 }
 
-impl<'m> Facts<'m> {
+impl<'m> Reading<'m> {
     /// Returns a definition of which nothing was read.
     pub fn new(model: &'m Model) -> Self {
         let none = |count| vec![Cell::new(false); count];
