@@ -55,16 +55,15 @@ impl<S: CpuMask> AddressSpace<S> {
         (cpu, here): (CpuId, &CpuTlb<S>),
         classes: Agents,
     ) -> Targets {
-        let (count, barrier) = (cpus.count(), Barrier::Unloaded);
         match self.kind {
             Space::Kernel => Targets {
                 here: true,
-                others: cpus.online().has_others(cpu, count, barrier),
+                others: (cpus.online()).has_others(cpu, cpus.count(), Barrier::Unloaded),
             },
             Space::User => Targets {
-                here: self.cpumask.contains(cpu, barrier)
+                here: self.cpumask.contains(cpu, Barrier::Unloaded)
                     && (classes.covers(Agents::INACTIVE) || self.is_used_here(here, classes)),
-                others: self.cpumask.has_others(cpu, count, barrier)
+                others: (self.cpumask).has_others(cpu, cpus.count(), Barrier::Unloaded)
                     && self.has_other_target(cpus, cpu, classes),
             },
         }

@@ -121,18 +121,21 @@ impl<'m> PlanBuilder<'m, '_> {
         let walk = self.choose(context, WALK.each());
         let both = self.choose(context, LEAF_AND_WALK.each());
         let apart = !walk.by_address();
+        let joint = apart || !Refills::of(context, &both, |kind| context.classes(kind)).possible();
+        // The passes that invalidate walk entries, and leaf entries with them if they go together.
+        let passes = [WALK.each(), LEAF_AND_WALK.each()];
+        let mut passes = passes.into_iter().take(1 + usize::from(joint));
         leaf.by_address().then(|| {
             Node::Fold(Folding {
                 leaves: !leaf.exact(),
                 walks: if apart {
                     Walks::Apart
-                } else if self.walks_of_everything(context) {
+                } else if passes.all(|pass| self.walks_of_everything(context, pass)) {
                     Walks::All
                 } else {
                     Walks::Named
                 },
-                joint: apart
-                    || !Refills::of(context, &both, |kind| context.classes(kind)).possible(),
+                joint,
                 negative: self.negative_go_together(context),
             })
         })
@@ -154,20 +157,21 @@ impl<'m> PlanBuilder<'m, '_> {
             })
     }
 
-    /// Returns whether every instruction of a pass invalidates the walk entries of all addresses.
-    fn walks_of_everything(&mut self, context: &PlanContext<'_>) -> bool {
-        let choice = self.choose(context, WALK.each());
+    /// Returns whether the instructions of a pass, for each entry or for runs of them, invalidate the walk entries of all
+    /// addresses.
+    fn walks_of_everything(&mut self, context: &PlanContext<'m>, pass: Demand) -> bool {
         let all = wanted(context, WALK, Levels::ALL, Levels::ALL);
-        all.iter().enumerate().all(|(view, wanted)| {
-            let dropped = choice
-                .candidates
-                .iter()
-                .map(|candidate| match candidate.addressing {
+        let choices = [Some(self.choose(context, pass)), self.runs(context, pass)];
+        choices.iter().flatten().all(|choice| {
+            all.iter().enumerate().all(|(view, wanted)| {
+                let candidates = choice.candidates.iter();
+                let dropped = candidates.map(|candidate| match candidate.addressing {
                     Addressing::Everything => &candidate.cells[view],
                     _ => &candidate.everywhere[view],
                 });
-            let dropped = dropped.fold(Cells::NONE, Cells::union);
-            dropped.covers(wanted)
+                let dropped = dropped.fold(Cells::NONE, Cells::union);
+                dropped.covers(wanted)
+            })
         })
     }
 
