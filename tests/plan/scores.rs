@@ -5,6 +5,8 @@ use tlbc_tests::archdefs::{analysis, names, shipped};
 use tlbc_tests::mutate::facts::{Usage, changes};
 use tlbc_tests::scores::definitions::{Judge, Verdict};
 use tlbc_tests::scores::planner::{Agreement, explored};
+use tlbc_tests::scores::table;
+use tlbc_tests::workspace::root;
 
 /// One in so many changed facts is judged.
 const STEP: usize = 400;
@@ -88,6 +90,24 @@ fn translations_that_are_too_large_are_found() {
     assert!(!judged.is_empty());
     let found = |it: &(Verdict, String)| it.0 == Verdict::Tormented;
     assert!(judged.iter().all(found), "{judged:?}");
+}
+
+/// The page has the tables of today, with a row for each definition.
+#[test]
+fn the_page_of_scores_is_complete() {
+    let path = root().join("tests/SCORES.md");
+    let page = std::fs::read_to_string(path).expect("`scores write` writes the page");
+    for table in [table::facts(&[]), table::plans(&[])] {
+        assert!(page.contains(&table), "{table}");
+        let rows = page.split(&table).nth(1).unwrap_or_default().lines();
+        let rows = rows.take_while(|line| line.starts_with('|'));
+        let found: Vec<&str> = rows.filter_map(|row| row.split(" | ").next()).collect();
+        let wanted: Vec<String> = names().map(|name| format!("| {name}")).collect();
+        assert_eq!(found, wanted);
+    }
+    for verdict in Verdict::ALL {
+        assert!(page.contains(&format!("- {}: ", verdict.name())));
+    }
 }
 
 /// The prover is no weaker than the hardware, and the hardware agrees with a search.
