@@ -44,7 +44,8 @@ const RMAPS: u8 = 1;
 pub(crate) const NEW: u8 = 1 << 1;
 /// What is done before the lock of the section is released.
 pub(crate) const BEFORE_UNLOCK: u8 = RMAPS | NEW;
-/// A table was unlinked without a change that requires a flush. If no flush publishes this, it is published in place of the flush.
+/// A table was unlinked without a change that requires a flush. If no flush publishes this, it is published after
+/// the flush.
 pub(crate) const UNLINKED: u8 = 1 << 2;
 
 /// A gather in progress. [`Mmu::gather`] lends it to its closure.
@@ -299,32 +300,38 @@ impl<'m, P: Platform> Gather<'m, P> {
     }
 
     /// Flushes what was changed so far, and then removes the reverse mappings whose removal was delayed. Afterwards no walker uses
-    /// a table that was unlinked: where that took no flush, it is published.
+    /// a table that was unlinked: where no flush has published that, it is published.
     #[inline(always)]
     pub(crate) fn flush_gathered(&mut self) {
-        if self.whole || self.attach_is_pending() {
-            self.flush_whole_space();
+        let is_published = if self.whole || self.attach_is_pending() {
+            self.flush_whole_space()
         } else if !self.changed.is_nothing() {
-            self.mmu.flush_changed(self.space, &self.changed);
-        } else if self.remaining & UNLINKED != 0 {
-            self.mmu.publish(self.space);
-        }
+            self.mmu.flush_changed(self.space, &self.changed)
+        } else {
+            false
+        };
         // This comes after the flush: if the flush panics, the changes are not flushed.
         self.changed.forget();
-        self.remaining &= !UNLINKED;
-        if self.remaining & RMAPS != 0 {
-            self.remove_rmaps();
+        if self.remaining & (RMAPS | UNLINKED) != 0 {
+            self.finish_flush(is_published);
         }
     }
 
-    /// Removes the reverse mappings whose removal was delayed.
+    /// Does what is left to do after a flush: publishes unlinked tables, unless the flush has done so, and removes the reverse
+    /// mappings whose removal was delayed.
     #[cold]
     #[inline(never)]
-    fn remove_rmaps(&mut self) {
-        self.remaining &= !RMAPS;
-        let delayed = |page: &&mut P::Page| P::delays_rmap_removal(page);
-        for page in self.pages.held().filter(delayed) {
-            self.mmu.platform.remove_rmap(page);
+    fn finish_flush(&mut self, is_published: bool) {
+        if self.remaining & UNLINKED != 0 && !is_published {
+            self.mmu.publish(self.space);
+        }
+        let delays = self.remaining & RMAPS != 0;
+        self.remaining &= !(RMAPS | UNLINKED);
+        if delays {
+            let delayed = |page: &&mut P::Page| P::delays_rmap_removal(page);
+            for page in self.pages.held().filter(delayed) {
+                self.mmu.platform.remove_rmap(page);
+            }
         }
     }
 
@@ -334,10 +341,11 @@ impl<'m, P: Platform> Gather<'m, P> {
         Mmu::<P>::facts().pte_update.is_deferrable() && self.space.pending.attach.is_pending()
     }
 
-    /// Flushes everything of the space, if anything was changed or a flush is pending.
+    /// Flushes everything of the space, if anything was changed or a flush is pending. Returns whether that has published the
+    /// changes.
     #[cold]
     #[inline(never)]
-    fn flush_whole_space(&self) {
+    fn flush_whole_space(&self) -> bool {
         if self.attach_is_pending() || !self.changed.is_nothing() {
             let why = if self.whole {
                 FlushReason::Requested
@@ -345,9 +353,9 @@ impl<'m, P: Platform> Gather<'m, P> {
                 FlushReason::Pending
             };
             let everything = Scope::Everything { tables: true };
-            self.mmu.flush_space(self.space, everything, why);
-        } else if self.remaining & UNLINKED != 0 {
-            self.mmu.publish(self.space);
+            self.mmu.flush_space(self.space, everything, why)
+        } else {
+            false
         }
     }
 
@@ -390,9 +398,10 @@ impl<'m, P: Platform> Gather<'m, P> {
         } else {
             (everything, FlushReason::Pending)
         };
-        self.mmu.flush_space(self.space, scope, why);
+        if self.mmu.flush_space(self.space, scope, why) {
+            self.remaining &= !UNLINKED;
+        }
         self.changed.forget();
-        self.remaining &= !UNLINKED;
     }
 
     /// Completes the pending flushes before code relies on invalid entries.

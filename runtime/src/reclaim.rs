@@ -207,7 +207,10 @@ impl<P: Platform> UnmapBatch<'_, P> {
             }
             // CPUs that get the IPI do not invalidate entries of devices; only this CPU's instructions do. So nothing is
             // deferred.
-            _ if of_devices => return mmu.flush_changed(space, changed),
+            _ if of_devices => {
+                mmu.flush_changed(space, changed);
+                return;
+            }
             // Lazy and inactive CPUs flush when they load the space, or use it again.
             course => {
                 if matches!(course, Course::Here | Course::HereAndOthers) {

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use tlbc_backends::{arm64, loongarch64, powerpc64, s390, x86_64};
-use tlbc_runtime::{Level, NewSpace};
+use tlbc_runtime::{Current, Gather, Level, NewSpace};
 use tlbc_tests::hosted::{Event, HostBackend, Hosted};
 use tlbc_tests::tables::Entries;
 
@@ -58,8 +58,20 @@ fn new_entries_are_published_by_what_the_definition_says() {
     assert_eq!(published(s390, s390::Op::name), [none, none]);
 }
 
+/// When the table of a space is unlinked.
+#[derive(Debug, Clone, Copy)]
+enum Unlinked {
+    /// Nothing else changes, which takes no flush.
+    Alone,
+    /// A page is unmapped with it. The CPU has the space loaded lazily: it flushes only before it uses the space again, and its
+    /// walker reads the tables until then.
+    WithPage,
+    /// The space is torn down, in the same state.
+    AtTeardown,
+}
+
 /// Returns what happens when a table is unlinked on a machine that caches no walk entries, where this takes no flush.
-fn unlinked(has_memory: bool) -> Vec<Event<loongarch64::Op>> {
+fn unlinked(unlinked: Unlinked, has_memory: bool) -> Vec<Event<loongarch64::Op>> {
     let backend = loongarch64::Tlb {
         config: loongarch64::Config::NONE.with(loongarch64::Config::PTW),
         asid_bits: 10,
@@ -68,30 +80,48 @@ fn unlinked(has_memory: bool) -> Vec<Event<loongarch64::Op>> {
     let mmu = Hosted::machine(backend, 1);
     let space = Hosted::space(&mmu, NewSpace::default()).expect("a tag");
     let tables = Entries::new(mmu.platform().backend(), &space, Level(1), 0, 1);
+    let below = Entries::new(mmu.platform().backend(), &space, Level(0), 0, 1);
     tables.link(0, 1);
+    if !matches!(unlinked, Unlinked::Alone) {
+        below.map(0, 7, 0);
+        Hosted::on(&mmu, 0, || {
+            let runs = Hosted::switch(&mmu, Current::Kernel, Some(&space));
+            let _ = Hosted::switch(&mmu, runs, None);
+        });
+    }
     if !has_memory {
         mmu.platform().batches.store(0, SeqCst);
     }
     mmu.platform().events();
     Hosted::on(&mmu, 0, || {
-        mmu.gather(&space, |gather| {
+        let body = |gather: &mut Gather<'_, _>| {
             gather.locked((), |section, ()| {
+                section.unmap_all(below.leaves()).expect("its pages");
                 let link = tables.pointer(0).expect("it points at a table");
                 section.unlink(link).expect("a table of this space");
             });
-        });
+        };
+        match unlinked {
+            Unlinked::Alone | Unlinked::WithPage => mmu.gather(&space, body),
+            Unlinked::AtTeardown => mmu.teardown(&space, body),
+        }
     });
     mmu.platform().events()
 }
 
 #[test]
 fn a_table_that_is_given_away_without_a_flush_is_published_as_unlinked() {
-    for (has_memory, given) in [(false, Event::Freed(1)), (true, Event::Deferred(vec![1]))] {
-        let events = unlinked(has_memory);
-        let is_published =
-            |event: &Event<_>| matches!(event, Event::Issued(0, loongarch64::Op::Publish));
-        let published = events.iter().position(is_published);
-        let given = events.iter().position(|event| *event == given);
-        assert!(published.is_some() && published < given, "{events:?}");
+    for of in [Unlinked::Alone, Unlinked::WithPage, Unlinked::AtTeardown] {
+        for (has_memory, given) in [(false, Event::Freed(1)), (true, Event::Deferred(vec![1]))] {
+            let events = unlinked(of, has_memory);
+            let is_published =
+                |event: &Event<_>| matches!(event, Event::Issued(0, loongarch64::Op::Publish));
+            let published = events.iter().position(is_published);
+            let given = events.iter().position(|event| *event == given);
+            assert!(
+                published.is_some() && published < given,
+                "{of:?}: {events:?}"
+            );
+        }
     }
 }

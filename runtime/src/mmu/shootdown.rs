@@ -79,27 +79,28 @@ impl<P: Platform> Mmu<P> {
     }
 
     /// Flushes the changed entries of a space on every CPU and device, and returns when none of them can use the old
-    /// ones.
+    /// ones. Returns whether instructions of this CPU have published the changes.
     #[inline]
-    pub(crate) fn flush_changed(&self, space: &AddressSpace<P::CpuSet>, changed: &Ranges) {
+    pub(crate) fn flush_changed(&self, space: &AddressSpace<P::CpuSet>, changed: &Ranges) -> bool {
         match changed.page(self.platform.backend().levels()) {
             Some((va, level, table)) => {
-                self.shoot_down(space, move |_| Scope::Page { va, level, table });
+                self.shoot_down(space, move |_| Scope::Page { va, level, table })
             }
             None => self.shoot_down(space, move |_| Scope::Ranges(changed)),
         }
     }
 
-    /// Flushes everything of a space on every CPU and device, which completes all deferred flushes of the space.
+    /// Flushes everything of a space on every CPU and device, which completes all deferred flushes of the space. Returns whether
+    /// instructions of this CPU have published the changes.
     #[inline(never)]
     pub(crate) fn flush_space(
         &self,
         space: &AddressSpace<P::CpuSet>,
         everything: Scope<'_>,
         why: FlushReason,
-    ) {
+    ) -> bool {
         let pending = space.pending.pending();
-        self.shoot_down(space, |stats| {
+        let is_published = self.shoot_down(space, |stats| {
             stats.completed.count(pending.count() as u64);
             match why {
                 FlushReason::Requested => stats.full_requested.count(1),
@@ -109,16 +110,18 @@ impl<P: Platform> Mmu<P> {
             everything
         });
         space.pending.complete(pending);
+        is_published
     }
 
-    /// Flushes on this CPU and on others at the same time, and waits for all of them. `scope` is a closure, so that this is
+    /// Flushes on this CPU and on others at the same time, and waits for all of them. Returns whether instructions of this CPU have
+    /// published the changes: not if it has no entries to flush. `scope` is a closure, so that this is
     /// compiled for each variant of [`Scope`], without the tests for the others.
     #[inline(never)]
     fn shoot_down<'s>(
         &self,
         space: &AddressSpace<P::CpuSet>,
         scope: impl FnOnce(&CpuStats) -> Scope<'s>,
-    ) {
+    ) -> bool {
         let flush = |cpu| {
             let (here, backend) = (self.platform.cpu(cpu), self.platform.backend());
             let mut flush = Flush::plan(&*backend, self, (cpu, here), space, scope(&here.stats));
@@ -132,13 +135,15 @@ impl<P: Platform> Mmu<P> {
                 let request = flush.request;
                 self.platform.invalidate_secondary(space, &request);
             }
+            let is_published = started.is_some();
             let left = flush.finish(&mut self.platform.sink(cpu), started);
             if !left.is_empty() {
                 self.sync(cpu, space, left);
             }
+            is_published
         };
         let off = Self::interrupts_off();
-        self.platform.pin_cpu(off, |cpu| self.alone(|| flush(cpu)));
+        self.platform.pin_cpu(off, |cpu| self.alone(|| flush(cpu)))
     }
 
     /// Runs a flush while no other CPU flushes, if the machine permits only one flush at a time.
