@@ -1,8 +1,8 @@
 //! Faults that are put back in the runtime, in plans, in operands and in the kernel: random programs find each, by a seed
 //! without which nothing is found.
 //!
-//! `knobs.txt` has a line for each knob: the definition, the number of CPUs and the seed; or the reason why it is not found.
-//! `tlbc torment FILE --runtime --knobs` finds the seeds.
+//! `knobs.txt` has a line for each knob, as `tlbc torment FILE --runtime --knobs` prints it: the definition, the number of CPUs
+//! and the seed; or the reason why it is not found.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +32,7 @@ pub fn lines() -> BTreeMap<&'static str, Line> {
             return (name, Line::Not(reason));
         }
         let words: Vec<&str> = line.split_whitespace().collect();
-        let &[name, arch, cpus, seed] = words.as_slice() else {
+        let &[name, arch, cpus, seed, ..] = words.as_slice() else {
             panic!("{line}");
         };
         let number = |word: &str| word.parse().unwrap_or_else(|_| panic!("{line}"));

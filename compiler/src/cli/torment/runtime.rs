@@ -100,6 +100,7 @@ struct Shown<'a> {
 impl Shown<'_> {
     /// Turns knobs, one after the other, and returns a line for each. Of a single one the failure is shown.
     fn turned(&self, knobs: &[&Knob], options: &Options) -> Result<CommandResult, Trouble> {
+        let (arch, cpus) = (&self.planned.model.arch.name, options.cpus);
         let mut text = String::new();
         let mut failed = None;
         for knob in knobs {
@@ -111,12 +112,13 @@ impl Shown<'_> {
                     ..
                 } => {
                     failed = failure.small;
-                    format!("seed {seed}, {:.1} s", took.as_secs_f64())
+                    format!("{seed:<6} {:.1} s", took.as_secs_f64())
                 }
-                Turned::Nothing { schedules } => format!("not in {schedules} schedules"),
+                Turned::Nothing { schedules } => format!("not found in {schedules} schedules"),
                 Turned::Elsewhere => "no such step here".to_owned(),
             };
-            text += &format!("{:18} {found:24} {}\n", knob.name, knob.what);
+            let Knob { name, what, .. } = knob;
+            text += &format!("{name:16} {arch} {cpus} {found:24} {what}\n");
         }
         match failed {
             // That a fault which was put back is found is a success.

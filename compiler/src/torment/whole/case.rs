@@ -13,6 +13,7 @@ use tlbc_runtime::points;
 use super::cores::Cores;
 use super::cores::blame::{Blame, blame};
 use super::cores::history::History;
+use super::mix::Mix;
 use super::operations::{Operation, OperationSource, Program};
 use super::options::{MOST_CPUS, MOST_STEPS, OPERATIONS, Options};
 use super::program::World;
@@ -148,7 +149,8 @@ pub fn run(
         limits: Box::leak(limits.clone().into_boxed_slice()),
     };
     let count = given.map_or(options.cpus, |case| case.programs.len());
-    let tags = 2 * count as u64 + 1;
+    let mix = Mix::new(count, &mut rng);
+    let tags = 2 * count as u64 + mix.more_tags;
     let backend = Interpreted::new(analysis, config, limits.clone())?
         .with_tags(tags)
         .with_requests(options.broken);
@@ -167,9 +169,20 @@ pub fn run(
     }
     let mut cores = Cores::new(hardware, count);
     cores.history = records.then(History::default);
-    let world = Rc::new(World::new(cores, backend, options.mistake, &mut rng)?);
+    let shape = (count, mix);
+    let world = World::new(cores, backend, shape, options.mistake, &mut rng)?;
+    let world = Rc::new(world);
+    let at_timer = Rc::downgrade(&world);
+    let _ = world.kernel().at_timer.set(Box::new(move || {
+        if let Some(world) = at_timer.upgrade() {
+            world.pin_from_interrupt();
+        }
+    }));
     let policy = match rng.u8(..3) {
-        0 => SchedulePolicy::priorities(rng.u64(..), count, rng.usize(1..12), 4000),
+        0 => {
+            let (seed, changes) = (rng.u64(..), rng.usize(1..12));
+            SchedulePolicy::priorities(seed, count, changes, rng.u64(500..20_000))
+        }
         1 => SchedulePolicy::random(rng.u64(..), 2),
         _ => SchedulePolicy::random(rng.u64(..), 12),
     };

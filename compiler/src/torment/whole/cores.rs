@@ -7,20 +7,27 @@
 //! A complaint is about owners: user code may use an entry although its page belongs to another space or to none, or an
 //! entry that permits more than the table after a flush; a walker may read memory that is no longer a table.
 
+mod agents;
 pub mod blame;
+mod checks;
 mod fills;
 pub mod history;
 mod observe;
 
+use std::collections::HashMap;
 use std::panic::Location;
 
-use tlbc_machine::hardware::{CachedEntry, EntryKind};
+use tlbc_machine::hardware::CachedEntry;
 use tlbc_machine::schedule;
-use tlbc_runtime::agents::Agents;
+use tlbc_runtime::pte::ChangeFacts;
 use tlbc_runtime::request::Space;
 
+pub use agents::DeviceKind;
+use agents::class;
+pub use checks::agent_name;
+
 use self::history::{EntryKey, History, Seen};
-use super::memory::{Memory, NUMBER, VALID, WRITABLE};
+use super::memory::{Memory, NUMBER};
 use crate::ast::Written;
 use crate::interpreted::Instruction;
 use crate::model::{self, Form, Which};
@@ -38,6 +45,8 @@ pub struct Held {
     pub va: u64,
     pub tag: u64,
     pub global: bool,
+    /// The kind of the space that it belongs to.
+    pub space: Space,
     /// The bits of the page-table entry.
     pub bits: u64,
     /// The ways in which it can be cached; none is a superset of another one.
@@ -54,20 +63,27 @@ impl Held {
             va: self.va,
             tag: self.tag,
             global: self.global,
+            space: self.space,
             bits: self.bits,
         }
     }
 }
 
-/// A CPU.
+/// A CPU or a device.
 #[derive(Debug, Clone, Default)]
 pub struct Core {
     /// The number of the top table that is loaded.
     root: Option<usize>,
     tag: u64,
     pub held: Vec<Held>,
-    /// The space whose user code runs.
+    /// The space whose user code runs, or that a device uses.
     pub user: Option<usize>,
+    /// Whether code may use any entry of the kernel.
+    pub kernel: bool,
+    /// Whether its walker may walk the tables of the kernel that change: not while it comes online or goes offline.
+    pub walks_kernel: bool,
+    /// What it is, if it is a device.
+    device: Option<DeviceKind>,
 }
 
 /// An invalidation in progress.
@@ -91,7 +107,19 @@ pub enum ComplaintSubject {
 pub struct Cores<'m> {
     pub hardware: Hardware<'m>,
     pub memory: Memory,
+    /// The CPUs, and after them a device for each.
     pub all: Vec<Core>,
+    cpus: usize,
+    /// The number of the kernel's top table.
+    pub kernel_top: Option<usize>,
+    /// The tag of the kernel's root.
+    pub kernel_root_tag: u64,
+    /// The tag under which each top table was loaded last.
+    pub tags: HashMap<usize, u64>,
+    /// Whether user code runs without entries of the kernel.
+    has_views: bool,
+    /// Which changes require that an entry is invalid and flushed in between.
+    changes: ChangeFacts,
     pending: Vec<Option<PendingInvalidation<'m>>>,
     pub complaint: Option<String>,
     /// The step of the complaint.
@@ -107,10 +135,18 @@ pub struct Cores<'m> {
 
 impl<'m> Cores<'m> {
     pub fn new(hardware: Hardware<'m>, cpus: usize) -> Self {
+        let (model, config) = (hardware.model, hardware.config);
+        let views = model.user.views.iter();
         Self {
             hardware,
-            memory: Memory::new(hardware.model.entry_size()),
-            all: vec![Core::default(); cpus],
+            memory: Memory::new(model.entry_size()),
+            all: vec![Core::default(); 2 * cpus],
+            cpus,
+            kernel_top: None,
+            kernel_root_tag: 0,
+            tags: HashMap::new(),
+            has_views: views.filter(|view| view.when.holds(config)).count() > 1,
+            changes: model.change_facts(config),
             pending: (0..Way::BITS).map(|_| None).collect(),
             complaint: None,
             complained: 0,
@@ -217,7 +253,9 @@ impl<'m> Cores<'m> {
             (None, _) => (!has_root).then_some(root),
         };
         if let Some(root) = root {
-            self.all[cpu].root = self.memory.at(root).map(|table| table.number);
+            let top = self.memory.at(root).map(|table| table.number);
+            self.all[cpu].root = top;
+            self.tags.extend(top.map(|top| (top, self.all[cpu].tag)));
         }
         let core = &mut self.all[cpu];
         let loaded = core.tag;
@@ -248,7 +286,7 @@ impl<'m> Cores<'m> {
             }
         }
         for (number, core) in self.all.iter_mut().enumerate() {
-            let covered = completes.value.covers(class(cpu, number));
+            let covered = completes.value.covers(class(cpu, number, core.device));
             for held in &mut core.held {
                 if covered {
                     held.ways.retain(|way| way & done == 0);
@@ -292,9 +330,9 @@ impl<'m> Cores<'m> {
             let cached = cached(&hardware, held, core.tag);
             hardware.drops(&form.drops, &with, &cached, &[])
         };
-        let reached = |number: usize| reach.covers(class(cpu, number));
         let any = |(number, core): (usize, &Core)| {
-            reached(number) && core.held.iter().any(|held| hits(core, held))
+            reach.covers(class(cpu, number, core.device))
+                && core.held.iter().any(|held| hits(core, held))
         };
         if !self.all.iter().enumerate().any(any) {
             return; // what is filled later is filled from memory, or from entries that it does not remove
@@ -313,7 +351,7 @@ impl<'m> Cores<'m> {
             return; // more are in progress than are counted: it has no effect
         }
         for (number, core) in self.all.iter_mut().enumerate() {
-            if !reach.covers(class(cpu, number)) {
+            if !reach.covers(class(cpu, number, core.device)) {
                 continue;
             }
             let loaded = core.tag;
@@ -327,88 +365,6 @@ impl<'m> Cores<'m> {
             }
             core.held.retain(|held| !held.ways.is_empty());
         }
-    }
-
-    /// Returns the leaf entries that user code of a CPU may use.
-    pub fn usable(&self, cpu: usize) -> impl Iterator<Item = &Held> {
-        let core = &self.all[cpu];
-        let leaves = core
-            .held
-            .iter()
-            .filter(|held| held.entry.kind == EntryKind::Leaf);
-        leaves.filter(|held| core.user.is_some() && (held.tag == core.tag || held.global))
-    }
-
-    /// Records that a page is clean, because its reverse mapping is removed: no CPU may write it through an old entry.
-    pub fn clean(&mut self, page: usize) {
-        self.memory.clean.insert(page);
-        self.step();
-        self.settle();
-    }
-
-    /// Checks that user code uses only pages of its space, and writes none that is taken to be clean.
-    pub fn check(&mut self) {
-        for cpu in 0..self.all.len() {
-            let Some(space) = self.all[cpu].user else {
-                continue;
-            };
-            let owner = |held: &Held| self.memory.pages[(held.bits >> NUMBER) as usize];
-            let is_wrong = |held: &&Held| owner(held) != Some(space);
-            let wrong = self.usable(cpu).find(is_wrong).cloned();
-            let page = |held: &Held| (held.bits >> NUMBER) as usize;
-            let writes =
-                |held: &&Held| held.bits & WRITABLE != 0 && self.memory.clean.contains(&page(held));
-            let written = self.usable(cpu).find(writes);
-            let written =
-                written.map(|held| (page(held), ComplaintSubject::Entry(cpu, held.key())));
-            if let Some((page, subject)) = written.filter(|_| wrong.is_none()) {
-                let text = format!(
-                    "CPU {cpu} runs space {space} and may write page {page}, whose reverse mapping is removed"
-                );
-                self.complain_of(subject, text);
-            }
-            if let Some(held) = wrong {
-                let page = held.bits >> NUMBER;
-                let owner = match self.memory.pages[page as usize] {
-                    None => "no space".to_owned(),
-                    Some(other) => format!("space {other}"),
-                };
-                let text = format!(
-                    "CPU {cpu} runs space {space} and may use an entry of {:#x} that was filled at step {}: its page {page} \
-                     belongs to {owner}",
-                    held.va, held.since
-                );
-                self.complain_of(ComplaintSubject::Entry(cpu, held.key()), text);
-            }
-        }
-    }
-
-    /// Checks, after a flush, that user code of a space uses an address only as the table permits.
-    pub fn check_settled(&mut self, space: usize, va: u64, bits: u64) {
-        for cpu in 0..self.all.len() {
-            let is_wrong = |held: &&Held| {
-                let other = bits & VALID == 0 || held.bits >> NUMBER != bits >> NUMBER;
-                held.va == va && (other || held.bits & WRITABLE & !bits != 0)
-            };
-            let wrong = self.usable(cpu).find(is_wrong).cloned();
-            if let Some(held) = wrong.filter(|_| self.all[cpu].user == Some(space)) {
-                let text = format!(
-                    "CPU {cpu} runs space {space} and may use an old entry of {va:#x} that was filled at step {}: the change \
-                     of the table was flushed",
-                    held.since
-                );
-                self.complain_of(ComplaintSubject::Entry(cpu, held.key()), text);
-            }
-        }
-    }
-}
-
-/// Returns the class of a CPU as seen by another one, which need not be another.
-fn class(from: usize, cpu: usize) -> Agents {
-    if from == cpu {
-        Agents::SELF
-    } else {
-        Agents::ACTIVE
     }
 }
 
@@ -426,6 +382,6 @@ fn cached<'h>(hardware: &Hardware<'_>, held: &'h Held, loaded: u64) -> Cached<'h
         tag: held.tag,
         global: held.global,
         loaded,
-        space: Space::User,
+        space: held.space,
     }
 }

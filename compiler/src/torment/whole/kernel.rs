@@ -7,23 +7,23 @@
 //! such a walk has left it.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::HashMap;
 use std::ops::Deref;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
 
+use fastrand::Rng;
 use tlbc_machine::schedule;
-use tlbc_runtime::level::Level;
-use tlbc_runtime::pte::{Entry, Slot};
+use tlbc_runtime::request::Request;
 use tlbc_runtime::sync::Word;
 use tlbc_runtime::{
     AddressSpace, CpuId, CpuMask, CpuSet, CpuTlb, Flushed, Issue, LockEvent, Mmu, PageBatch,
-    Platform, Pte, Record, Root, TableBatch, Unlinked,
+    Platform, Record, Root, TableBatch, Unlinked,
 };
 
 use super::cores::Cores;
 use super::cores::history::Seen;
-use super::memory::{LEAF, NUMBER, Table, VALID, WRITABLE, address};
+use super::memory::Table;
+use super::process::{PageTables, Process};
 use crate::interpreted::{Instruction, Interpreted};
 
 /// What a kernel may do wrong.
@@ -37,57 +37,11 @@ pub enum Mistake {
     RemovesRmapEarly,
 }
 
-/// A process, counted.
-#[derive(Clone)]
-pub struct Process(pub Rc<Owned>);
-
-/// What a process has: a space with a number, and a lock for its tables.
-pub struct Owned {
-    pub number: usize,
-    pub space: AddressSpace<CpuSet<1>>,
-    locked: Cell<bool>,
-    /// How often each entry of the lowest tables was changed.
-    pub changes: RefCell<HashMap<u64, u64>>,
-    /// The table of the second lowest level.
-    pub upper: Rc<Table>,
-}
-
-impl Owned {
-    pub fn new(number: usize, space: AddressSpace<CpuSet<1>>, upper: Rc<Table>) -> Self {
-        Self {
-            number,
-            space,
-            locked: Cell::new(false),
-            changes: RefCell::default(),
-            upper,
-        }
-    }
-
-    /// Returns how often the entry of an address was changed.
-    pub fn changes_of(&self, va: u64) -> u64 {
-        self.changes.borrow().get(&va).copied().unwrap_or_default()
-    }
-}
-
-impl Deref for Process {
-    type Target = Owned;
-
-    fn deref(&self) -> &Owned {
-        &self.0
-    }
-}
-
-impl AsRef<AddressSpace<CpuSet<1>>> for Process {
-    fn as_ref(&self) -> &AddressSpace<CpuSet<1>> {
-        &self.space
-    }
-}
-
 /// A page that was mapped.
 pub struct MappedPage {
     pub number: usize,
     /// Whether it is a page of a file that may be written through an old entry.
-    is_dirty: bool,
+    pub is_dirty: bool,
 }
 
 /// Returns whether a page is one of a file.
@@ -113,47 +67,59 @@ pub struct Kernel<'m> {
     cpus: Vec<CpuState>,
     words: Vec<Word>,
     pub mmu: OnceCell<Weak<Mmu<Self>>>,
+    /// What a timer interrupt does.
+    pub at_timer: OnceCell<Box<dyn Fn() + 'm>>,
     root: Root,
     /// Tables to be freed when these CPUs have left the walks that they are in.
     waiting: RefCell<Vec<(Vec<usize>, Rc<Table>)>>,
     pub mistake: Option<Mistake>,
+    /// Decides when memory is refused, and when a timer interrupts.
+    refusals: RefCell<Rng>,
 }
 
 impl<'m> Kernel<'m> {
     pub fn new(
         cores: Cores<'m>,
         backend: Interpreted<'m>,
-        (root, empty): (usize, usize),
+        (cpus, root): (usize, Root),
         mistake: Option<Mistake>,
+        refusals: Rng,
     ) -> Self {
         let cpu = |_| CpuState {
             off: Cell::new(1),
             ..CpuState::default()
         };
-        let cpus = (0..cores.all.len()).map(cpu).collect();
+        let cpus = (0..cpus).map(cpu).collect();
         Self {
             cores: RefCell::new(cores),
             backend,
             cpus,
             words: (0..2).map(|_| Word::new(0)).collect(),
             mmu: OnceCell::new(),
-            root: Root::untagged(address(root), address(empty)),
+            at_timer: OnceCell::new(),
+            root,
             waiting: RefCell::default(),
             mistake,
+            refusals: RefCell::new(refusals),
         }
     }
 
-    /// Waits for the lock of the tables of a process.
-    pub fn lock(&self, process: &Process) {
-        while process.locked.get() {
+    /// Waits for the lock of the tables of a space.
+    pub fn lock(&self, tables: &PageTables) {
+        while tables.locked.get() {
             self.point();
         }
-        process.locked.set(true);
+        tables.locked.set(true);
     }
 
-    pub fn unlock(&self, process: &Process) {
-        process.locked.set(false);
+    pub fn unlock(&self, tables: &PageTables) {
+        tables.locked.set(false);
         self.point();
+    }
+
+    /// Returns whether memory is refused now.
+    fn refuses(&self) -> bool {
+        self.refusals.borrow_mut().u8(..3) == 0
     }
 
     /// Runs a walk without locks, on this CPU, with interrupts off.
@@ -190,8 +156,17 @@ impl<'m> Kernel<'m> {
         self.cores.borrow_mut().called[schedule::current()] = Some(place);
     }
 
+    /// Complains about a call of the runtime that was refused.
+    pub fn refused(&self, why: &str) {
+        let text = format!("a call was refused: {why}");
+        self.cores.borrow_mut().complain(text);
+    }
+
     /// Marks a point at which another CPU may run, or an interrupt arrives.
     pub fn point(&self) {
+        if std::thread::panicking() {
+            return; // a gather is abandoned: other CPUs must not run within its destructor
+        }
         self.cores.borrow_mut().step();
         schedule::point();
         let cpu = schedule::current();
@@ -200,17 +175,26 @@ impl<'m> Kernel<'m> {
         }
     }
 
+    /// Takes the interrupts that are pending, and now and then one of a timer.
     fn take_interrupt(&self, cpu: usize) {
         let here = &self.cpus[cpu];
-        if !here.interrupted.replace(false) {
+        let timer = self.at_timer.get();
+        let timer = timer.filter(|_| self.refusals.borrow_mut().u8(..) == 0);
+        let is_sent = here.interrupted.replace(false);
+        if !is_sent && timer.is_none() {
             return;
         }
         here.off.set(here.off.get() + 1);
-        self.cores.borrow_mut().record(cpu, || Seen::Takes);
-        self.cores.borrow_mut().publish();
         let mmu = self.mmu.get().and_then(Weak::upgrade).expect("a machine");
         let user = self.leave_user(&mmu, cpu);
-        mmu.handle_ipi(CpuId(cpu as u32));
+        if is_sent {
+            self.cores.borrow_mut().record(cpu, || Seen::Takes);
+            self.cores.borrow_mut().publish();
+            mmu.handle_ipi(CpuId(cpu as u32));
+        }
+        if let Some(timer) = timer {
+            timer();
+        }
         if let Some(process) = user {
             self.run_user(&mmu, cpu, process);
         }
@@ -222,16 +206,25 @@ impl<'m> Kernel<'m> {
         let process = self.cpus[cpu].user.take()?;
         self.cores.borrow_mut().all[cpu].user = None;
         mmu.enter_from_user(CpuId(cpu as u32), &process.space);
+        self.run_kernel(cpu, true);
         Some(process)
     }
 
     /// Returns to user code.
     pub fn run_user(&self, mmu: &Mmu<Self>, cpu: usize, process: Process) {
+        self.run_kernel(cpu, false);
         mmu.return_to_user(CpuId(cpu as u32), &process.space);
         let mut cores = self.cores.borrow_mut();
-        cores.all[cpu].user = Some(process.number);
+        cores.all[cpu].user = Some(process.tables.number);
         cores.settle();
         self.cpus[cpu].user.replace(Some(process));
+    }
+
+    /// Notes whether code of a CPU may use any entry of the kernel from here on.
+    pub fn run_kernel(&self, cpu: usize, runs: bool) {
+        let mut cores = self.cores.borrow_mut();
+        cores.all[cpu].kernel = runs;
+        cores.settle();
     }
 
     /// Runs with interrupts off.
@@ -253,7 +246,13 @@ impl<'m> Kernel<'m> {
         }
     }
 
-    fn free_page(&self, page: usize) {
+    /// Turns interrupts off until they are [turned on](Self::turn_on).
+    pub fn turn_off(&self, cpu: usize) {
+        let here = &self.cpus[cpu];
+        here.off.set(here.off.get() + 1);
+    }
+
+    pub fn free_page(&self, page: usize) {
         let mut cores = self.cores.borrow_mut();
         if cores.memory.pages[page].take().is_none() {
             cores.complain(format!("page {page} is released twice"));
@@ -336,11 +335,11 @@ impl<'m> Platform for Kernel<'m> {
     }
 
     fn page_batch(&self) -> Option<Box<PageBatch<Self>>> {
-        Some(Box::default())
+        (!self.refuses()).then(Box::default)
     }
 
     fn table_batch(&self) -> Option<Box<TableBatch<Self>>> {
-        Some(Box::default())
+        (!self.refuses()).then(Box::default)
     }
 
     #[track_caller]
@@ -363,6 +362,9 @@ impl<'m> Platform for Kernel<'m> {
     #[track_caller]
     fn free_tables_deferred(&self, tables: Unlinked<Self>) -> Result<(), Unlinked<Self>> {
         self.called_from(Location::caller());
+        if self.refuses() {
+            return Err(tables);
+        }
         // A grace period has a barrier on every CPU.
         self.cores.borrow_mut().publish();
         let walkers = self.cpus.iter().enumerate();
@@ -380,76 +382,16 @@ impl<'m> Platform for Kernel<'m> {
 
     fn free_table(&self, table: Rc<Table>) {
         let mut cores = self.cores.borrow_mut();
-        if table.is_freed.replace(true) {
+        if !cores.memory.free_table(&table) {
             cores.complain(format!("table {} is freed twice", table.number));
         }
         cores.step();
         cores.settle();
     }
-}
 
-/// An entry of a table.
-pub struct Slotted<'k> {
-    pub process: &'k Process,
-    pub table: Rc<Table>,
-    pub nth: usize,
-    /// The table that the entry points at, if it does.
-    pub below: Option<Rc<Table>>,
-}
-
-impl Pte<Kernel<'_>> for Slotted<'_> {
-    fn belongs_to(&self, space: &AddressSpace<CpuSet<1>>) -> bool {
-        self.process.space.id() == space.id()
-    }
-
-    fn level(&self) -> Level {
-        self.table.level
-    }
-
-    fn slot(&self) -> Slot<'_> {
-        Slot {
-            entries: (&self.table.entries[self.nth..=self.nth]).into(),
-            table: self.table.address(),
-            index: self.nth as u16,
-            va: self.table.va + ((self.nth as u64) << self.table.shift),
-        }
-    }
-
-    fn decode(_: Level, bits: u64) -> Entry {
-        let number = bits >> NUMBER;
-        if bits & VALID == 0 {
-            Entry::Invalid
-        } else if bits & LEAF == 0 {
-            Entry::Table {
-                table: number,
-                attributes: 0,
-            }
-        } else {
-            Entry::Leaf {
-                page: number,
-                rights: (1 | bits & WRITABLE) as _,
-                attributes: 0,
-            }
-        }
-    }
-
-    fn is_accessed(_: Level, _: u64) -> bool {
-        true
-    }
-
-    fn is_dirty(_: Level, bits: u64) -> bool {
-        bits & WRITABLE != 0
-    }
-
-    fn into_page(self, old: u64) -> Option<MappedPage> {
-        let number = (old >> NUMBER) as usize;
-        Some(MappedPage {
-            number,
-            is_dirty: old & WRITABLE != 0 && is_of_file(number),
-        })
-    }
-
-    fn into_table(self, _: u64) -> Rc<Table> {
-        self.below.expect("the entry of a table")
+    fn invalidate_secondary(&self, space: &AddressSpace<CpuSet<1>>, _: &Request<'_>) {
+        self.point();
+        self.cores.borrow_mut().invalidate_by_drivers(space.id());
+        self.point();
     }
 }

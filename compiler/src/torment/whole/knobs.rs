@@ -150,14 +150,22 @@ fn other_tag(env: &mut Env, _: &LevelTable) {
     env.tag.value ^= 1;
 }
 
-/// Turns a knob, and runs schedules until one fails. The time includes that for making the failure small.
+/// The longest that schedules are run for one knob.
+pub const MOST_TIME: Duration = Duration::from_secs(120);
+
+/// Turns a knob, and runs schedules until one fails, for at most [`MOST_TIME`]. The time includes that for making the failure
+/// small.
 ///
 /// # Errors
 ///
 /// If the runtime cannot run on a machine of the definition.
 pub fn turn(analysis: &Analysis, knob: &Knob, options: &Options) -> Result<Turned, String> {
     let begun = Instant::now();
-    let ran = with_fault(analysis, knob, options, torment);
+    let options = Options {
+        until: Some(begun + MOST_TIME),
+        ..options.clone()
+    };
+    let ran = with_fault(analysis, knob, &options, torment);
     let Some((report, is_reached)) = ran else {
         return Ok(Turned::Elsewhere);
     };

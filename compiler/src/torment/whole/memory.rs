@@ -9,16 +9,23 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tlbc_runtime::level::Level;
+use tlbc_runtime::request::Space;
 
-/// The bits of an entry: valid, a leaf, writable. The number of the page or the table is above them.
+/// The bits of an entry: valid, a leaf, writable, an attribute. The number of the page or the table is above them.
 pub const VALID: u64 = 1;
 pub const LEAF: u64 = 2;
 pub const WRITABLE: u64 = 4;
+pub const ATTRIBUTE: u64 = 8;
 /// log2 of the lowest bit of the number.
 pub const NUMBER: u32 = 12;
 
 /// log2 of the distance between tables in memory.
 const TABLE: u32 = 16;
+
+/// The kernel, as the owner of a page.
+pub const KERNEL: usize = usize::MAX;
+/// The owner of a page that no CPU may use.
+pub const NOBODY: usize = usize::MAX - 1;
 
 /// A page table.
 #[derive(Debug)]
@@ -30,6 +37,8 @@ pub struct Table {
     pub shift: u32,
     /// The first address that it translates.
     pub va: u64,
+    /// The kind of the space that it belongs to.
+    pub space: Space,
     pub entries: Box<[AtomicU64]>,
     /// The values of each entry that a walker may see; the last is the present one.
     seen: RefCell<Vec<Vec<u64>>>,
@@ -44,6 +53,18 @@ impl Table {
 
     pub fn load(&self, nth: usize) -> u64 {
         self.entries[nth].load(Ordering::Relaxed)
+    }
+
+    /// Returns the first address that an entry translates.
+    pub fn va_of(&self, nth: usize) -> u64 {
+        self.va.wrapping_add((nth as u64) << self.shift)
+    }
+
+    /// Publishes what is stored in a table that no walker has seen.
+    pub fn publish(&self) {
+        for (nth, seen) in self.seen.borrow_mut().iter_mut().enumerate() {
+            *seen = vec![self.load(nth)];
+        }
     }
 
     /// Returns the values of an entry that a walker may see.
@@ -63,6 +84,10 @@ pub struct Memory {
     /// The bytes of an entry.
     pub entry_size: u64,
     pub tables: Vec<Rc<Table>>,
+    /// The tables that are not freed.
+    live: Vec<Rc<Table>>,
+    /// The numbers of top tables that are free.
+    free_tops: Vec<usize>,
     /// The space that owns each page.
     pub pages: Vec<Option<usize>>,
     /// The pages that are taken to be clean and unmapped, since their reverse mapping was removed.
@@ -75,24 +100,53 @@ impl Memory {
         Self {
             entry_size,
             tables: Vec::new(),
+            live: Vec::new(),
+            free_tops: Vec::new(),
             pages: Vec::new(),
             clean: HashSet::new(),
         }
     }
 
     /// Creates a table with this many entries, all invalid.
-    pub fn table(&mut self, (level, shift): (Level, u32), va: u64, entries: usize) -> Rc<Table> {
-        let table = Rc::new(Table {
-            number: self.tables.len(),
-            level,
-            shift,
-            va,
-            entries: (0..entries).map(|_| AtomicU64::new(0)).collect(),
-            seen: RefCell::new(vec![vec![0]; entries]),
-            is_freed: Cell::new(false),
-        });
+    pub fn table(
+        &mut self,
+        (level, shift): (Level, u32),
+        (space, va): (Space, u64),
+        entries: usize,
+    ) -> Rc<Table> {
+        let number = self.tables.len();
+        let table = new_table(number, (level, shift), (space, va), entries);
         self.tables.push(table.clone());
+        self.live.push(table.clone());
         table
+    }
+
+    /// Creates a top table, where an earlier one was if there is one that is free.
+    pub fn top_table(
+        &mut self,
+        (level, shift): (Level, u32),
+        (space, va): (Space, u64),
+        entries: usize,
+    ) -> Rc<Table> {
+        let Some(number) = self.free_tops.pop() else {
+            return self.table((level, shift), (space, va), entries);
+        };
+        let table = new_table(number, (level, shift), (space, va), entries);
+        self.tables[number] = table.clone();
+        self.live.push(table.clone());
+        table
+    }
+
+    /// Frees a table. Returns whether it was not free.
+    pub fn free_table(&mut self, table: &Rc<Table>) -> bool {
+        self.live.retain(|live| !Rc::ptr_eq(live, table));
+        !table.is_freed.replace(true)
+    }
+
+    /// Frees a top table, whose place the next one gets.
+    pub fn free_top_table(&mut self, table: &Rc<Table>) -> bool {
+        self.free_tops.push(table.number);
+        self.free_table(table)
     }
 
     /// Returns the table at a physical address.
@@ -111,7 +165,7 @@ impl Memory {
     /// Notes the stores since the last call. Returns whether there were any.
     pub fn note(&self, visible_at_once: bool) -> bool {
         let mut changed = false;
-        for table in self.tables.iter().filter(|table| !table.is_freed.get()) {
+        for table in &self.live {
             let mut seen = table.seen.borrow_mut();
             for (nth, seen) in seen.iter_mut().enumerate() {
                 let now = table.load(nth);
@@ -127,7 +181,7 @@ impl Memory {
 
     /// Publishes all stores.
     pub fn publish(&self) {
-        for table in &self.tables {
+        for table in &self.live {
             for seen in table.seen.borrow_mut().iter_mut() {
                 let old = seen.len().saturating_sub(1);
                 seen.drain(..old);
@@ -146,4 +200,22 @@ impl Memory {
         self.clean.remove(&page);
         page as u64
     }
+}
+
+fn new_table(
+    number: usize,
+    (level, shift): (Level, u32),
+    (space, va): (Space, u64),
+    entries: usize,
+) -> Rc<Table> {
+    Rc::new(Table {
+        number,
+        level,
+        shift,
+        va,
+        space,
+        entries: (0..entries).map(|_| AtomicU64::new(0)).collect(),
+        seen: RefCell::new(vec![vec![0]; entries]),
+        is_freed: Cell::new(false),
+    })
 }

@@ -4,25 +4,32 @@
 //! same seed runs the same programs in the same order. The backend interprets the plans; what an instruction
 //! does comes from the definition, by its text and its operand bits.
 //!
-//! Each CPU runs a random program: it switches between spaces, becomes lazy, runs user code, and maps, unmaps, protects,
-//! replaces and unlinks in gathers. There are fewer tags than spaces, so that rollovers are frequent.
+//! Each CPU runs a random program: it switches between spaces, becomes lazy, runs user code, maps, unmaps, protects, replaces
+//! and unlinks entries of user spaces and of the kernel, in gathers that may be nested or abandoned, reclaims pages in batches,
+//! creates and tears down spaces, goes offline and comes online again, attaches a device, and pins a tag. There are few tags,
+//! so that rollovers are frequent, and memory is refused now and then. What a program does, and how often, is drawn for each
+//! schedule: some mixes are shaped for rare events.
 //!
 //! Another CPU may run, and an IPI may arrive, at each instruction, at each call of the platform, and after each access of the
 //! runtime to what CPUs share.
 //!
-//! Not covered: the memory model of CPUs (steps are sequentially consistent), kernel mappings, devices, errata, negative and global entries, calls that are given CPUs, accesses
-//! that were translated before an invalidation, CPUs that share a TLB, hotplug, large pages, the end of spaces.
+//! Not covered: the memory model of CPUs (steps are sequentially consistent), errata, negative entries, calls that are given
+//! CPUs, accesses that were translated before an invalidation, CPUs that share a TLB, large pages.
 
 mod case;
 mod cores;
 pub mod kernel;
 pub mod knobs;
 mod memory;
+mod mix;
 mod operations;
 mod options;
+mod process;
 mod program;
 mod shrink;
 mod small;
+
+use std::time::Instant;
 
 use crate::analysis::Analysis;
 pub use case::ScheduledCase;
@@ -80,6 +87,9 @@ pub fn torment_shown(
     let analysis = leaked(analysis);
     let mut report = Report::default();
     for seed in options.seed..options.seed.saturating_add(options.schedules) {
+        if options.until.is_some_and(|until| Instant::now() > until) {
+            break;
+        }
         progress(&report);
         let ran = run(analysis, options, Drawn::Seed(seed), false)?;
         if ran.steps == 0 {

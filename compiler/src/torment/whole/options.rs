@@ -1,5 +1,7 @@
 //! What to run.
 
+use std::time::Instant;
+
 use super::kernel::Mistake;
 use crate::interpreted::Breaks;
 use crate::model::Config;
@@ -21,6 +23,8 @@ pub struct Options {
     pub mistake: Option<Mistake>,
     /// What is wrong with the requests that plans are interpreted for.
     pub broken: Option<Breaks>,
+    /// No schedule starts later than this.
+    pub until: Option<Instant>,
 }
 
 impl Default for Options {
@@ -33,12 +37,13 @@ impl Default for Options {
             shrinks: true,
             mistake: None,
             broken: None,
+            until: None,
         }
     }
 }
 
 /// The operations of the program of each CPU.
-pub const OPERATIONS: usize = 40;
+pub const OPERATIONS: usize = 24;
 /// The limit of steps of a schedule. A program takes some thousands.
 pub const MOST_STEPS: u64 = 400_000;
 /// The most CPUs.

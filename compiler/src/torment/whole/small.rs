@@ -4,6 +4,7 @@
 //! places. Holds: the text has the life of the stale entry first, then the steps of each CPU.
 
 use super::case::{Ran, ScheduledCase};
+use super::cores::agent_name;
 use super::cores::blame::Blame;
 use super::cores::blame::line::{BlameLine, BlamedPlace};
 use crate::source::Files;
@@ -55,7 +56,8 @@ impl Small {
             text += &format!("\nstale: {entry}\n");
         }
         for line in &blame.life {
-            text += &format!("{:6}  CPU {}: {}\n", line.step, line.cpu, said(line, files));
+            let name = agent_name(self.case.programs.len(), line.cpu);
+            text += &format!("{:6}  {name}: {}\n", line.step, said(line, files));
         }
         if let Some(cause) = &blame.cause {
             text += &format!("cause: {cause}\n");
@@ -85,9 +87,13 @@ impl Small {
             .collect();
         lines.sort_by_key(|line| line.event);
         let lines = &lines[lines.len().saturating_sub(MOST_ROWS)..];
-        let cpus: Vec<usize> = (0..self.case.programs.len())
-            .filter(|cpu| self.case.programs[*cpu].is_some())
-            .collect();
+        let count = self.case.programs.len();
+        let has_lane = |agent: &usize| match self.case.programs.get(*agent) {
+            Some(program) => program.is_some(),
+            None => lines.iter().any(|line| line.cpu == *agent),
+        };
+        // Each CPU has a device.
+        let cpus: Vec<usize> = (0..2 * count).filter(has_lane).collect();
         let lane = |cpu: usize| cpus.iter().position(|it| *it == cpu).unwrap_or_default();
         let mut rows: Vec<PictureRow> = { lines.iter() }
             .map(|line| PictureRow {
@@ -135,7 +141,9 @@ impl Small {
         Picture {
             title: self.complaint.clone(),
             paragraphs,
-            lanes: cpus.iter().map(|cpu| format!("CPU {cpu}")).collect(),
+            lanes: { cpus.iter() }
+                .map(|agent| agent_name(count, *agent))
+                .collect(),
             rows,
             lives: lives.into_iter().collect(),
             arrows,

@@ -5,10 +5,11 @@
 
 use tlbc_machine::hardware::{CachedEntry, EntryKind};
 use tlbc_runtime::level::Level;
+use tlbc_runtime::request::Space;
 
 use super::super::memory::{LEAF, NUMBER, VALID};
 use super::{ComplaintSubject, Cores, Held, Way, cached};
-use crate::model;
+use crate::model::{self, Under};
 use crate::torment::decode::Hardware;
 
 impl Cores<'_> {
@@ -20,25 +21,40 @@ impl Cores<'_> {
             .caches
             .fill_while_loaded(self.hardware.config);
         for cpu in 0..self.all.len() {
-            if let Some(root) = self.all[cpu].root
-                && (speculates || self.all[cpu].user.is_some())
-            {
-                while self.fill(cpu, root) {}
-            }
+            let core = &self.all[cpu];
+            let Some(root) = core.root else {
+                continue;
+            };
+            let user = (speculates || core.user.is_some()).then_some(root);
+            let of_kernel = core.walks_kernel && !(self.has_views && core.user.is_some());
+            let kernel = self
+                .kernel_top
+                .filter(|_| of_kernel && (speculates || core.kernel));
+            while self.fill(cpu, user, kernel) {}
         }
         self.observe();
         self.check();
     }
 
-    fn fill(&mut self, cpu: usize, root: usize) -> bool {
-        let mut changed = self.walk(cpu, root, 0);
+    /// Fills from the tables of the user space and of the kernel. Returns whether an entry was filled.
+    fn fill(&mut self, cpu: usize, user: Option<usize>, kernel: Option<usize>) -> bool {
+        let mut changed = false;
+        for top in [user, kernel].into_iter().flatten() {
+            changed |= self.walk(cpu, top, 0);
+        }
         let core = &self.all[cpu];
-        let tag = core.tag;
-        let walks = core
-            .held
-            .iter()
-            .filter(|held| held.entry.kind == EntryKind::Walk && held.tag == tag);
-        let walks: Vec<_> = walks.map(|held| (held.bits, held.ways.clone())).collect();
+        let fixed = self.kernel_tag();
+        let is_used = |held: &&Held| match held.space {
+            Space::User => user.is_some() && held.tag == core.tag,
+            Space::Kernel => {
+                let is_tag = fixed.map_or(held.tag == core.tag, |tag| tag == held.tag);
+                kernel.is_some() && (held.global || is_tag)
+            }
+        };
+        let walks = { core.held.iter() }.filter(|held| held.entry.kind == EntryKind::Walk);
+        let walks: Vec<_> = { walks.filter(is_used) }
+            .map(|held| (held.bits, held.ways.clone()))
+            .collect();
         for (bits, ways) in walks {
             for way in ways {
                 changed |= self.walk(cpu, (bits >> NUMBER) as usize, way);
@@ -90,8 +106,8 @@ impl Cores<'_> {
             return false;
         };
         if table.is_freed.get() {
-            let number = table.number;
-            let text = format!("CPU {cpu} may walk table {number}, which is freed");
+            let (name, number) = (self.name(cpu), table.number);
+            let text = format!("{name} may walk table {number}, which is freed");
             self.complain_of(ComplaintSubject::Table(cpu, number), text);
             return false;
         }
@@ -107,7 +123,7 @@ impl Cores<'_> {
                 } else {
                     EntryKind::Walk
                 };
-                let va = table.va + ((nth as u64) << table.shift);
+                let va = (table.space, table.va_of(nth));
                 changed |= self.cache(cpu, (kind, table.level), va, bits, way);
                 if !leaf {
                     changed |= self.walk(cpu, (bits >> NUMBER) as usize, way);
@@ -121,11 +137,12 @@ impl Cores<'_> {
         &mut self,
         cpu: usize,
         (kind, level): (EntryKind, Level),
-        va: u64,
+        (space, va): (Space, u64),
         bits: u64,
         way: Way,
     ) -> bool {
         let Hardware { model, config, .. } = self.hardware;
+        let (tag, global) = self.tag_of(cpu, space, kind);
         let held = match kind {
             EntryKind::Leaf => model::CachedKind::Leaf,
             _ => model::CachedKind::Walk,
@@ -146,12 +163,13 @@ impl Cores<'_> {
                 cache: cache as u8,
                 from: None,
             };
-            let (tag, since) = (self.all[cpu].tag, self.steps);
+            let since = self.steps;
             let held = Held {
                 entry,
                 va,
                 tag,
-                global: false,
+                global,
+                space,
                 bits,
                 ways: Vec::new(),
                 since,
@@ -159,6 +177,25 @@ impl Cores<'_> {
             changed |= self.add(cpu, &held, way);
         }
         changed
+    }
+
+    /// Returns the tag under which an entry is cached, and whether it is global.
+    fn tag_of(&self, cpu: usize, space: Space, kind: EntryKind) -> (u64, bool) {
+        let loaded = self.all[cpu].tag;
+        if space == Space::User {
+            return (loaded, false);
+        }
+        let kernel = &self.hardware.model.kernel;
+        let cases = match kind {
+            EntryKind::Leaf => &kernel.leaf,
+            EntryKind::Walk | EntryKind::Root => &kernel.walk,
+        };
+        match cases.get(self.hardware.config).map(|at| &at.value) {
+            Some(Under::Global) => (0, true),
+            Some(Under::Fixed(_, tag)) => (*tag, false),
+            Some(Under::Tags(_)) => (self.kernel_root_tag, false),
+            Some(Under::EveryTag) | None => (loaded, false),
+        }
     }
 
     /// Adds a way in which an entry can be cached, given the way of what it was filled from: an invalidation in progress
@@ -181,7 +218,8 @@ impl Cores<'_> {
         let way = bits.fold(0, |all, nth| all | 1 << nth);
         let held = &mut self.all[cpu].held;
         let same = held.iter_mut().find(|it| {
-            (it.entry, it.va, it.tag, it.bits) == (new.entry, new.va, new.tag, new.bits)
+            (it.entry, it.va, it.tag, it.bits, it.space)
+                == (new.entry, new.va, new.tag, new.bits, new.space)
         });
         match same {
             Some(same) if same.ways.iter().any(|known| known & !way == 0) => false,

@@ -5,6 +5,7 @@
 use std::panic::Location;
 
 use tlbc_machine::hardware::CachedEntry;
+use tlbc_runtime::request::Space;
 
 use crate::interpreted::Instruction;
 
@@ -19,6 +20,8 @@ pub struct EntryKey {
     pub va: u64,
     pub tag: u64,
     pub global: bool,
+    /// The kind of the space that it belongs to.
+    pub space: Space,
     /// The bits of the page-table entry.
     pub bits: u64,
 }

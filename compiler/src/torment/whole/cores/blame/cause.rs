@@ -14,15 +14,12 @@ impl<'m> Story<'_, 'm> {
     /// Returns what went wrong, and the places that are responsible.
     pub fn cause(&self) -> (String, Vec<(BlamedPlace, String)>) {
         let mut places = Vec::new();
-        let cpu = self.cpu;
+        let (cpu, agent) = (self.cpu, self.cores.name(self.cpu));
         let end = self.events.len();
         let deadline = self.runs.or(self.harmed).unwrap_or(end);
         let (harm, harm_place) = match self.harmed {
             _ if self.runs.is_some() => (
-                format!(
-                    "CPU {cpu} begins to run its user code {}",
-                    self.at(deadline)
-                ),
+                format!("{agent} begins to run its user code {}", self.at(deadline)),
                 self.last_call(deadline, cpu),
             ),
             Some(harmed) => {
@@ -108,7 +105,7 @@ impl<'m> Story<'_, 'm> {
                     )
                 }));
                 let cause = format!(
-                    "`{text}` is issued by CPU {by} {} before the change is visible to the walker of CPU {cpu}, which \
+                    "`{text}` is issued by CPU {by} {} before the change is visible to the walker of {agent}, which \
                      fills the old value again",
                     self.at(index)
                 );
@@ -116,7 +113,7 @@ impl<'m> Story<'_, 'm> {
             }
             places.extend(defined(index).map(|at| (at, "this instruction removes it".into())));
             let cause = format!(
-                "`{text}` removes the entry {}, and CPU {cpu} fills it again from an entry that is still cached",
+                "`{text}` removes the entry {}, and {agent} fills it again from an entry that is still cached",
                 self.at(done)
             );
             return (cause, places);
@@ -153,7 +150,7 @@ impl<'m> Story<'_, 'm> {
             );
             return (
                 format!(
-                    "{harm}, but CPU {cpu} {taken} the IPI that was sent {}",
+                    "{harm}, but {agent} {taken} the IPI that was sent {}",
                     self.at(sent)
                 ),
                 places,
@@ -185,7 +182,7 @@ impl<'m> Story<'_, 'm> {
                 "which was sent no IPI"
             };
             let cause = format!(
-                "`{}` of CPU {by} does not act on CPU {cpu}, {what}; {harm}",
+                "`{}` of CPU {by} does not act on {agent}, {what}; {harm}",
                 instruction(*index)
             );
             return (cause, places);

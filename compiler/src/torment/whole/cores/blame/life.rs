@@ -21,6 +21,7 @@ impl Story<'_, '_> {
             tag,
             global,
             bits,
+            ..
         } = &self.key;
         let level = &model.levels[entry.level.index()].name;
         let cache = &model.caches.all[usize::from(entry.cache)].named.name;
@@ -37,8 +38,8 @@ impl Story<'_, '_> {
             format!("under tag {tag:#x}")
         };
         format!(
-            "a {kind} entry of {level} for {va:#x} in `{cache}` of CPU {}, {under}, to {to}",
-            self.cpu
+            "a {kind} entry of {level} for {va:#x} in `{cache}` of {}, {under}, to {to}",
+            self.cores.name(self.cpu)
         )
     }
 
@@ -98,7 +99,7 @@ impl Story<'_, '_> {
                     let text = match self.judge(index) {
                         None => continue,
                         Some(EntryFate::NotReached) => {
-                            format!("does not act on CPU {}", self.cpu)
+                            format!("does not act on {}", self.cores.name(self.cpu))
                         }
                         Some(EntryFate::KeptReason(kept, _, with)) => self.why_kept(kept, &with),
                         Some(EntryFate::Removes(Some(at))) if at == index => {

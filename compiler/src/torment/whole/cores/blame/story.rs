@@ -185,6 +185,7 @@ impl<'a, 'm> Story<'a, 'm> {
             va: self.key.va,
             tag: self.key.tag,
             global: self.key.global,
+            space: self.key.space,
             bits: self.key.bits,
             ways: Vec::new(),
             since: 0,
@@ -212,7 +213,7 @@ impl<'a, 'm> Story<'a, 'm> {
             return None;
         };
         let it = &hardware.model.invalidates[index];
-        let of = class(by, self.cpu);
+        let of = class(by, self.cpu, self.cores.all[self.cpu].device);
         if !it.reach(hardware.config).covers(of) {
             return Some(EntryFate::NotReached);
         }

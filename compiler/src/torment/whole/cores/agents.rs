@@ -1,0 +1,95 @@
+//! CPUs that boot and stop, and devices.
+//!
+//! In: what an agent is. Out: the class in which instructions reach it. Holds: the walker of a CPU that is offline, and of a
+//! device that is stopped, stands still, and its entries stay.
+
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::request::SpaceId;
+
+use super::{Core, Cores};
+
+/// What a device is to the instructions of CPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// The definition says which instructions reach it.
+    Device,
+    /// It uses the tag of a space, and instructions that reach other CPUs reach it.
+    Pinned,
+    /// Its driver invalidates its entries of a space.
+    Driver(SpaceId),
+}
+
+impl Cores<'_> {
+    /// Lets a CPU boot with tables of its own, unless the definition says that it has nothing cached when it comes online.
+    pub fn boot(&mut self, cpu: usize, top: usize, tag: u64) {
+        let core = &mut self.all[cpu];
+        if self.hardware.model.online_clean(self.hardware.config) {
+            return core.held.clear();
+        }
+        (core.root, core.tag) = (Some(top), tag);
+        self.settle();
+    }
+
+    /// Stops the walker of a CPU that is offline. It keeps its entries.
+    pub fn offline(&mut self, cpu: usize) {
+        self.all[cpu].root = None;
+    }
+
+    /// Notes whether a CPU uses what the kernel maps and unmaps.
+    pub fn use_kernel(&mut self, cpu: usize, uses: bool) {
+        let core = &mut self.all[cpu];
+        (core.kernel, core.walks_kernel) = (uses, uses);
+        self.settle();
+    }
+
+    /// Starts a device of a CPU, which walks tables of a space. The driver publishes the tables first, as it does whatever a device
+    /// reads.
+    pub fn start_device(
+        &mut self,
+        cpu: usize,
+        kind: DeviceKind,
+        (space, top, tag): (usize, usize, u64),
+    ) {
+        self.publish();
+        self.all[self.cpus + cpu] = Core {
+            root: Some(top),
+            tag,
+            user: Some(space),
+            device: Some(kind),
+            ..Core::default()
+        };
+        self.settle();
+    }
+
+    /// Stops the walker of a device. It still uses the entries that it has.
+    pub fn stop_device(&mut self, cpu: usize) {
+        self.all[self.cpus + cpu].root = None;
+    }
+
+    /// Takes a device off the bus.
+    pub fn remove_device(&mut self, cpu: usize) {
+        self.all[self.cpus + cpu] = Core::default();
+    }
+
+    /// Invalidates what devices of a space have whose entries only their driver can invalidate.
+    pub fn invalidate_by_drivers(&mut self, space: SpaceId) {
+        self.publish();
+        let of_space = |core: &&mut Core| core.device == Some(DeviceKind::Driver(space));
+        self.all
+            .iter_mut()
+            .filter(of_space)
+            .for_each(|core| core.held.clear());
+        self.settle();
+    }
+}
+
+/// Returns the class of a CPU or a device as seen by a CPU. An instruction does not reach entries of which its driver takes
+/// care.
+pub(super) fn class(from: usize, number: usize, device: Option<DeviceKind>) -> Agents {
+    match device {
+        Some(DeviceKind::Device) => Agents::DEVICE,
+        Some(DeviceKind::Driver(_)) => Agents::NONE,
+        None if from == number => Agents::SELF,
+        None | Some(DeviceKind::Pinned) => Agents::ACTIVE,
+    }
+}

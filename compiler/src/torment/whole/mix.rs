@@ -1,0 +1,184 @@
+//! What the programs of one schedule do, and how often.
+//!
+//! In: a generator of random numbers. Out: a [`Mix`]. Holds: mixes that are shaped for rare events are as frequent as the general
+//! one, since a general mix does not meet them in a million schedules.
+
+use fastrand::Rng;
+
+/// What an operation of a program does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// Switches to another space.
+    Switch,
+    /// Runs in the kernel alone.
+    Lazy,
+    /// Runs user code.
+    User,
+    /// Walks tables without a lock.
+    Walk,
+    /// Changes entries of a user space.
+    Gather,
+    /// Changes entries of the kernel.
+    KernelGather,
+    /// Unmaps pages of many spaces.
+    Reclaim,
+    /// Ends a space and creates another one.
+    Exit,
+    /// Goes offline and comes online again.
+    Hotplug,
+    /// Attaches a device, lets it run, and detaches it.
+    Device,
+    /// Pins the tag of a space for a device, and unpins it.
+    Pin,
+}
+
+/// The activities, with how often each is drawn in the general mix.
+const GENERAL: [(Activity, u32); 11] = [
+    (Activity::Switch, 6),
+    (Activity::Lazy, 2),
+    (Activity::User, 6),
+    (Activity::Walk, 1),
+    (Activity::Gather, 8),
+    (Activity::KernelGather, 3),
+    (Activity::Reclaim, 2),
+    (Activity::Exit, 1),
+    (Activity::Hotplug, 1),
+    (Activity::Device, 1),
+    (Activity::Pin, 1),
+];
+
+/// What the programs of one schedule do.
+#[derive(Debug, Clone)]
+pub struct Mix {
+    weights: [(Activity, u32); GENERAL.len()],
+    /// How many spaces there are at a time.
+    pub spaces: usize,
+    /// How many tables of the lowest level a space has.
+    pub tables: usize,
+    /// How many entries each of them has.
+    pub entries: usize,
+    /// How many tags there are beyond those that the CPUs may use at once.
+    pub more_tags: u64,
+    /// Whether gathers are nested and abandoned.
+    pub is_careless: bool,
+}
+
+impl Mix {
+    /// Draws a mix for this many CPUs.
+    pub fn new(cpus: usize, rng: &mut Rng) -> Self {
+        let mut mix = Self {
+            weights: GENERAL,
+            spaces: rng.usize(1..=4),
+            tables: rng.usize(1..=2),
+            entries: rng.usize(1..=2),
+            more_tags: 1,
+            is_careless: false,
+        };
+        match rng.u8(..8) {
+            // A few pages that are used over and over by one or two spaces.
+            0 => {
+                mix.only(&[
+                    Activity::Switch,
+                    Activity::Lazy,
+                    Activity::User,
+                    Activity::Gather,
+                ]);
+                (mix.spaces, mix.tables, mix.entries) = (rng.usize(1..=2), 1, 1);
+            }
+            // A rollover at almost every switch.
+            1 => {
+                mix.only(&[
+                    Activity::Switch,
+                    Activity::User,
+                    Activity::Gather,
+                    Activity::Exit,
+                ]);
+                (mix.spaces, mix.tables, mix.entries) = (3 * cpus, 1, 1);
+            }
+            // CPUs come and go while the kernel changes its tables.
+            2 => {
+                mix.only(&[
+                    Activity::Switch,
+                    Activity::User,
+                    Activity::Gather,
+                    Activity::KernelGather,
+                    Activity::Hotplug,
+                ]);
+                mix.often(Activity::Hotplug, 4);
+            }
+            3 => {
+                mix.only(&[
+                    Activity::Switch,
+                    Activity::Lazy,
+                    Activity::User,
+                    Activity::Gather,
+                    Activity::Exit,
+                ]);
+                mix.often(Activity::Exit, 4);
+            }
+            4 => {
+                mix.only(&[Activity::Switch, Activity::User, Activity::Gather]);
+                mix.often(Activity::Device, 4);
+                mix.often(Activity::Pin, 4);
+                mix.spaces = rng.usize(1..=3);
+                mix.more_tags = 3;
+            }
+            5 => {
+                mix.only(&[
+                    Activity::Switch,
+                    Activity::Lazy,
+                    Activity::User,
+                    Activity::KernelGather,
+                ]);
+                mix.often(Activity::KernelGather, 6);
+            }
+            // Each activity is left out of every other mix.
+            6 => {
+                for (activity, weight) in &mut mix.weights {
+                    if *activity != Activity::Switch && rng.bool() {
+                        *weight = 0;
+                    }
+                }
+            }
+            _ => {
+                mix.is_careless = true;
+                mix.entries = if rng.bool() { mix.entries } else { 6 };
+                mix.spaces = rng.usize(1..=4) * cpus;
+                mix.more_tags = rng.u64(1..4);
+            }
+        }
+        mix
+    }
+
+    /// Leaves out all other activities.
+    fn only(&mut self, activities: &[Activity]) {
+        for (activity, weight) in &mut self.weights {
+            if !activities.contains(activity) {
+                *weight = 0;
+            }
+        }
+    }
+
+    fn often(&mut self, of: Activity, weight: u32) {
+        let own = self
+            .weights
+            .iter_mut()
+            .find(|(activity, _)| *activity == of);
+        if let Some((_, own)) = own {
+            *own = weight;
+        }
+    }
+
+    /// Draws what an operation does.
+    pub fn activity(&self, rng: &mut Rng) -> Activity {
+        let all: u32 = self.weights.iter().map(|(_, weight)| weight).sum();
+        let mut drawn = rng.u32(..all.max(1));
+        for (activity, weight) in self.weights {
+            if drawn < weight {
+                return activity;
+            }
+            drawn -= weight;
+        }
+        Activity::Switch
+    }
+}

@@ -1,0 +1,173 @@
+//! Spaces that are created, torn down and released.
+//!
+//! In: processes and those who use them. Out: teardowns. Holds: a space is torn down when no CPU runs in it and none changes
+//! its entries, and released when no CPU holds a reference.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use fastrand::Rng;
+use tlbc_runtime::NewSpace;
+use tlbc_runtime::request::Space;
+
+use super::super::memory::{NUMBER, VALID};
+use super::super::process::{Owned, PageTables, Process};
+use super::{World, chain};
+
+impl World<'_> {
+    /// Creates a space, if there is a tag for it.
+    pub(super) fn create(&self, rng: &mut Rng) -> Option<Process> {
+        let kernel = self.kernel();
+        let user = (Space::User, self.base);
+        let chain = {
+            let memory = &mut kernel.cores.borrow_mut().memory;
+            chain(memory, &self.levels, user, self.mix.tables)
+        };
+        let top = chain[0].address();
+        let new = NewSpace {
+            table: top,
+            user_table: top,
+            per_cpu_tag: rng.bool(),
+            ..NewSpace::default()
+        };
+        let Ok(space) = self.mmu.address_space(new) else {
+            let memory = &mut kernel.cores.borrow_mut().memory;
+            memory.free_top_table(&chain[0]);
+            chain[1..].iter().for_each(|table| {
+                memory.free_table(table);
+            });
+            return None;
+        };
+        let number = self.next.get();
+        self.next.set(number + 1);
+        kernel.note(format!("creates space {number}"));
+        Some(Process(Rc::new(Owned {
+            tables: PageTables::new(number, space.id(), chain),
+            space,
+            users: Cell::new(0),
+            ends: Cell::new(false),
+        })))
+    }
+
+    /// Returns any process, which this CPU now uses until it [leaves](Self::leave) it.
+    pub(super) fn any_process(&self, rng: &mut Rng) -> Option<Process> {
+        let processes = self.processes.borrow();
+        let drawn = processes.get(rng.usize(..processes.len()))?.clone()?;
+        Some(Self::entered(drawn))
+    }
+
+    /// Counts one more user of a process that has one.
+    pub(super) fn entered(process: Process) -> Process {
+        process.users.set(process.users.get() + 1);
+        process
+    }
+
+    /// Stops using a process. The last one that does tears it down, if it has ended.
+    pub(super) fn leave(&self, process: Process) {
+        let others = process.users.get() - 1;
+        process.users.set(others);
+        if others == 0 && process.ends.get() {
+            self.tear_down(process);
+        }
+    }
+
+    /// Ends a process, and creates another one in its place.
+    pub(super) fn exit(&self, rng: &mut Rng) {
+        let nth = rng.usize(..self.mix.spaces);
+        let ended = self.processes.borrow_mut()[nth].take();
+        if let Some(process) = ended {
+            self.kernel()
+                .note(format!("space {} ends", process.tables.number));
+            let process = Self::entered(process);
+            process.ends.set(true);
+            self.leave(process);
+        }
+        self.release_ended();
+        let new = self.create(rng);
+        // Another CPU may have created one in the meantime.
+        let unused = {
+            let mut processes = self.processes.borrow_mut();
+            match &mut processes[nth] {
+                place @ None => {
+                    *place = new;
+                    None
+                }
+                Some(_) => new,
+            }
+        };
+        if let Some(unused) = unused {
+            self.tear_down(unused);
+        }
+    }
+
+    /// Tears down a space that has no user.
+    fn tear_down(&self, process: Process) {
+        let (kernel, tables) = (self.kernel(), &process.tables);
+        let number = tables.number;
+        kernel.note(format!("tears down space {number}"));
+        let result = self.mmu.teardown(&process.space, |gather| {
+            for upper in 0..self.mix.tables {
+                kernel.lock(tables);
+                let unlinked = gather.locked((), |section, ()| {
+                    let bits = tables.upper().load(upper);
+                    if bits & VALID == 0 {
+                        return Ok(());
+                    }
+                    let lowest =
+                        kernel.cores.borrow().memory.tables[(bits >> NUMBER) as usize].clone();
+                    let mapped =
+                        (0..lowest.entries.len()).filter(|nth| lowest.load(*nth) & VALID != 0);
+                    let mapped: Vec<_> =
+                        mapped.map(|nth| tables.entry(&lowest, nth, None)).collect();
+                    section.unmap_all(mapped).map_err(|it| it.to_string())?;
+                    let link = tables.entry(tables.upper(), upper, Some(lowest));
+                    section.unlink(link).map_err(|it| it.to_string())
+                });
+                kernel.unlock(tables);
+                unlinked?;
+            }
+            gather.locked((), |section, ()| {
+                for pair in tables.chain.windows(2).rev() {
+                    let link = tables.entry(&pair[0], 0, Some(pair[1].clone()));
+                    section.unlink(link).map_err(|it| it.to_string())?;
+                }
+                Ok::<(), String>(())
+            })
+        });
+        if let Err(why) = result {
+            return kernel.refused(&why);
+        }
+        if !tables.lost_pages.get() {
+            let mut cores = kernel.cores.borrow_mut();
+            let left = { cores.memory.pages.iter() }.position(|owner| *owner == Some(number));
+            if let Some(page) = left {
+                cores.complain(format!("page {page} of space {number} is never released"));
+            }
+        }
+        kernel.note(format!("space {number} is torn down"));
+        self.ended.borrow_mut().push(process);
+    }
+
+    /// Releases processes that have ended and to which there are no references.
+    pub(super) fn release_ended(&self) {
+        loop {
+            let next = {
+                let mut ended = self.ended.borrow_mut();
+                let nth = { ended.iter() }.position(|process| Rc::strong_count(&process.0) == 1);
+                nth.map(|nth| ended.swap_remove(nth))
+            };
+            let Some(process) = next else {
+                return;
+            };
+            let (kernel, number) = (self.kernel(), process.tables.number);
+            kernel.note(format!("releases space {number}"));
+            if let Err(why) = self.mmu.release(&process.space) {
+                return kernel.refused(&why.to_string());
+            }
+            let mut cores = kernel.cores.borrow_mut();
+            cores.memory.free_top_table(&process.tables.chain[0]);
+            cores.step();
+            cores.settle();
+        }
+    }
+}
