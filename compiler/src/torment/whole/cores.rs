@@ -10,6 +10,7 @@
 mod agents;
 pub mod blame;
 mod checks;
+mod device;
 mod fills;
 pub mod history;
 mod observe;
@@ -22,9 +23,9 @@ use tlbc_machine::schedule;
 use tlbc_runtime::pte::ChangeFacts;
 use tlbc_runtime::request::Space;
 
-pub use agents::DeviceKind;
-use agents::class;
-pub use checks::agent_name;
+pub use device::DeviceKind;
+pub use device::agent_name;
+use device::class;
 
 use self::history::{EntryKey, History, Seen};
 use super::memory::{Memory, NUMBER};

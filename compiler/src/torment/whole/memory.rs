@@ -25,7 +25,7 @@ const TABLE: u32 = 16;
 /// The kernel, as the owner of a page.
 pub const KERNEL: usize = usize::MAX;
 /// The owner of a page that no CPU may use.
-pub const NOBODY: usize = usize::MAX - 1;
+pub const NO_OWNER: usize = usize::MAX - 1;
 
 /// A page table.
 #[derive(Debug)]

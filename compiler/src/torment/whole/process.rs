@@ -1,4 +1,4 @@
-//! Processes: a space, its page tables and those who use it.
+//! Processes: a space, its page tables and how many CPUs use it.
 //!
 //! In: tables and a space. Out: handles, which are counted. Holds: a table changes only while the lock of its space is held.
 

@@ -3,21 +3,10 @@
 //! In: what an agent is. Out: the class in which instructions reach it. Holds: the walker of a CPU that is offline, and of a
 //! device that is stopped, stands still, and its entries stay.
 
-use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::SpaceId;
 
+use super::device::DeviceKind;
 use super::{Core, Cores};
-
-/// What a device is to the instructions of CPUs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeviceKind {
-    /// The definition says which instructions reach it.
-    Device,
-    /// It uses the tag of a space, and instructions that reach other CPUs reach it.
-    Pinned,
-    /// Its driver invalidates its entries of a space.
-    Driver(SpaceId),
-}
 
 impl Cores<'_> {
     /// Lets a CPU boot with tables of its own, unless the definition says that it has nothing cached when it comes online.
@@ -80,16 +69,5 @@ impl Cores<'_> {
             .filter(of_space)
             .for_each(|core| core.held.clear());
         self.settle();
-    }
-}
-
-/// Returns the class of a CPU or a device as seen by a CPU. An instruction does not reach entries of which its driver takes
-/// care.
-pub(super) fn class(from: usize, number: usize, device: Option<DeviceKind>) -> Agents {
-    match device {
-        Some(DeviceKind::Device) => Agents::DEVICE,
-        Some(DeviceKind::Driver(_)) => Agents::NONE,
-        None if from == number => Agents::SELF,
-        None | Some(DeviceKind::Pinned) => Agents::ACTIVE,
     }
 }

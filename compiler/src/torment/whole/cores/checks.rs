@@ -8,7 +8,8 @@ use tlbc_runtime::pte::Stricter;
 use tlbc_runtime::request::Space;
 
 use super::super::memory::{ATTRIBUTE, KERNEL, NUMBER, VALID, WRITABLE};
-use super::{ComplaintSubject, Cores, DeviceKind, Held};
+use super::device::{DeviceKind, agent_name};
+use super::{ComplaintSubject, Cores, Held};
 use crate::model::Under;
 
 impl Cores<'_> {
@@ -184,13 +185,5 @@ fn space_name(space: Option<usize>) -> String {
         None => "no space".to_owned(),
         Some(KERNEL) => "the kernel".to_owned(),
         Some(number) => format!("space {number}"),
-    }
-}
-
-/// Returns the name of a CPU, or of a device, whose numbers come after those of the CPUs.
-pub fn agent_name(cpus: usize, number: usize) -> String {
-    match number.checked_sub(cpus) {
-        None => format!("CPU {number}"),
-        Some(device) => format!("device {device}"),
     }
 }

@@ -3,14 +3,14 @@
 //! In: the tables of a space. Out: calls of the runtime, and a check of each entry that this CPU relies on afterwards. Holds: the
 //! lock of a space is held in each section, and not between sections or during the last flush.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use fastrand::Rng;
 use tlbc_runtime::request::Space;
 use tlbc_runtime::{AddressSpace, Backend, CpuSet, Section};
 
 use super::super::kernel::{Kernel, Mistake, is_of_file};
-use super::super::memory::{ATTRIBUTE, KERNEL, LEAF, NOBODY, NUMBER, VALID, WRITABLE};
+use super::super::memory::{ATTRIBUTE, KERNEL, LEAF, NO_OWNER, NUMBER, VALID, WRITABLE};
 use super::super::process::PageTables;
 use super::World;
 use crate::interpreted::Interpreted;
@@ -59,7 +59,7 @@ impl<'m> World<'m> {
                 if is_careless && rng.u8(..10) == 0 {
                     tables.lost_pages.set(true);
                     kernel.note(format!("{}: the gather is abandoned", tables.name()));
-                    resume_unwind(Box::new(Abandoned));
+                    std::panic::resume_unwind(Box::new(Abandoned));
                 }
             });
         };
@@ -67,7 +67,7 @@ impl<'m> World<'m> {
             if panic.is::<Abandoned>() {
                 return; // nothing is flushed before the next flush of the space
             }
-            resume_unwind(panic);
+            std::panic::resume_unwind(panic);
         }
         let fixes_faults = Interpreted::facts().kernel_faults_fixed;
         let mut cores = kernel.cores.borrow_mut();
@@ -184,7 +184,7 @@ impl<'m> World<'m> {
             let memory = &mut kernel.cores.borrow_mut().memory;
             let table = memory.table(self.levels[0], (kind, upper.va_of(nth)), self.mix.entries);
             if garbage {
-                let other = memory.page(NOBODY);
+                let other = memory.page(NO_OWNER);
                 memory.store(table.address(), other << NUMBER | VALID | LEAF);
             }
             table

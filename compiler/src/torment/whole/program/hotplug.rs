@@ -7,7 +7,7 @@
 use tlbc_runtime::request::Space;
 use tlbc_runtime::{CpuId, Current};
 
-use super::super::memory::{LEAF, NOBODY, NUMBER, VALID};
+use super::super::memory::{LEAF, NO_OWNER, NUMBER, VALID};
 use super::{CurrentProcess, World, chain};
 
 impl World<'_> {
@@ -20,7 +20,7 @@ impl World<'_> {
             let memory = &mut cores.memory;
             let mut tables = chain(memory, &self.levels, (Space::User, self.base), 1);
             let lowest = memory.table(self.levels[0], (Space::User, self.base), 1);
-            let page = memory.page(NOBODY);
+            let page = memory.page(NO_OWNER);
             memory.store(lowest.address(), page << NUMBER | VALID | LEAF);
             lowest.publish();
             let last = &tables[tables.len() - 1];

@@ -1,6 +1,6 @@
 //! Spaces that are created, torn down and released.
 //!
-//! In: processes and those who use them. Out: teardowns. Holds: a space is torn down when no CPU runs in it and none changes
+//! In: processes and the counts of their users. Out: teardowns. Holds: a space is torn down when no CPU runs in it and none changes
 //! its entries, and released when no CPU holds a reference.
 
 use std::cell::Cell;
