@@ -109,15 +109,15 @@ impl AsidSlots {
         slot: Option<AsidSlot>,
         tags: Option<(TagValues, PerCpuSource)>,
     ) -> Tag {
-        let (Some(slot), Some((values, source))) = (slot, tags) else {
-            return Tag::default();
-        };
-        Tag {
-            value: match source {
-                PerCpuSource::Slots => values.nth(slot.0 as u64).unwrap_or(0),
-                PerCpuSource::Generations => self.at(slot).tag.get(),
+        match (slot, tags) {
+            (Some(slot), Some((values, source))) => Tag {
+                value: match source {
+                    PerCpuSource::Slots => values.nth(slot.0 as u64).unwrap_or(0),
+                    PerCpuSource::Generations => self.at(slot).tag.get(),
+                },
+                global: false,
             },
-            global: false,
+            _ => Tag::default(),
         }
     }
 

@@ -18,6 +18,7 @@
 
 mod case;
 mod cores;
+mod entry;
 pub mod kernel;
 pub mod knobs;
 mod memory;

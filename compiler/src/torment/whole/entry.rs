@@ -1,0 +1,98 @@
+//! Entries of page tables, as the runtime reads and changes them.
+//!
+//! In: the tables of a space, and the bits of an entry. Out: what an entry means, and what it gives back. Holds: an entry belongs
+//! to the space of its tables.
+
+use std::rc::Rc;
+
+use tlbc_runtime::level::Level;
+use tlbc_runtime::pte::{Entry, Slot};
+use tlbc_runtime::{AddressSpace, CpuSet, Pte};
+
+use super::kernel::{Kernel, MappedPage, is_of_file};
+use super::memory::{ATTRIBUTE, LEAF, NUMBER, Table, VALID, WRITABLE};
+use super::process::PageTables;
+
+/// An entry of a table.
+pub struct Slotted<'k> {
+    tables: &'k PageTables,
+    table: Rc<Table>,
+    nth: usize,
+    /// The table that the entry points at, if it does.
+    below: Option<Rc<Table>>,
+}
+
+impl PageTables {
+    /// Returns an entry of one of the tables.
+    pub fn entry<'k>(
+        &'k self,
+        table: &Rc<Table>,
+        nth: usize,
+        below: Option<Rc<Table>>,
+    ) -> Slotted<'k> {
+        let table = table.clone();
+        Slotted {
+            tables: self,
+            table,
+            nth,
+            below,
+        }
+    }
+}
+
+impl Pte<Kernel<'_>> for Slotted<'_> {
+    fn belongs_to(&self, space: &AddressSpace<CpuSet<1>>) -> bool {
+        self.tables.space == space.id()
+    }
+
+    fn level(&self) -> Level {
+        self.table.level
+    }
+
+    fn slot(&self) -> Slot<'_> {
+        Slot {
+            entries: (&self.table.entries[self.nth..=self.nth]).into(),
+            table: self.table.address(),
+            index: self.nth as u16,
+            va: self.table.va_of(self.nth),
+        }
+    }
+
+    fn decode(_: Level, bits: u64) -> Entry {
+        let number = bits >> NUMBER;
+        if bits & VALID == 0 {
+            Entry::Invalid
+        } else if bits & LEAF == 0 {
+            Entry::Table {
+                table: number,
+                attributes: 0,
+            }
+        } else {
+            Entry::Leaf {
+                page: number,
+                rights: (1 | bits & WRITABLE) as _,
+                attributes: (bits & ATTRIBUTE) as _,
+            }
+        }
+    }
+
+    fn is_accessed(_: Level, _: u64) -> bool {
+        true
+    }
+
+    fn is_dirty(_: Level, bits: u64) -> bool {
+        bits & WRITABLE != 0
+    }
+
+    fn into_page(self, old: u64) -> Option<MappedPage> {
+        let number = (old >> NUMBER) as usize;
+        Some(MappedPage {
+            number,
+            is_dirty: old & WRITABLE != 0 && is_of_file(number),
+        })
+    }
+
+    fn into_table(self, _: u64) -> Rc<Table> {
+        self.below.expect("the entry of a table")
+    }
+}
