@@ -51,6 +51,7 @@ impl Svg {
         );
     }
 
+    #[cfg(feature = "cli")]
     pub fn dashed(&mut self, from: (u32, u32), to: (u32, u32), stroke: &str) {
         let ((x1, y1), (x2, y2)) = (from, to);
         let _ = writeln!(
@@ -60,6 +61,7 @@ impl Svg {
     }
 
     /// Draws the tip of an arrow, in the direction of the line to it.
+    #[cfg(feature = "cli")]
     pub fn tip(&mut self, from: (u32, u32), to: (u32, u32), fill: &str) {
         let degrees = {
             let across = f64::from(to.0) - f64::from(from.0);
@@ -102,6 +104,7 @@ impl Svg {
     }
 
     /// Draws a text with its right end at `x` and its baseline at `y`.
+    #[cfg(feature = "cli")]
     pub fn right(&mut self, x: u32, y: u32, size: u32, face: Face, fill: &str, text: &str) {
         self.anchored(x, y, size, face, fill, text, "end");
     }
