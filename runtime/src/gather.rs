@@ -44,8 +44,8 @@ const RMAPS: u8 = 1;
 pub(crate) const NEW: u8 = 1 << 1;
 /// What is done before the lock of the section is released.
 pub(crate) const BEFORE_UNLOCK: u8 = RMAPS | NEW;
-/// A table was unlinked without a change that requires a flush. If no flush publishes this, it is published after
-/// the flush.
+/// A table was unlinked whose link no CPU caches. Unless instructions of this CPU publish that in a flush, it is published after the
+/// flush.
 pub(crate) const UNLINKED: u8 = 1 << 2;
 
 /// A gather in progress. [`Mmu::gather`] lends it to its closure.

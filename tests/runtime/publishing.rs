@@ -68,7 +68,14 @@ enum Unlinked {
     WithPage,
     /// The space is torn down, in the same state.
     AtTeardown,
+    /// It is unlinked with a page below it that is still mapped, in the same state.
+    Live,
+    /// It is detached in the same way, and returned at once.
+    Detached,
 }
+
+/// What follows a table that was detached.
+const RETURNED: &str = "the table is returned";
 
 /// Returns what happens when a table is unlinked on a machine that caches no walk entries, where this takes no flush.
 fn unlinked(unlinked: Unlinked, has_memory: bool) -> Vec<Event<loongarch64::Op>> {
@@ -96,14 +103,26 @@ fn unlinked(unlinked: Unlinked, has_memory: bool) -> Vec<Event<loongarch64::Op>>
     Hosted::on(&mmu, 0, || {
         let body = |gather: &mut Gather<'_, _>| {
             gather.locked((), |section, ()| {
-                section.unmap_all(below.leaves()).expect("its pages");
                 let link = tables.pointer(0).expect("it points at a table");
-                section.unlink(link).expect("a table of this space");
+                match unlinked {
+                    Unlinked::Alone | Unlinked::WithPage | Unlinked::AtTeardown => {
+                        section.unmap_all(below.leaves()).expect("its pages");
+                        section.unlink(link).expect("a table of this space");
+                    }
+                    Unlinked::Live => {
+                        section.unlink_subtree(link).expect("a table of this space");
+                    }
+                    Unlinked::Detached => {
+                        let table = section.detach(link).expect("a table of this space");
+                        table.returned();
+                        mmu.platform().note(RETURNED);
+                    }
+                }
             });
         };
         match unlinked {
-            Unlinked::Alone | Unlinked::WithPage => mmu.gather(&space, body),
             Unlinked::AtTeardown => mmu.teardown(&space, body),
+            _ => mmu.gather(&space, body),
         }
     });
     mmu.platform().events()
@@ -111,9 +130,20 @@ fn unlinked(unlinked: Unlinked, has_memory: bool) -> Vec<Event<loongarch64::Op>>
 
 #[test]
 fn a_table_that_is_given_away_without_a_flush_is_published_as_unlinked() {
-    for of in [Unlinked::Alone, Unlinked::WithPage, Unlinked::AtTeardown] {
-        for (has_memory, given) in [(false, Event::Freed(1)), (true, Event::Deferred(vec![1]))] {
+    let each = [
+        Unlinked::Alone,
+        Unlinked::WithPage,
+        Unlinked::AtTeardown,
+        Unlinked::Live,
+        Unlinked::Detached,
+    ];
+    for of in each {
+        for (has_memory, freed) in [(false, Event::Freed(1)), (true, Event::Deferred(vec![1]))] {
             let events = unlinked(of, has_memory);
+            let given = match of {
+                Unlinked::Detached => Event::Note(RETURNED),
+                _ => freed,
+            };
             let is_published =
                 |event: &Event<_>| matches!(event, Event::Issued(0, loongarch64::Op::Publish));
             let published = events.iter().position(is_published);

@@ -217,7 +217,7 @@ impl TraceRun<'_> {
         self.record(change, &required, extent);
         let space = self.query.space;
         self.new |= space == Space::Kernel && change.must_be_published(&required, self.may_fault());
-        self.unlinked |= change.unlinks_without_flush(&facts);
+        self.unlinked |= change.unlinks_for_walkers_alone(&facts);
         Ok(())
     }
 

@@ -48,7 +48,7 @@ pub(super) struct TraceRun<'a> {
     pub whole: bool,
     /// Whether a valid entry of the kernel was stored where none was, and is not published.
     pub new: bool,
-    /// Whether a table was unlinked without a flush, and this is not published.
+    /// Whether a table was unlinked whose link no CPU caches, and no flush has published this.
     pub unlinked: bool,
     /// The instructions of all CPUs.
     ops: Vec<Op>,

@@ -108,12 +108,13 @@ impl Change {
             && !left.is_required_now(may_fault)
     }
 
-    /// Returns whether a table is unlinked and no flush is required, so that no flush publishes this.
+    /// Returns whether a table is unlinked on a machine that caches no walk entries. A CPU that uses the space lazily is sent no
+    /// flush there, and its walker still reads the tables, so a flush does not publish this to every walker.
     #[must_use]
-    pub fn unlinks_without_flush(&self, facts: &ChangeFacts) -> bool {
+    pub fn unlinks_for_walkers_alone(&self, facts: &ChangeFacts) -> bool {
         let unlinks =
             matches!(self.old, Entry::Table { .. }) && !matches!(self.new, Entry::Table { .. });
-        unlinks && self.required_flush(facts).is_nothing()
+        unlinks && !facts.walk_cached
     }
 
     /// Returns the flush that this change requires on a machine of these facts.

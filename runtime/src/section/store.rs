@@ -93,9 +93,9 @@ impl<P: Platform> Section<'_, '_, P> {
         if space == Space::Kernel && change.must_be_published(&changed.required, may_fault) {
             gather.remaining |= NEW;
         }
-        if changed.required.is_nothing() && matches!(change.old, Entry::Table { .. }) {
+        if matches!(change.old, Entry::Table { .. }) {
             let facts = gather.mmu.change_facts(gather.space);
-            if change.unlinks_without_flush(&facts) {
+            if change.unlinks_for_walkers_alone(&facts) {
                 gather.remaining |= UNLINKED;
             }
         }
