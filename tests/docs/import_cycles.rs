@@ -78,7 +78,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("interpreted", "model plan trace analysis"),
     (
         "torment",
-        "source model ast plan trace analysis interpreted svg",
+        "source text model ast plan trace analysis interpreted svg",
     ),
 ];
 

@@ -142,19 +142,17 @@ impl Model {
         unknown.is_some_and(|when| !when.value.holds(machine))
     }
 
-    /// Returns whether all tags are given out anew at once, at a rollover: of the machine, or of one CPU.
-    #[must_use]
-    pub fn has_generations(&self, machine: impl Machine, per_cpu: bool) -> bool {
-        let mut tags = self.tags.iter().filter(|tag| tag.when.holds(machine));
-        tags.any(|tag| tag.per_cpu.value == per_cpu && tag.has_generations())
+    /// Returns the tags whose values are all given out anew at once, at a rollover.
+    pub fn tags_with_generations(&self, machine: impl Machine) -> impl Iterator<Item = &Tag> {
+        let tags = self.tags.iter();
+        tags.filter(move |tag| tag.when.holds(machine) && tag.has_generations())
     }
 
     /// Returns whether a switch may need a flush of everything under every tag: a CPU whose caches start empty needs
     /// none, unless all tags are given out anew at once.
     #[must_use]
     pub fn switch_flushes_every_tag(&self, machine: impl Machine) -> bool {
-        let has_generations = |per_cpu| self.has_generations(machine, per_cpu);
-        !self.online_clean(machine) || [true, false].into_iter().any(has_generations)
+        !self.online_clean(machine) || self.tags_with_generations(machine).next().is_some()
     }
 
     /// Returns whether a switch invalidates everything of user spaces after its loads.

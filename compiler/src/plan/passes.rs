@@ -122,15 +122,14 @@ impl<'m> PlanBuilder<'m, '_> {
         let both = self.choose(context, LEAF_AND_WALK.each());
         let apart = !walk.by_address();
         let joint = apart || !Refills::of(context, &both, |kind| context.classes(kind)).possible();
-        // The passes that invalidate walk entries, and leaf entries with them if they go together.
-        let passes = [WALK.each(), LEAF_AND_WALK.each()];
-        let mut passes = passes.into_iter().take(1 + usize::from(joint));
         leaf.by_address().then(|| {
             Node::Fold(Folding {
                 leaves: !leaf.exact(),
                 walks: if apart {
                     Walks::Apart
-                } else if passes.all(|pass| self.walks_of_everything(context, pass)) {
+                } else if self.walks_of_everything(context, WALK.each())
+                    && (!joint || self.walks_of_everything(context, LEAF_AND_WALK.each()))
+                {
                     Walks::All
                 } else {
                     Walks::Named

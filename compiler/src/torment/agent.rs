@@ -4,6 +4,7 @@
 //! everything that could have been cached is.
 
 use tlbc_machine::hardware::{AgentWalks, CachedEntry, EntryKind, TranslationPath};
+use tlbc_runtime::IpiTargets;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{Reach, Space};
@@ -29,6 +30,19 @@ pub struct Agent {
     pub path: TranslationPath,
     /// The tag of each entry, and whether it is global.
     pub under: Vec<(u64, bool)>,
+}
+
+impl Agent {
+    /// Returns whether an IPI to these targets reaches the agent. A CPU that shares the TLB runs the space.
+    pub fn is_target(&self, to: IpiTargets) -> bool {
+        let class = if self.class == Agents::SIBLING {
+            Agents::ACTIVE
+        } else {
+            self.class
+        };
+        let is_suspect = |set: usize| to.sets & (1 << set) != 0;
+        to.agents.covers(class) || self.suspect.is_some_and(is_suspect)
+    }
 }
 
 impl Hardware<'_> {

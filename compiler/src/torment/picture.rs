@@ -4,6 +4,7 @@
 //! one event, and rows are as high as their text.
 
 use crate::svg::{Face, Svg, width};
+use crate::text::wrap;
 
 /// What an event is, which decides its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,15 +187,11 @@ impl Picture {
                 "#000000"
             };
             let mut line_y = y + 12;
-            for line in wrapped(&row.text, characters) {
+            for line in wrap(&row.text, characters) {
                 svg.text(x, line_y, TEXT, Face::Mono, fill, &line);
                 line_y += LINE;
             }
-            for line in row
-                .place
-                .iter()
-                .flat_map(|place| wrapped(place, characters))
-            {
+            for line in row.place.iter().flat_map(|place| wrap(place, characters)) {
                 svg.text(x, line_y - 2, SMALL, Face::Mono, GREY, &line);
                 line_y += LINE;
             }
@@ -210,12 +207,12 @@ impl Picture {
             ((width - 32) * 10 / letter) as usize
         };
         let mut y = 30;
-        for line in wrapped(&self.title, most(15, Face::Bold)) {
+        for line in wrap(&self.title, most(15, Face::Bold)) {
             svg.text(16, y, 15, Face::Bold, "#000000", &line);
             y += LINE + 3;
         }
         for paragraph in &self.paragraphs {
-            for line in wrapped(paragraph, most(TEXT, Face::Mono)) {
+            for line in wrap(paragraph, most(TEXT, Face::Mono)) {
                 svg.text(16, y, TEXT, Face::Mono, "#333333", &line);
                 y += LINE;
             }
@@ -279,30 +276,12 @@ impl Picture {
     fn tops(&self, first: u32, characters: usize) -> Vec<u32> {
         let mut tops = vec![first];
         for row in &self.rows {
-            let place = row
-                .place
-                .iter()
-                .flat_map(|place| wrapped(place, characters));
-            let lines = wrapped(&row.text, characters).len() + place.count();
+            let place = row.place.iter().flat_map(|place| wrap(place, characters));
+            let lines = wrap(&row.text, characters).len() + place.count();
             tops.push(tops[tops.len() - 1] + lines.max(1) as u32 * LINE + 6);
         }
         tops
     }
-}
-
-/// Returns a text in lines of at most so many characters, unless a word is longer.
-fn wrapped(text: &str, most: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= most => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 /// Draws what marks mean. Returns the height of the picture.

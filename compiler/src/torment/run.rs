@@ -291,17 +291,9 @@ impl<'m> Bench<'m> {
         let own = class == Agents::SELF;
         let mut deferred = script.start.deferred | script.finish.deferred;
         self.act(&script.start, agent, class, 0);
-        // A CPU that shares the TLB runs the space.
-        let runs = if class == Agents::SIBLING {
-            Agents::ACTIVE
-        } else {
-            class
-        };
-        let is_target = |to: IpiTargets| {
-            to.agents.covers(runs) || agent.suspect.is_some_and(|set| to.sets & (1 << set) != 0)
-        };
-        let synchronised = is_target(script.start.sync) || is_target(script.finish.sync);
-        if !own && class != Agents::DEVICE && is_target(script.targets) {
+        let synchronised =
+            agent.is_target(script.start.sync) || agent.is_target(script.finish.sync);
+        if !own && class != Agents::DEVICE && agent.is_target(script.targets) {
             // Taking an interrupt performs earlier accesses, and orders later walks after the store of the sender.
             agent.path.publish();
             agent.path.drain();

@@ -253,7 +253,10 @@ impl<'a> TraceRun<'a> {
         }
         // No CPU loads a space that ends, or its tag before everything is flushed.
         let is_teardown = matches!(what, FlushedEntries::Teardown)
-            && self.model.has_generations(self.query.config, false);
+            && self
+                .model
+                .tags_with_generations(self.query.config)
+                .any(|tag| !tag.per_cpu.value);
         if !is_teardown && !are_interrupted(self.model, self.plans, self.query) {
             self.event(Shape::Publish(self.query.space), |_| {});
         }

@@ -5,7 +5,6 @@
 
 use tlbc_machine::hardware::{EntryKind, Left};
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::backend::IpiTargets;
 
 use super::{Bench, CpuPart, Harm};
 use crate::model::{Drops, Instr};
@@ -66,14 +65,6 @@ impl Bench<'_> {
         let script = self.script(request)?;
         let agent = &harm.agent;
         let class = agent.class;
-        let runs = if class == Agents::SIBLING {
-            Agents::ACTIVE
-        } else {
-            class
-        };
-        let is_target = |to: IpiTargets| {
-            to.agents.covers(runs) || agent.suspect.is_some_and(|set| to.sets & (1 << set) != 0)
-        };
         let is_own = class == Agents::SELF;
         let mut writer = AccountWriter {
             bench: self,
@@ -87,7 +78,7 @@ impl Bench<'_> {
         };
         writer.add(false, "changes the tables".to_owned(), Mark::Store);
         writer.part(&script.start, false, class);
-        let is_sent = !is_own && class != Agents::DEVICE && is_target(script.targets);
+        let is_sent = !is_own && class != Agents::DEVICE && agent.is_target(script.targets);
         if is_sent {
             writer.add(false, "sends an IPI".to_owned(), Mark::Ipi);
             writer.add(true, "takes the IPI".to_owned(), Mark::Ipi);
