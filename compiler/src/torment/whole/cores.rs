@@ -18,10 +18,8 @@ mod observe;
 use std::collections::HashMap;
 use std::panic::Location;
 
-use tlbc_machine::hardware::CachedEntry;
 use tlbc_machine::schedule;
 use tlbc_runtime::pte::ChangeFacts;
-use tlbc_runtime::request::Space;
 
 pub use device::DeviceKind;
 pub use device::agent_name;
@@ -41,33 +39,11 @@ type Way = u64;
 /// An entry in a TLB.
 #[derive(Debug, Clone)]
 pub struct Held {
-    pub entry: CachedEntry,
-    /// The first address that it translates.
-    pub va: u64,
-    pub tag: u64,
-    pub global: bool,
-    /// The kind of the space that it belongs to.
-    pub space: Space,
-    /// The bits of the page-table entry.
-    pub bits: u64,
+    pub key: EntryKey,
     /// The ways in which it can be cached; none is a superset of another one.
     ways: Vec<Way>,
     /// When it was filled first.
     pub since: u64,
-}
-
-impl Held {
-    /// Returns what tells it from other entries.
-    pub fn key(&self) -> EntryKey {
-        EntryKey {
-            entry: self.entry,
-            va: self.va,
-            tag: self.tag,
-            global: self.global,
-            space: self.space,
-            bits: self.bits,
-        }
-    }
 }
 
 /// A CPU or a device.
@@ -264,7 +240,7 @@ impl<'m> Cores<'m> {
         let drops = &model.loads[load].drops;
         let hardware = self.hardware;
         let keep =
-            |held: &Held| !hardware.drops(drops, with, &cached(&hardware, held, loaded), &[]);
+            |held: &Held| !hardware.drops(drops, with, &cached(&hardware, &held.key, loaded), &[]);
         core.held = held.into_iter().filter(keep).collect();
     }
 
@@ -328,7 +304,7 @@ impl<'m> Cores<'m> {
         let (reach, after) = (it.reach(config), it.done_after(config));
         let hardware = self.hardware;
         let hits = |core: &Core, held: &Held| {
-            let cached = cached(&hardware, held, core.tag);
+            let cached = cached(&hardware, &held.key, core.tag);
             hardware.drops(&form.drops, &with, &cached, &[])
         };
         let any = |(number, core): (usize, &Core)| {
@@ -357,7 +333,12 @@ impl<'m> Cores<'m> {
             }
             let loaded = core.tag;
             for held in &mut core.held {
-                if hardware.drops(&form.drops, &with, &cached(&hardware, held, loaded), &[]) {
+                if hardware.drops(
+                    &form.drops,
+                    &with,
+                    &cached(&hardware, &held.key, loaded),
+                    &[],
+                ) {
                     match bit {
                         Some(bit) => held.ways.iter_mut().for_each(|way| *way |= bit),
                         None => held.ways.clear(),
@@ -369,7 +350,7 @@ impl<'m> Cores<'m> {
     }
 }
 
-fn cached<'h>(hardware: &Hardware<'_>, held: &'h Held, loaded: u64) -> Cached<'h> {
+fn cached<'h>(hardware: &Hardware<'_>, held: &'h EntryKey, loaded: u64) -> Cached<'h> {
     let caches = hardware.model.caches.all.iter();
     let counts = caches.filter_map(|cache| cache.sets.as_ref()?.get(hardware.config));
     let sets = counts

@@ -49,10 +49,11 @@ pub fn blame(cores: &Cores<'_>, history: &History) -> Blame {
         Some(ComplaintSubject::Entry(cpu, key)) => Some((*cpu, key.clone())),
         Some(ComplaintSubject::Table(cpu, table)) => {
             let leads = |held: &&Held| {
-                held.entry.kind == EntryKind::Walk && (held.bits >> NUMBER) as usize == *table
+                held.key.entry.kind == EntryKind::Walk
+                    && (held.key.bits >> NUMBER) as usize == *table
             };
             let held = cores.all[*cpu].held.iter().find(leads);
-            held.map(|held| (*cpu, held.key()))
+            held.map(|held| (*cpu, held.key.clone()))
         }
         None => None,
     };

@@ -22,14 +22,15 @@ impl Cores<'_> {
     pub fn usable(&self, number: usize) -> impl Iterator<Item = &Held> {
         let core = &self.all[number];
         let fixed = self.kernel_tag();
-        let is_used = move |held: &&Held| match held.space {
-            Space::User => core.user.is_some() && (held.tag == core.tag || held.global),
+        let is_used = move |held: &&Held| match held.key.space {
+            Space::User => core.user.is_some() && (held.key.tag == core.tag || held.key.global),
             Space::Kernel => {
                 core.kernel
-                    && (held.global || fixed.map_or(held.tag == core.tag, |it| it == held.tag))
+                    && (held.key.global
+                        || fixed.map_or(held.key.tag == core.tag, |it| it == held.key.tag))
             }
         };
-        let leaves = { core.held.iter() }.filter(|held| held.entry.kind == EntryKind::Leaf);
+        let leaves = { core.held.iter() }.filter(|held| held.key.entry.kind == EntryKind::Leaf);
         leaves.filter(is_used)
     }
 
@@ -58,15 +59,16 @@ impl Cores<'_> {
             if core.user.is_none() && !core.kernel || core.held.is_empty() {
                 continue;
             }
-            let owner = |held: &Held| self.memory.pages[(held.bits >> NUMBER) as usize];
-            let user_of = |held: &Held| match held.space {
+            let owner = |held: &Held| self.memory.pages[(held.key.bits >> NUMBER) as usize];
+            let user_of = |held: &Held| match held.key.space {
                 Space::User => core.user,
                 Space::Kernel => Some(KERNEL),
             };
             let is_wrong = |held: &&Held| owner(held) != user_of(held);
-            let page = |held: &Held| (held.bits >> NUMBER) as usize;
-            let writes =
-                |held: &&Held| held.bits & WRITABLE != 0 && self.memory.clean.contains(&page(held));
+            let page = |held: &Held| (held.key.bits >> NUMBER) as usize;
+            let writes = |held: &&Held| {
+                held.key.bits & WRITABLE != 0 && self.memory.clean.contains(&page(held))
+            };
             let name = || self.name(number);
             let runs = |held: &Held| space_name(user_of(held));
             let found = if let Some(held) = self.usable(number).find(is_wrong) {
@@ -74,12 +76,12 @@ impl Cores<'_> {
                     "{} runs {} and may use an entry of {:#x} that was filled at step {}: its page {} belongs to {}",
                     name(),
                     runs(held),
-                    held.va,
+                    held.key.va,
                     held.since,
                     page(held),
                     space_name(owner(held))
                 );
-                Some((held.key(), text))
+                Some((held.key.clone(), text))
             } else if let Some(held) = self.usable(number).find(writes) {
                 let text = format!(
                     "{} runs {} and may write page {}, whose reverse mapping is removed",
@@ -87,7 +89,7 @@ impl Cores<'_> {
                     runs(held),
                     page(held)
                 );
-                Some((held.key(), text))
+                Some((held.key.clone(), text))
             } else {
                 self.conflict(number).map(|(one, other)| {
                     let text = format!(
@@ -95,13 +97,13 @@ impl Cores<'_> {
                          page {} that was filled at step {}",
                         name(),
                         runs(one),
-                        one.va,
+                        one.key.va,
                         page(one),
                         one.since,
                         page(other),
                         other.since
                     );
-                    (one.key(), text)
+                    (one.key.clone(), text)
                 })
             };
             if let Some((key, text)) = found {
@@ -124,8 +126,8 @@ impl Cores<'_> {
         let usable: Vec<&Held> = self.usable(number).collect();
         usable.iter().enumerate().find_map(|(nth, one)| {
             let differs = |other: &&&Held| {
-                (other.va, other.space) == (one.va, one.space)
-                    && (other.bits ^ one.bits) & bits != 0
+                (other.key.va, other.key.space) == (one.key.va, one.key.space)
+                    && (other.key.bits ^ one.key.bits) & bits != 0
             };
             usable[nth + 1..]
                 .iter()
@@ -143,16 +145,16 @@ impl Cores<'_> {
             if !is_kernel && self.all[number].user != Some(space) {
                 continue;
             }
-            let of_space = |held: &&Held| (held.space == Space::Kernel) == is_kernel;
+            let of_space = |held: &&Held| (held.key.space == Space::Kernel) == is_kernel;
             let is_wrong = |held: &&Held| {
-                let other = bits & VALID == 0 || (held.bits ^ bits) >> NUMBER != 0;
-                let stricter = faults && !held.bits & WRITABLE & bits != 0;
-                let attribute = (held.bits ^ bits) & ATTRIBUTE != 0;
-                held.va == va
-                    && (other || attribute || stricter || held.bits & WRITABLE & !bits != 0)
+                let other = bits & VALID == 0 || (held.key.bits ^ bits) >> NUMBER != 0;
+                let stricter = faults && !held.key.bits & WRITABLE & bits != 0;
+                let attribute = (held.key.bits ^ bits) & ATTRIBUTE != 0;
+                held.key.va == va
+                    && (other || attribute || stricter || held.key.bits & WRITABLE & !bits != 0)
             };
             let wrong = self.usable(number).filter(of_space).find(is_wrong);
-            if let Some((since, key)) = wrong.map(|held| (held.since, held.key())) {
+            if let Some((since, key)) = wrong.map(|held| (held.since, held.key.clone())) {
                 let text = format!(
                     "{} runs {} and may use an old entry of {va:#x} that was filled at step {since}: the change of the table \
                      was flushed",
@@ -171,9 +173,9 @@ impl Cores<'_> {
         if let Some(held) = device.held.first().filter(|_| is_left) {
             let text = format!(
                 "device {cpu} is detached and still has an entry of {:#x} that was filled at step {}",
-                held.va, held.since
+                held.key.va, held.since
             );
-            let key = held.key();
+            let key = held.key.clone();
             self.complain_of(ComplaintSubject::Entry(self.cpus + cpu, key), text);
         }
     }

@@ -8,6 +8,7 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::Space;
 
 use super::super::memory::{LEAF, NUMBER, VALID};
+use super::history::EntryKey;
 use super::{ComplaintSubject, Cores, Held, Way, cached};
 use crate::model::{self, Under};
 use crate::torment::decode::Hardware;
@@ -44,16 +45,16 @@ impl Cores<'_> {
         }
         let core = &self.all[cpu];
         let fixed = self.kernel_tag();
-        let is_used = |held: &&Held| match held.space {
-            Space::User => user.is_some() && held.tag == core.tag,
+        let is_used = |held: &&Held| match held.key.space {
+            Space::User => user.is_some() && held.key.tag == core.tag,
             Space::Kernel => {
-                let is_tag = fixed.map_or(held.tag == core.tag, |tag| tag == held.tag);
-                kernel.is_some() && (held.global || is_tag)
+                let is_tag = fixed.map_or(held.key.tag == core.tag, |tag| tag == held.key.tag);
+                kernel.is_some() && (held.key.global || is_tag)
             }
         };
-        let walks = { core.held.iter() }.filter(|held| held.entry.kind == EntryKind::Walk);
+        let walks = { core.held.iter() }.filter(|held| held.key.entry.kind == EntryKind::Walk);
         let walks: Vec<_> = { walks.filter(is_used) }
-            .map(|held| (held.bits, held.ways.clone()))
+            .map(|held| (held.key.bits, held.ways.clone()))
             .collect();
         for (bits, ways) in walks {
             for way in ways {
@@ -66,12 +67,12 @@ impl Cores<'_> {
             .collect();
         for (cache, from) in from {
             let sources = self.all[cpu].held.iter();
-            let sources = sources.filter(|held| held.entry.cache == from);
+            let sources = sources.filter(|held| held.key.entry.cache == from);
             for source in sources.cloned().collect::<Vec<_>>() {
                 let entry = CachedEntry {
                     cache,
                     from: Some(from),
-                    ..source.entry
+                    ..source.key.entry
                 };
                 let kind = match entry.kind {
                     EntryKind::Leaf => model::CachedKind::Leaf,
@@ -88,7 +89,10 @@ impl Cores<'_> {
                         changed |= self.add(
                             cpu,
                             &Held {
-                                entry,
+                                key: EntryKey {
+                                    entry,
+                                    ..source.key.clone()
+                                },
                                 ..source.clone()
                             },
                             way,
@@ -165,12 +169,14 @@ impl Cores<'_> {
             };
             let since = self.steps;
             let held = Held {
-                entry,
-                va,
-                tag,
-                global,
-                space,
-                bits,
+                key: EntryKey {
+                    entry,
+                    va,
+                    tag,
+                    global,
+                    space,
+                    bits,
+                },
                 ways: Vec::new(),
                 since,
             };
@@ -209,7 +215,7 @@ impl Cores<'_> {
                 hardware.drops(
                     &it.form.drops,
                     &it.with,
-                    &cached(&hardware, new, loaded),
+                    &cached(&hardware, &new.key, loaded),
                     &[],
                 )
             })
@@ -218,8 +224,19 @@ impl Cores<'_> {
         let way = bits.fold(0, |all, nth| all | 1 << nth);
         let held = &mut self.all[cpu].held;
         let same = held.iter_mut().find(|it| {
-            (it.entry, it.va, it.tag, it.bits, it.space)
-                == (new.entry, new.va, new.tag, new.bits, new.space)
+            (
+                it.key.entry,
+                it.key.va,
+                it.key.tag,
+                it.key.bits,
+                it.key.space,
+            ) == (
+                new.key.entry,
+                new.key.va,
+                new.key.tag,
+                new.key.bits,
+                new.key.space,
+            )
         });
         match same {
             Some(same) if same.ways.iter().any(|known| known & !way == 0) => false,

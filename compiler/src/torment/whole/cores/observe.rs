@@ -5,8 +5,8 @@
 
 use tlbc_machine::schedule;
 
+use super::Cores;
 use super::history::{EntryKey, History, Seen, Snapshot};
-use super::{Cores, Held};
 
 impl Cores<'_> {
     /// Records what has changed since the last call.
@@ -30,7 +30,8 @@ impl Cores<'_> {
         });
         let mut clean: Vec<usize> = self.memory.clean.iter().copied().collect();
         clean.sort_unstable();
-        let held = { self.all.iter() }.map(|core| core.held.iter().map(Held::key).collect());
+        let held =
+            { self.all.iter() }.map(|core| core.held.iter().map(|it| it.key.clone()).collect());
         Snapshot {
             tables: tables.collect(),
             held: held.collect(),

@@ -11,7 +11,7 @@ use crate::model::{Drops, Which};
 use crate::torment::decode::{Act, Decoded};
 use crate::torment::effect::KeptReason;
 use crate::torment::whole::cores::history::{Caller, EntryKey, Seen, SeenEvent};
-use crate::torment::whole::cores::{Cores, Held, cached, class};
+use crate::torment::whole::cores::{Cores, cached, class};
 use crate::torment::whole::memory::{LEAF, NUMBER, VALID, WRITABLE};
 
 /// What an instruction does about an entry.
@@ -180,17 +180,7 @@ impl<'a, 'm> Story<'a, 'm> {
         let hardware = self.cores.hardware;
         let by = self.events[event].cpu;
         let op = instruction.op(hardware.model);
-        let held = Held {
-            entry: self.key.entry,
-            va: self.key.va,
-            tag: self.key.tag,
-            global: self.key.global,
-            space: self.key.space,
-            bits: self.key.bits,
-            ways: Vec::new(),
-            since: 0,
-        };
-        let entry = cached(&hardware, &held, tags[self.cpu]);
+        let entry = cached(&hardware, &self.key, tags[self.cpu]);
         let kept = |clauses: &'m [Drops], with: Decoded| {
             let kept = clauses
                 .iter()
