@@ -1,10 +1,10 @@
 //! New entries: what a kernel issues before it uses a new mapping. Unlinked tables: what the walker of this CPU has to see
-//! before one is freed.
+//! before one is freed. Devices: what they have to see once they are attached.
 
 use std::sync::atomic::Ordering::SeqCst;
 
 use tlbc_backends::{arm64, loongarch64, powerpc64, s390, x86_64};
-use tlbc_runtime::{Current, Gather, Level, NewSpace};
+use tlbc_runtime::{Current, Gather, Level, NewSpace, SpaceFlags};
 use tlbc_tests::hosted::{Event, HostBackend, Hosted};
 use tlbc_tests::tables::Entries;
 
@@ -58,6 +58,13 @@ fn new_entries_are_published_by_what_the_definition_says() {
     assert_eq!(published(s390, s390::Op::name), [none, none]);
 }
 
+/// A machine that walks tables, and caches no walk entries.
+const WALKER: loongarch64::Tlb = loongarch64::Tlb {
+    config: loongarch64::Config::NONE.with(loongarch64::Config::PTW),
+    asid_bits: 10,
+    few: 8,
+};
+
 /// When the table of a space is unlinked.
 #[derive(Debug, Clone, Copy)]
 enum Unlinked {
@@ -79,12 +86,7 @@ const RETURNED: &str = "the table is returned";
 
 /// Returns what happens when a table is unlinked on a machine that caches no walk entries, where this takes no flush.
 fn unlinked(unlinked: Unlinked, has_memory: bool) -> Vec<Event<loongarch64::Op>> {
-    let backend = loongarch64::Tlb {
-        config: loongarch64::Config::NONE.with(loongarch64::Config::PTW),
-        asid_bits: 10,
-        few: 8,
-    };
-    let mmu = Hosted::machine(backend, 1);
+    let mmu = Hosted::machine(WALKER, 1);
     let space = Hosted::space(&mmu, NewSpace::default()).expect("a tag");
     let tables = Entries::new(mmu.platform().backend(), &space, Level(1), 0, 1);
     let below = Entries::new(mmu.platform().backend(), &space, Level(0), 0, 1);
@@ -154,4 +156,26 @@ fn a_table_that_is_given_away_without_a_flush_is_published_as_unlinked() {
             );
         }
     }
+}
+
+/// A flush that no CPU needs issues nothing, and a device may walk the tables once it is attached.
+#[test]
+fn what_was_changed_before_is_published_when_a_device_is_attached() {
+    let mmu = Hosted::machine(WALKER, 1);
+    let space = Hosted::space(&mmu, NewSpace::default()).expect("a tag");
+    let table = Entries::new(mmu.platform().backend(), &space, Level(0), 0, 1);
+    table.map(0, 7, 0);
+    Hosted::on(&mmu, 0, || {
+        mmu.gather(&space, |gather| {
+            gather.locked((), |section, ()| section.unmap_all(table.leaves()))
+        })
+        .expect("its pages");
+        assert_eq!(mmu.platform().events(), [Event::Released(7)]);
+        let device = mmu.attach_device(&space, SpaceFlags::NONE);
+        let events = mmu.platform().events();
+        let published = Event::Issued(0, loongarch64::Op::Publish);
+        assert_eq!(events, [published]);
+        mmu.detach_device(&space, device.expect("few devices"))
+            .expect("of this space");
+    });
 }

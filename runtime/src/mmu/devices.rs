@@ -42,7 +42,7 @@ pub struct Attached {
 
 impl<P: Platform> Mmu<P> {
     /// Attaches a device, which shares the tables of a space from now on, and returns the proof of that. The device must not fill
-    /// its TLB before this returns. Flushes cover the device from now on. `wants` are the flags of the space that the device
+    /// its TLB before this returns. What was changed in the tables before is published; flushes cover the device from now on. `wants` are the flags of the space that the device
     /// needs, which stay set as long as any device needs them: none if only the platform can invalidate the device's entries.
     ///
     /// Devices may attach and detach at the same time on several CPUs, and while entries of the space change.
@@ -76,6 +76,8 @@ impl<P: Platform> Mmu<P> {
         if Self::broadcasts() && in_force(Barrier::AttachEverywhere) {
             self.wait_for_walkers();
         }
+        // Flushes that no CPU needed have published nothing.
+        self.publish(space);
         let space = space.id;
         Ok(Attached { space, wants })
     }

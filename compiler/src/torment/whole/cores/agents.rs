@@ -31,15 +31,13 @@ impl Cores<'_> {
         self.settle();
     }
 
-    /// Starts a device of a CPU, which walks tables of a space. The driver publishes the tables first, as it does whatever a device
-    /// reads.
+    /// Starts a device of a CPU, which walks tables of a space.
     pub fn start_device(
         &mut self,
         cpu: usize,
         kind: DeviceKind,
         (space, top, tag): (usize, usize, u64),
     ) {
-        self.publish();
         self.all[self.cpus + cpu] = Core {
             root: Some(top),
             tag,
