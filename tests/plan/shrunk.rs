@@ -9,7 +9,7 @@ const FOUND: [(&str, &str); 4] = [
     ("x86_64", "free_page"),
     ("x86_64", "plan_no_ipi"),
     ("arm64", "plan_publish"),
-    ("riscv64", "plan_pending"),
+    ("x86_64", "first_range"),
 ];
 
 fn knob(name: &str) -> &'static Knob {
