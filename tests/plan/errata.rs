@@ -3,12 +3,11 @@
 
 use tlbc::Analysis;
 use tlbc::model::{Config, Instr, Model};
-use tlbc::prove::prove;
 use tlbc::trace::{Event, Instruction, Trace};
 use tlbc_runtime::request::Space;
 use tlbc_tests::archdefs::{self, analysis, kernel_address};
 use tlbc_tests::configurations::{possible, words};
-use tlbc_tests::requests::{Ask, X86_64, arm64, edited, good, names, powerpc, x86};
+use tlbc_tests::requests::{Ask, arm64, names, powerpc, x86};
 
 /// Returns every possible configuration, with its words.
 fn machines(model: &Model) -> impl Iterator<Item = (Config, String)> {
@@ -269,19 +268,4 @@ fn the_nest_mmu_gets_ric_2() {
         }
     }
     assert!(seen > 0, "without the erratum RIC = 0 is enough");
-}
-
-/// There the instruction for pages leaves the walk entries of other addresses, and the one for tables alone does not.
-#[test]
-fn an_erratum_for_which_pages_and_tables_take_different_instructions() {
-    let weak =
-        "erratum weak \"leaf entries stay\" needs pcid and invpcid { weakens invlpg: not leaf; }";
-    let known = "erratum alder_lake_invlpg";
-    let arch = good(&edited(X86_64, known, &format!("{weak}\n    {known}")));
-    let proof = prove(&arch.model, &arch.plans);
-    let failures = proof.failures.iter();
-    let messages: Vec<_> = failures
-        .map(|it| it.diagnostic(&arch.model).message)
-        .collect();
-    assert_eq!(messages, [""; 0]);
 }
