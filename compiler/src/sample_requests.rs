@@ -25,6 +25,8 @@ pub enum Sample {
     FourPages,
     /// So many pages of a user space are unmapped as a table of the lowest level has entries.
     TableOfPages,
+    /// A large page of a user space and the page before it are unmapped.
+    LargePageToo,
     /// A user space is torn down.
     Teardown,
     /// A page of the kernel is unmapped.
@@ -67,10 +69,11 @@ impl Sample {
     ];
 
     /// The flushes whose costs are compared.
-    pub const FLUSHES: [Self; 8] = [
+    pub const FLUSHES: [Self; 9] = [
         Self::Page,
         Self::FourPages,
         Self::TableOfPages,
+        Self::LargePageToo,
         Self::Table,
         Self::Everything,
         Self::Teardown,
@@ -86,6 +89,7 @@ impl Sample {
             Self::Table => "One page and its table",
             Self::FourPages => "Four pages of a user space",
             Self::TableOfPages => "As many pages as a table has",
+            Self::LargePageToo => "A page and the large page after it",
             Self::Everything => "All of a user space",
             Self::Teardown => "Teardown of a user space",
             Self::KernelTable => "One page of the kernel and its table",
@@ -109,6 +113,7 @@ impl Sample {
             Self::Page
                 | Self::FourPages
                 | Self::TableOfPages
+                | Self::LargePageToo
                 | Self::Table
                 | Self::Everything
                 | Self::Teardown
@@ -120,13 +125,19 @@ impl Sample {
     /// Returns the arguments for `tlbc trace` that follow the file.
     #[must_use]
     pub fn arguments(self, model: &Model, config: Config) -> String {
-        let range = |space| {
-            let extent = self.extent(model, config, space);
+        let words = |extent: Extent| {
             let end = u128::from(extent.start) + u128::from(extent.bytes);
             format!("--range {:#x}..{end:#x}", extent.start)
         };
+        let range = |space| words(self.extent(model, config, space));
         match self {
             Self::Page | Self::FourPages | Self::TableOfPages => range(Space::User),
+            Self::LargePageToo => {
+                let large = large_page(model, config).map_or(String::new(), |(level, extent)| {
+                    format!(" {}@{}", words(extent), model.levels[level].name)
+                });
+                range(Space::User) + &large
+            }
             Self::Table => format!("{} --tables-freed", range(Space::User)),
             Self::Everything => "--everything".to_owned(),
             Self::Teardown => "--teardown".to_owned(),
@@ -146,16 +157,15 @@ impl Sample {
     fn event(self, model: &Model, config: Config) -> Event {
         let cleared = |space, tables| {
             Event::Unmapped(UnmappedEntries {
-                ranges: vec![AddressRange {
-                    extent: self.extent(model, config, space),
-                    levels: lowest(model, config).into_iter().collect(),
-                }],
+                ranges: self.ranges(model, config, space),
                 tables,
                 stored: false,
             })
         };
         match self {
-            Self::Page | Self::FourPages | Self::TableOfPages => cleared(Space::User, Tables::Kept),
+            Self::Page | Self::FourPages | Self::TableOfPages | Self::LargePageToo => {
+                cleared(Space::User, Tables::Kept)
+            }
             Self::Table => cleared(Space::User, Tables::Unlinked),
             Self::KernelPage => cleared(Space::Kernel, Tables::Kept),
             Self::KernelTable => cleared(Space::Kernel, Tables::Unlinked),
@@ -171,7 +181,21 @@ impl Sample {
         }
     }
 
-    /// Returns the addresses that are unmapped.
+    /// Returns the entries that are unmapped.
+    fn ranges(self, model: &Model, config: Config, space: Space) -> Vec<AddressRange> {
+        let pages = AddressRange {
+            extent: self.extent(model, config, space),
+            levels: lowest(model, config).into_iter().collect(),
+        };
+        let large = large_page(model, config).filter(|_| self == Self::LargePageToo);
+        let large = large.map(|(level, extent)| AddressRange {
+            extent,
+            levels: vec![level],
+        });
+        [Some(pages), large].into_iter().flatten().collect()
+    }
+
+    /// Returns the addresses of the pages that are unmapped.
     fn extent(self, model: &Model, config: Config, space: Space) -> Extent {
         let first = page(model, config, space);
         let lowest = lowest(model, config);
@@ -189,6 +213,11 @@ impl Sample {
                     bytes,
                 }
             }
+            Self::LargePageToo => Extent {
+                start: large_page(model, config)
+                    .map_or(first.start, |(_, large)| large.start - first.bytes),
+                ..first
+            },
             _ => first,
         }
     }
@@ -301,6 +330,22 @@ fn page(model: &Model, config: Config, space: Space) -> Extent {
         start: base + bytes,
         bytes,
     }
+}
+
+/// Returns the second large page of a user space, of the smallest size, and its level; none if all pages have one size.
+fn large_page(model: &Model, config: Config) -> Option<(usize, Extent)> {
+    let above = lowest(model, config)? + 1;
+    let levels = &model.geometries[config.geometry].levels;
+    let level = (above..model.levels.len()).find(|&level| {
+        let maps = levels[level]
+            .as_ref()
+            .is_some_and(|it| it.maps_pages(config));
+        maps && model.level_shift(level, config).is_some()
+    })?;
+    let bytes = 1u64 << model.level_shift(level, config)?;
+    let base = model.user.addresses.get(config)?.base;
+    let start = base + bytes;
+    Some((level, Extent { start, bytes }))
 }
 
 /// Returns the lowest level that exists in a configuration.

@@ -854,6 +854,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         tables: bool,
     ) -> Outcome {
         let c = self.config.flags();
+        let hinted = hint_of(c, level);
         cpu.issue(Op::DsbNshst);
         if tables {
             vae1(cpu, c, tag, va, None);
@@ -861,9 +862,9 @@ impl<M: Configuration<Config>> Tlb<M> {
                 vae1(cpu, c, tag | USER_VIEW, va, None);
             }
         } else {
-            vale1(cpu, c, tag, va, hint_of(c, level));
+            vale1(cpu, c, tag, va, hinted);
             if c.has(Config::KPTI) {
-                vale1(cpu, c, tag | USER_VIEW, va, hint_of(c, level));
+                vale1(cpu, c, tag | USER_VIEW, va, hinted);
             }
         }
         Outcome::NOTHING
@@ -886,6 +887,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         tables: bool,
     ) -> Outcome {
         let c = self.config.flags();
+        let hinted = hint_of(c, level);
         cpu.issue(Op::DsbIshst);
         if tables {
             vae1is(cpu, c, tag, va, None);
@@ -893,9 +895,9 @@ impl<M: Configuration<Config>> Tlb<M> {
                 vae1is(cpu, c, tag | USER_VIEW, va, None);
             }
         } else {
-            vale1is(cpu, c, tag, va, hint_of(c, level));
+            vale1is(cpu, c, tag, va, hinted);
             if c.has(Config::KPTI) {
-                vale1is(cpu, c, tag | USER_VIEW, va, hint_of(c, level));
+                vale1is(cpu, c, tag | USER_VIEW, va, hinted);
             }
         }
         Outcome::NOTHING
@@ -917,11 +919,12 @@ impl<M: Configuration<Config>> Tlb<M> {
         tables: bool,
     ) -> Outcome {
         let c = self.config.flags();
+        let hinted = hint_of(c, level);
         cpu.issue(Op::DsbNshst);
         if tables {
             vaae1(cpu, c, va, None);
         } else {
-            vaale1(cpu, c, va, hint_of(c, level));
+            vaale1(cpu, c, va, hinted);
         }
         Outcome::NOTHING
     }
@@ -943,11 +946,12 @@ impl<M: Configuration<Config>> Tlb<M> {
         tables: bool,
     ) -> Outcome {
         let c = self.config.flags();
+        let hinted = hint_of(c, level);
         cpu.issue(Op::DsbIshst);
         if tables {
             vaae1is(cpu, c, va, None);
         } else {
-            vaale1is(cpu, c, va, hint_of(c, level));
+            vaale1is(cpu, c, va, hinted);
         }
         Outcome::NOTHING
     }

@@ -188,6 +188,18 @@ const fn end_of(c: Config, va: u64, level: Level) -> u64 {
     va.wrapping_add(1u64.wrapping_shl(shift_of(c, level)))
 }
 
+/// Returns the number of a level in operands, if it has one.
+#[inline(always)]
+const fn hint_of(c: Config, level: Level) -> Option<u64> {
+    match level {
+        PTE if c.has(Config::G64K) => Some(2),
+        PTE => Some(1),
+        PMD => Some(4),
+        PUD => Some(8),
+        _ => None,
+    }
+}
+
 /// An instruction with its operands. Where an operand is encoded says what its bits are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -537,7 +549,7 @@ const RPT_END_UNITS: Units = Units {
     base: 0,
     step: 0,
     scales: 1,
-    most: 0xffff_ffff,
+    most: 0xffff_ffff_ffff_ffff,
 };
 /// Operand `rb_pid`: `[63:12] 0; [11:10] 1; [9:0] 0`.
 const RB_PID: u64 = 1 << 10;
@@ -595,17 +607,21 @@ fn encode_rpt_target(c: Config) -> u64 {
     bits
 }
 
-/// Encodes operand `rpt_size`: `[63:0] level as pte 1, pte 2 when g64k, pmd 4, pud 8, else
-/// 0xffff_ffff_ffff_ffff`.
+/// Encodes operand `rpt_size`: `[63:4] 0; [3:0] hint when hinted; [3:0] 0b1101 when not hinted and
+/// g4k; [3:0] 0b1110 when not hinted and g64k`.
 #[inline(always)]
-fn encode_rpt_size(c: Config, stride: Level) -> u64 {
-    match stride {
-        PTE if c.has(Config::G64K) => 2,
-        PTE => 1,
-        PMD => 4,
-        PUD => 8,
-        _ => 0xffff_ffff_ffff_ffff,
+fn encode_rpt_size(c: Config, hint: Option<u64>) -> u64 {
+    let mut bits = 0;
+    if hint.is_some() {
+        bits |= hint.unwrap_or(0);
     }
+    if hint.is_none() && !c.has(Config::G64K) {
+        bits |= 0xd;
+    }
+    if hint.is_none() && c.has(Config::G64K) {
+        bits |= 0xe;
+    }
+    bits
 }
 
 /// Encodes operand `pidr`: `[63:20] 0; [19:0] tag`.
@@ -721,14 +737,14 @@ fn rpt_run(
     tag: u64,
     va: u64,
     end: u64,
-    stride: Level,
+    hint: Option<u64>,
     form: u64,
 ) {
     cpu.issue(Op::RptRun {
         rpt_pid: encode_rpt_pid(tag),
         rpt_target: encode_rpt_target(c),
         rpt_type: form,
-        rpt_size: encode_rpt_size(c, stride),
+        rpt_size: encode_rpt_size(c, hint),
         rpt_start: va,
         rpt_end: end,
     });
@@ -855,6 +871,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         tables: bool,
     ) -> Outcome {
         let c = self.config.flags();
+        let hinted = hint_of(c, level);
         cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
@@ -908,7 +925,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             }
         } else if c.has(Config::COPROCESSORS) {
             let form = if tables { RPT_RUN_BOTH } else { RPT_RUN_TLB };
-            rpt_run(cpu, c, tag, va, end_of(c, va, level), level, form);
+            rpt_run(cpu, c, tag, va, end_of(c, va, level), hinted, form);
         } else {
             tlbiel_va(cpu, c, tag, va, level);
             if tables {
@@ -938,6 +955,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         tables: bool,
     ) -> Outcome {
         let c = self.config.flags();
+        let hinted = hint_of(c, level);
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
@@ -959,7 +977,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         } else {
             cpu.issue(Op::Ptesync);
             let form = if tables { RPT_RUN_BOTH } else { RPT_RUN_TLB };
-            rpt_run(cpu, c, tag, va, end_of(c, va, level), level, form);
+            rpt_run(cpu, c, tag, va, end_of(c, va, level), hinted, form);
         }
         outcome
     }
@@ -1003,6 +1021,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         tables: bool,
     ) -> Outcome {
         let c = self.config.flags();
+        let hinted = hint_of(c, level);
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 cpu.issue(Op::Ptesync);
@@ -1019,7 +1038,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         } else {
             cpu.issue(Op::Ptesync);
             let form = if tables { RPT_RUN_BOTH } else { RPT_RUN_TLB };
-            rpt_run(cpu, c, 0, va, end_of(c, va, level), level, form);
+            rpt_run(cpu, c, 0, va, end_of(c, va, level), hinted, form);
             Outcome::NOTHING
         }
     }
@@ -1035,7 +1054,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             Some(single) => self.user_here_passes(cpu, tag, &single),
             None => {
                 let folding = if !c.has(Config::GTSE) && c.has(Config::COPROCESSORS) {
-                    Folding::new(Walks::Named).with_joint()
+                    Folding::new(Walks::Named).with_whole_leaves().with_joint()
                 } else {
                     Folding::new(Walks::Apart).with_joint()
                 };
@@ -1068,7 +1087,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                     let folding = if c.has(Config::GTSE) {
                         Folding::new(Walks::Apart).with_joint()
                     } else {
-                        Folding::new(Walks::Named).with_joint()
+                        Folding::new(Walks::Named).with_whole_leaves().with_joint()
                     };
                     SortedPasses::apply(ranges, levels, folding, |sorted| {
                         self.user_wide_passes(cpu, tag, sorted)
@@ -1113,7 +1132,7 @@ impl<M: Configuration<Config>> Tlb<M> {
                     let folding = if c.has(Config::GTSE) {
                         Folding::new(Walks::Apart).with_joint()
                     } else {
-                        Folding::new(Walks::Named).with_joint()
+                        Folding::new(Walks::Named).with_whole_leaves().with_joint()
                     };
                     SortedPasses::apply(ranges, levels, folding, |sorted| {
                         self.kernel_wide_passes(cpu, sorted)
@@ -1314,6 +1333,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(always)]
     fn user_here_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
         let c = self.config.flags();
+        let hinted = pass.hint.and_then(|level| hint_of(c, level));
         if c.has(Config::GTSE) {
             for va in pass.addresses() {
                 if c.has(Config::BROADCAST) {
@@ -1339,11 +1359,11 @@ impl<M: Configuration<Config>> Tlb<M> {
             };
             if matches!(pass.stride, PTE | PMD | PUD) {
                 for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
-                    rpt_run(cpu, c, tag, run.va, run.end, pass.stride, form);
+                    rpt_run(cpu, c, tag, run.va, run.end, hinted, form);
                 }
             } else {
                 for va in pass.addresses() {
-                    rpt_run(cpu, c, tag, va, pass.after(va), pass.stride, form);
+                    rpt_run(cpu, c, tag, va, pass.after(va), hinted, form);
                 }
             }
         } else {
@@ -1360,6 +1380,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(always)]
     fn wide_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
         let c = self.config.flags();
+        let hinted = pass.hint.and_then(|level| hint_of(c, level));
         if c.has(Config::GTSE) {
             for va in pass.addresses() {
                 tlbie_va(cpu, c, tag, va, pass.stride);
@@ -1374,11 +1395,11 @@ impl<M: Configuration<Config>> Tlb<M> {
             };
             if matches!(pass.stride, PTE | PMD | PUD) {
                 for run in Runs::of_entries(pass, u32::MAX, RPT_END_UNITS) {
-                    rpt_run(cpu, c, tag, run.va, run.end, pass.stride, form);
+                    rpt_run(cpu, c, tag, run.va, run.end, hinted, form);
                 }
             } else {
                 for va in pass.addresses() {
-                    rpt_run(cpu, c, tag, va, pass.after(va), pass.stride, form);
+                    rpt_run(cpu, c, tag, va, pass.after(va), hinted, form);
                 }
             }
         }

@@ -463,7 +463,7 @@ const SIZE_UNITS: Units = Units {
     base: 0,
     step: 0,
     scales: 1,
-    most: 0xffff_ffff,
+    most: 0xffff_ffff_ffff_ffff,
 };
 /// Operand `one_page`: `[63:0] 4096`.
 const ONE_PAGE: u64 = 0x1000;

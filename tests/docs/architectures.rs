@@ -48,6 +48,10 @@ const NAMED_IN: &[(&str, &str)] = &[
     ("plan/coverage/", "is written from one manual"),
     ("plan/errata.rs", "follows the notice of one erratum"),
     (
+        "plan/invented/folding.rs",
+        "adds an instruction to a definition",
+    ),
+    (
         "plan/invented/refill.rs",
         "compares an invented machine with a known one",
     ),

@@ -161,6 +161,7 @@ fn line<'a>(analysis: &Analysis, text: &'a str) -> Line<'a> {
             "page" => Sample::Page,
             "four" => Sample::FourPages,
             "many" => Sample::TableOfPages,
+            "large" => Sample::LargePageToo,
             "table" => Sample::Table,
             "all" => Sample::Everything,
             "teardown" => Sample::Teardown,

@@ -15,7 +15,7 @@ use super::claim::{Claim, Judged, Verdict};
 use super::operands::Of;
 use super::term::{Truth, Variable, Word};
 use crate::emit::Arithmetic;
-use crate::model::{Field, Model, Names, Source};
+use crate::model::{Field, Model, Names, Source, UNLIMITED};
 use crate::source::Span;
 
 /// Returns log2 of the bytes of each kind of entry of a definition, with joined neighbours.
@@ -141,7 +141,12 @@ impl LoopStep {
             most
         } else {
             let limit = Word::var("limit", 32);
-            let limit = Word::choice(limit.clone().equals(0u32.into()), 1u32.into(), limit);
+            let any = Word::choice(
+                limit.clone().equals(UNLIMITED.into()),
+                Word::Number(u64::MAX),
+                limit.clone(),
+            );
+            let limit = Word::choice(limit.equals(0u32.into()), 1u32.into(), any);
             Word::choice(limit.clone().less(most.clone()), limit, most)
         };
         let units = Word::choice(fit.clone().less(limit.clone()), fit, limit.clone());

@@ -246,6 +246,9 @@ impl Reader<'_> {
                     (value, "is_some", []) if *value == Var::Hint.expr() => {
                         Ok(self.sources.hint().0)
                     }
+                    (value, "is_none", []) if *value == Var::Hint.expr() => {
+                        Ok(!self.sources.hint().0)
+                    }
                     _ => Err(format!("{of:?}")),
                 }
             }

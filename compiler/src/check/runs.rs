@@ -97,7 +97,7 @@ fn is_by_end(model: &Model, invalidate: &Invalidate) -> bool {
     super::run_end_of(model, &invalidate.template.operands).is_some()
 }
 
-/// Checks E0408: a run that counts entries is given their level, and the level maps pages.
+/// Checks E0408: a run that counts entries is given their level, or the address where it ends, and the level maps pages.
 pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
     for (invalidate, drops, _) in runs(model) {
         let AddressSelector::Run {
@@ -124,7 +124,10 @@ pub fn strides(model: &Model, found: &mut Vec<Diagnostic>) {
                     .note("smaller leaves between the addresses of the run would be left")
                     .help("remove the level, or mark it `leaf`"),
                 );
-            } else if position > 0 && !tells(model, invalidate, level) {
+            } else if position > 0
+                && !is_by_end(model, invalidate)
+                && !tells(model, invalidate, level)
+            {
                 found.push(
                     Diagnostic::new(
                         Code::E0408,

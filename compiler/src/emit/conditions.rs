@@ -36,7 +36,10 @@ impl Emit<'_> {
                 Of::Feature(feature) => self.has(feature),
                 Of::Geometry(0) => return self.first_geometry(wanted),
                 Of::Geometry(geometry) => self.has(self.geometry_bit(geometry)),
-                Of::Hinted => Var::Hint.expr().method("is_some", []),
+                Of::Hinted => {
+                    let is = if wanted { "is_some" } else { "is_none" };
+                    return Some(Var::Hint.expr().method(is, []));
+                }
                 Of::Keep => Var::Keep.expr(),
             };
             Some(if wanted { is } else { is.not() })

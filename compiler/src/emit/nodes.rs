@@ -1,7 +1,7 @@
 //! Nodes: the Rust code of each step of a plan.
 
 use tlbc_runtime::deferred::Deferred;
-use tlbc_runtime::request::passes::Walks;
+use tlbc_runtime::request::passes::{Leaves, Walks};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::context::Emit;
@@ -245,7 +245,8 @@ impl Emit<'_> {
                     Walks::Apart => "Apart",
                 });
                 let set = [
-                    (folding.leaves, "with_leaves"),
+                    (folding.leaves == Leaves::Named, "with_leaves"),
+                    (folding.leaves == Leaves::Whole, "with_whole_leaves"),
                     (folding.joint, "with_joint"),
                     (folding.negative, "with_negative"),
                 ];

@@ -68,7 +68,6 @@ impl Emit<'_> {
             Var::Old => Var::Slot.method("load", [nth(at)]),
             Var::New => Var::Change.field("new_bits"),
             Var::Hint if !issue.hint => nothing(parameter),
-            Var::Hint if at == OperandValues::Page => Property::HintOf.call([Var::Level.expr()]),
             Var::Hint => Var::Hinted.expr(),
             Var::Stride if at == OperandValues::Page => Var::Level.expr(),
             Var::Stride => Var::Pass.field("stride"),

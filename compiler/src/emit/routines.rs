@@ -284,6 +284,9 @@ fn with_definitions(plan: &Plan, mut body: Vec<Stmt>) -> Vec<Stmt> {
         Runtime::IpiTargets.item("NONE")
     });
     define(Var::Hinted.word(), Var::Hinted, &|| {
+        if matches!(plan.shape, Shape::Page(..)) {
+            return Property::HintOf.call([Var::Level.expr()]);
+        }
         let hint = Property::HintOf.call(["level".into()]);
         let hint = Expr::Closure("level".into(), Box::new(hint));
         Var::Pass.field("hint").method("and_then", [hint])

@@ -5,9 +5,7 @@ use super::scope::{Lower, no_bits, of_kind};
 use crate::ast::{self, FieldValue, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{
-    At, Field, LevelNumbers, Names, Operand, OperandPlace, Source, UNLIMITED, Value, Var,
-};
+use crate::model::{At, Field, LevelNumbers, Names, Operand, OperandPlace, Source, Value, Var};
 use crate::spelling::nearest;
 use crate::template;
 
@@ -174,7 +172,7 @@ impl Lower {
             base: 0,
             step: 0,
             scales: 1,
-            most_num: u64::from(UNLIMITED) - 1,
+            most_num: u64::MAX - 1,
             any: true,
             pages: it.pages,
             span,

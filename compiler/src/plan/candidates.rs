@@ -12,6 +12,7 @@ use tlbc_facts::cells::Cells;
 use tlbc_facts::clause::{MaxCount, RunUnit};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Level;
+use tlbc_runtime::request::passes::Leaves;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::context::PlanContext;
@@ -19,7 +20,7 @@ use super::drops::Primitive;
 use super::ir::Issue;
 use super::symbolic::outcomes;
 use crate::model::flags::KnownFlags;
-use crate::model::{AddressSelector, Amount, Drops, Instr, LevelSel, Source, Value};
+use crate::model::{AddressSelector, Amount, Drops, Instr, LevelSel, Source, UNLIMITED, Value};
 
 /// How a candidate is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,8 +86,8 @@ pub struct Candidate {
     pub tag: Option<u64>,
     /// The addresses.
     pub addressing: Addressing,
-    /// Whether it invalidates leaf entries of the given level only.
-    pub exact: bool,
+    /// Which leaf entries of levels above that of the pass it invalidates without a hint.
+    pub leaves: Leaves,
     /// When it is issued: 0 at the start, `n` after everything of the stages before is complete.
     pub stage: u8,
     /// The cells that it invalidates at that stage, for each view of the space, without a hint.
@@ -294,7 +295,7 @@ impl PlanContext<'_> {
             view,
             tag: self.fixed_tag(),
             addressing,
-            exact: drops.iter().any(|d| d.leaf == Some(LevelSel::Given)),
+            leaves: self.leaves(addressing, drops),
             stage: 0,
             cells: cells(None).into(),
             hinted: if takes_hint {
@@ -389,6 +390,32 @@ impl PlanContext<'_> {
             }
         }
         Some(addressing)
+    }
+
+    /// Returns which leaf entries of levels above that of the pass an instruction invalidates without a hint. Entries between
+    /// two addresses are those that lie there whole, and a pass names many where they take no more instructions.
+    fn leaves(&self, addressing: Addressing, drops: &[Drops]) -> Leaves {
+        if drops.iter().any(|d| d.leaf == Some(LevelSel::Given)) {
+            return Leaves::Apart;
+        }
+        let Addressing::Run {
+            stride: RunUnit::Entries(levels),
+            most,
+            operand,
+            ..
+        } = addressing
+        else {
+            return Leaves::Named;
+        };
+        let names = self.model.operands[operand].names.as_ref();
+        let mut pages = self.model.leaf_levels().iter();
+        if !names.is_some_and(|names| names.any) {
+            Leaves::Named
+        } else if most == MaxCount::Count(UNLIMITED) && pages.all(|level| levels.contains(level)) {
+            Leaves::Whole
+        } else {
+            Leaves::Apart
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use tlbc_facts::cells::Cells;
 use tlbc_facts::clause::RunUnit;
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::Reach;
+use tlbc_runtime::request::passes::Leaves;
 
 use super::candidates::{Addressing, Candidate, Variant};
 use super::context::{ContextKey, PlanContext};
@@ -37,9 +38,10 @@ impl Choice {
             .any(|m| m.addressing != Addressing::Everything)
     }
 
-    /// Returns whether an instruction invalidates leaf entries of the given level only.
-    pub fn exact(&self) -> bool {
-        self.candidates.iter().any(|m| m.exact)
+    /// Returns which leaf entries of levels above that of the pass all instructions invalidate without a hint.
+    pub fn leaves(&self) -> Leaves {
+        let all = self.candidates.iter().map(|m| m.leaves);
+        all.min().unwrap_or_default()
     }
 
     /// Returns the candidates of a stage.

@@ -9,6 +9,7 @@ use tlbc_facts::cells::Cells;
 use tlbc_facts::clause::{EntryKinds, TagSelector};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::Space;
+use tlbc_runtime::request::passes::Leaves;
 
 use super::candidates::{Addressing, Candidate, How};
 use super::context::PlanContext;
@@ -25,7 +26,7 @@ impl PlanContext<'_> {
             view,
             tag: None,
             addressing: Addressing::Everything,
-            exact: false,
+            leaves: Leaves::Named,
             stage: 0,
             cells: (views.iter())
                 .map(|&v| {

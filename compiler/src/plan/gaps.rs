@@ -6,6 +6,7 @@
 use tlbc_facts::cells::{CachedKind, Cell, Cells, Class};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Level;
+use tlbc_runtime::request::passes::Leaves;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::builder::Unwritten;
@@ -117,7 +118,7 @@ pub fn strides(model: &Model, plans: &Plans) -> Option<Diagnostic> {
     let mut exact = false;
     for plan in plans.iter() {
         plan.body.walk(&mut |node| {
-            exact |= matches!(node, Node::Fold(folding) if !folding.leaves);
+            exact |= matches!(node, Node::Fold(folding) if folding.leaves == Leaves::Apart);
         });
     }
     let of_one_level = |it: &&Invalidate| {

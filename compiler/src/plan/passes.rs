@@ -8,7 +8,7 @@ use std::rc::Rc;
 use tlbc_facts::cells::Cells;
 use tlbc_facts::clause::{CacheSet, MaxCount, RunUnit};
 use tlbc_runtime::level::Levels;
-use tlbc_runtime::request::passes::{Folding, Walks};
+use tlbc_runtime::request::passes::{Folding, Leaves, Walks};
 
 use super::builder::PlanBuilder;
 use super::candidates::{Addressing, Candidate};
@@ -114,8 +114,7 @@ impl<'m> PlanBuilder<'m, '_> {
         serves.then_some(many)
     }
 
-    /// Returns which entries one instruction of a pass invalidates together. Without a hint, these are leaf entries
-    /// of every level.
+    /// Returns which entries one instruction of a pass invalidates together.
     pub(super) fn folding(&mut self, context: &PlanContext<'m>) -> Option<Node> {
         let leaf = self.choose(context, LEAF.each());
         let walk = self.choose(context, WALK.each());
@@ -124,7 +123,7 @@ impl<'m> PlanBuilder<'m, '_> {
         let joint = apart || !Refills::of(context, &both, |kind| context.classes(kind)).possible();
         leaf.by_address().then(|| {
             Node::Fold(Folding {
-                leaves: !leaf.exact(),
+                leaves: self.leaves(context),
                 walks: if apart {
                     Walks::Apart
                 } else if self.walks_of_everything(context, WALK.each())
@@ -140,6 +139,17 @@ impl<'m> PlanBuilder<'m, '_> {
         })
     }
 
+    /// Returns which leaf entries of higher levels the instructions of a pass invalidate, for each entry or for runs of them.
+    fn leaves(&mut self, context: &PlanContext<'m>) -> Leaves {
+        let one = self.choose(context, LEAF.each()).leaves();
+        match self.runs(context, LEAF.each()) {
+            Some(runs) => one.min(runs.leaves()),
+            // One by one, the entries of a longer pass take more instructions.
+            None if one == Leaves::Whole => Leaves::Apart,
+            None => one,
+        }
+    }
+
     /// Returns whether the instructions for negative entries of one level invalidate those of every level at the
     /// address.
     fn negative_go_together(&mut self, context: &PlanContext<'m>) -> bool {
@@ -149,10 +159,15 @@ impl<'m> PlanBuilder<'m, '_> {
         };
         let levels = self.levels();
         let by_address = self.negative_by_address(context);
-        by_address.len() == levels.len()
-            && self.chooser.choose(context, all).is_some_and(|all| {
-                let mut each = by_address.into_iter();
-                each.all(|demand| self.chooser.choose(context, demand).as_ref() == Some(&all))
+        let Some(one) = self.chooser.choose(context, all) else {
+            return false;
+        };
+        let runs = self.runs(context, all);
+        let mut choices = [Some(&one), runs.as_ref()].into_iter().flatten();
+        choices.all(|choice| choice.leaves() != Leaves::Whole)
+            && by_address.len() == levels.len()
+            && by_address.into_iter().all(|demand| {
+                self.choose(context, demand) == one && self.runs(context, demand) == runs
             })
     }
 

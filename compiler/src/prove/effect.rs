@@ -13,7 +13,8 @@ use super::machine::{Partial, Question};
 use super::reading::Reading;
 use super::steps::{Issued, Named, Sets, Step};
 use crate::model::{
-    AddressSelector, CachedKind, Drops, Instr, LevelSel, Lost, Need, Source, Under, Value, Weakens,
+    AddressSelector, CachedKind, Drops, Instr, LevelSel, Lost, Need, Source, UNLIMITED, Under,
+    Value, Weakens,
 };
 pub use tlbc_facts::cells::Class;
 
@@ -181,7 +182,9 @@ impl Path<'_> {
                 && self.is_of_class(issued, d, cell)
                 && d.when.holds_with(self.machine, hint.is_some(), false)
         });
-        drops.filter_map(|d| self.place(issued, d, hint)).collect()
+        drops
+            .filter_map(|d| self.place(issued, d, hint, cell))
+            .collect()
     }
 
     /// Returns whether a clause has entries of the tag class of a cell.
@@ -223,7 +226,7 @@ impl Path<'_> {
         loaded && space.fixed_tag(self.machine).is_none() && !(self.entering && tagged())
     }
 
-    fn place(&self, issued: &Issued, d: &Drops, hint: Option<Level>) -> Option<Place> {
+    fn place(&self, issued: &Issued, d: &Drops, hint: Option<Level>, cell: &Cell) -> Option<Place> {
         let page = || {
             self.facts
                 .geometry(self.machine.ask(Question::Geometry))
@@ -256,6 +259,7 @@ impl Path<'_> {
             } => {
                 let named = issued.named.filter(|_| issued.issue.address)?;
                 let most = match most {
+                    MaxCount::Count(UNLIMITED) => u64::MAX,
                     MaxCount::Count(most) => u64::from(most),
                     MaxCount::Limit(limit) => {
                         let limit = usize::from(limit);
@@ -274,10 +278,26 @@ impl Path<'_> {
                         RunUnit::Entries(levels) => levels.contains(named.stride),
                     };
                 let counted = named.count >= least && named.count <= most.max(1);
-                (legal && counted && self.is_aligned(issued, named, hint))
-                    .then_some(Place::At(named))
+                if !legal || !counted || !self.is_aligned(issued, named, hint) {
+                    return None;
+                }
+                let ends = matches!(stride, RunUnit::Entries(_)) && self.names_its_end(issued);
+                if ends && matches!(cell.kind, CachedKind::Leaf | CachedKind::Negative) {
+                    return whole(named, self.levels[cell.level.index()].shift).map(Place::At);
+                }
+                Some(Place::At(named))
             }
         }
+    }
+
+    /// Returns whether an operand has the end of a run, and not its count.
+    fn names_its_end(&self, issued: &Issued) -> bool {
+        let it = self.facts.invalidate(issued.issue.invalidate);
+        let mut operands = it.template.operands.iter();
+        operands.any(|&operand| {
+            let names = self.facts.operand(operand).names.as_ref();
+            names.is_some_and(|names| names.any)
+        })
     }
 
     /// Returns whether the start is aligned to the hinted level, where the operand needs that.
@@ -335,6 +355,19 @@ impl Path<'_> {
     }
 }
 
+/// Returns the entries of `1 << shift` bytes that lie whole among the addresses that are named.
+fn whole(named: Named, shift: u32) -> Option<Named> {
+    let end = u128::from(named.va) + (u128::from(named.count) << named.step);
+    let first = u128::from(named.va).next_multiple_of(1 << shift);
+    let count = (end >> shift).saturating_sub(first >> shift);
+    Some(Named {
+        va: u64::try_from(first).ok()?,
+        count: u64::try_from(count).ok().filter(|count| *count > 0)?,
+        step: shift,
+        ..named
+    })
+}
+
 /// Returns whether a clause has entries of the kind and level of a cell.
 fn holds_kind(d: &Drops, cell: &Cell, hint: Option<Level>, given: Levels) -> bool {
     let selected = match cell.kind {
@@ -352,4 +385,27 @@ fn holds_kind(d: &Drops, cell: &Cell, hint: Option<Level>, given: Levels) -> boo
         (Some(LevelSel::AboveHint), Some(level)) => Levels::above(level),
     };
     levels.contains(cell.level)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_in_a_range_whole() {
+        let range = |va, count| Named {
+            va,
+            count,
+            step: 12,
+            stride: Level(0),
+            hint: None,
+        };
+        let large = |va, count| whole(range(va, count), 21).map(|it| (it.va, it.count));
+        assert_eq!(large(0x20_0000, 512), Some((0x20_0000, 1)));
+        assert_eq!(large(0x1f_f000, 1200), Some((0x20_0000, 2)));
+        assert_eq!(large(0x20_0000, 511), None);
+        assert_eq!(large(0x20_1000, 512), None);
+        let last = 0x20_0000u64.wrapping_neg();
+        assert_eq!(large(last, 512), Some((last, 1)));
+    }
 }

@@ -11,7 +11,7 @@ use tlbc_runtime::request::Space;
 
 use super::agent::Agent;
 use super::decode::{Decoded, Hardware, SourceBits};
-use crate::model::{self, AddressSelector, Drops, Form, LevelSel, Lost, Names, Weakens};
+use crate::model::{self, AddressSelector, Drops, Form, LevelSel, Lost, Names, UNLIMITED, Weakens};
 
 /// An entry that an agent has cached.
 #[derive(Debug, Clone, Copy)]
@@ -164,6 +164,7 @@ impl Hardware<'_> {
                 stride,
             } => {
                 let most = match *most {
+                    MaxCount::Count(UNLIMITED) => u64::MAX,
                     MaxCount::Count(count) => u64::from(count),
                     MaxCount::Limit(limit) => self.limits[usize::from(limit)],
                 };
@@ -178,8 +179,13 @@ impl Hardware<'_> {
                 let Some(count) = count(names, with, unit, cached.va) else {
                     return false;
                 };
-                if count < u128::from(*least) || !names.any && count > u128::from(most) {
+                if count < u128::from(*least) || count > u128::from(most) {
                     return false;
+                }
+                if names.any && !pages && entry.kind == EntryKind::Leaf {
+                    let level = self.model.level_shift(entry.level.index(), self.config);
+                    let bytes = count << unit;
+                    return named_whole(cached.va, shift, level.unwrap_or(63), start, bytes);
                 }
                 if pages || unit <= shift {
                     return named(cached.va, shift, start, count << unit);
@@ -244,6 +250,19 @@ fn named(va: u64, shift: u32, start: SourceBits, bytes: u128) -> bool {
     // Bits that no operand contains are those of the entry.
     let start = start.or_of(va);
     u128::from(last) >= u128::from(start) && u128::from(first) < u128::from(start) + bytes
+}
+
+/// Returns whether the entry that contains `va` was made from a table entry of `1 << level` bytes that translates nothing
+/// but such addresses.
+fn named_whole(va: u64, shift: u32, level: u32, start: SourceBits, bytes: u128) -> bool {
+    let low = (1u64 << shift) - 1;
+    let (first, last) = (u128::from(va & !low), u128::from(va | low));
+    let start = u128::from(start.or_of(va & !low));
+    let (start, end) = (
+        start.next_multiple_of(1 << level),
+        (start + bytes) >> level << level,
+    );
+    start < end && last >= start && first < end
 }
 
 fn has_tag(drops: &Drops, with: &Decoded, cached: &Cached<'_>, not_global: bool) -> bool {

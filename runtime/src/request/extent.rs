@@ -89,6 +89,16 @@ impl Extent {
             && other.start <= self.last()
     }
 
+    /// Returns whether their hull has no address that is in neither.
+    #[must_use]
+    #[inline]
+    pub const fn adjoins(self, other: Self) -> bool {
+        self.is_empty()
+            || other.is_empty()
+            || self.start <= other.last().saturating_add(1)
+                && other.start <= self.last().saturating_add(1)
+    }
+
     /// Returns the smallest extent that contains both.
     #[must_use]
     #[inline]

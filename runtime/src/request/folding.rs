@@ -2,14 +2,13 @@
 
 use crate::level::Levels;
 use crate::request::pass::Pass;
-use crate::request::runs::Units;
+use crate::request::runs::{Units, largest};
 
 /// Which entries of other levels one by-address instruction of a pass invalidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Folding {
-    /// Whether an instruction without a hint invalidates leaf entries of every level, so that a level needs no pass of its own if
-    /// that of a lower level names an address in each of its entries.
-    pub leaves: bool,
+    /// Which leaf entries of higher levels an instruction without a hint invalidates.
+    pub leaves: Leaves,
     /// How the walk entries of unlinked tables are invalidated.
     pub walks: Walks,
     /// Whether one instruction invalidates leaf and walk entries of an address, so that a pass over leaf entries can cover
@@ -25,18 +24,28 @@ impl Folding {
     #[must_use]
     pub const fn new(walks: Walks) -> Self {
         Self {
-            leaves: false,
+            leaves: Leaves::Apart,
             walks,
             joint: false,
             negative: false,
         }
     }
 
-    /// Returns the same if one instruction invalidates leaf entries of every level.
+    /// Returns the same if one instruction invalidates the leaf entries of every level that translate an address that it names.
     #[must_use]
     pub const fn with_leaves(self) -> Self {
         Self {
-            leaves: true,
+            leaves: Leaves::Named,
+            ..self
+        }
+    }
+
+    /// Returns the same if one instruction invalidates the leaf entries of every level that translate only addresses that it names,
+    /// of which there may be any number.
+    #[must_use]
+    pub const fn with_whole_leaves(self) -> Self {
+        Self {
+            leaves: Leaves::Whole,
             ..self
         }
     }
@@ -58,6 +67,19 @@ impl Folding {
             ..self
         }
     }
+}
+
+/// Which leaf entries of higher levels an instruction without a hint invalidates. A level needs no pass of its own if the pass of
+/// a lower level invalidates its entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Leaves {
+    /// None.
+    #[default]
+    Apart,
+    /// Those that translate only addresses that it names, and it names any number of them.
+    Whole,
+    /// Those that translate an address that it names.
+    Named,
 }
 
 /// How the walk entries of unlinked tables are invalidated.
@@ -107,11 +129,11 @@ pub trait Passes {
         self.sum(|pass| pass.entries)
     }
 
-    /// Returns how many instructions the passes take if entries of `levels` are invalidated in runs of at most `most` entries.
-    /// `walks` is whether this includes passes with walk entries.
+    /// Returns how many instructions the passes take if entries of `levels` are invalidated in runs of at most `most` entries, or
+    /// of any number if that is [`u32::MAX`]. `walks` is whether this includes passes with walk entries.
     #[inline]
     fn entry_runs(&self, most: u32, levels: Levels, walks: bool) -> u64 {
-        let most = u64::from(if most == 0 { 1 } else { most });
+        let most = largest(most);
         self.sum(|pass| {
             if !levels.contains(pass.stride) || pass.walk && !walks {
                 return pass.entries;

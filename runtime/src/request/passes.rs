@@ -10,7 +10,7 @@
 mod single;
 mod sorted;
 
-pub use crate::request::folding::{Folding, Passes, Walks};
+pub use crate::request::folding::{Folding, Leaves, Passes, Walks};
 pub use crate::request::pass::{Addresses, Pass};
 pub use single::SinglePass;
 pub use sorted::SortedPasses;

@@ -38,6 +38,16 @@ impl Units {
     }
 }
 
+/// Returns the largest count of a run of entries with a limit: at least 1, and any number if it is [`u32::MAX`].
+#[inline]
+pub(crate) const fn largest(limit: u32) -> u64 {
+    match limit {
+        0 => 1,
+        u32::MAX => u64::MAX,
+        limit => limit as u64,
+    }
+}
+
 /// One run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
@@ -77,11 +87,11 @@ impl Runs {
         }
     }
 
-    /// Returns runs that count entries, at most `limit` for each run.
+    /// Returns runs that count entries, at most `limit` for each run; any number if that is [`u32::MAX`].
     #[must_use]
     #[inline]
     pub const fn of_entries(pass: &Pass, limit: u32, units: Units) -> Self {
-        let limit = if limit == 0 { 1 } else { limit as u64 };
+        let limit = largest(limit);
         let most = if limit < units.most {
             limit
         } else {
@@ -205,6 +215,20 @@ mod tests {
         let mut runs = Runs::of_entries(&pass(10), 4, units);
         let counts = [3, 3, 1].map(Some);
         assert_eq!(counts, [0; 3].map(|_| runs.next().map(|run| run.num)));
+        assert_eq!((runs.next(), runs.rest()), (None, None));
+    }
+
+    #[test]
+    fn a_run_without_a_largest_count_is_one() {
+        let units = Units {
+            base: 0,
+            step: 0,
+            scales: 1,
+            most: u64::MAX,
+        };
+        let many = 1 << 50;
+        let mut runs = Runs::of_entries(&pass(many), u32::MAX, units);
+        assert_eq!(runs.next().map(|run| run.num), Some(many - 1));
         assert_eq!((runs.next(), runs.rest()), (None, None));
     }
 }

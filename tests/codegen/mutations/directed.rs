@@ -148,7 +148,11 @@ const CASES: &[Case] = &[
     ),
     (
         "archdefs/powerpc64.arch",
-        &[("gtse", "none"), ("g64k", "hint"), ("rb_va", "page_shift")],
+        &[
+            ("gtse", "none"),
+            ("g64k", "stride"),
+            ("rb_va", "page_shift"),
+        ],
         &[],
     ),
     // Instructions like types of the runtime, and modules like words of the latest edition.

@@ -222,8 +222,8 @@ fn ends_of_runs_are_not_counted() {
     for (old, new) in [
         ("names any entries;", "names num * 3 entries;"),
         (
-            "form tlb  = 2 { drops leaf at level of run of 1.. entries at pte, pmd, pud,",
-            "form tlb  = 2 { drops leaf at level of run of 1.. pages,",
+            "form tlb  = 2 { drops leaf at hint of run of 1.. entries at pte, pmd, pud,",
+            "form tlb  = 2 { drops leaf at hint of run of 1.. pages,",
         ),
     ] {
         let help = help(POWERPC64, &[(old, new)]);

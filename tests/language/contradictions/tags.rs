@@ -140,7 +140,7 @@ fn addresses_that_cannot_be() {
     // A level that is missing.
     refused(ARM64, &[("        pud 36;\n", "")], "E0307");
     refused(
-        &POWERPC64.replacen("            pmd 21 leaf;\n", "", 1),
+        &POWERPC64.replacen("            pmd 21 leaf hint 4;\n", "", 1),
         &[],
         "E0307",
     );

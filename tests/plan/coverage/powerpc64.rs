@@ -131,10 +131,11 @@ impl Case {
             return true;
         }
         let hits = places.iter().filter_map(|place| match place {
-            Place::Sized(of, range) if *of == shift => Some(range),
+            Place::Sized(of, range) if of.contains(&shift) => Some(within(range, shift)),
             _ => None,
         });
-        joined(&rounded(range, shift), hits.collect())
+        let hits: Vec<Range<u128>> = hits.collect();
+        joined(&rounded(range, shift), hits.iter().collect())
     }
 
     /// Checks that one agent loses all entries of the request.
@@ -220,7 +221,7 @@ impl Case {
         let workarounds = self.cpu.suffers("p9_erat") || self.cpu.suffers("p9_stq");
         let (drops, ..) = self.issued(effects);
         for (_, drop) in &drops {
-            let Place::Sized(shift, named) = &drop.place else {
+            let Place::Sized(shifts, named) = &drop.place else {
                 continue;
             };
             let asked = if drop.leaf {
@@ -228,10 +229,13 @@ impl Case {
             } else {
                 &self.unlinked
             };
-            let inside = asked.iter().any(|(at, range)| {
-                let all = rounded(range, *shift);
-                self.cpu.shift(*at) == *shift && all.start <= named.start && named.end <= all.end
+            let asked = asked.iter().filter_map(|(at, range)| {
+                let shift = self.cpu.shift(*at);
+                let named = !drop.leaf || shifts.contains(&shift);
+                named.then(|| rounded(range, shift))
             });
+            let asked: Vec<Range<u128>> = asked.collect();
+            let inside = joined(named, asked.iter().collect());
             let last = named.start == 0xf_ffff_ffff_f000;
             assert!(inside || workarounds && last, "{named:x?} is named");
         }
@@ -287,6 +291,12 @@ fn touched(range: &Range<u128>, shift: u32, places: &[&Place]) -> bool {
     });
     let hits: Vec<Range<u128>> = hits.collect();
     joined(range, hits.iter().collect())
+}
+
+/// Returns the entries that lie in a range whole.
+fn within(range: &Range<u128>, shift: u32) -> Range<u128> {
+    let size = 1 << shift;
+    range.start.next_multiple_of(size)..range.end >> shift << shift
 }
 
 /// Returns whether ranges together cover another.

@@ -4,6 +4,7 @@
 mod calls;
 mod changes;
 mod completion;
+mod folding;
 mod negative;
 mod refill;
 mod selection;

@@ -1,8 +1,7 @@
 //! The selection rule where instructions tie: the criteria that no included machine needs.
 
 use super::{issues, with};
-use tlbc::prove::prove;
-use tlbc_tests::requests::{Ask, X86_64};
+use tlbc_tests::requests::Ask;
 
 const BATCH: &str = include_str!("definitions/batch.arch");
 
@@ -40,32 +39,4 @@ fn a_lower_cost_wins_over_fewer_kinds() {
     let arch = with(BATCH, &[(r#"invalidate page "page"#, WIDER), dearer]);
     let ask = Ask::user(0x1000, 0x1000, &["pte"]).others();
     issues(&arch, "", &ask, &page("wider 0x1000, 0x42"));
-}
-
-/// One instruction is chosen for the pages of a change and another for its tables: none of the walk entries that the
-/// first leaves is forgotten, whether an erratum or the form of the instruction is the reason.
-#[test]
-fn pages_and_tables_may_take_different_instructions() {
-    let known = "erratum alder_lake_invlpg";
-    let weak = format!(
-        "erratum weak \"leaf entries stay\" needs pcid and invpcid {{ weakens invlpg: not leaf; }}\n    {known}"
-    );
-    let run = r#"operand pages 64 bits { [63:4] 0; [3:0] num; names num + 1 pages; }
-    invalidate invlpg_run "invlpg_run [{va}], {pages}" {
-        per "none";
-        drops leaf, walk of run of 1..16 pages, loaded tag or global;
-        where self;
-        at once;
-        cost 2;
-    }
-    change {"#;
-    for edit in [(known, weak.as_str()), ("change {", run)] {
-        let arch = with(X86_64, &[edit]);
-        let proof = prove(&arch.model, &arch.plans);
-        let failures = proof.failures.iter();
-        let messages: Vec<_> = failures
-            .map(|it| it.diagnostic(&arch.model).message)
-            .collect();
-        assert_eq!(messages, [""; 0], "{}", edit.1);
-    }
 }

@@ -60,8 +60,9 @@ fn trap_6_each_size_is_named() {
     }
     // The hypervisor has its own encoding of page sizes.
     let rpt = |words| operands(&mixed(PAGE).on(powerpc(), words), "rpt_size");
-    assert_eq!(rpt(""), [1, 4]);
-    assert_eq!(rpt("g64k"), [2, 4]);
+    // A mask names all sizes of a range.
+    assert_eq!(rpt(""), [0b1101]);
+    assert_eq!(rpt("g64k"), [0b1110]);
     // An operand that says no level is none for an instruction that needs one.
     let field =
         "        [7:5]   level as pte 0, pte 5 when g64k, pmd 1, pud 2;\n        [4:0]   0;\n";

@@ -13,7 +13,7 @@ use tlbc_runtime::backend::{FinishSteps, IpiTargets};
 use tlbc_runtime::deferred::Deferred;
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::Reach;
-use tlbc_runtime::request::passes::Folding;
+use tlbc_runtime::request::passes::{Folding, Leaves};
 
 use super::Rng;
 
@@ -236,7 +236,7 @@ pub const BREAKS: &[(&str, Break)] = &[
         "leaf entries of all levels together",
         |node, _| match node {
             Node::Fold(folding) => Some(Node::Fold(Folding {
-                leaves: true,
+                leaves: Leaves::Named,
                 ..*folding
             })),
             _ => None,

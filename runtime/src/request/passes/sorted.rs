@@ -2,7 +2,7 @@
 
 use crate::level::{LEVELS, Level, Levels};
 use crate::request::extent::Extent;
-use crate::request::folding::{Folding, Passes, Walks};
+use crate::request::folding::{Folding, Leaves, Passes, Walks};
 use crate::request::levels::{LevelFacts, LevelTable, below, stride};
 use crate::request::pass::Pass;
 use crate::request::ranges::{Ranges, Recorded, Sorted};
@@ -170,13 +170,16 @@ impl Many {
                 leaf: facts.leaf || sorted.negative && facts.shift != 0,
                 ..*facts
             };
-            if sorted.negative && folding.negative && self.absorb(&named, extent, facts.shift) {
+            if sorted.negative
+                && folding.negative
+                && self.absorb(&mut named, extent, facts.shift, Leaves::Named)
+            {
                 continue;
             }
             let Some((pass, extent)) = leaves_of(level, extent, &facts) else {
                 continue;
             };
-            if folding.leaves && !sorted.negative && self.absorb(&named, extent, pass.shift) {
+            if !sorted.negative && self.absorb(&mut named, extent, pass.shift, folding.leaves) {
                 continue;
             }
             let (Some(place), Some(slot)) =
@@ -235,14 +238,31 @@ impl Many {
         }
     }
 
-    /// Returns whether the pass of a lower level names an address in each entry of `1 << shift` bytes of `extent`. That pass then
-    /// has no hint any more.
-    fn absorb(&mut self, named: &[Extent; LEVELS], extent: Extent, shift: u32) -> bool {
+    /// Returns whether the pass of a lower level names the entries of `1 << shift` bytes of `extent`, as far as an instruction needs
+    /// that to invalidate them, or can do so as well. That pass then has no hint any more.
+    fn absorb(
+        &mut self,
+        named: &mut [Extent; LEVELS],
+        extent: Extent,
+        shift: u32,
+        leaves: Leaves,
+    ) -> bool {
         for (pass, within) in self.leaves.iter_mut().zip(named).take(self.leaf) {
-            if within.rounded(shift).contains(extent) {
-                pass.hint = None;
-                return true;
+            let names = match leaves {
+                Leaves::Apart => false,
+                Leaves::Whole => within.adjoins(extent),
+                Leaves::Named => within.rounded(shift).contains(extent),
+            };
+            if !names {
+                continue;
             }
+            if leaves == Leaves::Whole {
+                *within = within.hull(extent);
+                pass.start = within.start;
+                pass.entries = within.entries(pass.shift);
+            }
+            pass.hint = None;
+            return true;
         }
         false
     }

@@ -10,8 +10,8 @@ use tlbc_tests::requests::{TAG, bits, powerpc};
 /// Which entries an instruction names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// Leaves of entries of 2^shift bytes at these addresses.
-    Sized(u32, Range<u128>),
+    /// Leaves of entries of 2^shift bytes, for each of these shifts, that lie at these addresses whole.
+    Sized(Vec<u32>, Range<u128>),
     /// One set of the TLB.
     Set(u64),
     /// All.
@@ -144,7 +144,7 @@ impl Cpu {
                     ap => panic!("AP {ap} is no size"),
                 };
                 let start = rb & !0xfff;
-                let place = Place::Sized(shift, start..start + (1 << shift));
+                let place = Place::Sized(vec![shift], start..start + (1 << shift));
                 drop(
                     place,
                     rs(),
@@ -190,20 +190,15 @@ fn call(name: &str, operand: &dyn Fn(&str) -> u64) -> Drop {
     let (form, target) = (operand("rpt_type"), operand("rpt_target"));
     assert!(target == 1 || target == 5, "target {target}");
     let place = if name == "rpt_run" {
-        let shift = match operand("rpt_size") {
-            1 => 12,
-            2 => 16,
-            4 => 21,
-            8 => 30,
-            // Every size: the table of a level that maps no pages.
-            u64::MAX if form == 4 => 39,
-            size => panic!("size {size} is none"),
-        };
+        let mask = operand("rpt_size");
+        assert!(mask != 0 && mask < 16, "no mask of sizes: {mask}");
+        let sizes = [12, 16, 21, 30].into_iter().enumerate();
+        let shifts = sizes.filter(|(bit, _)| mask & (1 << bit) != 0);
         let (start, end) = (operand("rpt_start"), operand("rpt_end"));
         // The end of the addresses is 0.
         let bytes = end.wrapping_sub(start);
         Place::Sized(
-            shift,
+            shifts.map(|(_, shift)| shift).collect(),
             u128::from(start)..u128::from(start) + u128::from(bytes),
         )
     } else {

@@ -219,3 +219,36 @@ fn an_entry_of_which_an_address_is_named_takes_no_pass() {
             .eq([(Level(0), 2, None)])
     );
 }
+
+#[test]
+fn a_range_that_is_named_by_its_end_takes_in_what_adjoins() {
+    let mut single = PAIRED;
+    single[0] = LevelFacts::leaf(12);
+    single[1] = LevelFacts::leaf(21);
+    let folding = folding(Walks::Named).with_whole_leaves();
+    let passes = |pages| {
+        let mut ranges = Ranges::new();
+        ranges.leaf(Level(0), pages);
+        ranges.leaf(Level(1), Extent::new(0x20_0000, 0x20_0000));
+        let passes = SortedPasses::new(&ranges, &single, folding);
+        first_two(
+            passes
+                .leaves()
+                .map(|pass| (pass.start, pass.entries, pass.hint)),
+        )
+    };
+    // The page before it, some of it, all of it and more.
+    for (first, count, all) in [
+        (0x1f_f000, 1, 513),
+        (0x20_1000, 2, 512),
+        (0x1f_e000, 515, 515),
+    ] {
+        let one = Some((first.min(0x20_0000), all, None));
+        assert_eq!(passes(Extent::new(first, count << 12)), (one, None));
+    }
+    let apart = (
+        Some((0x1f_d000, 2, Some(Level(0)))),
+        Some((0x20_0000, 1, Some(Level(1)))),
+    );
+    assert_eq!(passes(Extent::new(0x1f_d000, 0x2000)), apart);
+}
