@@ -93,3 +93,40 @@ fn an_entry_that_is_gone_may_have_accesses_in_flight() {
     path.drain();
     assert_eq!(path.left().count(), 0);
 }
+
+/// A CPU executes a loop over the sets of a cache, and another one the same before the first has completed its own. What
+/// follows has its effect, however many instructions that is.
+#[test]
+fn long_loops_of_two_cpus_leave_room_for_more() {
+    let entry = |kind, cache, from| CachedEntry {
+        kind,
+        level: Level(u8::from(kind == EntryKind::Walk)),
+        cache,
+        from,
+    };
+    let entries = [
+        entry(EntryKind::Walk, 0, None),
+        entry(EntryKind::Leaf, 1, None),
+        entry(EntryKind::Leaf, 2, Some(1)),
+    ];
+    let (walk, leaf, made) = (1, 2, 4);
+    let walks = AgentWalks {
+        speculates: true,
+        live: true,
+    };
+    let mut path = TranslationPath::new(entries, walks);
+    path.publish();
+    for key in [1, 2] {
+        path.start(walk, key);
+    }
+    path.complete(2, true);
+    for key in [1, 2] {
+        for set in 0..300 {
+            path.start(if set == 17 { walk | leaf } else { walk }, key);
+        }
+    }
+    path.complete(2, true);
+    path.start(made, 3);
+    path.complete(3, true);
+    assert_eq!(path.left().count(), 0);
+}

@@ -94,8 +94,8 @@ pub struct TranslationPath {
     slots: Vec<PathEntry>,
     walks: AgentWalks,
     visible: bool,
-    /// The keys of the invalidations in progress.
-    pending: [Option<Key>; Doomed::BITS as usize],
+    /// The invalidations in progress: what each hits, and its key.
+    pending: [Option<(u64, Key)>; Doomed::BITS as usize],
     events: Option<Vec<PathEvent>>,
 }
 
@@ -159,14 +159,16 @@ impl TranslationPath {
         self.fill();
     }
 
-    /// Starts an invalidation of the entries with a bit in `hits`. If more are in progress than the path counts, it has
-    /// no effect.
+    /// Starts an invalidation of the entries with a bit in `hits`. It takes the place of those of its key that hit no other
+    /// entries: they may act right before it, where they change nothing. If more than 128 are in progress all the same, it
+    /// has no effect.
     pub fn start(&mut self, hits: u64, key: Key) {
         self.note(PathEvent::Start(hits, key));
+        self.forget(|(other, of)| of == key && other & !hits == 0);
         let Some(number) = self.pending.iter().position(Option::is_none) else {
             return;
         };
-        self.pending[number] = Some(key);
+        self.pending[number] = Some((hits, key));
         for slot in self.hit(hits) {
             slot.hit_by |= 1 << number;
             slot.ways.iter_mut().for_each(|way| *way |= 1 << number);
@@ -178,13 +180,7 @@ impl TranslationPath {
     /// be performed yet.
     pub fn complete(&mut self, key: Key, drained: bool) {
         self.note(PathEvent::Complete(key));
-        let mut done: Doomed = 0;
-        for (number, pending) in self.pending.iter_mut().enumerate() {
-            if *pending == Some(key) {
-                *pending = None;
-                done |= 1 << number;
-            }
-        }
+        let done = self.take(|(_, of)| of == key);
         for slot in &mut self.slots {
             let before = slot.ways.len();
             slot.ways.retain(|way| way & done == 0);
@@ -195,6 +191,31 @@ impl TranslationPath {
             self.drain();
         }
         self.fill();
+    }
+
+    /// Takes those of the invalidations in progress that satisfy a condition, one bit each.
+    fn take(&mut self, is: impl Fn((u64, Key)) -> bool) -> Doomed {
+        let mut taken = 0;
+        for (number, pending) in self.pending.iter_mut().enumerate() {
+            if pending.take_if(|it| is(*it)).is_some() {
+                taken |= 1 << number;
+            }
+        }
+        taken
+    }
+
+    /// Forgets those of the invalidations in progress that satisfy a condition, as if they had not been started.
+    fn forget(&mut self, is: impl Fn((u64, Key)) -> bool) {
+        let forgotten = self.take(is);
+        if forgotten == 0 {
+            return;
+        }
+        for slot in &mut self.slots {
+            slot.hit_by &= !forgotten;
+            for way in std::mem::take(&mut slot.ways) {
+                slot.add(way & !forgotten);
+            }
+        }
     }
 
     /// Performs all accesses that removed entries have translated.
