@@ -104,6 +104,7 @@ codes! {
     E0410 "one instruction with two effects";
     E0411 "a change is not published to all walkers that its flush reaches";
     E0412 "only a call that is finished when it returns can be given CPUs";
+    E0413 "an instruction needs a lock that is not held where it is issued";
 
     // Flushes and switches.
     E0501 "no instruction drops the entries that a request has to drop";

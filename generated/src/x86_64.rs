@@ -766,7 +766,6 @@ impl<M: Configuration<Config>> Tlb<M> {
         global: bool,
         passes: &impl Passes,
     ) -> Outcome {
-        // The caller stays on this CPU until completion.
         let operations = passes.entry_runs(self.invlpgb_pages, Levels::of(&[PTE, PMD]), true);
         let ceiling = self.ceiling(Space::User, Reach::Wide);
         if ceiling.is_exceeded_by(operations, passes.pages()) {
@@ -887,6 +886,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Instructions: `invlpgb`.
     #[inline(always)]
     fn user_wide_pass(&self, cpu: &mut impl Issue<Op>, tag: u64, pass: &Pass) {
+        // The caller stays on this CPU until completion.
         let form = if pass.walk {
             INVLPGB_RUN
         } else {
@@ -920,6 +920,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Instructions: `invlpgb`.
     #[inline(always)]
     fn kernel_wide_pass(&self, cpu: &mut impl Issue<Op>, pass: &Pass) {
+        // The caller stays on this CPU until completion.
         if matches!(pass.stride, PTE | PMD) {
             for run in Runs::of_entries(pass, self.invlpgb_pages, ECX_UNITS) {
                 invlpgb(cpu, 0, run.va, pass.stride, run.num, INVLPGB_LEAVES_ANY);

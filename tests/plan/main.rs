@@ -11,6 +11,7 @@ mod invented;
 mod knobs;
 mod known_mistakes;
 mod linux;
+mod needs;
 mod operands;
 mod proofs;
 #[cfg(feature = "torment")]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tlbc::Analysis;
 use tlbc::codes::TOY;
-use tlbc::model::{At, Subject};
+use tlbc::model::{At, Need, Subject};
 use tlbc::plan::ir::{Node, Plan, Shape};
 use tlbc::prove::{Rule, Unfollowed, disproved, prove};
 use tlbc_runtime::request::{Reach, Space};
@@ -100,17 +100,33 @@ fn walkers_are_in_no_table_that_is_freed() {
     assert!(proved > 1 && refused > 5, "{proved} {refused}");
 }
 
-/// Several handlers of IPIs run at once, while the sender holds the lock.
+/// Several handlers of IPIs run at once, while the sender holds the lock, and events take none.
 #[test]
-fn the_handler_of_an_ipi_has_no_lock() {
-    let all = shipped();
-    let ipi = all.iter().find(|it| it.arch() == "loongarch64");
-    let text = &ipi.expect("a definition").text;
-    let locked = text.replace("where self;", "where self; needs lock;");
-    let Analysis { model, plans } = good(&locked);
-    let failures = prove(&model, &plans).failures;
-    assert!(!failures.is_empty());
-    assert!(failures.iter().all(|it| it.rule == Rule::Handled));
+fn handlers_and_events_have_no_lock() {
+    let Analysis { mut model, plans } = analysis("loongarch64").clone();
+    let mut locked = plans.clone();
+    for plan in plans.iter() {
+        locked.replace(Plan {
+            body: Node::Guard {
+                scope: Need::Lock,
+                body: Box::new(plan.body.clone()),
+            },
+            ..plan.clone()
+        });
+    }
+    for it in &mut model.invalidates {
+        let span = it.span;
+        it.needs.push(At {
+            value: Need::Lock,
+            span,
+        });
+    }
+    let failures = prove(&model, &locked).failures;
+    assert!(failures.iter().all(|it| it.rule == Rule::Unlocked));
+    for request in ["kernel, this CPU: one page", "switch", "comes online"] {
+        let of = |it: &tlbc::prove::Failure| it.request.contains(request);
+        assert!(failures.iter().any(of), "{request}");
+    }
 }
 
 /// A proof may depend on the unconfirmed facts about what it reads, and on those of the proofs on which it relies.

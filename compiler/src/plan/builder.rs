@@ -73,7 +73,9 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
             })?,
             Shape::Pass(space, reach, stage) => {
                 let shape = |space, reach| Shape::Pass(space, reach, stage);
-                self.flush(space, reach, shape, |builder, s| builder.pass(s, stage))?
+                self.flush(space, reach, shape, |builder, s| {
+                    Some(guarded(s, builder.pass(s, stage)?))
+                })?
             }
             Shape::Ranges(space, reach) => {
                 self.flush(space, reach, Shape::Ranges, |builder, s| {
@@ -258,7 +260,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
             let choice = builder.choose(context, demand);
             let staged = Staged::of([&choice]);
             let part = RoutinePart::Page { walk: demand.walk };
-            builder.at_once(context, (&choice, &staged), choice.hint, part)
+            builder.at_once(context, &staged, choice.hint, part)
         };
         let both = with(self, LEAF_AND_WALK);
         Node::select(Test::WalkEntries, both, with(self, LEAF))
@@ -268,7 +270,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
     fn at_once(
         &mut self,
         context: &PlanContext<'m>,
-        (choice, staged): (&Choice, &Staged),
+        staged: &Staged,
         hint: bool,
         part: RoutinePart,
     ) -> Node {
@@ -280,7 +282,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
             .map(|candidates| (candidates.as_slice(), issued(candidates)));
         let (steps, _) = self.in_turn(context, parts);
         let steps = before(staged.now.iter().flatten()).into_iter().chain(steps);
-        let steps = guarded(self.model, choice, seq(steps));
+        let steps = guarded(context, seq(steps));
         seq([self.publish(context), steps]
             .into_iter()
             .chain(self.requires(context, part)))
@@ -298,7 +300,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
             );
             let staged = Staged::all_of_space(context, &choice, demand);
             let part = RoutinePart::Everything { walk: demand.walk };
-            builder.at_once(context, (&choice, &staged), false, part)
+            builder.at_once(context, &staged, false, part)
         };
         let both = with(self, negative_too(LEAF_AND_WALK));
         Node::select(Test::WalkEntries, both, with(self, negative_too(LEAF)))
@@ -313,7 +315,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
         };
         let choice = self.choose(context, TEARDOWN);
         let staged = Staged::all_of_space(context, &choice, TEARDOWN);
-        self.at_once(loaded, (&choice, &staged), false, RoutinePart::Teardown)
+        self.at_once(loaded, &staged, false, RoutinePart::Teardown)
     }
 }
 

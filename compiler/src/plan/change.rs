@@ -20,7 +20,7 @@ use super::context::PlanContext;
 use super::drops::Primitive;
 use super::factor::seq;
 use super::ir::{Issue, Node, Over, Shape, Test};
-use super::steps::{needs, within};
+use super::steps::guarded;
 use super::workarounds;
 use crate::model::{AddressSelector, Instr, Stricter, Written};
 
@@ -188,8 +188,7 @@ impl PlanBuilder<'_, '_> {
             .iter()
             .map(|&barrier| self.complete(context, barrier));
         let steps = seq([written].into_iter().chain(after).chain(complete));
-        let needs = needs(self.model, [primitive.invalidate], &barriers);
-        within(needs, steps)
+        guarded(context, steps)
     }
 
     /// Stores the new entry over an invalid one. The kernel's own code may use it at once.

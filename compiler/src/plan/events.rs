@@ -93,7 +93,7 @@ impl PlanBuilder<'_, '_> {
                 // Nothing makes entries of a space that is not loaded.
                 let steps = self.complete_steps(&entering, &Staged::of([&choice]));
                 let steps = [self.publish(&entering)].into_iter().chain(steps);
-                guarded(self.model, &choice, seq(steps))
+                guarded(&entering, seq(steps))
             }
             _ => seq([Node::Call(user), Node::Call(finish)]),
         }
@@ -232,6 +232,6 @@ impl PlanBuilder<'_, '_> {
         let staged = Staged::everything(&kernel, &choice, |_| kernel.every_class());
         steps.extend(self.complete_steps(&kernel, &staged));
         steps.extend(self.resync(self.model.cpu_online.resync.as_ref()));
-        guarded(self.model, &choice, seq(steps))
+        guarded(&kernel, seq(steps))
     }
 }

@@ -20,7 +20,7 @@ use super::demand::{Demand, DemandExtent, LEAF, LEAF_AND_WALK, TEARDOWN, negativ
 use super::factor::seq;
 use super::ir::{Node, Reason, Test};
 use super::stages::{Staged, barriers};
-use super::steps::{before, issues};
+use super::steps::{before, guarded, issues};
 use super::workarounds;
 use crate::model::{CachedKind, Instr, Lost, Machine, Resync};
 
@@ -187,7 +187,7 @@ impl<'m> PlanBuilder<'m, '_> {
             });
         }
         steps.extend(resync);
-        seq(steps)
+        guarded(context, seq(steps))
     }
 
     fn completing(&self, context: &PlanContext<'_>, action: &Action) -> Vec<Node> {

@@ -315,7 +315,7 @@ fn named(cell: Cell, owner: &str) -> String {
 }
 
 /// Returns ` when the machine has a, b`, the end of a sentence; nothing if machines do not differ.
-fn configuration(model: &Model, config: Config) -> String {
+pub fn configuration(model: &Model, config: Config) -> String {
     let features = (0..model.features.len()).filter(|&f| config.has(f));
     let errata = (0..model.errata.len()).filter(|&e| config.suffers(e));
     let names: Vec<String> = features

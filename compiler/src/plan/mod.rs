@@ -35,6 +35,7 @@ mod symbolic;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod unlocked;
 mod workarounds;
 mod writers;
 
@@ -109,6 +110,9 @@ pub fn plan(model: &Model) -> (Plans, Vec<Diagnostic>) {
     diagnostics.extend(gaps::unwritten(model, &unwritten));
     let plans = Plans(plans);
     diagnostics.extend(gaps::strides(model, &plans));
+    if diagnostics.is_empty() {
+        diagnostics = unlocked::diagnose(model, needs, &plans);
+    }
     if diagnostics.is_empty() {
         diagnostics = gaps::shootdown(model, needs, &mut chooser);
     }

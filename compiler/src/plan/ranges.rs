@@ -199,8 +199,7 @@ impl<'m> PlanBuilder<'m, '_> {
             beyond: Shape::Everything(context.space, context.reach),
             within: Box::new(seq(steps)),
         };
-        let choices = chosen.all();
-        choices.fold(node, |node, choice| guarded(self.model, choice, node))
+        guarded(context, node)
     }
 
     /// Returns one stage of the loops: unlinked tables, leaf entries, instructions without addresses, and

@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use tlbc_runtime::deferred::Deferred;
 
 use super::candidates::{Candidate, How};
-use super::choose::Choice;
 use super::context::PlanContext;
 use super::ir::{Issue, Node, Over};
 use super::workarounds;
-use crate::model::{Model, Need};
+use crate::model::{Need, Which};
 
 /// Returns the nodes of candidates, deferred flushes last. With `beside`, each is followed by its workarounds.
 pub fn issues<'a>(
@@ -64,44 +63,29 @@ pub fn before<'a>(candidates: impl IntoIterator<Item = &'a Candidate>) -> Vec<No
     barriers.into_iter().map(publish).collect()
 }
 
-/// Returns a node with the guards that the instructions of a choice need.
-pub fn guarded(model: &Model, choice: &Choice, node: Node) -> Node {
-    let needs = choice.candidates.iter().flat_map(|candidate| {
-        let invalidates = candidate.how.primitive().map(|p| p.invalidate);
-        needs(model, invalidates, &candidate.after)
-    });
-    within(needs, node)
-}
-
-/// Returns what instructions need around them, up to the barriers after which they are complete.
-pub fn needs<'a>(
-    model: &'a Model,
-    invalidates: impl IntoIterator<Item = usize> + 'a,
-    after: &[usize],
-) -> impl Iterator<Item = Need> + 'a {
-    let stated = invalidates.into_iter();
-    let stated = stated.flat_map(|index| model.invalidates[index].needs.iter());
-    let same = after
-        .iter()
-        .any(|&barrier| model.barriers[barrier].same_cpu);
-    stated
-        .map(|need| need.value)
-        .chain(same.then_some(Need::SameCpu))
-}
-
-/// Returns a node with guards, each once.
-pub fn within(needs: impl IntoIterator<Item = Need>, node: Node) -> Node {
+/// Returns a node with the guards that its instructions need, also those of workarounds: what each states, and the same CPU
+/// up to a barrier that requires that.
+pub fn guarded(context: &PlanContext<'_>, node: Node) -> Node {
+    let model = context.model;
     let mut scopes: Vec<Need> = Vec::new();
-    for need in needs {
-        if !scopes.contains(&need) {
-            scopes.push(need);
+    node.walk(&mut |node| {
+        for instruction in node.instructions(model) {
+            let Which::Invalidate(invalidate) = instruction else {
+                continue;
+            };
+            let it = &model.invalidates[invalidate];
+            let after = it.done_after(context.machine);
+            let same = after.is_some_and(|barrier| model.barriers[barrier].same_cpu);
+            let stated = it.needs.iter().map(|need| need.value);
+            for need in stated.chain(same.then_some(Need::SameCpu)) {
+                if !scopes.contains(&need) {
+                    scopes.push(need);
+                }
+            }
         }
-    }
-    scopes.into_iter().fold(node, |body, scope| match body {
-        Node::Guard { scope: same, .. } if same == scope => body,
-        body => Node::Guard {
-            scope,
-            body: Box::new(body),
-        },
+    });
+    scopes.into_iter().fold(node, |body, scope| Node::Guard {
+        scope,
+        body: Box::new(body),
     })
 }

@@ -61,14 +61,15 @@ impl Path<'_> {
             let (start, _) = found?;
             if after {
                 let instructions = self.steps[start + 1..].iter();
-                let own = instructions
-                    .take_while(|step| matches!(step, Step::Barrier(_) | Step::OfWorkaround(_)));
+                let own = instructions.take_while(|step| {
+                    matches!(step, Step::Barrier(_) | Step::OfWorkaround { .. })
+                });
                 let count = all_issued(self.facts, erratum, &self.steps[start]);
                 let own: Vec<&Step> = own.take(count).collect();
                 end = start + own.len();
                 for step in own.iter().rev() {
                     match step {
-                        Step::OfWorkaround(invalidate) => {
+                        Step::OfWorkaround { invalidate, .. } => {
                             let it = self.facts.invalidate(*invalidate);
                             open.extend(it.done_after(self.machine));
                         }

@@ -70,14 +70,14 @@ pub struct Path<'a> {
 }
 
 impl Path<'_> {
-    /// Returns what the caller should guarantee around an instruction, and does not.
-    pub fn unmet(&self, issued: &Issued) -> Option<Need> {
-        let it = self.facts.invalidate(issued.issue.invalidate);
+    /// Returns what the caller should guarantee around an instruction, and does not guarantee.
+    pub fn unmet(&self, invalidate: usize, within: &[Need]) -> Option<Need> {
+        let it = self.facts.invalidate(invalidate);
         let done = it.done_after(self.machine);
         let same = done.is_some_and(|barrier| self.facts.barrier(barrier).same_cpu);
         let needs = it.needs.iter().map(|at| at.value);
         let mut needs = needs.chain(same.then_some(Need::SameCpu));
-        needs.find(|need| !issued.within.contains(need))
+        needs.find(|need| !within.contains(need))
     }
 
     /// Returns whether the machine has an instruction.
@@ -148,7 +148,7 @@ impl Path<'_> {
         if it.writes_entry.is_some() && !self.changes
             || !it.reach(self.machine).covers(agent)
             || !self.is_there(issued)
-            || self.unmet(issued).is_some()
+            || self.unmet(issue.invalidate, &issued.within).is_some()
         {
             return Vec::new();
         }

@@ -157,7 +157,9 @@ fn path(facts: &Reading<'_>, plans: &Plans, moment: Moment, machine: &Partial<'_
         .into_iter()
         .map(|(rule, cell)| fail(rule, Some(cell)))
         .collect();
-    let wrong = path.wrongly_issued().into_iter();
+    // Events take no lock.
+    let unlocked = path.locked().into_iter().map(|it| (Rule::Unlocked, it));
+    let wrong = path.wrongly_issued().into_iter().chain(unlocked);
     failures.extend(wrong.map(|(rule, instruction)| Failure {
         instruction: Some(instruction),
         ..fail(rule, None)

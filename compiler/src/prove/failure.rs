@@ -41,8 +41,8 @@ pub enum Rule {
     Visible,
     /// No lockless walker is in a table when it is freed.
     Walkers,
-    /// The handler of an IPI has what its instructions need.
-    Handled,
+    /// The handler of an IPI, and an event, issue nothing that needs the lock.
+    Unlocked,
     /// Every shape of request has a plan.
     Planned,
 }
@@ -85,7 +85,7 @@ impl Failure {
         if let Some(Instr::Invalidate(index)) = self.instruction {
             let it = &model.invalidates[index];
             let text = match self.rule {
-                Rule::Needs(_) | Rule::Exists | Rule::Writes | Rule::Written | Rule::Handled => {
+                Rule::Needs(_) | Rule::Exists | Rule::Writes | Rule::Written | Rule::Unlocked => {
                     "is issued"
                 }
                 _ => "is expected to invalidate them",
@@ -153,9 +153,7 @@ impl Failure {
             Rule::Stored => "a valid entry is changed by a plain store".to_owned(),
             Rule::Visible => "some walker may not see the new entry at the end".to_owned(),
             Rule::Walkers => "a lockless walker may be in a table that is freed".to_owned(),
-            Rule::Handled => {
-                format!("{instruction} needs the lock, which the handler of an IPI does not have")
-            }
+            Rule::Unlocked => format!("{instruction} needs the lock, which is not held here"),
             Rule::Planned => "there is no plan".to_owned(),
         }
     }

@@ -20,7 +20,7 @@ use super::proof::{Part, Proof, Row};
 use super::reading::{Later, Reading};
 use super::run::Execution;
 use super::steps::{Step, deferred, ipi_targets};
-use crate::model::{CachedKind, Instr, Model, Need};
+use crate::model::{CachedKind, Instr, Model};
 use crate::plan::Plans;
 use crate::plan::ir::Shape;
 
@@ -180,7 +180,7 @@ impl Flush<'_> {
         }
         failures.extend(self.entries(&path, ask, machine, handlers));
         let resync = self.facts.space(self.space).resync.as_ref();
-        let invalidates = |step: &Step| matches!(step, Step::Issue(_) | Step::OfWorkaround(_));
+        let invalidates = |step: &Step| matches!(step, Step::Issue(_) | Step::OfWorkaround { .. });
         if self.reach != Reach::Given && !path.is_resynced(resync, invalidates) {
             failures.push(self.failure(Rule::Resync, machine, None, None));
         }
@@ -190,16 +190,7 @@ impl Flush<'_> {
     /// Returns the instructions that need what the handler of an IPI, which runs the same plan, has not: the sender holds the
     /// lock that lets one instruction at a time be in flight, and several handlers run at once.
     fn wrongly_handled(&self, path: &Path<'_>, ask: &Ask) -> Vec<Failure> {
-        let locked = path.steps.iter().filter_map(|step| match step {
-            Step::Issue(issued) => Some(issued.issue.invalidate),
-            Step::OfWorkaround(invalidate) => Some(*invalidate),
-            _ => None,
-        });
-        let needs_lock = |invalidate: &usize| {
-            let mut needs = self.facts.invalidate(*invalidate).needs.iter();
-            needs.any(|need| need.value == Need::Lock)
-        };
-        let locked: Vec<usize> = locked.filter(needs_lock).collect();
+        let locked = path.locked();
         if locked.is_empty() {
             return Vec::new();
         }
@@ -208,8 +199,8 @@ impl Flush<'_> {
         if ipi_targets(&ipis.steps, true).0 == Agents::NONE {
             return Vec::new();
         }
-        let locked = locked.into_iter().map(Instr::Invalidate);
-        let wrong = locked.map(|it| self.failure(Rule::Handled, path.machine, None, Some(it)));
+        let wrong = locked.into_iter();
+        let wrong = wrong.map(|it| self.failure(Rule::Unlocked, path.machine, None, Some(it)));
         wrong.collect()
     }
 

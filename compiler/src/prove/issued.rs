@@ -6,7 +6,7 @@
 use super::effect::Path;
 use super::failure::Rule;
 use super::steps::Step;
-use crate::model::{Instr, Resync};
+use crate::model::{Instr, Need, Resync};
 
 impl Path<'_> {
     /// Returns what is wrong with the instructions themselves, with the instruction.
@@ -25,7 +25,7 @@ impl Path<'_> {
                     if !self.is_there(issued) {
                         fail(Rule::Exists, instr);
                     }
-                    if let Some(need) = self.unmet(issued) {
+                    if let Some(need) = self.unmet(invalidate, &issued.within) {
                         fail(Rule::Needs(need), instr);
                     }
                 }
@@ -34,19 +34,34 @@ impl Path<'_> {
                 {
                     fail(Rule::Exists, Instr::Barrier(*barrier));
                 }
-                Step::OfWorkaround(invalidate)
-                    if !self
-                        .facts
-                        .invalidate(*invalidate)
-                        .requires
-                        .holds(self.machine) =>
-                {
-                    fail(Rule::Exists, Instr::Invalidate(*invalidate));
+                Step::OfWorkaround { invalidate, within } => {
+                    let instr = Instr::Invalidate(*invalidate);
+                    let it = self.facts.invalidate(*invalidate);
+                    if !it.requires.holds(self.machine) {
+                        fail(Rule::Exists, instr);
+                    }
+                    if let Some(need) = self.unmet(*invalidate, within) {
+                        fail(Rule::Needs(need), instr);
+                    }
                 }
                 _ => {}
             }
         }
         out
+    }
+
+    /// Returns the instructions that need the lock which lets one at a time be in flight.
+    pub fn locked(&self) -> Vec<Instr> {
+        let issued = self.steps.iter().filter_map(|step| match step {
+            Step::Issue(issued) => Some(issued.issue.invalidate),
+            Step::OfWorkaround { invalidate, .. } => Some(*invalidate),
+            _ => None,
+        });
+        let locked = issued.filter(|invalidate| {
+            let mut needs = self.facts.invalidate(*invalidate).needs.iter();
+            needs.any(|need| need.value == Need::Lock)
+        });
+        locked.map(Instr::Invalidate).collect()
     }
 
     /// Returns whether this CPU refetches after the last instruction that satisfies a condition, where `resync` says so.

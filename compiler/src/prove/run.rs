@@ -236,7 +236,10 @@ impl<'a> Execution<'a> {
         for issued in &self.facts.erratum(erratum).workarounds[number].issue {
             self.steps.push(match issued.instr {
                 Instr::Barrier(barrier) => Step::Barrier(barrier),
-                Instr::Invalidate(invalidate) => Step::OfWorkaround(invalidate),
+                Instr::Invalidate(invalidate) => Step::OfWorkaround {
+                    invalidate,
+                    within: self.within.clone(),
+                },
             });
         }
     }

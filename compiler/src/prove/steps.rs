@@ -60,7 +60,12 @@ pub enum Step {
         number: usize,
     },
     /// An instruction of a workaround. Its effect is what the erratum took; it invalidates nothing of its own account.
-    OfWorkaround(usize),
+    OfWorkaround {
+        /// The instruction.
+        invalidate: usize,
+        /// What the caller guarantees around it.
+        within: Vec<Need>,
+    },
     /// A flush is deferred.
     Defer(Deferred),
     /// An IPI to CPUs that flush (`true`), or for which taking it is enough.

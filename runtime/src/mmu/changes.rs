@@ -215,9 +215,11 @@ impl<P: Platform> Mmu<P> {
                 flags: space.flags().without(P::Backend::sender_only()),
                 scope: ranges.scope(backend.levels()),
             };
-            let mut sink = self.platform.sink(cpu);
-            let started = backend.start(&mut sink, &request);
-            let deferred = backend.finish(&mut sink, started).deferred;
+            let deferred = self.alone(|| {
+                let mut sink = self.platform.sink(cpu);
+                let started = backend.start(&mut sink, &request);
+                backend.finish(&mut sink, started).deferred
+            });
             here.defer(&*backend, deferred);
         });
         Ok(true)

@@ -1,0 +1,74 @@
+//! What an instruction needs of the code around it: plans give it, or `check` says that no plan can.
+
+use tlbc::codes::Code;
+use tlbc::model::{At, Instr, Model, Need};
+use tlbc::plan::plan;
+use tlbc::prove::prove;
+use tlbc_tests::archdefs::{analysis, definition, names};
+use tlbc_tests::requests::findings;
+
+/// Returns whether workarounds issue an instruction.
+fn is_of_workaround(model: &Model, invalidate: usize) -> bool {
+    let workarounds = model.errata.iter().flat_map(|it| &it.workarounds);
+    let mut issued = workarounds.flat_map(|it| &it.issue);
+    issued.any(|it| it.instr == Instr::Invalidate(invalidate))
+}
+
+/// Returns a definition in which some instructions need more: those of workarounds, and every second one.
+fn needing(model: &Model, needs: &[Need], offset: usize) -> Model {
+    let mut changed = model.clone();
+    for (index, it) in changed.invalidates.iter_mut().enumerate() {
+        let chosen = is_of_workaround(model, index) || index % 2 == offset;
+        let span = it.span;
+        for &value in needs.iter().filter(|_| chosen) {
+            if it.needs.iter().all(|stated| stated.value != value) {
+                it.needs.push(At { value, span });
+            }
+        }
+    }
+    changed
+}
+
+#[test]
+fn what_is_planned_has_what_it_needs() {
+    let mut refused = 0;
+    for (number, name) in names().enumerate() {
+        for needs in [&[Need::SameCpu, Need::InterruptsOff][..], &[Need::Lock]] {
+            let model = needing(&analysis(name).model, needs, number % 2);
+            let (plans, found) = plan(&model);
+            if !found.is_empty() {
+                // The caller can give all that is not the lock.
+                assert_eq!(needs, [Need::Lock], "{name}: {found:#?}");
+                assert!(found.iter().all(|it| it.code == Code::E0413), "{found:#?}");
+                refused += 1;
+                continue;
+            }
+            for need in needs {
+                assert!(plans.needs(*need), "{name} {need:?}");
+            }
+            let failures = prove(&model, &plans).failures;
+            let messages = failures.iter().map(|it| it.diagnostic(&model).message);
+            let messages: Vec<String> = messages.collect();
+            assert_eq!(messages, Vec::<String>::new(), "{name} {needs:?}");
+        }
+    }
+    assert!(refused >= 4, "{refused}");
+}
+
+/// Where IPIs flush, each instruction for this CPU is one of their handler. Broadcasts are issued by the sender, which holds
+/// the lock.
+#[test]
+fn only_the_sender_holds_the_lock() {
+    let local = |name| definition(name).replace("where self;", "where self; needs lock;");
+    let codes = |text: &str| -> Vec<String> {
+        let found = findings(text).into_iter();
+        let mut codes: Vec<String> = found.map(|it| it[..5].to_owned()).collect();
+        codes.dedup();
+        codes
+    };
+    for name in ["loongarch64", "x86_64", "riscv64"] {
+        assert_eq!(codes(&local(name)), ["E0413"], "{name}");
+    }
+    let broadcast = definition("arm64").replace("needs no lock;", "");
+    assert_eq!(findings(&broadcast), [""; 0]);
+}
