@@ -111,6 +111,20 @@ fn is_issued(act: &Act<'_>, wanted: &Issued, target: &Act<'_>) -> bool {
     agrees(Source::Tag, |with| with.tag) && agrees(Source::Va, |with| with.va)
 }
 
+/// Returns what a CPU of some hardware executes for plans of a definition.
+fn part<'m>(
+    hardware: Hardware<'m>,
+    model: &Model,
+    effects: &Effects,
+) -> Result<CpuPart<'m>, String> {
+    let acts = effects.ops.iter().map(|op| hardware.decode(model, op));
+    Ok(CpuPart {
+        acts: acts.collect::<Result<_, _>>()?,
+        deferred: effects.deferred,
+        sync: effects.sync_ipis,
+    })
+}
+
 /// Plans, and the hardware on which they run.
 pub struct Bench<'m> {
     pub planned: &'m Analysis,
@@ -191,25 +205,24 @@ impl<'m> Bench<'m> {
             let [mut start, finish] = flush(model, plans, shape(request.space, Reach::Here), &env);
             start.ops.extend(finish.ops);
             start.deferred |= finish.deferred;
-            self.part(model, &start)
+            // It flushes as for a space without devices, so the bits of operands that stand for them are as there.
+            let Hardware {
+                model: of, config, ..
+            } = self.hardware;
+            let without = Hardware {
+                config: without_devices(of, config),
+                ..self.hardware
+            };
+            part(without, model, &start)
         };
         Ok(Script {
-            start: self.part(model, &start)?,
-            finish: self.part(model, &finish)?,
+            start: part(self.hardware, model, &start)?,
+            finish: part(self.hardware, model, &finish)?,
             targets,
             interrupted: [
                 interrupted(request.tags.here)?,
                 interrupted(request.tags.there)?,
             ],
-        })
-    }
-
-    fn part(&self, model: &Model, effects: &Effects) -> Result<CpuPart<'m>, String> {
-        let acts = effects.ops.iter().map(|op| self.hardware.decode(model, op));
-        Ok(CpuPart {
-            acts: acts.collect::<Result<_, _>>()?,
-            deferred: effects.deferred,
-            sync: effects.sync_ipis,
         })
     }
 

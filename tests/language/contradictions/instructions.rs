@@ -62,6 +62,7 @@ fn instructions_of_one_text_on_different_machines() {
         per \"a later manual\";
         drops leaf, walk of everything, any tag;
         where cpus;
+        needs no lock;
         at once;
     }
     invalidate ptlb_before \"ptlb\" requires not rdp {";

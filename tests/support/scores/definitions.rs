@@ -4,6 +4,7 @@
 //! why it does no harm. Holds: the plans of the changed definition are judged by the right one, and by hardware made from it.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tlbc::emit::emit;
 use tlbc::model::Model;
@@ -105,8 +106,8 @@ impl Verdict {
 pub struct Judge<'a> {
     definition: &'a Definition,
     right: &'a Analysis,
-    code: Vec<String>,
-    known: BTreeMap<Vec<String>, Verdict>,
+    code: u64,
+    known: BTreeMap<u64, Verdict>,
 }
 
 impl<'a> Judge<'a> {
@@ -203,13 +204,16 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// Returns the generated code without its comments.
-fn code(analysis: &Analysis, files: &Files) -> Vec<String> {
+/// Returns a hash of the generated code without its comments.
+fn code(analysis: &Analysis, files: &Files) -> u64 {
     let text = emit(analysis, files, 0);
-    let lines = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"));
-    lines.map(str::to_owned).collect()
+    let mut hasher = DefaultHasher::new();
+    for line in text.lines() {
+        if !line.trim_start().starts_with("//") {
+            line.hash(&mut hasher);
+        }
+    }
+    hasher.finish()
 }
 
 /// Returns the shapes that two sets of plans serve differently.

@@ -14,6 +14,19 @@ use super::definitions::{failure, on_hardware};
 use crate::mutate::Rng;
 use crate::mutate::plans::{Faulty, random};
 
+/// Who finds the faults of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FoundBy {
+    /// The prover and the hardware.
+    Both,
+    /// Neither: the fault makes nothing weaker.
+    Neither,
+    /// The prover alone: the rule, and what it says.
+    Proof(String, String),
+    /// The hardware alone: the ways in which the plan is broken, and the failure.
+    Hardware(String),
+}
+
 /// How often both agree on plans of a definition.
 #[derive(Debug, Clone, Default)]
 pub struct Agreement {
@@ -21,11 +34,11 @@ pub struct Agreement {
     pub plans: u64,
     /// Those that both find.
     pub both: u64,
-    /// Those that neither finds: the fault makes nothing weaker.
+    /// Those that neither finds.
     pub neither: u64,
     /// Those that only the prover finds, by rule, with the first of them.
     pub proof_only: BTreeMap<String, (u64, String)>,
-    /// Those that only the hardware finds: the ways in which they are broken, and the failure.
+    /// Those that only the hardware finds.
     pub hardware_only: Vec<String>,
 }
 
@@ -44,42 +57,48 @@ pub fn explored(arch: &Analysis, seed: u64) -> Explored {
     explore(&planned, &arch.model, &options)
 }
 
-impl Agreement {
-    /// Judges plans with random faults from a seed.
-    pub fn add(&mut self, arch: &Analysis, seed: u64) {
-        let mut rng = Rng::with_seed(seed);
-        let faulty = random(arch, &mut rng);
-        self.plans += 1;
-        let failed = failure(&arch.model, &faulty.plans, &faulty.shapes);
-        let Faulty {
-            plans,
-            ways,
-            shapes,
-        } = faulty;
-        let planned = Analysis {
-            model: arch.model.clone(),
-            plans,
-        };
-        let run = |on, amount| on_hardware(&planned, &arch.model, seed, on, amount);
-        match failed {
-            None => match run(None, (6, 8)) {
-                None => self.neither += 1,
-                Some(found) => {
-                    let text = format!("seed {seed}: {ways:?} in {shapes:?}\n{}", found.text);
-                    self.hardware_only.push(text);
-                }
-            },
-            Some(failed) => {
-                let found = run(Some(failed.machine), (1, 60)).or_else(|| run(None, (20, 20)));
-                if found.is_some() {
-                    self.both += 1;
-                } else {
-                    let message = failed.diagnostic(&arch.model).message;
-                    let text = format!("seed {seed}: {ways:?} in {shapes:?}: {message}");
-                    let known = self.proof_only.entry(named(failed.rule));
-                    known.or_insert((0, text)).0 += 1;
-                }
+/// Judges a plan with random faults from a seed.
+pub fn judged(arch: &Analysis, seed: u64) -> FoundBy {
+    let mut rng = Rng::with_seed(seed);
+    let Faulty {
+        plans,
+        ways,
+        shapes,
+    } = random(arch, &mut rng);
+    let failed = failure(&arch.model, &plans, &shapes);
+    let planned = Analysis {
+        model: arch.model.clone(),
+        plans,
+    };
+    let run = |on, amount| on_hardware(&planned, &arch.model, seed, on, amount);
+    let what = format!("seed {seed}: {ways:?} in {shapes:?}");
+    match failed {
+        None => match run(None, (6, 8)) {
+            None => FoundBy::Neither,
+            Some(found) => FoundBy::Hardware(format!("{what}\n{}", found.text)),
+        },
+        Some(failed) => {
+            let found = run(Some(failed.machine), (1, 60)).or_else(|| run(None, (20, 20)));
+            if found.is_some() {
+                return FoundBy::Both;
             }
+            let message = failed.diagnostic(&arch.model).message;
+            FoundBy::Proof(named(failed.rule), format!("{what}: {message}"))
+        }
+    }
+}
+
+impl Agreement {
+    /// Counts a plan.
+    pub fn add(&mut self, found_by: FoundBy) {
+        self.plans += 1;
+        match found_by {
+            FoundBy::Both => self.both += 1,
+            FoundBy::Neither => self.neither += 1,
+            FoundBy::Proof(rule, first) => {
+                self.proof_only.entry(rule).or_insert((0, first)).0 += 1;
+            }
+            FoundBy::Hardware(found) => self.hardware_only.push(found),
         }
     }
 }

@@ -20,6 +20,11 @@ impl Facts {
         *self.0.entry((part.to_owned(), verdict)).or_default() += 1;
     }
 
+    /// Returns how many are counted.
+    pub fn all(&self) -> u64 {
+        self.count(|_, _| true)
+    }
+
     fn count(&self, is: impl Fn(&str, Verdict) -> bool) -> u64 {
         let counted = self.0.iter().filter(|((part, it), _)| is(part, *it));
         counted.map(|(_, count)| count).sum()
@@ -41,6 +46,15 @@ pub struct Scores {
     pub plans: Agreement,
     /// The comparison with a search.
     pub explored: Explored,
+}
+
+/// What was found for all definitions.
+#[derive(Debug, Clone, Default)]
+pub struct Whole {
+    /// The scores of each definition.
+    pub scores: Vec<(String, Scores)>,
+    /// How many facts can be changed in all of them.
+    pub changes: u64,
 }
 
 fn row(cells: impl IntoIterator<Item = String>) -> String {
@@ -126,17 +140,52 @@ pub fn plans(all: &[(String, Scores)]) -> String {
     out
 }
 
+/// Returns the sums over all definitions.
+pub fn summary(whole: &Whole) -> String {
+    let all = || whole.scores.iter().map(|(_, scores)| scores);
+    let facts: u64 = all().map(|it| it.facts.all()).sum();
+    let of = |wanted: &[Verdict]| -> u64 {
+        let counts = all().map(|it| it.facts.count(|_, verdict| wanted.contains(&verdict)));
+        counts.sum()
+    };
+    let plans: u64 = all().map(|it| it.plans.plans).sum();
+    let both: u64 = all().map(|it| it.plans.both).sum();
+    let neither: u64 = all().map(|it| it.plans.neither).sum();
+    let hardware: u64 = all().map(|it| it.plans.hardware_only.len() as u64).sum();
+    let proof = plans - both - neither - hardware;
+    format!(
+        "{facts} of {} facts were changed, one at a time: {} changes are refused by `check`, {} by the proof against the right\n\
+         definition, {} are found on hostile hardware, {} do not fit the right machine, {} do no harm, {} change constants that\n\
+         other tests compare, and {} contradict the proof. Of {plans} plans with faults, proof and hardware find {both} and let\n\
+         {neither} pass; {proof} are found by the proof alone, and {hardware} by the hardware alone.\n",
+        whole.changes,
+        of(&[Verdict::Refused]),
+        of(&[Verdict::Disproved]),
+        of(&[Verdict::Tormented]),
+        of(&[Verdict::OtherMachine]),
+        of(&[Verdict::SameCode, Verdict::NoLess]),
+        of(&[Verdict::Constants]),
+        of(&[Verdict::Contradicted]),
+    )
+}
+
 /// Returns the page of all scores.
-pub fn page(all: &[(String, Scores)], step: usize) -> String {
+pub fn page(whole: &Whole) -> String {
+    let all = &whole.scores;
     let mut out = String::from(
         "# What is found of wrong facts and faulty plans\n\n\
-         Written by `cargo run --release -p tlbc-tests --bin scores -- write`.\n\n\
+         Written by `cargo run --release -p tlbc-tests --bin scores write`, from what `scores run` has judged.\n\n\
          ## Wrong facts\n\n\
          Each statement, element of a list, condition, name, keyword and number of each definition is changed, one at a time \
          (`support/mutate/facts.rs`).",
     );
-    if step > 1 {
-        let _ = write!(out, " One in {step} of these changes is judged here.");
+    let judged: u64 = all.iter().map(|(_, scores)| scores.facts.all()).sum();
+    let changes = whole.changes;
+    if judged < changes {
+        let _ = write!(
+            out,
+            " {judged} of {changes} changes, spread evenly over each definition, are judged here."
+        );
     }
     out += "\n\n";
     out += &facts(all);
