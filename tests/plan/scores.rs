@@ -128,6 +128,18 @@ fn the_page_of_scores_is_complete() {
     }
 }
 
+/// The front page has the sums of the page of scores.
+#[test]
+fn the_front_page_has_the_sums() {
+    let read = |page: &str| std::fs::read_to_string(root().join(page)).expect("a page");
+    let front = read("README.md");
+    let sums = front.split_once("<!-- scores -->\n");
+    let sums = sums.and_then(|(_, rest)| rest.split_once("<!-- end of scores -->"));
+    let (sums, _) = sums.expect("a place for the sums");
+    assert!(sums.contains("contradict the proof"), "{sums}");
+    assert!(read("tests/SCORES.md").contains(sums), "{sums}");
+}
+
 /// The prover is no weaker than the hardware, and the hardware agrees with a search.
 #[test]
 fn faulty_plans_are_found() {

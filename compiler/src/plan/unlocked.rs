@@ -26,7 +26,7 @@ pub fn diagnose(model: &Model, needs: &Needs, plans: &Plans) -> Vec<Diagnostic> 
     };
     let mut found: Vec<(Config, usize, &'static str)> = Vec::new();
     for shape in shapes().filter(of_this_cpu) {
-        let Some((holder, handles)) = without_lock(shape) else {
+        let Some((flusher, handles)) = without_lock(shape) else {
             continue;
         };
         let issued = outcomes(needs, |machine| {
@@ -42,14 +42,14 @@ pub fn diagnose(model: &Model, needs: &Needs, plans: &Plans) -> Vec<Diagnostic> 
             Some((machine.known().config(), locked))
         });
         for (config, locked) in issued.into_iter().filter_map(|(_, issued)| issued) {
-            found.extend(locked.into_iter().map(|it| (config, it, holder)));
+            found.extend(locked.into_iter().map(|it| (config, it, flusher)));
         }
     }
     found.sort_by_key(|(config, invalidate, _)| (*invalidate, rank(*config)));
     found.dedup_by_key(|(_, invalidate, _)| *invalidate);
     let found = found.into_iter();
     found
-        .filter_map(|(config, invalidate, holder)| diagnostic(model, config, invalidate, holder))
+        .filter_map(|(config, invalidate, flusher)| diagnostic(model, config, invalidate, flusher))
         .collect()
 }
 
@@ -147,13 +147,13 @@ fn diagnostic(
     model: &Model,
     config: Config,
     invalidate: usize,
-    holder: &str,
+    flusher: &str,
 ) -> Option<Diagnostic> {
     let it = &model.invalidates[invalidate];
     let need = it.needs.iter().find(|need| need.value == Need::Lock)?;
     let name = &it.named.name;
     let with = configuration(model, config);
-    let message = format!("`{name}` needs the lock, which {holder} does not hold{with}");
+    let message = format!("`{name}` needs the lock, which {flusher} does not hold{with}");
     let diagnostic = Diagnostic::new(Code::E0413, need.span, message)
         .label("one at a time in the machine")
         .because(

@@ -18,7 +18,6 @@ use super::planner::{FoundBy, explored, judged};
 use super::table::Scores;
 use crate::archdefs::{Definition, analysis};
 use crate::mutate::facts::{Changed, Usage};
-use crate::workspace::scratch;
 
 /// A file with one line for each judgement.
 struct Kept {
@@ -30,7 +29,7 @@ impl Kept {
     /// Opens the judgements of a kind on a definition. Those that were made otherwise, and a line that was not finished, are
     /// left out.
     fn open(kind: &str, definition: &Definition) -> io::Result<Self> {
-        let path = path(kind, definition);
+        let path = path(kind, definition)?;
         let made_by = made_by(definition)?;
         let text = fs::read_to_string(&path).unwrap_or_default();
         let (whole, _) = text.rsplit_once('\n').unwrap_or_default();
@@ -57,8 +56,10 @@ impl Kept {
     }
 }
 
-fn path(kind: &str, definition: &Definition) -> PathBuf {
-    scratch().join(format!("scores-{}-{kind}", definition.arch()))
+/// Returns the file, which is beside the executable.
+fn path(kind: &str, definition: &Definition) -> io::Result<PathBuf> {
+    let name = format!("scores-{}-{kind}", definition.arch());
+    Ok(std::env::current_exe()?.with_file_name(name))
 }
 
 /// Returns what a judgement depends on: the executable and the definition.

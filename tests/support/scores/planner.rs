@@ -14,7 +14,7 @@ use super::definitions::{failure, on_hardware};
 use crate::mutate::Rng;
 use crate::mutate::plans::{Faulty, random};
 
-/// Who finds the faults of a plan.
+/// What finds the faults of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FoundBy {
     /// The prover and the hardware.

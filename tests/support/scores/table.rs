@@ -174,8 +174,11 @@ pub fn page(whole: &Whole) -> String {
     let all = &whole.scores;
     let mut out = String::from(
         "# What is found of wrong facts and faulty plans\n\n\
-         Written by `cargo run --release -p tlbc-tests --bin scores write`, from what `scores run` has judged.\n\n\
-         ## Wrong facts\n\n\
+         Written by `cargo run --release -p tlbc-tests --bin scores write`, from what `scores run` has judged.\n\n",
+    );
+    out += &summary(whole);
+    out.push_str(
+        "\n## Wrong facts\n\n\
          Each statement, element of a list, condition, name, keyword and number of each definition is changed, one at a time \
          (`support/mutate/facts.rs`).",
     );
