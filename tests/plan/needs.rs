@@ -61,10 +61,10 @@ fn what_is_planned_has_what_it_needs() {
 fn only_the_sender_holds_the_lock() {
     let codes = |old: &str, new: &str| {
         let of = |name| {
-            let mut found = findings(&definition(name).replace(old, new));
-            found.iter_mut().for_each(|it| it.truncate(5));
-            found.dedup();
-            found
+            let found = findings(&definition(name).replace(old, new)).into_iter();
+            let mut codes: Vec<String> = found.map(|it| it[..5].to_owned()).collect();
+            codes.dedup();
+            codes
         };
         names().map(of).collect::<Vec<_>>()
     };

@@ -42,7 +42,10 @@ impl Kept {
             .chain(&lines)
             .flat_map(|line| [line, "\n"])
             .collect();
-        fs::write(&path, again)?;
+        // Another process may add to it.
+        if again != text {
+            fs::write(&path, again)?;
+        }
         let file = OpenOptions::new().append(true).open(&path)?;
         Ok(Self { lines, file })
     }
