@@ -96,6 +96,8 @@ faults! {
     ForgetsView,
     /// Other tags of a CPU are not invalidated.
     ForgetsOtherTags,
+    /// What a flush defers on its CPU is recorded after the CPU has waited for others.
+    DefersAfterWait,
 }
 
 #[cfg(any(loom, feature = "torment"))]

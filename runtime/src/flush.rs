@@ -9,15 +9,17 @@
 //! | step | what happens |
 //! |---|---|
 //! | [`plan`](Flush::plan) | the generation is raised, then the IPI targets are read |
-//! | [`start`](Flush::start) | the changes are published, and instructions begin to invalidate |
+//! | [`start`](Flush::start) | the changes are published, and instructions begin to invalidate; what they defer on this CPU is recorded |
 //! | the caller | sends the request to the [IPI targets](Flush::ipis), invalidates secondary MMUs, waits for acknowledgements |
-//! | [`finish`](Flush::finish) | the instructions are complete; what is deferred on this CPU is recorded |
+//! | [`finish`](Flush::finish) | the instructions are complete |
 //! | the caller | sends a sync message to the CPUs that `finish` returned |
+
+use core::mem;
 
 use crate::agents::Agents;
 use crate::backend::{Backend, Finished, IpiTargets, Issue, Shootdown, Started};
 use crate::cpu::{CpuTlb, Cpus};
-use crate::deferred::AsidSlot;
+use crate::deferred::{AsidSlot, Deferred};
 use crate::fault::{Fault, is_back};
 use crate::level::Level;
 use crate::mask::CpuId;
@@ -204,7 +206,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         {
             self.leave = Some(self.space.begin_trimming(self.cpus));
         }
-        let started = loop {
+        let mut started = loop {
             let started = self.backend.start(sink, &self.request);
             if !B::facts().tag_after_publish {
                 break started;
@@ -218,6 +220,11 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             self.tag = now;
             self.request.tag = self.space.tag_on(self.here, self.slot, self.backend);
         };
+        // A message that this CPU handles while it waits may make it load another root, which completes what is deferred.
+        if !is_back(Fault::DefersAfterWait) {
+            let deferred = mem::replace(&mut started.outcome.deferred, Deferred::NOTHING);
+            self.here.defer(self.backend, deferred);
+        }
         if started.outcome.exceeded_ceiling {
             self.here.stats.full_ceiling.count(1);
         }

@@ -188,6 +188,20 @@ fn the_only_cpu_flushes_itself_and_has_then_seen_the_generation() {
     assert_eq!(here.slots.seen_gen(slot).wrapping_add(1), missed);
 }
 
+/// A message that the CPU handles while it waits for others may make it load another root, which completes what is deferred.
+#[test]
+fn what_a_flush_defers_is_recorded_before_its_cpu_waits() {
+    let (cpus, space) = (Several::<2>::new(), of_slots());
+    (0..2).for_each(|cpu| load(&cpus, cpu, &space));
+    let here = &cpus.cpus[0];
+    let slot = space.slot_on(here).expect("a slot");
+    let mut flush = Flush::plan(&Machine::<true, false>, &cpus, this(&cpus), &space, PAGE);
+    let started = flush.start(&mut Record(|_| ()));
+    assert!(here.slots.take_view(slot), "what the start has deferred");
+    let _ = flush.finish(&mut Record(|_| ()), started);
+    assert!(!here.slots.take_view(slot), "it is deferred once");
+}
+
 #[test]
 fn instructions_act_here_alone_where_no_other_cpu_holds_entries() {
     fn check<const WAITS: bool>() {

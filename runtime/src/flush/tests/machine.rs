@@ -109,17 +109,17 @@ impl<const IPI: bool, const WAITS: bool> Backend for Machine<IPI, WAITS> {
         cpu.issue(Op::Invalidate(request.tag.value, request.reach));
         let outcome = Outcome {
             steps: FinishSteps::NONE,
-            deferred: Deferred::NOTHING,
+            deferred: Deferred::VIEW_UNTIL_RETURN,
             exceeded_ceiling: matches!(request.scope, Scope::Ranges(_)),
         };
         Started::new(request, self.ipi_targets(request), outcome)
     }
 
-    fn finish(&self, cpu: &mut impl Issue<Op>, _: Started) -> Finished {
+    fn finish(&self, cpu: &mut impl Issue<Op>, started: Started) -> Finished {
         cpu.issue(Op::Complete);
         Finished {
             sync_ipis: IpiTargets::NONE,
-            deferred: Deferred::VIEW_UNTIL_RETURN,
+            deferred: started.outcome.deferred,
         }
     }
 
