@@ -21,10 +21,14 @@ fn entries(rng: &mut Rng) -> Vec<CachedEntry> {
     let optional = [
         entry(EntryKind::Walk, 1, 0, None),
         entry(EntryKind::Walk, 2, 0, None),
+        entry(EntryKind::Leaf, 1, 0, None),
+        // Its level decides nothing.
+        entry(EntryKind::Root, 0, 0, None),
         entry(EntryKind::Leaf, 0, 1, Some(0)),
         entry(EntryKind::Leaf, 0, 2, Some(1)),
     ];
     all.extend(optional.into_iter().filter(|_| rng.bool()));
+    rng.shuffle(&mut all);
     all
 }
 

@@ -155,7 +155,8 @@ impl PathSearch<'_> {
             },
             None => FillSource {
                 memory: self.walks.speculates && !self.visible,
-                entries: if self.walks.speculates && self.walks.live {
+                // The top table is not found by a walk.
+                entries: if self.walks.speculates && self.walks.live && to.kind != EntryKind::Root {
                     all(&|it| it.kind == EntryKind::Walk && it.level > to.level)
                 } else {
                     0
