@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tlbc::torment::whole::knobs::{KNOBS, Knob, Turned, turn};
-use tlbc::torment::whole::{Options, torment};
+use tlbc::torment::whole::{Options, Weakness, torment};
 use tlbc_tests::archdefs::analysis;
 
 /// By which seed a knob is found, or why it is not.
@@ -86,4 +86,26 @@ fn each_knob_is_found() {
         }
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// Each rule of the hardware is needed to find some fault: without it the seed of the fault finds nothing.
+#[test]
+fn weak_hardware_hides_faults() {
+    let lines = lines();
+    let hides = |weak: Weakness| {
+        KNOBS.iter().any(|knob| {
+            let Line::Found { arch, cpus, seed } = lines[knob.name] else {
+                return false;
+            };
+            let options = Options {
+                weak: Some(weak),
+                ..options(cpus, seed)
+            };
+            let turned = turn(analysis(arch), knob, &options).expect("a machine");
+            matches!(turned, Turned::Nothing { .. })
+        })
+    };
+    for weak in Weakness::ALL {
+        assert!(hides(weak), "{weak:?} hides no fault");
+    }
 }

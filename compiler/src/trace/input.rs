@@ -40,13 +40,26 @@ pub(super) fn env(query: &Query) -> Env {
 /// Returns the configuration without devices, for interrupted CPUs and for events: only the sender of a flush invalidates
 /// on devices.
 pub(crate) fn without_devices(model: &Model, config: Config) -> Config {
+    Config {
+        features: config.features & !device_features(model),
+        ..config
+    }
+}
+
+/// Returns the configuration for a space that devices share.
+pub(crate) fn with_devices(model: &Model, config: Config) -> Config {
+    Config {
+        features: config.features | device_features(model),
+        ..config
+    }
+}
+
+/// Returns the features of a space that devices share, one bit each.
+fn device_features(model: &Model) -> u32 {
     let devices = model.user.devices.iter().chain(&model.kernel.devices);
     let features = devices.flat_map(|when| when.value.features_wanted());
     let of_space = features.filter(|&feature| model.features[feature].known == Known::Space);
-    Config {
-        features: of_space.fold(config.features, |all, feature| all & !(1 << feature)),
-        ..config
-    }
+    of_space.fold(0, |all, feature| all | 1 << feature)
 }
 
 /// The entries of a request: their addresses and levels, whether they are leaf entries, and the tables that are unlinked.

@@ -24,7 +24,7 @@ mod why;
 pub use explanation::{Choice, Cost, Interrupted, LostEntries, Rejected, Set, Why};
 pub use hex::Hex;
 #[cfg(feature = "cli")]
-pub(crate) use input::without_devices;
+pub(crate) use input::{with_devices, without_devices};
 pub use query::{
     AddressRange, Change, EMPTY, EntriesInMemory, Event, Query, ROOT, Tables, To, UnmappedEntries,
 };

@@ -1,6 +1,6 @@
 //! A scheduler of CPUs that are coroutines on one host thread.
 //!
-//! In: one closure for each CPU, a [`SchedulePolicy`], and a limit of steps. Out: a [`ScheduleRun`]. Holds: the same policy runs the
+//! In: one closure for each CPU, a [`SchedulePolicy`], and a limit of steps without [`progress`]. Out: a [`ScheduleRun`]. Holds: the same policy runs the
 //! same steps in the same order; another CPU runs only at a [`point`]. The turns of a run, given as a policy, run it again.
 //!
 //! The steps are sequentially consistent, so a run is no evidence about a barrier: the model checker's tests are.
@@ -18,6 +18,9 @@ use generator::Gn;
 const STACK: usize = 0x10000;
 /// The number of points in a row after which a CPU is assumed to wait for another one.
 const WAITS: u32 = 300;
+
+/// How many times the limit of steps without progress a run may take.
+const LONGEST: u64 = 20;
 
 /// How the next CPU is chosen.
 #[derive(Debug, Clone)]
@@ -164,7 +167,7 @@ pub enum Ended {
     All,
     /// Some code called [`stop`].
     Stopped,
-    /// The limit of steps was reached.
+    /// A limit of steps was reached.
     TooLong,
 }
 
@@ -173,6 +176,8 @@ struct ScheduleState {
     current: usize,
     in_a_row: u32,
     steps: u64,
+    /// The steps since the last progress, and the most of them.
+    idle: u64,
     most: u64,
     ended: Ended,
     /// The part of each CPU's program, and the points since it began.
@@ -192,7 +197,7 @@ thread_local! {
     static CPUS: RefCell<Vec<Option<CpuMain>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs closures as CPUs. Closures that have not returned when the run ends are never dropped.
+/// Runs closures as CPUs, with at most so many steps in a row without [`progress`]. Closures that have not returned when the run ends are never dropped.
 ///
 /// # Panics
 ///
@@ -214,6 +219,7 @@ pub fn run(policy: SchedulePolicy, most: u64, cpus: Vec<CpuMain>) -> ScheduleRun
             current: 0,
             in_a_row: 0,
             steps: 0,
+            idle: 0,
             most,
             ended: Ended::All,
             parts: vec![(0, 0); cpus.len()],
@@ -277,7 +283,9 @@ pub fn point() {
         run.as_mut().is_some_and(|run| {
             run.steps += 1;
             run.in_a_row += 1;
-            if run.steps > run.most && run.ended == Ended::All {
+            run.idle += 1;
+            let is_long = run.idle > run.most || run.steps > run.most.saturating_mul(LONGEST);
+            if is_long && run.ended == Ended::All {
                 run.ended = Ended::TooLong;
             }
             let waits = run.in_a_row > WAITS;
@@ -299,6 +307,15 @@ pub fn point() {
 /// Begins a part of the program of the CPU that runs. No part of a program begins twice.
 pub fn part(number: u32) {
     with(|run| run.parts[run.current] = (number, 0));
+}
+
+/// Notes that a CPU has not only waited. Does nothing outside a run.
+pub fn progress() {
+    RUN.with_borrow_mut(|run| {
+        if let Some(run) = run {
+            run.idle = 0;
+        }
+    });
 }
 
 /// Ends the run at the next point.
@@ -419,5 +436,13 @@ mod tests {
         let policy = SchedulePolicy::random(1, 2);
         let ran = run(policy, 500, vec![Box::new(forever)]);
         assert_eq!((ran.ended, ran.steps), (Ended::TooLong, 501));
+        // Nor does one go on for ever that makes progress.
+        let works = || loop {
+            progress();
+            point();
+        };
+        let ran = run(SchedulePolicy::random(1, 2), 500, vec![Box::new(works)]);
+        let longest = 500 * LONGEST + 1;
+        assert_eq!((ran.ended, ran.steps), (Ended::TooLong, longest));
     }
 }

@@ -1,6 +1,7 @@
 //! `tlbc torment --runtime`.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::{Torment, written};
 use crate::analysis::Analysis;
@@ -10,7 +11,9 @@ use crate::diagnostic::Diagnostic;
 use crate::json;
 use crate::source::{Files, Span};
 use crate::torment::whole::knobs::{self, KNOBS, Knob, Turned};
-use crate::torment::whole::{BlamedPlace, Options, ScheduledCase, Small, replay, torment_shown};
+use crate::torment::whole::{
+    BlamedPlace, Options, Report, ScheduledCase, Small, replay, torment_shown,
+};
 
 impl Torment {
     /// Runs the whole runtime.
@@ -61,18 +64,21 @@ impl Torment {
             options.shrinks = knobs.len() == 1;
             return shown.turned(&knobs, &options);
         }
+        let begun = Instant::now();
         let mut progress = self.progress();
         let report = torment_shown(planned, &options, |report| {
             progress.show(|| {
-                let (schedules, steps) = (report.schedules, report.steps / 1_000_000);
-                format!("{schedules} schedules, {steps} million steps")
+                let (schedules, points) = (report.schedules, report.points / 1_000_000);
+                format!("{schedules} schedules, {points} million points")
             });
         });
         drop(progress);
+        let took = begun.elapsed();
         let report = report.map_err(Trouble)?;
-        let (schedules, steps) = (report.schedules, report.steps);
+        let schedules = report.schedules;
         let Some(failure) = report.failure else {
-            let mut text = format!("{schedules} schedules, {steps} steps: no complaint\n");
+            let summary = summary(&report, took);
+            let mut text = format!("{summary}: no complaint\n");
             if report.unusable != 0 {
                 text += &format!("{} more machines have too few tags\n", report.unusable);
             }
@@ -87,6 +93,13 @@ impl Torment {
             )),
         }
     }
+}
+
+/// Returns what was run, and how fast.
+fn summary(report: &Report, took: Duration) -> String {
+    let (schedules, points) = (report.schedules, report.points);
+    let thousands = u128::from(points) / took.as_millis().max(1);
+    format!("{schedules} schedules, {points} scheduling points, {thousands} thousand a second")
 }
 
 /// What a failure is shown with.

@@ -15,7 +15,7 @@ use super::cores::blame::{Blame, blame};
 use super::cores::history::History;
 use super::mix::Mix;
 use super::operations::{Operation, OperationSource, Program};
-use super::options::{MOST_CPUS, MOST_STEPS, OPERATIONS, Options};
+use super::options::{MOST_CPUS, MOST_IDLE_STEPS, OPERATIONS, Options};
 use super::program::World;
 use crate::analysis::Analysis;
 use crate::interpreted::Interpreted;
@@ -168,6 +168,7 @@ pub fn run(
         return Ok(ran);
     }
     let mut cores = Cores::new(hardware, count);
+    cores.weak = options.weak;
     cores.history = records.then(History::default);
     let shape = (count, mix);
     let world = World::new(cores, backend, shape, options.mistake, &mut rng)?;
@@ -207,7 +208,7 @@ pub fn run(
     }
     let of_runtime = world.clone();
     points::at_each(Some(Rc::new(move || of_runtime.kernel().point())));
-    let schedule = schedule::run(policy, MOST_STEPS, cpus);
+    let schedule = schedule::run(policy, MOST_IDLE_STEPS, cpus);
     points::at_each(None);
     let cores = world.kernel().cores.borrow();
     ran.complaint = match (&cores.complaint, schedule.ended) {

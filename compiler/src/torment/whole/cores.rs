@@ -14,11 +14,13 @@ mod device;
 mod fills;
 pub mod history;
 mod observe;
+pub mod weak;
 
 use std::collections::HashMap;
 use std::panic::Location;
 
 use tlbc_machine::schedule;
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::pte::ChangeFacts;
 
 pub use device::DeviceKind;
@@ -26,12 +28,14 @@ pub use device::agent_name;
 use device::class;
 
 use self::history::{EntryKey, History, Seen};
+use self::weak::Weakness;
 use super::memory::{Memory, NUMBER};
 use crate::ast::Written;
 use crate::interpreted::Instruction;
 use crate::model::{self, Form, Which};
 use crate::torment::decode::{Act, Decoded, Hardware};
 use crate::torment::effect::Cached;
+use crate::trace::with_devices;
 
 /// The invalidations in progress that will remove an entry, one bit each.
 type Way = u64;
@@ -83,6 +87,8 @@ pub enum ComplaintSubject {
 /// The CPUs and the memory.
 pub struct Cores<'m> {
     pub hardware: Hardware<'m>,
+    /// The same hardware for spaces that devices share.
+    with_devices: Hardware<'m>,
     pub memory: Memory,
     /// The CPUs, and after them a device for each.
     pub all: Vec<Core>,
@@ -103,6 +109,8 @@ pub struct Cores<'m> {
     pub complained: u64,
     /// What the complaint is about, if that is an entry or a table.
     pub subject: Option<ComplaintSubject>,
+    /// What the hardware does not do although the definition permits it.
+    pub weak: Option<Weakness>,
     /// What happened, where that is recorded.
     pub history: Option<History>,
     /// Where the runtime called the platform last, for each CPU.
@@ -114,8 +122,13 @@ impl<'m> Cores<'m> {
     pub fn new(hardware: Hardware<'m>, cpus: usize) -> Self {
         let (model, config) = (hardware.model, hardware.config);
         let views = model.user.views.iter();
+        let with_devices = Hardware {
+            config: with_devices(model, config),
+            ..hardware
+        };
         Self {
             hardware,
+            with_devices,
             memory: Memory::new(model.entry_size()),
             all: vec![Core::default(); 2 * cpus],
             cpus,
@@ -128,6 +141,7 @@ impl<'m> Cores<'m> {
             complaint: None,
             complained: 0,
             subject: None,
+            weak: None,
             history: None,
             called: vec![None; cpus],
             steps: 0,
@@ -167,7 +181,8 @@ impl<'m> Cores<'m> {
     /// Notes stores, and fills what can be filled since then.
     pub fn step(&mut self) {
         self.steps += 1;
-        if self.memory.note(self.hardware.model.assumed.is_some()) {
+        let at_once = self.hardware.model.assumed.is_some() || self.is_weak(Weakness::SeesAtOnce);
+        if self.memory.note(at_once) {
             self.observe();
             self.settle();
         }
@@ -182,6 +197,7 @@ impl<'m> Cores<'m> {
 
     /// Executes an instruction of a CPU.
     pub fn issue(&mut self, cpu: usize, instruction: &Instruction) {
+        schedule::progress();
         self.step();
         let tags: Vec<u64> = self.all.iter().map(|core| core.tag).collect();
         let from = self.called[cpu];
@@ -199,11 +215,11 @@ impl<'m> Cores<'m> {
             };
             self.load(cpu, load, &with, instruction.sources.root);
         } else {
-            match self.hardware.decode(model, &op) {
-                Ok(Act::Barrier(barrier)) => self.barrier(cpu, barrier),
-                Ok(Act::Invalidate { index, form, with }) => {
+            match self.decode(&op) {
+                Ok((Act::Barrier(barrier), _)) => self.barrier(cpu, barrier),
+                Ok((Act::Invalidate { index, form, with }, lost)) => {
                     self.write(index, &with, instruction);
-                    self.invalidate(cpu, index, form, with);
+                    self.invalidate(cpu, (index, lost), form, with);
                 }
                 Err(why) => self.complain(why),
             }
@@ -234,9 +250,13 @@ impl<'m> Cores<'m> {
             self.all[cpu].root = top;
             self.tags.extend(top.map(|top| (top, self.all[cpu].tag)));
         }
+        let evicts = self.is_weak(Weakness::EvictsAtLoad);
         let core = &mut self.all[cpu];
         let loaded = core.tag;
-        let held = std::mem::take(&mut core.held);
+        let mut held = std::mem::take(&mut core.held);
+        if evicts {
+            held.clear();
+        }
         let drops = &model.loads[load].drops;
         let hardware = self.hardware;
         let keep =
@@ -298,10 +318,17 @@ impl<'m> Cores<'m> {
         self.memory.publish();
     }
 
-    fn invalidate(&mut self, cpu: usize, index: usize, form: &'m Form, with: Decoded) {
+    /// Starts an invalidation, which does not reach `lost`.
+    fn invalidate(
+        &mut self,
+        cpu: usize,
+        (index, lost): (usize, Agents),
+        form: &'m Form,
+        with: Decoded,
+    ) {
         let it = &self.hardware.model.invalidates[index];
         let config = self.hardware.config;
-        let (reach, after) = (it.reach(config), it.done_after(config));
+        let (reach, after) = (it.reach(config).without(lost), it.done_after(config));
         let hardware = self.hardware;
         let hits = |core: &Core, held: &Held| {
             let cached = cached(&hardware, &held.key, core.tag);
@@ -314,19 +341,18 @@ impl<'m> Cores<'m> {
         if !self.all.iter().enumerate().any(any) {
             return; // what is filled later is filled from memory, or from entries that it does not remove
         }
-        let bit = after.and_then(|barrier| {
-            let free = self.pending.iter().position(Option::is_none)?;
+        let free = self.pending.iter().position(Option::is_none);
+        let free = free.filter(|_| !self.is_weak(Weakness::InvalidatesAtOnce));
+        // If more are in progress than are counted, this one acts at once, as it may.
+        let bit = after.zip(free).map(|(barrier, free)| {
             self.pending[free] = Some(PendingInvalidation {
                 cpu,
                 barrier,
                 form,
                 with,
             });
-            Some(1 << free)
+            1 << free
         });
-        if after.is_some() && bit.is_none() {
-            return; // more are in progress than are counted: it has no effect
-        }
         for (number, core) in self.all.iter_mut().enumerate() {
             if !reach.covers(class(cpu, number, core.device)) {
                 continue;

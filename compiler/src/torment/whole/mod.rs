@@ -36,6 +36,7 @@ use crate::analysis::Analysis;
 pub use case::ScheduledCase;
 use case::{Drawn, run};
 pub use cores::blame::line::BlamedPlace;
+pub use cores::weak::Weakness;
 pub use options::Options;
 use shrink::shrink;
 pub use small::Small;
@@ -48,7 +49,7 @@ pub struct Report {
     /// The number of seeds whose machine has too few tags for its CPUs.
     pub unusable: u64,
     /// The number of points at which another CPU could run.
-    pub steps: u64,
+    pub points: u64,
     /// The first failure.
     pub failure: Option<FailedSchedule>,
 }
@@ -87,7 +88,8 @@ pub fn torment_shown(
 ) -> Result<Report, String> {
     let analysis = leaked(analysis);
     let mut report = Report::default();
-    for seed in options.seed..options.seed.saturating_add(options.schedules) {
+    for nth in 0..options.schedules {
+        let seed = options.seed.wrapping_add(nth.wrapping_mul(options.stride));
         if options.until.is_some_and(|until| Instant::now() > until) {
             break;
         }
@@ -98,7 +100,7 @@ pub fn torment_shown(
             continue;
         }
         report.schedules += 1;
-        report.steps += ran.steps;
+        report.points += ran.steps;
         let Some(complaint) = ran.complaint.clone() else {
             continue;
         };

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::cores::weak::Weakness;
 use super::kernel::Mistake;
 use crate::interpreted::Breaks;
 use crate::model::Config;
@@ -9,8 +10,10 @@ use crate::model::Config;
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The seed of the first schedule; the next one has the next seed.
+    /// The seed of the first schedule.
     pub seed: u64,
+    /// The distance from a seed to the next one.
+    pub stride: u64,
     /// The number of schedules.
     pub schedules: u64,
     /// The number of CPUs.
@@ -23,6 +26,8 @@ pub struct Options {
     pub mistake: Option<Mistake>,
     /// What is wrong with the requests that plans are interpreted for.
     pub broken: Option<Breaks>,
+    /// What the hardware does not do.
+    pub weak: Option<Weakness>,
     /// No schedule starts later than this.
     pub until: Option<Instant>,
 }
@@ -31,12 +36,14 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             seed: 1,
+            stride: 1,
             schedules: 1000,
             cpus: 2,
             machine: None,
             shrinks: true,
             mistake: None,
             broken: None,
+            weak: None,
             until: None,
         }
     }
@@ -44,7 +51,7 @@ impl Default for Options {
 
 /// The operations of the program of each CPU.
 pub const OPERATIONS: usize = 24;
-/// The limit of steps of a schedule. A program takes some thousands.
-pub const MOST_STEPS: u64 = 400_000;
+/// The limit of steps in a row of a schedule in which no CPU issues an instruction. A program takes some thousands.
+pub const MOST_IDLE_STEPS: u64 = 100_000;
 /// The most CPUs.
 pub const MOST_CPUS: usize = 8;

@@ -3,12 +3,31 @@
 //! In: what an agent is. Out: the class in which instructions reach it. Holds: the walker of a CPU that is offline, and of a
 //! device that is stopped, stands still, and its entries stay.
 
+use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::SpaceId;
 
 use super::device::DeviceKind;
+use super::weak::Weakness;
 use super::{Core, Cores};
+use crate::torment::decode::Act;
+use crate::trace::interpret::Op;
 
-impl Cores<'_> {
+impl<'m> Cores<'m> {
+    /// Decodes an instruction, and returns the agents that it does not reach: devices if its operands are only those for a
+    /// space that no device shares.
+    pub(super) fn decode(&self, op: &Op) -> Result<(Act<'m>, Agents), String> {
+        let model = self.hardware.model;
+        let alone = self.hardware.decode(model, op);
+        if self.with_devices.config == self.hardware.config {
+            return Ok((alone?, Agents::NONE));
+        }
+        match (alone, self.with_devices.decode(model, op)) {
+            (Ok(act), Err(_)) => Ok((act, Agents::DEVICE)),
+            (Ok(act), Ok(_)) | (Err(_), Ok(act)) => Ok((act, Agents::NONE)),
+            (Err(why), Err(_)) => Err(why),
+        }
+    }
+
     /// Lets a CPU boot with tables of its own, unless the definition says that it has nothing cached when it comes online.
     pub fn boot(&mut self, cpu: usize, top: usize, tag: u64) {
         let core = &mut self.all[cpu];
@@ -38,8 +57,9 @@ impl Cores<'_> {
         kind: DeviceKind,
         (space, top, tag): (usize, usize, u64),
     ) {
+        let walks = !self.is_weak(Weakness::IdleDevices);
         self.all[self.cpus + cpu] = Core {
-            root: Some(top),
+            root: walks.then_some(top),
             tag,
             user: Some(space),
             device: Some(kind),

@@ -9,6 +9,7 @@ use tlbc_runtime::request::Space;
 
 use super::super::memory::{LEAF, NUMBER, VALID};
 use super::history::EntryKey;
+use super::weak::Weakness;
 use super::{ComplaintSubject, Cores, Held, Way, cached};
 use crate::model::{self, Under};
 use crate::torment::decode::Hardware;
@@ -20,7 +21,8 @@ impl Cores<'_> {
             .hardware
             .model
             .caches
-            .fill_while_loaded(self.hardware.config);
+            .fill_while_loaded(self.hardware.config)
+            && !self.is_weak(Weakness::NoSpeculation);
         for cpu in 0..self.all.len() {
             let core = &self.all[cpu];
             let Some(root) = core.root else {
@@ -153,6 +155,9 @@ impl Cores<'_> {
         };
         let holding = model.caches.holding(held, config);
         let mut changed = false;
+        if kind == EntryKind::Walk && self.is_weak(Weakness::NoWalkEntries) {
+            return changed;
+        }
         for (cache, it) in model.caches.all.iter().enumerate() {
             if holding.0 & (1 << cache) == 0
                 || it

@@ -165,7 +165,9 @@ impl World<'_> {
                 return kernel.refused(&why.to_string());
             }
             let mut cores = kernel.cores.borrow_mut();
-            cores.memory.free_top_table(&process.tables.chain[0]);
+            let top = &process.tables.chain[0];
+            cores.memory.free_top_table(top);
+            cores.tags.remove(&top.number);
             cores.step();
             cores.settle();
         }

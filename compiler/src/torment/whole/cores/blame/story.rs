@@ -199,12 +199,12 @@ impl<'a, 'm> Story<'a, 'm> {
                 None => EntryFate::Removes(Some(event)),
             });
         }
-        let Ok(Act::Invalidate { index, form, with }) = hardware.decode(hardware.model, &op) else {
+        let Ok((Act::Invalidate { index, form, with }, lost)) = self.cores.decode(&op) else {
             return None;
         };
         let it = &hardware.model.invalidates[index];
         let of = class(by, self.cpu, self.cores.all[self.cpu].device);
-        if !it.reach(hardware.config).covers(of) {
+        if !it.reach(hardware.config).without(lost).covers(of) {
             return Some(EntryFate::NotReached);
         }
         if let Some((kept, drops)) = kept(&form.drops, with) {

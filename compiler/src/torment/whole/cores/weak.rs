@@ -1,0 +1,41 @@
+//! Hardware that is less hostile than its definition permits, to see that faults are found by what it then does not do.
+//!
+//! In: a [`Weakness`]. Out: a rule of the hardware that does not hold. Holds: without one nothing changes.
+
+use super::Cores;
+
+/// What hardware does not do although its definition permits it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weakness {
+    /// Tables are walked only while code runs that uses them.
+    NoSpeculation,
+    /// Walk entries are not cached.
+    NoWalkEntries,
+    /// Walkers see a store at once.
+    SeesAtOnce,
+    /// An invalidation has acted everywhere when it is issued.
+    InvalidatesAtOnce,
+    /// A CPU that loads a root has no entries left.
+    EvictsAtLoad,
+    /// Devices walk no tables.
+    IdleDevices,
+}
+
+impl Weakness {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::NoSpeculation,
+        Self::NoWalkEntries,
+        Self::SeesAtOnce,
+        Self::InvalidatesAtOnce,
+        Self::EvictsAtLoad,
+        Self::IdleDevices,
+    ];
+}
+
+impl Cores<'_> {
+    /// Returns whether the hardware has a weakness.
+    pub(super) fn is_weak(&self, weakness: Weakness) -> bool {
+        self.weak == Some(weakness)
+    }
+}
