@@ -148,6 +148,11 @@ impl<'m> Cores<'m> {
         }
     }
 
+    /// Returns whether the hardware has a weakness.
+    fn is_weak(&self, weakness: Weakness) -> bool {
+        self.weak == Some(weakness)
+    }
+
     /// Records a complaint, and ends the run.
     pub fn complain(&mut self, text: String) {
         if self.complaint.is_none() {

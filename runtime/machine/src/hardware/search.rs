@@ -76,7 +76,7 @@ impl StateSet {
 
 /// An invalidation in progress.
 #[derive(Clone, Copy)]
-struct Started {
+struct SearchedInvalidation {
     hits: SearchState,
     key: Key,
     /// Its bit in a state.
@@ -88,7 +88,7 @@ struct PathSearch<'a> {
     walks: AgentWalks,
     visible: bool,
     /// Every invalidation that was started; none for one that is complete.
-    started: Vec<Option<Started>>,
+    started: Vec<Option<SearchedInvalidation>>,
     states: StateSet,
 }
 
@@ -103,7 +103,8 @@ impl PathSearch<'_> {
             PathEvent::Start(hits, key) => {
                 let hits = self.entries_in(hits);
                 let bit = 1 << (self.entries.len() + self.started.len());
-                self.started.push(Some(Started { hits, key, bit }));
+                self.started
+                    .push(Some(SearchedInvalidation { hits, key, bit }));
             }
             PathEvent::Complete(key) => {
                 let mut done = 0;
@@ -125,7 +126,8 @@ impl PathSearch<'_> {
 
     /// Adds every state that fills and invalidations in progress lead to.
     fn close(&mut self) {
-        let in_progress: Vec<Started> = self.started.iter().copied().flatten().collect();
+        let in_progress: Vec<SearchedInvalidation> =
+            self.started.iter().copied().flatten().collect();
         let fills: Vec<FillSource> = self.entries.iter().map(|to| self.source(to)).collect();
         let mut at = 0;
         while let Some(&state) = self.states.list.get(at) {

@@ -2,8 +2,6 @@
 //!
 //! In: a [`Weakness`]. Out: a rule of the hardware that does not hold. Holds: without one nothing changes.
 
-use super::Cores;
-
 /// What hardware does not do although its definition permits it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weakness {
@@ -31,11 +29,4 @@ impl Weakness {
         Self::EvictsAtLoad,
         Self::IdleDevices,
     ];
-}
-
-impl Cores<'_> {
-    /// Returns whether the hardware has a weakness.
-    pub(super) fn is_weak(&self, weakness: Weakness) -> bool {
-        self.weak == Some(weakness)
-    }
 }
