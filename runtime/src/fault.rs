@@ -78,7 +78,7 @@ faults! {
     LeavesLazyStale,
     /// A CPU enters the cpumask after it has loaded the root.
     EntersMaskLate,
-    /// A CPU reads the generation before it enters the cpumask.
+    /// A CPU reads the generation of a space before it is a target of flushes of the space.
     ReadsGenerationEarly,
     /// A CPU attaches a space while an instruction changes an entry of it.
     AttachesDuringChange,
@@ -98,6 +98,18 @@ faults! {
     ForgetsOtherTags,
     /// What a flush defers on its CPU is recorded after the CPU has waited for others.
     DefersAfterWait,
+    /// A locked section does not complete the batched unmaps that are pending.
+    ForgetsBatchedUnmaps,
+    /// A CPU leaves the cpumask of a space before it has loaded another root.
+    LeavesMaskEarly,
+    /// A CPU that leaves a space while it waits in a flush of the kernel's entries keeps those under the tag of the kernel's root.
+    LeavesDuringFlush,
+    /// A large page is replaced by a table, or a table by a large page, while the old one may be cached.
+    ChangesSizeInPlace,
+    /// When a table with valid entries is unlinked, only what was cached of its link is flushed.
+    OverlooksBelow,
+    /// A table is detached without a flush.
+    DetachesUnflushed,
 }
 
 #[cfg(any(loom, feature = "torment"))]

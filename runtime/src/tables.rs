@@ -15,6 +15,7 @@
 use core::mem::ManuallyDrop;
 
 use crate::backend::TableFree;
+use crate::fault::{Fault, is_back};
 use crate::gather::Gather;
 use crate::misuse::{Misuse, Refused, check_entry};
 use crate::mmu::Mmu;
@@ -109,7 +110,9 @@ impl<P: Platform> Section<'_, '_, P> {
     /// ```
     pub fn detach<E: Pte<P>>(&mut self, pte: E) -> Result<P::Table, Refused<E>> {
         let (pte, was) = self.clear_link(pte, Below::Live)?;
-        self.gather.flush_gathered();
+        if !is_back(Fault::DetachesUnflushed) {
+            self.gather.flush_gathered();
+        }
         Ok(pte.into_table(was.any))
     }
 

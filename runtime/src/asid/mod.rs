@@ -104,6 +104,12 @@ impl AsidAllocator {
         }
     }
 
+    /// Begins with a generation after so many rollovers.
+    #[cfg(feature = "torment")]
+    pub fn begin_at(&self, rollovers: u64) {
+        self.generation.put(present(rollovers));
+    }
+
     /// Returns whether a tag is of the present generation.
     fn is_present(&self, tag: u64) -> bool {
         is_of(tag, self.generation.get())

@@ -165,7 +165,12 @@ impl<P: Platform> Mmu<P> {
         if !Self::facts().pte_update.is_store() {
             return false;
         }
-        let required = change.required_flush(&self.change_facts(space));
+        let facts = self.change_facts(space);
+        let facts = ChangeFacts {
+            size_through_invalid: facts.size_through_invalid && !is_back(Fault::ChangesSizeInPlace),
+            ..facts
+        };
+        let required = change.required_flush(&facts);
         required.deadline == Deadline::Store && !required.is_nothing()
     }
 

@@ -32,6 +32,13 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
+    /// Makes the tag generations of a machine begin where they would be after so many rollovers, for tests. Called before a space is
+    /// created.
+    #[cfg(feature = "torment")]
+    pub fn begin_generations_at(&self, rollovers: u64) {
+        self.asids.begin_at(rollovers);
+    }
+
     /// Runs with the lock of the tags held.
     fn with_tags<R>(&self, run: impl FnOnce(CpuId) -> R) -> R {
         self.with_lock(&self.asids.lock, |cpu| self.handle_messages(cpu), run)

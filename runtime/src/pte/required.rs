@@ -241,6 +241,7 @@ impl Change {
     /// change. If what is below it is `live`, everything that is cached below it is flushed: it was made from the old entry, and
     /// may be made again.
     fn table_entry(&self, live: bool, facts: &ChangeFacts, deadline: Deadline) -> RequiredFlush {
+        let live = live && !is_back(Fault::OverlooksBelow);
         let below = if live {
             Levels::below(self.level)
         } else {

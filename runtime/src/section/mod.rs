@@ -9,6 +9,7 @@ mod protect;
 mod store;
 
 use crate::backend::Backend;
+use crate::fault::{Fault, is_back};
 use crate::gather::{BEFORE_UNLOCK, Gather};
 use crate::level::Level;
 use crate::misuse::{Misuse, Refused, check_entry, check_leaf_level};
@@ -74,7 +75,7 @@ impl<'m, P: Platform> Gather<'m, P> {
         mut guard: G,
         body: impl FnOnce(&mut Section<'_, 'm, P>, &mut G) -> R,
     ) -> R {
-        if self.space.pending.are_unmaps_pending() {
+        if self.space.pending.are_unmaps_pending() && !is_back(Fault::ForgetsBatchedUnmaps) {
             self.complete_pending();
         }
         let result = body(&mut Section { gather: self }, &mut guard);

@@ -87,6 +87,11 @@ impl<P: Platform> Mmu<P> {
             }
             (from, Some(to)) => {
                 let (loaded, space) = (SpaceId(here.loaded.mine()), to.as_ref());
+                if let Current::User(left) = &from
+                    && is_back(Fault::LeavesMaskEarly)
+                {
+                    left.as_ref().cpumask.remove(cpu, Barrier::Unload);
+                }
                 if loaded == space.id {
                     self.leave_lazy(cpu, here, space);
                 } else {
@@ -150,9 +155,9 @@ impl<P: Platform> Mmu<P> {
         left: SpaceId,
         space: &AddressSpace<P::CpuSet>,
     ) {
+        let early = is_back(Fault::ReadsGenerationEarly).then(|| space.counts.tlb_gen.now());
         here.loaded.put(SpaceId::SWITCHING.0);
         here.lazy.put(0);
-        let early = is_back(Fault::ReadsGenerationEarly).then(|| space.counts.tlb_gen.now());
         if Self::facts().attach_waits_for_changes {
             // A flush of everything that has ended may just have removed this CPU from the cpumask.
             space.cpumask.insert(cpu, Barrier::Unload);

@@ -7,6 +7,7 @@
 //! A complaint is about owners: user code may use an entry although its page belongs to another space or to none, or an
 //! entry that permits more than the table after a flush; a walker may read memory that is no longer a table.
 
+mod act;
 mod agents;
 pub mod blame;
 mod checks;
@@ -20,7 +21,9 @@ use std::collections::HashMap;
 use std::panic::Location;
 
 use tlbc_machine::schedule;
+use tlbc_runtime::Backend;
 use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::LEVELS;
 use tlbc_runtime::pte::ChangeFacts;
 
 pub use device::DeviceKind;
@@ -31,7 +34,7 @@ use self::history::{EntryKey, History, Seen};
 use self::weak::Weakness;
 use super::memory::{Memory, NUMBER};
 use crate::ast::Written;
-use crate::interpreted::Instruction;
+use crate::interpreted::{Instruction, Interpreted};
 use crate::model::{self, Form, Which};
 use crate::torment::decode::{Act, Decoded, Hardware};
 use crate::torment::effect::Cached;
@@ -93,6 +96,10 @@ pub struct Cores<'m> {
     /// The CPUs, and after them a device for each.
     pub all: Vec<Core>,
     cpus: usize,
+    /// log2 of what an entry of each level translates.
+    shifts: [u32; LEVELS],
+    /// How many pages a large page of the second lowest level has.
+    pub large_pages: usize,
     /// The number of the kernel's top table.
     pub kernel_top: Option<usize>,
     /// The tag of the kernel's root.
@@ -101,6 +108,8 @@ pub struct Cores<'m> {
     pub tags: HashMap<usize, u64>,
     /// Whether user code runs without entries of the kernel.
     has_views: bool,
+    /// Whether the kernel fixes faults of its own code at entries that permit less than the table.
+    fixes_faults: bool,
     /// Which changes require that an entry is invalid and flushed in between.
     changes: ChangeFacts,
     pending: Vec<Option<PendingInvalidation<'m>>>,
@@ -126,16 +135,21 @@ impl<'m> Cores<'m> {
             config: with_devices(model, config),
             ..hardware
         };
+        let shifts = model.level_table(config).map(|level| level.shift);
+        let page_shift = shifts.into_iter().find(|shift| *shift != 0);
         Self {
             hardware,
             with_devices,
-            memory: Memory::new(model.entry_size()),
+            memory: Memory::new(model.entry_size(), page_shift.unwrap_or_default()),
             all: vec![Core::default(); 2 * cpus],
             cpus,
+            shifts,
+            large_pages: 1,
             kernel_top: None,
             kernel_root_tag: 0,
             tags: HashMap::new(),
             has_views: views.filter(|view| view.when.holds(config)).count() > 1,
+            fixes_faults: Interpreted::facts().kernel_faults_fixed,
             changes: model.change_facts(config),
             pending: (0..Way::BITS).map(|_| None).collect(),
             complaint: None,

@@ -86,8 +86,10 @@ impl Pte<Kernel<'_>> for Slotted<'_> {
 
     fn into_page(self, old: u64) -> Option<MappedPage> {
         let number = (old >> NUMBER) as usize;
+        let is_large = Rc::ptr_eq(&self.table, self.tables.upper());
         Some(MappedPage {
             number,
+            count: if is_large { self.tables.large_pages } else { 1 },
             is_dirty: old & WRITABLE != 0 && is_of_file(number),
         })
     }

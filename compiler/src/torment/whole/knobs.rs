@@ -81,6 +81,9 @@ macro_rules! knobs {
 knobs! {
     free_page: "pages are released before the flush", FaultPlace::Runtime(Fault::ReleasesBeforeFlush);
     free_table: "tables are freed before the flush", FaultPlace::Runtime(Fault::FreesTablesBeforeFlush);
+    detach: "a table is detached without a flush", FaultPlace::Runtime(Fault::DetachesUnflushed);
+    below: "what is below an unlinked table is not flushed", FaultPlace::Runtime(Fault::OverlooksBelow);
+    size: "a page changes its size in place", FaultPlace::Runtime(Fault::ChangesSizeInPlace);
     nested: "a gather ignores unflushed changes of others", FaultPlace::Runtime(Fault::IgnoresOtherGathers);
     map_unflushed: "a new entry is stored where an old one may be cached", FaultPlace::Runtime(Fault::MapsUnflushed);
     attributes: "a change of attributes requires no flush", FaultPlace::Runtime(Fault::IgnoresAttributes);
@@ -90,8 +93,9 @@ knobs! {
     skipped: "a CPU that missed a generation flushes only the present one", FaultPlace::Runtime(Fault::SkipsGenerations);
     lazy_stale: "a lazy CPU does not catch up", FaultPlace::Runtime(Fault::LeavesLazyStale);
     lazy_teardown: "a teardown overlooks lazy CPUs", FaultPlace::Runtime(Fault::OverlooksLazy);
+    mask_early: "a CPU leaves the cpumask before it has loaded another root", FaultPlace::Runtime(Fault::LeavesMaskEarly);
     mask_late: "a CPU enters the cpumask after it has loaded the root", FaultPlace::Runtime(Fault::EntersMaskLate);
-    generation_early: "a CPU reads the generation before it enters the cpumask", FaultPlace::Runtime(Fault::ReadsGenerationEarly);
+    generation_early: "a CPU reads the generation before it is a target", FaultPlace::Runtime(Fault::ReadsGenerationEarly);
     attach: "a CPU attaches a space during a change", FaultPlace::Runtime(Fault::AttachesDuringChange);
     trim_after: "the cpumask is trimmed by what is loaded after the flush", FaultPlace::Runtime(Fault::TrimsAfterFlush);
     trim_entering: "a CPU that enters the cpumask is trimmed", FaultPlace::Runtime(Fault::TrimsEntering);
@@ -105,6 +109,7 @@ knobs! {
     half_generation: "half of the generation is compared", FaultPlace::Runtime(Fault::ComparesHalfGenerations);
     slot: "a slot is reused without a flush", FaultPlace::Runtime(Fault::ReusesSlotUnflushed);
     view: "the deferred flush of the user view is forgotten", FaultPlace::Runtime(Fault::ForgetsView);
+    leaves: "a CPU that leaves a space during a flush of the kernel keeps old entries", FaultPlace::Runtime(Fault::LeavesDuringFlush);
     other_tags: "other tags are not invalidated", FaultPlace::Runtime(Fault::ForgetsOtherTags);
     deferred_late: "what a flush defers is recorded after it has waited for other CPUs", FaultPlace::Runtime(Fault::DefersAfterWait);
     kernel_root: "the kernel root's tag is not invalidated", FaultPlace::Runtime(Fault::ForgetsKernelRoot);
@@ -114,6 +119,7 @@ knobs! {
     device_flags: "a device that leaves clears the flags of others", FaultPlace::Runtime(Fault::ClearsFlagsOfOthers);
     flags_early: "the flags of a space are read before the store alone", FaultPlace::Runtime(Fault::ReadsFlagsEarly);
     reclaim: "a batched unmap starts flushes with interrupts on", FaultPlace::Runtime(Fault::ReclaimsInterrupted);
+    batched: "a locked section overlooks a batched unmap that is pending", FaultPlace::Runtime(Fault::ForgetsBatchedUnmaps);
     online_flush: "a CPU that comes online flushes before it loads the root", FaultPlace::Runtime(Fault::FlushesBeforeRoot);
     online_stale: "a CPU that comes online keeps the kernel root's entries", FaultPlace::Runtime(Fault::KeepsStaleRoot);
     plan_publish: "changes are not published", FaultPlace::Plans(plans::without_publish);

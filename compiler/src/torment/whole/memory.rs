@@ -4,12 +4,14 @@
 //! may be seen until the store is published, unless the definition says that stores are visible at once.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::Space;
+
+use super::process::PageTables;
 
 /// The bits of an entry: valid, a leaf, writable, an attribute. The number of the page or the table is above them.
 pub const VALID: u64 = 1;
@@ -35,8 +37,8 @@ pub struct Table {
     pub level: Level,
     /// log2 of what an entry translates.
     pub shift: u32,
-    /// The first address that it translates.
-    pub va: u64,
+    /// The first address that it translates. A table that is moved gets another one.
+    pub va: Cell<u64>,
     /// The kind of the space that it belongs to.
     pub space: Space,
     pub entries: Box<[AtomicU64]>,
@@ -57,7 +59,17 @@ impl Table {
 
     /// Returns the first address that an entry translates.
     pub fn va_of(&self, nth: usize) -> u64 {
-        self.va.wrapping_add((nth as u64) << self.shift)
+        self.va.get().wrapping_add((nth as u64) << self.shift)
+    }
+
+    /// Returns the pages that its entries map, if it is of the lowest level.
+    pub fn pages(&self) -> impl Iterator<Item = usize> {
+        let bits = self
+            .entries
+            .iter()
+            .map(|entry| entry.load(Ordering::Relaxed));
+        let leaves = bits.filter(|bits| bits & VALID != 0 && bits & LEAF != 0);
+        leaves.map(|bits| (bits >> NUMBER) as usize)
     }
 
     /// Publishes what is stored in a table that no walker has seen.
@@ -83,26 +95,32 @@ pub fn address(number: usize) -> u64 {
 pub struct Memory {
     /// The bytes of an entry.
     pub entry_size: u64,
+    /// log2 of the bytes of a page.
+    pub page_shift: u32,
     pub tables: Vec<Rc<Table>>,
     /// The tables that are not freed.
     live: Vec<Rc<Table>>,
     /// The numbers of top tables that are free.
     free_tops: Vec<usize>,
     /// The space that owns each page.
-    pub pages: Vec<Option<usize>>,
+    pub owners: Vec<Option<usize>>,
+    /// The addresses of each space whose changes are flushed, with the bits of the entries that map them.
+    pub settled: HashMap<usize, BTreeMap<u64, u64>>,
     /// The pages that are taken to be clean and unmapped, since their reverse mapping was removed.
     pub clean: HashSet<usize>,
 }
 
 impl Memory {
     /// Creates memory without tables and pages.
-    pub fn new(entry_size: u64) -> Self {
+    pub fn new(entry_size: u64, page_shift: u32) -> Self {
         Self {
             entry_size,
+            page_shift,
             tables: Vec::new(),
             live: Vec::new(),
             free_tops: Vec::new(),
-            pages: Vec::new(),
+            owners: Vec::new(),
+            settled: HashMap::new(),
             clean: HashSet::new(),
         }
     }
@@ -162,6 +180,33 @@ impl Memory {
         }
     }
 
+    /// Counts a change of the entry of an address, which is not flushed yet, and returns the count.
+    pub fn count_change(&mut self, tables: &PageTables, va: u64) -> u64 {
+        if let Some(settled) = self.settled.get_mut(&tables.number) {
+            settled.remove(&va);
+        }
+        tables.count_change(va)
+    }
+
+    /// Returns the bits of the entry of a single page that maps an address, or of one that would; 0 if nothing is mapped. The table
+    /// is of the second lowest level.
+    pub fn page_bits(&self, upper: &Table, va: u64) -> u64 {
+        let within = va.wrapping_sub(upper.va.get());
+        let link = upper.load((within >> upper.shift) as usize);
+        let nth = |table: &Table| (va.wrapping_sub(table.va.get()) >> table.shift) as usize;
+        match (link & VALID, link & LEAF) {
+            (0, _) => 0,
+            (_, 0) => {
+                let table = &self.tables[(link >> NUMBER) as usize];
+                table.load(nth(table))
+            }
+            _ => {
+                let page = within & ((1 << upper.shift) - 1);
+                link + ((page >> self.page_shift) << NUMBER)
+            }
+        }
+    }
+
     /// Notes the stores since the last call. Returns whether there were any.
     pub fn note(&self, visible_at_once: bool) -> bool {
         let mut changed = false;
@@ -191,14 +236,24 @@ impl Memory {
 
     /// Gives a free page to a space.
     pub fn page(&mut self, space: usize) -> u64 {
-        let free = self.pages.iter().position(Option::is_none);
-        let page = free.unwrap_or_else(|| {
-            self.pages.push(None);
-            self.pages.len() - 1
-        });
-        self.pages[page] = Some(space);
-        self.clean.remove(&page);
-        page as u64
+        self.pages(space, 1)
+    }
+
+    /// Gives free pages in a row to a space. Returns the first.
+    pub fn pages(&mut self, space: usize, count: usize) -> u64 {
+        let mut starts = 0..self.owners.len();
+        let is_free = |start: &usize| {
+            let owners = &self.owners[*start..self.owners.len().min(start + count)];
+            owners.iter().all(Option::is_none)
+        };
+        let start = starts.find(is_free).unwrap_or(self.owners.len());
+        let end = self.owners.len().max(start + count);
+        self.owners.resize(end, None);
+        for page in start..start + count {
+            self.owners[page] = Some(space);
+            self.clean.remove(&page);
+        }
+        start as u64
     }
 }
 
@@ -212,7 +267,7 @@ fn new_table(
         number,
         level,
         shift,
-        va,
+        va: Cell::new(va),
         space,
         entries: (0..entries).map(|_| AtomicU64::new(0)).collect(),
         seen: RefCell::new(vec![vec![0]; entries]),

@@ -74,7 +74,7 @@ impl Mix {
             more_tags: 1,
             is_careless: false,
         };
-        match rng.u8(..8) {
+        match rng.u8(..9) {
             // A few pages that are used over and over by one or two spaces.
             0 => {
                 mix.only(&[
@@ -132,8 +132,15 @@ impl Mix {
                 ]);
                 mix.often(Activity::KernelGather, 6);
             }
-            // Each activity is left out of every other mix.
+            // Pages are reclaimed, and tables walked by software, while few of them change.
             6 => {
+                mix.only(&[Activity::Switch, Activity::User, Activity::Gather]);
+                mix.often(Activity::Reclaim, 6);
+                mix.often(Activity::Walk, 6);
+                (mix.spaces, mix.tables, mix.entries) = (rng.usize(1..=2), 1, rng.usize(1..=2));
+            }
+            // Each activity is left out of every other mix.
+            7 => {
                 for (activity, weight) in &mut mix.weights {
                     if *activity != Activity::Switch && rng.bool() {
                         *weight = 0;

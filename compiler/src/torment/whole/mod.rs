@@ -5,7 +5,8 @@
 //! does comes from the definition, by its text and its operand bits.
 //!
 //! Each CPU runs a random program: it switches between spaces, becomes lazy, runs user code, maps, unmaps, protects, replaces
-//! and unlinks entries of user spaces and of the kernel, in gathers that may be nested or abandoned, reclaims pages in batches,
+//! and unlinks entries of user spaces and of the kernel, in gathers that may be nested or abandoned, splits large pages and makes
+//! them of small ones, moves tables, reclaims pages in batches,
 //! creates and tears down spaces, goes offline and comes online again, attaches a device, and pins a tag. There are few tags,
 //! so that rollovers are frequent, and memory is refused now and then. What a program does, and how often, is drawn for each
 //! schedule: some mixes are shaped for rare events.
@@ -14,7 +15,7 @@
 //! runtime to what CPUs share.
 //!
 //! Not covered: the memory model of CPUs (steps are sequentially consistent), errata, negative entries, calls that are given
-//! CPUs, accesses that were translated before an invalidation, CPUs that share a TLB, large pages.
+//! CPUs, accesses that were translated before an invalidation, CPUs that share a TLB, marks that the machine sets in entries.
 
 mod case;
 mod cores;

@@ -22,18 +22,25 @@ pub struct PageTables {
     pub changes: RefCell<HashMap<u64, u64>>,
     /// The tables that are not unlinked before the end of the space, from the top. The last one is of the second lowest level.
     pub chain: Vec<Rc<Table>>,
+    /// How many pages a large page has: as many as a table of the lowest level has entries.
+    pub large_pages: usize,
     /// Whether a gather was abandoned, so that its pages are lost.
     pub lost_pages: Cell<bool>,
 }
 
 impl PageTables {
-    pub fn new(number: usize, space: SpaceId, chain: Vec<Rc<Table>>) -> Self {
+    pub fn new(
+        (number, space): (usize, SpaceId),
+        chain: Vec<Rc<Table>>,
+        large_pages: usize,
+    ) -> Self {
         Self {
             number,
             space,
             locked: Cell::new(false),
             changes: RefCell::default(),
             chain,
+            large_pages,
             lost_pages: Cell::new(false),
         }
     }
@@ -50,6 +57,12 @@ impl PageTables {
     /// Returns the table of the second lowest level.
     pub fn upper(&self) -> &Rc<Table> {
         self.chain.last().expect("a machine has two levels")
+    }
+
+    /// Returns the addresses of the pages below an entry of the second lowest level, whose bytes are `1 << shift`.
+    pub fn addresses(&self, nth: usize, shift: u32) -> impl Iterator<Item = u64> + use<> {
+        let first = self.upper().va_of(nth);
+        (0..self.large_pages as u64).map(move |page| first.wrapping_add(page << shift))
     }
 
     /// Returns how often the entry of an address was changed.

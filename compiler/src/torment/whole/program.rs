@@ -6,6 +6,8 @@
 mod devices;
 mod gathers;
 mod hotplug;
+mod large;
+mod moved;
 mod spaces;
 
 use std::cell::{Cell, RefCell};
@@ -19,7 +21,7 @@ use tlbc_runtime::{Backend, CpuId, Current, Mmu, Root, Tag, TagSource};
 
 use super::cores::Cores;
 use super::kernel::{Kernel, Mistake};
-use super::memory::{KERNEL, NUMBER, Table, VALID, address};
+use super::memory::{KERNEL, LEAF, NUMBER, Table, VALID, address};
 use super::mix::{Activity, Mix};
 use super::operations::Program;
 use super::process::{PageTables, Process};
@@ -40,6 +42,8 @@ pub struct World<'m> {
     of_kernel: PageTables,
     /// The levels of the machine, from the lowest, with log2 of what their entries translate.
     levels: Vec<(Level, u32)>,
+    /// Whether entries of the second lowest level may map large pages.
+    has_large: bool,
     /// The lowest address of user spaces.
     base: u64,
 }
@@ -61,9 +65,10 @@ impl<'m> World<'m> {
         let levels: Vec<_> = there
             .map(|level| (level, table[level.index()].shift))
             .collect();
-        let &[_, _, ..] = levels.as_slice() else {
+        let &[_, (second, _), ..] = levels.as_slice() else {
             return Err("the machine has no two levels".to_owned());
         };
+        let has_large = table[second.index()].leaf;
         let base_of = |space| {
             let addresses = model.space(space).addresses.get(config);
             addresses.map_or(0, |it| it.base)
@@ -97,11 +102,16 @@ impl<'m> World<'m> {
             ..Root::untagged(root, address(empty))
         };
         (cores.kernel_top, cores.kernel_root_tag) = (Some(top), tag);
+        cores.large_pages = mix.entries;
         let refusals = Rng::with_seed(rng.u64(..));
         let kernel = Kernel::new(cores, backend, (cpus, root), mistake, refusals);
         let mmu = Rc::new(Mmu::new(kernel));
         let _ = mmu.platform().mmu.set(Rc::downgrade(&mmu));
-        let of_kernel = PageTables::new(KERNEL, mmu.kernel().id(), chain);
+        if rng.bool() {
+            // The lower half of the generation is about to be 0.
+            mmu.begin_generations_at((1 << 32) - rng.u64(..3));
+        }
+        let of_kernel = PageTables::new((KERNEL, mmu.kernel().id()), chain, mix.entries);
         let world = Self {
             mmu,
             mix,
@@ -110,6 +120,7 @@ impl<'m> World<'m> {
             next: Cell::new(0),
             of_kernel,
             levels,
+            has_large,
             base,
         };
         // Where each space has a tag for its life there are at most as many spaces as tags.
@@ -229,13 +240,13 @@ impl<'m> World<'m> {
         let kernel = self.kernel();
         kernel.walk(|| {
             let bits = process.tables.upper().load(rng.usize(..self.mix.tables));
-            if bits & VALID == 0 {
+            if bits & VALID == 0 || bits & LEAF != 0 {
                 return;
             }
             let number = (bits >> NUMBER) as usize;
             kernel.note(format!("walks table {number} without a lock"));
             let table = kernel.cores.borrow().memory.tables[number].clone();
-            for _ in 0..rng.usize(1..60) {
+            for _ in 0..rng.usize(1..300) {
                 kernel.point();
                 if table.is_freed.get() {
                     let text =

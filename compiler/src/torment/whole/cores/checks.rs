@@ -3,12 +3,15 @@
 //! In: the entries that they hold, and the owners of pages. Out: complaints. Holds: an entry of a CPU counts only while the
 //! CPU runs code that may use it.
 
+use std::ops::Range;
+
 use tlbc_machine::hardware::EntryKind;
 use tlbc_runtime::pte::Stricter;
 use tlbc_runtime::request::Space;
 
 use super::super::memory::{ATTRIBUTE, KERNEL, NUMBER, VALID, WRITABLE};
 use super::device::{DeviceKind, agent_name};
+use super::history::EntryKey;
 use super::{ComplaintSubject, Cores, Held};
 use crate::model::Under;
 
@@ -44,10 +47,25 @@ impl Cores<'_> {
         }
     }
 
-    /// Records that a page is clean, because its reverse mapping is removed or it is written to disk: no CPU may write it
+    /// Returns the pages that a leaf entry maps.
+    pub fn pages(&self, key: &EntryKey) -> Range<usize> {
+        let first = (key.bits >> NUMBER) as usize;
+        let is_large = self.shifts[key.entry.level.index()] != self.memory.page_shift;
+        first..first + if is_large { self.large_pages } else { 1 }
+    }
+
+    /// Returns the bits of the entry of a single page that an entry is at an address, if it translates the address.
+    fn bits_at(&self, key: &EntryKey, va: u64) -> Option<u64> {
+        let within = va.wrapping_sub(key.va);
+        let nth = within >> self.memory.page_shift;
+        let shift = self.shifts[key.entry.level.index()];
+        (within >> shift == 0).then(|| key.bits + (nth << NUMBER))
+    }
+
+    /// Records that pages are clean, because their reverse mapping is removed or they are written to disk: no CPU may write it
     /// through an old entry.
-    pub fn clean(&mut self, page: usize) {
-        self.memory.clean.insert(page);
+    pub fn clean(&mut self, pages: Range<usize>) {
+        self.memory.clean.extend(pages);
         self.step();
         self.settle();
     }
@@ -59,27 +77,33 @@ impl Cores<'_> {
             if core.user.is_none() && !core.kernel || core.held.is_empty() {
                 continue;
             }
-            let owner = |held: &Held| self.memory.pages[(held.key.bits >> NUMBER) as usize];
             let user_of = |held: &Held| match held.key.space {
                 Space::User => core.user,
                 Space::Kernel => Some(KERNEL),
             };
-            let is_wrong = |held: &&Held| owner(held) != user_of(held);
+            let owner = |page: usize| self.memory.owners[page];
+            let wrong_page = |held: &Held| {
+                let mut pages = self.pages(&held.key);
+                pages.find(|page| owner(*page) != user_of(held))
+            };
+            let is_wrong = |held: &&Held| wrong_page(held).is_some();
             let page = |held: &Held| (held.key.bits >> NUMBER) as usize;
             let writes = |held: &&Held| {
-                held.key.bits & WRITABLE != 0 && self.memory.clean.contains(&page(held))
+                let is_clean = |page| self.memory.clean.contains(&page);
+                held.key.bits & WRITABLE != 0 && self.pages(&held.key).any(is_clean)
             };
             let name = || self.name(number);
             let runs = |held: &Held| space_name(user_of(held));
             let found = if let Some(held) = self.usable(number).find(is_wrong) {
+                let page = wrong_page(held).unwrap_or_default();
                 let text = format!(
                     "{} runs {} and may use an entry of {:#x} that was filled at step {}: its page {} belongs to {}",
                     name(),
                     runs(held),
                     held.key.va,
                     held.since,
-                    page(held),
-                    space_name(owner(held))
+                    page,
+                    space_name(owner(page))
                 );
                 Some((held.key.clone(), text))
             } else if let Some(held) = self.usable(number).find(writes) {
@@ -109,6 +133,7 @@ impl Cores<'_> {
             if let Some((key, text)) = found {
                 return self.complain_of(ComplaintSubject::Entry(number, key), text);
             }
+            self.check_settled(number);
         }
     }
 
@@ -118,7 +143,8 @@ impl Cores<'_> {
             self.changes.output_through_invalid,
             self.changes.attributes_through_invalid,
         );
-        if !page && !attribute {
+        let size = self.changes.size_through_invalid;
+        if !page && !attribute && !size {
             return None;
         }
         let page = if page { u64::MAX << NUMBER } else { 0 };
@@ -126,8 +152,13 @@ impl Cores<'_> {
         let usable: Vec<&Held> = self.usable(number).collect();
         usable.iter().enumerate().find_map(|(nth, one)| {
             let differs = |other: &&&Held| {
-                (other.key.va, other.key.space) == (one.key.va, one.key.space)
-                    && (other.key.bits ^ one.key.bits) & bits != 0
+                let (one, other) = (&one.key, &other.key);
+                let other_bits = (other.va == one.va && other.entry.level == one.entry.level)
+                    && (other.bits ^ one.bits) & bits != 0;
+                let overlap =
+                    self.bits_at(one, other.va).is_some() || self.bits_at(other, one.va).is_some();
+                let other_size = size && other.entry.level != one.entry.level && overlap;
+                one.space == other.space && (other_bits || other_size)
             };
             usable[nth + 1..]
                 .iter()
@@ -136,34 +167,56 @@ impl Cores<'_> {
         })
     }
 
-    /// Checks, after a flush, that code uses an address only as the table permits. Where the machine faults on an entry that
-    /// permits less than the table, the kernel's code must not have one, unless the kernel `fixes_faults`.
-    pub fn check_settled(&mut self, space: usize, (va, bits): (u64, u64), fixes_faults: bool) {
-        let is_kernel = space == KERNEL;
-        let faults = is_kernel && !fixes_faults && self.changes.stricter != Stricter::Refetched;
+    /// Records that a change of the address of a page is flushed: from here on until the next change, code uses the address only as
+    /// the tables permit, which map it by an entry of the lowest level of these bits, or as one would.
+    pub fn settled(&mut self, space: usize, (va, bits): (u64, u64)) {
+        let settled = self.memory.settled.entry(space).or_default();
+        settled.insert(va, bits);
         for number in 0..self.all.len() {
-            if !is_kernel && self.all[number].user != Some(space) {
-                continue;
-            }
-            let of_space = |held: &&Held| (held.key.space == Space::Kernel) == is_kernel;
-            let is_wrong = |held: &&Held| {
-                let other = bits & VALID == 0 || (held.key.bits ^ bits) >> NUMBER != 0;
-                let stricter = faults && !held.key.bits & WRITABLE & bits != 0;
-                let attribute = (held.key.bits ^ bits) & ATTRIBUTE != 0;
-                held.key.va == va
-                    && (other || attribute || stricter || held.key.bits & WRITABLE & !bits != 0)
-            };
-            let wrong = self.usable(number).filter(of_space).find(is_wrong);
-            if let Some((since, key)) = wrong.map(|held| (held.since, held.key.clone())) {
-                let text = format!(
-                    "{} runs {} and may use an old entry of {va:#x} that was filled at step {since}: the change of the table \
-                     was flushed",
-                    self.name(number),
-                    space_name(Some(space)),
-                );
-                return self.complain_of(ComplaintSubject::Entry(number, key), text);
-            }
+            self.check_settled(number);
         }
+    }
+
+    /// Checks that code of a CPU uses addresses whose changes are flushed only as the tables permit.
+    fn check_settled(&mut self, number: usize) {
+        let core = &self.all[number];
+        let spaces = [core.user, core.kernel.then_some(KERNEL)];
+        let settled = spaces.into_iter().flatten().filter_map(|space| {
+            let settled = self.memory.settled.get(&space)?;
+            Some(settled.iter().map(move |(va, bits)| (space, *va, *bits)))
+        });
+        let wrong = settled.flatten().find_map(|(space, va, bits)| {
+            let held = self.wrong_at(number, space, (va, bits))?;
+            Some((space, va, held.since, held.key.clone()))
+        });
+        if let Some((space, va, since, key)) = wrong {
+            let text = format!(
+                "{} runs {} and may use an old entry of {va:#x} that was filled at step {since}: the change of the table \
+                 was flushed",
+                self.name(number),
+                space_name(Some(space)),
+            );
+            self.complain_of(ComplaintSubject::Entry(number, key), text);
+        }
+    }
+
+    /// Returns an entry that code of a CPU may use for an address although the tables do not permit it. Where the machine faults on
+    /// an entry that permits less than the table, the kernel's code must not have one, unless the kernel fixes such faults.
+    fn wrong_at(&self, number: usize, space: usize, (va, bits): (u64, u64)) -> Option<&Held> {
+        let is_kernel = space == KERNEL;
+        let faults =
+            is_kernel && !self.fixes_faults && self.changes.stricter != Stricter::Refetched;
+        let of_space = |held: &&Held| (held.key.space == Space::Kernel) == is_kernel;
+        let is_wrong = |held: &&Held| {
+            let Some(held) = self.bits_at(&held.key, va) else {
+                return false;
+            };
+            let other = bits & VALID == 0 || (held ^ bits) >> NUMBER != 0;
+            let stricter = faults && !held & WRITABLE & bits != 0;
+            let attribute = (held ^ bits) & ATTRIBUTE != 0;
+            other || attribute || stricter || held & WRITABLE & !bits != 0
+        };
+        self.usable(number).filter(of_space).find(is_wrong)
     }
 
     /// Checks that a device that is detached has no entries left, unless its driver takes care of them.

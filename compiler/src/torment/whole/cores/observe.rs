@@ -36,7 +36,7 @@ impl Cores<'_> {
             tables: tables.collect(),
             held: held.collect(),
             users: self.all.iter().map(|core| core.user).collect(),
-            pages: self.memory.pages.clone(),
+            pages: self.memory.owners.clone(),
             clean,
         }
     }

@@ -4,19 +4,18 @@
 //! lock of a space is held in each section, and not between sections or during the last flush.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
 use fastrand::Rng;
-use tlbc_runtime::request::Space;
-use tlbc_runtime::{AddressSpace, Backend, CpuSet, Section};
+use tlbc_runtime::{AddressSpace, CpuSet, Section};
 
 use super::super::kernel::{Kernel, Mistake, is_of_file};
-use super::super::memory::{ATTRIBUTE, KERNEL, LEAF, NO_OWNER, NUMBER, VALID, WRITABLE};
+use super::super::memory::{ATTRIBUTE, LEAF, Memory, NO_OWNER, NUMBER, Table, VALID, WRITABLE};
 use super::super::process::PageTables;
 use super::World;
-use crate::interpreted::Interpreted;
 
 /// The addresses whose entries this CPU relies on, each with the count of its changes.
-type Changes = Vec<(u64, u64)>;
+pub(super) type Changes = Vec<(u64, u64)>;
 
 /// The payload of a panic that abandons a gather.
 struct Abandoned;
@@ -69,21 +68,14 @@ impl<'m> World<'m> {
             }
             std::panic::resume_unwind(panic);
         }
-        let fixes_faults = Interpreted::facts().kernel_faults_fixed;
         let mut cores = kernel.cores.borrow_mut();
         cores.step();
         for (va, count) in changes {
             if tables.changes_of(va) != count {
                 continue; // a later change may not be flushed yet
             }
-            let upper = tables.upper();
-            let link = upper.load((va.wrapping_sub(upper.va) >> upper.shift) as usize);
-            let below = cores.memory.tables[(link >> NUMBER) as usize].clone();
-            let bits = match link & VALID {
-                0 => 0,
-                _ => below.load((va.wrapping_sub(below.va) >> below.shift) as usize),
-            };
-            cores.check_settled(tables.number, (va, bits), fixes_faults);
+            let bits = cores.memory.page_bits(tables.upper(), va);
+            cores.settled(tables.number, (va, bits));
         }
         drop(cores);
         kernel.note(format!("{}: the gather has ended", tables.name()));
@@ -102,20 +94,32 @@ impl<'m> World<'m> {
         let nth_table = rng.usize(..self.mix.tables);
         let bits = upper.load(nth_table);
         if bits & VALID == 0 {
-            return self.link(section, tables, nth_table);
+            return if self.has_large && rng.u8(..3) == 0 {
+                self.map_large(section, tables, nth_table, changes, rng)
+            } else {
+                self.link(section, tables, nth_table)
+            };
+        }
+        if bits & LEAF != 0 {
+            return self.change_large(section, tables, nth_table, changes, rng);
         }
         let mut cores = kernel.cores.borrow_mut();
         let table = cores.memory.tables[(bits >> NUMBER) as usize].clone();
         if rng.u8(..6) == 0 {
             drop(cores);
+            match rng.u8(..5) {
+                0 if self.has_large => {
+                    return self.collapse(section, tables, (nth_table, table), changes, rng);
+                }
+                1 => return self.unlink_subtree(section, tables, (nth_table, table), changes),
+                2 => return self.move_table(section, tables, (nth_table, table), changes, rng),
+                _ => {}
+            }
             kernel.note(format!("{name}: unlinks table {}", table.number));
             let mapped = (0..table.entries.len()).filter(|nth| table.load(*nth) & VALID != 0);
             let mapped: Vec<_> = mapped.map(|nth| tables.entry(&table, nth, None)).collect();
             // Before the first of them changes: another gather may end while they are unmapped.
-            for nth in 0..table.entries.len() {
-                let va = table.va_of(nth);
-                changes.push((va, tables.count_change(va)));
-            }
+            self.count_changes(tables, nth_table, changes);
             section.unmap_all(mapped).map_err(|why| why.to_string())?;
             let link = tables.entry(upper, nth_table, Some(table));
             return section.unlink(link).map_err(|why| why.to_string());
@@ -130,7 +134,7 @@ impl<'m> World<'m> {
             changes.push((va, tables.changes_of(va)));
             return Ok(());
         }
-        changes.push((va, tables.count_change(va)));
+        changes.push((va, cores.memory.count_change(tables, va)));
         if bits & VALID == 0 {
             let page = cores.memory.page(tables.number);
             drop(cores);
@@ -166,6 +170,14 @@ impl<'m> World<'m> {
         }
     }
 
+    /// Counts a change of all addresses of an entry of the second lowest level.
+    pub(super) fn count_changes(&self, tables: &PageTables, nth: usize, changes: &mut Changes) {
+        let memory = &mut self.kernel().cores.borrow_mut().memory;
+        for va in tables.addresses(nth, self.levels[0].1) {
+            changes.push((va, memory.count_change(tables, va)));
+        }
+    }
+
     /// Links a table of the lowest level.
     fn link(
         &self,
@@ -174,15 +186,10 @@ impl<'m> World<'m> {
         nth: usize,
     ) -> Result<(), String> {
         let (kernel, upper) = (self.kernel(), tables.upper());
-        let kind = if tables.number == KERNEL {
-            Space::Kernel
-        } else {
-            Space::User
-        };
         let garbage = kernel.mistake == Some(Mistake::LinksUninitialized);
         let table = {
             let memory = &mut kernel.cores.borrow_mut().memory;
-            let table = memory.table(self.levels[0], (kind, upper.va_of(nth)), self.mix.entries);
+            let table = self.lowest_table(memory, upper, nth);
             if garbage {
                 let other = memory.page(NO_OWNER);
                 memory.store(table.address(), other << NUMBER | VALID | LEAF);
@@ -198,6 +205,17 @@ impl<'m> World<'m> {
         linked.map_err(|why| why.to_string())
     }
 
+    /// Creates a table of the lowest level for an entry of the second lowest.
+    pub(super) fn lowest_table(
+        &self,
+        memory: &mut Memory,
+        upper: &Rc<Table>,
+        nth: usize,
+    ) -> Rc<Table> {
+        let of = (upper.space, upper.va_of(nth));
+        memory.table(self.levels[0], of, self.mix.entries)
+    }
+
     /// Unmaps pages of several spaces with one wait.
     pub(super) fn reclaim(&self, rng: &mut Rng) {
         let kernel = self.kernel();
@@ -210,19 +228,30 @@ impl<'m> World<'m> {
                 };
                 let tables = &process.tables;
                 kernel.lock(tables);
-                let link = tables.upper().load(rng.usize(..self.mix.tables));
-                if link & VALID != 0 {
+                let nth = rng.usize(..self.mix.tables);
+                let link = tables.upper().load(nth);
+                let leaf = if link & VALID == 0 {
+                    None
+                } else if link & LEAF != 0 {
+                    self.count_changes(tables, nth, &mut Changes::new());
+                    Some((tables.upper().clone(), nth))
+                } else {
                     let number = (link >> NUMBER) as usize;
                     let table = kernel.cores.borrow().memory.tables[number].clone();
                     let nth = rng.usize(..table.entries.len());
-                    if table.load(nth) & VALID != 0 {
-                        let va = table.va_of(nth);
-                        kernel.note(format!("{}: {va:#x} is reclaimed", tables.name()));
-                        tables.count_change(va);
-                        match batch.unmap(&process.space, tables.entry(&table, nth, None)) {
-                            Ok(page) => unmapped.extend(page),
-                            Err(why) => kernel.refused(&why.to_string()),
-                        }
+                    let is_valid = table.load(nth) & VALID != 0;
+                    is_valid.then(|| {
+                        let memory = &mut kernel.cores.borrow_mut().memory;
+                        memory.count_change(tables, table.va_of(nth));
+                        (table, nth)
+                    })
+                };
+                if let Some((table, nth)) = leaf {
+                    let va = table.va_of(nth);
+                    kernel.note(format!("{}: {va:#x} is reclaimed", tables.name()));
+                    match batch.unmap(&process.space, tables.entry(&table, nth, None)) {
+                        Ok(page) => unmapped.extend(page),
+                        Err(why) => kernel.refused(&why.to_string()),
                     }
                 }
                 kernel.unlock(tables);
@@ -232,7 +261,7 @@ impl<'m> World<'m> {
             kernel.note("has waited for reclaimed pages".to_owned());
             for page in unmapped {
                 match waited.redeem(page) {
-                    Ok(page) => kernel.free_page(page.number),
+                    Ok(page) => kernel.free_page(&page),
                     Err(_) => kernel.refused("a page was unmapped before the wait"),
                 }
             }

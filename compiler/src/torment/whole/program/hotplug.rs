@@ -35,7 +35,7 @@ impl World<'_> {
         let runs = self.mmu.cpu_online(id).map_err(|why| why.to_string())?;
         {
             let mut cores = kernel.cores.borrow_mut();
-            cores.memory.pages[page as usize] = None;
+            cores.memory.owners[page as usize] = None;
             cores.memory.free_top_table(&tables[0]);
             for table in &tables[1..] {
                 cores.memory.free_table(table);

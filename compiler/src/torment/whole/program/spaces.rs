@@ -10,12 +10,12 @@ use fastrand::Rng;
 use tlbc_runtime::NewSpace;
 use tlbc_runtime::request::Space;
 
-use super::super::memory::{NUMBER, VALID};
+use super::super::memory::{ATTRIBUTE, LEAF, NUMBER, Table, VALID, WRITABLE};
 use super::super::process::{Owned, PageTables, Process};
 use super::{World, chain};
 
 impl World<'_> {
-    /// Creates a space, if there is a tag for it.
+    /// Creates a space, if there is a tag for it. Some pages are mapped from the beginning, as after a fork.
     pub(super) fn create(&self, rng: &mut Rng) -> Option<Process> {
         let kernel = self.kernel();
         let user = (Space::User, self.base);
@@ -24,6 +24,8 @@ impl World<'_> {
             chain(memory, &self.levels, user, self.mix.tables)
         };
         let top = chain[0].address();
+        let number = self.next.get();
+        self.next.set(number + 1);
         let new = NewSpace {
             table: top,
             user_table: top,
@@ -38,15 +40,37 @@ impl World<'_> {
             });
             return None;
         };
-        let number = self.next.get();
-        self.next.set(number + 1);
+        self.populate(&chain[chain.len() - 1], number, rng);
         kernel.note(format!("creates space {number}"));
         Some(Process(Rc::new(Owned {
-            tables: PageTables::new(number, space.id(), chain),
+            tables: PageTables::new((number, space.id()), chain, self.mix.entries),
             space,
             users: Cell::new(0),
             ends: Cell::new(false),
         })))
+    }
+
+    /// Maps pages in tables that no walker has seen.
+    fn populate(&self, upper: &Rc<Table>, number: usize, rng: &mut Rng) {
+        let memory = &mut self.kernel().cores.borrow_mut().memory;
+        for nth in 0..self.mix.tables {
+            if rng.bool() {
+                continue;
+            }
+            let table = self.lowest_table(memory, upper, nth);
+            for entry in 0..self.mix.entries as u64 {
+                if rng.bool() {
+                    let page = memory.page(number);
+                    let rights = rng.u64(..) & (WRITABLE | ATTRIBUTE);
+                    let address = table.address() + entry * memory.entry_size;
+                    memory.store(address, page << NUMBER | VALID | LEAF | rights);
+                }
+            }
+            table.publish();
+            let address = upper.address() + nth as u64 * memory.entry_size;
+            memory.store(address, (table.number as u64) << NUMBER | VALID);
+        }
+        upper.publish();
     }
 
     /// Returns any process, which this CPU now uses until it [leaves](Self::leave) it.
@@ -113,6 +137,10 @@ impl World<'_> {
                     if bits & VALID == 0 {
                         return Ok(());
                     }
+                    if bits & LEAF != 0 {
+                        let large = tables.entry(tables.upper(), upper, None);
+                        return section.unmap(large).map_err(|it| it.to_string());
+                    }
                     let lowest =
                         kernel.cores.borrow().memory.tables[(bits >> NUMBER) as usize].clone();
                     let mapped =
@@ -139,11 +167,14 @@ impl World<'_> {
         }
         if !tables.lost_pages.get() {
             let mut cores = kernel.cores.borrow_mut();
-            let left = { cores.memory.pages.iter() }.position(|owner| *owner == Some(number));
-            if let Some(page) = left {
+            let owners = cores.memory.owners.iter().enumerate();
+            let mut left = owners.filter(|(_, owner)| **owner == Some(number));
+            let left = left.find(|(page, _)| !kernel.waits(*page));
+            if let Some((page, _)) = left {
                 cores.complain(format!("page {page} of space {number} is never released"));
             }
         }
+        kernel.cores.borrow_mut().memory.settled.remove(&number);
         kernel.note(format!("space {number} is torn down"));
         self.ended.borrow_mut().push(process);
     }
@@ -166,8 +197,9 @@ impl World<'_> {
             }
             let mut cores = kernel.cores.borrow_mut();
             let top = &process.tables.chain[0];
-            cores.memory.free_top_table(top);
+            // The next space whose top table is there has another tag.
             cores.tags.remove(&top.number);
+            cores.memory.free_top_table(top);
             cores.step();
             cores.settle();
         }

@@ -52,7 +52,7 @@ impl<'a, 'm> Story<'a, 'm> {
         let tables = &cores.memory.tables;
         let va = |table: usize, nth: usize| {
             let table = &tables[table];
-            table.va + ((nth as u64) << table.shift)
+            table.va.get() + ((nth as u64) << table.shift)
         };
         let is_stored = |event: &SeenEvent| {
             matches!(event.seen, Seen::Stored { table, nth, new, .. }
@@ -94,21 +94,21 @@ impl<'a, 'm> Story<'a, 'm> {
             })
         });
         let number = (key.bits >> NUMBER) as usize;
-        let complains_of_writes = cores.memory.clean.contains(&number) && key.bits & WRITABLE != 0;
+        let is_leaf = key.entry.kind == EntryKind::Leaf;
+        let pages = if is_leaf { cores.pages(&key) } else { 0..0 };
+        let is_clean = |page| cores.memory.clean.contains(&page);
+        let complains_of_writes = pages.clone().any(is_clean) && key.bits & WRITABLE != 0;
         let harmed = after(changed.or(stored).unwrap_or(0), &|seen| match seen {
             Seen::Freed { table, .. } => key.entry.kind == EntryKind::Walk && *table == number,
-            Seen::Cleaned { page, .. } => {
-                key.entry.kind == EntryKind::Leaf && complains_of_writes && *page == number
-            }
+            Seen::Cleaned { page, .. } => complains_of_writes && pages.contains(page),
             Seen::Owner {
                 page, old: Some(_), ..
-            } => key.entry.kind == EntryKind::Leaf && *page == number,
+            } => pages.contains(page),
             _ => false,
         });
         let runs = events
             .iter()
             .rposition(|event| event.cpu == cpu && matches!(event.seen, Seen::Runs(Some(_))));
-        let is_leaf = key.entry.kind == EntryKind::Leaf;
         // A CPU that was sent an IPI should have taken it before.
         let is_sent = { events.iter().skip(changed.unwrap_or(0)) }
             .any(|event| matches!(&event.seen, Seen::Sends(to, _) if to.contains(&cpu)));
@@ -218,12 +218,9 @@ impl<'a, 'm> Story<'a, 'm> {
                 .issued(*later)
                 .filter(|_| self.events[*later].cpu == by);
             same.is_some_and(|(instruction, _)| {
-                let op = instruction.op(hardware.model);
-                let act = hardware.decode(hardware.model, &op);
-                matches!(act, Ok(Act::Barrier(barrier)) if barrier == after) && {
-                    hardware.model.barriers[after].completes
-                }
-                .is_some_and(|it| it.value.covers(of))
+                matches!(self.cores.act(instruction), Ok(Act::Barrier(barrier)) if barrier == after)
+                    && { hardware.model.barriers[after].completes }
+                        .is_some_and(|it| it.value.covers(of))
             })
         };
         let mut later = event + 1..self.events.len();

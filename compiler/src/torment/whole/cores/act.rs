@@ -1,0 +1,72 @@
+//! What the hardware makes of an instruction of a CPU.
+//!
+//! In: an instruction with its operand bits, and the tables in memory. Out: its effect in terms of the definition. Holds: an
+//! instruction that changes an entry and removes everything below it names all addresses that the entry translates.
+
+use super::Cores;
+use crate::interpreted::Instruction;
+use crate::model::{AddressSelector, Config};
+use crate::torment::decode::{Act, Decoded, Hardware, SourceBits};
+use crate::trace::without_devices;
+
+impl<'m> Cores<'m> {
+    /// Returns the effect of an instruction.
+    ///
+    /// # Errors
+    ///
+    /// Why the hardware does not have it.
+    pub(super) fn act(&self, instruction: &Instruction) -> Result<Act<'m>, String> {
+        let hardware = self.hardware;
+        let op = instruction.op(hardware.model);
+        // An operand may say that devices are meant as well.
+        let with_devices = Hardware {
+            config: with_devices(&hardware),
+            ..hardware
+        };
+        let act = hardware.decode(hardware.model, &op).or_else(|why| {
+            let act = with_devices.decode(hardware.model, &op);
+            act.map_err(|_| why)
+        })?;
+        Ok(match act {
+            Act::Invalidate { index, form, with } => {
+                let mut clauses = form.drops.iter();
+                let names_all =
+                    clauses.any(|drops| matches!(drops.which.value, AddressSelector::Subtree));
+                let with = if names_all {
+                    self.with_all_below(with, instruction.sources.entry)
+                } else {
+                    with
+                };
+                Act::Invalidate { index, form, with }
+            }
+            barrier @ Act::Barrier(_) => barrier,
+        })
+    }
+
+    /// Returns operands that name all addresses which an entry translates. The entry is of the level that the operands contain, or
+    /// else of that of the table at its address.
+    fn with_all_below(&self, with: Decoded, entry: u64) -> Decoded {
+        let given = with.levels.and_then(|levels| levels.iter().next());
+        let level = given.or_else(|| self.memory.at(entry).map(|table| table.level));
+        let shift = level.map_or(0, |level| self.shifts[level.index()]);
+        let within = (1u64 << shift) - 1;
+        let va = with.va.map(|va| SourceBits {
+            known: va.known & !within,
+            value: va.value & !within,
+        });
+        Decoded { va, ..with }
+    }
+}
+
+/// Returns the configuration of spaces that devices share.
+fn with_devices(hardware: &Hardware<'_>) -> Config {
+    let all = Config {
+        features: u32::MAX,
+        ..hardware.config
+    };
+    let of_devices = !without_devices(hardware.model, all).features;
+    Config {
+        features: hardware.config.features | of_devices,
+        ..hardware.config
+    }
+}
