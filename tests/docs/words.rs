@@ -176,7 +176,7 @@ fn retired_words_are_not_used() {
 #[test]
 fn retired_keywords_and_options_are_gone() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let path = root.join("compiler/src/parse/grammar.pest");
+    let path = root.join("compiler/grammar/src/grammar.pest");
     let grammar = std::fs::read_to_string(path).expect("the grammar");
     let keyword = |word: &str| grammar.contains(&format!("\"{word}\""));
     assert!(keyword("workaround") && keyword("return_to_user"));

@@ -1,6 +1,6 @@
 //! The blocks of the language: what begins one, and what it contains.
 
-use super::grammar::Rule;
+use tlbc_grammar::Rule;
 
 /// The contents of a body: the rule of its statements and words for it.
 pub(super) struct Context {
@@ -81,7 +81,7 @@ mod tests {
     /// Compares the words that begin items with those of the grammar, except those that begin facts, too.
     #[test]
     fn items_begin_with_words_of_their_own() {
-        let grammar = include_str!("grammar.pest");
+        let grammar = include_str!("../../grammar/src/grammar.pest");
         let rule = |name: &str| {
             let mut lines = grammar
                 .lines()

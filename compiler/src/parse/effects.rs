@@ -1,13 +1,13 @@
 //! Invalidations, changes, loads, events, errata and policy.
 
 use super::facts::keeps;
-use super::grammar::{ParseNode, Rule};
 use super::tree::{TreeBuilder, all, first, has, one};
 use crate::ast::{
     AddressSelector, Aspects, Cases, CeilingOf, Change, Drops, Erratum, Event, EventFact,
     EventKind, Form, Ident, Invalidate, InvalidateFact, Issued, Levels, Load, Lost, MaxCount, Need,
     Policy, PolicyFact, Setting, Shootdown, Spanned, TagSelector, Weakens, Workaround, Written,
 };
+use tlbc_grammar::{ParseNode, Rule};
 
 impl TreeBuilder<'_> {
     pub(super) fn invalidate(&mut self, node: &ParseNode) -> Invalidate {

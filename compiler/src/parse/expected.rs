@@ -3,9 +3,9 @@
 //! In: the rules that pest tried at the furthest place it reached. Out: a sentence such as "expected
 //! one of `leaf`, `walk` or a name", and a keyword that was probably meant. Rule names are never shown.
 
-use super::grammar::Rule;
 use crate::spelling::nearest;
 use crate::text::list;
+use tlbc_grammar::Rule;
 
 /// The most expectations that a message lists.
 const MAX_LISTED: usize = 5;

@@ -1,12 +1,12 @@
 //! Facts of caches, tags, spaces, barriers and operands.
 
-use super::grammar::{ParseNode, Rule};
 use super::tree::{TreeBuilder, all, first, has, one};
 use crate::ast::{
     Amount, BarrierFact, Base, BinaryOp, CacheFact, CachedKind, Cases, Expr, Field, FieldValue,
     Fills, Half, Ident, Keeps, Names, Negative, Operand, Space, Spanned, Stricter, StricterOn,
     TagFact, TagSource, Under, View,
 };
+use tlbc_grammar::{ParseNode, Rule};
 
 /// The most operators of an expression. Later stages walk it by recursion.
 const MAX_OPERATORS: usize = 64;

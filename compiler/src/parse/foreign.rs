@@ -4,10 +4,10 @@
 //! was probably meant, if that is known.
 
 use super::expected::Expected;
-use super::grammar::Rule;
 use super::lex::{self, TokenKind};
 use crate::undescribed::in_statement;
 use std::ops::Range;
+use tlbc_grammar::Rule;
 
 /// Words and operators with their counterparts, which apply only where the counterpart is possible.
 const COUNTERPARTS: &[(&[&str], &str)] = &[

@@ -1,12 +1,12 @@
 //! The items of a definition: heads and blocks. The contents of the blocks are in `facts` and
 //! `effects`.
 
-use super::grammar::{ParseNode, Rule};
 use super::tree::{TreeBuilder, all, first, has, one};
 use crate::ast::{
     Barrier, Caches, CpuSet, Domain, Feature, For, Geometry, Ident, Item, Known, Level, Limit,
     Number, Spanned, Tag, TargetArch, Text, Unconfirmed,
 };
+use tlbc_grammar::{ParseNode, Rule};
 
 impl TreeBuilder<'_> {
     /// Returns the items of a body.

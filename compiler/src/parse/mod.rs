@@ -19,7 +19,6 @@ mod effects;
 mod expected;
 mod facts;
 mod foreign;
-mod grammar;
 mod items;
 mod lex;
 mod recover;
@@ -32,11 +31,11 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Files, Span};
 use crate::text;
-use grammar::{Grammar, Rule};
 use pest::Parser;
 use recover::{Findings, MAX_FINDINGS};
 use scan::Scanned;
 use std::collections::BTreeSet;
+use tlbc_grammar::{Grammar, Rule};
 
 /// The number of times that a file is parsed with more marks; it bounds the work on noise.
 const MAX_PASSES: usize = 10;

@@ -7,7 +7,6 @@
 use super::blocks::{Context, body_of, context};
 use super::expected::Expected;
 use super::foreign;
-use super::grammar::{Grammar, ParseNode, Rule};
 use super::lex::{self, TokenKind};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -15,6 +14,7 @@ use crate::source::{FileId, Span};
 use pest::Parser;
 use pest::error::{ErrorVariant, InputLocation};
 use std::ops::Range;
+use tlbc_grammar::{Grammar, ParseNode, Rule};
 
 /// The most findings of a file.
 pub(super) const MAX_FINDINGS: usize = 50;

@@ -1,8 +1,8 @@
 //! Registers: the fields that report features and limits, and the required configuration.
 
-use super::grammar::{ParseNode, Rule};
 use super::tree::{TreeBuilder, first, has, one};
 use crate::ast::{Bits, Comparison, Ident, LimitFrom, ReadFrom, Requirement, Setup, Spanned};
+use tlbc_grammar::{ParseNode, Rule};
 
 impl TreeBuilder<'_> {
     pub(super) fn read_from(&mut self, node: &ParseNode) -> ReadFrom {

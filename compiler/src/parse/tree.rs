@@ -7,13 +7,13 @@
 //! Children are looked up by their rule, so keywords and punctuation are not mentioned.
 
 use super::foreign;
-use super::grammar::{ParseNode, Rule};
 use super::lex::{self, TokenKind};
 use crate::ast::{Arch, Cases, Cond, Ident, Number, Spanned, Term, Text, Unread};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Span};
 use std::collections::BTreeSet;
+use tlbc_grammar::{ParseNode, Rule};
 
 /// Builds the definition of a file.
 pub(super) fn build(

@@ -1,6 +1,6 @@
 //! What the grammar says, read from its text.
 //!
-//! In: `compiler/src/parse/grammar.pest`. Out: its rules, its keywords, and the statements of each block.
+//! In: `compiler/grammar/src/grammar.pest`. Out: its rules, its keywords, and the statements of each block.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ type Rules = [(String, String)];
 
 /// The rules of the grammar: names and bodies, without comments.
 pub fn rules() -> Vec<(String, String)> {
-    let grammar = super::read(&super::root().join("compiler/src/parse/grammar.pest"));
+    let grammar = super::read(&super::root().join("compiler/grammar/src/grammar.pest"));
     let mut text = String::new();
     for line in grammar.lines() {
         let is_comment = line.trim_start().starts_with("//");
