@@ -55,18 +55,28 @@ impl<S: CpuMask> AddressSpace<S> {
         (cpu, here): (CpuId, &CpuTlb<S>),
         classes: Agents,
     ) -> Targets {
-        match self.kind {
-            Space::Kernel => Targets {
-                here: true,
-                others: (cpus.online()).has_others(cpu, cpus.count(), Barrier::Unloaded),
-            },
-            Space::User => Targets {
-                here: self.cpumask.contains(cpu, Barrier::Unloaded)
+        Targets {
+            here: self.kind == Space::Kernel
+                || self.cpumask.contains(cpu, Barrier::Unloaded)
                     && (classes.covers(Agents::INACTIVE) || self.is_used_here(here, classes)),
-                others: (self.cpumask).has_others(cpu, cpus.count(), Barrier::Unloaded)
-                    && self.has_other_target(cpus, cpu, classes),
-            },
+            others: self.has_others(cpus, cpu) && self.has_other_target(cpus, cpu, classes),
         }
+    }
+
+    /// Returns the CPUs that may have entries of the space: all that are online if it is the kernel's.
+    #[inline]
+    fn mask<'a>(&'a self, cpus: &'a impl Cpus<Set = S>) -> &'a S::Shared {
+        match self.kind {
+            Space::Kernel => cpus.online(),
+            Space::User => &self.cpumask,
+        }
+    }
+
+    /// Returns whether a CPU other than this one may have entries of the space.
+    #[inline]
+    fn has_others(&self, cpus: &impl Cpus<Set = S>, cpu: CpuId) -> bool {
+        self.mask(cpus)
+            .has_others(cpu, cpus.count(), Barrier::Unloaded)
     }
 
     /// Returns whether this CPU has the space loaded and is of these classes. If it is lazy and not of them, it flushes when it uses
@@ -95,12 +105,7 @@ impl<S: CpuMask> AddressSpace<S> {
         S: 'a,
     {
         let is_kernel = self.kind == Space::Kernel;
-        let mask = if is_kernel {
-            cpus.online()
-        } else {
-            &*self.cpumask
-        };
-        let all = mask.iter(cpus.count(), Barrier::Unloaded);
+        let all = self.mask(cpus).iter(cpus.count(), Barrier::Unloaded);
         all.filter(move |&other| {
             other != cpu && (is_kernel || self.is_target(cpus.tlb(other), classes))
         })
@@ -128,11 +133,7 @@ impl<S: CpuMask> AddressSpace<S> {
         cpus: &impl Cpus<Set = S>,
         (cpu, here): (CpuId, &CpuTlb<S>),
     ) -> bool {
-        self.kind == Space::User
-            && here.loaded.mine() == self.id.0
-            && !self
-                .cpumask
-                .has_others(cpu, cpus.count(), Barrier::Unloaded)
+        self.kind == Space::User && here.loaded.mine() == self.id.0 && !self.has_others(cpus, cpu)
     }
 
     /// Returns whether CPUs other than this one may have entries of the space. A change is under way.
