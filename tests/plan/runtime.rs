@@ -61,7 +61,7 @@ fn found_without(arch: &str, of: impl Fn(Shape) -> bool, is: &dyn Fn(&Node) -> b
 
 /// Returns whether a report says that an old entry may be used by an access or by a walk, or for a write to a clean page.
 fn is_stale(report: &str) -> bool {
-    ["may use an", "may walk", "may write"]
+    ["may use ", "may walk", "may write"]
         .iter()
         .any(|what| report.contains(what))
 }

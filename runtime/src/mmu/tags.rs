@@ -32,8 +32,11 @@ impl<P: Platform> Mmu<P> {
         }
     }
 
-    /// Makes the tag generations of a machine begin where they would be after so many rollovers, for tests. Called before a space is
-    /// created.
+    /// Makes the tag generations of a machine begin where they would be after so many rollovers, for tests.
+    ///
+    /// # Context
+    ///
+    /// Before a space is created.
     #[cfg(feature = "torment")]
     pub fn begin_generations_at(&self, rollovers: u64) {
         self.asids.begin_at(rollovers);

@@ -234,7 +234,7 @@ impl<'m> Cores<'m> {
             };
             self.load(cpu, load, &with, instruction.sources.root);
         } else {
-            match self.decode(&op) {
+            match self.act(instruction) {
                 Ok((Act::Barrier(barrier), _)) => self.barrier(cpu, barrier),
                 Ok((Act::Invalidate { index, form, with }, lost)) => {
                     self.write(index, &with, instruction);

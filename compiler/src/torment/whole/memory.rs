@@ -11,8 +11,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::Space;
 
-use super::process::PageTables;
-
 /// The bits of an entry: valid, a leaf, writable, an attribute. The number of the page or the table is above them.
 pub const VALID: u64 = 1;
 pub const LEAF: u64 = 2;
@@ -180,12 +178,11 @@ impl Memory {
         }
     }
 
-    /// Counts a change of the entry of an address, which is not flushed yet, and returns the count.
-    pub fn count_change(&mut self, tables: &PageTables, va: u64) -> u64 {
-        if let Some(settled) = self.settled.get_mut(&tables.number) {
+    /// Forgets that the last change of the entry of an address is flushed, in the tables with a number.
+    pub fn unsettle(&mut self, tables: usize, va: u64) {
+        if let Some(settled) = self.settled.get_mut(&tables) {
             settled.remove(&va);
         }
-        tables.count_change(va)
     }
 
     /// Returns the bits of the entry of a single page that maps an address, or of one that would; 0 if nothing is mapped. The table

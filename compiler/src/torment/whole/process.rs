@@ -10,7 +10,7 @@ use std::rc::Rc;
 use tlbc_runtime::request::SpaceId;
 use tlbc_runtime::{AddressSpace, CpuSet};
 
-use super::memory::{KERNEL, Table};
+use super::memory::{KERNEL, Memory, Table};
 
 /// The page tables of a space.
 pub struct PageTables {
@@ -70,8 +70,9 @@ impl PageTables {
         self.changes.borrow().get(&va).copied().unwrap_or_default()
     }
 
-    /// Counts a change of the entry of an address, and returns the count.
-    pub fn count_change(&self, va: u64) -> u64 {
+    /// Counts a change of the entry of an address, which is not flushed yet, and returns the count.
+    pub fn count_change(&self, memory: &mut Memory, va: u64) -> u64 {
+        memory.unsettle(self.number, va);
         let count = self.changes_of(va) + 1;
         self.changes.borrow_mut().insert(va, count);
         count

@@ -3,31 +3,22 @@
 //! In: an instruction with its operand bits, and the tables in memory. Out: its effect in terms of the definition. Holds: an
 //! instruction that changes an entry and removes everything below it names all addresses that the entry translates.
 
+use tlbc_runtime::agents::Agents;
+
 use super::Cores;
 use crate::interpreted::Instruction;
-use crate::model::{AddressSelector, Config};
-use crate::torment::decode::{Act, Decoded, Hardware, SourceBits};
-use crate::trace::without_devices;
+use crate::model::AddressSelector;
+use crate::torment::decode::{Act, Decoded, SourceBits};
 
 impl<'m> Cores<'m> {
-    /// Returns the effect of an instruction.
+    /// Returns the effect of an instruction, and the agents on which it has none.
     ///
     /// # Errors
     ///
     /// Why the hardware does not have it.
-    pub(super) fn act(&self, instruction: &Instruction) -> Result<Act<'m>, String> {
-        let hardware = self.hardware;
-        let op = instruction.op(hardware.model);
-        // An operand may say that devices are meant as well.
-        let with_devices = Hardware {
-            config: with_devices(&hardware),
-            ..hardware
-        };
-        let act = hardware.decode(hardware.model, &op).or_else(|why| {
-            let act = with_devices.decode(hardware.model, &op);
-            act.map_err(|_| why)
-        })?;
-        Ok(match act {
+    pub(super) fn act(&self, instruction: &Instruction) -> Result<(Act<'m>, Agents), String> {
+        let (act, lost) = self.decode(&instruction.op(self.hardware.model))?;
+        let act = match act {
             Act::Invalidate { index, form, with } => {
                 let mut clauses = form.drops.iter();
                 let names_all =
@@ -40,7 +31,8 @@ impl<'m> Cores<'m> {
                 Act::Invalidate { index, form, with }
             }
             barrier @ Act::Barrier(_) => barrier,
-        })
+        };
+        Ok((act, lost))
     }
 
     /// Returns operands that name all addresses which an entry translates. The entry is of the level that the operands contain, or
@@ -55,18 +47,5 @@ impl<'m> Cores<'m> {
             value: va.value & !within,
         });
         Decoded { va, ..with }
-    }
-}
-
-/// Returns the configuration of spaces that devices share.
-fn with_devices(hardware: &Hardware<'_>) -> Config {
-    let all = Config {
-        features: u32::MAX,
-        ..hardware.config
-    };
-    let of_devices = !without_devices(hardware.model, all).features;
-    Config {
-        features: hardware.config.features | of_devices,
-        ..hardware.config
     }
 }

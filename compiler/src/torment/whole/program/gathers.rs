@@ -134,7 +134,7 @@ impl<'m> World<'m> {
             changes.push((va, tables.changes_of(va)));
             return Ok(());
         }
-        changes.push((va, cores.memory.count_change(tables, va)));
+        changes.push((va, tables.count_change(&mut cores.memory, va)));
         if bits & VALID == 0 {
             let page = cores.memory.page(tables.number);
             drop(cores);
@@ -174,7 +174,7 @@ impl<'m> World<'m> {
     pub(super) fn count_changes(&self, tables: &PageTables, nth: usize, changes: &mut Changes) {
         let memory = &mut self.kernel().cores.borrow_mut().memory;
         for va in tables.addresses(nth, self.levels[0].1) {
-            changes.push((va, memory.count_change(tables, va)));
+            changes.push((va, tables.count_change(memory, va)));
         }
     }
 
@@ -242,7 +242,7 @@ impl<'m> World<'m> {
                     let is_valid = table.load(nth) & VALID != 0;
                     is_valid.then(|| {
                         let memory = &mut kernel.cores.borrow_mut().memory;
-                        memory.count_change(tables, table.va_of(nth));
+                        tables.count_change(memory, table.va_of(nth));
                         (table, nth)
                     })
                 };

@@ -199,7 +199,7 @@ impl<'a, 'm> Story<'a, 'm> {
                 None => EntryFate::Removes(Some(event)),
             });
         }
-        let Ok((Act::Invalidate { index, form, with }, lost)) = self.cores.decode(&op) else {
+        let Ok((Act::Invalidate { index, form, with }, lost)) = self.cores.act(instruction) else {
             return None;
         };
         let it = &hardware.model.invalidates[index];
@@ -218,7 +218,7 @@ impl<'a, 'm> Story<'a, 'm> {
                 .issued(*later)
                 .filter(|_| self.events[*later].cpu == by);
             same.is_some_and(|(instruction, _)| {
-                matches!(self.cores.act(instruction), Ok(Act::Barrier(barrier)) if barrier == after)
+                matches!(self.cores.act(instruction), Ok((Act::Barrier(barrier), _)) if barrier == after)
                     && { hardware.model.barriers[after].completes }
                         .is_some_and(|it| it.value.covers(of))
             })
