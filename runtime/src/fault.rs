@@ -102,8 +102,6 @@ faults! {
     ForgetsBatchedUnmaps,
     /// A CPU leaves the cpumask of a space before it has loaded another root.
     LeavesMaskEarly,
-    /// A CPU that leaves a space while it waits in a flush of the kernel's entries keeps those under the tag of the kernel's root.
-    LeavesDuringFlush,
     /// A large page is replaced by a table, or a table by a large page, while the old one may be cached.
     ChangesSizeInPlace,
     /// When a table with valid entries is unlinked, only what was cached of its link is flushed.

@@ -266,7 +266,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
         let targets = core::mem::replace(&mut self.targets, P::CpuSet::NONE);
         if targets.contains(self.cpu) {
             mmu.platform.pin_cpu(true, |cpu| {
-                mmu.handle((cpu, false), mmu.platform.cpu(cpu), &Message::FlushLoaded);
+                mmu.handle(cpu, mmu.platform.cpu(cpu), &Message::FlushLoaded);
             });
         }
         mmu.call(self.cpu, targets, &Message::FlushLoaded);

@@ -284,25 +284,16 @@ impl<P: Platform> Mmu<P> {
     /// non-maskable interrupt: between the moments when a message is read and when it is acknowledged it would
     /// acknowledge another one unread.
     pub fn handle_ipi(&self, cpu: CpuId) {
-        self.receive(cpu, false);
+        self.handle_messages(cpu);
     }
 
-    /// Handles the messages of other CPUs while this CPU waits. Interrupts are off.
-    ///
-    /// It may wait in the middle of a flush of the kernel's entries, which has invalidated them under the tag that is loaded, and
-    /// defers that of other tags only at its end. If it leaves a space now, it uses entries under the tag of the kernel's root, so
-    /// they are flushed with that.
+    /// Handles the messages of other CPUs. Interrupts are off.
     pub(crate) fn handle_messages(&self, cpu: CpuId) {
-        self.receive(cpu, true);
-    }
-
-    /// Handles the messages of other CPUs. `waits` is whether this CPU waits for another one. Interrupts are off.
-    fn receive(&self, cpu: CpuId, waits: bool) {
         let here = self.platform.cpu(cpu);
         let of = |cpu| &self.platform.cpu(cpu).mailbox;
         here.mailbox.receive(self.platform.cpus(), of, |message| {
             here.stats.received.count(1);
-            if !self.handle((cpu, waits), here, message) {
+            if !self.handle(cpu, here, message) {
                 here.stats.spurious.count(1);
             }
         });
@@ -311,7 +302,7 @@ impl<P: Platform> Mmu<P> {
     /// Does what a message says. Returns whether there was anything to do.
     pub(crate) fn handle(
         &self,
-        (cpu, waits): (CpuId, bool),
+        cpu: CpuId,
         here: &CpuTlb<P::CpuSet>,
         message: &Message<'_>,
     ) -> bool {
@@ -320,9 +311,6 @@ impl<P: Platform> Mmu<P> {
             return false;
         };
         if response.leaves {
-            if waits && !is_back(Fault::LeavesDuringFlush) {
-                here.slots.defer_kernel_root();
-            }
             self.load_kernel(cpu);
         }
         if let Some(request) = response.flush {

@@ -109,7 +109,6 @@ knobs! {
     half_generation: "half of the generation is compared", FaultPlace::Runtime(Fault::ComparesHalfGenerations);
     slot: "a slot is reused without a flush", FaultPlace::Runtime(Fault::ReusesSlotUnflushed);
     view: "the deferred flush of the user view is forgotten", FaultPlace::Runtime(Fault::ForgetsView);
-    leaves: "a CPU that leaves a space during a flush of the kernel keeps old entries", FaultPlace::Runtime(Fault::LeavesDuringFlush);
     other_tags: "other tags are not invalidated", FaultPlace::Runtime(Fault::ForgetsOtherTags);
     deferred_late: "what a flush defers is recorded after it has waited for other CPUs", FaultPlace::Runtime(Fault::DefersAfterWait);
     kernel_root: "the kernel root's tag is not invalidated", FaultPlace::Runtime(Fault::ForgetsKernelRoot);
