@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use super::{CommandResult, Definitions, Trouble};
 use crate::addresses::{By, Judged, judge};
 use crate::analysis::Analysis;
+use crate::diagnostic::Diagnostic;
 use crate::hidden::spelt;
 use crate::prove::{Proof, prove};
 use crate::source::Files;
@@ -82,14 +83,7 @@ impl Prove {
             By::Solver
         };
         let results = results(&analyses, &compiled.files, by);
-        for (analysis, found) in analyses.iter().zip(&results) {
-            let failures = found.proof.failures.iter();
-            let failures = failures.map(|failure| failure.diagnostic(&analysis.model));
-            compiled.diagnostics.extend(failures);
-            let judged = found.addresses.iter();
-            let judged = judged.filter_map(Judged::diagnostic);
-            compiled.diagnostics.extend(judged);
-        }
+        compiled.diagnostics.extend(failures(&analyses, &results));
         let shown = match self.format {
             ProofFormat::Text => results.iter().map(table::text).collect(),
             ProofFormat::Json => json::object(&results),
@@ -107,6 +101,17 @@ impl Prove {
         let warnings = self.definitions.shown(&compiled, color);
         Ok(CommandResult::Good(shown).warned(warnings))
     }
+}
+
+/// Returns what is not proved.
+fn failures(analyses: &[Analysis], results: &[Found]) -> Vec<Diagnostic> {
+    let each = analyses.iter().zip(results).flat_map(|(analysis, found)| {
+        let failures = found.proof.failures.iter();
+        let failures = failures.map(|failure| failure.diagnostic(&analysis.model));
+        let judged = found.addresses.iter();
+        failures.chain(judged.filter_map(Judged::diagnostic))
+    });
+    each.collect()
 }
 
 /// What is known of a definition.
@@ -143,4 +148,41 @@ fn results(analyses: &[Analysis], files: &Files, by: By) -> Vec<Found> {
         });
         joined.collect()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::planned;
+    use crate::plan::ir::{Node, Plan, Shape};
+    use tlbc_runtime::request::{Reach, Space};
+
+    #[test]
+    fn findings_are_on_the_page_with_their_places() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../archdefs/loongarch64.arch");
+        let text = std::fs::read_to_string(path).expect("a definition");
+        let (mut compiled, mut analyses) = planned([("a.arch", text.as_str())]);
+        let plans = &mut analyses[0].plans;
+        let shape = Shape::Everything(Space::User, Reach::Here);
+        let plan = plans.get(shape).expect("a plan").clone();
+        plans.replace(Plan {
+            body: Node::Seq(Vec::new()),
+            ..plan
+        });
+        let found = results(&analyses, &compiled.files, By::Values);
+        compiled.diagnostics.extend(failures(&analyses, &found));
+        let page = html::page(&found, &compiled);
+        let finding = page.lines().find(|line| line.contains("<th>E0801</th>"));
+        let finding = finding.expect("a finding");
+        let line = |start: &str| {
+            let mut lines = text.lines();
+            let index = lines.position(|line| line.trim().starts_with(start));
+            index.expect("a line") + 1
+        };
+        let arch = format!("<td>a.arch:{}</td>", line("arch "));
+        assert!(finding.contains(&arch), "{finding}");
+        let expected = format!("a.arch:{}: ", line("invalidate invtlb_tag "));
+        assert!(finding.contains(&expected), "{finding}");
+        assert!(page.contains("<tr class=\"failed\">"));
+    }
 }

@@ -8,14 +8,14 @@ use tempfile::TempDir;
 /// A machine whose flushes reach every CPU; hardware threads share a TLB.
 const BROADCAST: &str = "foo64 | 4 | 12 | 21 | 30 | 56 | core | never | refetched | 8 | machine | 255 | generations | 38 | \
     38 | global | order stores | wait | cpus | refetch | 8 | 7 | flush.page | 4.1 | \
-    leaf, walk | this tag or global | cpus | flush.tag | 4.2 | leaf, walk | cpus | \
-    flush.all | 4.3 | leaf, walk | cpus | 56 | 55 | 55 | load.root | 3.1 | broadcast | 64";
+    leaf, walk | this tag or global | cpus | no lock | flush.tag | 4.2 | leaf, walk | cpus | \
+    no lock | flush.all | 4.3 | leaf, walk | cpus | no lock | 56 | 55 | 55 | load.root | 3.1 | broadcast | 64";
 
 /// A machine on which each CPU only flushes its own TLB and has its own tags.
 const IPI: &str = "foo64 | 16 | 14 | 25 | 36 | 48 | cpu | never | dropped by the fault | 16 | cpu | \
     65535 | slots | 46 | 45 | under every tag | order stores | wait | self | refetch | 16 | \
-    15 | flush.page | 4.1 | leaf | this tag | self | flush.tag | 4.2 | leaf, walk | \
-    self | flush.all | 4.3 | leaf, walk | self | 48 | 47 | 47 | load.root | 3.1 | ipi | 33";
+    15 | flush.page | 4.1 | leaf | this tag | self | no lock | flush.tag | 4.2 | leaf, walk | \
+    self | no lock | flush.all | 4.3 | leaf, walk | self | no lock | 48 | 47 | 47 | load.root | 3.1 | ipi | 33";
 
 /// Fills the answers into the blanks of a definition in order. Comments keep their question marks.
 fn filled(definition: &str, answers: &str) -> String {
@@ -68,8 +68,8 @@ fn a_new_definition_that_is_filled_in_has_no_errors() {
 /// A machine whose CPUs flush for themselves, and whose tags are the same everywhere.
 const SHARED_TAGS: &str = "foo64 | 16 | 14 | 25 | 36 | 48 | cpu | never | dropped by the fault | 16 | machine | \
     65535 | generations | 46 | 45 | under every tag | order stores | wait | self | refetch | 16 | \
-    15 | flush.page | 4.1 | leaf | this tag | self | flush.tag | 4.2 | leaf, walk | \
-    self | flush.all | 4.3 | leaf, walk | self | 48 | 47 | 47 | load.root | 3.1 | ipi | 33";
+    15 | flush.page | 4.1 | leaf | this tag | self | no lock | flush.tag | 4.2 | leaf, walk | \
+    self | no lock | flush.all | 4.3 | leaf, walk | self | no lock | 48 | 47 | 47 | load.root | 3.1 | ipi | 33";
 
 /// The statements in comments of a new definition are valid when they are uncommented.
 #[test]

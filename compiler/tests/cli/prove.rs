@@ -109,31 +109,3 @@ fn the_page_is_complete_and_escaped() {
     assert!(page.contains("<h2>Findings</h2>\n<p>None.</p>"));
     assert!(!page.contains("<b>") && !page.contains("<!-- ") && !page.contains("<script"));
 }
-
-#[test]
-fn findings_are_on_the_page_with_their_places() {
-    let directory = TempDir::new().expect("a directory");
-    let text = fs::read_to_string(root().join("archdefs/loongarch64.arch")).expect("a definition");
-    // A handler of an IPI has no lock.
-    let text = text.replace("where self;", "where self; needs lock;");
-    fs::write(directory.path().join("a.arch"), &text).expect("a file");
-    let arguments = ["prove", "--without-solver", "--format", "html", "a.arch"];
-    let run = tlbc(directory.path(), &arguments);
-    assert_eq!(run.code, Some(1));
-    assert!(run.stderr.contains("E0801"), "{}", run.stderr);
-    let finding = run
-        .stdout
-        .lines()
-        .find(|line| line.contains("<th>E0801</th>"));
-    let finding = finding.expect("a finding");
-    let line = |start: &str| {
-        let mut lines = text.lines();
-        let index = lines.position(|line| line.trim().starts_with(start));
-        index.expect("a line") + 1
-    };
-    let arch = format!("<td>a.arch:{}</td>", line("arch "));
-    assert!(finding.contains(&arch), "{finding}");
-    let issued = format!("a.arch:{}: is issued", line("invalidate invtlb_page "));
-    assert!(finding.contains(&issued), "{finding}");
-    assert!(run.stdout.contains("<tr class=\"failed\">"));
-}
