@@ -838,8 +838,8 @@ pub struct Tlb<M = Config> {
 }
 
 impl<M: Configuration<Config>> Tlb<M> {
-    /// Invalidates one leaf entry of a user space that only this CPU may have cached; with `tables`
-    /// also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of a user space that only this CPU may cache; with `tables` also
+    /// the walk entries of the table that held it.
     ///
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
@@ -870,8 +870,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates one leaf entry of a user space that other CPUs may have cached as well; with
-    /// `tables` also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of a user space that other CPUs may cache as well; with `tables`
+    /// also the walk entries of the table that held it.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
@@ -903,8 +903,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates one leaf entry of the kernel that only this CPU may have cached; with `tables`
-    /// also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of the kernel that only this CPU may cache; with `tables` also
+    /// the walk entries of the table that held it.
     ///
     /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
     /// CPU; walk entries under the space's tag or other tags, on this CPU.
@@ -929,8 +929,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates one leaf entry of the kernel that other CPUs may have cached as well; with
-    /// `tables` also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of the kernel that other CPUs may cache as well; with `tables`
+    /// also the walk entries of the table that held it.
     ///
     /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
     /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
@@ -956,7 +956,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates ranges of a user space that only this CPU may have cached.
+    /// Invalidates ranges of a user space that only this CPU may cache.
     ///
     /// Must invalidate: as `user_here_page`.
     #[inline(never)]
@@ -974,7 +974,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates ranges of a user space that other CPUs may have cached as well.
+    /// Invalidates ranges of a user space that other CPUs may cache as well.
     ///
     /// Must invalidate: as `user_wide_page`.
     #[inline(never)]
@@ -992,7 +992,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates ranges of the kernel that only this CPU may have cached.
+    /// Invalidates ranges of the kernel that only this CPU may cache.
     ///
     /// Must invalidate: as `kernel_here_page`.
     #[inline(never)]
@@ -1010,7 +1010,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates ranges of the kernel that other CPUs may have cached as well.
+    /// Invalidates ranges of the kernel that other CPUs may cache as well.
     ///
     /// Must invalidate: as `kernel_wide_page`.
     #[inline(never)]
@@ -1028,8 +1028,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates the entries of passes over ranges of a user space that only this CPU may have
-    /// cached.
+    /// Invalidates the entries of passes over ranges of a user space that only this CPU may cache.
     ///
     /// Instructions: `dsb_nshst`, `dsb_nsh`.
     #[inline]
@@ -1062,8 +1061,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates the entries of passes over ranges of a user space that other CPUs may have
-    /// cached as well.
+    /// Invalidates the entries of passes over ranges of a user space that other CPUs may cache as
+    /// well.
     ///
     /// Instructions: `dsb_ishst`, `dsb_ish`.
     #[inline]
@@ -1096,8 +1095,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
-    /// cached.
+    /// Invalidates the entries of passes over ranges of the kernel that only this CPU may cache.
     ///
     /// Instructions: `dsb_nshst`, `dsb_nsh`.
     #[inline]
@@ -1125,8 +1123,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have cached
-    /// as well.
+    /// Invalidates the entries of passes over ranges of the kernel that other CPUs may cache as
+    /// well.
     ///
     /// Instructions: `dsb_ishst`, `dsb_ish`.
     #[inline]
@@ -1154,8 +1152,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates consecutive entries of one level of a user space that only this CPU may have
-    /// cached.
+    /// Invalidates consecutive entries of one level of a user space that only this CPU may cache.
     ///
     /// Instructions: `vale1`, `vae1`, `rvale1`, `rvae1`.
     #[inline(always)]
@@ -1207,8 +1204,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates consecutive entries of one level of a user space that other CPUs may have cached
-    /// as well.
+    /// Invalidates consecutive entries of one level of a user space that other CPUs may cache as
+    /// well.
     ///
     /// Instructions: `vale1is`, `vae1is`, `rvale1is`, `rvae1is`.
     #[inline(always)]
@@ -1260,8 +1257,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates consecutive entries of one level of the kernel that only this CPU may have
-    /// cached.
+    /// Invalidates consecutive entries of one level of the kernel that only this CPU may cache.
     ///
     /// Instructions: `vaale1`, `vaae1`, `rvaale1`, `rvaae1`.
     #[inline(always)]
@@ -1295,8 +1291,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates consecutive entries of one level of the kernel that other CPUs may have cached
-    /// as well.
+    /// Invalidates consecutive entries of one level of the kernel that other CPUs may cache as
+    /// well.
     ///
     /// Instructions: `vaale1is`, `vaae1is`, `rvaale1is`, `rvaae1is`.
     #[inline(always)]
@@ -1330,7 +1326,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates all entries of a user space that only this CPU may have cached.
+    /// Invalidates all entries of a user space that only this CPU may cache.
     ///
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
@@ -1346,7 +1342,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates all entries of a user space that other CPUs may have cached as well.
+    /// Invalidates all entries of a user space that other CPUs may cache as well.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
@@ -1363,7 +1359,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates all entries of the kernel that only this CPU may have cached.
+    /// Invalidates all entries of the kernel that only this CPU may cache.
     ///
     /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
     /// CPU; walk entries under the space's tag or other tags, on this CPU.
@@ -1376,7 +1372,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates all entries of the kernel that other CPUs may have cached as well.
+    /// Invalidates all entries of the kernel that other CPUs may cache as well.
     ///
     /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
     /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
@@ -1390,7 +1386,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Completes a flush of a user space that only this CPU may have cached.
+    /// Completes a flush of a user space that only this CPU may cache.
     ///
     /// Instructions: `dsb_nsh`, `isb`.
     #[inline(always)]
@@ -1402,7 +1398,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Completes a flush of a user space that other CPUs may have cached as well.
+    /// Completes a flush of a user space that other CPUs may cache as well.
     ///
     /// Instructions: `dsb_ish`, `isb`, `vale1is`.
     #[inline(always)]
@@ -1421,7 +1417,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         sync_ipis
     }
 
-    /// Completes a flush of the kernel that only this CPU may have cached.
+    /// Completes a flush of the kernel that only this CPU may cache.
     ///
     /// Instructions: `dsb_nsh`, `isb`.
     #[inline(always)]
@@ -1430,7 +1426,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         cpu.issue(Op::Isb);
     }
 
-    /// Completes a flush of the kernel that other CPUs may have cached as well.
+    /// Completes a flush of the kernel that other CPUs may cache as well.
     ///
     /// Instructions: `dsb_ish`, `isb`, `vale1is`.
     #[inline(always)]

@@ -373,7 +373,7 @@ pub struct Tlb<M = Config> {
 }
 
 impl<M: Configuration<Config>> Tlb<M> {
-    /// Invalidates one leaf entry of a user space that only this CPU may have cached.
+    /// Invalidates one leaf entry of a user space that only this CPU may cache.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU.
     ///
@@ -385,7 +385,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates one leaf entry of a user space that other CPUs may have cached as well.
+    /// Invalidates one leaf entry of a user space that other CPUs may cache as well.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs.
     ///
@@ -398,7 +398,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         outcome
     }
 
-    /// Invalidates one leaf entry of the kernel that only this CPU may have cached.
+    /// Invalidates one leaf entry of the kernel that only this CPU may cache.
     ///
     /// Must invalidate: leaf entries under no tag (global), on this CPU.
     ///
@@ -410,7 +410,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates one leaf entry of the kernel that other CPUs may have cached as well.
+    /// Invalidates one leaf entry of the kernel that other CPUs may cache as well.
     ///
     /// Must invalidate: leaf entries under no tag (global), on this CPU and active CPUs.
     #[inline(always)]
@@ -418,7 +418,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         self.kernel_here_page(cpu, va)
     }
 
-    /// Invalidates ranges of a user space that only this CPU may have cached.
+    /// Invalidates ranges of a user space that only this CPU may cache.
     ///
     /// Must invalidate: as `user_here_page`.
     #[inline(never)]
@@ -443,7 +443,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates ranges of a user space that other CPUs may have cached as well.
+    /// Invalidates ranges of a user space that other CPUs may cache as well.
     ///
     /// Must invalidate and may defer: as `user_wide_page`.
     #[inline(never)]
@@ -453,7 +453,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         outcome
     }
 
-    /// Invalidates ranges of the kernel that only this CPU may have cached.
+    /// Invalidates ranges of the kernel that only this CPU may cache.
     ///
     /// Must invalidate: as `kernel_here_page`.
     #[inline(never)]
@@ -478,7 +478,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates ranges of the kernel that other CPUs may have cached as well.
+    /// Invalidates ranges of the kernel that other CPUs may cache as well.
     ///
     /// Must invalidate: as `kernel_wide_page`.
     #[inline(never)]
@@ -486,8 +486,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         self.kernel_here_ranges(cpu, ranges)
     }
 
-    /// Invalidates the entries of passes over ranges of a user space that only this CPU may have
-    /// cached.
+    /// Invalidates the entries of passes over ranges of a user space that only this CPU may cache.
     ///
     /// Instructions: `publish`.
     #[inline]
@@ -509,8 +508,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
-    /// cached.
+    /// Invalidates the entries of passes over ranges of the kernel that only this CPU may cache.
     ///
     /// Instructions: `publish`.
     #[inline]
@@ -527,8 +525,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates consecutive entries of one level of a user space that only this CPU may have
-    /// cached.
+    /// Invalidates consecutive entries of one level of a user space that only this CPU may cache.
     ///
     /// Instructions: `invtlb_page`.
     #[inline(always)]
@@ -538,8 +535,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates consecutive entries of one level of the kernel that only this CPU may have
-    /// cached.
+    /// Invalidates consecutive entries of one level of the kernel that only this CPU may cache.
     ///
     /// Instructions: `invtlb_page_global`.
     #[inline(always)]
@@ -549,7 +545,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates all entries of a user space that only this CPU may have cached.
+    /// Invalidates all entries of a user space that only this CPU may cache.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU.
     ///
@@ -561,7 +557,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates all entries of a user space that other CPUs may have cached as well.
+    /// Invalidates all entries of a user space that other CPUs may cache as well.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs.
     ///
@@ -574,7 +570,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         outcome
     }
 
-    /// Invalidates all entries of the kernel that only this CPU may have cached.
+    /// Invalidates all entries of the kernel that only this CPU may cache.
     ///
     /// Must invalidate: leaf entries under no tag (global), on this CPU.
     ///
@@ -586,7 +582,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates all entries of the kernel that other CPUs may have cached as well.
+    /// Invalidates all entries of the kernel that other CPUs may cache as well.
     ///
     /// Must invalidate: leaf entries under no tag (global), on this CPU and active CPUs.
     #[inline(never)]

@@ -854,8 +854,8 @@ impl<M: Configuration<Config>> Tlb<M> {
 }
 
 impl<M: Configuration<Config>> Tlb<M> {
-    /// Invalidates one leaf entry of a user space that only this CPU may have cached; with `tables`
-    /// also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of a user space that only this CPU may cache; with `tables` also
+    /// the walk entries of the table that held it.
     ///
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU and devices.
     ///
@@ -935,8 +935,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates one leaf entry of a user space that other CPUs may have cached as well; with
-    /// `tables` also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of a user space that other CPUs may cache as well; with `tables`
+    /// also the walk entries of the table that held it.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and devices;
     /// walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs and devices.
@@ -982,8 +982,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         outcome
     }
 
-    /// Invalidates one leaf entry of the kernel that only this CPU may have cached; with `tables`
-    /// also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of the kernel that only this CPU may cache; with `tables` also
+    /// the walk entries of the table that held it.
     ///
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
@@ -1005,8 +1005,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates one leaf entry of the kernel that other CPUs may have cached as well; with
-    /// `tables` also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of the kernel that other CPUs may cache as well; with `tables`
+    /// also the walk entries of the table that held it.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
@@ -1043,7 +1043,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates ranges of a user space that only this CPU may have cached.
+    /// Invalidates ranges of a user space that only this CPU may cache.
     ///
     /// Must invalidate: as `user_here_page`.
     #[inline(never)]
@@ -1065,7 +1065,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates ranges of a user space that other CPUs may have cached as well.
+    /// Invalidates ranges of a user space that other CPUs may cache as well.
     ///
     /// Must invalidate and may defer: as `user_wide_page`.
     #[inline(never)]
@@ -1098,7 +1098,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         outcome
     }
 
-    /// Invalidates ranges of the kernel that only this CPU may have cached.
+    /// Invalidates ranges of the kernel that only this CPU may cache.
     ///
     /// Must invalidate: as `kernel_here_page`.
     #[inline(never)]
@@ -1116,7 +1116,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates ranges of the kernel that other CPUs may have cached as well.
+    /// Invalidates ranges of the kernel that other CPUs may cache as well.
     ///
     /// Must invalidate: as `kernel_wide_page`.
     #[inline(never)]
@@ -1142,8 +1142,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates the entries of passes over ranges of a user space that only this CPU may have
-    /// cached.
+    /// Invalidates the entries of passes over ranges of a user space that only this CPU may cache.
     ///
     /// Instructions: `ptesync`, `ptesync_cpabort`, `tlbsync`, `tlbie_pid0`, `tlbie_pid1`,
     /// `tlbie_unused`, `tlbiel_pid1`.
@@ -1216,8 +1215,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates the entries of passes over ranges of a user space that other CPUs may have
-    /// cached as well.
+    /// Invalidates the entries of passes over ranges of a user space that other CPUs may cache as
+    /// well.
     ///
     /// Instructions: `ptesync`, `tlbsync`, `tlbie_pid0`, `tlbie_pid1`, `tlbie_unused`.
     #[inline]
@@ -1261,8 +1260,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
-    /// cached.
+    /// Invalidates the entries of passes over ranges of the kernel that only this CPU may cache.
     ///
     /// Instructions: `ptesync`, `ptesync_cpabort`, `tlbiel_pid1`.
     #[inline]
@@ -1286,8 +1284,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have cached
-    /// as well.
+    /// Invalidates the entries of passes over ranges of the kernel that other CPUs may cache as
+    /// well.
     ///
     /// Instructions: `ptesync`, `tlbsync`, `tlbie_pid0`, `tlbie_pid1`, `tlbie_unused`.
     #[inline]
@@ -1326,8 +1324,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates consecutive entries of one level of a user space that only this CPU may have
-    /// cached.
+    /// Invalidates consecutive entries of one level of a user space that only this CPU may cache.
     ///
     /// Instructions: `tlbie_va`, `tlbiel_va`, `rpt_run`.
     #[inline(always)]
@@ -1373,8 +1370,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates consecutive entries of one level of any space that other CPUs may have cached as
-    /// well.
+    /// Invalidates consecutive entries of one level of any space that other CPUs may cache as well.
     ///
     /// Instructions: `tlbie_va`, `rpt_run`.
     #[inline(always)]
@@ -1405,8 +1401,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates consecutive entries of one level of the kernel that only this CPU may have
-    /// cached.
+    /// Invalidates consecutive entries of one level of the kernel that only this CPU may cache.
     ///
     /// Instructions: `tlbiel_va`.
     #[inline(always)]
@@ -1417,7 +1412,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates all entries of a user space that only this CPU may have cached.
+    /// Invalidates all entries of a user space that only this CPU may cache.
     ///
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU and devices.
     ///
@@ -1489,7 +1484,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates all entries of a user space that other CPUs may have cached as well.
+    /// Invalidates all entries of a user space that other CPUs may cache as well.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and devices;
     /// walk entries under the space's tag, on this CPU, active CPUs, lazy CPUs and devices.
@@ -1532,7 +1527,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         outcome
     }
 
-    /// Invalidates all entries of the kernel that only this CPU may have cached.
+    /// Invalidates all entries of the kernel that only this CPU may cache.
     ///
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
@@ -1557,7 +1552,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates all entries of the kernel that other CPUs may have cached as well.
+    /// Invalidates all entries of the kernel that other CPUs may cache as well.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
@@ -1592,8 +1587,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates all entries of a user space that only this CPU may have cached, and the root
-    /// entry of its tag.
+    /// Invalidates all entries of a user space that only this CPU may cache, and the root entry of
+    /// its tag.
     ///
     /// Must invalidate: leaf, walk and root entries under the space's tag, on this CPU and devices.
     ///
@@ -1640,8 +1635,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates all entries of a user space that other CPUs may have cached as well, and the
-    /// root entry of its tag.
+    /// Invalidates all entries of a user space that other CPUs may cache as well, and the root
+    /// entry of its tag.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU, active CPUs and devices;
     /// walk and root entries under the space's tag, on this CPU, active CPUs, lazy CPUs and
@@ -1668,8 +1663,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates all entries of the kernel that only this CPU may have cached, and the root entry
-    /// of its tag.
+    /// Invalidates all entries of the kernel that only this CPU may cache, and the root entry of
+    /// its tag.
     ///
     /// Must invalidate: leaf, walk and root entries under the space's tag, on this CPU.
     ///
@@ -1686,8 +1681,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates all entries of the kernel that other CPUs may have cached as well, and the root
-    /// entry of its tag.
+    /// Invalidates all entries of the kernel that other CPUs may cache as well, and the root entry
+    /// of its tag.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk and
     /// root entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
@@ -1713,8 +1708,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Completes a flush of a user space that only this CPU may have cached. Secondary TLBs that
-    /// share the tables have been invalidated before.
+    /// Completes a flush of a user space that only this CPU may cache. Secondary TLBs that share
+    /// the tables have been invalidated before.
     ///
     /// Instructions: `ptesync`, `ptesync_cpabort`, `tlbsync`, `isync`, `slbia_user`.
     #[inline(always)]
@@ -1744,8 +1739,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Completes a flush of a user space that other CPUs may have cached as well. Secondary TLBs
-    /// that share the tables have been invalidated before.
+    /// Completes a flush of a user space that other CPUs may cache as well. Secondary TLBs that
+    /// share the tables have been invalidated before.
     ///
     /// Instructions: `tlbsync`.
     #[inline(always)]
@@ -1760,7 +1755,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Completes a flush of the kernel that only this CPU may have cached.
+    /// Completes a flush of the kernel that only this CPU may cache.
     ///
     /// Instructions: `ptesync`, `ptesync_cpabort`, `isync`, `slbia_all`.
     #[inline(always)]
@@ -1771,7 +1766,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         cpu.issue(Op::Isync);
     }
 
-    /// Completes a flush of the kernel that other CPUs may have cached as well.
+    /// Completes a flush of the kernel that other CPUs may cache as well.
     ///
     /// Instructions: `tlbsync`.
     #[inline(always)]

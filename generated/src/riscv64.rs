@@ -628,8 +628,8 @@ pub struct Tlb<M = Config> {
 }
 
 impl<M: Configuration<Config>> Tlb<M> {
-    /// Invalidates one leaf entry of a user space that only this CPU may have cached; with `tables`
-    /// also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of a user space that only this CPU may cache; with `tables` also
+    /// the walk entries of the table that held it.
     ///
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
@@ -654,8 +654,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates one leaf entry of a user space that other CPUs may have cached as well; with
-    /// `tables` also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of a user space that other CPUs may cache as well; with `tables`
+    /// also the walk entries of the table that held it.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
@@ -705,8 +705,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates one leaf entry of the kernel that only this CPU may have cached; with `tables`
-    /// also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of the kernel that only this CPU may cache; with `tables` also
+    /// the walk entries of the table that held it.
     ///
     /// Must invalidate: leaf and walk entries under no tag (global), on this CPU.
     ///
@@ -722,8 +722,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates one leaf entry of the kernel that other CPUs may have cached as well; with
-    /// `tables` also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of the kernel that other CPUs may cache as well; with `tables`
+    /// also the walk entries of the table that held it.
     ///
     /// Must invalidate: leaf entries under no tag (global), on this CPU and active CPUs; walk
     /// entries under no tag (global), on this CPU, active CPUs and lazy CPUs.
@@ -750,7 +750,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates ranges of a user space that only this CPU may have cached.
+    /// Invalidates ranges of a user space that only this CPU may cache.
     ///
     /// Must invalidate: as `user_here_page`.
     #[inline(never)]
@@ -775,7 +775,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates ranges of a user space that other CPUs may have cached as well.
+    /// Invalidates ranges of a user space that other CPUs may cache as well.
     ///
     /// Must invalidate and may defer: as `user_wide_page`.
     #[inline(never)]
@@ -814,7 +814,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates ranges of the kernel that only this CPU may have cached.
+    /// Invalidates ranges of the kernel that only this CPU may cache.
     ///
     /// Must invalidate: as `kernel_here_page`.
     #[inline(never)]
@@ -839,7 +839,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates ranges of the kernel that other CPUs may have cached as well.
+    /// Invalidates ranges of the kernel that other CPUs may cache as well.
     ///
     /// Must invalidate: as `kernel_wide_page`.
     #[inline(never)]
@@ -872,8 +872,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates the entries of passes over ranges of a user space that only this CPU may have
-    /// cached.
+    /// Invalidates the entries of passes over ranges of a user space that only this CPU may cache.
     ///
     /// Instructions: `sfence_w_inval`.
     #[inline]
@@ -925,8 +924,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
-    /// cached.
+    /// Invalidates the entries of passes over ranges of the kernel that only this CPU may cache.
     ///
     /// Instructions: `sfence_w_inval`.
     #[inline]
@@ -968,8 +966,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates consecutive entries of one level of a user space that only this CPU may have
-    /// cached.
+    /// Invalidates consecutive entries of one level of a user space that only this CPU may cache.
     ///
     /// Instructions: `sfence_page`, `sfence_page_asid0`, `sinval_page`, `sinval_page_asid0`.
     #[inline(always)]
@@ -1024,8 +1021,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates consecutive entries of one level of the kernel that only this CPU may have
-    /// cached.
+    /// Invalidates consecutive entries of one level of the kernel that only this CPU may cache.
     ///
     /// Instructions: `sfence_page_any`, `sinval_page_any`.
     #[inline(always)]
@@ -1062,7 +1058,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates all entries of a user space that only this CPU may have cached.
+    /// Invalidates all entries of a user space that only this CPU may cache.
     ///
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
@@ -1080,7 +1076,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates all entries of a user space that other CPUs may have cached as well.
+    /// Invalidates all entries of a user space that other CPUs may cache as well.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
@@ -1115,7 +1111,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates all entries of the kernel that only this CPU may have cached.
+    /// Invalidates all entries of the kernel that only this CPU may cache.
     ///
     /// Must invalidate: leaf and walk entries under no tag (global), on this CPU.
     ///
@@ -1126,7 +1122,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates all entries of the kernel that other CPUs may have cached as well.
+    /// Invalidates all entries of the kernel that other CPUs may cache as well.
     ///
     /// Must invalidate: leaf entries under no tag (global), on this CPU and active CPUs; walk
     /// entries under no tag (global), on this CPU, active CPUs and lazy CPUs.
@@ -1147,7 +1143,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Completes a flush of a user space that only this CPU may have cached.
+    /// Completes a flush of a user space that only this CPU may cache.
     ///
     /// Instructions: `sfence_inval_ir`.
     #[inline(always)]
@@ -1158,13 +1154,13 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Completes a flush of a user space that other CPUs may have cached as well.
+    /// Completes a flush of a user space that other CPUs may cache as well.
     #[inline(always)]
     fn user_wide_finish(&self, cpu: &mut impl Issue<Op>, steps: FinishSteps) {
         self.user_here_finish(cpu, steps);
     }
 
-    /// Completes a flush of the kernel that only this CPU may have cached.
+    /// Completes a flush of the kernel that only this CPU may cache.
     ///
     /// Instructions: `sfence_inval_ir`.
     #[inline(always)]
@@ -1175,7 +1171,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Completes a flush of the kernel that other CPUs may have cached as well.
+    /// Completes a flush of the kernel that other CPUs may cache as well.
     #[inline(always)]
     fn kernel_wide_finish(&self, cpu: &mut impl Issue<Op>, steps: FinishSteps) {
         self.kernel_here_finish(cpu, steps);

@@ -683,7 +683,7 @@ pub struct Tlb<M = Config> {
 }
 
 impl<M: Configuration<Config>> Tlb<M> {
-    /// Invalidates one leaf entry of a user space that only this CPU may have cached.
+    /// Invalidates one leaf entry of a user space that only this CPU may cache.
     ///
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
@@ -694,7 +694,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates one leaf entry of a user space that other CPUs may have cached as well.
+    /// Invalidates one leaf entry of a user space that other CPUs may cache as well.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
@@ -706,7 +706,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates one leaf entry of the kernel that only this CPU may have cached.
+    /// Invalidates one leaf entry of the kernel that only this CPU may cache.
     ///
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
@@ -717,7 +717,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates one leaf entry of the kernel that other CPUs may have cached as well.
+    /// Invalidates one leaf entry of the kernel that other CPUs may cache as well.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
@@ -729,7 +729,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates ranges of a user space that only this CPU may have cached.
+    /// Invalidates ranges of a user space that only this CPU may cache.
     ///
     /// Must invalidate: as `user_here_page`.
     #[inline(never)]
@@ -737,7 +737,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         self.user_here_everything(cpu)
     }
 
-    /// Invalidates ranges of a user space that other CPUs may have cached as well.
+    /// Invalidates ranges of a user space that other CPUs may cache as well.
     ///
     /// Must invalidate: as `user_wide_page`.
     #[inline(never)]
@@ -745,7 +745,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         self.user_wide_everything(cpu, tag)
     }
 
-    /// Invalidates ranges of the kernel that only this CPU may have cached.
+    /// Invalidates ranges of the kernel that only this CPU may cache.
     ///
     /// Must invalidate: as `kernel_here_page`.
     #[inline(never)]
@@ -753,7 +753,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         self.kernel_here_everything(cpu)
     }
 
-    /// Invalidates ranges of the kernel that other CPUs may have cached as well.
+    /// Invalidates ranges of the kernel that other CPUs may cache as well.
     ///
     /// Must invalidate: as `kernel_wide_page`.
     #[inline(never)]
@@ -761,7 +761,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         self.kernel_wide_everything(cpu, tag)
     }
 
-    /// Invalidates all entries of a user space that only this CPU may have cached.
+    /// Invalidates all entries of a user space that only this CPU may cache.
     ///
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
@@ -772,7 +772,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates all entries of a user space that other CPUs may have cached as well.
+    /// Invalidates all entries of a user space that other CPUs may cache as well.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
@@ -784,7 +784,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates all entries of the kernel that only this CPU may have cached.
+    /// Invalidates all entries of the kernel that only this CPU may cache.
     ///
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
@@ -795,7 +795,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates all entries of the kernel that other CPUs may have cached as well.
+    /// Invalidates all entries of the kernel that other CPUs may cache as well.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.

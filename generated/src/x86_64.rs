@@ -483,7 +483,7 @@ pub struct Tlb<M = Config> {
 }
 
 impl<M: Configuration<Config>> Tlb<M> {
-    /// Invalidates one leaf entry of a user space that only this CPU may have cached.
+    /// Invalidates one leaf entry of a user space that only this CPU may cache.
     ///
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
@@ -505,8 +505,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         outcome
     }
 
-    /// Invalidates one leaf entry of a user space that other CPUs may have cached as well; with
-    /// `tables` also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of a user space that other CPUs may cache as well; with `tables`
+    /// also the walk entries of the table that held it.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
@@ -543,8 +543,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         outcome
     }
 
-    /// Invalidates one leaf entry of the kernel that only this CPU may have cached; with `tables`
-    /// also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of the kernel that only this CPU may cache; with `tables` also
+    /// the walk entries of the table that held it.
     ///
     /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
     /// CPU; walk entries under the space's tag or other tags, on this CPU.
@@ -585,8 +585,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         outcome
     }
 
-    /// Invalidates one leaf entry of the kernel that other CPUs may have cached as well; with
-    /// `tables` also the walk entries of the table that held it.
+    /// Invalidates one leaf entry of the kernel that other CPUs may cache as well; with `tables`
+    /// also the walk entries of the table that held it.
     ///
     /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
     /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
@@ -616,7 +616,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates ranges of a user space that only this CPU may have cached.
+    /// Invalidates ranges of a user space that only this CPU may cache.
     ///
     /// Must invalidate and may defer: as `user_here_page`.
     #[inline(never)]
@@ -641,7 +641,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates ranges of a user space that other CPUs may have cached as well.
+    /// Invalidates ranges of a user space that other CPUs may cache as well.
     ///
     /// Must invalidate and may defer: as `user_wide_page`.
     #[inline(never)]
@@ -676,7 +676,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         outcome
     }
 
-    /// Invalidates ranges of the kernel that only this CPU may have cached.
+    /// Invalidates ranges of the kernel that only this CPU may cache.
     ///
     /// Must invalidate and may defer: as `kernel_here_page`.
     #[inline(never)]
@@ -704,7 +704,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates ranges of the kernel that other CPUs may have cached as well.
+    /// Invalidates ranges of the kernel that other CPUs may cache as well.
     ///
     /// Must invalidate and may defer: as `kernel_wide_page`.
     #[inline(never)]
@@ -726,8 +726,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates the entries of passes over ranges of a user space that only this CPU may have
-    /// cached.
+    /// Invalidates the entries of passes over ranges of a user space that only this CPU may cache.
     #[inline]
     fn user_here_passes(
         &self,
@@ -754,8 +753,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         outcome
     }
 
-    /// Invalidates the entries of passes over ranges of a user space that other CPUs may have
-    /// cached as well.
+    /// Invalidates the entries of passes over ranges of a user space that other CPUs may cache as
+    /// well.
     ///
     /// Instructions: `tlbsync`.
     #[inline]
@@ -788,8 +787,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates the entries of passes over ranges of the kernel that only this CPU may have
-    /// cached.
+    /// Invalidates the entries of passes over ranges of the kernel that only this CPU may cache.
     ///
     /// Instructions: `invpcid`.
     #[inline]
@@ -841,8 +839,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         outcome
     }
 
-    /// Invalidates the entries of passes over ranges of the kernel that other CPUs may have cached
-    /// as well.
+    /// Invalidates the entries of passes over ranges of the kernel that other CPUs may cache as
+    /// well.
     ///
     /// Instructions: `tlbsync`, `invlpgb`.
     #[inline]
@@ -865,8 +863,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         Outcome::NOTHING
     }
 
-    /// Invalidates consecutive entries of one level of a user space that only this CPU may have
-    /// cached.
+    /// Invalidates consecutive entries of one level of a user space that only this CPU may cache.
     ///
     /// Instructions: `invlpg`, `invpcid`.
     #[inline(always)]
@@ -880,8 +877,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates consecutive entries of one level of a user space that other CPUs may have cached
-    /// as well.
+    /// Invalidates consecutive entries of one level of a user space that other CPUs may cache as
+    /// well.
     ///
     /// Instructions: `invlpgb`.
     #[inline(always)]
@@ -903,8 +900,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates consecutive entries of one level of the kernel that only this CPU may have
-    /// cached.
+    /// Invalidates consecutive entries of one level of the kernel that only this CPU may cache.
     ///
     /// Instructions: `invlpg`.
     #[inline(always)]
@@ -914,8 +910,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates consecutive entries of one level of the kernel that other CPUs may have cached
-    /// as well.
+    /// Invalidates consecutive entries of one level of the kernel that other CPUs may cache as
+    /// well.
     ///
     /// Instructions: `invlpgb`.
     #[inline(always)]
@@ -932,7 +928,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Invalidates all entries of a user space that only this CPU may have cached.
+    /// Invalidates all entries of a user space that only this CPU may cache.
     ///
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
@@ -951,7 +947,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         outcome
     }
 
-    /// Invalidates all entries of a user space that other CPUs may have cached as well.
+    /// Invalidates all entries of a user space that other CPUs may cache as well.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs; walk
     /// entries under the space's tag, on this CPU, active CPUs and lazy CPUs.
@@ -985,7 +981,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         outcome
     }
 
-    /// Invalidates all entries of the kernel that only this CPU may have cached.
+    /// Invalidates all entries of the kernel that only this CPU may cache.
     ///
     /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
     /// CPU; walk entries under the space's tag or other tags, on this CPU.
@@ -1028,7 +1024,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         outcome
     }
 
-    /// Invalidates all entries of the kernel that other CPUs may have cached as well.
+    /// Invalidates all entries of the kernel that other CPUs may cache as well.
     ///
     /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
     /// CPU and active CPUs; walk entries under the space's tag or other tags, on this CPU, active
@@ -1049,7 +1045,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Completes a flush of a user space that other CPUs may have cached as well.
+    /// Completes a flush of a user space that other CPUs may cache as well.
     ///
     /// Instructions: `tlbsync`.
     #[inline(always)]
@@ -1060,7 +1056,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         }
     }
 
-    /// Completes a flush of the kernel that other CPUs may have cached as well.
+    /// Completes a flush of the kernel that other CPUs may cache as well.
     ///
     /// Instructions: `tlbsync`.
     #[inline(always)]

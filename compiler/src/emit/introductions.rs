@@ -26,8 +26,8 @@ impl Emit<'_> {
             Space::Kernel => "the kernel",
         };
         let by = |reach| match reach {
-            Reach::Here => "that only this CPU may have cached",
-            Reach::Wide => "that other CPUs may have cached as well",
+            Reach::Here => "that only this CPU may cache",
+            Reach::Wide => "that other CPUs may cache as well",
             Reach::Given => "on other CPUs, which the sink is given",
         };
         let has_tables = self.parameters(plan.shape).contains(&Var::Tables);
