@@ -179,9 +179,9 @@ mod tests {
             let index = lines.position(|line| line.trim().starts_with(start));
             index.expect("a line") + 1
         };
-        let arch = format!("<td>a.arch:{}</td>", line("arch "));
-        assert!(finding.contains(&arch), "{finding}");
-        let expected = format!("a.arch:{}: ", line("invalidate invtlb_tag "));
+        let cached = format!("<td>a.arch:{}</td>", line("tlb holds leaf;"));
+        assert!(finding.contains(&cached), "{finding}");
+        let expected = format!("a.arch:{}: is expected", line("invalidate invtlb_page "));
         assert!(finding.contains(&expected), "{finding}");
         assert!(page.contains("<tr class=\"failed\">"));
     }

@@ -39,12 +39,12 @@ pub(crate) fn with(items: impl IntoIterator<Item = String>) -> Model {
             operand address 64 bits {{ [63:0] va; }}
             operand number 64 bits {{ [63:16] 0; [15:0] tag; }}
             invalidate page "page {{address}}, {{number}}" {{
-                drops leaf, walk of one page, this tag or global; where cpus; after end;
+                drops leaf, walk of one page, this tag or global; where cpus; needs no lock; after end;
             }}
             invalidate space "space {{number}}" {{
-                drops leaf, walk of everything, this tag; where cpus; after end;
+                drops leaf, walk of everything, this tag; where cpus; needs no lock; after end;
             }}
-            invalidate all "all" {{ drops leaf, walk of everything, any tag; where cpus; after end; }}
+            invalidate all "all" {{ drops leaf, walk of everything, any tag; where cpus; needs no lock; after end; }}
             change {{ plain store; }}
             operand root 64 bits {{ [63:48] tag; [47:0] root[47:0]; }}
             load root "root {{root}}" {{ }}
@@ -78,7 +78,7 @@ fn feature(name: usize, drops: &str, cost: usize) -> String {
     format!(
         "feature f{name} \"one more\";
          invalidate x{name} requires f{name} \"x {{address}}, {{number}}\" {{
-            drops {drops} of one page, this tag; where cpus; after end; cost {cost};
+            drops {drops} of one page, this tag; where cpus; needs no lock; after end; cost {cost};
          }}"
     )
 }
@@ -156,7 +156,7 @@ fn instructions_that_others_dominate_are_not_searched() {
             let drops = ["leaf", "walk", "leaf, walk"][k % 3];
             format!(
                 "invalidate x{k} \"x{k} {{address}}, {{number}}\" {{
-                    drops {drops} of one page, this tag; where cpus; after end; cost {cost};
+                    drops {drops} of one page, this tag; where cpus; needs no lock; after end; cost {cost};
                  }}"
             )
         };
@@ -176,7 +176,7 @@ fn each_feature_adds_one_of_its_instructions_to_the_search() {
             let of = k % count;
             format!(
                 "invalidate x{k} requires f{of} \"x{k} {{address}}, {{number}}\" {{
-                    drops leaf of one page, this tag; where cpus; after end;
+                    drops leaf of one page, this tag; where cpus; needs no lock; after end;
                  }}"
             )
         };
@@ -194,7 +194,7 @@ fn a_set_has_as_many_instructions_as_it_needs() {
         let name = drops.replace(' ', "_");
         format!(
             "invalidate {name} \"{name} {{address}}, {{number}}\" {{
-                drops {drops} of one page, this tag; where cpus; after end;
+                drops {drops} of one page, this tag; where cpus; needs no lock; after end;
              }}"
         )
     };
@@ -226,7 +226,7 @@ fn conditions_in_a_circle_are_asked_for_one_after_the_other() {
         };
         let clauses: String = (0..count).map(clause).collect();
         let odd = format!(
-            "invalidate odd \"odd {{address}}, {{number}}\" {{ {clauses} where cpus; after end; }}"
+            "invalidate odd \"odd {{address}}, {{number}}\" {{ {clauses} where cpus; needs no lock; after end; }}"
         );
         ways(&with(features.chain([odd])), "odd")
     };
