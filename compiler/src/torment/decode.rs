@@ -139,6 +139,7 @@ impl<'m> Hardware<'m> {
     }
 
     /// Decodes the operands of a load. Returns none if no load of this hardware has such operands.
+    #[cfg(feature = "torment")]
     pub fn load(&self, load: usize, op: &Op) -> Option<Decoded> {
         self.operands(&self.model.loads[load].template, op)
     }

@@ -47,6 +47,7 @@ pub(crate) fn without_devices(model: &Model, config: Config) -> Config {
 }
 
 /// Returns the configuration for a space that devices share.
+#[cfg(feature = "torment")]
 pub(crate) fn with_devices(model: &Model, config: Config) -> Config {
     Config {
         features: config.features | device_features(model),

@@ -23,8 +23,10 @@ mod why;
 
 pub use explanation::{Choice, Cost, Interrupted, LostEntries, Rejected, Set, Why};
 pub use hex::Hex;
+#[cfg(feature = "torment")]
+pub(crate) use input::with_devices;
 #[cfg(feature = "cli")]
-pub(crate) use input::{with_devices, without_devices};
+pub(crate) use input::without_devices;
 pub use query::{
     AddressRange, Change, EMPTY, EntriesInMemory, Event, Query, ROOT, Tables, To, UnmappedEntries,
 };

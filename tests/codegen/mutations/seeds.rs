@@ -54,7 +54,8 @@ const CUT: [(&str, &str); 2] = [
 /// What is filled in where `tlbc new` leaves blanks.
 const ANSWERS: &str = "foo | foo64 | 4 | 12 | 21 | 30 | 56 | core | never | refetched | 8 | machine | 255 | \
     generations | 38 | 38 | global | order stores | wait | cpus | refetch | 8 | 7 | flush.page | 4.1 | leaf, walk | \
-    this tag or global | cpus | flush.tag | 4.2 | leaf, walk | cpus | flush.all | 4.3 | leaf, walk | cpus | 56 | 55 | \
+    this tag or global | cpus | no lock | flush.tag | 4.2 | leaf, walk | cpus | no lock | flush.all | 4.3 | leaf, walk | \
+    cpus | no lock | 56 | 55 | \
     55 | load.root | 3.1 | broadcast | 64";
 
 /// A definition that is mutated.
