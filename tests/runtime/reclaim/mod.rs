@@ -1,16 +1,15 @@
 //! Batched unmaps: pages that are unmapped one by one and waited for together.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod pending;
+
 use std::sync::atomic::Ordering::SeqCst;
 
 use tlbc_runtime::request::Reach;
-use tlbc_runtime::{
-    Backend, CpuId, Current, FinishSteps, Level, NewSpace, Section, UnmapBatch, Unmapped, Waited,
-};
+use tlbc_runtime::{Backend, Current, FinishSteps, Level, NewSpace, UnmapBatch, Unmapped, Waited};
 use tlbc_tests::hosted::{Event, Handle, Hosted, Page};
 use tlbc_tests::model::{Machine, machine};
 use tlbc_tests::tables::{DIRTY, Entries};
-use tlbc_tests::watched::{Asked, Flush, Seen, Stale, Watched};
+use tlbc_tests::watched::{Seen, Stale, Watched};
 
 const PAGES: usize = 4;
 
@@ -320,123 +319,6 @@ fn io_waits_for_dirty_pages<B: Backend + Send + Sync + 'static>(backend: B, new:
 
 mod io {
     tlbc_tests::tests_on_every_machine!(super::io_waits_for_dirty_pages);
-}
-
-/// Returns the flushes that a section begins with, and whether it found a pending flush.
-fn begins_with<B: Backend + Send + Sync + 'static>(world: &World<B>, nth: usize) -> Vec<Flush> {
-    world.events();
-    let space = &world.spaces[nth];
-    let body = |_: &mut Section<'_, '_, _>, (): &mut ()| world.events();
-    let events = world.mmu.gather(space, |gather| gather.locked((), body));
-    let ends_with = world.events();
-    let flushes = |events: Vec<Event<Seen>>| {
-        let flushes = events.into_iter().filter_map(|event| match event {
-            Event::Issued(_, Seen::Started(flush)) => Some(flush),
-            _ => None,
-        });
-        flushes.collect::<Vec<_>>()
-    };
-    assert_eq!(flushes(ends_with), []);
-    flushes(events)
-}
-
-/// A section that locks the tables in between relies on no pending flush: it completes the flush first, and once.
-fn the_next_section_completes_pending_flushes<B: Backend + Send + Sync + 'static>(
-    backend: B,
-    new: NewSpace,
-) {
-    let world = World::new(backend, new);
-    let before = world.mmu.stats_of(CpuId(0));
-    world.reclaim(|reclaim| {
-        let token = world.unmap(reclaim, 0, 0);
-        assert_eq!(world.spaces[0].flush_pending(), world.defers);
-        assert!(!world.spaces[1].flush_pending());
-        assert_eq!(
-            begins_with(&world, 1),
-            [],
-            "nothing of this space is pending"
-        );
-        let flushes = begins_with(&world, 0);
-        assert_eq!(flushes.len(), usize::from(world.defers));
-        let everything = Asked::Everything { tables: true };
-        assert!(flushes.iter().all(|flush| flush.asked == everything));
-        assert!(!world.spaces[0].flush_pending());
-        assert_eq!(begins_with(&world, 0), [], "once is enough");
-        let again = world.unmap(reclaim, 0, 1);
-        assert_eq!(begins_with(&world, 0).len(), flushes.len());
-        let waited = reclaim.wait();
-        assert_eq!(redeemed(&waited, token), number(0, 0));
-        assert_eq!(redeemed(&waited, again), number(0, 1));
-    });
-    assert_eq!(begins_with_on_cpu(&world, 0), []);
-    let counts = world.mmu.stats_of(CpuId(0));
-    let pending = 2 * u64::from(world.defers);
-    assert_eq!(counts.full_deferred, pending);
-    assert_eq!(counts.completed - before.completed, pending);
-    assert!(counts.deferred - before.deferred >= pending);
-}
-
-fn begins_with_on_cpu<B: Backend + Send + Sync + 'static>(
-    world: &World<B>,
-    nth: usize,
-) -> Vec<Flush> {
-    Hosted::on(&world.mmu, 0, || begins_with(world, nth))
-}
-
-mod next_section {
-    tlbc_tests::tests_on_every_machine!(super::the_next_section_completes_pending_flushes);
-}
-
-/// A flush of everything of a space completes its pending flushes: an explicit one, and the one at teardown.
-fn a_flush_of_everything_completes_pending_flushes<B: Backend + Send + Sync + 'static>(
-    backend: B,
-    new: NewSpace,
-) {
-    let world = World::new(backend, new);
-    world.reclaim(|reclaim| {
-        let token = world.unmap(reclaim, 0, 0);
-        world.mmu.flush_everything(&world.spaces[0]);
-        assert!(!world.spaces[0].flush_pending());
-        assert_eq!(redeemed(&reclaim.wait(), token), number(0, 0));
-        let token = world.unmap(reclaim, 1, 0);
-        world.mmu.teardown(&world.spaces[1], |_| ());
-        assert!(!world.spaces[1].flush_pending());
-        assert_eq!(redeemed(&reclaim.wait(), token), number(1, 0));
-    });
-}
-
-mod everything {
-    tlbc_tests::tests_on_every_machine!(super::a_flush_of_everything_completes_pending_flushes);
-}
-
-/// A batch that panics has waited for nothing; the flush stays pending.
-fn a_panic_leaves_the_flush_pending<B: Backend + Send + Sync + 'static>(backend: B, new: NewSpace) {
-    let world = World::new(backend, new);
-    world.mmu.platform().loses.store(true, SeqCst);
-    let mut token = None;
-    Hosted::on(&world.mmu, 0, || {
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            world.mmu.reclaim(|reclaim| {
-                token = Some(world.unmap(reclaim, 0, 0));
-                panic!("within");
-            });
-        }));
-        assert!(result.is_err());
-        let pending = world.defers;
-        assert_eq!(world.spaces[0].flush_pending(), pending);
-        let waited = world.mmu.reclaim(|reclaim| {
-            world.events();
-            reclaim.wait()
-        });
-        let token = token.expect("it was unmapped");
-        assert_eq!(waited.redeem(token).is_err(), pending, "of another round");
-        assert_eq!(begins_with(&world, 0).len(), usize::from(pending));
-        assert_eq!(begins_with(&world, 0), []);
-    });
-}
-
-mod panics {
-    tlbc_tests::tests_on_every_machine!(super::a_panic_leaves_the_flush_pending);
 }
 
 /// If only one CPU holds a space, the machine could defer a change to a flush of the whole space. That would be too
