@@ -11,13 +11,15 @@ mod effects;
 pub mod facts;
 mod names;
 pub mod plans;
+mod renames;
 mod slip;
 pub mod source;
 
 use std::ops::Range;
 
-pub use changes::{Mutator, renamed};
+pub use changes::Mutator;
 pub use fastrand::Rng;
+pub use renames::renamed;
 pub use slip::slip;
 use source::{Source, Statement};
 
