@@ -53,18 +53,21 @@ case $arch in
     *) echo "usage: run.sh aarch64|riscv64|x86_64 [option..]" >&2 && exit 2 ;;
 esac
 
-# A compiler with the source of its library: rustup's component rust-src, or Debian's rustc-web, cargo-web and
-# rust-web-src.
+# A compiler that is new enough and has the source of its library: rustup's component rust-src, or Debian's rustc-web,
+# cargo-web and rust-web-src.
+least=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' ../../Cargo.toml)
 bin=
 for rustc in "${RUSTC:-rustc}" "${RUSTUP_HOME:-$HOME/.rustup}"/toolchains/*/bin/rustc /usr/bin/rustc; do
     library=$("$rustc" --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library || continue
+    version=$("$rustc" --version | cut -d ' ' -f 2)
+    [ "$(printf '%s\n' "$least" "$version" | sort -V | head -n 1)" = "$least" ] || continue
     directory=$(dirname "$(command -v "$rustc")")
     if [ -d "$library/core" ] && [ -x "$directory/cargo" ]; then
         bin=$directory
         break
     fi
 done
-[ -n "$bin" ] || missing "no rustc with cargo and the library's source (rustup's rust-src, or rustc-web, cargo-web and rust-web-src)"
+[ -n "$bin" ] || missing "no rustc from $least on with cargo and the library's source (rustup's rust-src, or rustc-web, cargo-web and rust-web-src)"
 linker=$(command -v ld.lld || find "${library%/src/rust/library}" -name ld.lld -path '*gcc-ld*' | head -n 1)
 [ -n "$linker" ] || missing "no linker for foreign targets (lld)"
 [ -n "$only_build" ] || command -v "${qemu[0]}" >/dev/null || missing "no ${qemu[0]}"

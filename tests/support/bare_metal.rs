@@ -54,8 +54,9 @@ pub fn find(target: &str) -> Result<Target, String> {
         }
     }
     Err(format!(
-        "no compiler has `core` for {target}, installed or as source (rustup component rust-src, \
+        "no compiler from {} on has `core` for {target}, installed or as source (rustup component rust-src, \
          or Debian's rustc-web and rust-web-src):\n{}",
+        env!("CARGO_PKG_RUST_VERSION"),
         reasons.join("\n")
     ))
 }
@@ -102,9 +103,20 @@ pub fn compilers() -> Vec<PathBuf> {
     found.extend(
         binaries
             .map(|directory| directory.join("rustc"))
-            .filter(|file| file.is_file()),
+            .filter(|file| file.is_file() && is_new_enough(file)),
     );
     found
+}
+
+/// Whether a compiler has the version that the workspace requires. A distribution may install an older one beside.
+fn is_new_enough(rustc: &Path) -> bool {
+    let number = |version: &str| {
+        let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());
+        Some((numbers.next()??, numbers.next()??))
+    };
+    let version = ask(rustc, &["--version"]).unwrap_or_default();
+    let version = version.split_whitespace().nth(1).and_then(number);
+    version >= number(env!("CARGO_PKG_RUST_VERSION"))
 }
 
 /// Returns what a compiler prints about itself.
