@@ -1,6 +1,6 @@
 //! What has to hold of the arithmetic of a definition, and what is known of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::term::{Truth, Variable};
 use crate::codes::Code;
@@ -60,9 +60,25 @@ pub struct Judged {
     pub verdict: Verdict,
     /// How long that took.
     pub time: Duration,
+    /// Whether an earlier run has proved it.
+    pub is_earlier: bool,
 }
 
 impl Judged {
+    /// Judges a claim, and takes the time.
+    pub(super) fn of(claim: &Claim, verdict: impl FnOnce(&Claim) -> Verdict) -> Self {
+        let start = Instant::now();
+        let verdict = verdict(claim);
+        Self {
+            about: claim.about.clone(),
+            words: claim.words.clone(),
+            span: claim.span,
+            verdict,
+            time: start.elapsed(),
+            is_earlier: false,
+        }
+    }
+
     /// Returns the error about it, if it does not hold or was not decided.
     #[must_use]
     pub fn diagnostic(&self) -> Option<Diagnostic> {

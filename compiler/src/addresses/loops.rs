@@ -271,6 +271,7 @@ pub fn compared(model: &Model) -> Vec<Judged> {
             span,
             verdict,
             time: each,
+            is_earlier: false,
         })
         .collect()
 }

@@ -9,6 +9,7 @@
 
 mod check;
 mod claim;
+mod earlier;
 mod loops;
 mod operands;
 mod printed;
@@ -18,18 +19,19 @@ mod term;
 #[cfg(test)]
 mod tests;
 
-use std::time::Instant;
-
 use crate::analysis::Analysis;
 use crate::emit;
 use crate::source::Files;
 use claim::Claim;
 pub use claim::{Judged, Verdict};
+use earlier::Earlier;
 use solve::Solver;
 
 /// What decides claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
+    /// The solver, if there is one, for what no earlier run has proved.
+    SolverOrEarlier,
     /// The solver, if there is one.
     Solver,
     /// Values alone.
@@ -42,28 +44,46 @@ pub fn judge(analysis: &Analysis, files: &Files, by: By) -> Vec<Judged> {
     let code = emit::arithmetic(analysis, files);
     let mut claims = operands::claims(&analysis.model, &code);
     claims.extend(loops::claims(&analysis.model, &code));
-    let mut solver = match by {
-        By::Solver => Solver::start(),
-        By::Values => None,
+    let version = if by == By::Values {
+        None
+    } else {
+        Solver::version()
     };
-    let judged = claims.into_iter().map(|claim| {
-        let start = Instant::now();
-        let verdict = match &mut solver {
-            Some(solver) => solver.prove(&claim),
-            None => check::check(&claim),
-        };
-        let Claim {
-            about, words, span, ..
-        } = claim;
-        Judged {
-            about,
-            words,
-            span,
-            verdict,
-            time: start.elapsed(),
+    let mut judged = match version {
+        None => claims
+            .iter()
+            .map(|it| Judged::of(it, check::check))
+            .collect(),
+        Some(_) if by == By::Solver => solved(&claims, |_| false),
+        Some(version) => {
+            let file = files.get(analysis.model.arch.span.file);
+            let earlier = Earlier::recall(&file.name, version, &claims);
+            let judged = solved(&claims, |index| earlier.has_proved(index));
+            earlier.keep(&judged);
+            judged
         }
-    });
-    let mut judged: Vec<Judged> = judged.collect();
+    };
     judged.extend(loops::compared(&analysis.model));
     judged
+}
+
+/// Asks the solver for each claim that was not proved before.
+fn solved(claims: &[Claim], was_proved: impl Fn(usize) -> bool) -> Vec<Judged> {
+    let mut solver = None;
+    let judged = claims.iter().enumerate().map(|(index, claim)| {
+        let is_earlier = was_proved(index);
+        let verdict = |claim: &Claim| match &mut solver {
+            _ if is_earlier => Verdict::Proved,
+            Some(solver) => Solver::prove(solver, claim),
+            none => match Solver::start() {
+                Some(started) => none.insert(started).prove(claim),
+                None => check::check(claim),
+            },
+        };
+        Judged {
+            is_earlier,
+            ..Judged::of(claim, verdict)
+        }
+    });
+    judged.collect()
 }

@@ -4,12 +4,15 @@
 //! that no values refute the claim; what it does not decide in time is checked for values, and reported as checked.
 
 use std::io;
+use std::process::Command;
 
 use easy_smt::{Context, ContextBuilder, Response, SExpr};
 
 use super::check::check;
 use super::claim::{Claim, Verdict};
 use super::term::{Operator, Truth, Variable, Word};
+
+const Z3: &str = "z3";
 
 /// The time for one claim, in milliseconds.
 const TIME: u32 = 10_000;
@@ -18,10 +21,16 @@ const TIME: u32 = 10_000;
 pub struct Solver(Context);
 
 impl Solver {
+    /// Returns what z3 says of its version; none if there is none.
+    pub fn version() -> Option<String> {
+        let output = Command::new(Z3).arg("--version").output().ok()?;
+        String::from_utf8(output.stdout).ok()
+    }
+
     /// Starts z3; none if there is none.
     pub fn start() -> Option<Self> {
         let mut builder = ContextBuilder::new();
-        builder.solver("z3").solver_args(["-smt2", "-in", "-v:0"]);
+        builder.solver(Z3).solver_args(["-smt2", "-in", "-v:0"]);
         let mut context = builder.build().ok()?;
         let time = context.numeral(TIME);
         context.set_option(":timeout", time).ok()?;

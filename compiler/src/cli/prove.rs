@@ -27,7 +27,9 @@ Addresses: for all values of start, end, tag and alignment, loops name every pag
 more than the instruction can name, and the code that is printed for operands has the bits that the
 definition states, without overflow. z3 proves this if it is installed. Without it each claim is checked
 for every small value and for random wide ones; such claims are counted as checked, never as proved. The
-loops are those of the runtime; that it takes the proved steps is checked.
+loops are those of the runtime; that it takes the proved steps is checked. What z3 proves is remembered
+in TLBC_CACHE, or else in tlbc/ of the user's cache directory: z3 is asked again when tlbc, z3 or the
+claims of the definition change. An empty TLBC_CACHE turns it off.
 
 Changes: a valid entry is written by instructions that the definition names for its level and for the
 change, and what was made through it is invalidated before a new entry is stored. A plain store is for an
@@ -80,7 +82,7 @@ impl Prove {
         let by = if self.without_solver {
             By::Values
         } else {
-            By::Solver
+            By::SolverOrEarlier
         };
         let results = results(&analyses, &compiled.files, by);
         compiled.diagnostics.extend(failures(&analyses, &results));

@@ -11,6 +11,8 @@ mod new;
 #[cfg(unix)]
 mod paths;
 mod prove;
+#[cfg(unix)]
+mod remembered_claims;
 mod streams;
 mod support;
 #[cfg(feature = "torment")]

@@ -162,7 +162,8 @@ fn addresses(out: &mut String, found: &Found) {
             failed,
             milliseconds(claims.time),
         ];
-        row(out, class(failed, otherwise), about, &cells, "");
+        let class = class(failed, otherwise);
+        row(out, class, about, &cells, &claims.earlier());
     }
     out.push_str(TABLE_END);
 }

@@ -16,6 +16,7 @@ fn claim(judged: &Judged) -> serde_json::Value {
         "claim": judged.words,
         "verdict": verdict,
         "values": values,
+        "earlier_run": judged.is_earlier,
     })
 }
 

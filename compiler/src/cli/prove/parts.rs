@@ -12,6 +12,8 @@ pub(super) struct Claims {
     pub all: u64,
     pub proved: u64,
     pub checked: u64,
+    /// How many of the proved ones an earlier run has proved.
+    pub earlier: u64,
     pub time: Duration,
 }
 
@@ -23,7 +25,16 @@ impl Claims {
             Verdict::Checked(_) => self.checked += 1,
             Verdict::Refuted(_) | Verdict::Unknown(_) => {}
         }
+        self.earlier += u64::from(judged.is_earlier);
         self.time += judged.time;
+    }
+
+    /// Returns how many of them an earlier run has proved, in words; nothing if it has not.
+    pub fn earlier(&self) -> String {
+        match self.earlier {
+            0 => String::new(),
+            count => format!("{count} by an earlier run"),
+        }
     }
 
     /// Returns the number of claims that are neither proved nor checked.

@@ -68,9 +68,13 @@ fn line(claims: &Claims, about: &str) -> String {
         proved,
         checked,
         time,
+        ..
     } = claims;
-    let (failed, time) = (claims.failed(), milliseconds(*time));
-    format!("  {about:<43} {all:>8} {proved:>8} {checked:>8} {failed:>10} {time:>6} ms\n")
+    let (failed, time, earlier) = (claims.failed(), milliseconds(*time), claims.earlier());
+    let line = format!(
+        "  {about:<43} {all:>8} {proved:>8} {checked:>8} {failed:>10} {time:>6} ms  {earlier}"
+    );
+    line.trim_end().to_owned() + "\n"
 }
 
 /// Returns the table of the claims about addresses.
