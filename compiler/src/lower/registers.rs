@@ -44,11 +44,16 @@ impl Lower {
     }
 
     pub(super) fn lower_setup(&mut self, items: &[Item]) -> Vec<Setup> {
+        let features = of_kind!(items, Feature).filter_map(|it| it.from.as_ref());
+        let limits = of_kind!(items, Limit).filter_map(|it| it.from.as_ref());
+        let read = features.map(|from| &from.register.node);
+        let read: Vec<&String> = read.chain(limits.map(|from| &from.register.node)).collect();
         let setups = of_kind!(items, Setup);
-        setups.filter_map(|it| self.setup(it)).collect()
+        setups.filter_map(|it| self.setup(it, &read)).collect()
     }
 
-    fn setup(&mut self, it: &ast::Setup) -> Option<Setup> {
+    /// Resolves one requirement. `read` names the registers that features and limits are read from.
+    fn setup(&mut self, it: &ast::Setup, read: &[&String]) -> Option<Setup> {
         let what = match &it.what {
             ast::Requirement::Text(when) => {
                 Requirement::Text(self.cond_with_geometry(when.as_ref(), &[]))
@@ -59,12 +64,14 @@ impl Lower {
                 comparison,
                 values,
             } => {
-                let Some((register, field)) = path.node.rsplit_once('.') else {
-                    self.misplaced(
-                        path.span,
-                        format!("`{}` is a register without a field", path.node),
-                        "name the field after a dot: `needs REGISTER.FIELD[7] = 1 \"...\";`",
+                let parts = path.node.rsplit_once('.');
+                let Some((register, field)) = parts.filter(|_| !read.contains(&&path.node)) else {
+                    let help = format!(
+                        "name the field after a dot: `needs {}.FIELD[7] = 1 \"...\";`",
+                        path.node
                     );
+                    let message = format!("`{}` is a register without a field", path.node);
+                    self.misplaced(path.span, message, &help);
                     return None;
                 };
                 Requirement::Field {

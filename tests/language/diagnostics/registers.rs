@@ -170,6 +170,19 @@ needs CTRL.MODE[9] = 0, 1 when shared \"devices are let in\";",
     );
 }
 
+/// The last part of a name is a field, unless the whole is a register that is read.
+#[test]
+fn a_register_that_is_read_is_no_field() {
+    let read = read("from ID.X[3] = 1", "from ID.Y[7:4] >= 2");
+    let of = |setup: &str| messages(&toy_with(&format!("{read}\n{setup}")));
+    assert_eq!(of("needs ID.X.FAST[3] = 0, 1 when fast \"fast\";"), [""; 0]);
+    for register in ["ID.X", "ID.Y"] {
+        let found = of(&format!("needs {register}[3] = 0 \"slow\";"));
+        let expected = format!("E0207 `{register}` is a register without a field");
+        assert_eq!(found, [expected]);
+    }
+}
+
 #[test]
 fn setup_that_agrees() {
     let read = read("from CTRL[7] = 1", "from ID1[3:0] >= 2");
