@@ -43,20 +43,22 @@ const UNDESCRIBED: &[(&[&str], &str)] = &[
         "a table entry that is stored in two halves",
     ),
     (
-        &["mask", "masks"],
-        "an operand that names several levels at once: each level takes an instruction of its own",
-    ),
-    (
         &["way", "ways", "slot_index", "entry_index"],
         "an instruction for one entry of a cache, by its place: one text, or a call, does what is needed for all of them",
     ),
 ];
 
 /// What is described by other words, each with the words that suggest it.
-const DESCRIBED_OTHERWISE: &[(&[&str], &str)] = &[(
-    &["preempted", "vcpu", "vcpus"],
-    "a hypervisor that flushes a virtual CPU before it runs again is a `call` with `where given`, which reaches those that do not run",
-)];
+const DESCRIBED_OTHERWISE: &[(&[&str], &str)] = &[
+    (
+        &["preempted", "vcpu", "vcpus"],
+        "a hypervisor that flushes a virtual CPU before it runs again is a `call` with `where given`, which reaches those that do not run",
+    ),
+    (
+        &["mask", "masks"],
+        "a mask of page sizes is a `hint`: the `hint` of each level is its bit, and without a hint the operand has the bits of all levels",
+    ),
+];
 
 /// Words before a name that defines it.
 const DEFINES: &[&str] = &[

@@ -10,6 +10,7 @@
 
 mod alike;
 mod bits;
+mod caches;
 mod carried;
 pub(crate) mod configs;
 mod errata;
@@ -106,6 +107,8 @@ const RULES: &[ModelRule] = &[
     stated(levels::distinct),
     stated(levels::granules),
     whole(levels::given),
+    stated(caches::made_from_their_kind),
+    whole(caches::walks_together),
     whole(sets::counted),
     whole(sets::comparable),
     whole(instructions::promises),

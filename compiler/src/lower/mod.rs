@@ -218,7 +218,7 @@ impl Lower {
             return None;
         }
         let help = if name == "kernel" {
-            "state its addresses and the tags of its entries: `space ... { addresses ...; leaf ...; walk ...; }`; tables that map no kernel, such as those of a second stage of translation, cannot be described"
+            "state its addresses and the tags of its entries: `space ... { addresses ...; leaf ...; walk ...; }`; where these tables map no kernel, as those of a second stage of translation, it is what the hypervisor itself runs with"
         } else {
             "state its addresses and the tags of its entries: `space ... { addresses ...; leaf ...; walk ...; }`"
         };

@@ -3,6 +3,7 @@
 //! Each test has the change and the expected codes. Where the right answer can be derived instead, the test
 //! compares what is derived.
 
+mod caches;
 mod conditions;
 mod derived;
 mod errata;

@@ -283,6 +283,8 @@ fn leaf_and_walk_entries_of_one_instruction_go_together() {
             "drops leaf of one page, this tag or global;",
             "drops leaf, walk of one page, this tag or global;",
         ),
+        ("any tag in upper;", "any tag;"),
+        ("any tag in recent;", "any tag;"),
     ];
     let joint = with(FORK, &edits);
     let expected = [

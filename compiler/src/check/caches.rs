@@ -1,0 +1,81 @@
+//! Caches: from what entries are made again after an instruction.
+//!
+//! In: the caches, and what instructions drop in them. Out: E0207. Holds: a cache that is made from another holds
+//! entries of one kind, which the other one holds too; an instruction drops walk entries of all caches that are made from the tables,
+//! or of none, because a walk begins at an entry of any of them and fills all.
+
+use super::configs::both_hold;
+use crate::ast::CachedKind;
+use crate::codes::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::{Cache, Drops, Model};
+
+/// Checks E0207: entries that are made from those of another cache are of one kind, which that cache holds.
+pub fn made_from_their_kind(model: &Model, found: &mut Vec<Diagnostic>) {
+    let caches = &model.caches.all;
+    for cache in caches {
+        let Some(from) = cache.from else { continue };
+        let source = &caches[from.value];
+        let (name, of) = (&cache.named.name, &source.named.name);
+        let (message, help) = match cache.holds[..] {
+            [kind] if source.holds.contains(&kind) => continue,
+            [_] => (
+                format!("`{of}` holds no entries of the kind that `{name}` makes from them"),
+                "name the cache that they are made from, or remove `from`",
+            ),
+            _ => (
+                format!("`{name}` makes entries of several kinds from those of `{of}`"),
+                "give the entries of each kind a cache of their own",
+            ),
+        };
+        found.push(
+            Diagnostic::new(Code::E0207, cache.span, message)
+                .because(source.span, format!("what `{of}` holds"))
+                .note("a leaf entry is made from a leaf entry, and a walk entry from a walk entry")
+                .help(help),
+        );
+    }
+}
+
+/// Checks E0207: an instruction that drops walk entries of one cache drops those of all that a walk can fill from it.
+pub fn walks_together(model: &Model, found: &mut Vec<Diagnostic>) {
+    let caches = model.caches.all.iter().enumerate();
+    let from_tables = |cache: &Cache| cache.from.is_none() && holds_walks(cache);
+    let walks: Vec<_> = caches.filter(|(_, cache)| from_tables(cache)).collect();
+    let forms = model.invalidates.iter().flat_map(|it| &it.forms);
+    let all = forms.map(|form| &form.drops);
+    for drops in all.chain(model.loads.iter().map(|it| &it.drops)) {
+        let of_walks = drops.iter().filter(|drops| drops.walk.is_some());
+        let drops_in = |index| of_walks.clone().find(|drops| is_in(drops, index));
+        let dropped = walks
+            .iter()
+            .find_map(|(index, cache)| Some((cache, drops_in(*index)?)));
+        let Some((dropped, by)) = dropped else {
+            continue;
+        };
+        let mut others = walks.iter().filter(|(index, _)| drops_in(*index).is_none());
+        let left = others.find(|(_, it)| both_hold(model, &dropped.when, &it.when).is_some());
+        let Some((_, left)) = left else { continue };
+        let (name, other) = (&dropped.named.name, &left.named.name);
+        found.push(
+            Diagnostic::new(
+                Code::E0207,
+                by.span,
+                format!("walk entries are dropped in `{name}` and left in `{other}`"),
+            )
+            .label("drops walk entries of one cache alone")
+            .because(left.span, "holds walk entries, too")
+            .note("a walk begins at a walk entry of any cache and fills all of them, so what is left makes again what was dropped; caches that are invalidated one after the other cannot be described")
+            .help("drop walk entries of all caches by one instruction, or describe the caches as one"),
+        );
+    }
+}
+
+fn holds_walks(cache: &Cache) -> bool {
+    cache.holds.contains(&CachedKind::Walk)
+}
+
+/// Returns whether a clause drops entries of a cache.
+fn is_in(drops: &Drops, cache: usize) -> bool {
+    drops.caches.is_none_or(|caches| caches.0 & 1 << cache != 0)
+}
