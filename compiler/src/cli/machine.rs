@@ -15,7 +15,7 @@ pub(super) struct MachineOptions {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     features: Vec<String>,
 
-    /// Its errata, such as a,b; or `all`
+    /// Its errata, such as a,b; none if empty; `all` adds all that machines with these features can have
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     errata: Vec<String>,
 
@@ -46,15 +46,17 @@ impl MachineOptions {
             let errata = model.errata.iter().map(|it| &it.named);
             config.errata |= 1 << find("erratum", name, errata)?;
         }
-        if self.errata.iter().any(|name| name == ALL) {
-            config.errata = (0..model.errata.len()).fold(0, |errata, i| errata | 1 << i);
-        }
         for name in named(&self.features) {
             let features = model.features.iter().map(|it| &it.named);
             config.features |= 1 << find("feature", name, features)?;
         }
         if self.features.iter().any(|name| name == ALL) {
             config = model.with_all_features(config);
+        }
+        if self.errata.iter().any(|name| name == ALL) {
+            let errata = model.errata.iter().enumerate();
+            let possible = errata.filter(|(_, erratum)| erratum.needs.holds(config));
+            config.errata |= possible.fold(0, |errata, (index, _)| errata | 1 << index);
         }
         if !model.possible(config) {
             return Err(impossible(model, config));
@@ -100,14 +102,17 @@ pub(super) fn find<'a>(
     found.ok_or_else(|| unknown(what, name, &known))
 }
 
-/// Returns the error for features whose conditions do not hold.
+/// Returns the error for features and errata whose conditions do not hold.
 fn impossible(model: &Model, config: Config) -> Trouble {
-    let mut lines = vec!["no machine has this set of features:".to_owned()];
-    for (index, feature) in model.features.iter().enumerate() {
-        if !config.has(index) {
-            continue;
-        }
-        for term in &feature.needs.terms {
+    let features = model.features.iter().enumerate();
+    let features = features.filter(|(index, _)| config.has(*index));
+    let features = features.map(|(_, feature)| (&feature.named.name, &feature.needs));
+    let errata = model.errata.iter().enumerate();
+    let errata = errata.filter(|(index, _)| config.suffers(*index));
+    let errata = errata.map(|(_, erratum)| (&erratum.named.name, &erratum.needs));
+    let mut lines = vec!["no machine has this set of features and errata:".to_owned()];
+    for (name, needs) in features.chain(errata) {
+        for term in &needs.terms {
             let (var, wanted) = term.value;
             let (is, what) = match var {
                 Var::Feature(other) => (config.has(other), &model.features[other].named),
@@ -120,7 +125,7 @@ fn impossible(model: &Model, config: Config) -> Trouble {
                 } else {
                     "cannot be on together with"
                 };
-                lines.push(format!("`{}` {verb} `{}`", feature.named.name, what.name));
+                lines.push(format!("`{name}` {verb} `{}`", what.name));
             }
         }
     }

@@ -205,12 +205,15 @@ impl Lower {
                 CacheFact::LargeLeaf { together: true } => {
                     self.once(&mut together, "how a large leaf is cached", (), fact.span);
                 }
-                CacheFact::LargeLeaf { together: false } => self.misplaced(
-                    fact.span,
-                    "large leaves whose pieces are dropped one by one cannot be described yet"
-                        .to_owned(),
-                    "write `large leaf may split, dropped together;` or `large leaf kept whole;` if that is true for the machine",
-                ),
+                CacheFact::LargeLeaf { together: false } => {
+                    self.once(&mut together, "how a large leaf is cached", (), fact.span);
+                    self.misplaced(
+                        fact.span,
+                        "large leaves whose pieces are dropped one by one cannot be described yet"
+                            .to_owned(),
+                        "write `large leaf may split, dropped together;` or `large leaf kept whole;` if that is true for the machine",
+                    );
+                }
                 CacheFact::WalkSpansReach => {
                     self.once(&mut spans, "`walk spans its reach`", (), fact.span);
                 }
@@ -233,7 +236,12 @@ impl Lower {
                 }
                 CacheFact::ClearedAccessedMayStay { when } => {
                     let when = self.cond(when.as_ref(), &[]);
-                    self.once(&mut accessed, "`cleared accessed may stay`", when, fact.span);
+                    self.once(
+                        &mut accessed,
+                        "`cleared accessed may stay`",
+                        when,
+                        fact.span,
+                    );
                 }
             }
         }

@@ -70,6 +70,8 @@ fn traces() {
                 POWER,
                 "--range 0x1000..0x2000 --features gtse,broadcast --errata all",
             ),
+            // Those that this machine can have.
+            (POWER, "--event publish --features isa31 --errata all"),
             (ARM, "--event switch"),
             (ARM, "--event switch --format json"),
         ]),
@@ -278,6 +280,7 @@ fn trace_refuses() {
             ),
             (X86, &page("--features pge,pcid,invpclb")),
             (X86, &page("--features invlpgb,pti")),
+            (POWER, &page("--features isa31 --errata p9_erat")),
             (X86, &page("--errata missing")),
             (X86, &page("--geometry g16k")),
             (X86, &page("--limit invlpgb_pages=0")),

@@ -26,3 +26,9 @@ fn walk_entries_of_two_caches_are_dropped_together() {
     accepted(slate(), &[two]);
     refused(slate(), &[two, (both, alone)], "E0207");
 }
+
+#[test]
+fn pieces_that_are_dropped_one_by_one_are_one_finding() {
+    let together = "large leaf may split, dropped together;";
+    refused(slate(), &[(together, "large leaf may split;")], "E0207");
+}

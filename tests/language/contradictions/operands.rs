@@ -281,3 +281,15 @@ fn a_hint_is_not_the_lack_of_one() {
     ];
     refused(&given, &edits, "E0307");
 }
+
+#[test]
+fn one_bit_of_an_address_is_named_by_its_number() {
+    let whole = "operand address 64 bits { [63:0] va; }";
+    for bits in [
+        "[63] va[63]; [62:0] va[62:0];",
+        "[63] va[63:63]; [62:0] va[62:0];",
+    ] {
+        let operand = format!("operand address 64 bits {{ {bits} }}");
+        accepted(slate(), &[(whole, &operand)]);
+    }
+}
