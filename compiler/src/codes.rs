@@ -125,6 +125,7 @@ codes! {
     E0516 "a view is not loaded when it should be";
     E0517 "an instruction of a workaround lacks a value that it needs";
     E0518 "a switch flushes entries that no other space can use";
+    E0519 "a space that is loaded cannot get a new value of this tag";
 
     // Policy.
     E0601 "the stated shootdown does not follow from the facts";

@@ -410,6 +410,10 @@ impl Backend for Interpreted<'_> {
         self.event(cpu, Shape::Switch, to, |env| env.pending = pending)
     }
 
+    fn load_tag(&self, cpu: &mut impl Issue<Instruction>, to: &Root, pending: Pending) -> Deferred {
+        self.event(cpu, Shape::LoadTag, to, |env| env.pending = pending)
+    }
+
     fn return_to_user(&self, cpu: &mut impl Issue<Instruction>, to: &Root, deferred: bool) {
         let _ = self.event(cpu, Shape::ReturnToUser, to, |env| {
             env.view_pending = deferred;

@@ -420,7 +420,9 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that only this CPU may cache.
     ///
-    /// Must invalidate: as `user_here_page`.
+    /// Must invalidate: leaf entries under the space's tag, on this CPU.
+    ///
+    /// Deferred: entries under the loaded tag on this CPU, until the space has another one.
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
@@ -428,7 +430,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             && ranges.has_negative()
             && (ranges.tables() || ranges.has_negative_at(Levels::of(&[PMD, PUD, PGD])))
         {
-            self.user_here_everything(cpu, tag)
+            self.user_here_everything(cpu)
         } else {
             let levels = level_table(c);
             match SinglePass::new(ranges, levels) {
@@ -445,7 +447,11 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates ranges of a user space that other CPUs may cache as well.
     ///
-    /// Must invalidate and may defer: as `user_wide_page`.
+    /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs.
+    ///
+    /// Deferred: entries under the loaded tag on this CPU, until the space has another one; entries
+    /// on lazy CPUs, until they use the space again; entries on inactive CPUs, until they load the
+    /// space again.
     #[inline(never)]
     fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let mut outcome = self.user_here_ranges(cpu, tag, ranges);
@@ -499,7 +505,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let operations = passes.entries();
         let ceiling = self.ceiling(Space::User, Reach::Here);
         if ceiling.is_exceeded_by(operations, passes.pages()) {
-            return Outcome::over_ceiling(self.user_here_everything(cpu, tag));
+            return Outcome::over_ceiling(self.user_here_everything(cpu));
         }
         cpu.issue(Op::Publish);
         for pass in passes.leaves() {
@@ -549,23 +555,28 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU.
     ///
-    /// Instructions: `publish`, `invtlb_tag`.
+    /// Deferred: entries under the loaded tag on this CPU, until the space has another one.
+    ///
+    /// Instructions: `publish`.
     #[inline(never)]
-    fn user_here_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
+    fn user_here_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
+        let mut outcome = Outcome::NOTHING;
         cpu.issue(Op::Publish);
-        invtlb_tag(cpu, tag);
-        Outcome::NOTHING
+        // The caller has interrupts off.
+        outcome.deferred |= Deferred::TAG_UNTIL_RENEWAL;
+        outcome
     }
 
     /// Invalidates all entries of a user space that other CPUs may cache as well.
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU and active CPUs.
     ///
-    /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive CPUs,
-    /// until they load the space again.
+    /// Deferred: entries under the loaded tag on this CPU, until the space has another one; entries
+    /// on lazy CPUs, until they use the space again; entries on inactive CPUs, until they load the
+    /// space again.
     #[inline(never)]
-    fn user_wide_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
-        let mut outcome = self.user_here_everything(cpu, tag);
+    fn user_wide_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
+        let mut outcome = self.user_here_everything(cpu);
         outcome.deferred |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
         outcome
     }
@@ -612,7 +623,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         table_free: TableFree::GracePeriod,
         lazy_mm: LazyMm::Refcounted,
         kernel_faults_fixed: false,
-        interrupts_off: false,
+        interrupts_off: true,
         tag_after_publish: false,
         one_at_a_time: false,
         attach_waits_for_changes: false,
@@ -685,16 +696,12 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
             (Space::User, Reach::Here) => match request.scope {
                 Scope::Page { va, .. } => self.user_here_page(cpu, tag.value, va),
                 Scope::Ranges(ranges) => self.user_here_ranges(cpu, tag.value, ranges),
-                Scope::Everything { .. } | Scope::Teardown => {
-                    self.user_here_everything(cpu, tag.value)
-                }
+                Scope::Everything { .. } | Scope::Teardown => self.user_here_everything(cpu),
             },
             (Space::User, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page { va, .. } => self.user_wide_page(cpu, tag.value, va),
                 Scope::Ranges(ranges) => self.user_wide_ranges(cpu, tag.value, ranges),
-                Scope::Everything { .. } | Scope::Teardown => {
-                    self.user_wide_everything(cpu, tag.value)
-                }
+                Scope::Everything { .. } | Scope::Teardown => self.user_wide_everything(cpu),
             },
             (Space::Kernel, Reach::Here) => match request.scope {
                 Scope::Page { va, .. } => self.kernel_here_page(cpu, va),
@@ -718,13 +725,15 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     /// Loads another address space.
     ///
-    /// Instructions: `pgdl`, `asid`.
+    /// Instructions: `publish`, `invtlb_tag`, `pgdl`, `asid`.
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
         let c = self.config.flags();
+        let tag = to.tag.value;
         if pending != Pending::None {
             if pending == Pending::Tag {
-                let _ = self.user_here_everything(cpu, to.tag.value);
+                cpu.issue(Op::Publish);
+                invtlb_tag(cpu, tag);
             } else {
                 self.invalidate_all(cpu);
             }
@@ -737,6 +746,18 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
             load_pgdl(cpu, to.table);
             load_asid(cpu, to.tag.value);
         }
+        Deferred::NOTHING
+    }
+
+    /// Loads another tag for the address space that is loaded.
+    ///
+    /// Instructions: `asid`.
+    #[inline]
+    fn load_tag(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
+        if pending != Pending::None {
+            self.invalidate_all(cpu);
+        }
+        load_asid(cpu, to.tag.value);
         Deferred::NOTHING
     }
 

@@ -96,6 +96,8 @@ faults! {
     ForgetsView,
     /// Other tags of a CPU are not invalidated.
     ForgetsOtherTags,
+    /// The loaded space gets a new tag in place of a flush, which is not loaded.
+    KeepsLoadedTag,
     /// What a flush defers on its CPU is recorded after the CPU has waited for others.
     DefersAfterWait,
     /// A locked section does not complete the batched unmaps that are pending.

@@ -223,7 +223,9 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         // A message that this CPU handles while it waits may make it load another root, which completes what is deferred.
         if !is_back(Fault::DefersAfterWait) {
             let deferred = mem::replace(&mut started.outcome.deferred, Deferred::NOTHING);
-            self.here.defer(self.backend, deferred);
+            let flags = self.request.flags;
+            self.here
+                .renew_or_defer(self.backend, sink, deferred, flags);
         }
         if started.outcome.exceeded_ceiling {
             self.here.stats.full_ceiling.count(1);
@@ -245,7 +247,9 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         if let Some(slot) = self.follows {
             self.here.slots.see_next_gen(slot, self.generation);
         }
-        self.here.defer(self.backend, deferred);
+        let flags = self.request.flags;
+        self.here
+            .renew_or_defer(self.backend, sink, deferred, flags);
         if let Some(leave) = self.leave {
             self.space.end_trimming(self.cpus, leave);
         }

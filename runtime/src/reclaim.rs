@@ -249,9 +249,10 @@ impl<P: Platform> UnmapBatch<'_, P> {
         let mmu = self.mmu;
         if let Some((started, _)) = self.started.take() {
             let backend = mmu.platform.backend();
-            let finished = backend.finish(&mut mmu.platform.sink(self.cpu), started);
-            let here = mmu.platform.cpu(self.cpu);
-            here.defer(&*backend, finished.deferred);
+            let (here, flags) = (mmu.platform.cpu(self.cpu), started.flags);
+            let mut sink = mmu.platform.sink(self.cpu);
+            let finished = backend.finish(&mut sink, started);
+            here.renew_or_defer(&*backend, &mut sink, finished.deferred, flags);
             if !finished.sync_ipis.is_empty() {
                 // The spaces of these flushes are not known any more.
                 mmu.wait_for_all(self.cpu);

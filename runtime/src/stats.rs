@@ -74,6 +74,8 @@ stats! {
     deferred,
     /// Deferred flushes that were completed: at the load of a space, at the return to user code, or before a change of a table.
     completed,
+    /// New tags that a space got while it was loaded, in place of a flush of the old one.
+    renewed,
     /// Rollovers of tags. Only the sums over all CPUs count them.
     rollovers,
     /// Gathers that did not end, because their closure panicked: their pages are lost.

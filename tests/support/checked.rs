@@ -212,6 +212,15 @@ impl<B: Backend> Backend for Checked<B> {
         self.inner.switch(cpu, to, pending)
     }
 
+    fn load_tag(&self, cpu: &mut impl Issue<B::Op>, to: &Root, pending: Pending) -> Deferred {
+        Self::flushes(Rule::FlushInterruptsOff);
+        if let Some(cpu) = context::cpu() {
+            let is_new = lock(&self.tlbs).load_tag(cpu, to.tag, pending);
+            context::require(is_new, Rule::TagsAreNotShared);
+        }
+        self.inner.load_tag(cpu, to, pending)
+    }
+
     fn return_to_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root, deferred: bool) {
         context::require_off(Rule::ReturnToUserInterruptsOff);
         self.inner.return_to_user(cpu, to, deferred);

@@ -65,6 +65,9 @@ impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Overridden<B
     fn switch(&self, cpu: &mut impl Issue<B::Op>, to: &Root, pending: Pending) -> Deferred {
         self.0.switch(cpu, to, pending)
     }
+    fn load_tag(&self, cpu: &mut impl Issue<B::Op>, to: &Root, pending: Pending) -> Deferred {
+        self.0.load_tag(cpu, to, pending)
+    }
     fn return_to_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root, deferred: bool) {
         self.0.return_to_user(cpu, to, deferred);
     }

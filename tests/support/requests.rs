@@ -25,6 +25,8 @@ pub const ARM64: &str = include_str!("../../archdefs/arm64.arch");
 pub const X86_64: &str = include_str!("../../archdefs/x86_64.arch");
 
 /// The text of a shipped definition.
+pub const LOONGARCH64: &str = include_str!("../../archdefs/loongarch64.arch");
+/// The text of a shipped definition.
 pub const POWERPC64: &str = include_str!("../../archdefs/powerpc64.arch");
 /// The text of a shipped definition.
 pub const RISCV64: &str = include_str!("../../archdefs/riscv64.arch");

@@ -212,7 +212,7 @@ impl<B: HostBackend> Scheduler<B> {
             ($($name:ident)*) => { [$((stringify!($name), now.$name - before.$name)),*] };
         }
         let named = named!(unneeded here broadcast by_ipi full_requested full_nested full_ceiling full_deferred
-            sent received spurious deferred completed rollovers abandoned);
+            sent received spurious deferred completed renewed rollovers abandoned);
         let counted = named.iter().filter(|(_, count)| *count != 0);
         let texts: Vec<String> = counted.map(|(name, n)| format!("{name} {n}")).collect();
         texts.join(", ")

@@ -59,6 +59,23 @@ impl Tlbs {
         self.0.entry(cpu).or_default().drop_all();
     }
 
+    /// Loads another tag for the space that a CPU has loaded, after the flush that comes before. Returns whether the CPU holds no entry
+    /// under it, except what it has filled of the same space since that flush.
+    pub fn load_tag(&mut self, cpu: u32, tag: Tag, pending: Pending) -> bool {
+        let tlb = self.0.entry(cpu).or_default();
+        let Some((old, table)) = tlb.loaded else {
+            return false;
+        };
+        if pending == Pending::All {
+            tlb.drop_all();
+        }
+        let is_flushed = old == tag && pending == Pending::All;
+        let is_new = is_flushed || !tlb.held.iter().any(|(held, _)| *held == tag.value);
+        tlb.loaded = Some((tag, table));
+        tlb.fill();
+        is_new
+    }
+
     /// Loads a root, after the flushes that come before. Returns whether only that space uses the tag: this CPU holds
     /// no entry of another space under it, and if the tag is global no other CPU has it loaded for another space.
     pub fn load(&mut self, cpu: u32, to: &Root, pending: Pending, has_tags: bool) -> bool {

@@ -307,6 +307,10 @@ impl<B: Backend> Backend for Watched<B> {
         self.inner.switch(&mut nowhere(), to, pending)
     }
 
+    fn load_tag(&self, _: &mut impl Issue<Seen>, to: &Root, pending: Pending) -> Deferred {
+        self.inner.load_tag(&mut nowhere(), to, pending)
+    }
+
     fn return_to_user(&self, _: &mut impl Issue<Seen>, to: &Root, deferred: bool) {
         self.inner.return_to_user(&mut nowhere(), to, deferred);
     }

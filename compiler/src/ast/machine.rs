@@ -199,6 +199,8 @@ pub enum TagFact {
     ReadAfterPublish,
     /// `may be invalidated lazily;`
     InvalidatedLazily,
+    /// `may be renewed by asid, cost 1;`: the load, and the cost.
+    Renewed(Ident, Number),
     /// `is the root;`
     IsRoot,
 }

@@ -24,6 +24,7 @@ mod physical;
 mod policy;
 mod publish;
 mod registers;
+mod renewals;
 mod runs;
 mod sets;
 mod settings;
@@ -133,6 +134,7 @@ const RULES: &[ModelRule] = &[
     stated(tags::sources),
     stated(tags::one_of_each_kind),
     stated(tags::views),
+    whole(renewals::possible),
     stated(kernel::tags_of_kernel),
     whole(kernel::values_of_kernel),
     whole(kernel::address_ranges),

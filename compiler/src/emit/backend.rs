@@ -144,6 +144,14 @@ impl Emit<'_> {
                 &[Var::To, Var::Pending],
                 Some(Runtime::Deferred.text("Deferred")),
             ),
+            self.plans.get(Shape::LoadTag).and_then(|_| {
+                self.event(
+                    "fn load_tag",
+                    Shape::LoadTag,
+                    &[Var::To, Var::Pending],
+                    Some(Runtime::Deferred.text("Deferred")),
+                )
+            }),
             self.event(
                 "fn return_to_user",
                 Shape::ReturnToUser,

@@ -13,7 +13,9 @@ impl Emit<'_> {
     pub(super) fn is_in_trait(&self, shape: Shape) -> bool {
         match shape {
             Shape::Publish(_) | Shape::IpiTargets(_) => true,
-            Shape::Switch | Shape::ReturnToUser | Shape::EnterFromUser => self.of_space().is_none(),
+            Shape::Switch | Shape::LoadTag | Shape::ReturnToUser | Shape::EnterFromUser => {
+                self.of_space().is_none()
+            }
             _ => false,
         }
     }

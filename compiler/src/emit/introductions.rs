@@ -81,6 +81,7 @@ impl Emit<'_> {
                 format!("Completes a flush of {} {}.{secondary}", of(s), by(r))
             }
             Shape::Switch => "Loads another address space.".to_owned(),
+            Shape::LoadTag => "Loads another tag for the address space that is loaded.".to_owned(),
             Shape::ReturnToUser => "Loads the view that user code runs on.".to_owned(),
             Shape::EnterFromUser => {
                 "Loads the view that the kernel runs on, after user code ran.".to_owned()
@@ -218,6 +219,10 @@ fn deferred_texts(deferred: Deferred) -> Vec<String> {
         (
             Deferred::VIEW_UNTIL_RETURN,
             "entries of the user view on this CPU, until the return to user code",
+        ),
+        (
+            Deferred::TAG_UNTIL_RENEWAL,
+            "entries under the loaded tag on this CPU, until the space has another one",
         ),
         (
             Deferred::LAZY_UNTIL_LOAD,

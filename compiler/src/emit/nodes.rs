@@ -178,7 +178,7 @@ impl Emit<'_> {
     pub(super) fn call_in(&self, other: Shape, shape: Shape) -> Expr {
         let event = matches!(
             shape,
-            Shape::Switch | Shape::ReturnToUser | Shape::CpuOnline
+            Shape::Switch | Shape::LoadTag | Shape::ReturnToUser | Shape::CpuOnline
         );
         let argument = |parameter: Var| match parameter {
             Var::Tag if event => Var::To.field("tag").field("value"),

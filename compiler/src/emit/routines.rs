@@ -49,6 +49,7 @@ fn name(shape: Shape) -> String {
         Shape::MoreRights => "give_more_rights".to_owned(),
         Shape::Publish(_) => "publish".to_owned(),
         Shape::Switch => "switch_to".to_owned(),
+        Shape::LoadTag => "load_new_tag".to_owned(),
         Shape::ReturnToUser => "load_user_view".to_owned(),
         Shape::EnterFromUser => "load_kernel_view".to_owned(),
         Shape::CpuOnline => "invalidate_all".to_owned(),
@@ -294,7 +295,7 @@ fn with_definitions(plan: &Plan, mut body: Vec<Stmt>) -> Vec<Stmt> {
     if plan.shape == Shape::Change {
         define(Var::Pass.word(), Var::Pass, &pass_of_change);
     }
-    if plan.shape == Shape::Switch {
+    if matches!(plan.shape, Shape::Switch | Shape::LoadTag) {
         define(Var::Tag.word(), Var::Tag, &|| {
             Var::To.field("tag").field("value")
         });

@@ -55,6 +55,7 @@ pub fn defer(deferred: Deferred) -> Stmt {
     let names = [
         (Deferred::OTHERS_UNTIL_LOAD, "OTHERS_UNTIL_LOAD"),
         (Deferred::VIEW_UNTIL_RETURN, "VIEW_UNTIL_RETURN"),
+        (Deferred::TAG_UNTIL_RENEWAL, "TAG_UNTIL_RENEWAL"),
         (Deferred::LAZY_UNTIL_LOAD, "LAZY_UNTIL_LOAD"),
         (Deferred::INACTIVE_UNTIL_LOAD, "INACTIVE_UNTIL_LOAD"),
         (Deferred::SPACE_UNTIL_ATTACH, "SPACE_UNTIL_ATTACH"),

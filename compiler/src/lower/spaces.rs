@@ -3,7 +3,8 @@
 use super::scope::{Lower, of_kind};
 use crate::ast::{self, Ident, Item, TagFact};
 use crate::model::{
-    Amount, At, Cond, DefinitionName, Limit, Resync, Space, SpaceAddresses, Tag, Under, View,
+    Amount, At, Cond, DefinitionName, Limit, Renewal, Resync, Space, SpaceAddresses, Tag, Under,
+    View,
 };
 use crate::source::Span;
 
@@ -13,6 +14,7 @@ impl Lower {
         for (it, named) in of_kind!(items, Tag).zip(self.tags.clone()) {
             let (mut bits, mut per_cpu, mut values) = (None, None, None);
             let (mut lazily, mut read, mut root, mut source) = (None, None, None, None);
+            let mut renewal = None;
             let mut reserved = Vec::new();
             for fact in &it.facts {
                 match &fact.node {
@@ -38,6 +40,13 @@ impl Lower {
                     }
                     TagFact::InvalidatedLazily => {
                         self.once(&mut lazily, "`may be invalidated lazily`", (), fact.span);
+                    }
+                    TagFact::Renewed(load, cost) => {
+                        if let Some(load) = self.load(load) {
+                            let cost = cost.node;
+                            let by = Renewal { load, cost };
+                            self.once(&mut renewal, "`may be renewed`", by, fact.span);
+                        }
                     }
                     TagFact::ReadAfterPublish => {
                         self.once(&mut read, "`read after publish`", (), fact.span);
@@ -102,6 +111,7 @@ impl Lower {
                 widths,
                 per_cpu,
                 invalidated_lazily: lazily.map(|at| at.span),
+                renewal,
                 read_after_publish: read.map(|at| at.span),
                 values,
                 is_root: root.map(|at| at.span),

@@ -8,7 +8,7 @@ use tlbc_runtime::request;
 
 use super::events::{Aspect, Event, Issued};
 use super::instructions::{Drops, Instr, Source, Value};
-use super::machine::{Cache, CachedKind, Tag};
+use super::machine::{Cache, CachedKind, Renewal, Tag};
 use super::terms::{Cond, Config, Machine, Resync};
 use super::{Known, Model};
 
@@ -146,6 +146,13 @@ impl Model {
     pub fn tags_with_generations(&self, machine: impl Machine) -> impl Iterator<Item = &Tag> {
         let tags = self.tags.iter();
         tags.filter(move |tag| tag.when.holds(machine) && tag.has_generations())
+    }
+
+    /// Returns how a user space that is loaded gets a new tag in place of a flush, if it may.
+    #[must_use]
+    pub fn renewal(&self, machine: impl Machine) -> Option<Renewal> {
+        let mut tags = self.tags.iter().filter(|tag| tag.when.holds(machine));
+        tags.find_map(|tag| Some(tag.renewal?.value))
     }
 
     /// Returns whether a switch may need a flush of everything under every tag: a CPU whose caches start empty needs

@@ -267,6 +267,8 @@ pub struct Tag {
     pub per_cpu: At<bool>,
     /// Whether other tags of this CPU can be invalidated lazily: each is flushed when it is next loaded.
     pub invalidated_lazily: Option<Span>,
+    /// How a space that is loaded gets a new value in place of a flush, if it may.
+    pub renewal: Option<At<Renewal>>,
     /// Whether it is read only after changes are published.
     pub read_after_publish: Option<Span>,
     /// The values that spaces get, both ends included.
@@ -275,6 +277,15 @@ pub struct Tag {
     pub is_root: Option<Span>,
     /// How its values are given out, if that is stated.
     pub source: Option<At<TagSource>>,
+}
+
+/// How a space that is loaded gets a new value of its tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Renewal {
+    /// The load that loads the new value, by index.
+    pub load: usize,
+    /// Its price relative to instructions, for the values that it uses up and the load.
+    pub cost: u64,
 }
 
 impl Tag {

@@ -116,6 +116,7 @@ impl TreeBuilder<'_> {
             }),
             Rule::tag_read => TagFact::ReadAfterPublish,
             Rule::tag_lazy => TagFact::InvalidatedLazily,
+            Rule::tag_renewed => TagFact::Renewed(self.name(node), self.number_in(node)),
             Rule::tag_root => TagFact::IsRoot,
             _ => return None,
         })

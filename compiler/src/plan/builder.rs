@@ -114,6 +114,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
             Shape::MoreRights => self.written(Self::give_more_rights)?,
             Shape::Publish(space) => self.publish_new(space),
             Shape::Switch => self.switch(),
+            Shape::LoadTag => self.load_tag()?,
             Shape::ReturnToUser => self.return_to_user(),
             Shape::EnterFromUser => self.enter_from_user(),
             Shape::CpuOnline => self.cpu_online(),

@@ -38,17 +38,19 @@ pub enum How {
     InvalidateOtherTags,
     /// The flush of a view is deferred until the view is loaded.
     DeferView,
+    /// The space, which is loaded, gets a new tag.
+    RenewTag,
 }
 
 impl How {
-    /// Returns the instruction; none for a deferred flush.
+    /// Returns the instruction; none for a deferred flush and for a new tag.
     pub fn primitive(self) -> Option<Primitive> {
         match self {
             How::Issue(primitive)
             | How::Sets {
                 each: primitive, ..
             } => Some(primitive),
-            How::InvalidateOtherTags | How::DeferView => None,
+            How::InvalidateOtherTags | How::DeferView | How::RenewTag => None,
         }
     }
 }
@@ -139,12 +141,12 @@ enum CandidateOrigin {
     Issue(Primitive),
     /// An instruction for each set of a cache.
     Sets(Primitive),
-    /// The flushes that can be deferred.
-    Deferrals,
+    /// What this CPU does in place of instructions: flushes that can be deferred, and a new tag.
+    Instead,
 }
 
 impl PlanContext<'_> {
-    /// Returns every candidate of some machine. For this CPU: local instructions, deferred flushes, and if
+    /// Returns every candidate of some machine. For this CPU: local instructions, deferred flushes, a new tag, and if
     /// `widened` also instructions that reach other CPUs. For other CPUs: instructions that reach them, unless the
     /// policy excludes those. For CPUs that are given: calls that take these. Does not ask the machine of this context.
     pub fn pool(&self, widened: bool) -> Vec<Variant> {
@@ -160,7 +162,7 @@ impl PlanContext<'_> {
                 if widened {
                     origins.extend(of_reach(false));
                 }
-                origins.push((CandidateOrigin::Deferrals, true));
+                origins.push((CandidateOrigin::Instead, true));
             }
             Reach::Wide | Reach::Given => origins.extend(of_reach(false)),
         }
@@ -220,7 +222,7 @@ impl PlanContext<'_> {
 
     /// Returns the candidates from one origin on the machine of this context, at each stage.
     fn candidates_of(&self, origin: CandidateOrigin, local: bool) -> Vec<Candidate> {
-        let candidates = match origin {
+        let candidates: Vec<Candidate> = match origin {
             CandidateOrigin::Issue(primitive) => {
                 let views = self.views_given(primitive, local).into_iter();
                 views
@@ -233,7 +235,9 @@ impl PlanContext<'_> {
                     .filter_map(|view| self.loop_over_sets(primitive, view))
                     .collect()
             }
-            CandidateOrigin::Deferrals => self.deferrals(),
+            CandidateOrigin::Instead => {
+                self.deferrals().into_iter().chain(self.renewal()).collect()
+            }
         };
         candidates
             .into_iter()

@@ -36,14 +36,9 @@ impl PlanBuilder<'_, '_> {
             seq(steps)
         };
         let all = if self.model.switch_flushes_every_tag(self.machine) {
-            let everything = if self.model.online_clean(self.machine) {
-                self.invalidate_all()
-            } else {
-                Node::Call(Shape::CpuOnline)
-            };
             let steps = [
                 Node::CompletePending(Pending::All),
-                everything,
+                self.everything_flushed(),
                 self.loads(false),
             ];
             let steps = steps.into_iter().chain(after.clone());
@@ -218,7 +213,7 @@ impl PlanBuilder<'_, '_> {
     }
 
     /// Invalidates everything of both spaces, under every tag.
-    fn invalidate_all(&mut self) -> Node {
+    pub(super) fn invalidate_all(&mut self) -> Node {
         let kernel = self.context(Space::Kernel, Reach::Here, true);
         let demand = Demand {
             extent: DemandExtent::Everything,

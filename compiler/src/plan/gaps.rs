@@ -66,7 +66,7 @@ fn gap_at(
     let what = named(cell, owner);
     let with = configuration(model, gap.config);
     let nearest = nearest.and_then(|candidate| match candidate.how {
-        How::InvalidateOtherTags | How::DeferView => None,
+        How::InvalidateOtherTags | How::DeferView | How::RenewTag => None,
         how => how
             .primitive()
             .map(|primitive| &model.invalidates[primitive.invalidate]),

@@ -49,6 +49,8 @@ pub enum Shape {
     Publish(Space),
     /// A switch to another address space.
     Switch,
+    /// Another tag for the space that is loaded.
+    LoadTag,
     /// Return to user code.
     ReturnToUser,
     /// Entry from user code.
@@ -77,6 +79,7 @@ impl Shape {
             | Shape::Replace
             | Shape::MoreRights
             | Shape::Switch
+            | Shape::LoadTag
             | Shape::ReturnToUser
             | Shape::EnterFromUser
             | Shape::CpuOnline => Space::User,
@@ -101,6 +104,7 @@ impl Shape {
             | Shape::Replace
             | Shape::MoreRights
             | Shape::Switch
+            | Shape::LoadTag
             | Shape::ReturnToUser
             | Shape::EnterFromUser
             | Shape::CpuOnline => Reach::Here,

@@ -26,6 +26,7 @@ mod issued;
 mod passes;
 mod plans;
 mod ranges;
+mod renewal;
 #[cfg(test)]
 pub(crate) mod scaling;
 mod search;
@@ -150,6 +151,7 @@ fn shapes() -> impl Iterator<Item = Shape> {
             Shape::Replace,
             Shape::MoreRights,
             Shape::Switch,
+            Shape::LoadTag,
             Shape::ReturnToUser,
             Shape::EnterFromUser,
             Shape::CpuOnline,

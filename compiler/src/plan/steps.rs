@@ -46,6 +46,7 @@ pub fn issues<'a>(
             }
             How::InvalidateOtherTags => vec![Node::InvalidateOtherTags],
             How::DeferView => vec![Node::Defer(Deferred::VIEW_UNTIL_RETURN)],
+            How::RenewTag => vec![Node::Defer(Deferred::TAG_UNTIL_RENEWAL)],
         }
     };
     candidates.into_iter().flat_map(node).collect()
@@ -64,11 +65,15 @@ pub fn before<'a>(candidates: impl IntoIterator<Item = &'a Candidate>) -> Vec<No
 }
 
 /// Returns a node with the guards that its instructions need, also those of workarounds: what each states, and the same CPU
-/// up to a barrier that requires that.
+/// up to a barrier that requires that. The tag of this CPU changes with interrupts off.
 pub fn guarded(context: &PlanContext<'_>, node: Node) -> Node {
     let model = context.model;
     let mut scopes: Vec<Need> = Vec::new();
     node.walk(&mut |node| {
+        let renews = matches!(node, Node::Defer(it) if it.contains(Deferred::TAG_UNTIL_RENEWAL));
+        if renews && !scopes.contains(&Need::InterruptsOff) {
+            scopes.push(Need::InterruptsOff);
+        }
         for instruction in node.instructions(model) {
             let Which::Invalidate(invalidate) = instruction else {
                 continue;

@@ -57,6 +57,7 @@ pub fn diagnose(model: &Model, needs: &Needs, plans: &Plans) -> Vec<Diagnostic> 
 fn without_lock(shape: Shape) -> Option<(&'static str, Option<Space>)> {
     Some(match shape {
         Shape::Switch => ("a switch", None),
+        Shape::LoadTag => ("the load of a new tag", None),
         Shape::ReturnToUser => ("a return to user code", None),
         Shape::EnterFromUser => ("an entry from user code", None),
         Shape::CpuOnline => ("a CPU that comes online", None),

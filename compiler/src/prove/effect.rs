@@ -10,7 +10,7 @@ use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{LevelTable, Reach, Space};
 
 use super::machine::{Partial, Question};
-use super::reading::Reading;
+use super::reading::{Later, Reading};
 use super::steps::{Issued, Named, Sets, Step};
 use crate::model::{
     AddressSelector, CachedKind, Drops, Instr, LevelSel, Lost, Need, Source, UNLIMITED, Under,
@@ -98,8 +98,25 @@ impl Path<'_> {
                 empty: false,
                 keep,
             } => self.loaded(*load, *view, *keep, cell),
+            Step::RenewTag { within } => self.renewed(within, cell),
             _ => Vec::new(),
         }
+    }
+
+    /// Returns whether a new tag of this CPU leaves the entries of a cell out of reach: those under the old one.
+    fn renewed(&self, within: &[Need], cell: &Cell) -> Vec<Place> {
+        let tags = self.facts.tags().iter();
+        let mut tags = tags.filter(|tag| tag.when.holds(self.machine));
+        let is_own = tags.all(|tag| tag.per_cpu.value && tag.renewal.is_some());
+        let reaches = cell.class == Class::This
+            && Agents(1 << cell.agent) == Agents::SELF
+            && cell.kind != CachedKind::Root;
+        let loaded = self.space == Space::User && self.has_tags() && self.has_loaded(cell);
+        if !reaches || !loaded || !is_own || !within.contains(&Need::InterruptsOff) {
+            return Vec::new();
+        }
+        self.facts.rely(Later::Renewal);
+        vec![Place::Everything]
     }
 
     fn loaded(&self, load: usize, view: usize, keep: bool, cell: &Cell) -> Vec<Place> {

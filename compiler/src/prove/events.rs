@@ -25,16 +25,19 @@ use crate::plan::ir::{Node, Shape};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Moment {
     Switch(Pending),
+    Renewal(Pending),
     Return { deferred: bool },
     Enter,
     Online,
 }
 
 impl Moment {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Switch(Pending::None),
         Self::Switch(Pending::Tag),
         Self::Switch(Pending::All),
+        Self::Renewal(Pending::None),
+        Self::Renewal(Pending::All),
         Self::Return { deferred: false },
         Self::Return { deferred: true },
         Self::Enter,
@@ -46,6 +49,8 @@ impl Moment {
             Self::Switch(Pending::None) => "switch, nothing pending",
             Self::Switch(Pending::Tag) => "switch, a flush of the tag pending",
             Self::Switch(Pending::All) => "switch, a flush of every tag pending",
+            Self::Renewal(Pending::All) => "a new tag, a flush of every tag pending",
+            Self::Renewal(_) => "a new tag, nothing pending",
             Self::Return { deferred: false } => "return to user code",
             Self::Return { deferred: true } => "return to user code, a flush of the view deferred",
             Self::Enter => "entry from user code",
@@ -56,6 +61,7 @@ impl Moment {
     fn shape(self) -> Shape {
         match self {
             Self::Switch(_) => Shape::Switch,
+            Self::Renewal(_) => Shape::LoadTag,
             Self::Return { .. } => Shape::ReturnToUser,
             Self::Enter => Shape::EnterFromUser,
             Self::Online => Shape::CpuOnline,
@@ -69,7 +75,9 @@ pub fn completing(facts: &Reading<'_>) -> Vec<String> {
     let on_load = on_load.into_iter().filter(|_| facts.relies(Later::Load));
     let on_return = [Moment::Return { deferred: true }].into_iter();
     let on_return = on_return.filter(|_| facts.relies(Later::Return));
-    let all = on_load.chain(on_return);
+    let renewed = [Pending::None, Pending::All].map(Moment::Renewal);
+    let renewed = { renewed.into_iter() }.filter(|_| facts.relies(Later::Renewal));
+    let all = on_load.chain(renewed).chain(on_return);
     all.map(|moment| moment.name().to_owned()).collect()
 }
 
@@ -86,6 +94,9 @@ pub fn prove(model: &Model, plans: &Plans, proof: &mut Proof) {
                 return;
             }
             if moment == (Moment::Return { deferred: true }) && !defers_views(plans) {
+                return;
+            }
+            if matches!(moment, Moment::Renewal(_)) && !renews(&facts, machine) {
                 return;
             }
             let found = path(&facts, plans, moment, machine);
@@ -112,14 +123,14 @@ fn path(facts: &Reading<'_>, plans: &Plans, moment: Moment, machine: &Partial<'_
         walk: true,
         everything: true,
         pending: match moment {
-            Moment::Switch(pending) => pending,
+            Moment::Switch(pending) | Moment::Renewal(pending) => pending,
             _ => Pending::None,
         },
         view_deferred: moment == Moment::Return { deferred: true },
         ..Ask::NOTHING
     };
     let flushes = match moment {
-        Moment::Switch(pending) => pending != Pending::None,
+        Moment::Switch(pending) | Moment::Renewal(pending) => pending != Pending::None,
         Moment::Return { deferred } => deferred,
         // Entries of the view that the kernel runs on are flushed while the kernel runs.
         Moment::Enter => false,
@@ -139,7 +150,8 @@ fn path(facts: &Reading<'_>, plans: &Plans, moment: Moment, machine: &Partial<'_
             Moment::Online => Space::Kernel,
             _ => Space::User,
         },
-        entering: matches!(moment, Moment::Switch(_)),
+        // The tag that is loaded is not the one that is about to be loaded.
+        entering: matches!(moment, Moment::Switch(_) | Moment::Renewal(_)),
         in_use: false,
         changes: false,
         levels,
@@ -188,7 +200,7 @@ fn path(facts: &Reading<'_>, plans: &Plans, moment: Moment, machine: &Partial<'_
     }
     // What follows the loads of a switch follows those of an entry, too.
     let event = match moment {
-        Moment::Switch(_) | Moment::Enter => facts.switch(),
+        Moment::Switch(_) | Moment::Renewal(_) | Moment::Enter => facts.switch(),
         Moment::Return { .. } => facts.return_to_user(),
         Moment::Online => facts.cpu_online(),
     };
@@ -249,7 +261,7 @@ fn cells(path: &Path<'_>, stale: &Stale, moment: Moment) -> Vec<Cell> {
         }),
         // User spaces have no other class.
         Moment::Switch(Pending::Tag) => cells.retain(|cell| cell.class == Class::This),
-        Moment::Switch(_) | Moment::Enter | Moment::Online => {
+        Moment::Switch(_) | Moment::Renewal(_) | Moment::Enter | Moment::Online => {
             let tagged = path.has_tags();
             let own = cells.clone();
             for cell in own {
@@ -311,6 +323,13 @@ fn has_loads(steps: &[Step]) -> bool {
 /// the kernel runs on, what the return to user code loaded for another.
 fn wanted(facts: &Reading<'_>, machine: &Partial<'_>, moment: Moment) -> Vec<(usize, usize)> {
     let event = match moment {
+        Moment::Renewal(_) => {
+            let loads = { facts.tags().iter() }
+                .filter(|tag| tag.when.holds(machine))
+                .filter_map(|tag| Some(tag.renewal?.value.load));
+            let view = loaded_view(facts, machine);
+            return loads.map(|load| (load, view)).collect();
+        }
         Moment::Switch(_) => facts.switch(),
         Moment::Return { .. } | Moment::Enter => facts.return_to_user(),
         Moment::Online => facts.cpu_online(),
@@ -320,11 +339,22 @@ fn wanted(facts: &Reading<'_>, machine: &Partial<'_>, moment: Moment) -> Vec<(us
     if moment != Moment::Enter {
         return all.collect();
     }
-    let mut views = facts.space(Space::User).views.iter();
-    let kernel = views.position(|view| view.loaded && view.when.holds(machine));
-    let kernel = kernel.unwrap_or(0);
+    let kernel = loaded_view(facts, machine);
     let others = all.filter(|(_, view)| *view != kernel);
     others.map(|(load, _)| (load, kernel)).collect()
+}
+
+/// Returns the view that the kernel runs on.
+fn loaded_view(facts: &Reading<'_>, machine: &Partial<'_>) -> usize {
+    let mut views = facts.space(Space::User).views.iter();
+    let view = views.position(|view| view.loaded && view.when.holds(machine));
+    view.unwrap_or(0)
+}
+
+/// Returns whether a space that is loaded may get a new tag.
+fn renews(facts: &Reading<'_>, machine: &Partial<'_>) -> bool {
+    let mut tags = facts.tags().iter();
+    tags.any(|tag| tag.when.holds(machine) && tag.renewal.is_some())
 }
 
 /// Returns whether each of these loads is issued, once, and no other.

@@ -63,9 +63,11 @@ impl About {
     /// Returns which part follows the plan of a shape.
     fn of(shape: Shape) -> Self {
         match shape {
-            Shape::Switch | Shape::ReturnToUser | Shape::EnterFromUser | Shape::CpuOnline => {
-                Self::Event
-            }
+            Shape::Switch
+            | Shape::LoadTag
+            | Shape::ReturnToUser
+            | Shape::EnterFromUser
+            | Shape::CpuOnline => Self::Event,
             Shape::Change
             | Shape::Invalidate
             | Shape::Replace

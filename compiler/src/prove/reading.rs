@@ -33,6 +33,8 @@ pub enum Later {
     Load,
     /// The return to user code.
     Return,
+    /// The load of a new tag.
+    Renewal,
 }
 
 /// A definition, with marks at what was read.
@@ -44,7 +46,7 @@ pub struct Reading<'m> {
     loads: Vec<Cell<bool>>,
     errata: Vec<Cell<bool>>,
     parts: [Cell<bool>; PARTS.len()],
-    later: [Cell<bool>; 3],
+    later: [Cell<bool>; 4],
 }
 
 impl<'m> Reading<'m> {

@@ -129,7 +129,13 @@ impl<'a> Execution<'a> {
                 }
             }
             Node::SendIpi { to, flush } => self.steps.push(Step::SendIpi(*to, *flush)),
-            Node::Defer(deferred) => self.steps.push(Step::Defer(*deferred)),
+            Node::Defer(deferred) => {
+                if deferred.contains(Deferred::TAG_UNTIL_RENEWAL) {
+                    let within = self.within.clone();
+                    self.steps.push(Step::RenewTag { within });
+                }
+                self.steps.push(Step::Defer(*deferred));
+            }
             Node::InvalidateOtherTags => {
                 self.steps.push(Step::Defer(Deferred::OTHERS_UNTIL_LOAD));
             }

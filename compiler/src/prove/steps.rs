@@ -68,6 +68,11 @@ pub enum Step {
     },
     /// A flush is deferred.
     Defer(Deferred),
+    /// The space that is loaded gets a new tag.
+    RenewTag {
+        /// What the caller guarantees around it.
+        within: Vec<Need>,
+    },
     /// An IPI to CPUs that flush (`true`), or for which taking it is enough.
     SendIpi(IpiTargets, bool),
     /// A register is loaded.

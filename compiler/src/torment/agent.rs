@@ -45,6 +45,22 @@ impl Agent {
     }
 }
 
+impl Agent {
+    /// Loads a tag under which nothing is cached. Entries under the one that was loaded cannot be used any more; what the walker fills
+    /// is then under the new one.
+    pub fn load_tag(&mut self, tag: u64) {
+        let mut hits = 0;
+        for (number, (under, global)) in self.under.iter_mut().enumerate() {
+            if *under == self.loaded && !*global {
+                hits |= 1 << number;
+                *under = tag;
+            }
+        }
+        self.loaded = tag;
+        self.path.invalidate_now(hits);
+    }
+}
+
 impl Hardware<'_> {
     /// Returns the agents with their entries of an address.
     pub fn agents(&self, request: &Request, stale: &Stale) -> Vec<Agent> {

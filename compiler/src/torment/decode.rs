@@ -60,6 +60,11 @@ pub enum Act<'m> {
         form: &'m Form,
         with: Decoded,
     },
+    /// A register is loaded.
+    Load {
+        index: usize,
+        with: Decoded,
+    },
 }
 
 /// A definition of hardware in one configuration.
@@ -84,8 +89,20 @@ impl<'m> Hardware<'m> {
                 let call = it.call.as_ref().map(|at| at.value.as_str());
                 self.invalidate(planned, (&it.template, call), op)
             }
-            Which::Load(_) | Which::Store => Err("a flush loads and stores nothing".to_owned()),
+            Which::Load(index) => self.loaded(planned, &planned.loads[index].template, op),
+            Which::Store => Err("a flush stores nothing".to_owned()),
         }
+    }
+
+    fn loaded(&self, planned: &Model, template: &Template, op: &Op) -> Result<Act<'m>, String> {
+        let lines = text(planned, template);
+        let mut loads = self.model.loads.iter().enumerate();
+        let found = loads.find_map(|(index, it)| {
+            let is_same = text(self.model, &it.template) == lines;
+            let with = is_same.then(|| self.operands(&it.template, op)).flatten()?;
+            Some(Act::Load { index, with })
+        });
+        found.ok_or_else(|| format!("the hardware has no load `{}`", lines.join("; ")))
     }
 
     fn barrier(&self, template: &Template) -> Result<Act<'m>, String> {

@@ -20,7 +20,7 @@ use super::request::{Request, What};
 use crate::analysis::Analysis;
 use crate::model::{Config, Instr, Issued, Lost, Model, Source, Weakens, Workaround};
 use crate::plan::ir::Shape;
-use crate::trace::interpret::{Changing, Effects, Env, flush, interpret};
+use crate::trace::interpret::{self, Changing, Effects, Env, flush, interpret};
 use crate::trace::without_devices;
 
 /// The bit of a key whose invalidations an erratum keeps from waiting for accesses that are in flight.
@@ -99,7 +99,7 @@ fn is_issued(act: &Act<'_>, wanted: &Issued, target: &Act<'_>) -> bool {
         return true;
     };
     let of_target = |of: fn(&Decoded) -> Option<SourceBits>| match target {
-        Act::Barrier(_) => Some(0),
+        Act::Barrier(_) | Act::Load { .. } => Some(0),
         Act::Invalidate { with, .. } => of(with).map(|bits| bits.value),
     };
     let agrees = |source: Source, of: fn(&Decoded) -> Option<SourceBits>| {
@@ -177,7 +177,8 @@ impl<'m> Bench<'m> {
             shape(request.space, reach),
             &env,
         );
-        let ops = effects.iter().flat_map(|it| &it.ops);
+        let renewal = self.renewal(&effects[0], &env);
+        let ops = effects.iter().chain(&renewal).flat_map(|it| &it.ops);
         let steps = ops.filter_map(|op| crate::trace::step(model, self.config, op, None));
         let texts = steps.filter_map(|step| Some(step.instruction()?.asm.join("; ")));
         texts.collect()
@@ -186,24 +187,31 @@ impl<'m> Bench<'m> {
     fn script(&self, request: &Request) -> Result<Script<'m>, String> {
         let (shape, env) = self.asked(request);
         let Analysis { model, plans } = self.planned;
-        let [start, finish] = flush(model, plans, shape(request.space, request.reach), &env);
+        let [mut start, finish] = flush(model, plans, shape(request.space, request.reach), &env);
+        start
+            .ops
+            .extend(self.renewal(&start, &env).into_iter().flat_map(|it| it.ops));
         let targets = match request.reach {
             Reach::Here | Reach::Given => IpiTargets::NONE,
             Reach::Wide => {
                 interpret(model, plans, Shape::IpiTargets(request.space), &env).flush_ipis
             }
         };
-        let interrupted = |value: u64| {
+        let interrupted = |value: u64, other: u64| {
+            let of_cpu = |value| Tag {
+                value,
+                global: false,
+            };
             let env = Env {
-                tag: Tag {
-                    value,
-                    global: false,
-                },
+                tag: of_cpu(value),
+                root: Root::of_tag(of_cpu(other), SpaceFlags::NONE),
                 config: without_devices(model, self.config),
                 ..env.clone()
             };
             let [mut start, finish] = flush(model, plans, shape(request.space, Reach::Here), &env);
+            let renewal = self.renewal(&start, &env).into_iter();
             start.ops.extend(finish.ops);
+            start.ops.extend(renewal.flat_map(|it| it.ops));
             start.deferred |= finish.deferred;
             // It flushes as for a space without devices, so the bits of operands that stand for them are as there.
             let Hardware {
@@ -220,13 +228,19 @@ impl<'m> Bench<'m> {
             finish: part(self.hardware, model, &finish)?,
             targets,
             interrupted: [
-                interrupted(request.tags.here)?,
-                interrupted(request.tags.there)?,
+                interrupted(request.tags.here, request.tags.there)?,
+                interrupted(request.tags.there, request.tags.here)?,
             ],
         })
     }
 
-    /// Returns the shape of a request for each reach, and the environment of its plan.
+    /// Returns the load of a new tag, if the start of a flush was left to it.
+    fn renewal(&self, started: &Effects, env: &Env) -> Option<Effects> {
+        interpret::renewal(&self.planned.model, &self.planned.plans, started, env)
+    }
+
+    /// Returns the shape of a request for each reach, and the environment of its plan. A value that means the space elsewhere is free on
+    /// this CPU, which gives it out where the space gets a new tag.
     fn asked(&self, request: &Request) -> (fn(Space, Reach) -> Shape, Env) {
         let model = &self.planned.model;
         let tag = Tag {
@@ -242,12 +256,13 @@ impl<'m> Bench<'m> {
             change: Changing::default(),
             page: (0, Level(0)),
             ranges: Ranges::new(),
-            root: Root {
-                table: 0,
-                tag,
-                empty: 0,
-                flags: SpaceFlags::NONE,
-            },
+            root: Root::of_tag(
+                Tag {
+                    value: request.tags.there,
+                    ..tag
+                },
+                SpaceFlags::NONE,
+            ),
             pending: Pending::None,
             view_pending: false,
             steps: FinishSteps::NONE,
@@ -370,6 +385,11 @@ impl<'m> Bench<'m> {
                             agent.path.start(hits, UNDRAINED);
                             agent.path.complete(UNDRAINED, false);
                         }
+                    }
+                }
+                Act::Load { with, .. } => {
+                    if let Some(tag) = with.tag.filter(|_| class == Agents::SELF) {
+                        agent.load_tag(tag.value);
                     }
                 }
             }

@@ -28,6 +28,12 @@ pub fn flush(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> [Effects;
     [start, finish]
 }
 
+/// Interprets the load of a new tag, which is that of the environment's root, if the start of a flush on this CPU was left to it.
+pub fn renewal(model: &Model, plans: &Plans, started: &Effects, env: &Env) -> Option<Effects> {
+    let renews = started.deferred.contains(Deferred::TAG_UNTIL_RENEWAL);
+    renews.then(|| interpret(model, plans, Shape::LoadTag, env))
+}
+
 /// Interprets the plan of a shape.
 pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effects {
     let mut run = Interpreter {
@@ -107,7 +113,9 @@ impl Interpreter<'_> {
                     self.passes = Some(passes);
                 }
                 // A pending flush of a tag or a CPU is one of all kinds of entries.
-                Shape::Switch | Shape::ReturnToUser | Shape::CpuOnline => self.walk = true,
+                Shape::Switch | Shape::LoadTag | Shape::ReturnToUser | Shape::CpuOnline => {
+                    self.walk = true;
+                }
                 _ => {}
             }
             self.node(&plan.body, None);
@@ -115,7 +123,11 @@ impl Interpreter<'_> {
             // An event flushes entries that only this CPU uses, so no other CPU has to drain.
             if matches!(
                 shape,
-                Shape::Switch | Shape::ReturnToUser | Shape::EnterFromUser | Shape::CpuOnline
+                Shape::Switch
+                    | Shape::LoadTag
+                    | Shape::ReturnToUser
+                    | Shape::EnterFromUser
+                    | Shape::CpuOnline
             ) {
                 self.effects.sync_ipis = IpiTargets::NONE;
             }

@@ -44,6 +44,8 @@ pub enum Event {
     Teardown,
     /// The space is loaded, with this flush pending for it.
     Switch(Pending),
+    /// The space, which is loaded, gets a new tag, with this flush pending.
+    NewTag(Pending),
     /// The kernel returns to user code; whether the flush of its view is pending.
     ReturnToUser(bool),
     /// The kernel is entered from user code.

@@ -107,6 +107,11 @@ pub enum Asked {
         /// The flush that is pending: `none`, `tag` or `all`.
         pending: &'static str,
     },
+    /// The space that is loaded gets a new tag.
+    NewTag {
+        /// The flush that is pending: `none` or `all`.
+        pending: &'static str,
+    },
     /// The kernel returns to user code.
     ReturnToUser {
         /// The flush that is pending: `none` or `tag`.
@@ -196,6 +201,19 @@ pub(super) fn kind_of_tag<'m>(model: &'m Model, query: &Query) -> Option<&'m Tag
     }
 }
 
+/// Returns the tag that a CPU gives out after that of the space: the next value, or the first.
+pub(super) fn next_tag(model: &Model, query: &Query) -> u64 {
+    let Some(tag) = kind_of_tag(model, query) else {
+        return query.tag.value;
+    };
+    let (first, last) = tag.on(&query.limits).range();
+    if (first..last).contains(&query.tag.value) {
+        query.tag.value + 1
+    } else {
+        first
+    }
+}
+
 /// Returns a range with the names of its levels.
 pub(super) fn named_range(model: &Model, range: &AddressRange) -> Range {
     let name = |&level: &usize| model.levels[level].name.clone();
@@ -249,11 +267,10 @@ fn asked(model: &Model, query: &Query) -> Asked {
         Event::Everything => Asked::Everything,
         Event::Teardown => Asked::Teardown,
         Event::Switch(pending) => Asked::Switch {
-            pending: match pending {
-                Pending::None => "none",
-                Pending::Tag => "tag",
-                Pending::All => "all",
-            },
+            pending: word(*pending),
+        },
+        Event::NewTag(pending) => Asked::NewTag {
+            pending: word(*pending),
         },
         Event::ReturnToUser(pending) => Asked::ReturnToUser {
             pending: if *pending { "tag" } else { "none" },
@@ -261,6 +278,15 @@ fn asked(model: &Model, query: &Query) -> Asked {
         Event::EnterFromUser => Asked::EnterFromUser,
         Event::CpuOnline => Asked::CpuOnline,
         Event::Publish => Asked::Publish,
+    }
+}
+
+/// Returns the name of a pending flush on the command line.
+fn word(pending: Pending) -> &'static str {
+    match pending {
+        Pending::None => "none",
+        Pending::Tag => "tag",
+        Pending::All => "all",
     }
 }
 
@@ -373,6 +399,13 @@ fn title(model: &Model, query: &Query) -> String {
                 Pending::All => "a flush of every tag",
             };
             format!("switch to {of}, {pending} pending")
+        }
+        Event::NewTag(pending) => {
+            let pending = match pending {
+                Pending::All => "a flush of every tag",
+                Pending::None | Pending::Tag => "nothing",
+            };
+            format!("load of a new tag: {of}, {pending} pending")
         }
         Event::ReturnToUser(pending) => {
             let pending = if *pending {

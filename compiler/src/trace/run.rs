@@ -4,17 +4,17 @@
 //! that flush for themselves and waits for them, issues the instructions of its end, and interrupts the CPUs for which
 //! taking the interrupt is enough (`runtime/src/mmu/shootdown.rs`).
 
-use tlbc_runtime::backend::IpiTargets;
+use tlbc_runtime::backend::{IpiTargets, Root};
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::passes::{Folding, Passes, SortedPasses};
-use tlbc_runtime::request::{LevelTable, Ranges, Reach, Scope, Space};
+use tlbc_runtime::request::{LevelTable, Ranges, Reach, Scope, Space, Tag};
 
 use super::deferred::{deferred, kinds};
 use super::explanation::Why;
 use super::input::{RequestedEntries, env, without_devices};
-use super::interpret::{Effects, Env, Op, flush, interpret};
+use super::interpret::{self, Effects, Env, Op, flush, interpret};
 use super::query::{Event, Query};
-use super::request::{kind_of_tag, request};
+use super::request::{kind_of_tag, next_tag, request};
 use super::response::{DeferredBy, EntryKind, Ipi, Step, Store, Trace, VERSION};
 use super::steps::{step, takes_tag, targets};
 use super::why::{TracedFlush, why};
@@ -126,6 +126,12 @@ impl<'a> TraceRun<'a> {
                 }
                 self.event(Shape::Switch, |env| env.pending = *pending);
             }
+            Event::NewTag(pending) => {
+                if self.model.renewal(self.query.config).is_none() {
+                    return Err("a space that is loaded gets no new tag on this machine".to_owned());
+                }
+                self.event(Shape::LoadTag, |env| env.pending = *pending);
+            }
             Event::ReturnToUser(pending) => {
                 self.event(Shape::ReturnToUser, |env| env.view_pending = *pending);
             }
@@ -180,6 +186,9 @@ impl<'a> TraceRun<'a> {
         };
         self.flushed(what, &start, &env, flush_ipis);
         self.did(&start, &env, &kinds);
+        if let Some(renewal) = self.renewal(&start, &env) {
+            self.did(&renewal, &env, &kinds);
+        }
         if !flush_ipis.is_empty() {
             let sender = env.config;
             env.config = without_devices(self.model, env.config);
@@ -192,7 +201,7 @@ impl<'a> TraceRun<'a> {
                 Vec::new()
             };
             env.tag.global = false;
-            let effects = self.issued(shape, Reach::Here, &env);
+            let effects = self.issued_alone(shape, &env);
             self.interrupt(flush_ipis, calls, &effects, &env, &kinds);
             (env.tag, env.config) = (self.query.tag, sender);
         }
@@ -275,7 +284,7 @@ impl<'a> TraceRun<'a> {
         let (shape, mut env) = self.flush_of(what, env(self.query));
         let kinds = self.kinds(what);
         env.config = without_devices(self.model, env.config);
-        for effects in self.issued(shape, Reach::Here, &env) {
+        for effects in self.issued_alone(shape, &env) {
             self.did(&effects, &env, &kinds);
         }
     }
@@ -316,6 +325,32 @@ impl<'a> TraceRun<'a> {
     /// Interprets the start and the end of a flush.
     fn issued(&self, shape: fn(Space, Reach) -> Shape, reach: Reach, env: &Env) -> [Effects; 2] {
         flush(self.model, self.plans, shape(self.query.space, reach), env)
+    }
+
+    /// Interprets a flush of this CPU for itself. A new tag that it is left to is loaded at its end.
+    fn issued_alone(&self, shape: fn(Space, Reach) -> Shape, env: &Env) -> Vec<Effects> {
+        let [start, finish] = self.issued(shape, Reach::Here, env);
+        let renewal = self.renewal(&start, env);
+        [start, finish].into_iter().chain(renewal).collect()
+    }
+
+    /// Interprets the load of a new tag, the next one that the CPU gives out, if the start of a flush was left to it.
+    fn renewal(&self, started: &Effects, env: &Env) -> Option<Effects> {
+        let Env { tag, root, .. } = *env;
+        let tag = Tag {
+            value: next_tag(self.model, self.query),
+            ..tag
+        };
+        let root = Root { tag, ..root };
+        interpret::renewal(
+            self.model,
+            self.plans,
+            started,
+            &Env {
+                root,
+                ..env.clone()
+            },
+        )
     }
 
     /// Returns the kinds of entries that a flush invalidates, of those that the machine caches.

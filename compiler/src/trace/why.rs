@@ -45,12 +45,13 @@ pub(super) fn why(
 ) -> Why {
     let choices = flushed.iter().filter_map(|it| choice(model, query, *it));
     Why {
-        cost: cost(model, query, trace, ops),
+        // A flush loads a register only for a new tag.
+        cost: cost(model, query, trace, ops, !flushed.is_empty()),
         choices: choices.collect(),
     }
 }
 
-fn cost(model: &Model, query: &Query, trace: &Trace, ops: &[Op]) -> Cost {
+fn cost(model: &Model, query: &Query, trace: &Trace, ops: &[Op], renews: bool) -> Cost {
     let (operations, barriers) = counted(&trace.here);
     let interrupted = trace.ipis.iter().map(|ipi| {
         let (operations, barriers) = counted(&ipi.steps);
@@ -64,7 +65,7 @@ fn cost(model: &Model, query: &Query, trace: &Trace, ops: &[Op]) -> Cost {
         operations,
         barriers,
         interrupted: interrupted.collect(),
-        lost: lost(model, query, ops),
+        lost: lost(model, query, ops, renews),
     }
 }
 
@@ -76,8 +77,9 @@ fn counted(steps: &[Step]) -> (usize, usize) {
     (count(invalidates), count(is_barrier))
 }
 
-/// Returns the entries that these instructions invalidate at all addresses.
-fn lost(model: &Model, query: &Query, ops: &[Op]) -> Vec<LostEntries> {
+/// Returns the entries that these instructions invalidate at all addresses. Where a load `renews` the tag, none of the old one can be
+/// used any more.
+fn lost(model: &Model, query: &Query, ops: &[Op], renews: bool) -> Vec<LostEntries> {
     let kinds = [
         ("leaf", CachedKind::Leaf),
         ("walk", CachedKind::Walk),
@@ -91,7 +93,13 @@ fn lost(model: &Model, query: &Query, ops: &[Op]) -> Vec<LostEntries> {
         let mut of_kind: Vec<LostEntries> = Vec::new();
         for (cache, named) in caches.clone() {
             let tags = ops.iter().fold(NO_TAGS, |tags, op| {
-                tags.union(tags_of(model, query, op, (cached, CacheSet(1 << cache))))
+                let is_renewed = renews && matches!(op.which, Which::Load(_));
+                let renewed = TagSelector {
+                    this: is_renewed,
+                    ..NO_TAGS
+                };
+                let dropped = tags_of(model, query, op, (cached, CacheSet(1 << cache)));
+                tags.union(dropped).union(renewed)
             });
             let classes = classes(tags.bits());
             let name = named.named.name.clone();
@@ -211,6 +219,7 @@ fn set(model: &Model, alternative: &Alternative) -> Set {
         How::Sets { each, .. } => format!("{} for each set", each.name(model)),
         How::InvalidateOtherTags => "(deferred: other tags)".to_owned(),
         How::DeferView => "(deferred: the user view)".to_owned(),
+        How::RenewTag => "(a new tag)".to_owned(),
     };
     Set {
         instructions: alternative.candidates.iter().map(name).collect(),

@@ -80,6 +80,17 @@ pub struct Root {
 }
 
 impl Root {
+    /// Returns what a CPU loads for a space that is loaded and gets another tag.
+    #[must_use]
+    pub const fn of_tag(tag: Tag, flags: SpaceFlags) -> Self {
+        Self {
+            table: 0,
+            tag,
+            empty: 0,
+            flags,
+        }
+    }
+
     /// Returns a root whose tag is 0 on every CPU: the kernel's root, on a machine that never gives the tag 0 to a space.
     #[must_use]
     pub const fn untagged(table: u64, empty: u64) -> Self {
@@ -286,6 +297,19 @@ pub trait Backend {
 
     /// Loads an address space, and completes the flush that is pending for it on this CPU. Returns what is deferred.
     fn switch(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, pending: Pending) -> Deferred;
+
+    /// Loads another tag for the address space that is loaded, after the flush that is pending for every tag on this CPU. Returns what
+    /// is deferred. The root stays as it is: only `to.tag` counts. The runtime calls this for a flush that was left
+    /// [until the space has a new tag](Deferred::TAG_UNTIL_RENEWAL). The default is for machines on which no flush is.
+    ///
+    /// # Context
+    ///
+    /// As [`Request`] says, with interrupts off.
+    #[inline]
+    fn load_tag(&self, cpu: &mut impl Issue<Self::Op>, to: &Root, pending: Pending) -> Deferred {
+        let _ = (cpu, to, pending);
+        Deferred::NOTHING
+    }
 
     /// Loads the root of the user view, if user code does not run on the kernel view. `to.table` is the user view's top table.
     /// `deferred` is whether the flush of that view was deferred; it is then completed. The default is for machines on which user

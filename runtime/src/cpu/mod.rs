@@ -2,6 +2,7 @@
 
 mod mailbox;
 mod message;
+mod renewal;
 mod response;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod tests;

@@ -20,6 +20,8 @@ impl Deferred {
     pub const INACTIVE_UNTIL_LOAD: Self = Self(1 << 3);
     /// On every CPU, everything of the space, before one attaches it or anything of it gets a new owner.
     pub const SPACE_UNTIL_ATTACH: Self = Self(1 << 4);
+    /// On this CPU, everything under the loaded tag, until the loaded space has a new one. The flush is not complete before that.
+    pub const TAG_UNTIL_RENEWAL: Self = Self(1 << 5);
 
     /// Returns whether all of `other` is deferred.
     #[must_use]

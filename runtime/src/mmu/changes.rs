@@ -220,12 +220,12 @@ impl<P: Platform> Mmu<P> {
                 flags: space.flags().without(P::Backend::sender_only()),
                 scope: ranges.scope(backend.levels()),
             };
-            let deferred = self.alone(|| {
+            self.alone(|| {
                 let mut sink = self.platform.sink(cpu);
                 let started = backend.start(&mut sink, &request);
-                backend.finish(&mut sink, started).deferred
+                let deferred = backend.finish(&mut sink, started).deferred;
+                here.renew_or_defer(&*backend, &mut sink, deferred, request.flags);
             });
-            here.defer(&*backend, deferred);
         });
         Ok(true)
     }

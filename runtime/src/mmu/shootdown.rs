@@ -314,8 +314,9 @@ impl<P: Platform> Mmu<P> {
             self.load_kernel(cpu);
         }
         if let Some(request) = response.flush {
-            let deferred = backend.handle(&mut self.platform.sink(cpu), &request);
-            here.defer(&*backend, deferred);
+            let mut sink = self.platform.sink(cpu);
+            let deferred = backend.handle(&mut sink, &request);
+            here.renew_or_defer(&*backend, &mut sink, deferred, request.flags);
         }
         if let Some((slot, generation)) = response.sees {
             here.slots.set_seen_gen(slot, generation);

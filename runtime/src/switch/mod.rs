@@ -133,6 +133,10 @@ impl<P: Platform> Mmu<P> {
             here.slots
                 .find_or_assign(space.id, space.slots, generation, space.id);
         if pending != Pending::None {
+            let pending = self.new_slot_tag(cpu, space.id, (space, slot), pending);
+            if pending == Pending::All {
+                here.slots.forget_all_but(Some(slot));
+            }
             let (root, backend) = (self.root(here, Some(slot), space), self.platform.backend());
             here.stats.completed.count(1);
             here.stats.full_deferred.count(1);
@@ -216,8 +220,8 @@ impl<P: Platform> Mmu<P> {
         here.defer(&*backend, deferred);
     }
 
-    /// Gives a space that is about to be loaded a new tag in place of a flush of the old one, where the per-CPU tags of the machine
-    /// come from generations. Returns what still has to be flushed. If that is nothing, changes of the space are published, as they
+    /// Gives a space that is about to be loaded, or used again, a new tag in place of a flush of the old one, where the per-CPU tags of
+    /// the machine come from generations. Returns what still has to be flushed. If that is nothing, changes of the space are published, as they
     /// are before a flush: the walker of this CPU must see them.
     fn new_slot_tag(
         &self,

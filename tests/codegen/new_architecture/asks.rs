@@ -25,6 +25,7 @@ fn show(here: Vec<String>, others: Vec<String>, deferred: Deferred) {
     let kinds = [
         (Deferred::OTHERS_UNTIL_LOAD, "this CPU"),
         (Deferred::VIEW_UNTIL_RETURN, "this CPU"),
+        (Deferred::TAG_UNTIL_RENEWAL, "this CPU"),
         (Deferred::LAZY_UNTIL_LOAD, "lazy CPUs"),
         (Deferred::INACTIVE_UNTIL_LOAD, "inactive CPUs"),
     ];

@@ -25,7 +25,9 @@ mod texts;
 mod twice;
 mod writers;
 
-use tlbc_tests::requests::{ARM64, POWERPC64, RISCV64, S390, X86_64, edited, findings};
+use tlbc_tests::requests::{
+    ARM64, LOONGARCH64, POWERPC64, RISCV64, S390, X86_64, edited, findings,
+};
 
 /// The machine of the guide in `archdefs/README.md`.
 fn slate() -> &'static str {

@@ -1,6 +1,6 @@
 //! Tags can be given out in the stated way, and views are loaded when they must be.
 
-use super::{ARM64, POWERPC64, X86_64, accepted, refused, slate};
+use super::{ARM64, LOONGARCH64, POWERPC64, X86_64, accepted, refused, slate};
 
 #[test]
 fn tags_that_some_entries_are_not_under() {
@@ -88,6 +88,51 @@ fn values_that_cannot_be() {
         )],
         "E0207",
     );
+}
+
+#[test]
+fn tags_that_cannot_be_renewed() {
+    let renewed = "may be renewed by asid, cost 1;";
+    let by_pgdl = "may be renewed by pgdl, cost 1;";
+    refused(LOONGARCH64, &[(renewed, by_pgdl)], "E0519");
+    let unknown = "may be renewed by root, cost 1;";
+    refused(LOONGARCH64, &[(renewed, unknown)], "E0202");
+    let twice = format!("{renewed} {renewed}");
+    refused(LOONGARCH64, &[(renewed, &twice)], "E0204");
+    accepted(LOONGARCH64, &[(renewed, "")]);
+    accepted(LOONGARCH64, &[(renewed, "may be renewed by asid, cost 9;")]);
+    refused(
+        LOONGARCH64,
+        &[("from generations;", "from slots;")],
+        "E0519",
+    );
+    // Another load of the tag, which no switch issues.
+    let other = (
+        "switch {",
+        "load other \"move {scratch}, {number}; csrwr {scratch}, 0x99\" { per \"none\"; }\n    switch {",
+    );
+    let by_other = (renewed, "may be renewed by other, cost 1;");
+    refused(LOONGARCH64, &[other, by_other], "E0519");
+    let views = (
+        "leaf under asid;",
+        "leaf under asid; view one tag, loaded; view two tag | 2;",
+    );
+    let loads = (
+        "cpu_online {",
+        "return_to_user { loads asid in two; resync nothing; }\n    cpu_online {",
+    );
+    let wider = ("in ASID[23:16]\" 2..10;", "in ASID[23:16]\" 3..10;");
+    accepted(LOONGARCH64, &[views, loads, wider, (renewed, "")]);
+    refused(LOONGARCH64, &[views, loads, wider], "E0519");
+    // A machine on which a space may have a global tag instead.
+    let global = (
+        "space user {",
+        "tag wide { 10 bits; of machine; values 4..1023; from life; }\n    space user {",
+    );
+    let values = ("values 1..1023;", "values 1..3;");
+    let under = ("leaf under asid;", "leaf under asid or wide;");
+    accepted(LOONGARCH64, &[global, values, under, (renewed, "")]);
+    refused(LOONGARCH64, &[global, values, under], "E0519");
 }
 
 #[test]

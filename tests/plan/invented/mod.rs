@@ -7,6 +7,7 @@ mod completion;
 mod folding;
 mod negative;
 mod refill;
+mod renewal;
 mod selection;
 mod stages;
 

@@ -3,4 +3,5 @@
 mod loads;
 mod pins;
 mod random;
+mod renewals;
 mod rollover;

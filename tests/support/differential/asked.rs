@@ -201,7 +201,7 @@ impl Asked<'_> {
         assert_eq!(there, wanted, "handle of {request:?}");
     }
 
-    /// Compares loading a space, the return to user code, entry from it, publishing, and a CPU that comes online.
+    /// Compares loading a space or another tag, the return to user code, entry from it, publishing, and a CPU that comes online.
     pub fn events(&mut self) {
         // Events concern this CPU alone, and no devices.
         let config = self.env.config;
@@ -223,6 +223,14 @@ impl Asked<'_> {
                 ..Did::nothing()
             };
             assert_eq!(did, plan, "switch, pending: {pending:?}");
+            let plan = self.plan(Shape::LoadTag);
+            let (issued, deferred) = self.backend(|tlb, sink| tlb.load_tag(sink, &to, pending));
+            let did = Did {
+                issued,
+                deferred,
+                ..Did::nothing()
+            };
+            assert_eq!(did, plan, "load of a tag, pending: {pending:?}");
         }
         for pending in [false, true] {
             self.env.view_pending = pending;

@@ -40,6 +40,8 @@ pub trait Machine {
     fn handle(&self, to: &mut Vec<Issued>, request: &Request<'_>) -> Deferred;
     /// [`Backend::switch`].
     fn switch(&self, to: &mut Vec<Issued>, root: &Root, pending: Pending) -> Deferred;
+    /// [`Backend::load_tag`].
+    fn load_tag(&self, to: &mut Vec<Issued>, root: &Root, pending: Pending) -> Deferred;
     /// [`Backend::return_to_user`].
     fn return_to_user(&self, to: &mut Vec<Issued>, root: &Root, deferred: bool);
     /// [`Backend::enter_from_user`].
@@ -115,6 +117,10 @@ impl<B: Backend> Machine for Generated<B> {
 
     fn switch(&self, to: &mut Vec<Issued>, root: &Root, pending: Pending) -> Deferred {
         self.tlb.switch(&mut self.sink(to), root, pending)
+    }
+
+    fn load_tag(&self, to: &mut Vec<Issued>, root: &Root, pending: Pending) -> Deferred {
+        self.tlb.load_tag(&mut self.sink(to), root, pending)
     }
 
     fn return_to_user(&self, to: &mut Vec<Issued>, root: &Root, deferred: bool) {

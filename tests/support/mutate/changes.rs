@@ -290,7 +290,7 @@ fn widened(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, St
 
 /// Adds a statement at the end of a block.
 fn added(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, String)> {
-    const ADDED: [(&str, &str); 26] = [
+    const ADDED: [(&str, &str); 27] = [
         ("arch", "feature extra \"more\"; "),
         ("arch", "feature extra \"more\" from ID1[3:0] >= 2; "),
         (
@@ -321,6 +321,7 @@ fn added(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, Stri
         ("policy", "strides pte, pmd; "),
         ("tag", "may be invalidated lazily; "),
         ("tag", "reserved 0; "),
+        ("tag", "may be renewed by LOAD, cost 1; "),
         ("space", "devices; "),
         ("space", "view other tag | 1; "),
     ];
@@ -331,6 +332,7 @@ fn added(_: &Mutator, source: &Source, rng: &mut Rng) -> Option<(Vec<Edit>, Stri
         one(rng, &names).map_or("none", |name| *name)
     };
     let text = text.replace("INVALIDATE", filled("INVALIDATE", rng));
+    let text = text.replace("LOAD", filled("LOAD", rng));
     let mut text = text.replace("BARRIER", filled("BARRIER", rng));
     // A feature or a limit that is not used is an error.
     let mut edits = Vec::new();

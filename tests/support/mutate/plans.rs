@@ -423,7 +423,11 @@ pub fn is_of_flush(shape: Shape) -> bool {
     );
     let of_event = matches!(
         shape,
-        Shape::Switch | Shape::ReturnToUser | Shape::EnterFromUser | Shape::CpuOnline
+        Shape::Switch
+            | Shape::LoadTag
+            | Shape::ReturnToUser
+            | Shape::EnterFromUser
+            | Shape::CpuOnline
     );
     !of_change && !of_event && shape.reach() != Reach::Given
 }

@@ -236,7 +236,11 @@ pub fn failure(model: &Model, plans: &Plans, shapes: &[Shape]) -> Option<prove::
         asked.push(Shape::Switch);
         let of = |space: Space, reach: Reach| Shape::Everything(space, reach);
         match *shape {
-            Shape::Switch | Shape::ReturnToUser | Shape::EnterFromUser | Shape::CpuOnline => {}
+            Shape::Switch
+            | Shape::LoadTag
+            | Shape::ReturnToUser
+            | Shape::EnterFromUser
+            | Shape::CpuOnline => {}
             Shape::Change
             | Shape::Invalidate
             | Shape::Replace

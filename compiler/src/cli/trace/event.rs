@@ -110,6 +110,13 @@ impl TraceCommand {
                 PendingName::Tag => Pending::Tag,
                 PendingName::All => Pending::All,
             })),
+            EventName::NewTag => match self.pending {
+                PendingName::Tag => Err(Trouble(
+                    "--event new-tag: only a flush of every tag (`--pending all`) can be pending".into(),
+                )),
+                PendingName::None => Ok(Event::NewTag(Pending::None)),
+                PendingName::All => Ok(Event::NewTag(Pending::All)),
+            },
             EventName::ReturnToUser => match self.pending {
                 PendingName::None => Ok(Event::ReturnToUser(false)),
                 PendingName::Tag => Ok(Event::ReturnToUser(true)),

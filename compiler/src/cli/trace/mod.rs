@@ -156,6 +156,8 @@ pub(super) struct TraceCommand {
 enum EventName {
     /// A space is loaded
     Switch,
+    /// The space that is loaded gets a new tag
+    NewTag,
     /// The kernel returns to user code
     ReturnToUser,
     /// The kernel is entered from user code

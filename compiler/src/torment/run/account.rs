@@ -7,7 +7,7 @@ use tlbc_machine::hardware::{EntryKind, Left};
 use tlbc_runtime::agents::Agents;
 
 use super::{Bench, CpuPart, Harm};
-use crate::model::{Drops, Instr};
+use crate::model::{DefinitionName, Drops, Instr};
 use crate::source::Span;
 use crate::torment::decode::{Act, Decoded};
 use crate::torment::effect::{Cached, KeptReason};
@@ -49,8 +49,8 @@ struct AccountWriter<'b, 'm> {
     harm: &'b Harm,
     account: Account,
     is_published: bool,
-    /// The instructions that remove the entry: the number, whether the change was visible, and the barrier that is missing.
-    removals: Vec<(usize, bool, Option<usize>)>,
+    /// The instructions that remove the entry: the name, whether the change was visible, and the barrier that is missing.
+    removals: Vec<(&'m DefinitionName, bool, Option<usize>)>,
     closest: Option<(KeptReason, String, &'m Drops)>,
     lost: Option<(String, Span)>,
     not_reached: Option<(String, Span)>,
@@ -125,6 +125,20 @@ impl<'m> AccountWriter<'_, 'm> {
                     let judged = self.judge(part, at, class);
                     let (does, mark) = self.note(&judged, with, *index);
                     let text = format!("`{}`{}: {does}", it.named.name, operands(with));
+                    self.add(is_other, text, mark);
+                }
+                Act::Load { index, with } => {
+                    let named = &model.loads[*index].named;
+                    let (does, mark) = if class == Agents::SELF {
+                        self.removals.push((named, self.is_published, None));
+                        (
+                            "entries under the old tag cannot be used any more",
+                            Mark::Removal,
+                        )
+                    } else {
+                        ("does not act there", Mark::Instruction)
+                    };
+                    let text = format!("`{}`{}: {does}", named.name, operands(with));
                     self.add(is_other, text, mark);
                 }
             }
@@ -212,7 +226,7 @@ impl<'m> AccountWriter<'_, 'm> {
                 ("keeps it, by an erratum".to_owned(), Mark::Instruction)
             }
             RequestFate::Removes(after) => {
-                self.removals.push((index, self.is_published, *after));
+                self.removals.push((&it.named, self.is_published, *after));
                 let does = match after {
                     Some(after) => {
                         format!("removes it after `{}`", model.barriers[*after].named.name)
@@ -228,9 +242,8 @@ impl<'m> AccountWriter<'_, 'm> {
     fn finish(mut self, is_served: bool) -> Account {
         let model = self.bench.hardware.model;
         let account = &mut self.account;
-        if let Some((index, is_published, after)) = self.removals.last() {
-            let it = &model.invalidates[*index];
-            let name = &it.named.name;
+        if let Some((named, is_published, after)) = self.removals.last() {
+            let name = &named.name;
             account.cause = match (self.harm.left, is_published, after) {
                 (Left::InFlight, ..) => {
                     format!(
@@ -261,7 +274,7 @@ impl<'m> AccountWriter<'_, 'm> {
             };
             account
                 .places
-                .push((it.named.span, "this instruction removes it"));
+                .push((named.span, "this instruction removes it"));
         } else if let Some((name, span)) = self.lost {
             account.cause =
                 format!("{name} would remove the entry, but for an erratum of this machine");

@@ -240,6 +240,7 @@ impl<'m> Cores<'m> {
                     self.write(index, &with, instruction);
                     self.invalidate(cpu, (index, lost), form, with);
                 }
+                Ok((Act::Load { .. }, _)) => {}
                 Err(why) => self.complain(why),
             }
         }

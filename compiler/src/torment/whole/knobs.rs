@@ -110,6 +110,7 @@ knobs! {
     slot: "a slot is reused without a flush", FaultPlace::Runtime(Fault::ReusesSlotUnflushed);
     view: "the deferred flush of the user view is forgotten", FaultPlace::Runtime(Fault::ForgetsView);
     other_tags: "other tags are not invalidated", FaultPlace::Runtime(Fault::ForgetsOtherTags);
+    renewal: "a new tag takes the place of a flush and is not loaded", FaultPlace::Runtime(Fault::KeepsLoadedTag);
     deferred_late: "what a flush defers is recorded after it has waited for other CPUs", FaultPlace::Runtime(Fault::DefersAfterWait);
     kernel_root: "the kernel root's tag is not invalidated", FaultPlace::Runtime(Fault::ForgetsKernelRoot);
     pin_value: "a pin is looked up by value", FaultPlace::Runtime(Fault::PinsByValue);

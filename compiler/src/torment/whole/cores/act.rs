@@ -30,7 +30,7 @@ impl<'m> Cores<'m> {
                 };
                 Act::Invalidate { index, form, with }
             }
-            barrier @ Act::Barrier(_) => barrier,
+            other @ (Act::Barrier(_) | Act::Load { .. }) => other,
         };
         Ok((act, lost))
     }

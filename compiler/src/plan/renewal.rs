@@ -1,0 +1,89 @@
+//! A new tag for the space that is loaded, in place of a flush.
+//!
+//! In: a [`PlanContext`]. Out: the candidate, if the machine has it, and the node that loads a tag. Holds: entries under the old tag are
+//! not reached from the moment of the load, and everything is invalidated before an old tag is given out again.
+
+use std::rc::Rc;
+
+use tlbc_facts::cells::Cells;
+use tlbc_facts::clause::TagSelector;
+use tlbc_runtime::agents::Agents;
+use tlbc_runtime::deferred::Pending;
+use tlbc_runtime::level::Levels;
+use tlbc_runtime::request::Space;
+use tlbc_runtime::request::passes::Leaves;
+
+use super::builder::PlanBuilder;
+use super::candidates::{Addressing, Candidate, How};
+use super::choose::held;
+use super::context::PlanContext;
+use super::deferrals::can_keep;
+use super::factor::seq;
+use super::ir::{Node, Shape, Test};
+use crate::model::{CachedKind, View};
+
+impl PlanContext<'_> {
+    /// Returns the new tag as a candidate for a flush of the user space that is loaded, if it may get one.
+    pub fn renewal(&self) -> Option<Candidate> {
+        let renewal = self.model.renewal(self.machine)?;
+        if self.space != Space::User || self.entering {
+            return None;
+        }
+        let kinds = [CachedKind::Leaf, CachedKind::Walk, CachedKind::Negative];
+        let kinds = kinds.into_iter().filter(|kind| held(self, *kind));
+        let of_tag = kinds.fold(Cells::NONE, |all, kind| {
+            all.union(&self.cells(kind, Levels::ALL, TagSelector::THIS, Agents::SELF))
+        });
+        let cells: Rc<[Cells]> = vec![of_tag; self.views().len()].into();
+        Some(Candidate {
+            how: How::RenewTag,
+            space: self.space,
+            view: None,
+            tag: None,
+            addressing: Addressing::Everything,
+            leaves: Leaves::Named,
+            stage: 0,
+            everywhere: Rc::clone(&cells),
+            cells,
+            hinted: Rc::default(),
+            deferred_classes: 0,
+            cost: renewal.cost,
+            before: None,
+            after: Vec::new(),
+            workarounds: Vec::new(),
+        })
+    }
+}
+
+impl PlanBuilder<'_, '_> {
+    /// Loads a new tag of the space that is loaded, after a flush of everything if all tags were given out. Nothing where no space
+    /// gets one.
+    pub(super) fn load_tag(&mut self) -> Option<Node> {
+        let load = self.model.renewal(self.machine)?.load;
+        let mut views = self.model.user.views.iter();
+        let is_loaded = |view: &View| view.loaded && view.when.holds(self.machine);
+        let of_tag = Node::Load {
+            load,
+            view: views.position(is_loaded).unwrap_or(0),
+            empty: false,
+            keep: can_keep(self.model, load, self.machine),
+        };
+        let resync = self.resync(self.model.switch.resync.as_ref());
+        let loads: Vec<Node> = [of_tag].into_iter().chain(resync).collect();
+        let all = [
+            Node::CompletePending(Pending::All),
+            self.everything_flushed(),
+        ];
+        let all = seq(all.into_iter().chain(loads.iter().cloned()));
+        Some(Node::select(Test::Pending(Pending::None), seq(loads), all))
+    }
+
+    /// Invalidates everything under every tag on this CPU.
+    pub(super) fn everything_flushed(&mut self) -> Node {
+        if self.model.online_clean(self.machine) {
+            self.invalidate_all()
+        } else {
+            Node::Call(Shape::CpuOnline)
+        }
+    }
+}
