@@ -1,7 +1,7 @@
 //! What an instruction needs of the code around it: plans give it, or `check` says that no plan can.
 
 use tlbc::codes::Code;
-use tlbc::model::{At, Instr, Model, Need};
+use tlbc::model::{At, Instr, Model, Need, Which};
 use tlbc::plan::plan;
 use tlbc::prove::prove;
 use tlbc_tests::archdefs::{analysis, definition, names};
@@ -44,7 +44,15 @@ fn what_is_planned_has_what_it_needs() {
                 continue;
             }
             for need in needs {
-                assert!(plans.needs(*need), "{name} {need:?}");
+                let issued = plans.instructions(&model).into_iter();
+                let mut issued = issued.filter_map(|it| match it {
+                    Which::Invalidate(index) => Some(&model.invalidates[index]),
+                    _ => None,
+                });
+                let is_issued = issued.any(|it| it.needs.iter().any(|at| at.value == *need));
+                // Where the lock is not held, instructions that do not need it are selected.
+                assert!(is_issued || *need == Need::Lock, "{name} {need:?}");
+                assert!(plans.needs(*need) || !is_issued, "{name} {need:?}");
             }
             let failures = prove(&model, &plans).failures;
             let messages = failures.iter().map(|it| it.diagnostic(&model).message);
@@ -52,7 +60,7 @@ fn what_is_planned_has_what_it_needs() {
             assert_eq!(messages, Vec::<String>::new(), "{name} {needs:?}");
         }
     }
-    assert!(refused >= 4, "{refused}");
+    assert!(refused >= 3, "{refused}");
 }
 
 /// Where IPIs flush, each instruction for this CPU is one of their handler. Broadcasts are issued by the sender, which holds

@@ -24,8 +24,7 @@ pub fn possible(model: &Model, found: &mut Vec<Diagnostic>) {
         let Some(renewal) = tag.renewal else {
             continue;
         };
-        let of_space = [&model.user.leaf, &model.user.walk];
-        let conds = of_space.into_iter().flat_map(|cases| cases.conds());
+        let conds = model.user.leaf.conds().chain(model.user.walk.conds());
         let views = model.user.views.iter().map(|view| &view.when);
         let loads = model.switch.loads.iter().map(|loads| &loads.when);
         let tags = model.tags.iter().map(|tag| &tag.when);

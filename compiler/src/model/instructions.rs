@@ -298,6 +298,12 @@ pub struct Invalidate {
 }
 
 impl Invalidate {
+    /// Returns whether the machine accepts one at a time.
+    #[must_use]
+    pub fn needs_lock(&self) -> bool {
+        self.needs.iter().any(|need| need.value == Need::Lock)
+    }
+
     /// Returns the lines for the assembler.
     #[must_use]
     pub fn assembled(&self) -> &[String] {

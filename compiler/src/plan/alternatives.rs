@@ -33,6 +33,8 @@ pub struct FlushTarget {
     pub reach: Reach,
     /// Whether the tag means the same space on every CPU.
     pub global_tag: bool,
+    /// Whether the handler of an IPI, which holds no lock, issues them.
+    pub unlocked: bool,
 }
 
 /// Returns the sets of candidates that cover a demand, at most `keep` of them, in the order of preference.
@@ -48,6 +50,7 @@ pub fn alternatives(
     let machine = SymbolicMachine::decided(&needs, config);
     let context = PlanContext {
         global_tag: request.global_tag,
+        unlocked: request.unlocked,
         // The CPUs that issue the flush of a space that ends may have loaded another one.
         entering: demand.root,
         ..PlanContext::new(model, &machine, request.space, request.reach)

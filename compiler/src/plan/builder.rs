@@ -21,7 +21,7 @@ use super::ir::{Node, Reason, Shape, Test};
 use super::stages::Staged;
 use super::steps::{before, guarded, issues};
 use super::symbolic::SymbolicMachine;
-use crate::model::{CachedKind, Model, Written};
+use crate::model::{CachedKind, Invalidate, Model, Written};
 
 /// A change that needs an instruction, and has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,19 +121,32 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
         })
     }
 
-    pub(super) fn context(&self, space: Space, reach: Reach, global_tag: bool) -> PlanContext<'m> {
+    pub(super) fn context(
+        &mut self,
+        space: Space,
+        reach: Reach,
+        global_tag: bool,
+    ) -> PlanContext<'m> {
+        let unlocked = reach == Reach::Here && self.is_handled(space);
         PlanContext {
-            model: self.model,
-            machine: self.machine,
-            space,
-            reach,
             global_tag,
-            entering: false,
+            unlocked,
+            ..PlanContext::new(self.model, self.machine, space, reach)
         }
     }
 
+    /// Returns whether the handler of an IPI runs the flushes of this CPU. It holds no lock, which makes a difference where an
+    /// instruction needs one.
+    fn is_handled(&mut self, space: Space) -> bool {
+        let mut invalidates = self.model.invalidates.iter();
+        let locks = invalidates.any(Invalidate::needs_lock);
+        let wide = locks.then(|| self.contexts(space, Reach::Wide));
+        let mut wide = wide.into_iter().flatten();
+        wide.any(|context| !self.reaches_others(&context))
+    }
+
     /// Returns the contexts that a flush of this reach may have, by the reach of the tag.
-    pub(super) fn contexts(&self, space: Space, reach: Reach) -> Vec<PlanContext<'m>> {
+    pub(super) fn contexts(&mut self, space: Space, reach: Reach) -> Vec<PlanContext<'m>> {
         let any = self.context(space, reach, true);
         if space == Space::Kernel || reach == Reach::Here {
             return vec![any];

@@ -261,6 +261,7 @@ impl PlanContext<'_> {
             || (agents == Agents::OTHERS) != (self.reach == Reach::Given)
             || self.reach == Reach::Wide && !self.may_broadcast()
             || self.reach == Reach::Given && wants && !self.has_one_meaning()
+            || self.unlocked && it.needs_lock()
             || self.never_done(Instr::Invalidate(primitive.invalidate))
         {
             return Vec::new();

@@ -78,8 +78,14 @@ struct PoolKey {
 }
 
 impl Chooser {
-    /// Returns the least set of candidates that covers a demand.
-    pub fn choose(&mut self, context: &PlanContext<'_>, mut demand: Demand) -> Option<Rc<Choice>> {
+    /// Returns the least set of candidates that covers a demand. Where the lock is not held, one that needs it is the last resort, which
+    /// is then reported.
+    pub fn choose(&mut self, context: &PlanContext<'_>, demand: Demand) -> Option<Rc<Choice>> {
+        let mut contexts = context.by_lock();
+        contexts.find_map(|context| self.choose_in(&context, demand))
+    }
+
+    fn choose_in(&mut self, context: &PlanContext<'_>, mut demand: Demand) -> Option<Rc<Choice>> {
         let is_free = |barrier: &Barrier| barrier.cost == 0;
         if demand.extent == DemandExtent::Each && context.model.barriers.iter().all(is_free) {
             demand.extent = DemandExtent::One;
@@ -141,7 +147,9 @@ impl Chooser {
         let cells = wanted(context, demand, Levels::ALL, Levels::ALL);
         let barriers = costs_of_barriers(model, extent);
         let leaves = context.leaves_of_classes();
-        let mut of_pools = [false, true].into_iter().map(|widened| {
+        let pools = context.by_lock();
+        let pools = pools.flat_map(|context| [false, true].map(|widened| (context, widened)));
+        let mut of_pools = pools.map(|(context, widened)| {
             let pool = context.pool(widened);
             let there = pool.iter().filter(|it| {
                 context.machine.known().and(it.when).is_some()
@@ -175,9 +183,11 @@ impl Chooser {
                 all.union(&context.cells(kind, Levels::ALL, tags, context.agents()))
             });
         let cells = vec![cells; context.views().len()];
-        [false, true].into_iter().find_map(|widened| {
+        let pools = context.by_lock();
+        let mut pools = pools.flat_map(|context| [false, true].map(|widened| (context, widened)));
+        pools.find_map(|(context, widened)| {
             let candidates =
-                self.least(context, &cells, DemandExtent::Everything, widened, mark)?;
+                self.least(&context, &cells, DemandExtent::Everything, widened, mark)?;
             Some(Rc::new(Choice {
                 candidates,
                 hint: false,

@@ -24,6 +24,8 @@ pub struct PlanContext<'m> {
     pub global_tag: bool,
     /// Whether the space is about to be loaded, so that another one is loaded now.
     pub entering: bool,
+    /// Whether the lock is not held that some instructions need.
+    pub unlocked: bool,
 }
 
 /// The part of a context that does not depend on the machine.
@@ -33,6 +35,7 @@ pub struct ContextKey {
     reach: Reach,
     global_tag: bool,
     entering: bool,
+    unlocked: bool,
 }
 
 impl<'m> PlanContext<'m> {
@@ -43,10 +46,11 @@ impl<'m> PlanContext<'m> {
             reach: self.reach,
             global_tag: self.global_tag,
             entering: self.entering,
+            unlocked: self.unlocked,
         }
     }
 
-    /// Returns the context of a space that is loaded and has a global tag.
+    /// Returns the context of a space that is loaded and has a global tag, on a CPU that holds the lock.
     pub fn new(
         model: &'m Model,
         machine: &'m SymbolicMachine<'m>,
@@ -60,7 +64,17 @@ impl<'m> PlanContext<'m> {
             reach,
             global_tag: true,
             entering: false,
+            unlocked: false,
         }
+    }
+
+    /// Returns this context, and if the lock is not held the same with the lock.
+    pub fn by_lock(&self) -> impl Iterator<Item = Self> + use<'m> {
+        let locked = Self {
+            unlocked: false,
+            ..*self
+        };
+        [*self].into_iter().chain(self.unlocked.then_some(locked))
     }
 
     /// Returns the views of the space on this machine, by index.

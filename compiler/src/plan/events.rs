@@ -77,6 +77,7 @@ impl PlanBuilder<'_, '_> {
         let loaded = self.context(Space::User, Reach::Here, true);
         let entering = PlanContext {
             entering: true,
+            unlocked: true,
             ..loaded
         };
         let usual = self.choose(&loaded, demand);
@@ -107,7 +108,7 @@ impl PlanBuilder<'_, '_> {
     }
 
     /// Returns the deferred flush of user views, if the flush of a whole tag leaves it to the return to user code.
-    fn deferred_views(&self) -> Option<Node> {
+    fn deferred_views(&mut self) -> Option<Node> {
         let context = self.context(Space::User, Reach::Here, false);
         let deferred = context.deferrals().iter().any(|m| m.how == How::DeferView);
         deferred.then_some(Node::Defer(Deferred::VIEW_UNTIL_RETURN))
@@ -214,7 +215,10 @@ impl PlanBuilder<'_, '_> {
 
     /// Invalidates everything of both spaces, under every tag.
     pub(super) fn invalidate_all(&mut self) -> Node {
-        let kernel = self.context(Space::Kernel, Reach::Here, true);
+        let kernel = PlanContext {
+            unlocked: true,
+            ..PlanContext::new(self.model, self.machine, Space::Kernel, Reach::Here)
+        };
         let demand = Demand {
             extent: DemandExtent::Everything,
             ..LEAF_AND_WALK

@@ -88,11 +88,10 @@ impl PlanPath<'_> {
         let mut locked = BTreeSet::new();
         self.visit(shape, &mut |node| {
             for instruction in node.instructions(self.model) {
-                if let Which::Invalidate(invalidate) = instruction {
-                    let mut needs = self.model.invalidates[invalidate].needs.iter();
-                    if needs.any(|need| need.value == Need::Lock) {
-                        locked.insert(invalidate);
-                    }
+                if let Which::Invalidate(invalidate) = instruction
+                    && self.model.invalidates[invalidate].needs_lock()
+                {
+                    locked.insert(invalidate);
                 }
             }
         });

@@ -33,7 +33,7 @@ pub fn unserved(model: &Model) -> Vec<(usize, Levels)> {
     for (space, reach) in spaces.flat_map(|s| [(s, Reach::Here), (s, Reach::Wide)]) {
         for (index, levels) in &mut unserved {
             let served = outcomes(&needs, |machine| {
-                let builder = PlanBuilder::new(model, machine, &mut chooser);
+                let mut builder = PlanBuilder::new(model, machine, &mut chooser);
                 let context = builder.context(space, reach, true);
                 builder.served(&context, *index, *levels)
             });

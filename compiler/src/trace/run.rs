@@ -69,6 +69,18 @@ fn are_interrupted(model: &Model, plans: &Plans, query: &Query) -> bool {
     !flush_ipis(model, plans, query.space, &env(query)).is_empty()
 }
 
+/// Returns whether the handler of an IPI flushes for some space of this kind, under a tag of either kind.
+fn is_handled(model: &Model, plans: &Plans, query: &Query) -> bool {
+    [false, true].into_iter().any(|global| {
+        let tag = Tag {
+            global,
+            ..query.tag
+        };
+        let env = Env { tag, ..env(query) };
+        !flush_ipis(model, plans, query.space, &env).is_empty()
+    })
+}
+
 /// Returns the CPUs that are interrupted to flush for themselves.
 fn flush_ipis(model: &Model, plans: &Plans, space: Space, env: &Env) -> IpiTargets {
     interpret(model, plans, Shape::IpiTargets(space), env).flush_ipis
@@ -248,6 +260,7 @@ impl<'a> TraceRun<'a> {
             },
             demand,
             exceeded_ceiling: start.exceeded_ceiling,
+            is_handled: is_handled(self.model, self.plans, self.query),
         });
     }
 

@@ -33,6 +33,8 @@ pub(super) struct TracedFlush {
     pub demand: Demand,
     /// Whether everything is invalidated because the request exceeds the ceiling.
     pub exceeded_ceiling: bool,
+    /// Whether the handler of an IPI issues the same.
+    pub is_handled: bool,
 }
 
 /// Returns why these instructions are issued.
@@ -181,6 +183,7 @@ fn choice(model: &Model, query: &Query, flushed: TracedFlush) -> Option<Choice> 
         space: query.space,
         reach: flushed.reach,
         global_tag: query.tag.global || flushed.reach == Reach::Here,
+        unlocked: flushed.is_handled && flushed.reach == Reach::Here,
     };
     let mut sets = alternatives(model, query.config, request, demand, SETS).into_iter();
     let selected = sets.next()?;

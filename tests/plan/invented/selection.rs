@@ -1,7 +1,9 @@
 //! The selection rule where instructions tie: the criteria that no included machine needs.
 
 use super::{issues, with};
-use tlbc_tests::requests::Ask;
+use tlbc::trace::Event;
+use tlbc_runtime::deferred::Pending;
+use tlbc_tests::requests::{Ask, edited, findings};
 
 const BATCH: &str = include_str!("definitions/batch.arch");
 
@@ -39,4 +41,57 @@ fn a_lower_cost_wins_over_fewer_kinds() {
     let arch = with(BATCH, &[(r#"invalidate page "page"#, WIDER), dearer]);
     let ask = Ask::user(0x1000, 0x1000, &["pte"]).others();
     issues(&arch, "", &ask, &page("wider 0x1000, 0x42"));
+}
+
+/// Handlers of IPIs and events hold no lock: an instruction without it is used there, even if it costs more.
+#[test]
+fn what_needs_no_lock_is_used_where_the_lock_is_not_held() {
+    const RENEW: &str = include_str!("definitions/renew.arch");
+    let locked = r#"invalidate locked "locked" {
+        per "Renew manual, 4.5";
+        drops leaf, negative of everything, any tag;
+        where self;
+        needs lock;
+        after settle;
+    }
+    invalidate all "all"#;
+    let cheaper = (r#"invalidate all "all"#, locked);
+    let arch = with(RENEW, &[cheaper]);
+    let kernel = Ask::kernel(0xc000_2000, 0x1_0000, &["pte"]);
+    issues(&arch, "", &kernel, &["all", "settle"]);
+    let online = Ask::event(Event::CpuOnline);
+    issues(&arch, "", &online, &["all", "settle"]);
+    // Without the lock it would be selected.
+    let needs = ("needs lock;", "needs no lock;");
+    issues(
+        &with(&edited(RENEW, cheaper.0, cheaper.1), &[needs]),
+        "",
+        &kernel,
+        &["locked", "settle"],
+    );
+    // Where nothing else covers, it is reported.
+    let only = edited(RENEW, "cost 8;", "needs lock;");
+    let found = findings(&only);
+    assert!(found.iter().all(|it| it.starts_with("E0413")), "{found:?}");
+    assert!(!found.is_empty());
+}
+
+/// Where instructions reach every CPU, only the sender flushes, which holds the lock.
+#[test]
+fn the_sender_may_use_what_needs_the_lock() {
+    const NEGATIVE: &str = include_str!("definitions/negative.arch");
+    let mine = r#"invalidate mine "mine {number}" {
+        per "Negative manual, 4.5";
+        drops leaf, negative, walk of everything, this tag;
+        where self;
+        needs lock;
+        after complete;
+    }
+    invalidate all "all"#;
+    let arch = with(NEGATIVE, &[(r#"invalidate all "all"#, mine)]);
+    let whole = Ask::event(Event::Everything);
+    issues(&arch, "", &whole, &["order", "order", "mine 0x42", "wait"]);
+    let switch = Ask::event(Event::Switch(Pending::Tag));
+    let loads = ["order", "space 0x42", "wait", "root 0x42000040000000"];
+    issues(&arch, "", &switch, &loads);
 }
