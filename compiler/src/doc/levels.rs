@@ -95,9 +95,10 @@ fn label(model: &Model, geometry: usize, config: Config) -> String {
         format!(", with {}", names.join(", "))
     };
     format!(
-        "{}: pages of {}, user addresses of {bits} bits{with}",
+        "{}: pages of {}, entries of {}, user addresses of {bits} bits{with}",
         of.named.name,
-        bytes(of.page_shift)
+        bytes(of.page_shift),
+        bytes(model.entry_size().ilog2())
     )
 }
 

@@ -13,6 +13,7 @@ use crate::text::list;
 pub(super) const TABLES: &[MatrixQuestion] = &[
     brief("Page sizes", page_sizes),
     long("Levels, from the leaf up", levels),
+    long("A table entry has", entry_size),
     long("Top tables", tops),
     long("Addresses of user spaces", |it| {
         space_addresses(it, &it.model.user)
@@ -108,8 +109,21 @@ fn levels(it: &Analysis) -> Vec<String> {
     model.geometries.iter().flat_map(of).collect()
 }
 
+fn entry_size(it: &Analysis) -> Vec<String> {
+    vec![describe::bytes(it.model.entry_size().ilog2())]
+}
+
+/// Describes where top tables are: at which levels, at which addresses.
 fn tops(it: &Analysis) -> Vec<String> {
     let model = &it.model;
+    let placed = model.geometries.iter().flat_map(|geometry| {
+        let of = of_geometry(model, geometry);
+        let aligned = geometry.root_shift.map(|at| describe::bytes(at.value));
+        let aligned = aligned.map(|bytes| format!("{of}aligned to {bytes}"));
+        let within = geometry.root_bits.map(|at| at.value);
+        let within = within.map(|bits| format!("{of}within {bits} bits"));
+        aligned.into_iter().chain(within)
+    });
     let several = model
         .geometries
         .iter()
@@ -126,7 +140,7 @@ fn tops(it: &Analysis) -> Vec<String> {
             list(&names, "or")
         )
     };
-    several.map(line).collect()
+    several.map(line).chain(placed).collect()
 }
 
 fn space_addresses(it: &Analysis, space: &Space) -> Vec<String> {

@@ -46,6 +46,19 @@ fn definitions() -> Vec<String> {
 }
 
 #[test]
+fn the_size_of_entries_is_in_the_picture() {
+    let path = root().join("tests/codegen/narrow/sections.arch");
+    let narrow = fs::read_to_string(path).expect("a definition");
+    for (text, size) in [(narrow, 4), (TOY.to_owned(), 8)] {
+        let (name, _, picture) = documents(&text);
+        assert!(
+            picture.contains(&format!("entries of {size} bytes")),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn links_resolve() {
     for text in definitions() {
         let (name, page, _) = documents(&text);

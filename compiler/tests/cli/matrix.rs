@@ -190,3 +190,21 @@ fn errors_and_missing_files() {
     let run = tlbc(&root(), &["matrix", "nowhere.arch"]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
 }
+
+#[test]
+fn entries_and_top_tables_are_described() {
+    let narrow = ["extended", "sections"].map(|name| {
+        let path = format!("tests/codegen/narrow/{name}.arch");
+        std::fs::read_to_string(root().join(path)).expect("a definition")
+    });
+    let matrix = Matrix::new(&analyses(&narrow), false);
+    let rows = || matrix.sections.iter().flat_map(|section| &section.rows);
+    let cells = |question: &str| {
+        let row = rows().find(|row| row.question == question);
+        row.expect("a row").cells.clone()
+    };
+    assert_eq!(cells("A table entry has"), [["8 bytes"], ["4 bytes"]]);
+    let tops = cells("Top tables");
+    assert_eq!(tops[0], ["aligned to 32 bytes", "within 32 bits"]);
+    assert_eq!(tops[1], ["aligned to 16 KiB"]);
+}
