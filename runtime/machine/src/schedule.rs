@@ -8,11 +8,13 @@
 //! `shuttle` would do the same, but it schedules only at its own words and locks, starts a new runtime for each
 //! schedule, and keeps the whole schedule; the model checker already brings the coroutines that are used here.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+mod policy;
 
-use fastrand::Rng;
+use std::cell::RefCell;
+
 use generator::Gn;
+
+pub use policy::SchedulePolicy;
 
 /// The size of a coroutine's stack in words. The interpreter of plans is deep where nothing is optimized.
 const STACK: usize = 0x10000;
@@ -21,13 +23,6 @@ const WAITS: u32 = 300;
 
 /// How many times the limit of steps without progress a run may take.
 const LONGEST: u64 = 20;
-
-/// How the next CPU is chosen.
-#[derive(Debug, Clone)]
-pub struct SchedulePolicy {
-    rng: Rng,
-    kind: PolicyKind,
-}
 
 /// A place in the program of a CPU at which another CPU runs on. Points are counted within a part of the program, so that
 /// a place is the same when other parts are left out.
@@ -57,97 +52,6 @@ type PointPlace = (usize, u32, u64);
 
 /// Where no CPU has passed a point.
 const START: PointPlace = (0, 0, 0);
-
-#[derive(Debug, Clone)]
-enum PolicyKind {
-    /// These turns are taken, and others only by a CPU that waits or has ended.
-    Given(HashMap<PointPlace, usize>),
-    /// At one point in so many another CPU runs.
-    Random(u32),
-    /// The CPU with the highest priority runs. At some steps the one that runs gets the lowest priority.
-    Priorities {
-        of: Vec<u64>,
-        changes: Vec<u64>,
-        lowest: u64,
-    },
-}
-
-impl SchedulePolicy {
-    /// Returns a random policy: at one point in `one_in` another CPU runs.
-    #[must_use]
-    pub fn random(seed: u64, one_in: u32) -> Self {
-        Self {
-            rng: Rng::with_seed(seed),
-            kind: PolicyKind::Random(one_in),
-        }
-    }
-
-    /// Returns a policy with random priorities that change `changes` times within so many steps (probabilistic concurrency
-    /// testing, Burckhardt and others, ASPLOS 2010). It finds orders of few steps with a known probability.
-    #[must_use]
-    pub fn priorities(seed: u64, cpus: usize, changes: usize, steps: u64) -> Self {
-        let mut rng = Rng::with_seed(seed);
-        let mut of: Vec<u64> = (0..cpus as u64).map(|cpu| u64::MAX - cpu).collect();
-        rng.shuffle(&mut of);
-        let changes = (0..changes).map(|_| rng.u64(..steps.max(1))).collect();
-        let lowest = u64::MAX / 2;
-        Self {
-            rng,
-            kind: PolicyKind::Priorities {
-                of,
-                changes,
-                lowest,
-            },
-        }
-    }
-
-    /// Returns the policy that takes these turns.
-    #[must_use]
-    pub fn given(turns: &[Turn]) -> Self {
-        let turns = turns.iter().map(|turn| (turn.place(), turn.to));
-        Self {
-            rng: Rng::with_seed(0),
-            kind: PolicyKind::Given(turns.collect()),
-        }
-    }
-
-    /// Returns whether the CPU that runs stops running at a step, for now.
-    fn leaves(&mut self, place: PointPlace, step: u64, waits: bool) -> bool {
-        match &mut self.kind {
-            PolicyKind::Given(turns) => waits || turns.contains_key(&place),
-            PolicyKind::Random(one_in) => waits || self.rng.u32(..*one_in) == 0,
-            PolicyKind::Priorities {
-                of,
-                changes,
-                lowest,
-            } => {
-                let leaves = waits || changes.contains(&step);
-                if leaves {
-                    *lowest -= 1;
-                    of[place.0] = *lowest;
-                }
-                leaves
-            }
-        }
-    }
-
-    /// Returns which of some CPUs runs next, after one that stopped at a place.
-    fn next(&mut self, cpus: &[usize], place: PointPlace) -> usize {
-        match &self.kind {
-            PolicyKind::Given(turns) => {
-                let given = turns.get(&place).filter(|to| cpus.contains(to));
-                let is_after = |cpu: &&usize| place == START || **cpu > place.0;
-                let next = given.or_else(|| cpus.iter().find(is_after));
-                next.copied().unwrap_or(cpus[0])
-            }
-            PolicyKind::Random(_) => cpus[self.rng.usize(..cpus.len())],
-            PolicyKind::Priorities { of, .. } => {
-                let highest = cpus.iter().max_by_key(|cpu| of[**cpu]);
-                *highest.expect("some CPU runs")
-            }
-        }
-    }
-}
 
 /// What a run did.
 #[derive(Debug, Clone)]
@@ -369,7 +273,8 @@ mod tests {
         for seed in 0..20 {
             let random = SchedulePolicy::random(seed, 3);
             let priorities = SchedulePolicy::priorities(seed, 2, 3, 40);
-            for policy in [random, priorities] {
+            let stalls = SchedulePolicy::stalls(seed, 2, 3, 5);
+            for policy in [random, priorities, stalls] {
                 let (order, turns) = ran(policy, &[0, 1, 2, 3]);
                 let again = ran(SchedulePolicy::given(&turns), &[0, 1, 2, 3]);
                 assert_eq!(again, (order, turns), "{seed}");
@@ -403,6 +308,9 @@ mod tests {
         assert_ne!(random(1), random(2));
         let priorities = |seed| order(SchedulePolicy::priorities(seed, 2, 2, 40));
         assert_eq!(priorities(1), priorities(1));
+        let stalls = |seed| order(SchedulePolicy::stalls(seed, 2, 3, 5));
+        assert_eq!(stalls(1), stalls(1));
+        assert_ne!(stalls(1), stalls(2));
         let changes = |order: Vec<usize>| order.windows(2).filter(|it| it[0] != it[1]).count();
         assert!((1..=3).contains(&changes(priorities(1))));
         assert!(changes(random(1)) > 5);
@@ -411,20 +319,26 @@ mod tests {
     #[test]
     fn a_cpu_that_waits_for_another_one_lets_it_run() {
         for seed in 0..4 {
-            let done = Rc::new(Cell::new(false));
-            let seen = done.clone();
-            let waits = move || {
-                while !seen.get() {
+            let policies = [
+                SchedulePolicy::priorities(seed, 2, 0, 10),
+                SchedulePolicy::stalls(seed, 2, 1_000_000, 3),
+                SchedulePolicy::stalls(seed, 2, 1, 12),
+            ];
+            for policy in policies {
+                let done = Rc::new(Cell::new(false));
+                let seen = done.clone();
+                let waits = move || {
+                    while !seen.get() {
+                        point();
+                    }
+                };
+                let sets = move || {
                     point();
-                }
-            };
-            let sets = move || {
-                point();
-                done.set(true);
-            };
-            let policy = SchedulePolicy::priorities(seed, 2, 0, 10);
-            let ran = run(policy, 10_000, vec![Box::new(waits), Box::new(sets)]);
-            assert_eq!(ran.ended, Ended::All);
+                    done.set(true);
+                };
+                let ran = run(policy, 10_000, vec![Box::new(waits), Box::new(sets)]);
+                assert_eq!(ran.ended, Ended::All);
+            }
         }
     }
 
