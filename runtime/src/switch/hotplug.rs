@@ -23,7 +23,9 @@ impl<P: Platform> Mmu<P> {
     ///
     /// # Context
     ///
-    /// On that CPU, with interrupts off, before anything that others may change is mapped for it.
+    /// On that CPU, with interrupts off, before anything that others may change is mapped for it. The code that turned translation
+    /// on has flushed what the CPU could use with the tables that it booted with: entries under their tag, and those that
+    /// every tag finds.
     ///
     /// # Errors
     ///

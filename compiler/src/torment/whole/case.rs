@@ -179,12 +179,16 @@ pub fn run(
             world.pin_from_interrupt();
         }
     }));
-    let policy = match rng.u8(..3) {
+    let policy = match rng.u8(..5) {
         0 => {
             let (seed, changes) = (rng.u64(..), rng.usize(1..12));
             SchedulePolicy::priorities(seed, count, changes, rng.u64(500..20_000))
         }
         1 => SchedulePolicy::random(rng.u64(..), 2),
+        2 | 3 => {
+            let (seed, one_in) = (rng.u64(..), rng.u32(4..=24));
+            SchedulePolicy::stalls(seed, count, one_in, rng.u32(6..=12))
+        }
         _ => SchedulePolicy::random(rng.u64(..), 12),
     };
     let policy = given.map_or(policy, |case| SchedulePolicy::given(&case.turns));

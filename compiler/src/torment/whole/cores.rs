@@ -64,8 +64,11 @@ pub struct Core {
     pub user: Option<usize>,
     /// Whether code may use any entry of the kernel.
     pub kernel: bool,
-    /// Whether its walker may walk the tables of the kernel that change: not while it comes online or goes offline.
+    /// Whether its walker may walk the tables of the kernel that change: not before it has loaded its first root, and not while it
+    /// goes offline.
     pub walks_kernel: bool,
+    /// Whether it has loaded no root since it booted.
+    boots: bool,
     /// What it is, if it is a device.
     device: Option<DeviceKind>,
 }
@@ -112,6 +115,8 @@ pub struct Cores<'m> {
     fixes_faults: bool,
     /// Which changes require that an entry is invalid and flushed in between.
     changes: ChangeFacts,
+    /// Whether devices keep an entry that permits less than the table.
+    strict_devices: bool,
     pending: Vec<Option<PendingInvalidation<'m>>>,
     pub complaint: Option<String>,
     /// The step of the complaint.
@@ -151,6 +156,7 @@ impl<'m> Cores<'m> {
             has_views: views.filter(|view| view.when.holds(config)).count() > 1,
             fixes_faults: Interpreted::facts().kernel_faults_fixed,
             changes: model.change_facts(config),
+            strict_devices: model.change_facts(with_devices.config).devices_stay_strict,
             pending: (0..Way::BITS).map(|_| None).collect(),
             complaint: None,
             complained: 0,
@@ -227,25 +233,29 @@ impl<'m> Cores<'m> {
         });
         let model = self.hardware.model;
         let op = instruction.op(model);
-        if let Which::Load(load) = instruction.which {
+        let changes = if let Which::Load(load) = instruction.which {
             let Some(with) = self.hardware.load(load, &op) else {
                 let name = &model.loads[load].named.name;
                 return self.complain(format!("no `{name}` has these operands"));
             };
             self.load(cpu, load, &with, instruction.sources.root);
+            true
         } else {
             match self.act(instruction) {
                 Ok((Act::Barrier(barrier), _)) => self.barrier(cpu, barrier),
                 Ok((Act::Invalidate { index, form, with }, lost)) => {
-                    self.write(index, &with, instruction);
-                    self.invalidate(cpu, (index, lost), form, with);
+                    let writes = self.write(index, &with, instruction);
+                    self.invalidate(cpu, (index, lost), form, with) || writes
                 }
-                Ok((Act::Load { .. }, _)) => {}
-                Err(why) => self.complain(why),
+                Ok((Act::Load { .. }, _)) => false,
+                Err(why) => return self.complain(why),
             }
-        }
+        };
         self.observe();
-        self.settle();
+        // Everything is filled and checked already if nothing has changed, as after most of the instructions of a long flush.
+        if changes {
+            self.settle();
+        }
     }
 
     fn load(&mut self, cpu: usize, load: usize, with: &Decoded, root: u64) {
@@ -272,6 +282,7 @@ impl<'m> Cores<'m> {
         }
         let evicts = self.is_weak(Weakness::EvictsAtLoad);
         let core = &mut self.all[cpu];
+        core.walks_kernel |= std::mem::take(&mut core.boots);
         let loaded = core.tag;
         let mut held = std::mem::take(&mut core.held);
         if evicts {
@@ -284,13 +295,12 @@ impl<'m> Cores<'m> {
         core.held = held.into_iter().filter(keep).collect();
     }
 
-    fn barrier(&mut self, cpu: usize, barrier: usize) {
+    /// Executes a barrier. Returns whether it changes anything.
+    fn barrier(&mut self, cpu: usize, barrier: usize) -> bool {
         let it = &self.hardware.model.barriers[barrier];
-        if it.publishes.is_some() {
-            self.memory.publish();
-        }
+        let publishes = it.publishes.is_some() && self.memory.publish();
         let Some(completes) = it.completes.filter(|_| it.gone.is_some()) else {
-            return;
+            return publishes;
         };
         let mut done: Way = 0;
         for (nth, pending) in self.pending.iter_mut().enumerate() {
@@ -313,12 +323,13 @@ impl<'m> Cores<'m> {
             }
             core.held.retain(|held| !held.ways.is_empty());
         }
+        publishes || done != 0
     }
 
-    /// Makes the change of a table entry that an instruction makes.
-    fn write(&mut self, index: usize, with: &Decoded, instruction: &Instruction) {
+    /// Makes the change of a table entry that an instruction makes, if it makes one. Returns whether it does.
+    fn write(&mut self, index: usize, with: &Decoded, instruction: &Instruction) -> bool {
         let Some(writes) = self.hardware.model.invalidates[index].writes_entry else {
-            return;
+            return false;
         };
         let from = &instruction.sources;
         let count = if with.counts.is_some() {
@@ -336,16 +347,17 @@ impl<'m> Cores<'m> {
         }
         self.memory.note(true);
         self.memory.publish();
+        true
     }
 
-    /// Starts an invalidation, which does not reach `lost`.
+    /// Starts an invalidation, which does not reach `lost`. Returns whether it changes anything.
     fn invalidate(
         &mut self,
         cpu: usize,
         (index, lost): (usize, Agents),
         form: &'m Form,
         with: Decoded,
-    ) {
+    ) -> bool {
         let it = &self.hardware.model.invalidates[index];
         let config = self.hardware.config;
         let (reach, after) = (it.reach(config).without(lost), it.done_after(config));
@@ -359,7 +371,7 @@ impl<'m> Cores<'m> {
                 && core.held.iter().any(|held| hits(core, held))
         };
         if !self.all.iter().enumerate().any(any) {
-            return; // what is filled later is filled from memory, or from entries that it does not remove
+            return false; // what is filled later is filled from memory, or from entries that it does not remove
         }
         let free = self.pending.iter().position(Option::is_none);
         let free = free.filter(|_| !self.is_weak(Weakness::InvalidatesAtOnce));
@@ -393,6 +405,7 @@ impl<'m> Cores<'m> {
             }
             core.held.retain(|held| !held.ways.is_empty());
         }
+        true
     }
 }
 

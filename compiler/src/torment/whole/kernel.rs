@@ -15,13 +15,14 @@ use std::rc::{Rc, Weak};
 use fastrand::Rng;
 use tlbc_machine::schedule;
 use tlbc_runtime::sync::Word;
-use tlbc_runtime::{CpuId, CpuSet, CpuTlb, Mmu, Platform, Root};
+use tlbc_runtime::{Backend, CpuId, CpuSet, CpuTlb, Mmu, Platform, Root};
 
 use super::cores::Cores;
 use super::cores::history::Seen;
 use super::memory::Table;
 use super::process::{PageTables, Process};
-use crate::interpreted::Interpreted;
+use crate::interpreted::{Instruction, Interpreted};
+use crate::trace::interpret::Role;
 
 /// What a kernel may do wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +74,8 @@ pub struct Kernel<'m> {
     /// Tables to be freed when these CPUs have left the walks that they are in.
     waiting: RefCell<Vec<(Vec<usize>, Rc<Table>)>>,
     pub mistake: Option<Mistake>,
-    /// Decides when memory is refused, and when a timer interrupts.
-    refusals: RefCell<Rng>,
+    /// Decides when memory is refused, when a timer interrupts, and under which tag a CPU has booted.
+    chance: RefCell<Rng>,
 }
 
 impl<'m> Kernel<'m> {
@@ -83,7 +84,7 @@ impl<'m> Kernel<'m> {
         backend: Interpreted<'m>,
         (cpus, root): (usize, Root),
         mistake: Option<Mistake>,
-        refusals: Rng,
+        chance: Rng,
     ) -> Self {
         let cpu = |_| CpuState {
             off: Cell::new(1),
@@ -100,7 +101,7 @@ impl<'m> Kernel<'m> {
             root,
             waiting: RefCell::default(),
             mistake,
-            refusals: RefCell::new(refusals),
+            chance: RefCell::new(chance),
         }
     }
 
@@ -117,9 +118,14 @@ impl<'m> Kernel<'m> {
         self.point();
     }
 
+    /// Returns a number below another one, which nothing that a program does determines.
+    pub fn draw(&self, end: u64) -> u64 {
+        self.chance.borrow_mut().u64(..end)
+    }
+
     /// Returns whether memory is refused now.
     fn refuses(&self) -> bool {
-        self.refusals.borrow_mut().u8(..3) == 0
+        self.draw(3) == 0
     }
 
     /// Runs a walk without locks, on this CPU, with interrupts off.
@@ -162,6 +168,16 @@ impl<'m> Kernel<'m> {
         self.cores.borrow_mut().complain(text);
     }
 
+    /// Checks that interrupts are off where the backend needs that: it may always publish.
+    fn check_interrupts(&self, cpu: CpuId, instruction: &Instruction) {
+        let is_on = self.cpus[cpu.index()].off.get() == 0;
+        let needs_off = Interpreted::facts().interrupts_off && instruction.role != Role::Publish;
+        if is_on && needs_off {
+            let text = format!("CPU {} issues an instruction with interrupts on", cpu.0);
+            self.cores.borrow_mut().complain(text);
+        }
+    }
+
     /// Marks a point at which another CPU may run, or an interrupt arrives.
     pub fn point(&self) {
         if std::thread::panicking() {
@@ -179,7 +195,7 @@ impl<'m> Kernel<'m> {
     fn take_interrupt(&self, cpu: usize) {
         let here = &self.cpus[cpu];
         let timer = self.at_timer.get();
-        let timer = timer.filter(|_| self.refusals.borrow_mut().u8(..) == 0);
+        let timer = timer.filter(|_| self.draw(256) == 0);
         let is_sent = here.interrupted.replace(false);
         if !is_sent && timer.is_none() {
             return;

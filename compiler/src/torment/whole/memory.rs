@@ -221,14 +221,17 @@ impl Memory {
         changed
     }
 
-    /// Publishes all stores.
-    pub fn publish(&self) {
+    /// Publishes all stores. Returns whether there were any that walkers might not see.
+    pub fn publish(&self) -> bool {
+        let mut changed = false;
         for table in &self.live {
             for seen in table.seen.borrow_mut().iter_mut() {
                 let old = seen.len().saturating_sub(1);
+                changed |= old != 0;
                 seen.drain(..old);
             }
         }
+        changed
     }
 
     /// Gives a free page to a space.

@@ -30,10 +30,12 @@ pub enum Activity {
     Device,
     /// Pins the tag of a space for a device, and unpins it.
     Pin,
+    /// Flushes everything of a space.
+    Flush,
 }
 
 /// The activities, with how often each is drawn in the general mix.
-const GENERAL: [(Activity, u32); 11] = [
+const GENERAL: [(Activity, u32); 12] = [
     (Activity::Switch, 6),
     (Activity::Lazy, 2),
     (Activity::User, 6),
@@ -45,6 +47,7 @@ const GENERAL: [(Activity, u32); 11] = [
     (Activity::Hotplug, 1),
     (Activity::Device, 1),
     (Activity::Pin, 1),
+    (Activity::Flush, 1),
 ];
 
 /// What the programs of one schedule do.
@@ -61,6 +64,10 @@ pub struct Mix {
     pub more_tags: u64,
     /// Whether gathers are nested and abandoned.
     pub is_careless: bool,
+    /// At one section of a gather in so many it flushes at once.
+    pub flushes: u8,
+    /// The CPUs that seldom leave the space that they run.
+    stay: Vec<bool>,
 }
 
 impl Mix {
@@ -71,19 +78,24 @@ impl Mix {
             spaces: rng.usize(1..=4),
             tables: rng.usize(1..=2),
             entries: rng.usize(1..=2),
-            more_tags: 1,
+            more_tags: rng.u64(1..=3),
             is_careless: false,
+            flushes: 8,
+            stay: (0..cpus).map(|_| rng.u8(..3) == 0).collect(),
         };
-        match rng.u8(..9) {
-            // A few pages that are used over and over by one or two spaces.
+        match rng.u8(..10) {
+            // A few pages that are used over and over, of spaces that are often flushed as a whole, as when processes fork.
             0 => {
                 mix.only(&[
                     Activity::Switch,
                     Activity::Lazy,
                     Activity::User,
                     Activity::Gather,
+                    Activity::Reclaim,
                 ]);
-                (mix.spaces, mix.tables, mix.entries) = (rng.usize(1..=2), 1, 1);
+                mix.often(Activity::Reclaim, 4);
+                mix.often(Activity::Flush, 4);
+                (mix.spaces, mix.tables, mix.entries) = (rng.usize(1..=3), 1, 1);
             }
             // A rollover at almost every switch.
             1 => {
@@ -93,7 +105,10 @@ impl Mix {
                     Activity::Gather,
                     Activity::Exit,
                 ]);
+                mix.often(Activity::Switch, 16);
+                mix.often(Activity::Exit, 2);
                 (mix.spaces, mix.tables, mix.entries) = (3 * cpus, 1, 1);
+                mix.more_tags = 1;
             }
             // CPUs come and go while the kernel changes its tables.
             2 => {
@@ -120,8 +135,13 @@ impl Mix {
                 mix.only(&[Activity::Switch, Activity::User, Activity::Gather]);
                 mix.often(Activity::Device, 4);
                 mix.often(Activity::Pin, 4);
-                mix.spaces = rng.usize(1..=3);
-                mix.more_tags = 3;
+                mix.spaces = if rng.bool() {
+                    rng.usize(1..=3)
+                } else {
+                    mix.often(Activity::Switch, 12);
+                    4 * cpus // more than there are tags
+                };
+                mix.more_tags = rng.u64(2..=3);
             }
             5 => {
                 mix.only(&[
@@ -134,13 +154,25 @@ impl Mix {
             }
             // Pages are reclaimed, and tables walked by software, while few of them change.
             6 => {
-                mix.only(&[Activity::Switch, Activity::User, Activity::Gather]);
+                mix.only(&[
+                    Activity::Switch,
+                    Activity::Lazy,
+                    Activity::User,
+                    Activity::Gather,
+                ]);
                 mix.often(Activity::Reclaim, 6);
                 mix.often(Activity::Walk, 6);
                 (mix.spaces, mix.tables, mix.entries) = (rng.usize(1..=2), 1, rng.usize(1..=2));
             }
-            // Each activity is left out of every other mix.
+            // Threads of one process change its pages, and flush them apart.
             7 => {
+                mix.only(&[Activity::User, Activity::Gather]);
+                mix.often(Activity::Switch, 3);
+                (mix.spaces, mix.tables, mix.entries) = (1, rng.usize(1..=2), 2);
+                mix.flushes = 2;
+            }
+            // Each activity is left out of every other mix.
+            8 => {
                 for (activity, weight) in &mut mix.weights {
                     if *activity != Activity::Switch && rng.bool() {
                         *weight = 0;
@@ -176,8 +208,18 @@ impl Mix {
         }
     }
 
-    /// Draws what an operation does.
-    pub fn activity(&self, rng: &mut Rng) -> Activity {
+    /// Draws what an operation of a CPU does.
+    pub fn activity(&self, cpu: usize, rng: &mut Rng) -> Activity {
+        let drawn = self.any_activity(rng);
+        let leaves = matches!(drawn, Activity::Switch | Activity::Lazy | Activity::Hotplug);
+        if leaves && self.stay[cpu] && rng.u8(..4) != 0 {
+            Activity::User
+        } else {
+            drawn
+        }
+    }
+
+    fn any_activity(&self, rng: &mut Rng) -> Activity {
         let all: u32 = self.weights.iter().map(|(_, weight)| weight).sum();
         let mut drawn = rng.u32(..all.max(1));
         for (activity, weight) in self.weights {

@@ -7,12 +7,12 @@
 //! Each CPU runs a random program: it switches between spaces, becomes lazy, runs user code, maps, unmaps, protects, replaces
 //! and unlinks entries of user spaces and of the kernel, in gathers that may be nested or abandoned, splits large pages and makes
 //! them of small ones, moves tables, reclaims pages in batches,
-//! creates and tears down spaces, goes offline and comes online again, attaches a device, and pins a tag. There are few tags,
-//! so that rollovers are frequent, and memory is refused now and then. What a program does, and how often, is drawn for each
-//! schedule: some mixes are shaped for rare events.
+//! creates and tears down spaces, flushes everything of one, goes offline and comes online again, attaches a device, and pins a
+//! tag. There are few tags, so that rollovers are frequent, and memory is refused now and then. What a program does, and how
+//! often, is drawn for each schedule: some mixes are shaped for rare events, and some CPUs seldom leave their space.
 //!
 //! Another CPU may run, and an IPI may arrive, at each instruction, at each call of the platform, and after each access of the
-//! runtime to what CPUs share.
+//! runtime to what CPUs share. In some schedules a CPU stands still at such a point for as long as others take for some operations.
 //!
 //! Not covered: the memory model of CPUs (steps are sequentially consistent), errata, negative entries, calls that are given
 //! CPUs, accesses that were translated before an invalidation, CPUs that share a TLB, marks that the machine sets in entries.

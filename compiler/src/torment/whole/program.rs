@@ -103,8 +103,8 @@ impl<'m> World<'m> {
         };
         (cores.kernel_top, cores.kernel_root_tag) = (Some(top), tag);
         cores.large_pages = mix.entries;
-        let refusals = Rng::with_seed(rng.u64(..));
-        let kernel = Kernel::new(cores, backend, (cpus, root), mistake, refusals);
+        let chance = Rng::with_seed(rng.u64(..));
+        let kernel = Kernel::new(cores, backend, (cpus, root), mistake, chance);
         let mmu = Rc::new(Mmu::new(kernel));
         let _ = mmu.platform().mmu.set(Rc::downgrade(&mmu));
         if rng.bool() {
@@ -152,8 +152,13 @@ impl<'m> World<'m> {
             let rng = &mut drawn;
             kernel.point();
             self.release_ended();
-            match self.mix.activity(rng) {
-                Activity::Switch => runs = self.switch(runs, self.any_process(rng)),
+            match self.mix.activity(cpu, rng) {
+                Activity::Switch => {
+                    runs = self.switch(runs, self.any_process(rng));
+                    if rng.bool() {
+                        self.run_user(&runs, rng);
+                    }
+                }
                 Activity::Lazy => runs = self.switch(runs, None),
                 Activity::User => self.run_user(&runs, rng),
                 Activity::Walk => self.walk(&runs, rng),
@@ -180,6 +185,12 @@ impl<'m> World<'m> {
                 }
                 Activity::Device => self.run_device(cpu, rng),
                 Activity::Pin => self.run_pinned(cpu, rng),
+                Activity::Flush => {
+                    if let Some(process) = self.process_for_change(&runs, rng) {
+                        self.mmu.flush_everything(&process.space);
+                        self.leave(process);
+                    }
+                }
             }
             program.end(drawn);
         }

@@ -7,6 +7,7 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::SpaceId;
 
 use super::device::DeviceKind;
+use super::history::EntryKey;
 use super::weak::Weakness;
 use super::{Core, Cores};
 use crate::torment::decode::Act;
@@ -28,13 +29,21 @@ impl<'m> Cores<'m> {
         }
     }
 
-    /// Lets a CPU boot with tables of its own, unless the definition says that it has nothing cached when it comes online.
+    /// Lets a CPU boot with tables of its own, unless the definition says that it has nothing cached when it comes online. The
+    /// code that turned translation on has flushed what could be used with these tables: entries under their tag, and those
+    /// that every tag finds.
     pub fn boot(&mut self, cpu: usize, top: usize, tag: u64) {
+        let fixed = self.fixed_tag();
+        let is_clean = self.hardware.model.online_clean(self.hardware.config)
+            || self.is_weak(Weakness::BootsClean);
         let core = &mut self.all[cpu];
-        if self.hardware.model.online_clean(self.hardware.config) {
+        core.boots = true;
+        if is_clean {
             return core.held.clear();
         }
         (core.root, core.tag) = (Some(top), tag);
+        let is_usable = |key: &EntryKey| key.global || key.tag == tag || Some(key.tag) == fixed;
+        core.held.retain(|held| !is_usable(&held.key));
         self.settle();
     }
 

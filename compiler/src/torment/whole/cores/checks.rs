@@ -37,6 +37,15 @@ impl Cores<'_> {
         leaves.filter(is_used)
     }
 
+    /// Returns the tag under which entries of the kernel are found whatever is loaded, if there is one.
+    pub(super) fn fixed_tag(&self) -> Option<u64> {
+        let (model, config) = (self.hardware.model, self.hardware.config);
+        match model.kernel.leaf.get(config)?.value {
+            Under::Fixed(_, tag) => Some(tag),
+            Under::Tags(_) | Under::EveryTag | Under::Global => None,
+        }
+    }
+
     /// Returns the tag of the kernel's entries, if it is always the same.
     pub(super) fn kernel_tag(&self) -> Option<u64> {
         let (model, config) = (self.hardware.model, self.hardware.config);
@@ -201,11 +210,15 @@ impl Cores<'_> {
     }
 
     /// Returns an entry that code of a CPU may use for an address although the tables do not permit it. Where the machine faults on
-    /// an entry that permits less than the table, the kernel's code must not have one, unless the kernel fixes such faults.
+    /// an entry that permits less than the table, the kernel's code must not have one, unless the kernel fixes such faults; and
+    /// where devices keep such an entry, they must not have one.
     fn wrong_at(&self, number: usize, space: usize, (va, bits): (u64, u64)) -> Option<&Held> {
         let is_kernel = space == KERNEL;
-        let faults =
-            is_kernel && !self.fixes_faults && self.changes.stricter != Stricter::Refetched;
+        let faults = match self.all[number].device {
+            // No fault handler fixes what a device has.
+            Some(DeviceKind::Device) => self.strict_devices,
+            _ => is_kernel && !self.fixes_faults && self.changes.stricter != Stricter::Refetched,
+        };
         let of_space = |held: &&Held| (held.key.space == Space::Kernel) == is_kernel;
         let is_wrong = |held: &&Held| {
             let Some(held) = self.bits_at(&held.key, va) else {

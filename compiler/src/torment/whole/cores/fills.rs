@@ -225,8 +225,16 @@ impl Cores<'_> {
                 )
             })
         };
-        let bits = (0..Way::BITS).filter(|nth| way & (1 << nth) != 0 && acts(*nth));
-        let way = bits.fold(0, |all, nth| all | 1 << nth);
+        // Mostly there are none, and this is where a run spends its time.
+        let mut left = way;
+        let mut way: Way = 0;
+        while left != 0 {
+            let nth = left.trailing_zeros();
+            left &= left - 1;
+            if acts(nth) {
+                way |= 1 << nth;
+            }
+        }
         let held = &mut self.all[cpu].held;
         let same = held.iter_mut().find(|it| {
             (

@@ -17,16 +17,19 @@ pub enum Weakness {
     EvictsAtLoad,
     /// Devices walk no tables.
     IdleDevices,
+    /// A CPU that boots has nothing cached and fills nothing.
+    BootsClean,
 }
 
 impl Weakness {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NoSpeculation,
         Self::NoWalkEntries,
         Self::SeesAtOnce,
         Self::InvalidatesAtOnce,
         Self::EvictsAtLoad,
         Self::IdleDevices,
+        Self::BootsClean,
     ];
 }

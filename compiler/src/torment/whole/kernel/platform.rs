@@ -41,6 +41,7 @@ impl<'m> Platform for Kernel<'m> {
         Record(move |instruction| {
             self.called_from(from);
             self.point();
+            self.check_interrupts(cpu, &instruction);
             self.cores.borrow_mut().issue(cpu.index(), &instruction);
             self.point();
         })

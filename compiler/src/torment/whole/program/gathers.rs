@@ -51,7 +51,7 @@ impl<'m> World<'m> {
                     if is_careless && rng.u8(..6) == 0 {
                         self.gather(space, tables, rng, false);
                     }
-                    if rng.u8(..8) == 0 {
+                    if rng.u8(..self.mix.flushes) == 0 {
                         gather.flush();
                     }
                 }

@@ -1,13 +1,13 @@
 //! CPUs that come online and go offline.
 //!
 //! In: a CPU. Out: what it runs in. Holds: a CPU that is offline keeps its entries, its walker stands still, and its interrupts
-//! are off. It boots with tables of its own, which are freed when it is online. While it comes online or goes offline it uses
-//! nothing of the kernel that changes, and neither does its walker.
+//! are off. It boots with tables of its own, under any tag, which are freed when it is online. While it comes online or goes
+//! offline it uses nothing of the kernel that changes; its walker may as soon as it has loaded the kernel's root.
 
 use tlbc_runtime::request::Space;
-use tlbc_runtime::{CpuId, Current};
+use tlbc_runtime::{Backend, CpuId, Current, Platform, TagSource, Tags};
 
-use super::super::memory::{LEAF, NO_OWNER, NUMBER, VALID};
+use super::super::memory::{LEAF, NO_OWNER, NUMBER, Table, VALID};
 use super::{CurrentProcess, World, chain};
 
 impl World<'_> {
@@ -15,6 +15,7 @@ impl World<'_> {
     pub(super) fn come_online(&self, cpu: usize) -> Result<CurrentProcess, String> {
         let kernel = self.kernel();
         kernel.note("boots".to_owned());
+        let tags = kernel.backend().tags();
         let (tables, page) = {
             let mut cores = kernel.cores.borrow_mut();
             let memory = &mut cores.memory;
@@ -27,7 +28,7 @@ impl World<'_> {
             memory.store(last.address(), (lowest.number as u64) << NUMBER | VALID);
             last.publish();
             tables.push(lowest);
-            let tag = cores.kernel_root_tag;
+            let tag = self.boot_tag(&tags, cores.kernel_root_tag, &tables[0]);
             cores.boot(cpu, tables[0].number, tag);
             (tables, page)
         };
@@ -45,6 +46,18 @@ impl World<'_> {
         kernel.note("is online".to_owned());
         kernel.turn_on(cpu);
         Ok(runs)
+    }
+
+    /// Returns the tag under which a CPU has booted on these tables: that of the kernel's root, or one that spaces get.
+    fn boot_tag(&self, tags: &Tags, kernel: u64, top: &Table) -> u64 {
+        let of_kernel = self.kernel().draw(2) == 0;
+        match (tags.global, tags.per_cpu) {
+            (Some((_, TagSource::Root)), _) => top.address(),
+            (Some((values, _)), _) | (None, Some((values, _))) if !of_kernel => {
+                values.nth(self.kernel().draw(4)).unwrap_or(kernel)
+            }
+            _ => kernel,
+        }
     }
 
     /// Takes a CPU offline, and leaves its interrupts off.
