@@ -65,7 +65,7 @@ impl Path<'_> {
     }
 
     /// Returns whether those of the steps that count invalidate all entries of a cell.
-    fn covered(&self, stale: &Stale, cell: &Cell, counts: impl Fn(usize) -> bool) -> bool {
+    pub fn covered(&self, stale: &Stale, cell: &Cell, counts: impl Fn(usize) -> bool) -> bool {
         let mut named = Vec::new();
         let mut sets = Vec::new();
         for at in 0..self.steps.len() {
@@ -132,7 +132,7 @@ impl Path<'_> {
     }
 
     /// Returns whether nothing can make the entries again that the instruction at a step invalidates.
-    fn lasts(&self, ask: &Ask, at: usize, cell: &Cell) -> bool {
+    pub fn lasts(&self, ask: &Ask, at: usize, cell: &Cell) -> bool {
         // Entries of a cache that are made from those of another.
         let from = self.facts.caches().all[cell.cache].from;
         if let Some(from) = from {

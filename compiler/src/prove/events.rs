@@ -10,7 +10,7 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::Space;
 
 use super::ask::{Ask, Stale, exists};
-use super::effect::{Cell, Class, Path, Place};
+use super::effect::{Cell, Class, Path};
 use super::failure::{Failure, Rule};
 use super::machine::{Partial, every_path};
 use super::proof::{Proof, Row};
@@ -177,26 +177,29 @@ fn path(facts: &Reading<'_>, plans: &Plans, moment: Moment, machine: &Partial<'_
         ..fail(rule, None)
     }));
     if matches!(moment, Moment::Switch(_)) {
+        let distinct = path.has_tags() && facts.space(Space::User).fixed_tag(machine).is_none();
         let mut previous = Ask {
             walk: true,
             everything: true,
+            live: !distinct,
             ..Ask::NOTHING
         };
         if let Some(lowest) = lowest {
             previous.all(&levels, lowest);
         }
-        let cells = previous
-            .stale
-            .iter()
-            .flat_map(|it| path.cells(it.kind, it.level, 0));
-        let distinct = path.has_tags() && facts.space(Space::User).fixed_tag(machine).is_none();
+        let cells = previous.stale.iter().flat_map(|stale| {
+            let cells = path.cells(stale.kind, stale.level, 0).into_iter();
+            cells.map(move |cell| (stale, cell))
+        });
         let shared = |cell: &Cell| match cell.class {
             Class::This => !distinct,
             Class::Global => true,
             Class::Other => false,
         };
-        let kept = cells.filter(|cell| shared(cell) && !is_gone_after_loads(&path, cell));
-        failures.extend(kept.map(|cell| fail(Rule::Shared, Some(cell))));
+        let kept = cells.filter(|(stale, cell)| {
+            shared(cell) && !is_gone_after_loads(&path, &previous, stale, cell)
+        });
+        failures.extend(kept.map(|(_, cell)| fail(Rule::Shared, Some(cell))));
     }
     // What follows the loads of a switch follows those of an entry, too.
     let event = match moment {
@@ -208,21 +211,26 @@ fn path(facts: &Reading<'_>, plans: &Plans, moment: Moment, machine: &Partial<'_
         failures.push(fail(Rule::Loads, None));
     }
     let happens = moment == Moment::Online && flushes || has_loads(&steps);
-    let resync = event.resync.as_ref();
-    if let Some(barrier) = resync
-        .and_then(|it| it.barrier(machine))
-        .filter(|_| happens)
-    {
-        let last = steps
-            .iter()
-            .rposition(|step| matches!(step, Step::Issue(_) | Step::Load { .. }));
-        let after = &steps[last.map_or(0, |last| last + 1)..];
-        let is = |step: &Step| matches!(step, Step::Barrier(it) if *it == barrier);
-        if !after.iter().any(is) {
-            failures.push(fail(Rule::Resync, None));
-        }
+    if happens && !is_resynced(&path, event) {
+        failures.push(fail(Rule::Resync, None));
     }
     failures
+}
+
+/// Returns whether this CPU refetches where the definition says so: after the loads of an event, before the flush that
+/// follows them acts on the entries of the space that was loaded before; after that flush as after any of a user space; and
+/// after the last instruction, if nothing is loaded.
+fn is_resynced(path: &Path<'_>, event: &Event) -> bool {
+    let is_issue = |step: &Step| matches!(step, Step::Issue(_));
+    let resync = event.resync.as_ref();
+    let loads = { path.steps.iter() }.rposition(|step| matches!(step, Step::Load { .. }));
+    let Some(loads) = loads else {
+        return path.is_resynced(resync, is_issue);
+    };
+    let flush = (loads..path.steps.len()).find(|at| is_issue(&path.steps[*at]));
+    let of_user = path.facts.space(Space::User).resync.as_ref();
+    path.refetches(resync, loads..flush.unwrap_or(path.steps.len()))
+        && (flush.is_none() || path.is_resynced(of_user, is_issue))
 }
 
 /// Returns the entries that survive an event that flushes.
@@ -291,16 +299,16 @@ fn is_before_use(path: &Path<'_>, cell: &Cell) -> bool {
     })
 }
 
-/// Returns whether all entries of a cell are invalidated by a load, or by an instruction after the loads that is complete:
-/// until then, walks of the previous space fill entries.
-fn is_gone_after_loads(path: &Path<'_>, cell: &Cell) -> bool {
+/// Returns whether all entries of a cell are invalidated by a load, or by instructions after the loads that are complete:
+/// until then, walks of the previous space fill entries. Those that are left must not make the entries again.
+fn is_gone_after_loads(path: &Path<'_>, ask: &Ask, stale: &Stale, cell: &Cell) -> bool {
     let is_load = |step: &Step| matches!(step, Step::Load { empty: false, .. });
     let Some(last) = path.steps.iter().rposition(is_load) else {
         return false;
     };
-    (0..path.steps.len()).any(|at| {
+    path.covered(stale, cell, |at| {
         let in_time = is_load(&path.steps[at]) || at > last && path.complete(at, false).is_some();
-        in_time && path.places(at, cell).contains(&Place::Everything)
+        in_time && path.lasts(ask, at, cell)
     })
 }
 

@@ -3,6 +3,8 @@
 //! In: a [`Path`]. Out: which instructions are wrongly issued, and whether this CPU refetches. Holds: an instruction is issued
 //! on machines that have it, with what it needs around it; one that writes an entry, where entries change.
 
+use std::ops::Range;
+
 use super::effect::Path;
 use super::failure::Rule;
 use super::steps::Step;
@@ -66,11 +68,16 @@ impl Path<'_> {
 
     /// Returns whether this CPU refetches after the last instruction that satisfies a condition, where `resync` says so.
     pub fn is_resynced(&self, resync: Option<&Resync>, after: impl Fn(&Step) -> bool) -> bool {
+        let last = self.steps.iter().rposition(after);
+        self.refetches(resync, last.map_or(0, |last| last + 1)..self.steps.len())
+    }
+
+    /// Returns whether this CPU refetches within some of the steps, where `resync` says so.
+    pub fn refetches(&self, resync: Option<&Resync>, within: Range<usize>) -> bool {
         let Some(barrier) = resync.and_then(|it| it.barrier(self.machine)) else {
             return true;
         };
-        let last = self.steps.iter().rposition(after);
-        let mut later = self.steps[last.map_or(0, |last| last + 1)..].iter();
-        later.any(|step| matches!(step, Step::Barrier(it) if *it == barrier))
+        let mut within = self.steps[within].iter();
+        within.any(|step| matches!(step, Step::Barrier(it) if *it == barrier))
     }
 }

@@ -10,6 +10,7 @@ mod refill;
 mod renewal;
 mod selection;
 mod stages;
+mod switches;
 
 use tlbc::Analysis;
 use tlbc_tests::requests::{Ask, edited, good, lines};
