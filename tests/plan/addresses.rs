@@ -4,8 +4,11 @@ use std::process::Command;
 
 use tlbc::addresses::{By, Judged, Verdict, judge};
 use tlbc::analyse;
+use tlbc::codes::TOY;
+use tlbc::model::Model;
 use tlbc::source::Files;
 use tlbc_tests::archdefs::shipped;
+use tlbc_tests::requests::edited;
 use tlbc_tests::rustc::skipped;
 
 fn messages(judged: &[Judged]) -> Vec<String> {
@@ -43,6 +46,82 @@ fn the_addresses_of_shipped_definitions_are_proved() {
             assert_eq!(it.verdict, Verdict::Proved, "{}: {}", it.about, it.words);
         }
     }
+}
+
+/// Returns the claims of the example machine that fail, after replacements in its text and a change of the model. Each
+/// replaced text occurs once.
+fn failed(edits: &[(&str, &str)], change: impl Fn(&mut Model)) -> Vec<String> {
+    let all = edits.iter();
+    let text = all.fold(TOY.to_owned(), |text, (old, new)| edited(&text, old, new));
+    let mut files = Files::default();
+    let file = files.add("toy.arch", &text);
+    let (analysis, found) = analyse(&files, file);
+    let found: Vec<String> = found.into_iter().map(|it| it.message).collect();
+    let mut analysis = analysis.unwrap_or_else(|| panic!("{edits:?}: {found:?}"));
+    change(&mut analysis.model);
+    messages(&judge(&analysis, &files, By::Values))
+}
+
+const ADDRESS: &str = "[55:50] 0; [49:48] hint when hinted; [47:0] va[59:12];";
+
+/// Neighbours that share a translation have the same operand.
+#[test]
+fn operands_of_neighbours_that_share_a_translation() {
+    for joined in 1..=6 {
+        let cache = format!("one per cpu; leaf at pte covers {} entries;", 1 << joined);
+        let (low, top) = (12 + joined, 47 - joined);
+        let address = format!(
+            "[55:50] 0; [49:48] hint when hinted; [47:{}] 0; [{top}:0] va[59:{low}];",
+            top + 1
+        );
+        let edits = [
+            ("one per cpu;", cache.as_str()),
+            (ADDRESS, address.as_str()),
+        ];
+        assert_eq!(failed(&edits, |_| {}), Vec::<String>::new());
+        // Half of them share one.
+        let fewer = failed(&edits, |model| {
+            let at = model.caches.joined[0].as_mut();
+            at.expect("neighbours").value = joined - 1;
+        });
+        assert_eq!(fewer.len(), 2, "{fewer:?}");
+        assert!(
+            fewer.iter().all(|it| it.contains("address back")),
+            "{fewer:?}"
+        );
+    }
+}
+
+/// A run of large pages begins at a large page.
+#[test]
+fn operands_of_runs_of_one_level() {
+    let edits = [
+        (
+            ADDRESS,
+            "[55:43] 0; [42:39] num; [38:0] va[59:21]; names num + 1 entries;",
+        ),
+        (
+            "drops leaf at hint of one page, this tag;",
+            "drops leaf of run of 1..16 entries at pmd, this tag;",
+        ),
+        (
+            "        drops walk of one page, this tag unless hinted;\n",
+            "",
+        ),
+        (
+            "    invalidate drop_space",
+            "    operand small 64 bits { [63:56] tag; [55:48] 0; [47:0] va[59:12]; }
+    invalidate drop_small \"drop.small {small}\" {
+        per \"Toy manual, 4.5\";
+        drops leaf, walk of one page, this tag;
+        where cpus;
+        needs no lock;
+        after wait;
+    }
+    invalidate drop_space",
+        ),
+    ];
+    assert_eq!(failed(&edits, |_| {}), Vec::<String>::new());
 }
 
 /// A 32-bit machine uses the lower half of an address alone.

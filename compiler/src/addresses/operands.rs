@@ -8,8 +8,9 @@ use super::claim::Claim;
 use super::printed;
 use super::sources::Sources;
 use super::term::{Truth, Word};
+use crate::check::wanted::joined;
 use crate::emit::Arithmetic;
-use crate::model::{Cond, Field, Model, Operand, Source, Value, Var};
+use crate::model::{Cond, Field, Geometry, Invalidate, Model, Operand, Source, Value, Var};
 
 /// Returns the claims of every operand.
 pub fn claims(model: &Model, code: &Arithmetic) -> Vec<Claim> {
@@ -142,9 +143,9 @@ impl<'a> Of<'a> {
         let fields: Vec<&Field> = fields
             .filter(|field| field.value.source() == Some(Source::Va))
             .collect();
-        let (Some(_), Some(unit)) = (fields.first(), self.unit()) else {
+        if fields.is_empty() || self.uses().next().is_none() {
             return Vec::new();
-        };
+        }
         let mut all = Vec::new();
         let spaces = [("user", &self.model.user), ("kernel", &self.model.kernel)];
         for (name, space) in spaces {
@@ -158,7 +159,7 @@ impl<'a> Of<'a> {
                     let mut given = vec![of.sources.is_geometry(geometry)];
                     given.push(of.sources.condition(when));
                     given.extend(fields.iter().map(|it| of.sources.condition(&it.when)));
-                    let unit = unit.max(pages.page_shift);
+                    let unit = self.unit(pages);
                     let read = of.read(&fields, pages.page_shift);
                     let claim = format!(
                         "an instruction reads the {name} address back, of {} bits, for entries of {} bytes",
@@ -175,28 +176,25 @@ impl<'a> Of<'a> {
         all
     }
 
-    /// Returns log2 of the bytes of the smallest entry at which an address is given; none if no instruction has the operand.
-    fn unit(&self) -> Option<u32> {
-        let model = self.model;
-        let uses = model.invalidates.iter();
-        let uses = uses.filter(|it| it.template.operands.contains(&self.index));
-        let units = uses.map(|it| match &it.writes_entry {
-            None => 0,
-            Some(writes) => {
-                let levels = model
-                    .geometries
-                    .iter()
-                    .flat_map(|it| it.levels.iter().enumerate());
-                let written = levels.filter(|(index, _)| {
-                    let level = u8::try_from(*index).map(tlbc_runtime::level::Level);
-                    level.is_ok_and(|level| writes.levels.contains(level))
-                });
-                let cases = written.filter_map(|(_, level)| level.as_ref());
-                let shifts = cases.flat_map(|level| level.shift.cases.iter().map(|(it, _)| *it));
-                shifts.min().unwrap_or(0)
-            }
+    /// Returns the invalidations that are given the operand.
+    fn uses(&self) -> impl Iterator<Item = &'a Invalidate> {
+        let uses = self.model.invalidates.iter();
+        uses.filter(|it| it.template.operands.contains(&self.index))
+    }
+
+    /// Returns log2 of the bytes of the smallest entry, or neighbours that share a translation, which an instruction that has
+    /// the operand must distinguish from others.
+    fn unit(&self, pages: &Geometry) -> u32 {
+        let levels = pages.levels.iter().enumerate();
+        let levels = levels.filter_map(|(index, level)| Some((index, level.as_ref()?)));
+        let units = levels.flat_map(|(index, level)| {
+            let joined = self
+                .uses()
+                .filter_map(move |it| joined(self.model, it, index));
+            let shift = level.shift.cases.iter().map(|(shift, _)| *shift).min();
+            joined.filter_map(move |joined| Some(shift? + joined))
         });
-        units.min()
+        units.min().unwrap_or(pages.page_shift)
     }
 
     /// Returns the address that an instruction reads from the bits of an operand: bits above the topmost one are copies of it.

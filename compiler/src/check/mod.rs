@@ -35,7 +35,7 @@ mod tags;
 mod texts;
 pub(crate) mod unused;
 mod views;
-mod wanted;
+pub(crate) mod wanted;
 mod widths;
 mod workarounds;
 

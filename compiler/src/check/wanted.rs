@@ -44,12 +44,7 @@ pub fn active(it: &Invalidate, config: impl Machine) -> impl Iterator<Item = &Dr
 
 /// Returns the bits of an address in which two entries that an instruction serves differ.
 pub fn address(model: &Model, it: &Invalidate, config: impl Machine) -> Option<Wanted> {
-    let by_address = active(it, config).find(|drops| {
-        !matches!(
-            drops.which.value,
-            AddressSelector::Everything | AddressSelector::OneSet
-        )
-    });
+    let by_address = active(it, config).find(|drops| is_by_address(drops));
     // An instruction that writes an entry is given its address, too.
     if by_address.is_none() && it.writes_entry.is_none() {
         return None;
@@ -77,32 +72,39 @@ pub fn address(model: &Model, it: &Invalidate, config: impl Machine) -> Option<W
     })
 }
 
+fn is_by_address(drops: &Drops) -> bool {
+    !matches!(
+        drops.which.value,
+        AddressSelector::Everything | AddressSelector::OneSet
+    )
+}
+
 /// Returns the least log2 of the distance of two entries that an instruction serves, and their level.
 fn least_step(model: &Model, it: &Invalidate, config: impl Machine) -> Option<(u32, usize)> {
-    let served = |level: usize| {
-        let level = Level(level as u8);
-        let run = |drops: &Drops| match drops.which.value {
-            AddressSelector::Run {
-                stride: RunUnit::Entries(levels),
-                ..
-            } => levels.contains(level),
-            _ => true,
-        };
-        match it.writes_entry {
-            Some(writes) => writes.levels.contains(level),
-            None => all_drops(it).any(run),
-        }
-    };
-    let levels = (0..model.levels.len()).filter(|&level| served(level));
-    let steps = levels.filter_map(|level| {
-        let joined = if joins(it, level) {
-            model.caches.covered(level)
-        } else {
-            0
-        };
+    let steps = (0..model.levels.len()).filter_map(|level| {
+        let joined = joined(model, it, level)?;
         Some((model.level_shift(level, config)? + joined, level))
     });
     steps.min()
+}
+
+/// Returns log2 of the number of neighbouring entries of a level that an instruction need not distinguish; none if it serves no
+/// entry of the level.
+pub fn joined(model: &Model, it: &Invalidate, level: usize) -> Option<u32> {
+    let only = Level(level as u8);
+    let run = |drops: &Drops| match drops.which.value {
+        AddressSelector::Run {
+            stride: RunUnit::Entries(levels),
+            ..
+        } => levels.contains(only),
+        _ => true,
+    };
+    let is_served = match it.writes_entry {
+        Some(writes) => writes.levels.contains(only),
+        None => all_drops(it).any(run),
+    };
+    let covered = || model.caches.covered(level);
+    is_served.then(|| if joins(it, level) { covered() } else { 0 })
 }
 
 /// Returns whether an instruction drops translations one by one at a level, and nothing else: neighbouring entries
@@ -116,13 +118,8 @@ fn joins(it: &Invalidate, level: usize) -> bool {
         // Entries of the lowest level point at no table.
         one_by_one && (level == 0 || drops.walk.is_none())
     };
-    let by_address = |drops: &&Drops| {
-        !matches!(
-            drops.which.value,
-            AddressSelector::Everything | AddressSelector::OneSet
-        )
-    };
-    it.writes_entry.is_none() && all_drops(it).filter(by_address).all(leaf_alone)
+    let mut by_address = all_drops(it).filter(|drops| is_by_address(drops));
+    it.writes_entry.is_none() && by_address.all(leaf_alone)
 }
 
 /// Returns the tag, if there is one.
