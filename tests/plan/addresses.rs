@@ -5,7 +5,7 @@ use std::process::Command;
 use tlbc::addresses::{By, Judged, Verdict, judge};
 use tlbc::analyse;
 use tlbc::codes::TOY;
-use tlbc::model::Model;
+use tlbc::model::{Model, Under};
 use tlbc::source::Files;
 use tlbc_tests::archdefs::shipped;
 use tlbc_tests::requests::edited;
@@ -122,6 +122,26 @@ fn operands_of_runs_of_one_level() {
         ),
     ];
     assert_eq!(failed(&edits, |_| {}), Vec::<String>::new());
+}
+
+/// Where the kernel has a tag of its own, its addresses need not differ from those of user spaces.
+#[test]
+fn operands_with_the_bits_of_one_space() {
+    let kernel = (
+        "leaf global; walk under every tag;",
+        "leaf under color 0; walk under color 0;",
+    );
+    let low = (
+        ADDRESS,
+        "[55:50] 0; [49:48] hint when hinted; [47:26] 0; [25:0] va[37:12];",
+    );
+    assert_eq!(failed(&[kernel, low], |_| {}), Vec::<String>::new());
+    let shared = failed(&[kernel, low], |model| {
+        for cases in [&mut model.kernel.leaf, &mut model.kernel.walk] {
+            cases.cases[0].0.value = Under::EveryTag;
+        }
+    });
+    assert_eq!(shared.len(), 2, "{shared:?}");
 }
 
 /// A 32-bit machine uses the lower half of an address alone.

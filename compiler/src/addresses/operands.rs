@@ -8,9 +8,12 @@ use super::claim::Claim;
 use super::printed;
 use super::sources::Sources;
 use super::term::{Truth, Word};
-use crate::check::wanted::joined;
+use crate::check::configs::Configs;
+use crate::check::wanted::{conds_of_own_tag, has_own_tag, joined};
 use crate::emit::Arithmetic;
-use crate::model::{Cond, Field, Geometry, Invalidate, Model, Operand, Source, Value, Var};
+use crate::model::{
+    Cond, Field, Geometry, Invalidate, Machine, Model, Operand, Source, Value, Var,
+};
 
 /// Returns the claims of every operand.
 pub fn claims(model: &Model, code: &Arithmetic) -> Vec<Claim> {
@@ -166,7 +169,14 @@ impl<'a> Of<'a> {
                         addresses.bits,
                         1u64 << unit
                     );
-                    let bits = Word::ones(if addresses.are_narrow() { 32 } else { 64 });
+                    // A tag of its own tells the kernel's addresses from others.
+                    let bits = Word::ones(if self.has_own_tag(geometry, when) {
+                        addresses.bits
+                    } else if addresses.are_narrow() {
+                        32
+                    } else {
+                        64
+                    });
                     let page = |address: Word| (address & bits.clone()) >> unit;
                     let same = page(read).equals(page(of.sources.source(Source::Va)));
                     all.push(of.claim(claim, given, same));
@@ -180,6 +190,19 @@ impl<'a> Of<'a> {
     fn uses(&self) -> impl Iterator<Item = &'a Invalidate> {
         let uses = self.model.invalidates.iter();
         uses.filter(|it| it.template.operands.contains(&self.index))
+    }
+
+    /// Returns whether the tag beside an address tells the kernel's entries from those of user spaces, for each instruction
+    /// that has the operand, on each machine of a geometry where a condition holds.
+    fn has_own_tag(&self, geometry: usize, when: &Cond) -> bool {
+        self.uses().all(|it| {
+            let conds = conds_of_own_tag(self.model, it).chain([when]);
+            let configs = Configs::of(self.model, conds);
+            let mut of_geometry = configs.iter().filter(|config| {
+                config.geometry() == geometry && when.holds(*config) && it.requires.holds(*config)
+            });
+            of_geometry.all(|config| has_own_tag(self.model, it, config))
+        })
     }
 
     /// Returns log2 of the bytes of the smallest entry, or neighbours that share a translation, which an instruction that has

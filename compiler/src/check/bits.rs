@@ -6,6 +6,7 @@
 //! single field is checked in `widths`.
 
 use super::configs::{Configs, RecordedConfig};
+use super::kernel::conds_of_tags;
 use super::physical::root_bits;
 use super::wanted::{Wanted, active, address, entry, form, low, run, set, table, tag, written};
 use super::{all_drops, compares_tag};
@@ -112,7 +113,16 @@ fn lost<'m>(
     let all = own.chain(conds.iter().copied());
     let all: Vec<&Cond> = match source {
         Source::Tag => all.chain(tags).collect(),
-        Source::Va | Source::End | Source::Bytes => all.chain(addresses).chain(shifts).collect(),
+        Source::Va | Source::End | Source::Bytes => {
+            let tags = conds_of_tags(model);
+            // Whether the tag tells the kernel's entries apart.
+            let fields = super::fields_of(model, operands, Source::Tag).map(|field| &field.when);
+            all.chain(addresses)
+                .chain(shifts)
+                .chain(tags)
+                .chain(fields)
+                .collect()
+        }
         Source::Table => all.chain(shifts).chain(tables).collect(),
         Source::Set => all.chain(counts.flat_map(Cases::conds)).collect(),
         Source::Root | Source::Entry => all.chain(tables).collect(),
@@ -235,5 +245,5 @@ fn half(field: &Field, wanted: &Wanted) -> Diagnostic {
     .label(format!("without bit {bit} of the address"))
     .because(wanted.fact, "must be distinguished")
     .note("addresses of the kernel and of user spaces differ only in higher bits; without them a page of one has the same operand as a page of the other")
-    .help(format!("extend the field to bit {bit} of the address, or higher; an instruction for the addresses of one space alone, such as those of a second stage of translation, cannot be described"))
+    .help(format!("extend the field to bit {bit} of the address, or higher; or state the value of a tag that the kernel alone has, if the instruction compares it; an instruction for the addresses of one space alone, such as those of a second stage of translation, cannot be described"))
 }

@@ -7,7 +7,7 @@ use super::configs::Configs;
 use super::tags_in;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, CachedKind, Machine, Model, Space, SpaceAddresses, Tag, Under};
+use crate::model::{At, CachedKind, Cond, Machine, Model, SpaceAddresses, Tag, Under};
 
 /// Checks E0512: where entries of the kernel are under a tag, its value is stated.
 pub fn tags_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
@@ -66,7 +66,13 @@ pub fn values_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
     }
     let tags = model.tags.iter().map(|tag| &tag.when);
     let views = model.user.views.iter().map(|view| &view.when);
-    let whens = leaf.conds().chain(walk.conds()).chain(tags).chain(views);
+    let caches = model.caches.conds();
+    let whens = leaf
+        .conds()
+        .chain(walk.conds())
+        .chain(tags)
+        .chain(views)
+        .chain(caches);
     let configs = Configs::of(model, whens);
     for config in configs.iter() {
         let (Some(leaf), Some(walk)) = (leaf.get(config), walk.get(config)) else {
@@ -74,7 +80,9 @@ pub fn values_of_kernel(model: &Model, found: &mut Vec<Diagnostic>) {
         };
         let when = configs.when(config);
         let (diagnostic, fact) = match (&leaf.value, &walk.value) {
-            (Under::Fixed(_, one), Under::Fixed(_, other)) if one != other => (
+            (Under::Fixed(_, one), Under::Fixed(_, other))
+                if one != other && model.caches.hold(CachedKind::Walk, config) =>
+            (
                 Diagnostic::new(
                     Code::E0512,
                     walk.span,
@@ -229,12 +237,8 @@ pub fn address_ranges(model: &Model, found: &mut Vec<Diagnostic>) {
 /// Checks E0514: no address belongs to the kernel and to a user space under the same tag.
 pub fn addresses(model: &Model, found: &mut Vec<Diagnostic>) {
     let (user, kernel) = (&model.user, &model.kernel);
-    let conds = |space: &Space| -> Vec<_> {
-        let cases = space.leaf.conds().chain(space.walk.conds());
-        space.addresses.conds().chain(cases).cloned().collect()
-    };
-    let (of_user, of_kernel) = (conds(user), conds(kernel));
-    let configs = Configs::of(model, of_user.iter().chain(&of_kernel));
+    let of_addresses = user.addresses.conds().chain(kernel.addresses.conds());
+    let configs = Configs::of(model, of_addresses.chain(conds_of_tags(model)));
     for config in configs.iter() {
         let both = (user.addresses.get(config), kernel.addresses.get(config));
         let (Some(low), Some(high)) = both else {
@@ -262,11 +266,24 @@ pub fn addresses(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
+/// Returns the conditions on which the tags of the kernel and of user spaces depend, and what is cached under them.
+pub fn conds_of_tags(model: &Model) -> impl Iterator<Item = &Cond> {
+    let spaces = [&model.user, &model.kernel].into_iter();
+    let under = spaces.flat_map(|space| space.leaf.conds().chain(space.walk.conds()));
+    let tags = model.tags.iter().map(|tag| &tag.when);
+    under.chain(tags).chain(model.caches.conds())
+}
+
 /// Returns under what entries of the kernel are cached, if entries of user spaces can be under the same.
-fn shared(model: &Model, config: impl Machine) -> Option<&At<Under>> {
+pub fn shared(model: &Model, config: impl Machine) -> Option<&At<Under>> {
     let kernel = &model.kernel;
-    let cases = [&kernel.leaf, &kernel.walk];
-    let mut under = cases.into_iter().filter_map(|cases| cases.get(config));
+    let cases = [
+        (&kernel.leaf, [CachedKind::Leaf, CachedKind::Negative]),
+        (&kernel.walk, [CachedKind::Walk, CachedKind::Root]),
+    ];
+    let cached = |kind: &CachedKind| model.caches.hold(*kind, config);
+    let cases = cases.iter().filter(|(_, kinds)| kinds.iter().any(cached));
+    let mut under = cases.filter_map(|(cases, _)| cases.get(config));
     under.find(|at| match at.value {
         Under::Global | Under::EveryTag => true,
         Under::Fixed(_, value) => tags_in(model, config).any(|tag| {

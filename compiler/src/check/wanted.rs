@@ -3,9 +3,10 @@
 //! In: an instruction and a machine. Out: for each source of an operand, the bits of it in which two values that the instruction
 //! distinguishes differ, or nothing if it distinguishes none. Whether operands carry them is checked in `bits`.
 
+use super::kernel::{conds_of_tags, shared};
 use super::physical::table_bits;
-use super::{all_drops, tags_in};
-use crate::model::{AddressSelector, Drops, Invalidate, Machine, Model, Source, Space};
+use super::{all_drops, compares_tag, fields_of, tags_in};
+use crate::model::{AddressSelector, Cond, Drops, Invalidate, Machine, Model, Source, Space};
 use crate::source::Span;
 use tlbc_facts::clause::RunUnit;
 use tlbc_runtime::level::Level;
@@ -65,7 +66,11 @@ pub fn address(model: &Model, it: &Invalidate, config: impl Machine) -> Option<W
     let least = at.map_or(space.addresses.span, |level| level.span);
     Some(Wanted {
         all: low(bits) & !low(step),
-        any: (user.base ^ kernel.base) & !low(bits),
+        any: if has_own_tag(model, it, config) {
+            0
+        } else {
+            (user.base ^ kernel.base) & !low(bits)
+        },
         what: format!("the address of an entry of `{last}` of `{name}`"),
         fact: by_address.map_or(least, |drops| drops.which.span),
         needed: true,
@@ -77,6 +82,30 @@ fn is_by_address(drops: &Drops) -> bool {
         drops.which.value,
         AddressSelector::Everything | AddressSelector::OneSet
     )
+}
+
+/// Returns whether the tag that an instruction compares tells entries of the kernel from those of user spaces, at whatever
+/// address.
+pub fn has_own_tag(model: &Model, it: &Invalidate, config: impl Machine) -> bool {
+    let mut by_address = active(it, config).filter(|drops| is_by_address(drops));
+    let mut fields = fields_of(model, &it.template.operands, Source::Tag);
+    it.writes_entry.is_none()
+        && tags_in(model, config).next().is_some()
+        && fields.any(|field| field.when.holds(config))
+        && by_address.all(compares_tag)
+        && shared(model, config).is_none()
+}
+
+/// Returns the conditions on which `has_own_tag` depends.
+pub fn conds_of_own_tag<'m>(
+    model: &'m Model,
+    it: &'m Invalidate,
+) -> impl Iterator<Item = &'m Cond> {
+    let forms = it.forms.iter().map(|form| &form.requires);
+    let drops = all_drops(it).map(|drops| &drops.when);
+    let fields = fields_of(model, &it.template.operands, Source::Tag).map(|field| &field.when);
+    let own = forms.chain(drops).chain(fields).chain([&it.requires]);
+    own.chain(conds_of_tags(model))
 }
 
 /// Returns the least log2 of the distance of two entries that an instruction serves, and their level.

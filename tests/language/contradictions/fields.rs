@@ -275,6 +275,31 @@ fn kinds_that_no_cache_holds() {
 }
 
 #[test]
+fn addresses_that_a_tag_tells_apart() {
+    let kernel = (
+        "leaf global;     walk under every tag",
+        "leaf under asid 0; walk under asid 0",
+    );
+    let one_tag = (
+        "drops leaf of one page, this tag or global",
+        "drops leaf of one page, this tag",
+    );
+    let low = (
+        "operand address 64 bits { [63:0] va; }",
+        "operand address 64 bits { [63:38] 0; [37:0] va[37:0]; }",
+    );
+    accepted(slate(), &[kernel, one_tag, low]);
+    // Under every tag, and by an instruction that compares none.
+    refused(slate(), &[low], "E0303");
+    let any_tag = (one_tag.0, "drops leaf of one page, any tag");
+    let number = (
+        "\"flush.page {address}, {number}\"",
+        "\"flush.page {address}\"",
+    );
+    refused(slate(), &[kernel, any_tag, number, low], "E0303");
+}
+
+#[test]
 fn entries_that_share_a_translation_need_no_bits() {
     let pairs = ("one per cpu;", "one per cpu; leaf at pte covers 2 entries;");
     let entry = (

@@ -1,6 +1,6 @@
 //! The kernel's space and user spaces, and the lowest level of the tables.
 
-use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate};
+use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate, with};
 
 #[test]
 fn kernel_entries_under_values_that_spaces_get() {
@@ -95,6 +95,37 @@ fn addresses_of_the_kernel_and_of_users() {
         "E0514",
     );
     refused(slate(), &[("high 38 bits", "low 38 bits")], "E0514");
+    // A tag of its own, of the kinds that are cached: the tag of walk entries does not count where there are none.
+    let own = |walk| ("leaf global;     walk under every tag", walk);
+    let one_tag = (
+        "drops leaf of one page, this tag or global",
+        "drops leaf of one page, this tag",
+    );
+    let low = ("high 38 bits", "low 38 bits");
+    let both = own("leaf under asid 0; walk under asid 0");
+    accepted(slate(), &[low, one_tag, both]);
+    let leaf = with(
+        slate(),
+        &[
+            ("tlb holds leaf, walk;", "tlb holds leaf;"),
+            (
+                "drops leaf, walk of everything, this tag;",
+                "drops leaf of everything, this tag;",
+            ),
+            (
+                "drops leaf, walk of everything, any tag;",
+                "drops leaf of everything, any tag;",
+            ),
+            ("leaf under asid; walk under asid", "leaf under asid"),
+            ("walk spans its reach;", ""),
+        ],
+    );
+    accepted(&leaf, &[low, one_tag, own("leaf under asid 0")]);
+    accepted(
+        &leaf,
+        &[low, one_tag, own("leaf under asid 0; walk under every tag")],
+    );
+    refused(&leaf, &[low, one_tag, own("leaf under every tag")], "E0514");
     // On s390 its own root distinguishes them; on Power no space has the kernel's value.
     accepted(S390, &[]);
     accepted(
