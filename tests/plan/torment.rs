@@ -1,6 +1,7 @@
 //! Plans on hostile hardware: those of the shipped definitions leave nothing, and those of a definition with a wrong fact
 //! are found on the hardware of the right one.
 
+use tlbc::codes::TOY;
 use tlbc::torment::{Options, Report, torment};
 use tlbc_tests::archdefs::{analysis, names};
 use tlbc_tests::requests::{POWERPC64, X86_64, edited, good};
@@ -54,4 +55,25 @@ fn a_workaround_with_another_operand_is_found() {
     let failure = torment(&good(&wrong), right, &options(10, 20)).failure;
     let text = failure.expect("a failure").text;
     assert!(text.contains("in `erat`"), "{text}");
+}
+
+/// The cause names what applies: the barrier that is missing, or the entry from which another is filled again.
+#[test]
+fn a_barrier_that_is_missing_and_an_entry_that_is_left_are_told_apart() {
+    let cause = |wrong: &str, right: &str| {
+        let failure = torment(&good(wrong), &good(right).model, &options(10, 20)).failure;
+        failure.expect("a failure").cause
+    };
+    let missing = cause(&TOY.replace("after wait;", "at once;"), TOY);
+    assert!(
+        missing.ends_with("removes the entry after `wait`, which does not follow"),
+        "{missing}"
+    );
+    let twofold = include_str!("invented/definitions/twofold.arch");
+    let apart = edited(twofold, "leaf from stage", "leaf");
+    let again = cause(&apart, twofold);
+    let (_, source) = again.split_once(" from the ").unwrap_or(("", &again));
+    assert!(again.contains("and it is filled again"), "{again}");
+    assert!(source.starts_with("leaf entry of p"), "{again}");
+    assert!(source.contains(" in `stage`, which "), "{again}");
 }

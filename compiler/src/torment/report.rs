@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tlbc_machine::hardware::{EntryKind, Left};
+use tlbc_machine::hardware::{CachedEntry, EntryKind, Left};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::{Reach, Space};
 
@@ -202,13 +202,7 @@ fn words(bench: &Bench<'_>, harm: &Harm) -> String {
     let set = agent.suspect.map_or(String::new(), |set| {
         format!(" in `{}`", model.cpu_sets[set].name)
     });
-    let level = &model.levels[entry.level.index()].name;
-    let kind = match entry.kind {
-        EntryKind::Leaf => format!("leaf entry of {level}"),
-        EntryKind::Walk => format!("walk entry of {level}"),
-        EntryKind::Root => "root entry".to_owned(),
-    };
-    let cache = &model.caches.all[usize::from(entry.cache)].named.name;
+    let (kind, cache) = entry_words(model, entry);
     let under = if harm.global {
         "global".to_owned()
     } else {
@@ -222,4 +216,15 @@ fn words(bench: &Bench<'_>, harm: &Harm) -> String {
         "{class}{set}: a {kind} at {:#x} in `{cache}`, {under}, {why}",
         agent.va
     )
+}
+
+/// Returns the kind and the level of an entry, and the cache that has it.
+pub(super) fn entry_words<'m>(model: &'m Model, entry: &CachedEntry) -> (String, &'m str) {
+    let level = &model.levels[entry.level.index()].name;
+    let kind = match entry.kind {
+        EntryKind::Leaf => format!("leaf entry of {level}"),
+        EntryKind::Walk => format!("walk entry of {level}"),
+        EntryKind::Root => "root entry".to_owned(),
+    };
+    (kind, &model.caches.all[usize::from(entry.cache)].named.name)
 }

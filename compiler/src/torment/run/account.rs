@@ -7,11 +7,12 @@ use tlbc_machine::hardware::{EntryKind, Left};
 use tlbc_runtime::agents::Agents;
 
 use super::{Bench, CpuPart, Harm};
-use crate::model::{DefinitionName, Drops, Instr};
+use crate::model::{DefinitionName, Drops, Instr, Lost};
 use crate::source::Span;
 use crate::torment::decode::{Act, Decoded};
 use crate::torment::effect::{Cached, KeptReason};
 use crate::torment::picture::Mark;
+use crate::torment::report::entry_words;
 use crate::torment::request::Request;
 
 /// What a CPU does, in order.
@@ -43,14 +44,41 @@ enum RequestFate<'m> {
     Removes(Option<usize>),
 }
 
+/// An instruction that removes the entry.
+struct Removal<'m> {
+    named: &'m DefinitionName,
+    /// Whether the change was visible to the walker.
+    is_published: bool,
+    is_other: bool,
+    open: Option<Open>,
+}
+
+/// Why the removal of an entry is not complete.
+#[derive(Clone, Copy)]
+enum Open {
+    /// The barrier has not followed.
+    Missing(usize),
+    /// The barrier has followed, and completes nothing for the agent.
+    Elsewhere(usize),
+    /// An erratum takes this effect from the barrier.
+    Lost(usize, Span),
+}
+
+impl Open {
+    fn barrier(self) -> usize {
+        match self {
+            Self::Missing(barrier) | Self::Elsewhere(barrier) | Self::Lost(barrier, _) => barrier,
+        }
+    }
+}
+
 /// The account while it is written.
 struct AccountWriter<'b, 'm> {
     bench: &'b Bench<'m>,
     harm: &'b Harm,
     account: Account,
     is_published: bool,
-    /// The instructions that remove the entry: the name, whether the change was visible, and the barrier that is missing.
-    removals: Vec<(&'m DefinitionName, bool, Option<usize>)>,
+    removals: Vec<Removal<'m>>,
     closest: Option<(KeptReason, String, &'m Drops)>,
     lost: Option<(String, Span)>,
     not_reached: Option<(String, Span)>,
@@ -111,6 +139,17 @@ impl<'m> AccountWriter<'_, 'm> {
                     let publishes = barrier.publishes.is_some_and(|at| at.value.covers(class));
                     self.is_published |= publishes;
                     let completes = barrier.completes.is_some_and(|at| at.value.covers(class));
+                    let lost =
+                        (self.bench).lost(part, at, Instr::Barrier(*index), &self.harm.agent);
+                    let lost = lost.iter().find(|it| it.lost.value == Lost::Gone);
+                    let open = match lost {
+                        _ if !completes || barrier.gone.is_none() => Some(Open::Elsewhere(*index)),
+                        Some(weakens) => Some(Open::Lost(*index, weakens.target.span)),
+                        None => None,
+                    };
+                    let own = { self.removals.iter_mut() }.filter(|it| it.is_other == is_other);
+                    own.filter(|it| it.open.is_some_and(|open| open.barrier() == *index))
+                        .for_each(|it| it.open = open);
                     let what = match (publishes, completes) {
                         (true, true) => ": publishes, completes",
                         (true, false) => ": publishes",
@@ -123,14 +162,19 @@ impl<'m> AccountWriter<'_, 'm> {
                 Act::Invalidate { index, with, .. } => {
                     let it = &model.invalidates[*index];
                     let judged = self.judge(part, at, class);
-                    let (does, mark) = self.note(&judged, with, *index);
+                    let (does, mark) = self.note(&judged, with, *index, is_other);
                     let text = format!("`{}`{}: {does}", it.named.name, operands(with));
                     self.add(is_other, text, mark);
                 }
                 Act::Load { index, with } => {
                     let named = &model.loads[*index].named;
                     let (does, mark) = if class == Agents::SELF {
-                        self.removals.push((named, self.is_published, None));
+                        self.removals.push(Removal {
+                            named,
+                            is_published: self.is_published,
+                            is_other,
+                            open: None,
+                        });
                         (
                             "entries under the old tag cannot be used any more",
                             Mark::Removal,
@@ -198,7 +242,13 @@ impl<'m> AccountWriter<'_, 'm> {
     }
 
     /// Returns what an invalidation does about the entry, in words.
-    fn note(&mut self, judged: &RequestFate<'m>, with: &Decoded, index: usize) -> (String, Mark) {
+    fn note(
+        &mut self,
+        judged: &RequestFate<'m>,
+        with: &Decoded,
+        index: usize,
+        is_other: bool,
+    ) -> (String, Mark) {
         let model = self.bench.hardware.model;
         let it = &model.invalidates[index];
         let name = || format!("`{}`{}", it.named.name, operands(with));
@@ -226,7 +276,12 @@ impl<'m> AccountWriter<'_, 'm> {
                 ("keeps it, by an erratum".to_owned(), Mark::Instruction)
             }
             RequestFate::Removes(after) => {
-                self.removals.push((&it.named, self.is_published, *after));
+                self.removals.push(Removal {
+                    named: &it.named,
+                    is_published: self.is_published,
+                    is_other,
+                    open: after.map(Open::Missing),
+                });
                 let does = match after {
                     Some(after) => {
                         format!("removes it after `{}`", model.barriers[*after].named.name)
@@ -238,13 +293,41 @@ impl<'m> AccountWriter<'_, 'm> {
         }
     }
 
+    /// Returns from what an entry that was removed is filled again, in words. Of several sources one that is still cached is
+    /// named.
+    fn filled_again(&self) -> String {
+        let Harm {
+            agent,
+            entry,
+            tag,
+            global,
+            ..
+        } = self.harm;
+        let entries: Vec<_> = agent.path.entries().zip(&agent.under).collect();
+        let mut same = entries.iter();
+        let number = same.position(|(it, under)| *it == entry && **under == (*tag, *global));
+        let sources = number.into_iter().flat_map(|it| agent.path.sources(it));
+        let Some((source, is_cached)) = sources.max_by_key(|(_, is_cached)| *is_cached) else {
+            return "it is filled again".to_owned();
+        };
+        let (kind, cache) = entry_words(self.bench.hardware.model, entries[source].0);
+        let when = if is_cached {
+            "is still cached"
+        } else {
+            "was still cached then"
+        };
+        format!("it is filled again from the {kind} in `{cache}`, which {when}")
+    }
+
     /// Adds the cause.
     fn finish(mut self, is_served: bool) -> Account {
         let model = self.bench.hardware.model;
-        let account = &mut self.account;
-        if let Some((named, is_published, after)) = self.removals.last() {
+        if let Some(removal) = self.removals.last() {
+            let named = removal.named;
             let name = &named.name;
-            account.cause = match (self.harm.left, is_published, after) {
+            let again = self.filled_again();
+            let account = &mut self.account;
+            account.cause = match (self.harm.left, removal.is_published, removal.open) {
                 (Left::InFlight, ..) => {
                     format!(
                         "`{name}` removes the entry, but accesses that it translated are not awaited"
@@ -255,30 +338,31 @@ impl<'m> AccountWriter<'_, 'm> {
                         "`{name}` is issued before the change is visible to the walker, which fills the entry again"
                     )
                 }
-                (Left::Cached, true, Some(after)) => {
-                    let barrier = &model.barriers[*after];
-                    account
-                        .places
-                        .push((barrier.named.span, "this completes it"));
-                    let barrier = &barrier.named.name;
+                (Left::Cached, true, Some(open)) => {
+                    let barrier = &model.barriers[open.barrier()].named;
+                    let place = (barrier.span, "this completes it");
+                    let (place, why) = match open {
+                        Open::Missing(_) => (place, "does not follow"),
+                        Open::Elsewhere(_) => (place, "does not complete it there"),
+                        Open::Lost(_, span) => {
+                            ((span, "this is lost"), "an erratum of this machine weakens")
+                        }
+                    };
+                    account.places.push(place);
                     format!(
-                        "`{name}` removes the entry after `{barrier}`, which does not follow, or the entry is filled again \
-                         from one that is still cached"
+                        "`{name}` removes the entry after `{}`, which {why}",
+                        barrier.name
                     )
                 }
-                (Left::Cached, true, None) => {
-                    format!(
-                        "`{name}` removes the entry, and it is filled again from one that is still cached"
-                    )
-                }
+                (Left::Cached, true, None) => format!("`{name}` removes the entry, and {again}"),
             };
             account
                 .places
                 .push((named.span, "this instruction removes it"));
         } else if let Some((name, span)) = self.lost {
-            account.cause =
+            self.account.cause =
                 format!("{name} would remove the entry, but for an erratum of this machine");
-            account.places.push((span, "this is lost"));
+            self.account.places.push((span, "this is lost"));
         } else if let Some((kept, name, drops)) = self.closest {
             let why = match kept {
                 KeptReason::Condition => "does not act with these operands",
@@ -290,18 +374,21 @@ impl<'m> AccountWriter<'_, 'm> {
                 KeptReason::Tag => "acts on other tags",
                 KeptReason::Address => "names other addresses",
             };
-            account.cause = format!("the entry should be removed by {name}, which {why}");
-            account.places.push((drops.span, "this clause keeps it"));
+            self.account.cause = format!("the entry should be removed by {name}, which {why}");
+            self.account
+                .places
+                .push((drops.span, "this clause keeps it"));
         } else if let Some((name, span)) = self.not_reached {
             let ipi = if is_served {
                 ""
             } else {
                 ", and no IPI is sent"
             };
-            account.cause = format!("{name} does not act on the CPU or device with the entry{ipi}");
-            account.places.push((span, "it acts on these alone"));
+            self.account.cause =
+                format!("{name} does not act on the CPU or device with the entry{ipi}");
+            self.account.places.push((span, "it acts on these alone"));
         } else {
-            "no instruction that invalidates is issued".clone_into(&mut account.cause);
+            "no instruction that invalidates is issued".clone_into(&mut self.account.cause);
         }
         self.account
     }

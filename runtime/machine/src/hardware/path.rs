@@ -236,6 +236,13 @@ impl TranslationPath {
         )
     }
 
+    /// Returns the entries from which an entry can be filled, by their index, and whether each may be cached now.
+    pub fn sources(&self, to: usize) -> impl Iterator<Item = (usize, bool)> {
+        let sources = self.slots.iter().enumerate();
+        let sources = sources.filter(move |(_, it)| self.leads(&it.entry, &self.slots[to].entry));
+        sources.map(|(index, it)| (index, !it.ways.is_empty()))
+    }
+
     fn hit(&mut self, hits: u64) -> impl Iterator<Item = &mut PathEntry> {
         let slots = self.slots.iter_mut().enumerate();
         slots.filter_map(move |(index, slot)| (hits & (1 << index) != 0).then_some(slot))
