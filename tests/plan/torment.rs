@@ -59,7 +59,7 @@ fn a_workaround_with_another_operand_is_found() {
 
 /// The cause names what applies: the barrier that is missing, or the entry from which another is filled again.
 #[test]
-fn a_barrier_that_is_missing_and_an_entry_that_is_left_are_told_apart() {
+fn a_cause_is_a_missing_barrier_or_an_entry_that_is_left() {
     let cause = |wrong: &str, right: &str| {
         let failure = torment(&good(wrong), &good(right).model, &options(10, 20)).failure;
         failure.expect("a failure").cause
