@@ -128,7 +128,7 @@ pub(super) struct TraceCommand {
     #[arg(long)]
     kernel: bool,
 
-    /// The tag of the space, such as 0x17, or slot:0x17 if there are several kinds [default: the least that a space can have]
+    /// The tag of the space, such as 0x17, or slot:0x17 if there are several kinds [default: the least that a space can have, or the root that is loaded where that is the tag]
     #[arg(long, value_name = "[KIND:]N")]
     tag: Option<String>,
 

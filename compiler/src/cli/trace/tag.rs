@@ -6,9 +6,10 @@ use crate::cli::number::tag as number;
 use crate::cli::{Trouble, unknown};
 use crate::model::{self, Config, Model};
 use crate::sample_requests::least_tag;
+use crate::trace::ROOT;
 
-/// Returns the tag that was given as `N` or `KIND:N`, or else the least that a space can have, and a remark if no space has
-/// it.
+/// Returns the tag that was given as `N` or `KIND:N`, or else that of the root that is loaded, if that is the tag, or the least
+/// that a space can have; and a remark if no space has it.
 pub(super) fn tag(
     model: &Model,
     (config, limits): (Config, &[u64]),
@@ -16,7 +17,10 @@ pub(super) fn tag(
     others: bool,
 ) -> Result<(Tag, Option<String>), Trouble> {
     let Some(given) = given else {
-        return Ok((least_tag(model, config, others), None));
+        let least = least_tag(model, config, others);
+        let is_root = model.tags(config).any(|tag| tag.is_root.is_some());
+        let value = if is_root { ROOT } else { least.value };
+        return Ok((Tag { value, ..least }, None));
     };
     let (name, value) = match given.split_once(':') {
         Some((name, value)) => (Some(name), value),
