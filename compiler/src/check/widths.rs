@@ -26,7 +26,7 @@ pub fn too_narrow(model: &Model, found: &mut Vec<Diagnostic>) {
         for field in &operand.fields {
             found.extend(beyond(operand, field).or_else(|| slice(field)));
             if let Some(demand) = demand(model, index, field).filter(|d| d.bits > field.width()) {
-                found.push(lost(field, &demand));
+                found.push(lost(model, field, &demand));
             }
         }
         found.extend(units(model, index));
@@ -81,8 +81,14 @@ pub fn wider(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
-fn lost(field: &Field, demand: &StatedBits) -> Diagnostic {
+fn lost(model: &Model, field: &Field, demand: &StatedBits) -> Diagnostic {
     let have = u64::from(field.width());
+    let mut tags = user_tags(model).into_iter().map(|tag| &model.tags[tag]);
+    // The lowest bits of an aligned root are zero.
+    let of_root = field.value == Value::Source(Source::Tag) && tags.any(|it| it.is_root.is_some());
+    let (top, low) = (demand.bits - 1, u64::from(demand.bits) - have);
+    let bits_of_root =
+        format!("state which bits the field carries, for instance `tag[{top}:{low}]`");
     let needs = count(u64::from(demand.bits), "bit");
     let diagnostic = Diagnostic::new(
         Code::E0303,
@@ -98,6 +104,7 @@ fn lost(field: &Field, demand: &StatedBits) -> Diagnostic {
         Value::Source(Source::Root | Source::Table | Source::Entry) => {
             "state which bits the field carries, for instance `root[47:12]`"
         }
+        _ if of_root => bits_of_root.as_str(),
         _ => "widen the field, or correct the value",
     });
     match demand.fact {

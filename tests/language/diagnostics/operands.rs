@@ -24,6 +24,8 @@ fn operands() {
             "operand space 32 bits { [39:32] tag; [31:0] 0; }",
             "operand root 64 bits { [63:56] tag; [55:48] 0; [47:0] root; }",
             "operand root 64 bits { [63:56] tag; [55:0] root[47:0]; }",
+            "tag color { 56 bits; of machine; is the root; }
+operand root 64 bits { [63:44] 0; [43:0] tag; }",
             "operand page 64 bits { [63:56] tag; [55:50] 64; [49:48] hint when hinted; [47:0] va[59:12]; }",
             "operand page 64 bits { [63:56] tag; [55:26] 0; [25:24] hint when hinted; [23:0] va >> page; }",
             "operand page 64 bits { [63:56] tag; [55:26] 0; [25:24] hint when hinted; [23:0] va[35:12]; }",
