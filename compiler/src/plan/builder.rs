@@ -19,7 +19,7 @@ use super::demand::{Demand, DemandExtent, LEAF, LEAF_AND_WALK, TEARDOWN, negativ
 use super::factor::seq;
 use super::ir::{Node, Reason, Shape, Test};
 use super::stages::Staged;
-use super::steps::{before, guarded, issues};
+use super::steps::{guarded, issues};
 use super::symbolic::SymbolicMachine;
 use crate::model::{CachedKind, Invalidate, Model, Written};
 
@@ -295,7 +295,6 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
             .iter()
             .map(|candidates| (candidates.as_slice(), issued(candidates)));
         let (steps, _) = self.in_turn(context, parts);
-        let steps = before(staged.now.iter().flatten()).into_iter().chain(steps);
         let steps = guarded(context, seq(steps));
         seq([self.publish(context), steps]
             .into_iter()

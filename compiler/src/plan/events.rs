@@ -16,7 +16,7 @@ use super::demand::{Demand, DemandExtent, LEAF_AND_WALK};
 use super::factor::seq;
 use super::ir::{Node, Reason, Shape, Test};
 use super::stages::Staged;
-use super::steps::{before, guarded, issues};
+use super::steps::{guarded, issues};
 
 impl PlanBuilder<'_, '_> {
     /// Completes the pending flush of this CPU, for the tag or for every tag, and loads the space.
@@ -100,9 +100,7 @@ impl PlanBuilder<'_, '_> {
         let parts = staged.now.iter().chain(staged.late.values());
         let issued =
             parts.map(|candidates| (candidates, issues(context, candidates.iter(), false, true)));
-        let (issued, open) = self.in_turn(context, issued.map(|(m, s)| (m.as_slice(), seq(s))));
-        let mut steps = before(staged.now.iter().chain(staged.late.values()).flatten());
-        steps.extend(issued);
+        let (mut steps, open) = self.in_turn(context, issued.map(|(m, s)| (m.as_slice(), seq(s))));
         steps.extend(open.into_iter().map(|b| self.complete(context, b)));
         steps
     }

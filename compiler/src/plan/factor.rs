@@ -174,14 +174,20 @@ fn steps(node: Node) -> Vec<Node> {
     }
 }
 
-/// Returns a flat sequence. A barrier that completes and resynchronizes is issued once, and a single step is
-/// returned as it is.
+/// Returns a flat sequence. A barrier that has several roles is issued once in a row, and a single step is returned as
+/// it is.
 pub fn seq(nodes: impl IntoIterator<Item = Node>) -> Node {
     let mut flat: Vec<Node> = nodes.into_iter().flat_map(steps).collect();
     flat.dedup_by(|node, before| match (node, before) {
         (
             Node::Resync { barrier },
             Node::Complete { barrier: before } | Node::Resync { barrier: before },
+        )
+        | (
+            Node::Publish {
+                barrier: Some(barrier),
+            },
+            Node::Complete { barrier: before },
         ) => barrier == before,
         (Node::Publish { barrier }, Node::Publish { barrier: before }) => barrier == before,
         _ => false,

@@ -78,12 +78,12 @@ impl<'m> PlanBuilder<'m, '_> {
         }
         let stages = parts.iter().flat_map(|(_, staged)| staged.late.keys());
         for stage in stages.collect::<BTreeSet<_>>() {
-            let (mut issued, mut completed) = (Vec::new(), Vec::new());
+            let (mut ahead, mut issued, mut completed) = (Vec::new(), Vec::new(), Vec::new());
             for (part, staged) in &parts {
                 let late = staged.late.get(stage).into_iter().flatten();
                 let barriers = before(late.clone());
                 if !barriers.is_empty() {
-                    require(&mut steps, Action::Precede(barriers), *part);
+                    require(&mut ahead, Action::Precede(barriers), *part);
                 }
                 for candidate in late {
                     require(
@@ -96,6 +96,7 @@ impl<'m> PlanBuilder<'m, '_> {
                     }
                 }
             }
+            steps.extend(ahead);
             steps.extend(issued);
             steps.extend(completed);
         }
@@ -238,8 +239,8 @@ impl<'m> PlanBuilder<'m, '_> {
             .chain(after))
     }
 
-    /// Returns the steps of parts in order; each starts when the one before is complete. Returns also the barriers
-    /// that complete the last part.
+    /// Returns the steps of parts in order; each starts when the one before is complete, with the barriers that its
+    /// instructions follow. Returns also the barriers that complete the last part.
     pub(super) fn in_turn<'a>(
         &self,
         context: &PlanContext<'_>,
@@ -252,6 +253,7 @@ impl<'m> PlanBuilder<'m, '_> {
             }
             let complete = std::mem::replace(&mut open, barriers(candidates));
             steps.extend(complete.into_iter().map(|b| self.complete(context, b)));
+            steps.extend(before(candidates));
             steps.push(issued);
         }
         (steps, open)

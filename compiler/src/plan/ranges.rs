@@ -166,7 +166,6 @@ impl<'m> PlanBuilder<'m, '_> {
     ) -> Node {
         let stages = Staged::of(chosen.all()).stages();
         let mut steps = vec![self.publish(context)];
-        steps.extend(before(chosen.all().flat_map(|choice| &choice.candidates)));
         let mut open: Vec<usize> = Vec::new();
         for stage in 0..stages {
             let candidates: Vec<&Candidate> =
@@ -203,28 +202,39 @@ impl<'m> PlanBuilder<'m, '_> {
     }
 
     /// Returns one stage of the loops: unlinked tables, leaf entries, instructions without addresses, and
-    /// workarounds.
+    /// workarounds. The barriers that instructions follow come before the first of these parts that has such instructions.
     fn stage(&self, context: &PlanContext<'m>, chosen: &Chosen, stage: u8) -> Vec<Node> {
         let none = || Node::Seq(Vec::new());
         let mut steps = Vec::new();
+        let mut ahead = before(chosen.leaves.iter().flat_map(|c| c.of_stage(stage)));
         let mut whole = once(context, whole_of(chosen.leaves.iter(), stage));
         if let Some(tables @ [.., walk]) = &chosen.tables {
-            let live = if stage == 0 {
-                self.live_unlinked(context, tables)
-            } else {
-                none()
+            let live = |again| match stage {
+                0 => self.live_unlinked(context, tables, again),
+                _ => none(),
             };
             if walk.by_address() {
+                let of_walks = before(walk.addressed(stage));
+                let leaves = chosen.leaves.iter().chain(&tables[..2]);
+                let rest = leaves.flat_map(|c| c.of_stage(stage));
+                let rest = before(rest.chain(walk.whole(stage)));
+                let again;
+                (again, ahead) = rest.into_iter().partition(|it| of_walks.contains(it));
+                let live = live(again);
+                steps.extend(of_walks);
                 steps.extend(over(context, Over::Walks, tables.iter(), stage));
                 steps.push(live);
                 let tables = once(context, whole_of(tables.iter(), stage));
                 whole = Node::select(Test::WalkEntries, tables, whole);
             } else {
                 // Walk entries are not invalidated by address: an instruction for all of them comes first.
-                let all = once(context, walk.of_stage(stage));
-                steps.push(Node::select(Test::WalkEntries, seq([all, live]), none()));
+                let mut all = before(walk.of_stage(stage));
+                all.push(once(context, walk.of_stage(stage)));
+                all.push(live(Vec::new()));
+                steps.push(Node::select(Test::WalkEntries, seq(all), none()));
             }
         }
+        steps.extend(ahead);
         steps.extend(over(context, Over::Leaves, chosen.all(), stage));
         steps.push(whole);
         let addressed = chosen.all().flat_map(|choice| choice.addressed(stage));
@@ -233,8 +243,13 @@ impl<'m> PlanBuilder<'m, '_> {
     }
 
     /// Returns what follows the first stage of unlinked tables whose entries are live: the walk entries that no
-    /// pass has invalidated yet, until all are gone. Leaf entries come afterwards.
-    fn live_unlinked(&self, context: &PlanContext<'m>, tables: &[Rc<Choice>; 3]) -> Node {
+    /// pass has invalidated yet, until all are gone. Leaf entries come afterwards, after the barriers of `again`.
+    fn live_unlinked(
+        &self,
+        context: &PlanContext<'m>,
+        tables: &[Rc<Choice>; 3],
+        again: Vec<Node>,
+    ) -> Node {
         let [.., walk] = tables;
         let mut steps = Vec::new();
         let mut open: Vec<usize> = Vec::new();
@@ -246,6 +261,7 @@ impl<'m> PlanBuilder<'m, '_> {
             let complete = std::mem::replace(&mut open, barriers(candidates));
             steps.extend(complete.into_iter().map(|b| self.gone(context, b)));
             if stage > 0 {
+                steps.extend(before(walk.of_stage(stage)));
                 steps.extend(over(context, Over::Walks, tables.iter(), stage));
             }
             if stage > 0 || walk.by_address() {
@@ -258,6 +274,7 @@ impl<'m> PlanBuilder<'m, '_> {
             steps.extend(workarounds::after_loop(self.model, addressed));
         }
         steps.extend(open.into_iter().map(|b| self.gone(context, b)));
+        steps.extend(again);
         Node::select(Test::Live, seq(steps), Node::Seq(Vec::new()))
     }
 }

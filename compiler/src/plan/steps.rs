@@ -52,7 +52,7 @@ pub fn issues<'a>(
     candidates.into_iter().flat_map(node).collect()
 }
 
-/// Returns the barriers that are issued before candidates, each once.
+/// Returns the barriers that candidates follow, each once.
 pub fn before<'a>(candidates: impl IntoIterator<Item = &'a Candidate>) -> Vec<Node> {
     let barriers = candidates
         .into_iter()

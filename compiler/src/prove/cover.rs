@@ -2,7 +2,7 @@
 //!
 //! In: a [`Path`] and entries of a [`Cell`]. Out: the rule that the path breaks, if it breaks one. Holds: an instruction
 //! counts if the change was published to the walker before it, if it is complete, and if no entry that it leaves can make
-//! the entry again.
+//! the entry again. What is ordered before an instruction that follows a barrier comes before that barrier.
 
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::deferred::Deferred;
@@ -118,17 +118,25 @@ impl Path<'_> {
             }
             _ => false,
         };
-        let precedes = match &self.steps[at] {
+        let Some(start) = self.start(at) else {
+            return false;
+        };
+        let visible = self.published || self.facts.is_publication_assumed();
+        visible || self.steps[..=start].iter().any(publishes)
+    }
+
+    /// Returns the step up to which everything is ordered before the instruction at a step: the barrier that the instruction
+    /// follows, or else the instruction. Returns none if that barrier is missing.
+    fn start(&self, at: usize) -> Option<usize> {
+        let follows = match &self.steps[at] {
             Step::Issue(issued) => self.facts.invalidate(issued.issue.invalidate).follows,
             _ => None,
         };
-        let before = &self.steps[..at];
-        let follows = precedes.is_none_or(|barrier| {
-            let is = |step: &Step| matches!(step, Step::Barrier(it) if *it == barrier.value);
-            before.iter().any(is)
-        });
-        let visible = self.published || self.facts.is_publication_assumed();
-        follows && (visible || before.iter().any(publishes))
+        let Some(barrier) = follows else {
+            return Some(at);
+        };
+        let is = |step: &Step| matches!(step, Step::Barrier(it) if *it == barrier.value);
+        self.steps[..at].iter().rposition(is)
     }
 
     /// Returns whether nothing can make the entries again that the instruction at a step invalidates.
@@ -201,7 +209,13 @@ impl Path<'_> {
             .stale
             .iter()
             .filter(|stale| stale.kind == cell.kind && stale.level == cell.level);
-        let before = |step: usize| self.complete(step, true).is_some_and(|end| end < at);
+        let Some(start) = self.start(at) else {
+            return false;
+        };
+        let before = |step: usize| {
+            let end = self.complete(step, true);
+            end.is_some_and(|end| end < at && end <= start)
+        };
         stale.all(|stale| self.covered(stale, cell, |step| step < at && before(step)))
     }
 

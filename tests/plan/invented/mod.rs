@@ -5,6 +5,7 @@ mod calls;
 mod changes;
 mod completion;
 mod folding;
+mod followed;
 mod negative;
 mod refill;
 mod renewal;

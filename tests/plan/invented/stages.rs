@@ -21,7 +21,7 @@ fn pages(count: u64) -> Ask {
 
 /// Checks the instructions of this CPU for pages whose table is unlinked as well.
 #[track_caller]
-fn live(arch: &Analysis, count: u64, expected: &[&str]) {
+pub(super) fn live(arch: &Analysis, count: u64, expected: &[&str]) {
     let extent = Extent::new(0x1000, count * 0x1000);
     let mut ranges = Ranges::new();
     ranges.leaf(level(&arch.model, "pte"), extent);

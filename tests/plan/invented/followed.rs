@@ -1,0 +1,172 @@
+//! Barriers that instructions follow: they come after everything that has to be complete before the instructions.
+
+use tlbc::plan::ir::Shape;
+use tlbc::prove::{Rule, disproved};
+use tlbc::trace::Event;
+use tlbc_runtime::deferred::Pending;
+use tlbc_runtime::request::{Reach, Space};
+
+use super::stages::live;
+use super::{issues, with};
+use tlbc_tests::requests::Ask;
+
+const RELAY: &str = include_str!("definitions/relay.arch");
+const FORK: &str = include_str!("definitions/fork.arch");
+
+fn pages(count: u64) -> Ask {
+    Ask::user(0x1000, count * 0x1000, &["pte"])
+}
+
+/// A barrier of its own for the caches after the first.
+const AHEAD: (&str, &str) = (
+    "barrier refetch ",
+    "barrier ahead \"ahead\" { keeps flags; }\n    barrier refetch ",
+);
+
+/// The barrier that an instruction follows comes after the stages that have to be complete before the instruction.
+#[test]
+fn a_barrier_that_is_followed_comes_after_the_stage_before() {
+    let micro = "drops leaf of one page, this tag or global in micro;";
+    let nano = "drops leaf of everything, any tag in nano;";
+    let of_space = "drops leaf of everything, this tag in micro;";
+    let follows = |text: &str| format!("{text} follows ahead;");
+    let [micro_ahead, nano_ahead, space_ahead] = [micro, nano, of_space].map(follows);
+    let edits = [
+        AHEAD,
+        (micro, &micro_ahead),
+        (nano, &nano_ahead),
+        (of_space, &space_ahead),
+    ];
+    let relay = with(RELAY, &edits);
+    let one = [
+        "order",
+        "page 0x1000, 0x42",
+        "settle",
+        "ahead",
+        "micro 0x1000, 0x42",
+        "settle",
+        "ahead",
+        "nano",
+        "settle",
+    ];
+    issues(&relay, "", &pages(1), &one);
+    let many = [
+        "order",
+        "page 0x1000, 0x42",
+        "page 0x2000, 0x42",
+        "settle",
+        "ahead",
+        "micro 0x1000, 0x42",
+        "micro 0x2000, 0x42",
+        "settle",
+        "ahead",
+        "nano",
+        "settle",
+    ];
+    issues(&relay, "", &pages(2), &many);
+    live(&relay, 2, &many);
+    let space = [
+        "order",
+        "space 0x42",
+        "settle",
+        "ahead",
+        "micro.space 0x42",
+        "settle",
+        "ahead",
+        "nano",
+        "settle",
+    ];
+    issues(&relay, "", &Ask::event(Event::Everything), &space);
+    let load = ["root 0x42000040000000", "refetch"];
+    let switch = [&space[..], &load].concat();
+    let tag = Ask::event(Event::Switch(Pending::Tag));
+    issues(&relay, "", &tag, &switch);
+    // The last two stages take no operands, and are left to completion.
+    let whole = "drops leaf of everything, any tag in micro; follows ahead;";
+    let edits = [
+        AHEAD,
+        (micro, whole),
+        ("\"micro{sent} {address}, {number}\"", "\"micro{sent}\""),
+        (
+            of_space,
+            "drops leaf of everything, any tag in micro; follows ahead; cost 9;",
+        ),
+        ("\"micro.space{sent} {number}\"", "\"micro.space{sent}\""),
+        (nano, &nano_ahead),
+    ];
+    let late = with(RELAY, &edits);
+    let one = [
+        "order",
+        "page 0x1000, 0x42",
+        "settle",
+        "ahead",
+        "micro",
+        "settle",
+        "ahead",
+        "nano",
+        "settle",
+    ];
+    issues(&late, "", &pages(1), &one);
+    // A barrier that completes the stage before is not issued again.
+    let same = [(
+        "drops leaf of one page, this tag or global in micro;",
+        "drops leaf of one page, this tag or global in micro; follows settle_here;",
+    )];
+    let expected = [
+        "order",
+        "page 0x1000, 0x42",
+        "settle",
+        "micro 0x1000, 0x42",
+        "settle",
+        "nano",
+        "settle",
+    ];
+    issues(&with(RELAY, &same), "", &pages(1), &expected);
+}
+
+/// A plan whose barrier comes before the stage before is not proved.
+#[test]
+fn a_barrier_that_comes_too_early_is_no_proof() {
+    let of = |clause: &str| {
+        with(
+            RELAY,
+            &[AHEAD, (clause, &format!("{clause} follows ahead;"))],
+        )
+    };
+    let late = of("drops leaf of one page, this tag or global in micro;");
+    let early = of("drops leaf, walk of one page, this tag or global in tlb;");
+    let shape = Shape::Page(Space::User, Reach::Here);
+    let rule = |plans| disproved(&late.model, plans, shape).map(|it| it.rule);
+    assert_eq!(rule(&late.plans), None);
+    assert_eq!(rule(&early.plans), Some(Rule::Lasting));
+}
+
+/// Where walk entries of a live table go first, the barrier that the instructions for leaf entries follow comes after them.
+#[test]
+fn a_barrier_before_leaf_entries_comes_after_the_walk_entries() {
+    let edits = [
+        (
+            "barrier complete",
+            "barrier ahead \"ahead\" { keeps flags; }\n    barrier complete",
+        ),
+        (
+            "drops leaf of one page, this tag or global;",
+            "drops leaf of one page, this tag or global; follows ahead;",
+        ),
+    ];
+    let fork = with(FORK, &edits);
+    let by_address = [
+        "order",
+        "upper.page 0x0",
+        "wait",
+        "recent.page 0x0",
+        "wait",
+        "ahead",
+        "leaf.page 0x1000, 0x42",
+        "leaf.page 0x2000, 0x42",
+        "wait",
+        "recent.page 0x0",
+        "wait",
+    ];
+    live(&fork, 2, &by_address);
+}
