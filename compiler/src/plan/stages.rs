@@ -2,8 +2,8 @@
 //!
 //! In: a candidate. Out: the same candidate at each stage at which it has an effect, and the candidates of a
 //! routine by stage. Holds: entries of a cache that is `n` caches away from the tables are invalidated at stage `n`
-//! or later, unless the same instruction invalidates those that they are made from; a stage starts when the one
-//! before is complete.
+//! or later, unless the same instruction invalidates those that they are made from; a loop over sets is no such instruction,
+//! because entries of a later set make those of an earlier one again; a stage starts when the one before is complete.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -33,7 +33,11 @@ impl PlanContext<'_> {
         let mut out = Vec::new();
         for stage in 0..=deepest {
             let counted = |cells: &Rc<[Cells]>| -> Rc<[Cells]> {
-                cells.iter().map(|c| self.counted(c, stage)).collect()
+                let together = !candidate.is_loop();
+                cells
+                    .iter()
+                    .map(|c| self.counted(c, stage, together))
+                    .collect()
             };
             let cells = counted(&candidate.cells);
             let mut views = cells.iter().zip(&before);
@@ -54,9 +58,9 @@ impl PlanContext<'_> {
         out
     }
 
-    /// Returns the cells of an instruction that cannot be made again if it is issued at a stage: those in caches of
-    /// that stage, and in deeper caches those that are made from such cells.
-    fn counted(&self, cells: &Cells, stage: u8) -> Cells {
+    /// Returns the cells that cannot be made again if they are invalidated at a stage: those in caches of that stage, and, if
+    /// all are invalidated together, in deeper caches those that are made from such cells.
+    fn counted(&self, cells: &Cells, stage: u8, together: bool) -> Cells {
         let caches = &self.model.caches;
         let mut stores: Vec<usize> = (0..caches.all.len()).collect();
         stores.sort_by_key(|&store| caches.depth(store));
@@ -66,7 +70,9 @@ impl PlanContext<'_> {
             let from = caches.all[store].from.map(|at| at.value);
             let own = match from {
                 _ if depth == stage => own,
-                Some(from) if depth > stage => own.and(&counted.moved(from as u8, store as u8)),
+                Some(from) if depth > stage && together => {
+                    own.and(&counted.moved(from as u8, store as u8))
+                }
                 _ => Cells::NONE,
             };
             counted.union(&own)

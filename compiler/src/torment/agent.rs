@@ -25,8 +25,8 @@ pub struct Agent {
     /// The tag that is loaded while the kernel runs.
     pub loaded: u64,
     pub va: u64,
-    /// The set of a cache with sets that holds its entries.
-    pub set: u64,
+    /// The sets that hold its entries, by cache: of leaf entries, and of others.
+    pub sets: Vec<[u64; 2]>,
     pub path: TranslationPath,
     /// The tag of each entry, and whether it is global.
     pub under: Vec<(u64, bool)>,
@@ -42,6 +42,12 @@ impl Agent {
         };
         let is_suspect = |set: usize| to.sets & (1 << set) != 0;
         to.agents.covers(class) || self.suspect.is_some_and(is_suspect)
+    }
+
+    /// Returns the set that holds an entry.
+    pub fn set_of(&self, entry: &CachedEntry) -> u64 {
+        let of_cache = self.sets.get(usize::from(entry.cache)).copied();
+        of_cache.unwrap_or_default()[usize::from(entry.kind != EntryKind::Leaf)]
     }
 }
 
@@ -87,25 +93,52 @@ impl Hardware<'_> {
             }
         }
         let mut agents = Vec::new();
+        let sets = self.sets();
         for (class, suspect) in classes {
-            for set in self.sets() {
-                agents.extend(self.agents_of(request, stale, (class, suspect), set));
+            for sets in &sets {
+                agents.extend(self.agents_of(request, stale, (class, suspect), sets));
             }
         }
         agents
     }
 
-    /// Returns sets of a cache in which an entry may be.
-    fn sets(&self) -> Vec<u64> {
-        let caches = self.model.caches.all.iter();
-        let counts = caches.filter_map(|cache| cache.sets.as_ref()?.get(self.config));
-        let most = counts
-            .map(|amount| amount.on(self.limits))
-            .max()
-            .unwrap_or(1);
-        let mut sets = vec![0, most / 2, most - 1];
-        sets.dedup();
-        sets
+    /// Returns the sets in which the entries of an address may be, by cache: of leaf entries, and of others. One entry may be
+    /// in another set than an entry that it is made from.
+    fn sets(&self) -> Vec<Vec<[u64; 2]>> {
+        let caches = &self.model.caches.all;
+        let mut all = vec![vec![[0; 2]; caches.len()]];
+        let held = |kinds: &[model::CachedKind], cache: usize| {
+            let mut holding = kinds
+                .iter()
+                .map(|kind| self.model.caches.holding(*kind, self.config));
+            holding.any(|caches| caches.0 & (1 << cache) != 0)
+        };
+        let kinds: [&[_]; 2] = [
+            &[model::CachedKind::Leaf],
+            &[model::CachedKind::Walk, model::CachedKind::Root],
+        ];
+        for (cache, it) in caches.iter().enumerate() {
+            let count = it.sets.as_ref().and_then(|sets| sets.get(self.config));
+            let count = count.map_or(1, |count| count.on(self.limits));
+            let mut some = vec![0, count / 2, count - 1];
+            some.dedup();
+            for (of, _) in kinds
+                .iter()
+                .enumerate()
+                .filter(|(_, kinds)| held(kinds, cache))
+            {
+                let with = |sets: &Vec<[u64; 2]>, set: u64| {
+                    let mut sets = sets.clone();
+                    sets[cache][of] = set;
+                    sets
+                };
+                let each = all
+                    .iter()
+                    .flat_map(|sets| some.iter().map(move |&set| with(sets, set)));
+                all = each.collect();
+            }
+        }
+        all
     }
 
     fn agents_of(
@@ -113,7 +146,7 @@ impl Hardware<'_> {
         request: &Request,
         stale: &Stale,
         (class, suspect): (Agents, Option<usize>),
-        set: u64,
+        sets: &[[u64; 2]],
     ) -> Vec<Agent> {
         let (model, config) = (self.model, self.config);
         let tags = request.tags;
@@ -211,7 +244,7 @@ impl Hardware<'_> {
                 space_tag,
                 loaded: if tagged { loaded } else { 0 },
                 va: stale.va,
-                set,
+                sets: sets.to_vec(),
                 path: TranslationPath::new(entries, walks),
                 under: tags_of,
             }

@@ -64,7 +64,7 @@ impl Hardware<'_> {
             let cached = Cached {
                 entry,
                 va: agent.va,
-                set: agent.set,
+                set: agent.set_of(entry),
                 tag,
                 global,
                 loaded: agent.loaded,

@@ -10,6 +10,7 @@ mod negative;
 mod refill;
 mod renewal;
 mod selection;
+mod sets;
 mod stages;
 mod switches;
 

@@ -209,7 +209,7 @@ impl<'m> AccountWriter<'_, 'm> {
         let cached = Cached {
             entry,
             va: agent.va,
-            set: agent.set,
+            set: agent.set_of(entry),
             tag: *tag,
             global: *global,
             loaded: agent.loaded,

@@ -410,16 +410,15 @@ impl<'m> Cores<'m> {
 }
 
 fn cached<'h>(hardware: &Hardware<'_>, held: &'h EntryKey, loaded: u64) -> Cached<'h> {
-    let caches = hardware.model.caches.all.iter();
-    let counts = caches.filter_map(|cache| cache.sets.as_ref()?.get(hardware.config));
-    let sets = counts
-        .map(|count| count.on(hardware.limits))
-        .max()
-        .unwrap_or(1);
+    let cache = u64::from(held.entry.cache);
+    let of_cache = hardware.model.caches.all.get(usize::from(held.entry.cache));
+    let stated = of_cache.and_then(|it| it.sets.as_ref()?.get(hardware.config));
+    let sets = stated.map_or(1, |count| count.on(hardware.limits)).max(1);
     Cached {
         entry: &held.entry,
         va: held.va,
-        set: (held.va >> NUMBER) % sets.max(1),
+        // An entry that is made from another one is in another set than that.
+        set: ((held.va >> NUMBER) + cache * (sets - 1)) % sets,
         tag: held.tag,
         global: held.global,
         loaded,
