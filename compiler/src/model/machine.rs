@@ -382,6 +382,14 @@ pub struct Space {
 }
 
 impl Space {
+    /// Returns the tags under which entries of a kind are cached.
+    pub fn under(&self, kind: CachedKind) -> &Cases<At<Under>> {
+        match kind {
+            CachedKind::Leaf | CachedKind::Negative => &self.leaf,
+            CachedKind::Walk | CachedKind::Root => &self.walk,
+        }
+    }
+
     /// Returns whether devices walk its tables in a configuration.
     #[must_use]
     pub fn has_devices(&self, machine: impl Machine) -> bool {

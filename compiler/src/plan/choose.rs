@@ -169,7 +169,6 @@ impl Chooser {
     /// Returns the least set of candidates that invalidates everything that a CPU may hold, under every tag.
     pub fn choose_any(&mut self, context: &PlanContext<'_>) -> Option<Rc<Choice>> {
         let mark = context.machine.mark();
-        let tags = context.every_class();
         let kinds = [
             CachedKind::Leaf,
             CachedKind::Walk,
@@ -180,6 +179,7 @@ impl Chooser {
         let cells = kinds
             .filter(|kind| held(context, *kind))
             .fold(Cells::NONE, |all, kind| {
+                let tags = context.every_class(kind);
                 all.union(&context.cells(kind, Levels::ALL, tags, context.agents()))
             });
         let cells = vec![cells; context.views().len()];

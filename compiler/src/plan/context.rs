@@ -137,33 +137,33 @@ impl<'m> PlanContext<'m> {
         self.model.space(self.space).fixed_tag(self.machine)
     }
 
-    /// Returns whether this CPU may hold global entries. Software that ran before this kernel may have made them,
-    /// with fewer features than this kernel uses, but not without the features that global entries need.
-    pub fn may_hold_globals(&self) -> bool {
-        let spaces = [&self.model.user, &self.model.kernel];
-        let mut cases = spaces.into_iter().flat_map(|space| &space.leaf.cases);
+    /// Returns whether this CPU may hold global entries of a kind. Software that ran before this kernel may have made them,
+    /// with fewer features than this kernel uses, but not without the features that global entries need. Walk entries on the
+    /// way to a global leaf entry count as well.
+    pub fn may_hold_globals(&self, kind: CachedKind) -> bool {
+        let spaces = [&self.model.user, &self.model.kernel].into_iter();
+        let mut cases = spaces.flat_map(|space| {
+            let of_kind = space.under(kind).cases.iter();
+            space.leaf.cases.iter().chain(of_kind)
+        });
         cases.any(|(under, cond)| {
             let mut taken = cond.features_wanted();
             under.value == Under::Global && taken.all(|feature| Machine::has(self.machine, feature))
         })
     }
 
-    /// Returns the tag classes of all entries that this CPU may hold.
-    pub fn every_class(&self) -> TagSelector {
+    /// Returns the tag classes of all entries of a kind that this CPU may hold.
+    pub fn every_class(&self, kind: CachedKind) -> TagSelector {
         TagSelector {
             this: true,
             other: self.has_tag(true) || self.has_tag(false),
-            global: self.may_hold_globals(),
+            global: self.may_hold_globals(kind),
         }
     }
 
     /// Returns the tag classes of the space's entries of a kind.
     pub fn classes(&self, kind: CachedKind) -> TagSelector {
-        let space = self.model.space(self.space);
-        let cases = match kind {
-            CachedKind::Leaf | CachedKind::Negative => &space.leaf,
-            CachedKind::Walk | CachedKind::Root => &space.walk,
-        };
+        let cases = self.model.space(self.space).under(kind);
         let tagged = self.tags().next().is_some();
         match cases.get(self.machine).map(|at| &at.value) {
             Some(Under::Global) => TagSelector::GLOBAL,

@@ -226,7 +226,7 @@ impl PlanBuilder<'_, '_> {
             self.gaps.push((Space::Kernel, Reach::Here, demand));
             return Node::Seq(Vec::new());
         };
-        let staged = Staged::everything(&kernel, &choice, |_| kernel.every_class());
+        let staged = Staged::everything(&kernel, &choice, |kind| kernel.every_class(kind));
         steps.extend(self.complete_steps(&kernel, &staged));
         steps.extend(self.resync(self.model.cpu_online.resync.as_ref()));
         guarded(&kernel, seq(steps))

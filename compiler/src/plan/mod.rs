@@ -212,7 +212,7 @@ fn required_on(
         kinds,
         addresses,
         tags: match shape {
-            Shape::CpuOnline => context.every_class(),
+            Shape::CpuOnline => context.every_class(kind),
             _ => context.classes(kind),
         },
     };

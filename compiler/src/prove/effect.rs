@@ -347,11 +347,7 @@ impl Path<'_> {
     /// Returns the tag classes of the entries of a space.
     pub fn classes(&self, kind: CachedKind) -> Vec<Class> {
         let space = self.facts.space(self.space);
-        let under = match kind {
-            CachedKind::Leaf | CachedKind::Negative => &space.leaf,
-            CachedKind::Walk | CachedKind::Root => &space.walk,
-        };
-        match under.get(self.machine).map(|at| &at.value) {
+        match space.under(kind).get(self.machine).map(|at| &at.value) {
             Some(Under::Global) => vec![Class::Global],
             Some(Under::EveryTag) if self.has_tags() => vec![Class::This, Class::Other],
             _ => vec![Class::This],

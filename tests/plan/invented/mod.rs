@@ -7,6 +7,7 @@ mod completion;
 mod folding;
 mod followed;
 mod negative;
+mod online;
 mod refill;
 mod renewal;
 mod selection;

@@ -4,12 +4,12 @@
 //! device that is stopped, stands still, and its entries stay.
 
 use tlbc_runtime::agents::Agents;
-use tlbc_runtime::request::SpaceId;
+use tlbc_runtime::request::{Space, SpaceId};
 
 use super::device::DeviceKind;
 use super::history::EntryKey;
 use super::weak::Weakness;
-use super::{Core, Cores};
+use super::{Core, Cores, Held};
 use crate::torment::decode::Act;
 use crate::trace::interpret::Op;
 
@@ -31,7 +31,7 @@ impl<'m> Cores<'m> {
 
     /// Lets a CPU boot with tables of its own, unless the definition says that it has nothing cached when it comes online. The
     /// code that turned translation on has flushed what could be used with these tables: entries under their tag, and those
-    /// that every tag finds.
+    /// that every tag finds. What the CPU fills from its tables afterwards it has at addresses of the kernel as well.
     pub fn boot(&mut self, cpu: usize, top: usize, tag: u64) {
         let fixed = self.fixed_tag();
         let is_clean = self.hardware.model.online_clean(self.hardware.config)
@@ -45,6 +45,20 @@ impl<'m> Cores<'m> {
         let is_usable = |key: &EntryKey| key.global || key.tag == tag || Some(key.tag) == fixed;
         core.held.retain(|held| !is_usable(&held.key));
         self.settle();
+        let hardware = self.hardware;
+        let base = |space| {
+            let addresses = &hardware.model.space(space).addresses;
+            addresses.get(hardware.config).map_or(0, |it| it.base)
+        };
+        let to_kernel = base(Space::Kernel).wrapping_sub(base(Space::User));
+        let loaded = |held: &&Held| held.key.space == Space::User && held.key.tag == tag;
+        let filled = self.all[cpu].held.iter().filter(loaded).cloned();
+        for mut held in filled.collect::<Vec<_>>() {
+            held.key.space = Space::Kernel;
+            held.key.va = held.key.va.wrapping_add(to_kernel);
+            (held.key.tag, held.key.global) = self.tag_of(cpu, Space::Kernel, held.key.entry.kind);
+            self.add(cpu, &held, 0);
+        }
     }
 
     /// Stops the walker of a CPU that is offline. It keeps its entries.

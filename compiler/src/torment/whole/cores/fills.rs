@@ -191,7 +191,7 @@ impl Cores<'_> {
     }
 
     /// Returns the tag under which an entry is cached, and whether it is global.
-    fn tag_of(&self, cpu: usize, space: Space, kind: EntryKind) -> (u64, bool) {
+    pub(super) fn tag_of(&self, cpu: usize, space: Space, kind: EntryKind) -> (u64, bool) {
         let loaded = self.all[cpu].tag;
         if space == Space::User {
             return (loaded, false);
@@ -211,7 +211,7 @@ impl Cores<'_> {
 
     /// Adds a way in which an entry can be cached, given the way of what it was filled from: an invalidation in progress
     /// that acts on both acts on both at once. Returns whether it is new.
-    fn add(&mut self, cpu: usize, new: &Held, way: Way) -> bool {
+    pub(super) fn add(&mut self, cpu: usize, new: &Held, way: Way) -> bool {
         let hardware = self.hardware;
         let loaded = self.all[cpu].tag;
         let acts = |nth: u32| {
