@@ -148,6 +148,26 @@ impl TagSelector {
         }
     }
 
+    /// Returns the classes of both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            this: self.this && other.this,
+            other: self.other && other.other,
+            global: self.global && other.global,
+        }
+    }
+
+    /// Returns each class alone.
+    pub fn each(self) -> impl Iterator<Item = Self> {
+        let other = Self {
+            other: true,
+            ..Self::THIS.and(Self::GLOBAL)
+        };
+        let all = [Self::THIS, other, Self::GLOBAL].into_iter();
+        all.filter(move |class| class.and(self) == *class)
+    }
+
     /// Returns the classes as bits: this, other, global.
     #[must_use]
     pub const fn bits(self) -> u8 {

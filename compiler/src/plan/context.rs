@@ -7,7 +7,7 @@ use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::symbolic::SymbolicMachine;
-use crate::model::{CachedKind, Machine, Model, Shootdown, Tag, Under};
+use crate::model::{At, CachedKind, Machine, Model, Shootdown, Space as SpaceFacts, Tag, Under};
 
 /// One machine and one kind of request, for which candidates are chosen.
 #[derive(Clone, Copy)]
@@ -173,6 +173,30 @@ impl<'m> PlanContext<'m> {
                 ..TagSelector::ANY
             },
             _ => TagSelector::THIS,
+        }
+    }
+
+    /// Returns the tag classes of the walk entries from which leaf entries of a class may be made: those under the same tag, and
+    /// those of the other kind, global or not, where a space has both.
+    pub fn walks_above(&self, leaf: TagSelector) -> TagSelector {
+        let is_global = |(under, _): &(At<Under>, _)| under.value == Under::Global;
+        let has = |space: &SpaceFacts, kind, global: bool| {
+            space
+                .under(kind)
+                .cases
+                .iter()
+                .any(|case| is_global(case) == global)
+        };
+        let has_both = |walk: bool| {
+            let mut spaces = [&self.model.user, &self.model.kernel].into_iter();
+            spaces
+                .any(|it| has(it, CachedKind::Walk, walk) && has(it, CachedKind::Leaf, leaf.global))
+        };
+        let under_tags = leaf.global && has_both(false);
+        TagSelector {
+            this: leaf.this || under_tags,
+            other: leaf.other || under_tags,
+            global: leaf.global || has_both(true),
         }
     }
 

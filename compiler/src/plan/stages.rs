@@ -225,9 +225,13 @@ impl<'a> Refills<'a> {
             return Self { from };
         }
         // Each agent makes its entries from its own.
-        let agents = context.agents().iter().map(|agent| {
-            let of = |kind| context.cells(kind, Levels::ALL, whose(kind), Agents(1 << agent));
-            (of(CachedKind::Leaf), of(CachedKind::Walk))
+        let agents = context.agents().iter().flat_map(|agent| {
+            let of = move |kind, whose| context.cells(kind, Levels::ALL, whose, Agents(1 << agent));
+            let (leaves, walks) = (whose(CachedKind::Leaf), whose(CachedKind::Walk));
+            leaves.each().map(move |class| {
+                let above = context.walks_above(class).and(walks);
+                (of(CachedKind::Leaf, class), of(CachedKind::Walk, above))
+            })
         });
         let agents: Vec<(Cells, Cells)> = agents.collect();
         for candidate in choice.candidates.iter().filter(|it| !it.is_deferred()) {

@@ -14,7 +14,7 @@ use super::effect::{Cell, Class, Path, Place};
 use super::failure::Rule;
 use super::reading::Later;
 use super::steps::{Named, Sets, Step, deferred};
-use crate::model::{Amount, CachedKind, Instr};
+use crate::model::{Amount, At, CachedKind, Cases, Instr, Under};
 
 /// Which conditions an instruction has to meet to count.
 #[derive(Clone, Copy)]
@@ -162,9 +162,26 @@ impl Path<'_> {
             .filter(|stale| stale.kind == CachedKind::Walk);
         walks.all(|walk| {
             let above = self.cells(walk.kind, walk.level, cell.agent).into_iter();
-            let mut usable = above.filter(|above| makes(above, cell));
+            let mut usable = above.filter(|above| self.makes(above, cell));
             usable.all(|above| self.is_deferred(&above) || self.gone_with(ask, at, &above))
         })
+    }
+
+    /// Returns whether a walk through entries of one cell can make leaf entries of another: under the same tag, or where the
+    /// tables of some space make one kind global and not the other.
+    fn makes(&self, above: &Cell, cell: &Cell) -> bool {
+        if above.class == cell.class {
+            return above.view == cell.view || cell.class != Class::This;
+        }
+        let are = |cases: &Cases<At<Under>>, class| {
+            let mut cases = cases.cases.iter();
+            cases.any(|(it, _)| (it.value == Under::Global) == (class == Class::Global))
+        };
+        let mixed = (above.class == Class::Global) != (cell.class == Class::Global);
+        let mut spaces = [Space::User, Space::Kernel]
+            .map(|it| self.facts.space(it))
+            .into_iter();
+        mixed && spaces.any(|it| are(&it.walk, above.class) && are(&it.leaf, cell.class))
     }
 
     /// Returns whether the entries of a cell are deferred on this CPU, and it cannot use them before.
@@ -265,12 +282,6 @@ impl Path<'_> {
         });
         found.map(|(index, _)| Instr::Invalidate(index))
     }
-}
-
-/// Returns whether a walk through entries of one cell can make entries of another.
-fn makes(above: &Cell, cell: &Cell) -> bool {
-    let same = above.class == cell.class && (above.view == cell.view || cell.class != Class::This);
-    same || above.class == Class::Global || cell.class == Class::Global
 }
 
 /// Returns whether a number of sets is at least another on every machine.

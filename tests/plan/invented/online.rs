@@ -9,7 +9,7 @@ use tlbc::trace::Event;
 use tlbc_runtime::deferred::Pending;
 
 use super::{issues, with};
-use tlbc_tests::requests::Ask;
+use tlbc_tests::requests::{Ask, good};
 
 const CLASSES: &str = include_str!("definitions/classes.arch");
 
@@ -27,6 +27,12 @@ fn everything(arch: &Analysis, expected: &[&str]) {
         .iter()
         .map(|it| it.diagnostic(&arch.model).message);
     assert_eq!(failures.collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+/// No walk through the tables of a user space makes a global entry, and none through global entries makes one under a tag.
+#[test]
+fn classes_that_are_not_made_from_each_other_go_together() {
+    everything(&good(CLASSES), &["of.spaces", "of.kernel", "wait"]);
 }
 
 /// The walk entries of the kernel are global, and make leaf entries under every tag: they go, and first.
