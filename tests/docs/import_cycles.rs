@@ -57,7 +57,10 @@ const LAYERS: &[(&str, &str)] = &[
         "source diagnostic grouped parse lower model check plan warn",
     ),
     ("emit", "source template text model describe plan analysis"),
-    ("addresses", "source codes diagnostic model emit analysis"),
+    (
+        "addresses",
+        "source codes diagnostic model emit analysis check memo",
+    ),
     ("sample_requests", "model trace analysis"),
     (
         "matrix",

@@ -7,13 +7,13 @@ use super::claim::{Claim, Judged, Verdict};
 use crate::memo::Memo;
 
 /// The claims of a definition, and what an earlier run has proved of them.
-pub struct Earlier {
+pub struct ProvedEarlier {
     memo: Option<Memo>,
     sources: Vec<(String, Vec<u8>)>,
     proved: Vec<bool>,
 }
 
-impl Earlier {
+impl ProvedEarlier {
     /// Returns what is remembered of these claims of a file.
     pub fn recall(file: &str, solver: String, claims: &[Claim]) -> Self {
         let formula = |claim: &Claim| format!("{:?} {:?}", claim.given, claim.holds).into_bytes();

@@ -24,7 +24,7 @@ use crate::emit;
 use crate::source::Files;
 use claim::Claim;
 pub use claim::{Judged, Verdict};
-use earlier::Earlier;
+use earlier::ProvedEarlier;
 use solve::Solver;
 
 /// What decides claims.
@@ -57,7 +57,7 @@ pub fn judge(analysis: &Analysis, files: &Files, by: By) -> Vec<Judged> {
         Some(_) if by == By::Solver => solved(&claims, |_| false),
         Some(version) => {
             let file = files.get(analysis.model.arch.span.file);
-            let earlier = Earlier::recall(&file.name, version, &claims);
+            let earlier = ProvedEarlier::recall(&file.name, version, &claims);
             let judged = solved(&claims, |index| earlier.has_proved(index));
             earlier.keep(&judged);
             judged
