@@ -9,7 +9,7 @@ use super::printed;
 use super::sources::Sources;
 use super::term::{Truth, Word};
 use crate::check::configs::Configs;
-use crate::check::wanted::{conds_of_own_tag, has_own_tag, joined};
+use crate::check::wanted::{conds_of_clauses, conds_of_own_tag, has_own_tag, joined};
 use crate::emit::Arithmetic;
 use crate::model::{
     Cond, Field, Geometry, Invalidate, Machine, Model, Operand, Source, Value, Var,
@@ -196,7 +196,8 @@ impl<'a> Of<'a> {
     /// that has the operand, on each machine of a geometry where a condition holds.
     fn has_own_tag(&self, geometry: usize, when: &Cond) -> bool {
         self.uses().all(|it| {
-            let conds = conds_of_own_tag(self.model, it).chain([when]);
+            let of_tags = conds_of_own_tag(self.model, &it.template.operands);
+            let conds = conds_of_clauses(it).chain(of_tags).chain([when]);
             let configs = Configs::of(self.model, conds);
             let mut of_geometry = configs.iter().filter(|config| {
                 config.geometry() == geometry && when.holds(*config) && it.requires.holds(*config)

@@ -5,11 +5,13 @@
 //! an instruction may be used, no two of them have the same operands. Which bits differ is in `wanted`; the width of a
 //! single field is checked in `widths`.
 
+use super::compares_tag;
 use super::configs::{Configs, RecordedConfig};
-use super::kernel::conds_of_tags;
 use super::physical::root_bits;
-use super::wanted::{Wanted, active, address, entry, form, low, run, set, table, tag, written};
-use super::{all_drops, compares_tag};
+use super::wanted::{
+    Wanted, active, address, conds_of_clauses, conds_of_own_tag, entry, form, low, run, set, table,
+    tag, written,
+};
 use crate::codes::Code;
 use crate::describe;
 use crate::diagnostic::Diagnostic;
@@ -19,9 +21,7 @@ use crate::model::{Cases, Cond, Field, Machine, Model, Source, Value};
 pub fn of_invalidations(model: &Model, found: &mut Vec<Diagnostic>) {
     for it in &model.invalidates {
         let template = (it.named.name.as_str(), it.template.operands.as_slice());
-        let of_forms = it.forms.iter().map(|form| &form.requires);
-        let of_drops = all_drops(it).map(|drops| &drops.when);
-        let conds: Vec<&Cond> = of_forms.chain(of_drops).chain([&it.requires]).collect();
+        let conds: Vec<&Cond> = conds_of_clauses(it).collect();
         let mut check = |source, wanted: &dyn Fn(RecordedConfig<'_>) -> Option<Wanted>| {
             found.extend(lost(model, template, &conds, source, |config| {
                 wanted(config).filter(|_| it.requires.holds(config))
@@ -114,14 +114,8 @@ fn lost<'m>(
     let all: Vec<&Cond> = match source {
         Source::Tag => all.chain(tags).collect(),
         Source::Va | Source::End | Source::Bytes => {
-            let tags = conds_of_tags(model);
-            // Whether the tag tells the kernel's entries apart.
-            let fields = super::fields_of(model, operands, Source::Tag).map(|field| &field.when);
-            all.chain(addresses)
-                .chain(shifts)
-                .chain(tags)
-                .chain(fields)
-                .collect()
+            let tags = conds_of_own_tag(model, operands);
+            all.chain(addresses).chain(shifts).chain(tags).collect()
         }
         Source::Table => all.chain(shifts).chain(tables).collect(),
         Source::Set => all.chain(counts.flat_map(Cases::conds)).collect(),

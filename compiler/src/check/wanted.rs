@@ -96,16 +96,21 @@ pub fn has_own_tag(model: &Model, it: &Invalidate, config: impl Machine) -> bool
         && shared(model, config).is_none()
 }
 
-/// Returns the conditions on which `has_own_tag` depends.
-pub fn conds_of_own_tag<'m>(
-    model: &'m Model,
-    it: &'m Invalidate,
-) -> impl Iterator<Item = &'m Cond> {
+/// Returns the conditions on which an instruction and its clauses depend.
+pub fn conds_of_clauses(it: &Invalidate) -> impl Iterator<Item = &Cond> {
     let forms = it.forms.iter().map(|form| &form.requires);
     let drops = all_drops(it).map(|drops| &drops.when);
-    let fields = fields_of(model, &it.template.operands, Source::Tag).map(|field| &field.when);
-    let own = forms.chain(drops).chain(fields).chain([&it.requires]);
-    own.chain(conds_of_tags(model))
+    forms.chain(drops).chain([&it.requires])
+}
+
+/// Returns the conditions on which it depends, besides those of the instruction, whether a tag in these operands tells the kernel's
+/// entries apart.
+pub fn conds_of_own_tag<'m>(
+    model: &'m Model,
+    operands: &'m [usize],
+) -> impl Iterator<Item = &'m Cond> {
+    let fields = fields_of(model, operands, Source::Tag).map(|field| &field.when);
+    fields.chain(conds_of_tags(model))
 }
 
 /// Returns the least log2 of the distance of two entries that an instruction serves, and their level.
