@@ -5,10 +5,9 @@
 //! or of none, because a walk begins at an entry of any of them and fills all.
 
 use super::configs::both_hold;
-use crate::ast::CachedKind;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cache, Drops, Model};
+use crate::model::{Cache, CachedKind, Drops, Model};
 
 /// Checks E0207: entries that are made from those of another cache are of one kind, which that cache holds.
 pub fn made_from_their_kind(model: &Model, found: &mut Vec<Diagnostic>) {

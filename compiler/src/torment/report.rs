@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use tlbc_machine::hardware::{CachedEntry, EntryKind, Left};
+use tlbc_machine::hardware::Left;
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::picture::{Arrow, Life, Mark, Picture, PictureRow};
 use super::request::Request;
-use super::run::account::Account;
+use super::run::account::{Account, entry_words};
 use super::run::{Bench, Harm};
 use crate::model::Model;
 use crate::source::Span;
@@ -216,15 +216,4 @@ fn words(bench: &Bench<'_>, harm: &Harm) -> String {
         "{class}{set}: a {kind} at {:#x} in `{cache}`, {under}, {why}",
         agent.va
     )
-}
-
-/// Returns the kind and the level of an entry, and the cache that has it.
-pub(super) fn entry_words<'m>(model: &'m Model, entry: &CachedEntry) -> (String, &'m str) {
-    let level = &model.levels[entry.level.index()].name;
-    let kind = match entry.kind {
-        EntryKind::Leaf => format!("leaf entry of {level}"),
-        EntryKind::Walk => format!("walk entry of {level}"),
-        EntryKind::Root => "root entry".to_owned(),
-    };
-    (kind, &model.caches.all[usize::from(entry.cache)].named.name)
 }

@@ -3,16 +3,15 @@
 //! In: a request, and an entry that does harm afterwards. Out: an [`Account`]: each instruction in order, with what it does about
 //! the entry, and the words of the definition that are responsible. Holds: the order and the effects are those of the execution.
 
-use tlbc_machine::hardware::{EntryKind, Left};
+use tlbc_machine::hardware::{CachedEntry, EntryKind, Left};
 use tlbc_runtime::agents::Agents;
 
 use super::{Bench, CpuPart, Harm};
-use crate::model::{DefinitionName, Drops, Instr, Lost};
+use crate::model::{DefinitionName, Drops, Instr, Lost, Model};
 use crate::source::Span;
 use crate::torment::decode::{Act, Decoded};
 use crate::torment::effect::{Cached, KeptReason};
 use crate::torment::picture::Mark;
-use crate::torment::report::entry_words;
 use crate::torment::request::Request;
 
 /// What a CPU does, in order.
@@ -50,12 +49,12 @@ struct Removal<'m> {
     /// Whether the change was visible to the walker.
     is_published: bool,
     is_other: bool,
-    open: Option<Open>,
+    open: Option<Unfinished>,
 }
 
 /// Why the removal of an entry is not complete.
 #[derive(Clone, Copy)]
-enum Open {
+enum Unfinished {
     /// The barrier has not followed.
     Missing(usize),
     /// The barrier has followed, and completes nothing for the agent.
@@ -64,7 +63,7 @@ enum Open {
     Lost(usize, Span),
 }
 
-impl Open {
+impl Unfinished {
     fn barrier(self) -> usize {
         match self {
             Self::Missing(barrier) | Self::Elsewhere(barrier) | Self::Lost(barrier, _) => barrier,
@@ -143,8 +142,10 @@ impl<'m> AccountWriter<'_, 'm> {
                         (self.bench).lost(part, at, Instr::Barrier(*index), &self.harm.agent);
                     let lost = lost.iter().find(|it| it.lost.value == Lost::Gone);
                     let open = match lost {
-                        _ if !completes || barrier.gone.is_none() => Some(Open::Elsewhere(*index)),
-                        Some(weakens) => Some(Open::Lost(*index, weakens.target.span)),
+                        _ if !completes || barrier.gone.is_none() => {
+                            Some(Unfinished::Elsewhere(*index))
+                        }
+                        Some(weakens) => Some(Unfinished::Lost(*index, weakens.target.span)),
                         None => None,
                     };
                     let own = { self.removals.iter_mut() }.filter(|it| it.is_other == is_other);
@@ -280,7 +281,7 @@ impl<'m> AccountWriter<'_, 'm> {
                     named: &it.named,
                     is_published: self.is_published,
                     is_other,
-                    open: after.map(Open::Missing),
+                    open: after.map(Unfinished::Missing),
                 });
                 let does = match after {
                     Some(after) => {
@@ -342,9 +343,9 @@ impl<'m> AccountWriter<'_, 'm> {
                     let barrier = &model.barriers[open.barrier()].named;
                     let place = (barrier.span, "this completes it");
                     let (place, why) = match open {
-                        Open::Missing(_) => (place, "does not follow"),
-                        Open::Elsewhere(_) => (place, "does not complete it there"),
-                        Open::Lost(_, span) => {
+                        Unfinished::Missing(_) => (place, "does not follow"),
+                        Unfinished::Elsewhere(_) => (place, "does not complete it there"),
+                        Unfinished::Lost(_, span) => {
                             ((span, "this is lost"), "an erratum of this machine weakens")
                         }
                     };
@@ -403,4 +404,18 @@ fn operands(with: &Decoded) -> String {
         return String::new();
     }
     format!(" of {}", words.join(", "))
+}
+
+/// Returns the kind and the level of an entry, and the cache that has it.
+pub(in crate::torment) fn entry_words<'m>(
+    model: &'m Model,
+    entry: &CachedEntry,
+) -> (String, &'m str) {
+    let level = &model.levels[entry.level.index()].name;
+    let kind = match entry.kind {
+        EntryKind::Leaf => format!("leaf entry of {level}"),
+        EntryKind::Walk => format!("walk entry of {level}"),
+        EntryKind::Root => "root entry".to_owned(),
+    };
+    (kind, &model.caches.all[usize::from(entry.cache)].named.name)
 }
