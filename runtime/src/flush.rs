@@ -223,9 +223,11 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         // A message that this CPU handles while it waits may make it load another root, which completes what is deferred.
         if !is_back(Fault::DefersAfterWait) {
             let deferred = mem::replace(&mut started.outcome.deferred, Deferred::NOTHING);
-            let flags = self.request.flags;
-            self.here
-                .renew_or_defer(self.backend, sink, deferred, flags);
+            self.here.defer(self.backend, deferred);
+            if deferred.contains(Deferred::TAG_UNTIL_RENEWAL) {
+                self.here
+                    .renew_loaded_tag(self.backend, sink, self.request.flags);
+            }
         }
         if started.outcome.exceeded_ceiling {
             self.here.stats.full_ceiling.count(1);
@@ -247,9 +249,11 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
         if let Some(slot) = self.follows {
             self.here.slots.see_next_gen(slot, self.generation);
         }
-        let flags = self.request.flags;
-        self.here
-            .renew_or_defer(self.backend, sink, deferred, flags);
+        self.here.defer(self.backend, deferred);
+        if deferred.contains(Deferred::TAG_UNTIL_RENEWAL) {
+            self.here
+                .renew_loaded_tag(self.backend, sink, self.request.flags);
+        }
         if let Some(leave) = self.leave {
             self.space.end_trimming(self.cpus, leave);
         }

@@ -36,7 +36,7 @@ impl<S: CpuMask> CpuTlb<S> {
     /// Gives the space that is loaded a new tag, and loads it. A space that is not loaded gets one when it is next loaded, because the
     /// CPU has not followed its generation.
     #[cold]
-    fn renew_loaded_tag<B: Backend>(
+    pub(crate) fn renew_loaded_tag<B: Backend>(
         &self,
         backend: &B,
         sink: &mut impl Issue<B::Op>,

@@ -41,6 +41,15 @@ fn maps_while_another_cpu_unmaps<B: Machine + Clone>(case: &Case<B>) {
         }
     }));
     let left = B::FACTS.pte_update.batches_pages();
+    // Before the store only the addresses of the entry are flushed. Later the space may have another tag.
+    let page = Extent::new(VA, 1 << cpus.mmu.platform().backend().levels()[0].shift);
+    cpus.on(1, |mmu| mmu.flush_range(&process, page, PTE))
+        .expect("a page");
+    let [mut of_page, _] = take(&mut *issued.lock().unwrap());
+    if !(left && needs_invalid_first(&cpus.mmu, &process)) {
+        of_page.clear();
+    }
+    cpus.forget();
     cpus.on(0, |mmu| {
         mmu.gather(&process, |gather| {
             gather.locked((), |section, ()| {
@@ -68,14 +77,6 @@ fn maps_while_another_cpu_unmaps<B: Machine + Clone>(case: &Case<B>) {
     let returned = at(&|event| matches!(event, Event::Note(_))).expect("a note");
     assert!(free > returned, "{}", case.name);
 
-    // Before the store only the addresses of the entry are flushed.
-    let page = Extent::new(VA, 1 << cpus.mmu.platform().backend().levels()[0].shift);
-    cpus.on(1, |mmu| mmu.flush_range(&process, page, PTE))
-        .expect("a page");
-    let [_, mut of_page] = take(&mut *issued.lock().unwrap());
-    if !(left && needs_invalid_first(&cpus.mmu, &process)) {
-        of_page.clear();
-    }
     assert_eq!(before, of_page, "{}: before the store", case.name);
 }
 

@@ -407,10 +407,7 @@ fn operands(with: &Decoded) -> String {
 }
 
 /// Returns the kind and the level of an entry, and the cache that has it.
-pub(in crate::torment) fn entry_words<'m>(
-    model: &'m Model,
-    entry: &CachedEntry,
-) -> (String, &'m str) {
+pub fn entry_words<'m>(model: &'m Model, entry: &CachedEntry) -> (String, &'m str) {
     let level = &model.levels[entry.level.index()].name;
     let kind = match entry.kind {
         EntryKind::Leaf => format!("leaf entry of {level}"),
