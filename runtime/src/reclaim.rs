@@ -252,7 +252,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
             let (here, flags) = (mmu.platform.cpu(self.cpu), started.flags);
             let mut sink = mmu.platform.sink(self.cpu);
             let finished = backend.finish(&mut sink, started);
-            here.renew_or_defer(&*backend, &mut sink, finished.deferred, flags);
+            here.defer_or_renew(&*backend, &mut sink, finished.deferred, flags);
             if !finished.sync_ipis.is_empty() {
                 // The spaces of these flushes are not known any more.
                 mmu.wait_for_all(self.cpu);

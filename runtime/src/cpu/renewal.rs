@@ -17,10 +17,10 @@ use crate::request::SpaceFlags;
 use crate::tag::PerCpuSource;
 
 impl<S: CpuMask> CpuTlb<S> {
-    /// Gives the space that is loaded a new tag, if a flush of a space with these flags was left to that, and records the other
-    /// flushes that a backend has deferred. Called on that CPU, with interrupts off if a flush can be left to a new tag.
+    /// Records the flushes that a backend has deferred, and gives the space that is loaded a new tag, if a flush of a space with these
+    /// flags was left to that. Called on that CPU, with interrupts off if a flush can be left to a new tag.
     #[inline]
-    pub(crate) fn renew_or_defer<B: Backend>(
+    pub(crate) fn defer_or_renew<B: Backend>(
         &self,
         backend: &B,
         sink: &mut impl Issue<B::Op>,

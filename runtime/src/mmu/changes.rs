@@ -224,7 +224,7 @@ impl<P: Platform> Mmu<P> {
                 let mut sink = self.platform.sink(cpu);
                 let started = backend.start(&mut sink, &request);
                 let deferred = backend.finish(&mut sink, started).deferred;
-                here.renew_or_defer(&*backend, &mut sink, deferred, request.flags);
+                here.defer_or_renew(&*backend, &mut sink, deferred, request.flags);
             });
         });
         Ok(true)

@@ -316,7 +316,7 @@ impl<P: Platform> Mmu<P> {
         if let Some(request) = response.flush {
             let mut sink = self.platform.sink(cpu);
             let deferred = backend.handle(&mut sink, &request);
-            here.renew_or_defer(&*backend, &mut sink, deferred, request.flags);
+            here.defer_or_renew(&*backend, &mut sink, deferred, request.flags);
         }
         if let Some((slot, generation)) = response.sees {
             here.slots.set_seen_gen(slot, generation);
