@@ -67,10 +67,7 @@ extern "C" fn start(cpu: u32) -> ! {
     if !is_first {
         sched::work(boot::cpu() as usize, cpu);
     }
-    boot::start_others();
-    while ONLINE.load(Ordering::Acquire) != boot::CPUS {
-        core::hint::spin_loop();
-    }
+    boot::start_others(|| ONLINE.load(Ordering::Acquire) == boot::CPUS);
     direct(&mut cpu, options).expect("enough memory");
     boot::exit(report::verdict());
 }

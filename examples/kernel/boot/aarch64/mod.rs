@@ -140,8 +140,8 @@ pub fn prepare(options: Options) {
     }
 }
 
-/// Starts the other CPUs: PSCI CPU_ON, by HVC on this machine.
-pub fn start_others() {
+/// Starts the other CPUs, and returns when all are online: PSCI CPU_ON, by HVC on this machine.
+pub fn start_others(are_online: impl Fn() -> bool) {
     for cpu in 1..CPUS as u64 {
         let entry = physical(start_secondary as *const ());
         let result: u64;
@@ -151,6 +151,9 @@ pub fn start_others() {
                 options(nostack));
         }
         assert_eq!(result, 0, "CPU {cpu} does not start");
+    }
+    while !are_online() {
+        core::hint::spin_loop();
     }
 }
 

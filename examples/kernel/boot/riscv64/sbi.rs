@@ -13,6 +13,9 @@ const BASE: u64 = 0x10;
 const PROBE_EXTENSION: u64 = 3;
 const HSM: u64 = 0x48_534d;
 const HART_START: u64 = 0;
+const HART_GET_STATUS: u64 = 2;
+/// The status of a CPU that may be started.
+const STOPPED: u64 = 1;
 const IPI: u64 = 0x73_5049;
 const SEND_IPI: u64 = 0;
 const RFENCE: u64 = 0x5246_4e43;
@@ -41,12 +44,19 @@ pub fn has_rfence() -> bool {
     call(BASE, PROBE_EXTENSION, [RFENCE, 0, 0, 0, 0]).is_ok_and(|has| has != 0)
 }
 
-/// Starts the other CPUs.
-pub fn start_others() {
-    for cpu in 1..CPUS as u32 {
-        let entry = physical(start_secondary as *const ());
-        let arguments = [hart(cpu), entry, cpu.into(), 0, 0];
-        call(HSM, HART_START, arguments).expect("a CPU that starts");
+/// Starts the other CPUs, and returns when all are online. A CPU may have to be started again: OpenSBI before 1.3 may let it
+/// begin before it has stored where. That CPU begins where the first one does, and stops (`start.s`).
+pub fn start_others(are_online: impl Fn() -> bool) {
+    let is_stopped = |cpu: &u32| {
+        let status = call(HSM, HART_GET_STATUS, [hart(*cpu), 0, 0, 0, 0]);
+        status.expect("the status of a CPU") == STOPPED
+    };
+    while !are_online() {
+        for cpu in (1..CPUS as u32).filter(is_stopped) {
+            let entry = physical(start_secondary as *const ());
+            let arguments = [hart(cpu), entry, cpu.into(), 0, 0];
+            call(HSM, HART_START, arguments).expect("a CPU that starts");
+        }
     }
 }
 

@@ -8,7 +8,8 @@
 .section .boot, "ax"
 .global start
 start:
-    // The first CPU that comes here starts the kernel, which starts the others; the firmware may let several come.
+    // The first CPU that comes here starts the kernel, which starts the others; others may come here by mistake
+    // (`sbi.rs`).
     lla     t0, is_started
     li      t1, 1
     .option push

@@ -41,8 +41,8 @@ pub(super) fn acknowledge() {
     write(APIC_EOI, 0);
 }
 
-/// Starts the other CPUs: INIT, then twice SIPI (SDM 3A, 9.4.4).
-pub fn start_others() {
+/// Starts the other CPUs, and returns when all are online: INIT, then twice SIPI (SDM 3A, 9.4.4).
+pub fn start_others(are_online: impl Fn() -> bool) {
     const INIT: u32 = 0x000c_4500;
     const START: u32 = 0x000c_4600 | (TRAMPOLINE >> 12) as u32;
     // SAFETY: the memory at the destination is not used.
@@ -57,6 +57,9 @@ pub fn start_others() {
         for _ in 0..100_000 {
             core::hint::spin_loop();
         }
+    }
+    while !are_online() {
+        core::hint::spin_loop();
     }
 }
 
