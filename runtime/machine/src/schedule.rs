@@ -71,7 +71,9 @@ pub enum Ended {
     All,
     /// Some code called [`stop`].
     Stopped,
-    /// A limit of steps was reached.
+    /// So many steps in a row without progress were taken as the limit permits, and every CPU that had not ended took some of them.
+    Stuck,
+    /// In spite of progress the run did not end within a multiple of that limit.
     TooLong,
 }
 
@@ -87,6 +89,14 @@ struct ScheduleState {
     /// The part of each CPU's program, and the points since it began.
     parts: Vec<(u32, u64)>,
     turns: Vec<Turn>,
+}
+
+impl ScheduleState {
+    /// Returns whether the CPUs run in turns from now on, until there is progress: without it half the limit of steps has passed. So no
+    /// policy keeps the CPU from running that the others wait for.
+    fn is_stuck(&self) -> bool {
+        self.idle > self.most / 2
+    }
 }
 
 thread_local! {
@@ -139,7 +149,12 @@ pub fn run(policy: SchedulePolicy, most: u64, cpus: Vec<CpuMain>) -> ScheduleRun
         }
         let next = with(|run| {
             let (cpu, part, point) = place;
-            let to = run.policy.next(&running, place);
+            let to = if run.is_stuck() {
+                let after = running.iter().find(|next| **next > cpu);
+                *after.unwrap_or(&running[0])
+            } else {
+                run.policy.next(&running, place)
+            };
             if to != cpu {
                 run.turns.push(Turn {
                     cpu,
@@ -188,15 +203,23 @@ pub fn point() {
             run.steps += 1;
             run.in_a_row += 1;
             run.idle += 1;
-            let is_long = run.idle > run.most || run.steps > run.most.saturating_mul(LONGEST);
-            if is_long && run.ended == Ended::All {
-                run.ended = Ended::TooLong;
+            if run.ended == Ended::All {
+                if run.idle > run.most {
+                    run.ended = Ended::Stuck;
+                } else if run.steps > run.most.saturating_mul(LONGEST) {
+                    run.ended = Ended::TooLong;
+                }
             }
             let waits = run.in_a_row > WAITS;
             let (part, point) = &mut run.parts[run.current];
             *point += 1;
             let place = (run.current, *part, *point);
-            run.policy.leaves(place, run.steps, waits) || run.ended != Ended::All
+            let leaves = if run.is_stuck() {
+                waits
+            } else {
+                run.policy.leaves(place, run.steps, waits)
+            };
+            leaves || run.ended != Ended::All
         })
     });
     if leaves {
@@ -343,13 +366,41 @@ mod tests {
     }
 
     #[test]
+    fn no_policy_keeps_a_cpu_from_running_that_the_others_wait_for() {
+        let done = Rc::new(Cell::new(false));
+        let waits = || -> CpuMain {
+            let seen = done.clone();
+            Box::new(move || {
+                while !seen.get() {
+                    point();
+                }
+            })
+        };
+        // Whenever one of the two that wait stops, the other one runs on.
+        let turn = |cpu: usize, point| Turn {
+            cpu,
+            part: 0,
+            point,
+            to: 1 - cpu,
+        };
+        let round = u64::from(WAITS) + 1;
+        let turns: Vec<_> = (1..100)
+            .flat_map(|nth| [turn(0, nth * round), turn(1, nth * round)])
+            .collect();
+        let cpus: Vec<CpuMain> = vec![waits(), waits(), Box::new(move || done.set(true))];
+        let ran = run(SchedulePolicy::given(&turns), 10_000, cpus);
+        assert_eq!(ran.ended, Ended::All);
+        assert!(ran.steps > 5_000);
+    }
+
+    #[test]
     fn a_run_without_end_is_stopped() {
         let forever = || loop {
             point();
         };
         let policy = SchedulePolicy::random(1, 2);
         let ran = run(policy, 500, vec![Box::new(forever)]);
-        assert_eq!((ran.ended, ran.steps), (Ended::TooLong, 501));
+        assert_eq!((ran.ended, ran.steps), (Ended::Stuck, 501));
         // Nor does one go on for ever that makes progress.
         let works = || loop {
             progress();

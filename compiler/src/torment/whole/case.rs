@@ -15,11 +15,11 @@ use super::cores::blame::{Blame, blame};
 use super::cores::history::History;
 use super::mix::Mix;
 use super::operations::{Operation, OperationSource, Program};
-use super::options::{MOST_CPUS, MOST_IDLE_STEPS, OPERATIONS, Options};
+use super::options::{LIMITS, MOST_CPUS, MOST_IDLE_STEPS, OPERATIONS, Options};
 use super::program::World;
 use crate::analysis::Analysis;
 use crate::interpreted::Interpreted;
-use crate::model::Config;
+use crate::model::{Config, Model};
 use crate::torment::decode::Hardware;
 use crate::torment::request;
 use crate::trace::without_devices;
@@ -120,6 +120,15 @@ pub enum Drawn<'c> {
     ScheduledCase(&'c ScheduledCase),
 }
 
+/// Returns limits that are less than [`LIMITS`] above the least ones: where a limit permits thousands of instructions in one flush, the
+/// schedule has few places that differ.
+fn small(limits: Vec<u64>, model: &Model) -> Vec<u64> {
+    let limits = limits.into_iter().zip(&model.limits);
+    limits
+        .map(|(limit, of)| of.least + (limit - of.least) % LIMITS)
+        .collect()
+}
+
 /// Runs programs on a machine of the definition.
 ///
 /// # Errors
@@ -138,7 +147,10 @@ pub fn run(
     let mut rng = Rng::with_seed(seed);
     let model = &analysis.model;
     let machine = options.machine.clone();
-    let (config, limits) = machine.unwrap_or_else(|| request::machine(model, &mut rng));
+    let (config, limits) = machine.unwrap_or_else(|| {
+        let (config, limits) = request::machine(model, &mut rng);
+        (config, small(limits, model))
+    });
     let config = Config {
         errata: 0,
         ..without_devices(model, config)
@@ -217,8 +229,9 @@ pub fn run(
     let cores = world.kernel().cores.borrow();
     ran.complaint = match (&cores.complaint, schedule.ended) {
         (Some(text), _) => Some(text.clone()),
-        (None, Ended::TooLong) => Some("no progress".to_owned()),
-        (None, _) => None,
+        (None, Ended::Stuck) => Some("no progress".to_owned()),
+        (None, Ended::TooLong) => Some("no end".to_owned()),
+        (None, Ended::All | Ended::Stopped) => None,
     };
     ran.steps = schedule.steps;
     ran.case.turns = schedule.turns;
