@@ -77,3 +77,18 @@ fn a_cause_is_a_missing_barrier_or_an_entry_that_is_left() {
     assert!(source.starts_with("leaf entry of p"), "{again}");
     assert!(source.contains(" in `stage`, which "), "{again}");
 }
+
+/// A loop of a plan without a ceiling ends all the same: the flush of a table that is unlinked fails, and takes neither all memory nor
+/// hours.
+#[test]
+fn a_flush_that_no_ceiling_limits_is_found() {
+    let without = edited(
+        X86_64,
+        "ceiling 33 operations",
+        "ceiling 0x4000_0000 operations",
+    );
+    let planned = good(&without);
+    let failure = torment(&planned, &planned.model, &options(10, 20)).failure;
+    let text = failure.expect("a failure").summary;
+    assert!(text.contains("which no `ceiling` limits"), "{text}");
+}

@@ -95,14 +95,13 @@ impl<'m> Hardware<'m> {
     }
 
     fn loaded(&self, planned: &Model, template: &Template, op: &Op) -> Result<Act<'m>, String> {
-        let lines = text(planned, template);
         let mut loads = self.model.loads.iter().enumerate();
         let found = loads.find_map(|(index, it)| {
-            let is_same = text(self.model, &it.template) == lines;
+            let is_same = has_same_text((self.model, &it.template), (planned, template));
             let with = is_same.then(|| self.operands(&it.template, op)).flatten()?;
             Some(Act::Load { index, with })
         });
-        found.ok_or_else(|| format!("the hardware has no load `{}`", lines.join("; ")))
+        found.ok_or_else(|| format!("the hardware has no load `{}`", text(planned, template)))
     }
 
     fn barrier(&self, template: &Template) -> Result<Act<'m>, String> {
@@ -120,20 +119,20 @@ impl<'m> Hardware<'m> {
         (template, call): (&Template, Option<&str>),
         op: &Op,
     ) -> Result<Act<'m>, String> {
-        let text = text(planned, template);
-        let mut reason = format!("the hardware has no instruction `{}`", text.join("; "));
+        let mut reason = None;
         let mut found = None;
         for (index, it) in self.model.invalidates.iter().enumerate() {
             let called = it.call.as_ref().map(|at| at.value.as_str());
-            if called != call || self::text(self.model, &it.template) != text {
+            let is_same = has_same_text((self.model, &it.template), (planned, template));
+            if called != call || !is_same {
                 continue;
             }
             if !it.requires.holds(self.config) {
-                reason = format!("`{}` is not on this machine", it.named.name);
+                reason = Some(format!("`{}` is not on this machine", it.named.name));
                 continue;
             }
             let Some(with) = self.operands(&it.template, op) else {
-                reason = format!("no `{}` has these operands", it.named.name);
+                reason = Some(format!("no `{}` has these operands", it.named.name));
                 continue;
             };
             let is = |form: &&Form| match (&form.named, with.form) {
@@ -148,11 +147,17 @@ impl<'m> Hardware<'m> {
                         found = Some((fixed, Act::Invalidate { index, form, with }));
                     }
                 }
-                _ => reason = format!("no form of `{}` has this number", it.named.name),
+                _ => reason = Some(format!("no form of `{}` has this number", it.named.name)),
             }
         }
         let act = found.map(|(_, act)| act);
-        act.ok_or(reason)
+        let unknown = || {
+            format!(
+                "the hardware has no instruction `{}`",
+                text(planned, template)
+            )
+        };
+        act.ok_or_else(|| reason.unwrap_or_else(unknown))
     }
 
     /// Decodes the operands of a load. Returns none if no load of this hardware has such operands.
@@ -288,16 +293,46 @@ impl<'m> Hardware<'m> {
     }
 }
 
-/// Returns the lines of an instruction with its operands by position and place.
-fn text(model: &Model, template: &Template) -> Vec<String> {
-    let lines = template.lines.iter().map(|line| {
-        let operands = template.operands.iter().enumerate();
-        operands.fold(line.clone(), |line, (position, &operand)| {
-            let name = &model.operands[operand].named.name;
-            line.replace(&format!("{{{name}}}"), &format!("{{{position}}}"))
-        })
-    });
+/// Returns the text of an instruction as the definition has it.
+fn text(model: &Model, template: &Template) -> String {
     let places = template.operands.iter();
     let places = places.map(|&operand| format!("{:?}", model.operands[operand].place));
-    lines.chain(places).collect()
+    let lines = template.lines.iter().cloned();
+    lines.chain(places).collect::<Vec<_>>().join("; ")
+}
+
+/// Returns whether two instructions have the same text, with operands of the same kinds at the same places. Their names may
+/// differ.
+fn has_same_text<'m>(
+    (model, it): (&'m Model, &Template),
+    (planned, other): (&'m Model, &Template),
+) -> bool {
+    let place = |model: &'m Model, operand: usize| &model.operands[operand].place;
+    it.lines.len() == other.lines.len()
+        && it.operands.len() == other.operands.len()
+        && { it.operands.iter().zip(&other.operands) }
+            .all(|(&operand, &with)| place(model, operand) == place(planned, with))
+        && { it.lines.iter().zip(&other.lines) }
+            .all(|(line, with)| pieces(model, it, line).eq(pieces(planned, other, with)))
+}
+
+/// A part of a line: its text, or the position of an operand.
+#[derive(PartialEq)]
+enum Piece<'t> {
+    Text(&'t str),
+    Operand(usize),
+}
+
+/// Returns the parts of a line of an instruction.
+fn pieces<'t>(
+    model: &'t Model,
+    template: &'t Template,
+    line: &'t str,
+) -> impl Iterator<Item = Piece<'t>> {
+    line.split(['{', '}']).enumerate().map(|(nth, text)| {
+        let mut operands = template.operands.iter();
+        let is = |operand: &usize| nth % 2 == 1 && model.operands[*operand].named.name == text;
+        let position = operands.position(is);
+        position.map_or(Piece::Text(text), Piece::Operand)
+    })
 }

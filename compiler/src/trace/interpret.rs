@@ -16,6 +16,9 @@ use crate::model::{Model, Which};
 use crate::plan::Plans;
 use crate::plan::ir::{Node, Shape, Test};
 
+/// The number of instructions at which loops of a plan end: no loop of a plan with ceilings is as long.
+pub const MOST_INSTRUCTIONS: usize = 1 << 18;
+
 /// Interprets the plan of a flush, and then the plan that completes it.
 pub fn flush(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> [Effects; 2] {
     let start = interpret(model, plans, shape, env);
@@ -34,7 +37,7 @@ pub fn renewal(model: &Model, plans: &Plans, started: &Effects, env: &Env) -> Op
     renews.then(|| interpret(model, plans, Shape::LoadTag, env))
 }
 
-/// Interprets the plan of a shape.
+/// Interprets the plan of a shape. From [`MOST_INSTRUCTIONS`] on the instructions of its loops are left out.
 pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effects {
     let mut run = Interpreter {
         model,
@@ -81,6 +84,11 @@ struct LoopOperands {
 }
 
 impl Interpreter<'_> {
+    /// Returns whether loops end.
+    fn is_cut(&self) -> bool {
+        self.effects.ops.len() >= MOST_INSTRUCTIONS
+    }
+
     fn shape(&mut self, shape: Shape) {
         let plans = self.plans;
         if let Some(plan) = plans.get(shape) {

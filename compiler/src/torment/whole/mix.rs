@@ -64,6 +64,8 @@ pub struct Mix {
     pub more_tags: u64,
     /// Whether gathers are nested and abandoned.
     pub is_careless: bool,
+    /// Whether a page that is mapped gets other rights at each change.
+    pub protects: bool,
     /// At one section of a gather in so many it flushes at once.
     pub flushes: u8,
     /// The CPUs that seldom leave the space that they run.
@@ -80,6 +82,7 @@ impl Mix {
             entries: rng.usize(1..=2),
             more_tags: rng.u64(1..=3),
             is_careless: false,
+            protects: false,
             flushes: 8,
             stay: (0..cpus).map(|_| rng.u8(..3) == 0).collect(),
         };
@@ -96,6 +99,11 @@ impl Mix {
                 mix.often(Activity::Reclaim, 4);
                 mix.often(Activity::Flush, 4);
                 (mix.spaces, mix.tables, mix.entries) = (rng.usize(1..=3), 1, 1);
+                if mix.spaces == 2 {
+                    // CPUs leave a space while it is flushed, and its pages are unmapped while they run another one.
+                    mix.only(&[Activity::Switch, Activity::Reclaim, Activity::Flush]);
+                    mix.often(Activity::Gather, 2);
+                }
             }
             // A rollover at almost every switch.
             1 => {
@@ -142,6 +150,13 @@ impl Mix {
                     4 * cpus // more than there are tags
                 };
                 mix.more_tags = rng.u64(2..=3);
+                if mix.spaces <= 2 {
+                    // Devices come while a page gets other rights.
+                    mix.only(&[Activity::Gather, Activity::Device]);
+                    mix.often(Activity::Switch, 1);
+                    (mix.tables, mix.entries) = (1, 1);
+                    mix.protects = true;
+                }
             }
             5 => {
                 mix.only(&[

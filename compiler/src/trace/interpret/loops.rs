@@ -76,6 +76,9 @@ impl Interpreter<'_> {
             Over::Entries => {
                 let addresses = self.pass.map(|pass| pass.addresses());
                 for va in addresses.into_iter().flatten() {
+                    if self.is_cut() {
+                        break;
+                    }
                     let piece = LoopOperands {
                         va,
                         ..LoopOperands::default()
@@ -85,6 +88,9 @@ impl Interpreter<'_> {
             }
             Over::Sets(count) => {
                 for set in 0..count.on(&self.env.limits) {
+                    if self.is_cut() {
+                        break;
+                    }
                     let piece = LoopOperands {
                         set,
                         ..LoopOperands::default()
@@ -126,6 +132,9 @@ impl Interpreter<'_> {
             Runs::of_entries(&pass, self.most(most), units)
         };
         for run in runs.by_ref() {
+            if self.is_cut() {
+                break;
+            }
             let piece = LoopOperands {
                 va: run.va,
                 end: Some(run.end),

@@ -128,7 +128,7 @@ impl<'m> World<'m> {
         let entry = tables.entry(&table, nth, None);
         let (va, bits) = (table.va_of(nth), table.load(nth));
         let name = format!("{name}: {va:#x}");
-        let rights = rng.u64(..) & (WRITABLE | ATTRIBUTE);
+        let mut rights = rng.u64(..) & (WRITABLE | ATTRIBUTE);
         if bits & VALID == 0 && rng.bool() {
             // The kernel relies on the entry being invalid.
             changes.push((va, tables.changes_of(va)));
@@ -142,7 +142,12 @@ impl<'m> World<'m> {
             let bits = page << NUMBER | VALID | LEAF | rights;
             return section.map(&entry, bits).map_err(|why| why.to_string());
         }
-        match rng.u8(..3) {
+        let mut drawn = rng.u8(..3);
+        if self.mix.protects {
+            drawn = 1;
+            rights = (bits ^ WRITABLE) & (WRITABLE | ATTRIBUTE);
+        }
+        match drawn {
             0 => {
                 let page = (bits >> NUMBER) as usize;
                 let early = kernel.mistake == Some(Mistake::RemovesRmapEarly);
