@@ -44,6 +44,8 @@ pub enum FileError {
     NoDefinitions(PathBuf),
     /// A directory where one definition is read.
     Directory(PathBuf),
+    /// A file that is not generated, where a generated one is to be written.
+    NotGenerated(PathBuf),
     /// No path was given, and the default directory does not exist.
     NoDefault(&'static str),
 }
@@ -54,6 +56,11 @@ impl fmt::Display for FileError {
             Self::Io { verb, path, error } => {
                 write!(f, "cannot {verb} {}: {error}", path.display())
             }
+            Self::NotGenerated(path) => write!(
+                f,
+                "{} is there already, and is no generated file: its first line does not begin with `{HEADER}`\n  move it, or write to another directory",
+                path.display()
+            ),
             Self::NoDefault(path) => write!(
                 f,
                 "there is no directory {path} here\n  give the PATH of a definition or of a directory with definitions; {path} is the default"
@@ -74,7 +81,10 @@ impl std::error::Error for FileError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { error, .. } => Some(error),
-            Self::NoDefinitions(_) | Self::Directory(_) | Self::NoDefault(_) => None,
+            Self::NoDefinitions(_)
+            | Self::Directory(_)
+            | Self::NotGenerated(_)
+            | Self::NoDefault(_) => None,
         }
     }
 }
@@ -253,8 +263,16 @@ fn is_generated(text: &[u8]) -> bool {
     text.starts_with(HEADER.as_bytes())
 }
 
-/// Applies the changes, and creates the directory if necessary. Modules are renamed before the lists that name them.
+/// Applies the changes, and creates the directory if necessary. A module is never replaced if it is not generated. Modules are renamed before the lists that name them.
 pub(crate) fn apply(directory: &Path, changes: &[FileChange]) -> Result<(), FileError> {
+    let by_hand = changes.iter().find(|change| {
+        let is_module = change.path.extension().is_some_and(|it| it == "rs");
+        let is_by_hand = |text: &Vec<u8>| is_module && !text.is_empty() && !is_generated(text);
+        change.old.as_ref().is_some_and(is_by_hand)
+    });
+    if let Some(change) = by_hand {
+        return Err(FileError::NotGenerated(change.path.clone()));
+    }
     fs::create_dir_all(directory).map_err(failed("create directory", directory))?;
     let _lock = leftovers::cleared(directory);
     // On failure all temporary files are dropped, which deletes them.

@@ -172,8 +172,9 @@ const MOST: usize = 4;
 #[test]
 fn each_way_to_break_a_plan_is_detected() {
     // No shipped definition has runs of a few pages only, or leaf and walk entries of an address in two instructions.
-    let calls =
-        include_str!("invented/definitions/calls.arch").replace("1..16 pages", "1..4 pages");
+    let calls = include_str!("invented/definitions/calls.arch")
+        .replace("1..16 pages", "1..4 entries at pte")
+        .replace("num + 1 pages", "num + 1 entries");
     let invented = good(&calls);
     let mut definitions: Vec<&Analysis> = Vec::new();
     for name in names() {

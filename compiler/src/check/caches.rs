@@ -1,10 +1,12 @@
-//! Caches: from what entries are made again after an instruction.
+//! Caches: from what entries are made, and made again after an instruction.
 //!
 //! In: the caches, and what instructions drop in them. Out: E0207. Holds: a cache that is made from another holds
 //! entries of one kind, which the other one holds too; an instruction drops walk entries of all caches that are made from the tables,
-//! or of none, because a walk begins at an entry of any of them and fills all.
+//! or of none, because a walk begins at an entry of any of them and fills all; an entry is refetched only where the machine walks.
 
-use super::configs::both_hold;
+use tlbc_runtime::pte::Stricter;
+
+use super::configs::{Configs, both_hold};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Cache, CachedKind, Drops, Model};
@@ -68,6 +70,31 @@ pub fn walks_together(model: &Model, found: &mut Vec<Diagnostic>) {
             .help("drop walk entries of all caches by one instruction, or describe the caches as one"),
         );
     }
+}
+
+/// Checks E0207: where only software fills entries, the machine refetches none.
+pub fn refetched_by_a_walker(model: &Model, found: &mut Vec<Diagnostic>) {
+    let caches = &model.caches;
+    let configs = Configs::of(model, caches.fills.conds().chain(caches.stricter.conds()));
+    let contradicts = configs.iter().find(|&config| {
+        !caches.fill_while_loaded(config) && caches.stricter(config).how == Stricter::Refetched
+    });
+    let Some(config) = contradicts else {
+        return;
+    };
+    found.push(
+        Diagnostic::new(
+            Code::E0207,
+            caches.stricter.span,
+            format!(
+                "an entry that allows less than the table is refetched, and software alone fills entries{}",
+                configs.when(config)
+            ),
+        )
+        .because(caches.fills.span, "nothing else walks the tables")
+        .note("the access faults instead, and more rights take effect only after a flush")
+        .help("write `stricter faults until dropped on self` where `fills by software` holds, or what else the fault does"),
+    );
 }
 
 fn holds_walks(cache: &Cache) -> bool {

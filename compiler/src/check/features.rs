@@ -10,7 +10,9 @@ use super::configs::{Configs, can_hold};
 use super::{compares_tag, field_of, tags_in, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cases, Cond, Drops, Instr, Invalidate, Known, Model, Setup, Source, Var};
+use crate::model::{
+    At, Cases, Cond, Drops, Instr, Invalidate, Known, Machine, Model, Setup, Source, Var,
+};
 use crate::source::Span;
 
 /// Returns the clauses that compare a tag, each with its conditions.
@@ -222,6 +224,35 @@ fn may_be_missing(
     );
 }
 
+/// Checks E0207: some machine has each feature.
+pub fn never_on(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (index, feature) in model.features.iter().enumerate() {
+        let term = At {
+            value: (Var::Feature(index), true),
+            span: feature.named.span,
+        };
+        let is_on = Cond { terms: vec![term] };
+        if Configs::of(model, [&is_on])
+            .iter()
+            .any(|machine| machine.has(index))
+        {
+            continue;
+        }
+        let mut diagnostic = Diagnostic::new(
+            Code::E0207,
+            feature.named.span,
+            format!("no machine can have the feature `{}`", feature.named.name),
+        )
+        .label("never on")
+        .note("what it needs contradicts itself, directly or through other features")
+        .help("correct what it needs, or remove it with everything that depends on it");
+        for need in &feature.needs.terms {
+            diagnostic = diagnostic.because(need.span, "needed by it");
+        }
+        found.push(diagnostic);
+    }
+}
+
 /// Checks E0407: decisions at boot do not depend on what is known later.
 pub fn known_too_late(model: &Model, found: &mut Vec<Diagnostic>) {
     let early = |cond: &Cond, what: &str, found: &mut Vec<Diagnostic>| {
@@ -229,7 +260,7 @@ pub fn known_too_late(model: &Model, found: &mut Vec<Diagnostic>) {
     };
     for geometry in &model.geometries {
         let levels = geometry.levels.iter().flatten();
-        for cond in levels.flat_map(|level| level.shift.conds()) {
+        for cond in levels.flat_map(|level| level.shift.conds().chain(&level.leaf)) {
             early(cond, "the levels of tables are", found);
         }
     }
@@ -262,6 +293,25 @@ pub fn known_too_late(model: &Model, found: &mut Vec<Diagnostic>) {
     }
     for cond in model.setup.iter().flat_map(Setup::conds) {
         later_than(model, cond, Known::Cpu, "the setup of a CPU is", found);
+    }
+    let online = &model.cpu_online;
+    let stated = [&online.contents_unknown, &online.flushes];
+    let conds = stated.into_iter().flatten().map(|at| &at.value);
+    for cond in conds.chain(online.loads.iter().map(|loads| &loads.when)) {
+        later_than(
+            model,
+            cond,
+            Known::Cpu,
+            "what a CPU does that comes online is",
+            found,
+        );
+    }
+    for erratum in &model.errata {
+        let what = format!(
+            "whether the machine has the erratum `{}` is",
+            erratum.named.name
+        );
+        early(&erratum.needs, &what, found);
     }
     for feature in &model.features {
         let what = format!("the feature `{}` is", feature.named.name);

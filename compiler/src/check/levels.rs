@@ -174,12 +174,10 @@ fn same_number(
     None
 }
 
-/// Checks E0312: page sizes in an operand have numbers of their own.
+/// Checks E0312: page sizes have numbers of their own.
 pub fn granules(model: &Model, found: &mut Vec<Diagnostic>) {
     let mut fields = model.operands.iter().flat_map(|operand| &operand.fields);
-    let Some(field) = fields.find(|field| field.value == Value::Source(Source::Granule)) else {
-        return;
-    };
+    let field = fields.find(|field| field.value == Value::Source(Source::Granule));
     for (index, geometry) in model.geometries.iter().enumerate() {
         let Some(granule) = geometry.granule else {
             continue;
@@ -191,20 +189,23 @@ pub fn granules(model: &Model, found: &mut Vec<Diagnostic>) {
         }) else {
             continue;
         };
+        let mut diagnostic = Diagnostic::new(
+            Code::E0312,
+            granule.span,
+            format!(
+                "`{}` and `{}` are both the granule {}",
+                other.named.name, geometry.named.name, granule.value
+            ),
+        )
+        .label("again here")
+        .because(first.span, "first here");
+        if let Some(field) = field {
+            diagnostic = diagnostic.because(field.span, "the machine is given the page size here");
+        }
         found.push(
-            Diagnostic::new(
-                Code::E0312,
-                granule.span,
-                format!(
-                    "`{}` and `{}` are both the granule {}",
-                    other.named.name, geometry.named.name, granule.value
-                ),
-            )
-            .label("again here")
-            .because(first.span, "first here")
-            .because(field.span, "the machine is given the page size here")
-            .note("a flush that names another page size does not drop these entries")
-            .help("give each page size the number that the manual gives it"),
+            diagnostic
+                .note("a flush that names another page size does not drop these entries")
+                .help("give each page size the number that the manual gives it"),
         );
     }
 }

@@ -71,6 +71,24 @@ pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
             .because(names.span, format!("names at least {}", 1u64 << names.base))
             .note("a shorter run would be rounded to another length")
             .help("begin with one unit of the operand, or correct the formula")
+        } else if least > 1 << names.base {
+            finding(format!(
+                "the operand of `{name}` names as few as {}, and its runs begin at {least}",
+                1u64 << names.base
+            ))
+            .label(format!("from {least}"))
+            .because(names.span, format!("names at least {}", 1u64 << names.base))
+            .note("a range is divided into runs of every length that the operand can name")
+            .help("begin with one unit of the operand; runs that the machine does not take cannot be described")
+        } else if names.pages && has_every_count(names) && (limit.is_some() || largest < capacity) {
+            finding(format!(
+                "the operand of `{name}` names up to {capacity} pages, and its runs end at {}",
+                limit.map_or(largest.to_string(), |limit| format!("`{}`", limit.named.name))
+            ))
+            .label("fewer than the operand can name")
+            .because(names.span, format!("names up to {capacity}"))
+            .note("pages are counted in the units of the operand, and the largest unit is used first")
+            .help(format!("write up to {capacity}, and give `num` the bits that the manual gives it; runs of `entries` may be shorter"))
         } else if largest > capacity {
             finding(format!(
                 "the operand of `{name}` cannot name {largest} {unit}"
@@ -90,6 +108,11 @@ pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
             None => diagnostic,
         });
     }
+}
+
+/// Returns whether an operand counts, and each scale begins where the one before ends.
+fn has_every_count(names: &Names) -> bool {
+    !names.any && (names.scales == 1 || names.most_num + 1 >= 1 << names.step)
 }
 
 /// Returns whether the operands give the end of a run, and not its count.

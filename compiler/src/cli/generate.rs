@@ -17,7 +17,7 @@ const HINT: &str =
 #[command(after_help = "\
 If every PATH is a directory, DIR gets a module for each definition and lib.rs with all modules, and
 generated files whose definition no longer exists are deleted. If a PATH is a file or -, only the
-modules of the definitions are written.
+modules of the definitions are written. A file that is not generated is never replaced.
 
 The plans of each definition are proved, except for the arithmetic of addresses (`tlbc prove`). If any
 definition has an error or is not proved, nothing is written. Files that would not change are left

@@ -163,6 +163,12 @@ impl Torment {
         drop(progress);
         let Some(failure) = report.failure else {
             let machines = options.machines - report.incomparable;
+            if report.requests == 0 {
+                return Err(Trouble(
+                    "no request was executed: no machine that was drawn is one of both definitions"
+                        .to_owned(),
+                ));
+            }
             let mut text = format!(
                 "{} requests on {machines} machines: nothing is left\n",
                 report.requests

@@ -93,6 +93,7 @@ impl Lower {
                 );
             }
         }
+        self.unclear_conditions();
         self.declare_levels(items);
         self.declare_domains(items);
         self.declare_caches(items);

@@ -9,11 +9,14 @@ use crate::model::{AddressSelector, At, Drops, LevelSel, UNLIMITED, Var};
 use crate::source::Span;
 
 impl Lower {
-    pub(super) fn drops(&mut self, it: &ast::Drops, span: Span) -> Option<Drops> {
-        let when = self.cond(
-            it.when.as_ref(),
-            &[("hinted", Var::Hinted), ("keep", Var::Keep)],
-        );
+    /// Returns what an instruction drops. `word` is the condition that depends on how it is issued.
+    pub(super) fn drops(
+        &mut self,
+        it: &ast::Drops,
+        word: (&str, Var),
+        span: Span,
+    ) -> Option<Drops> {
+        let when = self.cond(it.when.as_ref(), &[word]);
         self.repeated_kinds(it.what.iter().map(|(kind, _)| kind));
         self.repeated_names(&it.whose_words);
         let (mut leaf, mut walk, mut negative, mut root) = (None, None, None, false);

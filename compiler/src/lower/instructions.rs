@@ -2,6 +2,7 @@
 
 use tlbc_runtime::agents::Agents;
 
+use super::names::KEEP;
 use super::scope::{Lower, of_kind};
 use crate::ast::{BarrierFact, Ident, Item};
 use crate::model::{At, Barrier, DefinitionName, Keeps, Load};
@@ -81,7 +82,7 @@ impl Lower {
             let template = self.template(&it.template, &[]);
             let mut drops = Vec::new();
             for d in &it.drops {
-                drops.extend(self.drops(&d.node, d.span));
+                drops.extend(self.drops(&d.node, KEEP, d.span));
             }
             self.repeated_drops(&drops);
             if it.per.is_empty() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::instructions::named;
+use super::names::HINTED;
 use super::needs::Stated;
 use super::scope::{Lower, of_kind};
 use crate::ast::{self, InvalidateFact, Item};
@@ -65,7 +66,7 @@ impl Lower {
                 InvalidateFact::Per(text) => {
                     self.once(&mut per, "`per`", text.node.clone(), text.span);
                 }
-                InvalidateFact::Drops(d) => drops.extend(self.drops(d, fact.span)),
+                InvalidateFact::Drops(d) => drops.extend(self.drops(d, HINTED, fact.span)),
                 InvalidateFact::DropsNothing => {
                     self.once(&mut nothing, "`drops nothing`", (), fact.span);
                 }
@@ -278,7 +279,7 @@ impl Lower {
         }
         let mut drops = Vec::new();
         for d in &it.drops {
-            drops.extend(self.drops(&d.node, d.span));
+            drops.extend(self.drops(&d.node, HINTED, d.span));
         }
         self.repeated_drops(&drops);
         if it.drops.is_empty() {

@@ -12,6 +12,23 @@ use crate::undescribed;
 use std::collections::BTreeMap;
 use tlbc_runtime::level::{Level, Levels};
 
+/// The condition that the level of the entries is given.
+pub(super) const HINTED: (&str, Var) = ("hinted", Var::Hinted);
+/// The condition that a load keeps the entries of the tag.
+pub(super) const KEEP: (&str, Var) = ("keep", Var::Keep);
+
+/// The words of conditions besides features and geometries, and where they are known.
+const WORDS: [(&str, &str); 2] = [
+    (
+        HINTED.0,
+        "whether a level is given is known in the fields of an operand and in what an invalidation drops",
+    ),
+    (
+        KEEP.0,
+        "whether entries are kept is known in the fields of an operand and in what a load drops",
+    ),
+];
+
 impl Lower {
     /// Returns the index of a name. An unknown one is reported, and replaced by the nearest, so that
     /// no other diagnostic follows from it.
@@ -172,6 +189,18 @@ impl Lower {
         None
     }
 
+    /// Reports features and geometries whose names mean something else in a condition.
+    pub(super) fn unclear_conditions(&mut self) {
+        let features = self.features.clone();
+        for named in features.iter().chain(&self.geometries.clone()) {
+            let name = &named.name;
+            if WORDS.iter().any(|(word, _)| word == name) {
+                let message = format!("`{name}` is a word of conditions");
+                self.misplaced(named.span, message, "give it another name");
+            }
+        }
+    }
+
     /// Returns a condition. `extra` are the words that it may use besides features and geometries.
     /// A condition may name a geometry only in tables and operands, because one plan serves all geometries.
     pub(super) fn cond(&mut self, cond: Option<&ast::Cond>, extra: &[(&str, Var)]) -> Cond {
@@ -204,6 +233,10 @@ impl Lower {
                 Some(Var::Geometry(i))
             } else if let Some((_, var)) = extra.iter().find(|(word, _)| word == name) {
                 Some(*var)
+            } else if let Some((_, help)) = WORDS.iter().find(|(word, _)| word == name) {
+                let message = format!("`{name}` cannot be tested here");
+                self.misplaced(term.name.span, message, help);
+                None
             } else {
                 self.feature(&term.name).map(Var::Feature)
             };

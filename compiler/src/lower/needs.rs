@@ -53,6 +53,13 @@ impl Lower {
                 none.span.min(lock),
             );
         }
+        if let (Some(off), Some(at)) = (stated.says(Need::InterruptsOff), &stated.interrupted) {
+            self.said_twice(
+                "whether it may be interrupted",
+                at.span.max(off),
+                at.span.min(off),
+            );
+        }
         if let (Some(at), true) = (&stated.interrupted, parts == 1)
             && self.is_known(at.span)
         {

@@ -1,11 +1,12 @@
 //! Operands: their fields, and how many pages or entries they name.
 
 use super::instructions::named;
+use super::names::{HINTED, KEEP};
 use super::scope::{Lower, no_bits, of_kind};
 use crate::ast::{self, FieldValue, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{At, Field, LevelNumbers, Names, Operand, OperandPlace, Source, Value, Var};
+use crate::model::{At, Field, LevelNumbers, Names, Operand, OperandPlace, Source, Value};
 use crate::spelling::nearest;
 use crate::template;
 
@@ -87,10 +88,7 @@ impl Lower {
     }
 
     fn field(&mut self, it: &ast::Field) -> Option<Field> {
-        let when = self.cond_with_geometry(
-            it.when.as_ref(),
-            &[("hinted", Var::Hinted), ("keep", Var::Keep)],
-        );
+        let when = self.cond_with_geometry(it.when.as_ref(), &[HINTED, KEEP]);
         let (high, low) = (it.high.node, it.low.node);
         if high < low || high >= 128 {
             let (message, help) = no_bits(high, low, 127);

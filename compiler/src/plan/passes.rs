@@ -97,7 +97,7 @@ impl<'m> PlanBuilder<'m, '_> {
 
     /// Returns the choice for runs, if a pass can use it instead of the one for single entries: each stage with
     /// addresses has runs of one kind, and no stage issues anything more without addresses.
-    fn runs(&mut self, context: &PlanContext<'m>, demand: Demand) -> Option<Rc<Choice>> {
+    pub(super) fn runs(&mut self, context: &PlanContext<'m>, demand: Demand) -> Option<Rc<Choice>> {
         let one = self.choose(context, demand);
         let runs = Demand {
             extent: DemandExtent::Runs,

@@ -28,11 +28,18 @@ struct Chosen {
     leaves: Vec<Rc<Choice>>,
     /// For leaf and walk entries, for leaf entries, for walk entries; none if tables are not flushed by address.
     tables: Option<[Rc<Choice>; 3]>,
+    /// The runs that take the place of `leaves`, and of `tables`.
+    runs: [Vec<Rc<Choice>>; 2],
 }
 
 impl Chosen {
     fn all(&self) -> impl Iterator<Item = &Rc<Choice>> {
-        self.leaves.iter().chain(self.tables.iter().flatten())
+        let tables = self.tables.iter().flatten().chain(&self.runs[1]);
+        self.of_leaves().chain(tables)
+    }
+
+    fn of_leaves(&self) -> impl Iterator<Item = &Rc<Choice>> + Clone {
+        self.leaves.iter().chain(&self.runs[0])
     }
 }
 
@@ -41,19 +48,33 @@ impl<'m> PlanBuilder<'m, '_> {
     fn chosen(&mut self, context: &PlanContext<'m>) -> Option<Chosen> {
         let leaf = self.choose(context, LEAF.each());
         let tables = [LEAF_AND_WALK, LEAF, WALK].map(|demand| self.choose(context, demand.each()));
-        leaf.by_address().then(|| Chosen {
-            tables: tables[0].by_address().then_some(tables),
+        if !leaf.by_address() {
+            return None;
+        }
+        let tables = tables[0].by_address().then_some(tables);
+        let runs = self.runs(context, LEAF.each());
+        let of_tables = [LEAF_AND_WALK, LEAF, WALK].map(|demand| self.runs(context, demand.each()));
+        let of_tables = of_tables.into_iter().flatten();
+        Some(Chosen {
             leaves: vec![leaf],
+            runs: [
+                runs.into_iter().collect(),
+                of_tables.filter(|_| tables.is_some()).collect(),
+            ],
+            tables,
         })
     }
 
     /// Returns the choices for negative entries; nothing if none are invalidated by address.
     fn chosen_for_negative(&mut self, context: &PlanContext<'m>) -> Option<Chosen> {
         let needs = self.negative_by_address(context);
-        let leaves: Vec<Rc<Choice>> = needs.into_iter().map(|n| self.choose(context, n)).collect();
+        let leaves: Vec<Rc<Choice>> = needs.iter().map(|n| self.choose(context, *n)).collect();
+        let runs = needs.iter().filter_map(|n| self.runs(context, *n));
+        let runs = runs.collect();
         (!leaves.is_empty()).then_some(Chosen {
             leaves,
             tables: None,
+            runs: [runs, Vec::new()],
         })
     }
 
@@ -87,7 +108,7 @@ impl<'m> PlanBuilder<'m, '_> {
         }
         let mut staged = Staged::of(chosen.all());
         if !walk {
-            staged.retain(&chosen.leaves);
+            staged.retain(chosen.of_leaves());
         }
         Some(staged)
     }
@@ -175,7 +196,7 @@ impl<'m> PlanBuilder<'m, '_> {
             }
             let complete = open.iter().map(|&b| self.complete(context, b));
             let issued = complete.chain(self.stage(context, chosen, stage));
-            let leaves = chosen.leaves.iter().flat_map(|c| c.of_stage(stage));
+            let leaves = chosen.of_leaves().flat_map(|c| c.of_stage(stage));
             if stage == 0 || leaves.count() > 0 {
                 steps.extend(issued);
                 open = barriers(candidates);
@@ -206,7 +227,7 @@ impl<'m> PlanBuilder<'m, '_> {
     fn stage(&self, context: &PlanContext<'m>, chosen: &Chosen, stage: u8) -> Vec<Node> {
         let none = || Node::Seq(Vec::new());
         let mut steps = Vec::new();
-        let mut ahead = before(chosen.leaves.iter().flat_map(|c| c.of_stage(stage)));
+        let mut ahead = before(chosen.of_leaves().flat_map(|c| c.of_stage(stage)));
         let mut whole = once(context, whole_of(chosen.leaves.iter(), stage));
         if let Some(tables @ [.., walk]) = &chosen.tables {
             let live = |again| match stage {
@@ -214,8 +235,10 @@ impl<'m> PlanBuilder<'m, '_> {
                 _ => none(),
             };
             if walk.by_address() {
-                let of_walks = before(walk.addressed(stage));
-                let leaves = chosen.leaves.iter().chain(&tables[..2]);
+                let of_runs = chosen.runs[1].iter();
+                let of_runs = of_runs.flat_map(|choice| choice.addressed(stage));
+                let of_walks = before(walk.addressed(stage).chain(of_runs));
+                let leaves = chosen.of_leaves().chain(&tables[..2]);
                 let rest = leaves.flat_map(|c| c.of_stage(stage));
                 let rest = before(rest.chain(walk.whole(stage)));
                 let again;

@@ -170,12 +170,11 @@ impl Staged {
     }
 
     /// Removes the candidates that are in none of these choices.
-    pub fn retain(&mut self, choices: &[Rc<Choice>]) {
+    pub fn retain<'a>(&mut self, choices: impl Iterator<Item = &'a Rc<Choice>> + Clone) {
         for candidates in self.now.iter_mut().chain(self.late.values_mut()) {
             candidates.retain(|candidate| {
-                choices
-                    .iter()
-                    .any(|choice| choice.candidates.contains(candidate))
+                let mut choices = choices.clone();
+                choices.any(|choice| choice.candidates.contains(candidate))
             });
         }
     }

@@ -313,26 +313,26 @@ fn has_same_text<'m>(
         && { it.operands.iter().zip(&other.operands) }
             .all(|(&operand, &with)| place(model, operand) == place(planned, with))
         && { it.lines.iter().zip(&other.lines) }
-            .all(|(line, with)| pieces(model, it, line).eq(pieces(planned, other, with)))
+            .all(|(line, with)| parts(model, it, line).eq(parts(planned, other, with)))
 }
 
 /// A part of a line: its text, or the position of an operand.
 #[derive(PartialEq)]
-enum Piece<'t> {
+enum TextPart<'t> {
     Text(&'t str),
     Operand(usize),
 }
 
 /// Returns the parts of a line of an instruction.
-fn pieces<'t>(
+fn parts<'t>(
     model: &'t Model,
     template: &'t Template,
     line: &'t str,
-) -> impl Iterator<Item = Piece<'t>> {
+) -> impl Iterator<Item = TextPart<'t>> {
     line.split(['{', '}']).enumerate().map(|(nth, text)| {
         let mut operands = template.operands.iter();
         let is = |operand: &usize| nth % 2 == 1 && model.operands[*operand].named.name == text;
         let position = operands.position(is);
-        position.map_or(Piece::Text(text), Piece::Operand)
+        position.map_or(TextPart::Text(text), TextPart::Operand)
     })
 }

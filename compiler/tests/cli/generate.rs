@@ -302,3 +302,26 @@ fn a_run_completes_the_work_of_a_killed_run() {
         assert_eq!(names_in(&out(&project)), expected);
     }
 }
+
+/// A file that is not generated is not replaced: neither a module nor the list of modules.
+#[test]
+fn gen_replaces_no_file_that_is_not_generated() {
+    for name in ["lib.rs", "x86_64.rs"] {
+        let project = project();
+        fs::create_dir_all(out(&project)).expect("a directory");
+        let path = out(&project).join(name);
+        fs::write(&path, "//! By hand.\n").expect("a file");
+        let check = tlbc(project.path(), &["gen", "--check"]);
+        assert_eq!(check.code, Some(1), "{}", check.stderr);
+        let run = tlbc(project.path(), &["gen"]);
+        assert_eq!(run.code, Some(2), "{}", run.stdout);
+        assert!(
+            run.stderr.contains("is no generated file"),
+            "{}",
+            run.stderr
+        );
+        assert_eq!(names_in(&out(&project)), [name]);
+        let text = fs::read_to_string(&path).expect("a file");
+        assert_eq!(text, "//! By hand.\n");
+    }
+}

@@ -173,3 +173,39 @@ fn a_failure_of_plans_names_the_line_of_the_definition() {
     let has = |text: &str| picture.iter().any(|it| it.text.contains(text));
     assert!(has("the CPU that flushes") && has("by an erratum"));
 }
+
+/// What cannot be tried is an error, and no success.
+#[test]
+fn nothing_tried_is_no_success() {
+    let file = "archdefs/x86_64.arch";
+    let knob = tlbc(
+        &root(),
+        &["torment", file, "--runtime", "--knobs", "plan_no_ip"],
+    );
+    assert_eq!(knob.code, Some(0), "a part of a name: {}", knob.stderr);
+    let knob = tlbc(
+        &root(),
+        &["torment", file, "--runtime", "--knobs", "free_pages"],
+    );
+    assert_eq!((knob.code, knob.stdout.as_str()), (Some(2), ""));
+    assert!(
+        knob.stderr.contains("is `free_page` meant?"),
+        "{}",
+        knob.stderr
+    );
+    let hardware = [
+        "torment",
+        file,
+        "--hardware",
+        "archdefs/s390.arch",
+        "--machines",
+        "5",
+    ];
+    let other = tlbc(&root(), &hardware);
+    assert_eq!((other.code, other.stdout.as_str()), (Some(2), ""));
+    assert!(
+        other.stderr.contains("no request was executed"),
+        "{}",
+        other.stderr
+    );
+}

@@ -124,9 +124,87 @@ fn what_is_cached_depends_on_what_is_known_at_boot() {
         &[(fills, "fills while loaded when walker, by software;")],
         "E0208",
     );
-    let stricter = "stricter faults until dropped on self, refetched when rereads;";
-    let shadowed = "stricter refetched when rereads, faults until dropped on self;";
+    let stricter = "stricter faults until dropped on self, dropped by the fault when forgets;";
+    let shadowed = "stricter dropped by the fault when forgets, faults until dropped on self;";
     refused(REFILL, &[(stricter, shadowed)], "E0208");
+}
+
+/// Whether entries map pages, what a CPU does that comes online, and errata are decided before a space is known.
+#[test]
+fn what_depends_on_what_is_known_with_a_request() {
+    for of in ["of cpu", "of space"] {
+        let feature = format!("    feature f \"f\" {of};\n    tables");
+        let refused = |edit, expected: &str| {
+            refused(slate(), &[("    tables", &feature), edit], expected);
+        };
+        refused(("pmd 21 leaf;", "pmd 21 leaf when f;"), "E0407");
+        let erratum = "erratum e \"e\" needs f { weakens flush_page: not leaf; workaround after flush_page issue flush_all; }\n    policy";
+        refused(("policy", erratum), "E0407");
+        let online = ("contents unknown;", "contents unknown when f;");
+        // What is of a CPU is known when it comes online.
+        if of == "of space" {
+            refused(online, "E0407");
+        } else {
+            accepted(slate(), &[("    tables", &feature), online]);
+        }
+    }
+}
+
+/// Some machine has each feature.
+#[test]
+fn features_that_contradict_what_they_need() {
+    let feature = |text: &str| ("    tables", format!("    {text}\n    tables"));
+    for text in [
+        "feature f \"f\" needs not f;",
+        "feature g \"g\" needs not h; feature h \"h\"; feature f \"f\" needs g and h;",
+    ] {
+        let (place, features) = feature(text);
+        let text = with(slate(), &[(place, &features)]);
+        let found = super::codes(&text);
+        assert!(found.contains(&"E0207".to_owned()), "{found:?}");
+    }
+}
+
+/// Words of conditions mean what they do wherever they can be tested, and nothing else has their names.
+#[test]
+fn words_of_conditions() {
+    for word in ["hinted", "keep"] {
+        let named = format!("    feature {word} \"a\";\n    tables");
+        refused(slate(), &[("    tables", &named)], "E0207");
+        let tested =
+            format!("flush_page \"flush.page {{address}}, {{number}}\" requires {word} {{");
+        refused(
+            slate(),
+            &[("flush_page \"flush.page {address}, {number}\" {", &tested)],
+            "E0207",
+        );
+    }
+    let kept = (
+        "drops leaf of one page, this tag or global",
+        "drops leaf of one page, this tag or global when keep",
+    );
+    refused(slate(), &[kept], "E0207");
+    let page = ("    tables", "    feature small \"a\";\n    tables");
+    refused(
+        slate(),
+        &[("geometry base", "geometry small"), page],
+        "E0204",
+    );
+}
+
+/// An instruction either may be interrupted or needs interrupts off.
+#[test]
+fn needs_that_contradict() {
+    let text = "flush_page \"flush.page {address}, {number}\" {";
+    let two = "flush_page \"flush.page {address}, {number}; wait\" {\n needs interrupts off; may be interrupted;";
+    refused(slate(), &[(text, two)], "E0204");
+}
+
+/// Where software alone fills entries nothing refetches one.
+#[test]
+fn entries_that_nothing_refetches() {
+    let dropped = "dropped by the fault when forgets;";
+    refused(REFILL, &[(dropped, "refetched when forgets;")], "E0207");
 }
 
 /// The barrier that an instruction follows exists wherever the instruction does, and something issues it.

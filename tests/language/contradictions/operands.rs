@@ -293,3 +293,32 @@ fn one_bit_of_an_address_is_named_by_its_number() {
         accepted(slate(), &[(whole, &operand)]);
     }
 }
+
+/// A range of pages is divided into runs of every length that the operand can name.
+#[test]
+fn runs_that_end_before_their_operand_does() {
+    let run = |most: &str, names: &str, least: u32| {
+        let operand = format!(
+            "    operand run 64 bits {{ [63:53] 0; [52:48] num; [47:36] 0; [35:0] va[47:12]; names {names}; }}\n    invalidate \
+             flush_run \"flush.run {{run}}, {{number}}\" {{ per \"m\"; drops leaf of run of {least}..{most}, this tag or global; \
+             where cpus; needs no lock; after complete; }}\n    invalidate flush_page "
+        );
+        with(slate(), &[("    invalidate flush_page ", &operand)])
+    };
+    accepted(&run("64 pages", "(num + 1) << 1 pages", 2), &[]);
+    accepted(&run("32 entries at pte", "num + 1 entries", 1), &[]);
+    accepted(&run("8 entries at pte", "num + 1 entries", 1), &[]);
+    for text in [
+        run("8 pages", "(num + 1) << 1 pages", 2),
+        run("64 pages", "(num + 1) << 1 pages", 4),
+        run("8 entries at pte", "num + 1 entries", 4),
+    ] {
+        refused(&text, &[], "E0308");
+    }
+    let limit = ("    tables", "    limit most \"most\" 1..16;\n    tables");
+    refused(
+        &run("limit(most) pages", "num + 1 pages", 1),
+        &[limit],
+        "E0308",
+    );
+}

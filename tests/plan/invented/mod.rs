@@ -10,6 +10,7 @@ mod negative;
 mod online;
 mod refill;
 mod renewal;
+mod runs;
 mod selection;
 mod sets;
 mod stages;

@@ -54,9 +54,9 @@ fn a_fault_flushes_what_is_kept_until_then() {
     let page = ["order", "page 0x1000, 0x42"];
     issues(&arch, "", &fault, &page);
     issues(&arch, "brief", &fault, &page);
-    issues(&arch, "rereads", &fault, &page);
-    issues(&arch, "brief rereads", &fault, &[]);
-    issues(&arch, "walker rereads", &fault, &[]);
+    issues(&arch, "forgets", &fault, &page);
+    issues(&arch, "brief forgets", &fault, &[]);
+    issues(&arch, "walker forgets", &fault, &[]);
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn the_facts_of_changes_depend_on_the_machine() {
     assert_eq!(walker.negative, Negative::Never, "the last case counts");
     assert_eq!(walker.cleared_may_stay, Marks::ACCESSED);
     assert_eq!(facts("brief").negative, Negative::Expires);
-    assert_eq!(facts("rereads").stricter, Stricter::Refetched);
+    assert_eq!(facts("forgets").stricter, Stricter::DroppedByFault);
 }
 
 /// A ceiling that is read at boot.

@@ -10,6 +10,7 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::json;
 use crate::source::{Files, Span};
+use crate::spelling::nearest;
 use crate::torment::whole::knobs::{self, KNOBS, Knob, Turned};
 use crate::torment::whole::{
     BlamedPlace, Options, Report, ScheduledCase, Small, replay, torment_shown,
@@ -57,6 +58,16 @@ impl Torment {
             };
             same.map_or_else(found, |knob| vec![knob])
         });
+        if let (Some([]), Some(name)) = (knobs.as_deref(), &self.knobs) {
+            let names = KNOBS.iter().map(|knob| knob.name);
+            let help = match nearest(name, names) {
+                Some(near) => format!("is `{near}` meant?"),
+                None => "`--knobs` without a name turns all and shows their names".to_owned(),
+            };
+            return Err(Trouble(format!(
+                "no knob has `{name}` in its name\n  {help}"
+            )));
+        }
         if let Some(path) = &self.replay {
             return shown.replayed(path, knobs.as_deref(), &options);
         }

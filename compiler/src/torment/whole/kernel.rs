@@ -22,7 +22,7 @@ use super::cores::history::Seen;
 use super::memory::Table;
 use super::process::{PageTables, Process};
 use crate::interpreted::{Instruction, Interpreted};
-use crate::trace::interpret::Role;
+use crate::model::Which;
 
 /// What a kernel may do wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,11 +168,11 @@ impl<'m> Kernel<'m> {
         self.cores.borrow_mut().complain(text);
     }
 
-    /// Checks that interrupts are off where the backend needs that: it may always publish.
+    /// Checks that interrupts are off where the backend needs that: barriers alone, such as those that publish, do not.
     fn check_interrupts(&self, cpu: CpuId, instruction: &Instruction) {
         let is_on = self.cpus[cpu.index()].off.get() == 0;
-        let needs_off = Interpreted::facts().interrupts_off && instruction.role != Role::Publish;
-        if is_on && needs_off {
+        let is_barrier = matches!(instruction.which, Which::Barrier(_));
+        if is_on && Interpreted::facts().interrupts_off && !is_barrier {
             let text = format!("CPU {} issues an instruction with interrupts on", cpu.0);
             self.cores.borrow_mut().complain(text);
         }
