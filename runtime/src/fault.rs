@@ -50,6 +50,16 @@ faults! {
     KernelFaults,
     /// A batched unmap starts flushes with interrupts on.
     ReclaimsInterrupted,
+    /// A page is redeemed with the proof of an earlier wait.
+    RedeemsEarly,
+    /// A batched unmap ends without a wait for the pages that nothing has waited for.
+    EndsUnwaited,
+    /// A dirty page may be written to disk before its entry is flushed.
+    WritesUnwaited,
+    /// The stricter entry stays after a fault that the table does not justify.
+    LeavesStricter,
+    /// A flush that sends a message to other CPUs runs with interrupts on.
+    FlushesInterrupted,
     /// A CPU that takes part in a rollover flushes while the root that it leaves is still loaded.
     FlushesUnderOldRoot,
     /// The flags of a space are not counted: the last device to leave clears the bits that other users set.

@@ -49,7 +49,8 @@ impl Waited {
     ///
     /// If the page was unmapped after the wait, or in another batch: it is returned unchanged.
     pub fn redeem<T>(&self, unmapped: Unmapped<T>) -> Result<T, Unmapped<T>> {
-        if unmapped.nth_wait == self.nth_wait || unmapped.nth_wait == AT_ONCE {
+        let is_covered = unmapped.nth_wait == self.nth_wait || is_back(Fault::RedeemsEarly);
+        if is_covered || unmapped.nth_wait == AT_ONCE {
             Ok(ManuallyDrop::into_inner(unmapped.page))
         } else {
             Err(unmapped)
@@ -117,7 +118,9 @@ impl<P: Platform> Mmu<P> {
                 dirty: false,
             };
             let result = body(&mut batch);
-            batch.finish_and_wait();
+            if !is_back(Fault::EndsUnwaited) {
+                batch.finish_and_wait();
+            }
             result
         })
     }
@@ -293,7 +296,7 @@ impl<P: Platform> UnmapBatch<'_, P> {
     ///
     /// As [`Mmu::gather`].
     pub fn before_io(&mut self) {
-        if self.dirty {
+        if self.dirty && !is_back(Fault::WritesUnwaited) {
             self.finish_and_wait();
         }
     }

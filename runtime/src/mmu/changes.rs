@@ -196,7 +196,9 @@ impl<P: Platform> Mmu<P> {
         let shift = check_leaf_level(backend.levels(), level)?;
         let facts = backend.change_facts(space.flags());
         let has_negative = facts.negative == Negative::UntilDropped;
-        if facts.stricter != Stricter::FaultsUntilDropped && !has_negative {
+        let stays =
+            facts.stricter == Stricter::FaultsUntilDropped && !is_back(Fault::LeavesStricter);
+        if !stays && !has_negative {
             return Ok(false);
         }
         self.platform.pin_cpu(Self::interrupts_off(), |cpu| {

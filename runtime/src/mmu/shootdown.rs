@@ -69,7 +69,8 @@ impl<P: Platform> Mmu<P> {
     /// this one.
     #[inline]
     pub(crate) fn interrupts_off() -> bool {
-        Self::facts().interrupts_off || Self::facts().one_at_a_time || !Self::broadcasts()
+        let sends = !Self::broadcasts() && !is_back(Fault::FlushesInterrupted);
+        Self::facts().interrupts_off || Self::facts().one_at_a_time || sends
     }
 
     /// Returns whether instructions reach every CPU. The cpumask is then read only to find out whether a local flush suffices.

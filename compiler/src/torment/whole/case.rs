@@ -188,7 +188,7 @@ pub fn run(
     let at_timer = Rc::downgrade(&world);
     let _ = world.kernel().at_timer.set(Box::new(move || {
         if let Some(world) = at_timer.upgrade() {
-            world.pin_from_interrupt();
+            world.take_timer();
         }
     }));
     let policy = match rng.u8(..5) {

@@ -10,7 +10,7 @@ use tlbc_runtime::pte::{Entry, Slot};
 use tlbc_runtime::{AddressSpace, CpuSet, Pte};
 
 use super::kernel::{Kernel, MappedPage, is_of_file};
-use super::memory::{ATTRIBUTE, LEAF, NUMBER, Table, VALID, WRITABLE};
+use super::memory::{ATTRIBUTE, DIRTY, LEAF, NUMBER, Table, VALID, WRITABLE};
 use super::process::PageTables;
 
 /// An entry of a table.
@@ -20,6 +20,18 @@ pub struct Slotted<'k> {
     nth: usize,
     /// The table that the entry points at, if it does.
     below: Option<Rc<Table>>,
+    /// Whether the kernel removes the reverse mapping of the page itself.
+    is_reclaimed: bool,
+}
+
+impl Slotted<'_> {
+    /// Returns the entry for a batched unmap, which leaves reverse mappings to the kernel.
+    pub fn reclaimed(self) -> Self {
+        Self {
+            is_reclaimed: true,
+            ..self
+        }
+    }
 }
 
 impl PageTables {
@@ -36,6 +48,7 @@ impl PageTables {
             table,
             nth,
             below,
+            is_reclaimed: false,
         }
     }
 }
@@ -81,16 +94,21 @@ impl Pte<Kernel<'_>> for Slotted<'_> {
     }
 
     fn is_dirty(_: Level, bits: u64) -> bool {
-        bits & WRITABLE != 0
+        bits & DIRTY != 0
     }
 
     fn into_page(self, old: u64) -> Option<MappedPage> {
         let number = (old >> NUMBER) as usize;
         let is_large = Rc::ptr_eq(&self.table, self.tables.upper());
+        let delays = !self.is_reclaimed && old & WRITABLE != 0 && is_of_file(number);
         Some(MappedPage {
             number,
             count: if is_large { self.tables.large_pages } else { 1 },
-            is_dirty: old & WRITABLE != 0 && is_of_file(number),
+            delayed: delays.then(|| {
+                let delayed = self.tables.delayed.clone();
+                delayed.set(delayed.get() + 1);
+                delayed
+            }),
         })
     }
 

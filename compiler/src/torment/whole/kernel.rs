@@ -41,8 +41,8 @@ pub struct MappedPage {
     pub number: usize,
     /// How many pages it has.
     pub count: usize,
-    /// Whether it is a page of a file that may be written through an old entry.
-    pub is_dirty: bool,
+    /// The count of pages whose reverse mapping is still there, if it is a page of a file that may be written through an old entry.
+    pub delayed: Option<Rc<Cell<usize>>>,
 }
 
 /// Returns whether a page is one of a file.
@@ -114,6 +114,13 @@ impl<'m> Kernel<'m> {
     }
 
     pub fn unlock(&self, tables: &PageTables) {
+        if tables.delayed.get() != 0 {
+            let text = format!(
+                "{}: the lock is released before reverse mappings of pages are removed",
+                tables.name()
+            );
+            self.cores.borrow_mut().complain(text);
+        }
         tables.locked.set(false);
         self.point();
     }
@@ -270,6 +277,12 @@ impl<'m> Kernel<'m> {
 
     pub fn free_page(&self, page: &MappedPage) {
         let mut cores = self.cores.borrow_mut();
+        if page.delayed.is_some() {
+            cores.complain(format!(
+                "page {} is released with its reverse mapping",
+                page.number
+            ));
+        }
         for page in page.number..page.number + page.count {
             if cores.memory.owners[page].take().is_none() {
                 cores.complain(format!("page {page} is released twice"));

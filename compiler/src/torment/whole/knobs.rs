@@ -85,6 +85,7 @@ knobs! {
     below: "what is below an unlinked table is not flushed", FaultPlace::Runtime(Fault::OverlooksBelow);
     size: "a page changes its size in place", FaultPlace::Runtime(Fault::ChangesSizeInPlace);
     nested: "a gather ignores unflushed changes of others", FaultPlace::Runtime(Fault::IgnoresOtherGathers);
+    spurious: "a fault leaves the stricter entry", FaultPlace::Runtime(Fault::LeavesStricter);
     map_unflushed: "a new entry is stored where an old one may be cached", FaultPlace::Runtime(Fault::MapsUnflushed);
     attributes: "a change of attributes requires no flush", FaultPlace::Runtime(Fault::IgnoresAttributes);
     first_range: "of several changes only the first range is recorded", FaultPlace::Runtime(Fault::RecordsFirstRange);
@@ -101,6 +102,7 @@ knobs! {
     trim_entering: "a CPU that enters the cpumask is trimmed", FaultPlace::Runtime(Fault::TrimsEntering);
     publish_late: "the cpumask is read before the change is published", FaultPlace::Runtime(Fault::LooksBeforePublish);
     no_wait: "a sender does not wait for one of the CPUs", FaultPlace::Runtime(Fault::WaitsForOneLess);
+    flush_interrupted: "a flush that sends a message can be interrupted", FaultPlace::Runtime(Fault::FlushesInterrupted);
     ack_unread: "a message is acknowledged before it is read", FaultPlace::Runtime(Fault::AcknowledgesUnread);
     locks: "locks are taken with interrupts on", FaultPlace::Runtime(Fault::LocksInterrupted);
     rollover: "a rollover makes no CPU flush", FaultPlace::Runtime(Fault::RollsOverUnflushed);
@@ -119,6 +121,9 @@ knobs! {
     device_flags: "a device that leaves clears the flags of others", FaultPlace::Runtime(Fault::ClearsFlagsOfOthers);
     flags_early: "the flags of a space are read before the store alone", FaultPlace::Runtime(Fault::ReadsFlagsEarly);
     reclaim: "a batched unmap starts flushes with interrupts on", FaultPlace::Runtime(Fault::ReclaimsInterrupted);
+    batch_end: "a batched unmap ends without a wait", FaultPlace::Runtime(Fault::EndsUnwaited);
+    redeem: "an earlier wait redeems a page", FaultPlace::Runtime(Fault::RedeemsEarly);
+    before_io: "a dirty page is written to disk before the wait", FaultPlace::Runtime(Fault::WritesUnwaited);
     batched: "a locked section overlooks a batched unmap that is pending", FaultPlace::Runtime(Fault::ForgetsBatchedUnmaps);
     online_flush: "a CPU that comes online flushes before it loads the root", FaultPlace::Runtime(Fault::FlushesBeforeRoot);
     online_stale: "a CPU that comes online keeps the kernel root's entries", FaultPlace::Runtime(Fault::KeepsStaleRoot);

@@ -16,6 +16,8 @@ pub const VALID: u64 = 1;
 pub const LEAF: u64 = 2;
 pub const WRITABLE: u64 = 4;
 pub const ATTRIBUTE: u64 = 8;
+/// The mark of a page that was written. An entry that permits writing has it, and may keep it without that right.
+pub const DIRTY: u64 = 16;
 /// log2 of the lowest bit of the number.
 pub const NUMBER: u32 = 12;
 
@@ -26,6 +28,18 @@ const TABLE: u32 = 16;
 pub const KERNEL: usize = usize::MAX;
 /// The owner of a page that no CPU may use.
 pub const NO_OWNER: usize = usize::MAX - 1;
+
+/// Returns rights and attributes of a new entry, from a number that was drawn.
+pub fn rights(drawn: u64) -> u64 {
+    let dirty = if drawn & WRITABLE == 0 { 0 } else { DIRTY };
+    drawn & (WRITABLE | ATTRIBUTE) | dirty
+}
+
+/// Returns an entry with other rights and attributes, from a number that was drawn.
+pub fn with_rights(bits: u64, drawn: u64) -> u64 {
+    let kept = bits & drawn & DIRTY;
+    bits & !(WRITABLE | ATTRIBUTE | DIRTY) | rights(drawn) | kept
+}
 
 /// A page table.
 #[derive(Debug)]
@@ -202,6 +216,14 @@ impl Memory {
                 link + ((page >> self.page_shift) << NUMBER)
             }
         }
+    }
+
+    /// Returns whether every walk finds a valid entry at an address, through tables whose highest one is given.
+    pub fn is_seen(&self, upper: &Table, va: u64) -> bool {
+        let nth = |table: &Table| (va.wrapping_sub(table.va.get()) >> table.shift) as usize;
+        let is_valid = |table: &Table| table.seen(nth(table)).iter().all(|bits| bits & VALID != 0);
+        let link = upper.load(nth(upper));
+        is_valid(upper) && (link & LEAF != 0 || is_valid(&self.tables[(link >> NUMBER) as usize]))
     }
 
     /// Notes the stores since the last call. Returns whether there were any.

@@ -64,10 +64,13 @@ pub struct Mix {
     pub more_tags: u64,
     /// Whether gathers are nested and abandoned.
     pub is_careless: bool,
-    /// Whether a page that is mapped gets other rights at each change.
-    pub protects: bool,
     /// At one section of a gather in so many it flushes at once.
     pub flushes: u8,
+    /// Whether user code takes faults that its table does not justify, batched unmaps wait in parts, spaces end while devices
+    /// share their tables, and interrupt handlers flush.
+    pub has_more: bool,
+    /// Whether CPUs reclaim pages of the space that they run.
+    pub reclaims_own: bool,
     /// The CPUs that seldom leave the space that they run.
     stay: Vec<bool>,
 }
@@ -75,6 +78,8 @@ pub struct Mix {
 impl Mix {
     /// Draws a mix for this many CPUs.
     pub fn new(cpus: usize, rng: &mut Rng) -> Self {
+        // Drawn apart: without these, a seed means what it meant before there were any.
+        let mut apart = Rng::with_seed(!rng.get_seed());
         let mut mix = Self {
             weights: GENERAL,
             spaces: rng.usize(1..=4),
@@ -82,8 +87,9 @@ impl Mix {
             entries: rng.usize(1..=2),
             more_tags: rng.u64(1..=3),
             is_careless: false,
-            protects: false,
             flushes: 8,
+            has_more: apart.u8(..4) == 0,
+            reclaims_own: apart.u8(..8) == 0,
             stay: (0..cpus).map(|_| rng.u8(..3) == 0).collect(),
         };
         match rng.u8(..10) {
@@ -99,11 +105,6 @@ impl Mix {
                 mix.often(Activity::Reclaim, 4);
                 mix.often(Activity::Flush, 4);
                 (mix.spaces, mix.tables, mix.entries) = (rng.usize(1..=3), 1, 1);
-                if mix.spaces == 2 {
-                    // CPUs leave a space while it is flushed, and its pages are unmapped while they run another one.
-                    mix.only(&[Activity::Switch, Activity::Reclaim, Activity::Flush]);
-                    mix.often(Activity::Gather, 2);
-                }
             }
             // A rollover at almost every switch.
             1 => {
@@ -150,13 +151,6 @@ impl Mix {
                     4 * cpus // more than there are tags
                 };
                 mix.more_tags = rng.u64(2..=3);
-                if mix.spaces <= 2 {
-                    // Devices come while a page gets other rights.
-                    mix.only(&[Activity::Gather, Activity::Device]);
-                    mix.often(Activity::Switch, 1);
-                    (mix.tables, mix.entries) = (1, 1);
-                    mix.protects = true;
-                }
             }
             5 => {
                 mix.only(&[
@@ -200,6 +194,14 @@ impl Mix {
                 mix.spaces = rng.usize(1..=4) * cpus;
                 mix.more_tags = rng.u64(1..4);
             }
+        }
+        // Pages are reclaimed by a CPU that runs their space, while others that may hold entries of it run elsewhere.
+        if mix.reclaims_own {
+            mix.weights = GENERAL;
+            mix.only(&[Activity::Switch, Activity::User, Activity::Gather]);
+            mix.often(Activity::Reclaim, 8);
+            mix.often(Activity::Flush, 2);
+            (mix.spaces, mix.tables, mix.is_careless) = (2, 1, false);
         }
         mix
     }

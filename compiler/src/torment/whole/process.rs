@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::rc::Rc;
 
+use tlbc_runtime::level::Level;
 use tlbc_runtime::request::SpaceId;
 use tlbc_runtime::{AddressSpace, CpuSet};
 
@@ -26,6 +27,10 @@ pub struct PageTables {
     pub large_pages: usize,
     /// Whether a gather was abandoned, so that its pages are lost.
     pub lost_pages: Cell<bool>,
+    /// How many unmapped pages of files still have their reverse mapping.
+    pub delayed: Rc<Cell<usize>>,
+    /// The levels and the pages of entries that a batched unmap has made invalid, and that have not changed since.
+    pub reclaimed: RefCell<HashMap<u64, (Level, usize)>>,
 }
 
 impl PageTables {
@@ -42,6 +47,8 @@ impl PageTables {
             chain,
             large_pages,
             lost_pages: Cell::new(false),
+            delayed: Rc::default(),
+            reclaimed: RefCell::default(),
         }
     }
 
@@ -73,6 +80,7 @@ impl PageTables {
     /// Counts a change of the entry of an address, which is not flushed yet, and returns the count.
     pub fn count_change(&self, memory: &mut Memory, va: u64) -> u64 {
         memory.unsettle(self.number, va);
+        self.reclaimed.borrow_mut().remove(&va);
         let count = self.changes_of(va) + 1;
         self.changes.borrow_mut().insert(va, count);
         count

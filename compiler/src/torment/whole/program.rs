@@ -4,10 +4,12 @@
 //! lock of its space is held, and a page belongs to a space from before it is mapped until the runtime releases it.
 
 mod devices;
+mod faults;
 mod gathers;
 mod hotplug;
 mod large;
 mod moved;
+mod reclaim;
 mod spaces;
 
 use std::cell::{Cell, RefCell};
@@ -38,6 +40,8 @@ pub struct World<'m> {
     ended: RefCell<Vec<Process>>,
     /// The number of the next space.
     next: Cell<usize>,
+    /// How many spaces there are, with those that are being created, and not released.
+    unreleased: Cell<u64>,
     /// The tables of the kernel.
     of_kernel: PageTables,
     /// The levels of the machine, from the lowest, with log2 of what their entries translate.
@@ -118,6 +122,7 @@ impl<'m> World<'m> {
             processes: RefCell::default(),
             ended: RefCell::default(),
             next: Cell::new(0),
+            unreleased: Cell::new(0),
             of_kernel,
             levels,
             has_large,
@@ -171,7 +176,7 @@ impl<'m> World<'m> {
                 Activity::KernelGather => {
                     self.gather(self.mmu.kernel(), &self.of_kernel, rng, true);
                 }
-                Activity::Reclaim => self.reclaim(rng),
+                Activity::Reclaim => self.reclaim(&runs, rng),
                 Activity::Exit => self.exit(rng),
                 Activity::Hotplug => {
                     self.go_offline(cpu, runs);
@@ -236,6 +241,9 @@ impl<'m> World<'m> {
         });
         for _ in 0..rng.usize(1..30) {
             kernel.point();
+            if self.mix.has_more && rng.u8(..4) == 0 {
+                self.take_fault(process, rng);
+            }
         }
         kernel.interrupts_off(|cpu| {
             kernel.note("enters the kernel".to_owned());

@@ -1,7 +1,7 @@
 //! CPUs that boot and stop, and devices.
 //!
-//! In: what an agent is. Out: the class in which instructions reach it. Holds: the walker of a CPU that is offline, and of a
-//! device that is stopped, stands still, and its entries stay.
+//! In: what an agent is. Out: the class in which instructions reach it. Holds: the walker of a device that is stopped
+//! stands still, and the entries of a CPU that is offline stay.
 
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::{Space, SpaceId};
@@ -39,6 +39,7 @@ impl<'m> Cores<'m> {
         let core = &mut self.all[cpu];
         core.boots = true;
         if is_clean {
+            core.root = None;
             return core.held.clear();
         }
         (core.root, core.tag) = (Some(top), tag);
@@ -61,9 +62,11 @@ impl<'m> Cores<'m> {
         }
     }
 
-    /// Stops the walker of a CPU that is offline. It keeps its entries.
+    /// Stops a CPU. Its walker may go on, unless the root that it has loaded is the one of tables that the kernel changes.
     pub fn offline(&mut self, cpu: usize) {
-        self.all[cpu].root = None;
+        let kernel = self.kernel_top;
+        let core = &mut self.all[cpu];
+        core.root = core.root.filter(|root| Some(*root) != kernel);
     }
 
     /// Notes whether a CPU uses what the kernel maps and unmaps.

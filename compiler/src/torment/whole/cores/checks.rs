@@ -6,10 +6,11 @@
 use std::ops::Range;
 
 use tlbc_machine::hardware::EntryKind;
+use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::Stricter;
 use tlbc_runtime::request::Space;
 
-use super::super::memory::{ATTRIBUTE, KERNEL, NUMBER, VALID, WRITABLE};
+use super::super::memory::{ATTRIBUTE, DIRTY, KERNEL, NUMBER, Table, VALID, WRITABLE};
 use super::device::{DeviceKind, agent_name};
 use super::history::EntryKey;
 use super::{ComplaintSubject, Cores, Held};
@@ -230,6 +231,64 @@ impl Cores<'_> {
             other || attribute || stricter || held & WRITABLE & !bits != 0
         };
         self.usable(number).filter(of_space).find(is_wrong)
+    }
+
+    /// Complains if code of a space may use the entry of a page that a batched unmap has made invalid.
+    pub fn check_reclaimed(&mut self, space: usize, va: u64, (level, page): (Level, usize)) {
+        let is_old = |held: &&Held| {
+            let (key, number) = (&held.key, (held.key.bits >> NUMBER) as usize);
+            key.space == Space::User && (key.va, key.entry.level, number) == (va, level, page)
+        };
+        let runs = |number: &usize| self.all[*number].user == Some(space);
+        let found = { 0..self.all.len() }.filter(runs).find_map(|number| {
+            let held = self.usable(number).find(is_old)?;
+            Some((number, held.key.clone()))
+        });
+        if let Some((number, key)) = found {
+            let text = format!(
+                "{} runs {} and may use the entry of {va:#x} that was reclaimed, in a section of its tables",
+                self.name(number),
+                space_name(Some(space))
+            );
+            self.complain_of(ComplaintSubject::Entry(number, key), text);
+        }
+    }
+
+    /// Complains if a walk of the kernel may still find no valid entry where there is one, and no handler fixes the fault.
+    pub fn check_published(&mut self, upper: &Table, (va, bits): (u64, u64)) {
+        if bits & VALID != 0 && !self.fixes_faults && !self.memory.is_seen(upper, va) {
+            self.complain(format!(
+                "code of the kernel may fault at {va:#x}: its entry is valid and not published"
+            ));
+        }
+    }
+
+    /// Returns an entry of an address that user code of a CPU may use, that lacks the right to write, and that a fault leaves.
+    pub fn stricter(&self, number: usize, (va, bits): (u64, u64)) -> Option<&Held> {
+        let stays = self.changes.stricter == Stricter::FaultsUntilDropped;
+        let is_stricter = |held: &&Held| {
+            let held = self.bits_at(&held.key, va);
+            held.is_some_and(|held| (held ^ bits) & !DIRTY == WRITABLE && bits & WRITABLE != 0)
+        };
+        let of_user = self
+            .usable(number)
+            .filter(|held| held.key.space == Space::User);
+        of_user.filter(|_| stays).find(is_stricter)
+    }
+
+    /// Complains if user code of a CPU faults again at an address after its fault was fixed.
+    pub fn check_fixed(&mut self, number: usize, at: (u64, u64)) {
+        if let Some((since, key)) = self
+            .stricter(number, at)
+            .map(|it| (it.since, it.key.clone()))
+        {
+            let text = format!(
+                "{} faults again at {:#x}: its entry that was filled at step {since} permits less than the table",
+                self.name(number),
+                at.0
+            );
+            self.complain_of(ComplaintSubject::Entry(number, key), text);
+        }
     }
 
     /// Checks that a device that is detached has no entries left, unless its driver takes care of them.

@@ -109,13 +109,15 @@ impl<'m> Platform for Kernel<'m> {
     }
 
     fn delays_rmap_removal(page: &MappedPage) -> bool {
-        page.is_dirty
+        page.delayed.is_some()
     }
 
     #[track_caller]
     fn remove_rmap(&self, page: &mut MappedPage) {
         self.called_from(Location::caller());
-        page.is_dirty = false;
+        if let Some(delayed) = page.delayed.take() {
+            delayed.set(delayed.get() - 1);
+        }
         let pages = page.number..page.number + page.count;
         self.cores.borrow_mut().clean(pages);
     }

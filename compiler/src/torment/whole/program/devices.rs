@@ -35,12 +35,19 @@ impl World<'_> {
         } else {
             DeviceKind::Device
         };
+        // The space may be torn down while a device shares its tables.
+        let may_end = self.mix.has_more && rng.bool();
+        if may_end {
+            self.leave(process.clone());
+        }
         self.drive((cpu, kind), &process, tag.unwrap_or_default(), rng);
         if let Err(attached) = self.mmu.detach_device(&process.space, attached) {
             kernel.refused(&format!("{attached:?}"));
         }
         self.remove(cpu);
-        self.leave(process);
+        if !may_end {
+            self.leave(process);
+        }
     }
 
     /// Pins the tag of a space, lets a device use it, and unpins it.
@@ -63,7 +70,7 @@ impl World<'_> {
     }
 
     /// Pins the tag of a space and unpins it again, as an interrupt handler may.
-    pub fn pin_from_interrupt(&self) {
+    pub(super) fn pin_from_interrupt(&self) {
         let process = {
             let processes = self.processes.borrow();
             processes.iter().flatten().next().cloned()
@@ -87,6 +94,9 @@ impl World<'_> {
         kernel.note(format!("starts its device in space {number}"));
         let of = (number, top, tag);
         kernel.cores.borrow_mut().start_device(cpu, kind, of);
+        if self.mix.has_more && rng.bool() {
+            self.exit(rng);
+        }
         for _ in 0..rng.usize(1..200) {
             kernel.point();
         }

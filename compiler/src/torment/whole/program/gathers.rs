@@ -1,4 +1,4 @@
-//! Changes of entries: in gathers, which may be nested or abandoned, and in batched unmaps.
+//! Changes of entries in gathers, which may be nested or abandoned.
 //!
 //! In: the tables of a space. Out: calls of the runtime, and a check of each entry that this CPU relies on afterwards. Holds: the
 //! lock of a space is held in each section, and not between sections or during the last flush.
@@ -10,7 +10,9 @@ use fastrand::Rng;
 use tlbc_runtime::{AddressSpace, CpuSet, Section};
 
 use super::super::kernel::{Kernel, Mistake, is_of_file};
-use super::super::memory::{ATTRIBUTE, LEAF, Memory, NO_OWNER, NUMBER, Table, VALID, WRITABLE};
+use super::super::memory::{
+    KERNEL, LEAF, Memory, NO_OWNER, NUMBER, Table, VALID, WRITABLE, rights, with_rights,
+};
 use super::super::process::PageTables;
 use super::World;
 
@@ -37,6 +39,7 @@ impl<'m> World<'m> {
                 for _ in 0..rng.usize(1..4) {
                     kernel.lock(tables);
                     let result = gather.locked((), |section, ()| {
+                        self.check_reclaimed(tables);
                         let mut result = Ok(());
                         for _ in 0..rng.usize(1..=self.mix.entries) {
                             result = result
@@ -76,6 +79,9 @@ impl<'m> World<'m> {
             }
             let bits = cores.memory.page_bits(tables.upper(), va);
             cores.settled(tables.number, (va, bits));
+            if tables.number == KERNEL {
+                cores.check_published(tables.upper(), (va, bits));
+            }
         }
         drop(cores);
         kernel.note(format!("{}: the gather has ended", tables.name()));
@@ -128,7 +134,7 @@ impl<'m> World<'m> {
         let entry = tables.entry(&table, nth, None);
         let (va, bits) = (table.va_of(nth), table.load(nth));
         let name = format!("{name}: {va:#x}");
-        let mut rights = rng.u64(..) & (WRITABLE | ATTRIBUTE);
+        let drawn = rng.u64(..);
         if bits & VALID == 0 && rng.bool() {
             // The kernel relies on the entry being invalid.
             changes.push((va, tables.changes_of(va)));
@@ -139,15 +145,10 @@ impl<'m> World<'m> {
             let page = cores.memory.page(tables.number);
             drop(cores);
             kernel.note(format!("{name} is mapped to page {page}"));
-            let bits = page << NUMBER | VALID | LEAF | rights;
+            let bits = page << NUMBER | VALID | LEAF | rights(drawn);
             return section.map(&entry, bits).map_err(|why| why.to_string());
         }
-        let mut drawn = rng.u8(..3);
-        if self.mix.protects {
-            drawn = 1;
-            rights = (bits ^ WRITABLE) & (WRITABLE | ATTRIBUTE);
-        }
-        match drawn {
+        match rng.u8(..3) {
             0 => {
                 let page = (bits >> NUMBER) as usize;
                 let early = kernel.mistake == Some(Mistake::RemovesRmapEarly);
@@ -161,7 +162,7 @@ impl<'m> World<'m> {
             1 => {
                 drop(cores);
                 kernel.note(format!("{name} gets other rights"));
-                let other = |bits| bits & !(WRITABLE | ATTRIBUTE) | rights;
+                let other = |bits| with_rights(bits, drawn);
                 let done = section.protect(&entry, other);
                 done.map(|_| ()).map_err(|why| why.to_string())
             }
@@ -169,7 +170,7 @@ impl<'m> World<'m> {
                 let page = cores.memory.page(tables.number);
                 drop(cores);
                 kernel.note(format!("{name} is replaced by page {page}"));
-                let bits = page << NUMBER | VALID | LEAF | rights;
+                let bits = page << NUMBER | VALID | LEAF | rights(drawn);
                 section.replace(entry, bits).map_err(|why| why.to_string())
             }
         }
@@ -219,60 +220,5 @@ impl<'m> World<'m> {
     ) -> Rc<Table> {
         let of = (upper.space, upper.va_of(nth));
         memory.table(self.levels[0], of, self.mix.entries)
-    }
-
-    /// Unmaps pages of several spaces with one wait.
-    pub(super) fn reclaim(&self, rng: &mut Rng) {
-        let kernel = self.kernel();
-        let mut used = Vec::new();
-        self.mmu.reclaim(|batch| {
-            let mut unmapped = Vec::new();
-            for _ in 0..rng.usize(1..6) {
-                let Some(process) = self.any_process(rng) else {
-                    continue;
-                };
-                let tables = &process.tables;
-                kernel.lock(tables);
-                let nth = rng.usize(..self.mix.tables);
-                let link = tables.upper().load(nth);
-                let leaf = if link & VALID == 0 {
-                    None
-                } else if link & LEAF != 0 {
-                    self.count_changes(tables, nth, &mut Changes::new());
-                    Some((tables.upper().clone(), nth))
-                } else {
-                    let number = (link >> NUMBER) as usize;
-                    let table = kernel.cores.borrow().memory.tables[number].clone();
-                    let nth = rng.usize(..table.entries.len());
-                    let is_valid = table.load(nth) & VALID != 0;
-                    is_valid.then(|| {
-                        let memory = &mut kernel.cores.borrow_mut().memory;
-                        tables.count_change(memory, table.va_of(nth));
-                        (table, nth)
-                    })
-                };
-                if let Some((table, nth)) = leaf {
-                    let va = table.va_of(nth);
-                    kernel.note(format!("{}: {va:#x} is reclaimed", tables.name()));
-                    match batch.unmap(&process.space, tables.entry(&table, nth, None)) {
-                        Ok(page) => unmapped.extend(page),
-                        Err(why) => kernel.refused(&why.to_string()),
-                    }
-                }
-                kernel.unlock(tables);
-                used.push(process);
-            }
-            let waited = batch.wait();
-            kernel.note("has waited for reclaimed pages".to_owned());
-            for page in unmapped {
-                match waited.redeem(page) {
-                    Ok(page) => kernel.free_page(&page),
-                    Err(_) => kernel.refused("a page was unmapped before the wait"),
-                }
-            }
-        });
-        for process in used {
-            self.leave(process);
-        }
     }
 }

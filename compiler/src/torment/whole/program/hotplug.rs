@@ -1,7 +1,7 @@
 //! CPUs that come online and go offline.
 //!
-//! In: a CPU. Out: what it runs in. Holds: a CPU that is offline keeps its entries, its walker stands still, and its interrupts
-//! are off. It boots with tables of its own, under any tag, which are freed when it is online. While it comes online or goes
+//! In: a CPU. Out: what it runs in. Holds: a CPU that is offline keeps its entries and the root that it has loaded, and its
+//! interrupts are off. It boots with tables of its own, under any tag, which are freed when it is online. While it comes online or goes
 //! offline it uses nothing of the kernel that changes; its walker may as soon as it has loaded the kernel's root.
 
 use tlbc_runtime::request::Space;

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use tlbc_runtime::Section;
 
 use super::super::kernel::Kernel;
-use super::super::memory::{ATTRIBUTE, LEAF, NUMBER, Table, VALID, WRITABLE};
+use super::super::memory::{LEAF, NUMBER, Table, VALID, rights, with_rights};
 use super::super::process::PageTables;
 use super::World;
 use super::gathers::Changes;
@@ -29,7 +29,7 @@ impl<'m> World<'m> {
         changes: &mut Changes,
         rng: &mut Rng,
     ) -> Result<(), String> {
-        let bits = self.new_large(tables, rng.u64(..) & (WRITABLE | ATTRIBUTE));
+        let bits = self.new_large(tables, rights(rng.u64(..)));
         self.note_large(tables, nth, "a large page is mapped");
         self.count_changes(tables, nth, changes);
         let entry = tables.entry(tables.upper(), nth, None);
@@ -47,7 +47,7 @@ impl<'m> World<'m> {
     ) -> Result<(), String> {
         let upper = tables.upper();
         let entry = tables.entry(upper, nth, None);
-        let rights = rng.u64(..) & (WRITABLE | ATTRIBUTE);
+        let drawn = rng.u64(..);
         self.count_changes(tables, nth, changes);
         match rng.u8(..4) {
             0 => {
@@ -56,13 +56,13 @@ impl<'m> World<'m> {
             }
             1 => {
                 self.note_large(tables, nth, "the large page gets other rights");
-                let other = |bits| bits & !(WRITABLE | ATTRIBUTE) | rights;
+                let other = |bits| with_rights(bits, drawn);
                 let done = section.protect(&entry, other);
                 done.map(|_| ()).map_err(|why| why.to_string())
             }
             2 => {
                 self.note_large(tables, nth, "the large page is replaced");
-                let bits = self.new_large(tables, rights);
+                let bits = self.new_large(tables, rights(drawn));
                 section.replace(entry, bits).map_err(|why| why.to_string())
             }
             _ => {
@@ -95,7 +95,7 @@ impl<'m> World<'m> {
         changes: &mut Changes,
         rng: &mut Rng,
     ) -> Result<(), String> {
-        let bits = self.new_large(tables, rng.u64(..) & (WRITABLE | ATTRIBUTE));
+        let bits = self.new_large(tables, rights(rng.u64(..)));
         let text = format!("table {} becomes a large page", table.number);
         self.note_large(tables, nth, &text);
         self.count_changes(tables, nth, changes);

@@ -7,10 +7,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use fastrand::Rng;
-use tlbc_runtime::NewSpace;
 use tlbc_runtime::request::Space;
+use tlbc_runtime::{Backend, NewSpace, Platform};
 
-use super::super::memory::{ATTRIBUTE, LEAF, NUMBER, Table, VALID, WRITABLE};
+use super::super::memory::{LEAF, NUMBER, Table, VALID, rights};
 use super::super::process::{Owned, PageTables, Process};
 use super::{World, chain};
 
@@ -32,7 +32,14 @@ impl World<'_> {
             per_cpu_tag: rng.bool(),
             ..NewSpace::default()
         };
+        self.unreleased.set(self.unreleased.get() + 1);
         let Ok(space) = self.mmu.address_space(new) else {
+            let others = self.unreleased.get() - 1;
+            self.unreleased.set(others);
+            let global = kernel.backend().tags().global;
+            if global.is_some_and(|(values, _)| values.nth(others).is_some()) {
+                kernel.refused(&format!("{others} spaces have no tag more"));
+            }
             let memory = &mut kernel.cores.borrow_mut().memory;
             memory.free_top_table(&chain[0]);
             chain[1..].iter().for_each(|table| {
@@ -61,7 +68,7 @@ impl World<'_> {
             for entry in 0..self.mix.entries as u64 {
                 if rng.bool() {
                     let page = memory.page(number);
-                    let rights = rng.u64(..) & (WRITABLE | ATTRIBUTE);
+                    let rights = rights(rng.u64(..));
                     let address = table.address() + entry * memory.entry_size;
                     memory.store(address, page << NUMBER | VALID | LEAF | rights);
                 }
@@ -195,6 +202,7 @@ impl World<'_> {
             if let Err(why) = self.mmu.release(&process.space) {
                 return kernel.refused(&why.to_string());
             }
+            self.unreleased.set(self.unreleased.get() - 1);
             let mut cores = kernel.cores.borrow_mut();
             let top = &process.tables.chain[0];
             // The next space whose top table is there has another tag.
