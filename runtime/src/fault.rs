@@ -56,6 +56,8 @@ faults! {
     EndsUnwaited,
     /// A dirty page may be written to disk before its entry is flushed.
     WritesUnwaited,
+    /// A page whose entry is clean may be written to disk while another gather has not flushed what it cleared.
+    TrustsCleanEntries,
     /// The stricter entry stays after a fault that the table does not justify.
     LeavesStricter,
     /// A flush that sends a message to other CPUs runs with interrupts on.

@@ -5,7 +5,8 @@
 //! CPU can use an invalid entry while the lock of its table is held by a gather.
 //!
 //! A page that was dirty when it was unmapped may be written to disk only after a wait ([`UnmapBatch::before_io`]). A page that
-//! was clean stays clean on a machine on which a clean entry becomes dirty only by a walk. On other machines each page is
+//! was clean, and not made clean by a gather that is still in progress, stays clean on a machine on which a clean entry becomes
+//! dirty only by a walk. On other machines each page is
 //! flushed when it is unmapped.
 //!
 //! Source: Linux `mm/rmap.c` (`flush_tlb_batched_pending`): which pending flush a concurrent change of the space has to see.
@@ -70,7 +71,7 @@ pub struct UnmapBatch<'m, P: Platform> {
     targets: P::CpuSet,
     /// Flushes of one kind that were started on this CPU: one finish completes all of them.
     started: Option<(Started, FinishKind)>,
-    /// Whether a dirty page was unmapped after the last wait.
+    /// Whether a page that may be cached as dirty was unmapped after the last wait.
     dirty: bool,
 }
 
@@ -173,7 +174,11 @@ impl<P: Platform> UnmapBatch<'_, P> {
             let of_user = space.kind == Space::User;
             if of_user && facts.clean_to_dirty_walks && !Mmu::<P>::facts().one_at_a_time {
                 self.with_interrupts_off(|this| this.defer(space, &ranges));
-                self.dirty |= E::is_dirty(level, changed.was.any);
+                // What another gather has cleared and not flushed yet may still be cached as dirty.
+                let may_be_dirty = space.counts.gathers.acquire(Barrier::Pending) != 0
+                    || space.pending.abandoned.is_pending();
+                self.dirty |= E::is_dirty(level, changed.was.any)
+                    || may_be_dirty && !is_back(Fault::TrustsCleanEntries);
                 space.pending.unmaps.defer();
                 mmu.platform.cpu(self.cpu).stats.deferred.count(1);
             } else {
@@ -289,8 +294,9 @@ impl<P: Platform> UnmapBatch<'_, P> {
         Waited { nth_wait }
     }
 
-    /// Waits if some page that was unmapped after the last wait was dirty. After this all pages unmapped so far may be written to
-    /// disk. They are redeemed with the next [`wait`](Self::wait).
+    /// Waits if some page that was unmapped after the last wait was dirty, or may be cached as dirty because another gather has not
+    /// flushed what it cleared. After this all pages unmapped so far may be written to disk. They are redeemed with the next
+    /// [`wait`](Self::wait).
     ///
     /// # Context
     ///

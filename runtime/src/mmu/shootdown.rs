@@ -69,8 +69,9 @@ impl<P: Platform> Mmu<P> {
     /// this one.
     #[inline]
     pub(crate) fn interrupts_off() -> bool {
-        let sends = !Self::broadcasts() && !is_back(Fault::FlushesInterrupted);
-        Self::facts().interrupts_off || Self::facts().one_at_a_time || sends
+        Self::facts().interrupts_off
+            || Self::facts().one_at_a_time
+            || !Self::broadcasts() && !is_back(Fault::FlushesInterrupted)
     }
 
     /// Returns whether instructions reach every CPU. The cpumask is then read only to find out whether a local flush suffices.

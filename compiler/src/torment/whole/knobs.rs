@@ -124,6 +124,7 @@ knobs! {
     batch_end: "a batched unmap ends without a wait", FaultPlace::Runtime(Fault::EndsUnwaited);
     redeem: "an earlier wait redeems a page", FaultPlace::Runtime(Fault::RedeemsEarly);
     before_io: "a dirty page is written to disk before the wait", FaultPlace::Runtime(Fault::WritesUnwaited);
+    before_io_clean: "a clean page is written to disk before another gather is flushed", FaultPlace::Runtime(Fault::TrustsCleanEntries);
     batched: "a locked section overlooks a batched unmap that is pending", FaultPlace::Runtime(Fault::ForgetsBatchedUnmaps);
     online_flush: "a CPU that comes online flushes before it loads the root", FaultPlace::Runtime(Fault::FlushesBeforeRoot);
     online_stale: "a CPU that comes online keeps the kernel root's entries", FaultPlace::Runtime(Fault::KeepsStaleRoot);
