@@ -207,7 +207,11 @@ impl<'m> Cores<'m> {
     pub fn step(&mut self) {
         self.steps += 1;
         let at_once = self.hardware.model.assumed.is_some() || self.is_weak(Weakness::SeesAtOnce);
-        if self.memory.note(at_once) {
+        let noted = self.memory.note(at_once);
+        if !self.hardware.model.change.plain_store.value {
+            self.check_stores(&noted);
+        }
+        if noted.has_changed {
             self.observe();
             self.settle();
         }

@@ -29,6 +29,15 @@ pub const KERNEL: usize = usize::MAX;
 /// The owner of a page that no CPU may use.
 pub const NO_OWNER: usize = usize::MAX - 1;
 
+/// What stores have changed.
+#[derive(Debug, Default)]
+pub struct Noted {
+    /// Whether some entry has another value.
+    pub has_changed: bool,
+    /// The tables in which a valid entry was replaced.
+    pub replaced: Vec<usize>,
+}
+
 /// Returns rights and attributes of a new entry, from a number that was drawn.
 pub fn rights(drawn: u64) -> u64 {
     let dirty = if drawn & WRITABLE == 0 { 0 } else { DIRTY };
@@ -218,6 +227,16 @@ impl Memory {
         }
     }
 
+    /// Returns whether a table is another one, or below it.
+    pub fn reaches(&self, top: usize, table: usize) -> bool {
+        let links = self.tables[top]
+            .entries
+            .iter()
+            .map(|entry| entry.load(Ordering::Relaxed));
+        let mut links = links.filter(|bits| bits & VALID != 0 && bits & LEAF == 0);
+        top == table || links.any(|bits| self.reaches((bits >> NUMBER) as usize, table))
+    }
+
     /// Returns whether every walk finds a valid entry at an address, through tables whose highest one is given.
     pub fn is_seen(&self, upper: &Table, va: u64) -> bool {
         let nth = |table: &Table| (va.wrapping_sub(table.va.get()) >> table.shift) as usize;
@@ -226,21 +245,26 @@ impl Memory {
         is_valid(upper) && (link & LEAF != 0 || is_valid(&self.tables[(link >> NUMBER) as usize]))
     }
 
-    /// Notes the stores since the last call. Returns whether there were any.
-    pub fn note(&self, visible_at_once: bool) -> bool {
-        let mut changed = false;
+    /// Notes the stores since the last call. Each is visible at once, or when it is published.
+    pub fn note(&self, visible_at_once: bool) -> Noted {
+        let mut noted = Noted::default();
         for table in &self.live {
             let mut seen = table.seen.borrow_mut();
             for (nth, seen) in seen.iter_mut().enumerate() {
                 let now = table.load(nth);
-                if seen.last() != Some(&now) {
-                    changed = true;
-                    seen.retain(|value| !visible_at_once && *value != now);
-                    seen.push(now);
+                let old = seen.last().copied().unwrap_or_default();
+                if old == now {
+                    continue;
                 }
+                noted.has_changed = true;
+                if old & VALID != 0 && (old ^ now) & !DIRTY != 0 {
+                    noted.replaced.push(table.number);
+                }
+                seen.retain(|value| !visible_at_once && *value != now);
+                seen.push(now);
             }
         }
-        changed
+        noted
     }
 
     /// Publishes all stores. Returns whether there were any that walkers might not see.

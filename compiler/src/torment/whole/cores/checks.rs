@@ -6,11 +6,12 @@
 use std::ops::Range;
 
 use tlbc_machine::hardware::EntryKind;
+use tlbc_machine::schedule;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::Stricter;
 use tlbc_runtime::request::Space;
 
-use super::super::memory::{ATTRIBUTE, DIRTY, KERNEL, NUMBER, Table, VALID, WRITABLE};
+use super::super::memory::{ATTRIBUTE, DIRTY, KERNEL, NUMBER, Noted, Table, VALID, WRITABLE};
 use super::device::{DeviceKind, agent_name};
 use super::history::EntryKey;
 use super::{ComplaintSubject, Cores, Held};
@@ -251,6 +252,25 @@ impl Cores<'_> {
                 space_name(Some(space))
             );
             self.complain_of(ComplaintSubject::Entry(number, key), text);
+        }
+    }
+
+    /// Complains if this CPU has replaced a valid entry by a store while another CPU has the table attached.
+    pub(super) fn check_stores(&mut self, noted: &Noted) {
+        let by = schedule::current();
+        for &table in &noted.replaced {
+            let attached = |cpu: &usize| {
+                let core = &self.all[*cpu];
+                let kernel = self.kernel_top.filter(|_| core.walks_kernel);
+                let mut tops = core.root.into_iter().chain(kernel);
+                *cpu != by && tops.any(|top| self.memory.reaches(top, table))
+            };
+            if let Some(other) = (0..self.cpus).find(attached) {
+                return self.complain(format!(
+                    "CPU {by} replaces a valid entry of table {table} by a store, and {} has the table attached",
+                    self.name(other)
+                ));
+            }
         }
     }
 
