@@ -38,7 +38,7 @@ impl Chosen {
         self.of_leaves().chain(tables)
     }
 
-    fn of_leaves(&self) -> impl Iterator<Item = &Rc<Choice>> + Clone {
+    fn of_leaves(&self) -> impl Iterator<Item = &Rc<Choice>> {
         self.leaves.iter().chain(&self.runs[0])
     }
 }
@@ -108,7 +108,8 @@ impl<'m> PlanBuilder<'m, '_> {
         }
         let mut staged = Staged::of(chosen.all());
         if !walk {
-            staged.retain(chosen.of_leaves());
+            let leaves: Vec<&Rc<Choice>> = chosen.of_leaves().collect();
+            staged.retain(&leaves);
         }
         Some(staged)
     }

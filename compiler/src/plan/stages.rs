@@ -170,10 +170,10 @@ impl Staged {
     }
 
     /// Removes the candidates that are in none of these choices.
-    pub fn retain<'a>(&mut self, choices: impl Iterator<Item = &'a Rc<Choice>> + Clone) {
+    pub fn retain(&mut self, choices: &[&Rc<Choice>]) {
         for candidates in self.now.iter_mut().chain(self.late.values_mut()) {
             candidates.retain(|candidate| {
-                let mut choices = choices.clone();
+                let mut choices = choices.iter();
                 choices.any(|choice| choice.candidates.contains(candidate))
             });
         }
