@@ -5,10 +5,12 @@ mod pending;
 use std::sync::atomic::Ordering::SeqCst;
 
 use tlbc_runtime::request::Reach;
-use tlbc_runtime::{Backend, Current, FinishSteps, Level, NewSpace, UnmapBatch, Unmapped, Waited};
+use tlbc_runtime::{
+    Backend, Current, FinishSteps, Gather, Level, NewSpace, UnmapBatch, Unmapped, Waited,
+};
 use tlbc_tests::hosted::{Event, Handle, Hosted, Page};
 use tlbc_tests::model::{Machine, machine};
-use tlbc_tests::tables::{DIRTY, Entries};
+use tlbc_tests::tables::{DIRTY, Entries, WRITE};
 use tlbc_tests::watched::{Seen, Stale, Watched};
 
 const PAGES: usize = 4;
@@ -319,6 +321,37 @@ fn io_waits_for_dirty_pages<B: Backend + Send + Sync + 'static>(backend: B, new:
 
 mod io {
     tlbc_tests::tests_on_every_machine!(super::io_waits_for_dirty_pages);
+}
+
+/// A page that another gather has made clean and has not flushed yet counts as dirty: a CPU that has it cached as dirty still
+/// writes to it.
+fn io_waits_for_what_a_gather_has_cleaned<B: Backend + Send + Sync + 'static>(
+    backend: B,
+    new: NewSpace,
+) {
+    let world = World::new(backend, new);
+    world.tables[1].map(1, number(1, 1), DIRTY | WRITE);
+    let gathers = |gather: &mut Gather<'_, _>| {
+        let cleaned = gather.locked((), |section, ()| {
+            let leaf = world.tables[1].leaf(1).expect("it is mapped");
+            section.protect(&leaf, |bits| bits & !DIRTY)
+        });
+        cleaned.expect("an entry of this space");
+        world.reclaim(|reclaim| {
+            let token = world.unmap(reclaim, 1, 1);
+            world.events();
+            reclaim.before_io();
+            assert_eq!(world.waits(&world.events()), usize::from(world.defers));
+            assert_eq!(redeemed(&reclaim.wait(), token), number(1, 1));
+        });
+    };
+    Hosted::on(&world.mmu, 1, || {
+        world.mmu.gather(&world.spaces[1], gathers)
+    });
+}
+
+mod cleaned {
+    tlbc_tests::tests_on_every_machine!(super::io_waits_for_what_a_gather_has_cleaned);
 }
 
 /// If only one CPU holds a space, the machine could defer a change to a flush of the whole space. That would be too
