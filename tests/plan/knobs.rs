@@ -2,42 +2,36 @@
 //! without which nothing is found.
 //!
 //! `knobs.txt` has a line for each knob, as `tlbc torment FILE --runtime --knobs` prints it: the definition, the number of CPUs
-//! and the seed; or the reason why it is not found.
+//! and the seed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tlbc::torment::whole::knobs::{KNOBS, Knob, Turned, turn};
+use tlbc::torment::whole::knobs::{KNOBS, Turned, turn};
 use tlbc::torment::whole::{Options, Weakness, torment};
 use tlbc_tests::archdefs::analysis;
 
-/// By which seed a knob is found, or why it is not.
-pub enum Line {
-    Found {
-        arch: &'static str,
-        cpus: usize,
-        seed: u64,
-    },
-    Not(&'static str),
+/// By which seed a knob is found.
+struct Line {
+    arch: &'static str,
+    cpus: usize,
+    seed: u64,
 }
 
 /// Returns the lines of `knobs.txt`, by the name of the knob.
-pub fn lines() -> BTreeMap<&'static str, Line> {
+fn lines() -> BTreeMap<&'static str, Line> {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/plan/knobs.txt");
     let text: &'static str = std::fs::read_to_string(file).expect("a text").leak();
     let lines = text
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'));
     let of = |line: &'static str| {
-        if let Some((name, reason)) = line.split_once(" not found: ") {
-            return (name, Line::Not(reason));
-        }
         let words: Vec<&str> = line.split_whitespace().collect();
         let &[name, arch, cpus, seed, ..] = words.as_slice() else {
             panic!("{line}");
         };
         let number = |word: &str| word.parse().unwrap_or_else(|_| panic!("{line}"));
         let (cpus, seed) = (number(cpus) as usize, number(seed));
-        (name, Line::Found { arch, cpus, seed })
+        (name, Line { arch, cpus, seed })
     };
     lines.map(of).collect()
 }
@@ -48,11 +42,6 @@ fn each_knob_has_a_line() {
     let names: BTreeSet<&str> = KNOBS.iter().map(|knob| knob.name).collect();
     assert_eq!(names.len(), KNOBS.len(), "two knobs have one name");
     assert_eq!(names, lines.keys().copied().collect());
-    for (name, line) in &lines {
-        if let Line::Not(reason) = line {
-            assert!(reason.len() > 20, "{name}: {reason}");
-        }
-    }
 }
 
 fn options(cpus: usize, seed: u64) -> Options {
@@ -68,12 +57,9 @@ fn options(cpus: usize, seed: u64) -> Options {
 #[test]
 fn each_knob_is_found() {
     let lines = lines();
-    let found = |knob: &&Knob| matches!(lines[knob.name], Line::Found { .. });
     let mut wrong = Vec::new();
-    for knob in KNOBS.iter().filter(found) {
-        let Line::Found { arch, cpus, seed } = lines[knob.name] else {
-            continue;
-        };
+    for knob in KNOBS {
+        let Line { arch, cpus, seed } = lines[knob.name];
         let options = options(cpus, seed);
         let turned = turn(analysis(arch), knob, &options).expect("a machine");
         if !matches!(turned, Turned::Found { .. }) {
@@ -94,9 +80,7 @@ fn weak_hardware_hides_faults() {
     let lines = lines();
     let hides = |weak: Weakness| {
         KNOBS.iter().any(|knob| {
-            let Line::Found { arch, cpus, seed } = lines[knob.name] else {
-                return false;
-            };
+            let Line { arch, cpus, seed } = lines[knob.name];
             let options = Options {
                 weak: Some(weak),
                 ..options(cpus, seed)

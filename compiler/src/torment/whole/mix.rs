@@ -71,6 +71,8 @@ pub struct Mix {
     pub has_more: bool,
     /// Whether CPUs reclaim pages of the space that they run.
     pub reclaims_own: bool,
+    /// Whether a page that is mapped gets or loses the right to write at each change.
+    pub protects: bool,
     /// The CPUs that seldom leave the space that they run.
     stay: Vec<bool>,
 }
@@ -90,6 +92,7 @@ impl Mix {
             flushes: 8,
             has_more: apart.u8(..4) == 0,
             reclaims_own: apart.u8(..8) == 0,
+            protects: apart.u8(..16) == 0,
             stay: (0..cpus).map(|_| rng.u8(..3) == 0).collect(),
         };
         match rng.u8(..10) {
@@ -202,6 +205,15 @@ impl Mix {
             mix.often(Activity::Reclaim, 8);
             mix.often(Activity::Flush, 2);
             (mix.spaces, mix.tables, mix.is_careless) = (2, 1, false);
+        }
+        // Devices come while the rights of a page change.
+        if mix.protects {
+            mix.weights = GENERAL;
+            mix.only(&[Activity::Gather]);
+            mix.often(Activity::Device, 6);
+            mix.often(Activity::Switch, 1);
+            (mix.spaces, mix.tables, mix.entries) = (1, 1, 1);
+            mix.is_careless = false;
         }
         mix
     }

@@ -148,7 +148,12 @@ impl<'m> World<'m> {
             let bits = page << NUMBER | VALID | LEAF | rights(drawn);
             return section.map(&entry, bits).map_err(|why| why.to_string());
         }
-        match rng.u8(..3) {
+        let (kind, drawn) = if self.mix.protects {
+            (1, bits ^ WRITABLE)
+        } else {
+            (rng.u8(..3), drawn)
+        };
+        match kind {
             0 => {
                 let page = (bits >> NUMBER) as usize;
                 let early = kernel.mistake == Some(Mistake::RemovesRmapEarly);
