@@ -11,14 +11,14 @@ use tlbc::torment::whole::{Options, Weakness, torment};
 use tlbc_tests::archdefs::analysis;
 
 /// By which seed a knob is found.
-struct Line {
-    arch: &'static str,
-    cpus: usize,
-    seed: u64,
+pub struct Line {
+    pub arch: &'static str,
+    pub cpus: usize,
+    pub seed: u64,
 }
 
 /// Returns the lines of `knobs.txt`, by the name of the knob.
-fn lines() -> BTreeMap<&'static str, Line> {
+pub fn lines() -> BTreeMap<&'static str, Line> {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/plan/knobs.txt");
     let text: &'static str = std::fs::read_to_string(file).expect("a text").leak();
     let lines = text

@@ -40,7 +40,7 @@ impl TurnedKnob {
     fn turn(&self) -> Result<(), String> {
         let knob = KNOBS.iter().find(|knob| knob.name == self.name);
         let knob = knob.ok_or_else(|| format!("there is no knob `{}`", self.name))?;
-        let Some(Line::Found { arch, cpus, seed }) = lines().remove(knob.name) else {
+        let Some(Line { arch, cpus, seed }) = lines().remove(knob.name) else {
             return Err(format!("no program finds `{}`", self.name));
         };
         let options = Options {
