@@ -346,7 +346,7 @@ fn io_waits_for_what_a_gather_has_cleaned<B: Backend + Send + Sync + 'static>(
         });
     };
     Hosted::on(&world.mmu, 1, || {
-        world.mmu.gather(&world.spaces[1], gathers)
+        world.mmu.gather(&world.spaces[1], gathers);
     });
 }
 
