@@ -32,10 +32,12 @@ impl World<'_> {
             per_cpu_tag: rng.bool(),
             ..NewSpace::default()
         };
-        self.unreleased.set(self.unreleased.get() + 1);
+        let before = self.unreleased.get();
+        self.unreleased.set(before + 1);
         let Ok(space) = self.mmu.address_space(new) else {
-            let others = self.unreleased.get() - 1;
-            self.unreleased.set(others);
+            self.unreleased.set(self.unreleased.get() - 1);
+            // Those that may have had a tag at some time since then: others may be released and created meanwhile.
+            let others = before + (self.next.get() - number - 1) as u64;
             let global = kernel.backend().tags().global;
             if global.is_some_and(|(values, _)| values.nth(others).is_some()) {
                 kernel.refused(&format!("{others} spaces have no tag more"));
