@@ -36,7 +36,7 @@ impl World<'_> {
         self.unreleased.set(before + 1);
         let Ok(space) = self.mmu.address_space(new) else {
             self.unreleased.set(self.unreleased.get() - 1);
-            // Those that may have had a tag at some time since then: others may be released and created meanwhile.
+            // Those that may have had a tag at some time since then: others may be released and created at the same time.
             let others = before + (self.next.get() - number - 1) as u64;
             let global = kernel.backend().tags().global;
             if global.is_some_and(|(values, _)| values.nth(others).is_some()) {
