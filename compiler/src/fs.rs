@@ -263,7 +263,8 @@ fn is_generated(text: &[u8]) -> bool {
     text.starts_with(HEADER.as_bytes())
 }
 
-/// Applies the changes, and creates the directory if necessary. A module is never replaced if it is not generated. Modules are renamed before the lists that name them.
+/// Applies the changes, and creates the directory if necessary. A module that is not generated is never replaced. Modules are
+/// renamed before the lists that name them.
 pub(crate) fn apply(directory: &Path, changes: &[FileChange]) -> Result<(), FileError> {
     let by_hand = changes.iter().find(|change| {
         let is_module = change.path.extension().is_some_and(|it| it == "rs");

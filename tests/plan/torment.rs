@@ -4,7 +4,7 @@
 use tlbc::codes::TOY;
 use tlbc::torment::{Options, Report, torment};
 use tlbc_tests::archdefs::{analysis, names};
-use tlbc_tests::requests::{POWERPC64, X86_64, edited, good};
+use tlbc_tests::requests::{Ask, POWERPC64, X86_64, edited, good};
 
 fn options(machines: u64, requests: u64) -> Options {
     Options {
@@ -78,8 +78,8 @@ fn a_cause_is_a_missing_barrier_or_an_entry_that_is_left() {
     assert!(source.contains(" in `stage`, which "), "{again}");
 }
 
-/// A loop of a plan without a ceiling ends all the same: the flush of a table that is unlinked fails, and takes neither all memory nor
-/// hours.
+/// A loop that no ceiling limits is cut off, and takes neither all memory nor hours: torment finds the flush of a table that is
+/// unlinked, and a trace of as many entries is refused.
 #[test]
 fn a_flush_that_no_ceiling_limits_is_found() {
     let without = edited(
@@ -90,5 +90,9 @@ fn a_flush_that_no_ceiling_limits_is_found() {
     let planned = good(&without);
     let failure = torment(&planned, &planned.model, &options(10, 20)).failure;
     let text = failure.expect("a failure").summary;
-    assert!(text.contains("which no `ceiling` limits"), "{text}");
+    assert!(text.contains("a lower `ceiling`"), "{text}");
+    let trace = |bytes| Ask::user(0x1000, bytes, &["pte"]).try_on(&planned, "");
+    assert!(trace(1 << 24).is_ok());
+    let refused = trace(1 << 34).expect_err("too many");
+    assert!(refused.contains("a lower `ceiling`"), "{refused}");
 }

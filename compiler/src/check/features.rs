@@ -10,9 +10,7 @@ use super::configs::{Configs, can_hold};
 use super::{compares_tag, field_of, tags_in, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{
-    At, Cases, Cond, Drops, Instr, Invalidate, Known, Machine, Model, Setup, Source, Var,
-};
+use crate::model::{Cases, Cond, Drops, Instr, Invalidate, Known, Model, Setup, Source, Var};
 use crate::source::Span;
 
 /// Returns the clauses that compare a tag, each with its conditions.
@@ -222,35 +220,6 @@ fn may_be_missing(
             "let `{name}` require the same, or name an instruction that always exists"
         )),
     );
-}
-
-/// Checks E0207: some machine has each feature.
-pub fn never_on(model: &Model, found: &mut Vec<Diagnostic>) {
-    for (index, feature) in model.features.iter().enumerate() {
-        let term = At {
-            value: (Var::Feature(index), true),
-            span: feature.named.span,
-        };
-        let is_on = Cond { terms: vec![term] };
-        if Configs::of(model, [&is_on])
-            .iter()
-            .any(|machine| machine.has(index))
-        {
-            continue;
-        }
-        let mut diagnostic = Diagnostic::new(
-            Code::E0207,
-            feature.named.span,
-            format!("no machine can have the feature `{}`", feature.named.name),
-        )
-        .label("never on")
-        .note("what it needs contradicts itself, directly or through other features")
-        .help("correct what it needs, or remove it with everything that depends on it");
-        for need in &feature.needs.terms {
-            diagnostic = diagnostic.because(need.span, "needed by it");
-        }
-        found.push(diagnostic);
-    }
 }
 
 /// Checks E0407: decisions at boot do not depend on what is known later.

@@ -111,7 +111,6 @@ const RULES: &[ModelRule] = &[
     stated(caches::made_from_their_kind),
     whole(caches::walks_together),
     stated(caches::refetched_by_a_walker),
-    stated(features::never_on),
     whole(sets::counted),
     whole(sets::comparable),
     whole(instructions::promises),

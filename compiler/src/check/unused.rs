@@ -9,8 +9,8 @@ use super::user_tags;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    AddressSelector, CachedKind, Cases, Ceiling, Cond, DefinitionName, Drops, LevelSel, Model,
-    Under,
+    AddressSelector, At, CachedKind, Cases, Ceiling, Cond, DefinitionName, Drops, LevelSel, Model,
+    Under, Var,
 };
 use crate::source::Span;
 use tlbc_facts::clause::MaxCount;
@@ -132,7 +132,19 @@ fn conds(model: &Model) -> Vec<&Cond> {
     conds
 }
 
-/// Checks E0208: each condition can hold.
+/// Returns when a machine has each feature: if it has the feature and what that needs.
+fn features(model: &Model) -> impl Iterator<Item = Cond> {
+    let features = model.features.iter().enumerate();
+    features.map(|(index, feature)| {
+        let term = At {
+            value: (Var::Feature(index), true),
+            span: feature.named.span,
+        };
+        Cond { terms: vec![term] }.and(&feature.needs)
+    })
+}
+
+/// Checks E0208: each condition can hold, and some machine has each feature.
 pub fn conditions(model: &Model, found: &mut Vec<Diagnostic>) {
     let forms = model.invalidates.iter();
     let forms = forms.flat_map(|it| {
@@ -140,8 +152,8 @@ pub fn conditions(model: &Model, found: &mut Vec<Diagnostic>) {
             .iter()
             .map(move |form| it.requires.and(&form.requires))
     });
-    let forms: Vec<Cond> = forms.collect();
-    for cond in conds(model).into_iter().chain(&forms) {
+    let more: Vec<Cond> = forms.chain(features(model)).collect();
+    for cond in conds(model).into_iter().chain(&more) {
         let Some(first) = cond.terms.first() else {
             continue;
         };

@@ -166,10 +166,11 @@ impl Torment {
         let Some(failure) = report.failure else {
             let machines = options.machines - report.incomparable;
             if report.requests == 0 {
-                return Err(Trouble(
-                    "no request was executed: no machine that was drawn is one of both definitions"
-                        .to_owned(),
-                ));
+                let why = match machines {
+                    0 => "no machine that was drawn is one of both definitions",
+                    _ => "none was asked for",
+                };
+                return Err(Trouble(format!("no request was executed: {why}")));
             }
             let mut text = format!(
                 "{} requests on {machines} machines: nothing is left\n",

@@ -20,7 +20,7 @@ use super::request::{Request, What};
 use crate::analysis::Analysis;
 use crate::model::{Config, Instr, Issued, Lost, Model, Source, Weakens, Workaround};
 use crate::plan::ir::Shape;
-use crate::trace::interpret::{self, Changing, Effects, Env, MOST_INSTRUCTIONS, flush, interpret};
+use crate::trace::interpret::{self, Changing, Effects, Env, check_length, flush, interpret};
 use crate::trace::without_devices;
 
 /// The bit of a key whose invalidations an erratum keeps from waiting for accesses that are in flight.
@@ -117,11 +117,7 @@ fn part<'m>(
     model: &Model,
     effects: &Effects,
 ) -> Result<CpuPart<'m>, String> {
-    if effects.ops.len() >= MOST_INSTRUCTIONS {
-        return Err(format!(
-            "the flush issues {MOST_INSTRUCTIONS} instructions or more, which no `ceiling` limits"
-        ));
-    }
+    check_length(effects.ops.len())?;
     let acts = effects.ops.iter().map(|op| hardware.decode(model, op));
     Ok(CpuPart {
         acts: acts.collect::<Result<_, _>>()?,

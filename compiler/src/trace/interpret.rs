@@ -16,8 +16,21 @@ use crate::model::{Model, Which};
 use crate::plan::Plans;
 use crate::plan::ir::{Node, Shape, Test};
 
-/// The number of instructions at which loops of a plan end: no loop of a plan with ceilings is as long.
-pub const MOST_INSTRUCTIONS: usize = 1 << 18;
+/// The number of instructions of a plan at which its loops are cut off.
+const MOST_INSTRUCTIONS: usize = 1 << 18;
+
+/// Checks that no loop was cut off in a plan that issues so many instructions.
+///
+/// # Errors
+/// What is wrong with the plan.
+pub fn check_length(instructions: usize) -> Result<(), String> {
+    if instructions < MOST_INSTRUCTIONS {
+        return Ok(());
+    }
+    Err(format!(
+        "the flush issues {MOST_INSTRUCTIONS} instructions or more; a lower `ceiling` of the policy limits them"
+    ))
+}
 
 /// Interprets the plan of a flush, and then the plan that completes it.
 pub fn flush(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> [Effects; 2] {
@@ -37,7 +50,7 @@ pub fn renewal(model: &Model, plans: &Plans, started: &Effects, env: &Env) -> Op
     renews.then(|| interpret(model, plans, Shape::LoadTag, env))
 }
 
-/// Interprets the plan of a shape. From [`MOST_INSTRUCTIONS`] on the instructions of its loops are left out.
+/// Interprets the plan of a shape. What is longer than [`check_length`] permits is cut off.
 pub fn interpret(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effects {
     let mut run = Interpreter {
         model,
@@ -84,7 +97,7 @@ struct LoopOperands {
 }
 
 impl Interpreter<'_> {
-    /// Returns whether loops end.
+    /// Returns whether loops are cut off.
     fn is_cut(&self) -> bool {
         self.effects.ops.len() >= MOST_INSTRUCTIONS
     }

@@ -12,7 +12,7 @@ use tlbc_runtime::request::{LevelTable, Ranges, Reach, Scope, Space, Tag};
 use super::deferred::{deferred, kinds};
 use super::explanation::Why;
 use super::input::{RequestedEntries, env, without_devices};
-use super::interpret::{self, Effects, Env, MOST_INSTRUCTIONS, Op, flush, interpret};
+use super::interpret::{self, Effects, Env, Op, check_length, flush, interpret};
 use super::query::{Event, Query};
 use super::request::{kind_of_tag, next_tag, request};
 use super::response::{DeferredBy, EntryKind, Ipi, Step, Store, Trace, VERSION};
@@ -115,12 +115,7 @@ impl<'a> TraceRun<'a> {
     /// Executes the request.
     pub fn execute(&mut self) -> Result<(), String> {
         self.executed()?;
-        if self.ops.len() < MOST_INSTRUCTIONS {
-            return Ok(());
-        }
-        Err(format!(
-            "the flush issues {MOST_INSTRUCTIONS} instructions or more; a `ceiling` of the policy limits them"
-        ))
+        check_length(self.ops.len())
     }
 
     fn executed(&mut self) -> Result<(), String> {

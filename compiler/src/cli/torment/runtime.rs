@@ -88,6 +88,13 @@ impl Torment {
         let report = report.map_err(Trouble)?;
         let schedules = report.schedules;
         let Some(failure) = report.failure else {
+            if schedules == 0 {
+                let why = match report.unusable {
+                    0 => "none was asked for".to_owned(),
+                    unusable => format!("{unusable} machines have too few tags for the CPUs"),
+                };
+                return Err(Trouble(format!("no schedule was run: {why}")));
+            }
             let summary = summary(&report, took);
             let mut text = format!("{summary}: no complaint\n");
             if report.unusable != 0 {

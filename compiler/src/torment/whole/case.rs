@@ -15,7 +15,7 @@ use super::cores::blame::{Blame, blame};
 use super::cores::history::History;
 use super::mix::Mix;
 use super::operations::{Operation, OperationSource, Program};
-use super::options::{LIMITS, MOST_CPUS, MOST_IDLE_STEPS, OPERATIONS, Options};
+use super::options::{LIMIT_RANGE, MOST_CPUS, MOST_IDLE_STEPS, OPERATIONS, Options};
 use super::program::World;
 use crate::analysis::Analysis;
 use crate::interpreted::Interpreted;
@@ -120,12 +120,12 @@ pub enum Drawn<'c> {
     ScheduledCase(&'c ScheduledCase),
 }
 
-/// Returns limits that are less than [`LIMITS`] above the least ones: where a limit permits thousands of instructions in one flush, the
-/// schedule has few places that differ.
-fn small(limits: Vec<u64>, model: &Model) -> Vec<u64> {
+/// Returns limits that are less than [`LIMIT_RANGE`] above the least ones: where a limit permits thousands of instructions in one
+/// flush, the schedule has few places that differ.
+fn small_limits(limits: Vec<u64>, model: &Model) -> Vec<u64> {
     let limits = limits.into_iter().zip(&model.limits);
     limits
-        .map(|(limit, of)| of.least + (limit - of.least) % LIMITS)
+        .map(|(limit, of)| of.least + (limit - of.least) % LIMIT_RANGE)
         .collect()
 }
 
@@ -149,7 +149,7 @@ pub fn run(
     let machine = options.machine.clone();
     let (config, limits) = machine.unwrap_or_else(|| {
         let (config, limits) = request::machine(model, &mut rng);
-        (config, small(limits, model))
+        (config, small_limits(limits, model))
     });
     let config = Config {
         errata: 0,

@@ -53,7 +53,7 @@ impl Default for Options {
 pub const OPERATIONS: usize = 24;
 /// The limit of steps in a row of a schedule in which no CPU issues an instruction. A program takes some thousands.
 pub const MOST_IDLE_STEPS: u64 = 100_000;
-/// How far a machine's limits are above the least ones.
-pub const LIMITS: u64 = 40;
+/// How far the limits of a machine may be above the least ones.
+pub const LIMIT_RANGE: u64 = 40;
 /// The most CPUs.
 pub const MOST_CPUS: usize = 8;
