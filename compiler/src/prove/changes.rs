@@ -24,7 +24,7 @@ use super::machine::{Partial, every_path};
 use super::proof::{Part, Proof, Row, Unfollowed};
 use super::reading::{Later, Reading};
 use super::run::Execution;
-use super::steps::{Step, deferred};
+use super::steps::{Step, Steps};
 use crate::model::{CachedKind, Instr, Model, Stricter, Written};
 use crate::plan::Plans;
 use crate::plan::ir::Shape;
@@ -226,7 +226,7 @@ fn changed(
         }
         return broken;
     }
-    if deferred(&steps).contains(Deferred::SPACE_UNTIL_ATTACH) {
+    if steps.deferred().contains(Deferred::SPACE_UNTIL_ATTACH) {
         facts.rely(Later::Load);
         let allowed = change.may_defer && facts.change().deferred.is_some();
         if !allowed {
@@ -258,10 +258,11 @@ fn changed(
             broken.push((Rule::Written, None, None));
             return broken;
         };
-        broken.extend(surviving(&path(&steps[..store]), ask, change));
+        let before = Steps::from(&steps[..store]);
+        let after = Steps::from(&steps[store..]);
+        broken.extend(surviving(&path(&before), ask, change));
         if change.kind == pte::Kind::Remap && change.space == Space::Kernel {
-            let after = path(&steps[store..]);
-            broken.extend(invisible(&after));
+            broken.extend(invisible(&path(&after)));
         }
     } else if store.is_some() {
         if change.kind != pte::Kind::Same || !software {
@@ -285,7 +286,7 @@ fn compares(facts: &Reading<'_>, step: &Step) -> bool {
 /// Returns the instructions that write entries of other levels, or something else than the change.
 fn misused(path: &Path<'_>, change: Change) -> Vec<Broken> {
     let mut out = Vec::new();
-    for step in path.steps {
+    for step in path.steps.iter() {
         let Step::Issue(issued) = step else { continue };
         let invalidate = issued.issue.invalidate;
         let Some(writes) = path.facts.invalidate(invalidate).writes_entry else {

@@ -52,11 +52,10 @@ impl Path<'_> {
                 }
                 _ => false,
             };
-            let steps = self.steps.iter().enumerate();
             let found = if after {
-                steps.skip(at + 1).find(|(_, step)| is(step))
+                self.steps.others_after(at).find(|(_, step)| is(step))
             } else {
-                steps.take(at).rfind(|(_, step)| is(step))
+                self.steps.others_before(at).rfind(|(_, step)| is(step))
             };
             let (start, _) = found?;
             if after {
@@ -105,7 +104,7 @@ impl Path<'_> {
         }
         let mut end = start;
         for barrier in barriers {
-            let mut later = self.steps.iter().enumerate().skip(start + 1);
+            let mut later = self.steps.others_after(start);
             let found = later.find_map(|(index, step)| match step {
                 Step::Barrier(other) if *other == barrier => self.completes(at, index, gone),
                 _ => None,
@@ -136,7 +135,7 @@ impl Path<'_> {
             }
             // Taking an IPI drains the accesses of a CPU.
             let set = weakens.on.filter(|_| drained)?;
-            let mut later = self.steps.iter().enumerate().skip(issued + 1);
+            let mut later = self.steps.others_after(issued);
             let (sent, _) = later.find(
                 |(_, step)| matches!(step, Step::SendIpi(to, false) if to.sets & 1 << set != 0),
             )?;

@@ -13,7 +13,7 @@ use super::ask::{Ask, Stale};
 use super::effect::{Cell, Class, Path, Place};
 use super::failure::Rule;
 use super::reading::Later;
-use super::steps::{Named, Sets, Step, deferred};
+use super::steps::{Named, Sets, Step};
 use crate::model::{Amount, At, CachedKind, Cases, Instr, Under};
 
 /// Which conditions an instruction has to meet to count.
@@ -122,7 +122,11 @@ impl Path<'_> {
             return false;
         };
         let visible = self.published || self.facts.is_publication_assumed();
-        visible || self.steps[..=start].iter().any(publishes)
+        visible
+            || self
+                .steps
+                .others_before(start + 1)
+                .any(|(_, step)| publishes(step))
     }
 
     /// Returns the step up to which everything is ordered before the instruction at a step: the barrier that the instruction
@@ -136,7 +140,8 @@ impl Path<'_> {
             return Some(at);
         };
         let is = |step: &Step| matches!(step, Step::Barrier(it) if *it == barrier.value);
-        self.steps[..at].iter().rposition(is)
+        let found = self.steps.others_before(at).rfind(|(_, step)| is(step));
+        found.map(|(at, _)| at)
     }
 
     /// Returns whether nothing can make the entries again that the instruction at a step invalidates.
@@ -189,7 +194,7 @@ impl Path<'_> {
         if Agents(1 << cell.agent) != Agents::SELF || cell.kind == CachedKind::Root {
             return false;
         }
-        let deferred = deferred(self.steps);
+        let deferred = self.steps.deferred();
         let (is_deferred, until) = match cell.class {
             Class::Other => {
                 let lazily = || {

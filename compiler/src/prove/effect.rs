@@ -11,7 +11,7 @@ use tlbc_runtime::request::{LevelTable, Reach, Space};
 
 use super::machine::{Partial, Question};
 use super::reading::{Later, Reading};
-use super::steps::{Issued, Named, Sets, Step};
+use super::steps::{Issued, Named, Sets, Step, Steps};
 use crate::model::{
     AddressSelector, CachedKind, Drops, Instr, LevelSel, Lost, Need, Source, UNLIMITED, Under,
     Value, Weakens,
@@ -66,7 +66,7 @@ pub struct Path<'a> {
     /// Whether the change was published before the path starts.
     pub published: bool,
     /// The steps.
-    pub steps: &'a [Step],
+    pub steps: &'a Steps,
 }
 
 impl Path<'_> {

@@ -16,7 +16,7 @@ use super::machine::{Partial, every_path};
 use super::proof::{Proof, Row};
 use super::reading::{Later, Reading};
 use super::run::Execution;
-use super::steps::{Step, deferred};
+use super::steps::Step;
 use crate::model::{Event, Model, Source};
 use crate::plan::Plans;
 use crate::plan::ir::{Node, Shape};
@@ -243,7 +243,7 @@ fn surviving(path: &Path<'_>, ask: &Ask, moment: Moment) -> Vec<(Rule, Cell)> {
             let later = matches!(moment, Moment::Switch(_))
                 && cell.class == Class::This
                 && !loaded
-                && deferred(path.steps).contains(Deferred::VIEW_UNTIL_RETURN);
+                && path.steps.deferred().contains(Deferred::VIEW_UNTIL_RETURN);
             if later {
                 path.facts.rely(Later::Return);
                 continue;

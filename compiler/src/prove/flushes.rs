@@ -19,7 +19,7 @@ use super::machine::{Partial, every_path};
 use super::proof::{Part, Proof, Row};
 use super::reading::{Later, Reading};
 use super::run::Execution;
-use super::steps::{Step, deferred, ipi_targets};
+use super::steps::{Step, ipi_targets};
 use crate::model::{CachedKind, Instr, Model};
 use crate::plan::Plans;
 use crate::plan::ir::Shape;
@@ -229,7 +229,7 @@ impl Flush<'_> {
         machine: &Partial<'_>,
         handlers: Agents,
     ) -> Vec<Failure> {
-        let deferred = deferred(path.steps);
+        let deferred = path.steps.deferred();
         let mut failures = Vec::new();
         for stale in &ask.stale {
             let usable = match self.space {

@@ -15,7 +15,7 @@ impl Path<'_> {
     pub fn wrongly_issued(&self) -> Vec<(Rule, Instr)> {
         let mut out = Vec::new();
         let mut fail = |rule, instr| out.push((rule, instr));
-        for step in self.steps {
+        for step in self.steps.iter() {
             match step {
                 Step::Issue(issued) => {
                     let invalidate = issued.issue.invalidate;

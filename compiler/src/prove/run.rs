@@ -13,7 +13,7 @@ use tlbc_runtime::request::{LevelTable, Space};
 use super::ask::Ask;
 use super::machine::{Partial, Question};
 use super::reading::Reading;
-use super::steps::{Issued, Named, Sets, Step};
+use super::steps::{Issued, Named, Sets, Step, Steps};
 use crate::model::{Instr, Need};
 use crate::plan::Plans;
 use crate::plan::ir::{Issue, Node, Over, Shape, Test};
@@ -32,7 +32,7 @@ pub struct Execution<'a> {
     /// What completion has to do.
     required: FinishSteps,
     /// The steps so far.
-    pub steps: Vec<Step>,
+    pub steps: Steps,
 }
 
 /// What one iteration of a loop names.
@@ -62,7 +62,7 @@ impl<'a> Execution<'a> {
             pass: None,
             within: Vec::new(),
             required: FinishSteps::NONE,
-            steps: Vec::new(),
+            steps: Steps::default(),
         }
     }
 
@@ -105,7 +105,9 @@ impl<'a> Execution<'a> {
                 self.within.pop();
             }
             Node::Publish { barrier } => {
-                self.steps.extend(barrier.map(Step::Barrier));
+                if let Some(barrier) = barrier {
+                    self.steps.push(Step::Barrier(*barrier));
+                }
             }
             Node::Complete { barrier } | Node::Resync { barrier } => {
                 self.steps.push(Step::Barrier(*barrier));

@@ -1,5 +1,7 @@
 //! The steps of a path: what a plan issues, and what it leaves to others.
 
+use std::ops::Deref;
+
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::IpiTargets;
 use tlbc_runtime::deferred::Deferred;
@@ -103,12 +105,60 @@ pub fn ipi_targets(steps: &[Step], flush: bool) -> (Agents, u8) {
     })
 }
 
-/// Returns everything that these steps defer.
-pub fn deferred(steps: &[Step]) -> Deferred {
-    steps
-        .iter()
-        .fold(Deferred::NOTHING, |all, step| match step {
-            Step::Defer(more) => all | *more,
-            _ => all,
-        })
+/// The steps of a path, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Steps {
+    all: Vec<Step>,
+    /// The indices of the steps that are no invalidations: a path may have an invalidation for each page of a large range,
+    /// and few others.
+    others: Vec<usize>,
+    deferred: Deferred,
+}
+
+impl Steps {
+    /// Adds a step at the end.
+    pub fn push(&mut self, step: Step) {
+        match step {
+            Step::Issue(_) => {}
+            Step::Defer(more) => {
+                self.deferred = self.deferred | more;
+                self.others.push(self.all.len());
+            }
+            _ => self.others.push(self.all.len()),
+        }
+        self.all.push(step);
+    }
+
+    /// Returns everything that the steps defer.
+    pub fn deferred(&self) -> Deferred {
+        self.deferred
+    }
+
+    /// Returns the steps that are no invalidations and come before another step, with their indices.
+    pub fn others_before(&self, at: usize) -> impl DoubleEndedIterator<Item = (usize, &Step)> {
+        let end = self.others.partition_point(|&other| other < at);
+        self.others[..end].iter().map(|&at| (at, &self.all[at]))
+    }
+
+    /// Returns the steps that are no invalidations and come after another step, with their indices.
+    pub fn others_after(&self, at: usize) -> impl Iterator<Item = (usize, &Step)> {
+        let start = self.others.partition_point(|&other| other <= at);
+        self.others[start..].iter().map(|&at| (at, &self.all[at]))
+    }
+}
+
+impl Deref for Steps {
+    type Target = [Step];
+
+    fn deref(&self) -> &[Step] {
+        &self.all
+    }
+}
+
+impl From<&[Step]> for Steps {
+    fn from(some: &[Step]) -> Self {
+        let mut steps = Self::default();
+        some.iter().cloned().for_each(|step| steps.push(step));
+        steps
+    }
 }
