@@ -52,6 +52,19 @@ fn global_walk_entries_go_where_no_leaf_entry_is_global() {
     everything(&mixed, &["of.kernel", "wait", "of.spaces", "wait"]);
 }
 
+/// What is walked at addresses of the kernel is an entry of the kernel, also in tables with which a CPU boots and that map
+/// user addresses as well: global entries make none under a tag.
+#[test]
+fn walks_at_addresses_of_the_kernel_make_entries_of_the_kernel() {
+    let options = Options {
+        schedules: 100,
+        shrinks: false,
+        ..Options::default()
+    };
+    let report = torment(&good(CLASSES), &options).expect("a machine");
+    assert_eq!(report.failure.map_or(String::new(), |it| it.complaint), "");
+}
+
 /// A CPU of the hardware boots with entries of every kind at addresses of the kernel: a plan that leaves some is found.
 #[test]
 fn hardware_boots_with_entries_of_the_kernel() {

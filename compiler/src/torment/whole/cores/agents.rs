@@ -10,7 +10,7 @@ use super::device::DeviceKind;
 use super::history::EntryKey;
 use super::weak::Weakness;
 use super::{Core, Cores, Held};
-use crate::torment::decode::Act;
+use crate::torment::decode::{Act, Hardware};
 use crate::trace::interpret::Op;
 
 impl<'m> Cores<'m> {
@@ -46,12 +46,7 @@ impl<'m> Cores<'m> {
         let is_usable = |key: &EntryKey| key.global || key.tag == tag || Some(key.tag) == fixed;
         core.held.retain(|held| !is_usable(&held.key));
         self.settle();
-        let hardware = self.hardware;
-        let base = |space| {
-            let addresses = &hardware.model.space(space).addresses;
-            addresses.get(hardware.config).map_or(0, |it| it.base)
-        };
-        let to_kernel = base(Space::Kernel).wrapping_sub(base(Space::User));
+        let to_kernel = self.to_kernel();
         let loaded = |held: &&Held| held.key.space == Space::User && held.key.tag == tag;
         let filled = self.all[cpu].held.iter().filter(loaded).cloned();
         for mut held in filled.collect::<Vec<_>>() {
@@ -60,6 +55,17 @@ impl<'m> Cores<'m> {
             (held.key.tag, held.key.global) = self.tag_of(cpu, Space::Kernel, held.key.entry.kind);
             self.add(cpu, &held, 0);
         }
+    }
+
+    /// Returns how far from addresses of the user space those of the kernel are at which the tables that a CPU boots with map
+    /// the same.
+    pub(super) fn to_kernel(&self) -> u64 {
+        let Hardware { model, config, .. } = self.hardware;
+        let base = |space| {
+            let addresses = &model.space(space).addresses;
+            addresses.get(config).map_or(0, |it| it.base)
+        };
+        base(Space::Kernel).wrapping_sub(base(Space::User))
     }
 
     /// Stops a CPU. Its walker may go on, unless the root that it has loaded is the one of tables that the kernel changes.

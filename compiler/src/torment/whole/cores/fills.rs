@@ -42,8 +42,10 @@ impl Cores<'_> {
     /// Fills from the tables of the user space and of the kernel. Returns whether an entry was filled.
     fn fill(&mut self, cpu: usize, user: Option<usize>, kernel: Option<usize>) -> bool {
         let mut changed = false;
-        for top in [user, kernel].into_iter().flatten() {
-            changed |= self.walk(cpu, top, 0);
+        for (space, top) in [(Space::User, user), (Space::Kernel, kernel)] {
+            if let Some(top) = top {
+                changed |= self.walk(cpu, space, top, 0);
+            }
         }
         let core = &self.all[cpu];
         let fixed = self.kernel_tag();
@@ -56,11 +58,11 @@ impl Cores<'_> {
         };
         let walks = { core.held.iter() }.filter(|held| held.key.entry.kind == EntryKind::Walk);
         let walks: Vec<_> = { walks.filter(is_used) }
-            .map(|held| (held.key.bits, held.ways.clone()))
+            .map(|held| (held.key.space, held.key.bits, held.ways.clone()))
             .collect();
-        for (bits, ways) in walks {
+        for (space, bits, ways) in walks {
             for way in ways {
-                changed |= self.walk(cpu, (bits >> NUMBER) as usize, way);
+                changed |= self.walk(cpu, space, (bits >> NUMBER) as usize, way);
             }
         }
         let caches = &self.hardware.model.caches.all;
@@ -106,8 +108,8 @@ impl Cores<'_> {
         changed
     }
 
-    /// Walks from a table, which was found in a way. Returns whether an entry was filled.
-    fn walk(&mut self, cpu: usize, table: usize, way: Way) -> bool {
+    /// Walks from a table for addresses of a space. The table was found in a way. Returns whether an entry was filled.
+    fn walk(&mut self, cpu: usize, space: Space, table: usize, way: Way) -> bool {
         let Some(table) = self.memory.tables.get(table).cloned() else {
             return false;
         };
@@ -129,10 +131,14 @@ impl Cores<'_> {
                 } else {
                     EntryKind::Walk
                 };
-                let va = (table.space, table.va_of(nth));
+                let mut va = table.va_of(nth);
+                if space != table.space {
+                    va = va.wrapping_add(self.to_kernel());
+                }
+                let va = (space, va);
                 changed |= self.cache(cpu, (kind, table.level), va, bits, way);
                 if !leaf {
-                    changed |= self.walk(cpu, (bits >> NUMBER) as usize, way);
+                    changed |= self.walk(cpu, space, (bits >> NUMBER) as usize, way);
                 }
             }
         }
