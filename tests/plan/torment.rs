@@ -12,6 +12,7 @@ fn options(machines: u64, requests: u64) -> Options {
         machines,
         requests,
         machine: None,
+        ends_at_long: false,
     }
 }
 
@@ -52,7 +53,7 @@ fn a_workaround_with_another_operand_is_found() {
         "workaround after tlbie_va issue ptesync, tlbie_va with tag 1;",
     );
     let right = &analysis("powerpc64").model;
-    let failure = torment(&good(&wrong), right, &options(10, 20)).failure;
+    let failure = torment(&good(&wrong), right, &options(40, 20)).failure;
     let text = failure.expect("a failure").text;
     assert!(text.contains("in `erat`"), "{text}");
 }

@@ -157,6 +157,7 @@ impl Torment {
             machines: if machine.is_some() { 1 } else { self.machines },
             requests: self.requests,
             machine,
+            ends_at_long: false,
         };
         let mut progress = self.progress();
         let report = torment_shown(&planned, hardware, &options, |report| {

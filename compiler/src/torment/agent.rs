@@ -10,6 +10,7 @@ use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::decode::Hardware;
+use super::effect::{is_translation, stated};
 use super::request::{Request, Stale};
 use crate::model::{self, Under};
 
@@ -47,7 +48,7 @@ impl Agent {
     /// Returns the set that holds an entry.
     pub fn set_of(&self, entry: &CachedEntry) -> u64 {
         let of_cache = self.sets.get(usize::from(entry.cache)).copied();
-        of_cache.unwrap_or_default()[usize::from(entry.kind != EntryKind::Leaf)]
+        of_cache.unwrap_or_default()[usize::from(!is_translation(entry.kind))]
     }
 }
 
@@ -84,12 +85,10 @@ impl Hardware<'_> {
             if model.caches.shared_by_core.is_some() {
                 classes.push((Agents::SIBLING, None));
             }
-            // The kernel's space is active on every CPU.
-            if request.space == Space::User {
-                classes.push((Agents::LAZY, None));
-                if tagged {
-                    classes.push((Agents::INACTIVE, None));
-                }
+            classes.push((Agents::LAZY, None));
+            // The kernel's space is active on every CPU, also on one that is lazy in a user space.
+            if request.space == Space::User && tagged {
+                classes.push((Agents::INACTIVE, None));
             }
         }
         let mut agents = Vec::new();
@@ -114,7 +113,7 @@ impl Hardware<'_> {
             holding.any(|caches| caches.0 & (1 << cache) != 0)
         };
         let kinds: [&[_]; 2] = [
-            &[model::CachedKind::Leaf],
+            &[model::CachedKind::Leaf, model::CachedKind::Negative],
             &[model::CachedKind::Walk, model::CachedKind::Root],
         ];
         for (cache, it) in caches.iter().enumerate() {
@@ -193,7 +192,7 @@ impl Hardware<'_> {
                 || of_kind.is_some_and(|it| any.contains(it) || matches!(it, Under::Fixed(..)))
         };
         let by_hardware = model.caches.fill_while_loaded(config);
-        let runs = class != Agents::LAZY && !elsewhere;
+        let runs = (class != Agents::LAZY || request.space == Space::Kernel) && !elsewhere;
         let one = |tag: u64| {
             let is_loaded =
                 !tagged || tag != tags.other || matches!(under(false), Some(Under::Fixed(..)));
@@ -203,39 +202,24 @@ impl Hardware<'_> {
             };
             let mut entries = Vec::new();
             let mut tags_of = Vec::new();
-            let mut add =
-                |kind: EntryKind, held: model::CachedKind, levels: Levels, global: bool| {
-                    for level in levels.iter() {
-                        for entry in self.entries(kind, held, level) {
-                            entries.push(entry);
-                            tags_of.push((tag, global));
-                        }
+            let mut add = |kind: EntryKind, levels: Levels, global: bool| {
+                for level in levels.iter() {
+                    for entry in self.entries(kind, level) {
+                        entries.push(entry);
+                        tags_of.push((tag, global));
                     }
-                };
+                }
+            };
             let is_global = |walk| under(walk) == Some(&Under::Global);
             if is_under(false, tag) {
-                add(
-                    EntryKind::Leaf,
-                    model::CachedKind::Leaf,
-                    stale.leaf,
-                    is_global(false),
-                );
+                add(EntryKind::Leaf, stale.leaf, is_global(false));
+                add(EntryKind::Negative, stale.negative, is_global(false));
             }
             if is_under(true, tag) {
-                add(
-                    EntryKind::Walk,
-                    model::CachedKind::Walk,
-                    stale.walk,
-                    is_global(true),
-                );
+                add(EntryKind::Walk, stale.walk, is_global(true));
             }
             if stale.root {
-                add(
-                    EntryKind::Root,
-                    model::CachedKind::Root,
-                    Levels::only(Level(0)),
-                    false,
-                );
+                add(EntryKind::Root, Levels::only(Level(0)), false);
             }
             Agent {
                 class,
@@ -253,8 +237,8 @@ impl Hardware<'_> {
     }
 
     /// Returns the entries of a kind and level, in every cache that holds them.
-    fn entries(&self, kind: EntryKind, held: model::CachedKind, level: Level) -> Vec<CachedEntry> {
-        let caches = self.model.caches.holding(held, self.config);
+    fn entries(&self, kind: EntryKind, level: Level) -> Vec<CachedEntry> {
+        let caches = self.model.caches.holding(stated(kind), self.config);
         let has = |cache: usize| caches.0 & (1 << cache) != 0;
         let all = 0..self.model.caches.all.len();
         let entry = |cache: usize| {

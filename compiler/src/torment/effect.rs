@@ -120,14 +120,11 @@ impl Hardware<'_> {
         entry: &CachedEntry,
         lost: &[&Weakens],
     ) -> bool {
-        let (selected, kind, loss) = match entry.kind {
-            EntryKind::Leaf => (drops.leaf, model::CachedKind::Leaf, Lost::Leaf),
-            EntryKind::Walk => (drops.walk, model::CachedKind::Walk, Lost::Walk),
-            EntryKind::Root => (
-                drops.root.then_some(LevelSel::Any),
-                model::CachedKind::Root,
-                Lost::Root,
-            ),
+        let (selected, loss) = match entry.kind {
+            EntryKind::Leaf => (drops.leaf, Lost::Leaf),
+            EntryKind::Negative => (drops.negative, Lost::Leaf),
+            EntryKind::Walk => (drops.walk, Lost::Walk),
+            EntryKind::Root => (drops.root.then_some(LevelSel::Any), Lost::Root),
         };
         let level = entry.level;
         let of_level = match selected {
@@ -138,7 +135,7 @@ impl Hardware<'_> {
             Some(LevelSel::Given) => with.levels.is_some_and(|levels| levels.contains(level)),
             Some(LevelSel::Only(levels)) => levels.contains(level),
         };
-        let mut caches = self.model.caches.holding(kind, self.config);
+        let mut caches = self.model.caches.holding(stated(entry.kind), self.config);
         if let Some(named) = drops.caches {
             caches.0 &= named.0;
         }
@@ -182,7 +179,7 @@ impl Hardware<'_> {
                 if count < u128::from(*least) || count > u128::from(most) {
                     return false;
                 }
-                if names.any && !pages && entry.kind == EntryKind::Leaf {
+                if names.any && !pages && is_translation(entry.kind) {
                     let level = self.model.level_shift(entry.level.index(), self.config);
                     let bytes = count << unit;
                     return named_whole(cached.va, shift, level.unwrap_or(63), start, bytes);
@@ -205,9 +202,10 @@ impl Hardware<'_> {
             return self.model.geometries[self.config.geometry].page_shift;
         }
         let shift = self.model.level_shift(entry.level.index(), self.config);
-        let joined = match entry.kind {
-            EntryKind::Leaf => self.model.caches.covered(entry.level.index()),
-            EntryKind::Walk | EntryKind::Root => 0,
+        let joined = if is_translation(entry.kind) {
+            self.model.caches.covered(entry.level.index())
+        } else {
+            0
         };
         (shift.unwrap_or(63) + joined).min(63)
     }
@@ -263,6 +261,21 @@ fn named_whole(va: u64, shift: u32, level: u32, start: SourceBits, bytes: u128) 
         (start + bytes) >> level << level,
     );
     start < end && last >= start && first < end
+}
+
+/// Returns a kind of entry as definitions name it.
+pub fn stated(kind: EntryKind) -> model::CachedKind {
+    match kind {
+        EntryKind::Leaf => model::CachedKind::Leaf,
+        EntryKind::Walk => model::CachedKind::Walk,
+        EntryKind::Root => model::CachedKind::Root,
+        EntryKind::Negative => model::CachedKind::Negative,
+    }
+}
+
+/// Returns whether entries of a kind say what addresses translate to, or that they do not.
+pub fn is_translation(kind: EntryKind) -> bool {
+    matches!(kind, EntryKind::Leaf | EntryKind::Negative)
 }
 
 fn has_tag(drops: &Drops, with: &Decoded, cached: &Cached<'_>, not_global: bool) -> bool {

@@ -9,7 +9,7 @@ use tlbc_runtime::request::{Reach, Space};
 use super::picture::{Arrow, Life, Mark, Picture, PictureRow};
 use super::request::Request;
 use super::run::account::{Account, entry_words};
-use super::run::{Bench, Harm};
+use super::run::{Bench, Harm, NotExecuted};
 use crate::model::Model;
 use crate::source::Span;
 
@@ -29,6 +29,8 @@ pub struct Report {
 pub struct FailedRequest {
     /// The seed of its machine.
     pub seed: u64,
+    /// Whether it failed only because it has more instructions than are followed.
+    pub is_too_long: bool,
     /// Why it failed, in one line.
     pub summary: String,
     /// The machine, the request, what was issued, and the entries that are left.
@@ -47,7 +49,7 @@ impl FailedRequest {
         let result = bench.run(request);
         let left: Vec<String> = match &result {
             Ok(harm) => harm.iter().map(|harm| words(bench, harm)).collect(),
-            Err(reason) => vec![reason.clone()],
+            Err(NotExecuted::NotThere(why) | NotExecuted::TooLong(why)) => vec![why.clone()],
         };
         let summary = left.first()?.clone();
         let mut text = format!("machine: {}\n", machine(bench));
@@ -93,6 +95,7 @@ impl FailedRequest {
         let _ = writeln!(text, "cause: {}", account.cause);
         Some(Self {
             seed,
+            is_too_long: matches!(result, Err(NotExecuted::TooLong(_))),
             summary,
             text,
             cause: account.cause,

@@ -10,7 +10,7 @@ use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
 
 use super::decode::Hardware;
 use crate::ast::TagSource;
-use crate::model::{Config, Model};
+use crate::model::{CachedKind, Config, Model};
 
 /// What is flushed.
 #[derive(Debug, Clone)]
@@ -27,6 +27,7 @@ pub struct Stale {
     pub va: u64,
     pub leaf: Levels,
     pub walk: Levels,
+    pub negative: Levels,
     pub root: bool,
     /// Whether the entries below the stale walk entries are still valid.
     pub live: bool,
@@ -124,6 +125,8 @@ impl Hardware<'_> {
                 request.words = "a teardown".into();
                 request.stale.iter_mut().for_each(|stale| stale.root = true);
             }
+            2 => self.page(&mut request, rng),
+            3 if self.has_negative() => self.new_entries(&mut request, rng),
             _ => self.ranges(&mut request, rng),
         }
         Some(request)
@@ -196,6 +199,7 @@ impl Hardware<'_> {
                 va,
                 leaf,
                 walk: if walks { walk } else { Levels::NONE },
+                negative: leaf,
                 root: false,
                 live: false,
             })
@@ -207,6 +211,110 @@ impl Hardware<'_> {
             ""
         };
         request.words = format!("all entries of the space are invalid{tables}");
+    }
+
+    /// Returns whether negative entries are cached.
+    fn has_negative(&self) -> bool {
+        self.model.caches.hold(CachedKind::Negative, self.config)
+    }
+
+    /// Returns some entries of a level, near the start, the end or the middle of the addresses of a space.
+    fn extent(&self, space: Space, level: Level, count: u64, rng: &mut Rng) -> Option<Extent> {
+        let shift = self.model.level_table(self.config)[level.index()].shift;
+        let (base, bits) = self.addresses(space);
+        let all = 1u64 << bits.checked_sub(shift)?;
+        let count = count.min(all);
+        let first = match rng.u8(..4) {
+            0 => all - count,
+            1 => 0,
+            _ => rng.u64(..=all - count),
+        };
+        Some(Extent::new(base + (first << shift), count << shift))
+    }
+
+    /// One entry that maps a page, and sometimes the table that contained it.
+    fn page(&self, request: &mut Request, rng: &mut Rng) {
+        let (leaf, walk) = self.levels();
+        let table = self.model.level_table(self.config);
+        let leaves: Vec<Level> = leaf.iter().collect();
+        let level = leaves[rng.usize(..leaves.len()).min(rng.usize(..leaves.len()))];
+        let over = { walk.iter() }
+            .find(|over| *over > level)
+            .filter(|_| rng.bool());
+        // The first table may be all that the space has.
+        let around = over.unwrap_or(level);
+        let Some(around) = self.extent(request.space, around, 1, rng) else {
+            return self.ranges(request, rng);
+        };
+        let shift = table[level.index()].shift;
+        let nth = rng.u64(..(around.bytes >> shift).max(1));
+        let extent = Extent::new(around.start + (nth << shift), 1 << shift);
+        let mut ranges = Ranges::new();
+        ranges.leaf(level, extent);
+        let stale = |va, leaf, walk| Stale {
+            va,
+            leaf,
+            walk,
+            negative: Levels::NONE,
+            root: false,
+            live: false,
+        };
+        let va = extent.start + rng.u64(..1 << shift);
+        request
+            .stale
+            .push(stale(va, Levels::only(level), Levels::NONE));
+        request.words = format!(
+            "1 of {} from {:#x}: leaf entries are invalid",
+            self.model.levels[level.index()].name,
+            extent.start
+        );
+        if let Some(over) = over {
+            ranges.walk(over, around);
+            let va = around.start + rng.u64(..around.bytes);
+            request
+                .stale
+                .push(stale(va, Levels::NONE, Levels::only(over)));
+            request.words += ", and their table is unlinked";
+        }
+        request.what = What::Ranges(Box::new(ranges));
+    }
+
+    /// Entries that become valid where there were none.
+    fn new_entries(&self, request: &mut Request, rng: &mut Rng) {
+        let (leaf, _) = self.levels();
+        let leaves: Vec<Level> = leaf.iter().collect();
+        let mut ranges = Ranges::new();
+        let mut words = Vec::new();
+        for _ in 0..rng.usize(1..3) {
+            let level = leaves[rng.usize(..leaves.len()).min(rng.usize(..leaves.len()))];
+            let most = [1, 4, 40, 600][rng.usize(..4)];
+            let count = rng.u64(1..=most);
+            let Some(extent) = self.extent(request.space, level, count, rng) else {
+                continue;
+            };
+            ranges.negative(level, extent);
+            for va in [
+                extent.start,
+                extent.last(),
+                extent.start + rng.u64(..extent.bytes),
+            ] {
+                request.stale.push(Stale {
+                    va,
+                    leaf: Levels::NONE,
+                    walk: Levels::NONE,
+                    negative: Levels::only(level),
+                    root: false,
+                    live: false,
+                });
+            }
+            let name = &self.model.levels[level.index()].name;
+            words.push(format!(
+                "{count} of {name} from {:#x}: they are new",
+                extent.start
+            ));
+        }
+        request.what = What::Ranges(Box::new(ranges));
+        request.words = words.join("; ");
     }
 
     fn ranges(&self, request: &mut Request, rng: &mut Rng) {
@@ -272,6 +380,7 @@ impl Hardware<'_> {
                     va,
                     leaf,
                     walk,
+                    negative: Levels::NONE,
                     root: false,
                     live,
                 });

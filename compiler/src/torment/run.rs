@@ -5,8 +5,11 @@
 //! interrupt is enough (`runtime/src/mmu/shootdown.rs`).
 
 pub mod account;
+mod part;
 
-use tlbc_machine::hardware::{CachedEntry, EntryKind, Left};
+pub use part::NotExecuted;
+
+use tlbc_machine::hardware::{CachedEntry, Left};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::backend::{FinishSteps, IpiTargets, Root};
 use tlbc_runtime::deferred::{Deferred, Pending};
@@ -14,14 +17,16 @@ use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Ranges, Reach, Scope, Space, SpaceFlags, Tag};
 
 use super::agent::Agent;
-use super::decode::{Act, Decoded, Hardware, SourceBits};
+use super::decode::{Act, Hardware};
+use super::effect::is_translation;
 use super::explore::Explored;
 use super::request::{Request, What};
 use crate::analysis::Analysis;
-use crate::model::{Config, Instr, Issued, Lost, Model, Source, Weakens, Workaround};
+use crate::model::{Config, Instr, Lost, Weakens};
 use crate::plan::ir::Shape;
-use crate::trace::interpret::{self, Changing, Effects, Env, check_length, flush, interpret};
+use crate::trace::interpret::{self, Changing, Effects, Env, flush, interpret};
 use crate::trace::without_devices;
+use part::{CpuPart, part};
 
 /// The bit of a key whose invalidations an erratum keeps from waiting for accesses that are in flight.
 const UNDRAINED: u32 = 1 << 31;
@@ -45,87 +50,6 @@ struct Script<'m> {
     interrupted: [CpuPart<'m>; 2],
 }
 
-/// Instructions of one CPU, and what it defers.
-struct CpuPart<'m> {
-    acts: Vec<Act<'m>>,
-    deferred: Deferred,
-    sync: IpiTargets,
-}
-
-impl CpuPart<'_> {
-    /// Returns whether a workaround is issued around an instruction, with the operands of that instruction. In a loop the
-    /// operands may be those of a later one of the same kind.
-    fn has_workaround(&self, at: usize, workaround: &Workaround) -> bool {
-        let count = workaround.issue.len();
-        let (first, last) = if workaround.after {
-            (at + 1, self.acts.len())
-        } else {
-            (0, at)
-        };
-        let starts = first..(last + 1).saturating_sub(count);
-        starts.into_iter().any(|start| {
-            let targets = if workaround.after {
-                &self.acts[at..start]
-            } else {
-                &self.acts[start + count..=at]
-            };
-            let mut of_target = targets
-                .iter()
-                .filter(|act| is(act, workaround.target.value));
-            let issued = &self.acts[start..start + count];
-            of_target.any(|target| {
-                let mut pairs = issued.iter().zip(&workaround.issue);
-                pairs.all(|(act, wanted)| is_issued(act, wanted, target))
-            })
-        })
-    }
-}
-
-fn is(act: &Act<'_>, instr: Instr) -> bool {
-    match (*act, instr) {
-        (Act::Barrier(is), Instr::Barrier(wanted)) => is == wanted,
-        (Act::Invalidate { index, .. }, Instr::Invalidate(wanted)) => index == wanted,
-        _ => false,
-    }
-}
-
-/// Returns whether an instruction is one of a workaround: with the tag and the address of the target, or zeros for a
-/// barrier, except for the sources that the workaround sets.
-fn is_issued(act: &Act<'_>, wanted: &Issued, target: &Act<'_>) -> bool {
-    if !is(act, wanted.instr) {
-        return false;
-    }
-    let Act::Invalidate { with, .. } = act else {
-        return true;
-    };
-    let of_target = |of: fn(&Decoded) -> Option<SourceBits>| match target {
-        Act::Barrier(_) | Act::Load { .. } => Some(0),
-        Act::Invalidate { with, .. } => of(with).map(|bits| bits.value),
-    };
-    let agrees = |source: Source, of: fn(&Decoded) -> Option<SourceBits>| {
-        let set = wanted.with.iter().find(|(set, _)| *set == source);
-        let value = set.map(|(_, value)| *value).or(of_target(of));
-        // An operand that the target does not have is any.
-        of(with).is_none_or(|bits| value.is_none_or(|value| bits.agree(value & bits.known)))
-    };
-    agrees(Source::Tag, |with| with.tag) && agrees(Source::Va, |with| with.va)
-}
-
-/// Returns what a CPU of some hardware executes for plans of a definition.
-fn part<'m>(
-    hardware: Hardware<'m>,
-    model: &Model,
-    effects: &Effects,
-) -> Result<CpuPart<'m>, String> {
-    check_length(effects.ops.len())?;
-    let acts = effects.ops.iter().map(|op| hardware.decode(model, op));
-    Ok(CpuPart {
-        acts: acts.collect::<Result<_, _>>()?,
-        deferred: effects.deferred,
-        sync: effects.sync_ipis,
-    })
-}
-
 /// Plans, and the hardware on which they run.
 pub struct Bench<'m> {
     pub planned: &'m Analysis,
@@ -138,8 +62,8 @@ impl<'m> Bench<'m> {
     /// Executes a request.
     ///
     /// # Errors
-    /// Which instruction the hardware does not have.
-    pub fn run(&self, request: &Request) -> Result<Vec<Harm>, String> {
+    /// Why it is not executed.
+    pub fn run(&self, request: &Request) -> Result<Vec<Harm>, NotExecuted> {
         let script = self.script(request)?;
         let mut harm = Vec::new();
         for stale in &request.stale {
@@ -185,7 +109,7 @@ impl<'m> Bench<'m> {
         texts.collect()
     }
 
-    fn script(&self, request: &Request) -> Result<Script<'m>, String> {
+    fn script(&self, request: &Request) -> Result<Script<'m>, NotExecuted> {
         let (shape, env) = self.asked(request);
         let Analysis { model, plans } = self.planned;
         let [mut start, finish] = flush(model, plans, shape(request.space, request.reach), &env);
@@ -313,9 +237,6 @@ impl<'m> Bench<'m> {
 
     /// Executes a request as far as it concerns an agent. Returns the flushes that are deferred for the agent.
     fn execute(&self, script: &Script<'m>, agent: &mut Agent) -> Deferred {
-        if self.hardware.model.assumed.is_some() {
-            agent.path.publish();
-        }
         let class = agent.class;
         let own = class == Agents::SELF;
         let mut deferred = script.start.deferred | script.finish.deferred;
@@ -350,7 +271,17 @@ impl<'m> Bench<'m> {
 
     /// Executes instructions of a CPU to which the agent is of a class. Keys from `keys` on are those of the CPU.
     fn act(&self, part: &CpuPart<'m>, agent: &mut Agent, class: Agents, keys: u32) {
-        let Hardware { model, config, .. } = self.hardware;
+        let Hardware { model, .. } = self.hardware;
+        let start = |before: usize, agent: &mut Agent| {
+            for &at in part.ordered.get(&before).into_iter().flatten() {
+                self.invalidate(part, at, agent, (class, keys));
+            }
+        };
+        start(0, agent);
+        // Only an instruction that a barrier should order, and does not, comes before the assumed publication.
+        if model.assumed.is_some() {
+            agent.path.publish();
+        }
         for (at, act) in part.acts.iter().enumerate() {
             match act {
                 Act::Barrier(index) => {
@@ -368,24 +299,9 @@ impl<'m> Bench<'m> {
                         agent.path.complete(key | UNDRAINED, false);
                     }
                 }
-                Act::Invalidate { index, form, with } => {
-                    let it = &model.invalidates[*index];
-                    let lost = self.lost(part, at, Instr::Invalidate(*index), agent);
-                    let reach = it.reach(config);
-                    let hits = self
-                        .hardware
-                        .hits((form, with), (reach, class), agent, &lost);
-                    let key = it.done_after(config).map(|barrier| keys + barrier as u32);
-                    let drains = lost.iter().all(|it| it.lost.value != Lost::Drained);
-                    match key {
-                        _ if hits == 0 => {}
-                        Some(key) if drains => agent.path.start(hits, key),
-                        Some(key) => agent.path.start(hits, key | UNDRAINED),
-                        None if drains => agent.path.invalidate_now(hits),
-                        None => {
-                            agent.path.start(hits, UNDRAINED);
-                            agent.path.complete(UNDRAINED, false);
-                        }
+                Act::Invalidate { index, .. } => {
+                    if model.invalidates[*index].follows.is_none() {
+                        self.invalidate(part, at, agent, (class, keys));
                     }
                 }
                 Act::Load { with, .. } => {
@@ -393,6 +309,39 @@ impl<'m> Bench<'m> {
                         agent.load_tag(tag.value);
                     }
                 }
+            }
+            start(at + 1, agent);
+        }
+    }
+
+    /// Executes the invalidation at a place among the instructions of a CPU.
+    fn invalidate(
+        &self,
+        part: &CpuPart<'m>,
+        at: usize,
+        agent: &mut Agent,
+        (class, keys): (Agents, u32),
+    ) {
+        let Hardware { model, config, .. } = self.hardware;
+        let Act::Invalidate { index, form, with } = &part.acts[at] else {
+            return;
+        };
+        let it = &model.invalidates[*index];
+        let lost = self.lost(part, at, Instr::Invalidate(*index), agent);
+        let reach = it.reach(config);
+        let hits = self
+            .hardware
+            .hits((form, with), (reach, class), agent, &lost);
+        let key = it.done_after(config).map(|barrier| keys + barrier as u32);
+        let drains = lost.iter().all(|it| it.lost.value != Lost::Drained);
+        match key {
+            _ if hits == 0 => {}
+            Some(key) if drains => agent.path.start(hits, key),
+            Some(key) => agent.path.start(hits, key | UNDRAINED),
+            None if drains => agent.path.invalidate_now(hits),
+            None => {
+                agent.path.start(hits, UNDRAINED);
+                agent.path.complete(UNDRAINED, false);
             }
         }
     }
@@ -408,9 +357,11 @@ impl<'m> Bench<'m> {
         let Hardware { model, config, .. } = self.hardware;
         let errata = model.errata.iter().enumerate();
         let present = errata.filter(|(index, _)| config.suffers(*index));
-        let lasting = present.filter(|(_, erratum)| {
-            let mut of_target = erratum.workarounds.iter();
-            !of_target.any(|it| it.target.value == target && part.has_workaround(at, it))
+        let lasting = present.filter(|(index, erratum)| {
+            let mut of_target = erratum.workarounds.iter().enumerate();
+            !of_target.any(|(number, it)| {
+                it.target.value == target && part.has_workaround(at, it, (*index, number))
+            })
         });
         let weakens = lasting.flat_map(|(_, erratum)| &erratum.weakens);
         let here = weakens.filter(|it| {
@@ -438,7 +389,7 @@ impl<'m> Bench<'m> {
             let other = deferred.contains(Deferred::OTHERS_UNTIL_LOAD);
             let of_view = deferred.contains(Deferred::VIEW_UNTIL_RETURN) && view;
             // A lazy CPU uses no entry, but it walks through those that point at tables.
-            let unused = entries[number].kind == EntryKind::Leaf || !by_hardware;
+            let unused = is_translation(entries[number].kind) || !by_hardware;
             let user = agent.space == Space::User;
             elsewhere && (other || of_view)
                 || user

@@ -144,6 +144,7 @@ impl WrongDefinition {
             machines: if seed.is_some() { 1 } else { self.machines },
             requests: 25,
             machine,
+            ends_at_long: false,
         };
         torment(planned, &hardware.model, &options)
     }

@@ -137,6 +137,7 @@ impl ServedRequest {
             machines: 4,
             requests: 25,
             machine: Some((machine.config, machine.limits)),
+            ends_at_long: false,
         };
         match torment(known, &known.model, &options).failure {
             Some(found) => Err(format!("the machine finds: {}", found.text)),

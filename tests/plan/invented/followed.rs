@@ -1,7 +1,9 @@
 //! Barriers that instructions follow: they come after everything that has to be complete before the instructions.
 
+use tlbc::Analysis;
 use tlbc::plan::ir::Shape;
 use tlbc::prove::{Rule, disproved};
+use tlbc::torment::{Options, torment};
 use tlbc::trace::Event;
 use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::request::{Reach, Space};
@@ -139,6 +141,24 @@ fn a_barrier_that_comes_too_early_is_no_proof() {
     let rule = |plans| disproved(&late.model, plans, shape).map(|it| it.rule);
     assert_eq!(rule(&late.plans), None);
     assert_eq!(rule(&early.plans), Some(Rule::Lasting));
+    let options = Options {
+        seed: 1,
+        machines: 4,
+        requests: 200,
+        machine: None,
+        ends_at_long: false,
+    };
+    let on_hardware = |plans| {
+        let planned = Analysis {
+            model: late.model.clone(),
+            plans,
+        };
+        let failure = torment(&planned, &late.model, &options).failure;
+        failure.map_or(String::new(), |it| it.text)
+    };
+    assert_eq!(on_hardware(late.plans.clone()), "");
+    let text = on_hardware(early.plans);
+    assert!(text.contains("in `micro`"), "{text}");
 }
 
 /// Where walk entries of a live table go first, the barrier that the instructions for leaf entries follow comes after them.

@@ -1,6 +1,8 @@
 //! Negative entries: dropped by address where an instruction for their level does so.
 
 use tlbc::Analysis;
+use tlbc::model::Model;
+use tlbc::torment::{Options, torment};
 use tlbc::trace::{AddressRange, Event, Until};
 use tlbc_runtime::request::{Extent, Ranges};
 
@@ -52,6 +54,30 @@ fn entries_that_appear_go_by_address_where_their_level_does() {
     let whole = ["order", "space 0x42", "wait"];
     negative(&arch, 0, 0x20_0000, &["pmd"], &whole);
     negative(&arch, 0x1000, 0x2000, &["pte"], &two);
+}
+
+/// Hardware that keeps negative entries of a level that an instruction is said to drop is found.
+#[test]
+fn negative_entries_that_are_left_are_found_by_hardware() {
+    let planned = good(NEGATIVE);
+    let edit = (
+        "drops negative at pmd of one page",
+        "drops negative at pgd of one page",
+    );
+    let options = Options {
+        seed: 1,
+        machines: 4,
+        requests: 200,
+        machine: None,
+        ends_at_long: false,
+    };
+    let found = |hardware: &Model| torment(&planned, hardware, &options).failure;
+    let failure = found(&planned.model).map_or(String::new(), |it| it.text);
+    assert_eq!(failure, "");
+    let text = found(&with(NEGATIVE, &[edit]).model)
+        .expect("a failure")
+        .text;
+    assert!(text.contains("a negative entry of pmd"), "{text}");
 }
 
 /// Unmapped entries take no instruction for negative entries, even if no instruction drops those by address.

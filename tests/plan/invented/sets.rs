@@ -47,6 +47,7 @@ fn hardware_fills_between_two_sets() {
         machines: 10,
         requests: 20,
         machine: None,
+        ends_at_long: false,
     };
     let sets = good(SETS);
     assert!(torment(&sets, &sets.model, &options).failure.is_none());

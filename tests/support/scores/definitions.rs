@@ -160,6 +160,7 @@ impl<'a> Judge<'a> {
             machines: 20,
             requests: 15,
             machine: None,
+            ends_at_long: true,
         };
         let run = |planned: &Analysis| torment(planned, &self.right.model, &options).failure;
         let is_found = run(&self.bounded(planned)).is_some();
@@ -280,6 +281,7 @@ pub fn on_hardware(
             machines,
             requests,
             machine,
+            ends_at_long: true,
         };
         torment(planned, hardware, &options).failure
     };

@@ -53,6 +53,7 @@ pub fn explored(arch: &Analysis, seed: u64) -> Explored {
         machines: 2,
         requests: 2,
         machine: None,
+        ends_at_long: true,
     };
     explore(&planned, &arch.model, &options)
 }
@@ -78,7 +79,7 @@ pub fn judged(arch: &Analysis, seed: u64) -> FoundBy {
             Some(found) => FoundBy::Hardware(format!("{what}\n{}", found.text)),
         },
         Some(failed) => {
-            let found = run(Some(failed.machine), (1, 60)).or_else(|| run(None, (20, 20)));
+            let found = run(Some(failed.machine), (1, 500)).or_else(|| run(None, (20, 20)));
             if found.is_some() {
                 return FoundBy::Both;
             }

@@ -6,7 +6,7 @@
 use tlbc_machine::hardware::{CachedEntry, EntryKind, Left};
 use tlbc_runtime::agents::Agents;
 
-use super::{Bench, CpuPart, Harm};
+use super::{Bench, CpuPart, Harm, NotExecuted};
 use crate::model::{DefinitionName, Drops, Instr, Lost, Model};
 use crate::source::Span;
 use crate::torment::decode::{Act, Decoded};
@@ -88,7 +88,7 @@ impl Bench<'_> {
     ///
     /// # Errors
     /// Which instruction the hardware does not have.
-    pub fn account(&self, request: &Request, harm: &Harm) -> Result<Account, String> {
+    pub fn account(&self, request: &Request, harm: &Harm) -> Result<Account, NotExecuted> {
         let script = self.script(request)?;
         let agent = &harm.agent;
         let class = agent.class;
@@ -371,6 +371,9 @@ impl<'m> AccountWriter<'_, 'm> {
                     EntryKind::Leaf => "removes no leaf entry of this level from this cache",
                     EntryKind::Walk => "removes no walk entry of this level from this cache",
                     EntryKind::Root => "removes no root entry",
+                    EntryKind::Negative => {
+                        "removes no negative entry of this level from this cache"
+                    }
                 },
                 KeptReason::Tag => "acts on other tags",
                 KeptReason::Address => "names other addresses",
@@ -413,6 +416,7 @@ pub fn entry_words<'m>(model: &'m Model, entry: &CachedEntry) -> (String, &'m st
         EntryKind::Leaf => format!("leaf entry of {level}"),
         EntryKind::Walk => format!("walk entry of {level}"),
         EntryKind::Root => "root entry".to_owned(),
+        EntryKind::Negative => format!("negative entry of {level}"),
     };
     (kind, &model.caches.all[usize::from(entry.cache)].named.name)
 }

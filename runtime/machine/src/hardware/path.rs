@@ -11,6 +11,8 @@ pub enum EntryKind {
     Walk,
     /// A binding of a tag to its top table.
     Root,
+    /// That a page-table entry is not valid.
+    Negative,
 }
 
 /// An entry that may be cached.
@@ -287,7 +289,9 @@ impl TranslationPath {
         if let Some(cache) = to.from {
             return (source.cache, source.kind, source.level) == (cache, to.kind, to.level);
         }
-        let is_below = source.kind == EntryKind::Walk && to.kind != EntryKind::Root;
+        // No entry is valid below a table and not valid below the one that took its place, so a walk finds no negative one.
+        let is_below =
+            source.kind == EntryKind::Walk && matches!(to.kind, EntryKind::Leaf | EntryKind::Walk);
         self.walks.live && self.walks.speculates && is_below && source.level > to.level
     }
 }

@@ -158,7 +158,10 @@ impl PathSearch<'_> {
             None => FillSource {
                 memory: self.walks.speculates && !self.visible,
                 // The top table is not found by a walk.
-                entries: if self.walks.speculates && self.walks.live && to.kind != EntryKind::Root {
+                entries: if self.walks.speculates
+                    && self.walks.live
+                    && matches!(to.kind, EntryKind::Leaf | EntryKind::Walk)
+                {
                     all(&|it| it.kind == EntryKind::Walk && it.level > to.level)
                 } else {
                     0

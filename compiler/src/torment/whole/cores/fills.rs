@@ -11,8 +11,9 @@ use super::super::memory::{LEAF, NUMBER, VALID};
 use super::history::EntryKey;
 use super::weak::Weakness;
 use super::{ComplaintSubject, Cores, Held, Way, cached};
-use crate::model::{self, Under};
+use crate::model::Under;
 use crate::torment::decode::Hardware;
+use crate::torment::effect::stated;
 
 impl Cores<'_> {
     /// Fills every entry that can be filled, and checks what may be used.
@@ -78,11 +79,7 @@ impl Cores<'_> {
                     from: Some(from),
                     ..source.key.entry
                 };
-                let kind = match entry.kind {
-                    EntryKind::Leaf => model::CachedKind::Leaf,
-                    EntryKind::Walk => model::CachedKind::Walk,
-                    EntryKind::Root => model::CachedKind::Root,
-                };
+                let kind = stated(entry.kind);
                 let holding = self
                     .hardware
                     .model
@@ -155,11 +152,7 @@ impl Cores<'_> {
     ) -> bool {
         let Hardware { model, config, .. } = self.hardware;
         let (tag, global) = self.tag_of(cpu, space, kind);
-        let held = match kind {
-            EntryKind::Leaf => model::CachedKind::Leaf,
-            _ => model::CachedKind::Walk,
-        };
-        let holding = model.caches.holding(held, config);
+        let holding = model.caches.holding(stated(kind), config);
         let mut changed = false;
         if kind == EntryKind::Walk && self.is_weak(Weakness::NoWalkEntries) {
             return changed;
@@ -204,7 +197,7 @@ impl Cores<'_> {
         }
         let kernel = &self.hardware.model.kernel;
         let cases = match kind {
-            EntryKind::Leaf => &kernel.leaf,
+            EntryKind::Leaf | EntryKind::Negative => &kernel.leaf,
             EntryKind::Walk | EntryKind::Root => &kernel.walk,
         };
         match cases.get(self.hardware.config).map(|at| &at.value) {

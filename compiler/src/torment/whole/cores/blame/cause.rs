@@ -247,6 +247,7 @@ impl<'m> Story<'_, 'm> {
                 EntryKind::Leaf => drops.leaf,
                 EntryKind::Walk => drops.walk,
                 EntryKind::Root => drops.root.then_some(LevelSel::Any),
+                EntryKind::Negative => drops.negative,
             });
             selected.next().is_some()
         });

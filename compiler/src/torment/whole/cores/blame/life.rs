@@ -31,6 +31,7 @@ impl Story<'_, '_> {
             EntryKind::Leaf => ("leaf", format!("page {number}")),
             EntryKind::Walk => ("walk", format!("table {number}")),
             EntryKind::Root => ("root", format!("table {number}")),
+            EntryKind::Negative => ("negative", "nothing".to_owned()),
         };
         let under = if *global {
             "global".to_owned()

@@ -238,6 +238,7 @@ impl<'a, 'm> Story<'a, 'm> {
                     EntryKind::Leaf => "leaf",
                     EntryKind::Walk => "walk",
                     EntryKind::Root => "root",
+                    EntryKind::Negative => "negative",
                 };
                 format!("removes no {kind} entry of this level")
             }
