@@ -28,6 +28,8 @@ pub enum What {
     Unlinked(Level, Option<Level>, u64),
     /// The same, where the entries below are still valid.
     Live(Level, Level, u64),
+    /// A table of a level that is unlinked and shared, with pages of a lower level and one of the next level that maps pages.
+    LiveMixed(Level, Level),
     /// An entry that pointed at a table, and one leaf entry below it.
     Last(Level, Level),
     /// Entries of two levels, one above the other, that pointed at tables at different addresses.
@@ -61,6 +63,7 @@ impl What {
             for below in Level::all().filter(|below| *below < level) {
                 all.extend([1, MANY].map(|tables| Self::Unlinked(level, Some(below), tables)));
                 all.extend([1, 2].map(|tables| Self::Live(level, below, tables)));
+                all.push(Self::LiveMixed(level, below));
                 all.push(Self::Last(level, below));
                 all.push(Self::Tables(level, below));
                 all.push(Self::Mixed(level, below));
@@ -84,7 +87,7 @@ impl What {
             Self::Mixed(..) | Self::Split(..) => "pages of two levels",
             Self::Last(..) => "one page and its table",
             Self::Unlinked(..) | Self::Tables(..) => "unlinked tables",
-            Self::Live(..) => "unlinked tables, valid below",
+            Self::Live(..) | Self::LiveMixed(..) => "unlinked tables, valid below",
             Self::New(..) | Self::News(..) => "new mappings",
             Self::Everything(false) => "everything",
             Self::Everything(true) => "everything, with tables",
@@ -204,6 +207,12 @@ impl Ask {
                 }
                 ask.unlinked(level, tables);
                 ask.leaf(below, within(tables, levels, below, 3));
+            }
+            What::LiveMixed(level, below) => {
+                let next = Level::all().find(|it| maps(*it) && *it > below && *it < level)?;
+                let one = of(level, 1);
+                ask = Self::new(What::Live(level, below, 1), space, levels)?;
+                ask.leaf(next, within(one, levels, next, 1));
             }
             What::Last(level, below) => {
                 (points(level) && maps(below) && is_next(level, below)).then_some(())?;
