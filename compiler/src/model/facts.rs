@@ -176,16 +176,28 @@ impl Model {
     pub fn is_half_loaded(&self, event: &Event, machine: impl Machine) -> bool {
         let here = event.loads.iter().filter(|loads| loads.when.holds(machine));
         let loads: Vec<usize> = here.flat_map(|loads| loads.loads.clone()).collect();
-        let carries = |load: &usize, source: Source| {
-            let operands = self.loads[*load].template.operands.iter();
-            let mut fields = operands.flat_map(|&operand| &self.operands[operand].fields);
-            fields.any(|field| field.value.source() == Some(source) && field.when.holds(machine))
-        };
-        let has = |source| loads.iter().any(|load| carries(load, source));
-        let whole = |load: &usize| carries(load, Source::Root) && carries(load, Source::Tag);
+        let carries = |load: usize, source| self.carries(load, source, machine);
+        let has = |source| loads.iter().any(|load| carries(*load, source));
+        let whole = |load: &usize| carries(*load, Source::Root) && carries(*load, Source::Tag);
         let stated = event.half_loaded_unsafe.is_some() && loads.len() > 1;
         let apart = has(Source::Root) && has(Source::Tag) && !loads.iter().any(whole);
         stated || apart && self.caches.fill_while_loaded(machine)
+    }
+
+    /// Returns whether user code runs on a top table of its own, which the return to user code loads.
+    #[must_use]
+    pub fn has_user_root(&self, machine: impl Machine) -> bool {
+        let here = self.return_to_user.loads.iter();
+        let here = here.filter(|loads| loads.when.holds(machine));
+        let mut loads = here.flat_map(|loads| &loads.loads);
+        loads.any(|load| self.carries(*load, Source::Root, machine))
+    }
+
+    /// Returns whether operands of a load have fields with bits of a source.
+    fn carries(&self, load: usize, source: Source, machine: impl Machine) -> bool {
+        let operands = self.loads[load].template.operands.iter();
+        let mut fields = operands.flat_map(|&operand| &self.operands[operand].fields);
+        fields.any(|field| field.value.source() == Some(source) && field.when.holds(machine))
     }
 
     /// Returns whether the tag of a space is read again after the change is visible: this is stated, or the tag may

@@ -5,7 +5,8 @@
 //! cached when it was issued and that could not be filled again since, and that not before its barrier.
 //!
 //! A complaint is about owners: user code may use an entry although its page belongs to another space or to none, or an
-//! entry that permits more than the table after a flush; a walker may read memory that is no longer a table.
+//! entry that permits more than the table after a flush; a walker may read memory that is no longer a table. Where user code has a view
+//! of its own, a complaint is also about the view that is loaded, and about entries of the kernel that user code may use.
 
 mod act;
 mod agents;
@@ -17,8 +18,9 @@ pub mod history;
 mod observe;
 pub mod weak;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::Location;
+use std::rc::Rc;
 
 use tlbc_machine::schedule;
 use tlbc_runtime::Backend;
@@ -32,7 +34,7 @@ use device::class;
 
 use self::history::{EntryKey, History, Seen};
 use self::weak::Weakness;
-use super::memory::{Memory, NUMBER};
+use super::memory::{Memory, NUMBER, Table};
 use crate::ast::Written;
 use crate::interpreted::{Instruction, Interpreted};
 use crate::model::{self, Form, Which};
@@ -64,6 +66,8 @@ pub struct Core {
     pub user: Option<usize>,
     /// Whether code may use any entry of the kernel.
     pub kernel: bool,
+    /// Whether the next code that runs is user code.
+    pub is_user_next: bool,
     /// Whether its walker may walk the tables of the kernel that change: not before it has loaded its first root, and not while it
     /// goes offline.
     pub walks_kernel: bool,
@@ -109,8 +113,12 @@ pub struct Cores<'m> {
     pub kernel_root_tag: u64,
     /// The tag under which each top table was loaded last.
     pub tags: HashMap<usize, u64>,
-    /// Whether user code runs without entries of the kernel.
-    has_views: bool,
+    /// Whether user code runs on a view of its own, without the tables of the kernel.
+    pub(super) has_views: bool,
+    /// Whether that view has a top table of its own.
+    pub has_user_root: bool,
+    /// The numbers of such top tables.
+    pub user_tops: HashSet<usize>,
     /// Whether the kernel fixes faults of its own code at entries that permit less than the table.
     fixes_faults: bool,
     /// Which changes require that an entry is invalid and flushed in between.
@@ -141,6 +149,9 @@ impl<'m> Cores<'m> {
             ..hardware
         };
         let shifts = model.level_table(config).map(|level| level.shift);
+        let levels = shifts.iter().filter(|shift| **shift != 0).count();
+        // A table of the second lowest level is not there twice: each change of its entries would be made twice.
+        let has_user_root = model.has_user_root(config) && levels > 2;
         let page_shift = shifts.into_iter().find(|shift| *shift != 0);
         Self {
             hardware,
@@ -153,7 +164,9 @@ impl<'m> Cores<'m> {
             kernel_top: None,
             kernel_root_tag: 0,
             tags: HashMap::new(),
-            has_views: views.filter(|view| view.when.holds(config)).count() > 1,
+            has_views: has_user_root || views.filter(|view| view.when.holds(config)).count() > 1,
+            has_user_root,
+            user_tops: HashSet::new(),
             fixes_faults: Interpreted::facts().kernel_faults_fixed,
             changes: model.change_facts(config),
             strict_devices: model.change_facts(with_devices.config).devices_stay_strict,
@@ -215,6 +228,13 @@ impl<'m> Cores<'m> {
             self.observe();
             self.settle();
         }
+    }
+
+    /// Frees a top table. The next space whose top table is there has another tag.
+    pub fn free_top(&mut self, top: &Rc<Table>) {
+        self.tags.remove(&top.number);
+        self.user_tops.remove(&top.number);
+        self.memory.free_top_table(top);
     }
 
     /// Publishes all stores.

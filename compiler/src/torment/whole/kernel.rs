@@ -229,6 +229,8 @@ impl<'m> Kernel<'m> {
         let process = self.cpus[cpu].user.take()?;
         self.cores.borrow_mut().all[cpu].user = None;
         mmu.enter_from_user(CpuId(cpu as u32), &process.space);
+        let top = ("code of the kernel", &**process.tables.top());
+        self.cores.borrow_mut().check_root(cpu, top);
         self.run_kernel(cpu, true);
         Some(process)
     }
@@ -238,6 +240,7 @@ impl<'m> Kernel<'m> {
         self.run_kernel(cpu, false);
         mmu.return_to_user(CpuId(cpu as u32), &process.space);
         let mut cores = self.cores.borrow_mut();
+        cores.check_root(cpu, ("user code", process.tables.user_top()));
         cores.all[cpu].user = Some(process.tables.number);
         cores.settle();
         self.cpus[cpu].user.replace(Some(process));
@@ -246,7 +249,8 @@ impl<'m> Kernel<'m> {
     /// Notes whether code of a CPU may use any entry of the kernel from here on.
     pub fn run_kernel(&self, cpu: usize, runs: bool) {
         let mut cores = self.cores.borrow_mut();
-        cores.all[cpu].kernel = runs;
+        let core = &mut cores.all[cpu];
+        (core.kernel, core.is_user_next) = (runs, !runs);
         cores.settle();
     }
 

@@ -23,6 +23,8 @@ pub struct PageTables {
     pub changes: RefCell<HashMap<u64, u64>>,
     /// The tables that are not unlinked before the end of the space, from the top. The last one is of the second lowest level.
     pub chain: Vec<Rc<Table>>,
+    /// The top table of the view that user code runs on, if that is another one. It has the same entry.
+    pub user_top: Option<Rc<Table>>,
     /// How many pages a large page has: as many as a table of the lowest level has entries.
     pub large_pages: usize,
     /// Whether a gather was abandoned, so that its pages are lost.
@@ -36,7 +38,7 @@ pub struct PageTables {
 impl PageTables {
     pub fn new(
         (number, space): (usize, SpaceId),
-        chain: Vec<Rc<Table>>,
+        (chain, user_top): (Vec<Rc<Table>>, Option<Rc<Table>>),
         large_pages: usize,
     ) -> Self {
         Self {
@@ -45,6 +47,7 @@ impl PageTables {
             locked: Cell::new(false),
             changes: RefCell::default(),
             chain,
+            user_top,
             large_pages,
             lost_pages: Cell::new(false),
             delayed: Rc::default(),
@@ -59,6 +62,21 @@ impl PageTables {
         } else {
             format!("space {}", self.number)
         }
+    }
+
+    /// Returns the top table of the view that the kernel runs on.
+    pub fn top(&self) -> &Rc<Table> {
+        &self.chain[0]
+    }
+
+    /// Returns the top table of the view that user code runs on.
+    pub fn user_top(&self) -> &Rc<Table> {
+        self.user_top.as_ref().unwrap_or(self.top())
+    }
+
+    /// Returns the top tables.
+    pub fn tops(&self) -> impl Iterator<Item = &Rc<Table>> {
+        [self.top()].into_iter().chain(&self.user_top)
     }
 
     /// Returns the table of the second lowest level.

@@ -115,7 +115,7 @@ impl<'m> World<'m> {
             // The lower half of the generation is about to be 0.
             mmu.begin_generations_at((1 << 32) - rng.u64(..3));
         }
-        let of_kernel = PageTables::new((KERNEL, mmu.kernel().id()), chain, mix.entries);
+        let of_kernel = PageTables::new((KERNEL, mmu.kernel().id()), (chain, None), mix.entries);
         let world = Self {
             mmu,
             mix,

@@ -125,6 +125,15 @@ impl Cores<'_> {
                     page(held)
                 );
                 Some((held.key.clone(), text))
+            } else if let Some(held) = self.of_kernel(number) {
+                let text = format!(
+                    "{} runs user code on a view without the kernel, and may use an entry of the kernel, of {:#x}, that was \
+                     filled at step {}",
+                    name(),
+                    held.key.va,
+                    held.since
+                );
+                Some((held.key.clone(), text))
             } else {
                 self.conflict(number).map(|(one, other)| {
                     let text = format!(
@@ -309,6 +318,29 @@ impl Cores<'_> {
             );
             self.complain_of(ComplaintSubject::Entry(number, key), text);
         }
+    }
+
+    /// Complains if this CPU does not have the top table loaded on which the code of a space runs that comes next.
+    pub fn check_root(&mut self, number: usize, (code, top): (&str, &Table)) {
+        if self.all[number].root != Some(top.number) {
+            self.complain(format!(
+                "{} runs {code}, and has not loaded table {}, which is its top table",
+                self.name(number),
+                top.number
+            ));
+        }
+    }
+
+    /// Returns an entry of the kernel that user code of a CPU may use, although it runs on a view without them.
+    fn of_kernel(&self, number: usize) -> Option<&Held> {
+        let core = &self.all[number];
+        let runs = self.has_views && core.user.is_some() && core.device.is_none();
+        let is_found = |held: &&Held| {
+            let key = &held.key;
+            let is_leaf = key.entry.kind == EntryKind::Leaf && key.space == Space::Kernel;
+            is_leaf && (key.global || key.tag == core.tag)
+        };
+        core.held.iter().filter(|_| runs).find(is_found)
     }
 
     /// Checks that a device that is detached has no entries left, unless its driver takes care of them.

@@ -10,7 +10,7 @@ use tlbc_runtime::request::Space;
 use super::super::memory::{LEAF, NUMBER, VALID};
 use super::history::EntryKey;
 use super::weak::Weakness;
-use super::{ComplaintSubject, Cores, Held, Way, cached};
+use super::{ComplaintSubject, Core, Cores, Held, Way, cached};
 use crate::model::Under;
 use crate::torment::decode::Hardware;
 use crate::torment::effect::stated;
@@ -30,7 +30,7 @@ impl Cores<'_> {
                 continue;
             };
             let user = (speculates || core.user.is_some()).then_some(root);
-            let of_kernel = core.walks_kernel && !(self.has_views && core.user.is_some());
+            let of_kernel = core.walks_kernel && !self.is_on_user_view(core);
             let kernel = self
                 .kernel_top
                 .filter(|_| of_kernel && (speculates || core.kernel));
@@ -38,6 +38,16 @@ impl Cores<'_> {
         }
         self.observe();
         self.check();
+    }
+
+    /// Returns whether the view of user code is loaded, on which the tables of the kernel are not walked. Where both views have one
+    /// top table, what tells them apart is loaded between the last code of the kernel and user code, and is not modelled.
+    pub(super) fn is_on_user_view(&self, core: &Core) -> bool {
+        if self.has_user_root {
+            core.root.is_some_and(|root| self.user_tops.contains(&root))
+        } else {
+            self.has_views && core.is_user_next
+        }
     }
 
     /// Fills from the tables of the user space and of the kernel. Returns whether an entry was filled.

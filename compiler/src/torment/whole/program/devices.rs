@@ -20,7 +20,7 @@ impl World<'_> {
         };
         let kernel = self.kernel();
         let flags = Interpreted::sender_only();
-        let top = process.tables.chain[0].number;
+        let top = process.tables.top().number;
         let tag = kernel.cores.borrow().tags.get(&top).copied();
         // A device that uses the tag of a space gets it from its driver, when the space has one.
         let by_driver = flags == SpaceFlags::NONE || tag.is_none() || rng.bool();
@@ -90,7 +90,7 @@ impl World<'_> {
     /// Lets a device run, and stops it.
     fn drive(&self, (cpu, kind): (usize, DeviceKind), process: &Process, tag: u64, rng: &mut Rng) {
         let (kernel, number) = (self.kernel(), process.tables.number);
-        let top = process.tables.chain[0].number;
+        let top = process.tables.top().number;
         kernel.note(format!("starts its device in space {number}"));
         let of = (number, top, tag);
         kernel.cores.borrow_mut().start_device(cpu, kind, of);

@@ -10,6 +10,7 @@ use fastrand::Rng;
 use tlbc_runtime::request::Space;
 use tlbc_runtime::{Backend, NewSpace, Platform};
 
+use super::super::cores::Cores;
 use super::super::memory::{LEAF, NUMBER, Table, VALID, rights};
 use super::super::process::{Owned, PageTables, Process};
 use super::{World, chain};
@@ -19,16 +20,17 @@ impl World<'_> {
     pub(super) fn create(&self, rng: &mut Rng) -> Option<Process> {
         let kernel = self.kernel();
         let user = (Space::User, self.base);
-        let chain = {
-            let memory = &mut kernel.cores.borrow_mut().memory;
-            chain(memory, &self.levels, user, self.mix.tables)
+        let tables = {
+            let cores = &mut *kernel.cores.borrow_mut();
+            let chain = chain(&mut cores.memory, &self.levels, user, self.mix.tables);
+            let user_top = self.user_top(cores, &chain);
+            (chain, user_top)
         };
-        let top = chain[0].address();
         let number = self.next.get();
         self.next.set(number + 1);
         let new = NewSpace {
-            table: top,
-            user_table: top,
+            table: tables.0[0].address(),
+            user_table: tables.1.as_ref().unwrap_or(&tables.0[0]).address(),
             per_cpu_tag: rng.bool(),
             ..NewSpace::default()
         };
@@ -42,21 +44,39 @@ impl World<'_> {
             if global.is_some_and(|(values, _)| values.nth(others).is_some()) {
                 kernel.refused(&format!("{others} spaces have no tag more"));
             }
-            let memory = &mut kernel.cores.borrow_mut().memory;
-            memory.free_top_table(&chain[0]);
+            let cores = &mut *kernel.cores.borrow_mut();
+            let (chain, user_top) = &tables;
             chain[1..].iter().for_each(|table| {
-                memory.free_table(table);
+                cores.memory.free_table(table);
             });
+            [&chain[0]]
+                .into_iter()
+                .chain(user_top)
+                .for_each(|top| cores.free_top(top));
             return None;
         };
-        self.populate(&chain[chain.len() - 1], number, rng);
+        self.populate(&tables.0[tables.0.len() - 1], number, rng);
         kernel.note(format!("creates space {number}"));
         Some(Process(Rc::new(Owned {
-            tables: PageTables::new((number, space.id()), chain, self.mix.entries),
+            tables: PageTables::new((number, space.id()), tables, self.mix.entries),
             space,
             users: Cell::new(0),
             ends: Cell::new(false),
         })))
+    }
+
+    /// Creates the top table of the view that user code runs on, if that is another one than the first table.
+    fn user_top(&self, cores: &mut Cores<'_>, chain: &[Rc<Table>]) -> Option<Rc<Table>> {
+        cores.has_user_root.then(|| {
+            let [top, below] = [&chain[0], &chain[1]];
+            let of = (top.space, top.va.get());
+            let user_top = cores.memory.top_table((top.level, top.shift), of, 1);
+            let link = (below.number as u64) << NUMBER | VALID;
+            cores.memory.store(user_top.address(), link);
+            user_top.publish();
+            cores.user_tops.insert(user_top.number);
+            user_top
+        })
     }
 
     /// Maps pages in tables that no walker has seen.
@@ -164,6 +184,9 @@ impl World<'_> {
                 unlinked?;
             }
             gather.locked((), |section, ()| {
+                if let Some(user_top) = &tables.user_top {
+                    kernel.cores.borrow().memory.store(user_top.address(), 0);
+                }
                 for pair in tables.chain.windows(2).rev() {
                     let link = tables.entry(&pair[0], 0, Some(pair[1].clone()));
                     section.unlink(link).map_err(|it| it.to_string())?;
@@ -206,10 +229,7 @@ impl World<'_> {
             }
             self.unreleased.set(self.unreleased.get() - 1);
             let mut cores = kernel.cores.borrow_mut();
-            let top = &process.tables.chain[0];
-            // The next space whose top table is there has another tag.
-            cores.tags.remove(&top.number);
-            cores.memory.free_top_table(top);
+            process.tables.tops().for_each(|top| cores.free_top(top));
             cores.step();
             cores.settle();
         }
