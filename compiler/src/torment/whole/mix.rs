@@ -73,6 +73,8 @@ pub struct Mix {
     pub reclaims_own: bool,
     /// Whether a page that is mapped gets or loses the right to write at each change.
     pub protects: bool,
+    /// Whether spaces have from the beginning the flags that devices need.
+    pub has_flags: bool,
     /// The CPUs that seldom leave the space that they run.
     stay: Vec<bool>,
 }
@@ -93,6 +95,7 @@ impl Mix {
             has_more: apart.u8(..4) == 0,
             reclaims_own: apart.u8(..8) == 0,
             protects: apart.u8(..16) == 0,
+            has_flags: apart.u8(..4) == 0,
             stay: (0..cpus).map(|_| rng.u8(..3) == 0).collect(),
         };
         match rng.u8(..10) {

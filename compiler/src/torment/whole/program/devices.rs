@@ -24,7 +24,13 @@ impl World<'_> {
         let tag = kernel.cores.borrow().tags.get(&top).copied();
         // A device that uses the tag of a space gets it from its driver, when the space has one.
         let by_driver = flags == SpaceFlags::NONE || tag.is_none() || rng.bool();
-        let wants = if by_driver { SpaceFlags::NONE } else { flags };
+        let always = self.flags_of_spaces();
+        // A device needs no flag that the space has without it.
+        let wants = if by_driver || always != SpaceFlags::NONE && rng.bool() {
+            SpaceFlags::NONE
+        } else {
+            flags
+        };
         let attached = match self.mmu.attach_device(&process.space, wants) {
             Ok(attached) => attached,
             Err(why) => return kernel.refused(&why.to_string()),
@@ -43,6 +49,10 @@ impl World<'_> {
         self.drive((cpu, kind), &process, tag.unwrap_or_default(), rng);
         if let Err(attached) = self.mmu.detach_device(&process.space, attached) {
             kernel.refused(&format!("{attached:?}"));
+        }
+        if always.without(process.space.flags()) != SpaceFlags::NONE {
+            let text = format!("space {} has lost a flag", process.tables.number);
+            kernel.cores.borrow_mut().complain(text);
         }
         self.remove(cpu);
         if !may_end {

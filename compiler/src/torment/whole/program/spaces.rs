@@ -7,13 +7,14 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use fastrand::Rng;
-use tlbc_runtime::request::Space;
+use tlbc_runtime::request::{Space, SpaceFlags};
 use tlbc_runtime::{Backend, NewSpace, Platform};
 
 use super::super::cores::Cores;
 use super::super::memory::{LEAF, NUMBER, Table, VALID, rights};
 use super::super::process::{Owned, PageTables, Process};
 use super::{World, chain};
+use crate::interpreted::Interpreted;
 
 impl World<'_> {
     /// Creates a space, if there is a tag for it. Some pages are mapped from the beginning, as after a fork.
@@ -32,7 +33,7 @@ impl World<'_> {
             table: tables.0[0].address(),
             user_table: tables.1.as_ref().unwrap_or(&tables.0[0]).address(),
             per_cpu_tag: rng.bool(),
-            ..NewSpace::default()
+            flags: self.flags_of_spaces(),
         };
         let before = self.unreleased.get();
         self.unreleased.set(before + 1);
@@ -63,6 +64,15 @@ impl World<'_> {
             users: Cell::new(0),
             ends: Cell::new(false),
         })))
+    }
+
+    /// Returns the flags that each space has from the beginning.
+    pub(super) fn flags_of_spaces(&self) -> SpaceFlags {
+        if self.mix.has_flags {
+            Interpreted::sender_only()
+        } else {
+            SpaceFlags::NONE
+        }
     }
 
     /// Creates the top table of the view that user code runs on, if that is another one than the first table.
