@@ -5,7 +5,7 @@ use crate::cpu::CpuTlb;
 use crate::deferred::{AsidSlot, PendingFlushes, TlbGen};
 use crate::mask::{CpuMask, no_cpus};
 use crate::request::{Space, SpaceFlags, SpaceId, Tag};
-use crate::sync::{Barrier, CacheLine, Own, Word, const_fn};
+use crate::sync::{Barrier, CacheLine, Word, const_fn};
 use crate::tag::value;
 
 /// An address space: which agents may have cached entries of it, and which flushes of it are pending.
@@ -200,17 +200,19 @@ pub enum Tagging {
 
 /// How many devices need each flag of a space, sixteen bits for each flag.
 #[derive(Debug)]
-pub(crate) struct FlagCounts([Own; 8]);
+pub(crate) struct FlagCounts([Word; 8]);
 
 impl FlagCounts {
-    /// Returns counts of 0.
-    pub(crate) const fn none() -> Self {
-        Self([const { Own::new(0) }; 8])
+    const_fn! {
+        /// Returns counts of 0.
+        pub(crate) const fn none() -> Self {
+            Self([const { Word::new(0) }; 8])
+        }
     }
 
     /// Returns the count of a flag, by its bit.
     pub(crate) fn count(&self, bit: u32) -> u64 {
-        let word = self.0.get(bit as usize / 4).map_or(0, Own::get);
+        let word = self.0.get(bit as usize / 4).map_or(0, Word::get);
         word >> (16 * (bit % 4)) & 0xffff
     }
 
