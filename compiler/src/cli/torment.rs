@@ -40,9 +40,9 @@ space or of none, if it may use an old entry after the flush, if it may write a 
 removed or that is written to disk, if a walker may read a table that is freed, if an access faults again after
 its fault was fixed, if a store replaces a valid entry that other CPUs have attached where an instruction has
 to, if a flush runs with interrupts on although the plans need them off, if code runs on the top table of the
-other view or user code may use what its view leaves out, or if there is no progress. The runs are sequentially
-consistent: they are no evidence about a memory barrier. Errata, negative entries and marks in entries are not
-covered.
+other view or user code may use what its view leaves out, if a space is released that a CPU has loaded, if a tag
+is refused although enough are left, or if there is no progress. The runs are sequentially consistent: they are no
+evidence about a memory barrier. Errata, negative entries and marks in entries are not covered.
 
 With --knobs each line has the name of a fault, the definition, the number of CPUs, and the seed that finds it with
 the time that this took. The search for a fault ends after --schedules schedules or two minutes.

@@ -75,6 +75,9 @@ pub struct Mix {
     pub protects: bool,
     /// Whether spaces have from the beginning the flags that devices need.
     pub has_flags: bool,
+    /// Whether spaces are released with pins, or before their last reference is gone, which the runtime refuses, and end while a device
+    /// uses their pinned tag.
+    pub releases_early: bool,
     /// The CPUs that seldom leave the space that they run.
     stay: Vec<bool>,
 }
@@ -96,6 +99,7 @@ impl Mix {
             reclaims_own: apart.u8(..8) == 0,
             protects: apart.u8(..16) == 0,
             has_flags: apart.u8(..4) == 0,
+            releases_early: apart.u8(..4) == 0,
             stay: (0..cpus).map(|_| rng.u8(..3) == 0).collect(),
         };
         match rng.u8(..10) {

@@ -11,7 +11,8 @@
 //! tag. There are few tags, so that rollovers are frequent, and memory is refused now and then. What a program does, and how
 //! often, is drawn for each schedule: some mixes are shaped for rare events, and some CPUs seldom leave their space. In one of
 //! four schedules user code takes faults that its table does not justify, batched unmaps wait in parts and before pages are
-//! written to disk, spaces end while devices share their tables, and interrupt handlers flush.
+//! written to disk, spaces end while devices share their tables, and interrupt handlers flush. In one of four spaces are released with pins, or before
+//! their last reference is gone.
 //!
 //! Another CPU may run, and an IPI may arrive, at each instruction, at each call of the platform, and after each access of the
 //! runtime to what CPUs share. In some schedules a CPU stands still at such a point for as long as others take for some operations.

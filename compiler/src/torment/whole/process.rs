@@ -115,6 +115,12 @@ pub struct Owned {
     pub space: AddressSpace<CpuSet<1>>,
     /// How many CPUs run in the space or change its entries.
     pub users: Cell<usize>,
+    /// How many calls and devices use the space besides.
+    pub keeps: Cell<usize>,
+    /// Whether the space has per-CPU tags where there are also global ones.
+    pub has_per_cpu_tag: bool,
+    /// How many pins its tag has.
+    pub pins: Cell<u64>,
     /// Whether the space is torn down when its last user has left.
     pub ends: Cell<bool>,
 }

@@ -9,6 +9,7 @@ mod gathers;
 mod hotplug;
 mod large;
 mod moved;
+mod pins;
 mod reclaim;
 mod spaces;
 
@@ -42,6 +43,9 @@ pub struct World<'m> {
     next: Cell<usize>,
     /// How many spaces there are, with those that are being created, and not released.
     unreleased: Cell<u64>,
+    /// How many pins there are, with those that are being made, and how many were ever begun.
+    pins: Cell<u64>,
+    begun_pins: Cell<u64>,
     /// The tables of the kernel.
     of_kernel: PageTables,
     /// The levels of the machine, from the lowest, with log2 of what their entries translate.
@@ -123,6 +127,8 @@ impl<'m> World<'m> {
             ended: RefCell::default(),
             next: Cell::new(0),
             unreleased: Cell::new(0),
+            pins: Cell::new(0),
+            begun_pins: Cell::new(0),
             of_kernel,
             levels,
             has_large,

@@ -14,7 +14,7 @@ use tlbc_runtime::request::Space;
 use super::super::memory::{ATTRIBUTE, DIRTY, KERNEL, NUMBER, Noted, Table, VALID, WRITABLE};
 use super::device::{DeviceKind, agent_name};
 use super::history::EntryKey;
-use super::{ComplaintSubject, Cores, Held};
+use super::{ComplaintSubject, Core, Cores, Held};
 use crate::model::Under;
 
 impl Cores<'_> {
@@ -325,6 +325,18 @@ impl Cores<'_> {
         if self.all[number].root != Some(top.number) {
             self.complain(format!(
                 "{} runs {code}, and has not loaded table {}, which is its top table",
+                self.name(number),
+                top.number
+            ));
+        }
+    }
+
+    /// Complains if a CPU has a top table loaded whose space is released.
+    pub fn check_released(&mut self, top: &Table) {
+        let is_loaded = |core: &Core| core.root == Some(top.number);
+        if let Some(number) = self.all.iter().position(is_loaded) {
+            self.complain(format!(
+                "{} has table {} loaded, whose space is released",
                 self.name(number),
                 top.number
             ));

@@ -4,8 +4,8 @@
 //! after it is attached until before it is detached.
 
 use fastrand::Rng;
+use tlbc_runtime::Backend;
 use tlbc_runtime::request::SpaceFlags;
-use tlbc_runtime::{Backend, Platform};
 
 use super::super::cores::DeviceKind;
 use super::super::process::Process;
@@ -35,6 +35,7 @@ impl World<'_> {
             Ok(attached) => attached,
             Err(why) => return kernel.refused(&why.to_string()),
         };
+        process.keeps.set(process.keeps.get() + 1);
         let space = process.space.id();
         let kind = if by_driver {
             DeviceKind::Driver(space)
@@ -55,56 +56,26 @@ impl World<'_> {
             kernel.cores.borrow_mut().complain(text);
         }
         self.remove(cpu);
+        process.keeps.set(process.keeps.get() - 1);
         if !may_end {
             self.leave(process);
         }
     }
 
-    /// Pins the tag of a space, lets a device use it, and unpins it.
-    pub(super) fn run_pinned(&self, cpu: usize, rng: &mut Rng) {
-        let Some(process) = self.any_process(rng) else {
-            return;
-        };
-        if let Ok(tag) = self.mmu.pin_tag(&process.space) {
-            // Only instructions reach a device that nothing but the tag attaches, and no IPI does.
-            if !self.kernel().backend().sends_ipis() {
-                self.drive((cpu, DeviceKind::Pinned), &process, tag.value, rng);
-            }
-            self.mmu.flush_everything(&process.space);
-            if let Err(why) = self.mmu.unpin_tag(&process.space) {
-                self.kernel().refused(&why.to_string());
-            }
-            self.remove(cpu);
-        }
-        self.leave(process);
-    }
-
-    /// Pins the tag of a space and unpins it again, as an interrupt handler may.
-    pub(super) fn pin_from_interrupt(&self) {
-        let process = {
-            let processes = self.processes.borrow();
-            processes.iter().flatten().next().cloned()
-        };
-        let Some(process) = process else {
-            return;
-        };
-        if self.mmu.pin_tag(&process.space).is_ok() {
-            self.kernel()
-                .note("pins a tag from an interrupt".to_owned());
-            if let Err(why) = self.mmu.unpin_tag(&process.space) {
-                self.kernel().refused(&why.to_string());
-            }
-        }
-    }
-
     /// Lets a device run, and stops it.
-    fn drive(&self, (cpu, kind): (usize, DeviceKind), process: &Process, tag: u64, rng: &mut Rng) {
+    pub(super) fn drive(
+        &self,
+        (cpu, kind): (usize, DeviceKind),
+        process: &Process,
+        tag: u64,
+        rng: &mut Rng,
+    ) {
         let (kernel, number) = (self.kernel(), process.tables.number);
         let top = process.tables.top().number;
         kernel.note(format!("starts its device in space {number}"));
         let of = (number, top, tag);
         kernel.cores.borrow_mut().start_device(cpu, kind, of);
-        if self.mix.has_more && rng.bool() {
+        if (self.mix.has_more || self.mix.releases_early) && rng.bool() {
             self.exit(rng);
         }
         for _ in 0..rng.usize(1..200) {
@@ -115,7 +86,7 @@ impl World<'_> {
     }
 
     /// Removes a device that is detached.
-    fn remove(&self, cpu: usize) {
+    pub(super) fn remove(&self, cpu: usize) {
         let mut cores = self.kernel().cores.borrow_mut();
         cores.check_detached(cpu);
         cores.remove_device(cpu);

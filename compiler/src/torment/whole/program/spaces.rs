@@ -62,6 +62,9 @@ impl World<'_> {
             tables: PageTables::new((number, space.id()), tables, self.mix.entries),
             space,
             users: Cell::new(0),
+            keeps: Cell::new(0),
+            has_per_cpu_tag: new.per_cpu_tag,
+            pins: Cell::new(0),
             ends: Cell::new(false),
         })))
     }
@@ -224,21 +227,34 @@ impl World<'_> {
     /// Releases processes that have ended and to which there are no references.
     pub(super) fn release_ended(&self) {
         loop {
+            let (kernel, mut is_early) = (self.kernel(), false);
             let next = {
                 let mut ended = self.ended.borrow_mut();
-                let nth = { ended.iter() }.position(|process| Rc::strong_count(&process.0) == 1);
+                let mut nth = { ended.iter() }.position(|it| Rc::strong_count(&it.0) == 1);
+                if nth.is_none() && self.mix.releases_early && kernel.draw(2) == 0 {
+                    // References are left, all of CPUs that have used it lazily.
+                    nth = ended.iter().position(|process| process.keeps.get() == 0);
+                    is_early = nth.is_some();
+                }
                 nth.map(|nth| ended.swap_remove(nth))
             };
             let Some(process) = next else {
                 return;
             };
-            let (kernel, number) = (self.kernel(), process.tables.number);
+            let number = process.tables.number;
             kernel.note(format!("releases space {number}"));
-            if let Err(why) = self.mmu.release(&process.space) {
-                return kernel.refused(&why.to_string());
+            match self.mmu.release(&process.space) {
+                Ok(()) => {}
+                Err(_) if is_early => return self.ended.borrow_mut().push(process),
+                Err(why) => return kernel.refused(&why.to_string()),
             }
             self.unreleased.set(self.unreleased.get() - 1);
+            self.pins.set(self.pins.get() - process.pins.take());
             let mut cores = kernel.cores.borrow_mut();
+            process
+                .tables
+                .tops()
+                .for_each(|top| cores.check_released(top));
             process.tables.tops().for_each(|top| cores.free_top(top));
             cores.step();
             cores.settle();
